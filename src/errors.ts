@@ -1,0 +1,402 @@
+/**
+ * Every error sojourn answers with or throws. One class; each error is built by a named function whose message says
+ * what happened, with which value, and what to do. `docs/reference/errors.md` lists every code.
+ */
+
+export const RPC = {
+  parse: -32700,
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+  internal: -32603,
+  transport: -32000,
+  sessionNotFound: -32001,
+  headerMismatch: -32020,
+  missingCapability: -32021,
+  unsupportedVersion: -32022,
+} as const;
+
+export const ERROR_CODES = [
+  'HOST_NOT_ALLOWED',
+  'ORIGIN_NOT_ALLOWED',
+  'METHOD_NOT_ALLOWED',
+  'NOT_ACCEPTABLE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'BODY_TOO_LARGE',
+  'BODY_UNREADABLE',
+  'PARSE_ERROR',
+  'INVALID_REQUEST',
+  'BATCH_NOT_ALLOWED',
+  'UNSUPPORTED_VERSION',
+  'HEADER_MISMATCH',
+  'SESSION_ID_MISSING',
+  'SESSION_ID_INVALID',
+  'SESSION_NOT_FOUND',
+  'OTHER_USER',
+  'VERSION_CHANGED',
+  'ALREADY_INITIALIZED',
+  'REQUEST_ID_IN_FLIGHT',
+  'TOO_MANY_REQUESTS',
+  'TOO_MANY_SESSIONS',
+  'RESUME_UNSUPPORTED',
+  'EVENT_UNKNOWN',
+  'STREAM_CANCELLED',
+  'STORE_AWAY',
+  'LAPSED',
+  'RESTORE_FAILED',
+  'MIGRATION_FAILED',
+  'DRAINING',
+  'CLOSED',
+  'SESSION_ENDED',
+  'OWNER_LOST',
+  'FACTORY_FAILED',
+  'INTERNAL',
+  'NO_STREAM',
+  'NOT_INITIALIZED',
+  'STATELESS',
+  'SESSION_GONE',
+  'STATE_TOO_LARGE',
+  'OPTION_INVALID',
+  'MODULE_INVALID',
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export interface SojournErrorFields {
+  /** HTTP status, where it is answered as one. */
+  status: number;
+  /** JSON-RPC error code. */
+  rpc: number;
+  /** JSON-RPC `error.data`. */
+  data?: Readonly<Record<string, unknown>>;
+  headers?: Readonly<Record<string, string>>;
+  /** The same call may succeed later. */
+  retryable?: boolean;
+  cause?: unknown;
+}
+
+export class SojournError extends Error {
+  override readonly name = 'SojournError';
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly rpc: number;
+  readonly data: Readonly<Record<string, unknown>> | undefined;
+  readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode, message: string, fields: SojournErrorFields) {
+    super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
+    this.code = code;
+    this.status = fields.status;
+    this.rpc = fields.rpc;
+    this.data = fields.data;
+    this.headers = fields.headers;
+    this.retryable = fields.retryable ?? false;
+  }
+}
+
+const RETRY = { 'Retry-After': '1' };
+
+function unavailable(code: ErrorCode, reason: string, message: string, cause?: unknown): SojournError {
+  return new SojournError(code, message, {
+    status: 503,
+    rpc: RPC.transport,
+    data: { reason },
+    headers: RETRY,
+    retryable: true,
+    cause,
+  });
+}
+
+function forbidden(code: ErrorCode, reason: string, message: string): SojournError {
+  return new SojournError(code, message, { status: 403, rpc: RPC.transport, data: { reason } });
+}
+
+function badRequest(code: ErrorCode, rpc: number, message: string, data?: Record<string, unknown>): SojournError {
+  return new SojournError(code, message, { status: 400, rpc, ...(data && { data }) });
+}
+
+// ——— the door ———
+
+export const hostNotAllowed = (host: string | undefined): SojournError =>
+  forbidden(
+    'HOST_NOT_ALLOWED',
+    'host',
+    `Host ${JSON.stringify(host ?? '')} is not allowed here; name it in the option allowedHosts`,
+  );
+
+export const originNotAllowed = (origin: string): SojournError =>
+  forbidden(
+    'ORIGIN_NOT_ALLOWED',
+    'origin',
+    `Origin ${JSON.stringify(origin)} is not allowed here; name it in the option allowedOrigins`,
+  );
+
+export const methodNotAllowed = (method: string, allow: string): SojournError =>
+  new SojournError('METHOD_NOT_ALLOWED', `Method ${method} is not allowed here; use ${allow}`, {
+    status: 405,
+    rpc: RPC.transport,
+    headers: { Allow: allow },
+  });
+
+export const notAcceptable = (needed: string): SojournError =>
+  new SojournError('NOT_ACCEPTABLE', `Not Acceptable: the client must accept ${needed}`, {
+    status: 406,
+    rpc: RPC.transport,
+  });
+
+export const unsupportedMediaType = (got: string | undefined): SojournError =>
+  new SojournError(
+    'UNSUPPORTED_MEDIA_TYPE',
+    `Unsupported Media Type: Content-Type must be application/json, not ${JSON.stringify(got ?? '')}`,
+    { status: 415, rpc: RPC.transport },
+  );
+
+export const bodyTooLarge = (limit: number): SojournError =>
+  new SojournError(
+    'BODY_TOO_LARGE',
+    `Payload Too Large: a body may have ${limit} bytes (limits.bodyBytes)`,
+    { status: 413, rpc: RPC.transport, data: { reason: 'body_too_large' }, headers: { Connection: 'close' } },
+  );
+
+export const bodyUnreadable = (cause?: unknown): SojournError =>
+  new SojournError('BODY_UNREADABLE', 'Parse error: the request body could not be read', {
+    status: 400,
+    rpc: RPC.parse,
+    cause,
+  });
+
+export const parseError = (why: string): SojournError =>
+  badRequest('PARSE_ERROR', RPC.parse, `Parse error: ${why}`);
+
+export const invalidRequest = (why: string): SojournError =>
+  badRequest('INVALID_REQUEST', RPC.invalidRequest, `Invalid Request: ${why}`);
+
+export const batchNotAllowed = (why: string): SojournError =>
+  badRequest('BATCH_NOT_ALLOWED', RPC.invalidRequest, `Invalid Request: ${why}`);
+
+export const unsupportedVersion = (requested: string, supported: readonly string[]): SojournError =>
+  badRequest(
+    'UNSUPPORTED_VERSION',
+    RPC.unsupportedVersion,
+    `Unsupported protocol version ${JSON.stringify(requested)}; this endpoint serves ${supported.join(', ')}`,
+    { supported: [...supported], requested },
+  );
+
+export const headerMismatch = (header: string, got: string | undefined, body: string): SojournError =>
+  badRequest(
+    'HEADER_MISMATCH',
+    RPC.headerMismatch,
+    `Header mismatch: ${header} is ${got === undefined ? 'missing' : JSON.stringify(got)}, ${body}`,
+    { mismatch: { header: got ?? '(missing)', body } },
+  );
+
+// ——— the session ———
+
+export const sessionIdMissing = (method: string): SojournError =>
+  badRequest(
+    'SESSION_ID_MISSING',
+    RPC.transport,
+    method === 'POST'
+      ? 'Bad Request: the Mcp-Session-Id header is required; send initialize first, without it, to get one'
+      : `Bad Request: ${method} needs the Mcp-Session-Id header of an initialized session; a stateless server takes POST only`,
+  );
+
+export const sessionIdInvalid = (limit: number): SojournError =>
+  badRequest(
+    'SESSION_ID_INVALID',
+    RPC.transport,
+    `Bad Request: Mcp-Session-Id must be 1 to ${limit} characters of visible ASCII (0x21-0x7E)`,
+  );
+
+export const sessionNotFound = (): SojournError =>
+  new SojournError('SESSION_NOT_FOUND', 'Session not found', { status: 404, rpc: RPC.sessionNotFound });
+
+export const otherUser = (): SojournError =>
+  forbidden('OTHER_USER', 'user', 'Forbidden: this session belongs to another user');
+
+export const versionChanged = (got: string, negotiated: string): SojournError =>
+  badRequest(
+    'VERSION_CHANGED',
+    RPC.invalidRequest,
+    `Invalid Request: MCP-Protocol-Version is ${got}, but this session was negotiated at ${negotiated}`,
+  );
+
+export const alreadyInitialized = (): SojournError =>
+  badRequest(
+    'ALREADY_INITIALIZED',
+    RPC.invalidRequest,
+    'Invalid Request: this session is initialized; open a new one without Mcp-Session-Id',
+  );
+
+export const requestIdInFlight = (id: string | number): SojournError =>
+  badRequest(
+    'REQUEST_ID_IN_FLIGHT',
+    RPC.invalidRequest,
+    `Invalid Request: the request id ${JSON.stringify(id)} is still in flight on this session`,
+  );
+
+export const tooManyRequests = (limit: number): SojournError =>
+  new SojournError(
+    'TOO_MANY_REQUESTS',
+    `Too Many Requests: ${limit} requests are running on this session (limits.requestsPerSession)`,
+    {
+      status: 429,
+      rpc: RPC.transport,
+      data: { reason: 'too_many_requests' },
+      headers: RETRY,
+      retryable: true,
+    },
+  );
+
+export const tooManySessions = (limit: number): SojournError =>
+  unavailable(
+    'TOO_MANY_SESSIONS',
+    'too_many_sessions',
+    `Service Unavailable: this instance has ${limit} live sessions (limits.sessions)`,
+  );
+
+export const resumeUnsupported = (why: string): SojournError =>
+  badRequest('RESUME_UNSUPPORTED', RPC.transport, `Bad Request: this session does not support resuming: ${why}`);
+
+export const eventUnknown = (why: string): SojournError =>
+  badRequest('EVENT_UNKNOWN', RPC.transport, `Bad Request: Last-Event-ID ${why}`);
+
+export const streamCancelled = (): SojournError =>
+  badRequest(
+    'STREAM_CANCELLED',
+    RPC.transport,
+    'Bad Request: the request of that stream was cancelled by the client; nothing more will come',
+  );
+
+// ——— try again ———
+
+export const storeAway = (what: string, cause?: unknown): SojournError =>
+  unavailable('STORE_AWAY', 'store_away', `Service Unavailable: the session store cannot be reached (${what})`, cause);
+
+export const lapsed = (): SojournError =>
+  unavailable('LAPSED', 'lapsed', 'Service Unavailable: this instance lost its lease and is taking it again');
+
+export const restoreFailed = (cause?: unknown): SojournError =>
+  unavailable(
+    'RESTORE_FAILED',
+    'restore_failed',
+    'Service Unavailable: the session could not be rebuilt here; it is kept, try again',
+    cause,
+  );
+
+export const migrationFailed = (cause?: unknown): SojournError =>
+  unavailable(
+    'MIGRATION_FAILED',
+    'migration_failed',
+    'Service Unavailable: the sessionMigrationHandler failed; the session is not given up, try again',
+    cause,
+  );
+
+export const draining = (): SojournError =>
+  unavailable('DRAINING', 'draining', 'Service Unavailable: this instance is draining');
+
+export const closedEndpoint = (): SojournError =>
+  unavailable('CLOSED', 'closed', 'Service Unavailable: this endpoint is closed');
+
+// ——— how an accepted request may end without its result ———
+
+function ended(code: ErrorCode, reason: string, message: string, more?: Record<string, unknown>): SojournError {
+  return new SojournError(code, message, { status: 200, rpc: RPC.transport, data: { reason, ...more } });
+}
+
+export const sessionEnded = (): SojournError =>
+  ended('SESSION_ENDED', 'session_ended', 'The session ended while this request was running');
+
+export const requestDrained = (): SojournError =>
+  ended('DRAINING', 'draining', 'The instance was drained while this request was running; it may have run', {
+    mayHaveRun: true,
+  });
+
+export const requestClosed = (): SojournError =>
+  ended('CLOSED', 'closed', 'The endpoint was closed while this request was running; it may have run', {
+    mayHaveRun: true,
+  });
+
+export const ownerLost = (mayHaveRun: boolean): SojournError =>
+  ended('OWNER_LOST', 'owner_lost', 'The instance that ran this request is gone', { mayHaveRun });
+
+// ——— the user's code ———
+
+export const factoryFailed = (what: string, cause?: unknown): SojournError =>
+  new SojournError('FACTORY_FAILED', `Internal error: ${what}`, { status: 500, rpc: RPC.internal, cause });
+
+export const internal = (cause?: unknown): SojournError =>
+  new SojournError('INTERNAL', 'Internal error', { status: 500, rpc: RPC.internal, cause });
+
+// ——— thrown to server code ———
+
+export const noStream = (method: string): SojournError =>
+  new SojournError(
+    'NO_STREAM',
+    `${method} cannot be sent: the client has no GET stream open and no request is running here. ` +
+      'Send it from a handler, through its context (ctx.mcpReq.send, ctx.mcpReq.elicitInput), so that it takes the stream of that request',
+    { status: 500, rpc: RPC.transport },
+  );
+
+export const notInitialized = (method: string): SojournError =>
+  new SojournError(
+    'NOT_INITIALIZED',
+    `${method} cannot be sent before the client's notifications/initialized; only ping and logging can`,
+    { status: 500, rpc: RPC.transport },
+  );
+
+export const statelessUnsupported = (what: string): SojournError =>
+  new SojournError(
+    'STATELESS',
+    `${what} is not supported in stateless mode: there is no session that an answer could come back to`,
+    { status: 500, rpc: RPC.transport },
+  );
+
+export const sessionGone = (id: string, reason: string): SojournError =>
+  new SojournError('SESSION_GONE', `Session ${id} is not live here any more (${reason})`, {
+    status: 500,
+    rpc: RPC.transport,
+  });
+
+export const stateTooLarge = (bytes: number, limit: number): SojournError =>
+  new SojournError(
+    'STATE_TOO_LARGE',
+    `session.state would have ${bytes} bytes of JSON; ${limit} are allowed (limits.stateBytes). Nothing was changed`,
+    { status: 500, rpc: RPC.internal },
+  );
+
+// ——— thrown to whoever configures ———
+
+/** `RangeError` and `TypeError` are what JavaScript throws for these; both carry `code`. */
+export function optionInvalid(kind: 'range' | 'type', option: string, got: unknown, takes: string): Error {
+  const message = `Option ${option}: got ${describe(got)}, takes ${takes}`;
+  const error = kind === 'range' ? new RangeError(message) : new TypeError(message);
+  return Object.assign(error, { code: 'OPTION_INVALID' satisfies ErrorCode });
+}
+
+export function optionsContradict(message: string): Error {
+  return Object.assign(new TypeError(message), { code: 'OPTION_INVALID' satisfies ErrorCode });
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'number' || value === undefined) return String(value);
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return Object.prototype.toString.call(value);
+  }
+}
+
+/** The JSON-RPC error object of an error. */
+export function rpcError(error: SojournError): {
+  code: number;
+  message: string;
+  data?: Readonly<Record<string, unknown>>;
+} {
+  return error.data === undefined
+    ? { code: error.rpc, message: error.message }
+    : { code: error.rpc, message: error.message, data: error.data };
+}
