@@ -1,7 +1,9 @@
 import { posix, sep } from 'node:path';
 
 /** The files that join the rooms. Every other file directly in `src/` is a leaf that any room may import. */
-const WIRING = new Set(['index', 'endpoint', 'listen']);
+const WIRING = new Set(['endpoint', 'listen']);
+/** Folders that are a leaf grown too big for one file. */
+const LEAF_FOLDERS = new Set(['options']);
 
 /** What a room may import besides itself. Imports go downward. */
 const MAY_IMPORT = {
@@ -24,7 +26,7 @@ const EVERYWHERE = '@modelcontextprotocol/server';
 /** The room of a path below `src/`: its folder, or for a top-level file what it is for. */
 function roomOf(path) {
   const [first, ...rest] = path.split('/');
-  if (rest.length > 0) return first;
+  if (rest.length > 0) return LEAF_FOLDERS.has(first) ? 'leaf' : first;
   const name = first.replace(/\.[cm]?[jt]s$/, '');
   if (name === 'index') return 'index';
   return WIRING.has(name) ? 'wiring' : 'leaf';

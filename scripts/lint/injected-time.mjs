@@ -52,7 +52,10 @@ export const injectedTime = {
     const allowed = new Set(context.options[0]?.allow ?? []);
     const report = (node, name) => {
       if (allowed.has(name)) return;
-      context.report({ node, message: `'${name}' is not for src/: take time and randomness from the system providers.` });
+      context.report({
+        node,
+        message: `'${name}' is not for src/: take time and randomness from the system providers.`,
+      });
     };
 
     const isGlobal = (identifier) => {
@@ -113,7 +116,8 @@ export const injectedTime = {
           if (property.type !== 'Property' || property.computed) continue;
           const name = nameOf(property.key);
           if (ROOTS.has(object) && GLOBALS.has(name)) report(property, name);
-          if (Object.hasOwn(MEMBERS, object ?? '') && MEMBERS[object].includes(name)) report(property, `${object}.${name}`);
+          if (Object.hasOwn(MEMBERS, object ?? '') && MEMBERS[object].includes(name))
+            report(property, `${object}.${name}`);
         }
       },
       NewExpression(node) {

@@ -1,0 +1,16 @@
+/** `npm run bench [-- options]`: builds what is stale, then runs bench/main.ts in this process. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { register } from 'tsx/esm/api';
+import { build } from './build.mjs';
+import { ensureTools } from './ensure-tools.mjs';
+
+const root = resolve(import.meta.dirname, '..');
+if (!build({ ifStale: true })) process.exit(1);
+if (existsSync(resolve(root, 'tools/runtimes'))) await ensureTools('tools/runtimes');
+
+const main = resolve(root, 'bench/main.ts');
+process.argv[1] = main;
+register();
+await import(pathToFileURL(main).href);

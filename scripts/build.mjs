@@ -1,0 +1,82 @@
+/**
+ * `npm run build`: src/ to dist/. The compiler writes beside dist/, which is then swapped: whoever runs from dist/
+ * meanwhile sees the old build or the new one. `--if-stale` does nothing when src/ is what dist/ was made from.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = resolve(import.meta.dirname, '..');
+const dist = join(root, 'dist');
+const cache = join(root, 'node_modules/.cache/sojourn');
+const stamp = join(cache, 'built-from');
+
+const filesBelow = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+
+/** A hash of everything that decides what the build gives. */
+function fingerprint() {
+  const hash = createHash('sha256');
+  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/build.mjs'];
+  for (const file of [...settings.map((name) => join(root, name)), ...filesBelow(join(root, 'src'))]) {
+    hash.update(file.slice(root.length)).update('\0').update(readFileSync(file)).update('\0');
+  }
+  return hash.digest('hex');
+}
+
+/** The compiler rewrites `.ts` specifiers in JavaScript only; declarations need it too. */
+function finishDeclarations(folder) {
+  for (const file of filesBelow(folder)) {
+    if (!file.endsWith('.d.ts')) continue;
+    const text = readFileSync(file, 'utf8');
+    const finished = text.replace(/((?:from|import) ?\(?['"]\.{1,2}\/[^'"\n]*)(?<!\.d)\.ts(?=['"])/g, '$1.js');
+    if (finished !== text) writeFileSync(file, finished);
+  }
+}
+
+function swap(built) {
+  const old = `${built}.old`;
+  if (existsSync(dist)) renameSync(dist, old);
+  renameSync(built, dist);
+  rmSync(old, { recursive: true, force: true });
+}
+
+/** True when dist/ holds a build of this src/ without errors. With `quiet`, the compiler's complaints are not shown. */
+export function build({ ifStale = false, quiet = false } = {}) {
+  const now = fingerprint();
+  if (ifStale && existsSync(dist) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now) return true;
+  mkdirSync(cache, { recursive: true });
+  const built = join(root, `node_modules/.cache/sojourn/dist-${process.pid}`);
+  rmSync(built, { recursive: true, force: true });
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  const run = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', built], {
+    cwd: root,
+    stdio: quiet ? 'ignore' : 'inherit',
+  });
+  if (!existsSync(built)) return false;
+  finishDeclarations(built);
+  const bin = join(built, 'cli/main.js');
+  if (existsSync(bin)) chmodSync(bin, 0o755);
+  swap(built);
+  rmSync(stamp, { force: true });
+  if (run.status === 0) writeFileSync(stamp, now);
+  return run.status === 0;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = build({ ifStale: process.argv.includes('--if-stale') }) ? 0 : 1;
+}

@@ -1,0 +1,59 @@
+/**
+ * The exports map against what is built: every file that package.json names exists, every entry loads, and what an entry
+ * loads, followed import by import, is this package, Node and the SDK: `import 'sojourn'` must not load the CLI's
+ * dependencies.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join, relative, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { root } from './steps.mjs';
+
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const LOADABLE = new Set(['@modelcontextprotocol/server']);
+const problems = [];
+
+const filesOf = (target) => (typeof target === 'string' ? [target] : Object.values(target).flatMap(filesOf));
+
+const IMPORT =
+  /^(?:import|export)\b[^'"]*?from ?['"]([^'"]+)['"]|^import ?['"]([^'"]+)['"]|\bimport\(['"]([^'"]+)['"]\)/gm;
+
+/** Every file below dist/ that `entry` reaches, dynamic imports included. */
+function follow(entry, seen = new Set()) {
+  if (seen.has(entry) || !existsSync(entry)) return seen;
+  seen.add(entry);
+  for (const [, from, bare, dynamic] of readFileSync(entry, 'utf8').matchAll(IMPORT)) {
+    const specifier = from ?? bare ?? dynamic;
+    if (specifier.startsWith('.')) {
+      const target = resolve(dirname(entry), specifier);
+      if (!existsSync(target)) problems.push(`${relative(root, entry)} imports ${specifier}, which is not built`);
+      follow(target, seen);
+    } else if (!LOADABLE.has(specifier) && !builtinModules.includes(specifier.replace(/^node:/, ''))) {
+      problems.push(`${relative(root, entry)} loads the package ${specifier}`);
+    }
+  }
+  return seen;
+}
+
+for (const [name, target] of Object.entries(manifest.exports)) {
+  for (const file of filesOf(target)) {
+    if (!existsSync(join(root, file))) problems.push(`exports['${name}'] names ${file}, which is not built`);
+  }
+  if (typeof target === 'string') continue;
+  const entry = join(root, target.default);
+  follow(entry);
+  if (existsSync(entry)) {
+    await import(pathToFileURL(entry).href).catch((error) =>
+      problems.push(`exports['${name}'] fails: ${error.message}`),
+    );
+  }
+}
+
+for (const [name, file] of Object.entries(manifest.bin)) {
+  const path = join(root, file);
+  if (!existsSync(path)) problems.push(`bin ${name} names ${file}, which is not built`);
+  else if (!readFileSync(path, 'utf8').startsWith('#!/usr/bin/env node')) problems.push(`${file} has no #! line`);
+}
+
+for (const problem of new Set(problems)) console.error(problem);
+process.exitCode = problems.length === 0 ? 0 : 1;

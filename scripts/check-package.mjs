@@ -1,0 +1,27 @@
+/** The packed tarball as npm would publish it: publint on how it is declared, attw on what its types resolve to. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { root, run } from './steps.mjs';
+
+const folder = mkdtempSync(join(tmpdir(), 'sojourn-pack-'));
+try {
+  const packed = await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder]);
+  const tarball = readdirSync(folder).map((name) => join(folder, name))[0];
+  if (packed.code !== 0 || !tarball) throw new Error(packed.output);
+  const gates = await Promise.all([
+    run('publint', ['run', tarball, '--strict']),
+    run('attw', [tarball, '--profile', 'esm-only', '--no-definitely-typed', '--format', 'ascii', '--no-emoji']),
+  ]);
+  for (const { code, output } of gates) {
+    if (code === 0) continue;
+    console.error(output);
+    process.exitCode = 1;
+  }
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+if (process.exitCode) console.error(`(in ${root})`);

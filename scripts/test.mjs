@@ -1,0 +1,38 @@
+/**
+ * `npm test`: the build, the checks, the tools that tests run, then every test. All of it runs even when a part fails; the
+ * exit code is 0 only when nothing did, and the last line counts the tests, each failed check as one failure.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { check } from './check.mjs';
+import { ensureTools } from './ensure-tools.mjs';
+import { root } from './steps.mjs';
+
+async function installTools() {
+  const failed = [];
+  const folders = existsSync(join(root, 'tools')) ? readdirSync(join(root, 'tools')) : [];
+  for (const name of folders.filter((folder) => existsSync(join(root, 'tools', folder, 'package-lock.json')))) {
+    await ensureTools(`tools/${name}`).catch((error) => {
+      console.log(error.message);
+      failed.push(`tools/${name}`);
+    });
+  }
+  return failed;
+}
+
+function runTests(failedChecks) {
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+  return new Promise((done) => {
+    const child = spawn(process.execPath, [vitest, 'run', ...process.argv.slice(2)], {
+      cwd: root,
+      stdio: 'inherit',
+      env: { ...process.env, SOJOURN_FAILED_CHECKS: failedChecks.join('; ') },
+    });
+    child.on('close', (code) => done(code ?? 1));
+  });
+}
+
+const failed = [...(await check()), ...(await installTools())];
+const code = await runTests(failed);
+process.exitCode = failed.length > 0 ? 1 : code;

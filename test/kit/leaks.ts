@@ -1,0 +1,77 @@
+/**
+ * Loaded before every test file: fails the file when something that it opened (server, socket, timer, child process) is
+ * still open after its last hook. `SOJOURN_LEAK_TRACE=1` adds where each timer, socket and server was made.
+ */
+import { createHook } from 'node:async_hooks';
+import { ChildProcess } from 'node:child_process';
+import { Server, Socket } from 'node:net';
+import { afterAll } from 'vitest';
+
+/** What tests open on purpose. Streams of the worker itself, file reads and the like come and go on their own. */
+const WATCHED = new Set([
+  'TCPServerWrap',
+  'TCPSocketWrap',
+  'PipeServerWrap',
+  'Timeout',
+  'Immediate',
+  'ProcessWrap',
+  'UDPWrap',
+  'Worker',
+]);
+const GRACE_MS = 3_000; // a closing socket needs a few turns on a busy machine; a leak stays
+
+const traces = process.env['SOJOURN_LEAK_TRACE'] ? traceResources() : undefined;
+const before = openResources();
+
+afterAll(async () => {
+  const deadline = performance.now() + GRACE_MS;
+  let left = leftOver();
+  while (left.size > 0 && performance.now() < deadline) {
+    await new Promise((done) => setTimeout(done, 10));
+    left = leftOver();
+  }
+  if (left.size === 0) return;
+  const kinds = [...left].map(([kind, count]) => `${count} × ${kind}`).join(', ');
+  const hint = traces ? '' : '\nSOJOURN_LEAK_TRACE=1 shows where they were made.';
+  throw new Error(
+    `left open after the last test: ${kinds}\n${[...describeHandles(), ...(traces?.() ?? [])].join('\n')}${hint}`,
+  );
+});
+
+function openResources(): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const kind of process.getActiveResourcesInfo()) {
+    if (WATCHED.has(kind)) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function leftOver(): Map<string, number> {
+  const more = [...openResources()].map(([kind, count]): [string, number] => [kind, count - (before.get(kind) ?? 0)]);
+  return new Map(more.filter(([, count]) => count > 0));
+}
+
+/** Addresses and process ids of what is open. */
+function describeHandles(): string[] {
+  const { _getActiveHandles } = process as unknown as { _getActiveHandles(): unknown[] };
+  return _getActiveHandles.call(process).flatMap((handle) => {
+    if (handle instanceof Server) return [`  server on ${JSON.stringify(handle.address())}`];
+    if (handle instanceof ChildProcess) return [`  child process ${handle.pid}: ${handle.spawnargs.join(' ')}`];
+    if (handle instanceof Socket && handle.remotePort) return [`  socket ${handle.localPort} → ${handle.remotePort}`];
+    return [];
+  });
+}
+
+function traceResources(): () => string[] {
+  const made = new Map<number, string>();
+  createHook({
+    init(id, kind) {
+      const watched = WATCHED.has(kind) || ['TCPWRAP', 'TCPSERVERWRAP', 'PROCESSWRAP'].includes(kind);
+      if (watched) made.set(id, `  ${kind}${(new Error().stack ?? '').split('\n').slice(2).filter(isOurs).join('\n')}`);
+    },
+    destroy: (id) => void made.delete(id),
+  }).enable();
+  return () => [...made.values()];
+}
+
+const isOurs = (line: string): boolean => !line.includes('node:internal') && !line.includes('/node_modules/');

@@ -1,0 +1,28 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    // Tests and the examples they import share one copy of the code: src/. The tests of the package use dist/ by path.
+    alias: [
+      { find: /^sojourn$/, replacement: source('index.ts') },
+      { find: /^sojourn\/memory$/, replacement: source('stores/memory/index.ts') },
+      { find: /^sojourn\/testing$/, replacement: source('testing/index.ts') },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/kit/built.mjs'],
+    setupFiles: ['test/kit/leaks.ts'],
+    reporters: [process.env['CI'] ? ['default', { summary: false }] : 'default', './test/kit/totals.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    retry: 0,
+    allowOnly: !process.env['CI'],
+    unstubEnvs: true,
+  },
+});
