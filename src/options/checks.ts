@@ -1,0 +1,125 @@
+/** One function per kind of value: `undefined` gives the fallback, a fitting value itself, anything else an error that names the option. */
+import { optionInvalid, optionsContradict } from '../errors.ts';
+import { nearestName } from './nearest-name.ts';
+
+/** What an error says it got where the value itself is too much to show, or a secret. */
+class Described {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+  toJSON(): undefined {
+    return undefined;
+  }
+  toString(): string {
+    return this.text;
+  }
+}
+
+export function got(text: string): unknown {
+  return new Described(text);
+}
+
+export interface NumberRange {
+  readonly min: number;
+  readonly unit: string;
+  /** Fractions are refused. */
+  readonly integer?: boolean;
+  /** What `Infinity` means; absent: refused. */
+  readonly infinity?: string;
+}
+
+export function checkNumber(option: string, value: unknown, fallback: number, range: NumberRange): number {
+  if (value === undefined) return fallback;
+  const takes =
+    `${range.integer ? 'a whole number' : 'a number'} of ${range.unit}, ${range.min} or more` +
+    (range.infinity === undefined ? '' : `, or Infinity (${range.infinity})`);
+  if (typeof value !== 'number') throw optionInvalid('type', option, value, takes);
+  if (value === Infinity && range.infinity !== undefined) return value;
+  const fits = Number.isFinite(value) && value >= range.min && (!range.integer || Number.isSafeInteger(value));
+  if (!fits) throw optionInvalid('range', option, value, takes);
+  return value;
+}
+
+export function checkBoolean(option: string, value: unknown, fallback: boolean): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value !== 'boolean') throw optionInvalid('type', option, value, 'true or false');
+  return value;
+}
+
+export function checkChoice<T extends string>(option: string, value: unknown, fallback: T, choices: readonly T[]): T {
+  if (value === undefined) return fallback;
+  const found = choices.find((choice) => choice === value);
+  if (found !== undefined) return found;
+  const takes = choices.map((choice) => `'${choice}'`).join(', ');
+  throw optionInvalid(typeof value === 'string' ? 'range' : 'type', option, value, `one of ${takes}`);
+}
+
+export function checkFunction<T>(option: string, value: T | undefined, takes: string): T | undefined {
+  if (value !== undefined && typeof value !== 'function') throw optionInvalid('type', option, value, takes);
+  return value;
+}
+
+/** An object of the user's with these methods, passed on as it is. `optional` ones may be absent. */
+export function checkMethods<T>(
+  option: string,
+  value: T | undefined,
+  methods: readonly string[],
+  optional: readonly string[] = [],
+): T | undefined {
+  if (value === undefined) return undefined;
+  const takes = `an object with ${methods.map((name) => `${name}()`).join(', ')}`;
+  if (!isObject(value)) throw optionInvalid('type', option, value, takes);
+  for (const name of methods) {
+    if (typeof value[name] !== 'function')
+      throw optionInvalid('type', option, got(`an object without ${name}()`), takes);
+  }
+  for (const name of optional) {
+    const member = value[name];
+    if (member !== undefined && typeof member !== 'function') {
+      throw optionInvalid('type', `${option}.${name}`, member, 'a function');
+    }
+  }
+  return value;
+}
+
+export function checkList<T>(
+  option: string,
+  value: unknown,
+  takes: string,
+  item: (option: string, value: unknown) => T,
+  least: 0 | 1 = 1,
+): readonly T[] {
+  if (!Array.isArray(value)) throw optionInvalid('type', option, value, takes);
+  if (value.length < least) throw optionInvalid('range', option, value, `${takes}, at least one`);
+  return Object.freeze(value.map((entry: unknown, index) => item(`${option}[${index}]`, entry)));
+}
+
+/** A plain object of options whose names are all known. `scope` is `''` for the options themselves, else e.g. `limits`. */
+export function checkNames(
+  scope: string,
+  value: unknown,
+  known: readonly string[],
+  elsewhere: readonly string[],
+): Record<string, unknown> {
+  if (typeof value !== 'object' || !isObject(value) || Array.isArray(value)) {
+    if (scope === '') throw optionsContradict('createMcpEndpoint takes an object of options as its second argument');
+    throw optionInvalid('type', scope, value, `an object with any of ${known.join(', ')}`);
+  }
+  for (const name of Object.keys(value)) {
+    if (!known.includes(name)) throw unknownOption(scope, name, known, elsewhere);
+  }
+  return value;
+}
+
+function unknownOption(scope: string, name: string, known: readonly string[], elsewhere: readonly string[]): Error {
+  const qualified = (own: string): string => (scope === '' ? own : `${scope}.${own}`);
+  const here = nearestName(name, known);
+  const meant = here === undefined ? nearestName(name, elsewhere) : qualified(here);
+  const advice = meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`;
+  return optionsContradict(`Unknown option ${qualified(name)}; ${advice}`);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
+}

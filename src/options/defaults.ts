@@ -1,0 +1,65 @@
+/** Every default value, in one place. */
+import { consoleLogger } from '../logger.ts';
+import { systemTime } from '../system.ts';
+import type { EventRetention, SessionLimits } from '../types.ts';
+import { KNOWN_VERSIONS } from '../versions.ts';
+import type { ResolvedOptions } from './endpoint-options.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const HOUR_MS = 3_600_000;
+
+/** An ended session is remembered as long as it could have gone on, but no longer than a day. */
+export const TOMBSTONE_MAX_MS = 24 * HOUR_MS;
+
+/** What `Host` and `Origin` may name when nothing else is said: this machine, as a URL spells it. */
+export const LOOPBACK_NAMES: readonly string[] = Object.freeze(['localhost', '127.0.0.1', '[::1]']);
+
+const limits: Readonly<SessionLimits> = Object.freeze({
+  // As in the SDK; base64 of a photo fits.
+  bodyBytes: 4 * MIB,
+  requestsPerSession: 64,
+  sessions: Infinity,
+  streamBufferBytes: MIB,
+  batch: 50,
+  stateBytes: 256 * KIB,
+  sessionIdLength: 256,
+  // As in the SDK.
+  subscriptions: 1_024,
+  eventLogBytes: 256 * MIB,
+  tombstones: 100_000,
+});
+
+const eventRetention: Readonly<EventRetention> = Object.freeze({ ttlMs: HOUR_MS, events: 1_000, bytes: MIB });
+
+/** What an option that is left out becomes. `undefined`: nothing, or made by the endpoint. `tombstoneMs` is for the default `idleTimeoutMs`. */
+export const DEFAULTS: ResolvedOptions = Object.freeze({
+  sessionMode: 'hybrid',
+  configureSessionOptions: undefined,
+  runSessionHandler: undefined,
+  perSessionExecutionContext: false,
+  idleTimeoutMs: 2 * HOUR_MS,
+  maxIdleSessionCount: 10_000,
+  timeProvider: systemTime as Required<typeof systemTime>,
+  sessionMigrationHandler: undefined,
+  store: undefined,
+  leaseMs: 3_000,
+  tombstoneMs: 2 * HOUR_MS,
+  eventRetention,
+  sessionIdGenerator: undefined,
+  requestStateKeys: undefined,
+  legacySse: false,
+  responseMode: 'auto',
+  allowedHosts: undefined,
+  allowedOrigins: LOOPBACK_NAMES,
+  limits,
+  name: 'mcp',
+  supportedProtocolVersions: KNOWN_VERSIONS,
+  pinnedProtocolVersions: undefined,
+  sessionUser: undefined,
+  bus: undefined,
+  onerror: undefined,
+  logger: consoleLogger,
+  keepAliveMs: 15_000,
+  retryMs: 1_000,
+});

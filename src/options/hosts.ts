@@ -1,0 +1,39 @@
+/** Host names and origins as options spell them, brought to the form that headers are compared with. */
+import { optionInvalid } from '../errors.ts';
+
+const HOST = "a host name without scheme, port and wildcard, e.g. 'mcp.example' or '[::1]'";
+const ORIGIN = "an origin ('https://app.example'), a host name without port ('app.example'), or '*'";
+
+export function checkHost(option: string, value: unknown): string {
+  const name = hostName(option, value, HOST);
+  if (name === undefined) throw optionInvalid('range', option, value, HOST);
+  return name;
+}
+
+export function checkOrigin(option: string, value: unknown): string {
+  if (value === '*') return value;
+  const found = typeof value === 'string' && value.includes('://') ? origin(value) : hostName(option, value, ORIGIN);
+  if (found === undefined) throw optionInvalid('range', option, value, ORIGIN);
+  return found;
+}
+
+function hostName(option: string, value: unknown, takes: string): string | undefined {
+  if (typeof value !== 'string') throw optionInvalid('type', option, value, takes);
+  const bare = !value.startsWith('[') && value.split(':').length > 2;
+  const spelled = bare ? `[${value}]` : value;
+  // A default port would vanish in the URL parser, so the colon is looked for in the text.
+  if (spelled === '' || spelled.includes('*') || /[\s/\\?#@]/.test(spelled) || /:\d*$/.test(spelled)) return undefined;
+  return parse(`http://${spelled}/`)?.hostname;
+}
+
+function origin(text: string): string | undefined {
+  const url = parse(text);
+  if (url === undefined || url.host === '' || text.includes('*')) return undefined;
+  const more = url.username + url.password + url.search + url.hash + url.pathname.replace(/^\/$/, '');
+  // URL.origin is 'null' for schemes like vscode-webview:, whose browsers do send scheme and host.
+  return more === '' ? (url.origin === 'null' ? `${url.protocol}//${url.host}` : url.origin) : undefined;
+}
+
+function parse(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined;
+}

@@ -1,0 +1,291 @@
+/** Validates options once and fills them in. Everything wrong is an error here, at construction, and never later. */
+import { optionInvalid, optionsContradict } from '../errors.ts';
+import { safeLogger } from '../logger.ts';
+import type { EventRetention, SessionLimits, TimeProvider } from '../types.ts';
+import { KNOWN_VERSIONS, isModern, newestFirst, servedVersions, type SessionMode } from '../versions.ts';
+import {
+  checkBoolean,
+  checkChoice,
+  checkFunction,
+  checkList,
+  checkMethods,
+  checkNames,
+  checkNumber,
+  got,
+  type NumberRange,
+} from './checks.ts';
+import { DEFAULTS, TOMBSTONE_MAX_MS } from './defaults.ts';
+import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
+import { checkHost, checkOrigin } from './hosts.ts';
+
+/** Names `createMcpHandler` knows, and where the same is said here. */
+const OF_CREATE_MCP_HANDLER: Readonly<Record<string, string>> = {
+  legacy:
+    "sessionMode ('hybrid', the default: 2025-era clients get sessions; 'stateless': they are served without; " +
+    "to serve 2026-07-28 alone give supportedProtocolVersions: ['2026-07-28'])",
+  maxSubscriptions: 'limits.subscriptions',
+  maxRequestBodySize: 'limits.bodyBytes',
+};
+
+const NOT_YET = ['auth', 'hibernateAfterMs'];
+
+const MS: NumberRange = { min: 0, unit: 'ms' };
+
+const LIMIT_RANGES: Readonly<Record<keyof SessionLimits, NumberRange>> = {
+  bodyBytes: { min: 1, unit: 'bytes', integer: true },
+  requestsPerSession: { min: 1, unit: 'requests', integer: true },
+  sessions: { min: 0, unit: 'sessions', integer: true, infinity: 'no limit' },
+  streamBufferBytes: { min: 1, unit: 'bytes', integer: true },
+  batch: { min: 1, unit: 'messages', integer: true },
+  stateBytes: { min: 0, unit: 'bytes', integer: true },
+  sessionIdLength: { min: 1, unit: 'characters', integer: true },
+  subscriptions: { min: 0, unit: 'streams', integer: true },
+  eventLogBytes: { min: 0, unit: 'bytes', integer: true },
+  tombstones: { min: 0, unit: 'sessions', integer: true },
+};
+
+const RETENTION_RANGES: Readonly<Record<keyof EventRetention, NumberRange>> = {
+  ttlMs: { min: 1, unit: 'ms', infinity: 'until events or bytes say so' },
+  events: { min: 1, unit: 'events', integer: true },
+  bytes: { min: 1, unit: 'bytes', integer: true },
+};
+
+/** Of the default generator: 16 bytes in base64url. */
+const DEFAULT_ID_LENGTH = 22;
+
+const NAME = /^[\w.-]{1,64}$/;
+
+/** Names of the options, as they may be given. */
+export const OPTION_NAMES: readonly string[] = Object.freeze([
+  ...Object.keys(DEFAULTS).filter((name) => name !== 'pinnedProtocolVersions'),
+  'stateless',
+]);
+
+const LIMIT_NAMES: readonly string[] = Object.keys(LIMIT_RANGES);
+const RETENTION_NAMES: readonly string[] = Object.keys(RETENTION_RANGES);
+const NESTED_NAMES: readonly string[] = [
+  ...LIMIT_NAMES.map((name) => `limits.${name}`),
+  ...RETENTION_NAMES.map((name) => `eventRetention.${name}`),
+];
+
+/** Throws `TypeError` or `RangeError` (code `OPTION_INVALID`) for the first option that does not fit. */
+export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedOptions {
+  const given: McpEndpointOptions = input === undefined ? {} : checkTopNames(input);
+  const sessionMode = resolveMode(given);
+  const idleTimeoutMs = checkNumber('idleTimeoutMs', given.idleTimeoutMs, DEFAULTS.idleTimeoutMs, {
+    ...MS,
+    infinity: 'never',
+  });
+  const versions = resolveVersions(given.supportedProtocolVersions);
+  const resolved: ResolvedOptions = {
+    sessionMode,
+    configureSessionOptions: checkFunction(
+      'configureSessionOptions',
+      given.configureSessionOptions,
+      'a function (request, serverOptions, signal)',
+    ),
+    runSessionHandler: checkFunction(
+      'runSessionHandler',
+      given.runSessionHandler,
+      'a function (request, session, run)',
+    ),
+    perSessionExecutionContext: checkBoolean(
+      'perSessionExecutionContext',
+      given.perSessionExecutionContext,
+      DEFAULTS.perSessionExecutionContext,
+    ),
+    idleTimeoutMs,
+    maxIdleSessionCount: checkNumber('maxIdleSessionCount', given.maxIdleSessionCount, DEFAULTS.maxIdleSessionCount, {
+      min: 0,
+      unit: 'sessions',
+      integer: true,
+      infinity: 'no limit',
+    }),
+    timeProvider: resolveTime(given.timeProvider),
+    sessionMigrationHandler: checkMethods(
+      'sessionMigrationHandler',
+      given.sessionMigrationHandler,
+      ['allowSessionMigration'],
+      ['onSessionInitialized', 'onSessionEnded'],
+    ),
+    store: resolveStore(given.store),
+    leaseMs: checkNumber('leaseMs', given.leaseMs, DEFAULTS.leaseMs, { min: 1, unit: 'ms' }),
+    tombstoneMs: checkNumber('tombstoneMs', given.tombstoneMs, Math.min(idleTimeoutMs, TOMBSTONE_MAX_MS), MS),
+    eventRetention: resolveRetention(given.eventRetention),
+    sessionIdGenerator: checkFunction(
+      'sessionIdGenerator',
+      given.sessionIdGenerator,
+      'a function ({ request, params, user }) that returns a string',
+    ),
+    requestStateKeys:
+      given.requestStateKeys === undefined
+        ? undefined
+        : checkList('requestStateKeys', given.requestStateKeys, 'a list of keys, each 32 bytes or more', checkKey),
+    legacySse: checkBoolean('legacySse', given.legacySse, DEFAULTS.legacySse),
+    responseMode: checkChoice('responseMode', given.responseMode, DEFAULTS.responseMode, ['auto', 'sse', 'json']),
+    allowedHosts:
+      given.allowedHosts === undefined
+        ? undefined
+        : checkList('allowedHosts', given.allowedHosts, 'a list of host names', checkHost),
+    allowedOrigins:
+      given.allowedOrigins === undefined
+        ? DEFAULTS.allowedOrigins
+        : checkList('allowedOrigins', given.allowedOrigins, 'a list of origins and host names', checkOrigin, 0),
+    limits: resolveLimits(given),
+    name: resolveName(given.name),
+    supportedProtocolVersions: versions ?? DEFAULTS.supportedProtocolVersions,
+    pinnedProtocolVersions: versions,
+    sessionUser: checkFunction(
+      'sessionUser',
+      given.sessionUser,
+      'a function (authInfo) that returns a string or undefined',
+    ),
+    bus: checkMethods('bus', given.bus, ['publish', 'subscribe']),
+    onerror: checkFunction('onerror', given.onerror, 'a function (error)'),
+    logger: safeLogger(
+      checkMethods('logger', given.logger, ['debug', 'info', 'warn', 'error', 'fatal']) ?? DEFAULTS.logger,
+    ),
+    keepAliveMs: checkNumber('keepAliveMs', given.keepAliveMs, DEFAULTS.keepAliveMs, { min: 0, unit: 'ms (0: none)' }),
+    retryMs: checkNumber('retryMs', given.retryMs, DEFAULTS.retryMs, { ...MS, integer: true }),
+  };
+  refuseContradictions(given, resolved);
+  return Object.freeze(resolved);
+}
+
+function checkTopNames(input: unknown): McpEndpointOptions {
+  const others: string[] = [];
+  for (const [name, value] of Object.entries(input ?? {})) {
+    const here = Object.hasOwn(OF_CREATE_MCP_HANDLER, name) ? OF_CREATE_MCP_HANDLER[name] : undefined;
+    if (here === undefined && !NOT_YET.includes(name)) continue;
+    // Something left undefined asks for nothing.
+    if (value === undefined) others.push(name);
+    else if (here === undefined)
+      throw optionsContradict(`Option ${name} is not available in this version of sojourn; leave it out`);
+    else throw optionsContradict(`Option ${name} belongs to createMcpHandler; here it is ${here}`);
+  }
+  return checkNames('', input, [...OPTION_NAMES, ...others], NESTED_NAMES);
+}
+
+function resolveMode(given: McpEndpointOptions): SessionMode {
+  const mode = checkChoice('sessionMode', given.sessionMode, DEFAULTS.sessionMode, ['hybrid', 'stateful', 'stateless']);
+  if (given.stateless === undefined) return mode;
+  const short = checkBoolean('stateless', given.stateless, false) ? 'stateless' : 'stateful';
+  if (given.sessionMode !== undefined && given.sessionMode !== short) {
+    throw optionsContradict(
+      `Options stateless and sessionMode contradict each other: stateless: ${given.stateless} means ` +
+        `sessionMode: '${short}', but sessionMode is '${mode}'; give one of them`,
+    );
+  }
+  return short;
+}
+
+function resolveTime(time: TimeProvider | undefined): Required<TimeProvider> {
+  const given = checkMethods('timeProvider', time, ['now', 'setTimeout', 'clearTimeout'], ['monotonic']);
+  if (given === undefined) return DEFAULTS.timeProvider;
+  if (given.monotonic !== undefined) return given as Required<TimeProvider>;
+  return Object.freeze({
+    now: () => given.now(),
+    monotonic: () => given.now(),
+    setTimeout: (fn: () => void, ms: number) => given.setTimeout(fn, ms),
+    clearTimeout: (handle: unknown) => given.clearTimeout(handle),
+  });
+}
+
+function resolveStore(store: McpEndpointOptions['store']): ResolvedOptions['store'] {
+  const given = checkMethods('store', store, ['open']);
+  if (given !== undefined && typeof given.kind !== 'string') {
+    throw optionInvalid('type', 'store', got('an object without kind'), "a store, e.g. memory() from 'sojourn/memory'");
+  }
+  return given;
+}
+
+function resolveRetention(given: McpEndpointOptions['eventRetention']): ResolvedOptions['eventRetention'] {
+  if (given === false) return false;
+  const defaults = DEFAULTS.eventRetention as EventRetention;
+  if (given === undefined) return defaults;
+  if (typeof given !== 'object')
+    throw optionInvalid('type', 'eventRetention', given, 'false, or an object with ttlMs, events, bytes');
+  return resolveNumbers('eventRetention', given, RETENTION_RANGES, defaults);
+}
+
+function resolveLimits(given: McpEndpointOptions): Readonly<SessionLimits> {
+  if (given.limits === undefined) return DEFAULTS.limits;
+  const limits = resolveNumbers('limits', given.limits, LIMIT_RANGES, DEFAULTS.limits);
+  if (given.sessionIdGenerator === undefined && limits.sessionIdLength < DEFAULT_ID_LENGTH) {
+    throw optionInvalid(
+      'range',
+      'limits.sessionIdLength',
+      limits.sessionIdLength,
+      `${DEFAULT_ID_LENGTH} characters or more, which is what ids have without a sessionIdGenerator`,
+    );
+  }
+  return limits;
+}
+
+function resolveNumbers<K extends string>(
+  scope: string,
+  given: unknown,
+  ranges: Readonly<Record<K, NumberRange>>,
+  defaults: Readonly<Record<K, number>>,
+): Readonly<Record<K, number>> {
+  const names = Object.keys(ranges) as K[];
+  const values = checkNames(scope, given, names, [...OPTION_NAMES, ...NESTED_NAMES]);
+  const numbers = {} as Record<K, number>;
+  for (const name of names) {
+    numbers[name] = checkNumber(`${scope}.${name}`, values[name], defaults[name], ranges[name]);
+  }
+  return Object.freeze(numbers);
+}
+
+/** The value of a key is a secret: errors tell its size alone. */
+function checkKey(option: string, key: unknown): string | Uint8Array {
+  const takes = 'a string or Uint8Array of 32 bytes or more';
+  if (typeof key !== 'string' && !(key instanceof Uint8Array))
+    throw optionInvalid('type', option, got(`a ${typeof key}`), takes);
+  const bytes = Buffer.byteLength(key);
+  if (bytes < 32) throw optionInvalid('range', option, got(`${bytes} bytes`), takes);
+  return typeof key === 'string' ? key : key.slice();
+}
+
+function resolveName(name: unknown): string {
+  if (name === undefined) return DEFAULTS.name;
+  const takes = '1 to 64 letters, digits, dots, dashes and underscores';
+  if (typeof name !== 'string') throw optionInvalid('type', 'name', name, takes);
+  if (!NAME.test(name)) throw optionInvalid('range', 'name', name, takes);
+  return name;
+}
+
+function resolveVersions(given: unknown): readonly string[] | undefined {
+  if (given === undefined) return undefined;
+  const takes = `versions of ${KNOWN_VERSIONS.join(', ')}`;
+  const versions = checkList('supportedProtocolVersions', given, takes, (option, version) => {
+    if (typeof version !== 'string')
+      throw optionInvalid('type', option, version, `one of ${KNOWN_VERSIONS.join(', ')}`);
+    if (!KNOWN_VERSIONS.includes(version))
+      throw optionInvalid('range', option, version, `one of ${KNOWN_VERSIONS.join(', ')}`);
+    return version;
+  });
+  return Object.freeze(newestFirst(versions));
+}
+
+function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptions): void {
+  const { sessionMode, legacySse, supportedProtocolVersions } = resolved;
+  const mode = given.stateless === undefined ? `sessionMode: '${sessionMode}'` : `stateless: ${given.stateless}`;
+  if (legacySse && sessionMode === 'stateless') {
+    throw optionsContradict(
+      `Options legacySse and ${mode} contradict each other: the 2024-11-05 transport needs sessions; give one of them`,
+    );
+  }
+  if (servedVersions(sessionMode, supportedProtocolVersions).length === 0) {
+    throw optionsContradict(
+      `Options supportedProtocolVersions and ${mode} contradict each other: sessions are for the versions before ` +
+        `2026-07-28, and ${supportedProtocolVersions.join(', ')} is all that is supported`,
+    );
+  }
+  if (legacySse && supportedProtocolVersions.every(isModern)) {
+    throw optionsContradict(
+      'Options legacySse and supportedProtocolVersions contradict each other: the 2024-11-05 transport serves ' +
+        `versions before 2026-07-28, and ${supportedProtocolVersions.join(', ')} is all that is supported`,
+    );
+  }
+}

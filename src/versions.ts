@@ -1,0 +1,46 @@
+/**
+ * The protocol revisions sojourn knows. Revisions are ISO dates: comparing them as text orders them in time.
+ */
+import { SUPPORTED_PROTOCOL_VERSIONS } from '@modelcontextprotocol/server';
+
+/** How an endpoint treats the two eras; see the option `sessionMode`. */
+export type SessionMode = 'stateful' | 'stateless' | 'hybrid';
+
+/** The first revision served per request, with no session. */
+const FIRST_MODERN = '2026-07-28';
+
+/** `true`: per request, with an envelope in `_meta`. `false`: begins with `initialize`. Also for revisions nobody knows. */
+export function isModern(version: string): boolean {
+  return version >= FIRST_MODERN;
+}
+
+/** A new list, newest revision first, each once. */
+export function newestFirst(versions: Iterable<string>): string[] {
+  return [...new Set(versions)].sort((a, b) => (a < b ? 1 : -1));
+}
+
+/** Served per request, newest first. The SDK implements these and exports no list of them. */
+export const MODERN_VERSIONS: readonly string[] = Object.freeze([FIRST_MODERN]);
+
+/** Negotiated by `initialize`, newest first: the SDK's own list. */
+export const LEGACY_VERSIONS: readonly string[] = Object.freeze(
+  newestFirst(SUPPORTED_PROTOCOL_VERSIONS.filter((version) => !isModern(version))),
+);
+
+/** Both, newest first. */
+export const KNOWN_VERSIONS: readonly string[] = Object.freeze([...MODERN_VERSIONS, ...LEGACY_VERSIONS]);
+
+/** Of `supported`, what an endpoint in this mode serves, newest first: the `supported` of its version errors (B108, B147, B153). */
+export function servedVersions(mode: SessionMode, supported: readonly string[]): string[] {
+  return newestFirst(mode === 'stateful' ? supported.filter((version) => !isModern(version)) : supported);
+}
+
+/** Streams open with a priming event and carry event ids (2025-11-25). */
+export function hasPriming(version: string): boolean {
+  return version >= '2025-11-25' && !isModern(version);
+}
+
+/** The one revision in which a POST body may be a JSON-RPC batch. */
+export function allowsBatches(version: string): boolean {
+  return version === '2025-03-26';
+}
