@@ -1,0 +1,69 @@
+import { parseArgs } from 'node:util';
+
+export interface BenchArguments {
+  readonly command: 'load' | 'sessions' | 'help';
+  readonly rounds: number;
+  readonly durationS: number;
+  readonly nodes: readonly string[];
+  readonly only: readonly string[];
+  readonly sides: readonly string[];
+  readonly connections: number;
+  readonly foreignPercent: number;
+  readonly json: boolean;
+}
+
+export const usage = `npm run bench -- [sessions] [options]
+
+  sessions              heap per live idle session, instead of the load runs
+
+  --rounds N            measured rounds per side, after one warm-up round (5)
+  --duration S          seconds of load per side and round (3)
+  --node 20|22|24|PATH  Node.js that runs the servers; a list runs one after the other (the running one)
+  --only WORK           stateful, log, initialize, modern; a list
+  --sides SIDE          ours, official, bare, no-log …; a list
+  --connections N       keep-alive connections of the load client (16)
+  --foreign PERCENT     a round in which other processes took more of the machine is run again, up to 5 times (5)
+  --json                print JSON instead of tables
+`;
+
+const list = (values: readonly string[] | undefined): string[] =>
+  (values ?? []).flatMap((value) => value.split(',')).filter((value) => value !== '');
+
+function positive(name: string, value: string): number {
+  const number = Number(value);
+  if (!(number > 0)) throw new Error(`--${name} takes a number above 0, got ${value}`);
+  return number;
+}
+
+export function parseArguments(argv: readonly string[]): BenchArguments {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      rounds: { type: 'string', default: '5' },
+      duration: { type: 'string', default: '3' },
+      node: { type: 'string', multiple: true },
+      only: { type: 'string', multiple: true },
+      sides: { type: 'string', multiple: true },
+      connections: { type: 'string', default: '16' },
+      foreign: { type: 'string', default: '5' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const [command = 'load', ...rest] = positionals;
+  if ((command !== 'load' && command !== 'sessions') || rest.length > 0)
+    throw new Error(`unknown command: ${positionals.join(' ')}`);
+  const nodes = list(values.node);
+  return {
+    command: values.help ? 'help' : command,
+    rounds: Math.ceil(positive('rounds', values.rounds)),
+    durationS: positive('duration', values.duration),
+    nodes: nodes.length > 0 ? nodes : [process.execPath],
+    only: list(values.only),
+    sides: list(values.sides),
+    connections: Math.ceil(positive('connections', values.connections)),
+    foreignPercent: positive('foreign', values.foreign),
+    json: values.json,
+  };
+}

@@ -1,0 +1,101 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type BenchArguments, parseArguments, usage } from './arguments.ts';
+import { findLoadClient } from './load-client.ts';
+import { type Machine, describeMachine } from './machine.ts';
+import { type WorkReport, formatWork, reportWork } from './report.ts';
+import { runRounds } from './rounds.ts';
+import { findRuntime } from './runtimes.ts';
+import { formatSessions, measureSessions } from './sessions.ts';
+import { type Work, works } from './works.ts';
+
+async function main(argv: readonly string[]): Promise<void> {
+  const args = parseArguments(argv);
+  if (args.command === 'help') {
+    console.log(usage);
+    return;
+  }
+  requireBuild(args);
+  const machine = describeMachine();
+  if (args.command === 'sessions') await runSessions(args, machine);
+  else await runLoads(args, machine);
+}
+
+async function runSessions(args: BenchArguments, machine: Machine): Promise<void> {
+  const reports = [];
+  for (const runtime of args.nodes.map(findRuntime)) reports.push(await measureSessions(runtime, args.sides));
+  if (args.json) return printJson({ machine, sessions: reports });
+  console.log(`${machineLine(machine)}\n`);
+  for (const report of reports) console.log(`${formatSessions(report)}\n`);
+}
+
+async function runLoads(args: BenchArguments, machine: Machine): Promise<void> {
+  const client = findLoadClient();
+  const load = `${client.description}, ${String(args.connections)} connections, ${String(args.durationS)} s, median of ${String(args.rounds)} rounds after a warm-up`;
+  const progress = (text: string): void => {
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
+  };
+  if (!args.json) console.log(`${machineLine(machine)}\n${load}\n`);
+  const reports: WorkReport[] = [];
+  for (const runtime of args.nodes.map(findRuntime)) {
+    for (const work of selectWorks(args)) {
+      const results = await runRounds(work, runtime, client, { ...args, progress });
+      progress('');
+      const report = reportWork(work, runtime, results);
+      reports.push(report);
+      if (!args.json) console.log(`${formatWork(report)}\n`);
+    }
+  }
+  if (args.json) printJson({ machine, load, works: reports.map(jsonOf) });
+}
+
+function jsonOf({ work, runtime, results, ratios }: WorkReport): object {
+  return {
+    work: work.id,
+    title: work.title,
+    node: runtime.version,
+    sides: results.map(({ side, rounds }) => ({ id: side.id, title: side.title, rounds })),
+    ratios,
+  };
+}
+
+function selectWorks({ only, sides }: BenchArguments): Work[] {
+  const unknown = only.filter((id) => !works.some((work) => work.id === id));
+  if (unknown.length > 0) throw new Error(`unknown work: ${unknown.join(', ')}`);
+  return works
+    .filter(({ id }) => only.length === 0 || only.includes(id))
+    .map((work) => ({
+      ...work,
+      sides: work.sides.filter(({ id }) => sides.length === 0 || sides.includes(id)),
+    }))
+    .filter((work) => work.sides.length > 0);
+}
+
+/** The servers under test run what is published: plain JavaScript from `dist/`. */
+function requireBuild(args: BenchArguments): void {
+  const needed =
+    args.command === 'sessions'
+      ? args.sides.length === 0 || args.sides.some((id) => id.startsWith('ours'))
+      : selectWorks(args).some(usesBuild);
+  const entry = fileURLToPath(new URL('../dist/index.js', import.meta.url));
+  if (needed && process.env['BENCH_DIST'] === undefined && !existsSync(entry))
+    throw new Error('dist/index.js is missing: npm run build');
+}
+
+const usesBuild = (work: Work): boolean => work.sides.some(({ server }) => server.script === 'ours.mjs');
+
+function machineLine({ cpu, cores, memoryGiB, system, loadAverage, versions }: Machine): string {
+  const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  return `${String(cores)} × ${cpu}, ${String(memoryGiB)} GiB, ${system}, load ${loadAverage.toFixed(2)}\n${packages.join(', ')}`;
+}
+
+function printJson(value: unknown): void {
+  console.log(JSON.stringify(value, undefined, 2));
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

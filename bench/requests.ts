@@ -1,0 +1,146 @@
+import { type IncomingHttpHeaders, request } from 'node:http';
+
+/** What the load client sends, again and again: the id of each request stands between `before` and `after`. */
+export interface Load {
+  readonly port: number;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly before: string;
+  readonly after: string;
+}
+
+/** An answer taken apart so that the bare side can write it again for another id. */
+export interface RecordedAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly before: string;
+  readonly after: string;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: readonly string[];
+  readonly body: string;
+}
+
+const path = '/mcp';
+const clientInfo = { name: 'bench', version: '1.0.0' };
+const echoed = 'hello';
+const recordedId = 987_654;
+
+const postHeaders = {
+  'content-type': 'application/json',
+  accept: 'application/json, text/event-stream',
+};
+
+/** Opens a session as a client does and gives the load of `tools/call` on it. */
+export async function statefulCalls(port: number, protocolVersion: string): Promise<Load> {
+  const opening = initializeLoad(port, protocolVersion);
+  const opened = await send(opening, 1);
+  const sessionId = opened.headers['mcp-session-id'];
+  if (opened.status !== 200 || typeof sessionId !== 'string') throw unexpected('initialize', opened);
+  const headers = {
+    ...postHeaders,
+    'mcp-protocol-version': protocolVersion,
+    'mcp-session-id': sessionId,
+  };
+  const initialized = await post(
+    port,
+    headers,
+    JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' }),
+  );
+  if (initialized.status !== 202) throw unexpected('notifications/initialized', initialized);
+  return checked(
+    load(port, headers, {
+      method: 'tools/call',
+      params: { name: 'echo', arguments: { text: echoed } },
+    }),
+  );
+}
+
+/** `initialize` on a new session each time. */
+export function initializeLoad(port: number, protocolVersion: string): Load {
+  return load(port, postHeaders, {
+    method: 'initialize',
+    params: { protocolVersion, capabilities: {}, clientInfo },
+  });
+}
+
+/** `tools/call` of the 2026-07-28 revision: everything is in the one request. */
+export async function modernCalls(port: number): Promise<Load> {
+  const protocolVersion = '2026-07-28';
+  const headers = {
+    ...postHeaders,
+    'mcp-protocol-version': protocolVersion,
+    'mcp-method': 'tools/call',
+    'mcp-name': 'echo',
+  };
+  const meta = {
+    'io.modelcontextprotocol/protocolVersion': protocolVersion,
+    'io.modelcontextprotocol/clientInfo': clientInfo,
+    'io.modelcontextprotocol/clientCapabilities': {},
+  };
+  return checked(
+    load(port, headers, {
+      method: 'tools/call',
+      params: { name: 'echo', arguments: { text: echoed }, _meta: meta },
+    }),
+  );
+}
+
+/** Sends one request of the load and takes the answer apart; the headers that node:http adds by itself are left out. */
+export async function recordAnswer(target: Load): Promise<RecordedAnswer> {
+  const { status, rawHeaders, body } = await send(target, recordedId);
+  const [before, after, ...more] = body.split(String(recordedId));
+  if (before === undefined || after === undefined || more.length > 0)
+    throw new Error(`the answer does not carry its id once: ${body}`);
+  const headers: Record<string, string> = {};
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? '';
+    if (/^(date|connection|keep-alive|transfer-encoding)$/i.test(name)) continue;
+    headers[name.toLowerCase() === 'content-length' ? 'content-length' : name] = rawHeaders[index + 1] ?? '';
+  }
+  return { status, headers, before, after };
+}
+
+export async function send(target: Load, id: number): Promise<Answer> {
+  return post(target.port, target.headers, target.before + String(id) + target.after);
+}
+
+function load(port: number, headers: Load['headers'], message: object): Load {
+  const text = JSON.stringify({ jsonrpc: '2.0', id: recordedId, ...message });
+  const [before = '', after = ''] = text.split(String(recordedId));
+  return { port, path, headers, before, after };
+}
+
+async function checked(target: Load): Promise<Load> {
+  const answer = await send(target, 2);
+  if (answer.status !== 200 || !answer.body.includes(`"text":"${echoed}"`)) throw unexpected('tools/call', answer);
+  return target;
+}
+
+function unexpected(what: string, answer: Answer): Error {
+  return new Error(`${what} was answered with ${String(answer.status)}: ${answer.body}`);
+}
+
+async function post(port: number, headers: Load['headers'], body: string): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ host: '127.0.0.1', port, path, method: 'POST', headers, agent: false }, (incoming) => {
+      let text = '';
+      incoming.setEncoding('utf8');
+      incoming.on('data', (chunk: string) => (text += chunk));
+      incoming.on('error', reject);
+      incoming.on('end', () => {
+        resolve({
+          status: incoming.statusCode ?? 0,
+          headers: incoming.headers,
+          rawHeaders: incoming.rawHeaders,
+          body: text,
+        });
+      });
+    });
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}

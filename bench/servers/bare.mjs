@@ -1,0 +1,19 @@
+import { serve } from './serve.mjs';
+
+// What remains of the work without a protocol: read the body, parse it, write the same head and body bytes.
+// BENCH_ANSWER holds a recorded answer: { status, headers, before, after, id } where the request's id stands between
+// `before` and `after`.
+const { status, headers, before, after } = JSON.parse(process.env.BENCH_ANSWER);
+const sized = 'content-length' in headers;
+
+serve((req, res) => {
+  const chunks = [];
+  req.on('data', (chunk) => chunks.push(chunk));
+  req.on('end', () => {
+    const text = (chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)).toString('utf8');
+    const body = before + JSON.stringify(JSON.parse(text).id) + after;
+    const head = sized ? { ...headers, 'content-length': Buffer.byteLength(body) } : headers;
+    res.writeHead(status, head);
+    res.end(body);
+  });
+});

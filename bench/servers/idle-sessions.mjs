@@ -1,0 +1,144 @@
+import { once } from 'node:events';
+import { Agent, createServer, request } from 'node:http';
+import { randomUUID } from 'node:crypto';
+import { NodeStreamableHTTPServerTransport } from '@modelcontextprotocol/node';
+import { buildEchoServer } from './echo-server.mjs';
+
+// Opens sessions in this process and tells what each keeps on the heap once its client is gone. Needs --expose-gc.
+
+const initialize = (id) =>
+  JSON.stringify({
+    jsonrpc: '2.0',
+    id,
+    method: 'initialize',
+    params: {
+      protocolVersion: '2025-06-18',
+      capabilities: { sampling: {}, elicitation: {} },
+      clientInfo: { name: 'bench', version: '1.0.0' },
+    },
+  });
+const initialized = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' });
+
+/** The SDK's own objects and nothing else: a connected server that has seen a handshake. */
+async function sdkAlone() {
+  const servers = [];
+  return async (id) => {
+    const server = buildEchoServer();
+    let answered;
+    const answer = new Promise((resolve) => (answered = resolve));
+    const transport = {
+      start: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+      send: (message) => Promise.resolve(answered(message)),
+    };
+    await server.connect(transport);
+    transport.onmessage(JSON.parse(initialize(id)));
+    await answer;
+    answered = undefined;
+    transport.onmessage(JSON.parse(initialized));
+    servers.push(server);
+  };
+}
+
+async function overHttp(handler) {
+  const server = createServer(handler);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address();
+  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  const open = async (id) => {
+    const opened = await post(port, agent, {}, initialize(id));
+    const headers = {
+      'mcp-session-id': opened.headers['mcp-session-id'],
+      'mcp-protocol-version': '2025-06-18',
+    };
+    const told = await post(port, agent, headers, initialized);
+    if (opened.statusCode !== 200 || told.statusCode !== 202)
+      throw new Error(`a session was not opened: ${opened.statusCode}, ${told.statusCode}`);
+  };
+  open.settle = () => server.closeAllConnections();
+  return open;
+}
+
+function post(port, agent, headers, body) {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        port,
+        agent,
+        host: '127.0.0.1',
+        path: '/mcp',
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          accept: 'application/json, text/event-stream',
+          ...headers,
+        },
+      },
+      (incoming) => {
+        incoming.resume();
+        incoming.on('end', () => resolve(incoming));
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}
+
+function officialHandler() {
+  const transports = new Map();
+  return async (req, res) => {
+    const known = transports.get(req.headers['mcp-session-id']);
+    if (known) return known.handleRequest(req, res);
+    const transport = new NodeStreamableHTTPServerTransport({
+      sessionIdGenerator: () => randomUUID(),
+      onsessioninitialized: (id) => {
+        transports.set(id, transport);
+      },
+    });
+    await buildEchoServer().connect(transport);
+    return transport.handleRequest(req, res);
+  };
+}
+
+async function oursHandler(options) {
+  const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
+  return createMcpEndpoint(buildEchoServer, { maxIdleSessionCount: 10_000_000, ...options }).node;
+}
+
+const sides = {
+  sdk: sdkAlone,
+  ours: async () => overHttp(await oursHandler({ eventRetention: false })),
+  'ours-log': async () => overHttp(await oursHandler({})),
+  official: async () => overHttp(officialHandler()),
+};
+
+async function usage(open) {
+  open.settle?.();
+  for (let pass = 0; pass < 4; pass++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    globalThis.gc();
+  }
+  const { heapUsed, external, rss } = process.memoryUsage();
+  return { heapUsed, external, rss };
+}
+
+async function openSessions(open, first, count) {
+  const workers = Array.from({ length: 4 }, async (_, worker) => {
+    for (let id = worker; id < count; id += 4) await open(first + id);
+  });
+  await Promise.all(workers);
+}
+
+async function measure({ side, warmUp, count }) {
+  const open = await sides[side]();
+  await openSessions(open, 1, warmUp);
+  const before = await usage(open);
+  await openSessions(open, warmUp + 1, count);
+  const after = await usage(open);
+  const each = (key) => (after[key] - before[key]) / count;
+  return { heapBytes: each('heapUsed'), externalBytes: each('external'), rssBytes: each('rss') };
+}
+
+process.on('message', async (params) => process.send({ answer: await measure(params) }));
+process.on('disconnect', () => process.exit(0));
+process.send({ port: 0 });

@@ -1,0 +1,22 @@
+export interface Summary {
+  readonly median: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+export function summarize(values: readonly number[]): Summary {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle];
+  const lower = sorted[sorted.length % 2 === 0 ? middle - 1 : middle];
+  const least = sorted[0];
+  const most = sorted.at(-1);
+  if (upper === undefined || lower === undefined || least === undefined || most === undefined)
+    throw new Error('no values to summarize');
+  return { median: (lower + upper) / 2, least, most };
+}
+
+/** Half of the distance between the least and the most, as a share of the median: "± 3 %". */
+export function spread({ median, least, most }: Summary): number {
+  return median === 0 ? 0 : (most - least) / 2 / median;
+}

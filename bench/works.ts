@@ -1,0 +1,113 @@
+import { type Load, initializeLoad, modernCalls, statefulCalls } from './requests.ts';
+import type { ServerScript } from './server-process.ts';
+
+export interface Side {
+  readonly id: string;
+  readonly title: string;
+  readonly server: ServerScript;
+  /** This side writes what the first running of these sides answered, byte for byte, and gets the same requests. */
+  readonly repeats?: readonly string[];
+}
+
+export interface Comparison {
+  readonly of: string;
+  readonly against: string;
+  /** `requests`: requests/s of the one over the other. `cpu`: CPU per request of the other over the one. */
+  readonly by: 'requests' | 'cpu';
+  readonly as: 'times' | 'percent';
+  /** At least this much, by major version of Node.js. */
+  readonly goal?: Readonly<Record<number, number>>;
+}
+
+export interface Work {
+  readonly id: string;
+  readonly title: string;
+  readonly sides: readonly Side[];
+  readonly comparisons: readonly Comparison[];
+  /** Every round gets a new process: what the work leaves behind would weigh on the next round. */
+  readonly freshProcess?: boolean;
+  load(port: number): Promise<Load>;
+}
+
+const ours = (options: object = {}): ServerScript => ({
+  script: 'ours.mjs',
+  env: { BENCH_OPTIONS: JSON.stringify(options) },
+});
+
+const official: Side = {
+  id: 'official',
+  title: 'official transport',
+  server: { script: 'official-stateful.mjs' },
+};
+
+const stateful: Work = {
+  id: 'stateful',
+  title: 'tools/call on one session, 2025-06-18',
+  sides: [
+    { id: 'ours', title: 'ours', server: ours() },
+    official,
+    {
+      id: 'bare',
+      title: 'bare node:http',
+      server: { script: 'bare.mjs' },
+      repeats: ['ours', 'official'],
+    },
+  ],
+  comparisons: [
+    { of: 'ours', against: 'official', by: 'requests', as: 'times', goal: { 20: 4, 24: 6 } },
+    { of: 'ours', against: 'official', by: 'cpu', as: 'times' },
+    { of: 'ours', against: 'bare', by: 'requests', as: 'percent', goal: { 20: 0.36, 24: 0.58 } },
+    { of: 'ours', against: 'bare', by: 'cpu', as: 'percent' },
+  ],
+  load: (port) => statefulCalls(port, '2025-06-18'),
+};
+
+const log: Work = {
+  id: 'log',
+  title: 'tools/call on one session, 2025-11-25, in-memory event log',
+  sides: [
+    { id: 'log', title: 'ours, with the log', server: ours() },
+    { id: 'no-log', title: 'ours, without', server: ours({ eventRetention: false }) },
+  ],
+  comparisons: [
+    { of: 'log', against: 'no-log', by: 'requests', as: 'percent', goal: { 20: 0.95, 24: 0.95 } },
+    { of: 'log', against: 'no-log', by: 'cpu', as: 'percent' },
+  ],
+  load: (port) => statefulCalls(port, '2025-11-25'),
+};
+
+const initialize: Work = {
+  id: 'initialize',
+  title: 'initialize, one tool, a session each',
+  sides: [
+    // The sessions stay on both sides: none is ended while the round runs.
+    { id: 'ours', title: 'ours', server: ours({ maxIdleSessionCount: 10_000_000 }) },
+    official,
+  ],
+  comparisons: [
+    { of: 'ours', against: 'official', by: 'requests', as: 'times', goal: { 20: 2.5, 24: 2.5 } },
+    { of: 'ours', against: 'official', by: 'cpu', as: 'times' },
+  ],
+  freshProcess: true,
+  load: (port) => Promise.resolve(initializeLoad(port, '2025-06-18')),
+};
+
+const modern: Work = {
+  id: 'modern',
+  title: 'tools/call, 2026-07-28',
+  sides: [
+    { id: 'ours', title: 'ours', server: ours() },
+    {
+      id: 'official',
+      title: 'createMcpHandler, toNodeHandler',
+      server: { script: 'official-modern.mjs' },
+    },
+  ],
+  comparisons: [
+    { of: 'ours', against: 'official', by: 'requests', as: 'times' },
+    { of: 'ours', against: 'official', by: 'cpu', as: 'times', goal: { 20: 2.5, 24: 2.5 } },
+  ],
+  load: modernCalls,
+};
+
+export const works: readonly Work[] = [stateful, log, initialize, modern];
