@@ -64,14 +64,17 @@ function describeHandles(): string[] {
 
 function traceResources(): () => string[] {
   const made = new Map<number, string>();
+  Error.stackTraceLimit = 30;
   createHook({
     init(id, kind) {
-      const watched = WATCHED.has(kind) || ['TCPWRAP', 'TCPSERVERWRAP', 'PROCESSWRAP'].includes(kind);
-      if (watched) made.set(id, `  ${kind}${(new Error().stack ?? '').split('\n').slice(2).filter(isOurs).join('\n')}`);
+      if (WATCHED.has(kind) || ['TCPWRAP', 'TCPSERVERWRAP', 'PROCESSWRAP'].includes(kind)) {
+        const stack = (new Error().stack ?? '').split('\n').slice(2);
+        made.set(id, [`  ${kind}`, ...stack.filter(isOurs)].join('\n'));
+      }
     },
     destroy: (id) => void made.delete(id),
   }).enable();
-  return () => [...made.values()];
+  return () => [...made.values()].filter((trace) => trace.includes('\n'));
 }
 
-const isOurs = (line: string): boolean => !line.includes('node:internal') && !line.includes('/node_modules/');
+const isOurs = (line: string): boolean => /[/\\]/.test(line) && !/\(node:|\/node_modules\/|kit\/leaks/.test(line);

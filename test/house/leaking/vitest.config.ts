@@ -1,0 +1,10 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['leaking.ts'],
+    setupFiles: ['../../kit/leaks.ts'],
+    reporters: ['default', '../../kit/totals.ts'],
+    pool: 'forks',
+  },
+});

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { McpServer } from '@modelcontextprotocol/server';
+import { createMcpEndpoint } from 'sojourn';
+import { memory } from 'sojourn/memory';
+
+const endpoint = createMcpEndpoint(() => new McpServer({ name: 'installed', version: '1.0.0' }), { store: memory() });
+const server = await endpoint.listen({ port: 0 });
+
+const post = (body, headers = {}) =>
+  fetch(server.url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
+    body: JSON.stringify({ jsonrpc: '2.0', ...body }),
+  });
+
+const answer = await post({
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'consumer', version: '1' } },
+});
+const text = await answer.text();
+assert.equal(answer.status, 200, text);
+const data = text.split('\n').filter((line) => line.startsWith('data: {'));
+const { result } = JSON.parse(data.at(-1)?.slice('data: '.length) ?? text);
+assert.equal(result.serverInfo.name, 'installed');
+
+const session = {
+  'mcp-session-id': answer.headers.get('mcp-session-id'),
+  'mcp-protocol-version': result.protocolVersion,
+};
+assert.equal((await post({ method: 'notifications/initialized' }, session)).status, 202);
+const ping = await post({ id: 2, method: 'ping' }, session);
+assert.match(await ping.text(), /"id":2/);
+assert.equal(endpoint.sessions.count, 1);
+
+await server.close();
+await endpoint.close();
+console.log('ok');

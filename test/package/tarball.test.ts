@@ -1,0 +1,79 @@
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
+
+/** The package as a user gets it: packed, installed into an empty project, and used there. */
+const root = resolve(import.meta.dirname, '../..');
+const project = mkdtempSync(join(tmpdir(), 'sojourn-consumer-'));
+const INSTALL_MS = 120_000;
+
+function run(command: string, args: string[], cwd = project): Promise<{ stdout: string; stderr: string }> {
+  // The settings npm hands to the scripts of this repository are not those of the user's project.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')));
+  return promisify(execFile)(command, args, { cwd, env });
+}
+
+const installedVersion = (name: string): string =>
+  (JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as { version: string }).version;
+
+beforeAll(async () => {
+  cpSync(join(import.meta.dirname, 'consumer'), project, { recursive: true });
+  const beside = ['@modelcontextprotocol/server', '@types/node'];
+  writeFileSync(
+    join(project, 'package.json'),
+    JSON.stringify({
+      name: 'consumer',
+      private: true,
+      type: 'module',
+      dependencies: Object.fromEntries(beside.map((name) => [name, installedVersion(name)])),
+    }),
+  );
+  await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', project], root);
+  const tarball = readdirSync(project).find((file) => file.endsWith('.tgz'));
+  await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', `./${tarball}`]);
+}, INSTALL_MS);
+
+afterAll(() => {
+  rmSync(project, { recursive: true, force: true });
+});
+
+describe('the packed tarball', () => {
+  test('holds the build, the licence and the papers, and nothing else', () => {
+    const installed = join(project, 'node_modules/sojourn');
+    expect(readdirSync(installed).sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'package.json']);
+    const built = readdirSync(join(installed, 'dist'), { recursive: true, withFileTypes: true });
+    const odd = built.filter((entry) => entry.isFile() && !/\.(js|d\.ts)$/.test(entry.name));
+    expect(odd.map(({ name }) => name)).toEqual([]);
+  });
+
+  test('brings the CLI its packages and leaves the optional ones out', () => {
+    const installed = (name: string): boolean => existsSync(join(project, 'node_modules', name));
+    expect(Object.keys(manifest.dependencies).filter((name) => !installed(name))).toEqual([]);
+    expect(installed('@modelcontextprotocol/sdk')).toBe(false);
+  });
+
+  test('serves a session over HTTP from an ES module', async () => {
+    const { stdout, stderr } = await run(process.execPath, ['use.mjs']);
+    expect(stderr).toBe('');
+    expect(stdout).toBe('ok\n');
+  });
+
+  test('compiles in a strict TypeScript project that checks libraries too', async () => {
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    const { stdout } = await run(process.execPath, [tsc, '-p', project, '--pretty', 'false']).catch(
+      (error: { stdout: string }) => error,
+    );
+    expect(stdout).toBe('');
+  });
+
+  test('puts the command on the path', async () => {
+    const { stdout } = await run('npx', ['--no-install', 'sojourn', '--help']);
+    expect(stdout).toMatch(/^Usage: sojourn /m);
+    expect(stdout).toContain('serve');
+    expect((await run('npx', ['--no-install', 'sojourn', '--version'])).stdout.trim()).toBe(manifest.version);
+  });
+});

@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
+
+/**
+ * Every public name, by entry. A name that appears or goes is an API change: it is written here by hand, on purpose, and
+ * told in CHANGELOG.md.
+ */
+const PINNED: Record<string, { values: string[]; types: string[] }> = {
+  '.': {
+    values: [],
+    types: [],
+  },
+  './memory': {
+    values: [],
+    types: [],
+  },
+  './testing': {
+    values: [],
+    types: [],
+  },
+};
+
+const root = resolve(import.meta.dirname, '../..');
+const entries = Object.entries(manifest.exports).flatMap(([name, target]) =>
+  typeof target === 'string' ? [] : [{ name, ...target }],
+);
+
+const LIST = /^export (type )?\{([^}]*)\}(?: from ['"][^'"]+['"])?;$/gm;
+const DECLARATION = /^export (?:declare )?(?:abstract )?(?:async )?(const|function|class|interface|type) (\w+)/gm;
+
+/** The names that a declaration file exports, and the text that is neither a list nor a declaration but exports. */
+function exportedNames(file: string): { names: string[]; unknown: string[] } {
+  const text = readFileSync(file, 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+  const listed = [...text.matchAll(LIST)].flatMap(([, , list = '']) =>
+    list
+      .split(',')
+      .map((item) =>
+        item
+          .trim()
+          .replace(/^type /, '')
+          .replace(/^.* as /, ''),
+      )
+      .filter(Boolean),
+  );
+  const declared = [...text.matchAll(DECLARATION)].map(([, , name = '']) => name);
+  const rest = text.replaceAll(LIST, '').replaceAll(DECLARATION, '');
+  return { names: [...new Set([...listed, ...declared])].sort(), unknown: rest.match(/^export .*$/gm) ?? [] };
+}
+
+describe('the public surface', () => {
+  test('has exactly the pinned entries', () => {
+    expect(Object.keys(manifest.exports)).toEqual([...Object.keys(PINNED), './package.json']);
+  });
+
+  describe.each(entries)('$name', ({ name, types, default: code }) => {
+    const pinned = PINNED[name] ?? { values: [], types: [] };
+
+    test('exports exactly the pinned values', async () => {
+      const module = (await import(pathToFileURL(join(root, code)).href)) as object;
+      expect(Object.keys(module).sort()).toEqual(pinned.values.toSorted());
+    });
+
+    test('exports exactly the pinned types besides', () => {
+      const { names, unknown } = exportedNames(join(root, types));
+      expect(unknown).toEqual([]);
+      expect(names.filter((type) => !pinned.values.includes(type))).toEqual(pinned.types.toSorted());
+    });
+  });
+});
