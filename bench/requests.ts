@@ -104,7 +104,7 @@ export async function recordAnswer(target: Load): Promise<RecordedAnswer> {
   return { status, headers, before, after };
 }
 
-export async function send(target: Load, id: number): Promise<Answer> {
+async function send(target: Load, id: number): Promise<Answer> {
   return post(target.port, target.headers, target.before + String(id) + target.after);
 }
 
