@@ -1,0 +1,40 @@
+/**
+ * A server that uses everything the protocol has, for clients of every revision:
+ *
+ *     sojourn serve examples/everything/server.ts
+ *
+ * Schemas and handlers are made once, in the files beside this one. The factory runs for every session (2025 era) and
+ * for every request (2026-07-28), so all it does is register them: a schema made in here would be made again each time.
+ */
+import { InMemoryServerEventBus, McpServer } from '@modelcontextprotocol/server';
+import type { McpEndpointContext } from 'sojourn';
+import { registerContentTools } from './content.ts';
+import { registerNotes } from './notes.ts';
+import { registerPrompts } from './prompts.ts';
+import { registerQuestionTools } from './questions.ts';
+import { registerRunningTools } from './running.ts';
+import { registerSessionTools } from './session-state.ts';
+
+/** Where handlers announce changes; the endpoint tells every client that listens, whatever its revision. */
+const bus = new InMemoryServerEventBus();
+
+async function factory(ctx: McpEndpointContext): Promise<McpServer> {
+  const server = new McpServer(
+    { name: 'everything', version: '1.0.0', title: 'Everything' },
+    {
+      ...ctx.serverOptions,
+      capabilities: { logging: {}, resources: { subscribe: true, listChanged: true } },
+      instructions: 'A demonstration: every tool says in its description what it shows.',
+      requestState: { verify: ctx.requestState.verify },
+    },
+  );
+  registerContentTools(server);
+  registerRunningTools(server);
+  registerQuestionTools(server, ctx.requestState);
+  registerNotes(server, bus);
+  registerPrompts(server);
+  await registerSessionTools(server, ctx.session);
+  return server;
+}
+
+export default { factory, options: { bus } };
