@@ -10,6 +10,7 @@ const steps = [
   { name: 'types (src, test, examples, bench)', run: () => run('tsc', ['-p', 'tsconfig.json', '--pretty', 'false']) },
   { name: 'lint (oxlint, house rules)', run: () => run('oxlint', []) },
   { name: 'format (oxfmt)', run: () => run('oxfmt', ['--check']) },
+  { name: 'lock file (every platform, no registry)', run: () => node('scripts/lock.mjs') },
   { name: 'dead code (knip)', run: () => run('knip', ['--no-progress']) },
   { name: 'exports map against the build', run: () => node('scripts/check-exports.mjs') },
   { name: 'package (publint, attw)', run: () => node('scripts/check-package.mjs') },
