@@ -1,0 +1,29 @@
+/** What ends the CLI with a message instead of a stack: `1`, something failed; `2`, it was called wrongly. */
+import { SojournError, RPC } from '../errors.ts';
+
+export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
+
+/** The command line or the environment asks for something that does not exist or does not fit. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** The command was right, and could not be carried out. */
+export class Failure extends Error {
+  override readonly name = 'Failure';
+}
+
+/** The file given to `serve` cannot be loaded, or is no server module. */
+export function moduleInvalid(message: string, cause?: unknown): SojournError {
+  return new SojournError('MODULE_INVALID', message, { status: 500, rpc: RPC.internal, cause });
+}
+
+export function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The `code` that Node and sojourn put on their errors. */
+export function codeOf(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}

@@ -1,0 +1,150 @@
+/** The command line: what it takes, its help, and the exit code of a run. */
+import { Command, CommanderError, Option } from 'commander';
+import { SojournError } from '../errors.ts';
+import { EXIT, Failure, UsageError } from './failure.ts';
+import {
+  ALL_FLAGS,
+  GROUPS,
+  defaultOf,
+  flagName,
+  variableName,
+  type FlagSpec,
+  type OptionKey,
+  type ServeKey,
+} from './option-flags.ts';
+import { readSettings, type Environment, type ServeSettings } from './settings.ts';
+import { packageVersion } from './version.ts';
+
+export interface CliContext {
+  readonly env: Environment;
+  out(text: string): void;
+  err(text: string): void;
+  /** Runs the command; resolves with the exit code. */
+  serve(module: string, settings: ServeSettings): Promise<number>;
+}
+
+type FlagKey = OptionKey | ServeKey;
+
+const HELP_WIDTH = 100;
+
+/** `args` without the program's own name. Never rejects for what a user did: the message goes to `err`. */
+export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
+  let code: number = EXIT.ok;
+  const program = new Command('sojourn')
+    .description('MCP sessions that outlive the process: serve an MCP server to clients of every protocol revision.')
+    .version(packageVersion(), '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help of a command');
+  const serve = program.command('serve');
+  for (const command of [program, serve]) configure(command, context);
+  describeServe(serve).action(async (module: string) => {
+    code = await context.serve(module, readSettings(givenFlags(serve), context.env));
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return code;
+  } catch (error) {
+    return exitCodeOf(error, context);
+  }
+}
+
+function configure(command: Command, context: CliContext): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => context.out(text),
+    writeErr: (text) => context.err(text),
+    getOutHelpWidth: () => HELP_WIDTH,
+    getErrHelpWidth: () => HELP_WIDTH,
+    outputError: (text, write) => write(`sojourn: ${text.replace(/^error: /, '')}`),
+  });
+}
+
+function exitCodeOf(error: unknown, context: CliContext): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof UsageError) {
+    context.err(`sojourn: ${error.message}\n(sojourn serve --help lists what there is)\n`);
+    return EXIT.usage;
+  }
+  if (error instanceof Failure || error instanceof SojournError) {
+    context.err(`sojourn: ${error.message}\n`);
+    const { cause } = error;
+    // What the user's own module threw is theirs to find.
+    if (error instanceof SojournError && cause instanceof Error) context.err(`${cause.stack ?? cause.message}\n`);
+    return EXIT.failed;
+  }
+  throw error;
+}
+
+function describeServe(command: Command): Command {
+  command
+    .summary('serve the MCP server that a module makes')
+    .description(
+      'Serves the MCP server that a module makes, over HTTP, to 2025-era clients (with sessions) and 2026-07-28 clients.\n\n' +
+        'The default export of the module is a function that makes a server, or { factory, options }:\n\n' +
+        "  import { McpServer } from '@modelcontextprotocol/server';\n\n" +
+        "  export default () => new McpServer({ name: 'hello', version: '1.0.0' });",
+    )
+    .argument('<module>', 'JavaScript file, or TypeScript (Node 22.18 and later; before with tsx installed)')
+    .addHelpOption(new Option('-h, --help', 'print help').helpGroup('Running:'))
+    .addHelpText('after', EPILOGUE);
+  for (const group of GROUPS) {
+    for (const [key, spec] of ALL_FLAGS) {
+      if (spec.group === group) addFlag(command, key, spec);
+    }
+  }
+  return command;
+}
+
+function addFlag(command: Command, key: FlagKey, spec: FlagSpec): void {
+  const name = flagName(key);
+  const fallback = defaultOf(key);
+  const choices = spec.choices ? `: ${spec.choices.join(', ')}` : '';
+  const help = `${spec.help}${choices}${fallback === undefined ? '' : ` (default: ${fallback})`}`;
+  const heading = `${spec.group}:`;
+  switch (spec.kind) {
+    case 'switch': {
+      const isOn = fallback === 'on';
+      command.addOption(new Option(`--${name}`, spec.help).helpGroup(heading).hideHelp(isOn));
+      command.addOption(new Option(`--no-${name}`, spec.help).helpGroup(heading).hideHelp(!isOn));
+      return;
+    }
+    case 'module':
+      command.addOption(new Option(`--${name} [value]`, help).hideHelp());
+      return;
+    case 'list':
+      command.addOption(
+        new Option(`--${name} <${spec.value}>`, help)
+          .helpGroup(heading)
+          .argParser((text: string, before: string | undefined) => (before === undefined ? text : `${before},${text}`)),
+      );
+      return;
+    case 'number':
+    case 'text':
+      command.addOption(new Option(`--${name} <${spec.value}>`, help).helpGroup(heading));
+  }
+}
+
+function givenFlags(command: Command): ReadonlyMap<FlagKey, string | boolean> {
+  const values = command.opts<Record<string, string | boolean | undefined>>();
+  const flags = new Map<FlagKey, string | boolean>();
+  for (const [key, spec] of ALL_FLAGS) {
+    const value = values[new Option(`--${flagName(key)}`).attributeName()];
+    if (value !== undefined) flags.set(key, spec.kind === 'module' ? String(value) : value);
+  }
+  return flags;
+}
+
+const EPILOGUE = `
+Every flag is also an environment variable: --idle-timeout-ms 60000 is ${variableName('idleTimeoutMs')}=60000.
+Switches can be turned off (--no-legacy-sse, ${variableName('legacySse')}=false); lists take commas.
+A flag goes before the environment, the environment before the module's options, those before the defaults.
+Options that are functions or objects (hooks, logger, bus …) can be given in the module alone.
+
+Examples:
+  $ sojourn serve server.js
+  $ sojourn serve server.ts --port 8080 --host 0.0.0.0 --allowed-hosts mcp.example
+  $ sojourn serve server.js --stateless --log-level warn
+  $ ${variableName('limits.bodyBytes')}=1048576 sojourn serve server.js --path /
+
+SIGTERM and SIGINT drain: running requests get --drain-timeout-ms to finish; a second signal ends at once.
+Exit codes: 0 ended as asked, 1 something failed, 2 wrong usage.
+`;

@@ -1,0 +1,102 @@
+/** `sojourn serve <module>`: load, make the endpoint, listen, and stay until told to stop. */
+import { pino } from 'pino';
+import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../options.ts';
+import type { Logger } from '../types.ts';
+import { banner } from './banner.ts';
+import { Failure, UsageError, codeOf, reason } from './failure.ts';
+import { loadServerModule } from './server-module.ts';
+import { mergeOptions, type ServeSettings } from './settings.ts';
+import { untilStopped, type SignalSource } from './shutdown.ts';
+import { storeOf } from './store-url.ts';
+import { packageVersion } from './version.ts';
+
+export interface ServeContext {
+  readonly cwd: string;
+  readonly signals: SignalSource;
+  /** stdout: the banner. Log lines go to stderr by themselves. */
+  out(text: string): void;
+}
+
+/** Resolves with the exit code, once the endpoint has ended. */
+export async function serve(module: string, settings: ServeSettings, context: ServeContext): Promise<number> {
+  validateFlags(settings);
+  const store =
+    settings.storeUrl === undefined
+      ? undefined
+      : await storeOf(settings.storeUrl, settings.origin('store') ?? '--store');
+  const { factory, options: moduleOptions } = await loadServerModule(module, context.cwd);
+  try {
+    resolveOptions(moduleOptions);
+  } catch (error) {
+    throw new Failure(`the options of ${module}: ${reason(error)}`, { cause: error });
+  }
+  const logger: Logger = pino({ level: settings.logLevel }, pino.destination({ fd: 2, sync: true }));
+  for (const warning of settings.warnings) logger.warn({}, warning);
+  const options: McpEndpointOptions = {
+    logger,
+    ...mergeOptions(moduleOptions, settings.options),
+    ...(store && { store }),
+  };
+  const resolved = resolveTogether(module, options);
+
+  const { createMcpEndpoint } = await import('../index.ts');
+  const endpoint = createMcpEndpoint(factory, options);
+  const { port, host, path } = settings;
+  const server = await endpoint.listen({ port, host, path }).catch(async (error: unknown) => {
+    await endpoint.close();
+    throw new Failure(listenProblem(error, settings), { cause: error });
+  });
+  context.out(banner({ version: packageVersion(), url: server.url, options: resolved }));
+
+  return untilStopped(context.signals, () => performance.now(), {
+    async finish(signal) {
+      const timeoutMs = settings.drainTimeoutMs;
+      context.out(`${signal}: draining, for at most ${timeoutMs} ms; once more ends at once\n`);
+      const { released, interrupted } = await endpoint.drain({ timeoutMs });
+      logger.info({ signal, released, interrupted }, 'drained');
+      await server.close();
+      await endpoint.close();
+    },
+    abandoned: (signal) => logger.warn({ signal }, 'ended before the drain was done'),
+    failed: (error) => logger.fatal({ err: error }, `shutdown failed: ${reason(error)}`),
+  });
+}
+
+/** What flags and environment ask for must make sense by itself; then the fault is the caller's. */
+function validateFlags(settings: ServeSettings): void {
+  try {
+    resolveOptions(settings.options);
+  } catch (error) {
+    // "Option idleTimeoutMs: got …" said by the name that was typed.
+    const message = reason(error).replace(
+      /^Option ([\w.]+)/,
+      (name, option: string) => settings.origin(option) ?? name,
+    );
+    throw new UsageError(message, { cause: error });
+  }
+}
+
+function resolveTogether(module: string, options: McpEndpointOptions): ResolvedOptions {
+  try {
+    return resolveOptions(options);
+  } catch (error) {
+    throw new UsageError(`flags and the options of ${module} together: ${reason(error)}`, { cause: error });
+  }
+}
+
+function listenProblem(error: unknown, { host, port, origin }: ServeSettings): string {
+  const where = `port ${port} on ${host}`;
+  const other = `choose another with --port (0 takes any free one)`;
+  switch (codeOf(error) ?? '') {
+    case 'EADDRINUSE':
+      return `${where} is in use: stop what listens there, or ${other}`;
+    case 'EACCES':
+      return `${where} needs more rights than this process has; ${other}`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `${origin('host') ?? 'host'}: this machine has no address ${host}`;
+    default:
+      return `cannot listen on ${where}: ${reason(error)}`;
+  }
+}

@@ -1,0 +1,102 @@
+/** The user's module: found, loaded (TypeScript too), and its default export taken for a factory and options. */
+import { existsSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { McpEndpointOptions } from '../options.ts';
+import type { McpEndpointFactory } from '../types.ts';
+import { codeOf, moduleInvalid, reason } from './failure.ts';
+
+export interface ServerModule {
+  readonly factory: McpEndpointFactory;
+  readonly options: McpEndpointOptions;
+}
+
+const EXTENSIONS = ['.js', '.mjs', '.ts', '.mts'];
+const SHAPE = 'a function that makes a server, or { factory, options }';
+
+export async function loadServerModule(given: string, cwd: string): Promise<ServerModule> {
+  const file = findModule(given, cwd);
+  if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
+  let namespace: unknown;
+  try {
+    namespace = await import(pathToFileURL(file).href);
+  } catch (error) {
+    throw moduleInvalid(`cannot load ${given}: ${reason(error)}${loadHint(error)}`, error);
+  }
+  return serverModuleOf(given, namespace);
+}
+
+function findModule(given: string, cwd: string): string {
+  const file = resolve(cwd, given);
+  const isFile = (path: string): boolean => existsSync(path) && statSync(path).isFile();
+  if (isFile(file)) return file;
+  const candidates = EXTENSIONS.flatMap((extension) => [
+    `${given}${extension}`,
+    `${given.replace(/\/$/, '')}/index${extension}`,
+  ]);
+  const meant = candidates.find((candidate) => isFile(resolve(cwd, candidate)));
+  const problem = existsSync(file) ? `${given} is a folder` : `module not found: ${given} (looked for ${file})`;
+  throw moduleInvalid(meant === undefined ? problem : `${problem}; did you mean ${meant}?`);
+}
+
+/** Node from 22.18 strips types itself. Before, tsx is asked for: beside the module, then beside sojourn. */
+async function prepareTypeScript(given: string, file: string): Promise<void> {
+  const features = process.features as { readonly typescript?: unknown };
+  if (features.typescript && !file.endsWith('x')) return;
+  for (const from of [file, import.meta.url]) {
+    const loader = resolveFrom(from, 'tsx');
+    if (loader === undefined) continue;
+    // As `node --import tsx` does: it registers itself, for ES modules and CommonJS.
+    await import(pathToFileURL(loader).href);
+    return;
+  }
+  throw moduleInvalid(
+    `${given} is TypeScript, which Node ${process.versions.node} does not run by itself: ` +
+      'install tsx beside it (npm install --save-dev tsx), use Node 22.18 or later, or serve the compiled JavaScript',
+  );
+}
+
+function resolveFrom(file: string, specifier: string): string | undefined {
+  try {
+    return createRequire(file).resolve(specifier);
+  } catch {
+    return undefined; // not installed there
+  }
+}
+
+function loadHint(error: unknown): string {
+  return codeOf(error) === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX'
+    ? ' (Node only strips types; compile the module for syntax that needs more)'
+    : '';
+}
+
+/** Takes the default export apart. `given` names the module in errors. */
+export function serverModuleOf(given: string, namespace: unknown): ServerModule {
+  const exports = exportsOf(namespace);
+  const exported: unknown = Reflect.get(exports, 'default');
+  if (typeof exported === 'function') return { factory: exported as McpEndpointFactory, options: {} };
+  const wrong = (what: string): Error => moduleInvalid(`${given}: the default export is ${what}; it must be ${SHAPE}`);
+  if (exported === undefined) {
+    const names = Object.keys(exports).filter((name) => name !== 'default' && name !== 'module.exports');
+    throw wrong(names.length === 0 ? 'missing' : `missing (it exports ${names.join(', ')})`);
+  }
+  if (typeof exported !== 'object' || exported === null || Array.isArray(exported)) {
+    throw wrong(exported === null ? 'null' : Array.isArray(exported) ? 'an array' : `a ${typeof exported}`);
+  }
+  if ('connect' in exported && 'close' in exported) {
+    throw wrong('one server object, and every session needs its own');
+  }
+  const { factory, options = {}, ...others } = exported as Record<string, unknown>;
+  if (typeof factory !== 'function') throw wrong('an object without a factory function');
+  const [stranger] = Object.keys(others);
+  if (stranger !== undefined) throw wrong(`an object with ${stranger} in it`);
+  if (typeof options !== 'object' || options === null) throw wrong('an object whose options are no object');
+  return { factory: factory as McpEndpointFactory, options };
+}
+
+/** CommonJS that was compiled from ES modules arrives whole as the default export. */
+function exportsOf(namespace: unknown): object {
+  const exported: unknown = Reflect.get(Object(namespace), 'default');
+  return typeof exported === 'object' && exported !== null && '__esModule' in exported ? exported : Object(namespace);
+}

@@ -1,0 +1,118 @@
+/** What one `sojourn serve` was asked for: flags before environment, both before what the module says. */
+import type { McpEndpointOptions } from '../options.ts';
+import { nearestName } from '../options/nearest-name.ts';
+import { UsageError } from './failure.ts';
+import { parseFlagValue, type FlagValue } from './flag-value.ts';
+import { ALL_FLAGS, SERVE_DEFAULTS, flagName, variableName, type OptionKey, type ServeKey } from './option-flags.ts';
+
+const PREFIX = 'SOJOURN_';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Flags by option name, as the command line gave them: text, or a switch. */
+export type GivenFlags = ReadonlyMap<OptionKey | ServeKey, string | boolean>;
+
+export interface ServeSettings {
+  readonly port: number;
+  readonly host: string;
+  readonly path: string;
+  readonly logLevel: string;
+  readonly drainTimeoutMs: number;
+  readonly storeUrl: string | undefined;
+  /** Options from flags and environment, without `store`. */
+  readonly options: McpEndpointOptions;
+  /** The flag or variable that gave an option. */
+  origin(option: string): string | undefined;
+  /** Variables that look like ours and are not. */
+  readonly warnings: readonly string[];
+}
+
+export function readSettings(flags: GivenFlags, env: Environment): ServeSettings {
+  const origins = new Map<string, string>();
+  const fromEnv = new Map<string, FlagValue>();
+  const fromFlags = new Map<string, FlagValue>();
+  for (const [key, spec] of ALL_FLAGS) {
+    const text = env[variableName(key)];
+    if (text !== undefined && text !== '' && !isServiceLink(variableName(key), text)) {
+      fromEnv.set(key, parseFlagValue(spec, text, variableName(key)));
+      origins.set(key, variableName(key));
+    }
+    const flag = flags.get(key);
+    if (flag !== undefined) {
+      fromFlags.set(key, typeof flag === 'boolean' ? flag : parseFlagValue(spec, flag, `--${flagName(key)}`));
+      origins.set(key, flag === false ? `--no-${flagName(key)}` : `--${flagName(key)}`);
+    }
+  }
+  const serve = <T>(key: string, fallback: T): T => (fromFlags.get(key) ?? fromEnv.get(key) ?? fallback) as T;
+  const settings: ServeSettings = {
+    port: serve<number>('port', SERVE_DEFAULTS.port),
+    host: serve<string>('host', SERVE_DEFAULTS.host),
+    path: serve<string>('path', SERVE_DEFAULTS.path),
+    logLevel: serve<string>('logLevel', SERVE_DEFAULTS.logLevel),
+    drainTimeoutMs: serve<number>('drainTimeoutMs', SERVE_DEFAULTS.drainTimeoutMs),
+    storeUrl: serve<string | undefined>('store', undefined),
+    options: mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
+    origin: (option) => origins.get(option),
+    warnings: strangers(env),
+  };
+  checkListening(settings);
+  return settings;
+}
+
+/** `upper` wins; groups (`limits`, `eventRetention`) member by member; `stateless` and `sessionMode` say the same thing. */
+export function mergeOptions(lower: McpEndpointOptions, upper: McpEndpointOptions): McpEndpointOptions {
+  const merged = { ...lower, ...upper };
+  if (isGroup(lower.limits) && isGroup(upper.limits)) merged.limits = { ...lower.limits, ...upper.limits };
+  if (isGroup(lower.eventRetention) && isGroup(upper.eventRetention)) {
+    merged.eventRetention = { ...lower.eventRetention, ...upper.eventRetention };
+  }
+  if (upper.stateless !== undefined && upper.sessionMode === undefined) delete merged.sessionMode;
+  if (upper.sessionMode !== undefined && upper.stateless === undefined) delete merged.stateless;
+  return merged;
+}
+
+function isGroup(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function layer(values: ReadonlyMap<string, FlagValue>, where: string): McpEndpointOptions {
+  const options: Record<string, unknown> = {};
+  const groups: Record<string, Record<string, FlagValue>> = {};
+  for (const [key, value] of values) {
+    const [name = '', member] = key.split('.');
+    if (Object.hasOwn(SERVE_DEFAULTS, key) || key === 'store') continue;
+    if (member !== undefined) (groups[name] ??= {})[member] = value;
+    else options[name] = value;
+  }
+  const retention = groups['eventRetention'];
+  if (options['eventRetention'] === false && retention !== undefined) {
+    throw new UsageError(`${where} both turns event retention off and sets ${Object.keys(retention).join(', ')} of it`);
+  }
+  if (options['eventRetention'] === true) groups['eventRetention'] ??= {};
+  return { ...options, ...groups };
+}
+
+function checkListening({ port, path, drainTimeoutMs, origin }: ServeSettings): void {
+  const wrong = (key: ServeKey, takes: string, got: unknown): UsageError =>
+    new UsageError(`${origin(key)} takes ${takes}; got ${JSON.stringify(got)}`);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw wrong('port', 'a port, 0 to 65535', port);
+  if (!/^\/[^?#\s]*$/.test(path)) throw wrong('path', "a path that begins with '/'", path);
+  if (!Number.isFinite(drainTimeoutMs) || drainTimeoutMs < 0) {
+    throw wrong('drainTimeoutMs', 'a number of ms, 0 or more', String(drainTimeoutMs));
+  }
+}
+
+/** Kubernetes gives every pod SOJOURN_PORT=tcp://10.0.0.1:3000 and more when a Service is called `sojourn`. */
+function isServiceLink(name: string, text: string): boolean {
+  return /^(tcp|udp|sctp):\/\//.test(text) || /_SERVICE_(HOST|PORT)|_PORT_\d+_/.test(name);
+}
+
+function strangers(env: Environment): string[] {
+  const known = new Map([...ALL_FLAGS.keys()].map((key) => [variableName(key).slice(PREFIX.length), key]));
+  return Object.entries(env).flatMap(([name, text = '']) => {
+    const own = name.slice(PREFIX.length);
+    if (!name.startsWith(PREFIX) || known.has(own) || isServiceLink(name, text)) return [];
+    const meant = nearestName(own, known.keys());
+    return meant === undefined ? [] : [`${name} is not known and does nothing; did you mean ${PREFIX}${meant}?`];
+  });
+}
