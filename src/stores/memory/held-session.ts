@@ -1,0 +1,30 @@
+/** One session that has not been ended: its record (replaced whole by every write), its markers and its log. */
+import type { Fence, Marker, SessionRecord } from '../store.ts';
+import type { SessionLog } from './session-log.ts';
+
+/** Shared, because nearly every session has none. */
+const NO_MARKERS: readonly Marker[] = Object.freeze([]);
+
+export class HeldSession {
+  record: SessionRecord;
+  /** Its place in `list`: rises with every session created. */
+  readonly place: number;
+  /** Where it stands in its slot of the expiry index; −1: nowhere. */
+  slotIndex = -1;
+  markers: readonly Marker[] = NO_MARKERS;
+  log: SessionLog | undefined = undefined;
+
+  constructor(record: SessionRecord, place: number) {
+    this.record = record;
+    this.place = place;
+  }
+
+  expired(now: number): boolean {
+    const { expiresAt } = this.record;
+    return expiresAt !== null && expiresAt <= now;
+  }
+
+  fencedBy(fence: Fence): boolean {
+    return this.record.epoch === fence.epoch && this.record.owner === fence.owner;
+  }
+}

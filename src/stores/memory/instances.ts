@@ -1,0 +1,156 @@
+/**
+ * The instances of one deployment in this process. A lease has no clock here: who could outlive it would have to run in
+ * this process, and so does its owner. An instance dies by leaving, by burial, or with its view of the store.
+ *
+ * Messages are handed over by reference, in order, never within the call that sends them.
+ */
+import { internal } from '../../errors.ts';
+import type { Logger } from '../../types.ts';
+import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
+
+type Receive = (from: string, message: InstanceMessage) => void;
+
+/** What is read and shown: `renewals` tells a renewed lease from the one seen before. */
+interface HeldLease extends InstanceLease {
+  readonly renewals: number;
+}
+
+class Mailbox {
+  lease: HeldLease;
+  readonly #receive: Receive;
+  readonly #logger: Logger;
+  #waiting: Array<{ from: string; message: InstanceMessage }> = [];
+
+  constructor(lease: InstanceLease, receive: Receive, logger: Logger) {
+    this.lease = Object.freeze({ ...lease, renewals: 0 });
+    this.#receive = receive;
+    this.#logger = logger;
+  }
+
+  renew(state: InstanceLease['state']): void {
+    this.lease = Object.freeze({ ...this.lease, state, renewals: this.lease.renewals + 1 });
+  }
+
+  put(from: string, message: InstanceMessage): void {
+    this.#waiting.push({ from, message });
+    if (this.#waiting.length === 1) queueMicrotask(() => this.#deliver());
+  }
+
+  /** What is not delivered yet never is. */
+  close(): void {
+    this.#waiting = [];
+  }
+
+  /** Stays non-empty while it delivers: what comes meanwhile is delivered after, in this run. */
+  #deliver(): void {
+    const waiting = this.#waiting;
+    for (let i = 0; i < waiting.length && waiting === this.#waiting; i++) {
+      const next = waiting[i];
+      if (next === undefined) continue;
+      try {
+        this.#receive(next.from, next.message);
+      } catch (err) {
+        this.#logger.error(
+          { err, instance: this.lease.id, kind: next.message.kind },
+          'a message could not be received',
+        );
+      }
+    }
+    if (waiting === this.#waiting) this.#waiting = [];
+  }
+}
+
+/** Shared by the endpoints of one deployment. */
+export class Directory {
+  readonly #mailboxes = new Map<string, Mailbox>();
+  /** One entry per start of an endpoint on this store object. */
+  readonly #announced = new Set<string>();
+
+  announce(lease: InstanceLease, receive: Receive, logger: Logger): void {
+    if (this.#announced.has(lease.id))
+      throw internal(
+        new Error(`instance ${lease.id} was announced before: an id that is dead stays dead, take a new one`),
+      );
+    this.#announced.add(lease.id);
+    this.#mailboxes.set(lease.id, new Mailbox(lease, receive, logger));
+  }
+
+  alive(id: string): boolean {
+    return this.#mailboxes.has(id);
+  }
+
+  find(id: string): Mailbox | undefined {
+    return this.#mailboxes.get(id);
+  }
+
+  all(): Iterable<Mailbox> {
+    return this.#mailboxes.values();
+  }
+
+  remove(id: string): void {
+    this.#mailboxes.get(id)?.close();
+    this.#mailboxes.delete(id);
+  }
+}
+
+/** One endpoint's way into the directory. */
+export class MemoryInstances implements InstanceStore {
+  readonly #directory: Directory;
+  readonly #logger: Logger;
+  readonly #own = new Set<string>();
+
+  constructor(directory: Directory, logger: Logger) {
+    this.#directory = directory;
+    this.#logger = logger;
+  }
+
+  announce(lease: InstanceLease, receive: Receive): void {
+    this.#directory.announce(lease, receive, this.#logger);
+    this.#own.add(lease.id);
+  }
+
+  renew(id: string, state: InstanceLease['state']): boolean {
+    const mailbox = this.#directory.find(id);
+    mailbox?.renew(state);
+    return mailbox !== undefined;
+  }
+
+  read(id: string): InstanceLease | undefined {
+    return this.#directory.find(id)?.lease;
+  }
+
+  list(): readonly InstanceLease[] {
+    return [...this.#directory.all()].map(({ lease }) => lease);
+  }
+
+  send(from: string, to: string, message: InstanceMessage): 'sent' | 'suspect' {
+    const mailbox = this.#directory.find(to);
+    mailbox?.put(from, message);
+    return mailbox === undefined ? 'suspect' : 'sent';
+  }
+
+  bury(lease: InstanceLease): boolean {
+    const current = this.#directory.find(lease.id)?.lease;
+    // A lease that was not read here has no count and is buried as it stands, if its state does.
+    const { renewals = current?.renewals } = lease as Partial<HeldLease>;
+    if (current === undefined || current.state !== lease.state || current.renewals !== renewals) return false;
+    this.#directory.remove(lease.id);
+    return true;
+  }
+
+  leave(id: string): void {
+    this.#own.delete(id);
+    this.#directory.remove(id);
+  }
+
+  publish(from: string, message: InstanceMessage): void {
+    for (const mailbox of this.#directory.all()) {
+      if (mailbox.lease.id !== from) mailbox.put(from, message);
+    }
+  }
+
+  /** Whoever closes its view is gone, with or without having left. */
+  close(): void {
+    for (const id of this.#own) this.leave(id);
+  }
+}

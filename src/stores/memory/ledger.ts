@@ -1,0 +1,115 @@
+/**
+ * The sessions of one deployment, and who judges them: *held* (a record), *expired* (held, but past its expiry: for
+ * everybody it has ended, until `end` makes a tombstone of it), *ended* (a tombstone), *missing*.
+ */
+import { RECORD_VERSION, type EndedSession, type Fence, type SessionRecord } from '../store.ts';
+import type { EndReason, TimeProvider } from '../../types.ts';
+import { ExpiryIndex } from './expiry-index.ts';
+import type { HeldSession } from './held-session.ts';
+import { ListingOrder } from './listing-order.ts';
+import type { Tombstones } from './tombstones.ts';
+
+export class Ledger {
+  readonly #held = new Map<string, HeldSession>();
+  readonly #order = new ListingOrder();
+  readonly #expiry = new ExpiryIndex();
+  readonly #tombstones: Tombstones;
+  readonly #time: TimeProvider;
+
+  constructor(time: TimeProvider, tombstones: Tombstones) {
+    this.#time = time;
+    this.#tombstones = tombstones;
+  }
+
+  now(): number {
+    return this.#time.now();
+  }
+
+  /** Held, expired or not. */
+  held(id: string): HeldSession | undefined {
+    return this.#held.get(id);
+  }
+
+  /** Held and not expired. */
+  living(id: string): HeldSession | undefined {
+    const session = this.#held.get(id);
+    return session === undefined || session.expired(this.now()) ? undefined : session;
+  }
+
+  /** Living, and the fence is its own. The clock is asked only when everything else fits. */
+  writable(id: string, fence: Fence, now?: number): HeldSession | undefined {
+    const session = this.#held.get(id);
+    if (session === undefined || !session.fencedBy(fence) || session.expired(now ?? this.now())) return undefined;
+    return session;
+  }
+
+  /** The ended value of an id that is not living. */
+  ended(id: string): EndedSession | undefined {
+    const now = this.now();
+    const session = this.#held.get(id);
+    if (session === undefined) return this.#tombstones.find(id, now);
+    const ended = expiredValue(session.record);
+    return ended !== undefined && this.#tombstones.keeps(ended, now) ? ended : undefined;
+  }
+
+  add(record: SessionRecord): void {
+    const forgotten = this.#held.get(record.id);
+    if (forgotten !== undefined) this.remove(forgotten);
+    const session = this.#order.append(record);
+    this.#held.set(record.id, session);
+    this.#expiry.put(session);
+  }
+
+  /** Every change of a record goes through here. */
+  write(session: HeldSession, record: SessionRecord): void {
+    const moved = record.expiresAt !== session.record.expiresAt;
+    if (moved) this.#expiry.take(session);
+    session.record = record;
+    if (moved) this.#expiry.put(session);
+  }
+
+  /** Expired before: it ended then, as idle, whatever the reason is now. */
+  end(session: HeldSession, reason: EndReason): void {
+    const now = this.now();
+    const { record } = session;
+    this.remove(session);
+    const expired = session.expired(now) ? expiredValue(record) : undefined;
+    const ended = expired ?? { v: RECORD_VERSION, id: record.id, ended: reason, at: now };
+    this.#tombstones.add(Object.freeze(ended), now);
+  }
+
+  remove(session: HeldSession): void {
+    session.log?.drop();
+    this.#held.delete(session.record.id);
+    this.#expiry.take(session);
+    this.#order.remove(session);
+  }
+
+  /** Held sessions past their expiry; `count` leaves them out. */
+  due(): Iterable<HeldSession> {
+    return this.#expiry.due(this.now());
+  }
+
+  count(): number {
+    let expired = 0;
+    for (const _ of this.due()) expired++;
+    return this.#held.size - expired;
+  }
+
+  /** Living sessions in the order of their creation, from the first whose place is higher. */
+  *after(place: number): Generator<HeldSession> {
+    const now = this.now();
+    for (const session of this.#order.after(place)) {
+      if (!session.expired(now)) yield session;
+    }
+  }
+
+  /** Drops tombstones that are past their time. */
+  sweep(): void {
+    this.#tombstones.forget(this.now());
+  }
+}
+
+function expiredValue({ id, expiresAt }: SessionRecord): EndedSession | undefined {
+  return expiresAt === null ? undefined : { v: RECORD_VERSION, id, ended: 'idle', at: expiresAt };
+}

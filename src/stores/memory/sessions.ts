@@ -1,0 +1,126 @@
+/** Records in this process. One thread, and no method waits: every method is atomic as it stands. */
+import type {
+  ClaimOutcome,
+  EndedSession,
+  Fence,
+  Marker,
+  RecordPatch,
+  SessionPage,
+  SessionRecord,
+  SessionStore,
+  WriteOutcome,
+} from '../store.ts';
+import { optionInvalid } from '../../errors.ts';
+import type { EndReason } from '../../types.ts';
+import type { Ledger } from './ledger.ts';
+import { copyRecord, patchRecord } from './record-patch.ts';
+
+/** The part of the instance directory that ownership depends on. */
+export interface Living {
+  alive(instance: string): boolean;
+}
+
+export class MemorySessions implements SessionStore {
+  readonly #ledger: Ledger;
+  readonly #instances: Living;
+
+  constructor(ledger: Ledger, instances: Living) {
+    this.#ledger = ledger;
+    this.#instances = instances;
+  }
+
+  create(record: SessionRecord): 'created' | 'exists' {
+    if (this.#current(record.id) !== undefined) return 'exists';
+    this.#ledger.add(copyRecord(record));
+    return 'created';
+  }
+
+  read(id: string): SessionRecord | EndedSession | undefined {
+    return this.#current(id);
+  }
+
+  claim(id: string, expectedEpoch: number, me: string): ClaimOutcome {
+    const session = this.#ledger.living(id);
+    if (session === undefined) return { claimed: false, current: this.#ledger.ended(id) };
+    const { epoch, owner } = session.record;
+    const replyLost = epoch === expectedEpoch + 1 && owner === me;
+    const free = epoch === expectedEpoch && (owner === me || this.#ownerless(owner));
+    if (!replyLost && !free) return { claimed: false, current: session.record };
+    if (free) this.#ledger.write(session, { ...session.record, epoch: epoch + 1, owner: me });
+    return { claimed: true, record: session.record, markers: session.markers };
+  }
+
+  save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
+    const session = this.#ledger.writable(id, fence);
+    if (session === undefined) return 'fenced';
+    this.#ledger.write(session, patchRecord(session.record, patch));
+    return 'written';
+  }
+
+  release(id: string, fence: Fence, patch: RecordPatch = {}): WriteOutcome {
+    const session = this.#ledger.writable(id, fence);
+    if (session === undefined) return 'fenced';
+    this.#ledger.write(session, { ...patchRecord(session.record, patch), owner: null });
+    return 'written';
+  }
+
+  /** An expired session that nobody has ended yet answers `'ended'` once, so that one caller can tell of its end. */
+  end(id: string, fence: Fence | null, reason: EndReason): 'ended' | 'fenced' | 'gone' {
+    const session = this.#ledger.held(id);
+    if (session === undefined) return 'gone';
+    const allowed = fence === null ? this.#ownerless(session.record.owner) : session.fencedBy(fence);
+    if (!allowed) return 'fenced';
+    this.#ledger.end(session, reason);
+    return 'ended';
+  }
+
+  mark(id: string, fence: Fence, marker: Marker, clear = false): WriteOutcome {
+    const session = this.#ledger.writable(id, fence);
+    if (session === undefined) return 'fenced';
+    const others = session.markers.filter(
+      ({ request, stream }) => request !== marker.request || stream !== marker.stream,
+    );
+    session.markers = clear ? others : [...others, { request: marker.request, stream: marker.stream }];
+    return 'written';
+  }
+
+  list(limit: number, cursor?: string): SessionPage {
+    const records: SessionRecord[] = [];
+    let last = -1;
+    for (const { record, place } of this.#ledger.after(placeOf(cursor))) {
+      // Only a session that is still to come makes a cursor: the last page has none.
+      if (records.length >= limit) return { records, nextCursor: String(last) };
+      records.push(record);
+      last = place;
+    }
+    return { records };
+  }
+
+  count(): number {
+    return this.#ledger.count();
+  }
+
+  expired(limit: number): readonly string[] {
+    this.#ledger.sweep();
+    const ids: string[] = [];
+    for (const { record } of this.#ledger.due()) {
+      if (ids.length >= limit) break;
+      if (this.#ownerless(record.owner)) ids.push(record.id);
+    }
+    return ids;
+  }
+
+  #current(id: string): SessionRecord | EndedSession | undefined {
+    return this.#ledger.living(id)?.record ?? this.#ledger.ended(id);
+  }
+
+  #ownerless(owner: string | null): boolean {
+    return owner === null || !this.#instances.alive(owner);
+  }
+}
+
+function placeOf(cursor: string | undefined): number {
+  if (cursor === undefined) return -1;
+  if (!/^\d{1,15}$/.test(cursor)) throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
+  return Number(cursor);
+}

@@ -1,0 +1,84 @@
+/**
+ * A clock that stands still until it is told to move. Timers that come due run in the order of their times, one at a time,
+ * and between two of them whatever they started may settle.
+ */
+import { afterTurn } from '../system.ts';
+import type { TimeProvider } from '../types.ts';
+
+export interface FakeTime extends TimeProvider {
+  monotonic(): number;
+  /** Moves on by `ms`. Resolves when every timer due by then has run; rejects with what a timer threw. Calls queue up. */
+  advance(ms: number): Promise<void>;
+  /** Timers that have not run and were not cleared. */
+  readonly pendingTimers: number;
+}
+
+interface Timer {
+  readonly at: number;
+  readonly order: number;
+  readonly fn: () => void;
+}
+
+/** Not 0 and not now: a time that was left out, or came from the system's clock, shows. */
+const DEFAULT_START_MS = Date.UTC(2026, 0, 1);
+
+/** As in Node: a timer never runs in the moment that set it, so that a loop of timers gets on. */
+const SHORTEST_MS = 1;
+
+/** Turns of the event loop between two timers: one for what a timer started, one for what that started. */
+const TURNS = 2;
+
+export function createFakeTime(startMs: number = DEFAULT_START_MS): FakeTime {
+  const timers = new Set<Timer>();
+  let now = startMs;
+  let order = 0;
+  let moving: Promise<void> = Promise.resolve();
+
+  const nextDue = (until: number): Timer | undefined => {
+    let next: Timer | undefined;
+    for (const timer of timers) {
+      const earlier = next === undefined || timer.at < next.at || (timer.at === next.at && timer.order < next.order);
+      if (timer.at <= until && earlier) next = timer;
+    }
+    return next;
+  };
+
+  const move = async (ms: number): Promise<void> => {
+    const until = now + ms;
+    await settle();
+    for (let timer = nextDue(until); timer !== undefined; timer = nextDue(until)) {
+      timers.delete(timer);
+      now = timer.at;
+      timer.fn();
+      await settle();
+    }
+    now = until;
+    await settle();
+  };
+
+  return {
+    now: () => now,
+    monotonic: () => now - startMs,
+    setTimeout: (fn, ms) => {
+      const timer: Timer = { at: now + (ms > SHORTEST_MS ? ms : SHORTEST_MS), order: order++, fn };
+      timers.add(timer);
+      return timer;
+    },
+    clearTimeout: (handle) => {
+      timers.delete(handle as Timer);
+    },
+    advance: (ms) => {
+      if (!(ms >= 0 && ms < Infinity)) throw new RangeError(`advance: got ${ms}, takes milliseconds, 0 or more`);
+      const moved = moving.then(() => move(ms));
+      moving = moved.catch(() => undefined);
+      return moved;
+    },
+    get pendingTimers() {
+      return timers.size;
+    },
+  };
+}
+
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < TURNS; turn++) await new Promise<void>((done) => afterTurn(done));
+}

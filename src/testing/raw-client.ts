@@ -1,0 +1,275 @@
+/**
+ * A client that does what it is told, over `node:http` and a keep-alive pool of its own: any header or none, any bytes, a
+ * connection cut at will. It answers nothing by itself. For tests of a server, hostile ones too.
+ */
+import { Agent, request as httpRequest, type ClientRequest, type OutgoingHttpHeaders } from 'node:http';
+import { connect } from 'node:net';
+import { systemTime } from '../system.ts';
+import { RawResponse } from './raw-response.ts';
+
+/** `null` leaves a default header out; a list sends the header several times. */
+export type RawHeaders = Readonly<Record<string, string | readonly string[] | null | undefined>>;
+
+export interface RawRequestOptions {
+  /** Over the defaults: content-type, accept, mcp-session-id, mcp-protocol-version. */
+  headers?: RawHeaders | undefined;
+  /** Instead of the client's; `null`: none. */
+  sessionId?: string | null | undefined;
+  /** `mcp-protocol-version`, instead of the client's; `null`: none. */
+  version?: string | null | undefined;
+  /** `last-event-id`. */
+  lastEventId?: string | undefined;
+  /** Instead of the path of the client's URL. */
+  path?: string | undefined;
+  /** Aborting it closes the connection. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface RawClientOptions {
+  /** Sent with every request. */
+  headers?: RawHeaders | undefined;
+  /** Connections at once; unlimited. */
+  sockets?: number | undefined;
+  /** How long a response, an event or an end is waited for: 5,000. */
+  timeoutMs?: number | undefined;
+}
+
+export interface InitializeOptions extends RawRequestOptions {
+  /** 2025-11-25. */
+  protocolVersion?: string | undefined;
+  capabilities?: object | undefined;
+  clientInfo?: { name: string; version: string } | undefined;
+  /** `false`: `notifications/initialized` is not sent. */
+  initialized?: boolean | undefined;
+}
+
+/** A request whose body is still being written. */
+export interface RawRequest {
+  readonly request: ClientRequest;
+  /** The head of the response is there; of anything but events, all of it. */
+  readonly response: Promise<RawResponse>;
+}
+
+const DEFAULT_TIMEOUT_MS = 5_000;
+const DEFAULT_VERSION = '2025-11-25';
+
+export class RawClient {
+  readonly url: URL;
+  /** Sent with every request once `initialize` has set it; may be set. */
+  sessionId: string | undefined = undefined;
+  /** Likewise. */
+  protocolVersion: string | undefined = undefined;
+  readonly #agent: Agent;
+  readonly #headers: RawHeaders;
+  readonly #timeoutMs: number;
+  #lastId = 0;
+
+  constructor(url: string | URL, { headers = {}, sockets, timeoutMs = DEFAULT_TIMEOUT_MS }: RawClientOptions = {}) {
+    this.url = new URL(url);
+    this.#headers = headers;
+    this.#timeoutMs = timeoutMs;
+    this.#agent = new Agent({ keepAlive: true, maxSockets: sockets ?? Infinity });
+  }
+
+  /** Numbers requests: 1, 2, 3 … */
+  nextId(): number {
+    return ++this.#lastId;
+  }
+
+  /** A message (or a batch) as JSON; a string or bytes go out as they are. */
+  async post(message: unknown, options: RawRequestOptions = {}): Promise<RawResponse> {
+    const body = typeof message === 'string' || message instanceof Uint8Array ? message : JSON.stringify(message);
+    const defaults = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+    const { request, response } = this.start('POST', options, { ...defaults, 'content-length': `${byteLength(body)}` });
+    request.end(body);
+    return response;
+  }
+
+  async get(options: RawRequestOptions = {}): Promise<RawResponse> {
+    const { request, response } = this.start('GET', options, { accept: 'text/event-stream' });
+    request.end();
+    return response;
+  }
+
+  async delete(options: RawRequestOptions = {}): Promise<RawResponse> {
+    const { request, response } = this.start('DELETE', options);
+    request.end();
+    return response;
+  }
+
+  /** Posts a request with a fresh id and waits for its answer, in JSON or as an event. */
+  async call(
+    method: string,
+    params?: object,
+    options?: RawRequestOptions,
+  ): Promise<{ readonly id: number; readonly response: RawResponse; readonly message: JsonRpcAnswer }> {
+    const id = this.nextId();
+    const response = await this.post({ jsonrpc: '2.0', id, method, ...(params && { params }) }, options);
+    return { id, response, message: await answerTo(id, response) };
+  }
+
+  /** Posts a notification; the answer is 202 without a body. */
+  async notify(method: string, params?: object, options?: RawRequestOptions): Promise<RawResponse> {
+    return this.post({ jsonrpc: '2.0', method, ...(params && { params }) }, options);
+  }
+
+  /**
+   * `initialize`, then `notifications/initialized`; from then on the client speaks in that session, and in the version that
+   * was negotiated. An answer that is an error leaves it as it was.
+   */
+  async initialize({
+    protocolVersion = DEFAULT_VERSION,
+    capabilities = {},
+    clientInfo = { name: 'raw-client', version: '0.0.0' },
+    initialized = true,
+    ...options
+  }: InitializeOptions = {}): Promise<{ readonly response: RawResponse; readonly message: JsonRpcAnswer }> {
+    const params = { protocolVersion, capabilities, clientInfo };
+    const none = { sessionId: null, version: null };
+    const { response, message } = await this.call('initialize', params, { ...none, ...options });
+    const result = message.result as { protocolVersion?: string } | undefined;
+    if (response.status !== 200 || result === undefined) return { response, message };
+    this.sessionId = response.header('mcp-session-id');
+    this.protocolVersion = result.protocolVersion;
+    if (initialized) {
+      const { status, body } = await this.notify('notifications/initialized', undefined, options);
+      if (status !== 202) throw new Error(`notifications/initialized was answered with ${status}: ${body}`);
+    }
+    return { response, message };
+  }
+
+  /** A request of which the caller writes the body, all of it, half of it, or more than it said. */
+  start(
+    method: string,
+    {
+      headers = {},
+      sessionId = this.sessionId,
+      version = this.protocolVersion,
+      lastEventId,
+      path,
+      signal,
+    }: RawRequestOptions = {},
+    defaults: RawHeaders = {},
+  ): RawRequest {
+    const { hostname, port, pathname, search } = this.url;
+    const session = { 'mcp-session-id': sessionId, 'mcp-protocol-version': version, 'last-event-id': lastEventId };
+    const allHeaders = merged(defaults, session, this.#headers, headers);
+    const request = httpRequest({
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port,
+      method,
+      path: path ?? `${pathname}${search}`,
+      agent: this.#agent,
+      headers: allHeaders,
+      setHost: headers['host'] !== null,
+      ...(signal && { signal }),
+    });
+    return { request, response: this.#response(request) };
+  }
+
+  /**
+   * Bytes on a connection of their own; everything that comes back, until the server closes it or `done` says that it is
+   * enough.
+   */
+  async bytes(payload: string | Uint8Array, done: (received: string) => boolean = () => false): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(Number(this.url.port || 80), this.url.hostname.replace(/^\[|\]$/g, ''));
+      let received = '';
+      const timer = systemTime.setTimeout(() => {
+        reject(new Error(`no end within ${this.#timeoutMs} ms; received: ${JSON.stringify(received)}`));
+        socket.destroy();
+      }, this.#timeoutMs);
+      socket.setEncoding('utf8');
+      socket.on('data', (text: string) => {
+        received += text;
+        if (done(received)) socket.destroy();
+      });
+      // A server that refuses may reset the connection behind its answer: the answer counts.
+      socket.on('error', (error) => {
+        if (received === '') reject(error);
+      });
+      socket.on('close', () => {
+        systemTime.clearTimeout(timer);
+        resolve(received);
+      });
+      socket.write(payload);
+    });
+  }
+
+  /** Cuts every connection. The client can go on with new ones. */
+  disconnect(): void {
+    this.#agent.destroy();
+    for (const sockets of Object.values(this.#agent.sockets)) for (const socket of sockets ?? []) socket.destroy();
+  }
+
+  close(): void {
+    this.disconnect();
+  }
+
+  #response(request: ClientRequest): Promise<RawResponse> {
+    const timeoutMs = this.#timeoutMs;
+    const response = new Promise<RawResponse>((resolve, reject) => {
+      const timer = systemTime.setTimeout(() => {
+        reject(new Error(`no response to ${request.method} ${request.path} within ${timeoutMs} ms`));
+        request.destroy();
+      }, timeoutMs);
+      request.on('error', (error) => {
+        systemTime.clearTimeout(timer);
+        reject(error);
+      });
+      request.on('response', (incoming) => {
+        const got = new RawResponse(incoming, timeoutMs);
+        const give = (): void => {
+          systemTime.clearTimeout(timer);
+          resolve(got);
+        };
+        if (got.sse) give();
+        else void got.ended.then(give);
+      });
+    });
+    response.catch(() => undefined); // who cuts a connection on purpose does not ask for the response
+    return response;
+  }
+}
+
+/** A client of the endpoint at `url`; close it, or its connections stay open. */
+export function createRawClient(url: string | URL, options?: RawClientOptions): RawClient {
+  return new RawClient(url, options);
+}
+
+/** The answer to one request, parsed. */
+export interface JsonRpcAnswer {
+  readonly jsonrpc?: string;
+  readonly id?: string | number | null;
+  readonly result?: unknown;
+  readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown };
+}
+
+async function answerTo(id: number, response: RawResponse): Promise<JsonRpcAnswer> {
+  if (!response.sse) {
+    if (response.body === '') return {};
+    return response.json() as JsonRpcAnswer;
+  }
+  const answers = (message: unknown): boolean =>
+    typeof message === 'object' && message !== null && 'id' in message && message.id === id && !('method' in message);
+  return (await response.nextMessage(answers)) as JsonRpcAnswer;
+}
+
+/** Later ones win, by name without case. */
+function merged(...all: readonly RawHeaders[]): OutgoingHttpHeaders {
+  const byName = new Map<string, [name: string, value: string | readonly string[] | null]>();
+  for (const headers of all) {
+    for (const [name, value] of Object.entries(headers)) {
+      if (value !== undefined) byName.set(name.toLowerCase(), [name, value]);
+    }
+  }
+  const result: OutgoingHttpHeaders = {};
+  for (const [name, value] of byName.values()) {
+    if (value !== null) result[name] = typeof value === 'string' ? value : [...value];
+  }
+  return result;
+}
+
+function byteLength(body: string | Uint8Array): number {
+  return typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+}

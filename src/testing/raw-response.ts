@@ -1,0 +1,150 @@
+/** A response as it came over the socket: headers in their order and number, the body as text, events one by one. */
+import type { IncomingMessage } from 'node:http';
+import { systemTime } from '../system.ts';
+import { SseParser, type RawEvent } from './sse-parser.ts';
+
+/** `complete`: ended as HTTP ends a body; `cut`: the connection went away before; `aborted`: by {@link RawResponse.abort}. */
+export type RawEnding = 'complete' | 'cut' | 'aborted';
+
+export class RawResponse {
+  readonly status: number;
+  readonly statusText: string;
+  /** Name and value as sent, duplicates and all. */
+  readonly rawHeaders: ReadonlyArray<readonly [name: string, value: string]>;
+  /** Whether the body is a stream of events. */
+  readonly sse: boolean;
+  /** Everything read so far, in events or not. */
+  readonly events: RawEvent[] = [];
+  /** What the body's chunks were, as they came off the socket. */
+  readonly chunks: string[] = [];
+  /** Resolves when no more will come, and how it came to that. */
+  readonly ended: Promise<RawEnding>;
+  readonly #incoming: IncomingMessage;
+  readonly #timeoutMs: number;
+  #taken = 0;
+  #ending: RawEnding | undefined;
+  #wake: Array<() => void> = [];
+
+  constructor(incoming: IncomingMessage, timeoutMs: number) {
+    this.#incoming = incoming;
+    this.#timeoutMs = timeoutMs;
+    this.status = incoming.statusCode ?? 0;
+    this.statusText = incoming.statusMessage ?? '';
+    const { rawHeaders } = incoming;
+    this.rawHeaders = rawHeaders.flatMap((name, i) => (i % 2 === 0 ? [[name, rawHeaders[i + 1] ?? ''] as const] : []));
+    this.sse = (this.header('content-type') ?? '').toLowerCase().startsWith('text/event-stream');
+    this.ended = this.#read(incoming);
+  }
+
+  /** Every value of a header. */
+  headers(name: string): string[] {
+    const wanted = name.toLowerCase();
+    return this.rawHeaders.filter(([key]) => key.toLowerCase() === wanted).map(([, value]) => value);
+  }
+
+  /** The values of a header, joined as HTTP joins them. */
+  header(name: string): string | undefined {
+    const values = this.headers(name);
+    return values.length === 0 ? undefined : values.join(', ');
+  }
+
+  /** The body so far. Of anything but events, a client waits for all of it before it gives the response out. */
+  get body(): string {
+    return this.chunks.join('');
+  }
+
+  get ending(): RawEnding | undefined {
+    return this.#ending;
+  }
+
+  /** The body as JSON, or the last message of the event stream. */
+  json(): unknown {
+    if (!this.sse) return JSON.parse(this.body) as unknown;
+    return this.events.findLast((event) => event.message !== undefined)?.message;
+  }
+
+  /**
+   * The next event that was not taken yet, or the next that fits; those before it are skipped, and stay in `events`.
+   * Rejects when the stream ends first, or after the client's time.
+   */
+  async next(fits: (event: RawEvent) => boolean = () => true): Promise<RawEvent> {
+    const found = await this.#wait(() => {
+      while (this.#taken < this.events.length) {
+        const event = this.events[this.#taken++];
+        if (event !== undefined && fits(event)) return event;
+      }
+      return undefined;
+    }, 'an event');
+    return found;
+  }
+
+  /** The next event that carries a message, or the next whose message fits. */
+  async nextMessage(fits: (message: unknown) => boolean = () => true): Promise<unknown> {
+    const event = await this.next(({ message }) => message !== undefined && fits(message));
+    return event.message;
+  }
+
+  /** Every event that the stream has had, once it has ended in whatever way. */
+  async untilEnd(): Promise<readonly RawEvent[]> {
+    await this.#wait(() => this.#ending, 'the end');
+    return this.events;
+  }
+
+  /** Closes the connection under the response. */
+  abort(): void {
+    this.#end('aborted');
+    this.#incoming.destroy();
+  }
+
+  #read(incoming: IncomingMessage): Promise<RawEnding> {
+    const parser = new SseParser();
+    incoming.setEncoding('utf8');
+    incoming.on('data', (text: string) => {
+      this.chunks.push(text);
+      if (this.sse) this.events.push(...parser.push(text));
+      this.#notify();
+    });
+    incoming.on('error', () => undefined); // 'close' tells
+    return new Promise((resolve) => {
+      incoming.on('close', () => {
+        this.#end(incoming.complete ? 'complete' : 'cut');
+        resolve(this.#ending ?? 'cut');
+      });
+    });
+  }
+
+  #end(how: RawEnding): void {
+    this.#ending ??= how;
+    this.#notify();
+  }
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const fn of wake) fn();
+  }
+
+  async #wait<T>(ready: () => T | undefined, what: string): Promise<T> {
+    let late = false;
+    const timer = systemTime.setTimeout(() => {
+      late = true;
+      this.#notify();
+    }, this.#timeoutMs);
+    try {
+      for (;;) {
+        const value = ready();
+        if (value !== undefined) return value;
+        if (late) throw new Error(`${what} did not come within ${this.#timeoutMs} ms; ${this.#seen()}`);
+        if (this.#ending !== undefined)
+          throw new Error(`the stream ended (${this.#ending}) before ${what}; ${this.#seen()}`);
+        await new Promise<void>((wake) => this.#wake.push(wake));
+      }
+    } finally {
+      systemTime.clearTimeout(timer);
+    }
+  }
+
+  #seen(): string {
+    return `status ${this.status}, body so far: ${JSON.stringify(this.body.slice(-2_000))}`;
+  }
+}

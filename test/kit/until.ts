@@ -1,0 +1,31 @@
+/** Waits for what tests wait for: a condition, never a time. */
+
+export interface UntilOptions {
+  /** Fails after this long. */
+  timeoutMs?: number;
+  /** What is waited for, for the message of the failure. */
+  what?: string;
+}
+
+const POLL_MS = 2;
+
+/** Resolves with the first truthy value of `condition`. What it throws meanwhile counts as false, and is the failure's cause. */
+export async function until<T>(
+  condition: () => T | Promise<T>,
+  { timeoutMs = 5_000, what }: UntilOptions = {},
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    let cause: unknown;
+    try {
+      const value = await condition();
+      if (value) return value;
+    } catch (error) {
+      cause = error;
+    }
+    if (performance.now() >= deadline) {
+      throw new Error(`not within ${timeoutMs} ms: ${what ?? condition.toString()}`, { cause });
+    }
+    await new Promise((done) => setTimeout(done, POLL_MS));
+  }
+}

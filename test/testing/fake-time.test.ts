@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest';
+import { createFakeTime } from '../../src/testing/index.ts';
+
+describe('fake time', () => {
+  test('stands still until it is advanced', async () => {
+    const time = createFakeTime(1_000);
+    await new Promise((done) => setImmediate(done));
+    expect([time.now(), time.monotonic()]).toEqual([1_000, 0]);
+    await time.advance(250);
+    expect([time.now(), time.monotonic()]).toEqual([1_250, 250]);
+  });
+
+  test('runs due timers in the order of their times, each at its own time', async () => {
+    const time = createFakeTime(0);
+    const ran: Array<[string, number]> = [];
+    const at = (name: string, ms: number) => time.setTimeout(() => ran.push([name, time.now()]), ms);
+    at('late', 30);
+    at('early', 10);
+    at('first of two', 20);
+    at('second of two', 20);
+    at('not due', 31);
+    await time.advance(30);
+    expect(ran).toEqual([
+      ['early', 10],
+      ['first of two', 20],
+      ['second of two', 20],
+      ['late', 30],
+    ]);
+    expect(time.pendingTimers).toBe(1);
+  });
+
+  test('a timer that a timer sets runs in the same advance when it is due', async () => {
+    const time = createFakeTime(0);
+    const ran: number[] = [];
+    const again = (): void => {
+      ran.push(time.now());
+      time.setTimeout(again, 10);
+    };
+    time.setTimeout(again, 10);
+    await time.advance(35);
+    expect(ran).toEqual([10, 20, 30]);
+    expect(time.now()).toBe(35);
+  });
+
+  test('what a timer starts settles before the next timer runs', async () => {
+    const time = createFakeTime(0);
+    const order: string[] = [];
+    time.setTimeout(() => {
+      void (async () => {
+        await Promise.resolve();
+        order.push('microtask');
+        await new Promise((done) => setImmediate(done));
+        order.push('turn');
+      })();
+    }, 10);
+    time.setTimeout(() => order.push('next timer'), 11);
+    await time.advance(20);
+    expect(order).toEqual(['microtask', 'turn', 'next timer']);
+  });
+
+  test('a cleared timer never runs', async () => {
+    const time = createFakeTime();
+    let ran = false;
+    time.clearTimeout(time.setTimeout(() => (ran = true), 5));
+    time.clearTimeout(undefined);
+    await time.advance(10);
+    expect([ran, time.pendingTimers]).toEqual([false, 0]);
+  });
+
+  test('a timer of no length runs after the moment that set it', async () => {
+    const time = createFakeTime(0);
+    let runs = 0;
+    const again = (): void => {
+      runs++;
+      time.setTimeout(again, 0);
+    };
+    time.setTimeout(again, Number.NaN);
+    await time.advance(3);
+    expect(runs).toBe(3);
+  });
+
+  test('calls of advance queue up', async () => {
+    const time = createFakeTime(0);
+    const seen: number[] = [];
+    time.setTimeout(() => seen.push(time.now()), 15);
+    await Promise.all([time.advance(10), time.advance(10)]);
+    expect(seen).toEqual([15]);
+    expect(time.now()).toBe(20);
+  });
+
+  test('advance rejects with what a timer threw, and goes on the next time', async () => {
+    const time = createFakeTime(0);
+    time.setTimeout(() => {
+      throw new Error('from the timer');
+    }, 5);
+    await expect(time.advance(10)).rejects.toThrow('from the timer');
+    await time.advance(10);
+    expect(time.now()).toBe(15);
+  });
+
+  test.each([-1, Number.NaN, Infinity])('advance refuses %s', (ms) => {
+    expect(() => createFakeTime().advance(ms)).toThrow(RangeError);
+  });
+});
