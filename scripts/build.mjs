@@ -48,10 +48,19 @@ function finishDeclarations(folder) {
   }
 }
 
+/** Two builds may end at once: whoever finds dist/ taken or gone between the two renames tries again. */
 function swap(built) {
   const old = `${built}.old`;
-  if (existsSync(dist)) renameSync(dist, old);
-  renameSync(built, dist);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      if (existsSync(dist)) renameSync(dist, old);
+      renameSync(built, dist);
+      break;
+    } catch (error) {
+      if (attempt === 10 || !['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error;
+      rmSync(old, { recursive: true, force: true });
+    }
+  }
   rmSync(old, { recursive: true, force: true });
 }
 
