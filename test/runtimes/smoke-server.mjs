@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { createMcpEndpoint } from '../../dist/index.js';
 
 const inputSchema = z.object({ message: z.string() });
+const done = { content: [{ type: 'text', text: 'done' }] };
+let release = () => {};
 
 export const endpoint = createMcpEndpoint((ctx) => {
   const server = new McpServer({ name: 'smoke', version: '1.0.0' }, { ...ctx.serverOptions });
@@ -11,7 +13,13 @@ export const endpoint = createMcpEndpoint((ctx) => {
   // The list has changed: a message of no request, so it takes the GET stream.
   server.registerTool('announce', {}, () => {
     server.sendToolListChanged();
-    return { content: [] };
+    return done;
+  });
+  // Answers only when `release` is called.
+  server.registerTool('hold', {}, () => new Promise((resolve) => (release = () => resolve(done))));
+  server.registerTool('release', {}, () => {
+    release();
+    return done;
   });
   return server;
 });
