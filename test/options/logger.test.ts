@@ -1,0 +1,80 @@
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { consoleLogger, safeLogger } from '../../src/logger.ts';
+import type { Logger } from '../../src/types.ts';
+
+const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+function watchConsole() {
+  const lines: string[] = [];
+  for (const method of ['debug', 'info', 'log', 'warn', 'error'] as const) {
+    vi.spyOn(console, method).mockImplementation((text: unknown) => void lines.push(`${method} ${text}`));
+  }
+  return lines;
+}
+
+afterEach(() => vi.restoreAllMocks());
+
+describe('the console logger', () => {
+  test('writes warn and above, fatal as an error, and nothing below', () => {
+    const lines = watchConsole();
+    for (const level of LEVELS) consoleLogger[level]({}, `at ${level}`);
+    expect(lines).toEqual(['warn sojourn: at warn', 'error sojourn: at error', 'error sojourn: at fatal']);
+  });
+
+  test('shows the fields', () => {
+    watchConsole();
+    consoleLogger.warn({ sessionId: 'a' }, 'seen');
+    expect(vi.mocked(console.warn).mock.calls).toEqual([['sojourn: seen', { sessionId: 'a' }]]);
+  });
+});
+
+describe('a logger made safe', () => {
+  test('gets every line with its own this', () => {
+    const logger = {
+      lines: [] as unknown[],
+      write(...args: unknown[]) {
+        this.lines.push(args);
+      },
+      debug(obj: object, msg: string) {
+        this.write('debug', obj, msg);
+      },
+      info(obj: object, msg: string) {
+        this.write('info', obj, msg);
+      },
+      warn(obj: object, msg: string) {
+        this.write('warn', obj, msg);
+      },
+      error(obj: object, msg: string) {
+        this.write('error', obj, msg);
+      },
+      fatal(obj: object, msg: string) {
+        this.write('fatal', obj, msg);
+      },
+    };
+    const safe = safeLogger(logger);
+    for (const level of LEVELS) safe[level]({ n: 1 }, 'hello');
+    expect(logger.lines).toEqual(LEVELS.map((level) => [level, { n: 1 }, 'hello']));
+  });
+
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('disk full');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('disk full'))],
+  ])('that %s loses no line, and says so once', async (_how, fail) => {
+    const lines = watchConsole();
+    const failing = Object.fromEntries(LEVELS.map((level) => [level, fail])) as unknown as Logger;
+    const safe = safeLogger(failing);
+    safe.error({}, 'first');
+    safe.error({}, 'second');
+    await new Promise((done) => setImmediate(done));
+    expect(lines).toEqual([
+      'warn sojourn: the logger failed at error(); its lines go to the console instead',
+      'error sojourn: first',
+      'error sojourn: second',
+    ]);
+  });
+});
