@@ -20,7 +20,7 @@ export class MemoryEvents implements EventStore {
     if (session === undefined) return 'fenced';
     const logbook = this.#logbook;
     if (logbook === undefined) return 'written';
-    const log = (session.log ??= new SessionLog(logbook));
+    const log = session.log ?? new SessionLog(session, logbook);
     if (!log.append(stream, from, events, complete, now)) return 'fenced';
     logbook.wrote(log, now);
     return 'written';

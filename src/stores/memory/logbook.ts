@@ -4,7 +4,7 @@
  * per event: an append links one log to the end of a list, and each event is dropped once.
  */
 import type { EventRetention } from '../../types.ts';
-import { EVENT_OVERHEAD_BYTES, type SessionLog } from './session-log.ts';
+import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES, type SessionLog } from './session-log.ts';
 
 /** Shared by the deployments of one store object. */
 export class EventBudget {
@@ -80,6 +80,7 @@ export class Logbook {
 
   unlink(log: SessionLog): void {
     if (log.older === undefined && this.oldest !== log) return;
+    this.#budget.used -= LOG_OVERHEAD_BYTES;
     if (log.older === undefined) this.oldest = log.newer;
     else log.older.newer = log.newer;
     if (log.newer === undefined) this.#newest = log.older;
@@ -91,6 +92,7 @@ export class Logbook {
   #makeNewest(log: SessionLog): void {
     if (this.#newest === log || log.size === 0) return;
     this.unlink(log);
+    this.#budget.used += LOG_OVERHEAD_BYTES;
     log.older = this.#newest;
     if (this.#newest === undefined) this.oldest = log;
     else this.#newest.newer = log;

@@ -7,13 +7,19 @@ import type { LoggedEvent, OpenStreamInfo, ReplayOutcome } from '../store.ts';
 import type { Logbook } from './logbook.ts';
 
 /** Ring slots of a session's first event; doubles as needed. A call logs two events. */
-const FIRST_SLOTS = 8;
+const FIRST_SLOTS = 4;
 
 /**
- * Charged to `eventLogBytes` for each event besides its data: four ring slots, half of them free at worst, and half a
- * stream of two events (60 to 130 bytes measured).
+ * Charged to `eventLogBytes` besides the data, as measured: 95 bytes of heap for each event of a long log (ring slots, half
+ * a stream of two events), and what a log with a single event takes.
  */
 export const EVENT_OVERHEAD_BYTES = 100;
+export const LOG_OVERHEAD_BYTES = 600;
+
+/** Where the log hangs; a log with nothing to say takes itself off. */
+export interface LogHolder {
+  log: SessionLog | undefined;
+}
 
 /** Offsets below `first` were dropped, `next` is to come. */
 class LoggedStream {
@@ -35,6 +41,7 @@ export class SessionLog {
   /** Of the newest event. */
   writtenAt = 0;
 
+  readonly #holder: LogHolder;
   readonly #logbook: Logbook;
   readonly #streams = new Map<string, LoggedStream>();
   #data: string[] = [];
@@ -45,8 +52,10 @@ export class SessionLog {
   #size = 0;
   #totalBytes = 0;
 
-  constructor(logbook: Logbook) {
+  constructor(holder: LogHolder, logbook: Logbook) {
+    this.#holder = holder;
     this.#logbook = logbook;
+    holder.log = this;
   }
 
   get size(): number {
@@ -62,7 +71,10 @@ export class SessionLog {
   append(key: string, from: number, events: readonly string[], complete: boolean, now: number): boolean {
     let stream = this.#streams.get(key);
     if (stream === undefined) {
-      if (from !== 0) return false;
+      if (from !== 0) {
+        this.#leave();
+        return false;
+      }
       stream = new LoggedStream(key);
       this.#streams.set(key, stream);
     } else if (stream.complete || stream.next !== from) return false;
@@ -70,6 +82,7 @@ export class SessionLog {
     if (complete) {
       stream.complete = true;
       this.#forget(stream);
+      this.#leave();
     }
     return true;
   }
@@ -152,11 +165,15 @@ export class SessionLog {
   #emptied(): void {
     this.#logbook.unlink(this);
     this.#head = 0;
-    if (this.#data.length <= FIRST_SLOTS) return;
     this.#data = [];
     this.#stream = [];
     this.#bytes = [];
     this.#at = [];
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#size === 0 && this.#streams.size === 0) this.#holder.log = undefined;
   }
 
   /** The lengths are powers of two: an index wraps by a mask. */
@@ -170,9 +187,9 @@ export class SessionLog {
   }
 }
 
-/** The ring from its head on, filled up to `slots`. */
+/** The ring from its head on, filled up to `slots`; made at its size, because an array that is pushed to has slack. */
 function unrolled<T>(ring: readonly T[], head: number, slots: number, empty: T): T[] {
-  const next = ring.slice(head).concat(ring.slice(0, head));
-  while (next.length < slots) next.push(empty);
+  const next = Array.from({ length: slots }, () => empty);
+  for (let i = 0; i < ring.length; i++) next[i] = ring[(head + i) & (ring.length - 1)] ?? empty;
   return next;
 }
