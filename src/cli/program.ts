@@ -1,5 +1,6 @@
 /** The command line: what it takes, its help, and the exit code of a run. */
 import { Command, CommanderError, Option } from 'commander';
+import { BUILD_VERSION } from '../build-version.ts';
 import { SojournError } from '../errors.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
 import {
@@ -13,7 +14,6 @@ import {
   type ServeKey,
 } from './option-flags.ts';
 import { readSettings, type Environment, type ServeSettings } from './settings.ts';
-import { packageVersion } from './version.ts';
 
 export interface CliContext {
   readonly env: Environment;
@@ -32,7 +32,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   let code: number = EXIT.ok;
   const program = new Command('sojourn')
     .description('MCP sessions that outlive the process: serve an MCP server to clients of every protocol revision.')
-    .version(packageVersion(), '-v, --version', 'print the version')
+    .version(BUILD_VERSION, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .helpCommand('help [command]', 'print help of a command');
   const serve = program.command('serve');
@@ -134,9 +134,9 @@ function givenFlags(command: Command): ReadonlyMap<FlagKey, string | boolean> {
 }
 
 const EPILOGUE = `
-Every flag is also an environment variable: --idle-timeout-ms 60000 is ${variableName('idleTimeoutMs')}=60000.
+Every flag is also an environment variable: --retry-ms 500 is ${variableName('retryMs')}=500.
 Switches can be turned off (--no-legacy-sse, ${variableName('legacySse')}=false); lists take commas.
-A flag goes before the environment, the environment before the module's options, those before the defaults.
+A flag goes before the environment, that before the module's options, those before the defaults.
 Options that are functions or objects (hooks, logger, bus …) can be given in the module alone.
 
 Examples:
@@ -145,6 +145,6 @@ Examples:
   $ sojourn serve server.js --stateless --log-level warn
   $ ${variableName('limits.bodyBytes')}=1048576 sojourn serve server.js --path /
 
-SIGTERM and SIGINT drain: running requests get --drain-timeout-ms to finish; a second signal ends at once.
+SIGTERM and SIGINT drain: what runs gets --drain-timeout-ms to finish; a second signal ends at once.
 Exit codes: 0 ended as asked, 1 something failed, 2 wrong usage.
 `;

@@ -1,5 +1,6 @@
 /** `sojourn serve <module>`: load, make the endpoint, listen, and stay until told to stop. */
 import { pino } from 'pino';
+import { BUILD_VERSION } from '../build-version.ts';
 import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../options.ts';
 import type { Logger } from '../types.ts';
 import { banner } from './banner.ts';
@@ -8,7 +9,6 @@ import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { storeOf } from './store-url.ts';
-import { packageVersion } from './version.ts';
 
 export interface ServeContext {
   readonly cwd: string;
@@ -46,7 +46,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     await endpoint.close();
     throw new Failure(listenProblem(error, settings), { cause: error });
   });
-  context.out(banner({ version: packageVersion(), url: server.url, options: resolved }));
+  context.out(banner({ version: BUILD_VERSION, url: server.url, options: resolved }));
 
   return untilStopped(context.signals, () => performance.now(), {
     async finish(signal) {

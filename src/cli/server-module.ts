@@ -78,7 +78,7 @@ export function serverModuleOf(given: string, namespace: unknown): ServerModule 
   if (typeof exported === 'function') return { factory: exported as McpEndpointFactory, options: {} };
   const wrong = (what: string): Error => moduleInvalid(`${given}: the default export is ${what}; it must be ${SHAPE}`);
   if (exported === undefined) {
-    const names = Object.keys(exports).filter((name) => name !== 'default' && name !== 'module.exports');
+    const names = Object.keys(exports).filter((name) => !['default', '__esModule', 'module.exports'].includes(name));
     throw wrong(names.length === 0 ? 'missing' : `missing (it exports ${names.join(', ')})`);
   }
   if (typeof exported !== 'object' || exported === null || Array.isArray(exported)) {

@@ -64,8 +64,9 @@ describe('what is left out', () => {
       eventRetention: { ttlMs: undefined, events: undefined, bytes: undefined },
     };
     expect(resolveAny(input)).toEqual(resolveOptions(undefined));
-    // The types agree; this line does not compile otherwise.
-    const nothing: McpEndpointOptions = {} as { [K in keyof McpEndpointOptions]-?: undefined };
+    // The types agree: this call does not compile otherwise.
+    type Nothing = { [K in keyof McpEndpointOptions]-?: undefined };
+    const nothing = Object.fromEntries(OPTION_NAMES.map((name) => [name, undefined])) as Nothing;
     expect(resolveOptions(nothing)).toEqual(resolveOptions({}));
   });
 

@@ -1,0 +1,69 @@
+/** `sojourn` as a child process, from the build. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { until } from '../kit/until.ts';
+
+export const dist = fileURLToPath(new URL('../../dist', import.meta.url));
+const programs = fileURLToPath(new URL('processes/', import.meta.url));
+
+/** A module of `processes/`, by name. */
+export const program = (name: string): string => `${programs}${name}`;
+
+export interface CliOptions {
+  env?: Record<string, string>;
+  cwd?: string;
+  /** The Node binary. */
+  node?: string;
+  /** The build to run. */
+  from?: string;
+}
+
+/** The variables of the test run itself, and what npm adds, are not the CLI's. */
+const inherited = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^(SOJOURN_|npm_|NODE_OPTIONS$|VITEST)/.test(name)),
+);
+
+export function startCli(
+  args: string[],
+  { env = {}, cwd = programs, node = process.execPath, from = dist }: CliOptions = {},
+) {
+  const child = spawn(node, [`${from}/cli/main.js`, ...args], {
+    cwd,
+    env: { ...inherited, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
+  }
+  const closed = once(child, 'close') as Promise<[code: number | null, signal: string | null]>;
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await closed;
+  });
+  return {
+    output,
+    kill: (signal: NodeJS.Signals) => child.kill(signal),
+    /** Resolves once it has ended. */
+    async ended() {
+      const [code, signal] = await closed;
+      return { code, signal, ...output };
+    },
+    /** The endpoint's URL, from the banner. */
+    async url() {
+      const found = await until(
+        () => {
+          if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}: ${output.stderr}`);
+          return /^ {2}endpoint +(\S+)$/m.exec(output.stdout)?.[1];
+        },
+        { timeoutMs: 20_000, what: 'the banner' },
+      );
+      return found;
+    },
+  };
+}
+
+/** Runs it to its end. */
+export const runProcess = (args: string[], options?: CliOptions) => startCli(args, options).ended();

@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest';
+import {
+  ALL_FLAGS,
+  OPTION_FLAGS,
+  SERVE_DEFAULTS,
+  SERVE_FLAGS,
+  defaultOf,
+  flagName,
+  variableName,
+  type OptionKey,
+} from '../../src/cli/option-flags.ts';
+import { readSettings } from '../../src/cli/settings.ts';
+import { DEFAULTS, OPTION_NAMES, resolveOptions } from '../../src/options.ts';
+
+const members = (group: 'limits' | 'eventRetention') => Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);
+
+/** Of every kind of flag, a text that the option behind it takes. */
+const SAMPLES: Partial<Record<OptionKey, string>> = {
+  sessionMode: 'stateful',
+  responseMode: 'json',
+  name: 'orders',
+  supportedProtocolVersions: '2025-06-18',
+  requestStateKeys: 'k'.repeat(32),
+  allowedHosts: 'mcp.example',
+  allowedOrigins: 'https://app.example',
+  stateless: 'false',
+  eventRetention: 'false',
+};
+
+describe('the flags', () => {
+  test("every option has one or is marked as the module's alone, and no flag is without option", () => {
+    const options = [
+      ...OPTION_NAMES.filter((name) => name !== 'limits'),
+      ...members('limits'),
+      ...members('eventRetention'),
+    ];
+    expect(Object.keys(OPTION_FLAGS).sort()).toEqual(options.sort());
+  });
+
+  test('the options of the module alone are those that are functions or objects with functions', () => {
+    const moduleOnly = Object.entries(OPTION_FLAGS).flatMap(([name, { kind }]) => (kind === 'module' ? [name] : []));
+    expect(moduleOnly.sort()).toEqual([
+      'bus',
+      'configureSessionOptions',
+      'logger',
+      'onerror',
+      'runSessionHandler',
+      'sessionIdGenerator',
+      'sessionMigrationHandler',
+      'sessionUser',
+      'timeProvider',
+    ]);
+  });
+
+  test('names are derived from the option', () => {
+    expect(flagName('idleTimeoutMs')).toBe('idle-timeout-ms');
+    expect(variableName('idleTimeoutMs')).toBe('SOJOURN_IDLE_TIMEOUT_MS');
+    expect(flagName('limits.bodyBytes')).toBe('limits-body-bytes');
+    expect(variableName('limits.bodyBytes')).toBe('SOJOURN_LIMITS_BODY_BYTES');
+    expect(flagName('eventRetention.ttlMs')).toBe('event-retention-ttl-ms');
+  });
+
+  test('no two share a name', () => {
+    const names = [...ALL_FLAGS.keys()].map(flagName);
+    expect(new Set(names).size).toBe(names.length);
+    expect(Object.keys(SERVE_FLAGS).sort()).toEqual(Object.keys(SERVE_DEFAULTS).sort());
+  });
+
+  const given = (Object.keys(OPTION_FLAGS) as OptionKey[]).filter(
+    (key) => OPTION_FLAGS[key].kind !== 'module' && key !== 'store',
+  );
+  test.each(given)('%s reaches its option from the flag and from the environment', (key) => {
+    const { kind } = OPTION_FLAGS[key];
+    const sample = SAMPLES[key] ?? (kind === 'switch' ? 'true' : '77');
+    const value = kind === 'switch' ? sample === 'true' : kind === 'number' ? 77 : kind === 'list' ? [sample] : sample;
+    const [name = '', member] = key.split('.');
+    const expected = { [name]: member === undefined ? value : { [member]: value } };
+    const fromFlag = readSettings(new Map([[key, kind === 'switch' ? sample === 'true' : sample]]), {});
+    const fromEnvironment = readSettings(new Map(), { [variableName(key)]: sample });
+    expect(fromFlag.options).toEqual(expected);
+    expect(fromEnvironment.options).toEqual(expected);
+    expect(() => resolveOptions(fromFlag.options)).not.toThrow();
+    expect([fromFlag.origin(key), fromEnvironment.origin(key)]).toEqual([
+      value === false ? `--no-${flagName(key)}` : `--${flagName(key)}`,
+      variableName(key),
+    ]);
+  });
+
+  test('help tells the default that the endpoint uses', () => {
+    expect(defaultOf('idleTimeoutMs')).toBe(String(DEFAULTS.idleTimeoutMs));
+    expect(defaultOf('limits.bodyBytes')).toBe('4194304');
+    expect(defaultOf('limits.sessions')).toBe('no limit');
+    expect(defaultOf('eventRetention.events')).toBe('1000');
+    expect(defaultOf('legacySse')).toBe('off');
+    expect(defaultOf('requestStateKeys')).toBeUndefined();
+    expect(defaultOf('port')).toBe('3000');
+  });
+});

@@ -1,0 +1,18 @@
+/** One tool of each temper: at once, slow, and one that tells what the endpoint was given. */
+import { McpServer } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+
+const text = (value) => ({ content: [{ type: 'text', text: String(value) }] });
+
+export function createServer() {
+  const server = new McpServer({ name: 'echo', version: '1.0.0' });
+  server.registerTool('echo', { inputSchema: z.object({ message: z.string() }) }, ({ message }) => text(message));
+  server.registerTool('slow', { inputSchema: z.object({ ms: z.number() }) }, async ({ ms }) => {
+    console.error('slow began');
+    await new Promise((done) => setTimeout(done, ms));
+    return text('done');
+  });
+  return server;
+}
+
+export default createServer;

@@ -1,0 +1,1 @@
+export default { factory() {}, options: { idleTimeoutMs: -1 } };

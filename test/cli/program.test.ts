@@ -1,0 +1,127 @@
+import { describe, expect, test } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
+import { Failure, UsageError, moduleInvalid } from '../../src/cli/failure.ts';
+import { ALL_FLAGS, flagName } from '../../src/cli/option-flags.ts';
+import { runCli } from '../../src/cli/program.ts';
+import type { Environment, ServeSettings } from '../../src/cli/settings.ts';
+
+interface Run {
+  env?: Environment;
+  serve?: (module: string, settings: ServeSettings) => Promise<number>;
+}
+
+async function run(args: string[], { env = {}, serve }: Run = {}) {
+  const output = { out: '', err: '' };
+  const served: { module: string; settings: ServeSettings }[] = [];
+  const code = await runCli(args, {
+    env,
+    out: (text) => (output.out += text),
+    err: (text) => (output.err += text),
+    serve: async (module, settings) => {
+      served.push({ module, settings });
+      return serve === undefined ? 0 : serve(module, settings);
+    },
+  });
+  return { code, ...output, served };
+}
+
+describe('the command line', () => {
+  test('hands the module, flags and environment to serve', async () => {
+    const args = [
+      'serve',
+      'server.js',
+      '--port',
+      '0',
+      '--limits-body-bytes',
+      '9',
+      '--legacy-sse',
+      '--allowed-hosts',
+      'a',
+      '--allowed-hosts',
+      'b,c',
+    ];
+    const { code, served } = await run(args, { env: { SOJOURN_RETRY_MS: '5' } });
+    expect(code).toBe(0);
+    expect(served).toHaveLength(1);
+    expect(served[0]).toMatchObject({
+      module: 'server.js',
+      settings: {
+        port: 0,
+        options: { limits: { bodyBytes: 9 }, legacySse: true, allowedHosts: ['a', 'b', 'c'], retryMs: 5 },
+      },
+    });
+  });
+
+  test('switches have a way off, also where they are on', async () => {
+    const { served } = await run(['serve', 'x', '--no-stateless', '--no-event-retention', '--no-legacy-sse']);
+    expect(served[0]?.settings.options).toEqual({ stateless: false, eventRetention: false, legacySse: false });
+  });
+
+  test('ends with the exit code of serve', async () => {
+    expect((await run(['serve', 'x'], { serve: async () => 1 })).code).toBe(1);
+  });
+
+  test('prints the version of the package', async () => {
+    expect(await run(['--version'])).toMatchObject({ code: 0, out: `${manifest.version}\n`, err: '' });
+  });
+
+  test('help names every flag that can be given, and the rules', async () => {
+    const { code, out, err } = await run(['serve', '--help']);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    for (const [key, { kind }] of ALL_FLAGS) {
+      if (kind === 'module') expect(out).not.toMatch(new RegExp(`--${flagName(key)}\\b`));
+      else expect(out).toMatch(new RegExp(`^ +--(no-)?${flagName(key)}( <\\w+>)?  `, 'm'));
+    }
+    for (const rule of ['SOJOURN_RETRY_MS=500', 'Exit codes: 0', 'SIGTERM', 'export default', '(default: 7200000)']) {
+      expect(out.replace(/\s+/g, ' ')).toContain(rule);
+    }
+    const tooLong = out.split('\n').filter((line) => line.length > 100);
+    expect(tooLong).toEqual([]);
+  });
+
+  test('help of the whole names the command', async () => {
+    for (const args of [['--help'], ['help']]) {
+      expect(await run(args)).toMatchObject({
+        code: 0,
+        out: expect.stringContaining('serve [options] <module>') as string,
+      });
+    }
+    expect((await run(['help', 'serve'])).out).toContain('--idle-timeout-ms');
+  });
+
+  test.each([
+    [[], 'Usage: sojourn'],
+    [['serve'], "sojourn: missing required argument 'module'"],
+    [['srve', 'x'], "sojourn: unknown command 'srve'\n(Did you mean serve?)"],
+    [['serve', 'x', '--idle-timout-ms', '5'], '(Did you mean --idle-timeout-ms?)'],
+    [['serve', 'x', '--port'], "sojourn: option '--port <n>' argument missing"],
+    [['serve', 'x', 'y'], "sojourn: too many arguments for 'serve'"],
+    [['serve', 'x', '--retry-ms', 'soon'], 'sojourn: --retry-ms takes a number; got "soon"'],
+    [['serve', 'x', '--session-user'], 'sojourn: --session-user: this option is a function; give it in the options'],
+    [['--port', '5'], "sojourn: unknown option '--port'"],
+  ])('%j is wrong usage: exit code 2', async (args, message) => {
+    const { code, out, err, served } = await run(args);
+    expect({ code, out, served }).toEqual({ code: 2, out: '', served: [] });
+    expect(err).toContain(message);
+  });
+
+  test('what serve finds wrong decides the exit code, in one line without a stack', async () => {
+    const failing = (error: Error) => ({ serve: () => Promise.reject(error) });
+    expect(await run(['serve', 'x'], failing(new Failure('port 3000 is in use')))).toMatchObject({
+      code: 1,
+      err: 'sojourn: port 3000 is in use\n',
+    });
+    expect(await run(['serve', 'x'], failing(moduleInvalid('module not found: x')))).toMatchObject({
+      code: 1,
+      err: 'sojourn: module not found: x\n',
+    });
+    expect(await run(['serve', 'x'], failing(new UsageError('--store takes a URL')))).toMatchObject({
+      code: 2,
+      err: 'sojourn: --store takes a URL\n(sojourn serve --help lists what there is)\n',
+    });
+  });
+
+  test('a mistake of our own is not dressed up', async () => {
+    await expect(run(['serve', 'x'], { serve: () => Promise.reject(new TypeError('oops')) })).rejects.toThrow('oops');
+  });
+});

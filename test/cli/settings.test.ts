@@ -1,0 +1,140 @@
+import { describe, expect, test } from 'vitest';
+import type { OptionKey, ServeKey } from '../../src/cli/option-flags.ts';
+import { mergeOptions, readSettings, type Environment } from '../../src/cli/settings.ts';
+
+type Flags = Partial<Record<OptionKey | ServeKey, string | boolean>>;
+
+const read = (flags: Flags, env: Environment = {}) =>
+  readSettings(new Map(Object.entries(flags) as [OptionKey | ServeKey, string | boolean][]), env);
+
+const refusal = (flags: Flags, env: Environment = {}): string => {
+  try {
+    read(flags, env);
+  } catch (error) {
+    expect((error as Error).name).toBe('UsageError');
+    return (error as Error).message;
+  }
+  throw new Error('accepted');
+};
+
+describe('what serve is asked for', () => {
+  test('nothing given is the documented place, level and drain time', () => {
+    expect(read({})).toMatchObject({
+      port: 3000,
+      host: '127.0.0.1',
+      path: '/mcp',
+      logLevel: 'info',
+      drainTimeoutMs: 25_000,
+      storeUrl: undefined,
+      options: {},
+      warnings: [],
+    });
+  });
+
+  test('a flag goes before the environment', () => {
+    const env = { SOJOURN_PORT: '1', SOJOURN_IDLE_TIMEOUT_MS: '1', SOJOURN_LIMITS_BATCH: '1', SOJOURN_RETRY_MS: '1' };
+    const settings = read({ port: '2', idleTimeoutMs: '2', 'limits.batch': '2' }, env);
+    expect(settings.port).toBe(2);
+    expect(settings.options).toEqual({ idleTimeoutMs: 2, retryMs: 1, limits: { batch: 2 } });
+  });
+
+  test('members of a group are chosen one by one', () => {
+    const { options } = read({ 'limits.batch': '2' }, { SOJOURN_LIMITS_BODY_BYTES: '9' });
+    expect(options).toEqual({ limits: { batch: 2, bodyBytes: 9 } });
+  });
+
+  test('numbers, Infinity, switches and lists are read', () => {
+    const env = {
+      SOJOURN_IDLE_TIMEOUT_MS: 'Infinity',
+      SOJOURN_LEGACY_SSE: '1',
+      SOJOURN_PER_SESSION_EXECUTION_CONTEXT: 'false',
+      SOJOURN_ALLOWED_HOSTS: 'a.example, b.example,',
+    };
+    expect(read({}, env).options).toEqual({
+      idleTimeoutMs: Infinity,
+      legacySse: true,
+      perSessionExecutionContext: false,
+      allowedHosts: ['a.example', 'b.example'],
+    });
+  });
+
+  test('an empty variable is one that is not set', () => {
+    expect(read({}, { SOJOURN_PORT: '', SOJOURN_NAME: '' }).options).toEqual({});
+  });
+
+  test('event retention is switched off, trimmed, or switched on again', () => {
+    expect(read({ eventRetention: false }).options).toEqual({ eventRetention: false });
+    expect(read({ 'eventRetention.events': '5' }).options).toEqual({ eventRetention: { events: 5 } });
+    expect(read({ eventRetention: true }, { SOJOURN_EVENT_RETENTION: 'false' }).options).toEqual({
+      eventRetention: {},
+    });
+    expect(read({ 'eventRetention.events': '5' }, { SOJOURN_EVENT_RETENTION: '0' }).options).toEqual({
+      eventRetention: { events: 5 },
+    });
+    expect(refusal({ eventRetention: false, 'eventRetention.events': '5' })).toMatch(
+      /both turns event retention off and sets events/,
+    );
+  });
+
+  test.each<[Flags, Environment, string]>([
+    [{ idleTimeoutMs: 'soon' }, {}, '--idle-timeout-ms takes a number; got "soon"'],
+    [{}, { SOJOURN_IDLE_TIMEOUT_MS: '2h' }, 'SOJOURN_IDLE_TIMEOUT_MS takes a number; got "2h"'],
+    [{}, { SOJOURN_LEGACY_SSE: 'yes' }, 'SOJOURN_LEGACY_SSE takes true or false; got "yes"'],
+    [{ sessionMode: 'statefull' }, {}, '--session-mode takes one of hybrid, stateful, stateless; got "statefull"'],
+    [{ logLevel: 'loud' }, {}, '--log-level takes one of debug, info, warn, error, fatal, silent; got "loud"'],
+    [{ port: '70000' }, {}, '--port takes a port, 0 to 65535; got 70000'],
+    [{ port: '80.5' }, {}, '--port takes a port, 0 to 65535; got 80.5'],
+    [{ path: 'mcp' }, {}, '--path takes a path that begins with \'/\'; got "mcp"'],
+    [{}, { SOJOURN_DRAIN_TIMEOUT_MS: '-1' }, 'SOJOURN_DRAIN_TIMEOUT_MS takes a number of ms, 0 or more; got "-1"'],
+    [{ logger: 'true' }, {}, '--logger: this option is an object with functions; give it in the options of the module'],
+    [{}, { SOJOURN_ONERROR: 'x' }, 'SOJOURN_ONERROR: this option is a function; give it in the options of the module'],
+  ])('%j with %j is refused by name', (flags, env, message) => {
+    expect(refusal(flags, env)).toBe(message);
+  });
+
+  test('a variable that is nearly ours is pointed out, a foreign one is left alone', () => {
+    const env = { SOJOURN_IDLE_TIMEOUT: '5', SOJOURN_MY_DATABASE: 'x', OTHER: 'y' };
+    expect(read({}, env).warnings).toEqual([
+      'SOJOURN_IDLE_TIMEOUT is not known and does nothing; did you mean SOJOURN_IDLE_TIMEOUT_MS?',
+    ]);
+  });
+
+  test('what Kubernetes sets for a Service called sojourn is no setting', () => {
+    const settings = read(
+      {},
+      {
+        SOJOURN_PORT: 'tcp://10.0.0.7:3000',
+        SOJOURN_SERVICE_HOST: '10.0.0.7',
+        SOJOURN_SERVICE_PORT: '3000',
+        SOJOURN_PORT_3000_TCP: 'tcp://10.0.0.7:3000',
+        SOJOURN_PORT_3000_TCP_ADDR: '10.0.0.7',
+        SOJOURN_STORE_PORT: 'tcp://10.0.0.8:6379',
+      },
+    );
+    expect(settings).toMatchObject({ port: 3000, warnings: [] });
+  });
+});
+
+describe('options of the module under those of the command', () => {
+  test('what the command says wins, the rest stays', () => {
+    const onerror = () => {};
+    expect(mergeOptions({ onerror, name: 'a', retryMs: 1 }, { name: 'b' })).toEqual({ onerror, name: 'b', retryMs: 1 });
+  });
+
+  test('limits and retention are merged member by member', () => {
+    const lower = { limits: { batch: 1, bodyBytes: 1 }, eventRetention: { events: 1, bytes: 1 } };
+    expect(mergeOptions(lower, { limits: { batch: 2 }, eventRetention: { events: 2 } })).toEqual({
+      limits: { batch: 2, bodyBytes: 1 },
+      eventRetention: { events: 2, bytes: 1 },
+    });
+    expect(mergeOptions(lower, { eventRetention: false }).eventRetention).toBe(false);
+    expect(mergeOptions({ eventRetention: false }, { eventRetention: { events: 2 } }).eventRetention).toEqual({
+      events: 2,
+    });
+  });
+
+  test('the mode may be said either way without contradicting the module', () => {
+    expect(mergeOptions({ sessionMode: 'hybrid' }, { stateless: true })).toEqual({ stateless: true });
+    expect(mergeOptions({ stateless: true }, { sessionMode: 'hybrid' })).toEqual({ sessionMode: 'hybrid' });
+  });
+});

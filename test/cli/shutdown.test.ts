@@ -1,0 +1,61 @@
+import { EventEmitter } from 'node:events';
+import { describe, expect, test } from 'vitest';
+import { untilStopped } from '../../src/cli/shutdown.ts';
+
+function stoppable() {
+  const signals = new EventEmitter();
+  const told: string[] = [];
+  const clock = { now: 0 };
+  const drain = { resolve: () => {}, reject: (_error: Error) => {} };
+  const drained = new Promise<void>((resolve, reject) => Object.assign(drain, { resolve, reject }));
+  const code = untilStopped(signals, () => clock.now, {
+    finish: (signal) => {
+      told.push(`finish ${signal}`);
+      return drained;
+    },
+    abandoned: (signal) => void told.push(`abandoned ${signal}`),
+    failed: (error) => void told.push(`failed ${String(error)}`),
+  });
+  const listeners = () => signals.listenerCount('SIGTERM') + signals.listenerCount('SIGINT');
+  return { signals, told, clock, drain, code, listeners };
+}
+
+describe('stopping', () => {
+  test.each(['SIGTERM', 'SIGINT'])('%s drains, and the end of the drain is success', async (signal) => {
+    const { signals, told, drain, code, listeners } = stoppable();
+    signals.emit(signal);
+    drain.resolve();
+    expect(await code).toBe(0);
+    expect(told).toEqual([`finish ${signal}`]);
+    expect(listeners()).toBe(0);
+  });
+
+  test('a second signal ends at once, as a failure', async () => {
+    const { signals, told, code, listeners } = stoppable();
+    signals.emit('SIGTERM');
+    signals.emit('SIGTERM');
+    expect(await code).toBe(1);
+    expect(told).toEqual(['finish SIGTERM', 'abandoned SIGTERM']);
+    expect(listeners()).toBe(0);
+  });
+
+  test('one Ctrl+C that arrives twice is one; the next is the second', async () => {
+    const { signals, told, clock, code } = stoppable();
+    signals.emit('SIGINT');
+    clock.now = 20;
+    signals.emit('SIGINT');
+    expect(told).toEqual(['finish SIGINT']);
+    clock.now = 200;
+    signals.emit('SIGINT');
+    expect(await code).toBe(1);
+    expect(told).toEqual(['finish SIGINT', 'abandoned SIGINT']);
+  });
+
+  test('a drain that fails is a failure, and says why', async () => {
+    const { signals, told, drain, code } = stoppable();
+    signals.emit('SIGINT');
+    drain.reject(new Error('store away'));
+    expect(await code).toBe(1);
+    expect(told).toEqual(['finish SIGINT', 'failed Error: store away']);
+  });
+});
