@@ -160,7 +160,7 @@ describe('what is resolved', () => {
     expect(resolveOptions({}).pinnedProtocolVersions).toBeUndefined();
   });
 
-  test('B87: stateless is short for the two plain modes', () => {
+  test('B87 stateless is short for the two plain modes', () => {
     expect(resolveOptions({ stateless: true }).sessionMode).toBe('stateless');
     expect(resolveOptions({ stateless: false }).sessionMode).toBe('stateful');
     expect(resolveOptions({ stateless: true, sessionMode: 'stateless' }).sessionMode).toBe('stateless');
@@ -185,7 +185,7 @@ describe('what is resolved', () => {
 });
 
 describe('what is refused', () => {
-  test('B59: a negative idleTimeoutMs is a RangeError that names the option', () => {
+  test('B59 a negative idleTimeoutMs is a RangeError that names the option', () => {
     const error = refusal({ idleTimeoutMs: -1 });
     expect(error).toBeInstanceOf(RangeError);
     expect(error.message).toBe('Option idleTimeoutMs: got -1, takes a number of ms, 0 or more, or Infinity (never)');
@@ -193,14 +193,14 @@ describe('what is refused', () => {
     expect(resolveOptions({ idleTimeoutMs: Infinity }).idleTimeoutMs).toBe(Infinity);
   });
 
-  test('B60: a negative maxIdleSessionCount is a RangeError that names the option, zero is allowed', () => {
+  test('B60 a negative maxIdleSessionCount is a RangeError that names the option, zero is allowed', () => {
     const error = refusal({ maxIdleSessionCount: -1 });
     expect(error).toBeInstanceOf(RangeError);
     expect(error.message).toMatch(/^Option maxIdleSessionCount: got -1, takes a whole number of sessions, 0 or more/);
     expect(resolveOptions({ maxIdleSessionCount: 0 }).maxIdleSessionCount).toBe(0);
   });
 
-  test('B87: stateless and a sessionMode that says otherwise', () => {
+  test('B87 stateless and a sessionMode that says otherwise', () => {
     const error = refusal({ stateless: true, sessionMode: 'hybrid' });
     expect(error.message).toMatch(
       /stateless and sessionMode contradict .* stateless: true .* 'stateless', but .* 'hybrid'/,
@@ -209,7 +209,7 @@ describe('what is refused', () => {
     expect(refusal({ stateless: false, sessionMode: 'stateless' }).message).toContain('contradict');
   });
 
-  test('B90: legacySse without sessions, naming both settings', () => {
+  test('B90 legacySse without sessions, naming both settings', () => {
     expect(refusal({ legacySse: true, stateless: true }).message).toMatch(/legacySse and stateless: true contradict/);
     expect(refusal({ legacySse: true, sessionMode: 'stateless' }).message).toMatch(
       /legacySse and sessionMode: 'stateless' contradict/,
