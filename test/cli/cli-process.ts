@@ -52,15 +52,12 @@ export function startCli(
       return { code, signal, ...output };
     },
     /** The endpoint's URL, from the banner. */
-    async url() {
-      const found = await until(
-        () => {
-          if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}: ${output.stderr}`);
-          return /^ {2}endpoint +(\S+)$/m.exec(output.stdout)?.[1];
-        },
-        { timeoutMs: 20_000, what: 'the banner' },
-      );
-      return found;
+    async url(): Promise<string> {
+      const told = () => /^ {2}endpoint +(\S+)$/m.exec(output.stdout)?.[1];
+      await until(() => told() !== undefined || child.exitCode !== null, { timeoutMs: 20_000, what: 'the banner' });
+      const url = told();
+      if (url === undefined) throw new Error(`ended with ${child.exitCode}: ${output.stderr}`);
+      return url;
     },
   };
 }

@@ -1,0 +1,257 @@
+/** `sojourn serve` as a user runs it: a child process, real modules, HTTP and signals. */
+import { once } from 'node:events';
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, StreamableHTTPClientTransport, type ClientOptions } from '@modelcontextprotocol/client';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { installed } from '../../tools/installed.ts';
+import { until } from '../kit/until.ts';
+import { dist, program, runProcess, startCli, type CliOptions } from './cli-process.ts';
+
+const root = join(dist, '..');
+const MODERN = { versionNegotiation: { mode: { pin: '2026-07-28' } } } satisfies ClientOptions;
+
+const serve = (module: string, flags: string[] = [], options?: CliOptions) =>
+  startCli(['serve', program(module), '--port', '0', ...flags], options);
+
+async function connect(url: string, options: ClientOptions = {}) {
+  const client = new Client({ name: 'test', version: '1.0.0' }, options);
+  const transport = new StreamableHTTPClientTransport(new URL(url));
+  await client.connect(transport);
+  onTestFinished(() => client.close());
+  return { client, transport };
+}
+
+const initialize = (url: string, more: Record<string, unknown> = {}) =>
+  fetch(url, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', Accept: 'application/json, text/event-stream' },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'initialize',
+      params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'raw', version: '1' }, ...more },
+    }),
+  });
+
+describe('sojourn serve', () => {
+  test.each([
+    ['2025-11-25', {}],
+    ['2026-07-28', MODERN],
+  ])('serves a module to the official client at %s and ends on SIGTERM', async (_version, options) => {
+    const cli = serve('echo-server.mjs');
+    const { client } = await connect(await cli.url(), options);
+    const { content } = await client.callTool({ name: 'echo', arguments: { message: 'hello' } });
+    expect(content).toEqual([{ type: 'text', text: 'hello' }]);
+    await client.close();
+    cli.kill('SIGTERM');
+    const { code, stdout, stderr } = await cli.ended();
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/SIGTERM: draining, for at most 25000 ms/);
+    expect(stderr).toContain('"msg":"drained"');
+  });
+
+  test('tells in its banner where it is and what it serves', async () => {
+    const cli = serve('echo-server.mjs', ['--path', '/tools/mcp', '--legacy-sse']);
+    const url = await cli.url();
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:[1-9]\d*\/tools\/mcp$/);
+    const health = /^ {2}health +(\S+)$/m.exec(cli.output.stdout)?.[1];
+    expect((await fetch(String(health))).status).toBe(200);
+    expect(cli.output.stdout).toContain(`${url}/sse`);
+    expect(cli.output.stdout).toMatch(/versions +2026-07-28, 2025-11-25, /);
+    expect(cli.output.stdout).toContain('memory (sessions end with this process)');
+  });
+
+  test('options of the module count, and what the command says counts more', async () => {
+    // The module says: stateless, bodies of at most 300 bytes.
+    const long = { padding: 'x'.repeat(400) };
+    const own = await serve('with-options.mjs').url();
+    const answer = await initialize(own);
+    expect([answer.status, answer.headers.get('mcp-session-id')]).toEqual([200, null]);
+    await answer.text();
+    expect((await initialize(own, long)).status).toBe(413);
+
+    const env = { SOJOURN_LIMITS_BODY_BYTES: '10', SOJOURN_SESSION_MODE: 'hybrid' };
+    const told = await serve('with-options.mjs', ['--limits-body-bytes', '10000'], { env }).url();
+    const session = await initialize(told, long);
+    expect(session.status).toBe(200);
+    expect(session.headers.get('mcp-session-id')).toMatch(/^[\w-]{22}$/);
+    await session.text();
+  });
+
+  test('ends although the module left a timer running', async () => {
+    const cli = serve('with-options.mjs');
+    await cli.url();
+    cli.kill('SIGINT');
+    expect(await cli.ended()).toMatchObject({ code: 0, signal: null });
+  });
+
+  test('logs JSON lines to stderr, from the level asked for', async () => {
+    const env = { SOJOURN_IDLE_TIMEOUT: '5' };
+    const told = serve('echo-server.mjs', [], { env });
+    await told.url();
+    await until(() => told.output.stderr.includes('\n'));
+    const [line = '{}'] = told.output.stderr.split('\n');
+    expect(JSON.parse(line)).toMatchObject({
+      level: 40,
+      msg: expect.stringContaining('SOJOURN_IDLE_TIMEOUT_MS?') as string,
+    });
+
+    const silent = serve('echo-server.mjs', ['--log-level', 'silent'], { env });
+    await silent.url();
+    silent.kill('SIGTERM');
+    expect(await silent.ended()).toMatchObject({ code: 0, stderr: '' });
+  });
+});
+
+describe('draining', () => {
+  async function whileSlow(ms: number, flags: string[] = []) {
+    const cli = serve('echo-server.mjs', flags);
+    const { client } = await connect(await cli.url());
+    const answer = client.callTool({ name: 'slow', arguments: { ms } });
+    const outcome = answer.then(
+      ({ content }) => ({ content, error: undefined }),
+      (error: unknown) => ({ content: undefined, error }),
+    );
+    await until(() => cli.output.stderr.includes('slow began'), { what: 'the slow tool' });
+    return { cli, outcome };
+  }
+
+  test('a running request gets its answer', async () => {
+    const { cli, outcome } = await whileSlow(700);
+    cli.kill('SIGTERM');
+    expect(await outcome).toMatchObject({ content: [{ type: 'text', text: 'done' }] });
+    expect((await cli.ended()).code).toBe(0);
+  });
+
+  test('until its time is over', async () => {
+    const { cli, outcome } = await whileSlow(60_000, ['--drain-timeout-ms', '100']);
+    cli.kill('SIGTERM');
+    expect((await outcome).error).toMatchObject({ code: -32000, data: { reason: 'draining' } });
+    expect((await cli.ended()).code).toBe(0);
+  });
+
+  test('a second signal ends it at once, and that is a failure', async () => {
+    const { cli } = await whileSlow(60_000);
+    cli.kill('SIGTERM');
+    await until(() => cli.output.stdout.includes('draining'));
+    cli.kill('SIGTERM');
+    expect(await cli.ended()).toMatchObject({ code: 1, signal: null });
+  });
+});
+
+describe('TypeScript', () => {
+  async function callTyped(options: CliOptions) {
+    const cli = serve('typed-server.ts', ['--log-level', 'warn'], options);
+    const { client } = await connect(await cli.url());
+    const { content } = await client.callTool({ name: 'echo', arguments: { message: 'typed' } });
+    expect(content).toEqual([{ type: 'text', text: 'typed' }]);
+    return cli;
+  }
+
+  test('is served on this Node', () => callTyped({}));
+
+  test.each(['node-22', 'node-24'])('is served by %s without tsx', { timeout: 240_000 }, async (name) => {
+    const folder = await installed('runtimes');
+    const node = join(folder, 'node_modules', name, 'bin/node');
+    await callTyped({ node, from: join(withoutTsx(), 'dist') });
+  });
+
+  test.skipIf((process.features as { typescript?: unknown }).typescript)(
+    'without tsx on a Node that does not know it is an error that says what to do (needs Node < 22.18)',
+    async () => {
+      const folder = withoutTsx();
+      const module = join(folder, 'server.ts');
+      cpSync(program('typed-server.ts'), module);
+      const { code, stderr } = await runProcess(['serve', 'server.ts'], { from: join(folder, 'dist'), cwd: folder });
+      expect(code).toBe(1);
+      expect(stderr).toMatch(
+        /^sojourn: server\.ts is TypeScript, which Node [\d.]+ does not run by itself: .*npm install .*tsx/,
+      );
+      expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    },
+  );
+
+  /** The build where tsx is not to be found: with its dependencies and the SDK, nothing else. */
+  function withoutTsx(): string {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sojourn-cli-')));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    cpSync(dist, join(folder, 'dist'), { recursive: true });
+    cpSync(join(root, 'package.json'), join(folder, 'package.json'));
+    mkdirSync(join(folder, 'node_modules/@modelcontextprotocol'), { recursive: true });
+    for (const name of ['commander', 'pino', 'zod', '@modelcontextprotocol/server']) {
+      symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
+    }
+    return folder;
+  }
+});
+
+describe('what cannot be done', () => {
+  test('the port is in use', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    onTestFinished(() => void other.close());
+    const { port } = other.address() as AddressInfo;
+    expect(await runProcess(['serve', 'echo-server.mjs', '--port', String(port)])).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: `sojourn: port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another with --port (0 takes any free one)\n`,
+    });
+  });
+
+  test('the address is not of this machine', async () => {
+    const { code, stderr } = await runProcess(['serve', 'echo-server.mjs', '--host', '192.0.2.1']);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: 'sojourn: --host: this machine has no address 192.0.2.1\n' });
+  });
+
+  test.each([
+    ['nowhere.js', /^sojourn: module not found: nowhere\.js \(looked for \/.*\/processes\/nowhere\.js\)\n$/],
+    ['echo-server', /^sojourn: module not found: echo-server \(.*\); did you mean echo-server\.mjs\?\n$/],
+    ['../processes', /^sojourn: \.\.\/processes is a folder\n$/],
+    ['no-default.mjs', /^sojourn: no-default\.mjs: the default export is missing \(it exports createServer\); .*\n$/],
+    ['wrong-options.mjs', /^sojourn: the options of wrong-options\.mjs: Option idleTimeoutMs: got -1, .*\n$/],
+    [
+      'throwing.mjs',
+      /^sojourn: cannot load throwing\.mjs: the database is away\nError: the database is away\n +at .*throwing/,
+    ],
+  ])('the module %s: exit code 1', async (module, message) => {
+    const { code, stdout, stderr } = await runProcess(['serve', module]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(message);
+  });
+
+  test.each([
+    [
+      ['--idle-timeout-ms', '-1'],
+      {},
+      'sojourn: --idle-timeout-ms: got -1, takes a number of ms, 0 or more, or Infinity (never)',
+    ],
+    [
+      [],
+      { SOJOURN_LIMITS_BATCH: '0' },
+      'sojourn: SOJOURN_LIMITS_BATCH: got 0, takes a whole number of messages, 1 or more',
+    ],
+    [['--legacy-sse', '--stateless'], {}, 'sojourn: Options legacySse and stateless: true contradict each other'],
+    [
+      ['--store', 'redis://localhost'],
+      {},
+      'sojourn: --store: the store redis: is not available in this version of sojourn',
+    ],
+    [['--store', 'nothing'], {}, 'sojourn: --store takes a store\'s URL, e.g. memory:; got "nothing"'],
+    [[], { SOJOURN_STORE: 'memory:x' }, 'sojourn: SOJOURN_STORE: nothing follows memory:; got "memory:x"'],
+  ])('%j with %j: exit code 2', async (flags, env, message) => {
+    const { code, stdout, stderr } = await runProcess(['serve', 'echo-server.mjs', ...flags], { env });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain(message);
+  });
+
+  test('flags that contradict the module: exit code 2', async () => {
+    const { code, stderr } = await runProcess(['serve', 'with-options.mjs', '--legacy-sse']);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /^sojourn: flags and the options of with-options\.mjs together: Options legacySse and sessionMode/,
+    );
+  });
+});
