@@ -12,3 +12,12 @@ export {
 } from './raw-client.ts';
 export { RawResponse, type RawEnding } from './raw-response.ts';
 export type { RawEvent } from './sse-parser.ts';
+export {
+  createStoreKit,
+  type StoreCase,
+  type StoreKit,
+  type StoreNeed,
+  type StoreUnderTest,
+  type ViewOptions,
+} from './contract/store-kit.ts';
+export { storeContract } from './store-contract.ts';

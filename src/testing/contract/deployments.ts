@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { FENCE, ME, OTHER, announce, eventually, recordOf, type StoreCase } from './store-kit.ts';
+
+/** Names that end where another goes on: no name may reach into another's keys. */
+const NAMES = ['a', 'a:sessions', 'a:b', 'A', 'a*', 'a '];
+
+export const deploymentCases: readonly StoreCase[] = [
+  {
+    id: 'deployment/sessions',
+    title: 'deployments see nothing of each other: sessions, logs and markers',
+    async run(kit) {
+      for (const deployment of NAMES) {
+        const view = await kit.open({ deployment });
+        assert.equal(await view.sessions.read('s'), undefined, deployment);
+        assert.equal(await view.sessions.count(), 0, deployment);
+        assert.equal(await view.sessions.create(recordOf('s', { answer: deployment })), 'created', deployment);
+        const events = [JSON.stringify(deployment)];
+        await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events });
+      }
+      for (const deployment of NAMES) {
+        const view = await kit.open({ deployment });
+        assert.deepEqual((await view.sessions.list(10)).records, [recordOf('s', { answer: deployment })]);
+        const outcome = await view.events.replay('s', 'p', -1);
+        assert.deepEqual(outcome.found && outcome.events, [{ offset: 0, data: JSON.stringify(deployment) }]);
+      }
+      const first = await kit.open({ deployment: NAMES[0] as string });
+      await first.sessions.end('s', FENCE, 'deleted');
+      const second = await kit.open({ deployment: NAMES[1] as string });
+      assert.deepEqual(await second.sessions.read('s'), recordOf('s', { answer: NAMES[1] as string }));
+    },
+  },
+  {
+    id: 'deployment/instances',
+    title: 'deployments see nothing of each other: leases, messages and the bus',
+    async run(kit) {
+      const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
+      const received: unknown[] = [];
+      await a.instances.announce({ id: ME, state: 'serving', version: '1' }, () => received.push('a'));
+      await b.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, { kind }) => received.push(kind));
+      assert.deepEqual(
+        (await a.instances.list()).map(({ id }) => id),
+        [ME],
+      );
+      assert.equal(await a.instances.read(OTHER), undefined);
+      assert.equal(await a.instances.send(ME, OTHER, { kind: 'stray' }), 'suspect');
+      await a.instances.publish(ME, { kind: 'stray' });
+      // An owner that lives in one deployment is dead in the other.
+      await b.sessions.create(recordOf('s'));
+      assert.equal((await b.sessions.claim('s', 1, OTHER)).claimed, true);
+      await b.instances.send(OTHER, OTHER, { kind: 'own' });
+      await eventually(() => received.length > 0, 'the own message');
+      assert.deepEqual(received, ['own']);
+    },
+  },
+  {
+    id: 'secret/shared',
+    title: 'a secret is made once: the same 32 bytes for every view, also when all ask at once',
+    async run(kit) {
+      const views = [await kit.open(), await kit.open(), await kit.open()];
+      const secrets = await Promise.all(
+        views.flatMap((view) => [view, view]).map(async (view) => view.secret('request-state')),
+      );
+      const again = await (await kit.open()).secret('request-state');
+      assert.equal(again.byteLength, 32);
+      for (const secret of secrets) assert.deepEqual(Buffer.from(secret), Buffer.from(again));
+      assert.ok(again.some((byte) => byte !== 0));
+    },
+  },
+  {
+    id: 'secret/apart',
+    title: 'secrets of other names and of other deployments are others',
+    async run(kit) {
+      const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
+      const secrets = [await a.secret('one'), await a.secret('two'), await b.secret('one')];
+      assert.equal(new Set(secrets.map((secret) => Buffer.from(secret).toString('hex'))).size, 3);
+    },
+  },
+  {
+    id: 'close/others',
+    title: 'a view that closes takes nothing from the others',
+    async run(kit) {
+      const [first, second] = [await kit.open(), await kit.open()];
+      await announce(second, ME);
+      await first.sessions.create(recordOf('s'));
+      await first.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+      const secret = Buffer.from(await first.secret('one'));
+      await first.close();
+      await first.close();
+      assert.deepEqual(await second.sessions.read('s'), recordOf('s'));
+      assert.equal((await second.events.replay('s', 'p', -1)).found, true);
+      assert.deepEqual(Buffer.from(await second.secret('one')), secret);
+      assert.ok(await second.instances.read(ME));
+    },
+  },
+];

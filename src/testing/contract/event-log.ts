@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict';
+import type { Fence, LoggedEvent, OpenStore, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
+import { FENCE, OTHER, recordOf, type StoreCase } from './store-kit.ts';
+
+/** Appends to session `s` as its owner. */
+async function append(
+  view: OpenStore,
+  stream: string,
+  from: number,
+  events: readonly string[],
+  more: { complete?: boolean; fence?: Fence; sessionId?: string } = {},
+): Promise<WriteOutcome> {
+  return view.events.append({ sessionId: 's', fence: FENCE, stream, from, events, ...more });
+}
+
+const logged = (from: number, ...data: string[]): LoggedEvent[] =>
+  data.map((text, n) => ({ offset: from + n, data: text }));
+
+const UNKNOWN: ReplayOutcome = { found: false, why: 'unknown' };
+
+const ODD_DATA = [
+  '',
+  '{}',
+  '{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"Größe 尺寸 🧪"}}',
+  '"\\u0000\\ud800\\n"',
+  JSON.stringify({ text: 'x'.repeat(65_536) }),
+];
+
+export const eventLogCases: readonly StoreCase[] = [
+  {
+    id: 'append/replay',
+    title: 'what was appended is replayed in order, as often as it is asked for, from every view',
+    async run(kit) {
+      const [here, there] = [await kit.open(), await kit.open()];
+      await here.sessions.create(recordOf('s'));
+      assert.equal(await append(here, 'p', 0, ['']), 'written');
+      assert.equal(await append(here, 'p', 1, ['"one"', '"two"']), 'written');
+      const all = { found: true, events: logged(0, '', '"one"', '"two"'), next: 3, complete: false };
+      for (const view of [here, there, here]) assert.deepEqual(await view.events.replay('s', 'p', -1), all);
+    },
+  },
+  {
+    id: 'append/data',
+    title: 'data comes back as it was, a priming event as the empty text',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      await append(view, 'p', 0, ODD_DATA);
+      const outcome = await view.events.replay('s', 'p', -1);
+      assert.deepEqual(outcome.found && outcome.events, logged(0, ...ODD_DATA));
+    },
+  },
+  {
+    id: 'replay/after',
+    title: 'a replay gives the events past an offset, and past the last one none',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      await append(view, 'p', 0, ['0', '1', '2', '3']);
+      for (let after = -1; after < 4; after++) {
+        const events = logged(0, '0', '1', '2', '3').slice(after + 1);
+        assert.deepEqual(await view.events.replay('s', 'p', after), { found: true, events, next: 4, complete: false });
+      }
+    },
+  },
+  {
+    id: 'replay/unknown',
+    title: 'a stream that never was is unknown: of this session, of another, of none',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      await view.sessions.create(recordOf('t'));
+      await append(view, 'p', 0, ['1']);
+      assert.deepEqual(await view.events.replay('s', 'q', -1), UNKNOWN);
+      assert.deepEqual(await view.events.replay('t', 'p', -1), UNKNOWN);
+      assert.deepEqual(await view.events.replay('never', 'p', -1), UNKNOWN);
+    },
+  },
+  {
+    id: 'append/from',
+    title: 'an append anywhere but at the end of its stream is refused and stores nothing',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      assert.equal(await append(view, 'p', 1, ['"ahead"']), 'fenced');
+      assert.deepEqual(await view.events.replay('s', 'p', -1), UNKNOWN);
+      await append(view, 'p', 0, ['0', '1']);
+      for (const from of [0, 1, 3])
+        assert.equal(await append(view, 'p', from, ['"elsewhere"']), 'fenced', `from ${from}`);
+      assert.equal(await append(view, 'p', 2, ['2']), 'written');
+      const events = logged(0, '0', '1', '2');
+      assert.deepEqual(await view.events.replay('s', 'p', -1), { found: true, events, next: 3, complete: false });
+    },
+  },
+  {
+    id: 'append/turn',
+    title: 'appends of one turn that nobody waits for between them are stored in order',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      await view.sessions.create(recordOf('t'));
+      const writes: Array<Promise<WriteOutcome>> = [];
+      for (let n = 0; n < 20; n++) {
+        for (const stream of ['p', 'q']) writes.push(append(view, stream, n, [`"${stream}${n}"`]));
+        writes.push(append(view, 'p', n, [`"t${n}"`], { sessionId: 't' }));
+      }
+      assert.deepEqual(new Set(await Promise.all(writes)), new Set(['written']));
+      const texts = (prefix: string): LoggedEvent[] =>
+        logged(0, ...Array.from({ length: 20 }, (_, n) => `"${prefix}${n}"`));
+      for (const [session, stream, prefix] of [
+        ['s', 'p', 'p'],
+        ['s', 'q', 'q'],
+        ['t', 'p', 't'],
+      ] as const) {
+        const outcome = await view.events.replay(session, stream, -1);
+        assert.deepEqual(outcome.found && outcome.events, texts(prefix));
+      }
+    },
+  },
+  {
+    id: 'append/streams',
+    title: 'streams of one session, and of several, are numbered and replayed apart',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      await view.sessions.create(recordOf('t'));
+      await append(view, 'p', 0, ['"s.p.0"']);
+      await append(view, 'g', 0, ['"s.g.0"', '"s.g.1"']);
+      await append(view, 'p', 0, ['"t.p.0"'], { sessionId: 't' });
+      await append(view, 'p', 1, ['"s.p.1"']);
+      const texts = async (session: string, stream: string) => {
+        const outcome = await view.events.replay(session, stream, -1);
+        return outcome.found && outcome.events;
+      };
+      assert.deepEqual(await texts('s', 'p'), logged(0, '"s.p.0"', '"s.p.1"'));
+      assert.deepEqual(await texts('s', 'g'), logged(0, '"s.g.0"', '"s.g.1"'));
+      assert.deepEqual(await texts('t', 'p'), logged(0, '"t.p.0"'));
+    },
+  },
+  {
+    id: 'append/odd-names',
+    title: 'sessions and streams whose names run into each other keep their logs apart',
+    async run(kit) {
+      const view = await kit.open();
+      const places = [
+        ['a', 'b:c'],
+        ['a:b', 'c'],
+        ['a:b:c', ''],
+        ['__proto__', 'p'],
+        ['a*', 'p'],
+        ['a', '__proto__'],
+      ] as const;
+      for (const id of new Set(places.map(([session]) => session))) await view.sessions.create(recordOf(id));
+      for (const [sessionId, stream] of places) {
+        const data = JSON.stringify([sessionId, stream]);
+        assert.equal(await append(view, stream, 0, [data], { sessionId }), 'written', data);
+      }
+      for (const [sessionId, stream] of places) {
+        const outcome = await view.events.replay(sessionId, stream, -1);
+        assert.deepEqual(outcome.found && outcome.events, logged(0, JSON.stringify([sessionId, stream])));
+      }
+    },
+  },
+  {
+    id: 'append/next-owner',
+    title: 'the next owner goes on where the stream is, and the log of the earlier one stays',
+    async run(kit) {
+      const [old, next] = [await kit.open(), await kit.open()];
+      await old.sessions.create(recordOf('s'));
+      await append(old, 'p', 0, ['', '"old"']);
+      await next.sessions.claim('s', 1, OTHER);
+      const fence = { epoch: 2, owner: OTHER };
+      assert.deepEqual(await next.events.open('s'), [{ stream: 'p', next: 2 }]);
+      assert.equal(await append(next, 'p', 0, ['"again"'], { fence }), 'fenced');
+      assert.equal(await append(next, 'p', 2, ['"new"'], { fence, complete: true }), 'written');
+      const events = logged(0, '', '"old"', '"new"');
+      assert.deepEqual(await old.events.replay('s', 'p', -1), { found: true, events, next: 3, complete: true });
+    },
+  },
+  {
+    id: 'complete/ends',
+    title: 'a stream is complete with the append that says so, with events or without, and takes no more',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      await append(view, 'with', 0, ['', '"result"'], { complete: true });
+      await append(view, 'without', 0, ['']);
+      await append(view, 'without', 1, [], { complete: true });
+      const done = { found: true, complete: true } as const;
+      assert.deepEqual(await view.events.replay('s', 'with', 0), { ...done, events: logged(1, '"result"'), next: 2 });
+      assert.deepEqual(await view.events.replay('s', 'without', -1), { ...done, events: logged(0, ''), next: 1 });
+      assert.equal(await append(view, 'with', 2, ['"more"']), 'fenced');
+      assert.equal(await append(view, 'without', 1, [], { complete: true }), 'fenced');
+      const { found } = await view.events.replay('s', 'with', 1);
+      assert.equal(found, true);
+    },
+  },
+  {
+    id: 'open/streams',
+    title: 'open streams are those that are not complete, each with its length',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      await view.sessions.create(recordOf('t'));
+      assert.deepEqual(await view.events.open('s'), []);
+      await append(view, 'g', 0, ['', '1', '2']);
+      await append(view, 'p1', 0, ['']);
+      await append(view, 'p2', 0, [''], { complete: true });
+      await append(view, 'p1', 1, ['3']);
+      const open = [...(await view.events.open('s'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+      assert.deepEqual(open, [
+        { stream: 'g', next: 3 },
+        { stream: 'p1', next: 2 },
+      ]);
+      assert.deepEqual(await view.events.open('t'), []);
+      assert.deepEqual(await view.events.open('never'), []);
+    },
+  },
+];

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import type { OpenStore } from '../../stores/store.ts';
+import { FENCE, ME, PAST_SHORT_MS, SHORT_MS, recordOf, type StoreCase } from './store-kit.ts';
+
+/** Pages of these sizes in turn, until there is no cursor; `between` runs after each page. */
+async function listIds(
+  view: OpenStore,
+  sizes: readonly number[],
+  between: (page: number) => Promise<void> = async () => undefined,
+): Promise<string[]> {
+  const ids: string[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < 1_000; page++) {
+    const limit = sizes[page % sizes.length] ?? 1;
+    const { records, nextCursor } = await view.sessions.list(limit, cursor);
+    assert.ok(records.length <= limit, `${records.length} records on a page of ${limit}`);
+    ids.push(...records.map(({ id }) => id));
+    if (nextCursor === undefined) return ids;
+    cursor = nextCursor;
+    await between(page);
+  }
+  throw new Error('the listing never ends');
+}
+
+async function createMany(view: OpenStore, prefix: string, count: number): Promise<string[]> {
+  const ids = Array.from({ length: count }, (_, n) => `${prefix}${n}`);
+  for (const id of ids) await view.sessions.create(recordOf(id));
+  return ids;
+}
+
+export const listingCases: readonly StoreCase[] = [
+  {
+    id: 'list/empty',
+    title: 'a store without sessions lists none and counts none',
+    async run(kit) {
+      const view = await kit.open();
+      assert.deepEqual(await view.sessions.list(10), { records: [] });
+      assert.equal(await view.sessions.count(), 0);
+    },
+  },
+  {
+    id: 'list/records',
+    title: 'a listing shows whole records, of released and of claimed sessions too',
+    async run(kit) {
+      const view = await kit.open();
+      for (const id of ['a', 'b']) await view.sessions.create(recordOf(id));
+      await view.sessions.release('b', FENCE);
+      const { records } = await view.sessions.list(10);
+      const byId = [...records].sort((a, b) => (a.id < b.id ? -1 : 1));
+      assert.deepEqual(byId, [recordOf('a'), recordOf('b', { owner: null })]);
+      await view.sessions.claim('b', 1, ME);
+      assert.equal((await view.sessions.list(10)).records.length, 2);
+    },
+  },
+  {
+    id: 'list/pages',
+    title: 'pages show every session once, in one order, whatever their sizes',
+    async run(kit) {
+      const [here, there] = [await kit.open(), await kit.open()];
+      const ids = await createMany(here, 's', 23);
+      const order = await listIds(here, [1_000]);
+      assert.deepEqual([...order].sort(), [...ids].sort());
+      for (const sizes of [[1], [5], [23], [2, 7, 1]]) assert.deepEqual(await listIds(there, sizes), order);
+    },
+  },
+  {
+    id: 'list/changes',
+    title: 'a session that is there throughout is listed exactly once, whatever happens to others between pages',
+    async run(kit) {
+      const view = await kit.open();
+      const staying = await createMany(view, 'stay', 20);
+      const leaving = await createMany(view, 'leave', 20);
+      const seen = await listIds(view, [3], async (page) => {
+        const id = leaving[page];
+        if (id !== undefined) await view.sessions.end(id, FENCE, 'deleted');
+        await view.sessions.create(recordOf(`new${page}`, { owner: null }));
+        await view.sessions.save(staying[page % staying.length] ?? '', FENCE, { activeAt: page });
+      });
+      assert.equal(new Set(seen).size, seen.length, 'one was listed twice');
+      assert.deepEqual(seen.filter((id) => id.startsWith('stay')).sort(), [...staying].sort());
+    },
+  },
+  {
+    id: 'list/living',
+    title: 'ended and expired sessions are neither listed nor counted',
+    async run(kit) {
+      const view = await kit.open();
+      const ids = await createMany(view, 's', 6);
+      await view.sessions.end('s0', FENCE, 'deleted');
+      await view.sessions.end('s3', FENCE, 'idle');
+      await view.sessions.save('s5', FENCE, { expiresAt: kit.now() + SHORT_MS });
+      const left = ids.filter((id) => id !== 's0' && id !== 's3');
+      assert.deepEqual((await listIds(view, [2])).sort(), left);
+      assert.equal(await view.sessions.count(), 4);
+      await kit.pass(PAST_SHORT_MS);
+      assert.deepEqual((await listIds(view, [2])).sort(), ['s1', 's2', 's4']);
+      assert.equal(await view.sessions.count(), 3);
+    },
+  },
+  {
+    id: 'list/ended-cursor',
+    title: 'a cursor works on after the session that it stopped at has ended',
+    async run(kit) {
+      const view = await kit.open();
+      await createMany(view, 's', 4);
+      const order = await listIds(view, [10]);
+      const { nextCursor } = await view.sessions.list(2);
+      await view.sessions.end(order[1] ?? '', FENCE, 'deleted');
+      await view.sessions.end(order[2] ?? '', FENCE, 'deleted');
+      const { records } = await view.sessions.list(2, nextCursor);
+      assert.deepEqual(
+        records.map(({ id }) => id),
+        order.slice(3),
+      );
+    },
+  },
+];

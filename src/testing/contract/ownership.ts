@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict';
+import type { ClaimOutcome, OpenStore } from '../../stores/store.ts';
+import { FENCE, ME, OTHER, announce, recordOf, type StoreCase } from './store-kit.ts';
+import { OWNER_WRITES } from './writes.ts';
+
+const NOT_MINE = [
+  { name: 'a smaller epoch', epoch: 2, owner: ME },
+  { name: 'a larger epoch (the store lost data)', epoch: 4, owner: ME },
+  { name: 'another owner', epoch: 3, owner: OTHER },
+  { name: 'another owner at an older epoch', epoch: 2, owner: OTHER },
+];
+
+const claimed = (outcome: ClaimOutcome): Extract<ClaimOutcome, { claimed: true }> => {
+  assert.ok(outcome.claimed, 'the claim was refused');
+  return outcome;
+};
+
+/** Claims for {@link OTHER}, which then lives. */
+async function takeOver(view: OpenStore, id: string): Promise<void> {
+  await announce(view, OTHER);
+  claimed(await view.sessions.claim(id, 1, OTHER));
+}
+
+export const ownershipCases: readonly StoreCase[] = [
+  ...OWNER_WRITES.map((write): StoreCase => ({
+    id: `fence/${write.name}`,
+    title: `${write.name} is refused unless epoch and owner are the stored ones, and changes nothing`,
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s', { epoch: 3 }));
+      for (const { name, ...fence } of NOT_MINE) assert.equal(await write.run(view, 's', fence), 'fenced', name);
+      assert.deepEqual(await view.sessions.read('s'), recordOf('s', { epoch: 3 }));
+      assert.deepEqual(await view.events.open('s'), []);
+      const { markers } = claimed(await view.sessions.claim('s', 3, ME));
+      assert.deepEqual(markers, []);
+    },
+  })),
+  ...OWNER_WRITES.map((write): StoreCase => ({
+    id: `upsert/${write.name}`,
+    title: `${write.name} on a missing record creates nothing`,
+    async run(kit) {
+      const view = await kit.open();
+      assert.equal(await write.run(view, 'never', FENCE), write.onNothing);
+      assert.equal(await view.sessions.read('never'), undefined);
+      assert.equal(await view.sessions.count(), 0);
+      assert.equal(await view.sessions.create(recordOf('never')), 'created');
+      assert.deepEqual(await view.events.open('never'), []);
+    },
+  })),
+  ...OWNER_WRITES.map((write): StoreCase => ({
+    id: `fence/${write.name}-after-claim`,
+    title: `${write.name} of an earlier owner is refused from the claim on`,
+    async run(kit) {
+      const [old, next] = [await kit.open(), await kit.open()];
+      await old.sessions.create(recordOf('s'));
+      await takeOver(next, 's');
+      assert.equal(await write.run(old, 's', FENCE), 'fenced');
+      assert.deepEqual(await next.sessions.read('s'), recordOf('s', { epoch: 2, owner: OTHER }));
+    },
+  })),
+  {
+    id: 'fence/after-release',
+    title: 'who released a session writes no more',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      await view.sessions.release('s', FENCE);
+      for (const write of OWNER_WRITES) assert.equal(await write.run(view, 's', FENCE), 'fenced', write.name);
+      assert.deepEqual(await view.sessions.read('s'), recordOf('s', { owner: null }));
+    },
+  },
+  {
+    id: 'claim/ownerless',
+    title: 'a claim of a released session makes an owner, raises the epoch and returns the record as it is',
+    async run(kit) {
+      const [old, next] = [await kit.open(), await kit.open()];
+      await old.sessions.create(recordOf('s'));
+      await old.sessions.release('s', FENCE, { state: { late: '1' } });
+      const { record, markers } = claimed(await next.sessions.claim('s', 1, OTHER));
+      assert.deepEqual(record, {
+        ...recordOf('s', { epoch: 2, owner: OTHER }),
+        state: { ...recordOf('s').state, late: '1' },
+      });
+      assert.deepEqual(markers, []);
+      assert.deepEqual(await old.sessions.read('s'), record);
+      assert.equal(await next.sessions.save('s', { epoch: 2, owner: OTHER }, { logLevel: 'debug' }), 'written');
+    },
+  },
+  {
+    id: 'claim/dead-owner',
+    title: 'the session of a dead owner is claimed: one that left, one that was buried, one that was never there',
+    async run(kit) {
+      const view = await kit.open();
+      await announce(view, ME);
+      await announce(view, OTHER);
+      await view.sessions.create(recordOf('left'));
+      await view.sessions.create(recordOf('buried', { owner: OTHER }));
+      await view.sessions.create(recordOf('never', { owner: 'never-announced' }));
+      for (const id of ['left', 'buried']) {
+        assert.equal((await view.sessions.claim(id, 1, 'third')).claimed, false, id);
+      }
+      await view.instances.leave(ME);
+      const lease = await view.instances.read(OTHER);
+      assert.ok(lease);
+      assert.equal(await view.instances.bury(lease), true);
+      for (const id of ['left', 'buried', 'never']) {
+        const { record } = claimed(await view.sessions.claim(id, 1, 'third'));
+        assert.deepEqual([record.epoch, record.owner], [2, 'third'], id);
+      }
+    },
+  },
+  {
+    id: 'claim/living-owner',
+    title: 'the session of a living owner is not claimed; who asks is told what stands there',
+    async run(kit) {
+      const [owner, asker] = [await kit.open(), await kit.open()];
+      await announce(owner, ME);
+      await owner.sessions.create(recordOf('s'));
+      assert.deepEqual(await asker.sessions.claim('s', 1, OTHER), { claimed: false, current: recordOf('s') });
+      assert.deepEqual(await asker.sessions.read('s'), recordOf('s'));
+    },
+  },
+  {
+    id: 'claim/wrong-epoch',
+    title: 'a claim with another epoch than the stored one is refused, whoever the owner is',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('free', { epoch: 3, owner: null }));
+      await view.sessions.create(recordOf('mine', { epoch: 3 }));
+      for (const epoch of [0, 2, 4]) {
+        const free = { claimed: false, current: recordOf('free', { epoch: 3, owner: null }) };
+        assert.deepEqual(await view.sessions.claim('free', epoch, ME), free);
+      }
+      for (const epoch of [1, 4]) {
+        const mine = { claimed: false, current: recordOf('mine', { epoch: 3 }) };
+        assert.deepEqual(await view.sessions.claim('mine', epoch, ME), mine);
+      }
+    },
+  },
+  {
+    id: 'claim/lost-reply',
+    title: 'a claim whose reply was lost is claimed again without raising the epoch, by its winner alone',
+    async run(kit) {
+      const view = await kit.open();
+      await announce(view, ME);
+      await view.sessions.create(recordOf('s', { owner: null }));
+      claimed(await view.sessions.claim('s', 1, ME));
+      for (let again = 0; again < 2; again++) {
+        assert.deepEqual(claimed(await view.sessions.claim('s', 1, ME)).record, recordOf('s', { epoch: 2 }));
+      }
+      assert.deepEqual(await view.sessions.claim('s', 1, OTHER), {
+        claimed: false,
+        current: recordOf('s', { epoch: 2 }),
+      });
+    },
+  },
+  {
+    id: 'claim/own',
+    title: 'an owner claims its own session anew: the epoch rises',
+    async run(kit) {
+      const view = await kit.open();
+      await announce(view, ME);
+      await view.sessions.create(recordOf('s'));
+      assert.deepEqual(claimed(await view.sessions.claim('s', 1, ME)).record, recordOf('s', { epoch: 2 }));
+      assert.equal(await view.sessions.save('s', FENCE, {}), 'fenced');
+    },
+  },
+  {
+    id: 'claim/nothing',
+    title: 'a claim of a missing session tells that nothing is there, and creates nothing',
+    async run(kit) {
+      const view = await kit.open();
+      assert.deepEqual(await view.sessions.claim('never', 1, ME), { claimed: false, current: undefined });
+      assert.equal(await view.sessions.read('never'), undefined);
+    },
+  },
+  {
+    id: 'claim/race',
+    title: 'of concurrent claims exactly one wins',
+    async run(kit) {
+      const views = [await kit.open(), await kit.open(), await kit.open()];
+      const claimers = views.flatMap((view, v) => [0, 1, 2].map((n) => ({ view, me: `claimer-${v}-${n}` })));
+      for (const { view, me } of claimers) await announce(view, me);
+      for (const id of ['free', 'orphaned']) {
+        await views[0]?.sessions.create(recordOf(id, { owner: id === 'free' ? null : 'dead' }));
+        const outcomes = await Promise.all(
+          claimers.map(async ({ view, me }) => ({ me, won: (await view.sessions.claim(id, 1, me)).claimed })),
+        );
+        const winners = outcomes.filter(({ won }) => won);
+        assert.equal(winners.length, 1, id);
+        const owner = winners[0]?.me ?? null;
+        assert.deepEqual(await views[1]?.sessions.read(id), recordOf(id, { epoch: 2, owner }));
+      }
+    },
+  },
+  {
+    id: 'claim/race-with-append',
+    title: 'an append that races a claim is in the log when it was written, and not when it was fenced',
+    async run(kit) {
+      const [old, next] = [await kit.open(), await kit.open()];
+      for (let n = 0; n < 20; n++) {
+        const id = `s${n}`;
+        await old.sessions.create(recordOf(id));
+        const [outcome, claim] = await Promise.all([
+          old.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['{"late":1}'] }),
+          next.sessions.claim(id, 1, OTHER),
+        ]);
+        claimed(claim);
+        const found = (await next.events.replay(id, 'p', -1)).found;
+        assert.equal(found, outcome === 'written');
+      }
+    },
+  },
+  {
+    id: 'marker/travels',
+    title: 'markers travel with every claim until they are cleared',
+    async run(kit) {
+      const [old, next] = [await kit.open(), await kit.open()];
+      await old.sessions.create(recordOf('s'));
+      const number = { request: '1', stream: 'p1' };
+      const string = { request: '"1"', stream: 'p2' };
+      for (const marker of [number, string]) assert.equal(await old.sessions.mark('s', FENCE, marker), 'written');
+      const byRequest = (markers: readonly { request: string }[]) =>
+        [...markers].sort((a, b) => (a.request < b.request ? -1 : 1));
+      const first = claimed(await next.sessions.claim('s', 1, OTHER));
+      assert.deepEqual(byRequest(first.markers), [string, number]);
+      const fence = { epoch: 2, owner: OTHER };
+      assert.equal(await next.sessions.mark('s', fence, number, true), 'written');
+      assert.equal(await next.sessions.release('s', fence), 'written');
+      assert.deepEqual(claimed(await old.sessions.claim('s', 2, ME)).markers, [string]);
+    },
+  },
+  {
+    id: 'marker/idempotent',
+    title: 'a marker written twice is one, cleared once it is gone, and cleared again is nothing',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      const marker = { request: '7', stream: 'p1' };
+      for (let n = 0; n < 2; n++) assert.equal(await view.sessions.mark('s', FENCE, marker), 'written');
+      const once = claimed(await view.sessions.claim('s', 1, ME));
+      assert.deepEqual(once.markers, [marker]);
+      const fence = { epoch: 2, owner: ME };
+      for (let n = 0; n < 2; n++) assert.equal(await view.sessions.mark('s', fence, marker, true), 'written');
+      assert.deepEqual(claimed(await view.sessions.claim('s', 2, ME)).markers, []);
+    },
+  },
+  {
+    id: 'marker/apart',
+    title: 'a marker changes no member of the record',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      await view.sessions.mark('s', FENCE, { request: '1', stream: 'p1' });
+      assert.deepEqual(await view.sessions.read('s'), recordOf('s'));
+    },
+  },
+];

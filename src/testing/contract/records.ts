@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import type { RecordPatch, SessionRecord } from '../../stores/store.ts';
+import { FENCE, recordOf, type StoreCase } from './store-kit.ts';
+
+/** Ids are any visible ASCII: what means something in a key, a pattern, a path or an object is just a character. */
+const ODD_IDS = [
+  '__proto__',
+  'constructor',
+  'a:b',
+  'a*',
+  'a?',
+  '{a}',
+  "a'b",
+  'a"b',
+  'a\\b',
+  'a%b',
+  '../a',
+  'a.b',
+  'A',
+  'a',
+];
+const LONGEST_ID = 'x'.repeat(256);
+
+export const recordCases: readonly StoreCase[] = [
+  {
+    id: 'create/read',
+    title: 'a created record is read as it was created, from every view',
+    async run(kit) {
+      const [here, there] = [await kit.open(), await kit.open()];
+      assert.equal(await here.sessions.create(recordOf('s')), 'created');
+      assert.deepEqual(await here.sessions.read('s'), recordOf('s'));
+      assert.deepEqual(await there.sessions.read('s'), recordOf('s'));
+    },
+  },
+  {
+    id: 'create/empty-members',
+    title: 'a record keeps what is null, empty or zero in it',
+    async run(kit) {
+      const view = await kit.open();
+      const empty = recordOf('s', {
+        owner: null,
+        user: null,
+        answer: '',
+        initialized: false,
+        logLevel: null,
+        subscriptions: [],
+        state: {},
+        createdAt: 0,
+      });
+      await view.sessions.create(empty);
+      assert.deepEqual(await view.sessions.read('s'), empty);
+    },
+  },
+  {
+    id: 'create/exists',
+    title: 'an id that has a record is not created again, and the record is unchanged',
+    async run(kit) {
+      const [here, there] = [await kit.open(), await kit.open()];
+      await here.sessions.create(recordOf('s'));
+      assert.equal(await there.sessions.create(recordOf('s', { user: 'somebody else', epoch: 7 })), 'exists');
+      assert.deepEqual(await here.sessions.read('s'), recordOf('s'));
+    },
+  },
+  {
+    id: 'create/odd-ids',
+    title: 'every id of visible ASCII is an id of its own',
+    async run(kit) {
+      const view = await kit.open();
+      const ids = [...ODD_IDS, LONGEST_ID];
+      for (const id of ids) assert.equal(await view.sessions.read(id), undefined, id);
+      for (const id of ids) assert.equal(await view.sessions.create(recordOf(id, { answer: id })), 'created', id);
+      for (const id of ids) assert.deepEqual(await view.sessions.read(id), recordOf(id, { answer: id }));
+      assert.equal(await view.sessions.count(), ids.length);
+    },
+  },
+  {
+    id: 'create/race',
+    title: 'of concurrent creates exactly one wins, and its record is the one that stays',
+    async run(kit) {
+      const views = [await kit.open(), await kit.open(), await kit.open()];
+      const tries = views.flatMap((view, v) => [0, 1, 2].map((n) => ({ view, user: `user-${v}-${n}` })));
+      const outcomes = await Promise.all(
+        tries.map(async ({ view, user }) => ({ user, outcome: await view.sessions.create(recordOf('s', { user })) })),
+      );
+      const created = outcomes.filter(({ outcome }) => outcome === 'created');
+      assert.equal(created.length, 1);
+      assert.deepEqual(await views[0]?.sessions.read('s'), recordOf('s', { user: created[0]?.user ?? null }));
+    },
+  },
+  {
+    id: 'read/missing',
+    title: 'a session that never was is undefined',
+    async run(kit) {
+      const view = await kit.open();
+      assert.equal(await view.sessions.read('never'), undefined);
+    },
+  },
+  {
+    id: 'read/snapshot',
+    title: 'a record that was read or handed in stays apart from the stored one',
+    async run(kit) {
+      const view = await kit.open();
+      const state: Record<string, string> = { a: '1' };
+      const subscriptions = ['file:///a'];
+      await view.sessions.create(recordOf('s', { state, subscriptions }));
+      state['a'] = '2';
+      subscriptions.push('file:///b');
+      const before = await view.sessions.read('s');
+      assert.deepEqual(before, recordOf('s', { state: { a: '1' }, subscriptions: ['file:///a'] }));
+      await view.sessions.save('s', FENCE, { state: { a: '3' }, logLevel: 'error' });
+      assert.deepEqual(before, recordOf('s', { state: { a: '1' }, subscriptions: ['file:///a'] }));
+    },
+  },
+  {
+    id: 'save/patch',
+    title: 'a save changes the members it names, and no other',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      let expected: SessionRecord = recordOf('s');
+      const patches: readonly RecordPatch[] = [
+        { version: '2025-06-18' },
+        { answer: '{"changed":true}' },
+        { initialized: false },
+        { logLevel: 'emergency' },
+        { logLevel: null },
+        { subscriptions: ['file:///c'] },
+        { subscriptions: [] },
+        { getStream: true },
+        { activeAt: 1_767_225_999_999 },
+        { expiresAt: 4_102_444_800_000 },
+        { expiresAt: null },
+        {},
+        { logLevel: 'info', getStream: false, subscriptions: ['x:y'] },
+      ];
+      for (const patch of patches) {
+        assert.equal(await view.sessions.save('s', FENCE, patch), 'written');
+        expected = { ...expected, ...(patch as Partial<SessionRecord>) };
+        assert.deepEqual(await view.sessions.read('s'), expected);
+      }
+    },
+  },
+  {
+    id: 'save/state',
+    title: 'state keys are set, replaced and deleted one by one, whatever their names',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s', { state: { a: '1', b: '2' } }));
+      await view.sessions.save('s', FENCE, { state: { b: '"new"', c: '3', a: null, missing: null } });
+      const odd = ['__proto__', 'constructor', '', ' ', 'a.b', 'ключ', '🧪', '1'];
+      await view.sessions.save('s', FENCE, { state: Object.fromEntries(odd.map((key) => [key, JSON.stringify(key)])) });
+      const record = (await view.sessions.read('s')) as SessionRecord;
+      const expected = [['b', '"new"'], ['c', '3'], ...odd.map((key) => [key, JSON.stringify(key)])];
+      assert.deepEqual(Object.entries(record.state).sort(), expected.sort());
+      await view.sessions.save('s', FENCE, { state: Object.fromEntries([...odd, 'b', 'c'].map((key) => [key, null])) });
+      assert.deepEqual(Object.entries(((await view.sessions.read('s')) as SessionRecord).state), []);
+    },
+  },
+  {
+    id: 'save/large',
+    title: 'a state of 256 KiB comes back whole',
+    async run(kit) {
+      const view = await kit.open();
+      const large = JSON.stringify('é🧪'.repeat(262_144 / 6));
+      await view.sessions.create(recordOf('s'));
+      await view.sessions.save('s', FENCE, { state: { large } });
+      assert.equal(((await view.sessions.read('s')) as SessionRecord).state['large'], large);
+    },
+  },
+  {
+    id: 'save/concurrent',
+    title: 'saves of one owner that are under way together all take effect',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s', { state: {} }));
+      const keys = Array.from({ length: 20 }, (_, n) => `key-${n}`);
+      const outcomes = await Promise.all(
+        keys.map(async (key) => view.sessions.save('s', FENCE, { state: { [key]: '1' } })),
+      );
+      assert.deepEqual(new Set(outcomes), new Set(['written']));
+      assert.deepEqual(Object.keys(((await view.sessions.read('s')) as SessionRecord).state).sort(), [...keys].sort());
+    },
+  },
+  {
+    id: 'release/patch',
+    title: 'a release takes the owner away, keeps the epoch and applies its patch',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s', { state: { a: '1' } }));
+      assert.equal(
+        await view.sessions.release('s', FENCE, { state: { b: '2' }, expiresAt: 4_102_444_800_000 }),
+        'written',
+      );
+      const released = { owner: null, state: { a: '1', b: '2' }, expiresAt: 4_102_444_800_000 };
+      assert.deepEqual(await view.sessions.read('s'), recordOf('s', released));
+      await view.sessions.create(recordOf('t'));
+      assert.equal(await view.sessions.release('t', FENCE), 'written');
+      assert.deepEqual(await view.sessions.read('t'), recordOf('t', { owner: null }));
+    },
+  },
+];

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import type { EventRetention } from '../../types.ts';
+import type { OpenStore, ReplayOutcome } from '../../stores/store.ts';
+import { FENCE, PAST_SHORT_MS, SHORT_MS, recordOf, type StoreCase } from './store-kit.ts';
+
+const MUCH: EventRetention = { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 };
+const GAP: ReplayOutcome = { found: false, why: 'gap' };
+
+/** Ten bytes each. */
+const event = (n: number): string => `"event ${n}"`.padEnd(10);
+
+async function append(view: OpenStore, stream: string, from: number, count: number, sessionId = 's'): Promise<void> {
+  for (let n = from; n < from + count; n++) {
+    const outcome = await view.events.append({ sessionId, fence: FENCE, stream, from: n, events: [event(n)] });
+    assert.equal(outcome, 'written');
+  }
+}
+
+/** The offsets that a replay gives; what it says instead when it gives none. */
+async function replayed(view: OpenStore, stream: string, after: number, sessionId = 's'): Promise<number[] | string> {
+  const outcome = await view.events.replay(sessionId, stream, after);
+  return outcome.found ? outcome.events.map(({ offset }) => offset) : outcome.why;
+}
+
+export const retentionCases: readonly StoreCase[] = [
+  {
+    id: 'retention/events',
+    title: 'past the number of events a session keeps its newest, and a gap is told exactly',
+    async run(kit) {
+      const view = await kit.open({ retention: { ...MUCH, events: 5 } });
+      await view.sessions.create(recordOf('s'));
+      await append(view, 'p', 0, 5);
+      assert.deepEqual(await replayed(view, 'p', -1), [0, 1, 2, 3, 4]);
+      await append(view, 'p', 5, 3);
+      for (const after of [-1, 0, 1])
+        assert.deepEqual(await view.events.replay('s', 'p', after), GAP, `after ${after}`);
+      assert.deepEqual(await replayed(view, 'p', 2), [3, 4, 5, 6, 7]);
+      assert.deepEqual(await replayed(view, 'p', 7), []);
+    },
+  },
+  {
+    id: 'retention/one-append',
+    title: 'an append of more events than are kept keeps its last',
+    async run(kit) {
+      const view = await kit.open({ retention: { ...MUCH, events: 3 } });
+      await view.sessions.create(recordOf('s'));
+      const events = [0, 1, 2, 3, 4].map(event);
+      assert.equal(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events }), 'written');
+      assert.deepEqual(await replayed(view, 'p', 0), 'gap');
+      assert.deepEqual(await replayed(view, 'p', 1), [2, 3, 4]);
+    },
+  },
+  {
+    id: 'retention/streams',
+    title: 'retention counts all streams of a session together, and each session for itself',
+    async run(kit) {
+      const view = await kit.open({ retention: { ...MUCH, events: 5 } });
+      await view.sessions.create(recordOf('s'));
+      await view.sessions.create(recordOf('t'));
+      await append(view, 'p', 0, 3, 't');
+      await append(view, 'p', 0, 3);
+      await append(view, 'q', 0, 4);
+      assert.equal(await replayed(view, 'p', 0), 'gap');
+      assert.deepEqual(await replayed(view, 'p', 1), [2]);
+      assert.deepEqual(await replayed(view, 'q', -1), [0, 1, 2, 3]);
+      assert.deepEqual(await replayed(view, 'p', -1, 't'), [0, 1, 2]);
+    },
+  },
+  {
+    id: 'retention/bytes',
+    title: 'past the number of bytes a session keeps its newest events',
+    async run(kit) {
+      const view = await kit.open({ retention: { ...MUCH, bytes: 35 } });
+      await view.sessions.create(recordOf('s'));
+      await append(view, 'p', 0, 3);
+      assert.deepEqual(await replayed(view, 'p', -1), [0, 1, 2]);
+      await append(view, 'p', 3, 2);
+      assert.equal(await replayed(view, 'p', 0), 'gap');
+      assert.deepEqual(await replayed(view, 'p', 1), [2, 3, 4]);
+    },
+  },
+  {
+    id: 'retention/too-large',
+    title: 'an event larger than all that is kept leaves a gap, and the stream goes on',
+    async run(kit) {
+      const view = await kit.open({ retention: { ...MUCH, bytes: 35 } });
+      await view.sessions.create(recordOf('s'));
+      await append(view, 'p', 0, 1);
+      const events = [JSON.stringify('x'.repeat(100))];
+      assert.equal(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events }), 'written');
+      assert.equal(await replayed(view, 'p', 0), 'gap');
+      await append(view, 'p', 2, 1);
+      assert.deepEqual(await replayed(view, 'p', 1), [2]);
+      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 3 }]);
+    },
+  },
+  {
+    id: 'retention/ttl',
+    title: 'an event older than ttlMs is a gap; its stream stays open at its length',
+    async run(kit) {
+      const view = await kit.open({ retention: { ...MUCH, ttlMs: SHORT_MS } });
+      await view.sessions.create(recordOf('s'));
+      await append(view, 'p', 0, 2);
+      assert.deepEqual(await replayed(view, 'p', -1), [0, 1]);
+      await kit.pass(PAST_SHORT_MS);
+      assert.equal(await replayed(view, 'p', -1), 'gap');
+      assert.equal(await replayed(view, 'p', 0), 'gap');
+      assert.deepEqual(await view.events.replay('s', 'p', 1), { found: true, events: [], next: 2, complete: false });
+      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 2 }]);
+      await append(view, 'p', 2, 1);
+      assert.equal(await replayed(view, 'p', 0), 'gap');
+      assert.deepEqual(await replayed(view, 'p', 1), [2]);
+    },
+  },
+  {
+    id: 'retention/complete',
+    title: 'a complete stream whose events are all dropped is found no more',
+    async run(kit) {
+      const view = await kit.open({ retention: { ...MUCH, events: 2 } });
+      await view.sessions.create(recordOf('s'));
+      await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
+      assert.deepEqual(await replayed(view, 'p', -1), [0]);
+      await append(view, 'q', 0, 2);
+      assert.equal((await view.events.replay('s', 'p', -1)).found, false);
+    },
+  },
+  {
+    id: 'trim/keeps',
+    title: 'a trim drops what is too old and nothing else',
+    async run(kit) {
+      const view = await kit.open({ retention: { ...MUCH, ttlMs: SHORT_MS } });
+      for (const id of ['s', 't']) await view.sessions.create(recordOf(id));
+      await append(view, 'p', 0, 2, 's');
+      await kit.pass(PAST_SHORT_MS);
+      await append(view, 'p', 0, 2, 't');
+      await view.events.trim();
+      assert.equal(await replayed(view, 'p', -1, 's'), 'gap');
+      assert.deepEqual(await replayed(view, 'p', -1, 't'), [0, 1]);
+      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 2 }]);
+    },
+  },
+  {
+    id: 'retention/process',
+    title: 'past eventLogBytes the session written longest ago gives its oldest events first',
+    needs: 'process-limits',
+    async run(kit) {
+      const view = await kit.open({ eventLogBytes: 40_000 });
+      const kilobytes = (n: number): string[] => [JSON.stringify('x'.repeat(n * 1_000))];
+      const log = async (sessionId: string, from: number, n: number): Promise<unknown> =>
+        view.events.append({ sessionId, fence: FENCE, stream: 'p', from, events: kilobytes(n) });
+      for (const id of ['a', 'b', 'c']) await view.sessions.create(recordOf(id));
+      await log('a', 0, 8);
+      await log('a', 1, 8);
+      await log('b', 0, 8);
+      await log('c', 0, 8);
+      for (const id of ['a', 'b', 'c']) assert.notEqual(await replayed(view, 'p', -1, id), 'gap', id);
+      await log('a', 2, 8); // a is now the newest: b gives first
+      assert.equal(await replayed(view, 'p', -1, 'b'), 'gap');
+      assert.deepEqual(await replayed(view, 'p', -1, 'a'), [0, 1, 2]);
+      await log('c', 1, 16); // a is the oldest, and gives only what is needed
+      assert.equal(await replayed(view, 'p', -1, 'a'), 'gap');
+      assert.deepEqual(await replayed(view, 'p', 1, 'a'), [2]);
+      assert.deepEqual(await replayed(view, 'p', -1, 'c'), [0, 1]);
+    },
+  },
+];

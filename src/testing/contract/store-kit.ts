@@ -1,0 +1,139 @@
+/** What a case of the store contract gets: views of the store under test, and its clock. */
+import { afterTurn, base64url, systemRandom, systemTime } from '../../system.ts';
+import type { EventRetention, Logger, TimeProvider } from '../../types.ts';
+import type { Fence, OpenStore, SessionRecord, Store, StoreOptions } from '../../stores/store.ts';
+import { RECORD_VERSION } from '../../stores/store.ts';
+
+/** What not every store has. A case that needs it is skipped by name, with the reason in the store's test. */
+export type StoreNeed =
+  /** A lease that is not renewed runs out by the store's clock. */
+  | 'lease-expiry'
+  /** `eventLogBytes` and `tombstones` bound what this process holds. */
+  | 'process-limits';
+
+export interface StoreCase {
+  /** Stable, for skips and reports: `claim/wrong-epoch`. */
+  readonly id: string;
+  /** A sentence. */
+  readonly title: string;
+  readonly needs?: StoreNeed;
+  run(kit: StoreKit): Promise<void>;
+}
+
+/** What a store's test provides. */
+export interface StoreUnderTest {
+  /**
+   * Another way to the same data, as another process would have it; called for each view that a case opens. The memory
+   * store's is one object.
+   */
+  connect(): Store | Promise<Store>;
+  /** Handed to the store; fake for a store without a clock of its own. */
+  readonly time?: TimeProvider;
+  /** Lets `ms` of the store's clock pass; really waits where the clock is a server's. */
+  pass(ms: number): Promise<void>;
+}
+
+export interface ViewOptions {
+  /** Views of one deployment share everything; `'a'` when absent. */
+  readonly deployment?: string;
+  readonly leaseMs?: number;
+  readonly tombstoneMs?: number;
+  readonly retention?: EventRetention;
+  readonly eventLogBytes?: number;
+  readonly tombstones?: number;
+}
+
+export interface StoreKit {
+  /** Opens one more view, as one more process would. Every view of a deployment is to be opened with the same options. */
+  open(options?: ViewOptions): Promise<OpenStore>;
+  /** The store's clock, as far as this process knows it. */
+  now(): number;
+  pass(ms: number): Promise<void>;
+  /** Closes what was opened. */
+  close(): Promise<void>;
+}
+
+/** Long enough that a server answers a few requests meanwhile, short enough to wait for. */
+export const SHORT_MS = 600;
+/** `SHORT_MS`, and what a clock may be late. */
+export const PAST_SHORT_MS = 800;
+
+const DEFAULTS = {
+  leaseMs: 30_000,
+  tombstoneMs: 600_000,
+  retention: { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 },
+  eventLogBytes: 268_435_456,
+  tombstones: 100_000,
+} as const satisfies Partial<StoreOptions>;
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
+
+/** A kit for one case: its deployments are named at random, so that cases share a server without meeting. */
+export function createStoreKit({ connect, time = systemTime, pass }: StoreUnderTest): StoreKit {
+  const prefix = `contract-${base64url(systemRandom(9))}-`;
+  const views: OpenStore[] = [];
+  return {
+    async open({ deployment = 'a', ...options } = {}) {
+      const store = await connect();
+      const name = `${prefix}${deployment}`;
+      const view = await store.open({ ...DEFAULTS, name, time, random: systemRandom, logger: silent, ...options });
+      views.push(view);
+      return view;
+    },
+    now: () => time.now(),
+    pass,
+    async close() {
+      for (const view of views.splice(0)) await view.close();
+    },
+  };
+}
+
+/** Dead until announced. */
+export const ME = 'instance-me';
+export const OTHER = 'instance-other';
+
+export const FENCE: Fence = { epoch: 1, owner: ME };
+
+/** A record at epoch 1, owned by {@link ME}, without an expiry; nothing in it is empty that may not be. */
+export function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
+  return {
+    v: RECORD_VERSION,
+    id,
+    epoch: 1,
+    owner: ME,
+    user: 'https://issuer.example|ada',
+    version: '2025-11-25',
+    handshake: {
+      protocolVersion: '2025-11-25',
+      capabilities: { roots: { listChanged: true }, elicitation: { form: {}, url: {} } },
+      clientInfo: { name: 'contract', version: '1.0.0', title: 'Größe 尺寸 🧪' },
+      _meta: { 'com.example/any': [1, 'two', null] },
+    },
+    answer: '{"protocolVersion":"2025-11-25","capabilities":{}}',
+    initialized: true,
+    logLevel: 'warning',
+    subscriptions: ['file:///b', 'file:///a'],
+    state: { counter: '1', 'key with "quotes"': '{"deep":[true]}' },
+    getStream: false,
+    createdAt: 1_767_225_600_000,
+    activeAt: 1_767_225_601_000,
+    expiresAt: null,
+    ...more,
+  };
+}
+
+/** Makes a living instance of the id. */
+export async function announce(view: OpenStore, id: string): Promise<void> {
+  await view.instances.announce({ id, state: 'serving', version: '1.0.0' }, () => undefined);
+}
+
+const EVENTUALLY_MS = 5_000;
+
+/** Waits for what a store does in its own time, a message to arrive above all. */
+export async function eventually(check: () => boolean, what: string): Promise<void> {
+  const deadline = performance.now() + EVENTUALLY_MS;
+  while (!check()) {
+    if (performance.now() > deadline) throw new Error(`not within ${EVENTUALLY_MS} ms: ${what}`);
+    await new Promise<void>((done) => afterTurn(done));
+  }
+}

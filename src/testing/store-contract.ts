@@ -1,0 +1,32 @@
+/**
+ * What every store must do, as data: run each case with a kit of its own, in any test runner.
+ *
+ * ```ts
+ * for (const { id, title, needs, run } of storeContract) {
+ *   test(`${id}: ${title}`, async () => {
+ *     const kit = createStoreKit({ connect: () => redis(url), pass: (ms) => setTimeout(ms) });
+ *     try { await run(kit); } finally { await kit.close(); }
+ *   });
+ * }
+ * ```
+ */
+import { deploymentCases } from './contract/deployments.ts';
+import { endCases } from './contract/ends.ts';
+import { eventLogCases } from './contract/event-log.ts';
+import { instanceCases } from './contract/instances.ts';
+import { listingCases } from './contract/listing.ts';
+import { ownershipCases } from './contract/ownership.ts';
+import { recordCases } from './contract/records.ts';
+import { retentionCases } from './contract/retention.ts';
+import type { StoreCase } from './contract/store-kit.ts';
+
+export const storeContract: readonly StoreCase[] = [
+  ...recordCases,
+  ...ownershipCases,
+  ...endCases,
+  ...listingCases,
+  ...eventLogCases,
+  ...retentionCases,
+  ...instanceCases,
+  ...deploymentCases,
+];
