@@ -26,6 +26,7 @@ export const ERROR_CODES = [
   'BODY_UNREADABLE',
   'PARSE_ERROR',
   'INVALID_REQUEST',
+  'INVALID_PARAMS',
   'BATCH_NOT_ALLOWED',
   'UNSUPPORTED_VERSION',
   'HEADER_MISMATCH',
@@ -153,11 +154,12 @@ export const unsupportedMediaType = (got: string | undefined): SojournError =>
   );
 
 export const bodyTooLarge = (limit: number): SojournError =>
-  new SojournError(
-    'BODY_TOO_LARGE',
-    `Payload Too Large: a body may have ${limit} bytes (limits.bodyBytes)`,
-    { status: 413, rpc: RPC.transport, data: { reason: 'body_too_large' }, headers: { Connection: 'close' } },
-  );
+  new SojournError('BODY_TOO_LARGE', `Payload Too Large: a body may have ${limit} bytes (limits.bodyBytes)`, {
+    status: 413,
+    rpc: RPC.transport,
+    data: { reason: 'body_too_large' },
+    headers: { Connection: 'close' },
+  });
 
 export const bodyUnreadable = (cause?: unknown): SojournError =>
   new SojournError('BODY_UNREADABLE', 'Parse error: the request body could not be read', {
@@ -166,11 +168,13 @@ export const bodyUnreadable = (cause?: unknown): SojournError =>
     cause,
   });
 
-export const parseError = (why: string): SojournError =>
-  badRequest('PARSE_ERROR', RPC.parse, `Parse error: ${why}`);
+export const parseError = (why: string): SojournError => badRequest('PARSE_ERROR', RPC.parse, `Parse error: ${why}`);
 
 export const invalidRequest = (why: string): SojournError =>
   badRequest('INVALID_REQUEST', RPC.invalidRequest, `Invalid Request: ${why}`);
+
+export const invalidParams = (why: string): SojournError =>
+  badRequest('INVALID_PARAMS', RPC.invalidParams, `Invalid params: ${why}`);
 
 export const batchNotAllowed = (why: string): SojournError =>
   badRequest('BATCH_NOT_ALLOWED', RPC.invalidRequest, `Invalid Request: ${why}`);

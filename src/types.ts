@@ -39,13 +39,7 @@ export type EndReason =
   | 'store_lost';
 
 /** Why a session left this instance. `request_done`: a stateless or modern request was answered. */
-export type LeaveReason =
-  | EndReason
-  | 'hibernated'
-  | 'released'
-  | 'fenced'
-  | 'closed'
-  | 'request_done';
+export type LeaveReason = EndReason | 'hibernated' | 'released' | 'fenced' | 'closed' | 'request_done';
 
 /** The least a factory may return: SDK v1 and v2 servers fit. */
 export interface ConnectableServer {
@@ -124,11 +118,7 @@ export interface SessionMigrationHandler {
     request: McpHttpRequest,
     sessionId: string,
     signal: AbortSignal,
-  ):
-    | InitializeRequestParams
-    | null
-    | undefined
-    | Promise<InitializeRequestParams | null | undefined>;
+  ): InitializeRequestParams | null | undefined | Promise<InitializeRequestParams | null | undefined>;
   /** Once per session, before the answer to `initialize` is written; a failure fails the `initialize`. */
   onSessionInitialized?(
     request: McpHttpRequest,
@@ -167,8 +157,7 @@ export interface SessionEvent {
   reason?: LeaveReason;
 }
 
-export type SessionEventName =
-  'opened' | 'restored' | 'hibernated' | 'released' | 'fenced' | 'ended';
+export type SessionEventName = 'opened' | 'restored' | 'hibernated' | 'released' | 'fenced' | 'ended';
 
 /** A pino logger fits as it is. */
 export interface Logger {

@@ -1,0 +1,43 @@
+/**
+ * The bus of `subscriptions/listen` and `notify` across instances: an event reaches the listeners of this process at once
+ * and those of the others through the store.
+ */
+import {
+  InMemoryServerEventBus,
+  type ServerEvent,
+  type ServerEventBus,
+  type ServerNotifier,
+} from '@modelcontextprotocol/server';
+
+export class FleetBus implements ServerEventBus {
+  readonly #local: InMemoryServerEventBus;
+  readonly #publish: (event: ServerEvent) => void;
+
+  constructor(publish: (event: ServerEvent) => void, onerror: (error: Error) => void) {
+    this.#local = new InMemoryServerEventBus(onerror);
+    this.#publish = publish;
+  }
+
+  publish(event: ServerEvent): void {
+    this.#local.publish(event);
+    this.#publish(event);
+  }
+
+  /** An event of another instance. */
+  deliver(event: ServerEvent): void {
+    this.#local.publish(event);
+  }
+
+  subscribe(listener: (event: ServerEvent) => void): () => void {
+    return this.#local.subscribe(listener);
+  }
+}
+
+export function createNotifier(bus: ServerEventBus): ServerNotifier {
+  return {
+    toolsChanged: () => bus.publish({ kind: 'tools_list_changed' }),
+    promptsChanged: () => bus.publish({ kind: 'prompts_list_changed' }),
+    resourcesChanged: () => bus.publish({ kind: 'resources_list_changed' }),
+    resourceUpdated: (uri) => bus.publish({ kind: 'resource_updated', uri }),
+  };
+}

@@ -1,0 +1,142 @@
+/**
+ * This process as one instance of its deployment: an id, a lease, a mailbox. Ids are new for every start.
+ *
+ *     serving ──drain──▶ draining ──leave──▶ gone
+ *
+ * Whatever one instance says to another goes through here: relayed calls, ends, bus events. On the memory store messages
+ * are objects passed by reference.
+ */
+import type { ServerEvent } from '@modelcontextprotocol/server';
+import { base64url, type RandomSource } from '../system.ts';
+import type { InstanceLease, InstanceMessage, OpenStore } from '../stores/store.ts';
+import type { Logger } from '../types.ts';
+import { BUILD_VERSION } from '../build-version.ts';
+
+const ID_BYTES = 9;
+
+export interface InstanceHandlers {
+  /** A call whose session lives here, handed over by the instance that got it. */
+  call(call: unknown): void;
+  /** End a session that lives here. */
+  terminate(id: string): Promise<boolean>;
+  bus(event: ServerEvent): void;
+}
+
+export class Instance {
+  readonly id: string;
+  readonly #store: OpenStore;
+  readonly #logger: Logger;
+  #state: InstanceLease['state'] = 'serving';
+  #handlers: InstanceHandlers | undefined;
+  #asked = 0;
+  readonly #replies = new Map<number, (done: boolean) => void>();
+
+  constructor(store: OpenStore, random: RandomSource, logger: Logger) {
+    this.id = base64url(random(ID_BYTES));
+    this.#store = store;
+    this.#logger = logger;
+  }
+
+  async join(handlers: InstanceHandlers): Promise<void> {
+    this.#handlers = handlers;
+    const lease: InstanceLease = { id: this.id, state: 'serving', version: BUILD_VERSION };
+    await this.#store.instances.announce(lease, (from, message) => this.#receive(from, message));
+  }
+
+  async drain(): Promise<void> {
+    this.#state = 'draining';
+    await this.#store.instances.renew(this.id, this.#state);
+  }
+
+  async leave(): Promise<void> {
+    for (const reply of this.#replies.values()) reply(false);
+    this.#replies.clear();
+    await this.#store.instances.leave(this.id);
+  }
+
+  async leases(): Promise<readonly InstanceLease[]> {
+    return this.#store.instances.list();
+  }
+
+  async isAlive(id: string): Promise<boolean> {
+    return (await this.#store.instances.read(id)) !== undefined;
+  }
+
+  /** Another instance that takes new work. */
+  async otherServing(): Promise<string | undefined> {
+    const leases = await this.#store.instances.list();
+    return leases.find((lease) => lease.id !== this.id && lease.state === 'serving')?.id;
+  }
+
+  /** `false`: nobody is there; the lease that was seen is buried, so that the caller may claim. */
+  async relay(to: string, call: unknown): Promise<boolean> {
+    if ((await this.#store.instances.send(this.id, to, { kind: 'call', call })) === 'sent') return true;
+    await this.#bury(to);
+    return false;
+  }
+
+  /** Asks the owner to end a session; `undefined`: the owner is gone. */
+  async terminate(owner: string, sessionId: string): Promise<boolean | undefined> {
+    const ask = this.#asked++;
+    const reply = new Promise<boolean>((resolve) => this.#replies.set(ask, resolve));
+    if ((await this.#store.instances.send(this.id, owner, { kind: 'terminate', sessionId, ask })) === 'sent')
+      return reply;
+    this.#replies.delete(ask);
+    await this.#bury(owner);
+    return undefined;
+  }
+
+  publish(event: ServerEvent): void {
+    Promise.resolve(this.#store.instances.publish(this.id, { kind: 'bus', event })).catch((cause: unknown) =>
+      this.#logger.error(
+        { err: cause, event: event.kind },
+        'A bus event could not be published to the other instances',
+      ),
+    );
+  }
+
+  async #bury(id: string): Promise<void> {
+    const lease = await this.#store.instances.read(id);
+    if (lease !== undefined) await this.#store.instances.bury(lease);
+  }
+
+  #receive(from: string, message: InstanceMessage): void {
+    const handlers = this.#handlers;
+    if (handlers === undefined) return;
+    switch (message.kind) {
+      case 'call':
+        handlers.call(message['call']);
+        break;
+      case 'bus':
+        handlers.bus(message['event'] as ServerEvent);
+        break;
+      case 'terminate':
+        void this.#terminated(from, message, handlers);
+        break;
+      case 'terminated':
+        this.#replied(message);
+        break;
+      default:
+        this.#logger.warn(
+          { from, kind: message.kind },
+          'Another instance sent a message of a kind that this version does not know',
+        );
+    }
+  }
+
+  async #terminated(from: string, message: InstanceMessage, handlers: InstanceHandlers): Promise<void> {
+    let done = false;
+    try {
+      done = await handlers.terminate(String(message['sessionId']));
+    } catch (cause) {
+      this.#logger.error({ err: cause, from }, 'A session could not be ended for another instance');
+    }
+    await this.#store.instances.send(this.id, from, { kind: 'terminated', ask: message['ask'], done });
+  }
+
+  #replied(message: InstanceMessage): void {
+    const ask = message['ask'] as number;
+    this.#replies.get(ask)?.(message['done'] === true);
+    this.#replies.delete(ask);
+  }
+}

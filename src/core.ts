@@ -1,0 +1,216 @@
+/**
+ * An endpoint's rooms, wired: door → eras → sessions → store, with one instance in the deployment. Made when the store is
+ * open; `endpoint.ts` is the public face over it.
+ *
+ *     serving ──drain──▶ draining ──▶ drained (503) ──close──▶ closed
+ */
+import type { ServerEventBus } from '@modelcontextprotocol/server';
+import { broadcast } from './session/broadcast.ts';
+import { FleetBus } from './bus.ts';
+import { Finder } from './cluster/finder.ts';
+import { Instance } from './cluster/instance.ts';
+import { Door } from './eras/door.ts';
+import { LegacyEra } from './eras/legacy.ts';
+import { LegacySseEra, legacySsePath } from './eras/legacy-sse.ts';
+import { StatelessEra } from './eras/legacy-stateless.ts';
+import { ModernEra } from './eras/modern.ts';
+import { closedEndpoint, draining, methodNotAllowed } from './errors.ts';
+import { refuse } from './http/answer.ts';
+import type { Exchange } from './http/exchange.ts';
+import { KeepAlive } from './http/keep-alive.ts';
+import type { ResolvedOptions } from './options.ts';
+import { createRequestState } from './request-state.ts';
+import { ServerBuilder, SessionBuilder } from './session/builder.ts';
+import { Opener } from './session/opener.ts';
+import { Registry } from './session/registry.ts';
+import type { OpenStore } from './stores/store.ts';
+import type { RandomSource } from './system.ts';
+import type { EndpointHealth, McpEndpointFactory } from './types.ts';
+import type { SessionEvents } from './sessions.ts';
+import type { UserOf } from './user.ts';
+
+/** How often a drain looks whether what runs has finished. */
+const DRAIN_POLL_MS = 25;
+
+export interface CoreOptions {
+  readonly factory: McpEndpointFactory;
+  readonly options: ResolvedOptions;
+  readonly store: OpenStore;
+  readonly durable: boolean;
+  readonly random: RandomSource;
+  readonly userOf: UserOf;
+  readonly events: SessionEvents;
+}
+
+export class Core {
+  readonly registry: Registry;
+  readonly instance: Instance;
+  readonly legacy: LegacyEra;
+  readonly bus: ServerEventBus;
+  readonly store: OpenStore;
+  readonly #options: ResolvedOptions;
+  readonly #durable: boolean;
+  readonly #userOf: UserOf;
+  readonly #finder: Finder;
+  readonly #opener: Opener;
+  readonly #door: Door;
+  readonly #modern: ModernEra;
+  readonly #stateless: StatelessEra;
+  readonly #sse: LegacySseEra | undefined;
+  readonly #keepAlive: KeepAlive;
+  readonly #unsubscribe: () => void;
+  #state: EndpointHealth['state'] = 'serving';
+  #drained = false;
+  #draining: Promise<{ released: number; interrupted: number }> | undefined;
+
+  constructor({ factory, options, store, durable, random, userOf, events }: CoreOptions) {
+    const { logger } = options;
+    this.#options = options;
+    this.store = store;
+    this.#durable = durable;
+    this.#userOf = userOf;
+    this.instance = new Instance(store, random, logger);
+    this.registry = new Registry(options, store, events);
+    const fleet = new FleetBus(
+      (event) => this.instance.publish(event),
+      (err) => logger.error({ err }, 'A listener of the bus threw'),
+    );
+    this.bus = options.bus ?? fleet;
+    const { requestStateKeys } = options;
+    const requestState = createRequestState(
+      async () => requestStateKeys ?? [await store.secret('request-state')],
+      userOf,
+    );
+    const servers = new ServerBuilder({ factory, options, logger, requestState });
+    const builder = new SessionBuilder(this.registry, servers, (session) => {
+      if (this.registry.get(session.id) === session) void this.registry.end(session, 'handler_returned');
+      else void session.leave('handler_returned');
+    });
+    this.#finder = new Finder(options, store, this.registry, builder, this.instance);
+    this.#opener = new Opener({
+      options,
+      registry: this.registry,
+      store,
+      builder,
+      instanceId: this.instance.id,
+      random,
+    });
+    this.#keepAlive = new KeepAlive(options.timeProvider, options.keepAliveMs);
+    const keepAlive = this.#keepAlive;
+    this.legacy = new LegacyEra({
+      options,
+      registry: this.registry,
+      finder: this.#finder,
+      instance: this.instance,
+      opener: this.#opener,
+      keepAlive,
+    });
+    this.#stateless = new StatelessEra({ options, servers, keepAlive });
+    const legacyPost: LegacyEra['post'] =
+      options.sessionMode === 'stateless' ? (post) => this.#stateless.post(post) : (post) => this.legacy.post(post);
+    this.#modern = new ModernEra({ options, servers, bus: this.bus, keepAlive, legacy: legacyPost });
+    this.#door = new Door(options, {
+      modern: (post, header) => this.#modern.serve(post, header),
+      legacyPost,
+      legacyGet: (exchange) => this.legacy.get(exchange),
+      legacyDelete: (exchange) => this.legacy.delete(exchange),
+    });
+    this.#sse = options.legacySse
+      ? new LegacySseEra({ options, builder, keepAlive, instanceId: this.instance.id, random })
+      : undefined;
+    this.#unsubscribe = this.bus.subscribe((event) => broadcast(this.registry, event));
+    void this.instance.join({
+      call: (call) => this.legacy.relayed(call),
+      terminate: (id) => this.legacy.terminate(id),
+      bus: (event) => fleet.deliver(event),
+    });
+  }
+
+  /** `allowedHosts` of the listener, where the option leaves it to its address. */
+  handle(exchange: Exchange, allowedHosts = this.#options.allowedHosts): void {
+    if (this.#state === 'closed') return refuse(exchange, closedEndpoint(), null);
+    if (this.#drained) return refuse(exchange, draining(), null);
+    exchange.user = this.#userOf(exchange.authInfo);
+    const path = this.#sse === undefined ? undefined : legacySsePath(exchange.url);
+    if (path === undefined || this.#sse === undefined) return this.#door.enter(exchange, allowedHosts);
+    const refusal = this.#door.checkGuards(exchange, allowedHosts);
+    if (refusal !== undefined) return refuse(exchange, refusal, null);
+    if (exchange.method === 'OPTIONS') return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
+    this.#sse.serve(exchange, path);
+  }
+
+  health(): EndpointHealth {
+    return { state: this.#state, store: 'ok', instance: this.instance.id, sessions: this.registry.count };
+  }
+
+  drain(timeoutMs: number): Promise<{ released: number; interrupted: number }> {
+    return (this.#draining ??= this.#drain(timeoutMs));
+  }
+
+  async #drain(timeoutMs: number): Promise<{ released: number; interrupted: number }> {
+    if (this.#state === 'closed') return { released: 0, interrupted: 0 };
+    this.#state = 'draining';
+    this.#opener.draining = true;
+    this.#finder.draining = true;
+    if (this.#sse !== undefined) this.#sse.draining = true;
+    await this.instance.drain();
+    const { timeProvider } = this.#options;
+    const deadline = timeProvider.monotonic() + timeoutMs;
+    let released = 0;
+    while (this.#busy && timeProvider.monotonic() < deadline) {
+      // Whoever is idle goes first, if somebody is there to take over.
+      if ((await this.instance.otherServing()) !== undefined)
+        released += await this.#release((session) => !session.busy);
+      if (!this.#busy) break;
+      await new Promise<void>((resolve) => void timeProvider.setTimeout(resolve, DRAIN_POLL_MS));
+    }
+    let interrupted = this.#stateless.running + this.#modern.running;
+    for (const session of this.registry.values()) interrupted += session.runningCount;
+    this.#drained = true;
+    released += await this.#release(() => true);
+    await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close()]);
+    return { released, interrupted };
+  }
+
+  get #busy(): boolean {
+    if (this.#stateless.running > 0 || this.#modern.running > 0 || this.#sse?.busy === true) return true;
+    for (const session of this.registry.values()) if (session.busy) return true;
+    return false;
+  }
+
+  async #release(which: (session: { readonly busy: boolean }) => boolean): Promise<number> {
+    const leaving = [...this.registry.values()].filter(which);
+    await Promise.all(leaving.map((session) => this.registry.release(session, 'released')));
+    return leaving.length;
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#unsubscribe();
+    await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close(), this.#closeSessions()]);
+    this.registry.stop();
+    this.#keepAlive.stop();
+    await this.instance.leave();
+    await this.store.close();
+  }
+
+  /** A store that outlives us, or that others still use, keeps the sessions; otherwise they are lost with it. */
+  async #closeSessions(): Promise<void> {
+    const live = [...this.registry.values()];
+    if (this.#durable || (await this.instance.otherServing()) !== undefined) {
+      await Promise.all(live.map((session) => this.registry.release(session, 'closed')));
+      return;
+    }
+    await Promise.all(live.map((session) => this.registry.end(session, 'store_lost')));
+    let cursor: string | undefined;
+    do {
+      const page = await this.store.sessions.list(100, cursor);
+      for (const { id } of page.records) {
+        if ((await this.store.sessions.end(id, null, 'store_lost')) === 'ended')
+          await this.registry.ended(id, 'store_lost');
+      }
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+  }
+}

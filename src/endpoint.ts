@@ -1,0 +1,207 @@
+/** `createMcpEndpoint`: the public face over the wired core. */
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AuthInfo, ServerEventBus, ServerNotifier } from '@modelcontextprotocol/server';
+import { createNotifier } from './bus.ts';
+import { Core } from './core.ts';
+import { optionInvalid, optionsContradict, storeAway } from './errors.ts';
+import { refuse } from './http/answer.ts';
+import type { Exchange } from './http/exchange.ts';
+import { FetchExchange } from './http/fetch-exchange.ts';
+import { NodeExchange, type NodeRequest } from './http/node-exchange.ts';
+import { listen, type Listening, type ListenOptions } from './listen.ts';
+import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from './options.ts';
+import { createSessions, type SessionEvents, type Sessions } from './sessions.ts';
+import { memory } from './stores/memory/index.ts';
+import type { OpenStore } from './stores/store.ts';
+import { systemRandom } from './system.ts';
+import type { EndpointHealth, McpEndpointFactory } from './types.ts';
+import { createUserOf } from './user.ts';
+
+export interface FetchOptions {
+  /** Who is asking, as your own authentication found it. */
+  authInfo?: AuthInfo | undefined;
+  /** The body, where something has parsed it already. */
+  parsedBody?: unknown;
+}
+
+export interface DrainOptions {
+  /** ms until running requests are given up. Default 25,000. */
+  timeoutMs?: number | undefined;
+}
+
+/** One MCP endpoint in this process. `fetch` and `node` are bound: detach them, pass them on. */
+export interface McpEndpoint extends AsyncDisposable {
+  /** For Hono, Bun, Deno, Next.js …: answers on whatever path it is mounted. */
+  readonly fetch: (request: Request, options?: FetchOptions) => Promise<Response>;
+  /** For node:http, Express, Fastify, Koa …; `req.auth` is the `authInfo`; a function as third argument is ignored. */
+  readonly node: (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown) => void;
+  /** Serves HTTP by itself, with `/healthz`, `/readyz` and CORS. */
+  readonly listen: (options?: ListenOptions) => Promise<Listening>;
+  readonly sessions: Sessions;
+  /** Tells clients of both eras, on every instance, that something changed. */
+  readonly notify: ServerNotifier;
+  readonly bus: ServerEventBus;
+  /** Hands every session over and finishes what runs; afterwards only 503. Idempotent. */
+  readonly drain: (options?: DrainOptions) => Promise<{
+    /** Sessions given back to the store. */
+    released: number;
+    /** Requests that still ran at the deadline. */
+    interrupted: number;
+  }>;
+  /** Ends what runs, gives sessions back (durable store) or ends them (memory). Idempotent. */
+  readonly close: () => Promise<void>;
+  readonly health: () => EndpointHealth;
+}
+
+const DRAIN_TIMEOUT_MS = 25_000;
+
+/**
+ * Serves the MCP servers that `factory` makes: one per session for 2025-era clients, one per request otherwise.
+ * @throws TypeError or RangeError naming the option that is wrong.
+ */
+export function createMcpEndpoint(factory: McpEndpointFactory, options?: McpEndpointOptions): McpEndpoint {
+  if (typeof factory !== 'function')
+    throw optionInvalid('type', 'factory', factory, 'a function that returns an MCP server');
+  return new Endpoint(factory, resolveOptions(options)).face();
+}
+
+class Endpoint {
+  readonly #factory: McpEndpointFactory;
+  readonly #options: ResolvedOptions;
+  #core: Core | undefined;
+  #opening: Promise<Core> | undefined;
+  readonly #events: SessionEvents = new EventEmitter();
+  readonly #listening = new Set<Listening>();
+  #closed: Promise<void> | undefined;
+
+  constructor(factory: McpEndpointFactory, options: ResolvedOptions) {
+    this.#factory = factory;
+    this.#options = options;
+    const opened = this.#open();
+    if (opened instanceof Core) this.#core = opened;
+    else
+      opened.catch((err: unknown) =>
+        options.logger.error({ err }, 'The session store could not be opened; the next request tries again'),
+      );
+  }
+
+  /** At once on the memory store. */
+  #open(): Core | Promise<Core> {
+    const options = this.#options;
+    const store = options.store ?? memory();
+    const opened = store.open({
+      name: options.name,
+      time: options.timeProvider,
+      random: systemRandom,
+      logger: options.logger,
+      leaseMs: options.leaseMs,
+      tombstoneMs: options.tombstoneMs,
+      retention: options.eventRetention,
+      eventLogBytes: options.limits.eventLogBytes,
+      tombstones: options.limits.tombstones,
+    });
+    const build = (open: OpenStore): Core =>
+      new Core({
+        factory: this.#factory,
+        options,
+        store: open,
+        durable: store.durable,
+        random: systemRandom,
+        userOf: createUserOf(options),
+        events: this.#events,
+      });
+    if (!(opened instanceof Promise)) return build(opened);
+    this.#opening = opened.then((open) => (this.#core = build(open)));
+    this.#opening.catch(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  async #ready(): Promise<Core> {
+    return this.#core ?? this.#opening ?? this.#open();
+  }
+
+  #handle(exchange: Exchange, allowedHosts?: readonly string[]): void {
+    if (this.#core !== undefined) return this.#core.handle(exchange, allowedHosts);
+    this.#ready().then(
+      (core) => core.handle(exchange, allowedHosts),
+      (cause: unknown) => refuse(exchange, storeAway('opening it', cause), null),
+    );
+  }
+
+  /** Before the store is open, what needs it cannot be had synchronously. */
+  get #opened(): Core {
+    if (this.#core === undefined) throw storeAway('it is not open yet');
+    return this.#core;
+  }
+
+  face(): McpEndpoint {
+    const node = (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown): void => {
+      this.#handle(
+        new NodeExchange(req as NodeRequest, res, typeof parsedBody === 'function' ? undefined : parsedBody),
+      );
+    };
+    const endpoint: McpEndpoint = {
+      node,
+      fetch: (request, given) => {
+        const exchange = new FetchExchange(request, given?.authInfo, given?.parsedBody);
+        this.#handle(exchange);
+        return exchange.response;
+      },
+      listen: (given) => this.#listen(given),
+      sessions: createSessions(
+        () => this.#core,
+        () => this.#ready(),
+        this.#events,
+      ),
+      notify: createNotifier({
+        publish: (event) => this.#opened.bus.publish(event),
+        subscribe: (listener) => this.#opened.bus.subscribe(listener),
+      }),
+      bus: {
+        publish: (event) => this.#opened.bus.publish(event),
+        subscribe: (listener) => this.#opened.bus.subscribe(listener),
+      },
+      drain: (given) => this.#drain(given),
+      close: () => this.#close(),
+      health: () => this.#health(),
+      [Symbol.asyncDispose]: () => this.#close(),
+    };
+    return endpoint;
+  }
+
+  async #drain(given: DrainOptions | undefined): Promise<{ released: number; interrupted: number }> {
+    const timeoutMs = given?.timeoutMs ?? DRAIN_TIMEOUT_MS;
+    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
+      throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
+    }
+    return (await this.#ready()).drain(timeoutMs);
+  }
+
+  #health(): EndpointHealth {
+    if (this.#core !== undefined) return this.#core.health();
+    return { state: this.#closed === undefined ? 'serving' : 'closed', store: 'away', instance: '', sessions: 0 };
+  }
+
+  async #listen(given: ListenOptions | undefined): Promise<Listening> {
+    if (this.#closed !== undefined) throw optionsContradict('listen(): this endpoint is closed; make a new one');
+    const listening = await listen(given, {
+      options: this.#options,
+      handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),
+      health: () => this.#health(),
+    });
+    this.#listening.add(listening);
+    return listening;
+  }
+
+  #close(): Promise<void> {
+    return (this.#closed ??= (async () => {
+      const servers = [...this.#listening].map((listening) => listening.close());
+      const core = this.#core ?? (await this.#opening?.catch(() => undefined));
+      await core?.close();
+      await Promise.all(servers);
+    })());
+  }
+}

@@ -1,0 +1,248 @@
+/**
+ * The 2024-11-05 transport (`legacySse`): GET …/sse opens a stream that is the session, POST …/message?sessionId=… takes
+ * its messages, and everything is answered on the stream. The session lives as long as that connection, on this instance;
+ * nothing of it is stored, so nothing of it can be resumed. Its server is made when `initialize` comes.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import { isInitializeRequest } from '@modelcontextprotocol/server';
+import {
+  bodyTooLarge,
+  draining,
+  invalidRequest,
+  methodNotAllowed,
+  notAcceptable,
+  otherUser,
+  requestIdInFlight,
+  rpcError,
+  SojournError,
+  tooManyRequests,
+  tooManySessions,
+  unsupportedMediaType,
+} from '../errors.ts';
+import { isJsonContentType } from '@modelcontextprotocol/server';
+import { acceptsStream } from '../http/accept.ts';
+import { asSojournError, refuse } from '../http/answer.ts';
+import type { Exchange, HeaderList } from '../http/exchange.ts';
+import type { KeepAlive } from '../http/keep-alive.ts';
+import { SSE_HEADERS } from '../http/sse.ts';
+import { SseSink } from '../http/sse-sink.ts';
+import { checkMessage, type Checked, type RpcRequest } from '../jsonrpc.ts';
+import type { ResolvedOptions } from '../options.ts';
+import { handshakeOf, type SessionBuilder } from '../session/builder.ts';
+import type { LiveSession } from '../session/session.ts';
+import type { Sink, SinkListener } from '../sink.ts';
+import { base64url, type RandomSource } from '../system.ts';
+
+export interface LegacySseOptions {
+  readonly options: ResolvedOptions;
+  readonly builder: SessionBuilder;
+  readonly keepAlive: KeepAlive;
+  readonly instanceId: string;
+  readonly random: RandomSource;
+}
+
+interface Connection {
+  readonly id: string;
+  readonly exchange: Exchange;
+  readonly sink: SseSink;
+  session: LiveSession | undefined;
+  opening: boolean;
+}
+
+const PLAIN: HeaderList = [['Content-Type', 'text/plain; charset=utf-8']];
+const ID_BYTES = 16;
+
+/** `'sse'`, `'message'`, or undefined: not a path of this transport. */
+export function legacySsePath(url: string): 'sse' | 'message' | undefined {
+  const path = url.split('?', 1)[0]?.replace(/\/$/, '') ?? '';
+  if (path.endsWith('/sse')) return 'sse';
+  return path.endsWith('/message') ? 'message' : undefined;
+}
+
+export class LegacySseEra {
+  readonly #options: ResolvedOptions;
+  readonly #builder: SessionBuilder;
+  readonly #keepAlive: KeepAlive;
+  readonly #instanceId: string;
+  readonly #random: RandomSource;
+  readonly #connections = new Map<string, Connection>();
+  draining = false;
+
+  constructor({ options, builder, keepAlive, instanceId, random }: LegacySseOptions) {
+    this.#options = options;
+    this.#builder = builder;
+    this.#keepAlive = keepAlive;
+    this.#instanceId = instanceId;
+    this.#random = random;
+  }
+
+  /** Host and Origin have been checked. */
+  serve(exchange: Exchange, path: 'sse' | 'message'): void {
+    if (path === 'sse') {
+      if (exchange.method === 'GET') this.#connect(exchange);
+      else refuse(exchange, methodNotAllowed(exchange.method, 'GET'), null);
+    } else if (exchange.method === 'POST') {
+      this.#message(exchange);
+    } else {
+      refuse(exchange, methodNotAllowed(exchange.method, 'POST'), null);
+    }
+  }
+
+  get busy(): boolean {
+    for (const { session } of this.#connections.values()) if (session?.busy === true) return true;
+    return false;
+  }
+
+  #connect(exchange: Exchange): void {
+    if (!acceptsStream(exchange.header('accept'))) return refuse(exchange, notAcceptable('text/event-stream'), null);
+    if (this.draining) return refuse(exchange, draining(), null);
+    const { sessions, streamBufferBytes } = this.#options.limits;
+    if (this.#connections.size >= sessions) return refuse(exchange, tooManySessions(sessions), null);
+    const id = base64url(this.#random(ID_BYTES));
+    const sink = new SseSink(exchange, SSE_HEADERS, { keepAlive: this.#keepAlive, bufferBytes: streamBufferBytes });
+    const connection: Connection = { id, exchange, sink, session: undefined, opening: false };
+    this.#connections.set(id, connection);
+    sink.listener = { sinkDone: () => this.#gone(connection) };
+    const [path = ''] = exchange.url.split('?', 1);
+    sink.event('endpoint', `${path.replace(/\/?$/, '').slice(0, -'/sse'.length)}/message?sessionId=${id}`);
+  }
+
+  #gone(connection: Connection): void {
+    this.#connections.delete(connection.id);
+    void connection.session?.leave('deleted');
+  }
+
+  #message(exchange: Exchange): void {
+    const id = new URL(exchange.url, 'http://localhost').searchParams.get('sessionId');
+    if (id === null) return exchange.respond(400, PLAIN, 'Missing sessionId parameter');
+    const connection = this.#connections.get(id);
+    if (connection === undefined) return exchange.respond(400, PLAIN, 'Session not found: open GET /sse first');
+    if (connection.exchange.user !== exchange.user) return refuse(exchange, otherUser(), null);
+    const type = exchange.header('content-type');
+    if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
+    const { bodyBytes } = this.#options.limits;
+    if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
+    exchange.readBody(bodyBytes, (refusal, bytes) => {
+      if (refusal !== undefined) return refuse(exchange, refusal, null);
+      const checked = this.#parse(exchange, bytes);
+      if (typeof checked === 'string') return exchange.respond(400, PLAIN, checked);
+      const error = this.#take(connection, exchange, checked);
+      if (error === undefined) exchange.respond(202, PLAIN, 'Accepted');
+      else refuse(exchange, error, checked.kind === 'request' ? checked.message.id : null);
+    });
+  }
+
+  #parse(exchange: Exchange, bytes: Uint8Array): Checked | string {
+    let body = exchange.parsedBody;
+    try {
+      body ??= JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    } catch {
+      return 'Invalid message: the body is not JSON in UTF-8';
+    }
+    const checked = checkMessage(body);
+    return checked.kind === 'invalid' ? `Invalid message: ${checked.why}` : checked;
+  }
+
+  #take(connection: Connection, exchange: Exchange, checked: Checked): SojournError | undefined {
+    const { session } = connection;
+    if (session === undefined) {
+      if (checked.kind !== 'request' || checked.message.method !== 'initialize' || connection.opening) {
+        return checked.kind === 'request' ? invalidRequest('initialize comes first') : undefined;
+      }
+      if (!isInitializeRequest(checked.message)) {
+        return invalidRequest('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
+      }
+      connection.opening = true;
+      void this.#open(connection, checked.message as RpcRequest);
+      return undefined;
+    }
+    if (checked.kind === 'notification') session.notification(checked.message, exchange);
+    else if (checked.kind === 'response') session.response(checked.message, exchange);
+    else if (checked.kind === 'request') return this.#request(session, connection, exchange, checked.message);
+    return undefined;
+  }
+
+  #request(
+    session: LiveSession,
+    { sink }: Connection,
+    exchange: Exchange,
+    message: RpcRequest,
+  ): SojournError | undefined {
+    if (message.method === 'initialize') return invalidRequest('this session is initialized');
+    if (session.runningRequest(message.id) !== undefined) return requestIdInFlight(message.id);
+    const limit = this.#options.limits.requestsPerSession;
+    if (message.method !== 'ping' && session.runningCount >= limit) return tooManyRequests(limit);
+    session.request(message, exchange, session.openPost(new Channel(sink), 1, false));
+    return undefined;
+  }
+
+  async #open(connection: Connection, message: RpcRequest): Promise<void> {
+    const { id, exchange, sink } = connection;
+    try {
+      const session = await this.#builder.connect(
+        {
+          id,
+          epoch: 1,
+          owner: this.#instanceId,
+          user: exchange.user,
+          handshake: handshakeOf(message.params as never),
+          createdAt: this.#options.timeProvider.now(),
+          unlogged: true,
+        },
+        exchange,
+        false,
+        exchange.signal,
+      );
+      if (!sink.open) return void (await session.leave('deleted'));
+      const answer = await this.#builder.initialize(session, message, exchange);
+      connection.session = session;
+      session.getStream.use(new Channel(sink, () => sink.end()));
+      sink.message(JSON.stringify(answer), undefined);
+    } catch (cause) {
+      connection.opening = false;
+      this.#options.logger.error(
+        { err: cause, sessionId: id },
+        'A session of the 2024-11-05 transport could not be opened',
+      );
+      sink.message(errorJson(asSojournError(cause), message.id), undefined);
+    }
+  }
+
+  /** Ends every connection, cleanly. */
+  async close(): Promise<void> {
+    const connections = [...this.#connections.values()];
+    this.#connections.clear();
+    await Promise.all(
+      connections.map(async ({ session, sink }) => {
+        await session?.leave('closed');
+        sink.end();
+      }),
+    );
+  }
+}
+
+/** What is sent to one POST, or to the session, on the one connection there is; only the session's end closes it. */
+class Channel implements Sink {
+  readonly #sink: SseSink;
+  readonly #onEnd: (() => void) | undefined;
+  listener: SinkListener | undefined = undefined;
+
+  constructor(sink: SseSink, onEnd?: () => void) {
+    this.#sink = sink;
+    this.#onEnd = onEnd;
+  }
+  message(json: string): void {
+    this.#sink.message(json, undefined);
+  }
+  prime(): void {}
+  end(): void {
+    this.#onEnd?.();
+  }
+  get open(): boolean {
+    return this.#sink.open;
+  }
+}
+
+function errorJson(error: SojournError, id: RequestId): string {
+  return JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(error) });
+}

@@ -1,0 +1,318 @@
+/**
+ * The 2025 era with sessions (2025-03-26 to 2025-11-25, streamable HTTP): POST, GET, DELETE of one session, wherever it
+ * lives. Order of checks after the door: session id → lookup → user → version of the session → id in flight → running
+ * requests → dispatch.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import type { Finder } from '../cluster/finder.ts';
+import type { Instance } from '../cluster/instance.ts';
+import {
+  alreadyInitialized,
+  batchNotAllowed,
+  eventUnknown,
+  otherUser,
+  requestIdInFlight,
+  resumeUnsupported,
+  restoreFailed,
+  sessionIdInvalid,
+  sessionIdMissing,
+  SojournError,
+  streamCancelled,
+  tooManyRequests,
+  versionChanged,
+} from '../errors.ts';
+import { asSojournError, JSON_HEADERS, refuse } from '../http/answer.ts';
+import type { Exchange, HeaderList } from '../http/exchange.ts';
+import { JsonSink } from '../http/json-sink.ts';
+import type { KeepAlive } from '../http/keep-alive.ts';
+import { SSE_HEADERS } from '../http/sse.ts';
+import { SseSink } from '../http/sse-sink.ts';
+import type { Checked, RpcRequest } from '../jsonrpc.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { Opener } from '../session/opener.ts';
+import { GET_STREAM, parseEventId } from '../session/event-id.ts';
+import type { Registry } from '../session/registry.ts';
+import type { LiveSession } from '../session/session.ts';
+import { replayEvents } from '../session/stream.ts';
+import type { Sink } from '../sink.ts';
+import { allowsBatches } from '../versions.ts';
+import type { InboundPost } from './inbound.ts';
+
+/** What is relayed to the instance where the session lives. */
+type LegacyCall =
+  | { readonly kind: 'post'; readonly post: InboundPost }
+  | { readonly kind: 'get'; readonly exchange: Exchange }
+  | { readonly kind: 'delete'; readonly exchange: Exchange };
+
+export interface LegacyOptions {
+  readonly options: ResolvedOptions;
+  readonly registry: Registry;
+  readonly finder: Finder;
+  readonly instance: Instance;
+  readonly opener: Opener;
+  readonly keepAlive: KeepAlive;
+}
+
+const SESSION_ID = /^[\x21-\x7e]+$/;
+
+export class LegacyEra {
+  readonly #options: ResolvedOptions;
+  readonly #registry: Registry;
+  readonly #finder: Finder;
+  readonly #instance: Instance;
+  readonly #opener: Opener;
+  readonly #keepAlive: KeepAlive;
+
+  constructor({ options, registry, finder, instance, opener, keepAlive }: LegacyOptions) {
+    this.#options = options;
+    this.#registry = registry;
+    this.#finder = finder;
+    this.#instance = instance;
+    this.#opener = opener;
+    this.#keepAlive = keepAlive;
+  }
+
+  post(post: InboundPost): void {
+    const { exchange } = post;
+    const [first] = post.messages;
+    const id = exchange.header('mcp-session-id');
+    if (id === undefined) {
+      if (post.batch)
+        return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
+      if (first?.kind === 'request' && first.message.method === 'initialize') {
+        void this.#open(exchange, first.message);
+        return;
+      }
+      return refuse(exchange, sessionIdMissing('POST'), echo(post));
+    }
+    this.#route(id, { kind: 'post', post }, echo(post));
+  }
+
+  get(exchange: Exchange): void {
+    const id = exchange.header('mcp-session-id');
+    if (id === undefined) return refuse(exchange, sessionIdMissing('GET'), null);
+    this.#route(id, { kind: 'get', exchange }, null);
+  }
+
+  delete(exchange: Exchange): void {
+    const id = exchange.header('mcp-session-id');
+    if (id === undefined) return refuse(exchange, sessionIdMissing('DELETE'), null);
+    this.#route(id, { kind: 'delete', exchange }, null);
+  }
+
+  /** A call that another instance handed over, because the session lives here. */
+  relayed(call: unknown): void {
+    const known = call as LegacyCall;
+    const { exchange } = known.kind === 'post' ? known.post : known;
+    const id = exchange.header('mcp-session-id');
+    if (id !== undefined) this.#route(id, known, known.kind === 'post' ? echo(known.post) : null);
+  }
+
+  #route(id: string, call: LegacyCall, echoed: RequestId | null): void {
+    const { exchange } = call.kind === 'post' ? call.post : call;
+    const limit = this.#options.limits.sessionIdLength;
+    if (id.length > limit || !SESSION_ID.test(id)) return refuse(exchange, sessionIdInvalid(limit), echoed);
+    const live = this.#registry.get(id);
+    if (live !== undefined) return this.#serve(live, call, echoed);
+    void this.#find(id, call, echoed);
+  }
+
+  async #find(id: string, call: LegacyCall, echoed: RequestId | null): Promise<void> {
+    const { exchange } = call.kind === 'post' ? call.post : call;
+    try {
+      for (let tries = 0; tries < 3; tries++) {
+        const found = await this.#finder.find(id, exchange, call.kind !== 'delete');
+        if ('here' in found) return this.#serve(found.here, call, echoed);
+        if (await this.#instance.relay(found.there, call)) return;
+      }
+      throw restoreFailed();
+    } catch (cause) {
+      this.#fail(exchange, cause, echoed);
+    }
+  }
+
+  #fail(exchange: Exchange, cause: unknown, id: RequestId | null): void {
+    if (!(cause instanceof SojournError)) this.#options.logger.error({ err: cause }, 'A request could not be served');
+    refuse(exchange, asSojournError(cause), id);
+  }
+
+  #serve(session: LiveSession, call: LegacyCall, echoed: RequestId | null): void {
+    const { exchange } = call.kind === 'post' ? call.post : call;
+    if (session.user !== exchange.user) return refuse(exchange, otherUser(), echoed);
+    const header = exchange.header('mcp-protocol-version');
+    if (header !== undefined && header !== session.version) {
+      return refuse(exchange, versionChanged(header, session.version), echoed);
+    }
+    if (call.kind === 'post') this.#servePost(session, call.post, echoed);
+    else if (call.kind === 'get')
+      void this.#serveGet(session, exchange).catch((cause: unknown) => this.#fail(exchange, cause, null));
+    else void this.#serveDelete(session, exchange);
+  }
+
+  // ——— POST ———
+
+  #servePost(session: LiveSession, post: InboundPost, echoed: RequestId | null): void {
+    const { exchange, messages } = post;
+    if (post.batch && !allowsBatches(session.version)) {
+      const error = batchNotAllowed(`batches are not part of protocol revision ${session.version}`);
+      return refuse(exchange, error, null);
+    }
+    const refusal = this.#checkRequests(session, messages);
+    if (refusal !== undefined) return refuse(exchange, refusal, echoed);
+    const requests = countRequests(messages);
+    if (requests === 0) {
+      this.#registry.touch(session);
+      this.#dispatchSilent(session, exchange, messages);
+      exchange.respond(202, sessionHeader(session));
+      return;
+    }
+    const json = this.#options.responseMode === 'json';
+    const sink: Sink = json
+      ? new JsonSink(exchange, [...JSON_HEADERS, ...sessionHeader(session)], post.batch)
+      : this.#sseSink(exchange, session);
+    const stream = session.openPost(sink, requests, json);
+    const dispatch = (): void => {
+      for (const checked of messages) {
+        if (checked.kind === 'request') session.request(checked.message, exchange, stream);
+        else this.#dispatchSilent(session, exchange, [checked]);
+      }
+    };
+    const primed = session.prime(stream);
+    if (primed === undefined) dispatch();
+    else void primed.then(dispatch);
+  }
+
+  #dispatchSilent(session: LiveSession, exchange: Exchange, messages: readonly Checked[]): void {
+    for (const checked of messages) {
+      if (checked.kind === 'notification') session.notification(checked.message, exchange);
+      else if (checked.kind === 'response') session.response(checked.message, exchange);
+    }
+  }
+
+  #checkRequests(session: LiveSession, messages: readonly Checked[]): SojournError | undefined {
+    let counted = 0;
+    for (const checked of messages) {
+      if (checked.kind !== 'request') continue;
+      const { id, method } = checked.message;
+      if (method === 'initialize') return alreadyInitialized();
+      if (session.runningRequest(id) !== undefined) return requestIdInFlight(id);
+      if (method !== 'ping') counted += 1;
+    }
+    const limit = this.#options.limits.requestsPerSession;
+    return counted > 0 && session.runningCount + counted > limit ? tooManyRequests(limit) : undefined;
+  }
+
+  #sseSink(exchange: Exchange, session: LiveSession): SseSink {
+    return new SseSink(exchange, sseHeaders(session), {
+      keepAlive: this.#keepAlive,
+      bufferBytes: this.#options.limits.streamBufferBytes,
+    });
+  }
+
+  async #open(exchange: Exchange, message: RpcRequest): Promise<void> {
+    try {
+      const opened = await this.#opener.open(message, exchange);
+      if (opened === undefined) return;
+      const { session, answer } = opened;
+      const json = JSON.stringify(answer);
+      if (this.#options.responseMode === 'json') {
+        exchange.respond(200, [...JSON_HEADERS, ...(session ? sessionHeader(session) : [])], json);
+        return;
+      }
+      if (session === undefined) {
+        const sink = new SseSink(exchange, SSE_HEADERS, this.#sinkOptions());
+        sink.message(json, undefined);
+        sink.end();
+        return;
+      }
+      const stream = session.openPost(this.#sseSink(exchange, session), 1, false);
+      await stream.prime();
+      stream.send(json, true);
+    } catch (cause) {
+      this.#fail(exchange, cause, message.id);
+    }
+  }
+
+  #sinkOptions(): { keepAlive: KeepAlive; bufferBytes: number } {
+    return { keepAlive: this.#keepAlive, bufferBytes: this.#options.limits.streamBufferBytes };
+  }
+
+  // ——— GET ———
+
+  async #serveGet(session: LiveSession, exchange: Exchange): Promise<void> {
+    const lastEventId = exchange.header('last-event-id');
+    if (lastEventId !== undefined && lastEventId !== '') return this.#resume(session, exchange, lastEventId);
+    await session.openGet(this.#sseSink(exchange, session));
+  }
+
+  async #resume(session: LiveSession, exchange: Exchange, lastEventId: string): Promise<void> {
+    if (this.#options.eventRetention === false)
+      throw resumeUnsupported('the server keeps no events (eventRetention: false)');
+    if (!session.getStream.logged)
+      throw resumeUnsupported(`protocol revision ${session.version} has no event ids here`);
+    const position = parseEventId(lastEventId);
+    if (position === undefined) throw eventUnknown('is not one of this server');
+    if (position.tag !== session.tag) throw eventUnknown('belongs to another session');
+    if (position.epoch > session.epoch) throw eventUnknown('is unknown: the store lost the stream it belongs to');
+    if (session.wasCancelled(position.stream)) throw streamCancelled();
+    const stream = session.resumable(position.stream);
+    if (stream !== undefined) {
+      const sink = this.#sseSink(exchange, session);
+      if (await session.resume(stream, sink, position.offset)) return;
+      sink.discard();
+      throw eventUnknown('has expired or is unknown: events after it are no longer kept');
+    }
+    if (position.stream === GET_STREAM) throw eventUnknown('is unknown');
+    const outcome = await session.replay(position.stream, position.offset);
+    if (!outcome.found || position.offset >= outcome.next) {
+      throw eventUnknown('has expired or is unknown: its stream is no longer kept');
+    }
+    const sink = this.#sseSink(exchange, session);
+    sink.prime(lastEventId, this.#options.retryMs);
+    replayEvents(outcome.events, sink, position.stream, session);
+    sink.end();
+  }
+
+  // ——— DELETE ———
+
+  async #serveDelete(session: LiveSession, exchange: Exchange): Promise<void> {
+    await this.#registry.end(session, 'deleted');
+    exchange.respond(200, []);
+  }
+
+  /** The end of a session that may live anywhere; `false`: there is nothing to end. */
+  async terminate(id: string): Promise<boolean> {
+    const live = this.#registry.get(id);
+    if (live === undefined) return this.#finder.terminate(id);
+    await this.#registry.end(live, 'terminated');
+    return true;
+  }
+}
+
+function countRequests(messages: readonly Checked[]): number {
+  let requests = 0;
+  for (const { kind } of messages) if (kind === 'request') requests += 1;
+  return requests;
+}
+
+/** The id an error about a POST carries. */
+function echo(post: InboundPost): RequestId | null {
+  const [first] = post.messages;
+  return !post.batch && first?.kind === 'request' ? first.message.id : null;
+}
+
+/** Made once per session: every answer carries them. */
+const headers = new WeakMap<LiveSession, HeaderList>();
+
+function sseHeaders(session: LiveSession): HeaderList {
+  let made = headers.get(session);
+  if (made === undefined) {
+    made = [...SSE_HEADERS, ...sessionHeader(session)];
+    headers.set(session, made);
+  }
+  return made;
+}
+
+function sessionHeader(session: LiveSession): HeaderList {
+  return [['Mcp-Session-Id', session.id]];
+}

@@ -1,0 +1,258 @@
+/**
+ * The 2026-07-28 era: every request by itself, through the SDK's `createMcpHandler`. Ours around it: the order of checks,
+ * the header comparison by digits, the hooks, and the answer's way out.
+ *
+ * With `auto` and `sse` the head waits up to 250 ms, so that an early error can pick the HTTP status; then a stream is
+ * committed and the answer follows on it as one event.
+ */
+import {
+  classifyInboundRequest,
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  type ClientCapabilities,
+  createMcpHandler,
+  type Implementation,
+  type McpHttpHandler,
+  McpServer,
+  type RequestId,
+  Server,
+  type ServerEventBus,
+} from '@modelcontextprotocol/server';
+import { closedEndpoint, headerMismatch, invalidRequest, type SojournError, unsupportedVersion } from '../errors.ts';
+import { asSojournError, refuse } from '../http/answer.ts';
+import type { Exchange } from '../http/exchange.ts';
+import type { KeepAlive } from '../http/keep-alive.ts';
+import { ResponsePipe } from '../http/response-pipe.ts';
+import { isObject, type RpcRequest } from '../jsonrpc.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { ServerBuilder } from '../session/builder.ts';
+import { contexts, MessageContext } from '../session/context.ts';
+import type { SessionRun } from '../session/run.ts';
+import type { McpHttpRequest } from '../types.ts';
+import { isModern } from '../versions.ts';
+import { claimedVersion } from './door.ts';
+import type { InboundPost } from './inbound.ts';
+import { checkParamHeaders, checkStandardHeaders } from './mcp-headers.ts';
+import { requestSession } from './request-session.ts';
+
+/** How long the head waits for an answer that could decide the status. */
+const HEAD_WAIT_MS = 250;
+
+interface ModernCall {
+  readonly post: InboundPost;
+  readonly request: RpcRequest | undefined;
+  readonly version: string;
+  /** Answers instead of the SDK's response. */
+  refusal: SojournError | undefined;
+  run: SessionRun | undefined;
+}
+
+export interface ModernOptions {
+  readonly options: ResolvedOptions;
+  readonly servers: ServerBuilder;
+  readonly bus: ServerEventBus;
+  readonly keepAlive: KeepAlive;
+  /** Where a message goes that the SDK's classification counts as legacy. */
+  readonly legacy: (post: InboundPost) => void;
+}
+
+export class ModernEra {
+  readonly #options: ResolvedOptions;
+  readonly #servers: ServerBuilder;
+  readonly #keepAlive: KeepAlive;
+  readonly #legacy: (post: InboundPost) => void;
+  readonly #handler: McpHttpHandler;
+  readonly #calls = new WeakMap<object, ModernCall>();
+  #closed = false;
+  #running = 0;
+
+  constructor({ options, servers, bus, keepAlive, legacy }: ModernOptions) {
+    this.#options = options;
+    this.#servers = servers;
+    this.#keepAlive = keepAlive;
+    this.#legacy = legacy;
+    this.#handler = createMcpHandler((context) => this.#build(context.requestInfo as McpHttpRequest), {
+      legacy: 'reject',
+      bus,
+      keepAliveMs: options.keepAliveMs,
+      maxSubscriptions: options.limits.subscriptions,
+      responseMode: options.responseMode === 'json' ? 'json' : 'auto',
+      onerror: (error) => {
+        options.logger.debug({ err: error }, 'A modern request was refused or failed');
+        options.onerror?.(error);
+      },
+    });
+  }
+
+  serve(post: InboundPost, header: string | undefined): void {
+    const { exchange } = post;
+    const [first] = post.messages;
+    if (first === undefined) return;
+    if (first.kind === 'response' || first.kind === 'invalid') {
+      return refuse(exchange, invalidRequest('an answer cannot be posted in protocol revision 2026-07-28'), null);
+    }
+    const request = first.kind === 'request' ? first.message : undefined;
+    const claim = claimedVersion(first);
+    const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
+    if (refusal !== undefined) return refuse(exchange, refusal, request?.id ?? null);
+    if (request?.method === 'initialize' && !this.#isModern(exchange, request)) return this.#legacy(post);
+    const call: ModernCall = {
+      post,
+      request,
+      version: typeof claim === 'string' ? claim : (header ?? ''),
+      refusal: undefined,
+      run: undefined,
+    };
+    void this.#serve(call, first.message);
+  }
+
+  /** An `initialize` belongs here only behind a valid modern envelope. */
+  #isModern(exchange: Exchange, request: RpcRequest): boolean {
+    const protocolVersionHeader = exchange.header('mcp-protocol-version');
+    const outcome = classifyInboundRequest({
+      httpMethod: 'POST',
+      body: request,
+      ...(protocolVersionHeader !== undefined && { protocolVersionHeader }),
+    });
+    return outcome.kind !== 'legacy';
+  }
+
+  #checkHeaders(
+    exchange: Exchange,
+    request: RpcRequest,
+    header: string | undefined,
+    claim: unknown,
+  ): SojournError | undefined {
+    const headerIsModern = header !== undefined && isModern(header);
+    const claimIsModern = typeof claim === 'string' && isModern(claim);
+    if (request.method === 'initialize' && !claimIsModern) {
+      return headerIsModern
+        ? headerMismatch('MCP-Protocol-Version', header, 'but initialize is the handshake of earlier revisions')
+        : undefined;
+    }
+    if (claimIsModern && header === undefined) {
+      return headerMismatch('MCP-Protocol-Version', header, `the body names protocol version ${claim}`);
+    }
+    if (typeof claim === 'string' && header !== claim) {
+      return headerMismatch('MCP-Protocol-Version', header, `the body names protocol version ${JSON.stringify(claim)}`);
+    }
+    return checkStandardHeaders(exchange, request);
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  async #serve(call: ModernCall, message: unknown): Promise<void> {
+    // A listen stream has no end of its own: nobody waits for it.
+    const counts = call.request?.method === 'subscriptions/listen' ? 0 : 1;
+    this.#running += counts;
+    try {
+      await this.#answer(call, message);
+    } finally {
+      this.#running -= counts;
+    }
+  }
+
+  async #answer(call: ModernCall, message: unknown): Promise<void> {
+    const { exchange } = call.post;
+    const id = call.request?.id ?? null;
+    const { responseMode } = this.#options;
+    const pipe = new ResponsePipe(exchange, {
+      keepAlive: this.#keepAlive,
+      bufferBytes: this.#options.limits.streamBufferBytes,
+      asSse: responseMode === 'sse',
+    });
+    const timer = responseMode === 'json' || id === null ? undefined : this.#commitLater(pipe);
+    try {
+      const response = await this.#fetch(call, message);
+      if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
+      if (call.refusal === undefined) await pipe.send(response);
+      else this.#refuse(pipe, exchange, call.refusal, id);
+    } catch (cause) {
+      if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
+      this.#options.logger.error({ err: cause }, 'A modern request could not be served');
+      this.#refuse(pipe, exchange, asSojournError(cause), id);
+    } finally {
+      call.run?.leave('request_done');
+    }
+  }
+
+  #commitLater(pipe: ResponsePipe): unknown {
+    return this.#options.timeProvider.setTimeout(() => pipe.commit(), HEAD_WAIT_MS);
+  }
+
+  #refuse(pipe: ResponsePipe, exchange: Exchange, error: SojournError, id: RequestId | null): void {
+    if (!pipe.fail(error, id)) refuse(exchange, error, id);
+  }
+
+  #fetch(call: ModernCall, message: unknown): Promise<Response> {
+    if (this.#closed) throw closedEndpoint();
+    const { exchange } = call.post;
+    const { request, authInfo } = exchange;
+    this.#calls.set(request, call);
+    const context = new MessageContext(exchange, undefined, false, call.request?.id, call.request?.method, undefined);
+    return contexts.run(context, () =>
+      this.#handler.fetch(request, { parsedBody: message, ...(authInfo !== undefined && { authInfo }) }),
+    );
+  }
+
+  /** The factory that `createMcpHandler` calls; a refusal of ours travels around the SDK's own answer. */
+  async #build(request: McpHttpRequest): Promise<McpServer | Server> {
+    const call = this.#calls.get(request);
+    if (call === undefined) throw new Error('A server was asked for outside of a request');
+    try {
+      return await this.#buildFor(call);
+    } catch (cause) {
+      call.refusal = asSojournError(cause);
+      throw cause;
+    }
+  }
+
+  async #buildFor(call: ModernCall): Promise<McpServer | Server> {
+    const { exchange, text } = call.post;
+    const { request, authInfo, signal, user } = exchange;
+    const server = await this.#servers.build({
+      era: 'modern',
+      request,
+      authInfo,
+      session: undefined,
+      restored: false,
+      signal,
+    });
+    if (!(server instanceof McpServer) && !(server instanceof Server)) {
+      const legacy = this.#options.supportedProtocolVersions.filter((version) => !isModern(version));
+      throw unsupportedVersion(call.version, legacy);
+    }
+    const tool = call.request?.method === 'tools/call' ? call.request.params?.['name'] : undefined;
+    if (call.request !== undefined && typeof tool === 'string' && server instanceof McpServer) {
+      const schema = server.toolInputSchemaJson(tool);
+      const check = checkParamHeaders(exchange, schema, call.request, text);
+      if ('refusal' in check) throw check.refusal;
+      for (const [name, value] of check.canonical) exchange.canonicalHeaders.set(name, value);
+    }
+    if (this.#options.runSessionHandler !== undefined) {
+      const envelope = call.request?.params?.['_meta'];
+      const meta = isObject(envelope) ? envelope : {};
+      call.run = this.#servers.run(() => {});
+      await call.run.start(
+        request,
+        requestSession({
+          user,
+          createdAt: this.#options.timeProvider.now(),
+          clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
+          clientCapabilities: meta[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined,
+          protocolVersion: call.version,
+          server,
+          signal,
+        }),
+      );
+    }
+    return server;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#handler.close();
+  }
+}

@@ -1,0 +1,26 @@
+import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
+import type { AnyServer } from '../session/session.ts';
+import type { McpSession } from '../types.ts';
+
+export interface RequestSessionFields {
+  readonly user: string | undefined;
+  readonly createdAt: number;
+  readonly clientInfo: Implementation | undefined;
+  readonly clientCapabilities: ClientCapabilities | undefined;
+  readonly protocolVersion: string;
+  readonly server: AnyServer;
+  readonly signal: AbortSignal;
+}
+
+const NOBODY: Implementation = { name: '', version: '' };
+
+/** What `runSessionHandler` gets where one request is all there is: `id` and `state` are undefined. */
+export function requestSession(fields: RequestSessionFields): McpSession {
+  return {
+    ...fields,
+    id: undefined,
+    state: undefined,
+    clientInfo: fields.clientInfo ?? NOBODY,
+    clientCapabilities: fields.clientCapabilities ?? {},
+  } as unknown as McpSession;
+}

@@ -1,0 +1,52 @@
+/** `Accept` and `Content-Type`, parsed by their grammar (RFC 9110) and not by substring. */
+
+interface MediaRange {
+  readonly range: string;
+  readonly q: number;
+}
+
+function parseAccept(header: string): MediaRange[] {
+  return header.split(',').flatMap((entry) => {
+    const [range = '', ...params] = entry.split(';').map((part) => part.trim().toLowerCase());
+    if (range === '') return [];
+    const q = params.find((param) => param.startsWith('q='));
+    return [{ range, q: q === undefined ? 1 : Number(q.slice(2)) }];
+  });
+}
+
+function accepts(ranges: readonly MediaRange[], type: string): boolean {
+  const family = `${type.slice(0, type.indexOf('/'))}/*`;
+  // The most specific range decides, so `*/*, text/event-stream;q=0` does not accept a stream.
+  for (const candidate of [type, family, '*/*']) {
+    const found = ranges.find((entry) => entry.range === candidate);
+    if (found !== undefined) return found.q > 0;
+  }
+  return false;
+}
+
+const cache = new Map<string, { json: boolean; stream: boolean }>();
+const CACHE_SIZE = 100;
+
+/** Clients send the same few values again and again, so verdicts are kept. */
+function verdict(header: string | undefined): { json: boolean; stream: boolean } {
+  const key = header ?? '';
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  const ranges = parseAccept(key);
+  const made = {
+    json: accepts(ranges, 'application/json'),
+    stream: accepts(ranges, 'text/event-stream'),
+  };
+  if (cache.size >= CACHE_SIZE) cache.clear();
+  if (key.length <= 1024) cache.set(key, made);
+  return made;
+}
+
+export function acceptsBoth(header: string | undefined): boolean {
+  const { json, stream } = verdict(header);
+  return json && stream;
+}
+
+export function acceptsStream(header: string | undefined): boolean {
+  return verdict(header).stream;
+}

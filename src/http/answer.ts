@@ -1,0 +1,16 @@
+import type { RequestId } from '@modelcontextprotocol/server';
+import { internal, rpcError, SojournError } from '../errors.ts';
+import type { Exchange, HeaderList } from './exchange.ts';
+
+export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
+
+/** Answers with an error: its HTTP status and headers, a JSON-RPC error as body. `id` is the request's, else null. */
+export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null): void {
+  const headers: Array<readonly [string, string]> = [...JSON_HEADERS, ...Object.entries(error.headers ?? {})];
+  exchange.respond(error.status, headers, JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
+}
+
+/** What is not ours becomes an internal error: a stack or a path never leaves. */
+export function asSojournError(cause: unknown): SojournError {
+  return cause instanceof SojournError ? cause : internal(cause);
+}

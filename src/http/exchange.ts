@@ -1,0 +1,47 @@
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { SojournError } from '../errors.ts';
+import type { McpHttpRequest } from '../types.ts';
+
+export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
+
+/**
+ * One HTTP request and its answer, as the core sees it. The node and fetch adapters make them; nothing behind this
+ * interface knows which. An answer is either one `respond`, or `openStream`, `write`…, `end`. Everything after the
+ * client went away is ignored.
+ */
+export interface Exchange {
+  /** Upper case. */
+  readonly method: string;
+  /** Path and query as the client sent them, before any router cut a prefix off. */
+  readonly url: string;
+  /** By lower-case name; several fields of a name are joined by `, `. */
+  header(name: string): string | undefined;
+  headerNames(): Iterable<string>;
+  /** Header values that handlers and the SDK see instead of what the client wrote (42.0 as 42), by lower-case name. */
+  readonly canonicalHeaders: Map<string, string>;
+  readonly authInfo: AuthInfo | undefined;
+  /** The user key of `authInfo`; set by the endpoint. */
+  user: string | undefined;
+  /** A body that the caller has parsed already. */
+  readonly parsedBody: unknown;
+  /** What handlers and hooks see; made when first read. */
+  readonly request: McpHttpRequest;
+  /** Aborts when the client goes away before its answer is complete; made when first read. */
+  readonly signal: AbortSignal;
+
+  /** Reads at most `limit` bytes; calls back once, unless the client goes away first. */
+  readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void;
+
+  respond(status: number, headers: HeaderList, body?: string): void;
+  openStream(headers: HeaderList): void;
+  write(chunk: string): void;
+  end(): void;
+  /** Cuts the connection. */
+  destroy(): void;
+  /** Bytes written and not yet taken by the client's connection. */
+  readonly pendingBytes: number;
+  /** The client went away, or the answer is complete. */
+  readonly closed: boolean;
+  /** Called once when the client goes away before its answer is complete; at once if it already has. */
+  onClose(fn: () => void): void;
+}

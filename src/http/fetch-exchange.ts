@@ -1,0 +1,188 @@
+/** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
+import type { McpHttpRequest } from '../types.ts';
+import type { Exchange, HeaderList } from './exchange.ts';
+import { createRequestView, type RequestSource } from './request-view.ts';
+
+const encoder = new TextEncoder();
+
+export class FetchExchange implements Exchange, RequestSource {
+  readonly #request: Request;
+  readonly authInfo: AuthInfo | undefined;
+  readonly parsedBody: unknown;
+  readonly response: Promise<Response>;
+  readonly node = undefined;
+  user: string | undefined = undefined;
+  #resolve!: (response: Response) => void;
+  #view: McpHttpRequest | undefined;
+  #abort: AbortController | undefined;
+  #canonical: Map<string, string> | undefined;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #finished = false;
+  #gone = false;
+  #listening = false;
+  #onClose: Array<() => void> = [];
+
+  constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown) {
+    this.#request = request;
+    this.authInfo = authInfo;
+    this.parsedBody = parsedBody;
+    this.response = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  get method(): string {
+    return this.#request.method;
+  }
+  get url(): string {
+    const { pathname, search } = new URL(this.#request.url);
+    return pathname + search;
+  }
+  get request(): McpHttpRequest {
+    return (this.#view ??= createRequestView(this));
+  }
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      this.onClose(() => this.#abort?.abort());
+    }
+    return this.#abort.signal;
+  }
+  get canonicalHeaders(): Map<string, string> {
+    return (this.#canonical ??= new Map());
+  }
+  header(name: string): string | undefined {
+    return this.#request.headers.get(name) ?? undefined;
+  }
+  headerNames(): Iterable<string> {
+    return this.#request.headers.keys();
+  }
+  headers(): Headers {
+    return this.#request.headers;
+  }
+  absoluteUrl(): string {
+    return this.#request.url;
+  }
+
+  readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
+    this.#read(limit).then(
+      (bytes) => (bytes === undefined ? done(bodyTooLarge(limit), EMPTY) : done(undefined, bytes)),
+      (cause: unknown) => {
+        if (this.#request.signal.aborted) this.#left();
+        else done(bodyUnreadable(cause), EMPTY);
+      },
+    );
+  }
+
+  async #read(limit: number): Promise<Uint8Array | undefined> {
+    if (this.#request.body === null) return EMPTY;
+    const reader: ReadableStreamDefaultReader<Uint8Array> = this.#request.body.getReader();
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      size += value.byteLength;
+      if (size > limit) {
+        reader.cancel().catch(() => {});
+        return undefined;
+      }
+      chunks.push(value);
+    }
+    const [only] = chunks;
+    if (only !== undefined && chunks.length === 1) return only;
+    const whole = new Uint8Array(size);
+    let at = 0;
+    for (const chunk of chunks) {
+      whole.set(chunk, at);
+      at += chunk.byteLength;
+    }
+    return whole;
+  }
+
+  respond(status: number, headers: HeaderList, body?: string): void {
+    if (this.#finished || this.#controller !== undefined) return;
+    this.#finished = true;
+    this.#resolve(new Response(body ?? null, { status, headers: headers.map(([k, v]): [string, string] => [k, v]) }));
+  }
+
+  openStream(headers: HeaderList): void {
+    if (this.#finished || this.#controller !== undefined) return;
+    const body = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller;
+        },
+        cancel: () => this.#left(),
+      },
+      new ByteLengthQueuingStrategy({ highWaterMark: 0 }),
+    );
+    this.#resolve(new Response(body, { status: 200, headers: headers.map(([k, v]): [string, string] => [k, v]) }));
+    this.#listen();
+  }
+
+  write(chunk: string): void {
+    if (this.#finished || this.#gone) return;
+    this.#controller?.enqueue(encoder.encode(chunk));
+  }
+
+  end(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    if (!this.#gone) this.#controller?.close();
+  }
+
+  destroy(): void {
+    if (this.#finished || this.#gone) return;
+    this.#controller?.error(new Error('The connection was cut: its reader is too slow'));
+    this.#left();
+  }
+
+  get pendingBytes(): number {
+    const room = this.#controller?.desiredSize ?? 0;
+    return room < 0 ? -room : 0;
+  }
+
+  get closed(): boolean {
+    return this.#finished || this.#gone;
+  }
+
+  onClose(fn: () => void): void {
+    if (this.#gone) return fn();
+    this.#onClose.push(fn);
+    this.#listen();
+  }
+
+  #listen(): void {
+    if (this.#listening) return;
+    this.#listening = true;
+    const { signal } = this.#request;
+    if (signal.aborted) return this.#left();
+    signal.addEventListener(
+      'abort',
+      () => {
+        if (this.#finished) return;
+        const controller = this.#controller;
+        this.#left();
+        try {
+          controller?.error(signal.reason);
+        } catch {
+          // Already closed by its reader.
+        }
+      },
+      { once: true },
+    );
+  }
+
+  #left(): void {
+    if (this.#gone || this.#finished) return;
+    this.#gone = true;
+    const listeners = this.#onClose;
+    this.#onClose = [];
+    for (const fn of listeners) fn();
+  }
+}
+
+const EMPTY = new Uint8Array(0);

@@ -1,0 +1,70 @@
+/**
+ * `Headers` over an exchange's own lookup: `get` and `has` cost no copy, everything else makes a real `Headers` once. The
+ * SDK looks up half a dozen fields of each modern request; most handlers look up none.
+ */
+export interface HeaderSource {
+  header(name: string): string | undefined;
+  headers(): Headers;
+}
+
+class HeaderView {
+  readonly #source: HeaderSource;
+  readonly #overrides: ReadonlyMap<string, string>;
+  #real: Headers | undefined;
+
+  constructor(source: HeaderSource, overrides: ReadonlyMap<string, string>) {
+    this.#source = source;
+    this.#overrides = overrides;
+  }
+  #copy(): Headers {
+    if (this.#real === undefined) {
+      this.#real = new Headers(this.#source.headers());
+      for (const [name, value] of this.#overrides) this.#real.set(name, value);
+    }
+    return this.#real;
+  }
+  get(name: string): string | null {
+    if (this.#real !== undefined) return this.#real.get(name);
+    const key = name.toLowerCase();
+    return this.#overrides.get(key) ?? this.#source.header(key) ?? null;
+  }
+  has(name: string): boolean {
+    if (this.#real !== undefined) return this.#real.has(name);
+    return this.#source.header(name.toLowerCase()) !== undefined;
+  }
+  append(name: string, value: string): void {
+    this.#copy().append(name, value);
+  }
+  delete(name: string): void {
+    this.#copy().delete(name);
+  }
+  set(name: string, value: string): void {
+    this.#copy().set(name, value);
+  }
+  getSetCookie(): string[] {
+    return this.#copy().getSetCookie();
+  }
+  forEach(fn: (value: string, key: string, parent: Headers) => void): void {
+    this.#copy().forEach(fn);
+  }
+  entries(): HeadersIterator<[string, string]> {
+    return this.#copy().entries();
+  }
+  keys(): HeadersIterator<string> {
+    return this.#copy().keys();
+  }
+  values(): HeadersIterator<string> {
+    return this.#copy().values();
+  }
+  [Symbol.iterator](): HeadersIterator<[string, string]> {
+    return this.#copy().entries();
+  }
+}
+
+type HeadersIterator<T> = IterableIterator<T>;
+
+Object.setPrototypeOf(HeaderView.prototype, Headers.prototype);
+
+export function createHeaderView(source: HeaderSource, overrides: ReadonlyMap<string, string>): Headers {
+  return new HeaderView(source, overrides) as unknown as Headers;
+}

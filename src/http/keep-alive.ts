@@ -1,0 +1,59 @@
+/**
+ * Keep-alive comments on every open stream from one timer: streams are spread over fifteen slots and each tick walks one,
+ * so ten thousand streams cost a fifteenth of their writes at a time. The timer runs only while there are streams.
+ */
+import type { TimeProvider } from '../types.ts';
+
+const SLOTS = 15;
+
+export interface KeptAlive {
+  slot: number;
+  keepAlive(): void;
+}
+
+export class KeepAlive {
+  readonly #time: TimeProvider;
+  readonly #tickMs: number;
+  readonly #slots: Array<Set<KeptAlive>> = Array.from({ length: SLOTS }, () => new Set());
+  #size = 0;
+  #hand = 0;
+  #next = 0;
+  #timer: unknown;
+
+  /** `intervalMs` 0: no comments. */
+  constructor(time: TimeProvider, intervalMs: number) {
+    this.#time = time;
+    this.#tickMs = intervalMs > 0 ? Math.max(1, intervalMs / SLOTS) : 0;
+  }
+
+  add(stream: KeptAlive): void {
+    if (this.#tickMs === 0) return;
+    // The emptiest place is behind the hand: a new stream waits nearly a whole interval for its first comment, and
+    // streams opened together are spread by `#next`.
+    stream.slot = this.#size < SLOTS ? (this.#hand + SLOTS - 1) % SLOTS : this.#next;
+    this.#next = (this.#next + 1) % SLOTS;
+    this.#slots[stream.slot]?.add(stream);
+    this.#size += 1;
+    this.#timer ??= this.#time.setTimeout(() => this.#tick(), this.#tickMs);
+  }
+
+  remove(stream: KeptAlive): void {
+    if (stream.slot < 0) return;
+    if (this.#slots[stream.slot]?.delete(stream)) this.#size -= 1;
+    stream.slot = -1;
+    if (this.#size === 0) this.stop();
+  }
+
+  stop(): void {
+    if (this.#timer === undefined) return;
+    this.#time.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #tick(): void {
+    this.#timer = this.#time.setTimeout(() => this.#tick(), this.#tickMs);
+    const due = this.#slots[this.#hand];
+    this.#hand = (this.#hand + 1) % SLOTS;
+    if (due !== undefined) for (const stream of due) stream.keepAlive();
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * The node face: an exchange straight on `node:http`. No web `Request`, `Response`, `Headers` or stream is made on the
+ * way of a call; headers are set one by one (so that `res.getHeader` works afterwards and what middleware set stays) and
+ * an answer that is ready leaves with its head in one `end`, which also gives it a `Content-Length`.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
+import type { McpHttpRequest } from '../types.ts';
+import type { Exchange, HeaderList } from './exchange.ts';
+import { createRequestView, type RequestSource } from './request-view.ts';
+
+export type NodeRequest = IncomingMessage & {
+  auth?: AuthInfo | undefined;
+  body?: unknown;
+  originalUrl?: string;
+};
+
+/** After a refused body: how many more bytes are thrown away so that the client can read its 413. */
+const LINGER_BYTES = 1_048_576;
+
+export class NodeExchange implements Exchange, RequestSource {
+  readonly #req: NodeRequest;
+  readonly #res: ServerResponse;
+  #parsedBody: unknown;
+  #request: McpHttpRequest | undefined;
+  #abort: AbortController | undefined;
+  #canonical: Map<string, string> | undefined;
+  #listening = false;
+  #finished = false;
+  #gone = false;
+  #onClose: Array<() => void> | undefined;
+  user: string | undefined = undefined;
+
+  constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown) {
+    this.#req = req;
+    this.#res = res;
+    this.#parsedBody = parsedBody;
+  }
+
+  get method(): string {
+    return this.#req.method ?? 'GET';
+  }
+  get url(): string {
+    return this.#req.originalUrl ?? this.#req.url ?? '/';
+  }
+  get authInfo(): AuthInfo | undefined {
+    return this.#req.auth;
+  }
+  get parsedBody(): unknown {
+    return this.#parsedBody;
+  }
+  get node(): { req: IncomingMessage; res: ServerResponse } {
+    return { req: this.#req, res: this.#res };
+  }
+  get request(): McpHttpRequest {
+    return (this.#request ??= createRequestView(this));
+  }
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      this.onClose(() => this.#abort?.abort());
+    }
+    return this.#abort.signal;
+  }
+
+  get canonicalHeaders(): Map<string, string> {
+    return (this.#canonical ??= new Map());
+  }
+  header(name: string): string | undefined {
+    const value = this.#req.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+  headerNames(): Iterable<string> {
+    return Object.keys(this.#req.headers);
+  }
+  headers(): Headers {
+    const headers = new Headers();
+    for (const [name, value] of Object.entries(this.#req.headers)) {
+      if (value === undefined || name.startsWith(':')) continue;
+      if (Array.isArray(value)) for (const one of value) headers.append(name, one);
+      else headers.set(name, value);
+    }
+    return headers;
+  }
+  absoluteUrl(): string {
+    const secure = 'encrypted' in this.#req.socket && this.#req.socket.encrypted === true;
+    const host = this.header('host') ?? this.header(':authority') ?? 'localhost';
+    return `${secure ? 'https' : 'http'}://${host}${this.url}`;
+  }
+
+  readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
+    const req = this.#req;
+    if (req.readableEnded || req.destroyed) {
+      // A body parser was here. Its result is on `req.body`, by the custom of Express.
+      if (req.body === undefined) return done(bodyUnreadable(), EMPTY);
+      this.#parsedBody = req.body;
+      return done(undefined, EMPTY);
+    }
+    let first: Buffer | undefined;
+    let more: Buffer[] | undefined;
+    let size = 0;
+    let settled = false;
+    req.on('data', (chunk: Buffer) => {
+      if (settled) return;
+      size += chunk.length;
+      if (size > limit) {
+        settled = true;
+        return done(bodyTooLarge(limit), EMPTY);
+      }
+      if (first === undefined) first = chunk;
+      else (more ??= [first]).push(chunk);
+    });
+    req.on('end', () => {
+      if (settled) return;
+      settled = true;
+      done(undefined, more === undefined ? (first ?? EMPTY) : Buffer.concat(more, size));
+    });
+    req.on('error', () => {
+      // The client went away in the middle of its body: nobody waits for an answer.
+      settled = true;
+      this.#left();
+    });
+  }
+
+  respond(status: number, headers: HeaderList, body?: string): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    const res = this.#res;
+    if (res.destroyed || res.headersSent) return;
+    res.statusCode = status;
+    for (const [name, value] of headers) res.setHeader(name, value);
+    if (status === 413) this.#linger();
+    res.end(body);
+  }
+
+  openStream(headers: HeaderList): void {
+    const res = this.#res;
+    if (this.#finished || res.destroyed || res.headersSent) return;
+    res.statusCode = 200;
+    for (const [name, value] of headers) res.setHeader(name, value);
+    res.flushHeaders();
+    res.socket?.setTimeout(0);
+    this.#listen();
+  }
+
+  write(chunk: string): void {
+    if (!this.#finished && !this.#res.destroyed) this.#res.write(chunk);
+  }
+
+  end(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    if (!this.#res.destroyed) this.#res.end();
+  }
+
+  destroy(): void {
+    this.#res.destroy();
+  }
+
+  get pendingBytes(): number {
+    return this.#res.writableLength;
+  }
+
+  get closed(): boolean {
+    return this.#finished || this.#gone || this.#res.destroyed;
+  }
+
+  onClose(fn: () => void): void {
+    if (this.#gone || (this.#res.destroyed && !this.#finished)) return fn();
+    (this.#onClose ??= []).push(fn);
+    this.#listen();
+  }
+
+  #listen(): void {
+    if (this.#listening) return;
+    this.#listening = true;
+    this.#res.on('close', () => {
+      if (!this.#finished) this.#left();
+      this.#onClose = undefined;
+    });
+    this.#res.on('error', () => this.#left());
+  }
+
+  #left(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    const listeners = this.#onClose;
+    this.#onClose = undefined;
+    if (listeners !== undefined) for (const fn of listeners) fn();
+  }
+
+  /**
+   * Closing a socket with unread bytes in it resets the connection, and the client may lose the answer. So a little more
+   * is read and thrown away; past that the connection is cut.
+   */
+  #linger(): void {
+    const req = this.#req;
+    let left = LINGER_BYTES;
+    req.on('data', (chunk: Buffer) => {
+      left -= chunk.length;
+      if (left < 0) req.destroy();
+    });
+    req.on('error', () => {});
+    req.resume();
+  }
+}
+
+const EMPTY = new Uint8Array(0);

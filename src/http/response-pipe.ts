@@ -1,0 +1,102 @@
+/**
+ * A web `Response` of the SDK onto an exchange. JSON answers leave as they are (or as one event, once a stream is
+ * committed); event streams are passed on chunk by chunk, with our headers.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import { rpcError, type SojournError } from '../errors.ts';
+import { atEndOfTurn } from './turn.ts';
+import type { Exchange, HeaderList } from './exchange.ts';
+import type { KeepAlive, KeptAlive } from './keep-alive.ts';
+import { KEEP_ALIVE_FRAME, messageFrame, SSE_HEADERS } from './sse.ts';
+
+export interface ResponsePipeOptions {
+  readonly keepAlive: KeepAlive;
+  readonly bufferBytes: number;
+  /** A JSON answer of status 200 becomes an event, too. */
+  readonly asSse: boolean;
+}
+
+export class ResponsePipe implements KeptAlive {
+  readonly #exchange: Exchange;
+  readonly #options: ResponsePipeOptions;
+  #committed = false;
+  slot = -1;
+
+  constructor(exchange: Exchange, options: ResponsePipeOptions) {
+    this.#exchange = exchange;
+    this.#options = options;
+  }
+
+  /** Sends the head of a stream now; keep-alives start. */
+  commit(): void {
+    if (this.#committed || this.#exchange.closed) return;
+    this.#committed = true;
+    this.#exchange.openStream(SSE_HEADERS);
+    this.#options.keepAlive.add(this);
+    this.#exchange.onClose(() => this.#options.keepAlive.remove(this));
+  }
+
+  keepAlive(): void {
+    if (this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
+  }
+
+  async send(response: Response): Promise<void> {
+    const type = response.headers.get('content-type') ?? '';
+    if (type.startsWith('text/event-stream') && response.body !== null) return this.#pass(response.body);
+    const body = response.body === null ? undefined : await response.text();
+    if (this.#committed || (this.#options.asSse && response.status === 200 && body !== undefined)) {
+      this.#event(body ?? '');
+      return;
+    }
+    const headers: HeaderList = [...response.headers].filter(([name]) => name !== 'content-length');
+    const { status } = response;
+    atEndOfTurn({ endTurn: () => this.#exchange.respond(status, headers, body) });
+  }
+
+  /** `true`: the error went out as an event, because the head had gone already. */
+  fail(error: SojournError, id: RequestId | null): boolean {
+    if (!this.#committed) return false;
+    this.#event(JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
+    return true;
+  }
+
+  #event(json: string): void {
+    const frame = json === '' ? '' : messageFrame(json, undefined);
+    if (!this.#committed) {
+      this.#exchange.respond(200, SSE_HEADERS, frame);
+      return;
+    }
+    if (frame !== '') this.#exchange.write(frame);
+    this.#end();
+  }
+
+  #end(): void {
+    this.#options.keepAlive.remove(this);
+    this.#exchange.end();
+  }
+
+  async #pass(body: ReadableStream<Uint8Array>): Promise<void> {
+    // The SDK writes its own keep-alives on a stream of its.
+    this.#options.keepAlive.remove(this);
+    if (!this.#committed) {
+      this.#committed = true;
+      this.#exchange.openStream(SSE_HEADERS);
+    }
+    const reader = body.getReader();
+    this.#exchange.onClose(() => {
+      reader.cancel().catch(() => {});
+    });
+    const decoder = new TextDecoder();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      if (this.#exchange.closed) return;
+      if (this.#exchange.pendingBytes > this.#options.bufferBytes) {
+        this.#exchange.destroy();
+        return;
+      }
+      this.#exchange.write(decoder.decode(value, { stream: true }));
+    }
+    this.#end();
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * A stream's messages as server-sent events. A sink starts in its turn: frames gather, and when the answer is complete at
+ * the end of that turn it leaves as one response. Otherwise the head and what has gathered leave then, and frames are
+ * written as they come.
+ */
+import type { Sink, SinkListener } from '../sink.ts';
+import type { Exchange, HeaderList } from './exchange.ts';
+import type { KeepAlive } from './keep-alive.ts';
+import { KEEP_ALIVE_FRAME, messageFrame, primingFrame } from './sse.ts';
+import { atEndOfTurn, type TurnTask } from './turn.ts';
+
+export interface SseSinkOptions {
+  readonly keepAlive: KeepAlive;
+  /** Bytes that may wait for a slow reader; past it the connection is cut (what the log keeps can be resumed). */
+  readonly bufferBytes: number;
+}
+
+const IN_TURN = 0;
+const OPEN = 1;
+const ENDED = 2;
+const GONE = 3;
+
+export class SseSink implements Sink, TurnTask {
+  readonly #exchange: Exchange;
+  readonly #headers: HeaderList;
+  readonly #options: SseSinkOptions;
+  #state: 0 | 1 | 2 | 3 = IN_TURN;
+  #gathered = '';
+  #complete = false;
+  listener: SinkListener | undefined = undefined;
+  /** Its place in the keep-alive walk. */
+  slot = -1;
+
+  constructor(exchange: Exchange, headers: HeaderList, options: SseSinkOptions) {
+    this.#exchange = exchange;
+    this.#headers = headers;
+    this.#options = options;
+    atEndOfTurn(this);
+  }
+
+  message(json: string, eventId: string | undefined): void {
+    this.#write(messageFrame(json, eventId));
+  }
+
+  prime(eventId: string, retryMs: number): void {
+    this.#write(primingFrame(eventId, retryMs));
+  }
+
+  /** An event that is no JSON-RPC message. */
+  event(type: string, data: string): void {
+    this.#write(`event: ${type}\ndata: ${data}\n\n`);
+  }
+
+  keepAlive(): void {
+    if (this.#state === OPEN && this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
+  }
+
+  end(): void {
+    if (this.#state === IN_TURN) {
+      this.#complete = true;
+      return;
+    }
+    if (this.#state !== OPEN) return;
+    this.#state = ENDED;
+    this.#options.keepAlive.remove(this);
+    this.#exchange.end();
+    this.#done();
+  }
+
+  /** Nothing is sent after all; the exchange is free for another answer. */
+  discard(): void {
+    if (this.#state === IN_TURN) this.#state = ENDED;
+  }
+
+  get open(): boolean {
+    return (this.#state === IN_TURN && !this.#complete) || this.#state === OPEN;
+  }
+
+  endTurn(): void {
+    if (this.#state !== IN_TURN) return;
+    const gathered = this.#gathered;
+    this.#gathered = '';
+    if (this.#complete) {
+      this.#state = ENDED;
+      this.#exchange.respond(200, this.#headers, gathered);
+      this.#done();
+      return;
+    }
+    this.#state = OPEN;
+    this.#exchange.openStream(this.#headers);
+    if (gathered !== '') this.#exchange.write(gathered);
+    this.#options.keepAlive.add(this);
+    this.#exchange.onClose(() => this.#leave());
+  }
+
+  #write(frame: string): void {
+    if (this.#state === IN_TURN) {
+      this.#gathered += frame;
+    } else if (this.#state === OPEN) {
+      // Judged before the write, so that one big message is never refused.
+      if (this.#exchange.pendingBytes > this.#options.bufferBytes) {
+        this.#leave();
+        this.#exchange.destroy();
+      } else {
+        this.#exchange.write(frame);
+      }
+    }
+  }
+
+  #leave(): void {
+    if (this.#state !== OPEN) return;
+    this.#state = GONE;
+    this.#options.keepAlive.remove(this);
+    this.#done();
+  }
+
+  #done(): void {
+    const { listener } = this;
+    this.listener = undefined;
+    listener?.sinkDone(this);
+  }
+}

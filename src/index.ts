@@ -1,0 +1,46 @@
+/** sojourn: MCP sessions that outlive the process. */
+export { createMcpEndpoint } from './endpoint.ts';
+export type { DrainOptions, FetchOptions, McpEndpoint } from './endpoint.ts';
+export { SojournError } from './errors.ts';
+export type { ErrorCode } from './errors.ts';
+export type { Listening, ListenOptions } from './listen.ts';
+export type { McpEndpointOptions, ResponseMode } from './options.ts';
+export { currentRequest, currentSession } from './session/context.ts';
+export type { SessionEvents, SessionPageRequest, Sessions } from './sessions.ts';
+export type {
+  Await,
+  ClaimOutcome,
+  EndedSession,
+  EventStore,
+  InstanceLease,
+  InstanceStore,
+  OpenStore,
+  SessionRecord,
+  SessionStore,
+  Store,
+  StoreOptions,
+} from './stores/store.ts';
+export type {
+  ConfigureSessionOptions,
+  ConnectableServer,
+  EndpointHealth,
+  EndReason,
+  EventRetention,
+  LeaveReason,
+  Logger,
+  McpEndpointContext,
+  McpEndpointFactory,
+  McpHttpRequest,
+  McpServerOptions,
+  McpSession,
+  RunSessionHandler,
+  SessionEvent,
+  SessionEventName,
+  SessionIdGenerator,
+  SessionInfo,
+  SessionLimits,
+  SessionMigrationHandler,
+  SessionState,
+  TimeProvider,
+} from './types.ts';
+export type { SessionMode } from './versions.ts';

@@ -1,0 +1,117 @@
+/**
+ * JSON-RPC message shapes, checked before anything is dispatched. The check is as strict as the SDK's own schemas: a
+ * message that those refuse gets no answer at all from the SDK, and its POST would hang. An id above 2^53 would come
+ * back changed.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+
+export type RpcMessage = Readonly<Record<string, unknown>>;
+
+export interface RpcRequest {
+  readonly jsonrpc: '2.0';
+  readonly id: RequestId;
+  readonly method: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+}
+
+export interface RpcNotification {
+  readonly jsonrpc: '2.0';
+  readonly method: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+}
+
+export interface RpcResponse {
+  readonly jsonrpc: '2.0';
+  readonly id?: RequestId;
+  readonly result?: Readonly<Record<string, unknown>>;
+  readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown };
+}
+
+export type Checked =
+  | { readonly kind: 'request'; readonly message: RpcRequest }
+  | { readonly kind: 'notification'; readonly message: RpcNotification }
+  | { readonly kind: 'response'; readonly message: RpcResponse }
+  | { readonly kind: 'invalid'; readonly why: string };
+
+type Bag = Record<string, unknown>;
+
+export function isObject(value: unknown): value is Bag {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isId(value: unknown): value is RequestId {
+  return typeof value === 'string' || Number.isSafeInteger(value);
+}
+
+const invalid = (why: string): Checked => ({ kind: 'invalid', why });
+
+const RELATED_TASK = 'io.modelcontextprotocol/related-task';
+
+function paramsFault(params: unknown): string | undefined {
+  if (params === undefined) return undefined;
+  if (!isObject(params)) return 'params must be an object';
+  const meta = params['_meta'];
+  if (meta === undefined) return undefined;
+  if (!isObject(meta)) return 'params._meta must be an object';
+  const token = meta['progressToken'];
+  if (token !== undefined && !isId(token)) return 'params._meta.progressToken must be a string or an integer';
+  const task = meta[RELATED_TASK];
+  if (task !== undefined && !(isObject(task) && typeof task['taskId'] === 'string')) {
+    return `params._meta["${RELATED_TASK}"] must be an object with a taskId`;
+  }
+  return undefined;
+}
+
+function unknownKey(message: Bag, known: readonly string[]): string | undefined {
+  for (const key in message) if (!known.includes(key)) return key;
+  return undefined;
+}
+
+const CALL_KEYS = ['jsonrpc', 'id', 'method', 'params'];
+const RESULT_KEYS = ['jsonrpc', 'id', 'result'];
+const ERROR_KEYS = ['jsonrpc', 'id', 'error'];
+
+export function checkMessage(value: unknown): Checked {
+  if (!isObject(value)) return invalid('a message must be an object');
+  if (value['jsonrpc'] !== '2.0') return invalid('jsonrpc must be "2.0"');
+  if ('method' in value) return checkCall(value);
+  if ('result' in value || 'error' in value) return checkResponse(value);
+  return invalid('a message needs a method, a result or an error');
+}
+
+function checkCall(value: Bag): Checked {
+  if (typeof value['method'] !== 'string') return invalid('method must be a string');
+  const extra = unknownKey(value, CALL_KEYS);
+  if (extra !== undefined) return invalid(`unknown member ${JSON.stringify(extra)}`);
+  const fault = paramsFault(value['params']);
+  if (fault !== undefined) return invalid(fault);
+  if (!('id' in value)) return { kind: 'notification', message: value as unknown as RpcNotification };
+  if (!isId(value['id'])) return invalid('id must be a string or an integer of at most 2^53 - 1');
+  return { kind: 'request', message: value as unknown as RpcRequest };
+}
+
+function checkResponse(value: Bag): Checked {
+  const isResult = 'result' in value;
+  const extra = unknownKey(value, isResult ? RESULT_KEYS : ERROR_KEYS);
+  if (extra !== undefined) return invalid(`unknown member ${JSON.stringify(extra)}`);
+  if (isResult) {
+    if (!isId(value['id'])) return invalid('id must be a string or an integer of at most 2^53 - 1');
+    const result = value['result'];
+    if (!isObject(result)) return invalid('result must be an object');
+    if (result['_meta'] !== undefined && !isObject(result['_meta'])) return invalid('result._meta must be an object');
+    return { kind: 'response', message: value as unknown as RpcResponse };
+  }
+  if (value['id'] !== undefined && !isId(value['id'])) return invalid('id must be a string or an integer');
+  const error = value['error'];
+  if (!isObject(error) || !Number.isSafeInteger(error['code']) || typeof error['message'] !== 'string') {
+    return invalid('error must be an object with an integer code and a message');
+  }
+  return { kind: 'response', message: value as unknown as RpcResponse };
+}
+
+/** The id an error about `value` carries: that of a request, as far as one can be read; `null` otherwise. */
+export function echoId(value: unknown): RequestId | null {
+  if (!isObject(value) || typeof value['method'] !== 'string') return null;
+  const id = value['id'];
+  return isId(id) ? id : null;
+}

@@ -1,0 +1,44 @@
+/**
+ * `ctx.requestState`: the SDK's codec over several keys. The first seals, all open, so keys can be rotated. What is sealed
+ * is bound to the user and the method (specification 2026-07-28, multi round-trip requests), for 600 s.
+ */
+import { createRequestStateCodec, type RequestStateCodec, type ServerContext } from '@modelcontextprotocol/server';
+import type { AuthInfo } from '@modelcontextprotocol/server';
+
+const TTL_SECONDS = 600;
+
+export type RequestStateKey = string | Uint8Array;
+
+export function createRequestState(
+  keys: () => Promise<readonly RequestStateKey[]>,
+  userOf: (authInfo: AuthInfo | undefined) => string | undefined,
+): RequestStateCodec {
+  const bind = (ctx: ServerContext): string => JSON.stringify([userOf(ctx.http?.authInfo) ?? null, ctx.mcpReq.method]);
+  let made: Promise<RequestStateCodec[]> | undefined;
+  const codecs = (): Promise<RequestStateCodec[]> => {
+    made ??= keys().then((all) => all.map((key) => createRequestStateCodec({ key, ttlSeconds: TTL_SECONDS, bind })));
+    // A store that was away is asked again.
+    made.catch(() => {
+      made = undefined;
+    });
+    return made;
+  };
+  return {
+    async mint(payload, ctx) {
+      const [first] = await codecs();
+      if (first === undefined) throw new Error('requestState: there is no key');
+      return first.mint(payload, ctx);
+    },
+    async verify(state, ctx) {
+      let failure: unknown;
+      for (const codec of await codecs()) {
+        try {
+          return await codec.verify(state, ctx);
+        } catch (error) {
+          failure ??= error;
+        }
+      }
+      throw failure;
+    },
+  };
+}

@@ -1,0 +1,41 @@
+/**
+ * Bus events to the live sessions of this instance: `list_changed` where their server announces it, `resources/updated`
+ * where the client subscribed. In slices: writing to thousands of streams in one go would stall everybody else.
+ */
+import type { ServerEvent } from '@modelcontextprotocol/server';
+import { afterTurn } from '../system.ts';
+import type { RpcNotification } from '../jsonrpc.ts';
+import type { Registry } from './registry.ts';
+import type { LiveSession } from './session.ts';
+
+const SLICE = 200;
+
+const LIST_CHANGED = {
+  tools_list_changed: 'notifications/tools/list_changed',
+  prompts_list_changed: 'notifications/prompts/list_changed',
+  resources_list_changed: 'notifications/resources/list_changed',
+} as const;
+
+export function broadcast(registry: Registry, event: ServerEvent): void {
+  const message = notificationOf(event);
+  const sessions = [...registry.values()];
+  const next = (from: number): void => {
+    for (const session of sessions.slice(from, from + SLICE)) {
+      if (session.left === undefined && wants(session, event, message.method)) session.push(message);
+    }
+    if (from + SLICE < sessions.length) afterTurn(() => next(from + SLICE));
+  };
+  next(0);
+}
+
+function notificationOf(event: ServerEvent): RpcNotification {
+  if (event.kind === 'resource_updated') {
+    return { jsonrpc: '2.0', method: 'notifications/resources/updated', params: { ...event.params, uri: event.uri } };
+  }
+  return { jsonrpc: '2.0', method: LIST_CHANGED[event.kind], ...(event.params && { params: event.params }) };
+}
+
+function wants(session: LiveSession, event: ServerEvent, method: string): boolean {
+  if (event.kind === 'resource_updated') return session.subscriptions?.has(event.uri) ?? false;
+  return session.announces(method);
+}

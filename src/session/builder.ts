@@ -1,0 +1,212 @@
+/**
+ * Makes live sessions: from an `initialize` (open), from a record (restore), from the handshake a migration handler vouches
+ * for (migrate). In all three: options callback, factory, run hook, connect; then the server is told its handshake. What
+ * fails on the way leaves nothing behind.
+ */
+import type { AuthInfo, InitializeRequestParams, RequestStateCodec } from '@modelcontextprotocol/server';
+import { factoryFailed, SojournError } from '../errors.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { Handshake, SessionRecord } from '../stores/store.ts';
+import type {
+  Logger,
+  McpEndpointContext,
+  McpEndpointFactory,
+  McpHttpRequest,
+  McpServerOptions,
+  McpSession,
+} from '../types.ts';
+import type { MessageSource } from './context.ts';
+import { replayed } from './remembered.ts';
+import { SessionRun } from './run.ts';
+import { LiveSession, type AnyServer, type SessionStart } from './session.ts';
+import type { SessionHost } from './session-host.ts';
+
+export interface BuilderOptions {
+  readonly factory: McpEndpointFactory;
+  readonly options: ResolvedOptions;
+  readonly logger: Logger;
+  readonly requestState: RequestStateCodec;
+}
+
+export interface FactoryCall {
+  readonly era: 'legacy' | 'modern';
+  readonly request: McpHttpRequest;
+  readonly authInfo: AuthInfo | undefined;
+  readonly session: McpSession | undefined;
+  readonly restored: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** The user's hooks and factory, in their order; shared by sessions and by requests that have none. */
+export class ServerBuilder {
+  readonly #options: BuilderOptions;
+  #warned = false;
+
+  constructor(options: BuilderOptions) {
+    this.#options = options;
+  }
+
+  /** Options callback, then factory. */
+  async build(call: FactoryCall): Promise<AnyServer> {
+    const serverOptions = await this.#configure(call);
+    let read = false;
+    const context: McpEndpointContext = {
+      era: call.era,
+      ...(call.authInfo !== undefined && { authInfo: call.authInfo }),
+      requestInfo: call.request,
+      ...(call.session !== undefined && { session: call.session }),
+      get serverOptions() {
+        read = true;
+        return serverOptions;
+      },
+      restored: call.restored,
+      requestState: this.#options.requestState,
+    };
+    let server: unknown;
+    try {
+      server = await this.#options.factory(context);
+    } catch (cause) {
+      throw factoryFailed('the server factory threw', cause);
+    }
+    if (!isServer(server)) {
+      throw factoryFailed('the server factory returned something without connect() and close()');
+    }
+    if (!read && !this.#warned && this.#options.options.configureSessionOptions !== undefined) {
+      this.#warned = true;
+      this.#options.logger.warn(
+        {},
+        'configureSessionOptions is set, but the factory never reads ctx.serverOptions: pass them on, new McpServer(info, { ...ctx.serverOptions })',
+      );
+    }
+    return server;
+  }
+
+  run(returned: () => void): SessionRun {
+    const { options, logger } = this.#options;
+    return new SessionRun({
+      handler: options.runSessionHandler,
+      ownContext: options.perSessionExecutionContext,
+      logger,
+      time: options.timeProvider,
+      returned,
+    });
+  }
+
+  async #configure(call: FactoryCall): Promise<McpServerOptions> {
+    const { configureSessionOptions, pinnedProtocolVersions } = this.#options.options;
+    const initial: McpServerOptions =
+      pinnedProtocolVersions === undefined ? {} : { supportedProtocolVersions: [...pinnedProtocolVersions] };
+    if (configureSessionOptions === undefined) return initial;
+    try {
+      return (await configureSessionOptions(call.request, initial, call.signal)) ?? initial;
+    } catch (cause) {
+      throw factoryFailed('configureSessionOptions threw', cause);
+    }
+  }
+}
+
+function isServer(value: unknown): value is AnyServer {
+  return isObject(value) && typeof value['connect'] === 'function' && typeof value['close'] === 'function';
+}
+
+export interface Negotiated {
+  readonly version: string;
+  /** JSON of the `initialize` result. */
+  readonly answerJson: string;
+}
+
+export class SessionBuilder {
+  readonly #host: SessionHost;
+  readonly #servers: ServerBuilder;
+  readonly #handlerReturned: (session: LiveSession) => void;
+
+  constructor(host: SessionHost, servers: ServerBuilder, handlerReturned: (session: LiveSession) => void) {
+    this.#host = host;
+    this.#servers = servers;
+    this.#handlerReturned = handlerReturned;
+  }
+
+  /** A server that waits for its handshake. */
+  async connect(
+    start: SessionStart,
+    source: MessageSource,
+    restored: boolean,
+    signal: AbortSignal,
+  ): Promise<LiveSession> {
+    const session = new LiveSession(this.#host, start);
+    const run = this.#servers.run(() => this.#handlerReturned(session));
+    session.run = run;
+    try {
+      await run.inOwnContext(async () => {
+        const { request, authInfo } = source;
+        const server = await this.#servers.build({
+          era: 'legacy',
+          request,
+          authInfo,
+          session: session.view,
+          restored,
+          signal,
+        });
+        session.server = server;
+        await run.start(request, session.view);
+        try {
+          await server.connect(session.transport);
+        } catch (cause) {
+          throw factoryFailed('the server could not be connected', cause);
+        }
+      });
+      return session;
+    } catch (error) {
+      await session.leave('closed');
+      throw error instanceof SojournError ? error : factoryFailed('the session could not be started', error);
+    }
+  }
+
+  /** Dispatches the client's `initialize`; the server's answer is the caller's to pass on. */
+  async initialize(session: LiveSession, message: RpcRequest, source: MessageSource): Promise<RpcResponse> {
+    const answer = await session.ask(message, source);
+    if (answer.error === undefined) {
+      const { version, answerJson } = readAnswer(answer, session.version);
+      session.negotiated(version, answerJson);
+    }
+    return answer;
+  }
+
+  /** Tells a rebuilt server what it was told before; its answers are swallowed. Returns what it now answers to `initialize`. */
+  async replay(session: LiveSession, record: SessionRecord, source: MessageSource): Promise<Negotiated> {
+    let negotiated: Negotiated | undefined;
+    for (const message of replayed(record)) {
+      if (!('id' in message)) {
+        session.tell(message, source);
+        continue;
+      }
+      const answer = await session.ask(message, source);
+      if (message.method === 'initialize') {
+        if (answer.error !== undefined)
+          throw new Error(`The rebuilt server refused initialize: ${answer.error.message}`);
+        negotiated = readAnswer(answer, record.version);
+      } else if (answer.error !== undefined) {
+        this.#host.logger.warn(
+          { sessionId: session.id, method: message.method, error: answer.error },
+          'The rebuilt server refused what it was told before',
+        );
+      }
+    }
+    if (negotiated === undefined) throw new Error('The rebuilt server was not initialized');
+    return negotiated;
+  }
+}
+
+function readAnswer(answer: RpcResponse, fallback: string): Negotiated {
+  const version = answer.result?.['protocolVersion'];
+  return {
+    version: typeof version === 'string' ? version : fallback,
+    answerJson: JSON.stringify(answer.result ?? {}),
+  };
+}
+
+/** The handshake of an `initialize`; the caller has checked its shape. */
+export function handshakeOf(params: InitializeRequestParams): Handshake {
+  return params as unknown as Handshake;
+}

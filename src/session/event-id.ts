@@ -1,0 +1,45 @@
+/**
+ * Event ids, opaque to clients: `tag-epoch-stream-offset`, all base 36. The tag is a hash of the session id: an id of
+ * another session's stream is recognised and refused. The epoch is that of the owner who sent the event, so a position in
+ * a stream that was lost and made again is not mistaken for one in the new stream.
+ */
+
+export interface EventPosition {
+  readonly tag: string;
+  readonly epoch: number;
+  readonly stream: string;
+  readonly offset: number;
+}
+
+/** The key of every session's GET stream; POST streams are named `p…`. */
+export const GET_STREAM = 'g';
+
+const PATTERN = /^([0-9a-z]{1,11})-([0-9a-z]{1,8})-(g|p[0-9a-z]{1,8}x[0-9a-z]{1,8})-([0-9a-z]{1,10})$/;
+
+/** FNV-1a over two lanes: 62 bits are far more than telling sessions apart needs, and no secret. */
+export function sessionTag(id: string): string {
+  let a = 0x811c9dc5;
+  let b = 0x01000193;
+  for (let i = 0; i < id.length; i++) {
+    const code = id.charCodeAt(i);
+    a = Math.imul(a ^ code, 0x01000193);
+    b = Math.imul(b ^ code, 0x85ebca6b) + i;
+  }
+  return ((a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)).toString(36);
+}
+
+export function formatEventId(tag: string, epoch: number, stream: string, offset: number): string {
+  return `${tag}-${epoch.toString(36)}-${stream}-${offset.toString(36)}`;
+}
+
+export function parseEventId(text: string): EventPosition | undefined {
+  const match = PATTERN.exec(text);
+  if (match === null) return undefined;
+  const [, tag = '', epoch = '', stream = '', offset = ''] = match;
+  return { tag, epoch: parseInt(epoch, 36), stream, offset: parseInt(offset, 36) };
+}
+
+/** POST streams are numbered per owner, so that two owners never give one name. */
+export function postStreamKey(epoch: number, n: number): string {
+  return `p${epoch.toString(36)}x${n.toString(36)}`;
+}

@@ -1,0 +1,169 @@
+/**
+ * Opens a session for an `initialize`: space, id, server, handshake, the migration handler's hook, the record. In this
+ * order, so that a client only ever learns an id that is recorded, and a failure at any step leaves nothing behind. A
+ * client that vanished meanwhile leaves nothing behind either: nobody knows the id.
+ */
+import { isInitializeRequest } from '@modelcontextprotocol/server';
+import { draining, factoryFailed, invalidParams, storeAway, SojournError } from '../errors.ts';
+import type { RpcRequest, RpcResponse } from '../jsonrpc.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { OpenStore } from '../stores/store.ts';
+import { base64url, type RandomSource } from '../system.ts';
+import type { McpHttpRequest } from '../types.ts';
+import { handshakeOf, type SessionBuilder } from './builder.ts';
+import type { MessageSource } from './context.ts';
+import type { Registry } from './registry.ts';
+import type { LiveSession } from './session.ts';
+
+const ID_BYTES = 16;
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
+
+export interface OpenCaller extends MessageSource {
+  readonly request: McpHttpRequest;
+  readonly user: string | undefined;
+  readonly signal: AbortSignal;
+  /** The client is gone. */
+  readonly closed: boolean;
+}
+
+export interface Opened {
+  /** Undefined: the server refused the handshake; the answer says why. */
+  readonly session: LiveSession | undefined;
+  readonly answer: RpcResponse;
+}
+
+export interface OpenerOptions {
+  readonly options: ResolvedOptions;
+  readonly registry: Registry;
+  readonly store: OpenStore;
+  readonly builder: SessionBuilder;
+  readonly instanceId: string;
+  readonly random: RandomSource;
+}
+
+export class Opener {
+  readonly #options: ResolvedOptions;
+  readonly #registry: Registry;
+  readonly #store: OpenStore;
+  readonly #builder: SessionBuilder;
+  readonly #instanceId: string;
+  readonly #random: RandomSource;
+  /** Set while draining: no new session starts here. */
+  draining = false;
+
+  constructor({ options, registry, store, builder, instanceId, random }: OpenerOptions) {
+    this.#options = options;
+    this.#registry = registry;
+    this.#store = store;
+    this.#builder = builder;
+    this.#instanceId = instanceId;
+    this.#random = random;
+  }
+
+  /** `undefined`: the client vanished, and the session was dropped. */
+  async open(message: RpcRequest, caller: OpenCaller): Promise<Opened | undefined> {
+    if (this.draining) throw draining();
+    if (!isInitializeRequest(message)) {
+      throw invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
+    }
+    const release = await this.#registry.reserve();
+    try {
+      return await this.#open(message, caller);
+    } finally {
+      release();
+    }
+  }
+
+  async #open(message: RpcRequest, caller: OpenCaller): Promise<Opened | undefined> {
+    const handshake = handshakeOf(message.params as never);
+    const id = await this.#newId(message, caller);
+    if (caller.closed) return undefined;
+    const session = await this.#builder.connect(
+      {
+        id,
+        epoch: 1,
+        owner: this.#instanceId,
+        user: caller.user,
+        handshake,
+        createdAt: this.#options.timeProvider.now(),
+      },
+      caller,
+      false,
+      caller.signal,
+    );
+    try {
+      const answer = await this.#builder.initialize(session, message, caller);
+      if (answer.error !== undefined) {
+        await session.leave('closed');
+        return { session: undefined, answer };
+      }
+      await this.#initialized(session, message, caller);
+      if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
+      if (caller.closed) {
+        await session.leave('closed');
+        await this.#registry.ended(session.id, 'deleted');
+        return undefined;
+      }
+      await this.#record(session);
+      if (caller.closed) {
+        this.#registry.add(session, 'opened');
+        await this.#registry.end(session, 'deleted');
+        return undefined;
+      }
+      this.#registry.add(session, 'opened');
+      return { session, answer };
+    } catch (error) {
+      await session.leave('closed');
+      throw error;
+    }
+  }
+
+  async #initialized(session: LiveSession, message: RpcRequest, caller: OpenCaller): Promise<void> {
+    try {
+      await this.#options.sessionMigrationHandler?.onSessionInitialized?.(
+        caller.request,
+        session.id,
+        message.params as never,
+        caller.signal,
+      );
+    } catch (cause) {
+      throw factoryFailed('sessionMigrationHandler.onSessionInitialized threw', cause);
+    }
+  }
+
+  async #record(session: LiveSession): Promise<void> {
+    let outcome;
+    try {
+      outcome = await this.#store.sessions.create(session.toRecord());
+    } catch (cause) {
+      throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
+    }
+    if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
+    session.recorded = true;
+  }
+
+  async #newId(message: RpcRequest, caller: OpenCaller): Promise<string> {
+    const { sessionIdGenerator } = this.#options;
+    if (sessionIdGenerator === undefined) return base64url(this.#random(ID_BYTES));
+    for (let tries = 0; tries < 2; tries++) {
+      const { request, user } = caller;
+      const id: unknown = await this.#generate(() =>
+        sessionIdGenerator({ request, params: message.params as never, user }),
+      );
+      const limit = this.#options.limits.sessionIdLength;
+      if (typeof id !== 'string' || id.length > limit || !VISIBLE_ASCII.test(id)) {
+        throw factoryFailed(`sessionIdGenerator must return 1 to ${limit} characters of visible ASCII`);
+      }
+      if (this.#registry.get(id) === undefined && (await this.#store.sessions.read(id)) === undefined) return id;
+    }
+    throw factoryFailed('sessionIdGenerator returned an id that exists, twice');
+  }
+
+  async #generate(make: () => string | Promise<string>): Promise<string> {
+    try {
+      return await make();
+    } catch (cause) {
+      throw factoryFailed('sessionIdGenerator threw', cause);
+    }
+  }
+}

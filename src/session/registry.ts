@@ -1,0 +1,280 @@
+/**
+ * The live sessions of one instance: who is here, who is idle, who must go.
+ *
+ * Idle sessions stand in the order in which they became idle, so the sweep and the idle limit look at the oldest first and
+ * no session has a timer of its own. A session that ends leaves the registry before anything else happens; requests for it
+ * wait in `closing` and then find its end in the store.
+ */
+import type { EventEmitter } from 'node:events';
+import { tooManySessions } from '../errors.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { OpenStore } from '../stores/store.ts';
+import type { EndReason, Logger, SessionEvent, SessionEventName } from '../types.ts';
+import type { LiveSession } from './session.ts';
+import type { SessionHost } from './session-host.ts';
+
+type SessionEvents = EventEmitter<Record<SessionEventName, [SessionEvent]>>;
+
+/** How often idle sessions are looked at. */
+export const SWEEP_MS = 5_000;
+/** `activeAt` is saved when it is older than this part of the idle timeout. */
+const ACTIVE_PART = 10;
+/** Ownerless expired records ended per sweep. */
+const EXPIRED_BATCH = 100;
+
+export class Registry implements SessionHost {
+  readonly options: ResolvedOptions;
+  readonly logger: Logger;
+  readonly store: OpenStore;
+  readonly #events: SessionEvents;
+  readonly #live = new Map<string, LiveSession>();
+  readonly #idle = new Set<LiveSession>();
+  readonly #closing = new Map<string, Promise<void>>();
+  #opening = 0;
+  #evicted = 0;
+  #timer: unknown;
+  #stopped = false;
+
+  constructor(options: ResolvedOptions, store: OpenStore, events: SessionEvents) {
+    this.#events = events;
+    this.options = options;
+    this.logger = options.logger;
+    this.store = store;
+  }
+
+  get count(): number {
+    return this.#live.size;
+  }
+
+  get(id: string): LiveSession | undefined {
+    return this.#live.get(id);
+  }
+
+  values(): IterableIterator<LiveSession> {
+    return this.#live.values();
+  }
+
+  /** The end of a session that is leaving. */
+  closing(id: string): Promise<void> | undefined {
+    return this.#closing.get(id);
+  }
+
+  /** Space for one more session; ends idle ones past the limit first. Call the returned function when it is made, or not. */
+  async reserve(): Promise<() => void> {
+    const { sessions } = this.options.limits;
+    if (this.#live.size + this.#opening >= sessions) throw tooManySessions(sessions);
+    this.#opening += 1;
+    const max = this.options.maxIdleSessionCount;
+    while (this.#idle.size > 0 && this.#idle.size >= max) await this.#evictOldest();
+    let done = false;
+    return () => {
+      if (!done) this.#opening -= 1;
+      done = true;
+    };
+  }
+
+  add(session: LiveSession, event: 'opened' | 'restored', cause?: NonNullable<SessionEvent['cause']>): void {
+    this.#live.set(session.id, session);
+    if (session.idle) this.becameIdle(session);
+    this.#emit(event, session.id, cause === undefined ? {} : { cause });
+    this.#arm();
+  }
+
+  // ——— SessionHost ———
+
+  /** Late enough that a living owner, who saves activity coarsely and looks every sweep, always ends it first. */
+  expiry(activeAt: number): number | null {
+    const { idleTimeoutMs } = this.options;
+    if (!Number.isFinite(idleTimeoutMs)) return null;
+    return Math.ceil(activeAt + idleTimeoutMs + idleTimeoutMs / ACTIVE_PART + 2 * SWEEP_MS);
+  }
+
+  becameActive(session: LiveSession): void {
+    this.#idle.delete(session);
+  }
+
+  becameIdle(session: LiveSession): void {
+    if (this.#live.get(session.id) !== session) return;
+    session.idleSince = this.options.timeProvider.monotonic();
+    this.#idle.delete(session);
+    this.#idle.add(session);
+  }
+
+  /** A request that runs nothing (a notification, an answer) counts as activity too. */
+  touch(session: LiveSession): void {
+    if (session.idle) this.becameIdle(session);
+  }
+
+  fenced(session: LiveSession): void {
+    if (!this.#remove(session)) return;
+    this.logger.warn({ sessionId: session.id }, 'Another instance owns this session now; the copy here is dropped');
+    this.#track(session.id, session.leave('fenced'));
+    this.#emit('fenced', session.id, { reason: 'fenced' });
+  }
+
+  serverClosed(session: LiveSession): void {
+    if (this.#live.get(session.id) === session) void this.end(session, 'server_closed');
+    else void session.leave('server_closed');
+  }
+
+  // ——— leaving ———
+
+  /** Ends a live session for ever; resolves when all of it is torn down. */
+  end(session: LiveSession, reason: EndReason): Promise<void> {
+    if (!this.#remove(session)) return this.#closing.get(session.id) ?? session.leave(reason);
+    return this.#track(session.id, this.#end(session, reason));
+  }
+
+  async #end(session: LiveSession, reason: EndReason): Promise<void> {
+    try {
+      await this.store.sessions.end(session.id, session.fence, reason);
+    } catch (cause) {
+      this.logger.error({ err: cause, sessionId: session.id, reason }, 'The end of a session could not be stored');
+    }
+    await session.leave(reason);
+    this.#emit('ended', session.id, { reason });
+    await this.ended(session.id, reason);
+  }
+
+  /** Tells the user's migration handler. */
+  async ended(id: string, reason: EndReason): Promise<void> {
+    try {
+      await this.options.sessionMigrationHandler?.onSessionEnded?.(id, reason);
+    } catch (cause) {
+      this.logger.error({ err: cause, sessionId: id, reason }, 'sessionMigrationHandler.onSessionEnded threw');
+    }
+  }
+
+  /** Gives a session back to the store for another instance; `why` is what its running requests are told. */
+  release(session: LiveSession, why: 'released' | 'closed'): Promise<void> {
+    if (!this.#remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
+    return this.#track(session.id, this.#release(session, why));
+  }
+
+  async #release(session: LiveSession, why: 'released' | 'closed'): Promise<void> {
+    await session.leave(why);
+    const activeAt = this.options.timeProvider.now();
+    const { idleTimeoutMs } = this.options;
+    const expiresAt = Number.isFinite(idleTimeoutMs) ? activeAt + idleTimeoutMs : null;
+    try {
+      await this.store.sessions.release(session.id, session.fence, { activeAt, expiresAt });
+    } catch (cause) {
+      this.logger.error(
+        { err: cause, sessionId: session.id },
+        'A session could not be released; its lease runs out instead',
+      );
+    }
+    this.#emit('released', session.id, { reason: why });
+  }
+
+  #remove(session: LiveSession): boolean {
+    if (this.#live.get(session.id) !== session) return false;
+    this.#live.delete(session.id);
+    this.#idle.delete(session);
+    return true;
+  }
+
+  #track(id: string, leaving: Promise<void>): Promise<void> {
+    const tracked = leaving
+      .catch((cause: unknown) => this.logger.error({ err: cause, sessionId: id }, 'A session could not be torn down'))
+      .finally(() => {
+        if (this.#closing.get(id) === tracked) this.#closing.delete(id);
+      });
+    this.#closing.set(id, tracked);
+    return tracked;
+  }
+
+  #emit(name: SessionEventName, sessionId: string, more: Pick<SessionEvent, 'cause' | 'reason'>): void {
+    const event = { sessionId, at: this.options.timeProvider.now(), ...more };
+    try {
+      this.#events.emit(name, event);
+    } catch (cause) {
+      this.logger.error({ err: cause, event: name }, 'A listener of sessions.events threw');
+    }
+  }
+
+  // ——— the sweep ———
+
+  #arm(): void {
+    if (this.#stopped) return;
+    this.#timer ??= this.options.timeProvider.setTimeout(() => {
+      this.#timer = undefined;
+      void this.sweep().finally(() => {
+        if (this.#live.size > 0 || this.#evicted > 0) this.#arm();
+      });
+    }, SWEEP_MS);
+  }
+
+  async sweep(): Promise<void> {
+    const now = this.options.timeProvider.monotonic();
+    const { idleTimeoutMs, maxIdleSessionCount } = this.options;
+    const ends: Promise<void>[] = [];
+    for (const session of this.#idle) {
+      if (now - session.idleSince < idleTimeoutMs) break;
+      this.logger.info(
+        { sessionId: session.id, idleTimeoutMs },
+        `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${session.id} ends`,
+      );
+      ends.push(this.end(session, 'idle'));
+    }
+    while (this.#idle.size > maxIdleSessionCount) ends.push(this.#evictOldest());
+    this.#reportEvictions();
+    this.#saveActivity();
+    await Promise.all(ends);
+    await this.#endExpired();
+    await this.store.events.trim();
+  }
+
+  #evictOldest(): Promise<void> {
+    const [oldest] = this.#idle;
+    if (oldest === undefined) return Promise.resolve();
+    this.#evicted += 1;
+    const limit = this.options.maxIdleSessionCount;
+    this.logger.info({ sessionId: oldest.id, limit }, `Idle limit of ${limit} exceeded; session ${oldest.id} ends`);
+    return this.end(oldest, 'idle_limit');
+  }
+
+  /** One line for all of a pass: at most one in five seconds, however many sessions had to go. */
+  #reportEvictions(): void {
+    if (this.#evicted === 0) return;
+    const ended = this.#evicted;
+    this.#evicted = 0;
+    const limit = this.options.maxIdleSessionCount;
+    this.logger.fatal(
+      { limit, ended },
+      `maxIdleSessionCount of ${limit} exceeded: the ${ended} sessions idle the longest were ended. Raise it, or lower idleTimeoutMs`,
+    );
+  }
+
+  /** Keeps the records of sessions in use from expiring; coarse, so that calls cost no write. */
+  #saveActivity(): void {
+    const now = this.options.timeProvider.now();
+    const stale = this.options.idleTimeoutMs / ACTIVE_PART;
+    if (!Number.isFinite(stale)) return;
+    for (const session of this.#live.values()) {
+      if (now - session.activeSaved < stale) continue;
+      const activeAt = session.idle ? now - (this.options.timeProvider.monotonic() - session.idleSince) : now;
+      if (activeAt - session.activeSaved >= stale) session.saveActivity(Math.round(activeAt));
+    }
+  }
+
+  async #endExpired(): Promise<void> {
+    try {
+      for (const id of await this.store.sessions.expired(EXPIRED_BATCH)) {
+        if (this.#live.has(id)) continue;
+        if ((await this.store.sessions.end(id, null, 'idle')) !== 'ended') continue;
+        this.#emit('ended', id, { reason: 'idle' });
+        await this.ended(id, 'idle');
+      }
+    } catch (cause) {
+      this.logger.warn({ err: cause }, 'Expired sessions could not be swept; the next sweep tries again');
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    if (this.#timer !== undefined) this.options.timeProvider.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#reportEvictions();
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * `runSessionHandler`: the user's code around one session on this instance (or around one stateless or modern request).
+ *
+ *     waiting ──run()──▶ running ──leave(reason)──▶ left
+ *
+ * `start` resolves when the handler called `run()`; it rejects when the handler throws or returns before that. `run()`'s
+ * promise resolves with the reason in `leave`. A handler that returns while the session lives ends it.
+ */
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
+import { factoryFailed } from '../errors.ts';
+import type { Logger, LeaveReason, McpHttpRequest, McpSession, RunSessionHandler, TimeProvider } from '../types.ts';
+
+/** How long an end waits for a handler that does not come back. */
+const HANDLER_GRACE_MS = 4_000;
+
+export type EnterContext = <T>(fn: () => T) => T;
+
+export interface SessionRunOptions {
+  readonly handler: RunSessionHandler | undefined;
+  /** `perSessionExecutionContext`. */
+  readonly ownContext: boolean;
+  readonly logger: Logger;
+  readonly time: TimeProvider;
+  /** The handler came back, or threw, while the session lives. */
+  readonly returned: () => void;
+}
+
+export class SessionRun {
+  readonly #options: SessionRunOptions;
+  #enter: EnterContext | undefined;
+  #resolveRun: ((reason: LeaveReason) => void) | undefined;
+  #handler: Promise<void> | undefined;
+  #left = false;
+
+  constructor(options: SessionRunOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Runs `fn` (options callback, factory, run hook) in a context of the session's own, when that is asked for: what it
+   * enters stays out of the request's context.
+   */
+  inOwnContext<T>(fn: () => T): T {
+    if (!this.#options.ownContext) return fn();
+    return new AsyncResource('sojourn.session').runInAsyncScope(fn);
+  }
+
+  /** How handlers are entered; undefined: in the context of their request. */
+  get enter(): EnterContext | undefined {
+    return this.#enter;
+  }
+
+  start(request: McpHttpRequest, session: McpSession): Promise<void> {
+    const { handler } = this.#options;
+    if (handler === undefined) {
+      this.#capture();
+      return Promise.resolve();
+    }
+    return new Promise<void>((resolve, reject) => {
+      let running = false;
+      const run = (): Promise<LeaveReason> => {
+        if (running) throw new Error('run() was called twice; a session runs once');
+        running = true;
+        this.#capture();
+        const end = new Promise<LeaveReason>((settle) => {
+          this.#resolveRun = settle;
+        });
+        resolve();
+        return end;
+      };
+      const early = (cause?: unknown): void => {
+        reject(factoryFailed('the runSessionHandler ended before it called run()', cause));
+      };
+      this.#handler = this.#call(handler, request, session, run).then(
+        () => {
+          if (!running) early();
+          else if (!this.#left) this.#options.returned();
+        },
+        (error: unknown) => {
+          if (!running) return early(error);
+          this.#options.logger.error({ err: error, sessionId: session.id }, 'runSessionHandler threw');
+          if (!this.#left) this.#options.returned();
+        },
+      );
+    });
+  }
+
+  /** Tells the handler that the session has left. */
+  leave(reason: LeaveReason): void {
+    this.#left = true;
+    this.#resolveRun?.(reason);
+  }
+
+  /** Resolves when the handler has come back, or has had its time. */
+  async done(): Promise<void> {
+    const handler = this.#handler;
+    if (handler === undefined) return;
+    const { time, logger } = this.#options;
+    let timer: unknown;
+    const late = new Promise<'late'>((resolve) => {
+      timer = time.setTimeout(() => resolve('late'), HANDLER_GRACE_MS);
+    });
+    const first = await Promise.race([handler, late]);
+    time.clearTimeout(timer);
+    if (first === 'late')
+      logger.warn({ graceMs: HANDLER_GRACE_MS }, 'runSessionHandler is still running after its session left');
+  }
+
+  async #call(
+    handler: RunSessionHandler,
+    request: McpHttpRequest,
+    session: McpSession,
+    run: () => Promise<LeaveReason>,
+  ): Promise<void> {
+    await handler(request, session, run);
+  }
+
+  #capture(): void {
+    if (this.#options.ownContext) this.#enter = AsyncLocalStorage.snapshot();
+  }
+}

@@ -1,0 +1,18 @@
+import type { OpenStore } from '../stores/store.ts';
+import type { Logger } from '../types.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { LiveSession } from './session.ts';
+
+/** What a session needs of the instance it lives on. */
+export interface SessionHost {
+  readonly options: ResolvedOptions;
+  readonly logger: Logger;
+  readonly store: OpenStore;
+  /** When a session last active then expires, for its record. */
+  expiry(activeAt: number): number | null;
+  becameActive(session: LiveSession): void;
+  becameIdle(session: LiveSession): void;
+  /** The store refused a write of its: somebody else owns it. */
+  fenced(session: LiveSession): void;
+  serverClosed(session: LiveSession): void;
+}

@@ -1,0 +1,234 @@
+/**
+ * One stream of messages to a client: a POST's (it ends with the last answer) or the session's GET stream (it lives as
+ * long as the session). A *logged* stream gives every message an offset and stores it before it is sent; its reader may go
+ * away and come back (`attach`). An unlogged one reaches whoever reads now.
+ *
+ * Resuming: the new sink is attached first and holds back what comes, then the log is read, then what was held back
+ * follows by offset. So nothing is missing and nothing comes twice, however slow the store is.
+ *
+ * What a crash leaves: the stored events, and a stream that is not complete. Its next owner ends it.
+ */
+import type { Await, LoggedEvent, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
+import type { Sink, SinkListener } from '../sink.ts';
+
+/** What a stream needs of its session. */
+export interface StreamLog {
+  append(stream: string, from: number, events: readonly string[], complete: boolean): Await<WriteOutcome>;
+  replay(stream: string, after: number): Await<ReplayOutcome>;
+  eventId(stream: string, offset: number): string;
+  readonly retryMs: number;
+  /** The store refused a write: somebody else owns the session. */
+  fenced(): void;
+  /** The store could not be asked. */
+  failed(error: unknown): void;
+}
+
+export class Stream implements SinkListener {
+  readonly key: string;
+  #log: StreamLog | undefined;
+  /** Answers that are still to come; a GET stream never counts. */
+  awaited = 0;
+  /** A JSON answer carries nothing but answers. */
+  readonly answersOnly: boolean;
+  #sink: Sink | undefined;
+  #readerDone: (() => void) | undefined;
+  #next: number;
+  /** While a resumed reader catches up. */
+  #held: LoggedEvent[] | undefined;
+  #writes: Promise<void> | undefined;
+  #complete = false;
+
+  constructor(key: string, log: StreamLog | undefined, next = 0, answersOnly = false) {
+    this.key = key;
+    this.#log = log;
+    this.#next = next;
+    this.answersOnly = answersOnly;
+  }
+
+  get logged(): boolean {
+    return this.#log !== undefined;
+  }
+
+  /** Its session ended: what is still sent reaches whoever reads now, and nobody later. */
+  abandonLog(): void {
+    this.#log = undefined;
+  }
+
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /** Whether somebody reads it now. */
+  get read(): boolean {
+    return this.#sink !== undefined && this.#sink.open;
+  }
+
+  /** Whether a message sent now can reach the client, now or by resuming. */
+  get reachable(): boolean {
+    return this.#log !== undefined || this.read;
+  }
+
+  /** A reader from here on; `done` is called when it is over. An earlier reader must have been detached. */
+  use(sink: Sink, done?: () => void): void {
+    this.#sink = sink;
+    this.#readerDone = done;
+    sink.listener = this;
+  }
+
+  /** Lets go of the response at once: a session may outlive its readers by hours. */
+  sinkDone(sink: Sink): void {
+    if (this.#sink !== sink) return;
+    const done = this.#readerDone;
+    this.#sink = undefined;
+    this.#readerDone = undefined;
+    done?.();
+  }
+
+  /** Stores and sends the priming event; returns a promise only where storing takes time. */
+  prime(): void | Promise<void> {
+    const log = this.#log;
+    if (log === undefined) return;
+    const offset = this.#next++;
+    return this.#store('', offset, false, () => this.#sink?.prime(log.eventId(this.key, offset), log.retryMs));
+  }
+
+  /** `last`: the stream is complete with this message, and ends. */
+  send(json: string, last = false): void {
+    if (this.#complete) return;
+    if (last) this.#complete = true;
+    const log = this.#log;
+    if (log === undefined) {
+      this.#sink?.message(json, undefined);
+      if (last) this.#endSink();
+      return;
+    }
+    const offset = this.#next++;
+    void this.#store(json, offset, last, () => {
+      if (this.#held !== undefined) this.#held.push({ offset, data: json });
+      else this.#sink?.message(json, log.eventId(this.key, offset));
+      if (last && this.#held === undefined) this.#endSink();
+    });
+  }
+
+  /** Complete without another message: its request was cancelled, or its session ends. */
+  finish(): void {
+    if (this.#complete) return;
+    this.#complete = true;
+    const log = this.#log;
+    if (log === undefined) return this.#endSink();
+    const outcome = this.#append(log, [], this.#next, true);
+    if (outcome instanceof Promise) void outcome.finally(() => this.#endSink());
+    else this.#endSink();
+  }
+
+  /** Ends the response but not the stream: the client is told to come back, and resumes. */
+  closeEarly(): void {
+    const log = this.#log;
+    if (log === undefined || this.#complete || this.#sink === undefined) return;
+    const sink = this.#sink;
+    const done = this.prime();
+    const close = (): void => {
+      if (this.#sink === sink) this.#endSink();
+    };
+    if (done === undefined) close();
+    else void done.then(close);
+  }
+
+  /** Ends the reader, cleanly; the stream goes on. */
+  detach(): void {
+    this.#endSink();
+  }
+
+  /**
+   * A reader that has seen everything up to `after`. Resolves to `false` when the log cannot continue from there; nothing
+   * was written to the sink then.
+   */
+  async resume(sink: Sink, after: number, done?: () => void): Promise<boolean> {
+    const log = this.#log;
+    if (log === undefined) return false;
+    this.#held = [];
+    const outcome = await log.replay(this.key, after);
+    if (!outcome.found || after >= outcome.next) {
+      this.#release(this.#sink, -1);
+      return false;
+    }
+    this.#endSink();
+    this.use(sink, done);
+    sink.prime(log.eventId(this.key, after), log.retryMs);
+    this.#release(sink, replayEvents(outcome.events, sink, this.key, log) ?? after);
+    if (this.#complete) this.#endSink();
+    return true;
+  }
+
+  /** Sends what was held back past `after`, and stops holding. */
+  #release(sink: Sink | undefined, after: number): void {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held === undefined || sink === undefined || this.#log === undefined) return;
+    for (const { offset, data } of held) {
+      if (offset > after) sink.message(data, this.#log.eventId(this.key, offset));
+    }
+  }
+
+  #endSink(): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    const done = this.#readerDone;
+    this.#sink = undefined;
+    this.#readerDone = undefined;
+    sink.end();
+    done?.();
+  }
+
+  #store(json: string, offset: number, last: boolean, then: () => void): void | Promise<void> {
+    const log = this.#log;
+    if (log === undefined) return;
+    const outcome = this.#append(log, [json], offset, last);
+    if (!(outcome instanceof Promise) && this.#writes === undefined) {
+      if (outcome === 'written') then();
+      return;
+    }
+    const write = (this.#writes ?? Promise.resolve()).then(async () => {
+      if ((await outcome) === 'written') then();
+    });
+    this.#writes = write.finally(() => {
+      if (this.#writes === write) this.#writes = undefined;
+    });
+    return write;
+  }
+
+  #append(log: StreamLog, events: readonly string[], from: number, last: boolean): Await<WriteOutcome | 'failed'> {
+    const refused = (outcome: WriteOutcome): WriteOutcome => {
+      if (outcome === 'fenced') log.fenced();
+      return outcome;
+    };
+    try {
+      const outcome = log.append(this.key, from, events, last);
+      if (!(outcome instanceof Promise)) return refused(outcome);
+      return outcome.then(refused, (error: unknown) => {
+        log.failed(error);
+        this.#endSink();
+        return 'failed' as const;
+      });
+    } catch (error) {
+      log.failed(error);
+      this.#endSink();
+      return 'failed';
+    }
+  }
+}
+
+/** Writes stored messages to a sink; returns the last offset, priming events included. */
+export function replayEvents(
+  events: readonly LoggedEvent[],
+  sink: Sink,
+  key: string,
+  log: StreamLog,
+): number | undefined {
+  let last: number | undefined;
+  for (const { offset, data } of events) {
+    last = offset;
+    if (data !== '') sink.message(data, log.eventId(key, offset));
+  }
+  return last;
+}

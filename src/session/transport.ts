@@ -1,0 +1,106 @@
+/**
+ * The SDK's `Transport` of one session: what the server sends finds its way out here.
+ *
+ *     answer                       → the stream of its POST; the stream ends with its last answer
+ *     related to a running request → that POST's stream (`relatedRequestId`, else by AsyncLocalStorage)
+ *     everything else              → the GET stream; a request without one is refused at once
+ *
+ * `list_changed` and `resources/updated` are about the session and take the GET stream unless they name a request.
+ */
+import type {
+  JSONRPCMessage,
+  MessageExtraInfo,
+  RequestId,
+  Transport,
+  TransportSendOptions,
+} from '@modelcontextprotocol/server';
+import { noStream, notInitialized } from '../errors.ts';
+import type { RpcNotification, RpcRequest, RpcResponse } from '../jsonrpc.ts';
+import { contexts, type MessageContext } from './context.ts';
+import type { LiveSession } from './session.ts';
+import type { Stream } from './stream.ts';
+
+const SESSION_LEVEL = new Set([
+  'notifications/tools/list_changed',
+  'notifications/prompts/list_changed',
+  'notifications/resources/list_changed',
+  'notifications/resources/updated',
+]);
+
+export class SessionTransport implements Transport {
+  readonly #session: LiveSession;
+  onclose: (() => void) | undefined = undefined;
+  onerror: ((error: Error) => void) | undefined = undefined;
+  onmessage: (<T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void) | undefined = undefined;
+  #closed = false;
+
+  constructor(session: LiveSession) {
+    this.#session = session;
+  }
+
+  get sessionId(): string {
+    return this.#session.id;
+  }
+
+  async start(): Promise<void> {}
+
+  /** Called by the server when it closes itself, and by the session when it leaves. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.onclose?.();
+    this.#session.serverClosed();
+  }
+
+  send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
+    try {
+      if (!('method' in message)) this.#session.answer(message as RpcResponse);
+      else if ('id' in message) this.#ask(message as RpcRequest, options?.relatedRequestId);
+      else this.#notify(message as RpcNotification, options?.relatedRequestId);
+      return DONE;
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  #ask(question: RpcRequest, related: RequestId | undefined): void {
+    const session = this.#session;
+    if (!session.initialized && question.method !== 'ping') throw notInitialized(question.method);
+    const stream = this.#streamOf(related);
+    if (stream !== undefined) {
+      stream.send(JSON.stringify(session.questions.ask(question)));
+      return;
+    }
+    if (!session.getStream.read) throw noStream(question.method);
+    session.logger.warn(
+      { sessionId: session.id, method: question.method },
+      `${question.method} goes out on the GET stream; send it from its handler's context, so that it takes the stream of its request`,
+    );
+    session.getStream.send(JSON.stringify(session.questions.ask(question)));
+  }
+
+  #notify(message: RpcNotification, related: RequestId | undefined): void {
+    const session = this.#session;
+    const { method } = message;
+    const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : this.#streamOf(related);
+    const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
+    if (stream !== undefined) stream.send(JSON.stringify(out));
+    else session.push(out);
+  }
+
+  /** The POST stream of a running request, if it can still carry something. */
+  #streamOf(related: RequestId | undefined): Stream | undefined {
+    const context = related === undefined ? this.#ambient() : this.#session.runningRequest(related);
+    const stream = context?.stream;
+    return stream !== undefined && !stream.answersOnly && stream.reachable ? stream : undefined;
+  }
+
+  #ambient(): MessageContext | undefined {
+    const context = contexts.getStore();
+    if (context?.id === undefined || context.answered) return undefined;
+    // A handler of another session may hold this one's server.
+    return this.#session.runningRequest(context.id) === context ? context : undefined;
+  }
+}
+
+const DONE = Promise.resolve();
