@@ -46,9 +46,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     await endpoint.close();
     throw new Failure(listenProblem(error, settings), { cause: error });
   });
-  context.out(banner({ version: BUILD_VERSION, url: server.url, options: resolved }));
-
-  return untilStopped(context.signals, () => performance.now(), {
+  const stopped = untilStopped(context.signals, () => performance.now(), {
     async finish(signal) {
       const timeoutMs = settings.drainTimeoutMs;
       context.out(`${signal}: draining, for at most ${timeoutMs} ms; once more ends at once\n`);
@@ -60,6 +58,9 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     abandoned: (signal) => logger.warn({ signal }, 'ended before the drain was done'),
     failed: (error) => logger.fatal({ err: error }, `shutdown failed: ${reason(error)}`),
   });
+  // Only now: whoever waits for the banner may signal the moment it is there.
+  context.out(banner({ version: BUILD_VERSION, url: server.url, options: resolved }));
+  return stopped;
 }
 
 /** What flags and environment ask for must make sense by itself; then the fault is the caller's. */

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, StreamableHTTPClientTransport, type ClientOptions } from '@modelcontextprotocol/client';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { installed } from '../../tools/installed.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli, type CliOptions } from './cli-process.ts';
@@ -143,29 +143,42 @@ describe('draining', () => {
 });
 
 describe('TypeScript', () => {
-  async function callTyped(options: CliOptions) {
-    const cli = serve('typed-server.ts', ['--log-level', 'warn'], options);
-    const { client } = await connect(await cli.url());
-    const { content } = await client.callTool({ name: 'echo', arguments: { message: 'typed' } });
-    expect(content).toEqual([{ type: 'text', text: 'typed' }]);
-    return cli;
+  /** The build where tsx is not to be found: with its dependencies and the SDK, nothing else. */
+  const bare = realpathSync(mkdtempSync(join(tmpdir(), 'sojourn-cli-')));
+
+  beforeAll(() => {
+    cpSync(dist, join(bare, 'dist'), { recursive: true });
+    cpSync(join(root, 'package.json'), join(bare, 'package.json'));
+    cpSync(program('typed-server.ts'), join(bare, 'server.ts'));
+    mkdirSync(join(bare, 'node_modules/@modelcontextprotocol'), { recursive: true });
+    for (const name of ['commander', 'pino', 'zod', '@modelcontextprotocol/server']) {
+      symlinkSync(join(root, 'node_modules', name), join(bare, 'node_modules', name));
+    }
+  });
+  afterAll(() => rmSync(bare, { recursive: true }));
+
+  async function callTyped(module: string, options: CliOptions = {}) {
+    const cli = startCli(['serve', module, '--port', '0'], options);
+    const { client, transport } = await connect(await cli.url());
+    const { content } = await client.callTool({ name: 'session' });
+    expect(transport.sessionId).toMatch(/^[\w-]{22}$/);
+    expect(content).toEqual([{ type: 'text', text: transport.sessionId }]);
   }
 
-  test('is served on this Node', () => callTyped({}));
+  test('is served on this Node', async () => {
+    await callTyped('typed-server.ts');
+  });
 
   test.each(['node-22', 'node-24'])('is served by %s without tsx', { timeout: 240_000 }, async (name) => {
     const folder = await installed('runtimes');
     const node = join(folder, 'node_modules', name, 'bin/node');
-    await callTyped({ node, from: join(withoutTsx(), 'dist') });
+    await callTyped('server.ts', { node, from: join(bare, 'dist'), cwd: bare });
   });
 
   test.skipIf((process.features as { typescript?: unknown }).typescript)(
     'without tsx on a Node that does not know it is an error that says what to do (needs Node < 22.18)',
     async () => {
-      const folder = withoutTsx();
-      const module = join(folder, 'server.ts');
-      cpSync(program('typed-server.ts'), module);
-      const { code, stderr } = await runProcess(['serve', 'server.ts'], { from: join(folder, 'dist'), cwd: folder });
+      const { code, stderr } = await runProcess(['serve', 'server.ts'], { from: join(bare, 'dist'), cwd: bare });
       expect(code).toBe(1);
       expect(stderr).toMatch(
         /^sojourn: server\.ts is TypeScript, which Node [\d.]+ does not run by itself: .*npm install .*tsx/,
@@ -173,19 +186,6 @@ describe('TypeScript', () => {
       expect(stderr.trimEnd().split('\n')).toHaveLength(1);
     },
   );
-
-  /** The build where tsx is not to be found: with its dependencies and the SDK, nothing else. */
-  function withoutTsx(): string {
-    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'sojourn-cli-')));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
-    cpSync(dist, join(folder, 'dist'), { recursive: true });
-    cpSync(join(root, 'package.json'), join(folder, 'package.json'));
-    mkdirSync(join(folder, 'node_modules/@modelcontextprotocol'), { recursive: true });
-    for (const name of ['commander', 'pino', 'zod', '@modelcontextprotocol/server']) {
-      symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
-    }
-    return folder;
-  }
 });
 
 describe('what cannot be done', () => {
