@@ -12,6 +12,11 @@ export class ListingOrder {
   #next = 0;
   #gone = 0;
 
+  /** How many are held, of sessions that are gone too. */
+  get places(): number {
+    return this.#places.length;
+  }
+
   append(record: SessionRecord): HeldSession {
     const session = new HeldSession(record, this.#next++);
     this.#sessions.push(session);

@@ -1,0 +1,193 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { SessionRecord } from '../../src/stores/store.ts';
+import { MemoryEvents } from '../../src/stores/memory/events.ts';
+import { ExpiryIndex } from '../../src/stores/memory/expiry-index.ts';
+import { HeldSession } from '../../src/stores/memory/held-session.ts';
+import { Ledger } from '../../src/stores/memory/ledger.ts';
+import { ListingOrder } from '../../src/stores/memory/listing-order.ts';
+import { EventBudget, Logbook } from '../../src/stores/memory/logbook.ts';
+import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES } from '../../src/stores/memory/session-log.ts';
+import { MemorySessions } from '../../src/stores/memory/sessions.ts';
+import { Tombstones } from '../../src/stores/memory/tombstones.ts';
+
+const FENCE = { epoch: 1, owner: 'me' };
+const HOUR_MS = 3_600_000;
+
+function recordOf(id: string, expiresAt: number | null = null): SessionRecord {
+  return { id, ...FENCE, expiresAt, state: {}, subscriptions: [] } as unknown as SessionRecord;
+}
+
+function createRoom(limit: number, retention = { ttlMs: HOUR_MS, events: 1_000, bytes: 1_048_576 }) {
+  let now = 1_000_000;
+  const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
+  const budget = new EventBudget(limit);
+  const deployment = () => {
+    const ledger = new Ledger(time, new Tombstones(HOUR_MS, 1_000));
+    const sessions = new MemorySessions(ledger, { alive: () => true });
+    return { ledger, sessions, events: new MemoryEvents(ledger, new Logbook(retention, budget)) };
+  };
+  return { budget, deployment, pass: (ms: number) => void (now += ms) };
+}
+
+describe('the byte budget of the event logs', () => {
+  const step = fc.oneof(
+    {
+      weight: 8,
+      arbitrary: fc.record({ op: fc.constant('append'), s: fc.nat(3), stream: fc.nat(2), size: fc.nat(60) }),
+    },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('end'), s: fc.nat(3) }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('pass'), ms: fc.nat(2_000) }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant('trim') }) },
+  );
+
+  test('is never passed, counts what is held and comes back to nothing', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
+        const { budget, deployment, pass } = createRoom(3_000, { ttlMs: 1_500, events: 8, bytes: 150 });
+        const rooms = [deployment(), deployment()];
+        const next = new Map<string, number>();
+        const room = (s: number) => rooms[s % 2] as (typeof rooms)[number];
+        for (const one of steps) {
+          if (one.op === 'append') {
+            room(one.s).sessions.create(recordOf(`s${one.s}`));
+            const key = `${one.s} ${one.stream}`;
+            const from = next.get(key) ?? 0;
+            const append = { sessionId: `s${one.s}`, fence: FENCE, stream: `p${one.stream}`, from };
+            expect(room(one.s).events.append({ ...append, events: ['', 'x'.repeat(one.size)] })).toBe('written');
+            next.set(key, from + 2);
+          } else if (one.op === 'end') {
+            room(one.s).sessions.end(`s${one.s}`, FENCE, 'deleted');
+            for (const stream of [0, 1, 2]) next.delete(`${one.s} ${stream}`);
+            pass(HOUR_MS); // so that the id can be created again
+          } else if (one.op === 'pass') pass(one.ms);
+          else for (const { events } of rooms) events.trim();
+          const logs = rooms
+            .flatMap(({ ledger }) => [0, 1, 2, 3].map((s) => ledger.held(`s${s}`)?.log))
+            .filter(Boolean);
+          const held = logs.reduce((sum, log) => sum + log!.bytes + log!.size * EVENT_OVERHEAD_BYTES, 0);
+          expect(budget.used).toBe(held + logs.filter((log) => log!.size > 0).length * LOG_OVERHEAD_BYTES);
+          expect(budget.used).toBeLessThanOrEqual(budget.limit);
+        }
+        pass(10_000);
+        for (const { events } of rooms) events.trim();
+        expect(budget.used).toBe(0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('takes from the log that was written longest ago, of whatever deployment', () => {
+    const { budget, deployment } = createRoom(4 * (LOG_OVERHEAD_BYTES + EVENT_OVERHEAD_BYTES));
+    const [one, other] = [deployment(), deployment()];
+    const append = (room: typeof one, sessionId: string, from = 0) => {
+      room.sessions.create(recordOf(sessionId));
+      room.events.append({ sessionId, fence: FENCE, stream: 'p', from, events: [''] });
+    };
+    append(one, 'a');
+    append(other, 'b');
+    append(one, 'c');
+    append(one, 'd');
+    expect(budget.used).toBe(budget.limit);
+    append(one, 'a', 1); // 'b' is the oldest now
+    expect(other.events.replay('b', 'p', -1)).toEqual({ found: false, why: 'gap' });
+    expect(one.events.replay('c', 'p', -1).found).toBe(true);
+    expect(one.events.replay('a', 'p', -1)).toMatchObject({ events: [{ offset: 0 }, { offset: 1 }] });
+  });
+
+  test('an ended session leaves no log behind, and an empty log leaves its session', () => {
+    const { deployment, pass } = createRoom(1_000_000);
+    const { ledger, sessions, events } = deployment();
+    sessions.create(recordOf('s'));
+    events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
+    const held = ledger.held('s');
+    expect(held?.log?.size).toBe(1);
+    pass(HOUR_MS);
+    events.trim();
+    expect(held?.log).toBeUndefined();
+    events.append({ sessionId: 's', fence: FENCE, stream: 'ahead', from: 3, events: ['1'] });
+    expect(held?.log).toBeUndefined();
+  });
+
+  test('a log that is written on and on keeps its streams no longer than their events', () => {
+    const { deployment } = createRoom(1_000_000, { ttlMs: HOUR_MS, events: 10, bytes: 1_000 });
+    const { sessions, events } = deployment();
+    sessions.create(recordOf('s'));
+    for (let n = 0; n < 1_000; n++) {
+      events.append({ sessionId: 's', fence: FENCE, stream: `p${n}`, from: 0, events: ['', '1'], complete: true });
+    }
+    const found = Array.from({ length: 1_000 }, (_, n) => events.replay('s', `p${n}`, -1)).filter(({ found }) => found);
+    expect(found).toHaveLength(5);
+    expect(events.replay('s', 'p0', -1)).toEqual({ found: false, why: 'unknown' });
+  });
+});
+
+describe('tombstones', () => {
+  const ended = (n: number, at: number) => ({ v: 1, id: `s${n}`, ended: 'deleted' as const, at });
+
+  test('are forgotten oldest first past the limit, and all past their time', () => {
+    const tombstones = new Tombstones(1_000, 2_000);
+    for (let n = 0; n < 10_000; n++) tombstones.add(ended(n, n), n);
+    const found = (now: number) =>
+      Array.from({ length: 10_000 }, (_, n) => tombstones.find(`s${n}`, now)).filter(Boolean);
+    expect(found(9_999)).toHaveLength(1_000);
+    expect(tombstones.find('s9000', 9_999)?.at).toBe(9_000);
+    expect(found(20_000)).toEqual([]);
+  });
+
+  test('of an id that ended again are the later one', () => {
+    const tombstones = new Tombstones(1_000, 10);
+    tombstones.add(ended(1, 0), 0);
+    tombstones.add(ended(1, 900), 900);
+    tombstones.add(ended(2, 1_100), 1_100); // the first is past its time now
+    expect(tombstones.find('s1', 1_100)?.at).toBe(900);
+  });
+});
+
+describe('the expiry index', () => {
+  test('names who is due as a walk over all sessions would', () => {
+    const times = fc.option(fc.nat(40_000), { nil: null });
+    const change = fc.record({ n: fc.nat(9), expiresAt: times, gone: fc.boolean() }, { noNullPrototype: true });
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 60 }), fc.nat(45_000), (changes, now) => {
+        const index = new ExpiryIndex();
+        const all = new Map<number, HeldSession>();
+        for (const { n, expiresAt, gone } of changes) {
+          const session = all.get(n) ?? new HeldSession(recordOf(`s${n}`), n);
+          index.take(session);
+          all.delete(n);
+          if (gone) continue;
+          session.record = recordOf(`s${n}`, expiresAt);
+          index.put(session);
+          all.set(n, session);
+        }
+        const walked = [...all.values()].filter((session) => session.expired(now)).map(({ place }) => place);
+        expect([...index.due(now)].map(({ place }) => place).sort()).toEqual(walked.sort());
+      }),
+    );
+  });
+
+  test('takes no session that never ends by itself', () => {
+    const index = new ExpiryIndex();
+    for (const expiresAt of [null, Infinity]) {
+      const session = new HeldSession(recordOf('s', expiresAt), 0);
+      index.put(session);
+      index.take(session);
+    }
+    expect([...index.due(Number.MAX_SAFE_INTEGER)]).toEqual([]);
+  });
+});
+
+describe('the listing order', () => {
+  test('starts after any place, and holds no more places than twice the sessions', () => {
+    const order = new ListingOrder();
+    const sessions = Array.from({ length: 1_000 }, (_, n) => order.append(recordOf(`s${n}`)));
+    const left = sessions.filter((_, n) => n % 10 === 3);
+    for (const session of sessions) if (!left.includes(session)) order.remove(session);
+    for (const place of [-1, 0, 3, 4, 500, 993, 2_000]) {
+      expect([...order.after(place)]).toEqual(left.filter((session) => session.place > place));
+    }
+    expect(order.places).toBeLessThanOrEqual(left.length * 2);
+    expect(order.append(recordOf('new')).place).toBe(1_000);
+  });
+});

@@ -1,0 +1,235 @@
+import { describe, expect, test } from 'vitest';
+import { memory } from '../../src/stores/memory/index.ts';
+import type { InstanceMessage, OpenStore, SessionRecord, Store, StoreOptions } from '../../src/stores/store.ts';
+import { systemRandom } from '../../src/system.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { until } from '../kit/until.ts';
+
+const FENCE = { epoch: 1, owner: 'me' };
+const logged: Array<{ level: string; obj: object; msg: string }> = [];
+const note = (level: string) => (obj: object, msg: string) => void logged.push({ level, obj, msg });
+
+function openView(store: Store, options: Partial<StoreOptions> = {}): OpenStore {
+  const view = store.open({
+    name: 'mcp',
+    time: createFakeTime(),
+    random: systemRandom,
+    logger: {
+      debug: note('debug'),
+      info: note('info'),
+      warn: note('warn'),
+      error: note('error'),
+      fatal: note('fatal'),
+    },
+    leaseMs: 3_000,
+    tombstoneMs: 60_000,
+    retention: { ttlMs: 60_000, events: 1_000, bytes: 1_048_576 },
+    eventLogBytes: 268_435_456,
+    tombstones: 100_000,
+    ...options,
+  });
+  expect(view).not.toBeInstanceOf(Promise);
+  return view as OpenStore;
+}
+
+function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
+  return {
+    v: 1,
+    id,
+    ...FENCE,
+    user: null,
+    version: '2025-11-25',
+    handshake: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+    answer: '{}',
+    initialized: true,
+    logLevel: null,
+    subscriptions: [],
+    state: {},
+    getStream: false,
+    createdAt: 0,
+    activeAt: 0,
+    expiresAt: null,
+    ...more,
+  };
+}
+
+describe('the memory store', () => {
+  test('says what it is', () => {
+    expect(memory()).toMatchObject({ kind: 'memory', durable: false });
+  });
+
+  test('answers every method at once', async () => {
+    const { sessions, events, instances, secret, close } = openView(memory());
+    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+    const marker = { request: '1', stream: 'p' };
+    expect([
+      instances.announce({ id: 'me', state: 'serving', version: '1' }, () => undefined),
+      instances.renew('me', 'draining'),
+      (instances.list() as unknown[]).length,
+      instances.send('me', 'me', { kind: 'probe' }),
+      instances.publish('me', { kind: 'event' }),
+      sessions.create(recordOf('s')),
+      sessions.claim('s', 1, 'other'),
+      sessions.save('s', FENCE, {}),
+      events.append(append),
+      events.replay('s', 'p', 0),
+      events.open('s'),
+      events.trim(),
+      sessions.mark('s', FENCE, marker),
+      sessions.count(),
+      sessions.expired(1),
+      sessions.release('s', FENCE),
+      sessions.end('s', null, 'deleted'),
+      sessions.read('s'),
+      sessions.list(1),
+      (secret('one') as Uint8Array).length,
+      instances.read('gone'),
+      instances.bury({ id: 'gone', state: 'serving', version: '1' }),
+      instances.leave('me'),
+    ]).toEqual([
+      undefined,
+      true,
+      1,
+      'sent',
+      undefined,
+      'created',
+      { claimed: false, current: recordOf('s') },
+      'written',
+      'written',
+      { found: true, events: [], next: 1, complete: false },
+      [{ stream: 'p', next: 1 }],
+      undefined,
+      'written',
+      1,
+      [],
+      'written',
+      'ended',
+      expect.objectContaining({ ended: 'deleted' }),
+      { records: [] },
+      32,
+      undefined,
+      false,
+      undefined,
+    ]);
+    await close();
+  });
+
+  test('shares nothing with another memory store', async () => {
+    const [one, other] = [openView(memory()), openView(memory())];
+    await one.sessions.create(recordOf('s'));
+    expect(await other.sessions.read('s')).toBeUndefined();
+    expect(await other.secret('one')).not.toEqual(await one.secret('one'));
+  });
+
+  test('keeps everything until its last endpoint closes, of whatever name, and then nothing', async () => {
+    const store = memory();
+    const first = openView(store);
+    const otherName = openView(store, { name: 'other' });
+    await first.sessions.create(recordOf('s'));
+    const secret = await first.secret('one');
+    await first.close();
+
+    const second = openView(store);
+    expect(await second.sessions.read('s')).toEqual(recordOf('s'));
+    expect(await second.secret('one')).toEqual(secret);
+    await second.close();
+    await otherName.close();
+
+    const third = openView(store);
+    expect(await third.sessions.read('s')).toBeUndefined();
+    expect(await third.secret('one')).not.toEqual(secret);
+    await first.close(); // again, late
+    expect(await openView(store).secret('one')).toEqual(await third.secret('one'));
+  });
+
+  test('a secret that its reader overwrites stays what it was', async () => {
+    const view = openView(memory());
+    const secret = (await view.secret('one')).slice();
+    (await view.secret('one')).fill(0);
+    expect(await view.secret('one')).toEqual(secret);
+  });
+
+  test('an instance whose endpoint closes is dead, and its sessions can be claimed', async () => {
+    const store = memory();
+    const [owner, other] = [openView(store), openView(store)];
+    await owner.instances.announce({ id: 'me', state: 'serving', version: '1' }, () => undefined);
+    await other.instances.announce({ id: 'you', state: 'serving', version: '1' }, () => undefined);
+    await owner.sessions.create(recordOf('s'));
+    await owner.close();
+    expect((await other.instances.list()).map(({ id }) => id)).toEqual(['you']);
+    expect((await other.sessions.claim('s', 1, 'you')).claimed).toBe(true);
+  });
+
+  test('a cursor that list() did not give is refused', () => {
+    const { sessions } = openView(memory());
+    for (const cursor of ['', 'x', '-1', '1.5', '9'.repeat(16)]) {
+      expect(() => sessions.list(10, cursor), cursor).toThrow(/Option cursor/);
+    }
+  });
+
+  test('without retention an append is fenced as ever, and nothing is kept', async () => {
+    const { sessions, events } = openView(memory(), { retention: false });
+    await sessions.create(recordOf('s'));
+    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+    expect(await events.append(append)).toBe('written');
+    expect(await events.append({ ...append, fence: { epoch: 2, owner: 'me' } })).toBe('fenced');
+    expect(await events.replay('s', 'p', -1)).toEqual({ found: false, why: 'unknown' });
+    expect(await events.trim()).toBeUndefined();
+  });
+});
+
+describe('messages in one process', () => {
+  test('are the objects that were sent, delivered after the call that sends them', async () => {
+    const { instances } = openView(memory());
+    const received: InstanceMessage[] = [];
+    await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, message) => received.push(message));
+    const message = { kind: 'call', body: () => 'a function passes, too' };
+    expect(instances.send('me', 'me', message)).toBe('sent');
+    expect(received).toEqual([]);
+    await until(() => received.length === 1);
+    expect(received[0]).toBe(message);
+  });
+
+  test('sent while one is being delivered come after those that wait', async () => {
+    const { instances } = openView(memory());
+    const received: unknown[] = [];
+    await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, { n }) => {
+      received.push(n);
+      if (n === 1) void instances.send('me', 'me', { kind: 'n', n: 3 });
+    });
+    void instances.send('me', 'me', { kind: 'n', n: 1 });
+    void instances.send('me', 'me', { kind: 'n', n: 2 });
+    await until(() => received.length === 3);
+    expect(received).toEqual([1, 2, 3]);
+  });
+
+  test('that cannot be received are logged, and the next one is', async () => {
+    logged.length = 0;
+    const { instances } = openView(memory());
+    const received: unknown[] = [];
+    await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, { n }) => {
+      if (n === 1) throw new Error('cannot take it');
+      received.push(n);
+    });
+    for (const n of [1, 2]) void instances.send('me', 'me', { kind: 'n', n });
+    await until(() => received.length === 1);
+    expect(received).toEqual([2]);
+    expect(logged).toMatchObject([
+      { level: 'error', obj: { instance: 'me', kind: 'n', err: { message: 'cannot take it' } } },
+    ]);
+  });
+
+  test('never reach an instance that left before they were delivered', async () => {
+    const { instances } = openView(memory());
+    const received: unknown[] = [];
+    await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, { n }) => {
+      received.push(n);
+      void instances.leave('me');
+    });
+    await instances.announce({ id: 'you', state: 'serving', version: '1' }, (_, { n }) => received.push(n));
+    for (const n of [1, 2]) void instances.send('you', 'me', { kind: 'n', n });
+    void instances.send('me', 'you', { kind: 'n', n: 'last' });
+    await until(() => received.includes('last'));
+    expect(received).toEqual([1, 'last']);
+  });
+});

@@ -1,0 +1,217 @@
+/**
+ * The store contract once more, as plainly as it can be said: nothing is ever thrown away but by filtering a list. What
+ * random operations on a real store are compared with.
+ */
+import { isEnded } from '../../src/stores/store.ts';
+import type {
+  AppendRequest,
+  ClaimOutcome,
+  EndedSession,
+  Fence,
+  Marker,
+  OpenStreamInfo,
+  RecordPatch,
+  ReplayOutcome,
+  SessionRecord,
+  WriteOutcome,
+} from '../../src/stores/store.ts';
+import type { EndReason, EventRetention } from '../../src/types.ts';
+
+interface PlainEvent {
+  stream: string;
+  offset: number;
+  data: string;
+  at: number;
+  dropped: boolean;
+}
+
+interface PlainSession {
+  record: SessionRecord;
+  markers: Marker[];
+  /** Every event ever, in the order of writing. */
+  events: PlainEvent[];
+  streams: string[];
+  complete: string[];
+}
+
+export interface PlainStoreOptions {
+  now: () => number;
+  tombstoneMs: number;
+  retention: EventRetention;
+}
+
+export class PlainStore {
+  readonly living = new Set<string>();
+  readonly #options: PlainStoreOptions;
+  #sessions: PlainSession[] = [];
+  #ended: EndedSession[] = [];
+
+  constructor(options: PlainStoreOptions) {
+    this.#options = options;
+  }
+
+  create(record: SessionRecord): 'created' | 'exists' {
+    if (this.read(record.id) !== undefined) return 'exists';
+    this.#sessions = this.#sessions.filter((session) => session.record.id !== record.id);
+    this.#sessions.push({ record, markers: [], events: [], streams: [], complete: [] });
+    return 'created';
+  }
+
+  read(id: string): SessionRecord | EndedSession | undefined {
+    const session = this.#held(id);
+    if (session !== undefined && !this.#expired(session)) return session.record;
+    const ended = session === undefined ? this.#ended.find((value) => value.id === id) : endedAtExpiry(session.record);
+    return ended !== undefined && ended.at + this.#options.tombstoneMs > this.#options.now() ? ended : undefined;
+  }
+
+  claim(id: string, expectedEpoch: number, me: string): ClaimOutcome {
+    const session = this.#living(id);
+    if (session === undefined) return { claimed: false, current: this.read(id) };
+    const { epoch, owner } = session.record;
+    if (epoch === expectedEpoch && (owner === me || this.#ownerless(session))) {
+      session.record = { ...session.record, epoch: epoch + 1, owner: me };
+    } else if (epoch !== expectedEpoch + 1 || owner !== me) return { claimed: false, current: session.record };
+    return { claimed: true, record: session.record, markers: session.markers };
+  }
+
+  save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
+    return this.#write(id, fence, (session) => {
+      const state = new Map(Object.entries(session.record.state));
+      for (const [key, value] of Object.entries(patch.state ?? {})) {
+        if (value === null) state.delete(key);
+        else state.set(key, value);
+      }
+      session.record = { ...session.record, ...patch, state: Object.fromEntries(state) };
+    });
+  }
+
+  release(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
+    const outcome = this.save(id, fence, patch);
+    // A patch may have let the session expire: it is released all the same.
+    const session = this.#held(id);
+    if (outcome === 'written' && session !== undefined) session.record = { ...session.record, owner: null };
+    return outcome;
+  }
+
+  end(id: string, fence: Fence | null, reason: EndReason): 'ended' | 'fenced' | 'gone' {
+    const session = this.#held(id);
+    if (session === undefined) return 'gone';
+    if (!(fence === null ? this.#ownerless(session) : fits(session, fence))) return 'fenced';
+    const ended = this.#expired(session)
+      ? endedAtExpiry(session.record)
+      : { v: 1, id, ended: reason, at: this.#options.now() };
+    this.#sessions = this.#sessions.filter((other) => other !== session);
+    this.#ended = [...this.#ended.filter((value) => value.id !== id), ended];
+    return 'ended';
+  }
+
+  mark(id: string, fence: Fence, marker: Marker, clear: boolean): WriteOutcome {
+    return this.#write(id, fence, (session) => {
+      const same = ({ request, stream }: Marker): boolean => request === marker.request && stream === marker.stream;
+      session.markers = session.markers.filter((other) => !same(other));
+      if (!clear) session.markers.push(marker);
+    });
+  }
+
+  list(): SessionRecord[] {
+    return this.#sessions.filter((session) => !this.#expired(session)).map(({ record }) => record);
+  }
+
+  expired(): string[] {
+    return this.#sessions
+      .filter((session) => this.#expired(session) && this.#ownerless(session))
+      .map(({ record }) => record.id);
+  }
+
+  append({ sessionId, fence, stream, from, events, complete = false }: AppendRequest): WriteOutcome {
+    const session = this.#living(sessionId);
+    if (session === undefined || !fits(session, fence) || session.complete.includes(stream)) return 'fenced';
+    const length = session.events.filter((event) => event.stream === stream).length;
+    if (from !== length) return 'fenced';
+    const at = this.#options.now();
+    const added = events.map((data, n) => ({ stream, offset: from + n, data, at, dropped: false }));
+    session.events.push(...added);
+    if (!session.streams.includes(stream)) session.streams.push(stream);
+    if (complete) session.complete.push(stream);
+    this.#retain(session);
+    return 'written';
+  }
+
+  /** `gone`: a complete stream whose events are all dropped; a store may call it a gap or unknown. */
+  replay(sessionId: string, stream: string, after: number): ReplayOutcome | 'gone' {
+    const session = this.#living(sessionId);
+    if (session === undefined || !session.streams.includes(stream)) return { found: false, why: 'unknown' };
+    this.#retain(session);
+    const all = session.events.filter((event) => event.stream === stream);
+    const complete = session.complete.includes(stream);
+    if (complete && all.every(({ dropped }) => dropped)) return 'gone';
+    const later = all.filter(({ offset }) => offset > after);
+    if (later.some(({ dropped }) => dropped)) return { found: false, why: 'gap' };
+    return { found: true, events: later.map(({ offset, data }) => ({ offset, data })), next: all.length, complete };
+  }
+
+  open(sessionId: string): OpenStreamInfo[] {
+    const session = this.#living(sessionId);
+    const open = session?.streams.filter((stream) => !session.complete.includes(stream)) ?? [];
+    return open.map((stream) => ({
+      stream,
+      next: session?.events.filter((event) => event.stream === stream).length ?? 0,
+    }));
+  }
+
+  /** How many events a stream has had. */
+  length(sessionId: string, stream: string): number {
+    return this.#held(sessionId)?.events.filter((event) => event.stream === stream).length ?? 0;
+  }
+
+  record(id: string): SessionRecord | undefined {
+    const value = this.read(id);
+    return value === undefined || isEnded(value) ? undefined : value;
+  }
+
+  #retain(session: PlainSession): void {
+    const { ttlMs, events, bytes } = this.#options.retention;
+    for (;;) {
+      const kept = session.events.filter(({ dropped }) => !dropped);
+      const size = kept.reduce((sum, { data }) => sum + Buffer.byteLength(data), 0);
+      const [oldest] = kept;
+      if (oldest === undefined) return;
+      if (kept.length <= events && size <= bytes && oldest.at + ttlMs > this.#options.now()) return;
+      oldest.dropped = true;
+    }
+  }
+
+  #write(id: string, fence: Fence, change: (session: PlainSession) => void): WriteOutcome {
+    const session = this.#living(id);
+    if (session === undefined || !fits(session, fence)) return 'fenced';
+    change(session);
+    return 'written';
+  }
+
+  #held(id: string): PlainSession | undefined {
+    return this.#sessions.find(({ record }) => record.id === id);
+  }
+
+  #living(id: string): PlainSession | undefined {
+    const session = this.#held(id);
+    return session === undefined || this.#expired(session) ? undefined : session;
+  }
+
+  #expired({ record: { expiresAt } }: PlainSession): boolean {
+    return expiresAt !== null && expiresAt <= this.#options.now();
+  }
+
+  #ownerless({ record: { owner } }: PlainSession): boolean {
+    return owner === null || !this.living.has(owner);
+  }
+}
+
+const fits = ({ record }: PlainSession, { epoch, owner }: Fence): boolean =>
+  record.epoch === epoch && record.owner === owner;
+
+const endedAtExpiry = ({ id, expiresAt }: SessionRecord): EndedSession => ({
+  v: 1,
+  id,
+  ended: 'idle',
+  at: expiresAt ?? 0,
+});

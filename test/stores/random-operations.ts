@@ -1,0 +1,197 @@
+/**
+ * Random operations on a store and on {@link PlainStore}, answer by answer. Operations say "the next offset" or "a stale
+ * fence" and are made exact by the model when they run, so that most of them do something.
+ */
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import type { Fence, OpenStore, SessionRecord } from '../../src/stores/store.ts';
+import type { EventRetention } from '../../src/types.ts';
+import type { PlainStore } from './plain-store.ts';
+
+export const RETENTION: EventRetention = { ttlMs: 5_000, events: 6, bytes: 40 };
+export const TOMBSTONE_MS = 4_000;
+
+const id = fc.constantFrom('s0', 's1', 's2');
+const instance = fc.constantFrom('i0', 'i1', 'i2');
+const stream = fc.constantFrom('g', 'p1', 'p2');
+const fence = fc.constantFrom('own', 'own', 'own', 'own', 'stale', 'ahead', 'other');
+const expiresIn = fc.constantFrom(null, 1_500, 4_000, 60_000);
+const marker = fc.record({ request: fc.constantFrom('1', '"1"', '2'), stream }, { noNullPrototype: true });
+const stateChange = fc.dictionary(fc.constantFrom('a', 'b', '__proto__'), fc.constantFrom('1', '2', null), {
+  maxKeys: 2,
+});
+const data = fc.constantFrom(
+  '',
+  '"x"',
+  '"a longer text"',
+  '"é"',
+  '"an event that alone is more than all that is kept"',
+);
+
+const operation = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('create'), id, owner: fc.option(instance), expiresIn }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('read'), id }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ op: fc.constant('claim'), id, me: instance, off: fc.constantFrom(0, 0, 0, -1, 1) }),
+  },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('save'), id, fence, state: stateChange, expiresIn }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('release'), id, fence }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('end'), id, fence: fc.option(fence) }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('mark'), id, fence, marker, clear: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('list'), limit: fc.integer({ min: 1, max: 3 }) }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('expired') }) },
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      op: fc.constant('append'),
+      id,
+      fence,
+      stream,
+      off: fc.constantFrom(0, 0, 0, 0, 0, -1, 1),
+      events: fc.array(data, { maxLength: 4 }),
+      complete: fc.constantFrom(false, false, false, true),
+    }),
+  },
+  { weight: 5, arbitrary: fc.record({ op: fc.constant('replay'), id, stream, back: fc.integer({ min: 0, max: 9 }) }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('open'), id }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('trim') }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('die'), instance }) },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('pass'), ms: fc.constantFrom(1, 700, 1_500, 3_000, 6_000) }) },
+);
+
+type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
+
+export const operations = fc.array(operation, { minLength: 1, maxLength: 80, size: 'max' });
+
+export interface World {
+  readonly store: OpenStore;
+  readonly model: PlainStore;
+  now(): number;
+  pass(ms: number): Promise<void>;
+}
+
+/** Applies all of them; throws at the first answer that differs, with what was done until then. */
+export async function applyAll(world: World, all: readonly Operation[]): Promise<void> {
+  for (const name of ['i0', 'i1', 'i2']) {
+    await world.store.instances.announce({ id: name, state: 'serving', version: '1' }, () => undefined);
+    world.model.living.add(name);
+  }
+  for (const [n, step] of all.entries()) {
+    const [got, expected] = await apply(world, step);
+    assert.deepEqual(got, expected, `operation ${n}, ${JSON.stringify(step)}`);
+    assert.equal(await world.store.sessions.count(), world.model.list().length, `the count after operation ${n}`);
+  }
+}
+
+/** What the store and the model answer. */
+async function apply({ store, model, now, pass }: World, step: Operation): Promise<[unknown, unknown]> {
+  const at = (ms: number | null): number | null => (ms === null ? null : now() + ms);
+  switch (step.op) {
+    case 'create': {
+      const record = newRecord(step.id, step.owner, at(step.expiresIn), now());
+      return [await store.sessions.create(record), model.create(record)];
+    }
+    case 'read':
+      return [await store.sessions.read(step.id), model.read(step.id)];
+    case 'claim': {
+      const epoch = (model.record(step.id)?.epoch ?? 1) + step.off;
+      return [await store.sessions.claim(step.id, epoch, step.me), model.claim(step.id, epoch, step.me)];
+    }
+    case 'save': {
+      const own = fenceOf(model, step.id, step.fence);
+      const patch = { state: step.state, expiresAt: at(step.expiresIn), activeAt: now() };
+      return [await store.sessions.save(step.id, own, patch), model.save(step.id, own, patch)];
+    }
+    case 'release': {
+      const own = fenceOf(model, step.id, step.fence);
+      const patch = { logLevel: 'debug' };
+      return [await store.sessions.release(step.id, own, patch), model.release(step.id, own, patch)];
+    }
+    case 'end': {
+      const own = step.fence === null ? null : fenceOf(model, step.id, step.fence);
+      return [await store.sessions.end(step.id, own, 'deleted'), model.end(step.id, own, 'deleted')];
+    }
+    case 'mark': {
+      const own = fenceOf(model, step.id, step.fence);
+      const outcome = model.mark(step.id, own, step.marker, step.clear);
+      return [await store.sessions.mark(step.id, own, step.marker, step.clear), outcome];
+    }
+    case 'list':
+      return [sorted(await listAll(store, step.limit)), sorted(model.list())];
+    case 'expired':
+      return [[...(await store.sessions.expired(10))].sort(), model.expired().sort()];
+    case 'append': {
+      // A store may have forgotten such a stream; no owner goes on with one.
+      if (model.replay(step.id, step.stream, -1) === 'gone') return [undefined, undefined];
+      const from = model.length(step.id, step.stream) + step.off;
+      const own = fenceOf(model, step.id, step.fence);
+      const { events, complete } = step;
+      const request = { sessionId: step.id, fence: own, stream: step.stream, from, events, complete };
+      return [await store.events.append(request), model.append(request)];
+    }
+    case 'replay': {
+      const after = model.length(step.id, step.stream) - 1 - step.back;
+      const expected = model.replay(step.id, step.stream, Math.max(-1, after));
+      const got = await store.events.replay(step.id, step.stream, Math.max(-1, after));
+      return expected === 'gone' ? [got.found, false] : [got, expected];
+    }
+    case 'open': {
+      const byStream = (a: { stream: string }, b: { stream: string }): number => (a.stream < b.stream ? -1 : 1);
+      return [[...(await store.events.open(step.id))].sort(byStream), model.open(step.id).sort(byStream)];
+    }
+    case 'trim':
+      return [await store.events.trim(), undefined];
+    case 'die': {
+      model.living.delete(step.instance);
+      return [await store.instances.leave(step.instance), undefined];
+    }
+    case 'pass':
+      return [await pass(step.ms), undefined];
+    default:
+      throw new Error(`unknown operation ${JSON.stringify(step)}`);
+  }
+}
+
+function newRecord(name: string, owner: string | null, expiresAt: number | null, now: number): SessionRecord {
+  return {
+    v: 1,
+    id: name,
+    epoch: 1,
+    owner,
+    user: null,
+    version: '2025-11-25',
+    handshake: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'model', version: '1' } },
+    answer: '{}',
+    initialized: true,
+    logLevel: null,
+    subscriptions: [],
+    state: {},
+    getStream: false,
+    createdAt: now,
+    activeAt: now,
+    expiresAt,
+  };
+}
+
+function fenceOf(model: PlainStore, name: string, kind: string): Fence {
+  const { epoch, owner } = model.record(name) ?? { epoch: 1, owner: 'i0' };
+  const own = { epoch, owner: owner ?? 'i0' };
+  if (kind === 'stale') return { ...own, epoch: epoch - 1 };
+  if (kind === 'ahead') return { ...own, epoch: epoch + 1 };
+  return kind === 'other' ? { ...own, owner: own.owner === 'i1' ? 'i2' : 'i1' } : own;
+}
+
+async function listAll(store: OpenStore, limit: number): Promise<SessionRecord[]> {
+  const all: SessionRecord[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await store.sessions.list(limit, cursor);
+    all.push(...page.records);
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+  return all;
+}
+
+const sorted = (records: readonly SessionRecord[]): SessionRecord[] =>
+  [...records].sort((a, b) => (a.id < b.id ? -1 : 1));
