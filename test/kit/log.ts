@@ -1,0 +1,32 @@
+/** A logger that keeps what it is told. */
+import type { Logger } from '../../src/index.ts';
+
+export interface LogLine {
+  readonly level: keyof Logger;
+  readonly fields: Record<string, unknown>;
+  readonly message: string;
+}
+
+export interface Log extends Logger {
+  readonly lines: LogLine[];
+  /** The lines whose message fits. */
+  matching(message: RegExp, level?: keyof Logger): LogLine[];
+}
+
+export function createLog(): Log {
+  const lines: LogLine[] = [];
+  const at =
+    (level: keyof Logger): Logger['info'] =>
+    (fields, message) =>
+      void lines.push({ level, fields: fields as Record<string, unknown>, message });
+  return {
+    lines,
+    matching: (message, level) =>
+      lines.filter((line) => message.test(line.message) && (level === undefined || line.level === level)),
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    fatal: at('fatal'),
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * An endpoint behind a real socket on a free port, for one test: `serve(factory, options, { face })`. When the test is over
+ * its clients are closed, then the endpoint, then the HTTP server.
+ */
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { onTestFinished } from 'vitest';
+import {
+  createMcpEndpoint,
+  type McpEndpoint,
+  type McpEndpointFactory,
+  type McpEndpointOptions,
+} from '../../src/index.ts';
+import { createRawClient, type RawClient, type RawClientOptions } from '../../src/testing/index.ts';
+import { createLog, type Log } from './log.ts';
+
+/** `listen`: the endpoint's own server. `node`, `fetch`: the face under a bare `node:http` server, on any path. */
+export type Face = 'listen' | 'node' | 'fetch';
+
+/** For `describe.each(faces)`: one table of cases, two faces. */
+export const faces = ['node', 'fetch'] as const satisfies readonly Face[];
+
+export interface ServeSettings {
+  /** Default `listen`. */
+  face?: Face;
+  /** Default `/mcp`. */
+  path?: string;
+  /** Who is asking, by the request's headers; not with `listen`, which has nobody in front of it. */
+  auth?: (headers: IncomingMessage['headers']) => AuthInfo | undefined;
+}
+
+export interface Served {
+  readonly url: string;
+  readonly port: number;
+  readonly endpoint: McpEndpoint;
+  /** What the endpoint logs, unless the options name another logger. */
+  readonly log: Log;
+  /** A raw client of it, with nothing said yet. */
+  client(options?: RawClientOptions): RawClient;
+}
+
+export async function serve(
+  factory: McpEndpointFactory,
+  options: McpEndpointOptions = {},
+  { face = 'listen', path = '/mcp', auth }: ServeSettings = {},
+): Promise<Served> {
+  if (auth !== undefined && face === 'listen') throw new Error('auth needs the face node or fetch');
+  const log = createLog();
+  const endpoint = createMcpEndpoint(factory, { logger: log, ...options });
+  const clients = new Set<RawClient>();
+  let stop: (() => Promise<void>) | undefined;
+  onTestFinished(async () => {
+    for (const client of clients) client.close();
+    await endpoint.close();
+    await stop?.();
+  });
+  let port: number;
+  if (face === 'listen') {
+    ({ port } = await endpoint.listen({ port: 0, path }));
+  } else {
+    ({ port, stop } = await mount(endpoint, face, auth));
+  }
+  const url = `http://127.0.0.1:${port}${path}`;
+  return {
+    url,
+    port,
+    endpoint,
+    log,
+    client: (clientOptions) => {
+      const client = createRawClient(url, clientOptions);
+      clients.add(client);
+      return client;
+    },
+  };
+}
+
+async function mount(
+  endpoint: McpEndpoint,
+  face: 'node' | 'fetch',
+  auth: ServeSettings['auth'],
+): Promise<{ port: number; stop: () => Promise<void> }> {
+  const server = createServer((req, res) => {
+    const authInfo = auth?.(req.headers);
+    if (face === 'node') {
+      if (authInfo !== undefined) Object.assign(req, { auth: authInfo });
+      endpoint.node(req, res);
+      return;
+    }
+    void getRequestListener((request) => endpoint.fetch(request, authInfo && { authInfo }), {
+      overrideGlobalObjects: false,
+    })(req, res);
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const stop = (): Promise<void> =>
+    new Promise((closed) => {
+      server.close(() => closed());
+      server.closeAllConnections();
+    });
+  return { port: (server.address() as AddressInfo).port, stop };
+}
