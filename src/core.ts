@@ -165,7 +165,7 @@ export class Core {
       await new Promise<void>((resolve) => void timeProvider.setTimeout(resolve, DRAIN_POLL_MS));
     }
     let interrupted = this.#stateless.running + this.#modern.running;
-    for (const session of this.registry.values()) interrupted += session.runningCount;
+    for (const session of this.registry.values()) interrupted += session.running.counted;
     this.#drained = true;
     released += await this.#release(() => true);
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close()]);

@@ -8,7 +8,7 @@ import { optionInvalid, optionsContradict, storeAway } from './errors.ts';
 import { refuse } from './http/answer.ts';
 import type { Exchange } from './http/exchange.ts';
 import { FetchExchange } from './http/fetch-exchange.ts';
-import { NodeExchange, type NodeRequest } from './http/node-exchange.ts';
+import { NodeExchange } from './http/node-exchange.ts';
 import { listen, type Listening, type ListenOptions } from './listen.ts';
 import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from './options.ts';
 import { createSessions, type SessionEvents, type Sessions } from './sessions.ts';
@@ -139,9 +139,7 @@ class Endpoint {
 
   face(): McpEndpoint {
     const node = (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown): void => {
-      this.#handle(
-        new NodeExchange(req as NodeRequest, res, typeof parsedBody === 'function' ? undefined : parsedBody),
-      );
+      this.#handle(new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody));
     };
     const endpoint: McpEndpoint = {
       node,

@@ -1,5 +1,5 @@
 /** `endpoint.sessions`: what runs here, and what the deployment holds. */
-import { EventEmitter } from 'node:events';
+import type { EventEmitter } from 'node:events';
 import type { Core } from './core.ts';
 import { optionInvalid } from './errors.ts';
 import { isEnded, type SessionRecord } from './stores/store.ts';

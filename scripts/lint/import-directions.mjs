@@ -1,7 +1,7 @@
 import { posix, sep } from 'node:path';
 
 /** The files that join the rooms. Every other file directly in `src/` is a leaf that any room may import. */
-const WIRING = new Set(['endpoint', 'listen']);
+const WIRING = new Set(['core', 'endpoint', 'listen', 'sessions']);
 /** Folders that are a leaf grown too big for one file. */
 const LEAF_FOLDERS = new Set(['options']);
 

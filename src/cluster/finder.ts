@@ -275,19 +275,23 @@ export class Finder {
         true,
         caller.signal,
       );
-      session.initialized = true;
-      const { version, answerJson } = await this.#builder.replay(session, session.toRecord(), caller);
+      session.record.initialized = true;
+      const { version, answerJson } = await this.#builder.replay(
+        session,
+        session.record.toRecord(session.handshake),
+        caller,
+      );
       session.negotiated(version, answerJson);
     } catch (cause) {
       this.#options.logger.error({ err: cause, sessionId: id }, 'A migrated session could not be rebuilt here');
       await session?.leave('released');
       throw restoreFailed(cause);
     }
-    if ((await this.#store.sessions.create(session.toRecord())) === 'exists') {
+    if ((await this.#store.sessions.create(session.record.toRecord(session.handshake))) === 'exists') {
       await session.leave('fenced');
       return undefined;
     }
-    session.recorded = true;
+    session.record.exists = true;
     this.#registry.add(session, 'restored', 'migration');
     return session;
   }

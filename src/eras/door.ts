@@ -13,7 +13,7 @@ import {
   methodNotAllowed,
   notAcceptable,
   parseError,
-  type SojournError,
+  SojournError,
   unsupportedMediaType,
   unsupportedVersion,
 } from '../errors.ts';
@@ -60,6 +60,8 @@ export interface DoorTargets {
   legacyDelete(exchange: Exchange): void;
 }
 
+const NO_BYTES = new Uint8Array(0);
+
 type HeadCheck = (exchange: Exchange) => SojournError | undefined;
 
 /** `'POST'` alone, where the endpoint keeps no sessions or the client speaks 2026-07-28. */
@@ -101,18 +103,8 @@ export class Door {
       const refusal = check(exchange);
       if (refusal !== undefined) return refuse(exchange, refusal, null);
     }
-    if (exchange.method === 'POST') {
-      exchange.readBody(this.#options.limits.bodyBytes, (refusal, bytes) => {
-        if (refusal !== undefined) return refuse(exchange, refusal, null);
-        try {
-          this.#post(exchange, bytes);
-        } catch (cause) {
-          this.#failed(exchange, cause, null);
-        }
-      });
-      return;
-    }
-    const refusal = this.#version(exchange.header('mcp-protocol-version'));
+    if (exchange.method === 'POST') return this.#receive(exchange);
+    const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (exchange.method === 'GET') this.#targets.legacyGet(exchange);
     else this.#targets.legacyDelete(exchange);
@@ -128,6 +120,19 @@ export class Door {
       ? undefined
       : methodNotAllowed(method, allow);
   };
+
+  #receive(exchange: Exchange): void {
+    const received = (refusal: SojournError | undefined, bytes: Uint8Array): void => {
+      if (refusal !== undefined) return refuse(exchange, refusal, null);
+      try {
+        this.#post(exchange, bytes);
+      } catch (cause) {
+        this.#failed(exchange, cause);
+      }
+    };
+    if (exchange.parsedBody === undefined) exchange.readBody(this.#options.limits.bodyBytes, received);
+    else received(undefined, NO_BYTES);
+  }
 
   #accept: HeadCheck = (exchange) => {
     if (exchange.method === 'POST') {
@@ -152,10 +157,11 @@ export class Door {
       : undefined;
   };
 
-  #version(header: string | undefined): SojournError | undefined {
-    return header === undefined || this.#versions.includes(header)
-      ? undefined
-      : unsupportedVersion(header, this.#versions);
+  /** `enveloped`: the client speaks the modern era, so only what `server/discover` lists would serve it. */
+  #version(header: string | undefined, enveloped: boolean): SojournError | undefined {
+    if (header === undefined || this.#versions.includes(header)) return undefined;
+    const modern = enveloped ? this.#versions.filter(isModern) : [];
+    return unsupportedVersion(header, modern.length > 0 ? modern : this.#versions);
   }
 
   #post(exchange: Exchange, bytes: Uint8Array): void {
@@ -174,7 +180,7 @@ export class Door {
     const post = this.#shape(exchange, body, text);
     if (!('messages' in post)) return refuse(exchange, post, id);
     const header = exchange.header('mcp-protocol-version');
-    const refusal = this.#version(header);
+    const refusal = this.#version(header, claimedVersion(post.messages[0]) !== undefined);
     if (refusal !== undefined) return refuse(exchange, refusal, id);
     this.#era(post, header, id);
   }
@@ -186,15 +192,16 @@ export class Door {
       return { exchange, messages: [checked], batch: false, text };
     }
     const messages = this.#batch(body);
-    return Array.isArray(messages) ? { exchange, messages, batch: true, text } : (messages as SojournError);
+    return messages instanceof SojournError ? messages : { exchange, messages, batch: true, text };
   }
 
   /** What is wrong with a batch in itself; whether its session takes batches is seen later. */
   #batch(body: readonly unknown[]): Checked[] | SojournError {
     const { batch } = this.#options.limits;
     if (body.length === 0) return batchNotAllowed('an empty batch');
-    if (body.length > batch)
+    if (body.length > batch) {
       return batchNotAllowed(`a batch of ${body.length} messages; ${batch} are allowed (limits.batch)`);
+    }
     const messages: Checked[] = [];
     const ids = new Set<RequestId>();
     for (const element of body) {
@@ -243,15 +250,15 @@ export class Door {
     this.#targets.legacyPost(post);
   }
 
-  #failed(exchange: Exchange, cause: unknown, id: RequestId | null): void {
+  #failed(exchange: Exchange, cause: unknown): void {
     this.#options.logger.error({ err: cause }, 'A request could not be served');
-    refuse(exchange, asSojournError(cause), id);
+    refuse(exchange, asSojournError(cause), null);
   }
 }
 
 /** The protocol version in a message's envelope, whatever its type; `undefined`: no envelope. */
-export function claimedVersion(checked: Checked): unknown {
-  if (checked.kind !== 'request' && checked.kind !== 'notification') return undefined;
+export function claimedVersion(checked: Checked | undefined): unknown {
+  if (checked?.kind !== 'request' && checked?.kind !== 'notification') return undefined;
   const meta = checked.message.params?.['_meta'];
   return isObject(meta) ? meta[PROTOCOL_VERSION_META_KEY] : undefined;
 }

@@ -14,7 +14,7 @@ import {
   otherUser,
   requestIdInFlight,
   rpcError,
-  SojournError,
+  type SojournError,
   tooManyRequests,
   tooManySessions,
   unsupportedMediaType,
@@ -153,7 +153,7 @@ export class LegacySseEra {
         return invalidRequest('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
       }
       connection.opening = true;
-      void this.#open(connection, checked.message as RpcRequest);
+      void this.#open(connection, checked.message);
       return undefined;
     }
     if (checked.kind === 'notification') session.notification(checked.message, exchange);
@@ -169,9 +169,9 @@ export class LegacySseEra {
     message: RpcRequest,
   ): SojournError | undefined {
     if (message.method === 'initialize') return invalidRequest('this session is initialized');
-    if (session.runningRequest(message.id) !== undefined) return requestIdInFlight(message.id);
+    if (session.running.get(message.id) !== undefined) return requestIdInFlight(message.id);
     const limit = this.#options.limits.requestsPerSession;
-    if (message.method !== 'ping' && session.runningCount >= limit) return tooManyRequests(limit);
+    if (message.method !== 'ping' && session.running.counted >= limit) return tooManyRequests(limit);
     session.request(message, exchange, session.openPost(new Channel(sink), 1, false));
     return undefined;
   }
@@ -193,7 +193,10 @@ export class LegacySseEra {
         false,
         exchange.signal,
       );
-      if (!sink.open) return void (await session.leave('deleted'));
+      if (!sink.open) {
+        await session.leave('deleted');
+        return;
+      }
       const answer = await this.#builder.initialize(session, message, exchange);
       connection.session = session;
       session.getStream.use(new Channel(sink, () => sink.end()));

@@ -117,7 +117,7 @@ export class StatelessEra {
       logger.error({ err: cause }, 'A stateless request could not be served');
       run?.leave('request_done');
       if (transport === undefined) refuse(exchange, asSojournError(cause), message.id);
-      else transport.fail(cause);
+      else void transport.fail(cause);
     }
   }
 

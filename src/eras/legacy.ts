@@ -195,11 +195,11 @@ export class LegacyEra {
       if (checked.kind !== 'request') continue;
       const { id, method } = checked.message;
       if (method === 'initialize') return alreadyInitialized();
-      if (session.runningRequest(id) !== undefined) return requestIdInFlight(id);
+      if (session.running.get(id) !== undefined) return requestIdInFlight(id);
       if (method !== 'ping') counted += 1;
     }
     const limit = this.#options.limits.requestsPerSession;
-    return counted > 0 && session.runningCount + counted > limit ? tooManyRequests(limit) : undefined;
+    return counted > 0 && session.running.counted + counted > limit ? tooManyRequests(limit) : undefined;
   }
 
   #sseSink(exchange: Exchange, session: LiveSession): SseSink {
@@ -254,7 +254,7 @@ export class LegacyEra {
     if (position === undefined) throw eventUnknown('is not one of this server');
     if (position.tag !== session.tag) throw eventUnknown('belongs to another session');
     if (position.epoch > session.epoch) throw eventUnknown('is unknown: the store lost the stream it belongs to');
-    if (session.wasCancelled(position.stream)) throw streamCancelled();
+    if (session.posts.wasCancelled(position.stream)) throw streamCancelled();
     const stream = session.resumable(position.stream);
     if (stream !== undefined) {
       const sink = this.#sseSink(exchange, session);

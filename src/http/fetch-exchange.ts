@@ -114,6 +114,8 @@ export class FetchExchange implements Exchange, RequestSource {
       {
         start: (controller) => {
           this.#controller = controller;
+          // Bun holds the head back until the first byte of the body.
+          if (ON_BUN) controller.enqueue(encoder.encode(':\n\n'));
         },
         cancel: () => this.#left(),
       },
@@ -186,3 +188,4 @@ export class FetchExchange implements Exchange, RequestSource {
 }
 
 const EMPTY = new Uint8Array(0);
+const ON_BUN = 'Bun' in globalThis;

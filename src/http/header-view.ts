@@ -66,5 +66,5 @@ type HeadersIterator<T> = IterableIterator<T>;
 Object.setPrototypeOf(HeaderView.prototype, Headers.prototype);
 
 export function createHeaderView(source: HeaderSource, overrides: ReadonlyMap<string, string>): Headers {
-  return new HeaderView(source, overrides) as unknown as Headers;
+  return new HeaderView(source, overrides);
 }

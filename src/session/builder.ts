@@ -208,5 +208,5 @@ function readAnswer(answer: RpcResponse, fallback: string): Negotiated {
 
 /** The handshake of an `initialize`; the caller has checked its shape. */
 export function handshakeOf(params: InitializeRequestParams): Handshake {
-  return params as unknown as Handshake;
+  return params;
 }

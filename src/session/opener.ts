@@ -134,12 +134,12 @@ export class Opener {
   async #record(session: LiveSession): Promise<void> {
     let outcome;
     try {
-      outcome = await this.#store.sessions.create(session.toRecord());
+      outcome = await this.#store.sessions.create(session.record.toRecord(session.handshake));
     } catch (cause) {
       throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
     }
     if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
-    session.recorded = true;
+    session.record.exists = true;
   }
 
   async #newId(message: RpcRequest, caller: OpenCaller): Promise<string> {

@@ -108,7 +108,7 @@ export class Registry implements SessionHost {
   fenced(session: LiveSession): void {
     if (!this.#remove(session)) return;
     this.logger.warn({ sessionId: session.id }, 'Another instance owns this session now; the copy here is dropped');
-    this.#track(session.id, session.leave('fenced'));
+    void this.#track(session.id, session.leave('fenced'));
     this.#emit('fenced', session.id, { reason: 'fenced' });
   }
 
@@ -127,7 +127,7 @@ export class Registry implements SessionHost {
 
   async #end(session: LiveSession, reason: EndReason): Promise<void> {
     try {
-      await this.store.sessions.end(session.id, session.fence, reason);
+      await this.store.sessions.end(session.id, session.record.fence, reason);
     } catch (cause) {
       this.logger.error({ err: cause, sessionId: session.id, reason }, 'The end of a session could not be stored');
     }
@@ -157,7 +157,7 @@ export class Registry implements SessionHost {
     const { idleTimeoutMs } = this.options;
     const expiresAt = Number.isFinite(idleTimeoutMs) ? activeAt + idleTimeoutMs : null;
     try {
-      await this.store.sessions.release(session.id, session.fence, { activeAt, expiresAt });
+      await this.store.sessions.release(session.id, session.record.fence, { activeAt, expiresAt });
     } catch (cause) {
       this.logger.error(
         { err: cause, sessionId: session.id },
@@ -252,9 +252,9 @@ export class Registry implements SessionHost {
     const stale = this.options.idleTimeoutMs / ACTIVE_PART;
     if (!Number.isFinite(stale)) return;
     for (const session of this.#live.values()) {
-      if (now - session.activeSaved < stale) continue;
+      if (now - session.record.activeSaved < stale) continue;
       const activeAt = session.idle ? now - (this.options.timeProvider.monotonic() - session.idleSince) : now;
-      if (activeAt - session.activeSaved >= stale) session.saveActivity(Math.round(activeAt));
+      if (activeAt - session.record.activeSaved >= stale) session.record.saveActivity(Math.round(activeAt));
     }
   }
 

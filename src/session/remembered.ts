@@ -4,7 +4,7 @@
  */
 import type { RpcNotification, RpcRequest } from '../jsonrpc.ts';
 import type { RecordPatch, SessionRecord } from '../stores/store.ts';
-import type { LiveSession } from './session.ts';
+import type { RecordKeeper } from './record-keeper.ts';
 
 /** Subscriptions past this number work, but are not told again after a restore. */
 const SUBSCRIPTIONS_KEPT = 1_000;
@@ -13,8 +13,8 @@ type Told = RpcRequest | RpcNotification;
 
 interface StateSetting {
   readonly method: string;
-  /** Called when the request succeeded; changes the session and returns what its record changes. */
-  readonly remember?: (session: LiveSession, message: RpcRequest) => RecordPatch;
+  /** Called when the request succeeded; changes what is kept and returns what its record changes. */
+  readonly remember?: (kept: RecordKeeper, message: RpcRequest) => RecordPatch;
   readonly replay?: (record: SessionRecord) => readonly Told[];
 }
 
@@ -31,10 +31,10 @@ const STATE_SETTING: readonly StateSetting[] = [
   },
   {
     method: 'logging/setLevel',
-    remember: (session, message) => {
+    remember: (kept, message) => {
       const level = message.params?.['level'];
-      session.logLevel = typeof level === 'string' ? level : null;
-      return { logLevel: session.logLevel };
+      kept.logLevel = typeof level === 'string' ? level : null;
+      return { logLevel: kept.logLevel };
     },
     replay: ({ logLevel }) =>
       logLevel === null
@@ -43,9 +43,9 @@ const STATE_SETTING: readonly StateSetting[] = [
   },
   {
     method: 'resources/subscribe',
-    remember: (session, message) => {
+    remember: (kept, message) => {
       const uri = message.params?.['uri'];
-      const uris = (session.subscriptions ??= new Set());
+      const uris = (kept.subscriptions ??= new Set());
       if (typeof uri === 'string' && uris.size < SUBSCRIPTIONS_KEPT) uris.add(uri);
       return { subscriptions: [...uris] };
     },
@@ -59,10 +59,10 @@ const STATE_SETTING: readonly StateSetting[] = [
   },
   {
     method: 'resources/unsubscribe',
-    remember: (session, message) => {
+    remember: (kept, message) => {
       const uri = message.params?.['uri'];
-      if (typeof uri === 'string') session.subscriptions?.delete(uri);
-      return { subscriptions: [...(session.subscriptions ?? [])] };
+      if (typeof uri === 'string') kept.subscriptions?.delete(uri);
+      return { subscriptions: [...(kept.subscriptions ?? [])] };
     },
   },
 ];

@@ -7,46 +7,35 @@
  * registry. leaving: it is out of the registry; running requests get their error, readers end, `signal` aborts, `run()`
  * resolves, the server is closed, in this order. What a crash leaves is the record and the logs.
  */
-import type { ClientCapabilities, Implementation, McpServer, RequestId, Server } from '@modelcontextprotocol/server';
+import type { McpServer, Server } from '@modelcontextprotocol/server';
 import {
+  internal,
   ownerLost,
   requestClosed,
   requestDrained,
   rpcError,
   sessionEnded,
-  sessionGone,
-  internal,
   type SojournError,
 } from '../errors.ts';
 import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../jsonrpc.ts';
-import type {
-  Await,
-  Fence,
-  Handshake,
-  RecordPatch,
-  ReplayOutcome,
-  SessionRecord,
-  WriteOutcome,
-} from '../stores/store.ts';
-import { RECORD_VERSION } from '../stores/store.ts';
+import type { Sink } from '../sink.ts';
+import type { Await, Handshake, ReplayOutcome, SessionRecord, WriteOutcome } from '../stores/store.ts';
 import type { ConnectableServer, LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasPriming } from '../versions.ts';
 import { contexts, MessageContext, type MessageSource } from './context.ts';
-import { formatEventId, GET_STREAM, postStreamKey, sessionTag } from './event-id.ts';
+import { formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
+import { PostStreams } from './post-streams.ts';
 import { Questions } from './questions.ts';
+import { listChanges, RecordKeeper } from './record-keeper.ts';
 import { REMEMBERED } from './remembered.ts';
 import type { SessionRun } from './run.ts';
+import { RunningRequests } from './running.ts';
 import type { SessionHost } from './session-host.ts';
-import type { Sink } from '../sink.ts';
-import { DurableState } from './state.ts';
 import { Stream, type StreamLog } from './stream.ts';
 import { SessionTransport } from './transport.ts';
 import { createSessionView } from './view.ts';
 
 export type AnyServer = McpServer | Server | ConnectableServer;
-
-/** How many cancelled streams a session remembers, to refuse resuming them. */
-const CANCELLED_KEPT = 64;
 
 export interface SessionStart {
   readonly id: string;
@@ -67,44 +56,31 @@ export class LiveSession implements StreamLog {
   readonly id: string;
   readonly tag: string;
   readonly epoch: number;
-  owner: string;
+  readonly owner: string;
   readonly user: string | undefined;
   readonly handshake: Handshake;
   readonly createdAt: number;
-  readonly state: DurableState;
+  readonly record: RecordKeeper;
+  readonly running = new RunningRequests();
+  readonly posts: PostStreams;
   readonly questions: Questions;
   readonly transport: SessionTransport;
   readonly view: McpSession;
-  run: SessionRun | undefined;
-  server: AnyServer | undefined;
+  run: SessionRun | undefined = undefined;
+  server: AnyServer | undefined = undefined;
   /** Requested until `initialize` is answered, then negotiated. */
   version: string;
-  initialized: boolean;
-  logLevel: string | null;
-  subscriptions: Set<string> | undefined;
-  /** JSON of the server's `initialize` result. */
-  answerJson = '';
-  /** Whether records and logs may be written: from the moment the record exists. */
-  recorded: boolean;
   getStream: Stream;
-  /** When the last request ended; the registry's. */
+  /** When the last request ended, by the monotonic clock; the registry's. */
   idleSince = 0;
-  /** When `activeAt` was last written. */
-  activeSaved: number;
   readonly #host: SessionHost;
   readonly #unlogged: boolean;
-  readonly #running = new Map<RequestId, MessageContext>();
-  #counted = 0;
   #active = 0;
-  #posts = 0;
-  #streams: Map<string, Stream> | undefined;
-  #cancelled: Set<string> | undefined;
   /** `list_changed` methods the client has not been sent since the server changed. */
-  #untold: readonly string[] | undefined;
-  #getPrimed: boolean;
-  #controller: AbortController | undefined;
-  #left: LeaveReason | undefined;
-  #leaving: Promise<void> | undefined;
+  #untold: readonly string[] | undefined = undefined;
+  #controller: AbortController | undefined = undefined;
+  #left: LeaveReason | undefined = undefined;
+  #leaving: Promise<void> | undefined = undefined;
 
   constructor(host: SessionHost, start: SessionStart) {
     const { record } = start;
@@ -117,20 +93,12 @@ export class LiveSession implements StreamLog {
     this.user = start.user;
     this.handshake = start.handshake;
     this.createdAt = start.createdAt;
-    this.activeSaved = record?.activeAt ?? start.createdAt;
     this.version = record?.version ?? start.handshake.protocolVersion;
-    this.initialized = record?.initialized ?? false;
-    this.logLevel = record?.logLevel ?? null;
-    this.answerJson = record?.answer ?? '';
-    this.subscriptions = record?.subscriptions.length ? new Set(record.subscriptions) : undefined;
-    this.recorded = record !== undefined;
-    this.#getPrimed = record?.getStream ?? false;
-    this.state = new DurableState(record?.state ?? {}, host.options.limits.stateBytes, (patch) =>
-      this.recorded ? this.#saveOrThrow({ state: patch }) : undefined,
-    );
+    this.record = new RecordKeeper(host, this, record, start.createdAt);
+    this.posts = new PostStreams(start.epoch);
     this.questions = new Questions(start.epoch);
     this.transport = new SessionTransport(this);
-    this.getStream = new Stream(GET_STREAM, this.#logged ? this : undefined, start.getNext ?? 0);
+    this.getStream = new Stream(GET_STREAM, this.#log, start.getNext ?? 0);
     this.view = createSessionView(this);
   }
 
@@ -138,21 +106,9 @@ export class LiveSession implements StreamLog {
     return this.#host.logger;
   }
 
-  get fence(): Fence {
-    return { epoch: this.epoch, owner: this.owner };
-  }
-
   /** Why it left this instance; undefined while it is here. */
   get left(): LeaveReason | undefined {
     return this.#left;
-  }
-
-  get clientInfo(): Implementation {
-    return this.handshake.clientInfo;
-  }
-
-  get clientCapabilities(): ClientCapabilities {
-    return this.handshake.capabilities;
   }
 
   get signal(): AbortSignal {
@@ -163,43 +119,46 @@ export class LiveSession implements StreamLog {
     return this.#controller.signal;
   }
 
-  get #logged(): boolean {
-    const { options } = this.#host;
-    return (
-      !this.#unlogged && options.eventRetention !== false && options.responseMode !== 'json' && hasPriming(this.version)
-    );
+  /** Event ids and resuming: from 2025-11-25 on, where something is kept. */
+  get #log(): StreamLog | undefined {
+    const { eventRetention, responseMode } = this.#host.options;
+    const kept = eventRetention !== false && responseMode !== 'json';
+    return kept && !this.#unlogged && hasPriming(this.version) ? this : undefined;
   }
 
-  // ——— the way in ———
-
-  /** Requests running, without pings. */
-  get runningCount(): number {
-    return this.#counted;
+  /** The handshake is answered: from here on the negotiated version decides whether streams are logged. */
+  negotiated(version: string, answerJson: string): void {
+    this.version = version;
+    this.record.answerJson = answerJson;
+    this.getStream = new Stream(GET_STREAM, this.#log);
   }
+
+  // ——— activity: running requests and open readers ———
 
   get idle(): boolean {
     return this.#active === 0;
   }
 
+  /** Something is under way that a drain waits for. */
   get busy(): boolean {
-    return this.#running.size > 0 || this.questions.size > 0;
+    return this.running.size > 0 || this.questions.size > 0;
   }
 
-  runningRequest(id: RequestId): MessageContext | undefined {
-    return this.#running.get(id);
+  enter(): void {
+    if (this.#active++ === 0) this.#host.becameActive(this);
   }
 
-  /** The stream of a POST with `requests` requests in it. */
+  readonly exit = (): void => {
+    if (--this.#active === 0 && this.#left === undefined) this.#host.becameIdle(this);
+  };
+
+  // ——— the way in ———
+
   openPost(sink: Sink, requests: number, answersOnly: boolean): Stream {
-    const log = this.#logged ? this : undefined;
-    const stream = new Stream(postStreamKey(this.epoch, this.#posts++), log, 0, answersOnly);
-    stream.awaited = requests;
-    stream.use(sink);
-    if (log !== undefined) (this.#streams ??= new Map()).set(stream.key, stream);
-    return stream;
+    return this.posts.open(sink, requests, answersOnly, this.#log);
   }
 
-  /** Before its requests are dispatched. */
+  /** Before the requests of a POST are dispatched. */
   prime(stream: Stream): void | Promise<void> {
     const primed = stream.prime();
     if (this.#untold !== undefined && !stream.answersOnly && !this.getStream.read) this.#tellChanges(stream);
@@ -209,11 +168,11 @@ export class LiveSession implements StreamLog {
   request(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): void {
     const context = this.#context(message, source, stream);
     const remember = REMEMBERED[message.method];
-    if (remember !== undefined) context.onResult = () => this.#save(remember(this, message));
+    if (remember !== undefined) context.onResult = () => this.record.save(remember(this.record, message));
     this.#dispatch(message, context);
   }
 
-  /** Dispatches a request of our own; resolves with the answer. */
+  /** Dispatches a request whose answer is not the client's (or not yet). */
   ask(message: RpcRequest, source: MessageSource | undefined): Promise<RpcResponse> {
     return new Promise((resolve) => {
       const context = this.#context(message, source, undefined);
@@ -224,19 +183,16 @@ export class LiveSession implements StreamLog {
 
   /** A notification that is told again: nothing is recorded. */
   tell(message: RpcNotification, source: MessageSource | undefined): void {
-    this.#deliver(
-      message,
-      new MessageContext(source, this.view, this.#hidesRequest, undefined, message.method, undefined),
-    );
+    this.#deliver(message, this.#plainContext(message.method, source));
   }
 
   notification(message: RpcNotification, source: MessageSource | undefined): void {
-    const context = new MessageContext(source, this.view, this.#hidesRequest, undefined, message.method, undefined);
+    const context = this.#plainContext(message.method, source);
     switch (message.method) {
       case 'notifications/initialized':
-        if (!this.initialized) {
-          this.initialized = true;
-          this.#save({ initialized: true });
+        if (!this.record.initialized) {
+          this.record.initialized = true;
+          this.record.save({ initialized: true });
         }
         this.#deliver(message, context);
         break;
@@ -245,7 +201,7 @@ export class LiveSession implements StreamLog {
         break;
       case 'notifications/cancelled':
         this.#deliver(message, context);
-        this.#cancelled_(message);
+        this.#cancel(message);
         break;
       default:
         this.#deliver(message, context);
@@ -259,11 +215,20 @@ export class LiveSession implements StreamLog {
       this.logger.warn({ sessionId: this.id, id: message.id }, 'An answer came that nobody waits for; it is dropped');
       return;
     }
-    this.#deliver(answer, new MessageContext(source, this.view, this.#hidesRequest, undefined, undefined, undefined));
+    this.#deliver(answer, this.#plainContext(undefined, source));
   }
 
-  get #hidesRequest(): boolean {
-    return this.run?.enter !== undefined;
+  /** A client's `notifications/cancelled`: the server answers no more, so its stream ends without an answer. */
+  #cancel(message: RpcNotification): void {
+    const id = message.params?.['requestId'];
+    const context = typeof id === 'string' || typeof id === 'number' ? this.running.get(id) : undefined;
+    if (context?.stream === undefined || context.intercept !== undefined) return;
+    this.#settle(context);
+    this.posts.cancel(context.stream);
+  }
+
+  #plainContext(method: string | undefined, source: MessageSource | undefined): MessageContext {
+    return new MessageContext(source, this.view, this.#hidesRequest, undefined, method, undefined);
   }
 
   #context(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
@@ -275,9 +240,12 @@ export class LiveSession implements StreamLog {
     return context;
   }
 
+  get #hidesRequest(): boolean {
+    return this.run?.enter !== undefined;
+  }
+
   #dispatch(message: RpcRequest, context: MessageContext): void {
-    this.#running.set(message.id, context);
-    if (message.method !== 'ping') this.#counted += 1;
+    this.running.add(message.id, context);
     this.enter();
     this.#deliver(message, context);
   }
@@ -295,29 +263,11 @@ export class LiveSession implements StreamLog {
     }
   }
 
-  /** A client's `notifications/cancelled`: the server answers no more, so its stream ends without an answer. */
-  #cancelled_(message: RpcNotification): void {
-    const id = message.params?.['requestId'];
-    const context = typeof id === 'string' || typeof id === 'number' ? this.#running.get(id) : undefined;
-    if (context?.stream === undefined || context.intercept !== undefined) return;
-    const { stream } = context;
-    this.#settle(context);
-    stream.awaited -= 1;
-    if (stream.awaited > 0) return;
-    stream.finish();
-    this.#streams?.delete(stream.key);
-    if (!stream.logged) return;
-    const cancelled = (this.#cancelled ??= new Set());
-    cancelled.add(stream.key);
-    const [oldest] = cancelled;
-    if (cancelled.size > CANCELLED_KEPT && oldest !== undefined) cancelled.delete(oldest);
-  }
-
   // ——— the way out ———
 
   /** A server's answer. */
   answer(message: RpcResponse): void {
-    const context = message.id === undefined ? undefined : this.#running.get(message.id);
+    const context = message.id === undefined ? undefined : this.running.get(message.id);
     if (context === undefined) {
       this.logger.debug(
         { sessionId: this.id, id: message.id },
@@ -328,38 +278,24 @@ export class LiveSession implements StreamLog {
     this.#settle(context);
     if (context.intercept !== undefined) return context.intercept(message);
     if (context.onResult !== undefined && message.error === undefined) context.onResult();
-    this.#reply(context, toJson(message));
-  }
-
-  #reply(context: MessageContext, json: string): void {
-    const { stream } = context;
-    if (stream === undefined) return;
-    stream.awaited -= 1;
-    const last = stream.awaited === 0;
-    if (last) this.#streams?.delete(stream.key);
-    stream.send(json, last);
+    this.posts.reply(context, toJson(message));
   }
 
   #settle(context: MessageContext): void {
-    if (context.id === undefined) return;
-    context.answered = true;
-    this.#running.delete(context.id);
-    if (context.method !== 'ping') this.#counted -= 1;
+    this.running.settle(context);
     this.exit();
   }
 
   /** A message about the session, to its GET stream. */
   push(message: RpcNotification): void {
-    const { getStream } = this;
-    if (!this.initialized && message.method !== 'notifications/message') {
-      this.logger.debug(
-        { sessionId: this.id, method: message.method },
-        'Dropped: the client has not sent notifications/initialized',
-      );
-    } else if (getStream.read || this.#getPrimed) {
+    const { getStream, record } = this;
+    const { method } = message;
+    if (!record.initialized && method !== 'notifications/message') {
+      this.logger.debug({ sessionId: this.id, method }, 'Dropped: the client has not sent notifications/initialized');
+    } else if (getStream.read || record.getPrimed) {
       getStream.send(JSON.stringify(message));
     } else {
-      this.logger.debug({ sessionId: this.id, method: message.method }, 'Dropped: the client has no GET stream');
+      this.logger.debug({ sessionId: this.id, method }, 'Dropped: the client has no GET stream');
     }
   }
 
@@ -367,45 +303,53 @@ export class LiveSession implements StreamLog {
 
   /** A plain GET: the newer reader takes over, the older ends. */
   openGet(sink: Sink): void | Promise<void> {
-    this.getStream.detach();
+    const { getStream, record } = this;
+    getStream.detach();
     this.enter();
-    this.getStream.use(sink, this.#exitLater);
-    if (this.getStream.logged && !this.#getPrimed) {
-      this.#getPrimed = true;
-      this.#save({ getStream: true });
+    getStream.use(sink, this.exit);
+    if (getStream.logged && !record.getPrimed) {
+      record.getPrimed = true;
+      record.save({ getStream: true });
     }
-    const primed = this.getStream.prime();
-    if (this.#untold !== undefined) this.#tellChanges(this.getStream);
+    const primed = getStream.prime();
+    if (this.#untold !== undefined) this.#tellChanges(getStream);
     return primed;
   }
 
-  /** A GET with `Last-Event-ID`; `false`: the log cannot continue from there, and nothing was written. */
+  /** The stream of a `Last-Event-ID`, while it is not complete. */
+  resumable(stream: string): Stream | undefined {
+    if (stream === GET_STREAM) return this.record.getPrimed ? this.getStream : undefined;
+    return this.posts.running(stream);
+  }
+
+  /** `false`: the log cannot continue from there, and nothing was written. */
   async resume(stream: Stream, sink: Sink, after: number): Promise<boolean> {
     this.enter();
-    const resumed = await stream.resume(sink, after, this.#exitLater);
+    const resumed = await stream.resume(sink, after, this.exit);
     if (!resumed) this.exit();
     return resumed;
   }
 
-  readonly #exitLater = (): void => this.exit();
-
-  /** The stream of a `Last-Event-ID`, while it is not complete. */
-  resumable(stream: string): Stream | undefined {
-    if (stream === GET_STREAM) return this.#getPrimed ? this.getStream : undefined;
-    return this.#streams?.get(stream);
+  /**
+   * After a restore: a deploy may have changed the server. The client is then told to list again, on its next GET, or on
+   * the stream of its next request when it has none.
+   */
+  serverChanged(answerJson: string): void {
+    if (answerJson === this.record.answerJson) return;
+    this.record.answerJson = answerJson;
+    this.#untold = listChanges(answerJson);
+    this.record.save({ answer: answerJson });
   }
 
-  wasCancelled(stream: string): boolean {
-    return this.#cancelled?.has(stream) ?? false;
+  /** Whether its server said in its `initialize` answer that it sends this `list_changed`. */
+  announces(method: string): boolean {
+    return listChanges(this.record.answerJson).includes(method);
   }
 
-  /** Activity: an open reader or a running request. */
-  enter(): void {
-    if (this.#active++ === 0) this.#host.becameActive(this);
-  }
-
-  exit(): void {
-    if (--this.#active === 0 && this.#left === undefined) this.#host.becameIdle(this);
+  #tellChanges(stream: Stream): void {
+    const untold = this.#untold;
+    this.#untold = undefined;
+    for (const method of untold ?? []) stream.send(JSON.stringify({ jsonrpc: '2.0', method }));
   }
 
   // ——— StreamLog ———
@@ -419,7 +363,8 @@ export class LiveSession implements StreamLog {
   }
 
   append(stream: string, from: number, events: readonly string[], complete: boolean): Await<WriteOutcome> {
-    return this.#host.store.events.append({ sessionId: this.id, fence: this.fence, stream, from, events, complete });
+    const { fence } = this.record;
+    return this.#host.store.events.append({ sessionId: this.id, fence, stream, from, events, complete });
   }
 
   replay(stream: string, after: number): Await<ReplayOutcome> {
@@ -430,88 +375,11 @@ export class LiveSession implements StreamLog {
     this.#host.fenced(this);
   }
 
-  failed(error: unknown): void {
+  failed(err: unknown): void {
     this.logger.error(
-      { err: error, sessionId: this.id },
+      { err, sessionId: this.id },
       'An event could not be stored; its stream is cut, the client resumes',
     );
-  }
-
-  // ——— the record ———
-
-  toRecord(): SessionRecord {
-    return {
-      v: RECORD_VERSION,
-      id: this.id,
-      epoch: this.epoch,
-      owner: this.owner,
-      user: this.user ?? null,
-      version: this.version,
-      handshake: this.handshake,
-      answer: this.answerJson,
-      initialized: this.initialized,
-      logLevel: this.logLevel,
-      subscriptions: [...(this.subscriptions ?? [])],
-      state: this.state.toRecord(),
-      getStream: this.#getPrimed,
-      createdAt: this.createdAt,
-      activeAt: this.activeSaved,
-      expiresAt: this.#host.expiry(this.activeSaved),
-    };
-  }
-
-  /** The handshake is answered: from here on the negotiated version decides whether streams are logged. */
-  negotiated(version: string, answerJson: string): void {
-    this.version = version;
-    this.answerJson = answerJson;
-    this.getStream = new Stream(GET_STREAM, this.#logged ? this : undefined);
-  }
-
-  saveActivity(activeAt: number): void {
-    this.activeSaved = activeAt;
-    this.#save({ activeAt, expiresAt: this.#host.expiry(activeAt) });
-  }
-
-  /**
-   * After a restore: a deploy may have changed the server. The client is then told to list again, on its next GET, or on
-   * the stream of its next request when it has none.
-   */
-  serverChanged(answerJson: string): void {
-    if (answerJson === this.answerJson) return;
-    this.answerJson = answerJson;
-    this.#untold = listChanges(answerJson);
-    this.#save({ answer: answerJson });
-  }
-
-  /** Whether its server said in its `initialize` answer that it sends this `list_changed`. */
-  announces(method: string): boolean {
-    return listChanges(this.answerJson).includes(method);
-  }
-
-  #tellChanges(stream: Stream): void {
-    const untold = this.#untold;
-    this.#untold = undefined;
-    for (const method of untold ?? []) stream.send(JSON.stringify({ jsonrpc: '2.0', method }));
-  }
-
-  /** Writes what was changed; a failure is logged, being fenced ends the copy. */
-  #save(patch: RecordPatch): void {
-    if (!this.recorded) return;
-    void Promise.resolve(this.#saveOrThrow(patch)).catch((error: unknown) => {
-      if (this.#left === undefined)
-        this.logger.error({ err: error, sessionId: this.id }, 'The session record could not be saved');
-    });
-  }
-
-  #saveOrThrow(patch: RecordPatch): void | Promise<void> {
-    if (this.#left !== undefined) throw sessionGone(this.id, this.#left);
-    const outcome = this.#host.store.sessions.save(this.id, this.fence, patch);
-    const check = (written: WriteOutcome): void => {
-      if (written === 'written') return;
-      this.fenced();
-      throw sessionGone(this.id, 'fenced');
-    };
-    return outcome instanceof Promise ? outcome.then(check) : check(outcome);
   }
 
   // ——— the end ———
@@ -528,17 +396,16 @@ export class LiveSession implements StreamLog {
 
   async #leave(reason: LeaveReason): Promise<void> {
     this.#left = reason;
-    const error = endError(reason);
-    const keepsLog = reason === 'closed' || reason === 'released';
-    for (const context of this.#running.values()) {
-      context.answered = true;
-      if (!keepsLog) context.stream?.abandonLog();
-      if (context.intercept !== undefined)
-        context.intercept({ jsonrpc: '2.0', id: context.id, error: rpcError(error) });
-      else this.#reply(context, JSON.stringify({ jsonrpc: '2.0', id: context.id, error: rpcError(error) }));
+    // A session that goes on elsewhere keeps what its client has not read; of one that ended nothing can be resumed.
+    const goesOn = reason === 'closed' || reason === 'released' || reason === 'hibernated';
+    const error = rpcError(endError(reason));
+    for (const context of this.running.takeAll()) {
+      if (!goesOn) context.stream?.abandonLog();
+      const answer: RpcMessage = { jsonrpc: '2.0', id: context.id, error };
+      if (context.intercept !== undefined) context.intercept(answer);
+      else this.posts.reply(context, JSON.stringify(answer));
     }
-    this.#running.clear();
-    if (!keepsLog) this.getStream.abandonLog();
+    if (goesOn) this.getStream.closeEarly();
     this.getStream.detach();
     this.#controller?.abort(reason);
     this.run?.leave(reason);
@@ -556,16 +423,6 @@ function deliver(transport: SessionTransport, message: unknown, context: Message
   transport.onmessage?.(message as never, context as never);
 }
 
-/** What a client must list again: everything whose changes the server says it announces. */
-export function listChanges(answerJson: string): string[] {
-  const { capabilities } = JSON.parse(answerJson) as {
-    capabilities?: Record<string, { listChanged?: boolean } | undefined>;
-  };
-  return ['tools', 'prompts', 'resources'].flatMap((what) =>
-    capabilities?.[what]?.listChanged === true ? [`notifications/${what}/list_changed`] : [],
-  );
-}
-
 /** A result that is not JSON (a cycle, a BigInt) must not leave its request without an end. */
 function toJson(message: RpcResponse): string {
   try {
@@ -578,6 +435,5 @@ function toJson(message: RpcResponse): string {
 function endError(reason: LeaveReason): SojournError {
   if (reason === 'closed' || reason === 'store_lost') return requestClosed();
   if (reason === 'released') return requestDrained();
-  if (reason === 'fenced') return ownerLost(true);
-  return sessionEnded();
+  return reason === 'fenced' ? ownerLost(true) : sessionEnded();
 }

@@ -59,13 +59,13 @@ export class SessionTransport implements Transport {
       else this.#notify(message as RpcNotification, options?.relatedRequestId);
       return DONE;
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
   #ask(question: RpcRequest, related: RequestId | undefined): void {
     const session = this.#session;
-    if (!session.initialized && question.method !== 'ping') throw notInitialized(question.method);
+    if (!session.record.initialized && question.method !== 'ping') throw notInitialized(question.method);
     const stream = this.#streamOf(related);
     if (stream !== undefined) {
       stream.send(JSON.stringify(session.questions.ask(question)));
@@ -90,7 +90,7 @@ export class SessionTransport implements Transport {
 
   /** The POST stream of a running request, if it can still carry something. */
   #streamOf(related: RequestId | undefined): Stream | undefined {
-    const context = related === undefined ? this.#ambient() : this.#session.runningRequest(related);
+    const context = related === undefined ? this.#ambient() : this.#session.running.get(related);
     const stream = context?.stream;
     return stream !== undefined && !stream.answersOnly && stream.reachable ? stream : undefined;
   }
@@ -99,7 +99,7 @@ export class SessionTransport implements Transport {
     const context = contexts.getStore();
     if (context?.id === undefined || context.answered) return undefined;
     // A handler of another session may hold this one's server.
-    return this.#session.runningRequest(context.id) === context ? context : undefined;
+    return this.#session.running.get(context.id) === context ? context : undefined;
   }
 }
 

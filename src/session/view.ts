@@ -19,10 +19,10 @@ class SessionView implements McpSession {
     return this.#session.createdAt;
   }
   get clientInfo(): Implementation {
-    return this.#session.clientInfo;
+    return this.#session.handshake.clientInfo;
   }
   get clientCapabilities(): ClientCapabilities {
-    return this.#session.clientCapabilities;
+    return this.#session.handshake.capabilities;
   }
   get protocolVersion(): string {
     return this.#session.version;
@@ -33,7 +33,7 @@ class SessionView implements McpSession {
     return server;
   }
   get state(): SessionState {
-    return this.#session.state;
+    return this.#session.record.state;
   }
   get signal(): AbortSignal {
     return this.#session.signal;

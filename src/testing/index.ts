@@ -21,3 +21,4 @@ export {
   type ViewOptions,
 } from './contract/store-kit.ts';
 export { storeContract } from './store-contract.ts';
+export { createFaultProxy, FaultProxy, type FaultProxyTarget } from './fault-proxy.ts';

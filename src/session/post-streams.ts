@@ -1,0 +1,59 @@
+/** The streams of a session's POSTs: their names, which can be resumed while they run, which were cancelled. */
+import type { Sink } from '../sink.ts';
+import type { MessageContext } from './context.ts';
+import { postStreamKey } from './event-id.ts';
+import { Stream, type StreamLog } from './stream.ts';
+
+/** How many cancelled streams are remembered, to refuse resuming them. */
+const CANCELLED_KEPT = 64;
+
+export class PostStreams {
+  readonly #epoch: number;
+  #opened = 0;
+  /** Only logged streams can be asked for again. */
+  #running: Map<string, Stream> | undefined;
+  #cancelled: Set<string> | undefined;
+
+  constructor(epoch: number) {
+    this.#epoch = epoch;
+  }
+
+  /** The stream of a POST with `requests` requests in it. */
+  open(sink: Sink, requests: number, answersOnly: boolean, log: StreamLog | undefined): Stream {
+    const stream = new Stream(postStreamKey(this.#epoch, this.#opened++), log, 0, answersOnly);
+    stream.awaited = requests;
+    stream.use(sink);
+    if (log !== undefined) (this.#running ??= new Map()).set(stream.key, stream);
+    return stream;
+  }
+
+  running(key: string): Stream | undefined {
+    return this.#running?.get(key);
+  }
+
+  wasCancelled(key: string): boolean {
+    return this.#cancelled?.has(key) ?? false;
+  }
+
+  /** An answer to its stream; the last one completes it. */
+  reply({ stream }: MessageContext, json: string): void {
+    if (stream === undefined) return;
+    stream.awaited -= 1;
+    const last = stream.awaited === 0;
+    if (last) this.#running?.delete(stream.key);
+    stream.send(json, last);
+  }
+
+  /** Its request was cancelled by the client: it ends without an answer, when no other is awaited. */
+  cancel(stream: Stream): void {
+    stream.awaited -= 1;
+    if (stream.awaited > 0) return;
+    stream.finish();
+    this.#running?.delete(stream.key);
+    if (!stream.logged) return;
+    const cancelled = (this.#cancelled ??= new Set());
+    cancelled.add(stream.key);
+    const [oldest] = cancelled;
+    if (cancelled.size > CANCELLED_KEPT && oldest !== undefined) cancelled.delete(oldest);
+  }
+}

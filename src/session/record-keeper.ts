@@ -1,0 +1,116 @@
+/**
+ * What of a live session stands in its record, and the fenced writes that keep it there. A write that the store refuses
+ * means that somebody else owns the session: the copy here ends.
+ */
+import { sessionGone } from '../errors.ts';
+import type { Fence, Handshake, RecordPatch, SessionRecord, WriteOutcome } from '../stores/store.ts';
+import { RECORD_VERSION } from '../stores/store.ts';
+import type { SessionHost } from './session-host.ts';
+import type { LiveSession } from './session.ts';
+import { DurableState } from './state.ts';
+
+export class RecordKeeper {
+  readonly #host: SessionHost;
+  readonly #session: LiveSession;
+  readonly state: DurableState;
+  /** Whether there is a record to write to. */
+  exists: boolean;
+  initialized: boolean;
+  logLevel: string | null;
+  subscriptions: Set<string> | undefined;
+  /** JSON of the server's `initialize` result. */
+  answerJson: string;
+  getPrimed: boolean;
+  /** When `activeAt` was last written. */
+  activeSaved: number;
+
+  constructor(host: SessionHost, session: LiveSession, record: SessionRecord | undefined, createdAt: number) {
+    this.#host = host;
+    this.#session = session;
+    this.exists = record !== undefined;
+    this.initialized = record?.initialized ?? false;
+    this.logLevel = record?.logLevel ?? null;
+    this.subscriptions = record?.subscriptions.length ? new Set(record.subscriptions) : undefined;
+    this.answerJson = record?.answer ?? '';
+    this.getPrimed = record?.getStream ?? false;
+    this.activeSaved = record?.activeAt ?? createdAt;
+    this.state = new DurableState(record?.state ?? {}, host.options.limits.stateBytes, (patch) =>
+      this.exists ? this.saveOrThrow({ state: patch }) : undefined,
+    );
+  }
+
+  get fence(): Fence {
+    return { epoch: this.#session.epoch, owner: this.#session.owner };
+  }
+
+  toRecord(handshake: Handshake): SessionRecord {
+    const { id, epoch, owner, user, version, createdAt } = this.#session;
+    return {
+      v: RECORD_VERSION,
+      id,
+      epoch,
+      owner,
+      user: user ?? null,
+      version,
+      handshake,
+      answer: this.answerJson,
+      initialized: this.initialized,
+      logLevel: this.logLevel,
+      subscriptions: [...(this.subscriptions ?? [])],
+      state: this.state.toRecord(),
+      getStream: this.getPrimed,
+      createdAt,
+      activeAt: this.activeSaved,
+      expiresAt: this.#host.expiry(this.activeSaved),
+    };
+  }
+
+  saveActivity(activeAt: number): void {
+    this.activeSaved = activeAt;
+    this.save({ activeAt, expiresAt: this.#host.expiry(activeAt) });
+  }
+
+  /** A failure is logged; being fenced ends the copy. */
+  save(patch: RecordPatch): void {
+    if (!this.exists) return;
+    const failed = (err: unknown): void => {
+      if (this.#session.left !== undefined) return;
+      this.#host.logger.error({ err, sessionId: this.#session.id }, 'The session record could not be saved');
+    };
+    try {
+      const saved = this.saveOrThrow(patch);
+      if (saved !== undefined) void saved.catch(failed);
+    } catch (err) {
+      failed(err);
+    }
+  }
+
+  saveOrThrow(patch: RecordPatch): void | Promise<void> {
+    const session = this.#session;
+    if (session.left !== undefined) throw sessionGone(session.id, session.left);
+    const outcome = this.#host.store.sessions.save(session.id, this.fence, patch);
+    const check = (written: WriteOutcome): void => {
+      if (written === 'written') return;
+      this.#host.fenced(session);
+      throw sessionGone(session.id, 'fenced');
+    };
+    return outcome instanceof Promise ? outcome.then(check) : check(outcome);
+  }
+}
+
+/** What a client must list again: everything whose changes the server says it announces. */
+export function listChanges(answerJson: string): readonly string[] {
+  if (answerJson === lastAnswer) return lastChanges;
+  const { capabilities } = JSON.parse(answerJson) as {
+    capabilities?: Record<string, { listChanged?: boolean } | undefined>;
+  };
+  lastAnswer = answerJson;
+  lastChanges = ['tools', 'prompts', 'resources'].flatMap((what) =>
+    capabilities?.[what]?.listChanged === true ? [`notifications/${what}/list_changed`] : [],
+  );
+  return lastChanges;
+}
+
+/** One factory answers the same for most of its sessions. */
+let lastAnswer: string | undefined;
+let lastChanges: readonly string[] = [];

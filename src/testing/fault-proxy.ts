@@ -1,0 +1,232 @@
+/**
+ * A TCP proxy that breaks what passes through it, on demand: cut, slow, silent, refusing, or broken off in the middle of a
+ * response. It knows nothing of HTTP. Faults hold for the connections that are open and for those to come.
+ */
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { systemTime } from '../system.ts';
+
+export interface FaultProxyTarget {
+  readonly port: number;
+  /** 127.0.0.1 */
+  readonly host?: string;
+}
+
+export class FaultProxy {
+  /** Where the proxy listens, on 127.0.0.1. */
+  readonly port: number;
+  readonly #server: Server;
+  readonly #target: FaultProxyTarget;
+  readonly #links = new Set<Link>();
+  readonly #faults: Faults = { delayMs: 0, silent: false, responseBytes: undefined };
+  #refusing = false;
+  #accepted = 0;
+
+  constructor(server: Server, target: FaultProxyTarget) {
+    this.#server = server;
+    this.#target = target;
+    this.port = (server.address() as AddressInfo).port;
+    server.on('connection', (client) => this.#accept(client));
+  }
+
+  /** Open connections. */
+  get connections(): number {
+    return this.#links.size;
+  }
+
+  /** Connections that there ever were. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  /** Every byte, both ways, waits so long; the order stays. 0: no more. */
+  delay(ms: number): void {
+    this.#faults.delayMs = ms;
+  }
+
+  /**
+   * `true`: nothing passes, either way, and no end either: neither side learns of it. `false`: what was sent meanwhile
+   * arrives, as on a network that drops packets for a while.
+   */
+  blackHole(on: boolean): void {
+    this.#faults.silent = on;
+    for (const link of this.#links) link.flow();
+  }
+
+  /** Cuts each connection as soon as this many bytes, from now on, have come back from the target. Undefined: no more. */
+  cutAfter(bytes: number | undefined): void {
+    this.#faults.responseBytes = bytes;
+    for (const link of this.#links) link.countAgain();
+  }
+
+  /** `true`: a new connection is reset at once. */
+  refuse(on: boolean): void {
+    this.#refusing = on;
+  }
+
+  /** Resets every open connection, on both sides. */
+  cutAll(): void {
+    for (const link of this.#links) link.cut();
+  }
+
+  /** Everything passes again; what was cut stays cut. */
+  heal(): void {
+    this.delay(0);
+    this.blackHole(false);
+    this.cutAfter(undefined);
+    this.refuse(false);
+  }
+
+  async close(): Promise<void> {
+    this.cutAll();
+    await new Promise<void>((done) => this.#server.close(() => done()));
+  }
+
+  #accept(client: Socket): void {
+    this.#accepted++;
+    if (this.#refusing) {
+      client.on('error', ignore);
+      client.resetAndDestroy();
+      return;
+    }
+    const server = connect({ port: this.#target.port, host: this.#target.host ?? '127.0.0.1', noDelay: true });
+    client.setNoDelay(true);
+    const link = new Link(client, server, this.#faults, () => this.#links.delete(link));
+    this.#links.add(link);
+  }
+}
+
+/** Shared by all connections and changed in place. */
+interface Faults {
+  delayMs: number;
+  silent: boolean;
+  responseBytes: number | undefined;
+}
+
+/** One connection through the proxy. */
+class Link {
+  readonly #client: Socket;
+  readonly #server: Socket;
+  readonly #faults: Faults;
+  readonly #directions: readonly [up: Direction, down: Direction];
+  #responseBytes = 0;
+
+  constructor(client: Socket, server: Socket, faults: Faults, closed: () => void) {
+    this.#client = client;
+    this.#server = server;
+    this.#faults = faults;
+    this.#directions = [
+      new Direction(client, server, faults, (bytes) => bytes),
+      new Direction(server, client, faults, (bytes) => this.#respond(bytes)),
+    ];
+    let open = 2;
+    for (const socket of [client, server]) {
+      socket.on('error', ignore);
+      socket.on('close', (failed: boolean) => {
+        // A side that broke breaks the other; one that ended has told the other so.
+        if (failed) this.cut();
+        if (--open === 0) closed();
+      });
+    }
+    this.flow();
+  }
+
+  flow(): void {
+    for (const direction of this.#directions) direction.flow();
+  }
+
+  countAgain(): void {
+    this.#responseBytes = 0;
+  }
+
+  cut(): void {
+    for (const direction of this.#directions) direction.stop();
+    for (const socket of [this.#client, this.#server]) if (!socket.destroyed) socket.resetAndDestroy();
+  }
+
+  /** What of it may pass before the connection is cut. */
+  #respond(bytes: Buffer): Buffer {
+    const limit = this.#faults.responseBytes;
+    if (limit === undefined) return bytes;
+    const left = limit - this.#responseBytes;
+    this.#responseBytes += bytes.length;
+    if (bytes.length < left) return bytes;
+    const last = bytes.subarray(0, Math.max(0, left));
+    // A reset would take what is on its way with it: the client is to get the last byte.
+    this.#client.end(last, () => this.cut());
+    return Buffer.alloc(0);
+  }
+}
+
+/** Bytes of one socket on their way to the other, in order. */
+class Direction {
+  readonly #from: Socket;
+  readonly #to: Socket;
+  readonly #faults: Faults;
+  readonly #pass: (bytes: Buffer) => Buffer;
+  /** What is on its way; the end comes as the last. */
+  readonly #waiting: Array<{ readonly at: number; readonly bytes: Buffer | 'end' }> = [];
+  #timer: unknown;
+  #stopped = false;
+
+  constructor(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffer) => Buffer) {
+    this.#from = from;
+    this.#to = to;
+    this.#faults = faults;
+    this.#pass = pass;
+    from.on('data', (bytes: Buffer) => this.#put(bytes));
+    from.on('end', () => this.#put('end'));
+    to.on('drain', () => this.flow());
+  }
+
+  /** Passes on what is due, and reads on when there is room for it. */
+  flow(): void {
+    if (this.#stopped) return;
+    systemTime.clearTimeout(this.#timer);
+    if (this.#faults.silent) {
+      this.#from.pause();
+      return;
+    }
+    const now = systemTime.now();
+    for (let next = this.#waiting[0]; next !== undefined && next.at <= now; next = this.#waiting[0]) {
+      this.#waiting.shift();
+      this.#write(next.bytes);
+    }
+    const next = this.#waiting[0];
+    if (next !== undefined) this.#timer = systemTime.setTimeout(() => this.flow(), next.at - now);
+    if (this.#to.writableNeedDrain) this.#from.pause();
+    else this.#from.resume();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    systemTime.clearTimeout(this.#timer);
+    this.#waiting.length = 0;
+  }
+
+  #put(bytes: Buffer | 'end'): void {
+    if (this.#stopped) return;
+    this.#waiting.push({ at: systemTime.now() + this.#faults.delayMs, bytes });
+    this.flow();
+  }
+
+  #write(bytes: Buffer | 'end'): void {
+    if (this.#to.destroyed || this.#to.writableEnded) return;
+    if (bytes === 'end') this.#to.end();
+    else {
+      const passed = this.#pass(bytes);
+      if (passed.length > 0) this.#to.write(passed);
+    }
+  }
+}
+
+const ignore = (): void => undefined;
+
+/** Listens on a free port of 127.0.0.1, in front of the target. */
+export async function createFaultProxy(target: FaultProxyTarget): Promise<FaultProxy> {
+  const server = createServer({ allowHalfOpen: true });
+  await new Promise<void>((done, failed) => {
+    server.once('error', failed);
+    server.listen(0, '127.0.0.1', done);
+  });
+  return new FaultProxy(server, target);
+}
