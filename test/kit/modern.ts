@@ -1,0 +1,68 @@
+/** Requests of 2026-07-28 as a client writes them: the envelope in `params._meta`, and the headers that mirror the body. */
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  type ClientCapabilities,
+  PROTOCOL_VERSION_META_KEY,
+} from '@modelcontextprotocol/server';
+import type { JsonRpcAnswer, RawClient, RawHeaders, RawRequestOptions, RawResponse } from '../../src/testing/index.ts';
+
+export const MODERN = '2026-07-28';
+
+export interface ModernRequest extends RawRequestOptions {
+  /** Of the envelope: none. */
+  capabilities?: ClientCapabilities;
+  /** Over the envelope; `undefined` leaves a key out. */
+  meta?: Record<string, unknown>;
+}
+
+type Params = Readonly<Record<string, unknown>>;
+
+export function envelope(
+  capabilities: ClientCapabilities = {},
+  meta: Record<string, unknown> = {},
+): Record<string, unknown> {
+  return {
+    [PROTOCOL_VERSION_META_KEY]: MODERN,
+    [CLIENT_INFO_META_KEY]: { name: 'modern-client', version: '0.0.0' },
+    [CLIENT_CAPABILITIES_META_KEY]: capabilities,
+    ...meta,
+  };
+}
+
+/** The three headers of a request; `mcp-name` where its method has one. */
+export function mirrored(method: string, params: Params = {}): RawHeaders {
+  const name = method === 'resources/read' ? params['uri'] : params['name'];
+  const named = ['tools/call', 'prompts/get', 'resources/read'].includes(method) && typeof name === 'string';
+  return { 'mcp-protocol-version': MODERN, 'mcp-method': method, ...(named && { 'mcp-name': name }) };
+}
+
+/** Posts a request with a fresh id, and waits for its answer. */
+export function callModern(
+  client: RawClient,
+  method: string,
+  params: Params = {},
+  { capabilities, meta, headers, ...options }: ModernRequest = {},
+): Promise<{ readonly id: number; readonly response: RawResponse; readonly message: JsonRpcAnswer }> {
+  return client.call(
+    method,
+    { ...params, _meta: envelope(capabilities, meta) },
+    { ...options, headers: { ...mirrored(method, params), ...headers } },
+  );
+}
+
+/** The same, and the response as soon as its head is there: for what streams, or never ends. */
+export function postModern(
+  client: RawClient,
+  method: string,
+  params: Params = {},
+  { capabilities, meta, headers, ...options }: ModernRequest = {},
+): Promise<RawResponse> {
+  const body = {
+    jsonrpc: '2.0',
+    id: client.nextId(),
+    method,
+    params: { ...params, _meta: envelope(capabilities, meta) },
+  };
+  return client.post(body, { ...options, headers: { ...mirrored(method, params), ...headers } });
+}
