@@ -18,7 +18,15 @@ import {
   Server,
   type ServerEventBus,
 } from '@modelcontextprotocol/server';
-import { closedEndpoint, headerMismatch, invalidRequest, type SojournError, unsupportedVersion } from '../errors.ts';
+import {
+  closedEndpoint,
+  headerMismatch,
+  invalidRequest,
+  requestClosed,
+  rpcError,
+  type SojournError,
+  unsupportedVersion,
+} from '../errors.ts';
 import { asSojournError, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
@@ -37,6 +45,7 @@ import { requestSession } from './request-session.ts';
 
 /** How long the head waits for an answer that could decide the status. */
 const HEAD_WAIT_MS = 250;
+const CLOSED_STATUS = 499;
 
 interface ModernCall {
   readonly post: InboundPost;
@@ -167,8 +176,11 @@ export class ModernEra {
     try {
       const response = await this.#fetch(call, message);
       if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
-      if (call.refusal === undefined) await pipe.send(response);
-      else this.#refuse(pipe, exchange, call.refusal, id);
+      // The SDK's own word for "closed before there was an answer"; the client is still there when it was we who closed.
+      if (response.status === CLOSED_STATUS && this.#closed) call.refusal = requestClosed();
+      if (call.refusal !== undefined) this.#refuse(pipe, exchange, call.refusal, id);
+      else if (id === null) await pipe.send(response);
+      else await pipe.send(response, () => JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(requestClosed()) }));
     } catch (cause) {
       if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
       this.#options.logger.error({ err: cause }, 'A modern request could not be served');

@@ -20,6 +20,7 @@ export class ResponsePipe implements KeptAlive {
   readonly #exchange: Exchange;
   readonly #options: ResponsePipeOptions;
   #committed = false;
+  #lastFrame = '';
   slot = -1;
 
   constructor(exchange: Exchange, options: ResponsePipeOptions) {
@@ -40,9 +41,10 @@ export class ResponsePipe implements KeptAlive {
     if (this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
   }
 
-  async send(response: Response): Promise<void> {
+  /** `unanswered` makes the answer of a stream that ended without one. */
+  async send(response: Response, unanswered?: () => string): Promise<void> {
     const type = response.headers.get('content-type') ?? '';
-    if (type.startsWith('text/event-stream') && response.body !== null) return this.#pass(response.body);
+    if (type.startsWith('text/event-stream') && response.body !== null) return this.#pass(response.body, unanswered);
     const body = response.body === null ? undefined : await response.text();
     if (this.#committed || (this.#options.asSse && response.status === 200 && body !== undefined)) {
       this.#event(body ?? '');
@@ -75,7 +77,7 @@ export class ResponsePipe implements KeptAlive {
     this.#exchange.end();
   }
 
-  async #pass(body: ReadableStream<Uint8Array>): Promise<void> {
+  async #pass(body: ReadableStream<Uint8Array>, unanswered: (() => string) | undefined): Promise<void> {
     // The SDK writes its own keep-alives on a stream of its.
     this.#options.keepAlive.remove(this);
     if (!this.#committed) {
@@ -95,8 +97,24 @@ export class ResponsePipe implements KeptAlive {
         this.#exchange.destroy();
         return;
       }
-      this.#exchange.write(decoder.decode(value, { stream: true }));
+      const frame = decoder.decode(value, { stream: true });
+      if (!frame.startsWith(':')) this.#lastFrame = frame;
+      this.#exchange.write(frame);
     }
+    if (unanswered !== undefined && !isAnswer(this.#lastFrame))
+      this.#exchange.write(messageFrame(unanswered(), undefined));
     this.#end();
+  }
+}
+
+/** Whether an event carries an answer and not a notification: the SDK writes one event per chunk. */
+function isAnswer(frame: string): boolean {
+  const data = /^data: (.*)$/m.exec(frame)?.[1];
+  if (data === undefined) return false;
+  try {
+    const message: unknown = JSON.parse(data);
+    return typeof message === 'object' && message !== null && 'id' in message && !('method' in message);
+  } catch {
+    return false;
   }
 }
