@@ -1,0 +1,28 @@
+/** Items of the behaviour list that have no test of their own here: why, and what holds or happens instead. At most ten. */
+export const NOT_APPLICABLE: ReadonlyArray<{ item: number; why: string; instead: string }> = [
+  {
+    item: 126,
+    why: 'it is about stores, not about an endpoint',
+    instead: 'the contract suite that every store runs (`sojourn/testing`) holds it',
+  },
+  {
+    item: 128,
+    why: 'it is about stores, not about an endpoint',
+    instead: 'the contract suite that every store runs (`sojourn/testing`) holds it',
+  },
+  {
+    item: 129,
+    why: 'it is about stores, not about an endpoint',
+    instead: 'the contract suite that every store runs (`sojourn/testing`) holds it',
+  },
+  {
+    item: 159,
+    why: 'the SDK has nothing to declare a routing name with',
+    instead: '`Mcp-Name` mirrors the tool, the prompt or the resource (item 158)',
+  },
+  {
+    item: 178,
+    why: '2026-07-28 has no such transport',
+    instead: 'sessions of the earlier revisions alone use it',
+  },
+];
