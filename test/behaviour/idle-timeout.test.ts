@@ -1,0 +1,141 @@
+import { describe, expect, test } from 'vitest';
+import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import { DEFAULTS } from '../../src/options/defaults.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+async function onFakeTime(options: McpEndpointOptions = {}) {
+  const time = createFakeTime();
+  const lab = createLab();
+  const served = await serve(lab.factory, { timeProvider: time, ...options });
+  return { time, lab, ...served };
+}
+
+test('B55 the idle timeout is 2 h and the idle limit 10,000 by default', async () => {
+  const { time, client, endpoint } = await onFakeTime();
+  await client().initialize();
+  await time.advance(2 * HOUR - 1);
+  expect(endpoint.sessions.count).toBe(1);
+  await time.advance(1);
+  expect(endpoint.sessions.count).toBe(0);
+  expect(DEFAULTS.maxIdleSessionCount).toBe(10_000);
+});
+
+test('B55 idle sessions are looked at every 5 s', async () => {
+  const { time, client, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = client();
+  await one.initialize();
+  await time.advance(1);
+  await one.call('ping'); // idle from 1 ms after the first sweep was planned
+  await time.advance(MINUTE + 4_998);
+  expect(endpoint.sessions.count).toBe(1);
+  await time.advance(1);
+  expect(endpoint.sessions.count).toBe(0);
+});
+
+test('B56 a session idle for longer than the timeout ends: one info line with its id, then 404', async () => {
+  const { time, client, lab, log } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = client();
+  await one.initialize();
+  await time.advance(MINUTE);
+  expect(log.matching(/IdleTimeout/)).toEqual([
+    {
+      level: 'info',
+      fields: { sessionId: one.sessionId, idleTimeoutMs: MINUTE },
+      message: `IdleTimeout of 60000 ms exceeded; session ${one.sessionId} ends`,
+    },
+  ]);
+  const { response, message, id } = await one.call('ping');
+  expect(response.status).toBe(404);
+  expect(message).toEqual({ jsonrpc: '2.0', id, error: { code: -32001, message: 'Session not found' } });
+  expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
+});
+
+test('B57 regular traffic keeps a session alive past the timeout', async () => {
+  const { time, client } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = client();
+  await one.initialize();
+  for (let n = 0; n < 5; n++) {
+    await time.advance(MINUTE - 5_000);
+    expect((await one.call('ping')).response.status).toBe(200);
+  }
+});
+
+test('B57 the idle clock starts when a request starts, and again when it ends', async () => {
+  const { time, client, lab, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = client();
+  await one.initialize();
+  const called = one.call(...tool('hold'));
+  const call = await lab.held();
+  await time.advance(3 * MINUTE);
+  expect(endpoint.sessions.count).toBe(1);
+  call.answer('late');
+  expect(textOf((await called).message)).toBe('late');
+  await time.advance(MINUTE - 1);
+  expect(endpoint.sessions.count).toBe(1);
+  await time.advance(5_000);
+  expect(endpoint.sessions.count).toBe(0);
+});
+
+test('B57 a notification counts as activity too', async () => {
+  const { time, client, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = client();
+  await one.initialize();
+  await time.advance(MINUTE - 5_000);
+  expect((await one.notify('notifications/roots/list_changed')).status).toBe(202);
+  await time.advance(MINUTE - 5_000);
+  expect(endpoint.sessions.count).toBe(1);
+  await time.advance(5_000);
+  expect(endpoint.sessions.count).toBe(0);
+});
+
+test('B58 an infinite timeout ends no session', async () => {
+  const { time, client } = await onFakeTime({ idleTimeoutMs: Infinity, keepAliveMs: 0 });
+  const one = client();
+  await one.initialize();
+  await time.advance(72 * HOUR);
+  expect((await one.call('ping')).response.status).toBe(200);
+});
+
+test.each([-1, -Infinity, Number.NaN])('B59 an idleTimeoutMs of %s is a RangeError that names the option', (value) => {
+  expect(() => createMcpEndpoint(createLab().factory, { idleTimeoutMs: value })).toThrow(RangeError);
+  expect(() => createMcpEndpoint(createLab().factory, { idleTimeoutMs: value })).toThrow(/Option idleTimeoutMs: got/);
+});
+
+test('B68 a client opens a new session after its old one expired, with another id', async () => {
+  const { time, client, lab } = await onFakeTime({ idleTimeoutMs: MINUTE });
+  const one = client();
+  await one.initialize();
+  const expired = one.sessionId;
+  await one.call(...tool('count'));
+  await time.advance(2 * MINUTE);
+  expect((await one.call('ping')).response.status).toBe(404);
+  const { response } = await one.initialize();
+  expect(response.status).toBe(200);
+  expect(one.sessionId).not.toBe(expired);
+  expect(textOf((await one.call(...tool('count'))).message)).toBe('1');
+  expect(lab.made.length).toBe(2);
+  expect((await one.call('ping', undefined, { sessionId: expired })).response.status).toBe(404);
+});
+
+describe('an open stream', () => {
+  test('B57 keeps its session; when its client goes away, the idle clock starts', async () => {
+    const { time, client, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });
+    const one = client();
+    await one.initialize();
+    const stream = await one.get();
+    await time.advance(10 * MINUTE);
+    expect(endpoint.sessions.count).toBe(1);
+    stream.abort();
+    // The server hears of it a little later; a sweep cannot come before, time stands still.
+    await until(async () => {
+      await time.advance(MINUTE);
+      return endpoint.sessions.count === 0;
+    });
+  });
+});

@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { faces, serve } from '../kit/serve.ts';
+
+describe.each(faces)('over the %s face', (face) => {
+  test('B54 a session id is 16 random bytes in base64url, and no two are alike', async () => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const ids = new Set<string | undefined>();
+    for (let n = 0; n < 20; n++) {
+      const one = client();
+      await one.initialize();
+      ids.add(one.sessionId);
+    }
+    expect(ids.size).toBe(20);
+    for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9_-]{22}$/);
+    const bytes = [...ids].map((id) => Buffer.from(id ?? '', 'base64url'));
+    expect(bytes.map(({ length }) => length)).toEqual(Array.from({ length: 20 }, () => 16));
+    // A counter or a clock in them would show: every byte position takes several values.
+    for (let at = 0; at < 16; at++) expect(new Set(bytes.map((id) => id[at])).size).toBeGreaterThan(5);
+  });
+
+  test('B69 a second client that knows the id joins the session without initialize; the run hook is not called again', async () => {
+    let runs = 0;
+    const lab = createLab();
+    const { client } = await serve(
+      lab.factory,
+      {
+        runSessionHandler: async (_request, _session, run) => {
+          runs += 1;
+          await run();
+        },
+      },
+      { face },
+    );
+    const first = client();
+    await first.initialize();
+    const second = client();
+    second.sessionId = first.sessionId;
+    second.protocolVersion = first.protocolVersion;
+    const { response, message } = await second.call(...tool('who'));
+    expect(response.status).toBe(200);
+    expect(JSON.parse(textOf(message) ?? '')).toMatchObject({ id: first.sessionId });
+    expect(lab.made.length).toBe(1);
+    expect(runs).toBe(1);
+  });
+
+  test('B71 sessions are isolated: a tool sees the id of its own session, the same on every call', async () => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const clients = [client(), client(), client()];
+    await Promise.all(clients.map((one) => one.initialize()));
+    expect(new Set(clients.map(({ sessionId }) => sessionId)).size).toBe(3);
+    for (let round = 1; round <= 3; round++) {
+      const answers = await Promise.all(
+        clients.map(async (one) => {
+          const [who, count] = await Promise.all([one.call(...tool('who')), one.call(...tool('count'))]);
+          return { who: JSON.parse(textOf(who.message) ?? ''), count: textOf(count.message) };
+        }),
+      );
+      answers.forEach(({ who, count }, n) => {
+        expect(who).toMatchObject({ id: clients[n]?.sessionId });
+        expect(count).toBe(String(round));
+      });
+    }
+  });
+});

@@ -1,0 +1,118 @@
+/**
+ * Servers that a test steers and looks into: every call of `hold` waits until the test answers it, and what the factory was
+ * given is kept. The tools beside it show one thing each.
+ */
+import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+import { currentSession, type McpEndpointContext, type McpSession } from '../../src/index.ts';
+import type { JsonRpcAnswer } from '../../src/testing/index.ts';
+import { until } from './until.ts';
+
+/** One server that the factory made. */
+export interface Made {
+  readonly ctx: McpEndpointContext;
+  readonly server: McpServer;
+  closed: boolean;
+}
+
+/** A call of `hold` that waits. */
+export interface Held {
+  readonly ctx: ServerContext;
+  readonly session: McpSession | undefined;
+  /** The server that runs it. */
+  readonly made: Made;
+  answer(text: string): void;
+}
+
+export interface Lab {
+  readonly factory: (ctx: McpEndpointContext) => McpServer;
+  /** In the order they were made. */
+  readonly made: Made[];
+  /** Every call of `hold` so far. */
+  readonly holds: Held[];
+  /** The n-th call of `hold`, from 0, once it runs. */
+  held(n?: number): Promise<Held>;
+}
+
+const say = (text: string) => ({ content: [{ type: 'text' as const, text }] });
+
+const question = {
+  message: 'Which colour?',
+  requestedSchema: { type: 'object' as const, properties: { colour: { type: 'string' as const } } },
+};
+
+async function describe(session: McpSession | undefined, { restored }: McpEndpointContext, server: McpServer) {
+  return say(
+    JSON.stringify({
+      id: session?.id,
+      user: session?.user,
+      version: session?.protocolVersion,
+      clientInfo: server.server.getClientVersion(),
+      capabilities: server.server.getClientCapabilities(),
+      restored,
+    }),
+  );
+}
+
+export function createLab(): Lab {
+  const made: Made[] = [];
+  const holds: Held[] = [];
+
+  const factory = (ctx: McpEndpointContext): McpServer => {
+    const server = new McpServer(
+      { name: 'lab', version: '1.0.0' },
+      { ...ctx.serverOptions, capabilities: { logging: {}, resources: { subscribe: true, listChanged: true } } },
+    );
+    const entry: Made = { ctx, server, closed: false };
+    made.push(entry);
+    server.server.onclose = () => {
+      entry.closed = true;
+    };
+    const hold = (call: ServerContext) =>
+      new Promise<ReturnType<typeof say>>((resolve) => {
+        holds.push({
+          ctx: call,
+          session: currentSession(),
+          made: entry,
+          answer: (text) => resolve(say(text)),
+        });
+      });
+    server.registerTool('hold', { description: 'Waits' }, hold);
+    server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => say(text));
+    server.registerTool('who', { description: 'Who is calling' }, () => describe(currentSession(), ctx, server));
+    server.registerTool('count', { description: 'Counts in session.state' }, async () =>
+      say(String(await currentSession()?.state.update<number>('count', (n = 0) => n + 1))),
+    );
+    server.registerTool('ask', { description: 'Elicits' }, async (call) => {
+      const { action, content } = await call.mcpReq.elicitInput(question);
+      return say(`${action} ${JSON.stringify(content)}`);
+    });
+    server.registerTool('log', { description: 'Logs at debug and at error' }, async (call) => {
+      await call.mcpReq.log('debug', 'small');
+      await call.mcpReq.log('error', 'big');
+      return say('logged');
+    });
+    server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
+    server.server.setRequestHandler('resources/subscribe', () => ({}));
+    server.server.setRequestHandler('resources/unsubscribe', () => ({}));
+    return server;
+  };
+
+  return {
+    factory,
+    made,
+    holds,
+    held: (n = 0) => until(() => holds[n], { what: `call ${n} of hold` }),
+  };
+}
+
+/** The text of a tool's answer. */
+export function textOf(message: unknown): string | undefined {
+  const { result } = message as JsonRpcAnswer;
+  return (result as { content?: Array<{ text?: string }> } | undefined)?.content?.[0]?.text;
+}
+
+/** `tools/call`, for `client.call`. */
+export function tool(name: string, args: object = {}): ['tools/call', object] {
+  return ['tools/call', { name, arguments: args }];
+}
