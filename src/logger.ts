@@ -45,3 +45,20 @@ export function safeLogger(logger: Logger): Logger {
   }
   return Object.freeze(safe);
 }
+
+/** `error` lines also reach `onerror`, as createMcpHandler's do; what it throws ends here. */
+export function reportingLogger(logger: Logger, onerror: ((error: Error) => void) | undefined): Logger {
+  if (onerror === undefined) return logger;
+  return Object.freeze({
+    ...logger,
+    error(obj: object, msg: string) {
+      logger.error(obj, msg);
+      const cause = 'err' in obj ? obj.err : undefined;
+      try {
+        onerror(cause instanceof Error ? cause : new Error(msg));
+      } catch (error) {
+        logger.warn({ error }, 'onerror threw');
+      }
+    },
+  });
+}

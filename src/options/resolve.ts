@@ -1,6 +1,6 @@
 /** Validates options once and fills them in. Everything wrong is an error here, at construction, and never later. */
 import { optionInvalid, optionsContradict } from '../errors.ts';
-import { safeLogger } from '../logger.ts';
+import { reportingLogger, safeLogger } from '../logger.ts';
 import type { EventRetention, SessionLimits, TimeProvider } from '../types.ts';
 import { KNOWN_VERSIONS, isModern, newestFirst, servedVersions, type SessionMode } from '../versions.ts';
 import {
@@ -77,6 +77,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
     infinity: 'never',
   });
   const versions = resolveVersions(given.supportedProtocolVersions);
+  const onerror = checkFunction('onerror', given.onerror, 'a function (error)');
   const resolved: ResolvedOptions = {
     sessionMode,
     configureSessionOptions: checkFunction(
@@ -141,9 +142,10 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
       'a function (authInfo) that returns a string or undefined',
     ),
     bus: checkMethods('bus', given.bus, ['publish', 'subscribe']),
-    onerror: checkFunction('onerror', given.onerror, 'a function (error)'),
-    logger: safeLogger(
-      checkMethods('logger', given.logger, ['debug', 'info', 'warn', 'error', 'fatal']) ?? DEFAULTS.logger,
+    onerror,
+    logger: reportingLogger(
+      safeLogger(checkMethods('logger', given.logger, ['debug', 'info', 'warn', 'error', 'fatal']) ?? DEFAULTS.logger),
+      onerror,
     ),
     keepAliveMs: checkNumber('keepAliveMs', given.keepAliveMs, DEFAULTS.keepAliveMs, { min: 0, unit: 'ms (0: none)' }),
     retryMs: checkNumber('retryMs', given.retryMs, DEFAULTS.retryMs, { ...MS, integer: true }),
