@@ -88,7 +88,8 @@ export class FaultProxy {
       client.resetAndDestroy();
       return;
     }
-    const server = connect({ port: this.#target.port, host: this.#target.host ?? '127.0.0.1', noDelay: true });
+    const { port, host = '127.0.0.1' } = this.#target;
+    const server = connect({ port, host, noDelay: true, allowHalfOpen: true });
     client.setNoDelay(true);
     const link = new Link(client, server, this.#faults, () => this.#links.delete(link));
     this.#links.add(link);
@@ -151,8 +152,11 @@ class Link {
     this.#responseBytes += bytes.length;
     if (bytes.length < left) return bytes;
     const last = bytes.subarray(0, Math.max(0, left));
-    // A reset would take what is on its way with it: the client is to get the last byte.
-    this.#client.end(last, () => this.cut());
+    // A reset could overtake the last bytes: this client gets them, and an end.
+    this.#client.end(last, () => {
+      this.#client.destroy();
+      this.cut();
+    });
     return Buffer.alloc(0);
   }
 }
