@@ -1,0 +1,199 @@
+/** For each step of the validation order a fault that only it sees, and what the client is told. */
+import type { VALIDATION_ORDER } from '../../src/eras/door.ts';
+import { envelope } from '../kit/modern.ts';
+
+/** `token` comes with the option `auth`. */
+export type Step = Exclude<(typeof VALIDATION_ORDER)[number], 'token'>;
+
+/** A request while it is being spoiled. */
+export interface Draft {
+  mode: 'stateful' | 'hybrid';
+  method: string;
+  headers: Record<string, string>;
+  message: { jsonrpc: string; id: number; method: string; params?: Record<string, unknown> };
+  /** Before the JSON. */
+  padding: string;
+  /** After it. */
+  rest: string;
+  /** Says a length and never sends a byte. */
+  unsent: boolean;
+}
+
+export interface Fault {
+  spoil(draft: Draft): void;
+  readonly status: number;
+  readonly code: number;
+  readonly says: RegExp;
+  /** 5 where the request's id is known by then; `null` for all that is decided before. */
+  readonly id: 5 | null;
+}
+
+/** Of the request that the session of a draft is running already. */
+export const RUNNING_ID = 77;
+/** `limits.bodyBytes`. */
+export const BODY_BYTES = 2_000;
+const header =
+  (name: string, value: string): Fault['spoil'] =>
+  ({ headers }) => {
+    headers[name] = value;
+  };
+
+export const FAULTS: Record<Step, Fault> = {
+  host: { spoil: header('host', 'evil.example'), status: 403, code: -32000, says: /^Host "evil\.example"/, id: null },
+  origin: {
+    spoil: header('origin', 'https://evil.example'),
+    status: 403,
+    code: -32000,
+    says: /^Origin "https:\/\/evil\.example"/,
+    id: null,
+  },
+  method: {
+    spoil: (draft) => {
+      draft.method = 'PUT';
+    },
+    status: 405,
+    code: -32000,
+    says: /^Method PUT/,
+    id: null,
+  },
+  accept: { spoil: header('accept', 'text/html'), status: 406, code: -32000, says: /^Not Acceptable/, id: null },
+  'content-type': {
+    spoil: header('content-type', 'text/plain'),
+    status: 415,
+    code: -32000,
+    says: /^Unsupported Media Type/,
+    id: null,
+  },
+  'declared-length': {
+    spoil: (draft) => {
+      draft.headers['content-length'] = String(BODY_BYTES + 1);
+      delete draft.headers['transfer-encoding'];
+      draft.unsent = true;
+    },
+    status: 413,
+    code: -32000,
+    says: /^Payload Too Large/,
+    id: null,
+  },
+  body: {
+    spoil: (draft) => {
+      draft.padding = ' '.repeat(BODY_BYTES);
+      draft.headers['transfer-encoding'] = 'chunked';
+    },
+    status: 413,
+    code: -32000,
+    says: /^Payload Too Large/,
+    id: null,
+  },
+  json: {
+    spoil: (draft) => {
+      draft.rest = '}';
+    },
+    status: 400,
+    code: -32700,
+    says: /^Parse error: the body is not JSON/,
+    id: null,
+  },
+  shape: {
+    spoil: ({ message }) => {
+      message.jsonrpc = '1.0';
+    },
+    status: 400,
+    code: -32600,
+    says: /^Invalid Request: jsonrpc must be/,
+    id: 5,
+  },
+  version: {
+    spoil: header('mcp-protocol-version', '2999-01-01'),
+    status: 400,
+    code: -32022,
+    says: /^Unsupported protocol version "2999-01-01"/,
+    id: 5,
+  },
+  era: {
+    spoil: (draft) => {
+      draft.mode = 'stateful';
+      draft.message.params = { ...draft.message.params, _meta: envelope() };
+    },
+    status: 400,
+    code: -32022,
+    says: /^Unsupported protocol version "2026-07-28"/,
+    id: 5,
+  },
+  'header-agreement': {
+    spoil: header('mcp-protocol-version', '2025-11-25'),
+    status: 400,
+    code: -32020,
+    says: /^Header mismatch: MCP-Protocol-Version is "2025-11-25"/,
+    id: 5,
+  },
+  'mcp-headers': {
+    spoil: header('mcp-method', 'tools/list'),
+    status: 400,
+    code: -32020,
+    says: /^Header mismatch: Mcp-Method is "tools\/list"/,
+    id: 5,
+  },
+  meta: {
+    spoil: ({ message }) => {
+      message.params = {
+        ...message.params,
+        _meta: envelope({}, { 'io.modelcontextprotocol/clientCapabilities': undefined }),
+      };
+    },
+    status: 400,
+    code: -32602,
+    says: /clientCapabilities/,
+    id: 5,
+  },
+  'removed-method': {
+    spoil: ({ message, headers }) => {
+      message.method = 'logging/setLevel';
+      headers['mcp-method'] = 'logging/setLevel';
+    },
+    status: 404,
+    code: -32601,
+    says: /^Method not found/,
+    id: 5,
+  },
+  'session-id': {
+    spoil: header('mcp-session-id', 'two words'),
+    status: 400,
+    code: -32000,
+    says: /^Bad Request: Mcp-Session-Id must be/,
+    id: 5,
+  },
+  lookup: {
+    spoil: header('mcp-session-id', 'unknown'),
+    status: 404,
+    code: -32001,
+    says: /^Session not found$/,
+    id: 5,
+  },
+  user: { spoil: header('x-user', 'mallory'), status: 403, code: -32000, says: /^Forbidden/, id: 5 },
+  'session-version': {
+    spoil: header('mcp-protocol-version', '2025-06-18'),
+    status: 400,
+    code: -32600,
+    says: /^Invalid Request: MCP-Protocol-Version is 2025-06-18/,
+    id: 5,
+  },
+  'id-in-flight': {
+    spoil: ({ message }) => {
+      message.id = RUNNING_ID;
+    },
+    status: 400,
+    code: -32600,
+    says: /^Invalid Request: the request id 77 is still in flight/,
+    id: 5,
+  },
+  'running-requests': {
+    spoil: ({ message }) => {
+      message.method = 'tools/list';
+    },
+    status: 429,
+    code: -32000,
+    says: /^Too Many Requests/,
+    id: 5,
+  },
+};

@@ -1,0 +1,162 @@
+/**
+ * B13: every step of the order has a fault that only it sees. A request with the faults of two neighbours gets the answer
+ * of the earlier one. `token` comes with the option `auth`.
+ */
+import { describe, expect, test } from 'vitest';
+import { VALIDATION_ORDER } from '../../src/eras/door.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import type { RawClient, RawHeaders, RawResponse } from '../../src/testing/index.ts';
+import { envelope, mirrored } from '../kit/modern.ts';
+import { faces, serve, type Face } from '../kit/serve.ts';
+import { heldTool, said, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { BODY_BYTES, type Draft, type Fault, FAULTS, RUNNING_ID, type Step } from './validation-faults.ts';
+
+const OPTIONS: McpEndpointOptions = {
+  allowedHosts: ['127.0.0.1'],
+  limits: { bodyBytes: BODY_BYTES, requestsPerSession: 1 },
+};
+
+const ORDER = VALIDATION_ORDER.filter((step): step is Step => step !== 'token');
+const between = (from: Step, to: Step): Step[] => ORDER.slice(ORDER.indexOf(from), ORDER.indexOf(to) + 1);
+const DOOR = between('host', 'era');
+const MODERN = ['era', ...between('header-agreement', 'removed-method')] as const;
+const LEGACY = ['era', ...between('session-id', 'running-requests')] as const;
+/** What a GET passes of it. */
+const GET = ['host', 'origin', 'accept', 'version', 'session-id', 'lookup', 'user', 'session-version'] as const;
+
+const neighbours = (steps: readonly Step[]): Array<[Step, Step]> =>
+  steps.slice(1).map((later, n) => [steps[n] as Step, later]);
+
+/** A session with one request running, which is as many as it may; a ping in it is in order. */
+async function inSession(face: Face): Promise<{ send: (draft: Draft) => Promise<RawResponse>; draft: () => Draft }> {
+  const held = heldTool();
+  const { client } = await serve(
+    toolServer({ hold: held.tool }),
+    { ...OPTIONS, sessionMode: 'stateful' },
+    SETTINGS(face),
+  );
+  const raw = client();
+  await raw.initialize({ headers: { 'x-user': 'alice' } });
+  const hold = { jsonrpc: '2.0', id: RUNNING_ID, method: 'tools/call', params: { name: 'hold', arguments: {} } };
+  await raw.post(hold, { headers: { 'x-user': 'alice' } });
+  await until(() => held.calls.length === 1);
+  const { sessionId = '', protocolVersion = '' } = raw;
+  const headers = { 'mcp-session-id': sessionId, 'mcp-protocol-version': protocolVersion };
+  return {
+    send: (draft) => send(raw, draft),
+    draft: () => ({ ...draftOf({ jsonrpc: '2.0', id: 5, method: 'ping' }, headers), mode: 'stateful' }),
+  };
+}
+
+/** A call of 2026-07-28 that is in order on a hybrid endpoint. */
+async function modern(face: Face): Promise<{ send: (draft: Draft) => Promise<RawResponse>; draft: () => Draft }> {
+  const factory = toolServer({ echo: () => said('hello') });
+  const hybrid = await serve(factory, OPTIONS, SETTINGS(face));
+  const stateful = await serve(factory, { ...OPTIONS, sessionMode: 'stateful' }, SETTINGS(face));
+  const clients = { hybrid: hybrid.client(), stateful: stateful.client() };
+  const params = { name: 'echo', arguments: {} };
+  return {
+    send: (draft) => send(clients[draft.mode], draft),
+    draft: () =>
+      draftOf(
+        { jsonrpc: '2.0', id: 5, method: 'tools/call', params: { ...params, _meta: envelope() } },
+        mirrored('tools/call', params),
+      ),
+  };
+}
+
+const SETTINGS = (face: Face) => ({
+  face,
+  auth: (headers: Record<string, unknown>) => ({
+    token: 't',
+    clientId: 'c',
+    scopes: [],
+    extra: { sub: headers['x-user'] },
+  }),
+});
+
+function draftOf(message: Draft['message'], headers: RawHeaders): Draft {
+  const common = { 'x-user': 'alice', accept: '*/*', 'content-type': 'application/json' };
+  return {
+    mode: 'hybrid',
+    method: 'POST',
+    headers: { ...common, ...(headers as Record<string, string>) },
+    message,
+    padding: '',
+    rest: '',
+    unsent: false,
+  };
+}
+
+async function send(client: RawClient, draft: Draft): Promise<RawResponse> {
+  const body = `${draft.padding}${JSON.stringify(draft.message)}${draft.rest}`;
+  const declared = draft.headers['transfer-encoding'] === undefined && draft.method !== 'GET';
+  const length: RawHeaders = declared ? { 'content-length': `${Buffer.byteLength(body)}` } : {};
+  const own = { sessionId: null, version: null };
+  const { request, response } = client.start(draft.method, { ...own, headers: { ...length, ...draft.headers } });
+  if (draft.unsent) request.flushHeaders();
+  else request.end(draft.method === 'GET' ? undefined : body);
+  const answer = await response;
+  if (draft.unsent) request.destroy();
+  return answer;
+}
+
+function expectAnswer(response: RawResponse, { status, code, says, id }: Fault): void {
+  expect(response.json()).toMatchObject({ jsonrpc: '2.0', id, error: { code, message: expect.stringMatching(says) } });
+  expect(response.status).toBe(status);
+  expect(response.header('content-type')).toBe('application/json');
+}
+
+describe.each(faces)('%s', (face) => {
+  const table = [
+    { what: 'door', steps: DOOR, ground: inSession },
+    { what: 'modern', steps: MODERN, ground: modern },
+    { what: 'legacy', steps: LEGACY, ground: inSession },
+  ];
+
+  for (const { what, steps, ground } of table) {
+    test(`B13 without a fault a request passes every step (${what})`, async () => {
+      const { send: sent, draft } = await ground(face);
+      expect((await sent(draft())).status).toBe(200);
+    });
+
+    test.each(steps.map((step) => [step]))(`B13 %s refuses its own fault (${what})`, async (step) => {
+      const { send: sent, draft } = await ground(face);
+      const spoiled = draft();
+      FAULTS[step].spoil(spoiled);
+      expectAnswer(await sent(spoiled), echoing(FAULTS[step], spoiled));
+    });
+
+    test.each(neighbours(steps))(`B13 %s answers before %s (${what})`, async (earlier, later) => {
+      const { send: sent, draft } = await ground(face);
+      const spoiled = draft();
+      FAULTS[later].spoil(spoiled);
+      FAULTS[earlier].spoil(spoiled);
+      expectAnswer(await sent(spoiled), echoing(FAULTS[earlier], spoiled));
+    });
+  }
+
+  test.each(neighbours(GET))('B13 B34 on GET %s answers before %s', async (earlier, later) => {
+    const { send: sent, draft } = await inSession(face);
+    const spoiled = { ...draft(), method: 'GET' };
+    FAULTS[later].spoil(spoiled);
+    FAULTS[earlier].spoil(spoiled);
+    expectAnswer(await sent(spoiled), { ...FAULTS[earlier], id: null });
+  });
+
+  test.each([['GET'], ['DELETE']])(
+    'B13 B46 a %s of 2026-07-28 is 405 before its Accept is looked at',
+    async (method) => {
+      const { send: sent, draft } = await modern(face);
+      const response = await sent({ ...draft(), method, headers: { ...draft().headers, accept: 'text/html' } });
+      expect(response.status).toBe(405);
+      expect(response.header('allow')).toBe('POST');
+    },
+  );
+});
+
+/** The id of the answer is the request's own, whatever a fault made of it. */
+function echoing(fault: Fault, { message }: Draft): Fault {
+  return fault.id === null ? fault : { ...fault, id: message.id as 5 };
+}
