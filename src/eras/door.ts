@@ -74,6 +74,7 @@ export class Door {
   /** Newest first. */
   readonly #versions: readonly string[];
   readonly #servesModern: boolean;
+  readonly #servesLegacy: boolean;
   readonly #headChecks: readonly HeadCheck[];
 
   constructor(options: ResolvedOptions, targets: DoorTargets) {
@@ -81,6 +82,7 @@ export class Door {
     this.#targets = targets;
     this.#versions = servedVersions(options.sessionMode, options.supportedProtocolVersions);
     this.#servesModern = this.#versions.some(isModern);
+    this.#servesLegacy = !this.#versions.every(isModern);
     this.#headChecks = [
       // 'token': authentication comes with its own option; `authInfo` is what the caller vouches for.
       this.#method,
@@ -115,7 +117,8 @@ export class Door {
     if (method === 'POST') return undefined;
     const header = exchange.header('mcp-protocol-version');
     const modern = this.#servesModern && header !== undefined && isModern(header) && this.#versions.includes(header);
-    const allow = modern || this.#options.sessionMode === 'stateless' ? POST_ONLY : WITH_SESSIONS;
+    const sessions = this.#servesLegacy && this.#options.sessionMode !== 'stateless';
+    const allow = modern || !sessions ? POST_ONLY : WITH_SESSIONS;
     return allow === WITH_SESSIONS && (method === 'GET' || method === 'DELETE')
       ? undefined
       : methodNotAllowed(method, allow);
@@ -236,18 +239,25 @@ export class Door {
       const requested = typeof claim === 'string' ? claim : (header ?? 'unknown');
       if (isModern(requested)) return refuse(post.exchange, unsupportedVersion(requested, this.#versions), id);
     }
-    if (first.kind === 'request' && first.message.method === 'initialize' && header !== undefined) {
-      const requested = first.message.params?.['protocolVersion'];
-      if (typeof requested === 'string' && requested !== header) {
-        const error = headerMismatch(
-          'MCP-Protocol-Version',
-          header,
-          `initialize asks for ${JSON.stringify(requested)}`,
-        );
-        return refuse(post.exchange, error, id);
-      }
+    const requested = handshakeVersion(first);
+    if (!this.#servesLegacy) return this.#refuseLegacy(post, requested, id);
+    if (header !== undefined && requested !== undefined && requested !== header) {
+      const asked = `initialize asks for ${JSON.stringify(requested)}`;
+      return refuse(post.exchange, headerMismatch('MCP-Protocol-Version', header, asked), id);
     }
     this.#targets.legacyPost(post);
+  }
+
+  /** Legacy clients know no way forward: what is served here may be all that their users get to read. */
+  #refuseLegacy(post: InboundPost, requested: string | undefined, id: RequestId | null): void {
+    // Answers are refused there, and notifications, which no rule covers, taken and dropped.
+    if (post.messages[0]?.kind !== 'request') return this.#targets.modern(post, undefined);
+    const served = `this endpoint serves ${this.#versions.join(', ')} alone`;
+    const error =
+      requested === undefined
+        ? headerMismatch('MCP-Protocol-Version', undefined, served)
+        : unsupportedVersion(requested, this.#versions);
+    refuse(post.exchange, error, id);
   }
 
   #failed(exchange: Exchange, cause: unknown): void {
@@ -261,4 +271,11 @@ export function claimedVersion(checked: Checked | undefined): unknown {
   if (checked?.kind !== 'request' && checked?.kind !== 'notification') return undefined;
   const meta = checked.message.params?.['_meta'];
   return isObject(meta) ? meta[PROTOCOL_VERSION_META_KEY] : undefined;
+}
+
+/** What an `initialize` asks for. */
+function handshakeVersion(checked: Checked): string | undefined {
+  if (checked.kind !== 'request' || checked.message.method !== 'initialize') return undefined;
+  const requested = checked.message.params?.['protocolVersion'];
+  return typeof requested === 'string' ? requested : undefined;
 }

@@ -1,0 +1,219 @@
+/** 2026-07-28 on the wire: what a request needs, and how each kind of answer looks in HTTP. */
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  inputRequired,
+  McpServer,
+  MissingRequiredClientCapabilityError,
+  SERVER_INFO_META_KEY,
+} from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { McpEndpointContext } from '../../src/index.ts';
+import { callModern, MODERN } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+
+const serverInfo = { name: 'wire', version: '1.2.3' };
+
+function createWireServer(ctx: McpEndpointContext): McpServer {
+  const server = new McpServer(serverInfo, {
+    ...ctx.serverOptions,
+    capabilities: { logging: {}, resources: { subscribe: true } },
+    cacheHints: { 'tools/list': { ttlMs: 5_000, cacheScope: 'public' } },
+  });
+  server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => ({
+    content: [{ type: 'text', text }],
+  }));
+  server.registerTool('needs-sampling', {}, () =>
+    inputRequired({
+      inputRequests: { thought: inputRequired.createMessage({ messages: [], maxTokens: 1 }) },
+    }),
+  );
+  server.registerTool('who', {}, (ctx) => {
+    const sent: Readonly<Record<string, unknown>> = { ...ctx.mcpReq.envelope };
+    return { content: [{ type: 'text', text: JSON.stringify(sent[CLIENT_INFO_META_KEY] ?? 'nobody') }] };
+  });
+  server.registerResource('roots', 'note://roots', {}, () => {
+    throw new MissingRequiredClientCapabilityError({ requiredCapabilities: { roots: {} } });
+  });
+  server.registerResource('note', 'note://1', {}, (uri) => ({ contents: [{ uri: uri.href, text: 'noted' }] }));
+  return server;
+}
+
+describe.each(faces)('over %s', (face) => {
+  const open = async (options = {}) => (await serve(createWireServer, options, { face })).client();
+
+  test('B132 a call with its envelope and headers is answered without a session', async () => {
+    const client = await open();
+    const { id, response, message } = await callModern(client, 'tools/call', {
+      name: 'echo',
+      arguments: { text: 'hi' },
+    });
+    expect(response.status).toBe(200);
+    expect(response.header('content-type')).toBe('application/json');
+    expect(response.header('mcp-session-id')).toBeUndefined();
+    expect(message).toEqual({
+      jsonrpc: '2.0',
+      id,
+      result: {
+        resultType: 'complete',
+        content: [{ type: 'text', text: 'hi' }],
+        _meta: { [SERVER_INFO_META_KEY]: serverInfo },
+      },
+    });
+  });
+
+  test('B133 discover names the modern versions alone, how long that holds, and the server in _meta', async () => {
+    const client = await open();
+    const { id, response, message } = await callModern(client, 'server/discover');
+    expect(response.status).toBe(200);
+    expect(message).toEqual({
+      jsonrpc: '2.0',
+      id,
+      result: {
+        resultType: 'complete',
+        supportedVersions: [MODERN],
+        capabilities: {
+          logging: {},
+          resources: { subscribe: true, listChanged: true },
+          tools: { listChanged: true },
+        },
+        ttlMs: 0,
+        cacheScope: 'private',
+        _meta: { [SERVER_INFO_META_KEY]: serverInfo },
+      },
+    });
+  });
+
+  test('B135 an unknown method is 404 and method not found', async () => {
+    const client = await open();
+    const { id, response, message } = await callModern(client, 'no/such');
+    expect(response.status).toBe(404);
+    expect(response.header('content-type')).toBe('application/json');
+    expect(message).toEqual({ jsonrpc: '2.0', id, error: { code: -32601, message: 'Method not found' } });
+  });
+
+  test.each(['initialize', 'ping', 'logging/setLevel', 'resources/subscribe', 'resources/unsubscribe'])(
+    'B136 %s is gone: 404 and method not found',
+    async (method) => {
+      const client = await open();
+      // As complete as the method once was, so that nothing else can be wrong with it.
+      const params = {
+        protocolVersion: MODERN,
+        capabilities: {},
+        clientInfo: { name: 'x', version: '1' },
+        level: 'info',
+        uri: 'note://1',
+      };
+      const { id, response, message } = await callModern(client, method, params);
+      expect([response.status, message.id, message.error?.code]).toEqual([404, id, -32601]);
+    },
+  );
+
+  test.each([
+    ['asks what the client cannot answer', 'tools/call', { name: 'needs-sampling' }, { sampling: {} }],
+    ['says so itself', 'resources/read', { uri: 'note://roots' }, { roots: {} }],
+  ])(
+    'B137 a handler that %s misses a capability: 400, and which one',
+    async (_, method, params, requiredCapabilities) => {
+      const client = await open();
+      const { id, response, message } = await callModern(client, method, params);
+      expect(response.status).toBe(400);
+      expect(response.header('content-type')).toBe('application/json');
+      expect(message).toMatchObject({ id, error: { code: -32021, data: { requiredCapabilities } } });
+    },
+  );
+
+  test.each([
+    ['missing', undefined],
+    ['null', null],
+    ['a number', 7],
+    ['a string', 'sampling'],
+    ['an array', []],
+    ['a boolean', true],
+  ])('B138 clientCapabilities that are %s are refused by their key', async (_, value) => {
+    const client = await open();
+    const { id, response, message } = await callModern(
+      client,
+      'tools/call',
+      { name: 'echo', arguments: { text: 'hi' } },
+      { meta: { [CLIENT_CAPABILITIES_META_KEY]: value } },
+    );
+    expect([response.status, message.id, message.error?.code]).toEqual([400, id, -32602]);
+    expect(message.error?.message).toContain('io.modelcontextprotocol/clientCapabilities');
+  });
+
+  test.each([
+    ['B139 a client need not say who it is', undefined, '"nobody"'],
+    ['B139 and may', { name: 'me', version: '9' }, '{"name":"me","version":"9"}'],
+  ])('%s', async (_, info, text) => {
+    const client = await open();
+    const { response, message } = await callModern(
+      client,
+      'tools/call',
+      { name: 'who' },
+      { meta: { [CLIENT_INFO_META_KEY]: info } },
+    );
+    expect(response.status).toBe(200);
+    expect(message.result).toMatchObject({ content: [{ type: 'text', text }] });
+  });
+});
+
+test.each([
+  ['alone', [MODERN]],
+  ['and one before', ['2025-06-18', MODERN]],
+])('B134 an endpoint pinned to one modern version %s lists no other', async (_, supportedProtocolVersions) => {
+  const { client } = await serve(createWireServer, { supportedProtocolVersions });
+  const { message } = await callModern(client(), 'server/discover');
+  expect(message.result).toMatchObject({ supportedVersions: [MODERN] });
+});
+
+describe('an endpoint pinned to a modern version serves nobody else:', () => {
+  const open = async () => (await serve(createWireServer, { supportedProtocolVersions: [MODERN] })).client();
+
+  test('B134 initialize is refused, with the version to use instead', async () => {
+    const client = await open();
+    const { response, message } = await client.initialize();
+    expect([response.status, message.id]).toEqual([400, 1]);
+    expect(message.error).toMatchObject({ code: -32022, data: { supported: [MODERN], requested: '2025-11-25' } });
+    expect(response.header('mcp-session-id')).toBeUndefined();
+  });
+
+  test('B134 a request without a version misses a header', async () => {
+    const { response, message } = await (await open()).call('tools/list');
+    expect([response.status, message.id, message.error?.code]).toEqual([400, 1, -32020]);
+    expect(message.error?.message).toContain(MODERN);
+  });
+
+  test('B134 GET and DELETE are not methods of it', async () => {
+    const client = await open();
+    for (const response of [await client.get({ sessionId: 'x' }), await client.delete({ sessionId: 'x' })]) {
+      expect([response.status, response.header('allow')]).toEqual([405, 'POST']);
+    }
+  });
+});
+
+test.each(['2025-11-25', '2025-06-18', '2025-03-26'])(
+  'B143 results of a session of %s carry nothing of the modern era',
+  async (protocolVersion) => {
+    const client = (await serve(createWireServer)).client();
+    const { message } = await client.initialize({ protocolVersion });
+    const calls = [
+      ['tools/list', {}],
+      ['tools/call', { name: 'echo', arguments: { text: 'hi' } }],
+      ['resources/list', {}],
+      ['resources/read', { uri: 'note://1' }],
+    ] as const;
+    const { message: modern } = await callModern(client, 'tools/list', {}, { sessionId: null });
+    expect(modern.result).toMatchObject({ resultType: 'complete', ttlMs: 5_000, cacheScope: 'public' });
+    const results = [message.result];
+    for (const [method, params] of calls) results.push((await client.call(method, params)).message.result);
+    expect(results.map((result) => Object.keys(result as object))).toEqual([
+      ['protocolVersion', 'capabilities', 'serverInfo'],
+      ['tools'],
+      ['content'],
+      ['resources'],
+      ['contents'],
+    ]);
+  },
+);
