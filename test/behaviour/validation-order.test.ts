@@ -7,7 +7,7 @@ import { VALIDATION_ORDER } from '../../src/eras/door.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawHeaders, RawResponse } from '../../src/testing/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
-import { faces, serve, type Face } from '../kit/serve.ts';
+import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { BODY_BYTES, type Draft, type Fault, FAULTS, RUNNING_ID, type Step } from './validation-faults.ts';
@@ -34,7 +34,7 @@ async function inSession(face: Face): Promise<{ send: (draft: Draft) => Promise<
   const { client } = await serve(
     toolServer({ hold: held.tool }),
     { ...OPTIONS, sessionMode: 'stateful' },
-    SETTINGS(face),
+    { face, auth: userHeader },
   );
   const raw = client();
   await raw.initialize({ headers: { 'x-user': 'alice' } });
@@ -52,8 +52,8 @@ async function inSession(face: Face): Promise<{ send: (draft: Draft) => Promise<
 /** A call of 2026-07-28 that is in order on a hybrid endpoint. */
 async function modern(face: Face): Promise<{ send: (draft: Draft) => Promise<RawResponse>; draft: () => Draft }> {
   const factory = toolServer({ echo: () => said('hello') });
-  const hybrid = await serve(factory, OPTIONS, SETTINGS(face));
-  const stateful = await serve(factory, { ...OPTIONS, sessionMode: 'stateful' }, SETTINGS(face));
+  const hybrid = await serve(factory, OPTIONS, { face, auth: userHeader });
+  const stateful = await serve(factory, { ...OPTIONS, sessionMode: 'stateful' }, { face, auth: userHeader });
   const clients = { hybrid: hybrid.client(), stateful: stateful.client() };
   const params = { name: 'echo', arguments: {} };
   return {
@@ -65,16 +65,6 @@ async function modern(face: Face): Promise<{ send: (draft: Draft) => Promise<Raw
       ),
   };
 }
-
-const SETTINGS = (face: Face) => ({
-  face,
-  auth: (headers: Record<string, unknown>) => ({
-    token: 't',
-    clientId: 'c',
-    scopes: [],
-    extra: { sub: headers['x-user'] },
-  }),
-});
 
 function draftOf(message: Draft['message'], headers: RawHeaders): Draft {
   const common = { 'x-user': 'alice', accept: '*/*', 'content-type': 'application/json' };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createEchoServer } from './echo-server.ts';
-import { faces, serve } from './serve.ts';
+import { faces, serve, userHeader } from './serve.ts';
 
 describe.each(['listen', ...faces] as const)('the face %s', (face) => {
   test('serves a session', async () => {
@@ -19,10 +19,7 @@ test.each(faces)('the face %s passes on who asks', async (face) => {
       return createEchoServer();
     },
     {},
-    {
-      face,
-      auth: (headers) => ({ token: 't', clientId: 'c', scopes: [], extra: { sub: headers['x-user'] } }),
-    },
+    { face, auth: userHeader },
   );
   await client({ headers: { 'x-user': 'alice' } }).initialize();
   expect(users).toEqual(['["sub","","alice"]']);
