@@ -13,7 +13,7 @@ export class ExpiryIndex {
   /** After `record.expiresAt` was set. */
   put(session: HeldSession): void {
     const { expiresAt } = session.record;
-    if (expiresAt === null || !Number.isFinite(expiresAt)) return;
+    if (expiresAt === null) return;
     const slot = slotOf(expiresAt);
     const sessions = this.#slots.get(slot);
     if (sessions === undefined) {
