@@ -1,0 +1,151 @@
+/** Tools that need more before they can answer (multi round-trip requests), for clients of both eras. */
+import { acceptedContent, inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { McpEndpointContext } from '../../src/index.ts';
+import type { JsonRpcAnswer, RawClient, RawResponse } from '../../src/testing/index.ts';
+import { callModern } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+
+const named = z.object({ name: z.string() });
+
+/** `greet` asks for a name and seals what it was called with; `visit` sends the user to a page. */
+function createAskingServer(ctx: McpEndpointContext): McpServer {
+  const { requestState } = ctx;
+  const server = new McpServer({ name: 'asking', version: '1.0.0' }, { requestState: { verify: requestState.verify } });
+  const greet = async (word: string, c: ServerContext) => {
+    const state = c.mcpReq.requestState<{ word: string }>();
+    const given = acceptedContent(c.mcpReq.inputResponses, 'who', named);
+    if (state !== undefined && given !== undefined) {
+      return { content: [{ type: 'text' as const, text: `${state.word}, ${given.name}` }] };
+    }
+    return inputRequired({
+      inputRequests: { who: inputRequired.elicit({ message: 'Who is there?', requestedSchema: named }) },
+      requestState: await requestState.mint({ word }, c),
+    });
+  };
+  server.registerTool('greet', { inputSchema: z.object({ word: z.string() }) }, ({ word }, c) => greet(word, c));
+  server.registerTool('visit', {}, () =>
+    inputRequired({ inputRequests: { page: inputRequired.elicitUrl({ message: 'Sign', url: 'https://a.example' }) } }),
+  );
+  return server;
+}
+
+interface Asked {
+  resultType: string;
+  inputRequests: Record<string, unknown>;
+  requestState: string;
+}
+
+const greet = { name: 'greet', arguments: { word: 'Hello' } };
+const form = { elicitation: { form: {} } };
+const ada = { who: { action: 'accept', content: { name: 'Ada' } } };
+
+async function ask(client: RawClient): Promise<Asked> {
+  const { message } = await callModern(client, 'tools/call', greet, { capabilities: form });
+  return message.result as Asked;
+}
+
+/** Another character in the middle. */
+function tampered(state: string): string {
+  const middle = Math.floor(state.length / 2);
+  return `${state.slice(0, middle)}${state[middle] === 'A' ? 'B' : 'A'}${state.slice(middle + 1)}`;
+}
+
+describe.each(faces)('over %s', (face) => {
+  const open = async () => (await serve(createAskingServer, {}, { face })).client();
+
+  test('B140 a call that needs more is answered with what it needs, and is complete when called again with it', async () => {
+    const client = await open();
+    const { id, response, message } = await callModern(client, 'tools/call', greet, { capabilities: form });
+    expect(response.status).toBe(200);
+    const { resultType, inputRequests, requestState } = message.result as Asked;
+    expect([message.id, resultType]).toEqual([id, 'input_required']);
+    expect(inputRequests).toMatchObject({
+      who: {
+        method: 'elicitation/create',
+        params: {
+          mode: 'form',
+          message: 'Who is there?',
+          requestedSchema: { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] },
+        },
+      },
+    });
+    const again = await callModern(
+      client,
+      'tools/call',
+      { ...greet, inputResponses: ada, requestState },
+      { capabilities: form },
+    );
+    expect(again.response.status).toBe(200);
+    expect(again.message.result).toMatchObject({
+      resultType: 'complete',
+      content: [{ type: 'text', text: 'Hello, Ada' }],
+    });
+  });
+
+  test('B140 a state that was tampered with is refused in a 200', async () => {
+    const client = await open();
+    const { requestState } = await ask(client);
+    const { id, response, message } = await callModern(
+      client,
+      'tools/call',
+      { ...greet, inputResponses: ada, requestState: tampered(requestState) },
+      { capabilities: form },
+    );
+    expect(response.status).toBe(200);
+    expect(message).toMatchObject({ jsonrpc: '2.0', id, error: { code: -32602 } });
+    expect(message.result).toBeUndefined();
+  });
+
+  test.each([
+    ['nothing', {}, greet, { elicitation: { form: {} } }],
+    ['something else', { sampling: {}, roots: {} }, greet, { elicitation: { form: {} } }],
+    ['forms alone', form, { name: 'visit', arguments: {} }, { elicitation: { url: {} } }],
+  ])(
+    'B141 a client that declares %s on this request is not asked for more',
+    async (_, capabilities, call, requiredCapabilities) => {
+      const client = await open();
+      // What another request declared counts for nothing.
+      expect(await ask(client)).toMatchObject({ resultType: 'input_required' });
+      const { id, response, message } = await callModern(client, 'tools/call', call, { capabilities });
+      expect(response.status).toBe(400);
+      expect(message).toMatchObject({ id, error: { code: -32021, data: { requiredCapabilities } } });
+    },
+  );
+
+  test.each(['2025-11-25', '2025-06-18'])(
+    'B142 a session of %s is asked on the stream of the call, with no GET open',
+    async (protocolVersion) => {
+      const client = await open();
+      await client.initialize({ protocolVersion, capabilities: { elicitation: {} } });
+      const id = client.nextId();
+      const call = await client.post({ jsonrpc: '2.0', id, method: 'tools/call', params: greet });
+      const question = (await call.nextMessage()) as { id: number; method: string; params: object };
+      expect(question).toMatchObject({ method: 'elicitation/create', params: { message: 'Who is there?' } });
+      expect((await client.post({ jsonrpc: '2.0', id: question.id, result: ada.who })).status).toBe(202);
+      expect(await rest(call)).toEqual([
+        { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'Hello, Ada' }] } },
+      ]);
+    },
+  );
+});
+
+test('B142 without a session nobody can be asked, and the result says so', async () => {
+  const { client } = await serve(createAskingServer, { stateless: true });
+  const { response, message } = await client().call('tools/call', greet);
+  expect(response.status).toBe(200);
+  expect(message.result).toMatchObject({
+    isError: true,
+    content: [{ type: 'text', text: expect.stringContaining('per-request legacy serving cannot') }],
+  });
+});
+
+async function rest(stream: RawResponse): Promise<JsonRpcAnswer[]> {
+  const events = await stream.untilEnd();
+  return events.flatMap(({ message }) => (isAnswer(message) ? [message] : []));
+}
+
+function isAnswer(message: unknown): message is JsonRpcAnswer {
+  return typeof message === 'object' && message !== null && !('method' in message);
+}
