@@ -14,7 +14,7 @@ import { LegacyEra } from './eras/legacy.ts';
 import { LegacySseEra, legacySsePath } from './eras/legacy-sse.ts';
 import { StatelessEra } from './eras/legacy-stateless.ts';
 import { ModernEra } from './eras/modern.ts';
-import { closedEndpoint, draining, methodNotAllowed } from './errors.ts';
+import { closedEndpoint, draining, internal, methodNotAllowed } from './errors.ts';
 import { refuse } from './http/answer.ts';
 import type { Exchange } from './http/exchange.ts';
 import { KeepAlive } from './http/keep-alive.ts';
@@ -130,7 +130,12 @@ export class Core {
   handle(exchange: Exchange, allowedHosts = this.#options.allowedHosts): void {
     if (this.#state === 'closed') return refuse(exchange, closedEndpoint(), null);
     if (this.#drained) return refuse(exchange, draining(), null);
-    exchange.user = this.#userOf(exchange.authInfo);
+    try {
+      exchange.user = this.#userOf(exchange.authInfo);
+    } catch (cause) {
+      this.#options.logger.error({ err: cause }, 'Whose request it is could not be told; it is refused');
+      return refuse(exchange, internal(cause), null);
+    }
     const path = this.#sse === undefined ? undefined : legacySsePath(exchange.url);
     if (path === undefined || this.#sse === undefined) return this.#door.enter(exchange, allowedHosts);
     const refusal = this.#door.checkGuards(exchange, allowedHosts);

@@ -13,8 +13,12 @@ export function createUserOf({ sessionUser, logger }: ResolvedOptions): UserOf {
   return (authInfo) => {
     if (authInfo === undefined) return undefined;
     if (sessionUser !== undefined) {
-      const user = sessionUser(authInfo);
-      return user === undefined ? undefined : JSON.stringify(['user', user]);
+      const user: unknown = sessionUser(authInfo);
+      if (user === undefined) return undefined;
+      // A promise would be the same user for everybody.
+      if (typeof user !== 'string')
+        throw new TypeError(`sessionUser returned ${typeof user}, takes a string or undefined`);
+      return JSON.stringify(['user', user]);
     }
     const { sub, iss } = authInfo.extra ?? {};
     if (typeof sub === 'string') return JSON.stringify(['sub', typeof iss === 'string' ? iss : '', sub]);

@@ -1,0 +1,235 @@
+/** Whose session it is, and what everybody else gets. */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import { currentRequest } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { faces, serve, type ServeSettings } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+
+const info = (extra: Record<string, unknown> = {}, clientId = 'c', token = 't'): AuthInfo => ({
+  token,
+  clientId,
+  scopes: [],
+  extra,
+});
+
+/** `x-user` names the subject, `x-token` the token; no `x-user`: nobody. */
+const auth: NonNullable<ServeSettings['auth']> = (headers) =>
+  headers['x-user'] === undefined
+    ? undefined
+    : info({ sub: headers['x-user'] }, 'c', String(headers['x-token'] ?? 'first'));
+
+const as = (user?: string) => (user === undefined ? {} : { headers: { 'x-user': user } });
+
+/** `client`'s session, as somebody else would use it. */
+function borrow(client: RawClient, session: RawClient): RawClient {
+  client.sessionId = session.sessionId;
+  client.protocolVersion = session.protocolVersion;
+  return client;
+}
+
+const forbidden = (id: number | null): unknown => ({
+  jsonrpc: '2.0',
+  id,
+  error: { code: -32000, message: 'Forbidden: this session belongs to another user', data: { reason: 'user' } },
+});
+
+describe.each(faces)('over %s', (face) => {
+  test.each<[string, AuthInfo | undefined, string | undefined]>([
+    ['issuer and subject', info({ iss: 'https://id.example', sub: 'alice' }), '["sub","https://id.example","alice"]'],
+    ['a subject without an issuer', info({ sub: 'alice' }), '["sub","","alice"]'],
+    ['a client id, where there is no subject', info({}, 'my-cli'), '["client","my-cli"]'],
+    ['nobody', undefined, undefined],
+  ])('B179 a session belongs to %s', async (_, authInfo, user) => {
+    const lab = createLab();
+    const { client, endpoint } = await serve(lab.factory, {}, { face, auth: () => authInfo });
+    const one = client();
+    await one.initialize();
+    expect(lab.made[0]?.ctx.session?.user).toBe(user);
+    expect((await endpoint.sessions.get(one.sessionId ?? ''))?.user).toBe(user);
+  });
+
+  test('B179 the client id as user is warned of, once', async () => {
+    const { client, log } = await serve(createLab().factory, {}, { face, auth: () => info({}, 'my-cli') });
+    await client().initialize();
+    await client().initialize();
+    expect(log.matching(/clientId/, 'warn')).toHaveLength(1);
+  });
+
+  test('B179 sessionUser decides where it is given, and may say nobody', async () => {
+    const lab = createLab();
+    const { client } = await serve(
+      lab.factory,
+      { sessionUser: ({ extra }) => (extra?.['mail'] === undefined ? undefined : String(extra['mail'])) },
+      { face, auth: (headers) => info({ sub: 'same', mail: headers['x-mail'] }) },
+    );
+    await client({ headers: { 'x-mail': 'a@example.com' } }).initialize();
+    await client().initialize();
+    expect(lab.made.map(({ ctx }) => ctx.session?.user)).toEqual(['["user","a@example.com"]', undefined]);
+  });
+
+  test.each<[string, () => string]>([
+    [
+      'throws',
+      () => {
+        throw new Error('the directory /etc/secret is away');
+      },
+    ],
+    ['is asynchronous, which would make everybody the same user,', (async () => 'alice') as unknown as () => string],
+  ])('B179 a sessionUser that %s fails its request alone', async (_, sessionUser) => {
+    const { client } = await serve(createLab().factory, { sessionUser }, { face, auth });
+    const { response, message } = await client(as('alice')).initialize();
+    expect(response.status).toBe(500);
+    expect(message).toEqual({ jsonrpc: '2.0', id: null, error: { code: -32603, message: 'Internal error' } });
+    expect((await client().initialize()).response.status).toBe(200);
+  });
+
+  test('B179 no user can spell another', async () => {
+    const { client } = await serve(
+      createLab().factory,
+      {},
+      { face, auth: (headers) => info(JSON.parse(String(headers['x-extra'])), 'c') },
+    );
+    const spelled = (extra: object) => client({ headers: { 'x-extra': JSON.stringify(extra) } });
+    const owner = spelled({ iss: 'a', sub: 'b","c' });
+    await owner.initialize();
+    for (const extra of [{ iss: 'a","b', sub: 'c' }, { sub: 'a","b","c' }, { iss: 'a', sub: 'b' }, {}]) {
+      expect((await borrow(spelled(extra), owner).call('ping')).response.status).toBe(403);
+    }
+    expect((await owner.call('ping')).response.status).toBe(200);
+  });
+
+  test('B179 a refreshed token keeps the session', async () => {
+    const { client } = await serve(createLab().factory, {}, { face, auth });
+    const one = client({ headers: { 'x-user': 'alice', 'x-token': 'first' } });
+    await one.initialize();
+    const { response, message } = await one.call(...tool('who'), { headers: { 'x-token': 'second' } });
+    expect(response.status).toBe(200);
+    expect(textOf(message)).not.toMatch(/first|second/);
+  });
+
+  test.each([
+    ['another user', 'alice', 'bob'],
+    ['nobody', 'alice', undefined],
+    ['somebody, of a session that nobody owns', undefined, 'bob'],
+  ])('B180 %s gets 403 from POST and GET, with the request id', async (_, owner, other) => {
+    const lab = createLab();
+    const { client } = await serve(lab.factory, {}, { face, auth });
+    const mine = client(as(owner));
+    await mine.initialize();
+    const theirs = borrow(client(as(other)), mine);
+
+    const { id, response, message } = await theirs.call(...tool('hold'));
+    expect(response.status).toBe(403);
+    expect(response.header('content-type')).toBe('application/json');
+    expect(message).toEqual(forbidden(id));
+
+    const refused = (answer: RawResponse): unknown => ({ status: answer.status, body: answer.json() });
+    expect(refused(await theirs.notify('notifications/cancelled', { requestId: 1 }))).toEqual({
+      status: 403,
+      body: forbidden(null),
+    });
+    expect(refused(await theirs.get())).toEqual({ status: 403, body: forbidden(null) });
+
+    expect(lab.holds).toHaveLength(0);
+    expect((await mine.call('ping')).response.status).toBe(200);
+  });
+
+  test('B181 the user is checked before anything else of the session, and after the session is found', async () => {
+    const lab = createLab();
+    const { client } = await serve(lab.factory, { limits: { requestsPerSession: 1 } }, { face, auth });
+    const alice = client(as('alice'));
+    await alice.initialize();
+    const bob = borrow(client(as('bob')), alice);
+
+    expect((await bob.call('ping', {}, { version: '2025-03-26' })).response.status).toBe(403);
+    expect((await alice.call('ping', {}, { version: '2025-03-26' })).response.status).toBe(400);
+
+    const running = alice.call(...tool('hold'));
+    const { answer } = await lab.held();
+    const again = { jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'hold' } };
+    expect((await bob.post(again)).status).toBe(403);
+    expect((await alice.post(again)).status).toBe(429);
+    answer('done');
+    await running;
+
+    expect((await bob.call('ping', {}, { sessionId: 'unknown' })).response.status).toBe(404);
+    expect((await bob.call('ping', {}, { sessionId: 'not an id' })).response.status).toBe(400);
+  });
+
+  test('B182 a handler sees who calls and what was sent with this call, not with the one that opened the session', async () => {
+    const { client } = await serve(
+      toolServer({
+        caller: async (_args, ctx) => {
+          const request = currentRequest();
+          await new Promise((later) => setImmediate(later));
+          return said(
+            JSON.stringify([
+              ctx.http?.authInfo?.token,
+              ctx.http?.req?.headers.get('x-call'),
+              request?.headers.get('x-call'),
+              currentRequest()?.user,
+            ]),
+          );
+        },
+      }),
+      {},
+      { face, auth },
+    );
+    const alice = client(as('alice'));
+    await alice.initialize();
+    const calls = ['one', 'two', 'three'].map((n) =>
+      alice.call(...tool('caller'), { headers: { 'x-token': `token-${n}`, 'x-call': n } }),
+    );
+    expect((await Promise.all(calls)).map(({ message }) => JSON.parse(textOf(message) ?? ''))).toEqual(
+      ['one', 'two', 'three'].map((n) => [`token-${n}`, n, n, '["sub","","alice"]']),
+    );
+  });
+
+  test('B203 a session id opens nothing: not the stored session, not its events', async () => {
+    const store = memory();
+    const [first, second] = [createLab(), createLab()];
+    const one = await serve(first.factory, { store }, { face, auth });
+    const two = await serve(second.factory, { store }, { face, auth });
+    const alice = one.client(as('alice'));
+    await alice.initialize();
+    const stream = await alice.get();
+    const { id: eventId } = await stream.next();
+    stream.abort();
+    await one.endpoint.drain();
+
+    const bob = borrow(two.client(as('bob')), alice);
+    expect((await bob.call('ping')).response.status).toBe(403);
+    expect((await bob.get({ lastEventId: eventId })).status).toBe(403);
+    expect((await borrow(two.client(), alice).call('ping')).response.status).toBe(403);
+    expect(second.made).toHaveLength(0);
+
+    const again = borrow(two.client(as('alice')), alice);
+    expect((await again.call('ping')).response.status).toBe(200);
+    const resumed = await again.get({ lastEventId: eventId });
+    expect(resumed.status).toBe(200);
+    expect((await bob.get({ lastEventId: eventId })).status).toBe(403);
+  });
+
+  test('B203 a migrated session is checked like any other', async () => {
+    const { client } = await serve(
+      createLab().factory,
+      {
+        sessionMigrationHandler: {
+          allowSessionMigration: (request) =>
+            request.user === '["sub","","alice"]'
+              ? { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'a', version: '1' } }
+              : null,
+        },
+      },
+      { face, auth },
+    );
+    const at = { sessionId: 'from-elsewhere' };
+    expect((await client(as('bob')).call('ping', {}, at)).response.status).toBe(404);
+    expect((await client(as('alice')).call('ping', {}, at)).response.status).toBe(200);
+    expect((await client(as('bob')).call('ping', {}, at)).response.status).toBe(403);
+    expect((await client().call('ping', {}, at)).response.status).toBe(403);
+  });
+});
