@@ -102,7 +102,7 @@ export function createLab(): Lab {
     factory,
     made,
     holds,
-    held: (n = 0) => until(() => holds[n], { what: `call ${n} of hold` }),
+    held: (n = 0) => until(() => holds[n] as Held, { what: `call ${n} of hold` }),
   };
 }
 
@@ -113,6 +113,6 @@ export function textOf(message: unknown): string | undefined {
 }
 
 /** `tools/call`, for `client.call`. */
-export function tool(name: string, args: object = {}): ['tools/call', object] {
+export function tool(name: string, args: object = {}): ['tools/call', { name: string; arguments: object }] {
   return ['tools/call', { name, arguments: args }];
 }

@@ -1,0 +1,170 @@
+import { describe, expect, test } from 'vitest';
+import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+
+const SWEEP = 5_000;
+
+async function onFakeTime(options: McpEndpointOptions) {
+  const time = createFakeTime();
+  const lab = createLab();
+  const served = await serve(lab.factory, { timeProvider: time, ...options });
+  const open = async (): Promise<RawClient> => {
+    const client = served.client();
+    await client.initialize();
+    await time.advance(1); // so that no two became idle at the same time
+    return client;
+  };
+  return { time, lab, open, ...served };
+}
+
+const status = async (client: RawClient): Promise<number> => (await client.call('ping')).response.status;
+
+test.each([-1, -Infinity, Number.NaN, 1.5])(
+  'B60 a maxIdleSessionCount of %s is a RangeError that names the option',
+  (value) => {
+    const create = () => createMcpEndpoint(createLab().factory, { maxIdleSessionCount: value });
+    expect(create).toThrow(RangeError);
+    expect(create).toThrow(/Option maxIdleSessionCount: got/);
+  },
+);
+
+test('B60 B65 a limit of 0 is allowed: a session lives while it is used, and is never the victim of its own creation', async () => {
+  const { time, open, lab, endpoint } = await onFakeTime({ maxIdleSessionCount: 0 });
+  const first = await open();
+  expect(await status(first)).toBe(200);
+  const second = await open();
+  expect(await status(first)).toBe(404);
+  expect(await status(second)).toBe(200);
+  const called = second.call(...tool('hold'));
+  const call = await lab.held();
+  await time.advance(SWEEP);
+  expect(endpoint.sessions.count).toBe(1);
+  call.answer('done');
+  expect(textOf((await called).message)).toBe('done');
+  await time.advance(SWEEP);
+  expect(await status(second)).toBe(404);
+});
+
+test('B61 past the limit a new session ends the one that was used the longest ago; the others live', async () => {
+  const { open } = await onFakeTime({ maxIdleSessionCount: 2 });
+  const [a, b] = [await open(), await open()];
+  expect(await status(a)).toBe(200); // b is now idle the longest
+  const c = await open();
+  expect([await status(b), await status(a), await status(c)]).toEqual([404, 200, 200]);
+});
+
+test('B62 each session that had to go is an info line with its id; the pass is one fatal line with limit and number', async () => {
+  const { time, open, log } = await onFakeTime({ maxIdleSessionCount: 1 });
+  const opened = [await open(), await open(), await open()];
+  expect(log.matching(/Idle limit/).map(({ level, fields }) => ({ level, fields }))).toEqual(
+    opened.slice(0, 2).map(({ sessionId }) => ({ level: 'info', fields: { sessionId, limit: 1 } })),
+  );
+  expect(log.lines.filter(({ level }) => level === 'fatal')).toEqual([]);
+  await time.advance(SWEEP);
+  const fatal = () => log.lines.filter(({ level }) => level === 'fatal').map(({ fields }) => fields);
+  expect(fatal()).toEqual([{ limit: 1, ended: 2 }]);
+  await time.advance(10 * SWEEP);
+  expect(fatal().length).toBe(1);
+  await open();
+  await time.advance(SWEEP);
+  expect(fatal()).toEqual([
+    { limit: 1, ended: 2 },
+    { limit: 1, ended: 1 },
+  ]);
+});
+
+test('B63 a session with a running request or an open GET neither counts nor goes', async () => {
+  const { time, open, lab, log, endpoint } = await onFakeTime({ maxIdleSessionCount: 1 });
+  const running = await open();
+  const called = running.call(...tool('hold'));
+  const call = await lab.held();
+  const reading = await open();
+  const stream = await reading.get();
+  const idle = await open();
+  const newest = await open(); // only `idle` counted, and went
+  expect(await status(idle)).toBe(404);
+  await time.advance(SWEEP);
+  expect(endpoint.sessions.count).toBe(3);
+  expect(log.matching(/Idle limit/).length).toBe(1);
+  call.answer('done');
+  expect(textOf((await called).message)).toBe('done');
+  expect(stream.ending).toBeUndefined();
+  expect(await status(newest)).toBe(200);
+});
+
+test('B65 the sweep trims to the limit, the longest idle first', async () => {
+  const { time, open, lab, endpoint, log } = await onFakeTime({ maxIdleSessionCount: 2 });
+  const clients: RawClient[] = [];
+  const calls: Array<Promise<unknown>> = [];
+  for (let n = 0; n < 4; n++) {
+    const client = await open();
+    clients.push(client);
+    calls.push(client.call(...tool('hold')));
+    await lab.held(n);
+  }
+  const idleInOrder = [2, 0, 3, 1];
+  for (const n of idleInOrder) {
+    lab.holds[n]?.answer('done');
+    await calls[n];
+    await time.advance(1);
+  }
+  expect(endpoint.sessions.count).toBe(4);
+  await time.advance(SWEEP);
+  expect(endpoint.sessions.count).toBe(2);
+  expect(log.matching(/Idle limit/).map(({ fields }) => fields['sessionId'])).toEqual(
+    idleInOrder.slice(0, 2).map((n) => clients[n]?.sessionId),
+  );
+});
+
+describe('a session that is slow to end', () => {
+  async function slowToEnd() {
+    let finish!: () => void;
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    const ended: string[] = [];
+    const served = await onFakeTime({
+      maxIdleSessionCount: 1,
+      runSessionHandler: async (_request, session, run) => {
+        ended.push(`${session.id} ${await run()}`);
+        await finished;
+      },
+    });
+    return { finish, ended, ...served };
+  }
+
+  test('B64 keeps the next one waiting until it is disposed of', async () => {
+    const { open, client, lab, ended, finish } = await slowToEnd();
+    const victim = await open();
+    const next = client();
+    let answered = false;
+    const opening = next.initialize().then(({ response }) => {
+      answered = true;
+      return response;
+    });
+    await until(() => ended[0] === `${victim.sessionId} idle_limit`);
+    expect((await client().call('ping', undefined, { sessionId: 'unknown' })).response.status).toBe(404);
+    expect(answered).toBe(false);
+    expect(lab.made.length).toBe(1);
+    finish();
+    expect((await opening).status).toBe(200);
+    expect(lab.made.length).toBe(2);
+  });
+
+  test('B64 and a client that has left meanwhile gets no session', async () => {
+    const { open, client, lab, ended, finish, endpoint } = await slowToEnd();
+    await open();
+    const next = client();
+    const opening = next.initialize().catch((error: Error) => error);
+    await until(() => ended.length === 1);
+    next.disconnect();
+    expect(await opening).toBeInstanceOf(Error);
+    // A round trip on another connection: the server has seen this one close since.
+    expect((await client().call('ping', undefined, { sessionId: 'unknown' })).response.status).toBe(404);
+    finish();
+    await client().initialize();
+    expect(lab.made.length).toBe(2);
+    expect(endpoint.sessions.count).toBe(1);
+  });
+});

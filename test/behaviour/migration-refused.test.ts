@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import { createLab } from '../kit/lab.ts';
+import { createHandler, serveMigrating } from '../kit/migrating.ts';
+import { serve } from '../kit/serve.ts';
+
+describe('B79 when allowSessionMigration', () => {
+  test.each([null, undefined])('returns %s, the answer is 404', async (nothing) => {
+    const migration = createHandler();
+    migration.handler.allowSessionMigration = () => nothing;
+    const { moved } = await serveMigrating(migration);
+    const { response, message, id } = await moved().call('ping');
+    expect(response.status).toBe(404);
+    expect(message).toEqual({ jsonrpc: '2.0', id, error: { code: -32001, message: 'Session not found' } });
+  });
+
+  test.each([
+    ['a string', 'yes', 'protocolVersion'],
+    ['no client info', { protocolVersion: '2025-11-25', capabilities: {} }, 'clientInfo'],
+    ['no version', { capabilities: {}, clientInfo: { name: 'a', version: '1' } }, 'protocolVersion'],
+    ['no capabilities', { protocolVersion: '2025-11-25', clientInfo: { name: 'a', version: '1' } }, 'capabilities'],
+  ])('returns %s, the answer is 503, the log names the field, and the next answer counts', async (_, wrong, field) => {
+    const migration = createHandler();
+    const allow = migration.handler.allowSessionMigration.bind(migration.handler);
+    migration.handler.allowSessionMigration = () => wrong as never;
+    const { moved, log, endpoint } = await serveMigrating(migration);
+    const client = moved();
+    const { response, message } = await client.call('ping');
+    expect(response.status).toBe(503);
+    expect(response.header('retry-after')).toBe('1');
+    expect(message.error).toMatchObject({ code: -32000, data: { reason: 'migration_failed' } });
+    expect(log.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields)).toEqual([
+      { sessionId: 'moved-1', field },
+    ]);
+    expect(endpoint.sessions.count).toBe(0);
+    migration.handler.allowSessionMigration = allow;
+    expect((await client.call('ping')).response.status).toBe(200);
+  });
+
+  test('throws, the answer is 503 and an error line, and the next answer counts', async () => {
+    const migration = createHandler();
+    const allow = migration.handler.allowSessionMigration.bind(migration.handler);
+    migration.handler.allowSessionMigration = () => {
+      throw new Error('database away');
+    };
+    const { moved, log } = await serveMigrating(migration);
+    const client = moved();
+    const { response, message } = await client.call('ping');
+    expect(response.status).toBe(503);
+    expect(response.header('retry-after')).toBe('1');
+    expect(message.error).toMatchObject({ code: -32000, data: { reason: 'migration_failed' } });
+    expect(log.matching(/allowSessionMigration threw/, 'error').length).toBe(1);
+    migration.handler.allowSessionMigration = allow;
+    expect((await client.call('ping')).response.status).toBe(200);
+  });
+});
+
+test('B80 without a handler an unknown session is 404', async () => {
+  const { client } = await serve(createLab().factory);
+  const stranger = client();
+  stranger.sessionId = 'moved-1';
+  expect((await stranger.call('ping')).response.status).toBe(404);
+  expect((await stranger.get()).status).toBe(404);
+});
+
+test('B82 the no to one caller is not the answer to another who asks at the same time', async () => {
+  const migration = createHandler();
+  const allow = migration.handler.allowSessionMigration.bind(migration.handler);
+  migration.handler.allowSessionMigration = async (request, id, signal) => {
+    const params = await allow(request, id, signal);
+    return request.headers.get('x-ticket') === 'good' ? params : null;
+  };
+  const { moved, asked } = await serveMigrating(migration);
+  const [bad, good] = [
+    moved('moved-1', '2025-11-25', { 'x-ticket': 'bad' }),
+    moved('moved-1', '2025-11-25', { 'x-ticket': 'good' }),
+  ];
+  const answers = await Promise.all([bad.call('ping'), good.call('ping')]);
+  expect(answers.map(({ response }) => response.status)).toEqual([404, 200]);
+  expect(asked).toEqual(['moved-1', 'moved-1']);
+});

@@ -1,0 +1,205 @@
+import { describe, expect, test } from 'vitest';
+import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { createHandler, HANDSHAKE, serveMigrating } from '../kit/migrating.ts';
+import { faces, type ServeSettings } from '../kit/serve.ts';
+
+const who = async (client: RawClient): Promise<unknown> =>
+  JSON.parse(textOf((await client.call(...tool('who'))).message) ?? 'null');
+
+describe.each(faces)('over the %s face', (face) => {
+  test('B72 onSessionInitialized runs once per initialize, with the id of the header and the whole handshake', async () => {
+    const { client, initialized } = await serveMigrating(undefined, {}, { face });
+    const one = client();
+    await one.initialize({
+      capabilities: { elicitation: { form: {} }, roots: { listChanged: true } },
+      clientInfo: { name: 'moved', version: '3.2.1' },
+    });
+    await one.call('ping');
+    expect(initialized).toEqual([[one.sessionId, HANDSHAKE]]);
+  });
+
+  test('B74 B75 B76 B78 a session of another process goes on here: same id, same client, asked for once, nothing else seen', async () => {
+    const elsewhere = createHandler();
+    const first = await serveMigrating(elsewhere, {}, { face });
+    const client = first.client();
+    await client.initialize({ capabilities: HANDSHAKE.capabilities, clientInfo: HANDSHAKE.clientInfo });
+    const second = await serveMigrating(createHandler(elsewhere.table), {}, { face });
+    const moved = second.client();
+    moved.sessionId = client.sessionId;
+    moved.protocolVersion = client.protocolVersion;
+
+    const { response, message } = await moved.call(...tool('who'));
+    expect(response.status).toBe(200);
+    expect(response.headers('mcp-session-id')).toEqual([client.sessionId]);
+    const messages = (await response.untilEnd()).flatMap((event) => event.message ?? []);
+    expect(messages).toEqual([message]);
+    expect(JSON.parse(textOf(message) ?? '')).toEqual({
+      id: client.sessionId,
+      version: '2025-11-25',
+      clientInfo: HANDSHAKE.clientInfo,
+      capabilities: HANDSHAKE.capabilities,
+      restored: true,
+    });
+    expect((await moved.call('ping')).response.status).toBe(200);
+    expect(second.asked).toEqual([client.sessionId]);
+    expect(second.lab.made.length).toBe(1);
+  });
+
+  test('B81 a GET migrates a session too, and serves it', async () => {
+    const { moved, lab, asked } = await serveMigrating(undefined, {}, { face });
+    const client = moved();
+    const stream = await client.get();
+    expect(stream.status).toBe(200);
+    expect(stream.header('mcp-session-id')).toBe('moved-1');
+    await lab.made[0]?.server.server.sendResourceListChanged();
+    expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/resources/list_changed' });
+    expect((await client.call('ping')).response.status).toBe(200);
+    expect(asked).toEqual(['moved-1']);
+  });
+});
+
+test('B73 onSessionInitialized is done before initialize is answered', async () => {
+  let record!: () => void;
+  let recorded = false;
+  const migration = createHandler();
+  migration.handler.onSessionInitialized = async () => {
+    await new Promise<void>((resolve) => (record = resolve));
+    recorded = true;
+  };
+  const { client, endpoint } = await serveMigrating(migration);
+  const opening = client()
+    .initialize()
+    .then(({ response }) => ({ status: response.status, recorded }));
+  const other = client();
+  other.sessionId = 'unknown';
+  expect((await other.call('ping')).response.status).toBe(404);
+  expect(endpoint.sessions.count).toBe(0);
+  record();
+  expect(await opening).toEqual({ status: 200, recorded: true });
+});
+
+test('B73 a failing onSessionInitialized fails the initialize and leaves nothing behind', async () => {
+  const migration = createHandler();
+  migration.handler.onSessionInitialized = () => Promise.reject(new Error('disk full'));
+  const { client, lab, endpoint } = await serveMigrating(migration);
+  const { response, message } = await client().initialize();
+  expect(response.status).toBe(500);
+  expect(response.header('mcp-session-id')).toBeUndefined();
+  expect(message).toEqual({
+    jsonrpc: '2.0',
+    id: 1,
+    error: { code: -32603, message: 'Internal error: sessionMigrationHandler.onSessionInitialized threw' },
+  });
+  expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
+  expect((await endpoint.sessions.list()).sessions).toEqual([]);
+});
+
+test('B77 the version that the stored handshake negotiates decides about event ids', async () => {
+  const { moved } = await serveMigrating();
+  const [newer, older] = [moved('newer', '2025-11-25'), moved('older', '2025-06-18')];
+  expect(await who(newer)).toMatchObject({ version: '2025-11-25' });
+  expect(await who(older)).toMatchObject({ version: '2025-06-18' });
+  const primed = await (await newer.call('ping')).response.untilEnd();
+  expect(primed.map(({ id, data }) => [id !== undefined, data === ''])).toEqual([
+    [true, true],
+    [true, false],
+  ]);
+  const plain = await (await older.call('ping')).response.untilEnd();
+  expect(plain.map(({ id }) => id)).toEqual([undefined]);
+});
+
+test('B82 concurrent requests for one unknown session migrate it once', async () => {
+  const { moved, lab, asked } = await serveMigrating();
+  const client = moved();
+  const answers = await Promise.all(Array.from({ length: 12 }, () => client.call(...tool('count'))));
+  expect(answers.map(({ response }) => response.status)).toEqual(Array.from({ length: 12 }, () => 200));
+  expect(answers.map(({ message }) => Number(textOf(message))).toSorted((a, b) => a - b)).toEqual([
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+  ]);
+  expect(asked).toEqual(['moved-1']);
+  expect(lab.made.length).toBe(1);
+});
+
+test('B83 onSessionInitialized is not called again for a migrated session; onSessionEnded is called at its end', async () => {
+  const { moved, initialized, ended } = await serveMigrating();
+  const client = moved();
+  await client.call('ping');
+  expect((await client.delete()).status).toBe(200);
+  expect(initialized).toEqual([]);
+  expect(ended).toEqual([['moved-1', 'deleted']]);
+});
+
+describe('B84 a migrated session', () => {
+  test('obeys the idle timeout', async () => {
+    const time = createFakeTime();
+    const { moved, ended, endpoint } = await serveMigrating(undefined, { timeProvider: time, idleTimeoutMs: 60_000 });
+    expect((await moved().call('ping')).response.status).toBe(200);
+    await time.advance(59_999);
+    expect(endpoint.sessions.count).toBe(1);
+    await time.advance(5_001);
+    expect(ended).toEqual([['moved-1', 'idle']]);
+    expect(endpoint.sessions.count).toBe(0);
+  });
+
+  test('obeys the idle limit, as victim and as newcomer', async () => {
+    const { moved, client, ended } = await serveMigrating(undefined, { maxIdleSessionCount: 1 });
+    const one = client();
+    await one.initialize();
+    expect((await moved().call('ping')).response.status).toBe(200);
+    expect(ended).toEqual([[one.sessionId, 'idle_limit']]);
+    await client().initialize();
+    expect(ended.slice(1)).toEqual([['moved-1', 'idle_limit']]);
+  });
+
+  test('that ended stays ended, whatever the handler would say', async () => {
+    const { moved, asked } = await serveMigrating();
+    const client = moved();
+    await client.call('ping');
+    await client.delete();
+    expect((await client.call('ping')).response.status).toBe(404);
+    expect(asked).toEqual(['moved-1']);
+  });
+});
+
+describe('B85 with the handler alone', () => {
+  const auth: ServeSettings['auth'] = (headers) => {
+    const sub = headers['x-user'];
+    return sub === undefined ? undefined : { token: 't', clientId: 'c', scopes: [], extra: { sub } };
+  };
+
+  test('a migrated session belongs to the user whose request migrated it', async () => {
+    const { moved, client } = await serveMigrating(undefined, {}, { face: 'node', auth });
+    const alice = moved('moved-1', '2025-11-25', { 'x-user': 'alice' });
+    expect(await who(alice)).toMatchObject({ id: 'moved-1', user: '["sub","","alice"]' });
+    for (const headers of [{ 'x-user': 'bob' }, {}]) {
+      const stranger = client({ headers });
+      stranger.sessionId = 'moved-1';
+      const { response, message } = await stranger.call('ping');
+      expect(response.status).toBe(403);
+      expect(message.error).toMatchObject({ code: -32000, data: { reason: 'user' } });
+    }
+    expect((await alice.call('ping')).response.status).toBe(200);
+  });
+});
+
+test('B86 the options callback and the run hook run for a migrated session; the hook knows the client already', async () => {
+  const seen: unknown[] = [];
+  const { moved, lab } = await serveMigrating(undefined, {
+    configureSessionOptions: (request, options) => {
+      seen.push(['options', request.headers.get('x-tenant')]);
+      options.instructions = 'from the callback';
+    },
+    runSessionHandler: async (_request, session, run) => {
+      const { id, clientInfo, clientCapabilities, protocolVersion } = session;
+      seen.push(['run', id, clientInfo, clientCapabilities, protocolVersion]);
+      await run();
+    },
+  });
+  await moved('moved-1', '2025-11-25', { 'x-tenant': 'blue' }).call('ping');
+  expect(seen).toEqual([
+    ['options', 'blue'],
+    ['run', 'moved-1', HANDSHAKE.clientInfo, HANDSHAKE.capabilities, '2025-11-25'],
+  ]);
+  expect(lab.made[0]?.ctx.serverOptions.instructions).toBe('from the callback');
+});
