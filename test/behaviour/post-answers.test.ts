@@ -1,0 +1,244 @@
+/** What a POST of a session is answered with: status, headers, framing. */
+import { ProtocolError, Server, UrlElicitationRequiredError } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import type { RawResponse } from '../../src/testing/index.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { callModern } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { heldTool, said, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+const INITIALIZE = {
+  protocolVersion: '2025-06-18',
+  capabilities: {},
+  clientInfo: { name: 'raw-client', version: '0.0.0' },
+};
+const ID = /^[A-Za-z0-9_-]{22}$/;
+
+function expectSseHead(response: RawResponse): void {
+  expect(response.status).toBe(200);
+  expect(response.headers('content-type')).toEqual(['text/event-stream']);
+  expect(response.headers('x-accel-buffering')).toEqual(['no']);
+  expect(response.headers('cache-control')).toEqual(['no-cache,no-store']);
+  expect(response.headers('content-encoding')).toEqual(['identity']);
+}
+
+describe.each(faces)('%s', (face) => {
+  test('B1 initialize is answered with one message event and one mcp-session-id', async () => {
+    const client = (await serve(toolServer({}), {}, { face })).client();
+    const response = await client.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE });
+    expect(response.status).toBe(200);
+    expect(response.headers('content-type')).toEqual(['text/event-stream']);
+    expect(response.headers('mcp-session-id')).toEqual([expect.stringMatching(ID)]);
+    const result = {
+      protocolVersion: '2025-06-18',
+      capabilities: { logging: {}, resources: { subscribe: true, listChanged: true } },
+      serverInfo: { name: 'tools', version: '1.0.0' },
+    };
+    const message = { jsonrpc: '2.0', id: 1, result };
+    expect(await response.untilEnd()).toEqual([{ event: 'message', data: expect.any(String), message }]);
+    expect(response.ending).toBe('complete');
+  });
+
+  test('B1 at 2025-11-25 the message follows the priming event', async () => {
+    const client = (await serve(toolServer({}), {}, { face })).client();
+    const { response } = await client.initialize({ protocolVersion: '2025-11-25' });
+    const [priming, message, ...more] = await response.untilEnd();
+    expect(priming).toEqual({ id: expect.any(String), retry: 1_000, data: '' });
+    expect(message).toMatchObject({ event: 'message', id: expect.any(String), message: { id: 1, result: {} } });
+    expect(more).toEqual([]);
+  });
+
+  test("B1 with responseMode 'json' it is one JSON body", async () => {
+    const client = (await serve(toolServer({}), { responseMode: 'json' }, { face })).client();
+    const { response } = await client.initialize();
+    expect(response.status).toBe(200);
+    expect(response.headers('content-type')).toEqual(['application/json']);
+    expect(response.headers('mcp-session-id')).toEqual([expect.stringMatching(ID)]);
+    expect(response.json()).toMatchObject({ jsonrpc: '2.0', id: 1, result: { protocolVersion: '2025-11-25' } });
+  });
+
+  test('B2 B3 every event stream tells proxies neither to buffer, nor to cache, nor to compress it', async () => {
+    const client = (await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' }, { face })).client();
+    const { response } = await client.initialize();
+    expectSseHead(response);
+    expectSseHead((await client.call(...tool('echo'))).response);
+    const get = await client.get();
+    expectSseHead(get);
+    const { id } = await get.next();
+    expectSseHead(await client.get({ lastEventId: id }));
+    const modern = (await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' }, { face })).client();
+    expectSseHead((await callModern(modern, 'tools/call', { name: 'echo' })).response);
+    const stateless = (await serve(toolServer({}), { stateless: true }, { face })).client();
+    expectSseHead((await stateless.call('tools/list')).response);
+  });
+
+  test('B4 a message is an event of type message whose data is one line of JSON, whatever the text in it', async () => {
+    const text = 'one\ntwo\r\nthree\rfour\u2028five\u2029six\u0085seven\u0000 "\\" data: x\n\nid: 1\n\n🚢';
+    const client = (await serve(toolServer({ odd: () => said(text) }), {}, { face })).client();
+    for (const protocolVersion of ['2025-06-18', '2025-11-25']) {
+      await client.initialize({ protocolVersion });
+      const { response, message } = await client.call(...tool('odd'));
+      expect(textOf(message)).toBe(text);
+      await response.untilEnd();
+      const written = response.events.filter((event) => event.data !== '');
+      expect(written).toHaveLength(1);
+      expect(written[0]?.event).toBe('message');
+      const lines = response.body.split('\n').filter((line) => line.startsWith('data: {'));
+      expect(lines).toHaveLength(1);
+      expect(JSON.parse(lines[0]?.slice(6) ?? '')).toEqual(message);
+      expect(response.body).not.toContain('\r');
+    }
+  });
+
+  test('B14 a POST without a session id is told that initialize comes first, and its id is echoed', async () => {
+    const client = (await serve(toolServer({}), { sessionMode: 'stateful' }, { face })).client();
+    const { id, response, message } = await client.call('tools/list');
+    expect(response.status).toBe(400);
+    expect(message).toEqual({
+      jsonrpc: '2.0',
+      id,
+      error: {
+        code: -32000,
+        message: 'Bad Request: the Mcp-Session-Id header is required; send initialize first, without it, to get one',
+      },
+    });
+  });
+
+  test('B15 an unknown session id on POST is 404, -32001, and the id of the request is echoed', async () => {
+    const client = (await serve(toolServer({}), {}, { face })).client();
+    client.sessionId = 'AAAAAAAAAAAAAAAAAAAAAA';
+    const { response, message } = await client.call('tools/list');
+    expect(response.status).toBe(404);
+    expect(response.headers('mcp-session-id')).toEqual([]);
+    expect(message).toEqual({ jsonrpc: '2.0', id: 1, error: { code: -32001, message: 'Session not found' } });
+  });
+
+  test.each([['sse'], ['json']] as const)(
+    'B16 a notification is answered with 202, no body and no content type (%s)',
+    async (responseMode) => {
+      const client = (await serve(toolServer({}), { responseMode }, { face })).client();
+      await client.initialize();
+      const response = await client.notify('notifications/roots/list_changed');
+      expect(response.status).toBe(202);
+      expect(response.body).toBe('');
+      expect(response.header('content-type')).toBeUndefined();
+    },
+  );
+
+  test("B17 a POSTed answer gets 202 without a body, and is the result of the server's request", async () => {
+    const { client } = await serve(
+      toolServer({
+        ask: async (_args, ctx) => said(JSON.stringify(await ctx.mcpReq.send({ method: 'roots/list' }))),
+      }),
+      {},
+      { face },
+    );
+    const raw = client();
+    await raw.initialize({ capabilities: { roots: {} } });
+    const call = await raw.post({ jsonrpc: '2.0', id: 'a', method: 'tools/call', params: { name: 'ask' } });
+    const question = (await call.nextMessage()) as { id: string; method: string };
+    expect(question.method).toBe('roots/list');
+    const result = { roots: [{ uri: 'file:///home' }] };
+    const posted = await raw.post({ jsonrpc: '2.0', id: question.id, result });
+    expect(posted.status).toBe(202);
+    expect(posted.body).toBe('');
+    expect(posted.header('content-type')).toBeUndefined();
+    expect(JSON.parse(textOf(await call.nextMessage()) ?? '')).toEqual(result);
+  });
+
+  test('B18 every answer of a known session repeats its id', async () => {
+    const client = (await serve(toolServer({ echo: () => said('hello') }), {}, { face })).client();
+    const { response } = await client.initialize();
+    const id = response.header('mcp-session-id');
+    const answers = [
+      await client.notify('notifications/roots/list_changed'),
+      (await client.call('ping')).response,
+      (await client.call(...tool('echo'))).response,
+      (await client.call('no/such/method')).response,
+      await client.get(),
+    ];
+    expect(answers.map((answer) => answer.headers('mcp-session-id'))).toEqual(answers.map(() => [id]));
+  });
+
+  test('B19 a tool that throws answers 200 with isError and the text of the SDK, without a stack or a path', async () => {
+    const boom = (): never => {
+      throw new Error('the pump is broken');
+    };
+    const client = (await serve(toolServer({ boom }), {}, { face })).client();
+    await client.initialize();
+    const { response, message } = await client.call(...tool('boom'));
+    expect(response.status).toBe(200);
+    expect(response.sse).toBe(true);
+    expect(message.result).toEqual({ content: [{ type: 'text', text: 'the pump is broken' }], isError: true });
+    expect(response.body).not.toMatch(/\.ts\b|\bat .*:\d+|\/src\//);
+  });
+
+  test('B20 a tool that throws a protocol error answers 200 with a JSON-RPC error of its code, in both eras', async () => {
+    const factory = (): Server => {
+      const server = new Server({ name: 'low', version: '1.0.0' }, { capabilities: { tools: {} } });
+      server.setRequestHandler('tools/call', () => {
+        throw new ProtocolError(-32602, 'no such pump', { pump: 7 });
+      });
+      return server;
+    };
+    const { client } = await serve(factory, { responseMode: 'sse' }, { face });
+    const legacy = client();
+    await legacy.initialize();
+    const error = { code: -32602, message: 'no such pump', data: { pump: 7 } };
+    for (const answer of [await legacy.call(...tool('x')), await callModern(client(), 'tools/call', { name: 'x' })]) {
+      expect(answer.response.status).toBe(200);
+      expect(answer.response.sse).toBe(true);
+      expect(answer.message).toEqual({ jsonrpc: '2.0', id: answer.id, error });
+    }
+  });
+
+  test('B20 an unknown tool is such an error, and so is one that needs a URL opened first', async () => {
+    const visit = (): never => {
+      throw new UrlElicitationRequiredError([
+        { mode: 'url', message: 'Sign in', url: 'https://a.example', elicitationId: 'e1' },
+      ]);
+    };
+    const client = (await serve(toolServer({ visit }), {}, { face })).client();
+    await client.initialize();
+    const unknown = await client.call(...tool('no-such-tool'));
+    expect(unknown.response.status).toBe(200);
+    expect(unknown.message.error).toEqual({ code: -32602, message: 'Tool no-such-tool not found' });
+    const { response, message } = await client.call(...tool('visit'));
+    expect(response.status).toBe(200);
+    expect(message.error).toMatchObject({ code: -32042, data: { elicitations: [{ elicitationId: 'e1' }] } });
+  });
+
+  test('B21 requests of one session one after the other all succeed', async () => {
+    const client = (await serve(toolServer({ echo: ({ text }) => said(text) }), {}, { face })).client();
+    await client.initialize();
+    for (let n = 0; n < 50; n++) {
+      const { response, message } = await client.call(...tool('echo', { text: `call ${n}` }));
+      expect(response.status).toBe(200);
+      expect(textOf(message)).toBe(`call ${n}`);
+    }
+  });
+
+  test('B21 a hundred POSTs run side by side, and each gets its own answer and no other', async () => {
+    const held = heldTool();
+    const factory = toolServer({
+      hold: async (args, ctx) => {
+        await held.tool(args, ctx);
+        return said(args['n']);
+      },
+    });
+    const client = (await serve(factory, { limits: { requestsPerSession: 200 } }, { face })).client();
+    await client.initialize();
+    const numbers = Array.from({ length: 100 }, (_, n) => String(n));
+    const calls = numbers.map((n) => client.call(...tool('hold', { n })));
+    await until(() => held.calls.length === 100, { what: 'all hundred run' });
+    held.release();
+    const answers = await Promise.all(calls);
+    expect(answers.map(({ message }) => textOf(message))).toEqual(numbers);
+    for (const { id, response } of answers) {
+      const messages = (await response.untilEnd()).flatMap(({ message }) => (message === undefined ? [] : [message]));
+      expect(messages).toHaveLength(1);
+      expect(messages[0]).toMatchObject({ id });
+    }
+  });
+});
