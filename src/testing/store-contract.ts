@@ -13,6 +13,7 @@
 import { deploymentCases } from './contract/deployments.ts';
 import { endCases } from './contract/ends.ts';
 import { eventLogCases } from './contract/event-log.ts';
+import { expiryCases } from './contract/expiry.ts';
 import { instanceCases } from './contract/instances.ts';
 import { listingCases } from './contract/listing.ts';
 import { ownershipCases } from './contract/ownership.ts';
@@ -24,6 +25,7 @@ export const storeContract: readonly StoreCase[] = [
   ...recordCases,
   ...ownershipCases,
   ...endCases,
+  ...expiryCases,
   ...listingCases,
   ...eventLogCases,
   ...retentionCases,

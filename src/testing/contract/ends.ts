@@ -1,18 +1,8 @@
 import assert from 'node:assert/strict';
-import { RECORD_VERSION, isEnded, type EndedSession, type OpenStore, type SessionRecord } from '../../stores/store.ts';
+import { RECORD_VERSION } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
-import {
-  FENCE,
-  ME,
-  OTHER,
-  PAST_SHORT_MS,
-  SHORT_MS,
-  announce,
-  recordOf,
-  type StoreCase,
-  type StoreKit,
-} from './store-kit.ts';
-import { OWNER_WRITES } from './writes.ts';
+import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
+import { FENCE, ME, PAST_SHORT_MS, SHORT_MS, announce, recordOf, type StoreCase } from './store-kit.ts';
 
 const REASONS = [
   'deleted',
@@ -23,36 +13,6 @@ const REASONS = [
   'handler_returned',
   'store_lost',
 ] as const satisfies readonly EndReason[];
-
-/** Clocks of a store and of this process may differ by so much. */
-const CLOCK_SLACK_MS = 2_000;
-
-async function readEnded(view: OpenStore, id: string): Promise<EndedSession> {
-  const value = await view.sessions.read(id);
-  assert.ok(value !== undefined && isEnded(value), `${id} has not ended`);
-  return value;
-}
-
-/** Nothing that can be done to it brings a session back. */
-async function assertStaysEnded(view: OpenStore, id: string): Promise<void> {
-  const before = await readEnded(view, id);
-  assert.equal(await view.sessions.create(recordOf(id)), 'exists');
-  assert.deepEqual(await view.sessions.claim(id, 1, ME), { claimed: false, current: before });
-  for (const write of OWNER_WRITES) {
-    if (write.name !== 'end') assert.equal(await write.run(view, id, FENCE), 'fenced', write.name);
-  }
-  assert.deepEqual(await readEnded(view, id), before);
-}
-
-/** A session that expires soon, with an event and a marker. */
-async function createExpiring(
-  kit: StoreKit,
-  view: OpenStore,
-  id: string,
-  more?: Partial<SessionRecord>,
-): Promise<void> {
-  await view.sessions.create(recordOf(id, { expiresAt: kit.now() + SHORT_MS, ...more }));
-}
 
 export const endCases: readonly StoreCase[] = [
   {
@@ -176,107 +136,6 @@ export const endCases: readonly StoreCase[] = [
         [0, 1, 2, 3, 4].map(async (n) => (await view.sessions.read(`s${n}`)) !== undefined),
       );
       assert.deepEqual(remembered, [false, false, true, true, true]);
-    },
-  },
-  {
-    id: 'expiry/ends',
-    title: 'past its expiry a session has ended as idle, also one with a living owner, and nothing brings it back',
-    async run(kit) {
-      const view = await kit.open();
-      await announce(view, ME);
-      for (const [id, owner] of Object.entries({ owned: ME, orphaned: 'dead', ownerless: null })) {
-        await createExpiring(kit, view, id, { owner });
-      }
-      const fence = FENCE;
-      await view.events.append({ sessionId: 'owned', fence, stream: 'p', from: 0, events: ['{}'] });
-      await view.sessions.mark('owned', FENCE, { request: '1', stream: 'p' });
-      for (const id of ['owned', 'orphaned', 'ownerless'])
-        assert.ok(!isEnded((await view.sessions.read(id)) as SessionRecord));
-      await kit.pass(PAST_SHORT_MS);
-      for (const id of ['owned', 'orphaned', 'ownerless']) {
-        const ended = await readEnded(view, id);
-        assert.deepEqual(ended, { v: RECORD_VERSION, id, ended: 'idle', at: ended.at });
-        assert.ok(Math.abs(ended.at - kit.now()) < CLOCK_SLACK_MS + PAST_SHORT_MS);
-        await assertStaysEnded(view, id);
-      }
-      assert.deepEqual(await view.events.replay('owned', 'p', -1), { found: false, why: 'unknown' });
-      assert.deepEqual(await view.events.open('owned'), []);
-    },
-  },
-  {
-    id: 'expiry/unread',
-    title: 'an expired session that nobody has read is refused by every write, by create and by claim',
-    async run(kit) {
-      const view = await kit.open();
-      const ids = [...OWNER_WRITES.map(({ name }) => name).filter((name) => name !== 'end'), 'create', 'claim'];
-      for (const id of ids) await createExpiring(kit, view, id);
-      await kit.pass(PAST_SHORT_MS);
-      for (const write of OWNER_WRITES) {
-        if (write.name !== 'end') assert.equal(await write.run(view, write.name, FENCE), 'fenced', write.name);
-      }
-      assert.equal(await view.sessions.create(recordOf('create')), 'exists');
-      assert.equal((await view.sessions.claim('claim', 1, OTHER)).claimed, false);
-      for (const id of ids) assert.equal((await readEnded(view, id)).ended, 'idle', id);
-    },
-  },
-  {
-    id: 'expiry/told-once',
-    title: 'an expired session is ended once, as idle, also when a read noticed it before',
-    async run(kit) {
-      const [here, there] = [await kit.open(), await kit.open()];
-      await announce(here, ME);
-      await createExpiring(kit, here, 'ownerless', { owner: null });
-      await createExpiring(kit, here, 'owned');
-      await kit.pass(PAST_SHORT_MS);
-      await readEnded(there, 'ownerless');
-      await readEnded(there, 'owned');
-      const outcomes = await Promise.all(
-        [here, there].map(async (view) => view.sessions.end('ownerless', null, 'idle')),
-      );
-      assert.deepEqual(outcomes.sort(), ['ended', 'gone']);
-      assert.equal(await here.sessions.end('owned', FENCE, 'terminated'), 'ended');
-      assert.equal(await here.sessions.end('owned', FENCE, 'terminated'), 'gone');
-      for (const id of ['ownerless', 'owned']) assert.equal((await readEnded(here, id)).ended, 'idle', id);
-    },
-  },
-  {
-    id: 'expiry/moves',
-    title: 'an owner moves the expiry: later, earlier, and to never',
-    async run(kit) {
-      const view = await kit.open();
-      for (const id of ['later', 'never']) await createExpiring(kit, view, id);
-      await view.sessions.create(recordOf('earlier', { expiresAt: kit.now() + 3_600_000 }));
-      await view.sessions.save('later', FENCE, { expiresAt: kit.now() + 3_600_000 });
-      await view.sessions.save('never', FENCE, { expiresAt: null });
-      await view.sessions.release('earlier', FENCE, { expiresAt: kit.now() + SHORT_MS });
-      await kit.pass(PAST_SHORT_MS);
-      assert.ok(!isEnded((await view.sessions.read('later')) as SessionRecord));
-      assert.deepEqual(await view.sessions.read('never'), recordOf('never'));
-      assert.equal((await readEnded(view, 'earlier')).ended, 'idle');
-    },
-  },
-  {
-    id: 'expired/list',
-    title: 'expired sessions without a living owner are named until they are ended, no others, and at most so many',
-    async run(kit) {
-      const view = await kit.open();
-      await announce(view, ME);
-      await createExpiring(kit, view, 'owned');
-      await view.sessions.create(recordOf('lasting', { owner: null, expiresAt: kit.now() + 3_600_000 }));
-      await view.sessions.create(recordOf('endless', { owner: null }));
-      for (const id of ['a', 'b', 'c']) await createExpiring(kit, view, id, { owner: id === 'c' ? 'dead' : null });
-      assert.deepEqual(await view.sessions.expired(10), []);
-      await kit.pass(PAST_SHORT_MS);
-      assert.deepEqual([...(await view.sessions.expired(10))].sort(), ['a', 'b', 'c']);
-      const some = await view.sessions.expired(2);
-      assert.equal(new Set(some).size, 2);
-      for (const id of some) assert.equal(await view.sessions.end(id, null, 'idle'), 'ended');
-      assert.deepEqual(
-        [...(await view.sessions.expired(10))],
-        ['a', 'b', 'c'].filter((id) => !some.includes(id)),
-      );
-      await view.instances.leave(ME);
-      assert.ok((await view.sessions.expired(10)).includes('owned'));
     },
   },
 ];

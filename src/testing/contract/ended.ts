@@ -1,0 +1,25 @@
+/** What holds of every session that has ended, by whatever way. */
+import assert from 'node:assert/strict';
+import { isEnded, type EndedSession, type OpenStore } from '../../stores/store.ts';
+import { FENCE, ME, recordOf } from './store-kit.ts';
+import { OWNER_WRITES } from './writes.ts';
+
+/** Clocks of a store and of this process may differ by so much. */
+export const CLOCK_SLACK_MS = 2_000;
+
+export async function readEnded(view: OpenStore, id: string): Promise<EndedSession> {
+  const value = await view.sessions.read(id);
+  assert.ok(value !== undefined && isEnded(value), `${id} has not ended`);
+  return value;
+}
+
+/** Nothing that can be done to it brings a session back. */
+export async function assertStaysEnded(view: OpenStore, id: string): Promise<void> {
+  const before = await readEnded(view, id);
+  assert.equal(await view.sessions.create(recordOf(id)), 'exists');
+  assert.deepEqual(await view.sessions.claim(id, 1, ME), { claimed: false, current: before });
+  for (const write of OWNER_WRITES) {
+    if (write.name !== 'end') assert.equal(await write.run(view, id, FENCE), 'fenced', write.name);
+  }
+  assert.deepEqual(await readEnded(view, id), before);
+}
