@@ -3,6 +3,7 @@
  * way of a call; headers are set one by one (so that `res.getHeader` works afterwards and what middleware set stays) and
  * an answer that is ready leaves with its head in one `end`, which also gives it a `Content-Length`.
  */
+import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
@@ -97,6 +98,8 @@ export class NodeExchange implements Exchange, RequestSource {
       this.#parsedBody = req.body;
       return done(undefined, EMPTY);
     }
+    // The parser calls back in the context of its connection; what middleware entered around this request goes on in ours.
+    const context = new AsyncResource('sojourn.request');
     let first: Buffer | undefined;
     let more: Buffer[] | undefined;
     let size = 0;
@@ -106,7 +109,7 @@ export class NodeExchange implements Exchange, RequestSource {
       size += chunk.length;
       if (size > limit) {
         settled = true;
-        return done(bodyTooLarge(limit), EMPTY);
+        return context.runInAsyncScope(done, undefined, bodyTooLarge(limit), EMPTY);
       }
       if (first === undefined) first = chunk;
       else (more ??= [first]).push(chunk);
@@ -114,7 +117,8 @@ export class NodeExchange implements Exchange, RequestSource {
     req.on('end', () => {
       if (settled) return;
       settled = true;
-      done(undefined, more === undefined ? (first ?? EMPTY) : Buffer.concat(more, size));
+      const bytes = more === undefined ? (first ?? EMPTY) : Buffer.concat(more, size);
+      context.runInAsyncScope(done, undefined, undefined, bytes);
     });
     req.on('error', () => {
       // The client went away in the middle of its body: nobody waits for an answer.

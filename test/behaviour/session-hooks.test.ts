@@ -1,0 +1,203 @@
+/** The two hooks around a session: its options from the request that opens it, and code that surrounds it. */
+import { describe, expect, test } from 'vitest';
+import type { ConfigureSessionOptions, McpSession, RunSessionHandler } from '../../src/index.ts';
+import { createLab, tool } from '../kit/lab.ts';
+import { callModern } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+
+const failure = (message: string): unknown => ({ jsonrpc: '2.0', id: 1, error: { code: -32603, message } });
+
+describe.each(faces)('over %s', (face) => {
+  test('B191 the options callback gets the request that opens the session, once, and what it says reaches the server', async () => {
+    const seen: Array<{ tenant: string | null; method: string; path: string; aborted: boolean }> = [];
+    const { client } = await serve(
+      createLab().factory,
+      {
+        configureSessionOptions: async (request, serverOptions, signal) => {
+          const tenant = request.headers.get('x-tenant');
+          seen.push({ tenant, method: request.method, path: new URL(request.url).pathname, aborted: signal.aborted });
+          if (tenant !== 'red') return { ...serverOptions, instructions: 'another object' };
+          serverOptions.instructions = 'in place';
+          return undefined;
+        },
+      },
+      { face },
+    );
+    const red = client({ headers: { 'x-tenant': 'red' } });
+    expect((await red.initialize()).message.result).toMatchObject({ instructions: 'in place' });
+    await red.call('tools/list');
+    await red.call('ping');
+    const get = await red.get();
+    get.abort();
+    await red.delete();
+    expect(seen).toEqual([{ tenant: 'red', method: 'POST', path: '/mcp', aborted: false }]);
+    const blue = client({ headers: { 'x-tenant': 'blue' } });
+    expect((await blue.initialize()).message.result).toMatchObject({ instructions: 'another object' });
+    expect(seen.map(({ tenant }) => tenant)).toEqual(['red', 'blue']);
+  });
+
+  test('B191 an options callback that throws fails the initialize and leaves nothing behind', async () => {
+    const lab = createLab();
+    const configureSessionOptions: ConfigureSessionOptions = () => {
+      throw new Error('no tenant in /srv/tenants');
+    };
+    const { client, endpoint } = await serve(lab.factory, { configureSessionOptions }, { face });
+    const { response, message } = await client().initialize();
+    expect(response.status).toBe(500);
+    expect(response.header('mcp-session-id')).toBeUndefined();
+    expect(message).toEqual(failure('Internal error: configureSessionOptions threw'));
+    expect(lab.made).toHaveLength(0);
+    expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
+  });
+
+  test('B192 the run hook surrounds the session, with its server, its signal and the reason of its end', async () => {
+    const lab = createLab();
+    const story: unknown[] = [];
+    let given: McpSession | undefined;
+    const { client } = await serve(
+      lab.factory,
+      {
+        runSessionHandler: async (request, session, run) => {
+          given = session;
+          story.push(['start', request.headers.get('x-tenant'), session.server === lab.made[0]?.server]);
+          session.signal.addEventListener('abort', () => story.push(['aborted', session.signal.reason]));
+          story.push(['end', await run()]);
+        },
+      },
+      { face },
+    );
+    const one = client({ headers: { 'x-tenant': 'red' } });
+    await one.initialize();
+    expect(story).toEqual([['start', 'red', true]]);
+    expect(given).toMatchObject({ id: one.sessionId, protocolVersion: '2025-11-25' });
+    expect((await one.call(...tool('echo', { text: 'within' }))).response.status).toBe(200);
+    expect(given?.signal.aborted).toBe(false);
+    await one.delete();
+    expect(story.slice(1)).toEqual([
+      ['aborted', 'deleted'],
+      ['end', 'deleted'],
+    ]);
+  });
+
+  test('B192 what comes before run() is awaited before the initialize is answered', async () => {
+    let go!: () => void;
+    const open = new Promise<void>((resolve) => (go = resolve));
+    let asked = false;
+    const { client, endpoint } = await serve(
+      createLab().factory,
+      {
+        runSessionHandler: async (_request, _session, run) => {
+          asked = true;
+          await open;
+          await run();
+        },
+      },
+      { face },
+    );
+    const one = client();
+    let answered = false;
+    const initialized = one.initialize().then(() => (answered = true));
+    await until(() => asked);
+    // A whole exchange with the same server later, it still waits.
+    expect((await client().notify('notifications/initialized')).status).toBe(400);
+    expect([answered, endpoint.sessions.count]).toEqual([false, 0]);
+    go();
+    await initialized;
+    expect(endpoint.sessions.count).toBe(1);
+  });
+
+  test('B192 a run hook that returns while the session lives ends it', async () => {
+    let leave!: () => void;
+    const left = new Promise<void>((resolve) => (leave = resolve));
+    const lab = createLab();
+    const { client, endpoint } = await serve(
+      lab.factory,
+      {
+        runSessionHandler: async (_request, _session, run) => {
+          void run();
+          await left;
+        },
+      },
+      { face },
+    );
+    const ended: unknown[] = [];
+    endpoint.sessions.events.on('ended', ({ sessionId, reason }) => ended.push([sessionId, reason]));
+    const one = client();
+    await one.initialize();
+    const held = one.call(...tool('hold'));
+    await lab.held();
+    leave();
+    const { message } = await held;
+    expect(message.error).toMatchObject({ code: -32000, data: { reason: 'session_ended' } });
+    await until(() => ended.length > 0);
+    expect(ended).toEqual([[one.sessionId, 'handler_returned']]);
+    expect((await one.call('ping')).response.status).toBe(404);
+    expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
+  });
+
+  test.each<[string, RunSessionHandler]>([
+    ['throws before run()', () => Promise.reject(new Error('no room in /var/lib/rooms'))],
+    ['returns before run()', () => Promise.resolve()],
+    [
+      'throws synchronously',
+      () => {
+        throw new Error('no room in /var/lib/rooms');
+      },
+    ],
+  ])(
+    'B192 a run hook that %s fails the initialize with 500 and leaves nothing behind',
+    async (_, runSessionHandler) => {
+      const lab = createLab();
+      const { client, endpoint } = await serve(lab.factory, { runSessionHandler }, { face });
+      const one = client();
+      const { response, message } = await one.initialize();
+      expect(response.status).toBe(500);
+      expect(response.header('mcp-session-id')).toBeUndefined();
+      expect(message).toEqual(failure('Internal error: the runSessionHandler ended before it called run()'));
+      expect(endpoint.sessions.count).toBe(0);
+      expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
+      const { response: modern, message: refused } = await callModern(client(), 'server/discover');
+      expect([modern.status, refused.error?.code]).toEqual([500, -32603]);
+    },
+  );
+
+  test('B192 a run hook that throws afterwards is logged, and its session ends', async () => {
+    let fail!: (error: Error) => void;
+    const failed = new Promise<void>((_, reject) => (fail = reject));
+    const { client, endpoint, log } = await serve(
+      createLab().factory,
+      {
+        runSessionHandler: async (_request, _session, run) => {
+          await Promise.race([run(), failed]);
+        },
+      },
+      { face },
+    );
+    const one = client();
+    await one.initialize();
+    fail(new Error('the room burnt down'));
+    await until(() => endpoint.sessions.count === 0);
+    expect(log.matching(/runSessionHandler threw/, 'error').map(({ fields }) => fields['sessionId'])).toEqual([
+      one.sessionId,
+    ]);
+    expect((await one.call('ping')).response.status).toBe(404);
+  });
+
+  test('B192 a run hook that throws while the session leaves is logged, and DELETE is answered', async () => {
+    const { client, log } = await serve(
+      createLab().factory,
+      {
+        runSessionHandler: async (_request, _session, run) => {
+          await run();
+          throw new Error('the broom is broken');
+        },
+      },
+      { face },
+    );
+    const one = client();
+    await one.initialize();
+    expect((await one.delete()).status).toBe(200);
+    expect(log.matching(/runSessionHandler threw/, 'error')).toHaveLength(1);
+  });
+});
