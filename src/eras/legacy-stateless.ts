@@ -109,7 +109,7 @@ export class StatelessEra {
       exchange.onClose(() => void transport?.close());
       await server.connect(transport);
       transport.dispatch(
-        message,
+        this.#servers.asked(message),
         new MessageContext(exchange, undefined, run.enter !== undefined, message.id, message.method, undefined),
         run,
       );

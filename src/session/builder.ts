@@ -16,6 +16,7 @@ import type {
   McpServerOptions,
   McpSession,
 } from '../types.ts';
+import { isModern } from '../versions.ts';
 import type { MessageSource } from './context.ts';
 import { replayed } from './remembered.ts';
 import { SessionRun } from './run.ts';
@@ -93,6 +94,18 @@ export class ServerBuilder {
     });
   }
 
+  /**
+   * A request as the server gets it: `initialize` never asks for what is not served here. A server that does not read `ctx.serverOptions` (one of SDK v1
+   * cannot) would agree to it, and the client could do nothing with that session.
+   */
+  asked(message: RpcRequest): RpcRequest {
+    if (message.method !== 'initialize') return message;
+    const served = this.#options.options.pinnedProtocolVersions?.filter((version) => !isModern(version)) ?? [];
+    const [latest] = served;
+    if (latest === undefined || served.includes(String(message.params?.['protocolVersion']))) return message;
+    return { ...message, params: { ...message.params, protocolVersion: latest } };
+  }
+
   async #configure(call: FactoryCall): Promise<McpServerOptions> {
     const { configureSessionOptions, pinnedProtocolVersions } = this.#options.options;
     const initial: McpServerOptions =
@@ -165,7 +178,7 @@ export class SessionBuilder {
 
   /** Dispatches the client's `initialize`; the server's answer is the caller's to pass on. */
   async initialize(session: LiveSession, message: RpcRequest, source: MessageSource): Promise<RpcResponse> {
-    const answer = await session.ask(message, source);
+    const answer = await session.ask(this.#servers.asked(message), source);
     if (answer.error === undefined) {
       const { version, answerJson } = readAnswer(answer, session.version);
       session.negotiated(version, answerJson);
@@ -181,7 +194,7 @@ export class SessionBuilder {
         session.tell(message, source);
         continue;
       }
-      const answer = await session.ask(message, source);
+      const answer = await session.ask(this.#servers.asked(message), source);
       if (message.method === 'initialize') {
         if (answer.error !== undefined)
           throw new Error(`The rebuilt server refused initialize: ${answer.error.message}`);

@@ -21,8 +21,14 @@ interface StateSetting {
 const STATE_SETTING: readonly StateSetting[] = [
   {
     method: 'initialize',
-    replay: (record) => [
-      { jsonrpc: '2.0', id: replayId('initialize'), method: 'initialize', params: { ...record.handshake } },
+    // The version that was agreed on, not the one that was asked for: a server that still lists it agrees to it again.
+    replay: ({ handshake, version }) => [
+      {
+        jsonrpc: '2.0',
+        id: replayId('initialize'),
+        method: 'initialize',
+        params: { ...handshake, protocolVersion: version },
+      },
     ],
   },
   {
