@@ -14,7 +14,7 @@ import { LegacyEra } from './eras/legacy.ts';
 import { LegacySseEra, legacySsePath } from './eras/legacy-sse.ts';
 import { StatelessEra } from './eras/legacy-stateless.ts';
 import { ModernEra } from './eras/modern.ts';
-import { closedEndpoint, draining, internal, methodNotAllowed } from './errors.ts';
+import { closedEndpoint, draining, internal, methodNotAllowed, type SojournError } from './errors.ts';
 import { refuse } from './http/answer.ts';
 import type { Exchange } from './http/exchange.ts';
 import { KeepAlive } from './http/keep-alive.ts';
@@ -172,9 +172,18 @@ export class Core {
     let interrupted = this.#stateless.running + this.#modern.running;
     for (const session of this.registry.values()) interrupted += session.running.counted;
     this.#drained = true;
+    this.#stop(draining);
     released += await this.#release(() => true);
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close()]);
     return { released, interrupted };
+  }
+
+  /** No session becomes live here any more, not even one that is being opened or restored right now. */
+  #stop(error: () => SojournError): void {
+    for (const room of [this.#opener, this.#finder]) {
+      room.draining = true;
+      room.stopped = error;
+    }
   }
 
   get #busy(): boolean {
@@ -192,6 +201,7 @@ export class Core {
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#stop(closedEndpoint);
     this.#unsubscribe();
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close(), this.#closeSessions()]);
     this.registry.stop();

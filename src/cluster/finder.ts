@@ -52,6 +52,8 @@ export class Finder {
   readonly #migrating = new Map<string, Promise<unknown>>();
   /** Set while draining: nothing is claimed any more. */
   draining = false;
+  /** Set when drained or closed: what was still being restored then is given back, with this error. */
+  stopped: (() => SojournError) | undefined = undefined;
 
   constructor(
     options: ResolvedOptions,
@@ -85,7 +87,14 @@ export class Finder {
       const { owner } = record;
       if (owner !== null && owner !== this.#instance.id && (await this.#instance.isAlive(owner)))
         return { there: owner };
-      if (this.draining) {
+      // Recorded, but not in the registry yet: whoever adopts it here is waited for, not claimed away from.
+      const adopting = this.#migrating.get(id);
+      if (adopting !== undefined) {
+        await adopting.catch(() => {});
+        continue;
+      }
+      if (this.draining && !this.#restoring.has(id)) {
+        if (owner === this.#instance.id) await this.#store.sessions.release(id, { epoch: record.epoch, owner });
         const other = await this.#instance.otherServing();
         if (other === undefined) throw draining();
         return { there: other };
@@ -104,7 +113,7 @@ export class Finder {
       const record = await this.#store.sessions.read(id);
       if (record === undefined || isEnded(record)) return false;
       const { owner } = record;
-      if (owner !== null && owner !== this.#instance.id) {
+      if (owner !== null && owner !== this.#instance.id && (await this.#instance.isAlive(owner))) {
         const ended = await this.#instance.terminate(owner, id);
         if (ended !== undefined) return ended;
         continue;
@@ -116,7 +125,8 @@ export class Finder {
         await this.#registry.end(live, 'terminated');
         return true;
       }
-      if ((await this.#store.sessions.end(id, null, 'terminated')) !== 'ended') continue;
+      const fence = owner === this.#instance.id ? { epoch: record.epoch, owner } : null;
+      if ((await this.#store.sessions.end(id, fence, 'terminated')) !== 'ended') continue;
       await this.#registry.ended(id, 'terminated');
       return true;
     }
@@ -148,13 +158,20 @@ export class Finder {
     try {
       const outcome = await this.#store.sessions.claim(record.id, record.epoch, this.#instance.id);
       if (!outcome.claimed) return;
-      await this.#rebuild(outcome.record, caller);
+      await this.#add(await this.#rebuild(outcome.record, caller), 'takeover');
     } finally {
       release();
     }
   }
 
-  async #rebuild(record: SessionRecord, caller: Caller): Promise<void> {
+  async #add(session: LiveSession, cause: 'takeover' | 'migration'): Promise<void> {
+    this.#registry.add(session, 'restored', cause);
+    if (this.stopped === undefined) return;
+    await this.#registry.release(session, 'released');
+    throw this.stopped();
+  }
+
+  async #rebuild(record: SessionRecord, caller: Caller): Promise<LiveSession> {
     const fence = { epoch: record.epoch, owner: this.#instance.id };
     const open = await this.#store.events.open(record.id);
     let session: LiveSession | undefined;
@@ -186,7 +203,7 @@ export class Finder {
         throw sessionNotFound();
       }
       session.serverChanged(answerJson);
-      this.#registry.add(session, 'restored', 'takeover');
+      return session;
     } catch (cause) {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;
       this.#options.logger.error(
@@ -292,7 +309,7 @@ export class Finder {
       return undefined;
     }
     session.record.exists = true;
-    this.#registry.add(session, 'restored', 'migration');
+    await this.#add(session, 'migration');
     return session;
   }
 }

@@ -50,6 +50,8 @@ export class Opener {
   readonly #random: RandomSource;
   /** Set while draining: no new session starts here. */
   draining = false;
+  /** Set when drained or closed: what was still being opened then ends with this error. */
+  stopped: (() => SojournError) | undefined = undefined;
 
   constructor({ options, registry, store, builder, instanceId, random }: OpenerOptions) {
     this.#options = options;
@@ -105,13 +107,11 @@ export class Opener {
         return undefined;
       }
       await this.#record(session);
-      if (caller.closed) {
-        this.#registry.add(session, 'opened');
-        await this.#registry.end(session, 'deleted');
-        return undefined;
-      }
       this.#registry.add(session, 'opened');
-      return { session, answer };
+      if (!caller.closed && this.stopped === undefined) return { session, answer };
+      await this.#registry.end(session, 'deleted');
+      if (this.stopped !== undefined) throw this.stopped();
+      return undefined;
     } catch (error) {
       await session.leave('closed');
       throw error;
