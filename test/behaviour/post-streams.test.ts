@@ -1,0 +1,268 @@
+/** The stream of a POST while its request runs: what goes on it, when its head leaves, when it ends. */
+import type { McpServer, ServerContext } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import { createFakeTime, type RawResponse } from '../../src/testing/index.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { callModern, postModern } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { heldTool, said, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+interface Question {
+  readonly id: string;
+  readonly method: string;
+}
+
+const call = (id: string | number, name: string, meta?: object): object => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name, arguments: {}, ...(meta && { _meta: meta }) },
+});
+
+const messagesOf = (response: RawResponse): unknown[] =>
+  response.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
+
+describe.each(faces)('%s', (face) => {
+  test('B22 progress comes on the stream of its POST, in order, before the answer', async () => {
+    const factory = toolServer({
+      work: async (_args, ctx) => {
+        const progressToken = ctx.mcpReq._meta?.progressToken ?? 'none';
+        for (const progress of [1, 2, 3]) {
+          await ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress, total: 3 } });
+        }
+        return said('done');
+      },
+    });
+    const client = (await serve(factory, {}, { face })).client();
+    await client.initialize();
+    const get = await client.get();
+    const response = await client.post(call(7, 'work', { progressToken: 'p' }));
+    await response.untilEnd();
+    const progress = (n: number) => ({
+      jsonrpc: '2.0',
+      method: 'notifications/progress',
+      params: { progressToken: 'p', progress: n, total: 3 },
+    });
+    const answer = { jsonrpc: '2.0', id: 7, result: { content: [{ type: 'text', text: 'done' }] } };
+    expect(messagesOf(response)).toEqual([progress(1), progress(2), progress(3), answer]);
+    expect(messagesOf(get)).toEqual([]);
+  });
+
+  const form = { message: 'Colour?', requestedSchema: { type: 'object' as const, properties: {} } };
+  const sampling = { messages: [], maxTokens: 1 };
+  const asked: Array<[string, (ctx: ServerContext, server: McpServer) => Promise<object>, object]> = [
+    ['sampling/createMessage', (ctx) => ctx.mcpReq.requestSampling(sampling), { role: 'assistant', model: 'm' }],
+    ['sampling/createMessage', (_ctx, { server }) => server.createMessage(sampling), { role: 'assistant', model: 'm' }],
+    ['elicitation/create', (ctx) => ctx.mcpReq.elicitInput(form), { action: 'decline' }],
+    ['elicitation/create', (_ctx, { server }) => server.elicitInput(form), { action: 'decline' }],
+    ['roots/list', (ctx) => ctx.mcpReq.send({ method: 'roots/list' }), { roots: [] }],
+    ['roots/list', (_ctx, { server }) => server.listRoots(), { roots: [] }],
+  ];
+  test.each(asked)(
+    'B23 %s inside of a handler goes out on its POST, with no GET open (%s)',
+    async (method, ask, result) => {
+      let server!: McpServer;
+      const factory = toolServer(
+        { ask: async (_args, ctx) => said(JSON.stringify(await ask(ctx, server))) },
+        (made) => (server = made),
+      );
+      const client = (await serve(factory, {}, { face })).client();
+      await client.initialize({ capabilities: { sampling: {}, elicitation: { form: {} }, roots: {} } });
+      const response = await client.post(call(1, 'ask'));
+      const question = (await response.nextMessage()) as Question;
+      expect(question.method).toBe(method);
+      const content = method === 'sampling/createMessage' ? { content: { type: 'text', text: 'hi' } } : {};
+      await client.post({ jsonrpc: '2.0', id: question.id, result: { ...result, ...content } });
+      expect(JSON.parse(textOf(await response.nextMessage()) ?? '')).toMatchObject(result);
+    },
+  );
+
+  test("B24 a question whose id is the request's own does not end the stream: ids count per direction", async () => {
+    const ask = async (_args: unknown, ctx: ServerContext) => said(JSON.stringify(await ctx.mcpReq.elicitInput(form)));
+    const client = (await serve(toolServer({ ask }), {}, { face })).client();
+    await client.initialize({ capabilities: { elicitation: { form: {} } } });
+    const response = await client.post(call('s1.0', 'ask'));
+    const question = (await response.nextMessage()) as Question;
+    expect(question).toMatchObject({ id: 's1.0', method: 'elicitation/create' });
+    await client.call('ping');
+    expect(response.ending).toBeUndefined();
+    expect((await client.post({ jsonrpc: '2.0', id: 's1.0', result: { action: 'cancel' } })).status).toBe(202);
+    expect(await response.nextMessage()).toMatchObject({ id: 's1.0', result: { content: [{ type: 'text' }] } });
+    await response.untilEnd();
+    expect(response.ending).toBe('complete');
+  });
+
+  test.each([['2025-06-18'], ['2025-11-25']])(
+    'B25 the head of a POST is there before its handler has finished (%s)',
+    async (protocolVersion) => {
+      const held = heldTool();
+      const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
+      await client.initialize({ protocolVersion });
+      const response = await client.post(call(1, 'hold'));
+      expect(response.status).toBe(200);
+      expect(response.headers('content-type')).toEqual(['text/event-stream']);
+      expect(messagesOf(response)).toEqual([]);
+      held.release('late');
+      expect(textOf(await response.nextMessage())).toBe('late');
+    },
+  );
+
+  test('B25 so it is without sessions', async () => {
+    const held = heldTool();
+    const client = (await serve(toolServer({ hold: held.tool }), { stateless: true }, { face })).client();
+    const response = await client.post(call(1, 'hold'));
+    expect(response.status).toBe(200);
+    expect(response.body).toBe('');
+    held.release('late');
+    expect(textOf(await response.nextMessage())).toBe('late');
+  });
+
+  test.each([['auto'], ['sse']] as const)(
+    'B26 the head of a modern call waits 250 ms, then a stream is committed and kept alive (%s)',
+    async (responseMode) => {
+      const time = createFakeTime();
+      const held = heldTool();
+      const options = { responseMode, timeProvider: time, keepAliveMs: 15_000 };
+      const { client } = await serve(toolServer({ hold: held.tool }), options, { face });
+      let response: RawResponse | undefined;
+      const posted = postModern(client(), 'tools/call', { name: 'hold' }).then((head) => (response = head));
+      await until(() => held.calls.length === 1);
+      await time.advance(249);
+      await callModern(client(), 'tools/list'); // time enough for a head to arrive
+      expect(response).toBeUndefined();
+      await time.advance(1);
+      await posted;
+      expect(response?.status).toBe(200);
+      expect(response?.headers('content-type')).toEqual(['text/event-stream']);
+      expect(response?.events).toEqual([]);
+      await time.advance(30_000);
+      expect(await response?.next()).toEqual({ comment: 'keepalive' });
+      held.release('late');
+      expect(textOf(await response?.nextMessage())).toBe('late');
+      await response?.untilEnd();
+      expect(response?.events.filter(({ message }) => message !== undefined)).toEqual([
+        { event: 'message', data: expect.any(String), message: expect.objectContaining({ id: 1 }) },
+      ]);
+    },
+  );
+
+  test('B26 an error within these 250 ms picks the HTTP status; a later one is an event', async () => {
+    const time = createFakeTime();
+    let factoryCalled = 0;
+    let open!: () => void;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    const factory = toolServer({});
+    const slow = async (ctx: Parameters<typeof factory>[0]) => {
+      factoryCalled += 1;
+      await opened;
+      return factory(ctx);
+    };
+    const { client } = await serve(slow, { timeProvider: time }, { face });
+    const late = postModern(client(), 'no/such/method');
+    await until(() => factoryCalled === 1);
+    await time.advance(250);
+    const committed = await late;
+    const early = callModern(client(), 'no/such/method');
+    await until(() => factoryCalled === 2);
+    open();
+    expect((await early).response.status).toBe(404);
+    expect(committed.status).toBe(200);
+    expect(await committed.nextMessage()).toMatchObject({ id: 1, error: { code: -32601 } });
+  });
+
+  test("B26 with responseMode 'json' the head waits for the answer", async () => {
+    const time = createFakeTime();
+    const held = heldTool();
+    const options = { responseMode: 'json', timeProvider: time } as const;
+    const { client } = await serve(toolServer({ hold: held.tool }), options, { face });
+    let response: RawResponse | undefined;
+    const posted = postModern(client(), 'tools/call', { name: 'hold' }).then((head) => (response = head));
+    await until(() => held.calls.length === 1);
+    await time.advance(60_000);
+    await callModern(client(), 'tools/list');
+    expect(response).toBeUndefined();
+    held.release('late');
+    await posted;
+    expect(response?.headers('content-type')).toEqual(['application/json']);
+    expect(textOf(response?.json())).toBe('late');
+  });
+
+  test('B27 the stream ends with the answer; what its handler sends later goes to the GET stream', async () => {
+    const held = heldTool();
+    const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
+    await client.initialize();
+    const get = await client.get();
+    const response = await client.post(call(1, 'hold'));
+    await until(() => held.calls.length === 1);
+    held.release();
+    await response.untilEnd();
+    expect(response.ending).toBe('complete');
+    expect(messagesOf(response)).toHaveLength(1);
+    await held.calls[0]?.mcpReq.log('error', 'afterwards');
+    expect(await get.nextMessage()).toEqual({
+      jsonrpc: '2.0',
+      method: 'notifications/message',
+      params: { level: 'error', data: 'afterwards' },
+    });
+  });
+
+  test('B28 a client that goes away cancels its handler, without sessions and in 2026-07-28', async () => {
+    const held = heldTool();
+    const cancelled = (n: number) =>
+      until(() => held.calls[n]?.mcpReq.signal.aborted, { what: `call ${n} is cancelled` });
+    const stateless = (await serve(toolServer({ hold: held.tool }), { stateless: true }, { face })).client();
+    const response = await stateless.post(call(1, 'hold'));
+    await until(() => held.calls.length === 1);
+    expect(held.calls[0]?.mcpReq.signal.aborted).toBe(false);
+    response.abort();
+    await cancelled(0);
+    const modern = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
+    const lost = expect(postModern(modern, 'tools/call', { name: 'hold' })).rejects.toThrow();
+    await until(() => held.calls.length === 2);
+    expect(held.calls[1]?.mcpReq.signal.aborted).toBe(false);
+    modern.disconnect();
+    await lost;
+    await cancelled(1);
+    const committed = await postModern(modern, 'tools/call', { name: 'hold' });
+    committed.abort();
+    await cancelled(2);
+  });
+
+  test('B29 in a session a lost POST is no cancel, and its answer is replayed', async () => {
+    const held = heldTool();
+    const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
+    await client.initialize({ protocolVersion: '2025-11-25' });
+    const response = await client.post(call(1, 'hold'));
+    const { id } = await response.next();
+    response.abort();
+    await client.call('ping');
+    expect(held.calls[0]?.mcpReq.signal.aborted).toBe(false);
+    held.release('kept');
+    const resumed = await client.get({ lastEventId: id });
+    expect(resumed.status).toBe(200);
+    expect(textOf(await resumed.nextMessage())).toBe('kept');
+    expect(held.calls[0]?.mcpReq.signal.aborted).toBe(false);
+  });
+
+  test('B29 below 2025-11-25 the answer is lost with the connection, the handler and the session are not', async () => {
+    const held = heldTool();
+    let finished = false;
+    const factory = toolServer({
+      hold: async (args, ctx) => {
+        const result = await held.tool(args, ctx);
+        finished = !ctx.mcpReq.signal.aborted;
+        return result;
+      },
+    });
+    const client = (await serve(factory, {}, { face })).client();
+    await client.initialize({ protocolVersion: '2025-06-18' });
+    const response = await client.post(call(1, 'hold'));
+    await until(() => held.calls.length === 1);
+    response.abort();
+    await client.call('ping');
+    held.release();
+    await until(() => finished, { what: 'the handler came to its end, not cancelled' });
+    expect((await client.call(...tool('hold'))).response.status).toBe(200);
+  });
+});
