@@ -1,0 +1,235 @@
+import type { Server } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import type { RawClient } from '../../src/testing/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { callModern, postModern } from '../kit/modern.ts';
+import { faces, serve, type ServeSettings } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+
+const stateless: McpEndpointOptions = { sessionMode: 'stateless' };
+
+async function serveStateless(options: McpEndpointOptions = {}, settings: ServeSettings = {}) {
+  const lab = createLab();
+  return { lab, ...(await serve(lab.factory, { ...stateless, ...options }, settings)) };
+}
+
+describe('B87 stateless', () => {
+  test('true is stateless, false is stateful', async () => {
+    const none = (await serve(createLab().factory, { stateless: true })).client();
+    expect((await none.initialize()).response.header('mcp-session-id')).toBeUndefined();
+    expect((await callModern(none, 'tools/list')).response.status).toBe(200);
+    const always = (await serve(createLab().factory, { stateless: false })).client();
+    const { response, message } = await callModern(always, 'tools/list');
+    expect([response.status, message.error?.code]).toEqual([400, -32022]);
+    expect((await always.initialize()).response.header('mcp-session-id')).toBeDefined();
+  });
+
+  test.each([
+    { stateless: true, sessionMode: 'stateful' },
+    { stateless: true, sessionMode: 'hybrid' },
+    { stateless: false, sessionMode: 'stateless' },
+    { stateless: false, sessionMode: 'hybrid' },
+  ] as const)('%o is an error that names both options', (options) => {
+    const create = () => createMcpEndpoint(createLab().factory, options);
+    expect(create).toThrow(TypeError);
+    expect(create).toThrow(/stateless and sessionMode contradict each other/);
+  });
+});
+
+test('B90 legacySse together with stateless is an error at construction that names both options', () => {
+  for (const options of [
+    { stateless: true, legacySse: true },
+    { sessionMode: 'stateless', legacySse: true },
+  ] as const) {
+    expect(() => createMcpEndpoint(createLab().factory, options)).toThrow(/legacySse and .*stateless/i);
+  }
+});
+
+test('B89 there is no /sse and no /message', async () => {
+  const { client } = await serveStateless();
+  for (const path of ['/mcp/sse', '/sse', '/mcp/message?sessionId=x', '/message?sessionId=x']) {
+    expect((await client().get({ path })).status).toBe(404);
+    expect((await client().post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { path })).status).toBe(404);
+  }
+});
+
+describe.each(faces)('over the %s face', (face) => {
+  test('B88 GET and DELETE are 405, with Allow: POST, with and without a session id', async () => {
+    const client = (await serveStateless({}, { face })).client();
+    for (const sessionId of [null, 'made-up']) {
+      for (const response of [await client.get({ sessionId }), await client.delete({ sessionId })]) {
+        expect([response.status, response.header('allow')]).toEqual([405, 'POST']);
+        expect(response.json()).toMatchObject({ jsonrpc: '2.0', id: null, error: { code: -32000 } });
+      }
+    }
+  });
+
+  test('B91 B92 every request is served without initialize, initialize too; no session id is issued, one that is sent is ignored', async () => {
+    const { client, lab, endpoint } = await serveStateless({}, { face });
+    const one = client();
+    const { response, message } = await one.call(...tool('echo', { text: 'hi' }), { sessionId: 'made-up' });
+    expect([response.status, response.header('mcp-session-id'), textOf(message)]).toEqual([200, undefined, 'hi']);
+    const opened = await one.initialize();
+    expect(opened.message.result).toMatchObject({ protocolVersion: '2025-11-25', serverInfo: { name: 'lab' } });
+    expect(opened.response.header('mcp-session-id')).toBeUndefined();
+    const who = await one.call(...tool('who'), { sessionId: 'made-up' });
+    expect(JSON.parse(textOf(who.message) ?? '')).toMatchObject({ restored: false });
+    expect(JSON.parse(textOf(who.message) ?? '')).not.toHaveProperty('id');
+    expect(endpoint.sessions.count).toBe(0);
+    expect(lab.made.map(({ closed, ctx }) => [closed, ctx.session])).toEqual(lab.made.map(() => [true, undefined]));
+    expect(lab.made.length).toBe(3);
+  });
+
+  test('B96 progress of a request arrives while it still runs, its answer after it', async () => {
+    let finish!: () => void;
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    const factory = toolServer({
+      slow: async (_args, { mcpReq }) => {
+        const progressToken = mcpReq._meta?.progressToken ?? '';
+        await mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
+        await finished;
+        return said('done');
+      },
+    });
+    const client = (await serve(factory, stateless, { face })).client();
+    const params = { name: 'slow', arguments: {}, _meta: { progressToken: 'p' } };
+    const response = await client.post({ jsonrpc: '2.0', id: 7, method: 'tools/call', params });
+    expect(await response.nextMessage()).toEqual({
+      jsonrpc: '2.0',
+      method: 'notifications/progress',
+      params: { progressToken: 'p', progress: 1 },
+    });
+    finish();
+    expect(textOf(await response.nextMessage())).toBe('done');
+    await response.untilEnd();
+    expect(response.events.map(({ id }) => id)).toEqual([undefined, undefined]);
+  });
+
+  test('B97 configureSessionOptions runs for every request and shapes its server by the headers', async () => {
+    let calls = 0;
+    const factory = toolServer({}, (server, ctx) => {
+      for (const name of (ctx.serverOptions.instructions ?? '').split(' '))
+        server.registerTool(name, {}, () => said(name));
+    });
+    const configureSessionOptions: McpEndpointOptions['configureSessionOptions'] = (request, options) => {
+      calls += 1;
+      options.instructions = request.headers.get('x-tools') ?? '';
+    };
+    const client = (await serve(factory, { ...stateless, configureSessionOptions }, { face })).client();
+    const list = async (tools: string) => {
+      const { message } = await client.call('tools/list', undefined, { headers: { 'x-tools': tools } });
+      return (message.result as { tools: Array<{ name: string }> }).tools.map(({ name }) => name);
+    };
+    expect(await list('saw drill')).toEqual(['saw', 'drill']);
+    expect(await list('hammer')).toEqual(['hammer']);
+    await client.initialize({ headers: { 'x-tools': 'file' }, initialized: false });
+    expect(calls).toBe(3);
+  });
+});
+
+describe('B93 a server cannot ask the client', () => {
+  const asks: Record<string, (server: Server) => Promise<unknown>> = {
+    sampling: (server) =>
+      server.createMessage({ messages: [{ role: 'user', content: { type: 'text', text: '?' } }], maxTokens: 1 }),
+    roots: (server) => server.listRoots(),
+    elicitation: (server) =>
+      server.request({
+        method: 'elicitation/create',
+        params: { mode: 'form', message: '?', requestedSchema: { type: 'object', properties: {} } },
+      }),
+    ping: (server) => server.ping(),
+  };
+
+  async function asking(ask: (server: Server) => Promise<unknown>) {
+    const factory = toolServer({}, (server) => {
+      server.registerTool('ask', {}, async () => said(await ask(server.server).catch((error: Error) => error.message)));
+    });
+    const client = (await serve(factory, stateless)).client();
+    await client.initialize({ capabilities: { sampling: {}, roots: {}, elicitation: {} } });
+    const { response, message } = await client.call(...tool('ask'));
+    expect(response.status).toBe(200);
+    expect((await response.untilEnd()).length).toBe(1);
+    return textOf(message);
+  }
+
+  test.each([
+    ['sampling', 'Sampling is not supported in stateless mode'],
+    ['roots', 'Roots is not supported in stateless mode'],
+    ['elicitation', 'Elicitation is not supported in stateless mode'],
+    ['ping', 'The request ping is not supported in stateless mode'],
+  ])('%s is refused at once', async (what, refusal) => {
+    expect(await asking(asks[what] ?? (() => Promise.resolve('?')))).toContain(refusal);
+  });
+
+  test("the SDK's elicitInput refuses before, for the capability that is absent (B94)", async () => {
+    const ask = (server: Server) =>
+      server.elicitInput({ message: '?', requestedSchema: { type: 'object', properties: {} } });
+    expect(await asking(ask)).toBe('Client does not support form elicitation.');
+  });
+});
+
+test('B94 client capabilities look absent to handlers, whatever an earlier initialize said', async () => {
+  const { client } = await serveStateless();
+  const one = client();
+  await one.initialize({ capabilities: { sampling: {}, roots: {} } });
+  const { message } = await one.call(...tool('who'));
+  const seen = JSON.parse(textOf(message) ?? '') as object;
+  expect(seen).not.toHaveProperty('capabilities');
+  expect(seen).not.toHaveProperty('clientInfo');
+});
+
+test('B95 a notification outside of a request rejects, one of the request does not', async () => {
+  const { client, lab } = await serveStateless();
+  const called = client().call(...tool('hold'));
+  const { ctx, made, answer } = await lab.held();
+  const log = { method: 'notifications/message', params: { level: 'info', data: 'x' } } as const;
+  await expect(made.server.server.notification(log)).rejects.toThrow(
+    'The notification notifications/message outside of a request is not supported in stateless mode',
+  );
+  await expect(made.server.server.sendToolListChanged()).rejects.toThrow('not supported in stateless mode');
+  await ctx.mcpReq.notify(log);
+  answer('done');
+  const { response } = await called;
+  const messages = (await response.untilEnd()).map(({ message }) => message);
+  expect(messages.map((message) => (message as { method?: string }).method)).toEqual([
+    'notifications/message',
+    undefined,
+  ]);
+});
+
+test('B98 listChanged is not promised to a legacy client; a modern one is told, and can listen', async () => {
+  const { client, endpoint } = await serveStateless();
+  const one = client();
+  const { message } = await one.initialize();
+  expect((message.result as { capabilities: unknown }).capabilities).toEqual({
+    logging: {},
+    resources: { subscribe: true },
+    tools: {},
+  });
+  const discovered = await callModern(one, 'server/discover');
+  expect((discovered.message.result as { capabilities: unknown }).capabilities).toMatchObject({
+    resources: { listChanged: true },
+    tools: { listChanged: true },
+  });
+  const stream = await listen(one);
+  endpoint.notify.toolsChanged();
+  expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
+});
+
+async function listen(client: RawClient) {
+  const stream = await postModern(client, 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  expect(stream.status).toBe(200);
+  expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/subscriptions/acknowledged' });
+  return stream;
+}
+
+test('B99 ctx.http.closeSSE and closeStandaloneSSE are undefined', async () => {
+  const { client, lab } = await serveStateless();
+  const called = client().call(...tool('hold'));
+  const { ctx, answer } = await lab.held();
+  expect(ctx.http?.req).toBeDefined();
+  expect([ctx.http?.closeSSE, ctx.http?.closeStandaloneSSE]).toEqual([undefined, undefined]);
+  answer('done');
+  await called;
+});
