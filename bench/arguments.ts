@@ -9,6 +9,7 @@ export interface BenchArguments {
   readonly sides: readonly string[];
   readonly connections: number;
   readonly foreignPercent: number;
+  readonly patienceS: number;
   readonly json: boolean;
 }
 
@@ -22,7 +23,8 @@ export const usage = `npm run bench -- [sessions] [options]
   --only WORK           stateful, log, initialize, modern; a list
   --sides SIDE          ours, official, bare, no-log …; a list
   --connections N       keep-alive connections of the load client (16)
-  --foreign PERCENT     a round in which other processes took more of the machine is run again, up to 5 times (5)
+  --foreign PERCENT     a round in which other processes took more of the machine is run again, twice at most (5)
+  --patience S          seconds that the whole run may wait for a quiet machine (60)
   --json                print JSON instead of tables
 `;
 
@@ -47,6 +49,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
       sides: { type: 'string', multiple: true },
       connections: { type: 'string', default: '16' },
       foreign: { type: 'string', default: '5' },
+      patience: { type: 'string', default: '60' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -64,6 +67,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     sides: list(values.sides),
     connections: Math.ceil(positive('connections', values.connections)),
     foreignPercent: positive('foreign', values.foreign),
+    patienceS: positive('patience', values.patience),
     json: values.json,
   };
 }

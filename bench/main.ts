@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { type BenchArguments, parseArguments, usage } from './arguments.ts';
 import { findLoadClient } from './load-client.ts';
 import { type Machine, describeMachine } from './machine.ts';
+import { QuietTime } from './quiet-time.ts';
 import { type WorkReport, formatWork, reportWork } from './report.ts';
 import { runRounds } from './rounds.ts';
 import { findRuntime } from './runtimes.ts';
@@ -36,10 +37,11 @@ async function runLoads(args: BenchArguments, machine: Machine): Promise<void> {
     if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
   };
   if (!args.json) console.log(`${machineLine(machine)}\n${load}\n`);
+  const quiet = new QuietTime(args.patienceS * 1000);
   const reports: WorkReport[] = [];
   for (const runtime of args.nodes.map(findRuntime)) {
     for (const work of selectWorks(args)) {
-      const results = await runRounds(work, runtime, client, { ...args, progress });
+      const results = await runRounds(work, runtime, client, { ...args, quiet, progress });
       progress('');
       const report = reportWork(work, runtime, results);
       reports.push(report);

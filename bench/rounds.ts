@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import type { LoadClient, LoadOptions } from './load-client.ts';
 import { machineBusyUs } from './machine.ts';
+import type { QuietTime } from './quiet-time.ts';
 import { type Load, type RecordedAnswer, recordAnswer } from './requests.ts';
 import type { Runtime } from './runtimes.ts';
 import { ServerProcess } from './server-process.ts';
@@ -26,6 +27,7 @@ export interface SideResult {
 export interface RoundsOptions extends LoadOptions {
   readonly rounds: number;
   readonly foreignPercent: number;
+  readonly quiet: QuietTime;
   readonly progress: (text: string) => void;
 }
 
@@ -34,7 +36,7 @@ interface Target {
   readonly load: Load;
 }
 
-const attempts = 5;
+const attempts = 3;
 const warmUpS = 1;
 
 /**
@@ -48,46 +50,42 @@ export async function runRounds(
   client: LoadClient,
   options: RoundsOptions,
 ): Promise<SideResult[]> {
-  const starter = new SideStarter(work, runtime);
-  const kept = new Map<Side, Target>();
+  const targets = new Targets(work, runtime, async (load) => {
+    await client.run(load, { ...options, durationS: warmUpS });
+  });
   const results = work.sides.map((side) => ({ side, rounds: [] as Measurement[] }));
   try {
     for (let round = 0; round <= options.rounds; round++) {
       for (let turn = 0; turn < results.length; turn++) {
         const result = results[(round + turn) % results.length];
         if (result === undefined) continue;
-        options.progress(
-          `${work.id} ${result.side.id}, Node ${runtime.version}, round ${String(round)}/${String(options.rounds)}`,
-        );
-        const measurement = await measureQuietly(async () => {
-          let target = kept.get(result.side);
-          if (target === undefined || work.freshProcess === true) {
-            await target?.server.stop();
-            target = await starter.start(result.side);
-            kept.set(result.side, target);
-            if (work.freshProcess === true) await client.run(target.load, { ...options, durationS: warmUpS });
-          }
-          return measure(target, client, options);
-        }, options.foreignPercent / 100);
-        if (round > 0) result.rounds.push(measurement);
-        if (work.freshProcess === true) {
-          await kept.get(result.side)?.server.stop();
-          kept.delete(result.side);
-        }
+        options.progress(`${work.id} ${result.side.id}, Node ${runtime.version}, round ${round}/${options.rounds}`);
+        const measured = await measureQuietly(targets, result.side, client, options);
+        if (round > 0) result.rounds.push(measured);
       }
     }
   } finally {
-    await Promise.all([...kept.values()].map(async ({ server }) => server.stop()));
+    await targets.stop();
   }
   return results;
 }
 
-async function measureQuietly(run: () => Promise<Measurement>, foreignMost: number): Promise<Measurement> {
-  let quietest = await run();
-  for (let attempt = 1; attempt < attempts && quietest.foreign > foreignMost; attempt++) {
-    const again = await run();
-    if (again.foreign < quietest.foreign) quietest = again;
+/** What other processes did during a round is in its figures: such a round is run again, and the quietest one counts. */
+async function measureQuietly(
+  targets: Targets,
+  side: Side,
+  client: LoadClient,
+  options: RoundsOptions,
+): Promise<Measurement> {
+  const foreignMost = options.foreignPercent / 100;
+  let quietest: Measurement | undefined;
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    await options.quiet.wait(foreignMost);
+    const measured = await measure(await targets.get(side), client, options);
+    if (quietest === undefined || measured.foreign < quietest.foreign) quietest = measured;
+    if (measured.foreign <= foreignMost) break;
   }
+  if (quietest === undefined) throw new Error('no attempt was made');
   return quietest;
 }
 
@@ -114,36 +112,50 @@ async function measure({ server, load }: Target, client: LoadClient, options: Lo
   };
 }
 
-/** Starts sides of one work; a side that repeats another one's answers gets them recorded from it. */
-class SideStarter {
+/** The running servers of one work, each with what the load client has to send it. */
+class Targets {
   readonly #work: Work;
   readonly #runtime: Runtime;
+  readonly #warmUp: (load: Load) => Promise<void>;
+  readonly #running = new Map<Side, Target>();
   #recorded: { readonly load: Load; readonly answer: RecordedAnswer } | undefined;
 
-  constructor(work: Work, runtime: Runtime) {
+  constructor(work: Work, runtime: Runtime, warmUp: (load: Load) => Promise<void>) {
     this.#work = work;
     this.#runtime = runtime;
+    this.#warmUp = warmUp;
   }
 
-  async start(side: Side): Promise<Target> {
+  async get(side: Side): Promise<Target> {
+    const running = this.#running.get(side);
+    if (running !== undefined && this.#work.freshProcess !== true) return running;
+    await running?.server.stop();
+    const target = await this.#start(side);
+    this.#running.set(side, target);
+    if (this.#work.freshProcess === true) await this.#warmUp(target.load);
+    return target;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#running.values()].map(async ({ server }) => server.stop()));
+  }
+
+  async #start(side: Side): Promise<Target> {
     if (side.repeats === undefined) {
       const server = await ServerProcess.start(this.#runtime, side.server);
       return { server, load: await this.#work.load(server.port) };
     }
     this.#recorded ??= await this.#record(side.repeats);
     const { load, answer } = this.#recorded;
-    const server = await ServerProcess.start(this.#runtime, {
-      ...side.server,
-      env: { BENCH_ANSWER: JSON.stringify(answer) },
-    });
+    const env = { BENCH_ANSWER: JSON.stringify(answer) };
+    const server = await ServerProcess.start(this.#runtime, { ...side.server, env });
     return { server, load: { ...load, port: server.port } };
   }
 
-  async #record(ids: readonly string[]) {
-    const sides = ids.map((id) => this.#work.sides.find((side) => side.id === id));
-    const model = sides.find((side) => side !== undefined);
+  async #record(ids: readonly string[]): Promise<{ load: Load; answer: RecordedAnswer }> {
+    const model = this.#work.sides.find((side) => ids.includes(side.id));
     if (model === undefined) throw new Error(`one of these sides has to run too: ${ids.join(', ')}`);
-    const { server, load } = await this.start(model);
+    const { server, load } = await this.#start(model);
     try {
       return { load, answer: await recordAnswer(load) };
     } finally {
