@@ -169,7 +169,8 @@ export class FetchExchange implements Exchange, RequestSource {
         const controller = this.#controller;
         this.#left();
         try {
-          controller?.error(signal.reason);
+          // Closed, not errored: adapters log the error of a body, and clients leave their streams all the time.
+          controller?.close();
         } catch {
           // Already closed by its reader.
         }
