@@ -156,6 +156,15 @@ export interface AppendRequest {
   readonly events: readonly string[];
   /** The stream is complete with these. */
   readonly complete?: boolean;
+  /**
+   * JSON text about the requests this stream answers, for whoever must end it when its owner is gone. Set with a stream's
+   * first append, kept until it is complete.
+   */
+  readonly requests?: string;
+  /** Written, or removed, in the same write: `SessionStore.mark` where an append is due anyway. */
+  readonly mark?: Marker;
+  /** The `request` of the marker to remove. */
+  readonly unmark?: string;
 }
 
 export type ReplayOutcome =
@@ -167,6 +176,8 @@ export type ReplayOutcome =
 export interface OpenStreamInfo {
   readonly stream: string;
   readonly next: number;
+  /** As given with its first append; `null`: nothing was. */
+  readonly requests: string | null;
 }
 
 export interface EventStore {
@@ -241,5 +252,7 @@ export interface Store {
   readonly kind: string;
   /** Whether sessions outlive the process. */
   readonly durable: boolean;
+  /** Whether messages between instances are passed by reference (one process); otherwise they are plain JSON values. */
+  readonly inProcess: boolean;
   open(options: StoreOptions): Await<OpenStore>;
 }

@@ -97,7 +97,7 @@ describe('the memory store', () => {
       'written',
       'written',
       { found: true, events: [], next: 1, complete: false },
-      [{ stream: 'p', next: 1 }],
+      [{ stream: 'p', next: 1, requests: null }],
       undefined,
       'written',
       1,
@@ -140,6 +140,19 @@ describe('the memory store', () => {
     expect(await third.secret('one')).not.toEqual(secret);
     await first.close(); // again, late
     expect(await openView(store).secret('one')).toEqual(await third.secret('one'));
+  });
+
+  test('takes eventLogBytes from the first endpoint that opens it, and again once all have closed', async () => {
+    const store = memory();
+    const keeps = async (eventLogBytes: number): Promise<boolean> => {
+      const view = openView(store, { eventLogBytes });
+      await view.sessions.create(recordOf('s'));
+      await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+      const { found } = await view.events.replay('s', 'p', -1);
+      await view.close();
+      return found;
+    };
+    expect([await keeps(100), await keeps(10_000), await keeps(100)]).toEqual([false, true, false]);
   });
 
   test('a secret that its reader overwrites stays what it was', async () => {

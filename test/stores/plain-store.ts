@@ -156,6 +156,7 @@ export class PlainStore {
     return open.map((stream) => ({
       stream,
       next: session?.events.filter((event) => event.stream === stream).length ?? 0,
+      requests: null,
     }));
   }
 

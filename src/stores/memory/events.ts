@@ -14,7 +14,8 @@ export class MemoryEvents implements EventStore {
     this.#logbook = logbook;
   }
 
-  append({ sessionId, fence, stream, from, events, complete = false }: AppendRequest): WriteOutcome {
+  append(request: AppendRequest): WriteOutcome {
+    const { sessionId, fence, stream, from, events, complete = false } = request;
     const now = this.#ledger.now();
     const session = this.#ledger.writable(sessionId, fence, now);
     if (session === undefined) return 'fenced';
@@ -22,6 +23,9 @@ export class MemoryEvents implements EventStore {
     if (logbook === undefined) return 'written';
     const log = session.log ?? new SessionLog(session, logbook);
     if (!log.append(stream, from, events, complete, now)) return 'fenced';
+    if (request.requests !== undefined && !complete) log.describe(stream, request.requests);
+    if (request.mark !== undefined) session.mark(request.mark);
+    if (request.unmark !== undefined) session.unmark({ request: request.unmark, stream });
     logbook.wrote(log, now);
     return 'written';
   }

@@ -22,10 +22,10 @@ export class ExpiryIndex {
     } else session.slotIndex = sessions.push(session) - 1;
   }
 
-  /** Before `record.expiresAt` is changed. The last of the slot takes its place. */
+  /** Before `record.expiresAt` is changed, of a session that was put. The last of the slot takes its place. */
   take(session: HeldSession): void {
     const { expiresAt } = session.record;
-    if (session.slotIndex < 0 || expiresAt === null) return;
+    if (expiresAt === null) return;
     const slot = slotOf(expiresAt);
     const sessions = this.#slots.get(slot);
     const last = sessions?.pop();
@@ -34,7 +34,6 @@ export class ExpiryIndex {
       last.slotIndex = session.slotIndex;
     }
     if (sessions?.length === 0) this.#slots.delete(slot);
-    session.slotIndex = -1;
   }
 
   /** Every session that is past its expiry. */

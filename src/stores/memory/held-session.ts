@@ -9,14 +9,24 @@ export class HeldSession {
   record: SessionRecord;
   /** Its place in `list`: rises with every session created. */
   readonly place: number;
-  /** Where it stands in its slot of the expiry index; −1: nowhere. */
-  slotIndex = -1;
+  /** Where it stands in its slot of the expiry index, if it has an expiry. */
+  slotIndex = 0;
   markers: readonly Marker[] = NO_MARKERS;
   log: SessionLog | undefined = undefined;
 
   constructor(record: SessionRecord, place: number) {
     this.record = record;
     this.place = place;
+  }
+
+  mark(marker: Marker): void {
+    this.unmark(marker);
+    this.markers = [...this.markers, { request: marker.request, stream: marker.stream }];
+  }
+
+  unmark(marker: Marker): void {
+    if (this.markers.length === 0) return;
+    this.markers = this.markers.filter(({ request, stream }) => request !== marker.request || stream !== marker.stream);
   }
 
   expired(now: number): boolean {

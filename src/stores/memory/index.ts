@@ -41,6 +41,7 @@ class Deployment {
 class MemoryStore implements Store {
   readonly kind = 'memory';
   readonly durable = false;
+  readonly inProcess = true;
   readonly #deployments = new Map<string, Deployment>();
   readonly #views = new Set<OpenStore>();
   #budget: EventBudget | undefined;

@@ -27,6 +27,8 @@ class LoggedStream {
   first = 0;
   next = 0;
   complete = false;
+  /** What it answers, while it is not complete. */
+  requests: string | null = null;
 
   constructor(key: string) {
     this.key = key;
@@ -81,10 +83,16 @@ export class SessionLog {
     for (let i = 0; i < events.length; i++) this.#push(stream, events[i] ?? '', now);
     if (complete) {
       stream.complete = true;
+      stream.requests = null;
       this.#forget(stream);
       this.#leave();
     }
     return true;
+  }
+
+  describe(key: string, requests: string): void {
+    const stream = this.#streams.get(key);
+    if (stream !== undefined && stream.requests === null) stream.requests = requests;
   }
 
   replay(key: string, after: number): ReplayOutcome {
@@ -105,8 +113,8 @@ export class SessionLog {
 
   open(): readonly OpenStreamInfo[] {
     const open: OpenStreamInfo[] = [];
-    for (const { key, next, complete } of this.#streams.values()) {
-      if (!complete) open.push({ stream: key, next });
+    for (const { key, next, complete, requests } of this.#streams.values()) {
+      if (!complete) open.push({ stream: key, next, requests });
     }
     return open;
   }

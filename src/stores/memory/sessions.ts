@@ -77,10 +77,8 @@ export class MemorySessions implements SessionStore {
   mark(id: string, fence: Fence, marker: Marker, clear = false): WriteOutcome {
     const session = this.#ledger.writable(id, fence);
     if (session === undefined) return 'fenced';
-    const others = session.markers.filter(
-      ({ request, stream }) => request !== marker.request || stream !== marker.stream,
-    );
-    session.markers = clear ? others : [...others, { request: marker.request, stream: marker.stream }];
+    if (clear) session.unmark(marker);
+    else session.mark(marker);
     return 'written';
   }
 

@@ -170,7 +170,7 @@ export const eventLogCases: readonly StoreCase[] = [
       await append(old, 'p', 0, ['', '"old"']);
       await next.sessions.claim('s', 1, OTHER);
       const fence = { epoch: 2, owner: OTHER };
-      assert.deepEqual(await next.events.open('s'), [{ stream: 'p', next: 2 }]);
+      assert.deepEqual(await next.events.open('s'), [{ stream: 'p', next: 2, requests: null }]);
       assert.equal(await append(next, 'p', 0, ['"again"'], { fence }), 'fenced');
       assert.equal(await append(next, 'p', 2, ['"new"'], { fence, complete: true }), 'written');
       const events = logged(0, '', '"old"', '"new"');
@@ -209,8 +209,8 @@ export const eventLogCases: readonly StoreCase[] = [
       await append(view, 'p1', 1, ['3']);
       const open = [...(await view.events.open('s'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
       assert.deepEqual(open, [
-        { stream: 'g', next: 3 },
-        { stream: 'p1', next: 2 },
+        { stream: 'g', next: 3, requests: null },
+        { stream: 'p1', next: 2, requests: null },
       ]);
       assert.deepEqual(await view.events.open('t'), []);
       assert.deepEqual(await view.events.open('never'), []);

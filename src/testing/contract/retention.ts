@@ -91,7 +91,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.equal(await replayed(view, 'p', 0), 'gap');
       await append(view, 'p', 2, 1);
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
-      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 3 }]);
+      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 3, requests: null }]);
     },
   },
   {
@@ -106,7 +106,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.equal(await replayed(view, 'p', -1), 'gap');
       assert.equal(await replayed(view, 'p', 0), 'gap');
       assert.deepEqual(await view.events.replay('s', 'p', 1), { found: true, events: [], next: 2, complete: false });
-      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 2 }]);
+      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 2, requests: null }]);
       await append(view, 'p', 2, 1);
       assert.equal(await replayed(view, 'p', 0), 'gap');
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
@@ -136,7 +136,7 @@ export const retentionCases: readonly StoreCase[] = [
       await view.events.trim();
       assert.equal(await replayed(view, 'p', -1, 's'), 'gap');
       assert.deepEqual(await replayed(view, 'p', -1, 't'), [0, 1]);
-      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 2 }]);
+      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 2, requests: null }]);
     },
   },
   {
