@@ -1,0 +1,185 @@
+import { Client, StreamableHTTPClientTransport, type VersionNegotiationMode } from '@modelcontextprotocol/client';
+import { inputRequired, inputResponse } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { callModern, MODERN } from '../kit/modern.ts';
+import { faces, serve, type ServeSettings } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+
+async function serveLab(options: McpEndpointOptions = {}, settings: ServeSettings = {}) {
+  const lab = createLab();
+  return { lab, ...(await serve(lab.factory, options, settings)) };
+}
+
+/** An official client whose person likes green. */
+async function connect(url: string, mode: VersionNegotiationMode) {
+  const client = new Client(
+    { name: 'official', version: '2' },
+    { versionNegotiation: { mode }, capabilities: { elicitation: { form: {} } } },
+  );
+  client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { colour: 'green' } }));
+  const transport = new StreamableHTTPClientTransport(new URL(url));
+  onTestFinished(() => client.close());
+  await client.connect(transport);
+  const call = async (name: string, args: Record<string, unknown> = {}) =>
+    textOf({ result: await client.callTool({ name, arguments: args }) });
+  return { client, transport, call };
+}
+
+describe('B101 one endpoint serves official clients of both eras at once', () => {
+  test('the modern one without a session, the legacy one in a session', async () => {
+    const { url, endpoint } = await serveLab();
+    const [modern, legacy] = await Promise.all([connect(url, 'auto'), connect(url, 'legacy')]);
+    expect(modern.client.getNegotiatedProtocolVersion()).toBe(MODERN);
+    expect(modern.transport.sessionId).toBeUndefined();
+    expect(legacy.client.getNegotiatedProtocolVersion()).toBe('2025-11-25');
+    expect(legacy.transport.sessionId).toMatch(/^[\w-]{22}$/);
+    expect(await Promise.all([modern, legacy].map(({ call }) => call('echo', { text: 'hi' })))).toEqual(['hi', 'hi']);
+    expect([await legacy.call('count'), await legacy.call('count')]).toEqual(['1', '2']);
+    expect(endpoint.sessions.count).toBe(1);
+  });
+
+  test('B102 and the legacy one is asked through elicitation', async () => {
+    const { url } = await serveLab();
+    const legacy = await connect(url, 'legacy');
+    expect(await legacy.call('ask')).toBe('accept {"colour":"green"}');
+  });
+});
+
+describe.each(faces)('over the %s face', (face) => {
+  test('B103 B104 options callback and run hook: once per legacy session, once per modern request, discover too', async () => {
+    const seen: string[] = [];
+    const { client } = await serveLab(
+      {
+        configureSessionOptions: (request) => void seen.push(`options ${request.headers.get('x-n')}`),
+        runSessionHandler: async (request, session, run) => {
+          seen.push(`run ${request.headers.get('x-n')} ${session.protocolVersion}`);
+          seen.push(`ran ${request.headers.get('x-n')} ${await run()}`);
+        },
+      },
+      { face },
+    );
+    const one = client();
+    const at = (n: string) => ({ headers: { 'x-n': n } });
+    await one.initialize(at('a'));
+    await one.call('ping', undefined, at('b'));
+    await one.call('tools/list', undefined, at('c'));
+    expect(seen.splice(0)).toEqual(['options a', 'run a 2025-11-25']);
+    await callModern(one, 'server/discover', {}, at('d'));
+    await callModern(one, 'tools/list', {}, at('e'));
+    expect(seen.splice(0)).toEqual([
+      'options d',
+      'run d 2026-07-28',
+      'ran d request_done',
+      'options e',
+      'run e 2026-07-28',
+      'ran e request_done',
+    ]);
+    await one.delete(at('f'));
+    expect(seen).toEqual(['ran a deleted']);
+  });
+
+  test('B105 B106 a modern POST gets no session header, and one that it brings is neither looked up nor echoed', async () => {
+    const asked: string[] = [];
+    const { client, lab } = await serveLab(
+      {
+        sessionMigrationHandler: {
+          allowSessionMigration: (_request, id) => {
+            asked.push(id);
+            return null;
+          },
+        },
+      },
+      { face },
+    );
+    const one = client();
+    const { response } = await one.initialize();
+    expect(response.headers('mcp-session-id')).toEqual([one.sessionId]);
+    for (const sessionId of [null, one.sessionId, 'made-up', 'white space']) {
+      const modern = await callModern(one, 'tools/call', { name: 'who', arguments: {} }, { sessionId });
+      expect(modern.response.status).toBe(200);
+      expect(modern.response.header('mcp-session-id')).toBeUndefined();
+      expect(JSON.parse(textOf(modern.message) ?? '')).not.toHaveProperty('id');
+    }
+    expect(asked).toEqual([]);
+    expect(lab.made.length).toBe(5);
+  });
+
+  test('B107 legacy GET and DELETE work, modern ones are 405; DELETE has removed the session', async () => {
+    const { client, endpoint } = await serveLab({}, { face });
+    const one = client();
+    await one.initialize();
+    const stream = await one.get();
+    expect([stream.status, stream.sse]).toEqual([200, true]);
+    for (const method of ['get', 'delete'] as const) {
+      const refused = await one[method]({ version: MODERN });
+      expect([refused.status, refused.header('allow')]).toEqual([405, 'POST']);
+    }
+    expect((await one.call('ping')).response.status).toBe(200);
+    expect((await one.delete()).status).toBe(200);
+    await stream.untilEnd();
+    expect(stream.ending).toBe('complete');
+    expect((await one.call('ping')).response.status).toBe(404);
+    expect((await one.get()).status).toBe(404);
+    expect(endpoint.sessions.count).toBe(0);
+    expect(await endpoint.sessions.get(one.sessionId ?? '')).toBeUndefined();
+  });
+
+  test('B108 a stateful endpoint refuses a modern POST and names the legacy versions only', async () => {
+    const { client, lab } = await serveLab({ sessionMode: 'stateful' }, { face });
+    for (const method of ['server/discover', 'tools/list']) {
+      const { response, message, id } = await callModern(client(), method);
+      expect(response.status).toBe(400);
+      expect(response.header('mcp-session-id')).toBeUndefined();
+      expect(message).toMatchObject({
+        jsonrpc: '2.0',
+        id,
+        error: {
+          code: -32022,
+          data: {
+            requested: MODERN,
+            supported: ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'],
+          },
+        },
+      });
+    }
+    expect(lab.made).toEqual([]);
+  });
+});
+
+test('B109 a modern-first official client falls back to initialize against a stateful endpoint; tools and elicitation work', async () => {
+  const { url, endpoint } = await serveLab({ sessionMode: 'stateful' });
+  const { client, transport, call } = await connect(url, 'auto');
+  expect(client.getNegotiatedProtocolVersion()).toBe('2025-11-25');
+  expect(transport.sessionId).toMatch(/^[\w-]{22}$/);
+  expect(await call('echo', { text: 'hi' })).toBe('hi');
+  expect(await call('ask')).toBe('accept {"colour":"green"}');
+  expect(endpoint.sessions.count).toBe(1);
+});
+
+test('B101 B102 one tool that needs input serves both eras', async () => {
+  const requestedSchema = { type: 'object' as const, properties: { colour: { type: 'string' as const } } };
+  const factory = toolServer({}, (server) => {
+    server.registerTool('paint', {}, ({ mcpReq }) => {
+      const reply = inputResponse(mcpReq.inputResponses, 'colour');
+      if (reply.kind === 'elicit') return said(JSON.stringify(reply.content));
+      return inputRequired({ inputRequests: { colour: inputRequired.elicit({ message: 'Which?', requestedSchema }) } });
+    });
+  });
+  const { url } = await serve(factory);
+  for (const mode of ['auto', 'legacy'] as const) {
+    expect(await (await connect(url, mode)).call('paint')).toBe('{"colour":"green"}');
+  }
+});
+
+test('B101 a session and modern requests share one connection', async () => {
+  const one = (await serveLab()).client({ sockets: 1 });
+  await one.initialize();
+  const counts: unknown[] = [];
+  for (let n = 0; n < 3; n++) {
+    counts.push(textOf((await one.call(...tool('count'))).message));
+    expect((await callModern(one, 'tools/list')).response.status).toBe(200);
+  }
+  expect(counts).toEqual(['1', '2', '3']);
+});
