@@ -1,0 +1,204 @@
+/** `Mcp-Param-*` (SEP-2243): arguments mirrored in headers, compared as they were written. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { fromJsonSchema, McpServer } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { createRawClient, type RawClient, type RawHeaders } from '../../src/testing/index.ts';
+import { createLog } from '../kit/log.ts';
+import { envelope, mirrored } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+
+const mirror = (type: string | string[], header: string) => ({ type, 'x-mcp-header': header });
+
+const inputSchema = fromJsonSchema<Record<string, unknown>>({
+  type: 'object',
+  properties: {
+    region: mirror('string', 'Region'),
+    dry: mirror('boolean', 'Dry'),
+    count: mirror('integer', 'Count'),
+    limit: mirror(['integer', 'null'], 'Limit'),
+    where: {
+      type: 'object',
+      properties: {
+        tenant: mirror('string', 'Tenant'),
+        shard: { type: 'object', properties: { id: mirror('integer', 'Shard-Id') } },
+      },
+    },
+  },
+});
+
+function createQueryServer(): McpServer {
+  const server = new McpServer({ name: 'query', version: '1.0.0' });
+  server.registerTool('query', { inputSchema }, () => ({ content: [{ type: 'text', text: 'found' }] }));
+  return server;
+}
+
+const base64 = (text: string): string => `=?base64?${Buffer.from(text).toString('base64')}?=`;
+
+/** `args` is JSON text, as it goes over the wire. */
+async function query(client: RawClient, args: string, params: RawHeaders) {
+  const name = 'query';
+  const meta = JSON.stringify(envelope());
+  const response = await client.post(
+    `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"${name}","_meta":${meta},"arguments":${args}}}`,
+    { headers: { ...mirrored('tools/call', { name }), ...params } },
+  );
+  const { id, error } = response.json() as { id: number; error?: { code: number; message: string } };
+  return { status: response.status, id, code: error?.code, error: error?.message };
+}
+
+const served = { status: 200, id: 1, code: undefined, error: undefined };
+const refused = { status: 400, id: 1, code: -32020, error: expect.stringMatching(/mcp-param-/i) as string };
+
+describe.each(faces)('over %s', (face) => {
+  const open = async () => (await serve(createQueryServer, {}, { face })).client();
+
+  test.each([
+    ['a string', '{"region":"here"}', { 'mcp-param-region': 'here' }],
+    ['a boolean', '{"dry":true}', { 'mcp-param-dry': 'true' }],
+    ['an integer', '{"count":-7}', { 'mcp-param-count': '-7' }],
+    ['one property down', '{"where":{"tenant":"t1"}}', { 'mcp-param-tenant': 't1' }],
+    ['two properties down', '{"where":{"shard":{"id":3}}}', { 'mcp-param-shard-id': '3' }],
+    ['a header in other letters', '{"region":"here"}', { 'MCP-PARAM-REGION': 'here' }],
+    [
+      'all together',
+      '{"region":"r","count":1,"where":{"tenant":"t"}}',
+      {
+        'mcp-param-region': 'r',
+        'mcp-param-count': '1',
+        'mcp-param-tenant': 't',
+      },
+    ],
+  ])('B162 %s and its header are served', async (_, args, headers) => {
+    expect(await query(await open(), args, headers)).toEqual(served);
+  });
+
+  test.each([
+    ['a string', '{"region":"here"}', {}],
+    ['a boolean', '{"dry":false}', {}],
+    ['zero', '{"count":0}', {}],
+    ['one property down', '{"where":{"tenant":"t1"}}', {}],
+    ['two properties down', '{"where":{"shard":{"id":3}}}', {}],
+    ['one of two', '{"region":"here","dry":true}', { 'mcp-param-region': 'here' }],
+  ])('B162 %s without its header is refused', async (_, args, headers) => {
+    expect(await query(await open(), args, headers)).toEqual(refused);
+  });
+
+  test.each([
+    ['none of them', '{}', {}],
+    ['null', '{"limit":null}', {}],
+    ['null, and a header that means nothing then', '{"limit":null}', { 'mcp-param-limit': '5' }],
+    ['none, and a header that means nothing then', '{}', { 'mcp-param-region': 'here' }],
+  ])('B162 no header is expected for %s', async (_, args, headers) => {
+    expect(await query(await open(), args, headers)).toEqual(served);
+  });
+
+  test('B163 an empty header is an empty string and nothing else', async () => {
+    expect(await query(await open(), '{"region":""}', { 'mcp-param-region': '' })).toEqual(served);
+    expect(await query(await open(), '{"region":"here"}', { 'mcp-param-region': '' })).toEqual(refused);
+    expect(await query(await open(), '{"region":""}', { 'mcp-param-region': 'here' })).toEqual(refused);
+    expect(await query(await open(), '{"region":""}', {})).toEqual(refused);
+    expect(await query(await open(), '{"count":0}', { 'mcp-param-count': '' })).toEqual(refused);
+  });
+
+  test.each([
+    ['a line break', 'line1\nline2', 'line1 line2'],
+    ['a NUL', 'a\0b', 'ab'],
+    ['an escape', '\u001b[0m', '[0m'],
+  ])('B164 %s comes in Base64 and in no other way', async (_, region, plain) => {
+    const args = JSON.stringify({ region });
+    expect(await query(await open(), args, { 'mcp-param-region': base64(region) })).toEqual(served);
+    expect(await query(await open(), args, { 'mcp-param-region': plain })).toEqual(refused);
+  });
+
+  const spellings = ['42', '42.0', '4.2e1', '420e-1', '4200E-2', '0.42e+2'];
+  const pairs = spellings.flatMap((header) => spellings.map((body): [string, string] => [header, body]));
+
+  test.each(['count', 'limit'])('B165 the spellings of 42 are one number, in %s', async (param) => {
+    const client = await open();
+    for (const [header, body] of pairs) {
+      const outcome = await query(client, `{"${param}":${body}}`, { [`mcp-param-${param}`]: header });
+      expect({ header, body, ...outcome }).toEqual({ header, body, ...served });
+    }
+  });
+
+  test.each(['9007199254740991', '-9007199254740991', '0', '-0'])('B166 %s is exact', async (number) => {
+    expect(await query(await open(), `{"count":${number}}`, { 'mcp-param-count': number })).toEqual(served);
+  });
+
+  test.each([
+    '9007199254740992',
+    '9007199254740993',
+    '-9007199254740992',
+    '1e100',
+    '1e400',
+    '123456789012345678901234567890123456789',
+  ])('B166 %s is beyond what is exact, even on both sides', async (number) => {
+    expect(await query(await open(), `{"count":${number}}`, { 'mcp-param-count': number })).toEqual(refused);
+  });
+
+  test.each(['42.5', '12e-1', '42.000000000000000000001', '4.25e1'])('B167 %s is no integer', async (number) => {
+    expect(await query(await open(), `{"count":${number}}`, { 'mcp-param-count': number })).toEqual(refused);
+  });
+
+  test.each([
+    ['42', '42.000000000000000000001'],
+    ['42.000000000000000000001', '42'],
+    ['9007199254740992', '9007199254740993'],
+    ['9007199254740991', '9007199254740991.0000000000000001'],
+  ])('B167 %s is not %s, though floating point says so', async (header, body) => {
+    expect(await query(await open(), `{"count":${body}}`, { 'mcp-param-count': header })).toEqual(refused);
+  });
+
+  test.each([
+    ['43', '42'],
+    ['-42', '42'],
+    ['4.2', '42'],
+    ['420', '42'],
+    ['0x2a', '42'],
+    ['+42', '42'],
+    ['4 2', '42'],
+    ['42,42', '42'],
+    ['forty-two', '42'],
+  ])('B168 %s is not %s', async (header, body) => {
+    expect(await query(await open(), `{"count":${body}}`, { 'mcp-param-count': header })).toEqual(refused);
+    expect(await query(await open(), `{"limit":${body}}`, { 'mcp-param-limit': header })).toEqual(refused);
+  });
+
+  test('B168 the last of two members of one name is the one that counts', async () => {
+    const args = '{"count":1,"where":{"tenant":"a,}\\"{","tenant":"b"},"count": 2 }';
+    const right = { 'mcp-param-count': '2', 'mcp-param-tenant': 'b' };
+    expect(await query(await open(), args, right)).toEqual(served);
+    expect(await query(await open(), args, { ...right, 'mcp-param-count': '1' })).toEqual(refused);
+  });
+});
+
+describe('behind a body parser', () => {
+  const open = async (): Promise<RawClient> => {
+    const endpoint = createMcpEndpoint(createQueryServer, { logger: createLog() });
+    const server = createServer((req, res) => {
+      let text = '';
+      req.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      req.on('end', () => endpoint.node(req, res, JSON.parse(text)));
+    });
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
+    onTestFinished(async () => {
+      client.close();
+      await endpoint.close();
+      await new Promise((closed) => server.close(closed));
+    });
+    return client;
+  };
+
+  test('B166 the parsed number is what there is to compare with', async () => {
+    const client = await open();
+    expect(await query(client, '{"count":4.2e1}', { 'mcp-param-count': '42.0' })).toEqual(served);
+    expect(await query(client, '{"count":42.000000000000000000001}', { 'mcp-param-count': '42' })).toEqual(served);
+    expect(await query(client, '{"count":43}', { 'mcp-param-count': '42' })).toEqual(refused);
+    for (const number of ['9007199254740992', '1e100', '42.5']) {
+      expect(await query(client, `{"count":${number}}`, { 'mcp-param-count': number })).toEqual(refused);
+    }
+  });
+});

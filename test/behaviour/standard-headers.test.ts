@@ -1,0 +1,128 @@
+/** Headers that mirror the body of a modern request (SEP-2243): `Mcp-Method` and `Mcp-Name`. */
+import { McpServer } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { RawHeaders } from '../../src/testing/index.ts';
+import { callModern } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+
+function createNamedServer(): McpServer {
+  const server = new McpServer({ name: 'named', version: '1.0.0' });
+  const mirrored = z.object({ region: z.string().optional().meta({ 'x-mcp-header': 'Region' }) });
+  server.registerTool('greet', { inputSchema: mirrored }, () => ({ content: [] }));
+  for (const name of ['hello', 'café', ' padded ']) server.registerPrompt(name, {}, () => ({ messages: [] }));
+  server.registerResource('note', 'note://1', {}, (uri) => ({ contents: [{ uri: uri.href, text: 'noted' }] }));
+  return server;
+}
+
+const base64 = (text: string): string => `=?base64?${Buffer.from(text).toString('base64')}?=`;
+/** The bytes of UTF-8 as a header carries them. */
+const rawUtf8 = (text: string): string => Buffer.from(text).toString('latin1');
+
+const named = [
+  ['tools/call', { name: 'greet' }],
+  ['prompts/get', { name: 'hello' }],
+  ['resources/read', { uri: 'note://1' }],
+] as const;
+
+describe.each(faces)('over %s', (face) => {
+  const open = async () => (await serve(createNamedServer, {}, { face })).client();
+
+  /** Status, id and error code of a call with these headers instead of the right ones. */
+  const outcome = async (method: string, params: Record<string, unknown>, headers: RawHeaders) => {
+    const { id, response, message } = await callModern(await open(), method, params, { headers });
+    expect(message.id).toBe(id);
+    return { status: response.status, code: message.error?.code, error: message.error?.message };
+  };
+  const mismatch = (header: string) => ({
+    status: 400,
+    code: -32020,
+    error: expect.stringContaining(header) as string,
+  });
+  const served = { status: 200, code: undefined, error: undefined };
+
+  test('B156 Mcp-Method must be there', async () => {
+    expect(await outcome('tools/call', { name: 'greet' }, { 'mcp-method': null })).toEqual(mismatch('Mcp-Method'));
+    expect(await outcome('tools/list', {}, { 'mcp-method': null })).toEqual(mismatch('Mcp-Method'));
+  });
+
+  test.each(['tools/list', 'TOOLS/CALL', 'tools/calls', '', 'tools/call, tools/call'])(
+    'B156 Mcp-Method %j is not the method tools/call',
+    async (method) => {
+      expect(await outcome('tools/call', { name: 'greet' }, { 'mcp-method': method })).toEqual(mismatch('Mcp-Method'));
+    },
+  );
+
+  test.each(named)('B156 %s with the right headers is served', async (method, params) => {
+    expect(await outcome(method, params, {})).toEqual(served);
+  });
+
+  test('B157 sessions know none of these headers', async () => {
+    const client = await open();
+    await client.initialize();
+    const wrong = { 'mcp-method': 'prompts/get', 'mcp-name': 'nobody', 'mcp-param-region': 'elsewhere' };
+    for (const headers of [{}, wrong]) {
+      const params = { name: 'greet', arguments: { region: 'here' } };
+      const { response, message } = await client.call('tools/call', params, { headers });
+      expect([response.status, message.result]).toEqual([200, { content: [] }]);
+    }
+  });
+
+  test.each(named)('B158 %s without Mcp-Name is refused', async (method, params) => {
+    expect(await outcome(method, params, { 'mcp-name': null })).toEqual(mismatch('Mcp-Name'));
+  });
+
+  test.each(named)('B158 %s under another Mcp-Name is refused', async (method, params) => {
+    expect(await outcome(method, params, { 'mcp-name': 'another' })).toEqual(mismatch('Mcp-Name'));
+  });
+
+  test('B158 methods without a name need no Mcp-Name', async () => {
+    expect(await outcome('tools/list', {}, { 'mcp-name': null })).toEqual(served);
+    expect(await outcome('resources/list', {}, { 'mcp-name': 'whatever' })).toEqual(served);
+  });
+
+  test('B160 blanks around a value are not part of it', async () => {
+    const padded = {
+      'mcp-protocol-version': ' \t2026-07-28 ',
+      'mcp-method': '  tools/call\t ',
+      'mcp-name': '\tgreet  ',
+    };
+    expect(await outcome('tools/call', { name: 'greet' }, padded)).toEqual(served);
+    const region = { 'mcp-param-region': ' here\t' };
+    expect(await outcome('tools/call', { name: 'greet', arguments: { region: 'here' } }, region)).toEqual(served);
+    // No-break spaces are no blanks of HTTP.
+    expect(await outcome('tools/call', { name: 'greet' }, { 'mcp-name': 'greet\u00a0' })).toEqual(mismatch('Mcp-Name'));
+    expect(await outcome('tools/call', { name: 'greet' }, { 'mcp-method': 'tools/call\u00a0' })).toEqual(
+      mismatch('Mcp-Method'),
+    );
+  });
+
+  test.each([
+    ['plain', 'hello', base64('hello')],
+    ['beyond ASCII', 'café', base64('café')],
+    ['with blanks of its own', ' padded ', base64(' padded ')],
+  ])('B161 a name %s may come in Base64', async (_, name, header) => {
+    expect(await outcome('prompts/get', { name }, { 'mcp-name': header })).toEqual(served);
+  });
+
+  test.each([
+    ['raw UTF-8', 'café', rawUtf8('café')],
+    ['raw Latin-1, which compares equal', 'café', 'café'],
+    ['blanks that HTTP takes away', ' padded ', ' padded '],
+    ['Base64 of another name', 'hello', base64('greet')],
+    ['Base64 that is none', 'hello', '=?base64?hel-lo?='],
+    ['Base64 without its padding', 'hello', '=?base64?aGVsbG8?='],
+    ['Base64 of no UTF-8', 'hello', '=?base64?/w==?='],
+    ['markers in upper case', 'hello', base64('hello').replace('base64', 'BASE64')],
+  ])('B161 a name in %s is refused', async (_, name, header) => {
+    expect(await outcome('prompts/get', { name }, { 'mcp-name': header })).toEqual(mismatch('Mcp-Name'));
+  });
+});
+
+test('B157 stateless serving of the 2025 era knows none of these headers either', async () => {
+  const { client } = await serve(createNamedServer, { stateless: true });
+  const headers = { 'mcp-method': 'prompts/get', 'mcp-name': 'nobody', 'mcp-param-region': 'elsewhere' };
+  const params = { name: 'greet', arguments: { region: 'here' } };
+  const { response, message } = await client().call('tools/call', params, { headers, version: '2025-11-25' });
+  expect([response.status, message.result]).toEqual([200, { content: [] }]);
+});
