@@ -82,6 +82,7 @@ async function measureQuietly(
   for (let attempt = 1; attempt <= attempts; attempt++) {
     await options.quiet.wait(foreignMost);
     const measured = await measure(await targets.get(side), client, options);
+    await targets.used(side);
     if (quietest === undefined || measured.foreign < quietest.foreign) quietest = measured;
     if (measured.foreign <= foreignMost) break;
   }
@@ -128,12 +129,17 @@ class Targets {
 
   async get(side: Side): Promise<Target> {
     const running = this.#running.get(side);
-    if (running !== undefined && this.#work.freshProcess !== true) return running;
-    await running?.server.stop();
+    if (running !== undefined) return running;
     const target = await this.#start(side);
     this.#running.set(side, target);
     if (this.#work.freshProcess === true) await this.#warmUp(target.load);
     return target;
+  }
+
+  async used(side: Side): Promise<void> {
+    if (this.#work.freshProcess !== true) return;
+    await this.#running.get(side)?.server.stop();
+    this.#running.delete(side);
   }
 
   async stop(): Promise<void> {

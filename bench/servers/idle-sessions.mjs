@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { Agent, createServer, request } from 'node:http';
-import { randomUUID } from 'node:crypto';
+import { writeHeapSnapshot } from 'node:v8';
 import { NodeStreamableHTTPServerTransport } from '@modelcontextprotocol/node';
 import { buildEchoServer } from './echo-server.mjs';
 
@@ -129,12 +130,13 @@ async function openSessions(open, first, count) {
   await Promise.all(workers);
 }
 
-async function measure({ side, warmUp, count }) {
+async function measure({ side, warmUp, count, snapshot }) {
   const open = await sides[side]();
   await openSessions(open, 1, warmUp);
   const before = await usage(open);
   await openSessions(open, warmUp + 1, count);
   const after = await usage(open);
+  if (snapshot !== undefined) writeHeapSnapshot(snapshot);
   const each = (key) => (after[key] - before[key]) / count;
   return { heapBytes: each('heapUsed'), externalBytes: each('external'), rssBytes: each('rss') };
 }
