@@ -41,7 +41,6 @@ export const ERROR_CODES = [
   'TOO_MANY_SESSIONS',
   'RESUME_UNSUPPORTED',
   'EVENT_UNKNOWN',
-  'STREAM_CANCELLED',
   'STORE_AWAY',
   'LAPSED',
   'RESTORE_FAILED',
@@ -265,13 +264,6 @@ export const resumeUnsupported = (why: string): SojournError =>
 
 export const eventUnknown = (why: string): SojournError =>
   badRequest('EVENT_UNKNOWN', RPC.transport, `Bad Request: Last-Event-ID ${why}`);
-
-export const streamCancelled = (): SojournError =>
-  badRequest(
-    'STREAM_CANCELLED',
-    RPC.transport,
-    'Bad Request: the request of that stream was cancelled by the client; nothing more will come',
-  );
 
 // ——— try again ———
 

@@ -17,7 +17,6 @@ import {
   sessionIdInvalid,
   sessionIdMissing,
   SojournError,
-  streamCancelled,
   tooManyRequests,
   versionChanged,
 } from '../errors.ts';
@@ -254,7 +253,6 @@ export class LegacyEra {
     if (position === undefined) throw eventUnknown('is not one of this server');
     if (position.tag !== session.tag) throw eventUnknown('belongs to another session');
     if (position.epoch > session.epoch) throw eventUnknown('is unknown: the store lost the stream it belongs to');
-    if (session.posts.wasCancelled(position.stream)) throw streamCancelled();
     const stream = session.resumable(position.stream);
     if (stream !== undefined) {
       const sink = this.#sseSink(exchange, session);
@@ -266,6 +264,12 @@ export class LegacyEra {
     const outcome = await session.replay(position.stream, position.offset);
     if (!outcome.found || position.offset >= outcome.next) {
       throw eventUnknown('has expired or is unknown: its stream is no longer kept');
+    }
+    if (outcome.complete && outcome.events.every(({ data }) => data === '')) {
+      // An event stream without an answer sends clients round for ever: those of the SDK's first line come back after every
+      // answer that is an error, those of both lines after a cancelled call. 204 tells a reader of events not to come back.
+      exchange.respond(204, sessionHeader(session));
+      return;
     }
     const sink = this.#sseSink(exchange, session);
     sink.prime(lastEventId, this.#options.retryMs);

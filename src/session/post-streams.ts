@@ -1,18 +1,14 @@
-/** The streams of a session's POSTs: their names, which can be resumed while they run, which were cancelled. */
+/** The streams of a session's POSTs: their names, and which can be resumed while they run. */
 import type { Sink } from '../sink.ts';
 import type { MessageContext } from './context.ts';
 import { postStreamKey } from './event-id.ts';
 import { Stream, type StreamLog } from './stream.ts';
-
-/** How many cancelled streams are remembered, to refuse resuming them. */
-const CANCELLED_KEPT = 64;
 
 export class PostStreams {
   readonly #epoch: number;
   #opened = 0;
   /** Only logged streams can be asked for again. */
   #running: Map<string, Stream> | undefined;
-  #cancelled: Set<string> | undefined;
 
   constructor(epoch: number) {
     this.#epoch = epoch;
@@ -31,10 +27,6 @@ export class PostStreams {
     return this.#running?.get(key);
   }
 
-  wasCancelled(key: string): boolean {
-    return this.#cancelled?.has(key) ?? false;
-  }
-
   /** An answer to its stream; the last one completes it. */
   reply({ stream }: MessageContext, json: string): void {
     if (stream === undefined) return;
@@ -50,10 +42,5 @@ export class PostStreams {
     if (stream.awaited > 0) return;
     stream.finish();
     this.#running?.delete(stream.key);
-    if (!stream.logged) return;
-    const cancelled = (this.#cancelled ??= new Set());
-    cancelled.add(stream.key);
-    const [oldest] = cancelled;
-    if (cancelled.size > CANCELLED_KEPT && oldest !== undefined) cancelled.delete(oldest);
   }
 }

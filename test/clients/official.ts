@@ -1,0 +1,257 @@
+/**
+ * The official clients of both lines (`@modelcontextprotocol/sdk` 1, `@modelcontextprotocol/client` 2) behind one face, as far
+ * as they differ: how handlers are set, how a tool is called. Every message that reaches a client is kept in `messages`.
+ */
+import {
+  Client as ClientV2,
+  SSEClientTransport as SseV2,
+  StreamableHTTPClientTransport as HttpV2,
+  type VersionNegotiationMode,
+} from '@modelcontextprotocol/client';
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport as SseV1 } from '@modelcontextprotocol/sdk/client/sse.js';
+import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import {
+  CreateMessageRequestSchema,
+  ElicitRequestSchema,
+  ListRootsRequestSchema,
+} from '@modelcontextprotocol/sdk/types.js';
+import { onTestFinished } from 'vitest';
+
+/** What the person and the model behind a client answer. */
+export interface Behind {
+  sample?(params: Params): Reply;
+  elicit?(params: Params): Reply;
+  roots?(): Reply;
+}
+
+type Params = Readonly<Record<string, any>>;
+type Reply = object | Promise<object>;
+
+export interface CallOptions {
+  onprogress?(progress: { progress: number; total?: number | undefined; message?: string | undefined }): void;
+  signal?: AbortSignal;
+  timeout?: number;
+  resumptionToken?: string;
+  onresumptiontoken?(token: string): void;
+}
+
+/** A message as it came; which of its members there are depends on its kind. */
+export interface Message {
+  readonly id?: string | number;
+  readonly method?: string;
+  readonly params?: Params;
+  readonly result?: Params;
+  readonly error?: { readonly code: number; readonly message: string };
+}
+
+export interface ToolAnswer {
+  readonly content?: ReadonlyArray<{ readonly type: string; readonly text?: string }>;
+  readonly structuredContent?: unknown;
+  readonly isError?: boolean;
+}
+
+/** What both lines have in common. */
+export interface Calls {
+  ping(): Promise<unknown>;
+  listTools(): Promise<{ tools: Array<{ name: string; outputSchema?: unknown }> }>;
+  listResources(): Promise<{ resources: Array<{ uri: string }> }>;
+  listResourceTemplates(): Promise<{ resourceTemplates: Array<{ uriTemplate: string }> }>;
+  readResource(params: { uri: string }): Promise<{ contents: Array<{ uri: string; text?: unknown; blob?: unknown }> }>;
+  subscribeResource(params: { uri: string }): Promise<unknown>;
+  unsubscribeResource(params: { uri: string }): Promise<unknown>;
+  listPrompts(): Promise<{ prompts: Array<{ name: string }> }>;
+  getPrompt(params: { name: string; arguments?: Record<string, string> }): Promise<{ messages: unknown[] }>;
+  complete(params: {
+    ref: { type: 'ref/prompt'; name: string } | { type: 'ref/resource'; uri: string };
+    argument: { name: string; value: string };
+  }): Promise<{ completion: { values: string[] } }>;
+  setLoggingLevel(level: 'debug' | 'error'): Promise<unknown>;
+  sendRootsListChanged(): Promise<void>;
+  getServerVersion(): { name: string; version: string } | undefined;
+  getServerCapabilities(): Params | undefined;
+  getInstructions(): string | undefined;
+  close(): Promise<void>;
+}
+
+export interface OfficialClient {
+  readonly client: Calls;
+  callTool(name: string, args?: Record<string, unknown>, options?: CallOptions): Promise<ToolAnswer>;
+  /** The text of a tool's answer. */
+  say(name: string, args?: Record<string, unknown>, options?: CallOptions): Promise<string>;
+  /** Everything that came after `connect`, in order. */
+  readonly messages: Message[];
+  /** The notifications among them. */
+  notifications(method: string): Message[];
+  /** The HTTP requests it made: `POST`, `GET`, `GET <Last-Event-ID>`, `DELETE`. */
+  readonly requests: string[];
+  readonly errors: Error[];
+  readonly sessionId: string | undefined;
+  /** Resolves when its GET stream is open: what is sent before that reaches nobody. */
+  readonly listening: Promise<void>;
+  terminate(): Promise<void>;
+  /** `subscriptions/listen` (2026-07-28). */
+  listen(filter: Params): Promise<void>;
+  protocolVersion(): string | undefined;
+}
+
+export interface ConnectOptions extends Behind {
+  /** Continue this session; nothing is negotiated. */
+  sessionId?: string;
+}
+
+export type Connect = (url: string, options?: ConnectOptions) => Promise<OfficialClient>;
+
+/** For `describe.each`: sessions over streamable HTTP. */
+export const sessionClients: Array<[string, Connect]> = [
+  ['v1', (url, options) => connectV1(url, options, 'http')],
+  ['v2', (url, options) => connectV2(url, options, 'http', 'legacy')],
+];
+
+/** The 2024-11-05 transport. */
+export const sseClients: Array<[string, Connect]> = [
+  ['v1 over SSE', (url, options) => connectV1(`${url}/sse`, options, 'sse')],
+  ['v2 over SSE', (url, options) => connectV2(`${url}/sse`, options, 'sse', 'legacy')],
+];
+
+/** Asks with `server/discover` first: 2026-07-28 where it is served, else a session. */
+export const connectNegotiating: Connect = (url, options) => connectV2(url, options, 'http', 'auto');
+
+/** How soon a client tries again while nobody has told it a `retry`. */
+const RECONNECT = {
+  initialReconnectionDelay: 5,
+  maxReconnectionDelay: 5,
+  reconnectionDelayGrowFactor: 1,
+  maxRetries: 20,
+};
+
+const identity = { name: 'official-client', version: '1.2.3' };
+
+const capabilitiesOf = ({ sample, elicit, roots }: Behind) => ({
+  ...(sample && { sampling: {} }),
+  ...(elicit && { elicitation: { form: {}, url: {} } }),
+  ...(roots && { roots: { listChanged: true } }),
+});
+
+/** Both lines ask with `fetch`; this one tells what they asked. */
+function createWire() {
+  const requests: string[] = [];
+  let opened: () => void;
+  const listening = new Promise<void>((resolve) => {
+    opened = resolve;
+  });
+  const tellingFetch = async (url: string | URL, init?: RequestInit): Promise<Response> => {
+    const method = init?.method ?? 'GET';
+    const lastEventId = new Headers(init?.headers).get('last-event-id');
+    requests.push(lastEventId === null ? method : `${method} ${lastEventId}`);
+    const response = await fetch(url, init);
+    if (method === 'GET' && response.ok) opened();
+    return response;
+  };
+  return { requests, listening, fetch: tellingFetch };
+}
+
+type AnyTransport = HttpV1 | HttpV2 | SseV1 | SseV2;
+
+async function connectV1(url: string, options: ConnectOptions = {}, over: 'http' | 'sse'): Promise<OfficialClient> {
+  const { sample, elicit, roots, sessionId } = options;
+  const wire = createWire();
+  const client = new ClientV1(identity, { capabilities: capabilitiesOf(options) });
+  if (sample) client.setRequestHandler(CreateMessageRequestSchema, ({ params }) => sample(params) as never);
+  if (elicit) client.setRequestHandler(ElicitRequestSchema, ({ params }) => elicit(params) as never);
+  if (roots) client.setRequestHandler(ListRootsRequestSchema, () => roots() as never);
+  const transport =
+    over === 'sse'
+      ? new SseV1(new URL(url), { fetch: wire.fetch, eventSourceInit: { fetch: wire.fetch } })
+      : new HttpV1(new URL(url), {
+          fetch: wire.fetch,
+          reconnectionOptions: RECONNECT,
+          ...(sessionId !== undefined && { sessionId }),
+        });
+  return finish(client, transport, wire, {
+    connect: () => client.connect(transport),
+    call: (params, call) => client.callTool(params, undefined, call),
+    listen: () => Promise.reject(new Error('subscriptions/listen came with the second line')),
+    protocolVersion: () => (transport instanceof HttpV1 ? transport.protocolVersion : undefined),
+  });
+}
+
+async function connectV2(
+  url: string,
+  options: ConnectOptions = {},
+  over: 'http' | 'sse',
+  mode: VersionNegotiationMode,
+): Promise<OfficialClient> {
+  const { sample, elicit, roots, sessionId } = options;
+  const wire = createWire();
+  const client = new ClientV2(identity, { capabilities: capabilitiesOf(options), versionNegotiation: { mode } });
+  if (sample) client.setRequestHandler('sampling/createMessage', ({ params }) => sample(params) as never);
+  if (elicit) client.setRequestHandler('elicitation/create', ({ params }) => elicit(params) as never);
+  if (roots) client.setRequestHandler('roots/list', () => roots() as never);
+  const transport =
+    over === 'sse'
+      ? new SseV2(new URL(url), { fetch: wire.fetch, eventSourceInit: { fetch: wire.fetch } })
+      : new HttpV2(new URL(url), {
+          fetch: wire.fetch,
+          reconnectionOptions: RECONNECT,
+          ...(sessionId !== undefined && { sessionId }),
+        });
+  return finish(client, transport, wire, {
+    connect: () => client.connect(transport),
+    call: (params, call) => client.callTool(params, call),
+    listen: async (filter) => void (await client.listen(filter)),
+    protocolVersion: () => client.getNegotiatedProtocolVersion(),
+  });
+}
+
+interface Differences {
+  connect(): Promise<void>;
+  call(params: { name: string; arguments: Record<string, unknown> }, options: CallOptions): Promise<unknown>;
+  listen(filter: Params): Promise<void>;
+  protocolVersion(): string | undefined;
+}
+
+async function finish(
+  client: Calls,
+  transport: AnyTransport,
+  wire: ReturnType<typeof createWire>,
+  differences: Differences,
+): Promise<OfficialClient> {
+  const messages: Message[] = [];
+  const errors: Error[] = [];
+  onTestFinished(() => client.close());
+  await differences.connect();
+  const { onmessage, onerror } = transport;
+  transport.onmessage = (message: unknown) => {
+    messages.push(structuredClone(message) as Message);
+    onmessage?.(message as never);
+  };
+  transport.onerror = (error: Error) => {
+    errors.push(error);
+    onerror?.(error);
+  };
+  const callTool = async (name: string, args: Record<string, unknown> = {}, options: CallOptions = {}) =>
+    (await differences.call({ name, arguments: args }, options)) as ToolAnswer;
+  return {
+    client,
+    callTool,
+    say: async (name, args, options) => {
+      const { content } = await callTool(name, args, options);
+      return (content ?? []).map(({ type, text }) => text ?? type).join(' ');
+    },
+    messages,
+    notifications: (method) => messages.filter((message) => message.method === method),
+    requests: wire.requests,
+    errors,
+    get sessionId() {
+      return 'sessionId' in transport ? transport.sessionId : undefined;
+    },
+    listening: wire.listening,
+    terminate: async () => {
+      if (!('terminateSession' in transport)) throw new Error('only streamable HTTP has DELETE');
+      await transport.terminateSession();
+    },
+    listen: (filter) => differences.listen(filter),
+    protocolVersion: () => differences.protocolVersion(),
+  };
+}
