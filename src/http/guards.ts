@@ -9,9 +9,9 @@ export function checkHost(header: string | undefined, allowed: readonly string[]
 /** Entries are `'*'`, host names, or whole origins as browsers spell them. */
 export function originAllowed(header: string, allowed: readonly string[]): boolean {
   if (allowed.includes('*')) return true;
-  if (allowed.includes(header)) return true;
   const url = URL.canParse(header) ? new URL(header) : undefined;
-  return url !== undefined && url.hostname !== '' && allowed.includes(url.hostname);
+  if (url === undefined || url.hostname === '') return false;
+  return allowed.includes(header) || allowed.includes(url.hostname);
 }
 
 export function checkOrigin(header: string | undefined, allowed: readonly string[]): SojournError | undefined {

@@ -1,0 +1,266 @@
+/** Browsers, middleware around the endpoint, and headers of the client's own. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import { Client as ClientV2, StreamableHTTPClientTransport as TransportV2 } from '@modelcontextprotocol/client';
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { createRawClient, type RawClient, type RawHeaders, type RawResponse } from '../../src/testing/index.ts';
+import { program, startCli } from '../cli/cli-process.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { createLab } from '../kit/lab.ts';
+import { createLog } from '../kit/log.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+async function options(client: RawClient, headers: RawHeaders): Promise<RawResponse> {
+  const { request, response } = client.start('OPTIONS', { headers });
+  request.end();
+  return response;
+}
+
+const preflight = (client: RawClient, origin: string, more: RawHeaders = {}): Promise<RawResponse> =>
+  options(client, { origin, 'access-control-request-method': 'POST', ...more });
+
+/** Everything that a browser would read a permission from. */
+const permissions = (response: RawResponse): Record<string, string> =>
+  Object.fromEntries(
+    response.rawHeaders
+      .map(([name, value]): [string, string] => [name.toLowerCase(), value])
+      .filter(([name]) => name.startsWith('access-control-')),
+  );
+
+test('B195 middleware finds the session id in the request before and in the response after, and keeps what it set', async () => {
+  const endpoint = createMcpEndpoint(createEchoServer, { logger: createLog() });
+  const seen: unknown[] = [];
+  const server = createServer((req, res) => {
+    res.setHeader('X-Middleware', 'was here');
+    res.on('finish', () => {
+      const after = [res.statusCode, res.getHeader('mcp-session-id'), res.getHeader('content-type')];
+      seen.push([req.method, req.headers['mcp-session-id'], ...after]);
+    });
+    endpoint.node(req, res);
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+  onTestFinished(async () => {
+    client.close();
+    await endpoint.close();
+    await new Promise((closed) => server.close(closed));
+  });
+  const { response } = await client.initialize({ initialized: false });
+  const id = client.sessionId;
+  const responses = [response, await client.notify('notifications/initialized'), await client.post({ bad: true })];
+  const get = await client.get();
+  responses.push(get, await client.delete());
+  await get.untilEnd();
+  await until(() => seen.length === 5);
+  expect(responses.map((one) => one.header('x-middleware'))).toEqual(Array.from({ length: 5 }, () => 'was here'));
+  expect(seen).toHaveLength(5);
+  expect(seen).toEqual(
+    expect.arrayContaining([
+      ['POST', undefined, 200, id, 'text/event-stream'],
+      ['POST', id, 202, id, undefined],
+      ['POST', id, 400, undefined, 'application/json'],
+      ['GET', id, 200, id, 'text/event-stream'],
+      ['DELETE', id, 200, undefined, undefined],
+    ]),
+  );
+});
+
+test('B195 so does middleware around fetch', async () => {
+  const endpoint = createMcpEndpoint(createEchoServer, { logger: createLog() });
+  const seen: unknown[] = [];
+  const listener = getRequestListener(
+    async (request) => {
+      const response = await endpoint.fetch(request);
+      seen.push([request.headers.get('mcp-session-id'), response.status, response.headers.get('mcp-session-id')]);
+      return response;
+    },
+    { overrideGlobalObjects: false },
+  );
+  const server = createServer((req, res) => void listener(req, res));
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+  onTestFinished(async () => {
+    client.close();
+    await endpoint.close();
+    await new Promise((closed) => server.close(closed));
+  });
+  await client.initialize();
+  await client.call('ping');
+  const id = client.sessionId;
+  expect(seen).toEqual([
+    [null, 200, id],
+    [id, 202, id],
+    [id, 200, id],
+  ]);
+});
+
+describe('B196 listen()', () => {
+  test.each<[string, RawHeaders, string]>([
+    [
+      'the headers that are asked for',
+      { 'access-control-request-headers': 'content-type,mcp-session-id,x-own' },
+      'content-type,mcp-session-id,x-own',
+    ],
+    [
+      'its own, when none are asked for',
+      {},
+      'Content-Type, Accept, Authorization, Mcp-Session-Id, MCP-Protocol-Version, Last-Event-ID, Mcp-Method, Mcp-Name',
+    ],
+  ])('answers the preflight of an allowed origin with %s', async (_, headers, allowed) => {
+    const { client } = await serve(createEchoServer, { allowedOrigins: ['https://app.example'] });
+    const response = await preflight(client(), 'https://app.example', headers);
+    expect(response.status).toBe(204);
+    expect(response.header('vary')).toBe('Origin');
+    expect(permissions(response)).toEqual({
+      'access-control-allow-origin': 'https://app.example',
+      'access-control-allow-methods': 'GET, POST, DELETE',
+      'access-control-allow-headers': allowed,
+      'access-control-expose-headers': 'Mcp-Session-Id, WWW-Authenticate, Retry-After',
+      'access-control-max-age': '600',
+    });
+    expect(response.body).toBe('');
+  });
+
+  test('exposes the session id to an allowed origin, in answers and in refusals', async () => {
+    const { client } = await serve(createEchoServer);
+    const browser = client({ headers: { origin: 'http://localhost:5173' } });
+    const { response } = await browser.initialize();
+    const get = await browser.get();
+    const refused = await browser.post('{');
+    for (const one of [response, get, refused]) {
+      expect(permissions(one)).toEqual({
+        'access-control-allow-origin': 'http://localhost:5173',
+        'access-control-expose-headers': 'Mcp-Session-Id, WWW-Authenticate, Retry-After',
+      });
+    }
+    expect([response.status, get.status, refused.status]).toEqual([200, 200, 400]);
+  });
+
+  test('gives a foreign origin nothing, neither in a preflight nor later', async () => {
+    const { client } = await serve(createEchoServer, { allowedOrigins: ['https://app.example'] });
+    for (const origin of ['https://evil.example', 'http://localhost:5173', 'null']) {
+      const asked = await preflight(client(), origin);
+      const { response } = await client({ headers: { origin } }).initialize();
+      expect([asked.status, permissions(asked)]).toEqual([403, {}]);
+      expect([response.status, permissions(response)]).toEqual([403, {}]);
+      expect(response.header('vary')).toBe('Origin');
+    }
+  });
+
+  test('says nothing of CORS to who sends no origin', async () => {
+    const { client } = await serve(createEchoServer);
+    const { response } = await client().initialize();
+    expect([response.header('vary'), permissions(response)]).toEqual([undefined, {}]);
+  });
+
+  test('of the command line answers preflights too', async () => {
+    const cli = startCli(['serve', program('echo-server.mjs'), '--port', '0'], {
+      env: { SOJOURN_ALLOWED_ORIGINS: 'https://app.example' },
+    });
+    const client = createRawClient(await cli.url());
+    onTestFinished(() => client.close());
+    const allowed = await preflight(client, 'https://app.example');
+    expect([allowed.status, permissions(allowed)['access-control-allow-origin']]).toEqual([204, 'https://app.example']);
+    expect(permissions(allowed)['access-control-expose-headers']).toContain('Mcp-Session-Id');
+    const foreign = await preflight(client, 'http://localhost:5173');
+    expect([foreign.status, permissions(foreign)]).toEqual([403, {}]);
+  });
+});
+
+test.each(faces)('B196 the face %s leaves CORS to the framework around it', async (face) => {
+  const { client } = await serve(createEchoServer, {}, { face });
+  const asked = await preflight(client(), 'http://localhost:5173');
+  expect([asked.status, permissions(asked)]).toEqual([405, {}]);
+  const { response } = await client({ headers: { origin: 'http://localhost:5173' } }).initialize();
+  expect([response.status, permissions(response)]).toEqual([200, {}]);
+});
+
+describe.each(faces)(
+  'B197 over %s, a header of the client’s own reaches the server on GET, POST and DELETE',
+  (face) => {
+    /** Without `x-key` nobody owns a session: each method works only because its header arrived. */
+    const open = async () => {
+      const lab = createLab();
+      const served = await serve(
+        (ctx) => {
+          const server = lab.factory(ctx);
+          server.registerTool('key', {}, (call) => ({
+            content: [{ type: 'text', text: String(call.http?.req?.headers.get('x-key')) }],
+          }));
+          return server;
+        },
+        {},
+        {
+          face,
+          auth: (headers) =>
+            headers['x-key'] === undefined
+              ? undefined
+              : { token: 't', clientId: 'c', scopes: [], extra: { sub: headers['x-key'] } },
+        },
+      );
+      const ended: unknown[] = [];
+      served.endpoint.sessions.events.on('ended', ({ reason }) => ended.push(reason));
+      return { ...served, lab, ended };
+    };
+    const requestInit = { headers: { 'X-Key': 'sesame' } };
+
+    test('from the official client, v2', async () => {
+      const { url, lab, ended, endpoint } = await open();
+      const client = new ClientV2({ name: 'v2', version: '1' });
+      onTestFinished(() => client.close());
+      let changes = 0;
+      client.setNotificationHandler('notifications/tools/list_changed', () => void (changes += 1));
+      const transport = new TransportV2(new URL(url), { requestInit });
+      await client.connect(transport);
+      expect(await client.callTool({ name: 'key' })).toMatchObject({ content: [{ text: 'sesame' }] });
+      // Its GET is opened in the background; a notification before that is dropped.
+      await until(() => {
+        lab.made[0]?.server.sendToolListChanged();
+        return changes > 0;
+      });
+      await transport.terminateSession();
+      expect([ended, endpoint.sessions.count]).toEqual([['deleted'], 0]);
+    });
+
+    test('from the official client, v1', async () => {
+      const { url, lab, ended, endpoint } = await open();
+      const client = new ClientV1({ name: 'v1', version: '1' });
+      onTestFinished(() => client.close());
+      let changes = 0;
+      client.fallbackNotificationHandler = async () => void (changes += 1);
+      const transport = new TransportV1(new URL(url), { requestInit });
+      await client.connect(transport);
+      expect(await client.callTool({ name: 'key' })).toMatchObject({ content: [{ text: 'sesame' }] });
+      await until(() => {
+        lab.made[0]?.server.sendToolListChanged();
+        return changes > 0;
+      });
+      await transport.terminateSession();
+      expect([ended, endpoint.sessions.count]).toEqual([['deleted'], 0]);
+    });
+
+    test('and without it each of them is refused', async () => {
+      const { client } = await open();
+      const one = client({ headers: { 'x-key': 'sesame' } });
+      await one.initialize();
+      const none = { headers: { 'x-key': null } };
+      expect((await one.get(none)).status).toBe(403);
+      expect((await one.delete(none)).status).toBe(403);
+      expect((await one.call('ping', {}, none)).response.status).toBe(403);
+    });
+  },
+);
+
+test('B197 a header that came twice is one value for the handler', async () => {
+  const { client } = await serve(toolServer({ key: (_args, ctx) => said(ctx.http?.req?.headers.get('x-key')) }));
+  const one = client({ headers: { 'x-key': ['a', 'b'] } });
+  await one.initialize();
+  const { message } = await one.call('tools/call', { name: 'key', arguments: {} });
+  expect(message.result).toMatchObject({ content: [{ text: 'a, b' }] });
+});
