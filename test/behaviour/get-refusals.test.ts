@@ -1,0 +1,68 @@
+/** GETs that get no stream. (B31 is with the other cases of `Accept`.) */
+import { describe, expect, test } from 'vitest';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { MODERN } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+
+describe.each(faces)('%s', (face) => {
+  test('B32 a GET without a session id is told about sessions and stateless servers', async () => {
+    const client = (await serve(createEchoServer, {}, { face })).client();
+    const response = await client.get();
+    expect(response.status).toBe(400);
+    expect(response.json()).toEqual({
+      jsonrpc: '2.0',
+      id: null,
+      error: {
+        code: -32000,
+        message:
+          'Bad Request: GET needs the Mcp-Session-Id header of an initialized session; a stateless server takes POST only',
+      },
+    });
+  });
+
+  test('B33 an unknown session id on GET is 404, -32001, once the migration handler has said no', async () => {
+    const asked: string[] = [];
+    const allowSessionMigration = (_request: Request, id: string): undefined => void asked.push(id);
+    const options = { sessionMigrationHandler: { allowSessionMigration } };
+    const client = (await serve(createEchoServer, options, { face })).client();
+    const response = await client.get({ sessionId: 'some-other-session' });
+    expect(response.status).toBe(404);
+    expect(response.json()).toEqual({
+      jsonrpc: '2.0',
+      id: null,
+      error: { code: -32001, message: 'Session not found' },
+    });
+    expect(asked).toEqual(['some-other-session']);
+  });
+
+  test.each([['2999-01-01'], ['junk'], [''], ['2025-06-18, 2025-06-18']])(
+    'B34 the protocol version %j on GET is 400',
+    async (version) => {
+      const client = (await serve(createEchoServer, { sessionMode: 'stateful' }, { face })).client();
+      await client.initialize();
+      const response = await client.get({ version });
+      expect(response.status).toBe(400);
+      expect(response.json()).toMatchObject({
+        id: null,
+        error: { code: -32022, data: { requested: version, supported: expect.arrayContaining(['2025-11-25']) } },
+      });
+    },
+  );
+
+  test('B46 B53 a GET or DELETE of 2026-07-28 is 405 with Allow: POST, whatever else is wrong with it', async () => {
+    const client = (await serve(createEchoServer, {}, { face })).client();
+    await client.initialize();
+    for (const method of ['GET', 'DELETE']) {
+      for (const sessionId of [null, client.sessionId, 'unknown', 'a b']) {
+        for (const accept of ['text/event-stream', 'text/html']) {
+          const { request, response } = client.start(method, { sessionId, version: MODERN, headers: { accept } });
+          request.end();
+          expect((await response).status).toBe(405);
+          expect((await response).headers('allow')).toEqual(['POST']);
+          expect((await response).json()).toMatchObject({ jsonrpc: '2.0', id: null, error: { code: -32000 } });
+        }
+      }
+    }
+    expect((await client.call('ping')).response.status).toBe(200);
+  });
+});

@@ -1,0 +1,108 @@
+/** Where an endpoint can be mounted. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import express from 'express';
+import { Hono } from 'hono';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
+import { createRawClient } from '../../src/testing/index.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { faces, serve } from '../kit/serve.ts';
+
+/** A whole session at `url`: it opens, calls, listens and ends. */
+async function expectSession(url: string): Promise<void> {
+  const client = createRawClient(url);
+  onTestFinished(() => client.close());
+  await client.initialize();
+  const { message } = await client.call(...tool('echo', { text: url }));
+  expect(textOf(message)).toBe(url);
+  const get = await client.get();
+  expect(get.status).toBe(200);
+  expect((await client.delete()).status).toBe(200);
+  await get.untilEnd();
+}
+
+async function mounted(
+  make: (endpoint: McpEndpoint) => (req: IncomingMessage, res: ServerResponse) => unknown,
+): Promise<(path: string) => string> {
+  const endpoint = createMcpEndpoint(createEchoServer);
+  const listener = make(endpoint);
+  const server = createServer((req, res) => void listener(req, res));
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  onTestFinished(async () => {
+    await endpoint.close();
+    server.closeAllConnections();
+    await new Promise((closed) => server.close(closed));
+  });
+  const { port } = server.address() as AddressInfo;
+  return (path) => `http://127.0.0.1:${port}${path}`;
+}
+
+describe('B30 listen() serves', () => {
+  test.each([
+    ['/mcp', '/mcp'],
+    ['/mcp', '/mcp/'],
+    ['/mcp/', '/mcp'],
+    ['/mcp/', '/mcp/'],
+    ['/', '/'],
+    ['/a/b/c', '/a/b/c'],
+    ['/a/b/c/', '/a/b/c'],
+    ['/mcp', '/mcp?tenant=1'],
+    ['/mcp', '/mcp/?tenant=1'],
+  ])('B30 the path %s, asked for as %s', async (path, asked) => {
+    const { port } = await serve(createEchoServer, {}, { path });
+    await expectSession(`http://127.0.0.1:${port}${asked}`);
+  });
+
+  test('B30 its path and no other', async () => {
+    const { port, client } = await serve(createEchoServer, {}, { path: '/a/mcp' });
+    for (const path of ['/', '/a', '/mcp', '/a/mcp/b', '/a/mcpx', '/A/mcp']) {
+      const response = await client().post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { path });
+      expect(response.status).toBe(404);
+      expect(response.body).toBe('Not found. The MCP endpoint is /a/mcp\n');
+    }
+    await expectSession(`http://127.0.0.1:${port}/a/mcp`);
+  });
+});
+
+test.each(faces)('B30 the %s face answers on whatever path it is mounted', async (face) => {
+  const { port } = await serve(createEchoServer, {}, { face });
+  for (const path of ['/', '/mcp', '/mcp/', '/a/b/c', '/a%20b/mcp?x=1']) {
+    await expectSession(`http://127.0.0.1:${port}${path}`);
+  }
+});
+
+test('B30 nested routers of Express may cut prefixes off', async () => {
+  const url = await mounted((endpoint) => {
+    const inner = express.Router();
+    inner.use('/mcp', endpoint.node);
+    const app = express();
+    app.use('/api/:version', inner);
+    return app;
+  });
+  for (const path of ['/api/v1/mcp', '/api/v2/mcp/', '/api/v1/mcp?x=1']) await expectSession(url(path));
+});
+
+test('B30 behind a body parser of Express the parsed body is taken', async () => {
+  const url = await mounted((endpoint) => {
+    const app = express();
+    app.use(express.json());
+    app.all('/mcp', endpoint.node);
+    return app;
+  });
+  await expectSession(url('/mcp'));
+});
+
+test('B30 nested routes of Hono', async () => {
+  const url = await mounted((endpoint) => {
+    const inner = new Hono();
+    inner.all('/mcp', (c) => endpoint.fetch(c.req.raw));
+    inner.all('/mcp/', (c) => endpoint.fetch(c.req.raw));
+    const app = new Hono();
+    app.route('/api/v1', inner);
+    return getRequestListener(app.fetch);
+  });
+  for (const path of ['/api/v1/mcp', '/api/v1/mcp/']) await expectSession(url(path));
+});
