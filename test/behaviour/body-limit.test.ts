@@ -1,0 +1,116 @@
+/** `limits.bodyBytes`: what is over it is refused before it is read. */
+import { describe, expect, test } from 'vitest';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { faces, serve } from '../kit/serve.ts';
+
+const LIMIT = 2_000;
+
+const tooLarge: unknown = {
+  jsonrpc: '2.0',
+  id: null,
+  error: {
+    code: -32000,
+    message: `Payload Too Large: a body may have ${LIMIT} bytes (limits.bodyBytes)`,
+    data: { reason: 'body_too_large' },
+  },
+};
+
+const post = {
+  'content-type': 'application/json',
+  accept: 'application/json, text/event-stream',
+};
+
+/** A ping in exactly `bytes` bytes. */
+function pingOf(bytes: number): string {
+  const bare = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params: { pad: '' } });
+  return bare.replace('"pad":""', `"pad":"${'x'.repeat(bytes - bare.length)}"`);
+}
+
+describe.each(faces)('over %s', (face) => {
+  const open = () => serve(createEchoServer, { limits: { bodyBytes: LIMIT } }, { face });
+
+  test('B200 a body of the limit is served, one byte more is 413', async () => {
+    const one = (await open()).client();
+    await one.initialize();
+    expect((await one.post(pingOf(LIMIT))).status).toBe(200);
+    const refused = await one.post(pingOf(LIMIT + 1));
+    expect([refused.status, refused.header('content-type')]).toEqual([413, 'application/json']);
+    expect(refused.json()).toEqual(tooLarge);
+  });
+
+  test('B200 a length that is declared too large is refused before any of the body is sent', async () => {
+    const one = (await open()).client();
+    const { request, response } = one.start('POST', {}, { ...post, 'content-length': '100000000' });
+    request.flushHeaders();
+    const refused = await response;
+    expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
+    expect(refused.header('connection')).toBe('close');
+    request.destroy();
+  });
+
+  test('B200 a body without a length is refused as soon as it is over the limit, without waiting for its end', async () => {
+    const one = (await open()).client();
+    const { request, response } = one.start('POST', {}, post);
+    request.write('x'.repeat(LIMIT + 1));
+    const refused = await response;
+    expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
+    request.destroy();
+  });
+
+  test('B200 what comes after is not taken in: an endless body is cut', async () => {
+    const { client } = await open();
+    const one = client();
+    const { request, response } = one.start('POST', {}, post);
+    const closed = new Promise((resolve) => request.once('close', resolve));
+    let sent = 0;
+    const chunk = 'x'.repeat(65_536);
+    const send = (): void => {
+      while (!request.destroyed && sent < 256_000_000) {
+        sent += chunk.length;
+        if (!request.write(chunk)) return void request.once('drain', send);
+      }
+    };
+    request.on('error', () => {});
+    send();
+    // A client that only sends may see its connection cut instead of the answer.
+    await response.then(
+      ({ status }) => expect(status).toBe(413),
+      (error: NodeJS.ErrnoException) => expect(['EPIPE', 'ECONNRESET']).toContain(error.code),
+    );
+    await closed;
+    expect(sent).toBeLessThan(64_000_000);
+    expect((await client().initialize()).response.status).toBe(200);
+  });
+
+  test('B200 refused bodies leave no session behind and the connection’s next request alone', async () => {
+    const { client, endpoint } = await open();
+    const one = client({ sockets: 1 });
+    const initialize = {
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'initialize',
+      params: {
+        protocolVersion: '2025-11-25',
+        capabilities: {},
+        clientInfo: { name: 'x'.repeat(LIMIT), version: '1' },
+      },
+    };
+    expect((await one.post(initialize)).status).toBe(413);
+    expect(endpoint.sessions.count).toBe(0);
+    expect((await one.initialize()).response.status).toBe(200);
+    expect(endpoint.sessions.count).toBe(1);
+  });
+});
+
+test('B200 the 2024-11-05 transport has the same limit', async () => {
+  const { client, url } = await serve(createEchoServer, { legacySse: true, limits: { bodyBytes: LIMIT } });
+  const one = client();
+  const stream = await one.get({ path: `${new URL(url).pathname}/sse` });
+  const path = (await stream.next()).data ?? '';
+  const refused = await one.post(pingOf(LIMIT + 1), { path });
+  expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
+  const { request, response } = one.start('POST', { path }, post);
+  request.write('x'.repeat(LIMIT + 1));
+  expect((await response).status).toBe(413);
+  request.destroy();
+});
