@@ -81,7 +81,8 @@ export class RawClient {
     const body = typeof message === 'string' || message instanceof Uint8Array ? message : JSON.stringify(message);
     const defaults = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
     const { request, response } = this.start('POST', options, { ...defaults, 'content-length': `${byteLength(body)}` });
-    request.end(body);
+    // Bytes, because Node writes a string in one piece with the headers, and those in UTF-8 then.
+    request.end(typeof body === 'string' ? Buffer.from(body) : body);
     return response;
   }
 

@@ -15,6 +15,7 @@ const inputSchema = fromJsonSchema<Record<string, unknown>>({
   type: 'object',
   properties: {
     region: mirror('string', 'Region'),
+    note: mirror(['string', 'null'], 'Note'),
     dry: mirror('boolean', 'Dry'),
     count: mirror('integer', 'Count'),
     limit: mirror(['integer', 'null'], 'Limit'),
@@ -110,6 +111,20 @@ describe.each(faces)('over %s', (face) => {
     const args = JSON.stringify({ region });
     expect(await query(await open(), args, { 'mcp-param-region': base64(region) })).toEqual(served);
     expect(await query(await open(), args, { 'mcp-param-region': plain })).toEqual(refused);
+  });
+
+  test.each([
+    ['without its padding', 'hello', '=?base64?aGVsbG8?='],
+    ['with a blank in it', 'hello', '=?base64?aGVs bG8=?='],
+    ['in the alphabet of URLs', '???', '=?base64?Pz8_?='],
+    ['of no UTF-8', '\ufffd', '=?base64?/w==?='],
+    ['of something else', 'hello', base64('Hello')],
+    ['without its end', 'hello', '=?base64?aGVsbG8='],
+  ])('B164 Base64 %s is refused', async (_, value, header) => {
+    for (const param of ['region', 'note']) {
+      const args = JSON.stringify({ [param]: value });
+      expect(await query(await open(), args, { [`mcp-param-${param}`]: header })).toEqual(refused);
+    }
   });
 
   const spellings = ['42', '42.0', '4.2e1', '420e-1', '4200E-2', '0.42e+2'];
