@@ -1,0 +1,277 @@
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import type { RawClient, RawEvent, RawResponse } from '../../src/testing/index.ts';
+import { createLab, textOf, tool, type Held } from '../kit/lab.ts';
+import { faces, serve, type ServeSettings } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+
+async function serveLab(options: McpEndpointOptions = {}, settings: ServeSettings = {}) {
+  const lab = createLab();
+  const served = await serve(lab.factory, options, settings);
+  const client = served.client();
+  await client.initialize();
+  let held = 0;
+  /** A call of `hold` that runs, with the head of its response. */
+  const hold = async (from: RawClient = client): Promise<{ call: Held; stream: RawResponse; id: number }> => {
+    const id = from.nextId();
+    const stream = await from.post({
+      jsonrpc: '2.0',
+      id,
+      method: 'tools/call',
+      params: { name: 'hold', arguments: {}, _meta: { progressToken: `t${id}` } },
+    });
+    return { call: await lab.held(held++), stream, id };
+  };
+  return { lab, ...served, one: client, hold };
+}
+
+const progress = (call: Held, n: number): Promise<void> =>
+  call.ctx.mcpReq.notify({
+    method: 'notifications/progress',
+    params: { progressToken: call.ctx.mcpReq._meta?.progressToken ?? '', progress: n },
+  });
+
+/** Progress numbers and the text of the answer, in the order in which they came. */
+const said = (events: readonly RawEvent[]): unknown[] =>
+  events.flatMap(({ message }) => {
+    const sent = message as { params?: { progress?: number; data?: unknown } } | undefined;
+    if (sent === undefined) return [];
+    return [textOf(sent) ?? sent.params?.progress ?? sent.params?.data ?? sent];
+  });
+
+const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) => id !== undefined)?.id ?? '';
+
+describe.each(faces)('over the %s face', (face) => {
+  test('B110 events of POST streams and of the GET stream carry ids that can be resumed from', async () => {
+    const { lab, one, hold } = await serveLab({}, { face });
+    const get = await one.get();
+    await lab.made[0]?.server.server.sendResourceListChanged();
+    await get.nextMessage();
+    const { call, stream } = await hold();
+    await progress(call, 1);
+    call.answer('done');
+    await stream.untilEnd();
+    const ids = [...get.events, ...stream.events].map(({ id }) => id);
+    expect(ids.length).toBe(5);
+    for (const id of ids) expect(id).toMatch(/^[!-~]+$/);
+    expect(new Set(ids).size).toBe(5);
+    const again = await one.get({ lastEventId: stream.events[0]?.id });
+    await again.untilEnd();
+    expect(said(again.events)).toEqual([1, 'done']);
+  });
+
+  test('B115 a GET with Last-Event-ID replays what came later on that stream and goes on live until it is complete', async () => {
+    const { one, hold } = await serveLab({}, { face });
+    const { call, stream } = await hold();
+    for (const n of [1, 2, 3]) await progress(call, n);
+    await stream.next(({ message }) => said([{ message }])[0] === 3);
+    const first = stream.events.find(({ message }) => message !== undefined)?.id;
+    stream.abort();
+    const resumed = await one.get({ lastEventId: first });
+    expect([resumed.status, resumed.header('content-type'), resumed.header('mcp-session-id')]).toEqual([
+      200,
+      'text/event-stream',
+      one.sessionId,
+    ]);
+    expect(said([await resumed.next(({ message }) => message !== undefined)])).toEqual([2]);
+    await progress(call, 4);
+    call.answer('done');
+    await resumed.untilEnd();
+    expect(resumed.ending).toBe('complete');
+    expect(said(resumed.events)).toEqual([2, 3, 4, 'done']);
+  });
+
+  test('B116 B123 after a disconnect in the middle of a call every message comes once over all the connections', async () => {
+    const { one, hold } = await serveLab({}, { face });
+    const { call, stream } = await hold();
+    await progress(call, 1);
+    await stream.nextMessage();
+    stream.abort();
+    await progress(call, 2);
+    const second = await one.get({ lastEventId: lastId(stream) });
+    await progress(call, 3);
+    await until(() => said(second.events).includes(3));
+    expect(second.ending).toBeUndefined();
+    second.abort();
+    await progress(call, 4);
+    call.answer('done');
+    const third = await one.get({ lastEventId: lastId(second) });
+    await third.untilEnd();
+    expect([stream, second, third].map(({ events }) => said(events))).toEqual([[1], [2, 3], [4, 'done']]);
+    const ids = [stream, second, third].flatMap(({ events }) =>
+      events.flatMap(({ id, message }) => (message === undefined ? [] : [id])),
+    );
+    expect(new Set(ids).size).toBe(5);
+  });
+
+  test('B122 closeSSE tells the client when to come back, ends the response, and the call goes on', async () => {
+    const { one, hold } = await serveLab({ retryMs: 321 }, { face });
+    const { call, stream } = await hold();
+    await progress(call, 1);
+    call.ctx.http?.closeSSE?.();
+    await stream.untilEnd();
+    expect(stream.ending).toBe('complete');
+    const last = stream.events.at(-1);
+    expect([last?.retry, last?.data, last?.id !== undefined]).toEqual([321, '', true]);
+    expect(said(stream.events)).toEqual([1]);
+    await progress(call, 2);
+    expect(call.ctx.mcpReq.signal.aborted).toBe(false);
+    const resumed = await one.get({ lastEventId: last?.id });
+    call.answer('done');
+    await resumed.untilEnd();
+    expect(said(resumed.events)).toEqual([2, 'done']);
+  });
+});
+
+test('B111 a stream opens with an event that has an id and empty data', async () => {
+  const { one, hold } = await serveLab({ retryMs: 654 });
+  const { stream } = await hold();
+  const get = await one.get();
+  const [primed, primedGet] = [await stream.next(), await get.next()];
+  expect(primed).toEqual({ id: primed.id, retry: 654, data: '' });
+  expect(primedGet).toEqual({ id: primedGet.id, retry: 654, data: '' });
+  expect([typeof primed.id, typeof primedGet.id]).toEqual(['string', 'string']);
+});
+
+test('B111 the priming event is stored before its request is dispatched', async () => {
+  const store = watchedStore();
+  const { one, lab } = await serveLab({ store });
+  const storing = gate();
+  store.before['events.append'] = storing.hook;
+  const called = one.call(...tool('hold'));
+  await until(() => storing.waiting === 1);
+  expect((await one.notify('notifications/roots/list_changed')).status).toBe(202); // a whole round trip
+  expect(lab.holds.length).toBe(0);
+  storing.open();
+  (await lab.held()).answer('done');
+  expect(textOf((await called).message)).toBe('done');
+});
+
+test.each(['2025-06-18', '2025-03-26'])(
+  'B112 a session of %s has no priming event, no ids, and stores no event',
+  async (protocolVersion) => {
+    const store = watchedStore();
+    const { client, lab, hold } = await serveLab({ store });
+    store.calls.splice(0);
+    const older = client();
+    await older.initialize({ protocolVersion });
+    const get = await older.get();
+    await lab.made[1]?.server.server.sendResourceListChanged();
+    await get.nextMessage();
+    const { call, stream } = await hold(older);
+    await progress(call, 1);
+    call.answer('done');
+    await stream.untilEnd();
+    expect([...get.events, ...stream.events].map(({ id, retry, data }) => [id, retry, data !== ''])).toEqual(
+      [1, 2, 3].map(() => [undefined, undefined, true]),
+    );
+    expect(store.calls.filter(({ call: name }) => name === 'events.append')).toEqual([]);
+    const refused = await older.get({ lastEventId: 'a-1-g-0' });
+    expect(refused.status).toBe(400);
+  },
+);
+
+test('B114 traffic reads the same with the log and without', async () => {
+  const answers = async (options: McpEndpointOptions): Promise<unknown[]> => {
+    const { one } = await serveLab(options);
+    const calls = [
+      ['ping'],
+      ['tools/list'],
+      tool('echo', { text: 'a' }),
+      tool('log'),
+      tool('echo', { text: 'b' }),
+    ] as const;
+    const all: unknown[] = [];
+    for (const [method, params] of calls) {
+      const { response } = await one.call(method, params);
+      all.push((await response.untilEnd()).flatMap(({ message }) => message ?? []));
+    }
+    return all;
+  };
+  const logged = await answers({});
+  expect(logged).toEqual(await answers({ eventRetention: false }));
+  expect((logged[3] as unknown[]).length).toBe(3);
+});
+
+test('B117 a message missed on the GET stream is replayed once, later ones come live, none twice', async () => {
+  const { one, lab } = await serveLab();
+  const server = lab.made[0]?.server.server;
+  const log = (n: number) => server?.sendLoggingMessage({ level: 'info', data: n });
+  const get = await one.get();
+  await log(1);
+  await get.nextMessage();
+  get.abort();
+  await log(2);
+  const again = await one.get({ lastEventId: lastId(get) });
+  await until(() => said(again.events).includes(2));
+  await log(3);
+  await until(() => said(again.events).includes(3));
+  again.abort();
+  await log(4);
+  const plain = await one.get({ lastEventId: lastId(again) });
+  await until(() => said(plain.events).includes(4));
+  await log(5);
+  await until(() => said(plain.events).includes(5));
+  expect([get, again, plain].map(({ events }) => said(events))).toEqual([[1], [2, 3], [4, 5]]);
+});
+
+test('B121 resumed streams stand beside the plain GET: none ends another', async () => {
+  const { one, lab, hold } = await serveLab();
+  const get = await one.get();
+  const [a, b] = [await hold(), await hold()];
+  for (const { call, stream } of [a, b]) {
+    await progress(call, 1);
+    await stream.nextMessage();
+    stream.abort();
+  }
+  const [resumedA, resumedB] = [
+    await one.get({ lastEventId: lastId(a.stream) }),
+    await one.get({ lastEventId: lastId(b.stream) }),
+  ];
+  await lab.made[0]?.server.server.sendResourceListChanged();
+  expect(await get.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
+  a.call.answer('a');
+  b.call.answer('b');
+  await Promise.all([resumedA.untilEnd(), resumedB.untilEnd()]);
+  expect([said(resumedA.events), said(resumedB.events), get.ending]).toEqual([['a'], ['b'], undefined]);
+});
+
+test('B127 a stream is complete with its answer, though its response had ended: resuming replays it and ends', async () => {
+  const { one, hold } = await serveLab();
+  const { call, stream, id } = await hold();
+  await stream.next();
+  stream.abort();
+  call.answer('done');
+  const resumed = await one.get({ lastEventId: lastId(stream) });
+  await resumed.untilEnd();
+  expect(resumed.ending).toBe('complete');
+  expect(resumed.events.flatMap(({ message }) => message ?? [])).toEqual([
+    { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'done' }] } },
+  ]);
+  const nothing = await one.get({ lastEventId: lastId(resumed) });
+  expect([nothing.status, nothing.body]).toEqual([204, '']); // there is nothing to come back for
+});
+
+test('B131 each stream of a session replays its own messages only', async () => {
+  const { one, lab, hold } = await serveLab();
+  const get = await one.get();
+  await get.next();
+  const [a, b] = [await hold(), await hold()];
+  for (const { stream } of [a, b]) await stream.next();
+  for (const stream of [get, a.stream, b.stream]) stream.abort();
+  await progress(a.call, 10);
+  await progress(b.call, 20);
+  await lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data: 'g' });
+  await progress(a.call, 11);
+  a.call.answer('a');
+  b.call.answer('b');
+  const [fromA, fromB, fromGet] = [
+    await one.get({ lastEventId: lastId(a.stream) }),
+    await one.get({ lastEventId: lastId(b.stream) }),
+    await one.get({ lastEventId: lastId(get) }),
+  ];
+  await Promise.all([fromA.untilEnd(), fromB.untilEnd()]);
+  await until(() => said(fromGet.events).includes('g'));
+  expect([fromA, fromB, fromGet].map(({ events }) => said(events))).toEqual([[10, 11, 'a'], [20, 'b'], ['g']]);
+});

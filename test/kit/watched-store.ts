@@ -1,0 +1,84 @@
+/**
+ * A memory store that a test looks into: what is called is kept, and a hook runs before a call reaches the store. A hook
+ * that returns a promise holds the call up, one that throws lets it fail; so races and outages come when the test says.
+ */
+import { memory } from '../../src/stores/memory/index.ts';
+import type { OpenStore, Store } from '../../src/stores/store.ts';
+
+/** `events.append`, `sessions.claim` … */
+type Call = {
+  [Room in 'sessions' | 'events' | 'instances']: `${Room}.${string & keyof OpenStore[Room]}`;
+}[keyof Pick<OpenStore, 'sessions' | 'events' | 'instances'>];
+
+export interface WatchedStore extends Store {
+  readonly calls: Array<{ readonly call: Call; readonly args: readonly unknown[] }>;
+  /** By name; set and deleted as the test goes. */
+  readonly before: Partial<Record<Call, (...args: never[]) => unknown>>;
+  /** The views that endpoints have opened, in their order. */
+  readonly views: OpenStore[];
+}
+
+/** `durable`: what endpoints take it for, so that closing them releases sessions. */
+export function watchedStore({
+  durable = false,
+  inner = memory(),
+}: { durable?: boolean; inner?: Store } = {}): WatchedStore {
+  const calls: WatchedStore['calls'] = [];
+  const before: WatchedStore['before'] = {};
+  const views: OpenStore[] = [];
+
+  const watch = <T extends object>(room: string, methods: T): T =>
+    new Proxy(methods, {
+      get(target, name) {
+        const method = Reflect.get(target, name) as (...args: unknown[]) => unknown;
+        return (...args: unknown[]) => {
+          const call = `${room}.${String(name)}` as Call;
+          calls.push({ call, args });
+          const held = (before[call] as ((...args: unknown[]) => unknown) | undefined)?.(...args);
+          return held instanceof Promise ? held.then(() => method.apply(target, args)) : method.apply(target, args);
+        };
+      },
+    });
+
+  return {
+    kind: 'watched',
+    durable,
+    inProcess: true,
+    calls,
+    before,
+    views,
+    async open(options) {
+      const view = await inner.open(options);
+      views.push(view);
+      return {
+        sessions: watch('sessions', view.sessions),
+        events: watch('events', view.events),
+        instances: watch('instances', view.instances),
+        secret: (name) => view.secret(name),
+        close: () => view.close(),
+      };
+    },
+  };
+}
+
+/** A hook that holds calls up until it is opened. */
+export function gate(): { readonly hook: () => Promise<void> | undefined; readonly waiting: number; open(): void } {
+  let open!: () => void;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  let isOpen = false;
+  let waiting = 0;
+  return {
+    hook: () => {
+      if (isOpen) return undefined;
+      waiting += 1;
+      return opened;
+    },
+    get waiting() {
+      return waiting;
+    },
+    open: () => {
+      isOpen = true;
+      open();
+    },
+  };
+}
