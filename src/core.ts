@@ -118,7 +118,9 @@ export class Core {
     this.#sse = options.legacySse
       ? new LegacySseEra({ options, builder, keepAlive, instanceId: this.instance.id, random })
       : undefined;
-    this.#unsubscribe = this.bus.subscribe((event) => broadcast(this.registry, event));
+    this.#unsubscribe = this.bus.subscribe((event) =>
+      broadcast([...this.registry.values(), ...(this.#sse?.sessions() ?? [])], event),
+    );
     void this.instance.join({
       call: (call) => this.legacy.relayed(call),
       terminate: (id) => this.legacy.terminate(id),

@@ -93,6 +93,10 @@ export class LegacySseEra {
     return false;
   }
 
+  *sessions(): Generator<LiveSession> {
+    for (const { session } of this.#connections.values()) if (session !== undefined) yield session;
+  }
+
   #connect(exchange: Exchange): void {
     if (!acceptsStream(exchange.header('accept'))) return refuse(exchange, notAcceptable('text/event-stream'), null);
     if (this.draining) return refuse(exchange, draining(), null);

@@ -5,7 +5,6 @@
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { afterTurn } from '../system.ts';
 import type { RpcNotification } from '../jsonrpc.ts';
-import type { Registry } from './registry.ts';
 import type { LiveSession } from './session.ts';
 
 const SLICE = 200;
@@ -16,9 +15,8 @@ const LIST_CHANGED = {
   resources_list_changed: 'notifications/resources/list_changed',
 } as const;
 
-export function broadcast(registry: Registry, event: ServerEvent): void {
+export function broadcast(sessions: readonly LiveSession[], event: ServerEvent): void {
   const message = notificationOf(event);
-  const sessions = [...registry.values()];
   const next = (from: number): void => {
     for (const session of sessions.slice(from, from + SLICE)) {
       if (session.left === undefined && wants(session, event, message.method)) session.push(message);

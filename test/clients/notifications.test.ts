@@ -1,0 +1,104 @@
+/** What the official clients are told without having asked: on their GET stream, or on a 2026-07-28 subscription. */
+import { describe, expect, test } from 'vitest';
+import { faces, serve, type Face } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { createFeatureServer } from './feature-server.ts';
+import { connectNegotiating, sessionClients, sseClients, type Connect } from './official.ts';
+
+const spread = (clients: Array<[string, Connect]>) =>
+  faces.flatMap((face) => clients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]));
+
+const opener = (face: Face, connect: Connect) => async () => {
+  const features = createFeatureServer();
+  const served = await serve(features.factory, { legacySse: true, retryMs: 5 }, { face });
+  return { features, ...served, ...(await connect(served.url, { roots: () => ({ roots: [] }) })) };
+};
+
+const methods = (messages: ReadonlyArray<{ method?: string }>) =>
+  messages.flatMap(({ method }) => (method === undefined ? [] : [method]));
+
+describe.each(spread([...sessionClients, ...sseClients]))('the %s client on the face %s', (_name, face, connect) => {
+  const open = async () => {
+    const opened = await opener(face, connect)();
+    await opened.listening;
+    return opened;
+  };
+
+  test('B36 is told that there is a new tool', async () => {
+    const { say, client, notifications } = await open();
+    const names = async () => (await client.listTools()).tools.map((tool) => tool.name);
+    expect(await names()).not.toContain('hidden');
+    expect(await say('reveal')).toBe('look again');
+    await until(() => notifications('notifications/tools/list_changed').length > 0, { what: 'the notification' });
+    expect(await names()).toContain('hidden');
+    expect(await say('hidden')).toBe('found');
+  });
+
+  test('is told by the endpoint what has changed, and of the resources that it watches', async () => {
+    const { client, endpoint, messages, notifications } = await open();
+    await client.subscribeResource({ uri: 'note://alpha' });
+    endpoint.notify.resourceUpdated('note://beta');
+    endpoint.notify.resourceUpdated('note://alpha');
+    endpoint.notify.toolsChanged();
+    endpoint.notify.promptsChanged();
+    endpoint.notify.resourcesChanged();
+    await until(() => methods(messages).length === 4, { what: 'four notifications' });
+    expect(methods(messages)).toEqual([
+      'notifications/resources/updated',
+      'notifications/tools/list_changed',
+      'notifications/prompts/list_changed',
+      'notifications/resources/list_changed',
+    ]);
+    expect(notifications('notifications/resources/updated')[0]?.params).toEqual({ uri: 'note://alpha' });
+    await client.unsubscribeResource({ uri: 'note://alpha' });
+    endpoint.notify.resourceUpdated('note://alpha');
+    endpoint.notify.toolsChanged();
+    await until(() => notifications('notifications/tools/list_changed').length === 2, { what: 'the last one' });
+    expect(notifications('notifications/resources/updated')).toHaveLength(1);
+  });
+
+  test('gets the log of a call during the call, from the level that it asked for', async () => {
+    const { say, client, messages } = await open();
+    await client.setLoggingLevel('error');
+    await say('log', { level: 'debug', data: 'quiet' });
+    await say('log', { level: 'error', data: 'loud' });
+    const logged = messages.filter(({ method }) => method === 'notifications/message');
+    expect(logged.map(({ params }) => params)).toEqual([{ level: 'error', data: 'loud', logger: 'features' }]);
+  });
+
+  test('B42 is told later by a server that a call has left behind', async () => {
+    const { features, callTool, notifications } = await open();
+    const call = callTool('hold');
+    const { server, answer } = await features.held();
+    answer('gone');
+    await call;
+    await server.server.sendLoggingMessage({ level: 'info', data: 'by the way' });
+    await server.server.sendResourceUpdated({ uri: 'note://alpha' });
+    await until(() => notifications('notifications/resources/updated').length === 1, { what: 'both' });
+    expect(notifications('notifications/message')[0]?.params).toEqual({ level: 'info', data: 'by the way' });
+  });
+
+  test('tells its server that its folders have changed', async () => {
+    const { features, client, say } = await open();
+    await client.sendRootsListChanged();
+    await until(() => features.rootsChanged.length === 1, { what: 'the notification' });
+    expect(features.rootsChanged).toEqual([await say('who')]);
+  });
+});
+
+describe.each(faces)('a negotiating client on the face %s', (face) => {
+  test('B221 is told what it listens for, and nothing else', async () => {
+    const { endpoint, listen, messages } = await opener(face, connectNegotiating)();
+    await listen({ resourceSubscriptions: ['note://alpha'], toolsListChanged: true });
+    endpoint.notify.promptsChanged();
+    endpoint.notify.resourceUpdated('note://beta');
+    endpoint.notify.resourceUpdated('note://alpha');
+    endpoint.notify.toolsChanged();
+    await until(() => methods(messages).includes('notifications/tools/list_changed'), { what: 'the last one' });
+    expect(methods(messages)).toEqual([
+      'notifications/subscriptions/acknowledged',
+      'notifications/resources/updated',
+      'notifications/tools/list_changed',
+    ]);
+  });
+});

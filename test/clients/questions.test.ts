@@ -1,0 +1,167 @@
+/** What a server asks the official clients in the middle of a call: their model, their user, their folders. */
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { faces, serve, type Face } from '../kit/serve.ts';
+import { createFeatureServer } from './feature-server.ts';
+import { connectNegotiating, sessionClients, sseClients, type Connect, type ConnectOptions } from './official.ts';
+import { createSlowPerson } from './slow-person.ts';
+
+const spread = (clients: Array<[string, Connect]>) =>
+  faces.flatMap((face) => clients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]));
+
+const opener = (face: Face, connect: Connect) => async (behind?: ConnectOptions, options?: McpEndpointOptions) => {
+  const features = createFeatureServer();
+  const served = await serve(features.factory, { legacySse: true, retryMs: 5, ...options }, { face });
+  return { features, ...served, ...(await connect(served.url, behind)) };
+};
+
+const text = (said: string) => ({ role: 'assistant', model: 'm', content: { type: 'text', text: said } });
+
+describe.each(spread([...sessionClients, ...sseClients]))('the %s client on the face %s', (_name, face, connect) => {
+  const open = opener(face, connect);
+
+  test('B23 lets its model answer', async () => {
+    const prompts: unknown[] = [];
+    const { say } = await open({
+      sample: ({ messages }) => {
+        prompts.push(messages);
+        return text('forty-two');
+      },
+    });
+    expect(await say('ask-model', { question: 'What is it?' })).toBe('{"type":"text","text":"forty-two"}');
+    expect(prompts).toEqual([[{ role: 'user', content: { type: 'text', text: 'What is it?' } }]]);
+  });
+
+  test.each([
+    [{ action: 'accept', content: { colour: 'green' } }, 'accept {"colour":"green"}'],
+    [{ action: 'decline' }, 'decline undefined'],
+    [{ action: 'cancel' }, 'cancel undefined'],
+  ])('lets its user answer a form: %j', async (reply, outcome) => {
+    const asked: unknown[] = [];
+    const { say } = await open({
+      elicit: ({ message, requestedSchema }) => {
+        asked.push([message, requestedSchema]);
+        return reply;
+      },
+    });
+    expect(await say('ask-colour')).toBe(outcome);
+    expect(asked).toEqual([['Which colour?', { type: 'object', properties: { colour: { type: 'string' } } }]]);
+  });
+
+  test('sends its user to a page', async () => {
+    const asked: unknown[] = [];
+    const { say } = await open({
+      elicit: ({ mode, url, elicitationId }) => {
+        asked.push([mode, url, elicitationId]);
+        return { action: 'accept' };
+      },
+    });
+    expect(await say('ask-visit')).toBe('accept');
+    expect(asked).toEqual([['url', 'https://example.com/consent', 'e-1']]);
+  });
+
+  test('tells which folders are open', async () => {
+    const { say } = await open({ roots: () => ({ roots: [{ uri: 'file:///a' }, { uri: 'file:///b' }] }) });
+    expect(await say('roots')).toBe('file:///a file:///b');
+  });
+
+  test('is not asked for what it cannot do', async () => {
+    const { callTool, messages } = await open();
+    expect(await callTool('ask-colour')).toMatchObject({ isError: true });
+    expect(messages.filter(({ method }) => method !== undefined)).toEqual([]);
+  });
+
+  test('its handler that fails fails the tool, not the session', async () => {
+    const { callTool, say } = await open({
+      elicit: () => {
+        throw new Error('the window could not be opened');
+      },
+    });
+    const answer = await callTool('ask-colour');
+    expect(answer.isError).toBe(true);
+    expect(answer.content?.[0]?.text).toContain('the window could not be opened');
+    expect(await say('add', { a: 1, b: 2 })).toBe('3');
+  });
+
+  test('waits for a person longer than a session may be idle', async () => {
+    const time = createFakeTime();
+    const person = createSlowPerson();
+    const { say } = await open(
+      { elicit: person.elicit },
+      { timeProvider: time, idleTimeoutMs: 60_000, maxIdleSessionCount: 0 },
+    );
+    const call = say('ask-colour');
+    await person.asked;
+    await time.advance(10 * 60_000);
+    person.answer({ action: 'accept', content: { colour: 'at last' } });
+    expect(await call).toBe('accept {"colour":"at last"}');
+  });
+
+  test('answers many questions at once, each to who asked it', async () => {
+    const { say } = await open({
+      sample: async ({ messages }) => text(`re: ${messages[0].content.text}`),
+    });
+    const questions = Array.from({ length: 20 }, (_, n) => `question ${n}`);
+    const answers = await Promise.all(questions.map((question) => say('ask-model', { question })));
+    expect(answers).toEqual(questions.map((question) => JSON.stringify({ type: 'text', text: `re: ${question}` })));
+  });
+
+  test('two sessions with the same question get their own answers', async () => {
+    const [ada, bob] = [createSlowPerson(), createSlowPerson()];
+    const { url, say } = await open({ elicit: ada.elicit });
+    const other = await connect(url, { elicit: bob.elicit });
+    const calls = [say('ask-colour'), other.say('ask-colour')];
+    await Promise.all([ada.asked, bob.asked]);
+    bob.answer({ action: 'accept', content: { colour: 'blue' } });
+    ada.answer({ action: 'accept', content: { colour: 'amber' } });
+    expect(await Promise.all(calls)).toEqual(['accept {"colour":"amber"}', 'accept {"colour":"blue"}']);
+  });
+});
+
+const negotiating: Array<[string, Connect]> = [['v2, negotiating', connectNegotiating]];
+
+describe.each(spread([...sessionClients, ...sseClients, ...negotiating]))(
+  'a tool in several rounds, for the %s client on the face %s',
+  (_name, face, connect) => {
+    const open = opener(face, connect);
+    const reply =
+      (confirm: string): NonNullable<ConnectOptions['elicit']> =>
+      ({ message }) =>
+        message === 'How many?' ? { action: 'accept', content: { guests: 4 } } : { action: confirm };
+    const behind = (confirm: string): ConnectOptions => ({
+      elicit: reply(confirm),
+      sample: () => text('soup'),
+      roots: () => ({ roots: [{ uri: 'file:///home' }] }),
+    });
+
+    test('B142 gets what it asks for, and keeps its place', async () => {
+      const { say } = await open(behind('accept'));
+      expect(await say('book', { restaurant: 'Chez Nous' })).toBe('Chez Nous for 4, soup, file:///home: accept');
+    });
+
+    test('hears a no', async () => {
+      const { say } = await open(behind('decline'));
+      expect(await say('book', { restaurant: 'Chez Nous' })).toBe('Chez Nous for 4, soup, file:///home: decline');
+    });
+
+    test('waits for a slow person', async () => {
+      const person = createSlowPerson();
+      const { say } = await open({
+        ...behind('accept'),
+        elicit: (params) => (params['message'] === 'How many?' ? person.elicit(params) : { action: 'accept' }),
+      });
+      const call = say('book', { restaurant: 'Chez Nous' });
+      expect((await person.asked)['message']).toBe('How many?');
+      person.answer({ action: 'accept', content: { guests: 2 } });
+      expect(await call).toBe('Chez Nous for 2, soup, file:///home: accept');
+    });
+  },
+);
+
+test.each(faces)('the face %s says to a 2026-07-28 client that a handler cannot ask in mid-call', async (face) => {
+  const { callTool } = await opener(face, connectNegotiating)({ elicit: () => ({ action: 'accept' }) });
+  const answer = await callTool('ask-colour');
+  expect(answer.isError).toBe(true);
+  expect(answer.content?.[0]?.text).toContain('inputRequired');
+});

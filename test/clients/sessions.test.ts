@@ -1,0 +1,151 @@
+/** Sessions as the official clients have them: by negotiation, several at once, ended from either side. */
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { faces, serve, type Face } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { createFeatureServer } from './feature-server.ts';
+import { connectNegotiating, sessionClients, sseClients, type Connect } from './official.ts';
+
+const spread = (clients: Array<[string, Connect]>) =>
+  faces.flatMap((face) => clients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]));
+
+const open = async (face: Face, options?: McpEndpointOptions) => {
+  const features = createFeatureServer();
+  return { features, ...(await serve(features.factory, { retryMs: 5, ...options }, { face })) };
+};
+
+describe.each(spread(sessionClients))('the %s client on the face %s', (_name, face, connect) => {
+  test('terminates its session: calls that run end, later ones are refused', async () => {
+    const { features, url, endpoint } = await open(face);
+    const ada = await connect(url);
+    const id = String(ada.sessionId);
+    const running = ada.callTool('hold').catch((error: unknown) => error);
+    const held = await features.held();
+    await ada.terminate();
+    expect(await running).toMatchObject({ code: -32_000, data: { reason: 'session_ended' } });
+    expect(held.ctx.mcpReq.signal.aborted).toBe(true);
+    expect(held.session?.signal.reason).toBe('deleted');
+    expect(endpoint.sessions.count).toBe(0);
+    const late = await connect(url, { sessionId: id });
+    await expect(late.callTool('who')).rejects.toThrow('Session not found');
+  });
+
+  test('B56 B68 is told 404 after its idle timeout, and gets another session', async () => {
+    const time = createFakeTime();
+    const { url, endpoint } = await open(face, { timeProvider: time, idleTimeoutMs: 60_000 });
+    const ada = await connect(url);
+    await ada.listening;
+    const first = ada.sessionId;
+    await ada.client.close();
+    await until(() => time.pendingTimers > 0, { what: 'the sweep' });
+    await until(async () => {
+      await time.advance(65_000);
+      return endpoint.sessions.count === 0;
+    });
+    const late = await connect(url, { sessionId: String(first) });
+    await expect(late.callTool('who')).rejects.toThrow('Session not found');
+    const again = await connect(url);
+    expect(await again.say('who')).toBe(again.sessionId);
+    expect(again.sessionId).not.toBe(first);
+  });
+
+  test('B69 goes on in a session that another client opened', async () => {
+    const { url, endpoint, features } = await open(face);
+    const ada = await connect(url);
+    expect(await ada.say('count-in-state')).toBe('1');
+    await ada.client.close();
+    const later = await connect(url, { sessionId: String(ada.sessionId) });
+    expect(await later.say('count-in-state')).toBe('2');
+    expect(await later.say('who')).toBe(ada.sessionId);
+    expect([endpoint.sessions.count, features.made.length]).toEqual([1, 1]);
+  });
+
+  test('works where there are no sessions, and nothing is asked there', async () => {
+    const { url, endpoint } = await open(face, { stateless: true });
+    const ada = await connect(url, { elicit: () => ({ action: 'accept' }) });
+    expect(ada.sessionId).toBeUndefined();
+    expect(await ada.say('add', { a: 20, b: 22 })).toBe('42');
+    expect(await ada.say('who')).toBe('nobody');
+    const seen: number[] = [];
+    await ada.say('count', { steps: 2 }, { onprogress: ({ progress }) => seen.push(progress) });
+    expect(ada.notifications('notifications/progress').map(({ params }) => params?.['progress'])).toEqual([1, 2]);
+    expect(await ada.callTool('ask-colour')).toMatchObject({ isError: true });
+    expect(endpoint.sessions.count).toBe(0);
+  });
+
+  test('is told when the endpoint closes under its call', async () => {
+    const { features, url, endpoint } = await open(face);
+    const ada = await connect(url);
+    const call = ada.callTool('hold').catch((error: unknown) => error);
+    await features.held();
+    await endpoint.close();
+    expect(await call).toMatchObject({ code: -32_000, data: { reason: 'closed' } });
+    await expect(ada.callTool('who')).rejects.toThrow('closed');
+  });
+});
+
+describe.each(spread(sseClients))('B174 the %s client on the face %s', (_name, face, connect) => {
+  test('B173 has a session for as long as it is connected', async () => {
+    const { features, url } = await open(face, { legacySse: true });
+    const ada = await connect(url);
+    const call = ada.callTool('hold').catch(() => undefined);
+    const { session } = await features.held();
+    expect(session?.signal.aborted).toBe(false);
+    await ada.client.close();
+    await call;
+    await until(() => session?.signal.aborted, { what: 'the end of the session' });
+    expect(session?.signal.reason).toBe('deleted');
+  });
+});
+
+describe.each(faces)('the face %s', (face) => {
+  test('B71 keeps many clients apart', async () => {
+    const { url, endpoint, features } = await open(face, { legacySse: true });
+    const connects = [...sessionClients, ...sessionClients, ...sseClients, ...sseClients].map(([, connect]) => connect);
+    const all = await Promise.all(connects.map((connect) => connect(url)));
+    await Promise.all(all.map(({ listening }) => listening));
+    const counts = await Promise.all(
+      all.map((one) => Promise.all(Array.from({ length: 5 }, () => one.say('count-in-state')))),
+    );
+    for (const count of counts) expect(count.toSorted()).toEqual(['1', '2', '3', '4', '5']);
+    const ids = await Promise.all(all.map((one) => one.say('who')));
+    expect(new Set(ids).size).toBe(8);
+    expect(ids.slice(0, 4)).toEqual(all.slice(0, 4).map(({ sessionId }) => sessionId));
+    expect([endpoint.sessions.count, features.made.length]).toEqual([4, 8]);
+    await features.made[2]?.server.sendLoggingMessage({ level: 'info', data: 'for one' });
+    await until(() => all.some((one) => one.notifications('notifications/message').length > 0), { what: 'the one' });
+    for (const one of all) await one.client.ping();
+    expect(all.flatMap((one) => one.notifications('notifications/message'))).toHaveLength(1);
+  });
+
+  test('B101 B102 B105 serves both eras at once', async () => {
+    const { url, endpoint } = await open(face);
+    const elicit = () => ({ action: 'accept', content: { colour: 'red' } });
+    const modern = await connectNegotiating(url, { elicit });
+    expect([modern.protocolVersion(), modern.sessionId, endpoint.sessions.count]).toEqual(['2026-07-28', undefined, 0]);
+    for (const [, connect] of sessionClients) {
+      const legacy = await connect(url, { elicit });
+      expect(await legacy.say('ask-colour')).toBe('accept {"colour":"red"}');
+      expect(await legacy.say('who')).toBe(legacy.sessionId);
+      expect(await modern.say('who')).toBe('nobody');
+    }
+    expect(endpoint.sessions.count).toBe(2);
+  });
+
+  test('B109 gives a client of both eras a session where there are only sessions', async () => {
+    const { url, endpoint } = await open(face, { sessionMode: 'stateful' });
+    const ada = await connectNegotiating(url, { elicit: () => ({ action: 'accept', content: { colour: 'red' } }) });
+    expect(ada.protocolVersion()).toBe('2025-11-25');
+    expect(await ada.say('who')).toBe(ada.sessionId);
+    expect(await ada.say('ask-colour')).toBe('accept {"colour":"red"}');
+    expect(endpoint.sessions.count).toBe(1);
+  });
+
+  test('serves a client of both eras without a session where there are none', async () => {
+    const { url } = await open(face, { stateless: true });
+    const ada = await connectNegotiating(url);
+    expect([ada.protocolVersion(), ada.sessionId]).toEqual(['2026-07-28', undefined]);
+    expect(await ada.say('add', { a: 1, b: 1 })).toBe('2');
+  });
+});
