@@ -135,6 +135,23 @@ describe('tombstones', () => {
     expect(found(20_000)).toEqual([]);
   });
 
+  test('past their time are dropped when the store is asked for expired sessions', () => {
+    let now = 0;
+    const tombstones = new Tombstones(1_000, 100);
+    const ledger = new Ledger({ now: () => now, setTimeout: () => 0, clearTimeout: () => undefined }, tombstones);
+    const sessions = new MemorySessions(ledger, { alive: () => true });
+    for (const id of ['a', 'b']) {
+      sessions.create(recordOf(id));
+      sessions.end(id, FENCE, 'deleted');
+    }
+    now = 999;
+    sessions.expired(1);
+    expect(tombstones.size).toBe(2);
+    now = 1_000;
+    sessions.expired(1);
+    expect(tombstones.size).toBe(0);
+  });
+
   test('of an id that ended again are the later one', () => {
     const tombstones = new Tombstones(1_000, 10);
     tombstones.add(ended(1, 0), 0);

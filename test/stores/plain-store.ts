@@ -30,7 +30,7 @@ interface PlainSession {
   markers: Marker[];
   /** Every event ever, in the order of writing. */
   events: PlainEvent[];
-  streams: string[];
+  streams: Array<{ key: string; requests: string | null }>;
   complete: string[];
 }
 
@@ -123,7 +123,8 @@ export class PlainStore {
       .map(({ record }) => record.id);
   }
 
-  append({ sessionId, fence, stream, from, events, complete = false }: AppendRequest): WriteOutcome {
+  append(request: AppendRequest): WriteOutcome {
+    const { sessionId, fence, stream, from, events, complete = false } = request;
     const session = this.#living(sessionId);
     if (session === undefined || !fits(session, fence) || session.complete.includes(stream)) return 'fenced';
     const length = session.events.filter((event) => event.stream === stream).length;
@@ -131,8 +132,11 @@ export class PlainStore {
     const at = this.#options.now();
     const added = events.map((data, n) => ({ stream, offset: from + n, data, at, dropped: false }));
     session.events.push(...added);
-    if (!session.streams.includes(stream)) session.streams.push(stream);
+    const first = !session.streams.some(({ key }) => key === stream);
+    if (first) session.streams.push({ key: stream, requests: request.requests ?? null });
     if (complete) session.complete.push(stream);
+    if (request.mark !== undefined) this.mark(sessionId, fence, request.mark, false);
+    if (request.unmark !== undefined) this.mark(sessionId, fence, { request: request.unmark, stream }, true);
     this.#retain(session);
     return 'written';
   }
@@ -140,7 +144,8 @@ export class PlainStore {
   /** `gone`: a complete stream whose events are all dropped; a store may call it a gap or unknown. */
   replay(sessionId: string, stream: string, after: number): ReplayOutcome | 'gone' {
     const session = this.#living(sessionId);
-    if (session === undefined || !session.streams.includes(stream)) return { found: false, why: 'unknown' };
+    if (session === undefined || !session.streams.some(({ key }) => key === stream))
+      return { found: false, why: 'unknown' };
     this.#retain(session);
     const all = session.events.filter((event) => event.stream === stream);
     const complete = session.complete.includes(stream);
@@ -152,12 +157,8 @@ export class PlainStore {
 
   open(sessionId: string): OpenStreamInfo[] {
     const session = this.#living(sessionId);
-    const open = session?.streams.filter((stream) => !session.complete.includes(stream)) ?? [];
-    return open.map((stream) => ({
-      stream,
-      next: session?.events.filter((event) => event.stream === stream).length ?? 0,
-      requests: null,
-    }));
+    const open = session?.streams.filter(({ key }) => !session.complete.includes(key)) ?? [];
+    return open.map(({ key, requests }) => ({ stream: key, next: this.length(sessionId, key), requests }));
   }
 
   /** How many events a stream has had. */

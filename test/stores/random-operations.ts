@@ -51,6 +51,14 @@ const operation = fc.oneof(
       off: fc.constantFrom(0, 0, 0, 0, 0, -1, 1),
       events: fc.array(data, { maxLength: 4 }),
       complete: fc.constantFrom(false, false, false, true),
+      marks: fc.constantFrom(
+        {},
+        { mark: '1' },
+        { unmark: '1' },
+        { mark: '1', unmark: '2' },
+        { mark: '2', unmark: '1' },
+      ),
+      requests: fc.constantFrom('[1]', '[2]'),
     }),
   },
   { weight: 5, arbitrary: fc.record({ op: fc.constant('replay'), id, stream, back: fc.integer({ min: 0, max: 9 }) }) },
@@ -126,8 +134,19 @@ async function apply({ store, model, now, pass }: World, step: Operation): Promi
       if (model.replay(step.id, step.stream, -1) === 'gone') return [undefined, undefined];
       const from = model.length(step.id, step.stream) + step.off;
       const own = fenceOf(model, step.id, step.fence);
-      const { events, complete } = step;
-      const request = { sessionId: step.id, fence: own, stream: step.stream, from, events, complete };
+      const { stream, events, complete, requests } = step;
+      const { mark, unmark }: { mark?: string; unmark?: string } = step.marks;
+      const request = {
+        sessionId: step.id,
+        fence: own,
+        stream,
+        from,
+        events,
+        complete,
+        ...(from === 0 && { requests }),
+        ...(mark !== undefined && { mark: { request: mark, stream } }),
+        ...(unmark !== undefined && { unmark }),
+      };
       return [await store.events.append(request), model.append(request)];
     }
     case 'replay': {

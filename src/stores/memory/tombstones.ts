@@ -16,6 +16,11 @@ export class Tombstones {
     this.#limit = limit;
   }
 
+  /** How many are held, also of those past their time. */
+  get size(): number {
+    return this.#byId.size;
+  }
+
   keeps(ended: EndedSession, now: number): boolean {
     return ended.at + this.#ttlMs > now;
   }

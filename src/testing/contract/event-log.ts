@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Fence, LoggedEvent, OpenStore, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
-import { FENCE, OTHER, recordOf, type StoreCase } from './store-kit.ts';
+import type { AppendRequest, LoggedEvent, OpenStore, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
+import { FENCE, ME, OTHER, recordOf, type StoreCase } from './store-kit.ts';
 
 /** Appends to session `s` as its owner. */
 async function append(
@@ -8,7 +8,7 @@ async function append(
   stream: string,
   from: number,
   events: readonly string[],
-  more: { complete?: boolean; fence?: Fence; sessionId?: string } = {},
+  more: Partial<Omit<AppendRequest, 'stream' | 'from' | 'events'>> = {},
 ): Promise<WriteOutcome> {
   return view.events.append({ sessionId: 's', fence: FENCE, stream, from, events, ...more });
 }
@@ -214,6 +214,68 @@ export const eventLogCases: readonly StoreCase[] = [
       ]);
       assert.deepEqual(await view.events.open('t'), []);
       assert.deepEqual(await view.events.open('never'), []);
+    },
+  },
+  {
+    id: 'open/requests',
+    title:
+      'what an open stream answers is told as its first append said it, to every later owner, until it is complete',
+    async run(kit) {
+      const [old, next] = [await kit.open(), await kit.open()];
+      await old.sessions.create(recordOf('s'));
+      const requests = '[{"id":1,"method":"tools/call","name":"größe 🧪"}]';
+      await append(old, 'p', 0, [''], { requests });
+      await append(old, 'p', 1, ['"progress"']);
+      await append(old, 'q', 0, ['']);
+      await next.sessions.claim('s', 1, OTHER);
+      const open = [...(await next.events.open('s'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+      assert.deepEqual(open, [
+        { stream: 'p', next: 2, requests },
+        { stream: 'q', next: 1, requests: null },
+      ]);
+      const fence = { epoch: 2, owner: OTHER };
+      await append(next, 'p', 2, ['"owner_lost"'], { fence, complete: true });
+      assert.deepEqual(await next.events.open('s'), [{ stream: 'q', next: 1, requests: null }]);
+    },
+  },
+  {
+    id: 'append/mark',
+    title: 'an append writes its marker, and removes one, in the same step',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      const markers = async (epoch: number) => {
+        const claim = await view.sessions.claim('s', epoch, ME);
+        assert.ok(claim.claimed);
+        return [...claim.markers].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+      };
+      const [one, two] = [
+        { request: '1', stream: 'p1' },
+        { request: '1', stream: 'p2' },
+      ];
+      for (const mark of [one, two]) assert.equal(await append(view, mark.stream, 0, [''], { mark }), 'written');
+      assert.deepEqual(await markers(1), [one, two]);
+      const fence = { epoch: 2, owner: ME };
+      const last = { fence, complete: true, unmark: '1' };
+      assert.equal(await append(view, 'p1', 1, ['"result"'], last), 'written');
+      assert.deepEqual(await markers(2), [two]);
+    },
+  },
+  {
+    id: 'append/mark-refused',
+    title: 'an append that is refused writes no marker and removes none',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('s'));
+      const kept = { request: '1', stream: 'p' };
+      const mark = { request: '2', stream: 'p' };
+      await append(view, 'p', 0, [''], { mark: kept });
+      const stale = { epoch: 0, owner: ME };
+      assert.equal(await append(view, 'p', 1, [''], { mark, unmark: '1', fence: stale }), 'fenced');
+      assert.equal(await append(view, 'p', 0, [''], { mark, unmark: '1' }), 'fenced');
+      assert.equal(await append(view, 'q', 1, [''], { mark: { request: '2', stream: 'q' } }), 'fenced');
+      const claim = await view.sessions.claim('s', 1, ME);
+      assert.deepEqual(claim.claimed && claim.markers, [kept]);
     },
   },
 ];
