@@ -1,0 +1,184 @@
+/** JSON-RPC batches: part of 2025-03-26 alone. */
+import { describe, expect, test } from 'vitest';
+import type { RawResponse } from '../../src/testing/index.ts';
+import { createLab, textOf } from '../kit/lab.ts';
+import { mirrored, postModern } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+
+const call = (id: number | string, name: string, args = {}) => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name, arguments: args },
+});
+const ping = (id: number | string) => ({ jsonrpc: '2.0', id, method: 'ping' });
+const changed = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
+
+const idsOf = (response: RawResponse): unknown[] =>
+  response.events.flatMap(({ message }) => (message === undefined ? [] : [(message as { id?: unknown }).id]));
+
+const refused = (message: string): unknown => ({
+  jsonrpc: '2.0',
+  id: null,
+  error: { code: -32600, message: `Invalid Request: ${message}` },
+});
+
+describe.each(faces)('over %s', (face) => {
+  test('B205 a batch may mix requests, notifications and answers; its stream ends after the last answer', async () => {
+    const lab = createLab();
+    const { client } = await serve(lab.factory, {}, { face });
+    const one = client();
+    await one.initialize({ protocolVersion: '2025-03-26', capabilities: { elicitation: {} } });
+    const asking = await one.post(call('asks', 'ask'));
+    const question = (await asking.nextMessage()) as { id: string };
+
+    const mixed = await one.post([
+      call('held', 'hold'),
+      changed,
+      { jsonrpc: '2.0', id: question.id, result: { action: 'decline' } },
+      call('echo', 'echo', { text: 'in a batch' }),
+      ping('ping'),
+    ]);
+    expect(mixed.status).toBe(200);
+    expect(textOf(await asking.nextMessage())).toBe('decline undefined');
+    expect(textOf(await mixed.nextMessage((m) => (m as { id: string }).id === 'echo'))).toBe('in a batch');
+    const { answer } = await lab.held();
+    expect(mixed.ending).toBeUndefined();
+    answer('and this');
+    await mixed.untilEnd();
+    expect(mixed.ending).toBe('complete');
+    expect(idsOf(mixed).sort()).toEqual(['echo', 'held', 'ping']);
+    expect(idsOf(mixed).at(-1)).toBe('held');
+  });
+
+  test('B205 only notifications and answers: 202', async () => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    await one.initialize({ protocolVersion: '2025-03-26' });
+    const response = await one.post([changed, { jsonrpc: '2.0', id: 's1.0', result: {} }, changed]);
+    expect([response.status, response.body, response.header('content-type')]).toEqual([202, '', undefined]);
+  });
+
+  test('B205 in JSON mode the answers come as one array, of one too', async () => {
+    const { client } = await serve(toolServer({ echo: ({ n }) => said(n) }), { responseMode: 'json' }, { face });
+    const one = client();
+    await one.initialize({ protocolVersion: '2025-03-26' });
+    const both = await one.post([call(1, 'echo', { n: 1 }), changed, call(2, 'echo', { n: 2 })]);
+    expect(both.header('content-type')).toBe('application/json');
+    const answers = both.json() as Array<{ id: number }>;
+    expect(answers.map((answer) => [answer.id, textOf(answer)])).toEqual([
+      [1, '1'],
+      [2, '2'],
+    ]);
+    expect((await one.post([ping(3)])).json()).toEqual([{ jsonrpc: '2.0', id: 3, result: {} }]);
+  });
+
+  test('B205 initialize is never in a batch', async () => {
+    const { client, endpoint } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    const params = { protocolVersion: '2025-03-26', capabilities: {}, clientInfo: { name: 'x', version: '1' } };
+    const initialize = { jsonrpc: '2.0', id: 1, method: 'initialize', params };
+    for (const batch of [[initialize], [ping(2), initialize]]) {
+      const response = await one.post(batch);
+      expect([response.status, response.json()]).toEqual([400, refused('initialize cannot be in a batch')]);
+    }
+    expect(endpoint.sessions.count).toBe(0);
+    await one.initialize({ protocolVersion: '2025-03-26' });
+    expect((await one.post([initialize])).status).toBe(400);
+  });
+
+  test.each(['2025-06-18', '2025-11-25'])('B205 on a session of %s a batch is refused', async (protocolVersion) => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    await one.initialize({ protocolVersion });
+    for (const batch of [[ping(1)], [changed]]) {
+      const response = await one.post(batch);
+      const why = `batches are not part of protocol revision ${protocolVersion}`;
+      expect([response.status, response.json()]).toEqual([400, refused(why)]);
+    }
+  });
+
+  test.each(['hybrid', 'stateful', 'stateless'] as const)(
+    'B205 without a session a batch is refused, in %s mode',
+    async (sessionMode) => {
+      const { client } = await serve(createLab().factory, { sessionMode }, { face });
+      const response = await client().post([ping(1)]);
+      const why = 'a batch belongs to a session negotiated at 2025-03-26';
+      expect([response.status, response.json()]).toEqual([400, refused(why)]);
+    },
+  );
+
+  test('B205 in the modern era a batch is refused, by its header or by what is in it', async () => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    const why = 'batches are not part of protocol revision 2026-07-28';
+    const byHeader = await one.post([ping(1)], { headers: mirrored('ping') });
+    expect([byHeader.status, byHeader.json()]).toEqual([400, refused(why)]);
+    const inside = { ...ping(1), params: { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } } };
+    const byContent = await one.post([inside]);
+    expect([byContent.status, byContent.json()]).toEqual([400, refused(why)]);
+    expect((await postModern(one, 'tools/list')).status).toBe(200);
+  });
+
+  test('B205 a batch has at most limits.batch messages, and at least one', async () => {
+    const { client } = await serve(createLab().factory, { limits: { batch: 3 } }, { face });
+    const one = client();
+    await one.initialize({ protocolVersion: '2025-03-26' });
+    const fits = await one.post([ping(1), changed, ping(2)]);
+    await fits.untilEnd();
+    expect(idsOf(fits).sort()).toEqual([1, 2]);
+    const over = await one.post([ping(1), changed, ping(2), changed]);
+    const why = 'a batch of 4 messages; 3 are allowed (limits.batch)';
+    expect([over.status, over.json()]).toEqual([400, refused(why)]);
+    const empty = await one.post([]);
+    expect([empty.status, empty.json()]).toEqual([400, refused('an empty batch')]);
+  });
+
+  test('B205 one message that is none refuses the whole batch, and nothing of it runs', async () => {
+    let calls = 0;
+    const { client } = await serve(toolServer({ count: () => said(++calls) }), {}, { face });
+    const one = client();
+    await one.initialize({ protocolVersion: '2025-03-26' });
+    for (const wrong of [null, 7, [], [ping(9)], { jsonrpc: '2.0', id: 5 }, { ...ping(5), more: 1 }]) {
+      const response = await one.post([call(1, 'count'), wrong]);
+      expect([response.status, (response.json() as { id: unknown }).id]).toEqual([400, null]);
+    }
+    expect(calls).toBe(0);
+  });
+
+  test('B225 an id that stands twice in a batch is refused, and nothing of it runs', async () => {
+    let calls = 0;
+    const { client } = await serve(toolServer({ count: () => said(++calls) }), {}, { face });
+    const one = client();
+    await one.initialize({ protocolVersion: '2025-03-26' });
+    const twice = await one.post([call('a', 'count'), ping('b'), call('a', 'count')]);
+    expect([twice.status, twice.json()]).toEqual([400, refused('the id "a" stands twice in the batch')]);
+    expect(calls).toBe(0);
+    // A number and its text are two ids.
+    const alike = await one.post([ping(1), ping('1')]);
+    await alike.untilEnd();
+    expect(
+      idsOf(alike)
+        .map((id) => typeof id)
+        .sort(),
+    ).toEqual(['number', 'string']);
+  });
+
+  test('B225 an id of a batch that is in flight is refused as well', async () => {
+    const lab = createLab();
+    const { client } = await serve(lab.factory, {}, { face });
+    const one = client();
+    await one.initialize({ protocolVersion: '2025-03-26' });
+    const running = await one.post([call('a', 'hold'), ping('b')]);
+    const { answer } = await lab.held();
+    const again = await one.post([ping('c'), ping('a')]);
+    expect([again.status, again.json()]).toEqual([
+      400,
+      refused('the request id "a" is still in flight on this session'),
+    ]);
+    answer('done');
+    await running.untilEnd();
+    expect((await one.post([ping('a')])).status).toBe(200);
+  });
+});

@@ -1,0 +1,200 @@
+/** Messages that are none, and how each refusal looks. */
+import { describe, expect, test } from 'vitest';
+import type { RawClient } from '../../src/testing/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { envelope, mirrored } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+
+const request = { jsonrpc: '2.0', id: 5, method: 'tools/list' };
+const notification = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
+const answer = { jsonrpc: '2.0', id: 's1.0', result: {} };
+const failure = { jsonrpc: '2.0', id: 's1.0', error: { code: -1, message: 'no' } };
+
+const invalid = (id: unknown, message: string): unknown => ({
+  jsonrpc: '2.0',
+  id,
+  error: { code: -32600, message: `Invalid Request: ${message}` },
+});
+
+async function said400(client: RawClient, body: unknown): Promise<unknown> {
+  const response = await client.post(body);
+  expect([response.status, response.header('content-type')]).toEqual([400, 'application/json']);
+  return response.json();
+}
+
+describe.each(faces)('over %s', (face) => {
+  test.each([
+    ['an answer', answer],
+    ['a failure', failure],
+  ])('B206 in the modern era %s cannot be posted', async (_, body) => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const response = await client().post(body, { headers: { 'mcp-protocol-version': '2026-07-28' } });
+    expect([response.status, response.json()]).toEqual([
+      400,
+      invalid(null, 'an answer cannot be posted in protocol revision 2026-07-28'),
+    ]);
+  });
+
+  test('B206 a modern body is one request or one notification', async () => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    const withEnvelope = (message: object) => ({ ...message, params: { _meta: envelope() } });
+    const asked = await one.post(withEnvelope(request), { headers: mirrored('tools/list') });
+    expect(asked.status).toBe(200);
+    const told = await one.post(withEnvelope({ jsonrpc: '2.0', method: 'notifications/cancelled' }), {
+      headers: mirrored('notifications/cancelled'),
+    });
+    expect([told.status, told.body]).toEqual([202, '']);
+    const batch = await one.post([withEnvelope(request)], { headers: mirrored('tools/list') });
+    expect(batch.status).toBe(400);
+  });
+
+  test.each([
+    ['without a session', 400, -32000, { sessionId: null, version: null }],
+    ['for a session that is not there', 404, -32001, { sessionId: 'nowhere' }],
+    ['for a session id that is none', 400, -32000, { sessionId: 'no id' }],
+    ['in a version that there is not', 400, -32022, { version: '1999-01-01' }],
+    ['in another version than the session’s', 400, -32600, { version: '2025-06-18' }],
+    ['from a foreign origin', 403, -32000, { headers: { origin: 'https://evil.example' } }],
+    ['that accepts no answer', 406, -32000, { headers: { accept: 'text/html' } }],
+    ['in another content type', 415, -32000, { headers: { 'content-type': 'text/plain' } }],
+  ])('B207 a notification or an answer %s: an error status, and id null', async (_, status, code, options) => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    await one.initialize();
+    for (const body of [notification, answer, failure]) {
+      const response = await one.post(body, options);
+      expect([response.status, response.header('content-type')]).toEqual([status, 'application/json']);
+      expect(response.json()).toMatchObject({ jsonrpc: '2.0', id: null, error: { code } });
+    }
+  });
+
+  test.each([
+    ['a stray continuation byte', [0x80]],
+    ['a sequence that breaks off', [0xc3, 0x28]],
+    ['an overlong slash', [0xc0, 0xaf]],
+    ['half of a surrogate pair', [0xed, 0xa0, 0x80]],
+    ['a byte of no encoding', [0xff]],
+    ['Latin-1', [0xe9]],
+  ])('B208 %s in the body is a parse error, not a replacement character', async (_, bytes) => {
+    let calls = 0;
+    const { client } = await serve(toolServer({ count: () => said(++calls) }), {}, { face });
+    const one = client();
+    await one.initialize();
+    const [before, after] = JSON.stringify({
+      ...request,
+      method: 'tools/call',
+      params: { name: 'count', arguments: { text: '|' } },
+    }).split('|');
+    const body = Buffer.concat([Buffer.from(before ?? ''), Buffer.from(bytes), Buffer.from(after ?? '')]);
+    expect(await said400(one, body)).toEqual({
+      jsonrpc: '2.0',
+      id: null,
+      error: { code: -32700, message: 'Parse error: the body is not UTF-8' },
+    });
+    expect(calls).toBe(0);
+  });
+
+  test('B208 a character whose bytes arrive apart is still itself', async () => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    await one.initialize();
+    const text = 'naïve 漢字 🧳';
+    const body = Buffer.from(
+      JSON.stringify({ ...request, method: 'tools/call', params: { name: 'echo', arguments: { text } } }),
+    );
+    const started = one.start(
+      'POST',
+      {},
+      {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        'content-length': String(body.length),
+      },
+    );
+    for (const byte of body) started.request.write(Buffer.of(byte));
+    started.request.end();
+    expect(textOf(await (await started.response).nextMessage())).toBe(text);
+  });
+
+  test('B208 the 2024-11-05 transport refuses them too', async () => {
+    const { client, url } = await serve(createLab().factory, { legacySse: true }, { face });
+    const one = client();
+    const stream = await one.get({ path: `${new URL(url).pathname}/sse` });
+    const path = (await stream.next()).data ?? '';
+    const response = await one.post(Buffer.from([0x22, 0xff, 0x22]), { path });
+    expect([response.status, response.body]).toEqual([400, 'Invalid message: the body is not JSON in UTF-8']);
+  });
+
+  test.each<[string, object, unknown, string]>([
+    ['a request with a member that there is not', { ...request, auth: 'x' }, 5, 'unknown member "auth"'],
+    ['a request with a result', { ...request, result: {} }, 5, 'unknown member "result"'],
+    ['a notification with a member that there is not', { ...notification, extra: 1 }, null, 'unknown member "extra"'],
+    ['an answer with a member that there is not', { ...answer, extra: 1 }, null, 'unknown member "extra"'],
+    ['an answer that is a failure too', { ...answer, error: failure.error }, null, 'unknown member "error"'],
+    ['an id of 2^53', { ...request, id: 2 ** 53 }, null, 'id must be a string or an integer of at most 2^53 - 1'],
+    ['an id of −2^53', { ...request, id: -(2 ** 53) }, null, 'id must be a string or an integer of at most 2^53 - 1'],
+    ['a fraction as id', { ...request, id: 1.5 }, null, 'id must be a string or an integer of at most 2^53 - 1'],
+    ['true as id', { ...request, id: true }, null, 'id must be a string or an integer of at most 2^53 - 1'],
+    ['an object as id', { ...request, id: {} }, null, 'id must be a string or an integer of at most 2^53 - 1'],
+    ['an answer to 2^53', { ...answer, id: 2 ** 53 }, null, 'id must be a string or an integer of at most 2^53 - 1'],
+    ['params in an array', { ...request, params: [] }, 5, 'params must be an object'],
+    ['a _meta that is none', { ...request, params: { _meta: 'x' } }, 5, 'params._meta must be an object'],
+    [
+      'a progress token above 2^53',
+      { ...request, params: { _meta: { progressToken: 2 ** 53 } } },
+      5,
+      'params._meta.progressToken must be a string or an integer',
+    ],
+    ['another JSON-RPC', { ...request, jsonrpc: '1.0' }, 5, 'jsonrpc must be "2.0"'],
+  ])('B224 %s is refused in every mode, and not left without an answer', async (_, body, id, why) => {
+    for (const sessionMode of ['hybrid', 'stateful', 'stateless'] as const) {
+      const { client } = await serve(createLab().factory, { sessionMode }, { face });
+      const one = client();
+      if (sessionMode !== 'stateless') await one.initialize();
+      expect(await said400(one, body)).toEqual(invalid(id, why));
+    }
+  });
+
+  test('B224 digits beyond 2^53 are refused as they were written', async () => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    await one.initialize();
+    for (const id of ['9007199254740993', '123456789012345678901234567890', '1e300']) {
+      const body = await said400(one, `{"jsonrpc":"2.0","id":${id},"method":"ping"}`);
+      expect(body).toEqual(invalid(null, 'id must be a string or an integer of at most 2^53 - 1'));
+    }
+  });
+
+  test.each([0, -1, 2 ** 53 - 1, -(2 ** 53 - 1), '', 'a', '9007199254740993', '__proto__', '🧳'])(
+    'B224 the id %j is one, and comes back as it was',
+    async (id) => {
+      const { client } = await serve(createLab().factory, {}, { face });
+      const one = client();
+      await one.initialize();
+      const response = await one.post({ ...request, id, method: 'ping' });
+      expect(await response.nextMessage()).toEqual({ jsonrpc: '2.0', id, result: {} });
+    },
+  );
+});
+
+test('B224 the 2024-11-05 transport refuses them too, and goes on', async () => {
+  const { client, url } = await serve(createLab().factory, { legacySse: true });
+  const one = client();
+  const stream = await one.get({ path: `${new URL(url).pathname}/sse` });
+  const path = (await stream.next()).data ?? '';
+  const params = { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: { name: 'old', version: '1' } };
+  await one.post({ jsonrpc: '2.0', id: 0, method: 'initialize', params }, { path });
+  await stream.nextMessage();
+  for (const wrong of [
+    { ...request, extra: 1 },
+    { ...request, id: 2 ** 53 },
+    { ...request, params: [] },
+  ]) {
+    expect((await one.post(wrong, { path })).status).toBe(400);
+  }
+  const [method, args] = tool('echo', { text: 'still here' });
+  expect((await one.post({ ...request, method, params: args }, { path })).status).toBe(202);
+  expect(textOf(await stream.nextMessage())).toBe('still here');
+});
