@@ -148,7 +148,7 @@ export class SessionBuilder {
     signal: AbortSignal,
   ): Promise<LiveSession> {
     const session = new LiveSession(this.#host, start);
-    const run = this.#servers.run(() => this.#handlerReturned(session));
+    const run = this.#runOf(session);
     session.run = run;
     try {
       await run.inOwnContext(async () => {
@@ -174,6 +174,11 @@ export class SessionBuilder {
       await session.leave('closed');
       throw error instanceof SojournError ? error : factoryFailed('the session could not be started', error);
     }
+  }
+
+  /** Apart from `connect`: a closure made there would hold the HTTP request, and its connection, as long as the session lives. */
+  #runOf(session: LiveSession): SessionRun {
+    return this.#servers.run(() => this.#handlerReturned(session));
   }
 
   /** Dispatches the client's `initialize`; the server's answer is the caller's to pass on. */

@@ -167,6 +167,11 @@ export class LiveSession implements StreamLog {
 
   request(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): void {
     const context = this.#context(message, source, stream);
+    if (this.#left !== undefined) {
+      // It left while the priming event was stored: what was not dispatched ends as what runs has ended.
+      stream?.abandonLog();
+      return this.posts.reply(context, JSON.stringify(errorAnswer(message.id, endError(this.#left, false))));
+    }
     const remember = REMEMBERED[message.method];
     if (remember !== undefined) context.onResult = () => this.record.save(remember(this.record, message));
     this.#dispatch(message, context);

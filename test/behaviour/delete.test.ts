@@ -1,0 +1,180 @@
+/** DELETE: the client ends its session. (B53 is with the refusals of GET.) */
+import { describe, expect, test } from 'vitest';
+import type { LeaveReason } from '../../src/index.ts';
+import type { RawResponse } from '../../src/testing/index.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { faces, serve, userHeader } from '../kit/serve.ts';
+import { heldTool, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+const VERSIONS = [['2025-03-26'], ['2025-06-18'], ['2025-11-25']];
+
+const NOT_FOUND = { jsonrpc: '2.0', id: null, error: { code: -32001, message: 'Session not found' } };
+
+const hold = (id: number) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'hold', arguments: {} } });
+
+function expectEnded(response: RawResponse, id: number): void {
+  const error = { code: -32000, message: expect.any(String), data: { reason: 'session_ended' } };
+  const messages = response.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
+  expect(messages).toEqual([{ jsonrpc: '2.0', id, error }]);
+  expect(response.ending).toBe('complete');
+}
+
+describe.each(faces)('%s', (face) => {
+  test('B47 DELETE ends the session: 200, and from then on 404', async () => {
+    const client = (await serve(createEchoServer, {}, { face })).client();
+    await client.initialize();
+    const response = await client.delete();
+    expect(response.status).toBe(200);
+    expect(response.body).toBe('');
+    const { response: post, message } = await client.call('ping');
+    expect(post.status).toBe(404);
+    expect(message).toEqual({ ...NOT_FOUND, id: expect.any(Number) });
+    for (const later of [await client.get(), await client.delete()]) {
+      expect(later.status).toBe(404);
+      expect(later.json()).toEqual(NOT_FOUND);
+    }
+  });
+
+  test.each(VERSIONS)('B48 DELETE ends the GET stream cleanly, without another byte (%s)', async (protocolVersion) => {
+    const client = (await serve(createEchoServer, {}, { face })).client();
+    await client.initialize({ protocolVersion });
+    const get = await client.get();
+    if (protocolVersion === '2025-11-25') await get.next();
+    const before = get.body;
+    await client.delete();
+    await get.untilEnd();
+    expect(get.ending).toBe('complete');
+    expect(get.body).toBe(before);
+  });
+
+  test.each(VERSIONS)(
+    'B49 DELETE aborts what runs: each request gets its error, then its stream ends (%s)',
+    async (version) => {
+      const held = heldTool();
+      const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
+      await client.initialize({ protocolVersion: version });
+      const running = [await client.post(hold(11)), await client.post(hold(12))];
+      await until(() => held.calls.length === 2);
+      expect((await client.delete()).status).toBe(200);
+      expect(held.calls.map(({ mcpReq }) => mcpReq.signal.aborted)).toEqual([true, true]);
+      await Promise.all(running.map((response) => response.untilEnd()));
+      running.forEach((response, n) => expectEnded(response, 11 + n));
+    },
+  );
+
+  test("B49 so it is with responseMode 'json'", async () => {
+    const held = heldTool();
+    const { client } = await serve(toolServer({ hold: held.tool }), { responseMode: 'json' }, { face });
+    const raw = client();
+    await raw.initialize();
+    const running = raw.post(hold(11));
+    await until(() => held.calls.length === 1);
+    expect((await raw.delete()).status).toBe(200);
+    expect((await running).json()).toMatchObject({
+      id: 11,
+      error: { code: -32000, data: { reason: 'session_ended' } },
+    });
+  });
+
+  test('B49 every request of a batch gets its error', async () => {
+    const held = heldTool();
+    const client = (await serve(toolServer({ hold: held.tool }), {}, { face })).client();
+    await client.initialize({ protocolVersion: '2025-03-26' });
+    const running = await client.post([hold(1), hold(2), hold(3)]);
+    await until(() => held.calls.length === 3);
+    await client.delete();
+    await running.untilEnd();
+    const error = { code: -32000, message: expect.any(String), data: { reason: 'session_ended' } };
+    expect(running.events.map(({ message }) => message)).toEqual(
+      [1, 2, 3].map((id) => ({ jsonrpc: '2.0', id, error })),
+    );
+    expect(running.ending).toBe('complete');
+  });
+
+  test('B50 DELETE without a session id is 400, with an unknown one 404; no migration handler is asked', async () => {
+    const asked: string[] = [];
+    const allowSessionMigration = (_request: Request, id: string): undefined => void asked.push(id);
+    const options = { sessionMigrationHandler: { allowSessionMigration } };
+    const client = (await serve(createEchoServer, options, { face })).client();
+    const missing = await client.delete();
+    expect(missing.status).toBe(400);
+    expect(missing.json()).toMatchObject({
+      id: null,
+      error: { code: -32000, message: expect.stringContaining('DELETE needs the Mcp-Session-Id header') },
+    });
+    const unknown = await client.delete({ sessionId: 'some-other-session' });
+    expect(unknown.status).toBe(404);
+    expect(unknown.json()).toEqual(NOT_FOUND);
+    expect(asked).toEqual([]);
+    await client.get({ sessionId: 'some-other-session' });
+    expect(asked).toEqual(['some-other-session']); // it is there, and others do ask it
+  });
+
+  test('B51 DELETE by another user is 403; the session goes on, and its owner can end it', async () => {
+    const { client } = await serve(createEchoServer, {}, { face, auth: userHeader });
+    const alice = client({ headers: { 'x-user': 'alice' } });
+    await alice.initialize();
+    const get = await alice.get();
+    for (const headers of [{ 'x-user': 'bob' }, { 'x-user': null }]) {
+      const refused = await alice.delete({ headers });
+      expect(refused.status).toBe(403);
+      expect(refused.json()).toMatchObject({ id: null, error: { code: -32000, data: { reason: 'user' } } });
+    }
+    expect((await alice.call('ping')).response.status).toBe(200);
+    expect(get.ending).toBeUndefined();
+    expect((await alice.delete()).status).toBe(200);
+    expect((await alice.call('ping')).response.status).toBe(404);
+  });
+
+  test('B52 DELETE is answered when the run handler has come back and the server is closed', async () => {
+    const steps: string[] = [];
+    let finish!: () => void;
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    let close!: () => void;
+    const closable = new Promise<void>((resolve) => (close = resolve));
+    const factory = toolServer({}, (server) => {
+      const closeServer = server.close.bind(server);
+      server.close = async () => {
+        steps.push('closing');
+        await closable;
+        await closeServer();
+        steps.push('closed');
+      };
+    });
+    const runSessionHandler = async (_request: unknown, _session: unknown, run: () => Promise<LeaveReason>) => {
+      steps.push(`run: ${await run()}`);
+      await finished;
+      steps.push('handler is back');
+    };
+    const { client } = await serve(factory, { runSessionHandler }, { face });
+    const raw = client();
+    await raw.initialize();
+    const deleted = raw.delete().then(({ status }) => steps.push(`answered ${status}`));
+    await until(() => steps.length === 2);
+    expect(steps).toEqual(['run: deleted', 'closing']);
+    const stillHere = client();
+    await stillHere.initialize(); // time enough for an answer to arrive
+    close();
+    await until(() => steps.includes('closed'));
+    await stillHere.call('ping');
+    expect(steps).toEqual(['run: deleted', 'closing', 'closed']);
+    finish();
+    await deleted;
+    expect(steps).toEqual(['run: deleted', 'closing', 'closed', 'handler is back', 'answered 200']);
+    await stillHere.delete();
+  });
+
+  test('B52 two DELETEs at once are both answered, and the session ends once', async () => {
+    const ended: string[] = [];
+    const onSessionEnded = (id: string, reason: string): void => void ended.push(`${id} ${reason}`);
+    const options = { sessionMigrationHandler: { allowSessionMigration: () => null, onSessionEnded } };
+    const { client } = await serve(createEchoServer, options, { face });
+    const raw = client();
+    await raw.initialize();
+    const statuses = (await Promise.all([raw.delete(), raw.delete(), raw.delete()])).map(({ status }) => status).sort();
+    expect(statuses[0]).toBe(200);
+    for (const status of statuses) expect([200, 404]).toContain(status);
+    expect(ended).toEqual([`${raw.sessionId} deleted`]);
+  });
+});
