@@ -21,8 +21,9 @@ export type NodeRequest = IncomingMessage & {
 const LINGER_BYTES = 1_048_576;
 
 export class NodeExchange implements Exchange, RequestSource {
-  readonly #req: NodeRequest;
-  readonly #res: ServerResponse;
+  #req: NodeRequest | RequestHead;
+  /** Undefined once the answer is complete or the client is gone. */
+  #res: ServerResponse | undefined;
   #parsedBody: unknown;
   #request: McpHttpRequest | undefined;
   #abort: AbortController | undefined;
@@ -32,6 +33,7 @@ export class NodeExchange implements Exchange, RequestSource {
   #gone = false;
   #onClose: Array<() => void> | undefined;
   user: string | undefined = undefined;
+  relayed = false;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown) {
     this.#req = req;
@@ -51,8 +53,8 @@ export class NodeExchange implements Exchange, RequestSource {
   get parsedBody(): unknown {
     return this.#parsedBody;
   }
-  get node(): { req: IncomingMessage; res: ServerResponse } {
-    return { req: this.#req, res: this.#res };
+  get node(): { req: IncomingMessage; res: ServerResponse } | undefined {
+    return this.relayed || this.#res === undefined ? undefined : { req: this.#req as NodeRequest, res: this.#res };
   }
   get request(): McpHttpRequest {
     return (this.#request ??= createRequestView(this));
@@ -85,13 +87,13 @@ export class NodeExchange implements Exchange, RequestSource {
     return headers;
   }
   absoluteUrl(): string {
-    const secure = 'encrypted' in this.#req.socket && this.#req.socket.encrypted === true;
+    const secure = isSecure(this.#req);
     const host = this.header('host') ?? this.header(':authority') ?? 'localhost';
     return `${secure ? 'https' : 'http'}://${host}${this.url}`;
   }
 
   readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
-    const req = this.#req;
+    const req = this.#req as NodeRequest;
     if (req.readableEnded || req.destroyed) {
       // A body parser was here. Its result is on `req.body`, by the custom of Express.
       if (req.body === undefined) return done(bodyUnreadable(), EMPTY);
@@ -131,16 +133,17 @@ export class NodeExchange implements Exchange, RequestSource {
     if (this.#finished) return;
     this.#finished = true;
     const res = this.#res;
-    if (res.destroyed || res.headersSent) return;
+    if (res === undefined || res.destroyed || res.headersSent) return;
     res.statusCode = status;
     for (const [name, value] of headers) res.setHeader(name, value);
-    if (status === 413) this.#linger();
+    if (status === 413) linger(this.#req as NodeRequest);
     res.end(body);
+    this.#release();
   }
 
   openStream(headers: HeaderList): void {
     const res = this.#res;
-    if (this.#finished || res.destroyed || res.headersSent) return;
+    if (this.#finished || res === undefined || res.destroyed || res.headersSent) return;
     res.statusCode = 200;
     for (const [name, value] of headers) res.setHeader(name, value);
     res.flushHeaders();
@@ -149,41 +152,43 @@ export class NodeExchange implements Exchange, RequestSource {
   }
 
   write(chunk: string): void {
-    if (!this.#finished && !this.#res.destroyed) this.#res.write(chunk);
+    if (!this.#finished && this.#res?.destroyed === false) this.#res.write(chunk);
   }
 
   end(): void {
     if (this.#finished) return;
     this.#finished = true;
-    if (!this.#res.destroyed) this.#res.end();
+    if (this.#res?.destroyed === false) this.#res.end();
+    this.#release();
   }
 
   destroy(): void {
-    this.#res.destroy();
+    this.#res?.destroy();
   }
 
   get pendingBytes(): number {
-    return this.#res.writableLength;
+    return this.#res?.writableLength ?? 0;
   }
 
   get closed(): boolean {
-    return this.#finished || this.#gone || this.#res.destroyed;
+    return this.#finished || this.#gone || this.#res?.destroyed !== false;
   }
 
   onClose(fn: () => void): void {
-    if (this.#gone || (this.#res.destroyed && !this.#finished)) return fn();
+    if (this.#gone || (this.#res?.destroyed === true && !this.#finished)) return fn();
     (this.#onClose ??= []).push(fn);
     this.#listen();
   }
 
   #listen(): void {
-    if (this.#listening) return;
+    const res = this.#res;
+    if (this.#listening || res === undefined) return;
     this.#listening = true;
-    this.#res.on('close', () => {
+    res.on('close', () => {
       if (!this.#finished) this.#left();
       this.#onClose = undefined;
     });
-    this.#res.on('error', () => this.#left());
+    res.on('error', () => this.#left());
   }
 
   #left(): void {
@@ -192,22 +197,56 @@ export class NodeExchange implements Exchange, RequestSource {
     const listeners = this.#onClose;
     this.#onClose = undefined;
     if (listeners !== undefined) for (const fn of listeners) fn();
+    this.#release();
   }
 
   /**
-   * Closing a socket with unread bytes in it resets the connection, and the client may lose the answer. So a little more
-   * is read and thrown away; past that the connection is cut.
+   * Factories and handlers may keep the request for as long as the session lives (`ctx.requestInfo`): they keep what it
+   * shows, and not its connection and buffers.
    */
-  #linger(): void {
+  #release(): void {
     const req = this.#req;
-    let left = LINGER_BYTES;
-    req.on('data', (chunk: Buffer) => {
-      left -= chunk.length;
-      if (left < 0) req.destroy();
-    });
-    req.on('error', () => {});
-    req.resume();
+    this.#res = undefined;
+    this.#parsedBody = undefined;
+    this.#req = {
+      method: req.method,
+      url: req.url,
+      originalUrl: req.originalUrl,
+      headers: req.headers,
+      auth: req.auth,
+      secure: isSecure(req),
+    };
   }
+}
+
+/** What is left of a request that is over. */
+interface RequestHead {
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  readonly originalUrl: string | undefined;
+  readonly headers: IncomingMessage['headers'];
+  readonly auth: AuthInfo | undefined;
+  readonly secure: boolean;
+}
+
+function isSecure(req: NodeRequest | RequestHead): boolean {
+  if ('secure' in req && typeof req.secure === 'boolean') return req.secure;
+  const { socket } = req as NodeRequest;
+  return 'encrypted' in socket && socket.encrypted === true;
+}
+
+/**
+ * Closing a socket with unread bytes in it resets the connection, and the client may lose the answer. So a little more is
+ * read and thrown away; past that the connection is cut.
+ */
+function linger(req: NodeRequest): void {
+  let left = LINGER_BYTES;
+  req.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) req.destroy();
+  });
+  req.on('error', () => {});
+  req.resume();
 }
 
 const EMPTY = new Uint8Array(0);
