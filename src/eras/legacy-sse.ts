@@ -45,11 +45,13 @@ interface Connection {
   readonly id: string;
   readonly exchange: Exchange;
   readonly sink: SseSink;
+  /** From its `initialize` on. */
   session: LiveSession | undefined;
-  opening: boolean;
+  state: 'connected' | 'opening' | 'open';
 }
 
 const PLAIN: HeaderList = [['Content-Type', 'text/plain; charset=utf-8']];
+const NO_BYTES = new Uint8Array(0);
 const ID_BYTES = 16;
 
 /** `'sse'`, `'message'`, or undefined: not a path of this transport. */
@@ -104,7 +106,7 @@ export class LegacySseEra {
     if (this.#connections.size >= sessions) return refuse(exchange, tooManySessions(sessions), null);
     const id = base64url(this.#random(ID_BYTES));
     const sink = new SseSink(exchange, SSE_HEADERS, { keepAlive: this.#keepAlive, bufferBytes: streamBufferBytes });
-    const connection: Connection = { id, exchange, sink, session: undefined, opening: false };
+    const connection: Connection = { id, exchange, sink, session: undefined, state: 'connected' };
     this.#connections.set(id, connection);
     sink.listener = { sinkDone: () => this.#gone(connection) };
     const [path = ''] = exchange.url.split('?', 1);
@@ -126,14 +128,16 @@ export class LegacySseEra {
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
     const { bodyBytes } = this.#options.limits;
     if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
-    exchange.readBody(bodyBytes, (refusal, bytes) => {
+    const received = (refusal: SojournError | undefined, bytes: Uint8Array): void => {
       if (refusal !== undefined) return refuse(exchange, refusal, null);
       const checked = this.#parse(exchange, bytes);
       if (typeof checked === 'string') return exchange.respond(400, PLAIN, checked);
       const error = this.#take(connection, exchange, checked);
       if (error === undefined) exchange.respond(202, PLAIN, 'Accepted');
       else refuse(exchange, error, checked.kind === 'request' ? checked.message.id : null);
-    });
+    };
+    if (exchange.parsedBody === undefined) exchange.readBody(bodyBytes, received);
+    else received(undefined, NO_BYTES);
   }
 
   #parse(exchange: Exchange, bytes: Uint8Array): Checked | string {
@@ -148,15 +152,15 @@ export class LegacySseEra {
   }
 
   #take(connection: Connection, exchange: Exchange, checked: Checked): SojournError | undefined {
-    const { session } = connection;
-    if (session === undefined) {
-      if (checked.kind !== 'request' || checked.message.method !== 'initialize' || connection.opening) {
+    const { session, state } = connection;
+    if (session === undefined || state !== 'open') {
+      if (checked.kind !== 'request' || checked.message.method !== 'initialize' || state === 'opening') {
         return checked.kind === 'request' ? invalidRequest('initialize comes first') : undefined;
       }
       if (!isInitializeRequest(checked.message)) {
         return invalidRequest('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
       }
-      connection.opening = true;
+      connection.state = 'opening';
       void this.#open(connection, checked.message);
       return undefined;
     }
@@ -197,16 +201,24 @@ export class LegacySseEra {
         false,
         exchange.signal,
       );
+      connection.session = session;
       if (!sink.open) {
         await session.leave('deleted');
         return;
       }
       const answer = await this.#builder.initialize(session, message, exchange);
-      connection.session = session;
-      session.getStream.use(new Channel(sink, () => sink.end()));
       sink.message(JSON.stringify(answer), undefined);
+      if (answer.error === undefined) {
+        connection.state = 'open';
+        session.getStream.use(new Channel(sink, () => sink.end()));
+      } else {
+        // Refused, or ended while it was being opened.
+        connection.session = undefined;
+        connection.state = 'connected';
+        await session.leave('closed');
+      }
     } catch (cause) {
-      connection.opening = false;
+      connection.state = 'connected';
       this.#options.logger.error(
         { err: cause, sessionId: id },
         'A session of the 2024-11-05 transport could not be opened',

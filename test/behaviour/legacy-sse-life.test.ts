@@ -1,0 +1,194 @@
+/** A session of the 2024-11-05 transport: what it can do, how long it lives, and how it ends. */
+import { McpServer, type Transport } from '@modelcontextprotocol/server';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import type { ConnectableServer, LeaveReason, McpEndpointContext } from '../../src/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { connectSse, handshake, openSse, toolCall } from '../kit/legacy-sse.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+
+const legacySse = true;
+
+test('B173 no idle timeout and no idle limit end it', async () => {
+  const time = createFakeTime();
+  const { client, endpoint } = await serve(createEchoServer, {
+    legacySse,
+    timeProvider: time,
+    idleTimeoutMs: 60_000,
+    maxIdleSessionCount: 1,
+  });
+  const old = await openSse(client());
+  const streamable = client();
+  await streamable.initialize();
+  await time.advance(3_600_000);
+  expect(endpoint.sessions.count).toBe(0);
+  expect((await streamable.call('ping')).response.status).toBe(404);
+  await old.post(toolCall(1, 'echo', { text: 'still here' }));
+  expect(await old.stream.nextMessage()).toMatchObject({ id: 1, result: {} });
+});
+
+/** A server whose tools say what its session lived through. */
+function createTalkingServer(ctx: McpEndpointContext, heard: unknown[] = []): McpServer {
+  const server = new McpServer(
+    { name: 'talking', version: '1' },
+    { ...ctx.serverOptions, capabilities: { logging: {} } },
+  );
+  server.server.setNotificationHandler('notifications/roots/list_changed', () => void heard.push('roots'));
+  server.registerTool('think', {}, async (c) => {
+    await c.mcpReq.notify({ method: 'notifications/message', params: { level: 'info', data: 'thinking' } });
+    const { content } = await c.mcpReq.requestSampling({ messages: [], maxTokens: 1 });
+    return { content: [{ type: 'text', text: JSON.stringify(content) }] };
+  });
+  server.registerTool('grow', { inputSchema: z.object({}) }, () => {
+    server.registerTool('more', {}, () => ({ content: [] }));
+    return { content: [] };
+  });
+  server.registerTool(
+    'wait',
+    {},
+    (c) =>
+      new Promise((resolve) => {
+        c.mcpReq.signal.addEventListener('abort', () => resolve({ content: [] }));
+      }),
+  );
+  return server;
+}
+
+test('B175 notifications and questions go both ways', async () => {
+  const heard: unknown[] = [];
+  const { client } = await serve((ctx) => createTalkingServer(ctx, heard), { legacySse });
+  const { stream, post } = await openSse(client());
+  await post({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' });
+  await until(() => heard.length === 1);
+
+  await post(toolCall(1, 'think'));
+  expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/message', params: { data: 'thinking' } });
+  const question = (await stream.nextMessage()) as { id: number; method: string };
+  expect(question.method).toBe('sampling/createMessage');
+  const content = { type: 'text', text: '42' };
+  expect(
+    (await post({ jsonrpc: '2.0', id: question.id, result: { role: 'assistant', model: 'm', content } })).status,
+  ).toBe(202);
+  expect(await stream.nextMessage()).toMatchObject({
+    id: 1,
+    result: { content: [{ type: 'text', text: '{"type":"text","text":"42"}' }] },
+  });
+
+  await post(toolCall(2, 'grow'));
+  await stream.nextMessage((message) => (message as { method?: string }).method === 'notifications/tools/list_changed');
+});
+
+test('B175 the hooks run once per session, and see its end', async () => {
+  const seen: unknown[] = [];
+  const { client } = await serve(createTalkingServer, {
+    legacySse,
+    configureSessionOptions: (request, options) => {
+      seen.push(['options', new URL(request.url).pathname]);
+      options.instructions = 'Speak slowly';
+    },
+    runSessionHandler: async (_, session, run) => {
+      seen.push(['run', session.clientInfo.name]);
+      const reason: LeaveReason = await run();
+      seen.push(['left', reason]);
+    },
+  });
+  const { stream, post } = await connectSse(client(), '/mcp/sse');
+  expect(seen).toEqual([]);
+  await post(handshake(1));
+  expect(await stream.nextMessage()).toMatchObject({ result: { instructions: 'Speak slowly' } });
+  await post({ jsonrpc: '2.0', id: 2, method: 'ping' });
+  await stream.nextMessage();
+  stream.abort();
+  await until(() => seen.length === 3);
+  expect(seen).toEqual([
+    ['options', '/mcp/sse'],
+    ['run', 'old'],
+    ['left', 'deleted'],
+  ]);
+});
+
+test('B176 a shutdown answers what runs, and ends every connection at once and cleanly', async () => {
+  const { client, endpoint } = await serve(createTalkingServer, { legacySse });
+  const busy = await openSse(client());
+  const quiet = await openSse(client());
+  const unopened = await connectSse(client(), '/mcp/sse');
+  await busy.post(toolCall(1, 'wait'));
+  await endpoint.close();
+  expect((await busy.stream.untilEnd()).at(-1)?.message).toMatchObject({
+    id: 1,
+    error: { code: -32000, data: { reason: 'closed' } },
+  });
+  for (const { stream } of [busy, quiet, unopened]) expect(await stream.ended).toBe('complete');
+});
+
+test('B177 no version brings ids, and Last-Event-ID finds nothing', async () => {
+  const { client } = await serve(createEchoServer, { legacySse });
+  const raw = client();
+  const { stream, post } = await openSse(raw, '/mcp/sse', '2025-11-25');
+  await post(toolCall(1, 'echo', { text: 'hi' }));
+  await stream.nextMessage();
+  expect(stream.events.map((event) => Object.keys(event).filter((key) => key !== 'message'))).toEqual([
+    ['event', 'data'],
+    ['event', 'data'],
+    ['event', 'data'],
+  ]);
+  const again = await raw.get({ path: '/mcp/sse', lastEventId: '1' });
+  expect(await again.next()).toMatchObject({ event: 'endpoint' });
+});
+
+/** A server of one's own: `answer` says what it answers to the nth `initialize`. */
+function createOwnServer(answer: (n: number) => object | Promise<object>, onClose: () => void = () => {}) {
+  let handshakes = 0;
+  return (): ConnectableServer => ({
+    connect: async (transport: Transport) => {
+      transport.onmessage = (message) => {
+        if (!('id' in message) || !('method' in message)) return;
+        void Promise.resolve(answer(++handshakes)).then((outcome) =>
+          transport.send({ jsonrpc: '2.0', id: message.id, ...outcome } as never),
+        );
+      };
+    },
+    close: async () => onClose(),
+  });
+}
+
+const agreed = {
+  result: { protocolVersion: '2024-11-05', capabilities: {}, serverInfo: { name: 'own', version: '1' } },
+};
+
+test('B173 a handshake that the server refuses leaves no session, and may be tried again', async () => {
+  let closed = 0;
+  const refused = { error: { code: -32602, message: 'Not you' } };
+  const own = createOwnServer(
+    (n) => (n === 1 ? refused : agreed),
+    () => (closed += 1),
+  );
+  const { client } = await serve(own, { legacySse });
+  const { stream, post } = await connectSse(client(), '/mcp/sse');
+  expect((await post(handshake(1))).status).toBe(202);
+  expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', id: 1, ...refused });
+  await until(() => closed === 1);
+  expect((await post({ jsonrpc: '2.0', id: 2, method: 'ping' })).status).toBe(400);
+  await post(handshake(3));
+  expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', id: 3, ...agreed });
+});
+
+test('B173 a client that leaves in the middle of its handshake leaves nothing behind', async () => {
+  let asked = false;
+  let closed = false;
+  const own = createOwnServer(
+    () => {
+      asked = true;
+      return new Promise(() => {});
+    },
+    () => (closed = true),
+  );
+  const { client } = await serve(own, { legacySse });
+  const { stream, post } = await connectSse(client(), '/mcp/sse');
+  await post(handshake(1));
+  await until(() => asked);
+  stream.abort();
+  await until(() => closed);
+});

@@ -1,0 +1,34 @@
+/** The 2024-11-05 transport as a client speaks it: a GET that is the session, and POSTs to where its first event says. */
+import type { RawClient, RawRequestOptions } from '../../src/testing/index.ts';
+
+export const handshake = (id: number, protocolVersion = '2024-11-05') => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'initialize',
+  params: { protocolVersion, capabilities: { sampling: {}, roots: {} }, clientInfo: { name: 'old', version: '1' } },
+});
+
+/** A GET that is open, and where its messages go. */
+export async function connectSse(client: RawClient, path: string, options?: RawRequestOptions) {
+  const stream = await client.get({ ...options, path });
+  const { data: endpoint = '' } = await stream.next();
+  const post = (message: unknown, more?: RawRequestOptions) =>
+    client.post(message, { ...options, ...more, path: endpoint });
+  return { stream, endpoint, post };
+}
+
+/** And its handshake done. */
+export async function openSse(client: RawClient, path = '/mcp/sse', protocolVersion?: string) {
+  const connection = await connectSse(client, path);
+  await connection.post(handshake(0, protocolVersion));
+  await connection.stream.nextMessage();
+  await connection.post({ jsonrpc: '2.0', method: 'notifications/initialized' });
+  return connection;
+}
+
+export const toolCall = (id: number, name: string, args: object = {}) => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name, arguments: args },
+});
