@@ -1,0 +1,164 @@
+/** What a stream carries beside messages: the priming event, `retry` before an early close, keep-alive comments. */
+import { describe, expect, test } from 'vitest';
+import { createFakeTime, type RawClient, type RawEvent, type RawResponse } from '../../src/testing/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { postModern } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+
+const call = (name: string) => ({ jsonrpc: '2.0', id: 'c', method: 'tools/call', params: { name, arguments: {} } });
+
+/** An id, the time to wait, and data that is no message. */
+const priming = (retry: number): unknown => ({ id: expect.stringMatching(/^[0-9a-z-]+$/), retry, data: '' });
+
+const comments = ({ events }: RawResponse): number => events.filter(({ comment }) => comment !== undefined).length;
+
+const after = (client: RawClient, event: RawEvent): Promise<RawResponse> => client.get({ lastEventId: event.id });
+
+describe.each(faces)('over %s', (face) => {
+  test('B212 every 2025-11-25 stream is primed at once: of a POST, of initialize, GET, and one that is resumed', async () => {
+    const lab = createLab();
+    const { client } = await serve(lab.factory, { retryMs: 1_234 }, { face });
+    const one = client();
+    const { response } = await one.initialize();
+    expect(response.events[0]).toEqual(priming(1_234));
+    const post = await one.post(call('hold'));
+    const first = await post.next();
+    expect(first).toEqual(priming(1_234));
+    const get = await one.get();
+    expect(await get.next()).toEqual(priming(1_234));
+    post.abort();
+    const resumed = await after(one, first);
+    expect(await resumed.next()).toEqual(priming(1_234));
+    (await lab.held()).answer('done');
+    expect(textOf(await resumed.nextMessage())).toBe('done');
+  });
+
+  test.each(['2025-03-26', '2025-06-18'])('B212 a stream of %s is not', async (protocolVersion) => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    const { response } = await one.initialize({ protocolVersion });
+    const answered = await one.post(call('log'));
+    await answered.untilEnd();
+    const events = [...response.events, ...answered.events];
+    expect(events.filter(({ id, retry }) => id !== undefined || retry !== undefined)).toEqual([]);
+    expect(events.length).toBeGreaterThan(1);
+  });
+
+  test('B212 a POST stream that the handler closes early says when to come back; the answer is there then', async () => {
+    const lab = createLab();
+    const { client } = await serve(lab.factory, { retryMs: 1_234 }, { face });
+    const one = client();
+    await one.initialize();
+    const post = await one.post(call('hold'));
+    const { ctx, answer } = await lab.held();
+    await ctx.mcpReq.log('error', 'before');
+    ctx.http?.closeSSE?.();
+    await post.untilEnd();
+    expect(post.ending).toBe('complete');
+    expect(post.events.map(({ message, retry }) => (message === undefined ? retry : 'message'))).toEqual([
+      1_234,
+      'message',
+      1_234,
+    ]);
+    expect(ctx.mcpReq.signal.aborted).toBe(false);
+    await ctx.mcpReq.log('error', 'while nobody reads');
+    const resumed = await after(one, post.events[2] ?? {});
+    answer('after all');
+    await resumed.untilEnd();
+    const messages = resumed.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
+    expect(messages).toMatchObject([{ params: { data: 'while nobody reads' } }, { id: 'c' }]);
+  });
+
+  test('B212 so can the GET stream, for a client that polls', async () => {
+    const lab = createLab();
+    const { client } = await serve(lab.factory, { retryMs: 1_234 }, { face });
+    const one = client();
+    await one.initialize();
+    const get = await one.get();
+    await get.next();
+    const running = one.call(...tool('hold'));
+    const { ctx, answer } = await lab.held();
+    ctx.http?.closeStandaloneSSE?.();
+    await get.untilEnd();
+    expect([get.ending, get.events]).toEqual(['complete', [priming(1_234), priming(1_234)]]);
+    lab.made[0]?.server.sendToolListChanged();
+    answer('done');
+    await running;
+    const again = await after(one, get.events[1] ?? {});
+    expect(await again.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
+    lab.made[0]?.server.sendToolListChanged();
+    expect(await again.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
+  });
+
+  test('B213 quiet streams carry a comment every interval, and busy ones go on as they are', async () => {
+    const timeProvider = createFakeTime();
+    const lab = createLab();
+    const { client } = await serve(lab.factory, { timeProvider, keepAliveMs: 15_000 }, { face });
+    const one = client();
+    await one.initialize();
+    const get = await one.get();
+    const post = await one.post(call('hold'));
+    const modernCall = postModern(client(), 'tools/call', { name: 'hold' });
+    await lab.held(1);
+    // The head of a modern answer waits for an early error.
+    await timeProvider.advance(250);
+    const modern = await modernCall;
+    await post.next();
+    await get.next();
+    for (let round = 1; round <= 3; round++) {
+      await timeProvider.advance(15_000);
+      await until(() => [get, post, modern].every((stream) => comments(stream) >= round));
+      expect([get, post, modern].map(comments)).toEqual([round, round, round]);
+    }
+    for (const { answer } of lab.holds) answer('still there');
+    expect(textOf(await post.nextMessage())).toBe('still there');
+    expect(textOf(await modern.nextMessage())).toBe('still there');
+    expect(get.events.filter(({ comment }) => comment !== undefined)).toEqual(
+      [1, 2, 3].map(() => ({ comment: 'keepalive' })),
+    );
+  });
+
+  test('B213 resumed streams and the 2024-11-05 transport carry them too', async () => {
+    const timeProvider = createFakeTime();
+    const { client, url } = await serve(
+      createLab().factory,
+      { timeProvider, keepAliveMs: 15_000, legacySse: true },
+      { face },
+    );
+    const one = client();
+    await one.initialize();
+    const get = await one.get();
+    const first = await get.next();
+    get.abort();
+    const resumed = await after(one, first);
+    const sse = await client().get({ path: `${new URL(url).pathname}/sse` });
+    await sse.next();
+    await resumed.next();
+    await timeProvider.advance(15_000);
+    await until(() => comments(resumed) === 1 && comments(sse) === 1);
+  });
+
+  test('B213 a subscription carries them', async () => {
+    const { client } = await serve(createLab().factory, { keepAliveMs: 20 }, { face });
+    const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    await until(() => comments(stream) >= 2);
+    expect((await stream.nextMessage()) as object).toMatchObject({
+      method: 'notifications/subscriptions/acknowledged',
+    });
+  });
+
+  test('B213 keepAliveMs: 0 sends none', async () => {
+    const timeProvider = createFakeTime();
+    const lab = createLab();
+    const { client } = await serve(lab.factory, { timeProvider, keepAliveMs: 0 }, { face });
+    const one = client();
+    await one.initialize();
+    const post = await one.post(call('hold'));
+    const { answer } = await lab.held();
+    await timeProvider.advance(3_600_000);
+    answer('quiet');
+    expect(textOf(await post.nextMessage())).toBe('quiet');
+    expect(comments(post)).toBe(0);
+  });
+});
