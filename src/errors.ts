@@ -304,15 +304,14 @@ function ended(code: ErrorCode, reason: string, message: string, more?: Record<s
 export const sessionEnded = (): SojournError =>
   ended('SESSION_ENDED', 'session_ended', 'The session ended while this request was running');
 
-export const requestDrained = (): SojournError =>
-  ended('DRAINING', 'draining', 'The instance was drained while this request was running; it may have run', {
-    mayHaveRun: true,
-  });
+export const requestDrained = (mayHaveRun = true): SojournError =>
+  ended('DRAINING', 'draining', `The instance was drained ${ranOrNot(mayHaveRun)}`, { mayHaveRun });
 
-export const requestClosed = (): SojournError =>
-  ended('CLOSED', 'closed', 'The endpoint was closed while this request was running; it may have run', {
-    mayHaveRun: true,
-  });
+export const requestClosed = (mayHaveRun = true): SojournError =>
+  ended('CLOSED', 'closed', `The endpoint was closed ${ranOrNot(mayHaveRun)}`, { mayHaveRun });
+
+const ranOrNot = (mayHaveRun: boolean): string =>
+  mayHaveRun ? 'while this request was running; it may have run' : 'before this request ran';
 
 export const ownerLost = (mayHaveRun: boolean): SojournError =>
   ended('OWNER_LOST', 'owner_lost', 'The instance that ran this request is gone', { mayHaveRun });

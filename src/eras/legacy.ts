@@ -33,7 +33,6 @@ import { GET_STREAM, parseEventId } from '../session/event-id.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import { replayEvents } from '../session/stream.ts';
-import type { Sink } from '../sink.ts';
 import { allowsBatches } from '../versions.ts';
 import type { InboundPost } from './inbound.ts';
 
@@ -79,7 +78,7 @@ export class LegacyEra {
       if (post.batch)
         return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
       if (first?.kind === 'request' && first.message.method === 'initialize') {
-        void this.#open(exchange, first.message);
+        void this.#open(post, first.message);
         return;
       }
       return refuse(exchange, sessionIdMissing('POST'), echo(post));
@@ -99,12 +98,12 @@ export class LegacyEra {
     this.#route(id, { kind: 'delete', exchange }, null);
   }
 
-  /** A call that another instance handed over, because the session lives here. */
+  /** A call that another instance handed over: its session lives here, or is to be opened here because that one drains. */
   relayed(call: unknown): void {
     const known = call as LegacyCall;
-    const { exchange } = known.kind === 'post' ? known.post : known;
-    const id = exchange.header('mcp-session-id');
-    if (id !== undefined) this.#route(id, known, known.kind === 'post' ? echo(known.post) : null);
+    (known.kind === 'post' ? known.post : known).exchange.relayed = true;
+    if (known.kind === 'post') this.post(known.post);
+    else this[known.kind](known.exchange);
   }
 
   #route(id: string, call: LegacyCall, echoed: RequestId | null): void {
@@ -121,8 +120,10 @@ export class LegacyEra {
     try {
       for (let tries = 0; tries < 3; tries++) {
         const found = await this.#finder.find(id, exchange, call.kind !== 'delete');
-        if ('here' in found) return this.#serve(found.here, call, echoed);
-        if (await this.#instance.relay(found.there, call)) return;
+        if ('here' in found) {
+          // It may have left between the find and this turn.
+          if (this.#registry.get(id) === found.here) return this.#serve(found.here, call, echoed);
+        } else if (await this.#instance.relay(found.there, call)) return;
       }
       throw restoreFailed();
     } catch (cause) {
@@ -166,11 +167,16 @@ export class LegacyEra {
       return;
     }
     const json = this.#options.responseMode === 'json';
-    const sink: Sink = json
+    const sink = json
       ? new JsonSink(exchange, [...JSON_HEADERS, ...sessionHeader(session)], post.batch)
       : this.#sseSink(exchange, session);
     const stream = session.openPost(sink, requests, json);
     const dispatch = (): void => {
+      // The store refused the priming event: another instance owns the session, and nothing has run or been sent.
+      if (session.left === 'fenced' && sink instanceof SseSink && sink.discard()) {
+        void this.#find(session.id, { kind: 'post', post }, echoed);
+        return;
+      }
       for (const checked of messages) {
         if (checked.kind === 'request') session.request(checked.message, exchange, stream);
         else this.#dispatchSilent(session, exchange, [checked]);
@@ -208,8 +214,13 @@ export class LegacyEra {
     });
   }
 
-  async #open(exchange: Exchange, message: RpcRequest): Promise<void> {
+  async #open(post: InboundPost, message: RpcRequest): Promise<void> {
+    const { exchange } = post;
     try {
+      if (this.#opener.draining && !exchange.relayed) {
+        const other = await this.#instance.otherServing();
+        if (other !== undefined && (await this.#instance.relay(other, { kind: 'post', post }))) return;
+      }
       const opened = await this.#opener.open(message, exchange);
       if (opened === undefined) return;
       const { session, answer } = opened;

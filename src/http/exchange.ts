@@ -22,6 +22,8 @@ export interface Exchange {
   readonly authInfo: AuthInfo | undefined;
   /** The user key of `authInfo`; set by the endpoint. */
   user: string | undefined;
+  /** Another instance than the one that got it serves it: `request.node` is not there. */
+  relayed: boolean;
   /** A body that the caller has parsed already. */
   readonly parsedBody: unknown;
   /** What handlers and hooks see; made when first read. */

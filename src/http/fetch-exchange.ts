@@ -13,6 +13,7 @@ export class FetchExchange implements Exchange, RequestSource {
   readonly parsedBody: unknown;
   readonly response: Promise<Response>;
   readonly node = undefined;
+  relayed = false;
   user: string | undefined = undefined;
   #resolve!: (response: Response) => void;
   #view: McpHttpRequest | undefined;

@@ -67,9 +67,11 @@ export class SseSink implements Sink, TurnTask {
     this.#done();
   }
 
-  /** Nothing is sent after all; the exchange is free for another answer. */
-  discard(): void {
-    if (this.#state === IN_TURN) this.#state = ENDED;
+  /** Nothing is sent after all; the exchange is free for another answer. `false`: its head has left already. */
+  discard(): boolean {
+    if (this.#state !== IN_TURN) return false;
+    this.#state = ENDED;
+    return true;
   }
 
   get open(): boolean {

@@ -8,6 +8,7 @@
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { factoryFailed } from '../errors.ts';
+import { afterTurn } from '../system.ts';
 import type { Logger, LeaveReason, McpHttpRequest, McpSession, RunSessionHandler, TimeProvider } from '../types.ts';
 
 /** How long an end waits for a handler that does not come back. */
@@ -89,6 +90,11 @@ export class SessionRun {
   leave(reason: LeaveReason): void {
     this.#left = true;
     this.#resolveRun?.(reason);
+  }
+
+  /** Resolves when what follows the handler's `run()` has had a turn. */
+  async heard(): Promise<void> {
+    if (this.#resolveRun !== undefined) await new Promise<void>(afterTurn);
   }
 
   /** Resolves when the handler has come back, or has had its time. */

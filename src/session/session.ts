@@ -180,6 +180,7 @@ export class LiveSession implements StreamLog {
   /** Dispatches a request whose answer is not the client's (or not yet). */
   ask(message: RpcRequest, source: MessageSource | undefined): Promise<RpcResponse> {
     return new Promise((resolve) => {
+      if (this.#left !== undefined) return resolve(errorAnswer(message.id, endError(this.#left, false)));
       const context = this.#context(message, source, undefined);
       context.intercept = (answer) => resolve(answer as RpcResponse);
       this.#dispatch(message, context);
@@ -274,9 +275,10 @@ export class LiveSession implements StreamLog {
   answer(message: RpcResponse): void {
     const context = message.id === undefined ? undefined : this.running.get(message.id);
     if (context === undefined) {
-      this.logger.debug(
+      // A handler may still answer while its session leaves: the client has been told already.
+      this.logger[this.#left === undefined ? 'warn' : 'debug'](
         { sessionId: this.id, id: message.id },
-        'The server answered a request that is not running (any more)',
+        'The server answered a request that is not running (any more); the answer is dropped',
       );
       return;
     }
@@ -403,10 +405,10 @@ export class LiveSession implements StreamLog {
     this.#left = reason;
     // A session that goes on elsewhere keeps what its client has not read; of one that ended nothing can be resumed.
     const goesOn = reason === 'closed' || reason === 'released' || reason === 'hibernated';
-    const error = rpcError(endError(reason));
+    const error = endError(reason, true);
     for (const context of this.running.takeAll()) {
       if (!goesOn) context.stream?.abandonLog();
-      const answer: RpcMessage = { jsonrpc: '2.0', id: context.id, error };
+      const answer = errorAnswer(context.id, error);
       if (context.intercept !== undefined) context.intercept(answer);
       else this.posts.reply(context, JSON.stringify(answer));
     }
@@ -414,6 +416,7 @@ export class LiveSession implements StreamLog {
     this.getStream.detach();
     this.#controller?.abort(reason);
     this.run?.leave(reason);
+    await this.run?.heard();
     try {
       await this.server?.close();
     } catch (cause) {
@@ -437,8 +440,12 @@ function toJson(message: RpcResponse): string {
   }
 }
 
-function endError(reason: LeaveReason): SojournError {
-  if (reason === 'closed' || reason === 'store_lost') return requestClosed();
-  if (reason === 'released') return requestDrained();
-  return reason === 'fenced' ? ownerLost(true) : sessionEnded();
+function endError(reason: LeaveReason, mayHaveRun: boolean): SojournError {
+  if (reason === 'closed' || reason === 'store_lost') return requestClosed(mayHaveRun);
+  if (reason === 'released') return requestDrained(mayHaveRun);
+  return reason === 'fenced' ? ownerLost(mayHaveRun) : sessionEnded();
+}
+
+function errorAnswer(id: RpcResponse['id'], error: SojournError): RpcResponse {
+  return { jsonrpc: '2.0', ...(id !== undefined && { id }), error: rpcError(error) };
 }

@@ -1,0 +1,44 @@
+/** Several endpoints of one process that share one store: instances of one deployment, as a load balancer sees them. */
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import type { RawClient, RawClientOptions } from '../../src/testing/index.ts';
+import { createLab, type Lab } from './lab.ts';
+import { serve, type Served, type ServeSettings } from './serve.ts';
+
+export interface Member extends Served {
+  readonly lab: Lab;
+  /** Its instance id. */
+  readonly id: string;
+  /** The client's session, through this instance. */
+  join(client: RawClient, options?: RawClientOptions): RawClient;
+}
+
+/** `settings` by position; a missing one is the default. */
+export async function serveFleet(
+  size: number,
+  options: McpEndpointOptions = {},
+  settings: readonly ServeSettings[] = [],
+): Promise<Member[]> {
+  const store = options.store ?? memory();
+  const members: Member[] = [];
+  for (let n = 0; n < size; n++) members.push(await serveMember({ ...options, store }, settings[n]));
+  return members;
+}
+
+export async function serveMember(options: McpEndpointOptions, settings?: ServeSettings): Promise<Member> {
+  const lab = createLab();
+  const served = await serve(lab.factory, options, settings);
+  return {
+    ...served,
+    lab,
+    get id() {
+      return served.endpoint.health().instance;
+    },
+    join(client, clientOptions) {
+      const joined = served.client(clientOptions);
+      joined.sessionId = client.sessionId;
+      joined.protocolVersion = client.protocolVersion;
+      return joined;
+    },
+  };
+}
