@@ -1,0 +1,151 @@
+/** A session that ended stays ended: on every instance, for every late comer. */
+import { describe, expect, test } from 'vitest';
+import { currentSession, type McpEndpointOptions } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { createLab } from '../kit/lab.ts';
+import { serve, type Served } from '../kit/serve.ts';
+import { heldTool, said, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+const IDLE_MS = 60_000;
+
+/** Two instances on one store; the migration handler of both would take anybody in. */
+async function fleet(more: McpEndpointOptions = {}) {
+  const timeProvider = createFakeTime();
+  const store = memory();
+  const asked: string[] = [];
+  const options: McpEndpointOptions = {
+    timeProvider,
+    store,
+    idleTimeoutMs: IDLE_MS,
+    sessionMigrationHandler: {
+      allowSessionMigration: (_request, id) => {
+        asked.push(id);
+        return { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'again', version: '1' } };
+      },
+    },
+    ...more,
+  };
+  const [one, two] = [await serve(createLab().factory, options), await serve(createLab().factory, options)];
+  return { timeProvider, asked, one, two };
+}
+
+/** What POST, GET and DELETE of this session get. */
+async function statuses({ client }: Served, sessionId: string): Promise<number[]> {
+  const visitor = client();
+  const { response } = await visitor.call('ping', {}, { sessionId });
+  return [response.status, (await visitor.get({ sessionId })).status, (await visitor.delete({ sessionId })).status];
+}
+
+const gone = [404, 404, 404];
+
+describe('B216 a session is 404 on every instance, and no migration handler is asked,', () => {
+  test('when it was deleted', async () => {
+    const { one, two, asked } = await fleet();
+    const client = one.client();
+    await client.initialize();
+    const id = client.sessionId ?? '';
+    expect((await two.client().call('ping', {}, { sessionId: id })).response.status).toBe(200);
+    expect((await client.delete()).status).toBe(200);
+    expect([await statuses(one, id), await statuses(two, id), asked]).toEqual([gone, gone, []]);
+  });
+
+  test('when it was deleted through the other instance', async () => {
+    const { one, two, asked } = await fleet();
+    const client = one.client();
+    await client.initialize();
+    const id = client.sessionId ?? '';
+    expect((await two.client().delete({ sessionId: id })).status).toBe(200);
+    expect([await statuses(one, id), await statuses(two, id), asked]).toEqual([gone, gone, []]);
+  });
+
+  test('when it was terminated', async () => {
+    const { one, two, asked } = await fleet();
+    const client = one.client();
+    await client.initialize();
+    const id = client.sessionId ?? '';
+    expect(await two.endpoint.sessions.terminate(id)).toBe(true);
+    expect([await statuses(one, id), await statuses(two, id), asked]).toEqual([gone, gone, []]);
+    expect(await one.endpoint.sessions.terminate(id)).toBe(false);
+  });
+
+  test('when it was idle for too long', async () => {
+    const { one, two, asked, timeProvider } = await fleet();
+    const client = one.client();
+    await client.initialize();
+    const id = client.sessionId ?? '';
+    await timeProvider.advance(IDLE_MS + 5_000);
+    expect([await statuses(one, id), await statuses(two, id), asked]).toEqual([gone, gone, []]);
+  });
+
+  test('when the idle limit made it go', async () => {
+    const { one, two, asked } = await fleet({ maxIdleSessionCount: 1 });
+    const client = one.client();
+    await client.initialize();
+    const id = client.sessionId ?? '';
+    await one.client().initialize();
+    expect([await statuses(one, id), await statuses(two, id), asked]).toEqual([gone, gone, []]);
+  });
+
+  test('when its server closed itself', async () => {
+    const lab = createLab();
+    const { client, endpoint } = await serve(lab.factory, {
+      sessionMigrationHandler: { allowSessionMigration: () => Promise.reject(new Error('asked')) },
+    });
+    const one = client();
+    await one.initialize();
+    await lab.made[0]?.server.close();
+    await until(() => endpoint.sessions.count === 0);
+    expect((await one.call('ping')).response.status).toBe(404);
+  });
+});
+
+test('B216 after tombstoneMs the migration handler is asked again, and not before', async () => {
+  const { one, asked, timeProvider } = await fleet({ tombstoneMs: 600_000 });
+  const client = one.client();
+  await client.initialize();
+  const id = client.sessionId ?? '';
+  await client.delete();
+  // Somebody else keeps the sweep going.
+  const other = one.client();
+  await other.initialize();
+  for (let minute = 0; minute < 9; minute++) {
+    await timeProvider.advance(IDLE_MS - 10_000);
+    await other.call('ping');
+  }
+  expect([await statuses(one, id), asked]).toEqual([gone, []]);
+  for (let minute = 0; minute < 4; minute++) {
+    await timeProvider.advance(IDLE_MS - 10_000);
+    await other.call('ping');
+  }
+  expect((await client.call('ping', {}, { sessionId: id })).response.status).toBe(200);
+  expect(asked).toEqual([id]);
+});
+
+test('B216 no late write of a handler brings it back', async () => {
+  const { tool: wait, calls, release } = heldTool();
+  const outcomes: unknown[] = [];
+  const { client, endpoint } = await serve(
+    toolServer({
+      write: async (args, ctx) => {
+        const session = currentSession();
+        await wait(args, ctx);
+        outcomes.push(await session?.state.set('late', true).catch((error: { code: string }) => error.code));
+        return said('written');
+      },
+    }),
+  );
+  const one = client();
+  await one.initialize();
+  const written = one.call('tools/call', { name: 'write', arguments: {} });
+  await until(() => calls.length === 1);
+  expect((await one.delete()).status).toBe(200);
+  expect((await written).message.error).toMatchObject({ data: { reason: 'session_ended' } });
+  release();
+  await until(() => outcomes.length === 1);
+  expect(outcomes).toEqual(['SESSION_GONE']);
+  expect((await one.call('ping')).response.status).toBe(404);
+  expect(await endpoint.sessions.get(one.sessionId ?? '')).toBeUndefined();
+  expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
+});

@@ -1,0 +1,183 @@
+/** `initialize` first, what the server may send before `initialized`, and which version is spoken from then on. */
+import type { McpServer } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import type { RawClient } from '../../src/testing/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { said, toolServer, type Tool } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+const params = (protocolVersion: string, capabilities = {}) => ({
+  protocolVersion,
+  capabilities,
+  clientInfo: { name: 'raw', version: '1' },
+});
+
+/** What becomes of each thing that a server sends. */
+async function outcomes(server: McpServer | undefined, ctx: Parameters<Tool>[1]): Promise<unknown> {
+  const told = (sent: Promise<unknown> | undefined): Promise<unknown> =>
+    (sent ?? Promise.resolve()).then(
+      () => 'sent',
+      (error: { code?: unknown }) => error.code,
+    );
+  return {
+    roots: await told(server?.server.listRoots()),
+    elicit: await told(ctx.mcpReq.elicitInput({ message: '?', requestedSchema: { type: 'object', properties: {} } })),
+    log: await told(ctx.mcpReq.log('error', 'logged')),
+  };
+}
+
+describe.each(faces)('over %s', (face) => {
+  test.each(['tools/list', 'ping', 'notifications/initialized'])(
+    'B217 %s before initialize gets 400, which says what comes first',
+    async (method) => {
+      const { client, endpoint } = await serve(createLab().factory, {}, { face });
+      const one = client();
+      const body = method.startsWith('notifications/') ? { jsonrpc: '2.0', method } : { jsonrpc: '2.0', id: 3, method };
+      const response = await one.post(body);
+      expect([response.status, response.json()]).toEqual([
+        400,
+        {
+          jsonrpc: '2.0',
+          id: 'id' in body ? 3 : null,
+          error: {
+            code: -32000,
+            message:
+              'Bad Request: the Mcp-Session-Id header is required; send initialize first, without it, to get one',
+          },
+        },
+      ]);
+      expect(endpoint.sessions.count).toBe(0);
+    },
+  );
+
+  test('B217 before notifications/initialized the server sends logs and pings, and nothing else', async () => {
+    let server: McpServer | undefined;
+    const found: unknown[] = [];
+    const { client, log } = await serve(
+      toolServer(
+        {
+          send: async (_args, ctx) => {
+            found.push(await outcomes(server, ctx));
+            await server?.server.ping();
+            return said('sent');
+          },
+        },
+        (made) => (server = made),
+      ),
+      {},
+      { face },
+    );
+    const one = client();
+    await one.initialize({ initialized: false, capabilities: { roots: {}, elicitation: {} } });
+    const get = await one.get();
+    await get.next();
+    server?.sendToolListChanged();
+    const stream = await one.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'send' } });
+    const sent = [await stream.nextMessage(), await stream.nextMessage()] as Array<{ id?: string; method: string }>;
+    expect(sent.map(({ method }) => method)).toEqual(['notifications/message', 'ping']);
+    expect(found).toEqual([{ roots: 'NOT_INITIALIZED', elicit: 'NOT_INITIALIZED', log: 'sent' }]);
+    await one.post({ jsonrpc: '2.0', id: sent[1]?.id, result: {} });
+    expect(textOf(await stream.nextMessage())).toBe('sent');
+    expect(
+      log.matching(/has not sent notifications\/initialized/, 'debug').map(({ fields }) => fields['method']),
+    ).toEqual(['notifications/tools/list_changed']);
+
+    expect((await one.notify('notifications/initialized')).status).toBe(202);
+    server?.sendToolListChanged();
+    expect(await get.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
+    expect(get.events.filter(({ message }) => message !== undefined)).toHaveLength(1);
+  });
+
+  test('B217 a second initialize on a live session is refused, and the session goes on', async () => {
+    const lab = createLab();
+    const { client, endpoint } = await serve(lab.factory, {}, { face });
+    const one = client();
+    await one.initialize();
+    const { id, response, message } = await one.call('initialize', params('2025-11-25'));
+    expect([response.status, message]).toEqual([
+      400,
+      {
+        jsonrpc: '2.0',
+        id,
+        error: {
+          code: -32600,
+          message: 'Invalid Request: this session is initialized; open a new one without Mcp-Session-Id',
+        },
+      },
+    ]);
+    expect(textOf((await one.call(...tool('echo', { text: 'still here' }))).message)).toBe('still here');
+    expect([lab.made.length, endpoint.sessions.count]).toEqual([1, 1]);
+  });
+
+  test.each([
+    ['2025-11-25', '2025-11-25'],
+    ['2025-06-18', '2025-06-18'],
+    ['2025-03-26', '2025-03-26'],
+    ['1999-01-01', '2025-11-25'],
+    ['2030-01-01', '2025-11-25'],
+    ['2026-07-28', '2025-11-25'],
+    ['DRAFT-2025-v3', '2025-11-25'],
+    ['', '2025-11-25'],
+  ])('B218 initialize with %j is answered 200 with %s', async (asked, negotiated) => {
+    const { client } = await serve(createLab().factory, { sessionMode: 'stateful' }, { face });
+    const one = client();
+    const { response, message } = await one.initialize({ protocolVersion: asked });
+    expect([response.status, (message.result as { protocolVersion: string }).protocolVersion]).toEqual([
+      200,
+      negotiated,
+    ]);
+    expect((await one.call(...tool('echo', { text: 'x' }))).response.status).toBe(200);
+  });
+
+  test.each(['2025-03-26', '2025-06-18', '2025-11-25'])(
+    'B218 on a session of %s a missing header is that version, and any other is refused',
+    async (protocolVersion) => {
+      const { client } = await serve(createLab().factory, {}, { face });
+      const one = client();
+      await one.initialize({ protocolVersion });
+      const without = await one.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { version: null });
+      await without.untilEnd();
+      expect(without.status).toBe(200);
+      // In its own way: priming events from 2025-11-25 on.
+      expect(without.events.some(({ id }) => id !== undefined)).toBe(protocolVersion === '2025-11-25');
+      expect((await one.call('ping', {}, { version: protocolVersion })).response.status).toBe(200);
+      for (const version of ['2025-03-26', '2025-06-18', '2025-11-25'].filter((other) => other !== protocolVersion)) {
+        const message = `Invalid Request: MCP-Protocol-Version is ${version}, but this session was negotiated at ${protocolVersion}`;
+        const { id, response } = await one.call('ping', {}, { version });
+        expect([response.status, response.json()]).toEqual([
+          400,
+          { jsonrpc: '2.0', id, error: { code: -32600, message } },
+        ]);
+        const refused = { jsonrpc: '2.0', id: null, error: { code: -32600, message } };
+        expect(await answers(one, version)).toEqual([400, refused, 400, refused]);
+      }
+      expect((await one.delete()).status).toBe(200);
+    },
+  );
+
+  test('B218 without a session too, an unknown version is answered with the latest', async () => {
+    const { client } = await serve(createLab().factory, { sessionMode: 'stateless' }, { face });
+    const { response, message } = await client().call('initialize', params('1999-01-01'));
+    expect([response.status, message.result]).toMatchObject([200, { protocolVersion: '2025-11-25' }]);
+  });
+});
+
+async function answers(client: RawClient, version: string): Promise<unknown[]> {
+  const [get, end] = [await client.get({ version }), await client.delete({ version })];
+  return [get.status, get.json(), end.status, end.json()];
+}
+
+test('B217 the 2024-11-05 transport takes initialize first, and once', async () => {
+  const { client, url } = await serve(createLab().factory, { legacySse: true });
+  const one = client();
+  const stream = await one.get({ path: `${new URL(url).pathname}/sse` });
+  const path = (await stream.next()).data ?? '';
+  const send = async (method: string, more = {}) =>
+    (await one.post({ jsonrpc: '2.0', id: one.nextId(), method, params: more }, { path })).status;
+  expect(await send('tools/list')).toBe(400);
+  expect(await send('initialize', params('2024-11-05'))).toBe(202);
+  await until(() => stream.events.length === 2);
+  expect(await send('initialize', params('2024-11-05'))).toBe(400);
+  expect(await send('tools/list')).toBe(202);
+});
