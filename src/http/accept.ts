@@ -5,9 +5,13 @@ interface MediaRange {
   readonly q: number;
 }
 
+/** What stands between separators; those inside of quotes are none. */
+const ENTRIES = /(?:[^,"]|"(?:[^"\\]|\\.)*"?)+/g;
+const PARTS = /(?:[^;"]|"(?:[^"\\]|\\.)*"?)+/g;
+
 function parseAccept(header: string): MediaRange[] {
-  return header.split(',').flatMap((entry) => {
-    const [range = '', ...params] = entry.split(';').map((part) => part.trim().toLowerCase());
+  return (header.match(ENTRIES) ?? []).flatMap((entry) => {
+    const [range = '', ...params] = (entry.match(PARTS) ?? []).map((part) => part.trim().toLowerCase());
     if (range === '') return [];
     const q = params.find((param) => param.startsWith('q='));
     return [{ range, q: q === undefined ? 1 : Number(q.slice(2)) }];

@@ -7,6 +7,8 @@ export interface HeaderSource {
   headers(): Headers;
 }
 
+const INSPECT = Symbol.for('nodejs.util.inspect.custom');
+
 class HeaderView {
   readonly #source: HeaderSource;
   readonly #overrides: ReadonlyMap<string, string>;
@@ -58,6 +60,10 @@ class HeaderView {
   }
   [Symbol.iterator](): HeadersIterator<[string, string]> {
     return this.#copy().entries();
+  }
+  /** What is inherited reads private fields: a `console.log` of a request would throw. */
+  [INSPECT](_depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
+    return inspect(this.#copy(), options);
   }
 }
 

@@ -67,6 +67,12 @@ class RequestView {
   get integrity(): string {
     return '';
   }
+  get isHistoryNavigation(): boolean {
+    return false;
+  }
+  get isReloadNavigation(): boolean {
+    return false;
+  }
   get keepalive(): boolean {
     return false;
   }
