@@ -102,20 +102,22 @@ export interface ConnectOptions extends Behind {
 
 export type Connect = (url: string, options?: ConnectOptions) => Promise<OfficialClient>;
 
+export const connectV1: Connect = (url, options) => openV1(url, options, 'http');
+export const connectV2: Connect = (url, options) => openV2(url, options, 'http', 'legacy');
+/** Asks with `server/discover` first: 2026-07-28 where it is served, else a session. */
+export const connectNegotiating: Connect = (url, options) => openV2(url, options, 'http', 'auto');
+
 /** For `describe.each`: sessions over streamable HTTP. */
-export const sessionClients: Array<[string, Connect]> = [
-  ['v1', (url, options) => connectV1(url, options, 'http')],
-  ['v2', (url, options) => connectV2(url, options, 'http', 'legacy')],
+export const sessionClients: Array<[name: string, connect: Connect]> = [
+  ['v1', connectV1],
+  ['v2', connectV2],
 ];
 
 /** The 2024-11-05 transport. */
-export const sseClients: Array<[string, Connect]> = [
-  ['v1 over SSE', (url, options) => connectV1(`${url}/sse`, options, 'sse')],
-  ['v2 over SSE', (url, options) => connectV2(`${url}/sse`, options, 'sse', 'legacy')],
+export const sseClients: Array<[name: string, connect: Connect]> = [
+  ['v1 over SSE', (url, options) => openV1(`${url}/sse`, options, 'sse')],
+  ['v2 over SSE', (url, options) => openV2(`${url}/sse`, options, 'sse', 'legacy')],
 ];
-
-/** Asks with `server/discover` first: 2026-07-28 where it is served, else a session. */
-export const connectNegotiating: Connect = (url, options) => connectV2(url, options, 'http', 'auto');
 
 /** How soon a client tries again while nobody has told it a `retry`. */
 const RECONNECT = {
@@ -153,7 +155,7 @@ function createWire() {
 
 type AnyTransport = HttpV1 | HttpV2 | SseV1 | SseV2;
 
-async function connectV1(url: string, options: ConnectOptions = {}, over: 'http' | 'sse'): Promise<OfficialClient> {
+async function openV1(url: string, options: ConnectOptions = {}, over: 'http' | 'sse'): Promise<OfficialClient> {
   const { sample, elicit, roots, sessionId } = options;
   const wire = createWire();
   const client = new ClientV1(identity, { capabilities: capabilitiesOf(options) });
@@ -176,7 +178,7 @@ async function connectV1(url: string, options: ConnectOptions = {}, over: 'http'
   });
 }
 
-async function connectV2(
+async function openV2(
   url: string,
   options: ConnectOptions = {},
   over: 'http' | 'sse',

@@ -1,0 +1,42 @@
+/**
+ * An MCP endpoint in an Express app.
+ *
+ *     npm install sojourn @modelcontextprotocol/server zod express
+ *     npx tsx server.ts
+ */
+import type { AddressInfo } from 'node:net';
+import { McpServer } from '@modelcontextprotocol/server';
+import express from 'express';
+import { createMcpEndpoint } from 'sojourn';
+import { z } from 'zod';
+
+const greet = { description: 'Greets somebody', inputSchema: z.object({ name: z.string() }) };
+const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
+
+const endpoint = createMcpEndpoint((ctx) => {
+  const server = new McpServer({ name: 'express-example', version: '1.0.0' }, { ...ctx.serverOptions });
+  server.registerTool('greet', greet, sayHello);
+  return server;
+});
+
+const app = express();
+
+// Your own middleware goes in front, as always. Afterwards the session's id stands in the response's headers.
+app.use((req, res, next) => {
+  res.setHeader('X-Served-By', 'express');
+  res.on('close', () => console.log(req.method, req.path, res.statusCode, res.getHeader('mcp-session-id')));
+  next();
+});
+
+app.all('/mcp', endpoint.node);
+
+const server = app.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1', () => {
+  console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
+});
+
+async function stop(): Promise<void> {
+  await endpoint.drain();
+  await endpoint.close();
+  server.close();
+}
+process.once('SIGTERM', () => void stop());

@@ -1,0 +1,35 @@
+/**
+ * An MCP endpoint in a Fastify app.
+ *
+ *     npm install sojourn @modelcontextprotocol/server zod fastify
+ *     npx tsx server.ts
+ */
+import { McpServer } from '@modelcontextprotocol/server';
+import Fastify from 'fastify';
+import { createMcpEndpoint } from 'sojourn';
+import { z } from 'zod';
+
+const greet = { description: 'Greets somebody', inputSchema: z.object({ name: z.string() }) };
+const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
+
+const endpoint = createMcpEndpoint((ctx) => {
+  const server = new McpServer({ name: 'fastify-example', version: '1.0.0' }, { ...ctx.serverOptions });
+  server.registerTool('greet', greet, sayHello);
+  return server;
+});
+
+// As large as the endpoint takes them (limits.bodyBytes): Fastify parses the body first, and its own limit is 1 MiB.
+const app = Fastify({ bodyLimit: 4_194_304 });
+
+// hijack: the endpoint answers by itself, and streams.
+app.all('/mcp', (request, reply) => endpoint.node(request.raw, reply.hijack().raw, request.body));
+
+const address = await app.listen({ port: Number(process.env['PORT'] ?? 3000), host: '127.0.0.1' });
+console.log(`${address}/mcp`);
+
+async function stop(): Promise<void> {
+  await endpoint.drain();
+  await endpoint.close();
+  await app.close();
+}
+process.once('SIGTERM', () => void stop());

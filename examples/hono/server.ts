@@ -1,0 +1,36 @@
+/**
+ * An MCP endpoint in a Hono app, here on Node. On Bun, Deno and others only `serve` differs.
+ *
+ *     npm install sojourn @modelcontextprotocol/server zod hono @hono/node-server
+ *     npx tsx server.ts
+ */
+import { serve } from '@hono/node-server';
+import { McpServer } from '@modelcontextprotocol/server';
+import { Hono } from 'hono';
+import { createMcpEndpoint } from 'sojourn';
+import { z } from 'zod';
+
+const greet = { description: 'Greets somebody', inputSchema: z.object({ name: z.string() }) };
+const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
+
+const endpoint = createMcpEndpoint((ctx) => {
+  const server = new McpServer({ name: 'hono-example', version: '1.0.0' }, { ...ctx.serverOptions });
+  server.registerTool('greet', greet, sayHello);
+  return server;
+});
+
+const app = new Hono();
+
+app.all('/mcp', (c) => endpoint.fetch(c.req.raw));
+
+const port = Number(process.env['PORT'] ?? 3000);
+const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }, (info) => {
+  console.log(`http://127.0.0.1:${info.port}/mcp`);
+});
+
+async function stop(): Promise<void> {
+  await endpoint.drain();
+  await endpoint.close();
+  server.close();
+}
+process.once('SIGTERM', () => void stop());

@@ -1,0 +1,37 @@
+/**
+ * Sessions that move between processes that share nothing but a folder. Start two, connect to one, stop it, go on at the
+ * other with the same session id:
+ *
+ *     SESSIONS=./sessions PORT=3001 npx tsx server.ts
+ *     SESSIONS=./sessions PORT=3002 npx tsx server.ts
+ *
+ * What travels is the handshake: who the client is and what it can do. `session.state`, subscriptions and streams do not.
+ */
+import { McpServer } from '@modelcontextprotocol/server';
+import { createMcpEndpoint, currentSession } from 'sojourn';
+import { fileSessions } from './file-sessions.ts';
+
+const whoami = { description: 'Says whose session this is, and which process serves it' };
+const sayWho = () => {
+  const { id, clientInfo } = currentSession() ?? {};
+  const text = `${clientInfo?.name} in session ${id}, served by process ${process.pid}`;
+  return { content: [{ type: 'text' as const, text }] };
+};
+
+const endpoint = createMcpEndpoint(
+  (ctx) => {
+    const server = new McpServer({ name: 'migration-example', version: '1.0.0' }, { ...ctx.serverOptions });
+    server.registerTool('whoami', whoami, sayWho);
+    return server;
+  },
+  { sessionMigrationHandler: fileSessions(process.env['SESSIONS'] ?? './sessions') },
+);
+
+const { url } = await endpoint.listen({ port: Number(process.env['PORT'] ?? 3000) });
+console.log(url);
+
+async function stop(): Promise<void> {
+  await endpoint.drain();
+  await endpoint.close();
+}
+process.once('SIGTERM', () => void stop());

@@ -1,0 +1,38 @@
+/**
+ * An MCP endpoint beside other routes on a bare `node:http` server. Where there are no other routes, `endpoint.listen()` is
+ * shorter: it brings health checks, CORS and the limits of the sockets.
+ *
+ *     npm install sojourn @modelcontextprotocol/server zod
+ *     npx tsx server.ts
+ */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { McpServer } from '@modelcontextprotocol/server';
+import { createMcpEndpoint } from 'sojourn';
+import { z } from 'zod';
+
+const greet = { description: 'Greets somebody', inputSchema: z.object({ name: z.string() }) };
+const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
+
+const endpoint = createMcpEndpoint((ctx) => {
+  const server = new McpServer({ name: 'node-http-example', version: '1.0.0' }, { ...ctx.serverOptions });
+  server.registerTool('greet', greet, sayHello);
+  return server;
+});
+
+const server = createServer((req, res) => {
+  if (req.url === '/mcp') endpoint.node(req, res);
+  else res.writeHead(404).end('Nothing here. Try /mcp.\n');
+});
+server.keepAliveTimeout = 75_000; // longer than a load balancer keeps its connections
+
+server.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1', () => {
+  console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
+});
+
+async function stop(): Promise<void> {
+  await endpoint.drain();
+  await endpoint.close();
+  server.close();
+}
+process.once('SIGTERM', () => void stop());

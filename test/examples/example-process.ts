@@ -1,0 +1,50 @@
+/** An example as its reader starts it: `npx tsx examples/…`, on a free port. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { until } from '../kit/until.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface ExampleProcess {
+  readonly output: { stdout: string; stderr: string };
+  /** Resolves when it has printed where it serves. */
+  url(): Promise<string>;
+  /** SIGTERM; resolves with its exit code. What it left open would keep it from ending. */
+  stop(): Promise<number | null>;
+  ended(): Promise<number | null>;
+}
+
+export function startExample(file: string, env: Record<string, string> = {}): ExampleProcess {
+  const child = spawn(process.execPath, ['--import', 'tsx', `examples/${file}`], {
+    cwd: root,
+    env: { ...process.env, PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
+  }
+  const closed = once(child, 'close') as Promise<[code: number | null]>;
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await closed;
+  });
+  const ended = async (): Promise<number | null> => (await closed)[0];
+  return {
+    output,
+    ended,
+    stop: () => {
+      child.kill('SIGTERM');
+      return ended();
+    },
+    async url() {
+      const told = () => /^http:\S+$/m.exec(output.stdout)?.[0];
+      await until(() => told() !== undefined || child.exitCode !== null, { timeoutMs: 20_000, what: 'its URL' });
+      const url = told();
+      if (url === undefined) throw new Error(`${file} ended with ${child.exitCode}: ${output.stderr}`);
+      return url;
+    },
+  };
+}

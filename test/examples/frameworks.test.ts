@@ -1,0 +1,63 @@
+/** The framework examples, started as their readers start them, used by the official clients of both lines. */
+import { describe, expect, test } from 'vitest';
+import { connectNegotiating, connectV2, sessionClients } from '../clients/official.ts';
+import { until } from '../kit/until.ts';
+import { startExample } from './example-process.ts';
+
+describe.each(['express', 'fastify', 'hono', 'node-http'])('examples/%s', (name) => {
+  test('serves clients of both eras, and stops when it is told to', async () => {
+    const example = startExample(`${name}/server.ts`);
+    const url = await example.url();
+    for (const [, connect] of sessionClients) {
+      const { client, say, sessionId, listening } = await connect(url);
+      await listening;
+      expect(client.getServerVersion()).toMatchObject({ name: `${name}-example` });
+      expect(await say('greet', { name: 'Ada' })).toBe('Hello Ada!');
+      expect(sessionId).toMatch(/^[\w-]{22}$/);
+    }
+    const modern = await connectNegotiating(url);
+    expect([modern.protocolVersion(), modern.sessionId]).toEqual(['2026-07-28', undefined]);
+    expect(await modern.say('greet', { name: 'Bob' })).toBe('Hello Bob!');
+    // Two GET streams are open.
+    expect(await example.stop()).toBe(0);
+    expect(example.output.stderr).toBe('');
+  });
+});
+
+test('B195 examples/express keeps the headers of its middleware, which sees the id of the session afterwards', async () => {
+  const example = startExample('express/server.ts');
+  const url = await example.url();
+  const { sessionId, terminate } = await connectV2(url);
+  const wrong = await fetch(url, { method: 'PUT' });
+  expect([wrong.status, wrong.headers.get('x-served-by')]).toEqual([405, 'express']);
+  await terminate();
+  const lines = [`POST /mcp 200 ${sessionId}`, `POST /mcp 202 ${sessionId}`, 'PUT /mcp 405 undefined'];
+  for (const line of lines) await until(() => example.output.stdout.includes(`${line}\n`), { what: line });
+});
+
+test('examples/express-auth asks for a token, and gives a session to its user only', async () => {
+  const url = await startExample('express-auth/server.ts').url();
+  const post = (token: string | undefined, body: object, sessionId?: string) =>
+    fetch(url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        ...(token && { authorization: `Bearer ${token}` }),
+        ...(sessionId && { 'mcp-session-id': sessionId }),
+      },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, ...body }),
+    });
+  const clientInfo = { name: 'test', version: '1' };
+  const initialize = { method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo } };
+  const call = { method: 'tools/call', params: { name: 'whoami', arguments: {} } };
+  const refused = await post(undefined, initialize);
+  expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
+  const opened = await post('token-of-ada', initialize);
+  const id = String(opened.headers.get('mcp-session-id'));
+  await opened.text();
+  expect(await (await post('token-of-ada', call, id)).text()).toContain('You are ada.');
+  const stolen = await post('token-of-bob', call, id);
+  expect(stolen.status).toBe(403);
+  expect(await stolen.json()).toMatchObject({ id: 1, error: { code: -32_000, data: { reason: 'user' } } });
+});

@@ -1,0 +1,294 @@
+/** The ways of mounting an endpoint that docs/guide/mounting.md shows, each used by the official clients. */
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import express from 'express';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import * as nextRoute from '../../examples/nextjs/app/mcp/route.ts';
+import { createMcpEndpoint, currentRequest, type McpEndpoint } from '../../src/index.ts';
+import { createRawClient } from '../../src/testing/index.ts';
+import { createFeatureServer } from '../clients/feature-server.ts';
+import { connectNegotiating, sessionClients, sseClients } from '../clients/official.ts';
+import { until } from '../kit/until.ts';
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
+
+/** Serves `listener` until the test is over; resolves with its origin. */
+async function listen(listener: RequestListener, endpoint?: McpEndpoint): Promise<string> {
+  const server: Server = createServer(listener);
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  onTestFinished(async () => {
+    await endpoint?.close();
+    await new Promise<void>((closed) => {
+      server.close(() => closed());
+      server.closeAllConnections();
+    });
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+type Mount = (endpoint: McpEndpoint) => RequestListener | Promise<RequestListener>;
+
+function onFetch(handle: (request: Request) => Response | Promise<Response>): RequestListener {
+  const listener = getRequestListener(handle, { overrideGlobalObjects: false });
+  return (req, res) => void listener(req, res);
+}
+
+const onHono = (app: Hono): RequestListener => onFetch(app.fetch);
+
+/** Fastify as a listener: its own `listen` binds what others bind too. */
+async function onFastify(app: FastifyInstance): Promise<RequestListener> {
+  await app.ready();
+  onTestFinished(() => app.close());
+  return (req, res) => app.routing(req, res);
+}
+
+const mounts: Array<[name: string, path: string, mount: Mount]> = [
+  ['Express', '/mcp', (endpoint) => express().all('/mcp', endpoint.node)],
+  ['Express behind express.json()', '/mcp', (endpoint) => express().use(express.json()).all('/mcp', endpoint.node)],
+  [
+    'Express behind express.json(), with the body handed over',
+    '/mcp',
+    (endpoint) =>
+      express()
+        .use(express.json())
+        .all('/mcp', (req, res) => endpoint.node(req, res, req.body)),
+  ],
+  [
+    'an Express router under a prefix',
+    '/api/v1/mcp',
+    (endpoint) => express().use('/api/v1', express.Router().use('/mcp', endpoint.node)),
+  ],
+  [
+    'Fastify with its body parser',
+    '/mcp',
+    (endpoint) => {
+      const app = Fastify();
+      app.all('/mcp', (request, reply) => endpoint.node(request.raw, reply.hijack().raw, request.body));
+      return onFastify(app);
+    },
+  ],
+  [
+    'Fastify without a body parser, under a prefix',
+    '/api/mcp',
+    (endpoint) => {
+      const app = Fastify();
+      app.register(
+        async (scope) => {
+          scope.removeAllContentTypeParsers();
+          scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
+          scope.all('/mcp', (request, reply) => endpoint.node(request.raw, reply.hijack().raw));
+        },
+        { prefix: '/api' },
+      );
+      return onFastify(app);
+    },
+  ],
+  ['Hono', '/mcp', (endpoint) => onHono(new Hono().all('/mcp', (c) => endpoint.fetch(c.req.raw)))],
+  [
+    'a Hono route under a prefix, behind CORS and whatever reads the body',
+    '/api/mcp',
+    (endpoint) =>
+      onHono(
+        new Hono()
+          .basePath('/api')
+          .use(cors({ origin: 'http://localhost:5173', exposeHeaders: ['Mcp-Session-Id'] }))
+          .all('/mcp', async (c) => {
+            const parsedBody: unknown = c.req.method === 'POST' ? await c.req.json() : undefined;
+            return endpoint.fetch(c.req.raw, { parsedBody });
+          }),
+      ),
+  ],
+  ['node:http', '/mcp', (endpoint) => endpoint.node],
+];
+
+describe.each(mounts)('mounted in %s', (_name, path, mount) => {
+  const open = async () => {
+    const features = createFeatureServer();
+    const endpoint = createMcpEndpoint(features.factory, { legacySse: true, retryMs: 5, logger: quiet });
+    return { features, endpoint, url: `${await listen(await mount(endpoint), endpoint)}${path}` };
+  };
+
+  test.each(sessionClients)('serves a session to the %s client', async (_line, connect) => {
+    const { features, endpoint, url } = await open();
+    const { say, listening, notifications, terminate } = await connect(url, {
+      elicit: () => ({ action: 'accept', content: { colour: 'green' } }),
+    });
+    await listening;
+    expect(await say('add', { a: 20, b: 22 })).toBe('42');
+    expect(await say('ask-colour')).toBe('accept {"colour":"green"}');
+    await features.made[0]?.server.sendLoggingMessage({ level: 'info', data: 'hello' });
+    await until(() => notifications('notifications/message').length === 1, { what: 'a message on the GET stream' });
+    await terminate();
+    expect(endpoint.sessions.count).toBe(0);
+  });
+
+  test('serves 2026-07-28', async () => {
+    const { url } = await open();
+    const { say, protocolVersion } = await connectNegotiating(url);
+    expect(protocolVersion()).toBe('2026-07-28');
+    expect(await say('add', { a: 20, b: 22 })).toBe('42');
+  });
+
+  test('answers what is wrong as everywhere', async () => {
+    const { url } = await open();
+    const client = createRawClient(url);
+    onTestFinished(() => client.close());
+    const { response, message } = await client.call('tools/list');
+    expect([response.status, message.error?.code, message.id]).toEqual([400, -32_000, 1]);
+    const gone = await client.delete({ sessionId: 'unknown' });
+    expect([gone.status, gone.json()]).toMatchObject([404, { error: { code: -32_001 } }]);
+  });
+});
+
+// Only where the route takes every path below it.
+const withPaths: typeof mounts = [
+  ['Express', '/mcp', (endpoint) => express().use('/mcp', endpoint.node)],
+  ['an Express router', '/api/mcp', (endpoint) => express().use('/api', express.Router().use('/mcp', endpoint.node))],
+  ['Hono', '/mcp', (endpoint) => onHono(new Hono().all('/mcp/*', (c) => endpoint.fetch(c.req.raw)))],
+];
+
+describe.each(withPaths)('B170 the 2024-11-05 transport mounted in %s', (_name, path, mount) => {
+  test.each(sseClients)('serves the %s client', async (_line, connect) => {
+    const endpoint = createMcpEndpoint(createFeatureServer().factory, { legacySse: true, logger: quiet });
+    const { say } = await connect(`${await listen(await mount(endpoint), endpoint)}${path}`);
+    expect(await say('add', { a: 20, b: 22 })).toBe('42');
+  });
+});
+
+describe('who is asking', () => {
+  const auth = (sub: string): AuthInfo => ({ token: 't', clientId: 'c', scopes: [], extra: { sub } });
+  const users: Array<[string, Mount]> = [
+    [
+      'req.auth in Express',
+      (endpoint) =>
+        express().all(
+          '/mcp',
+          (req, _res, next) => {
+            Object.assign(req, { auth: auth(String(req.headers['x-user'])) });
+            next();
+          },
+          endpoint.node,
+        ),
+    ],
+    [
+      'request.raw.auth in Fastify',
+      (endpoint) => {
+        const app = Fastify();
+        app.addHook('onRequest', async (request) => {
+          Object.assign(request.raw, { auth: auth(String(request.headers['x-user'])) });
+        });
+        app.all('/mcp', (request, reply) => endpoint.node(request.raw, reply.hijack().raw, request.body));
+        return onFastify(app);
+      },
+    ],
+    [
+      'authInfo in Hono',
+      (endpoint) =>
+        onHono(
+          new Hono().all('/mcp', (c) => endpoint.fetch(c.req.raw, { authInfo: auth(String(c.req.header('x-user'))) })),
+        ),
+    ],
+  ];
+
+  test.each(users)('B180 is told by %s, and owns the session', async (_name, mount) => {
+    const endpoint = createMcpEndpoint(createFeatureServer().factory, { logger: quiet });
+    const url = `${await listen(await mount(endpoint), endpoint)}/mcp`;
+    const [ada, bob] = ['ada', 'bob'].map((user) => createRawClient(url, { headers: { 'x-user': user } }));
+    onTestFinished(() => [ada, bob].forEach((client) => client?.close()));
+    await ada?.initialize();
+    expect((await endpoint.sessions.list()).sessions[0]?.user).toBe('["sub","","ada"]');
+    const stolen = await bob?.call('ping', undefined, { sessionId: ada?.sessionId });
+    expect([stolen?.response.status, stolen?.message.error?.data]).toEqual([403, { reason: 'user' }]);
+    expect((await ada?.call('ping'))?.message.result).toEqual({});
+  });
+});
+
+describe('headers and middleware', () => {
+  test('B195 Express middleware reads the session id from the request, and afterwards from the response', async () => {
+    const endpoint = createMcpEndpoint(createFeatureServer().factory, { logger: quiet });
+    const seen: unknown[] = [];
+    const app = express()
+      .use((req, res, next) => {
+        res.setHeader('X-Request-Id', 'r-1').setHeader('Vary', 'Cookie');
+        res.on('finish', () => seen.push([req.method, req.headers['mcp-session-id'], res.getHeader('mcp-session-id')]));
+        next();
+      })
+      .all('/mcp', endpoint.node);
+    const client = createRawClient(`${await listen(app, endpoint)}/mcp`);
+    onTestFinished(() => client.close());
+    const { response } = await client.initialize();
+    await client.call('ping');
+    await client.delete();
+    const id = client.sessionId;
+    await until(() => seen.length === 4, { what: 'four requests' });
+    expect(seen).toEqual([
+      ['POST', undefined, id],
+      ['POST', id, id],
+      ['POST', id, id],
+      ['DELETE', id, undefined],
+    ]);
+    expect(['x-request-id', 'vary', 'x-powered-by'].map((name) => response.header(name))).toEqual([
+      'r-1',
+      'Cookie',
+      'Express',
+    ]);
+  });
+
+  test('CORS of the framework, and the origins of the endpoint', async () => {
+    const features = createFeatureServer();
+    const endpoint = createMcpEndpoint(features.factory, { allowedOrigins: ['https://app.example'], logger: quiet });
+    const app = new Hono()
+      .use('/mcp', cors({ origin: 'https://app.example', exposeHeaders: ['Mcp-Session-Id'] }))
+      .all('/mcp', (c) => endpoint.fetch(c.req.raw));
+    const client = createRawClient(`${await listen(onHono(app), endpoint)}/mcp`);
+    onTestFinished(() => client.close());
+    const headers = { origin: 'https://app.example' };
+    const { response } = await client.initialize({ headers });
+    expect(response.header('access-control-allow-origin')).toBe('https://app.example');
+    expect(response.header('access-control-expose-headers')).toBe('Mcp-Session-Id');
+    const refused = await client.call('ping', undefined, { headers: { origin: 'https://evil.example' } });
+    expect([refused.response.status, refused.message.error?.data]).toEqual([403, { reason: 'origin' }]);
+  });
+
+  test('handlers find the Express request', async () => {
+    const found: unknown[] = [];
+    const endpoint = createMcpEndpoint(
+      (ctx) => {
+        const server = createFeatureServer().factory(ctx);
+        server.registerTool('look', {}, () => {
+          const request = currentRequest();
+          found.push(request?.node?.req.headers['x-tenant'], request?.headers.get('x-tenant'), request?.url);
+          return { content: [] };
+        });
+        return server;
+      },
+      { logger: quiet },
+    );
+    const url = `${await listen(express().use('/a', express.Router().use('/mcp', endpoint.node)), endpoint)}/a/mcp`;
+    const client = createRawClient(url, { headers: { 'x-tenant': 'acme' } });
+    onTestFinished(() => client.close());
+    await client.initialize();
+    await client.call('tools/call', { name: 'look', arguments: {} });
+    expect(found).toEqual(['acme', 'acme', url]);
+  });
+});
+
+test.each(sessionClients)('examples/nextjs serves the %s client', async (_line, connect) => {
+  const handlers: Record<string, (request: Request) => Promise<Response>> = {
+    GET: nextRoute.GET,
+    POST: nextRoute.POST,
+    DELETE: nextRoute.DELETE,
+  };
+  const url = await listen(
+    onFetch((request) => handlers[request.method]?.(request) ?? new Response(null, { status: 405 })),
+  );
+  const { say, listening, terminate } = await connect(`${url}/mcp`);
+  await listening;
+  expect(await say('greet', { name: 'Ada' })).toBe('Hello Ada!');
+  await terminate();
+});

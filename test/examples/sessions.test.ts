@@ -1,0 +1,68 @@
+/** The examples of sessions, started as their readers start them. */
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { connectNegotiating, connectV2, sessionClients } from '../clients/official.ts';
+import { until } from '../kit/until.ts';
+import { startExample } from './example-process.ts';
+
+test('examples/session-state hands a session over: its state goes on, its variables start anew', async () => {
+  const example = startExample('session-state/handover.ts');
+  expect([await example.ended(), example.output.stderr]).toEqual([0, '']);
+  expect(example.output.stdout.trim().split('\n')).toEqual([
+    'tools: add show',
+    '1 in the cart',
+    'cart: bread (visits: 1)',
+    'cart: bread (visits: 2)',
+    'handed over: 1 session',
+    'cart: bread (visits: 1)',
+    'tools: checkout add show',
+    'Thank you.',
+  ]);
+});
+
+test.each(sessionClients)(
+  'examples/migration moves the session of the %s client to another process',
+  async (...args) => {
+    const [, connect] = args;
+    const folder = await mkdtemp(join(tmpdir(), 'sojourn-migration-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const [first, second] = [0, 1].map(() => startExample('migration/server.ts', { SESSIONS: folder }));
+    if (first === undefined || second === undefined) throw new Error('unreachable');
+    const ada = await connect(await first.url());
+    const before = await ada.say('whoami');
+    expect(before).toMatch(`official-client in session ${ada.sessionId}, served by process `);
+    await ada.client.close();
+    expect([await first.stop(), first.output.stderr]).toEqual([0, '']);
+
+    const later = await connect(await second.url(), { sessionId: String(ada.sessionId) });
+    const after = await later.say('whoami');
+    expect(after).toMatch(`official-client in session ${ada.sessionId}, served by process `);
+    expect(after).not.toBe(before);
+    const stranger = await connect(await second.url(), { sessionId: '../../package' });
+    await expect(stranger.callTool('whoami')).rejects.toThrow('Session not found');
+
+    expect(await readdir(folder)).toHaveLength(1);
+    await later.terminate();
+    expect(await readdir(folder)).toEqual([]);
+  },
+);
+
+test('examples/run-session-handler opens and closes something around each session', async () => {
+  const example = startExample('run-session-handler/server.ts');
+  const url = await example.url();
+  const [ada, bob] = [await connectV2(url), await connectNegotiating(url)];
+  expect(bob.protocolVersion()).toBe('2025-11-25');
+  expect(await ada.say('write', { line: 'one' })).toBe('1 lines');
+  expect(await ada.say('write', { line: 'two' })).toBe('2 lines');
+  expect(await bob.say('write', { line: 'mine' })).toBe('1 lines');
+  await ada.terminate();
+  const lines = () => example.output.stdout.trim().split('\n').slice(1);
+  const opened = ['opened for official-client', 'opened for official-client'];
+  const ended = ['left: deleted', 'closed for official-client with 2 lines'];
+  await until(() => lines().length === 4, { what: 'the end of a session' });
+  expect(lines()).toEqual([...opened, ...ended]);
+  expect(await example.stop()).toBe(0);
+  expect(lines().slice(4)).toEqual(['left: released', 'closed for official-client with 1 lines']);
+});
