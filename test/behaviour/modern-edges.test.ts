@@ -1,0 +1,290 @@
+/** 2026-07-28 at its edges: errors that say what is needed, headers of sessions, spelling, subscriptions, sealed state. */
+import { inputRequired, SUBSCRIPTION_ID_META_KEY } from '@modelcontextprotocol/server';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { z } from 'zod';
+import type { McpEndpointContext } from '../../src/index.ts';
+import type { RawResponse } from '../../src/testing/index.ts';
+import { createLab, textOf } from '../kit/lab.ts';
+import { callModern, envelope, postModern } from '../kit/modern.ts';
+import { faces, serve, type ServeSettings } from '../kit/serve.ts';
+import { toolServer, type Tool } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+const LEGACY = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
+
+const echo = { name: 'echo', arguments: { text: 'here' } };
+
+const subscriptionOf = (message: unknown): unknown => {
+  const { params, result } = message as { params?: { _meta?: object }; result?: { _meta?: object } };
+  return ((params ?? result)?._meta as Record<string, unknown> | undefined)?.[SUBSCRIPTION_ID_META_KEY];
+};
+
+const methods = (response: RawResponse): unknown[] =>
+  response.events.flatMap(({ message }) =>
+    message === undefined ? [] : [(message as { method?: string }).method ?? 'result'],
+  );
+
+describe.each(faces)('over %s', (face) => {
+  test('B219 a capability that is missing is named', async () => {
+    const visit = () =>
+      inputRequired({
+        inputRequests: { page: inputRequired.elicitUrl({ message: 'Sign', url: 'https://a.example' }) },
+      });
+    const { client } = await serve(toolServer({ visit: visit as unknown as Tool }), {}, { face });
+    const call = { name: 'visit', arguments: {} };
+    const capabilities = { elicitation: { form: {} } };
+    const { response, message } = await callModern(client(), 'tools/call', call, { capabilities });
+    expect([response.status, message.error]).toMatchObject([
+      400,
+      { code: -32021, data: { requiredCapabilities: { elicitation: { url: {} } } } },
+    ]);
+  });
+
+  test.each([
+    ['hybrid', '2030-01-01', ['2026-07-28'], ['2026-07-28', ...LEGACY]],
+    ['stateless', 'junk', ['2026-07-28'], ['2026-07-28', ...LEGACY]],
+    ['stateful', '2030-01-01', LEGACY, LEGACY],
+  ] as const)(
+    'B219 in %s mode the version %s gets what was asked for and what there is, for a client with an envelope and for others',
+    async (sessionMode, requested, forModern, forOthers) => {
+      const { client } = await serve(createLab().factory, { sessionMode }, { face });
+      const error = (supported: readonly string[]) => ({
+        code: -32022,
+        message: `Unsupported protocol version "${requested}"; this endpoint serves ${supported.join(', ')}`,
+        data: { supported, requested },
+      });
+      const version = { 'mcp-protocol-version': requested };
+      const meta = { 'io.modelcontextprotocol/protocolVersion': requested };
+      const modern = await callModern(client(), 'tools/list', {}, { meta, headers: version });
+      expect([modern.response.status, modern.message]).toEqual([
+        400,
+        { jsonrpc: '2.0', id: modern.id, error: error(forModern) },
+      ]);
+      const other = await client().call('tools/list', {}, { headers: version });
+      expect([other.response.status, other.message]).toEqual([
+        400,
+        { jsonrpc: '2.0', id: other.id, error: error(forOthers) },
+      ]);
+    },
+  );
+
+  test('B220 a session id and a Last-Event-ID say nothing in the modern era, whosever they are', async () => {
+    const auth: NonNullable<ServeSettings['auth']> = (headers) =>
+      headers['x-user'] === undefined
+        ? undefined
+        : { token: 't', clientId: 'c', scopes: [], extra: { sub: headers['x-user'] } };
+    const lab = createLab();
+    const { client, endpoint } = await serve(lab.factory, {}, { face, auth });
+    const alice = client({ headers: { 'x-user': 'alice' } });
+    await alice.initialize();
+    const get = await alice.get();
+    const { id: lastEventId } = await get.next();
+    for (const sessionId of [alice.sessionId, 'nobodys', 'not an id']) {
+      const { response, message } = await callModern(client(), 'tools/call', echo, { sessionId, lastEventId });
+      expect([response.status, textOf(message), response.header('mcp-session-id')]).toEqual([200, 'here', undefined]);
+    }
+    expect(get.ending).toBeUndefined();
+    expect(endpoint.sessions.count).toBe(1);
+    // One server for the session and one for each modern request.
+    expect(lab.made.map(({ ctx }) => ctx.era)).toEqual(['legacy', 'modern', 'modern', 'modern']);
+  });
+
+  test('B220 a modern GET or DELETE is 405, with a live session id too', async () => {
+    const { client, endpoint } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    await one.initialize();
+    for (const sessionId of [undefined, one.sessionId]) {
+      const modern = { version: '2026-07-28', sessionId: sessionId ?? null };
+      for (const response of [await one.get(modern), await one.delete(modern)]) {
+        expect([response.status, response.header('allow')]).toEqual([405, 'POST']);
+      }
+    }
+    expect(endpoint.sessions.count).toBe(1);
+  });
+
+  test('B221 a subscription is acknowledged first, and every message of it is tagged', async () => {
+    const { client, endpoint } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    const notifications = { toolsListChanged: true, resourceSubscriptions: ['note://a'] };
+    const stream = await postModern(one, 'subscriptions/listen', { notifications });
+    expect(stream.status).toBe(200);
+    const first = await stream.nextMessage();
+    expect(first).toMatchObject({ method: 'notifications/subscriptions/acknowledged', params: { notifications } });
+    endpoint.notify.resourcesChanged();
+    endpoint.notify.resourceUpdated('note://b');
+    endpoint.notify.promptsChanged();
+    endpoint.notify.toolsChanged();
+    endpoint.notify.resourceUpdated('note://a');
+    const [second, third] = [await stream.nextMessage(), await stream.nextMessage()];
+    expect(second).toMatchObject({ method: 'notifications/tools/list_changed' });
+    expect(third).toMatchObject({ method: 'notifications/resources/updated', params: { uri: 'note://a' } });
+    expect([first, second, third].map(subscriptionOf)).toEqual([1, 1, 1]);
+  });
+
+  test('B221 two subscriptions get each their own, and what the server does not announce is not acknowledged', async () => {
+    const { client, endpoint } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    const tools = await postModern(one, 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    const more = await postModern(one, 'subscriptions/listen', {
+      notifications: { resourcesListChanged: true, promptsListChanged: true },
+    });
+    expect(await more.nextMessage()).toMatchObject({ params: { notifications: { resourcesListChanged: true } } });
+    await tools.nextMessage();
+    endpoint.notify.toolsChanged();
+    endpoint.notify.promptsChanged();
+    endpoint.notify.resourcesChanged();
+    expect(subscriptionOf(await tools.nextMessage())).toBe(1);
+    expect(subscriptionOf(await more.nextMessage())).toBe(2);
+    expect([methods(tools), methods(more)]).toEqual([
+      ['notifications/subscriptions/acknowledged', 'notifications/tools/list_changed'],
+      ['notifications/subscriptions/acknowledged', 'notifications/resources/list_changed'],
+    ]);
+  });
+
+  test('B221 when the endpoint closes, a result comes before the end of the stream', async () => {
+    const { client, endpoint } = await serve(createLab().factory, {}, { face });
+    const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    await stream.nextMessage();
+    await endpoint.close();
+    await stream.untilEnd();
+    expect(stream.ending).toBe('complete');
+    const last = stream.events.findLast(({ message }) => message !== undefined)?.message;
+    expect(last).toMatchObject({ jsonrpc: '2.0', id: 1, result: { resultType: 'complete' } });
+    expect(subscriptionOf(last)).toBe(1);
+  });
+
+  test('B223 header names compare without case', async () => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const one = client();
+    const params = { ...echo, _meta: envelope() };
+    const response = await one.post(
+      { jsonrpc: '2.0', id: 1, method: 'tools/call', params },
+      { headers: { 'MCP-PROTOCOL-VERSION': '2026-07-28', 'mCp-MeThOd': 'tools/call', 'MCP-NAME': 'echo' } },
+    );
+    expect([response.status, textOf(response.json())]).toEqual([200, 'here']);
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ['Mcp-Method', { 'mcp-method': 'Tools/Call' }],
+    ['Mcp-Name', { 'mcp-name': 'Echo' }],
+    ['Mcp-Name', { 'mcp-name': '=?base64?RWNobw==?=' }],
+    ['Mcp-Name', { 'mcp-name': '=?BASE64?ZWNobw==?=' }],
+    ['Mcp-Name', { 'mcp-name': '=?Base64?ZWNobw==?=' }],
+  ])('B223 the value of %s compares with case: %j is refused', async (name, headers) => {
+    const { client } = await serve(createLab().factory, {}, { face });
+    const { id, response, message } = await callModern(client(), 'tools/call', echo, { headers });
+    expect([response.status, message.id, message.error?.code]).toEqual([400, id, -32020]);
+    expect(message.error?.message).toContain(name);
+    const encoded = { headers: { 'mcp-name': '=?base64?ZWNobw==?=' } };
+    expect((await callModern(client(), 'tools/call', echo, encoded)).response.status).toBe(200);
+  });
+});
+
+describe('B222 request state', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  /** `mint` seals what it is given; `open` says what was sealed. Prompts do the same. */
+  const sealer = (ctx: McpEndpointContext) => {
+    const server = toolServer({
+      mint: async (args, call) => ({
+        content: [{ type: 'text', text: await ctx.requestState.mint(args['payload'], call) }],
+      }),
+      open: (_args, call) => ({
+        content: [{ type: 'text', text: JSON.stringify(call.mcpReq.requestState()) ?? 'nothing' }],
+      }),
+    })({ ...ctx, serverOptions: { requestState: { verify: ctx.requestState.verify } } });
+    const message = (text: string) => ({
+      messages: [{ role: 'user' as const, content: { type: 'text' as const, text } }],
+    });
+    server.registerPrompt('open', { argsSchema: z.object({}) }, (_args, call) =>
+      message(JSON.stringify(call.mcpReq.requestState()) ?? 'nothing'),
+    );
+    return server;
+  };
+  const keys = ['k'.repeat(32)];
+
+  const open = async (requestStateKeys: readonly string[] = keys) => {
+    const served = await serve(
+      sealer,
+      { requestStateKeys },
+      {
+        face: 'node',
+        auth: (headers) => ({ token: 't', clientId: 'c', scopes: [], extra: { sub: headers['x-user'] } }),
+      },
+    );
+    const as = (user: string) => served.client({ headers: { 'x-user': user } });
+    const mint = async (user: string) =>
+      textOf((await callModern(as(user), 'tools/call', { name: 'mint', arguments: { payload: { step: 2 } } })).message);
+    const tell = async (user: string, requestState: unknown, method = 'tools/call') =>
+      (await callModern(as(user), method, { name: 'open', arguments: {}, requestState })).message;
+    return { mint, tell };
+  };
+
+  const refused = {
+    error: { code: -32602, message: 'Invalid or expired requestState', data: { reason: 'invalid_request_state' } },
+  };
+
+  test('comes back as it was sealed, on another instance with the same keys too', async () => {
+    const [one, two] = [await open(), await open()];
+    const state = await one.mint('alice');
+    expect(state).not.toContain('step');
+    expect(textOf(await one.tell('alice', state))).toBe('{"step":2}');
+    expect(textOf(await two.tell('alice', state))).toBe('{"step":2}');
+  });
+
+  test('is opened by a key that was rotated away from the front, and by no other', async () => {
+    const state = await (await open()).mint('alice');
+    expect(textOf(await (await open(['n'.repeat(32), ...keys])).tell('alice', state))).toBe('{"step":2}');
+    expect(await (await open(['n'.repeat(32)])).tell('alice', state)).toMatchObject(refused);
+  });
+
+  test('of another user is refused', async () => {
+    const { mint, tell } = await open();
+    expect(await tell('bob', await mint('alice'))).toMatchObject(refused);
+  });
+
+  test('of another method is refused', async () => {
+    const { mint, tell } = await open();
+    expect(await tell('alice', await mint('alice'), 'prompts/get')).toMatchObject(refused);
+  });
+
+  test.each<[string, (state: string) => unknown]>([
+    ['changed by one character', (state) => state.replace(/.(?=.{9}$)/, (one) => (one === 'A' ? 'B' : 'A'))],
+    ['cut short', (state) => state.slice(0, -4)],
+    ['without its seal', (state) => state.slice(0, state.lastIndexOf('.'))],
+    ['made up', () => 'v1.eyJwIjp7InN0ZXAiOjJ9fQ.AAAA'],
+    ['empty', () => ''],
+    ['an object', () => ({ step: 2 })],
+  ])('%s is refused', async (_, change) => {
+    const { mint, tell } = await open();
+    expect((await tell('alice', change((await mint('alice')) ?? ''))).error?.code).toBe(-32602);
+  });
+
+  test('is good for ten minutes', async () => {
+    const { mint, tell } = await open();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const state = await mint('alice');
+    vi.setSystemTime(Date.now() + 599_000);
+    expect(textOf(await tell('alice', state))).toBe('{"step":2}');
+    vi.setSystemTime(Date.now() + 2_000);
+    expect(await tell('alice', state)).toMatchObject(refused);
+  });
+});
+
+test('B221 a client that leaves its subscription is forgotten', async () => {
+  const { client, endpoint } = await serve(createLab().factory, { limits: { subscriptions: 1 } });
+  const one = client();
+  const listen = () => postModern(one, 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  const stream = await listen();
+  await stream.nextMessage();
+  expect((await listen()).json()).toMatchObject({ error: { code: -32603, message: 'Subscription limit reached' } });
+  stream.abort();
+  const again = await until(async () => {
+    const next = await listen();
+    return next.sse ? next : undefined;
+  });
+  if (again === undefined) throw new Error('no subscription');
+  await again.nextMessage();
+  endpoint.notify.toolsChanged();
+  expect(await again.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
+});
