@@ -25,8 +25,11 @@ export async function serveFleet(
   return members;
 }
 
-export async function serveMember(options: McpEndpointOptions, settings?: ServeSettings): Promise<Member> {
-  const lab = createLab();
+export async function serveMember(
+  options: McpEndpointOptions,
+  settings?: ServeSettings,
+  lab = createLab(),
+): Promise<Member> {
   const served = await serve(lab.factory, options, settings);
   return {
     ...served,

@@ -54,7 +54,8 @@ async function describe(session: McpSession | undefined, { restored }: McpEndpoi
   );
 }
 
-export function createLab(): Lab {
+/** `onServer`: what a test adds to each server. */
+export function createLab(onServer: (server: McpServer, ctx: McpEndpointContext) => void = () => {}): Lab {
   const made: Made[] = [];
   const holds: Held[] = [];
 
@@ -95,6 +96,7 @@ export function createLab(): Lab {
     server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
     server.server.setRequestHandler('resources/subscribe', () => ({}));
     server.server.setRequestHandler('resources/unsubscribe', () => ({}));
+    onServer(server, ctx);
     return server;
   };
 

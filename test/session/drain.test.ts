@@ -1,0 +1,230 @@
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { serveFleet, type Member } from '../kit/fleet.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { callModern } from '../kit/modern.ts';
+import { until } from '../kit/until.ts';
+
+const turns = async (n = 10): Promise<void> => {
+  for (let i = 0; i < n; i++) await new Promise((turn) => setImmediate(turn));
+};
+
+async function fleetOnFakeTime(size: number, options: McpEndpointOptions = {}) {
+  const time = createFakeTime();
+  return { time, members: await serveFleet(size, { timeProvider: time, keepAliveMs: 0, ...options }) };
+}
+
+async function open(member: Member): Promise<RawClient> {
+  const client = member.client();
+  await client.initialize();
+  return client;
+}
+
+describe('drain() beside another instance', () => {
+  test('gives idle sessions back at once; their GETs end and say when to come back', async () => {
+    const { members } = await fleetOnFakeTime(2, { retryMs: 777 });
+    const [a, b] = members as [Member, Member];
+    const reading = await open(a);
+    const clients = [reading, await open(a), await open(a)];
+    const stream = await reading.get();
+    expect(await a.endpoint.drain()).toEqual({ released: 3, interrupted: 0 });
+    await stream.untilEnd();
+    const last = stream.events.at(-1);
+    expect([stream.ending, last?.retry, last?.data]).toEqual(['complete', 777, '']);
+    expect((await b.join(reading).get({ lastEventId: last?.id })).status).toBe(200);
+    for (const client of clients) expect((await b.join(client).call('ping')).response.status).toBe(200);
+    expect([a.endpoint.sessions.count, b.endpoint.sessions.count]).toEqual([0, 3]);
+  });
+
+  test('serves a busy session until its call is answered', async () => {
+    const { time, members } = await fleetOnFakeTime(2);
+    const [a, b] = members as [Member, Member];
+    const [busy, idle] = [await open(a), await open(a)];
+    const called = busy.call(...tool('hold'));
+    const call = await a.lab.held();
+    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    await until(() => a.endpoint.sessions.count === 1);
+    expect(a.endpoint.health()).toMatchObject({ state: 'draining' });
+    // Its own requests are still taken, here and through the other instance; the idle one has moved.
+    expect((await busy.call('ping')).response.status).toBe(200);
+    expect(textOf((await b.join(busy).call(...tool('count'))).message)).toBe('1');
+    expect((await idle.call('ping')).response.status).toBe(200);
+    expect([a.lab.made.length, b.lab.made.length]).toEqual([2, 1]);
+    call.answer('in time');
+    expect(textOf((await called).message)).toBe('in time');
+    await time.advance(1_000);
+    expect(await draining).toEqual({ released: 2, interrupted: 0 });
+    expect(textOf((await b.join(busy).call(...tool('count'))).message)).toBe('2');
+  });
+
+  test('ends what still runs at the deadline with an error that says so; the session goes on', async () => {
+    const { time, members } = await fleetOnFakeTime(2);
+    const [a, b] = members as [Member, Member];
+    const busy = await open(a);
+    const called = busy.call(...tool('hold'));
+    const { ctx } = await a.lab.held();
+    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    await time.advance(9_999);
+    expect(ctx.mcpReq.signal.aborted).toBe(false);
+    await time.advance(100);
+    expect(await draining).toEqual({ released: 1, interrupted: 1 });
+    const { response, message } = await called;
+    expect(message.error).toMatchObject({ code: -32000, data: { reason: 'draining', mayHaveRun: true } });
+    await response.untilEnd();
+    expect(ctx.mcpReq.signal.aborted).toBe(true);
+    // The error is the stream's last event: whoever had lost the connection reads it at the other instance.
+    const onB = b.join(busy);
+    const replayed = await onB.get({ lastEventId: response.events[0]?.id });
+    await replayed.untilEnd();
+    expect(replayed.events.flatMap(({ message: one }) => one ?? [])).toEqual([message]);
+    expect((await onB.call('ping')).response.status).toBe(200);
+  });
+
+  test('sends new clients, and clients of sessions that were idle, to the other instance', async () => {
+    const { time, members } = await fleetOnFakeTime(2);
+    const [a, b] = members as [Member, Member];
+    const [busy, idle] = [await open(a), await open(a)];
+    const called = busy.call(...tool('hold'));
+    const call = await a.lab.held();
+    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    await until(() => a.endpoint.sessions.count === 1);
+    const fresh = a.client();
+    const { response } = await fresh.initialize();
+    expect(response.status).toBe(200);
+    expect(textOf((await fresh.call(...tool('count'))).message)).toBe('1');
+    expect((await idle.delete()).status).toBe(200);
+    expect([a.lab.made.length, b.endpoint.sessions.count]).toEqual([2, 1]);
+    call.answer('done');
+    await called;
+    await time.advance(1_000);
+    expect(await draining).toEqual({ released: 2, interrupted: 0 });
+  });
+
+  test('answers 503 with Retry-After once it is drained, to clients of both eras', async () => {
+    const [a] = (await serveFleet(2)) as [Member, Member];
+    const one = await open(a);
+    await a.endpoint.drain();
+    const answers = [
+      (await one.call('ping')).response,
+      (await a.client().initialize()).response,
+      (await callModern(a.client(), 'tools/list')).response,
+      await one.get(),
+      await one.delete(),
+    ];
+    for (const answer of answers) {
+      expect([answer.status, answer.header('retry-after'), answer.json()]).toMatchObject([
+        503,
+        '1',
+        { error: { code: -32000, data: { reason: 'draining' } } },
+      ]);
+    }
+  });
+
+  test('is one drain, however often it is asked for', async () => {
+    const [a] = (await serveFleet(2)) as [Member, Member];
+    await open(a);
+    const [first, second] = [a.endpoint.drain(), a.endpoint.drain({ timeoutMs: 0 })];
+    expect(await first).toEqual({ released: 1, interrupted: 0 });
+    expect(await second).toEqual({ released: 1, interrupted: 0 });
+    expect(await a.endpoint.drain()).toEqual({ released: 1, interrupted: 0 });
+  });
+});
+
+describe('the last instance', () => {
+  test('that is idle drains at once', async () => {
+    const { members } = await fleetOnFakeTime(1);
+    const [a] = members as [Member];
+    await open(a);
+    expect(await a.endpoint.drain()).toEqual({ released: 1, interrupted: 0 });
+  });
+
+  test('serves on until nothing runs', async () => {
+    const { time, members } = await fleetOnFakeTime(1);
+    const [a] = members as [Member];
+    const [busy, idle] = [await open(a), await open(a)];
+    const called = busy.call(...tool('hold'));
+    const call = await a.lab.held();
+    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    await time.advance(5_000);
+    expect((await idle.call('ping')).response.status).toBe(200);
+    expect((await a.client().initialize()).response.status).toBe(503);
+    call.answer('done');
+    expect(textOf((await called).message)).toBe('done');
+    await time.advance(1_000);
+    expect(await draining).toEqual({ released: 2, interrupted: 0 });
+    expect((await idle.call('ping')).response.status).toBe(503);
+  });
+
+  test('or until the deadline', async () => {
+    const { time, members } = await fleetOnFakeTime(1);
+    const [a] = members as [Member];
+    const busy = await open(a);
+    const called = busy.call(...tool('hold'));
+    await a.lab.held();
+    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    await time.advance(10_100);
+    expect(await draining).toEqual({ released: 1, interrupted: 1 });
+    expect((await called).message.error).toMatchObject({ data: { reason: 'draining' } });
+  });
+
+  test('keeps its sessions for an instance that comes after it', async () => {
+    const { members } = await fleetOnFakeTime(2);
+    const [a, b] = members as [Member, Member];
+    const one = await open(a);
+    await one.call(...tool('count'));
+    await b.endpoint.drain();
+    await a.endpoint.drain(); // nobody serves now
+    expect((await one.call('ping')).response.status).toBe(503);
+    expect((await a.endpoint.sessions.list()).sessions.map(({ id, status }) => [id, status])).toEqual([
+      [one.sessionId, 'hibernated'],
+    ]);
+  });
+});
+
+test('two instances drain at the same time: every session ends up at the third, none is lost', async () => {
+  const { members } = await fleetOnFakeTime(3);
+  const [a, b, c] = members as [Member, Member, Member];
+  const clients = await Promise.all([a, b, a, b, a, b].map(open));
+  const drained = await Promise.all([a.endpoint.drain(), b.endpoint.drain()]);
+  expect(drained).toEqual([
+    { released: 3, interrupted: 0 },
+    { released: 3, interrupted: 0 },
+  ]);
+  for (const client of clients) expect((await c.join(client).call('ping')).response.status).toBe(200);
+  expect(c.endpoint.sessions.count).toBe(6);
+});
+
+test('a burst of first requests during a drain: each is served, here or there, or asked to come again', async () => {
+  const { time, members } = await fleetOnFakeTime(2);
+  const [a, b] = members as [Member, Member];
+  const clients = await Promise.all(Array.from({ length: 10 }, () => open(a)));
+  const bursts = clients.map((client) =>
+    Promise.all([client.call(...tool('count')), b.join(client).call(...tool('count'))]),
+  );
+  const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+  const fresh = Array.from({ length: 10 }, () => a.client());
+  const opened = fresh.map((client) => client.call('initialize', INITIALIZE));
+  await turns();
+  await time.advance(1_000);
+  await draining;
+  for (const [viaA, viaB] of await Promise.all(bursts)) {
+    expect([200, 503]).toContain(viaA.response.status);
+    expect(viaB.response.status).toBe(200);
+  }
+  for (const { response } of await Promise.all(opened)) expect([200, 503]).toContain(response.status);
+  for (const client of clients) {
+    const { response, message } = await b.join(client).call(...tool('count'));
+    expect(response.status).toBe(200);
+    expect(['2', '3']).toContain(textOf(message));
+  }
+  const live = await Promise.all(opened);
+  const opens = live.filter(({ response }) => response.status === 200).length;
+  expect([a.endpoint.sessions.count, b.endpoint.sessions.count]).toEqual([0, 10 + opens]);
+});
+
+const INITIALIZE = {
+  protocolVersion: '2025-11-25',
+  capabilities: {},
+  clientInfo: { name: 'burst', version: '1' },
+};

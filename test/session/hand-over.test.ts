@@ -1,0 +1,211 @@
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions, SessionEvent } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import type { Store } from '../../src/stores/store.ts';
+import type { RawClient } from '../../src/testing/index.ts';
+import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { until } from '../kit/until.ts';
+
+const LIST_CHANGED = { jsonrpc: '2.0', method: 'notifications/resources/list_changed' };
+
+async function pair(options: McpEndpointOptions = {}) {
+  const [a, b] = (await serveFleet(2, options)) as [Member, Member];
+  const onA = a.client();
+  await onA.initialize({
+    capabilities: { elicitation: { form: {} }, sampling: {} },
+    clientInfo: { name: 'traveller', version: '7' },
+  });
+  return { a, b, onA, onB: b.join(onA) };
+}
+
+const logged = async (client: RawClient): Promise<unknown[]> => {
+  const { response } = await client.call(...tool('log'));
+  return (await response.untilEnd()).flatMap(({ message }) => {
+    const { params } = (message ?? {}) as { params?: { data: unknown } };
+    return params === undefined ? [] : [params.data];
+  });
+};
+
+describe.each(['drain', 'close'] as const)('after %s() of its owner, a session', (how) => {
+  test('goes on at another instance with all that its server was told', async () => {
+    const { a, b, onA, onB } = await pair();
+    expect((await onA.call('logging/setLevel', { level: 'error' })).response.status).toBe(200);
+    for (const uri of ['note://a', 'note://b', 'note://c']) await onA.call('resources/subscribe', { uri });
+    await onA.call('resources/unsubscribe', { uri: 'note://b' });
+    expect(textOf((await onA.call(...tool('count'))).message)).toBe('1');
+    expect(await logged(onA)).toEqual(['big']);
+
+    await a.endpoint[how]();
+    expect([a.lab.made[0]?.closed, b.lab.made.length, b.endpoint.sessions.count]).toEqual([true, 0, 0]);
+
+    const { response, message } = await onB.call(...tool('who'));
+    expect([response.status, response.header('mcp-session-id')]).toEqual([200, onA.sessionId]);
+    expect(JSON.parse(textOf(message) ?? '')).toEqual({
+      id: onA.sessionId,
+      version: '2025-11-25',
+      clientInfo: { name: 'traveller', version: '7' },
+      capabilities: { elicitation: { form: {} }, sampling: {} },
+      restored: true,
+    });
+    expect(b.lab.made.map(({ ctx }) => [ctx.restored, ctx.session?.createdAt])).toEqual([
+      [true, a.lab.made[0]?.ctx.session?.createdAt],
+    ]);
+    expect(textOf((await onB.call(...tool('count'))).message)).toBe('2');
+    expect(await logged(onB)).toEqual(['big']);
+
+    const stream = await onB.get();
+    for (const uri of ['note://b', 'note://c', 'note://a']) b.endpoint.notify.resourceUpdated(uri);
+    const uris: unknown[] = [];
+    for (let n = 0; n < 2; n++) uris.push(((await stream.nextMessage()) as { params: { uri: string } }).params.uri);
+    expect(uris).toEqual(['note://c', 'note://a']);
+  });
+
+  test('is told of by events, signal and run hook of both instances', async () => {
+    const seen: string[] = [];
+    const { a, b, onA, onB } = await pair({
+      runSessionHandler: async (_request, session, run) => {
+        session.signal.addEventListener('abort', () => seen.push(`signal ${session.signal.reason}`));
+        seen.push('run');
+        seen.push(`left ${await run()}`);
+      },
+    });
+    for (const [name, { endpoint }] of Object.entries({ a, b })) {
+      for (const event of ['opened', 'restored', 'released', 'ended'] as const) {
+        endpoint.sessions.events.on(event, ({ sessionId, cause, reason }: SessionEvent) =>
+          seen.push([name, event, sessionId === onA.sessionId, cause ?? reason].join(' ')),
+        );
+      }
+    }
+    const reason = how === 'drain' ? 'released' : 'closed';
+    await a.endpoint[how]();
+    expect(seen.splice(0)).toEqual(['run', `signal ${reason}`, `left ${reason}`, `a released true ${reason}`]);
+    await onB.call('ping');
+    expect(seen).toEqual(['run', 'b restored true takeover']);
+  });
+
+  test('keeps what its streams carried: it is resumed at the other instance', async () => {
+    const { a, b, onA, onB } = await pair();
+    const get = await onA.get();
+    await get.next();
+    const call = onA.call(...tool('hold'));
+    const { answer } = await a.lab.held();
+    get.abort();
+    await a.lab.made[0]?.server.server.sendResourceListChanged(); // nobody reads it
+    answer('done');
+    const { response } = await call;
+    await a.endpoint[how]();
+    const answered = await onB.get({ lastEventId: response.events[0]?.id });
+    await answered.untilEnd();
+    expect(answered.events.flatMap(({ message }) => textOf(message ?? {}) ?? [])).toEqual(['done']);
+    const resumed = await onB.get({ lastEventId: get.events[0]?.id });
+    expect(await resumed.nextMessage()).toEqual(LIST_CHANGED);
+    await b.lab.made[0]?.server.server.sendResourceListChanged();
+    expect(await resumed.nextMessage()).toEqual(LIST_CHANGED);
+    const ids = [...get.events, ...resumed.events].flatMap(({ id, message }) => (message === undefined ? [] : [id]));
+    expect(new Set(ids).size).toBe(2);
+  });
+
+  test("that was never initialized to the end is not told notifications/initialized in the client's place", async () => {
+    const { a, b } = await pair();
+    const early = a.client();
+    await early.initialize({ initialized: false });
+    await a.endpoint[how]();
+    const late = b.join(early);
+    expect((await late.call('ping')).response.status).toBe(200);
+    const stream = await late.get();
+    await b.lab.made[0]?.server.server.sendResourceListChanged(); // not before `initialized`
+    await late.notify('notifications/initialized');
+    await b.lab.made[0]?.server.server.sendResourceListChanged();
+    expect(await stream.nextMessage()).toEqual(LIST_CHANGED);
+    expect(stream.events.filter(({ message }) => message !== undefined).length).toBe(1);
+  });
+});
+
+test('a session is handed on several times, to and fro; each owner counts one epoch more and state is never lost', async () => {
+  const store = memory();
+  let [current, next] = [await serveMember({ store }), await serveMember({ store })];
+  let client = current.client();
+  await client.initialize();
+  for (let n = 1; n <= 4; n++) {
+    const { response, message } = await client.call(...tool('count'));
+    expect(textOf(message)).toBe(String(n));
+    expect(response.events[0]?.id?.split('-')[1]).toBe(String(n));
+    await current.endpoint.close();
+    client = next.join(client);
+    [current, next] = [next, await serveMember({ store })];
+  }
+});
+
+describe('when the rebuilt server differs', () => {
+  /** `b` serves one prompt more than `a`, and so announces prompts. */
+  async function changing() {
+    const store = memory();
+    const a = await serveMember({ store });
+    const onA = a.client();
+    await onA.initialize();
+    const b = await serveChanged(store);
+    return { a, b, onA, onB: b.join(onA), store };
+  }
+
+  function serveChanged(store: Store): Promise<Member> {
+    const addPrompt = createLab((server) => void server.registerPrompt('new', {}, () => ({ messages: [] })));
+    return serveMember({ store }, {}, addPrompt);
+  }
+
+  test('the client is told to list again, on its next GET, once', async () => {
+    const { a, b, onA, onB, store } = await changing();
+    await a.endpoint.drain();
+    const stream = await onB.get();
+    const told = [await stream.nextMessage(), await stream.nextMessage(), await stream.nextMessage()];
+    expect(told).toEqual(
+      ['tools', 'prompts', 'resources'].map((what) => ({
+        jsonrpc: '2.0',
+        method: `notifications/${what}/list_changed`,
+      })),
+    );
+    // The record has the new answer now: the next restore finds no difference.
+    const c = await serveChanged(store);
+    await b.endpoint.drain();
+    const again = await c.join(onA).get();
+    c.endpoint.notify.toolsChanged();
+    expect(await again.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+  });
+
+  test('without a GET, on the stream of its next request', async () => {
+    const { a, onB } = await changing();
+    await a.endpoint.drain();
+    const { response } = await onB.call('ping');
+    const messages = (await response.untilEnd()).flatMap(({ message }) => message ?? []);
+    expect(messages.map((message) => (message as { method?: string }).method)).toEqual([
+      'notifications/tools/list_changed',
+      'notifications/prompts/list_changed',
+      'notifications/resources/list_changed',
+      undefined,
+    ]);
+  });
+
+  test('and no longer speaks the negotiated version, the session ends', async () => {
+    const store = memory();
+    const ended: unknown[] = [];
+    const a = await serveMember({ store });
+    const onA = a.client();
+    await onA.initialize();
+    const b = await serveMember({
+      store,
+      supportedProtocolVersions: ['2025-06-18', '2025-11-25'],
+      configureSessionOptions: () => ({ supportedProtocolVersions: ['2025-06-18'] }),
+      sessionMigrationHandler: {
+        allowSessionMigration: () => null,
+        onSessionEnded: (id, reason) => void ended.push([id, reason]),
+      },
+    });
+    await a.endpoint.drain();
+    const onB = b.join(onA);
+    expect((await onB.call('ping')).response.status).toBe(404);
+    expect(ended).toEqual([[onA.sessionId, 'server_closed']]);
+    await until(() => b.lab.made[0]?.closed);
+    expect((await onB.call('ping')).response.status).toBe(404);
+    expect(b.lab.made.length).toBe(1);
+  });
+});
