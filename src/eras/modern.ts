@@ -35,8 +35,8 @@ import { isObject, type RpcRequest } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { ServerBuilder } from '../session/builder.ts';
 import { contexts, MessageContext } from '../session/context.ts';
-import type { SessionRun } from '../session/run.ts';
-import type { McpHttpRequest } from '../types.ts';
+import type { EnterContext, SessionRun } from '../session/run.ts';
+import type { McpHttpRequest, McpSession } from '../types.ts';
 import { isModern } from '../versions.ts';
 import { claimedVersion } from './door.ts';
 import type { InboundPost } from './inbound.ts';
@@ -203,8 +203,7 @@ export class ModernEra {
     const { exchange } = call.post;
     const { request, authInfo } = exchange;
     this.#calls.set(request, call);
-    const context = new MessageContext(exchange, undefined, false, call.request?.id, call.request?.method, undefined);
-    return contexts.run(context, () =>
+    return contexts.run(this.#context(call, false), () =>
       this.#handler.fetch(request, { parsedBody: message, ...(authInfo !== undefined && { authInfo }) }),
     );
   }
@@ -221,9 +220,22 @@ export class ModernEra {
     }
   }
 
-  async #buildFor(call: ModernCall): Promise<McpServer | Server> {
+  #buildFor(call: ModernCall): Promise<McpServer | Server> {
+    const { runSessionHandler, perSessionExecutionContext } = this.#options;
+    if (runSessionHandler === undefined && !perSessionExecutionContext) return this.#buildServer(call);
+    const run = this.#servers.run(() => {});
+    call.run = run;
+    return run.inOwnContext(async () => {
+      const server = await this.#buildServer(call);
+      await run.start(call.post.exchange.request, this.#session(call, server));
+      if (run.enter !== undefined) this.#dispatchIn(run.enter, call, server);
+      return server;
+    });
+  }
+
+  async #buildServer(call: ModernCall): Promise<McpServer | Server> {
     const { exchange, text } = call.post;
-    const { request, authInfo, signal, user } = exchange;
+    const { request, authInfo, signal } = exchange;
     const server = await this.#servers.build({
       era: 'modern',
       request,
@@ -243,24 +255,37 @@ export class ModernEra {
       if ('refusal' in check) throw check.refusal;
       for (const [name, value] of check.canonical) exchange.canonicalHeaders.set(name, value);
     }
-    if (this.#options.runSessionHandler !== undefined) {
-      const envelope = call.request?.params?.['_meta'];
-      const meta = isObject(envelope) ? envelope : {};
-      call.run = this.#servers.run(() => {});
-      await call.run.start(
-        request,
-        requestSession({
-          user,
-          createdAt: this.#options.timeProvider.now(),
-          clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
-          clientCapabilities: meta[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined,
-          protocolVersion: call.version,
-          server,
-          signal,
-        }),
-      );
-    }
     return server;
+  }
+
+  #session(call: ModernCall, server: McpServer | Server): McpSession {
+    const envelope = call.request?.params?.['_meta'];
+    const meta = isObject(envelope) ? envelope : {};
+    const { user, signal } = call.post.exchange;
+    return requestSession({
+      user,
+      createdAt: this.#options.timeProvider.now(),
+      clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
+      clientCapabilities: meta[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined,
+      protocolVersion: call.version,
+      server,
+      signal,
+    });
+  }
+
+  /** `perSessionExecutionContext`: the handler runs in what the hooks entered. The SDK connects and dispatches by itself. */
+  #dispatchIn(enter: EnterContext, call: ModernCall, server: McpServer | Server): void {
+    const context = this.#context(call, true);
+    const connect = server.connect.bind(server);
+    server.connect = async (transport) => {
+      await connect(transport);
+      const { onmessage } = transport;
+      transport.onmessage = (message, extra) => enter(() => contexts.run(context, () => onmessage?.(message, extra)));
+    };
+  }
+
+  #context({ post: { exchange }, request }: ModernCall, requestHidden: boolean): MessageContext {
+    return new MessageContext(exchange, undefined, requestHidden, request?.id, request?.method, undefined);
   }
 
   async close(): Promise<void> {

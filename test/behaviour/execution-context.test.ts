@@ -117,6 +117,21 @@ describe.each(faces)('over %s', (face) => {
     expect(found((await one.call(...tool('look'))).message)).toMatchObject({ early: ['a room', 'the hook'] });
   });
 
+  test('B193 in 2026-07-28 a tool sees what the hooks of its own request entered', async () => {
+    let n = 0;
+    const client = await serveBehindMiddleware(face, {
+      perSessionExecutionContext: true,
+      runSessionHandler: async (_request, _session, run) => {
+        await room.run(`room ${++n}`, run);
+      },
+    });
+    const one = client();
+    for (const name of ['room 1', 'room 2']) {
+      const { message } = await callModern(one, 'tools/call', { name: 'look' }, named('modern'));
+      expect(found(message)).toMatchObject({ early: [name, 'modern'], late: [name, 'modern'] });
+    }
+  });
+
   test('B193 a question still goes out on the stream of its call', async () => {
     const client = await serveBehindMiddleware(face, {
       perSessionExecutionContext: true,
