@@ -1,0 +1,229 @@
+/**
+ * What works with the SDK's `createMcpHandler(factory)` works by changing that one call: the same factories, options,
+ * adapter and client run against both, and against the endpoint's own node face.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Client, type ClientOptions, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { toNodeHandler } from '@modelcontextprotocol/node';
+import {
+  type AuthInfo,
+  createMcpHandler,
+  InMemoryServerEventBus,
+  type McpServerFactory,
+  type ServerEventBus,
+  type ServerNotifier,
+} from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { createRawClient } from '../../src/testing/index.ts';
+import { createLog } from '../kit/log.ts';
+import { callModern, MODERN, postModern } from '../kit/modern.ts';
+import { theirFactory, waits } from '../kit/their-factory.ts';
+import { until } from '../kit/until.ts';
+
+interface Options {
+  bus?: ServerEventBus;
+  responseMode?: 'auto' | 'sse' | 'json';
+  onerror?: (error: Error) => void;
+  keepAliveMs?: number;
+}
+
+interface Subject {
+  listener: (req: IncomingMessage, res: ServerResponse) => unknown;
+  notify: ServerNotifier;
+  bus: ServerEventBus;
+  close(): Promise<void>;
+}
+
+const subjects: Record<string, (factory: McpServerFactory, options?: Options) => Subject> = {
+  createMcpHandler: (factory, options) => {
+    const handler = createMcpHandler(factory, options);
+    return { ...handler, listener: toNodeHandler(handler) as Subject['listener'] };
+  },
+  createMcpEndpoint: (factory, options) => {
+    const endpoint = createMcpEndpoint(factory, { ...options, logger: createLog() });
+    return { ...endpoint, listener: toNodeHandler(endpoint) as Subject['listener'] };
+  },
+  'createMcpEndpoint on its node face': (factory, options) => {
+    const endpoint = createMcpEndpoint(factory, { ...options, logger: createLog() });
+    return { ...endpoint, listener: endpoint.node };
+  },
+};
+
+describe.each(Object.entries(subjects))('%s', (_, make) => {
+  const open = async (options?: Options, auth?: AuthInfo) => {
+    const subject = make(theirFactory, options);
+    const server = createServer((req, res) => {
+      if (auth !== undefined) Object.assign(req, { auth });
+      subject.listener(req, res);
+    });
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/some/path`);
+    onTestFinished(async () => {
+      await subject.close();
+      server.closeAllConnections();
+      await new Promise((closed) => server.close(closed));
+    });
+    return { ...subject, url };
+  };
+
+  const connect = async (url: URL, options: ClientOptions = {}, headers: Record<string, string> = {}) => {
+    const capabilities = { elicitation: { form: {} } };
+    const negotiation = { versionNegotiation: { mode: { pin: MODERN } } };
+    const client = new Client({ name: 'client', version: '1' }, { capabilities, ...negotiation, ...options });
+    client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: { name: 'Ada' } }));
+    await client.connect(new StreamableHTTPClientTransport(url, { requestInit: { headers } }));
+    onTestFinished(() => client.close());
+    return client;
+  };
+
+  const rawClient = (url: URL) => {
+    const client = createRawClient(url);
+    onTestFinished(() => client.close());
+    return client;
+  };
+
+  test('tools, prompts and resources', async () => {
+    const { url } = await open();
+    const client = await connect(url);
+    expect(client.getNegotiatedProtocolVersion()).toBe(MODERN);
+    expect(client.getServerVersion()).toEqual({ name: 'theirs', version: '1' });
+    expect((await client.listTools()).tools).toHaveLength(6);
+    expect(await client.callTool({ name: 'add', arguments: { a: 2, b: 3 } })).toMatchObject({
+      structuredContent: { sum: 5 },
+    });
+    expect(await client.callTool({ name: 'fail' })).toMatchObject({
+      isError: true,
+      content: [{ type: 'text', text: 'No luck' }],
+    });
+    await expect(client.callTool({ name: 'nobody' })).rejects.toMatchObject({ code: -32602 });
+    expect(await client.getPrompt({ name: 'hello', arguments: { name: 'Ada' } })).toMatchObject({
+      messages: [{ content: { text: 'Hello Ada' } }],
+    });
+    expect(await client.readResource({ uri: 'note://1' })).toMatchObject({ contents: [{ text: 'noted' }] });
+    await expect(client.readResource({ uri: 'note://2' })).rejects.toMatchObject({ code: -32602 });
+  });
+
+  test('who asks, and with what', async () => {
+    const { url } = await open({}, { token: 't', clientId: 'app', scopes: [] });
+    const client = await connect(url, {}, { 'x-tenant': 'acme' });
+    const { content } = await client.callTool({ name: 'context' });
+    expect(JSON.parse((content[0] as { text: string }).text)).toEqual({
+      era: 'modern',
+      client: 'app',
+      same: true,
+      header: 'acme',
+      requestInfo: 'acme',
+      path: '/some/path',
+    });
+  });
+
+  test('a call that asks for input, with its state', async () => {
+    const { url } = await open();
+    const client = await connect(url);
+    expect(await client.callTool({ name: 'greet' })).toMatchObject({ content: [{ type: 'text', text: 'Hello, Ada' }] });
+  });
+
+  test('progress', async () => {
+    const { url } = await open();
+    const steps: number[] = [];
+    const onprogress = ({ progress }: { progress: number }): void => void steps.push(progress);
+    await (await connect(url)).callTool({ name: 'count', arguments: { steps: 3 } }, { onprogress });
+    expect(steps).toEqual([1, 2, 3]);
+  });
+
+  test('cancellation reaches the handler', async () => {
+    const { url } = await open();
+    const client = await connect(url);
+    const stop = new AbortController();
+    const name = `${url.port}`;
+    const waiting = client.callTool({ name: 'wait', arguments: { name } }, { signal: stop.signal });
+    await until(() => waits.get(name) === 'running');
+    stop.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    await until(() => waits.get(name) === 'aborted');
+  });
+
+  test('a subscription: what was asked for, and a graceful end', async () => {
+    const { url, notify, close } = await open();
+    const heard: string[] = [];
+    const client = await connect(url);
+    client.setNotificationHandler('notifications/tools/list_changed', () => void heard.push('tools'));
+    client.setNotificationHandler('notifications/prompts/list_changed', () => void heard.push('prompts'));
+    client.setNotificationHandler('notifications/resources/updated', ({ params }) => void heard.push(params.uri));
+    const subscription = await client.listen({ toolsListChanged: true, resourceSubscriptions: ['note://1'] });
+    expect(subscription.honoredFilter).toEqual({ toolsListChanged: true, resourceSubscriptions: ['note://1'] });
+    notify.promptsChanged();
+    notify.resourceUpdated('note://2');
+    notify.resourceUpdated('note://1');
+    notify.toolsChanged();
+    await until(() => heard.length === 2);
+    expect(heard).toEqual(['note://1', 'tools']);
+    await close();
+    expect(await subscription.closed).toBe('graceful');
+  });
+
+  test('a bus of their own', async () => {
+    const bus = new InMemoryServerEventBus();
+    const subject = await open({ bus });
+    const heard: string[] = [];
+    const client = await connect(subject.url);
+    client.setNotificationHandler('notifications/tools/list_changed', () => void heard.push('tools'));
+    await client.listen({ toolsListChanged: true });
+    bus.publish({ kind: 'tools_list_changed' });
+    subject.bus.publish({ kind: 'tools_list_changed' });
+    await until(() => heard.length === 2);
+  });
+
+  test.each([
+    ['auto', 'application/json', 'text/event-stream'],
+    ['sse', 'text/event-stream', 'text/event-stream'],
+    ['json', 'application/json', 'application/json'],
+  ] as const)('responseMode %s: an answer alone is %s, one after progress %s', async (responseMode, alone, after) => {
+    const { url } = await open({ responseMode });
+    const client = rawClient(url);
+    const call = { name: 'count', arguments: { steps: 2 } };
+    const quiet = await callModern(client, 'tools/call', call);
+    expect(quiet.response.header('content-type')).toBe(alone);
+    const meta = { progressToken: 'p' };
+    const talking = await callModern(client, 'tools/call', call, { meta });
+    expect(talking.response.header('content-type')).toBe(after);
+    const progress = talking.response.events.filter(({ data }) => data?.includes('notifications/progress'));
+    expect(progress).toHaveLength(after === 'text/event-stream' ? 2 : 0);
+    for (const { message } of [quiet, talking])
+      expect(message.result).toMatchObject({ resultType: 'complete', content: [{ type: 'text', text: '2' }] });
+    const listening = await postModern(client, 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    expect(listening.header('content-type')).toBe('text/event-stream');
+    expect(await listening.nextMessage()).toMatchObject({ method: 'notifications/subscriptions/acknowledged' });
+  });
+
+  test('keepAliveMs', async () => {
+    const { url } = await open({ keepAliveMs: 5 });
+    const params = { notifications: { toolsListChanged: true } };
+    const listening = await postModern(rawClient(url), 'subscriptions/listen', params);
+    await listening.next(({ comment }) => comment === 'keepalive');
+  });
+
+  test('onerror hears what the SDK refuses', async () => {
+    const errors: Error[] = [];
+    const { url } = await open({ onerror: (error) => errors.push(error) });
+    const { response } = await callModern(
+      rawClient(url),
+      'tools/list',
+      {},
+      { meta: { 'io.modelcontextprotocol/clientCapabilities': 7 } },
+    );
+    expect(response.status).toBe(400);
+    expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('clientCapabilities')]);
+  });
+
+  test('a client of the 2025 era', async () => {
+    const { url } = await open();
+    const client = await connect(url, { versionNegotiation: { mode: 'legacy' } });
+    expect(client.getNegotiatedProtocolVersion()).toBe('2025-11-25');
+    expect(await client.callTool({ name: 'add', arguments: { a: 2, b: 3 } })).toMatchObject({
+      structuredContent: { sum: 5 },
+    });
+  });
+});
