@@ -224,8 +224,7 @@ export class Core {
     do {
       const page = await this.store.sessions.list(100, cursor);
       for (const { id } of page.records) {
-        if ((await this.store.sessions.end(id, null, 'store_lost')) === 'ended')
-          await this.registry.ended(id, 'store_lost');
+        await this.registry.endRecord(id, null, 'store_lost');
       }
       cursor = page.nextCursor;
     } while (cursor !== undefined);

@@ -22,7 +22,7 @@ import {
 import { isObject } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { isEnded, type OpenStore, type SessionRecord } from '../stores/store.ts';
-import type { McpHttpRequest } from '../types.ts';
+import type { EndReason, McpHttpRequest } from '../types.ts';
 import type { SessionBuilder } from '../session/builder.ts';
 import { handshakeOf } from '../session/builder.ts';
 import type { MessageSource } from '../session/context.ts';
@@ -32,6 +32,9 @@ import type { LiveSession } from '../session/session.ts';
 import type { Instance } from './instance.ts';
 
 export type Found = { readonly here: LiveSession } | { readonly there: string };
+
+/** A session that is live nowhere and need not be: its record is enough to end it. */
+export type FoundToEnd = Found | { readonly record: SessionRecord };
 
 export interface Caller extends MessageSource {
   readonly request: McpHttpRequest;
@@ -69,15 +72,25 @@ export class Finder {
     this.#instance = instance;
   }
 
-  /** `migrate` false: the migration handler is not asked (DELETE). */
-  async find(id: string, caller: Caller, migrate = true): Promise<Found> {
+  async find(id: string, caller: Caller): Promise<Found> {
+    const found = await this.#find(id, caller, false);
+    if ('record' in found) throw restoreFailed();
+    return found;
+  }
+
+  /** For DELETE: nothing is restored, and the migration handler is not asked. */
+  findToEnd(id: string, caller: Caller): Promise<FoundToEnd> {
+    return this.#find(id, caller, true);
+  }
+
+  async #find(id: string, caller: Caller, toEnd: boolean): Promise<FoundToEnd> {
     for (let tries = 0; tries < TRIES; tries++) {
       await this.#registry.closing(id);
       const live = this.#registry.get(id);
       if (live !== undefined) return { here: live };
       const record = await this.#read(id);
       if (record === undefined) {
-        if (!migrate) throw sessionNotFound();
+        if (toEnd) throw sessionNotFound();
         const migrated = await this.#queueMigration(id, caller);
         if (migrated !== undefined) return { here: migrated };
         continue;
@@ -93,7 +106,13 @@ export class Finder {
         await adopting.catch(() => {});
         continue;
       }
-      if (this.draining && !this.#restoring.has(id)) {
+      const restoring = this.#restoring.get(id);
+      if (toEnd) {
+        if (restoring === undefined) return { record };
+        await restoring.catch(() => {});
+        continue;
+      }
+      if (this.draining && restoring === undefined) {
         if (owner === this.#instance.id) await this.#store.sessions.release(id, { epoch: record.epoch, owner });
         const other = await this.#instance.otherServing();
         if (other === undefined) throw draining();
@@ -125,12 +144,14 @@ export class Finder {
         await this.#registry.end(live, 'terminated');
         return true;
       }
-      const fence = owner === this.#instance.id ? { epoch: record.epoch, owner } : null;
-      if ((await this.#store.sessions.end(id, fence, 'terminated')) !== 'ended') continue;
-      await this.#registry.ended(id, 'terminated');
-      return true;
+      if (await this.end(record, 'terminated')) return true;
     }
     throw storeAway('ending a session', undefined);
+  }
+
+  /** Ends a session that is live nowhere; `false`: look again. */
+  end({ id, epoch, owner }: SessionRecord, reason: EndReason): Promise<boolean> {
+    return this.#registry.endRecord(id, owner === this.#instance.id ? { epoch, owner } : null, reason);
   }
 
   async #read(id: string): Promise<SessionRecord | undefined> {
@@ -197,9 +218,8 @@ export class Finder {
           { sessionId: record.id, negotiated: record.version, answered: version },
           'The rebuilt server no longer speaks the negotiated protocol version; the session ends',
         );
-        await this.#store.sessions.end(record.id, fence, 'server_closed');
         await session.leave('server_closed');
-        await this.#registry.ended(record.id, 'server_closed');
+        await this.#registry.endRecord(record.id, fence, 'server_closed');
         throw sessionNotFound();
       }
       session.serverChanged(answerJson);

@@ -31,6 +31,7 @@ import type { ResolvedOptions } from '../options.ts';
 import type { Opener } from '../session/opener.ts';
 import { GET_STREAM, parseEventId } from '../session/event-id.ts';
 import type { Registry } from '../session/registry.ts';
+import type { SessionRecord } from '../stores/store.ts';
 import type { LiveSession } from '../session/session.ts';
 import { replayEvents } from '../session/stream.ts';
 import { allowsBatches } from '../versions.ts';
@@ -119,8 +120,12 @@ export class LegacyEra {
     const { exchange } = call.kind === 'post' ? call.post : call;
     try {
       for (let tries = 0; tries < 3; tries++) {
-        const found = await this.#finder.find(id, exchange, call.kind !== 'delete');
-        if ('here' in found) {
+        const found = await (call.kind === 'delete'
+          ? this.#finder.findToEnd(id, exchange)
+          : this.#finder.find(id, exchange));
+        if ('record' in found) {
+          if (await this.#deleteRecord(found.record, exchange)) return;
+        } else if ('here' in found) {
           // It may have left between the find and this turn.
           if (this.#registry.get(id) === found.here) return this.#serve(found.here, call, echoed);
         } else if (await this.#instance.relay(found.there, call)) return;
@@ -289,6 +294,15 @@ export class LegacyEra {
   }
 
   // ——— DELETE ———
+
+  /** Of a session that is live nowhere; `false`: it was claimed meanwhile. */
+  async #deleteRecord(record: SessionRecord, exchange: Exchange): Promise<boolean> {
+    const header = exchange.header('mcp-protocol-version');
+    if (header !== undefined && header !== record.version) throw versionChanged(header, record.version);
+    if (!(await this.#finder.end(record, 'deleted'))) return false;
+    exchange.respond(200, []);
+    return true;
+  }
 
   async #serveDelete(session: LiveSession, exchange: Exchange): Promise<void> {
     await this.#registry.end(session, 'deleted');

@@ -8,7 +8,7 @@
 import type { EventEmitter } from 'node:events';
 import { tooManySessions } from '../errors.ts';
 import type { ResolvedOptions } from '../options.ts';
-import type { OpenStore } from '../stores/store.ts';
+import type { Fence, OpenStore } from '../stores/store.ts';
 import type { EndReason, Logger, SessionEvent, SessionEventName } from '../types.ts';
 import type { LiveSession } from './session.ts';
 import type { SessionHost } from './session-host.ts';
@@ -134,6 +134,14 @@ export class Registry implements SessionHost {
     await session.leave(reason);
     this.#emit('ended', session.id, { reason });
     await this.ended(session.id, reason);
+  }
+
+  /** Ends a session that is live nowhere; `false`: it is somebody's by now, or there is nothing to end. */
+  async endRecord(id: string, fence: Fence | null, reason: EndReason): Promise<boolean> {
+    if ((await this.store.sessions.end(id, fence, reason)) !== 'ended') return false;
+    this.#emit('ended', id, { reason });
+    await this.ended(id, reason);
+    return true;
   }
 
   /** Tells the user's migration handler. */
@@ -262,9 +270,7 @@ export class Registry implements SessionHost {
     try {
       for (const id of await this.store.sessions.expired(EXPIRED_BATCH)) {
         if (this.#live.has(id)) continue;
-        if ((await this.store.sessions.end(id, null, 'idle')) !== 'ended') continue;
-        this.#emit('ended', id, { reason: 'idle' });
-        await this.ended(id, 'idle');
+        await this.endRecord(id, null, 'idle');
       }
     } catch (cause) {
       this.logger.warn({ err: cause }, 'Expired sessions could not be swept; the next sweep tries again');

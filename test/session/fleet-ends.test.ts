@@ -1,0 +1,196 @@
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
+import { tool } from '../kit/lab.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+
+async function pair(options: McpEndpointOptions = {}) {
+  const asked: string[] = [];
+  const ended: string[] = [];
+  const [a, b] = (await serveFleet(2, {
+    sessionMigrationHandler: {
+      // It would bring anything back.
+      allowSessionMigration: (_request, id) => {
+        asked.push(id);
+        return { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'again', version: '1' } };
+      },
+      onSessionEnded: (_id, reason) => void ended.push(reason),
+    },
+    ...options,
+  })) as [Member, Member];
+  const onA = a.client();
+  await onA.initialize();
+  return { a, b, onA, onB: b.join(onA), asked, ended };
+}
+
+const statuses = async (...clients: RawClient[]): Promise<number[]> => {
+  const all: number[] = [];
+  for (const client of clients) {
+    all.push((await client.call('ping')).response.status, (await client.get()).status, (await client.delete()).status);
+  }
+  return all;
+};
+
+const GONE = [404, 404, 404, 404, 404, 404];
+
+describe('a session that ended stays ended at every instance', () => {
+  test('by DELETE at the other one', async () => {
+    const { a, b, onA, onB, asked, ended } = await pair();
+    expect((await onB.delete()).status).toBe(200);
+    expect(await statuses(onA, onB)).toEqual(GONE);
+    expect([asked, ended]).toEqual([[], ['deleted']]);
+    expect([a.lab.made.length, b.lab.made.length]).toEqual([1, 0]);
+  });
+
+  test('by terminate() at the other one, which ends what runs', async () => {
+    const { a, b, onA, onB, asked, ended } = await pair();
+    const stream = await onB.get();
+    const called = onA.call(...tool('hold'));
+    const { ctx } = await a.lab.held();
+    const id = onA.sessionId ?? '';
+    expect(await b.endpoint.sessions.terminate(id)).toBe(true);
+    expect([a.lab.made[0]?.closed, ctx.mcpReq.signal.aborted]).toEqual([true, true]);
+    expect((await called).message.error).toMatchObject({ data: { reason: 'session_ended' } });
+    await stream.untilEnd();
+    expect(await statuses(onA, onB)).toEqual(GONE);
+    for (const { endpoint } of [a, b]) {
+      expect(await endpoint.sessions.terminate(id)).toBe(false);
+      expect(await endpoint.sessions.get(id)).toBeUndefined();
+      expect((await endpoint.sessions.list()).sessions).toEqual([]);
+    }
+    expect([asked, ended]).toEqual([[], ['terminated']]);
+  });
+
+  test('by its idle timeout', async () => {
+    const time = createFakeTime();
+    const { onA, onB, asked, ended } = await pair({ timeProvider: time, idleTimeoutMs: 60_000 });
+    await time.advance(65_000);
+    expect(await statuses(onA, onB)).toEqual(GONE);
+    expect([asked, ended]).toEqual([[], ['idle']]);
+  });
+
+  test('by the idle limit', async () => {
+    const { a, onA, onB, asked, ended } = await pair({ maxIdleSessionCount: 1 });
+    await a.client().initialize();
+    expect(await statuses(onA, onB)).toEqual(GONE);
+    expect([asked, ended]).toEqual([[], ['idle_limit']]);
+  });
+
+  test('by its own server', async () => {
+    const { a, onA, onB, asked, ended } = await pair();
+    await a.lab.made[0]?.server.close();
+    expect(await statuses(onB, onA)).toEqual(GONE);
+    expect([asked, ended]).toEqual([[], ['server_closed']]);
+  });
+
+  test('for tombstoneMs; then the migration handler is asked again', async () => {
+    const time = createFakeTime();
+    const { onA, onB, asked } = await pair({ timeProvider: time, tombstoneMs: 30_000 });
+    await onA.delete();
+    await time.advance(29_999);
+    expect((await onB.call('ping')).response.status).toBe(404);
+    await time.advance(1);
+    expect((await onB.call('ping')).response.status).toBe(200);
+    expect(asked).toEqual([onA.sessionId]);
+  });
+});
+
+describe('a session without a live owner', () => {
+  test('is ended by terminate() without being restored', async () => {
+    const { a, b, onA, onB, ended } = await pair();
+    await a.endpoint.drain();
+    expect(await b.endpoint.sessions.terminate(onA.sessionId ?? '')).toBe(true);
+    expect([ended, b.lab.made.length]).toEqual([['terminated'], 0]);
+    expect((await onB.call('ping')).response.status).toBe(404);
+  });
+
+  test('is ended by terminate() when its recorded owner is dead', async () => {
+    const store = watchedStore();
+    const { a, b, onA, ended } = await pair({ store });
+    await store.views[0]?.instances.leave(a.id); // what a crash leaves
+    expect(await b.endpoint.sessions.terminate(onA.sessionId ?? '')).toBe(true);
+    expect(ended).toEqual(['terminated']);
+    expect((await b.join(onA).call('ping')).response.status).toBe(404);
+  });
+
+  test('is ended by DELETE, even when it cannot be restored any more', async () => {
+    const store = memory();
+    const a = await serveMember({ store });
+    const onA = a.client();
+    await onA.initialize();
+    const b = await serveMember({ store, configureSessionOptions: () => Promise.reject(new Error('no tenant')) });
+    await a.endpoint.drain();
+    const onB = b.join(onA);
+    expect((await onB.call('ping')).response.status).toBe(503);
+    expect((await onB.delete()).status).toBe(200);
+    expect((await onB.call('ping')).response.status).toBe(404);
+  });
+
+  test('ends by its timeout at whichever instance sweeps', async () => {
+    const time = createFakeTime();
+    const { a, b, onA, onB, ended } = await pair({ timeProvider: time, idleTimeoutMs: 60_000 });
+    const other = b.client();
+    await other.initialize();
+    const keeping = await other.get(); // keeps b sweeping
+    await a.endpoint.drain();
+    await time.advance(70_000);
+    expect(ended).toEqual(['idle']);
+    expect((await onB.call('ping')).response.status).toBe(404);
+    expect(await b.endpoint.sessions.get(onA.sessionId ?? '')).toBeUndefined();
+    keeping.abort();
+  });
+});
+
+test('sessions are listed at every instance, with their owners', async () => {
+  const { a, b, onA } = await pair();
+  const onB = b.client();
+  await onB.initialize();
+  for (const { endpoint } of [a, b]) {
+    const { sessions } = await endpoint.sessions.list();
+    expect(sessions.map(({ id, status, owner }) => [id, status, owner])).toEqual([
+      [onA.sessionId, 'live', a.id],
+      [onB.sessionId, 'live', b.id],
+    ]);
+    expect(await endpoint.sessions.get(onA.sessionId ?? '')).toMatchObject({
+      owner: a.id,
+      protocolVersion: '2025-11-25',
+    });
+  }
+  expect([a.endpoint.sessions.count, b.endpoint.sessions.count]).toEqual([1, 1]);
+  await a.endpoint.drain();
+  expect(await b.endpoint.sessions.get(onA.sessionId ?? '')).toMatchObject({ status: 'hibernated' });
+});
+
+test('an endpoint of another name on the same store sees no session of this one', async () => {
+  const store = memory();
+  const [blue, green] = [await serveMember({ store, name: 'blue' }), await serveMember({ store, name: 'green' })];
+  const inBlue = blue.client();
+  await inBlue.initialize();
+  const id = inBlue.sessionId ?? '';
+  expect(await statuses(green.join(inBlue))).toEqual([404, 404, 404]);
+  expect(await green.endpoint.sessions.terminate(id)).toBe(false);
+  expect(await green.endpoint.sessions.get(id)).toBeUndefined();
+  expect((await green.endpoint.sessions.list()).sessions).toEqual([]);
+  await green.endpoint.close();
+  expect((await inBlue.call('ping')).response.status).toBe(200);
+});
+
+describe('the end of the last endpoint on a memory store', () => {
+  test('ends the sessions: they were lost with it', async () => {
+    const { a, b, ended } = await pair();
+    await b.endpoint.close();
+    expect(ended).toEqual([]);
+    await a.endpoint.close();
+    expect(ended).toEqual(['store_lost']);
+  });
+
+  test('ends those too that nobody had claimed yet', async () => {
+    const { a, b, ended } = await pair();
+    await a.endpoint.close();
+    expect(ended).toEqual([]);
+    await b.endpoint.close();
+    expect(ended).toEqual(['store_lost']);
+  });
+});

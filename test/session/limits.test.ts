@@ -1,0 +1,148 @@
+/** `limits.sessions` and `limits.stateBytes`: what is over them is refused, and what is refused takes no room. */
+import { describe, expect, test } from 'vitest';
+import { currentSession, type SessionState } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { createLab } from '../kit/lab.ts';
+import { callModern } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+
+const full = (id: number, limit: number): unknown => ({
+  jsonrpc: '2.0',
+  id,
+  error: {
+    code: -32000,
+    message: `Service Unavailable: this instance has ${limit} live sessions (limits.sessions)`,
+    data: { reason: 'too_many_sessions' },
+  },
+});
+
+describe.each(faces)('limits.sessions over %s', (face) => {
+  test('a session too many gets 503 and is to try again; one that ends makes room', async () => {
+    const lab = createLab();
+    const { client, endpoint } = await serve(lab.factory, { limits: { sessions: 2 } }, { face });
+    const [one, two, three] = [client(), client(), client()];
+    await one.initialize();
+    await two.initialize();
+    const { response, message } = await three.initialize();
+    expect([response.status, response.header('retry-after'), message]).toEqual([503, '1', full(1, 2)]);
+    expect(response.header('mcp-session-id')).toBeUndefined();
+    expect([endpoint.sessions.count, lab.made.length]).toEqual([2, 2]);
+    expect((await one.call('ping')).response.status).toBe(200);
+    await one.delete();
+    expect((await three.initialize()).response.status).toBe(200);
+  });
+
+  test('of many at once as many get in as there is room for', async () => {
+    const { client, endpoint } = await serve(createEchoServer, { limits: { sessions: 3 } }, { face });
+    const answers = await Promise.all(Array.from({ length: 12 }, () => client().initialize()));
+    const statuses = answers.map(({ response }) => response.status).sort();
+    expect(statuses).toEqual([...Array.from({ length: 3 }, () => 200), ...Array.from({ length: 9 }, () => 503)]);
+    expect(endpoint.sessions.count).toBe(3);
+  });
+
+  test('one that fails to start takes no room', async () => {
+    let failures = 0;
+    const { client, endpoint } = await serve(
+      () => {
+        if (++failures <= 5) throw new Error('no room');
+        return createEchoServer();
+      },
+      { limits: { sessions: 1 } },
+      { face },
+    );
+    for (let n = 0; n < 5; n++) expect((await client().initialize()).response.status).toBe(500);
+    expect((await client().initialize()).response.status).toBe(200);
+    expect(endpoint.sessions.count).toBe(1);
+  });
+
+  test('requests without a session do not need room', async () => {
+    const { client } = await serve(createEchoServer, { limits: { sessions: 0 } }, { face });
+    expect((await client().initialize()).response.status).toBe(503);
+    expect((await callModern(client(), 'tools/list')).response.status).toBe(200);
+  });
+});
+
+test('limits.sessions: a session that moves here waits for room, and is kept meanwhile', async () => {
+  const store = memory();
+  const one = await serve(createEchoServer, { store });
+  const two = await serve(createEchoServer, { store, limits: { sessions: 1 } });
+  const mine = one.client();
+  await mine.initialize();
+  const theirs = two.client();
+  await theirs.initialize();
+  await one.endpoint.drain();
+  const moved = two.client();
+  moved.sessionId = mine.sessionId;
+  const { id, response, message } = await moved.call('ping');
+  expect([response.status, response.header('retry-after'), message]).toEqual([503, '1', full(id, 1)]);
+  await theirs.delete();
+  expect((await moved.call('ping')).response.status).toBe(200);
+});
+
+describe('limits.stateBytes', () => {
+  /** A session whose state a test holds in its hands. */
+  const open = async (stateBytes: number) => {
+    let state: SessionState | undefined;
+    const { client } = await serve(
+      toolServer({
+        state: () => {
+          state = currentSession()?.state;
+          return said('here');
+        },
+      }),
+      { limits: { stateBytes } },
+    );
+    const one = client();
+    await one.initialize();
+    await one.call('tools/call', { name: 'state', arguments: {} });
+    if (state === undefined) throw new Error('no state');
+    return state;
+  };
+
+  const tooLarge = (bytes: number, limit: number) => ({
+    code: 'STATE_TOO_LARGE',
+    message: `session.state would have ${bytes} bytes of JSON; ${limit} are allowed (limits.stateBytes). Nothing was changed`,
+  });
+
+  test('keys and JSON values count, to the byte', async () => {
+    const state = await open(20);
+    await state.set('key', 'x'.repeat(15)); // 3 + 17
+    await expect(state.set('key', 'x'.repeat(16))).rejects.toMatchObject(tooLarge(21, 20));
+    await expect(state.set('k', 1)).rejects.toMatchObject(tooLarge(22, 20));
+    expect(await state.entries()).toEqual([['key', 'x'.repeat(15)]]);
+  });
+
+  test('they count in UTF-8', async () => {
+    const state = await open(20);
+    await state.set('k', '漢字漢字漢'); // 1 + 15 + 2
+    await expect(state.set('k', '漢字漢字漢字')).rejects.toMatchObject(tooLarge(21, 20));
+  });
+
+  test('what is deleted or shrinks makes room', async () => {
+    const state = await open(20);
+    await state.set('a', 'x'.repeat(15));
+    await expect(state.set('b', 'x'.repeat(10))).rejects.toMatchObject(tooLarge(31, 20));
+    await state.set('a', 'x');
+    await state.set('b', 'x'.repeat(10));
+    expect(await state.delete('b')).toBe(true);
+    await state.set('c', 'x'.repeat(13));
+    expect(Object.fromEntries(await state.entries())).toEqual({ a: 'x', c: 'x'.repeat(13) });
+  });
+
+  test('changes at once do not pass it together', async () => {
+    const state = await open(20);
+    const sets = ['a', 'b', 'c'].map((key) => state.set(key, 'x'.repeat(7)));
+    const outcomes = await Promise.allSettled(sets);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
+    expect(await state.entries()).toHaveLength(2);
+  });
+
+  test('an update past it changes nothing, and the next one goes on', async () => {
+    const state = await open(20);
+    await state.set('n', 1);
+    await expect(state.update('n', () => 'x'.repeat(30))).rejects.toMatchObject(tooLarge(33, 20));
+    expect(await state.update<number>('n', (n = 0) => n + 1)).toBe(2);
+  });
+});
