@@ -36,6 +36,7 @@ import type { ResolvedOptions } from '../options.ts';
 import type { ServerBuilder } from '../session/builder.ts';
 import { contexts, MessageContext } from '../session/context.ts';
 import type { EnterContext, SessionRun } from '../session/run.ts';
+import type { AnyServer } from '../session/session.ts';
 import type { McpHttpRequest, McpSession } from '../types.ts';
 import { isModern } from '../versions.ts';
 import { claimedVersion } from './door.ts';
@@ -54,6 +55,7 @@ interface ModernCall {
   /** Answers instead of the SDK's response. */
   refusal: SojournError | undefined;
   run: SessionRun | undefined;
+  server: AnyServer | undefined;
 }
 
 export interface ModernOptions {
@@ -111,6 +113,7 @@ export class ModernEra {
       version: typeof claim === 'string' ? claim : (header ?? ''),
       refusal: undefined,
       run: undefined,
+      server: undefined,
     };
     void this.#serve(call, first.message);
   }
@@ -216,6 +219,10 @@ export class ModernEra {
       return await this.#buildFor(call);
     } catch (cause) {
       call.refusal = asSojournError(cause);
+      // What was made for a request that is refused after all: nobody else knows it.
+      call.server?.close().catch((err: unknown) => {
+        this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
+      });
       throw cause;
     }
   }
@@ -244,6 +251,7 @@ export class ModernEra {
       restored: false,
       signal,
     });
+    call.server = server;
     if (!(server instanceof McpServer) && !(server instanceof Server)) {
       const legacy = this.#options.supportedProtocolVersions.filter((version) => !isModern(version));
       throw unsupportedVersion(call.version, legacy);

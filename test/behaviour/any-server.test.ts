@@ -1,0 +1,235 @@
+/** What a factory may make besides SDK v2 servers: those of SDK v1, and servers of one's own. Both are for sessions alone. */
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport as StreamableHTTPClientTransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
+import {
+  CreateMessageResultSchema,
+  ElicitRequestSchema,
+  CreateMessageRequestSchema,
+  ListToolsRequestSchema,
+} from '@modelcontextprotocol/sdk/types.js';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import type { McpServerFactory, Transport } from '@modelcontextprotocol/server';
+import { describe, expect, expectTypeOf, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import type { ConnectableServer, McpEndpointFactory } from '../../src/index.ts';
+import { callModern, MODERN } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+
+const info = { name: 'v1', version: '1.0.0' };
+
+/** As the guides of SDK v1 write it. */
+function createV1Server(): McpServerV1 {
+  const server = new McpServerV1(info, { capabilities: { logging: {} } });
+  server.registerTool('add', { inputSchema: { a: z.number(), b: z.number() } }, ({ a, b }) => ({
+    content: [{ type: 'text', text: `${a + b}` }],
+  }));
+  server.registerTool('extra', {}, (extra) => {
+    const { requestInfo, authInfo, sessionId } = extra;
+    const seen = {
+      tenant: requestInfo?.headers['x-tenant'],
+      path: requestInfo?.url?.pathname,
+      plain: Object.getPrototypeOf(requestInfo?.headers) === Object.prototype,
+      user: authInfo?.clientId,
+      sessionId,
+      closeSSEStream: typeof extra.closeSSEStream,
+    };
+    return { content: [{ type: 'text', text: JSON.stringify(seen) }] };
+  });
+  server.registerTool('ask', {}, async (extra) => {
+    const progressToken = extra._meta?.progressToken ?? 0;
+    await extra.sendNotification({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
+    const { content } = await extra.sendRequest(
+      { method: 'sampling/createMessage', params: { messages: [], maxTokens: 1 } },
+      CreateMessageResultSchema,
+    );
+    const { content: given } = await server.server.elicitInput({
+      message: 'Who?',
+      requestedSchema: { type: 'object', properties: { name: { type: 'string' } } },
+    });
+    return { content: [{ type: 'text', text: JSON.stringify([content, given]) }] };
+  });
+  return server;
+}
+
+const textOf = (result: object): string => (result as { content: Array<{ text: string }> }).content[0]?.text ?? '';
+
+describe('a server of SDK v1', () => {
+  test.each(faces)('serves both official clients in sessions, over %s', async (face) => {
+    const { url } = await serve(createV1Server, {}, { face });
+    const v1 = new ClientV1({ name: 'client', version: '1' });
+    await v1.connect(new StreamableHTTPClientTransportV1(new URL(url)));
+    const v2 = new Client({ name: 'client', version: '1' });
+    await v2.connect(new StreamableHTTPClientTransport(new URL(url)));
+    for (const client of [v1, v2]) {
+      onTestFinished(() => client.close());
+      expect(client.getServerVersion()).toEqual(info);
+      expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['add', 'extra', 'ask']);
+      expect(textOf(await client.callTool({ name: 'add', arguments: { a: 2, b: 3 } }))).toBe('5');
+    }
+  });
+
+  test('asks its client on the stream of the call', async () => {
+    const { url } = await serve(createV1Server);
+    const capabilities = { sampling: {}, elicitation: {} };
+    const client = new ClientV1({ name: 'client', version: '1' }, { capabilities });
+    const content = { type: 'text' as const, text: '42' };
+    client.setRequestHandler(CreateMessageRequestSchema, () => ({ role: 'assistant', model: 'm', content }));
+    client.setRequestHandler(ElicitRequestSchema, () => ({ action: 'accept', content: { name: 'Ada' } }));
+    await client.connect(new StreamableHTTPClientTransportV1(new URL(url)));
+    onTestFinished(() => client.close());
+    const steps: number[] = [];
+    const onprogress = ({ progress }: { progress: number }): void => void steps.push(progress);
+    const result = await client.callTool({ name: 'ask' }, undefined, { onprogress });
+    expect(JSON.parse(textOf(result))).toEqual([content, { name: 'Ada' }]);
+    expect(steps).toEqual([1]);
+  });
+
+  test.each(faces)('finds in extra what its own transport gave it, over %s', async (face) => {
+    const auth = () => ({ token: 't', clientId: 'app', scopes: [], extra: { sub: 'ada' } });
+    const { client: make } = await serve(createV1Server, {}, { face, auth });
+    const client = make({ headers: { 'x-tenant': 'acme' } });
+    await client.initialize();
+    const { message } = await client.call('tools/call', { name: 'extra' });
+    expect(JSON.parse(textOf(message.result as object))).toEqual({
+      tenant: 'acme',
+      path: '/mcp',
+      plain: true,
+      user: 'app',
+      sessionId: client.sessionId,
+      closeSSEStream: 'function',
+    });
+  });
+
+  test('serves without sessions too', async () => {
+    const { client } = await serve(createV1Server, { stateless: true });
+    const { message } = await client().call('tools/call', { name: 'add', arguments: { a: 2, b: 3 } });
+    expect(textOf(message.result as object)).toBe('5');
+  });
+
+  test('may be a bare Server, and come late', async () => {
+    const { client: make } = await serve(async () => {
+      const server = new ServerV1(info, { capabilities: { tools: {} } });
+      server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: [] }));
+      return server;
+    });
+    const client = make();
+    await client.initialize();
+    expect((await client.call('tools/list')).message.result).toEqual({ tools: [] });
+  });
+
+  test.each(['hybrid', 'stateless'] as const)(
+    'refuses the modern era with what it speaks, in %s',
+    async (sessionMode) => {
+      let closed = 0;
+      const { client } = await serve(
+        () => {
+          const server = createV1Server();
+          server.close = async () => void (closed += 1);
+          return server;
+        },
+        { sessionMode },
+      );
+      for (const method of ['tools/list', 'server/discover', 'subscriptions/listen']) {
+        const { id, response, message } = await callModern(client(), method);
+        expect([response.status, message.id]).toEqual([400, id]);
+        expect(message.error).toMatchObject({
+          code: -32022,
+          data: {
+            requested: MODERN,
+            supported: ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'],
+          },
+        });
+      }
+      await until(() => closed === 3, { what: 'servers that were made for nothing are closed' });
+    },
+  );
+
+  test('is found by a client of both eras, which falls back', async () => {
+    const { url } = await serve(createV1Server);
+    const client = new Client({ name: 'client', version: '1' }, { versionNegotiation: { mode: 'auto' } });
+    await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+    onTestFinished(() => client.close());
+    expect(client.getNegotiatedProtocolVersion()).toBe('2025-11-25');
+    expect(textOf(await client.callTool({ name: 'add', arguments: { a: 2, b: 3 } }))).toBe('5');
+  });
+});
+
+/** Nothing but `connect` and `close`. */
+class OwnServer implements ConnectableServer {
+  closed = false;
+  transport: Transport | undefined;
+
+  async connect(transport: Transport): Promise<void> {
+    this.transport = transport;
+    transport.onmessage = (message) => {
+      if (!('id' in message) || !('method' in message)) return;
+      const { id, method, params } = message;
+      const result =
+        method === 'initialize'
+          ? {
+              protocolVersion: params?.['protocolVersion'],
+              capabilities: {},
+              serverInfo: { name: 'own', version: '1' },
+            }
+          : { method, sessionId: transport.sessionId };
+      void transport.send({ jsonrpc: '2.0', id, result });
+    };
+    await transport.start();
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.transport?.close();
+  }
+}
+
+describe("a server of one's own", () => {
+  test('serves a session, pushes to it, and is closed with it', async () => {
+    const made: OwnServer[] = [];
+    const { client: make } = await serve(() => {
+      const server = new OwnServer();
+      made.push(server);
+      return server;
+    });
+    const client = make();
+    await client.initialize();
+    const [own] = made;
+    expect((await client.call('own/method')).message.result).toEqual({
+      method: 'own/method',
+      sessionId: client.sessionId,
+    });
+    const stream = await client.get();
+    await own?.transport?.send({ jsonrpc: '2.0', method: 'notifications/own' });
+    expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/own' });
+    expect(own?.closed).toBe(false);
+    expect((await client.delete()).status).toBe(200);
+    expect(own?.closed).toBe(true);
+  });
+
+  test('ends its session when it closes itself', async () => {
+    const made: OwnServer[] = [];
+    const { client: make, endpoint } = await serve(() => {
+      const server = new OwnServer();
+      made.push(server);
+      return server;
+    });
+    const client = make();
+    await client.initialize();
+    await made[0]?.close();
+    await until(() => endpoint.sessions.count === 0);
+    expect((await client.call('own/method')).response.status).toBe(404);
+  });
+});
+
+test('factories of all of these are factories to the compiler too', () => {
+  expectTypeOf<McpServerV1>().toExtend<ConnectableServer>();
+  expectTypeOf<ServerV1>().toExtend<ConnectableServer>();
+  expectTypeOf<McpServerFactory>().toExtend<McpEndpointFactory>();
+  expectTypeOf<() => McpServerV1>().toExtend<McpEndpointFactory>();
+  expectTypeOf<() => Promise<McpServerV1>>().toExtend<McpEndpointFactory>();
+  expectTypeOf<() => OwnServer>().toExtend<McpEndpointFactory>();
+  expectTypeOf<() => { connect(): void }>().not.toExtend<McpEndpointFactory>();
+});
