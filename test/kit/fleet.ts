@@ -25,6 +25,10 @@ export async function serveFleet(
   return members;
 }
 
+/** A client counts its requests: two that speak in one session must not use the same ids. */
+let joins = 0;
+const IDS_PER_CLIENT = 1_000;
+
 export async function serveMember(
   options: McpEndpointOptions,
   settings?: ServeSettings,
@@ -41,6 +45,8 @@ export async function serveMember(
       const joined = served.client(clientOptions);
       joined.sessionId = client.sessionId;
       joined.protocolVersion = client.protocolVersion;
+      joins += 1;
+      for (let n = 0; n < joins * IDS_PER_CLIENT; n++) joined.nextId();
       return joined;
     },
   };

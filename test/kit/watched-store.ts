@@ -1,6 +1,7 @@
 /**
  * A memory store that a test looks into: what is called is kept, and a hook runs before a call reaches the store. A hook
- * that returns a promise holds the call up, one that throws lets it fail; so races and outages come when the test says.
+ * that returns a promise holds the call up, one that throws lets it fail; so races and outages come when the test says. A
+ * hook after the call does the same to its reply.
  */
 import { memory } from '../../src/stores/memory/index.ts';
 import type { OpenStore, Store } from '../../src/stores/store.ts';
@@ -14,6 +15,7 @@ export interface WatchedStore extends Store {
   readonly calls: Array<{ readonly call: Call; readonly args: readonly unknown[] }>;
   /** By name; set and deleted as the test goes. */
   readonly before: Partial<Record<Call, (...args: never[]) => unknown>>;
+  readonly after: Partial<Record<Call, (...args: never[]) => unknown>>;
   /** The views that endpoints have opened, in their order. */
   readonly views: OpenStore[];
 }
@@ -25,6 +27,7 @@ export function watchedStore({
 }: { durable?: boolean; inner?: Store } = {}): WatchedStore {
   const calls: WatchedStore['calls'] = [];
   const before: WatchedStore['before'] = {};
+  const after: WatchedStore['after'] = {};
   const views: OpenStore[] = [];
 
   const watch = <T extends object>(room: string, methods: T): T =>
@@ -34,8 +37,11 @@ export function watchedStore({
         return (...args: unknown[]) => {
           const call = `${room}.${String(name)}` as Call;
           calls.push({ call, args });
-          const held = (before[call] as ((...args: unknown[]) => unknown) | undefined)?.(...args);
-          return held instanceof Promise ? held.then(() => method.apply(target, args)) : method.apply(target, args);
+          const held = run(before[call], args);
+          const outcome =
+            held instanceof Promise ? held.then(() => method.apply(target, args)) : method.apply(target, args);
+          const late = after[call] === undefined ? undefined : run(after[call], args);
+          return late instanceof Promise ? late.then(() => outcome) : outcome;
         };
       },
     });
@@ -46,6 +52,7 @@ export function watchedStore({
     inProcess: true,
     calls,
     before,
+    after,
     views,
     async open(options) {
       const view = await inner.open(options);
@@ -59,6 +66,10 @@ export function watchedStore({
       };
     },
   };
+}
+
+function run(hook: ((...args: never[]) => unknown) | undefined, args: readonly unknown[]): unknown {
+  return (hook as ((...args: readonly unknown[]) => unknown) | undefined)?.(...args);
 }
 
 /** A hook that holds calls up until it is opened. */
