@@ -51,7 +51,7 @@ export function checkStandardHeaders(exchange: Exchange, message: RpcRequest): S
 interface HeaderParam {
   readonly path: readonly string[];
   readonly header: string;
-  readonly integer: boolean;
+  readonly type: 'integer' | 'number' | 'text';
 }
 
 /** The `x-mcp-header` declarations of a tool's input schema, at any depth of `properties`. */
@@ -63,10 +63,9 @@ function declaredParams(schema: unknown, path: readonly string[] = []): HeaderPa
     const here = [...path, key];
     const name = property['x-mcp-header'];
     const types: unknown[] = [property['type']].flat();
-    const own =
-      typeof name === 'string'
-        ? [{ path: here, header: `mcp-param-${name.toLowerCase()}`, integer: types.includes('integer') }]
-        : [];
+    const type = types.includes('integer') ? 'integer' : types.includes('number') ? 'number' : 'text';
+    const own: HeaderParam[] =
+      typeof name === 'string' ? [{ path: here, header: `mcp-param-${name.toLowerCase()}`, type }] : [];
     return [...own, ...declaredParams(property, here)];
   });
 }
@@ -91,16 +90,21 @@ export function checkParamHeaders(
     const body = `the body carries ${param.path.join('.')}=${JSON.stringify(value)}`;
     const wrong = { refusal: headerMismatch(param.header, header, body) };
     if (decoded === undefined) return wrong;
-    if (param.integer && typeof value === 'number') {
+    if (param.type === 'integer' && typeof value === 'number') {
       const written = text === undefined ? undefined : numberTextAt(text, ['params', 'arguments', ...param.path]);
       const expected = canonicalInteger(written ?? String(value));
       if (expected === undefined || canonicalInteger(decoded) !== expected) return wrong;
       canonical.set(param.header, expected);
-    } else if (decoded !== String(value)) {
+    } else if (decoded !== String(value) && !(param.type === 'number' && sameDecimal(decoded, value))) {
       return wrong;
     }
   }
   return { canonical };
+}
+
+/** As the SDK compares numbers: the specification has no mirrored ones but integers. */
+function sameDecimal(header: string, value: unknown): boolean {
+  return /^-?\d+(\.\d+)?$/.test(header) && Number(header) === value;
 }
 
 function valueAt(root: unknown, path: readonly string[]): unknown {

@@ -18,6 +18,7 @@ const inputSchema = fromJsonSchema<Record<string, unknown>>({
     note: mirror(['string', 'null'], 'Note'),
     dry: mirror('boolean', 'Dry'),
     count: mirror('integer', 'Count'),
+    ratio: mirror('number', 'Ratio'),
     limit: mirror(['integer', 'null'], 'Limit'),
     where: {
       type: 'object',
@@ -179,6 +180,14 @@ describe.each(faces)('over %s', (face) => {
   ])('B168 %s is not %s', async (header, body) => {
     expect(await query(await open(), `{"count":${body}}`, { 'mcp-param-count': header })).toEqual(refused);
     expect(await query(await open(), `{"limit":${body}}`, { 'mcp-param-limit': header })).toEqual(refused);
+  });
+
+  test('B168 a number that is not declared an integer is compared as the SDK compares it', async () => {
+    const client = await open();
+    expect(await query(client, '{"ratio":0.5}', { 'mcp-param-ratio': '0.50' })).toEqual(served);
+    expect(await query(client, '{"ratio":42}', { 'mcp-param-ratio': '42.0' })).toEqual(served);
+    expect(await query(client, '{"ratio":0.5}', { 'mcp-param-ratio': '0.6' })).toEqual(refused);
+    expect(await query(client, '{"ratio":0.5}', {})).toEqual(refused);
   });
 
   test('B168 the last of two members of one name is the one that counts', async () => {
