@@ -16,8 +16,15 @@ export interface ExampleProcess {
   ended(): Promise<number | null>;
 }
 
-export function startExample(file: string, env: Record<string, string> = {}): ExampleProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', `examples/${file}`], {
+export interface ExampleOptions {
+  args?: string[];
+  env?: Record<string, string>;
+  /** Flags of Node. */
+  flags?: string[];
+}
+
+export function startExample(file: string, { args = [], env = {}, flags = [] }: ExampleOptions = {}): ExampleProcess {
+  const child = spawn(process.execPath, [...flags, '--import', 'tsx', `examples/${file}`, ...args], {
     cwd: root,
     env: { ...process.env, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

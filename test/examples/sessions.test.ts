@@ -7,6 +7,14 @@ import { connectNegotiating, connectV2, sessionClients } from '../clients/offici
 import { until } from '../kit/until.ts';
 import { startExample } from './example-process.ts';
 
+test('examples/getting-started counts the calls of a session', async () => {
+  const server = startExample('getting-started/server.ts');
+  const client = startExample('getting-started/client.ts', { args: [await server.url()] });
+  expect([await client.ended(), client.output.stderr]).toEqual([0, '']);
+  expect(client.output.stdout.trim().split('\n')).toEqual(['session of 22 characters', 'call 1', 'call 2', 'call 3']);
+  expect([await server.stop(), server.output.stderr]).toEqual([0, '']);
+});
+
 test('examples/session-state hands a session over: its state goes on, its variables start anew', async () => {
   const example = startExample('session-state/handover.ts');
   expect([await example.ended(), example.output.stderr]).toEqual([0, '']);
@@ -28,7 +36,7 @@ test.each(sessionClients)(
     const [, connect] = args;
     const folder = await mkdtemp(join(tmpdir(), 'sojourn-migration-'));
     onTestFinished(() => rm(folder, { recursive: true }));
-    const [first, second] = [0, 1].map(() => startExample('migration/server.ts', { SESSIONS: folder }));
+    const [first, second] = [0, 1].map(() => startExample('migration/server.ts', { env: { SESSIONS: folder } }));
     if (first === undefined || second === undefined) throw new Error('unreachable');
     const ada = await connect(await first.url());
     const before = await ada.say('whoami');
@@ -65,4 +73,15 @@ test('examples/run-session-handler opens and closes something around each sessio
   expect(lines()).toEqual([...opened, ...ended]);
   expect(await example.stop()).toBe(0);
   expect(lines().slice(4)).toEqual(['left: released', 'closed for official-client with 1 lines']);
+});
+
+test('examples/hoisting shows that a factory is cheaper with its schemas outside', async () => {
+  const example = startExample('hoisting/measure.ts', { flags: ['--expose-gc'] });
+  expect([await example.ended(), example.output.stderr]).toEqual([0, '']);
+  const [inside, outside] = ['inside', 'outside'].map((name) => {
+    const [, kib] = new RegExp(`^${name} +\\d+ µs +(\\S+) KiB$`, 'm').exec(example.output.stdout) ?? [];
+    return Number(kib);
+  });
+  expect(outside).toBeGreaterThan(0);
+  expect(inside).toBeGreaterThan(Number(outside));
 });

@@ -1,0 +1,55 @@
+/** The guide quotes code that runs: what it says it quotes stands in that file, line by line. Its links lead somewhere. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = resolve(root, 'docs/guide');
+const QUOTE = /<!-- quoted from (\S+) -->\n\n```\w+\n([\s\S]*?)\n```/g;
+const LINK = /\]\(([^)#]*)(?:#([^)]+))?\)/g;
+
+const read = (path: string): string => readFileSync(path, 'utf8');
+
+/** Lines without their indentation: a quote may stand further left than what it quotes. */
+const bare = (text: string): string[] => text.split('\n').map((line) => line.trim());
+
+function includesLines(all: readonly string[], wanted: readonly string[]): boolean {
+  return all.some((_, at) => wanted.every((line, n) => all[at + n] === line));
+}
+
+/** As GitHub makes it of a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');
+
+const anchors = (path: string): string[] =>
+  [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchorOf(String(heading)));
+
+const pages = readdirSync(folder).filter((name) => name.endsWith('.md'));
+
+describe.each(pages)('docs/guide/%s', (name) => {
+  const page = resolve(folder, name);
+  const text = read(page);
+
+  test('quotes what is there', () => {
+    for (const [, file, quote] of text.matchAll(QUOTE)) {
+      const found = includesLines(bare(read(resolve(root, String(file)))), bare(String(quote)));
+      expect(found, `${name} quotes from ${file}:\n${quote}`).toBe(true);
+    }
+    const marked = text.match(/<!-- quoted from/g) ?? [];
+    expect([...text.matchAll(QUOTE)]).toHaveLength(marked.length);
+  });
+
+  test('links to pages and headings that exist', () => {
+    const broken = [...text.matchAll(LINK)].flatMap(([, path = '', anchor]) => {
+      if (path.startsWith('http')) return [];
+      const target = path === '' ? page : resolve(dirname(page), path);
+      if (!existsSync(target)) return [path];
+      return anchor !== undefined && !anchors(target).includes(anchor) ? [`${path}#${anchor}`] : [];
+    });
+    expect(broken).toEqual([]);
+  });
+});
