@@ -127,43 +127,45 @@ describe.each(faces)('%s', (face) => {
     expect((await alice.call('ping')).response.status).toBe(404);
   });
 
-  test('B52 DELETE is answered when the run handler has come back and the server is closed', async () => {
-    const steps: string[] = [];
-    let finish!: () => void;
-    const finished = new Promise<void>((resolve) => (finish = resolve));
-    let close!: () => void;
-    const closable = new Promise<void>((resolve) => (close = resolve));
-    const factory = toolServer({}, (server) => {
-      const closeServer = server.close.bind(server);
-      server.close = async () => {
-        steps.push('closing');
-        await closable;
-        await closeServer();
-        steps.push('closed');
+  test.each([['the run handler'], ['the server']])(
+    'B52 DELETE is answered when the run handler has come back and the server is closed, %s last',
+    async (last) => {
+      const steps: string[] = [];
+      const handler = gate();
+      const closing = gate();
+      const factory = toolServer({}, (server) => {
+        const close = server.close.bind(server);
+        server.close = async () => {
+          steps.push('closing');
+          await closing.passed;
+          await close();
+          steps.push('closed');
+        };
+      });
+      const runSessionHandler = async (_request: unknown, _session: unknown, run: () => Promise<LeaveReason>) => {
+        steps.push(`run: ${await run()}`);
+        await handler.passed;
+        steps.push('handler is back');
       };
-    });
-    const runSessionHandler = async (_request: unknown, _session: unknown, run: () => Promise<LeaveReason>) => {
-      steps.push(`run: ${await run()}`);
-      await finished;
-      steps.push('handler is back');
-    };
-    const { client } = await serve(factory, { runSessionHandler }, { face });
-    const raw = client();
-    await raw.initialize();
-    const deleted = raw.delete().then(({ status }) => steps.push(`answered ${status}`));
-    await until(() => steps.length === 2);
-    expect(steps).toEqual(['run: deleted', 'closing']);
-    const stillHere = client();
-    await stillHere.initialize(); // time enough for an answer to arrive
-    close();
-    await until(() => steps.includes('closed'));
-    await stillHere.call('ping');
-    expect(steps).toEqual(['run: deleted', 'closing', 'closed']);
-    finish();
-    await deleted;
-    expect(steps).toEqual(['run: deleted', 'closing', 'closed', 'handler is back', 'answered 200']);
-    await stillHere.delete();
-  });
+      const { client } = await serve(factory, { runSessionHandler }, { face });
+      const [raw, other] = [client(), client()];
+      await raw.initialize();
+      await other.initialize();
+      const deleted = raw.delete().then(({ status }) => steps.push(`answered ${status}`));
+      await until(() => steps.length === 2);
+      expect(steps).toEqual(['run: deleted', 'closing']);
+      const [first, second] = last === 'the server' ? [handler, closing] : [closing, handler];
+      first.open();
+      await until(() => steps.length === 3);
+      await other.call('ping'); // time enough for an answer to arrive
+      expect(steps).toHaveLength(3);
+      second.open();
+      await deleted;
+      expect(steps.slice(2, 4).sort()).toEqual(['closed', 'handler is back']);
+      expect(steps[4]).toBe('answered 200');
+      await other.delete();
+    },
+  );
 
   test('B52 two DELETEs at once are both answered, and the session ends once', async () => {
     const ended: string[] = [];
@@ -178,3 +180,9 @@ describe.each(faces)('%s', (face) => {
     expect(ended).toEqual([`${raw.sessionId} deleted`]);
   });
 });
+
+function gate(): { readonly passed: Promise<void>; open(): void } {
+  let open!: () => void;
+  const passed = new Promise<void>((resolve) => (open = resolve));
+  return { passed, open };
+}

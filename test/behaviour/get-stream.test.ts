@@ -134,17 +134,28 @@ describe.each(faces)('%s', (face) => {
     expect(await get.nextMessage()).toEqual(logged('seen'));
   });
 
-  test('B38 once a GET was primed, what is sent while it is away is kept for its Last-Event-ID', async () => {
-    const { client, say } = await session(face);
-    const get = await client.get();
-    const { id } = await get.next();
-    get.abort();
-    for (const data of ['one', 'two', 'three']) await say(data);
-    const resumed = await client.get({ lastEventId: id });
-    for (const data of ['one', 'two', 'three']) expect(await resumed.nextMessage()).toEqual(logged(data));
-    await say('four');
-    expect(await resumed.nextMessage()).toEqual(logged('four'));
-  });
+  test.each([['its client cut it'], ['the server closed it']])(
+    'B38 once a GET was primed, what is sent while it is away is kept for its Last-Event-ID (%s)',
+    async (how) => {
+      const leave: Tool = (_args, ctx) => {
+        ctx.http?.closeStandaloneSSE?.();
+        return said('closed');
+      };
+      const { client, say } = await session(face, '2025-11-25', { leave });
+      const get = await client.get();
+      let { id } = await get.next();
+      if (how === 'its client cut it') get.abort();
+      else {
+        await client.call(...tool('leave'));
+        ({ id } = (await get.untilEnd()).at(-1) ?? {});
+      }
+      for (const data of ['one', 'two', 'three']) await say(data);
+      const resumed = await client.get({ lastEventId: id });
+      for (const data of ['one', 'two', 'three']) expect(await resumed.nextMessage()).toEqual(logged(data));
+      await say('four');
+      expect(await resumed.nextMessage()).toEqual(logged('four'));
+    },
+  );
 
   test('B38 it is kept within retention and no longer', async () => {
     const eventRetention = { events: 2, bytes: 1_000_000, ttlMs: 1_000_000 };
