@@ -1,0 +1,133 @@
+/** Ten thousand clients open a session and never come back: the idle timeout gives their memory back. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { McpServer } from '@modelcontextprotocol/server';
+import { expect, test } from 'vitest';
+import { currentSession, type Logger, type McpSession } from '../../src/index.ts';
+import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { serve } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+const SESSIONS = 10_000;
+const AT_ONCE = 50;
+const IDLE_MS = 60_000;
+const TOMBSTONE_MS = 600_000;
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
+
+/** Ten thousand lines would be what is left. */
+const quiet: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
+
+function heap(): number {
+  gc();
+  gc();
+  return process.memoryUsage().heapUsed;
+}
+
+const call = (name: string) => ({ jsonrpc: '2.0', id: 'c', method: 'tools/call', params: { name, arguments: {} } });
+
+const atOnce = (client: RawClient): Promise<unknown> => client.initialize({ initialized: false });
+
+/** How far a client gets before it is never heard of again. */
+const farewells: ReadonlyArray<(client: RawClient) => Promise<unknown>> = [
+  ...Array.from({ length: 10 }, () => atOnce),
+  (client) => client.initialize(),
+  async (client) => {
+    await client.initialize();
+    await client.call('tools/call', { name: 'remember', arguments: {} });
+    await client.call('resources/subscribe', { uri: 'note://a' });
+  },
+  async (client) => {
+    await client.initialize();
+    (await client.get()).abort();
+  },
+  async (client) => {
+    await client.initialize();
+    (await client.post(call('short'))).abort();
+  },
+  (client) => client.initialize({ protocolVersion: '2025-03-26' }),
+];
+
+test(
+  '10,000 abandoned sessions are gone after the idle timeout, and so is their memory',
+  { timeout: 120_000 },
+  async () => {
+    const timeProvider = createFakeTime();
+    const seen = { servers: [] as WeakRef<McpServer>[], sessions: [] as WeakRef<McpSession>[] };
+    let aborted = 0;
+    const { client, endpoint } = await serve(
+      toolServer(
+        {
+          remember: async () => {
+            await currentSession()?.state.set('kept', 'x'.repeat(500));
+            return said('kept');
+          },
+          short: async () => {
+            await new Promise((later) => setImmediate(later));
+            return said('nobody reads this');
+          },
+        },
+        (server, { session }) => {
+          seen.servers.push(new WeakRef(server));
+          if (session === undefined) return;
+          seen.sessions.push(new WeakRef(session));
+          session.signal.addEventListener('abort', () => (aborted += 1));
+          server.server.setRequestHandler('resources/subscribe', () => ({}));
+        },
+      ),
+      { timeProvider, idleTimeoutMs: IDLE_MS, tombstoneMs: TOMBSTONE_MS, maxIdleSessionCount: Infinity, logger: quiet },
+    );
+    const visitors: RawClient[] = Array.from({ length: AT_ONCE }, () => client({ timeoutMs: 60_000 }));
+    const open = async (sessions: number): Promise<void> => {
+      let opened = 0;
+      const visit = async (visitor: RawClient): Promise<void> => {
+        while (opened < sessions) {
+          const farewell = farewells[opened++ % farewells.length];
+          visitor.sessionId = undefined;
+          visitor.protocolVersion = undefined;
+          await farewell?.(visitor);
+        }
+      };
+      await Promise.all(visitors.map(visit));
+    };
+    const pass = async (ms: number): Promise<void> => {
+      await timeProvider.advance(ms);
+      await until(async () => endpoint.sessions.count === 0 && (await endpoint.sessions.list()).sessions.length === 0, {
+        timeoutMs: 30_000,
+      });
+    };
+
+    // Whatever is made once and stays: code, pools, shapes.
+    await open(500);
+    await pass(IDLE_MS + 5_000);
+    await pass(TOMBSTONE_MS);
+    const before = heap();
+
+    await open(SESSIONS);
+    await until(() => endpoint.sessions.count === SESSIONS);
+    const peak = heap();
+    expect(peak - before).toBeGreaterThan(SESSIONS * 1_000);
+
+    await pass(IDLE_MS + 5_000);
+    const gone = (): number => seen.servers.concat(seen.sessions as never[]).filter((ref) => ref.deref()).length;
+    await until(
+      () => {
+        gc();
+        return gone() < 20;
+      },
+      { timeoutMs: 20_000, what: 'servers and sessions are garbage' },
+    );
+    expect(aborted).toBe(SESSIONS + 500);
+
+    // What is remembered of an ended session is small, and the first sweep after its time forgets it.
+    const ended = heap();
+    expect(ended - before).toBeLessThan((peak - before) / 10);
+    await timeProvider.advance(TOMBSTONE_MS);
+    await client().initialize();
+    await pass(IDLE_MS + 5_000);
+    const forgotten = heap();
+    expect(forgotten - before).toBeLessThan((peak - before) / 20);
+  },
+);
