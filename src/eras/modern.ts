@@ -142,9 +142,6 @@ export class ModernEra {
         ? headerMismatch('MCP-Protocol-Version', header, 'but initialize is the handshake of earlier revisions')
         : undefined;
     }
-    if (claimIsModern && header === undefined) {
-      return headerMismatch('MCP-Protocol-Version', header, `the body names protocol version ${claim}`);
-    }
     if (typeof claim === 'string' && header !== claim) {
       return headerMismatch('MCP-Protocol-Version', header, `the body names protocol version ${JSON.stringify(claim)}`);
     }
