@@ -5,7 +5,7 @@ import { createFakeTime, type RawResponse } from '../../src/testing/index.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
-import { heldTool, said, toolServer } from '../kit/tool-server.ts';
+import { heldTool, said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 
 interface Question {
@@ -77,6 +77,22 @@ describe.each(faces)('%s', (face) => {
       expect(JSON.parse(textOf(await response.nextMessage()) ?? '')).toMatchObject(result);
     },
   );
+
+  test("B23 with responseMode 'json' a question takes the GET stream; without one it is refused at once", async () => {
+    const ask: Tool = async (_args, ctx) => said(JSON.stringify(await ctx.mcpReq.elicitInput(form)));
+    const client = (await serve(toolServer({ ask }), { responseMode: 'json' }, { face })).client();
+    await client.initialize({ capabilities: { elicitation: { form: {} } } });
+    const refused = (await client.call(...tool('ask'))).message;
+    expect(textOf(refused)).toContain('elicitation/create cannot be sent: the client has no GET stream open');
+    const get = await client.get();
+    const answered = client.call(...tool('ask'));
+    const question = (await get.nextMessage()) as Question;
+    expect(question.method).toBe('elicitation/create');
+    await client.post({ jsonrpc: '2.0', id: question.id, result: { action: 'decline' } });
+    const { response, message } = await answered;
+    expect(response.headers('content-type')).toEqual(['application/json']);
+    expect(JSON.parse(textOf(message) ?? '')).toMatchObject({ action: 'decline' });
+  });
 
   test("B24 a question whose id is the request's own does not end the stream: ids count per direction", async () => {
     const ask = async (_args: unknown, ctx: ServerContext) => said(JSON.stringify(await ctx.mcpReq.elicitInput(form)));
