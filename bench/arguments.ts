@@ -10,6 +10,7 @@ export interface BenchArguments {
   readonly connections: number;
   readonly foreignPercent: number;
   readonly patienceS: number;
+  readonly nice: number;
   readonly json: boolean;
 }
 
@@ -25,6 +26,7 @@ export const usage = `npm run bench -- [sessions] [options]
   --connections N       keep-alive connections of the load client (16)
   --foreign PERCENT     a round in which other processes took more of the machine is run again, twice at most (5)
   --patience S          seconds that the whole run may wait for a quiet machine (60)
+  --nice N              niceness of servers and load client: below 0 on a machine that others use too (0; root)
   --json                print JSON instead of tables
 `;
 
@@ -50,6 +52,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
       connections: { type: 'string', default: '16' },
       foreign: { type: 'string', default: '5' },
       patience: { type: 'string', default: '60' },
+      nice: { type: 'string', default: '0' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -68,6 +71,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     connections: Math.ceil(positive('connections', values.connections)),
     foreignPercent: positive('foreign', values.foreign),
     patienceS: positive('patience', values.patience),
+    nice: Number(values.nice),
     json: values.json,
   };
 }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type BenchArguments, parseArguments, usage } from './arguments.ts';
 import { findLoadClient } from './load-client.ts';
@@ -17,6 +18,8 @@ async function main(argv: readonly string[]): Promise<void> {
     return;
   }
   requireBuild(args);
+  // Servers and load client inherit it.
+  if (args.nice !== 0) setPriority(args.nice);
   const machine = describeMachine();
   if (args.command === 'sessions') await runSessions(args, machine);
   else await runLoads(args, machine);
