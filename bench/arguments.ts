@@ -26,7 +26,7 @@ export const usage = `npm run bench -- [sessions] [options]
   --connections N       keep-alive connections of the load client (16)
   --foreign PERCENT     a round in which other processes took more of the machine is run again, twice at most (5)
   --patience S          seconds that the whole run may wait for a quiet machine (60)
-  --nice N              niceness of servers and load client: below 0 on a machine that others use too (0; root)
+  --nice=N              niceness of servers and load client; root may go below 0 on a machine that others use (0)
   --json                print JSON instead of tables
 `;
 
