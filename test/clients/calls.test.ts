@@ -73,6 +73,14 @@ describe.each(cases)('the %s client on the face %s', (name, face, connect, versi
     await expect(client.getPrompt({ name: 'nobody' })).rejects.toMatchObject({ code: -32_602 });
   });
 
+  test('gets back what it sent, however large, in whatever script', async () => {
+    const { say } = await open();
+    const odd = 'Grüße, 世界 👩‍🚀 \u2028\u2029\u0000 "quotes" \r\n data: x\n\nid: 7';
+    expect(await say('echo', { text: odd })).toBe(odd);
+    const large = odd.repeat(50_000);
+    expect((await say('echo', { text: large })) === large).toBe(true);
+  });
+
   test('reads resources, and completes their names', async () => {
     const { client } = await open();
     const { resources } = await client.listResources();

@@ -39,6 +39,7 @@ const add = {
   inputSchema: z.object({ a: z.number(), b: z.number() }),
   outputSchema: z.object({ sum: z.number() }),
 };
+const echo = { inputSchema: z.object({ text: z.string() }) };
 const steps = { inputSchema: z.object({ steps: z.int() }) };
 const question = { inputSchema: z.object({ question: z.string() }) };
 const dinner = { inputSchema: z.object({ restaurant: z.string() }) };
@@ -162,6 +163,7 @@ export function createFeatureServer(): FeatureServer {
     );
     made.push(server);
     server.registerTool('add', add, ({ a, b }) => ({ ...say(`${a + b}`), structuredContent: { sum: a + b } }));
+    server.registerTool('echo', echo, ({ text }) => say(text));
     server.registerTool('fail', {}, () => {
       throw new Error('This tool fails.');
     });

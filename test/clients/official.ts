@@ -98,6 +98,8 @@ export interface OfficialClient {
 export interface ConnectOptions extends Behind {
   /** Continue this session; nothing is negotiated. */
   sessionId?: string;
+  /** Where the next request goes, as a load balancer decides it. */
+  route?: () => string;
 }
 
 export type Connect = (url: string, options?: ConnectOptions) => Promise<OfficialClient>;
@@ -136,7 +138,7 @@ const capabilitiesOf = ({ sample, elicit, roots }: Behind) => ({
 });
 
 /** Both lines ask with `fetch`; this one tells what they asked. */
-function createWire() {
+function createWire(route?: () => string) {
   const requests: string[] = [];
   let opened: () => void;
   const listening = new Promise<void>((resolve) => {
@@ -146,7 +148,7 @@ function createWire() {
     const method = init?.method ?? 'GET';
     const lastEventId = new Headers(init?.headers).get('last-event-id');
     requests.push(lastEventId === null ? method : `${method} ${lastEventId}`);
-    const response = await fetch(url, init);
+    const response = await fetch(route?.() ?? url, init);
     if (method === 'GET' && response.ok) opened();
     return response;
   };
@@ -156,8 +158,8 @@ function createWire() {
 type AnyTransport = HttpV1 | HttpV2 | SseV1 | SseV2;
 
 async function openV1(url: string, options: ConnectOptions = {}, over: 'http' | 'sse'): Promise<OfficialClient> {
-  const { sample, elicit, roots, sessionId } = options;
-  const wire = createWire();
+  const { sample, elicit, roots, sessionId, route } = options;
+  const wire = createWire(route);
   const client = new ClientV1(identity, { capabilities: capabilitiesOf(options) });
   if (sample) client.setRequestHandler(CreateMessageRequestSchema, ({ params }) => sample(params) as never);
   if (elicit) client.setRequestHandler(ElicitRequestSchema, ({ params }) => elicit(params) as never);
@@ -184,8 +186,8 @@ async function openV2(
   over: 'http' | 'sse',
   mode: VersionNegotiationMode,
 ): Promise<OfficialClient> {
-  const { sample, elicit, roots, sessionId } = options;
-  const wire = createWire();
+  const { sample, elicit, roots, sessionId, route } = options;
+  const wire = createWire(route);
   const client = new ClientV2(identity, { capabilities: capabilitiesOf(options), versionNegotiation: { mode } });
   if (sample) client.setRequestHandler('sampling/createMessage', ({ params }) => sample(params) as never);
   if (elicit) client.setRequestHandler('elicitation/create', ({ params }) => elicit(params) as never);

@@ -1,0 +1,52 @@
+/** The official clients where an endpoint serves less, or otherwise: older revisions, JSON answers, nothing to resume. */
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { faces, serve, type Face } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { createFeatureServer } from './feature-server.ts';
+import { sessionClients, type Connect } from './official.ts';
+
+const cases = faces.flatMap((face) =>
+  sessionClients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]),
+);
+
+describe.each(cases)('the %s client on the face %s', (_name, face, connect) => {
+  const open = async (options: McpEndpointOptions) => {
+    const features = createFeatureServer();
+    const served = await serve(features.factory, { retryMs: 5, ...options }, { face });
+    const opened = await connect(served.url, { elicit: () => ({ action: 'accept', content: { colour: 'red' } }) });
+    await opened.listening;
+    return { ...opened, features };
+  };
+
+  test.each(['2025-06-18', '2025-03-26'])('speaks %s with a server that knows nothing newer', async (version) => {
+    const { say, protocolVersion, features, notifications, requests } = await open({
+      supportedProtocolVersions: [version],
+    });
+    expect(protocolVersion()).toBe(version);
+    expect(await say('add', { a: 1, b: 2 })).toBe('3');
+    expect(await say('ask-colour')).toBe('accept {"colour":"red"}');
+    await features.made[0]?.server.sendLoggingMessage({ level: 'info', data: 'hello' });
+    await until(() => notifications('notifications/message').length === 1, { what: 'a message on the GET stream' });
+    expect(requests.filter((request) => request.startsWith('GET'))).toEqual(['GET']);
+  });
+
+  test('B124 calls a tool that would close its stream where nothing is kept', async () => {
+    const { callTool, features } = await open({ eventRetention: false });
+    const call = callTool('hold');
+    const { ctx, answer } = await features.held();
+    expect([ctx.http?.closeSSE, ctx.http?.closeStandaloneSSE]).toEqual([undefined, undefined]);
+    answer('held');
+    expect((await call).content).toEqual([{ type: 'text', text: 'held' }]);
+  });
+
+  test('gets JSON answers, and on its GET stream what comes before them', async () => {
+    const { say, messages } = await open({ responseMode: 'json' });
+    expect(await say('echo', { text: 'one body' })).toBe('one body');
+    expect(await say('count', { steps: 3 }, { onprogress: () => {} })).toBe('counted to 3');
+    await until(() => messages.filter(({ method }) => method === 'notifications/progress').length === 3, {
+      what: 'the progress on the GET stream',
+    });
+    expect(await say('ask-colour')).toBe('accept {"colour":"red"}');
+  });
+});
