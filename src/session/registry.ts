@@ -216,21 +216,19 @@ export class Registry implements SessionHost {
   async sweep(): Promise<void> {
     const now = this.options.timeProvider.monotonic();
     const { idleTimeoutMs, maxIdleSessionCount } = this.options;
-    const ends: Promise<void>[] = [];
+    // Nobody waits for the ends: a session that is slow to go must not keep the sweep from the others.
     for (const session of this.#idle) {
       if (now - session.idleSince < idleTimeoutMs) break;
       this.logger.info(
         { sessionId: session.id, idleTimeoutMs },
         `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${session.id} ends`,
       );
-      ends.push(this.end(session, 'idle'));
+      void this.end(session, 'idle');
     }
-    while (this.#idle.size > maxIdleSessionCount) ends.push(this.#evictOldest());
+    while (this.#idle.size > maxIdleSessionCount) void this.#evictOldest();
     this.#reportEvictions();
     this.#saveActivity();
-    await Promise.all(ends);
-    await this.#endExpired();
-    await this.store.events.trim();
+    await this.#sweepStore();
   }
 
   #evictOldest(): Promise<void> {
@@ -266,14 +264,15 @@ export class Registry implements SessionHost {
     }
   }
 
-  async #endExpired(): Promise<void> {
+  async #sweepStore(): Promise<void> {
     try {
       for (const id of await this.store.sessions.expired(EXPIRED_BATCH)) {
         if (this.#live.has(id)) continue;
         await this.endRecord(id, null, 'idle');
       }
+      await this.store.events.trim();
     } catch (cause) {
-      this.logger.warn({ err: cause }, 'Expired sessions could not be swept; the next sweep tries again');
+      this.logger.warn({ err: cause }, 'The store could not be swept; the next sweep tries again');
     }
   }
 

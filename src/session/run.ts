@@ -10,9 +10,7 @@ import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { factoryFailed } from '../errors.ts';
 import { afterTurn } from '../system.ts';
 import type { Logger, LeaveReason, McpHttpRequest, McpSession, RunSessionHandler, TimeProvider } from '../types.ts';
-
-/** How long an end waits for a handler that does not come back. */
-const HANDLER_GRACE_MS = 4_000;
+import { GRACE_MS, inTime } from './grace.ts';
 
 export type EnterContext = <T>(fn: () => T) => T;
 
@@ -99,17 +97,8 @@ export class SessionRun {
 
   /** Resolves when the handler has come back, or has had its time. */
   async done(): Promise<void> {
-    const handler = this.#handler;
-    if (handler === undefined) return;
-    const { time, logger } = this.#options;
-    let timer: unknown;
-    const late = new Promise<'late'>((resolve) => {
-      timer = time.setTimeout(() => resolve('late'), HANDLER_GRACE_MS);
-    });
-    const first = await Promise.race([handler, late]);
-    time.clearTimeout(timer);
-    if (first === 'late')
-      logger.warn({ graceMs: HANDLER_GRACE_MS }, 'runSessionHandler is still running after its session left');
+    if (this.#handler === undefined || (await inTime(this.#options.time, this.#handler))) return;
+    this.#options.logger.warn({ graceMs: GRACE_MS }, 'runSessionHandler is still running after its session left');
   }
 
   async #call(

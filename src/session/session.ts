@@ -24,6 +24,7 @@ import type { ConnectableServer, LeaveReason, Logger, McpSession } from '../type
 import { hasPriming } from '../versions.ts';
 import { contexts, MessageContext, type MessageSource } from './context.ts';
 import { formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
+import { GRACE_MS, inTime } from './grace.ts';
 import { PostStreams } from './post-streams.ts';
 import { Questions } from './questions.ts';
 import { listChanges, RecordKeeper } from './record-keeper.ts';
@@ -417,13 +418,18 @@ export class LiveSession implements StreamLog {
     this.#controller?.abort(reason);
     this.run?.leave(reason);
     await this.run?.heard();
+    await Promise.all([this.#closeServer(), this.run?.done()]);
+  }
+
+  async #closeServer(): Promise<void> {
+    const { logger, server } = this;
     try {
-      await this.server?.close();
+      if (server !== undefined && !(await inTime(this.#host.options.timeProvider, server.close())))
+        logger.warn({ sessionId: this.id, graceMs: GRACE_MS }, 'The server is still closing after its session left');
     } catch (cause) {
-      this.logger.error({ err: cause, sessionId: this.id }, 'The server could not be closed');
+      logger.error({ err: cause, sessionId: this.id }, 'The server could not be closed');
     }
     await this.transport.close();
-    await this.run?.done();
   }
 }
 

@@ -1,0 +1,18 @@
+/** The end of a session waits for the user's code, but not for ever: one that does not come back must not hold up others. */
+import type { TimeProvider } from '../types.ts';
+
+/** Below the 5 s within which an endpoint closes (B66). */
+export const GRACE_MS = 4_000;
+
+/** `false`: `work` had its time and goes on alone. Rejects as it does. */
+export async function inTime(time: TimeProvider, work: Promise<unknown>): Promise<boolean> {
+  let timer: unknown;
+  const late = new Promise<false>((resolve) => {
+    timer = time.setTimeout(() => resolve(false), GRACE_MS);
+  });
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    time.clearTimeout(timer);
+  }
+}
