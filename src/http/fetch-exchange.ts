@@ -7,6 +7,9 @@ import { createRequestView, type RequestSource } from './request-view.ts';
 
 const encoder = new TextEncoder();
 
+/** By custom (nginx) the status of a response that nobody is there to read. */
+const CLIENT_CLOSED_REQUEST = 499;
+
 export class FetchExchange implements Exchange, RequestSource {
   readonly #request: Request;
   readonly authInfo: AuthInfo | undefined;
@@ -186,6 +189,8 @@ export class FetchExchange implements Exchange, RequestSource {
     const listeners = this.#onClose;
     this.#onClose = [];
     for (const fn of listeners) fn();
+    // Whoever called `fetch` still waits for a response; after the first this changes nothing.
+    this.#resolve(new Response(null, { status: CLIENT_CLOSED_REQUEST }));
   }
 }
 

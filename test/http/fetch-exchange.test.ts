@@ -34,3 +34,32 @@ test('a reader that is cut for being too slow gets an error', async () => {
   await expect(reader?.read()).rejects.toThrow('its reader is too slow');
   expect(left).toBe(1);
 });
+
+test('a client that leaves before the head leaves nobody waiting for a response', async () => {
+  const abort = new AbortController();
+  const exchange = new FetchExchange(
+    new Request('http://a.example/mcp', { signal: abort.signal }),
+    undefined,
+    undefined,
+  );
+  expect(exchange.signal.aborted).toBe(false);
+  abort.abort();
+  expect(exchange.signal.aborted).toBe(true);
+  exchange.respond(200, [], 'too late');
+  expect((await exchange.response).status).toBe(499);
+});
+
+test('a client that leaves in the middle of its body leaves nobody waiting for a response', async () => {
+  const abort = new AbortController();
+  // As servers do it: the body fails together with the signal.
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => abort.signal.addEventListener('abort', () => controller.error(abort.signal.reason)),
+  });
+  const init: RequestInit & { duplex: 'half' } = { method: 'POST', signal: abort.signal, body, duplex: 'half' };
+  const exchange = new FetchExchange(new Request('http://a.example/mcp', init), undefined, undefined);
+  let called = 0;
+  exchange.readBody(1_000, () => (called += 1));
+  abort.abort();
+  expect((await exchange.response).status).toBe(499);
+  expect(called).toBe(0);
+});
