@@ -56,6 +56,7 @@ export const ERROR_CODES = [
   'STATELESS',
   'SESSION_GONE',
   'STATE_TOO_LARGE',
+  'SEAL_TOO_LONG',
   'OPTION_INVALID',
   'MODULE_INVALID',
 ] as const;
@@ -358,6 +359,13 @@ export const stateTooLarge = (bytes: number, limit: number): SojournError =>
   new SojournError(
     'STATE_TOO_LARGE',
     `session.state would have ${bytes} bytes of JSON; ${limit} are allowed (limits.stateBytes). Nothing was changed`,
+    { status: 500, rpc: RPC.internal },
+  );
+
+export const sealTooLong = (length: number, limit: number): SojournError =>
+  new SojournError(
+    'SEAL_TOO_LONG',
+    `The handshake does not fit into a session id: it takes ${length} characters, ${limit} are allowed`,
     { status: 500, rpc: RPC.internal },
   );
 

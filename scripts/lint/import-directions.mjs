@@ -14,13 +14,14 @@ const MAY_IMPORT = {
   cluster: ['leaf', 'stores', 'session'],
   eras: ['leaf', 'stores', 'session', 'cluster', 'http'],
   wiring: ['leaf', 'stores', 'session', 'cluster', 'http', 'eras'],
+  sealed: ['leaf'],
   testing: ['leaf', 'stores'],
   cli: ['leaf', 'stores', 'wiring', 'index'],
   index: ['leaf', 'stores', 'session', 'cluster', 'http', 'eras', 'wiring'],
 };
 
-/** Packages a room may import besides Node's own modules and the SDK: only the CLI has dependencies of its own. */
-const PACKAGES = { cli: ['commander', 'pino', 'tsx'] };
+/** Packages a room may import besides Node's own modules and the SDK: the CLI's own, and the stores' clients. */
+const PACKAGES = { cli: ['commander', 'pino', 'tsx'], stores: ['libsql'] };
 const EVERYWHERE = '@modelcontextprotocol/server';
 
 /** The room of a path below `src/`: its folder, or for a top-level file what it is for. */

@@ -18,7 +18,7 @@ import {
   unsupportedVersion,
 } from '../errors.ts';
 import { acceptsBoth, acceptsStream } from '../http/accept.ts';
-import { asSojournError, refuse } from '../http/answer.ts';
+import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { checkHost, checkOrigin } from '../http/guards.ts';
 import { checkMessage, echoId, isObject, type Checked } from '../jsonrpc.ts';
@@ -261,8 +261,7 @@ export class Door {
   }
 
   #failed(exchange: Exchange, cause: unknown): void {
-    this.#options.logger.error({ err: cause }, 'A request could not be served');
-    refuse(exchange, asSojournError(cause), null);
+    refuse(exchange, answerable(cause, this.#options.logger, 'A request could not be served'), null);
   }
 }
 

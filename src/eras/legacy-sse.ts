@@ -21,7 +21,7 @@ import {
 } from '../errors.ts';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { acceptsStream } from '../http/accept.ts';
-import { asSojournError, refuse } from '../http/answer.ts';
+import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange, HeaderList } from '../http/exchange.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
 import { SSE_HEADERS } from '../http/sse.ts';
@@ -219,11 +219,12 @@ export class LegacySseEra {
       }
     } catch (cause) {
       connection.state = 'connected';
-      this.#options.logger.error(
-        { err: cause, sessionId: id },
-        'A session of the 2024-11-05 transport could not be opened',
+      const error = answerable(
+        cause,
+        this.#options.logger,
+        `Session ${id} of the 2024-11-05 transport could not be opened`,
       );
-      sink.message(errorJson(asSojournError(cause), message.id), undefined);
+      sink.message(errorJson(error, message.id), undefined);
     }
   }
 

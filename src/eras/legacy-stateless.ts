@@ -10,7 +10,7 @@ import type {
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
 import { batchNotAllowed, internal, requestClosed, rpcError, statelessUnsupported } from '../errors.ts';
-import { asSojournError, JSON_HEADERS, refuse } from '../http/answer.ts';
+import { answerable, asSojournError, JSON_HEADERS, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { JsonSink } from '../http/json-sink.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
@@ -114,10 +114,10 @@ export class StatelessEra {
         run,
       );
     } catch (cause) {
-      logger.error({ err: cause }, 'A stateless request could not be served');
       run?.leave('request_done');
-      if (transport === undefined) refuse(exchange, asSojournError(cause), message.id);
-      else void transport.fail(cause);
+      const error = answerable(cause, logger, 'A stateless request could not be served');
+      if (transport === undefined) refuse(exchange, error, message.id);
+      else void transport.fail(error);
     }
   }
 

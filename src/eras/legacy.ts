@@ -16,11 +16,11 @@ import {
   restoreFailed,
   sessionIdInvalid,
   sessionIdMissing,
-  SojournError,
+  type SojournError,
   tooManyRequests,
   versionChanged,
 } from '../errors.ts';
-import { asSojournError, JSON_HEADERS, refuse } from '../http/answer.ts';
+import { answerable, JSON_HEADERS, refuse } from '../http/answer.ts';
 import type { Exchange, HeaderList } from '../http/exchange.ts';
 import { JsonSink } from '../http/json-sink.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
@@ -137,8 +137,7 @@ export class LegacyEra {
   }
 
   #fail(exchange: Exchange, cause: unknown, id: RequestId | null): void {
-    if (!(cause instanceof SojournError)) this.#options.logger.error({ err: cause }, 'A request could not be served');
-    refuse(exchange, asSojournError(cause), id);
+    refuse(exchange, answerable(cause, this.#options.logger, 'A request could not be served'), id);
   }
 
   #serve(session: LiveSession, call: LegacyCall, echoed: RequestId | null): void {

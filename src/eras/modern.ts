@@ -27,7 +27,7 @@ import {
   type SojournError,
   unsupportedVersion,
 } from '../errors.ts';
-import { asSojournError, refuse } from '../http/answer.ts';
+import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
 import { ResponsePipe } from '../http/response-pipe.ts';
@@ -183,8 +183,7 @@ export class ModernEra {
       else await pipe.send(response, () => JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(requestClosed()) }));
     } catch (cause) {
       if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
-      this.#options.logger.error({ err: cause }, 'A modern request could not be served');
-      this.#refuse(pipe, exchange, asSojournError(cause), id);
+      this.#refuse(pipe, exchange, answerable(cause, this.#options.logger, 'A modern request could not be served'), id);
     } finally {
       call.run?.leave('request_done');
     }
@@ -215,7 +214,7 @@ export class ModernEra {
     try {
       return await this.#buildFor(call);
     } catch (cause) {
-      call.refusal = asSojournError(cause);
+      call.refusal = answerable(cause, this.#options.logger, 'A modern request could not be served');
       // What was made for a request that is refused after all: nobody else knows it.
       call.server?.close().catch((err: unknown) => {
         this.#options.logger.error({ err }, 'The server of a refused request could not be closed');

@@ -12,10 +12,6 @@ export function primingFrame(eventId: string, retryMs: number): string {
   return `id: ${eventId}\nretry: ${retryMs}\ndata: \n\n`;
 }
 
-export function retryFrame(retryMs: number): string {
-  return `retry: ${retryMs}\n\n`;
-}
-
 export const KEEP_ALIVE_FRAME = ': keepalive\n\n';
 
 /** `Content-Encoding: identity` keeps compressing proxies from holding events back. */
