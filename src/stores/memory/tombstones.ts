@@ -21,6 +21,11 @@ export class Tombstones {
     return this.#byId.size;
   }
 
+  /** How long the queue is, with what is forgotten still in it. */
+  get places(): number {
+    return this.#queue.length;
+  }
+
   keeps(ended: EndedSession, now: number): boolean {
     return ended.at + this.#ttlMs > now;
   }

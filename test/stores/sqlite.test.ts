@@ -1,0 +1,46 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { createFakeTime, createStoreKit, storeContract } from '../../src/testing/index.ts';
+
+let folder: string;
+let path: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sojourn-sqlite-'));
+  path = join(folder, 'sessions.db');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const applies = storeContract.filter(({ needs }) => needs !== 'process-limits');
+/** What leases and expiry mean by the clock of the machine, and not by one that tests move. */
+const byTheClock = applies.filter(({ id, needs }) => needs === 'lease-expiry' || id.startsWith('expiry/'));
+
+describe('the SQLite store keeps the contract, each view on a connection of its own', () => {
+  test.each(applies)('$id: $title', async ({ run }) => {
+    const time = createFakeTime(Date.UTC(2026, 10, 1));
+    const kit = createStoreKit({ connect: () => sqlite(path), time, pass: (ms) => time.advance(ms) });
+    try {
+      await run(kit);
+    } finally {
+      await kit.close();
+    }
+  });
+
+  test.each(byTheClock)('$id, by the clock of the machine: $title', async ({ run }) => {
+    const kit = createStoreKit({ connect: () => sqlite(path), pass: (ms) => sleep(ms) });
+    try {
+      await run(kit);
+    } finally {
+      await kit.close();
+    }
+  });
+
+  test('but for what a process holds: the file holds it', () => {
+    const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
+    expect(left).toEqual(['tombstone/limit', 'retention/process']);
+  });
+});
