@@ -9,7 +9,7 @@ import { refuse } from './http/answer.ts';
 import type { Exchange } from './http/exchange.ts';
 import { FetchExchange } from './http/fetch-exchange.ts';
 import { NodeExchange } from './http/node-exchange.ts';
-import { listen, type Listening, type ListenOptions } from './listen.ts';
+import { listen, type Listening, type ListenOptions, type OwnListening } from './listen.ts';
 import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from './options.ts';
 import { createSessions, type SessionEvents, type Sessions } from './sessions.ts';
 import { memory } from './stores/memory/index.ts';
@@ -72,7 +72,7 @@ class Endpoint {
   #core: Core | undefined;
   #opening: Promise<Core> | undefined;
   readonly #events: SessionEvents = new EventEmitter();
-  readonly #listening = new Set<Listening>();
+  readonly #listening = new Set<OwnListening>();
   #closed: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions) {
@@ -199,6 +199,7 @@ class Endpoint {
       const servers = [...this.#listening].map((listening) => listening.close());
       const core = this.#core ?? (await this.#opening?.catch(() => undefined));
       await core?.close();
+      for (const listening of this.#listening) listening.closeIdle();
       await Promise.all(servers);
     })());
   }

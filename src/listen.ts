@@ -9,6 +9,7 @@ import type { Exchange } from './http/exchange.ts';
 import { originAllowed } from './http/guards.ts';
 import { NodeExchange } from './http/node-exchange.ts';
 import { LOOPBACK_NAMES, type ResolvedOptions } from './options.ts';
+import { afterTurn } from './system.ts';
 import type { EndpointHealth } from './types.ts';
 
 export interface ListenOptions {
@@ -30,6 +31,11 @@ export interface Listening {
   close(): Promise<void>;
 }
 
+export interface OwnListening extends Listening {
+  /** Once every stream has been ended: `close` waits for connections, and Node keeps those that became idle for a while. */
+  closeIdle(): void;
+}
+
 export interface ListenTarget {
   readonly options: ResolvedOptions;
   handle(exchange: Exchange, allowedHosts: readonly string[] | undefined): void;
@@ -44,7 +50,7 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** For a client to read the end of its streams when the server closes. */
 const CLOSE_GRACE_MS = 1_000;
 
-export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<Listening> {
+export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<OwnListening> {
   const { port = DEFAULT_PORT, host = DEFAULT_HOST, path = DEFAULT_PATH, fd } = given ?? {};
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw optionInvalid('range', 'port', port, '0 to 65535');
   if (typeof path !== 'string' || !path.startsWith('/'))
@@ -61,6 +67,11 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     url: `http://${reachable(host)}:${bound}${base === '' ? '/' : base}`,
     port: bound,
     close: () => (closed ??= stop(server, target)),
+    closeIdle: () => {
+      server.closeIdleConnections();
+      // A response that ended just now counts as active until its last bytes are out.
+      afterTurn(() => server.closeIdleConnections());
+    },
   };
 }
 

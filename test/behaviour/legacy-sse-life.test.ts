@@ -22,7 +22,7 @@ test('B173 no idle timeout and no idle limit end it', async () => {
   const old = await openSse(client());
   const streamable = client();
   await streamable.initialize();
-  await time.advance(3_600_000);
+  await time.advance(120_000);
   expect(endpoint.sessions.count).toBe(0);
   expect((await streamable.call('ping')).response.status).toBe(404);
   await old.post(toolCall(1, 'echo', { text: 'still here' }));
@@ -110,7 +110,8 @@ test('B175 the hooks run once per session, and see its end', async () => {
 });
 
 test('B176 a shutdown answers what runs, and ends every connection at once and cleanly', async () => {
-  const { client, endpoint } = await serve(createTalkingServer, { legacySse });
+  // Time stands still: nothing waits for a grace to pass.
+  const { client, endpoint } = await serve(createTalkingServer, { legacySse, timeProvider: createFakeTime() });
   const busy = await openSse(client());
   const quiet = await openSse(client());
   const unopened = await connectSse(client(), '/mcp/sse');
