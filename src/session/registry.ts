@@ -40,6 +40,7 @@ export class Registry implements SessionHost {
     this.options = options;
     this.logger = options.logger;
     this.store = store;
+    this.#arm();
   }
 
   get count(): number {
@@ -77,7 +78,6 @@ export class Registry implements SessionHost {
     this.#live.set(session.id, session);
     if (session.idle) this.becameIdle(session);
     this.#emit(event, session.id, cause === undefined ? {} : { cause });
-    this.#arm();
   }
 
   // ——— SessionHost ———
@@ -203,13 +203,14 @@ export class Registry implements SessionHost {
 
   // ——— the sweep ———
 
+  /** Also without a live session: the store has expired records and tombstones to look after. */
   #arm(): void {
     if (this.#stopped) return;
     this.#timer ??= this.options.timeProvider.setTimeout(() => {
       this.#timer = undefined;
-      void this.sweep().finally(() => {
-        if (this.#live.size > 0 || this.#evicted > 0) this.#arm();
-      });
+      void this.sweep()
+        .catch((err: unknown) => this.logger.warn({ err }, 'A sweep failed; the next one tries again'))
+        .finally(() => this.#arm());
     }, SWEEP_MS);
   }
 
