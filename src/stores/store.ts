@@ -115,7 +115,10 @@ export interface SessionPage {
 export interface SessionStore {
   /** Atomic: `'exists'` when there is a record or a tombstone of that id, which then is unchanged. */
   create(record: SessionRecord): Await<'created' | 'exists'>;
-  /** Authoritative (primary, leader). A record past its expiry comes back as ended, and is so from then on. */
+  /**
+   * Authoritative (primary, leader). A record past its expiry comes back as ended (`idle`), and is so from then on; `end`
+   * still tells one caller that it ended it, so that somebody calls `onSessionEnded`.
+   */
   read(id: string): Await<SessionRecord | EndedSession | undefined>;
   /**
    * Atomic: succeeds when the stored epoch is `expectedEpoch` and the owner is none, dead, or `me` (a claim whose reply
@@ -181,9 +184,12 @@ export interface OpenStreamInfo {
 }
 
 export interface EventStore {
-  /** Fenced, in order per stream. Resolves when it is stored. Appends of one turn may travel together. */
+  /**
+   * Fenced, in order per stream. Resolves when it is stored. Appends of one turn may travel together. An append to a
+   * complete stream is `'fenced'`; one that carries both writes its marker first and then removes the other.
+   */
   append(request: AppendRequest): Await<WriteOutcome>;
-  /** Events with a higher offset than `after`, in order. */
+  /** Events with a higher offset than `after`, in order. A complete stream of which nothing is kept is `unknown`. */
   replay(sessionId: string, stream: string, after: number): Await<ReplayOutcome>;
   /** The streams that are not complete. */
   open(sessionId: string): Await<readonly OpenStreamInfo[]>;
@@ -191,19 +197,21 @@ export interface EventStore {
   trim(): Await<void>;
 }
 
-/** One live instance as the others see it. */
+/** One live instance as the others see it. A lease is passed on as it was read, with whatever else the store put in. */
 export interface InstanceLease {
   readonly id: string;
   readonly state: 'serving' | 'draining';
   /** Build version, for rolling deploys. */
   readonly version: string;
+  /** The store's: changes with every renewal, so that a burial notices one. */
+  readonly stamp?: string;
 }
 
 /** What one instance says to another; its meaning is the cluster's. In-process stores may pass objects by reference. */
 export type InstanceMessage = { readonly kind: string; readonly [key: string]: unknown };
 
 export interface InstanceStore {
-  /** Takes the lease under a new id and opens the mailbox. Death is final: an id is never announced twice. */
+  /** Takes the lease under a new id and opens the mailbox. Death is final: announcing an id twice is an error. */
   announce(lease: InstanceLease, receive: (from: string, message: InstanceMessage) => void): Await<void>;
   /** `false`: the lease is gone; the id is dead for ever. */
   renew(id: string, state: InstanceLease['state']): Await<boolean>;
