@@ -7,6 +7,8 @@ export interface BenchArguments {
   readonly nodes: readonly string[];
   readonly only: readonly string[];
   readonly sides: readonly string[];
+  /** The folder of a build. */
+  readonly baseline: string | undefined;
   readonly connections: number;
   readonly foreignPercent: number;
   readonly patienceS: number;
@@ -23,6 +25,7 @@ export const usage = `npm run bench -- [sessions] [options]
   --node 20|22|24|PATH  Node.js that runs the servers; a list runs one after the other (the running one)
   --only WORK           stateful, log, initialize, modern; a list
   --sides SIDE          ours, official, bare, no-log …; a list
+  --baseline DIST       another build of this package as a further side, beside ours
   --connections N       keep-alive connections of the load client (16)
   --foreign PERCENT     a round in which other processes took more of the machine is run again, twice at most (5)
   --patience S          seconds that the whole run may wait for a quiet machine (60)
@@ -49,6 +52,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
       node: { type: 'string', multiple: true },
       only: { type: 'string', multiple: true },
       sides: { type: 'string', multiple: true },
+      baseline: { type: 'string' },
       connections: { type: 'string', default: '16' },
       foreign: { type: 'string', default: '5' },
       patience: { type: 'string', default: '60' },
@@ -68,6 +72,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     nodes: nodes.length > 0 ? nodes : [process.execPath],
     only: list(values.only),
     sides: list(values.sides),
+    baseline: values.baseline,
     connections: Math.ceil(positive('connections', values.connections)),
     foreignPercent: positive('foreign', values.foreign),
     patienceS: positive('patience', values.patience),

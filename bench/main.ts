@@ -9,7 +9,7 @@ import { type WorkReport, formatWork, reportWork } from './report.ts';
 import { runRounds } from './rounds.ts';
 import { findRuntime } from './runtimes.ts';
 import { formatSessions, measureSessions } from './sessions.ts';
-import { type Work, works } from './works.ts';
+import { type Work, withBaseline, works } from './works.ts';
 
 async function main(argv: readonly string[]): Promise<void> {
   const args = parseArguments(argv);
@@ -64,11 +64,12 @@ function jsonOf({ work, runtime, results, ratios }: WorkReport): object {
   };
 }
 
-function selectWorks({ only, sides }: BenchArguments): Work[] {
+function selectWorks({ only, sides, baseline }: BenchArguments): Work[] {
   const unknown = only.filter((id) => !works.some((work) => work.id === id));
   if (unknown.length > 0) throw new Error(`unknown work: ${unknown.join(', ')}`);
   return works
     .filter(({ id }) => only.length === 0 || only.includes(id))
+    .map((work) => (baseline === undefined ? work : withBaseline(work, baseline)))
     .map((work) => ({
       ...work,
       sides: work.sides.filter(({ id }) => sides.length === 0 || sides.includes(id)),

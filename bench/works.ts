@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { type Load, initializeLoad, modernCalls, statefulCalls } from './requests.ts';
 import type { ServerScript } from './server-process.ts';
 
@@ -111,3 +113,18 @@ const modern: Work = {
 };
 
 export const works: readonly Work[] = [stateful, log, initialize, modern];
+
+/** The same work with one more side: another build of this package. */
+export function withBaseline(work: Work, dist: string): Work {
+  const ours = work.sides.find(({ server }) => server.script === 'ours.mjs');
+  if (ours === undefined) return work;
+  const entry = pathToFileURL(resolve(dist, 'index.js')).href;
+  const server = { ...ours.server, env: { ...ours.server.env, BENCH_DIST: entry } };
+  const baseline: Side = { id: 'baseline', title: `${ours.title}, baseline build`, server };
+  const compared = { of: ours.id, against: baseline.id, as: 'percent' } as const;
+  return {
+    ...work,
+    sides: work.sides.toSpliced(1, 0, baseline),
+    comparisons: [...work.comparisons, { ...compared, by: 'requests' }, { ...compared, by: 'cpu' }],
+  };
+}
