@@ -8,17 +8,28 @@ export type { McpEndpointOptions, ResponseMode } from './options.ts';
 export { currentRequest, currentSession } from './session/context.ts';
 export type { SessionEvents, SessionPageRequest, Sessions } from './sessions.ts';
 export type {
+  AppendRequest,
   Await,
   ClaimOutcome,
   EndedSession,
   EventStore,
+  Fence,
+  Handshake,
   InstanceLease,
+  InstanceMessage,
   InstanceStore,
+  LoggedEvent,
+  Marker,
   OpenStore,
+  OpenStreamInfo,
+  RecordPatch,
+  ReplayOutcome,
+  SessionPage,
   SessionRecord,
   SessionStore,
   Store,
   StoreOptions,
+  WriteOutcome,
 } from './stores/store.ts';
 export type {
   ConfigureSessionOptions,
