@@ -9,6 +9,7 @@ export default defineConfig({
     alias: [
       { find: /^sojourn$/, replacement: source('index.ts') },
       { find: /^sojourn\/memory$/, replacement: source('stores/memory/index.ts') },
+      { find: /^sojourn\/sqlite$/, replacement: source('stores/sqlite/index.ts') },
       { find: /^sojourn\/testing$/, replacement: source('testing/index.ts') },
     ],
   },

@@ -71,6 +71,10 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
   },
   './memory': { values: ['memory'], types: [] },
   './sealed': { values: ['sealedSessions'], types: ['SealedSessions', 'SealedSessionsOptions'] },
+  './sqlite': {
+    values: ['sqlite'],
+    types: ['SqliteOptions'],
+  },
   './testing': {
     values: [
       'FaultProxy',

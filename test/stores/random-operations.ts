@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { Fence, OpenStore, SessionRecord } from '../../src/stores/store.ts';
+import type { ClaimOutcome, Fence, Marker, OpenStore, SessionRecord } from '../../src/stores/store.ts';
 import type { EventRetention } from '../../src/types.ts';
 import type { PlainStore } from './plain-store.ts';
 
@@ -104,7 +104,8 @@ async function apply({ store, model, now, pass }: World, step: Operation): Promi
       return [await store.sessions.read(step.id), model.read(step.id)];
     case 'claim': {
       const epoch = (model.record(step.id)?.epoch ?? 1) + step.off;
-      return [await store.sessions.claim(step.id, epoch, step.me), model.claim(step.id, epoch, step.me)];
+      const claim = await store.sessions.claim(step.id, epoch, step.me);
+      return [inOrder(claim), inOrder(model.claim(step.id, epoch, step.me))];
     }
     case 'save': {
       const own = fenceOf(model, step.id, step.fence);
@@ -170,6 +171,13 @@ async function apply({ store, model, now, pass }: World, step: Operation): Promi
     default:
       throw new Error(`unknown operation ${JSON.stringify(step)}`);
   }
+}
+
+/** Markers have no order. */
+function inOrder(outcome: ClaimOutcome): ClaimOutcome {
+  if (!outcome.claimed) return outcome;
+  const key = ({ request, stream }: Marker): string => `${request} ${stream}`;
+  return { ...outcome, markers: [...outcome.markers].sort((a, b) => (key(a) < key(b) ? -1 : 1)) };
 }
 
 function newRecord(name: string, owner: string | null, expiresAt: number | null, now: number): SessionRecord {

@@ -196,7 +196,7 @@ export const instanceCases: readonly StoreCase[] = [
       const sends: Array<Promise<unknown>> = [];
       for (let n = 0; n < 50; n++) {
         sends.push((async () => here.instances.send(ME, OTHER, { kind: 'n', n }))());
-        sends.push((async () => third.instances.send('third', OTHER, { kind: 'n', n: -n }))());
+        sends.push((async () => third.instances.send('third', OTHER, { kind: 'n', n: -1 - n }))());
       }
       await Promise.all(sends);
       for (let n = 50; n < 60; n++) await here.instances.send(ME, OTHER, { kind: 'n', n });
@@ -208,7 +208,7 @@ export const instanceCases: readonly StoreCase[] = [
       );
       assert.deepEqual(
         of('third'),
-        Array.from({ length: 50 }, (_, n) => -n),
+        Array.from({ length: 50 }, (_, n) => -1 - n),
       );
     },
   },

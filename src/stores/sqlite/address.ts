@@ -1,0 +1,48 @@
+/**
+ * Where an instance's mailbox listens: a socket beside the database, so that whoever may use the one may use the other.
+ * Where its path would be too long, in a folder of its own in the system's temporary one. On Windows a named pipe (written,
+ * not run).
+ */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { storeAway } from '../../errors.ts';
+
+/** Systems take 104 to 108 bytes; libuv cuts off longer ones in silence. */
+const PATH_BYTES = 100;
+const HASH_CHARACTERS = 10;
+const FOLDER = 'sojourn-';
+const SUFFIX = '.sock';
+
+export function mailboxAddress(database: string, deployment: number, instance: string): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([database, deployment, instance]))
+    .digest('base64url')
+    .slice(0, HASH_CHARACTERS);
+  if (process.platform === 'win32') return `\\\\.\\pipe\\sojourn-${hash}`;
+  const beside = `${database}-${hash}${SUFFIX}`;
+  if (fits(beside)) return beside;
+  const elsewhere = join(mkdtempSync(join(tmpdir(), FOLDER)), `${hash}${SUFFIX}`);
+  if (fits(elsewhere)) return elsewhere;
+  rmdirSync(dirname(elsewhere));
+  throw storeAway(
+    `${database}: no place for the socket of this instance: beside it and in ${tmpdir()} its path has more than ` +
+      `${PATH_BYTES} bytes; put the database where its path is shorter, or set TMPDIR`,
+  );
+}
+
+const fits = (path: string): boolean => Buffer.byteLength(path) <= PATH_BYTES;
+
+/** Of an instance that is dead, so that nobody will listen there again. */
+export function removeAddress(address: string): void {
+  if (process.platform === 'win32') return;
+  rmSync(address, { force: true });
+  const folder = dirname(address);
+  if (!folder.startsWith(join(tmpdir(), FOLDER))) return;
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Gone, or somebody put something into it.
+  }
+}

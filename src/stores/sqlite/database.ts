@@ -1,0 +1,79 @@
+/**
+ * One connection to one file. Everything here is synchronous: a transaction begins and ends within one turn, so no two
+ * of this process ever meet.
+ */
+import type { LibsqlConnection, LibsqlStatement, Value } from './libsql.ts';
+
+export interface Written {
+  readonly changes: number;
+  readonly lastInsertRowid: number;
+}
+
+export class Database {
+  readonly path: string;
+  readonly #connection: LibsqlConnection;
+  /** By their text. */
+  readonly #statements = new Map<string, LibsqlStatement>();
+
+  constructor(path: string, connection: LibsqlConnection) {
+    this.path = path;
+    this.#connection = connection;
+  }
+
+  /** The first row, as its columns in order. */
+  one<R extends readonly Value[]>(sql: string, values: readonly Value[] = []): R | undefined {
+    return this.#statement(sql).get(values) as R | undefined;
+  }
+
+  all<R extends readonly Value[]>(sql: string, values: readonly Value[] = []): R[] {
+    return this.#statement(sql).all(values) as unknown as R[];
+  }
+
+  run(sql: string, values: readonly Value[] = []): Written {
+    return this.#statement(sql).run(values);
+  }
+
+  /** Any number of statements, without values. */
+  execute(sql: string): void {
+    this.#connection.exec(sql);
+  }
+
+  /** All that `work` writes, or nothing. Throws busy, before `work` ran, while another process writes. */
+  transaction<T>(work: () => T): T {
+    this.run('BEGIN IMMEDIATE');
+    return this.#finish(work);
+  }
+
+  /** All that `work` reads is of one moment. */
+  snapshot<T>(work: () => T): T {
+    this.run('BEGIN');
+    return this.#finish(work);
+  }
+
+  #finish<T>(work: () => T): T {
+    try {
+      const result = work();
+      this.run('COMMIT');
+      return result;
+    } catch (error) {
+      // A full disk or a failed one rolls back by itself.
+      if (this.#connection.inTransaction) this.run('ROLLBACK');
+      throw error;
+    }
+  }
+
+  /** libsql lets go of the file when its statements are collected, and no sooner: nothing may be left in the log. */
+  close(): void {
+    this.#statements.clear();
+    this.#connection.close();
+  }
+
+  #statement(sql: string): LibsqlStatement {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const statement = this.#connection.prepare(sql);
+    if (statement.reader) statement.raw(true);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+}

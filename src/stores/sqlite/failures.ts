@@ -1,0 +1,69 @@
+/** What SQLite says when it cannot, as an error that names the file and what to do about it. */
+import { storeAway } from '../../errors.ts';
+
+/** Primary result codes; extended ones carry theirs in the low byte. https://sqlite.org/rescode.html */
+const BUSY = 5;
+
+const EXPLAINED: Readonly<Record<number, string>> = {
+  8: 'it cannot be written; this process needs write permission for the file, its -wal and -shm, and their directory',
+  10: 'the disk failed while reading or writing it; look at the log of the machine',
+  11: 'it is damaged; move it away with its -wal and -shm and start anew, or put a backup in its place',
+  13: 'its disk is full; make room on it. Nothing of the refused write was kept',
+  14: 'it could not be opened; this process needs permission for the file and to write in its directory',
+  26: 'it is not a SQLite database, or its first page is damaged; name another file, or put a backup in its place',
+};
+
+function resultCode(error: unknown): number | undefined {
+  const { rawCode } = error as { readonly rawCode?: unknown };
+  return typeof rawCode === 'number' ? rawCode & 0xff : undefined;
+}
+
+/** Somebody else writes at this moment. */
+export const isBusy = (error: unknown): boolean => resultCode(error) === BUSY;
+
+/** What SQLite threw, told as the store's; everything else as it is. */
+export function storeFailure(path: string, error: unknown): Error {
+  const code = resultCode(error);
+  if (code === undefined) return error instanceof Error ? error : new Error(String(error));
+  const { message } = error as Error;
+  return storeAway(`${path}: ${EXPLAINED[code] ?? 'SQLite refused'} (${message})`, error);
+}
+
+export const storeLocked = (path: string, ms: number): Error =>
+  storeAway(
+    `${path} has been locked by another process for ${ms} ms; look who has it open (a shell, a backup, a copy)`,
+  );
+
+export const newerSchema = (path: string, found: number, known: number): Error =>
+  storeAway(
+    `${path} was changed by a newer version of sojourn (schema ${found}, this one reads up to ${known}); ` +
+      'start the newer version, or name another file',
+  );
+
+export const olderInUse = (path: string, migration: number, instances: readonly string[]): Error =>
+  storeAway(
+    `${path} must be upgraded (migration ${migration}) while nobody else uses it, and ${instances.length} instances do ` +
+      `(${instances.join(', ')}); stop them, then start this one again`,
+  );
+
+export const foreignDatabase = (path: string): Error =>
+  storeAway(`${path} is a SQLite database of another program; name a file of its own for the sessions`);
+
+export const noSuchDirectory = (path: string, directory: string): Error =>
+  storeAway(`${path} cannot be made: the directory ${directory} does not exist; create it, or name another file`);
+
+export const notAFile = (path: string): Error =>
+  storeAway(`${path} is not a file; name the file that the sessions are to be kept in, e.g. ${path}/sessions.db`);
+
+export const noWal = (path: string, mode: unknown): Error =>
+  storeAway(
+    `${path}: its file system cannot share memory between processes (journal_mode stays ${String(mode)} instead of wal); ` +
+      'put it on a local disk of this machine',
+  );
+
+export const storeClosed = (path: string): Error => storeAway(`${path} is closed`);
+
+export const newerRecord = (path: string, id: string, found: number, known: number): Error =>
+  storeAway(
+    `${path}: session ${id} was written by a newer version of sojourn (record ${found}, this one reads up to ${known})`,
+  );

@@ -1,0 +1,199 @@
+/**
+ * The instances that have the file open: leases in rows, mailboxes on sockets.
+ *
+ * A lease is valid until `ends` on the machine's clock; a dead one (left, buried, run out) is kept as a row for a day, so
+ * that its id is dead for ever. Renewing counts up, and a burial names the count that it saw.
+ */
+import { internal } from '../../errors.ts';
+import type { Logger } from '../../types.ts';
+import type { Await, InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
+import { mailboxAddress, removeAddress } from './address.ts';
+import type { StoreClock } from './clock.ts';
+import { encodeFrame } from './frames.ts';
+import { Mailbox } from './mailbox.ts';
+import { Peer, type Sent } from './peer.ts';
+import type { Patience } from './patience.ts';
+import { SQL } from './statements.ts';
+import type { StoreFile } from './store-file.ts';
+
+type State = InstanceLease['state'];
+
+/** What is read and shown: `renewals` tells a renewed lease from the one seen before. */
+interface ReadLease extends InstanceLease {
+  readonly renewals: number;
+}
+
+type LeaseRow = readonly [id: string, state: State, version: string, renewals: number];
+
+const DEAD_KEPT_MS = 86_400_000;
+
+export interface InstancesOptions {
+  readonly file: StoreFile;
+  readonly deployment: number;
+  readonly clock: StoreClock;
+  readonly patience: Patience;
+  readonly leaseMs: number;
+  readonly logger: Logger;
+}
+
+export class SqliteInstances implements InstanceStore {
+  readonly #options: InstancesOptions;
+  readonly #mailboxes = new Map<string, Mailbox>();
+  readonly #peers = new Map<string, Peer>();
+
+  constructor(options: InstancesOptions) {
+    this.#options = options;
+  }
+
+  /** The mailbox first: a lease that can be seen can be written to. */
+  async announce(lease: InstanceLease, receive: (from: string, message: InstanceMessage) => void): Promise<void> {
+    const { file, deployment, leaseMs, clock, logger } = this.#options;
+    this.#forgetDead();
+    const { id, state, version } = lease;
+    const mailbox = new Mailbox(mailboxAddress(file.path, deployment, id), receive, logger);
+    await mailbox.open();
+    try {
+      const announced = await file.write(() => {
+        const ends = clock.machine() + leaseMs;
+        const values = [deployment, id, state, version, leaseMs, clock.boot, ends, clock.wall(), mailbox.address];
+        return file.database.run(SQL.announce, values).changes === 1;
+      });
+      if (!announced)
+        throw internal(new Error(`instance ${id} was announced before: an id that is dead stays dead, take a new one`));
+    } catch (error) {
+      mailbox.close();
+      throw error;
+    }
+    this.#mailboxes.set(id, mailbox);
+  }
+
+  async renew(id: string, state: State): Promise<boolean> {
+    const { file, leaseMs } = this.#options;
+    const renewed = await file.write(
+      () => file.database.run(SQL.renew, [...this.#key(id), state, leaseMs]).changes === 1,
+    );
+    const mailbox = this.#mailboxes.get(id);
+    if (renewed) await mailbox?.repair();
+    else this.#closeMailbox(id);
+    return renewed;
+  }
+
+  read(id: string): Await<InstanceLease | undefined> {
+    const { file } = this.#options;
+    return file.read(() => {
+      const row = file.database.one<LeaseRow>(SQL.lease, this.#key(id));
+      return row === undefined ? undefined : readLease(row);
+    });
+  }
+
+  list(): Await<readonly InstanceLease[]> {
+    const { file, deployment, clock } = this.#options;
+    return file.read(() =>
+      file.database.all<LeaseRow>(SQL.leases, [clock.boot, clock.machine(), deployment]).map(readLease),
+    );
+  }
+
+  send(from: string, to: string, message: InstanceMessage): Await<Sent> {
+    return this.#peer(to).send(encodeFrame(from, message));
+  }
+
+  async bury(lease: InstanceLease): Promise<boolean> {
+    const { file } = this.#options;
+    // A lease that was not read here has no count and is buried as it stands, if its state does.
+    const { id, state, renewals = null } = lease as InstanceLease & Partial<ReadLease>;
+    const address = await file.write(() => {
+      const found = file.database.one<[...LeaseRow, address: string | null]>(SQL.lease, this.#key(id))?.[4];
+      const { changes } = file.database.run(SQL.bury, [...this.#key(id), state, renewals]);
+      return changes === 1 ? (found ?? '') : undefined;
+    });
+    if (address === undefined) return false;
+    if (address !== '') removeAddress(address);
+    this.#dropPeer(id);
+    return true;
+  }
+
+  async leave(id: string): Promise<void> {
+    const { file, deployment } = this.#options;
+    this.#closeMailbox(id);
+    await file.write(() => file.database.run(SQL.leave, [deployment, id]));
+  }
+
+  async publish(from: string, message: InstanceMessage): Promise<void> {
+    const frame = encodeFrame(from, message);
+    for (const { id } of await this.list()) {
+      if (id !== from) this.#publishTo(id, frame);
+    }
+  }
+
+  /** Whoever closes its view is gone, with or without having left. */
+  async close(): Promise<void> {
+    const own = [...this.#mailboxes.keys()];
+    for (const peer of this.#peers.values()) peer.close();
+    this.#peers.clear();
+    for (const id of own) {
+      await this.leave(id).catch((err: unknown) =>
+        this.#options.logger.warn({ err, instance: id }, 'The lease could not be given back; it runs out by itself'),
+      );
+    }
+  }
+
+  /** The values of every statement about the lease of one instance. */
+  #key(id: string): readonly [string, number, number, string] {
+    const { deployment, clock } = this.#options;
+    return [clock.boot, clock.machine(), deployment, id];
+  }
+
+  #peer(id: string): Peer {
+    const known = this.#peers.get(id);
+    if (known !== undefined) return known;
+    const { file, patience } = this.#options;
+    const peer: Peer = new Peer(id, {
+      find: async () =>
+        file.read(() => file.database.one<[...LeaseRow, string | null]>(SQL.lease, this.#key(id))?.[4] ?? undefined),
+      gone: () => {
+        if (this.#peers.get(id) === peer) this.#peers.delete(id);
+      },
+      patience,
+    });
+    this.#peers.set(id, peer);
+    return peer;
+  }
+
+  #dropPeer(id: string): void {
+    this.#peers.get(id)?.close();
+    this.#peers.delete(id);
+  }
+
+  /** At most once: who cannot be reached has missed it. */
+  #publishTo(id: string, frame: Buffer): void {
+    (async () => this.#peer(id).send(frame))().catch((err: unknown) =>
+      this.#options.logger.debug({ err, instance: id }, 'A message to all did not reach this instance'),
+    );
+  }
+
+  #closeMailbox(id: string): void {
+    this.#mailboxes.get(id)?.close();
+    this.#mailboxes.delete(id);
+  }
+
+  /** Sockets of those who died without closing them, and leases that nobody asks for any more. */
+  #forgetDead(): void {
+    const { file, clock } = this.#options;
+    const { database } = file;
+    file
+      .write(() => {
+        const now = [clock.boot, clock.machine()] as const;
+        const addresses = database.all<[string]>(SQL.deadAddresses, now).map(([address]) => address);
+        if (addresses.length > 0) database.run(SQL.forgetAddresses, now);
+        database.run(SQL.forgetInstances, [...now, clock.wall() - DEAD_KEPT_MS]);
+        return addresses;
+      })
+      .then(
+        (addresses) => addresses.forEach(removeAddress),
+        (err: unknown) => this.#options.logger.debug({ err }, 'Sockets of dead instances could not be removed'),
+      );
+  }
+}
+
+const readLease = ([id, state, version, renewals]: LeaseRow): ReadLease =>
+  Object.freeze({ id, state, version, renewals });

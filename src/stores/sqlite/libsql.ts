@@ -1,0 +1,47 @@
+/**
+ * The client `libsql`, loaded when the first file is opened, and no more of it than is used here. Rows come as arrays:
+ * as objects they would carry libsql's own `_metadata`.
+ */
+import { storeAway } from '../../errors.ts';
+
+/** What can be bound and read. libsql ends the process on a boolean: the type keeps them out. */
+export type Value = string | number | null | Uint8Array;
+
+export interface LibsqlStatement {
+  raw(on: boolean): LibsqlStatement;
+  readonly reader: boolean;
+  get(values: readonly Value[]): Value[] | undefined;
+  all(values: readonly Value[]): Value[][];
+  run(values: readonly Value[]): { readonly changes: number; readonly lastInsertRowid: number };
+}
+
+export interface LibsqlConnection {
+  readonly inTransaction: boolean;
+  prepare(sql: string): LibsqlStatement;
+  exec(sql: string): void;
+  close(): void;
+}
+
+export type Libsql = new (path: string, options: { readonly timeout: number }) => LibsqlConnection;
+
+export async function loadLibsql(): Promise<Libsql> {
+  try {
+    const { default: libsql } = await import('libsql');
+    return libsql as unknown as Libsql;
+  } catch (cause) {
+    throw storeAway(`sqlite() needs the package libsql, which ${whyNot(cause)}`, cause);
+  }
+}
+
+function whyNot(cause: unknown): string {
+  const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown };
+  const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
+  const native = /@libsql\/[\w-]+/.exec(String(message))?.[0];
+  if (missing && native !== undefined)
+    return (
+      `is installed without ${native}, its build for this machine: install again on this machine and with optional ` +
+      'dependencies (no --omit=optional)'
+    );
+  if (missing) return 'is not installed (it is an optional dependency): npm install libsql';
+  return `could not be loaded (${String(message)}): install it again, npm install libsql`;
+}

@@ -1,0 +1,122 @@
+/** Records as they stand in their rows, and back. */
+import { createHash } from 'node:crypto';
+import { internal } from '../../errors.ts';
+import { RECORD_VERSION, type Handshake, type RecordPatch, type SessionRecord } from '../store.ts';
+import type { Database } from './database.ts';
+import { newerRecord } from './failures.ts';
+import type { Value } from './libsql.ts';
+import { SAVED_COLUMNS, SQL, saveColumns, type SavedColumn } from './statements.ts';
+
+/** The columns of `SQL.record`. */
+export type RecordRow = readonly [
+  no: number,
+  v: number,
+  id: string,
+  epoch: number,
+  owner: string | null,
+  user: string | null,
+  version: string,
+  handshake: string,
+  answer: string,
+  initialized: number,
+  logLevel: string | null,
+  subscriptions: string | null,
+  getStream: number,
+  createdAt: number,
+  activeAt: number,
+  expiresAt: number | null,
+  state: string | null,
+];
+
+export interface HeldSession {
+  readonly no: number;
+  readonly record: SessionRecord;
+}
+
+export function heldSession(row: RecordRow, path: string): HeldSession {
+  const [no, v, id, epoch, owner, user, version, handshake, answer, initialized, logLevel, subscriptions] = row;
+  const [getStream, createdAt, activeAt, expiresAt, state] = [row[12], row[13], row[14], row[15], row[16]];
+  if (v > RECORD_VERSION) throw newerRecord(path, id, v, RECORD_VERSION);
+  const record: SessionRecord = {
+    v,
+    id,
+    epoch,
+    owner,
+    user,
+    version,
+    handshake: JSON.parse(handshake) as Handshake,
+    answer,
+    initialized: initialized === 1,
+    logLevel,
+    subscriptions: subscriptions === null ? [] : (JSON.parse(subscriptions) as string[]),
+    state: state === null ? {} : (JSON.parse(state) as Record<string, string>),
+    getStream: getStream === 1,
+    createdAt,
+    activeAt,
+    expiresAt,
+  };
+  return { no, record };
+}
+
+/** Within a transaction. */
+export function insertRecord(database: Database, deployment: number, record: SessionRecord): void {
+  const { lastInsertRowid } = database.run(SQL.createSession, [
+    deployment,
+    record.id,
+    record.v,
+    record.epoch,
+    record.owner,
+    plain('user', record.user),
+    plain('version', record.version),
+    intern(database, JSON.stringify(record.handshake)),
+    intern(database, record.answer),
+    record.initialized ? 1 : 0,
+    record.logLevel,
+    listText(record.subscriptions),
+    record.getStream ? 1 : 0,
+    record.createdAt,
+    record.activeAt,
+    record.expiresAt,
+  ]);
+  writeState(database, lastInsertRowid, record.state);
+}
+
+/** Within a transaction: what the patch names, and nothing else. */
+export function patchRecord(database: Database, no: number, patch: RecordPatch): void {
+  const values: Partial<Record<SavedColumn, Value>> = {};
+  if (patch.version !== undefined) values.version = plain('version', patch.version);
+  if (patch.answer !== undefined) values.answer = intern(database, patch.answer);
+  if (patch.initialized !== undefined) values.initialized = patch.initialized ? 1 : 0;
+  if (patch.logLevel !== undefined) values.log_level = patch.logLevel;
+  if (patch.subscriptions !== undefined) values.subscriptions = listText(patch.subscriptions);
+  if (patch.getStream !== undefined) values.get_stream = patch.getStream ? 1 : 0;
+  if (patch.activeAt !== undefined) values.active_at = patch.activeAt;
+  if (patch.expiresAt !== undefined) values.expires_at = patch.expiresAt;
+  const columns = SAVED_COLUMNS.filter((column) => values[column] !== undefined);
+  if (columns.length > 0) database.run(saveColumns(columns), [...columns.map((column) => values[column] ?? null), no]);
+  if (patch.state !== undefined) writeState(database, no, patch.state);
+}
+
+/** A row for each key: changing one key of many rewrites that one. */
+function writeState(database: Database, no: number, state: Readonly<Record<string, string | null>>): void {
+  for (const [key, value] of Object.entries(state)) {
+    if (value === null) database.run(SQL.deleteState, [no, JSON.stringify(key)]);
+    else database.run(SQL.setState, [no, JSON.stringify(key), value]);
+  }
+}
+
+/** The row of a text that many sessions share. */
+function intern(database: Database, text: string): number {
+  const hash = createHash('sha256').update(text).digest();
+  const known = database.one<[number]>(SQL.text, [hash]);
+  return known === undefined ? database.run(SQL.makeText, [hash, text]).lastInsertRowid : known[0];
+}
+
+const listText = (list: readonly string[]): string | null => (list.length === 0 ? null : JSON.stringify(list));
+
+/** Cut off at U+0000 one user would become another: what cannot be kept exactly is not kept. */
+function plain<T extends string | null>(member: string, text: T): T {
+  if (text !== null && (text.includes('\0') || /\p{Surrogate}/u.test(text)))
+    throw internal(new Error(`${member} of a record has a character that SQLite cannot keep: ${JSON.stringify(text)}`));
+  return text;
+}

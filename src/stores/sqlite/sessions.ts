@@ -1,0 +1,128 @@
+/** Records in the file. Every write is one step of a transaction: it looks at the fence, then changes what it is for. */
+import { optionInvalid } from '../../errors.ts';
+import type { EndReason } from '../../types.ts';
+import type {
+  Await,
+  ClaimOutcome,
+  EndedSession,
+  Fence,
+  Marker,
+  RecordPatch,
+  SessionPage,
+  SessionRecord,
+  SessionStore,
+  WriteOutcome,
+} from '../store.ts';
+import type { Ledger } from './ledger.ts';
+import { heldSession, patchRecord, type RecordRow } from './record-rows.ts';
+import { SQL } from './statements.ts';
+import type { StoreFile } from './store-file.ts';
+
+export class SqliteSessions implements SessionStore {
+  readonly #file: StoreFile;
+  readonly #ledger: Ledger;
+
+  constructor(file: StoreFile, ledger: Ledger) {
+    this.#file = file;
+    this.#ledger = ledger;
+  }
+
+  async create(record: SessionRecord): Promise<'created' | 'exists'> {
+    // Its maker may go on changing its lists.
+    const kept: SessionRecord = {
+      ...record,
+      subscriptions: [...record.subscriptions],
+      state: Object.fromEntries(Object.entries(record.state)),
+    };
+    return this.#file.write(() => (this.#ledger.create(kept) ? 'created' : 'exists'));
+  }
+
+  read(id: string): Await<SessionRecord | EndedSession | undefined> {
+    return this.#file.read(() => this.#ledger.current(id));
+  }
+
+  claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
+    return this.#file.write(() => this.#claim(id, expectedEpoch, me));
+  }
+
+  save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
+    return this.#fenced(id, fence, (no) => patchRecord(this.#ledger.database, no, patch));
+  }
+
+  release(id: string, fence: Fence, patch: RecordPatch = {}): Promise<WriteOutcome> {
+    return this.#fenced(id, fence, (no) => {
+      patchRecord(this.#ledger.database, no, patch);
+      this.#ledger.database.run(SQL.release, [no]);
+    });
+  }
+
+  /** An expired session that nobody has ended yet answers `'ended'` once, so that one caller can tell of its end. */
+  end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
+    return this.#file.write(() => {
+      const standing = this.#ledger.standing(id);
+      if (standing === undefined) return 'gone';
+      const allowed =
+        fence === null
+          ? this.#ledger.ownerless(standing.owner)
+          : standing.epoch === fence.epoch && standing.owner === fence.owner;
+      if (!allowed) return 'fenced';
+      this.#ledger.end(id, standing, reason);
+      return 'ended';
+    });
+  }
+
+  mark(id: string, fence: Fence, marker: Marker, clear = false): Promise<WriteOutcome> {
+    return this.#fenced(id, fence, (no) => {
+      if (clear) this.#ledger.unmark(no, marker);
+      else this.#ledger.mark(no, marker);
+    });
+  }
+
+  /** In the order of their ids. */
+  list(limit: number, cursor = ''): Await<SessionPage> {
+    if (cursor !== '' && !/^[\x21-\x7e]+$/.test(cursor))
+      throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
+    const { database, deployment, clock } = this.#ledger;
+    return this.#file.read(() => {
+      // Only a session that is still to come makes a cursor: the last page has none.
+      const rows = database.all<RecordRow>(SQL.listSessions, [deployment, cursor, clock.wall(), limit + 1]);
+      const records = rows.slice(0, limit).map((row) => heldSession(row, database.path).record);
+      const last = records.at(-1);
+      return rows.length > limit && last !== undefined ? { records, nextCursor: last.id } : { records };
+    });
+  }
+
+  count(): Await<number> {
+    const { database, deployment, clock } = this.#ledger;
+    return this.#file.read(() => database.one<[number]>(SQL.countSessions, [deployment, clock.wall()])?.[0] ?? 0);
+  }
+
+  expired(limit: number): Await<readonly string[]> {
+    const { database, deployment, clock } = this.#ledger;
+    const values = [clock.boot, clock.machine(), deployment, clock.wall(), limit];
+    return this.#file.read(() => database.all<[string]>(SQL.expired, values).map(([id]) => id));
+  }
+
+  #claim(id: string, expectedEpoch: number, me: string): ClaimOutcome {
+    const ledger = this.#ledger;
+    const held = ledger.held(id);
+    if (held === undefined) return { claimed: false, current: ledger.ended(id) };
+    if (ledger.expired(held.record)) return { claimed: false, current: ledger.shown(held) };
+    const { epoch, owner } = held.record;
+    const replyLost = epoch === expectedEpoch + 1 && owner === me;
+    const free = epoch === expectedEpoch && (owner === me || ledger.ownerless(owner));
+    if (!replyLost && !free) return { claimed: false, current: held.record };
+    if (free) ledger.database.run(SQL.claim, [me, held.no]);
+    const record = free ? { ...held.record, epoch: epoch + 1, owner: me } : held.record;
+    return { claimed: true, record, markers: ledger.markers(held.no) };
+  }
+
+  #fenced(id: string, fence: Fence, change: (no: number) => void): Promise<WriteOutcome> {
+    return this.#file.write(() => {
+      const no = this.#ledger.fenced(id, fence);
+      if (no === undefined) return 'fenced';
+      change(no);
+      return 'written';
+    });
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Every statement, by what it is for. Values are numbered where one stands twice; `FENCED` takes 1 to 5. The times are
+ * handed in: SQLite's own clock would not know of an injected one.
+ */
+
+/** ?1 deployment, ?2 id, ?3 epoch, ?4 owner, ?5 now. */
+const FENCED = 'deployment = ?1 AND id = ?2 AND epoch = ?3 AND owner = ?4 AND (expires_at IS NULL OR expires_at > ?5)';
+
+/** ?1 deployment, ?2 id, ?3 now. */
+const LIVING = 'deployment = ?1 AND id = ?2 AND (expires_at IS NULL OR expires_at > ?3)';
+
+/** A whole record in one row, so that it is of one moment. State as a JSON object: keys are JSON text already. */
+const RECORD = `
+  SELECT s.no, s.v, s.id, s.epoch, s.owner, s.user, s.version, h.body, a.body, s.initialized, s.log_level,
+    s.subscriptions, s.get_stream, s.created_at, s.active_at, s.expires_at,
+    (SELECT '{' || group_concat(key || ':' || json_quote(value)) || '}' FROM state WHERE session = s.no)
+  FROM sessions s JOIN texts h ON h.no = s.handshake JOIN texts a ON a.no = s.answer`;
+
+/** ?1 boot, ?2 now on the machine's clock. No lease is longer than itself: such a one is of an earlier boot. */
+const VALID_LEASE = 'boot = ?1 AND ends > ?2 AND ends <= ?2 + lease_ms';
+
+/**
+ * Each append of a session with how many events, and how many bytes of them, came after it: what retention is judged by.
+ * ?1 session.
+ */
+const LATER = `
+  SELECT no, stream, sum(n) OVER newer - n AS later, sum(bytes) OVER newer - bytes AS later_bytes
+  FROM events WHERE session = ?1
+  WINDOW newer AS (ORDER BY no DESC ROWS UNBOUNDED PRECEDING)`;
+
+export const SQL = {
+  // ——— schema ———
+  applicationId: 'PRAGMA application_id',
+  anyTable: "SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' LIMIT 1",
+  createMigrations: `CREATE TABLE migrations (
+    no INTEGER PRIMARY KEY, breaking INTEGER NOT NULL, taken_at REAL NOT NULL
+  ) STRICT`,
+  lastMigration: 'SELECT max(no) FROM migrations',
+  lastBreaking: 'SELECT max(no) FROM migrations WHERE breaking = 1',
+  migrated: 'INSERT INTO migrations (no, breaking, taken_at) VALUES (?, ?, ?)',
+
+  // ——— deployments ———
+  deployment: 'SELECT no FROM deployments WHERE name = ?',
+  makeDeployment: 'INSERT INTO deployments (name) VALUES (?) ON CONFLICT DO NOTHING',
+  secret: 'SELECT value FROM secrets WHERE deployment = ? AND name = ?',
+  makeSecret: 'INSERT INTO secrets (deployment, name, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+
+  // ——— sessions ———
+  text: 'SELECT no FROM texts WHERE hash = ?',
+  makeText: 'INSERT INTO texts (hash, body) VALUES (?, ?)',
+  createSession: `INSERT INTO sessions (deployment, id, v, epoch, owner, user, version, handshake, answer, initialized,
+    log_level, subscriptions, get_stream, created_at, active_at, expires_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  record: `${RECORD} WHERE s.deployment = ? AND s.id = ?`,
+  standing: 'SELECT no, epoch, owner, expires_at FROM sessions WHERE deployment = ? AND id = ?',
+  fenced: `SELECT no FROM sessions WHERE ${FENCED}`,
+  claim: 'UPDATE sessions SET epoch = epoch + 1, owner = ? WHERE no = ?',
+  release: 'UPDATE sessions SET owner = NULL WHERE no = ?',
+  deleteSession: 'DELETE FROM sessions WHERE no = ?',
+  setState: `INSERT INTO state (session, key, value) VALUES (?, ?, ?)
+    ON CONFLICT (session, key) DO UPDATE SET value = excluded.value`,
+  deleteState: 'DELETE FROM state WHERE session = ? AND key = ?',
+  listSessions: `${RECORD}
+    WHERE s.deployment = ? AND s.id > ? AND (s.expires_at IS NULL OR s.expires_at > ?) ORDER BY s.id LIMIT ?`,
+  countSessions: `SELECT sessions
+    - (SELECT count(*) FROM sessions WHERE deployment = ?1 AND expires_at <= ?2) FROM deployments WHERE no = ?1`,
+  expired: `SELECT id FROM sessions s WHERE deployment = ?3 AND expires_at <= ?4
+    AND (owner IS NULL OR NOT EXISTS
+      (SELECT 1 FROM instances WHERE deployment = ?3 AND id = s.owner AND ${VALID_LEASE}))
+    ORDER BY expires_at LIMIT ?5`,
+  ended: 'SELECT v, reason, at, forget_at FROM ended WHERE deployment = ? AND id = ?',
+  makeEnded: 'INSERT OR REPLACE INTO ended (deployment, id, v, reason, at, forget_at) VALUES (?, ?, ?, ?, ?, ?)',
+  forgetEnded: 'DELETE FROM ended WHERE deployment = ? AND id = ?',
+  trimEnded: `DELETE FROM ended WHERE (deployment, id) IN
+    (SELECT deployment, id FROM ended WHERE forget_at <= ? ORDER BY forget_at LIMIT ?)`,
+
+  // ——— markers ———
+  mark: 'INSERT INTO markers (session, request, stream) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+  unmark: 'DELETE FROM markers WHERE session = ? AND request = ? AND stream = ?',
+  markers: 'SELECT request, stream FROM markers WHERE session = ?',
+
+  // ——— events ———
+  /** ?6 stream. The session, how long the stream is while it is open, and whether it is known at all. */
+  appendable: `SELECT no,
+      (SELECT next FROM open_streams WHERE session = sessions.no AND stream = ?6),
+      EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = ?6)
+    FROM sessions WHERE ${FENCED}`,
+  addEvents: 'INSERT INTO events (session, stream, position, n, bytes, drop_at, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  growStream: `INSERT INTO open_streams (session, stream, next, requests) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET next = excluded.next, requests = coalesce(requests, excluded.requests)`,
+  completeStream: 'DELETE FROM open_streams WHERE session = ? AND stream = ?',
+  openStreams: `SELECT stream, next, requests FROM open_streams
+    WHERE session = (SELECT no FROM sessions WHERE ${LIVING})`,
+  /** ?4 stream. */
+  streamOf: `SELECT no, (SELECT next FROM open_streams WHERE session = sessions.no AND stream = ?4)
+    FROM sessions WHERE ${LIVING}`,
+  replay: `SELECT position, n, drop_at, later, later_bytes, data
+    FROM (${LATER}) AS log JOIN events USING (no) WHERE log.stream = ?2 ORDER BY position`,
+  trimSession: `DELETE FROM events WHERE no IN (SELECT no FROM (${LATER}) WHERE later >= ?2 OR later_bytes > ?3)`,
+  trimEvents: 'DELETE FROM events WHERE no IN (SELECT no FROM events WHERE drop_at <= ? ORDER BY drop_at LIMIT ?)',
+
+  // ——— instances ———
+  announce: `INSERT INTO instances (deployment, id, state, version, renewals, lease_ms, boot, ends, announced_at, address)
+    VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+  renew: `UPDATE instances SET state = ?5, lease_ms = ?6, ends = ?2 + ?6, renewals = renewals + 1
+    WHERE deployment = ?3 AND id = ?4 AND ${VALID_LEASE}`,
+  lease: `SELECT id, state, version, renewals, address FROM instances
+    WHERE deployment = ?3 AND id = ?4 AND ${VALID_LEASE}`,
+  leases: `SELECT id, state, version, renewals FROM instances WHERE deployment = ?3 AND ${VALID_LEASE} ORDER BY id`,
+  anyLease: `SELECT id FROM instances WHERE ${VALID_LEASE}`,
+  bury: `UPDATE instances SET ends = 0, address = NULL
+    WHERE deployment = ?3 AND id = ?4 AND state = ?5 AND (?6 IS NULL OR renewals = ?6) AND ${VALID_LEASE}`,
+  leave: 'UPDATE instances SET ends = 0, address = NULL WHERE deployment = ? AND id = ?',
+  /** Mailboxes that nobody answers any more, of every deployment. */
+  deadAddresses: `SELECT address FROM instances WHERE address IS NOT NULL AND NOT (${VALID_LEASE})`,
+  forgetAddresses: `UPDATE instances SET address = NULL WHERE address IS NOT NULL AND NOT (${VALID_LEASE})`,
+  forgetInstances: `DELETE FROM instances WHERE announced_at <= ?3 AND NOT (${VALID_LEASE})`,
+} as const;
+
+/** The columns that a save may set, in the order in which they are bound. */
+export const SAVED_COLUMNS = [
+  'version',
+  'answer',
+  'initialized',
+  'log_level',
+  'subscriptions',
+  'get_stream',
+  'active_at',
+  'expires_at',
+] as const;
+
+export type SavedColumn = (typeof SAVED_COLUMNS)[number];
+
+/** One text for each set of columns, so that it is prepared once. */
+export const saveColumns = (columns: readonly SavedColumn[]): string =>
+  `UPDATE sessions SET ${columns.map((column) => `${column} = ?`).join(', ')} WHERE no = ?`;

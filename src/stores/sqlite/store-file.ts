@@ -1,0 +1,69 @@
+/**
+ * The open file as the parts of the store use it: `read` answers at once (a reader waits for nobody), `write` at the end of
+ * the turn, with the writes of everybody else.
+ */
+import type { Await } from '../store.ts';
+import type { Database } from './database.ts';
+import { isBusy, storeClosed, storeFailure, storeLocked } from './failures.ts';
+import { BUSY_LIMIT_MS, type Patience } from './patience.ts';
+import { Writer } from './writer.ts';
+
+export class StoreFile {
+  readonly database: Database;
+  readonly #patience: Patience;
+  readonly #writer: Writer;
+  #closed = false;
+
+  constructor(database: Database, patience: Patience) {
+    this.database = database;
+    this.#patience = patience;
+    this.#writer = new Writer(database, patience);
+  }
+
+  get path(): string {
+    return this.database.path;
+  }
+
+  /** Outside of every transaction. Only while another process recovers the file after a crash does it take a promise. */
+  read<T>(look: () => T): Await<T> {
+    if (this.#closed) throw storeClosed(this.path);
+    try {
+      return look();
+    } catch (error) {
+      if (!isBusy(error)) throw storeFailure(this.path, error);
+      return retry(look, this.path, this.#patience);
+    }
+  }
+
+  /** One atomic step; it may be run more than once before it is stored. */
+  write<T>(step: () => T): Promise<T> {
+    return this.#writer.write(step);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#writer.close();
+    try {
+      // Whoever copies the file while nobody has it open copies everything. Others may have it open: then they do this.
+      this.database.all('PRAGMA wal_checkpoint(TRUNCATE)');
+    } catch {
+      // The log keeps what the file lacks; the next to open it reads both.
+    }
+    this.database.close();
+  }
+}
+
+/** Until it works, or the file has been locked for too long. */
+export async function retry<T>(work: () => T, path: string, patience: Patience): Promise<T> {
+  const since = patience.now();
+  for (let tries = 1; ; tries++) {
+    try {
+      return work();
+    } catch (error) {
+      if (!isBusy(error)) throw storeFailure(path, error);
+      if (patience.now() - since >= BUSY_LIMIT_MS) throw storeLocked(path, BUSY_LIMIT_MS);
+    }
+    await new Promise<void>((next) => patience.wait(tries, next));
+  }
+}

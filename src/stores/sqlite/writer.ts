@@ -1,0 +1,104 @@
+/**
+ * Group commit. Writes wait for the end of the event-loop turn that asked for them and go into the file as one
+ * transaction, in the order in which they were asked for; their promises resolve when it is committed.
+ *
+ *     write() ──▶ waiting ──end of turn──▶ committed
+ *                    ▲          │ the file is locked: wait, at most BUSY_LIMIT_MS each
+ *                    └──────────┘
+ *
+ * A write that throws takes nothing with it: the group is rolled back, and each of its writes is done again on its own.
+ * So a write must be repeatable, and change nothing but the file. A crash keeps whole groups and only those; whoever was
+ * told that its write is stored is in one of them.
+ */
+import { afterTurn } from '../../system.ts';
+import type { Database } from './database.ts';
+import { isBusy, storeClosed, storeFailure, storeLocked } from './failures.ts';
+import { BUSY_LIMIT_MS, type Patience } from './patience.ts';
+
+/** Of one transaction: 512 appends take some 4 ms. */
+const GROUP = 512;
+
+interface Write {
+  run(): unknown;
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+  /** When the file was first found locked. */
+  since: number | undefined;
+}
+
+export class Writer {
+  readonly #database: Database;
+  readonly #patience: Patience;
+  #waiting: Write[] = [];
+  #armed = false;
+  #tries = 0;
+  #closed = false;
+
+  constructor(database: Database, patience: Patience) {
+    this.#database = database;
+    this.#patience = patience;
+  }
+
+  /** Resolves with what `run` returned, once that is stored. */
+  write<T>(run: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(storeClosed(this.#database.path));
+      this.#waiting.push({ run, resolve, reject, since: undefined });
+      if (this.#armed) return;
+      this.#armed = true;
+      afterTurn(this.#endTurn);
+    });
+  }
+
+  /** Resolves when every write so far is stored or refused; later ones are refused. */
+  async close(): Promise<void> {
+    const last = this.#closed ? undefined : this.write(() => undefined);
+    this.#closed = true;
+    await last?.catch(() => undefined);
+  }
+
+  readonly #endTurn = (): void => {
+    const group = this.#waiting.splice(0, GROUP);
+    const locked = this.#commit(group);
+    if (locked.length > 0) return this.#wait(locked);
+    this.#tries = 0;
+    this.#armed = this.#waiting.length > 0;
+    if (this.#armed) afterTurn(this.#endTurn);
+  };
+
+  /** Returns those that could not be tried, because the file is locked. */
+  #commit(group: readonly Write[]): readonly Write[] {
+    let outcomes: unknown[];
+    try {
+      outcomes = this.#database.transaction(() => group.map(({ run }) => run()));
+    } catch (error) {
+      if (isBusy(error)) return group;
+      if (group.length > 1) return this.#commitEach(group);
+      group[0]?.reject(storeFailure(this.#database.path, error));
+      return [];
+    }
+    for (const [n, { resolve }] of group.entries()) resolve(outcomes[n]);
+    return [];
+  }
+
+  #commitEach(group: readonly Write[]): readonly Write[] {
+    for (const [n, write] of group.entries()) {
+      if (this.#commit([write]).length > 0) return group.slice(n);
+    }
+    return [];
+  }
+
+  /** Those that have waited long enough are refused, the others stay first in line. */
+  #wait(locked: readonly Write[]): void {
+    const now = this.#patience.now();
+    const patient = locked.filter((write) => {
+      write.since ??= now;
+      if (now - write.since < BUSY_LIMIT_MS) return true;
+      write.reject(storeLocked(this.#database.path, BUSY_LIMIT_MS));
+      return false;
+    });
+    this.#waiting.unshift(...patient);
+    this.#armed = this.#waiting.length > 0;
+    if (this.#armed) this.#patience.wait(++this.#tries, this.#endTurn);
+  }
+}
