@@ -100,6 +100,8 @@ export interface ConnectOptions extends Behind {
   sessionId?: string;
   /** Where the next request goes, as a load balancer decides it. */
   route?: () => string;
+  /** It opens no GET stream: what the server asks takes the stream of a call, or is not asked. */
+  withoutGet?: boolean;
 }
 
 export type Connect = (url: string, options?: ConnectOptions) => Promise<OfficialClient>;
@@ -138,7 +140,7 @@ const capabilitiesOf = ({ sample, elicit, roots }: Behind) => ({
 });
 
 /** Both lines ask with `fetch`; this one tells what they asked. */
-function createWire(route?: () => string) {
+function createWire({ route, withoutGet }: ConnectOptions) {
   const requests: string[] = [];
   let opened: () => void;
   const listening = new Promise<void>((resolve) => {
@@ -148,6 +150,7 @@ function createWire(route?: () => string) {
     const method = init?.method ?? 'GET';
     const lastEventId = new Headers(init?.headers).get('last-event-id');
     requests.push(lastEventId === null ? method : `${method} ${lastEventId}`);
+    if (method === 'GET' && withoutGet) return new Response(null, { status: 405 });
     const response = await fetch(route?.() ?? url, init);
     if (method === 'GET' && response.ok) opened();
     return response;
@@ -158,8 +161,8 @@ function createWire(route?: () => string) {
 type AnyTransport = HttpV1 | HttpV2 | SseV1 | SseV2;
 
 async function openV1(url: string, options: ConnectOptions = {}, over: 'http' | 'sse'): Promise<OfficialClient> {
-  const { sample, elicit, roots, sessionId, route } = options;
-  const wire = createWire(route);
+  const { sample, elicit, roots, sessionId } = options;
+  const wire = createWire(options);
   const client = new ClientV1(identity, { capabilities: capabilitiesOf(options) });
   if (sample) client.setRequestHandler(CreateMessageRequestSchema, ({ params }) => sample(params) as never);
   if (elicit) client.setRequestHandler(ElicitRequestSchema, ({ params }) => elicit(params) as never);
@@ -186,8 +189,8 @@ async function openV2(
   over: 'http' | 'sse',
   mode: VersionNegotiationMode,
 ): Promise<OfficialClient> {
-  const { sample, elicit, roots, sessionId, route } = options;
-  const wire = createWire(route);
+  const { sample, elicit, roots, sessionId } = options;
+  const wire = createWire(options);
   const client = new ClientV2(identity, { capabilities: capabilitiesOf(options), versionNegotiation: { mode } });
   if (sample) client.setRequestHandler('sampling/createMessage', ({ params }) => sample(params) as never);
   if (elicit) client.setRequestHandler('elicitation/create', ({ params }) => elicit(params) as never);

@@ -12,8 +12,10 @@ const spread = (clients: Array<[string, Connect]>) =>
 
 const opener = (face: Face, connect: Connect) => async (behind?: ConnectOptions, options?: McpEndpointOptions) => {
   const features = createFeatureServer();
+  // Without a GET stream a question can only take the stream of its call.
+  const withoutGet = sessionClients.some(([, one]) => one === connect);
   const served = await serve(features.factory, { legacySse: true, retryMs: 5, ...options }, { face });
-  return { features, ...served, ...(await connect(served.url, behind)) };
+  return { features, ...served, ...(await connect(served.url, { withoutGet, ...behind })) };
 };
 
 const text = (said: string) => ({ role: 'assistant', model: 'm', content: { type: 'text', text: said } });
