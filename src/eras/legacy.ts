@@ -270,9 +270,7 @@ export class LegacyEra {
     if (position.epoch > session.epoch) throw eventUnknown('is unknown: the store lost the stream it belongs to');
     const stream = session.resumable(position.stream);
     if (stream !== undefined) {
-      const sink = this.#sseSink(exchange, session);
-      if (await session.resume(stream, sink, position.offset)) return;
-      sink.discard();
+      if (await session.resume(stream, () => this.#sseSink(exchange, session), position.offset)) return;
       throw eventUnknown('has expired or is unknown: events after it are no longer kept');
     }
     if (position.stream === GET_STREAM) throw eventUnknown('is unknown');

@@ -331,10 +331,16 @@ export class LiveSession implements StreamLog {
   }
 
   /** `false`: the log cannot continue from there, and nothing was written. */
-  async resume(stream: Stream, sink: Sink, after: number): Promise<boolean> {
+  async resume(stream: Stream, open: () => Sink, after: number): Promise<boolean> {
+    let resumed = false;
     this.enter();
-    const resumed = await stream.resume(sink, after, this.exit);
-    if (!resumed) this.exit();
+    try {
+      resumed = await stream.resume(open, after, this.exit);
+    } finally {
+      if (!resumed) this.exit();
+    }
+    // It left while the log was read: the reader comes back, and finds where it went.
+    if (resumed && this.#left !== undefined) stream.detach();
     return resumed;
   }
 

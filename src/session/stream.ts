@@ -35,6 +35,9 @@ export class Stream implements SinkListener {
   #next: number;
   /** While a resumed reader catches up. */
   #held: LoggedEvent[] | undefined;
+  /** The last offset that a resumed reader was sent from the log: a write may be acknowledged after that. */
+  #replayed = -1;
+  #resuming: Promise<void> | undefined;
   #writes: Promise<void> | undefined;
   #complete = false;
 
@@ -105,7 +108,7 @@ export class Stream implements SinkListener {
     const offset = this.#next++;
     void this.#store(json, offset, last, () => {
       if (this.#held !== undefined) this.#held.push({ offset, data: json });
-      else this.#sink?.message(json, log.eventId(this.key, offset));
+      else if (offset > this.#replayed) this.#sink?.message(json, log.eventId(this.key, offset));
       if (last && this.#held === undefined) this.#endSink();
     });
   }
@@ -140,34 +143,47 @@ export class Stream implements SinkListener {
   }
 
   /**
-   * A reader that has seen everything up to `after`. Resolves to `false` when the log cannot continue from there; nothing
-   * was written to the sink then.
+   * A reader that has seen everything up to `after`; `open` makes its sink once the log can continue from there. Resolves to
+   * `false` when it cannot. One at a time: a reader must not miss what went to the one before it.
    */
-  async resume(sink: Sink, after: number, done?: () => void): Promise<boolean> {
+  resume(open: () => Sink, after: number, done?: () => void): Promise<boolean> {
+    const resumed = (this.#resuming ?? Promise.resolve()).then(() => this.#resume(open, after, done));
+    const clear = (): void => {
+      if (this.#resuming === settled) this.#resuming = undefined;
+    };
+    const settled: Promise<void> = resumed.then(clear, clear);
+    this.#resuming = settled;
+    return resumed;
+  }
+
+  async #resume(open: () => Sink, after: number, done: (() => void) | undefined): Promise<boolean> {
     const log = this.#log;
     if (log === undefined) return false;
     this.#held = [];
-    const outcome = await log.replay(this.key, after);
-    if (!outcome.found || after >= outcome.next) {
-      this.#release(this.#sink, -1);
-      return false;
+    let outcome: ReplayOutcome | undefined;
+    try {
+      outcome = await log.replay(this.key, after);
+    } finally {
+      if (outcome?.found !== true || after >= outcome.next) this.#release(this.#sink, -1);
     }
+    if (!outcome.found || after >= outcome.next) return false;
     this.#endSink();
+    const sink = open();
     this.use(sink, done);
     sink.prime(log.eventId(this.key, after), log.retryMs);
-    this.#release(sink, replayEvents(outcome.events, sink, this.key, log) ?? after);
-    if (this.#complete) this.#endSink();
+    this.#replayed = replayEvents(outcome.events, sink, this.key, log) ?? after;
+    this.#release(sink, this.#replayed);
     return true;
   }
 
-  /** Sends what was held back past `after`, and stops holding. */
+  /** Sends what was held back past `after`, and stops holding; a stream that was completed meanwhile ends. */
   #release(sink: Sink | undefined, after: number): void {
     const held = this.#held;
     this.#held = undefined;
-    if (held === undefined || sink === undefined || this.#log === undefined) return;
-    for (const { offset, data } of held) {
-      if (offset > after) sink.message(data, this.#log.eventId(this.key, offset));
+    for (const { offset, data } of held ?? []) {
+      if (offset > after) sink?.message(data, this.#log?.eventId(this.key, offset));
     }
+    if (this.#complete) this.#endSink();
   }
 
   #endSink(): void {

@@ -1,0 +1,172 @@
+/** Resuming from a log that takes its time, as one over a network does. */
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { storeAway } from '../../src/errors.ts';
+import type { RawResponse } from '../../src/testing/index.ts';
+import { createLab } from '../kit/lab.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+
+async function serveSlow(options: McpEndpointOptions = {}) {
+  const store = watchedStore();
+  const lab = createLab();
+  const { client, endpoint } = await serve(lab.factory, { store, ...options });
+  const one = client();
+  await one.initialize();
+  const log = (data: number): Promise<void> | undefined =>
+    lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data });
+  return { store, one, log, client, endpoint };
+}
+
+const data = (...streams: RawResponse[]): unknown[] =>
+  streams.flatMap(({ events }) =>
+    events.flatMap(({ message }) => (message as { params?: { data: number } } | undefined)?.params?.data ?? []),
+  );
+
+const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) => id !== undefined)?.id ?? '';
+
+describe('B117 what is sent while the log is being read comes once, in its place', () => {
+  test.each(['before', 'after'] as const)('%s the log was read', async (when) => {
+    const { store, one, log } = await serveSlow();
+    const get = await one.get();
+    await get.next();
+    get.abort();
+    await log(1);
+    const reading = gate();
+    store[when]['events.replay'] = reading.hook;
+    const resuming = one.get({ lastEventId: lastId(get) });
+    await until(() => reading.waiting === 1);
+    await log(2);
+    await log(3);
+    reading.open();
+    const resumed = await resuming;
+    await log(4);
+    await until(() => data(resumed).includes(4));
+    expect(data(resumed)).toEqual([1, 2, 3, 4]);
+  });
+
+  test('with a message that is in the log already and acknowledged late', async () => {
+    const { store, one, log } = await serveSlow();
+    const get = await one.get();
+    await get.next();
+    get.abort();
+    const storing = gate();
+    store.after['events.append'] = storing.hook;
+    void log(1);
+    await until(() => storing.waiting === 1);
+    const resumed = await one.get({ lastEventId: lastId(get) });
+    await until(() => data(resumed).length === 1);
+    storing.open();
+    await log(2);
+    await until(() => data(resumed).includes(2));
+    expect(data(resumed)).toEqual([1, 2]);
+  });
+
+  test('when a second reader comes while the first is still being served', async () => {
+    const { store, one, log } = await serveSlow();
+    const get = await one.get();
+    await get.next();
+    get.abort();
+    const reading = gate();
+    store.after['events.replay'] = reading.hook;
+    const first = one.get({ lastEventId: lastId(get) });
+    await until(() => reading.waiting === 1);
+    const second = one.get({ lastEventId: lastId(get) });
+    await log(1);
+    reading.open();
+    const [older, newer] = await Promise.all([first, second]);
+    await log(2);
+    await until(() => data(newer).includes(2));
+    await older.untilEnd();
+    expect(data(newer)).toEqual([1, 2]);
+  });
+});
+
+describe('B130 a gap that a slow log shows', () => {
+  test('is still found before the head: 400', async () => {
+    const { store, one, log } = await serveSlow({ eventRetention: { events: 2 } });
+    const get = await one.get();
+    await get.next();
+    get.abort();
+    for (const n of [1, 2, 3]) await log(n);
+    const reading = gate();
+    store.before['events.replay'] = reading.hook;
+    const resuming = one.get({ lastEventId: lastId(get) });
+    await until(() => reading.waiting === 1);
+    expect((await one.call('ping')).response.status).toBe(200); // many turns later
+    reading.open();
+    const refused = await resuming;
+    expect([refused.status, refused.header('content-type')]).toEqual([400, 'application/json']);
+  });
+
+  test('leaves the reader that is there in peace: it misses nothing', async () => {
+    const { store, one, log } = await serveSlow({ eventRetention: { events: 2 } });
+    const get = await one.get();
+    const { id } = await get.next();
+    for (const n of [1, 2, 3]) await log(n);
+    const reading = gate();
+    store.after['events.replay'] = reading.hook;
+    const resuming = one.get({ lastEventId: id });
+    await until(() => reading.waiting === 1);
+    await log(4);
+    reading.open();
+    expect((await resuming).status).toBe(400);
+    await log(5);
+    await until(() => data(get).includes(5));
+    expect(data(get)).toEqual([1, 2, 3, 4, 5]);
+  });
+});
+
+describe('a log that cannot be read', () => {
+  test('is 503 with Retry-After; the reader that is there goes on, and resuming works when it is back', async () => {
+    const { store, one, log } = await serveSlow();
+    const get = await one.get();
+    const { id } = await get.next();
+    store.before['events.replay'] = () => Promise.reject(storeAway('reading the log', undefined));
+    const refused = await one.get({ lastEventId: id });
+    expect([refused.status, refused.header('retry-after'), refused.json()]).toMatchObject([
+      503,
+      '1',
+      { error: { code: -32000, data: { reason: 'store_away' } } },
+    ]);
+    await log(1);
+    await until(() => data(get).length === 1);
+    delete store.before['events.replay'];
+    const resumed = await one.get({ lastEventId: id });
+    await until(() => data(resumed).length === 1);
+    await get.untilEnd();
+    expect(get.ending).toBe('complete');
+  });
+});
+
+test('a session that ends while its log is being read ends the reader too', async () => {
+  const { store, one } = await serveSlow();
+  const get = await one.get();
+  await get.next();
+  get.abort();
+  const reading = gate();
+  store.after['events.replay'] = reading.hook;
+  const resuming = one.get({ lastEventId: lastId(get) });
+  await until(() => reading.waiting === 1);
+  expect((await one.delete()).status).toBe(200);
+  reading.open();
+  const resumed = await resuming;
+  if (resumed.status === 200) await resumed.untilEnd();
+  else expect([400, 404]).toContain(resumed.status);
+  expect((await one.get({ lastEventId: lastId(get) })).status).toBe(404);
+});
+
+test('a session whose resume failed can become idle', async () => {
+  const { store, one, client, endpoint } = await serveSlow({ maxIdleSessionCount: 1 });
+  const get = await one.get();
+  const { id } = await get.next();
+  get.abort();
+  store.before['events.replay'] = () => Promise.reject(storeAway('reading the log', undefined));
+  expect((await one.get({ lastEventId: id })).status).toBe(503);
+  await until(async () => {
+    await client().initialize();
+    return (await one.call('ping')).response.status === 404;
+  });
+  expect(endpoint.sessions.count).toBe(1);
+});
