@@ -56,6 +56,15 @@ test('B61 past the limit a new session ends the one that was used the longest ag
   expect([await status(b), await status(a), await status(c)]).toEqual([404, 200, 200]);
 });
 
+test('B61 a notification is a use too', async () => {
+  const { open, time } = await onFakeTime({ maxIdleSessionCount: 2 });
+  const [a, b] = [await open(), await open()];
+  expect((await a.notify('notifications/roots/list_changed')).status).toBe(202);
+  await time.advance(1);
+  const c = await open();
+  expect([await status(b), await status(a), await status(c)]).toEqual([404, 200, 200]);
+});
+
 test('B62 each session that had to go is an info line with its id; the pass is one fatal line with limit and number', async () => {
   const { time, open, log } = await onFakeTime({ maxIdleSessionCount: 1 });
   const opened = [await open(), await open(), await open()];

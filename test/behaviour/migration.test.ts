@@ -3,6 +3,8 @@ import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { createHandler, HANDSHAKE, serveMigrating } from '../kit/migrating.ts';
 import { faces, type ServeSettings } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 
 const who = async (client: RawClient): Promise<unknown> =>
   JSON.parse(textOf((await client.call(...tool('who'))).message) ?? 'null');
@@ -110,11 +112,23 @@ test('B77 the version that the stored handshake negotiates decides about event i
 });
 
 test('B82 concurrent requests for one unknown session migrate it once', async () => {
-  const { moved, lab, asked } = await serveMigrating();
+  const migration = createHandler();
+  const store = watchedStore();
+  const allowing = gate();
+  const allow = migration.handler.allowSessionMigration.bind(migration.handler);
+  migration.handler.allowSessionMigration = async (...args) => {
+    const params = await allow(...args);
+    await allowing.hook();
+    return params;
+  };
+  const { moved, lab, asked } = await serveMigrating(migration, { store });
   const client = moved();
-  const answers = await Promise.all(Array.from({ length: 12 }, () => client.call(...tool('count'))));
-  expect(answers.map(({ response }) => response.status)).toEqual(Array.from({ length: 12 }, () => 200));
-  expect(answers.map(({ message }) => Number(textOf(message))).toSorted((a, b) => a - b)).toEqual([
+  const calls = Array.from({ length: 12 }, () => client.call(...tool('count')));
+  await until(() => store.calls.filter(({ call }) => call === 'sessions.read').length === 12);
+  allowing.open();
+  const answers = await Promise.all(calls);
+  expect(answers.map(({ response }) => response.status)).toEqual(calls.map(() => 200));
+  expect(answers.map(({ message }) => Number(textOf(message))).toSorted((x, y) => x - y)).toEqual([
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
   ]);
   expect(asked).toEqual(['moved-1']);

@@ -118,6 +118,21 @@ describe('an elicitation whose owner is going away', () => {
   });
 });
 
+test('a request that comes while its owner gives the session back is served when that is done, by the next owner', async () => {
+  const run = slowRun();
+  const { a, b, onB } = await three({ runSessionHandler: run.handler });
+  const closing = a.endpoint.close();
+  await until(() => run.reasons.length === 1);
+  const calls = [onB.call(...tool('count')), onB.call(...tool('count'))];
+  expect((await b.client().call('ping', undefined, { sessionId: 'unknown' })).response.status).toBe(404);
+  expect([a.lab.made.length, b.lab.made.length]).toEqual([1, 0]);
+  run.finish();
+  const counts = (await Promise.all(calls)).map(({ message }) => textOf(message));
+  expect(counts.toSorted()).toEqual(['1', '2']);
+  expect([a.lab.made.length, b.lab.made.length, run.reasons]).toEqual([1, 1, ['closed']]);
+  await closing;
+});
+
 test('a GET on one instance and a GET on another: the newer takes over, each message comes once', async () => {
   const { a, onA, onB, onC } = await three();
   const log = (n: number) => a.lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data: n });

@@ -107,15 +107,23 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
   });
 
   test("that was never initialized to the end is not told notifications/initialized in the client's place", async () => {
-    const { a, b } = await pair();
+    let told = 0;
+    const store = memory();
+    const a = await serveMember({ store });
+    const listens = createLab((server) => {
+      server.server.oninitialized = () => void (told += 1);
+    });
+    const b = await serveMember({ store }, {}, listens);
     const early = a.client();
     await early.initialize({ initialized: false });
     await a.endpoint[how]();
     const late = b.join(early);
     expect((await late.call('ping')).response.status).toBe(200);
+    expect(told).toBe(0);
     const stream = await late.get();
     await b.lab.made[0]?.server.server.sendResourceListChanged(); // not before `initialized`
     await late.notify('notifications/initialized');
+    expect(told).toBe(1);
     await b.lab.made[0]?.server.server.sendResourceListChanged();
     expect(await stream.nextMessage()).toEqual(LIST_CHANGED);
     expect(stream.events.filter(({ message }) => message !== undefined).length).toBe(1);
