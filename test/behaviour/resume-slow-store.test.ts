@@ -73,6 +73,7 @@ describe('B117 what is sent while the log is being read comes once, in its place
     const first = one.get({ lastEventId: lastId(get) });
     await until(() => reading.waiting === 1);
     const second = one.get({ lastEventId: lastId(get) });
+    expect((await one.call('ping')).response.status).toBe(200); // the server has both requests by now
     await log(1);
     reading.open();
     const [older, newer] = await Promise.all([first, second]);
