@@ -141,8 +141,8 @@ export class Finder {
       await this.#restoring.get(id)?.catch(() => {});
       const live = this.#registry.get(id);
       if (live !== undefined) {
-        await this.#registry.end(live, 'terminated');
-        return true;
+        if (await this.#registry.end(live, 'terminated')) return true;
+        continue;
       }
       if (await this.end(record, 'terminated')) return true;
     }

@@ -302,16 +302,15 @@ export class LegacyEra {
   }
 
   async #serveDelete(session: LiveSession, exchange: Exchange): Promise<void> {
-    await this.#registry.end(session, 'deleted');
-    exchange.respond(200, []);
+    if (await this.#registry.end(session, 'deleted')) exchange.respond(200, []);
+    else await this.#find(session.id, { kind: 'delete', exchange }, null);
   }
 
   /** The end of a session that may live anywhere; `false`: there is nothing to end. */
   async terminate(id: string): Promise<boolean> {
     const live = this.#registry.get(id);
-    if (live === undefined) return this.#finder.terminate(id);
-    await this.#registry.end(live, 'terminated');
-    return true;
+    if (live !== undefined && (await this.#registry.end(live, 'terminated'))) return true;
+    return this.#finder.terminate(id);
   }
 }
 

@@ -119,21 +119,37 @@ export class Registry implements SessionHost {
 
   // ——— leaving ———
 
-  /** Ends a live session for ever; resolves when all of it is torn down. */
-  end(session: LiveSession, reason: EndReason): Promise<void> {
-    if (!this.#remove(session)) return this.#closing.get(session.id) ?? session.leave(reason);
-    return this.#track(session.id, this.#end(session, reason));
+  /**
+   * Ends a live session for ever; resolves when all of it is torn down. `false`: it has left, but not ended by this. It is
+   * leaving already, or somebody else owns it, or the store could not be told: look for its record.
+   */
+  async end(session: LiveSession, reason: EndReason): Promise<boolean> {
+    if (!this.#remove(session)) {
+      await (this.#closing.get(session.id) ?? session.leave(reason));
+      return false;
+    }
+    let ended = false;
+    const ending = this.#end(session, reason).then((stored) => {
+      ended = stored;
+    });
+    await this.#track(session.id, ending);
+    return ended;
   }
 
-  async #end(session: LiveSession, reason: EndReason): Promise<void> {
+  async #end(session: LiveSession, reason: EndReason): Promise<boolean> {
+    let outcome: Awaited<ReturnType<OpenStore['sessions']['end']>> | 'failed' = 'failed';
     try {
-      await this.store.sessions.end(session.id, session.record.fence, reason);
+      outcome = await this.store.sessions.end(session.id, session.record.fence, reason);
     } catch (cause) {
       this.logger.error({ err: cause, sessionId: session.id, reason }, 'The end of a session could not be stored');
     }
-    await session.leave(reason);
-    this.#emit('ended', session.id, { reason });
+    const why = outcome === 'fenced' ? 'fenced' : reason;
+    await session.leave(why);
+    if (outcome === 'failed') return false;
+    this.#emit(outcome === 'fenced' ? 'fenced' : 'ended', session.id, { reason: why });
+    if (outcome === 'fenced') return false;
     await this.ended(session.id, reason);
+    return true;
   }
 
   /** Ends a session that is live nowhere; `false`: it is somebody's by now, or there is nothing to end. */
@@ -232,13 +248,13 @@ export class Registry implements SessionHost {
     await this.#sweepStore();
   }
 
-  #evictOldest(): Promise<void> {
+  async #evictOldest(): Promise<void> {
     const [oldest] = this.#idle;
-    if (oldest === undefined) return Promise.resolve();
+    if (oldest === undefined) return;
     this.#evicted += 1;
     const limit = this.options.maxIdleSessionCount;
     this.logger.info({ sessionId: oldest.id, limit }, `Idle limit of ${limit} exceeded; session ${oldest.id} ends`);
-    return this.end(oldest, 'idle_limit');
+    await this.end(oldest, 'idle_limit');
   }
 
   /** One line for all of a pass: at most one in five seconds, however many sessions had to go. */

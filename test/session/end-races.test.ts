@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime, type RawClient, type RawResponse } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
@@ -77,6 +78,30 @@ describe('a DELETE while the session is being restored elsewhere', () => {
     expect(terminated || deleted.status === 200).toBe(true);
     expect(ended.length).toBe(1);
     expect(await c.endpoint.sessions.terminate(onA.sessionId ?? '')).toBe(false);
+  });
+});
+
+describe('an end that the store does not take', () => {
+  test('is no end: DELETE is 503 until it is stored, and nobody is told before', async () => {
+    const { store, ended, onA, onB } = await three();
+    store.before['sessions.end'] = () => {
+      throw storeAway('ending a session', undefined);
+    };
+    const refused = await onA.delete();
+    expect([refused.status, refused.header('retry-after')]).toEqual([503, '1']);
+    expect(ended).toEqual([]);
+    delete store.before['sessions.end'];
+    expect((await onB.delete()).status).toBe(200);
+    expect([ended, await ping(onA)]).toEqual([['deleted'], 404]);
+  });
+
+  test('because another instance owns the session by now, goes there', async () => {
+    const { store, a, b, ended, onA, onB } = await three();
+    await store.views[0]?.instances.leave(a.id); // the lease is lost, and `a` does not know
+    expect(await ping(onB)).toBe(200);
+    expect((await onA.delete()).status).toBe(200);
+    expect([b.lab.made[0]?.closed, ended]).toEqual([true, ['deleted']]);
+    expect([await ping(onA), await ping(onB)]).toEqual([404, 404]);
   });
 });
 
