@@ -9,6 +9,7 @@ import { broadcast } from './session/broadcast.ts';
 import { FleetBus } from './bus.ts';
 import { Finder } from './cluster/finder.ts';
 import { Instance } from './cluster/instance.ts';
+import { Restorer } from './cluster/restorer.ts';
 import { Door } from './eras/door.ts';
 import { LegacyEra } from './eras/legacy.ts';
 import { LegacySseEra, legacySsePath } from './eras/legacy-sse.ts';
@@ -52,6 +53,7 @@ export class Core {
   readonly #durable: boolean;
   readonly #userOf: UserOf;
   readonly #finder: Finder;
+  readonly #restorer: Restorer;
   readonly #opener: Opener;
   readonly #door: Door;
   readonly #modern: ModernEra;
@@ -86,7 +88,8 @@ export class Core {
       if (this.registry.get(session.id) === session) void this.registry.end(session, 'handler_returned');
       else void session.leave('handler_returned');
     });
-    this.#finder = new Finder(options, store, this.registry, builder, this.instance);
+    this.#restorer = new Restorer(options, store, this.registry, builder, this.instance.id);
+    this.#finder = new Finder(options, store, this.registry, this.instance, this.#restorer);
     this.#opener = new Opener({
       options,
       registry: this.registry,
@@ -182,10 +185,8 @@ export class Core {
 
   /** No session becomes live here any more, not even one that is being opened or restored right now. */
   #stop(error: () => SojournError): void {
-    for (const room of [this.#opener, this.#finder]) {
-      room.draining = true;
-      room.stopped = error;
-    }
+    for (const room of [this.#opener, this.#finder]) room.draining = true;
+    for (const room of [this.#opener, this.#restorer]) room.stopped = error;
   }
 
   get #busy(): boolean {

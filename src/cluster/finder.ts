@@ -22,25 +22,16 @@ import {
 import { isObject } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { isEnded, type OpenStore, type SessionRecord } from '../stores/store.ts';
-import type { EndReason, McpHttpRequest } from '../types.ts';
-import type { SessionBuilder } from '../session/builder.ts';
-import { handshakeOf } from '../session/builder.ts';
-import type { MessageSource } from '../session/context.ts';
-import { GET_STREAM } from '../session/event-id.ts';
+import type { EndReason } from '../types.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Instance } from './instance.ts';
+import type { Caller, Restorer } from './restorer.ts';
 
 export type Found = { readonly here: LiveSession } | { readonly there: string };
 
 /** A session that is live nowhere and need not be: its record is enough to end it. */
 export type FoundToEnd = Found | { readonly record: SessionRecord };
-
-export interface Caller extends MessageSource {
-  readonly request: McpHttpRequest;
-  readonly user: string | undefined;
-  readonly signal: AbortSignal;
-}
 
 /** Claims lost in a row before the client is asked to come back. */
 const TRIES = 5;
@@ -49,27 +40,18 @@ export class Finder {
   readonly #options: ResolvedOptions;
   readonly #store: OpenStore;
   readonly #registry: Registry;
-  readonly #builder: SessionBuilder;
   readonly #instance: Instance;
-  readonly #restoring = new Map<string, Promise<void>>();
+  readonly #restorer: Restorer;
   readonly #migrating = new Map<string, Promise<unknown>>();
   /** Set while draining: nothing is claimed any more. */
   draining = false;
-  /** Set when drained or closed: what was still being restored then is given back, with this error. */
-  stopped: (() => SojournError) | undefined = undefined;
 
-  constructor(
-    options: ResolvedOptions,
-    store: OpenStore,
-    registry: Registry,
-    builder: SessionBuilder,
-    instance: Instance,
-  ) {
+  constructor(options: ResolvedOptions, store: OpenStore, registry: Registry, instance: Instance, restorer: Restorer) {
     this.#options = options;
     this.#store = store;
     this.#registry = registry;
-    this.#builder = builder;
     this.#instance = instance;
+    this.#restorer = restorer;
   }
 
   async find(id: string, caller: Caller): Promise<Found> {
@@ -106,7 +88,7 @@ export class Finder {
         await adopting.catch(() => {});
         continue;
       }
-      const restoring = this.#restoring.get(id);
+      const restoring = this.#restorer.restoring(id);
       if (toEnd) {
         if (restoring === undefined) return { record };
         await restoring.catch(() => {});
@@ -118,7 +100,7 @@ export class Finder {
         if (other === undefined) throw draining();
         return { there: other };
       }
-      await this.#restore(record, caller);
+      await this.#restorer.restore(record, caller);
     }
     const live = this.#registry.get(id);
     if (live !== undefined) return { here: live };
@@ -138,7 +120,7 @@ export class Finder {
         continue;
       }
       // Restoring here right now: wait for it and end it where it lives.
-      await this.#restoring.get(id)?.catch(() => {});
+      await this.#restorer.restoring(id)?.catch(() => {});
       const live = this.#registry.get(id);
       if (live !== undefined) {
         if (await this.#registry.end(live, 'terminated')) return true;
@@ -163,77 +145,6 @@ export class Finder {
     }
     if (record !== undefined && isEnded(record)) throw sessionNotFound();
     return record;
-  }
-
-  #restore(record: SessionRecord, caller: Caller): Promise<void> {
-    const running = this.#restoring.get(record.id);
-    if (running !== undefined) return running;
-    const restoring = this.#claimAndRestore(record, caller).finally(() => this.#restoring.delete(record.id));
-    this.#restoring.set(record.id, restoring);
-    return restoring;
-  }
-
-  /** Resolves without a live session when the claim was lost: the caller reads again. */
-  async #claimAndRestore(record: SessionRecord, caller: Caller): Promise<void> {
-    const release = await this.#registry.reserve();
-    try {
-      const outcome = await this.#store.sessions.claim(record.id, record.epoch, this.#instance.id);
-      if (!outcome.claimed) return;
-      await this.#add(await this.#rebuild(outcome.record, caller), 'takeover');
-    } finally {
-      release();
-    }
-  }
-
-  async #add(session: LiveSession, cause: 'takeover' | 'migration'): Promise<void> {
-    this.#registry.add(session, 'restored', cause);
-    if (this.stopped === undefined) return;
-    await this.#registry.release(session, 'released');
-    throw this.stopped();
-  }
-
-  async #rebuild(record: SessionRecord, caller: Caller): Promise<LiveSession> {
-    const fence = { epoch: record.epoch, owner: this.#instance.id };
-    const open = await this.#store.events.open(record.id);
-    let session: LiveSession | undefined;
-    try {
-      session = await this.#builder.connect(
-        {
-          id: record.id,
-          epoch: record.epoch,
-          owner: this.#instance.id,
-          user: record.user ?? undefined,
-          handshake: record.handshake,
-          createdAt: record.createdAt,
-          record,
-          getNext: open.find(({ stream }) => stream === GET_STREAM)?.next ?? 0,
-        },
-        caller,
-        true,
-        caller.signal,
-      );
-      const { version, answerJson } = await this.#builder.replay(session, record, caller);
-      if (version !== record.version) {
-        this.#options.logger.warn(
-          { sessionId: record.id, negotiated: record.version, answered: version },
-          'The rebuilt server no longer speaks the negotiated protocol version; the session ends',
-        );
-        await session.leave('server_closed');
-        await this.#registry.endRecord(record.id, fence, 'server_closed');
-        throw sessionNotFound();
-      }
-      session.serverChanged(answerJson);
-      return session;
-    } catch (cause) {
-      if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;
-      this.#options.logger.error(
-        { err: cause, sessionId: record.id },
-        'A session could not be restored here; it is kept',
-      );
-      await session?.leave('released');
-      await this.#store.sessions.release(record.id, fence);
-      throw restoreFailed(cause);
-    }
   }
 
   /** `undefined`: look again. Throws the 404 when the handler says no. */
@@ -264,7 +175,7 @@ export class Finder {
     if (params === undefined) throw sessionNotFound();
     const release = await this.#registry.reserve();
     try {
-      return await this.#adopt(id, params, caller);
+      return await this.#restorer.adopt(id, params, caller);
     } finally {
       release();
     }
@@ -292,45 +203,6 @@ export class Finder {
       throw migrationFailed();
     }
     return params;
-  }
-
-  /** A session of another deployment becomes one of ours, bound to the user who brings it. */
-  async #adopt(id: string, params: InitializeRequestParams, caller: Caller): Promise<LiveSession | undefined> {
-    const now = this.#options.timeProvider.now();
-    let session: LiveSession | undefined;
-    try {
-      session = await this.#builder.connect(
-        {
-          id,
-          epoch: 1,
-          owner: this.#instance.id,
-          user: caller.user,
-          handshake: handshakeOf(params),
-          createdAt: now,
-        },
-        caller,
-        true,
-        caller.signal,
-      );
-      session.record.initialized = true;
-      const { version, answerJson } = await this.#builder.replay(
-        session,
-        session.record.toRecord(session.handshake),
-        caller,
-      );
-      session.negotiated(version, answerJson);
-    } catch (cause) {
-      this.#options.logger.error({ err: cause, sessionId: id }, 'A migrated session could not be rebuilt here');
-      await session?.leave('released');
-      throw restoreFailed(cause);
-    }
-    if ((await this.#store.sessions.create(session.record.toRecord(session.handshake))) === 'exists') {
-      await session.leave('fenced');
-      return undefined;
-    }
-    session.record.exists = true;
-    await this.#add(session, 'migration');
-    return session;
   }
 }
 

@@ -95,6 +95,7 @@ export class Opener {
     );
     try {
       const answer = await this.#builder.initialize(session, message, caller);
+      if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
       if (answer.error !== undefined) {
         await session.leave('closed');
         return { session: undefined, answer };

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
 import { createLab } from '../kit/lab.ts';
 import { createHandler, serveMigrating } from '../kit/migrating.ts';
 import { serve } from '../kit/serve.ts';
+import { watchedStore } from '../kit/watched-store.ts';
 
 describe('B79 when allowSessionMigration', () => {
   test.each([null, undefined])('returns %s, the answer is 404', async (nothing) => {
@@ -77,4 +79,17 @@ test('B82 the no to one caller is not the answer to another who asks at the same
   const answers = await Promise.all([bad.call('ping'), good.call('ping')]);
   expect(answers.map(({ response }) => response.status)).toEqual([404, 200]);
   expect(asked).toEqual(['moved-1', 'moved-1']);
+});
+
+test('a migrated session that cannot be recorded is 503, its server is closed, and the next request adopts it', async () => {
+  const store = watchedStore();
+  const { moved, lab, endpoint } = await serveMigrating(undefined, { store });
+  store.before['sessions.create'] = () => Promise.reject(storeAway('recording a session', undefined));
+  const client = moved();
+  const { response, message } = await client.call('ping');
+  expect([response.status, response.header('retry-after')]).toEqual([503, '1']);
+  expect(message.error).toMatchObject({ data: { reason: 'store_away' } });
+  expect([lab.made[0]?.closed, endpoint.sessions.count]).toEqual([true, 0]);
+  delete store.before['sessions.create'];
+  expect((await client.call('ping')).response.status).toBe(200);
 });

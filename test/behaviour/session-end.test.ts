@@ -167,3 +167,17 @@ test('B70 the order of an end: errors of running requests, GETs, signal, run(), 
   ]);
   expect((await called).message.error).toMatchObject({ code: -32000, data: { reason: 'session_ended' } });
 });
+
+test('a session that ends while it is being opened fails its initialize, and leaves nothing behind', async () => {
+  const lab = createLab();
+  const { client, endpoint } = await serve(lab.factory, {
+    runSessionHandler: async (_request, _session, run) => {
+      void run(); // and is back at once
+    },
+  });
+  const { response, message } = await client().initialize();
+  expect([response.status, message.error?.code]).toEqual([500, -32603]);
+  expect(response.header('mcp-session-id')).toBeUndefined();
+  expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
+  expect((await endpoint.sessions.list()).sessions).toEqual([]);
+});

@@ -1,0 +1,168 @@
+/**
+ * Makes sessions live here that were live elsewhere: by a claim and the record (restore), or by the handshake that a
+ * migration handler vouches for (adopt). What fails is given back: the session is kept, for a later try or another instance.
+ */
+import type { InitializeRequestParams } from '@modelcontextprotocol/server';
+import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { OpenStore, SessionRecord } from '../stores/store.ts';
+import type { McpHttpRequest } from '../types.ts';
+import { handshakeOf, type SessionBuilder } from '../session/builder.ts';
+import type { MessageSource } from '../session/context.ts';
+import { GET_STREAM } from '../session/event-id.ts';
+import type { Registry } from '../session/registry.ts';
+import type { LiveSession } from '../session/session.ts';
+
+/** Whose request makes a session live. */
+export interface Caller extends MessageSource {
+  readonly request: McpHttpRequest;
+  readonly user: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+export class Restorer {
+  readonly #options: ResolvedOptions;
+  readonly #store: OpenStore;
+  readonly #registry: Registry;
+  readonly #builder: SessionBuilder;
+  readonly #instanceId: string;
+  readonly #restoring = new Map<string, Promise<void>>();
+  /** Set when drained or closed: what was still being restored then is given back, with this error. */
+  stopped: (() => SojournError) | undefined = undefined;
+
+  constructor(
+    options: ResolvedOptions,
+    store: OpenStore,
+    registry: Registry,
+    builder: SessionBuilder,
+    instanceId: string,
+  ) {
+    this.#options = options;
+    this.#store = store;
+    this.#registry = registry;
+    this.#builder = builder;
+    this.#instanceId = instanceId;
+  }
+
+  /** Of a session that is being restored here right now. */
+  restoring(id: string): Promise<void> | undefined {
+    return this.#restoring.get(id);
+  }
+
+  /** Resolves without a live session when the claim was lost: the caller reads again. Callers of one session share it. */
+  restore(record: SessionRecord, caller: Caller): Promise<void> {
+    const running = this.#restoring.get(record.id);
+    if (running !== undefined) return running;
+    const restoring = this.#claimAndRestore(record, caller).finally(() => this.#restoring.delete(record.id));
+    this.#restoring.set(record.id, restoring);
+    return restoring;
+  }
+
+  async #claimAndRestore(record: SessionRecord, caller: Caller): Promise<void> {
+    const release = await this.#registry.reserve();
+    try {
+      const outcome = await this.#store.sessions.claim(record.id, record.epoch, this.#instanceId);
+      if (!outcome.claimed) return;
+      await this.#add(await this.#rebuild(outcome.record, caller), 'takeover');
+    } finally {
+      release();
+    }
+  }
+
+  async #add(session: LiveSession, cause: 'takeover' | 'migration'): Promise<void> {
+    this.#registry.add(session, 'restored', cause);
+    if (this.stopped === undefined) return;
+    await this.#registry.release(session, 'released');
+    throw this.stopped();
+  }
+
+  async #rebuild(record: SessionRecord, caller: Caller): Promise<LiveSession> {
+    const fence = { epoch: record.epoch, owner: this.#instanceId };
+    const open = await this.#store.events.open(record.id);
+    let session: LiveSession | undefined;
+    try {
+      session = await this.#builder.connect(
+        {
+          id: record.id,
+          epoch: record.epoch,
+          owner: this.#instanceId,
+          user: record.user ?? undefined,
+          handshake: record.handshake,
+          createdAt: record.createdAt,
+          record,
+          getNext: open.find(({ stream }) => stream === GET_STREAM)?.next ?? 0,
+        },
+        caller,
+        true,
+        caller.signal,
+      );
+      const { version, answerJson } = await this.#builder.replay(session, record, caller);
+      if (version !== record.version) {
+        this.#options.logger.warn(
+          { sessionId: record.id, negotiated: record.version, answered: version },
+          'The rebuilt server no longer speaks the negotiated protocol version; the session ends',
+        );
+        await session.leave('server_closed');
+        await this.#registry.endRecord(record.id, fence, 'server_closed');
+        throw sessionNotFound();
+      }
+      session.serverChanged(answerJson);
+      return session;
+    } catch (cause) {
+      if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;
+      this.#options.logger.error(
+        { err: cause, sessionId: record.id },
+        'A session could not be restored here; it is kept',
+      );
+      await session?.leave('released');
+      await this.#store.sessions.release(record.id, fence);
+      throw restoreFailed(cause);
+    }
+  }
+
+  /** A session of another deployment becomes one of ours, bound to the user who brings it; `undefined`: somebody was faster. */
+  async adopt(id: string, params: InitializeRequestParams, caller: Caller): Promise<LiveSession | undefined> {
+    const now = this.#options.timeProvider.now();
+    let session: LiveSession | undefined;
+    try {
+      session = await this.#builder.connect(
+        {
+          id,
+          epoch: 1,
+          owner: this.#instanceId,
+          user: caller.user,
+          handshake: handshakeOf(params),
+          createdAt: now,
+        },
+        caller,
+        true,
+        caller.signal,
+      );
+      session.record.initialized = true;
+      const { version, answerJson } = await this.#builder.replay(
+        session,
+        session.record.toRecord(session.handshake),
+        caller,
+      );
+      session.negotiated(version, answerJson);
+    } catch (cause) {
+      this.#options.logger.error({ err: cause, sessionId: id }, 'A migrated session could not be rebuilt here');
+      await session?.leave('released');
+      throw restoreFailed(cause);
+    }
+    let outcome;
+    try {
+      outcome = await this.#store.sessions.create(session.record.toRecord(session.handshake));
+    } catch (cause) {
+      await session.leave('released');
+      throw cause;
+    }
+    if (outcome === 'exists') {
+      await session.leave('fenced');
+      return undefined;
+    }
+    session.record.exists = true;
+    await this.#add(session, 'migration');
+    return session;
+  }
+}
