@@ -11,7 +11,7 @@ import { root } from './steps.mjs';
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const LOADABLE = new Set(['@modelcontextprotocol/server']);
-const LOADED_LATER = { './sqlite': ['libsql'] };
+const LOADED_LATER = { './sqlite': ['libsql', 'libsql/promise'] };
 const problems = [];
 
 const filesOf = (target) => (typeof target === 'string' ? [target] : Object.values(target).flatMap(filesOf));

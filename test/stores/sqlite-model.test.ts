@@ -43,13 +43,12 @@ test.each(Object.entries(RETENTIONS))(
           // No timer runs in the store: moving the clock needs no turn of the event loop.
           let moved = 0;
           const now = (): number => time.now() + moved;
-          const clock = { ...time, now, monotonic: () => 1_000 };
+          const clock = { ...time, now };
           const pass = async (ms: number): Promise<void> => void (moved += ms);
           const kit = createStoreKit({ connect: () => sqlite(path), time: clock, pass });
-          const views = [
-            await kit.open({ retention, tombstoneMs: TOMBSTONE_MS }),
-            await kit.open({ retention, tombstoneMs: TOMBSTONE_MS }),
-          ];
+          // Instances of the model die by leaving only.
+          const options = { retention, tombstoneMs: TOMBSTONE_MS, leaseMs: 1e9 };
+          const views = [await kit.open(options), await kit.open(options)];
           const model = new PlainStore({ now, tombstoneMs: TOMBSTONE_MS, retention });
           try {
             await applyAll({ store: inTurn(views), model, now, pass: kit.pass }, all);

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { storeAway } from '../../errors.ts';
 
 /** Systems take 104 to 108 bytes; libuv cuts off longer ones in silence. */
@@ -15,14 +15,15 @@ const HASH_CHARACTERS = 10;
 const FOLDER = 'sojourn-';
 const SUFFIX = '.sock';
 
+/** As it stands in the lease: a name is one beside the database, wherever a process sees that. */
 export function mailboxAddress(database: string, deployment: number, instance: string): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([database, deployment, instance]))
     .digest('base64url')
     .slice(0, HASH_CHARACTERS);
   if (process.platform === 'win32') return `\\\\.\\pipe\\sojourn-${hash}`;
-  const beside = `${database}-${hash}${SUFFIX}`;
-  if (fits(beside)) return beside;
+  const beside = `${basename(database)}-${hash}${SUFFIX}`;
+  if (fits(addressPath(database, beside))) return beside;
   const elsewhere = join(mkdtempSync(join(tmpdir(), FOLDER)), `${hash}${SUFFIX}`);
   if (fits(elsewhere)) return elsewhere;
   rmdirSync(dirname(elsewhere));
@@ -32,13 +33,17 @@ export function mailboxAddress(database: string, deployment: number, instance: s
   );
 }
 
+export function addressPath(database: string, address: string): string {
+  return address.includes(sep) ? address : join(dirname(database), address);
+}
+
 const fits = (path: string): boolean => Buffer.byteLength(path) <= PATH_BYTES;
 
 /** Of an instance that is dead, so that nobody will listen there again. */
-export function removeAddress(address: string): void {
+export function removeSocket(path: string): void {
   if (process.platform === 'win32') return;
-  rmSync(address, { force: true });
-  const folder = dirname(address);
+  rmSync(path, { force: true });
+  const folder = dirname(path);
   if (!folder.startsWith(join(tmpdir(), FOLDER))) return;
   try {
     rmdirSync(folder);

@@ -6,7 +6,8 @@
  *   correction of the date makes a lease end early or late. Leases of an earlier boot are told by the boot's id, and
  *   where there is none (not Linux) by their end: further away than a lease is long.
  *
- * A time provider that is not the system's is used for both; every process on the file must then be given the same.
+ * Of a time provider that is not the system's, `now` is used for both: its `monotonic` may count from anywhere, and the
+ * processes on the file must agree.
  */
 import { readFileSync } from 'node:fs';
 import { systemTime } from '../../system.ts';
@@ -23,7 +24,7 @@ export interface StoreClock {
 
 export function storeClock(time: TimeProvider): StoreClock {
   if (time !== systemTime) {
-    return { wall: () => time.now(), machine: () => time.monotonic?.() ?? time.now(), boot: 'given' };
+    return { wall: () => time.now(), machine: () => time.now(), boot: 'given' };
   }
   return { wall: () => time.now(), machine: machineMs, boot: bootId() };
 }

@@ -29,7 +29,7 @@ export function eventRows(from: number, events: readonly string[]): NewRow[] {
 export type ReplayRow = readonly [
   position: number,
   n: number,
-  dropAt: number,
+  at: number,
   later: number,
   laterBytes: number,
   data: string,
@@ -38,15 +38,15 @@ export type ReplayRow = readonly [
 /** The events of one stream that are kept, oldest first. Dropped is dropped from the oldest on. */
 export function keptEvents(
   rows: readonly ReplayRow[],
-  { events: most, bytes: mostBytes }: EventRetention,
+  { ttlMs, events: most, bytes: mostBytes }: EventRetention,
   now: number,
 ): LoggedEvent[] {
   const kept: LoggedEvent[] = [];
   for (let r = rows.length - 1; r >= 0; r--) {
     const row = rows[r];
     if (row === undefined) break;
-    const [position, n, dropAt, later, laterBytes, data] = row;
-    if (dropAt <= now) break;
+    const [position, n, at, later, laterBytes, data] = row;
+    if (at + ttlMs <= now) break;
     const texts = n === 1 ? [data] : data.split(SEPARATOR);
     let [count, bytes] = [later, laterBytes];
     for (let i = n - 1; i >= 0; i--) {

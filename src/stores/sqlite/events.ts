@@ -8,19 +8,21 @@ import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
 /**
- * One append of so many looks whether its session holds more than it keeps: that walks the session's log, so its cost is
- * spread over as many appends. Until then the file holds some more than is kept.
+ * Looking whether a session holds more than it keeps walks its log. So an append looks with a chance that is its part of
+ * what is kept: on average once in as many events as are kept, which makes the walk a small constant per event, whatever the
+ * retention. Until then the file holds more than is kept, up to twice on average.
  */
-const TRIM_EVERY = 64;
-/** A row of this part of the bytes that are kept looks at once. */
-const LARGE_PART = 16;
-/** Rows deleted in one transaction by the sweep: about a millisecond. */
+const LIKELIEST = 1 / 16;
+/** Rows looked at in one transaction by the sweep: about a millisecond. */
 const TRIM_BATCH = 256;
 
 export class SqliteEvents implements EventStore {
   readonly #file: StoreFile;
   readonly #ledger: Ledger;
   readonly #retention: EventRetention | false;
+  /** Up to this row of the table, what is of this deployment was young enough or is gone. */
+  #trimmed = 0;
+  #appended = 0;
 
   constructor(file: StoreFile, ledger: Ledger, retention: EventRetention | false) {
     this.#file = file;
@@ -47,17 +49,32 @@ export class SqliteEvents implements EventStore {
     );
   }
 
-  /** Of all deployments of the file; what others write meanwhile goes between the batches. */
+  /** Batch by batch, so that calls go between. */
   async trim(): Promise<void> {
-    for (const statement of [SQL.trimEvents, SQL.trimEnded]) {
-      while ((await this.#file.write(() => this.#trimBatch(statement))) === TRIM_BATCH) {
-        await new Promise<void>((next) => afterTurn(next));
-      }
-    }
+    while (await this.#trimEvents()) await turn();
+    while (await this.#trimEnded()) await turn();
   }
 
-  #trimBatch(statement: string): number {
-    return this.#ledger.database.run(statement, [this.#ledger.clock.wall(), TRIM_BATCH]).changes;
+  /** The table is in the order of writing: everything before the first row that is young enough is too old. */
+  async #trimEvents(): Promise<boolean> {
+    if (this.#retention === false) return false;
+    const { database, deployment, clock } = this.#ledger;
+    const after = this.#trimmed;
+    const oldest = clock.wall() - this.#retention.ttlMs;
+    const [last, young] = await this.#file.read(
+      () => database.one<[last: number | null, young: number]>(SQL.oldRows, [after, oldest, TRIM_BATCH]) ?? [null, 0],
+    );
+    if (last === null || last <= after) return false;
+    await this.#file.write(() => database.run(SQL.trimEvents, [after, last, oldest, deployment]));
+    this.#trimmed = last;
+    return young === 0;
+  }
+
+  /** Of all deployments of the file. */
+  async #trimEnded(): Promise<boolean> {
+    const { database, clock } = this.#ledger;
+    const values = [clock.wall(), TRIM_BATCH];
+    return (await this.#file.write(() => database.change(SQL.trimEnded, values).changes)) === TRIM_BATCH;
   }
 
   #append(request: AppendRequest, rows: readonly NewRow[]): boolean {
@@ -84,10 +101,9 @@ export class SqliteEvents implements EventStore {
   #add(session: number, stream: string, row: NewRow, retention: EventRetention, now: number): void {
     const { database } = this.#ledger;
     const { position, n, bytes, data } = row;
-    const dropAt = now + retention.ttlMs;
-    const { lastInsertRowid } = database.run(SQL.addEvents, [session, stream, position, n, bytes, dropAt, data]);
-    if (bytes * LARGE_PART < retention.bytes && !isChosen(lastInsertRowid)) return;
-    database.run(SQL.trimSession, [session, retention.events, retention.bytes]);
+    database.run(SQL.addEvents, [session, stream, position, n, bytes, now, data]);
+    const chance = Math.max(Math.min(n / retention.events, LIKELIEST), bytes / retention.bytes);
+    if (spread(++this.#appended) < chance) database.run(SQL.trimSession, [session, retention.events, retention.bytes]);
   }
 
   #replay(sessionId: string, stream: string, after: number): ReplayOutcome {
@@ -109,5 +125,7 @@ export class SqliteEvents implements EventStore {
   }
 }
 
-/** One of `TRIM_EVERY`, spread so that no session of several that write in turns is passed over for ever. */
-const isChosen = (no: number): boolean => Math.imul(no, 0x9e3779b1) >>> 0 < 2 ** 32 / TRIM_EVERY;
+/** 0 to 1 for each number in turn, evenly: no session of several that write in turns is passed over for ever. */
+const spread = (no: number): number => (Math.imul(no, 0x9e3779b1) >>> 0) / 2 ** 32;
+
+const turn = (): Promise<void> => new Promise((next) => afterTurn(next));

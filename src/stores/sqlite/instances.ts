@@ -4,10 +4,10 @@
  * A lease is valid until `ends` on the machine's clock; a dead one (left, buried, run out) is kept as a row for a day, so
  * that its id is dead for ever. Renewing counts up, and a burial names the count that it saw.
  */
-import { internal } from '../../errors.ts';
+import { internal, storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import type { Await, InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
-import { mailboxAddress, removeAddress } from './address.ts';
+import { addressPath, mailboxAddress, removeSocket } from './address.ts';
 import type { StoreClock } from './clock.ts';
 import { encodeFrame } from './frames.ts';
 import { Mailbox } from './mailbox.ts';
@@ -45,32 +45,33 @@ export class SqliteInstances implements InstanceStore {
     this.#options = options;
   }
 
-  /** The mailbox first: a lease that can be seen can be written to. */
+  /** The lease first, so that no socket is without a row that tells of it; who writes meanwhile tries again. */
   async announce(lease: InstanceLease, receive: (from: string, message: InstanceMessage) => void): Promise<void> {
     const { file, deployment, leaseMs, clock, logger } = this.#options;
     this.#forgetDead();
     const { id, state, version } = lease;
-    const mailbox = new Mailbox(mailboxAddress(file.path, deployment, id), receive, logger);
-    await mailbox.open();
-    try {
-      const announced = await file.write(() => {
-        const ends = clock.machine() + leaseMs;
-        const values = [deployment, id, state, version, leaseMs, clock.boot, ends, clock.wall(), mailbox.address];
-        return file.database.run(SQL.announce, values).changes === 1;
-      });
-      if (!announced)
-        throw internal(new Error(`instance ${id} was announced before: an id that is dead stays dead, take a new one`));
-    } catch (error) {
-      mailbox.close();
-      throw error;
-    }
+    const address = mailboxAddress(file.path, deployment, id);
+    const mailbox = new Mailbox(addressPath(file.path, address), receive, logger);
+    const announced = await file.write(() => {
+      const ends = clock.machine() + leaseMs;
+      const values = [deployment, id, state, version, leaseMs, clock.boot, ends, clock.wall(), address];
+      return file.database.change(SQL.announce, values).changes === 1;
+    });
+    if (!announced)
+      throw internal(new Error(`instance ${id} was announced before: an id that is dead stays dead, take a new one`));
     this.#mailboxes.set(id, mailbox);
+    try {
+      await mailbox.open();
+    } catch (cause) {
+      await this.leave(id);
+      throw storeAway(`the mailbox of this instance cannot be opened: ${(cause as Error).message}`, cause);
+    }
   }
 
   async renew(id: string, state: State): Promise<boolean> {
     const { file, leaseMs } = this.#options;
     const renewed = await file.write(
-      () => file.database.run(SQL.renew, [...this.#key(id), state, leaseMs]).changes === 1,
+      () => file.database.change(SQL.renew, [...this.#key(id), state, leaseMs]).changes === 1,
     );
     const mailbox = this.#mailboxes.get(id);
     if (renewed) await mailbox?.repair();
@@ -103,11 +104,11 @@ export class SqliteInstances implements InstanceStore {
     const { id, state, renewals = null } = lease as InstanceLease & Partial<ReadLease>;
     const address = await file.write(() => {
       const found = file.database.one<[...LeaseRow, address: string | null]>(SQL.lease, this.#key(id))?.[4];
-      const { changes } = file.database.run(SQL.bury, [...this.#key(id), state, renewals]);
+      const { changes } = file.database.change(SQL.bury, [...this.#key(id), state, renewals]);
       return changes === 1 ? (found ?? '') : undefined;
     });
     if (address === undefined) return false;
-    if (address !== '') removeAddress(address);
+    if (address !== '') removeSocket(addressPath(file.path, address));
     this.#dropPeer(id);
     return true;
   }
@@ -148,8 +149,15 @@ export class SqliteInstances implements InstanceStore {
     if (known !== undefined) return known;
     const { file, patience } = this.#options;
     const peer: Peer = new Peer(id, {
-      find: async () =>
-        file.read(() => file.database.one<[...LeaseRow, string | null]>(SQL.lease, this.#key(id))?.[4] ?? undefined),
+      find: async () => {
+        const row = await file.read(() => file.database.one<[...LeaseRow, string | null]>(SQL.lease, this.#key(id)));
+        return row === undefined || row[4] === null ? undefined : addressPath(file.path, row[4]);
+      },
+      missed: (messages) =>
+        this.#options.logger.warn(
+          { instance: id, messages },
+          'An instance that has a lease does not listen; messages to it are lost',
+        ),
       gone: () => {
         if (this.#peers.get(id) === peer) this.#peers.delete(id);
       },
@@ -189,7 +197,7 @@ export class SqliteInstances implements InstanceStore {
         return addresses;
       })
       .then(
-        (addresses) => addresses.forEach(removeAddress),
+        (addresses) => addresses.forEach((address) => removeSocket(addressPath(file.path, address))),
         (err: unknown) => this.#options.logger.debug({ err }, 'Sockets of dead instances could not be removed'),
       );
   }

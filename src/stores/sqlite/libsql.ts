@@ -24,6 +24,18 @@ export interface LibsqlConnection {
 
 export type Libsql = new (path: string, options: { readonly timeout: number }) => LibsqlConnection;
 
+/** Runs its statements on another thread. */
+export interface BackgroundConnection {
+  exec(sql: string): Promise<void>;
+  close(): void;
+}
+
+export async function loadBackgroundLibsql(path: string, timeout: number): Promise<BackgroundConnection> {
+  const { default: libsql } = await import('libsql/promise');
+  const Background = libsql as unknown as new (file: string, options: { timeout: number }) => BackgroundConnection;
+  return new Background(path, { timeout });
+}
+
 export async function loadLibsql(): Promise<Libsql> {
   try {
     const { default: libsql } = await import('libsql');

@@ -9,21 +9,21 @@
 import { chmodSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../../types.ts';
-import { removeAddress } from './address.ts';
+import { removeSocket } from './address.ts';
 import { FrameReader, type OnFrame } from './frames.ts';
 
 const SOCKET_MODE = 0o600;
 
 export class Mailbox {
-  readonly address: string;
+  readonly #path: string;
   readonly #receive: OnFrame;
   readonly #logger: Logger;
   readonly #connections = new Set<Socket>();
   #server: Server | undefined;
   #closed = false;
 
-  constructor(address: string, receive: OnFrame, logger: Logger) {
-    this.address = address;
+  constructor(path: string, receive: OnFrame, logger: Logger) {
+    this.#path = path;
     this.#receive = receive;
     this.#logger = logger;
   }
@@ -35,10 +35,10 @@ export class Mailbox {
     return new Promise((done, failed) => {
       server.once('error', failed);
       // `exclusive`: a worker of node:cluster would else ask its parent to listen.
-      server.listen({ path: this.address, exclusive: true }, () => {
+      server.listen({ path: this.#path, exclusive: true }, () => {
         server.off('error', failed);
         server.on('error', (err) =>
-          this.#logger.error({ err, address: this.address }, 'The mailbox of this instance failed'),
+          this.#logger.error({ err, path: this.#path }, 'The mailbox of this instance failed'),
         );
         done();
       });
@@ -50,16 +50,16 @@ export class Mailbox {
   #protect(): void {
     if (process.platform === 'win32') return;
     try {
-      chmodSync(this.address, SOCKET_MODE);
+      chmodSync(this.#path, SOCKET_MODE);
     } catch {
       // It does not listen: the error event says why.
     }
   }
 
   async repair(): Promise<void> {
-    const there = process.platform === 'win32' || statSync(this.address, { throwIfNoEntry: false }) !== undefined;
+    const there = process.platform === 'win32' || statSync(this.#path, { throwIfNoEntry: false }) !== undefined;
     if (there || this.#closed) return;
-    this.#logger.warn({ address: this.address }, 'The socket of this instance was removed; it is made anew');
+    this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is made anew');
     // Closed first: closing removes the file by its name.
     await new Promise<void>((done) => this.#server?.close(() => done()) ?? done());
     if (!this.#closed) await this.open();
@@ -70,7 +70,7 @@ export class Mailbox {
     this.#closed = true;
     this.#server?.close();
     for (const socket of this.#connections) socket.destroy();
-    removeAddress(this.address);
+    removeSocket(this.#path);
   }
 
   #accept(socket: Socket): void {
@@ -82,7 +82,7 @@ export class Mailbox {
       try {
         reader.push(chunk);
       } catch (err) {
-        this.#logger.warn({ err, address: this.address }, 'What came into the mailbox of this instance is no message');
+        this.#logger.warn({ err, path: this.#path }, 'What came into the mailbox of this instance is no message');
         socket.destroy();
       }
     });

@@ -21,13 +21,10 @@ export interface FileSettings {
 /** Session ids and what they carry are secrets: the file is its owner's alone. */
 const FILE_MODE = 0o600;
 
-/**
- * Pages of log (16 MiB) before they are copied into the file, which holds up the turn that does it: four times SQLite's
- * default, because pages that were written again meanwhile are copied once.
- */
-const CHECKPOINT_PAGES = 4_000;
-/** The log is cut back to this when a burst has grown it. */
-const LOG_BYTES = 67_108_864;
+/** Pages of log (64 MiB) at which SQLite itself copies it, within a commit: where the checkpointer did not get to it. */
+const CHECKPOINT_PAGES = 16_384;
+/** The log is then cut back to this. */
+const LOG_BYTES = 16_777_216;
 
 export async function openFile(settings: FileSettings, clock: StoreClock, patience: Patience): Promise<StoreFile> {
   const Libsql = await loadLibsql();

@@ -18,11 +18,16 @@ const TRIES = 14;
 /** Unread bytes past which a peer counts as stuck. The relay's own credit is far below. */
 const STUCK_BYTES = 67_108_864;
 
+/** No file, no room, or gone while connecting: it may be back in a moment. */
+const UNCLEAR = ['ENOENT', 'EAGAIN', 'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT'];
+
 export type Sent = 'sent' | 'suspect';
 
 export interface PeerWay {
   /** Where it listens; undefined: it has no lease. Asked before every try. */
   find(): Promise<string | undefined>;
+  /** Nobody answered, and nothing proves that nobody will: so many messages are lost. */
+  missed(messages: number): void;
   /** It is of no more use. */
   gone(): void;
   readonly patience: Patience;
@@ -79,13 +84,14 @@ export class Peer {
   async #open(): Promise<Sent> {
     try {
       for (let tries = 1; tries <= TRIES && !this.#closed; tries++) {
-        const address = await this.#way.find();
-        if (address === undefined) return this.#lost('suspect');
-        const outcome = await this.#connect(address);
+        const path = await this.#way.find();
+        if (path === undefined) return this.#lost('suspect');
+        const outcome = await this.#connect(path);
         if (outcome === 'connected') return 'sent';
         if (outcome === 'refused') return this.#lost('suspect');
         await new Promise<void>((next) => this.#way.patience.wait(tries, next));
       }
+      this.#way.missed(this.#waiting.length);
       return this.#lost('sent');
     } catch (error) {
       this.#lost('suspect');
@@ -93,12 +99,15 @@ export class Peer {
     }
   }
 
-  #connect(address: string): Promise<'connected' | 'refused' | 'unclear'> {
-    return new Promise((resolve) => {
-      const socket = connect(address);
+  #connect(path: string): Promise<'connected' | 'refused' | 'unclear'> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(path);
       socket.unref();
       socket.on('error', (error: NodeJS.ErrnoException) => {
-        resolve(error.code === 'ECONNREFUSED' ? 'refused' : 'unclear');
+        const { code = '' } = error;
+        if (code === 'ECONNREFUSED') resolve('refused');
+        else if (UNCLEAR.includes(code)) resolve('unclear');
+        else reject(storeAway(`the mailbox of instance ${this.id} cannot be used: ${error.message}`, error));
       });
       socket.once('connect', () => {
         socket.once('close', () => this.#way.gone());

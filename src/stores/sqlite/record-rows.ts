@@ -60,7 +60,7 @@ export function heldSession(row: RecordRow, path: string): HeldSession {
 
 /** Within a transaction. */
 export function insertRecord(database: Database, deployment: number, record: SessionRecord): void {
-  const { lastInsertRowid } = database.run(SQL.createSession, [
+  const { lastInsertRowid } = database.change(SQL.createSession, [
     deployment,
     record.id,
     record.v,
@@ -107,9 +107,22 @@ function writeState(database: Database, no: number, state: Readonly<Record<strin
 
 /** The row of a text that many sessions share. */
 function intern(database: Database, text: string): number {
-  const hash = createHash('sha256').update(text).digest();
+  const hash = hashOf(text);
   const known = database.one<[number]>(SQL.text, [hash]);
-  return known === undefined ? database.run(SQL.makeText, [hash, text]).lastInsertRowid : known[0];
+  return known === undefined ? database.change(SQL.makeText, [hash, text]).lastInsertRowid : known[0];
+}
+
+/** Hashes of the texts that come again and again; forgotten all at once when there are too many. */
+const hashes = new Map<string, Uint8Array>();
+const HASHES = 64;
+
+function hashOf(text: string): Uint8Array {
+  const known = hashes.get(text);
+  if (known !== undefined) return known;
+  const hash = createHash('sha256').update(text).digest();
+  if (hashes.size >= HASHES) hashes.clear();
+  hashes.set(text, hash);
+  return hash;
 }
 
 const listText = (list: readonly string[]): string | null => (list.length === 0 ? null : JSON.stringify(list));

@@ -12,9 +12,9 @@ export interface Migration {
 /**
  * - `sessions`: those that have not ended. What goes with one goes by trigger, whoever deletes it.
  * - `texts`: handshakes and `initialize` answers, one row for all that are the same; gone with the last who refers to it.
- * - `events`: a row for each append, in the order of writing (`no`); several messages are joined by U+001E, which JSON
- *   cannot contain. `drop_at` has an index that grows at its end only, like the table itself: an append touches the last
- *   page of both, and one page of its session.
+ * - `events`: a row for each append, in the order of writing (`no`, and with it `at`); several messages are joined by
+ *   U+001E, which JSON cannot contain. An append touches the last page of the table, which all sessions share, and one of
+ *   the index. `n` and `bytes` are in the index so that retention is judged without the rows.
  * - `open_streams`: streams that are not complete. A stream with events that is not here is complete.
  * - `instances`: leases. A dead one stays, so that its id is never taken again; `ends` is on the machine's clock.
  *
@@ -93,11 +93,10 @@ CREATE TABLE events (
   position INTEGER NOT NULL,
   n INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
-  drop_at REAL NOT NULL,
+  at REAL NOT NULL,
   data TEXT NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX events_by_stream ON events (session, stream, position);
-CREATE INDEX events_by_drop ON events (drop_at);
+CREATE INDEX events_by_stream ON events (session, stream, position, n, bytes);
 
 CREATE TABLE ended (
   deployment INTEGER NOT NULL,

@@ -85,7 +85,7 @@ export const SQL = {
       (SELECT next FROM open_streams WHERE session = sessions.no AND stream = ?6),
       EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = ?6)
     FROM sessions WHERE ${FENCED}`,
-  addEvents: 'INSERT INTO events (session, stream, position, n, bytes, drop_at, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  addEvents: 'INSERT INTO events (session, stream, position, n, bytes, at, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
   growStream: `INSERT INTO open_streams (session, stream, next, requests) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET next = excluded.next, requests = coalesce(requests, excluded.requests)`,
   completeStream: 'DELETE FROM open_streams WHERE session = ? AND stream = ?',
@@ -94,10 +94,14 @@ export const SQL = {
   /** ?4 stream. */
   streamOf: `SELECT no, (SELECT next FROM open_streams WHERE session = sessions.no AND stream = ?4)
     FROM sessions WHERE ${LIVING}`,
-  replay: `SELECT position, n, drop_at, later, later_bytes, data
+  replay: `SELECT position, n, at, later, later_bytes, data
     FROM (${LATER}) AS log JOIN events USING (no) WHERE log.stream = ?2 ORDER BY position`,
   trimSession: `DELETE FROM events WHERE no IN (SELECT no FROM (${LATER}) WHERE later >= ?2 OR later_bytes > ?3)`,
-  trimEvents: 'DELETE FROM events WHERE no IN (SELECT no FROM events WHERE drop_at <= ? ORDER BY drop_at LIMIT ?)',
+  /** Of the next ?3 rows of the table, of whatever session: the last before one younger than ?2; whether there was one. */
+  oldRows: `SELECT coalesce(min(no) FILTER (WHERE at > ?2) - 1, max(no)), count(*) FILTER (WHERE at > ?2)
+    FROM (SELECT no, at FROM events WHERE no > ?1 ORDER BY no LIMIT ?3)`,
+  trimEvents: `DELETE FROM events WHERE no > ? AND no <= ? AND at <= ?
+    AND EXISTS (SELECT 1 FROM sessions WHERE no = events.session AND deployment = ?)`,
 
   // ——— instances ———
   announce: `INSERT INTO instances (deployment, id, state, version, renewals, lease_ms, boot, ends, announced_at, address)

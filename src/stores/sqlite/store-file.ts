@@ -3,6 +3,7 @@
  * the turn, with the writes of everybody else.
  */
 import type { Await } from '../store.ts';
+import { Checkpointer } from './checkpointer.ts';
 import type { Database } from './database.ts';
 import { isBusy, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, type Patience } from './patience.ts';
@@ -12,12 +13,14 @@ export class StoreFile {
   readonly database: Database;
   readonly #patience: Patience;
   readonly #writer: Writer;
+  readonly #checkpointer: Checkpointer;
   #closed = false;
 
   constructor(database: Database, patience: Patience) {
     this.database = database;
     this.#patience = patience;
-    this.#writer = new Writer(database, patience);
+    this.#checkpointer = new Checkpointer(this);
+    this.#writer = new Writer(database, patience, () => this.#checkpointer.committed());
   }
 
   get path(): string {
@@ -40,10 +43,19 @@ export class StoreFile {
     return this.#writer.write(step);
   }
 
+  hold(): void {
+    this.#writer.hold();
+  }
+
+  resume(): void {
+    this.#writer.resume();
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     await this.#writer.close();
+    await this.#checkpointer.close();
     try {
       // Whoever copies the file while nobody has it open copies everything. Others may have it open: then they do this.
       this.database.all('PRAGMA wal_checkpoint(TRUNCATE)');

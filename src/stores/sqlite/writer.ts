@@ -33,10 +33,16 @@ export class Writer {
   #armed = false;
   #tries = 0;
   #closed = false;
+  #held = false;
+  /** The end of a turn came while held. */
+  #due = false;
+  readonly #committed: () => void;
 
-  constructor(database: Database, patience: Patience) {
+  /** `committed` is called after each transaction. */
+  constructor(database: Database, patience: Patience, committed: () => void) {
     this.#database = database;
     this.#patience = patience;
+    this.#committed = committed;
   }
 
   /** Resolves with what `run` returned, once that is stored. */
@@ -50,6 +56,17 @@ export class Writer {
     });
   }
 
+  /** Until `resume`, everything waits. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  resume(): void {
+    this.#held = false;
+    if (this.#due) afterTurn(this.#endTurn);
+    this.#due = false;
+  }
+
   /** Resolves when every write so far is stored or refused; later ones are refused. */
   async close(): Promise<void> {
     const last = this.#closed ? undefined : this.write(() => undefined);
@@ -58,6 +75,8 @@ export class Writer {
   }
 
   readonly #endTurn = (): void => {
+    this.#due = this.#held;
+    if (this.#held) return;
     const group = this.#waiting.splice(0, GROUP);
     const locked = this.#commit(group);
     if (locked.length > 0) return this.#wait(locked);
@@ -78,6 +97,7 @@ export class Writer {
       return [];
     }
     for (const [n, { resolve }] of group.entries()) resolve(outcomes[n]);
+    this.#committed();
     return [];
   }
 
