@@ -11,7 +11,7 @@ import { applyAll, operations, RETENTION, TOMBSTONE_MS } from './random-operatio
 
 /** A failure prints its seed; `SOJOURN_SEED` runs it again, `SOJOURN_RUNS` as many as you have time for. */
 const seed = Number(process.env['SOJOURN_SEED'] ?? Date.now() % 2 ** 31);
-const numRuns = Number(process.env['SOJOURN_RUNS'] ?? 60);
+const numRuns = Number(process.env['SOJOURN_RUNS'] ?? 200);
 
 /** Of the large one the file holds more than is kept: rows are dropped by judgement, long before they are deleted. */
 const RETENTIONS = { small: RETENTION, large: { ...RETENTION, bytes: 4_000 } };

@@ -1,0 +1,279 @@
+import { execFile } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import Libsql from 'libsql';
+import { describe, expect, test } from 'vitest';
+import { storeClock } from '../../src/stores/sqlite/clock.ts';
+import { migrate } from '../../src/stores/sqlite/migrate.ts';
+import { openFile } from '../../src/stores/sqlite/open-file.ts';
+import { Patience } from '../../src/stores/sqlite/patience.ts';
+import { MIGRATIONS } from '../../src/stores/sqlite/schema.ts';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { systemRandom, systemTime } from '../../src/system.ts';
+import { FENCE, ME, newFolder, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
+
+const run = promisify(execFile);
+const root = resolve(import.meta.dirname, '../..');
+const READER = join(import.meta.dirname, 'processes/sqlite-opens.mjs');
+
+const clock = storeClock(systemTime);
+const patience = new Patience(systemTime, systemRandom);
+
+/** What it throws; undefined: nothing. */
+async function failure(work: () => Promise<unknown>): Promise<unknown> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** The message that opening ends with. */
+async function refusal(path: string): Promise<string> {
+  const error = await failure(async () => sqlite(path).open(storeOptions()));
+  expect(error).toMatchObject({ code: 'STORE_AWAY', status: 503, retryable: true });
+  return (error as Error).message;
+}
+
+/** A file that sojourn made, and closed. */
+async function madeFile(): Promise<string> {
+  const path = newPath();
+  const view = await sqlite(path).open(storeOptions());
+  await view.sessions.create(recordOf('s'));
+  await view.close();
+  return path;
+}
+
+describe('sqlite()', () => {
+  test('says what it is', () => {
+    expect(sqlite('./a.db')).toMatchObject({ kind: 'sqlite', durable: true, inProcess: false });
+  });
+
+  test('refuses what it cannot take, by name', () => {
+    expect(() => sqlite('')).toThrow(/Option sqlite\.path: got "", takes the path of a file/);
+    expect(() => sqlite(':memory:')).toThrow(/in memory it is memory\(\)/);
+    expect(() => sqlite({ path: 7 } as never)).toThrow(/Option sqlite\.path: got 7/);
+    expect(() => sqlite({ path: 'a.db', synchronos: 'full' } as never)).toThrow(/did you mean sqlite\.synchronous\?/);
+    expect(() => sqlite({ path: 'a.db', synchronous: 'off' } as never)).toThrow(/one of 'normal', 'full'/);
+  });
+
+  test('makes a file that is its owner’s alone, and its log with it', async () => {
+    const path = newPath();
+    await openView(path);
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) expect(statSync(file).mode & 0o777, file).toBe(0o600);
+  });
+
+  test('leaves the permissions of a file that is there as they are', async () => {
+    const path = await madeFile();
+    chmodSync(path, 0o640);
+    await openView(path);
+    expect(statSync(path).mode & 0o777).toBe(0o640);
+  });
+
+  test('writes without a flush of the disk, or with one', async () => {
+    for (const [synchronous, level] of [
+      ['normal', 1],
+      ['full', 2],
+    ] as const) {
+      const file = await openFile({ path: newPath(), synchronous }, clock, patience);
+      expect(file.database.one('PRAGMA synchronous')).toEqual([level]);
+      expect(file.database.one('PRAGMA journal_mode')).toEqual(['wal']);
+      await file.close();
+    }
+  });
+
+  test('opened by several endpoints is one file until the last of them closes', async () => {
+    const store = sqlite(newPath());
+    const [one, other] = await Promise.all([store.open(storeOptions()), store.open(storeOptions({ name: 'other' }))]);
+    await one.sessions.create(recordOf('s'));
+    await one.close();
+    await one.close();
+    await other.sessions.create(recordOf('s'));
+    await other.close();
+    await expect(other.sessions.create(recordOf('t'))).rejects.toThrow(/sessions\.db is closed/);
+    expect(() => other.sessions.read('s')).toThrow(/sessions\.db is closed/);
+    const again = await openView(store);
+    expect(await again.sessions.read('s')).toEqual(recordOf('s'));
+  });
+
+  test('stores what was written before it is closed, and leaves everything in the file', async () => {
+    const path = newPath();
+    const view = await sqlite(path).open(storeOptions());
+    const created = view.sessions.create(recordOf('s'));
+    await view.close();
+    expect(await created).toBe('created');
+    const alone = join(newFolder(), 'copy.db');
+    cpSync(path, alone);
+    expect(await (await openView(alone)).sessions.read('s')).toEqual(recordOf('s'));
+  });
+});
+
+describe('a file that cannot be opened says why, and what to do', () => {
+  test('in a directory that does not exist', async () => {
+    const path = join(newFolder(), 'missing/sessions.db');
+    expect(await refusal(path)).toContain(`${path} cannot be made: the directory ${join(path, '..')} does not exist`);
+  });
+
+  test('that is a directory', async () => {
+    const path = newFolder();
+    expect(await refusal(path)).toContain(`${path} is not a file`);
+    expect(readdirSync(path)).toEqual([]);
+  });
+
+  test('that is no database', async () => {
+    const path = newPath();
+    writeFileSync(path, 'no database, but a text that somebody wants to keep\n'.repeat(100));
+    const before = readFileSync(path);
+    expect(await refusal(path)).toMatch(/sessions\.db: it is not a SQLite database, .* name another file/);
+    expect(readFileSync(path)).toEqual(before);
+  });
+
+  test('that is damaged', async () => {
+    const path = newPath();
+    const view = await sqlite(path).open(storeOptions());
+    for (let n = 0; n < 50; n++)
+      await view.sessions.create(recordOf(`s${n}`, { state: { a: `"${'x'.repeat(900)}"` } }));
+    await view.close();
+    const file = openSync(path, 'r+');
+    const { size } = statSync(path);
+    for (let at = 4_096; at < size; at += 4_096) writeSync(file, Buffer.alloc(64, 0xff), 0, 64, at);
+    closeSync(file);
+    expect(await refusal(path)).toMatch(/sessions\.db: it is damaged; .* put a backup in its place/);
+  });
+
+  test('that is another program’s', async () => {
+    const path = newPath();
+    const other = new Libsql(path);
+    other.exec('CREATE TABLE migrations (no INTEGER); INSERT INTO migrations VALUES (1)');
+    other.close();
+    expect(await refusal(path)).toMatch(/sessions\.db is a SQLite database of another program/);
+    expect(new Libsql(path).prepare('SELECT count(*) AS n FROM sqlite_schema').get()).toMatchObject({ n: 1 });
+  });
+
+  test('that a newer version changed', async () => {
+    const path = await madeFile();
+    const newer = new Libsql(path);
+    newer.exec('INSERT INTO migrations VALUES (2, 0, 0)');
+    const view = await sqlite(path).open(storeOptions());
+    expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+    await view.close();
+    newer.exec('INSERT INTO migrations VALUES (3, 1, 0)');
+    newer.close();
+    expect(await refusal(path)).toMatch(/changed by a newer version of sojourn \(schema 3, this one reads up to 1\)/);
+  });
+
+  test('that this process may not write', async () => {
+    const folder = newFolder();
+    const path = join(folder, 'sessions.db');
+    await (await sqlite(path).open(storeOptions())).close();
+    chmodSync(folder, 0o555);
+    chmodSync(path, 0o444);
+    // Permissions mean nothing to root.
+    const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+    const { stdout } = await run(process.execPath, [READER, path], { ...nobody, cwd: '/' });
+    chmodSync(folder, 0o755);
+    expect(stdout).toMatch(/STORE_AWAY .*sessions\.db: it (cannot be written|could not be opened).* permission/);
+  });
+
+  test('without libsql', async () => {
+    const folder = newFolder();
+    cpSync(join(root, 'dist'), join(folder, 'dist'), { recursive: true });
+    cpSync(join(root, 'package.json'), join(folder, 'package.json'));
+    const sdk = 'node_modules/@modelcontextprotocol/server';
+    mkdirSync(join(folder, 'node_modules/@modelcontextprotocol'), { recursive: true });
+    cpSync(join(root, sdk), join(folder, sdk), { recursive: true });
+    const { stdout } = await run(process.execPath, [READER, join(folder, 'sessions.db'), join(folder, 'dist')]);
+    expect(stdout).toMatch(/STORE_AWAY .*sqlite\(\) needs the package libsql, .* npm install libsql/);
+    expect(existsSync(join(folder, 'sessions.db'))).toBe(false);
+  });
+});
+
+describe('a migration', () => {
+  const next = { breaking: false, sql: 'CREATE TABLE next (no INTEGER) STRICT' };
+  const breaking = { breaking: true, sql: 'CREATE TABLE breaking (no INTEGER) STRICT' };
+
+  test('is taken once, whoever opens at the same time', async () => {
+    const path = newPath();
+    const views = await Promise.all(Array.from({ length: 6 }, () => openView(path)));
+    await Promise.all(views.map(async (view, n) => view.sessions.create(recordOf(`s${n}`))));
+    expect(await views[0]?.sessions.count()).toBe(6);
+  });
+
+  test('that breaks with older versions is not taken while an instance has the file open', async () => {
+    const path = newPath();
+    const view = await openView(path);
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    const file = await openFile({ path, synchronous: 'normal' }, clock, patience);
+    const { database } = file;
+    migrate(database, clock, [...MIGRATIONS, next]);
+    const steps = [...MIGRATIONS, next, breaking];
+    expect(() => migrate(database, clock, steps)).toThrow(
+      /\(migration 3\) while nobody else .* \(instance-me\); stop them/,
+    );
+    expect(database.one("SELECT 1 FROM sqlite_schema WHERE name = 'breaking'")).toBeUndefined();
+    await view.instances.leave(ME);
+    migrate(database, clock, steps);
+    expect(database.all('SELECT no, breaking FROM migrations')).toEqual([
+      [1, 1],
+      [2, 0],
+      [3, 1],
+    ]);
+    await file.close();
+  });
+
+  test('that fails leaves nothing', async () => {
+    const file = await openFile({ path: newPath(), synchronous: 'normal' }, clock, patience);
+    const failing = { breaking: false, sql: `${next.sql}; CREATE TABLE next (again INTEGER)` };
+    expect(() => migrate(file.database, clock, [...MIGRATIONS, failing])).toThrow(/already exists/);
+    expect(file.database.one("SELECT 1 FROM sqlite_schema WHERE name = 'next'")).toBeUndefined();
+    expect(file.database.one('SELECT max(no) FROM migrations')).toEqual([1]);
+    await file.close();
+  });
+});
+
+describe('a full disk', () => {
+  test('refuses what does not fit, keeps everything else and goes on once there is room', async () => {
+    const store = new SqliteStore({ path: newPath(), synchronous: 'normal', pragmas: ['max_page_count = 100'] });
+    const view = await openView(store);
+    const large = { state: { large: JSON.stringify('x'.repeat(20_000)) } };
+    const outcomes = new Map<string, unknown>();
+    for (let n = 0; n < 30; n++) {
+      const id = `s${n}`;
+      outcomes.set(id, await failure(async () => view.sessions.create(recordOf(id, large))));
+    }
+    const refused = [...outcomes].filter(([, outcome]) => outcome !== undefined);
+    expect(refused.length).toBeGreaterThan(5);
+    for (const [id, error] of refused) {
+      expect((error as Error).message).toMatch(/sessions\.db: its disk is full; make room/);
+      expect(await view.sessions.read(id)).toBeUndefined();
+    }
+    for (const [id, outcome] of outcomes) {
+      if (outcome === undefined) expect(await view.sessions.read(id)).toEqual(recordOf(id, large));
+    }
+    expect(await view.sessions.count()).toBe(30 - refused.length);
+    // Of writes of one turn those that fit are written.
+    const [big, small] = await Promise.allSettled([
+      view.sessions.save('s0', FENCE, { state: { more: JSON.stringify('x'.repeat(50_000)) } }),
+      view.sessions.save('s1', FENCE, { logLevel: 'debug' }),
+    ]);
+    expect([big.status, small]).toEqual(['rejected', { status: 'fulfilled', value: 'written' }]);
+    expect(await view.sessions.read('s0')).toEqual(recordOf('s0', large));
+    for (const id of ['s0', 's1', 's2']) expect(await view.sessions.end(id, FENCE, 'deleted')).toBe('ended');
+    expect(await view.sessions.create(recordOf('room', large))).toBe('created');
+  });
+});

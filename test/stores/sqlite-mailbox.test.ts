@@ -1,0 +1,185 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import Libsql from 'libsql';
+import { describe, expect, test } from 'vitest';
+import type { InstanceMessage, OpenStore } from '../../src/stores/store.ts';
+import { GREETING, encodeFrame } from '../../src/stores/sqlite/frames.ts';
+import { createLog } from '../kit/log.ts';
+import { until } from '../kit/until.ts';
+import { newFolder, newPath, openView } from './sqlite-views.ts';
+
+const ON_WINDOWS = process.platform === 'win32';
+
+interface Inbox {
+  readonly from: string[];
+  readonly messages: InstanceMessage[];
+}
+
+async function announce(view: OpenStore, id: string): Promise<Inbox> {
+  const inbox: Inbox = { from: [], messages: [] };
+  await view.instances.announce({ id, state: 'serving', version: '1' }, (from, message) => {
+    inbox.from.push(from);
+    inbox.messages.push(message);
+  });
+  return inbox;
+}
+
+/** Where the lease says that it listens. */
+function addressOf(path: string, id: string): string {
+  const [address] = new Libsql(path).prepare('SELECT address FROM instances WHERE id = ?').raw(true).get([id]) as [
+    string,
+  ];
+  return address.includes('/') ? address : join(dirname(path), address);
+}
+
+const sockets = (path: string): string[] => readdirSync(dirname(path)).filter((name) => name.endsWith('.sock'));
+
+describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
+  test('stands beside the database, is its owner’s alone, and goes when the instance leaves', async () => {
+    const path = newPath();
+    const view = await openView(path);
+    await announce(view, 'a');
+    expect(sockets(path)).toHaveLength(1);
+    expect(addressOf(path, 'a')).toMatch(/\/sessions\.db-[\w-]{10}\.sock$/);
+    expect(statSync(addressOf(path, 'a')).mode & 0o777).toBe(0o600);
+    await view.instances.leave('a');
+    expect(sockets(path)).toEqual([]);
+  });
+
+  test('stands in a folder of its own where the path of the database is too long', async () => {
+    const folder = join(newFolder(), 'long'.repeat(30));
+    mkdirSync(folder);
+    const path = join(folder, 'sessions.db');
+    const [here, there] = [await openView(path), await openView(path)];
+    const inbox = await announce(here, 'a');
+    const address = addressOf(path, 'a');
+    expect(address.startsWith(join(tmpdir(), 'sojourn-'))).toBe(true);
+    expect(Buffer.byteLength(address)).toBeLessThanOrEqual(100);
+    expect(statSync(dirname(address)).mode & 0o777).toBe(0o700);
+    expect(await there.instances.send('b', 'a', { kind: 'call' })).toBe('sent');
+    await until(() => inbox.messages.length === 1);
+    await here.close();
+    expect(existsSync(dirname(address))).toBe(false);
+  });
+
+  test('whose file is gone proves nothing: it is made anew with the next renewal, and messages arrive', async () => {
+    const path = newPath();
+    const log = createLog();
+    const [here, there] = [await openView(path, { logger: log }), await openView(path)];
+    const inbox = await announce(here, 'a');
+    rmSync(addressOf(path, 'a'));
+    const sending = there.instances.send('b', 'a', { kind: 'call' });
+    expect(await here.instances.renew('a', 'serving')).toBe(true);
+    expect(await sending).toBe('sent');
+    await until(() => inbox.messages.length === 1);
+    expect(log.matching(/socket .* was removed/, 'warn')).toHaveLength(1);
+  });
+
+  test('whose file stays gone is never suspect; what was sent is lost and logged', async () => {
+    const path = newPath();
+    const log = createLog();
+    const [here, there] = [await openView(path), await openView(path, { logger: log })];
+    await announce(here, 'a');
+    rmSync(addressOf(path, 'a'));
+    expect(await there.instances.send('b', 'a', { kind: 'call' })).toBe('sent');
+    expect(log.matching(/does not listen/, 'warn')).toMatchObject([{ fields: { instance: 'a', messages: 1 } }]);
+  });
+
+  test('takes no garbage: that connection ends, and the others go on', async () => {
+    const path = newPath();
+    const log = createLog();
+    const [here, there] = [await openView(path, { logger: log }), await openView(path)];
+    const inbox = await announce(here, 'a');
+    await there.instances.send('b', 'a', { kind: 'n', n: 1 });
+    const garbage = [
+      Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+      Buffer.concat([GREETING, Buffer.from([0xff, 0xff, 0xff, 0xff])]),
+      Buffer.concat([GREETING, Buffer.from([0, 0, 0, 3]), Buffer.from('{a}')]),
+    ];
+    for (const bytes of garbage) {
+      const socket = connect(addressOf(path, 'a'));
+      socket.on('error', () => undefined);
+      socket.write(bytes);
+      socket.resume();
+      await new Promise((closed) => socket.once('close', closed));
+    }
+    await there.instances.send('b', 'a', { kind: 'n', n: 2 });
+    await until(() => inbox.messages.length === 2);
+    expect(log.matching(/is no message/, 'warn')).toHaveLength(garbage.length);
+  });
+
+  test('takes frames however they are cut', async () => {
+    const path = newPath();
+    const inbox = await announce(await openView(path), 'a');
+    const messages = [1, 2, 3].map((n) => ({ kind: 'n', n, text: '🧪'.repeat(n) }));
+    const bytes = Buffer.concat([GREETING, ...messages.map((message) => encodeFrame('b', message))]);
+    const socket = connect(addressOf(path, 'a'));
+    for (const byte of bytes) {
+      await new Promise((written) => socket.write(Buffer.of(byte), written));
+    }
+    await until(() => inbox.messages.length === 3);
+    expect(inbox.messages).toEqual(messages);
+    await new Promise((closed) => socket.once('close', closed).destroy());
+  });
+});
+
+describe('messages', () => {
+  test('of many megabytes arrive whole and in order', async () => {
+    const path = newPath();
+    const [here, there] = [await openView(path), await openView(path)];
+    const inbox = await announce(here, 'a');
+    const body = 'é🧪'.repeat(1_500_000);
+    for (let n = 0; n < 3; n++) expect(await there.instances.send('b', 'a', { kind: 'call', n, body })).toBe('sent');
+    await until(() => inbox.messages.length === 3);
+    expect(inbox.messages.map(({ n }) => n)).toEqual([0, 1, 2]);
+    expect(inbox.messages.every((message) => message['body'] === body)).toBe(true);
+  });
+
+  test('that cannot be received are logged, and the next one is', async () => {
+    const log = createLog();
+    const view = await openView(newPath(), { logger: log });
+    const received: unknown[] = [];
+    await view.instances.announce({ id: 'a', state: 'serving', version: '1' }, (_, { n }) => {
+      if (n === 1) throw new Error('cannot take it');
+      received.push(n);
+    });
+    for (const n of [1, 2]) await view.instances.send('a', 'a', { kind: 'n', n });
+    await until(() => received.length === 1);
+    expect(received).toEqual([2]);
+    expect(log.matching(/could not be received/, 'error')).toMatchObject([{ fields: { from: 'a', kind: 'n' } }]);
+  });
+
+  test('to an instance that left after it was written to are suspect', async () => {
+    const path = newPath();
+    const [here, there] = [await openView(path), await openView(path)];
+    const inbox = await announce(here, 'a');
+    await there.instances.send('b', 'a', { kind: 'n', n: 1 });
+    await until(() => inbox.messages.length === 1);
+    await here.instances.leave('a');
+    await until(async () => (await there.instances.send('b', 'a', { kind: 'n', n: 2 })) === 'suspect');
+    expect(inbox.messages).toHaveLength(1);
+  });
+
+  test('never reach an instance that was buried, also when its process lives on', async () => {
+    const path = newPath();
+    const [here, there] = [await openView(path), await openView(path)];
+    const inbox = await announce(here, 'a');
+    const lease = await there.instances.read('a');
+    expect(lease && (await there.instances.bury(lease))).toBe(true);
+    expect(await there.instances.send('b', 'a', { kind: 'n' })).toBe('suspect');
+    expect(await here.instances.renew('a', 'serving')).toBe(false);
+    expect(inbox.messages).toEqual([]);
+    expect(sockets(path)).toEqual([]);
+  });
+
+  test('from one of several instances of a process say which', async () => {
+    const path = newPath();
+    const [here, there] = [await openView(path), await openView(path)];
+    const inbox = await announce(here, 'a');
+    for (const from of ['b', 'c', 'b']) await there.instances.send(from, 'a', { kind: 'n' });
+    await until(() => inbox.messages.length === 3);
+    expect(inbox.from).toEqual(['b', 'c', 'b']);
+  });
+});

@@ -1,0 +1,268 @@
+import { statSync } from 'node:fs';
+import Libsql from 'libsql';
+import { describe, expect, test } from 'vitest';
+import { BUSY_LIMIT_MS } from '../../src/stores/sqlite/patience.ts';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { afterTurn } from '../../src/system.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { until } from '../kit/until.ts';
+import { FENCE, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
+
+const turn = (): Promise<void> => new Promise((next) => afterTurn(next));
+
+/** Another process that writes, for as long as it is not told to stop. */
+function lock(path: string): { release(): void } {
+  const other = new Libsql(path);
+  other.exec('BEGIN IMMEDIATE');
+  return {
+    release: () => {
+      other.exec('ROLLBACK');
+      other.close();
+    },
+  };
+}
+
+/** Counts the transactions that others see: `data_version` changes with each. */
+function transactions(path: string): () => number {
+  const other = new Libsql(path);
+  const version = other.prepare('PRAGMA data_version').raw(true);
+  const first = (version.get([]) as [number])[0];
+  return () => (version.get([]) as [number])[0] - first;
+}
+
+describe('writes', () => {
+  test('of one turn are one transaction, and each is answered when it is stored', async () => {
+    const path = newPath();
+    const view = await openView(path);
+    await view.sessions.create(recordOf('s'));
+    const count = transactions(path);
+    const answers: string[] = [];
+    const writes = Array.from({ length: 20 }, async (_, n) => {
+      const append = { sessionId: 's', fence: FENCE, stream: 'p', from: n, events: [`${n}`] };
+      answers.push(`${n} ${await view.events.append(append)}`);
+    });
+    expect(answers).toEqual([]);
+    await Promise.all(writes);
+    expect(answers).toEqual(Array.from({ length: 20 }, (_, n) => `${n} written`));
+    expect(count()).toBe(1);
+  });
+
+  test('of one turn take effect in the order in which they were asked for', async () => {
+    const view = await openView(newPath());
+    const created = view.sessions.create(recordOf('s'));
+    const saved = view.sessions.save('s', FENCE, { logLevel: 'debug' });
+    const released = view.sessions.release('s', FENCE);
+    const late = view.sessions.save('s', FENCE, { logLevel: 'error' });
+    const claimed = view.sessions.claim('s', 1, 'other');
+    expect(await Promise.all([created, saved, released, late])).toEqual(['created', 'written', 'written', 'fenced']);
+    expect(await claimed).toMatchObject({ claimed: true, record: { epoch: 2, owner: 'other', logLevel: 'debug' } });
+  });
+
+  test('that cannot be done take nothing of their turn with them', async () => {
+    const view = await openView(newPath());
+    const append = { sessionId: 's1', stream: 'p', from: 0, events: ['1'] };
+    const outcomes = await Promise.allSettled([
+      view.sessions.create(recordOf('s1')),
+      view.sessions.create(recordOf('s2', { user: 'a\0b' })),
+      view.sessions.create(recordOf('s1', { user: 'late' })),
+      view.events.append({ ...append, fence: { epoch: 2, owner: 'other' } }),
+      view.events.append({ ...append, fence: FENCE }),
+      view.sessions.create(recordOf('s3')),
+    ]);
+    const told = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : outcome.status));
+    expect(told).toEqual(['created', 'rejected', 'exists', 'fenced', 'written', 'created']);
+    expect(await view.sessions.count()).toBe(2);
+    expect(await view.sessions.read('s2')).toBeUndefined();
+    expect(await view.events.replay('s1', 'p', -1)).toMatchObject({ found: true, next: 1 });
+  });
+
+  test('that are more than one transaction takes are done in order all the same', async () => {
+    const view = await openView(newPath());
+    await view.sessions.create(recordOf('s'));
+    const writes = Array.from({ length: 1_500 }, async (_, n) =>
+      view.events.append({ sessionId: 's', fence: FENCE, stream: 'g', from: n, events: [`${n}`] }),
+    );
+    expect(new Set(await Promise.all(writes))).toEqual(new Set(['written']));
+    expect(await view.events.open('s')).toEqual([{ stream: 'g', next: 1_500, requests: null }]);
+  });
+});
+
+describe('while another process writes', () => {
+  test('a write waits its turn, and the event loop does not', async () => {
+    const path = newPath();
+    const view = await openView(path);
+    const { release } = lock(path);
+    let done = false;
+    const write = Promise.resolve(view.sessions.create(recordOf('s'))).finally(() => (done = true));
+    let turns = 0;
+    for (const started = performance.now(); performance.now() - started < 150; turns++) await turn();
+    expect(done).toBe(false);
+    release();
+    expect(await write).toBe('created');
+    // Waiting within SQLite, 50 ms at a time, there would be three.
+    expect(turns).toBeGreaterThan(30);
+  });
+
+  test('what is read is answered at once', async () => {
+    const path = newPath();
+    const view = await openView(path);
+    await view.sessions.create(recordOf('s'));
+    const { release } = lock(path);
+    expect(view.sessions.read('s')).toEqual(recordOf('s'));
+    expect(view.sessions.list(1)).toEqual({ records: [recordOf('s')] });
+    release();
+  });
+
+  test('for too long, writes are refused as by a store that is away, and later ones are done', async () => {
+    const path = newPath();
+    const time = createFakeTime();
+    const view = await openView(sqlite(path), { time });
+    const { release } = lock(path);
+    const refused = Array.from({ length: 3 }, async (_, n) => view.sessions.create(recordOf(`s${n}`)));
+    const told = Promise.allSettled(refused);
+    await until(() => time.pendingTimers > 0);
+    await time.advance(BUSY_LIMIT_MS / 2);
+    const patient = view.sessions.create(recordOf('patient'));
+    await time.advance(BUSY_LIMIT_MS / 2 + 100);
+    for (const outcome of await told) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'STORE_AWAY', retryable: true } });
+      expect(String((outcome as PromiseRejectedResult).reason)).toMatch(/sessions\.db has been locked .* for 2000 ms/);
+    }
+    release();
+    const advancing = setInterval(() => void time.advance(100), 5);
+    expect(await patient).toBe('created');
+    clearInterval(advancing);
+    expect(await view.sessions.read('s0')).toBeUndefined();
+  });
+
+  test('opening waits too', async () => {
+    const path = newPath();
+    await (await sqlite(path).open(storeOptions())).close();
+    const { release } = lock(path);
+    const opening = openView(path, { name: 'new' });
+    for (let n = 0; n < 100; n++) await turn();
+    release();
+    expect(await (await opening).sessions.count()).toBe(0);
+  });
+
+  test('two connections that write all the time both get their turns', async () => {
+    const path = newPath();
+    const views = [await openView(path), await openView(path)];
+    const all = views.map(async (view, v) => {
+      await view.sessions.create(recordOf(`s${v}`));
+      for (let n = 0; n < 200; n++) {
+        const append = { sessionId: `s${v}`, fence: FENCE, stream: 'g', from: n, events: [`${n}`] };
+        expect(await view.events.append(append)).toBe('written');
+      }
+    });
+    await Promise.all(all);
+    expect(await views[0]?.events.replay('s1', 'g', 198)).toMatchObject({ found: true, next: 200 });
+  });
+});
+
+describe('the write-ahead log', () => {
+  test('is copied into the file and emptied when it has grown, while writes go on', async () => {
+    const path = newPath();
+    const view = await openView(path);
+    await view.sessions.create(recordOf('s'));
+    const log = (): number => statSync(`${path}-wal`).size;
+    let largest = 0;
+    let from = 0;
+    const text = JSON.stringify('x'.repeat(8_000));
+    await until(
+      async () => {
+        const appends = Array.from({ length: 8 }, async () =>
+          view.events.append({ sessionId: 's', fence: FENCE, stream: 'g', from: from++, events: [text] }),
+        );
+        expect(new Set(await Promise.all(appends))).toEqual(new Set(['written']));
+        largest = Math.max(largest, log());
+        return log() < largest;
+      },
+      { what: 'a shorter log', timeoutMs: 20_000 },
+    );
+    expect(largest).toBeGreaterThanOrEqual(16_777_216);
+    expect(largest).toBeLessThan(64_000_000);
+    const outcome = await view.events.replay('s', 'g', from - 2);
+    expect(outcome).toMatchObject({ found: true, next: from, events: [{ offset: from - 1, data: text }] });
+  });
+
+  test('holds nothing of what is gone: a file that is written on and on stays as large as what is kept', async () => {
+    const path = newPath();
+    const retention = { ttlMs: 600_000, events: 100, bytes: 100_000 };
+    const view = await openView(path, { retention });
+    await view.sessions.create(recordOf('s'));
+    const text = JSON.stringify('x'.repeat(1_000));
+    for (let n = 0; n < 6_000; n += 100) {
+      const calls = Array.from({ length: 100 }, async (_, i) =>
+        view.events.append({
+          sessionId: 's',
+          fence: FENCE,
+          stream: `p${n + i}`,
+          from: 0,
+          events: [text],
+          complete: true,
+        }),
+      );
+      await Promise.all(calls);
+    }
+    await view.close();
+    expect(statSync(path).size).toBeLessThan(10 * retention.bytes);
+  });
+});
+
+test('a sweep deletes what is too old in batches, of its own deployment alone', async () => {
+  const path = newPath();
+  const time = createFakeTime();
+  const short = { ttlMs: 1_000, events: 10_000, bytes: 10_000_000 };
+  const mine = await openView(sqlite(path), { time, retention: short });
+  const theirs = await openView(sqlite(path), { time, name: 'theirs', retention: { ...short, ttlMs: 1e9 } });
+  for (const view of [theirs, mine]) {
+    await view.sessions.create(recordOf('s'));
+    for (let n = 0; n < 700; n++)
+      void view.events.append({
+        sessionId: 's',
+        fence: FENCE,
+        stream: `p${n}`,
+        from: 0,
+        events: ['1'],
+        complete: true,
+      });
+    await view.sessions.save('s', FENCE, {});
+  }
+  await time.advance(2_000);
+  await mine.events.append({ sessionId: 's', fence: FENCE, stream: 'young', from: 0, events: ['1'] });
+  const rows = new Libsql(path).prepare('SELECT count(*) FROM events').raw(true);
+  expect(rows.get([])).toEqual([1_401]);
+  await mine.events.trim();
+  expect(rows.get([])).toEqual([701]);
+  expect((await mine.events.replay('s', 'young', -1)).found).toBe(true);
+  expect((await theirs.events.replay('s', 'p0', -1)).found).toBe(true);
+  await time.advance(2_000);
+  await mine.events.trim();
+  expect(rows.get([])).toEqual([700]);
+});
+
+test('identical handshakes and answers are kept once, and go with the last session that had them', async () => {
+  const path = newPath();
+  const view = await openView(path);
+  const texts = new Libsql(path).prepare('SELECT body FROM texts ORDER BY body').raw(true);
+  const bodies = (): unknown[] => texts.all([]).map((row) => (row as [string])[0]);
+  for (let n = 0; n < 10; n++) await view.sessions.create(recordOf(`s${n}`, { answer: n < 5 ? '{"a":1}' : '{"b":1}' }));
+  expect(bodies()).toEqual(['{"a":1}', '{"b":1}', JSON.stringify(recordOf('s').handshake)]);
+  for (let n = 5; n < 9; n++) await view.sessions.end(`s${n}`, FENCE, 'deleted');
+  expect(bodies()).toHaveLength(3);
+  await view.sessions.save('s9', FENCE, { answer: '{"c":1}' });
+  expect(bodies()).toEqual(['{"a":1}', '{"c":1}', JSON.stringify(recordOf('s').handshake)]);
+  for (let n = 0; n < 10; n++) await view.sessions.end(`s${n}`, FENCE, 'deleted');
+  expect(bodies()).toEqual([]);
+});
+
+test('a record that a newer version wrote is refused by name, and no other', async () => {
+  const path = newPath();
+  const view = await openView(path);
+  for (const id of ['s', 'newer']) await view.sessions.create(recordOf(id));
+  new Libsql(path).exec("UPDATE sessions SET v = 2 WHERE id = 'newer'");
+  expect(() => view.sessions.read('newer')).toThrow(/session newer was written by a newer version .* \(record 2,/);
+  await expect(view.sessions.claim('newer', 1, 'other')).rejects.toThrow(/newer version/);
+  expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+});
