@@ -1,5 +1,5 @@
 /** `initialize` first, what the server may send before `initialized`, and which version is spoken from then on. */
-import type { McpServer } from '@modelcontextprotocol/server';
+import { type McpServer, ProtocolError } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../../src/testing/index.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
@@ -108,6 +108,28 @@ describe.each(faces)('over %s', (face) => {
     ]);
     expect(textOf((await one.call(...tool('echo', { text: 'still here' }))).message)).toBe('still here');
     expect([lab.made.length, endpoint.sessions.count]).toEqual([1, 1]);
+  });
+
+  test('B217 an initialize that the server itself refuses is answered with its error, and opens nothing', async () => {
+    const lab = createLab();
+    const { client, endpoint } = await serve(
+      (ctx) => {
+        const made = lab.factory(ctx);
+        made.server.setRequestHandler('initialize', () => {
+          throw new ProtocolError(-32602, 'not today');
+        });
+        return made;
+      },
+      { limits: { sessions: 1 } },
+      { face },
+    );
+    for (let n = 0; n < 2; n++) {
+      const { response, message } = await client().initialize();
+      expect([response.status, response.header('mcp-session-id')]).toEqual([200, undefined]);
+      expect(message).toMatchObject({ id: 1, error: { code: -32602, message: 'not today' } });
+    }
+    expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
+    expect(lab.made.map(({ closed }) => closed)).toEqual([true, true]);
   });
 
   test.each([
