@@ -38,6 +38,8 @@ export interface CoreOptions {
   readonly options: ResolvedOptions;
   readonly store: OpenStore;
   readonly durable: boolean;
+  /** The store's messages between instances are objects of this process. */
+  readonly inProcess: boolean;
   readonly random: RandomSource;
   readonly userOf: UserOf;
   readonly events: SessionEvents;
@@ -65,14 +67,14 @@ export class Core {
   #drained = false;
   #draining: Promise<{ released: number; interrupted: number }> | undefined;
 
-  constructor({ factory, options, store, durable, random, userOf, events }: CoreOptions) {
+  constructor({ factory, options, store, durable, inProcess, random, userOf, events }: CoreOptions) {
     const { logger } = options;
     this.#options = options;
     this.store = store;
     this.#durable = durable;
     this.#userOf = userOf;
     this.instance = new Instance(store, random, logger);
-    this.registry = new Registry(options, store, events);
+    this.registry = new Registry(options, store, !inProcess, events);
     const fleet = new FleetBus(
       (event) => this.instance.publish(event),
       (err) => logger.error({ err }, 'A listener of the bus threw'),

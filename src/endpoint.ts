@@ -107,6 +107,7 @@ class Endpoint {
         options,
         store: open,
         durable: store.durable,
+        inProcess: store.inProcess,
         random: systemRandom,
         userOf: createUserOf(options),
         events: this.#events,

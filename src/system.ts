@@ -21,7 +21,23 @@ export const systemTime: TimeProvider = Object.freeze({
 /** `n` bytes nobody can guess. */
 export type RandomSource = (n: number) => Uint8Array;
 
-export const systemRandom: RandomSource = (n) => randomBytes(n);
+/** Bytes are drawn from the system in blocks: one call for each session id would cost more than the rest of its making. */
+const BLOCK_BYTES = 4_096;
+let block: Uint8Array = new Uint8Array(0);
+let used = 0;
+
+export const systemRandom: RandomSource = (n) => {
+  if (n > BLOCK_BYTES) return randomBytes(n);
+  if (used + n > block.length) {
+    block = randomBytes(BLOCK_BYTES);
+    used = 0;
+  }
+  const bytes = Uint8Array.from(block.subarray(used, used + n));
+  // What was given away is not kept here.
+  block.fill(0, used, used + n);
+  used += n;
+  return bytes;
+};
 
 /** Runs after every callback and microtask of the current event-loop turn. */
 export function afterTurn(fn: () => void): void {

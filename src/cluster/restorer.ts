@@ -5,13 +5,16 @@
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
 import type { ResolvedOptions } from '../options.ts';
-import type { OpenStore, SessionRecord } from '../stores/store.ts';
+import type { ClaimOutcome, OpenStore, SessionRecord } from '../stores/store.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { handshakeOf, type SessionBuilder } from '../session/builder.ts';
 import type { MessageSource } from '../session/context.ts';
 import { GET_STREAM } from '../session/event-id.ts';
 import type { Registry } from '../session/registry.ts';
+import { takeOrphans } from '../session/orphans.ts';
 import type { LiveSession } from '../session/session.ts';
+
+type Claimed = Extract<ClaimOutcome, { claimed: true }>;
 
 /** Whose request makes a session live. */
 export interface Caller extends MessageSource {
@@ -63,7 +66,7 @@ export class Restorer {
     try {
       const outcome = await this.#store.sessions.claim(record.id, record.epoch, this.#instanceId);
       if (!outcome.claimed) return;
-      await this.#add(await this.#rebuild(outcome.record, caller), 'takeover');
+      await this.#add(await this.#rebuild(outcome, caller), 'takeover');
     } finally {
       release();
     }
@@ -76,7 +79,7 @@ export class Restorer {
     throw this.stopped();
   }
 
-  async #rebuild(record: SessionRecord, caller: Caller): Promise<LiveSession> {
+  async #rebuild({ record, markers }: Claimed, caller: Caller): Promise<LiveSession> {
     const fence = { epoch: record.epoch, owner: this.#instanceId };
     const open = await this.#store.events.open(record.id);
     let session: LiveSession | undefined;
@@ -94,7 +97,6 @@ export class Restorer {
         },
         caller,
         true,
-        caller.signal,
       );
       const { version, answerJson } = await this.#builder.replay(session, record, caller);
       if (version !== record.version) {
@@ -107,6 +109,7 @@ export class Restorer {
         throw sessionNotFound();
       }
       session.serverChanged(answerJson);
+      await takeOrphans(session, open, markers, caller);
       return session;
     } catch (cause) {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;
@@ -136,7 +139,6 @@ export class Restorer {
         },
         caller,
         true,
-        caller.signal,
       );
       session.record.initialized = true;
       const { version, answerJson } = await this.#builder.replay(

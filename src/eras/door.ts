@@ -172,7 +172,7 @@ export class Door {
     let body = exchange.parsedBody;
     if (body === undefined) {
       if (!isUtf8(bytes)) return refuse(exchange, parseError('the body is not UTF-8'), null);
-      text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+      text = toText(bytes);
       try {
         body = JSON.parse(text);
       } catch {
@@ -263,6 +263,11 @@ export class Door {
   #failed(exchange: Exchange, cause: unknown): void {
     refuse(exchange, answerable(cause, this.#options.logger, 'A request could not be served'), null);
   }
+}
+
+function toText(bytes: Uint8Array): string {
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer.toString();
 }
 
 /** The protocol version in a message's envelope, whatever its type; `undefined`: no envelope. */

@@ -180,7 +180,9 @@ export class LegacySseEra {
     if (session.running.get(message.id) !== undefined) return requestIdInFlight(message.id);
     const limit = this.#options.limits.requestsPerSession;
     if (message.method !== 'ping' && session.running.counted >= limit) return tooManyRequests(limit);
-    session.request(message, exchange, session.openPost(new Channel(sink), 1, false));
+    const stream = session.openPost(1, false);
+    stream.begin(new Channel(sink));
+    session.request(message, exchange, stream);
     return undefined;
   }
 
@@ -199,7 +201,6 @@ export class LegacySseEra {
         },
         exchange,
         false,
-        exchange.signal,
       );
       connection.session = session;
       if (!sink.open) {

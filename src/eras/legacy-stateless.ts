@@ -70,29 +70,25 @@ export class StatelessEra {
     let transport: StatelessTransport | undefined;
     let run: SessionRun | undefined;
     try {
-      const { request, authInfo, signal, user } = exchange;
       run = this.#servers.run(() => void transport?.close());
       const built = run;
       const server = await run.inOwnContext(async () => {
         const made = await this.#servers.build({
           era: 'legacy',
-          request,
-          authInfo,
+          caller: exchange,
           session: undefined,
           restored: false,
-          signal,
         });
         const { clientInfo, capabilities, protocolVersion } = handshakeParts(exchange, message);
         await built.start(
-          request,
+          exchange.request,
           requestSession({
-            user,
+            caller: exchange,
             createdAt: timeProvider.now(),
             clientInfo,
             clientCapabilities: capabilities,
             protocolVersion,
             server: made,
-            signal,
           }),
         );
         return made;

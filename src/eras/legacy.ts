@@ -17,11 +17,12 @@ import {
   sessionIdInvalid,
   sessionIdMissing,
   type SojournError,
+  storeAway,
   tooManyRequests,
   versionChanged,
 } from '../errors.ts';
 import { answerable, JSON_HEADERS, refuse } from '../http/answer.ts';
-import type { Exchange, HeaderList } from '../http/exchange.ts';
+import type { Exchange } from '../http/exchange.ts';
 import { JsonSink } from '../http/json-sink.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
 import { SSE_HEADERS } from '../http/sse.ts';
@@ -33,9 +34,18 @@ import { GET_STREAM, parseEventId } from '../session/event-id.ts';
 import type { Registry } from '../session/registry.ts';
 import type { SessionRecord } from '../stores/store.ts';
 import type { LiveSession } from '../session/session.ts';
-import { replayEvents } from '../session/stream.ts';
+import { replayEvents, type Stream, type WriteResult } from '../session/stream.ts';
+import type { MessageContext } from '../session/context.ts';
 import { allowsBatches } from '../versions.ts';
 import type { InboundPost } from './inbound.ts';
+
+/** A POST whose request ids are taken. */
+interface AdmittedPost {
+  readonly post: InboundPost;
+  readonly stream: Stream;
+  readonly admitted: readonly MessageContext[];
+  readonly echoed: RequestId | null;
+}
 
 /** What is relayed to the instance where the session lives. */
 type LegacyCall =
@@ -147,6 +157,7 @@ export class LegacyEra {
     if (header !== undefined && header !== session.version) {
       return refuse(exchange, versionChanged(header, session.version), echoed);
     }
+    if (call.kind !== 'delete') exchange.sessionId = session.id;
     if (call.kind === 'post') this.#servePost(session, call.post, echoed);
     else if (call.kind === 'get')
       void this.#serveGet(session, exchange).catch((cause: unknown) => this.#fail(exchange, cause, null));
@@ -163,32 +174,44 @@ export class LegacyEra {
     }
     const refusal = this.#checkRequests(session, messages);
     if (refusal !== undefined) return refuse(exchange, refusal, echoed);
-    const requests = countRequests(messages);
-    if (requests === 0) {
+    const requests = requestsOf(messages);
+    if (requests.length === 0) {
       this.#registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
-      exchange.respond(202, sessionHeader(session));
+      exchange.respond(202, []);
       return;
     }
-    const json = this.#options.responseMode === 'json';
-    const sink = json
-      ? new JsonSink(exchange, [...JSON_HEADERS, ...sessionHeader(session)], post.batch)
-      : this.#sseSink(exchange, session);
-    const stream = session.openPost(sink, requests, json);
-    const dispatch = (): void => {
-      // The store refused the priming event: another instance owns the session, and nothing has run or been sent.
-      if (session.left === 'fenced' && sink instanceof SseSink && sink.discard()) {
-        void this.#find(session.id, { kind: 'post', post }, echoed);
-        return;
+    const stream = session.openPost(requests.length, this.#options.responseMode === 'json');
+    const admitted = requests.map((request) => session.admit(request, exchange, stream));
+    const primed = session.prime(stream, requests, admitted);
+    const start = (result: WriteResult): void => this.#start(session, { post, stream, admitted, echoed }, result);
+    if (primed instanceof Promise) void primed.then(start, (cause: unknown) => this.#fail(exchange, cause, echoed));
+    else start(primed);
+  }
+
+  /** Everything that must be stored first is stored, or was refused: until here nothing has run, and nothing was sent. */
+  #start(session: LiveSession, { post, stream, admitted, echoed }: AdmittedPost, primed: WriteResult): void {
+    const { exchange, messages, batch } = post;
+    if (primed === 'failed') {
+      session.withdraw(admitted);
+      return refuse(exchange, storeAway('writing before a call'), echoed);
+    }
+    if (primed === 'fenced' || session.left !== undefined) {
+      // It is somebody else's now, or it has ended: whoever is found next says so.
+      session.withdraw(admitted);
+      void this.#find(session.id, { kind: 'post', post }, echoed);
+      return;
+    }
+    session.begin(stream, stream.answersOnly ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sseSink(exchange));
+    let next = 0;
+    for (const checked of messages) {
+      if (checked.kind !== 'request') {
+        this.#dispatchSilent(session, exchange, [checked]);
+        continue;
       }
-      for (const checked of messages) {
-        if (checked.kind === 'request') session.request(checked.message, exchange, stream);
-        else this.#dispatchSilent(session, exchange, [checked]);
-      }
-    };
-    const primed = session.prime(stream);
-    if (primed === undefined) dispatch();
-    else void primed.then(dispatch);
+      const context = admitted[next++];
+      if (context !== undefined) session.dispatch(checked.message, context);
+    }
   }
 
   #dispatchSilent(session: LiveSession, exchange: Exchange, messages: readonly Checked[]): void {
@@ -211,8 +234,8 @@ export class LegacyEra {
     return counted > 0 && session.running.counted + counted > limit ? tooManyRequests(limit) : undefined;
   }
 
-  #sseSink(exchange: Exchange, session: LiveSession): SseSink {
-    return new SseSink(exchange, sseHeaders(session), {
+  #sseSink(exchange: Exchange): SseSink {
+    return new SseSink(exchange, SSE_HEADERS, {
       keepAlive: this.#keepAlive,
       bufferBytes: this.#options.limits.streamBufferBytes,
     });
@@ -228,9 +251,10 @@ export class LegacyEra {
       const opened = await this.#opener.open(message, exchange);
       if (opened === undefined) return;
       const { session, answer } = opened;
+      exchange.sessionId = session?.id;
       const json = JSON.stringify(answer);
       if (this.#options.responseMode === 'json') {
-        exchange.respond(200, [...JSON_HEADERS, ...(session ? sessionHeader(session) : [])], json);
+        exchange.respond(200, JSON_HEADERS, json);
         return;
       }
       if (session === undefined) {
@@ -239,8 +263,9 @@ export class LegacyEra {
         sink.end();
         return;
       }
-      const stream = session.openPost(this.#sseSink(exchange, session), 1, false);
+      const stream = session.openPost(1, false);
       await stream.prime();
+      session.begin(stream, this.#sseSink(exchange));
       stream.send(json, true);
     } catch (cause) {
       this.#fail(exchange, cause, message.id);
@@ -256,7 +281,7 @@ export class LegacyEra {
   async #serveGet(session: LiveSession, exchange: Exchange): Promise<void> {
     const lastEventId = exchange.header('last-event-id');
     if (lastEventId !== undefined && lastEventId !== '') return this.#resume(session, exchange, lastEventId);
-    await session.openGet(this.#sseSink(exchange, session));
+    await session.openGet(this.#sseSink(exchange));
   }
 
   async #resume(session: LiveSession, exchange: Exchange, lastEventId: string): Promise<void> {
@@ -270,7 +295,7 @@ export class LegacyEra {
     if (position.epoch > session.epoch) throw eventUnknown('is unknown: the store lost the stream it belongs to');
     const stream = session.resumable(position.stream);
     if (stream !== undefined) {
-      if (await session.resume(stream, () => this.#sseSink(exchange, session), position.offset)) return;
+      if (await session.resume(stream, () => this.#sseSink(exchange), position.offset)) return;
       throw eventUnknown('has expired or is unknown: events after it are no longer kept');
     }
     if (position.stream === GET_STREAM) throw eventUnknown('is unknown');
@@ -281,10 +306,10 @@ export class LegacyEra {
     if (outcome.complete && outcome.events.every(({ data }) => data === '')) {
       // An event stream without an answer sends clients round for ever: those of the SDK's first line come back after every
       // answer that is an error, those of both lines after a cancelled call. 204 tells a reader of events not to come back.
-      exchange.respond(204, sessionHeader(session));
+      exchange.respond(204, []);
       return;
     }
-    const sink = this.#sseSink(exchange, session);
+    const sink = this.#sseSink(exchange);
     sink.prime(lastEventId, this.#options.retryMs);
     replayEvents(outcome.events, sink, position.stream, session);
     sink.end();
@@ -314,9 +339,9 @@ export class LegacyEra {
   }
 }
 
-function countRequests(messages: readonly Checked[]): number {
-  let requests = 0;
-  for (const { kind } of messages) if (kind === 'request') requests += 1;
+function requestsOf(messages: readonly Checked[]): RpcRequest[] {
+  const requests: RpcRequest[] = [];
+  for (const checked of messages) if (checked.kind === 'request') requests.push(checked.message);
   return requests;
 }
 
@@ -324,20 +349,4 @@ function countRequests(messages: readonly Checked[]): number {
 function echo(post: InboundPost): RequestId | null {
   const [first] = post.messages;
   return !post.batch && first?.kind === 'request' ? first.message.id : null;
-}
-
-/** Made once per session: every answer carries them. */
-const headers = new WeakMap<LiveSession, HeaderList>();
-
-function sseHeaders(session: LiveSession): HeaderList {
-  let made = headers.get(session);
-  if (made === undefined) {
-    made = [...SSE_HEADERS, ...sessionHeader(session)];
-    headers.set(session, made);
-  }
-  return made;
-}
-
-function sessionHeader(session: LiveSession): HeaderList {
-  return [['Mcp-Session-Id', session.id]];
 }

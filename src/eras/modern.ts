@@ -238,15 +238,7 @@ export class ModernEra {
 
   async #buildServer(call: ModernCall): Promise<McpServer | Server> {
     const { exchange, text } = call.post;
-    const { request, authInfo, signal } = exchange;
-    const server = await this.#servers.build({
-      era: 'modern',
-      request,
-      authInfo,
-      session: undefined,
-      restored: false,
-      signal,
-    });
+    const server = await this.#servers.build({ era: 'modern', caller: exchange, session: undefined, restored: false });
     call.server = server;
     if (!(server instanceof McpServer) && !(server instanceof Server)) {
       const legacy = this.#options.supportedProtocolVersions.filter((version) => !isModern(version));
@@ -265,15 +257,13 @@ export class ModernEra {
   #session(call: ModernCall, server: McpServer | Server): McpSession {
     const envelope = call.request?.params?.['_meta'];
     const meta = isObject(envelope) ? envelope : {};
-    const { user, signal } = call.post.exchange;
     return requestSession({
-      user,
+      caller: call.post.exchange,
       createdAt: this.#options.timeProvider.now(),
       clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
       clientCapabilities: meta[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined,
       protocolVersion: call.version,
       server,
-      signal,
     });
   }
 

@@ -3,21 +3,25 @@ import type { AnyServer } from '../session/session.ts';
 import type { McpSession } from '../types.ts';
 
 export interface RequestSessionFields {
-  readonly user: string | undefined;
+  readonly caller: { readonly user: string | undefined; readonly signal: AbortSignal };
   readonly createdAt: number;
   readonly clientInfo: Implementation | undefined;
   readonly clientCapabilities: ClientCapabilities | undefined;
   readonly protocolVersion: string;
   readonly server: AnyServer;
-  readonly signal: AbortSignal;
 }
 
 const NOBODY: Implementation = { name: '', version: '' };
 
 /** What `runSessionHandler` gets where one request is all there is: `id` and `state` are undefined. */
 export function requestSession(fields: RequestSessionFields): McpSession {
+  const { caller, ...rest } = fields;
   return {
-    ...fields,
+    ...rest,
+    user: caller.user,
+    get signal() {
+      return caller.signal;
+    },
     id: undefined,
     state: undefined,
     clientInfo: fields.clientInfo ?? NOBODY,

@@ -20,6 +20,8 @@ export interface Exchange {
   /** Header values that handlers and the SDK see instead of what the client wrote (42.0 as 42), by lower-case name. */
   readonly canonicalHeaders: Map<string, string>;
   readonly authInfo: AuthInfo | undefined;
+  /** Set once the session of the request is known: every answer then names it (`Mcp-Session-Id`). */
+  sessionId: string | undefined;
   /** The user key of `authInfo`; set by the endpoint. */
   user: string | undefined;
   /** Another instance than the one that got it serves it: `request.node` is not there. */

@@ -18,6 +18,7 @@ export class FetchExchange implements Exchange, RequestSource {
   readonly node = undefined;
   relayed = false;
   user: string | undefined = undefined;
+  sessionId: string | undefined = undefined;
   #resolve!: (response: Response) => void;
   #view: McpHttpRequest | undefined;
   #abort: AbortController | undefined;
@@ -109,7 +110,13 @@ export class FetchExchange implements Exchange, RequestSource {
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.#finished || this.#controller !== undefined) return;
     this.#finished = true;
-    this.#resolve(new Response(body ?? null, { status, headers: headers.map(([k, v]): [string, string] => [k, v]) }));
+    this.#resolve(new Response(body ?? null, { status, headers: this.#headersOf(headers) }));
+  }
+
+  #headersOf(headers: HeaderList): Array<[string, string]> {
+    const list = headers.map(([name, value]): [string, string] => [name, value]);
+    if (this.sessionId !== undefined) list.push(['Mcp-Session-Id', this.sessionId]);
+    return list;
   }
 
   openStream(headers: HeaderList): void {
@@ -125,7 +132,7 @@ export class FetchExchange implements Exchange, RequestSource {
       },
       new ByteLengthQueuingStrategy({ highWaterMark: 0 }),
     );
-    this.#resolve(new Response(body, { status: 200, headers: headers.map(([k, v]): [string, string] => [k, v]) }));
+    this.#resolve(new Response(body, { status: 200, headers: this.#headersOf(headers) }));
     this.#listen();
   }
 

@@ -2,8 +2,17 @@
 import { validateHostHeader } from '@modelcontextprotocol/server';
 import { hostNotAllowed, originNotAllowed, type SojournError } from '../errors.ts';
 
+/** Host headers that were allowed, by list: a client sends the same one with every request. */
+const allowedHeaders = new WeakMap<readonly string[], Set<string>>();
+const ALLOWED_KEPT = 100;
+
 export function checkHost(header: string | undefined, allowed: readonly string[]): SojournError | undefined {
-  return validateHostHeader(header, [...allowed]).ok ? undefined : hostNotAllowed(header);
+  let known = allowedHeaders.get(allowed);
+  if (header !== undefined && known?.has(header) === true) return undefined;
+  if (header === undefined || !validateHostHeader(header, [...allowed]).ok) return hostNotAllowed(header);
+  if (known === undefined) allowedHeaders.set(allowed, (known = new Set()));
+  if (known.size < ALLOWED_KEPT) known.add(header);
+  return undefined;
 }
 
 /** Entries are `'*'`, host names, or whole origins as browsers spell them. */

@@ -45,10 +45,7 @@ export class JsonSink implements Sink {
     const [only] = this.#answers;
     if (only === undefined) {
       // Every request of it was cancelled: nothing is answered, as for notifications.
-      this.#exchange.respond(
-        202,
-        this.#headers.filter(([name]) => name === 'Mcp-Session-Id'),
-      );
+      this.#exchange.respond(202, []);
       return;
     }
     const body = this.#batch ? `[${this.#answers.join(',')}]` : only;

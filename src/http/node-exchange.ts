@@ -33,6 +33,7 @@ export class NodeExchange implements Exchange, RequestSource {
   #gone = false;
   #onClose: Array<() => void> | undefined;
   user: string | undefined = undefined;
+  sessionId: string | undefined = undefined;
   relayed = false;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown) {
@@ -136,6 +137,7 @@ export class NodeExchange implements Exchange, RequestSource {
     if (res === undefined || res.destroyed || res.headersSent) return;
     res.statusCode = status;
     for (const [name, value] of headers) res.setHeader(name, value);
+    if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
     if (status === 413) linger(this.#req as NodeRequest);
     res.end(body);
     this.#release();
@@ -146,6 +148,7 @@ export class NodeExchange implements Exchange, RequestSource {
     if (this.#finished || res === undefined || res.destroyed || res.headersSent) return;
     res.statusCode = 200;
     for (const [name, value] of headers) res.setHeader(name, value);
+    if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
     res.flushHeaders();
     res.socket?.setTimeout(0);
     this.#listen();

@@ -67,13 +67,6 @@ export class SseSink implements Sink, TurnTask {
     this.#done();
   }
 
-  /** Nothing is sent after all; the exchange is free for another answer. `false`: its head has left already. */
-  discard(): boolean {
-    if (this.#state !== IN_TURN) return false;
-    this.#state = ENDED;
-    return true;
-  }
-
   get open(): boolean {
     return (this.#state === IN_TURN && !this.#complete) || this.#state === OPEN;
   }

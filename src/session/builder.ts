@@ -3,19 +3,12 @@
  * for (migrate). In all three: options callback, factory, run hook, connect; then the server is told its handshake. What
  * fails on the way leaves nothing behind.
  */
-import type { AuthInfo, InitializeRequestParams, RequestStateCodec } from '@modelcontextprotocol/server';
+import type { InitializeRequestParams, RequestStateCodec } from '@modelcontextprotocol/server';
 import { factoryFailed, SojournError } from '../errors.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Handshake, SessionRecord } from '../stores/store.ts';
-import type {
-  Logger,
-  McpEndpointContext,
-  McpEndpointFactory,
-  McpHttpRequest,
-  McpServerOptions,
-  McpSession,
-} from '../types.ts';
+import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
 import { isModern } from '../versions.ts';
 import type { MessageSource } from './context.ts';
 import { replayed } from './remembered.ts';
@@ -32,10 +25,13 @@ export interface BuilderOptions {
 
 export interface FactoryCall {
   readonly era: 'legacy' | 'modern';
-  readonly request: McpHttpRequest;
-  readonly authInfo: AuthInfo | undefined;
+  readonly caller: BuildCaller;
   readonly session: McpSession | undefined;
   readonly restored: boolean;
+}
+
+/** Whose request a server is built for. `signal` costs something to make: it is read by those who pass it on. */
+export interface BuildCaller extends MessageSource {
   readonly signal: AbortSignal;
 }
 
@@ -54,8 +50,8 @@ export class ServerBuilder {
     let read = false;
     const context: McpEndpointContext = {
       era: call.era,
-      ...(call.authInfo !== undefined && { authInfo: call.authInfo }),
-      requestInfo: call.request,
+      ...(call.caller.authInfo !== undefined && { authInfo: call.caller.authInfo }),
+      requestInfo: call.caller.request,
       ...(call.session !== undefined && { session: call.session }),
       get serverOptions() {
         read = true;
@@ -112,7 +108,7 @@ export class ServerBuilder {
       pinnedProtocolVersions === undefined ? {} : { supportedProtocolVersions: [...pinnedProtocolVersions] };
     if (configureSessionOptions === undefined) return initial;
     try {
-      return (await configureSessionOptions(call.request, initial, call.signal)) ?? initial;
+      return (await configureSessionOptions(call.caller.request, initial, call.caller.signal)) ?? initial;
     } catch (cause) {
       throw factoryFailed('configureSessionOptions threw', cause);
     }
@@ -141,28 +137,15 @@ export class SessionBuilder {
   }
 
   /** A server that waits for its handshake. */
-  async connect(
-    start: SessionStart,
-    source: MessageSource,
-    restored: boolean,
-    signal: AbortSignal,
-  ): Promise<LiveSession> {
+  async connect(start: SessionStart, caller: BuildCaller, restored: boolean): Promise<LiveSession> {
     const session = new LiveSession(this.#host, start);
     const run = this.#runOf(session);
     session.run = run;
     try {
       await run.inOwnContext(async () => {
-        const { request, authInfo } = source;
-        const server = await this.#servers.build({
-          era: 'legacy',
-          request,
-          authInfo,
-          session: session.view,
-          restored,
-          signal,
-        });
+        const server = await this.#servers.build({ era: 'legacy', caller, session: session.view, restored });
         session.server = server;
-        await run.start(request, session.view);
+        await run.start(caller.request, session.view);
         try {
           await server.connect(session.transport);
         } catch (cause) {

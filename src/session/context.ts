@@ -6,6 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { McpHttpRequest, McpSession } from '../types.ts';
+import type { RpcResponse } from '../jsonrpc.ts';
 import type { Stream } from './stream.ts';
 
 /** The HTTP request a message came in; the http room's exchanges fit. */
@@ -32,10 +33,12 @@ export class MessageContext {
   /** Where its answer goes; undefined: replayed or internal. */
   stream: Stream | undefined;
   answered = false;
+  /** A marker was stored for it (`call-guard.ts`). */
+  marked = false;
   /** Takes the answer instead of the stream. */
   intercept: ((message: unknown) => void) | undefined = undefined;
   /** Called when it is answered with a result. */
-  onResult: (() => void) | undefined = undefined;
+  onResult: ((answer: RpcResponse) => void) | undefined = undefined;
   /** Set on sessions that can close a stream early and let the client resume it (2025-11-25). */
   closeSSEStream: (() => void) | undefined = undefined;
   closeStandaloneSSEStream: (() => void) | undefined = undefined;

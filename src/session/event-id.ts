@@ -28,8 +28,13 @@ export function sessionTag(id: string): string {
   return ((a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)).toString(36);
 }
 
-export function formatEventId(tag: string, epoch: number, stream: string, offset: number): string {
-  return `${tag}-${epoch.toString(36)}-${stream}-${offset.toString(36)}`;
+/** What the ids of one owner's session begin with. */
+export function eventPrefix(tag: string, epoch: number): string {
+  return `${tag}-${epoch.toString(36)}-`;
+}
+
+export function formatEventId(prefix: string, stream: string, offset: number): string {
+  return `${prefix}${stream}-${offset.toString(36)}`;
 }
 
 export function parseEventId(text: string): EventPosition | undefined {

@@ -91,7 +91,6 @@ export class Opener {
       },
       caller,
       false,
-      caller.signal,
     );
     try {
       const answer = await this.#builder.initialize(session, message, caller);

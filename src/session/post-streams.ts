@@ -1,5 +1,5 @@
 /** The streams of a session's POSTs: their names, and which can be resumed while they run. */
-import type { Sink } from '../sink.ts';
+import { requestKey } from './call-guard.ts';
 import type { MessageContext } from './context.ts';
 import { postStreamKey } from './event-id.ts';
 import { Stream, type StreamLog } from './stream.ts';
@@ -14,12 +14,19 @@ export class PostStreams {
     this.#epoch = epoch;
   }
 
-  /** The stream of a POST with `requests` requests in it. */
-  open(sink: Sink, requests: number, answersOnly: boolean, log: StreamLog | undefined): Stream {
+  /** The stream of a POST with `requests` requests in it; nobody reads it yet. */
+  open(requests: number, answersOnly: boolean, log: StreamLog | undefined): Stream {
     const stream = new Stream(postStreamKey(this.#epoch, this.#opened++), log, 0, answersOnly);
     stream.awaited = requests;
-    stream.use(sink);
     if (log !== undefined) (this.#running ??= new Map()).set(stream.key, stream);
+    return stream;
+  }
+
+  /** The stream of an earlier owner, with one request to answer. */
+  adopt(key: string, next: number, log: StreamLog): Stream {
+    const stream = new Stream(key, log, next);
+    stream.awaited = 1;
+    (this.#running ??= new Map()).set(key, stream);
     return stream;
   }
 
@@ -28,19 +35,20 @@ export class PostStreams {
   }
 
   /** An answer to its stream; the last one completes it. */
-  reply({ stream }: MessageContext, json: string): void {
+  reply({ stream, id, marked }: MessageContext, json: string): void {
     if (stream === undefined) return;
     stream.awaited -= 1;
     const last = stream.awaited === 0;
     if (last) this.#running?.delete(stream.key);
-    stream.send(json, last);
+    stream.send(json, last, marked && id !== undefined ? requestKey(id) : undefined);
   }
 
   /** Its request was cancelled by the client: it ends without an answer, when no other is awaited. */
-  cancel(stream: Stream): void {
+  cancel({ stream, id, marked }: MessageContext): void {
+    if (stream === undefined) return;
     stream.awaited -= 1;
     if (stream.awaited > 0) return;
-    stream.finish();
+    stream.finish(marked && id !== undefined ? requestKey(id) : undefined);
     this.#running?.delete(stream.key);
   }
 }

@@ -8,14 +8,14 @@ import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } fro
 
 export class Questions {
   readonly #prefix: string;
-  readonly #waiting = new Map<string, RequestId>();
+  #waiting: Map<string, RequestId> | undefined = undefined;
 
   constructor(epoch: number) {
     this.#prefix = `s${epoch.toString(36)}.`;
   }
 
   get size(): number {
-    return this.#waiting.size;
+    return this.#waiting?.size ?? 0;
   }
 
   #wireId(id: RequestId): string {
@@ -25,7 +25,7 @@ export class Questions {
   /** Remembers a question; returns it as it goes out. */
   ask(question: RpcRequest): RpcRequest {
     const wireId = this.#wireId(question.id);
-    this.#waiting.set(wireId, question.id);
+    (this.#waiting ??= new Map()).set(wireId, question.id);
     const meta = question.params?.['_meta'];
     if (!isObject(meta) || meta['progressToken'] !== question.id) return { ...question, id: wireId };
     return { ...question, id: wireId, params: { ...question.params, _meta: { ...meta, progressToken: wireId } } };
@@ -35,9 +35,9 @@ export class Questions {
   answer(response: RpcResponse): RpcResponse | undefined {
     const wireId = response.id;
     if (typeof wireId !== 'string') return undefined;
-    const id = this.#waiting.get(wireId);
+    const id = this.#waiting?.get(wireId);
     if (id === undefined) return undefined;
-    this.#waiting.delete(wireId);
+    this.#waiting?.delete(wireId);
     return { ...response, id };
   }
 
@@ -46,14 +46,14 @@ export class Questions {
     const id = notification.params?.['requestId'];
     if (typeof id !== 'string' && typeof id !== 'number') return notification;
     const wireId = this.#wireId(id);
-    this.#waiting.delete(wireId);
+    this.#waiting?.delete(wireId);
     return { ...notification, params: { ...notification.params, requestId: wireId } };
   }
 
   /** `notifications/progress` of the client about a question, as the server knows it. */
   progress(notification: RpcNotification): RpcNotification {
     const token = notification.params?.['progressToken'];
-    const id = typeof token === 'string' ? this.#waiting.get(token) : undefined;
+    const id = typeof token === 'string' ? this.#waiting?.get(token) : undefined;
     if (id === undefined) return notification;
     return { ...notification, params: { ...notification.params, progressToken: id } };
   }

@@ -10,6 +10,7 @@ import { tooManySessions } from '../errors.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Fence, OpenStore } from '../stores/store.ts';
 import type { EndReason, Logger, SessionEvent, SessionEventName } from '../types.ts';
+import { IdleList } from './idle-list.ts';
 import type { LiveSession } from './session.ts';
 import type { SessionHost } from './session-host.ts';
 
@@ -26,20 +27,22 @@ export class Registry implements SessionHost {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly store: OpenStore;
+  readonly guarded: boolean;
   readonly #events: SessionEvents;
   readonly #live = new Map<string, LiveSession>();
-  readonly #idle = new Set<LiveSession>();
+  readonly #idle = new IdleList<LiveSession>();
   readonly #closing = new Map<string, Promise<void>>();
   #opening = 0;
   #evicted = 0;
   #timer: unknown;
   #stopped = false;
 
-  constructor(options: ResolvedOptions, store: OpenStore, events: SessionEvents) {
+  constructor(options: ResolvedOptions, store: OpenStore, guarded: boolean, events: SessionEvents) {
     this.#events = events;
     this.options = options;
     this.logger = options.logger;
     this.store = store;
+    this.guarded = guarded;
     this.#arm();
   }
 
@@ -96,7 +99,6 @@ export class Registry implements SessionHost {
   becameIdle(session: LiveSession): void {
     if (this.#live.get(session.id) !== session) return;
     session.idleSince = this.options.timeProvider.monotonic();
-    this.#idle.delete(session);
     this.#idle.add(session);
   }
 
@@ -249,7 +251,7 @@ export class Registry implements SessionHost {
   }
 
   async #evictOldest(): Promise<void> {
-    const [oldest] = this.#idle;
+    const { oldest } = this.#idle;
     if (oldest === undefined) return;
     this.#evicted += 1;
     const limit = this.options.maxIdleSessionCount;

@@ -8,6 +8,8 @@ export interface SessionHost {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly store: OpenStore;
+  /** Other processes may own sessions of this store: calls are guarded (`call-guard.ts`). */
+  readonly guarded: boolean;
   /** When a session last active then expires, for its record. */
   expiry(activeAt: number): number | null;
   becameActive(session: LiveSession): void;

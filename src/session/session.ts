@@ -23,8 +23,10 @@ import type { Await, Handshake, ReplayOutcome, SessionRecord, WriteOutcome } fro
 import type { ConnectableServer, LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasPriming } from '../versions.ts';
 import { contexts, MessageContext, type MessageSource } from './context.ts';
-import { formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
+import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import { GRACE_MS, inTime } from './grace.ts';
+import { CallGuard } from './call-guard.ts';
+import type { Idle } from './idle-list.ts';
 import { PostStreams } from './post-streams.ts';
 import { Questions } from './questions.ts';
 import { listChanges, RecordKeeper } from './record-keeper.ts';
@@ -32,7 +34,7 @@ import { REMEMBERED } from './remembered.ts';
 import type { SessionRun } from './run.ts';
 import { RunningRequests } from './running.ts';
 import type { SessionHost } from './session-host.ts';
-import { Stream, type StreamLog } from './stream.ts';
+import { type AppendExtra, Stream, type StreamLog, type WriteResult } from './stream.ts';
 import { SessionTransport } from './transport.ts';
 import { createSessionView } from './view.ts';
 
@@ -53,7 +55,7 @@ export interface SessionStart {
   readonly getNext?: number;
 }
 
-export class LiveSession implements StreamLog {
+export class LiveSession implements StreamLog, Idle {
   readonly id: string;
   readonly tag: string;
   readonly epoch: number;
@@ -62,6 +64,8 @@ export class LiveSession implements StreamLog {
   readonly handshake: Handshake;
   readonly createdAt: number;
   readonly record: RecordKeeper;
+  /** On a store that other processes share. */
+  readonly guard: CallGuard | undefined;
   readonly running = new RunningRequests();
   readonly posts: PostStreams;
   readonly questions: Questions;
@@ -72,10 +76,14 @@ export class LiveSession implements StreamLog {
   /** Requested until `initialize` is answered, then negotiated. */
   version: string;
   getStream: Stream;
-  /** When the last request ended, by the monotonic clock; the registry's. */
+  /** When the last request ended, by the monotonic clock; the registry's, as are its neighbours among the idle. */
   idleSince = 0;
+  idleBefore: Idle | undefined = undefined;
+  idleAfter: Idle | undefined = undefined;
+  listed = false;
   readonly #host: SessionHost;
   readonly #unlogged: boolean;
+  readonly #eventPrefix: string;
   #active = 0;
   /** `list_changed` methods the client has not been sent since the server changed. */
   #untold: readonly string[] | undefined = undefined;
@@ -89,6 +97,7 @@ export class LiveSession implements StreamLog {
     this.#unlogged = start.unlogged ?? false;
     this.id = start.id;
     this.tag = sessionTag(start.id);
+    this.#eventPrefix = eventPrefix(this.tag, start.epoch);
     this.epoch = start.epoch;
     this.owner = start.owner;
     this.user = start.user;
@@ -96,6 +105,7 @@ export class LiveSession implements StreamLog {
     this.createdAt = start.createdAt;
     this.version = record?.version ?? start.handshake.protocolVersion;
     this.record = new RecordKeeper(host, this, record, start.createdAt);
+    this.guard = host.guarded ? new CallGuard(host.store.sessions, start.id, this.record) : undefined;
     this.posts = new PostStreams(start.epoch);
     this.questions = new Questions(start.epoch);
     this.transport = new SessionTransport(this);
@@ -155,36 +165,54 @@ export class LiveSession implements StreamLog {
 
   // ——— the way in ———
 
-  openPost(sink: Sink, requests: number, answersOnly: boolean): Stream {
-    return this.posts.open(sink, requests, answersOnly, this.#log);
+  openPost(requests: number, answersOnly: boolean): Stream {
+    return this.posts.open(requests, answersOnly, this.#log);
   }
 
-  /** Before the requests of a POST are dispatched. */
-  prime(stream: Stream): void | Promise<void> {
-    const primed = stream.prime();
-    if (this.#untold !== undefined && !stream.answersOnly && !this.getStream.read) this.#tellChanges(stream);
-    return primed;
-  }
-
-  request(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): void {
+  /** Takes the id of a request: from here on it runs, though nothing of it has been dispatched. */
+  admit(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
     const context = this.#context(message, source, stream);
-    if (this.#left !== undefined) {
-      // It left while the priming event was stored: what was not dispatched ends as what runs has ended.
-      stream?.abandonLog();
-      return this.posts.reply(context, JSON.stringify(errorAnswer(message.id, endError(this.#left, false))));
-    }
     const remember = REMEMBERED[message.method];
     if (remember !== undefined) context.onResult = () => this.record.save(remember(this.record, message));
-    this.#dispatch(message, context);
+    else if (message.method === 'tools/list') context.onResult = (answer) => this.guard?.learn(answer);
+    this.running.add(message.id, context);
+    this.enter();
+    return context;
+  }
+
+  /** What was admitted never ran, and nobody is told. */
+  withdraw(contexts: readonly MessageContext[]): void {
+    for (const context of contexts) if (!context.answered) this.#settle(context);
+  }
+
+  /** Stores what must be stored before the requests of a POST are dispatched; nothing was sent yet. */
+  prime(stream: Stream, requests: readonly RpcRequest[], admitted: readonly MessageContext[]): Await<WriteResult> {
+    return this.guard === undefined ? stream.prime() : this.guard.before(stream, requests, admitted);
+  }
+
+  /** The response of a POST whose requests are about to be dispatched. */
+  begin(stream: Stream, sink: Sink): void {
+    stream.begin(sink);
+    if (this.#untold !== undefined && !stream.answersOnly && !this.getStream.read) this.#tellChanges(stream);
+  }
+
+  dispatch(message: RpcRequest, context: MessageContext): void {
+    this.#deliver(message, context);
+  }
+
+  /** Admits and dispatches; for whoever has stored what must be stored. */
+  request(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): void {
+    this.#deliver(message, this.admit(message, source, stream));
   }
 
   /** Dispatches a request whose answer is not the client's (or not yet). */
   ask(message: RpcRequest, source: MessageSource | undefined): Promise<RpcResponse> {
     return new Promise((resolve) => {
       if (this.#left !== undefined) return resolve(errorAnswer(message.id, endError(this.#left, false)));
-      const context = this.#context(message, source, undefined);
+      const context = this.admit(message, source, undefined);
+      context.onResult = undefined;
       context.intercept = (answer) => resolve(answer as RpcResponse);
-      this.#dispatch(message, context);
+      this.#deliver(message, context);
     });
   }
 
@@ -231,7 +259,13 @@ export class LiveSession implements StreamLog {
     const context = typeof id === 'string' || typeof id === 'number' ? this.running.get(id) : undefined;
     if (context?.stream === undefined || context.intercept !== undefined) return;
     this.#settle(context);
-    this.posts.cancel(context.stream);
+    this.posts.cancel(context);
+    this.#unmark(context);
+  }
+
+  /** A logged stream takes the marker away with its last append; without one it is a write of its own. */
+  #unmark({ marked, id, stream }: MessageContext): void {
+    if (marked && id !== undefined && stream?.logged === false) this.guard?.clear(id, stream.key);
   }
 
   #plainContext(method: string | undefined, source: MessageSource | undefined): MessageContext {
@@ -249,12 +283,6 @@ export class LiveSession implements StreamLog {
 
   get #hidesRequest(): boolean {
     return this.run?.enter !== undefined;
-  }
-
-  #dispatch(message: RpcRequest, context: MessageContext): void {
-    this.running.add(message.id, context);
-    this.enter();
-    this.#deliver(message, context);
   }
 
   #deliver(message: RpcMessage | RpcRequest | RpcNotification | RpcResponse, context: MessageContext): void {
@@ -285,8 +313,9 @@ export class LiveSession implements StreamLog {
     }
     this.#settle(context);
     if (context.intercept !== undefined) return context.intercept(message);
-    if (context.onResult !== undefined && message.error === undefined) context.onResult();
+    if (context.onResult !== undefined && message.error === undefined) context.onResult(message);
     this.posts.reply(context, toJson(message));
+    if (context.marked) this.#unmark(context);
   }
 
   #settle(context: MessageContext): void {
@@ -310,7 +339,7 @@ export class LiveSession implements StreamLog {
   // ——— readers ———
 
   /** A plain GET: the newer reader takes over, the older ends. */
-  openGet(sink: Sink): void | Promise<void> {
+  openGet(sink: Sink): Await<WriteResult> {
     const { getStream, record } = this;
     getStream.detach();
     this.enter();
@@ -373,12 +402,19 @@ export class LiveSession implements StreamLog {
   }
 
   eventId(stream: string, offset: number): string {
-    return formatEventId(this.tag, this.epoch, stream, offset);
+    return formatEventId(this.#eventPrefix, stream, offset);
   }
 
-  append(stream: string, from: number, events: readonly string[], complete: boolean): Await<WriteOutcome> {
+  append(
+    stream: string,
+    from: number,
+    events: readonly string[],
+    complete: boolean,
+    extra: AppendExtra | undefined,
+  ): Await<WriteOutcome> {
     const { fence } = this.record;
-    return this.#host.store.events.append({ sessionId: this.id, fence, stream, from, events, complete });
+    const append = { sessionId: this.id, fence, stream, from, events, complete };
+    return this.#host.store.events.append(extra === undefined ? append : { ...append, ...extra });
   }
 
   replay(stream: string, after: number): Await<ReplayOutcome> {

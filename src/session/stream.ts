@@ -8,12 +8,24 @@
  *
  * What a crash leaves: the stored events, and a stream that is not complete. Its next owner ends it.
  */
-import type { Await, LoggedEvent, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
+import type { AppendRequest, Await, LoggedEvent, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
 import type { Sink, SinkListener } from '../sink.ts';
+
+/** What an append may carry besides its events. */
+export type AppendExtra = Pick<AppendRequest, 'requests' | 'mark' | 'unmark'>;
+
+/** `'failed'`: the store could not be asked. */
+export type WriteResult = WriteOutcome | 'failed';
 
 /** What a stream needs of its session. */
 export interface StreamLog {
-  append(stream: string, from: number, events: readonly string[], complete: boolean): Await<WriteOutcome>;
+  append(
+    stream: string,
+    from: number,
+    events: readonly string[],
+    complete: boolean,
+    extra: AppendExtra | undefined,
+  ): Await<WriteOutcome>;
   replay(stream: string, after: number): Await<ReplayOutcome>;
   eventId(stream: string, offset: number): string;
   readonly retryMs: number;
@@ -38,7 +50,7 @@ export class Stream implements SinkListener {
   /** The last offset that a resumed reader was sent from the log: a write may be acknowledged after that. */
   #replayed = -1;
   #resuming: Promise<void> | undefined;
-  #writes: Promise<void> | undefined;
+  #writes: Promise<unknown> | undefined;
   #complete = false;
 
   constructor(key: string, log: StreamLog | undefined, next = 0, answersOnly = false) {
@@ -87,16 +99,22 @@ export class Stream implements SinkListener {
     done?.();
   }
 
-  /** Stores and sends the priming event; returns a promise only where storing takes time. */
-  prime(): void | Promise<void> {
-    const log = this.#log;
-    if (log === undefined) return;
-    const offset = this.#next++;
-    return this.#store('', offset, false, () => this.#sink?.prime(log.eventId(this.key, offset), log.retryMs));
+  /** The reader of a POST, whose priming event was stored before it: the first thing it gets. */
+  begin(sink: Sink): void {
+    this.use(sink);
+    if (this.#log !== undefined) sink.prime(this.#log.eventId(this.key, 0), this.#log.retryMs);
   }
 
-  /** `last`: the stream is complete with this message, and ends. */
-  send(json: string, last = false): void {
+  /** Stores the priming event, and sends it to whoever reads; a promise only where storing takes time. */
+  prime(extra?: AppendExtra): Await<WriteResult> {
+    const log = this.#log;
+    if (log === undefined) return 'written';
+    const offset = this.#next++;
+    return this.#store('', offset, false, extra);
+  }
+
+  /** `last`: the stream is complete with this message, and ends. `unmark`: the request this answers, if it was marked. */
+  send(json: string, last = false, unmark?: string): void {
     if (this.#complete) return;
     if (last) this.#complete = true;
     const log = this.#log;
@@ -105,21 +123,29 @@ export class Stream implements SinkListener {
       if (last) this.#endSink();
       return;
     }
-    const offset = this.#next++;
-    void this.#store(json, offset, last, () => {
-      if (this.#held !== undefined) this.#held.push({ offset, data: json });
-      else if (offset > this.#replayed) this.#sink?.message(json, log.eventId(this.key, offset));
-      if (last && this.#held === undefined) this.#endSink();
-    });
+    void this.#store(json, this.#next++, last, unmark === undefined ? undefined : { unmark });
+  }
+
+  /** An event that is stored goes to whoever reads; `''` is a priming event. */
+  #stored(json: string, offset: number, last: boolean): void {
+    const log = this.#log;
+    const id = log?.eventId(this.key, offset);
+    if (json === '') {
+      if (log !== undefined && id !== undefined) this.#sink?.prime(id, log.retryMs);
+      return;
+    }
+    if (this.#held !== undefined) this.#held.push({ offset, data: json });
+    else if (offset > this.#replayed) this.#sink?.message(json, id);
+    if (last && this.#held === undefined) this.#endSink();
   }
 
   /** Complete without another message: its request was cancelled, or its session ends. */
-  finish(): void {
+  finish(unmark?: string): void {
     if (this.#complete) return;
     this.#complete = true;
     const log = this.#log;
     if (log === undefined) return this.#endSink();
-    const outcome = this.#append(log, [], this.#next, true);
+    const outcome = this.#append(log, [], this.#next, true, unmark === undefined ? undefined : { unmark });
     if (outcome instanceof Promise) void outcome.finally(() => this.#endSink());
     else this.#endSink();
   }
@@ -133,8 +159,8 @@ export class Stream implements SinkListener {
     const close = (): void => {
       if (this.#sink === sink) this.#endSink();
     };
-    if (done === undefined) close();
-    else void done.then(close);
+    if (done instanceof Promise) void done.then(close);
+    else close();
   }
 
   /** Ends the reader, cleanly; the stream goes on. */
@@ -196,30 +222,39 @@ export class Stream implements SinkListener {
     done?.();
   }
 
-  #store(json: string, offset: number, last: boolean, then: () => void): void | Promise<void> {
+  #store(json: string, offset: number, last: boolean, extra: AppendExtra | undefined): Await<WriteResult> {
     const log = this.#log;
-    if (log === undefined) return;
-    const outcome = this.#append(log, [json], offset, last);
+    if (log === undefined) return 'written';
+    const outcome = this.#append(log, [json], offset, last, extra);
     if (!(outcome instanceof Promise) && this.#writes === undefined) {
-      if (outcome === 'written') then();
-      return;
+      if (outcome === 'written') this.#stored(json, offset, last);
+      return outcome;
     }
     const write = (this.#writes ?? Promise.resolve()).then(async () => {
-      if ((await outcome) === 'written') then();
+      const settled = await outcome;
+      if (settled === 'written') this.#stored(json, offset, last);
+      return settled;
     });
-    this.#writes = write.finally(() => {
-      if (this.#writes === write) this.#writes = undefined;
+    const queue: Promise<unknown> = write.finally(() => {
+      if (this.#writes === queue) this.#writes = undefined;
     });
+    this.#writes = queue;
     return write;
   }
 
-  #append(log: StreamLog, events: readonly string[], from: number, last: boolean): Await<WriteOutcome | 'failed'> {
+  #append(
+    log: StreamLog,
+    events: readonly string[],
+    from: number,
+    last: boolean,
+    extra: AppendExtra | undefined,
+  ): Await<WriteResult> {
     const refused = (outcome: WriteOutcome): WriteOutcome => {
       if (outcome === 'fenced') log.fenced();
       return outcome;
     };
     try {
-      const outcome = log.append(this.key, from, events, last);
+      const outcome = log.append(this.key, from, events, last, extra);
       if (!(outcome instanceof Promise)) return refused(outcome);
       return outcome.then(refused, (error: unknown) => {
         log.failed(error);

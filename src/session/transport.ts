@@ -82,6 +82,7 @@ export class SessionTransport implements Transport {
   #notify(message: RpcNotification, related: RequestId | undefined): void {
     const session = this.#session;
     const { method } = message;
+    if (method === 'notifications/tools/list_changed') session.guard?.forget();
     const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : this.#streamOf(related);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
     if (stream !== undefined) stream.send(JSON.stringify(out));

@@ -1,0 +1,120 @@
+/**
+ * At most once, on a store that several processes may own sessions on: before a call that must not run twice is dispatched,
+ * a marker is stored, fenced, in one write with the priming event where there is one. The next owner knows by it what may
+ * have run. What is repeatable pays nothing: every method but `tools/call`, and tools that say `readOnlyHint` or
+ * `idempotentHint`. The hints are learnt from `tools/list` answers that pass by and forgotten at `list_changed`; a tool
+ * that nobody knows is not repeatable.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import { isObject, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
+import type { Await, Marker, SessionStore, WriteOutcome } from '../stores/store.ts';
+import type { MessageContext } from './context.ts';
+import type { RecordKeeper } from './record-keeper.ts';
+import type { Stream, WriteResult } from './stream.ts';
+
+/** A request larger than this is not kept for a re-run: its next owner ends it instead. */
+const KEPT_REQUEST_LENGTH = 65_536;
+
+/** What is stored about the request of a stream; `params` only where it can be run again. */
+export interface KeptRequest {
+  readonly id: RequestId;
+  readonly method: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+  /** The request was too large to keep whole. */
+  readonly cut?: true;
+}
+
+export class CallGuard {
+  readonly #sessions: SessionStore;
+  readonly #sessionId: string;
+  readonly #record: RecordKeeper;
+  #repeatableTools: Set<string> | undefined = undefined;
+
+  constructor(sessions: SessionStore, sessionId: string, record: RecordKeeper) {
+    this.#sessions = sessions;
+    this.#sessionId = sessionId;
+    this.#record = record;
+  }
+
+  /** Whether a request may be run again when nobody knows whether it ran. */
+  repeatable({ method, params }: Pick<RpcRequest, 'method' | 'params'>): boolean {
+    if (method !== 'tools/call') return true;
+    const name = params?.['name'];
+    return typeof name === 'string' && (this.#repeatableTools?.has(name) ?? false);
+  }
+
+  learn(answer: RpcResponse): void {
+    const tools = answer.result?.['tools'];
+    if (!Array.isArray(tools)) return;
+    const known = (this.#repeatableTools ??= new Set());
+    for (const tool of tools as unknown[]) {
+      if (!isObject(tool) || typeof tool['name'] !== 'string') continue;
+      const hints = isObject(tool['annotations']) ? tool['annotations'] : {};
+      if (hints['readOnlyHint'] === true || hints['idempotentHint'] === true) known.add(tool['name']);
+      else known.delete(tool['name']);
+    }
+  }
+
+  forget(): void {
+    this.#repeatableTools = undefined;
+  }
+
+  /** Stores what must be stored before the requests of one POST are dispatched. */
+  before(stream: Stream, requests: readonly RpcRequest[], contexts: readonly MessageContext[]): Await<WriteResult> {
+    const marks: Marker[] = [];
+    for (const [n, request] of requests.entries()) {
+      const context = contexts[n];
+      if (context === undefined || this.repeatable(request)) continue;
+      context.marked = true;
+      marks.push({ request: requestKey(request.id), stream: stream.key });
+    }
+    const [mark] = marks;
+    if (stream.logged) {
+      const [request] = requests;
+      return stream.prime({
+        ...(request !== undefined && { requests: keep(request) }),
+        ...(mark !== undefined && { mark }),
+      });
+    }
+    return mark === undefined ? 'written' : this.#markAll(marks);
+  }
+
+  async #markAll(marks: readonly Marker[]): Promise<WriteResult> {
+    for (const mark of marks) {
+      const outcome = await this.#sessions.mark(this.#sessionId, this.#record.fence, mark);
+      if (outcome === 'fenced') return outcome;
+    }
+    return 'written';
+  }
+
+  /** An answer that left without an append took no marker with it. */
+  clear(id: RequestId, stream: string): void {
+    const marker = { request: requestKey(id), stream };
+    // One that stays names a call that has ended: the next owner finds nothing to end, and removes it.
+    void (async (): Promise<WriteOutcome> =>
+      this.#sessions.mark(this.#sessionId, this.#record.fence, marker, true))().catch(() => {});
+  }
+}
+
+/** `1` and `"1"` are two requests. */
+export function requestKey(id: RequestId): string {
+  return JSON.stringify(id);
+}
+
+function keep({ id, method, params }: RpcRequest): string {
+  const whole = JSON.stringify({ id, method, ...(params && { params }) } satisfies KeptRequest);
+  return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify({ id, method, cut: true } satisfies KeptRequest);
+}
+
+/** `undefined`: nothing was kept, or by a version that is not understood. */
+export function readKept(requests: string | null): KeptRequest | undefined {
+  if (requests === null) return undefined;
+  try {
+    const value: unknown = JSON.parse(requests);
+    if (!isObject(value) || typeof value['method'] !== 'string') return undefined;
+    const { id } = value;
+    return typeof id === 'string' || typeof id === 'number' ? (value as unknown as KeptRequest) : undefined;
+  } catch {
+    return undefined;
+  }
+}
