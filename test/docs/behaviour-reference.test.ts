@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { NOT_APPLICABLE } from '../behaviour/not-applicable.ts';
 
 const script = new URL('../../scripts/behaviour-table.mjs', import.meta.url).pathname;
 
@@ -38,6 +39,18 @@ function folderOf(items: readonly number[], more = ''): { folder: string; page: 
 describe('the behaviour page', () => {
   test('is up to date, every item has a test or a reason, and no test names another number', () => {
     expect(table('--check')).toEqual([]);
+  });
+
+  test('gives a reason for each item that is not applicable, and says what holds instead', () => {
+    const items = NOT_APPLICABLE.map(({ item }) => item);
+    expect(new Set(items).size).toBe(items.length);
+    const page = readFileSync(new URL('../../docs/reference/behaviour.md', import.meta.url), 'utf8');
+    for (const { item, why, instead } of NOT_APPLICABLE) {
+      expect([item, why.length > 10, instead.length > 10]).toEqual([item, true, true]);
+      expect(page.split('\n').find((line) => line.startsWith(`| ${item} `))).toContain(
+        `not applicable: ${why}; ${instead}`,
+      );
+    }
   });
 
   test('names the files of an item’s tests, of several numbers in one title, and nothing that is not run', () => {
