@@ -22,6 +22,7 @@ import { KeepAlive } from './http/keep-alive.ts';
 import type { ResolvedOptions } from './options.ts';
 import { createRequestState } from './request-state.ts';
 import { ServerBuilder, SessionBuilder } from './session/builder.ts';
+import { contexts } from './session/context.ts';
 import { Opener } from './session/opener.ts';
 import { Registry } from './session/registry.ts';
 import type { OpenStore } from './stores/store.ts';
@@ -84,6 +85,7 @@ export class Core {
     const requestState = createRequestState(
       async () => requestStateKeys ?? [await store.secret('request-state')],
       userOf,
+      () => contexts.getStore()?.target,
     );
     const servers = new ServerBuilder({ factory, options, logger, requestState });
     const builder = new SessionBuilder(this.registry, servers, (session) => {

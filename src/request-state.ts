@@ -1,6 +1,7 @@
 /**
  * `ctx.requestState`: the SDK's codec over several keys. The first seals, all open, so keys can be rotated. What is sealed
- * is bound to the user and the method (specification 2026-07-28, multi round-trip requests), for 600 s.
+ * is bound to the user and to the request it came from, its method and what it is about: one tool's state does not open in
+ * another (specification 2026-07-28, multi round-trip requests). For 600 s.
  */
 import { createRequestStateCodec, type RequestStateCodec, type ServerContext } from '@modelcontextprotocol/server';
 import type { AuthInfo } from '@modelcontextprotocol/server';
@@ -12,8 +13,11 @@ export type RequestStateKey = string | Uint8Array;
 export function createRequestState(
   keys: () => Promise<readonly RequestStateKey[]>,
   userOf: (authInfo: AuthInfo | undefined) => string | undefined,
+  /** The name or URI that the running request is about. */
+  target: () => string | undefined,
 ): RequestStateCodec {
-  const bind = (ctx: ServerContext): string => JSON.stringify([userOf(ctx.http?.authInfo) ?? null, ctx.mcpReq.method]);
+  const bind = (ctx: ServerContext): string =>
+    JSON.stringify([userOf(ctx.http?.authInfo) ?? null, ctx.mcpReq.method, target() ?? null]);
   let made: Promise<RequestStateCodec[]> | undefined;
   const codecs = (): Promise<RequestStateCodec[]> => {
     made ??= keys().then((all) => all.map((key) => createRequestStateCodec({ key, ttlSeconds: TTL_SECONDS, bind })));

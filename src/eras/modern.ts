@@ -34,7 +34,7 @@ import { ResponsePipe } from '../http/response-pipe.ts';
 import { isObject, type RpcRequest } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { ServerBuilder } from '../session/builder.ts';
-import { contexts, MessageContext } from '../session/context.ts';
+import { contexts, MessageContext, targetOf } from '../session/context.ts';
 import type { EnterContext, SessionRun } from '../session/run.ts';
 import type { AnyServer } from '../session/session.ts';
 import type { McpHttpRequest, McpSession } from '../types.ts';
@@ -279,7 +279,9 @@ export class ModernEra {
   }
 
   #context({ post: { exchange }, request }: ModernCall, requestHidden: boolean): MessageContext {
-    return new MessageContext(exchange, undefined, requestHidden, request?.id, request?.method, undefined);
+    const context = new MessageContext(exchange, undefined, requestHidden, request?.id, request?.method, undefined);
+    context.target = targetOf(request?.params);
+    return context;
   }
 
   async close(): Promise<void> {

@@ -11,6 +11,7 @@ import type { Handshake, SessionRecord } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
 import { isModern } from '../versions.ts';
 import type { MessageSource } from './context.ts';
+import { Interned } from './interned.ts';
 import { replayed } from './remembered.ts';
 import { SessionRun } from './run.ts';
 import { LiveSession, type AnyServer, type SessionStart } from './session.ts';
@@ -79,6 +80,12 @@ export class ServerBuilder {
     return server;
   }
 
+  /** Without a run hook and a context of their own, sessions and requests just run. */
+  get hasRun(): boolean {
+    const { runSessionHandler, perSessionExecutionContext } = this.#options.options;
+    return runSessionHandler !== undefined || perSessionExecutionContext;
+  }
+
   run(returned: () => void): SessionRun {
     const { options, logger } = this.#options;
     return new SessionRun({
@@ -139,23 +146,26 @@ export class SessionBuilder {
   /** A server that waits for its handshake. */
   async connect(start: SessionStart, caller: BuildCaller, restored: boolean): Promise<LiveSession> {
     const session = new LiveSession(this.#host, start);
-    const run = this.#runOf(session);
+    const run = this.#servers.hasRun ? this.#runOf(session) : undefined;
     session.run = run;
     try {
-      await run.inOwnContext(async () => {
-        const server = await this.#servers.build({ era: 'legacy', caller, session: session.view, restored });
-        session.server = server;
-        await run.start(caller.request, session.view);
-        try {
-          await server.connect(session.transport);
-        } catch (cause) {
-          throw factoryFailed('the server could not be connected', cause);
-        }
-      });
+      if (run === undefined) await this.#start(session, caller, restored);
+      else await run.inOwnContext(() => this.#start(session, caller, restored));
       return session;
     } catch (error) {
       await session.leave('closed');
       throw error instanceof SojournError ? error : factoryFailed('the session could not be started', error);
+    }
+  }
+
+  async #start(session: LiveSession, caller: BuildCaller, restored: boolean): Promise<void> {
+    const server = await this.#servers.build({ era: 'legacy', caller, session: session.view, restored });
+    session.server = server;
+    await session.run?.start(caller.request, session.view);
+    try {
+      await server.connect(session.transport);
+    } catch (cause) {
+      throw factoryFailed('the server could not be connected', cause);
     }
   }
 
@@ -203,11 +213,21 @@ function readAnswer(answer: RpcResponse, fallback: string): Negotiated {
   const version = answer.result?.['protocolVersion'];
   return {
     version: typeof version === 'string' ? version : fallback,
-    answerJson: JSON.stringify(answer.result ?? {}),
+    answerJson: answers.intern(JSON.stringify(answer.result ?? {}), (json) => json),
   };
 }
 
 /** The handshake of an `initialize`; the caller has checked its shape. */
 export function handshakeOf(params: InitializeRequestParams): Handshake {
-  return params;
+  return handshakes.intern(JSON.stringify(params), () => freeze(params));
 }
+
+/** Shared by sessions, so nobody may change it. */
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(freeze);
+  return value;
+}
+
+/** Clients of one kind shake hands alike, and one factory answers them alike: one copy serves them all. */
+const handshakes = new Interned<Handshake>();
+const answers = new Interned<string>();

@@ -33,6 +33,8 @@ export class MessageContext {
   /** Where its answer goes; undefined: replayed or internal. */
   stream: Stream | undefined;
   answered = false;
+  /** What the request is about: the name of a tool or prompt, the URI of a resource. */
+  target: string | undefined = undefined;
   /** A marker was stored for it (`call-guard.ts`). */
   marked = false;
   /** Takes the answer instead of the stream. */
@@ -72,6 +74,12 @@ export class MessageContext {
   get authInfo(): AuthInfo | undefined {
     return this.source?.authInfo;
   }
+}
+
+/** The `name` or `uri` in a request's params. */
+export function targetOf(params: Readonly<Record<string, unknown>> | undefined): string | undefined {
+  const target = params?.['name'] ?? params?.['uri'];
+  return typeof target === 'string' ? target : undefined;
 }
 
 export const contexts = new AsyncLocalStorage<MessageContext>();

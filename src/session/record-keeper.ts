@@ -9,10 +9,14 @@ import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
 import { DurableState } from './state.ts';
 
+/** Shared by the records of all sessions that have none. */
+const NO_STATE: SessionRecord['state'] = Object.freeze({});
+const NO_SUBSCRIPTIONS: SessionRecord['subscriptions'] = Object.freeze([]);
+
 export class RecordKeeper {
   readonly #host: SessionHost;
   readonly #session: LiveSession;
-  readonly state: DurableState;
+  #state: DurableState | undefined;
   /** Whether there is a record to write to. */
   exists: boolean;
   initialized: boolean;
@@ -34,9 +38,21 @@ export class RecordKeeper {
     this.answerJson = record?.answer ?? '';
     this.getPrimed = record?.getStream ?? false;
     this.activeSaved = record?.activeAt ?? createdAt;
-    this.state = new DurableState(record?.state ?? {}, host.options.limits.stateBytes, (patch) =>
-      this.exists ? this.saveOrThrow({ state: patch }) : undefined,
-    );
+    this.#state = record === undefined || isEmpty(record.state) ? undefined : this.#openState(record.state);
+  }
+
+  /** Most sessions keep nothing: what they do not use is not made. */
+  get state(): DurableState {
+    return (this.#state ??= this.#openState(NO_STATE));
+  }
+
+  #openState(initial: SessionRecord['state']): DurableState {
+    return new DurableState(initial, this.#host.options.limits.stateBytes, this);
+  }
+
+  /** A change of `session.state`. */
+  storeState(patch: Readonly<Record<string, string | null>>): void | Promise<void> {
+    return this.exists ? this.saveOrThrow({ state: patch }) : undefined;
   }
 
   get fence(): Fence {
@@ -56,8 +72,8 @@ export class RecordKeeper {
       answer: this.answerJson,
       initialized: this.initialized,
       logLevel: this.logLevel,
-      subscriptions: [...(this.subscriptions ?? [])],
-      state: this.state.toRecord(),
+      subscriptions: this.subscriptions === undefined ? NO_SUBSCRIPTIONS : [...this.subscriptions],
+      state: this.#state?.toRecord() ?? NO_STATE,
       getStream: this.getPrimed,
       createdAt,
       activeAt: this.activeSaved,
@@ -114,3 +130,8 @@ export function listChanges(answerJson: string): readonly string[] {
 /** One factory answers the same for most of its sessions. */
 let lastAnswer: string | undefined;
 let lastChanges: readonly string[] = [];
+
+function isEmpty(state: SessionRecord['state']): boolean {
+  for (const _ in state) return false;
+  return true;
+}

@@ -22,7 +22,7 @@ import type { Sink } from '../sink.ts';
 import type { Await, Handshake, ReplayOutcome, SessionRecord, WriteOutcome } from '../stores/store.ts';
 import type { ConnectableServer, LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasPriming } from '../versions.ts';
-import { contexts, MessageContext, type MessageSource } from './context.ts';
+import { contexts, MessageContext, type MessageSource, targetOf } from './context.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import { GRACE_MS, inTime } from './grace.ts';
 import { CallGuard } from './call-guard.ts';
@@ -57,7 +57,7 @@ export interface SessionStart {
 
 export class LiveSession implements StreamLog, Idle {
   readonly id: string;
-  readonly tag: string;
+  #tag: string | undefined = undefined;
   readonly epoch: number;
   readonly owner: string;
   readonly user: string | undefined;
@@ -68,7 +68,7 @@ export class LiveSession implements StreamLog, Idle {
   readonly guard: CallGuard | undefined;
   readonly running = new RunningRequests();
   readonly posts: PostStreams;
-  readonly questions: Questions;
+  #questions: Questions | undefined = undefined;
   readonly transport: SessionTransport;
   readonly view: McpSession;
   run: SessionRun | undefined = undefined;
@@ -83,7 +83,7 @@ export class LiveSession implements StreamLog, Idle {
   listed = false;
   readonly #host: SessionHost;
   readonly #unlogged: boolean;
-  readonly #eventPrefix: string;
+  #eventPrefix: string | undefined = undefined;
   #active = 0;
   /** `list_changed` methods the client has not been sent since the server changed. */
   #untold: readonly string[] | undefined = undefined;
@@ -96,8 +96,6 @@ export class LiveSession implements StreamLog, Idle {
     this.#host = host;
     this.#unlogged = start.unlogged ?? false;
     this.id = start.id;
-    this.tag = sessionTag(start.id);
-    this.#eventPrefix = eventPrefix(this.tag, start.epoch);
     this.epoch = start.epoch;
     this.owner = start.owner;
     this.user = start.user;
@@ -107,7 +105,6 @@ export class LiveSession implements StreamLog, Idle {
     this.record = new RecordKeeper(host, this, record, start.createdAt);
     this.guard = host.guarded ? new CallGuard(host.store.sessions, start.id, this.record) : undefined;
     this.posts = new PostStreams(start.epoch);
-    this.questions = new Questions(start.epoch);
     this.transport = new SessionTransport(this);
     this.getStream = new Stream(GET_STREAM, this.#log, start.getNext ?? 0);
     this.view = createSessionView(this);
@@ -152,7 +149,16 @@ export class LiveSession implements StreamLog, Idle {
 
   /** Something is under way that a drain waits for. */
   get busy(): boolean {
-    return this.running.size > 0 || this.questions.size > 0;
+    return this.running.size > 0 || (this.#questions !== undefined && this.#questions.size > 0);
+  }
+
+  get questions(): Questions {
+    return (this.#questions ??= new Questions(this.epoch));
+  }
+
+  /** Tells its event ids from those of other sessions. */
+  get tag(): string {
+    return (this.#tag ??= sessionTag(this.id));
   }
 
   enter(): void {
@@ -274,6 +280,7 @@ export class LiveSession implements StreamLog, Idle {
 
   #context(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
     const context = new MessageContext(source, this.view, this.#hidesRequest, message.id, message.method, stream);
+    context.target = targetOf(message.params);
     if (stream?.logged === true) {
       context.closeSSEStream = () => stream.closeEarly();
       context.closeStandaloneSSEStream = () => this.getStream.closeEarly();
@@ -402,6 +409,7 @@ export class LiveSession implements StreamLog, Idle {
   }
 
   eventId(stream: string, offset: number): string {
+    this.#eventPrefix ??= eventPrefix(this.tag, this.epoch);
     return formatEventId(this.#eventPrefix, stream, offset);
   }
 

@@ -3,22 +3,24 @@ import { stateTooLarge } from '../errors.ts';
 import type { SessionState } from '../types.ts';
 
 /** Stores a patch (`null` deletes) in the session's record; rejects when it could not. */
-export type StoreState = (patch: Readonly<Record<string, string | null>>) => void | Promise<void>;
+export interface StateRecord {
+  storeState(patch: Readonly<Record<string, string | null>>): void | Promise<void>;
+}
 
 export class DurableState implements SessionState {
   readonly #values: Map<string, string>;
-  readonly #store: StoreState;
+  readonly #record: StateRecord;
   readonly #limit: number;
   #bytes = 0;
   #reserved = 0;
   /** Updates run one after the other. */
-  #updates: Promise<unknown> = Promise.resolve();
+  #updates: Promise<unknown> | undefined = undefined;
 
-  constructor(initial: Readonly<Record<string, string>>, limit: number, store: StoreState) {
+  constructor(initial: Readonly<Record<string, string>>, limit: number, record: StateRecord) {
     this.#values = new Map(Object.entries(initial));
     for (const [key, json] of this.#values) this.#bytes += sizeOf(key, json);
     this.#limit = limit;
-    this.#store = store;
+    this.#record = record;
   }
 
   /** The record's form. */
@@ -41,7 +43,7 @@ export class DurableState implements SessionState {
     // Two changes under way at once must not pass the limit together.
     this.#reserved += growth;
     try {
-      await this.#store({ [key]: json });
+      await this.#record.storeState({ [key]: json });
       this.#put(key, json);
     } finally {
       this.#reserved -= growth;
@@ -50,13 +52,13 @@ export class DurableState implements SessionState {
 
   async delete(key: string): Promise<boolean> {
     if (!this.#values.has(key)) return false;
-    await this.#store({ [key]: null });
+    await this.#record.storeState({ [key]: null });
     this.#put(key, undefined);
     return true;
   }
 
   update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T> {
-    const turn = this.#updates.then(async () => {
+    const turn = (this.#updates ?? Promise.resolve()).then(async () => {
       const next = await fn(await this.get<T>(key));
       await this.set(key, next);
       return next;

@@ -183,13 +183,15 @@ describe.each(faces)('over %s', (face) => {
 describe('B222 request state', () => {
   afterEach(() => void vi.useRealTimers());
 
-  /** `mint` seals what it is given; `open` says what was sealed. Prompts do the same. */
+  /** `open` seals what it is given, and says what was sealed when it comes back; `other` and the prompt only say it. */
   const sealer = (ctx: McpEndpointContext) => {
     const server = toolServer({
-      mint: async (args, call) => ({
-        content: [{ type: 'text', text: await ctx.requestState.mint(args['payload'], call) }],
-      }),
-      open: (_args, call) => ({
+      open: async (args, call) => {
+        const state = call.mcpReq.requestState();
+        const text = state === undefined ? await ctx.requestState.mint(args['payload'], call) : JSON.stringify(state);
+        return { content: [{ type: 'text', text }] };
+      },
+      other: (_args, call) => ({
         content: [{ type: 'text', text: JSON.stringify(call.mcpReq.requestState()) ?? 'nothing' }],
       }),
     })({ ...ctx, serverOptions: { requestState: { verify: ctx.requestState.verify } } });
@@ -214,9 +216,9 @@ describe('B222 request state', () => {
     );
     const as = (user: string) => served.client({ headers: { 'x-user': user } });
     const mint = async (user: string) =>
-      textOf((await callModern(as(user), 'tools/call', { name: 'mint', arguments: { payload: { step: 2 } } })).message);
-    const tell = async (user: string, requestState: unknown, method = 'tools/call') =>
-      (await callModern(as(user), method, { name: 'open', arguments: {}, requestState })).message;
+      textOf((await callModern(as(user), 'tools/call', { name: 'open', arguments: { payload: { step: 2 } } })).message);
+    const tell = async (user: string, requestState: unknown, method = 'tools/call', name = 'open') =>
+      (await callModern(as(user), method, { name, arguments: {}, requestState })).message;
     return { mint, tell };
   };
 
@@ -241,6 +243,11 @@ describe('B222 request state', () => {
   test('of another user is refused', async () => {
     const { mint, tell } = await open();
     expect(await tell('bob', await mint('alice'))).toMatchObject(refused);
+  });
+
+  test('of another tool is refused', async () => {
+    const { mint, tell } = await open();
+    expect(await tell('alice', await mint('alice'), 'tools/call', 'other')).toMatchObject(refused);
   });
 
   test('of another method is refused', async () => {
