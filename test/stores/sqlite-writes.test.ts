@@ -113,6 +113,24 @@ describe('while another process writes', () => {
     release();
   });
 
+  test('what it has written is read at once, also by who is waiting to write', async () => {
+    const path = newPath();
+    const view = await openView(path);
+    await view.sessions.create(recordOf('s'));
+    const other = new Libsql(path);
+    other.exec('BEGIN IMMEDIATE');
+    const waiting = view.sessions.save('s', FENCE, { logLevel: 'debug' });
+    for (let n = 0; n < 3; n++) await turn();
+    other.exec("UPDATE sessions SET user = 'ada'");
+    other.exec('COMMIT');
+    expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'ada' }));
+    // A refused statement that nobody resets would keep what was just read.
+    other.exec("UPDATE sessions SET user = 'eve'");
+    expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'eve' }));
+    expect(await waiting).toBe('written');
+    expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'eve', logLevel: 'debug' }));
+  });
+
   test('for too long, writes are refused as by a store that is away, and later ones are done', async () => {
     const path = newPath();
     const time = createFakeTime();

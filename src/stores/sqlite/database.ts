@@ -43,26 +43,31 @@ export class Database {
     this.#connection.exec(sql);
   }
 
-  /** All that `work` writes, or nothing. Throws busy, before `work` ran, while another process writes. */
+  /**
+   * All that `work` writes, or nothing. Throws busy, before `work` ran, while another process writes.
+   *
+   * `BEGIN` is executed anew each time: a prepared statement that was refused stays active, libsql does not reset it, and
+   * until it is collected this connection would see the file as it was then, and find it locked for ever.
+   */
   transaction<T>(work: () => T): T {
-    this.run('BEGIN IMMEDIATE');
+    this.execute('BEGIN IMMEDIATE');
     return this.#finish(work);
   }
 
   /** All that `work` reads is of one moment. */
   snapshot<T>(work: () => T): T {
-    this.run('BEGIN');
+    this.execute('BEGIN');
     return this.#finish(work);
   }
 
   #finish<T>(work: () => T): T {
     try {
       const result = work();
-      this.run('COMMIT');
+      this.execute('COMMIT');
       return result;
     } catch (error) {
       // A full disk or a failed one rolls back by itself.
-      if (this.#connection.inTransaction) this.run('ROLLBACK');
+      if (this.#connection.inTransaction) this.execute('ROLLBACK');
       throw error;
     }
   }

@@ -60,7 +60,8 @@ function makeFile(path: string): void {
 }
 
 function prepare(database: Database, settings: FileSettings, clock: StoreClock): void {
-  const mode = database.one<[string]>('PRAGMA journal_mode = WAL')?.[0];
+  database.execute('PRAGMA journal_mode = WAL');
+  const mode = database.one<[string]>('PRAGMA journal_mode')?.[0];
   if (mode !== 'wal') throw noWal(settings.path, mode);
   database.all(`PRAGMA synchronous = ${settings.synchronous}`);
   database.all(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);

@@ -28,8 +28,17 @@ export class Patience {
 
   /** Before try number `tries + 1`. */
   wait(tries: number, then: () => void): void {
-    if (tries <= TURNS) afterTurn(then);
-    else this.#time.setTimeout(then, this.#waitMs(tries - TURNS));
+    if (tries <= TURNS) return afterTurn(then);
+    // The provider's timers keep no process alive, and what is waited for here must not be lost to its exit.
+    const { port1: alive } = new MessageChannel();
+    alive.ref();
+    this.#time.setTimeout(
+      () => {
+        alive.close();
+        then();
+      },
+      this.#waitMs(tries - TURNS),
+    );
   }
 
   #waitMs(round: number): number {

@@ -1,0 +1,20 @@
+/**
+ * One instance in a process of its own: `node sqlite-instance.mjs FILE ID [LEASE_MS]`. Says `ready`, then each message that
+ * it gets as a line of JSON; answers a message with `answer` by sending it back. Renews its lease until it is ended.
+ */
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { openOptions, recordOf } from './sqlite-steps.mjs';
+
+const dist = resolve(import.meta.dirname, '../../../dist');
+const { sqlite } = await import(pathToFileURL(`${dist}/stores/sqlite/index.js`).href);
+const [path, id, leaseMs = '1000'] = process.argv.slice(2);
+
+const view = await sqlite(path).open({ ...(await openOptions(dist)), leaseMs: Number(leaseMs) });
+await view.instances.announce({ id, state: 'serving', version: '1' }, (from, message) => {
+  console.log(JSON.stringify({ from, kind: message.kind, bytes: JSON.stringify(message).length }));
+  if (message.answer) void view.instances.send(id, from, { kind: 'answer' });
+});
+await view.sessions.create(recordOf(`session-of-${id}`, id));
+console.log('ready');
+setInterval(() => void view.instances.renew(id, 'serving'), Number(leaseMs) / 3);
