@@ -22,20 +22,20 @@ export class Database {
 
   /** The first row, as its columns in order. */
   one<R extends readonly Value[]>(sql: string, values: readonly Value[] = []): R | undefined {
-    return this.#statement(sql).get(values) as R | undefined;
+    return this.#with(sql, (statement) => statement.get(values)) as R | undefined;
   }
 
   all<R extends readonly Value[]>(sql: string, values: readonly Value[] = []): R[] {
-    return this.#statement(sql).all(values) as unknown as R[];
+    return this.#with(sql, (statement) => statement.all(values)) as unknown as R[];
   }
 
   /** Without its outcome, which libsql takes half a microsecond to tell. */
   run(sql: string, values: readonly Value[] = []): void {
-    this.#statement(sql).get(values);
+    this.#with(sql, (statement) => statement.get(values));
   }
 
   change(sql: string, values: readonly Value[] = []): Changed {
-    return this.#statement(sql).run(values);
+    return this.#with(sql, (statement) => statement.run(values));
   }
 
   /** Any number of statements, without values. */
@@ -76,6 +76,16 @@ export class Database {
   close(): void {
     this.#statements.clear();
     this.#connection.close();
+  }
+
+  #with<T>(sql: string, use: (statement: LibsqlStatement) => T): T {
+    try {
+      return use(this.#statement(sql));
+    } catch (error) {
+      // One that was refused for the lock is still active, see above: it is collected the sooner.
+      this.#statements.delete(sql);
+      throw error;
+    }
   }
 
   #statement(sql: string): LibsqlStatement {

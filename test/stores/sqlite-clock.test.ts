@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process';
+import { resolve } from 'node:path';
+import { promisify } from 'node:util';
+import Libsql from 'libsql';
+import { describe, expect, test } from 'vitest';
+import { storeClock } from '../../src/stores/sqlite/clock.ts';
+import { systemTime } from '../../src/system.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { newPath, openView, recordOf } from './sqlite-views.ts';
+
+const run = promisify(execFile);
+const DIST = resolve(import.meta.dirname, '../../dist');
+
+describe('the clocks of a file', () => {
+  test('for leases is the machine’s: the same in every process', async () => {
+    const script = `
+      const { storeClock } = await import('${DIST}/stores/sqlite/clock.js');
+      const { systemTime } = await import('${DIST}/system.js');
+      const clock = storeClock(systemTime);
+      console.log(JSON.stringify([clock.machine(), clock.boot]));`;
+    const here = storeClock(systemTime);
+    const before = here.machine();
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script]);
+    const [there, boot] = JSON.parse(stdout) as [number, string];
+    expect(there).toBeGreaterThan(before);
+    expect(there).toBeLessThan(here.machine());
+    expect(boot).toBe(here.boot);
+    if (process.platform === 'linux') expect(boot).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test('for records is that of the day', () => {
+    expect(Math.abs(storeClock(systemTime).wall() - Date.now())).toBeLessThan(1_000);
+  });
+
+  test('are both the one that was given', async () => {
+    const time = createFakeTime(5_000_000);
+    const clock = storeClock(time);
+    await time.advance(1_000);
+    expect([clock.wall(), clock.machine()]).toEqual([5_001_000, 5_001_000]);
+  });
+});
+
+describe('a lease', () => {
+  test.each([
+    ['of an earlier boot', "boot = 'an earlier one'"],
+    ['that ends later than any lease could, where boots have no id', 'ends = ends + 60000'],
+  ])('%s is dead', async (_, change) => {
+    const path = newPath();
+    const view = await openView(path);
+    await view.instances.announce({ id: 'a', state: 'serving', version: '1' }, () => undefined);
+    await view.sessions.create(recordOf('s', { owner: 'a' }));
+    expect(await view.instances.read('a')).toMatchObject({ id: 'a' });
+    new Libsql(path).exec(`UPDATE instances SET ${change}`);
+    expect(await view.instances.read('a')).toBeUndefined();
+    expect(await view.instances.list()).toEqual([]);
+    expect(await view.instances.renew('a', 'serving')).toBe(false);
+    expect(await view.sessions.claim('s', 1, 'b')).toMatchObject({ claimed: true });
+  });
+});
