@@ -1,4 +1,4 @@
-/** The event log in the file. An append looks at the fence and at the stream in one statement, then adds its row. */
+/** The event log in the file: an append takes its place in its stream (`streams.ts`), then adds a row. */
 import { afterTurn } from '../../system.ts';
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, Await, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
@@ -6,6 +6,7 @@ import { eventRows, keptEvents, type NewRow, type ReplayRow } from './event-rows
 import type { Ledger } from './ledger.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
+import { Streams } from './streams.ts';
 
 /**
  * Looking whether a session holds more than it keeps walks its log. So an append looks with a chance that is its part of
@@ -19,6 +20,7 @@ const TRIM_BATCH = 256;
 export class SqliteEvents implements EventStore {
   readonly #file: StoreFile;
   readonly #ledger: Ledger;
+  readonly #streams: Streams;
   readonly #retention: EventRetention | false;
   /** Up to this row of the table, what is of this deployment was young enough or is gone. */
   #trimmed = 0;
@@ -27,6 +29,7 @@ export class SqliteEvents implements EventStore {
   constructor(file: StoreFile, ledger: Ledger, retention: EventRetention | false) {
     this.#file = file;
     this.#ledger = ledger;
+    this.#streams = new Streams(ledger);
     this.#retention = retention;
   }
 
@@ -78,30 +81,17 @@ export class SqliteEvents implements EventStore {
   }
 
   #append(request: AppendRequest, rows: readonly NewRow[]): boolean {
-    const { sessionId, fence, stream, from, events, complete = false } = request;
-    const { database, deployment, clock } = this.#ledger;
     const retention = this.#retention;
-    const now = clock.wall();
-    const values = [deployment, sessionId, fence.epoch, fence.owner, now, stream];
-    const found = database.one<[session: number, openNext: number | null, known: number]>(SQL.appendable, values);
-    if (found === undefined) return false;
-    const [session, openNext, known] = found;
-    if (retention !== false) {
-      // A stream that is known and not open is complete: it takes no more.
-      if (openNext === null ? known === 1 || from !== 0 : from !== openNext) return false;
-      for (const row of rows) this.#add(session, stream, row, retention, now);
-      if (!complete) database.run(SQL.growStream, [session, stream, from + events.length, request.requests ?? null]);
-      else if (openNext !== null) database.run(SQL.completeStream, [session, stream]);
-    }
-    if (request.mark !== undefined) this.#ledger.mark(session, request.mark);
-    if (request.unmark !== undefined) this.#ledger.unmark(session, { request: request.unmark, stream });
+    if (retention === false) return this.#streams.markOnly(request);
+    const session = this.#streams.place(request);
+    if (session === undefined) return false;
+    for (const row of rows) this.#add(session, request.stream, row, retention);
     return true;
   }
 
-  #add(session: number, stream: string, row: NewRow, retention: EventRetention, now: number): void {
-    const { database } = this.#ledger;
-    const { position, n, bytes, data } = row;
-    database.run(SQL.addEvents, [session, stream, position, n, bytes, now, data]);
+  #add(session: number, stream: string, { position, n, bytes, data }: NewRow, retention: EventRetention): void {
+    const { database, clock } = this.#ledger;
+    database.run(SQL.addEvents, [session, stream, position, n, bytes, clock.wall(), data]);
     const chance = Math.max(Math.min(n / retention.events, LIKELIEST), bytes / retention.bytes);
     if (spread(++this.#appended) < chance) database.run(SQL.trimSession, [session, retention.events, retention.bytes]);
   }

@@ -43,8 +43,13 @@ export class Ledger {
   }
 
   /** The row of a living session, if the fence is its own. */
-  fenced(id: string, { epoch, owner }: Fence): number | undefined {
-    return this.database.one<[number]>(SQL.fenced, [this.deployment, id, epoch, owner, this.clock.wall()])?.[0];
+  fenced(id: string, fence: Fence): number | undefined {
+    return this.database.one<[number]>(SQL.fenced, this.fence(id, fence))?.[0];
+  }
+
+  /** The values that every fenced statement begins with. */
+  fence(id: string, { epoch, owner }: Fence): readonly [number, string, number, string, number] {
+    return [this.deployment, id, epoch, owner, this.clock.wall()];
   }
 
   expired({ expiresAt }: Pick<SessionRecord, 'expiresAt'>): boolean {
@@ -104,7 +109,8 @@ export class Ledger {
   }
 
   unmark(no: number, { request, stream }: Marker): void {
-    this.database.run(SQL.unmark, [no, request, stream]);
+    if (this.database.change(SQL.unmark, [no, request, stream]).changes === 1) return;
+    this.database.run(SQL.unmarkOpen, [no, request, stream]);
   }
 
   markers(no: number): readonly Marker[] {

@@ -15,7 +15,8 @@ export interface Migration {
  * - `events`: a row for each append, in the order of writing (`no`, and with it `at`); several messages are joined by
  *   U+001E, which JSON cannot contain. An append touches the last page of the table, which all sessions share, and one of
  *   the index. `n` and `bytes` are in the index so that retention is judged without the rows.
- * - `open_streams`: streams that are not complete. A stream with events that is not here is complete.
+ * - `open_streams`: streams that are not complete. A stream with events that is not here is complete. `mark` is the marker
+ *   that came with the first append: most come and go with their stream, and cost no row of their own in `markers`.
  * - `instances`: leases. A dead one stays, so that its id is never taken again; `ends` is on the machine's clock.
  *
  * Names and keys that may contain anything are kept as JSON text: SQLite's text ends at U+0000 when it is read back.
@@ -83,6 +84,7 @@ CREATE TABLE open_streams (
   stream TEXT NOT NULL,
   next INTEGER NOT NULL,
   requests TEXT,
+  mark TEXT,
   PRIMARY KEY (session, stream)
 ) STRICT, WITHOUT ROWID;
 

@@ -6,6 +6,10 @@
 /** ?1 deployment, ?2 id, ?3 epoch, ?4 owner, ?5 now. */
 const FENCED = 'deployment = ?1 AND id = ?2 AND epoch = ?3 AND owner = ?4 AND (expires_at IS NULL OR expires_at > ?5)';
 
+/** The same where the row is known: ?1 no, ?2 deployment, ?3 id, ?4 epoch, ?5 owner, ?6 now. */
+const FENCED_ROW =
+  'no = ?1 AND deployment = ?2 AND id = ?3 AND epoch = ?4 AND owner = ?5 AND (expires_at IS NULL OR expires_at > ?6)';
+
 /** ?1 deployment, ?2 id, ?3 now. */
 const LIVING = 'deployment = ?1 AND id = ?2 AND (expires_at IS NULL OR expires_at > ?3)';
 
@@ -75,18 +79,37 @@ export const SQL = {
     (SELECT deployment, id FROM ended WHERE forget_at <= ? ORDER BY forget_at LIMIT ?)`,
 
   // ——— markers ———
-  mark: 'INSERT INTO markers (session, request, stream) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+  mark: `INSERT INTO markers (session, request, stream) SELECT ?1, ?2, ?3
+    WHERE NOT EXISTS (SELECT 1 FROM open_streams WHERE session = ?1 AND mark = ?2 AND stream = ?3)
+    ON CONFLICT DO NOTHING`,
   unmark: 'DELETE FROM markers WHERE session = ? AND request = ? AND stream = ?',
-  markers: 'SELECT request, stream FROM markers WHERE session = ?',
+  unmarkOpen: 'UPDATE open_streams SET mark = NULL WHERE session = ? AND mark = ? AND stream = ?',
+  markers: `SELECT request, stream FROM markers WHERE session = ?1
+    UNION ALL SELECT mark, stream FROM open_streams WHERE session = ?1 AND mark IS NOT NULL`,
 
   // ——— events ———
-  /** ?6 stream. The session, how long the stream is while it is open, and whether it is known at all. */
-  appendable: `SELECT no,
-      (SELECT next FROM open_streams WHERE session = sessions.no AND stream = ?6),
-      EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = ?6)
-    FROM sessions WHERE ${FENCED}`,
+  /** ?6 stream: one that is neither open nor known. */
+  newStream: `SELECT no FROM sessions WHERE ${FENCED}
+    AND NOT EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = ?6)
+    AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = ?6)`,
+  /** How long a stream is and its marker while it is open, and whether it has events. */
+  stream: `SELECT (SELECT next FROM open_streams WHERE session = ?1 AND stream = ?2),
+    (SELECT mark FROM open_streams WHERE session = ?1 AND stream = ?2),
+    EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?2)`,
   addEvents: 'INSERT INTO events (session, stream, position, n, bytes, at, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
-  growStream: `INSERT INTO open_streams (session, stream, next, requests) VALUES (?, ?, ?, ?)
+  /** ?7 stream, ?8 its length, ?9 requests, ?10 marker: of one that is new, and nothing else. */
+  openAtOnce: `INSERT INTO open_streams (session, stream, next, requests, mark)
+    SELECT no, ?7, ?8, ?9, CASE
+      WHEN EXISTS (SELECT 1 FROM markers WHERE session = ?1 AND request = ?10 AND stream = ?7) THEN NULL ELSE ?10 END
+    FROM sessions WHERE ${FENCED_ROW} AND NOT EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?7)
+    ON CONFLICT DO NOTHING`,
+  /** ?7 stream, ?8 its length so far, ?9 from now on, ?10 requests. */
+  growAtOnce: `UPDATE open_streams SET next = ?9, requests = coalesce(requests, ?10)
+    WHERE session = (SELECT no FROM sessions WHERE ${FENCED_ROW}) AND stream = ?7 AND next = ?8`,
+  /** ?7 stream, ?8 its length so far, ?9 its marker: of one that has that or none. */
+  completeAtOnce: `DELETE FROM open_streams
+    WHERE session = (SELECT no FROM sessions WHERE ${FENCED_ROW}) AND stream = ?7 AND next = ?8 AND mark IS ?9`,
+  setStream: `INSERT INTO open_streams (session, stream, next, requests) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET next = excluded.next, requests = coalesce(requests, excluded.requests)`,
   completeStream: 'DELETE FROM open_streams WHERE session = ? AND stream = ?',
   openStreams: `SELECT stream, next, requests FROM open_streams
