@@ -157,10 +157,13 @@ async function measureFile() {
   const view = await sqlite({ path, synchronous: values.synchronous }).open(OPTIONS);
   const empty = fileBytes(path);
   const started = performance.now();
+  const some = [];
   for (let n = 0; n < sessions; n += 500) {
-    const group = Array.from({ length: Math.min(500, sessions - n) }, (_, i) =>
-      view.sessions.create(record(n + i, { id: Buffer.from(systemRandom(16)).toString('base64url'), owner: null })),
+    const ids = Array.from({ length: Math.min(500, sessions - n) }, () =>
+      Buffer.from(systemRandom(16)).toString('base64url'),
     );
+    if (ids[0] !== undefined) some.push(ids[0]);
+    const group = ids.map(async (one) => view.sessions.create(record(n, { id: one, owner: null })));
     await Promise.all(group);
   }
   const seconds = ((performance.now() - started) / 1_000).toFixed(1);
@@ -168,6 +171,12 @@ async function measureFile() {
   const count = await view.sessions.count();
   const counted = (performance.now() - before).toFixed(2);
   const { rss } = process.memoryUsage();
+  await measure(
+    `claim one of ${sessions}`,
+    1,
+    (n) => view.sessions.claim(some[n % some.length], 1, FENCE.owner),
+    some.length,
+  );
   await view.close();
   const each = ((fileBytes(path) - empty) / sessions).toFixed(0);
   console.log(`${sessions} identical idle sessions: ${each} bytes of file each, made in ${seconds} s;`);

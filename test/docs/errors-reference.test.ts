@@ -27,7 +27,15 @@ const built = [...Object.values(errors), moduleInvalid].flatMap((value): Sojourn
 });
 
 /** Answered by nobody: thrown to server code, or to who configures. */
-const THROWN = ['NO_STREAM', 'NOT_INITIALIZED', 'STATELESS', 'SESSION_GONE', 'STATE_TOO_LARGE', 'SEAL_TOO_LONG', 'MODULE_INVALID'];
+const THROWN = [
+  'NO_STREAM',
+  'NOT_INITIALIZED',
+  'STATELESS',
+  'SESSION_GONE',
+  'STATE_TOO_LARGE',
+  'SEAL_TOO_LONG',
+  'MODULE_INVALID',
+];
 
 describe('the errors page', () => {
   test('has every code once, and no other', () => {

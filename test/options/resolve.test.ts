@@ -123,7 +123,12 @@ describe('what is resolved', () => {
   });
 
   test('hands on what is yours as it is, and leaves it unfrozen', () => {
-    const store = { kind: 'own', inProcess: true, durable: true, open: () => Promise.reject(new Error('never opened')) };
+    const store = {
+      kind: 'own',
+      inProcess: true,
+      durable: true,
+      open: () => Promise.reject(new Error('never opened')),
+    };
     const bus = { publish() {}, subscribe: () => () => {} };
     const sessionMigrationHandler = { allowSessionMigration: () => null };
     const hook = async () => {};

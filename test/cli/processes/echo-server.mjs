@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 const text = (value) => ({ content: [{ type: 'text', text: String(value) }] });
 
-export function createServer() {
+export default function createServer() {
   const server = new McpServer({ name: 'echo', version: '1.0.0' });
   server.registerTool('echo', { inputSchema: z.object({ message: z.string() }) }, ({ message }) => text(message));
   server.registerTool('slow', { inputSchema: z.object({ ms: z.number() }) }, async ({ ms }) => {
@@ -14,5 +14,3 @@ export function createServer() {
   });
   return server;
 }
-
-export default createServer;

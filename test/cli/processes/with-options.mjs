@@ -1,5 +1,5 @@
 /** `{ factory, options }`, and a timer that would keep the process alive. */
-import { createServer } from './echo-server.mjs';
+import createServer from './echo-server.mjs';
 
 setInterval(() => {}, 60_000);
 
