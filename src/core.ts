@@ -64,6 +64,7 @@ export class Core {
   readonly #sse: LegacySseEra | undefined;
   readonly #keepAlive: KeepAlive;
   readonly #unsubscribe: () => void;
+  readonly #fleet: FleetBus;
   #state: EndpointHealth['state'] = 'serving';
   #drained = false;
   #draining: Promise<{ released: number; interrupted: number }> | undefined;
@@ -74,7 +75,14 @@ export class Core {
     this.store = store;
     this.#durable = durable;
     this.#userOf = userOf;
-    this.instance = new Instance(store, random, logger);
+    this.instance = new Instance({
+      store,
+      inProcess,
+      leaseMs: options.leaseMs,
+      random,
+      time: options.timeProvider,
+      logger,
+    });
     this.registry = new Registry(options, store, !inProcess, events);
     const fleet = new FleetBus(
       (event) => this.instance.publish(event),
@@ -92,14 +100,14 @@ export class Core {
       if (this.registry.get(session.id) === session) void this.registry.end(session, 'handler_returned');
       else void session.leave('handler_returned');
     });
-    this.#restorer = new Restorer(options, store, this.registry, builder, this.instance.id);
+    this.#restorer = new Restorer(options, store, this.registry, builder, () => this.instance.id);
     this.#finder = new Finder(options, store, this.registry, this.instance, this.#restorer);
     this.#opener = new Opener({
       options,
       registry: this.registry,
       store,
       builder,
-      instanceId: this.instance.id,
+      instanceId: () => this.instance.id,
       random,
     });
     this.#keepAlive = new KeepAlive(options.timeProvider, options.keepAliveMs);
@@ -123,15 +131,21 @@ export class Core {
       legacyDelete: (exchange) => this.legacy.delete(exchange),
     });
     this.#sse = options.legacySse
-      ? new LegacySseEra({ options, builder, keepAlive, instanceId: this.instance.id, random })
+      ? new LegacySseEra({ options, builder, keepAlive, instanceId: () => this.instance.id, random })
       : undefined;
     this.#unsubscribe = this.bus.subscribe((event) =>
       broadcast([...this.registry.values(), ...(this.#sse?.sessions() ?? [])], event),
     );
-    void this.instance.join({
+    this.#fleet = fleet;
+  }
+
+  /** Takes the lease and opens the mailbox; nothing is served before. At once on the memory store. */
+  join(): Promise<void> {
+    return this.instance.join({
+      reclaim: (id) => this.registry.reclaim(id),
       call: (call) => this.legacy.relayed(call),
       terminate: (id) => this.legacy.terminate(id),
-      bus: (event) => fleet.deliver(event),
+      bus: (event) => this.#fleet.deliver(event),
     });
   }
 
@@ -154,7 +168,13 @@ export class Core {
   }
 
   health(): EndpointHealth {
-    return { state: this.#state, store: 'ok', instance: this.instance.id, sessions: this.registry.count };
+    const { id, valid, storeAway } = this.instance;
+    return {
+      state: this.#state === 'serving' && !valid ? 'lapsed' : this.#state,
+      store: storeAway ? 'away' : 'ok',
+      instance: id,
+      sessions: this.registry.count,
+    };
   }
 
   drain(timeoutMs: number): Promise<{ released: number; interrupted: number }> {

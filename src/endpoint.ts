@@ -112,8 +112,17 @@ class Endpoint {
         userOf: createUserOf(options),
         events: this.#events,
       });
-    if (!(opened instanceof Promise)) return build(opened);
-    this.#opening = opened.then((open) => (this.#core = build(open)));
+    if (!(opened instanceof Promise)) {
+      const core = build(opened);
+      void core.join();
+      return core;
+    }
+    this.#opening = opened.then(async (open) => {
+      const core = build(open);
+      await core.join();
+      this.#core = core;
+      return core;
+    });
     this.#opening.catch(() => {
       this.#opening = undefined;
     });
@@ -186,6 +195,8 @@ class Endpoint {
 
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
     if (this.#closed !== undefined) throw optionsContradict('listen(): this endpoint is closed; make a new one');
+    // A store that cannot be opened is an error of the start, not of every request.
+    await this.#ready();
     const listening = await listen(given, {
       options: this.#options,
       handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),

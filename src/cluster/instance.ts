@@ -1,20 +1,21 @@
 /**
  * This process as one instance of its deployment: an id, a lease, a mailbox. Ids are new for every start.
  *
- *     serving ──drain──▶ draining ──leave──▶ gone
+ *     serving ──drain──▶ draining ──leave──▶ gone        (its lease: `lease.ts`)
  *
  * Whatever one instance says to another goes through here: relayed calls, ends, bus events. On the memory store messages
  * are objects passed by reference.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import { base64url, type RandomSource } from '../system.ts';
+import { ownedElsewhere } from '../errors.ts';
 import type { InstanceLease, InstanceMessage, OpenStore } from '../stores/store.ts';
-import type { Logger } from '../types.ts';
-import { BUILD_VERSION } from '../build-version.ts';
-
-const ID_BYTES = 9;
+import type { RandomSource } from '../system.ts';
+import type { Logger, TimeProvider } from '../types.ts';
+import { Lease } from './lease.ts';
 
 export interface InstanceHandlers {
+  /** Claims what is live here for the new id of this instance. */
+  reclaim(id: string): Promise<void>;
   /** A call whose session lives here, handed over by the instance that got it. */
   call(call: unknown): void;
   /** End a session that lives here. */
@@ -22,36 +23,68 @@ export interface InstanceHandlers {
   bus(event: ServerEvent): void;
 }
 
+export interface InstanceOptions {
+  readonly store: OpenStore;
+  /** Messages are objects of this process: calls can be handed over. */
+  readonly inProcess: boolean;
+  readonly leaseMs: number;
+  readonly random: RandomSource;
+  readonly time: Required<TimeProvider>;
+  readonly logger: Logger;
+}
+
 export class Instance {
-  readonly id: string;
   readonly #store: OpenStore;
+  readonly #inProcess: boolean;
   readonly #logger: Logger;
-  #state: InstanceLease['state'] = 'serving';
+  readonly #lease: Lease;
   #handlers: InstanceHandlers | undefined;
   #asked = 0;
   readonly #replies = new Map<number, (done: boolean) => void>();
 
-  constructor(store: OpenStore, random: RandomSource, logger: Logger) {
-    this.id = base64url(random(ID_BYTES));
+  constructor({ store, inProcess, leaseMs, random, time, logger }: InstanceOptions) {
     this.#store = store;
+    this.#inProcess = inProcess;
     this.#logger = logger;
+    this.#lease = new Lease({
+      store: store.instances,
+      inProcess,
+      leaseMs,
+      random,
+      time,
+      logger,
+      receive: (from, message) => this.#receive(from, message),
+      reclaim: async (id) => this.#handlers?.reclaim(id),
+    });
+  }
+
+  /** New for every start, and after every lapse of its lease. */
+  get id(): string {
+    return this.#lease.id;
+  }
+
+  /** Whether sessions may be served from memory now. */
+  get valid(): boolean {
+    return this.#lease.valid;
+  }
+
+  get storeAway(): boolean {
+    return this.#lease.storeAway;
   }
 
   async join(handlers: InstanceHandlers): Promise<void> {
     this.#handlers = handlers;
-    const lease: InstanceLease = { id: this.id, state: 'serving', version: BUILD_VERSION };
-    await this.#store.instances.announce(lease, (from, message) => this.#receive(from, message));
+    await this.#lease.join();
   }
 
-  async drain(): Promise<void> {
-    this.#state = 'draining';
-    await this.#store.instances.renew(this.id, this.#state);
+  drain(): Promise<void> {
+    return this.#lease.drain();
   }
 
   async leave(): Promise<void> {
     for (const reply of this.#replies.values()) reply(false);
     this.#replies.clear();
-    await this.#store.instances.leave(this.id);
+    await this.#lease.leave();
   }
 
   async leases(): Promise<readonly InstanceLease[]> {
@@ -70,7 +103,11 @@ export class Instance {
 
   /** `false`: nobody is there; the lease that was seen is buried, so that the caller may claim. */
   async relay(to: string, call: unknown): Promise<boolean> {
-    if ((await this.#store.instances.send(this.id, to, { kind: 'call', call })) === 'sent') return true;
+    const message = this.#inProcess ? { kind: 'call', call } : { kind: 'probe' };
+    if ((await this.#store.instances.send(this.id, to, message)) === 'sent') {
+      if (this.#inProcess) return true;
+      throw ownedElsewhere();
+    }
     await this.#bury(to);
     return false;
   }
@@ -106,6 +143,9 @@ export class Instance {
     switch (message.kind) {
       case 'call':
         handlers.call(message['call']);
+        break;
+      case 'probe':
+        // Being heard is the answer.
         break;
       case 'bus':
         handlers.bus(message['event'] as ServerEvent);

@@ -28,7 +28,7 @@ export class Restorer {
   readonly #store: OpenStore;
   readonly #registry: Registry;
   readonly #builder: SessionBuilder;
-  readonly #instanceId: string;
+  readonly #instanceId: () => string;
   readonly #restoring = new Map<string, Promise<void>>();
   /** Set when drained or closed: what was still being restored then is given back, with this error. */
   stopped: (() => SojournError) | undefined = undefined;
@@ -38,7 +38,7 @@ export class Restorer {
     store: OpenStore,
     registry: Registry,
     builder: SessionBuilder,
-    instanceId: string,
+    instanceId: () => string,
   ) {
     this.#options = options;
     this.#store = store;
@@ -64,7 +64,8 @@ export class Restorer {
   async #claimAndRestore(record: SessionRecord, caller: Caller): Promise<void> {
     const release = await this.#registry.reserve();
     try {
-      const outcome = await this.#store.sessions.claim(record.id, record.epoch, this.#instanceId);
+      const owner = this.#instanceId();
+      const outcome = await this.#store.sessions.claim(record.id, record.epoch, owner);
       if (!outcome.claimed) return;
       await this.#add(await this.#rebuild(outcome, caller), 'takeover');
     } finally {
@@ -80,7 +81,8 @@ export class Restorer {
   }
 
   async #rebuild({ record, markers }: Claimed, caller: Caller): Promise<LiveSession> {
-    const fence = { epoch: record.epoch, owner: this.#instanceId };
+    const owner = record.owner ?? this.#instanceId();
+    const fence = { epoch: record.epoch, owner };
     const open = await this.#store.events.open(record.id);
     let session: LiveSession | undefined;
     try {
@@ -88,7 +90,7 @@ export class Restorer {
         {
           id: record.id,
           epoch: record.epoch,
-          owner: this.#instanceId,
+          owner,
           user: record.user ?? undefined,
           handshake: record.handshake,
           createdAt: record.createdAt,
@@ -132,7 +134,7 @@ export class Restorer {
         {
           id,
           epoch: 1,
-          owner: this.#instanceId,
+          owner: this.#instanceId(),
           user: caller.user,
           handshake: handshakeOf(params),
           createdAt: now,

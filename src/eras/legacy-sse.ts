@@ -37,7 +37,7 @@ export interface LegacySseOptions {
   readonly options: ResolvedOptions;
   readonly builder: SessionBuilder;
   readonly keepAlive: KeepAlive;
-  readonly instanceId: string;
+  readonly instanceId: () => string;
   readonly random: RandomSource;
 }
 
@@ -65,7 +65,7 @@ export class LegacySseEra {
   readonly #options: ResolvedOptions;
   readonly #builder: SessionBuilder;
   readonly #keepAlive: KeepAlive;
-  readonly #instanceId: string;
+  readonly #instanceId: () => string;
   readonly #random: RandomSource;
   readonly #connections = new Map<string, Connection>();
   draining = false;
@@ -193,7 +193,7 @@ export class LegacySseEra {
         {
           id,
           epoch: 1,
-          owner: this.#instanceId,
+          owner: this.#instanceId(),
           user: exchange.user,
           handshake: handshakeOf(message.params as never),
           createdAt: this.#options.timeProvider.now(),

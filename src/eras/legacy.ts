@@ -10,6 +10,7 @@ import {
   alreadyInitialized,
   batchNotAllowed,
   eventUnknown,
+  lapsed,
   otherUser,
   requestIdInFlight,
   resumeUnsupported,
@@ -121,6 +122,8 @@ export class LegacyEra {
     const { exchange } = call.kind === 'post' ? call.post : call;
     const limit = this.#options.limits.sessionIdLength;
     if (id.length > limit || !SESSION_ID.test(id)) return refuse(exchange, sessionIdInvalid(limit), echoed);
+    // Without a lease nobody knows whether what is live here is still ours.
+    if (!this.#instance.valid) return refuse(exchange, lapsed(), echoed);
     const live = this.#registry.get(id);
     if (live !== undefined) return this.#serve(live, call, echoed);
     void this.#find(id, call, echoed);
@@ -244,6 +247,7 @@ export class LegacyEra {
   async #open(post: InboundPost, message: RpcRequest): Promise<void> {
     const { exchange } = post;
     try {
+      if (!this.#instance.valid) throw lapsed();
       if (this.#opener.draining && !exchange.relayed) {
         const other = await this.#instance.otherServing();
         if (other !== undefined && (await this.#instance.relay(other, { kind: 'post', post }))) return;

@@ -37,7 +37,7 @@ export interface OpenerOptions {
   readonly registry: Registry;
   readonly store: OpenStore;
   readonly builder: SessionBuilder;
-  readonly instanceId: string;
+  readonly instanceId: () => string;
   readonly random: RandomSource;
 }
 
@@ -46,7 +46,7 @@ export class Opener {
   readonly #registry: Registry;
   readonly #store: OpenStore;
   readonly #builder: SessionBuilder;
-  readonly #instanceId: string;
+  readonly #instanceId: () => string;
   readonly #random: RandomSource;
   /** Set while draining: no new session starts here. */
   draining = false;
@@ -84,7 +84,7 @@ export class Opener {
       {
         id,
         epoch: 1,
-        owner: this.#instanceId,
+        owner: this.#instanceId(),
         user: caller.user,
         handshake,
         createdAt: this.#options.timeProvider.now(),

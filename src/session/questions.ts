@@ -7,10 +7,15 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
 
 export class Questions {
-  readonly #prefix: string;
+  #prefix: string;
   #waiting: Map<string, RequestId> | undefined = undefined;
 
   constructor(epoch: number) {
+    this.#prefix = `s${epoch.toString(36)}.`;
+  }
+
+  /** New questions carry the new epoch; those that wait keep their ids. */
+  continueIn(epoch: number): void {
     this.#prefix = `s${epoch.toString(36)}.`;
   }
 

@@ -119,6 +119,22 @@ export class Registry implements SessionHost {
     else void session.leave('server_closed');
   }
 
+  /**
+   * This instance has a new id: what is live here is claimed for it, one by one. What somebody else took meanwhile is
+   * dropped.
+   */
+  async reclaim(owner: string): Promise<void> {
+    for (const session of [...this.#live.values()]) {
+      const outcome = await this.store.sessions.claim(session.id, session.epoch, owner);
+      if (!outcome.claimed) {
+        this.fenced(session);
+        continue;
+      }
+      session.reclaimed(outcome.record.epoch, owner);
+      this.#emit('restored', session.id, { cause: 'reclaim' });
+    }
+  }
+
   // ——— leaving ———
 
   /**

@@ -58,8 +58,8 @@ export interface SessionStart {
 export class LiveSession implements StreamLog, Idle {
   readonly id: string;
   #tag: string | undefined = undefined;
-  readonly epoch: number;
-  readonly owner: string;
+  epoch: number;
+  owner: string;
   readonly user: string | undefined;
   readonly handshake: Handshake;
   readonly createdAt: number;
@@ -438,6 +438,14 @@ export class LiveSession implements StreamLog, Idle {
       { err, sessionId: this.id },
       'An event could not be stored; its stream is cut, the client resumes',
     );
+  }
+
+  /** This instance lost its lease and claimed the session again, before anybody else did: everything here goes on. */
+  reclaimed(epoch: number, owner: string): void {
+    this.epoch = epoch;
+    this.owner = owner;
+    this.#eventPrefix = undefined;
+    this.#questions?.continueIn(epoch);
   }
 
   // ——— the end ———

@@ -1,0 +1,143 @@
+/**
+ * The right of this instance to serve sessions from memory.
+ *
+ *     joining ──announced──▶ valid ──ran out / gone──▶ lapsed ──announced under a new id, sessions re-claimed──▶ valid
+ *
+ * Death is final: a lease that ran out is never renewed, the instance takes a new id and claims its sessions again, and no
+ * id owns anything before that. Valid is the smaller of what the monotonic clock and the wall clock leave, counted from
+ * before the renewal was sent: a suspended machine stops the one, somebody may set the other. In one process
+ * (`inProcess`) nobody can take anything over unnoticed, and the lease has no end.
+ *
+ * A crash leaves a lease that runs out, or is buried by whoever finds nobody there.
+ */
+import type { InstanceLease, InstanceMessage, InstanceStore } from '../stores/store.ts';
+import { base64url, type RandomSource } from '../system.ts';
+import type { Logger, TimeProvider } from '../types.ts';
+import { BUILD_VERSION } from '../build-version.ts';
+
+const ID_BYTES = 9;
+/** Renewals per lease: two may fail before it runs out. */
+const RENEWALS = 3;
+
+export interface LeaseOptions {
+  readonly store: InstanceStore;
+  readonly inProcess: boolean;
+  readonly leaseMs: number;
+  readonly random: RandomSource;
+  readonly time: Required<TimeProvider>;
+  readonly logger: Logger;
+  receive(from: string, message: InstanceMessage): void;
+  /** Claims what is live here for the new id, before anything is served again. */
+  reclaim(id: string): Promise<void>;
+}
+
+export class Lease {
+  readonly #options: LeaseOptions;
+  #id: string;
+  #state: InstanceLease['state'] = 'serving';
+  #validMonotonic = -Infinity;
+  #validWall = -Infinity;
+  #timer: unknown;
+  #left = false;
+  #storeAway = false;
+  #lapses = 0;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+    this.#id = this.#newId();
+  }
+
+  get id(): string {
+    return this.#id;
+  }
+
+  /** Whether sessions may be served from memory now. */
+  get valid(): boolean {
+    const { inProcess, time } = this.#options;
+    return inProcess || (time.monotonic() < this.#validMonotonic && time.now() < this.#validWall);
+  }
+
+  /** The last renewal could not reach the store. */
+  get storeAway(): boolean {
+    return this.#storeAway;
+  }
+
+  async join(): Promise<void> {
+    await this.#announce();
+    this.#arm();
+  }
+
+  async drain(): Promise<void> {
+    this.#state = 'draining';
+    await this.#options.store.renew(this.#id, this.#state);
+  }
+
+  async leave(): Promise<void> {
+    this.#left = true;
+    if (this.#timer !== undefined) this.#options.time.clearTimeout(this.#timer);
+    await this.#options.store.leave(this.#id);
+  }
+
+  #newId(): string {
+    return base64url(this.#options.random(ID_BYTES));
+  }
+
+  async #announce(): Promise<void> {
+    const sent = this.#moment();
+    await this.#options.store.announce({ id: this.#id, state: this.#state, version: BUILD_VERSION }, (from, message) =>
+      this.#options.receive(from, message),
+    );
+    this.#extend(sent);
+  }
+
+  #moment(): { monotonic: number; wall: number } {
+    const { time } = this.#options;
+    return { monotonic: time.monotonic(), wall: time.now() };
+  }
+
+  #extend({ monotonic, wall }: { monotonic: number; wall: number }): void {
+    this.#validMonotonic = monotonic + this.#options.leaseMs;
+    this.#validWall = wall + this.#options.leaseMs;
+  }
+
+  #arm(): void {
+    const { inProcess, time, leaseMs } = this.#options;
+    if (inProcess || this.#left) return;
+    this.#timer = time.setTimeout(() => void this.#tick().finally(() => this.#arm()), leaseMs / RENEWALS);
+  }
+
+  async #tick(): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      const sent = this.#moment();
+      // Past its end it is dead, whatever the store still holds.
+      if (this.valid && (await this.#options.store.renew(this.#id, this.#state))) this.#extend(sent);
+      else await this.#rejoin();
+      if (this.#storeAway) logger.info({ instance: this.#id }, 'The session store is back');
+      this.#storeAway = false;
+    } catch (err) {
+      if (!this.#storeAway) logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
+      this.#storeAway = true;
+    }
+  }
+
+  async #rejoin(): Promise<void> {
+    if (this.#left) return;
+    const { logger, reclaim } = this.#options;
+    const before = this.#id;
+    this.#validMonotonic = -Infinity;
+    this.#lapses += 1;
+    logger.warn(
+      { instance: before, lapses: this.#lapses },
+      'The lease ran out; its sessions are claimed again under a new id',
+    );
+    await Promise.resolve(this.#options.store.leave(before)).catch(() => {});
+    this.#id = this.#newId();
+    const sent = this.#moment();
+    await this.#options.store.announce({ id: this.#id, state: this.#state, version: BUILD_VERSION }, (from, message) =>
+      this.#options.receive(from, message),
+    );
+    await reclaim(this.#id);
+    this.#extend(sent);
+  }
+}
