@@ -41,6 +41,7 @@ const RESULT = JSON.stringify({
   id: 17,
   result: { content: [{ type: 'text', text: 'hello world' }], structuredContent: { echoed: 'hello world' } },
 });
+const CALL = JSON.stringify([{ id: 17, method: 'tools/call', params: { name: 'echo', arguments: { text: 'hello' } } }]);
 const DAY_MS = 86_400_000;
 
 const id = (n) => `s${String(n).padStart(21, '0')}`;
@@ -131,7 +132,15 @@ async function measureOperations() {
   await measure('append a call, one session, 16 together', 16, () => call(0));
   await measure(`append a call, ${spread} sessions`, 1, (n) => call(n % spread));
   await measure(`append a call, ${spread} sessions, 16 together`, 16, (n) => call(n % spread));
-  await measure('append a call that removes its marker, 16', 16, (n) => call(n % spread, { unmark: `${n}` }));
+  const marked = async () => {
+    const request = `${stream++}`;
+    const name = `p1x${request}`;
+    const place = { sessionId: id(0), fence: FENCE, stream: name };
+    await view.events.append({ ...place, from: 0, events: [''], requests: CALL, mark: { request, stream: name } });
+    await view.events.append({ ...place, from: 1, events: [RESULT], complete: true, unmark: request });
+  };
+  await measure('a call that may not be repeated, 2 appends', 1, marked);
+  await measure('a call that may not be repeated, 16 together', 16, marked);
   await view.close();
 }
 

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
+import type { AppendRequest, WriteOutcome } from '../../src/stores/store.ts';
 import { BUSY_LIMIT_MS } from '../../src/stores/sqlite/patience.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { afterTurn } from '../../src/system.ts';
@@ -74,6 +75,49 @@ describe('writes', () => {
     expect(await view.sessions.count()).toBe(2);
     expect(await view.sessions.read('s2')).toBeUndefined();
     expect(await view.events.replay('s1', 'p', -1)).toMatchObject({ found: true, next: 1 });
+  });
+
+  test('of one turn to one stream are one row, where nothing comes between', async () => {
+    const path = newPath();
+    const view = await openView(path);
+    await view.sessions.create(recordOf('s'));
+    const rows = new Libsql(path).prepare('SELECT stream, position, n FROM events ORDER BY no').raw(true);
+    const append = async (stream: string, from: number, more: Partial<AppendRequest> = {}): Promise<WriteOutcome> =>
+      view.events.append({ sessionId: 's', fence: FENCE, stream, from, events: [`${from}`], ...more });
+    const together = [
+      append('p1', 0, { requests: '[1]' }),
+      append('p2', 0, { mark: { request: '2', stream: 'p2' } }),
+      append('p1', 1),
+      append('p2', 1, { unmark: '2', complete: true }),
+      append('p1', 2, { complete: true }),
+    ];
+    expect(await Promise.all(together)).toEqual(Array.from({ length: 5 }, () => 'written'));
+    expect(rows.all([])).toEqual([
+      ['p1', 0, 3],
+      ['p2', 0, 2],
+    ]);
+    const apart = [
+      append('p3', 0),
+      append('p3', 0), // not where the first one ends
+      append('p3', 1, { fence: { epoch: 2, owner: 'other' } }),
+      append('p3', 1, { complete: true }),
+      append('p3', 2), // after the end
+      append('p4', 0),
+      (async () => view.sessions.release('s', FENCE))(),
+      append('p4', 1),
+    ];
+    expect(await Promise.all(apart)).toEqual([
+      'written',
+      'fenced',
+      'fenced',
+      'written',
+      'fenced',
+      'written',
+      'written',
+      'fenced',
+    ]);
+    expect(await view.events.open('s')).toEqual([{ stream: 'p4', next: 1, requests: null }]);
+    expect(await view.sessions.claim('s', 1, 'other')).toMatchObject({ claimed: true, markers: [] });
   });
 
   test('that are more than one transaction takes are done in order all the same', async () => {

@@ -4,6 +4,7 @@ import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, Await, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
 import { eventRows, keptEvents, type NewRow, type ReplayRow } from './event-rows.ts';
 import type { Ledger } from './ledger.ts';
+import { PendingAppend } from './pending-append.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 import { Streams } from './streams.ts';
@@ -22,6 +23,10 @@ export class SqliteEvents implements EventStore {
   readonly #ledger: Ledger;
   readonly #streams: Streams;
   readonly #retention: EventRetention | false;
+  /** Appends of this turn, by their streams. */
+  readonly #waiting = new Map<string, PendingAppend>();
+  /** How many of the writes of the file are appends of this view. */
+  #written = 0;
   /** Up to this row of the table, what is of this deployment was young enough or is gone. */
   #trimmed = 0;
   #appended = 0;
@@ -34,8 +39,18 @@ export class SqliteEvents implements EventStore {
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
-    const rows = this.#retention === false ? [] : eventRows(request.from, request.events);
-    return this.#file.write(() => (this.#append(request, rows) ? 'written' : 'fenced'));
+    const stream = `${request.sessionId}\n${request.stream}`;
+    const after = this.#file.writes - this.#written;
+    const waiting = this.#waiting.get(stream);
+    if (waiting?.outcome !== undefined && waiting.join(request, after)) return waiting.outcome;
+    const pending = new PendingAppend(request, after);
+    if (this.#waiting.size === 0) afterTurn(() => this.#waiting.clear());
+    this.#waiting.set(stream, pending);
+    this.#written += 1;
+    return (pending.outcome = this.#file.write(() => {
+      if (this.#waiting.get(stream) === pending) this.#waiting.delete(stream);
+      return this.#append(pending.request) ? 'written' : 'fenced';
+    }));
   }
 
   replay(sessionId: string, stream: string, after: number): Await<ReplayOutcome> {
@@ -80,12 +95,12 @@ export class SqliteEvents implements EventStore {
     return (await this.#file.write(() => database.change(SQL.trimEnded, values).changes)) === TRIM_BATCH;
   }
 
-  #append(request: AppendRequest, rows: readonly NewRow[]): boolean {
+  #append(request: AppendRequest): boolean {
     const retention = this.#retention;
     if (retention === false) return this.#streams.markOnly(request);
     const session = this.#streams.place(request);
     if (session === undefined) return false;
-    for (const row of rows) this.#add(session, request.stream, row, retention);
+    for (const row of eventRows(request.from, request.events)) this.#add(session, request.stream, row, retention);
     return true;
   }
 

@@ -14,6 +14,7 @@ export class StoreFile {
   readonly #patience: Patience;
   readonly #writer: Writer;
   readonly #checkpointer: Checkpointer;
+  #writes = 0;
   #closed = false;
 
   constructor(database: Database, patience: Patience) {
@@ -25,6 +26,11 @@ export class StoreFile {
 
   get path(): string {
     return this.database.path;
+  }
+
+  /** How many there have been. */
+  get writes(): number {
+    return this.#writes;
   }
 
   /** Outside of every transaction. Only while another process recovers the file after a crash does it take a promise. */
@@ -40,6 +46,7 @@ export class StoreFile {
 
   /** One atomic step; it may be run more than once before it is stored. */
   write<T>(step: () => T): Promise<T> {
+    this.#writes += 1;
     return this.#writer.write(step);
   }
 

@@ -1,6 +1,7 @@
 /**
  * One instance in a process of its own: `node sqlite-instance.mjs FILE ID [LEASE_MS]`. Says `ready`, then each message that
- * it gets as a line of JSON; answers a message with `answer` by sending it back. Renews its lease until it is ended.
+ * it gets as a line of JSON; answers a message with `answer` by sending it back. Renews its lease, and
+ * says `dead` when it has none any more.
  */
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -17,4 +18,9 @@ await view.instances.announce({ id, state: 'serving', version: '1' }, (from, mes
 });
 await view.sessions.create(recordOf(`session-of-${id}`, id));
 console.log('ready');
-setInterval(() => void view.instances.renew(id, 'serving'), Number(leaseMs) / 3);
+setInterval(
+  async () => {
+    if (!(await view.instances.renew(id, 'serving'))) console.log('dead');
+  },
+  Number(leaseMs) / 3,
+);
