@@ -3,28 +3,26 @@
  * Where its path would be too long, in a folder of its own in the system's temporary one. On Windows a named pipe (written,
  * not run).
  */
-import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, sep } from 'node:path';
 import { storeAway } from '../../errors.ts';
+import { base64url, type RandomSource } from '../../system.ts';
 
 /** Systems take 104 to 108 bytes; libuv cuts off longer ones in silence. */
 const PATH_BYTES = 100;
-const HASH_CHARACTERS = 10;
+/** 48 bits: eight characters that no other instance of the file has. */
+const NAME_BYTES = 6;
 const FOLDER = 'sojourn-';
 const SUFFIX = '.sock';
 
 /** As it stands in the lease: a name is one beside the database, wherever a process sees that. */
-export function mailboxAddress(database: string, deployment: number, instance: string): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([database, deployment, instance]))
-    .digest('base64url')
-    .slice(0, HASH_CHARACTERS);
-  if (process.platform === 'win32') return `\\\\.\\pipe\\sojourn-${hash}`;
-  const beside = `${basename(database)}-${hash}${SUFFIX}`;
+export function mailboxAddress(database: string, random: RandomSource): string {
+  const name = base64url(random(NAME_BYTES));
+  if (process.platform === 'win32') return `\\\\.\\pipe\\sojourn-${name}`;
+  const beside = `${basename(database)}-${name}${SUFFIX}`;
   if (fits(addressPath(database, beside))) return beside;
-  const elsewhere = join(mkdtempSync(join(tmpdir(), FOLDER)), `${hash}${SUFFIX}`);
+  const elsewhere = join(mkdtempSync(join(tmpdir(), FOLDER)), `${name}${SUFFIX}`);
   if (fits(elsewhere)) return elsewhere;
   rmdirSync(dirname(elsewhere));
   throw storeAway(

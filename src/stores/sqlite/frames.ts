@@ -52,7 +52,8 @@ export class FrameReader {
       if (this.#bytes < this.#length) return;
       const text = this.#take(this.#length).toString();
       this.#length = undefined;
-      const [from, message] = JSON.parse(text) as [string, InstanceMessage];
+      const [from, message] = JSON.parse(text) as [unknown, InstanceMessage | null];
+      if (typeof from !== 'string' || typeof message?.kind !== 'string') throw new Error('a frame without a message');
       this.#onFrame(from, message);
     }
   }

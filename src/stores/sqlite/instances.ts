@@ -5,6 +5,7 @@
  * that its id is dead for ever. Renewing counts up, and a burial names the count that it saw.
  */
 import { internal, storeAway } from '../../errors.ts';
+import type { RandomSource } from '../../system.ts';
 import type { Logger } from '../../types.ts';
 import type { Await, InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
 import { addressPath, mailboxAddress, removeSocket } from './address.ts';
@@ -33,6 +34,7 @@ export interface InstancesOptions {
   readonly clock: StoreClock;
   readonly patience: Patience;
   readonly leaseMs: number;
+  readonly random: RandomSource;
   readonly logger: Logger;
 }
 
@@ -47,18 +49,20 @@ export class SqliteInstances implements InstanceStore {
 
   /** The lease first, so that no socket is without a row that tells of it; who writes meanwhile tries again. */
   async announce(lease: InstanceLease, receive: (from: string, message: InstanceMessage) => void): Promise<void> {
-    const { file, deployment, leaseMs, clock, logger } = this.#options;
+    const { file, deployment, leaseMs, clock, random, logger } = this.#options;
     this.#forgetDead();
     const { id, state, version } = lease;
-    const address = mailboxAddress(file.path, deployment, id);
+    const address = mailboxAddress(file.path, random);
     const mailbox = new Mailbox(addressPath(file.path, address), receive, logger);
     const announced = await file.write(() => {
       const ends = clock.machine() + leaseMs;
       const values = [deployment, id, state, version, leaseMs, clock.boot, ends, clock.wall(), address];
       return file.database.change(SQL.announce, values).changes === 1;
     });
-    if (!announced)
+    if (!announced) {
+      mailbox.close();
       throw internal(new Error(`instance ${id} was announced before: an id that is dead stays dead, take a new one`));
+    }
     this.#mailboxes.set(id, mailbox);
     try {
       await mailbox.open();
@@ -73,8 +77,7 @@ export class SqliteInstances implements InstanceStore {
     const renewed = await file.write(
       () => file.database.change(SQL.renew, [...this.#key(id), state, leaseMs]).changes === 1,
     );
-    const mailbox = this.#mailboxes.get(id);
-    if (renewed) await mailbox?.repair();
+    if (renewed) await this.#mailboxes.get(id)?.repair();
     else this.#closeMailbox(id);
     return renewed;
   }

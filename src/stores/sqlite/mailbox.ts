@@ -56,13 +56,18 @@ export class Mailbox {
     }
   }
 
+  /** Those who are connected stay so. */
   async repair(): Promise<void> {
     const there = process.platform === 'win32' || statSync(this.#path, { throwIfNoEntry: false }) !== undefined;
     if (there || this.#closed) return;
     this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is made anew');
-    // Closed first: closing removes the file by its name.
-    await new Promise<void>((done) => this.#server?.close(() => done()) ?? done());
-    if (!this.#closed) await this.open();
+    // Closing removes the file by its name, at once: so it comes first.
+    this.#server?.close();
+    try {
+      await this.open();
+    } catch (err) {
+      this.#logger.error({ err, path: this.#path }, 'The mailbox of this instance could not be opened again');
+    }
   }
 
   close(): void {

@@ -91,7 +91,7 @@ export class Peer {
         if (outcome === 'refused') return this.#lost('suspect');
         await new Promise<void>((next) => this.#way.patience.wait(tries, next));
       }
-      this.#way.missed(this.#waiting.length);
+      if (!this.#closed) this.#way.missed(this.#waiting.length);
       return this.#lost('sent');
     } catch (error) {
       this.#lost('suspect');

@@ -58,6 +58,16 @@ export function heldSession(row: RecordRow, path: string): HeldSession {
   return { no, record };
 }
 
+/** What is kept of a record or a patch until the end of the turn: its maker may go on changing its lists. */
+export function keep<T extends RecordPatch>(given: T): T {
+  const { subscriptions, state } = given;
+  return {
+    ...given,
+    ...(subscriptions && { subscriptions: [...subscriptions] }),
+    ...(state && { state: { ...state } }),
+  };
+}
+
 /** Within a transaction. */
 export function insertRecord(database: Database, deployment: number, record: SessionRecord): void {
   const { lastInsertRowid } = database.change(SQL.createSession, [

@@ -14,7 +14,7 @@ import type {
   WriteOutcome,
 } from '../store.ts';
 import type { Ledger } from './ledger.ts';
-import { heldSession, patchRecord, type RecordRow } from './record-rows.ts';
+import { heldSession, keep, patchRecord, type RecordRow } from './record-rows.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
@@ -27,13 +27,8 @@ export class SqliteSessions implements SessionStore {
     this.#ledger = ledger;
   }
 
-  async create(record: SessionRecord): Promise<'created' | 'exists'> {
-    // Its maker may go on changing its lists.
-    const kept: SessionRecord = {
-      ...record,
-      subscriptions: [...record.subscriptions],
-      state: Object.fromEntries(Object.entries(record.state)),
-    };
+  create(record: SessionRecord): Promise<'created' | 'exists'> {
+    const kept = keep(record);
     return this.#file.write(() => (this.#ledger.create(kept) ? 'created' : 'exists'));
   }
 
@@ -46,12 +41,14 @@ export class SqliteSessions implements SessionStore {
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
-    return this.#fenced(id, fence, (no) => patchRecord(this.#ledger.database, no, patch));
+    const kept = keep(patch);
+    return this.#fenced(id, fence, (no) => patchRecord(this.#ledger.database, no, kept));
   }
 
   release(id: string, fence: Fence, patch: RecordPatch = {}): Promise<WriteOutcome> {
+    const kept = keep(patch);
     return this.#fenced(id, fence, (no) => {
-      patchRecord(this.#ledger.database, no, patch);
+      patchRecord(this.#ledger.database, no, kept);
       this.#ledger.database.run(SQL.release, [no]);
     });
   }

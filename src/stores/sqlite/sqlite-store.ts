@@ -41,7 +41,7 @@ export class SqliteStore implements Store {
   #view({ file, deployment, clock, patience, options }: ViewParts): OpenStore {
     const { leaseMs, logger, tombstoneMs, retention, random } = options;
     const ledger = new Ledger(file.database, deployment, clock, tombstoneMs);
-    const instances = new SqliteInstances({ file, deployment, clock, patience, leaseMs, logger });
+    const instances = new SqliteInstances({ file, deployment, clock, patience, leaseMs, random, logger });
     let closed: Promise<void> | undefined;
     return {
       sessions: new SqliteSessions(file, ledger),
