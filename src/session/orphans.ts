@@ -38,9 +38,12 @@ export async function takeOrphans(
     } else if (request === undefined) {
       // Nobody knows what it was to answer.
       stream.finish();
+      session.posts.forget(key);
     } else {
       const answer: RpcResponse = { jsonrpc: '2.0', id: request.id, error: rpcError(ownerLost(mayHaveRun)) };
       stream.send(JSON.stringify(answer), true, requestKey(request.id));
+      await stream.flushed();
+      session.posts.forget(key);
     }
   }
   // Calls of clients that cannot resume: nobody can be told, and the marker has done its work.

@@ -30,6 +30,11 @@ export class PostStreams {
     return stream;
   }
 
+  /** It is complete, and stored as that: the log answers for it. */
+  forget(key: string): void {
+    this.#running?.delete(key);
+  }
+
   running(key: string): Stream | undefined {
     return this.#running?.get(key);
   }
@@ -39,8 +44,14 @@ export class PostStreams {
     if (stream === undefined) return;
     stream.awaited -= 1;
     const last = stream.awaited === 0;
-    if (last) this.#running?.delete(stream.key);
     stream.send(json, last, marked && id !== undefined ? requestKey(id) : undefined);
+    if (last) this.#completed(stream);
+  }
+
+  /** Until its end is stored the log alone would tell a client that nothing more comes. */
+  #completed(stream: Stream): void {
+    if (stream.flushing) void stream.flushed().then(() => this.forget(stream.key));
+    else this.forget(stream.key);
   }
 
   /** Its request was cancelled by the client: it ends without an answer, when no other is awaited. */

@@ -51,7 +51,9 @@ export class Stream implements SinkListener {
   #replayed = -1;
   #resuming: Promise<void> | undefined;
   #writes: Promise<unknown> | undefined;
+  /** Its last message was accepted, and then stored. */
   #complete = false;
+  #lastStored = false;
 
   constructor(key: string, log: StreamLog | undefined, next = 0, answersOnly = false) {
     this.key = key;
@@ -130,6 +132,7 @@ export class Stream implements SinkListener {
   #stored(json: string, offset: number, last: boolean): void {
     const log = this.#log;
     const id = log?.eventId(this.key, offset);
+    if (last) this.#lastStored = true;
     if (json === '') {
       if (log !== undefined && id !== undefined) this.#sink?.prime(id, log.retryMs);
       return;
@@ -146,8 +149,12 @@ export class Stream implements SinkListener {
     const log = this.#log;
     if (log === undefined) return this.#endSink();
     const outcome = this.#append(log, [], this.#next, true, unmark === undefined ? undefined : { unmark });
-    if (outcome instanceof Promise) void outcome.finally(() => this.#endSink());
-    else this.#endSink();
+    const end = (): void => {
+      this.#lastStored = true;
+      if (this.#held === undefined) this.#endSink();
+    };
+    if (outcome instanceof Promise) void outcome.finally(end);
+    else end();
   }
 
   /** Ends the response but not the stream: the client is told to come back, and resumes. */
@@ -161,6 +168,16 @@ export class Stream implements SinkListener {
     };
     if (done instanceof Promise) void done.then(close);
     else close();
+  }
+
+  /** Something that was sent is still on its way into the store. */
+  get flushing(): boolean {
+    return this.#writes !== undefined;
+  }
+
+  /** Resolves when what was sent so far is stored. */
+  async flushed(): Promise<void> {
+    await this.#writes;
   }
 
   /** Ends the reader, cleanly; the stream goes on. */
@@ -209,7 +226,7 @@ export class Stream implements SinkListener {
     for (const { offset, data } of held ?? []) {
       if (offset > after) sink?.message(data, this.#log?.eventId(this.key, offset));
     }
-    if (this.#complete) this.#endSink();
+    if (this.#lastStored) this.#endSink();
   }
 
   #endSink(): void {

@@ -1,0 +1,33 @@
+/** A counter in `session.state`, and calls that are still running when their process is killed. */
+import { appendFileSync } from 'node:fs';
+import { McpServer } from '@modelcontextprotocol/server';
+
+const text = (value) => ({ content: [{ type: 'text', text: String(value) }] });
+
+/** The first process never answers: it is killed. The next one does. */
+const stay = () => (process.env.ANSWERS === 'yes' ? Promise.resolve() : new Promise(() => {}));
+
+export default function createServer(ctx) {
+  const server = new McpServer(
+    { name: 'durable', version: '1.0.0' },
+    { capabilities: { logging: {}, resources: { subscribe: true } } },
+  );
+  server.server.setRequestHandler('resources/subscribe', ({ params }) => {
+    appendFileSync(process.env.EFFECTS, `subscribe ${params.uri}\n`);
+    return {};
+  });
+  server.registerTool('count', {}, async () =>
+    text(`${await ctx.session.state.update('n', (n) => (n ?? 0) + 1)} restored ${ctx.restored}`),
+  );
+  for (const [name, annotations] of [
+    ['pay', {}],
+    ['look', { readOnlyHint: true }],
+  ]) {
+    server.registerTool(name, { annotations }, async () => {
+      appendFileSync(process.env.EFFECTS, `${name}\n`);
+      await stay();
+      return text(`${name} done`);
+    });
+  }
+  return server;
+}

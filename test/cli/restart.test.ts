@@ -1,0 +1,123 @@
+/** `sojourn serve --store sqlite:…`, killed and started again on the same file. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { until } from '../kit/until.ts';
+import { program, startCli } from './cli-process.ts';
+
+function deployment() {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-restart-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const effects = join(folder, 'effects');
+  const start = async (env: Record<string, string> = {}) => {
+    const args = ['serve', program('durable-server.mjs'), '--store', `sqlite:${join(folder, 's.db')}`, '--port', '0'];
+    const cli = startCli(args, { env: { EFFECTS: effects, ...env } });
+    return { cli, url: await cli.url() };
+  };
+  const happened = (): string[] => {
+    try {
+      return readFileSync(effects, 'utf8').split('\n').filter(Boolean);
+    } catch {
+      return [];
+    }
+  };
+  return { start, happened };
+}
+
+function clientOf(url: string, of?: RawClient): RawClient {
+  const client = createRawClient(url);
+  onTestFinished(() => client.close());
+  if (of?.sessionId !== undefined) client.sessionId = of.sessionId;
+  if (of?.protocolVersion !== undefined) client.protocolVersion = of.protocolVersion;
+  return client;
+}
+
+const textOf = (message: { result?: unknown }): string | undefined =>
+  (message.result as { content?: { text?: string }[] } | undefined)?.content?.[0]?.text;
+
+async function count(client: RawClient): Promise<string | undefined> {
+  return textOf((await client.call('tools/call', { name: 'count', arguments: {} })).message);
+}
+
+/** A call that will not be answered: the event id of its priming event. */
+async function hang(client: RawClient, name: string): Promise<string> {
+  const stream = await client.post({ jsonrpc: '2.0', id: `${name}-1`, method: 'tools/call', params: { name } });
+  const { id } = await stream.next();
+  if (id === undefined) throw new Error('no priming event');
+  return id;
+}
+
+async function kill({ kill: signal, ended }: ReturnType<typeof startCli>): Promise<void> {
+  signal('SIGKILL');
+  await ended();
+}
+
+describe('a process on SQLite', () => {
+  test('that is killed and started again goes on with all of its sessions, their state exact', async () => {
+    const { start } = deployment();
+    const first = await start();
+    const clients = Array.from({ length: 50 }, () => clientOf(first.url));
+    for (const [n, client] of clients.entries()) {
+      await client.initialize();
+      for (let calls = 0; calls <= n % 3; calls++) expect(await count(client)).toBe(`${calls + 1} restored false`);
+    }
+    await kill(first.cli);
+    const second = await start();
+    for (const [n, client] of clients.entries()) {
+      expect(await count(clientOf(second.url, client))).toBe(`${(n % 3) + 2} restored true`);
+    }
+  });
+
+  test('that is killed while calls run ends what may have run and runs again what may', async () => {
+    const { start, happened } = deployment();
+    const first = await start();
+    const client = clientOf(first.url);
+    await client.initialize({ protocolVersion: '2025-11-25' });
+    await client.call('tools/list');
+    const [paid, looked] = [await hang(client, 'pay'), await hang(client, 'look')];
+    await until(() => happened().length === 2, { what: 'both calls to run' });
+    await kill(first.cli);
+    const second = await start({ ANSWERS: 'yes' });
+    const again = clientOf(second.url, client);
+    const ends = await again.get({ headers: { 'last-event-id': paid } });
+    const [lost] = (await ends.untilEnd()).filter(({ data }) => data !== undefined && data !== '');
+    expect(JSON.parse(lost?.data ?? '')).toMatchObject({
+      id: 'pay-1',
+      error: { data: { reason: 'owner_lost', mayHaveRun: true } },
+    });
+    const runs = await again.get({ headers: { 'last-event-id': looked } });
+    const [done] = (await runs.untilEnd()).filter(({ data }) => data !== undefined && data !== '');
+    expect(textOf(JSON.parse(done?.data ?? ''))).toBe('look done');
+    expect(happened().toSorted()).toEqual(['look', 'look', 'pay']);
+  });
+
+  test('that is stopped and started again tells its servers what they were told', async () => {
+    const { start, happened } = deployment();
+    const first = await start();
+    const client = clientOf(first.url);
+    await client.initialize();
+    await client.call('resources/subscribe', { uri: 'test://a' });
+    await client.call('logging/setLevel', { level: 'error' });
+    first.cli.kill('SIGTERM');
+    expect(await first.cli.ended()).toMatchObject({ code: 0 });
+    const second = await start();
+    expect((await clientOf(second.url, client).call('ping')).message.result).toEqual({});
+    expect(happened()).toEqual(['subscribe test://a', 'subscribe test://a']);
+  });
+
+  test('does not bring a deleted session back', async () => {
+    const { start } = deployment();
+    const first = await start();
+    const client = clientOf(first.url);
+    await client.initialize();
+    const { sessionId } = client;
+    expect((await client.delete()).status).toBe(200);
+    await kill(first.cli);
+    const second = await start();
+    const later = clientOf(second.url);
+    const { status } = await later.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { sessionId });
+    expect(status).toBe(404);
+  });
+});
