@@ -23,6 +23,7 @@ import type { ResolvedOptions } from './options.ts';
 import { createRequestState } from './request-state.ts';
 import { ServerBuilder, SessionBuilder } from './session/builder.ts';
 import { contexts } from './session/context.ts';
+import { ListNews } from './session/list-news.ts';
 import { Opener } from './session/opener.ts';
 import { Registry } from './session/registry.ts';
 import type { OpenStore } from './stores/store.ts';
@@ -83,7 +84,7 @@ export class Core {
       time: options.timeProvider,
       logger,
     });
-    this.registry = new Registry(options, store, !inProcess, events);
+    this.registry = new Registry(options, store, { guarded: !inProcess, durable }, events);
     const fleet = new FleetBus(
       (event) => this.instance.publish(event),
       (err) => logger.error({ err }, 'A listener of the bus threw'),
@@ -100,7 +101,15 @@ export class Core {
       if (this.registry.get(session.id) === session) void this.registry.end(session, 'handler_returned');
       else void session.leave('handler_returned');
     });
-    this.#restorer = new Restorer(options, store, this.registry, builder, () => this.instance.id);
+    const news = new ListNews();
+    this.#restorer = new Restorer({
+      options,
+      store,
+      registry: this.registry,
+      builder,
+      news,
+      instanceId: () => this.instance.id,
+    });
     this.#finder = new Finder(options, store, this.registry, this.instance, this.#restorer);
     this.#opener = new Opener({
       options,
@@ -133,9 +142,10 @@ export class Core {
     this.#sse = options.legacySse
       ? new LegacySseEra({ options, builder, keepAlive, instanceId: () => this.instance.id, random })
       : undefined;
-    this.#unsubscribe = this.bus.subscribe((event) =>
-      broadcast([...this.registry.values(), ...(this.#sse?.sessions() ?? [])], event),
-    );
+    this.#unsubscribe = this.bus.subscribe((event) => {
+      news.note(event, options.timeProvider.now());
+      broadcast([...this.registry.values(), ...(this.#sse?.sessions() ?? [])], event);
+    });
     this.#fleet = fleet;
   }
 

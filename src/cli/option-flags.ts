@@ -46,6 +46,12 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
   stateless: { ...sessions, kind: 'switch', help: 'short for --session-mode stateless (--no-stateless: stateful)' },
   idleTimeoutMs: { ...sessions, kind: 'number', value: 'ms', help: 'end a session after this long without a request' },
   maxIdleSessionCount: { ...sessions, kind: 'number', value: 'n', help: 'past it the longest idle sessions end' },
+  hibernateAfterMs: {
+    ...sessions,
+    kind: 'number',
+    value: 'ms',
+    help: 'free the memory of a session after this long without a request',
+  },
   store: { ...sessions, kind: 'text', value: 'url', help: 'where sessions are kept; memory: is this process' },
   name: { ...sessions, kind: 'text', value: 'name', help: 'endpoints of one name on one store are one deployment' },
   leaseMs: { ...sessions, kind: 'number', value: 'ms', help: 'silence after which others take the sessions over' },
@@ -148,6 +154,7 @@ export function variableName(key: string): string {
 export function defaultOf(key: OptionKey | ServeKey): string | undefined {
   if (key === 'store') return 'memory:';
   if (key === 'eventRetention') return 'on';
+  if (key === 'hibernateAfterMs') return 'never';
   if (key === 'tombstoneMs') return 'the idle timeout, at most 24 h';
   if (key === 'allowedHosts') return 'loopback names on a loopback address, else any';
   if (key === 'supportedProtocolVersions') return 'all';

@@ -10,6 +10,7 @@ import type { McpHttpRequest } from '../types.ts';
 import { handshakeOf, type SessionBuilder } from '../session/builder.ts';
 import type { MessageSource } from '../session/context.ts';
 import { GET_STREAM } from '../session/event-id.ts';
+import type { ListNews } from '../session/list-news.ts';
 import type { Registry } from '../session/registry.ts';
 import { takeOrphans } from '../session/orphans.ts';
 import type { LiveSession } from '../session/session.ts';
@@ -23,27 +24,32 @@ export interface Caller extends MessageSource {
   readonly signal: AbortSignal;
 }
 
+export interface RestorerOptions {
+  readonly options: ResolvedOptions;
+  readonly store: OpenStore;
+  readonly registry: Registry;
+  readonly builder: SessionBuilder;
+  readonly news: ListNews;
+  readonly instanceId: () => string;
+}
+
 export class Restorer {
   readonly #options: ResolvedOptions;
   readonly #store: OpenStore;
   readonly #registry: Registry;
   readonly #builder: SessionBuilder;
+  readonly #news: ListNews;
   readonly #instanceId: () => string;
   readonly #restoring = new Map<string, Promise<void>>();
   /** Set when drained or closed: what was still being restored then is given back, with this error. */
   stopped: (() => SojournError) | undefined = undefined;
 
-  constructor(
-    options: ResolvedOptions,
-    store: OpenStore,
-    registry: Registry,
-    builder: SessionBuilder,
-    instanceId: () => string,
-  ) {
+  constructor({ options, store, registry, builder, news, instanceId }: RestorerOptions) {
     this.#options = options;
     this.#store = store;
     this.#registry = registry;
     this.#builder = builder;
+    this.#news = news;
     this.#instanceId = instanceId;
   }
 
@@ -62,18 +68,30 @@ export class Restorer {
   }
 
   async #claimAndRestore(record: SessionRecord, caller: Caller): Promise<void> {
+    // Before there is space for it: the one that is woken must not be the one that goes.
+    const slept = this.#registry.sleepers.take(record.id, record.activeAt);
+    try {
+      await this.#restoreWithin(record, caller, slept ? 'wake' : 'takeover');
+    } catch (cause) {
+      const ended = cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
+      if (slept && !ended) this.#registry.sleepers.add(record.id, record.activeAt);
+      throw cause;
+    }
+  }
+
+  async #restoreWithin(record: SessionRecord, caller: Caller, cause: 'wake' | 'takeover'): Promise<void> {
     const release = await this.#registry.reserve();
     try {
       const owner = this.#instanceId();
       const outcome = await this.#store.sessions.claim(record.id, record.epoch, owner);
       if (!outcome.claimed) return;
-      await this.#add(await this.#rebuild(outcome, caller), 'takeover');
+      await this.#add(await this.#rebuild(outcome, caller), cause);
     } finally {
       release();
     }
   }
 
-  async #add(session: LiveSession, cause: 'takeover' | 'migration'): Promise<void> {
+  async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration'): Promise<void> {
     this.#registry.add(session, 'restored', cause);
     if (this.stopped === undefined) return;
     await this.#registry.release(session, 'released');
@@ -111,6 +129,7 @@ export class Restorer {
         throw sessionNotFound();
       }
       session.serverChanged(answerJson);
+      session.missed(this.#news.since(record.activeAt));
       await takeOrphans(session, open, markers, caller);
       return session;
     } catch (cause) {

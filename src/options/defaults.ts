@@ -40,6 +40,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   perSessionExecutionContext: false,
   idleTimeoutMs: 2 * HOUR_MS,
   maxIdleSessionCount: 10_000,
+  hibernateAfterMs: Infinity,
   timeProvider: systemTime as Required<typeof systemTime>,
   sessionMigrationHandler: undefined,
   store: undefined,

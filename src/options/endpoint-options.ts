@@ -48,9 +48,15 @@ export interface McpEndpointOptions {
   idleTimeoutMs?: number | undefined;
   /**
    * Idle sessions of one instance; past it the ones idle the longest end. 0 or more, `Infinity` = no limit. Default 10,000.
-   * It bounds memory (a live session holds a server object); raise it with the memory you have.
+   * It bounds memory (a live session holds a server object); raise it with the memory you have. Hibernated sessions count on
+   * the memory store; on a durable one, with `hibernateAfterMs`, the ones past it are hibernated instead of ended.
    */
   maxIdleSessionCount?: number | undefined;
+  /**
+   * ms idle after which a session's server object is dropped and its record kept; the next request wakes it. 0 or more,
+   * default `Infinity` = never. Short frees memory; each wake runs the factory again. Checked every 5 s.
+   */
+  hibernateAfterMs?: number | undefined;
   /** Clock and timers. Default: the system's. `createFakeTime()` of `sojourn/testing` makes tests fast and exact. */
   timeProvider?: TimeProvider | undefined;
   /** Your own persistence and authorisation of sessions this deployment does not know. Default: none, they get 404. */
@@ -129,6 +135,7 @@ export interface ResolvedOptions {
   readonly perSessionExecutionContext: boolean;
   readonly idleTimeoutMs: number;
   readonly maxIdleSessionCount: number;
+  readonly hibernateAfterMs: number;
   readonly timeProvider: Required<TimeProvider>;
   readonly sessionMigrationHandler: SessionMigrationHandler | undefined;
   /** `undefined`: the endpoint makes a memory store. */

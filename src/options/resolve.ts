@@ -27,7 +27,7 @@ const OF_CREATE_MCP_HANDLER: Readonly<Record<string, string>> = {
   maxRequestBodySize: 'limits.bodyBytes',
 };
 
-const NOT_YET = ['auth', 'hibernateAfterMs'];
+const NOT_YET = ['auth'];
 
 const MS: NumberRange = { min: 0, unit: 'ms' };
 
@@ -101,6 +101,10 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
       unit: 'sessions',
       integer: true,
       infinity: 'no limit',
+    }),
+    hibernateAfterMs: checkNumber('hibernateAfterMs', given.hibernateAfterMs, DEFAULTS.hibernateAfterMs, {
+      ...MS,
+      infinity: 'never',
     }),
     timeProvider: resolveTime(given.timeProvider),
     sessionMigrationHandler: checkMethods(

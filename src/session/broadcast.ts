@@ -9,7 +9,7 @@ import type { LiveSession } from './session.ts';
 
 const SLICE = 200;
 
-const LIST_CHANGED = {
+export const LIST_CHANGED = {
   tools_list_changed: 'notifications/tools/list_changed',
   prompts_list_changed: 'notifications/prompts/list_changed',
   resources_list_changed: 'notifications/resources/list_changed',

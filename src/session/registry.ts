@@ -8,11 +8,13 @@
 import type { EventEmitter } from 'node:events';
 import { tooManySessions } from '../errors.ts';
 import type { ResolvedOptions } from '../options.ts';
-import type { Fence, OpenStore } from '../stores/store.ts';
+import type { Fence, OpenStore, WriteOutcome } from '../stores/store.ts';
+import { afterTurn } from '../system.ts';
 import type { EndReason, Logger, SessionEvent, SessionEventName } from '../types.ts';
 import { IdleList } from './idle-list.ts';
 import type { LiveSession } from './session.ts';
 import type { SessionHost } from './session-host.ts';
+import { Sleepers } from './sleepers.ts';
 
 type SessionEvents = EventEmitter<Record<SessionEventName, [SessionEvent]>>;
 
@@ -20,7 +22,7 @@ type SessionEvents = EventEmitter<Record<SessionEventName, [SessionEvent]>>;
 export const SWEEP_MS = 5_000;
 /** `activeAt` is saved when it is older than this part of the idle timeout. */
 const ACTIVE_PART = 10;
-/** Ownerless expired records ended per sweep. */
+/** Ownerless expired records ended in one turn of the event loop. */
 const EXPIRED_BATCH = 100;
 
 export class Registry implements SessionHost {
@@ -28,6 +30,8 @@ export class Registry implements SessionHost {
   readonly logger: Logger;
   readonly store: OpenStore;
   readonly guarded: boolean;
+  readonly sleepers: Sleepers;
+  readonly #durable: boolean;
   readonly #events: SessionEvents;
   readonly #live = new Map<string, LiveSession>();
   readonly #idle = new IdleList<LiveSession>();
@@ -37,12 +41,19 @@ export class Registry implements SessionHost {
   #timer: unknown;
   #stopped = false;
 
-  constructor(options: ResolvedOptions, store: OpenStore, guarded: boolean, events: SessionEvents) {
+  constructor(
+    options: ResolvedOptions,
+    store: OpenStore,
+    { guarded, durable }: { readonly guarded: boolean; readonly durable: boolean },
+    events: SessionEvents,
+  ) {
     this.#events = events;
     this.options = options;
     this.logger = options.logger;
     this.store = store;
     this.guarded = guarded;
+    this.#durable = durable;
+    this.sleepers = new Sleepers(options.timeProvider.now());
     this.#arm();
   }
 
@@ -63,13 +74,18 @@ export class Registry implements SessionHost {
     return this.#closing.get(id);
   }
 
-  /** Space for one more session; ends idle ones past the limit first. Call the returned function when it is made, or not. */
+  /** What `maxIdleSessionCount` counts: a durable store keeps hibernated sessions out of memory, the memory store does not. */
+  get #idleCount(): number {
+    return this.#idle.size + (this.#durable ? 0 : this.sleepers.size);
+  }
+
+  /** Space for one more session; ends (or hibernates) idle ones past the limit first. Call the returned function when it is made, or not. */
   async reserve(): Promise<() => void> {
     const { sessions } = this.options.limits;
     if (this.#live.size + this.#opening >= sessions) throw tooManySessions(sessions);
     this.#opening += 1;
     const max = this.options.maxIdleSessionCount;
-    while (this.#idle.size > 0 && this.#idle.size >= max) await this.#evictOldest();
+    while (this.#idleCount > 0 && this.#idleCount >= max) await this.#evictOldest();
     let done = false;
     return () => {
       if (!done) this.#opening -= 1;
@@ -80,6 +96,7 @@ export class Registry implements SessionHost {
   add(session: LiveSession, event: 'opened' | 'restored', cause?: NonNullable<SessionEvent['cause']>): void {
     this.#live.set(session.id, session);
     if (session.idle) this.becameIdle(session);
+    if (event === 'restored') this.#keepFromExpiring(session);
     this.#emit(event, session.id, cause === undefined ? {} : { cause });
   }
 
@@ -124,7 +141,7 @@ export class Registry implements SessionHost {
    * dropped.
    */
   async reclaim(owner: string): Promise<void> {
-    for (const session of [...this.#live.values()]) {
+    for (const session of this.#live.values()) {
       const outcome = await this.store.sessions.claim(session.id, session.epoch, owner);
       if (!outcome.claimed) {
         this.fenced(session);
@@ -172,6 +189,7 @@ export class Registry implements SessionHost {
 
   /** Ends a session that is live nowhere; `false`: it is somebody's by now, or there is nothing to end. */
   async endRecord(id: string, fence: Fence | null, reason: EndReason): Promise<boolean> {
+    this.sleepers.delete(id);
     if ((await this.store.sessions.end(id, fence, reason)) !== 'ended') return false;
     this.#emit('ended', id, { reason });
     await this.ended(id, reason);
@@ -195,18 +213,39 @@ export class Registry implements SessionHost {
 
   async #release(session: LiveSession, why: 'released' | 'closed'): Promise<void> {
     await session.leave(why);
-    const activeAt = this.options.timeProvider.now();
+    await this.#giveBack(session, this.options.timeProvider.now());
+    this.#emit('released', session.id, { reason: why });
+  }
+
+  /** An idle session becomes its record; whoever asks for it meanwhile waits and wakes it. */
+  hibernate(session: LiveSession): Promise<void> {
+    const activeAt = Math.round(this.#activeAt(session));
+    if (!this.#remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
+    return this.#track(session.id, this.#hibernate(session, activeAt));
+  }
+
+  async #hibernate(session: LiveSession, activeAt: number): Promise<void> {
+    await session.leave('hibernated');
+    if ((await this.#giveBack(session, activeAt)) === 'fenced') {
+      this.#emit('fenced', session.id, { reason: 'fenced' });
+      return;
+    }
+    this.sleepers.add(session.id, activeAt);
+    this.#emit('hibernated', session.id, { reason: 'hibernated' });
+  }
+
+  async #giveBack(session: LiveSession, activeAt: number): Promise<WriteOutcome | 'failed'> {
     const { idleTimeoutMs } = this.options;
-    const expiresAt = Number.isFinite(idleTimeoutMs) ? activeAt + idleTimeoutMs : null;
+    const expiresAt = Number.isFinite(idleTimeoutMs) ? Math.ceil(activeAt + idleTimeoutMs) : null;
     try {
-      await this.store.sessions.release(session.id, session.record.fence, { activeAt, expiresAt });
+      return await this.store.sessions.release(session.id, session.record.fence, { activeAt, expiresAt });
     } catch (cause) {
       this.logger.error(
         { err: cause, sessionId: session.id },
         'A session could not be released; its lease runs out instead',
       );
+      return 'failed';
     }
-    this.#emit('released', session.id, { reason: why });
   }
 
   #remove(session: LiveSession): boolean {
@@ -250,41 +289,77 @@ export class Registry implements SessionHost {
 
   async sweep(): Promise<void> {
     const now = this.options.timeProvider.monotonic();
-    const { idleTimeoutMs, maxIdleSessionCount } = this.options;
+    const { idleTimeoutMs, hibernateAfterMs, maxIdleSessionCount } = this.options;
     // Nobody waits for the ends: a session that is slow to go must not keep the sweep from the others.
     for (const session of this.#idle) {
-      if (now - session.idleSince < idleTimeoutMs) break;
-      this.logger.info(
-        { sessionId: session.id, idleTimeoutMs },
-        `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${session.id} ends`,
-      );
-      void this.end(session, 'idle');
+      const idleMs = now - session.idleSince;
+      if (idleMs >= idleTimeoutMs) {
+        this.logger.info(
+          { sessionId: session.id, idleTimeoutMs },
+          `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${session.id} ends`,
+        );
+        void this.end(session, 'idle');
+      } else if (idleMs < hibernateAfterMs) break;
+      else if (!session.busy && !session.owesNews) void this.hibernate(session);
     }
-    while (this.#idle.size > maxIdleSessionCount) void this.#evictOldest();
+    if (Number.isFinite(idleTimeoutMs)) this.sleepers.forgetBefore(this.options.timeProvider.now() - idleTimeoutMs);
+    while (this.#idleCount > maxIdleSessionCount) void this.#evictOldest();
     this.#reportEvictions();
     this.#saveActivity();
     await this.#sweepStore();
   }
 
+  get #evictionHibernates(): boolean {
+    return this.#durable && Number.isFinite(this.options.hibernateAfterMs);
+  }
+
   async #evictOldest(): Promise<void> {
-    const { oldest } = this.#idle;
-    if (oldest === undefined) return;
-    this.#evicted += 1;
     const limit = this.options.maxIdleSessionCount;
-    this.logger.info({ sessionId: oldest.id, limit }, `Idle limit of ${limit} exceeded; session ${oldest.id} ends`);
-    await this.end(oldest, 'idle_limit');
+    const sleeping = this.#durable ? undefined : this.sleepers.oldest;
+    const live = this.#idle.oldest;
+    const sessionId = sleeping ?? live?.id;
+    if (sessionId === undefined) return;
+    const hibernates = this.#evictionHibernates;
+    const goes = hibernates ? 'hibernates' : 'ends';
+    const evicted = (): void => {
+      this.#evicted += 1;
+      this.logger.info({ sessionId, limit }, `Idle limit of ${limit} exceeded; session ${sessionId} ${goes}`);
+    };
+    if (sleeping !== undefined) {
+      // It may have gone on elsewhere: then nothing ends.
+      if (await this.endRecord(sleeping, null, 'idle_limit')) evicted();
+    } else if (live !== undefined) {
+      evicted();
+      await (hibernates ? this.hibernate(live) : this.end(live, 'idle_limit'));
+    }
   }
 
   /** One line for all of a pass: at most one in five seconds, however many sessions had to go. */
   #reportEvictions(): void {
     if (this.#evicted === 0) return;
-    const ended = this.#evicted;
+    const count = this.#evicted;
     this.#evicted = 0;
     const limit = this.options.maxIdleSessionCount;
+    const [fields, went] = this.#evictionHibernates
+      ? [{ limit, hibernated: count }, 'hibernated']
+      : [{ limit, ended: count }, 'ended'];
     this.logger.fatal(
-      { limit, ended },
-      `maxIdleSessionCount of ${limit} exceeded: the ${ended} sessions idle the longest were ended. Raise it, or lower idleTimeoutMs`,
+      fields,
+      `maxIdleSessionCount of ${limit} exceeded: the ${count} sessions idle the longest were ${went}. Raise it, or lower idleTimeoutMs`,
     );
+  }
+
+  /** When it was last in use, ms since 1970. */
+  #activeAt(session: LiveSession): number {
+    const now = this.options.timeProvider.now();
+    return session.idle ? now - (this.options.timeProvider.monotonic() - session.idleSince) : now;
+  }
+
+  /** What was restored late has an expiry that may come before the next sweep. */
+  #keepFromExpiring(session: LiveSession): void {
+    const { idleTimeoutMs } = this.options;
+    const now = this.options.timeProvider.now();
+    if (session.record.activeSaved + idleTimeoutMs - now <= 2 * SWEEP_MS) session.record.saveActivity(now);
   }
 
   /** Keeps the records of sessions in use from expiring; coarse, so that calls cost no write. */
@@ -294,16 +369,19 @@ export class Registry implements SessionHost {
     if (!Number.isFinite(stale)) return;
     for (const session of this.#live.values()) {
       if (now - session.record.activeSaved < stale) continue;
-      const activeAt = session.idle ? now - (this.options.timeProvider.monotonic() - session.idleSince) : now;
+      const activeAt = this.#activeAt(session);
       if (activeAt - session.record.activeSaved >= stale) session.record.saveActivity(Math.round(activeAt));
     }
   }
 
   async #sweepStore(): Promise<void> {
     try {
-      for (const id of await this.store.sessions.expired(EXPIRED_BATCH)) {
-        if (this.#live.has(id)) continue;
-        await this.endRecord(id, null, 'idle');
+      for (;;) {
+        const ids = await this.store.sessions.expired(EXPIRED_BATCH);
+        let ended = 0;
+        for (const id of ids) if (!this.#live.has(id) && (await this.endRecord(id, null, 'idle'))) ended += 1;
+        if (ids.length < EXPIRED_BATCH || ended === 0) break;
+        await new Promise<void>((resolve) => afterTurn(resolve));
       }
       await this.store.events.trim();
     } catch (cause) {

@@ -377,6 +377,7 @@ export class LiveSession implements StreamLog, Idle {
     }
     // It left while the log was read: the reader comes back, and finds where it went.
     if (resumed && this.#left !== undefined) stream.detach();
+    else if (resumed && stream === this.getStream && this.#untold !== undefined) this.#tellChanges(stream);
     return resumed;
   }
 
@@ -389,6 +390,18 @@ export class LiveSession implements StreamLog, Idle {
     this.record.answerJson = answerJson;
     this.#untold = listChanges(answerJson);
     this.record.save({ answer: answerJson });
+  }
+
+  /** `list_changed` methods of events that came while it was live nowhere; told like those of a changed server. */
+  missed(methods: readonly string[]): void {
+    const untold = new Set(this.#untold);
+    for (const method of methods) if (this.announces(method)) untold.add(method);
+    if (untold.size > 0) this.#untold = [...untold];
+  }
+
+  /** Its client is still to be told what changed, and its next request or GET will tell it. */
+  get owesNews(): boolean {
+    return this.#untold !== undefined && this.#host.options.responseMode !== 'json';
   }
 
   /** Whether its server said in its `initialize` answer that it sends this `list_changed`. */

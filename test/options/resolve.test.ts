@@ -31,6 +31,7 @@ describe('what is left out', () => {
       perSessionExecutionContext: false,
       idleTimeoutMs: 7_200_000,
       maxIdleSessionCount: 10_000,
+      hibernateAfterMs: Infinity,
       leaseMs: 3_000,
       tombstoneMs: 7_200_000,
       eventRetention: { ttlMs: 3_600_000, events: 1_000, bytes: 1_048_576 },
@@ -268,7 +269,7 @@ describe('what is refused', () => {
     expect(resolveAny({ [theirs]: undefined })).toEqual(resolveOptions({}));
   });
 
-  test.each(['auth', 'hibernateAfterMs'])('%s, which is not available yet', (name) => {
+  test.each(['auth'])('%s, which is not available yet', (name) => {
     expect(refusal({ [name]: {} }).message).toBe(
       `Option ${name} is not available in this version of sojourn; leave it out`,
     );
@@ -290,6 +291,7 @@ describe('what is refused', () => {
     ['idleTimeoutMs', '5'],
     ['idleTimeoutMs', null],
     ['maxIdleSessionCount', 5n],
+    ['hibernateAfterMs', '5 min'],
     ['timeProvider', { now: () => 0 }],
     ['timeProvider', null],
     ['sessionMigrationHandler', {}],
@@ -327,6 +329,8 @@ describe('what is refused', () => {
     ['sessionMode', { sessionMode: 'statefull' }],
     ['idleTimeoutMs', { idleTimeoutMs: NaN }],
     ['maxIdleSessionCount', { maxIdleSessionCount: 1.5 }],
+    ['hibernateAfterMs', { hibernateAfterMs: -1 }],
+    ['hibernateAfterMs', { hibernateAfterMs: NaN }],
     ['leaseMs', { leaseMs: 0 }],
     ['leaseMs', { leaseMs: Infinity }],
     ['tombstoneMs', { tombstoneMs: -1 }],

@@ -1,0 +1,398 @@
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions, SessionEvent } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import type { Store } from '../../src/stores/store.ts';
+import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { serveMember, type Member } from '../kit/fleet.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+import { newPath } from '../stores/sqlite-views.ts';
+
+const SWEEP = 5_000;
+const HIBERNATE = 60_000;
+const IDLE = 600_000;
+/** On SQLite the clock stands still while nobody renews a lease: long enough for every jump of a test. */
+const LEASE = 86_400_000;
+
+type Told = Pick<SessionEvent, 'cause' | 'reason'> & { name: string };
+
+interface Sleepy extends Member {
+  readonly time: ReturnType<typeof createFakeTime>;
+  readonly events: Told[];
+  open(): Promise<RawClient>;
+  /** Until the session of `client` is its record. */
+  sleep(client: RawClient): Promise<void>;
+}
+
+async function sleepy(options: McpEndpointOptions = {}, time = createFakeTime(), lab = createLab()): Promise<Sleepy> {
+  const member = await serveMember(
+    { timeProvider: time, hibernateAfterMs: HIBERNATE, idleTimeoutMs: IDLE, leaseMs: LEASE, ...options },
+    undefined,
+    lab,
+  );
+  const events: Told[] = [];
+  for (const name of ['opened', 'restored', 'hibernated', 'released', 'fenced', 'ended'] as const) {
+    member.endpoint.sessions.events.on(name, ({ cause, reason }) => {
+      events.push({ name, ...(cause && { cause }), ...(reason && { reason }) });
+    });
+  }
+  const statusOf = async ({ sessionId = '' }: RawClient) => (await member.endpoint.sessions.get(sessionId))?.status;
+  return {
+    ...member,
+    get id() {
+      return member.id;
+    },
+    time,
+    events,
+    async open() {
+      const client = member.client();
+      await client.initialize();
+      await time.advance(1); // so that no two became idle at the same time
+      return client;
+    },
+    async sleep(client) {
+      await time.advance(HIBERNATE + SWEEP);
+      await until(async () => (await statusOf(client)) === 'hibernated', { what: 'hibernated' });
+    },
+  };
+}
+
+const status = async (client: RawClient): Promise<number> => (await client.call('ping')).response.status;
+
+const stores: Array<[string, () => Store]> = [
+  ['memory', () => memory()],
+  ['sqlite', () => sqlite(newPath())],
+];
+
+describe.each(stores)('on %s', (_kind, makeStore) => {
+  test('an idle session becomes its record, and the next request wakes it with its state', async () => {
+    const { open, sleep, endpoint, lab, events } = await sleepy({ store: makeStore() });
+    const client = await open();
+    expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+    await sleep(client);
+    expect(endpoint.sessions.count).toBe(0);
+    expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
+
+    expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
+    expect(JSON.parse(textOf((await client.call(...tool('who'))).message) ?? '')).toMatchObject({
+      id: client.sessionId,
+      restored: true,
+    });
+    expect(lab.made.length).toBe(2);
+    expect(endpoint.sessions.count).toBe(1);
+    expect(events).toEqual([
+      { name: 'opened' },
+      { name: 'hibernated', reason: 'hibernated' },
+      { name: 'restored', cause: 'wake' },
+    ]);
+  });
+
+  test('it sleeps and wakes again and again', async () => {
+    const { open, sleep, lab, events } = await sleepy({ store: makeStore() });
+    const client = await open();
+    for (let n = 1; n <= 3; n++) {
+      expect(textOf((await client.call(...tool('count'))).message)).toBe(String(n));
+      await sleep(client);
+    }
+    expect(lab.made.every(({ closed }) => closed)).toBe(true);
+    expect(events.filter(({ name }) => name === 'restored')).toEqual([
+      { name: 'restored', cause: 'wake' },
+      { name: 'restored', cause: 'wake' },
+    ]);
+  });
+
+  test('it ends when nobody wakes it: the idle timeout counts from its last request', async () => {
+    const ended: unknown[] = [];
+    const { open, sleep, time } = await sleepy({
+      store: makeStore(),
+      sessionMigrationHandler: {
+        allowSessionMigration: () => null,
+        onSessionEnded: (...args) => void ended.push(args),
+      },
+    });
+    const client = await open();
+    const other = await open();
+    await sleep(client);
+    expect(await status(other)).toBe(200);
+    await time.advance(IDLE - HIBERNATE - 2 * SWEEP);
+    expect(ended).toEqual([]);
+    await time.advance(2 * SWEEP);
+    await until(() => ended.length === 1);
+    expect(ended).toEqual([[client.sessionId, 'idle']]);
+    expect(await status(client)).toBe(404);
+    expect(await status(other)).toBe(200);
+  });
+
+  test('woken just before its end, it goes on', async () => {
+    const { open, sleep, time } = await sleepy({ store: makeStore() });
+    const client = await open();
+    await sleep(client);
+    await time.advance(IDLE - HIBERNATE - SWEEP - 100);
+    expect(await status(client)).toBe(200);
+    await time.advance(SWEEP + 200);
+    expect(await status(client)).toBe(200);
+  });
+
+  test('DELETE ends it where it sleeps', async () => {
+    const { open, sleep, lab, events } = await sleepy({ store: makeStore() });
+    const client = await open();
+    await sleep(client);
+    expect((await client.delete()).status).toBe(200);
+    expect(await status(client)).toBe(404);
+    expect(lab.made.length).toBe(1);
+    expect(events.at(-1)).toEqual({ name: 'ended', reason: 'deleted' });
+  });
+});
+
+describe('what keeps a session live', () => {
+  test('a running request', async () => {
+    const { open, lab, time, endpoint } = await sleepy();
+    const client = await open();
+    const called = client.call(...tool('hold'));
+    const call = await lab.held();
+    await time.advance(HIBERNATE + SWEEP);
+    expect(endpoint.sessions.count).toBe(1);
+    call.answer('done');
+    expect(textOf((await called).message)).toBe('done');
+    expect(lab.made.length).toBe(1);
+  });
+
+  test('an open GET, until it is closed', async () => {
+    const { open, lab, time, endpoint, sleep } = await sleepy();
+    const client = await open();
+    const stream = await client.get();
+    await time.advance(HIBERNATE + SWEEP);
+    expect(endpoint.sessions.count).toBe(1);
+    stream.abort();
+    await until(async () => {
+      await time.advance(HIBERNATE);
+      return endpoint.sessions.count === 0;
+    });
+    await sleep(client);
+    expect(lab.made[0]?.closed).toBe(true);
+  });
+
+  test('a question that waits for its answer', async () => {
+    const { open, lab, time, endpoint } = await sleepy();
+    const client = await open();
+    const stream = await client.get();
+    const asked = lab.made[0]?.server.server.request({ method: 'ping' }).catch(() => 'ended');
+    const question = (await stream.nextMessage()) as { id: string };
+    const control = await open();
+    const controlStream = await control.get();
+    stream.abort();
+    controlStream.abort();
+    await until(async () => {
+      await time.advance(SWEEP);
+      return endpoint.sessions.count === 1;
+    });
+    await time.advance(HIBERNATE);
+    expect((await endpoint.sessions.get(client.sessionId ?? ''))?.status).toBe('live');
+    await client.post({ jsonrpc: '2.0', id: question.id, result: {} });
+    expect(await asked).toEqual({});
+  });
+
+  test('use: every request starts the time anew', async () => {
+    const { open, time, lab } = await sleepy();
+    const client = await open();
+    for (let n = 0; n < 4; n++) {
+      await time.advance(HIBERNATE - SWEEP);
+      expect(await status(client)).toBe(200);
+    }
+    expect(lab.made.length).toBe(1);
+  });
+});
+
+describe('what a wake brings back', () => {
+  test('subscriptions: the new server is told them, and the bus reaches it', async () => {
+    const subscribed: string[] = [];
+    const lab = createLab((server) =>
+      server.server.setRequestHandler('resources/subscribe', ({ params }) => {
+        subscribed.push(params.uri);
+        return {};
+      }),
+    );
+    const { open, sleep, endpoint } = await sleepy({}, undefined, lab);
+    const client = await open();
+    await client.call('resources/subscribe', { uri: 'note://a' });
+    await sleep(client);
+    const stream = await client.get();
+    expect(subscribed).toEqual(['note://a', 'note://a']);
+    endpoint.notify.resourceUpdated('note://a');
+    expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/resources/updated' });
+  });
+
+  test('list_changed of what changed while it slept, once, on the stream of its next request', async () => {
+    const { open, sleep, endpoint, lab } = await sleepy();
+    const client = await open();
+    await sleep(client);
+    endpoint.notify.resourcesChanged();
+    endpoint.notify.resourcesChanged();
+    endpoint.notify.promptsChanged(); // not announced: this server has none
+    expect(lab.made.length).toBe(1);
+    const methods = async () => {
+      const { response } = await client.call('ping');
+      const messages = response.events.map(({ message }) => message as { method?: string } | undefined);
+      return messages.flatMap((message) => message?.method ?? []);
+    };
+    expect(await methods()).toEqual(['notifications/resources/list_changed']);
+    expect(await methods()).toEqual([]);
+    await sleep(client);
+    expect(await methods()).toEqual([]);
+  });
+
+  test('list_changed on its GET stream, also on one that is resumed', async () => {
+    const { open, sleep, endpoint } = await sleepy();
+    const client = await open();
+    const first = await client.get();
+    const { id } = await first.next();
+    first.abort();
+    await sleep(client);
+    endpoint.notify.toolsChanged();
+    const resumed = await client.get({ lastEventId: id });
+    expect(await resumed.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
+  });
+
+  test('news that could not be told yet keep it live', async () => {
+    const { open, sleep, endpoint, time } = await sleepy();
+    const client = await open();
+    await sleep(client);
+    endpoint.notify.toolsChanged();
+    await client.notify('notifications/roots/list_changed');
+    await time.advance(HIBERNATE + SWEEP);
+    expect(endpoint.sessions.count).toBe(1);
+  });
+});
+
+describe('races', () => {
+  test('race 7: a request that comes while it falls asleep waits, and wakes it', async () => {
+    const store = watchedStore();
+    const falling = gate();
+    store.before['sessions.release'] = falling.hook;
+    const { open, time, lab, events } = await sleepy({ store });
+    const client = await open();
+    await time.advance(HIBERNATE + SWEEP);
+    await until(() => falling.waiting === 1);
+    const called = Promise.all([client.call(...tool('count')), client.call(...tool('count'))]);
+    await until(() => lab.made[0]?.closed);
+    falling.open();
+    expect((await called).map(({ message }) => textOf(message)).sort()).toEqual(['1', '2']);
+    expect(lab.made.length).toBe(2);
+    expect(events.map(({ name }) => name)).toEqual(['opened', 'hibernated', 'restored']);
+  });
+
+  test('race 3: a relayed request that meets it falling asleep is served by whoever wakes it', async () => {
+    const store = watchedStore();
+    const falling = gate();
+    store.before['sessions.release'] = falling.hook;
+    const time = createFakeTime();
+    const a = await sleepy({ store }, time);
+    const b = await sleepy({ store }, time);
+    const onA = await a.open();
+    const onB = b.join(onA);
+    await onA.call(...tool('count'));
+    await time.advance(HIBERNATE + SWEEP);
+    await until(() => falling.waiting === 1);
+    const called = onB.call(...tool('count'));
+    await until(() => store.calls.some(({ call }) => call === 'instances.send'));
+    falling.open();
+    expect(textOf((await called).message)).toBe('2');
+    expect(a.endpoint.sessions.count + b.endpoint.sessions.count).toBe(1);
+  });
+
+  test('what another instance woke and gave back is a takeover, not a wake', async () => {
+    const store = memory();
+    const time = createFakeTime();
+    const a = await sleepy({ store }, time);
+    const b = await sleepy({ store }, time);
+    const onA = await a.open();
+    await a.sleep(onA);
+    const onB = b.join(onA);
+    expect(textOf((await onB.call(...tool('count'))).message)).toBe('1');
+    expect(b.events).toEqual([{ name: 'restored', cause: 'takeover' }]);
+    await time.advance(1);
+    await b.endpoint.drain();
+    expect(textOf((await onA.call(...tool('count'))).message)).toBe('2');
+    expect(a.events.at(-1)).toEqual({ name: 'restored', cause: 'takeover' });
+  });
+
+  test('a wake that fails keeps it asleep, and the next one wakes it', async () => {
+    let fails = false;
+    const lab = createLab(() => {
+      if (fails) throw new Error('not now');
+    });
+    const { open, sleep, events } = await sleepy({}, undefined, lab);
+    const client = await open();
+    await sleep(client);
+    fails = true;
+    expect(await status(client)).toBe(503);
+    fails = false;
+    expect(await status(client)).toBe(200);
+    expect(events.at(-1)).toEqual({ name: 'restored', cause: 'wake' });
+  });
+
+  test('one that somebody else ended while it fell asleep is fenced, not hibernated', async () => {
+    const store = watchedStore();
+    store.before['sessions.release'] = () => {
+      const fence = { epoch: 1, owner: endpoint.health().instance };
+      void store.views[0]?.sessions.end(client.sessionId ?? '', fence, 'terminated');
+    };
+    const { open, time, endpoint, events } = await sleepy({ store });
+    const client = await open();
+    await time.advance(HIBERNATE + SWEEP);
+    await until(() => events.some(({ name }) => name === 'fenced'));
+    expect(events.some(({ name }) => name === 'hibernated')).toBe(false);
+    expect(await status(client)).toBe(404);
+  });
+});
+
+describe('maxIdleSessionCount', () => {
+  test('on the memory store hibernated sessions count, and the one that sleeps the longest ends', async () => {
+    const { open, sleep, events, log, time } = await sleepy({ maxIdleSessionCount: 2 });
+    const [a, b] = [await open(), await open()];
+    await sleep(b);
+    const c = await open();
+    expect(events.at(-2)).toEqual({ name: 'ended', reason: 'idle_limit' });
+    expect([await status(a), await status(b), await status(c)]).toEqual([404, 200, 200]);
+    await time.advance(SWEEP);
+    expect(log.lines.filter(({ level }) => level === 'fatal').map(({ fields }) => fields)).toEqual([
+      { limit: 2, ended: 1 },
+    ]);
+  });
+
+  test.each([1, 2])('race 14: with a limit of %i the one that is woken is not the one that goes', async (limit) => {
+    const { open, sleep, lab } = await sleepy({ maxIdleSessionCount: limit });
+    const a = await open();
+    await sleep(a);
+    expect(await status(a)).toBe(200);
+    await sleep(a);
+    const asleep = lab.made.length;
+    expect((await Promise.all([status(a), status(a)])).sort()).toEqual([200, 200]);
+    expect(lab.made.length).toBe(asleep + 1);
+  });
+
+  test('on a durable store those past it are hibernated, none ends', async () => {
+    const { open, events, log, time, endpoint } = await sleepy({ maxIdleSessionCount: 1, store: sqlite(newPath()) });
+    const clients = [await open(), await open(), await open()];
+    await until(() => events.filter(({ name }) => name === 'hibernated').length === 2);
+    expect(endpoint.sessions.count).toBe(1);
+    await time.advance(SWEEP);
+    expect(log.lines.filter(({ level }) => level === 'fatal').map(({ fields }) => fields)).toEqual([
+      { limit: 1, hibernated: 2 },
+    ]);
+    for (const client of clients) expect(await status(client)).toBe(200);
+    expect(events.some(({ name }) => name === 'ended')).toBe(false);
+  });
+
+  test('on a durable store without hibernateAfterMs they end', async () => {
+    const { open } = await sleepy({
+      maxIdleSessionCount: 1,
+      store: sqlite(newPath()),
+      hibernateAfterMs: Infinity,
+    });
+    const [a, b] = [await open(), await open()];
+    expect([await status(a), await status(b)]).toEqual([404, 200]);
+  });
+});
