@@ -54,6 +54,8 @@ async function kill({ kill: signal, ended }: ReturnType<typeof startCli>): Promi
   await ended();
 }
 
+const LEASE_MS = 300;
+
 describe('a process on SQLite', () => {
   test('that is killed and started again goes on with all of its sessions, their state exact', async () => {
     const { start } = deployment();
@@ -105,6 +107,29 @@ describe('a process on SQLite', () => {
     const second = await start();
     expect((await clientOf(second.url, client).call('ping')).message.result).toEqual({});
     expect(happened()).toEqual(['subscribe test://a', 'subscribe test://a']);
+  });
+
+  test('that is frozen past its lease takes it again under a new id, and its sessions go on with what they were doing', async () => {
+    const { start, happened } = deployment();
+    const { cli, url } = await start({ SOJOURN_LEASE_MS: String(LEASE_MS) });
+    const client = clientOf(url);
+    await client.initialize({ protocolVersion: '2025-11-25' });
+    expect(await count(client)).toBe('1 restored false');
+    const health = async () =>
+      (await fetch(new URL('/readyz', url))).json() as Promise<{ state: string; instance: string }>;
+    const { instance } = await health();
+    cli.kill('SIGSTOP');
+    // The lease runs out on the machine's clock, which nothing here can hurry.
+    const frozen = Date.now();
+    await until(() => Date.now() > frozen + 2 * LEASE_MS, { what: 'the lease to run out' });
+    cli.kill('SIGCONT');
+    await until(async () => (await health()).instance !== instance && (await health()).state === 'serving', {
+      timeoutMs: 5_000,
+      what: 'a new id',
+    });
+    // The same copy, not a restored one: what it holds in memory was kept.
+    expect(await count(client)).toBe('2 restored false');
+    expect(happened()).toEqual([]);
   });
 
   test('does not bring a deleted session back', async () => {
