@@ -185,7 +185,9 @@ class Endpoint {
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
       throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
     }
-    return (await this.#ready()).drain(timeoutMs);
+    const core = await this.#ready();
+    await Promise.all([...this.#listening].map((listening) => listening.leave()));
+    return core.drain(timeoutMs);
   }
 
   #health(): EndpointHealth {

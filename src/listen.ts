@@ -8,6 +8,7 @@ import { optionInvalid } from './errors.ts';
 import type { Exchange } from './http/exchange.ts';
 import { originAllowed } from './http/guards.ts';
 import { NodeExchange } from './http/node-exchange.ts';
+import { InheritedSocket } from './inherited-socket.ts';
 import { LOOPBACK_NAMES, type ResolvedOptions } from './options.ts';
 import { afterTurn } from './system.ts';
 import type { EndpointHealth } from './types.ts';
@@ -19,7 +20,7 @@ export interface ListenOptions {
   host?: string | undefined;
   /** Default `/mcp`. */
   path?: string | undefined;
-  /** A listening socket that was passed to the process; instead of port and host. */
+  /** A listening TCP socket that was passed to the process and outlives it (systemd: 3); instead of port and host. */
   fd?: number | undefined;
 }
 
@@ -34,6 +35,8 @@ export interface Listening {
 export interface OwnListening extends Listening {
   /** Once every stream has been ended: `close` waits for connections, and Node keeps those that became idle for a while. */
   closeIdle(): void;
+  /** Before a drain: leaves a socket that was passed to the process, with whoever connects to it, to the next one. */
+  leave(): Promise<void>;
 }
 
 export interface ListenTarget {
@@ -56,17 +59,22 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   if (typeof path !== 'string' || !path.startsWith('/'))
     throw optionInvalid('type', 'path', path, "a path like '/mcp'");
   const base = path.replace(/\/+$/, '');
-  const hosts = target.options.allowedHosts ?? (isLoopback(host) && fd === undefined ? LOOPBACK_NAMES : undefined);
-  const server = createServer((req, res) => route(req, res, base, hosts, target));
+  const server = createServer();
+  const inherited = fd === undefined ? undefined : new InheritedSocket(server, target.options.timeProvider);
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   await start(server, fd === undefined ? { port, host } : { fd });
   const address = server.address() as AddressInfo | null;
   const bound = address?.port ?? port;
+  const at = fd === undefined ? host : (address?.address ?? host);
+  const hosts = target.options.allowedHosts ?? (isLoopback(at) ? LOOPBACK_NAMES : undefined);
+  // In time: nothing is accepted before the event loop turns again.
+  server.on('request', (req, res) => route(req, res, base, hosts, target));
   let closed: Promise<void> | undefined;
   return {
-    url: `http://${reachable(host)}:${bound}${base === '' ? '/' : base}`,
+    url: `http://${reachable(at)}:${bound}${base === '' ? '/' : base}`,
     port: bound,
     close: () => (closed ??= stop(server, target)),
+    leave: async () => inherited?.leave(),
     closeIdle: () => {
       server.closeIdleConnections();
       // A response that ended just now counts as active until its last bytes are out.

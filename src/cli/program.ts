@@ -13,6 +13,8 @@ import {
   type OptionKey,
   type ServeKey,
 } from './option-flags.ts';
+import { describeSessions } from './sessions-commands.ts';
+import type { SessionsRequest } from './sessions.ts';
 import { readSettings, type Environment, type ServeSettings } from './settings.ts';
 
 export interface CliContext {
@@ -21,6 +23,7 @@ export interface CliContext {
   err(text: string): void;
   /** Runs the command; resolves with the exit code. */
   serve(module: string, settings: ServeSettings): Promise<number>;
+  sessions(request: SessionsRequest): Promise<number>;
 }
 
 type FlagKey = OptionKey | ServeKey;
@@ -36,7 +39,10 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     .helpOption('-h, --help', 'print help')
     .helpCommand('help [command]', 'print help of a command');
   const serve = program.command('serve');
-  for (const command of [program, serve]) configure(command, context);
+  const sessions = describeSessions(program, context.env, async (request) => {
+    code = await context.sessions(request);
+  });
+  for (const command of [program, serve, ...sessions]) configure(command, context);
   describeServe(serve).action(async (module: string) => {
     code = await context.serve(module, readSettings(givenFlags(serve), context.env));
   });
@@ -44,7 +50,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     await program.parseAsync([...args], { from: 'user' });
     return code;
   } catch (error) {
-    return exitCodeOf(error, context);
+    return exitCodeOf(error, context, args[0] === 'sessions' ? 'sessions' : 'serve');
   }
 }
 
@@ -58,10 +64,10 @@ function configure(command: Command, context: CliContext): void {
   });
 }
 
-function exitCodeOf(error: unknown, context: CliContext): number {
+function exitCodeOf(error: unknown, context: CliContext, command: string): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof UsageError) {
-    context.err(`sojourn: ${error.message}\n(sojourn serve --help lists what there is)\n`);
+    context.err(`sojourn: ${error.message}\n(sojourn ${command} --help lists what there is)\n`);
     return EXIT.usage;
   }
   if (error instanceof Failure || error instanceof SojournError) {

@@ -13,6 +13,8 @@ import { storeOf } from './store-url.ts';
 export interface ServeContext {
   readonly cwd: string;
   readonly signals: SignalSource;
+  /** A listening socket that was passed to the process. */
+  readonly fd: number | undefined;
   /** stdout: the banner. Log lines go to stderr by themselves. */
   out(text: string): void;
 }
@@ -37,14 +39,18 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     ...mergeOptions(moduleOptions, settings.options),
     ...(store && { store }),
   };
+  if (context.fd !== undefined && (settings.origin('port') ?? settings.origin('host')) !== undefined) {
+    logger.warn({}, 'a listening socket was passed to this process: port and host are those of the socket');
+  }
   const resolved = resolveTogether(module, options);
 
   const { createMcpEndpoint } = await import('../index.ts');
   const endpoint = createMcpEndpoint(factory, options);
   const { port, host, path } = settings;
-  const server = await endpoint.listen({ port, host, path }).catch(async (error: unknown) => {
+  const where = context.fd === undefined ? { port, host } : { fd: context.fd };
+  const server = await endpoint.listen({ ...where, path }).catch(async (error: unknown) => {
     await endpoint.close();
-    throw new Failure(listenProblem(error, settings), { cause: error });
+    throw new Failure(listenProblem(error, settings, context.fd), { cause: error });
   });
   const stopped = untilStopped(context.signals, () => performance.now(), {
     async finish(signal) {
@@ -85,7 +91,8 @@ function resolveTogether(module: string, options: McpEndpointOptions): ResolvedO
   }
 }
 
-function listenProblem(error: unknown, { host, port, origin }: ServeSettings): string {
+function listenProblem(error: unknown, { host, port, origin }: ServeSettings, fd: number | undefined): string {
+  if (fd !== undefined) return `cannot listen on the socket that was passed as fd ${fd}: ${reason(error)}`;
   const where = `port ${port} on ${host}`;
   const other = `choose another with --port (0 takes any free one)`;
   switch (codeOf(error) ?? '') {

@@ -1,6 +1,7 @@
 /** `sojourn` as a child process, from the build. */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { until } from '../kit/until.ts';
@@ -18,7 +19,12 @@ export interface CliOptions {
   node?: string;
   /** The build to run. */
   from?: string;
+  /** A listening socket to pass on, as systemd does. */
+  fd?: number;
 }
+
+/** Only the process itself knows the id that it will have; `exec` keeps it. */
+const ACTIVATED = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"';
 
 /** The variables of the test run itself, and what npm adds, are not the CLI's. */
 const inherited = Object.fromEntries(
@@ -27,13 +33,15 @@ const inherited = Object.fromEntries(
 
 export function startCli(
   args: string[],
-  { env = {}, cwd = programs, node = process.execPath, from = dist }: CliOptions = {},
+  { env = {}, cwd = programs, node = process.execPath, from = dist, fd }: CliOptions = {},
 ) {
-  const child = spawn(node, [`${from}/cli/main.js`, ...args], {
+  const command = [node, `${from}/cli/main.js`, ...args];
+  const [file = '', ...rest] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
+  const child = spawn(file, rest, {
     cwd,
     env: { ...inherited, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+    stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
+  }) as ChildProcessByStdio<null, Readable, Readable>;
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));

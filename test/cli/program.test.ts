@@ -3,6 +3,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { Failure, UsageError, moduleInvalid } from '../../src/cli/failure.ts';
 import { ALL_FLAGS, flagName } from '../../src/cli/option-flags.ts';
 import { runCli } from '../../src/cli/program.ts';
+import type { SessionsRequest } from '../../src/cli/sessions.ts';
 import type { Environment, ServeSettings } from '../../src/cli/settings.ts';
 
 interface Run {
@@ -13,6 +14,7 @@ interface Run {
 async function run(args: string[], { env = {}, serve }: Run = {}) {
   const output = { out: '', err: '' };
   const served: { module: string; settings: ServeSettings }[] = [];
+  const looked: SessionsRequest[] = [];
   const code = await runCli(args, {
     env,
     out: (text) => (output.out += text),
@@ -21,8 +23,12 @@ async function run(args: string[], { env = {}, serve }: Run = {}) {
       served.push({ module, settings });
       return serve === undefined ? 0 : serve(module, settings);
     },
+    sessions: async (request) => {
+      looked.push(request);
+      return 1;
+    },
   });
-  return { code, ...output, served };
+  return { code, ...output, served, looked };
 }
 
 describe('the command line', () => {
@@ -50,6 +56,23 @@ describe('the command line', () => {
         options: { limits: { bodyBytes: 9 }, legacySse: true, allowedHosts: ['a', 'b', 'c'], retryMs: 5 },
       },
     });
+  });
+
+  test('hands what sessions is asked to it, and ends with its exit code', async () => {
+    const env = { SOJOURN_STORE: 'sqlite:a.db', SOJOURN_NAME: 'tools' };
+    const asked = {
+      what: 'show',
+      id: 'x',
+      storeUrl: 'sqlite:a.db',
+      origin: 'SOJOURN_STORE',
+      name: 'tools',
+      json: false,
+    };
+    expect(await run(['sessions', 'show', 'x'], { env })).toMatchObject({ code: 1, looked: [asked], err: '' });
+    const flags = ['--store', 'sqlite:b.db', '--name', 'other', '--json'];
+    expect((await run(['sessions', 'ls', ...flags], { env })).looked).toEqual([
+      { what: 'ls', id: '', storeUrl: 'sqlite:b.db', origin: '--store', name: 'other', json: true },
+    ]);
   });
 
   test('switches have a way off, also where they are on', async () => {
@@ -98,10 +121,13 @@ describe('the command line', () => {
     [['serve', 'x', 'y'], "sojourn: too many arguments for 'serve'"],
     [['serve', 'x', '--retry-ms', 'soon'], 'sojourn: --retry-ms takes a number; got "soon"'],
     [['serve', 'x', '--session-user'], 'sojourn: --session-user: this option is a function; give it in the options'],
+    [['sessions', 'ls'], 'sojourn: sessions ls needs --store (or SOJOURN_STORE), e.g. sqlite:./sessions.db'],
+    [['sessions', 'show', '--store', 'sqlite:a.db'], "sojourn: missing required argument 'id'"],
+    [['sessions', 'list'], "sojourn: unknown command 'list'"],
     [['--port', '5'], "sojourn: unknown option '--port'"],
   ])('%j is wrong usage: exit code 2', async (args, message) => {
-    const { code, out, err, served } = await run(args);
-    expect({ code, out, served }).toEqual({ code: 2, out: '', served: [] });
+    const { code, out, err, served, looked } = await run(args);
+    expect({ code, out, served, looked }).toEqual({ code: 2, out: '', served: [], looked: [] });
     expect(err).toContain(message);
   });
 

@@ -239,7 +239,7 @@ describe('what cannot be done', () => {
       {},
       'sojourn: --store: the store redis: is not available in this version of sojourn',
     ],
-    [['--store', 'nothing'], {}, 'sojourn: --store takes a store\'s URL, e.g. memory:; got "nothing"'],
+    [['--store', 'nothing'], {}, 'sojourn: --store takes a store\'s URL, e.g. sqlite:./sessions.db; got "nothing"'],
     [[], { SOJOURN_STORE: 'memory:x' }, 'sojourn: SOJOURN_STORE: nothing follows memory:; got "memory:x"'],
   ])('%j with %j: exit code 2', async (flags, env, message) => {
     const { code, stdout, stderr } = await runProcess(['serve', 'echo-server.mjs', ...flags], { env });

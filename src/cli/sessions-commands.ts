@@ -1,0 +1,69 @@
+/** `sojourn sessions …` on the command line: its commands, flags and help. */
+import { Option, type Command } from 'commander';
+import { DEFAULTS } from '../options.ts';
+import { UsageError } from './failure.ts';
+import { variableName } from './option-flags.ts';
+import type { SessionsRequest } from './sessions.ts';
+import type { Environment } from './settings.ts';
+
+interface Flags {
+  readonly store?: string;
+  readonly name?: string;
+  readonly json?: boolean;
+}
+
+/** Returns every command that it added, for settings that are not inherited. */
+export function describeSessions(
+  program: Command,
+  env: Environment,
+  perform: (request: SessionsRequest) => Promise<void>,
+): Command[] {
+  const group = program
+    .command('sessions')
+    .summary('list, show and end the sessions in a store')
+    .description('Looks into a durable store, whether or not a server is running on it.')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help of a command')
+    .addHelpText('after', EPILOGUE);
+  const add = (what: SessionsRequest['what'], help: string): Command => {
+    const command = group.command(what === 'ls' ? what : `${what} <id>`).description(help);
+    command
+      .addOption(new Option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`))
+      .addOption(new Option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`))
+      .addOption(new Option('--json', 'print JSON, one session a line'))
+      .helpOption('-h, --help', 'print help')
+      .action(() => perform(requestOf(what, command.args[0] ?? '', command.opts<Flags>(), env)));
+    return command;
+  };
+  return [
+    group,
+    add('ls', 'list the sessions that have not ended'),
+    add('show', 'show one session: of its state the keys and sizes, never the values'),
+    add('end', 'end a session that is live nowhere; its client gets 404 from then on'),
+  ];
+}
+
+function requestOf(what: SessionsRequest['what'], id: string, flags: Flags, env: Environment): SessionsRequest {
+  const storeUrl = flags.store ?? (env[variableName('store')] || undefined);
+  if (storeUrl === undefined) {
+    throw new UsageError(`sessions ${what} needs --store (or ${variableName('store')}), e.g. sqlite:./sessions.db`);
+  }
+  return {
+    what,
+    id,
+    storeUrl,
+    origin: flags.store === undefined ? variableName('store') : '--store',
+    name: flags.name ?? (env[variableName('name')] || DEFAULTS.name),
+    json: flags.json === true,
+  };
+}
+
+const EPILOGUE = `
+Examples:
+  $ sojourn sessions ls --store sqlite:./sessions.db
+  $ sojourn sessions ls --store sqlite:./sessions.db --json | jq -r .clientInfo.name
+  $ sojourn sessions end 0Cz3ZcWk2hQ0mVbqk5vYxA --store sqlite:./sessions.db
+
+An id that begins with - goes after two of them: sojourn sessions show --store … -- -Q3x
+Exit codes: 0 done, 1 there is no such session or it cannot be ended from here, 2 wrong usage.
+`;

@@ -1,0 +1,161 @@
+/** `sojourn sessions …` on the file of a real `sojourn serve`. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { until } from '../kit/until.ts';
+import { program, runProcess, startCli } from './cli-process.ts';
+
+function deployment() {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-sessions-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 's.db');
+  const store = ['--store', `sqlite:${file}`];
+  return {
+    file,
+    async start(...flags: string[]) {
+      const cli = startCli(['serve', program('counting-server.mjs'), ...store, '--port', '0', ...flags]);
+      return { cli, url: await cli.url() };
+    },
+    sessions: (what: string, ...args: string[]) => {
+      const [flags, ids] = [args.filter((arg) => arg.startsWith('--')), args.filter((arg) => !arg.startsWith('--'))];
+      return runProcess(['sessions', what, ...store, ...flags, '--', ...ids]);
+    },
+  };
+}
+
+async function open(url: string, calls: number, name = 'raw'): Promise<RawClient & { sessionId: string }> {
+  const client = createRawClient(url);
+  onTestFinished(() => client.close());
+  await client.initialize({ clientInfo: { name, version: '7.1' } });
+  for (let n = 0; n < calls; n++) await client.call('tools/call', { name: 'count', arguments: {} });
+  if (client.sessionId === undefined) throw new Error('no session');
+  return client as RawClient & { sessionId: string };
+}
+
+async function stop(cli: ReturnType<typeof startCli>): Promise<void> {
+  cli.kill('SIGTERM');
+  expect(await cli.ended()).toMatchObject({ code: 0 });
+}
+
+const linesOf = (text: string): Array<Record<string, unknown>> =>
+  text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+describe('sojourn sessions', () => {
+  test('ls lists every session, page by page, live ones with their owner', async () => {
+    const { start, sessions } = deployment();
+    const first = await start();
+    const opened: string[] = [];
+    for (let n = 0; n < 120; n++) opened.push((await open(first.url, 0)).sessionId);
+    const live = linesOf((await sessions('ls', '--json')).stdout);
+    expect(live.map(({ id }) => id).toSorted()).toEqual(opened.toSorted());
+    expect(new Set(live.map(({ status }) => status))).toEqual(new Set(['live']));
+    expect(live[0]).toMatchObject({ owner: expect.any(String), clientInfo: { name: 'raw', version: '7.1' } });
+    await stop(first.cli);
+    const { code, stdout, stderr } = await sessions('ls');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const [head, ...rows] = stdout.trimEnd().split('\n');
+    expect(head).toMatch(/^ID +STATUS +CLIENT +VERSION +ACTIVE +USER$/);
+    expect(rows.map((row) => row.split(' ')[0]).toSorted()).toEqual(opened.toSorted());
+    for (const row of rows)
+      expect(row).toMatch(/ hibernated +raw 7\.1 +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\dT[\d:]{8}Z +-$/);
+  });
+
+  test('sees the sessions of the name it is given, and no others', async () => {
+    const { start, file } = deployment();
+    const { cli, url } = await start('--name', 'tools');
+    const { sessionId } = await open(url, 0);
+    await stop(cli);
+    const ls = (...flags: string[]) => runProcess(['sessions', 'ls', '--json', '--store', `sqlite:${file}`, ...flags]);
+    expect(linesOf((await ls('--name', 'tools')).stdout)).toMatchObject([{ id: sessionId }]);
+    expect(await ls()).toMatchObject({ code: 0, stdout: '' });
+  });
+
+  test('show tells the keys and sizes of the state, never its values', async () => {
+    const { start, sessions } = deployment();
+    const { cli, url } = await start();
+    const { sessionId } = await open(url, 12);
+    await stop(cli);
+    const [shown] = linesOf((await sessions('show', sessionId, '--json')).stdout);
+    expect(shown).toMatchObject({ id: sessionId, status: 'hibernated', epoch: 1, initialized: true, state: { n: 2 } });
+    expect(shown).not.toHaveProperty('owner');
+    const { code, stdout } = await sessions('show', sessionId);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^state +n \(2 bytes\)$/m);
+    expect(stdout).toMatch(/^client +raw 7\.1$/m);
+  });
+
+  test('a client cannot write to the terminal by its name', async () => {
+    const { start, sessions } = deployment();
+    const { url } = await start();
+    const { sessionId } = await open(url, 0, 'a\u001b[2J\u009b2J\nb');
+    for (const what of [['ls'], ['show', sessionId], ['ls', '--json']]) {
+      const { stdout } = await sessions(...(what as [string]));
+      expect(stdout).toContain('[2J');
+      expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
+    }
+  });
+
+  test('end ends a session that is live nowhere, for good', async () => {
+    const { start, sessions } = deployment();
+    const first = await start();
+    const client = await open(first.url, 1);
+    const { sessionId } = client;
+    await stop(first.cli);
+    expect(await sessions('end', sessionId)).toMatchObject({ code: 0, stdout: `ended ${sessionId}\n`, stderr: '' });
+    expect(await sessions('ls', '--json')).toMatchObject({ code: 0, stdout: '' });
+    expect((await sessions('show', sessionId)).stdout).toMatch(/ ended \(terminated\) at \d{4}-/);
+    expect(await sessions('end', sessionId)).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^sojourn: session .* has ended already: .*\n$/) as string,
+    });
+    const second = await start();
+    const later = createRawClient(second.url);
+    onTestFinished(() => later.close());
+    const { status } = await later.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { sessionId });
+    expect(status).toBe(404);
+  });
+
+  test('end leaves a live session alone and says where it is; once its owner is dead it ends', async () => {
+    const { start, sessions } = deployment();
+    const { cli, url } = await start('--lease-ms', '600');
+    const client = await open(url, 1);
+    const refused = await sessions('end', client.sessionId);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/^sojourn: session \S+ is live on instance \S+, which alone may end it: .*\n$/);
+    expect((await client.call('ping')).message.result).toEqual({});
+    cli.kill('SIGKILL');
+    await cli.ended();
+    await until(async () => (await sessions('end', client.sessionId)).code === 0, { what: 'the lease to run out' });
+  });
+
+  test('what is not there is not made', async () => {
+    const { sessions, file } = deployment();
+    expect(await sessions('ls')).toMatchObject({
+      code: 1,
+      stderr: `sojourn: ${file} does not exist; nothing was made\n`,
+    });
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test.each(['show', 'end'])('%s of an unknown session: exit code 1', async (what) => {
+    const { start, sessions } = deployment();
+    await start();
+    expect(await sessions(what, 'nobody')).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'sojourn: there is no session "nobody" here; --name says whose sessions are looked at\n',
+    });
+  });
+
+  test('the memory of another process cannot be looked into: exit code 2', async () => {
+    const { code, stderr } = await runProcess(['sessions', 'ls', '--store', 'memory:']);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^sojourn: --store: memory: is the memory of the process that serves the sessions/);
+  });
+});

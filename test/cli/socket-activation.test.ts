@@ -1,0 +1,129 @@
+/** `sojourn serve` on a listening socket that it was given and that outlives it. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { activatedSocket } from '../../src/cli/socket-activation.ts';
+import { createRawClient } from '../../src/testing/index.ts';
+import { connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
+import { until } from '../kit/until.ts';
+import { program, startCli } from './cli-process.ts';
+
+const RESTARTS = 20;
+
+/** Bound and held by this process, which must not accept: `net` would. */
+interface TcpHandle {
+  readonly fd: number;
+  bind(address: string, port: number): number;
+  getsockname(out: { port?: number }): number;
+  close(): void;
+}
+
+function heldSocket(): { fd: number; port: number } {
+  const { binding } = process as unknown as { binding(name: string): unknown };
+  const { TCP, constants } = binding.call(process, 'tcp_wrap') as {
+    TCP: new (type: number) => TcpHandle;
+    constants: { SERVER: number };
+  };
+  const handle = new TCP(constants.SERVER);
+  onTestFinished(() => handle.close());
+  expect(handle.bind('127.0.0.1', 0)).toBe(0);
+  const name: { port?: number } = {};
+  handle.getsockname(name);
+  return { fd: handle.fd, port: name.port ?? 0 };
+}
+
+function deployment() {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-socket-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const socket = heldSocket();
+  const start = (...flags: string[]) =>
+    startCli(['serve', program('counting-server.mjs'), '--store', `sqlite:${join(folder, 's.db')}`, ...flags], {
+      fd: socket.fd,
+    });
+  return { socket, start };
+}
+
+/** Calls one after the other, until told to stop; every answer must be the next number. */
+function caller(client: OfficialClient) {
+  let calls = 0;
+  let stopped = false;
+  const done = (async () => {
+    while (!stopped) {
+      expect(await client.say('count')).toMatch(new RegExp(`^${++calls} restored (true|false)$`));
+    }
+  })();
+  done.catch(() => {});
+  return {
+    get calls() {
+      return calls;
+    },
+    stop: () => {
+      stopped = true;
+      return done;
+    },
+  };
+}
+
+describe.skipIf(process.platform === 'win32')('a socket that outlives the process (needs a Unix system)', () => {
+  test('serves on it, whatever port says, and tells its address', async () => {
+    const { socket, start } = deployment();
+    const cli = start('--port', '1');
+    expect(await cli.url()).toBe(`http://127.0.0.1:${socket.port}/mcp`);
+    expect(cli.output.stderr).toContain('port and host are those of the socket');
+    const client = createRawClient(await cli.url());
+    onTestFinished(() => client.close());
+    const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+    // The socket is bound to loopback: names of elsewhere are refused as they are without it.
+    expect((await client.post(ping, { headers: { host: 'evil.example' } })).status).toBe(403);
+    cli.kill('SIGTERM');
+    expect(await cli.ended()).toMatchObject({ code: 0 });
+  });
+
+  test(`no call fails while the process restarts ${RESTARTS} times`, { timeout: 60_000 }, async () => {
+    const { start } = deployment();
+    let cli = start();
+    const url = await cli.url();
+    const clients = [await connectV1(url), await connectV2(url), await connectV1(url), await connectV2(url)];
+    const callers = clients.map(caller);
+    for (let restarts = 0; restarts < RESTARTS; restarts++) {
+      const before = callers.map(({ calls }) => calls);
+      await until(() => callers.every(({ calls }, n) => calls > (before[n] ?? 0) + 2), { what: 'calls to go on' });
+      cli.kill('SIGTERM');
+      expect(await cli.ended()).toMatchObject({ code: 0 });
+      cli = start();
+    }
+    await cli.url();
+    await Promise.all(callers.map(({ stop }) => stop()));
+    for (const client of clients) expect(await client.say('count')).toContain('restored true');
+  });
+
+  test('a connection waits while nobody serves', async () => {
+    const { start } = deployment();
+    const first = start();
+    const url = await first.url();
+    first.kill('SIGTERM');
+    await first.ended();
+    const waiting = fetch(new URL('/healthz', url));
+    const second = start();
+    expect((await waiting).status).toBe(200);
+    await second.url();
+  });
+});
+
+describe('the variables', () => {
+  test.each([
+    [{}, undefined],
+    [{ LISTEN_PID: '7', LISTEN_FDS: '1' }, 3],
+    [{ LISTEN_PID: '8', LISTEN_FDS: '1' }, undefined],
+    [{ LISTEN_PID: '7', LISTEN_FDS: '0' }, undefined],
+    [{ LISTEN_PID: '7' }, undefined],
+    [{ LISTEN_FDS: '1' }, undefined],
+  ])('%j for process 7: fd %s', (env, fd) => {
+    expect(activatedSocket(env, 7)).toBe(fd);
+  });
+
+  test('more sockets than one are refused', () => {
+    expect(() => activatedSocket({ LISTEN_PID: '7', LISTEN_FDS: '2' }, 7)).toThrow('give the unit one ListenStream');
+  });
+});
