@@ -1,8 +1,10 @@
 /**
  * `npm start [-- options]`: builds what is stale, then runs the CLI on the "everything" example in this very process, so
- * that the signals npm passes on reach the server itself.
+ * that the signals npm passes on reach the server itself. Its sessions are kept in `.sojourn/` unless `--store` says
+ * otherwise.
  */
-import { resolve } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from './build.mjs';
 
@@ -10,5 +12,13 @@ const root = resolve(import.meta.dirname, '..');
 if (!build({ ifStale: true })) process.exit(1);
 
 const cli = resolve(root, 'dist/cli/main.js');
-process.argv.splice(1, 1, cli, 'serve', resolve(root, 'examples/everything/server.ts'));
+process.argv.splice(1, 1, cli, 'serve', resolve(root, 'examples/everything/server.ts'), ...storeFlags());
 await import(pathToFileURL(cli).href);
+
+function storeFlags() {
+  const isGiven = process.argv.some((arg) => /^--store(=|$)/.test(arg)) || Boolean(process.env.SOJOURN_STORE);
+  if (isGiven) return [];
+  const folder = join(root, '.sojourn');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return ['--store', `sqlite:${join(folder, 'everything.db')}`];
+}
