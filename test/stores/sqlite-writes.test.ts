@@ -272,6 +272,31 @@ describe('the write-ahead log', () => {
   });
 });
 
+test.each([
+  ['of so many events', { ttlMs: 600_000, events: 5, bytes: 1_000_000 }],
+  ['of so many bytes', { ttlMs: 600_000, events: 1_000, bytes: 60 }],
+])('deleting what is more than %s takes nothing that is kept', async (_, retention) => {
+  const view = await openView(newPath(), { retention });
+  await view.sessions.create(recordOf('s'));
+  const all: Array<{ stream: string; offset: number; data: string }> = [];
+  for (let n = 0; n < 300; n++) {
+    const stream = n % 3 === 0 ? 'a' : 'b';
+    const events = Array.from({ length: (n % 2) + 1 }, (_event, i) => `"${n} ${i}"`.padEnd(10));
+    const from = all.filter((event) => event.stream === stream).length;
+    await view.events.append({ sessionId: 's', fence: FENCE, stream, from, events });
+    all.push(...events.map((data, i) => ({ stream, offset: from + i, data })));
+    const kept = all.slice(-Math.min(retention.events, retention.bytes / 10));
+    for (const name of ['a', 'b']) {
+      const expected = kept.filter((event) => event.stream === name).map(({ offset, data }) => ({ offset, data }));
+      const [first] = expected;
+      if (first === undefined) continue;
+      expect(await view.events.replay('s', name, first.offset - 1)).toMatchObject({ found: true, events: expected });
+      if (first.offset > 0)
+        expect(await view.events.replay('s', name, first.offset - 2)).toEqual({ found: false, why: 'gap' });
+    }
+  }
+});
+
 test('a sweep deletes what is too old in batches, of its own deployment alone', async () => {
   const path = newPath();
   const time = createFakeTime();
