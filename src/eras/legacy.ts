@@ -295,7 +295,7 @@ export class LegacyEra {
       throw resumeUnsupported(`protocol revision ${session.version} has no event ids here`);
     const position = parseEventId(lastEventId);
     if (position === undefined) throw eventUnknown('is not one of this server');
-    if (position.tag !== session.tag) throw eventUnknown('belongs to another session');
+    if (position.tag !== session.log.tag) throw eventUnknown('belongs to another session');
     if (position.epoch > session.epoch) throw eventUnknown('is unknown: the store lost the stream it belongs to');
     const stream = session.resumable(position.stream);
     if (stream !== undefined) {
@@ -303,7 +303,7 @@ export class LegacyEra {
       throw eventUnknown('has expired or is unknown: events after it are no longer kept');
     }
     if (position.stream === GET_STREAM) throw eventUnknown('is unknown');
-    const outcome = await session.replay(position.stream, position.offset);
+    const outcome = await session.log.replay(position.stream, position.offset);
     if (!outcome.found || position.offset >= outcome.next) {
       throw eventUnknown('has expired or is unknown: its stream is no longer kept');
     }
@@ -315,7 +315,7 @@ export class LegacyEra {
     }
     const sink = this.#sseSink(exchange);
     sink.prime(lastEventId, this.#options.retryMs);
-    replayEvents(outcome.events, sink, position.stream, session);
+    replayEvents(outcome.events, sink, position.stream, session.log);
     sink.end();
   }
 

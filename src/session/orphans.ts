@@ -30,7 +30,7 @@ export async function takeOrphans(
   const marked = new Set(markers.map(({ stream }) => stream));
   if (orphans.some(({ stream, request }) => marked.has(stream) && isWhole(request))) await learnTools(session, source);
   for (const { stream: key, next, request } of orphans) {
-    const stream = session.posts.adopt(key, next, session);
+    const stream = session.posts.adopt(key, next, session.log);
     const mayHaveRun = marked.delete(key);
     const again = isWhole(request) && (!mayHaveRun || session.guard?.repeatable(request) === true);
     if (again) {

@@ -8,22 +8,16 @@
  * resolves, the server is closed, in this order. What a crash leaves is the record and the logs.
  */
 import type { McpServer, Server } from '@modelcontextprotocol/server';
-import {
-  internal,
-  ownerLost,
-  requestClosed,
-  requestDrained,
-  rpcError,
-  sessionEnded,
-  type SojournError,
-} from '../errors.ts';
+import { internal, rpcError } from '../errors.ts';
 import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../jsonrpc.ts';
 import type { Sink } from '../sink.ts';
-import type { Await, Handshake, ReplayOutcome, SessionRecord, WriteOutcome } from '../stores/store.ts';
+import type { Await, Handshake, SessionRecord } from '../stores/store.ts';
 import type { ConnectableServer, LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasPriming } from '../versions.ts';
 import { contexts, MessageContext, type MessageSource, targetOf } from './context.ts';
-import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
+import { endError, errorAnswer, goesOn } from './end-answers.ts';
+import { GET_STREAM } from './event-id.ts';
+import { SessionEventLog } from './event-log.ts';
 import { GRACE_MS, inTime } from './grace.ts';
 import { CallGuard } from './call-guard.ts';
 import type { Idle } from './idle-list.ts';
@@ -34,7 +28,7 @@ import { REMEMBERED } from './remembered.ts';
 import type { SessionRun } from './run.ts';
 import { RunningRequests } from './running.ts';
 import type { SessionHost } from './session-host.ts';
-import { type AppendExtra, Stream, type StreamLog, type WriteResult } from './stream.ts';
+import { Stream, type StreamLog, type WriteResult } from './stream.ts';
 import { SessionTransport } from './transport.ts';
 import { createSessionView } from './view.ts';
 
@@ -55,9 +49,9 @@ export interface SessionStart {
   readonly getNext?: number;
 }
 
-export class LiveSession implements StreamLog, Idle {
+export class LiveSession implements Idle {
   readonly id: string;
-  #tag: string | undefined = undefined;
+  #eventLog: SessionEventLog | undefined = undefined;
   epoch: number;
   owner: string;
   readonly user: string | undefined;
@@ -83,7 +77,6 @@ export class LiveSession implements StreamLog, Idle {
   listed = false;
   readonly #host: SessionHost;
   readonly #unlogged: boolean;
-  #eventPrefix: string | undefined = undefined;
   #active = 0;
   /** `list_changed` methods the client has not been sent since the server changed. */
   #untold: readonly string[] | undefined = undefined;
@@ -131,7 +124,7 @@ export class LiveSession implements StreamLog, Idle {
   get #log(): StreamLog | undefined {
     const { eventRetention, responseMode } = this.#host.options;
     const kept = eventRetention !== false && responseMode !== 'json';
-    return kept && !this.#unlogged && hasPriming(this.version) ? this : undefined;
+    return kept && !this.#unlogged && hasPriming(this.version) ? this.log : undefined;
   }
 
   /** The handshake is answered: from here on the negotiated version decides whether streams are logged. */
@@ -156,9 +149,9 @@ export class LiveSession implements StreamLog, Idle {
     return (this.#questions ??= new Questions(this.epoch));
   }
 
-  /** Tells its event ids from those of other sessions. */
-  get tag(): string {
-    return (this.#tag ??= sessionTag(this.id));
+  /** Its part of the event log; made for sessions that keep one. */
+  get log(): SessionEventLog {
+    return (this.#eventLog ??= new SessionEventLog(this.#host, this));
   }
 
   enter(): void {
@@ -415,49 +408,10 @@ export class LiveSession implements StreamLog, Idle {
     for (const method of untold ?? []) stream.send(JSON.stringify({ jsonrpc: '2.0', method }));
   }
 
-  // ——— StreamLog ———
-
-  get retryMs(): number {
-    return this.#host.options.retryMs;
-  }
-
-  eventId(stream: string, offset: number): string {
-    this.#eventPrefix ??= eventPrefix(this.tag, this.epoch);
-    return formatEventId(this.#eventPrefix, stream, offset);
-  }
-
-  append(
-    stream: string,
-    from: number,
-    events: readonly string[],
-    complete: boolean,
-    extra: AppendExtra | undefined,
-  ): Await<WriteOutcome> {
-    const { fence } = this.record;
-    const append = { sessionId: this.id, fence, stream, from, events, complete };
-    return this.#host.store.events.append(extra === undefined ? append : { ...append, ...extra });
-  }
-
-  replay(stream: string, after: number): Await<ReplayOutcome> {
-    return this.#host.store.events.replay(this.id, stream, after);
-  }
-
-  fenced(): void {
-    this.#host.fenced(this);
-  }
-
-  failed(err: unknown): void {
-    this.logger.error(
-      { err, sessionId: this.id },
-      'An event could not be stored; its stream is cut, the client resumes',
-    );
-  }
-
   /** This instance lost its lease and claimed the session again, before anybody else did: everything here goes on. */
   reclaimed(epoch: number, owner: string): void {
     this.epoch = epoch;
     this.owner = owner;
-    this.#eventPrefix = undefined;
     this.#questions?.continueIn(epoch);
   }
 
@@ -475,16 +429,15 @@ export class LiveSession implements StreamLog, Idle {
 
   async #leave(reason: LeaveReason): Promise<void> {
     this.#left = reason;
-    // A session that goes on elsewhere keeps what its client has not read; of one that ended nothing can be resumed.
-    const goesOn = reason === 'closed' || reason === 'released' || reason === 'hibernated';
+    const kept = goesOn(reason);
     const error = endError(reason, true);
     for (const context of this.running.takeAll()) {
-      if (!goesOn) context.stream?.abandonLog();
+      if (!kept) context.stream?.abandonLog();
       const answer = errorAnswer(context.id, error);
       if (context.intercept !== undefined) context.intercept(answer);
       else this.posts.reply(context, JSON.stringify(answer));
     }
-    if (goesOn) this.getStream.closeEarly();
+    if (kept) this.getStream.closeEarly();
     this.getStream.detach();
     this.#controller?.abort(reason);
     this.run?.leave(reason);
@@ -515,14 +468,4 @@ function toJson(message: RpcResponse): string {
   } catch (cause) {
     return JSON.stringify({ jsonrpc: '2.0', id: message.id, error: rpcError(internal(cause)) });
   }
-}
-
-function endError(reason: LeaveReason, mayHaveRun: boolean): SojournError {
-  if (reason === 'closed' || reason === 'store_lost') return requestClosed(mayHaveRun);
-  if (reason === 'released') return requestDrained(mayHaveRun);
-  return reason === 'fenced' ? ownerLost(mayHaveRun) : sessionEnded();
-}
-
-function errorAnswer(id: RpcResponse['id'], error: SojournError): RpcResponse {
-  return { jsonrpc: '2.0', ...(id !== undefined && { id }), error: rpcError(error) };
 }

@@ -1,0 +1,61 @@
+/** One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see. */
+import type { Await, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
+import { eventPrefix, formatEventId, sessionTag } from './event-id.ts';
+import type { SessionHost } from './session-host.ts';
+import type { LiveSession } from './session.ts';
+import type { AppendExtra, StreamLog } from './stream.ts';
+
+export class SessionEventLog implements StreamLog {
+  readonly #host: SessionHost;
+  readonly #session: LiveSession;
+  /** Tells its event ids from those of other sessions. */
+  readonly tag: string;
+  #prefix: string | undefined = undefined;
+  #prefixEpoch = 0;
+
+  constructor(host: SessionHost, session: LiveSession) {
+    this.#host = host;
+    this.#session = session;
+    this.tag = sessionTag(session.id);
+  }
+
+  get retryMs(): number {
+    return this.#host.options.retryMs;
+  }
+
+  eventId(stream: string, offset: number): string {
+    const { epoch } = this.#session;
+    if (this.#prefix === undefined || this.#prefixEpoch !== epoch) {
+      this.#prefix = eventPrefix(this.tag, epoch);
+      this.#prefixEpoch = epoch;
+    }
+    return formatEventId(this.#prefix, stream, offset);
+  }
+
+  append(
+    stream: string,
+    from: number,
+    events: readonly string[],
+    complete: boolean,
+    extra: AppendExtra | undefined,
+  ): Await<WriteOutcome> {
+    const { id, record } = this.#session;
+    const append = { sessionId: id, fence: record.fence, stream, from, events, complete };
+    return this.#host.store.events.append(extra === undefined ? append : { ...append, ...extra });
+  }
+
+  replay(stream: string, after: number): Await<ReplayOutcome> {
+    return this.#host.store.events.replay(this.#session.id, stream, after);
+  }
+
+  fenced(): void {
+    this.#host.fenced(this.#session);
+  }
+
+  failed(err: unknown): void {
+    this.#host.logger.error(
+      { err, sessionId: this.#session.id },
+      'An event could not be stored; its stream is cut, the client resumes',
+    );
+  }
+}
