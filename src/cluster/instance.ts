@@ -77,8 +77,13 @@ export class Instance {
     await this.#lease.join();
   }
 
-  drain(): Promise<void> {
-    return this.#lease.drain();
+  /** Says so in the lease; a store that cannot be reached does not keep anybody from draining. */
+  async drain(): Promise<void> {
+    try {
+      await this.#lease.drain();
+    } catch (err) {
+      this.#logger.warn({ err }, 'The lease could not be marked as draining: the session store cannot be reached');
+    }
   }
 
   async leave(): Promise<void> {
@@ -95,9 +100,15 @@ export class Instance {
     return (await this.#store.instances.read(id)) !== undefined;
   }
 
-  /** Another instance that takes new work. */
+  /** Another instance that takes new work, as far as the store can tell. */
   async otherServing(): Promise<string | undefined> {
-    const leases = await this.#store.instances.list();
+    let leases: readonly InstanceLease[];
+    try {
+      leases = await this.#store.instances.list();
+    } catch (err) {
+      this.#logger.warn({ err }, 'The other instances could not be listed: the session store cannot be reached');
+      return undefined;
+    }
     return leases.find((lease) => lease.id !== this.id && lease.state === 'serving')?.id;
   }
 
