@@ -106,7 +106,7 @@ export class Instance {
     try {
       leases = await this.#store.instances.list();
     } catch (err) {
-      this.#logger.warn({ err }, 'The other instances could not be listed: the session store cannot be reached');
+      this.#logger.debug({ err }, 'The other instances could not be listed: the session store cannot be reached');
       return undefined;
     }
     return leases.find((lease) => lease.id !== this.id && lease.state === 'serving')?.id;
