@@ -106,15 +106,39 @@ async function oursHandler(options) {
   return createMcpEndpoint(buildEchoServer, { maxIdleSessionCount: 10_000_000, ...options }).node;
 }
 
+/** Asleep as soon as they are idle: sweeps come every 50 ms, so that few are live at a time. */
+const hastyTime = {
+  now: Date.now,
+  setTimeout: (fn, ms) => setTimeout(() => fn(), ms === 5_000 ? 50 : ms),
+  clearTimeout,
+};
+
+async function hibernating() {
+  const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
+  const endpoint = createMcpEndpoint(buildEchoServer, {
+    maxIdleSessionCount: 10_000_000,
+    hibernateAfterMs: 0,
+    timeProvider: hastyTime,
+  });
+  const open = await overHttp(endpoint.node);
+  const { settle } = open;
+  open.settle = async () => {
+    settle();
+    while (endpoint.sessions.count > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+  };
+  return open;
+}
+
 const sides = {
   sdk: sdkAlone,
   ours: async () => overHttp(await oursHandler({ eventRetention: false })),
   'ours-log': async () => overHttp(await oursHandler({})),
+  hibernated: hibernating,
   official: async () => overHttp(officialHandler()),
 };
 
 async function usage(open) {
-  open.settle?.();
+  await open.settle?.();
   for (let pass = 0; pass < 4; pass++) {
     await new Promise((resolve) => setTimeout(resolve, 50));
     globalThis.gc();

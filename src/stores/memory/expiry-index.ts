@@ -12,7 +12,7 @@ export class ExpiryIndex {
 
   /** After `record.expiresAt` was set. */
   put(session: HeldSession): void {
-    const { expiresAt } = session.record;
+    const { expiresAt } = session;
     if (expiresAt === null) return;
     const slot = slotOf(expiresAt);
     const sessions = this.#slots.get(slot);
@@ -24,7 +24,7 @@ export class ExpiryIndex {
 
   /** Before `record.expiresAt` is changed, of a session that was put. The last of the slot takes its place. */
   take(session: HeldSession): void {
-    const { expiresAt } = session.record;
+    const { expiresAt } = session;
     if (expiresAt === null) return;
     const slot = slotOf(expiresAt);
     const sessions = this.#slots.get(slot);

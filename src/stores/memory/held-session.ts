@@ -1,12 +1,12 @@
-/** One session that has not been ended: its record (replaced whole by every write), its markers and its log. */
+/** One session that has not been ended: its record (packed; replaced whole by every write), its markers and its log. */
 import type { Fence, Marker, SessionRecord } from '../store.ts';
+import { PackedRecord } from './packed-record.ts';
 import type { SessionLog } from './session-log.ts';
 
 /** Shared, because nearly every session has none. */
 const NO_MARKERS: readonly Marker[] = Object.freeze([]);
 
-export class HeldSession {
-  record: SessionRecord;
+export class HeldSession extends PackedRecord {
   /** Its place in `list`: rises with every session created. */
   readonly place: number;
   /** Where it stands in its slot of the expiry index, if it has an expiry. */
@@ -15,7 +15,7 @@ export class HeldSession {
   log: SessionLog | undefined = undefined;
 
   constructor(record: SessionRecord, place: number) {
-    this.record = record;
+    super(record);
     this.place = place;
   }
 
@@ -30,11 +30,11 @@ export class HeldSession {
   }
 
   expired(now: number): boolean {
-    const { expiresAt } = this.record;
+    const { expiresAt } = this;
     return expiresAt !== null && expiresAt <= now;
   }
 
   fencedBy(fence: Fence): boolean {
-    return this.record.epoch === fence.epoch && this.record.owner === fence.owner;
+    return this.epoch === fence.epoch && this.owner === fence.owner;
   }
 }

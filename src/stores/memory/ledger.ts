@@ -48,7 +48,7 @@ export class Ledger {
     const now = this.now();
     const session = this.#held.get(id);
     if (session === undefined) return this.#tombstones.find(id, now);
-    const ended = expiredValue(session.record);
+    const ended = expiredValue(session);
     return ended !== undefined && this.#tombstones.keeps(ended, now) ? ended : undefined;
   }
 
@@ -62,7 +62,7 @@ export class Ledger {
 
   /** Every change of a record goes through here. */
   write(session: HeldSession, record: SessionRecord): void {
-    const moved = record.expiresAt !== session.record.expiresAt;
+    const moved = record.expiresAt !== session.expiresAt;
     if (moved) this.#expiry.take(session);
     session.record = record;
     if (moved) this.#expiry.put(session);
@@ -71,16 +71,15 @@ export class Ledger {
   /** Expired before: it ended then, as idle, whatever the reason is now. */
   end(session: HeldSession, reason: EndReason): void {
     const now = this.now();
-    const { record } = session;
     this.remove(session);
-    const expired = session.expired(now) ? expiredValue(record) : undefined;
-    const ended = expired ?? { v: RECORD_VERSION, id: record.id, ended: reason, at: now };
+    const expired = session.expired(now) ? expiredValue(session) : undefined;
+    const ended = expired ?? { v: RECORD_VERSION, id: session.id, ended: reason, at: now };
     this.#tombstones.add(Object.freeze(ended), now);
   }
 
   remove(session: HeldSession): void {
     session.log?.drop();
-    this.#held.delete(session.record.id);
+    this.#held.delete(session.id);
     this.#expiry.take(session);
     this.#order.remove(session);
   }
@@ -110,6 +109,6 @@ export class Ledger {
   }
 }
 
-function expiredValue({ id, expiresAt }: SessionRecord): EndedSession | undefined {
+function expiredValue({ id, expiresAt }: HeldSession): EndedSession | undefined {
   return expiresAt === null ? undefined : { v: RECORD_VERSION, id, ended: 'idle', at: expiresAt };
 }

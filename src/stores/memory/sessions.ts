@@ -42,7 +42,7 @@ export class MemorySessions implements SessionStore {
   claim(id: string, expectedEpoch: number, me: string): ClaimOutcome {
     const session = this.#ledger.living(id);
     if (session === undefined) return { claimed: false, current: this.#ledger.ended(id) };
-    const { epoch, owner } = session.record;
+    const { epoch, owner } = session;
     const replyLost = epoch === expectedEpoch + 1 && owner === me;
     const free = epoch === expectedEpoch && (owner === me || this.#ownerless(owner));
     if (!replyLost && !free) return { claimed: false, current: session.record };
@@ -68,7 +68,7 @@ export class MemorySessions implements SessionStore {
   end(id: string, fence: Fence | null, reason: EndReason): 'ended' | 'fenced' | 'gone' {
     const session = this.#ledger.held(id);
     if (session === undefined) return 'gone';
-    const allowed = fence === null ? this.#ownerless(session.record.owner) : session.fencedBy(fence);
+    const allowed = fence === null ? this.#ownerless(session.owner) : session.fencedBy(fence);
     if (!allowed) return 'fenced';
     this.#ledger.end(session, reason);
     return 'ended';
@@ -101,9 +101,9 @@ export class MemorySessions implements SessionStore {
   expired(limit: number): readonly string[] {
     this.#ledger.sweep();
     const ids: string[] = [];
-    for (const { record } of this.#ledger.due()) {
+    for (const { id, owner } of this.#ledger.due()) {
       if (ids.length >= limit) break;
-      if (this.#ownerless(record.owner)) ids.push(record.id);
+      if (this.#ownerless(owner)) ids.push(id);
     }
     return ids;
   }
