@@ -6,30 +6,27 @@ import { HeldSession } from './held-session.ts';
 const COMPACT_AT = 64;
 
 export class ListingOrder {
-  #sessions: Array<HeldSession | undefined> = [];
-  /** The places of `#sessions`, kept also where the session is gone. */
-  #places: number[] = [];
+  /** By place; where a session is gone its place is left. */
+  #sessions: Array<HeldSession | number> = [];
   #next = 0;
   #gone = 0;
 
   /** How many are held, of sessions that are gone too. */
   get places(): number {
-    return this.#places.length;
+    return this.#sessions.length;
   }
 
   append(record: SessionRecord): HeldSession {
     const session = new HeldSession(record, this.#next++);
     this.#sessions.push(session);
-    this.#places.push(session.place);
     return session;
   }
 
   remove({ place }: HeldSession): void {
-    this.#sessions[this.#firstFrom(place)] = undefined;
+    this.#sessions[this.#firstFrom(place)] = place;
     this.#gone++;
     if (this.#sessions.length < COMPACT_AT || this.#gone * 2 < this.#sessions.length) return;
-    this.#sessions = this.#sessions.filter((session) => session !== undefined);
-    this.#places = this.#sessions.map((session) => session?.place ?? -1);
+    this.#sessions = this.#sessions.filter((session) => typeof session !== 'number');
     this.#gone = 0;
   }
 
@@ -37,19 +34,23 @@ export class ListingOrder {
     const sessions = this.#sessions;
     for (let i = this.#firstFrom(place + 1); i < sessions.length; i++) {
       const session = sessions[i];
-      if (session !== undefined) yield session;
+      if (session !== undefined && typeof session !== 'number') yield session;
     }
   }
 
   /** The index of the first place that is not lower. */
   #firstFrom(place: number): number {
     let low = 0;
-    let high = this.#places.length;
+    let high = this.#sessions.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#places[middle] ?? Infinity) < place) low = middle + 1;
+      if (placeOf(this.#sessions[middle]) < place) low = middle + 1;
       else high = middle;
     }
     return low;
   }
+}
+
+function placeOf(entry: HeldSession | number | undefined): number {
+  return typeof entry === 'number' ? entry : (entry?.place ?? Infinity);
 }
