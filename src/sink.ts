@@ -14,5 +14,7 @@ export interface Sink {
 
 /** An object and not a function: a call's stream listens to its sink without a closure being made. */
 export interface SinkListener {
+  /** Something for the sink is on its way into the store, and will follow in a moment. */
+  readonly flushing?: boolean;
   sinkDone(sink: Sink): void;
 }
