@@ -24,6 +24,8 @@ export const SWEEP_MS = 5_000;
 const ACTIVE_PART = 10;
 /** Ownerless expired records ended in one turn of the event loop. */
 const EXPIRED_BATCH = 100;
+/** Idle sessions hibernated in one turn of the event loop. */
+const HIBERNATED_BATCH = 50;
 
 export class Registry implements SessionHost {
   readonly options: ResolvedOptions;
@@ -289,24 +291,39 @@ export class Registry implements SessionHost {
 
   async sweep(): Promise<void> {
     const now = this.options.timeProvider.monotonic();
-    const { idleTimeoutMs, hibernateAfterMs, maxIdleSessionCount } = this.options;
+    const { idleTimeoutMs, maxIdleSessionCount } = this.options;
     // Nobody waits for the ends: a session that is slow to go must not keep the sweep from the others.
     for (const session of this.#idle) {
-      const idleMs = now - session.idleSince;
-      if (idleMs >= idleTimeoutMs) {
-        this.logger.info(
-          { sessionId: session.id, idleTimeoutMs },
-          `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${session.id} ends`,
-        );
-        void this.end(session, 'idle');
-      } else if (idleMs < hibernateAfterMs) break;
-      else if (!session.busy && !session.owesNews) void this.hibernate(session);
+      if (now - session.idleSince < idleTimeoutMs) break;
+      this.logger.info(
+        { sessionId: session.id, idleTimeoutMs },
+        `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${session.id} ends`,
+      );
+      void this.end(session, 'idle');
     }
+    await this.#hibernateIdle();
     if (Number.isFinite(idleTimeoutMs)) this.sleepers.forgetBefore(this.options.timeProvider.now() - idleTimeoutMs);
     while (this.#idleCount > maxIdleSessionCount) void this.#evictOldest();
     this.#reportEvictions();
     this.#saveActivity();
     await this.#sweepStore();
+  }
+
+  /** Some in each turn of the event loop: thousands may have become idle together, and those in use go on meanwhile. */
+  async #hibernateIdle(): Promise<void> {
+    const { hibernateAfterMs, timeProvider } = this.options;
+    if (!Number.isFinite(hibernateAfterMs)) return;
+    let inTurn: number;
+    do {
+      inTurn = 0;
+      for (const session of this.#idle) {
+        if (inTurn === HIBERNATED_BATCH || timeProvider.monotonic() - session.idleSince < hibernateAfterMs) break;
+        if (session.busy || session.owesNews) continue;
+        inTurn += 1;
+        void this.hibernate(session);
+      }
+      if (inTurn === HIBERNATED_BATCH) await new Promise<void>((resolve) => afterTurn(resolve));
+    } while (inTurn === HIBERNATED_BATCH && !this.#stopped);
   }
 
   get #evictionHibernates(): boolean {
@@ -327,7 +344,11 @@ export class Registry implements SessionHost {
     };
     if (sleeping !== undefined) {
       // It may have gone on elsewhere: then nothing ends.
-      if (await this.endRecord(sleeping, null, 'idle_limit')) evicted();
+      try {
+        if (await this.endRecord(sleeping, null, 'idle_limit')) evicted();
+      } catch (err) {
+        this.logger.error({ err, sessionId }, 'The end of a session could not be stored');
+      }
     } else if (live !== undefined) {
       evicted();
       await (hibernates ? this.hibernate(live) : this.end(live, 'idle_limit'));

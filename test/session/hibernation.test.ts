@@ -146,6 +146,16 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
   });
 });
 
+test('as many as became idle together fall asleep in one sweep', async () => {
+  const { client, time, endpoint, events } = await sleepy();
+  const many = Array.from({ length: 120 }, () => client({ sockets: 1 }));
+  await Promise.all(many.map((one) => one.initialize()));
+  expect(endpoint.sessions.count).toBe(120);
+  await time.advance(HIBERNATE + SWEEP);
+  await until(() => events.filter(({ name }) => name === 'hibernated').length === 120);
+  expect(await status(many[119]!)).toBe(200);
+});
+
 describe('what keeps a session live', () => {
   test('a running request', async () => {
     const { open, lab, time, endpoint } = await sleepy();
@@ -363,6 +373,22 @@ describe('maxIdleSessionCount', () => {
     expect(log.lines.filter(({ level }) => level === 'fatal').map(({ fields }) => fields)).toEqual([
       { limit: 2, ended: 1 },
     ]);
+  });
+
+  test('the end of a hibernated one that the store does not take is logged, and the new session opens', async () => {
+    const store = watchedStore();
+    const { open, sleep, log } = await sleepy({ maxIdleSessionCount: 1, store });
+    const a = await open();
+    await sleep(a);
+    store.before['sessions.end'] = () => {
+      throw new Error('away');
+    };
+    const b = await open();
+    delete store.before['sessions.end'];
+    expect(log.matching(/end of a session could not be stored/).map(({ fields }) => fields['sessionId'])).toEqual([
+      a.sessionId,
+    ]);
+    expect([await status(b), await status(a)]).toEqual([200, 200]);
   });
 
   test.each([1, 2])('race 14: with a limit of %i the one that is woken is not the one that goes', async (limit) => {
