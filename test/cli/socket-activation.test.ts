@@ -9,7 +9,7 @@ import { connectV1, connectV2, type OfficialClient } from '../clients/official.t
 import { until } from '../kit/until.ts';
 import { program, startCli } from './cli-process.ts';
 
-const RESTARTS = 12;
+const RESTARTS = 20;
 
 /** Bound and held by this process, which must not accept: `net` would. */
 interface TcpHandle {
