@@ -49,7 +49,11 @@ export async function measureSessions(runtime: Runtime, only: readonly string[])
       nodeFlags: ['--expose-gc'],
     });
     try {
-      const footprint = await server.ask<Footprint>('measure', { side: side.id, count: side.count ?? count, warmUp });
+      const footprint = await server.ask<Footprint>('measure', {
+        side: side.id,
+        count: side.count ?? count,
+        warmUp: side.warmUp ?? warmUp,
+      });
       measured.push({ ...side, ...footprint });
     } finally {
       await server.stop();
