@@ -52,7 +52,7 @@ export async function measureSessions(runtime: Runtime, only: readonly string[])
       const footprint = await server.ask<Footprint>('measure', {
         side: side.id,
         count: side.count ?? count,
-        warmUp: side.warmUp ?? warmUp,
+        warmUp,
       });
       measured.push({ ...side, ...footprint });
     } finally {
@@ -69,10 +69,10 @@ export async function measureSessions(runtime: Runtime, only: readonly string[])
 
 const bytes = (value: number): string => Math.round(value).toLocaleString('en-US');
 
-function goal({ id, aboveSdkBytes, rssBytes }: SessionsReport['sides'][number]): string {
-  const against = (value: number, most: number): string => `${value <= most ? 'reached' : 'missed'}: ≤ ${bytes(most)}`;
-  if (id === 'ours') return against(aboveSdkBytes, goalBytes);
-  return id === 'hibernated' ? `${against(rssBytes, hibernatedGoalBytes)} of RSS` : '';
+function goal({ id, aboveSdkBytes }: SessionsReport['sides'][number]): string {
+  if (id === 'ours') return `${aboveSdkBytes <= goalBytes ? 'reached' : 'missed'}: ≤ ${bytes(goalBytes)}`;
+  // With fewer, what the live ones left in the process weighs more than what is kept.
+  return id === 'hibernated' ? `goal: ≤ ${bytes(hibernatedGoalBytes)} of RSS with 1,000,000` : '';
 }
 
 export function formatSessions({ runtime, sides: measured, count: sessions }: SessionsReport): string {
