@@ -3,7 +3,11 @@
  * for (migrate). In all three: options callback, factory, run hook, connect; then the server is told its handshake. What
  * fails on the way leaves nothing behind.
  */
-import type { InitializeRequestParams, RequestStateCodec } from '@modelcontextprotocol/server';
+import {
+  type InitializeRequestParams,
+  isInitializeRequest,
+  type RequestStateCodec,
+} from '@modelcontextprotocol/server';
 import { factoryFailed, SojournError } from '../errors.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
@@ -220,6 +224,13 @@ function readAnswer(answer: RpcResponse, fallback: string): Negotiated {
 /** The handshake of an `initialize`; the caller has checked its shape. */
 export function handshakeOf(params: InitializeRequestParams): Handshake {
   return handshakes.intern(JSON.stringify(params), () => freeze(params));
+}
+
+/** The handshake of an `initialize`; `undefined`: its shape is wrong. One that is known is not checked again. */
+export function checkedHandshake(message: RpcRequest): Handshake | undefined {
+  const known = handshakes.known(JSON.stringify(message.params));
+  if (known !== undefined) return known;
+  return isInitializeRequest(message) ? handshakeOf(message.params) : undefined;
 }
 
 /** Shared by sessions, so nobody may change it. */

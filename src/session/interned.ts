@@ -7,6 +7,10 @@ const KEY_LENGTH = 8_192;
 export class Interned<T> {
   readonly #known = new Map<string, T>();
 
+  known(key: string): T | undefined {
+    return this.#known.get(key);
+  }
+
   /** The value of `key`, made on first sight. */
   intern(key: string, make: (key: string) => T): T {
     const known = this.#known.get(key);

@@ -3,14 +3,13 @@
  * order, so that a client only ever learns an id that is recorded, and a failure at any step leaves nothing behind. A
  * client that vanished meanwhile leaves nothing behind either: nobody knows the id.
  */
-import { isInitializeRequest } from '@modelcontextprotocol/server';
 import { draining, factoryFailed, invalidParams, storeAway, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
-import type { OpenStore } from '../stores/store.ts';
+import type { Handshake, OpenStore } from '../stores/store.ts';
 import { base64url, type RandomSource } from '../system.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { handshakeOf, type SessionBuilder } from './builder.ts';
+import { checkedHandshake, type SessionBuilder } from './builder.ts';
 import type { MessageSource } from './context.ts';
 import type { Registry } from './registry.ts';
 import type { LiveSession } from './session.ts';
@@ -65,19 +64,19 @@ export class Opener {
   /** `undefined`: the client vanished, and the session was dropped. */
   async open(message: RpcRequest, caller: OpenCaller): Promise<Opened | undefined> {
     if (this.draining) throw draining();
-    if (!isInitializeRequest(message)) {
+    const handshake = checkedHandshake(message);
+    if (handshake === undefined) {
       throw invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
     }
     const release = await this.#registry.reserve();
     try {
-      return await this.#open(message, caller);
+      return await this.#open(message, handshake, caller);
     } finally {
       release();
     }
   }
 
-  async #open(message: RpcRequest, caller: OpenCaller): Promise<Opened | undefined> {
-    const handshake = handshakeOf(message.params as never);
+  async #open(message: RpcRequest, handshake: Handshake, caller: OpenCaller): Promise<Opened | undefined> {
     const id = await this.#newId(message, caller);
     if (caller.closed) return undefined;
     const session = await this.#builder.connect(
