@@ -19,6 +19,12 @@ const ID_BYTES = 9;
 /** Renewals per lease: two may fail before it runs out. */
 const RENEWALS = 3;
 
+/** By both clocks, in ms. */
+interface Moment {
+  readonly monotonic: number;
+  readonly wall: number;
+}
+
 export interface LeaseOptions {
   readonly store: InstanceStore;
   readonly inProcess: boolean;
@@ -63,7 +69,7 @@ export class Lease {
   }
 
   async join(): Promise<void> {
-    await this.#announce();
+    this.#extend(await this.#announce());
     this.#arm();
   }
 
@@ -82,20 +88,21 @@ export class Lease {
     return base64url(this.#options.random(ID_BYTES));
   }
 
-  async #announce(): Promise<void> {
+  /** The moment before it was sent: what the lease counts from. */
+  async #announce(): Promise<Moment> {
     const sent = this.#moment();
     await this.#options.store.announce({ id: this.#id, state: this.#state, version: BUILD_VERSION }, (from, message) =>
       this.#options.receive(from, message),
     );
-    this.#extend(sent);
+    return sent;
   }
 
-  #moment(): { monotonic: number; wall: number } {
+  #moment(): Moment {
     const { time } = this.#options;
     return { monotonic: time.monotonic(), wall: time.now() };
   }
 
-  #extend({ monotonic, wall }: { monotonic: number; wall: number }): void {
+  #extend({ monotonic, wall }: Moment): void {
     this.#validMonotonic = monotonic + this.#options.leaseMs;
     this.#validWall = wall + this.#options.leaseMs;
   }
@@ -133,10 +140,7 @@ export class Lease {
     );
     await Promise.resolve(this.#options.store.leave(before)).catch(() => {});
     this.#id = this.#newId();
-    const sent = this.#moment();
-    await this.#options.store.announce({ id: this.#id, state: this.#state, version: BUILD_VERSION }, (from, message) =>
-      this.#options.receive(from, message),
-    );
+    const sent = await this.#announce();
     await reclaim(this.#id);
     this.#extend(sent);
   }

@@ -187,9 +187,12 @@ export class LegacyEra {
     const stream = session.openPost(requests.length, this.#options.responseMode === 'json');
     const admitted = requests.map((request) => session.admit(request, exchange, stream));
     const primed = session.prime(stream, requests, admitted);
-    const start = (result: WriteResult): void => this.#start(session, { post, stream, admitted, echoed }, result);
-    if (primed instanceof Promise) void primed.then(start, (cause: unknown) => this.#fail(exchange, cause, echoed));
-    else start(primed);
+    const admittedPost: AdmittedPost = { post, stream, admitted, echoed };
+    if (!(primed instanceof Promise)) return this.#start(session, admittedPost, primed);
+    void primed.then(
+      (result) => this.#start(session, admittedPost, result),
+      (cause: unknown) => this.#fail(exchange, cause, echoed),
+    );
   }
 
   /** Everything that must be stored first is stored, or was refused: until here nothing has run, and nothing was sent. */
@@ -262,7 +265,7 @@ export class LegacyEra {
         return;
       }
       if (session === undefined) {
-        const sink = new SseSink(exchange, SSE_HEADERS, this.#sinkOptions());
+        const sink = this.#sseSink(exchange);
         sink.message(json, undefined);
         sink.end();
         return;
@@ -274,10 +277,6 @@ export class LegacyEra {
     } catch (cause) {
       this.#fail(exchange, cause, message.id);
     }
-  }
-
-  #sinkOptions(): { keepAlive: KeepAlive; bufferBytes: number } {
-    return { keepAlive: this.#keepAlive, bufferBytes: this.#options.limits.streamBufferBytes };
   }
 
   // ——— GET ———

@@ -224,8 +224,7 @@ export class ModernEra {
   }
 
   #buildFor(call: ModernCall): Promise<McpServer | Server> {
-    const { runSessionHandler, perSessionExecutionContext } = this.#options;
-    if (runSessionHandler === undefined && !perSessionExecutionContext) return this.#buildServer(call);
+    if (!this.#servers.hasRun) return this.#buildServer(call);
     const run = this.#servers.run(() => {});
     call.run = run;
     return run.inOwnContext(async () => {

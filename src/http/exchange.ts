@@ -16,7 +16,6 @@ export interface Exchange {
   readonly url: string;
   /** By lower-case name; several fields of a name are joined by `, `. */
   header(name: string): string | undefined;
-  headerNames(): Iterable<string>;
   /** Header values that handlers and the SDK see instead of what the client wrote (42.0 as 42), by lower-case name. */
   readonly canonicalHeaders: Map<string, string>;
   readonly authInfo: AuthInfo | undefined;

@@ -61,9 +61,6 @@ export class FetchExchange implements Exchange, RequestSource {
   header(name: string): string | undefined {
     return this.#request.headers.get(name) ?? undefined;
   }
-  headerNames(): Iterable<string> {
-    return this.#request.headers.keys();
-  }
   headers(): Headers {
     return this.#request.headers;
   }

@@ -75,9 +75,6 @@ export class NodeExchange implements Exchange, RequestSource {
     const value = this.#req.headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
   }
-  headerNames(): Iterable<string> {
-    return Object.keys(this.#req.headers);
-  }
   headers(): Headers {
     const headers = new Headers();
     for (const [name, value] of Object.entries(this.#req.headers)) {
