@@ -16,7 +16,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/kit/built.mjs'],
-    setupFiles: ['test/kit/leaks.ts'],
+    setupFiles: ['test/kit/leaks.ts', 'test/kit/seed.ts'],
     reporters: [process.env['CI'] ? ['default', { summary: false }] : 'default', './test/kit/totals.ts'],
     pool: 'forks',
     maxWorkers: 2,

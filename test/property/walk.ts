@@ -87,7 +87,8 @@ export class Walk {
         return this.#resume(this.#pick(n));
       case 'answer':
       case 'stray':
-        return this.#silent({ jsonrpc: '2.0', id: `s1.${n ?? 'x'}`, result: {} });
+        // Shaped as the id of a question, and never the id of one: that would answer it.
+        return this.#silent({ jsonrpc: '2.0', id: `s1.x${n ?? ''}`, result: {} });
       case 'notify':
         return this.#silent({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' });
       case 'ping':
