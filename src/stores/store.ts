@@ -211,9 +211,17 @@ export interface InstanceLease {
 export type InstanceMessage = { readonly kind: string; readonly [key: string]: unknown };
 
 export interface InstanceStore {
-  /** Takes the lease under a new id and opens the mailbox. Death is final: announcing an id twice is an error. */
-  announce(lease: InstanceLease, receive: (from: string, message: InstanceMessage) => void): Await<void>;
-  /** `false`: the lease is gone; the id is dead for ever. */
+  /**
+   * Takes the lease under a new id and opens the mailbox. Death is final: announcing an id twice is an error. `lost` is
+   * called whenever messages to this instance may not arrive from now on (a connection closed, a socket gone), until a
+   * `renew` that began after it answers `true`. A store that notices only when it renews need not call it.
+   */
+  announce(
+    lease: InstanceLease,
+    receive: (from: string, message: InstanceMessage) => void,
+    lost?: () => void,
+  ): Await<void>;
+  /** Opens the mailbox again if it was lost, then renews. `false`: the lease is gone; the id is dead for ever. */
   renew(id: string, state: InstanceLease['state']): Await<boolean>;
   /** The lease of a living instance. */
   read(id: string): Await<InstanceLease | undefined>;

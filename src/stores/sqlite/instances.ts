@@ -48,12 +48,16 @@ export class SqliteInstances implements InstanceStore {
   }
 
   /** The lease first, so that no socket is without a row that tells of it; who writes meanwhile tries again. */
-  async announce(lease: InstanceLease, receive: (from: string, message: InstanceMessage) => void): Promise<void> {
+  async announce(
+    lease: InstanceLease,
+    receive: (from: string, message: InstanceMessage) => void,
+    lost: () => void = () => undefined,
+  ): Promise<void> {
     const { file, deployment, leaseMs, clock, random, logger } = this.#options;
     this.#forgetDead();
     const { id, state, version } = lease;
     const address = mailboxAddress(file.path, random);
-    const mailbox = new Mailbox(addressPath(file.path, address), receive, logger);
+    const mailbox = new Mailbox(addressPath(file.path, address), { receive, lost }, logger);
     const announced = await file.write(() => {
       const ends = clock.machine() + leaseMs;
       const values = [deployment, id, state, version, leaseMs, clock.boot, ends, clock.wall(), address];
@@ -74,11 +78,12 @@ export class SqliteInstances implements InstanceStore {
 
   async renew(id: string, state: State): Promise<boolean> {
     const { file, leaseMs } = this.#options;
+    // First the mailbox: whoever finds the renewed lease is heard.
+    await this.#mailboxes.get(id)?.repair();
     const renewed = await file.write(
       () => file.database.change(SQL.renew, [...this.#key(id), state, leaseMs]).changes === 1,
     );
-    if (renewed) await this.#mailboxes.get(id)?.repair();
-    else this.#closeMailbox(id);
+    if (!renewed) this.#closeMailbox(id);
     return renewed;
   }
 

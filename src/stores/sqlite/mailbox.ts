@@ -8,23 +8,31 @@
  */
 import { chmodSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { removeSocket } from './address.ts';
 import { FrameReader, type OnFrame } from './frames.ts';
 
 const SOCKET_MODE = 0o600;
 
+export interface MailboxOwner {
+  readonly receive: OnFrame;
+  /** Nobody may be heard any more, until `repair`. */
+  lost(): void;
+}
+
 export class Mailbox {
   readonly #path: string;
-  readonly #receive: OnFrame;
+  readonly #owner: MailboxOwner;
   readonly #logger: Logger;
   readonly #connections = new Set<Socket>();
   #server: Server | undefined;
+  #failed = false;
   #closed = false;
 
-  constructor(path: string, receive: OnFrame, logger: Logger) {
+  constructor(path: string, owner: MailboxOwner, logger: Logger) {
     this.#path = path;
-    this.#receive = receive;
+    this.#owner = owner;
     this.#logger = logger;
   }
 
@@ -37,9 +45,8 @@ export class Mailbox {
       // `exclusive`: a worker of node:cluster would else ask its parent to listen.
       server.listen({ path: this.#path, exclusive: true }, () => {
         server.off('error', failed);
-        server.on('error', (err) =>
-          this.#logger.error({ err, path: this.#path }, 'The mailbox of this instance failed'),
-        );
+        server.on('error', (err) => this.#fail(err));
+        this.#failed = false;
         done();
       });
       this.#protect();
@@ -56,17 +63,24 @@ export class Mailbox {
     }
   }
 
+  #fail(err: Error): void {
+    this.#logger.error({ err, path: this.#path }, 'The mailbox of this instance failed; it is made anew');
+    this.#failed = true;
+    this.#owner.lost();
+  }
+
   /** Those who are connected stay so. */
   async repair(): Promise<void> {
     const there = process.platform === 'win32' || statSync(this.#path, { throwIfNoEntry: false }) !== undefined;
-    if (there || this.#closed) return;
-    this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is made anew');
+    if ((there && !this.#failed) || this.#closed) return;
+    if (!there) this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is made anew');
     // Closing removes the file by its name, at once: so it comes first.
     this.#server?.close();
     try {
       await this.open();
-    } catch (err) {
-      this.#logger.error({ err, path: this.#path }, 'The mailbox of this instance could not be opened again');
+    } catch (cause) {
+      this.#failed = true;
+      throw storeAway(`the mailbox of this instance cannot be opened again: ${(cause as Error).message}`, cause);
     }
   }
 
@@ -99,7 +113,7 @@ export class Mailbox {
   #deliver: OnFrame = (from, message) => {
     if (this.#closed) return;
     try {
-      this.#receive(from, message);
+      this.#owner.receive(from, message);
     } catch (err) {
       this.#logger.error({ err, from, kind: message.kind }, 'a message could not be received');
     }
