@@ -23,7 +23,7 @@ export const usage = `npm run bench -- [sessions] [options]
   --rounds N            measured rounds per side, after one warm-up round (5)
   --duration S          seconds of load per side and round (3)
   --node 20|22|24|PATH  Node.js that runs the servers; a list runs one after the other (the running one)
-  --only WORK           stateful, log, initialize, modern; a list
+  --only WORK           stateful, log, durable, initialize, modern; a list
   --sides SIDE          ours, official, bare, no-log …; a list
   --baseline DIST       another build of this package as a further side, beside ours
   --connections N       keep-alive connections of the load client (16)

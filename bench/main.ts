@@ -88,7 +88,7 @@ function requireBuild(args: BenchArguments): void {
     throw new Error('dist/index.js is missing: npm run build');
 }
 
-const usesBuild = (work: Work): boolean => work.sides.some(({ server }) => server.script === 'ours.mjs');
+const usesBuild = (work: Work): boolean => work.sides.some(({ server }) => server.script.startsWith('ours'));
 
 function machineLine({ cpu, cores, memoryGiB, system, loadAverage, versions }: Machine): string {
   const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);

@@ -10,7 +10,7 @@ import { works } from './works.ts';
 
 const usage = `npx tsx bench/profile.ts [options]
 
-  --work WORK       stateful, log, initialize, modern (stateful)
+  --work WORK       stateful, log, durable, initialize, modern (stateful)
   --side SIDE       ours, official, log, no-log (the first of the work)
   --node 20|24|PATH Node.js that runs the server (the running one)
   --duration S      seconds under the profiler (5)

@@ -59,6 +59,14 @@ export async function statefulCalls(port: number, protocolVersion: string): Prom
   );
 }
 
+/** The same after a `tools/list`, as every client sends one: it tells the endpoint which tools may be called again. */
+export async function repeatableCalls(port: number, protocolVersion: string): Promise<Load> {
+  const calls = await statefulCalls(port, protocolVersion);
+  const listed = await post(port, calls.headers, JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'tools/list' }));
+  if (listed.status !== 200 || !listed.body.includes('"readOnlyHint":true')) throw unexpected('tools/list', listed);
+  return calls;
+}
+
 /** `initialize` on a new session each time. */
 export function initializeLoad(port: number, protocolVersion: string): Load {
   return load(port, postHeaders, {

@@ -16,6 +16,8 @@ export interface CpuTime {
   readonly system: number;
 }
 
+const exitMs = 2_000;
+
 /** One side: a plain `node` process on a script of `bench/servers/`, spoken to over its IPC channel between rounds. */
 export class ServerProcess {
   readonly port: number;
@@ -50,8 +52,11 @@ export class ServerProcess {
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
-    this.#child.kill('SIGKILL');
+    // It ends by itself when nobody speaks to it any more, and takes its files with it.
+    this.#child.disconnect();
+    const stuck = setTimeout(() => this.#child.kill('SIGKILL'), exitMs);
     await exited;
+    clearTimeout(stuck);
   }
 }
 

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Load, initializeLoad, modernCalls, statefulCalls } from './requests.ts';
+import { type Load, initializeLoad, modernCalls, repeatableCalls, statefulCalls } from './requests.ts';
 import type { ServerScript } from './server-process.ts';
 
 export interface Side {
@@ -78,6 +78,26 @@ const log: Work = {
   load: (port) => statefulCalls(port, '2025-11-25'),
 };
 
+const stored = (options: object = {}): ServerScript => ({ ...ours(options), script: 'ours-sqlite.mjs' });
+
+const durable: Work = {
+  id: 'durable',
+  title: 'tools/call of a read-only tool on one session, 2025-11-25, event log on SQLite',
+  sides: [
+    { id: 'sqlite', title: 'SQLite, with the log', server: stored() },
+    { id: 'sqlite-no-log', title: 'SQLite, without', server: stored({ eventRetention: false }) },
+    { id: 'memory', title: 'memory, with the log', server: ours() },
+    { id: 'memory-no-log', title: 'memory, without', server: ours({ eventRetention: false }) },
+  ],
+  comparisons: [
+    { of: 'sqlite', against: 'sqlite-no-log', by: 'requests', as: 'percent', goal: { 20: 0.8, 24: 0.8 } },
+    { of: 'sqlite', against: 'sqlite-no-log', by: 'cpu', as: 'percent' },
+    { of: 'sqlite', against: 'memory', by: 'requests', as: 'percent' },
+    { of: 'sqlite', against: 'memory-no-log', by: 'requests', as: 'percent' },
+  ],
+  load: (port) => repeatableCalls(port, '2025-11-25'),
+};
+
 const initialize: Work = {
   id: 'initialize',
   title: 'initialize, one tool, a session each',
@@ -112,7 +132,7 @@ const modern: Work = {
   load: modernCalls,
 };
 
-export const works: readonly Work[] = [stateful, log, initialize, modern];
+export const works: readonly Work[] = [stateful, log, durable, initialize, modern];
 
 /** The same work with one more side: another build of this package. */
 export function withBaseline(work: Work, dist: string): Work {
