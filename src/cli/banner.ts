@@ -6,6 +6,8 @@ export interface BannerFacts {
   readonly version: string;
   readonly url: string;
   readonly options: ResolvedOptions;
+  /** Processes, where there are several. */
+  readonly workers: number | undefined;
 }
 
 const MODES: Readonly<Record<ResolvedOptions['sessionMode'], string>> = {
@@ -14,7 +16,7 @@ const MODES: Readonly<Record<ResolvedOptions['sessionMode'], string>> = {
   stateless: 'stateless: no sessions',
 };
 
-export function banner({ version, url, options }: BannerFacts): string {
+export function banner({ version, url, options, workers }: BannerFacts): string {
   const { sessionMode, store, legacySse, supportedProtocolVersions } = options;
   const rows: [string, string][] = [
     ['endpoint', url],
@@ -28,6 +30,7 @@ export function banner({ version, url, options }: BannerFacts): string {
         ? `${store?.kind ?? 'memory'} (sessions end with this process)`
         : store.kind,
     ],
+    ...(workers === undefined ? [] : ([['workers', String(workers)]] satisfies [string, string][])),
   ];
   const lines = rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`);
   return ['', `sojourn ${version}`, '', ...lines, '', '  Stop with Ctrl+C.', ''].join('\n') + '\n';

@@ -1,31 +1,42 @@
 #!/usr/bin/env node
 /** The process: everything that is global about the CLI is here. */
+import { fileURLToPath } from 'node:url';
 import { runCli } from './program.ts';
 import { serve } from './serve.ts';
 import { sessions } from './sessions.ts';
+import type { ServeSettings } from './settings.ts';
 import { activatedSocket } from './socket-activation.ts';
+import { supervise } from './supervise.ts';
+import { takeWorkerRole, WORKER_FD } from './worker-role.ts';
 
 // `sojourn --help | head -1`: nobody reads on, which is no error.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
-const code = await runCli(process.argv.slice(2), {
+const args = process.argv.slice(2);
+const out = (text: string): void => void process.stdout.write(text);
+const worker = takeWorkerRole(process);
+
+const code = await runCli(args, {
   env: process.env,
-  out: (text) => void process.stdout.write(text),
+  out,
   err: (text) => void process.stderr.write(text),
-  serve: async (module, settings) =>
-    serve(module, settings, {
-      cwd: process.cwd(),
-      fd: takeSocket(),
-      signals: process,
-      out: (text) => void process.stdout.write(text),
-    }),
-  sessions: (request) => sessions(request, (text) => void process.stdout.write(text)),
+  serve: (module, settings) => serveHere(module, settings),
+  sessions: (request) => sessions(request, out),
 });
 await Promise.all(
   [process.stdout, process.stderr].map((stream) => new Promise<void>((written) => stream.write('', () => written()))),
 );
 // The user's module may hold sockets and timers of its own; they must not keep an ended endpoint alive.
 process.exit(code);
+
+async function serveHere(module: string, settings: ServeSettings): Promise<number> {
+  const fd = worker === undefined ? takeSocket() : WORKER_FD;
+  if (worker === undefined && settings.workers > 1) {
+    const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
+    return supervise(settings, { command, fd, signals: process, out });
+  }
+  return serve(module, settings, { cwd: process.cwd(), fd, worker, signals: process, out });
+}
 
 /** Whatever the user's module starts must not take the socket for its own. */
 function takeSocket(): number | undefined {

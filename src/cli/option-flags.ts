@@ -114,6 +114,7 @@ export const SERVE_FLAGS = {
   port: { kind: 'number', value: 'n', group: 'Listening', help: 'TCP port; 0 = any free one' },
   host: { kind: 'text', value: 'address', group: 'Listening', help: 'address to bind; 0.0.0.0 = all of IPv4' },
   path: { kind: 'text', value: 'path', group: 'Listening', help: 'where the endpoint is' },
+  workers: { kind: 'text', value: 'n', group: 'Running', help: 'processes on one port and store; auto = one per core' },
   logLevel: {
     kind: 'text',
     value: 'level',
@@ -130,6 +131,7 @@ export const SERVE_DEFAULTS = {
   port: 3000,
   host: '127.0.0.1',
   path: '/mcp',
+  workers: '1',
   logLevel: 'info',
   // Kubernetes kills 30 s after SIGTERM.
   drainTimeoutMs: 25_000,

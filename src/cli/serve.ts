@@ -9,12 +9,15 @@ import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { storeOf } from './store-url.ts';
+import type { WorkerRole } from './worker-role.ts';
 
 export interface ServeContext {
   readonly cwd: string;
   readonly signals: SignalSource;
   /** A listening socket that was passed to the process. */
   readonly fd: number | undefined;
+  /** Set when this process is one of several. */
+  readonly worker: WorkerRole | undefined;
   /** stdout: the banner. Log lines go to stderr by themselves. */
   out(text: string): void;
 }
@@ -22,6 +25,7 @@ export interface ServeContext {
 /** Resolves with the exit code, once the endpoint has ended. */
 export async function serve(module: string, settings: ServeSettings, context: ServeContext): Promise<number> {
   validateFlags(settings);
+  const { worker } = context;
   const store =
     settings.storeUrl === undefined
       ? undefined
@@ -32,17 +36,17 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   } catch (error) {
     throw new Failure(`the options of ${module}: ${reason(error)}`, { cause: error });
   }
-  const logger: Logger = pino({ level: settings.logLevel }, pino.destination({ fd: 2, sync: true }));
-  for (const warning of settings.warnings) logger.warn({}, warning);
+  const lines = pino({ level: settings.logLevel }, pino.destination({ fd: 2, sync: true }));
+  const logger: Logger = worker === undefined ? lines : lines.child({ worker: worker.number });
+  // Of a worker's its supervisor has warned.
+  if (worker === undefined) warnOfSettings(settings, context.fd, logger);
   const options: McpEndpointOptions = {
     logger,
     ...mergeOptions(moduleOptions, settings.options),
     ...(store && { store }),
   };
-  if (context.fd !== undefined && (settings.origin('port') ?? settings.origin('host')) !== undefined) {
-    logger.warn({}, 'a listening socket was passed to this process: port and host are those of the socket');
-  }
   const resolved = resolveTogether(module, options);
+  if (worker !== undefined) requireSharedStore(settings, resolved);
 
   const { createMcpEndpoint } = await import('../index.ts');
   const endpoint = createMcpEndpoint(factory, options);
@@ -52,10 +56,11 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     await endpoint.close();
     throw new Failure(listenProblem(error, settings, context.fd), { cause: error });
   });
-  const stopped = untilStopped(context.signals, () => performance.now(), {
+  const stopped = untilStopped(worker?.signals ?? context.signals, () => performance.now(), {
     async finish(signal) {
       const timeoutMs = settings.drainTimeoutMs;
-      context.out(`${signal}: draining, for at most ${timeoutMs} ms; once more ends at once\n`);
+      if (worker !== undefined) worker.tell({ sojourn: 'leaving' });
+      else context.out(`${signal}: draining, for at most ${timeoutMs} ms; once more ends at once\n`);
       const { released, interrupted } = await endpoint.drain({ timeoutMs });
       logger.info({ signal, released, interrupted }, 'drained');
       await server.close();
@@ -65,8 +70,26 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     failed: (error) => logger.fatal({ err: error }, `shutdown failed: ${reason(error)}`),
   });
   // Only now: whoever waits for the banner may signal the moment it is there.
-  context.out(banner({ version: BUILD_VERSION, url: server.url, options: resolved }));
+  const workers = worker === undefined ? undefined : settings.workers;
+  const text = banner({ version: BUILD_VERSION, url: server.url, options: resolved, workers });
+  if (worker !== undefined) worker.tell({ sojourn: 'listening', banner: text });
+  else context.out(text);
   return stopped;
+}
+
+export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number | undefined, logger: Logger): void {
+  for (const warning of warnings) logger.warn({}, warning);
+  if (fd !== undefined && (origin('port') ?? origin('host')) !== undefined) {
+    logger.warn({}, 'a listening socket was passed to this process: port and host are those of the socket');
+  }
+}
+
+function requireSharedStore({ origin, workers }: ServeSettings, { store }: ResolvedOptions): void {
+  if (store !== undefined && !store.inProcess) return;
+  throw new UsageError(
+    `${origin('workers')}: ${workers} processes need a store that they share, and ` +
+      `${store?.kind ?? 'memory'}: is one process; e.g. --store sqlite:./sessions.db`,
+  );
 }
 
 /** What flags and environment ask for must make sense by itself; then the fault is the caller's. */
@@ -91,7 +114,7 @@ function resolveTogether(module: string, options: McpEndpointOptions): ResolvedO
   }
 }
 
-function listenProblem(error: unknown, { host, port, origin }: ServeSettings, fd: number | undefined): string {
+export function listenProblem(error: unknown, { host, port, origin }: ServeSettings, fd: number | undefined): string {
   if (fd !== undefined) return `cannot listen on the socket that was passed as fd ${fd}: ${reason(error)}`;
   const where = `port ${port} on ${host}`;
   const other = `choose another with --port (0 takes any free one)`;

@@ -1,4 +1,5 @@
 /** What one `sojourn serve` was asked for: flags before environment, both before what the module says. */
+import { availableParallelism } from 'node:os';
 import type { McpEndpointOptions } from '../options.ts';
 import { nearestName } from '../options/nearest-name.ts';
 import { UsageError } from './failure.ts';
@@ -6,6 +7,8 @@ import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { ALL_FLAGS, SERVE_DEFAULTS, flagName, variableName, type OptionKey, type ServeKey } from './option-flags.ts';
 
 const PREFIX = 'SOJOURN_';
+/** More than any machine has cores for; a slip of the finger starts no thousand processes. */
+const MOST_WORKERS = 256;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -16,6 +19,8 @@ export interface ServeSettings {
   readonly port: number;
   readonly host: string;
   readonly path: string;
+  /** Processes. */
+  readonly workers: number;
   readonly logLevel: string;
   readonly drainTimeoutMs: number;
   readonly storeUrl: string | undefined;
@@ -48,6 +53,7 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
     port: serve<number>('port', SERVE_DEFAULTS.port),
     host: serve<string>('host', SERVE_DEFAULTS.host),
     path: serve<string>('path', SERVE_DEFAULTS.path),
+    workers: workersOf(serve<string>('workers', SERVE_DEFAULTS.workers), origins.get('workers')),
     logLevel: serve<string>('logLevel', SERVE_DEFAULTS.logLevel),
     drainTimeoutMs: serve<number>('drainTimeoutMs', SERVE_DEFAULTS.drainTimeoutMs),
     storeUrl: serve<string | undefined>('store', undefined),
@@ -100,6 +106,15 @@ function checkListening({ port, path, drainTimeoutMs, origin }: ServeSettings): 
   if (!Number.isFinite(drainTimeoutMs) || drainTimeoutMs < 0) {
     throw wrong('drainTimeoutMs', 'a number of ms, 0 or more', String(drainTimeoutMs));
   }
+}
+
+function workersOf(text: string, origin: string | undefined): number {
+  if (text === 'auto') return availableParallelism();
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= MOST_WORKERS) return count;
+  throw new UsageError(
+    `${origin} takes a whole number of processes, 1 to ${MOST_WORKERS}, or auto; got ${JSON.stringify(text)}`,
+  );
 }
 
 /** Kubernetes gives every pod SOJOURN_PORT=tcp://10.0.0.1:3000 and more when a Service is called `sojourn`. */
