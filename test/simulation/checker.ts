@@ -1,0 +1,163 @@
+/**
+ * Judges a run that is over, by the invariants of the design. What is wrong at the moment it happens (404 for a living
+ * session, service after DELETE, a payload of somebody else's) its observers have written into the ledger already.
+ */
+import { parseEventId } from '../../src/session/event-id.ts';
+import type { Call, Ledger, Received } from './ledger.ts';
+import { REPEATABLE } from './server.ts';
+import type { StoreData } from './store-data.ts';
+
+export function check(ledger: Ledger, data: StoreData): string[] {
+  const violations = [...ledger.violations];
+  const forgot = forgottenSessions(ledger);
+  const say = (session: string, what: string): void => {
+    if (!forgot.has(session)) violations.push(what);
+  };
+  checkRuns(ledger, say);
+  checkEndings(ledger, say);
+  checkCounts(ledger, say);
+  checkAnswers(ledger, say);
+  checkStreams(ledger, data, say);
+  return violations;
+}
+
+type Say = (session: string, what: string) => void;
+
+/** What a rollback touched is beyond what anybody can promise. */
+function forgottenSessions({ lost }: Ledger): Set<string> {
+  return new Set(lost.flatMap(({ sessions }) => [...sessions]));
+}
+
+const nameOf = ({ client, tool, method, nonce, id }: Call): string => `${client} ${tool ?? method} ${nonce} (id ${id})`;
+
+// ——— at most once ———
+
+function checkRuns({ ran, calls }: Ledger, say: Say): void {
+  const runs = new Map<string, Array<(typeof ran)[number]>>();
+  for (const run of ran) {
+    const of = runs.get(run.nonce);
+    if (of === undefined) runs.set(run.nonce, [run]);
+    else of.push(run);
+  }
+  for (const call of calls) {
+    const { tool, nonce, session, ending } = call;
+    if (tool === undefined) continue;
+    const of = runs.get(nonce) ?? [];
+    if (REPEATABLE[tool] !== true && of.length > 1)
+      say(session, `ran ${of.length} times: ${nameOf(call)}, ${of.map(({ instance, at }) => `${instance} at ${at}`).join(', ')}`);
+    for (const run of of)
+      if (run.session !== session) say(session, `${nameOf(call)} ran in session ${run.session} instead of ${session}`);
+    const [run] = of;
+    if (run === undefined) {
+      if (ending?.kind === 'result') say(session, `has a result and never ran: ${nameOf(call)}`);
+      continue;
+    }
+    if (REPEATABLE[tool] === true) continue;
+    const denied =
+      ending?.kind === 'given-up' ||
+      ending?.kind === 'refused' ||
+      (ending?.kind === 'error' && ending.mayHaveRun === false);
+    if (denied) say(session, `was told that it did not run, and ran: ${nameOf(call)}, on ${run.instance} at ${run.at}`);
+  }
+}
+
+// ——— every accepted request ends ———
+
+const REASONS = new Set(['owner_lost', 'session_ended', 'draining', 'closed', 'tool_failed']);
+
+function checkEndings({ calls, sessions }: Ledger, say: Say): void {
+  for (const call of calls) {
+    const { session, ending } = call;
+    const story = sessions.get(session);
+    if (ending === undefined) {
+      say(session, `never ended: ${nameOf(call)}, ${call.accepted ? 'accepted' : 'not accepted'}, sent at ${call.attemptAt}`);
+    } else if (ending.kind === 'silent') {
+      say(session, `ended without an answer: ${nameOf(call)} at ${ending.at}`);
+    } else if (ending.kind === 'error' && (ending.reason === undefined || !REASONS.has(ending.reason))) {
+      say(session, `ended with an error without a reason: ${nameOf(call)}, ${JSON.stringify(ending)}`);
+    } else if (ending.kind === 'refused') {
+      say(session, `was refused with ${ending.status}: ${nameOf(call)} ${ending.body}`);
+    } else if (ending.kind === 'no-stream' && story?.deleteSentAt === undefined) {
+      say(session, `lost its stream (${ending.status}): ${nameOf(call)} ${ending.body}`);
+    }
+  }
+}
+
+// ——— what was acknowledged stays: `count` and `peek` ———
+
+function checkCounts({ calls }: Ledger, say: Say): void {
+  const bySession = new Map<string, Call[]>();
+  for (const call of calls) {
+    if (call.ending?.kind !== 'result' || (call.tool !== 'count' && call.tool !== 'peek')) continue;
+    const of = bySession.get(call.session);
+    if (of === undefined) bySession.set(call.session, [call]);
+    else of.push(call);
+  }
+  for (const [session, of] of bySession) {
+    const counts = of.filter(({ tool }) => tool === 'count');
+    const seen = new Map<unknown, Call>();
+    for (const count of counts) {
+      const value = valueOf(count);
+      const twin = seen.get(value);
+      if (twin !== undefined) say(session, `counted ${String(value)} twice: ${nameOf(twin)} and ${nameOf(count)}`);
+      seen.set(value, count);
+    }
+    for (const later of of) {
+      for (const count of counts) {
+        if (later === count || (count.ending?.at ?? Infinity) > later.attemptAt) continue;
+        const [had, has] = [valueOf(count), valueOf(later)];
+        if (later.tool === 'count' ? has <= had : has < had)
+          say(session, `went back: ${nameOf(later)} gave ${has} after ${nameOf(count)} gave ${had}`);
+      }
+    }
+  }
+}
+
+function valueOf({ ending }: Call): number {
+  return ending?.kind === 'result' ? Number(ending.value) : NaN;
+}
+
+// ——— answers reach who asked ———
+
+function checkAnswers({ calls }: Ledger, say: Say): void {
+  for (const call of calls) {
+    const { tool, ending, nonce, session } = call;
+    if (ending?.kind !== 'result' || tool === undefined || tool === 'count' || tool === 'peek') continue;
+    if (ending.value !== nonce) say(session, `got another's answer: ${nameOf(call)} ${JSON.stringify(ending.value)}`);
+  }
+}
+
+// ——— streams: in order, nothing twice, nothing missing ———
+
+function checkStreams(ledger: Ledger, data: StoreData, say: Say): void {
+  const streams = new Map<string, Received[]>();
+  for (const received of ledger.received) {
+    const position = parseEventId(received.id);
+    if (position === undefined) {
+      say(received.session, `an event id that is none: ${received.id}`);
+      continue;
+    }
+    const key = `${received.session} ${position.stream}`;
+    const of = streams.get(key);
+    if (of === undefined) streams.set(key, [received]);
+    else of.push(received);
+  }
+  for (const [key, events] of streams) {
+    const [session = '', stream = ''] = key.split(' ');
+    const stored = data.everStored.get(session)?.get(stream);
+    const gaps = new Set(ledger.gaps.filter((gap) => gap.session === session).map(({ from }) => from));
+    let last: { offset: number; id: string } | undefined;
+    for (const { id, data: text, at } of events) {
+      const offset = parseEventId(id)?.offset ?? -1;
+      // A priming event repeats where its reader stands.
+      if (last !== undefined && (text === '' ? offset < last.offset : offset <= last.offset)) {
+        if (!gaps.has(last.id)) say(session, `${key}: event ${offset} came after event ${last.offset}, at ${at}`);
+      } else if (last !== undefined && !gaps.has(last.id)) {
+        for (let n = last.offset + 1; n < offset; n++)
+          if ((stored?.get(n) ?? '') !== '') say(session, `${key}: event ${n} is missing before event ${offset}, at ${at}`);
+      }
+      if (text !== '' && stored?.get(offset) !== text) say(session, `${key}: event ${offset} is not what was stored: ${text}`);
+      last = { offset, id };
+    }
+  }
+}

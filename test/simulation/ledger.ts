@@ -1,0 +1,108 @@
+/** What servers did, and what clients saw: all that a run is judged by. */
+import type { StoreData } from './store-data.ts';
+
+/** A handler started. */
+export interface Ran {
+  readonly at: number;
+  readonly tool: string;
+  readonly session: string;
+  readonly nonce: string;
+  readonly instance: string;
+}
+
+export type Ending =
+  /** Answered with a result. */
+  | { readonly kind: 'result'; readonly at: number; readonly value: unknown }
+  /** Answered with a JSON-RPC error. */
+  | { readonly kind: 'error'; readonly at: number; readonly reason: string | undefined; readonly mayHaveRun: unknown }
+  /** Nobody accepted it before the client gave up trying. */
+  | { readonly kind: 'given-up'; readonly at: number }
+  /** Its connection was cut before anything that can be resumed had come. */
+  | { readonly kind: 'cut'; readonly at: number }
+  /** The server said that its stream cannot be resumed (400), or has nothing more (204). */
+  | { readonly kind: 'no-stream'; readonly at: number; readonly status: number; readonly body: string }
+  /** The client cancelled it. */
+  | { readonly kind: 'cancelled'; readonly at: number }
+  /** A clean end without an answer, on a stream that cannot be resumed. */
+  | { readonly kind: 'silent'; readonly at: number }
+  /** 404 */
+  | { readonly kind: 'not-found'; readonly at: number }
+  /** Another HTTP status. */
+  | { readonly kind: 'refused'; readonly at: number; readonly status: number; readonly body: string };
+
+/** One call of a client, with all of its attempts. */
+export interface Call {
+  readonly client: string;
+  readonly session: string;
+  readonly method: string;
+  readonly tool: string | undefined;
+  readonly nonce: string;
+  readonly id: number;
+  readonly sentAt: number;
+  /** When the last attempt began: 503 before it means that nothing ran. */
+  attemptAt: number;
+  /** An instance answered 200. */
+  accepted: boolean;
+  /** The client has sent `notifications/cancelled`. */
+  cancelled: boolean;
+  ending: Ending | undefined;
+}
+
+/** An event that came over a stream of a session. */
+export interface Received {
+  readonly at: number;
+  readonly session: string;
+  /** The HTTP response it came in. */
+  readonly response: number;
+  readonly id: string;
+  readonly data: string;
+}
+
+export interface SessionStory {
+  readonly id: string;
+  readonly client: string;
+  readonly version: string;
+  readonly openedAt: number;
+  /** When the client last sent something that was accepted. */
+  activeAt: number;
+  /** Its GET streams that are open, as the client sees it. */
+  readers: number;
+  /** What its payloads begin with. */
+  readonly prefix: string;
+  deleteSentAt: number | undefined;
+  /** When a DELETE was answered with 200. */
+  deletedAt: number | undefined;
+  /** When a request was answered with 404. */
+  notFoundAt: number | undefined;
+}
+
+export interface Lost {
+  /** The store forgot what was written from `from` to `until`. */
+  readonly from: number;
+  readonly until: number;
+  readonly sessions: ReadonlySet<string>;
+}
+
+/** A resume of a GET stream that was refused: what followed the event is declared to be missing. */
+export interface Gap {
+  readonly session: string;
+  readonly at: number;
+  readonly from: string;
+}
+
+export class Ledger {
+  readonly ran: Ran[] = [];
+  readonly calls: Call[] = [];
+  readonly received: Received[] = [];
+  readonly sessions = new Map<string, SessionStory>();
+  readonly lost: Lost[] = [];
+  readonly gaps: Gap[] = [];
+  /** What was seen to be wrong at once. */
+  readonly violations: string[] = [];
+  /** Set when the world ends. */
+  store: StoreData | undefined = undefined;
+
+  violation(what: string): void {
+    this.violations.push(what);
+  }
+}

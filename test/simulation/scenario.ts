@@ -1,0 +1,197 @@
+/** What happens in a run, chosen by its seed: the kind of weather, the deployment, its clients. */
+import type { McpEndpointOptions } from '../../src/options.ts';
+import type { Faults } from './faults.ts';
+import { Random } from './random.ts';
+
+export const KINDS = [
+  'quiet',
+  'crashes',
+  'freezes',
+  'suspensions',
+  'clocks',
+  'partitions',
+  'lossy',
+  'outages',
+  'flaky',
+  'rollbacks',
+  'drains',
+  'hibernation',
+  'idle',
+  'mailboxes',
+  'storm',
+] as const;
+
+export type Kind = (typeof KINDS)[number];
+
+const WEIGHTS: Record<Kind, number> = {
+  quiet: 1,
+  crashes: 4,
+  freezes: 3,
+  suspensions: 2,
+  clocks: 2,
+  partitions: 3,
+  lossy: 3,
+  outages: 2,
+  flaky: 3,
+  rollbacks: 2,
+  drains: 3,
+  hibernation: 2,
+  idle: 1,
+  mailboxes: 2,
+  storm: 4,
+};
+
+/** What befalls the deployment, and how often a second. */
+export interface Weather {
+  crash: number;
+  /** Killed, and not started again before the end. */
+  loss: number;
+  freeze: number;
+  suspend: number;
+  clockJump: number;
+  cutOff: number;
+  apart: number;
+  outage: number;
+  rollback: number;
+  drain: number;
+  mailboxLoss: number;
+}
+
+export interface Scenario {
+  readonly seed: number;
+  readonly kind: Kind;
+  readonly slots: number;
+  readonly clients: number;
+  readonly version: string;
+  /** Clients act for so long; then everything is healed. */
+  readonly activeMs: number;
+  /** Between two actions of a client. */
+  readonly thinkMs: readonly [number, number];
+  readonly endpoint: McpEndpointOptions;
+  readonly faults: Partial<Faults>;
+  readonly weather: Weather;
+}
+
+const CLEAR: Weather = {
+  crash: 0,
+  loss: 0,
+  freeze: 0,
+  suspend: 0,
+  clockJump: 0,
+  cutOff: 0,
+  apart: 0,
+  outage: 0,
+  rollback: 0,
+  drain: 0,
+  mailboxLoss: 0,
+};
+
+export function scenarioOf(seed: number, wanted?: Kind): Scenario {
+  const random = new Random(seed ^ 0x5eed);
+  const kind = wanted ?? random.weighted(WEIGHTS);
+  const weather = { ...CLEAR };
+  const faults: { -readonly [K in keyof Faults]?: Faults[K] } = {};
+  const endpoint: { hibernateAfterMs?: number; idleTimeoutMs?: number; maxIdleSessionCount?: number } = {};
+  let activeMs = random.between(2_500, 5_000);
+  let thinkMs: readonly [number, number] = [0, 250];
+  if (random.chance(0.3)) faults.storeReply = [0.1, 0.6];
+  if (random.chance(0.3)) faults.http = [0.5, 25];
+  const crashes = (): void => {
+    weather.crash = 0.6;
+    weather.loss = random.chance(0.3) ? 0.2 : 0;
+  };
+  const lossy = (): void => {
+    faults.mailLost = random.pick([0.02, 0.1, 0.3]);
+    faults.mailDoubled = random.pick([0, 0.1]);
+    faults.mailDelayed = random.pick([0, 0.1]);
+    faults.httpCut = random.pick([0, 0.05]);
+  };
+  const flaky = (): void => {
+    faults.storeFails = random.pick([0.01, 0.05]);
+    faults.storeReplyLost = random.pick([0.01, 0.05]);
+    faults.storeStalls = random.pick([0, 0.03]);
+  };
+  switch (kind) {
+    case 'quiet':
+      break;
+    case 'crashes':
+      crashes();
+      break;
+    case 'freezes':
+      weather.freeze = 0.8;
+      break;
+    case 'suspensions':
+      weather.suspend = 0.8;
+      break;
+    case 'clocks':
+      weather.clockJump = 1;
+      weather.freeze = 0.4;
+      break;
+    case 'partitions':
+      weather.cutOff = 0.5;
+      weather.apart = random.chance(0.5) ? 0.5 : 0;
+      break;
+    case 'lossy':
+      lossy();
+      weather.crash = random.pick([0, 0.3]);
+      break;
+    case 'outages':
+      weather.outage = 0.4;
+      break;
+    case 'flaky':
+      flaky();
+      weather.crash = random.pick([0, 0.3]);
+      break;
+    case 'rollbacks':
+      weather.rollback = 0.3;
+      weather.crash = random.pick([0, 0.3]);
+      break;
+    case 'drains':
+      weather.drain = 0.6;
+      weather.crash = random.pick([0, 0.2]);
+      break;
+    case 'hibernation':
+      endpoint.hibernateAfterMs = random.between(0, 500);
+      activeMs = 12_000;
+      thinkMs = [0, 4_000];
+      weather.crash = random.pick([0, 0.1]);
+      break;
+    case 'idle':
+      endpoint.idleTimeoutMs = random.between(1_000, 4_000);
+      if (random.chance(0.4)) endpoint.hibernateAfterMs = 200;
+      activeMs = 25_000;
+      thinkMs = [0, 12_000];
+      weather.crash = random.pick([0, 0.05]);
+      break;
+    case 'mailboxes':
+      weather.mailboxLoss = 1.5;
+      weather.freeze = random.pick([0, 0.3]);
+      break;
+    case 'storm':
+      crashes();
+      if (random.chance(0.5)) lossy();
+      if (random.chance(0.4)) flaky();
+      weather.freeze = random.pick([0, 0.4]);
+      weather.cutOff = random.pick([0, 0.3]);
+      weather.outage = random.pick([0, 0.15]);
+      weather.drain = random.pick([0, 0.3]);
+      weather.mailboxLoss = random.pick([0, 0.4]);
+      if (random.chance(0.2)) {
+        endpoint.hibernateAfterMs = 200;
+        activeMs = 7_000;
+      }
+      break;
+  }
+  return {
+    seed,
+    kind,
+    slots: kind === 'quiet' || kind === 'outages' ? 1 + random.int(3) : 2 + random.int(2),
+    clients: 1 + random.int(2),
+    version: random.chance(0.7) ? '2025-11-25' : '2025-06-18',
+    activeMs,
+    thinkMs,
+    endpoint,
+    faults,
+    weather,
+  };
+}

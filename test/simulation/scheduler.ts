@@ -1,0 +1,109 @@
+/**
+ * The one clock of a world, and everything that is to happen in it, in the order of time. Between two events whatever the
+ * first one started settles: microtasks, and turns of the event loop until nobody waits for one.
+ */
+
+export interface Planned {
+  readonly at: number;
+  readonly order: number;
+  fn: (() => void) | undefined;
+}
+
+const before = (a: Planned, b: Planned): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
+
+/** Turns of the event loop that somebody asked for and has not had. */
+let turnsWanted = 0;
+const realSetImmediate = setImmediate;
+
+/** While worlds run, turns that are asked for are counted. */
+export function countTurns(): () => void {
+  const counting = (fn: (...args: unknown[]) => void, ...args: unknown[]): NodeJS.Immediate => {
+    turnsWanted += 1;
+    return realSetImmediate(() => {
+      turnsWanted -= 1;
+      fn(...args);
+    });
+  };
+  globalThis.setImmediate = counting as typeof setImmediate;
+  return () => {
+    globalThis.setImmediate = realSetImmediate;
+  };
+}
+
+export class Scheduler {
+  /** ms since the world began. */
+  now = 0;
+  events = 0;
+  readonly #heap: Planned[] = [];
+  #order = 0;
+
+  at(time: number, fn: () => void): Planned {
+    const planned = { at: time > this.now ? time : this.now, order: this.#order++, fn };
+    const heap = this.#heap;
+    let i = heap.length;
+    heap.push(planned);
+    while (i > 0) {
+      const up = (i - 1) >> 1;
+      const parent = heap[up] as Planned;
+      if (!before(planned, parent)) break;
+      heap[i] = parent;
+      i = up;
+    }
+    heap[i] = planned;
+    return planned;
+  }
+
+  after(ms: number, fn: () => void): Planned {
+    return this.at(this.now + ms, fn);
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.at(this.now + ms, resolve));
+  }
+
+  cancel(planned: Planned): void {
+    planned.fn = undefined;
+  }
+
+  #pop(): Planned | undefined {
+    const heap = this.#heap;
+    const top = heap[0];
+    const last = heap.pop();
+    if (top === undefined || last === undefined || heap.length === 0) return top;
+    let i = 0;
+    for (;;) {
+      let child = 2 * i + 1;
+      if (child >= heap.length) break;
+      const right = heap[child + 1];
+      if (right !== undefined && before(right, heap[child] as Planned)) child += 1;
+      const down = heap[child] as Planned;
+      if (!before(down, last)) break;
+      heap[i] = down;
+      i = child;
+    }
+    heap[i] = last;
+    return top;
+  }
+
+  /** Runs what is planned until `done` says so or nothing is planned any more. */
+  run(done: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const step = (): void => {
+        if (turnsWanted > 0) return void realSetImmediate(step);
+        if (done()) return resolve();
+        let planned = this.#pop();
+        while (planned !== undefined && planned.fn === undefined) planned = this.#pop();
+        if (planned?.fn === undefined) return resolve();
+        this.now = planned.at;
+        this.events += 1;
+        try {
+          planned.fn();
+        } catch (error) {
+          return reject(error as Error);
+        }
+        realSetImmediate(step);
+      };
+      realSetImmediate(step);
+    });
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * The MCP server of a world: a plain `ConnectableServer`, whose tools write into the ledger when they run. Its only timers
+ * are those of its instance.
+ */
+import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server';
+import type { ConnectableServer, McpEndpointContext, McpSession } from '../../src/types.ts';
+import type { Ledger } from './ledger.ts';
+import type { SimProcess } from './process.ts';
+
+interface Message {
+  readonly id?: number | string;
+  readonly method?: string;
+  readonly params?: Record<string, unknown>;
+  readonly result?: Record<string, unknown>;
+  readonly error?: unknown;
+}
+
+/** Which tools say that they may run twice. */
+export const REPEATABLE: Readonly<Record<string, boolean>> = {
+  effect: false,
+  read: true,
+  count: false,
+  peek: true,
+  ask: false,
+  slow: true,
+  slowOnce: false,
+  push: false,
+};
+
+const TOOLS = Object.entries(REPEATABLE).map(([name, repeatable]) => ({
+  name,
+  inputSchema: { type: 'object' },
+  ...(repeatable && { annotations: name === 'slow' ? { idempotentHint: true } : { readOnlyHint: true } }),
+}));
+
+export class SimServer implements ConnectableServer {
+  readonly #process: SimProcess;
+  readonly #ledger: Ledger;
+  readonly #session: McpSession | undefined;
+  readonly #waiting = new Map<number, (answer: Message) => void>();
+  readonly #cancelled = new Set<number | string>();
+  #transport: Transport | undefined;
+  #asked = 0;
+
+  constructor(process: SimProcess, ledger: Ledger, context: McpEndpointContext) {
+    this.#process = process;
+    this.#ledger = ledger;
+    this.#session = context.session;
+  }
+
+  async connect(transport: Transport): Promise<void> {
+    this.#transport = transport;
+    transport.onmessage = (message) => this.#take(message as Message);
+    await transport.start();
+  }
+
+  async close(): Promise<void> {
+    await this.#transport?.close();
+  }
+
+  #take(message: Message): void {
+    const { id, method } = message;
+    if (method === undefined) {
+      this.#waiting.get(Number(id))?.(message);
+      this.#waiting.delete(Number(id));
+    } else if (id === undefined) {
+      if (method === 'notifications/cancelled')
+        this.#cancelled.add(message.params?.['requestId'] as number | string);
+    } else {
+      void this.#serve(id, method, message.params ?? {});
+    }
+  }
+
+  async #serve(id: number | string, method: string, params: Record<string, unknown>): Promise<void> {
+    let answer: Message;
+    try {
+      answer = { result: await this.#result(id, method, params) };
+    } catch (error) {
+      answer = { error: { code: -32000, message: String(error), data: { reason: 'tool_failed' } } };
+    }
+    if (!this.#cancelled.has(id)) await this.#send({ id, ...answer });
+  }
+
+  async #send(message: Message, relatedRequestId?: number | string): Promise<void> {
+    const options = relatedRequestId === undefined ? undefined : { relatedRequestId };
+    await this.#transport?.send({ jsonrpc: '2.0', ...message } as unknown as JSONRPCMessage, options).catch(() => {});
+  }
+
+  async #result(
+    id: number | string,
+    method: string,
+    params: Record<string, unknown>,
+  ): Promise<Record<string, unknown>> {
+    switch (method) {
+      case 'initialize':
+        return {
+          protocolVersion: params['protocolVersion'],
+          capabilities: { tools: {}, logging: {}, resources: { subscribe: true } },
+          serverInfo: { name: 'simulated', version: '1' },
+        };
+      case 'tools/list':
+        return { tools: TOOLS };
+      case 'tools/call':
+        return { value: await this.#call(id, String(params['name']), params['arguments'] as Record<string, unknown>) };
+      default:
+        return {};
+    }
+  }
+
+  async #call(id: number | string, tool: string, given: Record<string, unknown>): Promise<unknown> {
+    const nonce = String(given['nonce']);
+    const ms = Number(given['ms'] ?? 0);
+    const session = this.#session;
+    if (session === undefined) throw new Error('no session');
+    this.#ledger.ran.push({
+      at: this.#process.scheduler.now,
+      tool,
+      session: session.id,
+      nonce,
+      instance: this.#process.name,
+    });
+    if (ms > 0 && tool !== 'slow' && tool !== 'slowOnce') await this.#pause(ms);
+    switch (tool) {
+      case 'count':
+        return session.state.update<number>('count', (count = 0) => count + 1);
+      case 'peek':
+        return (await session.state.get<number>('count')) ?? 0;
+      case 'ask':
+        return this.#ask(id, nonce);
+      case 'push':
+        // About the session and no request: the GET stream's.
+        await this.#send({ method: 'notifications/resources/updated', params: { uri: `sim://${nonce}` } });
+        return nonce;
+      case 'slow':
+      case 'slowOnce':
+        for (let n = 1; n <= 3; n++) {
+          await this.#pause(ms / 3);
+          const params = { progressToken: nonce, progress: n };
+          await this.#send({ method: 'notifications/progress', params }, id);
+        }
+        return nonce;
+      default:
+        return nonce;
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#process.setTimeout(resolve, ms));
+  }
+
+  /** An elicitation; what it is answered with. */
+  async #ask(related: number | string, nonce: string): Promise<unknown> {
+    const id = this.#asked++;
+    const answered = new Promise<Message>((resolve) => this.#waiting.set(id, resolve));
+    const params = { message: nonce, requestedSchema: { type: 'object', properties: {} } };
+    await this.#send({ id, method: 'elicitation/create', params }, related);
+    const { result } = await answered;
+    return (result?.['content'] as Record<string, unknown> | undefined)?.['answer'];
+  }
+}

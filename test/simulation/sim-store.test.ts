@@ -1,0 +1,32 @@
+import { describe, expect, test } from 'vitest';
+import { createFakeTime, createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { SimStore, StoreServer, type Port } from './sim-store.ts';
+
+const applies = storeContract.filter(({ needs }) => needs !== 'process-limits');
+
+const faultless: Port = {
+  call: async (_, effect) => effect(),
+  arrive: (fn) => queueMicrotask(fn),
+};
+
+describe('the simulated store, without faults, keeps the contract', () => {
+  test.each(applies)('$id: $title', async ({ run }) => {
+    const time = createFakeTime(Date.UTC(2026, 10, 1));
+    const server = new StoreServer({ now: () => time.now() });
+    const kit = createStoreKit({
+      connect: () => new SimStore(server, faultless),
+      time,
+      pass: (ms) => time.advance(ms),
+    });
+    try {
+      await run(kit);
+    } finally {
+      await kit.close();
+    }
+  });
+
+  test('but for what one process holds: a store shared by several holds none', () => {
+    const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
+    expect(left).toEqual(['tombstone/limit', 'retention/process']);
+  });
+});

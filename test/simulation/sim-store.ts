@@ -1,0 +1,229 @@
+/**
+ * The store of a world, as each instance sees it: durable, shared, its messages copied. A call travels through the port of
+ * its process, where faults happen; without faults it keeps the store contract.
+ *
+ * A mailbox is subscribed from `announce` on. When its subscription drops, messages to it are lost and senders are told
+ * `'suspect'`, until a `renew` opens it again.
+ */
+import { internal } from '../../src/errors.ts';
+import type { InstanceMessage, InstanceStore, OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
+import { StoreData, type StoreRules } from './store-data.ts';
+
+/** The way of one process to the store. */
+export interface Port {
+  /** `effect` happens in the store, in a moment; or does not. */
+  call<T>(name: string, effect: () => T): Promise<T>;
+  /** Runs in the process, when something reaches it from outside. */
+  arrive(fn: () => void): void;
+}
+
+/** What carries a message from one mailbox to another. */
+export type Carry = (from: Mailbox | undefined, to: Mailbox, message: InstanceMessage, put: () => void) => void;
+
+export class Mailbox {
+  readonly id: string;
+  readonly port: Port;
+  readonly #receive: (from: string, message: InstanceMessage) => void;
+  readonly #lost: () => void;
+  subscribed = true;
+
+  constructor(
+    id: string,
+    port: Port,
+    receive: (from: string, message: InstanceMessage) => void,
+    lost: (() => void) | undefined,
+  ) {
+    this.id = id;
+    this.port = port;
+    this.#receive = receive;
+    this.#lost = lost ?? (() => undefined);
+  }
+
+  /** Messages are lost, and nobody is told until it is opened again: a half-open connection. */
+  deaf = false;
+
+  put(from: string, message: InstanceMessage): void {
+    if (this.subscribed && !this.deaf) this.port.arrive(() => this.subscribed && this.#receive(from, message));
+  }
+
+  open(): void {
+    this.subscribed = true;
+    this.deaf = false;
+  }
+
+  /** Senders are told from now on. `told`: the instance too. */
+  drop(told: boolean): void {
+    if (!this.subscribed) return;
+    this.subscribed = false;
+    if (told) this.port.arrive(this.#lost);
+  }
+}
+
+/** One deployment in the store. */
+export class Deployment {
+  readonly data: StoreData;
+  readonly mailboxes = new Map<string, Mailbox>();
+  readonly secrets = new Map<string, Uint8Array>();
+
+  constructor(data: StoreData) {
+    this.data = data;
+  }
+
+  /** Living and subscribed; with `liveness` judged by the lease alone a sender is never told. */
+  listening(id: string): Mailbox | undefined {
+    const mailbox = this.mailboxes.get(id);
+    return mailbox?.subscribed === true && this.data.alive(id) ? mailbox : undefined;
+  }
+}
+
+export interface StoreServerOptions {
+  now(): number;
+  readonly rules?: StoreRules;
+  readonly carry?: Carry;
+}
+
+/** What stands behind all ports. */
+export class StoreServer {
+  readonly #options: StoreServerOptions;
+  readonly #deployments = new Map<string, Deployment>();
+
+  constructor(options: StoreServerOptions) {
+    this.#options = options;
+  }
+
+  deployment(options: Pick<StoreOptions, 'name' | 'tombstoneMs' | 'leaseMs' | 'retention'>): Deployment {
+    let deployment = this.#deployments.get(options.name);
+    if (deployment === undefined) {
+      const { now, rules } = this.#options;
+      const data = new StoreData({ now, ...options });
+      if (rules !== undefined) data.rules = rules;
+      this.#deployments.set(options.name, (deployment = new Deployment(data)));
+    }
+    return deployment;
+  }
+
+  carry(from: Mailbox | undefined, to: Mailbox, message: InstanceMessage, put: () => void): void {
+    if (this.#options.carry === undefined) put();
+    else this.#options.carry(from, to, message, put);
+  }
+}
+
+export class SimStore implements Store {
+  readonly kind = 'simulated';
+  readonly durable = true;
+  readonly inProcess = false;
+  readonly #server: StoreServer;
+  readonly #port: Port;
+
+  constructor(server: StoreServer, port: Port) {
+    this.#server = server;
+    this.#port = port;
+  }
+
+  open(options: StoreOptions): OpenStore {
+    const deployment = this.#server.deployment(options);
+    const { data, secrets } = deployment;
+    const port = this.#port;
+    const own: string[] = [];
+    return {
+      sessions: {
+        create: (record) => port.call('create', () => data.create(record)),
+        read: (id) => port.call('read', () => data.read(id)),
+        claim: (id, epoch, me) => port.call('claim', () => data.claim(id, epoch, me)),
+        save: (id, fence, patch) => port.call('save', () => data.save(id, fence, patch)),
+        release: (id, fence, patch) => port.call('release', () => data.release(id, fence, patch)),
+        end: (id, fence, reason) => port.call('end', () => data.end(id, fence, reason)),
+        mark: (id, fence, marker, clear = false) => port.call('mark', () => data.mark(id, fence, marker, clear)),
+        list: (limit, cursor) => port.call('list', () => data.list(limit, cursor)),
+        count: () => port.call('count', () => data.count()),
+        expired: (limit) => port.call('expired', () => data.expired(limit)),
+      },
+      events: {
+        append: (request) => port.call('append', () => data.append(request)),
+        replay: (id, stream, after) => port.call('replay', () => data.replay(id, stream, after)),
+        open: (id) => port.call('open', () => data.open(id)),
+        trim: () => port.call('trim', () => data.trim()),
+      },
+      instances: new SimInstances(this.#server, deployment, port, own),
+      secret: (name) =>
+        port.call('secret', () => {
+          let secret = secrets.get(name);
+          if (secret === undefined) secrets.set(name, (secret = options.random(32)));
+          return secret.slice();
+        }),
+      close: () =>
+        port.call('close', () => {
+          for (const id of own.splice(0)) leave(deployment, id);
+        }),
+    };
+  }
+}
+
+function leave(deployment: Deployment, id: string): void {
+  deployment.data.leave(id);
+  deployment.mailboxes.get(id)?.drop(false);
+  deployment.mailboxes.delete(id);
+}
+
+class SimInstances implements InstanceStore {
+  readonly #server: StoreServer;
+  readonly #deployment: Deployment;
+  readonly #port: Port;
+  readonly #own: string[];
+
+  constructor(server: StoreServer, deployment: Deployment, port: Port, own: string[]) {
+    this.#server = server;
+    this.#deployment = deployment;
+    this.#port = port;
+    this.#own = own;
+  }
+
+  announce: InstanceStore['announce'] = (lease, receive, lost) =>
+    this.#port.call('announce', () => {
+      const { data, mailboxes } = this.#deployment;
+      if (!data.announce(lease)) throw internal(new Error(`instance ${lease.id} was announced before`));
+      mailboxes.set(lease.id, new Mailbox(lease.id, this.#port, receive, lost));
+      this.#own.push(lease.id);
+    });
+
+  renew: InstanceStore['renew'] = (id, state) =>
+    this.#port.call('renew', () => {
+      const mailbox = this.#deployment.mailboxes.get(id);
+      if (mailbox !== undefined && this.#deployment.data.alive(id)) mailbox.open();
+      return this.#deployment.data.renew(id, state);
+    });
+
+  read: InstanceStore['read'] = (id) => this.#port.call('lease', () => this.#deployment.data.lease(id));
+
+  list: InstanceStore['list'] = () => this.#port.call('leases', () => this.#deployment.data.leases());
+
+  send: InstanceStore['send'] = (from, to, message) => {
+    const text = JSON.stringify(message);
+    return this.#port.call('send', () => {
+      const mailbox = this.#deployment.listening(to);
+      if (mailbox === undefined) return 'suspect';
+      this.#carry(from, mailbox, text);
+      return 'sent';
+    });
+  };
+
+  bury: InstanceStore['bury'] = (lease) => this.#port.call('bury', () => this.#deployment.data.bury(lease));
+
+  leave: InstanceStore['leave'] = (id) => this.#port.call('leave', () => leave(this.#deployment, id));
+
+  publish: InstanceStore['publish'] = (from, message) => {
+    const text = JSON.stringify(message);
+    return this.#port.call('publish', () => {
+      for (const { id } of this.#deployment.data.leases()) {
+        const mailbox = id === from ? undefined : this.#deployment.listening(id);
+        if (mailbox !== undefined) this.#carry(from, mailbox, text);
+      }
+    });
+  };
+
+  #carry(from: string, to: Mailbox, text: string): void {
+    const message = JSON.parse(text) as InstanceMessage;
+    const put = (): void => to.put(from, JSON.parse(text) as InstanceMessage);
+    this.#server.carry(this.#deployment.mailboxes.get(from), to, message, put);
+  }
+}

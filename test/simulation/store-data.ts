@@ -1,0 +1,441 @@
+/**
+ * What a store holds, in memory and at once, and what the checker wants to know of it: every claim, every end, every event
+ * ever written. Nothing of it is a fault; those come between an instance and this (`sim-store.ts`).
+ */
+import { isEnded } from '../../src/stores/store.ts';
+import type {
+  AppendRequest,
+  ClaimOutcome,
+  EndedSession,
+  Fence,
+  InstanceLease,
+  LoggedEvent,
+  Marker,
+  OpenStreamInfo,
+  RecordPatch,
+  ReplayOutcome,
+  SessionPage,
+  SessionRecord,
+  WriteOutcome,
+} from '../../src/stores/store.ts';
+import type { EndReason, EventRetention } from '../../src/types.ts';
+
+interface Row extends LoggedEvent {
+  readonly stream: string;
+  readonly at: number;
+  readonly bytes: number;
+}
+
+interface HeldStream {
+  next: number;
+  complete: boolean;
+  requests: string | null;
+  /** The highest offset that retention dropped. */
+  dropped: number;
+}
+
+interface HeldSession {
+  record: SessionRecord;
+  markers: Marker[];
+  streams: Map<string, HeldStream>;
+  /** Oldest first. */
+  rows: Row[];
+  /** Of the rows. */
+  bytes: number;
+}
+
+interface HeldLease {
+  lease: InstanceLease;
+  ends: number;
+}
+
+/** Everything that rolls back together. */
+interface Held {
+  readonly sessions: Map<string, HeldSession>;
+  readonly ended: Map<string, EndedSession>;
+  readonly leases: Map<string, HeldLease>;
+}
+
+export interface DataOptions {
+  now(): number;
+  readonly tombstoneMs: number;
+  readonly leaseMs: number;
+  readonly retention: EventRetention | false;
+}
+
+/** What happened to a session, for whoever judges a run. */
+export interface Happened {
+  readonly kind: 'created' | 'claimed' | 'released' | 'ended';
+  readonly at: number;
+  readonly id: string;
+  readonly epoch?: number;
+  readonly owner?: string | null;
+  readonly reason?: EndReason;
+}
+
+/** Rules of the store that an ablation takes away; all stand otherwise. */
+export interface StoreRules {
+  /** Markers are kept. */
+  markers: boolean;
+  /** A burial compares the lease with what was seen, and so does death with suspicion. */
+  burial: boolean;
+  /** What is dead stays dead. */
+  finalDeath: boolean;
+  /** Writes name the owner too, not the epoch alone. */
+  ownerFence: boolean;
+  /** Ends are values; otherwise the record is simply gone. */
+  endedAsValue: boolean;
+}
+
+export const ALL_RULES: StoreRules = {
+  markers: true,
+  burial: true,
+  finalDeath: true,
+  ownerFence: true,
+  endedAsValue: true,
+};
+
+export class StoreData {
+  readonly happened: Happened[] = [];
+  onHappened: (what: Happened) => void = () => undefined;
+  /** Session → stream → offset → data, of everything that was ever stored. */
+  readonly everStored = new Map<string, Map<string, Map<number, string>>>();
+  /** When a session was last written to. */
+  readonly writtenAt = new Map<string, number>();
+  rules: StoreRules = ALL_RULES;
+  readonly #options: DataOptions;
+  #held: Held = { sessions: new Map(), ended: new Map(), leases: new Map() };
+  /** Ids are dead for ever, whatever is rolled back. */
+  readonly #announced = new Set<string>();
+  #stamps = 0;
+
+  constructor(options: DataOptions) {
+    this.#options = options;
+  }
+
+  // ——— sessions ———
+
+  create(record: SessionRecord): 'created' | 'exists' {
+    if (this.read(record.id) !== undefined) return 'exists';
+    const own = { ...record, state: { ...record.state }, subscriptions: [...record.subscriptions] };
+    this.#held.sessions.set(record.id, { record: own, markers: [], streams: new Map(), rows: [], bytes: 0 });
+    this.#note('created', record.id, { epoch: record.epoch, owner: record.owner });
+    return 'created';
+  }
+
+  read(id: string): SessionRecord | EndedSession | undefined {
+    const held = this.#held.sessions.get(id);
+    if (held !== undefined && !this.#expired(held)) return held.record;
+    if (!this.rules.endedAsValue) return undefined;
+    const ended = held === undefined ? this.#held.ended.get(id) : endedAtExpiry(held.record);
+    return ended !== undefined && ended.at + this.#options.tombstoneMs > this.#options.now() ? ended : undefined;
+  }
+
+  claim(id: string, expectedEpoch: number, me: string): ClaimOutcome {
+    const held = this.#living(id);
+    if (held === undefined) return { claimed: false, current: this.read(id) };
+    const { epoch, owner } = held.record;
+    if (epoch === expectedEpoch && (owner === me || this.#ownerless(held))) {
+      held.record = { ...held.record, epoch: epoch + 1, owner: me };
+      this.#note('claimed', id, { epoch: epoch + 1, owner: me });
+    } else if (epoch !== expectedEpoch + 1 || owner !== me) {
+      return { claimed: false, current: held.record };
+    }
+    return { claimed: true, record: held.record, markers: this.rules.markers ? [...held.markers] : [] };
+  }
+
+  save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
+    const held = this.#writable(id, fence);
+    if (held === undefined) return 'fenced';
+    const { state: changes, ...rest } = patch;
+    let { state } = held.record;
+    if (changes !== undefined) {
+      const entries = new Map(Object.entries(state));
+      for (const [key, value] of Object.entries(changes)) {
+        if (value === null) entries.delete(key);
+        else entries.set(key, value);
+      }
+      state = Object.fromEntries(entries);
+    }
+    held.record = { ...held.record, ...rest, state };
+    if (rest.subscriptions !== undefined)
+      held.record = { ...held.record, subscriptions: [...rest.subscriptions] };
+    this.writtenAt.set(id, this.#options.now());
+    return 'written';
+  }
+
+  release(id: string, fence: Fence, patch: RecordPatch = {}): WriteOutcome {
+    if (this.save(id, fence, patch) === 'fenced') return 'fenced';
+    const held = this.#held.sessions.get(id);
+    if (held !== undefined) held.record = { ...held.record, owner: null };
+    this.#note('released', id, fence);
+    return 'written';
+  }
+
+  end(id: string, fence: Fence | null, reason: EndReason): 'ended' | 'fenced' | 'gone' {
+    const held = this.#held.sessions.get(id);
+    if (held === undefined) return 'gone';
+    if (!(fence === null ? this.#ownerless(held) : this.#fits(held, fence))) return 'fenced';
+    const ended: EndedSession = this.#expired(held)
+      ? endedAtExpiry(held.record)
+      : { v: 1, id, ended: reason, at: this.#options.now() };
+    this.#held.sessions.delete(id);
+    this.#held.ended.set(id, ended);
+    this.#note('ended', id, { reason: ended.ended });
+    return 'ended';
+  }
+
+  mark(id: string, fence: Fence, marker: Marker, clear: boolean): WriteOutcome {
+    const held = this.#writable(id, fence);
+    if (held === undefined) return 'fenced';
+    const { request, stream } = marker;
+    held.markers = held.markers.filter((other) => other.request !== request || other.stream !== stream);
+    if (!clear) held.markers.push(marker);
+    this.writtenAt.set(id, this.#options.now());
+    return 'written';
+  }
+
+  list(limit: number, cursor?: string): SessionPage {
+    const living = [...this.#held.sessions.values()].filter((held) => !this.#expired(held)).map(({ record }) => record);
+    const ids = living.toSorted((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+    const key = ({ createdAt, id }: SessionRecord): string => `${String(createdAt).padStart(20, '0')} ${id}`;
+    const from = cursor === undefined ? ids : ids.filter((record) => key(record) > cursor);
+    const records = from.slice(0, limit);
+    const last = records.at(-1);
+    return from.length > limit && last !== undefined ? { records, nextCursor: key(last) } : { records };
+  }
+
+  count(): number {
+    let count = 0;
+    for (const held of this.#held.sessions.values()) if (!this.#expired(held)) count += 1;
+    return count;
+  }
+
+  expired(limit: number): string[] {
+    const ids: string[] = [];
+    for (const held of this.#held.sessions.values()) {
+      if (ids.length === limit) break;
+      if (this.#expired(held) && this.#ownerless(held)) ids.push(held.record.id);
+    }
+    return ids;
+  }
+
+  // ——— events ———
+
+  append(request: AppendRequest): WriteOutcome {
+    const { sessionId, fence, stream: key, from, events, complete = false } = request;
+    const held = this.#writable(sessionId, fence);
+    if (held === undefined) return 'fenced';
+    let stream = held.streams.get(key);
+    if (stream === undefined ? from !== 0 : stream.complete || from !== stream.next) return 'fenced';
+    if (stream === undefined) {
+      stream = { next: 0, complete: false, requests: request.requests ?? null, dropped: -1 };
+      held.streams.set(key, stream);
+    }
+    const at = this.#options.now();
+    for (const data of events) {
+      const offset = stream.next++;
+      const bytes = Buffer.byteLength(data);
+      held.rows.push({ stream: key, offset, data, at, bytes });
+      held.bytes += bytes;
+      this.#everStored(sessionId, key).set(offset, data);
+    }
+    if (complete) stream.complete = true;
+    if (request.mark !== undefined) this.mark(sessionId, fence, request.mark, false);
+    if (request.unmark !== undefined) this.mark(sessionId, fence, { request: request.unmark, stream: key }, true);
+    this.#retain(held);
+    this.writtenAt.set(sessionId, at);
+    return 'written';
+  }
+
+  replay(sessionId: string, key: string, after: number): ReplayOutcome {
+    const held = this.#living(sessionId);
+    const stream = held?.streams.get(key);
+    if (held === undefined || stream === undefined) return { found: false, why: 'unknown' };
+    this.#retain(held);
+    if (!held.streams.has(key)) return { found: false, why: 'unknown' };
+    if (stream.dropped > after) return { found: false, why: 'gap' };
+    const events = held.rows
+      .filter((row) => row.stream === key && row.offset > after)
+      .map(({ offset, data }) => ({ offset, data }));
+    return { found: true, events, next: stream.next, complete: stream.complete };
+  }
+
+  open(sessionId: string): OpenStreamInfo[] {
+    const held = this.#living(sessionId);
+    const open: OpenStreamInfo[] = [];
+    for (const [stream, { next, complete, requests }] of held?.streams ?? [])
+      if (!complete) open.push({ stream, next, requests });
+    return open;
+  }
+
+  trim(): void {
+    for (const held of this.#held.sessions.values()) this.#retain(held);
+    for (const [id, ended] of this.#held.ended)
+      if (ended.at + this.#options.tombstoneMs <= this.#options.now()) this.#held.ended.delete(id);
+  }
+
+  // ——— leases ———
+
+  /** `false`: announced before. */
+  announce(lease: InstanceLease): boolean {
+    if (this.#announced.has(lease.id)) return false;
+    this.#announced.add(lease.id);
+    this.#putLease(lease.id, lease);
+    return true;
+  }
+
+  renew(id: string, state: InstanceLease['state']): boolean {
+    const held = this.#held.leases.get(id);
+    if (held === undefined || (this.rules.finalDeath && !this.alive(id))) {
+      if (this.rules.finalDeath || !this.#announced.has(id)) return false;
+      this.#putLease(id, { id, state, version: 'revived' });
+      return true;
+    }
+    this.#putLease(id, { ...held.lease, state });
+    return true;
+  }
+
+  lease(id: string): InstanceLease | undefined {
+    return this.alive(id) ? this.#held.leases.get(id)?.lease : undefined;
+  }
+
+  leases(): InstanceLease[] {
+    return [...this.#held.leases.values()].filter(({ lease }) => this.alive(lease.id)).map(({ lease }) => lease);
+  }
+
+  alive(id: string): boolean {
+    const held = this.#held.leases.get(id);
+    return held !== undefined && held.ends > this.#options.now();
+  }
+
+  bury(seen: InstanceLease): boolean {
+    const now = this.lease(seen.id);
+    if (now === undefined) return false;
+    const changed = now.state !== seen.state || (seen.stamp !== undefined && now.stamp !== seen.stamp);
+    if (changed && this.rules.burial) return false;
+    this.#held.leases.delete(seen.id);
+    return true;
+  }
+
+  leave(id: string): void {
+    this.#held.leases.delete(id);
+  }
+
+  // ——— losing what was written ———
+
+  /** What `restore` brings back. */
+  snapshot(): Held {
+    return copy(this.#held);
+  }
+
+  /** Returns the sessions that lost something. */
+  restore(snapshot: Held, takenAt: number): string[] {
+    this.#held = copy(snapshot);
+    return [...this.writtenAt].filter(([, at]) => at >= takenAt).map(([id]) => id);
+  }
+
+  /** For the end of a run. */
+  record(id: string): SessionRecord | EndedSession | undefined {
+    return this.#held.sessions.get(id)?.record ?? this.#held.ended.get(id);
+  }
+
+  expiryOf(id: string): number | undefined {
+    return this.#held.sessions.get(id)?.record.expiresAt ?? undefined;
+  }
+
+  markers(id: string): readonly Marker[] {
+    return this.#held.sessions.get(id)?.markers ?? [];
+  }
+
+  // ——— inside ———
+
+  #putLease(id: string, lease: InstanceLease): void {
+    const stamped = Object.freeze({ ...lease, stamp: String(++this.#stamps) });
+    this.#held.leases.set(id, { lease: stamped, ends: this.#options.now() + this.#options.leaseMs });
+  }
+
+  #everStored(sessionId: string, stream: string): Map<number, string> {
+    let streams = this.everStored.get(sessionId);
+    if (streams === undefined) this.everStored.set(sessionId, (streams = new Map()));
+    let stored = streams.get(stream);
+    if (stored === undefined) streams.set(stream, (stored = new Map()));
+    return stored;
+  }
+
+  #retain(held: HeldSession): void {
+    const { retention } = this.#options;
+    if (retention === false) return;
+    const { rows, streams } = held;
+    const now = this.#options.now();
+    for (let [oldest] = rows; oldest !== undefined; [oldest] = rows) {
+      if (rows.length <= retention.events && held.bytes <= retention.bytes && oldest.at + retention.ttlMs > now) return;
+      rows.shift();
+      held.bytes -= oldest.bytes;
+      const stream = streams.get(oldest.stream);
+      if (stream === undefined) continue;
+      stream.dropped = oldest.offset;
+      if (stream.complete && stream.dropped === stream.next - 1) streams.delete(oldest.stream);
+    }
+  }
+
+  #note(kind: Happened['kind'], id: string, more: Omit<Happened, 'kind' | 'at' | 'id'>): void {
+    const at = this.#options.now();
+    const happened: Happened = { kind, id, at, ...more };
+    this.happened.push(happened);
+    this.onHappened(happened);
+    this.writtenAt.set(id, at);
+  }
+
+  #writable(id: string, fence: Fence): HeldSession | undefined {
+    const held = this.#living(id);
+    return held !== undefined && this.#fits(held, fence) ? held : undefined;
+  }
+
+  #living(id: string): HeldSession | undefined {
+    const held = this.#held.sessions.get(id);
+    return held === undefined || this.#expired(held) ? undefined : held;
+  }
+
+  #fits({ record }: HeldSession, { epoch, owner }: Fence): boolean {
+    return record.epoch === epoch && (record.owner === owner || !this.rules.ownerFence);
+  }
+
+  #expired({ record: { expiresAt } }: HeldSession): boolean {
+    return expiresAt !== null && expiresAt <= this.#options.now();
+  }
+
+  #ownerless({ record: { owner } }: HeldSession): boolean {
+    return owner === null || !this.alive(owner);
+  }
+}
+
+export type Snapshot = ReturnType<StoreData['snapshot']>;
+
+/** Records, leases and rows are never changed in place: what holds them is copied. */
+function copy({ sessions, ended, leases }: Held): Held {
+  return {
+    sessions: new Map(
+      [...sessions].map(([id, { record, markers, streams, rows, bytes }]) => [
+        id,
+        {
+          record,
+          markers: [...markers],
+          streams: new Map([...streams].map(([key, stream]) => [key, { ...stream }])),
+          rows: [...rows],
+          bytes,
+        },
+      ]),
+    ),
+    ended: new Map(ended),
+    leases: new Map([...leases].map(([id, held]) => [id, { ...held }])),
+  };
+}
+
+function endedAtExpiry({ id, expiresAt }: SessionRecord): EndedSession {
+  return { v: 1, id, ended: 'idle', at: expiresAt ?? 0 };
+}
+
+export function endOf(value: SessionRecord | EndedSession | undefined): EndReason | undefined {
+  return value !== undefined && isEnded(value) ? value.ended : undefined;
+}

@@ -1,0 +1,141 @@
+/** What befalls a deployment in a run, by its seed. */
+import type { Random } from './random.ts';
+import type { Weather } from './scenario.ts';
+import type { SimInstance, World } from './world.ts';
+
+type Blow = (world: World, random: Random) => void;
+
+const living = (world: World): SimInstance[] =>
+  world.slots.filter((instance): instance is SimInstance => instance?.process.state === 'running');
+
+/** One of those that run. */
+function victim(world: World, random: Random): SimInstance | undefined {
+  const running = living(world);
+  return running.length === 0 ? undefined : random.pick(running);
+}
+
+function later(world: World, ms: number, fn: () => void): void {
+  world.scheduler.after(ms, fn);
+}
+
+function restart(world: World, slot: number): void {
+  if (world.slots[slot] === undefined && !world.healed) void world.start(slot);
+}
+
+const freeze =
+  (suspended: boolean): Blow =>
+  (world, random) => {
+    const instance = victim(world, random);
+    if (instance === undefined) return;
+    const ms = random.chance(0.5) ? random.between(20, world.leaseMs) : random.between(world.leaseMs, 3 * world.leaseMs);
+    world.note(`${instance.process.name} is ${suspended ? 'suspended' : 'frozen'} for ${ms.toFixed(0)} ms`);
+    instance.process.freeze(suspended);
+    const timersFirst = random.chance(0.5);
+    later(world, ms, () => {
+      if (instance.process.state === 'frozen') world.note(`${instance.process.name} goes on`);
+      instance.process.thaw(timersFirst);
+    });
+  };
+
+const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
+  crash(world, random) {
+    const instance = victim(world, random);
+    if (instance === undefined) return;
+    world.kill(instance);
+    later(world, random.between(30, 1_500), () => restart(world, instance.slot));
+  },
+  loss(world, random) {
+    const instance = victim(world, random);
+    if (instance !== undefined && living(world).length > 1) world.kill(instance);
+  },
+  freeze: freeze(false),
+  suspend: freeze(true),
+  clockJump(world, random) {
+    const instance = victim(world, random);
+    if (instance === undefined) return;
+    const ms = random.between(-3, 3) * world.leaseMs;
+    world.note(`the wall clock of ${instance.process.name} jumps by ${ms.toFixed(0)} ms`);
+    instance.process.clock.skew += ms;
+  },
+  cutOff(world, random) {
+    const instance = victim(world, random);
+    if (instance === undefined) return;
+    const { process } = instance;
+    world.note(`${process.name} is cut off from the store`);
+    world.cutOff.add(process);
+    if (random.chance(0.5)) dropMailboxes(world, instance);
+    later(world, random.between(50, 3 * world.leaseMs), () => {
+      if (world.cutOff.delete(process)) world.note(`${process.name} reaches the store again`);
+    });
+  },
+  apart(world, random) {
+    const [a, b] = [victim(world, random), victim(world, random)];
+    if (a === undefined || b === undefined || a === b) return;
+    const pairs = [`${a.process.name}|${b.process.name}`];
+    if (random.chance(0.6)) pairs.push(`${b.process.name}|${a.process.name}`);
+    world.note(`apart: ${pairs.join(', ')}`);
+    for (const pair of pairs) world.apart.add(pair);
+    later(world, random.between(50, 3 * world.leaseMs), () => {
+      for (const pair of pairs) world.apart.delete(pair);
+    });
+  },
+  outage(world, random) {
+    if (world.storeDown) return;
+    world.note('the store is away');
+    world.storeDown = true;
+    const drops = random.chance(0.5);
+    later(world, random.between(50, 3 * world.leaseMs), () => {
+      if (!world.storeDown) return;
+      world.note('the store is back');
+      world.storeDown = false;
+      if (drops) for (const instance of living(world)) dropMailboxes(world, instance);
+    });
+  },
+  rollback(world, random) {
+    if (world.rollingBack || world.now + 1_000 > world.activeUntil) return;
+    world.rollingBack = true;
+    const from = world.now;
+    const snapshot = world.data.snapshot();
+    later(world, random.between(100, 1_000), () => {
+      const sessions = world.data.restore(snapshot, world.storeNow - (world.now - from));
+      world.ledger.lost.push({ from, until: world.now, sessions: new Set(sessions) });
+      world.rollingBack = false;
+      world.note(`the store forgets the last ${(world.now - from).toFixed(0)} ms: ${sessions.join(', ')}`);
+      for (const instance of living(world)) dropMailboxes(world, instance);
+    });
+  },
+  drain(world, random) {
+    const instance = victim(world, random);
+    if (instance?.listening !== true) return;
+    const { slot } = instance;
+    void world.retire(instance, random.between(50, 1_500)).then(() => restart(world, slot));
+  },
+  mailboxLoss(world, random) {
+    const instance = victim(world, random);
+    if (instance === undefined) return;
+    if (random.chance(0.7)) return dropMailboxes(world, instance);
+    world.note(`${instance.process.name} hears nothing any more`);
+    for (const mailbox of world.mailboxes.values()) if (mailbox.port === instance.port) mailbox.deaf = true;
+  },
+};
+
+export function dropMailboxes(world: World, instance: SimInstance): void {
+  world.note(`the mailbox of ${instance.process.name} is dropped`);
+  for (const mailbox of world.mailboxes.values()) if (mailbox.port === instance.port) mailbox.drop(true);
+}
+
+/** Until the clients have acted. */
+export function brew(world: World, random: Random, weather: Weather): void {
+  for (const [name, perSecond] of Object.entries(weather) as Array<[keyof Weather, number]>) {
+    if (perSecond === 0) continue;
+    const own = random.fork();
+    let at = 0;
+    for (;;) {
+      at += (-Math.log(1 - own.next()) * 1_000) / perSecond;
+      if (at >= world.activeUntil) break;
+      world.scheduler.at(at, () => {
+        if (!world.healed) BLOWS[name](world, own);
+      });
+    }
+  }
+}

@@ -1,0 +1,393 @@
+/**
+ * A deployment in one process: instances on one clock, a store, the network between all of them and their clients. Nothing
+ * in it is real, and everything that happens follows from its seed.
+ */
+import { EventEmitter } from 'node:events';
+import { Core } from '../../src/core.ts';
+import { storeAway } from '../../src/errors.ts';
+import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../../src/options.ts';
+import type { OpenStore } from '../../src/stores/store.ts';
+import type { Logger } from '../../src/types.ts';
+import { createUserOf } from '../../src/user.ts';
+import { type Connection, type HttpRequest, Response, SimExchange } from './exchange.ts';
+import { type Faults, NO_FAULTS, type Range } from './faults.ts';
+import { Ledger } from './ledger.ts';
+import { SimProcess } from './process.ts';
+import { Random } from './random.ts';
+import { Scheduler } from './scheduler.ts';
+import { SimServer } from './server.ts';
+import { Mailbox, SimStore, StoreServer, type Port } from './sim-store.ts';
+import type { StoreData, StoreRules } from './store-data.ts';
+import type { SseEvent } from './sse.ts';
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly slots: number;
+  readonly endpoint?: McpEndpointOptions;
+  readonly faults?: Partial<Faults>;
+  readonly rules?: StoreRules;
+  /** Keeps a line for everything that happens. */
+  readonly traced?: boolean;
+  /** Changes the view that an instance has of its store. */
+  readonly wrapStore?: (store: OpenStore, instance: SimInstance) => OpenStore;
+  /** Messages that an ablation does not let through. */
+  readonly lets?: (message: Readonly<Record<string, unknown>>) => boolean;
+  /** Called with every process before its instance is made. */
+  readonly onProcess?: (process: SimProcess) => void;
+}
+
+/** One process with its endpoint, in one of the slots that a balancer knows. */
+export interface SimInstance {
+  readonly slot: number;
+  readonly process: SimProcess;
+  readonly port: ProcessPort;
+  core: Core | undefined;
+  /** Connections are taken. */
+  listening: boolean;
+  readonly exchanges: Set<SimExchange>;
+}
+
+export class World {
+  readonly scheduler = new Scheduler();
+  readonly ledger = new Ledger();
+  readonly faults: Faults;
+  readonly trace: string[] | undefined;
+  readonly slots: Array<SimInstance | undefined>;
+  readonly server: StoreServer;
+  /** The store answers nobody. */
+  storeDown = false;
+  /** Processes that do not reach the store, nor it them. */
+  readonly cutOff = new Set<SimProcess>();
+  /** Pairs of processes that do not reach each other: `a|b`. */
+  readonly apart = new Set<string>();
+  /** When clients stop acting, and everything is healed. */
+  activeUntil = Infinity;
+  healed = false;
+  /** A snapshot was taken, and will come back. */
+  rollingBack = false;
+  readonly options: WorldOptions;
+  readonly network: Random;
+  readonly #ids: Random;
+  readonly #endpoint: ResolvedOptions;
+  #started = 0;
+
+  constructor(options: WorldOptions) {
+    const root = new Random(options.seed);
+    this.options = options;
+    this.network = root.fork();
+    this.#ids = root.fork();
+    this.faults = { ...NO_FAULTS, ...options.faults };
+    this.trace = options.traced === true ? [] : undefined;
+    this.slots = Array.from({ length: options.slots }, () => undefined);
+    this.#endpoint = resolveOptions({ keepAliveMs: 0, leaseMs: 1_000, retryMs: 100, ...options.endpoint });
+    this.server = new StoreServer({
+      now: () => EPOCH + this.scheduler.now,
+      carry: (from, to, message, put) => this.#carry(from, to, message, put),
+      ...(options.rules !== undefined && { rules: options.rules }),
+    });
+    this.ledger.store = this.data;
+  }
+
+  get now(): number {
+    return this.scheduler.now;
+  }
+
+  /** The store's clock. */
+  get storeNow(): number {
+    return EPOCH + this.scheduler.now;
+  }
+
+  get data(): StoreData {
+    const { name, tombstoneMs, leaseMs, eventRetention } = this.#endpoint;
+    return this.server.deployment({ name, tombstoneMs, leaseMs, retention: eventRetention }).data;
+  }
+
+  get mailboxes(): ReadonlyMap<string, Mailbox> {
+    const { name, tombstoneMs, leaseMs, eventRetention } = this.#endpoint;
+    return this.server.deployment({ name, tombstoneMs, leaseMs, retention: eventRetention }).mailboxes;
+  }
+
+  get leaseMs(): number {
+    return this.#endpoint.leaseMs;
+  }
+
+  note(what: string): void {
+    this.trace?.push(`${this.scheduler.now.toFixed(3).padStart(10)} ${what}`);
+  }
+
+  // ——— instances ———
+
+  /** Starts a process in a slot; resolves when it listens, or was killed before. */
+  async start(slot: number): Promise<SimInstance> {
+    const process = new SimProcess(`i${slot}.${this.#started++}`, this.scheduler);
+    this.options.onProcess?.(process);
+    const instance: SimInstance = {
+      slot,
+      process,
+      port: new ProcessPort(this, process),
+      core: undefined,
+      listening: false,
+      exchanges: new Set(),
+    };
+    process.onDeath = () => this.#died(instance);
+    this.slots[slot] = instance;
+    this.note(`${process.name} starts`);
+    while (!instance.listening && process.state !== 'dead') {
+      try {
+        await this.#join(instance);
+      } catch {
+        await this.scheduler.sleep(200);
+      }
+    }
+    return instance;
+  }
+
+  async #join(instance: SimInstance): Promise<void> {
+    const { process, port } = instance;
+    const logger = this.#loggerOf(process);
+    const options: ResolvedOptions = { ...this.#endpoint, timeProvider: process, logger };
+    const random = (n: number): Uint8Array => this.#ids.bytes(n);
+    const opened = new SimStore(this.server, port).open({
+      name: options.name,
+      time: process,
+      random,
+      logger,
+      leaseMs: options.leaseMs,
+      tombstoneMs: options.tombstoneMs,
+      retention: options.eventRetention,
+      eventLogBytes: options.limits.eventLogBytes,
+      tombstones: options.limits.tombstones,
+    });
+    const core = new Core({
+      factory: (context) => new SimServer(process, this.ledger, context),
+      options,
+      store: this.options.wrapStore?.(opened, instance) ?? opened,
+      durable: true,
+      inProcess: false,
+      random,
+      userOf: createUserOf(options),
+      events: new EventEmitter(),
+    });
+    instance.core = core;
+    await core.join();
+    instance.listening = true;
+    this.note(`${process.name} listens, as ${core.instance.id}`);
+  }
+
+  #loggerOf({ name }: SimProcess): Logger {
+    if (this.trace === undefined) return SILENT;
+    const line =
+      (level: string) =>
+      (fields: object, text: string): void => {
+        const { err, ...rest } = fields as { err?: unknown };
+        this.note(`${name} ${level}: ${text} ${JSON.stringify(rest)}${err === undefined ? '' : ` ${String(err)}`}`);
+      };
+    return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error'), fatal: line('fatal') };
+  }
+
+  #died(instance: SimInstance): void {
+    instance.listening = false;
+    if (this.slots[instance.slot] === instance) this.slots[instance.slot] = undefined;
+    for (const exchange of instance.exchanges) this.#cuts.get(exchange)?.();
+    instance.exchanges.clear();
+    for (const mailbox of this.mailboxes.values()) if (mailbox.port === instance.port) mailbox.drop(false);
+  }
+
+  /** Gives it back to its supervisor: drained, closed, gone. */
+  async retire(instance: SimInstance, timeoutMs: number): Promise<void> {
+    this.note(`${instance.process.name} drains`);
+    await instance.core?.drain(timeoutMs);
+    instance.listening = false;
+    this.note(`${instance.process.name} closes`);
+    await instance.core?.close().catch((error: unknown) => this.note(`${instance.process.name} close: ${String(error)}`));
+    instance.process.kill();
+    this.note(`${instance.process.name} is gone`);
+  }
+
+  kill(instance: SimInstance): void {
+    this.note(`${instance.process.name} is killed`);
+    instance.process.kill();
+  }
+
+  /** Everything works again, and every slot is served. */
+  async heal(): Promise<void> {
+    this.note('everything is healed');
+    Object.assign(this.faults, NO_FAULTS, { http: this.faults.http });
+    this.storeDown = false;
+    this.cutOff.clear();
+    this.apart.clear();
+    const starting: Array<Promise<unknown>> = [];
+    for (const [slot, instance] of this.slots.entries()) {
+      instance?.process.thaw(true);
+      if (instance === undefined) starting.push(this.start(slot));
+    }
+    await Promise.all(starting);
+  }
+
+  // ——— the network ———
+
+  delay([low, high]: Range): number {
+    return low === high ? low : this.network.between(low, high);
+  }
+
+  readonly #cuts = new Map<SimExchange, () => void>();
+  #responses = 0;
+
+  /** A request to the instance in a slot. */
+  http(slot: number, request: HttpRequest, onEvent?: (event: SseEvent, response: number) => void): Response {
+    const number = this.#responses++;
+    const response = new Response(onEvent === undefined ? undefined : (event) => onEvent(event, number));
+    const arrives = this.delay(this.faults.http);
+    this.scheduler.after(arrives, () => {
+      const instance = this.slots[slot];
+      if (instance === undefined || !instance.listening) {
+        this.scheduler.after(this.delay(this.faults.http), () => response.finish('refused'));
+        return;
+      }
+      this.#serve(instance, request, response);
+    });
+    return response;
+  }
+
+  #serve(instance: SimInstance, request: HttpRequest, response: Response): void {
+    const { process } = instance;
+    let last = 0;
+    let over = false;
+    const deliver = (piece: (connection: Connection) => void): void => {
+      last = Math.max(last, this.now + this.delay(this.faults.http));
+      this.scheduler.at(last, () => !response.abandoned && piece(response));
+    };
+    const forget = (): void => {
+      instance.exchanges.delete(exchange);
+      this.#cuts.delete(exchange);
+    };
+    const cut = (): void => {
+      if (over) return;
+      over = true;
+      deliver((connection) => connection.over(false));
+      this.scheduler.after(this.delay(this.faults.http), () => process.enter(() => exchange.clientLeft()));
+      forget();
+    };
+    const exchange = new SimExchange(request, {
+      send: (piece) => {
+        if (over) return;
+        if (this.network.chance(this.faults.httpCut)) cut();
+        else deliver(piece);
+      },
+      finished: () => {
+        over = true;
+        forget();
+      },
+    });
+    instance.exchanges.add(exchange);
+    this.#cuts.set(exchange, cut);
+    response.close = () => {
+      response.abandoned = true;
+      response.finish('cut');
+      this.scheduler.after(this.delay(this.faults.http), () => {
+        over = true;
+        process.enter(() => exchange.clientLeft());
+        forget();
+      });
+    };
+    process.enter(() => {
+      if (!exchange.closed) instance.core?.handle(exchange);
+    });
+  }
+
+  #carry(from: Mailbox | undefined, to: Mailbox, message: Readonly<Record<string, unknown>>, put: () => void): void {
+    const { faults, network } = this;
+    const sender = (from?.port as ProcessPort | undefined)?.process;
+    const receiver = (to.port as ProcessPort).process;
+    const lost =
+      this.options.lets?.(message) === false ||
+      (sender !== undefined && this.apart.has(`${sender.name}|${receiver.name}`)) ||
+      this.cutOff.has(receiver) ||
+      network.chance(faults.mailLost);
+    if (this.trace !== undefined) {
+      this.note(`${sender?.name ?? '?'} → ${receiver.name}${lost ? ' LOST' : ''} ${JSON.stringify(message).slice(0, 300)}`);
+    }
+    if (lost) return;
+    const copies = network.chance(faults.mailDoubled) ? 2 : 1;
+    for (let n = 0; n < copies; n++) {
+      const late = network.chance(faults.mailDelayed) ? this.delay(faults.mailDelay) : 0;
+      const at = this.now + this.delay(faults.mail) + late;
+      // In order, but for what is late.
+      if (late === 0) this.scheduler.at((to.port as ProcessPort).inOrder(sender, at), put);
+      else this.scheduler.at(at, put);
+    }
+  }
+}
+
+const EPOCH = Date.UTC(2026, 5, 1);
+
+/** A process's connection to the store: calls arrive in order. */
+export class ProcessPort implements Port {
+  readonly process: SimProcess;
+  readonly #world: World;
+  #lastArrival = 0;
+  #lastReply = 0;
+  readonly #lastFrom = new Map<SimProcess | undefined, number>();
+
+  constructor(world: World, process: SimProcess) {
+    this.#world = world;
+    this.process = process;
+  }
+
+  inOrder(from: SimProcess | undefined, at: number): number {
+    const time = Math.max(at, this.#lastFrom.get(from) ?? 0);
+    this.#lastFrom.set(from, time);
+    return time;
+  }
+
+  arrive(fn: () => void): void {
+    this.process.enter(fn);
+  }
+
+  call<T>(name: string, effect: () => T): Promise<T> {
+    const world = this.#world;
+    const { scheduler, faults, network } = world;
+    return new Promise((resolve, reject) => {
+      let settled = false;
+      const answer = (at: number, fn: () => void): void => {
+        const settle = (): void => {
+          if (settled) return;
+          settled = true;
+          this.process.enter(fn);
+        };
+        if (at <= scheduler.now) settle();
+        else scheduler.at(at, settle);
+      };
+      const fail = (at: number, why: string): void => {
+        if (world.trace !== undefined) world.note(`${this.process.name} store.${name}: ${why}`);
+        answer(at, () => reject(storeAway(`${name}: ${why}`)));
+      };
+      if (network.chance(faults.storeStalls)) this.#lastArrival = scheduler.now + world.delay(faults.storeStall);
+      this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + world.delay(faults.store));
+      if (faults.storeStalls > 0) {
+        const timeout = scheduler.now + world.delay(faults.storeTimeout);
+        if (this.#lastArrival > timeout) scheduler.at(timeout, () => fail(timeout, 'no answer in time'));
+      }
+      scheduler.at(this.#lastArrival, () => {
+        if (this.process.state === 'dead' && network.chance(0.5)) return;
+        if (world.storeDown || world.cutOff.has(this.process))
+          return fail(scheduler.now + network.between(1, 200), 'not reached');
+        if (network.chance(faults.storeFails)) return fail(scheduler.now + world.delay(faults.store), 'failed');
+        let outcome: T;
+        try {
+          outcome = effect();
+        } catch (error) {
+          return answer(scheduler.now, () => reject(error as Error));
+        }
+        if (world.trace !== undefined)
+          world.note(`${this.process.name} store.${name} = ${(JSON.stringify(outcome) ?? '').slice(0, 160)}`);
+        if (network.chance(faults.storeReplyLost))
+          return fail(scheduler.now + network.between(1, 200), 'reply lost');
+        this.#lastReply = Math.max(this.#lastReply, scheduler.now + world.delay(faults.storeReply));
+        answer(this.#lastReply, () => resolve(outcome));
+      });
+    });
+  }
+}
+
+const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
