@@ -26,6 +26,7 @@ export interface WorkerSelf {
   readonly env: NodeJS.ProcessEnv;
   on(event: 'message' | 'disconnect' | NodeJS.Signals, listener: (message: unknown) => void): unknown;
   send?: ((message: unknown, done: () => void) => unknown) | undefined;
+  readonly connected: boolean;
   exit(code: number): void;
 }
 
@@ -47,6 +48,8 @@ export function takeWorkerRole(self: WorkerSelf): WorkerRole | undefined {
     if (isOrder(message)) stop();
   });
   self.on('disconnect', stop);
+  // It was killed before anybody listened for that.
+  if (!self.connected) stop();
   self.on('SIGTERM', () => {
     if (signalled) signals.emit('SIGTERM');
     signalled = true;

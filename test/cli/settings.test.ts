@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import type { OptionKey, ServeKey } from '../../src/cli/option-flags.ts';
 import { mergeOptions, readSettings, type Environment } from '../../src/cli/settings.ts';
@@ -23,6 +24,7 @@ describe('what serve is asked for', () => {
       port: 3000,
       host: '127.0.0.1',
       path: '/mcp',
+      workers: 1,
       logLevel: 'info',
       drainTimeoutMs: 25_000,
       storeUrl: undefined,
@@ -58,6 +60,12 @@ describe('what serve is asked for', () => {
     });
   });
 
+  test('workers are counted, or as many as the machine runs at once', () => {
+    expect(read({ workers: '3' }).workers).toBe(3);
+    expect(read({}, { SOJOURN_WORKERS: '4' }).workers).toBe(4);
+    expect(read({ workers: 'auto' }).workers).toBe(availableParallelism());
+  });
+
   test('an empty variable is one that is not set', () => {
     expect(read({}, { SOJOURN_PORT: '', SOJOURN_NAME: '' }).options).toEqual({});
   });
@@ -86,6 +94,9 @@ describe('what serve is asked for', () => {
     [{ port: '80.5' }, {}, '--port takes a port, 0 to 65535; got 80.5'],
     [{ path: 'mcp' }, {}, '--path takes a path that begins with \'/\'; got "mcp"'],
     [{}, { SOJOURN_DRAIN_TIMEOUT_MS: '-1' }, 'SOJOURN_DRAIN_TIMEOUT_MS takes a number of ms, 0 or more; got "-1"'],
+    [{ workers: '0' }, {}, '--workers takes a whole number of processes, 1 to 256, or auto; got "0"'],
+    [{ workers: '257' }, {}, '--workers takes a whole number of processes, 1 to 256, or auto; got "257"'],
+    [{}, { SOJOURN_WORKERS: '1.5' }, 'SOJOURN_WORKERS takes a whole number of processes, 1 to 256, or auto; got "1.5"'],
     [{ logger: 'true' }, {}, '--logger: this option is an object with functions; give it in the options of the module'],
     [{}, { SOJOURN_ONERROR: 'x' }, 'SOJOURN_ONERROR: this option is a function; give it in the options of the module'],
   ])('%j with %j is refused by name', (flags, env, message) => {

@@ -8,30 +8,9 @@ import { createRawClient } from '../../src/testing/index.ts';
 import { connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
 import { program, startCli } from './cli-process.ts';
+import { heldSocket } from './held-socket.ts';
 
 const RESTARTS = 20;
-
-/** Bound and held by this process, which must not accept: `net` would. */
-interface TcpHandle {
-  readonly fd: number;
-  bind(address: string, port: number): number;
-  getsockname(out: { port?: number }): number;
-  close(): void;
-}
-
-function heldSocket(): { fd: number; port: number } {
-  const { binding } = process as unknown as { binding(name: string): unknown };
-  const { TCP, constants } = binding.call(process, 'tcp_wrap') as {
-    TCP: new (type: number) => TcpHandle;
-    constants: { SERVER: number };
-  };
-  const handle = new TCP(constants.SERVER);
-  onTestFinished(() => handle.close());
-  expect(handle.bind('127.0.0.1', 0)).toBe(0);
-  const name: { port?: number } = {};
-  handle.getsockname(name);
-  return { fd: handle.fd, port: name.port ?? 0 };
-}
 
 function deployment() {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-socket-'));

@@ -1,0 +1,21 @@
+/** What workers are tested with: a counter in `session.state`, and tools that tell which process runs them. */
+import { existsSync } from 'node:fs';
+import { McpServer } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+
+const text = (value) => ({ content: [{ type: 'text', text: String(value) }] });
+
+// New code of the module.
+if (process.env.BROKEN !== undefined && existsSync(process.env.BROKEN)) throw new Error('broken code');
+
+export default function createServer(ctx) {
+  const server = new McpServer({ name: 'worker', version: '1.0.0' });
+  server.registerTool('count', {}, async () => text(await ctx.session.state.update('n', (n) => (n ?? 0) + 1)));
+  server.registerTool('where', { annotations: { readOnlyHint: true } }, () => text(process.pid));
+  server.registerTool('slow', { inputSchema: z.object({ ms: z.number() }) }, async ({ ms }) => {
+    console.error('slow began');
+    await new Promise((done) => setTimeout(done, ms));
+    return text(`done ${process.pid}`);
+  });
+  return server;
+}

@@ -1,0 +1,124 @@
+/** `sojourn serve --workers N` on a SQLite file of its own, and its processes one by one. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished } from 'vitest';
+import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { until } from '../kit/until.ts';
+import { program, startCli, type CliOptions } from './cli-process.ts';
+
+export interface WorkersOptions extends CliOptions {
+  module?: string;
+  workers?: number;
+  flags?: string[];
+  /** Of an earlier start. */
+  folder?: string;
+}
+
+interface LogLine {
+  readonly msg: string;
+  readonly worker?: number;
+  readonly worker_pid?: number;
+  readonly end?: string;
+}
+
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-workers-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export function startWorkers({
+  module = 'worker-server.mjs',
+  workers = 2,
+  flags = [],
+  folder = temporaryFolder(),
+  ...options
+}: WorkersOptions = {}) {
+  const where = options.fd === undefined ? ['--port', '0'] : [];
+  const store = `sqlite:${join(folder, 's.db')}`;
+  const args = ['serve', program(module), '--workers', String(workers), '--store', store, ...where, ...flags];
+  const cli = startCli(args, options);
+  const lines = (): LogLine[] =>
+    cli.output.stderr
+      .split('\n')
+      .slice(0, -1)
+      .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LogLine] : []));
+  const listened = (): LogLine[] => lines().filter(({ msg }) => msg === 'worker listens');
+  const all = (): number[] => listened().map(({ worker_pid }) => Number(worker_pid));
+  onTestFinished(async () => {
+    cli.kill('SIGKILL');
+    for (const pid of all().filter(isAlive)) process.kill(pid, 'SIGCONT');
+    await until(() => !all().some(isAlive), { timeoutMs: 40_000, what: 'every worker to end' });
+  });
+  return {
+    ...cli,
+    folder,
+    lines,
+    /** The process ids that ever listened, in order. */
+    all,
+    /** The process that took a number last. */
+    pid(worker: number): number {
+      return Number(listened().findLast((line) => line.worker === worker)?.worker_pid);
+    },
+    /** Waits until another process than `before` listens under this number. */
+    async replaced(worker: number, before: number): Promise<number> {
+      await until(() => this.pid(worker) !== before, { timeoutMs: 20_000, what: `another worker ${worker}` });
+      return this.pid(worker);
+    },
+    /** Mailboxes of instances. */
+    sockets: (): string[] => readdirSync(folder).filter((name) => name.endsWith('.sock')),
+  };
+}
+
+export type Workers = ReturnType<typeof startWorkers>;
+
+/** One that has ended, but that nobody waited for yet, is not alive. */
+export const isAlive = (pid: number): boolean => !['', 'Z', 'X'].includes(stateOf(pid));
+
+const isStopped = (pid: number): boolean => stateOf(pid) === 'T';
+
+/** The letter that `ps` shows; `''`: there is no such process. */
+function stateOf(pid: number): string {
+  const { stdout } = spawnSync('ps', ['-o', 'state=', '-p', String(pid)], { encoding: 'utf8' });
+  return stdout.trim().slice(0, 1);
+}
+
+/** A client with one connection, which one worker has; on `url` a worker of its own choosing accepts. */
+export function pinned(url: string, of?: RawClient): RawClient {
+  const client = createRawClient(url, { sockets: 1, timeoutMs: 20_000 });
+  onTestFinished(() => client.close());
+  client.sessionId = of?.sessionId;
+  client.protocolVersion = of?.protocolVersion;
+  return client;
+}
+
+/** The id of the instance that has its connection. */
+export async function instanceOf(client: RawClient): Promise<string> {
+  // A GET would close it: what is told to a stream's client is told to every GET.
+  const { status, body } = await client.post({}, { path: '/healthz' });
+  expect(status).toBe(200);
+  return (JSON.parse(body) as { instance: string }).instance;
+}
+
+/** A client whose connection this worker has: meanwhile the others cannot accept. */
+export async function pinnedTo(workers: Workers, pid: number, of?: RawClient): Promise<RawClient> {
+  const others = workers.all().filter((other) => other !== pid && isAlive(other));
+  for (const other of others) process.kill(other, 'SIGSTOP');
+  try {
+    await until(() => others.every(isStopped), { what: 'the other workers to stand still' });
+    const client = pinned(await workers.url(), of);
+    await instanceOf(client);
+    return client;
+  } finally {
+    for (const other of others) process.kill(other, 'SIGCONT');
+  }
+}
+
+export const textOf = ({ result }: { result?: unknown }): string | undefined =>
+  (result as { content?: { text?: string }[] } | undefined)?.content?.[0]?.text;
+
+export async function say(client: RawClient, name: string, args: object = {}): Promise<string | undefined> {
+  return textOf((await client.call('tools/call', { name, arguments: args })).message);
+}
