@@ -238,6 +238,7 @@ export class World {
     const number = this.#responses++;
     const response = new Response(onEvent === undefined ? undefined : (event) => onEvent(event, number));
     const arrives = this.delay(this.faults.http);
+    if (this.trace !== undefined) this.#noteHttp(number, slot, request, response);
     this.scheduler.after(arrives, () => {
       const instance = this.slots[slot];
       if (instance === undefined || !instance.listening) {
@@ -247,6 +248,13 @@ export class World {
       this.#serve(instance, request, response);
     });
     return response;
+  }
+
+  #noteHttp(number: number, slot: number, { method, headers, body }: HttpRequest, response: Response): void {
+    const resumes = headers['last-event-id'] === undefined ? '' : ` after ${headers['last-event-id']}`;
+    this.note(`#${number} ${method} to slot ${slot}${resumes} ${body?.slice(17) ?? ''}`);
+    void response.headed.then(() => this.note(`#${number} ${response.status}`));
+    void response.ended.then((outcome) => this.note(`#${number} is ${outcome} ${response.body}`));
   }
 
   #serve(instance: SimInstance, request: HttpRequest, response: Response): void {
