@@ -84,7 +84,17 @@ export class Core {
       time: options.timeProvider,
       logger,
     });
-    this.registry = new Registry(options, store, { guarded: !inProcess, durable }, events);
+    this.registry = new Registry(
+      options,
+      store,
+      {
+        guarded: !inProcess,
+        durable,
+        valid: () => this.instance.valid,
+        takenOver: () => this.instance.check(),
+      },
+      events,
+    );
     const fleet = new FleetBus(
       (event) => this.instance.publish(event),
       (err) => logger.error({ err }, 'A listener of the bus threw'),
@@ -128,6 +138,7 @@ export class Core {
       instance: this.instance,
       opener: this.#opener,
       keepAlive,
+      random,
     });
     this.#stateless = new StatelessEra({ options, servers, keepAlive });
     const legacyPost: LegacyEra['post'] =
@@ -153,7 +164,8 @@ export class Core {
   join(): Promise<void> {
     return this.instance.join({
       reclaim: (id) => this.registry.reclaim(id),
-      call: (call) => this.legacy.relayed(call),
+      item: (link, item) => this.legacy.relay.receive(link, item),
+      linkFailed: (link) => this.legacy.relay.linkFailed(link),
       terminate: (id) => this.legacy.terminate(id),
       bus: (event) => this.#fleet.deliver(event),
     });

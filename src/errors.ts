@@ -44,7 +44,6 @@ export const ERROR_CODES = [
   'STORE_AWAY',
   'LAPSED',
   'RESTORE_FAILED',
-  'OWNED_ELSEWHERE',
   'MIGRATION_FAILED',
   'DRAINING',
   'CLOSED',
@@ -281,13 +280,6 @@ export const restoreFailed = (cause?: unknown): SojournError =>
     'restore_failed',
     'Service Unavailable: the session could not be rebuilt here; it is kept, try again',
     cause,
-  );
-
-export const ownedElsewhere = (): SojournError =>
-  unavailable(
-    'OWNED_ELSEWHERE',
-    'restore_failed',
-    'Service Unavailable: another process is serving this session from the same store; calls are not relayed between processes yet',
   );
 
 export const migrationFailed = (cause?: unknown): SojournError =>

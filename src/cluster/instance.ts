@@ -1,23 +1,26 @@
 /**
- * This process as one instance of its deployment: an id, a lease, a mailbox. Ids are new for every start.
+ * This process as one instance of its deployment: an id, a lease, a mailbox, links to the others. Ids are new for every start.
  *
  *     serving ──drain──▶ draining ──leave──▶ gone        (its lease: `lease.ts`)
  *
- * Whatever one instance says to another goes through here: relayed calls, ends, bus events. On the memory store messages
- * are objects passed by reference.
+ * Whatever one instance says to another goes through here: relayed calls and ends over links (`link.ts`), which lose nothing;
+ * bus events as they are, at most once.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import { ownedElsewhere } from '../errors.ts';
 import type { InstanceLease, InstanceMessage, OpenStore } from '../stores/store.ts';
 import type { RandomSource } from '../system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Lease } from './lease.ts';
+import type { Link, LinkItem } from './link.ts';
+import { Links } from './links.ts';
 
 export interface InstanceHandlers {
   /** Claims what is live here for the new id of this instance. */
   reclaim(id: string): Promise<void>;
-  /** A call whose session lives here, handed over by the instance that got it. */
-  call(call: unknown): void;
+  /** Part of a relayed call. */
+  item(link: Link, item: LinkItem): void;
+  /** The other end is dead, or this one: what is under way on it has no outcome. */
+  linkFailed(link: Link): void;
   /** End a session that lives here. */
   terminate(id: string): Promise<boolean>;
   bus(event: ServerEvent): void;
@@ -25,7 +28,7 @@ export interface InstanceHandlers {
 
 export interface InstanceOptions {
   readonly store: OpenStore;
-  /** Messages are objects of this process: calls can be handed over. */
+  /** Every instance is in this process, so no lease runs out. */
   readonly inProcess: boolean;
   readonly leaseMs: number;
   readonly random: RandomSource;
@@ -33,19 +36,38 @@ export interface InstanceOptions {
   readonly logger: Logger;
 }
 
+/** An end that was asked for elsewhere. */
+interface Asked {
+  readonly link: Link;
+  /** `undefined`: nobody knows. */
+  settle(done: boolean | undefined): void;
+}
+
+const ITEM_BYTES = 64;
+/** For peers to take the last of what they were told. */
+const FLUSH_MS = 500;
+
 export class Instance {
   readonly #store: OpenStore;
-  readonly #inProcess: boolean;
   readonly #logger: Logger;
   readonly #lease: Lease;
+  readonly #links: Links;
   #handlers: InstanceHandlers | undefined;
-  #asked = 0;
-  readonly #replies = new Map<number, (done: boolean) => void>();
+  #asks = 0;
+  readonly #asked = new Map<number, Asked>();
 
   constructor({ store, inProcess, leaseMs, random, time, logger }: InstanceOptions) {
     this.#store = store;
-    this.#inProcess = inProcess;
     this.#logger = logger;
+    this.#links = new Links({
+      store,
+      time,
+      leaseMs,
+      logger,
+      self: () => this.id,
+      receive: (link, item) => this.#item(link, item),
+      failed: (link) => this.#linkFailed(link),
+    });
     this.#lease = new Lease({
       store: store.instances,
       inProcess,
@@ -54,6 +76,7 @@ export class Instance {
       time,
       logger,
       receive: (from, message) => this.#receive(from, message),
+      lapsed: () => this.#links.reset(),
       reclaim: async (id) => this.#handlers?.reclaim(id),
     });
   }
@@ -66,6 +89,11 @@ export class Instance {
   /** Whether sessions may be served from memory now. */
   get valid(): boolean {
     return this.#lease.valid;
+  }
+
+  /** A session of ours was taken over: whoever did that takes this instance for dead. */
+  check(): void {
+    this.#lease.check();
   }
 
   get storeAway(): boolean {
@@ -87,8 +115,8 @@ export class Instance {
   }
 
   async leave(): Promise<void> {
-    for (const reply of this.#replies.values()) reply(false);
-    this.#replies.clear();
+    await this.#links.flushed(FLUSH_MS);
+    this.#links.reset();
     await this.#lease.leave();
   }
 
@@ -109,29 +137,29 @@ export class Instance {
       this.#logger.debug({ err }, 'The other instances could not be listed: the session store cannot be reached');
       return undefined;
     }
-    return leases.find((lease) => lease.id !== this.id && lease.state === 'serving')?.id;
+    return leases.find(({ id, state }) => id !== this.id && state === 'serving')?.id;
   }
 
-  /** `false`: nobody is there; the lease that was seen is buried, so that the caller may claim. */
-  async relay(to: string, call: unknown): Promise<boolean> {
-    const message = this.#inProcess ? { kind: 'call', call } : { kind: 'probe' };
-    if ((await this.#store.instances.send(this.id, to, message)) === 'sent') {
-      if (this.#inProcess) return true;
-      throw ownedElsewhere();
-    }
-    await this.#bury(to);
-    return false;
+  /** The way to another instance; `undefined`: it is dead. */
+  link(to: string): Link | undefined {
+    return this.#links.to(to);
   }
 
-  /** Asks the owner to end a session; `undefined`: the owner is gone. */
-  async terminate(owner: string, sessionId: string): Promise<boolean | undefined> {
-    const ask = this.#asked++;
-    const reply = new Promise<boolean>((resolve) => this.#replies.set(ask, resolve));
-    if ((await this.#store.instances.send(this.id, owner, { kind: 'terminate', sessionId, ask })) === 'sent')
-      return reply;
-    this.#replies.delete(ask);
-    await this.#bury(owner);
-    return undefined;
+  /** Asks the owner to end a session; `undefined`: the owner is gone, and nobody knows whether it did. */
+  terminate(owner: string, sessionId: string): Promise<boolean | undefined> {
+    const link = this.link(owner);
+    if (link === undefined) return Promise.resolve(undefined);
+    const ask = this.#asks++;
+    const letGo = link.hold();
+    return new Promise((resolve) => {
+      const settle = (done: boolean | undefined): void => {
+        this.#asked.delete(ask);
+        letGo();
+        resolve(done);
+      };
+      this.#asked.set(ask, { link, settle });
+      link.push({ t: 'terminate', ask, sessionId }, ITEM_BYTES);
+    });
   }
 
   publish(event: ServerEvent): void {
@@ -143,29 +171,19 @@ export class Instance {
     );
   }
 
-  async #bury(id: string): Promise<void> {
-    const lease = await this.#store.instances.read(id);
-    if (lease !== undefined) await this.#store.instances.bury(lease);
-  }
-
   #receive(from: string, message: InstanceMessage): void {
-    const handlers = this.#handlers;
-    if (handlers === undefined) return;
     switch (message.kind) {
-      case 'call':
-        handlers.call(message['call']);
+      case 'link':
+        this.#links.receive(from, message);
+        break;
+      case 'unlinked':
+        this.#links.refusedBy(from);
         break;
       case 'probe':
         // Being heard is the answer.
         break;
       case 'bus':
-        handlers.bus(message['event'] as ServerEvent);
-        break;
-      case 'terminate':
-        void this.#terminated(from, message, handlers);
-        break;
-      case 'terminated':
-        this.#replied(message);
+        this.#handlers?.bus(message['event'] as ServerEvent);
         break;
       default:
         this.#logger.warn(
@@ -175,19 +193,24 @@ export class Instance {
     }
   }
 
-  async #terminated(from: string, message: InstanceMessage, handlers: InstanceHandlers): Promise<void> {
-    let done = false;
-    try {
-      done = await handlers.terminate(String(message['sessionId']));
-    } catch (cause) {
-      this.#logger.error({ err: cause, from }, 'A session could not be ended for another instance');
-    }
-    await this.#store.instances.send(this.id, from, { kind: 'terminated', ask: message['ask'], done });
+  #item(link: Link, item: LinkItem): void {
+    if (item.t === 'terminate') void this.#terminate(link, item);
+    else if (item.t === 'terminated') this.#asked.get(item['ask'] as number)?.settle(item['done'] === true);
+    else this.#handlers?.item(link, item);
   }
 
-  #replied(message: InstanceMessage): void {
-    const ask = message['ask'] as number;
-    this.#replies.get(ask)?.(message['done'] === true);
-    this.#replies.delete(ask);
+  #linkFailed(link: Link): void {
+    for (const asked of this.#asked.values()) if (asked.link === link) asked.settle(undefined);
+    this.#handlers?.linkFailed(link);
+  }
+
+  async #terminate(link: Link, { ask, sessionId }: LinkItem): Promise<void> {
+    let done = false;
+    try {
+      done = (await this.#handlers?.terminate(String(sessionId))) ?? false;
+    } catch (cause) {
+      this.#logger.error({ err: cause, from: link.peer }, 'A session could not be ended for another instance');
+    }
+    link.push({ t: 'terminated', ask, done }, ITEM_BYTES);
   }
 }

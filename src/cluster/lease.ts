@@ -5,7 +5,8 @@
  *
  * Death is final: a lease that ran out is never renewed, the instance takes a new id and claims its sessions again, and no
  * id owns anything before that. Valid is the smaller of what the monotonic clock and the wall clock leave, counted from
- * before the renewal was sent: a suspended machine stops the one, somebody may set the other. In one process
+ * before the renewal was sent: a suspended machine stops the one, somebody may set the other. An instance whose mailbox was
+ * lost is lapsed until it has renewed since: somebody may have buried it meanwhile. In one process
  * (`inProcess`) nobody can take anything over unnoticed, and the lease has no end.
  *
  * A crash leaves a lease that runs out, or is buried by whoever finds nobody there.
@@ -33,6 +34,8 @@ export interface LeaseOptions {
   readonly time: Required<TimeProvider>;
   readonly logger: Logger;
   receive(from: string, message: InstanceMessage): void;
+  /** The id is dead: nothing may be said under it any more. */
+  lapsed(): void;
   /** Claims what is live here for the new id, before anything is served again. */
   reclaim(id: string): Promise<void>;
 }
@@ -43,6 +46,10 @@ export class Lease {
   #state: InstanceLease['state'] = 'serving';
   #validMonotonic = -Infinity;
   #validWall = -Infinity;
+  /** How often the mailbox was lost, and how often when the last good renewal began. */
+  #losses = 0;
+  #lossesRenewed = 0;
+  #ticking = false;
   #timer: unknown;
   #left = false;
   #storeAway = false;
@@ -59,8 +66,13 @@ export class Lease {
 
   /** Whether sessions may be served from memory now. */
   get valid(): boolean {
-    const { inProcess, time } = this.#options;
-    return inProcess || (time.monotonic() < this.#validMonotonic && time.now() < this.#validWall);
+    const { inProcess } = this.#options;
+    return inProcess || (this.#losses === this.#lossesRenewed && this.#inTime);
+  }
+
+  get #inTime(): boolean {
+    const { time } = this.#options;
+    return time.monotonic() < this.#validMonotonic && time.now() < this.#validWall;
   }
 
   /** The last renewal could not reach the store. */
@@ -69,7 +81,7 @@ export class Lease {
   }
 
   async join(): Promise<void> {
-    this.#extend(await this.#announce());
+    this.#extend(await this.#announce(), this.#losses);
     this.#arm();
   }
 
@@ -91,10 +103,30 @@ export class Lease {
   /** The moment before it was sent: what the lease counts from. */
   async #announce(): Promise<Moment> {
     const sent = this.#moment();
-    await this.#options.store.announce({ id: this.#id, state: this.#state, version: BUILD_VERSION }, (from, message) =>
-      this.#options.receive(from, message),
+    const id = this.#id;
+    await this.#options.store.announce(
+      { id, state: this.#state, version: BUILD_VERSION },
+      (from, message) => {
+        if (id === this.#id) this.#options.receive(from, message);
+      },
+      () => {
+        if (id === this.#id) this.#lost();
+      },
     );
     return sent;
+  }
+
+  /** Until it has renewed its lease after this, it may have been buried by somebody who was not heard. */
+  #lost(): void {
+    this.#losses += 1;
+    if (!this.#options.inProcess) this.check();
+  }
+
+  /** Renews now: something says that others take this instance for dead. */
+  check(): void {
+    if (this.#ticking || this.#left) return;
+    if (this.#timer !== undefined) this.#options.time.clearTimeout(this.#timer);
+    this.#tick();
   }
 
   #moment(): Moment {
@@ -102,23 +134,35 @@ export class Lease {
     return { monotonic: time.monotonic(), wall: time.now() };
   }
 
-  #extend({ monotonic, wall }: Moment): void {
+  #extend({ monotonic, wall }: Moment, losses: number): void {
+    this.#lossesRenewed = losses;
     this.#validMonotonic = monotonic + this.#options.leaseMs;
     this.#validWall = wall + this.#options.leaseMs;
   }
 
   #arm(): void {
     const { inProcess, time, leaseMs } = this.#options;
-    if (inProcess || this.#left) return;
-    this.#timer = time.setTimeout(() => void this.#tick().finally(() => this.#arm()), leaseMs / RENEWALS);
+    if (!inProcess && !this.#left) this.#timer = time.setTimeout(() => this.#tick(), leaseMs / RENEWALS);
   }
 
-  async #tick(): Promise<void> {
+  #tick(): void {
+    this.#ticking = true;
+    const losses = this.#losses;
+    void this.#renew(losses).finally(() => {
+      this.#ticking = false;
+      // Lost meanwhile: at once again, unless the store cannot be reached.
+      if (this.#losses > losses && !this.#storeAway && !this.#left) this.#tick();
+      else this.#arm();
+    });
+  }
+
+  async #renew(losses: number): Promise<void> {
     const { logger } = this.#options;
     try {
       const sent = this.#moment();
       // Past its end it is dead, whatever the store still holds.
-      if (this.valid && (await this.#options.store.renew(this.#id, this.#state))) this.#extend(sent);
+      const alive = this.#options.inProcess || this.#inTime;
+      if (alive && (await this.#options.store.renew(this.#id, this.#state))) this.#extend(sent, losses);
       else await this.#rejoin();
       if (this.#storeAway) logger.info({ instance: this.#id }, 'The session store is back');
       this.#storeAway = false;
@@ -130,18 +174,24 @@ export class Lease {
 
   async #rejoin(): Promise<void> {
     if (this.#left) return;
-    const { logger, reclaim } = this.#options;
+    const { logger, lapsed, reclaim } = this.#options;
     const before = this.#id;
     this.#validMonotonic = -Infinity;
     this.#lapses += 1;
+    lapsed();
     logger.warn(
       { instance: before, lapses: this.#lapses },
       'The lease ran out; its sessions are claimed again under a new id',
     );
     await Promise.resolve(this.#options.store.leave(before)).catch(() => {});
     this.#id = this.#newId();
+    const losses = this.#losses;
     const sent = await this.#announce();
+    if (this.#left) {
+      await this.#options.store.leave(this.#id);
+      return;
+    }
     await reclaim(this.#id);
-    this.#extend(sent);
+    this.#extend(sent, losses);
   }
 }

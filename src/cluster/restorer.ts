@@ -93,6 +93,9 @@ export class Restorer {
 
   async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration'): Promise<void> {
     this.#registry.add(session, 'restored', cause);
+    // The lease ran out meanwhile, and what was live then has been claimed again already.
+    const owner = this.#instanceId();
+    if (session.owner !== owner) await this.#registry.reclaimOne(session, owner);
     if (this.stopped === undefined) return;
     await this.#registry.release(session, 'released');
     throw this.stopped();

@@ -1,7 +1,7 @@
 /**
  * The 2025 era with sessions (2025-03-26 to 2025-11-25, streamable HTTP): POST, GET, DELETE of one session, wherever it
- * lives. Order of checks after the door: session id → lookup → user → version of the session → id in flight → running
- * requests → dispatch.
+ * lives. Order of checks after the door: session id → lookup → user → version of the session (`router.ts`) → id in flight →
+ * running requests → dispatch.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { Finder } from '../cluster/finder.ts';
@@ -9,36 +9,37 @@ import type { Instance } from '../cluster/instance.ts';
 import {
   alreadyInitialized,
   batchNotAllowed,
-  eventUnknown,
   lapsed,
-  otherUser,
+  ownerLost,
   requestIdInFlight,
-  resumeUnsupported,
-  restoreFailed,
-  sessionIdInvalid,
+  rpcError,
   sessionIdMissing,
   type SojournError,
   storeAway,
   tooManyRequests,
-  versionChanged,
 } from '../errors.ts';
-import { answerable, JSON_HEADERS, refuse } from '../http/answer.ts';
+import { JSON_HEADERS, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { JsonSink } from '../http/json-sink.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
 import { SSE_HEADERS } from '../http/sse.ts';
 import { SseSink } from '../http/sse-sink.ts';
-import type { Checked, RpcRequest } from '../jsonrpc.ts';
+import { type Checked, checkMessage, type RpcRequest } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Opener } from '../session/opener.ts';
-import { GET_STREAM, parseEventId } from '../session/event-id.ts';
 import type { Registry } from '../session/registry.ts';
-import type { SessionRecord } from '../stores/store.ts';
 import type { LiveSession } from '../session/session.ts';
-import { replayEvents, type Stream, type WriteResult } from '../session/stream.ts';
+import type { Stream, WriteResult } from '../session/stream.ts';
 import type { MessageContext } from '../session/context.ts';
+import type { RandomSource } from '../system.ts';
+import type { Sink } from '../sink.ts';
 import { allowsBatches } from '../versions.ts';
+import type { CallEnvelope } from './envelope.ts';
 import type { InboundPost } from './inbound.ts';
+import { serveGet } from './legacy-get.ts';
+import { type LegacyCall, Relay } from './relay.ts';
+import type { RelayedExchange } from './relayed-exchange.ts';
+import { SessionRouter } from './router.ts';
 
 /** A POST whose request ids are taken. */
 interface AdmittedPost {
@@ -48,12 +49,6 @@ interface AdmittedPost {
   readonly echoed: RequestId | null;
 }
 
-/** What is relayed to the instance where the session lives. */
-type LegacyCall =
-  | { readonly kind: 'post'; readonly post: InboundPost }
-  | { readonly kind: 'get'; readonly exchange: Exchange }
-  | { readonly kind: 'delete'; readonly exchange: Exchange };
-
 export interface LegacyOptions {
   readonly options: ResolvedOptions;
   readonly registry: Registry;
@@ -61,9 +56,8 @@ export interface LegacyOptions {
   readonly instance: Instance;
   readonly opener: Opener;
   readonly keepAlive: KeepAlive;
+  readonly random: RandomSource;
 }
-
-const SESSION_ID = /^[\x21-\x7e]+$/;
 
 export class LegacyEra {
   readonly #options: ResolvedOptions;
@@ -72,17 +66,34 @@ export class LegacyEra {
   readonly #instance: Instance;
   readonly #opener: Opener;
   readonly #keepAlive: KeepAlive;
+  readonly #router: SessionRouter;
+  readonly relay: Relay;
 
-  constructor({ options, registry, finder, instance, opener, keepAlive }: LegacyOptions) {
+  constructor({ options, registry, finder, instance, opener, keepAlive, random }: LegacyOptions) {
     this.#options = options;
     this.#registry = registry;
     this.#finder = finder;
     this.#instance = instance;
     this.#opener = opener;
     this.#keepAlive = keepAlive;
+    this.relay = new Relay({
+      instance,
+      logger: options.logger,
+      bufferBytes: options.limits.streamBufferBytes,
+      serve: (envelope, exchange) => this.#relayed(envelope, exchange),
+    });
+    this.#router = new SessionRouter({
+      options,
+      registry,
+      finder,
+      instance,
+      relay: this.relay,
+      random,
+      serve: (session, call, echoed) => this.#serve(session, call, echoed),
+    });
   }
 
-  post(post: InboundPost): void {
+  post(post: InboundPost, again = false): void {
     const { exchange } = post;
     const [first] = post.messages;
     const id = exchange.header('mcp-session-id');
@@ -95,89 +106,57 @@ export class LegacyEra {
       }
       return refuse(exchange, sessionIdMissing('POST'), echo(post));
     }
-    this.#route(id, { kind: 'post', post }, echo(post));
+    this.#router.route(id, { kind: 'post', exchange, post, again }, echo(post));
   }
 
   get(exchange: Exchange): void {
-    const id = exchange.header('mcp-session-id');
-    if (id === undefined) return refuse(exchange, sessionIdMissing('GET'), null);
-    this.#route(id, { kind: 'get', exchange }, null);
+    this.#bodiless('get', exchange, false);
   }
 
   delete(exchange: Exchange): void {
+    this.#bodiless('delete', exchange, false);
+  }
+
+  #bodiless(kind: 'get' | 'delete', exchange: Exchange, again: boolean): void {
     const id = exchange.header('mcp-session-id');
-    if (id === undefined) return refuse(exchange, sessionIdMissing('DELETE'), null);
-    this.#route(id, { kind: 'delete', exchange }, null);
+    if (id === undefined) return refuse(exchange, sessionIdMissing(exchange.method), null);
+    this.#router.route(id, { kind, exchange, again }, null);
   }
 
   /** A call that another instance handed over: its session lives here, or is to be opened here because that one drains. */
-  relayed(call: unknown): void {
-    const known = call as LegacyCall;
-    (known.kind === 'post' ? known.post : known).exchange.relayed = true;
-    if (known.kind === 'post') this.post(known.post);
-    else this[known.kind](known.exchange);
+  #relayed({ call, again, text = '' }: CallEnvelope, exchange: RelayedExchange): void {
+    if (call !== 'post') return this.#bodiless(call, exchange, again);
+    const body: unknown = JSON.parse(text);
+    const batch = Array.isArray(body);
+    // The other instance's door has let it in; messages are looked at again because their kinds are not sent along.
+    const messages = (batch ? (body as unknown[]) : [body]).map(checkMessage);
+    this.post({ exchange, messages, batch, text }, again);
   }
 
-  #route(id: string, call: LegacyCall, echoed: RequestId | null): void {
-    const { exchange } = call.kind === 'post' ? call.post : call;
-    const limit = this.#options.limits.sessionIdLength;
-    if (id.length > limit || !SESSION_ID.test(id)) return refuse(exchange, sessionIdInvalid(limit), echoed);
-    // Without a lease nobody knows whether what is live here is still ours.
-    if (!this.#instance.valid) return refuse(exchange, lapsed(), echoed);
-    const live = this.#registry.get(id);
-    if (live !== undefined) return this.#serve(live, call, echoed);
-    void this.#find(id, call, echoed);
-  }
-
-  async #find(id: string, call: LegacyCall, echoed: RequestId | null): Promise<void> {
-    const { exchange } = call.kind === 'post' ? call.post : call;
-    try {
-      for (let tries = 0; tries < 3; tries++) {
-        const found = await (call.kind === 'delete'
-          ? this.#finder.findToEnd(id, exchange)
-          : this.#finder.find(id, exchange));
-        if ('record' in found) {
-          if (await this.#deleteRecord(found.record, exchange)) return;
-        } else if ('here' in found) {
-          // It may have left between the find and this turn.
-          if (this.#registry.get(id) === found.here) return this.#serve(found.here, call, echoed);
-        } else if (await this.#instance.relay(found.there, call)) return;
-      }
-      throw restoreFailed();
-    } catch (cause) {
-      this.#fail(exchange, cause, echoed);
+  #serve(session: LiveSession, { kind, exchange, post, again }: LegacyCall, echoed: RequestId | null): void {
+    if (post !== undefined) this.#servePost(session, post, again, echoed);
+    else if (kind === 'delete') void this.#serveDelete(session, exchange);
+    else {
+      const served = serveGet(session, exchange, this.#options, (to) => this.#sseSink(to));
+      void served.catch((cause: unknown) => this.#router.fail(exchange, cause, null));
     }
-  }
-
-  #fail(exchange: Exchange, cause: unknown, id: RequestId | null): void {
-    refuse(exchange, answerable(cause, this.#options.logger, 'A request could not be served'), id);
-  }
-
-  #serve(session: LiveSession, call: LegacyCall, echoed: RequestId | null): void {
-    const { exchange } = call.kind === 'post' ? call.post : call;
-    if (session.user !== exchange.user) return refuse(exchange, otherUser(), echoed);
-    const header = exchange.header('mcp-protocol-version');
-    if (header !== undefined && header !== session.version) {
-      return refuse(exchange, versionChanged(header, session.version), echoed);
-    }
-    if (call.kind !== 'delete') exchange.sessionId = session.id;
-    if (call.kind === 'post') this.#servePost(session, call.post, echoed);
-    else if (call.kind === 'get')
-      void this.#serveGet(session, exchange).catch((cause: unknown) => this.#fail(exchange, cause, null));
-    else void this.#serveDelete(session, exchange);
   }
 
   // ——— POST ———
 
-  #servePost(session: LiveSession, post: InboundPost, echoed: RequestId | null): void {
+  #servePost(session: LiveSession, post: InboundPost, again: boolean, echoed: RequestId | null): void {
     const { exchange, messages } = post;
     if (post.batch && !allowsBatches(session.version)) {
       const error = batchNotAllowed(`batches are not part of protocol revision ${session.version}`);
       return refuse(exchange, error, null);
     }
+    const requests = requestsOf(messages);
+    if (again && session.hasMet(requests)) {
+      void this.#goOn(session, post, requests).catch((cause: unknown) => this.#router.fail(exchange, cause, echoed));
+      return;
+    }
     const refusal = this.#checkRequests(session, messages);
     if (refusal !== undefined) return refuse(exchange, refusal, echoed);
-    const requests = requestsOf(messages);
     if (requests.length === 0) {
       this.#registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
@@ -191,8 +170,21 @@ export class LegacyEra {
     if (!(primed instanceof Promise)) return this.#start(session, admittedPost, primed);
     void primed.then(
       (result) => this.#start(session, admittedPost, result),
-      (cause: unknown) => this.#fail(exchange, cause, echoed),
+      (cause: unknown) => this.#router.fail(exchange, cause, echoed),
     );
+  }
+
+  /** A call that an earlier try of it began: its answer, or that it is lost, without running it again. */
+  async #goOn(session: LiveSession, post: InboundPost, requests: readonly RpcRequest[]): Promise<void> {
+    const { exchange, batch } = post;
+    const json = this.#options.responseMode === 'json';
+    const open = (): Sink => (json ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sseSink(exchange));
+    if (await session.rejoin(requests, open)) return;
+    const sink = open();
+    for (const { id } of requests) {
+      sink.message(JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(ownerLost(true)) }), undefined);
+    }
+    sink.end();
   }
 
   /** Everything that must be stored first is stored, or was refused: until here nothing has run, and nothing was sent. */
@@ -205,9 +197,10 @@ export class LegacyEra {
     if (primed === 'fenced' || session.left !== undefined) {
       // It is somebody else's now, or it has ended: whoever is found next says so.
       session.withdraw(admitted);
-      void this.#find(session.id, { kind: 'post', post }, echoed);
+      void this.#router.find(session.id, { kind: 'post', exchange, post, again: false }, echoed);
       return;
     }
+    if (exchange.handedOver !== undefined) session.keepMarkers(admitted, exchange.handedOver);
     session.begin(stream, stream.answersOnly ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sseSink(exchange));
     let next = 0;
     for (const checked of messages) {
@@ -251,9 +244,10 @@ export class LegacyEra {
     const { exchange } = post;
     try {
       if (!this.#instance.valid) throw lapsed();
-      if (this.#opener.draining && !exchange.relayed) {
+      if (this.#opener.draining && exchange.handedOver === undefined) {
         const other = await this.#instance.otherServing();
-        if (other !== undefined && (await this.#instance.relay(other, { kind: 'post', post }))) return;
+        const call: LegacyCall = { kind: 'post', exchange, post, again: false };
+        if (other !== undefined && (await this.relay.send(other, call)).relayed === 'done') return;
       }
       const opened = await this.#opener.open(message, exchange);
       if (opened === undefined) return;
@@ -275,63 +269,15 @@ export class LegacyEra {
       session.begin(stream, this.#sseSink(exchange));
       stream.send(json, true);
     } catch (cause) {
-      this.#fail(exchange, cause, message.id);
+      this.#router.fail(exchange, cause, message.id);
     }
-  }
-
-  // ——— GET ———
-
-  async #serveGet(session: LiveSession, exchange: Exchange): Promise<void> {
-    const lastEventId = exchange.header('last-event-id');
-    if (lastEventId !== undefined && lastEventId !== '') return this.#resume(session, exchange, lastEventId);
-    await session.openGet(this.#sseSink(exchange));
-  }
-
-  async #resume(session: LiveSession, exchange: Exchange, lastEventId: string): Promise<void> {
-    if (this.#options.eventRetention === false)
-      throw resumeUnsupported('the server keeps no events (eventRetention: false)');
-    if (!session.getStream.logged)
-      throw resumeUnsupported(`protocol revision ${session.version} has no event ids here`);
-    const position = parseEventId(lastEventId);
-    if (position === undefined) throw eventUnknown('is not one of this server');
-    if (position.tag !== session.log.tag) throw eventUnknown('belongs to another session');
-    if (position.epoch > session.epoch) throw eventUnknown('is unknown: the store lost the stream it belongs to');
-    const stream = session.resumable(position.stream);
-    if (stream !== undefined) {
-      if (await session.resume(stream, () => this.#sseSink(exchange), position.offset)) return;
-      throw eventUnknown('has expired or is unknown: events after it are no longer kept');
-    }
-    if (position.stream === GET_STREAM) throw eventUnknown('is unknown');
-    const outcome = await session.log.replay(position.stream, position.offset);
-    if (!outcome.found || position.offset >= outcome.next) {
-      throw eventUnknown('has expired or is unknown: its stream is no longer kept');
-    }
-    if (outcome.complete && outcome.events.every(({ data }) => data === '')) {
-      // An event stream without an answer sends clients round for ever: those of the SDK's first line come back after every
-      // answer that is an error, those of both lines after a cancelled call. 204 tells a reader of events not to come back.
-      exchange.respond(204, []);
-      return;
-    }
-    const sink = this.#sseSink(exchange);
-    sink.prime(lastEventId, this.#options.retryMs);
-    replayEvents(outcome.events, sink, position.stream, session.log);
-    sink.end();
   }
 
   // ——— DELETE ———
 
-  /** Of a session that is live nowhere; `false`: it was claimed meanwhile. */
-  async #deleteRecord(record: SessionRecord, exchange: Exchange): Promise<boolean> {
-    const header = exchange.header('mcp-protocol-version');
-    if (header !== undefined && header !== record.version) throw versionChanged(header, record.version);
-    if (!(await this.#finder.end(record, 'deleted'))) return false;
-    exchange.respond(200, []);
-    return true;
-  }
-
   async #serveDelete(session: LiveSession, exchange: Exchange): Promise<void> {
     if (await this.#registry.end(session, 'deleted')) exchange.respond(200, []);
-    else await this.#find(session.id, { kind: 'delete', exchange }, null);
+    else await this.#router.find(session.id, { kind: 'delete', exchange, again: false }, null);
   }
 
   /** The end of a session that may live anywhere; `false`: there is nothing to end. */

@@ -2,6 +2,19 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
 
+export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** What an exchange knows of the instance that handed it over. */
+export interface HandedOver {
+  /** Gives it back unserved: it has not run here, and will not. */
+  back(): void;
+  /**
+   * Calls `fn` once that instance will not ask again: it has taken the end of the answer, or its client is gone. Never
+   * when nobody knows.
+   */
+  onTold(fn: () => void): void;
+}
+
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
 
 /**
@@ -16,6 +29,9 @@ export interface Exchange {
   readonly url: string;
   /** By lower-case name; several fields of a name are joined by `, `. */
   header(name: string): string | undefined;
+  /** All of them, by lower-case name. */
+  headerFields(): HeaderFields;
+  absoluteUrl(): string;
   /** Header values that handlers and the SDK see instead of what the client wrote (42.0 as 42), by lower-case name. */
   readonly canonicalHeaders: Map<string, string>;
   readonly authInfo: AuthInfo | undefined;
@@ -23,8 +39,8 @@ export interface Exchange {
   sessionId: string | undefined;
   /** The user key of `authInfo`; set by the endpoint. */
   user: string | undefined;
-  /** Another instance than the one that got it serves it: `request.node` is not there. */
-  relayed: boolean;
+  /** On the instance that serves it for another: that one has the client. */
+  readonly handedOver: HandedOver | undefined;
   /** A body that the caller has parsed already. */
   readonly parsedBody: unknown;
   /** What handlers and hooks see; made when first read. */

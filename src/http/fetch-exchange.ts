@@ -2,7 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
-import type { Exchange, HeaderList } from './exchange.ts';
+import type { Exchange, HeaderFields, HeaderList } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 
 const encoder = new TextEncoder();
@@ -16,7 +16,7 @@ export class FetchExchange implements Exchange, RequestSource {
   readonly parsedBody: unknown;
   readonly response: Promise<Response>;
   readonly node = undefined;
-  relayed = false;
+  readonly handedOver = undefined;
   user: string | undefined = undefined;
   sessionId: string | undefined = undefined;
   #resolve!: (response: Response) => void;
@@ -60,6 +60,9 @@ export class FetchExchange implements Exchange, RequestSource {
   }
   header(name: string): string | undefined {
     return this.#request.headers.get(name) ?? undefined;
+  }
+  headerFields(): HeaderFields {
+    return Object.fromEntries(this.#request.headers);
   }
   headers(): Headers {
     return this.#request.headers;

@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
-import type { Exchange, HeaderList } from './exchange.ts';
+import type { Exchange, HeaderFields, HeaderList } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -34,7 +34,7 @@ export class NodeExchange implements Exchange, RequestSource {
   #onClose: Array<() => void> | undefined;
   user: string | undefined = undefined;
   sessionId: string | undefined = undefined;
-  relayed = false;
+  readonly handedOver = undefined;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown) {
     this.#req = req;
@@ -55,7 +55,7 @@ export class NodeExchange implements Exchange, RequestSource {
     return this.#parsedBody;
   }
   get node(): { req: IncomingMessage; res: ServerResponse } | undefined {
-    return this.relayed || this.#res === undefined ? undefined : { req: this.#req as NodeRequest, res: this.#res };
+    return this.#res === undefined ? undefined : { req: this.#req as NodeRequest, res: this.#res };
   }
   get request(): McpHttpRequest {
     return (this.#request ??= createRequestView(this));
@@ -74,6 +74,9 @@ export class NodeExchange implements Exchange, RequestSource {
   header(name: string): string | undefined {
     const value = this.#req.headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
+  }
+  headerFields(): HeaderFields {
+    return this.#req.headers;
   }
   headers(): Headers {
     const headers = new Headers();

@@ -14,6 +14,8 @@ import type { Stream, WriteResult } from './stream.ts';
 
 /** A request larger than this is not kept for a re-run: its next owner ends it instead. */
 const KEPT_REQUEST_LENGTH = 65_536;
+/** Calls of lost owners that are remembered: those of the last moments matter, until whoever relayed them has asked. */
+const MARKERS_KEPT = 64;
 
 /** What is stored about the request of a stream; `params` only where it can be run again. */
 export interface KeptRequest {
@@ -29,6 +31,8 @@ export class CallGuard {
   readonly #sessionId: string;
   readonly #record: RecordKeeper;
   #repeatableTools: Set<string> | undefined = undefined;
+  /** The markers that stand in the store: what may have run, by its request, and its stream. */
+  #markers: Map<string, string> | undefined = undefined;
 
   constructor(sessions: SessionStore, sessionId: string, record: RecordKeeper) {
     this.#sessions = sessions;
@@ -59,6 +63,23 @@ export class CallGuard {
     this.#repeatableTools = undefined;
   }
 
+  /** The stream of a request that may have run, here or at an earlier owner. */
+  marked(id: RequestId): string | undefined {
+    return this.#markers?.get(requestKey(id));
+  }
+
+  /** What earlier owners left, oldest first. They stay: a relaying instance may still ask for such a call. */
+  adopt(markers: readonly Marker[]): void {
+    for (const marker of markers) this.#add(marker);
+    for (const [request, stream] of [...(this.#markers ?? [])].slice(0, -MARKERS_KEPT)) {
+      this.#remove({ request, stream });
+    }
+  }
+
+  #add({ request, stream }: Marker): void {
+    (this.#markers ??= new Map()).set(request, stream);
+  }
+
   /** Stores what must be stored before the requests of one POST are dispatched. */
   before(stream: Stream, requests: readonly RpcRequest[], contexts: readonly MessageContext[]): Await<WriteResult> {
     const marks: Marker[] = [];
@@ -66,7 +87,9 @@ export class CallGuard {
       const context = contexts[n];
       if (context === undefined || this.repeatable(request)) continue;
       context.marked = true;
-      marks.push({ request: requestKey(request.id), stream: stream.key });
+      const mark = { request: requestKey(request.id), stream: stream.key };
+      marks.push(mark);
+      this.#add(mark);
     }
     const [mark] = marks;
     if (stream.logged) {
@@ -87,10 +110,21 @@ export class CallGuard {
     return 'written';
   }
 
+  /** An append took the marker away. */
+  cleared(id: RequestId): void {
+    this.#markers?.delete(requestKey(id));
+  }
+
   /** An answer that left without an append took no marker with it. */
-  clear(id: RequestId, stream: string): void {
-    const marker = { request: requestKey(id), stream };
-    // One that stays names a call that has ended: the next owner finds nothing to end, and removes it.
+  clear(id: RequestId): void {
+    const request = requestKey(id);
+    const stream = this.#markers?.get(request);
+    if (stream !== undefined) this.#remove({ request, stream });
+  }
+
+  #remove(marker: Marker): void {
+    this.#markers?.delete(marker.request);
+    // One that stays names a call that has ended: the next owner finds nothing to end, and keeps it for a while.
     void (async (): Promise<WriteOutcome> =>
       this.#sessions.mark(this.#sessionId, this.#record.fence, marker, true))().catch(() => {});
   }

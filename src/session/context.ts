@@ -37,6 +37,8 @@ export class MessageContext {
   target: string | undefined = undefined;
   /** A marker was stored for it (`call-guard.ts`). */
   marked = false;
+  /** Whoever has its client may not know how it ended: the marker stays. */
+  untold = false;
   /** Takes the answer instead of the stream. */
   intercept: ((message: unknown) => void) | undefined = undefined;
   /** Called when it is answered with a result. */

@@ -107,6 +107,10 @@ export class Opener {
       }
       await this.#record(session);
       this.#registry.add(session, 'opened');
+      // The lease ran out meanwhile, and what was live then has been claimed again already.
+      const owner = this.#instanceId();
+      if (session.owner !== owner) await this.#registry.reclaimOne(session, owner);
+      if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
       if (!caller.closed && this.stopped === undefined) return { session, answer };
       await this.#registry.end(session, 'deleted');
       if (this.stopped !== undefined) throw this.stopped();

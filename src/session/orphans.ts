@@ -5,12 +5,13 @@
  *     marker, repeatable   (as the server says now)       → it runs again
  *     marker               it may have run                → `owner_lost`, `mayHaveRun: true`
  *
- * Clients find the outcome by `Last-Event-ID`.
+ * Clients find the outcome by `Last-Event-ID`. Markers stay: an instance that relayed such a call may ask for it again, and
+ * is told what became of it.
  */
 import { ownerLost, rpcError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../jsonrpc.ts';
 import type { Marker, OpenStreamInfo } from '../stores/store.ts';
-import { readKept, requestKey, type KeptRequest } from './call-guard.ts';
+import { readKept, type KeptRequest } from './call-guard.ts';
 import type { MessageSource } from './context.ts';
 import { GET_STREAM } from './event-id.ts';
 import type { LiveSession } from './session.ts';
@@ -24,6 +25,7 @@ export async function takeOrphans(
   markers: readonly Marker[],
   source: MessageSource,
 ): Promise<void> {
+  session.guard?.adopt(markers);
   const orphans = open
     .filter(({ stream }) => stream !== GET_STREAM)
     .map((info) => ({ ...info, request: readKept(info.requests) }));
@@ -31,7 +33,7 @@ export async function takeOrphans(
   if (orphans.some(({ stream, request }) => marked.has(stream) && isWhole(request))) await learnTools(session, source);
   for (const { stream: key, next, request } of orphans) {
     const stream = session.posts.adopt(key, next, session.log);
-    const mayHaveRun = marked.delete(key);
+    const mayHaveRun = marked.has(key);
     const again = isWhole(request) && (!mayHaveRun || session.guard?.repeatable(request) === true);
     if (again) {
       session.request(toRequest(request), source, stream);
@@ -41,14 +43,10 @@ export async function takeOrphans(
       session.posts.forget(key);
     } else {
       const answer: RpcResponse = { jsonrpc: '2.0', id: request.id, error: rpcError(ownerLost(mayHaveRun)) };
-      stream.send(JSON.stringify(answer), true, requestKey(request.id));
+      stream.send(JSON.stringify(answer), true);
       await stream.flushed();
       session.posts.forget(key);
     }
-  }
-  // Calls of clients that cannot resume: nobody can be told, and the marker has done its work.
-  for (const { request, stream } of markers) {
-    if (marked.has(stream)) session.guard?.clear(JSON.parse(request) as string | number, stream);
   }
 }
 

@@ -40,11 +40,11 @@ export class PostStreams {
   }
 
   /** An answer to its stream; the last one completes it. */
-  reply({ stream, id, marked }: MessageContext, json: string): void {
+  reply({ stream, id, marked, untold }: MessageContext, json: string): void {
     if (stream === undefined) return;
     stream.awaited -= 1;
     const last = stream.awaited === 0;
-    stream.send(json, last, marked && id !== undefined ? requestKey(id) : undefined);
+    stream.send(json, last, marked && !untold && id !== undefined ? requestKey(id) : undefined);
     if (last) this.#completed(stream);
   }
 
@@ -55,11 +55,11 @@ export class PostStreams {
   }
 
   /** Its request was cancelled by the client: it ends without an answer, when no other is awaited. */
-  cancel({ stream, id, marked }: MessageContext): void {
+  cancel({ stream, id, marked, untold }: MessageContext): void {
     if (stream === undefined) return;
     stream.awaited -= 1;
     if (stream.awaited > 0) return;
-    stream.finish(marked && id !== undefined ? requestKey(id) : undefined);
+    stream.finish(marked && !untold && id !== undefined ? requestKey(id) : undefined);
     this.#running?.delete(stream.key);
   }
 }

@@ -27,6 +27,16 @@ const EXPIRED_BATCH = 100;
 /** Idle sessions hibernated in one turn of the event loop. */
 const HIBERNATED_BATCH = 50;
 
+export interface RegistryOptions {
+  /** Other processes may own sessions of the store. */
+  readonly guarded: boolean;
+  readonly durable: boolean;
+  /** Whether this instance has a valid lease. */
+  valid(): boolean;
+  /** A session was taken over while this instance takes itself for alive. */
+  takenOver(): void;
+}
+
 export class Registry implements SessionHost {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
@@ -34,6 +44,8 @@ export class Registry implements SessionHost {
   readonly guarded: boolean;
   readonly sleepers: Sleepers;
   readonly #durable: boolean;
+  readonly #valid: () => boolean;
+  readonly #takenOver: () => void;
   readonly #events: SessionEvents;
   readonly #live = new Map<string, LiveSession>();
   readonly #idle = new IdleList<LiveSession>();
@@ -46,7 +58,7 @@ export class Registry implements SessionHost {
   constructor(
     options: ResolvedOptions,
     store: OpenStore,
-    { guarded, durable }: { readonly guarded: boolean; readonly durable: boolean },
+    { guarded, durable, valid, takenOver }: RegistryOptions,
     events: SessionEvents,
   ) {
     this.#events = events;
@@ -55,6 +67,8 @@ export class Registry implements SessionHost {
     this.store = store;
     this.guarded = guarded;
     this.#durable = durable;
+    this.#valid = valid;
+    this.#takenOver = takenOver;
     this.sleepers = new Sleepers(options.timeProvider.now());
     this.#arm();
   }
@@ -111,6 +125,10 @@ export class Registry implements SessionHost {
     return Math.ceil(activeAt + idleTimeoutMs + idleTimeoutMs / ACTIVE_PART + 2 * SWEEP_MS);
   }
 
+  serves(session: LiveSession): boolean {
+    return this.#valid() || this.#live.get(session.id) !== session;
+  }
+
   becameActive(session: LiveSession): void {
     this.#idle.delete(session);
   }
@@ -131,6 +149,7 @@ export class Registry implements SessionHost {
     this.logger.warn({ sessionId: session.id }, 'Another instance owns this session now; the copy here is dropped');
     void this.#track(session.id, session.leave('fenced'));
     this.#emit('fenced', session.id, { reason: 'fenced' });
+    this.#takenOver();
   }
 
   serverClosed(session: LiveSession): void {
@@ -144,14 +163,16 @@ export class Registry implements SessionHost {
    */
   async reclaim(owner: string): Promise<void> {
     for (const session of this.#live.values()) {
-      const outcome = await this.store.sessions.claim(session.id, session.epoch, owner);
-      if (!outcome.claimed) {
-        this.fenced(session);
-        continue;
-      }
-      session.reclaimed(outcome.record.epoch, owner);
-      this.#emit('restored', session.id, { cause: 'reclaim' });
+      if (session.owner !== owner) await this.reclaimOne(session, owner);
     }
+  }
+
+  /** Also of one that became live while this instance took its new id. */
+  async reclaimOne(session: LiveSession, owner: string): Promise<void> {
+    const outcome = await this.store.sessions.claim(session.id, session.epoch, owner);
+    if (!outcome.claimed) return this.fenced(session);
+    session.reclaimed(outcome.record.epoch, owner);
+    this.#emit('restored', session.id, { cause: 'reclaim' });
   }
 
   // ——— leaving ———
@@ -184,7 +205,10 @@ export class Registry implements SessionHost {
     await session.leave(why);
     if (outcome === 'failed') return false;
     this.#emit(outcome === 'fenced' ? 'fenced' : 'ended', session.id, { reason: why });
-    if (outcome === 'fenced') return false;
+    if (outcome === 'fenced') {
+      this.#takenOver();
+      return false;
+    }
     await this.ended(session.id, reason);
     return true;
   }

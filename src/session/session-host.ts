@@ -10,6 +10,8 @@ export interface SessionHost {
   readonly store: OpenStore;
   /** Other processes may own sessions of this store: calls are guarded (`call-guard.ts`). */
   readonly guarded: boolean;
+  /** Whether what a live session says holds: `false` while this instance has no valid lease. True of those being opened. */
+  serves(session: LiveSession): boolean;
   /** When a session last active then expires, for its record. */
   expiry(activeAt: number): number | null;
   becameActive(session: LiveSession): void;

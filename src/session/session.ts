@@ -28,7 +28,7 @@ import { REMEMBERED } from './remembered.ts';
 import type { SessionRun } from './run.ts';
 import { RunningRequests } from './running.ts';
 import type { SessionHost } from './session-host.ts';
-import { Stream, type StreamLog, type WriteResult } from './stream.ts';
+import { replayEvents, Stream, type StreamLog, type WriteResult } from './stream.ts';
 import { SessionTransport } from './transport.ts';
 import { createSessionView } from './view.ts';
 
@@ -82,6 +82,7 @@ export class LiveSession implements Idle {
   #untold: readonly string[] | undefined = undefined;
   #controller: AbortController | undefined = undefined;
   #left: LeaveReason | undefined = undefined;
+  readonly #held: Array<() => void> = [];
   #leaving: Promise<void> | undefined = undefined;
 
   constructor(host: SessionHost, start: SessionStart) {
@@ -181,12 +182,56 @@ export class LiveSession implements Idle {
 
   /** What was admitted never ran, and nobody is told. */
   withdraw(contexts: readonly MessageContext[]): void {
-    for (const context of contexts) if (!context.answered) this.#settle(context);
+    for (const context of contexts) {
+      if (!context.answered) this.#settle(context);
+      if (context.marked && context.id !== undefined) this.guard?.clear(context.id);
+    }
   }
 
   /** Stores what must be stored before the requests of a POST are dispatched; nothing was sent yet. */
   prime(stream: Stream, requests: readonly RpcRequest[], admitted: readonly MessageContext[]): Await<WriteResult> {
     return this.guard === undefined ? stream.prime() : this.guard.before(stream, requests, admitted);
+  }
+
+  /** Whether an earlier try of one of these requests runs here, or may have run somewhere. */
+  hasMet(requests: readonly RpcRequest[]): boolean {
+    return requests.some(({ id }) => this.running.get(id) !== undefined || this.guard?.marked(id) !== undefined);
+  }
+
+  /** Gives a reader what an earlier try of these requests is answered; `false`: its outcome is lost. */
+  async rejoin(requests: readonly RpcRequest[], open: () => Sink): Promise<boolean> {
+    for (const { id } of requests) {
+      const running = this.running.get(id)?.stream;
+      if (running !== undefined) {
+        if (running.logged) return this.resume(running, open, 0);
+        running.detach();
+        running.use(open());
+        return true;
+      }
+      const key = this.guard?.marked(id);
+      if (key === undefined || !this.getStream.logged) continue;
+      const kept = await this.log.replay(key, -1);
+      if (!kept.found || !kept.complete) continue;
+      const sink = open();
+      sink.prime(this.log.eventId(key, 0), this.log.retryMs);
+      replayEvents(kept.events, sink, key, this.log);
+      sink.end();
+      return true;
+    }
+    return false;
+  }
+
+  /** Another instance has the client of these calls: should that be unsure how they ended, it asks for them again. */
+  keepMarkers(contexts: readonly MessageContext[], client: { onTold(fn: () => void): void }): void {
+    const marked = contexts.filter((context) => context.marked);
+    if (marked.length === 0) return;
+    for (const context of marked) context.untold = true;
+    client.onTold(() => {
+      for (const context of marked) {
+        context.untold = false;
+        if (context.answered && context.id !== undefined) this.guard?.clear(context.id);
+      }
+    });
   }
 
   /** The response of a POST whose requests are about to be dispatched. */
@@ -263,8 +308,10 @@ export class LiveSession implements Idle {
   }
 
   /** A logged stream takes the marker away with its last append; without one it is a write of its own. */
-  #unmark({ marked, id, stream }: MessageContext): void {
-    if (marked && id !== undefined && stream?.logged === false) this.guard?.clear(id, stream.key);
+  #unmark({ marked, untold, id, stream }: MessageContext): void {
+    if (!marked || untold || id === undefined) return;
+    if (stream?.logged === false) this.guard?.clear(id);
+    else this.guard?.cleared(id);
   }
 
   #plainContext(method: string | undefined, source: MessageSource | undefined): MessageContext {
@@ -413,6 +460,17 @@ export class LiveSession implements Idle {
     this.epoch = epoch;
     this.owner = owner;
     this.#questions?.continueIn(epoch);
+    for (const send of this.#held.splice(0)) send();
+  }
+
+  /**
+   * Without a lease nobody knows whether what is said here still holds: it waits until the session is claimed again, or is
+   * dropped with the copy. `true`: it waits.
+   */
+  holdsBack(send: () => void): boolean {
+    if (this.#host.serves(this)) return false;
+    this.#held.push(send);
+    return true;
   }
 
   // ——— the end ———

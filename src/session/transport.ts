@@ -53,6 +53,13 @@ export class SessionTransport implements Transport {
   }
 
   send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
+    if (this.#session.guard === undefined || !this.#session.holdsBack(() => void this.#send(message, options))) {
+      return this.#send(message, options);
+    }
+    return DONE;
+  }
+
+  #send(message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
     try {
       if (!('method' in message)) this.#session.answer(message as RpcResponse);
       else if ('id' in message) this.#ask(message as RpcRequest, options?.relatedRequestId);

@@ -1,0 +1,103 @@
+/**
+ * An exchange whose stream was begun by an owner that is gone: the next owner goes on in the same response, and its client
+ * notices nothing. What cannot be said in a stream that is under way ends it; a client that can resume then comes back and
+ * is told, another is sent the error as a message.
+ */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { SojournError } from '../errors.ts';
+import type { Exchange, HeaderFields, HeaderList } from '../http/exchange.ts';
+import { messageFrame, SSE_HEADERS } from '../http/sse.ts';
+import type { McpHttpRequest } from '../types.ts';
+
+const LAST_EVENT_ID = 'last-event-id';
+
+export class ContinuedExchange implements Exchange {
+  readonly #inner: Exchange;
+  /** The last event that the client got; undefined: it cannot resume. */
+  readonly lastEventId: string | undefined;
+  /** Nobody waits for an answer on it. */
+  readonly #silent: boolean;
+
+  constructor(inner: Exchange, lastEventId: string | undefined, silent: boolean) {
+    this.#inner = inner instanceof ContinuedExchange ? inner.#inner : inner;
+    this.lastEventId = lastEventId;
+    this.#silent = silent || lastEventId !== undefined;
+  }
+
+  get method(): string {
+    return this.#inner.method;
+  }
+  get url(): string {
+    return this.#inner.url;
+  }
+  absoluteUrl(): string {
+    return this.#inner.absoluteUrl();
+  }
+  header(name: string): string | undefined {
+    return name === LAST_EVENT_ID && this.lastEventId !== undefined ? this.lastEventId : this.#inner.header(name);
+  }
+  headerFields(): HeaderFields {
+    const fields = this.#inner.headerFields();
+    return this.lastEventId === undefined ? fields : { ...fields, [LAST_EVENT_ID]: this.lastEventId };
+  }
+  get canonicalHeaders(): Map<string, string> {
+    return this.#inner.canonicalHeaders;
+  }
+  get authInfo(): AuthInfo | undefined {
+    return this.#inner.authInfo;
+  }
+  get sessionId(): string | undefined {
+    return this.#inner.sessionId;
+  }
+  /** Its head has gone. */
+  set sessionId(_id: string | undefined) {}
+  get user(): string | undefined {
+    return this.#inner.user;
+  }
+  set user(user: string | undefined) {
+    this.#inner.user = user;
+  }
+  get handedOver(): Exchange['handedOver'] {
+    return this.#inner.handedOver;
+  }
+  get parsedBody(): unknown {
+    return this.#inner.parsedBody;
+  }
+  get request(): McpHttpRequest {
+    return this.#inner.request;
+  }
+  get signal(): AbortSignal {
+    return this.#inner.signal;
+  }
+
+  readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
+    this.#inner.readBody(limit, done);
+  }
+
+  respond(status: number, headers: HeaderList, body?: string): void {
+    if (status === 200 && headers === SSE_HEADERS) this.#inner.write(body ?? '');
+    else if (!this.#silent && body !== undefined) this.#inner.write(messageFrame(body, undefined));
+    this.#inner.end();
+  }
+
+  openStream(): void {}
+
+  write(chunk: string): void {
+    this.#inner.write(chunk);
+  }
+  end(): void {
+    this.#inner.end();
+  }
+  destroy(): void {
+    this.#inner.destroy();
+  }
+  get pendingBytes(): number {
+    return this.#inner.pendingBytes;
+  }
+  get closed(): boolean {
+    return this.#inner.closed;
+  }
+  onClose(fn: () => void): void {
+    this.#inner.onClose(fn);
+  }
+}

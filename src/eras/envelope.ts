@@ -1,0 +1,81 @@
+/**
+ * A call on its way to the instance where its session lives, and what comes back. All of it is plain JSON.
+ *
+ *     call ─▶ owner        { t: 'call', n, … }, { t: 'gone', n }: the client left
+ *     owner ─▶ relay       { t: 'answer' } whole, or { t: 'stream' } { t: 'write' }… and { t: 'end' } or { t: 'cut' };
+ *                          { t: 'refused', n }: it has not run there, and will not
+ *
+ * Neither `Authorization` nor `Cookie` leaves the instance that got them; `authInfo` goes along, as handlers may read it.
+ */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { LinkItem } from '../cluster/link.ts';
+import { JSON_HEADERS } from '../http/answer.ts';
+import type { Exchange, HeaderFields, HeaderList } from '../http/exchange.ts';
+import { SSE_HEADERS } from '../http/sse.ts';
+
+export type CallKind = 'post' | 'get' | 'delete';
+
+export interface CallEnvelope extends LinkItem {
+  readonly t: 'call';
+  /** The relaying instance's number for it, on this link. */
+  readonly n: number;
+  readonly call: CallKind;
+  /** It may have run: whoever had it is dead, or was given up. */
+  readonly again: boolean;
+  readonly method: string;
+  readonly url: string;
+  readonly absoluteUrl: string;
+  readonly headers: HeaderFields;
+  readonly auth?: AuthInfo;
+  readonly user?: string;
+  /** The body. */
+  readonly text?: string;
+}
+
+/** Headers that every stream, or every JSON answer, has are named instead of listed. */
+export type SentHeaders = 'sse' | 'json' | HeaderList;
+
+const KEPT_HERE = new Set(['authorization', 'cookie', 'proxy-authorization']);
+
+export interface Sealing {
+  readonly n: number;
+  readonly call: CallKind;
+  readonly again: boolean;
+  readonly text: string | undefined;
+}
+
+export function envelopeOf(exchange: Exchange, { text, ...sealing }: Sealing): CallEnvelope {
+  const headers: Record<string, string | readonly string[]> = {};
+  for (const [name, value] of Object.entries(exchange.headerFields())) {
+    if (value !== undefined && !KEPT_HERE.has(name) && !name.startsWith(':')) headers[name] = value;
+  }
+  const { authInfo, user } = exchange;
+  return {
+    t: 'call',
+    ...sealing,
+    method: exchange.method,
+    url: exchange.url,
+    absoluteUrl: exchange.absoluteUrl(),
+    headers,
+    ...(authInfo !== undefined && { auth: authInfo }),
+    ...(user !== undefined && { user }),
+    ...(text !== undefined && { text }),
+  };
+}
+
+/** As its verifier gave it: a URL is a string on its way. */
+export function authOf({ auth }: CallEnvelope): AuthInfo | undefined {
+  if (auth === undefined) return undefined;
+  const resource = auth.resource as URL | string | undefined;
+  return typeof resource === 'string' ? { ...auth, resource: new URL(resource) } : auth;
+}
+
+export function sendHeaders(headers: HeaderList): SentHeaders {
+  if (headers === SSE_HEADERS) return 'sse';
+  return headers === JSON_HEADERS ? 'json' : headers;
+}
+
+export function readHeaders(sent: SentHeaders): HeaderList {
+  if (sent === 'sse') return SSE_HEADERS;
+  return sent === 'json' ? JSON_HEADERS : sent;
+}

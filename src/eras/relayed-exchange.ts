@@ -1,0 +1,187 @@
+/**
+ * An exchange whose client is connected to another instance: what is answered here goes over the link to it.
+ *
+ *     open ──respond / end──▶ answered ──taken──▶ told
+ *       ╰──the client left, or that instance is gone──▶ closed
+ *
+ * "Told" also when the client left: nobody asks again then. When the link fails nobody knows, and it is never told.
+ */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { CREDIT_BYTES, type Link, type LinkItem } from '../cluster/link.ts';
+import type { SojournError } from '../errors.ts';
+import type { Exchange, HandedOver, HeaderFields, HeaderList } from '../http/exchange.ts';
+import { createRequestView, type RequestSource } from '../http/request-view.ts';
+import type { McpHttpRequest } from '../types.ts';
+import { authOf, sendHeaders, type CallEnvelope } from './envelope.ts';
+
+const ITEM_BYTES = 64;
+
+export class RelayedExchange implements Exchange, RequestSource, HandedOver {
+  readonly #envelope: CallEnvelope;
+  readonly #link: Link;
+  readonly #letGo: () => void;
+  readonly authInfo: AuthInfo | undefined;
+  readonly node = undefined;
+  readonly parsedBody = undefined;
+  readonly canonicalHeaders = new Map<string, string>();
+  user: string | undefined;
+  sessionId: string | undefined = undefined;
+  #request: McpHttpRequest | undefined;
+  #abort: AbortController | undefined;
+  #pending = 0;
+  #finished = false;
+  #gone = false;
+  #told = false;
+  #onClose: Array<() => void> = [];
+  #onTold: Array<() => void> = [];
+  /** It needs no place among those being served any more. */
+  readonly #over: () => void;
+
+  constructor(envelope: CallEnvelope, link: Link, over: () => void) {
+    this.#envelope = envelope;
+    this.#link = link;
+    this.#letGo = link.hold();
+    this.#over = over;
+    this.authInfo = authOf(envelope);
+    this.user = envelope.user;
+  }
+
+  get method(): string {
+    return this.#envelope.method;
+  }
+  get url(): string {
+    return this.#envelope.url;
+  }
+  get handedOver(): HandedOver {
+    return this;
+  }
+  get request(): McpHttpRequest {
+    return (this.#request ??= createRequestView(this));
+  }
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      this.onClose(() => this.#abort?.abort());
+    }
+    return this.#abort.signal;
+  }
+  header(name: string): string | undefined {
+    const value = this.#envelope.headers[name];
+    return typeof value === 'string' || value === undefined ? value : value.join(', ');
+  }
+  headerFields(): HeaderFields {
+    return this.#envelope.headers;
+  }
+  headers(): Headers {
+    const headers = new Headers();
+    for (const [name, value] of Object.entries(this.#envelope.headers)) {
+      for (const one of typeof value === 'string' ? [value] : (value ?? [])) headers.append(name, one);
+    }
+    return headers;
+  }
+  absoluteUrl(): string {
+    return this.#envelope.absoluteUrl;
+  }
+
+  /** Whoever relays a call has read it. */
+  readBody(_limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
+    done(undefined, new Uint8Array(0));
+  }
+
+  respond(status: number, headers: HeaderList, body?: string): void {
+    if (this.closed) return;
+    const session = this.sessionId;
+    const answer = { t: 'answer', status, headers: sendHeaders(headers), ...(session !== undefined && { session }) };
+    this.#finish(body === undefined ? answer : { ...answer, body }, body?.length);
+  }
+
+  openStream(headers: HeaderList): void {
+    if (this.closed) return;
+    const session = this.sessionId;
+    this.#push({ t: 'stream', headers: sendHeaders(headers), ...(session !== undefined && { session }) });
+  }
+
+  write(chunk: string): void {
+    if (!this.closed) this.#push({ t: 'write', chunk }, chunk.length);
+  }
+
+  end(): void {
+    if (!this.closed) this.#finish({ t: 'end' });
+  }
+
+  destroy(): void {
+    if (this.closed) return;
+    this.#finish({ t: 'cut' });
+    this.#tellClosed();
+  }
+
+  back(): void {
+    if (!this.closed) this.#finish({ t: 'refused' });
+  }
+
+  onTold(fn: () => void): void {
+    if (this.#told) fn();
+    else this.#onTold.push(fn);
+  }
+
+  /** What the peer has not taken; past its credit everything to it counts as too slow. */
+  get pendingBytes(): number {
+    return this.#link.unackedBytes > CREDIT_BYTES ? Infinity : this.#pending;
+  }
+
+  get closed(): boolean {
+    return this.#finished || this.#gone;
+  }
+
+  onClose(fn: () => void): void {
+    if (this.#gone) return fn();
+    this.#onClose.push(fn);
+  }
+
+  /** The client left the other instance. */
+  left(): void {
+    this.#close();
+    this.#tell();
+  }
+
+  /** The other instance is gone, or this one to it. */
+  lost(): void {
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.closed) return;
+    this.#gone = true;
+    this.#done();
+    this.#tellClosed();
+  }
+
+  #tellClosed(): void {
+    for (const fn of this.#onClose.splice(0)) fn();
+  }
+
+  #tell(): void {
+    this.#told = true;
+    for (const fn of this.#onTold.splice(0)) fn();
+  }
+
+  #finish(item: LinkItem, size = 0): void {
+    this.#finished = true;
+    this.#push(item, size, () => this.#tell());
+    this.#done();
+  }
+
+  #done(): void {
+    this.#letGo();
+    this.#over();
+  }
+
+  #push(item: LinkItem, size = 0, taken?: () => void): void {
+    const bytes = size + ITEM_BYTES;
+    this.#pending += bytes;
+    this.#link.push({ ...item, n: this.#envelope.n }, bytes, () => {
+      this.#pending -= bytes;
+      taken?.();
+    });
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * Brings a call to where its session lives: here, or over the relay to its owner. An owner that dies with the call leaves it
+ * to be brought to the next one, in the response that its client is reading already:
+ *
+ *     lost, an event id had gone out ─▶ its stream is resumed from there
+ *     lost before                    ─▶ the call again, marked: whoever serves it knows by the marker whether it may run
+ *     refused                        ─▶ the same call: it never ran
+ *
+ * A call that was handed over is served here or given back; it never goes on to a third instance.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import type { Finder } from '../cluster/finder.ts';
+import type { Instance } from '../cluster/instance.ts';
+import { lapsed, otherUser, restoreFailed, sessionIdInvalid, SojournError, versionChanged } from '../errors.ts';
+import { answerable, refuse } from '../http/answer.ts';
+import type { Exchange } from '../http/exchange.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { Registry } from '../session/registry.ts';
+import type { LiveSession } from '../session/session.ts';
+import type { SessionRecord } from '../stores/store.ts';
+import type { RandomSource } from '../system.ts';
+import { ContinuedExchange } from './continued-exchange.ts';
+import type { LegacyCall, Relay, RelayOutcome } from './relay.ts';
+
+export interface RouterOptions {
+  readonly options: ResolvedOptions;
+  readonly registry: Registry;
+  readonly finder: Finder;
+  readonly instance: Instance;
+  readonly relay: Relay;
+  readonly random: RandomSource;
+  /** A call whose session is live here, and whose user and version are right. */
+  serve(session: LiveSession, call: LegacyCall, echoed: RequestId | null): void;
+}
+
+const SESSION_ID = /^[\x21-\x7e]+$/;
+/** Some 600 ms in all: as long as two instances may take to agree whose a session is. */
+const TRIES = 9;
+const PAUSE_MS = 5;
+const LONGEST_PAUSE_MS = 100;
+
+export class SessionRouter {
+  readonly #options: RouterOptions;
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+  }
+
+  route(id: string, call: LegacyCall, echoed: RequestId | null): void {
+    const { exchange } = call;
+    const { options, instance, registry } = this.#options;
+    const limit = options.limits.sessionIdLength;
+    if (id.length > limit || !SESSION_ID.test(id)) return refuse(exchange, sessionIdInvalid(limit), echoed);
+    // Without a lease nobody knows whether what is live here is still ours.
+    if (!instance.valid) {
+      if (exchange.handedOver !== undefined) return exchange.handedOver.back();
+      return refuse(exchange, lapsed(), echoed);
+    }
+    const live = registry.get(id);
+    if (live !== undefined) return this.#serve(live, call, echoed);
+    void this.find(id, call, echoed);
+  }
+
+  /** Looks for the session in the store. Whatever comes of it is answered. */
+  async find(id: string, call: LegacyCall, echoed: RequestId | null): Promise<void> {
+    const { registry, finder, instance, relay } = this.#options;
+    let known = call;
+    try {
+      for (let tries = 0; tries < TRIES; tries++) {
+        if (tries > 1) await this.#pause(tries);
+        if (!instance.valid) continue;
+        const { exchange } = known;
+        const found = await (known.kind === 'delete' ? finder.findToEnd(id, exchange) : finder.find(id, exchange));
+        if ('record' in found) {
+          if (await this.#deleteRecord(found.record, exchange)) return;
+        } else if ('here' in found) {
+          // It may have left between the find and this turn, or the lease run out.
+          if (registry.get(id) === found.here && instance.valid) return this.#serve(found.here, known, echoed);
+        } else if (exchange.handedOver === undefined) {
+          const outcome = await relay.send(found.there, known);
+          if (outcome.relayed === 'done') return;
+          if (outcome.relayed === 'lost') known = goOn(known, outcome);
+          if (exchange.closed) return;
+        } else {
+          return exchange.handedOver.back();
+        }
+      }
+      throw instance.valid ? restoreFailed() : lapsed();
+    } catch (cause) {
+      // Whoever was to end it did, before it died.
+      if (known.kind === 'delete' && known.again && isNotFound(cause)) known.exchange.respond(200, []);
+      else this.fail(known.exchange, cause, echoed);
+    }
+  }
+
+  fail(exchange: Exchange, cause: unknown, id: RequestId | null): void {
+    refuse(exchange, answerable(cause, this.#options.options.logger, 'A request could not be served'), id);
+  }
+
+  #serve(session: LiveSession, call: LegacyCall, echoed: RequestId | null): void {
+    const { exchange } = call;
+    if (session.user !== exchange.user) return refuse(exchange, otherUser(), echoed);
+    const header = exchange.header('mcp-protocol-version');
+    if (header !== undefined && header !== session.version) {
+      return refuse(exchange, versionChanged(header, session.version), echoed);
+    }
+    if (call.kind !== 'delete') exchange.sessionId = session.id;
+    this.#options.serve(session, call, echoed);
+  }
+
+  /** Of a session that is live nowhere; `false`: it was claimed meanwhile. */
+  async #deleteRecord(record: SessionRecord, exchange: Exchange): Promise<boolean> {
+    const header = exchange.header('mcp-protocol-version');
+    if (header !== undefined && header !== record.version) throw versionChanged(header, record.version);
+    if (!(await this.#options.finder.end(record, 'deleted'))) return false;
+    exchange.respond(200, []);
+    return true;
+  }
+
+  #pause(tries: number): Promise<void> {
+    const { options, random } = this.#options;
+    const jitter = 0.5 + (random(1)[0] ?? 0) / 256;
+    const ms = Math.min(LONGEST_PAUSE_MS, PAUSE_MS * 2 ** (tries - 2)) * jitter;
+    return new Promise((resolve) => void options.timeProvider.setTimeout(resolve, ms));
+  }
+}
+
+type Lost = Extract<RelayOutcome, { relayed: 'lost' }>;
+
+/** The call as the next owner is to get it. */
+function goOn(call: LegacyCall, { opened, lastEventId }: Lost): LegacyCall {
+  const { exchange: before, kind } = call;
+  const seen = lastEventId ?? (before instanceof ContinuedExchange ? before.lastEventId : undefined);
+  const exchange = opened ? new ContinuedExchange(before, seen, kind === 'get') : before;
+  if (seen !== undefined) return { kind: 'get', exchange, again: true };
+  return { kind, exchange, again: true, ...(call.post !== undefined && { post: { ...call.post, exchange } }) };
+}
+
+function isNotFound(cause: unknown): boolean {
+  return cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
+}
