@@ -15,7 +15,15 @@ import { LegacyEra } from './eras/legacy.ts';
 import { LegacySseEra, legacySsePath } from './eras/legacy-sse.ts';
 import { StatelessEra } from './eras/legacy-stateless.ts';
 import { ModernEra } from './eras/modern.ts';
-import { closedEndpoint, draining, internal, methodNotAllowed, type SojournError } from './errors.ts';
+import {
+  closedEndpoint,
+  draining,
+  internal,
+  methodNotAllowed,
+  requestClosed,
+  requestDrained,
+  type SojournError,
+} from './errors.ts';
 import { refuse } from './http/answer.ts';
 import type { Exchange } from './http/exchange.ts';
 import { KeepAlive } from './http/keep-alive.ts';
@@ -220,10 +228,11 @@ export class Core {
       if (!this.#busy) break;
       await new Promise<void>((resolve) => void timeProvider.setTimeout(resolve, DRAIN_POLL_MS));
     }
-    let interrupted = this.#stateless.running + this.#modern.running;
+    let interrupted = this.#stateless.running + this.#modern.running + this.legacy.relay.running;
     for (const session of this.registry.values()) interrupted += session.running.counted;
     this.#drained = true;
     this.#stop(draining);
+    this.legacy.relay.close(requestDrained);
     released += await this.#release(() => true);
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close()]);
     return { released, interrupted };
@@ -237,6 +246,7 @@ export class Core {
 
   get #busy(): boolean {
     if (this.#stateless.running > 0 || this.#modern.running > 0 || this.#sse?.busy === true) return true;
+    if (this.legacy.relay.running > 0) return true;
     for (const session of this.registry.values()) if (session.busy) return true;
     return false;
   }
@@ -251,6 +261,7 @@ export class Core {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#stop(closedEndpoint);
+    this.legacy.relay.close(requestClosed);
     this.#unsubscribe();
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close(), this.#closeSessions()]);
     this.registry.stop();

@@ -7,8 +7,8 @@
  */
 import type { Instance } from '../cluster/instance.ts';
 import type { Link, LinkItem } from '../cluster/link.ts';
-import { closedEndpoint, internal, requestClosed, rpcError } from '../errors.ts';
-import { refuse } from '../http/answer.ts';
+import { internal, rpcError, type SojournError } from '../errors.ts';
+import { JSON_HEADERS, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { messageFrame } from '../http/sse.ts';
 import type { Logger } from '../types.ts';
@@ -93,18 +93,16 @@ class Outgoing {
     this.#settle({ relayed: 'lost', opened: this.opened, lastEventId: this.#lastEventId });
   }
 
-  /** This instance closes under it. */
-  close(): void {
+  /** This instance stops under it. */
+  close(error: SojournError): void {
     const { exchange } = this;
     const { post } = this.call;
     const [first] = post?.messages ?? [];
     const id = first?.kind === 'request' && post?.batch === false ? first.message.id : null;
-    if (!this.opened) refuse(exchange, closedEndpoint(), id);
+    const json = JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(error) });
+    if (!this.opened) exchange.respond(id === null ? 503 : error.status, JSON_HEADERS, json);
     else {
-      if (id !== null && this.#lastEventId === undefined) {
-        const error = JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(requestClosed()) });
-        exchange.write(messageFrame(error, undefined));
-      }
+      if (id !== null && this.#lastEventId === undefined) exchange.write(messageFrame(json, undefined));
       exchange.end();
     }
     this.done();
@@ -204,11 +202,11 @@ export class Relay {
   }
 
   /** Ends what runs elsewhere for clients of ours: those that can resume come back, the others are told. */
-  close(): void {
+  close(error: () => SojournError): void {
     this.#closed = true;
     for (const [n, { link, call }] of this.#outgoing) {
       link.push({ t: 'gone', n }, ENVELOPE_BYTES);
-      call.close();
+      call.close(error());
     }
   }
 
@@ -217,6 +215,7 @@ export class Relay {
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
     const exchange = new RelayedExchange(envelope, link, () => this.#serving.get(link)?.delete(n));
+    if (this.#closed) return exchange.back();
     serving.set(n, exchange);
     try {
       this.#options.serve(envelope, exchange);

@@ -1,6 +1,7 @@
 /** Several endpoints of one process that share one store: instances of one deployment, as a load balancer sees them. */
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import type { Store } from '../../src/stores/store.ts';
 import type { RawClient, RawClientOptions } from '../../src/testing/index.ts';
 import { createLab, type Lab } from './lab.ts';
 import { serve, type Served, type ServeSettings } from './serve.ts';
@@ -13,15 +14,19 @@ export interface Member extends Served {
   join(client: RawClient, options?: RawClientOptions): RawClient;
 }
 
+/** A function is asked for the store of each member. */
+export type FleetOptions = Omit<McpEndpointOptions, 'store'> & { store?: Store | (() => Store) | undefined };
+
 /** `settings` by position; a missing one is the default. */
 export async function serveFleet(
   size: number,
-  options: McpEndpointOptions = {},
+  { store = memory(), ...options }: FleetOptions = {},
   settings: readonly ServeSettings[] = [],
 ): Promise<Member[]> {
-  const store = options.store ?? memory();
   const members: Member[] = [];
-  for (let n = 0; n < size; n++) members.push(await serveMember({ ...options, store }, settings[n]));
+  for (let n = 0; n < size; n++) {
+    members.push(await serveMember({ ...options, store: typeof store === 'function' ? store() : store }, settings[n]));
+  }
   return members;
 }
 

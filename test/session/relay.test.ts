@@ -1,17 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
-import { serveFleet, type Member } from '../kit/fleet.ts';
+import { type FleetOptions, serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool, type Held } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
+import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-
-/** `a` owns the session of `onA`; `onB` and `onC` speak in it through the others. */
-async function threeInstances(options = {}, settings: ServeSettings[] = [], initialize = {}) {
-  const [a, b, c] = (await serveFleet(3, options, settings)) as [Member, Member, Member];
-  const onA = a.client();
-  await onA.initialize({ capabilities: { elicitation: { form: {} } }, ...initialize });
-  return { a, b, c, onA, onB: b.join(onA), onC: c.join(onA) };
-}
 
 const hold = (client: RawClient, id: number, progressToken = 't'): Promise<RawResponse> =>
   client.post({
@@ -31,212 +24,230 @@ const said = (stream: RawResponse): unknown[] =>
 
 const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) => id !== undefined)?.id ?? '';
 
-describe.each([
-  ['node', 'fetch'],
-  ['fetch', 'node'],
-] as const)('from the %s face to the %s face', (relayingFace, owningFace) => {
-  const settings = [{ face: owningFace }, { face: relayingFace }];
-
-  test('a POST is answered by the instance where the session lives', async () => {
-    const { a, b, onA, onB } = await threeInstances({}, settings);
-    expect(textOf((await onA.call(...tool('count'))).message)).toBe('1');
-    const { response, message } = await onB.call(...tool('count'));
-    expect([response.status, response.header('mcp-session-id'), textOf(message)]).toEqual([200, onA.sessionId, '2']);
-    expect((await onB.notify('notifications/roots/list_changed')).status).toBe(202);
-    expect([a.lab.made.length, b.lab.made.length]).toEqual([1, 0]);
-    expect([a.endpoint.sessions.count, b.endpoint.sessions.count]).toEqual([1, 0]);
-  });
-
-  test('the client reads the same bytes', async () => {
-    const { onA, onB } = await threeInstances({}, settings);
-    const bytes = async (client: RawClient) => {
-      const response = await client.post({ jsonrpc: '2.0', id: 99, ...asTool('log') });
-      await response.untilEnd();
-      const heads = ['content-type', 'cache-control', 'content-encoding', 'x-accel-buffering', 'mcp-session-id'];
-      // What counts streams in an event id is the one thing that differs from one call to the next.
-      return [response.status, heads.map((name) => response.headers(name)), response.body.replaceAll(/-p\w+-/g, '-p-')];
-    };
-    expect(await bytes(onB)).toEqual(await bytes(onA));
-  });
-
-  test('a GET carries what the server sends on its own', async () => {
-    const { a, onB } = await threeInstances({}, settings);
-    const stream = await onB.get();
-    await a.lab.made[0]?.server.server.sendResourceListChanged();
-    expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/resources/list_changed' });
-  });
-
-  test('a DELETE ends the session where it lives', async () => {
-    const { a, onA, onB, onC } = await threeInstances({}, settings);
-    const stream = await onC.get();
-    const running = onC.call(...tool('hold'));
-    await a.lab.held();
-    expect((await onB.delete()).status).toBe(200);
-    expect(a.lab.made[0]?.closed).toBe(true);
-    expect((await running).message.error).toMatchObject({ code: -32000, data: { reason: 'session_ended' } });
-    await stream.untilEnd();
-    expect(stream.ending).toBe('complete');
-    for (const client of [onA, onB, onC]) expect((await client.call('ping')).response.status).toBe(404);
-  });
-
-  test("an elicitation's answer reaches the handler that asked, whichever instance it came to", async () => {
-    const { onB, onC } = await threeInstances({}, settings);
-    const stream = await onB.post({ jsonrpc: '2.0', id: 1, ...asTool('ask') });
-    const question = (await stream.nextMessage()) as { id: string; method: string };
-    expect(question.method).toBe('elicitation/create');
-    const result = { action: 'accept', content: { colour: 'blue' } };
-    expect((await onC.post({ jsonrpc: '2.0', id: question.id, result })).status).toBe(202);
-    expect(textOf(await stream.nextMessage())).toBe('accept {"colour":"blue"}');
-    await stream.untilEnd();
-  });
-
-  test('a stream whose call runs elsewhere is resumed: history first, then live, nothing twice, nothing missing', async () => {
-    const { a, onA, onB } = await threeInstances({}, settings);
-    const stream = await hold(onA, 1);
-    const call = await a.lab.held();
-    await progress(call, 1);
-    await progress(call, 2);
-    await until(() => said(stream).includes(2));
-    stream.abort();
-    await progress(call, 3);
-    const resumed = await onB.get({ lastEventId: stream.events[1]?.id });
-    await progress(call, 4);
-    call.answer('done');
-    await resumed.untilEnd();
-    expect(said(resumed)).toEqual([2, 3, 4, 'done']);
-    expect((await onB.get({ lastEventId: lastId(resumed) })).status).toBe(204);
-  });
-
-  test('a stream of a call that has just ended is replayed', async () => {
-    const { a, onA, onB } = await threeInstances({}, settings);
-    const stream = await hold(onA, 1);
-    const call = await a.lab.held();
-    await stream.next();
-    stream.abort();
-    const answering = progress(call, 1).then(() => call.answer('done'));
-    const resumed = await onB.get({ lastEventId: lastId(stream) });
-    await answering;
-    await resumed.untilEnd();
-    expect(said(resumed)).toEqual([1, 'done']);
-  });
-});
-
-test('a client that leaves the relaying instance is not a cancel: it resumes on a third', async () => {
-  const { a, onB, onC } = await threeInstances();
-  const stream = await hold(onB, 1);
-  const call = await a.lab.held();
-  await progress(call, 1);
-  await stream.nextMessage();
-  onB.disconnect();
-  await progress(call, 2);
-  const resumed = await onC.get({ lastEventId: lastId(stream) });
-  await until(() => said(resumed).includes(2));
-  expect(call.ctx.mcpReq.signal.aborted).toBe(false);
-  call.answer('done');
-  await resumed.untilEnd();
-  expect([said(stream), said(resumed)]).toEqual([[1], [2, 'done']]);
-});
-
-test('a cancel that comes to another instance cancels the call', async () => {
-  const { a, onA, onB } = await threeInstances();
-  const stream = await hold(onA, 1);
-  const { ctx } = await a.lab.held();
-  expect((await onB.notify('notifications/cancelled', { requestId: 1, reason: 'enough' })).status).toBe(202);
-  await stream.untilEnd();
-  expect(ctx.mcpReq.signal.aborted).toBe(true);
-  expect(stream.events.flatMap(({ message }) => message ?? [])).toEqual([]);
-});
-
-test('what a session refuses, it refuses through any instance', async () => {
-  const { a, onA, onB } = await threeInstances({ limits: { requestsPerSession: 1 } });
-  const stream = await hold(onA, 1);
-  const call = await a.lab.held();
-  const twice = await onB.post({ jsonrpc: '2.0', id: 1, method: 'ping' });
-  expect([twice.status, twice.json()]).toMatchObject([400, { id: 1, error: { code: -32600 } }]);
-  const tooMany = await onB.post({ jsonrpc: '2.0', id: 2, method: 'tools/list' });
-  expect([tooMany.status, tooMany.header('retry-after'), tooMany.json()]).toMatchObject([
-    429,
-    '1',
-    { id: 2, error: { code: -32000, data: { reason: 'too_many_requests' } } },
-  ]);
-  const version = await onB.call('ping', undefined, { version: '2025-06-18' });
-  expect([version.response.status, version.message.error?.code]).toEqual([400, -32600]);
-  const again = await onB.call('initialize', {
-    protocolVersion: '2025-11-25',
-    capabilities: {},
-    clientInfo: { name: 'x', version: '1' },
-  });
-  expect([again.response.status, again.message.error?.code]).toEqual([400, -32600]);
-  call.answer('done');
-  await stream.untilEnd();
-});
-
-test('another user is refused by the relaying instance, which does not disturb the owner', async () => {
-  const auth: ServeSettings['auth'] = (headers) => ({
-    token: 't',
-    clientId: 'c',
-    scopes: [],
-    extra: { sub: headers['x-user'] },
-  });
-  const [a, b] = (await serveFleet(2, {}, [
-    { face: 'node', auth },
-    { face: 'node', auth },
-  ])) as [Member, Member];
-  const alice = a.client({ headers: { 'x-user': 'alice' } });
-  await alice.initialize();
-  const bob = b.join(alice, { headers: { 'x-user': 'bob' } });
-  const { response, message } = await bob.call('ping');
-  expect([response.status, message.error]).toMatchObject([403, { code: -32000, data: { reason: 'user' } }]);
-  expect((await bob.get()).status).toBe(403);
-  expect((await bob.delete()).status).toBe(403);
-  expect((await b.join(alice, { headers: { 'x-user': 'alice' } }).call('ping')).response.status).toBe(200);
-});
-
-test('an answer in JSON, and a batch, are relayed as they are', async () => {
-  const json = await threeInstances({ responseMode: 'json' });
-  const { response, message } = await json.onB.call(...tool('count'));
-  expect([response.header('content-type'), textOf(message)]).toEqual(['application/json', '1']);
-  const batching = await threeInstances({}, [], { protocolVersion: '2025-03-26' });
-  const batch = await batching.onB.post([
-    { jsonrpc: '2.0', id: 'x', ...asTool('count') },
-    { jsonrpc: '2.0', method: 'notifications/roots/list_changed' },
-    { jsonrpc: '2.0', id: 'y', ...asTool('echo', { text: 'y' }) },
-  ]);
-  await batch.untilEnd();
-  expect(new Map(batch.events.map(({ message: one }) => [(one as { id: string }).id, textOf(one)]))).toEqual(
-    new Map([
-      ['x', '1'],
-      ['y', 'y'],
-    ]),
-  );
-});
-
-test('a relayed request keeps its headers, and has no node pair', async () => {
-  const { a, onA, onB } = await threeInstances();
-  for (const client of [onA, onB]) {
-    const called = client.call(...tool('hold'), { headers: { 'x-tenant': 'blue' } });
-    const { ctx, answer } = await a.lab.held(client === onA ? 0 : 1);
-    const request: (Request & { node?: object }) | undefined = ctx.http?.req;
-    expect(request?.headers.get('x-tenant')).toBe('blue');
-    expect(request?.node === undefined).toBe(client === onB);
-    answer('done');
-    await called;
-  }
-});
-
-test('an open GET through another instance keeps the session in use', async () => {
-  const { a, onA, onB } = await threeInstances({ maxIdleSessionCount: 1 });
-  const stream = await onB.get();
-  const other = a.client();
-  await other.initialize();
-  const third = a.client();
-  await third.initialize(); // the session that is read does not count
-  expect((await onA.call('ping')).response.status).toBe(200);
-  expect(stream.ending).toBeUndefined();
-  expect((await other.call('ping')).response.status).toBe(404);
-});
-
 function asTool(name: string, args: object = {}): { method: string; params: object } {
   const [method, params] = tool(name, args);
   return { method, params };
 }
+
+describe.each(storeKinds)('on the store %s', (kind) => {
+  /** `a` owns the session of `onA`; `onB` and `onC` speak in it through the others. */
+  async function threeInstances(options: FleetOptions = {}, settings: ServeSettings[] = [], initialize = {}) {
+    const [a, b, c] = (await serveFleet(3, { store: sharedStore(kind), ...options }, settings)) as [
+      Member,
+      Member,
+      Member,
+    ];
+    const onA = a.client();
+    await onA.initialize({ capabilities: { elicitation: { form: {} } }, ...initialize });
+    return { a, b, c, onA, onB: b.join(onA), onC: c.join(onA) };
+  }
+
+  describe.each([
+    ['node', 'fetch'],
+    ['fetch', 'node'],
+  ] as const)('from the %s face to the %s face', (relayingFace, owningFace) => {
+    const settings = [{ face: owningFace }, { face: relayingFace }];
+
+    test('a POST is answered by the instance where the session lives', async () => {
+      const { a, b, onA, onB } = await threeInstances({}, settings);
+      expect(textOf((await onA.call(...tool('count'))).message)).toBe('1');
+      const { response, message } = await onB.call(...tool('count'));
+      expect([response.status, response.header('mcp-session-id'), textOf(message)]).toEqual([200, onA.sessionId, '2']);
+      expect((await onB.notify('notifications/roots/list_changed')).status).toBe(202);
+      expect([a.lab.made.length, b.lab.made.length]).toEqual([1, 0]);
+      expect([a.endpoint.sessions.count, b.endpoint.sessions.count]).toEqual([1, 0]);
+    });
+
+    test('the client reads the same bytes', async () => {
+      const { onA, onB } = await threeInstances({}, settings);
+      const bytes = async (client: RawClient) => {
+        const response = await client.post({ jsonrpc: '2.0', id: 99, ...asTool('log') });
+        await response.untilEnd();
+        const heads = ['content-type', 'cache-control', 'content-encoding', 'x-accel-buffering', 'mcp-session-id'];
+        // What counts streams in an event id is the one thing that differs from one call to the next.
+        return [
+          response.status,
+          heads.map((name) => response.headers(name)),
+          response.body.replaceAll(/-p\w+-/g, '-p-'),
+        ];
+      };
+      expect(await bytes(onB)).toEqual(await bytes(onA));
+    });
+
+    test('a GET carries what the server sends on its own', async () => {
+      const { a, onB } = await threeInstances({}, settings);
+      const stream = await onB.get();
+      await a.lab.made[0]?.server.server.sendResourceListChanged();
+      expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/resources/list_changed' });
+    });
+
+    test('a DELETE ends the session where it lives', async () => {
+      const { a, onA, onB, onC } = await threeInstances({}, settings);
+      const stream = await onC.get();
+      const running = onC.call(...tool('hold'));
+      await a.lab.held();
+      expect((await onB.delete()).status).toBe(200);
+      expect(a.lab.made[0]?.closed).toBe(true);
+      expect((await running).message.error).toMatchObject({ code: -32000, data: { reason: 'session_ended' } });
+      await stream.untilEnd();
+      expect(stream.ending).toBe('complete');
+      for (const client of [onA, onB, onC]) expect((await client.call('ping')).response.status).toBe(404);
+    });
+
+    test("an elicitation's answer reaches the handler that asked, whichever instance it came to", async () => {
+      const { onB, onC } = await threeInstances({}, settings);
+      const stream = await onB.post({ jsonrpc: '2.0', id: 1, ...asTool('ask') });
+      const question = (await stream.nextMessage()) as { id: string; method: string };
+      expect(question.method).toBe('elicitation/create');
+      const result = { action: 'accept', content: { colour: 'blue' } };
+      expect((await onC.post({ jsonrpc: '2.0', id: question.id, result })).status).toBe(202);
+      expect(textOf(await stream.nextMessage())).toBe('accept {"colour":"blue"}');
+      await stream.untilEnd();
+    });
+
+    test('a stream whose call runs elsewhere is resumed: history first, then live, nothing twice, nothing missing', async () => {
+      const { a, onA, onB } = await threeInstances({}, settings);
+      const stream = await hold(onA, 1);
+      const call = await a.lab.held();
+      await progress(call, 1);
+      await progress(call, 2);
+      await until(() => said(stream).includes(2));
+      stream.abort();
+      await progress(call, 3);
+      const resumed = await onB.get({ lastEventId: stream.events[1]?.id });
+      await progress(call, 4);
+      call.answer('done');
+      await resumed.untilEnd();
+      expect(said(resumed)).toEqual([2, 3, 4, 'done']);
+      expect((await onB.get({ lastEventId: lastId(resumed) })).status).toBe(204);
+    });
+
+    test('a stream of a call that has just ended is replayed', async () => {
+      const { a, onA, onB } = await threeInstances({}, settings);
+      const stream = await hold(onA, 1);
+      const call = await a.lab.held();
+      await stream.next();
+      stream.abort();
+      const answering = progress(call, 1).then(() => call.answer('done'));
+      const resumed = await onB.get({ lastEventId: lastId(stream) });
+      await answering;
+      await resumed.untilEnd();
+      expect(said(resumed)).toEqual([1, 'done']);
+    });
+  });
+
+  test('a client that leaves the relaying instance is not a cancel: it resumes on a third', async () => {
+    const { a, onB, onC } = await threeInstances();
+    const stream = await hold(onB, 1);
+    const call = await a.lab.held();
+    await progress(call, 1);
+    await stream.nextMessage();
+    onB.disconnect();
+    await progress(call, 2);
+    const resumed = await onC.get({ lastEventId: lastId(stream) });
+    await until(() => said(resumed).includes(2));
+    expect(call.ctx.mcpReq.signal.aborted).toBe(false);
+    call.answer('done');
+    await resumed.untilEnd();
+    expect([said(stream), said(resumed)]).toEqual([[1], [2, 'done']]);
+  });
+
+  test('a cancel that comes to another instance cancels the call', async () => {
+    const { a, onA, onB } = await threeInstances();
+    const stream = await hold(onA, 1);
+    const { ctx } = await a.lab.held();
+    expect((await onB.notify('notifications/cancelled', { requestId: 1, reason: 'enough' })).status).toBe(202);
+    await stream.untilEnd();
+    expect(ctx.mcpReq.signal.aborted).toBe(true);
+    expect(stream.events.flatMap(({ message }) => message ?? [])).toEqual([]);
+  });
+
+  test('what a session refuses, it refuses through any instance', async () => {
+    const { a, onA, onB } = await threeInstances({ limits: { requestsPerSession: 1 } });
+    const stream = await hold(onA, 1);
+    const call = await a.lab.held();
+    const twice = await onB.post({ jsonrpc: '2.0', id: 1, method: 'ping' });
+    expect([twice.status, twice.json()]).toMatchObject([400, { id: 1, error: { code: -32600 } }]);
+    const tooMany = await onB.post({ jsonrpc: '2.0', id: 2, method: 'tools/list' });
+    expect([tooMany.status, tooMany.header('retry-after'), tooMany.json()]).toMatchObject([
+      429,
+      '1',
+      { id: 2, error: { code: -32000, data: { reason: 'too_many_requests' } } },
+    ]);
+    const version = await onB.call('ping', undefined, { version: '2025-06-18' });
+    expect([version.response.status, version.message.error?.code]).toEqual([400, -32600]);
+    const again = await onB.call('initialize', {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'x', version: '1' },
+    });
+    expect([again.response.status, again.message.error?.code]).toEqual([400, -32600]);
+    call.answer('done');
+    await stream.untilEnd();
+  });
+
+  test('another user is refused by the relaying instance, which does not disturb the owner', async () => {
+    const auth: ServeSettings['auth'] = (headers) => ({
+      token: 't',
+      clientId: 'c',
+      scopes: [],
+      extra: { sub: headers['x-user'] },
+    });
+    const [a, b] = (await serveFleet(2, { store: sharedStore(kind) }, [
+      { face: 'node', auth },
+      { face: 'node', auth },
+    ])) as [Member, Member];
+    const alice = a.client({ headers: { 'x-user': 'alice' } });
+    await alice.initialize();
+    const bob = b.join(alice, { headers: { 'x-user': 'bob' } });
+    const { response, message } = await bob.call('ping');
+    expect([response.status, message.error]).toMatchObject([403, { code: -32000, data: { reason: 'user' } }]);
+    expect((await bob.get()).status).toBe(403);
+    expect((await bob.delete()).status).toBe(403);
+    expect((await b.join(alice, { headers: { 'x-user': 'alice' } }).call('ping')).response.status).toBe(200);
+  });
+
+  test('an answer in JSON, and a batch, are relayed as they are', async () => {
+    const json = await threeInstances({ responseMode: 'json' });
+    const { response, message } = await json.onB.call(...tool('count'));
+    expect([response.header('content-type'), textOf(message)]).toEqual(['application/json', '1']);
+    const batching = await threeInstances({}, [], { protocolVersion: '2025-03-26' });
+    const batch = await batching.onB.post([
+      { jsonrpc: '2.0', id: 'x', ...asTool('count') },
+      { jsonrpc: '2.0', method: 'notifications/roots/list_changed' },
+      { jsonrpc: '2.0', id: 'y', ...asTool('echo', { text: 'y' }) },
+    ]);
+    await batch.untilEnd();
+    expect(new Map(batch.events.map(({ message: one }) => [(one as { id: string }).id, textOf(one)]))).toEqual(
+      new Map([
+        ['x', '1'],
+        ['y', 'y'],
+      ]),
+    );
+  });
+
+  test('a relayed request keeps its headers, and has no node pair', async () => {
+    const { a, onA, onB } = await threeInstances();
+    for (const client of [onA, onB]) {
+      const called = client.call(...tool('hold'), { headers: { 'x-tenant': 'blue' } });
+      const { ctx, answer } = await a.lab.held(client === onA ? 0 : 1);
+      const request: (Request & { node?: object }) | undefined = ctx.http?.req;
+      expect(request?.headers.get('x-tenant')).toBe('blue');
+      expect(request?.node === undefined).toBe(client === onB);
+      answer('done');
+      await called;
+    }
+  });
+
+  test('an open GET through another instance keeps the session in use', async () => {
+    const { a, onA, onB } = await threeInstances({ maxIdleSessionCount: 1 });
+    const stream = await onB.get();
+    const other = a.client();
+    await other.initialize();
+    const third = a.client();
+    await third.initialize(); // the session that is read does not count
+    expect((await onA.call('ping')).response.status).toBe(200);
+    expect(stream.ending).toBeUndefined();
+    expect((await other.call('ping')).response.status).toBe(404);
+  });
+});

@@ -1,0 +1,156 @@
+import fc from 'fast-check';
+import { describe, expect, test, vi } from 'vitest';
+import { CREDIT_BYTES, Link, type LinkItem, type LinkMessage } from '../../src/cluster/link.ts';
+import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
+
+const LEASE_MS = 3_000;
+
+/** What becomes of a message: lost, or delivered so many ms later, once or twice. */
+type Fate = 'lost' | { readonly delays: readonly number[] };
+
+interface End {
+  readonly link: Link;
+  readonly got: LinkItem[];
+  readonly sent: LinkMessage[];
+  doubts: number;
+}
+
+/** Two ends; `fate` decides over each message, in the order of sending. */
+function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ delays: [0] })): { a: End; b: End } {
+  const make = (peer: string, other: () => End): End => {
+    const end: End = {
+      got: [],
+      sent: [],
+      doubts: 0,
+      link: new Link({
+        peer,
+        time,
+        leaseMs: LEASE_MS,
+        send: (message) => {
+          end.sent.push(message);
+          const copy = JSON.parse(JSON.stringify(message)) as LinkMessage;
+          const become = fate(message);
+          if (become === 'lost') return;
+          for (const ms of become.delays) {
+            if (ms === 0) queueMicrotask(() => other().link.receive(copy));
+            else time.setTimeout(() => other().link.receive(copy), ms);
+          }
+        },
+        receive: (item) => void end.got.push(item),
+        doubt: () => void (end.doubts += 1),
+      }),
+    };
+    return end;
+  };
+  const a: End = make('b', () => b);
+  const b: End = make('a', () => a);
+  return { a, b };
+}
+
+const item = (n: number): LinkItem => ({ t: 'x', n });
+const numbers = ({ got }: End): unknown[] => got.map(({ n }) => n);
+
+describe('over mailboxes that lose, double, delay and reorder', () => {
+  const fate: fc.Arbitrary<Fate> = fc.oneof(
+    { weight: 3, arbitrary: fc.constant<Fate>({ delays: [0] }) },
+    { weight: 2, arbitrary: fc.constant<Fate>('lost') },
+    { weight: 2, arbitrary: fc.record({ delays: fc.array(fc.nat({ max: 40 }), { minLength: 1, maxLength: 3 }) }) },
+  );
+  const step = fc.oneof(
+    fc.record({ push: fc.constantFrom('a' as const, 'b' as const) }),
+    fc.record({ pass: fc.nat({ max: 15 }) }),
+  );
+
+  test('everything pushed arrives once and in order, both ways, and is known to', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fate, { minLength: 10, maxLength: 60 }),
+        fc.array(step, { maxLength: 40 }),
+        async (fates, steps) => {
+          const time = createFakeTime();
+          let sent = 0;
+          // When the bad luck is used up, what is sent arrives.
+          const ends = pair(time, () => fates[sent++] ?? { delays: [0] });
+          const pushed = { a: 0, b: 0 };
+          const taken = { a: 0, b: 0 };
+          for (const one of steps) {
+            if ('pass' in one) await time.advance(one.pass);
+            else ends[one.push].link.push(item(pushed[one.push]++), 1, () => void (taken[one.push] += 1));
+          }
+          await time.advance(60 * LEASE_MS);
+          expect(numbers(ends.b)).toEqual(Array.from({ length: pushed.a }, (_, n) => n));
+          expect(numbers(ends.a)).toEqual(Array.from({ length: pushed.b }, (_, n) => n));
+          expect(taken).toEqual(pushed);
+          expect([ends.a.link.unackedBytes, ends.b.link.unackedBytes, time.pendingTimers]).toEqual([0, 0, 0]);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
+
+test('items of one turn leave in one message, and an answer in that turn carries the acknowledgement', async () => {
+  const time = createFakeTime();
+  const { a, b } = pair(time);
+  a.link.push(item(0), 1);
+  a.link.push(item(1), 1);
+  await Promise.resolve();
+  await Promise.resolve();
+  b.link.push(item(9), 1);
+  await time.advance(5);
+  expect(a.sent.filter(({ items }) => items.length > 0).map(({ items }) => items.length)).toEqual([2]);
+  expect(b.sent.map(({ items, ack }) => [items.length, ack])).toEqual([[1, 2]]);
+});
+
+test('what is not acknowledged is asked about after 10 ms, every 20 ms for 200 ms, then every third of the lease', async () => {
+  const time = createFakeTime();
+  const { a } = pair(time, () => 'lost');
+  a.link.push(item(0), 1);
+  const at: number[] = [];
+  const start = time.now();
+  let seen = 1;
+  for (let ms = 0; ms < 2_500; ms++) {
+    await time.advance(1);
+    for (; seen < a.sent.length; seen++) at.push(time.now() - start);
+  }
+  const quick = [10, ...Array.from({ length: 10 }, (_, n) => 30 + 20 * n)];
+  expect(at.slice(0, 11)).toEqual(quick);
+  expect(at.slice(11)).toEqual([1_210, 2_210]);
+  expect(a.sent.slice(1).every(({ probe, items }) => probe !== undefined && items.length === 0)).toBe(true);
+  a.link.fail();
+});
+
+test('while something is held on it the peer is doubted every third of the lease, and no longer', async () => {
+  const time = createFakeTime();
+  const { a } = pair(time);
+  const letGo = a.link.hold();
+  await time.advance(LEASE_MS);
+  expect(a.doubts).toBe(3);
+  letGo();
+  letGo();
+  await time.advance(LEASE_MS);
+  expect([a.doubts, time.pendingTimers]).toEqual([4, 0]);
+});
+
+test('past its credit what is to be pushed waits, until the peer has taken what went before or the link fails', async () => {
+  const time = createFakeTime();
+  let open = false;
+  const { a, b } = pair(time, () => (open ? { delays: [0] } : 'lost'));
+  a.link.push(item(0), CREDIT_BYTES);
+  const waiting = vi.fn<() => void>();
+  void a.link.room(1).then(waiting);
+  await time.advance(100);
+  expect(waiting).not.toHaveBeenCalled();
+  open = true;
+  await time.advance(100);
+  expect(waiting).toHaveBeenCalled();
+  expect(numbers(b)).toEqual([0]);
+  open = false;
+  a.link.push(item(1), CREDIT_BYTES);
+  const failing = a.link.room(1);
+  a.link.fail();
+  await failing;
+  a.link.push(item(2), 1);
+  await time.advance(1_000);
+  expect([numbers(b), time.pendingTimers]).toEqual([[0], 0]);
+});
