@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 
 export interface BenchArguments {
-  readonly command: 'load' | 'sessions' | 'help';
+  readonly command: 'load' | 'sessions' | 'workers' | 'help';
   readonly rounds: number;
   readonly durationS: number;
   readonly nodes: readonly string[];
@@ -16,9 +16,10 @@ export interface BenchArguments {
   readonly json: boolean;
 }
 
-export const usage = `npm run bench -- [sessions] [options]
+export const usage = `npm run bench -- [sessions | workers] [options]
 
   sessions              heap per live idle session, instead of the load runs
+  workers               sojourn serve with two workers beside one, and what the wrong worker costs
 
   --rounds N            measured rounds per side, after one warm-up round (5)
   --duration S          seconds of load per side and round (3)
@@ -42,6 +43,8 @@ function positive(name: string, value: string): number {
   return number;
 }
 
+const isCommand = (text: string): text is BenchArguments['command'] => ['load', 'sessions', 'workers'].includes(text);
+
 export function parseArguments(argv: readonly string[]): BenchArguments {
   const { values, positionals } = parseArgs({
     args: [...argv],
@@ -62,8 +65,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     },
   });
   const [command = 'load', ...rest] = positionals;
-  if ((command !== 'load' && command !== 'sessions') || rest.length > 0)
-    throw new Error(`unknown command: ${positionals.join(' ')}`);
+  if (!isCommand(command) || rest.length > 0) throw new Error(`unknown command: ${positionals.join(' ')}`);
   const nodes = list(values.node);
   return {
     command: values.help ? 'help' : command,

@@ -9,6 +9,7 @@ import { type WorkReport, formatWork, reportWork } from './report.ts';
 import { runRounds } from './rounds.ts';
 import { findRuntime } from './runtimes.ts';
 import { formatSessions, measureSessions } from './sessions.ts';
+import { formatWorkers, measureWorkers } from './workers.ts';
 import { type Work, withBaseline, works } from './works.ts';
 
 async function main(argv: readonly string[]): Promise<void> {
@@ -22,6 +23,7 @@ async function main(argv: readonly string[]): Promise<void> {
   if (args.nice !== 0) setPriority(args.nice);
   const machine = describeMachine();
   if (args.command === 'sessions') await runSessions(args, machine);
+  else if (args.command === 'workers') await runWorkers(args, machine);
   else await runLoads(args, machine);
 }
 
@@ -31,6 +33,18 @@ async function runSessions(args: BenchArguments, machine: Machine): Promise<void
   if (args.json) return printJson({ machine, sessions: reports });
   console.log(`${machineLine(machine)}\n`);
   for (const report of reports) console.log(`${formatSessions(report)}\n`);
+}
+
+async function runWorkers(args: BenchArguments, machine: Machine): Promise<void> {
+  if (!args.json) console.log(`${machineLine(machine)}\n`);
+  const quiet = new QuietTime(args.patienceS * 1000);
+  const reports = [];
+  for (const runtime of args.nodes.map(findRuntime)) {
+    const report = await measureWorkers(runtime, { ...args, quiet });
+    reports.push(report);
+    if (!args.json) console.log(`${formatWorkers(report)}\n`);
+  }
+  if (args.json) printJson({ machine, workers: reports });
 }
 
 async function runLoads(args: BenchArguments, machine: Machine): Promise<void> {
@@ -80,9 +94,10 @@ function selectWorks({ only, sides, baseline }: BenchArguments): Work[] {
 /** The servers under test run what is published: plain JavaScript from `dist/`. */
 function requireBuild(args: BenchArguments): void {
   const needed =
-    args.command === 'sessions'
+    args.command === 'workers' ||
+    (args.command === 'sessions'
       ? args.sides.length === 0 || args.sides.some((id) => id.startsWith('ours'))
-      : selectWorks(args).some(usesBuild);
+      : selectWorks(args).some(usesBuild));
   const entry = fileURLToPath(new URL('../dist/index.js', import.meta.url));
   if (needed && process.env['BENCH_DIST'] === undefined && !existsSync(entry))
     throw new Error('dist/index.js is missing: npm run build');

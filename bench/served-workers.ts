@@ -1,0 +1,81 @@
+import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Runtime } from './runtimes.ts';
+
+const program = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+const module = fileURLToPath(new URL('servers/workers-module.mjs', import.meta.url));
+const startMsMost = 20_000;
+const lookMs = 20;
+
+/** `sojourn serve --workers N` from the build, on a SQLite file of its own. */
+export class ServedWorkers {
+  readonly workers: number;
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #folder: string;
+  #told = '';
+
+  private constructor(child: ChildProcessByStdio<null, Readable, Readable>, workers: number, folder: string) {
+    this.workers = workers;
+    this.#child = child;
+    this.#folder = folder;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => (this.#told += text));
+    }
+  }
+
+  static async start(runtime: Runtime, workers: number): Promise<ServedWorkers> {
+    const folder = mkdtempSync(join(tmpdir(), 'bench-workers-'));
+    const store = `sqlite:${join(folder, 'sessions.db')}`;
+    const args = [program, 'serve', module, '--port', '0', '--workers', String(workers), '--store', store];
+    const child = spawn(runtime.path, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'production' },
+    });
+    const served = new ServedWorkers(child, workers, folder);
+    const deadline = performance.now() + startMsMost;
+    while (served.port === 0) {
+      if (child.exitCode !== null || performance.now() > deadline) throw new Error(`no start: ${served.#told}`);
+      await delay(lookMs);
+    }
+    return served;
+  }
+
+  /** 0: it does not listen yet. */
+  get port(): number {
+    return Number(/^ {2}endpoint +http:\/\/127\.0\.0\.1:(\d+)/m.exec(this.#told)?.[1] ?? 0);
+  }
+
+  get #processes(): number[] {
+    const workers = [...this.#told.matchAll(/"worker_pid":(\d+)/g)].map(([, pid]) => Number(pid));
+    return [Number(this.#child.pid), ...workers];
+  }
+
+  /** User and system time of the supervisor and its workers so far (Linux). */
+  cpuUs(): number {
+    return this.#processes.reduce((sum, pid) => sum + cpuUsOf(pid), 0);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const exited = once(this.#child, 'exit');
+      this.#child.kill('SIGTERM');
+      await exited;
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+const ticksPerS = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+function cpuUsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
+  // Behind the name, which may hold anything: user and system time are the 12th and 13th.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / ticksPerS;
+}

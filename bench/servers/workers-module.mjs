@@ -1,0 +1,22 @@
+import { McpServer } from '@modelcontextprotocol/server';
+import * as z from 'zod';
+
+// What `sojourn serve` is given: schema and handlers outside the factory, as everywhere here.
+const inputSchema = z.object({ text: z.string() });
+const answer = ({ text }) => ({ content: [{ type: 'text', text }] });
+const burnMs = 0.2;
+
+function burn(input) {
+  const until = performance.now() + burnMs;
+  while (performance.now() < until);
+  return answer(input);
+}
+
+export default function createServer() {
+  const server = new McpServer({ name: 'bench', version: '1.0.0' });
+  server.registerTool('echo', { description: 'Answers with its input', inputSchema }, answer);
+  const annotations = { readOnlyHint: true };
+  server.registerTool('look', { description: 'The same, repeatable', inputSchema, annotations }, answer);
+  server.registerTool('burn', { description: 'The same, after 200 µs of work', inputSchema, annotations }, burn);
+  return server;
+}

@@ -1,0 +1,56 @@
+import { Connection } from './connection.ts';
+
+const path = '/mcp';
+const version = '2025-06-18';
+const text = 'hello';
+
+/** A session, and the worker whose process has it. */
+export interface WorkerSession {
+  readonly id: string;
+  readonly instance: string;
+}
+
+/** A connection, and the instance that accepted it. */
+export interface WorkerConnection {
+  readonly connection: Connection;
+  readonly instance: string;
+}
+
+let lastId = 0;
+
+function postBytes(to: string, message: object, sessionId?: string): string {
+  const body = JSON.stringify(message);
+  const session = sessionId === undefined ? '' : `mcp-session-id: ${sessionId}\r\nmcp-protocol-version: ${version}\r\n`;
+  return (
+    `POST ${to} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n` +
+    `accept: application/json, text/event-stream\r\n${session}content-length: ${String(body.length)}\r\n\r\n${body}`
+  );
+}
+
+export async function openConnection(port: number): Promise<WorkerConnection> {
+  const connection = await Connection.open(port);
+  const { body } = await connection.send(postBytes('/healthz', {}));
+  return { connection, instance: (JSON.parse(body) as { instance: string }).instance };
+}
+
+/** Opened where the connection is. */
+export async function openSession({ connection, instance }: WorkerConnection): Promise<WorkerSession> {
+  const clientInfo = { name: 'bench', version: '1.0.0' };
+  const params = { protocolVersion: version, capabilities: {}, clientInfo };
+  const { head } = await connection.send(postBytes(path, { jsonrpc: '2.0', id: 0, method: 'initialize', params }));
+  const id = /\r\nmcp-session-id: (\S+)/i.exec(head)?.[1];
+  if (id === undefined) throw new Error(`initialize was answered with ${head}`);
+  await connection.send(postBytes(path, { jsonrpc: '2.0', method: 'notifications/initialized' }, id));
+  // What may be repeated is learnt from it.
+  await connection.send(postBytes(path, { jsonrpc: '2.0', id: 1, method: 'tools/list' }, id));
+  return { id, instance };
+}
+
+/** One call; its id is that of no other. */
+export async function call({ connection }: WorkerConnection, session: WorkerSession, tool: string): Promise<void> {
+  lastId += 1;
+  const params = { name: tool, arguments: { text } };
+  const message = { jsonrpc: '2.0', id: lastId + 1000, method: 'tools/call', params };
+  const { status, body } = await connection.send(postBytes(path, message, session.id));
+  if (status !== 200 || !body.includes(`"text":"${text}"`)) throw new Error(`answered with ${String(status)}: ${body}`);
+}
