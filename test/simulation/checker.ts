@@ -13,26 +13,33 @@ export function check(ledger: Ledger, data: StoreData): string[] {
   const say = (session: string, what: string): void => {
     if (!forgot.has(session)) violations.push(what);
   };
-  checkRuns(ledger, say);
-  checkEndings(ledger, say);
-  checkCounts(ledger, say);
-  checkAnswers(ledger, say);
+  /** Of calls that were sent when the store had forgotten already, a lost write is no excuse. */
+  const sayOf = (call: Call, what: string): void => {
+    if (call.sentAt > (forgot.get(call.session) ?? -1)) violations.push(what);
+  };
+  checkRuns(ledger, sayOf);
+  checkEndings(ledger, sayOf);
+  checkCounts(ledger, forgot, sayOf);
+  checkAnswers(ledger, (call, what) => say(call.session, what));
   checkStreams(ledger, data, say);
   return violations;
 }
 
 type Say = (session: string, what: string) => void;
+type SayOf = (call: Call, what: string) => void;
 
-/** What a rollback touched is beyond what anybody can promise. */
-function forgottenSessions({ lost }: Ledger): Set<string> {
-  return new Set(lost.flatMap(({ sessions }) => [...sessions]));
+/** What a rollback touched, until it happened, is beyond what anybody can promise. Session → when it last did. */
+function forgottenSessions({ lost }: Ledger): Map<string, number> {
+  const forgot = new Map<string, number>();
+  for (const { sessions, until } of lost) for (const session of sessions) forgot.set(session, until);
+  return forgot;
 }
 
 const nameOf = ({ client, tool, method, nonce, id }: Call): string => `${client} ${tool ?? method} ${nonce} (id ${id})`;
 
 // ——— at most once ———
 
-function checkRuns({ ran, calls }: Ledger, say: Say): void {
+function checkRuns({ ran, calls }: Ledger, say: SayOf): void {
   const runs = new Map<string, Array<(typeof ran)[number]>>();
   for (const run of ran) {
     const of = runs.get(run.nonce);
@@ -44,12 +51,12 @@ function checkRuns({ ran, calls }: Ledger, say: Say): void {
     if (tool === undefined) continue;
     const of = runs.get(nonce) ?? [];
     if (REPEATABLE[tool] !== true && of.length > 1)
-      say(session, `ran ${of.length} times: ${nameOf(call)}, ${of.map(({ instance, at }) => `${instance} at ${at}`).join(', ')}`);
+      say(call, `ran ${of.length} times: ${nameOf(call)}, ${of.map(({ instance, at }) => `${instance} at ${at}`).join(', ')}`);
     for (const run of of)
-      if (run.session !== session) say(session, `${nameOf(call)} ran in session ${run.session} instead of ${session}`);
+      if (run.session !== session) say(call, `${nameOf(call)} ran in session ${run.session} instead of ${session}`);
     const [run] = of;
     if (run === undefined) {
-      if (ending?.kind === 'result') say(session, `has a result and never ran: ${nameOf(call)}`);
+      if (ending?.kind === 'result') say(call, `has a result and never ran: ${nameOf(call)}`);
       continue;
     }
     if (REPEATABLE[tool] === true) continue;
@@ -57,7 +64,7 @@ function checkRuns({ ran, calls }: Ledger, say: Say): void {
       ending?.kind === 'given-up' ||
       ending?.kind === 'refused' ||
       (ending?.kind === 'error' && ending.mayHaveRun === false);
-    if (denied) say(session, `was told that it did not run, and ran: ${nameOf(call)}, on ${run.instance} at ${run.at}`);
+    if (denied) say(call, `was told that it did not run, and ran: ${nameOf(call)}, on ${run.instance} at ${run.at}`);
   }
 }
 
@@ -65,27 +72,27 @@ function checkRuns({ ran, calls }: Ledger, say: Say): void {
 
 const REASONS = new Set(['owner_lost', 'session_ended', 'draining', 'closed', 'tool_failed']);
 
-function checkEndings({ calls, sessions }: Ledger, say: Say): void {
+function checkEndings({ calls, sessions }: Ledger, say: SayOf): void {
   for (const call of calls) {
     const { session, ending } = call;
     const story = sessions.get(session);
     if (ending === undefined) {
-      say(session, `never ended: ${nameOf(call)}, ${call.accepted ? 'accepted' : 'not accepted'}, sent at ${call.attemptAt}`);
+      say(call, `never ended: ${nameOf(call)}, ${call.accepted ? 'accepted' : 'not accepted'}, sent at ${call.attemptAt}`);
     } else if (ending.kind === 'silent') {
-      say(session, `ended without an answer: ${nameOf(call)} at ${ending.at}`);
+      say(call, `ended without an answer: ${nameOf(call)} at ${ending.at}`);
     } else if (ending.kind === 'error' && (ending.reason === undefined || !REASONS.has(ending.reason))) {
-      say(session, `ended with an error without a reason: ${nameOf(call)}, ${JSON.stringify(ending)}`);
+      say(call, `ended with an error without a reason: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     } else if (ending.kind === 'refused') {
-      say(session, `was refused with ${ending.status}: ${nameOf(call)} ${ending.body}`);
+      say(call, `was refused with ${ending.status}: ${nameOf(call)} ${ending.body}`);
     } else if (ending.kind === 'no-stream' && story?.deleteSentAt === undefined) {
-      say(session, `lost its stream (${ending.status}): ${nameOf(call)} ${ending.body}`);
+      say(call, `lost its stream (${ending.status}): ${nameOf(call)} ${ending.body}`);
     }
   }
 }
 
 // ——— what was acknowledged stays: `count` and `peek` ———
 
-function checkCounts({ calls }: Ledger, say: Say): void {
+function checkCounts({ calls }: Ledger, forgot: ReadonlyMap<string, number>, say: SayOf): void {
   const bySession = new Map<string, Call[]>();
   for (const call of calls) {
     if (call.ending?.kind !== 'result' || (call.tool !== 'count' && call.tool !== 'peek')) continue;
@@ -99,18 +106,24 @@ function checkCounts({ calls }: Ledger, say: Say): void {
     for (const count of counts) {
       const value = valueOf(count);
       const twin = seen.get(value);
-      if (twin !== undefined) say(session, `counted ${String(value)} twice: ${nameOf(twin)} and ${nameOf(count)}`);
+      if (twin !== undefined) say(earlier(twin, count), `counted ${String(value)} twice: ${nameOf(twin)} and ${nameOf(count)}`);
       seen.set(value, count);
     }
     for (const later of of) {
       for (const count of counts) {
         if (later === count || (count.ending?.at ?? Infinity) > later.attemptAt) continue;
+        // A copy that holds what the store has forgotten finds out when it writes.
+        if (later.tool === 'peek' && forgot.has(session)) continue;
         const [had, has] = [valueOf(count), valueOf(later)];
         if (later.tool === 'count' ? has <= had : has < had)
-          say(session, `went back: ${nameOf(later)} gave ${has} after ${nameOf(count)} gave ${had}`);
+          say(count, `went back: ${nameOf(later)} gave ${has} after ${nameOf(count)} gave ${had}`);
       }
     }
   }
+}
+
+function earlier(a: Call, b: Call): Call {
+  return a.sentAt < b.sentAt ? a : b;
 }
 
 function valueOf({ ending }: Call): number {
@@ -119,11 +132,11 @@ function valueOf({ ending }: Call): number {
 
 // ——— answers reach who asked ———
 
-function checkAnswers({ calls }: Ledger, say: Say): void {
+function checkAnswers({ calls }: Ledger, say: SayOf): void {
   for (const call of calls) {
     const { tool, ending, nonce, session } = call;
     if (ending?.kind !== 'result' || tool === undefined || tool === 'count' || tool === 'peek') continue;
-    if (ending.value !== nonce) say(session, `got another's answer: ${nameOf(call)} ${JSON.stringify(ending.value)}`);
+    if (ending.value !== nonce) say(call, `got another's answer: ${nameOf(call)} ${JSON.stringify(ending.value)}`);
   }
 }
 

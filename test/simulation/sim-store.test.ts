@@ -7,6 +7,7 @@ const applies = storeContract.filter(({ needs }) => needs !== 'process-limits');
 const faultless: Port = {
   call: async (_, effect) => effect(),
   arrive: (fn) => queueMicrotask(fn),
+  notice: (fn) => queueMicrotask(fn),
 };
 
 describe('the simulated store, without faults, keeps the contract', () => {

@@ -15,6 +15,8 @@ export interface Port {
   call<T>(name: string, effect: () => T): Promise<T>;
   /** Runs in the process, when something reaches it from outside. */
   arrive(fn: () => void): void;
+  /** The same, after the time that it takes to notice that a connection is gone. */
+  notice(fn: () => void): void;
 }
 
 /** What carries a message from one mailbox to another. */
@@ -55,7 +57,7 @@ export class Mailbox {
   drop(told: boolean): void {
     if (!this.subscribed) return;
     this.subscribed = false;
-    if (told) this.port.arrive(this.#lost);
+    if (told) this.port.notice(this.#lost);
   }
 }
 

@@ -352,6 +352,11 @@ export class ProcessPort implements Port {
     this.process.enter(fn);
   }
 
+  notice(fn: () => void): void {
+    const world = this.#world;
+    world.scheduler.after(world.delay(world.faults.store), () => this.process.enter(fn));
+  }
+
   call<T>(name: string, effect: () => T): Promise<T> {
     const world = this.#world;
     const { scheduler, faults, network } = world;
