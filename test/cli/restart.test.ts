@@ -1,45 +1,8 @@
 /** `sojourn serve --store sqlite:…`, killed and started again on the same file. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { describe, expect, test } from 'vitest';
+import type { RawClient } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
-import { program, startCli } from './cli-process.ts';
-
-function deployment() {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-restart-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const effects = join(folder, 'effects');
-  const start = async (env: Record<string, string> = {}) => {
-    const args = ['serve', program('durable-server.mjs'), '--store', `sqlite:${join(folder, 's.db')}`, '--port', '0'];
-    const cli = startCli(args, { env: { EFFECTS: effects, ...env } });
-    return { cli, url: await cli.url() };
-  };
-  const happened = (): string[] => {
-    try {
-      return readFileSync(effects, 'utf8').split('\n').filter(Boolean);
-    } catch {
-      return [];
-    }
-  };
-  return { start, happened };
-}
-
-function clientOf(url: string, of?: RawClient): RawClient {
-  const client = createRawClient(url);
-  onTestFinished(() => client.close());
-  if (of?.sessionId !== undefined) client.sessionId = of.sessionId;
-  if (of?.protocolVersion !== undefined) client.protocolVersion = of.protocolVersion;
-  return client;
-}
-
-const textOf = (message: { result?: unknown }): string | undefined =>
-  (message.result as { content?: { text?: string }[] } | undefined)?.content?.[0]?.text;
-
-async function count(client: RawClient): Promise<string | undefined> {
-  return textOf((await client.call('tools/call', { name: 'count', arguments: {} })).message);
-}
+import { clientOf, count, deployment, kill, textOf } from './deployment.ts';
 
 /** A call that will not be answered: the event id of its priming event. */
 async function hang(client: RawClient, name: string): Promise<string> {
@@ -47,11 +10,6 @@ async function hang(client: RawClient, name: string): Promise<string> {
   const { id } = await stream.next();
   if (id === undefined) throw new Error('no priming event');
   return id;
-}
-
-async function kill({ kill: signal, ended }: ReturnType<typeof startCli>): Promise<void> {
-  signal('SIGKILL');
-  await ended();
 }
 
 const LEASE_MS = 300;

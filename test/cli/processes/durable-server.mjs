@@ -19,6 +19,10 @@ export default function createServer(ctx) {
   server.registerTool('count', {}, async () =>
     text(`${await ctx.session.state.update('n', (n) => (n ?? 0) + 1)} restored ${ctx.restored}`),
   );
+  server.registerTool('announce', {}, async () => {
+    server.sendToolListChanged();
+    return text('announced');
+  });
   for (const [name, annotations] of [
     ['pay', {}],
     ['look', { readOnlyHint: true }],

@@ -1,4 +1,5 @@
 /** What workers are tested with: a counter in `session.state`, and tools that tell which process runs them. */
+import { AsyncResource } from 'node:async_hooks';
 import { existsSync } from 'node:fs';
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
@@ -8,14 +9,26 @@ const text = (value) => ({ content: [{ type: 'text', text: String(value) }] });
 // New code of the module.
 if (process.env.BROKEN !== undefined && existsSync(process.env.BROKEN)) throw new Error('broken code');
 
+/** Runs what belongs to no request, and so to the session's GET stream. */
+const outside = AsyncResource.bind((work) => work());
+
 export default function createServer(ctx) {
-  const server = new McpServer({ name: 'worker', version: '1.0.0' });
+  const server = new McpServer({ name: 'worker', version: '1.0.0' }, { capabilities: { logging: {} } });
   server.registerTool('count', {}, async () => text(await ctx.session.state.update('n', (n) => (n ?? 0) + 1)));
   server.registerTool('where', { annotations: { readOnlyHint: true } }, () => text(process.pid));
   server.registerTool('slow', { inputSchema: z.object({ ms: z.number() }) }, async ({ ms }) => {
     console.error('slow began');
     await new Promise((done) => setTimeout(done, ms));
     return text(`done ${process.pid}`);
+  });
+  server.registerTool('ring', {}, () => {
+    void outside(() => server.server.sendLoggingMessage({ level: 'info', data: 'ringing' }));
+    return text(process.pid);
+  });
+  server.registerTool('ask', {}, async (call) => {
+    const requestedSchema = { type: 'object', properties: { name: { type: 'string' } } };
+    const { content } = await call.mcpReq.elicitInput({ message: 'Who?', requestedSchema });
+    return text(`${content.name} ${process.pid}`);
   });
   return server;
 }

@@ -1,0 +1,47 @@
+/** Processes that serve from one SQLite file, one after the other or at the same time. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { program, startCli } from './cli-process.ts';
+
+/** Processes of `durable-server.mjs` on one file. `happened`: what its tools did, in all of them. */
+export function deployment() {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-restart-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const effects = join(folder, 'effects');
+  const start = async (env: Record<string, string> = {}) => {
+    const args = ['serve', program('durable-server.mjs'), '--store', `sqlite:${join(folder, 's.db')}`, '--port', '0'];
+    const cli = startCli(args, { env: { EFFECTS: effects, ...env } });
+    return { cli, url: await cli.url() };
+  };
+  const happened = (): string[] => {
+    try {
+      return readFileSync(effects, 'utf8').split('\n').filter(Boolean);
+    } catch {
+      return [];
+    }
+  };
+  return { start, happened };
+}
+
+export function clientOf(url: string, of?: RawClient): RawClient {
+  const client = createRawClient(url);
+  onTestFinished(() => client.close());
+  if (of?.sessionId !== undefined) client.sessionId = of.sessionId;
+  if (of?.protocolVersion !== undefined) client.protocolVersion = of.protocolVersion;
+  return client;
+}
+
+export const textOf = (message: { result?: unknown }): string | undefined =>
+  (message.result as { content?: { text?: string }[] } | undefined)?.content?.[0]?.text;
+
+export async function count(client: RawClient): Promise<string | undefined> {
+  return textOf((await client.call('tools/call', { name: 'count', arguments: {} })).message);
+}
+
+export async function kill({ kill: signal, ended }: ReturnType<typeof startCli>): Promise<void> {
+  signal('SIGKILL');
+  await ended();
+}

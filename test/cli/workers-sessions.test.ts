@@ -1,0 +1,190 @@
+/** What sessions have of several workers: any of them serves any session, and none takes a session with it. */
+import { describe, expect, test } from 'vitest';
+import { connectV1, connectV2, sessionClients, type Connect, type OfficialClient } from '../clients/official.ts';
+import { until } from '../kit/until.ts';
+import { instanceOf, isAlive, pinnedTo, say, startWorkers, textOf, type Workers } from './workers-process.ts';
+
+const CLIENTS = 6;
+const ROUNDS = 6;
+
+/** Calls one after the other until it is told to stop. */
+function caller(client: OfficialClient) {
+  let answered = 0;
+  let failed = 0;
+  let counted = 0;
+  const wrong: string[] = [];
+  let stopped = false;
+  const done = (async () => {
+    while (!stopped) {
+      const before = counted;
+      try {
+        counted = Number(await client.say('count'));
+        answered += 1;
+        // A call that failed may have counted, or not.
+        if (counted <= before || counted > answered + failed) wrong.push(`${before} → ${counted}, ${failed} failed`);
+      } catch (error) {
+        failed += 1;
+        wrong.push(...(/404|not found/i.test(String(error)) ? [String(error)] : []));
+        failures.push(String((error as Error).cause ?? error));
+      }
+    }
+  })();
+  const failures: string[] = [];
+  return {
+    failures,
+    wrong,
+    get answered() {
+      return answered;
+    },
+    stop: async () => {
+      stopped = true;
+      await done;
+    },
+  };
+}
+
+type Caller = ReturnType<typeof caller>;
+
+/** Clients of both lines that call all the time. */
+async function underLoad(workers: Workers): Promise<Caller[]> {
+  const url = await workers.url();
+  const clients = [];
+  for (let n = 0; n < CLIENTS; n++) clients.push(await (n % 2 === 0 ? connectV1 : connectV2)(url));
+  return clients.map(caller);
+}
+
+/** Until every client got some more answers. */
+async function goOn(callers: readonly Caller[]): Promise<void> {
+  const before = callers.map(({ answered }) => answered);
+  await until(() => callers.every(({ answered }, n) => answered > (before[n] ?? 0) + 2), {
+    timeoutMs: 20_000,
+    what: 'every client to go on',
+  });
+}
+
+const failuresOf = (callers: readonly Caller[]): string[] => callers.flatMap(({ failures }) => failures);
+const wrongOf = (callers: readonly Caller[]): string[] => callers.flatMap(({ wrong }) => wrong);
+
+describe.skipIf(process.platform === 'win32')('a session of several workers (they need a Unix system)', () => {
+  test('is served by each of them, its calls run by the one that has it', async () => {
+    const workers = startWorkers();
+    await workers.url();
+    const [one, two] = [workers.pid(1), workers.pid(2)];
+    const here = await pinnedTo(workers, one);
+    await here.initialize();
+    const there = await pinnedTo(workers, two, here);
+    expect(await instanceOf(there)).not.toBe(await instanceOf(here));
+    for (let calls = 1; calls <= 6; calls += 2) {
+      expect(await say(here, 'count')).toBe(String(calls));
+      expect(await say(there, 'count')).toBe(String(calls + 1));
+    }
+    expect([await say(here, 'where'), await say(there, 'where')]).toEqual([String(one), String(one)]);
+    expect((await there.delete()).status).toBe(200);
+    expect((await here.post({ jsonrpc: '2.0', id: 'late', method: 'ping' })).status).toBe(404);
+  });
+
+  test.each(sessionClients)('of the %s client counts right, whoever is asked', async (_line, connect: Connect) => {
+    const workers = startWorkers();
+    const clients = [];
+    for (let n = 0; n < CLIENTS; n++) clients.push(await connect(await workers.url()));
+    const calls = await Promise.all(
+      clients.map(async (client) => {
+        const said = await Promise.all(Array.from({ length: 20 }, () => client.say('count')));
+        return said.map(Number).toSorted((a, b) => a - b);
+      }),
+    );
+    const all = Array.from({ length: 20 }, (_, n) => n + 1);
+    expect(calls).toEqual(clients.map(() => all));
+    await Promise.all(clients.map((client) => client.terminate()));
+  });
+
+  test('has its GET stream on one worker while it calls another', async () => {
+    const workers = startWorkers();
+    await workers.url();
+    const [one, two] = [workers.pid(1), workers.pid(2)];
+    const here = await pinnedTo(workers, one);
+    await here.initialize();
+    const listener = await pinnedTo(workers, two, here);
+    const stream = await listener.get();
+    expect(stream.status).toBe(200);
+    const caller = await pinnedTo(workers, two, here);
+    for (const client of [here, caller]) {
+      expect(await say(client, 'ring')).toBe(String(one));
+      expect(await stream.nextMessage()).toMatchObject({
+        method: 'notifications/message',
+        params: { data: 'ringing' },
+      });
+    }
+  });
+
+  test('answers on one worker what it was asked on another', async () => {
+    const workers = startWorkers();
+    await workers.url();
+    const [one, two] = [workers.pid(1), workers.pid(2)];
+    const here = await pinnedTo(workers, one);
+    await here.initialize({ capabilities: { elicitation: { form: {} } } });
+    const there = await pinnedTo(workers, two, here);
+    for (const [asked, answers] of [
+      [here, there],
+      [there, here],
+    ] as const) {
+      const id = `${asked === here}`;
+      const call = await asked.post({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'ask' } });
+      const question = (await call.nextMessage()) as { id: string; method: string };
+      expect(question.method).toBe('elicitation/create');
+      const result = { action: 'accept', content: { name: 'Ada' } };
+      const { status } = await answers.post({ jsonrpc: '2.0', id: question.id, result });
+      expect(status).toBe(202);
+      expect(textOf((await call.nextMessage()) as object)).toBe(`Ada ${one}`);
+    }
+  });
+
+  test('goes on when workers are killed under load, its state exact', { timeout: 120_000 }, async () => {
+    const workers = startWorkers();
+    const callers = await underLoad(workers);
+    for (let kills = 0; kills < ROUNDS; kills++) {
+      await goOn(callers);
+      const number = 1 + (kills % 2);
+      const pid = workers.pid(number);
+      process.kill(pid, 'SIGKILL');
+      await workers.replaced(number, pid);
+    }
+    await goOn(callers);
+    await Promise.all(callers.map(({ stop }) => stop()));
+    expect(wrongOf(callers)).toEqual([]);
+    expect(workers.all()).toHaveLength(2 + ROUNDS);
+  });
+
+  test('no call fails while workers drain, one at a time', { timeout: 120_000 }, async () => {
+    const workers = startWorkers();
+    const callers = await underLoad(workers);
+    for (let drains = 0; drains < ROUNDS; drains++) {
+      await goOn(callers);
+      const number = 1 + (drains % 2);
+      const pid = workers.pid(number);
+      process.kill(pid, 'SIGTERM');
+      await workers.replaced(number, pid);
+      await until(() => !isAlive(pid), { timeoutMs: 20_000, what: 'the drained one to end' });
+    }
+    await goOn(callers);
+    await Promise.all(callers.map(({ stop }) => stop()));
+    expect([failuresOf(callers), wrongOf(callers)]).toEqual([[], []]);
+  });
+
+  test('no call fails while all workers are replaced', { timeout: 120_000 }, async () => {
+    const workers = startWorkers();
+    const callers = await underLoad(workers);
+    for (let rolls = 1; rolls <= 3; rolls++) {
+      await goOn(callers);
+      workers.kill('SIGHUP');
+      await until(() => workers.lines().filter(({ msg }) => msg === 'rolling restart done').length === rolls, {
+        timeoutMs: 30_000,
+        what: 'the roll',
+      });
+    }
+    await goOn(callers);
+    await Promise.all(callers.map(({ stop }) => stop()));
+    expect([failuresOf(callers), wrongOf(callers)]).toEqual([[], []]);
+    expect(workers.all()).toHaveLength(8);
+  });
+});
