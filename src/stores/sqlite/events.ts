@@ -2,12 +2,14 @@
 import { afterTurn } from '../../system.ts';
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, Await, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
-import { eventRows, keptEvents, type NewRow, type ReplayRow } from './event-rows.ts';
+import { eventRows, keptEvents, type ReplayRow } from './event-rows.ts';
 import type { Ledger } from './ledger.ts';
 import { PendingAppend } from './pending-append.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 import { Streams } from './streams.ts';
+import { WholeStreams } from './whole-streams.ts';
+import type { Kind } from './writer.ts';
 
 /**
  * Looking whether a session holds more than it keeps walks its log. So an append looks with a chance that is its part of
@@ -18,10 +20,11 @@ const LIKELIEST = 1 / 16;
 /** Rows looked at in one transaction by the sweep: about a millisecond. */
 const TRIM_BATCH = 256;
 
-export class SqliteEvents implements EventStore {
+export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcome> {
   readonly #file: StoreFile;
   readonly #ledger: Ledger;
   readonly #streams: Streams;
+  readonly #wholes: WholeStreams;
   readonly #retention: EventRetention | false;
   /** Appends of this turn, by their streams. */
   readonly #waiting = new Map<string, PendingAppend>();
@@ -35,22 +38,33 @@ export class SqliteEvents implements EventStore {
     this.#file = file;
     this.#ledger = ledger;
     this.#streams = new Streams(ledger);
+    this.#wholes = new WholeStreams(ledger);
     this.#retention = retention;
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
-    const stream = `${request.sessionId}\n${request.stream}`;
+    const key = `${request.sessionId}\n${request.stream}`;
     const after = this.#file.writes - this.#written;
-    const waiting = this.#waiting.get(stream);
+    const waiting = this.#waiting.get(key);
     if (waiting?.outcome !== undefined && waiting.join(request, after)) return waiting.outcome;
-    const pending = new PendingAppend(request, after);
+    const pending = new PendingAppend(key, request, after);
     if (this.#waiting.size === 0) afterTurn(() => this.#waiting.clear());
-    this.#waiting.set(stream, pending);
+    this.#waiting.set(key, pending);
     this.#written += 1;
-    return (pending.outcome = this.#file.write(() => {
-      if (this.#waiting.get(stream) === pending) this.#waiting.delete(stream);
-      return this.#append(pending.request) ? 'written' : 'fenced';
-    }));
+    return (pending.outcome = this.#file.writeAs(this, pending));
+  }
+
+  /** Appends that follow each other, within a transaction. */
+  run(appends: readonly PendingAppend[]): readonly WriteOutcome[] {
+    this.#waiting.clear();
+    const outcomes: WriteOutcome[] = [];
+    while (outcomes.length < appends.length) {
+      const first = outcomes.length;
+      for (let added = this.#addWholes(appends, first); added > 0; added--) outcomes.push('written');
+      const append = appends[outcomes.length];
+      if (outcomes.length === first && append !== undefined) outcomes.push(this.#append(append) ? 'written' : 'fenced');
+    }
+    return outcomes;
   }
 
   replay(sessionId: string, stream: string, after: number): Await<ReplayOutcome> {
@@ -95,20 +109,41 @@ export class SqliteEvents implements EventStore {
     return (await this.#file.write(() => database.change(SQL.trimEnded, values).changes)) === TRIM_BATCH;
   }
 
-  #append(request: AppendRequest): boolean {
+  #addWholes(appends: readonly PendingAppend[], first: number): number {
     const retention = this.#retention;
-    if (retention === false) return this.#streams.markOnly(request);
-    const session = this.#streams.place(request);
+    if (retention === false) return 0;
+    const added = this.#wholes.add(appends, first);
+    for (let n = first; n < first + added; n++) {
+      const append = appends[n];
+      if (append !== undefined && this.#isTimeToTrim(append.events, retention)) this.#trimSession(append, retention);
+    }
+    return added;
+  }
+
+  #append(append: PendingAppend): boolean {
+    const retention = this.#retention;
+    if (retention === false) return this.#streams.markOnly(append);
+    const session = this.#streams.place(append);
     if (session === undefined) return false;
-    for (const row of eventRows(request.from, request.events)) this.#add(session, request.stream, row, retention);
+    const { database, clock } = this.#ledger;
+    for (const { position, n, bytes, data } of eventRows(append.from, append.events))
+      database.run(SQL.addEvents, [session, append.stream, position, n, bytes, clock.wall(), data]);
+    if (this.#isTimeToTrim(append.events, retention)) this.#trimSession(append, retention);
     return true;
   }
 
-  #add(session: number, stream: string, { position, n, bytes, data }: NewRow, retention: EventRetention): void {
-    const { database, clock } = this.#ledger;
-    database.run(SQL.addEvents, [session, stream, position, n, bytes, clock.wall(), data]);
-    const chance = Math.max(Math.min(n / retention.events, LIKELIEST), bytes / retention.bytes);
-    if (spread(++this.#appended) < chance) database.run(SQL.trimSession, [session, retention.events, retention.bytes]);
+  #isTimeToTrim(events: readonly string[], retention: EventRetention): boolean {
+    let length = 0;
+    for (const event of events) length += event.length;
+    return (
+      spread(++this.#appended) <
+      Math.max(Math.min(events.length / retention.events, LIKELIEST), length / retention.bytes)
+    );
+  }
+
+  #trimSession({ sessionId, fence }: PendingAppend, { events, bytes }: EventRetention): void {
+    const session = this.#ledger.fenced(sessionId, fence);
+    if (session !== undefined) this.#ledger.database.run(SQL.trimSession, [session, events, bytes]);
   }
 
   #replay(sessionId: string, stream: string, after: number): ReplayOutcome {

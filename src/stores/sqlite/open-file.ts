@@ -23,8 +23,8 @@ const FILE_MODE = 0o600;
 
 /** Pages of log (64 MiB) at which SQLite itself copies it, within a commit: where the checkpointer did not get to it. */
 const CHECKPOINT_PAGES = 16_384;
-/** The log is then cut back to this. */
-const LOG_BYTES = 16_777_216;
+/** The log is then cut back to this; twice of what the checkpointer copies. */
+const LOG_BYTES = 33_554_432;
 
 export async function openFile(settings: FileSettings, clock: StoreClock, patience: Patience): Promise<StoreFile> {
   const Libsql = await loadLibsql();

@@ -2,46 +2,56 @@
  * An append that waits for the end of its turn, and what is appended to the same stream in the same turn: a call that is
  * answered at once has its priming event and its answer in one row.
  */
-import type { AppendRequest, WriteOutcome } from '../store.ts';
+import type { AppendRequest, Fence, Marker, WriteOutcome } from '../store.ts';
 
 export class PendingAppend {
+  /** Session and stream. */
+  readonly key: string;
+  readonly sessionId: string;
+  readonly fence: Fence;
+  readonly stream: string;
+  readonly from: number;
+  /** A copy: its caller may go on with its list. */
+  readonly events: string[];
+  complete: boolean;
+  requests: string | undefined;
+  readonly mark: Marker | undefined;
+  unmark: string | undefined;
   outcome: Promise<WriteOutcome> | undefined = undefined;
-  #request: AppendRequest;
   /** Counts what else was to be written before it: whatever comes between two appends keeps them apart. */
   readonly #after: number;
 
-  constructor(request: AppendRequest, after: number) {
-    // Its caller may go on with its list.
-    this.#request = { ...request, events: [...request.events] };
+  constructor(key: string, request: AppendRequest, after: number) {
+    this.key = key;
+    this.sessionId = request.sessionId;
+    this.fence = request.fence;
+    this.stream = request.stream;
+    this.from = request.from;
+    this.events = [...request.events];
+    this.complete = request.complete ?? false;
+    this.requests = request.requests;
+    this.mark = request.mark;
+    this.unmark = request.unmark;
     this.#after = after;
-  }
-
-  get request(): AppendRequest {
-    return this.#request;
   }
 
   /** `false`: it does not follow at once, or not under the same fence; it is an append of its own. */
   join(next: AppendRequest, after: number): boolean {
-    const first = this.#request;
+    const { fence, events } = this;
     const follows =
       after === this.#after &&
-      first.complete !== true &&
-      next.from === first.from + first.events.length &&
-      next.fence.epoch === first.fence.epoch &&
-      next.fence.owner === first.fence.owner &&
+      !this.complete &&
+      next.from === this.from + events.length &&
+      next.fence.epoch === fence.epoch &&
+      next.fence.owner === fence.owner &&
       // A marker is written before one is removed.
-      first.unmark === undefined &&
+      this.unmark === undefined &&
       next.mark === undefined;
-    if (follows) {
-      const { requests = next.requests } = first;
-      this.#request = {
-        ...first,
-        ...next,
-        from: first.from,
-        events: [...first.events, ...next.events],
-        ...(requests !== undefined && { requests }),
-      };
-    }
-    return follows;
+    if (!follows) return false;
+    for (const event of next.events) events.push(event);
+    this.complete = next.complete ?? false;
+    this.requests ??= next.requests;
+    this.unmark = next.unmark;
+    return true;
   }
 }

@@ -97,6 +97,8 @@ export const SQL = {
     (SELECT mark FROM open_streams WHERE session = ?1 AND stream = ?2),
     EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?2)`,
   addEvents: 'INSERT INTO events (session, stream, position, n, bytes, at, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  /** Rows past ?, as they were just added. */
+  takeBack: 'DELETE FROM events WHERE no > ?',
   /** ?7 stream, ?8 its length, ?9 requests, ?10 marker: of one that is new, and nothing else. */
   openAtOnce: `INSERT INTO open_streams (session, stream, next, requests, mark)
     SELECT no, ?7, ?8, ?9, CASE
@@ -161,3 +163,19 @@ export type SavedColumn = (typeof SAVED_COLUMNS)[number];
 /** One text for each set of columns, so that it is prepared once. */
 export const saveColumns = (columns: readonly SavedColumn[]): string =>
   `UPDATE sessions SET ${columns.map((column) => `${column} = ?`).join(', ')} WHERE no = ?`;
+
+/**
+ * The rows of `count` streams that are neither open nor known, each of a session of its own. ?1 deployment, ?2 now; of each
+ * row: session id, epoch, owner, stream, events, bytes, data.
+ */
+export function addWhole(count: number): string {
+  const row = `(${Array(7).fill('?').join(', ')})`;
+  return (wholes[count] ??= `INSERT INTO events (session, stream, position, n, bytes, at, data)
+    SELECT no, column4, 0, column5, column6, ?2, column7
+    FROM (VALUES ${Array(count).fill(row).join(', ')}) CROSS JOIN sessions ON deployment = ?1 AND id = column1
+    WHERE epoch = column2 AND owner = column3 AND (expires_at IS NULL OR expires_at > ?2)
+      AND NOT EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = column4)
+      AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = column4)`);
+}
+
+const wholes: string[] = [];

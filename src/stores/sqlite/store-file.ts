@@ -7,7 +7,7 @@ import { Checkpointer } from './checkpointer.ts';
 import type { Database } from './database.ts';
 import { isBusy, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, type Patience } from './patience.ts';
-import { Writer } from './writer.ts';
+import { type Kind, Writer } from './writer.ts';
 
 export class StoreFile {
   readonly database: Database;
@@ -48,6 +48,12 @@ export class StoreFile {
   write<T>(step: () => T): Promise<T> {
     this.#writes += 1;
     return this.#writer.write(step);
+  }
+
+  /** As a step, with those of the same kind that are asked for before and after it. */
+  writeAs<W, T>(kind: Kind<W, T>, what: W): Promise<T> {
+    this.#writes += 1;
+    return this.#writer.writeAs(kind, what);
   }
 
   hold(): void {

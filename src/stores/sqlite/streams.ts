@@ -5,8 +5,8 @@
  * is as it must be, and else nothing; whatever it did not do is judged step by step. The statement needs the row of the
  * session: it is remembered, and part of what must be so.
  */
-import type { AppendRequest } from '../store.ts';
 import type { Ledger } from './ledger.ts';
+import type { PendingAppend } from './pending-append.ts';
 import { SQL } from './statements.ts';
 
 /** Sessions whose rows are remembered; forgotten all at once when there are more. */
@@ -21,20 +21,20 @@ export class Streams {
   }
 
   /** The row of the session; undefined: it is fenced, or the place is another's. */
-  place(request: AppendRequest): number | undefined {
+  place(request: PendingAppend): number | undefined {
     if (request.from < 0) return undefined;
     return this.#placeAtOnce(request) ?? this.#placeInSteps(request);
   }
 
   /** Where no log is kept. */
-  markOnly(request: AppendRequest): boolean {
+  markOnly(request: PendingAppend): boolean {
     const session = this.#ledger.fenced(request.sessionId, request.fence);
     if (session !== undefined) this.#mark(session, request);
     return session !== undefined;
   }
 
-  #placeAtOnce(request: AppendRequest): number | undefined {
-    const { sessionId, fence, stream, from, events, complete = false, requests = null, mark, unmark } = request;
+  #placeAtOnce(request: PendingAppend): number | undefined {
+    const { sessionId, fence, stream, from, events, complete, requests = null, mark, unmark } = request;
     const { database } = this.#ledger;
     const fenced = this.#ledger.fence(sessionId, fence);
     if (complete && from === 0) {
@@ -61,8 +61,8 @@ export class Streams {
     return changes === 1 ? session : undefined;
   }
 
-  #placeInSteps(request: AppendRequest): number | undefined {
-    const { sessionId, fence, stream, from, events, complete = false, requests = null } = request;
+  #placeInSteps(request: PendingAppend): number | undefined {
+    const { sessionId, fence, stream, from, events, complete, requests = null } = request;
     const { database } = this.#ledger;
     const session = this.#ledger.fenced(sessionId, fence);
     if (session === undefined) return undefined;
@@ -79,7 +79,7 @@ export class Streams {
     return session;
   }
 
-  #mark(session: number, { stream, mark, unmark }: AppendRequest): void {
+  #mark(session: number, { stream, mark, unmark }: PendingAppend): void {
     if (mark !== undefined) this.#ledger.mark(session, mark);
     if (unmark !== undefined) this.#ledger.unmark(session, { request: unmark, stream });
   }
