@@ -70,7 +70,8 @@ function checkRuns({ ran, calls }: Ledger, say: SayOf): void {
 
 // ——— every accepted request ends ———
 
-const REASONS = new Set(['owner_lost', 'session_ended', 'draining', 'closed', 'tool_failed']);
+/** Whether it may have run is said with these. */
+const MAY_HAVE_RUN = new Set(['owner_lost', 'draining', 'closed', 'lapsed', 'store_away', 'restore_failed']);
 
 function checkEndings({ calls, sessions }: Ledger, say: SayOf): void {
   for (const call of calls) {
@@ -80,8 +81,10 @@ function checkEndings({ calls, sessions }: Ledger, say: SayOf): void {
       say(call, `never ended: ${nameOf(call)}, ${call.accepted ? 'accepted' : 'not accepted'}, sent at ${call.attemptAt}`);
     } else if (ending.kind === 'silent') {
       say(call, `ended without an answer: ${nameOf(call)} at ${ending.at}`);
-    } else if (ending.kind === 'error' && (ending.reason === undefined || !REASONS.has(ending.reason))) {
+    } else if (ending.kind === 'error' && ending.reason === undefined) {
       say(call, `ended with an error without a reason: ${nameOf(call)}, ${JSON.stringify(ending)}`);
+    } else if (ending.kind === 'error' && MAY_HAVE_RUN.has(ending.reason ?? '') && typeof ending.mayHaveRun !== 'boolean') {
+      say(call, `was not told whether it ran: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     } else if (ending.kind === 'refused') {
       say(call, `was refused with ${ending.status}: ${nameOf(call)} ${ending.body}`);
     } else if (ending.kind === 'no-stream' && story?.deleteSentAt === undefined) {

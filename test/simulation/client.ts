@@ -38,6 +38,8 @@ export interface ClientOptions {
   readonly version: string;
   /** Before a question is answered, in ms. */
   readonly answerDelay?: readonly [number, number];
+  /** Leaves questions to the test. */
+  readonly answersByHand?: boolean;
   /** Of answers: they are sent once more, later. */
   readonly answersTwice?: number;
   /** Waits no longer than this for the head of a response. */
@@ -61,6 +63,8 @@ export class SimClient {
   #nonces = 0;
   #sessions = 0;
   readonly #answered = new Set<string>();
+  /** Every one that came. */
+  readonly questions: Message[] = [];
   /** Slots that the next requests go to, before chance decides. */
   readonly via: number[] = [];
 
@@ -407,19 +411,25 @@ export class SimClient {
     const { scheduler } = this.#world;
     if (this.#answered.has(key)) return;
     this.#answered.add(key);
+    this.questions.push(question);
+    if (this.#options.answersByHand === true) return;
     const [low, high] = this.#options.answerDelay ?? [1, 20];
     const answering = (async () => {
       await scheduler.sleep(this.#random.between(low, high));
-      const result = { action: 'accept', content: { answer: question.params?.['message'] } };
-      const answer: Message = { id: question.id as string, result };
       if (this.story !== story || this.gone) return;
-      await this.notify(answer);
+      await this.reply(question);
       if (!this.#random.chance(this.#options.answersTwice ?? 0)) return;
       await scheduler.sleep(this.#random.between(1, 1_500));
-      if (this.story === story && !this.gone) await this.notify(answer);
+      if (this.story === story && !this.gone) await this.reply(question);
     })();
     this.pending.add(answering);
     await answering.finally(() => this.pending.delete(answering));
+  }
+
+  /** The status that it was answered with. */
+  reply(question: Message): Promise<number | undefined> {
+    const result = { action: 'accept', content: { answer: question.params?.['message'] } };
+    return this.notify({ id: question.id as string, result });
   }
 
   // ——— the GET stream ———
@@ -455,7 +465,7 @@ export class SimClient {
         await response.ended;
         story.readers -= 1;
         story.activeAt = this.#world.now;
-        this.getResponse = undefined;
+        if (this.getResponse === response) this.getResponse = undefined;
       } else if (resumes && response.status !== 404) {
         this.#world.note(`${this.name} cannot resume its GET stream: ${response.status} ${response.body}`);
         this.#world.ledger.gaps.push({ session: story.id, at: this.#world.now, from: this.lastGetEvent as string });

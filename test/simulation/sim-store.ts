@@ -20,7 +20,12 @@ export interface Port {
 }
 
 /** What carries a message from one mailbox to another. */
-export type Carry = (from: Mailbox | undefined, to: Mailbox, message: InstanceMessage, put: () => void) => void;
+export type Carry = (
+  from: Mailbox | undefined,
+  to: Mailbox,
+  message: InstanceMessage,
+  put: (message: Readonly<Record<string, unknown>>) => void,
+) => void;
 
 export class Mailbox {
   readonly id: string;
@@ -104,8 +109,8 @@ export class StoreServer {
     return deployment;
   }
 
-  carry(from: Mailbox | undefined, to: Mailbox, message: InstanceMessage, put: () => void): void {
-    if (this.#options.carry === undefined) put();
+  carry(...[from, to, message, put]: Parameters<Carry>): void {
+    if (this.#options.carry === undefined) put(message);
     else this.#options.carry(from, to, message, put);
   }
 }
@@ -225,7 +230,7 @@ class SimInstances implements InstanceStore {
 
   #carry(from: string, to: Mailbox, text: string): void {
     const message = JSON.parse(text) as InstanceMessage;
-    const put = (): void => to.put(from, JSON.parse(text) as InstanceMessage);
+    const put = (placed: object): void => to.put(from, placed as InstanceMessage);
     this.#server.carry(this.#deployment.mailboxes.get(from), to, message, put);
   }
 }

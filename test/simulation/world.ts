@@ -7,7 +7,7 @@ import { Core } from '../../src/core.ts';
 import { storeAway } from '../../src/errors.ts';
 import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../../src/options.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
-import type { Logger } from '../../src/types.ts';
+import type { Logger, McpEndpointContext } from '../../src/types.ts';
 import { createUserOf } from '../../src/user.ts';
 import { type Connection, type HttpRequest, Response, SimExchange } from './exchange.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
@@ -20,6 +20,17 @@ import { Mailbox, SimStore, StoreServer, type Port } from './sim-store.ts';
 import type { StoreData, StoreRules } from './store-data.ts';
 import type { SseEvent } from './sse.ts';
 
+type Message = Readonly<Record<string, unknown>>;
+
+/** What befalls one call to the store. */
+export interface Interference {
+  /** It takes effect no sooner. */
+  readonly hold?: Promise<void>;
+  readonly outcome?: 'fails' | 'reply-lost';
+  /** The reply comes no sooner. */
+  readonly holdReply?: Promise<void>;
+}
+
 export interface WorldOptions {
   readonly seed: number;
   readonly slots: number;
@@ -30,8 +41,10 @@ export interface WorldOptions {
   readonly traced?: boolean;
   /** Changes the view that an instance has of its store. */
   readonly wrapStore?: (store: OpenStore, instance: SimInstance) => OpenStore;
-  /** Messages that an ablation does not let through. */
+  /** Messages that are not let through. */
   readonly lets?: (message: Readonly<Record<string, unknown>>) => boolean;
+  /** Called when a factory is, with its context; may throw. */
+  readonly onFactory?: (instance: SimInstance, context: McpEndpointContext) => void;
   /** Called with every process before its instance is made. */
   readonly onProcess?: (process: SimProcess) => void;
 }
@@ -65,6 +78,9 @@ export class World {
   healed = false;
   /** A snapshot was taken, and will come back. */
   rollingBack = false;
+  /** Faults placed by hand: asked for each call to the store, and for each message. */
+  interfere: (process: SimProcess, call: string) => Interference | undefined = () => undefined;
+  intercept: (from: SimProcess, to: SimProcess, message: Message) => Message | 'lost' | 'doubled' = (_f, _t, message) => message;
   readonly options: WorldOptions;
   readonly network: Random;
   readonly #ids: Random;
@@ -159,7 +175,10 @@ export class World {
       tombstones: options.limits.tombstones,
     });
     const core = new Core({
-      factory: (context) => new SimServer(process, this.ledger, context),
+      factory: (context) => {
+        this.options.onFactory?.(instance, context);
+        return new SimServer(process, this.ledger, context);
+      },
       options,
       store: this.options.wrapStore?.(opened, instance) ?? opened,
       durable: true,
@@ -303,11 +322,13 @@ export class World {
     });
   }
 
-  #carry(from: Mailbox | undefined, to: Mailbox, message: Readonly<Record<string, unknown>>, put: () => void): void {
+  #carry(from: Mailbox | undefined, to: Mailbox, message: Message, put: (message: Message) => void): void {
     const { faults, network } = this;
     const sender = (from?.port as ProcessPort | undefined)?.process;
     const receiver = (to.port as ProcessPort).process;
+    const placed = sender === undefined ? message : this.intercept(sender, receiver, message);
     const lost =
+      placed === 'lost' ||
       this.options.lets?.(message) === false ||
       (sender !== undefined && this.apart.has(`${sender.name}|${receiver.name}`)) ||
       this.cutOff.has(receiver) ||
@@ -316,13 +337,15 @@ export class World {
       this.note(`${sender?.name ?? '?'} → ${receiver.name}${lost ? ' LOST' : ''} ${JSON.stringify(message).slice(0, 300)}`);
     }
     if (lost) return;
-    const copies = network.chance(faults.mailDoubled) ? 2 : 1;
+    const copies = placed === 'doubled' || network.chance(faults.mailDoubled) ? 2 : 1;
     for (let n = 0; n < copies; n++) {
+      const copy = typeof placed === 'string' ? message : placed;
+      const arrives = (): void => put(n === 0 ? copy : (JSON.parse(JSON.stringify(copy)) as Message));
       const late = network.chance(faults.mailDelayed) ? this.delay(faults.mailDelay) : 0;
       const at = this.now + this.delay(faults.mail) + late;
       // In order, but for what is late.
-      if (late === 0) this.scheduler.at((to.port as ProcessPort).inOrder(sender, at), put);
-      else this.scheduler.at(at, put);
+      if (late === 0) this.scheduler.at((to.port as ProcessPort).inOrder(sender, at), arrives);
+      else this.scheduler.at(at, arrives);
     }
   }
 }
@@ -381,11 +404,13 @@ export class ProcessPort implements Port {
         const timeout = scheduler.now + world.delay(faults.storeTimeout);
         if (this.#lastArrival > timeout) scheduler.at(timeout, () => fail(timeout, 'no answer in time'));
       }
-      scheduler.at(this.#lastArrival, () => {
+      const placed = world.interfere(this.process, name);
+      const arrived = (): void => {
         if (this.process.state === 'dead' && network.chance(0.5)) return;
         if (world.storeDown || world.cutOff.has(this.process))
           return fail(scheduler.now + network.between(1, 200), 'not reached');
-        if (network.chance(faults.storeFails)) return fail(scheduler.now + world.delay(faults.store), 'failed');
+        if (placed?.outcome === 'fails' || network.chance(faults.storeFails))
+          return fail(scheduler.now + world.delay(faults.store), 'failed');
         let outcome: T;
         try {
           outcome = effect();
@@ -394,11 +419,17 @@ export class ProcessPort implements Port {
         }
         if (world.trace !== undefined)
           world.note(`${this.process.name} store.${name} = ${(JSON.stringify(outcome) ?? '').slice(0, 160)}`);
-        if (network.chance(faults.storeReplyLost))
+        if (placed?.outcome === 'reply-lost' || network.chance(faults.storeReplyLost))
           return fail(scheduler.now + network.between(1, 200), 'reply lost');
         this.#lastReply = Math.max(this.#lastReply, scheduler.now + world.delay(faults.storeReply));
+        if (placed?.holdReply !== undefined) {
+          void placed.holdReply.then(() => answer(scheduler.now, () => resolve(outcome)));
+          return;
+        }
         answer(this.#lastReply, () => resolve(outcome));
-      });
+      };
+      if (placed?.hold !== undefined) void placed.hold.then(() => scheduler.after(0, arrived));
+      else scheduler.at(this.#lastArrival, arrived);
     });
   }
 }

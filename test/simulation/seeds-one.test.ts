@@ -1,0 +1,3 @@
+import { surviveSeeds } from './seeds.ts';
+
+surviveSeeds(0, 1_100);

@@ -1,0 +1,3 @@
+import { surviveSeeds } from './seeds.ts';
+
+surviveSeeds(1_100, 1_100);

@@ -1,0 +1,143 @@
+/** A world in which a test says what happens: instances that are there, faults that come when they are placed. */
+import type { McpEndpointOptions } from '../../src/options.ts';
+import { check } from './checker.ts';
+import { SimClient, type ClientOptions } from './client.ts';
+import type { Ledger } from './ledger.ts';
+import { Random } from './random.ts';
+import { countTurns } from './scheduler.ts';
+import type { SessionRecord } from '../../src/stores/store.ts';
+import { World, type SimInstance, type WorldOptions } from './world.ts';
+
+export interface StageOptions extends Partial<Omit<WorldOptions, 'endpoint' | 'slots'>> {
+  readonly slots?: number;
+  readonly endpoint?: McpEndpointOptions;
+}
+
+export class Stage {
+  readonly world: World;
+  readonly #random: Random;
+  #clients = 0;
+
+  constructor(world: World, seed: number) {
+    this.world = world;
+    this.#random = new Random(seed);
+  }
+
+  get ledger(): Ledger {
+    return this.world.ledger;
+  }
+
+  /** A client with a session, opened on the instance of a slot. */
+  async client(slot = 0, options: Partial<ClientOptions> = {}): Promise<SimClient> {
+    const client = new SimClient({
+      world: this.world,
+      name: `c${this.#clients++}`,
+      random: this.#random.fork(),
+      version: '2025-11-25',
+      ...options,
+    });
+    client.via.push(slot, slot);
+    await client.open();
+    return client;
+  }
+
+  instance(slot: number): SimInstance {
+    const instance = this.world.slots[slot];
+    if (instance === undefined) throw new Error(`nobody is in slot ${slot}`);
+    return instance;
+  }
+
+  /** The lease id of the instance in a slot. */
+  id(slot: number): string {
+    return this.instance(slot).core?.instance.id ?? '';
+  }
+
+  /** Live sessions in a slot. */
+  live(slot: number): number {
+    return this.instance(slot).core?.registry.count ?? 0;
+  }
+
+  record(client: SimClient): SessionRecord | undefined {
+    const record = this.world.data.record(client.story?.id ?? '');
+    return record === undefined || 'ended' in record ? undefined : record;
+  }
+
+  kill(slot: number): void {
+    this.world.kill(this.instance(slot));
+  }
+
+  sleep(ms: number): Promise<void> {
+    return this.world.scheduler.sleep(ms);
+  }
+
+  async until(condition: () => boolean, what: string, withinMs = 20_000): Promise<void> {
+    const deadline = this.world.now + withinMs;
+    while (!condition()) {
+      if (this.world.now > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
+      await this.sleep(0.1);
+    }
+  }
+
+  /** Calls of a name that reach the store wait until they are let go; `slot`: of the instance there now. */
+  hold(call: string, slot?: number): { readonly waiting: number; letGo(): void } {
+    const process = slot === undefined ? undefined : this.instance(slot).process;
+    const { interfere } = this.world;
+    let letGo: () => void = () => undefined;
+    const hold = new Promise<void>((resolve) => (letGo = resolve));
+    let waiting = 0;
+    this.world.interfere = (of, name) => {
+      if (name !== call || (process !== undefined && of !== process)) return interfere(of, name);
+      waiting += 1;
+      return { hold };
+    };
+    return {
+      get waiting() {
+        return waiting;
+      },
+      letGo: () => {
+        this.world.interfere = interfere;
+        letGo();
+      },
+    };
+  }
+
+  /** The next call of a name fails, before or after its effect. */
+  fail(call: string, outcome: 'fails' | 'reply-lost', times = 1): void {
+    const { interfere } = this.world;
+    let left = times;
+    this.world.interfere = (of, name) => {
+      if (name !== call || left === 0) return interfere(of, name);
+      left -= 1;
+      return { outcome };
+    };
+  }
+}
+
+/** Plays a scene in calm weather, and judges it. A scene that is wrong fails with its trace. */
+export async function play(options: StageOptions, scene: (stage: Stage) => Promise<void>): Promise<Stage> {
+  const { slots = 3, seed = 1, endpoint = {}, ...rest } = options;
+  const world = new World({ seed, slots, endpoint, traced: true, ...rest });
+  const stage = new Stage(world, seed);
+  const stopCounting = countTurns();
+  let outcome: { error?: unknown } | undefined;
+  try {
+    world.scheduler.at(0, () => {
+      void (async () => {
+        for (let slot = 0; slot < slots; slot++) await world.start(slot);
+        await scene(stage);
+      })().then(
+        () => (outcome = {}),
+        (error: unknown) => (outcome = { error }),
+      );
+    });
+    await world.scheduler.run(() => outcome !== undefined || world.now > 120_000);
+  } finally {
+    stopCounting();
+  }
+  const trace = (world.trace ?? []).join('\n');
+  if (outcome === undefined) throw new Error(`the scene does not end\n${trace}`);
+  if (outcome.error !== undefined) throw new Error(`${String(outcome.error)}\n${trace}`, { cause: outcome.error });
+  const violations = check(world.ledger, world.data);
+  if (violations.length > 0) throw new Error(`${violations.join('\n')}\n${trace}`);
+  return stage;
+}
