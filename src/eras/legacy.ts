@@ -29,11 +29,13 @@ import type { ResolvedOptions } from '../options.ts';
 import type { Opener } from '../session/opener.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
-import type { Stream, WriteResult } from '../session/stream.ts';
+import type { Stream } from '../session/stream.ts';
+import type { WriteResult } from '../session/stream-writer.ts';
 import type { MessageContext } from '../session/context.ts';
 import type { RandomSource } from '../system.ts';
 import type { Sink } from '../sink.ts';
 import { allowsBatches } from '../versions.ts';
+import { ContinuedExchange } from './continued-exchange.ts';
 import type { CallEnvelope } from './envelope.ts';
 import type { InboundPost } from './inbound.ts';
 import { serveGet } from './legacy-get.ts';
@@ -168,10 +170,35 @@ export class LegacyEra {
     const primed = session.prime(stream, requests, admitted);
     const admittedPost: AdmittedPost = { post, stream, admitted, echoed };
     if (!(primed instanceof Promise)) return this.#start(session, admittedPost, primed);
+    if (session.mayRunUnprimed(stream, admitted)) return this.#startEarly(session, admittedPost, primed);
     void primed.then(
       (result) => this.#start(session, admittedPost, result),
       (cause: unknown) => this.#router.fail(exchange, cause, echoed),
     );
+  }
+
+  /**
+   * What may run twice need not wait for the store: what it says does. So the priming event and an answer that comes at once
+   * are stored together (docs/adr/0009).
+   */
+  #startEarly(session: LiveSession, admittedPost: AdmittedPost, primed: Promise<WriteResult>): void {
+    const { post, stream, admitted, echoed } = admittedPost;
+    const { exchange } = post;
+    const sink = this.#sseSink(exchange);
+    session.beginUnprimed(stream, sink, admitted);
+    this.#dispatchAll(session, post, admitted);
+    void primed.then((result) => {
+      if (result === 'written') return session.primed(admitted);
+      session.withdraw(admitted);
+      const unsent = sink.abandon();
+      const to = unsent ? exchange : new ContinuedExchange(exchange, undefined, false);
+      if (result === 'failed') return refuse(to, storeAway('writing before an answer'), echoed);
+      return this.#router.find(
+        session.id,
+        { kind: 'post', exchange: to, post: { ...post, exchange: to }, again: false },
+        echoed,
+      );
+    });
   }
 
   /** A call that an earlier try of it began: its answer, or that it is lost, without running it again. */
@@ -189,7 +216,7 @@ export class LegacyEra {
 
   /** Everything that must be stored first is stored, or was refused: until here nothing has run, and nothing was sent. */
   #start(session: LiveSession, { post, stream, admitted, echoed }: AdmittedPost, primed: WriteResult): void {
-    const { exchange, messages, batch } = post;
+    const { exchange, batch } = post;
     if (primed === 'failed') {
       session.withdraw(admitted);
       return refuse(exchange, storeAway('writing before a call'), echoed);
@@ -202,6 +229,10 @@ export class LegacyEra {
     }
     if (exchange.handedOver !== undefined) session.keepMarkers(admitted, exchange.handedOver);
     session.begin(stream, stream.answersOnly ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sseSink(exchange));
+    this.#dispatchAll(session, post, admitted);
+  }
+
+  #dispatchAll(session: LiveSession, { exchange, messages }: InboundPost, admitted: readonly MessageContext[]): void {
     let next = 0;
     for (const checked of messages) {
       if (checked.kind !== 'request') {
@@ -265,7 +296,8 @@ export class LegacyEra {
         return;
       }
       const stream = session.openPost(1, false);
-      await stream.prime();
+      // Without its first event in the log it is a stream that cannot be resumed.
+      if ((await stream.prime()) !== 'written') stream.abandonLog();
       session.begin(stream, this.#sseSink(exchange));
       stream.send(json, true);
     } catch (cause) {

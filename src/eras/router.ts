@@ -11,7 +11,15 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { Finder } from '../cluster/finder.ts';
 import type { Instance } from '../cluster/instance.ts';
-import { lapsed, otherUser, restoreFailed, sessionIdInvalid, SojournError, versionChanged } from '../errors.ts';
+import {
+  lapsed,
+  otherUser,
+  ownerLost,
+  restoreFailed,
+  sessionIdInvalid,
+  SojournError,
+  versionChanged,
+} from '../errors.ts';
 import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ResolvedOptions } from '../options.ts';
@@ -89,7 +97,7 @@ export class SessionRouter {
     } catch (cause) {
       // Whoever was to end it did, before it died.
       if (known.kind === 'delete' && known.again && isNotFound(cause)) known.exchange.respond(200, []);
-      else this.fail(known.exchange, cause, echoed);
+      else this.fail(known.exchange, mayHaveRun(known) && isRetryable(cause) ? ownerLost(true) : cause, echoed);
     }
   }
 
@@ -134,6 +142,15 @@ function goOn(call: LegacyCall, { opened, lastEventId }: Lost): LegacyCall {
   const exchange = opened ? new ContinuedExchange(before, seen, kind === 'get') : before;
   if (seen !== undefined) return { kind: 'get', exchange, again: true };
   return { kind, exchange, again: true, ...(call.post !== undefined && { post: { ...call.post, exchange } }) };
+}
+
+function mayHaveRun({ again, post }: LegacyCall): boolean {
+  return again && post?.messages.some(({ kind }) => kind === 'request') === true;
+}
+
+/** An error that says "try again" must not be said of what may have run. */
+function isRetryable(cause: unknown): boolean {
+  return !(cause instanceof SojournError) || cause.retryable;
 }
 
 function isNotFound(cause: unknown): boolean {

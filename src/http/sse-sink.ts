@@ -74,6 +74,15 @@ export class SseSink implements Sink, TurnTask {
     this.#done();
   }
 
+  /** Lets go of the exchange, which goes on without this sink. `true`: nothing has been sent on it. */
+  abandon(): boolean {
+    const unsent = this.#state === IN_TURN;
+    if (this.#state === OPEN) this.#options.keepAlive.remove(this);
+    if (this.#state === IN_TURN || this.#state === OPEN) this.#state = ENDED;
+    this.#done();
+    return unsent;
+  }
+
   get open(): boolean {
     return (this.#state === IN_TURN && !this.#complete) || this.#state === OPEN;
   }

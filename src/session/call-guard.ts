@@ -10,7 +10,9 @@ import { isObject, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
 import type { Await, Marker, SessionStore, WriteOutcome } from '../stores/store.ts';
 import type { MessageContext } from './context.ts';
 import type { RecordKeeper } from './record-keeper.ts';
-import type { Stream, WriteResult } from './stream.ts';
+import type { Logger } from '../types.ts';
+import type { Stream } from './stream.ts';
+import type { WriteResult } from './stream-writer.ts';
 
 /** A request larger than this is not kept for a re-run: its next owner ends it instead. */
 const KEPT_REQUEST_LENGTH = 65_536;
@@ -30,11 +32,13 @@ export class CallGuard {
   readonly #sessions: SessionStore;
   readonly #sessionId: string;
   readonly #record: RecordKeeper;
+  readonly #logger: Logger;
   #repeatableTools: Set<string> | undefined = undefined;
   /** The markers that stand in the store: what may have run, by its request, and its stream. */
   #markers: Map<string, string> | undefined = undefined;
 
-  constructor(sessions: SessionStore, sessionId: string, record: RecordKeeper) {
+  constructor(sessions: SessionStore, sessionId: string, record: RecordKeeper, logger: Logger) {
+    this.#logger = logger;
     this.#sessions = sessions;
     this.#sessionId = sessionId;
     this.#record = record;
@@ -103,11 +107,16 @@ export class CallGuard {
   }
 
   async #markAll(marks: readonly Marker[]): Promise<WriteResult> {
-    for (const mark of marks) {
-      const outcome = await this.#sessions.mark(this.#sessionId, this.#record.fence, mark);
-      if (outcome === 'fenced') return outcome;
+    try {
+      for (const mark of marks) {
+        const outcome = await this.#sessions.mark(this.#sessionId, this.#record.fence, mark);
+        if (outcome === 'fenced') return outcome;
+      }
+      return 'written';
+    } catch (err) {
+      this.#logger.error({ err, sessionId: this.#sessionId }, 'The marker of a call could not be stored');
+      return 'failed';
     }
-    return 'written';
   }
 
   /** An append took the marker away. */
@@ -115,7 +124,10 @@ export class CallGuard {
     this.#markers?.delete(requestKey(id));
   }
 
-  /** An answer that left without an append took no marker with it. */
+  /**
+   * An answer that left without an append took no marker with it. Never of a stream that the log may hold open: without
+   * its marker the next owner would run that call.
+   */
   clear(id: RequestId): void {
     const request = requestKey(id);
     const stream = this.#markers?.get(request);

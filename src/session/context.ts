@@ -39,6 +39,8 @@ export class MessageContext {
   marked = false;
   /** Whoever has its client may not know how it ended: the marker stays. */
   untold = false;
+  /** It runs while the priming event of its stream is being stored. */
+  unprimed = false;
   /** Takes the answer instead of the stream. */
   intercept: ((message: unknown) => void) | undefined = undefined;
   /** Called when it is answered with a result. */

@@ -3,7 +3,11 @@ import type { Await, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
 import { eventPrefix, formatEventId, sessionTag } from './event-id.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
-import type { AppendExtra, StreamLog } from './stream.ts';
+import type { AppendExtra, StreamLog } from './stream-writer.ts';
+
+/** Between tries of one append. */
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 1_000;
 
 export class SessionEventLog implements StreamLog {
   readonly #host: SessionHost;
@@ -53,9 +57,13 @@ export class SessionEventLog implements StreamLog {
   }
 
   failed(err: unknown): void {
-    this.#host.logger.error(
-      { err, sessionId: this.#session.id },
-      'An event could not be stored; its stream is cut, the client resumes',
-    );
+    this.#host.logger.error({ err, sessionId: this.#session.id }, 'An event could not be stored');
+  }
+
+  async again(tries: number): Promise<boolean> {
+    const { timeProvider } = this.#host.options;
+    const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries);
+    await new Promise<void>((resolve) => void timeProvider.setTimeout(resolve, ms));
+    return this.#session.left === undefined;
   }
 }

@@ -2,7 +2,8 @@
 import { requestKey } from './call-guard.ts';
 import type { MessageContext } from './context.ts';
 import { postStreamKey } from './event-id.ts';
-import { Stream, type StreamLog } from './stream.ts';
+import { Stream } from './stream.ts';
+import type { StreamLog } from './stream-writer.ts';
 
 export class PostStreams {
   readonly #epoch: number;

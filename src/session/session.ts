@@ -28,7 +28,8 @@ import { REMEMBERED } from './remembered.ts';
 import type { SessionRun } from './run.ts';
 import { RunningRequests } from './running.ts';
 import type { SessionHost } from './session-host.ts';
-import { replayEvents, Stream, type StreamLog, type WriteResult } from './stream.ts';
+import { replayEvents, Stream } from './stream.ts';
+import type { StreamLog, WriteResult } from './stream-writer.ts';
 import { SessionTransport } from './transport.ts';
 import { createSessionView } from './view.ts';
 
@@ -82,7 +83,8 @@ export class LiveSession implements Idle {
   #untold: readonly string[] | undefined = undefined;
   #controller: AbortController | undefined = undefined;
   #left: LeaveReason | undefined = undefined;
-  readonly #held: Array<() => void> = [];
+  /** What its server says while this instance has no lease waits here. */
+  readonly #held: Array<(goesOn: boolean) => void> = [];
   #leaving: Promise<void> | undefined = undefined;
 
   constructor(host: SessionHost, start: SessionStart) {
@@ -97,7 +99,7 @@ export class LiveSession implements Idle {
     this.createdAt = start.createdAt;
     this.version = record?.version ?? start.handshake.protocolVersion;
     this.record = new RecordKeeper(host, this, record, start.createdAt);
-    this.guard = host.guarded ? new CallGuard(host.store.sessions, start.id, this.record) : undefined;
+    this.guard = host.guarded ? new CallGuard(host.store.sessions, start.id, this.record, host.logger) : undefined;
     this.posts = new PostStreams(start.epoch);
     this.transport = new SessionTransport(this);
     this.getStream = new Stream(GET_STREAM, this.#log, start.getNext ?? 0);
@@ -184,7 +186,8 @@ export class LiveSession implements Idle {
   withdraw(contexts: readonly MessageContext[]): void {
     for (const context of contexts) {
       if (!context.answered) this.#settle(context);
-      if (context.marked && context.id !== undefined) this.guard?.clear(context.id);
+      this.#unmark(context);
+      if (context.stream !== undefined) this.posts.forget(context.stream.key);
     }
   }
 
@@ -229,7 +232,7 @@ export class LiveSession implements Idle {
     client.onTold(() => {
       for (const context of marked) {
         context.untold = false;
-        if (context.answered && context.id !== undefined) this.guard?.clear(context.id);
+        if (context.answered) void this.#unmarkTold(context);
       }
     });
   }
@@ -238,6 +241,22 @@ export class LiveSession implements Idle {
   begin(stream: Stream, sink: Sink): void {
     stream.begin(sink);
     if (this.#untold !== undefined && !stream.answersOnly && !this.getStream.read) this.#tellChanges(stream);
+  }
+
+  /** Whether requests may run while the priming event of their stream is being stored: all of them may run twice. */
+  mayRunUnprimed(stream: Stream, contexts: readonly MessageContext[]): boolean {
+    return this.guard !== undefined && stream.logged && contexts.every(({ marked }) => !marked);
+  }
+
+  /** The response of such a POST: nothing of it is sent before it is stored. */
+  beginUnprimed(stream: Stream, sink: Sink, contexts: readonly MessageContext[]): void {
+    for (const context of contexts) context.unprimed = true;
+    stream.beginUnprimed(sink);
+    if (this.#untold !== undefined && !this.getStream.read) this.#tellChanges(stream);
+  }
+
+  primed(contexts: readonly MessageContext[]): void {
+    for (const context of contexts) context.unprimed = false;
   }
 
   dispatch(message: RpcRequest, context: MessageContext): void {
@@ -310,8 +329,14 @@ export class LiveSession implements Idle {
   /** A logged stream takes the marker away with its last append; without one it is a write of its own. */
   #unmark({ marked, untold, id, stream }: MessageContext): void {
     if (!marked || untold || id === undefined) return;
-    if (stream?.logged === false) this.guard?.clear(id);
+    if (stream?.everLogged === false) this.guard?.clear(id);
     else this.guard?.cleared(id);
+  }
+
+  /** The marker stayed when it was answered. */
+  async #unmarkTold({ id, stream }: MessageContext): Promise<void> {
+    await stream?.flushed();
+    if (id !== undefined && stream?.settled === true) this.guard?.clear(id);
   }
 
   #plainContext(method: string | undefined, source: MessageSource | undefined): MessageContext {
@@ -460,17 +485,18 @@ export class LiveSession implements Idle {
     this.epoch = epoch;
     this.owner = owner;
     this.#questions?.continueIn(epoch);
-    for (const send of this.#held.splice(0)) send();
+    for (const goOn of this.#held.splice(0)) goOn(true);
   }
 
-  /**
-   * Without a lease nobody knows whether what is said here still holds: it waits until the session is claimed again, or is
-   * dropped with the copy. `true`: it waits.
-   */
-  holdsBack(send: () => void): boolean {
-    if (this.#host.serves(this)) return false;
-    this.#held.push(send);
-    return true;
+  /** Whether what is said here holds: without a lease nobody knows. */
+  get serves(): boolean {
+    return this.#host.serves(this);
+  }
+
+  /** Resolves when the session has been claimed again (`true`), or has left. */
+  served(): Promise<boolean> {
+    if (this.#left !== undefined) return Promise.resolve(false);
+    return new Promise((resolve) => this.#held.push(resolve));
   }
 
   // ——— the end ———
@@ -487,9 +513,12 @@ export class LiveSession implements Idle {
 
   async #leave(reason: LeaveReason): Promise<void> {
     this.#left = reason;
+    for (const drop of this.#held.splice(0)) drop(false);
     const kept = goesOn(reason);
     const error = endError(reason, true);
     for (const context of this.running.takeAll()) {
+      // Its request goes to the new owner: the client has seen nothing of it.
+      if (context.unprimed && reason === 'fenced') continue;
       if (!kept) context.stream?.abandonLog();
       const answer = errorAnswer(context.id, error);
       if (context.intercept !== undefined) context.intercept(answer);

@@ -8,57 +8,35 @@
  *
  * What a crash leaves: the stored events, and a stream that is not complete. Its next owner ends it.
  */
-import type { AppendRequest, Await, LoggedEvent, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
+import type { Await, LoggedEvent, ReplayOutcome } from '../stores/store.ts';
 import type { Sink, SinkListener } from '../sink.ts';
+import { type AppendExtra, type StreamLog, StreamWriter, type WriteResult, type Written } from './stream-writer.ts';
 
-/** What an append may carry besides its events. */
-export type AppendExtra = Pick<AppendRequest, 'requests' | 'mark' | 'unmark'>;
-
-/** `'failed'`: the store could not be asked. */
-export type WriteResult = WriteOutcome | 'failed';
-
-/** What a stream needs of its session. */
-export interface StreamLog {
-  append(
-    stream: string,
-    from: number,
-    events: readonly string[],
-    complete: boolean,
-    extra: AppendExtra | undefined,
-  ): Await<WriteOutcome>;
-  replay(stream: string, after: number): Await<ReplayOutcome>;
-  eventId(stream: string, offset: number): string;
-  readonly retryMs: number;
-  /** The store refused a write: somebody else owns the session. */
-  fenced(): void;
-  /** The store could not be asked. */
-  failed(error: unknown): void;
-}
-
-export class Stream implements SinkListener {
+export class Stream implements SinkListener, Written {
   readonly key: string;
   #log: StreamLog | undefined;
+  readonly #writer: StreamWriter | undefined;
   /** Answers that are still to come; a GET stream never counts. */
   awaited = 0;
   /** A JSON answer carries nothing but answers. */
   readonly answersOnly: boolean;
   #sink: Sink | undefined;
   #readerDone: (() => void) | undefined;
-  #next: number;
   /** While a resumed reader catches up. */
   #held: LoggedEvent[] | undefined;
   /** The last offset that a resumed reader was sent from the log: a write may be acknowledged after that. */
   #replayed = -1;
   #resuming: Promise<void> | undefined;
-  #writes: Promise<unknown> | undefined;
   /** Its last message was accepted, and then stored. */
   #complete = false;
+  /** Its first event is not stored yet: what becomes of its reader, should that fail, is for whoever began it. */
+  #unprimed = false;
   #lastStored = false;
 
   constructor(key: string, log: StreamLog | undefined, next = 0, answersOnly = false) {
     this.key = key;
     this.#log = log;
-    this.#next = next;
+    this.#writer = log === undefined ? undefined : new StreamWriter(key, log, this, next);
     this.answersOnly = answersOnly;
   }
 
@@ -107,12 +85,15 @@ export class Stream implements SinkListener {
     if (this.#log !== undefined) sink.prime(this.#log.eventId(this.key, 0), this.#log.retryMs);
   }
 
-  /** Stores the priming event, and sends it to whoever reads; a promise only where storing takes time. */
+  /** The reader of a POST whose priming event is being stored: it gets that when it is, and nothing if it is not. */
+  beginUnprimed(sink: Sink): void {
+    this.#unprimed = true;
+    this.use(sink);
+  }
+
+  /** Stores the first event, before anything runs: it opens the stream in the log. What fails then is not tried again. */
   prime(extra?: AppendExtra): Await<WriteResult> {
-    const log = this.#log;
-    if (log === undefined) return 'written';
-    const offset = this.#next++;
-    return this.#store('', offset, false, extra);
+    return this.#log === undefined ? 'written' : (this.#writer?.write('', false, extra, true) ?? 'written');
   }
 
   /** `last`: the stream is complete with this message, and ends. `unmark`: the request this answers, if it was marked. */
@@ -125,36 +106,47 @@ export class Stream implements SinkListener {
       if (last) this.#endSink();
       return;
     }
-    void this.#store(json, this.#next++, last, unmark === undefined ? undefined : { unmark });
+    void this.#writer?.write(json, last, unmark === undefined ? undefined : { unmark });
   }
 
   /** An event that is stored goes to whoever reads; `''` is a priming event. */
-  #stored(json: string, offset: number, last: boolean): void {
+  stored(json: string | undefined, offset: number, last: boolean): void {
     const log = this.#log;
-    const id = log?.eventId(this.key, offset);
+    this.#unprimed = false;
     if (last) this.#lastStored = true;
     if (json === '') {
-      if (log !== undefined && id !== undefined) this.#sink?.prime(id, log.retryMs);
+      if (log !== undefined) this.#sink?.prime(log.eventId(this.key, offset), log.retryMs);
       return;
     }
-    if (this.#held !== undefined) this.#held.push({ offset, data: json });
-    else if (offset > this.#replayed) this.#sink?.message(json, id);
+    if (json !== undefined && this.#held !== undefined) this.#held.push({ offset, data: json });
+    else if (json !== undefined && offset > this.#replayed) this.#sink?.message(json, log?.eventId(this.key, offset));
     if (last && this.#held === undefined) this.#endSink();
+  }
+
+  late(): void {
+    this.#endSink();
+  }
+
+  /** Its reader comes back, and finds what the log holds, or whoever owns the session now. */
+  lost(): void {
+    if (!this.#unprimed) this.#endSink();
+  }
+
+  get everLogged(): boolean {
+    return this.#writer !== undefined;
+  }
+
+  /** Whether the log holds its end, or it was never in the log. */
+  get settled(): boolean {
+    return this.#lastStored || !this.everLogged;
   }
 
   /** Complete without another message: its request was cancelled, or its session ends. */
   finish(unmark?: string): void {
     if (this.#complete) return;
     this.#complete = true;
-    const log = this.#log;
-    if (log === undefined) return this.#endSink();
-    const outcome = this.#append(log, [], this.#next, true, unmark === undefined ? undefined : { unmark });
-    const end = (): void => {
-      this.#lastStored = true;
-      if (this.#held === undefined) this.#endSink();
-    };
-    if (outcome instanceof Promise) void outcome.finally(end);
-    else end();
+    if (this.#log === undefined) return this.#endSink();
+    void this.#writer?.write(undefined, true, unmark === undefined ? undefined : { unmark });
   }
 
   /** Ends the response but not the stream: the client is told to come back, and resumes. */
@@ -162,7 +154,7 @@ export class Stream implements SinkListener {
     const log = this.#log;
     if (log === undefined || this.#complete || this.#sink === undefined) return;
     const sink = this.#sink;
-    const done = this.prime();
+    const done = this.#writer?.write('', false, undefined);
     const close = (): void => {
       if (this.#sink === sink) this.#endSink();
     };
@@ -172,12 +164,12 @@ export class Stream implements SinkListener {
 
   /** Something that was sent is still on its way into the store. */
   get flushing(): boolean {
-    return this.#writes !== undefined;
+    return this.#writer?.busy === true;
   }
 
   /** Resolves when what was sent so far is stored. */
   async flushed(): Promise<void> {
-    await this.#writes;
+    await this.#writer?.settled();
   }
 
   /** Ends the reader, cleanly; the stream goes on. */
@@ -237,52 +229,6 @@ export class Stream implements SinkListener {
     this.#readerDone = undefined;
     sink.end();
     done?.();
-  }
-
-  #store(json: string, offset: number, last: boolean, extra: AppendExtra | undefined): Await<WriteResult> {
-    const log = this.#log;
-    if (log === undefined) return 'written';
-    const outcome = this.#append(log, [json], offset, last, extra);
-    if (!(outcome instanceof Promise) && this.#writes === undefined) {
-      if (outcome === 'written') this.#stored(json, offset, last);
-      return outcome;
-    }
-    const write = (this.#writes ?? Promise.resolve()).then(async () => {
-      const settled = await outcome;
-      if (settled === 'written') this.#stored(json, offset, last);
-      return settled;
-    });
-    const queue: Promise<unknown> = write.finally(() => {
-      if (this.#writes === queue) this.#writes = undefined;
-    });
-    this.#writes = queue;
-    return write;
-  }
-
-  #append(
-    log: StreamLog,
-    events: readonly string[],
-    from: number,
-    last: boolean,
-    extra: AppendExtra | undefined,
-  ): Await<WriteResult> {
-    const refused = (outcome: WriteOutcome): WriteOutcome => {
-      if (outcome === 'fenced') log.fenced();
-      return outcome;
-    };
-    try {
-      const outcome = log.append(this.key, from, events, last, extra);
-      if (!(outcome instanceof Promise)) return refused(outcome);
-      return outcome.then(refused, (error: unknown) => {
-        log.failed(error);
-        this.#endSink();
-        return 'failed' as const;
-      });
-    } catch (error) {
-      log.failed(error);
-      this.#endSink();
-      return 'failed';
-    }
   }
 }
 

@@ -53,10 +53,8 @@ export class SessionTransport implements Transport {
   }
 
   send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
-    if (this.#session.guard === undefined || !this.#session.holdsBack(() => void this.#send(message, options))) {
-      return this.#send(message, options);
-    }
-    return DONE;
+    if (this.#session.guard === undefined || this.#session.serves) return this.#send(message, options);
+    return this.#session.served().then((goesOn) => (goesOn ? this.#send(message, options) : undefined));
   }
 
   #send(message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
