@@ -7,27 +7,42 @@ interface Answer {
   readonly body: string;
 }
 
+interface Waiting {
+  answered(text: string): void;
+  failed(error: Error): void;
+}
+
 const answerMsMost = 20_000;
 
 /**
- * One keep-alive connection, and so one worker: requests one after the other, written as bytes. It reads no more of an
- * answer than it must, which keeps the client cheap beside its servers.
+ * One keep-alive connection, and so one worker: requests one after the other. What it costs runs on the cores of the servers:
+ * bytes are made before, and an answer as long as the one before it is not looked at.
  */
 export class Connection {
   readonly #socket: Socket;
   #received = '';
-  #waiting: { resolve(answer: Answer): void; reject(error: Error): void } | undefined;
+  #waiting: Waiting | undefined;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setEncoding('latin1');
     socket.on('data', (text: string) => {
-      this.#received += text;
-      this.#read();
+      this.#received = this.#received === '' ? text : this.#received + text;
+      const { length } = this.#received;
+      if (length !== this.#usual && !isWhole(this.#received)) return;
+      this.#usual = length;
+      const waiting = this.#waiting;
+      const answer = this.#received;
+      this.#received = '';
+      this.#waiting = undefined;
+      waiting?.answered(answer);
     });
-    socket.on('error', (error) => this.#waiting?.reject(error));
-    socket.on('close', () => this.#waiting?.reject(new Error('the server closed a connection of the load client')));
+    socket.on('error', (error) => this.#waiting?.failed(error));
+    socket.on('close', () => this.#waiting?.failed(new Error('the server closed a connection of the load client')));
   }
+
+  /** The length of the last answer. */
+  #usual = 0;
 
   static async open(port: number): Promise<Connection> {
     const socket = connect(port, '127.0.0.1');
@@ -37,36 +52,30 @@ export class Connection {
     return new Connection(socket);
   }
 
+  /** The whole answer as text. */
+  write(bytes: string, waiting: Waiting): void {
+    this.#waiting = waiting;
+    this.#socket.write(bytes, 'latin1');
+  }
+
   async send(bytes: string): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-      this.#socket.write(bytes, 'latin1');
+    const text = await new Promise<string>((resolve, reject) => {
+      this.write(bytes, { answered: resolve, failed: reject });
     });
+    const end = text.indexOf('\r\n\r\n');
+    return { status: Number(text.slice(9, 12)), head: text.slice(0, end), body: text.slice(end + 4) };
   }
 
   close(): void {
     this.#socket.destroy();
   }
-
-  #read(): void {
-    const end = this.#received.indexOf('\r\n\r\n');
-    if (end < 0) return;
-    const head = this.#received.slice(0, end);
-    const body = bodyOf(head, this.#received, end + 4);
-    if (body === undefined) return;
-    const waiting = this.#waiting;
-    this.#received = '';
-    this.#waiting = undefined;
-    waiting?.resolve({ status: Number(head.slice(9, 12)), head, body });
-  }
 }
 
-/** `undefined`: not all of it is here. */
-function bodyOf(head: string, received: string, from: number): string | undefined {
+function isWhole(text: string): boolean {
+  const end = text.indexOf('\r\n\r\n');
+  if (end < 0) return false;
+  const head = text.slice(0, end);
   const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
-  if (length !== undefined) {
-    return received.length < from + Number(length) ? undefined : received.slice(from, from + Number(length));
-  }
-  if (!/\r\ntransfer-encoding: chunked/i.test(head)) return '';
-  return received.endsWith('0\r\n\r\n') ? received.slice(from) : undefined;
+  if (length !== undefined) return text.length === end + 4 + Number(length);
+  return !/\r\ntransfer-encoding: chunked/i.test(head) || text.endsWith('\r\n0\r\n\r\n');
 }

@@ -16,8 +16,6 @@ export interface WorkerConnection {
   readonly instance: string;
 }
 
-let lastId = 0;
-
 function postBytes(to: string, message: object, sessionId?: string): string {
   const body = JSON.stringify(message);
   const session = sessionId === undefined ? '' : `mcp-session-id: ${sessionId}\r\nmcp-protocol-version: ${version}\r\n`;
@@ -46,11 +44,33 @@ export async function openSession({ connection, instance }: WorkerConnection): P
   return { id, instance };
 }
 
-/** One call; its id is that of no other. */
-export async function call({ connection }: WorkerConnection, session: WorkerSession, tool: string): Promise<void> {
-  lastId += 1;
-  const params = { name: tool, arguments: { text } };
-  const message = { jsonrpc: '2.0', id: lastId + 1000, method: 'tools/call', params };
-  const { status, body } = await connection.send(postBytes(path, message, session.id));
-  if (status !== 200 || !body.includes(`"text":"${text}"`)) throw new Error(`answered with ${String(status)}: ${body}`);
+/** Ids of as many digits: all answers of a tool are as long. */
+const firstId = 100_000;
+const lastId = 999_999;
+const idAt = 'ID';
+
+/** Calls of one tool in one session, each with an id that none of the last many had. */
+export class Calls {
+  readonly #before: string;
+  readonly #after: string;
+  #id = firstId;
+
+  constructor({ id }: WorkerSession, tool: string) {
+    const params = { name: tool, arguments: { text } };
+    const message = { jsonrpc: '2.0', id: firstId, method: 'tools/call', params };
+    const [before = '', after = ''] = postBytes(path, message, id)
+      .replace(`:${String(firstId)}`, `:${idAt}`)
+      .split(idAt);
+    this.#before = before;
+    this.#after = after;
+  }
+
+  next(): string {
+    this.#id = this.#id === lastId ? firstId : this.#id + 1;
+    return this.#before + String(this.#id) + this.#after;
+  }
+}
+
+export function isAnswer(answer: string): boolean {
+  return answer.startsWith('HTTP/1.1 200') && answer.includes(`"text":"${text}"`);
 }

@@ -1,11 +1,19 @@
 import { cpus } from 'node:os';
+import type { Connection } from './connection.ts';
 import { machineBusyUs } from './machine.ts';
 import type { QuietTime } from './quiet-time.ts';
 import type { Runtime } from './runtimes.ts';
 import { ServedWorkers } from './served-workers.ts';
 import { type Summary, summarize } from './statistics.ts';
 import { formatTable } from './table.ts';
-import { type WorkerConnection, type WorkerSession, call, openConnection, openSession } from './worker-sessions.ts';
+import {
+  Calls,
+  type WorkerConnection,
+  type WorkerSession,
+  isAnswer,
+  openConnection,
+  openSession,
+} from './worker-sessions.ts';
 
 export interface WorkersOptions {
   readonly rounds: number;
@@ -201,15 +209,11 @@ class Crowd {
     const harnessBefore = process.cpuUsage();
     const cpuBefore = this.#served.cpuUs();
     const until = wallBefore + this.#durationS * 1000;
-    await Promise.all(
-      this.#connections.slice(0, connections).map(async (connection, index) => {
-        for (let request = 0; performance.now() < until; request++) {
-          const before = performance.now();
-          await call(connection, pick(index, request), tool);
-          latencies.push(performance.now() - before);
-        }
-      }),
-    );
+    const loops = this.#connections.slice(0, connections).map(async ({ connection }, index) => {
+      const calls = [0, 1].map((request) => new Calls(pick(index, request), tool));
+      return callUntil(connection, calls, until, latencies);
+    });
+    await Promise.all(loops);
     const wallUs = (performance.now() - wallBefore) * 1000;
     const cpuUs = this.#served.cpuUs() - cpuBefore;
     const harness = process.cpuUsage(harnessBefore);
@@ -232,6 +236,28 @@ class Crowd {
     if (session === undefined) throw new Error('no session was opened');
     return session;
   }
+}
+
+/** One after the other, through the sessions in turn. */
+function callUntil(connection: Connection, calls: readonly Calls[], until: number, latencies: number[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let turn = 0;
+    const go = (): void => {
+      const before = performance.now();
+      if (before >= until) return resolve();
+      const next = calls[turn++ % calls.length];
+      if (next === undefined) return resolve();
+      connection.write(next.next(), {
+        answered: (answer) => {
+          if (!isAnswer(answer)) return reject(new Error(`answered with ${answer}`));
+          latencies.push(performance.now() - before);
+          go();
+        },
+        failed: reject,
+      });
+    };
+    go();
+  });
 }
 
 /** Whoever is quicker accepts: connections are opened until every worker has its share, one in turn. */

@@ -62,6 +62,7 @@ export class StreamWriter {
   /** Something failed: a refusal may only mean that what went before it is missing. */
   #shaken = false;
   #told = false;
+  #unopened = false;
 
   constructor(key: string, log: StreamLog, written: Written, next: number) {
     this.#key = key;
@@ -79,7 +80,7 @@ export class StreamWriter {
     await this.#pending;
   }
 
-  /** `once`: a failure is the outcome. Nobody waits for it, or whoever does says so to the client. */
+  /** `once`: it opens the stream, and a failure is the outcome: whoever waits for it says so to the client. */
   write(json: string | undefined, last: boolean, extra: AppendExtra | undefined, once = false): Await<WriteResult> {
     const write = { json, from: this.#next, last, extra };
     if (json !== undefined) this.#next += 1;
@@ -98,6 +99,9 @@ export class StreamWriter {
   /** Everything before it is settled. */
   async #settle(write: Write, first: WriteResult, once: boolean): Promise<WriteResult> {
     let outcome = first;
+    // What opens the stream is not stored, so nothing after it can be.
+    if (this.#unopened) return 'failed';
+    this.#unopened = once && outcome !== 'written';
     if (outcome === 'fenced' && this.#shaken) outcome = await this.#append(write);
     for (let tries = 0; outcome === 'failed' && !once; tries++) {
       this.#shaken = true;
