@@ -20,11 +20,12 @@ export interface WatchedStore extends Store {
   readonly views: OpenStore[];
 }
 
-/** `durable`: what endpoints take it for, so that closing them releases sessions. */
+/** `durable`, `inProcess`: what endpoints take it for, whatever stands behind it. */
 export function watchedStore({
   durable = false,
+  inProcess = true,
   inner = memory(),
-}: { durable?: boolean; inner?: Store } = {}): WatchedStore {
+}: { durable?: boolean; inProcess?: boolean; inner?: Store } = {}): WatchedStore {
   const calls: WatchedStore['calls'] = [];
   const before: WatchedStore['before'] = {};
   const after: WatchedStore['after'] = {};
@@ -49,7 +50,7 @@ export function watchedStore({
   return {
     kind: 'watched',
     durable,
-    inProcess: true,
+    inProcess,
     calls,
     before,
     after,
