@@ -131,8 +131,8 @@ export class Restorer {
         await this.#registry.endRecord(record.id, fence, 'server_closed');
         throw sessionNotFound();
       }
-      session.serverChanged(answerJson);
-      session.missed(this.#news.since(record.activeAt));
+      session.news.answered(answerJson);
+      session.news.missed(this.#news.since(record.activeAt));
       await takeOrphans(session, open, markers, caller);
       return session;
     } catch (cause) {

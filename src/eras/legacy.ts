@@ -227,7 +227,7 @@ export class LegacyEra {
       void this.#router.find(session.id, { kind: 'post', exchange, post, again: false }, echoed);
       return;
     }
-    if (exchange.handedOver !== undefined) session.keepMarkers(admitted, exchange.handedOver);
+    if (exchange.handedOver !== undefined) session.guard?.keep(admitted, exchange.handedOver);
     session.begin(stream, stream.answersOnly ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sseSink(exchange));
     this.#dispatchAll(session, post, admitted);
   }

@@ -35,5 +35,5 @@ function notificationOf(event: ServerEvent): RpcNotification {
 
 function wants(session: LiveSession, event: ServerEvent, method: string): boolean {
   if (event.kind === 'resource_updated') return session.record.subscriptions?.has(event.uri) ?? false;
-  return session.announces(method);
+  return session.news.announces(method);
 }

@@ -119,16 +119,39 @@ export class CallGuard {
     }
   }
 
-  /** An append took the marker away. */
-  cleared(id: RequestId): void {
-    this.#markers?.delete(requestKey(id));
+  /**
+   * Another instance has the client of these calls: should it be unsure how they ended, it asks for them again, so their
+   * markers stay until it is not.
+   */
+  keep(contexts: readonly MessageContext[], client: { onTold(fn: () => void): void }): void {
+    const marked = contexts.filter((context) => context.marked);
+    if (marked.length === 0) return;
+    for (const context of marked) context.untold = true;
+    client.onTold(() => {
+      for (const context of marked) {
+        context.untold = false;
+        if (context.answered) void this.#unmarkTold(context);
+      }
+    });
   }
 
   /**
-   * An answer that left without an append took no marker with it. Never of a stream that the log may hold open: without
-   * its marker the next owner would run that call.
+   * A call has ended. A logged stream takes the marker away with its last append, and nothing else may: without its marker
+   * the next owner would run the call of a stream that the log holds open. Elsewhere it is a write of its own.
    */
-  clear(id: RequestId): void {
+  unmark({ marked, untold, id, stream }: MessageContext): void {
+    if (!marked || untold || id === undefined) return;
+    if (stream?.everLogged === false) this.#clear(id);
+    else this.#markers?.delete(requestKey(id));
+  }
+
+  /** Its marker stayed when it was answered. */
+  async #unmarkTold({ id, stream }: MessageContext): Promise<void> {
+    await stream?.flushed();
+    if (id !== undefined && stream?.settled === true) this.#clear(id);
+  }
+
+  #clear(id: RequestId): void {
     const request = requestKey(id);
     const stream = this.#markers?.get(request);
     if (stream !== undefined) this.#remove({ request, stream });

@@ -342,7 +342,7 @@ export class Registry implements SessionHost {
       inTurn = 0;
       for (const session of this.#idle) {
         if (inTurn === HIBERNATED_BATCH || timeProvider.monotonic() - session.idleSince < hibernateAfterMs) break;
-        if (session.busy || session.owesNews) continue;
+        if (session.busy || (session.news.owed && this.options.responseMode !== 'json')) continue;
         inTurn += 1;
         void this.hibernate(session);
       }

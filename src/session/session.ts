@@ -23,7 +23,7 @@ import { CallGuard } from './call-guard.ts';
 import type { Idle } from './idle-list.ts';
 import { PostStreams } from './post-streams.ts';
 import { Questions } from './questions.ts';
-import { listChanges, RecordKeeper } from './record-keeper.ts';
+import { RecordKeeper } from './record-keeper.ts';
 import { REMEMBERED } from './remembered.ts';
 import type { SessionRun } from './run.ts';
 import { RunningRequests } from './running.ts';
@@ -31,6 +31,7 @@ import type { SessionHost } from './session-host.ts';
 import { replayEvents, Stream } from './stream.ts';
 import type { StreamLog, WriteResult } from './stream-writer.ts';
 import { SessionTransport } from './transport.ts';
+import { UntoldNews } from './untold-news.ts';
 import { createSessionView } from './view.ts';
 
 export type AnyServer = McpServer | Server | ConnectableServer;
@@ -79,8 +80,7 @@ export class LiveSession implements Idle {
   readonly #host: SessionHost;
   readonly #unlogged: boolean;
   #active = 0;
-  /** `list_changed` methods the client has not been sent since the server changed. */
-  #untold: readonly string[] | undefined = undefined;
+  readonly news: UntoldNews;
   #controller: AbortController | undefined = undefined;
   #left: LeaveReason | undefined = undefined;
   /** What its server says while this instance has no lease waits here. */
@@ -100,6 +100,7 @@ export class LiveSession implements Idle {
     this.version = record?.version ?? start.handshake.protocolVersion;
     this.record = new RecordKeeper(host, this, record, start.createdAt);
     this.guard = host.guarded ? new CallGuard(host.store.sessions, start.id, this.record, host.logger) : undefined;
+    this.news = new UntoldNews(this.record);
     this.posts = new PostStreams(start.epoch);
     this.transport = new SessionTransport(this);
     this.getStream = new Stream(GET_STREAM, this.#log, start.getNext ?? 0);
@@ -186,7 +187,7 @@ export class LiveSession implements Idle {
   withdraw(contexts: readonly MessageContext[]): void {
     for (const context of contexts) {
       if (!context.answered) this.#settle(context);
-      this.#unmark(context);
+      this.guard?.unmark(context);
       if (context.stream !== undefined) this.posts.forget(context.stream.key);
     }
   }
@@ -224,23 +225,10 @@ export class LiveSession implements Idle {
     return false;
   }
 
-  /** Another instance has the client of these calls: should that be unsure how they ended, it asks for them again. */
-  keepMarkers(contexts: readonly MessageContext[], client: { onTold(fn: () => void): void }): void {
-    const marked = contexts.filter((context) => context.marked);
-    if (marked.length === 0) return;
-    for (const context of marked) context.untold = true;
-    client.onTold(() => {
-      for (const context of marked) {
-        context.untold = false;
-        if (context.answered) void this.#unmarkTold(context);
-      }
-    });
-  }
-
   /** The response of a POST whose requests are about to be dispatched. */
   begin(stream: Stream, sink: Sink): void {
     stream.begin(sink);
-    if (this.#untold !== undefined && !stream.answersOnly && !this.getStream.read) this.#tellChanges(stream);
+    if (!stream.answersOnly && !this.getStream.read) this.news.tell(stream);
   }
 
   /** Whether requests may run while the priming event of their stream is being stored: all of them may run twice. */
@@ -252,7 +240,7 @@ export class LiveSession implements Idle {
   beginUnprimed(stream: Stream, sink: Sink, contexts: readonly MessageContext[]): void {
     for (const context of contexts) context.unprimed = true;
     stream.beginUnprimed(sink);
-    if (this.#untold !== undefined && !this.getStream.read) this.#tellChanges(stream);
+    if (!this.getStream.read) this.news.tell(stream);
   }
 
   primed(contexts: readonly MessageContext[]): void {
@@ -323,20 +311,7 @@ export class LiveSession implements Idle {
     if (context?.stream === undefined || context.intercept !== undefined) return;
     this.#settle(context);
     this.posts.cancel(context);
-    this.#unmark(context);
-  }
-
-  /** A logged stream takes the marker away with its last append; without one it is a write of its own. */
-  #unmark({ marked, untold, id, stream }: MessageContext): void {
-    if (!marked || untold || id === undefined) return;
-    if (stream?.everLogged === false) this.guard?.clear(id);
-    else this.guard?.cleared(id);
-  }
-
-  /** The marker stayed when it was answered. */
-  async #unmarkTold({ id, stream }: MessageContext): Promise<void> {
-    await stream?.flushed();
-    if (id !== undefined && stream?.settled === true) this.guard?.clear(id);
+    this.guard?.unmark(context);
   }
 
   #plainContext(method: string | undefined, source: MessageSource | undefined): MessageContext {
@@ -387,7 +362,7 @@ export class LiveSession implements Idle {
     if (context.intercept !== undefined) return context.intercept(message);
     if (context.onResult !== undefined && message.error === undefined) context.onResult(message);
     this.posts.reply(context, toJson(message));
-    if (context.marked) this.#unmark(context);
+    if (context.marked) this.guard?.unmark(context);
   }
 
   #settle(context: MessageContext): void {
@@ -421,7 +396,7 @@ export class LiveSession implements Idle {
       record.save({ getStream: true });
     }
     const primed = getStream.prime();
-    if (this.#untold !== undefined) this.#tellChanges(getStream);
+    this.news.tell(getStream);
     return primed;
   }
 
@@ -442,42 +417,8 @@ export class LiveSession implements Idle {
     }
     // It left while the log was read: the reader comes back, and finds where it went.
     if (resumed && this.#left !== undefined) stream.detach();
-    else if (resumed && stream === this.getStream && this.#untold !== undefined) this.#tellChanges(stream);
+    else if (resumed && stream === this.getStream) this.news.tell(stream);
     return resumed;
-  }
-
-  /**
-   * After a restore: a deploy may have changed the server. The client is then told to list again, on its next GET, or on
-   * the stream of its next request when it has none.
-   */
-  serverChanged(answerJson: string): void {
-    if (answerJson === this.record.answerJson) return;
-    this.record.answerJson = answerJson;
-    this.#untold = listChanges(answerJson);
-    this.record.save({ answer: answerJson });
-  }
-
-  /** `list_changed` methods of events that came while it was live nowhere; told like those of a changed server. */
-  missed(methods: readonly string[]): void {
-    const untold = new Set(this.#untold);
-    for (const method of methods) if (this.announces(method)) untold.add(method);
-    if (untold.size > 0) this.#untold = [...untold];
-  }
-
-  /** Its client is still to be told what changed, and its next request or GET will tell it. */
-  get owesNews(): boolean {
-    return this.#untold !== undefined && this.#host.options.responseMode !== 'json';
-  }
-
-  /** Whether its server said in its `initialize` answer that it sends this `list_changed`. */
-  announces(method: string): boolean {
-    return listChanges(this.record.answerJson).includes(method);
-  }
-
-  #tellChanges(stream: Stream): void {
-    const untold = this.#untold;
-    this.#untold = undefined;
-    for (const method of untold ?? []) stream.send(JSON.stringify({ jsonrpc: '2.0', method }));
   }
 
   /** This instance lost its lease and claimed the session again, before anybody else did: everything here goes on. */
