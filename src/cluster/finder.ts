@@ -71,6 +71,7 @@ export class Finder {
       const live = this.#registry.get(id);
       if (live !== undefined) return { here: live };
       const record = await this.#read(id);
+      if (this.#registry.get(id) !== undefined || this.#registry.closing(id) !== undefined) continue;
       if (record === undefined) {
         if (toEnd) throw sessionNotFound();
         const migrated = await this.#queueMigration(id, caller);

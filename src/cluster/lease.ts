@@ -178,13 +178,14 @@ export class Lease {
     const before = this.#id;
     this.#validMonotonic = -Infinity;
     this.#lapses += 1;
+    // In one step: nothing is said or heard under the old id any more.
+    this.#id = this.#newId();
     lapsed();
     logger.warn(
       { instance: before, lapses: this.#lapses },
       'The lease ran out; its sessions are claimed again under a new id',
     );
     await Promise.resolve(this.#options.store.leave(before)).catch(() => {});
-    this.#id = this.#newId();
     const losses = this.#losses;
     const sent = await this.#announce();
     if (this.#left) {

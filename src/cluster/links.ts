@@ -158,5 +158,6 @@ export class Links {
       'Another instance speaks another version of the protocol between instances; its calls are refused',
     );
     void this.#send(from, { kind: 'unlinked' });
+    this.#drop(from);
   }
 }

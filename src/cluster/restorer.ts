@@ -62,6 +62,8 @@ export class Restorer {
   restore(record: SessionRecord, caller: Caller): Promise<void> {
     const running = this.#restoring.get(record.id);
     if (running !== undefined) return running;
+    // It became live while the caller read its record: a claim now would make a second copy.
+    if (this.#registry.get(record.id) !== undefined) return Promise.resolve();
     const restoring = this.#claimAndRestore(record, caller).finally(() => this.#restoring.delete(record.id));
     this.#restoring.set(record.id, restoring);
     return restoring;

@@ -153,8 +153,8 @@ export class LegacyEra {
       return refuse(exchange, error, null);
     }
     const requests = requestsOf(messages);
-    if (again && session.hasMet(requests)) {
-      void this.#goOn(session, post, requests).catch((cause: unknown) => this.#router.fail(exchange, cause, echoed));
+    if ((again && session.hasMet(requests)) || session.runsOrphaned(requests)) {
+      void this.#goOn(session, post, requests);
       return;
     }
     const refusal = this.#checkRequests(session, messages);
@@ -206,7 +206,11 @@ export class LegacyEra {
     const { exchange, batch } = post;
     const json = this.#options.responseMode === 'json';
     const open = (): Sink => (json ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sseSink(exchange));
-    if (await session.rejoin(requests, open)) return;
+    try {
+      if (await session.rejoin(requests, open)) return;
+    } catch (err) {
+      this.#options.logger.error({ err, sessionId: session.id }, 'What became of a call could not be read');
+    }
     const sink = open();
     for (const { id } of requests) {
       sink.message(JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(ownerLost(true)) }), undefined);

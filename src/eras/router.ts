@@ -19,6 +19,7 @@ import {
   sessionIdInvalid,
   SojournError,
   versionChanged,
+  sessionEnded,
 } from '../errors.ts';
 import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -97,7 +98,7 @@ export class SessionRouter {
     } catch (cause) {
       // Whoever was to end it did, before it died.
       if (known.kind === 'delete' && known.again && isNotFound(cause)) known.exchange.respond(200, []);
-      else this.fail(known.exchange, mayHaveRun(known) && isRetryable(cause) ? ownerLost(true) : cause, echoed);
+      else this.fail(known.exchange, mayHaveRun(known) ? outcomeOf(cause) : cause, echoed);
     }
   }
 
@@ -149,8 +150,9 @@ function mayHaveRun({ again, post }: LegacyCall): boolean {
 }
 
 /** An error that says "try again" must not be said of what may have run. */
-function isRetryable(cause: unknown): boolean {
-  return !(cause instanceof SojournError) || cause.retryable;
+function outcomeOf(cause: unknown): unknown {
+  if (isNotFound(cause)) return sessionEnded();
+  return !(cause instanceof SojournError) || cause.retryable ? ownerLost(true) : cause;
 }
 
 function isNotFound(cause: unknown): boolean {

@@ -41,6 +41,8 @@ export class MessageContext {
   untold = false;
   /** It runs while the priming event of its stream is being stored. */
   unprimed = false;
+  /** A lost owner's call that runs again; its client has not come back for it yet. */
+  orphan = false;
   /** Takes the answer instead of the stream. */
   intercept: ((message: unknown) => void) | undefined = undefined;
   /** Called when it is answered with a result. */

@@ -36,7 +36,7 @@ export async function takeOrphans(
     const mayHaveRun = marked.has(key);
     const again = isWhole(request) && (!mayHaveRun || session.guard?.repeatable(request) === true);
     if (again) {
-      session.request(toRequest(request), source, stream);
+      session.rerun(toRequest(request), source, stream);
     } else if (request === undefined) {
       // Nobody knows what it was to answer.
       stream.finish();

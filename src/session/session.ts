@@ -202,6 +202,14 @@ export class LiveSession implements Idle {
     return requests.some(({ id }) => this.running.get(id) !== undefined || this.guard?.marked(id) !== undefined);
   }
 
+  /** Whether a lost owner's call of that id runs again here: its client comes with it once more. */
+  runsOrphaned(requests: readonly RpcRequest[]): boolean {
+    return requests.some(({ id, method }) => {
+      const running = this.running.get(id);
+      return running?.orphan === true && running.method === method;
+    });
+  }
+
   /** Gives a reader what an earlier try of these requests is answered; `false`: its outcome is lost. */
   async rejoin(requests: readonly RpcRequest[], open: () => Sink): Promise<boolean> {
     for (const { id } of requests) {
@@ -254,6 +262,13 @@ export class LiveSession implements Idle {
   /** Admits and dispatches; for whoever has stored what must be stored. */
   request(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): void {
     this.#deliver(message, this.admit(message, source, stream));
+  }
+
+  /** Runs the call of a lost owner again, on its old stream. */
+  rerun(message: RpcRequest, source: MessageSource | undefined, stream: Stream): void {
+    const context = this.admit(message, source, stream);
+    context.orphan = true;
+    this.#deliver(message, context);
   }
 
   /** Dispatches a request whose answer is not the client's (or not yet). */
