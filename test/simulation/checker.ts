@@ -3,12 +3,12 @@
  * session, service after DELETE, a payload of somebody else's) its observers have written into the ledger already.
  */
 import { parseEventId } from '../../src/session/event-id.ts';
-import type { Call, Ledger, Received } from './ledger.ts';
+import type { Call, Ending, Ledger, Received } from './ledger.ts';
 import { REPEATABLE } from './server.ts';
 import type { StoreData } from './store-data.ts';
 
 export function check(ledger: Ledger, data: StoreData): string[] {
-  const violations = [...ledger.violations];
+  const violations: string[] = [];
   const forgot = forgottenSessions(ledger);
   const say = (session: string, what: string): void => {
     if (!forgot.has(session)) violations.push(what);
@@ -22,7 +22,7 @@ export function check(ledger: Ledger, data: StoreData): string[] {
   checkCounts(ledger, forgot, sayOf);
   checkAnswers(ledger, (call, what) => say(call.session, what));
   checkStreams(ledger, data, say);
-  return violations;
+  return [...violations, ...ledger.violations];
 }
 
 type Say = (session: string, what: string) => void;
@@ -70,7 +70,7 @@ function checkRuns({ ran, calls }: Ledger, say: SayOf): void {
 
 // ——— every accepted request ends ———
 
-/** Whether it may have run is said with these. */
+/** Whether a call that must not run twice may have run is said with these. */
 const MAY_HAVE_RUN = new Set(['owner_lost', 'draining', 'closed', 'lapsed', 'store_away', 'restore_failed']);
 
 function checkEndings({ calls, sessions }: Ledger, say: SayOf): void {
@@ -83,7 +83,7 @@ function checkEndings({ calls, sessions }: Ledger, say: SayOf): void {
       say(call, `ended without an answer: ${nameOf(call)} at ${ending.at}`);
     } else if (ending.kind === 'error' && ending.reason === undefined) {
       say(call, `ended with an error without a reason: ${nameOf(call)}, ${JSON.stringify(ending)}`);
-    } else if (ending.kind === 'error' && MAY_HAVE_RUN.has(ending.reason ?? '') && typeof ending.mayHaveRun !== 'boolean') {
+    } else if (isUnclear(call, ending)) {
       say(call, `was not told whether it ran: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     } else if (ending.kind === 'refused') {
       say(call, `was refused with ${ending.status}: ${nameOf(call)} ${ending.body}`);
@@ -91,6 +91,11 @@ function checkEndings({ calls, sessions }: Ledger, say: SayOf): void {
       say(call, `lost its stream (${ending.status}): ${nameOf(call)} ${ending.body}`);
     }
   }
+}
+
+function isUnclear({ tool }: Call, ending: Ending): boolean {
+  if (ending.kind !== 'error' || tool === undefined || REPEATABLE[tool] === true) return false;
+  return MAY_HAVE_RUN.has(ending.reason ?? '') && typeof ending.mayHaveRun !== 'boolean';
 }
 
 // ——— what was acknowledged stays: `count` and `peek` ———

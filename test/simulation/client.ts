@@ -379,7 +379,7 @@ export class SimClient {
     const at = this.#world.now;
     if (message.error === undefined) return { kind: 'result', at, value: message.result?.['value'] };
     const { reason, mayHaveRun } = message.error.data ?? {};
-    return { kind: 'error', at, reason, mayHaveRun };
+    return { kind: 'error', at, message: message.error.message, reason, mayHaveRun };
   }
 
   #event(

@@ -14,7 +14,13 @@ export type Ending =
   /** Answered with a result. */
   | { readonly kind: 'result'; readonly at: number; readonly value: unknown }
   /** Answered with a JSON-RPC error. */
-  | { readonly kind: 'error'; readonly at: number; readonly reason: string | undefined; readonly mayHaveRun: unknown }
+  | {
+      readonly kind: 'error';
+      readonly at: number;
+      readonly message: string | undefined;
+      readonly reason: string | undefined;
+      readonly mayHaveRun: unknown;
+    }
   /** Nobody accepted it before the client gave up trying. */
   | { readonly kind: 'given-up'; readonly at: number }
   /** Its connection was cut before anything that can be resumed had come. */

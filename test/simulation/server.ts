@@ -42,7 +42,10 @@ export class SimServer implements ConnectableServer {
   #transport: Transport | undefined;
   #asked = 0;
 
-  constructor(process: SimProcess, ledger: Ledger, context: McpEndpointContext) {
+  readonly #note: (what: string) => void;
+
+  constructor(process: SimProcess, ledger: Ledger, context: McpEndpointContext, note: (what: string) => void) {
+    this.#note = note;
     this.#process = process;
     this.#ledger = ledger;
     this.#session = context.session;
@@ -78,12 +81,13 @@ export class SimServer implements ConnectableServer {
     } catch (error) {
       answer = { error: { code: -32000, message: String(error), data: { reason: 'tool_failed' } } };
     }
-    if (!this.#cancelled.has(id)) await this.#send({ id, ...answer });
+    // A session that has left takes no answer any more.
+    if (!this.#cancelled.has(id)) await this.#send({ id, ...answer }).catch(() => {});
   }
 
   async #send(message: Message, relatedRequestId?: number | string): Promise<void> {
     const options = relatedRequestId === undefined ? undefined : { relatedRequestId };
-    await this.#transport?.send({ jsonrpc: '2.0', ...message } as unknown as JSONRPCMessage, options).catch(() => {});
+    await this.#transport?.send({ jsonrpc: '2.0', ...message } as unknown as JSONRPCMessage, options);
   }
 
   async #result(
@@ -119,6 +123,7 @@ export class SimServer implements ConnectableServer {
       nonce,
       instance: this.#process.name,
     });
+    this.#note(`${this.#process.name} runs ${tool} ${nonce}`);
     if (ms > 0 && tool !== 'slow' && tool !== 'slowOnce') await this.#pause(ms);
     switch (tool) {
       case 'count':

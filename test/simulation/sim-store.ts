@@ -12,7 +12,7 @@ import { StoreData, type StoreRules } from './store-data.ts';
 /** The way of one process to the store. */
 export interface Port {
   /** `effect` happens in the store, in a moment; or does not. */
-  call<T>(name: string, effect: () => T): Promise<T>;
+  call<T>(name: string, effect: () => T, about?: unknown): Promise<T>;
   /** Runs in the process, when something reaches it from outside. */
   arrive(fn: () => void): void;
   /** The same, after the time that it takes to notice that a connection is gone. */
@@ -136,18 +136,18 @@ export class SimStore implements Store {
       sessions: {
         create: (record) => port.call('create', () => data.create(record)),
         read: (id) => port.call('read', () => data.read(id)),
-        claim: (id, epoch, me) => port.call('claim', () => data.claim(id, epoch, me)),
-        save: (id, fence, patch) => port.call('save', () => data.save(id, fence, patch)),
-        release: (id, fence, patch) => port.call('release', () => data.release(id, fence, patch)),
+        claim: (id, epoch, me) => port.call('claim', () => data.claim(id, epoch, me), { id, epoch, me }),
+        save: (id, fence, patch) => port.call('save', () => data.save(id, fence, patch), { id, ...patch }),
+        release: (id, fence, patch) => port.call('release', () => data.release(id, fence, patch), { id, ...fence }),
         end: (id, fence, reason) => port.call('end', () => data.end(id, fence, reason)),
-        mark: (id, fence, marker, clear = false) => port.call('mark', () => data.mark(id, fence, marker, clear)),
+        mark: (id, fence, marker, clear = false) => port.call('mark', () => data.mark(id, fence, marker, clear), { ...marker, clear }),
         list: (limit, cursor) => port.call('list', () => data.list(limit, cursor)),
         count: () => port.call('count', () => data.count()),
         expired: (limit) => port.call('expired', () => data.expired(limit)),
       },
       events: {
-        append: (request) => port.call('append', () => data.append(request)),
-        replay: (id, stream, after) => port.call('replay', () => data.replay(id, stream, after)),
+        append: (request) => port.call('append', () => data.append(request), request),
+        replay: (id, stream, after) => port.call('replay', () => data.replay(id, stream, after), { stream, after }),
         open: (id) => port.call('open', () => data.open(id)),
         trim: () => port.call('trim', () => data.trim()),
       },

@@ -177,7 +177,7 @@ export class World {
     const core = new Core({
       factory: (context) => {
         this.options.onFactory?.(instance, context);
-        return new SimServer(process, this.ledger, context);
+        return new SimServer(process, this.ledger, context, (what) => this.note(what));
       },
       options,
       store: this.options.wrapStore?.(opened, instance) ?? opened,
@@ -380,7 +380,7 @@ export class ProcessPort implements Port {
     world.scheduler.after(world.delay(world.faults.store), () => this.process.enter(fn));
   }
 
-  call<T>(name: string, effect: () => T): Promise<T> {
+  call<T>(name: string, effect: () => T, about?: unknown): Promise<T> {
     const world = this.#world;
     const { scheduler, faults, network } = world;
     return new Promise((resolve, reject) => {
@@ -395,7 +395,7 @@ export class ProcessPort implements Port {
         else scheduler.at(at, settle);
       };
       const fail = (at: number, why: string): void => {
-        if (world.trace !== undefined) world.note(`${this.process.name} store.${name}: ${why}`);
+        if (world.trace !== undefined) world.note(`${this.process.name} store.${name}(${shown(about)}): ${why}`);
         answer(at, () => reject(storeAway(`${name}: ${why}`)));
       };
       if (network.chance(faults.storeStalls)) this.#lastArrival = scheduler.now + world.delay(faults.storeStall);
@@ -418,7 +418,7 @@ export class ProcessPort implements Port {
           return answer(scheduler.now, () => reject(error as Error));
         }
         if (world.trace !== undefined)
-          world.note(`${this.process.name} store.${name} = ${(JSON.stringify(outcome) ?? '').slice(0, 160)}`);
+          world.note(`${this.process.name} store.${name}(${shown(about)}) = ${shown(outcome)}`);
         if (placed?.outcome === 'reply-lost' || network.chance(faults.storeReplyLost))
           return fail(scheduler.now + network.between(1, 200), 'reply lost');
         this.#lastReply = Math.max(this.#lastReply, scheduler.now + world.delay(faults.storeReply));
@@ -433,5 +433,7 @@ export class ProcessPort implements Port {
     });
   }
 }
+
+const shown = (value: unknown): string => (JSON.stringify(value) ?? '').replaceAll('\\"', "'").slice(0, 300);
 
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };

@@ -1,0 +1,146 @@
+/**
+ * The safety rules of the protocol, one taken away at a time: of the store and the network by what a world is made with, of an
+ * instance by its view of the store and its clocks, of its code by a patch that is taken back. In the weather that it is for, the
+ * checker must miss it within so many seeds.
+ */
+import { Link } from '../../src/cluster/link.ts';
+import { Questions } from '../../src/session/questions.ts';
+import type { OpenStore } from '../../src/stores/store.ts';
+import type { RunOptions } from './run.ts';
+import type { Kind, Scenario } from './scenario.ts';
+import { ALL_RULES } from './store-data.ts';
+import type { SimProcess } from './process.ts';
+
+export interface Ablation {
+  readonly rule: string;
+  readonly kind: Kind;
+  /** Worse than the weather of its kind, so that few seeds show it. */
+  readonly change?: (scenario: Scenario) => Scenario;
+  /** The world without the rule. */
+  readonly without: RunOptions;
+  /** Takes it out of the code; returns how to put it back. */
+  readonly patch?: () => () => void;
+}
+
+const stopped =
+  (clock: 'monotonic' | 'wall') =>
+  (process: SimProcess): void => {
+    process.clock.stopped = clock;
+  };
+
+/** Nobody tells the instance that its mailbox is gone. */
+function deaf(store: OpenStore): OpenStore {
+  const { instances } = store;
+  return {
+    ...store,
+    instances: {
+      announce: (lease, receive) => instances.announce(lease, receive),
+      renew: (id, state) => instances.renew(id, state),
+      read: (id) => instances.read(id),
+      list: () => instances.list(),
+      send: (from, to, message) => instances.send(from, to, message),
+      bury: (lease) => instances.bury(lease),
+      leave: (id) => instances.leave(id),
+      publish: (from, message) => instances.publish(from, message),
+    },
+  };
+}
+
+const busier = (scenario: Scenario): Scenario => ({ ...scenario, thinkMs: [0, 80] });
+
+/** Whoever brings a session id that nobody knows gets a session. */
+const vouching = (scenario: Scenario): Scenario => ({
+  ...scenario,
+  endpoint: {
+    ...scenario.endpoint,
+    sessionMigrationHandler: {
+      allowSessionMigration: () => ({
+        protocolVersion: scenario.version,
+        capabilities: { elicitation: {} },
+        clientInfo: { name: 'migrated', version: '1' },
+      }),
+    },
+  },
+});
+
+export const ABLATIONS: readonly Ablation[] = [
+  {
+    rule: 'a marker before what may not run twice',
+    kind: 'crashes',
+    without: { rules: { ...ALL_RULES, markers: false } },
+  },
+  {
+    rule: 'suspicion is not death: a burial compares the lease with what was seen',
+    kind: 'mailboxes',
+    change: busier,
+    without: { rules: { ...ALL_RULES, burial: false } },
+  },
+  {
+    rule: 'death is final',
+    kind: 'mailboxes',
+    change: busier,
+    without: { rules: { ...ALL_RULES, finalDeath: false } },
+  },
+  {
+    rule: 'self-fencing by the monotonic clock',
+    kind: 'clocks',
+    change: busier,
+    without: { onProcess: stopped('monotonic') },
+  },
+  {
+    rule: 'self-fencing by the wall clock',
+    kind: 'suspensions',
+    change: busier,
+    without: { onProcess: stopped('wall') },
+  },
+  {
+    rule: 'self-fencing by the mailbox',
+    kind: 'mailboxes',
+    change: busier,
+    without: { wrapStore: deaf },
+  },
+  {
+    rule: 'a write names the owner, not the epoch alone',
+    kind: 'rollbacks',
+    change: busier,
+    without: { rules: { ...ALL_RULES, ownerFence: false } },
+  },
+  {
+    rule: 'an ended session is a value of its record',
+    kind: 'quiet',
+    change: vouching,
+    without: { rules: { ...ALL_RULES, endedAsValue: false } },
+  },
+  {
+    rule: 'probes for what is not acknowledged',
+    kind: 'lossy',
+    without: { lets: (message) => message['kind'] !== 'link' || message['probe'] === undefined },
+  },
+  {
+    rule: 'a repeated item is dropped',
+    kind: 'lossy',
+    without: {},
+    patch: () => {
+      const { repeats } = Link.prototype;
+      Link.prototype.repeats = () => false;
+      return () => {
+        Link.prototype.repeats = repeats;
+      };
+    },
+  },
+  {
+    rule: 'question ids carry the epoch',
+    kind: 'crashes',
+    change: (scenario) => ({ ...scenario, thinkMs: [0, 80] }),
+    without: {},
+    patch: () => {
+      const { ask, answer } = Questions.prototype;
+      Questions.prototype.ask = (question) => question;
+      Questions.prototype.answer = (response) => response;
+      return () => {
+        Questions.prototype.ask = ask;
+        Questions.prototype.answer = answer;
+      };
+    },
+  },
+];
