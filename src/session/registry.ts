@@ -1,31 +1,22 @@
 /**
  * The live sessions of one instance: who is here, who is idle, who must go.
  *
- * Idle sessions stand in the order in which they became idle, so the sweep and the idle limit look at the oldest first and
- * no session has a timer of its own. A session that ends leaves the registry before anything else happens; requests for it
+ * Idle sessions stand in the order in which they became idle, so the sweep (`sweep.ts`) looks at the oldest first and no
+ * session has a timer of its own. A session that ends leaves the registry before anything else happens; requests for it
  * wait in `closing` and then find its end in the store.
  */
 import type { EventEmitter } from 'node:events';
 import { tooManySessions } from '../errors.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Fence, OpenStore, WriteOutcome } from '../stores/store.ts';
-import { afterTurn } from '../system.ts';
 import type { EndReason, Logger, SessionEvent, SessionEventName } from '../types.ts';
 import { IdleList } from './idle-list.ts';
 import type { LiveSession } from './session.ts';
 import type { SessionHost } from './session-host.ts';
 import { Sleepers } from './sleepers.ts';
+import { ACTIVE_PART, Sweep, SWEEP_MS } from './sweep.ts';
 
 type SessionEvents = EventEmitter<Record<SessionEventName, [SessionEvent]>>;
-
-/** How often idle sessions are looked at. */
-export const SWEEP_MS = 5_000;
-/** `activeAt` is saved when it is older than this part of the idle timeout. */
-const ACTIVE_PART = 10;
-/** Ownerless expired records ended in one turn of the event loop. */
-const EXPIRED_BATCH = 100;
-/** Idle sessions hibernated in one turn of the event loop. */
-const HIBERNATED_BATCH = 50;
 
 export interface RegistryOptions {
   /** Other processes may own sessions of the store. */
@@ -43,17 +34,18 @@ export class Registry implements SessionHost {
   readonly store: OpenStore;
   readonly guarded: boolean;
   readonly sleepers: Sleepers;
-  readonly #durable: boolean;
+  readonly durable: boolean;
   readonly #valid: () => boolean;
   readonly #takenOver: () => void;
   readonly #events: SessionEvents;
   readonly #live = new Map<string, LiveSession>();
-  readonly #idle = new IdleList<LiveSession>();
+  /** In the order in which they became idle. */
+  readonly idle = new IdleList<LiveSession>();
   readonly #closing = new Map<string, Promise<void>>();
+  /** What the store could not be told when a session left: until it is, the record names an owner that has no copy. */
+  readonly #owed = new Map<string, () => Promise<unknown>>();
+  readonly #sweep: Sweep;
   #opening = 0;
-  #evicted = 0;
-  #timer: unknown;
-  #stopped = false;
 
   constructor(
     options: ResolvedOptions,
@@ -66,11 +58,11 @@ export class Registry implements SessionHost {
     this.logger = options.logger;
     this.store = store;
     this.guarded = guarded;
-    this.#durable = durable;
+    this.durable = durable;
     this.#valid = valid;
     this.#takenOver = takenOver;
     this.sleepers = new Sleepers(options.timeProvider.now());
-    this.#arm();
+    this.#sweep = new Sweep(this);
   }
 
   get count(): number {
@@ -90,18 +82,12 @@ export class Registry implements SessionHost {
     return this.#closing.get(id);
   }
 
-  /** What `maxIdleSessionCount` counts: a durable store keeps hibernated sessions out of memory, the memory store does not. */
-  get #idleCount(): number {
-    return this.#idle.size + (this.#durable ? 0 : this.sleepers.size);
-  }
-
   /** Space for one more session; ends (or hibernates) idle ones past the limit first. Call the returned function when it is made, or not. */
   async reserve(): Promise<() => void> {
     const { sessions } = this.options.limits;
     if (this.#live.size + this.#opening >= sessions) throw tooManySessions(sessions);
     this.#opening += 1;
-    const max = this.options.maxIdleSessionCount;
-    while (this.#idleCount > 0 && this.#idleCount >= max) await this.#evictOldest();
+    await this.#sweep.makeRoom();
     let done = false;
     return () => {
       if (!done) this.#opening -= 1;
@@ -112,7 +98,7 @@ export class Registry implements SessionHost {
   add(session: LiveSession, event: 'opened' | 'restored', cause?: NonNullable<SessionEvent['cause']>): void {
     this.#live.set(session.id, session);
     if (session.idle) this.becameIdle(session);
-    if (event === 'restored') this.#keepFromExpiring(session);
+    if (event === 'restored') this.#sweep.keepFromExpiring(session);
     this.#emit(event, session.id, cause === undefined ? {} : { cause });
   }
 
@@ -130,13 +116,13 @@ export class Registry implements SessionHost {
   }
 
   becameActive(session: LiveSession): void {
-    this.#idle.delete(session);
+    this.idle.delete(session);
   }
 
   becameIdle(session: LiveSession): void {
     if (this.#live.get(session.id) !== session) return;
     session.idleSince = this.options.timeProvider.monotonic();
-    this.#idle.add(session);
+    this.idle.add(session);
   }
 
   /** A request that runs nothing (a notification, an answer) counts as activity too. */
@@ -196,10 +182,12 @@ export class Registry implements SessionHost {
 
   async #end(session: LiveSession, reason: EndReason): Promise<boolean> {
     let outcome: Awaited<ReturnType<OpenStore['sessions']['end']>> | 'failed' = 'failed';
+    const { fence } = session.record;
     try {
-      outcome = await this.store.sessions.end(session.id, session.record.fence, reason);
+      outcome = await this.store.sessions.end(session.id, fence, reason);
     } catch (cause) {
       this.logger.error({ err: cause, sessionId: session.id, reason }, 'The end of a session could not be stored');
+      this.#owed.set(session.id, () => this.endRecord(session.id, fence, reason));
     }
     const why = outcome === 'fenced' ? 'fenced' : reason;
     await session.leave(why);
@@ -245,7 +233,7 @@ export class Registry implements SessionHost {
 
   /** An idle session becomes its record; whoever asks for it meanwhile waits and wakes it. */
   hibernate(session: LiveSession): Promise<void> {
-    const activeAt = Math.round(this.#activeAt(session));
+    const activeAt = Math.round(this.#sweep.activeAt(session));
     if (!this.#remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
     return this.#track(session.id, this.#hibernate(session, activeAt));
   }
@@ -263,21 +251,30 @@ export class Registry implements SessionHost {
   async #giveBack(session: LiveSession, activeAt: number): Promise<WriteOutcome | 'failed'> {
     const { idleTimeoutMs } = this.options;
     const expiresAt = Number.isFinite(idleTimeoutMs) ? Math.ceil(activeAt + idleTimeoutMs) : null;
+    const { fence } = session.record;
+    const release = async (): Promise<WriteOutcome> =>
+      this.store.sessions.release(session.id, fence, { activeAt, expiresAt });
     try {
-      return await this.store.sessions.release(session.id, session.record.fence, { activeAt, expiresAt });
+      return await release();
     } catch (cause) {
-      this.logger.error(
-        { err: cause, sessionId: session.id },
-        'A session could not be released; its lease runs out instead',
-      );
+      this.logger.error({ err: cause, sessionId: session.id }, 'A session could not be released; it is tried again');
+      this.#owed.set(session.id, release);
       return 'failed';
+    }
+  }
+
+  /** Tells the store what it could not be told before. Whoever took the session meanwhile is not disturbed: the fence is an old one. */
+  async settle(): Promise<void> {
+    for (const [id, write] of this.#owed) {
+      await write();
+      this.#owed.delete(id);
     }
   }
 
   #remove(session: LiveSession): boolean {
     if (this.#live.get(session.id) !== session) return false;
     this.#live.delete(session.id);
-    this.#idle.delete(session);
+    this.idle.delete(session);
     return true;
   }
 
@@ -300,144 +297,7 @@ export class Registry implements SessionHost {
     }
   }
 
-  // ——— the sweep ———
-
-  /** Also without a live session: the store has expired records and tombstones to look after. */
-  #arm(): void {
-    if (this.#stopped) return;
-    this.#timer ??= this.options.timeProvider.setTimeout(() => {
-      this.#timer = undefined;
-      void this.sweep()
-        .catch((err: unknown) => this.logger.warn({ err }, 'A sweep failed; the next one tries again'))
-        .finally(() => this.#arm());
-    }, SWEEP_MS);
-  }
-
-  async sweep(): Promise<void> {
-    const now = this.options.timeProvider.monotonic();
-    const { idleTimeoutMs, maxIdleSessionCount } = this.options;
-    // Nobody waits for the ends: a session that is slow to go must not keep the sweep from the others.
-    for (const session of this.#idle) {
-      if (now - session.idleSince < idleTimeoutMs) break;
-      this.logger.info(
-        { sessionId: session.id, idleTimeoutMs },
-        `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${session.id} ends`,
-      );
-      void this.end(session, 'idle');
-    }
-    await this.#hibernateIdle();
-    if (Number.isFinite(idleTimeoutMs)) this.sleepers.forgetBefore(this.options.timeProvider.now() - idleTimeoutMs);
-    while (this.#idleCount > maxIdleSessionCount) void this.#evictOldest();
-    this.#reportEvictions();
-    this.#saveActivity();
-    await this.#sweepStore();
-  }
-
-  /** Some in each turn of the event loop: thousands may have become idle together, and those in use go on meanwhile. */
-  async #hibernateIdle(): Promise<void> {
-    const { hibernateAfterMs, timeProvider } = this.options;
-    if (!Number.isFinite(hibernateAfterMs)) return;
-    let inTurn: number;
-    do {
-      inTurn = 0;
-      for (const session of this.#idle) {
-        if (inTurn === HIBERNATED_BATCH || timeProvider.monotonic() - session.idleSince < hibernateAfterMs) break;
-        if (session.busy || (session.news.owed && this.options.responseMode !== 'json')) continue;
-        inTurn += 1;
-        void this.hibernate(session);
-      }
-      if (inTurn === HIBERNATED_BATCH) await new Promise<void>((resolve) => afterTurn(resolve));
-    } while (inTurn === HIBERNATED_BATCH && !this.#stopped);
-  }
-
-  get #evictionHibernates(): boolean {
-    return this.#durable && Number.isFinite(this.options.hibernateAfterMs);
-  }
-
-  async #evictOldest(): Promise<void> {
-    const limit = this.options.maxIdleSessionCount;
-    const sleeping = this.#durable ? undefined : this.sleepers.oldest;
-    const live = this.#idle.oldest;
-    const sessionId = sleeping ?? live?.id;
-    if (sessionId === undefined) return;
-    const hibernates = this.#evictionHibernates;
-    const goes = hibernates ? 'hibernates' : 'ends';
-    const evicted = (): void => {
-      this.#evicted += 1;
-      this.logger.info({ sessionId, limit }, `Idle limit of ${limit} exceeded; session ${sessionId} ${goes}`);
-    };
-    if (sleeping !== undefined) {
-      // It may have gone on elsewhere: then nothing ends.
-      try {
-        if (await this.endRecord(sleeping, null, 'idle_limit')) evicted();
-      } catch (err) {
-        this.logger.error({ err, sessionId }, 'The end of a session could not be stored');
-      }
-    } else if (live !== undefined) {
-      evicted();
-      await (hibernates ? this.hibernate(live) : this.end(live, 'idle_limit'));
-    }
-  }
-
-  /** One line for all of a pass: at most one in five seconds, however many sessions had to go. */
-  #reportEvictions(): void {
-    if (this.#evicted === 0) return;
-    const count = this.#evicted;
-    this.#evicted = 0;
-    const limit = this.options.maxIdleSessionCount;
-    const [fields, went] = this.#evictionHibernates
-      ? [{ limit, hibernated: count }, 'hibernated']
-      : [{ limit, ended: count }, 'ended'];
-    this.logger.fatal(
-      fields,
-      `maxIdleSessionCount of ${limit} exceeded: the ${count} sessions idle the longest were ${went}. Raise it, or lower idleTimeoutMs`,
-    );
-  }
-
-  /** When it was last in use, ms since 1970. */
-  #activeAt(session: LiveSession): number {
-    const now = this.options.timeProvider.now();
-    return session.idle ? now - (this.options.timeProvider.monotonic() - session.idleSince) : now;
-  }
-
-  /** What was restored late has an expiry that may come before the next sweep. */
-  #keepFromExpiring(session: LiveSession): void {
-    const { idleTimeoutMs } = this.options;
-    const now = this.options.timeProvider.now();
-    if (session.record.activeSaved + idleTimeoutMs - now <= 2 * SWEEP_MS) session.record.saveActivity(now);
-  }
-
-  /** Keeps the records of sessions in use from expiring; coarse, so that calls cost no write. */
-  #saveActivity(): void {
-    const now = this.options.timeProvider.now();
-    const stale = this.options.idleTimeoutMs / ACTIVE_PART;
-    if (!Number.isFinite(stale)) return;
-    for (const session of this.#live.values()) {
-      if (now - session.record.activeSaved < stale) continue;
-      const activeAt = this.#activeAt(session);
-      if (activeAt - session.record.activeSaved >= stale) session.record.saveActivity(Math.round(activeAt));
-    }
-  }
-
-  async #sweepStore(): Promise<void> {
-    try {
-      for (;;) {
-        const ids = await this.store.sessions.expired(EXPIRED_BATCH);
-        let ended = 0;
-        for (const id of ids) if (!this.#live.has(id) && (await this.endRecord(id, null, 'idle'))) ended += 1;
-        if (ids.length < EXPIRED_BATCH || ended === 0) break;
-        await new Promise<void>((resolve) => afterTurn(resolve));
-      }
-      await this.store.events.trim();
-    } catch (cause) {
-      this.logger.warn({ err: cause }, 'The store could not be swept; the next sweep tries again');
-    }
-  }
-
   stop(): void {
-    this.#stopped = true;
-    if (this.#timer !== undefined) this.options.timeProvider.clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#reportEvictions();
+    this.#sweep.stop();
   }
 }

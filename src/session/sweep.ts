@@ -1,0 +1,181 @@
+/**
+ * What is looked at every few seconds, for all sessions together: idle ones end, hibernate or make room, those in use are kept
+ * from expiring, and the store has expired records and tombstones to look after.
+ */
+import { afterTurn } from '../system.ts';
+import type { Registry } from './registry.ts';
+import type { LiveSession } from './session.ts';
+
+/** How often idle sessions are looked at. */
+export const SWEEP_MS = 5_000;
+/** `activeAt` is saved when it is older than this part of the idle timeout. */
+export const ACTIVE_PART = 10;
+/** Ownerless expired records ended in one turn of the event loop. */
+const EXPIRED_BATCH = 100;
+/** Idle sessions hibernated in one turn of the event loop. */
+const HIBERNATED_BATCH = 50;
+
+export class Sweep {
+  readonly #registry: Registry;
+  #evicted = 0;
+  #timer: unknown;
+  #stopped = false;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+    this.#arm();
+  }
+
+  /** What `maxIdleSessionCount` counts: a durable store keeps hibernated sessions out of memory, the memory store does not. */
+  get #idleCount(): number {
+    return this.#registry.idle.size + (this.#registry.durable ? 0 : this.#registry.sleepers.size);
+  }
+
+  /** Idle sessions go until one more may come. */
+  async makeRoom(): Promise<void> {
+    const max = this.#registry.options.maxIdleSessionCount;
+    while (this.#idleCount > 0 && this.#idleCount >= max) await this.#evictOldest();
+  }
+
+  /** Also without a live session: the store has expired records and tombstones to look after. */
+  #arm(): void {
+    if (this.#stopped) return;
+    this.#timer ??= this.#registry.options.timeProvider.setTimeout(() => {
+      this.#timer = undefined;
+      void this.sweep()
+        .catch((err: unknown) => this.#registry.logger.warn({ err }, 'A sweep failed; the next one tries again'))
+        .finally(() => this.#arm());
+    }, SWEEP_MS);
+  }
+
+  async sweep(): Promise<void> {
+    const now = this.#registry.options.timeProvider.monotonic();
+    const { idleTimeoutMs, maxIdleSessionCount } = this.#registry.options;
+    // Nobody waits for the ends: a session that is slow to go must not keep the sweep from the others.
+    for (const session of this.#registry.idle) {
+      if (now - session.idleSince < idleTimeoutMs) break;
+      this.#registry.logger.info(
+        { sessionId: session.id, idleTimeoutMs },
+        `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${session.id} ends`,
+      );
+      void this.#registry.end(session, 'idle');
+    }
+    await this.#hibernateIdle();
+    if (Number.isFinite(idleTimeoutMs))
+      this.#registry.sleepers.forgetBefore(this.#registry.options.timeProvider.now() - idleTimeoutMs);
+    while (this.#idleCount > maxIdleSessionCount) void this.#evictOldest();
+    this.#reportEvictions();
+    this.#saveActivity();
+    await this.#sweepStore();
+  }
+
+  /** Some in each turn of the event loop: thousands may have become idle together, and those in use go on meanwhile. */
+  async #hibernateIdle(): Promise<void> {
+    const { hibernateAfterMs, timeProvider } = this.#registry.options;
+    if (!Number.isFinite(hibernateAfterMs)) return;
+    let inTurn: number;
+    do {
+      inTurn = 0;
+      for (const session of this.#registry.idle) {
+        if (inTurn === HIBERNATED_BATCH || timeProvider.monotonic() - session.idleSince < hibernateAfterMs) break;
+        if (session.busy || (session.news.owed && this.#registry.options.responseMode !== 'json')) continue;
+        inTurn += 1;
+        void this.#registry.hibernate(session);
+      }
+      if (inTurn === HIBERNATED_BATCH) await new Promise<void>((resolve) => afterTurn(resolve));
+    } while (inTurn === HIBERNATED_BATCH && !this.#stopped);
+  }
+
+  get #evictionHibernates(): boolean {
+    return this.#registry.durable && Number.isFinite(this.#registry.options.hibernateAfterMs);
+  }
+
+  async #evictOldest(): Promise<void> {
+    const limit = this.#registry.options.maxIdleSessionCount;
+    const sleeping = this.#registry.durable ? undefined : this.#registry.sleepers.oldest;
+    const live = this.#registry.idle.oldest;
+    const sessionId = sleeping ?? live?.id;
+    if (sessionId === undefined) return;
+    const hibernates = this.#evictionHibernates;
+    const goes = hibernates ? 'hibernates' : 'ends';
+    const evicted = (): void => {
+      this.#evicted += 1;
+      this.#registry.logger.info({ sessionId, limit }, `Idle limit of ${limit} exceeded; session ${sessionId} ${goes}`);
+    };
+    if (sleeping !== undefined) {
+      // It may have gone on elsewhere: then nothing ends.
+      try {
+        if (await this.#registry.endRecord(sleeping, null, 'idle_limit')) evicted();
+      } catch (err) {
+        this.#registry.logger.error({ err, sessionId }, 'The end of a session could not be stored');
+      }
+    } else if (live !== undefined) {
+      evicted();
+      await (hibernates ? this.#registry.hibernate(live) : this.#registry.end(live, 'idle_limit'));
+    }
+  }
+
+  /** One line for all of a pass: at most one in five seconds, however many sessions had to go. */
+  #reportEvictions(): void {
+    if (this.#evicted === 0) return;
+    const count = this.#evicted;
+    this.#evicted = 0;
+    const limit = this.#registry.options.maxIdleSessionCount;
+    const [fields, went] = this.#evictionHibernates
+      ? [{ limit, hibernated: count }, 'hibernated']
+      : [{ limit, ended: count }, 'ended'];
+    this.#registry.logger.fatal(
+      fields,
+      `maxIdleSessionCount of ${limit} exceeded: the ${count} sessions idle the longest were ${went}. Raise it, or lower idleTimeoutMs`,
+    );
+  }
+
+  /** When it was last in use, ms since 1970. */
+  activeAt(session: LiveSession): number {
+    const now = this.#registry.options.timeProvider.now();
+    return session.idle ? now - (this.#registry.options.timeProvider.monotonic() - session.idleSince) : now;
+  }
+
+  /** What was restored late has an expiry that may come before the next sweep. */
+  keepFromExpiring(session: LiveSession): void {
+    const { idleTimeoutMs } = this.#registry.options;
+    const now = this.#registry.options.timeProvider.now();
+    if (session.record.activeSaved + idleTimeoutMs - now <= 2 * SWEEP_MS) session.record.saveActivity(now);
+  }
+
+  /** Keeps the records of sessions in use from expiring; coarse, so that calls cost no write. */
+  #saveActivity(): void {
+    const now = this.#registry.options.timeProvider.now();
+    const stale = this.#registry.options.idleTimeoutMs / ACTIVE_PART;
+    if (!Number.isFinite(stale)) return;
+    for (const session of this.#registry.values()) {
+      if (now - session.record.activeSaved < stale) continue;
+      const activeAt = this.activeAt(session);
+      if (activeAt - session.record.activeSaved >= stale) session.record.saveActivity(Math.round(activeAt));
+    }
+  }
+
+  async #sweepStore(): Promise<void> {
+    try {
+      await this.#registry.settle();
+      for (;;) {
+        const ids = await this.#registry.store.sessions.expired(EXPIRED_BATCH);
+        let ended = 0;
+        for (const id of ids)
+          if (this.#registry.get(id) === undefined && (await this.#registry.endRecord(id, null, 'idle'))) ended += 1;
+        if (ids.length < EXPIRED_BATCH || ended === 0) break;
+        await new Promise<void>((resolve) => afterTurn(resolve));
+      }
+      await this.#registry.store.events.trim();
+    } catch (cause) {
+      this.#registry.logger.warn({ err: cause }, 'The store could not be swept; the next sweep tries again');
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    if (this.#timer !== undefined) this.#registry.options.timeProvider.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#reportEvictions();
+  }
+}
