@@ -187,7 +187,9 @@ export class Registry implements SessionHost {
       outcome = await this.store.sessions.end(session.id, fence, reason);
     } catch (cause) {
       this.logger.error({ err: cause, sessionId: session.id, reason }, 'The end of a session could not be stored');
-      this.#owed.set(session.id, () => this.endRecord(session.id, fence, reason));
+      // Whoever asked for it is told that it failed, and asks again.
+      if (reason !== 'deleted' && reason !== 'terminated')
+        this.#owed.set(session.id, () => this.endRecord(session.id, fence, reason));
     }
     const why = outcome === 'fenced' ? 'fenced' : reason;
     await session.leave(why);

@@ -95,6 +95,19 @@ describe('an end that the store does not take', () => {
     expect([ended, await ping(onA)]).toEqual([['deleted'], 404]);
   });
 
+  test('of an idle session is stored by a later sweep, and its hook told then', async () => {
+    const time = createFakeTime();
+    const { store, ended, a, onA } = await three({ timeProvider: time, idleTimeoutMs: 60_000, keepAliveMs: 0 });
+    store.before['sessions.end'] = () => {
+      throw storeAway('ending a session', undefined);
+    };
+    await time.advance(65_000);
+    expect([a.lab.made[0]?.closed, ended]).toEqual([true, []]);
+    delete store.before['sessions.end'];
+    await time.advance(5_000);
+    expect([ended, await ping(onA)]).toEqual([['idle'], 404]);
+  });
+
   test('because another instance owns the session by now, goes there', async () => {
     const { store, a, b, ended, onA, onB } = await three();
     await store.views[0]?.instances.leave(a.id); // the lease is lost, and `a` does not know
