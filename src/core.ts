@@ -172,6 +172,7 @@ export class Core {
   join(): Promise<void> {
     return this.instance.join({
       reclaim: (id) => this.registry.reclaim(id),
+      valid: () => this.registry.valid(),
       item: (link, item) => this.legacy.relay.receive(link, item),
       linkFailed: (link) => this.legacy.relay.linkFailed(link),
       terminate: (id) => this.legacy.terminate(id),

@@ -17,6 +17,8 @@ import { Links } from './links.ts';
 export interface InstanceHandlers {
   /** Claims what is live here for the new id of this instance. */
   reclaim(id: string): Promise<void>;
+  /** This instance has its lease, again or still. */
+  valid(): void;
   /** Part of a relayed call. */
   item(link: Link, item: LinkItem): void;
   /** The other end is dead, or this one: what is under way on it has no outcome. */
@@ -77,6 +79,7 @@ export class Instance {
       logger,
       receive: (from, message) => this.#receive(from, message),
       lapsed: () => this.#links.reset(),
+      extended: () => this.#handlers?.valid(),
       reclaim: async (id) => this.#handlers?.reclaim(id),
     });
   }

@@ -36,6 +36,8 @@ export interface LeaseOptions {
   receive(from: string, message: InstanceMessage): void;
   /** The id is dead: nothing may be said under it any more. */
   lapsed(): void;
+  /** It is valid until its next end. */
+  extended(): void;
   /** Claims what is live here for the new id, before anything is served again. */
   reclaim(id: string): Promise<void>;
 }
@@ -138,6 +140,7 @@ export class Lease {
     this.#lossesRenewed = losses;
     this.#validMonotonic = monotonic + this.#options.leaseMs;
     this.#validWall = wall + this.#options.leaseMs;
+    if (this.valid) this.#options.extended();
   }
 
   #arm(): void {

@@ -35,13 +35,14 @@ export class Registry implements SessionHost {
   readonly guarded: boolean;
   readonly sleepers: Sleepers;
   readonly durable: boolean;
-  readonly #valid: () => boolean;
+  readonly #isValid: () => boolean;
   readonly #takenOver: () => void;
   readonly #events: SessionEvents;
   readonly #live = new Map<string, LiveSession>();
   /** In the order in which they became idle. */
   readonly idle = new IdleList<LiveSession>();
   readonly #closing = new Map<string, Promise<void>>();
+  readonly #holding = new Set<LiveSession>();
   /** What the store could not be told when a session left: until it is, the record names an owner that has no copy. */
   readonly #owed = new Map<string, () => Promise<unknown>>();
   readonly #sweep: Sweep;
@@ -59,7 +60,7 @@ export class Registry implements SessionHost {
     this.store = store;
     this.guarded = guarded;
     this.durable = durable;
-    this.#valid = valid;
+    this.#isValid = valid;
     this.#takenOver = takenOver;
     this.sleepers = new Sleepers(options.timeProvider.now());
     this.#sweep = new Sweep(this);
@@ -112,7 +113,17 @@ export class Registry implements SessionHost {
   }
 
   serves(session: LiveSession): boolean {
-    return this.#valid() || this.#live.get(session.id) !== session;
+    return this.#isValid() || this.#live.get(session.id) !== session;
+  }
+
+  holdsBack(session: LiveSession): void {
+    this.#holding.add(session);
+  }
+
+  /** This instance has a valid lease, again or still: what was held back is said. */
+  valid(): void {
+    for (const session of this.#holding) session.goOn();
+    this.#holding.clear();
   }
 
   becameActive(session: LiveSession): void {

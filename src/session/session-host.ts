@@ -12,6 +12,8 @@ export interface SessionHost {
   readonly guarded: boolean;
   /** Whether what a live session says holds: `false` while this instance has no valid lease. True of those being opened. */
   serves(session: LiveSession): boolean;
+  /** It waits to be told (`goOn`) that this instance has its lease again. */
+  holdsBack(session: LiveSession): void;
   /** When a session last active then expires, for its record. */
   expiry(activeAt: number): number | null;
   becameActive(session: LiveSession): void;

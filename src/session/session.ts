@@ -410,7 +410,7 @@ export class LiveSession implements Idle {
       record.getPrimed = true;
       record.save({ getStream: true });
     }
-    const primed = getStream.prime();
+    const primed = getStream.resumePoint();
     this.news.tell(getStream);
     return primed;
   }
@@ -441,6 +441,11 @@ export class LiveSession implements Idle {
     this.epoch = epoch;
     this.owner = owner;
     this.#questions?.continueIn(epoch);
+    this.goOn();
+  }
+
+  /** This instance has its lease again. */
+  goOn(): void {
     for (const goOn of this.#held.splice(0)) goOn(true);
   }
 
@@ -452,6 +457,7 @@ export class LiveSession implements Idle {
   /** Resolves when the session has been claimed again (`true`), or has left. */
   served(): Promise<boolean> {
     if (this.#left !== undefined) return Promise.resolve(false);
+    this.#host.holdsBack(this);
     return new Promise((resolve) => this.#held.push(resolve));
   }
 

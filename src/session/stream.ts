@@ -96,6 +96,11 @@ export class Stream implements SinkListener, Written {
     return this.#log === undefined ? 'written' : (this.#writer?.write('', false, extra, true) ?? 'written');
   }
 
+  /** Stores an event that carries nothing but an id, and sends it to whoever reads. */
+  resumePoint(): Await<WriteResult> {
+    return this.#log === undefined ? 'written' : (this.#writer?.write('', false, undefined) ?? 'written');
+  }
+
   /** `last`: the stream is complete with this message, and ends. `unmark`: the request this answers, if it was marked. */
   send(json: string, last = false, unmark?: string): void {
     if (this.#complete) return;
@@ -154,7 +159,7 @@ export class Stream implements SinkListener, Written {
     const log = this.#log;
     if (log === undefined || this.#complete || this.#sink === undefined) return;
     const sink = this.#sink;
-    const done = this.#writer?.write('', false, undefined);
+    const done = this.resumePoint();
     const close = (): void => {
       if (this.#sink === sink) this.#endSink();
     };
