@@ -7,8 +7,9 @@ import { Link } from '../../src/cluster/link.ts';
 import { Questions } from '../../src/session/questions.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import type { RunOptions } from './run.ts';
-import type { Kind, Scenario } from './scenario.ts';
-import { ALL_RULES } from './store-data.ts';
+import { ACTIONS, CLEAR, type Kind, type Scenario, type Weather } from './scenario.ts';
+import type { Faults } from './faults.ts';
+import { ALL_RULES } from './store-rules.ts';
 import type { SimProcess } from './process.ts';
 
 export interface Ablation {
@@ -46,7 +47,24 @@ function deaf(store: OpenStore): OpenStore {
   };
 }
 
-const busier = (scenario: Scenario): Scenario => ({ ...scenario, thinkMs: [0, 80] });
+/** Clients that look often whether what was acknowledged is still there. */
+const watchful = (scenario: Scenario): Scenario => ({
+  ...scenario,
+  thinkMs: [0, 25],
+  actions: { ...ACTIONS, count: 8, peek: 20, delete: 0 },
+});
+
+const worse =
+  (weather: Partial<Weather>, faults: Partial<Faults> = {}) =>
+  (scenario: Scenario): Scenario => ({
+    ...watchful(scenario),
+    slots: 3,
+    weather: { ...CLEAR, ...weather },
+    faults: { ...scenario.faults, ...faults },
+  });
+
+/** Long enough to be overtaken, short enough to be no failure. */
+const STALLS: Partial<Faults> = { storeStalls: 0.2, storeStall: [1, 40], storeTimeout: [300, 400] };
 
 /** Whoever brings a session id that nobody knows gets a session. */
 const vouching = (scenario: Scenario): Scenario => ({
@@ -72,37 +90,37 @@ export const ABLATIONS: readonly Ablation[] = [
   {
     rule: 'suspicion is not death: a burial compares the lease with what was seen',
     kind: 'mailboxes',
-    change: busier,
+    change: worse({ mailboxLoss: 4 }, STALLS),
     without: { rules: { ...ALL_RULES, burial: false } },
   },
   {
     rule: 'death is final',
     kind: 'mailboxes',
-    change: busier,
+    change: worse({ mailboxLoss: 4 }, STALLS),
     without: { rules: { ...ALL_RULES, finalDeath: false } },
   },
   {
     rule: 'self-fencing by the monotonic clock',
     kind: 'clocks',
-    change: busier,
+    change: worse({ clockJump: 4, freeze: 1.2 }),
     without: { onProcess: stopped('monotonic') },
   },
   {
     rule: 'self-fencing by the wall clock',
     kind: 'suspensions',
-    change: busier,
+    change: worse({ suspend: 1.2 }),
     without: { onProcess: stopped('wall') },
   },
   {
     rule: 'self-fencing by the mailbox',
     kind: 'mailboxes',
-    change: busier,
+    change: worse({ mailboxLoss: 4 }),
     without: { wrapStore: deaf },
   },
   {
     rule: 'a write names the owner, not the epoch alone',
     kind: 'rollbacks',
-    change: busier,
+    change: worse({ rollback: 0.6, crash: 1.2 }),
     without: { rules: { ...ALL_RULES, ownerFence: false } },
   },
   {

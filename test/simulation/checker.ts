@@ -51,7 +51,10 @@ function checkRuns({ ran, calls }: Ledger, say: SayOf): void {
     if (tool === undefined) continue;
     const of = runs.get(nonce) ?? [];
     if (REPEATABLE[tool] !== true && of.length > 1)
-      say(call, `ran ${of.length} times: ${nameOf(call)}, ${of.map(({ instance, at }) => `${instance} at ${at}`).join(', ')}`);
+      say(
+        call,
+        `ran ${of.length} times: ${nameOf(call)}, ${of.map(({ instance, at }) => `${instance} at ${at}`).join(', ')}`,
+      );
     for (const run of of)
       if (run.session !== session) say(call, `${nameOf(call)} ran in session ${run.session} instead of ${session}`);
     const [run] = of;
@@ -78,7 +81,10 @@ function checkEndings({ calls, sessions }: Ledger, say: SayOf): void {
     const { session, ending } = call;
     const story = sessions.get(session);
     if (ending === undefined) {
-      say(call, `never ended: ${nameOf(call)}, ${call.accepted ? 'accepted' : 'not accepted'}, sent at ${call.attemptAt}`);
+      say(
+        call,
+        `never ended: ${nameOf(call)}, ${call.accepted ? 'accepted' : 'not accepted'}, sent at ${call.attemptAt}`,
+      );
     } else if (ending.kind === 'silent') {
       say(call, `ended without an answer: ${nameOf(call)} at ${ending.at}`);
     } else if (ending.kind === 'error' && ending.reason === undefined) {
@@ -114,7 +120,8 @@ function checkCounts({ calls }: Ledger, forgot: ReadonlyMap<string, number>, say
     for (const count of counts) {
       const value = valueOf(count);
       const twin = seen.get(value);
-      if (twin !== undefined) say(earlier(twin, count), `counted ${String(value)} twice: ${nameOf(twin)} and ${nameOf(count)}`);
+      if (twin !== undefined)
+        say(earlier(twin, count), `counted ${String(value)} twice: ${nameOf(twin)} and ${nameOf(count)}`);
       seen.set(value, count);
     }
     for (const later of of) {
@@ -142,7 +149,7 @@ function valueOf({ ending }: Call): number {
 
 function checkAnswers({ calls }: Ledger, say: SayOf): void {
   for (const call of calls) {
-    const { tool, ending, nonce, session } = call;
+    const { tool, ending, nonce } = call;
     if (ending?.kind !== 'result' || tool === undefined || tool === 'count' || tool === 'peek') continue;
     if (ending.value !== nonce) say(call, `got another's answer: ${nameOf(call)} ${JSON.stringify(ending.value)}`);
   }
@@ -175,9 +182,11 @@ function checkStreams(ledger: Ledger, data: StoreData, say: Say): void {
         if (!gaps.has(last.id)) say(session, `${key}: event ${offset} came after event ${last.offset}, at ${at}`);
       } else if (last !== undefined && !gaps.has(last.id)) {
         for (let n = last.offset + 1; n < offset; n++)
-          if ((stored?.get(n) ?? '') !== '') say(session, `${key}: event ${n} is missing before event ${offset}, at ${at}`);
+          if ((stored?.get(n) ?? '') !== '')
+            say(session, `${key}: event ${n} is missing before event ${offset}, at ${at}`);
       }
-      if (text !== '' && stored?.get(offset) !== text) say(session, `${key}: event ${offset} is not what was stored: ${text}`);
+      if (text !== '' && stored?.get(offset) !== text)
+        say(session, `${key}: event ${offset} is not what was stored: ${text}`);
       last = { offset, id };
     }
   }

@@ -15,7 +15,10 @@ interface Message {
   readonly method?: string;
   readonly params?: Record<string, unknown>;
   readonly result?: Record<string, unknown>;
-  readonly error?: { readonly message?: string; readonly data?: { readonly reason?: string; readonly mayHaveRun?: unknown } };
+  readonly error?: {
+    readonly message?: string;
+    readonly data?: { readonly reason?: string; readonly mayHaveRun?: unknown };
+  };
 }
 
 export interface CallOptions {
@@ -198,10 +201,9 @@ export class SimClient {
     if (story === undefined) return undefined;
     const body = JSON.stringify({ jsonrpc: '2.0', ...message });
     const sentAt = this.#world.now;
-    const response = await this.#until(
-      () => this.#send({ method: 'POST', headers: this.#headers(story.id), body }),
-      { patience: 6_000 },
-    );
+    const response = await this.#until(() => this.#send({ method: 'POST', headers: this.#headers(story.id), body }), {
+      patience: 6_000,
+    });
     if (response === undefined || response === 'cut') return undefined;
     this.#saw(story, response, sentAt);
     return response.status;
@@ -224,10 +226,9 @@ export class SimClient {
     const { story } = this;
     if (story === undefined) return;
     const body = JSON.stringify({ jsonrpc: '2.0', id: this.#nextId++, method: 'ping' });
-    const response = await this.#until(
-      () => this.#send({ method: 'POST', headers: this.#headers(story.id), body }),
-      { patience: 2_000 },
-    );
+    const response = await this.#until(() => this.#send({ method: 'POST', headers: this.#headers(story.id), body }), {
+      patience: 2_000,
+    });
     if (response === undefined || response === 'cut') return;
     if (response.status !== 404 && !this.#forgiven(story))
       this.#wrong(`session ${story.id} was deleted and answered ${response.status} afterwards`);
@@ -249,7 +250,8 @@ export class SimClient {
     const headers = { ...this.#headers(mine), 'last-event-id': event };
     const stream = await this.#until(() => this.#send({ method: 'GET', headers }), { patience: 500 });
     if (stream === undefined || stream === 'cut') return;
-    if (![400, 404].includes(stream.status)) this.#wrong(`an event id of ${theirs} was taken for ${mine}: ${stream.status}`);
+    if (![400, 404].includes(stream.status))
+      this.#wrong(`an event id of ${theirs} was taken for ${mine}: ${stream.status}`);
     if (stream.status === 200) stream.close();
   }
 
@@ -281,7 +283,9 @@ export class SimClient {
       ending: undefined,
     };
     ledger.calls.push(call);
-    const params = list ? {} : { name: tool, arguments: { nonce, ms: options.ms ?? 0 }, _meta: { progressToken: nonce } };
+    const params = list
+      ? {}
+      : { name: tool, arguments: { nonce, ms: options.ms ?? 0 }, _meta: { progressToken: nonce } };
     const body = JSON.stringify({ jsonrpc: '2.0', id: call.id, method: call.method, params });
     let lastEvent: string | undefined;
     let current: Response | undefined;
@@ -326,7 +330,18 @@ export class SimClient {
     const { now } = this.#world;
     if (response === undefined) end({ kind: 'given-up', at: now });
     else if (response === 'cut') end({ kind: 'cut', at: now });
-    else if (response.status === 200) await this.#read(story, call, response, answered, end, onMessage, onEvent, () => lastEvent, (next) => (current = next));
+    else if (response.status === 200)
+      await this.#read(
+        story,
+        call,
+        response,
+        answered,
+        end,
+        onMessage,
+        onEvent,
+        () => lastEvent,
+        (next) => (current = next),
+      );
     else {
       this.#saw(story, response, call.attemptAt);
       await response.ended;
@@ -382,12 +397,7 @@ export class SimClient {
     return { kind: 'error', at, message: message.error.message, reason, mayHaveRun };
   }
 
-  #event(
-    story: SessionStory,
-    event: SseEvent,
-    response: number,
-    onMessage: (message: Message) => void,
-  ): void {
+  #event(story: SessionStory, event: SseEvent, response: number, onMessage: (message: Message) => void): void {
     const { ledger, now } = this.#world;
     if (event.id !== undefined)
       ledger.received.push({ at: now, session: story.id, response, id: event.id, data: event.data });

@@ -166,7 +166,6 @@ export class Response implements Connection {
   close: () => void = () => undefined;
   #headed!: () => void;
   #ended!: (outcome: HttpOutcome) => void;
-  #over = false;
   readonly #onEvent: ((event: SseEvent) => void) | undefined;
 
   constructor(onEvent?: (event: SseEvent) => void) {
@@ -174,7 +173,6 @@ export class Response implements Connection {
     this.headed = new Promise((resolve) => (this.#headed = resolve));
     this.ended = new Promise((resolve) => (this.#ended = resolve));
   }
-
 
   get streams(): boolean {
     return this.headers.get('content-type') === 'text/event-stream';
@@ -197,7 +195,6 @@ export class Response implements Connection {
   }
 
   finish(outcome: HttpOutcome): void {
-    this.#over = true;
     this.#headed();
     this.#ended(outcome);
   }

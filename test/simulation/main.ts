@@ -49,7 +49,9 @@ async function many(from: number, count: number, most: number): Promise<void> {
     failed += 1;
     const { kind: of } = result.scenario;
     byKind.set(of, (byKind.get(of) ?? 0) + 1);
-    console.log(`seed ${seed} (${of}): ${result.violations.length} violations\n  ${result.violations.slice(0, 3).join('\n  ')}`);
+    console.log(
+      `seed ${seed} (${of}): ${result.violations.length} violations\n  ${result.violations.slice(0, 3).join('\n  ')}`,
+    );
   }
   const ms = performance.now() - started;
   console.log(

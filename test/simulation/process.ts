@@ -68,7 +68,12 @@ export class SimProcess implements Required<TimeProvider> {
 
   setTimeout = (fn: () => void, ms: number): ProcessTimer => {
     const wait = Math.max(1, ms);
-    const timer: ProcessTimer = { due: this.scheduler.now - this.#missed + wait, fn, cleared: false, planned: undefined };
+    const timer: ProcessTimer = {
+      due: this.scheduler.now - this.#missed + wait,
+      fn,
+      cleared: false,
+      planned: undefined,
+    };
     this.#plan(timer, wait);
     return timer;
   };

@@ -4,7 +4,8 @@ import { SimClient } from './client.ts';
 import { Random } from './random.ts';
 import { scenarioOf, type Kind, type Scenario } from './scenario.ts';
 import { countTurns } from './scheduler.ts';
-import type { Happened, StoreRules } from './store-data.ts';
+import type { Happened } from './store-data.ts';
+import type { StoreRules } from './store-rules.ts';
 import { brew } from './weather.ts';
 import { World, type WorldOptions } from './world.ts';
 
@@ -40,7 +41,9 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
   world.data.onHappened = (what) => checkEnd(world, scenario, what);
   const stopCounting = countTurns();
   const rejected = (error: unknown): void =>
-    world.ledger.violation(`an unhandled rejection: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    world.ledger.violation(
+      `an unhandled rejection: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
   const stopListening = hearRejections(rejected);
   try {
     let living = 0;
@@ -135,7 +138,7 @@ async function life(
       continue;
     }
     if (client.pending.size > 4) await Promise.race(client.pending);
-    await act(world, client, random, clients);
+    await act(scenario, client, random, clients);
   }
   while (!world.healed) await scheduler.sleep(10);
   await scheduler.sleep(SETTLE_MS);
@@ -147,29 +150,15 @@ async function life(
   await listening;
 }
 
-const ACTIONS = {
-  effect: 4,
-  slowEffect: 3,
-  count: 5,
-  peek: 4,
-  read: 2,
-  slowRead: 1,
-  ask: 3,
-  slow: 2,
-  slowOnce: 1,
-  push: 2,
-  list: 1,
-  cancel: 1,
-  leave: 2,
-  leaveGet: 1,
-  trespass: 0.4,
-  delete: 0.25,
-} as const;
-
-async function act(world: World, client: SimClient, random: Random, clients: readonly SimClient[]): Promise<void> {
+async function act(
+  { actions }: Scenario,
+  client: SimClient,
+  random: Random,
+  clients: readonly SimClient[],
+): Promise<void> {
   const ms = random.between(5, 700);
   const patience = random.chance(0.3) ? { patience: random.between(200, 2_000) } : {};
-  switch (random.weighted(ACTIONS)) {
+  switch (random.weighted(actions)) {
     case 'effect':
       void client.call('effect', patience);
       break;
@@ -228,7 +217,8 @@ async function last(world: World, client: SimClient): Promise<void> {
   const { ledger, scheduler } = world;
   const { story } = client;
   const failed = (what: string): void => {
-    if (!ledger.lost.some(({ sessions }) => sessions.has(story?.id ?? ''))) ledger.violation(`${client.name}: ${what} in calm weather`);
+    if (!ledger.lost.some(({ sessions }) => sessions.has(story?.id ?? '')))
+      ledger.violation(`${client.name}: ${what} in calm weather`);
   };
   for (const tool of ['count', 'peek', 'ask', 'effect']) {
     const { ending } = await client.call(tool);

@@ -57,6 +57,28 @@ export interface Weather {
   mailboxLoss: number;
 }
 
+/** How often clients do what. */
+export const ACTIONS = {
+  effect: 4,
+  slowEffect: 3,
+  count: 5,
+  peek: 4,
+  read: 2,
+  slowRead: 1,
+  ask: 3,
+  slow: 2,
+  slowOnce: 1,
+  push: 2,
+  list: 1,
+  cancel: 1,
+  leave: 2,
+  leaveGet: 1,
+  trespass: 0.4,
+  delete: 0.25,
+} as const;
+
+export type Actions = Readonly<Record<keyof typeof ACTIONS, number>>;
+
 export interface Scenario {
   readonly seed: number;
   readonly kind: Kind;
@@ -67,12 +89,13 @@ export interface Scenario {
   readonly activeMs: number;
   /** Between two actions of a client. */
   readonly thinkMs: readonly [number, number];
+  readonly actions: Actions;
   readonly endpoint: McpEndpointOptions;
   readonly faults: Partial<Faults>;
   readonly weather: Weather;
 }
 
-const CLEAR: Weather = {
+export const CLEAR: Weather = {
   crash: 0,
   loss: 0,
   freeze: 0,
@@ -190,6 +213,7 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
     version: random.chance(0.7) ? '2025-11-25' : '2025-06-18',
     activeMs,
     thinkMs,
+    actions: ACTIONS,
     endpoint,
     faults,
     weather,

@@ -99,7 +99,7 @@ export class Scheduler {
         try {
           planned.fn();
         } catch (error) {
-          return reject(error as Error);
+          return reject(error);
         }
         realSetImmediate(step);
       };

@@ -67,8 +67,7 @@ export class SimServer implements ConnectableServer {
       this.#waiting.get(Number(id))?.(message);
       this.#waiting.delete(Number(id));
     } else if (id === undefined) {
-      if (method === 'notifications/cancelled')
-        this.#cancelled.add(message.params?.['requestId'] as number | string);
+      if (method === 'notifications/cancelled') this.#cancelled.add(message.params?.['requestId'] as number | string);
     } else {
       void this.#serve(id, method, message.params ?? {});
     }

@@ -7,7 +7,8 @@
  */
 import { internal } from '../../src/errors.ts';
 import type { InstanceMessage, InstanceStore, OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
-import { StoreData, type StoreRules } from './store-data.ts';
+import { StoreData } from './store-data.ts';
+import { ALL_RULES, type StoreRules } from './store-rules.ts';
 
 /** The way of one process to the store. */
 export interface Port {
@@ -79,7 +80,7 @@ export class Deployment {
   /** Living and subscribed; with `liveness` judged by the lease alone a sender is never told. */
   listening(id: string): Mailbox | undefined {
     const mailbox = this.mailboxes.get(id);
-    return mailbox?.subscribed === true && this.data.alive(id) ? mailbox : undefined;
+    return mailbox?.subscribed === true && this.data.leases.alive(id) ? mailbox : undefined;
   }
 }
 
@@ -101,9 +102,8 @@ export class StoreServer {
   deployment(options: Pick<StoreOptions, 'name' | 'tombstoneMs' | 'leaseMs' | 'retention'>): Deployment {
     let deployment = this.#deployments.get(options.name);
     if (deployment === undefined) {
-      const { now, rules } = this.#options;
-      const data = new StoreData({ now, ...options });
-      if (rules !== undefined) data.rules = rules;
+      const { now, rules = ALL_RULES } = this.#options;
+      const data = new StoreData({ now, rules, ...options });
       this.#deployments.set(options.name, (deployment = new Deployment(data)));
     }
     return deployment;
@@ -140,7 +140,8 @@ export class SimStore implements Store {
         save: (id, fence, patch) => port.call('save', () => data.save(id, fence, patch), { id, ...patch }),
         release: (id, fence, patch) => port.call('release', () => data.release(id, fence, patch), { id, ...fence }),
         end: (id, fence, reason) => port.call('end', () => data.end(id, fence, reason)),
-        mark: (id, fence, marker, clear = false) => port.call('mark', () => data.mark(id, fence, marker, clear), { ...marker, clear }),
+        mark: (id, fence, marker, clear = false) =>
+          port.call('mark', () => data.mark(id, fence, marker, clear), { ...marker, clear }),
         list: (limit, cursor) => port.call('list', () => data.list(limit, cursor)),
         count: () => port.call('count', () => data.count()),
         expired: (limit) => port.call('expired', () => data.expired(limit)),
@@ -167,7 +168,7 @@ export class SimStore implements Store {
 }
 
 function leave(deployment: Deployment, id: string): void {
-  deployment.data.leave(id);
+  deployment.data.leases.leave(id);
   deployment.mailboxes.get(id)?.drop(false);
   deployment.mailboxes.delete(id);
 }
@@ -188,7 +189,7 @@ class SimInstances implements InstanceStore {
   announce: InstanceStore['announce'] = (lease, receive, lost) =>
     this.#port.call('announce', () => {
       const { data, mailboxes } = this.#deployment;
-      if (!data.announce(lease)) throw internal(new Error(`instance ${lease.id} was announced before`));
+      if (!data.leases.announce(lease)) throw internal(new Error(`instance ${lease.id} was announced before`));
       mailboxes.set(lease.id, new Mailbox(lease.id, this.#port, receive, lost));
       this.#own.push(lease.id);
     });
@@ -196,13 +197,13 @@ class SimInstances implements InstanceStore {
   renew: InstanceStore['renew'] = (id, state) =>
     this.#port.call('renew', () => {
       const mailbox = this.#deployment.mailboxes.get(id);
-      if (mailbox !== undefined && this.#deployment.data.alive(id)) mailbox.open();
-      return this.#deployment.data.renew(id, state);
+      if (mailbox !== undefined && this.#deployment.data.leases.alive(id)) mailbox.open();
+      return this.#deployment.data.leases.renew(id, state);
     });
 
-  read: InstanceStore['read'] = (id) => this.#port.call('lease', () => this.#deployment.data.lease(id));
+  read: InstanceStore['read'] = (id) => this.#port.call('lease', () => this.#deployment.data.leases.get(id));
 
-  list: InstanceStore['list'] = () => this.#port.call('leases', () => this.#deployment.data.leases());
+  list: InstanceStore['list'] = () => this.#port.call('leases', () => this.#deployment.data.leases.all());
 
   send: InstanceStore['send'] = (from, to, message) => {
     const text = JSON.stringify(message);
@@ -214,14 +215,14 @@ class SimInstances implements InstanceStore {
     });
   };
 
-  bury: InstanceStore['bury'] = (lease) => this.#port.call('bury', () => this.#deployment.data.bury(lease));
+  bury: InstanceStore['bury'] = (lease) => this.#port.call('bury', () => this.#deployment.data.leases.bury(lease));
 
   leave: InstanceStore['leave'] = (id) => this.#port.call('leave', () => leave(this.#deployment, id));
 
   publish: InstanceStore['publish'] = (from, message) => {
     const text = JSON.stringify(message);
     return this.#port.call('publish', () => {
-      for (const { id } of this.#deployment.data.leases()) {
+      for (const { id } of this.#deployment.data.leases.all()) {
         const mailbox = id === from ? undefined : this.#deployment.listening(id);
         if (mailbox !== undefined) this.#carry(from, mailbox, text);
       }

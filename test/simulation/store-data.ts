@@ -2,13 +2,11 @@
  * What a store holds, in memory and at once, and what the checker wants to know of it: every claim, every end, every event
  * ever written. Nothing of it is a fault; those come between an instance and this (`sim-store.ts`).
  */
-import { isEnded } from '../../src/stores/store.ts';
 import type {
   AppendRequest,
   ClaimOutcome,
   EndedSession,
   Fence,
-  InstanceLease,
   LoggedEvent,
   Marker,
   OpenStreamInfo,
@@ -19,6 +17,8 @@ import type {
   WriteOutcome,
 } from '../../src/stores/store.ts';
 import type { EndReason, EventRetention } from '../../src/types.ts';
+import { Leases } from './leases.ts';
+import type { StoreRules } from './store-rules.ts';
 
 interface Row extends LoggedEvent {
   readonly stream: string;
@@ -44,16 +44,10 @@ interface HeldSession {
   bytes: number;
 }
 
-interface HeldLease {
-  lease: InstanceLease;
-  ends: number;
-}
-
 /** Everything that rolls back together. */
 interface Held {
   readonly sessions: Map<string, HeldSession>;
   readonly ended: Map<string, EndedSession>;
-  readonly leases: Map<string, HeldLease>;
 }
 
 export interface DataOptions {
@@ -61,6 +55,7 @@ export interface DataOptions {
   readonly tombstoneMs: number;
   readonly leaseMs: number;
   readonly retention: EventRetention | false;
+  readonly rules: StoreRules;
 }
 
 /** What happened to a session, for whoever judges a run. */
@@ -73,28 +68,6 @@ export interface Happened {
   readonly reason?: EndReason;
 }
 
-/** Rules of the store that an ablation takes away; all stand otherwise. */
-export interface StoreRules {
-  /** Markers are kept. */
-  markers: boolean;
-  /** A burial compares the lease with what was seen, and so does death with suspicion. */
-  burial: boolean;
-  /** What is dead stays dead. */
-  finalDeath: boolean;
-  /** Writes name the owner too, not the epoch alone. */
-  ownerFence: boolean;
-  /** Ends are values; otherwise the record is simply gone. */
-  endedAsValue: boolean;
-}
-
-export const ALL_RULES: StoreRules = {
-  markers: true,
-  burial: true,
-  finalDeath: true,
-  ownerFence: true,
-  endedAsValue: true,
-};
-
 export class StoreData {
   readonly happened: Happened[] = [];
   onHappened: (what: Happened) => void = () => undefined;
@@ -102,15 +75,13 @@ export class StoreData {
   readonly everStored = new Map<string, Map<string, Map<number, string>>>();
   /** When a session was last written to. */
   readonly writtenAt = new Map<string, number>();
-  rules: StoreRules = ALL_RULES;
+  readonly leases: Leases;
   readonly #options: DataOptions;
-  #held: Held = { sessions: new Map(), ended: new Map(), leases: new Map() };
-  /** Ids are dead for ever, whatever is rolled back. */
-  readonly #announced = new Set<string>();
-  #stamps = 0;
+  #held: Held = { sessions: new Map(), ended: new Map() };
 
   constructor(options: DataOptions) {
     this.#options = options;
+    this.leases = new Leases(options);
   }
 
   // ——— sessions ———
@@ -126,7 +97,7 @@ export class StoreData {
   read(id: string): SessionRecord | EndedSession | undefined {
     const held = this.#held.sessions.get(id);
     if (held !== undefined && !this.#expired(held)) return held.record;
-    if (!this.rules.endedAsValue) return undefined;
+    if (!this.#options.rules.endedAsValue) return undefined;
     const ended = held === undefined ? this.#held.ended.get(id) : endedAtExpiry(held.record);
     return ended !== undefined && ended.at + this.#options.tombstoneMs > this.#options.now() ? ended : undefined;
   }
@@ -141,7 +112,7 @@ export class StoreData {
     } else if (epoch !== expectedEpoch + 1 || owner !== me) {
       return { claimed: false, current: held.record };
     }
-    return { claimed: true, record: held.record, markers: this.rules.markers ? [...held.markers] : [] };
+    return { claimed: true, record: held.record, markers: this.#options.rules.markers ? [...held.markers] : [] };
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
@@ -158,8 +129,7 @@ export class StoreData {
       state = Object.fromEntries(entries);
     }
     held.record = { ...held.record, ...rest, state };
-    if (rest.subscriptions !== undefined)
-      held.record = { ...held.record, subscriptions: [...rest.subscriptions] };
+    if (rest.subscriptions !== undefined) held.record = { ...held.record, subscriptions: [...rest.subscriptions] };
     this.writtenAt.set(id, this.#options.now());
     return 'written';
   }
@@ -275,64 +245,18 @@ export class StoreData {
       if (ended.at + this.#options.tombstoneMs <= this.#options.now()) this.#held.ended.delete(id);
   }
 
-  // ——— leases ———
-
-  /** `false`: announced before. */
-  announce(lease: InstanceLease): boolean {
-    if (this.#announced.has(lease.id)) return false;
-    this.#announced.add(lease.id);
-    this.#putLease(lease.id, lease);
-    return true;
-  }
-
-  renew(id: string, state: InstanceLease['state']): boolean {
-    const held = this.#held.leases.get(id);
-    if (held === undefined || (this.rules.finalDeath && !this.alive(id))) {
-      if (this.rules.finalDeath || !this.#announced.has(id)) return false;
-      this.#putLease(id, { id, state, version: 'revived' });
-      return true;
-    }
-    this.#putLease(id, { ...held.lease, state });
-    return true;
-  }
-
-  lease(id: string): InstanceLease | undefined {
-    return this.alive(id) ? this.#held.leases.get(id)?.lease : undefined;
-  }
-
-  leases(): InstanceLease[] {
-    return [...this.#held.leases.values()].filter(({ lease }) => this.alive(lease.id)).map(({ lease }) => lease);
-  }
-
-  alive(id: string): boolean {
-    const held = this.#held.leases.get(id);
-    return held !== undefined && held.ends > this.#options.now();
-  }
-
-  bury(seen: InstanceLease): boolean {
-    const now = this.lease(seen.id);
-    if (now === undefined) return false;
-    const changed = now.state !== seen.state || (seen.stamp !== undefined && now.stamp !== seen.stamp);
-    if (changed && this.rules.burial) return false;
-    this.#held.leases.delete(seen.id);
-    return true;
-  }
-
-  leave(id: string): void {
-    this.#held.leases.delete(id);
-  }
-
   // ——— losing what was written ———
 
-  /** What `restore` brings back. */
-  snapshot(): Held {
-    return copy(this.#held);
-  }
-
-  /** Returns the sessions that lost something. */
-  restore(snapshot: Held, takenAt: number): string[] {
-    this.#held = copy(snapshot);
-    return [...this.writtenAt].filter(([, at]) => at >= takenAt).map(([id]) => id);
+  /** Remembers what there is; calling what it returns brings that back, and tells which sessions lost something. */
+  snapshot(): () => string[] {
+    const takenAt = this.#options.now();
+    const held = copy(this.#held);
+    const restoreLeases = this.leases.snapshot();
+    return () => {
+      this.#held = held;
+      restoreLeases();
+      return [...this.writtenAt].filter(([, at]) => at >= takenAt).map(([id]) => id);
+    };
   }
 
   /** For the end of a run. */
@@ -349,11 +273,6 @@ export class StoreData {
   }
 
   // ——— inside ———
-
-  #putLease(id: string, lease: InstanceLease): void {
-    const stamped = Object.freeze({ ...lease, stamp: String(++this.#stamps) });
-    this.#held.leases.set(id, { lease: stamped, ends: this.#options.now() + this.#options.leaseMs });
-  }
 
   #everStored(sessionId: string, stream: string): Map<number, string> {
     let streams = this.everStored.get(sessionId);
@@ -398,7 +317,7 @@ export class StoreData {
   }
 
   #fits({ record }: HeldSession, { epoch, owner }: Fence): boolean {
-    return record.epoch === epoch && (record.owner === owner || !this.rules.ownerFence);
+    return record.epoch === epoch && (record.owner === owner || !this.#options.rules.ownerFence);
   }
 
   #expired({ record: { expiresAt } }: HeldSession): boolean {
@@ -406,14 +325,12 @@ export class StoreData {
   }
 
   #ownerless({ record: { owner } }: HeldSession): boolean {
-    return owner === null || !this.alive(owner);
+    return owner === null || !this.leases.alive(owner);
   }
 }
 
-export type Snapshot = ReturnType<StoreData['snapshot']>;
-
-/** Records, leases and rows are never changed in place: what holds them is copied. */
-function copy({ sessions, ended, leases }: Held): Held {
+/** Records and rows are never changed in place: what holds them is copied. */
+function copy({ sessions, ended }: Held): Held {
   return {
     sessions: new Map(
       [...sessions].map(([id, { record, markers, streams, rows, bytes }]) => [
@@ -428,14 +345,9 @@ function copy({ sessions, ended, leases }: Held): Held {
       ]),
     ),
     ended: new Map(ended),
-    leases: new Map([...leases].map(([id, held]) => [id, { ...held }])),
   };
 }
 
 function endedAtExpiry({ id, expiresAt }: SessionRecord): EndedSession {
   return { v: 1, id, ended: 'idle', at: expiresAt ?? 0 };
-}
-
-export function endOf(value: SessionRecord | EndedSession | undefined): EndReason | undefined {
-  return value !== undefined && isEnded(value) ? value.ended : undefined;
 }

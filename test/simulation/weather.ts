@@ -27,7 +27,9 @@ const freeze =
   (world, random) => {
     const instance = victim(world, random);
     if (instance === undefined) return;
-    const ms = random.chance(0.5) ? random.between(20, world.leaseMs) : random.between(world.leaseMs, 3 * world.leaseMs);
+    const ms = random.chance(0.5)
+      ? random.between(20, world.leaseMs)
+      : random.between(world.leaseMs, 3 * world.leaseMs);
     world.note(`${instance.process.name} is ${suspended ? 'suspended' : 'frozen'} for ${ms.toFixed(0)} ms`);
     instance.process.freeze(suspended);
     const timersFirst = random.chance(0.5);
@@ -51,8 +53,10 @@ const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
   freeze: freeze(false),
   suspend: freeze(true),
   clockJump(world, random) {
-    const instance = victim(world, random);
-    if (instance === undefined) return;
+    // Also of one that is frozen.
+    const there = world.slots.filter((instance): instance is SimInstance => instance !== undefined);
+    if (there.length === 0) return;
+    const instance = random.pick(there);
     const ms = random.between(-3, 3) * world.leaseMs;
     world.note(`the wall clock of ${instance.process.name} jumps by ${ms.toFixed(0)} ms`);
     instance.process.clock.skew += ms;
@@ -95,9 +99,9 @@ const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
     if (world.rollingBack || world.now + 1_000 > world.activeUntil) return;
     world.rollingBack = true;
     const from = world.now;
-    const snapshot = world.data.snapshot();
+    const restore = world.data.snapshot();
     later(world, random.between(100, 1_000), () => {
-      const sessions = world.data.restore(snapshot, world.storeNow - (world.now - from));
+      const sessions = restore();
       world.ledger.lost.push({ from, until: world.now, sessions: new Set(sessions) });
       world.rollingBack = false;
       world.note(`the store forgets the last ${(world.now - from).toFixed(0)} ms: ${sessions.join(', ')}`);

@@ -16,8 +16,9 @@ import { SimProcess } from './process.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { SimServer } from './server.ts';
-import { Mailbox, SimStore, StoreServer, type Port } from './sim-store.ts';
-import type { StoreData, StoreRules } from './store-data.ts';
+import { type Mailbox, SimStore, StoreServer, type Port } from './sim-store.ts';
+import type { StoreData } from './store-data.ts';
+import type { StoreRules } from './store-rules.ts';
 import type { SseEvent } from './sse.ts';
 
 type Message = Readonly<Record<string, unknown>>;
@@ -80,7 +81,8 @@ export class World {
   rollingBack = false;
   /** Faults placed by hand: asked for each call to the store, and for each message. */
   interfere: (process: SimProcess, call: string) => Interference | undefined = () => undefined;
-  intercept: (from: SimProcess, to: SimProcess, message: Message) => Message | 'lost' | 'doubled' = (_f, _t, message) => message;
+  intercept: (from: SimProcess, to: SimProcess, message: Message) => Message | 'lost' | 'doubled' = (_f, _t, message) =>
+    message;
   readonly options: WorldOptions;
   readonly network: Random;
   readonly #ids: Random;
@@ -218,7 +220,9 @@ export class World {
     await instance.core?.drain(timeoutMs);
     instance.listening = false;
     this.note(`${instance.process.name} closes`);
-    await instance.core?.close().catch((error: unknown) => this.note(`${instance.process.name} close: ${String(error)}`));
+    await instance.core
+      ?.close()
+      .catch((error: unknown) => this.note(`${instance.process.name} close: ${String(error)}`));
     instance.process.kill();
     this.note(`${instance.process.name} is gone`);
   }
@@ -334,7 +338,9 @@ export class World {
       this.cutOff.has(receiver) ||
       network.chance(faults.mailLost);
     if (this.trace !== undefined) {
-      this.note(`${sender?.name ?? '?'} → ${receiver.name}${lost ? ' LOST' : ''} ${JSON.stringify(message).slice(0, 300)}`);
+      this.note(
+        `${sender?.name ?? '?'} → ${receiver.name}${lost ? ' LOST' : ''} ${JSON.stringify(message).slice(0, 300)}`,
+      );
     }
     if (lost) return;
     const copies = placed === 'doubled' || network.chance(faults.mailDoubled) ? 2 : 1;
@@ -415,7 +421,7 @@ export class ProcessPort implements Port {
         try {
           outcome = effect();
         } catch (error) {
-          return answer(scheduler.now, () => reject(error as Error));
+          return answer(scheduler.now, () => reject(error));
         }
         if (world.trace !== undefined)
           world.note(`${this.process.name} store.${name}(${shown(about)}) = ${shown(outcome)}`);

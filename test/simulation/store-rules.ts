@@ -1,0 +1,21 @@
+/** Rules of the store that an ablation takes away; all stand otherwise. */
+export interface StoreRules {
+  /** Markers are kept. */
+  markers: boolean;
+  /** A burial compares the lease with what was seen, and so does death with suspicion. */
+  burial: boolean;
+  /** What is dead stays dead. */
+  finalDeath: boolean;
+  /** Writes name the owner too, not the epoch alone. */
+  ownerFence: boolean;
+  /** Ends are values; otherwise the record is simply gone. */
+  endedAsValue: boolean;
+}
+
+export const ALL_RULES: StoreRules = {
+  markers: true,
+  burial: true,
+  finalDeath: true,
+  ownerFence: true,
+  endedAsValue: true,
+};
