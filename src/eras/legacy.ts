@@ -162,7 +162,10 @@ export class LegacyEra {
     if (requests.length === 0) {
       this.#registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
-      exchange.respond(202, []);
+      // What it changed about the session outlives this instance from then on.
+      const { saving } = session.record;
+      if (saving === undefined) exchange.respond(202, []);
+      else void saving.then(() => exchange.respond(202, []));
       return;
     }
     const stream = session.openPost(requests.length, this.#options.responseMode === 'json');

@@ -1,13 +1,10 @@
 /** One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see. */
 import type { Await, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
 import { eventPrefix, formatEventId, sessionTag } from './event-id.ts';
+import { pauseMs } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
 import type { AppendExtra, StreamLog } from './stream-writer.ts';
-
-/** Between tries of one append. */
-const FIRST_PAUSE_MS = 20;
-const LONGEST_PAUSE_MS = 1_000;
 
 export class SessionEventLog implements StreamLog {
   readonly #host: SessionHost;
@@ -62,8 +59,7 @@ export class SessionEventLog implements StreamLog {
 
   async again(tries: number): Promise<boolean> {
     const { timeProvider } = this.#host.options;
-    const ms = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries);
-    await new Promise<void>((resolve) => void timeProvider.setTimeout(resolve, ms));
+    await new Promise<void>((resolve) => void timeProvider.setTimeout(resolve, pauseMs(tries)));
     return this.#session.left === undefined;
   }
 }

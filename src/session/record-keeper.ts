@@ -7,6 +7,7 @@ import type { Fence, Handshake, RecordPatch, SessionRecord, WriteOutcome } from 
 import { RECORD_VERSION } from '../stores/store.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
+import { pauseMs } from './pause.ts';
 import { DurableState } from './state.ts';
 
 /** Shared by the records of all sessions that have none. */
@@ -27,6 +28,8 @@ export class RecordKeeper {
   getPrimed: boolean;
   /** When `activeAt` was last written. */
   activeSaved: number;
+  #unsaved: RecordPatch | undefined = undefined;
+  #saving: Promise<void> | undefined = undefined;
 
   constructor(host: SessionHost, session: LiveSession, record: SessionRecord | undefined, createdAt: number) {
     this.#host = host;
@@ -86,18 +89,57 @@ export class RecordKeeper {
     this.save({ activeAt, expiresAt: this.#host.expiry(activeAt) });
   }
 
-  /** A failure is logged; being fenced ends the copy. */
+  /** What the store cannot take is logged, and saved again until it is; being fenced ends the copy. */
   save(patch: RecordPatch): void {
     if (!this.exists) return;
-    const failed = (err: unknown): void => {
-      if (this.#session.left !== undefined) return;
-      this.#host.logger.error({ err, sessionId: this.#session.id }, 'The session record could not be saved');
-    };
+    if (this.#unsaved !== undefined) {
+      this.#unsaved = { ...this.#unsaved, ...patch };
+      return;
+    }
     try {
-      const saved = this.saveOrThrow(patch);
-      if (saved !== undefined) void saved.catch(failed);
+      const saving = this.saveOrThrow(patch)
+        ?.catch((err: unknown) => this.#saveLater(patch, err))
+        .finally(() => {
+          if (this.#saving === saving) this.#saving = undefined;
+        });
+      this.#saving = saving;
     } catch (err) {
-      failed(err);
+      this.#saveLater(patch, err);
+    }
+  }
+
+  /** Resolves when the store has had its say about the last save; undefined: it has. */
+  get saving(): Promise<void> | undefined {
+    return this.#saving;
+  }
+
+  /** What the store could not take yet. */
+  get unsaved(): RecordPatch | undefined {
+    return this.#unsaved;
+  }
+
+  #saveLater(patch: RecordPatch, err: unknown): void {
+    if (this.#session.left !== undefined) return;
+    const { id: sessionId } = this.#session;
+    this.#host.logger.error({ err, sessionId }, 'The session record could not be saved; it is tried again');
+    const waits = this.#unsaved !== undefined;
+    this.#unsaved = { ...patch, ...this.#unsaved };
+    if (!waits) void this.#saveAgain();
+  }
+
+  async #saveAgain(): Promise<void> {
+    const { timeProvider } = this.#host.options;
+    for (let tries = 0; this.#unsaved !== undefined; tries++) {
+      await new Promise<void>((resolve) => void timeProvider.setTimeout(resolve, pauseMs(tries)));
+      if (this.#session.left !== undefined) return;
+      const patch = this.#unsaved;
+      try {
+        await this.saveOrThrow(patch);
+        // What came meanwhile is part of another.
+        if (this.#unsaved === patch) this.#unsaved = undefined;
+      } catch (err) {
+        this.#host.logger.debug({ err, sessionId: this.#session.id }, 'The session record could not be saved again');
+      }
     }
   }
 

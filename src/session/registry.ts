@@ -266,7 +266,7 @@ export class Registry implements SessionHost {
     const expiresAt = Number.isFinite(idleTimeoutMs) ? Math.ceil(activeAt + idleTimeoutMs) : null;
     const { fence } = session.record;
     const release = async (): Promise<WriteOutcome> =>
-      this.store.sessions.release(session.id, fence, { activeAt, expiresAt });
+      this.store.sessions.release(session.id, fence, { ...session.record.unsaved, activeAt, expiresAt });
     try {
       return await release();
     } catch (cause) {
