@@ -145,8 +145,10 @@ function goOn(call: LegacyCall, { opened, lastEventId }: Lost): LegacyCall {
   return { kind, exchange, again: true, ...(call.post !== undefined && { post: { ...call.post, exchange } }) };
 }
 
-function mayHaveRun({ again, post }: LegacyCall): boolean {
-  return again && post?.messages.some(({ kind }) => kind === 'request') === true;
+function mayHaveRun({ again, exchange, post }: LegacyCall): boolean {
+  return (
+    (again || exchange instanceof ContinuedExchange) && post?.messages.some(({ kind }) => kind === 'request') === true
+  );
 }
 
 /** An error that says "try again" must not be said of what may have run. */
