@@ -19,7 +19,7 @@ function later(world: World, ms: number, fn: () => void): void {
 }
 
 function restart(world: World, slot: number): void {
-  if (world.slots[slot] === undefined && !world.healed) void world.start(slot);
+  if (world.slots[slot] === undefined) void world.start(slot);
 }
 
 const freeze =
