@@ -5,10 +5,17 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
+import type { Stream } from './stream.ts';
+
+interface Question {
+  /** The server's. */
+  readonly id: RequestId;
+  readonly unlogged: { readonly stream: Stream; readonly json: string } | undefined;
+}
 
 export class Questions {
   #prefix: string;
-  #waiting: Map<string, RequestId> | undefined = undefined;
+  #waiting: Map<string, Question> | undefined = undefined;
 
   constructor(epoch: number) {
     this.#prefix = `s${epoch.toString(36)}.`;
@@ -27,23 +34,36 @@ export class Questions {
     return this.#prefix + String(id);
   }
 
-  /** Remembers a question; returns it as it goes out. */
-  ask(question: RpcRequest): RpcRequest {
+  /** Sends a question on a stream, and remembers it. */
+  ask(question: RpcRequest, stream: Stream): void {
     const wireId = this.#wireId(question.id);
-    (this.#waiting ??= new Map()).set(wireId, question.id);
     const meta = question.params?.['_meta'];
-    if (!isObject(meta) || meta['progressToken'] !== question.id) return { ...question, id: wireId };
-    return { ...question, id: wireId, params: { ...question.params, _meta: { ...meta, progressToken: wireId } } };
+    const out =
+      isObject(meta) && meta['progressToken'] === question.id
+        ? { ...question, id: wireId, params: { ...question.params, _meta: { ...meta, progressToken: wireId } } }
+        : { ...question, id: wireId };
+    const json = JSON.stringify(out);
+    // What the log keeps need not be kept here.
+    const unlogged = stream.logged ? undefined : { stream, json };
+    (this.#waiting ??= new Map()).set(wireId, { id: question.id, unlogged });
+    stream.send(json);
+  }
+
+  /** A stream without a log has a new reader, and nobody knows what the one before it was sent. */
+  askAgain(stream: Stream): void {
+    for (const { unlogged } of this.#waiting?.values() ?? []) {
+      if (unlogged?.stream === stream) stream.send(unlogged.json);
+    }
   }
 
   /** The answer as the server knows it; undefined: nobody waits for it. */
   answer(response: RpcResponse): RpcResponse | undefined {
     const wireId = response.id;
     if (typeof wireId !== 'string') return undefined;
-    const id = this.#waiting?.get(wireId);
-    if (id === undefined) return undefined;
+    const question = this.#waiting?.get(wireId);
+    if (question === undefined) return undefined;
     this.#waiting?.delete(wireId);
-    return { ...response, id };
+    return { ...response, id: question.id };
   }
 
   /** `notifications/cancelled` of the server about its own question, as it goes out; the question is forgotten. */
@@ -58,8 +78,8 @@ export class Questions {
   /** `notifications/progress` of the client about a question, as the server knows it. */
   progress(notification: RpcNotification): RpcNotification {
     const token = notification.params?.['progressToken'];
-    const id = typeof token === 'string' ? this.#waiting?.get(token) : undefined;
-    if (id === undefined) return notification;
-    return { ...notification, params: { ...notification.params, progressToken: id } };
+    const question = typeof token === 'string' ? this.#waiting?.get(token) : undefined;
+    if (question === undefined) return notification;
+    return { ...notification, params: { ...notification.params, progressToken: question.id } };
   }
 }

@@ -218,6 +218,7 @@ export class LiveSession implements Idle {
         if (running.logged) return this.resume(running, open, 0);
         running.detach();
         running.use(open());
+        this.questions.askAgain(running);
         return true;
       }
       const key = this.guard?.marked(id);

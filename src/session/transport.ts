@@ -73,7 +73,7 @@ export class SessionTransport implements Transport {
     if (!session.record.initialized && question.method !== 'ping') throw notInitialized(question.method);
     const stream = this.#streamOf(related);
     if (stream !== undefined) {
-      stream.send(JSON.stringify(session.questions.ask(question)));
+      session.questions.ask(question, stream);
       return;
     }
     if (!session.getStream.read) throw noStream(question.method);
@@ -81,7 +81,7 @@ export class SessionTransport implements Transport {
       { sessionId: session.id, method: question.method },
       `${question.method} goes out on the GET stream; send it from its handler's context, so that it takes the stream of its request`,
     );
-    session.getStream.send(JSON.stringify(session.questions.ask(question)));
+    session.questions.ask(question, session.getStream);
   }
 
   #notify(message: RpcNotification, related: RequestId | undefined): void {
