@@ -12,8 +12,6 @@ interface Waiting {
   failed(error: Error): void;
 }
 
-const answerMsMost = 20_000;
-
 /**
  * One keep-alive connection, and so one worker: requests one after the other. What it costs runs on the cores of the servers:
  * bytes are made before, and an answer as long as the one before it is not looked at.
@@ -21,6 +19,8 @@ const answerMsMost = 20_000;
 export class Connection {
   readonly #socket: Socket;
   #received = '';
+  /** The length of the last answer. */
+  #usual = 0;
   #waiting: Waiting | undefined;
 
   private constructor(socket: Socket) {
@@ -41,21 +41,23 @@ export class Connection {
     socket.on('close', () => this.#waiting?.failed(new Error('the server closed a connection of the load client')));
   }
 
-  /** The length of the last answer. */
-  #usual = 0;
-
   static async open(port: number): Promise<Connection> {
     const socket = connect(port, '127.0.0.1');
     socket.setNoDelay(true);
-    socket.setTimeout(answerMsMost, () => socket.destroy(new Error('no answer')));
     await once(socket, 'connect');
     return new Connection(socket);
   }
 
   /** The whole answer as text. */
   write(bytes: string, waiting: Waiting): void {
+    if (this.#socket.destroyed) return waiting.failed(new Error('a connection of the load client was closed'));
     this.#waiting = waiting;
     this.#socket.write(bytes, 'latin1');
+  }
+
+  /** Whoever waits for an answer waits no more. */
+  abort(reason: Error): void {
+    this.#socket.destroy(reason);
   }
 
   async send(bytes: string): Promise<Answer> {

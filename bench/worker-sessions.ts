@@ -44,18 +44,19 @@ export async function openSession({ connection, instance }: WorkerConnection): P
   return { id, instance };
 }
 
-/** Ids of as many digits: all answers of a tool are as long. */
-const firstId = 100_000;
-const lastId = 999_999;
-const idAt = 'ID';
+/** Of as many digits, so that all answers of a tool are as long; each connection has its own. */
+const firstId = 1_000_000;
+const idsEach = 100_000;
+const idAt = '\0';
 
-/** Calls of one tool in one session, each with an id that none of the last many had. */
+/** Calls of one tool in one session. */
 export class Calls {
   readonly #before: string;
   readonly #after: string;
-  #id = firstId;
+  readonly #first: number;
+  #made = 0;
 
-  constructor({ id }: WorkerSession, tool: string) {
+  constructor({ id }: WorkerSession, tool: string, connection: number) {
     const params = { name: tool, arguments: { text } };
     const message = { jsonrpc: '2.0', id: firstId, method: 'tools/call', params };
     const [before = '', after = ''] = postBytes(path, message, id)
@@ -63,11 +64,12 @@ export class Calls {
       .split(idAt);
     this.#before = before;
     this.#after = after;
+    this.#first = firstId + connection * idsEach;
   }
 
   next(): string {
-    this.#id = this.#id === lastId ? firstId : this.#id + 1;
-    return this.#before + String(this.#id) + this.#after;
+    this.#made = (this.#made + 1) % idsEach;
+    return this.#before + String(this.#first + this.#made) + this.#after;
   }
 }
 

@@ -51,6 +51,7 @@ interface WorkersRow {
 /** Which session the n-th request of a connection goes to. */
 type Pick = (connection: number, request: number) => WorkerSession;
 
+const answerMsMost = 20_000;
 const attempts = 3;
 const connectionsTried = 200;
 
@@ -210,10 +211,16 @@ class Crowd {
     const cpuBefore = this.#served.cpuUs();
     const until = wallBefore + this.#durationS * 1000;
     const loops = this.#connections.slice(0, connections).map(async ({ connection }, index) => {
-      const calls = [0, 1].map((request) => new Calls(pick(index, request), tool));
+      const calls = [0, 1].map((request) => new Calls(pick(index, request), tool, index));
       return callUntil(connection, calls, until, latencies);
     });
-    await Promise.all(loops);
+    const late = setTimeout(
+      () => {
+        for (const { connection } of this.#connections) connection.abort(new Error('no answer'));
+      },
+      this.#durationS * 1000 + answerMsMost,
+    );
+    await Promise.all(loops).finally(() => clearTimeout(late));
     const wallUs = (performance.now() - wallBefore) * 1000;
     const cpuUs = this.#served.cpuUs() - cpuBefore;
     const harness = process.cpuUsage(harnessBefore);

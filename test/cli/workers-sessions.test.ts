@@ -12,6 +12,7 @@ function caller(client: OfficialClient) {
   let answered = 0;
   let failed = 0;
   let counted = 0;
+  const failures: string[] = [];
   const wrong: string[] = [];
   let stopped = false;
   const done = (async () => {
@@ -29,7 +30,6 @@ function caller(client: OfficialClient) {
       }
     }
   })();
-  const failures: string[] = [];
   return {
     failures,
     wrong,

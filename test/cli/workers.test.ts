@@ -1,11 +1,12 @@
 /** `sojourn serve --workers N`: processes that come and go on one port. What becomes of sessions is another file. */
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
-import { program, runProcess } from './cli-process.ts';
+import { dist, program, runProcess } from './cli-process.ts';
 import { heldSocket } from './held-socket.ts';
 import {
   instanceOf,
@@ -18,6 +19,8 @@ import {
   type Workers,
 } from './workers-process.ts';
 
+/** Of util-linux: a terminal for a command. */
+const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;
 const unix = process.platform !== 'win32';
 
 /** Process ids of both. */
@@ -181,6 +184,31 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     await until(() => !isAlive(one) && !isAlive(two), { timeoutMs: 10_000, what: 'both to end' });
     await expect(fetch(url)).rejects.toThrow();
     expect(workers.sockets()).toEqual([]);
+  });
+
+  test.skipIf(!hasScript)('end with the terminal that is closed (needs script(1))', async () => {
+    const folder = temporaryFolder();
+    const line = `serve ${program('worker-server.mjs')} --workers 2 --port 0 --store sqlite:${folder}/s.db 2>${folder}/log`;
+    const terminal = spawn('script', ['-qfc', `exec ${process.execPath} ${dist}/cli/main.js ${line}`, '/dev/null'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    const closed = once(terminal, 'close');
+    const pids = (): number[] =>
+      [...readFileSync(join(folder, 'log'), 'utf8').matchAll(/"(?:pid|worker_pid)":(\d+)/g)].map(([, pid]) =>
+        Number(pid),
+      );
+    onTestFinished(async () => {
+      terminal.kill('SIGKILL');
+      await closed;
+      for (const pid of pids().filter(isAlive)) process.kill(pid, 'SIGKILL');
+    });
+    let shown = '';
+    terminal.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text));
+    await until(() => shown.includes('Stop with Ctrl+C'), { timeoutMs: 20_000, what: 'the banner' });
+    expect(new Set(pids().filter(isAlive)).size).toBe(3);
+    terminal.kill('SIGKILL');
+    await until(() => !pids().some(isAlive), { timeoutMs: 10_000, what: 'all of them to end' });
+    expect(readFileSync(join(folder, 'log'), 'utf8')).not.toContain('rolling restart');
   });
 
   test('serve on a socket that they are passed, which outlives them all', async () => {
