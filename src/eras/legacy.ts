@@ -162,10 +162,9 @@ export class LegacyEra {
     if (requests.length === 0) {
       this.#registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
-      // What it changed about the session outlives this instance from then on.
-      const { saving } = session.record;
-      if (saving === undefined) exchange.respond(202, []);
-      else void saving.then(() => exchange.respond(202, []));
+      // What it changed about the session outlives this instance once it is accepted.
+      if (session.record.saving) void this.#respondSaved(session, exchange);
+      else exchange.respond(202, []);
       return;
     }
     const stream = session.openPost(requests.length, this.#options.responseMode === 'json');
@@ -202,6 +201,11 @@ export class LegacyEra {
         echoed,
       );
     });
+  }
+
+  async #respondSaved(session: LiveSession, exchange: Exchange): Promise<void> {
+    if (await session.record.saved()) exchange.respond(202, []);
+    else refuse(exchange, storeAway('saving what a notification changed'), null);
   }
 
   /** A call that an earlier try of it began: its answer, or that it is lost, without running it again. */

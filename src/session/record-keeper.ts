@@ -14,6 +14,9 @@ import { DurableState } from './state.ts';
 const NO_STATE: SessionRecord['state'] = Object.freeze({});
 const NO_SUBSCRIPTIONS: SessionRecord['subscriptions'] = Object.freeze([]);
 
+/** Some 600 ms: as long as a client waits for a store that cannot be asked. */
+const CALLER_TRIES = 5;
+
 export class RecordKeeper {
   readonly #host: SessionHost;
   readonly #session: LiveSession;
@@ -108,9 +111,16 @@ export class RecordKeeper {
     }
   }
 
-  /** Resolves when the store has had its say about the last save; undefined: it has. */
-  get saving(): Promise<void> | undefined {
-    return this.#saving;
+  /** Whether something that was saved is not stored yet. */
+  get saving(): boolean {
+    return this.#saving !== undefined || this.#unsaved !== undefined;
+  }
+
+  /** Resolves when all that was saved is stored; `false`: that takes too long, or the session has left. */
+  async saved(): Promise<boolean> {
+    await this.#saving;
+    for (let tries = 0; this.#unsaved !== undefined && tries < CALLER_TRIES; tries++) await this.#pause(tries);
+    return !this.saving && this.#session.left === undefined;
   }
 
   /** What the store could not take yet. */
@@ -127,10 +137,14 @@ export class RecordKeeper {
     if (!waits) void this.#saveAgain();
   }
 
-  async #saveAgain(): Promise<void> {
+  #pause(tries: number): Promise<void> {
     const { timeProvider } = this.#host.options;
+    return new Promise((resolve) => void timeProvider.setTimeout(resolve, pauseMs(tries)));
+  }
+
+  async #saveAgain(): Promise<void> {
     for (let tries = 0; this.#unsaved !== undefined; tries++) {
-      await new Promise<void>((resolve) => void timeProvider.setTimeout(resolve, pauseMs(tries)));
+      await this.#pause(tries);
       if (this.#session.left !== undefined) return;
       const patch = this.#unsaved;
       try {
