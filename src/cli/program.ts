@@ -149,8 +149,10 @@ Examples:
   $ sojourn serve server.js
   $ sojourn serve server.ts --port 8080 --host 0.0.0.0 --allowed-hosts mcp.example
   $ sojourn serve server.js --stateless --log-level warn
+  $ sojourn serve server.js --store sqlite:./sessions.db --workers auto
   $ ${variableName('limits.bodyBytes')}=1048576 sojourn serve server.js --path /
 
 SIGTERM and SIGINT drain: what runs gets --drain-timeout-ms to finish; a second signal ends at once.
+With --workers, SIGHUP replaces one worker after the other, by new code.
 Exit codes: 0 ended as asked, 1 something failed, 2 wrong usage.
 `;
