@@ -1,3 +1,4 @@
+import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import type { AppendRequest } from '../../src/stores/store.ts';
 import { FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
@@ -11,6 +12,25 @@ const whole = (sessionId: string, stream: string, more: Partial<AppendRequest> =
   complete: true,
   ...more,
 });
+
+const rows = (path: string): number => {
+  const file = new Libsql(path);
+  const [count] = file.prepare('SELECT count(*) FROM events').raw(true).get([]) as [number];
+  file.close();
+  return count;
+};
+
+/** The newest that fit, to the first that does not. */
+function keptOf<E extends { data: string }>(all: readonly E[], retention: { events: number; bytes: number }): E[] {
+  const kept: E[] = [];
+  let bytes = 0;
+  for (const event of all.toReversed()) {
+    bytes += event.data.length;
+    if (kept.length === retention.events || bytes > retention.bytes) break;
+    kept.unshift(event);
+  }
+  return kept;
+}
 
 describe('streams that begin and end in one turn', () => {
   test('are stored, whatever their number and sessions', async () => {
@@ -57,6 +77,73 @@ describe('streams that begin and end in one turn', () => {
     }
     const first = { found: true, events: [{ offset: 0, data: '' }], next: 1, complete: false };
     expect(await view.events.replay('s', 'open', -1)).toEqual(first);
+  });
+
+  test('whose names are counted on are one row, and each is found as if it had its own', async () => {
+    const path = newPath();
+    const view = await openView(path);
+    await view.sessions.create(recordOf('s'));
+    const names = Array.from({ length: 40 }, (_, n) => `p1x${(n + 20).toString(36)}`);
+    await Promise.all(names.map(async (name) => view.events.append(whole('s', name))));
+    expect(rows(path)).toBeLessThan(5);
+    for (const name of names) {
+      const found = { found: true, next: 2, complete: true };
+      const answer = { offset: 1, data: `"s ${name}"` };
+      expect(await view.events.replay('s', name, -1)).toEqual({ ...found, events: [{ offset: 0, data: '' }, answer] });
+      expect(await view.events.replay('s', name, 0)).toEqual({ ...found, events: [answer] });
+      expect(await view.events.append(whole('s', name))).toBe('fenced');
+      expect(await view.events.append(whole('s', name, { complete: false }))).toBe('fenced');
+      expect(await view.events.append(whole('s', name, { from: 2 }))).toBe('fenced');
+      const marked = { complete: false, mark: { request: '1', stream: name } };
+      expect(await view.events.append(whole('s', name, marked))).toBe('fenced');
+      expect(await view.events.append(whole('s', name, { unmark: '1' }))).toBe('fenced');
+    }
+    for (const name of ['p1xj', 'p1x1o', 'p1x', 'p1x0k', 'p2xk', 'p1xx1', 'g'])
+      expect(await view.events.replay('s', name, -1)).toEqual({ found: false, why: 'unknown' });
+    expect(await view.events.append(whole('s', 'p1xj'))).toBe('written');
+    expect(await view.events.append(whole('s', 'p1x0k'))).toBe('written');
+    expect(await view.events.append(whole('s', 'p1x1o', { complete: false }))).toBe('written');
+  });
+
+  test('do not take in one that is open or complete, nor one of another bundle', async () => {
+    const view = await openView(newPath());
+    await view.sessions.create(recordOf('s'));
+    const together = async (...numbers: number[]): Promise<readonly string[]> =>
+      Promise.all(numbers.map(async (n) => view.events.append(whole('s', `x${n}`))));
+    await view.events.append(whole('s', 'x2', { complete: false }));
+    await view.events.append(whole('s', 'x4', { events: ['"one"'] }));
+    expect(await together(1, 2, 3, 4, 5)).toEqual(['written', 'fenced', 'written', 'fenced', 'written']);
+    expect(await together(6, 7, 8)).toEqual(['written', 'written', 'written']);
+    expect(await together(8, 9)).toEqual(['fenced', 'written']);
+    expect(await together(5, 6)).toEqual(['fenced', 'fenced']);
+    for (const n of [1, 3, 5, 6, 7, 8, 9])
+      expect(await view.events.replay('s', `x${n}`, 0)).toMatchObject({ events: [{ offset: 1, data: `"s x${n}"` }] });
+  });
+
+  test.each([
+    ['events', { ttlMs: 600_000, events: 7, bytes: 1_000_000 }],
+    ['bytes', { ttlMs: 600_000, events: 1_000, bytes: 40 }],
+  ])('are kept as retention by %s says, whatever row they are in', async (_, retention) => {
+    const view = await openView(newPath(), { retention });
+    await view.sessions.create(recordOf('s'));
+    const all: Array<{ name: string; offset: number; data: string }> = [];
+    for (let n = 0; n < 60; n += 6) {
+      const appends = Array.from({ length: 6 }, (_name, i) => {
+        // The third of six is not whole: what is bundled is left and right of it.
+        const name = `p1x${(n + i).toString(36)}`;
+        return i === 2 ? whole('s', name, { complete: false, events: ['"ten bytes'] }) : whole('s', name);
+      });
+      await Promise.all(appends.map(async (append) => view.events.append(append)));
+      for (const { stream, events } of appends)
+        for (const [offset, data] of events.entries()) all.push({ name: stream, offset, data });
+      const kept = keptOf(all, retention);
+      for (const name of new Set(all.map((event) => event.name))) {
+        const events = kept.filter((event) => event.name === name).map(({ offset, data }) => ({ offset, data }));
+        const replayed = await view.events.replay('s', name, (events[0]?.offset ?? 0) - 1);
+        if (events.length > 0) expect(replayed).toMatchObject({ found: true, events });
+        else expect(replayed.found && replayed.events.length > 0).toBe(false);
+      }
+    }
   });
 
   test('keep their place among what else the turn writes', async () => {

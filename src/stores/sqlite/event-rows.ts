@@ -6,7 +6,7 @@ import type { EventRetention } from '../../types.ts';
 import type { LoggedEvent } from '../store.ts';
 
 /** The record separator: neither JSON text nor a priming event contains it. */
-const SEPARATOR = '\u001e';
+export const SEPARATOR = '\u001e';
 
 export interface NewRow {
   readonly position: number;

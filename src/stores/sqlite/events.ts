@@ -2,6 +2,7 @@
 import { afterTurn } from '../../system.ts';
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, Await, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
+import { bundlePlace, unbundled } from './bundle-rows.ts';
 import { eventRows, keptEvents, type ReplayRow } from './event-rows.ts';
 import type { Ledger } from './ledger.ts';
 import { PendingAppend } from './pending-append.ts';
@@ -43,20 +44,27 @@ export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcom
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
-    const key = `${request.sessionId}\n${request.stream}`;
     const after = this.#file.writes - this.#written;
-    const waiting = this.#waiting.get(key);
+    // Nothing follows in a stream that is whole.
+    const key = request.from === 0 && request.complete === true ? undefined : `${request.sessionId}\n${request.stream}`;
+    const waiting = key === undefined ? undefined : this.#waiting.get(key);
     if (waiting?.outcome !== undefined && waiting.join(request, after)) return waiting.outcome;
-    const pending = new PendingAppend(key, request, after);
+    const pending = new PendingAppend(request, after);
+    this.#written += 1;
+    pending.outcome = this.#file.writeAs(this, pending);
+    if (key !== undefined) this.#mayGoOn(key, pending);
+    return pending.outcome;
+  }
+
+  /** Until the turn ends. */
+  #mayGoOn(key: string, pending: PendingAppend): void {
     if (this.#waiting.size === 0) afterTurn(() => this.#waiting.clear());
     this.#waiting.set(key, pending);
-    this.#written += 1;
-    return (pending.outcome = this.#file.writeAs(this, pending));
   }
 
   /** Appends that follow each other, within a transaction. */
   run(appends: readonly PendingAppend[]): readonly WriteOutcome[] {
-    this.#waiting.clear();
+    if (this.#waiting.size > 0) this.#waiting.clear();
     const outcomes: WriteOutcome[] = [];
     while (outcomes.length < appends.length) {
       const first = outcomes.length;
@@ -155,6 +163,7 @@ export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcom
     if (found === undefined || retention === false) return { found: false, why: 'unknown' };
     const [session, openNext] = found;
     const rows = database.all<ReplayRow>(SQL.replay, [session, stream]);
+    if (rows.length === 0 && openNext === null) rows.push(...this.#bundled(session, stream));
     const kept = keptEvents(rows, retention, now);
     const first = kept[0]?.offset;
     if (first === undefined && openNext === null) return { found: false, why: 'unknown' };
@@ -162,6 +171,13 @@ export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcom
     if ((first ?? next) > after + 1) return { found: false, why: 'gap' };
     const events = kept.filter(({ offset }) => offset > after);
     return { found: true, events, next, complete: openNext === null };
+  }
+
+  #bundled(session: number, stream: string): readonly ReplayRow[] {
+    const { name, number } = bundlePlace(stream);
+    if (name === '') return [];
+    const row = this.#ledger.database.one<ReplayRow>(SQL.replayBundle, [session, name, number]);
+    return row === undefined ? [] : unbundled(row, number);
   }
 }
 

@@ -5,8 +5,6 @@
 import type { AppendRequest, Fence, Marker, WriteOutcome } from '../store.ts';
 
 export class PendingAppend {
-  /** Session and stream. */
-  readonly key: string;
   readonly sessionId: string;
   readonly fence: Fence;
   readonly stream: string;
@@ -21,8 +19,7 @@ export class PendingAppend {
   /** Counts what else was to be written before it: whatever comes between two appends keeps them apart. */
   readonly #after: number;
 
-  constructor(key: string, request: AppendRequest, after: number) {
-    this.key = key;
+  constructor(request: AppendRequest, after: number) {
     this.sessionId = request.sessionId;
     this.fence = request.fence;
     this.stream = request.stream;

@@ -32,6 +32,14 @@ const LATER = `
   FROM events WHERE session = ?1
   WINDOW newer AS (ORDER BY no DESC ROWS UNBOUNDED PRECEDING)`;
 
+/** Whether a stream is in a bundle (`bundle-rows.ts`): its name in bundles and its number there. */
+const bundled = (
+  session: string,
+  name: string,
+  number: string,
+): string => `coalesce((SELECT position + n / 2 FROM events
+    WHERE session = ${session} AND stream = ${name} AND position <= ${number} ORDER BY position DESC LIMIT 1), 0) > ${number}`;
+
 export const SQL = {
   // ——— schema ———
   applicationId: 'PRAGMA application_id',
@@ -88,22 +96,24 @@ export const SQL = {
     UNION ALL SELECT mark, stream FROM open_streams WHERE session = ?1 AND mark IS NOT NULL`,
 
   // ——— events ———
-  /** ?6 stream: one that is neither open nor known. */
+  /** ?6 stream, ?7 and ?8 its place in a bundle: one that is neither open nor known. */
   newStream: `SELECT no FROM sessions WHERE ${FENCED}
     AND NOT EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = ?6)
-    AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = ?6)`,
-  /** How long a stream is and its marker while it is open, and whether it has events. */
+    AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = ?6)
+    AND NOT ${bundled('sessions.no', '?7', '?8')}`,
+  /** How long a stream is and its marker while it is open, and whether it has events; ?3 and ?4 its place in a bundle. */
   stream: `SELECT (SELECT next FROM open_streams WHERE session = ?1 AND stream = ?2),
     (SELECT mark FROM open_streams WHERE session = ?1 AND stream = ?2),
-    EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?2)`,
+    EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?2) OR ${bundled('?1', '?3', '?4')}`,
   addEvents: 'INSERT INTO events (session, stream, position, n, bytes, at, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
   /** Rows past ?, as they were just added. */
   takeBack: 'DELETE FROM events WHERE no > ?',
-  /** ?7 stream, ?8 its length, ?9 requests, ?10 marker: of one that is new, and nothing else. */
+  /** ?7 stream, ?8 its length, ?9 requests, ?10 marker, ?11 and ?12 its place in a bundle: of one that is new. */
   openAtOnce: `INSERT INTO open_streams (session, stream, next, requests, mark)
     SELECT no, ?7, ?8, ?9, CASE
       WHEN EXISTS (SELECT 1 FROM markers WHERE session = ?1 AND request = ?10 AND stream = ?7) THEN NULL ELSE ?10 END
     FROM sessions WHERE ${FENCED_ROW} AND NOT EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?7)
+      AND NOT ${bundled('?1', '?11', '?12')}
     ON CONFLICT DO NOTHING`,
   /** ?7 stream, ?8 its length so far, ?9 from now on, ?10 requests. */
   growAtOnce: `UPDATE open_streams SET next = ?9, requests = coalesce(requests, ?10)
@@ -121,6 +131,9 @@ export const SQL = {
     FROM sessions WHERE ${LIVING}`,
   replay: `SELECT position, n, at, later, later_bytes, data
     FROM (${LATER}) AS log JOIN events USING (no) WHERE log.stream = ?2 ORDER BY position`,
+  /** The row of the bundle that may hold a stream: ?2 and ?3 its place there. */
+  replayBundle: `SELECT position, n, at, later, later_bytes, data FROM (${LATER}) AS log JOIN events USING (no)
+    WHERE log.stream = ?2 AND position <= ?3 ORDER BY position DESC LIMIT 1`,
   trimSession: `DELETE FROM events WHERE no IN (SELECT no FROM (${LATER}) WHERE later >= ?2 OR later_bytes > ?3)`,
   /** Of the next ?3 rows of the table, of whatever session: the last before one younger than ?2; whether there was one. */
   oldRows: `SELECT coalesce(min(no) FILTER (WHERE at > ?2) - 1, max(no)), count(*) FILTER (WHERE at > ?2)
@@ -166,16 +179,34 @@ export const saveColumns = (columns: readonly SavedColumn[]): string =>
 
 /**
  * The rows of `count` streams that are neither open nor known, each of a session of its own. ?1 deployment, ?2 now; of each
- * row: session id, epoch, owner, stream, events, bytes, data.
+ * row: session id, epoch, owner, stream, its name and number in a bundle, events, bytes, data.
  */
 export function addWhole(count: number): string {
-  const row = `(${Array(7).fill('?').join(', ')})`;
   return (wholes[count] ??= `INSERT INTO events (session, stream, position, n, bytes, at, data)
-    SELECT no, column4, 0, column5, column6, ?2, column7
-    FROM (VALUES ${Array(count).fill(row).join(', ')}) CROSS JOIN sessions ON deployment = ?1 AND id = column1
+    SELECT no, column4, 0, column7, column8, ?2, column9
+    FROM (VALUES ${placeholders(count, 9)}) CROSS JOIN sessions ON deployment = ?1 AND id = column1
     WHERE epoch = column2 AND owner = column3 AND (expires_at IS NULL OR expires_at > ?2)
       AND NOT EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = column4)
-      AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = column4)`);
+      AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = column4)
+      AND NOT ${bundled('sessions.no', 'column5', 'column6')}`);
 }
 
+/**
+ * A bundle of `count` streams that are neither open nor known. ?6 its name, ?7 the first number, ?8 events, ?9 bytes, ?10
+ * data; then the streams.
+ */
+export function addBundle(count: number): string {
+  return (bundles[count] ??= `INSERT INTO events (session, stream, position, n, bytes, at, data)
+    SELECT no, ?6, ?7, ?8, ?9, ?5, ?10 FROM sessions WHERE ${FENCED}
+      AND coalesce((SELECT position + n / 2 FROM events
+        WHERE session = sessions.no AND stream = ?6 AND position < ?7 + ?8 / 2 ORDER BY position DESC LIMIT 1), 0) <= ?7
+      AND NOT EXISTS (SELECT 1 FROM (VALUES ${placeholders(count, 1)}) WHERE
+        EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = column1)
+        OR EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = column1))`);
+}
+
+const placeholders = (rows: number, columns: number): string =>
+  Array.from({ length: rows }, () => `(${Array.from({ length: columns }, () => '?').join(', ')})`).join(', ');
+
 const wholes: string[] = [];
+const bundles: string[] = [];

@@ -5,6 +5,7 @@
  * is as it must be, and else nothing; whatever it did not do is judged step by step. The statement needs the row of the
  * session: it is remembered, and part of what must be so.
  */
+import { bundlePlace } from './bundle-rows.ts';
 import type { Ledger } from './ledger.ts';
 import type { PendingAppend } from './pending-append.ts';
 import { SQL } from './statements.ts';
@@ -38,7 +39,7 @@ export class Streams {
     const { database } = this.#ledger;
     const fenced = this.#ledger.fence(sessionId, fence);
     if (complete && from === 0) {
-      const session = database.one<[number]>(SQL.newStream, [...fenced, stream])?.[0];
+      const session = database.one<[number]>(SQL.newStream, [...fenced, stream, ...bundled(stream)])?.[0];
       if (session !== undefined) this.#mark(session, request);
       return session;
     }
@@ -57,7 +58,13 @@ export class Streams {
       return session;
     }
     if (unmark !== undefined || (mark !== undefined && mark.stream !== stream)) return undefined;
-    const { changes } = database.change(SQL.openAtOnce, [...place, next, requests, mark?.request ?? null]);
+    const { changes } = database.change(SQL.openAtOnce, [
+      ...place,
+      next,
+      requests,
+      mark?.request ?? null,
+      ...bundled(stream),
+    ]);
     return changes === 1 ? session : undefined;
   }
 
@@ -67,7 +74,11 @@ export class Streams {
     const session = this.#ledger.fenced(sessionId, fence);
     if (session === undefined) return undefined;
     this.#remember(sessionId, session);
-    const [next, kept, known] = database.one<StreamRow>(SQL.stream, [session, stream]) ?? [null, null, 0];
+    const [next, kept, known] = database.one<StreamRow>(SQL.stream, [session, stream, ...bundled(stream)]) ?? [
+      null,
+      null,
+      0,
+    ];
     // A stream that is known and not open is complete: it takes no more.
     if (next === null ? known === 1 || from !== 0 : from !== next) return undefined;
     if (!complete) database.run(SQL.setStream, [session, stream, from + events.length, requests]);
@@ -88,6 +99,11 @@ export class Streams {
     if (this.#rows.size >= REMEMBERED) this.#rows.clear();
     this.#rows.set(sessionId, session);
   }
+}
+
+function bundled(stream: string): readonly [string, number] {
+  const { name, number } = bundlePlace(stream);
+  return [name, number];
 }
 
 /** `SQL.stream`. */
