@@ -82,12 +82,13 @@ export class StreamWriter {
 
   /** `once`: it opens the stream, and a failure is the outcome: whoever waits for it says so to the client. */
   write(json: string | undefined, last: boolean, extra: AppendExtra | undefined, once = false): Await<WriteResult> {
-    const write = { json, from: this.#next, last, extra };
+    const from = this.#next;
     if (json !== undefined) this.#next += 1;
-    const outcome = this.#append(write);
+    const outcome = this.#append(json, from, last, extra);
     if (!(outcome instanceof Promise) && this.#pending === undefined && (once || outcome !== 'failed')) {
-      return this.#done(write, outcome);
+      return this.#done(json, from, last, outcome);
     }
+    const write = { json, from, last, extra };
     const settled = (this.#pending ?? Promise.resolve()).then(async () => this.#settle(write, await outcome, once));
     const queue: Promise<unknown> = settled.finally(() => {
       if (this.#pending === queue) this.#pending = undefined;
@@ -98,25 +99,26 @@ export class StreamWriter {
 
   /** Everything before it is settled. */
   async #settle(write: Write, first: WriteResult, once: boolean): Promise<WriteResult> {
+    const { json, from, last, extra } = write;
     let outcome = first;
     // What opens the stream is not stored, so nothing after it can be.
     if (this.#unopened) return 'failed';
     this.#unopened = once && outcome !== 'written';
-    if (outcome === 'fenced' && this.#shaken) outcome = await this.#append(write);
+    if (outcome === 'fenced' && this.#shaken) outcome = await this.#append(json, from, last, extra);
     for (let tries = 0; outcome === 'failed' && !once; tries++) {
       this.#shaken = true;
       if (tries === READER_TRIES) this.#written.late();
       if (!(await this.#log.again(tries))) break;
-      outcome = await this.#append(write);
+      outcome = await this.#append(json, from, last, extra);
       if (outcome === 'fenced') outcome = await this.#stands(write);
     }
-    return this.#done(write, outcome);
+    return this.#done(json, from, last, outcome);
   }
 
-  #done(write: Write, outcome: WriteResult): WriteResult {
+  #done(json: string | undefined, from: number, last: boolean, outcome: WriteResult): WriteResult {
     if (outcome === 'written') {
       this.#told = false;
-      this.#written.stored(write.json, write.from, write.last);
+      this.#written.stored(json, from, last);
     } else {
       if (outcome === 'fenced') this.#log.fenced();
       this.#written.lost();
@@ -124,7 +126,7 @@ export class StreamWriter {
     return outcome;
   }
 
-  #append({ json, from, last, extra }: Write): Await<WriteResult> {
+  #append(json: string | undefined, from: number, last: boolean, extra: AppendExtra | undefined): Await<WriteResult> {
     try {
       const outcome = this.#log.append(this.#key, from, json === undefined ? [] : [json], last, extra);
       return outcome instanceof Promise ? outcome.catch((error: unknown) => this.#failed(error)) : outcome;
