@@ -2,10 +2,22 @@
 import { describe, expect, test } from 'vitest';
 import { connectV1, connectV2, sessionClients, type Connect, type OfficialClient } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
-import { instanceOf, isAlive, pinnedTo, say, startWorkers, textOf, type Workers } from './workers-process.ts';
+import { heldSocket } from './held-socket.ts';
+import {
+  instanceOf,
+  isAlive,
+  pinnedTo,
+  say,
+  startWorkers,
+  temporaryFolder,
+  textOf,
+  type Workers,
+} from './workers-process.ts';
 
 const CLIENTS = 6;
-const ROUNDS = 6;
+/** Kills, drains and restarts of a test; `SOJOURN_ROUNDS=50` is a longer look. */
+const ROUNDS = Number(process.env['SOJOURN_ROUNDS'] ?? 4);
+const LONG = { timeout: 60_000 + 10_000 * ROUNDS };
 
 /** Calls one after the other until it is told to stop. */
 function caller(client: OfficialClient) {
@@ -46,7 +58,7 @@ function caller(client: OfficialClient) {
 type Caller = ReturnType<typeof caller>;
 
 /** Clients of both lines that call all the time. */
-async function underLoad(workers: Workers): Promise<Caller[]> {
+async function underLoad(workers: Pick<Workers, 'url'>): Promise<Caller[]> {
   const url = await workers.url();
   const clients = [];
   for (let n = 0; n < CLIENTS; n++) clients.push(await (n % 2 === 0 ? connectV1 : connectV2)(url));
@@ -139,7 +151,7 @@ describe.skipIf(process.platform === 'win32')('a session of several workers (the
     }
   });
 
-  test('goes on when workers are killed under load, its state exact', { timeout: 120_000 }, async () => {
+  test('goes on when workers are killed under load, its state exact', LONG, async () => {
     const workers = startWorkers();
     const callers = await underLoad(workers);
     for (let kills = 0; kills < ROUNDS; kills++) {
@@ -155,7 +167,7 @@ describe.skipIf(process.platform === 'win32')('a session of several workers (the
     expect(workers.all()).toHaveLength(2 + ROUNDS);
   });
 
-  test('no call fails while workers drain, one at a time', { timeout: 120_000 }, async () => {
+  test('no call fails while workers drain, one at a time', LONG, async () => {
     const workers = startWorkers();
     const callers = await underLoad(workers);
     for (let drains = 0; drains < ROUNDS; drains++) {
@@ -171,10 +183,10 @@ describe.skipIf(process.platform === 'win32')('a session of several workers (the
     expect([failuresOf(callers), wrongOf(callers)]).toEqual([[], []]);
   });
 
-  test('no call fails while all workers are replaced', { timeout: 120_000 }, async () => {
+  test('no call fails while all workers are replaced', LONG, async () => {
     const workers = startWorkers();
     const callers = await underLoad(workers);
-    for (let rolls = 1; rolls <= 3; rolls++) {
+    for (let rolls = 1; rolls <= ROUNDS / 2; rolls++) {
       await goOn(callers);
       workers.kill('SIGHUP');
       await until(() => workers.lines().filter(({ msg }) => msg === 'rolling restart done').length === rolls, {
@@ -185,6 +197,22 @@ describe.skipIf(process.platform === 'win32')('a session of several workers (the
     await goOn(callers);
     await Promise.all(callers.map(({ stop }) => stop()));
     expect([failuresOf(callers), wrongOf(callers)]).toEqual([[], []]);
-    expect(workers.all()).toHaveLength(8);
+    expect(workers.all()).toHaveLength(2 + 2 * Math.floor(ROUNDS / 2));
+  });
+
+  test('no call fails while all of it restarts behind a socket that is held', LONG, async () => {
+    const { fd } = heldSocket();
+    const folder = temporaryFolder();
+    let workers = startWorkers({ fd, folder });
+    const callers = await underLoad(workers);
+    for (let restarts = 0; restarts < ROUNDS; restarts++) {
+      await goOn(callers);
+      workers.kill('SIGTERM');
+      expect(await workers.ended()).toMatchObject({ code: 0 });
+      workers = startWorkers({ fd, folder });
+    }
+    await goOn(callers);
+    await Promise.all(callers.map(({ stop }) => stop()));
+    expect([failuresOf(callers), wrongOf(callers)]).toEqual([[], []]);
   });
 });
