@@ -19,6 +19,8 @@ export class Leases {
   /** Also those that a rollback took away. */
   readonly #announced = new Set<string>();
   #stamps = 0;
+  /** Whether somebody listens at an id; only those ask who take suspicion for death. */
+  listens: (id: string) => boolean = () => true;
 
   constructor(options: LeasesOptions) {
     this.#options = options;
@@ -34,7 +36,7 @@ export class Leases {
 
   renew(id: string, state: InstanceLease['state']): boolean {
     const held = this.#held.get(id);
-    if (held !== undefined && (this.alive(id) || !this.#options.rules.finalDeath)) this.#put({ ...held.lease, state });
+    if (held !== undefined && (held.ends > this.#options.now() || !this.#options.rules.finalDeath)) this.#put({ ...held.lease, state });
     else if (!this.#options.rules.finalDeath && this.#announced.has(id)) this.#put({ id, state, version: 'revived' });
     else return false;
     return true;
@@ -50,7 +52,8 @@ export class Leases {
 
   alive(id: string): boolean {
     const held = this.#held.get(id);
-    return held !== undefined && held.ends > this.#options.now();
+    const { now, rules } = this.#options;
+    return held !== undefined && held.ends > now() && (rules.burial || this.listens(id));
   }
 
   bury(seen: InstanceLease): boolean {

@@ -27,6 +27,8 @@ export interface RunResult {
 
 /** After everything was healed, nobody needs longer. */
 const CALM_MS = 25_000;
+/** Ten times what the busiest runs take. */
+const EVENTS = 60_000;
 /** What a client does last must wait until leases of the dead have run out, and streams have been found again. */
 const SETTLE_MS = 3_000;
 
@@ -80,10 +82,15 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
       healedAt = world.now;
       void world.heal();
     });
-    await world.scheduler.run(
-      () => (living === 0 && world.healed && world.now > healedAt) || world.now > healedAt + CALM_MS,
+    const { scheduler } = world;
+    await scheduler.run(
+      () =>
+        (living === 0 && world.healed && world.now > healedAt) ||
+        world.now > healedAt + CALM_MS ||
+        scheduler.events > EVENTS,
     );
-    if (living > 0) world.ledger.violation(`${living} clients could not finish within ${CALM_MS} ms of calm`);
+    if (scheduler.events > EVENTS) world.ledger.violation(`more than ${EVENTS} events: something goes round and round`);
+    else if (living > 0) world.ledger.violation(`${living} clients could not finish within ${CALM_MS} ms of calm`);
     await new Promise<void>((done) => setImmediate(done));
   } finally {
     stopListening();
@@ -137,7 +144,7 @@ async function life(
       else await enter();
       continue;
     }
-    if (client.pending.size > 4) await Promise.race(client.pending);
+    if (client.pending.size >= scenario.concurrency) await Promise.race(client.pending);
     await act(scenario, client, random, clients);
   }
   while (!world.healed) await scheduler.sleep(10);

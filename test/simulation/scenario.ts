@@ -49,6 +49,8 @@ export interface Weather {
   freeze: number;
   suspend: number;
   clockJump: number;
+  /** Frozen, and its wall clock set back by as much. */
+  setBack: number;
   cutOff: number;
   apart: number;
   outage: number;
@@ -90,6 +92,8 @@ export interface Scenario {
   /** Between two actions of a client. */
   readonly thinkMs: readonly [number, number];
   readonly actions: Actions;
+  /** Calls that a client has under way at most. */
+  readonly concurrency: number;
   readonly endpoint: McpEndpointOptions;
   readonly faults: Partial<Faults>;
   readonly weather: Weather;
@@ -101,6 +105,7 @@ export const CLEAR: Weather = {
   freeze: 0,
   suspend: 0,
   clockJump: 0,
+  setBack: 0,
   cutOff: 0,
   apart: 0,
   outage: 0,
@@ -148,6 +153,7 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
       break;
     case 'clocks':
       weather.clockJump = 1;
+      weather.setBack = 0.3;
       weather.freeze = 0.4;
       break;
     case 'partitions':
@@ -214,6 +220,7 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
     activeMs,
     thinkMs,
     actions: ACTIONS,
+    concurrency: 5,
     endpoint,
     faults,
     weather,

@@ -75,9 +75,10 @@ export class Deployment {
 
   constructor(data: StoreData) {
     this.data = data;
+    data.leases.listens = (id) => this.mailboxes.get(id)?.subscribed === true;
   }
 
-  /** Living and subscribed; with `liveness` judged by the lease alone a sender is never told. */
+  /** Of a living instance that somebody would hear. */
   listening(id: string): Mailbox | undefined {
     const mailbox = this.mailboxes.get(id);
     return mailbox?.subscribed === true && this.data.leases.alive(id) ? mailbox : undefined;

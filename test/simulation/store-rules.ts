@@ -2,7 +2,7 @@
 export interface StoreRules {
   /** Markers are kept. */
   markers: boolean;
-  /** A burial compares the lease with what was seen, and so does death with suspicion. */
+  /** Whom nobody hears is dead only when its lease was buried, and that only as it was seen. */
   burial: boolean;
   /** What is dead stays dead. */
   finalDeath: boolean;

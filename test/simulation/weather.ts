@@ -39,6 +39,17 @@ const freeze =
     });
   };
 
+const setBack: Blow = (world, random) => {
+  const instance = victim(world, random);
+  if (instance === undefined) return;
+  const { process } = instance;
+  const ms = random.between(world.leaseMs, 3 * world.leaseMs);
+  world.note(`${process.name} is frozen for ${ms.toFixed(0)} ms, and its wall clock with it`);
+  process.freeze(false);
+  process.clock.skew -= ms;
+  later(world, ms, () => process.thaw(random.chance(0.5)));
+};
+
 const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
   crash(world, random) {
     const instance = victim(world, random);
@@ -61,6 +72,7 @@ const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
     world.note(`the wall clock of ${instance.process.name} jumps by ${ms.toFixed(0)} ms`);
     instance.process.clock.skew += ms;
   },
+  setBack,
   cutOff(world, random) {
     const instance = victim(world, random);
     if (instance === undefined) return;
