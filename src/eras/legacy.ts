@@ -234,6 +234,7 @@ export class LegacyEra {
     }
     if (primed === 'fenced' || session.left !== undefined) {
       // It is somebody else's now, or it has ended: whoever is found next says so.
+      if (primed === 'fenced') this.#registry.fenced(session);
       session.withdraw(admitted);
       void this.#router.find(session.id, { kind: 'post', exchange, post, again: false }, echoed);
       return;
