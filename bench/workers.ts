@@ -165,23 +165,16 @@ async function quietly({ quiet, foreignPercent }: WorkersOptions, run: () => Pro
   return best;
 }
 
-/** Workers with connections, as many at each, and a session for each connection at its worker. */
+/** Workers, and as many sessions at each, one for each connection of a run. */
 class Crowd {
   readonly #served: ServedWorkers;
-  readonly #connections: readonly WorkerConnection[];
   readonly #sessions: readonly WorkerSession[];
-  readonly #durationS: number;
+  readonly #options: WorkersOptions;
 
-  private constructor(
-    served: ServedWorkers,
-    connections: readonly WorkerConnection[],
-    sessions: readonly WorkerSession[],
-    durationS: number,
-  ) {
+  private constructor(served: ServedWorkers, sessions: readonly WorkerSession[], options: WorkersOptions) {
     this.#served = served;
-    this.#connections = connections;
     this.#sessions = sessions;
-    this.#durationS = durationS;
+    this.#options = options;
   }
 
   static async open(runtime: Runtime, workers: number, options: WorkersOptions): Promise<Crowd> {
@@ -190,7 +183,8 @@ class Crowd {
       const connections = await evenly(served, options.connections);
       const sessions = [];
       for (const connection of connections) sessions.push(await openSession(connection));
-      return new Crowd(served, connections, sessions, options.durationS);
+      close(connections);
+      return new Crowd(served, sessions, options);
     } catch (error) {
       await served.stop();
       throw error;
@@ -202,23 +196,35 @@ class Crowd {
   readonly wrong: Pick = (connection) => this.#session(connection + 1);
   readonly roundRobin: Pick = (connection, request) => this.#session(connection + (request % 2));
 
-  /** Each connection calls again as soon as it is answered. */
-  async run(pick: Pick, tool: string, connections = this.#connections.length): Promise<Loop> {
+  /** Each connection calls again as soon as it is answered. Between two runs the server may have closed it. */
+  async run(pick: Pick, tool: string, count = this.#sessions.length): Promise<Loop> {
+    const connections = await evenly(this.#served, this.#sessions.length);
+    try {
+      const known = new Set(this.#sessions.map(({ instance }) => instance));
+      if (connections.some(({ instance }) => !known.has(instance))) throw new Error('a worker lost its lease');
+      return await this.#load(connections.slice(0, count), pick, tool);
+    } finally {
+      close(connections);
+    }
+  }
+
+  async #load(connections: readonly WorkerConnection[], pick: Pick, tool: string): Promise<Loop> {
+    const { durationS } = this.#options;
     const latencies: number[] = [];
     const wallBefore = performance.now();
     const busyBefore = machineBusyUs();
     const harnessBefore = process.cpuUsage();
     const cpuBefore = this.#served.cpuUs();
-    const until = wallBefore + this.#durationS * 1000;
-    const loops = this.#connections.slice(0, connections).map(async ({ connection }, index) => {
+    const until = wallBefore + durationS * 1000;
+    const loops = connections.map(async ({ connection }, index) => {
       const calls = [0, 1].map((request) => new Calls(pick(index, request), tool, index));
       return callUntil(connection, calls, until, latencies);
     });
     const late = setTimeout(
       () => {
-        for (const { connection } of this.#connections) connection.abort(new Error('no answer'));
+        for (const { connection } of connections) connection.abort(new Error('no answer'));
       },
-      this.#durationS * 1000 + answerMsMost,
+      durationS * 1000 + answerMsMost,
     );
     await Promise.all(loops).finally(() => clearTimeout(late));
     const wallUs = (performance.now() - wallBefore) * 1000;
@@ -234,7 +240,6 @@ class Crowd {
   }
 
   async close(): Promise<void> {
-    for (const { connection } of this.#connections) connection.close();
     await this.#served.stop();
   }
 
@@ -243,6 +248,10 @@ class Crowd {
     if (session === undefined) throw new Error('no session was opened');
     return session;
   }
+}
+
+function close(connections: readonly WorkerConnection[]): void {
+  for (const { connection } of connections) connection.close();
 }
 
 /** One after the other, through the sessions in turn. */
@@ -281,7 +290,8 @@ async function evenly(served: ServedWorkers, count: number): Promise<WorkerConne
     if (own.length < share) own.push(opened);
     else opened.connection.close();
   }
-  const shares = [...byInstance.values()];
+  // Always in the same order: connection and session of one number are at the same worker.
+  const shares = [...byInstance.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, own]) => own);
   return Array.from({ length: share }, (_, index) => shares.flatMap((own) => own.slice(index, index + 1))).flat();
 }
 
