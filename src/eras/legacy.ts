@@ -240,7 +240,10 @@ export class LegacyEra {
       return;
     }
     if (exchange.handedOver !== undefined) session.guard?.keep(admitted, exchange.handedOver);
-    session.begin(stream, stream.answersOnly ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sseSink(exchange));
+    // Somebody may have come for it again while it was being stored, and reads it now: this exchange is an old one.
+    if (stream.read) exchange.destroy();
+    else
+      session.begin(stream, stream.answersOnly ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sseSink(exchange));
     this.#dispatchAll(session, post, admitted);
   }
 

@@ -215,7 +215,11 @@ export class LiveSession implements Idle {
     for (const { id } of requests) {
       const running = this.running.get(id)?.stream;
       if (running !== undefined) {
-        if (running.logged) return this.resume(running, open, 0);
+        if (running.logged) {
+          // Its first event may be on its way into the store.
+          await running.flushed();
+          return this.resume(running, open, 0);
+        }
         running.detach();
         running.use(open());
         this.questions.askAgain(running);
