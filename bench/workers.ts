@@ -21,6 +21,8 @@ export interface WorkersOptions {
   readonly connections: number;
   readonly foreignPercent: number;
   readonly quiet: QuietTime;
+  /** Ids of comparisons; none: all. */
+  readonly only: readonly string[];
 }
 
 /** What one closed loop over some connections showed. */
@@ -44,7 +46,7 @@ interface WorkersRow {
   readonly unit: string;
   readonly result: Summary;
   readonly as: 'times' | 'percent' | 'µs';
-  readonly goal: { readonly atLeast: number } | { readonly atMost: number };
+  readonly goal: { readonly atLeast: number } | { readonly atMost: number } | undefined;
   readonly foreign: number;
 }
 
@@ -61,48 +63,66 @@ export async function measureWorkers(runtime: Runtime, options: WorkersOptions):
   try {
     const two = await Crowd.open(runtime, 2, options);
     try {
-      const rows = [
-        await compare(options, {
+      const comparisons: Comparing[] = [
+        {
+          id: 'burn',
           title: 'a tool that burns 200 µs',
           of: ['2 workers', () => two.run(two.sticky, 'burn')],
           against: ['1 worker', () => one.run(one.sticky, 'burn')],
           figure: 'requestsPerS',
           as: 'times',
           goal: { atLeast: 1.6 },
-        }),
-        await compare(options, {
+        },
+        {
+          id: 'cpu',
           title: 'echo, repeatable: CPU per call',
           of: ['2 workers', () => two.run(two.sticky, 'look')],
           against: ['1 worker', () => one.run(one.sticky, 'look')],
           figure: 'cpuUsPerRequest',
           as: 'percent',
           goal: { atMost: 1.15 },
-        }),
-        await compare(options, {
+        },
+        {
+          id: 'marker',
           title: 'echo, not repeatable (a marker each): CPU per call',
           of: ['2 workers', () => two.run(two.sticky, 'echo')],
           against: ['1 worker', () => one.run(one.sticky, 'echo')],
           figure: 'cpuUsPerRequest',
           as: 'percent',
           goal: { atMost: 1.15 },
-        }),
-        await compare(options, {
+        },
+        {
+          id: 'relay',
           title: 'echo on one connection: p50',
           of: ['at the wrong worker', () => two.run(two.wrong, 'look', 1)],
           against: ['at the right one', () => two.run(two.sticky, 'look', 1)],
           figure: 'p50Us',
           as: 'µs',
           goal: { atMost: 150 },
-        }),
-        await compare(options, {
+        },
+        {
+          id: 'spread',
           title: 'echo over both workers',
           of: ['round robin', () => two.run(two.roundRobin, 'look')],
           against: ['sticky', () => two.run(two.sticky, 'look')],
           figure: 'requestsPerS',
           as: 'percent',
           goal: { atLeast: 0.55 },
-        }),
+        },
+        {
+          id: 'spread-cpu',
+          title: 'the same: CPU per call',
+          of: ['round robin', () => two.run(two.roundRobin, 'look')],
+          against: ['sticky', () => two.run(two.sticky, 'look')],
+          figure: 'cpuUsPerRequest',
+          as: 'times',
+        },
       ];
+      const rows = [];
+      for (const comparison of comparisons) {
+        if (options.only.length === 0 || options.only.includes(comparison.id))
+          rows.push(await compare(options, comparison));
+      }
       return { runtime, rows };
     } finally {
       await two.close();
@@ -113,12 +133,13 @@ export async function measureWorkers(runtime: Runtime, options: WorkersOptions):
 }
 
 interface Comparing {
+  readonly id: string;
   readonly title: string;
   readonly of: readonly [title: string, run: () => Promise<Loop>];
   readonly against: readonly [title: string, run: () => Promise<Loop>];
   readonly figure: 'requestsPerS' | 'cpuUsPerRequest' | 'p50Us';
   readonly as: WorkersRow['as'];
-  readonly goal: WorkersRow['goal'];
+  readonly goal?: WorkersRow['goal'];
 }
 
 async function compare(
@@ -305,15 +326,17 @@ export function formatWorkers({ runtime, rows }: WorkersReport): string {
         : as === 'µs'
           ? `${value.toFixed(0)} µs`
           : `${(value * 100).toFixed(0)} %`;
-    const reached = 'atLeast' in goal ? result.median >= goal.atLeast : result.median <= goal.atMost;
-    const bound = 'atLeast' in goal ? `≥ ${shown(goal.atLeast)}` : `≤ ${shown(goal.atMost)}`;
+    const least = goal !== undefined && 'atLeast' in goal ? goal.atLeast : undefined;
+    const most = goal !== undefined && 'atMost' in goal ? goal.atMost : undefined;
+    const reached = result.median >= (least ?? -Infinity) && result.median <= (most ?? Infinity);
+    const bound = least !== undefined ? `≥ ${shown(least)}` : most !== undefined ? `≤ ${shown(most)}` : undefined;
     return [
       title,
       ...sides.map(({ title: side, values }) => `${side} ${whole(values.median)}`),
       unit,
       shown(result.median),
       `(${shown(result.least)} to ${shown(result.most)})`,
-      `${reached ? 'reached' : 'missed'}: ${bound}`,
+      bound === undefined ? '' : `${reached ? 'reached' : 'missed'}: ${bound}`,
       `others ${(foreign * 100).toFixed(0)} %`,
     ];
   });
