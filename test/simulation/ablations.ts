@@ -15,6 +15,10 @@ import type { SimProcess } from './process.ts';
 export interface Ablation {
   readonly rule: string;
   readonly kind: Kind;
+  /** One of so many shows it. */
+  readonly seeds: number;
+  /** What its absence looks like. */
+  readonly shows: RegExp;
   /** Worse than the weather of its kind, so that few seeds show it. */
   readonly change?: (scenario: Scenario) => Scenario;
   /** The world without the rule. */
@@ -90,58 +94,82 @@ const vouching = (scenario: Scenario): Scenario => ({
 export const ABLATIONS: readonly Ablation[] = [
   {
     rule: 'a marker before what may not run twice',
+    seeds: 10,
+    shows: /^ran \d+ times/,
     kind: 'crashes',
     without: { rules: { ...ALL_RULES, markers: false } },
   },
   {
     rule: 'suspicion is not death: who is not heard is buried first, with the lease that was seen',
+    seeds: 20,
+    shows: /^went back/,
     kind: 'mailboxes',
     change: worse({ mailboxLoss: 4 }),
     without: { rules: { ...ALL_RULES, burial: false } },
   },
   {
     rule: 'death is final',
+    seeds: 60,
+    shows: /^went back/,
     kind: 'mailboxes',
     change: worse({ mailboxLoss: 4 }, STALLS),
     without: { rules: { ...ALL_RULES, finalDeath: false } },
   },
   {
     rule: 'self-fencing by the monotonic clock',
+    seeds: 40,
+    shows: /^went back/,
     kind: 'clocks',
     change: worse({ setBack: 1.2 }, { slots: 2 }),
     without: { onProcess: stopped('monotonic') },
   },
   {
     rule: 'self-fencing by the wall clock',
+    seeds: 40,
+    shows: /^went back/,
     kind: 'suspensions',
     change: worse({ suspend: 1.2 }, { slots: 2 }),
     without: { onProcess: stopped('wall') },
   },
   {
     rule: 'self-fencing by the mailbox',
+    seeds: 20,
+    shows: /^went back/,
     kind: 'mailboxes',
     change: worse({ mailboxLoss: 4 }),
     without: { wrapStore: deaf },
   },
   {
     rule: 'a write names the owner, not the epoch alone',
+    seeds: 60,
+    shows: /^counted \d+ twice|^went back|^never ended/,
     kind: 'rollbacks',
-    change: worse({ rollback: 0.6, crash: 1.2 }),
+    change: (scenario) => ({
+      ...worse({ forgottenDeath: 0.8 })(scenario),
+      activeMs: 4_000,
+      actions: { ...ACTIONS, count: 30, peek: 0, delete: 0 },
+    }),
     without: { rules: { ...ALL_RULES, ownerFence: false } },
   },
   {
     rule: 'an ended session is a value of its record',
+    seeds: 20,
+    shows: /was deleted and answered 20|answered 202 afterwards/,
     kind: 'quiet',
     change: vouching,
     without: { rules: { ...ALL_RULES, endedAsValue: false } },
   },
   {
     rule: 'probes for what is not acknowledged',
+    seeds: 10,
+    shows: /^never ended/,
     kind: 'lossy',
     without: { lets: (message) => message['kind'] !== 'link' || message['probe'] === undefined },
   },
   {
     rule: 'a repeated item is dropped',
+    seeds: 10,
+    shows: /^ran \d+ times/,
     kind: 'lossy',
     without: {},
     patch: () => {
@@ -154,12 +182,18 @@ export const ABLATIONS: readonly Ablation[] = [
   },
   {
     rule: 'question ids carry the epoch',
+    seeds: 60,
+    shows: /^got another's answer/,
     kind: 'crashes',
-    change: (scenario) => ({ ...scenario, thinkMs: [0, 80] }),
+    change: (scenario) => ({
+      ...worse({ crash: 1.5 })(scenario),
+      version: '2025-11-25',
+      actions: { ...ACTIONS, ask: 25, delete: 0 },
+    }),
     without: {},
     patch: () => {
       const { ask, answer } = Questions.prototype;
-      Questions.prototype.ask = (question) => question;
+      Questions.prototype.ask = (question, stream) => stream.send(JSON.stringify(question));
       Questions.prototype.answer = (response) => response;
       return () => {
         Questions.prototype.ask = ask;

@@ -9,31 +9,29 @@ import type { StoreData } from './store-data.ts';
 
 export function check(ledger: Ledger, data: StoreData): string[] {
   const violations: string[] = [];
-  const forgot = forgottenSessions(ledger);
   const say = (session: string, what: string): void => {
-    if (!forgot.has(session)) violations.push(what);
+    if (!ledger.lost.some(({ sessions }) => sessions.has(session))) violations.push(what);
   };
-  /** Of calls that were sent when the store had forgotten already, a lost write is no excuse. */
   const sayOf = (call: Call, what: string): void => {
-    if (call.sentAt > (forgot.get(call.session) ?? -1)) violations.push(what);
+    if (!isForgotten(ledger, call)) violations.push(what);
   };
   checkRuns(ledger, sayOf);
   checkEndings(ledger, sayOf);
-  checkCounts(ledger, forgot, sayOf);
+  checkCounts(ledger, sayOf);
   checkAnswers(ledger, (call, what) => say(call.session, what));
   checkStreams(ledger, data, say);
   return [...violations, ...ledger.violations];
 }
 
+/** What was written while it was under way, the store may have forgotten: that is beyond what anybody can promise. */
+function isForgotten({ lost }: Ledger, { session, sentAt, ending }: Call): boolean {
+  return lost.some(
+    ({ sessions, from, until }) => sessions.has(session) && until >= sentAt && from <= (ending?.at ?? Infinity),
+  );
+}
+
 type Say = (session: string, what: string) => void;
 type SayOf = (call: Call, what: string) => void;
-
-/** What a rollback touched, until it happened, is beyond what anybody can promise. Session → when it last did. */
-function forgottenSessions({ lost }: Ledger): Map<string, number> {
-  const forgot = new Map<string, number>();
-  for (const { sessions, until } of lost) for (const session of sessions) forgot.set(session, until);
-  return forgot;
-}
 
 const nameOf = ({ client, tool, method, nonce, id }: Call): string => `${client} ${tool ?? method} ${nonce} (id ${id})`;
 
@@ -106,7 +104,7 @@ function isUnclear({ tool }: Call, ending: Ending): boolean {
 
 // ——— what was acknowledged stays: `count` and `peek` ———
 
-function checkCounts({ calls }: Ledger, forgot: ReadonlyMap<string, number>, say: SayOf): void {
+function checkCounts({ calls, lost }: Ledger, say: SayOf): void {
   const bySession = new Map<string, Call[]>();
   for (const call of calls) {
     if (call.ending?.kind !== 'result' || (call.tool !== 'count' && call.tool !== 'peek')) continue;
@@ -128,7 +126,7 @@ function checkCounts({ calls }: Ledger, forgot: ReadonlyMap<string, number>, say
       for (const count of counts) {
         if (later === count || (count.ending?.at ?? Infinity) > later.attemptAt) continue;
         // A copy that holds what the store has forgotten finds out when it writes.
-        if (later.tool === 'peek' && forgot.has(session)) continue;
+        if (later.tool === 'peek' && lost.some(({ sessions }) => sessions.has(session))) continue;
         const [had, has] = [valueOf(count), valueOf(later)];
         if (later.tool === 'count' ? has <= had : has < had)
           say(count, `went back: ${nameOf(later)} gave ${has} after ${nameOf(count)} gave ${had}`);

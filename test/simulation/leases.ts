@@ -36,7 +36,8 @@ export class Leases {
 
   renew(id: string, state: InstanceLease['state']): boolean {
     const held = this.#held.get(id);
-    if (held !== undefined && (held.ends > this.#options.now() || !this.#options.rules.finalDeath)) this.#put({ ...held.lease, state });
+    if (held !== undefined && (held.ends > this.#options.now() || !this.#options.rules.finalDeath))
+      this.#put({ ...held.lease, state });
     else if (!this.#options.rules.finalDeath && this.#announced.has(id)) this.#put({ id, state, version: 'revived' });
     else return false;
     return true;

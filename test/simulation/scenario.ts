@@ -55,6 +55,8 @@ export interface Weather {
   apart: number;
   outage: number;
   rollback: number;
+  /** Forgotten is that somebody died, and who took over. */
+  forgottenDeath: number;
   drain: number;
   mailboxLoss: number;
 }
@@ -110,6 +112,7 @@ export const CLEAR: Weather = {
   apart: 0,
   outage: 0,
   rollback: 0,
+  forgottenDeath: 0,
   drain: 0,
   mailboxLoss: 0,
 };
@@ -173,6 +176,7 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
       break;
     case 'rollbacks':
       weather.rollback = 0.3;
+      weather.forgottenDeath = random.pick([0, 0.3]);
       weather.crash = random.pick([0, 0.3]);
       break;
     case 'drains':

@@ -39,6 +39,22 @@ const freeze =
     });
   };
 
+/** `false`: not now. */
+function rollback(world: World, ms: number): boolean {
+  if (world.rollingBack || world.now + ms > world.activeUntil) return false;
+  world.rollingBack = true;
+  const from = world.now;
+  const restore = world.data.snapshot();
+  later(world, ms, () => {
+    const sessions = restore();
+    world.ledger.lost.push({ from, until: world.now, sessions: new Set(sessions) });
+    world.rollingBack = false;
+    world.note(`the store forgets the last ${ms.toFixed(0)} ms: ${sessions.join(', ')}`);
+    for (const instance of living(world)) dropMailboxes(world, instance);
+  });
+  return true;
+}
+
 const setBack: Blow = (world, random) => {
   const instance = victim(world, random);
   if (instance === undefined) return;
@@ -108,17 +124,13 @@ const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
     });
   },
   rollback(world, random) {
-    if (world.rollingBack || world.now + 1_000 > world.activeUntil) return;
-    world.rollingBack = true;
-    const from = world.now;
-    const restore = world.data.snapshot();
-    later(world, random.between(100, 1_000), () => {
-      const sessions = restore();
-      world.ledger.lost.push({ from, until: world.now, sessions: new Set(sessions) });
-      world.rollingBack = false;
-      world.note(`the store forgets the last ${(world.now - from).toFixed(0)} ms: ${sessions.join(', ')}`);
-      for (const instance of living(world)) dropMailboxes(world, instance);
-    });
+    rollback(world, random.between(100, 1_000));
+  },
+  forgottenDeath(world, random) {
+    const instance = victim(world, random);
+    if (instance === undefined || !rollback(world, random.between(200, 800))) return;
+    world.kill(instance);
+    later(world, random.between(800, 2_000), () => restart(world, instance.slot));
   },
   drain(world, random) {
     const instance = victim(world, random);
