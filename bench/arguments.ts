@@ -13,6 +13,8 @@ export interface BenchArguments {
   readonly foreignPercent: number;
   readonly patienceS: number;
   readonly nice: number;
+  /** Sessions of the sides that let them hibernate. */
+  readonly hibernated: number;
   readonly json: boolean;
 }
 
@@ -32,6 +34,7 @@ export const usage = `npm run bench -- [sessions | workers] [options]
   --foreign PERCENT     a round in which other processes took more of the machine is run again, twice at most (5)
   --patience S          seconds that the whole run may wait for a quiet machine (60)
   --nice=N              niceness of servers and load client; root may go below 0 on a machine that others use (0)
+  --hibernated N        hibernated sessions, of the sides that have them (100000)
   --json                print JSON instead of tables
 `;
 
@@ -61,6 +64,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
       foreign: { type: 'string', default: '5' },
       patience: { type: 'string', default: '60' },
       nice: { type: 'string', default: '0' },
+      hibernated: { type: 'string', default: '100000' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -80,6 +84,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     foreignPercent: positive('foreign', values.foreign),
     patienceS: positive('patience', values.patience),
     nice: Number(values.nice),
+    hibernated: Math.ceil(positive('hibernated', values.hibernated)),
     json: values.json,
   };
 }

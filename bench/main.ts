@@ -29,7 +29,8 @@ async function main(argv: readonly string[]): Promise<void> {
 
 async function runSessions(args: BenchArguments, machine: Machine): Promise<void> {
   const reports = [];
-  for (const runtime of args.nodes.map(findRuntime)) reports.push(await measureSessions(runtime, args.sides));
+  for (const runtime of args.nodes.map(findRuntime))
+    reports.push(await measureSessions(runtime, args.sides, args.hibernated));
   if (args.json) return printJson({ machine, sessions: reports });
   console.log(`${machineLine(machine)}\n`);
   for (const report of reports) console.log(`${formatSessions(report)}\n`);

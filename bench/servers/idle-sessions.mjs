@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { Agent, createServer, request } from 'node:http';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { writeHeapSnapshot } from 'node:v8';
 import { NodeStreamableHTTPServerTransport } from '@modelcontextprotocol/node';
 import { buildEchoServer } from './echo-server.mjs';
@@ -18,6 +21,7 @@ const initialize = (id) =>
       clientInfo: { name: 'bench', version: '1.0.0' },
     },
   });
+const ping = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' });
 const initialized = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' });
 
 /** The SDK's own objects and nothing else: a connected server that has seen a handshake. */
@@ -55,8 +59,16 @@ async function overHttp(handler) {
     const told = await post(port, agent, headers, initialized);
     if (opened.statusCode !== 200 || told.statusCode !== 202)
       throw new Error(`a session was not opened: ${opened.statusCode}, ${told.statusCode}`);
+    return headers;
   };
   open.settle = () => server.closeAllConnections();
+  /** A ping on an open session; its time in ms. */
+  open.ping = async (headers) => {
+    const before = performance.now();
+    const { statusCode } = await post(port, agent, headers, ping);
+    if (statusCode !== 200) throw new Error(`a ping was answered with ${statusCode}`);
+    return performance.now() - before;
+  };
   return open;
 }
 
@@ -106,27 +118,42 @@ async function oursHandler(options) {
   return createMcpEndpoint(buildEchoServer, { maxIdleSessionCount: 10_000_000, ...options }).node;
 }
 
-/** Asleep as soon as they are idle: sweeps come every 50 ms, so that few are live at a time. */
+let hasty = true;
+
+/** Asleep soon after they are idle: sweeps come every 50 ms, so that few are live at a time. */
 const hastyTime = {
   now: Date.now,
-  setTimeout: (fn, ms) => setTimeout(() => fn(), ms === 5_000 ? 50 : ms),
+  setTimeout: (fn, ms) => setTimeout(() => fn(), ms === 5_000 && hasty ? 50 : ms),
   clearTimeout,
 };
 
-async function hibernating() {
+async function hibernating(store) {
   const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
   const endpoint = createMcpEndpoint(buildEchoServer, {
     maxIdleSessionCount: 10_000_000,
-    hibernateAfterMs: 0,
+    hibernateAfterMs: 100,
     timeProvider: hastyTime,
+    ...(store && { store }),
   });
   const open = await overHttp(endpoint.node);
   const { settle } = open;
-  open.settle = async () => {
-    settle();
+  open.asleep = async () => {
     while (endpoint.sessions.count > 0) await new Promise((resolve) => setTimeout(resolve, 50));
   };
+  open.settle = async () => {
+    settle();
+    await open.asleep();
+  };
   return open;
+}
+
+async function sqliteStore() {
+  const { sqlite } = await import(
+    new URL('stores/sqlite/index.js', process.env.BENCH_DIST ?? new URL('../../dist/index.js', import.meta.url)).href
+  );
+  const folder = mkdtempSync(join(tmpdir(), 'bench-sqlite-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return sqlite(join(folder, 'sessions.db'));
 }
 
 const sides = {
@@ -134,6 +161,7 @@ const sides = {
   ours: async () => overHttp(await oursHandler({ eventRetention: false })),
   'ours-log': async () => overHttp(await oursHandler({})),
   hibernated: hibernating,
+  'hibernated-sqlite': async () => hibernating(await sqliteStore()),
   official: async () => overHttp(officialHandler()),
 };
 
@@ -147,22 +175,52 @@ async function usage(open) {
   return { heapUsed, external, rss };
 }
 
+const WARM_WAKES = 200;
+const WAKES = 2_000;
+
+/** Every so many sessions is woken, one after the other; then pinged again while it is awake. */
+async function wakes(open, sample) {
+  for (const headers of sample.splice(0, WARM_WAKES)) await open.ping(headers);
+  await open.asleep();
+  hasty = false;
+  const [woken, awake] = [[], []];
+  for (const headers of sample) {
+    woken.push(await open.ping(headers));
+    awake.push(await open.ping(headers));
+  }
+  const at = (times, part) => times.sort((a, b) => a - b)[Math.floor(times.length * part)] * 1_000;
+  return {
+    wakeP50Us: at(woken, 0.5),
+    wakeP99Us: at(woken, 0.99),
+    awakeP50Us: at(awake, 0.5),
+    awakeP99Us: at(awake, 0.99),
+  };
+}
+
+/** Returns the headers of some of them. */
 async function openSessions(open, first, count) {
+  const sample = [];
+  const every = Math.ceil(count / (WARM_WAKES + WAKES));
   const workers = Array.from({ length: 4 }, async (_, worker) => {
-    for (let id = worker; id < count; id += 4) await open(first + id);
+    for (let id = worker; id < count; id += 4) {
+      const headers = await open(first + id);
+      if (id % every === 0) sample.push(headers);
+    }
   });
   await Promise.all(workers);
+  return sample;
 }
 
 async function measure({ side, warmUp, count, snapshot }) {
   const open = await sides[side]();
   await openSessions(open, 1, warmUp);
   const before = await usage(open);
-  await openSessions(open, warmUp + 1, count);
+  const sample = await openSessions(open, warmUp + 1, count);
   const after = await usage(open);
   if (snapshot !== undefined) writeHeapSnapshot(snapshot);
   const each = (key) => (after[key] - before[key]) / count;
-  return { heapBytes: each('heapUsed'), externalBytes: each('external'), rssBytes: each('rss') };
+  const footprint = { heapBytes: each('heapUsed'), externalBytes: each('external'), rssBytes: each('rss') };
+  return { ...footprint, processBytes: after.rss, ...(open.asleep && (await wakes(open, sample))) };
 }
 
 process.on('message', async (params) => process.send({ answer: await measure(params) }));
