@@ -143,9 +143,9 @@ export class Instance {
     return leases.find(({ id, state }) => id !== this.id && state === 'serving')?.id;
   }
 
-  /** The way to another instance; `undefined`: it is dead. */
+  /** The way to another instance; `undefined`: it is dead, or this one is nobody as long as it has no lease. */
   link(to: string): Link | undefined {
-    return this.#links.to(to);
+    return this.valid ? this.#links.to(to) : undefined;
   }
 
   /** Asks the owner to end a session; `undefined`: the owner is gone, and nobody knows whether it did. */

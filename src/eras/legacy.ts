@@ -154,7 +154,7 @@ export class LegacyEra {
     }
     const requests = requestsOf(messages);
     if ((again && session.hasMet(requests)) || session.runsOrphaned(requests)) {
-      void this.#goOn(session, post, requests);
+      void this.#goOn(session, post, requests, echoed);
       return;
     }
     const refusal = this.#checkRequests(session, messages);
@@ -173,10 +173,11 @@ export class LegacyEra {
     const admittedPost: AdmittedPost = { post, stream, admitted, echoed };
     if (!(primed instanceof Promise)) return this.#start(session, admittedPost, primed);
     if (session.mayRunUnprimed(stream, admitted)) return this.#startEarly(session, admittedPost, primed);
-    void primed.then(
+    const starting = primed.then(
       (result) => this.#start(session, admittedPost, result),
       (cause: unknown) => this.#router.fail(exchange, cause, echoed),
     );
+    for (const context of admitted) context.starting = starting;
   }
 
   /**
@@ -209,11 +210,22 @@ export class LegacyEra {
   }
 
   /** A call that an earlier try of it began: its answer, or that it is lost, without running it again. */
-  async #goOn(session: LiveSession, post: InboundPost, requests: readonly RpcRequest[]): Promise<void> {
+  async #goOn(
+    session: LiveSession,
+    post: InboundPost,
+    requests: readonly RpcRequest[],
+    echoed: RequestId | null,
+  ): Promise<void> {
     const { exchange, batch } = post;
     const json = this.#options.responseMode === 'json';
     const open = (): Sink => (json ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sseSink(exchange));
     try {
+      await session.started(requests);
+      if (session.left !== undefined) {
+        return await this.#router.find(session.id, { kind: 'post', exchange, post, again: true }, echoed);
+      }
+      // It was refused before it ran.
+      if (!session.hasMet(requests)) return this.#servePost(session, post, false, echoed);
       if (await session.rejoin(requests, open)) return;
     } catch (err) {
       this.#options.logger.error({ err, sessionId: session.id }, 'What became of a call could not be read');

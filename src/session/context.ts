@@ -41,6 +41,8 @@ export class MessageContext {
   untold = false;
   /** It runs while the priming event of its stream is being stored. */
   unprimed = false;
+  /** Until what must be stored before it runs is stored or refused. */
+  starting: Promise<void> | undefined = undefined;
   /** A lost owner's call that runs again; its client has not come back for it yet. */
   orphan = false;
   /** Takes the answer instead of the stream. */

@@ -210,6 +210,11 @@ export class LiveSession implements Idle {
     });
   }
 
+  /** Resolves when none of these requests waits to be stored any more. */
+  async started(requests: readonly RpcRequest[]): Promise<void> {
+    for (const { id } of requests) await this.running.get(id)?.starting;
+  }
+
   /** Gives a reader what an earlier try of these requests is answered; `false`: its outcome is lost. */
   async rejoin(requests: readonly RpcRequest[], open: () => Sink): Promise<boolean> {
     for (const { id } of requests) {
