@@ -49,8 +49,6 @@ export interface Call {
   attemptAt: number;
   /** An instance answered 200. */
   accepted: boolean;
-  /** The client has sent `notifications/cancelled`. */
-  cancelled: boolean;
   ending: Ending | undefined;
 }
 

@@ -1,0 +1,176 @@
+/**
+ * One call of a client, until it has ended, whichever way:
+ *
+ *     tried ──200──▶ accepted ──answer──▶ result or error
+ *       │                ╰──stream cut──▶ resumed by Last-Event-ID, or cut for good
+ *       ╰──404, 400 …──▶ refused
+ */
+import type { Response } from './exchange.ts';
+import type { Call, Ending, SessionStory } from './ledger.ts';
+import type { OnEvent, Requester } from './requester.ts';
+import type { World } from './world.ts';
+
+export interface Message {
+  readonly id?: number | string;
+  readonly method?: string;
+  readonly params?: Record<string, unknown>;
+  readonly result?: Record<string, unknown>;
+  readonly error?: {
+    readonly message?: string;
+    readonly data?: { readonly reason?: string; readonly mayHaveRun?: unknown };
+  };
+}
+
+export interface CallOptions {
+  /** ms that the tool takes. */
+  readonly ms?: number;
+  /** Sends `notifications/cancelled` after so many ms. */
+  readonly cancelAfter?: number;
+  /** Leaves the connection after so many ms, and resumes. */
+  readonly leaveAfter?: number;
+  /** Tries no longer than this to be accepted. */
+  readonly patience?: number;
+  /** Sends it there at first. */
+  readonly slot?: number;
+}
+
+/** The client around a call. */
+export interface Caller {
+  readonly world: World;
+  readonly requester: Requester;
+  saw(story: SessionStory, response: Response, sentAt: number): void;
+  /** Takes note of an event; `onMessage` gets the message in it. */
+  event(story: SessionStory, onMessage: (message: Message) => void): OnEvent;
+  cancel(id: number): void;
+}
+
+/** Before a stream that was cut is asked for again. */
+const RETRY_MS = 100;
+
+export class ClientCall {
+  readonly #caller: Caller;
+  readonly #story: SessionStory;
+  readonly #call: Call;
+  readonly #options: CallOptions;
+  readonly #answered: Promise<void>;
+  #answeredNow: () => void = () => undefined;
+  #lastEvent: string | undefined;
+  #current: Response | undefined;
+
+  constructor(caller: Caller, story: SessionStory, call: Call, options: CallOptions) {
+    this.#caller = caller;
+    this.#story = story;
+    this.#call = call;
+    this.#options = options;
+    this.#answered = new Promise((resolve) => (this.#answeredNow = resolve));
+  }
+
+  async run(): Promise<Call> {
+    const { requester } = this.#caller;
+    const { patience } = this.#options;
+    this.#note(`calls as ${this.#call.id}`);
+    this.#planLeaving();
+    let { slot } = this.#options;
+    const response = await requester.until(
+      () => {
+        this.#call.attemptAt = this.#now;
+        this.#current = requester.post(this.#story.id, this.#message(), this.#onEvent, slot);
+        slot = undefined;
+        return this.#current;
+      },
+      { onCut: 'stop', ...(patience !== undefined && { patience }) },
+    );
+    if (response === undefined) this.#end({ kind: 'given-up', at: this.#now });
+    else if (response === 'cut') this.#end({ kind: 'cut', at: this.#now });
+    else await this.#answer(response);
+    return this.#call;
+  }
+
+  get #now(): number {
+    return this.#caller.world.now;
+  }
+
+  #note(what: string): void {
+    const { client, tool, method, nonce } = this.#call;
+    this.#caller.world.note(`${client} ${tool ?? method} ${nonce} ${what}`);
+  }
+
+  #message(): object {
+    const { id, method, tool, nonce } = this.#call;
+    if (tool === undefined) return { id, method, params: {} };
+    const given = { nonce, ms: this.#options.ms ?? 0 };
+    return { id, method, params: { name: tool, arguments: given, _meta: { progressToken: nonce } } };
+  }
+
+  #planLeaving(): void {
+    const { world, cancel } = this.#caller;
+    const { leaveAfter, cancelAfter } = this.#options;
+    if (leaveAfter !== undefined)
+      world.scheduler.after(leaveAfter, () => {
+        if (this.#call.ending === undefined && this.#current?.status === 200) this.#current.close();
+      });
+    if (cancelAfter !== undefined)
+      world.scheduler.after(cancelAfter, () => {
+        if (this.#call.ending !== undefined || !this.#call.accepted) return;
+        this.#end({ kind: 'cancelled', at: this.#now });
+        this.#current?.close();
+        cancel(this.#call.id);
+      });
+  }
+
+  readonly #onMessage = (message: Message): void => {
+    if (message.method !== undefined || message.id !== this.#call.id) return;
+    const at = this.#now;
+    if (message.error === undefined) return this.#end({ kind: 'result', at, value: message.result?.['value'] });
+    const { reason, mayHaveRun } = message.error.data ?? {};
+    this.#end({ kind: 'error', at, message: message.error.message, reason, mayHaveRun });
+  };
+
+  readonly #onEvent: OnEvent = (event, response) => {
+    if (event.id !== undefined) this.#lastEvent = event.id;
+    this.#caller.event(this.#story, this.#onMessage)(event, response);
+  };
+
+  #end(ending: Ending): void {
+    if (this.#call.ending !== undefined) return;
+    this.#call.ending = ending;
+    this.#note(`ends: ${JSON.stringify(ending)}`);
+    this.#answeredNow();
+  }
+
+  async #answer(response: Response): Promise<void> {
+    this.#caller.saw(this.#story, response, this.#call.attemptAt);
+    if (response.status === 200) {
+      this.#call.accepted = true;
+      return this.#read(response);
+    }
+    await response.ended;
+    if (response.status === 404) this.#end({ kind: 'not-found', at: this.#now });
+    else this.#end({ kind: 'refused', at: this.#now, status: response.status, body: response.body });
+  }
+
+  async #read(first: Response): Promise<void> {
+    const { world, requester } = this.#caller;
+    for (let response: Response | undefined = first; ;) {
+      const outcome = await Promise.race([response.ended, this.#answered]);
+      if (!response.streams && response.body !== '') this.#onMessage(JSON.parse(response.body) as Message);
+      if (this.#call.ending !== undefined) return;
+      const from = this.#lastEvent;
+      if (from === undefined) return this.#end({ kind: outcome === 'complete' ? 'silent' : 'cut', at: this.#now });
+      await world.scheduler.sleep(RETRY_MS);
+      const sentAt = this.#now;
+      const resumed = await requester.until(() =>
+        requester.send({ method: 'GET', headers: requester.headers(this.#story.id, from) }, this.#onEvent),
+      );
+      if (resumed === undefined || resumed === 'cut') continue;
+      this.#caller.saw(this.#story, resumed, sentAt);
+      if (resumed.status === 404) return this.#end({ kind: 'not-found', at: this.#now });
+      if (resumed.status !== 200) {
+        await resumed.ended;
+        return this.#end({ kind: 'no-stream', at: this.#now, status: resumed.status, body: resumed.body });
+      }
+      response = resumed;
+      this.#current = resumed;
+    }
+  }
+}

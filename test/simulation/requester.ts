@@ -1,0 +1,95 @@
+/** How one client sends HTTP requests: to any instance, as a round-robin balancer would, and again when it is refused. */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { HttpRequest, Response } from './exchange.ts';
+import type { Random } from './random.ts';
+import type { SseEvent } from './sse.ts';
+import type { World } from './world.ts';
+
+export type OnEvent = (event: SseEvent, response: number) => void;
+
+export interface Tries {
+  /** No longer than this; then `undefined`. */
+  readonly patience?: number;
+  /** A connection that is cut before the head of a response came says nothing about what was sent. */
+  readonly onCut?: 'again' | 'stop';
+}
+
+export interface RequesterOptions {
+  readonly world: World;
+  readonly random: Random;
+  readonly user: string;
+  readonly version: string;
+  /** Waits no longer than this for the head of a response. */
+  readonly headPatience: number;
+}
+
+const FIRST_WAIT_MS = 20;
+const LONGEST_WAIT_MS = 300;
+
+export class Requester {
+  readonly #options: RequesterOptions;
+  readonly #authInfo: AuthInfo;
+  /** Slots that the next requests go to, before chance decides. */
+  readonly via: number[] = [];
+
+  constructor(options: RequesterOptions) {
+    this.#options = options;
+    this.#authInfo = { token: 't', clientId: options.user, scopes: [], extra: { sub: options.user } };
+  }
+
+  headers(session: string | undefined, lastEventId?: string): Record<string, string> {
+    return {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      ...(session !== undefined && { 'mcp-session-id': session, 'mcp-protocol-version': this.#options.version }),
+      ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
+    };
+  }
+
+  send(request: HttpRequest, onEvent?: OnEvent, slot = this.#slot()): Response {
+    return this.#options.world.http(slot, { ...request, authInfo: this.#authInfo }, onEvent);
+  }
+
+  post(session: string | undefined, message: object, onEvent?: OnEvent, slot?: number): Response {
+    const body = JSON.stringify({ jsonrpc: '2.0', ...message });
+    return this.send({ method: 'POST', headers: this.headers(session), body }, onEvent, slot);
+  }
+
+  /** Until it is accepted, or refused for good: 503 and a refused connection are neither. */
+  async until(
+    send: () => Response,
+    { patience = Infinity, onCut = 'again' }: Tries = {},
+  ): Promise<Response | 'cut' | undefined> {
+    const { world, random } = this.#options;
+    const deadline = world.now + patience;
+    for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
+      const response = send();
+      const came = await this.#headOf(response);
+      if (came === 'cut' && onCut === 'stop') return 'cut';
+      if (came === 'head' && response.status !== 503) return response;
+      if (world.now > deadline) return undefined;
+      await world.scheduler.sleep(wait * (0.5 + random.next()));
+    }
+  }
+
+  #slot(): number {
+    const { world, random } = this.#options;
+    return this.via.shift() ?? random.int(world.slots.length);
+  }
+
+  /** Its head, or what came instead; gives up on those who do not answer. */
+  async #headOf(response: Response): Promise<'head' | 'refused' | 'cut'> {
+    const { world, headPatience } = this.#options;
+    if (headPatience < Infinity) {
+      const late = world.scheduler.after(headPatience, () => {
+        if (response.status === 0) response.close();
+      });
+      await response.headed;
+      world.scheduler.cancel(late);
+    } else {
+      await response.headed;
+    }
+    if (response.status !== 0) return 'head';
+    return (await response.ended) === 'refused' ? 'refused' : 'cut';
+  }
+}
