@@ -1,6 +1,7 @@
 /** One run: a seed, its scenario, and what the checker says of it. */
 import { check } from './checker.ts';
 import { SimClient } from './client.ts';
+import { life } from './life.ts';
 import { Random } from './random.ts';
 import { scenarioOf, type Kind, type Scenario } from './scenario.ts';
 import { countTurns } from './scheduler.ts';
@@ -29,9 +30,6 @@ export interface RunResult {
 const CALM_MS = 25_000;
 /** Ten times what the busiest runs take. */
 const EVENTS = 60_000;
-/** What a client does last must wait until leases of the dead have run out, and streams have been found again. */
-const SETTLE_MS = 3_000;
-
 export async function run(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const { kind, change, traced = false, ...rest } = options;
   const chosen = scenarioOf(seed, kind);
@@ -116,127 +114,6 @@ function hearRejections(heard: (error: unknown) => void): () => void {
     process.off('unhandledRejection', heard);
     for (const listener of others) process.on('unhandledRejection', listener);
   };
-}
-
-// ——— what a client does with its life ———
-
-async function life(
-  world: World,
-  scenario: Scenario,
-  client: SimClient,
-  random: Random,
-  clients: readonly SimClient[],
-): Promise<void> {
-  const { scheduler } = world;
-  let over = false;
-  let listening: Promise<void> = Promise.resolve();
-  const enter = async (): Promise<void> => {
-    await client.open();
-    listening = client.listen(() => over);
-    if (random.chance(0.6)) void client.call('tools/list');
-  };
-  await enter();
-  while (world.now < scenario.activeMs) {
-    const [low, high] = scenario.thinkMs;
-    await scheduler.sleep(random.between(low, high));
-    if (client.gone) {
-      if (random.chance(0.5)) await client.probe();
-      else await enter();
-      continue;
-    }
-    if (client.pending.size >= scenario.concurrency) await Promise.race(client.pending);
-    await act(scenario, client, random, clients);
-  }
-  while (!world.healed) await scheduler.sleep(10);
-  await scheduler.sleep(SETTLE_MS);
-  while (client.pending.size > 0) await Promise.all(client.pending);
-  if (client.gone) await enter();
-  if (!client.gone) await last(world, client);
-  over = true;
-  client.getResponse?.close();
-  await listening;
-}
-
-async function act(
-  { actions }: Scenario,
-  client: SimClient,
-  random: Random,
-  clients: readonly SimClient[],
-): Promise<void> {
-  const ms = random.between(5, 700);
-  const patience = random.chance(0.3) ? { patience: random.between(200, 2_000) } : {};
-  switch (random.weighted(actions)) {
-    case 'effect':
-      void client.call('effect', patience);
-      break;
-    case 'slowEffect':
-      void client.call('effect', { ms, ...patience });
-      break;
-    case 'count':
-      void client.call('count', { ms: random.chance(0.2) ? ms : 0, ...patience });
-      break;
-    case 'peek':
-      void client.call('peek', patience);
-      break;
-    case 'read':
-      void client.call('read', patience);
-      break;
-    case 'slowRead':
-      void client.call('read', { ms });
-      break;
-    case 'ask':
-      void client.call('ask', patience);
-      break;
-    case 'slow':
-      void client.call('slow', { ms });
-      break;
-    case 'slowOnce':
-      void client.call('slowOnce', { ms });
-      break;
-    case 'push':
-      void client.call('push');
-      break;
-    case 'list':
-      void client.call('tools/list');
-      break;
-    case 'cancel':
-      void client.call(random.pick(['effect', 'slow', 'ask']), { ms, cancelAfter: random.between(1, ms) });
-      break;
-    case 'leave':
-      void client.call(random.pick(['effect', 'slow', 'slowOnce', 'ask']), { ms, leaveAfter: random.between(1, ms) });
-      break;
-    case 'leaveGet':
-      client.getResponse?.close();
-      break;
-    case 'trespass': {
-      const other = random.pick(clients);
-      if (other !== client) await client.trespass(other);
-      break;
-    }
-    case 'delete':
-      await client.delete();
-      break;
-  }
-}
-
-/** In calm weather everything works. */
-async function last(world: World, client: SimClient): Promise<void> {
-  const { ledger, scheduler } = world;
-  const { story } = client;
-  const failed = (what: string): void => {
-    if (!ledger.lost.some(({ sessions }) => sessions.has(story?.id ?? '')))
-      ledger.violation(`${client.name}: ${what} in calm weather`);
-  };
-  for (const tool of ['count', 'peek', 'ask', 'effect']) {
-    const { ending } = await client.call(tool);
-    if (ending?.kind !== 'result') failed(`${tool} ended as ${JSON.stringify(ending)}`);
-  }
-  for (let n = 0; client.getResponse === undefined && n < 100; n++) await scheduler.sleep(50);
-  if (client.getResponse === undefined) return failed('no GET stream');
-  const { nonce, ending } = await client.call('push');
-  if (ending?.kind !== 'result') failed(`push ended as ${JSON.stringify(ending)}`);
-  for (let n = 0; !client.pushed.has(`sim://${nonce}`) && n < 40; n++) await scheduler.sleep(50);
-  if (!client.pushed.has(`sim://${nonce}`)) failed(`what was pushed never came (${nonce})`);
 }
 
 // ——— why sessions end ———

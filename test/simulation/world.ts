@@ -4,33 +4,25 @@
  */
 import { EventEmitter } from 'node:events';
 import { Core } from '../../src/core.ts';
-import { storeAway } from '../../src/errors.ts';
 import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../../src/options.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext } from '../../src/types.ts';
 import { createUserOf } from '../../src/user.ts';
-import { type Connection, type HttpRequest, Response, SimExchange } from './exchange.ts';
+import type { HttpRequest, Response, SimExchange } from './exchange.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
+import { HttpNetwork } from './http-network.ts';
 import { Ledger } from './ledger.ts';
 import { SimProcess } from './process.ts';
+import { type Interference, ProcessPort } from './process-port.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { SimServer } from './server.ts';
-import { type Mailbox, SimStore, StoreServer, type Port } from './sim-store.ts';
+import { type Mailbox, SimStore, StoreServer } from './sim-store.ts';
 import type { StoreData } from './store-data.ts';
 import type { StoreRules } from './store-rules.ts';
 import type { SseEvent } from './sse.ts';
 
 type Message = Readonly<Record<string, unknown>>;
-
-/** What befalls one call to the store. */
-export interface Interference {
-  /** It takes effect no sooner. */
-  readonly hold?: Promise<void>;
-  readonly outcome?: 'fails' | 'reply-lost';
-  /** The reply comes no sooner. */
-  readonly holdReply?: Promise<void>;
-}
 
 export interface WorldOptions {
   readonly seed: number;
@@ -87,6 +79,7 @@ export class World {
   readonly network: Random;
   readonly #ids: Random;
   readonly #endpoint: ResolvedOptions;
+  readonly #http = new HttpNetwork(this);
   #started = 0;
 
   constructor(options: WorldOptions) {
@@ -209,8 +202,7 @@ export class World {
   #died(instance: SimInstance): void {
     instance.listening = false;
     if (this.slots[instance.slot] === instance) this.slots[instance.slot] = undefined;
-    for (const exchange of instance.exchanges) this.#cuts.get(exchange)?.();
-    instance.exchanges.clear();
+    this.#http.drop(instance);
     for (const mailbox of this.mailboxes.values()) if (mailbox.port === instance.port) mailbox.drop(false);
   }
 
@@ -253,77 +245,8 @@ export class World {
     return low === high ? low : this.network.between(low, high);
   }
 
-  readonly #cuts = new Map<SimExchange, () => void>();
-  #responses = 0;
-
-  /** A request to the instance in a slot. */
   http(slot: number, request: HttpRequest, onEvent?: (event: SseEvent, response: number) => void): Response {
-    const number = this.#responses++;
-    const response = new Response(onEvent === undefined ? undefined : (event) => onEvent(event, number));
-    const arrives = this.delay(this.faults.http);
-    if (this.trace !== undefined) this.#noteHttp(number, slot, request, response);
-    this.scheduler.after(arrives, () => {
-      const instance = this.slots[slot];
-      if (instance === undefined || !instance.listening) {
-        this.scheduler.after(this.delay(this.faults.http), () => response.finish('refused'));
-        return;
-      }
-      this.#serve(instance, request, response);
-    });
-    return response;
-  }
-
-  #noteHttp(number: number, slot: number, { method, headers, body }: HttpRequest, response: Response): void {
-    const resumes = headers['last-event-id'] === undefined ? '' : ` after ${headers['last-event-id']}`;
-    this.note(`#${number} ${method} to slot ${slot}${resumes} ${body?.slice(17) ?? ''}`);
-    void response.headed.then(() => this.note(`#${number} ${response.status}`));
-    void response.ended.then((outcome) => this.note(`#${number} is ${outcome} ${response.body}`));
-  }
-
-  #serve(instance: SimInstance, request: HttpRequest, response: Response): void {
-    const { process } = instance;
-    let last = 0;
-    let over = false;
-    const deliver = (piece: (connection: Connection) => void): void => {
-      last = Math.max(last, this.now + this.delay(this.faults.http));
-      this.scheduler.at(last, () => !response.abandoned && piece(response));
-    };
-    const forget = (): void => {
-      instance.exchanges.delete(exchange);
-      this.#cuts.delete(exchange);
-    };
-    const cut = (): void => {
-      if (over) return;
-      over = true;
-      deliver((connection) => connection.over(false));
-      this.scheduler.after(this.delay(this.faults.http), () => process.enter(() => exchange.clientLeft()));
-      forget();
-    };
-    const exchange = new SimExchange(request, {
-      send: (piece) => {
-        if (over) return;
-        if (this.network.chance(this.faults.httpCut)) cut();
-        else deliver(piece);
-      },
-      finished: () => {
-        over = true;
-        forget();
-      },
-    });
-    instance.exchanges.add(exchange);
-    this.#cuts.set(exchange, cut);
-    response.close = () => {
-      response.abandoned = true;
-      response.finish('cut');
-      this.scheduler.after(this.delay(this.faults.http), () => {
-        over = true;
-        process.enter(() => exchange.clientLeft());
-        forget();
-      });
-    };
-    process.enter(() => {
-      if (!exchange.closed) instance.core?.handle(exchange);
-    });
+    return this.#http.send(slot, request, onEvent);
   }
 
   #carry(from: Mailbox | undefined, to: Mailbox, message: Message, put: (message: Message) => void): void {
@@ -357,89 +280,5 @@ export class World {
 }
 
 const EPOCH = Date.UTC(2026, 5, 1);
-
-/** A process's connection to the store: calls arrive in order. */
-export class ProcessPort implements Port {
-  readonly process: SimProcess;
-  readonly #world: World;
-  #lastArrival = 0;
-  #lastReply = 0;
-  readonly #lastFrom = new Map<SimProcess | undefined, number>();
-
-  constructor(world: World, process: SimProcess) {
-    this.#world = world;
-    this.process = process;
-  }
-
-  inOrder(from: SimProcess | undefined, at: number): number {
-    const time = Math.max(at, this.#lastFrom.get(from) ?? 0);
-    this.#lastFrom.set(from, time);
-    return time;
-  }
-
-  arrive(fn: () => void): void {
-    this.process.enter(fn);
-  }
-
-  notice(fn: () => void): void {
-    const world = this.#world;
-    world.scheduler.after(world.delay(world.faults.store), () => this.process.enter(fn));
-  }
-
-  call<T>(name: string, effect: () => T, about?: unknown): Promise<T> {
-    const world = this.#world;
-    const { scheduler, faults, network } = world;
-    return new Promise((resolve, reject) => {
-      let settled = false;
-      const answer = (at: number, fn: () => void): void => {
-        const settle = (): void => {
-          if (settled) return;
-          settled = true;
-          this.process.enter(fn);
-        };
-        if (at <= scheduler.now) settle();
-        else scheduler.at(at, settle);
-      };
-      const fail = (at: number, why: string): void => {
-        if (world.trace !== undefined) world.note(`${this.process.name} store.${name}(${shown(about)}): ${why}`);
-        answer(at, () => reject(storeAway(`${name}: ${why}`)));
-      };
-      if (network.chance(faults.storeStalls)) this.#lastArrival = scheduler.now + world.delay(faults.storeStall);
-      this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + world.delay(faults.store));
-      if (faults.storeStalls > 0) {
-        const timeout = scheduler.now + world.delay(faults.storeTimeout);
-        if (this.#lastArrival > timeout) scheduler.at(timeout, () => fail(timeout, 'no answer in time'));
-      }
-      const placed = world.interfere(this.process, name);
-      const arrived = (): void => {
-        if (this.process.state === 'dead' && network.chance(0.5)) return;
-        if (world.storeDown || world.cutOff.has(this.process))
-          return fail(scheduler.now + network.between(1, 200), 'not reached');
-        if (placed?.outcome === 'fails' || network.chance(faults.storeFails))
-          return fail(scheduler.now + world.delay(faults.store), 'failed');
-        let outcome: T;
-        try {
-          outcome = effect();
-        } catch (error) {
-          return answer(scheduler.now, () => reject(error));
-        }
-        if (world.trace !== undefined)
-          world.note(`${this.process.name} store.${name}(${shown(about)}) = ${shown(outcome)}`);
-        if (placed?.outcome === 'reply-lost' || network.chance(faults.storeReplyLost))
-          return fail(scheduler.now + network.between(1, 200), 'reply lost');
-        this.#lastReply = Math.max(this.#lastReply, scheduler.now + world.delay(faults.storeReply));
-        if (placed?.holdReply !== undefined) {
-          void placed.holdReply.then(() => answer(scheduler.now, () => resolve(outcome)));
-          return;
-        }
-        answer(this.#lastReply, () => resolve(outcome));
-      };
-      if (placed?.hold !== undefined) void placed.hold.then(() => scheduler.after(0, arrived));
-      else scheduler.at(this.#lastArrival, arrived);
-    });
-  }
-}
-
-const shown = (value: unknown): string => (JSON.stringify(value) ?? '').replaceAll('\\"', "'").slice(0, 300);
 
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };

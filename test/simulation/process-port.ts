@@ -1,0 +1,101 @@
+/**
+ * The connection of one process to the store, with all that may befall it. Calls arrive in their order, one stall holds up all
+ * behind it; what takes too long has failed for its caller, and happens later all the same.
+ */
+import { storeAway } from '../../src/errors.ts';
+import type { SimProcess } from './process.ts';
+import type { Port } from './sim-store.ts';
+import type { World } from './world.ts';
+
+/** What befalls one call to the store. */
+export interface Interference {
+  /** It takes effect no sooner. */
+  readonly hold?: Promise<void>;
+  readonly outcome?: 'fails' | 'reply-lost';
+  /** The reply comes no sooner. */
+  readonly holdReply?: Promise<void>;
+}
+
+/** A process's connection to the store: calls arrive in order. */
+export class ProcessPort implements Port {
+  readonly process: SimProcess;
+  readonly #world: World;
+  #lastArrival = 0;
+  #lastReply = 0;
+  readonly #lastFrom = new Map<SimProcess | undefined, number>();
+
+  constructor(world: World, process: SimProcess) {
+    this.#world = world;
+    this.process = process;
+  }
+
+  inOrder(from: SimProcess | undefined, at: number): number {
+    const time = Math.max(at, this.#lastFrom.get(from) ?? 0);
+    this.#lastFrom.set(from, time);
+    return time;
+  }
+
+  arrive(fn: () => void): void {
+    this.process.enter(fn);
+  }
+
+  notice(fn: () => void): void {
+    const world = this.#world;
+    world.scheduler.after(world.delay(world.faults.store), () => this.process.enter(fn));
+  }
+
+  call<T>(name: string, effect: () => T, about?: unknown): Promise<T> {
+    const world = this.#world;
+    const { scheduler, faults, network } = world;
+    return new Promise((resolve, reject) => {
+      let settled = false;
+      const answer = (at: number, fn: () => void): void => {
+        const settle = (): void => {
+          if (settled) return;
+          settled = true;
+          this.process.enter(fn);
+        };
+        if (at <= scheduler.now) settle();
+        else scheduler.at(at, settle);
+      };
+      const fail = (at: number, why: string): void => {
+        if (world.trace !== undefined) world.note(`${this.process.name} store.${name}(${shown(about)}): ${why}`);
+        answer(at, () => reject(storeAway(`${name}: ${why}`)));
+      };
+      if (network.chance(faults.storeStalls)) this.#lastArrival = scheduler.now + world.delay(faults.storeStall);
+      this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + world.delay(faults.store));
+      if (faults.storeStalls > 0) {
+        const timeout = scheduler.now + world.delay(faults.storeTimeout);
+        if (this.#lastArrival > timeout) scheduler.at(timeout, () => fail(timeout, 'no answer in time'));
+      }
+      const placed = world.interfere(this.process, name);
+      const arrived = (): void => {
+        if (this.process.state === 'dead' && network.chance(0.5)) return;
+        if (world.storeDown || world.cutOff.has(this.process))
+          return fail(scheduler.now + network.between(1, 200), 'not reached');
+        if (placed?.outcome === 'fails' || network.chance(faults.storeFails))
+          return fail(scheduler.now + world.delay(faults.store), 'failed');
+        let outcome: T;
+        try {
+          outcome = effect();
+        } catch (error) {
+          return answer(scheduler.now, () => reject(error));
+        }
+        if (world.trace !== undefined)
+          world.note(`${this.process.name} store.${name}(${shown(about)}) = ${shown(outcome)}`);
+        if (placed?.outcome === 'reply-lost' || network.chance(faults.storeReplyLost))
+          return fail(scheduler.now + network.between(1, 200), 'reply lost');
+        this.#lastReply = Math.max(this.#lastReply, scheduler.now + world.delay(faults.storeReply));
+        if (placed?.holdReply !== undefined) {
+          void placed.holdReply.then(() => answer(scheduler.now, () => resolve(outcome)));
+          return;
+        }
+        answer(this.#lastReply, () => resolve(outcome));
+      };
+      if (placed?.hold !== undefined) void placed.hold.then(() => scheduler.after(0, arrived));
+      else scheduler.at(this.#lastArrival, arrived);
+    });
+  }
+}
+
+const shown = (value: unknown): string => (JSON.stringify(value) ?? '').replaceAll('\\"', "'").slice(0, 300);
