@@ -107,6 +107,7 @@ export class Restorer {
     const owner = record.owner ?? this.#instanceId();
     const fence = { epoch: record.epoch, owner };
     const open = await this.#store.events.open(record.id);
+    const get = open.find(({ stream }) => stream === GET_STREAM);
     let session: LiveSession | undefined;
     try {
       session = await this.#builder.connect(
@@ -117,8 +118,9 @@ export class Restorer {
           user: record.user ?? undefined,
           handshake: record.handshake,
           createdAt: record.createdAt,
-          record,
-          getNext: open.find(({ stream }) => stream === GET_STREAM)?.next ?? 0,
+          // The log knows better than the record whether a GET was ever primed: that is saved after it.
+          record: get === undefined ? record : { ...record, getStream: true },
+          getNext: get?.next ?? 0,
         },
         caller,
         true,
