@@ -55,7 +55,7 @@ type Pick = (connection: number, request: number) => WorkerSession;
 
 const answerMsMost = 20_000;
 const attempts = 3;
-const connectionsTried = 200;
+const burstsTried = 100;
 
 /** One worker and two, both running; sides take turns, round by round. */
 export async function measureWorkers(runtime: Runtime, options: WorkersOptions): Promise<WorkersReport> {
@@ -304,12 +304,15 @@ async function evenly(served: ServedWorkers, count: number): Promise<WorkerConne
   const enough = (): boolean =>
     byInstance.size === served.workers && [...byInstance.values()].every(({ length }) => length >= share);
   for (let tried = 0; !enough(); tried++) {
-    if (tried === connectionsTried) throw new Error('one worker accepts every connection');
-    const opened = await openConnection(served.port);
-    const own = byInstance.get(opened.instance) ?? [];
-    byInstance.set(opened.instance, own);
-    if (own.length < share) own.push(opened);
-    else opened.connection.close();
+    if (tried === burstsTried) throw new Error('one worker accepts every connection');
+    // At once: while one worker accepts, the other is woken.
+    const burst = await Promise.all(Array.from({ length: count }, () => openConnection(served.port)));
+    for (const opened of burst) {
+      const own = byInstance.get(opened.instance) ?? [];
+      byInstance.set(opened.instance, own);
+      if (own.length < share) own.push(opened);
+      else opened.connection.close();
+    }
   }
   // Always in the same order: connection and session of one number are at the same worker.
   const shares = [...byInstance.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, own]) => own);
