@@ -1,6 +1,7 @@
 /** One run: a seed, its scenario, and what the checker says of it. */
 import { check } from './checker.ts';
 import { SimClient } from './client.ts';
+import { checkLeftovers } from './leftovers.ts';
 import { life } from './life.ts';
 import { Random } from './random.ts';
 import { scenarioOf, type Kind, type Scenario } from './scenario.ts';
@@ -90,6 +91,7 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
     if (scheduler.events > EVENTS) world.ledger.violation(`more than ${EVENTS} events: something goes round and round`);
     else if (living > 0) world.ledger.violation(`${living} clients could not finish within ${CALM_MS} ms of calm`);
     await new Promise<void>((done) => setImmediate(done));
+    if (living === 0) checkLeftovers(world);
   } finally {
     stopListening();
     stopCounting();

@@ -1,0 +1,34 @@
+/** What must not be left when everything has been calm for a while: two copies of a session, calls that nobody waits for. */
+import type { Call } from './ledger.ts';
+import type { World } from './world.ts';
+
+export function checkLeftovers(world: World): void {
+  const { ledger, data } = world;
+  const forgotten = new Set(ledger.lost.flatMap(({ sessions }) => [...sessions]));
+  const owners = new Map<string, string>();
+  for (const instance of world.slots) {
+    if (instance?.core === undefined) continue;
+    for (const session of instance.core.registry.values()) {
+      if (forgotten.has(session.id)) continue;
+      const { name } = instance.process;
+      const other = owners.get(session.id);
+      if (other !== undefined) ledger.violation(`session ${session.id} is live on ${other} and on ${name}`);
+      owners.set(session.id, name);
+      const record = data.record(session.id);
+      const epoch = record !== undefined && 'epoch' in record ? record.epoch : undefined;
+      if (epoch !== session.epoch)
+        ledger.violation(
+          `${name} holds session ${session.id} at epoch ${session.epoch}, its record is at ${String(epoch)}`,
+        );
+      for (const call of ledger.calls)
+        if (call.session === session.id && isOver(call) && session.running.get(call.id) !== undefined)
+          ledger.violation(`${name} still holds the id of ${call.client} ${call.nonce} (id ${call.id}), which ended`);
+    }
+  }
+}
+
+/** So that its instance knows it too: a client that was cut off has told nobody. */
+function isOver({ ending }: Call): boolean {
+  if (ending?.kind === 'error') return ending.mayHaveRun !== true;
+  return ending !== undefined && ['result', 'given-up', 'refused', 'cancelled'].includes(ending.kind);
+}
