@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import type { McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
-import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
+import { type FleetOptions, serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
+import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
-async function pair(options: McpEndpointOptions = {}) {
+async function pair(options: FleetOptions = {}) {
   const asked: string[] = [];
   const ended: string[] = [];
   const [a, b] = (await serveFleet(2, {
@@ -35,9 +35,9 @@ const statuses = async (...clients: RawClient[]): Promise<number[]> => {
 
 const GONE = [404, 404, 404, 404, 404, 404];
 
-describe('a session that ended stays ended at every instance', () => {
+describe.each(storeKinds)('a session that ended stays ended at every instance, on the store %s', (kind) => {
   test('by DELETE at the other one', async () => {
-    const { a, b, onA, onB, asked, ended } = await pair();
+    const { a, b, onA, onB, asked, ended } = await pair({ store: sharedStore(kind) });
     expect((await onB.delete()).status).toBe(200);
     expect(await statuses(onA, onB)).toEqual(GONE);
     expect([asked, ended]).toEqual([[], ['deleted']]);
@@ -45,7 +45,7 @@ describe('a session that ended stays ended at every instance', () => {
   });
 
   test('by terminate() at the other one, which ends what runs', async () => {
-    const { a, b, onA, onB, asked, ended } = await pair();
+    const { a, b, onA, onB, asked, ended } = await pair({ store: sharedStore(kind) });
     const stream = await onB.get();
     const called = onA.call(...tool('hold'));
     const { ctx } = await a.lab.held();
@@ -65,21 +65,25 @@ describe('a session that ended stays ended at every instance', () => {
 
   test('by its idle timeout', async () => {
     const time = createFakeTime();
-    const { onA, onB, asked, ended } = await pair({ timeProvider: time, idleTimeoutMs: 60_000 });
+    const { onA, onB, asked, ended } = await pair({
+      store: sharedStore(kind),
+      timeProvider: time,
+      idleTimeoutMs: 60_000,
+    });
     await time.advance(65_000);
     expect(await statuses(onA, onB)).toEqual(GONE);
     expect([asked, ended]).toEqual([[], ['idle']]);
   });
 
   test('by the idle limit', async () => {
-    const { a, onA, onB, asked, ended } = await pair({ maxIdleSessionCount: 1 });
+    const { a, onA, onB, asked, ended } = await pair({ store: sharedStore(kind), maxIdleSessionCount: 1 });
     await a.client().initialize();
     expect(await statuses(onA, onB)).toEqual(GONE);
     expect([asked, ended]).toEqual([[], ['idle_limit']]);
   });
 
   test('by its own server', async () => {
-    const { a, onA, onB, asked, ended } = await pair();
+    const { a, onA, onB, asked, ended } = await pair({ store: sharedStore(kind) });
     await a.lab.made[0]?.server.close();
     expect(await statuses(onB, onA)).toEqual(GONE);
     expect([asked, ended]).toEqual([[], ['server_closed']]);
@@ -87,7 +91,7 @@ describe('a session that ended stays ended at every instance', () => {
 
   test('for tombstoneMs; then the migration handler is asked again', async () => {
     const time = createFakeTime();
-    const { onA, onB, asked } = await pair({ timeProvider: time, tombstoneMs: 30_000 });
+    const { onA, onB, asked } = await pair({ store: sharedStore(kind), timeProvider: time, tombstoneMs: 30_000 });
     await onA.delete();
     await time.advance(29_999);
     expect((await onB.call('ping')).response.status).toBe(404);
