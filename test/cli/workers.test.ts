@@ -1,7 +1,7 @@
 /** `sojourn serve --workers N`: processes that come and go on one port. What becomes of sessions is another file. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -20,7 +20,8 @@ import {
 } from './workers-process.ts';
 
 /** Of util-linux: a terminal for a command. */
-const hasScript = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0;
+const SCRIPT = '/usr/bin/script';
+const hasScript = process.platform === 'linux' && existsSync(SCRIPT);
 const unix = process.platform !== 'win32';
 
 /** Process ids of both. */
@@ -189,7 +190,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
   test.skipIf(!hasScript)('end with the terminal that is closed (needs script(1))', async () => {
     const folder = temporaryFolder();
     const line = `serve ${program('worker-server.mjs')} --workers 2 --port 0 --store sqlite:${folder}/s.db 2>${folder}/log`;
-    const terminal = spawn('script', ['-qfc', `exec ${process.execPath} ${dist}/cli/main.js ${line}`, '/dev/null'], {
+    const terminal = spawn(SCRIPT, ['-qfc', `exec ${process.execPath} ${dist}/cli/main.js ${line}`, '/dev/null'], {
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     const closed = once(terminal, 'close');
