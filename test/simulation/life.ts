@@ -6,6 +6,8 @@ import type { World } from './world.ts';
 
 /** What a client does last must wait until leases of the dead have run out, and streams have been found again. */
 const SETTLE_MS = 3_000;
+/** For calls from before; one that has not ended by then is for the checker. */
+const PATIENCE_MS = 12_000;
 
 export async function life(
   world: World,
@@ -36,12 +38,16 @@ export async function life(
   }
   while (!world.healed) await scheduler.sleep(10);
   await scheduler.sleep(SETTLE_MS);
-  while (client.pending.size > 0) await Promise.all(client.pending);
+  await Promise.race([pastCalls(client), scheduler.sleep(PATIENCE_MS)]);
   if (client.gone) await enter();
   if (!client.gone) await last(world, client);
   over = true;
   client.getResponse?.close();
   await listening;
+}
+
+async function pastCalls(client: SimClient): Promise<void> {
+  while (client.pending.size > 0) await Promise.all(client.pending);
 }
 
 async function act(
