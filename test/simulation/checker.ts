@@ -24,10 +24,12 @@ export function check(ledger: Ledger, data: StoreData): string[] {
 }
 
 /** What was written while it was under way, the store may have forgotten: that is beyond what anybody can promise. */
-function isForgotten({ lost }: Ledger, { session, sentAt, ending }: Call): boolean {
-  return lost.some(
-    ({ sessions, from, until }) => sessions.has(session) && until >= sentAt && from <= (ending?.at ?? Infinity),
-  );
+function isForgotten({ lost }: Ledger, { session, tool, sentAt, ending }: Call): boolean {
+  return lost.some(({ sessions, from, until }) => {
+    if (!sessions.has(session)) return false;
+    // A copy that the store has forgotten takes an answer without writing anything: it does not find out.
+    return tool === 'ask' || (until >= sentAt && from <= (ending?.at ?? Infinity));
+  });
 }
 
 type Say = (session: string, what: string) => void;

@@ -215,10 +215,10 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
       }
       break;
   }
-  return {
+  const scenario = {
     seed,
     kind,
-    slots: kind === 'quiet' || kind === 'outages' ? 1 + random.int(3) : 2 + random.int(2),
+    slots: kind === 'quiet' || kind === 'outages' ? 1 + random.int(3) : 2 + random.int(3),
     clients: 1 + random.int(2),
     version: random.chance(0.7) ? '2025-11-25' : '2025-06-18',
     activeMs,
@@ -229,4 +229,6 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
     faults,
     weather,
   };
+  // Drawn last.
+  return random.chance(0.06) ? { ...scenario, endpoint: { ...endpoint, eventRetention: false } } : scenario;
 }
