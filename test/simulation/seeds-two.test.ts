@@ -1,3 +1,3 @@
 import { surviveSeeds } from './seeds.ts';
 
-surviveSeeds(1_100, 1_100);
+surviveSeeds(1_500, 1_500);
