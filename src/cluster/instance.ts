@@ -128,7 +128,7 @@ export class Instance {
   }
 
   async isAlive(id: string): Promise<boolean> {
-    return (await this.#store.instances.read(id)) !== undefined;
+    return this.#links.hears(id) || (await this.#store.instances.read(id)) !== undefined;
   }
 
   /** Another instance that takes new work, as far as the store can tell. */

@@ -42,6 +42,8 @@ export interface LinkOptions {
   readonly leaseMs: number;
   send(message: LinkMessage): void;
   receive(item: LinkItem): void;
+  /** Whether whoever pushed an item waits for more than its acknowledgement. */
+  asks(item: LinkItem): boolean;
   /** Nothing was heard for long: look whether it still lives. */
   doubt(): void;
 }
@@ -52,8 +54,10 @@ interface Pending {
   readonly taken: (() => void) | undefined;
 }
 
-/** Turns that an acknowledgement waits: what is answered within the turn that brought it carries it for nothing. */
+/** Turns that the acknowledgement of a question waits: an answer within the turn that brought it carries it for nothing. */
 const ACK_TURNS = 2;
+/** Of anything else, below the first probe: whatever is pushed meanwhile carries it. */
+const ACK_MS = 5;
 const FIRST_PROBE_MS = 10;
 const QUICK_PROBE_MS = 20;
 const QUICK_PROBES = 10;
@@ -77,8 +81,10 @@ export class Link {
   #expected = 0;
   #owesAck = false;
   #ackDue = false;
+  #ackTimer: unknown;
   /** To be answered with the next message. */
   #asked: number | undefined;
+  #heardAt = -Infinity;
   // ——— probes ———
   #held = 0;
   #probeTimer: unknown;
@@ -95,6 +101,11 @@ export class Link {
 
   get failed(): boolean {
     return this.#failed;
+  }
+
+  /** Whether the peer has said something in the last `ms`. */
+  heardWithin(ms: number): boolean {
+    return this.#options.time.monotonic() - this.#heardAt < ms;
   }
 
   get unackedBytes(): number {
@@ -139,17 +150,20 @@ export class Link {
 
   receive(message: LinkMessage): void {
     if (this.#failed) return;
+    this.#heardAt = this.#options.time.monotonic();
     this.#acknowledged(message.ack);
     const { first, items, probe, re } = message;
+    let asked = false;
     for (const [n, item] of items.entries()) {
       // What is missing before it comes again, and this with it.
       if (first + n > this.#expected) break;
       if (this.repeats(first + n)) continue;
       this.#expected = Math.max(this.#expected, first + n + 1);
+      asked ||= this.#options.asks(item);
       this.#options.receive(item);
       if (this.#failed) return;
     }
-    if (items.length > 0) this.#oweAck();
+    if (items.length > 0) this.#oweAck(asked);
     if (probe !== undefined) {
       this.#asked = probe;
       this.#flushSoon();
@@ -174,7 +188,8 @@ export class Link {
   fail(): void {
     if (this.#failed) return;
     this.#failed = true;
-    if (this.#probeTimer !== undefined) this.#options.time.clearTimeout(this.#probeTimer);
+    const { time } = this.#options;
+    for (const timer of [this.#ackTimer, this.#probeTimer]) if (timer !== undefined) time.clearTimeout(timer);
     this.#unacked = [];
     this.#unackedBytes = 0;
     this.#release();
@@ -195,14 +210,20 @@ export class Link {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  #oweAck(): void {
+  #oweAck(soon: boolean): void {
     this.#owesAck = true;
-    if (this.#ackDue) return;
-    this.#ackDue = true;
-    afterTurns(ACK_TURNS, () => {
-      this.#ackDue = false;
-      if (this.#owesAck) this.#flush();
-    });
+    if (!soon) {
+      this.#ackTimer ??= this.#options.time.setTimeout(() => {
+        this.#ackTimer = undefined;
+        if (this.#owesAck) this.#flush();
+      }, ACK_MS);
+    } else if (!this.#ackDue) {
+      this.#ackDue = true;
+      afterTurns(ACK_TURNS, () => {
+        this.#ackDue = false;
+        if (this.#owesAck) this.#flush();
+      });
+    }
   }
 
   #flushSoon(): void {

@@ -15,6 +15,7 @@ import { Link, LINK_VERSION, type LinkItem, type LinkMessage } from './link.ts';
 
 /** Ids that are known to be dead: what still comes from them is dropped. More are forgotten, oldest first. */
 const DEAD_KEPT = 1_000;
+const HEARD_PART = 10;
 
 export interface LinksOptions {
   readonly store: OpenStore;
@@ -41,6 +42,11 @@ export class Links {
   /** `undefined`: it is dead. */
   to(peer: string): Link | undefined {
     return this.#dead.has(peer) ? undefined : (this.#links.get(peer) ?? this.#open(peer));
+  }
+
+  /** Whether it has spoken so lately that its lease need not be looked at: should it be dead, the link finds out. */
+  hears(peer: string): boolean {
+    return this.#links.get(peer)?.heardWithin(this.#options.leaseMs / HEARD_PART) === true;
   }
 
   receive(from: string, message: InstanceMessage): void {
@@ -96,6 +102,7 @@ export class Links {
       leaseMs,
       send: (message) => void this.#send(peer, message),
       receive: (item) => this.#options.receive(link, item),
+      asks: ({ t }) => t === 'call' || t === 'terminate',
       doubt: () => void this.#doubt(peer),
     });
     this.#links.set(peer, link);

@@ -98,7 +98,7 @@ export class SessionRouter {
     } catch (cause) {
       // Whoever was to end it did, before it died.
       if (known.kind === 'delete' && known.again && isNotFound(cause)) known.exchange.respond(200, []);
-      else this.fail(known.exchange, mayHaveRun(known) ? outcomeOf(cause) : cause, echoed);
+      else this.fail(known.exchange, outcomeOf(known, cause), echoed);
     }
   }
 
@@ -145,15 +145,11 @@ function goOn(call: LegacyCall, { opened, lastEventId }: Lost): LegacyCall {
   return { kind, exchange, again: true, ...(call.post !== undefined && { post: { ...call.post, exchange } }) };
 }
 
-function mayHaveRun({ again, exchange, post }: LegacyCall): boolean {
-  return (
-    (again || exchange instanceof ContinuedExchange) && post?.messages.some(({ kind }) => kind === 'request') === true
-  );
-}
-
-/** An error that says "try again" must not be said of what may have run. */
-function outcomeOf(cause: unknown): unknown {
-  if (isNotFound(cause)) return sessionEnded();
+/** An error that says "try again" must not be said of what may have run, and one in a stream that was begun says why. */
+function outcomeOf({ again, exchange, post }: LegacyCall, cause: unknown): unknown {
+  const begun = exchange instanceof ContinuedExchange;
+  if (post?.messages.some(({ kind }) => kind === 'request') !== true || (!again && !begun)) return cause;
+  if (isNotFound(cause)) return begun ? sessionEnded() : cause;
   return !(cause instanceof SojournError) || cause.retryable ? ownerLost(true) : cause;
 }
 

@@ -37,6 +37,7 @@ function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ de
           }
         },
         receive: (item) => void end.got.push(item),
+        asks: ({ t }) => t === 'ask',
         doubt: () => void (end.doubts += 1),
       }),
     };
@@ -100,6 +101,24 @@ test('items of one turn leave in one message, and an answer in that turn carries
   await time.advance(5);
   expect(a.sent.filter(({ items }) => items.length > 0).map(({ items }) => items.length)).toEqual([2]);
   expect(b.sent.map(({ items, ack }) => [items.length, ack])).toEqual([[1, 2]]);
+});
+
+test('the acknowledgement of a question does not wait for long, that of anything else for something to travel with', async () => {
+  const time = createFakeTime();
+  const { a, b } = pair(time);
+  const taken = vi.fn<(what: string) => void>();
+  a.link.push({ t: 'ask' }, 1, () => taken('question'));
+  await time.advance(0);
+  expect(taken.mock.calls).toEqual([['question']]);
+  a.link.push(item(1), 1, () => taken('rest'));
+  await time.advance(4);
+  expect(taken.mock.calls.length).toBe(1);
+  await time.advance(1);
+  expect(taken.mock.calls.length).toBe(2);
+  expect(b.sent.map(({ items, probe }) => [items.length, probe])).toEqual([
+    [0, undefined],
+    [0, undefined],
+  ]);
 });
 
 test('what is not acknowledged is asked about after 10 ms, every 20 ms for 200 ms, then every third of the lease', async () => {
