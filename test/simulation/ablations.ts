@@ -109,8 +109,8 @@ export const ABLATIONS: readonly Ablation[] = [
   },
   {
     rule: 'death is final',
-    seeds: 60,
-    shows: /^went back/,
+    seeds: 20,
+    shows: /^went back|^never ended/,
     kind: 'mailboxes',
     change: worse({ mailboxLoss: 4 }, STALLS),
     without: { rules: { ...ALL_RULES, finalDeath: false } },

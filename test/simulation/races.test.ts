@@ -279,20 +279,29 @@ describe('12. a lease renewed late, with an open elicitation', () => {
     }));
 });
 
-test('13. instances whose builds do not speak with each other refuse what they would relay, both ways; sessions stay', () =>
-  play({ slots: 2 }, async (stage) => {
-    const other = stage.instance(1).process;
-    stage.world.intercept = (from, to, message) =>
-      (from === other || to === other) && message['kind'] === 'link' ? { ...message, v: 99 } : message;
-    const clients = [await stage.client(0), await stage.client(1)];
-    for (const [slot, client] of clients.entries()) {
-      expect(valueOf(await client.call('count', { slot }))).toBe(1);
-      expect(kindOf(await client.call('effect', { slot: 1 - slot, patience: 0 }))).toMatch(/given-up|owner_lost/);
-      expect(ranOf(stage, 'effect')).toBe(0);
-      expect(valueOf(await client.call('count', { slot }))).toBe(2);
-    }
-    expect(stage.record(clients[0] as SimClient)?.epoch).toBe(1);
-  }));
+describe('13. instances whose builds do not speak with each other refuse what they would relay; sessions stay', () => {
+  const scene = (altered: (from: boolean, to: boolean) => boolean): Promise<Stage> =>
+    play({ slots: 2 }, async (stage) => {
+      const other = stage.instance(1).process;
+      stage.world.intercept = (from, to, message) =>
+        altered(from === other, to === other) && message['kind'] === 'link' ? { ...message, v: 99 } : message;
+      const clients = [await stage.client(0), await stage.client(1)];
+      for (const [slot, client] of clients.entries()) {
+        expect(valueOf(await client.call('count', { slot }))).toBe(1);
+        expect(kindOf(await client.call('effect', { slot: 1 - slot, patience: 0 }))).toMatch(/given-up|owner_lost/);
+        expect(valueOf(await client.call('count', { slot }))).toBe(2);
+      }
+      expect(clients.map((client) => stage.record(client)?.epoch)).toEqual([1, 1]);
+    });
+
+  test('both ways', async () => {
+    expect(ranOf(await scene((from, to) => from || to), 'effect')).toBe(0);
+  });
+
+  test('and when the newer one still reads what the older one writes', async () => {
+    await scene((from) => from);
+  });
+});
 
 test('14. the idle limit across a wake: what is woken is not what goes', () =>
   play({ slots: 2, endpoint: { maxIdleSessionCount: 1, hibernateAfterMs: 100 } }, async (stage) => {
