@@ -13,8 +13,9 @@ export interface Migration {
  * - `sessions`: those that have not ended. What goes with one goes by trigger, whoever deletes it.
  * - `texts`: handshakes and `initialize` answers, one row for all that are the same; gone with the last who refers to it.
  * - `events`: a row for each append, in the order of writing (`no`, and with it `at`); several messages are joined by
- *   U+001E, which JSON cannot contain; streams that begin and end in one turn share a row (`bundle-rows.ts`). An append touches the last page of the table, which all sessions share, and one of
- *   the index. `n` and `bytes` are in the index so that retention is judged without the rows.
+ *   U+001E, which JSON cannot contain; streams that begin and end in one turn share a row (`bundle-rows.ts`). An append
+ *   touches the last page of the table, which all sessions share, and one of the index. `n` and `bytes` are in the index so
+ *   that retention is judged without the rows.
  * - `open_streams`: streams that are not complete. A stream with events that is not here is complete. `mark` is the marker
  *   that came with the first append: most come and go with their stream, and cost no row of their own in `markers`.
  * - `instances`: leases. A dead one stays, so that its id is never taken again; `ends` is on the machine's clock.
