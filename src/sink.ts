@@ -16,5 +16,7 @@ export interface Sink {
 export interface SinkListener {
   /** Something for the sink is on its way into the store, and will follow in a moment. */
   readonly flushing?: boolean;
+  /** The turn in which the sink was opened ends, and it is not complete. */
+  endTurn?(): void;
   sinkDone(sink: Sink): void;
 }

@@ -30,7 +30,7 @@ import type { Opener } from '../session/opener.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Stream } from '../session/stream.ts';
-import type { WriteResult } from '../session/stream-writer.ts';
+import type { AppendExtra, WriteResult } from '../session/stream-writer.ts';
 import type { MessageContext } from '../session/context.ts';
 import type { RandomSource } from '../system.ts';
 import type { Sink } from '../sink.ts';
@@ -169,10 +169,11 @@ export class LegacyEra {
     }
     const stream = session.openPost(requests.length, this.#options.responseMode === 'json');
     const admitted = requests.map((request) => session.admit(request, exchange, stream));
-    const primed = session.prime(stream, requests, admitted);
     const admittedPost: AdmittedPost = { post, stream, admitted, echoed };
+    const early = session.mayRunUnprimed(stream, requests);
+    if (early !== undefined) return this.#startEarly(session, admittedPost, early);
+    const primed = session.prime(stream, requests, admitted);
     if (!(primed instanceof Promise)) return this.#start(session, admittedPost, primed);
-    if (session.mayRunUnprimed(stream, admitted)) return this.#startEarly(session, admittedPost, primed);
     const starting = primed.then(
       (result) => this.#start(session, admittedPost, result),
       (cause: unknown) => this.#router.fail(exchange, cause, echoed),
@@ -184,24 +185,21 @@ export class LegacyEra {
    * What may run twice need not wait for the store: what it says does. So the priming event and an answer that comes at once
    * are stored together (docs/adr/0009).
    */
-  #startEarly(session: LiveSession, admittedPost: AdmittedPost, primed: Promise<WriteResult>): void {
+  #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): void {
     const { post, stream, admitted, echoed } = admittedPost;
     const { exchange } = post;
     const sink = this.#sseSink(exchange);
-    session.beginUnprimed(stream, sink, admitted);
-    this.#dispatchAll(session, post, admitted);
-    void primed.then((result) => {
+    const primed = (result: WriteResult): void => {
       if (result === 'written') return session.primed(admitted);
       session.withdraw(admitted);
       const unsent = sink.abandon();
       const to = unsent ? exchange : new ContinuedExchange(exchange, undefined, false);
       if (result === 'failed') return refuse(to, storeAway('writing before an answer'), echoed);
-      return this.#router.find(
-        session.id,
-        { kind: 'post', exchange: to, post: { ...post, exchange: to }, again: false },
-        echoed,
-      );
-    });
+      const call = { kind: 'post', exchange: to, post: { ...post, exchange: to }, again: false } as const;
+      void this.#router.find(session.id, call, echoed);
+    };
+    session.beginUnprimed(stream, sink, admitted, extra, primed);
+    this.#dispatchAll(session, post, admitted);
   }
 
   async #respondSaved(session: LiveSession, exchange: Exchange): Promise<void> {

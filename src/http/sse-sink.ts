@@ -65,6 +65,8 @@ export class SseSink implements Sink, TurnTask {
   end(): void {
     if (this.#state === IN_TURN) {
       this.#complete = true;
+      // Its turn has ended, and it waited only for the store.
+      if (this.#heldTurns > 0) this.#respond();
       return;
     }
     if (this.#state !== OPEN) return;
@@ -89,23 +91,27 @@ export class SseSink implements Sink, TurnTask {
 
   endTurn(): void {
     if (this.#state !== IN_TURN) return;
+    if (!this.#complete && this.#heldTurns === 0) this.listener?.endTurn?.();
     if (!this.#complete && this.listener?.flushing === true && this.#heldTurns < HELD_TURNS) {
       this.#heldTurns += 1;
       return atEndOfTurn(this);
     }
+    if (this.#complete) return this.#respond();
     const gathered = this.#gathered;
     this.#gathered = '';
-    if (this.#complete) {
-      this.#state = ENDED;
-      this.#exchange.respond(200, this.#headers, gathered);
-      this.#done();
-      return;
-    }
     this.#state = OPEN;
     this.#exchange.openStream(this.#headers);
     if (gathered !== '') this.#exchange.write(gathered);
     this.#options.keepAlive.add(this);
     this.#exchange.onClose(() => this.#leave());
+  }
+
+  #respond(): void {
+    const gathered = this.#gathered;
+    this.#gathered = '';
+    this.#state = ENDED;
+    this.#exchange.respond(200, this.#headers, gathered);
+    this.#done();
   }
 
   #write(frame: string): void {

@@ -12,7 +12,7 @@ import type { MessageContext } from './context.ts';
 import type { RecordKeeper } from './record-keeper.ts';
 import type { Logger } from '../types.ts';
 import type { Stream } from './stream.ts';
-import type { WriteResult } from './stream-writer.ts';
+import type { AppendExtra, WriteResult } from './stream-writer.ts';
 
 /** A request larger than this is not kept for a re-run: its next owner ends it instead. */
 const KEPT_REQUEST_LENGTH = 65_536;
@@ -99,11 +99,18 @@ export class CallGuard {
     if (stream.logged) {
       const [request] = requests;
       return stream.prime({
-        ...(request !== undefined && { requests: keep(request) }),
+        ...(request !== undefined && { requests: () => keep(request) }),
         ...(mark !== undefined && { mark }),
       });
     }
     return mark === undefined ? 'written' : this.#markAll(marks);
+  }
+
+  /** What must be stored with the first event of a stream whose requests may all run twice; `undefined`: one may not. */
+  early(requests: readonly RpcRequest[]): AppendExtra | undefined {
+    const [first] = requests;
+    if (first === undefined || !requests.every((request) => this.repeatable(request))) return undefined;
+    return { requests: () => keep(first) };
   }
 
   async #markAll(marks: readonly Marker[]): Promise<WriteResult> {

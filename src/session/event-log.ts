@@ -4,7 +4,7 @@ import { eventPrefix, formatEventId, sessionTag } from './event-id.ts';
 import { pauseMs } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
-import type { AppendExtra, StreamLog } from './stream-writer.ts';
+import type { CarriedExtra, StreamLog } from './stream-writer.ts';
 
 export class SessionEventLog implements StreamLog {
   readonly #host: SessionHost;
@@ -38,11 +38,18 @@ export class SessionEventLog implements StreamLog {
     from: number,
     events: readonly string[],
     complete: boolean,
-    extra: AppendExtra | undefined,
+    extra: CarriedExtra,
   ): Await<WriteOutcome> {
     const { id, record } = this.#session;
-    const append = { sessionId: id, fence: record.fence, stream, from, events, complete };
-    return this.#host.store.events.append(extra === undefined ? append : { ...append, ...extra });
+    return this.#host.store.events.append({
+      sessionId: id,
+      fence: record.fence,
+      stream,
+      from,
+      events,
+      complete,
+      ...extra,
+    });
   }
 
   replay(stream: string, after: number): Await<ReplayOutcome> {

@@ -51,7 +51,7 @@ export class PostStreams {
 
   /** Until its end is stored the log alone would tell a client that nothing more comes. */
   #completed(stream: Stream): void {
-    if (stream.flushing) void stream.flushed().then(() => this.forget(stream.key));
+    if (stream.flushing) stream.whenFlushed(() => this.forget(stream.key));
     else this.forget(stream.key);
   }
 

@@ -29,7 +29,7 @@ import type { SessionRun } from './run.ts';
 import { RunningRequests } from './running.ts';
 import type { SessionHost } from './session-host.ts';
 import { replayEvents, Stream } from './stream.ts';
-import type { StreamLog, WriteResult } from './stream-writer.ts';
+import type { AppendExtra, StreamLog, WriteResult } from './stream-writer.ts';
 import { SessionTransport } from './transport.ts';
 import { UntoldNews } from './untold-news.ts';
 import { createSessionView } from './view.ts';
@@ -249,15 +249,21 @@ export class LiveSession implements Idle {
     if (!stream.answersOnly && !this.getStream.read) this.news.tell(stream);
   }
 
-  /** Whether requests may run while the priming event of their stream is being stored: all of them may run twice. */
-  mayRunUnprimed(stream: Stream, contexts: readonly MessageContext[]): boolean {
-    return this.guard !== undefined && stream.logged && contexts.every(({ marked }) => !marked);
+  /** Requests may run before the priming event of their stream is stored if all of them may run twice. */
+  mayRunUnprimed(stream: Stream, requests: readonly RpcRequest[]): AppendExtra | undefined {
+    return stream.logged ? this.guard?.early(requests) : undefined;
   }
 
   /** The response of such a POST: nothing of it is sent before it is stored. */
-  beginUnprimed(stream: Stream, sink: Sink, contexts: readonly MessageContext[]): void {
+  beginUnprimed(
+    stream: Stream,
+    sink: Sink,
+    contexts: readonly MessageContext[],
+    extra: AppendExtra,
+    primed: (result: WriteResult) => void,
+  ): void {
     for (const context of contexts) context.unprimed = true;
-    stream.beginUnprimed(sink);
+    stream.beginUnprimed(sink, extra, primed);
     if (!this.getStream.read) this.news.tell(stream);
   }
 

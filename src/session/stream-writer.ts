@@ -1,14 +1,21 @@
 /**
- * What a logged stream writes into the store, in order. A write whose outcome is unknown (the store could not be asked, or
- * its answer was lost) is tried again until it is stored or somebody else owns the session; those behind it wait:
+ * What a logged stream writes into the store, in order: one append at a time, and what comes meanwhile goes together with the
+ * next. An append whose outcome is unknown (the store could not be asked, or its answer was lost) is tried again until it is
+ * stored or somebody else owns the session; those behind it wait:
  *
- *     written ─▶ stored          refused ─▶ after a failure before it: tried again; else somebody else owns the session
- *     failed  ─▶ tried again ─▶ written, or refused: it is there already, or somebody else owns the session
+ *     gathering ─end of turn, or complete─▶ written ─▶ stored          refused ─▶ somebody else owns the session
+ *                                           failed  ─▶ tried again ─▶ written, or refused: it is there already, or …
  */
 import type { AppendRequest, Await, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
 
 /** What an append may carry besides its events. */
-export type AppendExtra = Pick<AppendRequest, 'requests' | 'mark' | 'unmark'>;
+export type AppendExtra = Pick<AppendRequest, 'mark' | 'unmark'> & {
+  /** Of a stream that is to stay open for longer; made when it does. */
+  readonly requests?: () => string;
+};
+
+/** The same as an append carries it. */
+export type CarriedExtra = Pick<AppendRequest, 'requests' | 'mark' | 'unmark'>;
 
 /** `'failed'`: the store could not be asked. */
 export type WriteResult = WriteOutcome | 'failed';
@@ -20,7 +27,7 @@ export interface StreamLog {
     from: number,
     events: readonly string[],
     complete: boolean,
-    extra: AppendExtra | undefined,
+    extra: CarriedExtra,
   ): Await<WriteOutcome>;
   replay(stream: string, after: number): Await<ReplayOutcome>;
   eventId(stream: string, offset: number): string;
@@ -45,9 +52,14 @@ export interface Written {
 interface Write {
   /** `undefined`: the stream completes without an event. */
   readonly json: string | undefined;
-  readonly from: number;
   readonly last: boolean;
   readonly extra: AppendExtra | undefined;
+  readonly tell: ((result: WriteResult) => void) | undefined;
+}
+
+/** The store could not be asked, or its answer was lost. */
+interface Unknown {
+  readonly error: unknown;
 }
 
 /** Some 300 ms: as long as a reader is kept waiting for a store that cannot be asked. */
@@ -57,100 +69,213 @@ export class StreamWriter {
   readonly #key: string;
   readonly #log: StreamLog;
   readonly #written: Written;
-  #next: number;
-  #pending: Promise<unknown> | undefined;
-  /** Something failed: a refusal may only mean that what went before it is missing. */
-  #shaken = false;
-  #told = false;
-  #unopened = false;
+  /** What is stored so far. */
+  #length: number;
+  /** Oldest first, those of the append under way included. */
+  #waiting: Write[] = [];
+  /** How many of them that append carries. */
+  #sent = 0;
+  #gathering = false;
+  /** The first of those that wait opens the stream: it is not tried again. */
+  #opening = false;
+  /** Nothing is stored any more. */
+  #over: 'fenced' | 'failed' | undefined = undefined;
+  #settled: Array<() => void> | undefined = undefined;
 
   constructor(key: string, log: StreamLog, written: Written, next: number) {
     this.#key = key;
     this.#log = log;
     this.#written = written;
-    this.#next = next;
+    this.#length = next;
   }
 
   /** Something is on its way into the store. */
   get busy(): boolean {
-    return this.#pending !== undefined;
+    return this.#waiting.length > 0;
   }
 
-  async settled(): Promise<void> {
-    await this.#pending;
+  settled(): Promise<void> {
+    return new Promise((resolve) => this.whenSettled(resolve));
   }
 
-  /** `once`: it opens the stream, and a failure is the outcome: whoever waits for it says so to the client. */
-  write(json: string | undefined, last: boolean, extra: AppendExtra | undefined, once = false): Await<WriteResult> {
-    const from = this.#next;
-    if (json !== undefined) this.#next += 1;
-    const outcome = this.#append(json, from, last, extra);
-    if (!(outcome instanceof Promise) && this.#pending === undefined && (once || outcome !== 'failed')) {
-      return this.#done(json, from, last, outcome);
-    }
-    const write = { json, from, last, extra };
-    const settled = (this.#pending ?? Promise.resolve()).then(async () => this.#settle(write, await outcome, once));
-    const queue: Promise<unknown> = settled.finally(() => {
-      if (this.#pending === queue) this.#pending = undefined;
+  whenSettled(then: () => void): void {
+    if (this.busy) (this.#settled ??= []).push(then);
+    else then();
+  }
+
+  /** `opens` the stream: a failure is the outcome, and whoever waits for it says so to the client. */
+  write(json: string | undefined, last: boolean, extra?: AppendExtra, opens = false): Await<WriteResult> {
+    if (this.#over !== undefined) return this.#over;
+    if (opens) this.#opening = true;
+    const outcome = this.busy ? undefined : this.#ask(json === undefined ? NO_EVENTS : [json], extra, extra, last);
+    if (outcome === 'written') return this.#storedAtOnce(json, last);
+    return new Promise((tell) => {
+      this.#waiting.push({ json, last, extra, tell });
+      if (outcome === undefined) return this.endTurn();
+      this.#sent = 1;
+      this.#settle(outcome, 0);
     });
-    this.#pending = queue;
-    return settled;
   }
 
-  /** Everything before it is settled. */
-  async #settle(write: Write, first: WriteResult, once: boolean): Promise<WriteResult> {
-    const { json, from, last, extra } = write;
-    let outcome = first;
-    // What opens the stream is not stored, so nothing after it can be.
-    if (this.#unopened) return 'failed';
-    this.#unopened = once && outcome !== 'written';
-    if (outcome === 'fenced' && this.#shaken) outcome = await this.#append(json, from, last, extra);
-    for (let tries = 0; outcome === 'failed' && !once; tries++) {
-      this.#shaken = true;
-      if (tries === READER_TRIES) this.#written.late();
-      if (!(await this.#log.again(tries))) break;
-      outcome = await this.#append(json, from, last, extra);
-      if (outcome === 'fenced') outcome = await this.#stands(write);
-    }
-    return this.#done(json, from, last, outcome);
+  /** Opens the stream with what else is written in this turn: all of it if that completes it, else when the turn ends. */
+  open(extra: AppendExtra, tell: (result: WriteResult) => void): void {
+    this.#opening = true;
+    this.#gathering = true;
+    this.#waiting.push({ json: '', last: false, extra, tell });
   }
 
-  #done(json: string | undefined, from: number, last: boolean, outcome: WriteResult): WriteResult {
-    if (outcome === 'written') {
-      this.#told = false;
-      this.#written.stored(json, from, last);
-    } else {
-      if (outcome === 'fenced') this.#log.fenced();
-      this.#written.lost();
-    }
-    return outcome;
+  send(json: string | undefined, last: boolean, unmark?: string): void {
+    if (this.#over !== undefined) return;
+    const extra = unmark === undefined ? undefined : { unmark };
+    const outcome = this.busy ? undefined : this.#ask(json === undefined ? NO_EVENTS : [json], extra, extra, last);
+    if (outcome === 'written') return void this.#storedAtOnce(json, last);
+    this.#waiting.push({ json, last, extra, tell: undefined });
+    if (outcome !== undefined) {
+      this.#sent = 1;
+      this.#settle(outcome, 0);
+    } else if (last) this.endTurn();
   }
 
-  #append(json: string | undefined, from: number, last: boolean, extra: AppendExtra | undefined): Await<WriteResult> {
+  /** What was gathered is written. */
+  endTurn(): void {
+    if (!this.#gathering) return;
+    this.#gathering = false;
+    this.#next();
+  }
+
+  /** By a store that answers at once: nothing ever waits. */
+  #storedAtOnce(json: string | undefined, last: boolean): 'written' {
+    const from = this.#length;
+    this.#opening = false;
+    if (json !== undefined) this.#length += 1;
+    this.#written.stored(json, from, last);
+    return 'written';
+  }
+
+  #next(): void {
+    this.#sent = together(this.#waiting);
+    if (this.#sent > 0) this.#append(0);
+    else this.#tellSettled();
+  }
+
+  #append(tries: number): void {
+    const [first] = this.#waiting;
+    const last = this.#waiting[this.#sent - 1];
+    if (first === undefined || last === undefined) return;
+    this.#settle(this.#ask(this.#events(), first.extra, last.extra, last.last), tries);
+  }
+
+  #ask(
+    events: readonly string[],
+    first: AppendExtra | undefined,
+    last: AppendExtra | undefined,
+    complete: boolean,
+  ): Await<WriteOutcome> | Unknown {
     try {
-      const outcome = this.#log.append(this.#key, from, json === undefined ? [] : [json], last, extra);
-      return outcome instanceof Promise ? outcome.catch((error: unknown) => this.#failed(error)) : outcome;
+      return this.#log.append(this.#key, this.#length, events, complete, carried(first, last, complete));
     } catch (error) {
-      return this.#failed(error);
+      return { error };
     }
   }
 
-  /** Said once, until something is stored again. */
-  #failed(error: unknown): 'failed' {
-    if (!this.#told) this.#log.failed(error);
-    this.#told = true;
-    return 'failed';
+  #settle(outcome: Await<WriteOutcome> | Unknown, tries: number): void {
+    if (outcome instanceof Promise) {
+      outcome.then(
+        (settled) => this.#settle(settled, tries),
+        (error: unknown) => this.#failed(error, tries),
+      );
+    } else if (typeof outcome === 'object') this.#failed(outcome.error, tries);
+    else if (outcome === 'written') this.#stored();
+    else if (tries > 0) void this.#stands(tries);
+    else this.#lose('fenced');
   }
 
-  /** Whether an earlier try was stored after all. */
-  async #stands({ json, from, last }: Write): Promise<WriteResult> {
+  #events(): string[] {
+    const events: string[] = [];
+    for (let n = 0; n < this.#sent; n++) {
+      const json = this.#waiting[n]?.json;
+      if (json !== undefined) events.push(json);
+    }
+    return events;
+  }
+
+  #stored(): void {
+    const stored = this.#sent === this.#waiting.length ? this.#waiting : this.#waiting.slice(0, this.#sent);
+    this.#waiting = this.#waiting.slice(stored.length);
+    this.#opening = false;
+    for (const { json, last, tell } of stored) {
+      const offset = this.#length;
+      if (json !== undefined) this.#length += 1;
+      this.#written.stored(json, offset, last);
+      tell?.('written');
+    }
+    this.#next();
+  }
+
+  #lose(why: 'fenced' | 'failed'): void {
+    const lost = this.#waiting;
+    this.#waiting = [];
+    this.#sent = 0;
+    this.#over = why;
+    if (why === 'fenced') this.#log.fenced();
+    this.#written.lost();
+    for (const { tell } of lost) tell?.(why);
+    this.#tellSettled();
+  }
+
+  /** Said once for an append. */
+  #failed(error: unknown, tries: number): void {
+    if (tries === 0) this.#log.failed(error);
+    if (this.#opening) return this.#lose('failed');
+    if (tries === READER_TRIES) this.#written.late();
+    void this.#log.again(tries).then((again) => (again ? this.#append(tries + 1) : this.#lose('failed')));
+  }
+
+  /** It was refused after an earlier try: whether that was stored after all. */
+  async #stands(tries: number): Promise<void> {
     try {
-      const kept = await this.#log.replay(this.#key, from - 1);
-      const there =
-        json === undefined || (kept.found && kept.events[0]?.offset === from && kept.events[0].data === json);
-      return kept.found && there && (!last || kept.complete) ? 'written' : 'fenced';
+      const kept = await this.#log.replay(this.#key, this.#length - 1);
+      const there = this.#events().every((json, n) => {
+        const event = kept.found ? kept.events[n] : undefined;
+        return event?.offset === this.#length + n && event.data === json;
+      });
+      const complete = this.#waiting[this.#sent - 1]?.last !== true || (kept.found && kept.complete);
+      if (kept.found && there && complete) this.#stored();
+      else this.#lose('fenced');
     } catch (error) {
-      return this.#failed(error);
+      this.#failed(error, tries);
     }
   }
+
+  #tellSettled(): void {
+    const settled = this.#settled;
+    if (settled === undefined || this.busy) return;
+    this.#settled = undefined;
+    for (const then of settled) then();
+  }
+}
+
+/** How many of the first an append can carry: markers come with its first and go with its last. */
+function together(writes: readonly Write[]): number {
+  for (let n = 0; n < writes.length; n++) {
+    const extra = writes[n]?.extra;
+    if (n > 0 && extra?.mark !== undefined) return n;
+    if (extra?.unmark !== undefined || writes[n]?.last === true) return n + 1;
+  }
+  return writes.length;
+}
+
+const NO_EVENTS: readonly string[] = [];
+const NOTHING: CarriedExtra = {};
+
+function carried(first: AppendExtra | undefined, last: AppendExtra | undefined, complete: boolean): CarriedExtra {
+  if (first === undefined && last === undefined) return NOTHING;
+  const requests = complete ? undefined : first?.requests?.();
+  const mark = first?.mark;
+  const unmark = last?.unmark;
+  return {
+    ...(requests !== undefined && { requests }),
+    ...(mark !== undefined && { mark }),
+    ...(unmark !== undefined && { unmark }),
+  };
 }

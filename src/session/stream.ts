@@ -46,6 +46,7 @@ export class Stream implements SinkListener, Written {
 
   /** Its session ended: what is still sent reaches whoever reads now, and nobody later. */
   abandonLog(): void {
+    this.#writer?.endTurn();
     this.#log = undefined;
   }
 
@@ -85,10 +86,16 @@ export class Stream implements SinkListener, Written {
     if (this.#log !== undefined) sink.prime(this.#log.eventId(this.key, 0), this.#log.retryMs);
   }
 
-  /** The reader of a POST whose priming event is being stored: it gets that when it is, and nothing if it is not. */
-  beginUnprimed(sink: Sink): void {
+  /** The reader of a POST that is dispatched at once: what it gets is stored before, its priming event with the first. */
+  beginUnprimed(sink: Sink, extra: AppendExtra, primed: (result: WriteResult) => void): void {
     this.#unprimed = true;
     this.use(sink);
+    this.#writer?.open(extra, primed);
+  }
+
+  /** Of the event loop, while its reader's answer is still to begin. */
+  endTurn(): void {
+    this.#writer?.endTurn();
   }
 
   /** Stores the first event, before anything runs: it opens the stream in the log. What fails then is not tried again. */
@@ -98,7 +105,7 @@ export class Stream implements SinkListener, Written {
 
   /** Stores an event that carries nothing but an id, and sends it to whoever reads. */
   resumePoint(): Await<WriteResult> {
-    return this.#log === undefined ? 'written' : (this.#writer?.write('', false, undefined) ?? 'written');
+    return this.#log === undefined ? 'written' : (this.#writer?.write('', false) ?? 'written');
   }
 
   /** `last`: the stream is complete with this message, and ends. `unmark`: the request this answers, if it was marked. */
@@ -111,7 +118,7 @@ export class Stream implements SinkListener, Written {
       if (last) this.#endSink();
       return;
     }
-    void this.#writer?.write(json, last, unmark === undefined ? undefined : { unmark });
+    this.#writer?.send(json, last, unmark);
   }
 
   /** An event that is stored goes to whoever reads; `''` is a priming event. */
@@ -151,7 +158,7 @@ export class Stream implements SinkListener, Written {
     if (this.#complete) return;
     this.#complete = true;
     if (this.#log === undefined) return this.#endSink();
-    void this.#writer?.write(undefined, true, unmark === undefined ? undefined : { unmark });
+    this.#writer?.send(undefined, true, unmark);
   }
 
   /** Ends the response but not the stream: the client is told to come back, and resumes. */
@@ -175,6 +182,11 @@ export class Stream implements SinkListener, Written {
   /** Resolves when what was sent so far is stored. */
   async flushed(): Promise<void> {
     await this.#writer?.settled();
+  }
+
+  whenFlushed(then: () => void): void {
+    if (this.#writer === undefined) then();
+    else this.#writer.whenSettled(then);
   }
 
   /** Ends the reader, cleanly; the stream goes on. */
