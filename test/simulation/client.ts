@@ -120,17 +120,17 @@ export class SimClient implements Caller {
       };
       this.world.ledger.sessions.set(id, this.story);
       this.world.note(`${this.name} has session ${id}`);
-      await this.notify({ method: 'notifications/initialized' });
+      await this.notify({ method: 'notifications/initialized' }, Infinity);
       return true;
     }
   }
 
   /** Sends what has no answer; the status it was taken or refused with. */
-  async notify(message: Message): Promise<number | undefined> {
+  async notify(message: Message, patience = 6_000): Promise<number | undefined> {
     const { story } = this;
     if (story === undefined) return undefined;
     const sentAt = this.world.now;
-    const response = await this.requester.until(() => this.requester.post(story.id, message), { patience: 6_000 });
+    const response = await this.requester.until(() => this.requester.post(story.id, message), { patience });
     if (response === undefined || response === 'cut') return undefined;
     this.saw(story, response, sentAt);
     return response.status;
