@@ -33,6 +33,8 @@ export class RecordKeeper {
   activeSaved: number;
   #unsaved: RecordPatch | undefined = undefined;
   #saving: Promise<void> | undefined = undefined;
+  /** Something was not stored when the session left. */
+  #refused = false;
 
   constructor(host: SessionHost, session: LiveSession, record: SessionRecord | undefined, createdAt: number) {
     this.#host = host;
@@ -116,11 +118,11 @@ export class RecordKeeper {
     return this.#saving !== undefined || this.#unsaved !== undefined;
   }
 
-  /** Resolves when all that was saved is stored; `false`: that takes too long, or the session has left. */
+  /** Resolves when all that was saved is stored; `false`: that takes too long, or the session left before it was. */
   async saved(): Promise<boolean> {
     await this.#saving;
     for (let tries = 0; this.#unsaved !== undefined && tries < CALLER_TRIES; tries++) await this.#pause(tries);
-    return !this.saving && this.#session.left === undefined;
+    return !this.saving && !this.#refused;
   }
 
   /** What the store could not take yet. */
@@ -129,7 +131,10 @@ export class RecordKeeper {
   }
 
   #saveLater(patch: RecordPatch, err: unknown): void {
-    if (this.#session.left !== undefined) return;
+    if (this.#session.left !== undefined) {
+      this.#refused = true;
+      return;
+    }
     const { id: sessionId } = this.#session;
     this.#host.logger.error({ err, sessionId }, 'The session record could not be saved; it is tried again');
     const waits = this.#unsaved !== undefined;
@@ -145,7 +150,10 @@ export class RecordKeeper {
   async #saveAgain(): Promise<void> {
     for (let tries = 0; this.#unsaved !== undefined; tries++) {
       await this.#pause(tries);
-      if (this.#session.left !== undefined) return;
+      if (this.#session.left !== undefined) {
+        this.#refused = true;
+        return;
+      }
       const patch = this.#unsaved;
       try {
         await this.saveOrThrow(patch);
