@@ -62,7 +62,8 @@ export class ProcessPort implements Port {
         if (world.trace !== undefined) world.note(`${this.process.name} store.${name}(${shown(about)}): ${why}`);
         answer(at, () => reject(storeAway(`${name}: ${why}`)));
       };
-      if (network.chance(faults.storeStalls)) this.#lastArrival = scheduler.now + world.delay(faults.storeStall);
+      if (network.chance(faults.storeStalls))
+        this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + world.delay(faults.storeStall));
       this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + world.delay(faults.store));
       if (faults.storeStalls > 0) {
         const timeout = scheduler.now + world.delay(faults.storeTimeout);
