@@ -219,6 +219,7 @@ test('10. a GET here and a GET there for one session: one stream carries each me
     const client = await stage.client(0);
     const stop = await listening(stage, client, 1);
     await client.call('push', { slot: 0 });
+    await stage.until(() => client.pushed.size === 1, 'the first push');
     stop();
     await listening(stage, client, 2);
     for (let n = 0; n < 3; n++) await client.call('push', { slot: n });
