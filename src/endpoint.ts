@@ -119,7 +119,12 @@ class Endpoint {
     }
     this.#opening = opened.then(async (open) => {
       const core = build(open);
-      await core.join();
+      try {
+        await core.join();
+      } catch (cause) {
+        await core.close().catch(() => {});
+        throw cause;
+      }
       this.#core = core;
       return core;
     });

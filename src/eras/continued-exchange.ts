@@ -4,7 +4,7 @@
  * is told, another is sent the error as a message.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import type { SojournError } from '../errors.ts';
+import { rpcError, sessionEnded, type SojournError } from '../errors.ts';
 import type { Exchange, HeaderFields, HeaderList } from '../http/exchange.ts';
 import { messageFrame, SSE_HEADERS } from '../http/sse.ts';
 import type { McpHttpRequest } from '../types.ts';
@@ -76,7 +76,7 @@ export class ContinuedExchange implements Exchange {
 
   respond(status: number, headers: HeaderList, body?: string): void {
     if (status === 200 && headers === SSE_HEADERS) this.#inner.write(body ?? '');
-    else if (!this.#silent && body !== undefined) this.#inner.write(messageFrame(body, undefined));
+    else if (!this.#silent && body !== undefined) this.#inner.write(messageFrame(inStream(status, body), undefined));
     this.#inner.end();
   }
 
@@ -100,4 +100,11 @@ export class ContinuedExchange implements Exchange {
   onClose(fn: () => void): void {
     this.#inner.onClose(fn);
   }
+}
+
+/** "Not found" is an answer to a request that was just made; to one that was accepted before, its session has ended. */
+function inStream(status: number, body: string): string {
+  if (status !== 404) return body;
+  const { id } = JSON.parse(body) as { id: unknown };
+  return JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(sessionEnded()) });
 }

@@ -19,7 +19,6 @@ import {
   sessionIdInvalid,
   SojournError,
   versionChanged,
-  sessionEnded,
 } from '../errors.ts';
 import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -149,7 +148,7 @@ function goOn(call: LegacyCall, { opened, lastEventId }: Lost): LegacyCall {
 function outcomeOf({ again, exchange, post }: LegacyCall, cause: unknown): unknown {
   const begun = exchange instanceof ContinuedExchange;
   if (post?.messages.some(({ kind }) => kind === 'request') !== true || (!again && !begun)) return cause;
-  if (isNotFound(cause)) return begun ? sessionEnded() : cause;
+  if (isNotFound(cause)) return cause;
   return !(cause instanceof SojournError) || cause.retryable ? ownerLost(true) : cause;
 }
 
