@@ -288,7 +288,7 @@ export class SimClient implements Caller {
       if (response === undefined || response === 'cut') continue;
       this.saw(story, response, sentAt);
       if (response.status === 200) {
-        this.getResponse = response;
+        if (this.story === story) this.getResponse = response;
         story.readers += 1;
         await response.ended;
         story.readers -= 1;

@@ -1,5 +1,6 @@
 /** What must not be left when everything has been calm for a while: two copies of a session, calls that nobody waits for. */
 import type { Call } from './ledger.ts';
+import { REPEATABLE } from './server.ts';
 import type { World } from './world.ts';
 
 export function checkLeftovers(world: World): void {
@@ -28,7 +29,9 @@ export function checkLeftovers(world: World): void {
 }
 
 /** So that its instance knows it too: a client that was cut off has told nobody. */
-function isOver({ ending }: Call): boolean {
+function isOver({ tool, ending }: Call): boolean {
+  // What may run twice may be at it once more, for a stream that nobody reads any more.
+  if (tool === undefined || REPEATABLE[tool] === true) return false;
   if (ending?.kind === 'error') return ending.mayHaveRun !== true;
   return ending !== undefined && ['result', 'given-up', 'refused', 'cancelled'].includes(ending.kind);
 }
