@@ -127,8 +127,13 @@ export class Instance {
     return this.#store.instances.list();
   }
 
+  /** Whether another instance has just spoken. */
+  hears(id: string): boolean {
+    return this.#links.hears(id);
+  }
+
   async isAlive(id: string): Promise<boolean> {
-    return this.#links.hears(id) || (await this.#store.instances.read(id)) !== undefined;
+    return this.hears(id) || (await this.#store.instances.read(id)) !== undefined;
   }
 
   /** Another instance that takes new work, as far as the store can tell. */

@@ -47,8 +47,13 @@ const TRIES = 9;
 const PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
 
+/** Sessions of which a router remembers the owner; past it the one that was found the longest ago is forgotten. */
+const OWNERS_KEPT = 10_000;
+
 export class SessionRouter {
   readonly #options: RouterOptions;
+  /** Where sessions of other instances were live when they were last asked for, and whose they are. */
+  readonly #owners = new Map<string, { readonly owner: string; readonly user: string | undefined }>();
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -78,7 +83,9 @@ export class SessionRouter {
         if (tries > 1) await this.#pause(tries);
         if (!instance.valid) continue;
         const { exchange } = known;
-        const found = await (known.kind === 'delete' ? finder.findToEnd(id, exchange) : finder.find(id, exchange));
+        const found =
+          this.#remembered(id, exchange) ??
+          (await (known.kind === 'delete' ? finder.findToEnd(id, exchange) : finder.find(id, exchange)));
         if ('record' in found) {
           if (await this.#deleteRecord(found.record, exchange)) return;
         } else if ('here' in found) {
@@ -86,7 +93,8 @@ export class SessionRouter {
           if (registry.get(id) === found.here && instance.valid) return this.#serve(found.here, known, echoed);
         } else if (exchange.handedOver === undefined) {
           const outcome = await relay.send(found.there, known);
-          if (outcome.relayed === 'done') return;
+          if (outcome.relayed === 'done') return this.#remember(id, found.there, exchange.user);
+          this.#owners.delete(id);
           if (outcome.relayed === 'lost') known = goOn(known, outcome);
           if (exchange.closed) return;
         } else {
@@ -99,6 +107,25 @@ export class SessionRouter {
       if (known.kind === 'delete' && known.again && isNotFound(cause)) known.exchange.respond(200, []);
       else this.fail(known.exchange, outcomeOf(known, cause), echoed);
     }
+  }
+
+  /**
+   * Saves a read of the store per call: an owner that has just spoken knows better than the record whether the session is its
+   * own, and gives the call back if not.
+   */
+  #remembered(id: string, { handedOver, user }: Exchange): { there: string } | undefined {
+    const known = handedOver === undefined ? this.#owners.get(id) : undefined;
+    if (known === undefined || known.user !== user || !this.#options.instance.hears(known.owner)) return undefined;
+    return { there: known.owner };
+  }
+
+  #remember(id: string, owner: string, user: string | undefined): void {
+    const known = this.#owners.get(id);
+    if (known?.owner === owner && known.user === user) return;
+    this.#owners.set(id, { owner, user });
+    if (this.#owners.size <= OWNERS_KEPT) return;
+    const [oldest] = this.#owners.keys();
+    if (oldest !== undefined) this.#owners.delete(oldest);
   }
 
   fail(exchange: Exchange, cause: unknown, id: RequestId | null): void {
@@ -144,12 +171,12 @@ function goOn(call: LegacyCall, { opened, lastEventId }: Lost): LegacyCall {
   return { kind, exchange, again: true, ...(call.post !== undefined && { post: { ...call.post, exchange } }) };
 }
 
-/** An error that says "try again" must not be said of what may have run, and one in a stream that was begun says why. */
+/** An error that says "try again" must not be said of a call that may have run. */
 function outcomeOf({ again, exchange, post }: LegacyCall, cause: unknown): unknown {
-  const begun = exchange instanceof ContinuedExchange;
-  if (post?.messages.some(({ kind }) => kind === 'request') !== true || (!again && !begun)) return cause;
-  if (isNotFound(cause)) return cause;
-  return !(cause instanceof SojournError) || cause.retryable ? ownerLost(true) : cause;
+  if (!again && !(exchange instanceof ContinuedExchange)) return cause;
+  const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
+  const tryAgain = !(cause instanceof SojournError) || cause.retryable;
+  return calls === true && tryAgain ? ownerLost(true) : cause;
 }
 
 function isNotFound(cause: unknown): boolean {
