@@ -128,9 +128,12 @@ export class Link {
 
   /** Resolves when so much more may be pushed, or the link has failed. */
   async room(bytes: number): Promise<void> {
-    while (!this.#failed && this.#unackedBytes > 0 && this.#unackedBytes + bytes > CREDIT_BYTES) {
-      await this.#change();
-    }
+    while (!this.#failed && !this.fits(bytes)) await this.#change();
+  }
+
+  /** A single item may be larger than the credit. */
+  fits(bytes: number): boolean {
+    return this.#unackedBytes === 0 || this.#unackedBytes + bytes <= CREDIT_BYTES;
   }
 
   #change(): Promise<void> {

@@ -39,6 +39,9 @@ export interface RelayOptions {
   serve(envelope: CallEnvelope, exchange: RelayedExchange): void;
 }
 
+const DONE: RelayOutcome = { relayed: 'done' };
+const REFUSED: RelayOutcome = { relayed: 'refused' };
+
 const ENVELOPE_BYTES = 1_024;
 const EVENT_ID = /(?:^|\n)id: ([^\n]+)\n/g;
 
@@ -80,13 +83,13 @@ class Outgoing {
         exchange.destroy();
         return this.done();
       default:
-        this.#settle({ relayed: 'refused' });
+        this.#settle(REFUSED);
         return undefined;
     }
   }
 
   done(): undefined {
-    this.#settle({ relayed: 'done' });
+    this.#settle(DONE);
   }
 
   lost(): void {
@@ -142,16 +145,21 @@ export class Relay {
     return running;
   }
 
-  async send(to: string, call: LegacyCall): Promise<RelayOutcome> {
+  send(to: string, call: LegacyCall): Promise<RelayOutcome> {
     const link = this.#options.instance.link(to);
     // Nobody has it: it never ran there.
-    if (link === undefined) return { relayed: 'refused' };
-    const { exchange, kind, again } = call;
-    const text = call.post === undefined ? undefined : (call.post.text ?? JSON.stringify(exchange.parsedBody));
+    if (link === undefined) return Promise.resolve(REFUSED);
+    const { exchange, post } = call;
+    const text = post === undefined ? undefined : (post.text ?? JSON.stringify(exchange.parsedBody));
     const bytes = ENVELOPE_BYTES + (text?.length ?? 0);
-    await link.room(bytes);
-    if (link.failed || this.#closed) return { relayed: 'refused' };
-    if (exchange.closed) return { relayed: 'done' };
+    if (link.fits(bytes)) return this.#push(link, call, text, bytes);
+    return link.room(bytes).then(() => this.#push(link, call, text, bytes));
+  }
+
+  #push(link: Link, call: LegacyCall, text: string | undefined, bytes: number): Promise<RelayOutcome> {
+    const { exchange, kind, again } = call;
+    if (link.failed || this.#closed) return Promise.resolve(REFUSED);
+    if (exchange.closed) return Promise.resolve(DONE);
     const n = this.#calls++;
     const letGo = link.hold();
     return new Promise((resolve) => {
