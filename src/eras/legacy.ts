@@ -28,6 +28,7 @@ import { type Checked, checkMessage, type RpcRequest } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Opener } from '../session/opener.ts';
 import type { Registry } from '../session/registry.ts';
+import { rejoin, runsOrphaned, started, wasMet } from '../session/second-try.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Stream } from '../session/stream.ts';
 import type { AppendExtra, WriteResult } from '../session/stream-writer.ts';
@@ -153,7 +154,7 @@ export class LegacyEra {
       return refuse(exchange, error, null);
     }
     const requests = requestsOf(messages);
-    if ((again && session.hasMet(requests)) || session.runsOrphaned(requests)) {
+    if ((again && wasMet(session, requests)) || runsOrphaned(session, requests)) {
       void this.#goOn(session, post, requests, echoed);
       return;
     }
@@ -218,13 +219,13 @@ export class LegacyEra {
     const json = this.#options.responseMode === 'json';
     const open = (): Sink => (json ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sseSink(exchange));
     try {
-      await session.started(requests);
+      await started(session, requests);
       if (session.left !== undefined) {
         return await this.#router.find(session.id, { kind: 'post', exchange, post, again: true }, echoed);
       }
       // It was refused before it ran.
-      if (!session.hasMet(requests)) return this.#servePost(session, post, false, echoed);
-      if (await session.rejoin(requests, open)) return;
+      if (!wasMet(session, requests)) return this.#servePost(session, post, false, echoed);
+      if (await rejoin(session, requests, open)) return;
     } catch (err) {
       this.#options.logger.error({ err, sessionId: session.id }, 'What became of a call could not be read');
     }

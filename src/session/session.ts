@@ -28,7 +28,7 @@ import { REMEMBERED } from './remembered.ts';
 import type { SessionRun } from './run.ts';
 import { RunningRequests } from './running.ts';
 import type { SessionHost } from './session-host.ts';
-import { replayEvents, Stream } from './stream.ts';
+import { Stream } from './stream.ts';
 import type { AppendExtra, StreamLog, WriteResult } from './stream-writer.ts';
 import { SessionTransport } from './transport.ts';
 import { UntoldNews } from './untold-news.ts';
@@ -195,52 +195,6 @@ export class LiveSession implements Idle {
   /** Stores what must be stored before the requests of a POST are dispatched; nothing was sent yet. */
   prime(stream: Stream, requests: readonly RpcRequest[], admitted: readonly MessageContext[]): Await<WriteResult> {
     return this.guard === undefined ? stream.prime() : this.guard.before(stream, requests, admitted);
-  }
-
-  /** Whether an earlier try of one of these requests runs here, or may have run somewhere. */
-  hasMet(requests: readonly RpcRequest[]): boolean {
-    return requests.some(({ id }) => this.running.get(id) !== undefined || this.guard?.marked(id) !== undefined);
-  }
-
-  /** Whether a lost owner's call of that id runs again here: its client comes with it once more. */
-  runsOrphaned(requests: readonly RpcRequest[]): boolean {
-    return requests.some(({ id, method }) => {
-      const running = this.running.get(id);
-      return running?.orphan === true && running.method === method;
-    });
-  }
-
-  /** Resolves when none of these requests waits to be stored any more. */
-  async started(requests: readonly RpcRequest[]): Promise<void> {
-    for (const { id } of requests) await this.running.get(id)?.starting;
-  }
-
-  /** Gives a reader what an earlier try of these requests is answered; `false`: its outcome is lost. */
-  async rejoin(requests: readonly RpcRequest[], open: () => Sink): Promise<boolean> {
-    for (const { id } of requests) {
-      const running = this.running.get(id)?.stream;
-      if (running !== undefined) {
-        if (running.logged) {
-          // Its first event may be on its way into the store.
-          await running.flushed();
-          return this.resume(running, open, 0);
-        }
-        running.detach();
-        running.use(open());
-        this.questions.askAgain(running);
-        return true;
-      }
-      const key = this.guard?.marked(id);
-      if (key === undefined || !this.getStream.logged) continue;
-      const kept = await this.log.replay(key, -1);
-      if (!kept.found || !kept.complete) continue;
-      const sink = open();
-      sink.prime(this.log.eventId(key, 0), this.log.retryMs);
-      replayEvents(kept.events, sink, key, this.log);
-      sink.end();
-      return true;
-    }
-    return false;
   }
 
   /** The response of a POST whose requests are about to be dispatched. */
