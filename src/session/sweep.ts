@@ -78,7 +78,12 @@ export class Sweep {
       inTurn = 0;
       for (const session of this.#registry.idle) {
         if (inTurn === HIBERNATED_BATCH || timeProvider.monotonic() - session.idleSince < hibernateAfterMs) break;
-        if (session.busy || (session.news.owed && this.#registry.options.responseMode !== 'json')) continue;
+        if (
+          session.busy ||
+          session.record.saving ||
+          (session.news.owed && this.#registry.options.responseMode !== 'json')
+        )
+          continue;
         inTurn += 1;
         void this.#registry.hibernate(session);
       }

@@ -296,6 +296,22 @@ describe('races', () => {
     expect(events.map(({ name }) => name)).toEqual(['opened', 'opened', 'hibernated', 'restored']);
   });
 
+  test('a session stays awake while what it was told is being stored', async () => {
+    const store = watchedStore();
+    const { client, sleep, time, events } = await sleepy({ store });
+    const one = client();
+    await one.initialize({ initialized: false });
+    const saving = gate();
+    store.before['sessions.save'] = saving.hook;
+    const told = one.notify('notifications/initialized');
+    await until(() => saving.waiting === 1);
+    await time.advance(HIBERNATE + SWEEP);
+    expect(events.map(({ name }) => name)).toEqual(['opened']);
+    saving.open();
+    expect((await told).status).toBe(202);
+    await sleep(one);
+  });
+
   test('race 3: a relayed request that meets it falling asleep is served by whoever wakes it', async () => {
     const store = watchedStore();
     const falling = gate();
