@@ -7,6 +7,9 @@
  * what it holds. An ended session is a value of its record and stays for its tombstone time; nothing brings it back.
  * A missing record proves no end. "Dead" is what the instance directory says (no lease), judged by the store's clock.
  *
+ * The writes of one view take effect in the order in which they were asked for, also those whose caller has given up: one
+ * that is tried again must not undo a later one.
+ *
  * A method may answer at once or with a promise ({@link Await}): the memory store answers at once, which is what keeps
  * a call on a live session free of waiting. Failures are thrown or rejected as `StoreAway`: the store could not be
  * asked, so nothing is known.
