@@ -9,6 +9,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { CREDIT_BYTES, type Link, type LinkItem } from '../cluster/link.ts';
 import type { SojournError } from '../errors.ts';
+import { closeSignal } from '../http/close-signal.ts';
 import type { Exchange, HandedOver, HeaderFields, HeaderList } from '../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { McpHttpRequest } from '../types.ts';
@@ -27,7 +28,7 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
   user: string | undefined;
   sessionId: string | undefined = undefined;
   #request: McpHttpRequest | undefined;
-  #abort: AbortController | undefined;
+  #signal: AbortSignal | undefined;
   #pending = 0;
   #finished = false;
   #gone = false;
@@ -59,11 +60,7 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
     return (this.#request ??= createRequestView(this));
   }
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      this.onClose(() => this.#abort?.abort());
-    }
-    return this.#abort.signal;
+    return (this.#signal ??= closeSignal(this));
   }
   header(name: string): string | undefined {
     const value = this.#envelope.headers[name];

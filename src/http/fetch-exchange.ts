@@ -2,6 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
+import { closeSignal } from './close-signal.ts';
 import type { Exchange, HeaderFields, HeaderList } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 
@@ -21,7 +22,7 @@ export class FetchExchange implements Exchange, RequestSource {
   sessionId: string | undefined = undefined;
   #resolve!: (response: Response) => void;
   #view: McpHttpRequest | undefined;
-  #abort: AbortController | undefined;
+  #signal: AbortSignal | undefined;
   #canonical: Map<string, string> | undefined;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #finished = false;
@@ -49,11 +50,7 @@ export class FetchExchange implements Exchange, RequestSource {
     return (this.#view ??= createRequestView(this));
   }
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      this.onClose(() => this.#abort?.abort());
-    }
-    return this.#abort.signal;
+    return (this.#signal ??= closeSignal(this));
   }
   get canonicalHeaders(): Map<string, string> {
     return (this.#canonical ??= new Map());

@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
+import { closeSignal } from './close-signal.ts';
 import type { Exchange, HeaderFields, HeaderList } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 
@@ -26,7 +27,7 @@ export class NodeExchange implements Exchange, RequestSource {
   #res: ServerResponse | undefined;
   #parsedBody: unknown;
   #request: McpHttpRequest | undefined;
-  #abort: AbortController | undefined;
+  #signal: AbortSignal | undefined;
   #canonical: Map<string, string> | undefined;
   #listening = false;
   #finished = false;
@@ -61,11 +62,7 @@ export class NodeExchange implements Exchange, RequestSource {
     return (this.#request ??= createRequestView(this));
   }
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      this.onClose(() => this.#abort?.abort());
-    }
-    return this.#abort.signal;
+    return (this.#signal ??= closeSignal(this));
   }
 
   get canonicalHeaders(): Map<string, string> {
