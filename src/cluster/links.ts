@@ -16,6 +16,7 @@ import { Link, LINK_VERSION, type LinkItem, type LinkMessage } from './link.ts';
 /** Ids that are known to be dead: what still comes from them is dropped. More are forgotten, oldest first. */
 const DEAD_KEPT = 1_000;
 const HEARD_PART = 10;
+const SILENT_LEASES = 10;
 
 export interface LinksOptions {
   readonly store: OpenStore;
@@ -94,8 +95,16 @@ export class Links {
     time.clearTimeout(timer);
   }
 
+  /** Somebody is new: whoever has been silent for long may be one that it replaces, and nobody else would ever look. */
+  #doubtSilent(): void {
+    for (const [peer, link] of this.#links) {
+      if (!link.heardWithin(SILENT_LEASES * this.#options.leaseMs)) void this.#doubt(peer);
+    }
+  }
+
   #open(peer: string): Link {
     const { time, leaseMs } = this.#options;
+    this.#doubtSilent();
     const link: Link = new Link({
       peer,
       time,
