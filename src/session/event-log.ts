@@ -38,18 +38,11 @@ export class SessionEventLog implements StreamLog {
     from: number,
     events: readonly string[],
     complete: boolean,
-    extra: CarriedExtra,
+    extra: CarriedExtra | undefined,
   ): Await<WriteOutcome> {
     const { id, record } = this.#session;
-    return this.#host.store.events.append({
-      sessionId: id,
-      fence: record.fence,
-      stream,
-      from,
-      events,
-      complete,
-      ...extra,
-    });
+    const append = { sessionId: id, fence: record.fence, stream, from, events, complete };
+    return this.#host.store.events.append(extra === undefined ? append : { ...append, ...extra });
   }
 
   replay(stream: string, after: number): Await<ReplayOutcome> {

@@ -27,7 +27,7 @@ export interface StreamLog {
     from: number,
     events: readonly string[],
     complete: boolean,
-    extra: CarriedExtra,
+    extra: CarriedExtra | undefined,
   ): Await<WriteOutcome>;
   replay(stream: string, after: number): Await<ReplayOutcome>;
   eventId(stream: string, offset: number): string;
@@ -266,10 +266,13 @@ function together(writes: readonly Write[]): number {
 }
 
 const NO_EVENTS: readonly string[] = [];
-const NOTHING: CarriedExtra = {};
 
-function carried(first: AppendExtra | undefined, last: AppendExtra | undefined, complete: boolean): CarriedExtra {
-  if (first === undefined && last === undefined) return NOTHING;
+function carried(
+  first: AppendExtra | undefined,
+  last: AppendExtra | undefined,
+  complete: boolean,
+): CarriedExtra | undefined {
+  if (first === undefined && last === undefined) return undefined;
   const requests = complete ? undefined : first?.requests?.();
   const mark = first?.mark;
   const unmark = last?.unmark;
