@@ -142,6 +142,7 @@ const capabilitiesOf = ({ sample, elicit, roots }: Behind) => ({
 /** Both lines ask with `fetch`; this one tells what they asked. */
 function createWire({ route, withoutGet }: ConnectOptions) {
   const requests: string[] = [];
+  const reconnection = { ...RECONNECT };
   let opened: () => void;
   const listening = new Promise<void>((resolve) => {
     opened = resolve;
@@ -155,7 +156,7 @@ function createWire({ route, withoutGet }: ConnectOptions) {
     if (method === 'GET' && response.ok) opened();
     return response;
   };
-  return { requests, listening, fetch: tellingFetch };
+  return { requests, listening, reconnection, fetch: tellingFetch };
 }
 
 type AnyTransport = HttpV1 | HttpV2 | SseV1 | SseV2;
@@ -172,7 +173,7 @@ async function openV1(url: string, options: ConnectOptions = {}, over: 'http' | 
       ? new SseV1(new URL(url), { fetch: wire.fetch, eventSourceInit: { fetch: wire.fetch } })
       : new HttpV1(new URL(url), {
           fetch: wire.fetch,
-          reconnectionOptions: RECONNECT,
+          reconnectionOptions: wire.reconnection,
           ...(sessionId !== undefined && { sessionId }),
         });
   return finish(client, transport, wire, {
@@ -200,7 +201,7 @@ async function openV2(
       ? new SseV2(new URL(url), { fetch: wire.fetch, eventSourceInit: { fetch: wire.fetch } })
       : new HttpV2(new URL(url), {
           fetch: wire.fetch,
-          reconnectionOptions: RECONNECT,
+          reconnectionOptions: wire.reconnection,
           ...(sessionId !== undefined && { sessionId }),
         });
   return finish(client, transport, wire, {
@@ -226,7 +227,11 @@ async function finish(
 ): Promise<OfficialClient> {
   const messages: Message[] = [];
   const errors: Error[] = [];
-  onTestFinished(() => client.close());
+  onTestFinished(() => {
+    // Closing takes the timer of one stream away; another that waited to come back would go on trying for a while.
+    wire.reconnection.maxRetries = 0;
+    return client.close();
+  });
   await differences.connect();
   const { onmessage, onerror } = transport;
   transport.onmessage = (message: unknown) => {
