@@ -35,7 +35,7 @@ import { ListNews } from './session/list-news.ts';
 import { Opener } from './session/opener.ts';
 import { Registry } from './session/registry.ts';
 import type { OpenStore } from './stores/store.ts';
-import type { RandomSource } from './system.ts';
+import { elapse, type RandomSource } from './system.ts';
 import type { EndpointHealth, McpEndpointFactory } from './types.ts';
 import type { SessionEvents } from './sessions.ts';
 import type { UserOf } from './user.ts';
@@ -227,7 +227,7 @@ export class Core {
       if ((await this.instance.otherServing()) !== undefined)
         released += await this.#release((session) => !session.busy);
       if (!this.#busy) break;
-      await new Promise<void>((resolve) => void timeProvider.setTimeout(resolve, DRAIN_POLL_MS));
+      await elapse(timeProvider, DRAIN_POLL_MS);
     }
     let interrupted = this.#stateless.running + this.#modern.running + this.legacy.relay.running;
     for (const session of this.registry.values()) interrupted += session.running.counted;

@@ -9,6 +9,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
+import { elapse } from './system.ts';
 import type { TimeProvider } from './types.ts';
 
 const QUIET_MS = 500;
@@ -62,7 +63,7 @@ export class InheritedSocket {
     }
     const deadline = this.#time.monotonic() + QUIET_MS;
     while (this.#untold().length > 0 && this.#time.monotonic() < deadline) {
-      await new Promise<void>((resolve) => void this.#time.setTimeout(resolve, POLL_MS));
+      await elapse(this.#time, POLL_MS);
     }
     const untold = this.#untold();
     this.#server.closeIdleConnections();

@@ -47,3 +47,8 @@ export function afterTurn(fn: () => void): void {
 export function base64url(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
 }
+
+/** Resolves after `ms` of a provider's time. */
+export function elapse(time: Pick<TimeProvider, 'setTimeout'>, ms: number): Promise<void> {
+  return new Promise((resolve) => void time.setTimeout(resolve, ms));
+}

@@ -1,4 +1,5 @@
-/** A request that passed the door, on its way to an era. Handed over by reference when another instance owns its session. */
+/** A request that passed the door, on its way to an era. */
+import type { RequestId } from '@modelcontextprotocol/server';
 import type { Checked } from '../jsonrpc.ts';
 import type { Exchange } from '../http/exchange.ts';
 
@@ -9,4 +10,9 @@ export interface InboundPost {
   readonly batch: boolean;
   /** The body's text; `undefined` where the caller had parsed it. */
   readonly text: string | undefined;
+}
+
+/** The id an error about a POST carries. */
+export function echo({ batch, messages: [first] }: InboundPost): RequestId | null {
+  return !batch && first?.kind === 'request' ? first.message.id : null;
 }

@@ -38,7 +38,7 @@ import type { Sink } from '../sink.ts';
 import { allowsBatches } from '../versions.ts';
 import { ContinuedExchange } from './continued-exchange.ts';
 import type { CallEnvelope } from './envelope.ts';
-import type { InboundPost } from './inbound.ts';
+import { echo, type InboundPost } from './inbound.ts';
 import { serveGet } from './legacy-get.ts';
 import { type LegacyCall, Relay } from './relay.ts';
 import type { RelayedExchange } from './relayed-exchange.ts';
@@ -350,10 +350,4 @@ function requestsOf(messages: readonly Checked[]): RpcRequest[] {
   const requests: RpcRequest[] = [];
   for (const checked of messages) if (checked.kind === 'request') requests.push(checked.message);
   return requests;
-}
-
-/** The id an error about a POST carries. */
-function echo(post: InboundPost): RequestId | null {
-  const [first] = post.messages;
-  return !post.batch && first?.kind === 'request' ? first.message.id : null;
 }

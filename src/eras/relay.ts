@@ -13,7 +13,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { messageFrame } from '../http/sse.ts';
 import type { Logger } from '../types.ts';
 import { type CallEnvelope, type CallKind, envelopeOf, readHeaders, type SentHeaders } from './envelope.ts';
-import type { InboundPost } from './inbound.ts';
+import { echo, type InboundPost } from './inbound.ts';
 import { RelayedExchange } from './relayed-exchange.ts';
 
 export interface LegacyCall {
@@ -100,8 +100,7 @@ class Outgoing {
   close(error: SojournError): void {
     const { exchange } = this;
     const { post } = this.call;
-    const [first] = post?.messages ?? [];
-    const id = first?.kind === 'request' && post?.batch === false ? first.message.id : null;
+    const id = post === undefined ? null : echo(post);
     const json = JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(error) });
     if (!this.opened) exchange.respond(id === null ? 503 : error.status, JSON_HEADERS, json);
     else {

@@ -26,7 +26,7 @@ import type { ResolvedOptions } from '../options.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { SessionRecord } from '../stores/store.ts';
-import type { RandomSource } from '../system.ts';
+import { elapse, type RandomSource } from '../system.ts';
 import { ContinuedExchange } from './continued-exchange.ts';
 import type { LegacyCall, Relay, RelayOutcome } from './relay.ts';
 
@@ -156,7 +156,7 @@ export class SessionRouter {
     const { options, random } = this.#options;
     const jitter = 0.5 + (random(1)[0] ?? 0) / 256;
     const ms = Math.min(LONGEST_PAUSE_MS, PAUSE_MS * 2 ** (tries - 2)) * jitter;
-    return new Promise((resolve) => void options.timeProvider.setTimeout(resolve, ms));
+    return elapse(options.timeProvider, ms);
   }
 }
 

@@ -1,7 +1,7 @@
 /** One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see. */
 import type { Await, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
 import { eventPrefix, formatEventId, sessionTag } from './event-id.ts';
-import { pauseMs } from './pause.ts';
+import { pause } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
 import type { CarriedExtra, StreamLog } from './stream-writer.ts';
@@ -59,7 +59,7 @@ export class SessionEventLog implements StreamLog {
 
   async again(tries: number): Promise<boolean> {
     const { timeProvider } = this.#host.options;
-    await new Promise<void>((resolve) => void timeProvider.setTimeout(resolve, pauseMs(tries)));
+    await pause(timeProvider, tries);
     return this.#session.left === undefined;
   }
 }

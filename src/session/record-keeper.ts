@@ -7,7 +7,7 @@ import type { Fence, Handshake, RecordPatch, SessionRecord, WriteOutcome } from 
 import { RECORD_VERSION } from '../stores/store.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
-import { pauseMs } from './pause.ts';
+import { pause } from './pause.ts';
 import { DurableState } from './state.ts';
 
 /** Shared by the records of all sessions that have none. */
@@ -143,8 +143,7 @@ export class RecordKeeper {
   }
 
   #pause(tries: number): Promise<void> {
-    const { timeProvider } = this.#host.options;
-    return new Promise((resolve) => void timeProvider.setTimeout(resolve, pauseMs(tries)));
+    return pause(this.#host.options.timeProvider, tries);
   }
 
   async #saveAgain(): Promise<void> {

@@ -4,6 +4,7 @@ import type { InstanceMessage, OpenStore, SessionRecord, Store, StoreOptions } f
 import { systemRandom } from '../../src/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
+import { plainRecord } from './plain-record.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };
 const logged: Array<{ level: string; obj: object; msg: string }> = [];
@@ -33,24 +34,7 @@ function openView(store: Store, options: Partial<StoreOptions> = {}): OpenStore 
 }
 
 function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
-  return {
-    v: 1,
-    id,
-    ...FENCE,
-    user: null,
-    version: '2025-11-25',
-    handshake: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
-    answer: '{}',
-    initialized: true,
-    logLevel: null,
-    subscriptions: [],
-    state: {},
-    getStream: false,
-    createdAt: 0,
-    activeAt: 0,
-    expiresAt: null,
-    ...more,
-  };
+  return plainRecord(id, FENCE, more);
 }
 
 describe('the memory store', () => {

@@ -7,6 +7,7 @@ import type { OpenStore, SessionRecord, Store, StoreOptions } from '../../src/st
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { createLog } from '../kit/log.ts';
 import { systemRandom, systemTime } from '../../src/system.ts';
+import { plainRecord } from './plain-record.ts';
 
 export const ME = 'instance-me';
 export const FENCE = { epoch: 1, owner: ME };
@@ -43,22 +44,5 @@ export async function openView(store: Store | string, more: Partial<StoreOptions
 }
 
 export function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
-  return {
-    v: 1,
-    id,
-    ...FENCE,
-    user: null,
-    version: '2025-11-25',
-    handshake: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
-    answer: '{}',
-    initialized: true,
-    logLevel: null,
-    subscriptions: [],
-    state: {},
-    getStream: false,
-    createdAt: 0,
-    activeAt: 0,
-    expiresAt: null,
-    ...more,
-  };
+  return plainRecord(id, FENCE, more);
 }
