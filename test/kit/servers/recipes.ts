@@ -1,0 +1,138 @@
+/** How Redis, PostgreSQL and NATS are run for the tests: with nothing of the machine's own configuration. */
+import { execFile, execFileSync } from 'node:child_process';
+import { accessSync, chownSync, constants, readdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+import type { ServerKind, ServerRecipe } from './test-server.ts';
+
+const run = promisify(execFile);
+
+/** Where Debian keeps servers that it does not put into every PATH. */
+const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/usr/local/bin', '/usr/bin'];
+const POSTGRES_FOLDER = '/usr/lib/postgresql';
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function find(name: string, folders: readonly string[] = []): string | undefined {
+  const path = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  return [...folders, ...path, ...SYSTEM_FOLDERS].map((folder) => join(folder, name)).find(isExecutable);
+}
+
+/** The newest first. */
+function postgresFolders(): readonly string[] {
+  try {
+    const versions = readdirSync(POSTGRES_FOLDER).sort((a, b) => Number(b) - Number(a));
+    return versions.map((version) => join(POSTGRES_FOLDER, version, 'bin'));
+  } catch {
+    return [];
+  }
+}
+
+/** It refuses to run as root. */
+function postgresUser(): ServerRecipe['user'] {
+  if (process.getuid?.() !== 0) return undefined;
+  const id = (flag: string): number => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
+  return { uid: id('-u'), gid: id('-g') };
+}
+
+/** What the server says first, or answers to `question`. */
+function greeted(port: number, question: string | Uint8Array, answer: RegExp): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(port, '127.0.0.1');
+    const end = (value: boolean): void => {
+      socket.destroy();
+      done(value);
+    };
+    socket.setTimeout(500, () => end(false));
+    socket.once('error', () => end(false));
+    socket.once('close', () => done(false));
+    socket.once('connect', () => socket.write(question));
+    socket.once('data', (chunk) => end(answer.test(chunk.toString('latin1'))));
+  });
+}
+
+const redis: ServerRecipe = {
+  kind: 'redis',
+  package: 'redis-server',
+  find: () => find('redis-server') ?? find('valkey-server'),
+  command: ({ folder, port, args }) => [
+    '--port',
+    String(port),
+    '--bind',
+    '127.0.0.1',
+    '--dir',
+    folder,
+    '--daemonize',
+    'no',
+    '--save',
+    '',
+    ...args,
+  ],
+  stopSignal: 'SIGTERM',
+  answers: (port) => greeted(port, 'PING\r\n', /^\+PONG/),
+  url: (port) => `redis://127.0.0.1:${port}`,
+};
+
+const nats: ServerRecipe = {
+  kind: 'nats',
+  package: 'nats-server',
+  find: () => find('nats-server'),
+  command: ({ folder, port, args }) => ['-js', '-sd', folder, '-a', '127.0.0.1', '-p', String(port), ...args],
+  stopSignal: 'SIGTERM',
+  // JetStream may still be recovering its files: clients retry what they ask of it.
+  answers: (port) => greeted(port, 'PING\r\n', /^INFO .*"jetstream":true/),
+  url: (port) => `nats://127.0.0.1:${port}`,
+};
+
+/** An SSL request is answered with one letter by whoever speaks the protocol; while it starts up the socket is not there. */
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
+
+const postgres: ServerRecipe = {
+  kind: 'postgres',
+  package: 'postgresql',
+  find: () => find('postgres', postgresFolders()),
+  get user() {
+    return postgresUser();
+  },
+  async prepare(folder, executable) {
+    const user = postgresUser();
+    if (user !== undefined) chownSync(folder, user.uid, user.gid);
+    const args = ['-D', folder, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-locale', '-N'];
+    await run(join(executable, '..', 'initdb'), args, { ...user, cwd: folder });
+  },
+  command: ({ folder, port, args }) => [
+    '-D',
+    folder,
+    '-p',
+    String(port),
+    '-c',
+    'listen_addresses=127.0.0.1',
+    '-c',
+    'unix_socket_directories=',
+    ...args,
+  ],
+  // Fast: connections are closed, transactions rolled back.
+  stopSignal: 'SIGINT',
+  answers: async (port) => (await greeted(port, SSL_REQUEST, /^[SN]/)) && (await acceptsLogins(port)),
+  url: (port) => `postgres://postgres@127.0.0.1:${port}/postgres`,
+};
+
+/** Until recovery is over logins are refused with an error; a startup message tells. */
+function acceptsLogins(port: number): Promise<boolean> {
+  const body = Buffer.from('user\0postgres\0database\0postgres\0\0');
+  const startup = Buffer.alloc(8 + body.length);
+  startup.writeInt32BE(startup.length, 0);
+  startup.writeInt32BE(196_608, 4);
+  body.copy(startup, 8);
+  return greeted(port, startup, /^R/);
+}
+
+export const recipes: Readonly<Record<ServerKind, ServerRecipe>> = { redis, nats, postgres };
