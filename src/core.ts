@@ -29,6 +29,7 @@ import type { Exchange } from './http/exchange.ts';
 import { KeepAlive } from './http/keep-alive.ts';
 import type { ResolvedOptions } from './options.ts';
 import { createRequestState } from './request-state.ts';
+import { dailyKeys } from './request-state-keys.ts';
 import { ServerBuilder, SessionBuilder } from './session/builder.ts';
 import { contexts } from './session/context.ts';
 import { ListNews } from './session/list-news.ts';
@@ -110,7 +111,7 @@ export class Core {
     this.bus = options.bus ?? fleet;
     const { requestStateKeys } = options;
     const requestState = createRequestState(
-      async () => requestStateKeys ?? [await store.secret('request-state')],
+      requestStateKeys === undefined ? dailyKeys(store, options.timeProvider.now) : async () => requestStateKeys,
       userOf,
       () => contexts.getStore()?.target,
     );

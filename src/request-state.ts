@@ -11,6 +11,7 @@ const TTL_SECONDS = 600;
 export type RequestStateKey = string | Uint8Array;
 
 export function createRequestState(
+  /** The same array as long as they are the same keys. */
   keys: () => Promise<readonly RequestStateKey[]>,
   userOf: (authInfo: AuthInfo | undefined) => string | undefined,
   /** The name or URI that the running request is about. */
@@ -18,13 +19,12 @@ export function createRequestState(
 ): RequestStateCodec {
   const bind = (ctx: ServerContext): string =>
     JSON.stringify([userOf(ctx.http?.authInfo) ?? null, ctx.mcpReq.method, target() ?? null]);
-  let made: Promise<RequestStateCodec[]> | undefined;
-  const codecs = (): Promise<RequestStateCodec[]> => {
-    made ??= keys().then((all) => all.map((key) => createRequestStateCodec({ key, ttlSeconds: TTL_SECONDS, bind })));
-    // A store that was away is asked again.
-    made.catch(() => {
-      made = undefined;
-    });
+  let of: readonly RequestStateKey[] | undefined;
+  let made: readonly RequestStateCodec[] = [];
+  const codecs = async (): Promise<readonly RequestStateCodec[]> => {
+    const all = await keys();
+    if (of !== all) made = all.map((key) => createRequestStateCodec({ key, ttlSeconds: TTL_SECONDS, bind }));
+    of = all;
     return made;
   };
   return {

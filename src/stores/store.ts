@@ -244,8 +244,11 @@ export interface OpenStore {
   readonly sessions: SessionStore;
   readonly events: EventStore;
   readonly instances: InstanceStore;
-  /** Made once for the deployment and the same on every instance: e.g. `'request-state'`, 32 bytes. */
-  secret(name: string): Await<Uint8Array>;
+  /**
+   * Made once for the deployment and the same on every instance, 32 bytes. With `keepMs` it is forgotten so long after it
+   * was made (by the store's clock): whoever asks then makes another.
+   */
+  secret(name: string, keepMs?: number): Await<Uint8Array>;
   close(): Promise<void>;
 }
 

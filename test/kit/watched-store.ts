@@ -62,7 +62,7 @@ export function watchedStore({
         sessions: watch('sessions', view.sessions),
         events: watch('events', view.events),
         instances: watch('instances', view.instances),
-        secret: (name) => view.secret(name),
+        secret: (name, keepMs) => view.secret(name, keepMs),
         close: () => view.close(),
       };
     },

@@ -154,6 +154,7 @@ export class SimStore implements Store {
         trim: () => port.call('trim', () => data.trim()),
       },
       instances: new SimInstances(this.#server, deployment, port, own),
+      // Nothing simulated runs so long that one is forgotten.
       secret: (name) =>
         port.call('secret', () => {
           let secret = secrets.get(name);

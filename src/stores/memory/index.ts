@@ -10,31 +10,22 @@ import { MemoryEvents } from './events.ts';
 import { Directory, MemoryInstances } from './instances.ts';
 import { Ledger } from './ledger.ts';
 import { EventBudget, Logbook } from './logbook.ts';
+import { Secrets } from './secrets.ts';
 import { MemorySessions } from './sessions.ts';
 import { Tombstones } from './tombstones.ts';
-
-const SECRET_BYTES = 32;
 
 /** What the endpoints of one name share. */
 class Deployment {
   readonly directory = new Directory();
   readonly sessions: MemorySessions;
   readonly events: MemoryEvents;
-  readonly #secrets = new Map<string, Uint8Array>();
+  readonly secrets: Secrets;
 
   constructor({ time, tombstoneMs, tombstones, retention }: StoreOptions, budget: EventBudget) {
     const ledger = new Ledger(time, new Tombstones(tombstoneMs, tombstones));
+    this.secrets = new Secrets(time);
     this.sessions = new MemorySessions(ledger, this.directory);
     this.events = new MemoryEvents(ledger, retention === false ? undefined : new Logbook(retention, budget));
-  }
-
-  secret(name: string, random: StoreOptions['random']): Uint8Array {
-    let secret = this.#secrets.get(name);
-    if (secret === undefined) {
-      secret = random(SECRET_BYTES);
-      this.#secrets.set(name, secret);
-    }
-    return secret.slice();
   }
 }
 
@@ -62,7 +53,7 @@ class MemoryStore implements Store {
       sessions: deployment.sessions,
       events: deployment.events,
       instances,
-      secret: (name) => deployment.secret(name, random),
+      secret: (name, keepMs) => deployment.secrets.get(name, keepMs, random),
       close: async () => {
         instances.close();
         this.#views.delete(view);

@@ -148,5 +148,13 @@ CREATE TRIGGER answer_changed AFTER UPDATE OF answer ON sessions WHEN old.answer
 END;
 `;
 
+/** Secrets that are rotated go by themselves; an older build makes and keeps its own for ever. */
+const FORGOTTEN_SECRETS = `
+ALTER TABLE secrets ADD COLUMN forget_at REAL;
+`;
+
 /** In order; the first has number 1. */
-export const MIGRATIONS: readonly Migration[] = [{ breaking: true, sql: FIRST }];
+export const MIGRATIONS: readonly Migration[] = [
+  { breaking: true, sql: FIRST },
+  { breaking: false, sql: FORGOTTEN_SECRETS },
+];

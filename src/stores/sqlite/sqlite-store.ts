@@ -38,7 +38,8 @@ export class SqliteStore implements Store {
     }
   }
 
-  #view({ file, deployment, clock, patience, options }: ViewParts): OpenStore {
+  #view(parts: ViewParts): OpenStore {
+    const { file, deployment, clock, patience, options } = parts;
     const { leaseMs, logger, tombstoneMs, retention, random } = options;
     const ledger = new Ledger(file.database, deployment, clock, tombstoneMs);
     const instances = new SqliteInstances({ file, deployment, clock, patience, leaseMs, random, logger });
@@ -47,7 +48,7 @@ export class SqliteStore implements Store {
       sessions: new SqliteSessions(file, ledger),
       events: new SqliteEvents(file, ledger, retention),
       instances,
-      secret: (name) => findSecret(file, deployment, name, random),
+      secret: (name, keepMs) => findSecret(parts, name, keepMs),
       close: () => (closed ??= instances.close().then(() => this.#release())),
     };
   }
@@ -83,19 +84,20 @@ async function findDeployment(file: StoreFile, name: string): Promise<number> {
 
 /** Of those who ask at once, one makes it. */
 async function findSecret(
-  file: StoreFile,
-  deployment: number,
+  { file, deployment, clock, options }: ViewParts,
   name: string,
-  random: StoreOptions['random'],
+  keepMs: number | undefined,
 ): Promise<Uint8Array> {
   const { database } = file;
   const key = [deployment, JSON.stringify(name)];
-  const find = (): Uint8Array | undefined => database.one<[Uint8Array]>(SQL.secret, key)?.[0];
+  const find = (): Uint8Array | undefined => database.one<[Uint8Array]>(SQL.secret, [...key, clock.wall()])?.[0];
   const found = await file.read(find);
   if (found !== undefined) return found;
-  const made = random(SECRET_BYTES);
+  const made = options.random(SECRET_BYTES);
   return file.write(() => {
-    database.run(SQL.makeSecret, [...key, made]);
+    const now = clock.wall();
+    database.run(SQL.forgetSecrets, [now]);
+    database.run(SQL.makeSecret, [...key, made, keepMs === undefined ? null : now + keepMs]);
     return find() as Uint8Array;
   });
 }

@@ -54,8 +54,9 @@ export const SQL = {
   // ——— deployments ———
   deployment: 'SELECT no FROM deployments WHERE name = ?',
   makeDeployment: 'INSERT INTO deployments (name) VALUES (?) ON CONFLICT DO NOTHING',
-  secret: 'SELECT value FROM secrets WHERE deployment = ? AND name = ?',
-  makeSecret: 'INSERT INTO secrets (deployment, name, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+  secret: 'SELECT value FROM secrets WHERE deployment = ? AND name = ? AND (forget_at IS NULL OR forget_at > ?)',
+  forgetSecrets: 'DELETE FROM secrets WHERE forget_at <= ?',
+  makeSecret: 'INSERT INTO secrets (deployment, name, value, forget_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
 
   // ——— sessions ———
   text: 'SELECT no FROM texts WHERE hash = ?',

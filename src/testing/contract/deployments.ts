@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { FENCE, ME, OTHER, announce, eventually, recordOf, type StoreCase } from './store-kit.ts';
+import type { OpenStore } from '../../stores/store.ts';
+import {
+  FENCE,
+  ME,
+  OTHER,
+  PAST_SHORT_MS,
+  SHORT_MS,
+  announce,
+  eventually,
+  recordOf,
+  type StoreCase,
+} from './store-kit.ts';
 
 /** Names that end where another goes on: no name may reach into another's keys. */
 const NAMES = ['a', 'a:sessions', 'a:b', 'A', 'a*', 'a '];
@@ -73,6 +84,24 @@ export const deploymentCases: readonly StoreCase[] = [
       const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
       const secrets = [await a.secret('one'), await a.secret('two'), await b.secret('one')];
       assert.equal(new Set(secrets.map((secret) => Buffer.from(secret).toString('hex'))).size, 3);
+    },
+  },
+  {
+    id: 'secret/forgotten',
+    title: 'a secret is forgotten when its time has passed, for everybody, and no other with it',
+    async run(kit) {
+      const [here, there] = [await kit.open(), await kit.open()];
+      const hex = async (view: OpenStore, name: string, keepMs?: number): Promise<string> =>
+        Buffer.from(await view.secret(name, keepMs)).toString('hex');
+      const kept = await hex(here, 'kept');
+      const long = await hex(here, 'long', 600_000);
+      const short = await hex(here, 'short', SHORT_MS);
+      assert.equal(await hex(there, 'short', SHORT_MS), short);
+      await kit.pass(PAST_SHORT_MS);
+      const next = await hex(there, 'short', SHORT_MS);
+      assert.notEqual(next, short);
+      assert.equal(await hex(here, 'short', SHORT_MS), next);
+      assert.deepEqual([await hex(there, 'kept'), await hex(there, 'long', 600_000)], [kept, long]);
     },
   },
   {

@@ -1,0 +1,30 @@
+/** The secrets of one deployment, each made by the first who asks. */
+import type { RandomSource } from '../../system.ts';
+import type { TimeProvider } from '../../types.ts';
+
+const SECRET_BYTES = 32;
+
+interface Secret {
+  readonly value: Uint8Array;
+  readonly forgetAt: number;
+}
+
+export class Secrets {
+  readonly #time: TimeProvider;
+  readonly #all = new Map<string, Secret>();
+
+  constructor(time: TimeProvider) {
+    this.#time = time;
+  }
+
+  /** A copy: whoever overwrites it overwrites nobody else's. */
+  get(name: string, keepMs: number | undefined, random: RandomSource): Uint8Array {
+    const now = this.#time.now();
+    const known = this.#all.get(name);
+    if (known !== undefined && known.forgetAt > now) return known.value.slice();
+    for (const [other, { forgetAt }] of this.#all) if (forgetAt <= now) this.#all.delete(other);
+    const value = random(SECRET_BYTES);
+    this.#all.set(name, { value, forgetAt: now + (keepMs ?? Infinity) });
+    return value.slice();
+  }
+}
