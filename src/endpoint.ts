@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo, ServerEventBus, ServerNotifier } from '@modelcontextprotocol/server';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
-import { optionInvalid, optionsContradict, storeAway } from './errors.ts';
+import { closedEndpoint, draining, optionInvalid, optionsContradict, storeAway, type SojournError } from './errors.ts';
 import { refuse } from './http/answer.ts';
 import type { Exchange } from './http/exchange.ts';
 import { FetchExchange } from './http/fetch-exchange.ts';
@@ -13,6 +13,7 @@ import { listen, type Listening, type ListenOptions, type OwnListening } from '.
 import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from './options.ts';
 import { createSessions, type SessionEvents, type Sessions } from './sessions.ts';
 import { memory } from './stores/memory/index.ts';
+import { Opening } from './opening.ts';
 import type { OpenStore } from './stores/store.ts';
 import { systemRandom } from './system.ts';
 import type { EndpointHealth, McpEndpointFactory } from './types.ts';
@@ -69,8 +70,7 @@ export function createMcpEndpoint(factory: McpEndpointFactory, options?: McpEndp
 class Endpoint {
   readonly #factory: McpEndpointFactory;
   readonly #options: ResolvedOptions;
-  #core: Core | undefined;
-  #opening: Promise<Core> | undefined;
+  readonly #opening: Opening<Core>;
   readonly #events: SessionEvents = new EventEmitter();
   readonly #listening = new Set<OwnListening>();
   #closed: Promise<void> | undefined;
@@ -78,12 +78,12 @@ class Endpoint {
   constructor(factory: McpEndpointFactory, options: ResolvedOptions) {
     this.#factory = factory;
     this.#options = options;
-    const opened = this.#open();
-    if (opened instanceof Core) this.#core = opened;
-    else
-      opened.catch((err: unknown) =>
-        options.logger.error({ err }, 'The session store could not be opened; the next request tries again'),
-      );
+    const { timeProvider: time, logger } = options;
+    this.#opening = new Opening({ open: () => this.#open(), time, logger });
+  }
+
+  get #core(): Core | undefined {
+    return this.#opening.value;
   }
 
   /** At once on the memory store. */
@@ -117,7 +117,7 @@ class Endpoint {
       void core.join();
       return core;
     }
-    this.#opening = opened.then(async (open) => {
+    return opened.then(async (open) => {
       const core = build(open);
       try {
         await core.join();
@@ -125,25 +125,21 @@ class Endpoint {
         await core.close().catch(() => {});
         throw cause;
       }
-      this.#core = core;
       return core;
     });
-    this.#opening.catch(() => {
-      this.#opening = undefined;
-    });
-    return this.#opening;
-  }
-
-  async #ready(): Promise<Core> {
-    return this.#core ?? this.#opening ?? this.#open();
   }
 
   #handle(exchange: Exchange, allowedHosts?: readonly string[]): void {
     if (this.#core !== undefined) return this.#core.handle(exchange, allowedHosts);
-    this.#ready().then(
+    this.#opening.ready().then(
       (core) => core.handle(exchange, allowedHosts),
-      (cause: unknown) => refuse(exchange, storeAway('opening it', cause), null),
+      (cause: unknown) => refuse(exchange, this.#unready(cause), null),
     );
+  }
+
+  #unready(cause: unknown): SojournError {
+    if (this.#closed !== undefined) return closedEndpoint();
+    return this.#opening.stopped ? draining() : storeAway('opening it', cause);
   }
 
   /** Before the store is open, what needs it cannot be had synchronously. */
@@ -166,7 +162,7 @@ class Endpoint {
       listen: (given) => this.#listen(given),
       sessions: createSessions(
         () => this.#core,
-        () => this.#ready(),
+        () => this.#opening.ready(),
         this.#events,
       ),
       notify: createNotifier({
@@ -190,7 +186,9 @@ class Endpoint {
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
       throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
     }
-    const core = await this.#ready();
+    // Where the store was never open there is nothing to hand over.
+    const core = this.#core ?? (await this.#opening.stop());
+    if (core === undefined) return { released: 0, interrupted: 0 };
     await Promise.all([...this.#listening].map((listening) => listening.leave()));
     return core.drain(timeoutMs);
   }
@@ -203,7 +201,7 @@ class Endpoint {
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
     if (this.#closed !== undefined) throw optionsContradict('listen(): this endpoint is closed; make a new one');
     // A store that cannot be opened is an error of the start, not of every request.
-    await this.#ready();
+    await this.#opening.ready();
     const listening = await listen(given, {
       options: this.#options,
       handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),
@@ -216,7 +214,7 @@ class Endpoint {
   #close(): Promise<void> {
     return (this.#closed ??= (async () => {
       const servers = [...this.#listening].map((listening) => listening.close());
-      const core = this.#core ?? (await this.#opening?.catch(() => undefined));
+      const core = await this.#opening.stop();
       await core?.close();
       for (const listening of this.#listening) listening.closeIdle();
       await Promise.all(servers);
