@@ -28,6 +28,7 @@ import { refuse } from './http/answer.ts';
 import type { Exchange } from './http/exchange.ts';
 import { KeepAlive } from './http/keep-alive.ts';
 import type { ResolvedOptions } from './options.ts';
+import { Outage } from './outage.ts';
 import { createRequestState } from './request-state.ts';
 import { dailyKeys } from './request-state-keys.ts';
 import { ServerBuilder, SessionBuilder } from './session/builder.ts';
@@ -79,8 +80,11 @@ export class Core {
   #drained = false;
   #draining: Promise<{ released: number; interrupted: number }> | undefined;
 
-  constructor({ factory, options, store, durable, inProcess, random, userOf, events }: CoreOptions) {
-    const { logger } = options;
+  constructor({ factory, options: given, store, durable, inProcess, random, userOf, events }: CoreOptions) {
+    // A store of this process is never away, nor is its lease ever renewed.
+    const outage = inProcess ? undefined : new Outage(given.logger, given.timeProvider);
+    const logger = outage?.logger ?? given.logger;
+    const options: ResolvedOptions = { ...given, logger };
     this.#options = options;
     this.store = store;
     this.#durable = durable;
@@ -92,6 +96,7 @@ export class Core {
       random,
       time: options.timeProvider,
       logger,
+      storeAnswers: () => outage?.over(),
     });
     this.registry = new Registry(
       options,

@@ -36,6 +36,8 @@ export interface InstanceOptions {
   readonly random: RandomSource;
   readonly time: Required<TimeProvider>;
   readonly logger: Logger;
+  /** The lease was renewed, or taken anew. */
+  storeAnswers(): void;
 }
 
 /** An end that was asked for elsewhere. */
@@ -58,7 +60,7 @@ export class Instance {
   #asks = 0;
   readonly #asked = new Map<number, Asked>();
 
-  constructor({ store, inProcess, leaseMs, random, time, logger }: InstanceOptions) {
+  constructor({ store, inProcess, leaseMs, random, time, logger, storeAnswers }: InstanceOptions) {
     this.#store = store;
     this.#logger = logger;
     this.#links = new Links({
@@ -80,6 +82,7 @@ export class Instance {
       receive: (from, message) => this.#receive(from, message),
       lapsed: () => this.#links.reset(),
       extended: () => this.#handlers?.valid(),
+      storeAnswers,
       reclaim: async (id) => this.#handlers?.reclaim(id),
     });
   }
@@ -120,7 +123,11 @@ export class Instance {
   async leave(): Promise<void> {
     await this.#links.flushed(FLUSH_MS);
     this.#links.reset();
-    await this.#lease.leave();
+    try {
+      await this.#lease.leave();
+    } catch (err) {
+      this.#logger.warn({ err }, 'The lease could not be given back; it runs out: the session store cannot be reached');
+    }
   }
 
   async leases(): Promise<readonly InstanceLease[]> {

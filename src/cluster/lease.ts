@@ -38,6 +38,7 @@ export interface LeaseOptions {
   lapsed(): void;
   /** It is valid until its next end. */
   extended(): void;
+  storeAnswers(): void;
   /** Claims what is live here for the new id, before anything is served again. */
   reclaim(id: string): Promise<void>;
 }
@@ -167,8 +168,8 @@ export class Lease {
       const alive = this.#options.inProcess || this.#inTime;
       if (alive && (await this.#options.store.renew(this.#id, this.#state))) this.#extend(sent, losses);
       else await this.#rejoin();
-      if (this.#storeAway) logger.info({ instance: this.#id }, 'The session store is back');
       this.#storeAway = false;
+      this.#options.storeAnswers();
     } catch (err) {
       if (!this.#storeAway) logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
       this.#storeAway = true;
@@ -184,7 +185,8 @@ export class Lease {
     // In one step: nothing is said or heard under the old id any more.
     this.#id = this.#newId();
     lapsed();
-    logger.warn(
+    // In an outage it goes without saying, and is tried again and again.
+    logger[this.#storeAway ? 'debug' : 'warn'](
       { instance: before, lapses: this.#lapses },
       'The lease ran out; its sessions are claimed again under a new id',
     );

@@ -1,0 +1,88 @@
+/** What an outage of the store looks like from outside: 503 where it is needed, one line in the log, nothing lost. */
+import { expect, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { serveFleet, type Member } from '../kit/fleet.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { until } from '../kit/until.ts';
+import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
+
+const CALLS = [
+  ...(['read', 'create', 'claim', 'save', 'release', 'end', 'mark', 'list', 'count', 'expired'] as const).map(
+    (name) => `sessions.${name}` as const,
+  ),
+  ...(['append', 'replay', 'open', 'trim'] as const).map((name) => `events.${name}` as const),
+  ...(['announce', 'renew', 'read', 'list', 'send', 'bury', 'leave', 'publish'] as const).map(
+    (name) => `instances.${name}` as const,
+  ),
+];
+
+function cut(store: WatchedStore): void {
+  for (const call of CALLS) {
+    store.before[call] = () => {
+      throw storeAway('the cable is out');
+    };
+  }
+}
+
+function mend(store: WatchedStore): void {
+  for (const call of CALLS) delete store.before[call];
+}
+
+const LEASE_MS = 400;
+
+async function pair() {
+  const inner = memory();
+  const stores = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner })) as [
+    WatchedStore,
+    WatchedStore,
+  ];
+  let next = 0;
+  const [a, b] = (await serveFleet(2, {
+    store: () => stores[next++] as WatchedStore,
+    leaseMs: LEASE_MS,
+    eventRetention: false,
+  })) as [Member, Member];
+  const onA = a.client();
+  await onA.initialize();
+  const told = (member: Member) => member.log.lines.filter(({ level }) => ['warn', 'error', 'fatal'].includes(level));
+  return { stores, a, b, onA, onB: b.join(onA), told };
+}
+
+test('live sessions go on until the lease runs out, then 503 with Retry-After; one line tells of it, and one that it is over', async () => {
+  const { stores, a, b, onA, onB, told } = await pair();
+  await onA.call(...tool('count'));
+  for (const store of stores) cut(store);
+  // What needs no store is served: a call that may be repeated, on a session that is live here and keeps no log.
+  expect((await onA.call('ping')).response.status).toBe(200);
+  for (let n = 0; n < 20; n++) {
+    const refused = await b
+      .client()
+      .post(
+        { jsonrpc: '2.0', id: n, method: 'ping' },
+        { headers: { 'mcp-session-id': onA.sessionId ?? '', 'mcp-protocol-version': onA.protocolVersion ?? '' } },
+      );
+    expect([refused.status, refused.header('retry-after')]).toEqual([503, '1']);
+  }
+  await until(() => a.endpoint.health().state === 'lapsed');
+  expect(a.endpoint.health()).toMatchObject({ state: 'lapsed', store: 'away', sessions: 1 });
+  for (let n = 0; n < 20; n++) {
+    const { response } = await onA.call(...tool('count'));
+    expect([response.status, response.header('retry-after')]).toEqual([503, '1']);
+  }
+  for (const member of [a, b]) {
+    expect(told(member).map(({ message }) => message)).toHaveLength(1);
+    expect((await fetch(`http://127.0.0.1:${member.port}/readyz`)).status).toBe(503);
+    expect((await fetch(`http://127.0.0.1:${member.port}/healthz`)).status).toBe(200);
+  }
+
+  for (const store of stores) mend(store);
+  await until(() => [a, b].every(({ endpoint }) => endpoint.health().state === 'serving'));
+  expect(textOf((await onA.call(...tool('count'))).message)).toBe('2');
+  expect(textOf((await onB.call(...tool('count'))).message)).toBe('3');
+  for (const member of [a, b]) {
+    await until(() => member.log.matching(/^The session store is back/).length === 1);
+    expect((await fetch(`http://127.0.0.1:${member.port}/readyz`)).status).toBe(200);
+  }
+  expect(a.lab.made.length).toBe(1);
+});
