@@ -1,9 +1,9 @@
 /** What an outage of the store looks like from outside: 503 where it is needed, one line in the log, nothing lost. */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
-import { memory } from '../../src/stores/memory/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
+import { sharedStore } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 
@@ -29,11 +29,12 @@ function mend(store: WatchedStore): void {
   for (const call of CALLS) delete store.before[call];
 }
 
-const LEASE_MS = 400;
+const LEASE_MS = 1_000;
 
 async function pair() {
-  const inner = memory();
-  const stores = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner })) as [
+  // Leases run out in it by themselves, those of an id that could not be given back too.
+  const connect = sharedStore('sqlite');
+  const stores = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner: connect() })) as [
     WatchedStore,
     WatchedStore,
   ];
