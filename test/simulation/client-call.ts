@@ -139,14 +139,23 @@ export class ClientCall {
   }
 
   async #answer(response: Response): Promise<void> {
-    this.#caller.saw(this.#story, response, this.#call.attemptAt);
     if (response.status === 200) {
       this.#call.accepted = true;
-      return this.#read(response);
+      const { attemptAt } = this.#call;
+      await this.#read(response);
+      if (!this.#isLost) this.#caller.served(this.#story, response.status, attemptAt);
+      return;
     }
+    this.#caller.saw(this.#story, response, this.#call.attemptAt);
     await response.ended;
     if (response.status === 404) this.#end({ kind: 'not-found', at: this.#now });
     else this.#end({ kind: 'refused', at: this.#now, status: response.status, body: response.body });
+  }
+
+  /** Whoever had it is gone, and nobody could say that its session was too: that is no service. */
+  get #isLost(): boolean {
+    const { ending } = this.#call;
+    return ending?.kind === 'error' && ending.reason === 'owner_lost' && ending.mayHaveRun === true;
   }
 
   async #read(first: Response): Promise<void> {

@@ -310,11 +310,13 @@ export class SimClient implements Caller {
 
   saw(story: SessionStory, response: Response, sentAt: number): void {
     if (response.status === 404) this.#notFound(story);
-    else if (response.status < 300) {
-      story.activeAt = Math.max(story.activeAt, sentAt);
-      if (story.deletedAt !== undefined && sentAt > story.deletedAt && !this.#forgiven(story))
-        this.#wrong(`session ${story.id} was deleted and answered ${response.status} afterwards`);
-    }
+    else if (response.status < 300) this.served(story, response.status, sentAt);
+  }
+
+  served(story: SessionStory, status: number, sentAt: number): void {
+    story.activeAt = Math.max(story.activeAt, sentAt);
+    if (story.deletedAt !== undefined && sentAt > story.deletedAt && !this.#forgiven(story))
+      this.#wrong(`session ${story.id} was deleted and answered ${status} afterwards`);
   }
 
   #notFound(story: SessionStory): void {
