@@ -39,6 +39,7 @@ export interface Caller {
   readonly world: World;
   readonly requester: Requester;
   saw(story: SessionStory, response: Response, sentAt: number): void;
+  served(story: SessionStory, status: number, sentAt: number): void;
   /** Takes note of an event; `onMessage` gets the message in it. */
   event(story: SessionStory, onMessage: (message: Message) => void): OnEvent;
   cancel(id: number): void;
