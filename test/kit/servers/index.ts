@@ -3,33 +3,11 @@
  * `npm test` installs what is missing where it can.
  */
 import { afterAll, beforeAll, describe } from 'vitest';
-import { recipes } from './recipes.ts';
-import { freePort, TestServer, type ServerKind, type ServerOptions } from './test-server.ts';
+import { isAvailable, missingServer, startServer } from './start.ts';
+import type { ServerKind, ServerOptions, TestServer } from './test-server.ts';
 
+export { isAvailable, missingServer, serverKinds, startServer } from './start.ts';
 export { freePort, type ServerKind, type ServerOptions, type TestServer } from './test-server.ts';
-export const serverKinds = ['redis', 'postgres', 'nats'] as const satisfies readonly ServerKind[];
-
-/** Whether its tests run: under CI they do, and fail where it is not installed. */
-export const isAvailable = (kind: ServerKind): boolean =>
-  process.env['CI'] !== undefined || recipes[kind].find() !== undefined;
-
-export const missingServer = (kind: ServerKind): string =>
-  `${kind}: the server is not installed (Debian: apt-get install ${recipes[kind].package})`;
-
-/** A server of one's own, answering. */
-export async function startServer(kind: ServerKind, { args = [], port }: ServerOptions = {}): Promise<TestServer> {
-  const executable = recipes[kind].find();
-  if (executable === undefined) throw new Error(missingServer(kind));
-  const server = new TestServer(recipes[kind], executable, port ?? (await freePort()), args);
-  try {
-    await server.prepare();
-    await server.start();
-  } catch (error) {
-    await server.close();
-    throw error;
-  }
-  return server;
-}
 
 /**
  * `describe` for tests that need a server: one for all of them, started before the first and gone after the last. What it

@@ -1,0 +1,27 @@
+/** The servers of stores, started outside of a test runner too. */
+import { recipes } from './recipes.ts';
+import { freePort, TestServer, type ServerKind, type ServerOptions } from './test-server.ts';
+
+export const serverKinds = ['redis', 'postgres', 'nats'] as const satisfies readonly ServerKind[];
+
+/** Whether its tests run: under CI they do, and fail where it is not installed. */
+export const isAvailable = (kind: ServerKind): boolean =>
+  process.env['CI'] !== undefined || recipes[kind].find() !== undefined;
+
+export const missingServer = (kind: ServerKind): string =>
+  `${kind}: the server is not installed (Debian: apt-get install ${recipes[kind].package})`;
+
+/** A server of one's own, answering. */
+export async function startServer(kind: ServerKind, { args = [], port }: ServerOptions = {}): Promise<TestServer> {
+  const executable = recipes[kind].find();
+  if (executable === undefined) throw new Error(missingServer(kind));
+  const server = new TestServer(recipes[kind], executable, port ?? (await freePort()), args);
+  try {
+    await server.prepare();
+    await server.start();
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+  return server;
+}
