@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { isStoreKind, storeKinds, type StoreKind } from './store-servers.ts';
 
 export interface BenchArguments {
   readonly command: 'load' | 'sessions' | 'workers' | 'help';
@@ -15,6 +16,8 @@ export interface BenchArguments {
   readonly nice: number;
   /** Sessions of the sides that let them hibernate. */
   readonly hibernated: number;
+  /** Of the workers. */
+  readonly stores: readonly StoreKind[];
   readonly json: boolean;
 }
 
@@ -26,8 +29,9 @@ export const usage = `npm run bench -- [sessions | workers] [options]
   --rounds N            measured rounds per side, after one warm-up round (5)
   --duration S          seconds of load per side and round (3)
   --node 20|22|24|PATH  Node.js that runs the servers; a list runs one after the other (the running one)
-  --only WORK           stateful, log, durable, initialize, modern; a list
+  --only WORK           stateful, log, durable, durable-redis, durable-postgres, durable-nats, initialize, modern; a list
                         of workers: burn, cpu, marker, relay, spread, spread-cpu
+  --store STORE         sqlite, redis, postgres, nats: what the workers share; a list (sqlite)
   --sides SIDE          ours, official, bare, no-log …; a list
   --baseline DIST       another build of this package as a further side, beside ours
   --connections N       keep-alive connections of the load client (16)
@@ -65,6 +69,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
       patience: { type: 'string', default: '60' },
       nice: { type: 'string', default: '0' },
       hibernated: { type: 'string', default: '100000' },
+      store: { type: 'string', multiple: true },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -72,6 +77,9 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
   const [command = 'load', ...rest] = positionals;
   if (!isCommand(command) || rest.length > 0) throw new Error(`unknown command: ${positionals.join(' ')}`);
   const nodes = list(values.node);
+  const stores = list(values.store ?? ['sqlite']);
+  const stranger = stores.find((store) => !isStoreKind(store));
+  if (stranger !== undefined) throw new Error(`--store takes ${storeKinds.join(', ')}, got ${stranger}`);
   return {
     command: values.help ? 'help' : command,
     rounds: Math.ceil(positive('rounds', values.rounds)),
@@ -85,6 +93,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     patienceS: positive('patience', values.patience),
     nice: Number(values.nice),
     hibernated: Math.ceil(positive('hibernated', values.hibernated)),
+    stores: stores.filter(isStoreKind),
     json: values.json,
   };
 }

@@ -7,6 +7,7 @@ import { type Machine, describeMachine } from './machine.ts';
 import { QuietTime } from './quiet-time.ts';
 import { type WorkReport, formatWork, reportWork } from './report.ts';
 import { runRounds } from './rounds.ts';
+import { startStore } from './store-servers.ts';
 import { findRuntime } from './runtimes.ts';
 import { formatSessions, measureSessions } from './sessions.ts';
 import { formatWorkers, measureWorkers } from './workers.ts';
@@ -41,9 +42,11 @@ async function runWorkers(args: BenchArguments, machine: Machine): Promise<void>
   const quiet = new QuietTime(args.patienceS * 1000);
   const reports = [];
   for (const runtime of args.nodes.map(findRuntime)) {
-    const report = await measureWorkers(runtime, { ...args, quiet });
-    reports.push(report);
-    if (!args.json) console.log(`${formatWorkers(report)}\n`);
+    for (const store of args.stores) {
+      const report = await measureWorkers(runtime, store, { ...args, quiet });
+      reports.push(report);
+      if (!args.json) console.log(`${formatWorkers(report)}\n`);
+    }
   }
   if (args.json) printJson({ machine, workers: reports });
 }
@@ -59,7 +62,9 @@ async function runLoads(args: BenchArguments, machine: Machine): Promise<void> {
   const reports: WorkReport[] = [];
   for (const runtime of args.nodes.map(findRuntime)) {
     for (const work of selectWorks(args)) {
-      const results = await runRounds(work, runtime, client, { ...args, quiet, progress });
+      const results = await onItsStore(work, (env) =>
+        runRounds(work, runtime, client, { ...args, quiet, progress, env }),
+      );
       progress('');
       const report = reportWork(work, runtime, results);
       reports.push(report);
@@ -67,6 +72,17 @@ async function runLoads(args: BenchArguments, machine: Machine): Promise<void> {
     }
   }
   if (args.json) printJson({ machine, load, works: reports.map(jsonOf) });
+}
+
+/** The store's server runs as long as its work. */
+async function onItsStore<T>({ store }: Work, run: (env: Readonly<Record<string, string>>) => Promise<T>): Promise<T> {
+  if (store === undefined) return run({});
+  const server = await startStore(store);
+  try {
+    return await run({ BENCH_STORE: server.url });
+  } finally {
+    await server.close();
+  }
 }
 
 function jsonOf({ work, runtime, results, ratios }: WorkReport): object {

@@ -29,6 +29,8 @@ export interface RoundsOptions extends LoadOptions {
   readonly foreignPercent: number;
   readonly quiet: QuietTime;
   readonly progress: (text: string) => void;
+  /** For every server. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 interface Target {
@@ -50,7 +52,7 @@ export async function runRounds(
   client: LoadClient,
   options: RoundsOptions,
 ): Promise<SideResult[]> {
-  const targets = new Targets(work, runtime, async (load) => {
+  const targets = new Targets(work, runtime, options.env, async (load) => {
     await client.run(load, { ...options, durationS: warmUpS });
   });
   const results = work.sides.map((side) => ({ side, rounds: [] as Measurement[] }));
@@ -117,11 +119,18 @@ async function measure({ server, load }: Target, client: LoadClient, options: Lo
 class Targets {
   readonly #work: Work;
   readonly #runtime: Runtime;
+  readonly #env: Readonly<Record<string, string>>;
   readonly #warmUp: (load: Load) => Promise<void>;
   readonly #running = new Map<Side, Target>();
   #recorded: { readonly load: Load; readonly answer: RecordedAnswer } | undefined;
 
-  constructor(work: Work, runtime: Runtime, warmUp: (load: Load) => Promise<void>) {
+  constructor(
+    work: Work,
+    runtime: Runtime,
+    env: Readonly<Record<string, string>>,
+    warmUp: (load: Load) => Promise<void>,
+  ) {
+    this.#env = env;
     this.#work = work;
     this.#runtime = runtime;
     this.#warmUp = warmUp;
@@ -148,7 +157,8 @@ class Targets {
 
   async #start(side: Side): Promise<Target> {
     if (side.repeats === undefined) {
-      const server = await ServerProcess.start(this.#runtime, side.server);
+      const env = { ...this.#env, ...side.server.env };
+      const server = await ServerProcess.start(this.#runtime, { ...side.server, env });
       return { server, load: await this.#work.load(server.port) };
     }
     this.#recorded ??= await this.#record(side.repeats);

@@ -1,8 +1,6 @@
 import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -13,31 +11,29 @@ const module = fileURLToPath(new URL('servers/workers-module.mjs', import.meta.u
 const startMsMost = 20_000;
 const lookMs = 20;
 
-/** `sojourn serve --workers N` from the build, on a SQLite file of its own. */
+/** `sojourn serve --workers N` from the build; a deployment of its own on the store. */
 export class ServedWorkers {
   readonly workers: number;
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
-  readonly #folder: string;
   #told = '';
 
-  private constructor(child: ChildProcessByStdio<null, Readable, Readable>, workers: number, folder: string) {
+  private constructor(child: ChildProcessByStdio<null, Readable, Readable>, workers: number) {
     this.workers = workers;
     this.#child = child;
-    this.#folder = folder;
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => (this.#told += text));
     }
   }
 
-  static async start(runtime: Runtime, workers: number): Promise<ServedWorkers> {
-    const folder = mkdtempSync(join(tmpdir(), 'bench-workers-'));
-    const store = `sqlite:${join(folder, 'sessions.db')}`;
+  static async start(runtime: Runtime, workers: number, store: string): Promise<ServedWorkers> {
+    const name = `bench-${String(workers)}`;
     const args = [program, 'serve', module, '--port', '0', '--workers', String(workers), '--store', store];
+    args.push('--name', name);
     const child = spawn(runtime.path, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'production' },
     });
-    const served = new ServedWorkers(child, workers, folder);
+    const served = new ServedWorkers(child, workers);
     const deadline = performance.now() + startMsMost;
     while (served.port === 0) {
       if (child.exitCode !== null || performance.now() > deadline) throw new Error(`no start: ${served.#told}`);
@@ -67,7 +63,6 @@ export class ServedWorkers {
       this.#child.kill('SIGTERM');
       await exited;
     }
-    rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Load, initializeLoad, modernCalls, repeatableCalls, statefulCalls } from './requests.ts';
 import type { ServerScript } from './server-process.ts';
+import type { StoreKind } from './store-servers.ts';
 
 export interface Side {
   readonly id: string;
@@ -29,6 +30,8 @@ export interface Work {
   /** Every round gets a new process: what the work leaves behind would weigh on the next round. */
   readonly freshProcess?: boolean;
   load(port: number): Promise<Load>;
+  /** The sides that keep something keep it there. */
+  readonly store?: StoreKind;
 }
 
 const ours = (options: object = {}): ServerScript => ({
@@ -78,25 +81,43 @@ const log: Work = {
   load: (port) => statefulCalls(port, '2025-11-25'),
 };
 
-const stored = (options: object = {}): ServerScript => ({ ...ours(options), script: 'ours-sqlite.mjs' });
+const stored = (options: object = {}): ServerScript => ({ ...ours(options), script: 'ours-store.mjs' });
 
-const durable: Work = {
-  id: 'durable',
-  title: 'tools/call of a read-only tool on one session, 2025-11-25, event log on SQLite',
-  sides: [
-    { id: 'sqlite', title: 'SQLite, with the log', server: stored() },
-    { id: 'sqlite-no-log', title: 'SQLite, without', server: stored({ eventRetention: false }) },
-    { id: 'memory', title: 'memory, with the log', server: ours() },
-    { id: 'memory-no-log', title: 'memory, without', server: ours({ eventRetention: false }) },
-  ],
-  comparisons: [
-    { of: 'sqlite', against: 'sqlite-no-log', by: 'requests', as: 'percent', goal: { 20: 0.8, 24: 0.8 } },
-    { of: 'sqlite', against: 'sqlite-no-log', by: 'cpu', as: 'percent' },
-    { of: 'sqlite', against: 'memory', by: 'requests', as: 'percent' },
-    { of: 'sqlite', against: 'memory-no-log', by: 'requests', as: 'percent' },
-  ],
-  load: (port) => repeatableCalls(port, '2025-11-25'),
+const storeTitles: Readonly<Record<StoreKind, string>> = {
+  sqlite: 'SQLite',
+  redis: 'Redis',
+  postgres: 'PostgreSQL',
+  nats: 'NATS',
 };
+
+/** The log stored before it is sent; on Redis as its page recommends, with its append-only file. */
+function durable(store: StoreKind, goal?: number): Work {
+  const title = storeTitles[store];
+  return {
+    id: store === 'sqlite' ? 'durable' : `durable-${store}`,
+    title: `tools/call of a read-only tool on one session, 2025-11-25, event log on ${title}`,
+    store,
+    sides: [
+      { id: store, title: `${title}, with the log`, server: stored() },
+      { id: `${store}-no-log`, title: `${title}, without`, server: stored({ eventRetention: false }) },
+      { id: 'memory', title: 'memory, with the log', server: ours() },
+      { id: 'memory-no-log', title: 'memory, without', server: ours({ eventRetention: false }) },
+    ],
+    comparisons: [
+      {
+        of: store,
+        against: `${store}-no-log`,
+        by: 'requests',
+        as: 'percent',
+        ...(goal !== undefined && { goal: { 20: goal, 24: goal } }),
+      },
+      { of: store, against: `${store}-no-log`, by: 'cpu', as: 'percent' },
+      { of: store, against: 'memory', by: 'requests', as: 'percent' },
+      { of: store, against: 'memory-no-log', by: 'requests', as: 'percent' },
+    ],
+    load: (port) => repeatableCalls(port, '2025-11-25'),
+  };
+}
 
 const initialize: Work = {
   id: 'initialize',
@@ -132,7 +153,16 @@ const modern: Work = {
   load: modernCalls,
 };
 
-export const works: readonly Work[] = [stateful, log, durable, initialize, modern];
+export const works: readonly Work[] = [
+  stateful,
+  log,
+  durable('sqlite', 0.8),
+  durable('redis', 0.75),
+  durable('postgres'),
+  durable('nats'),
+  initialize,
+  modern,
+];
 
 /** The same work with one more side: another build of this package. */
 export function withBaseline(work: Work, dist: string): Work {
