@@ -1,11 +1,12 @@
 /**
- * `npm test`: the build, the checks, the tools that tests run, then every test. All of it runs even when a part fails; the
- * exit code is 0 only when nothing did, and the last line counts the tests, each failed check as one failure.
+ * `npm test`: the build, the checks, the tools and servers that tests run, then every test. All of it runs even when a part
+ * fails; the exit code is 0 only when nothing did, and the last line counts the tests, each failed check as one failure.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { check } from './check.mjs';
+import { ensureServers } from './ensure-servers.mjs';
 import { ensureTools } from './ensure-tools.mjs';
 import { root } from './steps.mjs';
 
@@ -21,6 +22,12 @@ async function installTools() {
   return failed;
 }
 
+/** Elsewhere than under CI, tests whose server is missing are skipped by name. */
+async function installServers() {
+  const missing = await ensureServers();
+  return process.env.CI ? missing.map((name) => `${name} is not installed`) : [];
+}
+
 function runTests(failedChecks) {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   return new Promise((done) => {
@@ -33,6 +40,6 @@ function runTests(failedChecks) {
   });
 }
 
-const failed = [...(await check()), ...(await installTools())];
+const failed = [...(await check()), ...(await installTools()), ...(await installServers())];
 const code = await runTests(failed);
 process.exitCode = failed.length > 0 ? 1 : code;

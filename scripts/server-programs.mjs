@@ -1,0 +1,50 @@
+/** The servers that tests start, and where they are found. */
+import { accessSync, constants, readdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** `programs`: all of them are needed; of `['a', 'b']` one. `package`: of Debian and Ubuntu; its service has the same name. */
+export const SERVERS = [
+  { name: 'Redis', programs: [['redis-server', 'valkey-server']], package: 'redis-server' },
+  { name: 'PostgreSQL', programs: [['initdb'], ['postgres']], package: 'postgresql' },
+  { name: 'NATS', programs: [['nats-server']], package: 'nats-server' },
+  { name: 'nginx', programs: [['nginx']], package: 'nginx' },
+  { name: 'HAProxy', programs: [['haproxy']], package: 'haproxy' },
+  // The first test that opens a page adds its browser here: chromium.
+];
+
+/** Where Debian keeps programs that it does not put into every PATH. */
+const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
+const POSTGRES = '/usr/lib/postgresql';
+
+/** The newest version first. */
+function postgresFolders(folder) {
+  try {
+    const versions = readdirSync(folder).sort((a, b) => Number(b) - Number(a));
+    return versions.map((version) => join(folder, version, 'bin'));
+  } catch {
+    return [];
+  }
+}
+
+/** Every folder that is searched. */
+export function programFolders({ path = process.env.PATH ?? '', system = SYSTEM_FOLDERS, postgres = POSTGRES } = {}) {
+  return [...path.split(delimiter).filter(Boolean), ...system, ...postgresFolders(postgres)];
+}
+
+/** The path of a program, or undefined. */
+export function findProgram(name, folders = programFolders()) {
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+export function isInstalled({ programs }, folders = programFolders()) {
+  return programs.every((names) => names.some((name) => findProgram(name, folders) !== undefined));
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
