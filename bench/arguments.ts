@@ -30,7 +30,7 @@ export const usage = `npm run bench -- [sessions | workers] [options]
   --duration S          seconds of load per side and round (3)
   --node 20|22|24|PATH  Node.js that runs the servers; a list runs one after the other (the running one)
   --only WORK           stateful, log, durable, durable-redis, durable-postgres, durable-nats, initialize, modern; a list
-                        of workers: burn, cpu, marker, relay, spread, spread-cpu
+                        of workers: burn, cpu, marker, relay, spread, spread-cpu, spread-store
   --store STORE         sqlite, redis, postgres, nats: what the workers share; a list (sqlite)
   --sides SIDE          ours, official, bare, no-log …; a list
   --baseline DIST       another build of this package as a further side, beside ours

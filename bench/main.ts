@@ -6,7 +6,7 @@ import { findLoadClient } from './load-client.ts';
 import { type Machine, describeMachine } from './machine.ts';
 import { QuietTime } from './quiet-time.ts';
 import { type WorkReport, formatWork, reportWork } from './report.ts';
-import { runRounds } from './rounds.ts';
+import { runRounds, type RoundsOptions } from './rounds.ts';
 import { startStore } from './store-servers.ts';
 import { findRuntime } from './runtimes.ts';
 import { formatSessions, measureSessions } from './sessions.ts';
@@ -62,8 +62,8 @@ async function runLoads(args: BenchArguments, machine: Machine): Promise<void> {
   const reports: WorkReport[] = [];
   for (const runtime of args.nodes.map(findRuntime)) {
     for (const work of selectWorks(args)) {
-      const results = await onItsStore(work, (env) =>
-        runRounds(work, runtime, client, { ...args, quiet, progress, env }),
+      const results = await onItsStore(work, (store) =>
+        runRounds(work, runtime, client, { ...args, quiet, progress, ...store }),
       );
       progress('');
       const report = reportWork(work, runtime, results);
@@ -75,11 +75,14 @@ async function runLoads(args: BenchArguments, machine: Machine): Promise<void> {
 }
 
 /** The store's server runs as long as its work. */
-async function onItsStore<T>({ store }: Work, run: (env: Readonly<Record<string, string>>) => Promise<T>): Promise<T> {
-  if (store === undefined) return run({});
+async function onItsStore<T>(
+  { store }: Work,
+  run: (store: Pick<RoundsOptions, 'env' | 'storeCpuUs'>) => Promise<T>,
+): Promise<T> {
+  if (store === undefined) return run({ env: {}, storeCpuUs: () => 0 });
   const server = await startStore(store);
   try {
-    return await run({ BENCH_STORE: server.url });
+    return await run({ env: { BENCH_STORE: server.url }, storeCpuUs: server.cpuUs });
   } finally {
     await server.close();
   }

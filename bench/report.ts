@@ -39,7 +39,9 @@ const count = (value: number): string => Math.round(value).toLocaleString('en-US
 const percent = (share: number): string => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 
 export function formatWork({ work, runtime, results, ratios }: WorkReport): string {
-  const header = ['', 'requests/s', '±', 'CPU µs/request', '±', 'p50 µs', 'p99 µs', 'client', 'others'];
+  const hasServer = results.some(({ rounds }) => rounds.some((round) => round.storeCpuUsPerRequest > 0));
+  const storeHeader = hasServer ? ['store’s µs'] : [];
+  const header = ['', 'requests/s', '±', 'CPU µs/request', '±', ...storeHeader, 'p50 µs', 'p99 µs', 'client', 'others'];
   const rows = results.map(({ side, rounds }) => {
     const of = (key: keyof Measurement): Summary => summarize(rounds.map((round) => round[key]));
     const requests = of('requestsPerS');
@@ -50,6 +52,7 @@ export function formatWork({ work, runtime, results, ratios }: WorkReport): stri
       percent(spread(requests)),
       cpu.median.toFixed(1),
       percent(spread(cpu)),
+      ...(hasServer ? [of('storeCpuUsPerRequest').median.toFixed(1)] : []),
       count(of('p50Us').median),
       count(of('p99Us').median),
       percent(of('client').median),

@@ -12,6 +12,8 @@ export interface Measurement {
   readonly p50Us: number;
   readonly p99Us: number;
   readonly cpuUsPerRequest: number;
+  /** Of the store's server. */
+  readonly storeCpuUsPerRequest: number;
   readonly failures: number;
   /** CPU time of the load client over wall time: near 1, the client is the wall. */
   readonly client: number;
@@ -31,6 +33,8 @@ export interface RoundsOptions extends LoadOptions {
   readonly progress: (text: string) => void;
   /** For every server. */
   readonly env: Readonly<Record<string, string>>;
+  /** User and system time of the store's server so far. */
+  storeCpuUs(): number;
 }
 
 interface Target {
@@ -92,23 +96,26 @@ async function measureQuietly(
   return quietest;
 }
 
-async function measure({ server, load }: Target, client: LoadClient, options: LoadOptions): Promise<Measurement> {
+async function measure({ server, load }: Target, client: LoadClient, options: RoundsOptions): Promise<Measurement> {
   const wallBefore = performance.now();
   const busyBefore = machineBusyUs();
   const harnessBefore = process.cpuUsage();
+  const storeBefore = options.storeCpuUs();
   const before = await server.cpuTime();
   const result = await client.run(load, options);
   const after = await server.cpuTime();
+  const storeUs = options.storeCpuUs() - storeBefore;
   const harness = process.cpuUsage(harnessBefore);
   const busyUs = machineBusyUs() - busyBefore;
   const wallUs = (performance.now() - wallBefore) * 1000;
   const serverUs = after.user - before.user + after.system - before.system;
-  const foreignUs = busyUs - serverUs - result.clientCpuUs - harness.user - harness.system;
+  const foreignUs = busyUs - serverUs - storeUs - result.clientCpuUs - harness.user - harness.system;
   return {
     requestsPerS: (result.requests * 1e6) / result.durationUs,
     p50Us: result.p50Us,
     p99Us: result.p99Us,
     cpuUsPerRequest: serverUs / result.requests,
+    storeCpuUsPerRequest: storeUs / result.requests,
     failures: result.failures,
     client: result.clientCpuUs / result.durationUs,
     foreign: Math.max(0, foreignUs / (wallUs * cpus().length)),

@@ -5,7 +5,7 @@ import type { QuietTime } from './quiet-time.ts';
 import type { Runtime } from './runtimes.ts';
 import { ServedWorkers } from './served-workers.ts';
 import { type Summary, summarize } from './statistics.ts';
-import { startStore, type StoreKind } from './store-servers.ts';
+import { startStore, type StoreKind, type StoreServer } from './store-servers.ts';
 import { formatTable } from './table.ts';
 import {
   Calls,
@@ -30,6 +30,8 @@ export interface WorkersOptions {
 interface Loop {
   readonly requestsPerS: number;
   readonly cpuUsPerRequest: number;
+  /** Of the store's server. */
+  readonly storeCpuUsPerRequest: number;
   readonly p50Us: number;
   /** What other processes took of the machine. */
   readonly foreign: number;
@@ -81,23 +83,23 @@ export async function measureWorkers(
 ): Promise<WorkersReport> {
   const server = await startStore(store);
   try {
-    return { runtime, store, rows: await measureOn(server.url, runtime, store, options) };
+    return { runtime, store, rows: await measureOn(server, runtime, store, options) };
   } finally {
     await server.close();
   }
 }
 
 async function measureOn(
-  url: string,
+  server: StoreServer,
   runtime: Runtime,
   store: StoreKind,
   options: WorkersOptions,
 ): Promise<WorkersRow[]> {
   const relayUs = RELAY_US[store](Number.parseInt(runtime.version, 10));
   const spreadLeast = SPREAD_LEAST[store];
-  const one = await Crowd.open(runtime, 1, url, options);
+  const one = await Crowd.open(runtime, 1, server, options);
   try {
-    const two = await Crowd.open(runtime, 2, url, options);
+    const two = await Crowd.open(runtime, 2, server, options);
     try {
       const comparisons: Comparing[] = [
         {
@@ -146,6 +148,14 @@ async function measureOn(
           goal: spreadLeast === undefined ? undefined : { atLeast: spreadLeast },
         },
         {
+          id: 'spread-store',
+          title: "the same: the store's CPU per call",
+          of: ['round robin', () => two.run(two.roundRobin, 'look')],
+          against: ['sticky', () => two.run(two.sticky, 'look')],
+          figure: 'storeCpuUsPerRequest',
+          as: 'µs',
+        },
+        {
           id: 'spread-cpu',
           title: 'the same: CPU per call',
           of: ['round robin', () => two.run(two.roundRobin, 'look')],
@@ -173,7 +183,7 @@ interface Comparing {
   readonly title: string;
   readonly of: readonly [title: string, run: () => Promise<Loop>];
   readonly against: readonly [title: string, run: () => Promise<Loop>];
-  readonly figure: 'requestsPerS' | 'cpuUsPerRequest' | 'p50Us';
+  readonly figure: 'requestsPerS' | 'cpuUsPerRequest' | 'storeCpuUsPerRequest' | 'p50Us';
   readonly as: WorkersRow['as'];
   readonly goal?: WorkersRow['goal'];
 }
@@ -200,7 +210,9 @@ async function compare(
   return {
     title,
     sides: sides.map(({ name }, side) => ({ title: name, values: summarize(figures[side] ?? []) })),
-    unit: { requestsPerS: 'requests/s', cpuUsPerRequest: 'CPU µs', p50Us: 'p50 µs' }[figure],
+    unit: { requestsPerS: 'requests/s', cpuUsPerRequest: 'CPU µs', storeCpuUsPerRequest: 'CPU µs', p50Us: 'p50 µs' }[
+      figure
+    ],
     result: summarize(results),
     as,
     goal,
@@ -226,22 +238,29 @@ async function quietly({ quiet, foreignPercent }: WorkersOptions, run: () => Pro
 class Crowd {
   readonly #served: ServedWorkers;
   readonly #sessions: readonly WorkerSession[];
+  readonly #store: StoreServer;
   readonly #options: WorkersOptions;
 
-  private constructor(served: ServedWorkers, sessions: readonly WorkerSession[], options: WorkersOptions) {
+  private constructor(
+    served: ServedWorkers,
+    sessions: readonly WorkerSession[],
+    store: StoreServer,
+    options: WorkersOptions,
+  ) {
+    this.#store = store;
     this.#served = served;
     this.#sessions = sessions;
     this.#options = options;
   }
 
-  static async open(runtime: Runtime, workers: number, store: string, options: WorkersOptions): Promise<Crowd> {
-    const served = await ServedWorkers.start(runtime, workers, store);
+  static async open(runtime: Runtime, workers: number, store: StoreServer, options: WorkersOptions): Promise<Crowd> {
+    const served = await ServedWorkers.start(runtime, workers, store.url);
     try {
       const connections = await evenly(served, options.connections);
       const sessions = [];
       for (const connection of connections) sessions.push(await openSession(connection));
       close(connections);
-      return new Crowd(served, sessions, options);
+      return new Crowd(served, sessions, store, options);
     } catch (error) {
       await served.stop();
       throw error;
@@ -271,6 +290,7 @@ class Crowd {
     const wallBefore = performance.now();
     const busyBefore = machineBusyUs();
     const harnessBefore = process.cpuUsage();
+    const storeBefore = this.#store.cpuUs();
     const cpuBefore = this.#served.cpuUs();
     const until = wallBefore + durationS * 1000;
     const loops = connections.map(async ({ connection }, index) => {
@@ -286,11 +306,13 @@ class Crowd {
     await Promise.all(loops).finally(() => clearTimeout(late));
     const wallUs = (performance.now() - wallBefore) * 1000;
     const cpuUs = this.#served.cpuUs() - cpuBefore;
+    const storeUs = this.#store.cpuUs() - storeBefore;
     const harness = process.cpuUsage(harnessBefore);
-    const foreignUs = machineBusyUs() - busyBefore - cpuUs - harness.user - harness.system;
+    const foreignUs = machineBusyUs() - busyBefore - cpuUs - storeUs - harness.user - harness.system;
     return {
       requestsPerS: (latencies.length * 1e6) / wallUs,
       cpuUsPerRequest: cpuUs / latencies.length,
+      storeCpuUsPerRequest: storeUs / latencies.length,
       p50Us: summarize(latencies).median * 1000,
       foreign: Math.max(0, foreignUs / (wallUs * cpus().length)),
     };

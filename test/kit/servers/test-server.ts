@@ -78,6 +78,11 @@ export class TestServer {
     return pid;
   }
 
+  /** It, and the processes that it has made. */
+  get processes(): readonly number[] {
+    return [this.pid, ...childrenOf(this.pid)];
+  }
+
   /** What it printed last. */
   get output(): string {
     return this.#output;
@@ -147,9 +152,9 @@ export class TestServer {
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 
-  /** To it and to the processes that it has made: PostgreSQL's do not stay in its process group. */
+  /** To each: PostgreSQL's do not stay in its process group. */
   #signal(signal: NodeJS.Signals): void {
-    for (const pid of [this.pid, ...childrenOf(this.pid)]) {
+    for (const pid of this.processes) {
       try {
         process.kill(pid, signal);
       } catch (error) {
