@@ -146,7 +146,22 @@ export class Lease {
 
   #arm(): void {
     const { inProcess, time, leaseMs } = this.#options;
-    if (!inProcess && !this.#left) this.#timer = time.setTimeout(() => this.#tick(), leaseMs / RENEWALS);
+    if (inProcess || this.#left) return;
+    const due = time.monotonic() + leaseMs / RENEWALS;
+    this.#timer = time.setTimeout(() => {
+      this.#noteLateness(time.monotonic() - due);
+      this.#tick();
+    }, leaseMs / RENEWALS);
+  }
+
+  /** Two thirds of the lease without a renewal: a little more, and the sessions are somebody else's. */
+  #noteLateness(ms: number): void {
+    const { leaseMs, logger } = this.#options;
+    if (ms < leaseMs / RENEWALS) return;
+    logger.warn(
+      { instance: this.#id, lateMs: Math.round(ms), leaseMs },
+      'The event loop was blocked, or the process stopped, for so long that its lease nearly ran out or did',
+    );
   }
 
   #tick(): void {
