@@ -1,0 +1,106 @@
+/** What PostgreSQL or the way to it says when it cannot, as an error that names the server and what to do about it. */
+import { internal, SojournError, storeAway } from '../../errors.ts';
+
+/** https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const EXPLAINED: Readonly<Record<string, string>> = {
+  '25006': 'it takes no writes: it is a standby, or was made read-only; name the primary',
+  '28000': 'it does not let this user in; look at its pg_hba.conf and at the user',
+  '28P01': 'the password is wrong',
+  '3D000': 'the database does not exist; create it, or name another',
+  '42501': 'this user may not do that; see the permissions that docs/stores/postgres.md lists',
+  '53100': 'its disk is full; make room on it. Nothing of the refused write was kept',
+  '53200': 'it has no memory left',
+  '53300': 'it has no connection left; raise max_connections, or have fewer instances or a smaller pool',
+  '57014': 'the statement was cancelled, or took longer than the store waits',
+  '57P01': 'it is shutting down, or somebody ended the connection',
+  '57P02': 'it crashed',
+  '57P03': 'it is starting up',
+};
+
+/** Codes of SQLSTATE have five characters, of Node's errors more. */
+export function sqlState(error: unknown): string | undefined {
+  const { code } = error as { readonly code?: unknown };
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code) ? code : undefined;
+}
+
+/** The connection goes with it. */
+export const isFatal = (error: unknown): boolean =>
+  sqlState(error) === undefined ||
+  ['FATAL', 'PANIC'].includes(String((error as { readonly severity?: unknown }).severity)) ||
+  // A standby now, whatever it was.
+  sqlState(error) === '25006';
+
+/** The work may be done again from its start: a deadlock, a serialization failure. */
+export const isTransient = (error: unknown): boolean => ['40P01', '40001'].includes(sqlState(error) ?? '');
+
+/** The tables are not there: somebody dropped them, or the server came back with empty data. */
+export const isSchemaGone = (error: unknown): boolean => ['42P01', '3F000', '42883'].includes(sqlState(error) ?? '');
+
+/** Too few rights to make or change the schema. */
+export const isForbidden = (error: unknown): boolean => sqlState(error) === '42501';
+
+/** What `pg` threw, told as the store's; what is the store's already, as it is. */
+export function storeFailure(place: string, error: unknown): Error {
+  if (error instanceof SojournError) return error;
+  const state = sqlState(error);
+  const message = error instanceof Error ? error.message : String(error);
+  if (state === undefined) return storeAway(`${place}: ${message === '' ? String(error) : message}`, error);
+  // Data that it refuses, or a statement that is wrong: trying again is of no use.
+  if (EXPLAINED[state] === undefined && /^(22|23|42)/.test(state) && !isSchemaGone(error)) return internal(error);
+  return storeAway(`${place}: ${EXPLAINED[state] ?? 'it refused'} (${message}, ${state})`, error);
+}
+
+export const noAnswer = (place: string, ms: number): Error =>
+  storeAway(`${place} has not answered within ${Math.round(ms)} ms`);
+
+export const notAsked = (place: string, ms: number): Error =>
+  storeAway(`${place} could not be asked within ${Math.round(ms)} ms; nothing was changed`);
+
+export const storeClosed = (place: string): Error => storeAway(`the store of ${place} is closed`);
+
+export const connectionLost = (place: string, cause?: unknown): Error =>
+  storeAway(`${place}: the connection was lost${cause instanceof Error ? ` (${cause.message})` : ''}`, cause);
+
+export const tooOld = (place: string, version: string): Error =>
+  storeAway(`${place} is PostgreSQL ${version}; 13 or later is needed`);
+
+export const notUtf8 = (place: string, encoding: string): Error =>
+  storeAway(`${place} keeps text as ${encoding}; a database with ENCODING 'UTF8' is needed`);
+
+export const standby = (place: string): Error =>
+  storeAway(`${place} is a standby: what it says may be old, and it takes no writes; name the primary`);
+
+export const newerSchema = (place: string, schema: string, found: number, known: number): Error =>
+  storeAway(
+    `${place}: the schema ${schema} was changed by a newer version of sojourn (migration ${found}, this one knows ${known}); ` +
+      'start the newer version, or name another schema',
+  );
+
+export const olderInUse = (place: string, schema: string, migration: number, instances: readonly string[]): Error =>
+  storeAway(
+    `${place}: the schema ${schema} must be upgraded (migration ${migration}) while nobody uses it, and ` +
+      `${instances.length} instances do (${instances.join(', ')}); stop them, then start this one again`,
+  );
+
+export const mayNotMigrate = (place: string, schema: string, cause: unknown): Error =>
+  storeAway(
+    `${place}: this user may not make or change the schema ${schema}; grant it CREATE on the database, or let an ` +
+      'administrator run what migrationSql() of sojourn/postgres returns',
+    cause,
+  );
+
+export const newerRecord = (place: string, id: string, found: number, known: number): Error =>
+  storeAway(
+    `${place}: session ${id} was written by a newer version of sojourn (record ${found}, this one reads up to ${known})`,
+  );
+
+/** `seen`: what showed it. */
+export const pooled = (place: string, seen: string): Error =>
+  storeAway(
+    `${place} is not the server itself but a pooler that gives each transaction another connection (${seen}). With ` +
+      'transaction pooling (PgBouncer, pgcat, Supavisor, RDS Proxy) LISTEN hears nothing and session locks leak: name the ' +
+      'server itself, or a pooler in session mode, in the option direct: postgres(pool, { direct: url })',
+  );
+
+export const namesTaken = (place: string, name: string): Error =>
+  storeAway(`${place}: another endpoint than ${name} has its key; give this one another name`);

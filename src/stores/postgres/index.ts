@@ -1,0 +1,65 @@
+/**
+ * The PostgreSQL store: sessions and instances of any number of machines, in the database that they already have.
+ */
+import { optionInvalid } from '../../errors.ts';
+import { checkNames, got } from '../../options/checks.ts';
+import type { Store } from '../store.ts';
+import { isPool, type PgConfig } from './pg.ts';
+import { PostgresStore } from './postgres-store.ts';
+
+export { migrationSql, type MigrationSqlOptions } from './migrate.ts';
+
+/** What of a `Pool` of `pg` is used; the caller's is never closed. */
+export interface PostgresPool {
+  readonly options: object;
+  connect(): Promise<unknown>;
+  query(text: string): Promise<unknown>;
+}
+
+/** The configuration of a `Client` or a `Pool` of `pg`: `{ host, port, user, password, database, ssl, max, … }`. */
+export type PostgresConfig = Readonly<Record<string, unknown>>;
+
+export interface PostgresOptions {
+  /** Where everything is kept; made when it is not there. `'sojourn'` */
+  readonly schema?: string | undefined;
+  /**
+   * The way to the server itself, where the first argument leads to a pooler that gives each transaction another
+   * connection: the two connections that listen and write go there.
+   */
+  readonly direct?: string | PostgresConfig | undefined;
+}
+
+const OPTIONS = ['schema', 'direct'] as const satisfies readonly (keyof PostgresOptions)[];
+const TAKES_SERVER = "a URL, e.g. 'postgres://user@host/database', a Pool of pg, or a configuration of pg";
+const TAKES_DIRECT = "a URL, e.g. 'postgres://user@host/database', or a configuration of pg";
+const TAKES_SCHEMA = 'a name of 1 to 63 bytes that does not begin with pg_';
+const NAME_BYTES = 63;
+
+/**
+ * A store in a PostgreSQL database (13 or later), by the package `pg`, which is loaded when the store is opened.
+ * @throws TypeError naming the option that is wrong.
+ */
+export function postgres(server: string | PostgresPool | PostgresConfig, options: PostgresOptions = {}): Store {
+  const { schema = 'sojourn', direct } = checkNames('postgres', options, OPTIONS, []);
+  const fits = typeof schema === 'string' && schema !== '' && Buffer.byteLength(schema) <= NAME_BYTES;
+  if (!fits || schema.startsWith('pg_') || schema.includes('\0'))
+    throw optionInvalid(typeof schema === 'string' ? 'range' : 'type', 'postgres.schema', schema, TAKES_SCHEMA);
+  const reads = isPool(server) ? server : configOf('postgres.server', server, TAKES_SERVER);
+  const given = isPool(reads) ? reads.options : reads;
+  return new PostgresStore({
+    reads,
+    direct: direct === undefined ? given : configOf('postgres.direct', direct, TAKES_DIRECT),
+    schema,
+  });
+}
+
+function configOf(option: string, given: unknown, takes: string): PgConfig {
+  if (typeof given === 'string') {
+    if (/^postgres(ql)?:\/\//.test(given)) return { connectionString: given };
+    // It may hold a password.
+    throw optionInvalid('range', option, got('something that is no such URL'), takes);
+  }
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw optionInvalid('type', option, given, takes);
+  return given as PgConfig;
+}

@@ -1,0 +1,81 @@
+/** The statements about the deployment itself and its instances. */
+import { NOW, statementOf } from './session-statements.ts';
+
+export type InstanceStatements = ReturnType<typeof instanceStatements>;
+
+/** The format of messages; a reader passes over higher ones. */
+export const MESSAGE_VERSION = 1;
+
+/** `s`: the schema, quoted. */
+export function instanceStatements(s: string) {
+  return {
+    deployment: statementOf(`SELECT name FROM ${s}.deployments WHERE key = $1`),
+    makeDeployment: statementOf(`INSERT INTO ${s}.deployments (key, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
+    secret: statementOf(`SELECT encode(value, 'base64') FROM ${s}.secrets
+      WHERE deployment = $1 AND name = $2 AND (forget_at IS NULL OR forget_at > ${NOW})`),
+    /** $4 ms that it is kept, or null. One that is forgotten makes room. */
+    makeSecret: statementOf(`INSERT INTO ${s}.secrets (deployment, name, value, forget_at)
+      VALUES ($1, $2, $3, ${NOW} + $4::double precision)
+      ON CONFLICT (deployment, name) DO UPDATE SET value = excluded.value, forget_at = excluded.forget_at
+      WHERE secrets.forget_at <= ${NOW}`),
+    forgetSecrets: statementOf(`DELETE FROM ${s}.secrets WHERE forget_at <= ${NOW}`),
+
+    // ——— leases ———
+    /** $7 ms of the lease. */
+    announce: statementOf(`INSERT INTO ${s}.instances (deployment, id, v, state, version, mailbox, channel, renewals,
+        announced_at, ends)
+      VALUES ($1, $2, ${MESSAGE_VERSION}, $3, $4, $5, $6, 0, ${NOW}, ${NOW} + $7::double precision) ON CONFLICT DO NOTHING`),
+    /** $4 ms of the lease. Answers whether there was one, and which process of the server answered. */
+    renew: statementOf(`WITH renewed AS (
+        UPDATE ${s}.instances SET state = $3, ends = ${NOW} + $4::double precision, renewals = renewals + 1
+        WHERE deployment = $1 AND id = $2 AND ends > ${NOW} RETURNING 1
+      ) SELECT EXISTS (SELECT FROM renewed), pg_backend_pid()`),
+    /** Those that are not dead; the last column: it has run out, and is to be buried before anybody says so. */
+    lease: statementOf(`SELECT id, state, version, renewals, ends <= ${NOW} FROM ${s}.instances
+      WHERE deployment = $1 AND id = $2 AND ends > 0`),
+    leases: statementOf(`SELECT id, state, version, renewals, ends <= ${NOW} FROM ${s}.instances
+      WHERE deployment = $1 AND ends > 0 ORDER BY id`),
+    /**
+     * Of those whose leases have run out. A renewal that is under way is waited for, and one that comes later finds nothing
+     * to renew: so that nobody is dead for one and alive for another.
+     */
+    buryLate: statementOf(`WITH late AS MATERIALIZED (
+        SELECT id FROM ${s}.instances WHERE deployment = $1 AND ends > 0 AND ends <= ${NOW} ORDER BY id FOR UPDATE
+      ) UPDATE ${s}.instances i SET ends = 0 FROM late WHERE i.deployment = $1 AND i.id = late.id`),
+    /** $3 state, $4 renewals, where they were read. */
+    bury: statementOf(`UPDATE ${s}.instances SET ends = 0 WHERE deployment = $1 AND id = $2 AND ends > ${NOW}
+      AND state = $3 AND ($4::bigint IS NULL OR renewals = $4)`),
+    leave: statementOf(`UPDATE ${s}.instances SET ends = 0 WHERE deployment = $1 AND id = $2`),
+    /** Of every deployment; $1: ms that a dead id is remembered. */
+    forgetInstances: statementOf(`DELETE FROM ${s}.instances WHERE (deployment, id) IN (
+      SELECT deployment, id FROM ${s}.instances WHERE ends <= ${NOW} AND announced_at <= ${NOW} - $1::double precision
+      LIMIT 1000 FOR UPDATE SKIP LOCKED)`),
+
+    // ——— messages ———
+    /**
+     * $2 receivers, $3 senders, $4 numbers, $5 bodies. Answers for each message whether its receiver has a lease, and whether
+     * its lock is free. The lock is shared by those who look, so that they do not take each other for its owner.
+     */
+    send: statementOf(`WITH given AS MATERIALIZED (
+        SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[]) WITH ORDINALITY
+          AS g (receiver, sender, no, body, ord)
+      ), receivers AS MATERIALIZED (
+        SELECT i.id, i.mailbox, pg_try_advisory_xact_lock_shared(i.mailbox) AS free, pg_notify(i.channel, '')
+        FROM ${s}.instances i WHERE i.deployment = $1 AND i.id = ANY ($2::text[]) AND i.ends > ${NOW}
+      ), put AS (
+        INSERT INTO ${s}.messages (mailbox, no, v, sender, body)
+        SELECT r.mailbox, g.no, ${MESSAGE_VERSION}, g.sender, g.body FROM given g JOIN receivers r ON r.id = g.receiver
+      ) SELECT g.ord, r.id IS NOT NULL, r.free FROM given g LEFT JOIN receivers r ON r.id = g.receiver`),
+    /** $2 sender, $3 number, $4 body: to all others. */
+    publish: statementOf(`WITH receivers AS MATERIALIZED (
+        SELECT i.mailbox, pg_notify(i.channel, '') FROM ${s}.instances i
+        WHERE i.deployment = $1 AND i.id <> $2 AND i.ends > ${NOW}
+      ) INSERT INTO ${s}.messages (mailbox, no, v, sender, body) SELECT mailbox, $3, ${MESSAGE_VERSION}, $2, $4 FROM receivers`),
+    /** $1 mailboxes. */
+    receive: statementOf(`DELETE FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[])
+      RETURNING mailbox, v, sender, no, body`),
+    /** To those who are dead, of every deployment. */
+    sweepMessages: statementOf(`DELETE FROM ${s}.messages WHERE mailbox IN (
+      SELECT mailbox FROM ${s}.instances WHERE ends <= ${NOW}) OR mailbox NOT IN (SELECT mailbox FROM ${s}.instances)`),
+  };
+}

@@ -1,0 +1,99 @@
+/** The statements about logs and markers. */
+import { LIVING, NOW, statementOf } from './session-statements.ts';
+
+export type LogStatements = ReturnType<typeof logStatements>;
+
+/** `s`: the schema, quoted. */
+export function logStatements(s: string) {
+  return {
+    /**
+     * Appends and marks, of streams that differ (`append-rows.ts`). $1 deployment, then an array for each column of `given`;
+     * answers the numbers of those that were written.
+     *
+     * The session's row is locked as by an update of it and judged once it is: an append that comes while a claim is being
+     * stored waits for that and is refused. A plain condition would be judged by the row as it was before.
+     */
+    append: statementOf(`WITH given AS MATERIALIZED (
+        SELECT * FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::integer[],
+            $9::text[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[]) WITH ORDINALITY
+          AS g (id, epoch, owner, stream, start, n, bytes, data, complete, requests, mark, mark_stream, unmark,
+            unmark_stream, ord)
+      ), held AS MATERIALIZED (
+        SELECT s.no, s.id, s.epoch, s.owner FROM ${s}.sessions s
+        WHERE s.deployment = $1 AND s.id = ANY ($2::text[]) AND ${LIVING} ORDER BY s.id FOR NO KEY UPDATE
+      ), found AS MATERIALIZED (
+        SELECT g.*, held.no,
+          CASE WHEN g.mark = g.unmark AND g.mark_stream = g.unmark_stream THEN NULL ELSE g.mark END AS marked,
+          (SELECT o.next FROM ${s}.streams o WHERE o.session = held.no AND o.stream = g.stream) AS next,
+          (SELECT o.mark FROM ${s}.streams o WHERE o.session = held.no AND o.stream = g.stream) AS kept
+        FROM given g JOIN held ON held.id = g.id AND held.epoch = g.epoch AND held.owner = g.owner
+      ), placed AS MATERIALIZED (
+        SELECT * FROM found f WHERE f.stream IS NULL OR CASE WHEN f.next IS NULL
+          THEN f.start = 0 AND NOT EXISTS (SELECT FROM ${s}.events e WHERE e.session = f.no AND e.stream = f.stream)
+          ELSE f.start = f.next END
+      ), logged AS (
+        INSERT INTO ${s}.events (deployment, session, stream, position, n, bytes, at, data)
+        SELECT $1, no, stream, start, n, bytes, ${NOW}, data FROM placed WHERE n > 0 ORDER BY ord
+      ), opened AS (
+        INSERT INTO ${s}.streams (session, stream, next, requests, mark)
+        SELECT no, stream, n, requests, CASE WHEN mark_stream = stream THEN marked END FROM placed
+        WHERE stream IS NOT NULL AND NOT complete AND next IS NULL
+      ), grown AS (
+        UPDATE ${s}.streams o SET next = p.start + p.n, requests = coalesce(o.requests, p.requests),
+          mark = CASE WHEN o.mark = p.unmark AND p.unmark_stream = o.stream THEN NULL ELSE o.mark END
+        FROM placed p WHERE o.session = p.no AND o.stream = p.stream AND NOT p.complete AND p.next IS NOT NULL
+      ), completed AS (
+        DELETE FROM ${s}.streams o USING placed p
+        WHERE o.session = p.no AND o.stream = p.stream AND p.complete AND p.next IS NOT NULL
+      ), marked AS (
+        INSERT INTO ${s}.markers (session, request, stream)
+        SELECT p.no, p.marked, p.mark_stream FROM placed p
+        WHERE p.marked IS NOT NULL AND (p.stream IS NULL OR p.complete OR p.next IS NOT NULL OR p.mark_stream <> p.stream)
+          AND NOT EXISTS (SELECT FROM ${s}.markers m
+            WHERE m.session = p.no AND m.request = p.marked AND m.stream = p.mark_stream)
+        UNION ALL SELECT p.no, p.kept, p.stream FROM placed p
+        WHERE p.complete AND p.kept IS NOT NULL AND (p.unmark IS NULL OR p.kept <> p.unmark OR p.unmark_stream <> p.stream)
+      ), unmarked AS (
+        DELETE FROM ${s}.markers m USING placed p
+        WHERE m.session = p.no AND m.request = p.unmark AND m.stream = p.unmark_stream
+      ), let_go AS (
+        UPDATE ${s}.streams o SET mark = NULL FROM placed p
+        WHERE p.unmark_stream IS DISTINCT FROM p.stream AND o.session = p.no AND o.stream = p.unmark_stream
+          AND o.mark = p.unmark
+      ) SELECT ord FROM placed`),
+    open: statementOf(`SELECT o.stream, o.next, o.requests FROM ${s}.streams o
+      JOIN ${s}.sessions s ON s.no = o.session WHERE s.deployment = $1 AND s.id = $2 AND ${LIVING}`),
+    /**
+     * $3 stream. A row for each append to it: with how many events, and how many bytes of them, came after it in the session;
+     * or one row without an append.
+     */
+    replay:
+      statementOf(`SELECT o.next, e.position, e.n, e.at + $4::double precision > ${NOW}, e.later, e.later_bytes, d.data
+      FROM ${s}.sessions s LEFT JOIN ${s}.streams o ON o.session = s.no AND o.stream = $3
+      LEFT JOIN LATERAL (
+        SELECT * FROM (
+          SELECT l.stream, l.position, l.n, l.at, sum(l.n) OVER newer - l.n AS later,
+            sum(l.bytes) OVER newer - l.bytes AS later_bytes
+          FROM ${s}.events l WHERE l.session = s.no
+          WINDOW newer AS (ORDER BY l.no DESC ROWS UNBOUNDED PRECEDING)) AS log
+        WHERE log.stream = $3) AS e ON true
+      LEFT JOIN ${s}.events d ON d.session = s.no AND d.stream = e.stream AND d.position = e.position
+      WHERE s.deployment = $1 AND s.id = $2 AND ${LIVING} ORDER BY e.position`),
+    /** What a session holds past $3 events or $4 bytes. */
+    trimSession: statementOf(`DELETE FROM ${s}.events e USING (
+        SELECT l.stream, l.position, l.session, sum(l.n) OVER newer - l.n AS later, sum(l.bytes) OVER newer - l.bytes AS later_bytes
+        FROM ${s}.events l JOIN ${s}.sessions s ON s.no = l.session WHERE s.deployment = $1 AND s.id = $2
+        WINDOW newer AS (ORDER BY l.no DESC ROWS UNBOUNDED PRECEDING)) AS log
+      WHERE e.session = log.session AND e.stream = log.stream AND e.position = log.position
+        AND (log.later >= $3::bigint OR log.later_bytes > $4::bigint)`),
+
+    // ——— the sweep: at most so many rows, and none that somebody else is about to delete ———
+    /** $2 ms that events are kept, $3 rows. */
+    trimEvents: statementOf(`DELETE FROM ${s}.events WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM ${s}.events WHERE deployment = $1 AND at <= ${NOW} - $2::double precision
+      ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED))`),
+    trimEnded: statementOf(`DELETE FROM ${s}.sessions WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM ${s}.sessions WHERE ended IS NOT NULL AND forget_at <= ${NOW}
+      ORDER BY forget_at LIMIT $1 FOR UPDATE SKIP LOCKED))`),
+  };
+}

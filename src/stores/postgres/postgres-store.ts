@@ -1,0 +1,89 @@
+/** The store object: one database for all endpoints that share it, opened by the first and closed with the last. */
+import { createHash } from 'node:crypto';
+import type { OpenStore, Store, StoreOptions } from '../store.ts';
+import { Database, type DatabaseSettings } from './database.ts';
+import { PostgresEvents } from './events.ts';
+import { namesTaken } from './failures.ts';
+import { PostgresInstances } from './instances.ts';
+import { PostgresSessions } from './sessions.ts';
+
+const SECRET_BYTES = 32;
+
+export class PostgresStore implements Store {
+  readonly kind = 'postgres';
+  readonly durable = true;
+  readonly inProcess = false;
+  readonly #settings: DatabaseSettings;
+  #database: Promise<Database> | undefined;
+  #views = 0;
+
+  constructor(settings: DatabaseSettings) {
+    this.#settings = settings;
+  }
+
+  async open(options: StoreOptions): Promise<OpenStore> {
+    this.#views++;
+    try {
+      const database = await (this.#database ??= Database.open(this.#settings, options));
+      const deployment = await findDeployment(database, options.name);
+      return this.#view(database, deployment, options);
+    } catch (error) {
+      await this.#release();
+      throw error;
+    }
+  }
+
+  #view(database: Database, deployment: string, options: StoreOptions): OpenStore {
+    const { place, line, writer, statements } = database;
+    const parts = { ...options, deployment, place, line, writer, statements, reader: database };
+    const instances = new PostgresInstances(parts);
+    let closed: Promise<void> | undefined;
+    return {
+      sessions: new PostgresSessions(parts),
+      events: new PostgresEvents(parts),
+      instances,
+      secret: (name, keepMs) => findSecret(database, deployment, options, name, keepMs),
+      close: () => (closed ??= instances.close().then(() => this.#release())),
+    };
+  }
+
+  /** The last view takes the database with it; whoever opens the store meanwhile opens it anew. */
+  async #release(): Promise<void> {
+    if (--this.#views > 0) return;
+    const database = this.#database;
+    this.#database = undefined;
+    await (await database?.catch(() => undefined))?.close();
+  }
+}
+
+/** A hash of the name, so that a server that comes back empty gives no deployment the key of another. */
+async function findDeployment(database: Database, name: string): Promise<string> {
+  const key = createHash('sha256').update(name).digest().readBigInt64BE().toString();
+  const text = JSON.stringify(name);
+  const { deployment, makeDeployment } = database.statements;
+  const find = async (): Promise<string | null | undefined> => (await database.query(deployment, [key])).rows[0]?.[0];
+  let found = await find();
+  if (found === undefined) {
+    await database.query(makeDeployment, [key, text]);
+    found = await find();
+  }
+  if (found !== text) throw namesTaken(database.place, name);
+  return key;
+}
+
+/** Of those who ask at once, one makes it. */
+async function findSecret(
+  database: Database,
+  deployment: string,
+  { random }: StoreOptions,
+  name: string,
+  keepMs: number | undefined,
+): Promise<Uint8Array> {
+  const { secret, makeSecret } = database.statements;
+  const key = [deployment, JSON.stringify(name)];
+  for (;;) {
+    const [found] = (await database.query(secret, key)).rows;
+    if (found !== undefined) return Uint8Array.from(Buffer.from(found[0] ?? '', 'base64'));
+    await database.query(makeSecret, [...key, Buffer.from(random(SECRET_BYTES)), keepMs ?? null]);
+  }
+}

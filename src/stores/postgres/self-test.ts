@@ -1,0 +1,41 @@
+/**
+ * Whether the connection that listens is one to the server itself. Poolers that give each transaction another server process
+ * take `LISTEN` and session locks without a word, and then nothing is heard and every lock is free: instances would take
+ * each other for dead. Asked once, when the store is opened, with both of its connections.
+ */
+import type { Connection } from './connection.ts';
+import { connectionStatements } from './connection-statements.ts';
+import { pooled, storeFailure } from './failures.ts';
+import type { Waits } from './waits.ts';
+
+export interface SelfTest {
+  /** It listens on the channel, and holds the lock. */
+  readonly line: Connection;
+  readonly other: Connection;
+  readonly channel: string;
+  readonly lock: string;
+  /** Resolves when the line hears this word. */
+  heard(word: string): Promise<void>;
+  readonly waits: Waits;
+}
+
+export async function testLine({ line, other, channel, lock, heard, waits }: SelfTest): Promise<void> {
+  const { place } = line;
+  const word = 'self-test';
+  const hearing = heard(word);
+  try {
+    // The transaction keeps a server process to itself: a pooler cannot lend the same one to the line.
+    await other.query(connectionStatements.begin);
+    const free = await other.query(connectionStatements.isLockFree, [lock], false);
+    if (free.rows[0]?.[0] !== 'f') throw pooled(place, 'a lock that one connection holds is free for another');
+    await other.query(connectionStatements.notify, [channel, word], false);
+    const { rows } = await line.query(connectionStatements.whoAnswers, [], false);
+    if (Number(rows[0]?.[0]) !== line.pid) throw pooled(place, 'one connection was answered by two server processes');
+    await other.query(connectionStatements.commit);
+  } catch (error) {
+    await other.query(connectionStatements.rollback).catch(() => undefined);
+    if (!line.pooled && !other.pooled) throw error;
+    throw pooled(place, storeFailure(place, error).message);
+  }
+  await waits.limit(hearing, () => pooled(place, 'it did not hear what it told itself'));
+}

@@ -1,0 +1,142 @@
+/** Records in their rows. Every write is one statement that judges the fence on the row that it has locked. */
+import { optionInvalid } from '../../errors.ts';
+import type { EndReason } from '../../types.ts';
+import {
+  RECORD_VERSION,
+  type ClaimOutcome,
+  type EndedSession,
+  type Fence,
+  type Marker,
+  type RecordPatch,
+  type SessionPage,
+  type SessionRecord,
+  type SessionStore,
+  type WriteOutcome,
+  isEnded,
+} from '../store.ts';
+import { Append } from './append.ts';
+import type { Operation, Step } from './batch.ts';
+import type { PgResult, Row } from './pg.ts';
+import type { Reader } from './reader.ts';
+import { MARKERS, createValues, readSession, saveOf } from './record-rows.ts';
+import type { SessionStatements } from './session-statements.ts';
+import type { Writer } from './writer.ts';
+
+export interface SessionsOptions {
+  readonly deployment: string;
+  readonly place: string;
+  readonly reader: Pick<Reader, 'query'>;
+  readonly writer: Writer;
+  readonly statements: SessionStatements;
+  readonly tombstoneMs: number;
+}
+
+export class PostgresSessions implements SessionStore {
+  readonly #options: SessionsOptions;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  create(record: SessionRecord): Promise<'created' | 'exists'> {
+    const { deployment, tombstoneMs, statements } = this.#options;
+    const step: Step = [statements.create, createValues(deployment, record, tombstoneMs)];
+    return this.#operate(record.id, [step], ([made]) => (made?.rows.length === 1 ? 'created' : 'exists'));
+  }
+
+  async read(id: string): Promise<SessionRecord | EndedSession | undefined> {
+    const { deployment, place, reader, statements, tombstoneMs } = this.#options;
+    for (;;) {
+      const [row] = (await reader.query(statements.record, [deployment, id, tombstoneMs])).rows;
+      if (row === undefined) return undefined;
+      const { value, expiring } = readSession(row, place);
+      if (!expiring) return value;
+      // Stored before it is said: an owner that moves the expiry at this moment is either refused, or read anew.
+      await reader.query(statements.expire, [deployment, id]);
+    }
+  }
+
+  async claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
+    const { deployment, place, statements, tombstoneMs } = this.#options;
+    const steps: Step[] = [
+      [statements.claim, [deployment, id, expectedEpoch, me]],
+      [statements.claimed, [deployment, id, tombstoneMs]],
+    ];
+    const [row] = await this.#operate(id, steps, ([, read]) => read?.rows ?? [], true);
+    if (row === undefined) return { claimed: false, current: undefined };
+    const { value, expiring } = readSession(row, place);
+    if (expiring) return { claimed: false, current: await this.read(id) };
+    // Whose it is says whether the claim was won, now or before its reply was lost.
+    if (isEnded(value) || value.owner !== me || value.epoch !== expectedEpoch + 1)
+      return { claimed: false, current: value };
+    return { claimed: true, record: value, markers: markersOf(row) };
+  }
+
+  save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
+    return this.#save(id, fence, patch, false);
+  }
+
+  release(id: string, fence: Fence, patch: RecordPatch = {}): Promise<WriteOutcome> {
+    return this.#save(id, fence, patch, true);
+  }
+
+  /** An expired session that nobody has ended yet answers `'ended'` once, so that one caller can tell of its end. */
+  end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
+    const { deployment, statements, tombstoneMs } = this.#options;
+    const { epoch = null, owner = null } = fence ?? {};
+    const steps: Step[] = [
+      [statements.end, [deployment, id, reason, tombstoneMs, RECORD_VERSION, epoch, owner]],
+      [statements.standing, [deployment, id]],
+    ];
+    const outcome = ([ended, standing]: readonly PgResult[]): 'ended' | 'fenced' | 'gone' => {
+      if (ended?.rowCount === 1) return 'ended';
+      return standing?.rows.length === 1 ? 'fenced' : 'gone';
+    };
+    return this.#operate(id, steps, outcome, fence === null);
+  }
+
+  mark(id: string, fence: Fence, marker: Marker, clear = false): Promise<WriteOutcome> {
+    const { deployment, writer } = this.#options;
+    return writer.append(deployment, Append.ofMarks(id, fence, clear ? { unmark: marker } : { mark: marker }));
+  }
+
+  /** In the order of their ids. */
+  async list(limit: number, cursor = ''): Promise<SessionPage> {
+    if (cursor !== '' && !/^[\x21-\x7e]+$/.test(cursor))
+      throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
+    const { deployment, place, reader, statements } = this.#options;
+    // Only a session that is still to come makes a cursor: the last page has none.
+    const { rows } = await reader.query(statements.list, [deployment, cursor, limit + 1]);
+    const living = rows.map((row) => readSession(row, place).value);
+    const records = living.slice(0, limit).filter((value): value is SessionRecord => !isEnded(value));
+    const last = living[limit - 1];
+    return rows.length > limit && last !== undefined ? { records, nextCursor: last.id } : { records };
+  }
+
+  async count(): Promise<number> {
+    const { deployment, reader, statements } = this.#options;
+    return Number((await reader.query(statements.count, [deployment])).rows[0]?.[0]);
+  }
+
+  async expired(limit: number): Promise<readonly string[]> {
+    const { deployment, reader, statements } = this.#options;
+    return (await reader.query(statements.expired, [deployment, limit])).rows.map(([id]) => id ?? '');
+  }
+
+  #save(id: string, { epoch, owner }: Fence, patch: RecordPatch, release: boolean): Promise<WriteOutcome> {
+    const { deployment, statements } = this.#options;
+    const { parts, values } = saveOf(patch, release);
+    const step: Step = [statements.save(parts), [deployment, id, epoch, owner, ...values]];
+    return this.#operate(id, [step], ([saved]) => (saved?.rows.length === 1 ? 'written' : 'fenced'));
+  }
+
+  #operate<T>(session: string, steps: readonly Step[], outcome: Operation<T>['outcome'], judges = false): Promise<T> {
+    const { deployment, writer } = this.#options;
+    return writer.operate(deployment, { session, steps, outcome, judges });
+  }
+}
+
+function markersOf(row: Row): readonly Marker[] {
+  const markers = JSON.parse(row[MARKERS] ?? '[]') as Array<[request: string, stream: string]>;
+  return markers.map(([request, stream]) => ({ request, stream }));
+}
