@@ -29,6 +29,11 @@ export interface FetchOptions {
 export interface DrainOptions {
   /** ms until running requests are given up. Default 25,000. */
   timeoutMs?: number | undefined;
+  /**
+   * First of all `listen()` accepts nobody any more: a proxy that is refused a connection tries the next instance. Default
+   * `false`: it answers to the end, and then with 503.
+   */
+  stopListening?: boolean | undefined;
 }
 
 /** One MCP endpoint in this process. `fetch` and `node` are bound: detach them, pass them on. */
@@ -189,7 +194,9 @@ class Endpoint {
     // Where the store was never open there is nothing to hand over.
     const core = this.#core ?? (await this.#opening.stop());
     if (core === undefined) return { released: 0, interrupted: 0 };
-    await Promise.all([...this.#listening].map((listening) => listening.leave()));
+    // Whoever connects to a socket that outlives this process waits for the next one, which had better begin soon.
+    const left = [...this.#listening].filter(({ inherited }) => inherited || given?.stopListening === true);
+    await Promise.all(left.map((listening) => listening.leave()));
     return core.drain(timeoutMs);
   }
 

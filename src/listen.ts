@@ -8,7 +8,7 @@ import { optionInvalid } from './errors.ts';
 import type { Exchange } from './http/exchange.ts';
 import { originAllowed } from './http/guards.ts';
 import { NodeExchange } from './http/node-exchange.ts';
-import { InheritedSocket } from './inherited-socket.ts';
+import { ListeningSocket } from './listening-socket.ts';
 import { LOOPBACK_NAMES, type ResolvedOptions } from './options.ts';
 import { afterTurn } from './system.ts';
 import type { EndpointHealth } from './types.ts';
@@ -35,7 +35,9 @@ export interface Listening {
 export interface OwnListening extends Listening {
   /** Once every stream has been ended: `close` waits for connections, and Node keeps those that became idle for a while. */
   closeIdle(): void;
-  /** Before a drain: leaves a socket that was passed to the process, with whoever connects to it, to the next one. */
+  /** Its socket was passed to the process and outlives it. */
+  readonly inherited: boolean;
+  /** Accepts nobody any more; resolves when hardly any client can think that it may send another request. */
   leave(): Promise<void>;
 }
 
@@ -60,7 +62,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     throw optionInvalid('type', 'path', path, "a path like '/mcp'");
   const base = path.replace(/\/+$/, '');
   const server = createServer();
-  const inherited = fd === undefined ? undefined : new InheritedSocket(server, target.options.timeProvider);
+  const socket = new ListeningSocket(server, target.options.timeProvider);
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   await start(server, fd === undefined ? { port, host } : { fd });
   const address = server.address() as AddressInfo | null;
@@ -74,7 +76,8 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     url: `http://${reachable(at)}:${bound}${base === '' ? '/' : base}`,
     port: bound,
     close: () => (closed ??= stop(server, target)),
-    leave: async () => inherited?.leave(),
+    inherited: fd !== undefined,
+    leave: () => socket.leave(),
     closeIdle: () => {
       server.closeIdleConnections();
       // A response that ended just now counts as active until its last bytes are out.

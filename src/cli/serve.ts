@@ -61,7 +61,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
       const timeoutMs = settings.drainTimeoutMs;
       if (worker !== undefined) worker.tell({ sojourn: 'leaving' });
       else context.out(`${signal}: draining, for at most ${timeoutMs} ms; once more ends at once\n`);
-      const { released, interrupted } = await endpoint.drain({ timeoutMs });
+      const { released, interrupted } = await endpoint.drain({ timeoutMs, stopListening: true });
       logger.info({ signal, released, interrupted }, 'drained');
       await server.close();
       await endpoint.close();

@@ -1,19 +1,25 @@
 /**
- * A listening socket that outlives this process: `listen({ fd })`, systemd's socket activation, several workers. Whoever
- * connects while nobody accepts waits in the kernel for the next process, so leaving it must not refuse a call either:
+ * The socket of `listen()`, and how this process leaves it without failing a call:
  *
  *     serving ──leave──▶ leaving: nothing is accepted, every answer says `Connection: close`
  *                     ──quiet──▶ left: connections on which nothing more came are closed
+ *
+ * One that was passed to the process (systemd, several workers) outlives it: whoever connects while nobody accepts waits in the
+ * kernel for the next process. Its own ends with it: whoever connects is refused, and a proxy tries the next instance.
  *
  * A connection is closed under a client only when it was not told: `QUIET_MS` is its time to ask once more and be told.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
-import { elapse } from './system.ts';
+import { afterTurn, elapse } from './system.ts';
 import type { TimeProvider } from './types.ts';
 
 const QUIET_MS = 500;
 const POLL_MS = 5;
+/** How long a moment is waited for in which nobody waits to be accepted. */
+const ACCEPT_MS = 500;
+/** A turn of the event loop that has nothing else to do. */
+const QUICK_TURN_MS = 0.05;
 
 /** What is known of a connection: per request nothing is made, and nothing listened to. */
 interface Connection {
@@ -23,16 +29,19 @@ interface Connection {
   told: boolean;
 }
 
-export class InheritedSocket {
+export class ListeningSocket {
   readonly #server: Server;
   readonly #time: Required<TimeProvider>;
   readonly #connections = new Map<Socket, Connection>();
+  #accepted = 0;
   #leaving: Promise<void> | undefined;
+  #isLeaving = false;
 
   constructor(server: Server, time: Required<TimeProvider>) {
     this.#server = server;
     this.#time = time;
     server.on('connection', (socket: Socket) => {
+      this.#accepted += 1;
       this.#connections.set(socket, { answer: undefined, told: false });
       socket.on('close', () => this.#connections.delete(socket));
     });
@@ -43,18 +52,18 @@ export class InheritedSocket {
     return (this.#leaving ??= this.#leave());
   }
 
-  #began({ method, socket }: IncomingMessage, res: ServerResponse): void {
+  #began({ method, headers, socket }: IncomingMessage, res: ServerResponse): void {
     const connection = this.#connections.get(socket);
     if (connection === undefined) return;
     connection.answer = res;
     // A GET stream ends with the drain at the latest; its head is the only place to say so.
-    connection.told = this.#leaving !== undefined || method === 'GET';
+    connection.told = this.#isLeaving || (method === 'GET' && headers.accept?.includes('text/event-stream') === true);
     if (connection.told) res.setHeader('Connection', 'close');
   }
 
   async #leave(): Promise<void> {
-    // Not http's own: that cuts idle connections at once, under a request that is on its way.
-    NetServer.prototype.close.call(this.#server);
+    await this.#stopAccepting();
+    this.#isLeaving = true;
     for (const connection of this.#connections.values()) {
       const { answer } = connection;
       if (answer === undefined || answer.headersSent) continue;
@@ -67,8 +76,36 @@ export class InheritedSocket {
     }
     const untold = this.#untold();
     this.#server.closeIdleConnections();
-    // Long streams: their clients have other things to do than to hurry a request behind the end.
-    for (const [socket, { answer }] of untold) answer?.once('finish', () => socket.end());
+    for (const [socket, { answer }] of untold) {
+      // Long streams: their clients have other things to do than to hurry a request behind the end.
+      if (answer !== undefined) answer.once('finish', () => socket.end());
+      // To Node one that never asked is not idle, it is about to ask.
+      else if (socket.bytesRead === 0) socket.destroy();
+    }
+  }
+
+  /**
+   * The kernel resets whoever is connected and not yet accepted when the socket closes; a proxy that has sent a request by then
+   * may not send it again. Node accepts one in a turn. So it closes at the end of a turn in which nobody came and nothing else
+   * took time: hardly anybody can have come since.
+   */
+  #stopAccepting(): Promise<void> {
+    const time = this.#time;
+    const deadline = time.monotonic() + ACCEPT_MS;
+    return new Promise((closed) => {
+      const turn = (accepted: number, began: number): void => {
+        const now = time.monotonic();
+        if ((accepted === this.#accepted && now - began < QUICK_TURN_MS) || now >= deadline) {
+          // Not http's own: that cuts idle connections at once, under a request that is on its way.
+          NetServer.prototype.close.call(this.#server);
+          closed();
+        } else {
+          afterTurn(() => turn(this.#accepted, now));
+        }
+      };
+      // The end of this turn; the next one has looked whether somebody came.
+      afterTurn(() => turn(-1, -Infinity));
+    });
   }
 
   /** Connections whose clients may still send a request. */
