@@ -1,0 +1,51 @@
+/** The channel of a deployment that all its instances listen on; those of one process share a subscription. */
+import type { Mailbox } from './mailbox.ts';
+import { readLetter } from './letters.ts';
+import type { ChannelUser, Server } from './server.ts';
+
+export class Bus implements ChannelUser {
+  readonly channel: string;
+  readonly #server: Server;
+  readonly #mailboxes = new Set<Mailbox>();
+  /** Joining and leaving, one after the other. */
+  #changing: Promise<void> = Promise.resolve();
+  #subscribed = false;
+
+  constructor(server: Server, channel: string) {
+    this.#server = server;
+    this.channel = channel;
+  }
+
+  async join(mailbox: Mailbox): Promise<void> {
+    this.#mailboxes.add(mailbox);
+    await this.#change();
+  }
+
+  async leave(mailbox: Mailbox): Promise<void> {
+    this.#mailboxes.delete(mailbox);
+    await this.#change();
+  }
+
+  /** Everybody but who said it. */
+  receive(text: string): void {
+    const from = readLetter(text)?.from;
+    for (const mailbox of this.#mailboxes) if (mailbox.id !== from) mailbox.receive(text);
+  }
+
+  lost(): void {
+    for (const mailbox of this.#mailboxes) mailbox.lost();
+  }
+
+  #change(): Promise<void> {
+    this.#changing = this.#changing.catch(() => undefined).then(() => this.#settle());
+    return this.#changing;
+  }
+
+  async #settle(): Promise<void> {
+    const wanted = this.#mailboxes.size > 0;
+    if (wanted === this.#subscribed) return;
+    if (wanted) await this.#server.subscribe(this.channel, this);
+    this.#subscribed = wanted;
+    if (!wanted) await this.#server.unsubscribe(this.channel, this);
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * The channels that one connection listens on. They are subscribed again whenever it is made anew. In a Cluster the slot of a
+ * channel may go to another node: its user has lost it then.
+ */
+import { internal, storeAway } from '../../errors.ts';
+import type { RedisClient } from './client.ts';
+import { replyCode } from './failures.ts';
+import { Link, type LinkOptions } from './link.ts';
+import type { ChannelUser } from './server.ts';
+
+export class Channels {
+  readonly #link: Link;
+  readonly #sharded: boolean;
+  readonly #users = new Map<string, ChannelUser>();
+
+  /** `sharded`: of a Cluster. */
+  constructor(options: Omit<LinkOptions, 'setUp' | 'lost'>, sharded: boolean) {
+    this.#sharded = sharded;
+    this.#link = new Link({
+      ...options,
+      setUp: async (client) => {
+        client.on('sharded-channel-moved', (channel: string) => this.#users.get(channel)?.lost());
+        await Promise.all([...this.#users.keys()].map((channel) => this.#subscribeAgain(client, channel)));
+      },
+      lost: () => {
+        for (const user of this.#users.values()) user.lost();
+      },
+    });
+  }
+
+  open(): Promise<void> {
+    return this.#link.open();
+  }
+
+  async subscribe(channel: string, user: ChannelUser): Promise<void> {
+    if (this.#users.has(channel)) throw internal(new Error(`${channel} is listened on already`));
+    this.#link.begin();
+    this.#users.set(channel, user);
+    try {
+      await this.#link.send((client) => this.#subscribe(client, channel));
+    } catch (error) {
+      this.#users.delete(channel);
+      throw error;
+    }
+  }
+
+  async unsubscribe(channel: string, user: ChannelUser): Promise<void> {
+    if (this.#users.get(channel) !== user) return;
+    this.#users.delete(channel);
+    await this.#link.send((client) => (this.#sharded ? client.sUnsubscribe(channel) : client.unsubscribe(channel)));
+  }
+
+  /** It is listened on elsewhere. */
+  drop(channel: string): void {
+    this.#users.delete(channel);
+  }
+
+  async answer(): Promise<void> {
+    await this.#link.send((client) => client.sendCommand(['PING']));
+  }
+
+  /** Nobody is heard on it, though the connection stands: it leads to another server than the one that is published on. */
+  renew(): Error {
+    const cause = storeAway(`${this.#link.where}: what is published is not heard here; the connection is made anew`);
+    this.#link.renew(cause);
+    return cause;
+  }
+
+  close(): Promise<void> {
+    this.#users.clear();
+    return this.#link.close();
+  }
+
+  async #subscribeAgain(client: RedisClient, channel: string): Promise<void> {
+    try {
+      await this.#subscribe(client, channel);
+    } catch (error) {
+      if (replyCode(error) !== 'MOVED') throw error;
+      this.#users.get(channel)?.lost();
+    }
+  }
+
+  #subscribe(client: RedisClient, channel: string): Promise<void> {
+    const listener = (text: string): void => this.#users.get(channel)?.receive(text);
+    return this.#sharded ? client.sSubscribe(channel, listener) : client.subscribe(channel, listener);
+  }
+}

@@ -1,0 +1,60 @@
+/** What Redis and its client say when they cannot, as an error that names the server and what to do about it. */
+import { SojournError, storeAway } from '../../errors.ts';
+
+/** By the first word of an error reply. */
+const EXPLAINED: Readonly<Record<string, string>> = {
+  WRONGPASS: 'user name and password are not accepted; put the right ones into the URL',
+  NOAUTH: 'it asks for a password; put it into the URL, redis://user:password@host',
+  NOPERM:
+    'this user may not do that; the page of the Redis store lists the commands, keys and channels that are needed',
+  OOM: 'its memory is full (maxmemory); nothing of the refused write was kept. Give it more, or keep less (eventRetention)',
+  MISCONF: 'it refuses writes because it cannot save to its disk; look at its log',
+  READONLY: 'it is a replica; name the primary, or give a client that finds it (createSentinel, createCluster)',
+  LOADING: 'it has just started and is reading its data',
+  MASTERDOWN: 'it is a replica without its primary',
+  NOREPLICAS: 'it refuses writes because too few replicas follow it (min-replicas-to-write)',
+  CLUSTERDOWN: 'the Cluster does not serve this slot now',
+  MOVED: 'it is a node of a Cluster; give the store a client made by createCluster',
+  ASK: 'it is a node of a Cluster; give the store a client made by createCluster',
+  BUSY: 'a script of somebody else has been running for long',
+  WRONGTYPE: 'a key has something that another program put there; give the store a prefix of its own',
+  UNKNOWN: 'it does not know a command; Redis 6.2 or later is needed, 7.0 for a Cluster',
+};
+
+/** The first word of an error reply; undefined: it is none. */
+export function replyCode(error: unknown): string | undefined {
+  const { message } = error as { readonly message?: unknown };
+  if (typeof message !== 'string') return undefined;
+  if (/^ERR unknown command/i.test(message)) return 'UNKNOWN';
+  return /^([A-Z]{3,}) /.exec(message)?.[1];
+}
+
+export function redisFailure(where: string, error: unknown): Error {
+  if (error instanceof SojournError) return error;
+  const { message } = error as { readonly message?: unknown };
+  const text = typeof message === 'string' && message !== '' ? message : nameOf(error);
+  const explained = EXPLAINED[replyCode(error) ?? ''];
+  return storeAway(explained === undefined ? `${where}: ${text}` : `${where}: ${explained} (${text})`, error);
+}
+
+/** Node joins the errors of several addresses into one without a message. */
+function nameOf(error: unknown): string {
+  const { code, errors } = error as { readonly code?: unknown; readonly errors?: readonly unknown[] };
+  const [first] = errors ?? [];
+  if (first instanceof Error) return first.message;
+  return typeof code === 'string' ? code : String(error);
+}
+
+export const noAnswer = (where: string, ms: number): Error =>
+  storeAway(`${where} has not answered within ${Math.round(ms)} ms`);
+
+export const storeClosed = (where: string): Error => storeAway(`the store at ${where} is closed`);
+
+export const newerRecord = (where: string, id: string, found: number, known: number): Error =>
+  storeAway(
+    `${where}: session ${id} was written by a newer version of sojourn (record ${found}, this one reads up to ${known})`,
+  );
+
+/** Told to whoever has usually given up on it by now. */
+export const overtaken = (where: string): Error =>
+  storeAway(`${where}: a write came so late that a later one of this instance was stored before; it was not stored`);

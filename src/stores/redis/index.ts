@@ -1,0 +1,93 @@
+/**
+ * The Redis store: sessions of any number of machines, on Redis or Valkey. One server, one behind Sentinel, or a Cluster.
+ */
+import { optionInvalid } from '../../errors.ts';
+import { checkNames, got } from '../../options/checks.ts';
+import type { Store } from '../store.ts';
+import type { ClusterClient, RedisClient, SentinelClient } from './client.ts';
+import { RedisStore } from './redis-store.ts';
+import type { Target } from './target.ts';
+
+/** What `createClient`, `createCluster` or `createSentinel` of the package `redis` returned, connected or not. */
+export interface RedisConnection {
+  connect(): Promise<unknown>;
+  duplicate(overrides?: never): unknown;
+}
+
+export interface RedisSettings {
+  /** Before every key and channel; `'sojourn'`. Braces are not allowed: they mean something in a Cluster. */
+  readonly prefix?: string | undefined;
+}
+
+export interface RedisOptions extends RedisSettings {
+  /** `redis://user:password@host:6379/0`; `rediss://`: by TLS. */
+  readonly url?: string | undefined;
+  /** Instead of a URL. It is never used itself and never closed: the store makes connections of its own that are set up like it. */
+  readonly client?: RedisConnection | undefined;
+}
+
+const SETTINGS = ['prefix'] as const satisfies readonly (keyof RedisSettings)[];
+const OPTIONS = ['url', 'client', ...SETTINGS] as const satisfies readonly (keyof RedisOptions)[];
+const URL_TAKES = "a URL of redis: or rediss:, e.g. 'redis://localhost:6379'";
+const CLIENT_TAKES = 'what createClient, createCluster or createSentinel of the package redis returned';
+
+/**
+ * A store on Redis or Valkey, by the package `redis`, which is loaded when the store is opened.
+ * @throws TypeError, RangeError naming the option that is wrong.
+ */
+export function redis(at: string | RedisConnection | RedisOptions, settings: RedisSettings = {}): Store {
+  const { prefix: own } = checkNames('redis', settings, SETTINGS, []);
+  if (typeof at === 'string') return new RedisStore(urlTarget(at), checkPrefix(own));
+  const connected = clientTarget(at);
+  if (connected !== undefined) return new RedisStore(connected, checkPrefix(own));
+  const { url, client, prefix = own } = checkNames('redis', at, OPTIONS, []);
+  return new RedisStore(targetOf(url, client), checkPrefix(prefix));
+}
+
+function targetOf(url: unknown, client: unknown): Target {
+  if (client === undefined) return urlTarget(url);
+  if (url !== undefined) throw optionInvalid('range', 'redis.client', got('both url and client'), 'one of them');
+  const target = clientTarget(client);
+  if (target === undefined) throw optionInvalid('type', 'redis.client', got(`a ${typeof client}`), CLIENT_TAKES);
+  return target;
+}
+
+/** A URL may hold a password: what is wrong with it is said without showing it. */
+function urlTarget(url: unknown): Target {
+  if (typeof url !== 'string') throw optionInvalid('type', 'redis.url', got(`a ${typeof url}`), URL_TAKES);
+  let parsed: URL;
+  try {
+    parsed = new URL(url);
+  } catch {
+    throw optionInvalid('range', 'redis.url', got('a text that is no URL'), URL_TAKES);
+  }
+  if (parsed.protocol !== 'redis:' && parsed.protocol !== 'rediss:')
+    throw optionInvalid('range', 'redis.url', got(`a URL of ${parsed.protocol}`), URL_TAKES);
+  if (!/^\/?\d*$/.test(parsed.pathname))
+    throw optionInvalid(
+      'range',
+      'redis.url',
+      got(`a database called ${parsed.pathname}`),
+      'its number: redis://host/1',
+    );
+  return { kind: 'url', url };
+}
+
+/** By what only one of them has. */
+function clientTarget(client: unknown): Target | undefined {
+  if (typeof client !== 'object' || client === null || !('duplicate' in client)) return undefined;
+  if ('getSentinelNode' in client) return { kind: 'sentinel', client: client as unknown as SentinelClient };
+  if ('nodeByAddress' in client && '_options' in client)
+    return { kind: 'cluster', client: client as unknown as ClusterClient };
+  if ('sendCommand' in client && 'options' in client)
+    return { kind: 'client', client: client as unknown as RedisClient };
+  return undefined;
+}
+
+function checkPrefix(prefix: unknown): string {
+  if (prefix === undefined) return 'sojourn';
+  const takes = 'a text without braces, spaces or control characters';
+  if (typeof prefix !== 'string') throw optionInvalid('type', 'redis.prefix', prefix, takes);
+  if (!/^[\x21-\x7a\x7c\x7e]+$/.test(prefix)) throw optionInvalid('range', 'redis.prefix', prefix, takes);
+  return prefix;
+}

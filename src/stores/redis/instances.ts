@@ -1,0 +1,171 @@
+/**
+ * Instances: leases in keys that expire, mailboxes on channels. Whoever publishes is told how many connections got it; nobody
+ * is a suspicion. An instance that renews its lease finds out first whether its channels are heard.
+ */
+import { internal } from '../../errors.ts';
+import { base64url, type RandomSource } from '../../system.ts';
+import type { Logger } from '../../types.ts';
+import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
+import type { Bus } from './bus.ts';
+import { RESERVED_MS } from './directory.ts';
+import { DUE, RESERVE, SETTLE } from './directory-scripts.ts';
+import { overtaken } from './failures.ts';
+import type { Keys } from './keys.ts';
+import { ANNOUNCE, BURY, LEAVE, RENEW } from './lease-scripts.ts';
+import { LARGE, writeLetter, writeNotice } from './letters.ts';
+import { Mailbox } from './mailbox.ts';
+import { run, type Server } from './server.ts';
+
+type State = InstanceLease['state'];
+
+const LEASE_VERSION = 1;
+/** How long a dead id is remembered. */
+const TAKEN_MS = 86_400_000;
+/** A large message that nobody has fetched by then is lost. */
+const LETTER_MS = 30_000;
+const LETTER_BYTES = 9;
+
+export interface InstancesOptions {
+  readonly server: Server;
+  readonly keys: Keys;
+  readonly bus: Bus;
+  readonly leaseMs: number;
+  readonly random: RandomSource;
+  readonly logger: Logger;
+}
+
+interface Own {
+  readonly mailbox: Mailbox;
+  renewals: number;
+}
+
+export class RedisInstances implements InstanceStore {
+  readonly #options: InstancesOptions;
+  readonly #own = new Map<string, Own>();
+
+  constructor(options: InstancesOptions) {
+    this.#options = options;
+  }
+
+  /** The mailbox first: whoever finds the lease is heard. */
+  async announce(
+    { id, state, version }: InstanceLease,
+    receive: (from: string, message: InstanceMessage) => void,
+    lost: () => void = () => undefined,
+  ): Promise<void> {
+    const { server, keys, leaseMs, logger } = this.#options;
+    if (this.#own.has(id)) throw announcedBefore(id);
+    const take = async (key: string): Promise<string | null> =>
+      (await server.send(key, ['GETDEL', key])) as string | null;
+    const mailbox = new Mailbox({ id, logger, receive, lost, take });
+    this.#own.set(id, { mailbox, renewals: 0 });
+    try {
+      await Promise.all([server.subscribe(keys.mailbox(id), mailbox), this.#options.bus.join(mailbox)]);
+      const until = (await run(server, RESERVE, [keys.instances], [id, String(RESERVED_MS)])) as string;
+      const lease = [until, String(Math.ceil(leaseMs)), String(TAKEN_MS), String(LEASE_VERSION), state, version];
+      const announced = await run(server, ANNOUNCE, this.#keysOf(id), lease);
+      if (announced === 'T') throw announcedBefore(id);
+      if (announced !== 'W') throw overtaken(server.where);
+    } catch (error) {
+      await this.#closeMailbox(id).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async renew(id: string, state: State): Promise<boolean> {
+    const { server, keys, bus, leaseMs } = this.#options;
+    const own = this.#own.get(id);
+    if (own !== undefined) await server.listen([keys.mailbox(id), bus.channel]);
+    const number = own === undefined ? 0 : (own.renewals += 1);
+    const args = [String(number), String(Math.ceil(leaseMs)), String(TAKEN_MS), state];
+    const renewed = await run(server, RENEW, this.#keysOf(id), args);
+    if (renewed === 'W') return true;
+    if (renewed !== 'D') throw overtaken(server.where);
+    await this.#closeMailbox(id).catch(() => undefined);
+    return false;
+  }
+
+  async read(id: string): Promise<InstanceLease | undefined> {
+    const lease = this.#options.keys.lease(id);
+    const reply = await this.#options.server.send(lease, ['HMGET', lease, 'state', 'version', 'n']);
+    const [state, version, stamp] = reply as readonly (string | null)[];
+    if (typeof state !== 'string') return undefined;
+    return Object.freeze({ id, state: state as State, version: version ?? '', stamp: stamp ?? '' });
+  }
+
+  async list(): Promise<readonly InstanceLease[]> {
+    const { server, keys } = this.#options;
+    const ids = (await server.send(keys.instances, ['ZRANGE', keys.instances, '0', '-1'])) as readonly string[];
+    const leases = await Promise.all(ids.map((id) => this.read(id)));
+    const living = leases.filter((lease) => lease !== undefined);
+    if (living.length < ids.length) await this.#takeOut(new Set(ids.filter((_, n) => leases[n] === undefined)));
+    return living;
+  }
+
+  /** Those who are dead, and nobody who is just announcing itself. */
+  async #takeOut(dead: ReadonlySet<string>): Promise<void> {
+    const { server, keys } = this.#options;
+    const reply = await run(server, DUE, [keys.instances], ['0', '-1']);
+    const [, flat] = reply as [string, readonly string[]];
+    const gone: string[] = [];
+    for (const [n, id] of flat.entries()) if (n % 2 === 0 && dead.has(id)) gone.push(id, flat[n + 1] ?? '', '');
+    if (gone.length > 0) await run(server, SETTLE, [keys.instances], gone);
+  }
+
+  async send(from: string, to: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {
+    const { server, keys, random } = this.#options;
+    const text = JSON.stringify(message);
+    const channel = keys.mailbox(to);
+    if (text.length <= LARGE) return heard(await server.publish(channel, writeLetter(from, text)));
+    const key = keys.letter(to, base64url(random(LETTER_BYTES)));
+    const [, receivers] = await Promise.all([
+      server.send(key, ['SET', key, text, 'PX', String(LETTER_MS)]),
+      server.publish(channel, writeNotice(from, key)),
+    ]);
+    if (receivers === 0) await server.send(key, ['DEL', key]);
+    return heard(receivers);
+  }
+
+  async bury({ id, state, stamp = '' }: InstanceLease): Promise<boolean> {
+    const { server } = this.#options;
+    return (await run(server, BURY, this.#keysOf(id), [state, stamp, String(TAKEN_MS)])) === 1;
+  }
+
+  async leave(id: string): Promise<void> {
+    const closing = this.#closeMailbox(id);
+    await Promise.all([run(this.#options.server, LEAVE, this.#keysOf(id), [String(TAKEN_MS)]), closing]);
+  }
+
+  async publish(from: string, message: InstanceMessage): Promise<void> {
+    await this.#options.server.publish(this.#options.bus.channel, writeLetter(from, JSON.stringify(message)));
+  }
+
+  /** Whoever closes its view is gone, with or without having left. */
+  async close(): Promise<void> {
+    for (const id of [...this.#own.keys()]) {
+      await this.leave(id).catch((err: unknown) =>
+        this.#options.logger.warn({ err, instance: id }, 'The lease could not be given back; it runs out by itself'),
+      );
+    }
+  }
+
+  #keysOf(id: string): readonly [string, string] {
+    const { keys } = this.#options;
+    return [keys.lease(id), keys.taken(id)];
+  }
+
+  /** Nothing more is received at once, whatever becomes of the subscription. */
+  async #closeMailbox(id: string): Promise<void> {
+    const { server, keys, bus } = this.#options;
+    const own = this.#own.get(id);
+    if (own === undefined) return;
+    this.#own.delete(id);
+    own.mailbox.close();
+    await Promise.all([server.unsubscribe(keys.mailbox(id), own.mailbox), bus.leave(own.mailbox)]);
+  }
+}
+
+const heard = (receivers: number): 'sent' | 'suspect' => (receivers === 0 ? 'suspect' : 'sent');
+
+const announcedBefore = (id: string): Error =>
+  internal(new Error(`instance ${id} was announced before: an id that is dead stays dead, take a new one`));

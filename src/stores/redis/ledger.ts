@@ -1,0 +1,87 @@
+/** The sessions of one deployment as one view writes them: each write has a number, and its keys. */
+import { base64url, type RandomSource } from '../../system.ts';
+import { storeAway } from '../../errors.ts';
+import type { EventRetention } from '../../types.ts';
+import type { Fence, WriteOutcome } from '../store.ts';
+import type { Reply } from './client.ts';
+import { overtaken } from './failures.ts';
+import type { Keys, SessionKeys } from './keys.ts';
+import type { Script } from './scripts.ts';
+import { run, type Server } from './server.ts';
+
+const WRITER_BYTES = 6;
+/** How long a session is kept beyond its expiry and its tombstone: as long as nobody is there to end it. */
+const LEFT_MS = 86_400_000;
+
+export interface LedgerOptions {
+  readonly server: Server;
+  readonly keys: Keys;
+  readonly tombstoneMs: number;
+  readonly retention: EventRetention | false;
+  readonly random: RandomSource;
+}
+
+export class Ledger {
+  readonly server: Server;
+  readonly keys: Keys;
+  readonly tombstoneMs: number;
+  /** Beyond its expiry, as scripts take it. */
+  readonly keptMs: string;
+  readonly retention: EventRetention | false;
+  readonly writer: string;
+  #number = 0;
+
+  constructor({ server, keys, tombstoneMs, retention, random }: LedgerOptions) {
+    this.server = server;
+    this.keys = keys;
+    this.tombstoneMs = tombstoneMs;
+    this.keptMs = String(tombstoneMs + LEFT_MS);
+    this.retention = retention;
+    this.writer = base64url(random(WRITER_BYTES));
+  }
+
+  /** The keys that go with the session's expiry. */
+  lasting(keys: SessionKeys): readonly [string, ...string[]] {
+    const [head, body, state, open] = keys;
+    return this.retention !== false && this.retention.ttlMs === Infinity ? keys : [head, body, state, open];
+  }
+
+  /** Of this view's writes; they take effect in this order. */
+  number(): string {
+    return String((this.#number += 1));
+  }
+
+  run(script: Script, keys: readonly [string, ...string[]], args: readonly string[]): Promise<Reply> {
+    return run(this.server, script, keys, args);
+  }
+
+  /** A script that begins with the fence. */
+  write(
+    script: Script,
+    keys: readonly [string, ...string[]],
+    { epoch, owner }: Fence,
+    args: readonly string[],
+  ): Promise<Reply> {
+    const fence = [this.writer, this.number(), String(epoch), owner, this.keptMs];
+    return run(this.server, script, keys, [...fence, ...args]);
+  }
+
+  /** What such a script answered. */
+  readonly outcome = (reply: Reply): WriteOutcome => {
+    if (reply === 'W' || reply === 'E') return 'written';
+    if (reply === 'F') return 'fenced';
+    throw this.refusal(reply);
+  };
+
+  /** An answer that says that nothing was done, and gives no outcome. */
+  refusal(reply: unknown): Error {
+    const { where } = this.server;
+    return reply === 'L' ? overtaken(where) : storeAway(`${where} answered ${JSON.stringify(reply)}`);
+  }
+
+  /** By its lease. Whoever is dead stays dead, so that may be asked before it is acted on. */
+  async isDead(owner: string): Promise<boolean> {
+    const lease = this.keys.lease(owner);
+    return (await this.server.send(lease, ['EXISTS', lease])) === 0;
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * One connection that is kept: made anew whenever it breaks or goes silent.
+ *
+ *     connecting ──▶ usable ──broke──▶ connecting ──failed──▶ away ──tried again──▶ usable
+ *         │             ╰──silent for too long──────────────▶ away
+ *         ╰─ refused at `open`: that rejects, nothing is tried again
+ *
+ * What is asked while it is connecting for the first time since it broke waits for that; while it is away it fails at once.
+ * Whatever has no answer after `limitMs` means a server that stands still or a link that nothing passes: everything under
+ * way fails with an unknown outcome, and the connection is given up. A busy event loop is not taken for that: what arrived
+ * meanwhile is read first.
+ */
+import { afterTurn, type RandomSource } from '../../system.ts';
+import type { TimeProvider } from '../../types.ts';
+import type { RedisClient } from './client.ts';
+import { noAnswer, redisFailure, replyCode, storeClosed } from './failures.ts';
+
+/** A connection is made within this, or the server counts as away. */
+export const CONNECT_MS = 2_000;
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 500;
+
+/** It cannot serve us any more, somebody else may: where that is is found out when connecting. */
+const ELSEWHERE = ['READONLY', 'MASTERDOWN'];
+
+export const monotonic = (time: TimeProvider): number => time.monotonic?.() ?? time.now();
+
+export interface LinkSettings {
+  readonly time: TimeProvider;
+  readonly random: RandomSource;
+  /** How long an answer may take. */
+  limitMs(): number;
+}
+
+export interface LinkOptions extends LinkSettings {
+  /** For messages; without credentials. */
+  readonly where: string;
+  /** A client for wherever the server is now, not connected yet. */
+  make(connectMs: number): Promise<RedisClient>;
+  /** Before anybody uses it. */
+  setUp(client: RedisClient): Promise<void>;
+  /** It was usable, and is not any more. */
+  lost?(): void;
+}
+
+export class Link {
+  readonly #options: LinkOptions;
+  /** Usable. */
+  #client: RedisClient | undefined;
+  /** The first try since it broke. */
+  #connecting: Promise<RedisClient> | undefined;
+  #cause: Error;
+  #begun = false;
+  #closed = false;
+  /** Of the answers under way, oldest first, when each is too late. */
+  #due: number[] = [];
+  #head = 0;
+  #watching = false;
+  #timer: unknown;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.#cause = storeClosed(options.where);
+  }
+
+  get where(): string {
+    return this.#options.where;
+  }
+
+  /** The first connection; when that fails nothing stays behind. */
+  async open(): Promise<void> {
+    this.#begun = true;
+    try {
+      await this.#connect();
+    } catch (error) {
+      this.#closed = true;
+      throw error;
+    }
+  }
+
+  /** Connects in the background; what is asked meanwhile waits for the first try. */
+  begin(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    void this.#keepTrying(true);
+  }
+
+  /** `ask` is called with a usable connection, in the order of asking; a failure is told as the store's. */
+  send<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
+    if (this.#connecting !== undefined) return this.#connecting.then((connected) => this.#ask(connected, ask));
+    return this.#client === undefined ? Promise.reject(this.#cause) : this.#ask(this.#client, ask);
+  }
+
+  /** Gives the connection up and makes another: this one leads to the wrong place. */
+  renew(cause: Error): void {
+    const client = this.#client;
+    if (client !== undefined) this.#broke(client, cause, true);
+  }
+
+  /** What was asked before is answered first, if that does not take too long. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#cause = storeClosed(this.where);
+    const { time, limitMs } = this.#options;
+    if (this.#timer !== undefined) time.clearTimeout(this.#timer);
+    const client = this.#client;
+    this.#client = undefined;
+    if (client === undefined) return;
+    let timer: unknown;
+    const late = new Promise<void>((done) => (timer = time.setTimeout(done, Math.min(CONNECT_MS, limitMs()))));
+    await Promise.race([client.close().catch(() => undefined), late]);
+    time.clearTimeout(timer);
+    client.destroy();
+  }
+
+  #ask<T>(client: RedisClient, ask: (client: RedisClient) => Promise<T>): Promise<T> {
+    // It may have broken again before what waited for it came to its turn.
+    if (client !== this.#client) return Promise.reject(this.#cause);
+    this.#due.push(this.#now() + this.#options.limitMs());
+    if (!this.#watching) this.#watch();
+    return ask(client).then(
+      (reply) => {
+        this.#answered(client);
+        return reply;
+      },
+      (error: unknown) => {
+        this.#answered(client);
+        throw this.#failure(client, error);
+      },
+    );
+  }
+
+  #now(): number {
+    return monotonic(this.#options.time);
+  }
+
+  /** Answers come in the order of asking. */
+  #answered(client: RedisClient): void {
+    if (client !== this.#client) return;
+    this.#head += 1;
+    if (this.#head < this.#due.length) return;
+    this.#due = [];
+    this.#head = 0;
+  }
+
+  #failure(client: RedisClient, error: unknown): Error {
+    // What was under way when the connection was given up knows no better.
+    if (client !== this.#client) return this.#cause;
+    const failure = redisFailure(this.where, error);
+    if (!client.isReady || ELSEWHERE.includes(replyCode(error) ?? '')) this.#broke(client, failure, true);
+    return failure;
+  }
+
+  #watch(): void {
+    this.#watching = true;
+    const wait = Math.max(1, (this.#due[this.#head] ?? 0) - this.#now());
+    this.#timer = this.#options.time.setTimeout(() => {
+      // Twice: answers that came while this process was busy are read in between.
+      afterTurn(() => afterTurn(() => this.#judge()));
+    }, wait);
+  }
+
+  #judge(): void {
+    this.#watching = false;
+    const client = this.#client;
+    const due = this.#due[this.#head];
+    if (client === undefined || due === undefined) return;
+    if (due > this.#now()) this.#watch();
+    else this.#broke(client, noAnswer(this.where, this.#options.limitMs()), false);
+  }
+
+  #broke(client: RedisClient, cause: Error, patient: boolean): void {
+    if (client !== this.#client) return;
+    this.#client = undefined;
+    this.#cause = cause;
+    this.#due = [];
+    this.#head = 0;
+    client.destroy();
+    this.#options.lost?.();
+    void this.#keepTrying(patient);
+  }
+
+  async #keepTrying(patient: boolean): Promise<void> {
+    for (let tries = 0; !this.#closed; tries++) {
+      const connecting = this.#connect();
+      if (tries === 0 && patient) this.#connecting = connecting;
+      try {
+        await connecting;
+        return;
+      } catch (error) {
+        this.#cause = error as Error;
+      } finally {
+        this.#connecting = undefined;
+      }
+      await this.#pause(tries);
+    }
+  }
+
+  #pause(tries: number): Promise<void> {
+    const { time, random } = this.#options;
+    const longest = Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS);
+    const [byte = 0] = random(1);
+    return new Promise((done) => void time.setTimeout(done, (longest * (256 + byte)) / 512));
+  }
+
+  async #connect(): Promise<RedisClient> {
+    const { time, make, setUp, limitMs, where } = this.#options;
+    const ms = Math.min(CONNECT_MS, limitMs());
+    let late = false;
+    let client: RedisClient | undefined;
+    let giveUp: (error: Error) => void = () => undefined;
+    const tooLate = new Promise<never>((_, reject) => (giveUp = reject));
+    const timer = time.setTimeout(() => {
+      late = true;
+      client?.destroy();
+      giveUp(noAnswer(where, ms));
+    }, ms);
+    const connecting = async (): Promise<RedisClient> => {
+      const made = await make(ms);
+      client = made;
+      made.on('error', (error: Error) => this.#broke(made, redisFailure(where, error), true));
+      if (late) throw noAnswer(where, ms);
+      await made.connect();
+      await setUp(made);
+      return made;
+    };
+    try {
+      const connected = await Promise.race([connecting(), tooLate]);
+      if (this.#closed) throw storeClosed(where);
+      this.#client = connected;
+      return connected;
+    } catch (error) {
+      client?.destroy();
+      throw late ? noAnswer(where, ms) : redisFailure(where, error);
+    } finally {
+      time.clearTimeout(timer);
+    }
+  }
+}

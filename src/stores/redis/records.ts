@@ -1,0 +1,136 @@
+/** Records as they stand in their keys, and back. */
+import {
+  RECORD_VERSION,
+  type EndedSession,
+  type Handshake,
+  type Marker,
+  type RecordPatch,
+  type SessionRecord,
+} from '../store.ts';
+import type { EndReason } from '../../types.ts';
+import type { Reply } from './client.ts';
+import { newerRecord } from './failures.ts';
+
+/** What never changes. What does change later is beside it, and counts instead. */
+interface Body {
+  readonly user: string | null;
+  readonly handshake: Handshake;
+  readonly answer: string;
+  readonly createdAt: number;
+}
+
+/** Fields and values in turn. */
+export type Fields = readonly string[];
+
+export function fieldsOf(reply: Reply | undefined): ReadonlyMap<string, string> {
+  const flat = (reply ?? []) as Fields;
+  const fields = new Map<string, string>();
+  for (let n = 0; n + 1 < flat.length; n += 2) fields.set(flat[n] ?? '', flat[n + 1] ?? '');
+  return fields;
+}
+
+const flag = (on: boolean): string => (on ? '1' : '');
+/** Keys may contain anything; as JSON text they come back as they were. */
+const stateField = (key: string): string => `.${JSON.stringify(key)}`;
+
+export function bodyOf({ user, handshake, answer, createdAt }: SessionRecord): string {
+  return JSON.stringify({ user, handshake, answer, createdAt } satisfies Body);
+}
+
+export function headOf(record: SessionRecord, writer: string, number: string): string[] {
+  const fields = ['e', String(record.epoch)];
+  if (record.owner !== null) fields.push('o', record.owner);
+  fields.push('w', writer, 'n', number, 'v', String(record.v), ...changedHead(record));
+  return fields;
+}
+
+/** What a patch changes in the head, but for the expiry. */
+export function changedHead({ version, initialized, logLevel, getStream, activeAt }: RecordPatch): string[] {
+  const fields: string[] = [];
+  if (version !== undefined) fields.push('p', version);
+  if (initialized !== undefined) fields.push('i', flag(initialized));
+  if (logLevel !== undefined) fields.push('l', logLevel ?? '');
+  if (getStream !== undefined) fields.push('g', flag(getStream));
+  if (activeAt !== undefined) fields.push('a', String(activeAt));
+  return fields;
+}
+
+/** What is beside the body; an empty value removes. */
+export function changedState({ answer, subscriptions, state }: RecordPatch): string[] {
+  const fields: string[] = [];
+  if (answer !== undefined) fields.push('a', `=${answer}`);
+  if (subscriptions !== undefined) fields.push('s', subscriptions.length === 0 ? '' : JSON.stringify(subscriptions));
+  for (const [key, value] of Object.entries(state ?? {})) fields.push(stateField(key), value ?? '');
+  return fields;
+}
+
+/** `READ`; with more, `CLAIM`. */
+export type ReadReply = readonly [
+  now: string,
+  head: Fields,
+  body: string | null,
+  state: Fields,
+  outcome?: string,
+  open?: Fields,
+];
+
+/** A session as it was found; undefined: there is none. */
+export function foundSession(id: string, reply: ReadReply, where: string): Found | undefined {
+  const [time, headReply, bodyText, stateReply] = reply;
+  const head = fieldsOf(headReply);
+  const [v, now] = [Number(head.get('v')), Number(time)];
+  if (head.size === 0) return undefined;
+  if (v > RECORD_VERSION) throw newerRecord(where, id, v, RECORD_VERSION);
+  const reason = head.get('d');
+  if (reason !== undefined) {
+    return { now, ended: { v, id, ended: reason as EndReason, at: Number(head.get('at')) } };
+  }
+  const body = JSON.parse(bodyText ?? '{}') as Body;
+  const aside = fieldsOf(stateReply);
+  const subscriptions = aside.get('s');
+  const [owner, logLevel, expiry] = [head.get('o'), head.get('l'), head.get('x')];
+  const record: SessionRecord = {
+    v,
+    id,
+    epoch: Number(head.get('e')),
+    owner: owner ?? null,
+    user: body.user,
+    version: head.get('p') ?? '',
+    handshake: body.handshake,
+    answer: aside.get('a')?.slice(1) ?? body.answer,
+    initialized: head.get('i') === '1',
+    logLevel: logLevel === undefined || logLevel === '' ? null : logLevel,
+    subscriptions: subscriptions === undefined ? [] : (JSON.parse(subscriptions) as string[]),
+    state: stateOf(aside),
+    getStream: head.get('g') === '1',
+    createdAt: body.createdAt,
+    activeAt: Number(head.get('a')),
+    expiresAt: expiry === undefined ? null : Number(expiry),
+  };
+  return { now, record };
+}
+
+export type Found =
+  | { readonly now: number; readonly record: SessionRecord; readonly ended?: undefined }
+  | { readonly now: number; readonly ended: EndedSession; readonly record?: undefined };
+
+/** `fromEntries` makes own properties of every key, `__proto__` too. */
+function stateOf(aside: ReadonlyMap<string, string>): Record<string, string> {
+  const entries = [...aside].filter(([field]) => field.startsWith('.'));
+  return Object.fromEntries(entries.map(([field, value]) => [JSON.parse(field.slice(1)) as string, value]));
+}
+
+/** A marker is a field of its own beside the open streams. */
+export function markerField({ request, stream }: Marker): string {
+  return `m${JSON.stringify([request, stream])}`;
+}
+
+export function markersOf(open: ReadonlyMap<string, string>): readonly Marker[] {
+  const markers: Marker[] = [];
+  for (const field of open.keys()) {
+    if (!field.startsWith('m')) continue;
+    const [request, stream] = JSON.parse(field.slice(1)) as [string, string];
+    markers.push({ request, stream });
+  }
+  return markers;
+}

@@ -1,0 +1,99 @@
+/** The store object: one server for all endpoints that share it, connected by the first and left with the last. */
+import type { OpenStore, Store, StoreOptions } from '../store.ts';
+import { Bus } from './bus.ts';
+import { RedisEvents } from './events.ts';
+import { RedisInstances } from './instances.ts';
+import { Keys } from './keys.ts';
+import { Ledger } from './ledger.ts';
+import type { Server } from './server.ts';
+import { RedisSessions } from './sessions.ts';
+import { openServer, type Target } from './target.ts';
+
+const SECRET_BYTES = 32;
+/** Of the lease: how long an answer may take, so that a third is left to renew it. */
+const ANSWER_PART = 2 / 3;
+
+export class RedisStore implements Store {
+  readonly kind = 'redis';
+  readonly durable = true;
+  readonly inProcess = false;
+  readonly #target: Target;
+  readonly #prefix: string;
+  #server: Promise<Server> | undefined;
+  /** By their deployments. */
+  #buses = new Map<string, Bus>();
+  /** How long the leases of its views are. */
+  readonly #leases = new Set<{ readonly ms: number }>();
+
+  constructor(target: Target, prefix: string) {
+    this.#target = target;
+    this.#prefix = prefix;
+  }
+
+  async open(options: StoreOptions): Promise<OpenStore> {
+    const lease = { ms: options.leaseMs };
+    this.#leases.add(lease);
+    try {
+      const server = await (this.#server ??= this.#connect(options));
+      return this.#view(server, options, lease);
+    } catch (error) {
+      await this.#release(lease);
+      throw error;
+    }
+  }
+
+  #connect({ time, random, logger }: StoreOptions): Promise<Server> {
+    const limitMs = (): number => Math.min(...[...this.#leases].map(({ ms }) => ms)) * ANSWER_PART;
+    return openServer(this.#target, { time, random, logger, limitMs });
+  }
+
+  #view(server: Server, options: StoreOptions, lease: { readonly ms: number }): OpenStore {
+    const { name, leaseMs, logger, tombstoneMs, retention, random } = options;
+    const keys = new Keys(this.#prefix, name, server.database);
+    const ledger = new Ledger({ server, keys, tombstoneMs, retention, random });
+    const instances = new RedisInstances({ server, keys, bus: this.#bus(server, keys), leaseMs, random, logger });
+    let closed: Promise<void> | undefined;
+    return {
+      sessions: new RedisSessions(ledger),
+      events: new RedisEvents(ledger),
+      instances,
+      secret: (secret, keepMs) => findSecret(server, keys.secret(secret), random, keepMs),
+      close: () => (closed ??= instances.close().then(() => this.#release(lease))),
+    };
+  }
+
+  #bus(server: Server, { bus: channel }: Keys): Bus {
+    let bus = this.#buses.get(channel);
+    if (bus === undefined) {
+      bus = new Bus(server, channel);
+      this.#buses.set(channel, bus);
+    }
+    return bus;
+  }
+
+  /** The last view takes the connections with it; whoever opens the store meanwhile connects anew. */
+  async #release(lease: { readonly ms: number }): Promise<void> {
+    this.#leases.delete(lease);
+    if (this.#leases.size > 0) return;
+    const server = this.#server;
+    this.#server = undefined;
+    this.#buses = new Map();
+    await (await server?.catch(() => undefined))?.close();
+  }
+}
+
+/** Of those who ask at once, one makes it. */
+async function findSecret(
+  server: Server,
+  key: string,
+  random: StoreOptions['random'],
+  keepMs: number | undefined,
+): Promise<Uint8Array> {
+  const kept = keepMs === undefined ? [] : ['PX', String(Math.ceil(keepMs))];
+  for (;;) {
+    const found = await server.send(key, ['GET', key]);
+    if (typeof found === 'string') return Buffer.from(found, 'base64url');
+    const made = Buffer.from(random(SECRET_BYTES)).toString('base64url');
+    await server.send(key, ['SET', key, made, 'NX', ...kept]);
+  }
+}

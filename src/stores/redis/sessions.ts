@@ -1,0 +1,217 @@
+/**
+ * Records in Redis: each write is one script about the keys of one session. What makes a session, ends it or lets it end
+ * earlier is told to the directory too, in the order that `directory.ts` gives.
+ */
+import { optionInvalid } from '../../errors.ts';
+import type { EndReason } from '../../types.ts';
+import { RECORD_VERSION } from '../store.ts';
+import type {
+  ClaimOutcome,
+  EndedSession,
+  Fence,
+  Marker,
+  RecordPatch,
+  SessionPage,
+  SessionRecord,
+  SessionStore,
+  WriteOutcome,
+} from '../store.ts';
+import { Directory } from './directory.ts';
+import type { Ledger } from './ledger.ts';
+import {
+  bodyOf,
+  changedHead,
+  changedState,
+  fieldsOf,
+  foundSession,
+  headOf,
+  markerField,
+  markersOf,
+  type Found,
+  type ReadReply,
+} from './records.ts';
+import { CLAIM, CREATE, END, MARK, READ, SAVE } from './session-scripts.ts';
+
+/** Records read at once by a listing. */
+const PAGE = 128;
+
+export class RedisSessions implements SessionStore {
+  readonly #ledger: Ledger;
+  readonly #directory: Directory;
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+    this.#directory = new Directory(ledger.server, ledger.keys);
+  }
+
+  async create(record: SessionRecord): Promise<'created' | 'exists'> {
+    const { keys, keptMs, tombstoneMs, writer } = this.#ledger;
+    const { id, expiresAt } = record;
+    const head = headOf(record, writer, this.#ledger.number());
+    head.push(...changedHead(record));
+    const state = changedState({ subscriptions: record.subscriptions, state: record.state });
+    const expiry = expiresAt === null ? '' : String(expiresAt);
+    const until = await this.#directory.reserve(id);
+    const args = [until, keptMs, String(tombstoneMs), expiry, bodyOf(record), String(head.length / 2), ...head];
+    const [made] = await Promise.all([
+      this.#ledger.run(CREATE, keys.session(id), [...args, ...withoutEmpty(state)]),
+      this.#directory.look(id, Math.min(expiresAt ?? Infinity, Number(until))),
+    ]);
+    if (made === 'W') return 'created';
+    if (made !== 'X') throw this.#ledger.refusal(made);
+    // One that was there before is looked at in its own time again.
+    await this.#directory.look(id);
+    return 'exists';
+  }
+
+  async read(id: string): Promise<SessionRecord | EndedSession | undefined> {
+    return this.#shown(await this.#find(id));
+  }
+
+  async claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
+    let reply = await this.#claim(id, expectedEpoch, me, '');
+    let owner = fieldsOf(reply[1]).get('o');
+    if (reply[4] === 'O' && owner !== undefined && (await this.#ledger.isDead(owner))) {
+      reply = await this.#claim(id, expectedEpoch, me, owner);
+      owner = fieldsOf(reply[1]).get('o');
+    }
+    const [, , , , outcome, open] = reply;
+    const found = foundSession(id, reply, this.#ledger.server.where);
+    if (outcome === 'W' && found?.record !== undefined) {
+      const record = { ...found.record, epoch: expectedEpoch + 1, owner: me };
+      return { claimed: true, record, markers: markersOf(fieldsOf(open)) };
+    }
+    if (outcome !== 'F' && outcome !== 'O') throw this.#ledger.refusal(outcome);
+    return { claimed: false, current: this.#shown(found) };
+  }
+
+  save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
+    return this.#save(id, fence, patch, '');
+  }
+
+  release(id: string, fence: Fence, patch: RecordPatch = {}): Promise<WriteOutcome> {
+    return this.#save(id, fence, patch, '1');
+  }
+
+  /** An expired session that nobody has ended yet answers `'ended'` once, so that one caller can tell of its end. */
+  async end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
+    let [outcome, about] = await this.#end(id, fence, '', reason);
+    if (outcome === 'O') {
+      if (about === undefined || !(await this.#ledger.isDead(about))) return 'fenced';
+      [outcome, about] = await this.#end(id, fence, about, reason);
+      if (outcome === 'O') return 'fenced';
+    }
+    if (outcome === 'G') return 'gone';
+    if (outcome === 'F') return 'fenced';
+    if (outcome !== 'E') throw this.#ledger.refusal(outcome);
+    await this.#directory.forget(id, Number(about) + this.#ledger.tombstoneMs);
+    return 'ended';
+  }
+
+  mark(id: string, fence: Fence, marker: Marker, clear = false): Promise<WriteOutcome> {
+    const [head, , , open] = this.#ledger.keys.session(id);
+    const args = [markerField(marker), clear ? '1' : ''];
+    return this.#ledger.write(MARK, [head, open], fence, args).then(this.#ledger.outcome);
+  }
+
+  /** In the order of their ids. */
+  async list(limit: number, cursor = ''): Promise<SessionPage> {
+    if (cursor !== '' && !/^[\x21-\x7e]+$/.test(cursor))
+      throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
+    const records: SessionRecord[] = [];
+    for (let from = cursor; ;) {
+      const ids = await this.#directory.page(Math.min(PAGE, limit + 1), from);
+      for (const found of await Promise.all(ids.map((id) => this.#listed(id)))) {
+        if (found === undefined) continue;
+        const last = records.at(-1);
+        // Only a session that is still to come makes a cursor: the last page has none.
+        if (records.length >= limit && last !== undefined) return { records, nextCursor: last.id };
+        records.push(found);
+      }
+      const last = ids.at(-1);
+      if (last === undefined || ids.length < Math.min(PAGE, limit + 1)) return { records };
+      from = last;
+    }
+  }
+
+  count(): Promise<number> {
+    return this.#directory.count();
+  }
+
+  async expired(limit: number): Promise<readonly string[]> {
+    const ids: string[] = [];
+    const dead = new Map<string, Promise<boolean>>();
+    for await (const { id, owner } of this.#directory.expired()) {
+      if (owner !== null && !dead.has(owner)) dead.set(owner, this.#ledger.isDead(owner));
+      if (owner === null || (await dead.get(owner))) ids.push(id);
+      if (ids.length >= limit) break;
+    }
+    return ids;
+  }
+
+  async #save(id: string, fence: Fence, patch: RecordPatch, release: '' | '1'): Promise<WriteOutcome> {
+    const keys = this.#ledger.keys.session(id);
+    const { expiresAt } = patch;
+    const expiry = expiresAt === undefined ? '' : expiresAt === null ? 'never' : String(expiresAt);
+    const head = changedHead(patch);
+    const args = [release, expiry, String(head.length / 2), ...head, ...changedState(patch)];
+    const reply = await this.#ledger.write(SAVE, this.#ledger.lasting(keys), fence, args);
+    const outcome = this.#ledger.outcome(reply);
+    if (reply === 'E' && typeof expiresAt === 'number') await this.#directory.look(id, expiresAt);
+    return outcome;
+  }
+
+  async #claim(id: string, expectedEpoch: number, me: string, dead: string): Promise<ReadReply> {
+    const { keys, writer } = this.#ledger;
+    const [head, body, state, open] = keys.session(id);
+    const args = [writer, this.#ledger.number(), String(expectedEpoch), me, dead, String(RECORD_VERSION)];
+    return (await this.#ledger.run(CLAIM, [head, body, state, open], args)) as ReadReply;
+  }
+
+  async #end(id: string, fence: Fence | null, dead: string, reason: EndReason): Promise<readonly [string, string?]> {
+    const { keys, writer, tombstoneMs } = this.#ledger;
+    const right = fence === null ? ['', ''] : [String(fence.epoch), fence.owner];
+    const args = [writer, this.#ledger.number(), ...right, dead, reason, String(tombstoneMs), String(RECORD_VERSION)];
+    return (await this.#ledger.run(END, keys.session(id), args)) as [string, string?];
+  }
+
+  async #find(id: string): Promise<Found | undefined> {
+    const [head, body, state] = this.#ledger.keys.session(id);
+    const reply = (await this.#ledger.run(READ, [head, body, state], [])) as ReadReply;
+    return foundSession(id, reply, this.#ledger.server.where);
+  }
+
+  /** What everybody sees of it: past its expiry a session has ended. */
+  #shown(found: Found | undefined): SessionRecord | EndedSession | undefined {
+    if (found === undefined) return undefined;
+    const { now, record, ended } = found;
+    if (record === undefined) return ended;
+    const { id, expiresAt } = record;
+    if (expiresAt === null || expiresAt > now) return record;
+    if (expiresAt + this.#ledger.tombstoneMs <= now) return undefined;
+    return { v: RECORD_VERSION, id, ended: 'idle', at: expiresAt };
+  }
+
+  /** What has ended and stands in the directory still is looked at soon. */
+  async #listed(id: string): Promise<SessionRecord | undefined> {
+    const found = await this.#find(id);
+    // One that is missing may just be made.
+    if (found === undefined) return undefined;
+    const { now, record } = found;
+    if (record === undefined) {
+      await this.#directory.look(id);
+      return undefined;
+    }
+    return record.expiresAt !== null && record.expiresAt <= now ? undefined : record;
+  }
+}
+
+/** There is nothing yet that they would remove. */
+function withoutEmpty(fields: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let n = 0; n + 1 < fields.length; n += 2) {
+    const [field = '', value = ''] = [fields[n], fields[n + 1]];
+    if (value !== '') kept.push(field, value);
+  }
+  return kept;
+}

@@ -1,0 +1,76 @@
+/** What `redis()` was given, and the server that it leads to. Clients of the caller are duplicated, never used or closed. */
+import { storeAway } from '../../errors.ts';
+import type { Logger } from '../../types.ts';
+import { loadRedis, ownWays, type ClusterClient, type RedisClient, type SentinelClient } from './client.ts';
+import { ClusterServer } from './cluster-server.ts';
+import { redisFailure } from './failures.ts';
+import type { LinkSettings } from './link.ts';
+import { openSentinel } from './sentinel.ts';
+import type { Server } from './server.ts';
+import { SingleServer } from './single-server.ts';
+
+export type Target =
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'client'; readonly client: RedisClient }
+  | { readonly kind: 'sentinel'; readonly client: SentinelClient }
+  | { readonly kind: 'cluster'; readonly client: ClusterClient };
+
+export interface ServerSettings extends LinkSettings {
+  readonly logger: Logger;
+}
+
+const nothing = async (): Promise<void> => undefined;
+
+/** Connected; rejects when that cannot be done now. */
+export async function openServer(target: Target, settings: ServerSettings): Promise<Server> {
+  const greeting = { where: whereIs(target), logger: settings.logger, cluster: false, evictionSaid: false };
+  switch (target.kind) {
+    case 'url': {
+      const { url } = target;
+      const { createClient } = await loadRedis();
+      // Made once to see what the URL says; it is never connected.
+      const probe = makeClient(greeting.where, () => createClient({ url }));
+      const { socket, database = 0 } = probe.options;
+      probe.destroy();
+      const make = async (connectMs: number): Promise<RedisClient> =>
+        createClient({ url, ...ownWays(socket, connectMs) });
+      return opened(new SingleServer({ settings, greeting, database, make, close: nothing }));
+    }
+    case 'client': {
+      const { client } = target;
+      const { socket, database = 0 } = client.options;
+      const make = async (connectMs: number): Promise<RedisClient> => client.duplicate(ownWays(socket, connectMs));
+      return opened(new SingleServer({ settings, greeting, database, make, close: nothing }));
+    }
+    case 'sentinel':
+      return opened(await openSentinel(target.client, settings, greeting));
+    case 'cluster':
+      return opened(new ClusterServer(target.client, settings, { ...greeting, cluster: true }));
+    default:
+      throw storeAway(`no such server: ${JSON.stringify(target satisfies never)}`);
+  }
+}
+
+async function opened<T extends Server & { open(): Promise<void> }>(server: T): Promise<T> {
+  await server.open();
+  return server;
+}
+
+function makeClient(where: string, make: () => RedisClient): RedisClient {
+  try {
+    return make();
+  } catch (error) {
+    throw redisFailure(where, error);
+  }
+}
+
+function whereIs(target: Target): string {
+  if (target.kind === 'sentinel') return 'Redis behind Sentinel';
+  if (target.kind === 'cluster') return 'the Redis Cluster';
+  if (target.kind === 'url') {
+    const { protocol, host, pathname } = new URL(target.url);
+    return `Redis at ${protocol}//${host}${pathname}`;
+  }
+  const { socket } = target.client.options;
+  return `Redis at ${socket?.path ?? `${socket?.host ?? 'localhost'}:${socket?.port ?? 6379}`}`;
+}
