@@ -7,11 +7,8 @@ import { DUE, FORGET, LOOK, RESERVE, SETTLE } from './directory-scripts.ts';
 import { replyCode } from './failures.ts';
 import { APPEND, CLAIM, CREATE, END, MARK, OPEN_STREAMS, READ, REPLAY, SAVE } from './session-scripts.ts';
 
-const SCRIPTS = [
-  ...[APPEND, CLAIM, CREATE, END, MARK, OPEN_STREAMS, READ, REPLAY, SAVE],
-  ...[DUE, FORGET, LOOK, RESERVE, SETTLE],
-  ...[ANNOUNCE, BURY, LEAVE, RENEW],
-];
+const SESSION_SCRIPTS = [APPEND, CLAIM, CREATE, END, MARK, OPEN_STREAMS, READ, REPLAY, SAVE];
+const SCRIPTS = SESSION_SCRIPTS.concat(DUE, FORGET, LOOK, RESERVE, SETTLE, ANNOUNCE, BURY, LEAVE, RENEW);
 
 const OLDEST = [6, 2] as const;
 

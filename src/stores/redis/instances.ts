@@ -142,7 +142,7 @@ export class RedisInstances implements InstanceStore {
 
   /** Whoever closes its view is gone, with or without having left. */
   async close(): Promise<void> {
-    for (const id of [...this.#own.keys()]) {
+    for (const id of this.#own.keys()) {
       await this.leave(id).catch((err: unknown) =>
         this.#options.logger.warn({ err, instance: id }, 'The lease could not be given back; it runs out by itself'),
       );
