@@ -40,6 +40,11 @@ export class PostStreams {
     return this.#running?.get(key);
   }
 
+  /** Resolves when what was said on them so far is stored, answers included. */
+  async flushed(): Promise<void> {
+    for (const stream of this.#running?.values() ?? []) await stream.flushed();
+  }
+
   /** An answer to its stream; the last one completes it. */
   reply({ stream, id, marked, untold }: MessageContext, json: string): void {
     if (stream === undefined) return;

@@ -461,7 +461,13 @@ export class LiveSession implements Idle {
     this.#controller?.abort(reason);
     this.run?.leave(reason);
     await this.run?.heard();
-    await Promise.all([this.#closeServer(), this.run?.done()]);
+    await Promise.all([this.#closeServer(), this.run?.done(), kept ? this.#flushed() : undefined]);
+  }
+
+  /** What waits behind an append of its stream would come after the session was given back, and be refused. */
+  async #flushed(): Promise<void> {
+    await this.posts.flushed();
+    await this.getStream.flushed();
   }
 
   async #closeServer(): Promise<void> {

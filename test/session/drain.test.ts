@@ -5,6 +5,7 @@ import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 
 const turns = async (n = 10): Promise<void> => {
   for (let i = 0; i < n; i++) await new Promise((turn) => setImmediate(turn));
@@ -79,6 +80,29 @@ describe('drain() beside another instance', () => {
     await replayed.untilEnd();
     expect(replayed.events.flatMap(({ message: one }) => one ?? [])).toEqual([message]);
     expect((await onB.call('ping')).response.status).toBe(200);
+  });
+
+  test('gives a session back when its last answer is stored, though that waits behind another message', async () => {
+    const store = watchedStore();
+    const [a, b] = (await serveFleet(2, { store })) as [Member, Member];
+    const client = await open(a);
+    const called = client.call(...tool('hold'));
+    const call = await a.lab.held();
+    const slow = gate();
+    store.before['events.append'] = slow.hook;
+    void call.ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken: 1, progress: 1 } });
+    call.answer('in time');
+    const draining = a.endpoint.drain();
+    await until(() => a.endpoint.sessions.count === 0);
+    await turns();
+    slow.open();
+    expect(await draining).toEqual({ released: 1, interrupted: 0 });
+    const { response, message } = await called;
+    expect(textOf(message)).toBe('in time');
+    await response.untilEnd();
+    const replayed = await b.join(client).get({ lastEventId: response.events[0]?.id });
+    await replayed.untilEnd();
+    expect(replayed.events.findLast((event) => event.message)?.message).toEqual(message);
   });
 
   test('sends new clients, and clients of sessions that were idle, to the other instance', async () => {
