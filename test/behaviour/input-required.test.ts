@@ -1,35 +1,9 @@
 /** Tools that need more before they can answer (multi round-trip requests), for clients of both eras. */
-import { acceptedContent, inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
-import type { McpEndpointContext } from '../../src/index.ts';
 import type { JsonRpcAnswer, RawClient, RawResponse } from '../../src/testing/index.ts';
+import { createAskingServer } from '../kit/asking-server.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
-
-const named = z.object({ name: z.string() });
-
-/** `greet` asks for a name and seals what it was called with; `visit` sends the user to a page. */
-function createAskingServer(ctx: McpEndpointContext): McpServer {
-  const { requestState } = ctx;
-  const server = new McpServer({ name: 'asking', version: '1.0.0' }, { requestState: { verify: requestState.verify } });
-  const greet = async (word: string, c: ServerContext) => {
-    const state = c.mcpReq.requestState<{ word: string }>();
-    const given = acceptedContent(c.mcpReq.inputResponses, 'who', named);
-    if (state !== undefined && given !== undefined) {
-      return { content: [{ type: 'text' as const, text: `${state.word}, ${given.name}` }] };
-    }
-    return inputRequired({
-      inputRequests: { who: inputRequired.elicit({ message: 'Who is there?', requestedSchema: named }) },
-      requestState: await requestState.mint({ word }, c),
-    });
-  };
-  server.registerTool('greet', { inputSchema: z.object({ word: z.string() }) }, ({ word }, c) => greet(word, c));
-  server.registerTool('visit', {}, () =>
-    inputRequired({ inputRequests: { page: inputRequired.elicitUrl({ message: 'Sign', url: 'https://a.example' }) } }),
-  );
-  return server;
-}
 
 interface Asked {
   resultType: string;

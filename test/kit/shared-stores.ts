@@ -1,14 +1,51 @@
-/** Stores that the instances of a fleet in one process share, as its processes would: for `describe.each(storeKinds)`. */
+/**
+ * Stores that the instances of a fleet in one process share, as its processes would: for `describe.each(storeKinds)`. A file
+ * that imports this has a server of each kind from its first test to its last.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, onTestFinished, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
+import { postgres } from '../../src/stores/postgres/index.ts';
+import { redis } from '../../src/stores/redis/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
+import {
+  isAvailable,
+  missingServer,
+  serverKinds,
+  startServer,
+  type ServerKind,
+  type TestServer,
+} from './servers/index.ts';
 
-export const storeKinds = ['memory', 'sqlite'] as const;
-export type StoreKind = (typeof storeKinds)[number];
+const openers = { redis, postgres } as const;
+type ServedKind = keyof typeof openers & ServerKind;
+
+export type StoreKind = 'memory' | 'sqlite' | ServedKind;
+
+const kinds = serverKinds.filter((kind) => kind in openers) as readonly ServedKind[];
+const SERVED = kinds.filter(isAvailable);
+export type DurableKind = Exclude<StoreKind, 'memory'>;
+
+/** Those that processes share. */
+export const durableKinds: readonly DurableKind[] = ['sqlite', ...SERVED];
+export const storeKinds: readonly StoreKind[] = ['memory', ...durableKinds];
+
+const servers = new Map<ServerKind, TestServer>();
+
+beforeAll(async () => {
+  await Promise.all(SERVED.map(async (kind) => servers.set(kind, await startServer(kind))));
+});
+afterAll(async () => {
+  await Promise.all([...servers.values()].map(async (server) => server.close()));
+});
+for (const kind of kinds.filter((one) => !isAvailable(one))) {
+  describe.skip(missingServer(kind), () => test.todo('what is tested on every store'));
+}
+
+let stores = 0;
 
 /** Called for each instance: one object for all, or a connection of its own each. What it needs is gone after the test. */
 export function sharedStore(kind: StoreKind): () => Store {
@@ -16,7 +53,29 @@ export function sharedStore(kind: StoreKind): () => Store {
     const store = memory();
     return () => store;
   }
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-fleet-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  return () => sqlite(join(folder, 'sessions.db'));
+  if (kind === 'sqlite') {
+    const folder = mkdtempSync(join(tmpdir(), 'sojourn-fleet-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    return () => sqlite(join(folder, 'sessions.db'));
+  }
+  const url = urlOf(kind);
+  const prefix = `test-${(stores += 1)}-`;
+  return () => renamed(openers[kind](url), prefix);
+}
+
+/** For processes: the URL of a store, SQLite's is the deployment's own file, and variables that keep it from the others. */
+export function sharedDeployment(kind: DurableKind): { store?: string; env?: Record<string, string> } {
+  return kind === 'sqlite' ? {} : { store: urlOf(kind), env: { SOJOURN_NAME: `test-${(stores += 1)}` } };
+}
+
+function urlOf(kind: ServedKind): string {
+  const server = servers.get(kind);
+  if (server === undefined) throw new Error(`${kind}: its server runs from beforeAll to afterAll`);
+  return server.url;
+}
+
+/** The tests of a file share a server, and must not meet on it. */
+function renamed(store: Store, prefix: string): Store {
+  const { kind, durable, inProcess } = store;
+  return { kind, durable, inProcess, open: (options) => store.open({ ...options, name: `${prefix}${options.name}` }) };
 }
