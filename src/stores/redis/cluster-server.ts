@@ -14,7 +14,8 @@ import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { greet, type Greeting } from './greeting.ts';
 import { CONNECT_MS, Link, monotonic, type LinkSettings } from './link.ts';
-import type { ChannelUser, Server } from './server.ts';
+import type { Script } from './scripts.ts';
+import { asItIs, evaluation, type ChannelUser, type Server, type Slot } from './server.ts';
 import { slotOf } from './slots.ts';
 
 /** While slots change hands. */
@@ -52,7 +53,15 @@ export class ClusterServer implements Server {
     await this.#discover();
   }
 
-  async send(key: string, args: readonly string[]): Promise<Reply> {
+  send(key: string, args: readonly string[]): Promise<Reply> {
+    return this.#send(key, args, asItIs);
+  }
+
+  run<T>(script: Script, keys: Slot, args: readonly string[], read: (reply: Reply) => T): Promise<T> {
+    return this.#send(keys[0], evaluation(script, keys, args), read, script.lua);
+  }
+
+  async #send<T>(key: string, args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
     const slot = slotOf(key);
     const { time, limitMs } = this.#settings;
     const until = monotonic(time) + limitMs();
@@ -60,7 +69,9 @@ export class ClusterServer implements Server {
     for (;;) {
       const link = this.#node(asking ?? this.#addressOf(slot)).commands;
       try {
-        return await link.send((client) => sendTo(client, args, asking !== undefined));
+        // For the very next command.
+        if (asking !== undefined) link.command(['ASKING'], asItIs).catch(() => undefined);
+        return await link.command(args, read, lua);
       } catch (error) {
         const redirection = redirectionOf(error);
         asking = undefined;
@@ -163,7 +174,7 @@ export class ClusterServer implements Server {
     const map = this.#mapped;
     const known = [...this.#nodes].map(([address, { commands }]) => ({
       host: parseAddress(address).host,
-      ask: () => commands.send((client) => client.sendCommand(['CLUSTER', 'SLOTS']) as Promise<Reply>),
+      ask: () => commands.command(['CLUSTER', 'SLOTS'], asItIs),
     }));
     const ask = async (): Promise<void> => {
       try {
@@ -184,12 +195,6 @@ export class ClusterServer implements Server {
 }
 
 const closed = ({ commands, channels }: Node): readonly Promise<void>[] => [commands.close(), channels.close()];
-
-/** `ASKING` is for the very next command. */
-function sendTo(client: RedisClient, args: readonly string[], asking: boolean): Promise<Reply> {
-  if (asking) client.sendCommand(['ASKING']).catch(() => undefined);
-  return client.sendCommand(args) as Promise<Reply>;
-}
 
 interface Redirection {
   readonly code: 'MOVED' | 'ASK' | 'TRYAGAIN' | 'CLUSTERDOWN';

@@ -14,7 +14,9 @@
 import type { Reply } from './client.ts';
 import { DUE, FORGET, LOOK, RESERVE, SETTLE } from './directory-scripts.ts';
 import type { Keys } from './keys.ts';
-import { run, type Server } from './server.ts';
+import { fenceOf } from './records.ts';
+import type { Script } from './scripts.ts';
+import { asItIs, type Server, type Slot } from './server.ts';
 
 /** How long an entry stands before it is looked at for the first time; a session must be made in half of it. */
 export const RESERVED_MS = 60_000;
@@ -47,17 +49,17 @@ export class Directory {
 
   /** Before a session is made. Resolves with the time until which it may be. */
   async reserve(id: string): Promise<string> {
-    return (await run(this.#server, RESERVE, this.#both, [id, String(RESERVED_MS)])) as string;
+    return (await this.#run(RESERVE, this.#both, [id, String(RESERVED_MS)])) as string;
   }
 
   /** It is to be looked at, `at` this time at the latest. */
   async look(id: string, at?: number): Promise<void> {
-    await run(this.#server, LOOK, this.#both, [id, at === undefined ? '' : String(Math.ceil(at))]);
+    await this.#run(LOOK, this.#both, [id, at === undefined ? '' : String(Math.ceil(at))]);
   }
 
   /** It has ended, and nobody makes it again before `until`. */
   async forget(id: string, until: number): Promise<void> {
-    await run(this.#server, FORGET, this.#both, [id, String(until)]);
+    await this.#run(FORGET, this.#both, [id, String(until)]);
   }
 
   /** Ids in order, those after the cursor. */
@@ -79,7 +81,7 @@ export class Directory {
     let passed = 0;
     for (;;) {
       const range = [String(passed), String(BATCH)];
-      const [now, flat] = (await run(this.#server, DUE, [this.#keys.due], range)) as [string, readonly string[]];
+      const [now, flat] = (await this.#run(DUE, [this.#keys.due], range)) as [string, readonly string[]];
       const due: Due[] = [];
       for (let n = 0; n < flat.length; n += 2) due.push({ id: flat[n] ?? '', seen: flat[n + 1] ?? '' });
       if (due.length === 0) return;
@@ -90,23 +92,27 @@ export class Directory {
     }
   }
 
+  #run(script: Script, keys: Slot, args: readonly string[]): Promise<Reply> {
+    return this.#server.run(script, keys, args, asItIs);
+  }
+
   async #settle(due: readonly Due[], now: number): Promise<readonly Expired[]> {
     const heads = await Promise.all(
       due.map(({ id }) => {
         const [head] = this.#keys.session(id);
-        return this.#server.send(head, ['HMGET', head, 'e', 'x', 'o']) as Promise<readonly Reply[]>;
+        return this.#server.send(head, ['HMGET', head, 'f', 'x']) as Promise<readonly Reply[]>;
       }),
     );
     const expired: Expired[] = [];
     const settled: string[] = [];
     for (const [n, { id, seen }] of due.entries()) {
-      const [epoch, expiry, owner] = heads[n] ?? [];
-      if (typeof epoch !== 'string') settled.push(id, seen, '');
+      const [fence, expiry] = heads[n] ?? [];
+      if (typeof fence !== 'string') settled.push(id, seen, '');
       else if (typeof expiry !== 'string') settled.push(id, seen, String(now + SELDOM_MS));
-      else if (Number(expiry) <= now) expired.push({ id, owner: typeof owner === 'string' ? owner : null });
+      else if (Number(expiry) <= now) expired.push({ id, owner: fenceOf(fence)[1] });
       else settled.push(id, seen, String(Math.ceil(Math.min(Number(expiry), now + SELDOM_MS))));
     }
-    if (settled.length > 0) await run(this.#server, SETTLE, this.#both, settled);
+    if (settled.length > 0) await this.#run(SETTLE, this.#both, settled);
     return expired;
   }
 }

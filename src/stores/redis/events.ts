@@ -3,7 +3,7 @@
  * the session's log. Those of one turn leave in one packet.
  */
 import type { EventRetention } from '../../types.ts';
-import type { AppendRequest, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
+import type { AppendRequest, EventStore, Marker, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
 import type { Ledger } from './ledger.ts';
 import { keptEvents, pack } from './log-elements.ts';
 import { fieldsOf, markerField } from './records.ts';
@@ -21,40 +21,24 @@ export class RedisEvents implements EventStore {
     this.#kept = keptArguments(ledger.retention);
   }
 
-  append({
-    sessionId,
-    fence,
-    stream,
-    from,
-    events,
-    complete,
-    requests = '',
-    mark,
-    unmark,
-  }: AppendRequest): Promise<WriteOutcome> {
+  append(request: AppendRequest): Promise<WriteOutcome> {
+    const { sessionId, fence, stream, from, events, complete, requests = '', mark, unmark } = request;
     const { text, bytes } = pack(events);
-    const [marked, unmarked] = [mark, unmark === undefined ? undefined : { request: unmark, stream }];
-    return this.#ledger
-      .write(APPEND, this.#ledger.keys.session(sessionId), fence, [
-        stream,
-        String(from),
-        String(events.length),
-        text,
-        bytes,
-        complete === true ? '1' : '',
-        requests,
-        marked === undefined ? '' : markerField(marked),
-        unmarked === undefined ? '' : markerField(unmarked),
-        ...this.#kept,
-      ])
-      .then(this.#ledger.outcome);
+    const args = this.#ledger.right(fence);
+    args.push(...this.#kept, stream, String(from), String(events.length), text, complete === true ? '1' : '');
+    if (requests !== '' || mark !== undefined || unmark !== undefined || bytes !== '') {
+      const [written, removed] = [mark, unmark === undefined ? undefined : { request: unmark, stream }].map(fieldOf);
+      args.push(requests, written ?? '', removed ?? '', bytes);
+    }
+    const [head, , , open, known, log] = this.#ledger.keys.session(sessionId);
+    return this.#ledger.server.run(APPEND, [head, open, known, log], args, this.#ledger.outcome);
   }
 
   async replay(sessionId: string, stream: string, after: number): Promise<ReplayOutcome> {
     const retention = this.#retention;
     if (retention === false) return { found: false, why: 'unknown' };
     const [head, , , open, , log] = this.#ledger.keys.session(sessionId);
-    const args = [stream, String(after), ...this.#kept];
+    const args = [...this.#kept, stream, String(after)];
     const reply = (await this.#ledger.run(REPLAY, [head, open, log], args)) as ReplayReply | null;
     if (reply === null) return { found: false, why: 'unknown' };
     const [now, length, ...elements] = reply;
@@ -86,6 +70,8 @@ export class RedisEvents implements EventStore {
 }
 
 type ReplayReply = readonly [now: string, length: string | null, ...elements: string[]];
+
+const fieldOf = (marker: Marker | undefined): string | undefined => marker && markerField(marker);
 
 function keptArguments(retention: EventRetention | false): readonly [string, string, string] {
   if (retention === false) return ['', '', ''];

@@ -14,7 +14,9 @@ import type { Keys } from './keys.ts';
 import { ANNOUNCE, BURY, LEAVE, RENEW } from './lease-scripts.ts';
 import { LARGE, writeLetter, writeNotice } from './letters.ts';
 import { Mailbox } from './mailbox.ts';
-import { run, type Server } from './server.ts';
+import type { Reply } from './client.ts';
+import type { Script } from './scripts.ts';
+import { asItIs, type Server, type Slot } from './server.ts';
 
 type State = InstanceLease['state'];
 
@@ -61,9 +63,9 @@ export class RedisInstances implements InstanceStore {
     this.#own.set(id, { mailbox, renewals: 0 });
     try {
       await Promise.all([server.subscribe(keys.mailbox(id), mailbox), this.#options.bus.join(mailbox)]);
-      const until = (await run(server, RESERVE, [keys.instances], [id, String(RESERVED_MS)])) as string;
+      const until = (await this.#run(RESERVE, [keys.instances], [id, String(RESERVED_MS)])) as string;
       const lease = [until, String(Math.ceil(leaseMs)), String(TAKEN_MS), String(LEASE_VERSION), state, version];
-      const announced = await run(server, ANNOUNCE, this.#keysOf(id), lease);
+      const announced = await this.#run(ANNOUNCE, this.#keysOf(id), lease);
       if (announced === 'T') throw announcedBefore(id);
       if (announced !== 'W') throw overtaken(server.where);
     } catch (error) {
@@ -78,7 +80,7 @@ export class RedisInstances implements InstanceStore {
     if (own !== undefined) await server.listen([keys.mailbox(id), bus.channel]);
     const number = own === undefined ? 0 : (own.renewals += 1);
     const args = [String(number), String(Math.ceil(leaseMs)), String(TAKEN_MS), state];
-    const renewed = await run(server, RENEW, this.#keysOf(id), args);
+    const renewed = await this.#run(RENEW, this.#keysOf(id), args);
     if (renewed === 'W') return true;
     if (renewed !== 'D') throw overtaken(server.where);
     await this.#closeMailbox(id).catch(() => undefined);
@@ -104,12 +106,12 @@ export class RedisInstances implements InstanceStore {
 
   /** Those who are dead, and nobody who is just announcing itself. */
   async #takeOut(dead: ReadonlySet<string>): Promise<void> {
-    const { server, keys } = this.#options;
-    const reply = await run(server, DUE, [keys.instances], ['0', '-1']);
+    const { keys } = this.#options;
+    const reply = await this.#run(DUE, [keys.instances], ['0', '-1']);
     const [, flat] = reply as [string, readonly string[]];
     const gone: string[] = [];
     for (const [n, id] of flat.entries()) if (n % 2 === 0 && dead.has(id)) gone.push(id, flat[n + 1] ?? '', '');
-    if (gone.length > 0) await run(server, SETTLE, [keys.instances], gone);
+    if (gone.length > 0) await this.#run(SETTLE, [keys.instances], gone);
   }
 
   async send(from: string, to: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {
@@ -127,13 +129,12 @@ export class RedisInstances implements InstanceStore {
   }
 
   async bury({ id, state, stamp = '' }: InstanceLease): Promise<boolean> {
-    const { server } = this.#options;
-    return (await run(server, BURY, this.#keysOf(id), [state, stamp, String(TAKEN_MS)])) === 1;
+    return (await this.#run(BURY, this.#keysOf(id), [state, stamp, String(TAKEN_MS)])) === 1;
   }
 
   async leave(id: string): Promise<void> {
     const closing = this.#closeMailbox(id);
-    await Promise.all([run(this.#options.server, LEAVE, this.#keysOf(id), [String(TAKEN_MS)]), closing]);
+    await Promise.all([this.#run(LEAVE, this.#keysOf(id), [String(TAKEN_MS)]), closing]);
   }
 
   async publish(from: string, message: InstanceMessage): Promise<void> {
@@ -147,6 +148,10 @@ export class RedisInstances implements InstanceStore {
         this.#options.logger.warn({ err, instance: id }, 'The lease could not be given back; it runs out by itself'),
       );
     }
+  }
+
+  #run(script: Script, keys: Slot, args: readonly string[]): Promise<Reply> {
+    return this.#options.server.run(script, keys, args, asItIs);
   }
 
   #keysOf(id: string): readonly [string, string] {

@@ -7,11 +7,15 @@ import type { Reply } from './client.ts';
 import { overtaken } from './failures.ts';
 import type { Keys, SessionKeys } from './keys.ts';
 import type { Script } from './scripts.ts';
-import { run, type Server } from './server.ts';
+import { asItIs, type Server, type Slot } from './server.ts';
+import { WRITER_LENGTH } from './session-scripts.ts';
 
-const WRITER_BYTES = 6;
 /** How long a session is kept beyond its expiry and its tombstone: as long as nobody is there to end it. */
 const LEFT_MS = 86_400_000;
+
+/** Epoch and owner as they stand in the head of a session. */
+export const fenceText = ({ epoch, owner }: { readonly epoch: number; readonly owner: string | null }): string =>
+  `${epoch} ${owner ?? ''}`;
 
 export interface LedgerOptions {
   readonly server: Server;
@@ -28,8 +32,8 @@ export class Ledger {
   /** Beyond its expiry, as scripts take it. */
   readonly keptMs: string;
   readonly retention: EventRetention | false;
-  readonly writer: string;
-  #number = 0;
+  readonly #writer: string;
+  #writes = 0;
 
   constructor({ server, keys, tombstoneMs, retention, random }: LedgerOptions) {
     this.server = server;
@@ -37,33 +41,27 @@ export class Ledger {
     this.tombstoneMs = tombstoneMs;
     this.keptMs = String(tombstoneMs + LEFT_MS);
     this.retention = retention;
-    this.writer = base64url(random(WRITER_BYTES));
+    this.#writer = base64url(random((WRITER_LENGTH * 3) / 4));
   }
 
   /** The keys that go with the session's expiry. */
-  lasting(keys: SessionKeys): readonly [string, ...string[]] {
+  lasting(keys: SessionKeys): Slot {
     const [head, body, state, open] = keys;
     return this.retention !== false && this.retention.ttlMs === Infinity ? keys : [head, body, state, open];
   }
 
-  /** Of this view's writes; they take effect in this order. */
-  number(): string {
-    return String((this.#number += 1));
+  /** Names the next write of this view; they take effect in this order. */
+  next(): string {
+    return this.#writer + String((this.#writes += 1));
   }
 
-  run(script: Script, keys: readonly [string, ...string[]], args: readonly string[]): Promise<Reply> {
-    return run(this.server, script, keys, args);
+  /** What every script that begins with the fence is given first. */
+  right(fence: Fence): string[] {
+    return [this.next(), fenceText(fence), this.keptMs];
   }
 
-  /** A script that begins with the fence. */
-  write(
-    script: Script,
-    keys: readonly [string, ...string[]],
-    { epoch, owner }: Fence,
-    args: readonly string[],
-  ): Promise<Reply> {
-    const fence = [this.writer, this.number(), String(epoch), owner, this.keptMs];
-    return run(this.server, script, keys, [...fence, ...args]);
+  run(script: Script, keys: Slot, args: readonly string[]): Promise<Reply> {
+    return this.server.run(script, keys, args, asItIs);
   }
 
   /** What such a script answered. */

@@ -12,7 +12,7 @@
  */
 import { afterTurn, type RandomSource } from '../../system.ts';
 import type { TimeProvider } from '../../types.ts';
-import type { RedisClient } from './client.ts';
+import type { RedisClient, Reply } from './client.ts';
 import { noAnswer, redisFailure, replyCode, storeClosed } from './failures.ts';
 
 /** A connection is made within this, or the server counts as away. */
@@ -48,7 +48,7 @@ export class Link {
   /** Usable. */
   #client: RedisClient | undefined;
   /** The first try since it broke. */
-  #connecting: Promise<RedisClient> | undefined;
+  #connecting: Promise<void> | undefined;
   #cause: Error;
   #begun = false;
   #closed = false;
@@ -87,8 +87,28 @@ export class Link {
 
   /** `ask` is called with a usable connection, in the order of asking; a failure is told as the store's. */
   send<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
-    if (this.#connecting !== undefined) return this.#connecting.then((connected) => this.#ask(connected, ask));
-    return this.#client === undefined ? Promise.reject(this.#cause) : this.#ask(this.#client, ask);
+    if (this.#connecting !== undefined) return this.#connecting.then(() => this.#ask(ask));
+    return this.#ask(ask);
+  }
+
+  /** A command in the same order. `lua`: the script that it runs by its hash; a server that does not have it gets it. */
+  command<T>(args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
+    if (this.#connecting !== undefined) return this.#connecting.then(() => this.command(args, read, lua));
+    const client = this.#client;
+    if (client === undefined) return Promise.reject(this.#cause);
+    this.#asked();
+    return client.sendCommand(args).then(
+      (reply) => {
+        this.#answered(client);
+        return read(reply as Reply);
+      },
+      (error: unknown) => {
+        this.#answered(client);
+        if (lua !== undefined && replyCode(error) === 'NOSCRIPT')
+          return this.command(['EVAL', lua, ...args.slice(2)], read);
+        throw this.#failure(client, error);
+      },
+    );
   }
 
   /** Gives the connection up and makes another: this one leads to the wrong place. */
@@ -114,11 +134,10 @@ export class Link {
     client.destroy();
   }
 
-  #ask<T>(client: RedisClient, ask: (client: RedisClient) => Promise<T>): Promise<T> {
-    // It may have broken again before what waited for it came to its turn.
-    if (client !== this.#client) return Promise.reject(this.#cause);
-    this.#due.push(this.#now() + this.#options.limitMs());
-    if (!this.#watching) this.#watch();
+  #ask<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
+    const client = this.#client;
+    if (client === undefined) return Promise.reject(this.#cause);
+    this.#asked();
     return ask(client).then(
       (reply) => {
         this.#answered(client);
@@ -129,6 +148,11 @@ export class Link {
         throw this.#failure(client, error);
       },
     );
+  }
+
+  #asked(): void {
+    this.#due.push(this.#now() + this.#options.limitMs());
+    if (!this.#watching) this.#watch();
   }
 
   #now(): number {
@@ -204,7 +228,7 @@ export class Link {
     return new Promise((done) => void time.setTimeout(done, (longest * (256 + byte)) / 512));
   }
 
-  async #connect(): Promise<RedisClient> {
+  async #connect(): Promise<void> {
     const { time, make, setUp, limitMs, where } = this.#options;
     const ms = Math.min(CONNECT_MS, limitMs());
     let late = false;
@@ -229,7 +253,6 @@ export class Link {
       const connected = await Promise.race([connecting(), tooLate]);
       if (this.#closed) throw storeClosed(where);
       this.#client = connected;
-      return connected;
     } catch (error) {
       client?.destroy();
       throw late ? noAnswer(where, ms) : redisFailure(where, error);

@@ -37,11 +37,8 @@ export function bodyOf({ user, handshake, answer, createdAt }: SessionRecord): s
   return JSON.stringify({ user, handshake, answer, createdAt } satisfies Body);
 }
 
-export function headOf(record: SessionRecord, writer: string, number: string): string[] {
-  const fields = ['e', String(record.epoch)];
-  if (record.owner !== null) fields.push('o', record.owner);
-  fields.push('w', writer, 'n', number, 'v', String(record.v), ...changedHead(record));
-  return fields;
+export function headOf(record: SessionRecord, fence: string, write: string): string[] {
+  return ['f', fence, 'w', write, 'v', String(record.v), ...changedHead(record)];
 }
 
 /** What a patch changes in the head, but for the expiry. */
@@ -88,12 +85,13 @@ export function foundSession(id: string, reply: ReadReply, where: string): Found
   const body = JSON.parse(bodyText ?? '{}') as Body;
   const aside = fieldsOf(stateReply);
   const subscriptions = aside.get('s');
-  const [owner, logLevel, expiry] = [head.get('o'), head.get('l'), head.get('x')];
+  const [logLevel, expiry] = [head.get('l'), head.get('x')];
+  const [epoch, owner] = fenceOf(head.get('f') ?? '');
   const record: SessionRecord = {
     v,
     id,
-    epoch: Number(head.get('e')),
-    owner: owner ?? null,
+    epoch,
+    owner,
     user: body.user,
     version: head.get('p') ?? '',
     handshake: body.handshake,
@@ -113,6 +111,13 @@ export function foundSession(id: string, reply: ReadReply, where: string): Found
 export type Found =
   | { readonly now: number; readonly record: SessionRecord; readonly ended?: undefined }
   | { readonly now: number; readonly ended: EndedSession; readonly record?: undefined };
+
+/** Epoch and owner of a head. */
+export function fenceOf(text: string): readonly [epoch: number, owner: string | null] {
+  const space = text.indexOf(' ');
+  const owner = text.slice(space + 1);
+  return [Number(text.slice(0, space)), owner === '' ? null : owner];
+}
 
 /** `fromEntries` makes own properties of every key, `__proto__` too. */
 function stateOf(aside: ReadonlyMap<string, string>): Record<string, string> {

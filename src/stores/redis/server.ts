@@ -1,6 +1,5 @@
 /** Redis as the parts of the store use it, whatever it is made of: one server, one behind Sentinel, a Cluster. */
 import type { Reply } from './client.ts';
-import { replyCode } from './failures.ts';
 import type { Script } from './scripts.ts';
 
 /** Who listens on a channel. */
@@ -10,6 +9,9 @@ export interface ChannelUser {
   lost(): void;
 }
 
+/** Keys of one slot. */
+export type Slot = readonly [string, ...string[]];
+
 export interface Server {
   /** For messages; without credentials. */
   readonly where: string;
@@ -17,6 +19,8 @@ export interface Server {
   readonly database: number;
   /** A command about this key, and about others of its slot at most. Commands about one key are done in the order of asking. */
   send(key: string, args: readonly string[]): Promise<Reply>;
+  /** A script about keys of one slot, in the same order; `read` makes something of its answer. */
+  run<T>(script: Script, keys: Slot, args: readonly string[], read: (reply: Reply) => T): Promise<T>;
   /** How many connections got it. */
   publish(channel: string, text: string): Promise<number>;
   /** Resolves when what is published arrives. One user for each channel. */
@@ -27,17 +31,12 @@ export interface Server {
   close(): Promise<void>;
 }
 
-/** Runs a script; a server that does not have it gets it. */
-export function run(
-  server: Server,
-  { sha, lua }: Script,
-  keys: readonly [string, ...string[]],
-  args: readonly string[],
-): Promise<Reply> {
-  const count = String(keys.length);
-  return server.send(keys[0], ['EVALSHA', sha, count, ...keys, ...args]).catch((error: unknown) => {
-    const { cause } = error as Error;
-    if (cause === undefined || replyCode(cause) !== 'NOSCRIPT') throw error;
-    return server.send(keys[0], ['EVAL', lua, count, ...keys, ...args]);
-  });
-}
+export const evaluation = ({ sha }: Script, keys: Slot, args: readonly string[]): string[] => [
+  'EVALSHA',
+  sha,
+  String(keys.length),
+  ...keys,
+  ...args,
+];
+
+export const asItIs = (reply: Reply): Reply => reply;

@@ -1,10 +1,10 @@
 /**
  * A session is up to six keys of one slot:
  *
- * - `r`, its head: a small hash. `v` format, `e` epoch, `o` owner, `x` expiry, `p` protocol version, `i` initialized, `l` log
- *   level, `g` GET stream, `a` active at; `w` and `n`: who wrote last, and which of its writes that was; `c` and `b`: how many
- *   events and bytes were ever logged, `t` and `u` the same when the log was last shortened, `z` until when it is kept.
- *   Of an ended session: `v`, `d` reason and `at`.
+ * - `r`, its head: a small hash. `f` epoch and owner, as a fence names them (no owner: the epoch and a space); `w` who wrote
+ *   last, and the how many-eth of its writes that was; `x` expiry; `c` of the log: how many events and bytes there ever were,
+ *   both when it was last shortened, until when it is kept; `v` format, `p` protocol version, `i` initialized, `l` log level,
+ *   `g` GET stream, `a` active at. Of an ended session: `v`, `d` reason and `at`.
  * - `b`, its body: what never changes, as JSON.
  * - `s`, its state: `.` and the key, and what of the body did change (`a` answer, `s` subscriptions).
  * - `o`: open streams (`s` and the name: length and what they answer) and markers (`m` and JSON).
@@ -19,40 +19,53 @@
  */
 import { CLOCK, script } from './scripts.ts';
 
-/** `KEYS[1]` the head; `ARGV`: writer, number, epoch, owner, how long a session is kept beyond its expiry. */
+/** A writer's name is as long as this; its number follows. */
+export const WRITER_LENGTH = 8;
+
+/** Whether this write was overtaken by a later one of its writer. */
+const LATE = `
+local function late(last, write)
+  return last and string.sub(last, 1, ${WRITER_LENGTH}) == string.sub(write, 1, ${WRITER_LENGTH})
+    and tonumber(string.sub(last, ${WRITER_LENGTH + 1})) >= tonumber(string.sub(write, ${WRITER_LENGTH + 1}))
+end
+`;
+
+/** `KEYS[1]` the head; `ARGV`: write, fence, how long a session is kept beyond its expiry. */
 const FENCE = `
-local head = redis.call('HMGET', KEYS[1], 'e', 'o', 'x', 'w', 'n', 'c', 'b', 't', 'u', 'z')
-if head[1] ~= ARGV[3] or head[2] ~= ARGV[4] then return 'F' end
+${LATE.trim()}
+local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x', 'c')
+if head[1] ~= ARGV[2] then return 'F' end
 ${CLOCK.trim()}
-if head[3] and tonumber(head[3]) <= now then return 'F' end
-if head[4] == ARGV[1] and tonumber(head[5]) >= tonumber(ARGV[2]) then return 'L' end
-local ends = head[3] and whole(tonumber(head[3]) + ARGV[5])
+local expiry = head[3] and tonumber(head[3])
+if expiry and expiry <= now then return 'F' end
+if late(head[2], ARGV[1]) then return 'L' end
+local ends = expiry and whole(expiry + ARGV[3])
 local function last(key) if ends then redis.call('PEXPIREAT', key, ends) end end
 `;
 
 /**
- * `KEYS`: head, body, state, open, and the log's where time does not limit it. After the fence: `1` releases; the new expiry
- * (empty: as it is, `never`); pairs of fields of the head; pairs of fields of the state, empty values delete. `E`: written, and
- * its expiry comes earlier than before.
+ * `KEYS`: head, body, state, open, and the log's where time does not limit it. After the fence: who owns it afterwards, as a
+ * fence (empty: as before); the new expiry (empty: as before, `never`); pairs of fields of the head; pairs of fields of the
+ * state, empty values delete. `E`: written, and its expiry comes earlier than before.
  */
 export const SAVE = script(
   FENCE,
   `
 local written = 'W'
-if ARGV[7] == 'never' then
+if ARGV[5] == 'never' then
   redis.call('HDEL', KEYS[1], 'x')
   for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end
   ends = nil
-elseif ARGV[7] ~= '' then
-  redis.call('HSET', KEYS[1], 'x', ARGV[7])
-  ends = whole(tonumber(ARGV[7]) + ARGV[5])
+elseif ARGV[5] ~= '' then
+  redis.call('HSET', KEYS[1], 'x', ARGV[5])
+  ends = whole(tonumber(ARGV[5]) + ARGV[3])
   for _, key in ipairs(KEYS) do last(key) end
-  if not head[3] or tonumber(ARGV[7]) < tonumber(head[3]) then written = 'E' end
+  if not expiry or tonumber(ARGV[5]) < expiry then written = 'E' end
 end
-if ARGV[6] == '1' then redis.call('HDEL', KEYS[1], 'o') end
-redis.call('HSET', KEYS[1], 'w', ARGV[1], 'n', ARGV[2])
-local fields = 9 + 2 * ARGV[8]
-for n = 9, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
+redis.call('HSET', KEYS[1], 'w', ARGV[1])
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'f', ARGV[4]) end
+local fields = 7 + 2 * ARGV[6]
+for n = 7, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
 for n = fields, #ARGV, 2 do
   if ARGV[n + 1] == '' then redis.call('HDEL', KEYS[3], ARGV[n]) else redis.call('HSET', KEYS[3], ARGV[n], ARGV[n + 1]) end
 end
@@ -65,93 +78,105 @@ return written
 export const MARK = script(
   FENCE,
   `
-redis.call('HSET', KEYS[1], 'w', ARGV[1], 'n', ARGV[2])
-if ARGV[7] == '1' then redis.call('HDEL', KEYS[2], ARGV[6])
-elseif redis.call('HSET', KEYS[2], ARGV[6], '') == 1 then last(KEYS[2]) end
+redis.call('HSET', KEYS[1], 'w', ARGV[1])
+if ARGV[5] == '1' then redis.call('HDEL', KEYS[2], ARGV[4])
+elseif redis.call('HSET', KEYS[2], ARGV[4], '') == 1 then last(KEYS[2]) end
 return 'W'
 `,
 );
 
 /**
- * `KEYS`: all. After the fence: stream, first offset, how many events, their text, its bytes (empty: as many as it has), `1`
- * completes, what it answers, markers to write and to remove (empty: none), and what is kept: events (empty: no log), bytes,
- * ms. The elements of the log begin with the events and bytes ever logged with them, when that was, the first offset, how
- * many events, and whether the stream was complete.
+ * `KEYS`: head, open, known, log. After the fence: what is kept: events (empty: no log), bytes, ms; stream, first offset, how
+ * many events, their text, `1` completes. Then, where there is any: what it answers, markers to write and to remove, the bytes of
+ * the events where their text does not tell (empty: none).
+ *
+ * The elements of the log begin with the events and bytes ever logged with them, when that was, the first offset, how many
+ * events, `1` when the stream was complete, and the length of its name.
  */
 export const APPEND = script(
   FENCE,
   `
-local fresh = {'w', ARGV[1], 'n', ARGV[2]}
-local function also(field, value) fresh[#fresh + 1] = field fresh[#fresh + 1] = value end
-if ARGV[15] ~= '' then
-  local stream, from, count = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
+local mark, unmark = ARGV[13], ARGV[14]
+if ARGV[4] == '' then redis.call('HSET', KEYS[1], 'w', ARGV[1])
+else
+  local stream, from, count, complete = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[11]
   local field = 's' .. stream
-  local open = redis.call('HGET', KEYS[4], field)
+  local open = redis.call('HGET', KEYS[2], field)
   if open then
     if tonumber(string.match(open, '^%d+')) ~= from then return 'F' end
-  elseif from ~= 0 or redis.call('HSETNX', KEYS[5], stream, '') == 0 then return 'F' end
-  if ARGV[11] == '1' then
-    if open then redis.call('HDEL', KEYS[4], field) end
-  else
-    local answers = open and string.match(open, '\\n.*$') or (ARGV[12] ~= '' and '\\n' .. ARGV[12]) or ''
-    if redis.call('HSET', KEYS[4], field, (from + count) .. answers) == 1 then last(KEYS[4]) end
+  elseif from ~= 0 or redis.call('HSETNX', KEYS[3], stream, '') == 0 then return 'F' end
+  if complete ~= '1' then
+    local answers = open and string.match(open, '\\n.*$')
+    if not answers then answers = (ARGV[12] or '') ~= '' and '\\n' .. ARGV[12] or '' end
+    if redis.call('HSET', KEYS[2], field, (from + count) .. answers) == 1 then last(KEYS[2]) end
+  elseif open then redis.call('HDEL', KEYS[2], field) end
+
+  local events, bytes, cutEvents, cutBytes, keep = 0, 0, 0, 0, 0
+  if head[4] then
+    local a, b, c, d, e = string.match(head[4], '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+    events, bytes, cutEvents, cutBytes, keep = tonumber(a), tonumber(b), tonumber(c), tonumber(d), tonumber(e)
   end
-  local keptEvents, keptBytes, keptMs = tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17])
-  local events, bytes = (head[6] or 0) + count, (head[7] or 0) + 0
-  if ARGV[10] ~= '' then bytes = bytes + ARGV[10] elseif count > 0 then bytes = bytes + #ARGV[9] - count + 1 end
-  if count > 0 or from == 0 or ARGV[11] == '1' then
-    local element = table.concat({whole(events), whole(bytes), whole(now), from, count, ARGV[11], #stream, stream .. ARGV[9]}, ' ')
-    local size = redis.call('RPUSH', KEYS[6], element)
-    also('c', whole(events)) also('b', whole(bytes))
+  local keptEvents, keptBytes, keptMs = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+  events = events + count
+  if (ARGV[15] or '') ~= '' then bytes = bytes + ARGV[15] elseif count > 0 then bytes = bytes + #ARGV[10] - count + 1 end
+  if count > 0 or from == 0 or complete == '1' then
+    local size = redis.call('RPUSH', KEYS[4], events .. ' ' .. bytes .. ' ' .. now .. ' ' .. ARGV[8] .. ' ' .. ARGV[9] .. ' '
+      .. complete .. ' ' .. #stream .. ' ' .. stream .. ARGV[10])
     if keptMs == math.huge then
-      if size == 1 then last(KEYS[5]) last(KEYS[6]) end
-    elseif size == 1 or not head[10] or tonumber(head[10]) < now + keptMs then
-      local keep = whole(now + keptMs * 17 / 16)
-      redis.call('PEXPIREAT', KEYS[5], keep) redis.call('PEXPIREAT', KEYS[6], keep)
-      also('z', keep)
+      if size == 1 then last(KEYS[3]) last(KEYS[4]) end
+    elseif size == 1 or keep < now + keptMs then
+      keep = math.floor(now + keptMs * 17 / 16)
+      redis.call('PEXPIREAT', KEYS[3], whole(keep)) redis.call('PEXPIREAT', KEYS[4], whole(keep))
     end
   end
-  if events - (head[8] or 0) >= math.max(16, keptEvents / 8) or bytes - (head[9] or 0) > keptBytes / 8 then
-    while true do
-      local oldest = redis.call('LINDEX', KEYS[6], 0)
-      if not oldest then break end
-      local c, b, at, complete, size, name = string.match(oldest, '^(%d+) (%d+) (%d+) %d+ %d+ (%d?) (%d+) ()')
-      if events - c < keptEvents and bytes - b <= keptBytes and at + keptMs > now then break end
-      redis.call('LPOP', KEYS[6])
-      if complete == '1' then redis.call('HDEL', KEYS[5], string.sub(oldest, name, name + size - 1)) end
+  if events - cutEvents >= math.max(16, keptEvents / 8) or bytes - cutBytes > keptBytes / 8 then
+    cutEvents, cutBytes = events, bytes
+    local cutting = true
+    while cutting do
+      local oldest = redis.call('LRANGE', KEYS[4], 0, 31)
+      local gone, names = 0, {}
+      cutting = #oldest == 32
+      for _, element in ipairs(oldest) do
+        local c, b, at, done, size, name = string.match(element, '^(%d+) (%d+) (%d+) %d+ %d+ (1?) (%d+) ()')
+        if events - c < keptEvents and bytes - b <= keptBytes and at + keptMs > now then cutting = false break end
+        gone = gone + 1
+        if done == '1' then names[#names + 1] = string.sub(element, name, name + size - 1) end
+      end
+      if gone > 0 then redis.call('LTRIM', KEYS[4], gone, -1) end
+      if #names > 0 then redis.call('HDEL', KEYS[3], unpack(names)) end
     end
-    also('t', whole(events)) also('u', whole(bytes))
   end
+  redis.call('HSET', KEYS[1], 'w', ARGV[1], 'c',
+    events .. ' ' .. bytes .. ' ' .. cutEvents .. ' ' .. cutBytes .. ' ' .. keep)
 end
-if ARGV[13] ~= '' and redis.call('HSET', KEYS[4], ARGV[13], '') == 1 then last(KEYS[4]) end
-if ARGV[14] ~= '' then redis.call('HDEL', KEYS[4], ARGV[14]) end
-redis.call('HSET', KEYS[1], unpack(fresh))
+if mark and mark ~= '' and redis.call('HSET', KEYS[2], mark, '') == 1 then last(KEYS[2]) end
+if unmark and unmark ~= '' then redis.call('HDEL', KEYS[2], unmark) end
 return 'W'
 `,
 );
 
 /**
- * `KEYS`: head, open, log; `ARGV`: stream, the offset after which, events, bytes and ms that are kept. Answers nothing when the
+ * `KEYS`: head, open, log; `ARGV`: events, bytes and ms that are kept, stream, the offset after which. Answers nothing when the
  * session has ended; else the time, the length of the stream while it is open, and of each of its elements, newest first: the
  * first offset, how many events, when, the events and bytes logged after them, their text.
  */
 export const REPLAY = script(
   CLOCK,
   `
-local head = redis.call('HMGET', KEYS[1], 'e', 'x', 'c', 'b')
+local head = redis.call('HMGET', KEYS[1], 'f', 'x', 'c')
 if not head[1] or (head[2] and tonumber(head[2]) <= now) then return false end
-local stream, after = ARGV[1], tonumber(ARGV[2])
-local keptEvents, keptBytes, keptMs = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local keptEvents, keptBytes, keptMs = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local stream, after = ARGV[4], tonumber(ARGV[5])
 local open = redis.call('HGET', KEYS[2], 's' .. stream)
 local found = {whole(now), open and string.match(open, '^%d+')}
-local events, bytes = head[3] or 0, head[4] or 0
+local events, bytes = string.match(head[3] or '0 0', '^(%d+) (%d+)')
 local newest, done = -1, false
 while not done do
-  local elements = redis.call('LRANGE', KEYS[3], newest - 63, newest)
-  newest = newest - 64
-  done = #elements < 64
+  local elements = redis.call('LRANGE', KEYS[3], newest - 31, newest)
+  newest = newest - 32
+  done = #elements < 32
   for n = #elements, 1, -1 do
-    local c, b, at, from, count, size, name = string.match(elements[n], '^(%d+) (%d+) (%d+) (%d+) (%d+) %d? (%d+) ()')
+    local c, b, at, from, count, size, name = string.match(elements[n], '^(%d+) (%d+) (%d+) (%d+) (%d+) 1? (%d+) ()')
     if events - c >= keptEvents or bytes - b > keptBytes or at + keptMs <= now then done = true break end
     if string.sub(elements[n], name, name + size - 1) == stream then
       for _, value in ipairs({from, count, at, whole(events - c), whole(bytes - b), string.sub(elements[n], name + size)}) do
@@ -169,7 +194,7 @@ return found
 export const OPEN_STREAMS = script(
   CLOCK,
   `
-local head = redis.call('HMGET', KEYS[1], 'e', 'x')
+local head = redis.call('HMGET', KEYS[1], 'f', 'x')
 if not head[1] or (head[2] and tonumber(head[2]) <= now) then return {} end
 return redis.call('HGETALL', KEYS[2])
 `,
@@ -211,25 +236,27 @@ return {whole(now), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]), 
 );
 
 /**
- * `KEYS`: head, body, state, open. `ARGV`: writer, number, the expected epoch, who claims, an owner that is known to be dead,
- * the newest format that is understood. Answers what `READ` does, then `W` and what `open` holds; `O`: it has another owner, who
- * may be dead; `F`; `L`.
+ * `KEYS`: head, body, state, open. `ARGV`: write, the expected epoch, who claims, an owner that is known to be dead, the newest
+ * format that is understood. Answers what `READ` does, then `W` and what `open` holds; `O`: it has another owner, who may be
+ * dead; `F`; `L`.
  */
 export const CLAIM = script(
   CLOCK,
+  LATE,
   `
-local head = redis.call('HMGET', KEYS[1], 'e', 'o', 'x', 'w', 'n', 'v')
+local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x', 'v')
 local held = {whole(now), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('HGETALL', KEYS[3])}
 local function answer(outcome) held[5] = outcome return held end
-if not head[1] or tonumber(head[6]) > tonumber(ARGV[6]) then return answer('F') end
+if not head[1] or tonumber(head[4]) > tonumber(ARGV[5]) then return answer('F') end
 if head[3] and tonumber(head[3]) <= now then return answer('F') end
-local epoch, expected, owner = tonumber(head[1]), tonumber(ARGV[3]), head[2]
-local again = epoch == expected + 1 and owner == ARGV[4]
-if not again then
+local epoch, owner = string.match(head[1], '^(%d+) (.*)$')
+local expected = tonumber(ARGV[2])
+epoch = tonumber(epoch)
+if epoch ~= expected + 1 or owner ~= ARGV[3] then
   if epoch ~= expected then return answer('F') end
-  if owner and owner ~= ARGV[4] and owner ~= ARGV[5] then return answer('O') end
-  if head[4] == ARGV[1] and tonumber(head[5]) >= tonumber(ARGV[2]) then return answer('L') end
-  redis.call('HSET', KEYS[1], 'e', whole(epoch + 1), 'o', ARGV[4], 'w', ARGV[1], 'n', ARGV[2])
+  if owner ~= '' and owner ~= ARGV[3] and owner ~= ARGV[4] then return answer('O') end
+  if late(head[2], ARGV[1]) then return answer('L') end
+  redis.call('HSET', KEYS[1], 'f', whole(epoch + 1) .. ' ' .. ARGV[3], 'w', ARGV[1])
 end
 held[6] = redis.call('HGETALL', KEYS[4])
 return answer('W')
@@ -237,24 +264,27 @@ return answer('W')
 );
 
 /**
- * `KEYS`: all. `ARGV`: writer, number, epoch and owner of the fence (empty: none), an owner that is known to be dead, reason,
- * how long it is remembered, the format. Answers `E` and when it ended; `G`: it had ended, or never was; `O` and the owner: it
- * may be dead; `F`; `L`.
+ * `KEYS`: all. `ARGV`: write, fence (empty: none), an owner that is known to be dead, reason, how long it is remembered, the
+ * format. Answers `E` and when it ended; `G`: it had ended, or never was; `O` and the owner: it may be dead; `F`; `L`.
  */
 export const END = script(
   CLOCK,
+  LATE,
   `
-local head = redis.call('HMGET', KEYS[1], 'e', 'o', 'x', 'w', 'n')
+local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x')
 if not head[1] then return {'G'} end
-if ARGV[3] ~= '' then
-  if head[1] ~= ARGV[3] or head[2] ~= ARGV[4] then return {'F'} end
-elseif head[2] and head[2] ~= ARGV[5] then return {'O', head[2]} end
-if head[4] == ARGV[1] and tonumber(head[5]) >= tonumber(ARGV[2]) then return {'L'} end
-local reason, at = ARGV[6], whole(now)
+if ARGV[2] ~= '' then
+  if head[1] ~= ARGV[2] then return {'F'} end
+else
+  local owner = string.match(head[1], ' (.*)$')
+  if owner ~= '' and owner ~= ARGV[3] then return {'O', owner} end
+end
+if late(head[2], ARGV[1]) then return {'L'} end
+local reason, at = ARGV[4], whole(now)
 if head[3] and tonumber(head[3]) <= now then reason, at = 'idle', head[3] end
 redis.call('DEL', unpack(KEYS))
-redis.call('HSET', KEYS[1], 'v', ARGV[8], 'd', reason, 'at', at)
-redis.call('PEXPIREAT', KEYS[1], whole(at + ARGV[7]))
+redis.call('HSET', KEYS[1], 'v', ARGV[6], 'd', reason, 'at', at)
+redis.call('PEXPIREAT', KEYS[1], whole(at + ARGV[5]))
 return {'E', at}
 `,
 );

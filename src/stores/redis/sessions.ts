@@ -17,11 +17,12 @@ import type {
   WriteOutcome,
 } from '../store.ts';
 import { Directory } from './directory.ts';
-import type { Ledger } from './ledger.ts';
+import { fenceText, type Ledger } from './ledger.ts';
 import {
   bodyOf,
   changedHead,
   changedState,
+  fenceOf,
   fieldsOf,
   foundSession,
   headOf,
@@ -45,10 +46,9 @@ export class RedisSessions implements SessionStore {
   }
 
   async create(record: SessionRecord): Promise<'created' | 'exists'> {
-    const { keys, keptMs, tombstoneMs, writer } = this.#ledger;
+    const { keys, keptMs, tombstoneMs } = this.#ledger;
     const { id, expiresAt } = record;
-    const head = headOf(record, writer, this.#ledger.number());
-    head.push(...changedHead(record));
+    const head = headOf(record, fenceText(record), this.#ledger.next());
     const state = changedState({ subscriptions: record.subscriptions, state: record.state });
     const expiry = expiresAt === null ? '' : String(expiresAt);
     const until = await this.#directory.reserve(id);
@@ -70,11 +70,9 @@ export class RedisSessions implements SessionStore {
 
   async claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
     let reply = await this.#claim(id, expectedEpoch, me, '');
-    let owner = fieldsOf(reply[1]).get('o');
-    if (reply[4] === 'O' && owner !== undefined && (await this.#ledger.isDead(owner))) {
+    const [, owner] = fenceOf(fieldsOf(reply[1]).get('f') ?? '');
+    if (reply[4] === 'O' && owner !== null && (await this.#ledger.isDead(owner)))
       reply = await this.#claim(id, expectedEpoch, me, owner);
-      owner = fieldsOf(reply[1]).get('o');
-    }
     const [, , , , outcome, open] = reply;
     const found = foundSession(id, reply, this.#ledger.server.where);
     if (outcome === 'W' && found?.record !== undefined) {
@@ -86,11 +84,11 @@ export class RedisSessions implements SessionStore {
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
-    return this.#save(id, fence, patch, '');
+    return this.#save(id, fence, patch, false);
   }
 
   release(id: string, fence: Fence, patch: RecordPatch = {}): Promise<WriteOutcome> {
-    return this.#save(id, fence, patch, '1');
+    return this.#save(id, fence, patch, true);
   }
 
   /** An expired session that nobody has ended yet answers `'ended'` once, so that one caller can tell of its end. */
@@ -110,8 +108,8 @@ export class RedisSessions implements SessionStore {
 
   mark(id: string, fence: Fence, marker: Marker, clear = false): Promise<WriteOutcome> {
     const [head, , , open] = this.#ledger.keys.session(id);
-    const args = [markerField(marker), clear ? '1' : ''];
-    return this.#ledger.write(MARK, [head, open], fence, args).then(this.#ledger.outcome);
+    const args = [...this.#ledger.right(fence), markerField(marker), clear ? '1' : ''];
+    return this.#ledger.server.run(MARK, [head, open], args, this.#ledger.outcome);
   }
 
   /** In the order of their ids. */
@@ -149,29 +147,29 @@ export class RedisSessions implements SessionStore {
     return ids;
   }
 
-  async #save(id: string, fence: Fence, patch: RecordPatch, release: '' | '1'): Promise<WriteOutcome> {
+  async #save(id: string, fence: Fence, patch: RecordPatch, releases: boolean): Promise<WriteOutcome> {
     const keys = this.#ledger.keys.session(id);
     const { expiresAt } = patch;
     const expiry = expiresAt === undefined ? '' : expiresAt === null ? 'never' : String(expiresAt);
     const head = changedHead(patch);
-    const args = [release, expiry, String(head.length / 2), ...head, ...changedState(patch)];
-    const reply = await this.#ledger.write(SAVE, this.#ledger.lasting(keys), fence, args);
+    const after = releases ? fenceText({ epoch: fence.epoch, owner: null }) : '';
+    const args = [after, expiry, String(head.length / 2), ...head, ...changedState(patch)];
+    const reply = await this.#ledger.run(SAVE, this.#ledger.lasting(keys), [...this.#ledger.right(fence), ...args]);
     const outcome = this.#ledger.outcome(reply);
     if (reply === 'E' && typeof expiresAt === 'number') await this.#directory.look(id, expiresAt);
     return outcome;
   }
 
   async #claim(id: string, expectedEpoch: number, me: string, dead: string): Promise<ReadReply> {
-    const { keys, writer } = this.#ledger;
-    const [head, body, state, open] = keys.session(id);
-    const args = [writer, this.#ledger.number(), String(expectedEpoch), me, dead, String(RECORD_VERSION)];
+    const [head, body, state, open] = this.#ledger.keys.session(id);
+    const args = [this.#ledger.next(), String(expectedEpoch), me, dead, String(RECORD_VERSION)];
     return (await this.#ledger.run(CLAIM, [head, body, state, open], args)) as ReadReply;
   }
 
   async #end(id: string, fence: Fence | null, dead: string, reason: EndReason): Promise<readonly [string, string?]> {
-    const { keys, writer, tombstoneMs } = this.#ledger;
-    const right = fence === null ? ['', ''] : [String(fence.epoch), fence.owner];
-    const args = [writer, this.#ledger.number(), ...right, dead, reason, String(tombstoneMs), String(RECORD_VERSION)];
+    const { keys, tombstoneMs } = this.#ledger;
+    const right = fence === null ? '' : fenceText(fence);
+    const args = [this.#ledger.next(), right, dead, reason, String(tombstoneMs), String(RECORD_VERSION)];
     return (await this.#ledger.run(END, keys.session(id), args)) as [string, string?];
   }
 

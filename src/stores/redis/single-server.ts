@@ -6,7 +6,8 @@ import type { Reply, RedisClient } from './client.ts';
 import { Channels } from './channels.ts';
 import { greet, type Greeting } from './greeting.ts';
 import { Link, type LinkSettings } from './link.ts';
-import type { ChannelUser, Server } from './server.ts';
+import type { Script } from './scripts.ts';
+import { asItIs, evaluation, type ChannelUser, type Server, type Slot } from './server.ts';
 
 export interface SingleServerOptions {
   readonly settings: LinkSettings;
@@ -47,7 +48,11 @@ export class SingleServer implements Server {
   }
 
   send(_key: string, args: readonly string[]): Promise<Reply> {
-    return this.#commands.send((client) => client.sendCommand(args) as Promise<Reply>);
+    return this.#commands.command(args, asItIs);
+  }
+
+  run<T>(script: Script, keys: Slot, args: readonly string[], read: (reply: Reply) => T): Promise<T> {
+    return this.#commands.command(evaluation(script, keys, args), read, script.lua);
   }
 
   async publish(channel: string, text: string): Promise<number> {
