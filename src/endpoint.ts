@@ -207,8 +207,10 @@ class Endpoint {
 
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
     if (this.#closed !== undefined) throw optionsContradict('listen(): this endpoint is closed; make a new one');
-    // A store that cannot be opened is an error of the start, not of every request.
-    await this.#opening.ready();
+    // A store that cannot be opened is an error of the start, not of every request, unless it is known to come and go.
+    await this.#opening.ready().catch((error: unknown) => {
+      if (given?.storeMayBeAway !== true) throw error;
+    });
     const listening = await listen(given, {
       options: this.#options,
       handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),

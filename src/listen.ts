@@ -20,6 +20,11 @@ export interface ListenOptions {
   host?: string | undefined;
   /** Default `/mcp`. */
   path?: string | undefined;
+  /**
+   * Listens although the store cannot be opened yet: it is tried again every second, requests are answered with 503 until then,
+   * and `/readyz` too. Default `false`: rejects.
+   */
+  storeMayBeAway?: boolean | undefined;
   /** A listening TCP socket that was passed to the process and outlives it (systemd: 3); instead of port and host. */
   fd?: number | undefined;
 }

@@ -8,6 +8,9 @@ export interface BannerFacts {
   readonly options: ResolvedOptions;
   /** Processes, where there are several. */
   readonly workers: number | undefined;
+  /** Where the store is, if it is a server. */
+  readonly store: string | undefined;
+  readonly storeAway: boolean;
 }
 
 const MODES: Readonly<Record<ResolvedOptions['sessionMode'], string>> = {
@@ -16,22 +19,25 @@ const MODES: Readonly<Record<ResolvedOptions['sessionMode'], string>> = {
   stateless: 'stateless: no sessions',
 };
 
-export function banner({ version, url, options, workers }: BannerFacts): string {
-  const { sessionMode, store, legacySse, supportedProtocolVersions } = options;
+export function banner({ version, url, options, workers, store, storeAway }: BannerFacts): string {
+  const { sessionMode, legacySse, supportedProtocolVersions } = options;
   const rows: [string, string][] = [
     ['endpoint', url],
     ...(legacySse ? ([['old SSE', `${url.replace(/\/$/, '')}/sse`]] satisfies [string, string][]) : []),
     ['health', `${new URL(url).origin}/healthz`],
     ['sessions', MODES[sessionMode]],
     ['versions', servedVersions(sessionMode, supportedProtocolVersions).join(', ')],
-    [
-      'store',
-      store === undefined || !store.durable
-        ? `${store?.kind ?? 'memory'} (sessions end with this process)`
-        : store.kind,
-    ],
+    ['store', `${store ?? storeText(options.store)}${storeAway ? AWAY : ''}`],
     ...(workers === undefined ? [] : ([['workers', String(workers)]] satisfies [string, string][])),
   ];
   const lines = rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`);
   return ['', `sojourn ${version}`, '', ...lines, '', '  Stop with Ctrl+C.', ''].join('\n') + '\n';
+}
+
+const AWAY = ' (cannot be reached; it is tried again, and requests are answered with 503 until then)';
+
+function storeText(store: ResolvedOptions['store']): string {
+  return store === undefined || !store.durable
+    ? `${store?.kind ?? 'memory'} (sessions end with this process)`
+    : store.kind;
 }

@@ -52,7 +52,12 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
     value: 'ms',
     help: 'free the memory of a session after this long without a request',
   },
-  store: { ...sessions, kind: 'text', value: 'url', help: 'where sessions are kept; memory: is this process' },
+  store: {
+    ...sessions,
+    kind: 'text',
+    value: 'url',
+    help: 'where sessions are kept: memory: (this process), sqlite:FILE, redis:, postgres:, nats:',
+  },
   name: { ...sessions, kind: 'text', value: 'name', help: 'endpoints of one name on one store are one deployment' },
   leaseMs: { ...sessions, kind: 'number', value: 'ms', help: 'silence after which others take the sessions over' },
   tombstoneMs: { ...sessions, kind: 'number', value: 'ms', help: 'how long an ended session is remembered as ended' },

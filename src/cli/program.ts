@@ -150,6 +150,7 @@ Examples:
   $ sojourn serve server.ts --port 8080 --host 0.0.0.0 --allowed-hosts mcp.example
   $ sojourn serve server.js --stateless --log-level warn
   $ sojourn serve server.js --store sqlite:./sessions.db --workers auto
+  $ ${variableName('store')}=redis://user:password@redis.example:6379 sojourn serve server.js
   $ ${variableName('limits.bodyBytes')}=1048576 sojourn serve server.js --path /
 
 SIGTERM and SIGINT drain: what runs gets --drain-timeout-ms to finish; a second signal ends at once.

@@ -26,7 +26,7 @@ export interface ServeContext {
 export async function serve(module: string, settings: ServeSettings, context: ServeContext): Promise<number> {
   validateFlags(settings);
   const { worker } = context;
-  const store =
+  const chosen =
     settings.storeUrl === undefined
       ? undefined
       : await storeOf(settings.storeUrl, settings.origin('store') ?? '--store');
@@ -36,14 +36,17 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   } catch (error) {
     throw new Failure(`the options of ${module}: ${reason(error)}`, { cause: error });
   }
-  const lines = pino({ level: settings.logLevel }, pino.destination({ fd: 2, sync: true }));
+  const lines = pino(
+    { level: settings.logLevel, ...(chosen && { hooks: { streamWrite: chosen.clean } }) },
+    pino.destination({ fd: 2, sync: true }),
+  );
   const logger: Logger = worker === undefined ? lines : lines.child({ worker: worker.number });
   // Of a worker's its supervisor has warned.
   if (worker === undefined) warnOfSettings(settings, context.fd, logger);
   const options: McpEndpointOptions = {
     logger,
     ...mergeOptions(moduleOptions, settings.options),
-    ...(store && { store }),
+    ...(chosen && { store: chosen.store }),
   };
   const resolved = resolveTogether(module, options);
   if (worker !== undefined) requireSharedStore(settings, resolved);
@@ -52,7 +55,8 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const endpoint = createMcpEndpoint(factory, options);
   const { port, host, path } = settings;
   const where = context.fd === undefined ? { port, host } : { fd: context.fd };
-  const server = await endpoint.listen({ ...where, path }).catch(async (error: unknown) => {
+  const storeMayBeAway = chosen?.remote === true;
+  const server = await endpoint.listen({ ...where, path, storeMayBeAway }).catch(async (error: unknown) => {
     await endpoint.close();
     throw new Failure(listenProblem(error, settings, context.fd), { cause: error });
   });
@@ -71,7 +75,14 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   });
   // Only now: whoever waits for the banner may signal the moment it is there.
   const workers = worker === undefined ? undefined : settings.workers;
-  const text = banner({ version: BUILD_VERSION, url: server.url, options: resolved, workers });
+  const text = banner({
+    version: BUILD_VERSION,
+    url: server.url,
+    options: resolved,
+    workers,
+    store: chosen?.remote === true ? chosen.shown : undefined,
+    storeAway: endpoint.health().store === 'away',
+  });
   if (worker !== undefined) worker.tell({ sojourn: 'listening', banner: text });
   else context.out(text);
   return stopped;
@@ -88,7 +99,7 @@ function requireSharedStore({ origin, workers }: ServeSettings, { store }: Resol
   if (store !== undefined && !store.inProcess) return;
   throw new UsageError(
     `${origin('workers')}: ${workers} processes need a store that they share, and ` +
-      `${store?.kind ?? 'memory'}: is one process; e.g. --store sqlite:./sessions.db`,
+      `${store?.kind ?? 'memory'}: is one process; e.g. --store sqlite:./sessions.db, or redis://…`,
   );
 }
 

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { SojournError } from '../errors.ts';
 import { DEFAULTS } from '../options.ts';
-import { isEnded, type OpenStore } from '../stores/store.ts';
+import { isEnded, type OpenStore, type Store } from '../stores/store.ts';
 import { systemRandom } from '../system.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
 import { endedLine, sessionDetails, sessionLine, sessionRow, tableHead } from './session-printout.ts';
@@ -28,8 +28,9 @@ const TRIES = 3;
 
 /** Resolves with the exit code. */
 export async function sessions(request: SessionsRequest, out: (text: string) => void): Promise<number> {
+  const chosen = await storeOf(request.storeUrl, request.origin);
   try {
-    const store = await openStore(request);
+    const store = await openStore(chosen.store, request);
     try {
       await run[request.what](store, request, out);
     } finally {
@@ -37,13 +38,12 @@ export async function sessions(request: SessionsRequest, out: (text: string) => 
     }
   } catch (error) {
     // One line: the store's errors say what to do, and no module of the user is involved.
-    throw error instanceof SojournError ? new Failure(error.message, { cause: error }) : error;
+    throw error instanceof SojournError ? new Failure(chosen.clean(error.message), { cause: error }) : error;
   }
   return EXIT.ok;
 }
 
-async function openStore({ storeUrl, origin, name }: SessionsRequest): Promise<OpenStore> {
-  const store = await storeOf(storeUrl, origin);
+async function openStore(store: Store, { storeUrl, origin, name }: SessionsRequest): Promise<OpenStore> {
   if (!store.durable) {
     throw new UsageError(
       `${origin}: ${store.kind}: is the memory of the process that serves the sessions, and no other can look into it`,

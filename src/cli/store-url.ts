@@ -1,27 +1,153 @@
-/** `--store URL`: the scheme chooses the store. */
+/** `--store URL`: the scheme chooses the store. A URL may hold a password, so none is printed as it was given. */
+import { createRequire } from 'node:module';
 import type { Store } from '../stores/store.ts';
-import { UsageError } from './failure.ts';
+import { Failure, UsageError, codeOf, reason } from './failure.ts';
 
-const LATER = ['redis', 'rediss', 'postgres', 'postgresql', 'nats'];
+export interface ChosenStore {
+  readonly store: Store;
+  /** The URL as it may be printed. */
+  readonly shown: string;
+  /** It is a server, which may be away and come back. */
+  readonly remote: boolean;
+  /** Takes what is secret of the URL out of a text. */
+  clean(text: string): string;
+}
 
-export async function storeOf(url: string, origin: string): Promise<Store> {
-  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
-  if (scheme !== undefined && LATER.includes(scheme)) {
+interface Scheme {
+  /** For whoever got it wrong. */
+  readonly example: string;
+  /** What to install for it; of an embedded store nothing. */
+  readonly packages: readonly string[];
+  /** A user without a password is a token. */
+  readonly tokens?: boolean;
+  open(url: string): Promise<Store>;
+}
+
+const redis: Scheme = {
+  example: 'redis://user:password@host:6379',
+  packages: ['redis'],
+  open: async (url) => (await import('../stores/redis/index.ts')).redis(url),
+};
+
+const postgres: Scheme = {
+  example: 'postgres://user:password@host:5432/database',
+  packages: ['pg'],
+  open: async (url) => (await import('../stores/postgres/index.ts')).postgres(url),
+};
+
+const nats: Scheme = {
+  example: 'nats://user:password@host:4222',
+  packages: ['@nats-io/transport-node', '@nats-io/jetstream', '@nats-io/kv'],
+  tokens: true,
+  open: async (url) => (await import('../stores/nats/index.ts')).nats(url),
+};
+
+const SCHEMES: Readonly<Record<string, Scheme>> = {
+  memory: {
+    example: 'memory:',
+    packages: [],
+    open: async (url) => {
+      if (url.length > 'memory:'.length) throw new UsageError(`nothing follows memory:; got ${JSON.stringify(url)}`);
+      return (await import('../stores/memory/index.ts')).memory();
+    },
+  },
+  sqlite: {
+    example: 'sqlite:./sessions.db',
+    packages: [],
+    open: async (url) => {
+      const path = url.slice('sqlite:'.length);
+      if (path === '') throw new UsageError('sqlite: needs a file, e.g. sqlite:./sessions.db');
+      return (await import('../stores/sqlite/index.ts')).sqlite(path);
+    },
+  },
+  redis,
+  rediss: redis,
+  postgres,
+  postgresql: postgres,
+  nats,
+  tls: nats,
+};
+
+/** `origin`: the flag or variable that gave the URL. */
+export async function storeOf(url: string, origin: string): Promise<ChosenStore> {
+  const name = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase() ?? '';
+  const scheme = Object.hasOwn(SCHEMES, name) ? SCHEMES[name] : undefined;
+  if (scheme === undefined) {
+    const got = url.includes('@') ? `${name}:…` : url;
     throw new UsageError(
-      `${origin}: the store ${scheme}: is not available in this version of sojourn; memory: and sqlite: are`,
+      `${origin} takes a store's URL, e.g. sqlite:./sessions.db, ${redis.example}, ${postgres.example}, ${nats.example}; ` +
+        `got ${JSON.stringify(got)}`,
     );
   }
-  if (scheme === 'sqlite') {
-    const path = url.slice('sqlite:'.length);
-    if (path === '') throw new UsageError(`${origin}: sqlite: needs a file, e.g. sqlite:./sessions.db`);
-    const { sqlite } = await import('../stores/sqlite/index.ts');
-    return sqlite(path);
+  const clean = cleaner(url, scheme.tokens === true);
+  const missing = scheme.packages.filter((wanted) => !isInstalled(wanted));
+  if (missing.length > 0) {
+    throw new Failure(
+      `${origin}: ${name}: needs ${missing.length === 1 ? 'a package that is' : 'packages that are'} not installed: ` +
+        `npm install ${missing.join(' ')}`,
+    );
   }
-  if (scheme !== 'memory') {
-    throw new UsageError(`${origin} takes a store's URL, e.g. sqlite:./sessions.db; got ${JSON.stringify(url)}`);
+  try {
+    const store = await scheme.open(url);
+    return { store, shown: shownUrl(url), remote: scheme.packages.length > 0, clean };
+  } catch (error) {
+    const invalid = error instanceof UsageError || codeOf(error) === 'OPTION_INVALID';
+    if (!invalid) throw error;
+    const problem = clean(reason(error).replace(/^Option [\w.]+: /, ''));
+    const hint = scheme.packages.length > 0 ? `, e.g. ${scheme.example}` : '';
+    throw new UsageError(`${origin}: ${problem}${problem.includes('e.g.') ? '' : hint}`, { cause: error });
   }
-  if (url.length > 'memory:'.length)
-    throw new UsageError(`${origin}: nothing follows memory:; got ${JSON.stringify(url)}`);
-  const { memory } = await import('../stores/memory/index.ts');
-  return memory();
+}
+
+/** Installed where sojourn finds it. */
+function isInstalled(name: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(name);
+    return true;
+  } catch (error) {
+    // Others are about what it exports to `require`.
+    return codeOf(error) !== 'MODULE_NOT_FOUND';
+  }
+}
+
+/** Without user, password and parameters. */
+function shownUrl(url: string): string {
+  return url.replaceAll(/\/\/[^/?#]*@/g, '//').replace(/[?#].*$/, '');
+}
+
+const HIDDEN = '***';
+/** A shorter one would be found in words that have nothing to do with it; between `:` and `@` it is found all the same. */
+const LEAST_SECRET = 4;
+const SECRET_PARAMETER = /pass|secret|token|key/i;
+
+/** Hides the password where the URL is told, and wherever a client tells it by itself. */
+function cleaner(url: string, hasTokens: boolean): (text: string) => string {
+  const secrets = new Map<string, string>();
+  const add = (given: string): void => {
+    for (const secret of [given, decoded(given)]) {
+      if (secret.length < LEAST_SECRET) continue;
+      secrets.set(secret, HIDDEN);
+      // As a line of the log has it.
+      secrets.set(JSON.stringify(secret).slice(1, -1), HIDDEN);
+    }
+  };
+  for (const [, credentials = ''] of url.matchAll(/\/\/([^/?#]*)@/g)) {
+    const colon = credentials.indexOf(':');
+    if (colon < 0 && !hasTokens) continue;
+    secrets.set(`${credentials}@`, `${HIDDEN}@`);
+    add(credentials.slice(colon + 1));
+  }
+  for (const [name, value] of new URLSearchParams(/\?([^#]*)/.exec(url)?.[1] ?? '')) {
+    if (SECRET_PARAMETER.test(name)) add(value);
+  }
+  const longestFirst = [...secrets].toSorted(([a], [b]) => b.length - a.length);
+  return (text) => longestFirst.reduce((cleaned, [secret, shown]) => cleaned.replaceAll(secret, shown), text);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

@@ -235,11 +235,11 @@ describe('what cannot be done', () => {
     ],
     [['--legacy-sse', '--stateless'], {}, 'sojourn: Options legacySse and stateless: true contradict each other'],
     [
-      ['--store', 'redis://localhost'],
+      ['--store', 'redis://host/name'],
       {},
-      'sojourn: --store: the store redis: is not available in this version of sojourn',
+      'sojourn: --store: got a database called /name, takes its number: redis://host/1',
     ],
-    [['--store', 'nothing'], {}, 'sojourn: --store takes a store\'s URL, e.g. sqlite:./sessions.db; got "nothing"'],
+    [['--store', 'nothing'], {}, "sojourn: --store takes a store's URL, e.g. sqlite:./sessions.db, redis:"],
     [[], { SOJOURN_STORE: 'memory:x' }, 'sojourn: SOJOURN_STORE: nothing follows memory:; got "memory:x"'],
   ])('%j with %j: exit code 2', async (flags, env, message) => {
     const { code, stdout, stderr } = await runProcess(['serve', 'echo-server.mjs', ...flags], { env });

@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest';
+import { storeOf } from '../../src/cli/store-url.ts';
+
+const chosen = (url: string) => storeOf(url, '--store');
+
+describe('the URL of a store', () => {
+  test.each([
+    ['memory:', 'memory', 'memory:', false],
+    ['sqlite:./x.db', 'sqlite', 'sqlite:./x.db', false],
+    ['redis://localhost', 'redis', 'redis://localhost', true],
+    ['REDISS://ann:pw@db.example:6380/2', 'redis', 'REDISS://db.example:6380/2', true],
+    ['postgres://ann:pw@db.example/app?sslmode=require', 'postgres', 'postgres://db.example/app', true],
+    ['postgresql://ann@db.example/app', 'postgres', 'postgresql://db.example/app', true],
+    ['nats://token@a.example:4222', 'nats', 'nats://a.example:4222', true],
+    ['tls://a.example:4222', 'nats', 'tls://a.example:4222', true],
+  ])('%s is a store of %s, shown as %s', async (url, kind, shown, remote) => {
+    expect(await chosen(url)).toMatchObject({ store: { kind }, shown, remote });
+  });
+
+  test.each([
+    ['nothing', /^--store takes a store's URL, e\.g\. sqlite:.*redis:.*postgres:.*nats:.*; got "nothing"$/],
+    ['', /; got ""$/],
+    ['constructor:', /; got "constructor:"$/],
+    ['mysql://root:hunter22@db', /; got "mysql:…"$/],
+    ['memory:x', /^--store: nothing follows memory:; got "memory:x"$/],
+    ['sqlite:', /^--store: sqlite: needs a file, e\.g\. sqlite:\.\/sessions\.db$/],
+    ['redis://h/name', /^--store: .*\/name.*redis:\/\/host\/1/],
+    ['redis://:hunter22@ho st', /^--store: got a text that is no URL, takes .*e\.g\. 'redis:/],
+    ['postgres:db', /^--store: .*e\.g\. 'postgres:/],
+  ])('%s is refused, and nothing secret is told', async (url, message) => {
+    const error = await chosen(url).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ name: 'UsageError', message: expect.stringMatching(message) as string });
+    expect(String(error)).not.toContain('hunter22');
+  });
+});
+
+describe('what is secret of it is taken out of every text', () => {
+  const texts: Array<[url: string, text: string, cleaned: string]> = [
+    ['redis://ann:hunter22@db', 'cannot reach redis://ann:hunter22@db', 'cannot reach redis://***@db'],
+    ['redis://ann:hunter22@db', 'AUTH ann hunter22', 'AUTH ann ***'],
+    ['redis://:p%40ss%22w@db', 'password is p@ss"w', 'password is ***'],
+    // In a line of the log.
+    ['redis://:p%40ss%22w@db', String.raw`{"msg":"p@ss\"w"}`, '{"msg":"***"}'],
+    ['postgres://ann:p@ss:word@db/app', 'ann:p@ss:word@db', '***@db'],
+    ['postgres://ann@db/app?password=hunter22&sslmode=require', 'hunter22 require ann', '*** require ann'],
+    ['nats://s3cr3t-token@a:4222,nats://s3cr3t-token@b:4222', 's3cr3t-token@b', '***@b'],
+    ['nats://ann:hunter22@a:4222,nats://bob:hunter33@b:4222', 'hunter22 hunter33', '*** ***'],
+    // What is short is hidden where it stands in the URL, and left alone in words.
+    ['redis://:a@db', 'data at redis://:a@db', 'data at redis://***@db'],
+    ['postgres://postgres@db/app', 'postgres at postgres@db', 'postgres at postgres@db'],
+    ['memory:', 'memory:', 'memory:'],
+  ];
+  test.each(texts)('%s: %s', async (url, text, cleaned) => {
+    expect((await chosen(url)).clean(text)).toBe(cleaned);
+  });
+});
