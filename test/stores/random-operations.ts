@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { ClaimOutcome, Fence, Marker, OpenStore, SessionRecord } from '../../src/stores/store.ts';
+import type { Await, ClaimOutcome, Fence, Marker, OpenStore, SessionRecord } from '../../src/stores/store.ts';
 import type { EventRetention } from '../../src/types.ts';
 import type { PlainStore } from './plain-store.ts';
 
@@ -68,7 +68,7 @@ const operation = fc.oneof(
   { weight: 3, arbitrary: fc.record({ op: fc.constant('pass'), ms: fc.constantFrom(1, 700, 1_500, 3_000, 6_000) }) },
 );
 
-type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
+export type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
 
 export const operations = fc.array(operation, { minLength: 1, maxLength: 80, size: 'max' });
 
@@ -81,55 +81,79 @@ export interface World {
 
 /** Applies all of them; throws at the first answer that differs, with what was done until then. */
 export async function applyAll(world: World, all: readonly Operation[]): Promise<void> {
-  for (const name of ['i0', 'i1', 'i2']) {
-    await world.store.instances.announce({ id: name, state: 'serving', version: '1' }, () => undefined);
-    world.model.living.add(name);
-  }
+  await announceAll(world);
   for (const [n, step] of all.entries()) {
-    const [got, expected] = await apply(world, step);
-    assert.deepEqual(got, expected, `operation ${n}, ${JSON.stringify(step)}`);
+    const [got, expected] = apply(world, step);
+    assert.deepEqual(await got, expected, `operation ${n}, ${JSON.stringify(step)}`);
     assert.equal(await world.store.sessions.count(), world.model.list().length, `the count after operation ${n}`);
   }
 }
 
+const WRITES = ['create', 'claim', 'save', 'release', 'end', 'mark', 'append'];
+
+/** The same, but writes that follow each other are asked for in one turn, at most so many, and answered as one after the other. */
+export async function applyInTurns(world: World, all: readonly Operation[], most: number): Promise<void> {
+  await announceAll(world);
+  let asked: Array<{ got: Await<unknown>; expected: unknown; what: string }> = [];
+  const settle = async (): Promise<void> => {
+    const answers = await Promise.all(asked.map(({ got }) => got));
+    for (const [n, { expected, what }] of asked.entries()) assert.deepEqual(answers[n], expected, what);
+    asked = [];
+  };
+  for (const [n, step] of all.entries()) {
+    if (asked.length === most || !WRITES.includes(step.op)) await settle();
+    const [got, expected] = apply(world, step);
+    asked.push({ got, expected, what: `operation ${n}, ${JSON.stringify(step)}` });
+    if (!WRITES.includes(step.op)) await settle();
+  }
+  await settle();
+}
+
+async function announceAll({ store, model }: World): Promise<void> {
+  for (const name of ['i0', 'i1', 'i2']) {
+    await store.instances.announce({ id: name, state: 'serving', version: '1' }, () => undefined);
+    model.living.add(name);
+  }
+}
+
 /** What the store and the model answer. */
-async function apply({ store, model, now, pass }: World, step: Operation): Promise<[unknown, unknown]> {
+function apply({ store, model, now, pass }: World, step: Operation): [Await<unknown>, unknown] {
   const at = (ms: number | null): number | null => (ms === null ? null : now() + ms);
   switch (step.op) {
     case 'create': {
       const record = newRecord(step.id, step.owner, at(step.expiresIn), now());
-      return [await store.sessions.create(record), model.create(record)];
+      return [store.sessions.create(record), model.create(record)];
     }
     case 'read':
-      return [await store.sessions.read(step.id), model.read(step.id)];
+      return [store.sessions.read(step.id), model.read(step.id)];
     case 'claim': {
       const epoch = (model.record(step.id)?.epoch ?? 1) + step.off;
-      const claim = await store.sessions.claim(step.id, epoch, step.me);
-      return [inOrder(claim), inOrder(model.claim(step.id, epoch, step.me))];
+      const claim = store.sessions.claim(step.id, epoch, step.me);
+      return [then(claim, inOrder), inOrder(model.claim(step.id, epoch, step.me))];
     }
     case 'save': {
       const own = fenceOf(model, step.id, step.fence);
       const patch = { state: step.state, expiresAt: at(step.expiresIn), activeAt: now() };
-      return [await store.sessions.save(step.id, own, patch), model.save(step.id, own, patch)];
+      return [store.sessions.save(step.id, own, patch), model.save(step.id, own, patch)];
     }
     case 'release': {
       const own = fenceOf(model, step.id, step.fence);
       const patch = { logLevel: 'debug' };
-      return [await store.sessions.release(step.id, own, patch), model.release(step.id, own, patch)];
+      return [store.sessions.release(step.id, own, patch), model.release(step.id, own, patch)];
     }
     case 'end': {
       const own = step.fence === null ? null : fenceOf(model, step.id, step.fence);
-      return [await store.sessions.end(step.id, own, 'deleted'), model.end(step.id, own, 'deleted')];
+      return [store.sessions.end(step.id, own, 'deleted'), model.end(step.id, own, 'deleted')];
     }
     case 'mark': {
       const own = fenceOf(model, step.id, step.fence);
       const outcome = model.mark(step.id, own, step.marker, step.clear);
-      return [await store.sessions.mark(step.id, own, step.marker, step.clear), outcome];
+      return [store.sessions.mark(step.id, own, step.marker, step.clear), outcome];
     }
     case 'list':
-      return [sorted(await listAll(store, step.limit)), sorted(model.list())];
+      return [then(listAll(store, step.limit), sorted), sorted(model.list())];
     case 'expired':
-      return [[...(await store.sessions.expired(10))].sort(), model.expired().sort()];
+      return [then(store.sessions.expired(10), (ids) => [...ids].sort()), model.expired().sort()];
     case 'append': {
       // A store may have forgotten such a stream; no owner goes on with one.
       if (model.replay(step.id, step.stream, -1) === 'gone') return [undefined, undefined];
@@ -148,30 +172,32 @@ async function apply({ store, model, now, pass }: World, step: Operation): Promi
         ...(mark !== undefined && { mark: { request: mark, stream } }),
         ...(unmark !== undefined && { unmark }),
       };
-      return [await store.events.append(request), model.append(request)];
+      return [store.events.append(request), model.append(request)];
     }
     case 'replay': {
       const after = model.length(step.id, step.stream) - 1 - step.back;
       const expected = model.replay(step.id, step.stream, Math.max(-1, after));
-      const got = await store.events.replay(step.id, step.stream, Math.max(-1, after));
-      return expected === 'gone' ? [got.found, false] : [got, expected];
+      const got = store.events.replay(step.id, step.stream, Math.max(-1, after));
+      return expected === 'gone' ? [then(got, ({ found }) => found), false] : [got, expected];
     }
     case 'open': {
       const byStream = (a: { stream: string }, b: { stream: string }): number => (a.stream < b.stream ? -1 : 1);
-      return [[...(await store.events.open(step.id))].sort(byStream), model.open(step.id).sort(byStream)];
+      return [then(store.events.open(step.id), (all) => [...all].sort(byStream)), model.open(step.id).sort(byStream)];
     }
     case 'trim':
-      return [await store.events.trim(), undefined];
+      return [store.events.trim(), undefined];
     case 'die': {
       model.living.delete(step.instance);
-      return [await store.instances.leave(step.instance), undefined];
+      return [store.instances.leave(step.instance), undefined];
     }
     case 'pass':
-      return [await pass(step.ms), undefined];
+      return [pass(step.ms), undefined];
     default:
       throw new Error(`unknown operation ${JSON.stringify(step)}`);
   }
 }
+
+const then = async <T>(value: Await<T>, show: (value: T) => unknown): Promise<unknown> => show(await value);
 
 /** Markers have no order. */
 function inOrder(outcome: ClaimOutcome): ClaimOutcome {

@@ -1,10 +1,11 @@
 /**
  * What an owner wants written in its session's log: an append, with the markers that come with it, or markers alone. Those of
- * one turn are one statement (`LogStatements.append`), and what follows in a stream becomes one row of it.
+ * one turn are one statement (`log-statements.ts`), and what follows in a stream becomes one row of it.
  */
 import type { AppendRequest, Fence, Marker } from '../store.ts';
 import { bigintArray, booleanArray, integerArray, textArray } from './binary-arrays.ts';
 import { packEvents } from './event-rows.ts';
+import type { AppendParts } from './log-statements.ts';
 import type { Value } from './pg.ts';
 
 export class Append {
@@ -91,6 +92,15 @@ interface Given {
 interface Marks {
   readonly mark?: Marker | undefined;
   readonly unmark?: Marker | undefined;
+}
+
+export function partsOf(appends: readonly Append[]): AppendParts {
+  return {
+    opens: appends.some(({ stream, complete }) => stream !== null && !complete),
+    completes: appends.some(({ complete }) => complete),
+    marks: appends.some(({ mark }) => mark !== undefined),
+    unmarks: appends.some(({ unmark }) => unmark !== undefined),
+  };
 }
 
 /** The values of the statement, after the deployment. Not of nothing. */

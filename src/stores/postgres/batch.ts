@@ -6,8 +6,9 @@
  * is more than one statement it is a transaction, and every session's row is locked first, in the order of the ids: two
  * batches never wait for each other.
  */
-import { Append, appendValues } from './append.ts';
+import { Append, appendValues, partsOf } from './append.ts';
 import { connectionStatements } from './connection-statements.ts';
+import type { AppendParts } from './log-statements.ts';
 import type { PgResult, Statement, Value } from './pg.ts';
 
 /** One statement with its values. */
@@ -31,7 +32,7 @@ export interface Write {
 
 /** What the statements of every batch are. */
 export interface BatchStatements {
-  readonly append: Statement;
+  append(parts: AppendParts): Statement;
   readonly lockSessions: Statement;
   readonly buryLate: Statement;
 }
@@ -152,9 +153,9 @@ export class Batch {
 
   #appendPart(deployment: string, appends: Appends): Part {
     const all = [...appends];
-    const values = [deployment, ...appendValues(all.map(([append]) => append))];
+    const given = all.map(([append]) => append);
     return {
-      steps: [[this.#statements.append, values]],
+      steps: [[this.#statements.append(partsOf(given)), [deployment, ...appendValues(given)]]],
       tell([result]) {
         const written = new Set(result?.rows.map(([ord]) => Number(ord)));
         for (const [n, [, writes]] of all.entries()) {

@@ -1,5 +1,35 @@
 /** The statements of a connection about itself. */
+import type { Value } from './pg.ts';
 import { statementOf } from './session-statements.ts';
+
+/**
+ * A statement whose client has given up must not land later, as far as the server can know: it ends statements and
+ * transactions after as long as the client waits for them, and notices clients that are gone.
+ *
+ * Every statement is prepared and looks rows up by a key: no plan depends on its values, or on statistics that new tables do
+ * not have yet; and compiling one would take longer than running it.
+ *
+ * The values of `setUp`.
+ */
+export function settingsOf(limitMs: number, durable: boolean): Value[] {
+  const limit = String(Math.ceil(limitMs));
+  const settings = {
+    statement_timeout: limit,
+    idle_in_transaction_session_timeout: limit,
+    lock_timeout: '0',
+    tcp_keepalives_idle: '10',
+    tcp_keepalives_interval: '5',
+    tcp_keepalives_count: '3',
+    default_transaction_isolation: 'read committed',
+    default_transaction_read_only: 'off',
+    plan_cache_mode: 'force_generic_plan',
+    enable_seqscan: 'off',
+    enable_mergejoin: 'off',
+    jit: 'off',
+    ...(!durable && { synchronous_commit: 'off' }),
+  };
+  return [Object.keys(settings), Object.values(settings)];
+}
 
 /** Not prepared: each has no values, or is asked once. */
 const plain = (text: string) => ({ name: '', text });
@@ -10,8 +40,8 @@ export const connectionStatements = {
   rollback: plain('ROLLBACK'),
   listen: (channel: string) => plain(`LISTEN ${channel}`),
   /** $1 names, $2 values of settings. */
-  setUp: plain(`SELECT pg_backend_pid(), current_setting('server_version_num'), current_setting('server_version'),
-    current_setting('server_encoding'), pg_is_in_recovery(), current_setting('client_connection_check_interval', true),
+  setUp: plain(`SELECT pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num'),
+    current_setting('server_version'), current_setting('server_encoding'), current_setting('client_connection_check_interval', true),
     (SELECT count(set_config(name, value, false)) FROM unnest($1::text[], $2::text[]) AS setting (name, value))`),
   checkInterval: plain(`SELECT set_config('client_connection_check_interval', $1, false)`),
   whoAnswers: plain('SELECT pg_backend_pid(), pg_is_in_recovery()'),

@@ -7,7 +7,7 @@
  * is not answered in time takes the connection with it: whatever was asked for has no known outcome then. Nothing is
  * ever tried again here.
  */
-import { connectionStatements } from './connection-statements.ts';
+import { connectionStatements, settingsOf } from './connection-statements.ts';
 import { connectionLost, noAnswer, notUtf8, standby, storeFailure, tooOld } from './failures.ts';
 import { queryOf, type Pg, type PgClient, type PgConfig, type PgResult, type Statement, type Value } from './pg.ts';
 import type { Waits } from './waits.ts';
@@ -40,32 +40,6 @@ export interface ConnectionUse {
   notified?(payload: string): void;
   /** Once, after it was open; not by `close`. */
   lost?(error: Error): void;
-}
-
-/**
- * A statement whose client has given up must not land later, as far as the server can know: it ends statements and
- * transactions after as long as the client waits for them, and notices clients that are gone.
- *
- * Every statement is prepared and looks rows up by a key: no plan depends on its values, or on statistics that new tables do
- * not have yet; and compiling one would take longer than running it.
- */
-function settingsOf(limitMs: number, durable: boolean): Readonly<Record<string, string>> {
-  const limit = String(Math.ceil(limitMs));
-  return {
-    statement_timeout: limit,
-    idle_in_transaction_session_timeout: limit,
-    lock_timeout: '0',
-    tcp_keepalives_idle: '10',
-    tcp_keepalives_interval: '5',
-    tcp_keepalives_count: '3',
-    default_transaction_isolation: 'read committed',
-    default_transaction_read_only: 'off',
-    plan_cache_mode: 'force_generic_plan',
-    enable_seqscan: 'off',
-    enable_mergejoin: 'off',
-    jit: 'off',
-    ...(!durable && { synchronous_commit: 'off' }),
-  };
 }
 
 export class Connection {
@@ -147,7 +121,7 @@ export class Connection {
     if (this.#closed !== undefined) return;
     this.#closed = connectionLost(this.place);
     const ended = this.#client.end();
-    await this.#waits.limit(ended, () => noAnswer(this.place, this.#waits.limitMs)).catch(() => undefined);
+    await this.#waits.alive(ended, () => noAnswer(this.place, this.#waits.limitMs)).catch(() => undefined);
     this.#end(this.#closed);
   }
 
@@ -161,10 +135,8 @@ export class Connection {
   async #open(): Promise<void> {
     const { limitMs } = this.#waits;
     await this.#waits.limit(this.#client.connect(), () => noAnswer(this.place, limitMs));
-    const settings = settingsOf(limitMs, this.#use.durable);
-    const values = [Object.keys(settings), Object.values(settings)];
-    const { rows } = await this.query(connectionStatements.setUp, values);
-    const [pid, number, version, encoding, recovering, interval] = rows[0] ?? [];
+    const { rows } = await this.query(connectionStatements.setUp, settingsOf(limitMs, this.#use.durable));
+    const [pid, recovering, number, version, encoding, interval] = rows[0] ?? [];
     this.#pid = Number(pid);
     if (Number(number) < LEAST_VERSION) throw tooOld(this.place, version ?? '');
     if (encoding !== 'UTF8') throw notUtf8(this.place, encoding ?? '');

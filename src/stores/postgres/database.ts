@@ -4,7 +4,7 @@
  */
 import type { StoreOptions } from '../store.ts';
 import { Connection, placeOf, type Connector } from './connection.ts';
-import { isSchemaGone, storeFailure } from './failures.ts';
+import { isSchemaGone, isTransient, storeFailure } from './failures.ts';
 import { instanceStatements } from './instance-statements.ts';
 import { Line } from './line.ts';
 import { logStatements } from './log-statements.ts';
@@ -26,6 +26,9 @@ export interface DatabaseSettings {
 
 /** Connections that only read, where the pool is the store's own: a resume that reads much holds up nobody. */
 const POOL_SIZE = 4;
+
+/** A caller's pool may be set to an isolation that refuses what others have changed meanwhile. */
+const TRIES = 5;
 
 export type Statements = ReturnType<typeof allStatements>;
 
@@ -86,19 +89,16 @@ export class Database {
     return this.#connector.place;
   }
 
-  /** A question that changes nothing that has an order. */
-  async query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
+  /** A question, or a change that has no order. */
+  async query(statement: Statement, values: readonly Value[], tries = TRIES): Promise<PgResult> {
     try {
       return await this.#reader.query(statement, values);
     } catch (error) {
-      if (!isSchemaGone(error)) throw storeFailure(this.place, error);
+      const again = tries > 1 && (isTransient(error) || isSchemaGone(error));
+      if (!again) throw storeFailure(this.place, error);
+      if (isSchemaGone(error)) await this.repair();
     }
-    await this.repair();
-    try {
-      return await this.#reader.query(statement, values);
-    } catch (error) {
-      throw storeFailure(this.place, error);
-    }
+    return this.query(statement, values, tries - 1);
   }
 
   /** The tables are gone: the server came back without its data, or somebody dropped them. Whatever was in them is missing. */

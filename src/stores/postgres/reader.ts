@@ -3,7 +3,7 @@
  * any connection will do; and none of it may wait for ever, whatever the pool does.
  */
 import type { Logger } from '../../types.ts';
-import { connectionStatements } from './connection-statements.ts';
+import { connectionStatements, settingsOf } from './connection-statements.ts';
 import { noAnswer, notAsked, sqlState, standby, storeFailure } from './failures.ts';
 import { queryOf, type PgPool, type PgPoolClient, type PgResult, type Statement, type Value } from './pg.ts';
 import type { Waits } from './waits.ts';
@@ -19,7 +19,7 @@ export interface ReaderOptions {
 
 export class Reader {
   readonly #options: ReaderOptions;
-  /** Whether statements may stay prepared on a connection: not where a pooler gives each transaction another server process. */
+  /** Whether statements may stay prepared on a connection: not where a pooler may give each another server process. */
   readonly #prepares = new WeakMap<PgPoolClient, boolean>();
   readonly #failed = (err: Error): void => {
     this.#options.logger.debug({ err }, 'An idle connection to PostgreSQL was lost');
@@ -54,16 +54,19 @@ export class Reader {
 
   async close(): Promise<void> {
     const { pool, own, waits, place } = this.#options;
-    if (own) await waits.limit(pool.end(), () => noAnswer(place, waits.limitMs)).catch(() => undefined);
+    if (own) await waits.alive(pool.end(), () => noAnswer(place, waits.limitMs)).catch(() => undefined);
     if (this.#listens) pool.off('error', this.#failed);
   }
 
   async #ask(client: PgPoolClient, statement: Statement, values: readonly Value[]): Promise<PgResult> {
     let prepares = this.#prepares.get(client);
     if (prepares === undefined) {
-      const { rows } = await client.query(queryOf(connectionStatements.whoAnswers, [], false));
-      const [pid, recovering] = rows[0] ?? [];
-      if (recovering === 't') throw standby(this.#options.place);
+      const { own, place, waits } = this.#options;
+      const { setUp, whoAnswers } = connectionStatements;
+      // The caller's connections stay as they are.
+      const first = own ? queryOf(setUp, settingsOf(waits.limitMs, true), false) : queryOf(whoAnswers, [], false);
+      const [pid, recovering] = (await client.query(first)).rows[0] ?? [];
+      if (recovering === 't') throw standby(place);
       prepares = Number(pid) === client.processID;
       this.#prepares.set(client, prepares);
     }

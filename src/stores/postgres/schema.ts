@@ -15,7 +15,8 @@ export interface Migration {
  * - `deployments`: which name a key stands for; the key is a hash of it, so that it is the same after data were lost.
  * - `sessions`: one row for each id, living or ended: what ends a session is one change of its row, so that no create can
  *   come between. `no` is new for every session, and what belongs to it goes by trigger, whoever ends or deletes it.
- *   `expired`: somebody was told that it has ended; no owner moves its expiry any more.
+ *   `expired`: somebody was told that it has ended; no owner moves its expiry any more. `sessions_living` says "not ended" in
+ *   its own way: whoever looks for one id says it in another, and is never led through it, whatever statistics there are.
  * - `handshakes`: what is long and hardly ever changes, so that a new owner does not write it anew.
  * - `state`: a row for each key. `id` is the key, or its hash where it is too long for an index, and then `key` is it.
  * - `events`: a row for each append, numbered by `no` in the order of writing (`event-rows.ts`).
@@ -63,7 +64,7 @@ CREATE TABLE ${s}.sessions (
   ended text,
   PRIMARY KEY (deployment, id)
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05);
-CREATE INDEX sessions_living ON ${s}.sessions (deployment, expires_at) WHERE ended IS NULL;
+CREATE INDEX sessions_living ON ${s}.sessions (deployment, expires_at) WHERE coalesce(ended, '') = '';
 CREATE INDEX sessions_ended ON ${s}.sessions (forget_at) WHERE ended IS NOT NULL;
 
 CREATE TABLE ${s}.handshakes (

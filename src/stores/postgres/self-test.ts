@@ -37,5 +37,5 @@ export async function testLine({ line, other, channel, lock, heard, waits }: Sel
     if (!line.pooled && !other.pooled) throw error;
     throw pooled(place, storeFailure(place, error).message);
   }
-  await waits.limit(hearing, () => pooled(place, 'it did not hear what it told itself'));
+  await waits.alive(hearing, () => pooled(place, 'it did not hear what it told itself'));
 }

@@ -13,6 +13,8 @@ import type { Statement } from './pg.ts';
 export const NOW = "floor(date_part('epoch', clock_timestamp()) * 1000)";
 
 export const LIVING = `ended IS NULL AND NOT expired AND (expires_at IS NULL OR expires_at > ${NOW})`;
+/** Of many: as the index `sessions_living` has it. */
+const NOT_ENDED = "coalesce(ended, '') = ''";
 /** $1 deployment, $2 id, $3 epoch, $4 owner. */
 const FENCED = `deployment = $1 AND id = $2 AND epoch = $3 AND owner = $4 AND ${LIVING}`;
 
@@ -104,7 +106,7 @@ export function sessionStatements(s: string) {
     list: statementOf(`SELECT ${record} FROM ${sessions}
       WHERE s.deployment = $1 AND s.id > $2 AND ${LIVING} ORDER BY s.id LIMIT $3`),
     count: statementOf(`SELECT count(*) FROM ${s}.sessions
-      WHERE deployment = $1 AND ended IS NULL AND (expires_at IS NULL OR expires_at > ${NOW})`),
+      WHERE deployment = $1 AND ${NOT_ENDED} AND (expires_at IS NULL OR expires_at > ${NOW})`),
     expired:
       statementOf(`SELECT id FROM ${s}.sessions s WHERE deployment = $1 AND ended IS NULL AND expires_at <= ${NOW}
         AND (owner IS NULL OR NOT EXISTS (SELECT FROM ${s}.instances i

@@ -38,6 +38,17 @@ export class Waits {
     return elapse(this.#time, ms);
   }
 
+  /** As `limit`, and the process lives until then: idle connections keep it from nothing. */
+  async alive<T>(work: Promise<T>, late: () => Error): Promise<T> {
+    const { port1 } = new MessageChannel();
+    port1.ref();
+    try {
+      return await this.limit(work, late);
+    } finally {
+      port1.close();
+    }
+  }
+
   /** What is late is not waited for; its own failure is then nobody's. */
   async limit<T>(work: Promise<T>, late: () => Error): Promise<T> {
     let timer: unknown;
