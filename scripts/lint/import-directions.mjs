@@ -21,7 +21,7 @@ const MAY_IMPORT = {
 };
 
 /** Packages a room may import besides Node's own modules and the SDK: the CLI's own, and the stores' clients. */
-const PACKAGES = { cli: ['commander', 'pino', 'tsx'], stores: ['libsql', 'pg', 'redis'] };
+const PACKAGES = { cli: ['commander', 'pino', 'tsx'], stores: ['libsql', 'pg', 'redis', '@nats-io/transport-node'] };
 const EVERYWHERE = '@modelcontextprotocol/server';
 
 /** The room of a path below `src/`: its folder, or for a top-level file what it is for. */

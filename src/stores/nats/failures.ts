@@ -1,0 +1,93 @@
+/** What NATS and its client say when they cannot, as an error that names the server and what to do about it. */
+import { SojournError, storeAway } from '../../errors.ts';
+
+/** `err_code` of JetStream's answers. https://github.com/nats-io/nats-server/blob/main/server/errors.json */
+export const CODES = {
+  noMessage: 10037,
+  streamExists: 10058,
+  streamNotFound: 10059,
+  wrongLastSequence: 10071,
+  wrongLastSequenceUnknown: 10164,
+} as const;
+
+const EXPLAINED: Readonly<Record<number, string>> = {
+  10002: 'JetStream needs more memory or storage than its account may use; raise the limits of the account',
+  10005: 'there are fewer servers in the cluster than replicas are asked for; ask for fewer, or start more servers',
+  10008: 'JetStream has no leader at the moment',
+  10009: 'no server of the cluster answers for this stream at the moment',
+  10023: 'its JetStream storage is full; nothing of the refused write was kept. Give it more room',
+  10028: 'its JetStream storage is full; nothing of the refused write was kept. Give it more room',
+  10039: 'JetStream is not enabled for this account; enable it, or use another account',
+  10047: 'its JetStream storage is full; nothing of the refused write was kept. Give it more room',
+  10054: 'a message is larger than the stream takes (max_msg_size); take that limit off the stream',
+  10074: 'there are fewer servers in the cluster than replicas are asked for; ask for fewer, or start more servers',
+  10076: 'JetStream is not enabled; start the server with -js, or enable it in its configuration',
+  10077: 'a limit of the stream is reached (max_bytes, max_msgs); nothing of the refused write was kept. Raise it',
+};
+
+export interface ApiError {
+  readonly code: number;
+  readonly err_code?: number;
+  readonly description?: string;
+}
+
+export function apiFailure(where: string, what: string, { code, err_code: errCode, description }: ApiError): Error {
+  const said = `${description ?? 'no description'}, ${errCode ?? code}`;
+  return storeAway(`${where}: ${EXPLAINED[errCode ?? 0] ?? `${what} was refused`} (${said})`);
+}
+
+export function natsFailure(where: string, error: unknown): Error {
+  if (error instanceof SojournError) return error;
+  const { message, name } = error as { readonly message?: unknown; readonly name?: unknown };
+  if (name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError') {
+    return storeAway(
+      `${where}: who connects is not accepted; put the right user and password, or token, into it`,
+      error,
+    );
+  }
+  const text = typeof message === 'string' && message !== '' ? message : String(error);
+  return storeAway(`${where}: ${text}`, error);
+}
+
+export const noAnswer = (where: string, ms: number): Error =>
+  storeAway(`${where} has not answered within ${Math.round(ms)} ms`);
+
+export const silentServer = (where: string): Error =>
+  storeAway(`${where} has stopped answering; it is asked again and again`);
+
+export const disconnected = (where: string): Error =>
+  storeAway(`${where}: the connection is lost, and is being made again`);
+
+export const clientClosed = (where: string): Error =>
+  storeAway(`${where}: the connection that the store was given is closed; keep it open as long as the endpoint`);
+
+export const storeClosed = (where: string): Error => storeAway(`the store at ${where} is closed`);
+
+export const forbidden = (where: string, subject: string, cause: unknown): Error =>
+  storeAway(
+    `${where}: this user may not use ${subject}; the page of the NATS store lists the subjects that are needed`,
+    cause,
+  );
+
+export const nobodyAnswers = (where: string, subject: string): Error =>
+  storeAway(
+    `${where}: nobody answers for ${subject}: JetStream is not enabled (start the server with -js), is still starting, or ` +
+      'has no leader at the moment',
+  );
+
+export const olderServer = (where: string, found: string): Error =>
+  storeAway(`${where} is NATS ${found}; 2.9 or later is needed`);
+
+export const unfitStream = (where: string, stream: string, why: string): Error =>
+  storeAway(`${where}: the stream ${stream} exists and does not fit: ${why}. Change it, or name another prefix`);
+
+export const newerValue = (where: string, what: string, found: unknown, known: number): Error =>
+  storeAway(
+    `${where}: ${what} was written by a newer version of sojourn (${String(found)}, this one reads up to ${known})`,
+  );
+
+export const unreadable = (where: string, what: string, cause?: unknown): Error =>
+  storeAway(`${where}: ${what} is not what sojourn wrote; another program uses this prefix`, cause);
+
+export const contended = (where: string, what: string): Error =>
+  storeAway(`${where}: ${what} is being changed by others all the time`);

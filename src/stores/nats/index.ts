@@ -1,0 +1,113 @@
+/**
+ * The NATS store: sessions of any number of machines, in JetStream. Records in a bucket, logs in a stream, messages between
+ * instances over NATS itself.
+ */
+import { optionInvalid } from '../../errors.ts';
+import { checkNames, checkNumber, got } from '../../options/checks.ts';
+import type { Store } from '../store.ts';
+import type { NatsClient } from './client.ts';
+import { NatsStore } from './nats-store.ts';
+import type { Target } from './target.ts';
+
+/** What `connect` of the package `@nats-io/transport-node` returned. */
+export interface NatsConnection {
+  publish(subject: string, data?: Uint8Array | string): void;
+  subscribe(subject: string): unknown;
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface NatsSettings {
+  /** Before every stream and subject; letters, digits, `-` and `_`. `'sojourn'`. */
+  readonly prefix?: string | undefined;
+  /** How many servers of a cluster keep a copy of each stream that is made here; 1. */
+  readonly replicas?: number | undefined;
+}
+
+export interface NatsOptions extends NatsSettings {
+  /** `nats://user:password@host:4222`, `nats://token@host`; `tls://`: by TLS. Several servers of a cluster: a list. */
+  readonly servers?: string | readonly string[] | undefined;
+  /** Instead: a connection of yours. It is used as it is and never closed. */
+  readonly connection?: NatsConnection | undefined;
+  /** Further options of `connect` of the package, with `servers`: `tls`, `authenticator`, `inboxPrefix` … */
+  readonly connect?: object | undefined;
+}
+
+const SETTINGS = ['prefix', 'replicas'] as const satisfies readonly (keyof NatsSettings)[];
+const OPTIONS = ['servers', 'connection', 'connect', ...SETTINGS] as const satisfies readonly (keyof NatsOptions)[];
+const PREFIX = 'sojourn';
+const PREFIX_TAKES = 'letters, digits, - and _';
+const URL_TAKES = "a URL of nats: or tls:, e.g. 'nats://localhost:4222', or a list of them";
+const CONNECTION_TAKES = 'what connect() of the package @nats-io/transport-node returned';
+
+/**
+ * A store in NATS JetStream, by the package `@nats-io/transport-node`, which is loaded when the store is opened.
+ * @throws TypeError, RangeError naming the option that is wrong.
+ */
+export function nats(
+  at: string | readonly string[] | NatsConnection | NatsOptions,
+  settings: NatsSettings = {},
+): Store {
+  const own = checkNames('nats', settings, SETTINGS, []);
+  if (typeof at === 'string' || Array.isArray(at)) return makeStore(serversTarget(at, {}), own);
+  if (isConnection(at)) return makeStore({ connection: at }, own);
+  const given = checkNames('nats', at, OPTIONS, []);
+  return makeStore(targetOf(given), { ...own, ...given });
+}
+
+function makeStore(target: Target, { prefix = PREFIX, replicas }: Record<string, unknown>): Store {
+  if (typeof prefix !== 'string') throw optionInvalid('type', 'nats.prefix', prefix, PREFIX_TAKES);
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(prefix)) throw optionInvalid('range', 'nats.prefix', prefix, PREFIX_TAKES);
+  const range = { min: 1, unit: 'servers', integer: true };
+  return new NatsStore({ target, prefix, replicas: checkNumber('nats.replicas', replicas, 1, range) });
+}
+
+function targetOf({ servers, connection, connect = {} }: Record<string, unknown>): Target {
+  if (connection === undefined) {
+    if (typeof connect !== 'object' || connect === null)
+      throw optionInvalid('type', 'nats.connect', connect, 'an object of options');
+    return serversTarget(servers, connect);
+  }
+  if (servers !== undefined)
+    throw optionInvalid('range', 'nats.connection', got('both servers and connection'), 'one of them');
+  if (!isConnection(connection))
+    throw optionInvalid('type', 'nats.connection', got(`a ${typeof connection}`), CONNECTION_TAKES);
+  return { connection };
+}
+
+/** A URL may hold a password: what is wrong with it is said without showing it. */
+function serversTarget(servers: unknown, more: object): Target {
+  const texts: readonly unknown[] = Array.isArray(servers) ? servers : [servers];
+  const urls = texts.map((text) => {
+    if (typeof text !== 'string') throw optionInvalid('type', 'nats.servers', got(`a ${typeof text}`), URL_TAKES);
+    return readUrl(text);
+  });
+  const [first] = urls;
+  if (first === undefined) throw optionInvalid('range', 'nats.servers', got('an empty list'), URL_TAKES);
+  const { username, password } = first;
+  const user = decodeURIComponent(username);
+  const credentials =
+    username === '' ? {} : password === '' ? { token: user } : { user, pass: decodeURIComponent(password) };
+  const hosts = urls.map(({ host }) => host);
+  const tls = urls.some(({ protocol }) => protocol === 'tls:') && { tls: {} };
+  return { connect: { ...credentials, ...tls, ...more, servers: hosts }, where: `NATS at ${hosts.join(', ')}` };
+}
+
+function readUrl(text: string): URL {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw optionInvalid('range', 'nats.servers', got('a text that is no URL'), URL_TAKES);
+  }
+  if (url.protocol !== 'nats:' && url.protocol !== 'tls:')
+    throw optionInvalid('range', 'nats.servers', got(`a URL of ${url.protocol}`), URL_TAKES);
+  if (url.host === '') throw optionInvalid('range', 'nats.servers', got('a URL without a host'), URL_TAKES);
+  return url;
+}
+
+function isConnection(value: unknown): value is NatsClient {
+  if (typeof value !== 'object' || value === null) return false;
+  const { publish, subscribe, flush, status } = value as Partial<NatsClient>;
+  return [publish, subscribe, flush, status].every((method) => typeof method === 'function');
+}

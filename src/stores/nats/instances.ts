@@ -1,0 +1,117 @@
+/**
+ * The instances of a deployment: leases in a bucket (`leases.ts`), mailboxes on subjects of their own, a bus on one that all
+ * of them hear. A message is sent when the server has it; where nobody listens the server says so.
+ */
+import type { Logger } from '../../types.ts';
+import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
+import type { Bounds } from './bounds.ts';
+import type { Leases } from './leases.ts';
+import type { Link } from './link.ts';
+import { Mailbox, type Receive, type Sender } from './mail.ts';
+import type { Names } from './names.ts';
+
+export interface InstancesOptions {
+  readonly link: Link;
+  readonly names: Names;
+  readonly leases: Leases;
+  readonly bounds: Bounds;
+  readonly sender: Sender;
+  readonly logger: Logger;
+}
+
+interface Own {
+  readonly lost: () => void;
+  close(): void;
+}
+
+export class NatsInstances implements InstanceStore {
+  readonly #options: InstancesOptions;
+  readonly #own = new Map<string, Own>();
+  readonly #unwatch: () => void;
+
+  constructor(options: InstancesOptions) {
+    this.#options = options;
+    this.#unwatch = options.link.onLost(() => {
+      for (const { lost } of this.#own.values()) lost();
+    });
+  }
+
+  /** Listens first: the server takes both in this order, so whoever finds the lease is heard. */
+  async announce(lease: InstanceLease, receive: Receive, lost: () => void = () => undefined): Promise<void> {
+    const { leases, bounds, logger } = this.#options;
+    const { id } = lease;
+    const mailbox = this.#open(id, receive, lost);
+    try {
+      await leases.announce(lease, bounds.deadline());
+    } catch (error) {
+      mailbox.close();
+      throw error;
+    }
+    this.#own.set(id, mailbox);
+    leases
+      .forgetDead(() => bounds.deadline())
+      .catch((err: unknown) => logger.debug({ err }, 'Leases of dead instances could not be removed'));
+  }
+
+  async renew(id: string, state: InstanceLease['state']): Promise<boolean> {
+    const { leases, bounds } = this.#options;
+    const renewed = await leases.renew(id, state, bounds.deadline());
+    if (!renewed) this.#close(id);
+    return renewed;
+  }
+
+  read(id: string): Promise<InstanceLease | undefined> {
+    return this.#options.leases.read(id, this.#options.bounds.deadline());
+  }
+
+  list(): Promise<readonly InstanceLease[]> {
+    return this.#options.leases.list(this.#options.bounds.deadline());
+  }
+
+  async send(from: string, to: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {
+    const { link, names, sender, bounds } = this.#options;
+    return link.post(names.mailbox(to), sender.letter(from, message, link.info?.max_payload), bounds.deadline());
+  }
+
+  bury(lease: InstanceLease): Promise<boolean> {
+    return this.#options.leases.bury(lease, this.#options.bounds.deadline());
+  }
+
+  async leave(id: string): Promise<void> {
+    this.#close(id);
+    await this.#options.leases.leave(id, this.#options.bounds.deadline());
+  }
+
+  async publish(from: string, message: InstanceMessage): Promise<void> {
+    const { link, names, sender, bounds } = this.#options;
+    await link.post(names.bus, sender.letter(from, message, link.info?.max_payload), bounds.deadline());
+  }
+
+  /** Whoever closes its view is gone, with or without having left. */
+  async close(): Promise<void> {
+    for (const id of this.#own.keys()) {
+      await this.leave(id).catch((err: unknown) =>
+        this.#options.logger.warn({ err, instance: id }, 'The lease could not be given back; it runs out by itself'),
+      );
+    }
+    this.#unwatch();
+  }
+
+  #open(id: string, receive: Receive, lost: () => void): Own {
+    const { link, names, logger } = this.#options;
+    const mail = new Mailbox(receive, logger);
+    const bus = new Mailbox((from, message) => {
+      if (from !== id) receive(from, message);
+    }, logger);
+    const stops = [
+      link.listen(names.mailbox(id), (message) => mail.take(message)),
+      link.listen(names.bus, (message) => bus.take(message)),
+    ];
+    return { lost, close: () => stops.forEach((stop) => stop()) };
+  }
+
+  #close(id: string): void {
+    this.#own.get(id)?.close();
+    this.#own.delete(id);
+  }
+}

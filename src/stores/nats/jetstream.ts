@@ -1,0 +1,180 @@
+/**
+ * The part of JetStream that is used, as requests in JSON: https://docs.nats.io/reference/reference-protocols/nats_api_reference.
+ * Nothing that came after server 2.9. Reads are answered by the leader of a stream: `allow_direct`, which lets any replica
+ * answer, is never asked for.
+ *
+ * A stream that is missing is made, and what was asked for is asked again: a server may come back with nothing.
+ */
+import type { Headers, Link } from './link.ts';
+import { apiFailure, CODES, nobodyAnswers, unreadable, type ApiError } from './failures.ts';
+import { streamName, type StreamKey } from './names.ts';
+
+const API = '$JS.API';
+const EXPECTED = 'Nats-Expected-Last-Subject-Sequence';
+
+/** A message as it stands in a stream. */
+export interface Stored {
+  readonly subject: string;
+  readonly seq: number;
+  /** ms since 1970 by the clock of the server that leads the stream. */
+  readonly at: number;
+  readonly data: Buffer;
+  /** Somebody else deleted the key of a bucket: there is nothing. */
+  readonly deleted: boolean;
+}
+
+export interface Publish {
+  /** The sequence of the last message of the subject; 0: there is none. Absent: whatever it is. */
+  readonly expect?: number;
+}
+
+export class JetStream {
+  readonly link: Link;
+  readonly #prefix: string;
+  readonly #ensure: (deadline: number) => Promise<void>;
+
+  /** `ensure` makes the streams that are missing. */
+  constructor(link: Link, prefix: string, ensure: (deadline: number) => Promise<void>) {
+    this.link = link;
+    this.#prefix = prefix;
+    this.#ensure = ensure;
+  }
+
+  /** The sequence of the message; `undefined`: another one than expected is the last of the subject. */
+  async publish(
+    subject: string,
+    body: Uint8Array,
+    deadline: number,
+    { expect }: Publish = {},
+  ): Promise<number | undefined> {
+    const headers: Headers | undefined = expect === undefined ? undefined : { [EXPECTED]: String(expect) };
+    for (let tries = 0; ; tries++) {
+      const answer = await this.link.request(subject, body, deadline, headers);
+      if (answer === undefined) {
+        if (tries > 0) throw nobodyAnswers(this.link.where, subject);
+        await this.#ensure(deadline);
+        continue;
+      }
+      const ack = parse(this.link.where, answer.data) as { seq?: number; error?: ApiError };
+      if (ack.seq !== undefined && ack.error === undefined) return ack.seq;
+      const { error = { code: 0 } } = ack;
+      if (error.err_code === CODES.wrongLastSequence || error.err_code === CODES.wrongLastSequenceUnknown)
+        return undefined;
+      throw apiFailure(this.link.where, `a message to ${subject}`, error);
+    }
+  }
+
+  /** The newest message of a subject. */
+  last(stream: StreamKey, subject: string, deadline: number): Promise<Stored | undefined> {
+    return this.#get(stream, { last_by_subj: subject }, deadline);
+  }
+
+  at(stream: StreamKey, seq: number, deadline: number): Promise<Stored | undefined> {
+    return this.#get(stream, { seq }, deadline);
+  }
+
+  /** The oldest message of a subject from a sequence on. */
+  next(stream: StreamKey, subject: string, from: number, deadline: number): Promise<Stored | undefined> {
+    return this.#get(stream, { seq: from, next_by_subj: subject }, deadline);
+  }
+
+  /** `false`: it was not there. */
+  async remove(stream: StreamKey, seq: number, deadline: number): Promise<boolean> {
+    const request = { seq, no_erase: true };
+    const answer = await this.#ask<{ success?: boolean }>('STREAM.MSG.DELETE', stream, request, deadline, [
+      CODES.noMessage,
+      SEQUENCE_NOT_FOUND,
+    ]);
+    return answer?.success === true;
+  }
+
+  /** Removes what is older than `before` of a subject. */
+  async purge(stream: StreamKey, subject: string, before: number | undefined, deadline: number): Promise<void> {
+    const request = before === undefined ? { filter: subject } : { filter: subject, seq: before };
+    await this.#ask('STREAM.PURGE', stream, request, deadline);
+  }
+
+  /** How many messages stand under each subject of a stream that fits. */
+  async subjects(stream: StreamKey, filter: string, deadline: number): Promise<ReadonlyMap<string, number>> {
+    const found = new Map<string, number>();
+    for (let offset = 0; ;) {
+      const request = { subjects_filter: filter, offset };
+      const answer = await this.#ask<Info>('STREAM.INFO', stream, request, deadline);
+      const page = Object.entries(answer?.state.subjects ?? {});
+      for (const [subject, count] of page) found.set(subject, count);
+      offset += page.length;
+      if (page.length === 0 || offset >= (answer?.total ?? 0)) return found;
+    }
+  }
+
+  async #get(stream: StreamKey, request: object, deadline: number): Promise<Stored | undefined> {
+    const answer = await this.#ask<{ message: Message }>('STREAM.MSG.GET', stream, request, deadline, [
+      CODES.noMessage,
+    ]);
+    if (answer === undefined) return undefined;
+    const { subject, seq, time, data = '', hdrs } = answer.message;
+    return {
+      subject,
+      seq,
+      at: Date.parse(time),
+      data: Buffer.from(data, 'base64'),
+      deleted: hdrs !== undefined && /^KV-Operation: ?(?:DEL|PURGE)\r?$/m.test(Buffer.from(hdrs, 'base64').toString()),
+    };
+  }
+
+  /** `undefined`: one of the errors that say that there is nothing. */
+  async #ask<T>(
+    what: string,
+    stream: StreamKey,
+    request: object,
+    deadline: number,
+    nothing: readonly number[] = [],
+  ): Promise<T | undefined> {
+    const name = streamName(this.#prefix, stream);
+    for (let tries = 0; ; tries++) {
+      const answer = await ask<T>(this.link, `${what}.${name}`, request, deadline);
+      const { error } = answer;
+      if (error === undefined) return answer;
+      if (nothing.includes(error.err_code ?? 0)) return undefined;
+      if (error.err_code !== CODES.streamNotFound || tries > 0)
+        throw apiFailure(this.link.where, `${what}.${name}`, error);
+      await this.#ensure(deadline);
+    }
+  }
+}
+
+/** "sequence 5 not found": of a message that was removed before. */
+const SEQUENCE_NOT_FOUND = 10043;
+
+interface Message {
+  readonly subject: string;
+  readonly seq: number;
+  readonly time: string;
+  readonly data?: string;
+  readonly hdrs?: string;
+}
+
+interface Info {
+  readonly total?: number;
+  readonly state: { readonly subjects?: Readonly<Record<string, number>> };
+}
+
+/** One request of the API: its answer, or what it says instead. */
+export async function ask<T>(
+  link: Link,
+  what: string,
+  request: object,
+  deadline: number,
+): Promise<T & { readonly error?: ApiError }> {
+  const answer = await link.request(`${API}.${what}`, Buffer.from(JSON.stringify(request)), deadline);
+  if (answer === undefined) throw nobodyAnswers(link.where, `${API}.${what}`);
+  return parse(link.where, answer.data) as T & { readonly error?: ApiError };
+}
+
+function parse(where: string, data: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString());
+  } catch (cause) {
+    throw unreadable(where, 'an answer', cause);
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Streams and subjects. Everything is under the prefix; names of deployments, session ids and the like become tokens of a
+ * subject: what has a meaning there (`.`, `*`, `>`, blanks) is written as `=` and its bytes in hexadecimal digits.
+ *
+ * | stream                   | subjects                                  | what                                           |
+ * |--------------------------|-------------------------------------------|------------------------------------------------|
+ * | `KV_<prefix>_sessions`   | `$KV.<prefix>_sessions.<name>.<session>`  | the record, or what says that it ended         |
+ * | `KV_<prefix>_instances`  | `$KV.<prefix>_instances.lease.<name>.<id>`| leases; `secret.…`, `clock.…`                  |
+ * | `<prefix>_log`           | `<prefix>.log.<name>.<session>`           | appends, markers, claims; `part.…`: large ones |
+ * | `<prefix>_index`         | `<prefix>.index.<name>.…`                 | the order of `list`, and what is due when      |
+ *
+ * Mailboxes are `<prefix>.mail.<name>.<id>`, the bus is `<prefix>.bus.<name>`; no stream keeps those.
+ */
+import { createHash } from 'node:crypto';
+
+/** Longer tokens are hashed: a server takes control lines of 4 KiB. */
+const TOKEN_LENGTH = 512;
+const PLAIN = /^[A-Za-z0-9_-]+$/;
+
+/** Different texts give different tokens. */
+export function token(text: string): string {
+  if (text.length <= TOKEN_LENGTH && PLAIN.test(text)) return text;
+  let encoded = '';
+  for (const byte of Buffer.from(text)) {
+    const character = String.fromCharCode(byte);
+    encoded += PLAIN.test(character) ? character : `=${byte.toString(16).padStart(2, '0')}`;
+  }
+  // Neither is what a text becomes: there, two digits follow each `=`.
+  if (encoded === '') return '=';
+  return encoded.length <= TOKEN_LENGTH ? encoded : `==${createHash('sha256').update(text).digest('base64url')}`;
+}
+
+export type StreamKey = 'sessions' | 'instances' | 'log' | 'index';
+
+export class Names {
+  readonly #prefix: string;
+  readonly #deployment: string;
+  readonly #sessions: string;
+  readonly #instances: string;
+  readonly bus: string;
+  /** One message for each session, in the order of their creation. */
+  readonly places: string;
+
+  constructor(prefix: string, deployment: string) {
+    this.#prefix = prefix;
+    this.#deployment = token(deployment);
+    this.#sessions = `$KV.${prefix}_sessions.${this.#deployment}`;
+    this.#instances = `$KV.${prefix}_instances`;
+    this.bus = `${prefix}.bus.${this.#deployment}`;
+    this.places = `${prefix}.index.${this.#deployment}.all`;
+  }
+
+  session(id: string): string {
+    return `${this.#sessions}.${token(id)}`;
+  }
+
+  /** Part `n` of a record that is too large for a message; `write` is another for each time it is written. */
+  recordPart(id: string, write: string, n: number): string {
+    return `${this.session(id)}.${write}.${n}`;
+  }
+
+  log(id: string): string {
+    return `${this.#prefix}.log.${this.#deployment}.${token(id)}`;
+  }
+
+  logPart(id: string): string {
+    return `${this.#prefix}.part.${this.#deployment}.${token(id)}`;
+  }
+
+  /** What is to be looked at from a time on: `wheel` says how wide its slots are. */
+  due(wheel: string, slot: number): string {
+    return `${this.#prefix}.index.${this.#deployment}.${wheel}${slot}`;
+  }
+
+  /** Of `due` and `places`. */
+  get allIndex(): string {
+    return `${this.#prefix}.index.${this.#deployment}.*`;
+  }
+
+  lease(id: string): string {
+    return `${this.#instances}.lease.${this.#deployment}.${token(id)}`;
+  }
+
+  get allLeases(): string {
+    return `${this.#instances}.lease.${this.#deployment}.*`;
+  }
+
+  secret(name: string): string {
+    return `${this.#instances}.secret.${this.#deployment}.${token(name)}`;
+  }
+
+  get allSecrets(): string {
+    return `${this.#instances}.secret.${this.#deployment}.*`;
+  }
+
+  get clock(): string {
+    return `${this.#instances}.clock.${this.#deployment}`;
+  }
+
+  mailbox(instance: string): string {
+    return `${this.#prefix}.mail.${this.#deployment}.${token(instance)}`;
+  }
+}
+
+export function streamName(prefix: string, key: StreamKey): string {
+  return key === 'sessions' || key === 'instances' ? `KV_${prefix}_${key}` : `${prefix}_${key}`;
+}
+
+export function streamSubjects(prefix: string, key: StreamKey): readonly string[] {
+  switch (key) {
+    case 'sessions':
+    case 'instances':
+      return [`$KV.${prefix}_${key}.>`];
+    case 'log':
+      return [`${prefix}.log.>`, `${prefix}.part.>`];
+    case 'index':
+      return [`${prefix}.index.>`];
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * What is larger than a message may be. It is cut into parts, which are stored first; the message that everybody looks for
+ * then names them. So it is there as a whole or not at all: without that message nobody asks for the parts.
+ */
+import { unreadable } from './failures.ts';
+import type { JetStream, Stored } from './jetstream.ts';
+import type { Part } from './link.ts';
+import type { StreamKey } from './names.ts';
+
+/** Servers take 1 MiB by default (`max_payload`), headers included. */
+const PART_BYTES = 900 * 1_024;
+const HEADER_BYTES = 4_096;
+/** Begins a message that names parts; what is whole begins with a brace. */
+const MARK = 1;
+const AT_ONCE = 8;
+
+interface Index {
+  readonly v: 1;
+  readonly parts: readonly number[];
+  readonly bytes: number;
+}
+
+export class Parts {
+  readonly #jetstream: JetStream;
+
+  constructor(jetstream: JetStream) {
+    this.#jetstream = jetstream;
+  }
+
+  get limit(): number {
+    return partBytes(this.#jetstream.link.info?.max_payload);
+  }
+
+  /** How many parts a body is cut into; 0: it fits. */
+  count(body: Uint8Array): number {
+    return body.length <= this.limit ? 0 : Math.ceil(body.length / this.limit);
+  }
+
+  /** Stores the parts; returns the message that names them, and their sequences. */
+  async store(
+    body: Buffer,
+    subjectOf: (n: number) => string,
+    deadline: number,
+  ): Promise<{ readonly body: Buffer; readonly parts: readonly number[] }> {
+    const { limit } = this;
+    const parts: number[] = [];
+    for (let from = 0; from < body.length; from += limit) {
+      const seq = await this.#jetstream.publish(subjectOf(parts.length), body.subarray(from, from + limit), deadline);
+      // Without an expected sequence nothing can be in the way.
+      if (seq !== undefined) parts.push(seq);
+    }
+    const index: Index = { v: 1, parts, bytes: body.length };
+    return { body: Buffer.concat([Buffer.of(MARK), Buffer.from(JSON.stringify(index))]), parts };
+  }
+
+  /** The sequences that a message names. */
+  named({ data }: Stored): readonly number[] {
+    return data[0] === MARK ? this.#index(data).parts : [];
+  }
+
+  /** The body; `undefined`: a part is not there any more. */
+  async whole(stream: StreamKey, { data }: Stored, deadline: number): Promise<Buffer | undefined> {
+    if (data[0] !== MARK) return data;
+    const { parts, bytes } = this.#index(data);
+    const bodies: Buffer[] = [];
+    for (let n = 0; n < parts.length; n += AT_ONCE) {
+      const some = parts.slice(n, n + AT_ONCE);
+      for (const part of await Promise.all(some.map((seq) => this.#jetstream.at(stream, seq, deadline)))) {
+        if (part === undefined) return undefined;
+        bodies.push(part.data);
+      }
+    }
+    const whole = Buffer.concat(bodies);
+    return whole.length === bytes ? whole : undefined;
+  }
+
+  #index(data: Buffer): Index {
+    try {
+      return JSON.parse(data.subarray(1).toString()) as Index;
+    } catch (cause) {
+      throw unreadable(this.#jetstream.link.where, 'a message in parts', cause);
+    }
+  }
+}
+
+export const partBytes = (maxPayload = PART_BYTES): number => Math.min(PART_BYTES, maxPayload - HEADER_BYTES);
+
+const PART = 'Sojourn-Part';
+
+/** For mailboxes: headers number the parts, and the last one says how many there were. */
+export function cut(body: Buffer, limit: number, name: string): readonly Part[] {
+  if (body.length <= limit) return [{ body }];
+  const count = Math.ceil(body.length / limit);
+  return Array.from({ length: count }, (_, n) => ({
+    body: body.subarray(n * limit, (n + 1) * limit),
+    headers: { [PART]: `${name} ${n} ${count}` },
+  }));
+}
+
+interface Joining {
+  readonly parts: Uint8Array[];
+  readonly count: number;
+}
+
+/** Senders whose messages are incomplete; the parts of one come in order, and its next message drops what is. */
+export class Joiner {
+  readonly #joining = new Map<string, Joining>();
+
+  /** The body, when it is complete. */
+  add(part: string | undefined, body: Uint8Array): Uint8Array | undefined {
+    if (part === undefined || part === '') return body;
+    const [name = '', n, count] = part.split(' ');
+    const [sender = ''] = name.split('/');
+    if (n === '0') {
+      for (const known of this.#joining.keys()) if (known.startsWith(`${sender}/`)) this.#joining.delete(known);
+      this.#joining.set(name, { parts: [], count: Number(count) });
+    }
+    const joining = this.#joining.get(name);
+    // One before it was lost: the message never will be complete.
+    if (joining === undefined || joining.parts.length !== Number(n)) {
+      this.#joining.delete(name);
+      return undefined;
+    }
+    joining.parts.push(body);
+    if (joining.parts.length < joining.count) return undefined;
+    this.#joining.delete(name);
+    return Buffer.concat(joining.parts);
+  }
+
+  clear(): void {
+    this.#joining.clear();
+  }
+}
+
+export { PART as PART_HEADER };

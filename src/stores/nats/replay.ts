@@ -1,0 +1,106 @@
+/**
+ * Reading back a stream. The log of a session is walked from its end, because that is how retention is judged: an event is
+ * kept if it and what came after it fit the limits. Every message names those before it, so a step reads several at once,
+ * and the walk ends where the stream is complete for whoever asks.
+ */
+import type { EventRetention } from '../../types.ts';
+import type { LoggedEvent, ReplayOutcome } from '../store.ts';
+import type { LogMessage } from './log-message.ts';
+import type { LogTail, Reader } from './reader.ts';
+
+/** Messages read at once; of each at least one event is kept or it ends the walk. */
+const AT_ONCE = 16;
+
+interface Kept {
+  readonly offset: number;
+  readonly data: Buffer;
+}
+
+export interface ReplayRequest {
+  readonly id: string;
+  readonly birth: string;
+  readonly stream: string;
+  readonly after: number;
+  readonly now: number;
+  readonly deadline: number;
+}
+
+/** What is kept of one stream, newest first. */
+class Walk {
+  readonly #request: ReplayRequest;
+  readonly #retention: EventRetention;
+  readonly kept: Kept[] = [];
+  /** Where the stream ends, as far as its own messages say. */
+  next: number | undefined = undefined;
+  #events = 0;
+  #bytes = 0;
+
+  constructor(request: ReplayRequest, retention: EventRetention) {
+    this.#request = request;
+    this.#retention = retention;
+  }
+
+  /** `false`: nothing older is kept, or is asked for. */
+  take(message: LogMessage): boolean {
+    const { birth, stream, after, now } = this.#request;
+    if (message.birth !== birth || message.at + this.#retention.ttlMs <= now) return false;
+    let end = message.data.length;
+    for (const { s, f = 0, l: lengths = [] } of [...message.ops].reverse()) {
+      if (s === stream) this.next ??= f + lengths.length;
+      for (let n = lengths.length - 1; n >= 0; n--) {
+        const length = lengths[n] ?? 0;
+        this.#events += 1;
+        this.#bytes += length;
+        if (this.#events > this.#retention.events || this.#bytes > this.#retention.bytes) return false;
+        end -= length;
+        if (s !== stream) continue;
+        this.kept.push({ offset: f + n, data: message.data.subarray(end, end + length) });
+        if (f + n <= after + 1) return false;
+      }
+    }
+    return true;
+  }
+}
+
+export class Replayer {
+  readonly #reader: Reader;
+  readonly #retention: EventRetention;
+
+  constructor(reader: Reader, retention: EventRetention) {
+    this.#reader = reader;
+    this.#retention = retention;
+  }
+
+  async replay(request: ReplayRequest, log: LogTail, newest: LogMessage | undefined): Promise<ReplayOutcome> {
+    const { stream, after } = request;
+    const openNext = log.state.nextOf(stream);
+    if (openNext === undefined && !log.state.isDone(stream)) return { found: false, why: 'unknown' };
+    const walk = new Walk(request, this.#retention);
+    if (openNext === undefined || after + 1 < openNext) await this.#walk(request, walk, newest);
+    if (openNext === undefined && walk.kept.length === 0) return { found: false, why: 'unknown' };
+    const next = openNext ?? walk.next ?? 0;
+    const events: LoggedEvent[] = walk.kept
+      .filter(({ offset }) => offset > after)
+      .reverse()
+      .map(({ offset, data }) => ({ offset, data: data.toString() }));
+    // Also what the server lost leaves a gap.
+    const whole =
+      events.length === Math.max(0, next - after - 1) && events.every(({ offset }, n) => offset === after + 1 + n);
+    return whole ? { found: true, events, next, complete: openNext === undefined } : { found: false, why: 'gap' };
+  }
+
+  async #walk({ id, deadline }: ReplayRequest, walk: Walk, newest: LogMessage | undefined): Promise<void> {
+    let messages: readonly (LogMessage | undefined)[] = [newest];
+    for (;;) {
+      let oldest: LogMessage | undefined;
+      for (const message of messages) {
+        // What is missing was dropped, and everything before it.
+        if (message === undefined || !walk.take(message)) return;
+        oldest = message;
+      }
+      const before = oldest?.previous.slice(0, AT_ONCE) ?? [];
+      if (before.length === 0) return;
+      messages = await Promise.all(before.map((seq) => this.#reader.message(id, seq, deadline)));
+    }
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * The streams: made when they are missing, by whoever comes first, and looked at when they are there. Several processes may
+ * do so at once. What an administrator has made differently stays so where nothing depends on it (replicas, placement,
+ * limits that refuse), and is an error that says what does not fit where something does.
+ */
+import type { Logger } from '../../types.ts';
+import { apiFailure, CODES, unfitStream, type ApiError } from './failures.ts';
+import { ask } from './jetstream.ts';
+import type { Link } from './link.ts';
+import { streamName, streamSubjects, type StreamKey } from './names.ts';
+
+const KEYS: readonly StreamKey[] = ['sessions', 'instances', 'log', 'index'];
+const NANOSECONDS = 1_000_000;
+/** Where a subject is a key: its newest message is its value. */
+const isBucket = (key: StreamKey): boolean => key === 'sessions' || key === 'instances';
+
+export interface StreamsOptions {
+  readonly prefix: string;
+  readonly replicas: number;
+  readonly logger: Logger;
+}
+
+interface Config {
+  readonly name: string;
+  readonly subjects?: readonly string[];
+  readonly retention?: string;
+  readonly storage?: string;
+  readonly num_replicas?: number;
+  readonly max_age?: number;
+  readonly max_msgs_per_subject?: number;
+  readonly discard?: string;
+  readonly max_bytes?: number;
+  readonly max_msgs?: number;
+  readonly deny_delete?: boolean;
+  readonly deny_purge?: boolean;
+  readonly sealed?: boolean;
+  readonly mirror?: unknown;
+  readonly [key: string]: unknown;
+}
+
+export class Streams {
+  readonly #link: Link;
+  readonly #options: StreamsOptions;
+  #logAgeMs = 0;
+  #ensuring: Promise<void> | undefined;
+  #told = false;
+
+  constructor(link: Link, options: StreamsOptions) {
+    this.#link = link;
+    this.#options = options;
+  }
+
+  /** The log keeps messages at least so long. */
+  async require(logAgeMs: number, deadline: number): Promise<void> {
+    this.#logAgeMs = Math.max(this.#logAgeMs, logAgeMs);
+    await this.#ensuring?.catch(() => undefined);
+    await this.ensure(deadline);
+  }
+
+  ensure(deadline: number): Promise<void> {
+    this.#ensuring ??= Promise.all(KEYS.map((key) => this.#ensure(key, deadline)))
+      .then(() => undefined)
+      .finally(() => (this.#ensuring = undefined));
+    return this.#ensuring;
+  }
+
+  async #ensure(key: StreamKey, deadline: number): Promise<void> {
+    const wanted = this.#wanted(key);
+    for (let tries = 0; ; tries++) {
+      const info = await this.#ask('STREAM.INFO', wanted.name, {}, deadline);
+      if (info.config !== undefined) return this.#accept(key, info.config, wanted, deadline);
+      if (info.error?.err_code !== CODES.streamNotFound || tries > 1) throw this.#failed('STREAM.INFO', info.error);
+      const made = await this.#ask('STREAM.CREATE', wanted.name, wanted, deadline);
+      if (made.config !== undefined) return;
+      // Somebody else has just made it, perhaps for a longer log.
+      if (made.error?.err_code !== CODES.streamExists) throw this.#failed('STREAM.CREATE', made.error);
+    }
+  }
+
+  async #accept(key: StreamKey, found: Config, wanted: Config, deadline: number): Promise<void> {
+    const why = whyUnfit(key, found, wanted);
+    if (why !== undefined) throw unfitStream(this.#link.where, wanted.name, why);
+    this.#tellReplicas(found);
+    if (key !== 'log' || lasts(found, wanted)) return;
+    const changed = await this.#ask('STREAM.UPDATE', wanted.name, { ...found, max_age: wanted.max_age }, deadline);
+    if (changed.config === undefined) throw this.#failed('STREAM.UPDATE', changed.error);
+  }
+
+  #tellReplicas({ name, num_replicas: replicas = 1 }: Config): void {
+    if (replicas === this.#options.replicas || this.#told) return;
+    this.#told = true;
+    this.#options.logger.warn(
+      { stream: name, replicas, asked: this.#options.replicas },
+      'The stream has another number of replicas than the option says; it is left as it is: nats stream edit changes it',
+    );
+  }
+
+  #wanted(key: StreamKey): Config {
+    const { prefix, replicas } = this.#options;
+    return {
+      name: streamName(prefix, key),
+      subjects: streamSubjects(prefix, key),
+      retention: 'limits',
+      storage: 'file',
+      num_replicas: replicas,
+      max_age: key === 'log' ? this.#logAgeMs * NANOSECONDS : 0,
+      max_msgs_per_subject: isBucket(key) ? 1 : -1,
+      discard: isBucket(key) ? 'new' : 'old',
+      max_consumers: -1,
+      max_msgs: -1,
+      max_bytes: -1,
+      max_msg_size: -1,
+      allow_rollup_hdrs: isBucket(key),
+      allow_direct: false,
+      deny_delete: false,
+      deny_purge: false,
+    };
+  }
+
+  #ask(what: string, name: string, request: object, deadline: number): Promise<Answer> {
+    return ask<{ config?: Config }>(this.#link, `${what}.${name}`, request, deadline);
+  }
+
+  #failed(what: string, error: ApiError = { code: 0 }): Error {
+    return apiFailure(this.#link.where, what, error);
+  }
+}
+
+interface Answer {
+  readonly config?: Config;
+  readonly error?: ApiError;
+}
+
+/** 0: for ever. */
+const lasts = ({ max_age: found = 0 }: Config, { max_age: wanted = 0 }: Config): boolean =>
+  found === 0 || (wanted > 0 && found >= wanted);
+
+function whyUnfit(key: StreamKey, found: Config, wanted: Config): string | undefined {
+  const subjects = [...(found.subjects ?? [])].sort().join(', ');
+  const needed = [...(wanted.subjects ?? [])].sort().join(', ');
+  if (subjects !== needed) return `its subjects are ${subjects || 'none'} instead of ${needed}`;
+  if (found.mirror !== undefined) return 'it is a mirror';
+  if (found.sealed === true) return 'it is sealed';
+  if (found.retention !== wanted.retention) return `its retention is ${found.retention} instead of ${wanted.retention}`;
+  if (found.storage !== wanted.storage) return `its storage is ${found.storage} instead of ${wanted.storage}`;
+  if (found.deny_delete === true) return 'its messages may not be deleted (deny_delete)';
+  if (found.deny_purge === true) return 'its messages may not be purged (deny_purge)';
+  if (found.max_msgs_per_subject !== wanted.max_msgs_per_subject)
+    return `it keeps ${found.max_msgs_per_subject} messages of a subject instead of ${wanted.max_msgs_per_subject}`;
+  if (key === 'log') return undefined;
+  if (found.max_age !== undefined && found.max_age > 0) return 'it forgets messages by their age (max_age)';
+  const limited = (found.max_bytes ?? -1) > 0 || (found.max_msgs ?? -1) > 0;
+  return limited && found.discard !== 'new' ? 'when it is full it drops the oldest messages (discard: old)' : undefined;
+}

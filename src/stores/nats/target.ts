@@ -1,0 +1,68 @@
+/** Where NATS is, and connecting to it. */
+import type { RandomSource } from '../../system.ts';
+import type { TimeProvider } from '../../types.ts';
+import { loadNats, type NatsClient } from './client.ts';
+import { natsFailure, olderServer } from './failures.ts';
+import { Link } from './link.ts';
+
+export type Target =
+  | { readonly connection: NatsClient }
+  /** Options of `connect()` of the package; `where` is what messages show of them. */
+  | { readonly connect: object; readonly where: string };
+
+export interface OpenLinkOptions {
+  readonly time: TimeProvider;
+  readonly random: RandomSource;
+  readonly connectMs: number;
+}
+
+/** A lost connection is made again after so long, and a random part of that. */
+const RECONNECT_MS = 20;
+const RECONNECT_JITTER_MS = 30;
+/** A connection that has gone silent is given up after two of them. */
+const PING_MS = 2_000;
+const OLDEST = [2, 9] as const;
+
+export async function openLink(target: Target, { time, random, connectMs }: OpenLinkOptions): Promise<Link> {
+  const nats = await loadNats();
+  if ('connection' in target) {
+    const { connection } = target;
+    const where = `NATS at ${connection.getServer()}`;
+    checkVersion(where, connection);
+    return new Link(connection, { where, nats, time, random });
+  }
+  const { where } = target;
+  const connect = (): Promise<NatsClient> =>
+    nats.connect({
+      name: 'sojourn',
+      noAsyncTraces: true,
+      pingInterval: PING_MS,
+      ...target.connect,
+      timeout: Math.ceil(connectMs),
+      reconnect: true,
+      maxReconnectAttempts: -1,
+      ignoreAuthErrorAbort: true,
+      reconnectTimeWait: RECONNECT_MS,
+      reconnectJitter: RECONNECT_JITTER_MS,
+      reconnectJitterTLS: RECONNECT_JITTER_MS,
+    });
+  let client: NatsClient;
+  try {
+    client = await connect();
+  } catch (error) {
+    throw natsFailure(where, error);
+  }
+  try {
+    checkVersion(where, client);
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+  return new Link(client, { where, nats, time, random, connect });
+}
+
+function checkVersion(where: string, { info }: NatsClient): void {
+  const version = info?.version ?? '';
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) throw olderServer(where, version);
+}
