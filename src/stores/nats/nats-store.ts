@@ -97,7 +97,18 @@ export class NatsStore implements Store {
     let closed: Promise<void> | undefined;
     return {
       sessions: new NatsSessions({
-        ...{ ledger, lines, log, clock, bounds, agenda, places, sweeper, purger, tombstoneMs, where, name },
+        ledger,
+        lines,
+        log,
+        clock,
+        bounds,
+        agenda,
+        places,
+        sweeper,
+        purger,
+        tombstoneMs,
+        where,
+        name,
       }),
       events: new NatsEvents({ ledger, lines, reader, clock, bounds, keeper, retention }),
       instances,
