@@ -1,0 +1,115 @@
+/** The image of `examples/deploy/app`: its command and its health check, run in a folder that is laid out as the image is. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
+import { SERVE_DEFAULTS } from '../../src/cli/option-flags.ts';
+import { connectV2 } from '../clients/official.ts';
+import { freePort } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { imageOf } from './image.ts';
+import { recipe } from './proxies.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const app = join(root, 'examples/deploy/app');
+const image = imageOf('app/Dockerfile');
+
+/** `/app` of the image. */
+function laidOut(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-image-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  for (const name of image.copied) if (name !== 'package-lock.json') cpSync(join(app, name), join(folder, name));
+  mkdirSync(join(folder, 'node_modules'));
+  symlinkSync(root, join(folder, 'node_modules/sojourn'));
+  symlinkSync(join(root, 'node_modules/@modelcontextprotocol'), join(folder, 'node_modules/@modelcontextprotocol'));
+  return folder;
+}
+
+/** The first process of a container is process 1, to which a signal that nobody handles does nothing. */
+const NAMESPACE = ['--pid', '--fork', '--kill-child'];
+const canBeFirst =
+  process.platform === 'linux' && spawnSync('unshare', [...NAMESPACE, 'true'], { stdio: 'ignore' }).status === 0;
+
+async function start(asFirst: boolean) {
+  const folder = laidOut();
+  const port = await freePort();
+  const env = { PATH: process.env['PATH'], ...image.env, SOJOURN_PORT: String(port), SOJOURN_HOST: '127.0.0.1' };
+  const [, ...args] = image.command;
+  const [file, rest] = asFirst
+    ? ['unshare', [...NAMESPACE, process.execPath, ...args]]
+    : ([process.execPath, args] as const);
+  const child = spawn(file, rest, { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'] });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const ended = once(child, 'close') as Promise<[number | null]>;
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  const pid = (): number =>
+    asFirst ? Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')) : (child.pid ?? 0);
+  return {
+    url: `http://127.0.0.1:${port}/mcp`,
+    listens: () => until(() => output.includes('Stop with'), { timeoutMs: 20_000, what: 'the image to serve' }),
+    isHealthy() {
+      const [, ...check] = image.healthcheck;
+      return spawnSync(process.execPath, check, { cwd: folder, env, timeout: 10_000 }).status === 0;
+    },
+    async stop() {
+      process.kill(pid(), image.stopSignal);
+      const [code] = await ended;
+      return { code, output };
+    },
+  };
+}
+
+describe('the image', () => {
+  test('runs Node itself, as somebody who is not root, with what the build puts there', () => {
+    expect(image.command.slice(0, 2)).toEqual(['node', `node_modules/sojourn/${manifest.bin.sojourn}`]);
+    expect(image.healthcheck[0]).toBe('node');
+    expect(image.user).toBe('node');
+    expect(image.port).toBe(SERVE_DEFAULTS.port);
+    expect(image.env).toEqual({ NODE_ENV: 'production', SOJOURN_HOST: '0.0.0.0' });
+    const ignored = recipe('app/.dockerignore').split('\n');
+    for (const name of image.copied) {
+      expect(ignored).toContain(`!${name}`);
+      expect(name === 'package-lock.json' || existsSync(join(app, name))).toBe(true);
+    }
+    // The lock file is the reader's: nothing else is missing.
+    expect(readdirSync(app).toSorted()).toEqual(['.dockerignore', 'Dockerfile', 'package.json', 'server.js']);
+  });
+
+  test('installs what its store and its server need, in the versions that are tested', () => {
+    const { dependencies } = JSON.parse(recipe('app/package.json')) as { dependencies: Record<string, string> };
+    expect(dependencies).toEqual({
+      '@modelcontextprotocol/server': manifest.peerDependencies['@modelcontextprotocol/server'],
+      redis: manifest.peerDependencies.redis,
+      sojourn: `^${manifest.version}`,
+    });
+  });
+
+  test.skipIf(!canBeFirst)(
+    'serves as process 1, is healthy by its own check, and drains (needs Linux and root)',
+    async () => {
+      const { url, listens, isHealthy, stop } = await start(true);
+      await listens();
+      expect(isHealthy()).toBe(true);
+      const client = await connectV2(url);
+      expect([await client.say('count'), await client.say('count')]).toEqual(['1', '2']);
+      const { code, output } = await stop();
+      expect([code, output.includes('SIGTERM: draining')]).toEqual([0, true]);
+    },
+  );
+
+  test('is not healthy where nothing serves', async () => {
+    const { listens, isHealthy, stop } = await start(false);
+    await listens();
+    expect(isHealthy()).toBe(true);
+    expect((await stop()).code).toBe(0);
+    expect(isHealthy()).toBe(false);
+  });
+});

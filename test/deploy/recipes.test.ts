@@ -1,0 +1,273 @@
+/** What cannot be run here is read: the recipes agree with each other, with the command line, and with what an instance does. */
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { ALL_FLAGS, SERVE_DEFAULTS, variableName } from '../../src/cli/option-flags.ts';
+import { readSettings } from '../../src/cli/settings.ts';
+import { storeOf } from '../../src/cli/store-url.ts';
+import { DEFAULTS } from '../../src/options.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { serve } from '../kit/serve.ts';
+import { imageOf } from './image.ts';
+import { recipe } from './proxies.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = resolve(root, 'examples/deploy');
+const page = readFileSync(resolve(root, 'docs/guide/deployment.md'), 'utf8');
+const KNOWN = new Set([...ALL_FLAGS.keys()].map(variableName));
+
+type Tree = any;
+
+function yaml(path: string): Tree[] {
+  return parseAllDocuments(recipe(path)).map((document) => {
+    expect([path, document.errors, document.warnings]).toEqual([path, [], []]);
+    return document.toJS();
+  });
+}
+
+/** `'35s'`, `'10m'` → ms */
+function ms(text: string): number {
+  const [, amount, unit = ''] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
+  return Number(amount) * ({ ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit] ?? NaN);
+}
+
+/** Leaving the socket, before the drain: half a second for those who are connected, half a second to stop accepting. */
+const LEAVE_MS = 1_000;
+const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) =>
+  statSync(resolve(folder, file)).isFile(),
+);
+const directive = (text: string, name: string): string =>
+  new RegExp(`^\\s*${name}\\s+([^;\\n]+?);?$`, 'm').exec(text)?.[1] ?? `no ${name}`;
+
+/** An instance answers there, with this status, and closes idle connections after this long. */
+async function instance() {
+  const { url } = await serve(createEchoServer);
+  const status = async (path: string) => (await fetch(new URL(path, url))).status;
+  const { headers } = await fetch(new URL('/healthz', url));
+  return { status, keepAliveMs: Number(/timeout=(\d+)/.exec(headers.get('keep-alive') ?? '')?.[1]) * 1_000 };
+}
+
+test('every recipe has its place on the page, and every path there exists', () => {
+  const linked = [...page.matchAll(/\]\(\.\.\/\.\.\/(examples\/[^)#]+)\)/g)].map(([, path = '']) => path);
+  for (const path of linked) expect([path, existsSync(resolve(root, path))]).toEqual([path, true]);
+  for (const name of new Set(files.map((file) => dirname(file)))) {
+    expect([name, linked.some((path) => path.startsWith(`examples/deploy/${name}`))]).toEqual([name, true]);
+  }
+});
+
+test('every variable is one that the command line knows', () => {
+  const systemd = readdirSync(resolve(root, 'examples/systemd')).map((name) => `../systemd/${name}`);
+  for (const file of [...files, ...systemd]) {
+    for (const [variable] of recipe(file).matchAll(/\bSOJOURN_[A-Z_]+\b/g)) {
+      expect([file, variable, KNOWN.has(variable)]).toEqual([file, variable, true]);
+    }
+  }
+});
+
+describe('Kubernetes', () => {
+  const [deployment, service, budget] = yaml('kubernetes/mcp.yaml') as [Tree, Tree, Tree];
+  const [secret] = yaml('kubernetes/secret.yaml') as [Tree];
+  const { template } = deployment.spec;
+  const [container] = template.spec.containers;
+  const env = Object.fromEntries(container.env.map(({ name, value }: Tree) => [name, value]));
+  const settings = readSettings(new Map(), env);
+
+  test('each kind is there once, and all of them mean the same pods', () => {
+    expect([deployment, service, budget, secret].map(({ apiVersion, kind }) => [apiVersion, kind])).toEqual([
+      ['apps/v1', 'Deployment'],
+      ['v1', 'Service'],
+      ['policy/v1', 'PodDisruptionBudget'],
+      ['v1', 'Secret'],
+    ]);
+    const { labels } = template.metadata;
+    expect(deployment.spec.selector.matchLabels).toEqual(labels);
+    expect(service.spec.selector).toEqual(labels);
+    expect(service.spec.sessionAffinity).toBeUndefined();
+    expect(budget.spec.selector.matchLabels).toEqual(labels);
+    expect(template.spec.topologySpreadConstraints[0].labelSelector.matchLabels).toEqual(labels);
+    expect(deployment.spec.replicas).toBeGreaterThan(budget.spec.maxUnavailable);
+  });
+
+  test('its environment is read, and its ports are those of the process', () => {
+    expect(settings).toMatchObject({ host: '0.0.0.0', warnings: [] });
+    expect(container.ports).toEqual([{ name: 'http', containerPort: settings.port }]);
+    expect(service.spec.ports[0].targetPort).toBe('http');
+  });
+
+  test('the store is that of the secret', async () => {
+    const { secretKeyRef } = container.env.find(({ name }: Tree) => name === 'SOJOURN_STORE').valueFrom;
+    expect(secretKeyRef.name).toBe(secret.metadata.name);
+    expect(await storeOf(secret.stringData[secretKeyRef.key], 'the secret')).toMatchObject({ remote: true });
+  });
+
+  test('a pod has the time for what it does when it is told to stop', () => {
+    const before = Number(container.lifecycle.preStop.exec.command[1]) * 1_000;
+    const grace = template.spec.terminationGracePeriodSeconds * 1_000;
+    expect(container.lifecycle.preStop.exec.command[0]).toBe('sleep');
+    expect(grace).toBeGreaterThanOrEqual(before + LEAVE_MS + settings.drainTimeoutMs + 5_000);
+    expect(deployment.spec.strategy.rollingUpdate).toEqual({ maxUnavailable: 0, maxSurge: 1 });
+  });
+
+  test('the probes ask what an instance answers', async () => {
+    const { status } = await instance();
+    const paths = ['readinessProbe', 'livenessProbe', 'startupProbe'].map((probe) => container[probe].httpGet);
+    expect(paths).toMatchObject([
+      { path: '/readyz', port: 'http' },
+      { path: '/healthz', port: 'http' },
+      { path: '/healthz', port: 'http' },
+    ]);
+    for (const { path } of paths) expect([path, await status(path)]).toEqual([path, 200]);
+  });
+});
+
+describe('Compose', () => {
+  const [compose] = yaml('compose/compose.yaml') as [Tree];
+  const { mcp, redis, nginx } = compose.services;
+  const settings = readSettings(new Map(), mcp.environment);
+  const upstream = recipe('compose/upstream.conf');
+
+  test('replicas have the time to drain, on the store that is there', async () => {
+    expect(mcp.deploy.replicas).toBe(3);
+    expect(ms(mcp.stop_grace_period)).toBeGreaterThanOrEqual(settings.drainTimeoutMs + LEAVE_MS + 5_000);
+    expect(await storeOf(String(settings.storeUrl), 'compose')).toMatchObject({
+      remote: true,
+      store: { kind: 'redis' },
+    });
+    expect(new URL(String(settings.storeUrl)).hostname).toBe('redis');
+    expect(settings.warnings).toEqual([]);
+    expect(redis.command.join(' ')).toContain('--appendonly yes');
+    expect(redis.healthcheck.test.at(-1)).toBe('ping');
+  });
+
+  test('each service waits for what it needs, and that has a health check', () => {
+    expect(mcp.depends_on).toEqual({ redis: { condition: 'service_healthy' } });
+    expect(nginx.depends_on).toEqual({ mcp: { condition: 'service_healthy' } });
+    expect(imageOf('app/Dockerfile').healthcheck.length).toBeGreaterThan(0);
+  });
+
+  test('its paths exist, its volumes are declared, its ports are those of nginx and of the instances', () => {
+    const base = resolve(folder, 'compose');
+    expect(existsSync(resolve(base, mcp.build, 'Dockerfile'))).toBe(true);
+    for (const volume of nginx.volumes as string[])
+      expect(existsSync(resolve(base, volume.split(':')[0] ?? ''))).toBe(true);
+    expect(Object.keys(compose.volumes)).toEqual((redis.volumes as string[]).map((volume) => volume.split(':')[0]));
+    expect(nginx.ports).toEqual([`127.0.0.1:8080:${directive(recipe('nginx/mcp.conf'), 'listen')}`]);
+    expect(directive(upstream, 'server')).toBe(`mcp:${settings.port} resolve max_fails=0`);
+    expect(Number(nginx.image.match(/:1\.(\d+)/)[1])).toBeGreaterThanOrEqual(28);
+  });
+
+  test('its upstream is the one that is tested but for where the replicas are', () => {
+    const settled = (text: string): string[] =>
+      text
+        .split('\n')
+        .map((line) => line.trim())
+        .filter((line) => line !== '' && !/^(#|server |resolver )/.test(line));
+    expect(settled(upstream)).toEqual(settled(recipe('nginx/upstream-round-robin.conf')));
+  });
+});
+
+describe('the load balancers', () => {
+  const nginx = recipe('nginx/mcp.conf');
+  const haproxy = recipe('haproxy/haproxy.cfg');
+  const [envoy] = yaml('envoy/envoy.yaml') as [Tree];
+  const [traefik] = yaml('traefik/mcp.yaml') as [Tree];
+  const [entry] = yaml('traefik/traefik.yaml') as [Tree];
+  const [listener] = envoy.static_resources.listeners;
+  const [cluster] = envoy.static_resources.clusters;
+  const manager = listener.filter_chains[0].filters[0].typed_config;
+  const { route, match } = manager.route_config.virtual_hosts[0].routes[0];
+  const balancer = traefik.http.services.mcp.loadBalancer;
+  const ADDRESSES = ['10.0.0.11:3000', '10.0.0.12:3000', '10.0.0.13:3000'];
+
+  test('name the same instances, on the port that is the default', () => {
+    const addresses = (text: string): string[] =>
+      [...text.matchAll(/\b10\.0\.0\.\d+:\d+\b/g)].map(([address]) => address);
+    for (const file of files.filter((name) => /^(nginx\/up|haproxy\/back)/.test(name))) {
+      expect([file, addresses(recipe(file))]).toEqual([file, ADDRESSES]);
+    }
+    const endpoints = cluster.load_assignment.endpoints[0].lb_endpoints.map(
+      ({ endpoint }: Tree) => endpoint.address.socket_address,
+    );
+    expect(endpoints.map(({ address, port_value: port }: Tree) => `${address}:${port}`)).toEqual(ADDRESSES);
+    expect(balancer.servers.map(({ url }: Tree) => new URL(url).host)).toEqual(ADDRESSES);
+    expect(ADDRESSES.every((address) => address.endsWith(`:${SERVE_DEFAULTS.port}`))).toBe(true);
+  });
+
+  test('listen at one port, for the path that is the default', () => {
+    expect(directive(nginx, 'listen')).toBe('8080');
+    expect(directive(haproxy, 'bind')).toBe(':8080');
+    expect(listener.address.socket_address.port_value).toBe(8080);
+    expect(entry.entryPoints.mcp.address).toBe(':8080');
+    expect(nginx).toContain(`location ${SERVE_DEFAULTS.path} {`);
+    expect(match.prefix).toBe(SERVE_DEFAULTS.path);
+    expect(traefik.http.routers.mcp.rule).toBe(`PathPrefix(\`${SERVE_DEFAULTS.path}\`)`);
+  });
+
+  test('wait longer than a stream is ever silent', () => {
+    const waits = [
+      ms(directive(nginx, 'proxy_read_timeout')),
+      ms(directive(haproxy, 'timeout server')),
+      ms(directive(haproxy, 'timeout client')),
+      ms(manager.stream_idle_timeout),
+    ];
+    for (const wait of waits) expect(wait).toBeGreaterThanOrEqual(10 * 60_000);
+    expect(Math.min(...waits)).toBeGreaterThan(2 * DEFAULTS.keepAliveMs);
+    expect(route.timeout).toBe('0s');
+  });
+
+  test('let go of a connection before the instance does', async () => {
+    const { keepAliveMs } = await instance();
+    expect(keepAliveMs).toBeGreaterThan(60_000);
+    const protocol = cluster.typed_extension_protocol_options['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'];
+    expect(ms(protocol.common_http_protocol_options.idle_timeout)).toBeLessThan(keepAliveMs);
+    const { forwardingTimeouts } = traefik.http.serversTransports[balancer.serversTransport];
+    expect(ms(forwardingTimeouts.idleConnTimeout)).toBeLessThan(keepAliveMs);
+    // nginx's own is 60 s.
+    for (const file of ['nginx/upstream-round-robin.conf', 'nginx/upstream-affinity.conf', 'compose/upstream.conf']) {
+      expect(directive(recipe(file), 'keepalive_timeout')).toBe('no keepalive_timeout');
+    }
+  });
+
+  test('send again only what was never sent', () => {
+    expect(directive(nginx, 'proxy_next_upstream')).toBe('error timeout');
+    expect(directive(haproxy, 'retry-on')).toBe('conn-failure');
+    expect(route.retry_policy.retry_on).toBe('connect-failure');
+    expect(traefik.http.middlewares['mcp-next'].retry).toEqual({ attempts: 3 });
+    expect(traefik.http.routers.mcp.middlewares).toEqual(['mcp-next']);
+  });
+
+  test('ask for health where it is answered, and take bodies as large as an instance does', async () => {
+    const { status } = await instance();
+    const paths = [
+      cluster.health_checks[0].http_health_check.path,
+      balancer.healthCheck.path,
+      ...['round-robin', 'affinity'].map((name) =>
+        directive(recipe(`haproxy/backend-${name}.cfg`), 'option httpchk GET'),
+      ),
+    ];
+    for (const path of paths) expect([path, await status(path)]).toEqual(['/readyz', 200]);
+    expect(directive(nginx, 'client_max_body_size')).toBe(`${DEFAULTS.limits.bodyBytes / 2 ** 20}m`);
+  });
+});
+
+describe('systemd', () => {
+  const unit = (name: string): string => recipe(`../systemd/${name}`);
+
+  test('the service has the time to drain', () => {
+    const stop = Number(/^TimeoutStopSec=(\d+)$/m.exec(unit('sojourn.service'))?.[1]) * 1_000;
+    expect(stop).toBeGreaterThanOrEqual(SERVE_DEFAULTS.drainTimeoutMs + LEAVE_MS + 5_000);
+  });
+
+  test.each(['sojourn.service', 'workers.conf', 'store.conf'])('%s runs what the command line takes', (name) => {
+    const [, flags = ''] =
+      /^ExecStart=\/usr\/bin\/node node_modules\/sojourn\/dist\/cli\/main\.js serve server\.js(.*)$/m.exec(
+        unit(name),
+      ) ?? [];
+    const wanted = { 'sojourn.service': ['--store'], 'workers.conf': ['--store', '--workers'], 'store.conf': [] }[name];
+    expect(flags.match(/--\S+/g) ?? []).toEqual(wanted);
+    // A drop-in replaces the command only when it takes the first one away.
+    expect(unit(name).match(/^ExecStart=$/gm)?.length ?? 0).toBe(name === 'sojourn.service' ? 0 : 1);
+  });
+});

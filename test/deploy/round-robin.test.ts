@@ -1,0 +1,144 @@
+/** nginx and HAProxy as the deployment page has them, in front of three processes that share a store. */
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
+import { until } from '../kit/until.ts';
+import { startFleet, type DeployedInstance, type Fleet } from './instances.ts';
+import { describeBehind, startProxy, type Proxy, type ProxyKind } from './proxies.ts';
+
+const RECIPES: [ProxyKind, string[]][] = [
+  ['nginx', ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf']],
+  ['haproxy', ['haproxy/haproxy.cfg', 'haproxy/backend-round-robin.cfg']],
+];
+
+function raw(url: string, of?: RawClient): RawClient {
+  const client = createRawClient(url, { timeoutMs: 20_000 });
+  onTestFinished(() => client.close());
+  client.sessionId = of?.sessionId;
+  client.protocolVersion = of?.protocolVersion;
+  return client;
+}
+
+/** Calls one after the other, each counting one further, until told to stop. Resolves with how many there were. */
+function counting(client: OfficialClient) {
+  let calls = 0;
+  let stopped = false;
+  const done = (async () => {
+    while (!stopped) expect(await client.say('count')).toBe(String(++calls));
+    return calls;
+  })();
+  done.catch(() => {});
+  return {
+    calls: () => calls,
+    stop: () => {
+      stopped = true;
+      return done;
+    },
+  };
+}
+
+for (const [kind, files] of RECIPES) {
+  describeBehind(kind, `round robin through ${kind}`, () => {
+    let fleet: Fleet;
+    let proxy: Proxy;
+    beforeAll(async () => {
+      fleet = await startFleet(3);
+      proxy = await startProxy(kind, files, fleet.ports);
+    });
+    afterAll(async () => {
+      await proxy?.close();
+      await fleet?.close();
+    });
+
+    test('any instance serves any request of any session', async () => {
+      const { url } = proxy;
+      const clients = [await connectV1(url), await connectV2(url), await connectV1(url), await connectV2(url)];
+      for (const client of clients) {
+        const owners = new Set<string>();
+        const ways = new Set<string>();
+        for (let calls = 1; calls <= 9; calls++) {
+          expect(await client.say('count')).toBe(String(calls));
+          const [owner = '', way = ''] = (await client.say('where')).split(' ');
+          owners.add(owner);
+          ways.add(way);
+        }
+        // It lives in one process; its calls arrive at others too.
+        expect([owners.size, [...ways].toSorted()]).toEqual([1, ['direct', 'relayed']]);
+      }
+      const modern = await connectNegotiating(url);
+      expect([modern.protocolVersion(), await modern.say('length', { text: 'abc' })]).toEqual(['2026-07-28', '3']);
+    });
+
+    test('events pass as they come', async () => {
+      const { url } = proxy;
+      const client = await connectV2(url, { elicit: () => ({ action: 'accept', content: { name: 'Ada' } }) });
+      await client.listening;
+      await client.say('ring');
+      await until(() => client.notifications('notifications/message').length === 1, { what: 'the message on the GET' });
+      expect(await client.say('ask')).toBe('Ada');
+      // The first event of a call is there while the call goes on: it waits for another call to end it.
+      const seen: number[] = [];
+      const waiting = client.say('wait', {}, { onprogress: ({ progress }) => void seen.push(progress) });
+      await until(() => seen.length === 1, { what: 'the progress' });
+      await client.say('go');
+      expect(await waiting).toBe('gone on');
+    });
+
+    test('a stream that broke goes on through whichever instance is asked', async () => {
+      const { url } = proxy;
+      const client = raw(url);
+      await client.initialize({ protocolVersion: '2025-11-25' });
+      const call = await client.post({
+        jsonrpc: '2.0',
+        id: 'w',
+        method: 'tools/call',
+        params: { name: 'wait', arguments: {}, _meta: { progressToken: 1 } },
+      });
+      await call.next();
+      const progress = await call.next();
+      call.abort();
+      const resumed = await raw(url, client).get({ lastEventId: progress.id });
+      expect(resumed.status).toBe(200);
+      await raw(url, client).call('tools/call', { name: 'go', arguments: {} });
+      const messages = (await resumed.untilEnd()).flatMap(({ message }) => message ?? []);
+      expect(messages).toMatchObject([{ id: 'w', result: { content: [{ text: 'gone on' }] } }]);
+    });
+
+    test('the largest body passes', async () => {
+      const { url } = proxy;
+      const client = await connectV2(url);
+      const text = 'x'.repeat(4 * 1024 * 1024 - 300);
+      expect(await client.say('length', { text })).toBe(String(text.length));
+    });
+
+    // Only then are instances lost.
+    describe('then', () => {
+      test('no call fails while every instance is restarted', { timeout: 60_000 }, async () => {
+        const { url } = proxy;
+        const clients = await Promise.all([connectV1(url), connectV2(url), connectV1(url), connectV2(url)]);
+        const counts = clients.map(counting);
+        for (const instance of fleet.instances) {
+          const before = counts.map(({ calls }) => calls());
+          expect(await instance.stop()).toBe(0);
+          await until(() => counts.every(({ calls }, n) => calls() > (before[n] ?? 0) + 2), { what: 'calls to go on' });
+          await instance.start();
+        }
+        await Promise.all(counts.map(({ stop }) => stop()));
+      });
+
+      test('the sessions of an instance that is killed go on, and one that is left serves all', async () => {
+        const { url } = proxy;
+        const clients = await Promise.all([connectV1(url), connectV2(url), connectV1(url), connectV2(url)]);
+        for (const client of clients) expect(await client.say('count')).toBe('1');
+        const [victim, other] = fleet.instances as [DeployedInstance, DeployedInstance];
+        await victim.kill();
+        for (const client of clients) {
+          for (const count of ['2', '3', '4']) expect(await client.say('count')).toBe(count);
+        }
+        expect(await other.stop()).toBe(0);
+        for (const client of clients) expect(await client.say('count')).toBe('5');
+        expect(await (await connectV2(url)).say('count')).toBe('1');
+      });
+    });
+  });
+}
