@@ -1,4 +1,4 @@
-/** Processes that serve from one SQLite file, one after the other or at the same time. */
+/** Processes that serve from one store, one after the other or at the same time. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,14 +6,22 @@ import { onTestFinished } from 'vitest';
 import { createRawClient, type RawClient } from '../../src/testing/index.ts';
 import { program, startCli } from './cli-process.ts';
 
-/** Processes of `durable-server.mjs` on one file. `happened`: what its tools did, in all of them. */
-export function deployment() {
+export interface DeploymentOptions {
+  /** A SQLite file of its own. */
+  store?: string;
+  env?: Record<string, string>;
+}
+
+/** Processes of `durable-server.mjs` on one store. `happened`: what its tools did, in all of them. */
+export function deployment({ store, env: shared = {} }: DeploymentOptions = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-restart-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const effects = join(folder, 'effects');
-  const start = async (env: Record<string, string> = {}) => {
-    const args = ['serve', program('durable-server.mjs'), '--store', `sqlite:${join(folder, 's.db')}`, '--port', '0'];
-    const cli = startCli(args, { env: { EFFECTS: effects, ...env } });
+  const url = store ?? `sqlite:${join(folder, 's.db')}`;
+  /** `from`: another build than the one under test. */
+  const start = async (env: Record<string, string> = {}, from?: string) => {
+    const args = ['serve', program('durable-server.mjs'), '--store', url, '--port', '0'];
+    const cli = startCli(args, { env: { EFFECTS: effects, ...shared, ...env }, ...(from !== undefined && { from }) });
     return { cli, url: await cli.url() };
   };
   const happened = (): string[] => {

@@ -1,12 +1,13 @@
-/** Two processes on one file: a client speaks through one of them, and the owner of its session, the other, dies. */
+/** Two processes on one store: a client speaks through one of them, and the owner of its session, the other, dies. */
 import { describe, expect, test } from 'vitest';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import { durableKinds, sharedDeployment, type DurableKind } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { clientOf, count, deployment, kill, textOf } from './deployment.ts';
 
 /** `owner` never answers `pay` and `look`; the other process does. The client speaks through the other. */
-async function relayed(protocolVersion: string, env: Record<string, string> = {}) {
-  const { start, happened } = deployment();
+async function relayed(kind: DurableKind, protocolVersion: string, env: Record<string, string> = {}) {
+  const { start, happened } = deployment(sharedDeployment(kind));
   const owner = await start(env);
   const other = await start({ ANSWERS: 'yes', ...env });
   const near = clientOf(owner.url);
@@ -30,9 +31,13 @@ const answerOf = async (stream: RawResponse): Promise<{ id?: unknown; result?: u
   return messages[0] as object;
 };
 
-describe.each(['2025-11-25', '2025-06-18'])('a session of %s whose owner is killed', (version) => {
+const sessions = durableKinds.flatMap((kind) =>
+  ['2025-11-25', '2025-06-18'].map((version) => [version, kind] as const),
+);
+
+describe.each(sessions)('a session of %s on the store %s whose owner is killed', (version, kind) => {
   test('answers a call that may run twice in the response that its client is reading', async () => {
-    const { owner, client, call, happened } = await relayed(version);
+    const { owner, client, call, happened } = await relayed(kind, version);
     const stream = await call('look');
     await kill(owner.cli);
     const answer = await answerOf(stream);
@@ -42,7 +47,7 @@ describe.each(['2025-11-25', '2025-06-18'])('a session of %s whose owner is kill
   });
 
   test('says of a call that may not, in the same response, that it may have run; it runs once', async () => {
-    const { owner, client, call, happened } = await relayed(version);
+    const { owner, client, call, happened } = await relayed(kind, version);
     const stream = await call('pay');
     await kill(owner.cli);
     expect(await answerOf(stream)).toMatchObject({
@@ -54,7 +59,7 @@ describe.each(['2025-11-25', '2025-06-18'])('a session of %s whose owner is kill
   });
 
   test('keeps the GET stream that its client has open through the other process', async () => {
-    const { owner, client } = await relayed(version);
+    const { owner, client } = await relayed(kind, version);
     const get = await client.get();
     if (version === '2025-11-25') await get.next();
     await kill(owner.cli);
@@ -67,17 +72,24 @@ describe.each(['2025-11-25', '2025-06-18'])('a session of %s whose owner is kill
 
 const LEASE_MS = 600;
 
-test('an owner that is frozen past its lease is taken over; awake again it does nothing for that session', async () => {
-  const { owner, other, client, call, happened } = await relayed('2025-11-25', { SOJOURN_LEASE_MS: String(LEASE_MS) });
-  const stream = await call('pay');
-  owner.cli.kill('SIGSTOP');
-  expect(await answerOf(stream)).toMatchObject({ error: { data: { reason: 'owner_lost', mayHaveRun: true } } });
-  expect(await count(client)).toBe('2 restored true');
-  owner.cli.kill('SIGCONT');
-  const back: RawClient = clientOf(owner.url, client);
-  // What it does not own any more it relays.
-  await until(async () => (await back.call('ping')).response.status === 200, { what: 'the frozen process to be back' });
-  expect(await count(back)).toBe('3 restored true');
-  expect(await count(clientOf(other.url, client))).toBe('4 restored true');
-  expect(happened()).toEqual(['pay']);
-});
+test.each(durableKinds)(
+  'on %s an owner that is frozen past its lease is taken over; awake again it does nothing for that session',
+  async (kind) => {
+    const { owner, other, client, call, happened } = await relayed(kind, '2025-11-25', {
+      SOJOURN_LEASE_MS: String(LEASE_MS),
+    });
+    const stream = await call('pay');
+    owner.cli.kill('SIGSTOP');
+    expect(await answerOf(stream)).toMatchObject({ error: { data: { reason: 'owner_lost', mayHaveRun: true } } });
+    expect(await count(client)).toBe('2 restored true');
+    owner.cli.kill('SIGCONT');
+    const back: RawClient = clientOf(owner.url, client);
+    // What it does not own any more it relays.
+    await until(async () => (await back.call('ping')).response.status === 200, {
+      what: 'the frozen process to be back',
+    });
+    expect(await count(back)).toBe('3 restored true');
+    expect(await count(clientOf(other.url, client))).toBe('4 restored true');
+    expect(happened()).toEqual(['pay']);
+  },
+);

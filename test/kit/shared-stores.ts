@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, onTestFinished, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
+import { nats } from '../../src/stores/nats/index.ts';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
@@ -20,13 +21,11 @@ import {
   type TestServer,
 } from './servers/index.ts';
 
-const openers = { redis, postgres } as const;
-type ServedKind = keyof typeof openers & ServerKind;
+const openers = { redis, postgres, nats } as const;
 
-export type StoreKind = 'memory' | 'sqlite' | ServedKind;
+export type StoreKind = 'memory' | 'sqlite' | ServerKind;
 
-const kinds = serverKinds.filter((kind) => kind in openers) as readonly ServedKind[];
-const SERVED = kinds.filter(isAvailable);
+const SERVED = serverKinds.filter(isAvailable);
 export type DurableKind = Exclude<StoreKind, 'memory'>;
 
 /** Those that processes share. */
@@ -41,7 +40,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all([...servers.values()].map(async (server) => server.close()));
 });
-for (const kind of kinds.filter((one) => !isAvailable(one))) {
+for (const kind of serverKinds.filter((one) => !isAvailable(one))) {
   describe.skip(missingServer(kind), () => test.todo('what is tested on every store'));
 }
 
@@ -68,7 +67,7 @@ export function sharedDeployment(kind: DurableKind): { store?: string; env?: Rec
   return kind === 'sqlite' ? {} : { store: urlOf(kind), env: { SOJOURN_NAME: `test-${(stores += 1)}` } };
 }
 
-function urlOf(kind: ServedKind): string {
+function urlOf(kind: ServerKind): string {
   const server = servers.get(kind);
   if (server === undefined) throw new Error(`${kind}: its server runs from beforeAll to afterAll`);
   return server.url;

@@ -1,0 +1,65 @@
+/** Beside a build of tomorrow that this one cannot understand: it says so, and loses nothing. */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { dist } from '../cli/cli-process.ts';
+import { clientOf, count, deployment, kill } from '../cli/deployment.ts';
+import { durableKinds, sharedDeployment } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+
+/** Below the packages of the repository, which a build finds from there. */
+const cache = fileURLToPath(new URL('../../node_modules/.cache/sojourn/', import.meta.url));
+
+/** This build with another number in one of its files. */
+function changedBuild(file: string, from: string, to: string): string {
+  mkdirSync(cache, { recursive: true });
+  const folder = mkdtempSync(join(cache, 'newer-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  cpSync(dist, join(folder, 'dist'), { recursive: true });
+  cpSync(join(dist, '../package.json'), join(folder, 'package.json'));
+  const path = join(folder, 'dist', file);
+  const text = readFileSync(path, 'utf8');
+  if (!text.includes(from)) throw new Error(`${file} does not contain ${from}`);
+  writeFileSync(path, text.replace(from, to));
+  return join(folder, 'dist');
+}
+
+describe.each(durableKinds)('on the store %s', (kind) => {
+  test('an owner that speaks another protocol is not relayed to: 503 until it is gone, then its sessions are served', async () => {
+    const newer = changedBuild('cluster/link.js', 'LINK_VERSION = 1', 'LINK_VERSION = 2');
+    const { start } = deployment(sharedDeployment(kind));
+    const owner = await start({}, newer);
+    const other = await start();
+    const near = clientOf(owner.url);
+    await near.initialize();
+    expect(await count(near)).toBe('1 restored false');
+    const client = clientOf(other.url, near);
+    const { response } = await client.call('ping');
+    expect([response.status, response.header('retry-after')]).toEqual([503, '1']);
+    await until(() => /another version of the protocol between instances/.test(other.cli.output.stderr));
+    expect(await count(near)).toBe('2 restored false');
+    await kill(owner.cli);
+    await until(async () => (await client.call('ping')).response.status === 200, { what: 'it to be taken over' });
+    expect(await count(client)).toBe('3 restored true');
+  });
+
+  test('a record of another format is 503 and named in the log, never 404; what this build wrote it goes on to serve', async () => {
+    const newer = changedBuild('stores/store.js', 'RECORD_VERSION = 1', 'RECORD_VERSION = 2');
+    const { start } = deployment(sharedDeployment(kind));
+    const owner = await start({}, newer);
+    const other = await start();
+    const [theirs, ours] = [clientOf(owner.url), clientOf(other.url)];
+    await Promise.all([theirs.initialize(), ours.initialize()]);
+    expect(await count(theirs)).toBe('1 restored false');
+    const { response } = await clientOf(other.url, theirs).call('ping');
+    expect([response.status, response.header('retry-after')]).toEqual([503, '1']);
+    expect(await count(ours)).toBe('1 restored false');
+    // The newer one reads what the older one writes.
+    const through = clientOf(owner.url, ours);
+    expect(await count(through)).toBe('2 restored false');
+    await kill(other.cli);
+    expect(await count(through)).toBe('3 restored true');
+    expect(await count(theirs)).toBe('2 restored false');
+  });
+});

@@ -1,0 +1,63 @@
+/** An older build beside this one on the same store, both ways: what a rolling deploy is made of. */
+import { describe, expect, test } from 'vitest';
+import { clientOf, count, deployment, kill, textOf } from '../cli/deployment.ts';
+import { dist } from '../cli/cli-process.ts';
+import { durableKinds, sharedDeployment } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+import { frozenBuilds, unpackBuild } from './frozen-builds.ts';
+
+const pairs = frozenBuilds.flatMap((name) => [
+  { owning: name, relaying: 'this build', builds: () => [unpackBuild(name), dist] as const },
+  { owning: 'this build', relaying: name, builds: () => [dist, unpackBuild(name)] as const },
+]);
+const cases = pairs.flatMap((pair) => durableKinds.map((kind) => ({ ...pair, kind })));
+
+describe.each(cases)('a session that $owning owns and $relaying relays to, on $kind', ({ kind, builds }) => {
+  test('is served, taken over with its log and its running calls, and ended everywhere', async () => {
+    const [owning, relaying] = builds();
+    const { start, happened } = deployment(sharedDeployment(kind));
+    const owner = await start({}, owning);
+    const other = await start({ ANSWERS: 'yes' }, relaying);
+    const near = clientOf(owner.url);
+    await near.initialize({ protocolVersion: '2025-11-25', capabilities: { elicitation: { form: {} } } });
+    const client = clientOf(other.url, near);
+    await client.call('tools/list');
+    expect(await count(client)).toBe('1 restored false');
+
+    const get = await client.get();
+    await get.next();
+    await near.call('tools/call', { name: 'announce', arguments: {} });
+    expect(await get.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
+
+    const asking = await client.post({ jsonrpc: '2.0', id: 'ask', method: 'tools/call', params: { name: 'ask' } });
+    const question = (await asking.nextMessage()) as { id: string; method: string };
+    expect(question.method).toBe('elicitation/create');
+    const result = { action: 'accept', content: { colour: 'blue' } };
+    expect((await client.post({ jsonrpc: '2.0', id: question.id, result })).status).toBe(202);
+    expect(textOf((await asking.nextMessage()) as object)).toBe('blue');
+
+    const running = await Promise.all(
+      ['look', 'pay'].map(async (name) => {
+        const stream = await client.post({ jsonrpc: '2.0', id: name, method: 'tools/call', params: { name } });
+        await until(() => happened().includes(name), { what: `${name} to run` });
+        return stream;
+      }),
+    );
+    const [looking, paying] = running;
+    const beside = await near.post({ jsonrpc: '2.0', id: 'beside', method: 'tools/call', params: { name: 'look' } });
+    const primed = await beside.next();
+    await kill(owner.cli);
+    expect(textOf((await looking?.nextMessage()) as object)).toBe('look done');
+    expect(await paying?.nextMessage()).toMatchObject({ error: { data: { reason: 'owner_lost', mayHaveRun: true } } });
+    // Its own connection went with the owner: what the older owner logged is read by the other.
+    const resumed = await client.get({ lastEventId: primed?.id });
+    expect(textOf((await resumed.nextMessage()) as object)).toBe('look done');
+    expect(await count(client)).toBe('2 restored true');
+    expect(happened().filter((name) => name === 'pay')).toEqual(['pay']);
+
+    const again = clientOf((await start({}, owning)).url, client);
+    expect(await count(again)).toBe('3 restored true');
+    expect((await again.delete()).status).toBe(200);
+    for (const gone of [again, client]) expect((await gone.call('ping')).response.status).toBe(404);
+  });
+});
