@@ -39,7 +39,8 @@ const nats: Scheme = {
   example: 'nats://user:password@host:4222',
   packages: ['@nats-io/transport-node', '@nats-io/jetstream', '@nats-io/kv'],
   tokens: true,
-  open: async (url) => (await import('../stores/nats/index.ts')).nats(url),
+  // Several servers of a cluster: `nats://a:4222,nats://b:4222`.
+  open: async (url) => (await import('../stores/nats/index.ts')).nats(url.split(/,(?=(?:nats|tls):\/\/)/i)),
 };
 
 const SCHEMES: Readonly<Record<string, Scheme>> = {

@@ -13,6 +13,7 @@ describe('the URL of a store', () => {
     ['postgresql://ann@db.example/app', 'postgres', 'postgresql://db.example/app', true],
     ['nats://token@a.example:4222', 'nats', 'nats://a.example:4222', true],
     ['tls://a.example:4222', 'nats', 'tls://a.example:4222', true],
+    ['nats://t@a:4222,nats://b:4222', 'nats', 'nats://a:4222,nats://b:4222', true],
   ])('%s is a store of %s, shown as %s', async (url, kind, shown, remote) => {
     expect(await chosen(url)).toMatchObject({ store: { kind }, shown, remote });
   });
