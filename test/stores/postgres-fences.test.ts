@@ -1,0 +1,206 @@
+/**
+ * Races between two connections, one of which stands still in the middle of a transaction: what a statement of the store
+ * finds when it has waited for it. (Race 16 of the ownership protocol and its like.)
+ */
+import { createHash } from 'node:crypto';
+import type pg from 'pg';
+import { expect, test } from 'vitest';
+import { isEnded, type OpenStore, type SessionRecord } from '../../src/stores/store.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-views.ts';
+
+const LATE = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '{"late":1}'] };
+const MARK = { request: '1', stream: 'p' };
+const WAITING = `wait_event_type = 'Lock' AND datname = current_database()`;
+const key = (name: string): string => createHash('sha256').update(name).digest().readBigInt64BE().toString();
+
+describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
+  /** Two instances on a database of their own, and somebody who stands still in a transaction. */
+  async function open(more: Parameters<typeof openView>[1] = {}) {
+    const url = await newDatabase(server().url);
+    const [old, next] = [await openView(url, more), await openView(url, more)];
+    const [pausing, watching] = [await connect(url), await connect(url)];
+    return {
+      old,
+      next,
+      async pause(...statements: string[]): Promise<void> {
+        await pausing.query('BEGIN');
+        for (const statement of statements) await pausing.query(statement);
+      },
+      goOn: async (): Promise<unknown> => pausing.query('COMMIT'),
+      /** Somebody waits for the one that stands still. */
+      waits: () => until(() => waitsForLock(watching), { what: 'a statement that waits' }),
+      ask: async (text: string, values: unknown[] = []): Promise<unknown[]> =>
+        (await watching.query({ text, values, rowMode: 'array' })).rows.flat(),
+    };
+  }
+
+  async function waitsForLock(client: pg.Client): Promise<boolean> {
+    return (await client.query(`SELECT FROM pg_stat_activity WHERE ${WAITING}`)).rows.length > 0;
+  }
+
+  const WRITES: Readonly<Record<string, (view: OpenStore) => unknown>> = {
+    append: ({ events }) => events.append(LATE),
+    'append with a marker': ({ events }) => events.append({ ...LATE, mark: MARK }),
+    mark: ({ sessions }) => sessions.mark('s', FENCE, MARK),
+    save: ({ sessions }) => sessions.save('s', FENCE, { state: { late: '1' } }),
+    release: ({ sessions }) => sessions.release('s', FENCE),
+    end: ({ sessions }) => sessions.end('s', FENCE, 'deleted'),
+  };
+
+  test.each(Object.entries(WRITES))(
+    'of an earlier owner: a late %s waits for the claim that is being stored, and is refused',
+    async (_, write) => {
+      const { old, pause, goOn, waits, next } = await open();
+      await old.sessions.create(recordOf('s'));
+      await pause(`UPDATE sojourn.sessions SET epoch = 2, owner = 'next' WHERE id = 's'`);
+      const late = write(old);
+      await waits();
+      await goOn();
+      expect(await late).toBe('fenced');
+      expect(await next.events.replay('s', 'p', -1)).toEqual({ found: false, why: 'unknown' });
+      const claim = await next.sessions.claim('s', 2, 'next');
+      expect(claim).toMatchObject({ claimed: true, markers: [], record: { epoch: 3, state: {} } });
+    },
+  );
+
+  test('of an earlier owner: all that it asks for in one turn is refused', async () => {
+    const { old, pause, goOn, waits } = await open();
+    await old.sessions.create(recordOf('s'));
+    await pause(`UPDATE sojourn.sessions SET epoch = 2, owner = 'next' WHERE id = 's'`);
+    const late = Promise.all(Object.values(WRITES).map((write) => write(old)));
+    await waits();
+    await goOn();
+    expect(new Set(await late)).toEqual(new Set(['fenced']));
+  });
+
+  test('a claim that comes while an append is being stored waits for it and is told its marker', async () => {
+    const { old, next, pause, goOn, waits } = await open();
+    await old.sessions.create(recordOf('s'));
+    const session = `(SELECT no FROM sojourn.sessions WHERE id = 's')`;
+    await pause(
+      `SELECT FROM sojourn.sessions WHERE id = 's' FOR NO KEY UPDATE`,
+      `INSERT INTO sojourn.markers (session, request, stream) VALUES (${session}, '7', 'p')`,
+      `INSERT INTO sojourn.state (session, id, value) VALUES (${session}, '"late"', '1')`,
+    );
+    const claim = next.sessions.claim('s', 1, 'next');
+    await waits();
+    await goOn();
+    const { claimed, record, markers } = (await claim) as { claimed: boolean; record: SessionRecord; markers: unknown };
+    expect({ claimed, markers, state: record.state }).toEqual({
+      claimed: true,
+      markers: [{ request: '7', stream: 'p' }],
+      state: { late: '1' },
+    });
+  });
+
+  test('an end that comes while an append is being stored leaves nothing of it behind', async () => {
+    const { old, next, pause, goOn, waits, ask } = await open();
+    await old.sessions.create(recordOf('s'));
+    const session = `(SELECT no FROM sojourn.sessions WHERE id = 's')`;
+    await pause(
+      `SELECT FROM sojourn.sessions WHERE id = 's' FOR NO KEY UPDATE`,
+      `INSERT INTO sojourn.streams (session, stream, next) VALUES (${session}, 'p', 1)`,
+      `INSERT INTO sojourn.events (deployment, session, at, position, n, bytes, stream, data)
+        VALUES (${key('mcp')}, ${session}, 1, 0, 1, 2, 'p', '{}')`,
+    );
+    const end = next.sessions.end('s', null, 'terminated');
+    await waits();
+    await goOn();
+    expect(await end).toBe('ended');
+    for (const table of ['streams', 'events', 'handshakes'])
+      expect(await ask(`SELECT count(*) FROM sojourn.${table}`), table).toEqual(['0']);
+  });
+
+  test('a create that comes while its id is being ended finds that it was there', async () => {
+    const { old, next, pause, goOn, waits } = await open();
+    await old.sessions.create(recordOf('s'));
+    await pause(`UPDATE sojourn.sessions SET ended = 'deleted', ended_at = 1, forget_at = 1e15 WHERE id = 's'`);
+    const create = next.sessions.create(recordOf('s'));
+    await waits();
+    await goOn();
+    expect(await create).toBe('exists');
+    expect(await next.sessions.read('s')).toMatchObject({ ended: 'deleted' });
+  });
+
+  test('a claim from an owner whose renewal is being stored waits for it and is refused', async () => {
+    const { old, next, pause, goOn, waits, ask } = await open({ leaseMs: 400 });
+    await old.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    await old.sessions.create(recordOf('s'));
+    await pause(`UPDATE sojourn.instances SET ends = ends + 60000 WHERE id = '${ME}'`);
+    await until(
+      async () => (await ask(`SELECT ends < 1000 * date_part('epoch', clock_timestamp()) FROM sojourn.instances`))[0],
+    );
+    const claim = next.sessions.claim('s', 1, 'next');
+    await waits();
+    await goOn();
+    expect(await claim).toMatchObject({ claimed: false, current: { epoch: 1, owner: ME } });
+    expect(await next.instances.read(ME)).toBeDefined();
+  });
+
+  test('a reader that finds a lease run out while its renewal is being stored waits for that', async () => {
+    const { old, next, pause, goOn, waits, ask } = await open({ leaseMs: 400 });
+    await old.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    await pause(`UPDATE sojourn.instances SET ends = ends + 60000 WHERE id = '${ME}'`);
+    await until(
+      async () => (await ask(`SELECT ends < 1000 * date_part('epoch', clock_timestamp()) FROM sojourn.instances`))[0],
+    );
+    const [read, list] = [next.instances.read(ME), next.instances.list()];
+    await waits();
+    await goOn();
+    expect(await read).toMatchObject({ id: ME });
+    expect(await list).toHaveLength(1);
+  });
+
+  test('a renewal that comes while its lease is being buried finds nothing to renew', async () => {
+    const { old, pause, goOn, waits } = await open();
+    await old.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    await pause(`UPDATE sojourn.instances SET ends = 0 WHERE id = '${ME}'`);
+    const renewed = old.instances.renew(ME, 'serving');
+    await waits();
+    await goOn();
+    expect(await renewed).toBe(false);
+    expect(await old.instances.read(ME)).toBeUndefined();
+  });
+
+  test('a reader that finds a session expired while its owner moves the expiry waits, and finds it living', async () => {
+    const { old, next, pause, goOn, waits } = await open();
+    await old.sessions.create(recordOf('s', { expiresAt: Date.now() - 1 }));
+    await pause(`UPDATE sojourn.sessions SET expires_at = expires_at + 60000 WHERE id = 's'`);
+    const read = next.sessions.read('s');
+    await waits();
+    await goOn();
+    expect(isEnded((await read) as SessionRecord)).toBe(false);
+  });
+
+  test('an owner that moves the expiry of a session which somebody was told has ended is refused', async () => {
+    const { old, next, pause, goOn, waits } = await open();
+    await old.sessions.create(recordOf('s', { expiresAt: Date.now() + 300 }));
+    // As `read` stores it, by a clock that is a little ahead.
+    await pause(`UPDATE sojourn.sessions SET expired = true WHERE id = 's'`);
+    const save = old.sessions.save('s', FENCE, { expiresAt: Date.now() + 60_000 });
+    await waits();
+    await goOn();
+    expect(await save).toBe('fenced');
+    expect(await next.sessions.read('s')).toMatchObject({ ended: 'idle' });
+  });
+
+  test('batches that name the same sessions in other orders do not wait for each other in a circle', async () => {
+    const { old, next, pause, goOn, waits, ask } = await open();
+    const ids = Array.from({ length: 9 }, (_, n) => `s${n}`);
+    await Promise.all(ids.map((id) => old.sessions.create(recordOf(id))));
+    // Both have the rest of their rows by now, if they take them one by one.
+    await pause(`SELECT FROM sojourn.sessions WHERE id = 's4' FOR UPDATE`);
+    const saves = [
+      ...ids.map((id) => old.sessions.save(id, FENCE, { activeAt: 1 })),
+      ...ids.toReversed().map((id) => next.sessions.save(id, FENCE, { activeAt: 2 })),
+    ];
+    await waits();
+    await until(async () => Number((await ask(`SELECT count(*) FROM pg_stat_activity WHERE ${WAITING}`))[0]) === 2);
+    await goOn();
+    expect(new Set(await Promise.all(saves))).toEqual(new Set(['written']));
+    const counted = `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`;
+    expect(await ask(counted)).toEqual(['0']);
+  });
+});
