@@ -1,0 +1,57 @@
+/** What is larger than a store carries in one message (NATS: 1 MiB, less its headers) goes in parts. */
+import { describe, expect, test } from 'vitest';
+import { serveFleet, type Member } from '../kit/fleet.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+
+const MIB = 1_048_576;
+/** Of characters of one, two, three and four bytes: a part may end in the middle of none. */
+const text = 'aé尺🧪'.repeat((3 * MIB) / 10);
+
+describe.each(storeKinds)('on the store %s', (kind) => {
+  test('a body and a result of 3 MiB pass from one instance to another, in order with what is small', async () => {
+    const [a, b] = (await serveFleet(2, { store: sharedStore(kind) })) as [Member, Member];
+    const onA = a.client();
+    await onA.initialize();
+    const onB = b.join(onA);
+    const calls = [
+      onB.call(...tool('echo', { text })),
+      onB.call(...tool('count')),
+      onB.call(...tool('echo', { text })),
+    ];
+    const [large, small, again] = await Promise.all(calls);
+    expect(textOf(large?.message)).toBe(text);
+    expect(textOf(small?.message)).toBe('1');
+    expect(textOf(again?.message)).toBe(text);
+    expect([a.lab.made.length, b.lab.made.length]).toEqual([1, 0]);
+  });
+
+  test('a result of 3 MiB is kept in the log, and replayed at another instance', async () => {
+    const eventRetention = { ttlMs: 60_000, events: 100, bytes: 16 * MIB };
+    const [a, b] = (await serveFleet(2, { store: sharedStore(kind), eventRetention })) as [Member, Member];
+    const onA = a.client();
+    await onA.initialize();
+    const [method, params] = tool('hold');
+    const stream = await onA.post({ jsonrpc: '2.0', id: 'big', method, params });
+    const held = await a.lab.held();
+    const primed = await stream.next();
+    stream.abort();
+    held.answer(text);
+    const resumed = await b.join(onA).get({ lastEventId: primed?.id });
+    expect(textOf((await resumed.nextMessage()) as object)).toBe(text);
+  });
+
+  test('a session whose state is 200 KiB goes on where its owner left it', async () => {
+    const connect = sharedStore(kind);
+    const [a, b] = (await serveFleet(2, { store: connect })) as [Member, Member];
+    const onA = a.client();
+    await onA.initialize();
+    await onA.call('ping');
+    const { session } = a.lab.made[0]?.ctx ?? {};
+    await session?.state.set('large', 'x'.repeat(200 * 1024));
+    await a.endpoint.drain();
+    await b.join(onA).call('ping');
+    const wide = (await b.lab.made[0]?.ctx.session?.state.get<string>('large')) ?? '';
+    expect(wide.length).toBe(200 * 1024);
+  });
+});
