@@ -24,14 +24,14 @@ export class RedisEvents implements EventStore {
   append(request: AppendRequest): Promise<WriteOutcome> {
     const { sessionId, fence, stream, from, events, complete, requests = '', mark, unmark } = request;
     const { text, bytes } = pack(events);
-    const args = this.#ledger.right(fence);
-    args.push(...this.#kept, stream, String(from), String(events.length), text, complete === true ? '1' : '');
+    const done = complete === true ? '1' : '';
+    const args = [...this.#kept, stream, String(from), String(events.length), text, done];
     if (requests !== '' || mark !== undefined || unmark !== undefined || bytes !== '') {
       const [written, removed] = [mark, unmark === undefined ? undefined : { request: unmark, stream }].map(fieldOf);
       args.push(requests, written ?? '', removed ?? '', bytes);
     }
     const [head, , , open, known, log] = this.#ledger.keys.session(sessionId);
-    return this.#ledger.server.run(APPEND, [head, open, known, log], args, this.#ledger.outcome);
+    return this.#ledger.fenced(APPEND, sessionId, [head, open, known, log], fence, args, this.#ledger.outcome);
   }
 
   async replay(sessionId: string, stream: string, after: number): Promise<ReplayOutcome> {

@@ -9,6 +9,7 @@ import type { Keys, SessionKeys } from './keys.ts';
 import type { Script } from './scripts.ts';
 import { asItIs, type Server, type Slot } from './server.ts';
 import { WRITER_LENGTH } from './session-scripts.ts';
+import { Turns } from './turns.ts';
 
 /** How long a session is kept beyond its expiry and its tombstone: as long as nobody is there to end it. */
 const LEFT_MS = 86_400_000;
@@ -16,6 +17,8 @@ const LEFT_MS = 86_400_000;
 /** Epoch and owner as they stand in the head of a session. */
 export const fenceText = ({ epoch, owner }: { readonly epoch: number; readonly owner: string | null }): string =>
   `${epoch} ${owner ?? ''}`;
+
+type Read<T> = (reply: Reply) => T;
 
 export interface LedgerOptions {
   readonly server: Server;
@@ -32,6 +35,7 @@ export class Ledger {
   /** Beyond its expiry, as scripts take it. */
   readonly keptMs: string;
   readonly retention: EventRetention | false;
+  readonly turns = new Turns();
   readonly #writer: string;
   #writes = 0;
 
@@ -50,14 +54,18 @@ export class Ledger {
     return this.retention !== false && this.retention.ttlMs === Infinity ? keys : [head, body, state, open];
   }
 
-  /** Names the next write of this view; they take effect in this order. */
+  /** Names the next write of this view, when it is sent: they take effect in this order. */
   next(): string {
     return this.#writer + String((this.#writes += 1));
   }
 
-  /** What every script that begins with the fence is given first. */
-  right(fence: Fence): string[] {
-    return [this.next(), fenceText(fence), this.keptMs];
+  /** A write that its fence guards. */
+  fenced<T>(script: Script, id: string, keys: Slot, fence: Fence, more: readonly string[], read: Read<T>): Promise<T> {
+    const args = ['', fenceText(fence), this.keptMs, ...more];
+    return this.turns.step(id, () => {
+      args[0] = this.next();
+      return this.server.run(script, keys, args, read);
+    });
   }
 
   run(script: Script, keys: Slot, args: readonly string[]): Promise<Reply> {

@@ -37,9 +37,8 @@ export function bodyOf({ user, handshake, answer, createdAt }: SessionRecord): s
   return JSON.stringify({ user, handshake, answer, createdAt } satisfies Body);
 }
 
-export function headOf(record: SessionRecord, fence: string, write: string): string[] {
-  return ['f', fence, 'w', write, 'v', String(record.v), ...changedHead(record)];
-}
+/** What stands in the head besides the fence, the write and the expiry. */
+export const headOf = (record: SessionRecord): string[] => ['v', String(record.v), ...changedHead(record)];
 
 /** What a patch changes in the head, but for the expiry. */
 export function changedHead({ version, initialized, logLevel, getStream, activeAt }: RecordPatch): string[] {

@@ -99,23 +99,25 @@ export const APPEND = script(
 local mark, unmark = ARGV[13], ARGV[14]
 if ARGV[4] == '' then redis.call('HSET', KEYS[1], 'w', ARGV[1])
 else
+  local events, bytes, cutEvents, cutBytes, keep = 0, 0, 0, 0, 0
+  if head[4] then
+    local a, b, c, d, e = string.match(head[4], '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+    events, bytes, cutEvents, cutBytes, keep = tonumber(a), tonumber(b), tonumber(c), tonumber(d), tonumber(e)
+  end
   local stream, from, count, complete = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[11]
   local field = 's' .. stream
-  local open = redis.call('HGET', KEYS[2], field)
-  if open then
-    if tonumber(string.match(open, '^%d+')) ~= from then return 'F' end
-  elseif from ~= 0 or redis.call('HSETNX', KEYS[3], stream, '') == 0 then return 'F' end
+  local new = from == 0 and redis.call('HSETNX', KEYS[3], stream, '') == 1
+  local open = false
+  if not new or keep <= now then
+    open = redis.call('HGET', KEYS[2], field)
+    if open and tonumber(string.match(open, '^%d+')) ~= from or not open and not new then return 'F' end
+  end
   if complete ~= '1' then
     local answers = open and string.match(open, '\\n.*$')
     if not answers then answers = (ARGV[12] or '') ~= '' and '\\n' .. ARGV[12] or '' end
     if redis.call('HSET', KEYS[2], field, (from + count) .. answers) == 1 then last(KEYS[2]) end
   elseif open then redis.call('HDEL', KEYS[2], field) end
 
-  local events, bytes, cutEvents, cutBytes, keep = 0, 0, 0, 0, 0
-  if head[4] then
-    local a, b, c, d, e = string.match(head[4], '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-    events, bytes, cutEvents, cutBytes, keep = tonumber(a), tonumber(b), tonumber(c), tonumber(d), tonumber(e)
-  end
   local keptEvents, keptBytes, keptMs = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
   events = events + count
   if (ARGV[15] or '') ~= '' then bytes = bytes + ARGV[15] elseif count > 0 then bytes = bytes + #ARGV[10] - count + 1 end
@@ -208,10 +210,10 @@ export const CREATE = script(
   CLOCK,
   `
 if now > tonumber(ARGV[1]) then return 'L' end
-local there = redis.call('HMGET', KEYS[1], 'v', 'x', 'd')
+local there = redis.call('HMGET', KEYS[1], 'v', 'x', 'at')
 if there[1] then
-  if there[3] or not there[2] or tonumber(there[2]) > now then return 'X' end
-  if there[2] + ARGV[3] > now then return 'X' end
+  local ended = there[3] or there[2]
+  if not ended or ended + ARGV[3] > now then return 'X' end
 end
 redis.call('DEL', unpack(KEYS))
 redis.call('SET', KEYS[2], ARGV[5])

@@ -31,6 +31,7 @@ import {
   type Found,
   type ReadReply,
 } from './records.ts';
+import { asItIs } from './server.ts';
 import { CLAIM, CREATE, END, MARK, READ, SAVE } from './session-scripts.ts';
 
 /** Records read at once by a listing. */
@@ -45,42 +46,46 @@ export class RedisSessions implements SessionStore {
     this.#directory = new Directory(ledger.server, ledger.keys);
   }
 
-  async create(record: SessionRecord): Promise<'created' | 'exists'> {
-    const { keys, keptMs, tombstoneMs } = this.#ledger;
+  create(record: SessionRecord): Promise<'created' | 'exists'> {
+    const { keys, keptMs, tombstoneMs, turns } = this.#ledger;
     const { id, expiresAt } = record;
-    const head = headOf(record, fenceText(record), this.#ledger.next());
-    const state = changedState({ subscriptions: record.subscriptions, state: record.state });
-    const expiry = expiresAt === null ? '' : String(expiresAt);
-    const until = await this.#directory.reserve(id);
-    const args = [until, keptMs, String(tombstoneMs), expiry, bodyOf(record), String(head.length / 2), ...head];
-    const [made] = await Promise.all([
-      this.#ledger.run(CREATE, keys.session(id), [...args, ...withoutEmpty(state)]),
-      this.#directory.look(id, Math.min(expiresAt ?? Infinity, Number(until))),
-    ]);
-    if (made === 'W') return 'created';
-    if (made !== 'X') throw this.#ledger.refusal(made);
-    // One that was there before is looked at in its own time again.
-    await this.#directory.look(id);
-    return 'exists';
+    const [expiry, body, head] = [expiresAt === null ? '' : String(expiresAt), bodyOf(record), headOf(record)];
+    const state = withoutEmpty(changedState({ subscriptions: record.subscriptions, state: record.state }));
+    return turns.steps(id, async () => {
+      const until = await this.#directory.reserve(id);
+      const kept = [until, keptMs, String(tombstoneMs), expiry, body];
+      const fields = ['f', fenceText(record), 'w', this.#ledger.next(), ...head];
+      const [made] = await Promise.all([
+        this.#ledger.run(CREATE, keys.session(id), [...kept, String(fields.length / 2), ...fields, ...state]),
+        this.#directory.look(id, Math.min(expiresAt ?? Infinity, Number(until))),
+      ]);
+      if (made === 'W') return 'created';
+      if (made !== 'X') throw this.#ledger.refusal(made);
+      // One that was there before is looked at in its own time again.
+      await this.#directory.look(id);
+      return 'exists';
+    });
   }
 
   async read(id: string): Promise<SessionRecord | EndedSession | undefined> {
     return this.#shown(await this.#find(id));
   }
 
-  async claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
-    let reply = await this.#claim(id, expectedEpoch, me, '');
-    const [, owner] = fenceOf(fieldsOf(reply[1]).get('f') ?? '');
-    if (reply[4] === 'O' && owner !== null && (await this.#ledger.isDead(owner)))
-      reply = await this.#claim(id, expectedEpoch, me, owner);
-    const [, , , , outcome, open] = reply;
-    const found = foundSession(id, reply, this.#ledger.server.where);
-    if (outcome === 'W' && found?.record !== undefined) {
-      const record = { ...found.record, epoch: expectedEpoch + 1, owner: me };
-      return { claimed: true, record, markers: markersOf(fieldsOf(open)) };
-    }
-    if (outcome !== 'F' && outcome !== 'O') throw this.#ledger.refusal(outcome);
-    return { claimed: false, current: this.#shown(found) };
+  claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
+    return this.#ledger.turns.steps(id, async () => {
+      let reply = await this.#claim(id, expectedEpoch, me, '');
+      const [, owner] = fenceOf(fieldsOf(reply[1]).get('f') ?? '');
+      if (reply[4] === 'O' && owner !== null && (await this.#ledger.isDead(owner)))
+        reply = await this.#claim(id, expectedEpoch, me, owner);
+      const [, , , , outcome, open] = reply;
+      const found = foundSession(id, reply, this.#ledger.server.where);
+      if (outcome === 'W' && found?.record !== undefined) {
+        const record = { ...found.record, epoch: expectedEpoch + 1, owner: me };
+        return { claimed: true, record, markers: markersOf(fieldsOf(open)) };
+      }
+      if (outcome !== 'F' && outcome !== 'O') throw this.#ledger.refusal(outcome);
+      return { claimed: false, current: this.#shown(found) };
+    });
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
@@ -92,24 +97,25 @@ export class RedisSessions implements SessionStore {
   }
 
   /** An expired session that nobody has ended yet answers `'ended'` once, so that one caller can tell of its end. */
-  async end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
-    let [outcome, about] = await this.#end(id, fence, '', reason);
-    if (outcome === 'O') {
-      if (about === undefined || !(await this.#ledger.isDead(about))) return 'fenced';
-      [outcome, about] = await this.#end(id, fence, about, reason);
-      if (outcome === 'O') return 'fenced';
-    }
-    if (outcome === 'G') return 'gone';
-    if (outcome === 'F') return 'fenced';
-    if (outcome !== 'E') throw this.#ledger.refusal(outcome);
-    await this.#directory.forget(id, Number(about) + this.#ledger.tombstoneMs);
-    return 'ended';
+  end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
+    return this.#ledger.turns.steps(id, async () => {
+      let [outcome, about = ''] = await this.#end(id, fence, '', reason);
+      if (outcome === 'O') {
+        if (!(await this.#ledger.isDead(about))) return 'fenced';
+        [outcome, about = ''] = await this.#end(id, fence, about, reason);
+      }
+      if (outcome === 'G') return 'gone';
+      if (outcome === 'F' || outcome === 'O') return 'fenced';
+      if (outcome !== 'E') throw this.#ledger.refusal(outcome);
+      await this.#directory.forget(id, Number(about) + this.#ledger.tombstoneMs);
+      return 'ended';
+    });
   }
 
   mark(id: string, fence: Fence, marker: Marker, clear = false): Promise<WriteOutcome> {
     const [head, , , open] = this.#ledger.keys.session(id);
-    const args = [...this.#ledger.right(fence), markerField(marker), clear ? '1' : ''];
-    return this.#ledger.server.run(MARK, [head, open], args, this.#ledger.outcome);
+    const args = [markerField(marker), clear ? '1' : ''];
+    return this.#ledger.fenced(MARK, id, [head, open], fence, args, this.#ledger.outcome);
   }
 
   /** In the order of their ids. */
@@ -148,16 +154,15 @@ export class RedisSessions implements SessionStore {
   }
 
   async #save(id: string, fence: Fence, patch: RecordPatch, releases: boolean): Promise<WriteOutcome> {
-    const keys = this.#ledger.keys.session(id);
     const { expiresAt } = patch;
     const expiry = expiresAt === undefined ? '' : expiresAt === null ? 'never' : String(expiresAt);
     const head = changedHead(patch);
     const after = releases ? fenceText({ epoch: fence.epoch, owner: null }) : '';
     const args = [after, expiry, String(head.length / 2), ...head, ...changedState(patch)];
-    const reply = await this.#ledger.run(SAVE, this.#ledger.lasting(keys), [...this.#ledger.right(fence), ...args]);
-    const outcome = this.#ledger.outcome(reply);
+    const keys = this.#ledger.lasting(this.#ledger.keys.session(id));
+    const reply = await this.#ledger.fenced(SAVE, id, keys, fence, args, asItIs);
     if (reply === 'E' && typeof expiresAt === 'number') await this.#directory.look(id, expiresAt);
-    return outcome;
+    return this.#ledger.outcome(reply);
   }
 
   async #claim(id: string, expectedEpoch: number, me: string, dead: string): Promise<ReadReply> {
@@ -183,11 +188,9 @@ export class RedisSessions implements SessionStore {
   #shown(found: Found | undefined): SessionRecord | EndedSession | undefined {
     if (found === undefined) return undefined;
     const { now, record, ended } = found;
-    if (record === undefined) return ended;
-    const { id, expiresAt } = record;
-    if (expiresAt === null || expiresAt > now) return record;
-    if (expiresAt + this.#ledger.tombstoneMs <= now) return undefined;
-    return { v: RECORD_VERSION, id, ended: 'idle', at: expiresAt };
+    if (record !== undefined && (record.expiresAt === null || record.expiresAt > now)) return record;
+    const end = record === undefined ? ended : expiredValue(record);
+    return end.at + this.#ledger.tombstoneMs > now ? end : undefined;
   }
 
   /** What has ended and stands in the directory still is looked at soon. */
@@ -203,6 +206,13 @@ export class RedisSessions implements SessionStore {
     return record.expiresAt !== null && record.expiresAt <= now ? undefined : record;
   }
 }
+
+const expiredValue = ({ id, expiresAt }: SessionRecord): EndedSession => ({
+  v: RECORD_VERSION,
+  id,
+  ended: 'idle',
+  at: expiresAt ?? 0,
+});
 
 /** There is nothing yet that they would remove. */
 function withoutEmpty(fields: readonly string[]): string[] {

@@ -1,0 +1,225 @@
+import { expect, test } from 'vitest';
+import { createFaultProxy } from '../../src/testing/index.ts';
+import type { OpenStore, SessionRecord } from '../../src/stores/store.ts';
+import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { onTestFinished } from 'vitest';
+import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+
+const LEASE_MS = 900;
+/** Two thirds of the lease, and two seconds. */
+const BOUND_MS = (LEASE_MS * 2) / 3 + 2_000;
+/** A busy machine is later than its clock. */
+const SLACK_MS = 2_000;
+const AWAY = { code: 'STORE_AWAY', status: 503 };
+
+async function ownServer(...args: string[]): Promise<TestServer> {
+  const server = await startServer('redis', { args });
+  onTestFinished(() => server.close());
+  return server;
+}
+
+async function proxied(server: TestServer) {
+  const proxy = await createFaultProxy({ port: server.port });
+  onTestFinished(() => proxy.close());
+  return { proxy, url: `redis://127.0.0.1:${proxy.port}` };
+}
+
+/** How long a failure took. */
+async function failsWithin(work: () => unknown): Promise<number> {
+  const began = performance.now();
+  await expect((async () => work())()).rejects.toMatchObject(AWAY);
+  return performance.now() - began;
+}
+
+const asked = (view: OpenStore): Record<string, () => unknown> => ({
+  read: () => view.sessions.read('s'),
+  create: () => view.sessions.create(recordOf('new')),
+  claim: () => view.sessions.claim('s', 1, ME),
+  save: () => view.sessions.save('s', FENCE, { logLevel: 'info' }),
+  end: () => view.sessions.end('other', null, 'deleted'),
+  mark: () => view.sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
+  list: () => view.sessions.list(10),
+  count: () => view.sessions.count(),
+  expired: () => view.sessions.expired(10),
+  append: () => view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
+  replay: () => view.events.replay('s', 'p', -1),
+  open: () => view.events.open('s'),
+  lease: () => view.instances.read(ME),
+  leases: () => view.instances.list(),
+  send: () => view.instances.send(ME, 'other', { kind: 'call' }),
+  publish: () => view.instances.publish(ME, { kind: 'event' }),
+  renew: () => view.instances.renew(ME, 'serving'),
+  secret: () => view.secret('one'),
+});
+
+describeWhereInstalled('redis', 'while Redis is away', () => {
+  test('a store that cannot be reached is not opened: it says where, and can be opened later', async () => {
+    const port = await freePort();
+    const url = `redis://user:secret@127.0.0.1:${port}`;
+    await expect(openView(url)).rejects.toMatchObject({
+      ...AWAY,
+      message: expect.stringMatching(new RegExp(`redis://127.0.0.1:${port}.*ECONNREFUSED`)) as string,
+    });
+    await expect(openView(url)).rejects.not.toMatchObject({ message: expect.stringContaining('secret') as string });
+  });
+
+  test('a server that takes connections and says nothing fails the opening in time', async () => {
+    const server = await ownServer();
+    server.pause();
+    expect(await failsWithin(() => openView(server.url, { leaseMs: LEASE_MS }))).toBeLessThan(BOUND_MS + SLACK_MS);
+    server.resume();
+    await openView(server.url);
+  });
+
+  test('one object that could not be opened is opened when the server is there', async () => {
+    const server = await ownServer();
+    await server.stop();
+    const { redis } = await import('../../src/stores/redis/index.ts');
+    const store = redis(server.url);
+    await expect(openView(store)).rejects.toMatchObject(AWAY);
+    await server.start();
+    const view = await openView(store);
+    expect(await view.sessions.count()).toBe(0);
+  });
+
+  test('killed, everything asked fails at once and nothing is undefined; back, everything is there', async () => {
+    const server = await ownServer('--appendonly', 'yes', '--appendfsync', 'always');
+    const view = await openView(server.url, { leaseMs: LEASE_MS });
+    await view.sessions.create(recordOf('s', { state: { a: '1' } }));
+    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+    await server.killed();
+    for (const [name, ask] of Object.entries(asked(view))) {
+      expect(await failsWithin(ask), name).toBeLessThan(BOUND_MS + SLACK_MS);
+    }
+    await server.start();
+    await until(() => view.sessions.read('s'));
+    expect(await view.sessions.read('s')).toEqual(recordOf('s', { state: { a: '1' } }));
+    expect((await view.events.replay('s', 'p', -1)).found).toBe(true);
+    expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })).toBe(
+      'written',
+    );
+  });
+
+  test('frozen, everything asked fails in time, then at once; thawed, it works again', async () => {
+    const server = await ownServer();
+    const view = await openView(server.url, { leaseMs: LEASE_MS });
+    await view.sessions.create(recordOf('s'));
+    server.pause();
+    const waiting = Object.entries(asked(view)).map(async ([name, ask]) => [name, await failsWithin(ask)] as const);
+    for (const [name, ms] of await Promise.all(waiting)) expect(ms, name).toBeLessThan(BOUND_MS + SLACK_MS);
+    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(100);
+    server.resume();
+    const { epoch } = (await until(() => view.sessions.read('s'))) as SessionRecord;
+    // What had no answer may have been done.
+    expect([1, 2]).toContain(epoch);
+    expect(await view.sessions.save('s', { epoch, owner: ME }, { logLevel: 'info' })).toBe('written');
+  });
+
+  test('on a link that nothing passes any more, what is asked fails in time, and another connection is made', async () => {
+    const server = await ownServer();
+    const { proxy, url } = await proxied(server);
+    const view = await openView(url, { leaseMs: LEASE_MS });
+    await view.sessions.create(recordOf('s'));
+    proxy.blackHole(true);
+    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS + SLACK_MS);
+    proxy.blackHole(false);
+    await until(() => view.sessions.read('s'));
+  });
+
+  test('cut off, what was under way fails and what is asked next waits for the new connection', async () => {
+    const server = await ownServer();
+    const { proxy, url } = await proxied(server);
+    const view = await openView(url, { leaseMs: LEASE_MS });
+    await view.sessions.create(recordOf('s'));
+    for (let n = 0; n < 10; n++) {
+      const before = proxy.accepted;
+      proxy.delay(50);
+      const underWay = expect(Promise.resolve(view.sessions.read('s'))).rejects.toMatchObject(AWAY);
+      // Written at the end of the turn.
+      await new Promise((done) => setImmediate(done));
+      proxy.cutAll();
+      proxy.delay(0);
+      await underWay;
+      expect(await view.sessions.read('s')).toBeDefined();
+      expect(proxy.accepted).toBeGreaterThan(before);
+    }
+  });
+
+  test('restarted without its data, sessions and leases are missing and nothing breaks', async () => {
+    const server = await ownServer();
+    const view = await openView(server.url, { leaseMs: LEASE_MS });
+    let lost = 0;
+    await view.instances.announce(
+      { id: ME, state: 'serving', version: '1' },
+      () => undefined,
+      () => (lost += 1),
+    );
+    await view.sessions.create(recordOf('s'));
+    await server.killed();
+    await server.start();
+    await until(async () => (await view.sessions.read('s')) === undefined);
+    expect(lost).toBeGreaterThan(0);
+    expect(await view.instances.renew(ME, 'serving')).toBe(false);
+    expect(await view.sessions.claim('s', 1, ME)).toEqual({ claimed: false, current: undefined });
+    expect(await view.sessions.save('s', FENCE, {})).toBe('fenced');
+    await view.instances.announce({ id: 'next', state: 'serving', version: '1' }, () => undefined);
+    expect(await view.instances.send('next', 'next', { kind: 'own' })).toBe('sent');
+  });
+
+  test('a server that has no room refuses what does not fit, with what to do, and goes on when it has', async () => {
+    const server = await ownServer('--maxmemory', '20mb', '--maxmemory-policy', 'noeviction');
+    const ask = await openRedis(server.url);
+    const view = await openView(server.url);
+    await view.sessions.create(recordOf('s'));
+    await ask('CONFIG', 'SET', 'maxmemory', '1');
+    await expect(view.sessions.save('s', FENCE, { logLevel: 'info' })).rejects.toMatchObject({
+      ...AWAY,
+      message: expect.stringMatching(/memory is full/) as string,
+    });
+    expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+    await ask('CONFIG', 'SET', 'maxmemory', '20mb');
+    expect(await view.sessions.save('s', FENCE, { logLevel: 'info' })).toBe('written');
+  });
+
+  test('a replica is not taken for the primary, neither at the start nor when the primary becomes one', async () => {
+    const [primary, other] = [await ownServer(), await ownServer()];
+    const ask = await openRedis(primary.url);
+    const view = await openView(primary.url, { leaseMs: LEASE_MS });
+    await view.sessions.create(recordOf('s'));
+    await ask('REPLICAOF', '127.0.0.1', String(other.port));
+    await expect(openView(primary.url)).rejects.toMatchObject({
+      ...AWAY,
+      message: expect.stringMatching(/is a replica/) as string,
+    });
+    await expect(view.sessions.save('s', FENCE, {})).rejects.toMatchObject(AWAY);
+    await ask('REPLICAOF', 'NO', 'ONE');
+    await until(async () => (await view.sessions.create(recordOf('t'))) === 'created');
+  });
+
+  test('a process that was busy for longer than an answer may take does not give up on those that have come', async () => {
+    const server = await ownServer();
+    const ask = await openRedis(server.url);
+    const connections = async (): Promise<string | undefined> =>
+      /total_connections_received:\d+/.exec(String(await ask('INFO', 'stats')))?.[0];
+    const view = await openView(server.url, { leaseMs: LEASE_MS });
+    await view.sessions.create(recordOf('s'));
+    const before = await connections();
+    const reading = Promise.resolve(view.sessions.read('s'));
+    await new Promise((done) => setImmediate(() => setImmediate(done)));
+    const free = performance.now() + LEASE_MS;
+    while (performance.now() < free);
+    expect(await reading).toEqual(recordOf('s'));
+    expect(await connections()).toBe(before);
+  });
+
+  test('a view on a server that has gone away closes in time', async () => {
+    const server = await ownServer();
+    const view = await openView(server.url, { leaseMs: LEASE_MS, name: newName() });
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    server.pause();
+    const began = performance.now();
+    await view.close();
+    expect(performance.now() - began).toBeLessThan(2 * BOUND_MS + SLACK_MS);
+  });
+});

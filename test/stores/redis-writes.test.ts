@@ -1,0 +1,263 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { ANNOUNCE, RENEW } from '../../src/stores/redis/lease-scripts.ts';
+import type { OpenStore, SessionRecord, WriteOutcome } from '../../src/stores/store.ts';
+import { createFaultProxy } from '../../src/testing/index.ts';
+import { describeWhereInstalled, describeWithServer, startServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+
+type Ask = Awaited<ReturnType<typeof openRedis>>;
+
+const AWAY = { code: 'STORE_AWAY', status: 503 };
+const HELD_MS = 2_500;
+
+const read = async (view: OpenStore, id: string): Promise<SessionRecord> =>
+  (await view.sessions.read(id)) as SessionRecord;
+
+/** How many scripts have run. */
+async function scriptsRun(ask: Ask): Promise<number> {
+  const stats = String(await ask('INFO', 'commandstats'));
+  return Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+}
+
+describeWhereInstalled('redis', 'a write that a broken connection delivers late', () => {
+  interface Late {
+    readonly name: string;
+    first(view: OpenStore): unknown;
+    later(view: OpenStore): unknown;
+    stands(view: OpenStore): unknown;
+  }
+
+  const marker = { request: '1', stream: 'p' };
+  const late: readonly Late[] = [
+    {
+      name: 'a save does not undo a later one',
+      first: (view) => view.sessions.save('s', FENCE, { state: { a: '1' } }),
+      later: (view) => view.sessions.save('s', FENCE, { state: { a: '2' } }),
+      stands: async (view) => expect((await read(view, 's')).state).toEqual({ a: '2' }),
+    },
+    {
+      name: 'a marker does not come back',
+      first: (view) => view.sessions.mark('s', FENCE, marker),
+      later: (view) => view.sessions.mark('s', FENCE, marker, true),
+      stands: async (view) => expect(await view.sessions.claim('s', 1, ME)).toMatchObject({ markers: [] }),
+    },
+    {
+      name: 'an append does not open a stream that its owner has given up',
+      first: (view) => view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: [''] }),
+      later: (view) => view.sessions.save('s', FENCE, { logLevel: 'info' }),
+      stands: async (view) => expect(await view.events.open('s')).toEqual([]),
+    },
+    {
+      name: 'an end does not end what was claimed after it',
+      first: (view) => view.sessions.end('free', null, 'terminated'),
+      later: (view) => view.sessions.claim('free', 1, ME),
+      stands: async (view) => expect(await read(view, 'free')).toMatchObject({ epoch: 2, owner: ME }),
+    },
+  ];
+
+  test.each(late)('$name', async ({ first, later, stands }) => {
+    const server = await startServer('redis');
+    onTestFinished(() => server.close());
+    const proxy = await createFaultProxy({ port: server.port });
+    onTestFinished(() => proxy.close());
+    const ask = await openRedis(server.url);
+    const view = await openView(`redis://127.0.0.1:${proxy.port}`, { leaseMs: 600 });
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    await view.sessions.create(recordOf('s'));
+    await view.sessions.create(recordOf('free', { owner: null }));
+    const other = await openView(server.url, { leaseMs: 600 });
+    expect(await other.sessions.count()).toBe(0);
+
+    proxy.delay(HELD_MS);
+    await expect((async () => first(view))()).rejects.toMatchObject(AWAY);
+    proxy.delay(0);
+    await until(() => view.sessions.read('s'));
+    const ran = await scriptsRun(ask);
+    await later(view);
+    // Scripts of `later` and of the one that was held up.
+    await until(async () => (await scriptsRun(ask)) >= ran + 2, { timeoutMs: 2 * HELD_MS });
+    await stands(view);
+  });
+});
+
+describeWithServer('redis', 'writes to Redis', (server) => {
+  test('a renewal that comes after a later one, and an announcement after its instance has left, do nothing', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    await view.instances.renew(ME, 'serving');
+    await view.instances.renew(ME, 'draining');
+    const keys = ['2', `sojourn:${name}:{${ME}}:lease`, `sojourn:${name}:{${ME}}:taken`] as const;
+    expect(await ask('EVAL', RENEW.lua, ...keys, '1', '30000', '1000', 'serving')).toBe('L');
+    expect(await view.instances.read(ME)).toMatchObject({ state: 'draining' });
+    await view.instances.leave(ME);
+    const soon = String(Date.now() + 60_000);
+    expect(await ask('EVAL', ANNOUNCE.lua, ...keys, soon, '30000', '1000', '1', 'serving', '1')).toBe('T');
+    expect(await view.instances.read(ME)).toBeUndefined();
+    const late = String(Date.now() - 60_000);
+    const others = ['2', `sojourn:${name}:{other}:lease`, `sojourn:${name}:{other}:taken`] as const;
+    expect(await ask('EVAL', ANNOUNCE.lua, ...others, late, '30000', '1000', '1', 'serving', '1')).toBe('L');
+  });
+
+  test('a turn of writes leaves in one packet', async () => {
+    const ask = await openRedis(server().url);
+    const view = await openView(server().url);
+    await view.sessions.create(recordOf('s'));
+    const reads = async (): Promise<number> =>
+      Number(/total_reads_processed:(\d+)/.exec(String(await ask('INFO', 'stats')))?.[1]);
+    const before = await reads();
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, async (_, n) =>
+        view.events.append({
+          sessionId: 's',
+          fence: FENCE,
+          stream: `p1x${n}`,
+          from: 0,
+          events: ['', '{}'],
+          complete: true,
+        }),
+      ),
+    );
+    expect(new Set(outcomes)).toEqual(new Set(['written']));
+    // A packet of 50, in the pieces that the server reads, and the question itself.
+    expect((await reads()) - before).toBeLessThan(10);
+  });
+
+  test('scripts that the server has forgotten are sent to it again', async () => {
+    const ask = await openRedis(server().url);
+    const view = await openView(server().url);
+    await view.sessions.create(recordOf('s'));
+    await ask('SCRIPT', 'FLUSH');
+    const append = (from: number): Promise<WriteOutcome> | WriteOutcome =>
+      view.events.append({ sessionId: 's', fence: FENCE, stream: 'g', from, events: [`${from}`] });
+    expect(await Promise.all([append(0), append(1), append(2)])).toEqual(['written', 'written', 'written']);
+    expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+  });
+
+  test('a record that a newer version wrote is refused by name, and not claimed', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    await view.sessions.create(recordOf('s', { owner: null }));
+    await ask('HSET', `sojourn:${name}:{s}:r`, 'v', '2');
+    const refused = { ...AWAY, message: expect.stringMatching(/session s .*newer version.*record 2/) as string };
+    await expect(view.sessions.read('s')).rejects.toMatchObject(refused);
+    await expect(view.sessions.claim('s', 1, ME)).rejects.toMatchObject(refused);
+    await expect(view.sessions.list(10)).rejects.toMatchObject(refused);
+    await ask('HSET', `sojourn:${name}:{s}:r`, 'v', '1');
+    expect(await view.sessions.read('s')).toEqual(recordOf('s', { owner: null }));
+  });
+
+  test('a key of another program is not overwritten, and said', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    await ask('SET', `sojourn:${name}:{s}:r`, 'theirs');
+    await expect(view.sessions.create(recordOf('s'))).rejects.toMatchObject({
+      ...AWAY,
+      message: expect.stringMatching(/prefix of its own/) as string,
+    });
+    expect(await ask('GET', `sojourn:${name}:{s}:r`)).toBe('theirs');
+  });
+});
+
+/** Keys of a deployment with the milliseconds that each still has; -1: for ever. */
+async function lifetimes(ask: Ask, name: string): Promise<Map<string, number>> {
+  const keys = (await ask('KEYS', `sojourn:*${name}*`)) as string[];
+  const times = await Promise.all(keys.map(async (key) => Number(await ask('PTTL', key))));
+  return new Map(keys.map((key, n) => [key.slice(key.indexOf('}:') + 2), times[n] ?? 0]));
+}
+
+describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
+  const HOUR = 3_600_000;
+  const LEFT = 86_400_000;
+
+  async function used(name: string, expiresAt: number | null, ttlMs: number): Promise<OpenStore> {
+    const view = await openView(server().url, {
+      name,
+      tombstoneMs: HOUR,
+      retention: { ttlMs, events: 100, bytes: 10_000 },
+    });
+    await view.sessions.create(recordOf('s', { expiresAt, state: { a: '1' } }));
+    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '1'], complete: true });
+    const mark = { request: '1', stream: 'q' };
+    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: [''], mark });
+    return view;
+  }
+
+  test('a session and all of it, long after its expiry, its log as soon as all in it is too old', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const expiresAt = Date.now() + HOUR;
+    const view = await used(name, expiresAt, 600_000);
+    const near = (ms: number | undefined, expected: number): boolean =>
+      ms !== undefined && ms <= expected && ms > expected - 60_000;
+    const before = await lifetimes(ask, name);
+    for (const key of ['r', 'b', 's', 'o']) expect(near(before.get(key), 2 * HOUR + LEFT), key).toBe(true);
+    for (const key of ['k', 'l']) expect(near(before.get(key), 637_500), key).toBe(true);
+    await view.sessions.save('s', FENCE, { expiresAt: expiresAt + HOUR, state: { b: '1' } });
+    const moved = await lifetimes(ask, name);
+    for (const key of ['r', 'b', 's', 'o']) expect(near(moved.get(key), 3 * HOUR + LEFT), key).toBe(true);
+    for (const key of ['k', 'l']) expect(near(moved.get(key), 637_500), key).toBe(true);
+    await view.sessions.save('s', FENCE, { expiresAt: null });
+    const kept = await lifetimes(ask, name);
+    for (const key of ['r', 'b', 's', 'o']) expect(kept.get(key), key).toBe(-1);
+    await view.sessions.end('s', FENCE, 'deleted');
+    const ended = await lifetimes(ask, name);
+    expect([...ended.keys()]).toEqual(['r']);
+    expect(near(ended.get('r'), HOUR)).toBe(true);
+  });
+
+  test('a log that time does not limit goes with its session', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await used(name, Date.now() + HOUR, Infinity);
+    const before = await lifetimes(ask, name);
+    expect([...before.keys()].sort()).toEqual(['b', 'due', 'k', 'l', 'o', 'r', 's', 'sessions']);
+    for (const key of ['k', 'l']) expect(before.get(key), key).toBeGreaterThan(HOUR);
+    await view.sessions.save('s', FENCE, { expiresAt: null });
+    const kept = await lifetimes(ask, name);
+    for (const key of ['k', 'l']) expect(kept.get(key), key).toBe(-1);
+  });
+
+  test('a log holds little more than what is kept of it, and no name of a stream that is gone', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const retention = { ttlMs: HOUR, events: 100, bytes: 1_000_000 };
+    const view = await openView(server().url, { name, retention });
+    await view.sessions.create(recordOf('s'));
+    const most = { elements: 0, names: 0 };
+    for (let n = 0; n < 500; n++) {
+      const at = { sessionId: 's', fence: FENCE, stream: `p${n}` };
+      if (n % 7 === 0) {
+        await view.events.append({ ...at, from: 0, events: ['', '1'] });
+        await view.events.append({ ...at, from: 2, events: [], complete: true });
+      } else await view.events.append({ ...at, from: 0, events: ['', '1'], complete: true });
+      most.elements = Math.max(most.elements, Number(await ask('LLEN', `sojourn:${name}:{s}:l`)));
+      most.names = Math.max(most.names, Number(await ask('HLEN', `sojourn:${name}:{s}:k`)));
+    }
+    expect(most.elements).toBeLessThan(75);
+    expect(most.names).toBeLessThan(75);
+    expect(most.elements).toBeGreaterThan(40);
+  });
+
+  test('leases, what is remembered of the dead, and secrets with a time', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name, leaseMs: 5_000 });
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    await view.secret('kept');
+    await view.secret('daily', 60_000);
+    const living = await lifetimes(ask, name);
+    expect(living.get('lease')).toBeLessThanOrEqual(5_000);
+    expect(living.get('taken')).toBeGreaterThan(LEFT - 60_000);
+    expect(living.get('secret:kept')).toBe(-1);
+    expect(living.get('secret:daily')).toBeLessThanOrEqual(60_000);
+    await view.instances.leave(ME);
+    const dead = await lifetimes(ask, name);
+    expect(dead.has('lease')).toBe(false);
+    expect(dead.get('taken')).toBeGreaterThan(LEFT - 60_000);
+  });
+});
