@@ -178,6 +178,9 @@ export class Writer {
       const late = (write: Waiting): boolean => write.asked <= oldest && !write.refused;
       for (const write of this.#underWay.filter(late)) this.#refuse(write, noAnswer(connector.place, waits.limitMs));
       for (const write of this.#queue.filter(late)) this.#refuse(write, notAsked(connector.place, waits.limitMs));
+      // For nobody: the server is to let go of it.
+      if (this.#underWay.length > 0 && this.#underWay.every(({ refused }) => refused))
+        this.#connection?.destroy(noAnswer(connector.place, waits.limitMs));
       const next = [...this.#underWay, ...this.#queue].find(({ refused }) => !refused);
       if (next !== undefined) this.#watchFor(Math.max(1, next.asked - oldest));
     });

@@ -1,0 +1,159 @@
+import { expect, test } from 'vitest';
+import { postgres } from '../../src/stores/postgres/index.ts';
+import type { OpenStore, SessionRecord, WriteOutcome } from '../../src/stores/store.ts';
+import { createFaultProxy } from '../../src/testing/index.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { connect, FENCE, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
+
+/** The shortest that a store waits: a second. */
+const IMPATIENT = { leaseMs: 1_000 };
+
+const stateOf = async (view: OpenStore): Promise<unknown> => ((await view.sessions.read('s')) as SessionRecord).state;
+
+describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
+  const save = (view: OpenStore, a: string): Promise<WriteOutcome> =>
+    Promise.resolve(view.sessions.save('s', FENCE, { state: { a } }));
+
+  test('one that was given up does not land after a later one, though its server process does it late', async () => {
+    const url = await newDatabase(server().url);
+    const view = await openView(url, IMPATIENT);
+    const client = await connect(url);
+    await view.sessions.create(recordOf('s'));
+    await save(view, '1');
+    const { rows } = await client.query(`SELECT pid FROM pg_stat_activity WHERE query LIKE 'WITH fenced%'`);
+    const pid = rows[0].pid as number;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await expect(save(view, '2')).rejects.toMatchObject({ code: 'STORE_AWAY' });
+      // No later write may pass the one that stands there.
+      await expect(save(view, '3')).rejects.toMatchObject({ code: 'STORE_AWAY' });
+      expect(await stateOf(view)).toEqual({ a: '1' });
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await until(async () => (await save(view, '4')) === 'written');
+    await until(async () => (await client.query('SELECT FROM pg_stat_activity WHERE pid = $1', [pid])).rowCount === 0);
+    expect(await stateOf(view)).toEqual({ a: '4' });
+  });
+
+  test('one that was given up on a silent network does not land after a later one', async () => {
+    const url = await newDatabase(server().url);
+    const proxy = await createFaultProxy({ port: server().port });
+    const view = await openView(url.replace(String(server().port), String(proxy.port)), IMPATIENT);
+    await view.sessions.create(recordOf('s'));
+    try {
+      for (let n = 0; n < 3; n++) {
+        await save(view, `${n}`);
+        proxy.blackHole(true);
+        await expect(save(view, `${n} late`)).rejects.toMatchObject({ code: 'STORE_AWAY' });
+        proxy.blackHole(false);
+        await until(async () => (await save(view, `${n} again`)) === 'written');
+        expect(await stateOf(view)).toEqual({ a: `${n} again` });
+      }
+    } finally {
+      await proxy.close();
+    }
+  });
+
+  test('one that nobody waits for any more is let go of by the server, one that was not sent yet is never sent', async () => {
+    const url = await newDatabase(server().url);
+    const view = await openView(url, IMPATIENT);
+    const client = await connect(url);
+    const waiting = async (): Promise<number> =>
+      (await client.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`)).rowCount ?? 0;
+    await view.sessions.create(recordOf('s'));
+    await client.query('BEGIN');
+    await client.query(`SELECT FROM sojourn.sessions FOR UPDATE`);
+    const first = save(view, 'first');
+    await until(waiting);
+    const second = view.sessions.save('s', FENCE, { state: { b: 'second' } });
+    await expect(first).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await expect(second).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await until(async () => (await waiting()) === 0);
+    await client.query('COMMIT');
+    expect(await save(view, 'third')).toBe('written');
+    expect(await stateOf(view)).toEqual({ a: 'third' });
+  });
+
+  test('one that the server refuses fails alone, whatever was asked for with it', async () => {
+    const view = await openView(await newDatabase(server().url));
+    for (const id of ['s', 't']) await view.sessions.create(recordOf(id));
+    const append = (sessionId: string, stream: string, from: number) =>
+      view.events.append({ sessionId, fence: FENCE, stream, from, events: [`"${from}"`] });
+    const settled = await Promise.allSettled([
+      append('s', 'p', 0),
+      append('s', 'p', 1),
+      // No JSON-RPC id: as JSON text it has no U+0000.
+      view.sessions.mark('s', FENCE, { request: '\0', stream: 'q' }),
+      append('s', 'p', 2),
+      view.sessions.save('t', FENCE, { state: { a: '1' } }),
+    ]);
+    expect(settled.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+    ]);
+    expect(settled[2]).toMatchObject({ reason: { code: 'INTERNAL' } });
+    const replay = await view.events.replay('s', 'p', -1);
+    expect(replay).toMatchObject({ found: true, next: 3 });
+    expect(await view.sessions.read('t')).toMatchObject({ state: { a: '1' } });
+  });
+
+  test('a thousand of one turn take effect in their order', async () => {
+    const view = await openView(await newDatabase(server().url));
+    await view.sessions.create(recordOf('s'));
+    const writes: Array<Promise<WriteOutcome> | WriteOutcome> = [];
+    for (let n = 0; n < 1_000; n++) {
+      writes.push(view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: n, events: [`"${n}"`] }));
+      if (n % 7 === 0) writes.push(save(view, `${n}`));
+    }
+    expect(new Set(await Promise.all(writes))).toEqual(new Set(['written']));
+    expect(await view.events.replay('s', 'p', 997)).toMatchObject({
+      events: [
+        { offset: 998, data: '"998"' },
+        { offset: 999, data: '"999"' },
+      ],
+    });
+    expect(await stateOf(view)).toEqual({ a: '994' });
+  });
+
+  test('what was asked for before a view closes is stored', async () => {
+    const url = await newDatabase(server().url);
+    const store = postgres(url);
+    const view = await store.open(storeOptions());
+    const outcomes = [
+      view.sessions.create(recordOf('s')),
+      ...Array.from({ length: 600 }, (_, n) => save(view, `${n}`)),
+    ];
+    await view.close();
+    expect((await Promise.all(outcomes)).at(-1)).toBe('written');
+    expect(await stateOf(await openView(url))).toEqual({ a: '599' });
+    await expect(save(view, 'too late')).rejects.toMatchObject({ code: 'STORE_AWAY' });
+  });
+
+  test('events that PostgreSQL cannot keep as text come back all the same', async () => {
+    const view = await openView(await newDatabase(server().url));
+    await view.sessions.create(recordOf('s'));
+    const events = ['', 'a\0b', '\u001e', '\u001f[]', '{"large":"' + 'é"\\'.repeat(1_000_000) + '"}', ''];
+    expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events })).toBe('written');
+    const kept = await view.events.replay('s', 'p', 4);
+    expect(kept).toMatchObject({ found: true, events: [{ offset: 5, data: '' }] });
+    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: events.slice(0, 4) });
+    const replay = await view.events.replay('s', 'q', -1);
+    expect(replay.found && replay.events.map(({ data }) => data)).toEqual(events.slice(0, 4));
+  });
+
+  test('keys of the state may be as long as the state may be', async () => {
+    const url = await newDatabase(server().url);
+    const view = await openView(url);
+    const long = ['k'.repeat(100_000), `${'k'.repeat(100_000)}2`, '#short', '"quoted"', 'nul\0', '\ud800'];
+    await view.sessions.create(recordOf('s', { state: { [long[0] ?? '']: '1' } }));
+    await view.sessions.save('s', FENCE, { state: Object.fromEntries(long.map((key, n) => [key, `${n}`])) });
+    expect(await stateOf(view)).toEqual(Object.fromEntries(long.map((key, n) => [key, `${n}`])));
+    await view.sessions.save('s', FENCE, { state: { [long[0] ?? '']: null } });
+    expect(Object.keys((await stateOf(view)) as object)).toHaveLength(long.length - 1);
+  });
+});
