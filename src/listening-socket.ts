@@ -16,8 +16,8 @@ import type { TimeProvider } from './types.ts';
 
 const QUIET_MS = 500;
 const POLL_MS = 5;
-/** How long a moment is waited for in which nobody waits to be accepted. */
-const ACCEPT_MS = 500;
+/** How long a quiet turn is waited for. */
+const TURN_MS = 500;
 /** A turn of the event loop that has nothing else to do. */
 const QUICK_TURN_MS = 0.05;
 
@@ -33,7 +33,8 @@ export class ListeningSocket {
   readonly #server: Server;
   readonly #time: Required<TimeProvider>;
   readonly #connections = new Map<Socket, Connection>();
-  #accepted = 0;
+  /** Connections and requests so far. */
+  #arrivals = 0;
   #leaving: Promise<void> | undefined;
   #isLeaving = false;
 
@@ -41,7 +42,7 @@ export class ListeningSocket {
     this.#server = server;
     this.#time = time;
     server.on('connection', (socket: Socket) => {
-      this.#accepted += 1;
+      this.#arrivals += 1;
       this.#connections.set(socket, { answer: undefined, told: false });
       socket.on('close', () => this.#connections.delete(socket));
     });
@@ -55,6 +56,7 @@ export class ListeningSocket {
   #began({ method, headers, socket }: IncomingMessage, res: ServerResponse): void {
     const connection = this.#connections.get(socket);
     if (connection === undefined) return;
+    this.#arrivals += 1;
     connection.answer = res;
     // A GET stream ends with the drain at the latest; its head is the only place to say so.
     connection.told = this.#isLeaving || (method === 'GET' && headers.accept?.includes('text/event-stream') === true);
@@ -62,7 +64,8 @@ export class ListeningSocket {
   }
 
   async #leave(): Promise<void> {
-    await this.#stopAccepting();
+    // Not http's own: that cuts idle connections at once, under a request that is on its way.
+    await this.#inQuietTurn(() => NetServer.prototype.close.call(this.#server));
     this.#isLeaving = true;
     for (const connection of this.#connections.values()) {
       const { answer } = connection;
@@ -74,6 +77,10 @@ export class ListeningSocket {
     while (this.#untold().length > 0 && this.#time.monotonic() < deadline) {
       await elapse(this.#time, POLL_MS);
     }
+    await this.#inQuietTurn(() => this.#closeUntold());
+  }
+
+  #closeUntold(): void {
     const untold = this.#untold();
     this.#server.closeIdleConnections();
     for (const [socket, { answer }] of untold) {
@@ -85,22 +92,21 @@ export class ListeningSocket {
   }
 
   /**
-   * The kernel resets whoever is connected and not yet accepted when the socket closes; a proxy that has sent a request by then
-   * may not send it again. Node accepts one in a turn. So it closes at the end of a turn in which nobody came and nothing else
-   * took time: hardly anybody can have come since.
+   * The kernel resets whoever is connected and not yet accepted when the socket closes, and whoever has asked and was not yet read
+   * when the connection closes; a proxy may not send such a request again. So something closes at the end of a turn in which
+   * nobody came and nothing else took time: hardly anybody can have come since. (Node accepts one connection in a turn.)
    */
-  #stopAccepting(): Promise<void> {
+  #inQuietTurn(close: () => void): Promise<void> {
     const time = this.#time;
-    const deadline = time.monotonic() + ACCEPT_MS;
+    const deadline = time.monotonic() + TURN_MS;
     return new Promise((closed) => {
-      const turn = (accepted: number, began: number): void => {
+      const turn = (arrivals: number, began: number): void => {
         const now = time.monotonic();
-        if ((accepted === this.#accepted && now - began < QUICK_TURN_MS) || now >= deadline) {
-          // Not http's own: that cuts idle connections at once, under a request that is on its way.
-          NetServer.prototype.close.call(this.#server);
+        if ((arrivals === this.#arrivals && now - began < QUICK_TURN_MS) || now >= deadline) {
+          close();
           closed();
         } else {
-          afterTurn(() => turn(this.#accepted, now));
+          afterTurn(() => turn(this.#arrivals, now));
         }
       };
       // The end of this turn; the next one has looked whether somebody came.
