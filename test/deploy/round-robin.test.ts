@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createRawClient, type RawClient } from '../../src/testing/index.ts';
 import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
+import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { startFleet, type DeployedInstance, type Fleet } from './instances.ts';
 import { describeBehind, startProxy, type Proxy, type ProxyKind } from './proxies.ts';
@@ -35,6 +36,19 @@ function counting(client: OfficialClient) {
       return done;
     },
   };
+}
+
+/** No call may fail meanwhile, and none may be counted twice. */
+async function restartOneByOne(url: string, { instances }: Fleet): Promise<void> {
+  const clients = await Promise.all([connectV1(url), connectV2(url), connectV1(url), connectV2(url)]);
+  const counts = clients.map(counting);
+  for (const instance of instances) {
+    const before = counts.map(({ calls }) => calls());
+    expect(await instance.stop()).toBe(0);
+    await until(() => counts.every(({ calls }, n) => calls() > (before[n] ?? 0) + 2), { what: 'calls to go on' });
+    await instance.start();
+  }
+  await Promise.all(counts.map(({ stop }) => stop()));
 }
 
 for (const [kind, files] of RECIPES) {
@@ -114,16 +128,7 @@ for (const [kind, files] of RECIPES) {
     // Only then are instances lost.
     describe('then', () => {
       test('no call fails while every instance is restarted', { timeout: 60_000 }, async () => {
-        const { url } = proxy;
-        const clients = await Promise.all([connectV1(url), connectV2(url), connectV1(url), connectV2(url)]);
-        const counts = clients.map(counting);
-        for (const instance of fleet.instances) {
-          const before = counts.map(({ calls }) => calls());
-          expect(await instance.stop()).toBe(0);
-          await until(() => counts.every(({ calls }, n) => calls() > (before[n] ?? 0) + 2), { what: 'calls to go on' });
-          await instance.start();
-        }
-        await Promise.all(counts.map(({ stop }) => stop()));
+        await restartOneByOne(proxy.url, fleet);
       });
 
       test('the sessions of an instance that is killed go on, and one that is left serves all', async () => {
@@ -142,3 +147,17 @@ for (const [kind, files] of RECIPES) {
     });
   });
 }
+
+describeBehind('nginx', 'what the Compose recipe puts together', () => {
+  describeWhereInstalled('redis', 'three instances on Redis behind nginx', () => {
+    test('no call fails while every instance is restarted', { timeout: 60_000 }, async () => {
+      const redis = await startServer('redis', { args: ['--appendonly', 'yes', '--appendfsync', 'everysec'] });
+      onTestFinished(() => redis.close());
+      const fleet = await startFleet(3, redis.url);
+      onTestFinished(() => fleet.close());
+      const proxy = await startProxy('nginx', ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf'], fleet.ports);
+      onTestFinished(() => proxy.close());
+      await restartOneByOne(proxy.url, fleet);
+    });
+  });
+});
