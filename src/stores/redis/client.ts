@@ -75,7 +75,7 @@ export function ownWays(socket: ClientOptions['socket'], connectMs: number): obj
     commandOptions: { timeout: undefined, typeMapping: undefined },
     disableOfflineQueue: true,
     maintNotifications: 'disabled',
-    clientInfoTag: 'sojourn',
+    disableClientInfo: true,
     pingInterval: undefined,
     clientSideCache: undefined,
     readonly: false,

@@ -40,6 +40,8 @@ export function redis(at: string | RedisConnection | RedisOptions, settings: Red
   if (typeof at === 'string') return new RedisStore(urlTarget(at), checkPrefix(own));
   const connected = clientTarget(at);
   if (connected !== undefined) return new RedisStore(connected, checkPrefix(own));
+  if (typeof at === 'object' && at !== null && 'connect' in at)
+    throw optionInvalid('type', 'redis', got('a client of another kind'), CLIENT_TAKES);
   const { url, client, prefix = own } = checkNames('redis', at, OPTIONS, []);
   return new RedisStore(targetOf(url, client), checkPrefix(prefix));
 }
@@ -54,7 +56,8 @@ function targetOf(url: unknown, client: unknown): Target {
 
 /** A URL may hold a password: what is wrong with it is said without showing it. */
 function urlTarget(url: unknown): Target {
-  if (typeof url !== 'string') throw optionInvalid('type', 'redis.url', got(`a ${typeof url}`), URL_TAKES);
+  if (typeof url !== 'string')
+    throw optionInvalid('type', 'redis.url', got(url === undefined ? 'none' : `a ${typeof url}`), URL_TAKES);
   let parsed: URL;
   try {
     parsed = new URL(url);

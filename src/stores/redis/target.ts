@@ -33,7 +33,7 @@ export async function openServer(target: Target, settings: ServerSettings): Prom
       const { socket, database = 0 } = probe.options;
       probe.destroy();
       const make = async (connectMs: number): Promise<RedisClient> =>
-        createClient({ url, ...ownWays(socket, connectMs) });
+        createClient({ url, name: 'sojourn', ...ownWays(socket, connectMs) });
       return opened(new SingleServer({ settings, greeting, database, make, close: nothing }));
     }
     case 'client': {

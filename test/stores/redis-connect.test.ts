@@ -1,0 +1,322 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createClient, createClientPool, createCluster, createSentinel } from 'redis';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { redis, type RedisConnection } from '../../src/stores/redis/index.ts';
+import type { OpenStore } from '../../src/stores/store.ts';
+import { createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { createLog } from '../kit/log.ts';
+import { describeWhereInstalled, describeWithServer, freePort, startServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+
+const AWAY = { code: 'STORE_AWAY', status: 503 };
+
+/** Something of everything: records, log, lease, mailbox, bus, secret. */
+async function exercise(view: OpenStore, id = 's'): Promise<void> {
+  const got: string[] = [];
+  await view.instances.announce({ id: `i-${id}`, state: 'serving', version: '1' }, (_, { kind }) => got.push(kind));
+  expect(await view.sessions.create(recordOf(id, { owner: null }))).toBe('created');
+  expect(await view.sessions.claim(id, 1, ME)).toMatchObject({ claimed: true });
+  const fence = { epoch: 2, owner: ME };
+  expect(await view.events.append({ sessionId: id, fence, stream: 'p', from: 0, events: ['', '1'] })).toBe('written');
+  expect(await view.events.replay(id, 'p', -1)).toMatchObject({ found: true, next: 2 });
+  expect(await view.sessions.list(10)).toMatchObject({ records: [{ id }] });
+  expect(await view.instances.send('other', `i-${id}`, { kind: 'call' })).toBe('sent');
+  await view.instances.publish('other', { kind: 'event' });
+  await until(() => got.length === 2);
+  expect(await view.instances.renew(`i-${id}`, 'draining')).toBe(true);
+  expect((await view.instances.list()).map((lease) => lease.id)).toEqual([`i-${id}`]);
+  expect(await view.secret('one')).toHaveLength(32);
+  expect(await view.sessions.end(id, fence, 'deleted')).toBe('ended');
+  expect(await view.sessions.count()).toBe(0);
+  await view.instances.leave(`i-${id}`);
+}
+
+describe('redis() takes', () => {
+  test.each<[string, unknown, RegExp]>([
+    ['no URL', 'localhost:6379', /redis\.url: got a URL of localhost:/],
+    ['nothing', undefined, /redis: got undefined/],
+    ['a URL of another kind', 'http://localhost', /redis\.url: got a URL of http:/],
+    ['a text', 'redis', /redis\.url: got a text that is no URL/],
+    ['a database by name', 'redis://localhost/mine', /redis\.url: got a database called \/mine/],
+    ['an unknown option', { uri: 'redis://localhost' }, /Unknown option redis\.uri/],
+    ['neither', {}, /redis\.url: got none/],
+    ['both', { url: 'redis://localhost', client: createClient() }, /redis\.client: got both/],
+    ['a pool', createClientPool(), /createClient, createCluster or createSentinel/],
+    ['a pool as an option', { client: createClientPool() }, /createClient, createCluster or createSentinel/],
+  ])('%s: refused with what it takes', (_, at, message) => {
+    expect(() => redis(at as string)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
+    expect(() => redis(at as string)).toThrow(message);
+  });
+
+  test('no password is shown by what is wrong with a URL', () => {
+    for (const url of ['redis://user:hunter2@host/mine', 'http://user:hunter2@host', 'user:hunter2@host']) {
+      let message = '';
+      try {
+        redis(url);
+      } catch (error) {
+        message = (error as Error).message;
+      }
+      expect(message).toContain('redis.url');
+      expect(message).not.toContain('hunter2');
+    }
+  });
+
+  test.each(['', 'a b', 'a{b}', 'a}', 'ä', 'a\n'])('the prefix %j: refused', (prefix) => {
+    expect(() => redis('redis://localhost', { prefix })).toThrow(/redis\.prefix/);
+    expect(() => redis({ url: 'redis://localhost', prefix })).toThrow(/redis\.prefix/);
+  });
+
+  test('every kind of client that the package makes, as it is typed', () => {
+    const clients: RedisConnection[] = [
+      createClient(),
+      createClient({ RESP: 2 }),
+      createCluster({ rootNodes: [{ url: 'redis://localhost' }] }),
+      createSentinel({ name: 'primary', sentinelRootNodes: [{ host: 'localhost', port: 26379 }] }),
+    ];
+    for (const client of clients) {
+      expect(redis(client).kind).toBe('redis');
+      expect(redis({ client, prefix: 'mine' })).toMatchObject({ durable: true, inProcess: false });
+    }
+  });
+});
+
+describeWithServer('redis', 'a connection', (server) => {
+  test('by URL names its database, and what is kept in another one stays apart', async () => {
+    const name = newName();
+    const [here, there] = await Promise.all([
+      openView(`${server().url}/3`, { name }),
+      openView(`${server().url}/4`, { name }),
+    ]);
+    const got: string[] = [];
+    await there.instances.announce({ id: 'there', state: 'serving', version: '1' }, (_, { kind }) => got.push(kind));
+    await exercise(here);
+    expect(await there.sessions.count()).toBe(0);
+    expect(await there.instances.send('x', 'there', { kind: 'own' })).toBe('sent');
+    await until(() => got.includes('own'));
+    expect(got).toEqual(['own']);
+    const ask = await openRedis(`${server().url}/3`);
+    expect(((await ask('KEYS', `*${name}*`)) as string[]).length).toBeGreaterThan(0);
+    const elsewhere = await openRedis(server().url);
+    expect(await elsewhere('KEYS', `*${name}*`)).toEqual([]);
+  });
+
+  test('puts everything below its prefix, whatever the name of the endpoint', async () => {
+    const ask = await openRedis(`${server().url}/5`);
+    const names = ['', 'a', 'a:b', '{a}', 'a*', 'ключ 🧪', '\ud800', '%', '../a'];
+    for (const name of names) {
+      const view = await openView(redis(`${server().url}/5`, { prefix: 'mine' }), { name });
+      expect(await view.sessions.count(), JSON.stringify(name)).toBe(0);
+      await exercise(view);
+      await view.sessions.create(recordOf('s2'));
+    }
+    const keys = (await ask('KEYS', '*')) as string[];
+    expect(keys.length).toBeGreaterThan(names.length * 4);
+    expect(keys.filter((key) => !key.startsWith('mine:'))).toEqual([]);
+  });
+
+  test.each([2, 3] as const)(
+    'of the caller is set up like theirs (RESP %i), and theirs is left alone',
+    async (RESP) => {
+      const ask = await openRedis(server().url);
+      const client = createClient({ url: `${server().url}/6`, RESP, name: 'theirs' });
+      client.on('error', () => undefined);
+      const store = redis(client);
+      // It need not even be connected.
+      const view = await openView(store);
+      expect(client.isOpen).toBe(false);
+      await client.connect();
+      onTestFinished(() => client.destroy());
+      await exercise(view);
+      const names = String(await ask('CLIENT', 'LIST')).match(/name=theirs /g);
+      expect(names).toHaveLength(3);
+      await view.close();
+      expect(client.isReady).toBe(true);
+      expect(await client.ping()).toBe('PONG');
+      expect(client.listenerCount('error')).toBe(1);
+      await until(async () => String(await ask('CLIENT', 'LIST')).match(/name=theirs /g)?.length === 1);
+    },
+  );
+
+  test('of a view that is closed is closed, and of two views with the last', async () => {
+    const ask = await openRedis(server().url);
+    const connections = async (): Promise<number> =>
+      String(await ask('CLIENT', 'LIST')).match(/name=sojourn /g)?.length ?? 0;
+    const store = redis(server().url);
+    const [one, two] = [await openView(store), await openView(store)];
+    await one.instances.announce({ id: 'one', state: 'serving', version: '1' }, () => undefined);
+    await two.instances.announce({ id: 'two', state: 'serving', version: '1' }, () => undefined);
+    expect(await connections()).toBe(2);
+    await one.close();
+    expect(await two.instances.send('two', 'two', { kind: 'own' })).toBe('sent');
+    await two.close();
+    await until(async () => (await connections()) === 0);
+    const again = await openView(store);
+    expect(await again.sessions.count()).toBe(0);
+  });
+
+  test('keeps several views of one object apart, and those of one name together', async () => {
+    const store = redis(server().url);
+    const name = newName();
+    const [one, two, other] = [await openView(store, { name }), await openView(store, { name }), await openView(store)];
+    const got: string[] = [];
+    for (const [id, view] of Object.entries({ one, two, other }))
+      await view.instances.announce({ id, state: 'serving', version: '1' }, (from) => got.push(`${from} to ${id}`));
+    await one.instances.publish('one', { kind: 'event' });
+    await until(() => got.length === 1);
+    expect(got).toEqual(['one to two']);
+    await expect(
+      two.instances.announce({ id: 'one', state: 'serving', version: '1' }, () => undefined),
+    ).rejects.toThrow();
+    expect(await two.instances.send('two', 'one', { kind: 'call' })).toBe('sent');
+    await until(() => got.length === 2);
+    expect(got.at(-1)).toBe('two to one');
+  });
+});
+
+/** The commands of the page, one by one; `test/stores/redis-page.test.ts` holds the page to it. */
+const RULES = [
+  '~sojourn:*',
+  '&sojourn:*',
+  '-@all',
+  ...(readFileSync(new URL('../../docs/stores/redis.md', import.meta.url), 'utf8')
+    .match(/```\nACL SETUSER[^`]*```/)?.[0]
+    ?.match(/\+[\w|@-]+/g) ?? []),
+];
+
+describeWhereInstalled('redis', 'a server that asks who one is', () => {
+  test('lets in who gives the right password by URL, and nobody else', async () => {
+    const server = await startServer('redis');
+    onTestFinished(() => server.close());
+    const { host } = new URL(server.url);
+    const ask = await openRedis(server.url);
+    await ask('CONFIG', 'SET', 'requirepass', 'hunter2');
+    await exercise(await openView(`redis://:hunter2@${host}`));
+    const wrong = { ...AWAY, message: expect.stringMatching(/not accepted/) as string };
+    await expect(openView(`redis://:hunter3@${host}`)).rejects.toMatchObject(wrong);
+    await expect(openView(`redis://:hunter3@${host}`)).rejects.not.toMatchObject({
+      message: expect.stringContaining('hunter3') as string,
+    });
+    const none = { ...AWAY, message: expect.stringMatching(/asks for a password/) as string };
+    await expect(openView(server.url)).rejects.toMatchObject(none);
+  });
+
+  test('needs to allow no more than the page says', async () => {
+    const server = await startServer('redis');
+    onTestFinished(() => server.close());
+    const ask = await openRedis(server.url);
+    expect(RULES.length).toBeGreaterThan(20);
+    await ask('ACL', 'SETUSER', 'sessions', 'on', '>secret', ...RULES);
+    const { host } = new URL(server.url);
+    const log = createLog();
+    const view = await openView(`redis://sessions:secret@${host}`, { logger: log });
+    await exercise(view);
+    const applies = storeContract.filter(
+      ({ id, needs }) => needs === undefined && !/expiry|goes|ttl|drops|living|forgotten|trim|expired/.test(id),
+    );
+    for (const { id, run } of applies) {
+      const kit = createStoreKit({ connect: () => redis(`redis://sessions:secret@${host}`), pass: (ms) => sleep(ms) });
+      await run(kit).catch((error: unknown) => {
+        throw new Error(id, { cause: error });
+      });
+      await kit.close();
+    }
+    expect(await ask('ACL', 'LOG')).toEqual([]);
+    expect(log.lines).toEqual([]);
+  }, 60_000);
+
+  test('that lets go of a user is said with what to do', async () => {
+    const server = await startServer('redis');
+    onTestFinished(() => server.close());
+    const ask = await openRedis(server.url);
+    await ask('ACL', 'SETUSER', 'sessions', 'on', '>secret', ...RULES);
+    const { host } = new URL(server.url);
+    const view = await openView(`redis://sessions:secret@${host}`);
+    await ask('ACL', 'SETUSER', 'sessions', '-hset', '-evalsha');
+    await expect(view.sessions.create(recordOf('s'))).rejects.toMatchObject({
+      ...AWAY,
+      message: expect.stringMatching(/may not do that.*page of the Redis store/) as string,
+    });
+  });
+});
+
+describeWhereInstalled('redis', 'a server by TLS', () => {
+  test('is reached with the certificate of who signed it, and not without', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sojourn-tls-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const openssl = (...args: string[]): unknown => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+    openssl(
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-keyout',
+      'key',
+      '-out',
+      'cert',
+      ...subject,
+    );
+    const port = await freePort();
+    const files = ['--tls-cert-file', 'cert', '--tls-key-file', 'key', '--tls-ca-cert-file', 'cert'];
+    const tls = [
+      '--tls-port',
+      String(port),
+      '--tls-auth-clients',
+      'no',
+      ...files.map((file) => file.replace(/^(?!--)/, `${folder}/`)),
+    ];
+    const server = await startServer('redis', { args: tls });
+    onTestFinished(() => server.close());
+    const url = `rediss://127.0.0.1:${port}`;
+    await expect(openView(url)).rejects.toMatchObject({
+      ...AWAY,
+      message: expect.stringMatching(/self-signed certificate/) as string,
+    });
+    const ca = readFileSync(join(folder, 'cert'));
+    await exercise(await openView(redis(createClient({ url, socket: { tls: true, ca } }))));
+  });
+});
+
+describeWhereInstalled('redis', 'what a server is set to', () => {
+  test('is said once when it may drop keys', async () => {
+    const server = await startServer('redis', { args: ['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru'] });
+    onTestFinished(() => server.close());
+    const log = createLog();
+    const view = await openView(server.url, { logger: log });
+    const said = (): unknown[] => log.matching(/drops keys/, 'warn');
+    expect(said()).toMatchObject([{ fields: { policy: 'allkeys-lru' } }]);
+    await server.stop();
+    await server.start();
+    await until(async () => (await view.sessions.create(recordOf(newName()))) === 'created');
+    expect(said()).toHaveLength(1);
+  });
+
+  test('a node of a Cluster is not taken for a server', async () => {
+    const server = await startServer('redis', { args: ['--cluster-enabled', 'yes'] });
+    onTestFinished(() => server.close());
+    await expect(openView(server.url)).rejects.toMatchObject({
+      ...AWAY,
+      message: expect.stringMatching(/node of a Cluster.*createCluster/) as string,
+    });
+  });
+
+  test('something that is no Redis fails the opening', async () => {
+    const { createServer } = await import('node:net');
+    const other = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.resume().end('HTTP/1.1 400 Bad Request\r\n\r\n');
+    });
+    await new Promise<void>((done) => other.listen(0, '127.0.0.1', done));
+    onTestFinished(() => void other.close());
+    const { port } = other.address() as { port: number };
+    await expect(openView(`redis://127.0.0.1:${port}`, { leaseMs: 600 })).rejects.toMatchObject(AWAY);
+  });
+});
