@@ -1,0 +1,240 @@
+/** A server that goes away, stands still, loses its connections or its data, and comes back. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+import { postgres } from '../../src/stores/postgres/index.ts';
+import type { OpenStore } from '../../src/stores/store.ts';
+import { createFaultProxy } from '../../src/testing/index.ts';
+import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { connect, FENCE, ME, openView, recordOf, storeOptions } from './postgres-views.ts';
+
+/** The shortest that a store waits: a second. */
+const IMPATIENT = { leaseMs: 1_500 };
+const AWAY = { code: 'STORE_AWAY' };
+
+async function start(port?: number): Promise<TestServer> {
+  const server = await startServer('postgres', port === undefined ? {} : { port });
+  onTestFinished(() => server.close());
+  return server;
+}
+
+/** One of each kind. */
+const calls: Readonly<Record<string, (view: OpenStore) => unknown>> = {
+  read: ({ sessions }) => sessions.read('s'),
+  list: ({ sessions }) => sessions.list(10),
+  count: ({ sessions }) => sessions.count(),
+  create: ({ sessions }) => sessions.create(recordOf('other')),
+  save: ({ sessions }) => sessions.save('s', FENCE, { activeAt: 1 }),
+  claim: ({ sessions }) => sessions.claim('s', 1, ME),
+  end: ({ sessions }) => sessions.end('other', FENCE, 'deleted'),
+  mark: ({ sessions }) => sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
+  append: ({ events }) => events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] }),
+  replay: ({ events }) => events.replay('s', 'p', -1),
+  trim: ({ events }) => events.trim(),
+  announce: ({ instances }) => instances.announce({ id: 'new', state: 'serving', version: '1' }, () => undefined),
+  renew: ({ instances }) => instances.renew('a', 'serving'),
+  lease: ({ instances }) => instances.read('a'),
+  send: ({ instances }) => instances.send('a', 'a', { kind: 'word' }),
+  publish: ({ instances }) => instances.publish('a', { kind: 'word' }),
+  secret: (view) => view.secret('unknown'),
+};
+
+async function expectAllAway(view: OpenStore): Promise<void> {
+  const settled = await Promise.allSettled(Object.values(calls).map(async (call) => call(view)));
+  for (const [n, name] of Object.keys(calls).entries()) {
+    expect(settled[n], name).toMatchObject({ status: 'rejected', reason: AWAY });
+  }
+}
+
+/** Two instances, `a` and `b`, and a session of `ME`. */
+async function openInstances(url: string, more: object = IMPATIENT) {
+  const [a, b] = [await openView(url, more), await openView(url, more)];
+  const [heard, lost]: [unknown[], string[]] = [[], []];
+  const announce = (view: OpenStore, id: string): unknown =>
+    view.instances.announce(
+      { id, state: 'serving', version: '1' },
+      (_, { word }) => heard.push(word),
+      () => lost.push(id),
+    );
+  await announce(a, 'a');
+  await announce(b, 'b');
+  await a.sessions.create(recordOf('s'));
+  let fresh = 0;
+  /** Under a new id: the lease of the old one may have run out. */
+  const works = async (): Promise<boolean> => {
+    const id = `fresh-${fresh++}`;
+    await announce(a, id);
+    if ((await b.instances.send('b', id, { kind: 'word', word: id })) !== 'sent') return false;
+    await until(() => heard.includes(id));
+    return (await a.sessions.save('s', FENCE, { activeAt: 1 })) === 'written';
+  };
+  return { a, b, heard, lost, works };
+}
+
+describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
+  test('is away while its server is, and goes on by itself when that is back', async () => {
+    const server = await start();
+    const { a, b, lost, works } = await openInstances(server.url, { leaseMs: 60_000 });
+    await server.killed();
+    await expectAllAway(a);
+    await until(() => lost.includes('a') && lost.includes('b'));
+    await expectAllAway(a);
+    await server.start();
+    await until(works, { timeoutMs: 10_000 });
+    // A lease that had not run out is renewed, and its holder heard again.
+    expect(await a.instances.renew('a', 'serving')).toBe(true);
+    expect(await b.instances.renew('b', 'serving')).toBe(true);
+    expect(await a.instances.send('a', 'b', { kind: 'word' })).toBe('sent');
+    expect(await a.sessions.read('s')).toMatchObject({ owner: ME });
+  });
+
+  test('answers within its time while the server stands still, and goes on by itself', async () => {
+    const server = await start();
+    const { a, lost, works } = await openInstances(server.url, { leaseMs: 3_000 });
+    server.pause();
+    try {
+      await expectAllAway(a);
+      await expectAllAway(a);
+    } finally {
+      server.resume();
+    }
+    expect(lost).toContain('a');
+    await until(works, { timeoutMs: 10_000 });
+  });
+
+  test('answers within its time while the network is silent, and goes on by itself', async () => {
+    const server = await start();
+    const proxy = await createFaultProxy({ port: server.port });
+    onTestFinished(() => proxy.close());
+    const { a, lost, works } = await openInstances(server.url.replace(String(server.port), String(proxy.port)));
+    proxy.blackHole(true);
+    await expectAllAway(a);
+    expect(lost).toContain('a');
+    proxy.cutAll();
+    proxy.blackHole(false);
+    await until(works, { timeoutMs: 10_000 });
+  });
+
+  test('connects anew when its connections are cut, says that messages were not heard, and reads them then', async () => {
+    const server = await start();
+    const proxy = await createFaultProxy({ port: server.port });
+    onTestFinished(() => proxy.close());
+    const view = await openView(server.url, { leaseMs: 60_000 });
+    const heard: unknown[] = [];
+    const lost: string[] = [];
+    const other = await openView(server.url.replace(String(server.port), String(proxy.port)), { leaseMs: 60_000 });
+    await other.instances.announce(
+      { id: 'cut', state: 'serving', version: '1' },
+      (_, { n }) => heard.push(n),
+      () => lost.push('cut'),
+    );
+    proxy.refuse(true);
+    proxy.cutAll();
+    await until(() => lost.length > 0);
+    await until(async () => (await view.instances.send('me', 'cut', { kind: 'word', n: 1 })) === 'suspect');
+    await expect(Promise.resolve(other.instances.renew('cut', 'serving'))).rejects.toMatchObject(AWAY);
+    proxy.heal();
+    await until(async () => other.instances.renew('cut', 'serving'));
+    expect(await view.instances.send('me', 'cut', { kind: 'word', n: 2 })).toBe('sent');
+    await until(() => heard.includes(2));
+    expect(heard[0]).toBe(1);
+    expect(lost).toEqual(['cut']);
+  });
+
+  test.each(['writes', 'listens'])(
+    'connects anew when the one connection that %s is ended by somebody',
+    async (which) => {
+      const server = await start();
+      const { a, lost, works } = await openInstances(server.url, { leaseMs: 60_000 });
+      await works();
+      const client = await connect(server.url);
+      const last = which === 'writes' ? 'WITH fenced%' : '%.messages%';
+      const { rows } = await client.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE $1 AND pid <> pg_backend_pid()`,
+        [last],
+      );
+      expect(rows.length).toBeGreaterThan(0);
+      await until(works);
+      await until(() => lost.includes('a') === (which === 'listens'));
+    },
+  );
+
+  test('finds nothing when the server comes back without its data, and makes its tables anew', async () => {
+    const port = await freePort();
+    const first = await start(port);
+    const { a, works } = await openInstances(first.url, { leaseMs: 60_000 });
+    await first.close();
+    await expectAllAway(a);
+    await start(port);
+    await until(async () => (await a.sessions.read('s')) === undefined, { timeoutMs: 10_000 });
+    expect(await a.sessions.save('s', FENCE, { activeAt: 1 })).toBe('fenced');
+    expect(await a.instances.renew('a', 'serving')).toBe(false);
+    await a.instances.announce({ id: 'again', state: 'serving', version: '1' }, () => undefined);
+    expect((await a.instances.list()).map(({ id }) => id)).toEqual(['again']);
+    expect(await a.sessions.create(recordOf('s'))).toBe('created');
+    await until(works);
+  });
+
+  test('makes its tables anew when somebody drops them, and says that what was in them is missing', async () => {
+    const server = await start();
+    const { a } = await openInstances(server.url, { leaseMs: 60_000 });
+    const client = await connect(server.url);
+    for (const call of ['read', 'save', 'append', 'renew', 'send', 'secret', 'create']) {
+      await client.query('DROP SCHEMA sojourn CASCADE');
+      await Promise.resolve(calls[call]?.(a));
+      expect(await a.sessions.read('s'), call).toBeUndefined();
+    }
+  });
+
+  test('that is away is not opened, whatever the way in which it is away', async () => {
+    const server = await start();
+    const proxy = await createFaultProxy({ port: server.port });
+    onTestFinished(() => proxy.close());
+    const url = server.url.replace(String(server.port), String(proxy.port));
+    const open = (): Promise<unknown> => Promise.resolve(postgres(url).open(storeOptions(IMPATIENT)));
+    proxy.refuse(true);
+    await expect(open()).rejects.toMatchObject(AWAY);
+    proxy.heal();
+    proxy.blackHole(true);
+    await expect(open()).rejects.toMatchObject(AWAY);
+    proxy.cutAll();
+    proxy.heal();
+    server.pause();
+    await expect(open()).rejects.toMatchObject(AWAY);
+    server.resume();
+    await server.stop();
+    await expect(open()).rejects.toMatchObject(AWAY);
+    await server.start();
+    await (await openView(url)).close();
+  });
+
+  test('is opened by the same object once the server is there', async () => {
+    const port = await freePort();
+    const store = postgres(`postgres://postgres@127.0.0.1:${port}/postgres`);
+    for (let n = 0; n < 3; n++) {
+      await expect(Promise.resolve(store.open(storeOptions(IMPATIENT)))).rejects.toMatchObject(AWAY);
+    }
+    await start(port);
+    const view = await openView(store);
+    expect(await view.sessions.count()).toBe(0);
+  });
+
+  test('refuses a standby, which would show old data', async () => {
+    const server = await start();
+    await (await openView(server.url)).close();
+    await server.stop();
+    // One that has nobody to follow serves what it has.
+    writeFileSync(join(server.folder, 'standby.signal'), '');
+    await server.start();
+    const opened = Promise.resolve(postgres(server.url).open(storeOptions()));
+    await expect(opened).rejects.toMatchObject({ ...AWAY, message: expect.stringContaining('standby') });
+    // Nor is a pool that leads to one asked.
+    const pool = new pg.Pool({ connectionString: server.url });
+    onTestFinished(() => pool.end());
+    const primary = await start();
+    const view = openView(postgres(pool, { direct: primary.url }));
+    await expect(view).rejects.toMatchObject({ ...AWAY, message: expect.stringContaining('standby') });
+  });
+});
