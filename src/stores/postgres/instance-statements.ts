@@ -53,8 +53,8 @@ export function instanceStatements(s: string) {
 
     // ——— messages ———
     /**
-     * $2 receivers, $3 senders, $4 numbers, $5 bodies. Answers for each message whether its receiver has a lease, and whether
-     * its lock is free. The lock is shared by those who look, so that they do not take each other for its owner.
+     * $2 receivers, $3 senders, $4 numbers, $5 bodies. Answers for each message the mailbox of its receiver, if that has a lease,
+     * and whether its lock is free. The lock is shared by those who look, so that they do not take each other for its owner.
      */
     send: statementOf(`WITH given AS MATERIALIZED (
         SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[]) WITH ORDINALITY
@@ -65,7 +65,7 @@ export function instanceStatements(s: string) {
       ), put AS (
         INSERT INTO ${s}.messages (mailbox, no, v, sender, body)
         SELECT r.mailbox, g.no, ${MESSAGE_VERSION}, g.sender, g.body FROM given g JOIN receivers r ON r.id = g.receiver
-      ) SELECT g.ord, r.id IS NOT NULL, r.free FROM given g LEFT JOIN receivers r ON r.id = g.receiver`),
+      ) SELECT g.ord, r.mailbox, r.free FROM given g LEFT JOIN receivers r ON r.id = g.receiver`),
     /** $2 sender, $3 number, $4 body: to all others. */
     publish: statementOf(`WITH receivers AS MATERIALIZED (
         SELECT i.mailbox, pg_notify(i.channel, '') FROM ${s}.instances i

@@ -40,7 +40,7 @@ export class PostgresInstances implements InstanceStore {
   constructor(options: InstancesOptions) {
     this.#options = options;
     const { line, statements, deployment } = options;
-    this.#outbox = new Outbox(line, statements, deployment, (id) => line.hears(this.#mailboxes.get(id) ?? ''));
+    this.#outbox = new Outbox(line, statements, deployment);
   }
 
   /** First the lock and the mailbox: nobody finds a lease whose holder is not heard. */

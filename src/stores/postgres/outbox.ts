@@ -23,17 +23,14 @@ export class Outbox {
   readonly #line: Line;
   readonly #statements: InstanceStatements;
   readonly #deployment: string;
-  /** Whether an instance is of this process: its lock is never free for others, and always for us. */
-  readonly #isOwn: (id: string) => boolean;
   #letters: Letter[] = [];
   /** Numbers its messages, so that a receiver has them in order. */
   #no = 0;
 
-  constructor(line: Line, statements: InstanceStatements, deployment: string, isOwn: (id: string) => boolean) {
+  constructor(line: Line, statements: InstanceStatements, deployment: string) {
     this.#line = line;
     this.#statements = statements;
     this.#deployment = deployment;
-    this.#isOwn = isOwn;
   }
 
   send(from: string, to: string, message: InstanceMessage): Promise<Sent> {
@@ -73,10 +70,10 @@ export class Outbox {
         bigintArray(letters.map(({ no }) => no)),
         textArray(letters.map(({ body }) => body)),
       ]);
-      for (const [ord, known, free] of rows) {
-        const letter = letters[Number(ord) - 1];
-        const heard = known === 't' && (free === 'f' || (letter !== undefined && this.#isOwn(letter.to)));
-        letter?.resolve(heard ? 'sent' : 'suspect');
+      for (const [ord, mailbox = null, free] of rows) {
+        // A lock that this process holds is free for itself.
+        const heard = mailbox !== null && (free === 'f' || this.#line.hears(mailbox));
+        letters[Number(ord) - 1]?.resolve(heard ? 'sent' : 'suspect');
       }
     } catch (error) {
       for (const letter of letters) letter.reject(error);

@@ -1,0 +1,200 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, describe, expect, test } from 'vitest';
+import { postgres } from '../../src/stores/postgres/index.ts';
+import type { InstanceMessage, OpenStore } from '../../src/stores/store.ts';
+import { createLog } from '../kit/log.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { connect, newDatabase, openView } from './postgres-views.ts';
+
+const INSTANCE = join(import.meta.dirname, 'processes/postgres-instance.mjs');
+const OPENS = join(import.meta.dirname, 'processes/postgres-opens.mjs');
+
+const started: ChildProcess[] = [];
+
+afterEach(async () => {
+  for (const child of started.splice(0)) {
+    child.kill('SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  }
+});
+
+interface Started {
+  readonly process: ChildProcess;
+  readonly lines: string[];
+}
+
+function start(script: string, ...args: string[]): Started {
+  const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  started.push(child);
+  const lines: string[] = [];
+  createInterface(child.stdout).on('line', (line) => lines.push(line));
+  return { process: child, lines };
+}
+
+async function startInstance(url: string, id: string, leaseMs = 1_000): Promise<Started> {
+  const instance = start(INSTANCE, url, id, String(leaseMs));
+  await until(() => instance.lines[0] === 'ready', { timeoutMs: 10_000 });
+  return instance;
+}
+
+async function kill({ process: child }: Started): Promise<void> {
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+/** What the relay does on suspicion: a burial, if the lease is still as it was. */
+async function buryIfSuspect(view: OpenStore, id: string): Promise<boolean> {
+  const lease = await view.instances.read(id);
+  if (lease === undefined || (await view.instances.send('me', id, { kind: 'probe' })) !== 'suspect') return false;
+  return view.instances.bury(lease);
+}
+
+async function announce(view: OpenStore, id: string): Promise<Array<[from: string, message: InstanceMessage]>> {
+  const heard: Array<[string, InstanceMessage]> = [];
+  await view.instances.announce({ id, state: 'serving', version: '1' }, (...one) => heard.push(one));
+  return heard;
+}
+
+describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
+  describe('in processes of their own', () => {
+    test('see each other and write to each other', async () => {
+      const url = await newDatabase(server().url);
+      const view = await openView(url);
+      const heard = await announce(view, 'me');
+      await Promise.all(['a', 'b'].map((id) => startInstance(url, id, 30_000)));
+      expect((await view.instances.list()).map(({ id }) => id)).toEqual(['a', 'b', 'me']);
+      for (const id of ['a', 'b'])
+        expect(await view.instances.send('me', id, { kind: 'call', answer: true })).toBe('sent');
+      await until(() => heard.length === 2);
+      await view.instances.publish('me', { kind: 'event', answer: true });
+      await until(() => heard.length === 4);
+      expect(heard.map(([from]) => from).toSorted()).toEqual(['a', 'a', 'b', 'b']);
+    });
+
+    test('one that was killed is suspect, can be buried long before its lease ends, and its sessions be claimed', async () => {
+      const url = await newDatabase(server().url);
+      const view = await openView(url);
+      const instance = await startInstance(url, 'a', 600_000);
+      expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
+      await until(() => instance.lines.length === 2);
+      await kill(instance);
+      expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
+      await until(() => buryIfSuspect(view, 'a'));
+      expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: true });
+    });
+
+    test('one that stands still is not suspect; its lease runs out, and it finds that out when it goes on', async () => {
+      const url = await newDatabase(server().url);
+      const view = await openView(url, { leaseMs: 1_000 });
+      const instance = await startInstance(url, 'a', 1_000);
+      instance.process.kill('SIGSTOP');
+      expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
+      expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
+      await until(async () => (await view.sessions.claim('session-of-a', 1, 'me')).claimed);
+      expect(await view.instances.read('a')).toBeUndefined();
+      instance.process.kill('SIGCONT');
+      await until(() => instance.lines.includes('dead'));
+    });
+
+    test('end by themselves: with their views closed, or with nothing left to do', async () => {
+      const url = await newDatabase(server().url);
+      for (const end of ['close', 'leave open']) {
+        const opened = start(OPENS, url, `of ${end}`, end);
+        expect(await once(opened.process, 'exit'), end).toEqual([0, null]);
+        expect(opened.lines).toEqual(['opened']);
+      }
+    });
+
+    test('make the tables once, however many of them start at once', async () => {
+      const url = await newDatabase(server().url);
+      const all = Array.from({ length: 6 }, (_, n) => start(OPENS, url, `i${n}`));
+      await Promise.all(all.map((one) => once(one.process, 'exit')));
+      expect(all.map(({ lines }) => lines)).toEqual(all.map(() => ['opened']));
+      const client = await connect(url);
+      expect((await client.query('SELECT no FROM sojourn.migrations')).rows).toEqual([{ no: 1 }]);
+    });
+  });
+
+  test('of one process and one store object reach each other and nobody is suspect', async () => {
+    const url = await newDatabase(server().url);
+    const store = postgres(url);
+    const [one, other, elsewhere] = [
+      await openView(store),
+      await openView(store),
+      await openView(store, { name: 'elsewhere' }),
+    ];
+    const [heard, there] = [await announce(one, 'one'), await announce(other, 'other')];
+    await announce(elsewhere, 'one');
+    for (const [from, to] of [
+      ['one', 'other'],
+      ['other', 'one'],
+      ['one', 'one'],
+    ] as const) {
+      expect(await one.instances.send(from, to, { kind: 'word' }), `${from} to ${to}`).toBe('sent');
+    }
+    expect(await elsewhere.instances.send('one', 'other', { kind: 'stray' })).toBe('suspect');
+    await until(() => heard.length === 2 && there.length === 1);
+    const client = await connect(url);
+    const { rows } = await client.query(`SELECT count(*)::int AS n FROM pg_stat_activity
+      WHERE application_name = 'sojourn' AND datname = current_database()`);
+    // One that writes, one that listens, and what the pool reads with.
+    expect(rows[0].n).toBeLessThanOrEqual(6);
+  });
+
+  test('messages leave nothing behind: neither those that were read, nor those to the dead', async () => {
+    const url = await newDatabase(server().url);
+    const [view, other] = [await openView(url), await openView(url)];
+    const heard = await announce(other, 'other');
+    for (let n = 0; n < 100; n++) await view.instances.send('me', 'other', { kind: 'n', n });
+    await until(() => heard.length === 100);
+    const client = await connect(url);
+    const left = async (): Promise<number> =>
+      (await client.query('SELECT count(*)::int AS n FROM sojourn.messages')).rows[0].n as number;
+    await until(async () => (await left()) === 0);
+    const { rows } = await client.query('SELECT mailbox FROM sojourn.instances');
+    await client.query(`INSERT INTO sojourn.messages VALUES ($1, 0, 1, 'me', '{}'), (1, 0, 1, 'me', '{}')`, [
+      rows[0].mailbox,
+    ]);
+    await other.instances.leave('other');
+    await view.events.trim();
+    expect(await left()).toBe(0);
+  });
+
+  test('a message of a newer version is passed over and told of once', async () => {
+    const url = await newDatabase(server().url);
+    const log = createLog();
+    const view = await openView(url, { logger: log });
+    const heard = await announce(view, 'me');
+    const client = await connect(url);
+    await client.query(`WITH receiver AS (SELECT mailbox, pg_notify(channel, '') FROM sojourn.instances)
+      INSERT INTO sojourn.messages SELECT mailbox, n, 2, 'newer', '{"kind":"unheard of"}' FROM receiver, generate_series(1, 3) n`);
+    await view.instances.send('me', 'me', { kind: 'known' });
+    await until(() => heard.length === 1);
+    expect(heard).toEqual([['me', { kind: 'known' }]]);
+    expect(log.matching(/newer/, 'error')).toHaveLength(1);
+  });
+
+  test('a burial names what it saw also when it comes from another build: without a stamp it goes by the state', async () => {
+    const view = await openView(await newDatabase(server().url));
+    await announce(view, 'me');
+    expect(await view.instances.bury({ id: 'me', state: 'draining', version: '1' })).toBe(false);
+    expect(await view.instances.bury({ id: 'me', state: 'serving', version: '1' })).toBe(true);
+  });
+
+  test('who is heard throws nothing back at those who speak', async () => {
+    const url = await newDatabase(server().url);
+    const log = createLog();
+    const view = await openView(url, { logger: log });
+    let heard = 0;
+    await view.instances.announce({ id: 'me', state: 'serving', version: '1' }, () => {
+      heard += 1;
+      throw new Error('a listener that fails');
+    });
+    for (let n = 0; n < 3; n++) expect(await view.instances.send('me', 'me', { kind: 'word' })).toBe('sent');
+    await until(() => heard === 3);
+  });
+});

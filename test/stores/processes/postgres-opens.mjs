@@ -1,0 +1,20 @@
+// Opens a store, closes it, and says how that ended: `node postgres-opens.mjs URL [OPTIONS]`. Nothing else keeps it alive.
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { openOptions, recordOf } from './sqlite-steps.mjs';
+
+const dist = resolve(import.meta.dirname, '../../../dist');
+const { postgres } = await import(pathToFileURL(`${dist}/stores/postgres/index.js`).href);
+const [url, id, end = 'close'] = process.argv.slice(2);
+
+try {
+  const view = await postgres(url).open({ ...(await openOptions(dist)), leaseMs: 60_000 });
+  await view.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
+  await view.sessions.create(recordOf(`session-of-${id}`, id));
+  await view.sessions.count();
+  // What is idle keeps no process alive.
+  if (end === 'close') await view.close();
+  console.log('opened');
+} catch (error) {
+  console.log(error.code, error.message);
+}
