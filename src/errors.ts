@@ -271,6 +271,13 @@ export const eventUnknown = (why: string): SojournError =>
 export const storeAway = (what: string, cause?: unknown): SojournError =>
   unavailable('STORE_AWAY', 'store_away', `Service Unavailable: the session store cannot be reached (${what})`, cause);
 
+/** Where a store is, and as whom it is asked, is in the message for logs alone. */
+const STORE_AWAY_TOLD = 'Service Unavailable: the session store cannot be reached';
+
+/** What a handler gets, and may hand on to its client as it is. */
+export const storeAwayTold = (what: string, cause: unknown): unknown =>
+  cause instanceof SojournError && cause.code === 'STORE_AWAY' ? storeAway(what, cause) : cause;
+
 export const lapsed = (): SojournError =>
   unavailable('LAPSED', 'lapsed', 'Service Unavailable: this instance lost its lease and is taking it again');
 
@@ -399,7 +406,7 @@ export function rpcError(error: SojournError): {
   message: string;
   data?: Readonly<Record<string, unknown>>;
 } {
-  return error.data === undefined
-    ? { code: error.rpc, message: error.message }
-    : { code: error.rpc, message: error.message, data: error.data };
+  const { rpc: code, data } = error;
+  const message = error.code === 'STORE_AWAY' ? STORE_AWAY_TOLD : error.message;
+  return data === undefined ? { code, message } : { code, message, data };
 }

@@ -2,7 +2,7 @@
  * What of a live session stands in its record, and the fenced writes that keep it there. A write that the store refuses
  * means that somebody else owns the session: the copy here ends.
  */
-import { sessionGone } from '../errors.ts';
+import { sessionGone, storeAwayTold } from '../errors.ts';
 import type { Fence, Handshake, RecordPatch, SessionRecord, WriteOutcome } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import type { SessionHost } from './session-host.ts';
@@ -60,7 +60,18 @@ export class RecordKeeper {
 
   /** A change of `session.state`. */
   storeState(patch: Readonly<Record<string, string | null>>): void | Promise<void> {
-    return this.exists ? this.saveOrThrow({ state: patch }) : undefined;
+    if (!this.exists) return undefined;
+    try {
+      return this.saveOrThrow({ state: patch })?.catch((cause: unknown) => this.#stateFailed(cause));
+    } catch (cause) {
+      return this.#stateFailed(cause);
+    }
+  }
+
+  /** A handler may hand on what it catches: what only operators should read is in the log. */
+  #stateFailed(err: unknown): never {
+    this.#host.logger.warn({ err, sessionId: this.#session.id }, 'A change of session.state could not be stored');
+    throw storeAwayTold('session.state', err);
   }
 
   get fence(): Fence {

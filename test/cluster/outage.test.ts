@@ -64,6 +64,8 @@ test('live sessions go on until the lease runs out, then 503 with Retry-After; o
         { headers: { 'mcp-session-id': onA.sessionId ?? '', 'mcp-protocol-version': onA.protocolVersion ?? '' } },
       );
     expect([refused.status, refused.header('retry-after')]).toEqual([503, '1']);
+    await refused.untilEnd();
+    expect(refused.body).not.toContain('cable');
   }
   await until(() => a.endpoint.health().state === 'lapsed');
   expect(a.endpoint.health()).toMatchObject({ state: 'lapsed', store: 'away', sessions: 1 });
@@ -86,4 +88,14 @@ test('live sessions go on until the lease runs out, then 503 with Retry-After; o
     expect((await fetch(`http://127.0.0.1:${member.port}/readyz`)).status).toBe(200);
   }
   expect(a.lab.made.length).toBe(1);
+});
+
+test('where the store is stays in the log: a tool hands on what it catches, and a client is told no address', async () => {
+  const { stores, a, onA } = await pair();
+  stores[0].before['sessions.save'] = () => {
+    throw storeAway('the cable is out');
+  };
+  const { message } = await onA.call(...tool('count'));
+  expect(textOf(message)).toBe('Service Unavailable: the session store cannot be reached (session.state)');
+  expect(a.log.lines.some(({ fields }) => String(fields['err']).includes('the cable is out'))).toBe(true);
 });
