@@ -7,6 +7,7 @@
  * is stored about a lease or an expiry is stored before anybody acts on it.
  */
 import { createHash } from 'node:crypto';
+import { RECORD_VERSION } from '../store.ts';
 import type { Statement } from './pg.ts';
 
 /** The store's clock, ms since 1970: of the moment, and not of the start of the transaction. */
@@ -84,7 +85,7 @@ export function sessionStatements(s: string) {
       WHERE deployment = $1 AND id = $2 AND ended IS NULL AND NOT expired AND expires_at <= ${NOW}`),
     /** $3 expected epoch, $4 new owner. Leases that have run out were buried before. */
     claim: statementOf(`UPDATE ${s}.sessions s SET epoch = epoch + 1, owner = $4
-      WHERE deployment = $1 AND id = $2 AND epoch = $3 AND ${LIVING} AND (owner IS NULL OR owner = $4 OR ${buried})`),
+      WHERE deployment = $1 AND id = $2 AND epoch = $3 AND v <= ${RECORD_VERSION} AND ${LIVING} AND (owner IS NULL OR owner = $4 OR ${buried})`),
     /** As `record`, and the markers as JSON. */
     claimed: statementOf(`SELECT ${record}, (SELECT json_agg(json_build_array(m.request, m.stream)) FROM (
         SELECT request, stream FROM ${s}.markers WHERE session = s.no

@@ -1,0 +1,196 @@
+import pg from 'pg';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { Connection, placeOf, type Connector } from '../../src/stores/postgres/connection.ts';
+import { connectionStatements } from '../../src/stores/postgres/connection-statements.ts';
+import { postgres, type PostgresOptions } from '../../src/stores/postgres/index.ts';
+import { loadPg } from '../../src/stores/postgres/pg.ts';
+import { testLine } from '../../src/stores/postgres/self-test.ts';
+import { Waits } from '../../src/stores/postgres/waits.ts';
+import { systemTime } from '../../src/system.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
+
+const AWAY = { code: 'STORE_AWAY' };
+
+function newPool(options: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool(options);
+  onTestFinished(() => pool.end());
+  return pool;
+}
+
+describeWithServer('postgres', 'the PostgreSQL store', (server) => {
+  describe('on a pool of the caller', () => {
+    test('reads with its connections, which stay as they were, and closes none of them', async () => {
+      const pool = newPool({ connectionString: await newDatabase(server().url), max: 2 });
+      const before = (await pool.query('SHOW ALL')).rows;
+      const view = await openView(postgres(pool));
+      await view.sessions.create(recordOf('s'));
+      await Promise.all(Array.from({ length: 10 }, () => view.sessions.read('s')));
+      const settings = await Promise.all([pool.query('SHOW ALL'), pool.query('SHOW ALL')]);
+      for (const { rows } of settings) expect(rows).toEqual(before);
+      await view.close();
+      expect(pool.ended).toBe(false);
+      expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+      expect(pool.waitingCount).toBe(0);
+    });
+
+    test('takes their types as the server tells them, whatever the application makes of them', async () => {
+      const odd = { getTypeParser: () => () => 'odd' } as unknown as pg.CustomTypesConfig;
+      const view = await openView(postgres(newPool({ connectionString: await newDatabase(server().url), types: odd })));
+      await view.sessions.create(recordOf('s', { epoch: 1, state: { a: '1' } }));
+      expect(await view.sessions.read('s')).toEqual(recordOf('s', { state: { a: '1' } }));
+      expect(await view.sessions.count()).toBe(1);
+    });
+
+    test('does not wait for ever for one of them', async () => {
+      const pool = newPool({ connectionString: await newDatabase(server().url), max: 1 });
+      const view = await openView(postgres(pool), { leaseMs: 1_000 });
+      await view.sessions.create(recordOf('s'));
+      const taken = await pool.connect();
+      await expect(view.sessions.read('s')).rejects.toMatchObject(AWAY);
+      expect(await view.sessions.save('s', FENCE, { activeAt: 1 })).toBe('written');
+      taken.release();
+      expect(await view.sessions.read('s')).toMatchObject({ activeAt: 1 });
+      // What came too late went back.
+      await until(() => pool.idleCount === 1 && pool.waitingCount === 0);
+    });
+
+    test('ends no process that does not listen to the errors of its idle connections', async () => {
+      const url = await newDatabase(server().url);
+      const pool = newPool({ connectionString: url });
+      const view = await openView(postgres(pool));
+      await view.sessions.create(recordOf('s'));
+      await view.sessions.read('s');
+      await (
+        await connect(url)
+      ).query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()`);
+      await until(() => view.sessions.read('s'));
+      await view.close();
+      expect(pool.listenerCount('error')).toBe(0);
+    });
+
+    test('goes on under an isolation that refuses what others have changed meanwhile', async () => {
+      const url = await newDatabase(server().url);
+      const options = '-c default_transaction_isolation=serializable';
+      const pools = [newPool({ connectionString: url, options }), newPool({ connectionString: url, options })];
+      const views = await Promise.all(pools.map((pool) => openView(postgres(pool))));
+      const [one] = views;
+      for (let n = 0; n < 20; n++) {
+        await one?.sessions.create(recordOf(`s${n}`, { owner: null, expiresAt: 1 }));
+        const reads = await Promise.all(
+          views.flatMap((view) => [view, view]).map((view) => view.sessions.read(`s${n}`)),
+        );
+        expect(new Set(reads)).toEqual(new Set([undefined]));
+      }
+      await Promise.all(views.map((view) => view.events.trim()));
+    });
+
+    test('passes its password on to the connections of its own', async () => {
+      const url = await newDatabase(server().url);
+      const asked: string[] = [];
+      const password = (): string => {
+        asked.push('password');
+        return 'secret';
+      };
+      const admin = await connect(url);
+      await admin.query(`CREATE ROLE guarded LOGIN SUPERUSER PASSWORD 'secret'`);
+      const pool = newPool({ connectionString: url.replace('//postgres@', '//guarded@'), password });
+      await openView(postgres(pool));
+      const { rows } = await admin.query(`SELECT FROM pg_stat_activity WHERE usename = 'guarded'`);
+      expect(rows.length).toBeGreaterThanOrEqual(2);
+    });
+  });
+
+  test('writes and listens on the direct way, where one is named', async () => {
+    const url = await newDatabase(server().url);
+    const named = (name: string): string => `${url}?application_name=${name}`;
+    const view = await openView(postgres(named('pooler'), { direct: named('direct') }));
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    await view.sessions.create(recordOf('s'));
+    await view.sessions.read('s');
+    const { rows } = await (
+      await connect(url)
+    ).query(`SELECT application_name AS name, array_agg(query) AS queries
+      FROM pg_stat_activity WHERE application_name IN ('pooler', 'direct') GROUP BY 1`);
+    const of = (name: string): string => (rows.find((row) => row.name === name).queries as string[]).join('\n');
+    expect(of('direct')).toContain('INSERT INTO "sojourn".sessions');
+    expect(of('pooler')).toContain('SELECT s.id');
+    expect(of('pooler')).not.toContain('INSERT');
+  });
+
+  describe('tests itself when it is opened, and names poolers', () => {
+    async function connections() {
+      const config = { connectionString: server().url };
+      const pgModule = await loadPg();
+      const waits = new Waits(systemTime, 1_500);
+      const connector: Connector = { pg: pgModule, config, waits, place: placeOf(pgModule, config) };
+      const words = new Map<string, () => void>();
+      const line = await Connection.open(connector, { durable: false, notified: (word) => words.get(word)?.() });
+      const other = await Connection.open(connector, { durable: true });
+      onTestFinished(async () => void (await Promise.all([line.close(), other.close()])));
+      const heard = (word: string): Promise<void> => new Promise((done) => words.set(word, done));
+      return { line, other, heard, waits };
+    }
+    const POOLER = { ...AWAY, message: expect.stringMatching(/PgBouncer.*direct/) };
+    const channel = 'sojourn_test';
+
+    test('nothing is wrong with the server itself', async () => {
+      const { line, other, heard, waits } = await connections();
+      await line.query(connectionStatements.listen(channel));
+      await line.query(connectionStatements.lock, ['1']);
+      await testLine({ line, other, channel, lock: '1', heard, waits });
+    });
+
+    test('where a lock is free for everybody', async () => {
+      const { line, other, heard, waits } = await connections();
+      await line.query(connectionStatements.listen(channel));
+      await expect(testLine({ line, other, channel, lock: '2', heard, waits })).rejects.toMatchObject(POOLER);
+      // It left no transaction open.
+      expect((await other.query(connectionStatements.isLockFree, ['2'])).rows).toEqual([['t']]);
+    });
+
+    test('where nobody hears what is said', async () => {
+      const { line, other, heard, waits } = await connections();
+      await line.query(connectionStatements.lock, ['3']);
+      await expect(testLine({ line, other, channel, lock: '3', heard, waits })).rejects.toMatchObject(POOLER);
+    });
+  });
+});
+
+describe('postgres() refuses', () => {
+  const wrong: Array<[what: string, server: unknown, options: unknown, message: RegExp]> = [
+    ['nothing', undefined, {}, /postgres\.server: got undefined/],
+    ['a URL of another kind', 'mysql://host/db', {}, /postgres\.server/],
+    ['an empty text', '', {}, /postgres\.server/],
+    ['a list', [], {}, /postgres\.server/],
+    [
+      'an unknown option',
+      'postgres://host/db',
+      { shema: 'x' },
+      /Unknown option postgres\.shema; did you mean postgres\.schema/,
+    ],
+    ['a schema that is no text', 'postgres://host/db', { schema: 7 }, /postgres\.schema: got 7/],
+    ['a schema without a name', 'postgres://host/db', { schema: '' }, /postgres\.schema/],
+    ['a schema with too long a name', 'postgres://host/db', { schema: 'é'.repeat(32) }, /63 bytes/],
+    ['a schema of the server', 'postgres://host/db', { schema: 'pg_mine' }, /pg_/],
+    ['a direct way that is none', 'postgres://host/db', { direct: 'host' }, /postgres\.direct/],
+  ];
+  test.each(wrong)('%s', (_, given, options, message) => {
+    expect(() => postgres(given as string, options as PostgresOptions)).toThrow(message);
+  });
+
+  test('a URL without showing what may be a password in it', () => {
+    expect(() => postgres('postgress://ada:secret@host/db')).toThrow(/^(?!.*secret)/);
+  });
+
+  test('and says where it could not connect, without a password', async () => {
+    const store = postgres('postgres://ada:secret@127.0.0.1:1/db');
+    const opened = Promise.resolve(store.open(storeOptions()));
+    await expect(opened).rejects.toMatchObject({
+      ...AWAY,
+      message: expect.stringMatching(/^(?!.*secret).*127\.0\.0\.1:1\/db/),
+    });
+  });
+});

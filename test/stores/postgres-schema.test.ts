@@ -1,0 +1,149 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { Connection, placeOf, type Connector } from '../../src/stores/postgres/connection.ts';
+import { migrationSql, postgres } from '../../src/stores/postgres/index.ts';
+import { migrate } from '../../src/stores/postgres/migrate.ts';
+import { loadPg } from '../../src/stores/postgres/pg.ts';
+import { MIGRATIONS, type Migration } from '../../src/stores/postgres/schema.ts';
+import { Waits } from '../../src/stores/postgres/waits.ts';
+import { systemTime } from '../../src/system.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
+
+const ADDS: Migration = { breaking: false, sql: (s) => `ALTER TABLE ${s}.sessions ADD COLUMN more text;` };
+const BREAKS: Migration = { breaking: true, sql: (s) => `ALTER TABLE ${s}.sessions RENAME COLUMN owner TO holder;` };
+
+const opened = (url: string, schema?: string): Promise<unknown> =>
+  Promise.resolve(postgres(url, { schema }).open(storeOptions()));
+const away = (message: RegExp): object => ({ code: 'STORE_AWAY', message: expect.stringMatching(message) });
+
+/** As a build would that knows these steps. */
+async function migrateTo(url: string, migrations: readonly Migration[], schema = 'sojourn'): Promise<void> {
+  const pg = await loadPg();
+  const config = { connectionString: url };
+  const connector: Connector = { pg, config, waits: new Waits(systemTime, 30_000), place: placeOf(pg, config) };
+  const connection = await Connection.open(connector, { durable: true });
+  onTestFinished(() => connection.close());
+  await migrate(connector, connection, schema, migrations);
+}
+
+describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) => {
+  test('is made once, also when many make it at the same moment', async () => {
+    const url = await newDatabase(server().url);
+    await Promise.all(Array.from({ length: 8 }, () => openView(url)));
+    const client = await connect(url);
+    expect((await client.query('SELECT no, breaking FROM sojourn.migrations')).rows).toEqual([
+      { no: 1, breaking: true },
+    ]);
+  });
+
+  test('may have any name, and those of other names see nothing of each other', async () => {
+    const url = await newDatabase(server().url);
+    const names = ['a', 'A', 'sojourn "quoted"', "it's", 'größe 🧪', 'x'.repeat(63)];
+    for (const schema of names) {
+      const view = await openView(postgres(url, { schema }));
+      expect(await view.sessions.create(recordOf('s', { answer: schema }))).toBe('created');
+      await view.sessions.end('s', FENCE, 'deleted');
+      expect(await view.sessions.create(recordOf('t'))).toBe('created');
+      expect(await view.sessions.count(), schema).toBe(1);
+    }
+  });
+
+  test('of a newer build that older ones can live with is served by both', async () => {
+    const url = await newDatabase(server().url);
+    const older = await openView(url);
+    await older.sessions.create(recordOf('s'));
+    await migrateTo(url, [...MIGRATIONS, ADDS]);
+    expect(await older.sessions.save('s', FENCE, { activeAt: 7 })).toBe('written');
+    const another = await openView(url);
+    expect(await another.sessions.read('s')).toMatchObject({ activeAt: 7 });
+  });
+
+  test('of a newer build that older ones cannot live with is refused by them', async () => {
+    const url = await newDatabase(server().url);
+    await (await openView(url)).close();
+    await migrateTo(url, [...MIGRATIONS, ADDS, BREAKS]);
+    await expect(opened(url)).rejects.toMatchObject(away(/newer version.*migration 3.*knows 1/));
+  });
+
+  test('is not broken under instances of an older build that have it open', async () => {
+    const url = await newDatabase(server().url);
+    const view = await openView(url);
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    await expect(migrateTo(url, [...MIGRATIONS, BREAKS])).rejects.toMatchObject(away(new RegExp(`stop them.*`)));
+    expect(await view.sessions.create(recordOf('s'))).toBe('created');
+    await view.instances.leave(ME);
+    await migrateTo(url, [...MIGRATIONS, BREAKS]);
+    await expect(opened(url)).rejects.toMatchObject(away(/newer version/));
+  });
+
+  test('is as it was when a step of it fails', async () => {
+    const url = await newDatabase(server().url);
+    await (await openView(url)).close();
+    const fails: Migration = { breaking: false, sql: (s) => `CREATE TABLE ${s}.more (); SELECT 1 / 0;` };
+    await expect(migrateTo(url, [...MIGRATIONS, fails])).rejects.toThrow('division by zero');
+    const client = await connect(url);
+    expect((await client.query(`SELECT to_regclass('sojourn.more') AS made`)).rows).toEqual([{ made: null }]);
+    await (await openView(url)).close();
+  });
+
+  test('of a record that a newer build wrote says so, and spoils no other session', async () => {
+    const url = await newDatabase(server().url);
+    const view = await openView(url);
+    for (const id of ['s', 't']) await view.sessions.create(recordOf(id));
+    await (await connect(url)).query(`UPDATE sojourn.sessions SET v = 2 WHERE id = 's'`);
+    const [read, claim, other] = await Promise.allSettled([
+      view.sessions.read('s'),
+      view.sessions.claim('s', 1, 'next'),
+      view.sessions.claim('t', 1, 'next'),
+    ]);
+    expect([read, claim]).toEqual([
+      { status: 'rejected', reason: expect.objectContaining(away(/session s was written by a newer version/)) },
+      { status: 'rejected', reason: expect.objectContaining(away(/session s was written by a newer version/)) },
+    ]);
+    expect(other).toMatchObject({ value: { claimed: true } });
+    const { rows } = await (await connect(url)).query(`SELECT epoch, owner FROM sojourn.sessions WHERE id = 's'`);
+    expect(rows).toEqual([{ epoch: '1', owner: ME }]);
+  });
+
+  test('needs a database that keeps text as UTF-8', async () => {
+    const url = await newDatabase(server().url, `ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'`);
+    await expect(opened(url)).rejects.toMatchObject(away(/LATIN1.*UTF8/));
+  });
+
+  describe('where its user may make none', () => {
+    async function asUser(name: string): Promise<{ url: string; admin: Awaited<ReturnType<typeof connect>> }> {
+      const url = await newDatabase(server().url);
+      const admin = await connect(url);
+      await admin.query(`CREATE ROLE ${name} LOGIN`);
+      await admin.query(`REVOKE ALL ON SCHEMA public FROM PUBLIC`);
+      return { url: url.replace('//postgres@', `//${name}@`), admin };
+    }
+
+    test('the error says which right is missing, and what an administrator can run', async () => {
+      const { url } = await asUser('nobody');
+      await expect(opened(url)).rejects.toMatchObject(away(/CREATE on the database.*migrationSql/));
+    });
+
+    test('an administrator makes it with migrationSql, and the user needs no more than that grants', async () => {
+      const { url, admin } = await asUser('app');
+      await admin.query(migrationSql('theirs "own"', { user: 'app' }));
+      const view = await openView(postgres(url, { schema: 'theirs "own"' }));
+      await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+      expect(await view.sessions.create(recordOf('s', { state: { a: '1' } }))).toBe('created');
+      const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+      expect(await view.events.append({ ...append, mark: { request: '1', stream: 'p' } })).toBe('written');
+      expect(await view.instances.send(ME, ME, { kind: 'word' })).toBe('sent');
+      expect(await view.instances.renew(ME, 'serving')).toBe(true);
+      await view.secret('one');
+      await view.events.trim();
+      expect(await view.sessions.end('s', FENCE, 'deleted')).toBe('ended');
+    });
+
+    test('what an administrator runs twice changes nothing the second time, but for the steps that are new', async () => {
+      const { url, admin } = await asUser('again');
+      await admin.query(migrationSql('sojourn', { user: 'again' }));
+      await admin.query(migrationSql('sojourn', { user: 'again', after: MIGRATIONS.length }));
+      await (await openView(url)).close();
+    });
+  });
+});
