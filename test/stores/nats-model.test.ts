@@ -2,7 +2,7 @@
  * Random operations on a real server whose clock is the test's: what it says of a stored message is changed on the way to the
  * store, from the time of the server to the time that the test had when the message was acknowledged.
  */
-import { connect, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import { connect, type Msg, type NatsConnection, type PublishOptions } from '@nats-io/transport-node';
 import fc from 'fast-check';
 import { test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
@@ -10,6 +10,7 @@ import type { Fence, OpenStore, StoreOptions } from '../../src/stores/store.ts';
 import { systemRandom, systemTime } from '../../src/system.ts';
 import type { EventRetention } from '../../src/types.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
 import { newPrefix, storeOptions } from './nats-views.ts';
 import { PlainStore } from './plain-store.ts';
 import {
@@ -29,6 +30,8 @@ const BEGIN_MS = 1_767_225_600_000;
 
 class FakeClock {
   ms = BEGIN_MS;
+  /** Where answers are awaited: the clock stands still until they have come. */
+  readonly asked = new Set<string>();
   /** `stream seq` → when it was acknowledged. */
   readonly #stored = new Map<string, number>();
 
@@ -53,8 +56,9 @@ class FakeClock {
 
   #streamOf(subject: string): string {
     const [first = '', second = ''] = subject.split('.');
+    const streams: Record<string, string> = { log: 'log', part: 'log', place: 'places', due: 'agenda' };
     if (first === '$KV') return `KV_${second}`;
-    return second === 'index' ? `${first}_index` : `${first}_log`;
+    return `${first}_${streams[second] ?? ''}`;
   }
 }
 
@@ -62,11 +66,19 @@ class FakeClock {
 function faked(connection: NatsConnection, clock: FakeClock): NatsConnection {
   return new Proxy(connection, {
     get(target, name) {
+      if (name === 'publish') {
+        return (subject: string, data: Uint8Array, options: PublishOptions = {}) => {
+          if (options.reply !== undefined && !subject.includes('.mail.')) clock.asked.add(options.reply);
+          target.publish(subject, data, options);
+        };
+      }
       if (name === 'subscribe') {
         return (subject: string, options: { callback(error: Error | null, message: Msg): void }) =>
           target.subscribe(subject, {
-            callback: (error, { subject: to, data, headers }) =>
-              options.callback(error, { subject: to, data: clock.change(data), headers } as Msg),
+            callback: (error, { subject: to, data, headers }) => {
+              clock.asked.delete(to);
+              options.callback(error, { subject: to, data: clock.change(data), headers } as Msg);
+            },
           });
       }
       const value: unknown = Reflect.get(target, name);
@@ -85,14 +97,15 @@ function routed(views: readonly OpenStore[]): OpenStore {
   const ownerOf = (given: readonly unknown[]): string | undefined => {
     const [first, second, third] = given;
     if (typeof third === 'string') return third;
-    return ((first as { fence?: Fence })?.fence ?? (second as Fence | undefined))?.owner;
+    const { fence, owner } = (first ?? {}) as { fence?: Fence; owner?: string | null };
+    return owner ?? (fence ?? (second as Fence | undefined))?.owner;
   };
   const part = <K extends 'sessions' | 'events'>(name: K): OpenStore[K] =>
     new Proxy({} as OpenStore[K], {
       get:
         (_, method) =>
         (...given: unknown[]) => {
-          const owner = ['claim', 'save', 'release', 'mark', 'append'].includes(String(method))
+          const owner = ['create', 'claim', 'save', 'release', 'end', 'mark', 'append'].includes(String(method))
             ? ownerOf(given)
             : undefined;
           const target = (owner === undefined ? next() : of(owner))[name];
@@ -113,7 +126,10 @@ describeWithServer('nats', 'the NATS store answers as a plain model does', (serv
     const connections = await Promise.all([1, 2].map(async () => connect({ servers: server().url })));
     const stores = connections.map((connection) => nats(faked(connection, clock), { prefix }));
     const time = { ...systemTime, now: clock.now, monotonic: clock.now };
-    const pass = async (ms: number): Promise<void> => void (clock.ms += ms);
+    const pass = async (ms: number): Promise<void> => {
+      await until(() => clock.asked.size === 0);
+      clock.ms += ms;
+    };
     let runs = 0;
     try {
       await fc.assert(

@@ -1,7 +1,11 @@
 /**
  * What is to be looked at, and when: sessions that expire, tombstones that are to be forgotten, parts that may have been
  * left behind. An entry is a message under the slot of its time; slots are narrow for what is near and wide for what is far,
- * so that few are in use at once, and nothing else is searched. An entry is a hint: what is true stands in the record.
+ * so that few are in use at once, and nothing else is searched. An entry is a hint: what is true stands in the record, and
+ * of several entries for one session those count whose time the record names.
+ *
+ * A slot is removed as a whole, once everything in it is done: servers of 2.9 lose sight of a message in the middle of a
+ * subject when its neighbours are removed one by one.
  */
 import { newerValue, unreadable } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
@@ -15,8 +19,10 @@ const WHEELS = [
   { name: 'm', width: 600_000, within: 86_400_000 },
   { name: 'd', width: 86_400_000, within: Infinity },
 ] as const;
+/** After its end a slot may still get an entry of somebody who is slow. */
+const SLOW_MS = 10_000;
 
-export interface AgendaItem {
+export interface AgendaEntry {
   readonly id: string;
   /** ms since 1970, the server's clock. */
   readonly at: number;
@@ -24,14 +30,20 @@ export interface AgendaItem {
   readonly parts?: { readonly name: string; readonly count: number };
 }
 
-export interface AgendaEntry extends AgendaItem {
-  readonly seq: number;
+/** What became of an entry: nothing more is to be done for it, or it is to be looked at again. */
+export type Looked = 'done' | 'pending';
+
+interface Slot {
+  readonly subject: string;
+  readonly ends: number;
 }
 
 export class Agenda {
   readonly #jetstream: JetStream;
   readonly #names: Names;
   readonly #now: (deadline: number) => Promise<number>;
+  /** Sequences of entries that are done, in slots that are still there. */
+  readonly #done = new Map<string, Set<number>>();
 
   constructor(jetstream: JetStream, names: Names, now: (deadline: number) => Promise<number>) {
     this.#jetstream = jetstream;
@@ -39,66 +51,89 @@ export class Agenda {
     this.#now = now;
   }
 
-  async add(item: AgendaItem, deadline: number): Promise<number | undefined> {
-    const ahead = item.at - (await this.#now(deadline));
+  async add(entry: AgendaEntry, deadline: number): Promise<void> {
+    const ahead = entry.at - (await this.#now(deadline));
     const wheel = WHEELS.find(({ within }) => ahead <= within) ?? WHEELS[0];
-    const subject = this.#names.due(wheel.name, Math.floor(item.at / wheel.width));
-    return this.#jetstream.publish(subject, Buffer.from(JSON.stringify({ v: VERSION, ...item })), deadline);
+    const subject = this.#names.due(`${wheel.name}${Math.floor(entry.at / wheel.width)}`);
+    await this.#jetstream.publish(subject, Buffer.from(JSON.stringify({ v: VERSION, ...entry })), deadline);
   }
 
-  /** `false`: somebody else has done it. */
-  remove({ seq }: AgendaEntry, deadline: number): Promise<boolean> {
-    return this.#jetstream.remove('index', seq, deadline);
-  }
-
-  /** A new entry instead of one; with nothing that can be lost in between. */
-  async move(entry: AgendaEntry, at: number, deadline: number): Promise<void> {
-    const { seq: _before, ...item } = entry;
-    const seq = await this.add({ ...item, at }, deadline);
-    if (!(await this.remove(entry, deadline)) && seq !== undefined)
-      await this.#jetstream.remove('index', seq, deadline);
-  }
-
-  /** What is due; entries that are nearer than their slot is wide are moved on the way. */
-  async *due(deadline: () => number): AsyncGenerator<AgendaEntry> {
+  /** Looks at everything that is due, until `look` says that it is enough. */
+  async work(look: (entry: AgendaEntry) => Promise<Looked | 'enough'>, deadline: () => number): Promise<void> {
     const now = await this.#now(deadline());
-    const slots = await this.#jetstream.subjects('index', this.#names.allIndex, deadline());
-    for (const { name, width } of WHEELS) {
-      const last = Math.floor(now / width);
-      const due = [...slots.keys()].map((subject) => this.#slot(subject, name)).filter((slot) => slot <= last);
-      for (const slot of due.sort((a, b) => a - b)) {
-        for await (const entry of this.#entries(this.#names.due(name, slot), deadline)) {
-          if (entry.at <= now) yield entry;
-          else if (name !== 's') await this.move(entry, entry.at, deadline());
-        }
+    const slots = [...(await this.#jetstream.subjects('agenda', this.#names.allDue, deadline())).keys()];
+    for (const { name, width } of [...WHEELS].reverse()) {
+      for (const slot of this.#dueSlots(slots, name, width, now)) {
+        if (name !== 's') await this.#spread(slot, deadline);
+        else if (!(await this.#workOff(slot, now, look, deadline))) return;
       }
     }
   }
 
-  /** Infinity: it is none of this wheel. */
-  #slot(subject: string, wheel: string): number {
-    const token = subject.slice(subject.lastIndexOf('.') + 1);
-    return token.startsWith(wheel) && /^\d+$/.test(token.slice(1)) ? Number(token.slice(1)) : Infinity;
+  /** The entries of a wide slot go to narrower ones. */
+  async #spread({ subject }: Slot, deadline: () => number): Promise<void> {
+    let last = 0;
+    for await (const { seq, entry } of this.#entries(subject, deadline)) {
+      await this.add(entry, deadline());
+      last = seq;
+    }
+    if (last > 0) await this.#jetstream.purge('agenda', subject, last + 1, deadline());
   }
 
-  async *#entries(subject: string, deadline: () => number): AsyncGenerator<AgendaEntry> {
+  /** `false`: it is enough. */
+  async #workOff(
+    { subject, ends }: Slot,
+    now: number,
+    look: (entry: AgendaEntry) => Promise<Looked | 'enough'>,
+    deadline: () => number,
+  ): Promise<boolean> {
+    const done = this.#done.get(subject) ?? new Set<number>();
+    this.#done.set(subject, done);
+    let [last, over] = [0, true];
+    for await (const { seq, entry } of this.#entries(subject, deadline)) {
+      last = seq;
+      if (done.has(seq)) continue;
+      const looked = entry.at > now ? 'pending' : await look(entry);
+      if (looked === 'enough') return false;
+      if (looked === 'done') done.add(seq);
+      else over = false;
+    }
+    if (!over || ends + SLOW_MS > now) return true;
+    this.#done.delete(subject);
+    if (last > 0) await this.#jetstream.purge('agenda', subject, last + 1, deadline());
+    return true;
+  }
+
+  /** The earliest first. */
+  #dueSlots(subjects: readonly string[], wheel: string, width: number, now: number): readonly Slot[] {
+    const slots: Slot[] = [];
+    for (const subject of subjects) {
+      const token = subject.slice(subject.lastIndexOf('.') + 1);
+      const begins = token.startsWith(wheel) ? Number(token.slice(1)) * width : Infinity;
+      if (begins <= now) slots.push({ subject, ends: begins + width });
+    }
+    return slots.sort((a, b) => a.ends - b.ends);
+  }
+
+  async *#entries(subject: string, deadline: () => number): AsyncGenerator<{ seq: number; entry: AgendaEntry }> {
     for (let from = 1; ;) {
-      const stored = await this.#jetstream.next('index', subject, from, deadline());
+      const stored = await this.#jetstream.next('agenda', subject, from, deadline());
       if (stored === undefined) return;
       from = stored.seq + 1;
-      yield { ...this.#item(stored.data), seq: stored.seq };
+      yield { seq: stored.seq, entry: this.#read(stored.data) };
     }
   }
 
-  #item(data: Buffer): AgendaItem {
+  #read(data: Buffer): AgendaEntry {
     const { where } = this.#jetstream.link;
-    let item: AgendaItem & { readonly v: number };
+    let read: AgendaEntry & { readonly v: number };
     try {
-      item = JSON.parse(data.toString()) as typeof item;
+      read = JSON.parse(data.toString()) as typeof read;
     } catch (cause) {
-      throw unreadable(where, 'an entry of the index', cause);
+      throw unreadable(where, 'an entry of the agenda', cause);
     }
-    if (item.v > VERSION) throw newerValue(where, 'an entry of the index', item.v, VERSION);
-    return item;
+    const { v, ...entry } = read;
+    if (v > VERSION) throw newerValue(where, 'an entry of the agenda', v, VERSION);
+    return entry;
   }
 }

@@ -2,12 +2,13 @@
  * Streams and subjects. Everything is under the prefix; names of deployments, session ids and the like become tokens of a
  * subject: what has a meaning there (`.`, `*`, `>`, blanks) is written as `=` and its bytes in hexadecimal digits.
  *
- * | stream                   | subjects                                  | what                                           |
- * |--------------------------|-------------------------------------------|------------------------------------------------|
- * | `KV_<prefix>_sessions`   | `$KV.<prefix>_sessions.<name>.<session>`  | the record, or what says that it ended         |
- * | `KV_<prefix>_instances`  | `$KV.<prefix>_instances.lease.<name>.<id>`| leases; `secret.…`, `clock.…`                  |
- * | `<prefix>_log`           | `<prefix>.log.<name>.<session>`           | appends, markers, claims; `part.…`: large ones |
- * | `<prefix>_index`         | `<prefix>.index.<name>.…`                 | the order of `list`, and what is due when      |
+ * | stream                  | subjects                                   | what                                           |
+ * |-------------------------|--------------------------------------------|------------------------------------------------|
+ * | `KV_<prefix>_sessions`  | `$KV.<prefix>_sessions.<name>.<session>`   | the record, or what says that it ended         |
+ * | `KV_<prefix>_instances` | `$KV.<prefix>_instances.lease.<name>.<id>` | leases; `secret.…`, `clock.…`                  |
+ * | `<prefix>_log`          | `<prefix>.log.<name>.<session>`            | appends, markers, claims; `part.…`: large ones |
+ * | `<prefix>_places`       | `<prefix>.place.<name>`                    | the order of `list`                            |
+ * | `<prefix>_agenda`       | `<prefix>.due.<name>.<slot>`               | what is to be looked at, and when              |
  *
  * Mailboxes are `<prefix>.mail.<name>.<id>`, the bus is `<prefix>.bus.<name>`; no stream keeps those.
  */
@@ -30,7 +31,7 @@ export function token(text: string): string {
   return encoded.length <= TOKEN_LENGTH ? encoded : `==${createHash('sha256').update(text).digest('base64url')}`;
 }
 
-export type StreamKey = 'sessions' | 'instances' | 'log' | 'index';
+export type StreamKey = 'sessions' | 'instances' | 'log' | 'places' | 'agenda';
 
 export class Names {
   readonly #prefix: string;
@@ -47,7 +48,7 @@ export class Names {
     this.#sessions = `$KV.${prefix}_sessions.${this.#deployment}`;
     this.#instances = `$KV.${prefix}_instances`;
     this.bus = `${prefix}.bus.${this.#deployment}`;
-    this.places = `${prefix}.index.${this.#deployment}.all`;
+    this.places = `${prefix}.place.${this.#deployment}`;
   }
 
   session(id: string): string {
@@ -67,14 +68,13 @@ export class Names {
     return `${this.#prefix}.part.${this.#deployment}.${token(id)}`;
   }
 
-  /** What is to be looked at from a time on: `wheel` says how wide its slots are. */
-  due(wheel: string, slot: number): string {
-    return `${this.#prefix}.index.${this.#deployment}.${wheel}${slot}`;
+  /** Entries of the agenda. */
+  due(slot: string): string {
+    return `${this.#prefix}.due.${this.#deployment}.${slot}`;
   }
 
-  /** Of `due` and `places`. */
-  get allIndex(): string {
-    return `${this.#prefix}.index.${this.#deployment}.*`;
+  get allDue(): string {
+    return this.due('*');
   }
 
   lease(id: string): string {
@@ -113,7 +113,9 @@ export function streamSubjects(prefix: string, key: StreamKey): readonly string[
       return [`$KV.${prefix}_${key}.>`];
     case 'log':
       return [`${prefix}.log.>`, `${prefix}.part.>`];
-    case 'index':
-      return [`${prefix}.index.>`];
+    case 'places':
+      return [`${prefix}.place.>`];
+    case 'agenda':
+      return [`${prefix}.due.>`];
   }
 }

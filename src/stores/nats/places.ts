@@ -1,4 +1,7 @@
-/** The order of `list`: a message for each session, made with it and removed with it, and never changed. */
+/**
+ * The order of `list`: a message for each session, made with it and removed with it, and never changed. They stand in a
+ * stream that has nothing else, so that it is read in its order, whatever was removed from it.
+ */
 import { unreadable } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
 import type { Names } from './names.ts';
@@ -10,6 +13,8 @@ export interface Place {
   readonly at: number;
 }
 
+const EVERYTHING = '>';
+
 export class Places {
   readonly #jetstream: JetStream;
   readonly #names: Names;
@@ -20,27 +25,27 @@ export class Places {
   }
 
   async add(id: string, deadline: number): Promise<number> {
-    return (
-      (await this.#jetstream.publish(this.#names.places, Buffer.from(JSON.stringify({ v: 1, id })), deadline)) ?? 0
-    );
+    const body = Buffer.from(JSON.stringify({ v: 1, id }));
+    return (await this.#jetstream.publish(this.#names.places, body, deadline)) ?? 0;
   }
 
   remove(place: number, deadline: number): Promise<boolean> {
-    return this.#jetstream.remove('index', place, deadline);
+    return this.#jetstream.remove('places', place, deadline);
   }
 
   /** How many there are. */
   async count(deadline: number): Promise<number> {
-    return (await this.#jetstream.subjects('index', this.#names.places, deadline)).get(this.#names.places) ?? 0;
+    const { places } = this.#names;
+    return (await this.#jetstream.subjects('places', places, deadline)).get(places) ?? 0;
   }
 
-  /** Those after a place, in order. */
+  /** Those after a place, in order. Those of other deployments are passed over. */
   async *after(place: number, deadline: () => number): AsyncGenerator<Place> {
     for (let from = place + 1; ;) {
-      const stored = await this.#jetstream.next('index', this.#names.places, from, deadline());
+      const stored = await this.#jetstream.next('places', EVERYTHING, from, deadline());
       if (stored === undefined) return;
       from = stored.seq + 1;
-      yield { id: this.#id(stored.data), place: stored.seq, at: stored.at };
+      if (stored.subject === this.#names.places) yield { id: this.#id(stored.data), place: stored.seq, at: stored.at };
     }
   }
 
@@ -48,7 +53,7 @@ export class Places {
     try {
       return (JSON.parse(data.toString()) as { readonly id: string }).id;
     } catch (cause) {
-      throw unreadable(this.#jetstream.link.where, 'an entry of the index', cause);
+      throw unreadable(this.#jetstream.link.where, 'a place in the list', cause);
     }
   }
 }

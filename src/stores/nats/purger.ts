@@ -41,10 +41,10 @@ export class Purger {
   async empty(id: string, held: Held, epoch: number, deadline: number): Promise<void> {
     const { ledger, log } = this.#options;
     const copy = await ledger.withLog(id, held, deadline);
-    if (copy.log.last === 0) return;
+    const { last } = copy.log;
     const nothing = { ...copy, log: { ...copy.log, recent: [], state: new LogState() } };
     await log.note(id, nothing, { epoch, owner: null, kind: 'end' }, deadline);
-    this.purge(id, nothing.log.last);
+    if (last > 0) this.purge(id, nothing.log.last);
   }
 
   /** What is older than `before`. */

@@ -13,7 +13,7 @@ export interface LivingValue {
   readonly birth: string;
   /** Its message in the order of `list`. */
   readonly place: number;
-  /** When it is looked at next, as the last one to change its expiry has arranged it; `null`: never. */
+  /** The time of its entry in the agenda; `null`: it has none. */
   readonly due: number | null;
   /** Somebody has seen it past its expiry: from then on it is. */
   readonly expired?: true;

@@ -29,8 +29,6 @@ import { encodeValue, endedValue, newValue, patchValue, withLog, type LivingValu
 import type { Sweeper } from './sweeper.ts';
 
 const TRIES = 8;
-/** An entry of the agenda that is nearer may be being worked off, for the expiry that the record had. */
-const DUE_SLACK_MS = 30_000;
 
 export interface SessionsOptions {
   readonly ledger: Ledger;
@@ -241,13 +239,10 @@ export class NatsSessions implements SessionStore {
     return ledger.replace(id, copy, withLog({ ...value, due }, log), deadline);
   }
 
+  /** An entry that comes earlier does: whoever looks at it makes the next one. */
   async #arrange(id: string, { record: { expiresAt }, due }: LivingValue, deadline: number): Promise<number | null> {
-    if (expiresAt === null) return due;
-    const { agenda, clock } = this.#options;
-    const now = await clock.now(deadline);
-    if (due !== null && due <= expiresAt && due > now + DUE_SLACK_MS) return due;
-    if (due === expiresAt) return due;
-    await agenda.add({ id, at: expiresAt }, deadline);
+    if (expiresAt === null || (due !== null && due <= expiresAt)) return due;
+    await this.#options.agenda.add({ id, at: expiresAt }, deadline);
     return expiresAt;
   }
 }

@@ -9,7 +9,7 @@ import { ask } from './jetstream.ts';
 import type { Link } from './link.ts';
 import { streamName, streamSubjects, type StreamKey } from './names.ts';
 
-const KEYS: readonly StreamKey[] = ['sessions', 'instances', 'log', 'index'];
+const KEYS: readonly StreamKey[] = ['sessions', 'instances', 'log', 'places', 'agenda'];
 const NANOSECONDS = 1_000_000;
 /** Where a subject is a key: its newest message is its value. */
 const isBucket = (key: StreamKey): boolean => key === 'sessions' || key === 'instances';

@@ -1,6 +1,6 @@
 /** What concerns all sessions: their list, how many there are, and what is due (`agenda.ts`). */
 import type { SessionPage, SessionRecord } from '../store.ts';
-import type { Agenda, AgendaEntry } from './agenda.ts';
+import type { Agenda, Looked } from './agenda.ts';
 import type { Bounds } from './bounds.ts';
 import type { ServerClock } from './clock.ts';
 import type { Held } from './copies.ts';
@@ -51,20 +51,22 @@ export class Sweeper {
 
   async count(): Promise<number> {
     const places = await this.#options.places.count(this.#deadline());
-    let expired = 0;
-    for await (const _ of this.#expired()) expired++;
-    return Math.max(0, places - expired);
+    const expired = new Set<string>();
+    await this.#workOff(async ({ record: { id } }) => {
+      expired.add(id);
+      return 'pending';
+    });
+    return Math.max(0, places - expired.size);
   }
 
   async expired(limit: number): Promise<readonly string[]> {
-    const ids: string[] = [];
-    if (limit <= 0) return ids;
-    for await (const { id, held } of this.#expired()) {
-      if (!(await this.#options.ledger.ownerless(held.value.record.owner, this.#deadline()))) continue;
-      ids.push(id);
-      if (ids.length >= limit) break;
-    }
-    return ids;
+    const ids = new Set<string>();
+    await this.#workOff(async ({ record: { id, owner } }) => {
+      if (ids.size >= limit) return 'enough';
+      if (await this.#options.ledger.ownerless(owner, this.#deadline())) ids.add(id);
+      return 'pending';
+    });
+    return [...ids];
   }
 
   /** In the order of `list`; records are read some at a time. */
@@ -100,78 +102,63 @@ export class Sweeper {
     if (at + PLACE_LOST_MS < now) await places.remove(place, this.#deadline());
   }
 
-  /** Each session that is past its expiry and has not been ended; everything else that is due is done on the way. */
-  async *#expired(): AsyncGenerator<{ id: string; held: Held }> {
-    const seen = new Set<string>();
-    for await (const entry of this.#options.agenda.due(this.#deadline)) {
-      if (entry.parts !== undefined) await this.#removeParts(entry, entry.parts);
-      else if (!seen.has(entry.id)) {
-        const held = await this.#lookAt(entry);
-        if (held === undefined) continue;
-        seen.add(entry.id);
-        yield { id: entry.id, held };
+  /** Does what is due; what has expired and was not ended yet is told. */
+  #workOff(expired: (value: LivingValue) => Promise<Looked | 'enough'>): Promise<void> {
+    return this.#options.agenda.work(async (entry) => {
+      if (entry.parts !== undefined) return this.#removeParts(entry.id, entry.parts);
+      const { id, at } = entry;
+      const standing = await this.#options.ledger.look(id, this.#deadline());
+      switch (standing.is) {
+        case 'expired':
+          return expired(standing.held.value);
+        case 'living':
+          return this.#again(id, at, standing.held);
+        case 'missing':
+          return standing.rev === 0 ? 'done' : this.#forget(id);
+        case 'ended':
+          // Its tombstone has an entry of its own.
+          return standing.forgetAt === at ? 'pending' : 'done';
       }
-    }
+    }, this.#deadline);
   }
 
-  /** The session, if it has expired. */
-  async #lookAt(entry: AgendaEntry): Promise<Held | undefined> {
-    const { ledger, agenda } = this.#options;
-    const { id } = entry;
-    const standing = await ledger.look(id, this.#deadline());
-    switch (standing.is) {
-      case 'expired':
-        return standing.held;
-      case 'living':
-        await this.#again(entry, standing.held.value);
-        return undefined;
-      case 'missing':
-        if (standing.rev === 0 || (await this.#forget(id))) await agenda.remove(entry, this.#deadline());
-        return undefined;
-      case 'ended':
-        // Its tombstone has an entry of its own.
-        if (standing.forgetAt !== entry.at) await agenda.remove(entry, this.#deadline());
-        return undefined;
-    }
+  /** A session that lives on is looked at when it expires. The record says which entry counts: one changes it, if several try. */
+  async #again(id: string, at: number, held: Held): Promise<Looked> {
+    const { agenda, ledger } = this.#options;
+    const { value } = held;
+    const { expiresAt } = value.record;
+    if (value.due !== at) return 'done';
+    if (expiresAt !== null) await agenda.add({ id, at: expiresAt }, this.#deadline());
+    return (await ledger.replace(id, held, { ...value, due: expiresAt }, this.#deadline())) ? 'done' : 'pending';
   }
 
-  /** A session that lives on is looked at when it expires; once, however many entries it has. */
-  async #again(entry: AgendaEntry, { record, due }: LivingValue): Promise<void> {
-    const { agenda, clock } = this.#options;
-    const { expiresAt } = record;
-    const now = await clock.now(this.#deadline());
-    const covered = due !== null && due !== entry.at && due > now;
-    if (expiresAt === null || covered) await agenda.remove(entry, this.#deadline());
-    else await agenda.move(entry, expiresAt, this.#deadline());
-  }
-
-  /** A tombstone past its time, with whatever its end has left undone. `false`: it is not yet time. */
-  async #forget(id: string): Promise<boolean> {
+  /** A tombstone past its time, with whatever its end has left undone. */
+  async #forget(id: string): Promise<Looked> {
     const { reader, jetstream, places, purger, clock } = this.#options;
     const read = await reader.value(id, this.#deadline());
-    if (!('found' in read) || isLiving(read.found)) return true;
+    if (!('found' in read) || isLiving(read.found)) return 'done';
     const { value, rev } = read.found;
-    if (value.forgetAt > (await clock.now(this.#deadline()))) return false;
+    if (value.forgetAt > (await clock.now(this.#deadline()))) return 'pending';
     await places.remove(value.place, this.#deadline());
     const message = await reader.lastMessage(id, this.#deadline());
     // By its sequence: not what has been made under the id meanwhile.
     await jetstream.remove('sessions', rev, this.#deadline());
-    if (message === undefined) return true;
+    if (message === undefined) return 'done';
     if (message.previous.length > 0) purger.purge(id, message.seq + 1);
     else await jetstream.remove('log', message.seq, this.#deadline());
-    return true;
+    return 'done';
   }
 
   /** Parts of a record that was never stored, or is not the one any more. */
-  async #removeParts(entry: AgendaEntry, { name, count }: { name: string; count: number }): Promise<void> {
-    const { jetstream, names, reader, agenda } = this.#options;
-    const read = await reader.value(entry.id, this.#deadline());
+  async #removeParts(id: string, { name, count }: { name: string; count: number }): Promise<Looked> {
+    const { jetstream, names, reader } = this.#options;
+    const read = await reader.value(id, this.#deadline());
     const used = 'found' in read ? read.parts : [];
     for (let n = 0; n < count; n++) {
-      const stored = await jetstream.last('sessions', names.recordPart(entry.id, name, n), this.#deadline());
+      const stored = await jetstream.last('sessions', names.recordPart(id, name, n), this.#deadline());
       if (stored !== undefined && !used.includes(stored.seq))
         await jetstream.remove('sessions', stored.seq, this.#deadline());
     }
-    await agenda.remove(entry, this.#deadline());
+    return 'done';
   }
 }
