@@ -11,7 +11,12 @@ import { root } from './steps.mjs';
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const LOADABLE = new Set(['@modelcontextprotocol/server']);
-const LOADED_LATER = { './sqlite': ['libsql', 'libsql/promise'] };
+const LOADED_LATER = {
+  './sqlite': ['libsql', 'libsql/promise'],
+  './redis': ['redis'],
+  './postgres': ['pg'],
+  './nats': ['@nats-io/transport-node'],
+};
 const problems = [];
 
 const filesOf = (target) => (typeof target === 'string' ? [target] : Object.values(target).flatMap(filesOf));
