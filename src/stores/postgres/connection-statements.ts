@@ -1,6 +1,5 @@
 /** The statements of a connection about itself. */
 import type { Value } from './pg.ts';
-import { statementOf } from './session-statements.ts';
 
 /**
  * A statement whose client has given up must not land later, as far as the server can know: it ends statements and
@@ -31,7 +30,7 @@ export function settingsOf(limitMs: number, durable: boolean): Value[] {
   return [Object.keys(settings), Object.values(settings)];
 }
 
-/** Not prepared: each has no values, or is asked once. */
+/** Not prepared: each is asked once, or before it is known whether a pooler is in the way. */
 const plain = (text: string) => ({ name: '', text });
 
 export const connectionStatements = {
@@ -46,11 +45,11 @@ export const connectionStatements = {
   checkInterval: plain(`SELECT set_config('client_connection_check_interval', $1, false)`),
   whoAnswers: plain('SELECT pg_backend_pid(), pg_is_in_recovery()'),
 
-  lock: statementOf('SELECT pg_try_advisory_lock($1::bigint)'),
-  waitForLock: statementOf('SELECT pg_advisory_lock($1::bigint)'),
-  unlock: statementOf('SELECT pg_advisory_unlock($1::bigint)'),
+  lock: plain('SELECT pg_try_advisory_lock($1::bigint)'),
+  waitForLock: plain('SELECT pg_advisory_lock($1::bigint)'),
+  unlock: plain('SELECT pg_advisory_unlock($1::bigint)'),
   /** Whoever holds a lock of this store: an earlier connection of it, whose end the server has not noticed. */
-  endHolder: statementOf(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
+  endHolder: plain(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND classid = (($1::bigint >> 32) & 4294967295)::oid AND objid = ($1::bigint & 4294967295)::oid AND objsubid = 1
     AND mode = 'ExclusiveLock' AND pid <> pg_backend_pid()`),

@@ -72,7 +72,7 @@ export class Database {
     const connector: Connector = { pg, config: direct, waits, place };
     const own = !isPool(reads);
     const pool = own ? new pg.Pool(poolConfig(reads, waits)) : reads;
-    const reader = new Reader({ pool, own, place, waits, logger: options.logger });
+    const reader = new Reader({ pool, own, place: placeOf(pg, pool.options), waits, logger: options.logger });
     const database = new Database(connector, reader, schema, options);
     try {
       const connection = await database.writer.connect();
@@ -95,7 +95,7 @@ export class Database {
       return await this.#reader.query(statement, values);
     } catch (error) {
       const again = tries > 1 && (isTransient(error) || isSchemaGone(error));
-      if (!again) throw storeFailure(this.place, error);
+      if (!again) throw storeFailure(this.#reader.place, error);
       if (isSchemaGone(error)) await this.repair();
     }
     return this.query(statement, values, tries - 1);

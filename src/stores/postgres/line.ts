@@ -15,7 +15,7 @@ import { Connection, type Connector } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
 import { isFatal, isSchemaGone, storeClosed, storeFailure } from './failures.ts';
 import type { InstanceStatements } from './instance-statements.ts';
-import { newLockKey, takeOwnLock } from './own-lock.ts';
+import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
 import type { PgResult, Row, Statement, Value } from './pg.ts';
 import { testLine } from './self-test.ts';
 import type { Waits } from './waits.ts';
@@ -110,7 +110,7 @@ export class Line {
   /** Nobody is reached under it any more. */
   async hangUp(mailbox: string): Promise<void> {
     if (!this.#listeners.delete(mailbox) || this.#connection?.closed !== false) return;
-    await this.#connection.query(connectionStatements.unlock, [mailbox]).catch(() => undefined);
+    await giveBackLock(this.#connection, mailbox);
   }
 
   hears(mailbox: string): boolean {
@@ -119,9 +119,13 @@ export class Line {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#listeners.clear();
     await this.#connecting?.catch(() => undefined);
-    await this.#connection?.close();
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const keys = [this.#lock, ...this.#listeners.keys()];
+    this.#listeners.clear();
+    await Promise.all(keys.map((key) => giveBackLock(connection, key)));
+    await connection.close();
   }
 
   async #open(): Promise<Connection> {

@@ -20,3 +20,8 @@ export async function takeOwnLock(connection: Connection, key: string): Promise<
   await connection.query(connectionStatements.endHolder, [key]);
   await connection.query(connectionStatements.waitForLock, [key]);
 }
+
+/** Before its connection ends: where a pooler keeps the server's side of it, the lock would stay. */
+export async function giveBackLock(connection: Connection, key: string): Promise<void> {
+  await connection.query(connectionStatements.unlock, [key]).catch(() => undefined);
+}

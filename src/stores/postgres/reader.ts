@@ -36,6 +36,10 @@ export class Reader {
     }
   }
 
+  get place(): string {
+    return this.#options.place;
+  }
+
   async query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
     const { waits, place } = this.#options;
     const client = await this.#checkOut();

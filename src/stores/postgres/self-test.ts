@@ -3,9 +3,10 @@
  * take `LISTEN` and session locks without a word, and then nothing is heard and every lock is free: instances would take
  * each other for dead. Asked once, when the store is opened, with both of its connections.
  */
+import { SojournError } from '../../errors.ts';
 import type { Connection } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
-import { pooled, storeFailure } from './failures.ts';
+import { pooled } from './failures.ts';
 import type { Waits } from './waits.ts';
 
 export interface SelfTest {
@@ -34,8 +35,8 @@ export async function testLine({ line, other, channel, lock, heard, waits }: Sel
     await other.query(connectionStatements.commit);
   } catch (error) {
     await other.query(connectionStatements.rollback).catch(() => undefined);
-    if (!line.pooled && !other.pooled) throw error;
-    throw pooled(place, storeFailure(place, error).message);
+    const known = error instanceof SojournError || (!line.pooled && !other.pooled);
+    throw known ? error : pooled(place, (error as Error).message);
   }
   await waits.alive(hearing, () => pooled(place, 'it did not hear what it told itself'));
 }

@@ -15,7 +15,7 @@ import type { Append } from './append.ts';
 import { Batch, type BatchStatements, type Operation, type Step, type Write } from './batch.ts';
 import { Connection, type Connector } from './connection.ts';
 import { isFatal, isSchemaGone, isTransient, noAnswer, notAsked, storeClosed, storeFailure } from './failures.ts';
-import { newLockKey, takeOwnLock } from './own-lock.ts';
+import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
 import type { PgResult } from './pg.ts';
 import type { Waits } from './waits.ts';
 import type { WriteOutcome } from '../store.ts';
@@ -75,7 +75,9 @@ export class Writer {
     this.#closed = true;
     await this.#running;
     this.#options.waits.cancel(this.#watch);
-    await this.#connection?.close();
+    if (this.#connection === undefined) return;
+    await giveBackLock(this.#connection, this.#lock);
+    await this.#connection.close();
   }
 
   /** The open connection; a new one when there is none. */
