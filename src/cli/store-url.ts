@@ -37,7 +37,7 @@ const postgres: Scheme = {
 
 const nats: Scheme = {
   example: 'nats://user:password@host:4222',
-  packages: ['@nats-io/transport-node', '@nats-io/jetstream', '@nats-io/kv'],
+  packages: ['@nats-io/transport-node'],
   tokens: true,
   // Several servers of a cluster: `nats://a:4222,nats://b:4222`.
   open: async (url) => (await import('../stores/nats/index.ts')).nats(url.split(/,(?=(?:nats|tls):\/\/)/i)),

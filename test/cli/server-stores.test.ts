@@ -194,10 +194,7 @@ describe('without the package of its client', () => {
   test.each([
     ['redis://u:hunter22@h', 'redis: needs a package that is not installed: npm install redis'],
     ['postgresql://u:hunter22@h/d', 'postgresql: needs a package that is not installed: npm install pg'],
-    [
-      'nats://u:hunter22@h',
-      'nats: needs packages that are not installed: npm install @nats-io/transport-node @nats-io/jetstream @nats-io/kv',
-    ],
+    ['nats://u:hunter22@h', 'nats: needs a package that is not installed: npm install @nats-io/transport-node'],
   ])('%s: it is said what to install', async (store, message) => {
     expect(
       await runProcess(['sessions', 'ls', '--store', store], { from: join(bare, 'dist'), cwd: bare }),
