@@ -1,0 +1,84 @@
+import { parseArgs } from 'node:util';
+import { STORES, type StoreKind } from './backing-store.ts';
+
+export const SCENARIOS = ['faults', 'outage', 'rolling'] as const;
+export type Scenario = (typeof SCENARIOS)[number];
+
+export interface ChaosArguments {
+  readonly help: boolean;
+  readonly stores: readonly StoreKind[];
+  readonly scenarios: readonly Scenario[];
+  readonly seed: number;
+  readonly kills: number;
+  readonly stops: number;
+  readonly leaseMs: number;
+  readonly size: number;
+  readonly awayMs: number;
+  readonly rounds: number;
+  readonly json: boolean;
+  /** Into docs/reliability.md. */
+  readonly write: boolean;
+}
+
+const FULL = { kills: 100, stops: 30 };
+
+export const usage = `npm run chaos -- --store sqlite|redis|postgres|nats|all [options]
+
+  --scenario faults|outage|rolling|all   what befalls the deployment (all)
+  --seed N          the order of faults and the clients' choices follow from it (1)
+  --kills N         SIGKILLs of the scenario faults (${FULL.kills}); drains, store restarts and the rest follow from it
+  --stops N         SIGSTOPs past the lease (${FULL.stops})
+  --lease-ms N      leaseMs of the instances (1000)
+  --size N          clients, times twelve (1)
+  --away-ms N       how long the store is away in the scenario outage (10000)
+  --rounds N        how often all instances are replaced in the scenario rolling (10)
+  --json            print JSON
+  --write           keep the outcome in docs/reliability.md
+`;
+
+export function parseArguments(argv: readonly string[]): ChaosArguments {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      store: { type: 'string', default: 'sqlite' },
+      scenario: { type: 'string', default: 'all' },
+      seed: { type: 'string', default: '1' },
+      kills: { type: 'string', default: String(FULL.kills) },
+      stops: { type: 'string', default: String(FULL.stops) },
+      'lease-ms': { type: 'string', default: '1000' },
+      size: { type: 'string', default: '1' },
+      'away-ms': { type: 'string', default: '10000' },
+      rounds: { type: 'string', default: '10' },
+      json: { type: 'boolean', default: false },
+      write: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  return {
+    help: values.help,
+    stores: oneOrAll('store', values.store, STORES),
+    scenarios: oneOrAll('scenario', values.scenario, SCENARIOS),
+    seed: count('seed', values.seed),
+    kills: count('kills', values.kills),
+    stops: count('stops', values.stops),
+    leaseMs: count('lease-ms', values['lease-ms']),
+    size: Number(values.size),
+    awayMs: count('away-ms', values['away-ms']),
+    rounds: count('rounds', values.rounds),
+    json: values.json,
+    write: values.write,
+  };
+}
+
+function oneOrAll<T extends string>(name: string, value: string, all: readonly T[]): readonly T[] {
+  if (value === 'all') return all;
+  const found = all.find((one) => one === value);
+  if (found === undefined) throw new Error(`--${name} takes ${all.join(', ')} or all, got ${value}`);
+  return [found];
+}
+
+function count(name: string, value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 0) throw new Error(`--${name} takes a whole number, got ${value}`);
+  return number;
+}

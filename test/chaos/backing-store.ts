@@ -1,0 +1,117 @@
+/**
+ * The store of a chaos run: a real server as its page recommends to run it, with a faulty link from each instance to it, or
+ * a SQLite file.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'libsql';
+import { createFaultProxy, type FaultProxy } from '../../src/testing/index.ts';
+import { type ServerKind, startServer, type TestServer } from '../kit/servers/index.ts';
+import { pause } from './pause.ts';
+
+export const STORES = ['sqlite', 'redis', 'postgres', 'nats'] as const;
+export type StoreKind = (typeof STORES)[number];
+
+/** How the servers are run: nothing that was acknowledged may be lost when one is killed. */
+export const SERVER_ARGS: Readonly<Record<ServerKind, readonly string[]>> = {
+  redis: ['--appendonly', 'yes', '--appendfsync', 'everysec'],
+  postgres: ['-c', 'client_connection_check_interval=1s'],
+  nats: [],
+};
+
+export interface BackingStore {
+  readonly kind: StoreKind;
+  /** How it was run, in words. */
+  readonly how: string;
+  /** Between the n-th instance and the store; none where it is a file. */
+  readonly links: readonly FaultProxy[];
+  /** `--store` of the n-th instance. */
+  url(n: number): string;
+  /** Out of reach for so long: killed, stopped, frozen; or, for a file, locked by somebody else. */
+  away(ms: number, how: Outage): Promise<void>;
+  /** Every operation takes longer, for so long. */
+  slow(ms: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export const OUTAGES = ['killed', 'stopped', 'frozen'] as const;
+export type Outage = (typeof OUTAGES)[number];
+
+const SLOW_MS = 25;
+
+export function openBackingStore(kind: StoreKind, instances: number): Promise<BackingStore> {
+  return kind === 'sqlite' ? openFile() : openServer(kind, instances);
+}
+
+async function openServer(kind: ServerKind, instances: number): Promise<BackingStore> {
+  const args = SERVER_ARGS[kind];
+  const server: TestServer = await startServer(kind, { args });
+  const links = await Promise.all(Array.from({ length: instances }, () => createFaultProxy({ port: server.port })));
+  return {
+    kind,
+    how: [kind, ...args].join(' '),
+    links,
+    url: (n) => server.url.replace(`:${server.port}`, `:${links[n]?.port}`),
+    async away(ms, how) {
+      if (how === 'frozen') server.pause();
+      else await (how === 'killed' ? server.killed() : server.stop());
+      await pause(ms);
+      if (how === 'frozen') server.resume();
+      else await server.start();
+    },
+    async slow(ms) {
+      for (const link of links) link.delay(SLOW_MS);
+      await pause(ms);
+      for (const link of links) link.delay(0);
+    },
+    async close() {
+      await Promise.all(links.map((link) => link.close()));
+      await server.close();
+    },
+  };
+}
+
+async function openFile(): Promise<BackingStore> {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-chaos-'));
+  const path = join(folder, 'sessions.db');
+  /** Nobody else can write while `held`. */
+  const locked = async (held: () => Promise<void>): Promise<void> => {
+    const database = new Database(path, { timeout: 0 });
+    try {
+      await beginImmediate(database);
+      await held();
+      database.exec('ROLLBACK');
+    } finally {
+      database.close();
+    }
+  };
+  return {
+    kind: 'sqlite',
+    how: 'one file, locked by another process where a server would be away',
+    links: [],
+    url: () => `sqlite:${path}`,
+    away: (ms) => locked(() => pause(ms)),
+    async slow(ms) {
+      for (let passed = 0; passed < ms; passed += 2 * SLOW_MS) {
+        await locked(() => pause(SLOW_MS));
+        await pause(SLOW_MS);
+      }
+    },
+    async close() {
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function beginImmediate(database: Database.Database): Promise<void> {
+  for (;;) {
+    try {
+      database.exec('BEGIN IMMEDIATE');
+      return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw error;
+      await pause(1);
+    }
+  }
+}

@@ -1,0 +1,20 @@
+/** A few seconds of `npm run chaos` on each store: what must not happen does not. Times are for the full run to tell. */
+import { describe, expect, test } from 'vitest';
+import { describeWhereInstalled, serverKinds } from '../kit/servers/index.ts';
+import type { StoreKind } from './backing-store.ts';
+import { runFaults } from './scenarios/faults.ts';
+
+const PLAN = { kill: 2, freeze: 1, drain: 1, storeAway: 1, cut: 1 };
+const WITHOUT_LINKS = { ...PLAN, cut: 0 };
+
+function shortRun(kind: StoreKind, plan: typeof PLAN): void {
+  test('three instances under a kill, a freeze, a drain and an outage', { timeout: 120_000 }, async () => {
+    const report = await runFaults({ kind, plan, seed: 1, kills: 0, stops: 0, leaseMs: 1_000, size: 0.5 });
+    expect(report.found).toEqual([]);
+    expect(report.calls).toBeGreaterThan(100);
+    expect(Math.min(...Object.values(report.attempts))).toBeGreaterThan(10);
+  });
+}
+
+describe('chaos on sqlite', () => shortRun('sqlite', WITHOUT_LINKS));
+for (const kind of serverKinds) describeWhereInstalled(kind, `chaos on ${kind}`, () => shortRun(kind, PLAN));

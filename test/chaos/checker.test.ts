@@ -1,0 +1,306 @@
+/** The judge of chaos runs, on made-up histories: each holds one thing that must not happen. */
+import { describe, expect, test } from 'vitest';
+import { check, type Circumstances } from './checker.ts';
+import type { Ran, Wrote } from './effects.ts';
+import { type Call, type Ending, History, type Story, type Violation } from './history.ts';
+import { note } from './messages.ts';
+import { formatEventId, eventPrefix, sessionTag } from '../../src/session/event-id.ts';
+
+/** A history that is written as it is told. */
+class Tale {
+  readonly history = new History();
+  readonly ran: Ran[] = [];
+  readonly wrote: Wrote[] = [];
+  readonly freezes: Array<{ start: string; from: number; until: number }> = [];
+  readonly struck = new Set<string>();
+  #runs = 0;
+
+  session(version = '2025-11-25'): Story {
+    const { history } = this;
+    const n = history.stories.length;
+    const [id, client, prefix] = [`session-${n}`, `raw${n}`, `raw${n}.1`];
+    return history.open({ id, client, user: client, version, prefix, owner: 'a.1' });
+  }
+
+  /** A call, with a run of its tool where `by` says on which start. */
+  call(story: Story, tool: string, ending: Ending | undefined, { at = 1, by = ['a.1'], steps = 0 } = {}): Call {
+    const nonce = `${story.prefix}:${this.history.calls.size}`;
+    const call = this.history.call({ client: story.client, tool, nonce, steps, story });
+    Object.assign(call, { sentAt: at, attemptAt: at, endedAt: ending === undefined ? Infinity : at + 1, ending });
+    for (const start of by) this.run(call, start, at);
+    return call;
+  }
+
+  run({ nonce, tool, story }: Call, by: string, at = 1): Ran {
+    const ran: Ran = { event: 'ran', at, by, tool, nonce, session: story?.id, run: `${by}/${(this.#runs += 1)}` };
+    this.ran.push(ran);
+    return ran;
+  }
+
+  write(story: Story, by: string, at: number, outcome: { value: number } | { error: string }, run = 'none'): void {
+    const nonce = `${story.prefix}:w`;
+    this.wrote.push({ event: 'wrote', at, from: at - 0.5, by, nonce, session: story.id, run, ...outcome });
+  }
+
+  /** What is found, each kind once. */
+  judged(): Violation[] {
+    const { history, ran, wrote, freezes, struck } = this;
+    const absenceOf: Circumstances['absenceOf'] = (start) => (struck.has(start) ? { kind: 'killed' } : undefined);
+    check(history, { ran, wrote }, { absenceOf, freezes });
+    return [...new Set(history.found.map(({ violation }) => violation))];
+  }
+}
+
+const result = (value: unknown, run = 'a.1/1'): Ending => ({ kind: 'result', value, by: 'a.1', run });
+const ownerLost = (mayHaveRun: unknown): Ending => {
+  return { kind: 'error', code: -32000, message: 'gone', reason: 'owner_lost', mayHaveRun };
+};
+
+/** Each tells one tale and is found guilty of one thing. */
+const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> = [
+  [
+    'a tool that ran twice',
+    'double',
+    (tale) => {
+      const call = tale.call(tale.session(), 'effect', ownerLost(true), { by: ['a.1', 'b.1'] });
+      expect(call.ending?.kind).toBe('error');
+    },
+  ],
+  [
+    'a result of a tool that never ran',
+    'untrue',
+    (tale) => {
+      const call = tale.call(tale.session(), 'effect', undefined, { by: [] });
+      call.ending = result(call.nonce);
+    },
+  ],
+  ['a run behind "it did not run"', 'untrue', (tale) => void tale.call(tale.session(), 'effect', ownerLost(false))],
+  [
+    'a run behind a 503',
+    'untrue',
+    (tale) => {
+      tale.call(tale.session(), 'effect', { kind: 'refused', status: 503, text: '' });
+    },
+  ],
+  [
+    'an error that does not tell whether it ran',
+    'untrue',
+    (tale) => {
+      tale.call(tale.session(), 'effect', ownerLost(undefined));
+    },
+  ],
+  ["another call's answer", 'wrong', (tale) => void tale.call(tale.session(), 'ask', result('raw7.1:1'))],
+  ['a call without an end', 'hung', (tale) => void tale.call(tale.session(), 'effect', undefined)],
+  [
+    'a stream that ended without an answer',
+    'silent',
+    (tale) => {
+      tale.call(tale.session(), 'effect', { kind: 'silent', instance: 'a.1' });
+    },
+  ],
+  [
+    'a client exception',
+    'unexplained',
+    (tale) => {
+      tale.call(tale.session(), 'effect', { kind: 'exception', text: 'TypeError' });
+    },
+  ],
+  [
+    'a stream that nobody knows any more',
+    'unresumable',
+    (tale) => {
+      tale.call(tale.session(), 'effect', { kind: 'unresumable', status: 400, text: '' });
+    },
+  ],
+  ['a connection that broke though nobody was struck', 'broken', (tale) => tale.history.broke('effect', 'a.1')],
+  [
+    'a counter that gave a number twice',
+    'lostWrite',
+    (tale) => {
+      const story = tale.session();
+      tale.write(story, 'a.1', 1, { value: 1 });
+      tale.write(story, 'a.1', 2, { value: 1 });
+    },
+  ],
+  [
+    'a counter that went back',
+    'lostWrite',
+    (tale) => {
+      const story = tale.session();
+      for (const [at, value] of [
+        [1, 1],
+        [2, 2],
+        [3, 3],
+        [4, 0],
+      ] as const)
+        tale.write(story, 'a.1', at, { value });
+    },
+  ],
+  [
+    'an answer that shows less than an earlier one',
+    'lostWrite',
+    (tale) => {
+      const story = tale.session();
+      tale.call(story, 'count', result(5), { at: 1 });
+      tale.call(story, 'peek', result(4), { at: 10 });
+    },
+  ],
+  [
+    'two instances that gave the same number',
+    'staleWrite',
+    (tale) => {
+      const story = tale.session();
+      tale.write(story, 'b.1', 1, { value: 1 });
+      tale.write(story, 'a.1', 2, { value: 1 });
+    },
+  ],
+  [
+    'a write that a frozen owner made when it woke',
+    'staleWrite',
+    (tale) => {
+      const story = tale.session();
+      const { run } = tale.run(tale.call(story, 'count', ownerLost(true), { by: [] }), 'a.1', 1);
+      tale.freezes.push({ start: 'a.1', from: 2, until: 10 });
+      tale.write(story, 'b.1', 5, { value: 1 });
+      tale.write(story, 'a.1', 11, { value: 2 }, run);
+    },
+  ],
+  [
+    'progress that came twice',
+    'twice',
+    (tale) => {
+      const call = tale.call(tale.session(), 'slow', ownerLost(true));
+      call.progress.push({ run: 'a.1/1', n: 1 }, { run: 'a.1/1', n: 2 }, { run: 'a.1/1', n: 2 });
+    },
+  ],
+  [
+    'progress with a hole',
+    'missing',
+    (tale) => {
+      const call = tale.call(tale.session(), 'slow', ownerLost(true));
+      call.progress.push({ run: 'a.1/1', n: 1 }, { run: 'a.1/1', n: 3 });
+    },
+  ],
+  [
+    'an answer before the last of the progress',
+    'missing',
+    (tale) => {
+      const call = tale.call(tale.session(), 'slow', undefined, { steps: 2 });
+      call.ending = result(call.nonce);
+      call.progress.push({ run: 'a.1/1', n: 1 });
+    },
+  ],
+  [
+    'a push with a hole before it',
+    'missing',
+    (tale) => {
+      tale.session().pushed.push({ nonce: 'p1', server: 'a', n: 1 }, { nonce: 'p3', server: 'a', n: 3 });
+    },
+  ],
+  [
+    'a push that came twice',
+    'twice',
+    (tale) => {
+      tale.session().pushed.push({ nonce: 'p1', server: 'a', n: 1 }, { nonce: 'p1', server: 'a', n: 1 });
+    },
+  ],
+  [
+    'pushes out of order',
+    'unordered',
+    (tale) => {
+      const numbered = [2, 1].map((n) => ({ nonce: `p${n}`, server: 'a', n }));
+      tale.session().pushed.push(...numbered);
+    },
+  ],
+  [
+    'a push that was answered and never came',
+    'missing',
+    (tale) => {
+      const story = tale.session();
+      story.listensFrom = 0;
+      const call = tale.call(story, 'push', undefined);
+      call.ending = result(call.nonce);
+    },
+  ],
+  [
+    'an event that came twice',
+    'twice',
+    (tale) => {
+      const { streams, id } = tale.session();
+      for (const offset of [0, 1, 1]) streams.take(idOf(id, 1, offset), offset === 0 ? '' : '{}');
+    },
+  ],
+  [
+    'an event of an owner before the present one',
+    'staleWrite',
+    (tale) => {
+      const { streams, id } = tale.session();
+      streams.take(idOf(id, 2, 1), '{}');
+      streams.take(idOf(id, 1, 2), '{}');
+    },
+  ],
+  [
+    "an event of another session's stream",
+    'foreign',
+    (tale) => {
+      tale.session().streams.take(idOf('somebody', 1, 0), '');
+    },
+  ],
+  [
+    "a payload of another session's",
+    'foreign',
+    (tale) => {
+      const story = tale.session();
+      note(
+        tale.history,
+        story,
+        story.prefix,
+        '{"method":"notifications/message","params":{"data":{"nonce":"raw9.1:4"}}}',
+      );
+    },
+  ],
+  ['404 for a session that nobody ended', 'lost', (tale) => tale.history.notFound(tale.session(), 'ping')],
+];
+
+const idOf = (session: string, epoch: number, offset: number): string =>
+  formatEventId(eventPrefix(sessionTag(session), epoch), 'g', offset);
+
+describe('the checker of chaos runs finds', () => {
+  test.each(crimes)('%s', (_, violation, tell) => {
+    const tale = new Tale();
+    tell(tale);
+    expect(tale.judged()).toEqual([violation]);
+  });
+});
+
+test('the checker of chaos runs finds nothing in a run in which an owner was lost and everybody was told', () => {
+  const tale = new Tale();
+  const story = tale.session();
+  const { streams, id } = story;
+  for (const offset of [0, 1]) streams.take(idOf(id, 1, offset), offset === 0 ? '' : '{}');
+  // A reader that comes back is told where it stands; the next owner goes on.
+  streams.take(idOf(id, 2, 1), '');
+  streams.take(idOf(id, 2, 2), '{}');
+  tale.call(story, 'effect', ownerLost(true));
+  tale.call(story, 'effect', { kind: 'refused', status: 503, text: '' }, { by: [] });
+  const again = tale.call(story, 'slow', undefined, { by: ['a.1', 'b.1'], steps: 2 });
+  again.ending = result(again.nonce, 'b.1/9');
+  for (const [run, n] of [
+    ['a.1/2', 1],
+    ['b.1/9', 1],
+    ['b.1/9', 2],
+  ] as const)
+    again.progress.push({ run, n });
+  tale.call(story, 'count', result(1), { at: 5 });
+  tale.write(story, 'a.1', 5.5, { value: 1 });
+  tale.call(story, 'peek', result(1), { at: 8 });
+  story.pushed.push(
+    { nonce: 'p4', server: 'a', n: 4 },
+    { nonce: 'p5', server: 'a', n: 5 },
+    { nonce: 'q1', server: 'b', n: 1 },
+  );
+  tale.struck.add('a.1');
+  tale.history.broke('effect', 'a.1');
+  tale.call(story, 'effect', { kind: 'cut', instance: 'a.1' });
+  expect(tale.judged()).toEqual([]);
+});

@@ -1,0 +1,123 @@
+/**
+ * Somebody who must not be let in: with another user's session id, with nobody's name, with an event id of another session,
+ * with the id of a session that has ended. Anything but a refusal is a way in.
+ */
+import type { RawHeaders } from '../../../src/testing/index.ts';
+import { type History, now, type Story } from '../history.ts';
+import { pause } from '../pause.ts';
+import type { ActorOptions } from './actor.ts';
+import { RawActor } from './raw-actor.ts';
+import { type Asked, RawHttp } from './raw-http.ts';
+
+export const INTRUSIONS = {
+  user: 'another user',
+  anonymous: 'nobody in particular',
+  event: "another session's event id",
+  ended: 'an ended session id',
+} as const;
+
+export type Intrusion = keyof typeof INTRUSIONS;
+
+/** What each is refused with; 404 where the session has ended meanwhile. */
+const REFUSALS: Readonly<Record<Intrusion, readonly number[]>> = {
+  user: [403, 404],
+  anonymous: [403, 404],
+  event: [400],
+  ended: [404],
+};
+
+/** Among the sessions that ended. */
+const LATEST = 200;
+
+export class Intruder {
+  readonly #options: ActorOptions;
+  readonly #history: History;
+  readonly #http: RawHttp;
+  /** Two sessions of its own, so that it has somewhere to bring an event id to: its own user's as well as others'. */
+  readonly #own: readonly [RawActor, RawActor];
+  readonly attempts: Record<Intrusion, number> = { user: 0, anonymous: 0, event: 0, ended: 0 };
+  #turn = 0;
+
+  constructor(options: ActorOptions) {
+    this.#options = options;
+    this.#history = options.history;
+    this.#http = new RawHttp({ ...options, patienceMs: 0 });
+    const own = (n: number): RawActor =>
+      new RawActor({ ...options, name: `${options.name}${n}`, version: '2025-11-25' });
+    this.#own = [own(1), own(2)];
+  }
+
+  async run(over: () => boolean, everyMs: number): Promise<void> {
+    await Promise.all(this.#own.map((actor) => actor.open()));
+    while (!over()) {
+      await Promise.all([pause(everyMs), this.#attempt()]);
+    }
+    await Promise.all(this.#own.map((actor) => actor.close()));
+    this.#http.close();
+  }
+
+  async #attempt(): Promise<void> {
+    const kinds = Object.keys(INTRUSIONS) as Intrusion[];
+    const intrusion = kinds[this.#turn++ % kinds.length] ?? 'user';
+    const asked = intrusion === 'event' ? this.#withEvent() : this.#withSession(intrusion);
+    if (asked === undefined) return;
+    const outcome = await this.#http.send(this.#options.route, asked);
+    // Broken connections and 503 say nothing about who is let in.
+    if (outcome.kind !== 'answer') return;
+    const { response } = outcome;
+    this.attempts[intrusion] += 1;
+    if (!REFUSALS[intrusion].includes(response.status)) {
+      const what = `${INTRUSIONS[intrusion]}: ${asked.what} ${JSON.stringify(asked.headers)} was answered`;
+      this.#history.violation('letIn', `${what} ${response.status} ${response.body}`);
+    }
+    response.abort();
+  }
+
+  #withSession(intrusion: Intrusion): Asked | undefined {
+    const story = intrusion === 'ended' ? this.#ended() : this.#living();
+    if (story === undefined) return undefined;
+    const { id, user, version } = story;
+    const who = { user: 'user-mallory', anonymous: null, ended: user, event: user }[intrusion];
+    return this.#asked({
+      'mcp-session-id': id,
+      'mcp-protocol-version': version,
+      ...(who !== null && { 'x-user': who }),
+    });
+  }
+
+  #withEvent(): Asked | undefined {
+    const [mine, other] = this.#own;
+    const theirs = this.#options.random.chance(0.5) ? this.#living() : other.story;
+    const lastId = theirs?.streams.lastId;
+    const { story } = mine;
+    if (lastId === undefined || story === undefined || theirs === story) return undefined;
+    const { id, version, user } = story;
+    const headers = { 'mcp-session-id': id, 'mcp-protocol-version': version, 'x-user': user, 'last-event-id': lastId };
+    return { method: 'GET', headers, what: 'intruder' };
+  }
+
+  #asked(headers: RawHeaders): Asked {
+    const { random } = this.#options;
+    const method = random.weighted({ POST: 6, GET: 2, DELETE: 1 });
+    if (method !== 'POST') return { method, headers, what: 'intruder' };
+    const message = random.pick([
+      { id: 1, method: 'tools/call', params: { name: 'effect', arguments: { nonce: 'intruder' } } },
+      { id: 2, method: 'ping' },
+      { id: 's1.0', result: { action: 'accept', content: { answer: 'intruder' } } },
+      { method: 'notifications/cancelled', params: { requestId: 1 } },
+    ]);
+    return { method, headers, body: { jsonrpc: '2.0', ...message }, what: 'intruder' };
+  }
+
+  #living(): Story | undefined {
+    const living = this.#history.stories.filter(({ deleteSentAt, client }) => {
+      return deleteSentAt === undefined && !client.startsWith(this.#options.name);
+    });
+    return living.length === 0 ? undefined : this.#options.random.pick(living);
+  }
+
+  #ended(): Story | undefined {
+    const ended = this.#history.stories.filter(({ deletedAt = Infinity }) => deletedAt < now()).slice(-LATEST);
+    return ended.length === 0 ? undefined : this.#options.random.pick(ended);
+  }
+}

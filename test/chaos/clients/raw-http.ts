@@ -1,0 +1,105 @@
+/**
+ * HTTP as a careful client speaks it: what was not accepted (503, nobody to ask) is tried again, what broke is told from what
+ * was answered. Over `RawClient`, so every byte of an answer is seen.
+ */
+import { createRawClient, type RawClient, type RawHeaders, type RawResponse } from '../../../src/testing/index.ts';
+import type { Random } from '../../simulation/random.ts';
+import { pause } from '../pause.ts';
+import { type History, now } from '../history.ts';
+import { NOBODY } from '../proxy.ts';
+import { PATIENCE_MS } from './actor.ts';
+
+/** Longer than any run: what takes so long is for the checker to find. */
+const TIMEOUT_MS = 1_800_000;
+
+export interface Asked {
+  readonly method: 'POST' | 'GET' | 'DELETE';
+  readonly body?: object;
+  readonly headers: RawHeaders;
+  /** For the list of refusals. */
+  readonly what: string;
+}
+
+/** `cut`: the connection broke with the request on its way; `instance` had it. `gone`: nobody took it in time. */
+export type Outcome =
+  | { readonly kind: 'answer'; readonly response: RawResponse; readonly instance: string }
+  | { readonly kind: 'cut'; readonly instance: string }
+  | { readonly kind: 'gone'; readonly status: number; readonly text: string };
+
+export interface RawHttpOptions {
+  readonly history: History;
+  readonly random: Random;
+  /** Between two tries, at most. */
+  readonly retryMs?: number;
+  readonly patienceMs?: number;
+}
+
+export class RawHttp {
+  readonly #options: RawHttpOptions;
+  /** By the URL that they go to. */
+  readonly #clients = new Map<string, RawClient>();
+  #closed = false;
+
+  constructor(options: RawHttpOptions) {
+    this.#options = options;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** `attempt` is told of each try before it is sent. */
+  async send(route: () => string, asked: Asked, attempt?: () => void): Promise<Outcome> {
+    const { random, retryMs = 300, patienceMs = PATIENCE_MS } = this.#options;
+    const deadline = now() + patienceMs;
+    for (;;) {
+      attempt?.();
+      const outcome = await this.#once(route(), asked);
+      if (outcome.kind !== 'gone' || now() > deadline || this.#closed) return outcome;
+      await pause(random.between(retryMs / 6, retryMs));
+    }
+  }
+
+  async #once(url: string, asked: Asked): Promise<Outcome> {
+    let response: RawResponse;
+    try {
+      response = await this.#ask(url, asked);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ECONNREFUSED') return { kind: 'gone', status: 0, text: 'refused' };
+      return this.#cut(asked, url);
+    }
+    const { status } = response;
+    const instance = response.header('x-instance') ?? url;
+    if (status === 502)
+      return instance === NOBODY ? { kind: 'gone', status, text: NOBODY } : this.#cut(asked, instance);
+    const retryAfter = response.header('retry-after') !== undefined;
+    const text = status >= 300 ? response.body : '';
+    this.#options.history.answered({ status, text, retryAfter, instance, what: asked.what });
+    if (status === 503) return { kind: 'gone', status, text };
+    return { kind: 'answer', response, instance };
+  }
+
+  #cut({ what }: Asked, instance: string): Outcome {
+    if (!this.#closed) this.#options.history.broke(what, instance);
+    return { kind: 'cut', instance };
+  }
+
+  #ask(url: string, { method, body, headers }: Asked): Promise<RawResponse> {
+    const client = this.#clientOf(url);
+    const options = { headers, sessionId: null, version: null };
+    if (method === 'POST') return client.post(body, options);
+    return method === 'GET' ? client.get(options) : client.delete(options);
+  }
+
+  #clientOf(url: string): RawClient {
+    let client = this.#clients.get(url);
+    if (client === undefined) this.#clients.set(url, (client = createRawClient(url, { timeoutMs: TIMEOUT_MS })));
+    return client;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const client of this.#clients.values()) client.close();
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * `npm run chaos -- --store sqlite`: real processes, real stores, real clients, and everything that can befall them. Prints
+ * what happened, exits 1 when something did that must not, and writes `docs/reliability.md` after a full run.
+ */
+import { parseArguments, usage } from './arguments.ts';
+import { failuresOf } from './report.ts';
+import { printReport } from './printout.ts';
+import { runFaults } from './scenarios/faults.ts';
+import { runOutage } from './scenarios/outage.ts';
+import { runRolling } from './scenarios/rolling.ts';
+import type { AnyReport } from './report.ts';
+import { keepReports, writeDocument } from './document.ts';
+
+async function main(argv: readonly string[]): Promise<number> {
+  const args = parseArguments(argv);
+  if (args.help) {
+    console.log(usage);
+    return 0;
+  }
+  const { seed, leaseMs, size, kills, stops, awayMs, rounds, json } = args;
+  const progress = (text: string): void => {
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
+  };
+  const reports: AnyReport[] = [];
+  for (const kind of args.stores) {
+    const common = { kind, seed, leaseMs, size, progress };
+    for (const scenario of args.scenarios) {
+      const report =
+        scenario === 'faults'
+          ? await runFaults({ ...common, kills, stops })
+          : scenario === 'outage'
+            ? await runOutage({ ...common, awayMs })
+            : await runRolling({ ...common, rounds });
+      progress('');
+      reports.push(report);
+      if (!json) console.log(`${printReport(report)}\n`);
+    }
+  }
+  if (json) console.log(JSON.stringify(reports, undefined, 2));
+  if (args.write) {
+    keepReports(reports);
+    writeDocument();
+  }
+  return reports.some((report) => failuresOf(report).length > 0) ? 1 : 0;
+}
+
+// What is still open then are connections and timers of clients that were told to stop.
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,101 @@
+/**
+ * What every instance of a chaos run serves. Each tool appends a line to the effects file when it runs, in one write: the
+ * file outlives whoever is killed, and says what happened when a client's answer does not.
+ */
+import { AsyncResource } from 'node:async_hooks';
+import { subscribe } from 'node:diagnostics_channel';
+import { openSync, writeSync } from 'node:fs';
+import { inputRequired, inputResponse, McpServer } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+
+const { INSTANCE: instance, EFFECTS: effects } = process.env;
+const file = openSync(effects, 'a');
+/** The clock that the clients use too: of this machine, and it never goes back. */
+const now = () => performance.timeOrigin + performance.now();
+const note = (line) => writeSync(file, `${JSON.stringify({ at: now(), by: instance, ...line })}\n`);
+
+/** Who asks, as a middleware in front would find out: here everybody is who they say they are. */
+subscribe('http.server.request.start', ({ request }) => {
+  const sub = request.headers['x-user'];
+  if (sub !== undefined) request.auth = { token: '', clientId: 'chaos', scopes: [], extra: { sub } };
+});
+
+const pause = (ms) => (ms > 0 ? new Promise((done) => setTimeout(done, ms)) : Promise.resolve());
+/** Runs what belongs to no request, and so to the session's GET stream. */
+const outside = AsyncResource.bind((work) => work());
+const text = (value) => ({ content: [{ type: 'text', text: JSON.stringify(value) }] });
+const inputSchema = z.object({ nonce: z.string(), ms: z.number().default(0), steps: z.number().default(1) });
+
+let servers = 0;
+let runs = 0;
+
+export default function createServer(ctx) {
+  const { session } = ctx;
+  const made = `${instance}:${(servers += 1)}`;
+  const server = new McpServer(
+    { name: 'chaos', version: '1.0.0' },
+    { ...ctx.serverOptions, capabilities: { logging: {} }, requestState: { verify: ctx.requestState.verify } },
+  );
+  const register = (tool, annotations, work) =>
+    server.registerTool(tool, { annotations, inputSchema }, async (args, call) => {
+      const run = `${instance}/${(runs += 1)}`;
+      note({ event: 'ran', tool, nonce: args.nonce, session: session?.id, run });
+      const value = await work({ ...args, run }, call);
+      // An answer of the SDK's own is passed on as it is.
+      return typeof value === 'object' ? value : text({ value, by: instance, run });
+    });
+
+  register('effect', {}, async ({ nonce, ms }) => (await pause(ms), nonce));
+  register('read', { readOnlyHint: true }, async ({ nonce, ms }) => (await pause(ms), nonce));
+
+  register('count', {}, async ({ nonce, ms, run }) => {
+    await pause(ms);
+    const from = now();
+    const written = (line) => note({ event: 'wrote', nonce, session: session.id, run, from, ...line });
+    try {
+      const value = await session.state.update('count', (count = 0) => count + 1);
+      written({ value });
+      return value;
+    } catch (error) {
+      written({ error: String(error) });
+      throw error;
+    }
+  });
+  register('peek', { readOnlyHint: true }, async () => (await session.state.get('count')) ?? 0);
+
+  register('ask', {}, async ({ nonce }, { mcpReq }) => {
+    const requestedSchema = { type: 'object', properties: { answer: { type: 'string' } } };
+    const { content } = await mcpReq.elicitInput({ message: nonce, requestedSchema }, { timeout: 4_000 });
+    return content.answer;
+  });
+
+  /** 2026-07-28: what it needs travels through the client, and comes to whichever instance is next. */
+  register('confirm', {}, async ({ nonce }, call) => {
+    const sealed = call.mcpReq.requestState();
+    const reply = inputResponse(call.mcpReq.inputResponses, 'reply');
+    if (sealed !== undefined && reply.kind === 'elicit') return `${sealed.nonce} ${reply.content?.answer}`;
+    const question = inputRequired.elicit({ message: nonce, requestedSchema: z.object({ answer: z.string() }) });
+    const requestState = await ctx.requestState.mint({ nonce }, call);
+    return inputRequired({ inputRequests: { reply: question }, requestState });
+  });
+
+  const slow = async ({ nonce, ms, steps, run }, { mcpReq }) => {
+    const progressToken = mcpReq._meta?.progressToken;
+    for (let progress = 1; progress <= steps; progress++) {
+      const params = { progressToken, progress, total: steps, message: `${nonce} ${run}` };
+      if (progressToken !== undefined) await mcpReq.notify({ method: 'notifications/progress', params });
+      await pause(ms / steps);
+    }
+    return nonce;
+  };
+  register('slow', { idempotentHint: true }, slow);
+  register('slow-once', {}, slow);
+
+  let pushed = 0;
+  register('push', {}, async ({ nonce }) => {
+    const data = { nonce, server: made, n: (pushed += 1) };
+    await outside(() => server.server.sendLoggingMessage({ level: 'info', data }));
+    return nonce;
+  });
+  return server;
+}

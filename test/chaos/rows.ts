@@ -1,0 +1,97 @@
+/** What a report says, line by line: for the terminal and for docs/reliability.md. */
+import { INTRUSIONS, type Intrusion } from './clients/intruder.ts';
+import { type Violation, VIOLATIONS } from './history.ts';
+import { type Fault, FAULTS } from './nemesis.ts';
+import type { AnyReport, FaultsReport, OutageReport, Quantiles, Report, RollingReport } from './report.ts';
+
+export type Row = readonly [what: string, value: string];
+
+export interface Rows {
+  readonly title: string;
+  readonly rows: readonly Row[];
+}
+
+const count = (value: number): string => Math.round(value).toLocaleString('en-US');
+const ms = (value: number): string => (Number.isFinite(value) ? `${count(value)} ms` : '–');
+const times = ({ p50, p99, most }: Quantiles): string => `${ms(p50)} / ${ms(p99)} / ${ms(most)}`;
+
+/** Violations that only one scenario looks for. */
+const ONLY: Partial<Record<Violation, Report['scenario']>> = { failed: 'rolling', noisy: 'outage', letIn: 'faults' };
+
+export function rowsOf(report: AnyReport): readonly Rows[] {
+  const shown = Object.entries(VIOLATIONS) as Array<[Violation, string]>;
+  const zero = shown
+    .filter(([violation]) => [report.scenario, undefined].includes(ONLY[violation]))
+    .map(([violation, what]): Row => [what, count(report.violations[violation])]);
+  return [
+    { title: 'What happened', rows: [...happened(report), ...size(report)] },
+    { title: 'What must be 0', rows: zero },
+    { title: 'How long clients waited (p50 / p99 / longest)', rows: waits(report) },
+    { title: 'How calls ended', rows: Object.entries(report.endings).map(counted) },
+    { title: 'What requests were refused with', rows: Object.entries(report.refusals).map(counted) },
+  ].filter(({ rows }) => rows.length > 0);
+}
+
+const counted = ([what, value]: [string, number]): Row => [what, count(value)];
+
+function size({ clients, sessions, requests, calls, resumes }: Report): Row[] {
+  return [
+    ['clients at once', count(clients)],
+    ['sessions', count(sessions)],
+    ['HTTP requests answered', count(requests)],
+    ['calls of tools', count(calls)],
+    ['streams resumed', count(resumes)],
+  ];
+}
+
+function happened(report: AnyReport): Row[] {
+  switch (report.scenario) {
+    case 'faults':
+      return faults(report);
+    case 'outage':
+      return outages(report);
+    case 'rolling':
+      return [['restarts of an instance', count(report.restarts)]];
+  }
+}
+
+function faults(report: FaultsReport): Row[] {
+  const done = (Object.entries(report.faults) as Array<[Fault, number]>).filter(([, value]) => value > 0);
+  return [
+    ['SIGKILLs', count(report.kills)],
+    ['SIGSTOPs past the lease', count(report.stops)],
+    ...done
+      .filter(([fault]) => !/kill|freeze/i.test(fault))
+      .map(([fault, value]): Row => [FAULTS[fault], count(value)]),
+    ...(Object.entries(report.attempts) as Array<[Intrusion, number]>).map(([intrusion, value]): Row => {
+      return [`attempts to get in with ${INTRUSIONS[intrusion]}`, count(value)];
+    }),
+    ['writes that a frozen owner tried when its session was taken', count(report.lateWrites)],
+    ['of those refused', count(report.lateWritesRefused)],
+  ];
+}
+
+function outages({ outages: all, awayMs, answeredMeanwhile, refusedMeanwhile, linesMeanwhile }: OutageReport): Row[] {
+  return [
+    ['outages', `${all.join(', ')}; ${ms(awayMs)} each`],
+    ['calls answered meanwhile, once every lease had run out', count(answeredMeanwhile)],
+    ['requests refused with 503 and Retry-After', count(refusedMeanwhile)],
+    ['warnings and errors in the logs of all instances', count(linesMeanwhile)],
+  ];
+}
+
+function waits(report: AnyReport): Row[] {
+  switch (report.scenario) {
+    case 'faults':
+      return [
+        ['SIGKILL of the owner: to the next answer', times(report.afterKill.next)],
+        ['SIGKILL of the owner: for the end or the second run of a relayed call', times(report.afterKill.inFlight)],
+        ['SIGSTOP of the owner: to the next answer', times(report.afterFreeze.next)],
+        ['SIGSTOP of the owner: for the end or the second run of a relayed call', times(report.afterFreeze.inFlight)],
+      ];
+    case 'outage':
+      return [['from the return of the store to the first result of each client', times(report.recovery)]];
+    case 'rolling':
+      return [['from SIGTERM to the end of the process', times((report satisfies RollingReport).drain)]];
+  }
+}

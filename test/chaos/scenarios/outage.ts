@@ -1,0 +1,75 @@
+/** The store is away for 10 s, in each way that it can be. */
+import { OUTAGES } from '../backing-store.ts';
+import { ACTIONS } from '../clients/life.ts';
+import { now } from '../history.ts';
+import { pause } from '../pause.ts';
+import { type OutageReport, quantiles, reportOf } from '../report.ts';
+import { type ScenarioOptions, Stage } from './stage.ts';
+
+export interface OutageOptions extends ScenarioOptions {
+  /** Of each outage. */
+  readonly awayMs: number;
+}
+
+const DRAIN_MS = 5_000;
+const WARM_UP_MS = 1_000;
+const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 500, actions: { ...ACTIONS, delete: 0 } } as const;
+/** Of one message, from one instance in one outage: a server that says what it cannot do may say so more than once. */
+const LINES = 5;
+
+export function runOutage(options: OutageOptions): Promise<OutageReport> {
+  return Stage.with({ ...options, drainMs: DRAIN_MS, pace: PACE }, async (stage) => {
+    const { awayMs, kind, leaseMs, progress = () => {} } = options;
+    const { deployment, crowd } = stage;
+    // A file has no server to kill or freeze: it is locked.
+    const outages = kind === 'sqlite' ? (['frozen'] as const) : OUTAGES;
+    const recoveries: number[] = [];
+    const answered = { during: 0, refused: 0, lines: 0 };
+    crowd.start();
+    await pause(WARM_UP_MS);
+    for (const how of outages) {
+      progress(`${kind}: the store is ${how} for ${awayMs} ms`);
+      const from = now();
+      await deployment.store.away(awayMs, how);
+      const until = now();
+      await pause(2 * leaseMs);
+      recoveries.push(...stage.recoveries(until));
+      answered.during += stage.resultsBetween(from + leaseMs, until);
+      answered.refused += judgeRefusals(stage, from, until + 2 * leaseMs);
+      answered.lines += judgeLog(stage, from, until + 2 * leaseMs);
+    }
+    await stage.calm();
+    stage.judge();
+    return {
+      ...reportOf('outage', stage),
+      awayMs,
+      outages: [...outages],
+      recovery: quantiles(recoveries),
+      answeredMeanwhile: answered.during,
+      refusedMeanwhile: answered.refused,
+      linesMeanwhile: answered.lines,
+    };
+  });
+}
+
+/** 503 with `Retry-After`, and nothing else. */
+function judgeRefusals({ history }: Stage, from: number, until: number): number {
+  const refused = history.refusals.filter(({ at }) => at >= from && at <= until);
+  for (const { status, text, retryAfter, what } of refused)
+    if (status !== 503 || !retryAfter) history.violation('status', `${what}, the store away: ${status} ${text}`);
+  return refused.length;
+}
+
+/** A line per episode and not per request. */
+function judgeLog({ history, deployment }: Stage, from: number, until: number): number {
+  let count = 0;
+  for (const { lines, name } of deployment.instances) {
+    const counts = new Map<string, number>();
+    for (const { at, msg } of lines) if (at >= from && at <= until) counts.set(msg, (counts.get(msg) ?? 0) + 1);
+    for (const [msg, times] of counts) {
+      count += times;
+      if (times > LINES) history.violation('noisy', `${name} said ${times} times in one outage: ${msg}`);
+    }
+  }
+  return count;
+}

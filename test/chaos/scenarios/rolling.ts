@@ -1,0 +1,53 @@
+/** All instances are replaced, one after the other, again and again, under load: nobody notices. */
+import { nameOf } from '../checker.ts';
+import { ACTIONS } from '../clients/life.ts';
+import { now } from '../history.ts';
+import { pause } from '../pause.ts';
+import { quantiles, reportOf, type RollingReport } from '../report.ts';
+import { type ScenarioOptions, Stage } from './stage.ts';
+
+export interface RollingOptions extends ScenarioOptions {
+  /** How often all of them are replaced. */
+  readonly rounds: number;
+}
+
+/** Longer than any call. */
+const DRAIN_MS = 10_000;
+const WARM_UP_MS = 1_000;
+/** A client that leaves by itself, or ends its session with calls under way, would count as a failure. */
+const ACTIONS_OF_ALL = { ...ACTIONS, leave: 0, dropGet: 0, delete: 0 };
+const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 800, actions: ACTIONS_OF_ALL } as const;
+
+export function runRolling(options: RollingOptions): Promise<RollingReport> {
+  return Stage.with({ ...options, drainMs: DRAIN_MS, pace: PACE }, async (stage) => {
+    const { rounds, kind, progress = () => {} } = options;
+    const { deployment, crowd, random } = stage;
+    const drains: number[] = [];
+    crowd.start();
+    await pause(WARM_UP_MS);
+    for (let round = 1; round <= rounds; round++) {
+      for (const instance of deployment.instances) {
+        progress(`${kind}: restart of ${instance.start}, round ${round} of ${rounds}`);
+        const from = now();
+        await instance.drain();
+        drains.push(now() - from);
+        await instance.begin();
+        await pause(random.between(0, 500));
+      }
+    }
+    await stage.calm();
+    stage.judge();
+    judgeFailures(stage);
+    return { ...reportOf('rolling', stage), restarts: drains.length, drain: quantiles(drains) };
+  });
+}
+
+/** A refusal, a broken connection, or anything but a result. */
+function judgeFailures({ history }: Stage): void {
+  for (const { at, status, text, what, instance } of history.refusals)
+    history.violation('failed', `${what} at ${at}: ${status} ${text} by ${instance}`);
+  for (const { at, what, instance } of history.broken)
+    history.violation('failed', `${what} at ${at}: the connection to ${instance} broke`);
+  for (const call of history.calls.values())
+    if (call.ending?.kind !== 'result') history.violation('failed', `${nameOf(call)}: ${JSON.stringify(call.ending)}`);
+}
