@@ -100,8 +100,7 @@ function report(name, latencies, wallMs, cpu, cpuOfServer, count) {
 async function measure(name, together, run, count = operations) {
   if (!name.includes(values.only)) return;
   const warmUp = Math.ceil(count / 10 / together) * together;
-  for (let n = 0; n < warmUp; n += together)
-    await Promise.all(Array.from({ length: together }, (_, i) => run(n + i)));
+  for (let n = 0; n < warmUp; n += together) await Promise.all(Array.from({ length: together }, (_, i) => run(n + i)));
   const latencies = [];
   const [cpu, cpuOfServer, started] = [process.cpuUsage(), serverCpu(), performance.now()];
   for (let n = 0; n < count; n += together) {
@@ -201,7 +200,9 @@ async function measureMailbox() {
 async function sizes(client) {
   const text = `SELECT relname, pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE nspname = 'sojourn' AND relkind = 'r'`;
-  return new Map((await client.query(text)).rows.map(({ relname, pg_total_relation_size: bytes }) => [relname, +bytes]));
+  return new Map(
+    (await client.query(text)).rows.map(({ relname, pg_total_relation_size: bytes }) => [relname, +bytes]),
+  );
 }
 
 async function measureSize() {
@@ -216,16 +217,23 @@ async function measureSize() {
       Buffer.from(systemRandom(16)).toString('base64url'),
     );
     if (ids[0] !== undefined) some.push(ids[0]);
-    await Promise.all(ids.map((one) => view.sessions.create(record(n, { id: one, owner: null }))));
+    await Promise.all(ids.map(async (one) => view.sessions.create(record(n, { id: one, owner: null }))));
   }
   const seconds = ((performance.now() - started) / 1_000).toFixed(1);
   const after = await sizes(client);
   const grown = (name) => ((after.get(name) - before.get(name)) / sessions).toFixed(0);
-  console.log(`${sessions} idle sessions, made in ${seconds} s: ${grown('sessions')} + ${grown('handshakes')} bytes each`);
+  console.log(
+    `${sessions} idle sessions, made in ${seconds} s: ${grown('sessions')} + ${grown('handshakes')} bytes each`,
+  );
   const counting = performance.now();
   const count = await view.sessions.count();
   console.log(`count() = ${count} in ${(performance.now() - counting).toFixed(1)} ms`);
-  await measure(`claim one of ${sessions}`, 1, (n) => view.sessions.claim(some[n % some.length], 1, FENCE.owner), some.length);
+  await measure(
+    `claim one of ${sessions}`,
+    1,
+    (n) => view.sessions.claim(some[n % some.length], 1, FENCE.owner),
+    some.length,
+  );
   await view.close();
   await client.end();
 }

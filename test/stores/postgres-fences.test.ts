@@ -189,12 +189,12 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
   test('batches that name the same sessions in other orders do not wait for each other in a circle', async () => {
     const { old, next, pause, goOn, waits, ask } = await open();
     const ids = Array.from({ length: 9 }, (_, n) => `s${n}`);
-    await Promise.all(ids.map((id) => old.sessions.create(recordOf(id))));
+    await Promise.all(ids.map(async (id) => old.sessions.create(recordOf(id))));
     // Both have the rest of their rows by now, if they take them one by one.
     await pause(`SELECT FROM sojourn.sessions WHERE id = 's4' FOR UPDATE`);
     const saves = [
-      ...ids.map((id) => old.sessions.save(id, FENCE, { activeAt: 1 })),
-      ...ids.toReversed().map((id) => next.sessions.save(id, FENCE, { activeAt: 2 })),
+      ...ids.map(async (id) => old.sessions.save(id, FENCE, { activeAt: 1 })),
+      ...ids.toReversed().map(async (id) => next.sessions.save(id, FENCE, { activeAt: 2 })),
     ];
     await waits();
     await until(async () => Number((await ask(`SELECT count(*) FROM pg_stat_activity WHERE ${WAITING}`))[0]) === 2);

@@ -147,7 +147,7 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     'connects anew when the one connection that %s is ended by somebody',
     async (which) => {
       const server = await start();
-      const { a, lost, works } = await openInstances(server.url, { leaseMs: 60_000 });
+      const { lost, works } = await openInstances(server.url, { leaseMs: 60_000 });
       await works();
       const client = await connect(server.url);
       const last = which === 'writes' ? 'WITH fenced%' : '%.messages%';

@@ -26,7 +26,7 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       const before = (await pool.query('SHOW ALL')).rows;
       const view = await openView(postgres(pool));
       await view.sessions.create(recordOf('s'));
-      await Promise.all(Array.from({ length: 10 }, () => view.sessions.read('s')));
+      await Promise.all(Array.from({ length: 10 }, async () => view.sessions.read('s')));
       const settings = await Promise.all([pool.query('SHOW ALL'), pool.query('SHOW ALL')]);
       for (const { rows } of settings) expect(rows).toEqual(before);
       await view.close();
@@ -66,7 +66,8 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
         await connect(url)
       ).query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()`);
-      await until(() => view.sessions.read('s'));
+      await until(() => pool.totalCount === 0);
+      await view.sessions.read('s');
       await view.close();
       expect(pool.listenerCount('error')).toBe(0);
     });
@@ -80,11 +81,11 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       for (let n = 0; n < 20; n++) {
         await one?.sessions.create(recordOf(`s${n}`, { owner: null, expiresAt: 1 }));
         const reads = await Promise.all(
-          views.flatMap((view) => [view, view]).map((view) => view.sessions.read(`s${n}`)),
+          views.flatMap((view) => [view, view]).map(async (view) => view.sessions.read(`s${n}`)),
         );
         expect(new Set(reads)).toEqual(new Set([undefined]));
       }
-      await Promise.all(views.map((view) => view.events.trim()));
+      await Promise.all(views.map(async (view) => view.events.trim()));
     });
 
     test('passes its password on to the connections of its own', async () => {

@@ -105,9 +105,11 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
   test('a thousand of one turn take effect in their order', async () => {
     const view = await openView(await newDatabase(server().url));
     await view.sessions.create(recordOf('s'));
-    const writes: Array<Promise<WriteOutcome> | WriteOutcome> = [];
+    const writes: Array<Promise<WriteOutcome>> = [];
+    const append = async (n: number): Promise<WriteOutcome> =>
+      view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: n, events: [`"${n}"`] });
     for (let n = 0; n < 1_000; n++) {
-      writes.push(view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: n, events: [`"${n}"`] }));
+      writes.push(append(n));
       if (n % 7 === 0) writes.push(save(view, `${n}`));
     }
     expect(new Set(await Promise.all(writes))).toEqual(new Set(['written']));
@@ -124,8 +126,8 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     const url = await newDatabase(server().url);
     const store = postgres(url);
     const view = await store.open(storeOptions());
-    const outcomes = [
-      view.sessions.create(recordOf('s')),
+    const outcomes: Array<Promise<unknown>> = [
+      Promise.resolve(view.sessions.create(recordOf('s'))),
       ...Array.from({ length: 600 }, (_, n) => save(view, `${n}`)),
     ];
     await view.close();

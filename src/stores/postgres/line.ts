@@ -159,7 +159,7 @@ export class Line {
   #lose(connection: Connection): void {
     if (this.#connection !== connection) return;
     this.#connection = undefined;
-    for (const { lost } of [...this.#listeners.values()]) lost();
+    for (const { lost } of this.#listeners.values()) lost();
   }
 
   #hear(word: string): void {
