@@ -2,13 +2,7 @@
 import { noAnswer } from './failures.ts';
 import type { LinkSettings } from './link.ts';
 
-export async function bounded<T>(
-  { time, limitMs }: LinkSettings,
-  mostMs: number,
-  where: string,
-  work: Promise<T>,
-): Promise<T> {
-  const ms = Math.min(mostMs, limitMs());
+export async function bounded<T>({ time }: LinkSettings, ms: number, where: string, work: Promise<T>): Promise<T> {
   let timer: unknown;
   const late = new Promise<never>((_, reject) => {
     timer = time.setTimeout(() => reject(noAnswer(where, ms)), ms);

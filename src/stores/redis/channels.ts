@@ -81,7 +81,9 @@ export class Channels {
   }
 
   #subscribe(client: RedisClient, channel: string): Promise<void> {
-    const listener = (text: string): void => this.#users.get(channel)?.receive(text);
-    return this.#sharded ? client.sSubscribe(channel, listener) : client.subscribe(channel, listener);
+    return this.#sharded ? client.sSubscribe(channel, this.#receive) : client.subscribe(channel, this.#receive);
   }
+
+  /** One for all: a channel that is subscribed to twice is heard once. */
+  readonly #receive = (text: string, channel: string): void => this.#users.get(channel)?.receive(text);
 }

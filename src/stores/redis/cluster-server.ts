@@ -51,6 +51,13 @@ export class ClusterServer implements Server {
   async open(): Promise<void> {
     this.#map = new ClusterMap(this.#given._options, await loadRedis());
     await this.#discover();
+    const links = [...this.#mapped.addresses].map((address) => this.#node(address).commands);
+    const answers = await Promise.allSettled(links.map((link) => link.command(['PING'], asItIs)));
+    // One that is away is one whose sessions are: the others serve.
+    const [first] = answers;
+    if (answers.some(({ status }) => status === 'fulfilled') || first?.status !== 'rejected') return;
+    await this.close();
+    throw first.reason;
   }
 
   send(key: string, args: readonly string[]): Promise<Reply> {
@@ -119,14 +126,20 @@ export class ClusterServer implements Server {
   async #listen(channel: string): Promise<void> {
     const listening = this.#listening.get(channel);
     if (listening === undefined) return;
-    const counts = (await this.send(channel, ['PUBSUB', 'SHARDNUMSUB', channel])) as readonly Reply[];
+    const isHeard = async (): Promise<boolean> => {
+      const counts = (await this.send(channel, ['PUBSUB', 'SHARDNUMSUB', channel])) as readonly Reply[];
+      return Number(counts[1]) > 0;
+    };
+    // Asked for first: it finds the node of the slot.
+    const before = await isHeard();
     const { channels } = this.#node(this.#addressOf(slotOf(channel)));
     if (channels !== listening.channels) {
       listening.channels.drop(channel);
       return this.subscribe(channel, listening.user);
     }
-    if (Number(counts[1]) === 0) throw channels.renew();
     await channels.answer();
+    // While the connection was made anew nobody was heard.
+    if (!before && !(await isHeard())) throw channels.renew();
   }
 
   get #mapped(): ClusterMap {

@@ -20,12 +20,10 @@ export const writeNotice = (from: string, key: string): string => JSON.stringify
 
 /** Undefined: it was written by a newer version, or is none of ours. */
 export function readLetter(text: string): Letter | undefined {
-  let letter: unknown;
   try {
-    letter = JSON.parse(text);
+    const letter = JSON.parse(text) as { readonly v?: unknown } | null;
+    return letter?.v === VERSION ? (letter as Letter) : undefined;
   } catch {
     return undefined;
   }
-  const { v } = letter as { readonly v?: unknown };
-  return v === VERSION ? (letter as Letter) : undefined;
 }

@@ -122,13 +122,13 @@ export class Link {
     if (this.#closed) return;
     this.#closed = true;
     this.#cause = storeClosed(this.where);
-    const { time, limitMs } = this.#options;
+    const { time } = this.#options;
     if (this.#timer !== undefined) time.clearTimeout(this.#timer);
     const client = this.#client;
     this.#client = undefined;
     if (client === undefined) return;
     let timer: unknown;
-    const late = new Promise<void>((done) => (timer = time.setTimeout(done, Math.min(CONNECT_MS, limitMs()))));
+    const late = new Promise<void>((done) => (timer = time.setTimeout(done, CONNECT_MS)));
     await Promise.race([client.close().catch(() => undefined), late]);
     time.clearTimeout(timer);
     client.destroy();
@@ -229,8 +229,7 @@ export class Link {
   }
 
   async #connect(): Promise<void> {
-    const { time, make, setUp, limitMs, where } = this.#options;
-    const ms = Math.min(CONNECT_MS, limitMs());
+    const { time, make, setUp, where } = this.#options;
     let late = false;
     let client: RedisClient | undefined;
     let giveUp: (error: Error) => void = () => undefined;
@@ -238,13 +237,13 @@ export class Link {
     const timer = time.setTimeout(() => {
       late = true;
       client?.destroy();
-      giveUp(noAnswer(where, ms));
-    }, ms);
+      giveUp(noAnswer(where, CONNECT_MS));
+    }, CONNECT_MS);
     const connecting = async (): Promise<RedisClient> => {
-      const made = await make(ms);
+      const made = await make(CONNECT_MS);
       client = made;
       made.on('error', (error: Error) => this.#broke(made, redisFailure(where, error), true));
-      if (late) throw noAnswer(where, ms);
+      if (late) throw noAnswer(where, CONNECT_MS);
       await made.connect();
       await setUp(made);
       return made;
@@ -255,7 +254,7 @@ export class Link {
       this.#client = connected;
     } catch (error) {
       client?.destroy();
-      throw late ? noAnswer(where, ms) : redisFailure(where, error);
+      throw late ? noAnswer(where, CONNECT_MS) : redisFailure(where, error);
     } finally {
       time.clearTimeout(timer);
     }

@@ -69,10 +69,9 @@ export class SingleServer implements Server {
 
   async listen(channels: readonly string[]): Promise<void> {
     const listening = await this.#listening();
-    const [counts] = await Promise.all([
-      this.send('', ['PUBSUB', 'NUMSUB', ...channels]) as Promise<readonly Reply[]>,
-      listening.answer(),
-    ]);
+    // First: while the connection is made anew nobody is heard.
+    await listening.answer();
+    const counts = (await this.send('', ['PUBSUB', 'NUMSUB', ...channels])) as readonly Reply[];
     if (channels.some((_, n) => Number(counts[2 * n + 1]) === 0)) throw listening.renew();
   }
 

@@ -1,0 +1,230 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { redis } from '../../src/stores/redis/index.ts';
+import { slotOf } from '../../src/stores/redis/slots.ts';
+import type { OpenStore, SessionRecord } from '../../src/stores/store.ts';
+import { createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { describeWhereInstalled } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { startCluster, type ClusterNode, type TestCluster } from './redis-cluster.ts';
+import { FENCE, newName, openView, recordOf } from './redis-views.ts';
+
+const applies = storeContract.filter(({ needs }) => needs !== 'process-limits');
+const LEASE_MS = 1_500;
+
+/** Ids in slots of each third of the Cluster. */
+const ids = Array.from({ length: 12 }, (_, n) => `s${n}`);
+
+const read = async (view: OpenStore, id: string): Promise<SessionRecord> =>
+  (await view.sessions.read(id)) as SessionRecord;
+
+const nodeOf = (cluster: TestCluster, key: string): ClusterNode => {
+  const node = cluster.nodes[Math.floor((slotOf(key) * 3) / 16_384)];
+  if (node === undefined) throw new Error('three primaries share the slots');
+  return node;
+};
+
+describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
+  test('finds the slot of a key as the servers do', async () => {
+    const cluster = await startCluster(1);
+    const keys = [
+      '',
+      'a',
+      'foo',
+      '{a}b',
+      'a{b}c',
+      '{}a',
+      'a{}b',
+      '{{a}}',
+      '{a',
+      'a}',
+      'a{b}{c}',
+      'x'.repeat(300),
+      '%00e4',
+    ];
+    for (const key of keys) {
+      expect(slotOf(key), key).toBe(await cluster.nodes[0]?.ask('CLUSTER', 'KEYSLOT', key));
+    }
+  });
+
+  test('spreads sessions over the nodes, each with all its keys on one', async () => {
+    const cluster = await startCluster();
+    const name = newName();
+    const view = await openView(redis(cluster.client), { name });
+    for (const id of ids) {
+      await view.sessions.create(recordOf(id, { state: { a: '1' } }));
+      const mark = { request: '1', stream: 'p' };
+      await view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: [''], mark });
+    }
+    const kept = await Promise.all(
+      cluster.nodes.map(async ({ ask }) => (await ask('KEYS', `*${name}:{s*`)) as string[]),
+    );
+    expect(kept.flat()).toHaveLength(ids.length * 6);
+    for (const keys of kept) expect(keys.length).toBeGreaterThan(0);
+    for (const id of ids) expect(kept.filter((keys) => keys.some((key) => key.includes(`{${id}}`)))).toHaveLength(1);
+    expect((await view.sessions.list(100)).records).toHaveLength(ids.length);
+    expect(await view.sessions.count()).toBe(ids.length);
+  });
+
+  test('slots that move while they are written to lose nothing and keep their order', async () => {
+    const cluster = await startCluster();
+    const [from, to] = cluster.nodes as readonly [ClusterNode, ClusterNode];
+    const name = newName();
+    const view = await openView(redis(cluster.client), { name });
+    const id = ids.find((one) => nodeOf(cluster, `{${one}}`) === from) as string;
+    await view.sessions.create(recordOf(id));
+    let next = 0;
+    let moving = true;
+    const refused: unknown[] = [];
+    const writing = (async () => {
+      while (moving) {
+        // One that comes between the keys of a slot that is being moved is told so, and tries again.
+        const outcome = await Promise.resolve(
+          view.events.append({ sessionId: id, fence: FENCE, stream: 'g', from: next, events: [`${next}`] }),
+        ).catch((error: unknown) => refused.push(error));
+        if (outcome === 'written') next += 1;
+      }
+    })();
+    const slot = String(slotOf(`{${id}}`));
+    await until(() => next > 20);
+    for (const [source, target] of [
+      [from, to],
+      [to, from],
+    ] as const) {
+      await target.ask('CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id);
+      await source.ask('CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id);
+      const before = next;
+      for (;;) {
+        const keys = (await source.ask('CLUSTER', 'GETKEYSINSLOT', slot, '2')) as string[];
+        if (keys.length === 0) break;
+        const port = String(target.server.port);
+        await source.ask('MIGRATE', '127.0.0.1', port, '', '0', '5000', 'KEYS', ...keys);
+      }
+      for (const node of [target, source, cluster.nodes[2] as ClusterNode])
+        await node.ask('CLUSTER', 'SETSLOT', slot, 'NODE', target.id);
+      await until(() => next > before + 20);
+    }
+    moving = false;
+    await writing;
+    expect(refused).toEqual([]);
+    const replay = await view.events.replay(id, 'g', -1);
+    expect(replay.found && replay.events.map(({ data }) => Number(data))).toEqual(
+      Array.from({ length: next }, (_, n) => n),
+    );
+  }, 60_000);
+
+  test('a mailbox whose slot moves is lost, and found again with the next renewal', async () => {
+    const cluster = await startCluster();
+    const [first, second, third] = cluster.nodes as readonly [ClusterNode, ClusterNode, ClusterNode];
+    const name = newName();
+    const view = await openView(redis(cluster.client), { name });
+    const instance = ids.find((one) => nodeOf(cluster, `{${one}}`) === first) as string;
+    const got: unknown[] = [];
+    let lost = 0;
+    await view.instances.announce(
+      { id: instance, state: 'serving', version: '1' },
+      (_, { n }) => got.push(n),
+      () => (lost += 1),
+    );
+    expect(await view.instances.send('x', instance, { kind: 'call', n: 1 })).toBe('sent');
+    const slot = String(slotOf(`{${instance}}`));
+    await second.ask('CLUSTER', 'SETSLOT', slot, 'IMPORTING', first.id);
+    await first.ask('CLUSTER', 'SETSLOT', slot, 'MIGRATING', second.id);
+    const keys = (await first.ask('CLUSTER', 'GETKEYSINSLOT', slot, '10')) as string[];
+    await first.ask('MIGRATE', '127.0.0.1', String(second.server.port), '', '0', '5000', 'KEYS', ...keys);
+    for (const node of [second, first, third]) await node.ask('CLUSTER', 'SETSLOT', slot, 'NODE', second.id);
+    await until(() => lost > 0);
+    expect(await view.instances.send('x', instance, { kind: 'call', n: 2 })).toBe('suspect');
+    expect(await view.instances.renew(instance, 'serving')).toBe(true);
+    expect(await view.instances.send('x', instance, { kind: 'call', n: 3 })).toBe('sent');
+    await until(() => got.length === 2);
+    expect(got).toEqual([1, 3]);
+  });
+
+  test('while one node is away the sessions of the others go on; it comes back by itself', async () => {
+    const cluster = await startCluster();
+    const [away] = cluster.nodes as readonly [ClusterNode];
+    const view = await openView(redis(cluster.client), { leaseMs: LEASE_MS });
+    const homes = new Map(ids.map((id) => [id, nodeOf(cluster, `{${id}}`)]));
+    for (const id of ids) await view.sessions.create(recordOf(id));
+    away.server.pause();
+    const outcomes = await Promise.all(
+      ids.map(async (id) => [id, await (async () => view.sessions.save(id, FENCE, {}))().catch(() => 'away')] as const),
+    );
+    for (const [id, outcome] of outcomes) expect(outcome, id).toBe(homes.get(id) === away ? 'away' : 'written');
+    away.server.resume();
+    await until(async () => (await Promise.all(ids.map((id) => read(view, id)))).length, { timeoutMs: 15_000 });
+  }, 60_000);
+
+  test('a node that dies is followed by its replica, with its sessions, leases and mailboxes', async () => {
+    const cluster = await startCluster();
+    const [dies] = cluster.nodes as readonly [ClusterNode];
+    await cluster.addReplica(dies);
+    const name = newName();
+    const view = await openView(redis(cluster.client), { name, leaseMs: LEASE_MS });
+    const mine = ids.filter((id) => nodeOf(cluster, `{${id}}`) === dies);
+    const instance = mine[0] ?? '';
+    let lost = 0;
+    const got: unknown[] = [];
+    await view.instances.announce(
+      { id: instance, state: 'serving', version: '1' },
+      (_, { n }) => got.push(n),
+      () => (lost += 1),
+    );
+    for (const id of ids) await view.sessions.create(recordOf(id));
+    await dies.ask('WAIT', '1', '5000');
+    await dies.server.killed();
+    await until(() => lost > 0);
+    await until(async () => (await Promise.all(ids.map((id) => read(view, id)))).every(Boolean), { timeoutMs: 20_000 });
+    for (const id of ids) expect(await view.sessions.save(id, FENCE, { logLevel: 'info' })).toBe('written');
+    // Its own lease has run out meanwhile, as it may.
+    expect(await view.instances.renew(instance, 'serving')).toBe(false);
+    await view.instances.announce({ id: `${instance}-next`, state: 'serving', version: '1' }, (_, { n }) =>
+      got.push(n),
+    );
+    expect(await view.instances.send('x', `${instance}-next`, { kind: 'call', n: 1 })).toBe('sent');
+    await until(() => got.length === 1);
+  }, 60_000);
+
+  test('a crash between a session and its entry in the directory is put right by whoever looks', async () => {
+    const cluster = await startCluster();
+    const name = newName();
+    const view = await openView(redis(cluster.client), { name });
+    const directory = cluster.nodes.find((node) => node === nodeOf(cluster, `{${name}}`)) as ClusterNode;
+    const [sessions, due] = [`sojourn:{${name}}:sessions`, `sojourn:{${name}}:due`];
+    await view.sessions.create(recordOf('lives'));
+    // Before the session was made; after it had ended; after it had gone.
+    await directory.ask('ZADD', sessions, '0', 'never');
+    await directory.ask('ZADD', due, '1', 'never');
+    await view.sessions.create(recordOf('ended'));
+    await view.sessions.end('ended', FENCE, 'deleted');
+    await directory.ask('ZADD', sessions, '0', 'ended');
+    await directory.ask('ZADD', due, String(Date.now() + 3_600_000), 'ended');
+    expect((await view.sessions.list(10)).records.map(({ id }) => id)).toEqual(['lives']);
+    expect(await view.sessions.expired(10)).toEqual([]);
+    expect(await directory.ask('ZRANGE', sessions, '0', '-1')).toEqual(['lives']);
+    expect(await directory.ask('ZRANGE', due, '0', '-1')).toEqual(['lives']);
+    expect(await view.sessions.count()).toBe(1);
+  });
+});
+
+describeWhereInstalled('redis', 'the Redis store keeps the contract on a Cluster', () => {
+  let stop: Array<() => unknown> = [];
+  let cluster: TestCluster;
+  beforeAll(async () => {
+    cluster = await startCluster(3, (gone) => stop.push(gone));
+  });
+  afterAll(async () => {
+    for (const gone of stop) await gone();
+    stop = [];
+  });
+
+  test.each(applies)('$id: $title', async ({ run }) => {
+    const kit = createStoreKit({ connect: () => redis(cluster.client), pass: (ms) => sleep(ms) });
+    try {
+      await run(kit);
+    } finally {
+      await kit.close();
+    }
+  });
+});

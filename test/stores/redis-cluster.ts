@@ -1,0 +1,95 @@
+/** A Redis Cluster of the tests' own: primaries that share all slots, and what tests do to it. */
+import { createClient, createCluster } from 'redis';
+import { onTestFinished } from 'vitest';
+import { freePort, startServer, type TestServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+
+const SLOTS = 16_384;
+
+export interface ClusterNode {
+  readonly server: TestServer;
+  readonly busPort: number;
+  readonly id: string;
+  ask(...args: readonly string[]): Promise<unknown>;
+}
+
+export interface TestCluster {
+  readonly nodes: readonly ClusterNode[];
+  /** A client as a caller makes it; not connected. */
+  readonly client: ReturnType<typeof createCluster>;
+  /** One more node, as a replica of another. */
+  addReplica(of: ClusterNode): Promise<ClusterNode>;
+}
+
+const ARGS = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--cluster-require-full-coverage', 'no'];
+
+async function startNode(): Promise<ClusterNode> {
+  const busPort = await freePort();
+  const server = await startServer('redis', { args: [...ARGS, '--cluster-port', String(busPort)] });
+  const ask = async (...args: readonly string[]): Promise<unknown> => {
+    const client = await createClient({ url: server.url, RESP: 2 })
+      .on('error', () => undefined)
+      .connect();
+    try {
+      return await client.sendCommand([...args]);
+    } finally {
+      client.destroy();
+    }
+  };
+  return { server, busPort, id: String(await ask('CLUSTER', 'MYID')), ask };
+}
+
+async function joined(nodes: readonly ClusterNode[]): Promise<void> {
+  const [first, ...others] = nodes;
+  for (const { ask } of others)
+    await ask('CLUSTER', 'MEET', '127.0.0.1', String(first?.server.port), String(first?.busPort));
+  await until(
+    async () => {
+      const infos = await Promise.all(nodes.map(({ ask }) => ask('CLUSTER', 'INFO')));
+      return infos.every((info) => String(info).includes(`cluster_known_nodes:${nodes.length}`));
+    },
+    { timeoutMs: 20_000, what: 'the nodes know each other' },
+  );
+}
+
+/** Gone when the test is over, or when `finished` says. */
+export async function startCluster(
+  primaries = 3,
+  finished: (gone: () => Promise<void>) => unknown = onTestFinished,
+): Promise<TestCluster> {
+  const nodes: ClusterNode[] = [];
+  finished(async () => {
+    for (const { server } of nodes) await server.close();
+  });
+  for (let n = 0; n < primaries; n++) nodes.push(await startNode());
+  for (const [n, { ask }] of nodes.entries()) {
+    const [from, to] = [Math.floor((n * SLOTS) / primaries), Math.floor(((n + 1) * SLOTS) / primaries) - 1];
+    await ask('CLUSTER', 'ADDSLOTSRANGE', String(from), String(to));
+    await ask('CLUSTER', 'SET-CONFIG-EPOCH', String(n + 1));
+  }
+  await joined(nodes);
+  await until(
+    async () => {
+      const infos = await Promise.all(nodes.map(({ ask }) => ask('CLUSTER', 'INFO')));
+      return infos.every((info) => String(info).includes('cluster_state:ok'));
+    },
+    { timeoutMs: 20_000, what: 'the Cluster serves' },
+  );
+  const rootNodes = nodes.map(({ server }) => ({ url: server.url }));
+  return {
+    nodes,
+    client: createCluster({ rootNodes }),
+    async addReplica(of) {
+      const node = await startNode();
+      nodes.push(node);
+      await node.ask('CLUSTER', 'MEET', '127.0.0.1', String(of.server.port), String(of.busPort));
+      await until(async () => String(await node.ask('CLUSTER', 'NODES')).includes(of.id));
+      await until(async () => (await node.ask('CLUSTER', 'REPLICATE', of.id)) === 'OK');
+      await until(async () => String(await node.ask('INFO', 'replication')).includes('master_link_status:up'), {
+        timeoutMs: 20_000,
+        what: 'the replica follows',
+      });
+      return node;
+    },
+  };
+}

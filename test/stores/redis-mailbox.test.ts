@@ -1,0 +1,213 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { createClient } from 'redis';
+import { afterEach, expect, onTestFinished, test } from 'vitest';
+import { redis, type RedisConnection } from '../../src/stores/redis/index.ts';
+import type { InstanceMessage, OpenStore } from '../../src/stores/store.ts';
+import { createFaultProxy } from '../../src/testing/index.ts';
+import { createLog } from '../kit/log.ts';
+import { describeWhereInstalled, describeWithServer, startServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { newName, openRedis, openView } from './redis-views.ts';
+
+interface Inbox {
+  readonly messages: InstanceMessage[];
+  lost: number;
+}
+
+async function announced(view: OpenStore, id: string): Promise<Inbox> {
+  const inbox: Inbox = { messages: [], lost: 0 };
+  await view.instances.announce(
+    { id, state: 'serving', version: '1' },
+    (_, message) => inbox.messages.push(message),
+    () => (inbox.lost += 1),
+  );
+  return inbox;
+}
+
+describeWithServer('redis', 'mailboxes on Redis', (server) => {
+  test('a large message waits under a key, in its place among the others, and is taken from there', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const [here, there] = await Promise.all([openView(server().url, { name }), openView(server().url, { name })]);
+    const inbox = await announced(there, 'there');
+    const text = 'é'.repeat(3_000_000);
+    const sizes = [1, 3_000_000, 2, 600_000, 3, 4];
+    const sent = await Promise.all(
+      sizes.map(async (size, n) => here.instances.send('here', 'there', { kind: 'n', n, text: text.slice(0, size) })),
+    );
+    expect(new Set(sent)).toEqual(new Set(['sent']));
+    await until(() => inbox.messages.length === sizes.length);
+    expect(inbox.messages.map(({ n }) => n)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(inbox.messages.map((message) => (message['text'] as string).length)).toEqual(sizes);
+    expect(await ask('KEYS', `*${name}*letter*`)).toEqual([]);
+  });
+
+  test('a large message to nobody leaves nothing', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const text = 'x'.repeat(2_000_000);
+    expect(await view.instances.send('here', 'nobody', { kind: 'n', text })).toBe('suspect');
+    expect(await ask('KEYS', `*${name}*letter*`)).toEqual([]);
+  });
+
+  test('a message of a newer version is dropped, and said once', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const logger = createLog();
+    const view = await openView(server().url, { name, logger });
+    const inbox = await announced(view, 'me');
+    const channel = `sojourn:${name}:{me}:mail`;
+    for (const text of ['{"v":2,"from":"new","message":{"kind":"call"}}', '{"v":2}', 'nonsense', '[]', 'null'])
+      expect(await ask('PUBLISH', channel, text)).toBe(1);
+    expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('sent');
+    await until(() => inbox.messages.length === 1);
+    expect(logger.matching(/newer version/, 'warn')).toHaveLength(1);
+  });
+
+  test('a subscription that is cut is lost at once; the next renewal finds it made anew', async () => {
+    const ask = await openRedis(server().url);
+    const view = await openView(server().url);
+    const inbox = await announced(view, 'me');
+    for (let n = 1; n <= 3; n++) {
+      const before = inbox.lost;
+      await ask('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await until(() => inbox.lost > before);
+      expect(await view.instances.renew('me', 'serving')).toBe(true);
+      expect(await view.instances.send('x', 'me', { kind: 'call', n })).toBe('sent');
+      await until(() => inbox.messages.length === n);
+    }
+  });
+
+  test('an instance that was buried while it could not be heard finds itself dead', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const other = await openView(server().url, { name });
+    const inbox = await announced(view, 'me');
+    const seen = await other.instances.read('me');
+    await ask('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => inbox.lost > 0);
+    expect(seen && (await other.instances.bury(seen))).toBe(true);
+    expect(await view.instances.renew('me', 'serving')).toBe(false);
+    await until(async () => (await other.instances.send('x', 'me', { kind: 'call' })) === 'suspect');
+  });
+
+  test('a renewal notices that what is published is not heard, though both connections stand', async () => {
+    const other = await startServer('redis');
+    onTestFinished(() => other.close());
+    // Commands here, channels there, and then both here.
+    const urls = [server().url, other.url];
+    const { options } = createClient({ url: server().url });
+    const client = {
+      options,
+      connect: async () => undefined,
+      sendCommand: async () => undefined,
+      duplicate: (overrides: object) => createClient({ url: urls.shift() ?? server().url, ...overrides }),
+    };
+    const view = await openView(redis(client as unknown as RedisConnection));
+    const inbox = await announced(view, 'me');
+    expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('suspect');
+    await expect((async () => view.instances.renew('me', 'serving'))()).rejects.toThrow(/not heard/);
+    expect(inbox.lost).toBeGreaterThan(0);
+    expect(await view.instances.renew('me', 'serving')).toBe(true);
+    expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('sent');
+    await until(() => inbox.messages.length === 1);
+  });
+});
+
+describeWhereInstalled('redis', 'a mailbox on a link that nothing passes any more', () => {
+  test('is noticed by the next renewal, within its time', async () => {
+    const server = await startServer('redis');
+    onTestFinished(() => server.close());
+    const proxy = await createFaultProxy({ port: server.port });
+    onTestFinished(() => proxy.close());
+    const view = await openView(`redis://127.0.0.1:${proxy.port}`, { leaseMs: 900 });
+    const inbox = await announced(view, 'me');
+    proxy.blackHole(true);
+    await expect((async () => view.instances.renew('me', 'serving'))()).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await until(() => inbox.lost > 0);
+    proxy.blackHole(false);
+    // Its lease has run out meanwhile, or not.
+    await until(async () => typeof (await view.instances.renew('me', 'serving')) === 'boolean');
+  });
+});
+
+const INSTANCE = join(import.meta.dirname, 'processes/redis-instance.mjs');
+
+describeWithServer('redis', 'instances in processes of their own', (server) => {
+  const started: ChildProcess[] = [];
+
+  afterEach(async () => {
+    for (const child of started.splice(0)) {
+      child.kill('SIGKILL');
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    }
+  });
+
+  async function startInstance(name: string, id: string, leaseMs: number) {
+    const child = spawn(process.execPath, [INSTANCE, server().url, name, id, String(leaseMs)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    started.push(child);
+    const lines: string[] = [];
+    createInterface(child.stdout).on('line', (line) => lines.push(line));
+    await until(() => lines[0] === 'ready', { timeoutMs: 20_000 });
+    return { process: child, lines };
+  }
+
+  /** What the relay does on suspicion: a burial, if the lease is still as it was. */
+  async function buryIfSuspect(view: OpenStore, id: string): Promise<boolean> {
+    const lease = await view.instances.read(id);
+    if (lease === undefined || (await view.instances.send('me', id, { kind: 'probe' })) !== 'suspect') return false;
+    return view.instances.bury(lease);
+  }
+
+  test('one that was killed is suspect, can be buried long before its lease ends, and its sessions be claimed', async () => {
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const instance = await startInstance(name, 'a', 600_000);
+    expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
+    await until(() => instance.lines.length === 2);
+    instance.process.kill('SIGKILL');
+    await once(instance.process, 'exit');
+    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
+    await until(() => buryIfSuspect(view, 'a'));
+    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: true });
+  });
+
+  test('one that stands still is not suspect; it is dead when its lease has run out, and stays dead when it wakes', async () => {
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const instance = await startInstance(name, 'a', 1_500);
+    instance.process.kill('SIGSTOP');
+    expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
+    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
+    await until(async () => (await view.instances.read('a')) === undefined);
+    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: true });
+    instance.process.kill('SIGCONT');
+    await until(() => instance.lines.includes('dead'));
+  });
+
+  test('one that reads nothing is cut off when its buffer on the server is full, learns that, and goes on', async () => {
+    const ask = await openRedis(server().url);
+    const limit = async (value: string): Promise<unknown> =>
+      ask('CONFIG', 'SET', 'client-output-buffer-limit', `pubsub ${value}`);
+    await limit('4mb 2mb 1');
+    const name = newName();
+    const view = await openView(server().url, { name });
+    await announced(view, 'me');
+    const instance = await startInstance(name, 'a', 600_000);
+    instance.process.kill('SIGSTOP');
+    const text = 'x'.repeat(500_000);
+    await until(async () => (await view.instances.send('me', 'a', { kind: 'call', text })) === 'suspect');
+    instance.process.kill('SIGCONT');
+    await until(() => instance.lines.includes('lost'));
+    await until(async () => (await view.instances.send('me', 'a', { kind: 'after' })) === 'sent');
+    await until(() => instance.lines.some((line) => line.includes('after')));
+    await limit('32mb 8mb 60');
+  });
+});
