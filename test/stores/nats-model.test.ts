@@ -137,7 +137,11 @@ describeWithServer('nats', 'the NATS store answers as a plain model does', (serv
           // Instances of the model die by leaving only.
           const options: StoreOptions = storeOptions({
             name: `run-${runs++}`,
-            ...{ time, retention, random: systemRandom, tombstoneMs: TOMBSTONE_MS, leaseMs: 1e9 },
+            time,
+            retention,
+            random: systemRandom,
+            tombstoneMs: TOMBSTONE_MS,
+            leaseMs: 1e9,
           });
           const views = await Promise.all(stores.map(async (store) => store.open(options)));
           const model = new PlainStore({ now: clock.now, tombstoneMs: TOMBSTONE_MS, retention });

@@ -24,7 +24,7 @@ export interface Stored {
 }
 
 export interface Publish {
-  /** The sequence of the last message of the subject; 0: there is none. Absent: whatever it is. */
+  /** The sequence of the last message of the subject; 0: there is none. Absent: whatever it is, and twice does no harm. */
   readonly expect?: number;
 }
 
@@ -49,7 +49,8 @@ export class JetStream {
   ): Promise<number | undefined> {
     const headers: Headers | undefined = expect === undefined ? undefined : { [EXPECTED]: String(expect) };
     for (let tries = 0; ; tries++) {
-      const answer = await this.link.request(subject, body, deadline, headers);
+      const request = (): ReturnType<Link['request']> => this.link.request(subject, body, deadline, headers);
+      const answer = await (expect === undefined ? this.#twice(request) : request());
       if (answer === undefined) {
         if (tries > 0) throw nobodyAnswers(this.link.where, subject);
         await this.#ensure(deadline);
@@ -122,6 +123,17 @@ export class JetStream {
     };
   }
 
+  /** What can be done twice: a connection that is lost meanwhile does not matter when the next one is there in time. */
+  async #twice<T>(request: () => Promise<T>): Promise<T> {
+    const { losses } = this.link;
+    try {
+      return await request();
+    } catch (error) {
+      if (this.link.losses === losses) throw error;
+      return request();
+    }
+  }
+
   /** `undefined`: one of the errors that say that there is nothing. */
   async #ask<T>(
     what: string,
@@ -132,7 +144,7 @@ export class JetStream {
   ): Promise<T | undefined> {
     const name = streamName(this.#prefix, stream);
     for (let tries = 0; ; tries++) {
-      const answer = await ask<T>(this.link, `${what}.${name}`, request, deadline);
+      const answer = await this.#twice(() => ask<T>(this.link, `${what}.${name}`, request, deadline));
       const { error } = answer;
       if (error === undefined) return answer;
       if (nothing.includes(error.err_code ?? 0)) return undefined;

@@ -5,19 +5,24 @@
  *     up ──no answer──▶ silent ──a ping is answered──▶ up
  *     any ──close()──▶ closed
  *
- * While it is down or silent everything fails at once: nothing waits for a server that is away, and nothing is sent later
- * than it was asked for. What was asked for before is refused when the connection is lost, or at its deadline; whether the
- * server has done it then is unknown. A server that stands still is noticed by the first deadline that passes.
+ * What is asked while it is down waits for the new connection, but only at first: in a longer outage, and while it is silent,
+ * everything fails at once, and nothing is sent later than it was asked for. What was asked before is refused when the
+ * connection is lost, or at its deadline; whether the server has done it then is unknown. A server that stands still is
+ * noticed by the first deadline that passes.
  *
  * A connection that the caller owns is used as it is and never closed.
  */
-import { base64url, type RandomSource } from '../../system.ts';
+import { afterTurn, base64url, type RandomSource } from '../../system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { NatsClient, NatsHeaders, NatsMessage, NatsPackage, NatsStatus, NatsSubscription } from './client.ts';
 import { clientClosed, disconnected, forbidden, natsFailure, noAnswer, silentServer, storeClosed } from './failures.ts';
 
 /** How often deadlines are looked at: a request may be late by so much. */
 const TICK_MS = 25;
+/** A new connection to a server that is there takes less. */
+const SHORT_OUTAGE_MS = 1_000;
+/** How many may wait for it. */
+const WAITING = 10_000;
 /** A client that has given up (its authenticator failed, say) is made anew after so long. */
 const RENEW_MS = 1_000;
 
@@ -67,6 +72,9 @@ export class Link {
   readonly #listeners = new Set<Listener>();
   /** Called when messages to this process may be lost from now on. */
   readonly #lost = new Set<() => void>();
+  #downSince = 0;
+  #losses = 0;
+  readonly #waiting = new Set<() => void>();
   #flushing: Promise<void> | undefined;
   #ticking: unknown;
   #renewing: unknown;
@@ -78,12 +86,23 @@ export class Link {
     this.#attach(client);
   }
 
+  /** How often a connection was lost. */
+  get losses(): number {
+    return this.#losses;
+  }
+
   get info(): NatsClient['info'] {
     return this.#client.info;
   }
 
   /** Resolves with the answer; `undefined`: nobody listens there. */
-  request(subject: string, body: Uint8Array, deadline: number, headers?: Headers): Promise<NatsMessage | undefined> {
+  async request(
+    subject: string,
+    body: Uint8Array,
+    deadline: number,
+    headers?: Headers,
+  ): Promise<NatsMessage | undefined> {
+    if (this.#state === 'down') await this.#reconnected(deadline);
     return this.#wait(subject, deadline, (no) => {
       const reply = `${this.#inbox}${no}`;
       this.#client.publish(
@@ -96,28 +115,29 @@ export class Link {
 
   /** A message in one or more parts. Resolves when the server has them. */
   async post(subject: string, parts: readonly Part[], deadline: number): Promise<'sent' | 'suspect'> {
+    if (this.#state === 'down') await this.#reconnected(deadline);
     this.#check();
     let outcome: 'sent' | 'suspect' = 'sent';
     // What the server says of the last part comes before its answer to a ping that followed it.
     const no = this.#add(subject, deadline, (answer) => {
       if (answer === undefined) outcome = 'suspect';
     });
-    for (const [n, { body, headers }] of parts.entries()) {
-      const reply = n === parts.length - 1 ? { reply: `${this.#inbox}${no}` } : {};
-      this.#client.publish(subject, body, headers === undefined ? reply : { ...reply, headers: this.#encode(headers) });
-    }
     try {
+      for (const [n, { body, headers }] of parts.entries()) {
+        const reply = n === parts.length - 1 ? { reply: `${this.#inbox}${no}` } : {};
+        this.#client.publish(
+          subject,
+          body,
+          headers === undefined ? reply : { ...reply, headers: this.#encode(headers) },
+        );
+      }
       await this.#flushTurn(deadline);
+    } catch (error) {
+      throw natsFailure(this.where, error);
     } finally {
       this.#pending.delete(no);
     }
     return outcome;
-  }
-
-  /** To whoever listens. */
-  publish(subject: string, body: Uint8Array, headers?: Headers): void {
-    this.#check();
-    this.#client.publish(subject, body, headers && { headers: this.#encode(headers) });
   }
 
   /** Resolves when the server has worked off what was sent before. */
@@ -132,7 +152,7 @@ export class Link {
 
   /** Until the function that it returns is called, also over new connections. */
   listen(subject: string, receive: (message: NatsMessage) => void): () => void {
-    this.#check();
+    if (this.#client.isClosed()) this.#check();
     const listener: Listener = { subject, receive, subscription: this.#subscribe(subject, receive) };
     this.#listeners.add(listener);
     return () => {
@@ -152,6 +172,7 @@ export class Link {
     this.#options.time.clearTimeout(this.#ticking);
     this.#options.time.clearTimeout(this.#renewing);
     this.#refuseAll(storeClosed(this.where));
+    for (const go of this.#waiting) go();
     const client = this.#client;
     if (this.#options.connect !== undefined) return client.close();
     if (client.isClosed()) return;
@@ -204,6 +225,22 @@ export class Link {
     });
     this.#arm();
     return no;
+  }
+
+  /** Not in a longer outage, and not for longer than asked. */
+  #reconnected(deadline: number): Promise<void> {
+    const now = this.#now();
+    if (now - this.#downSince > SHORT_OUTAGE_MS || this.#waiting.size >= WAITING) return Promise.resolve();
+    return new Promise((resolve) => {
+      const { time } = this.#options;
+      const go = (): void => {
+        this.#waiting.delete(go);
+        time.clearTimeout(timer);
+        resolve();
+      };
+      const timer = time.setTimeout(go, Math.min(deadline, this.#downSince + SHORT_OUTAGE_MS) - now);
+      this.#waiting.add(go);
+    });
   }
 
   #check(): void {
@@ -259,13 +296,21 @@ export class Link {
   #told({ type, error }: NatsStatus): void {
     if (this.#state === 'closed') return;
     if (type === 'disconnect') this.#down();
-    else if (type === 'reconnect') this.#state = 'up';
+    else if (type === 'reconnect') this.#up();
     else if (type === 'error' && error?.subject !== undefined) this.#refused(error.subject, error);
+  }
+
+  /** In the order in which they came. */
+  #up(): void {
+    this.#state = 'up';
+    for (const go of this.#waiting) go();
   }
 
   #down(): void {
     if (this.#state === 'down') return;
     this.#state = 'down';
+    this.#downSince = this.#now();
+    this.#losses += 1;
     this.#refuseAll(disconnected(this.where));
     for (const lost of this.#lost) lost();
   }
@@ -281,7 +326,7 @@ export class Link {
         (client) => {
           if (this.#state === 'closed') return void client.close();
           this.#attach(client);
-          this.#state = 'up';
+          this.#up();
         },
         () => this.#gone(),
       );
@@ -304,9 +349,12 @@ export class Link {
 
   #arm(): void {
     this.#ticking ??= this.#options.time.setTimeout(() => {
-      this.#ticking = undefined;
-      this.#lookAtDeadlines();
-      if (this.#pending.size > 0 && this.#state !== 'closed') this.#arm();
+      // After what has arrived was read: a process that was busy for long has its answers already.
+      afterTurn(() => {
+        this.#ticking = undefined;
+        this.#lookAtDeadlines();
+        if (this.#pending.size > 0 && this.#state !== 'closed') this.#arm();
+      });
     }, TICK_MS);
   }
 

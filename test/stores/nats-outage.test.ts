@@ -1,0 +1,247 @@
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { nats } from '../../src/stores/nats/index.ts';
+import type { OpenStore, SessionRecord } from '../../src/stores/store.ts';
+import { createFaultProxy } from '../../src/testing/index.ts';
+import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { connectTo, FENCE, ME, openView, recordOf, storeOptions } from './nats-views.ts';
+
+const LEASE_MS = 900;
+/** Two thirds of the lease, and two seconds. */
+const BOUND_MS = (LEASE_MS * 2) / 3 + 2_000;
+/** A busy machine is later than its clock. */
+const SLACK_MS = 2_000;
+const AWAY = { code: 'STORE_AWAY', status: 503 };
+
+async function ownServer(...args: string[]): Promise<TestServer> {
+  const server = await startServer('nats', { args });
+  onTestFinished(() => server.close());
+  return server;
+}
+
+async function proxied(server: TestServer) {
+  const proxy = await createFaultProxy({ port: server.port });
+  onTestFinished(() => proxy.close());
+  return { proxy, url: `nats://127.0.0.1:${proxy.port}` };
+}
+
+/** Every thread of it stands still. */
+async function frozen(server: TestServer): Promise<void> {
+  server.pause();
+  const tasks = `/proc/${server.pid}/task`;
+  if (!existsSync(tasks)) return;
+  await until(() => readdirSync(tasks).every((task) => / T /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1'))));
+}
+
+/** How long a failure took. */
+async function failsWithin(work: () => unknown): Promise<number> {
+  const began = performance.now();
+  await expect((async () => work())()).rejects.toMatchObject(AWAY);
+  return performance.now() - began;
+}
+
+const asked = (view: OpenStore): Record<string, () => unknown> => ({
+  read: () => view.sessions.read('s'),
+  create: () => view.sessions.create(recordOf('new')),
+  claim: () => view.sessions.claim('s', 1, ME),
+  save: () => view.sessions.save('s', FENCE, { logLevel: 'info' }),
+  release: () => view.sessions.release('t', FENCE),
+  end: () => view.sessions.end('other', null, 'deleted'),
+  mark: () => view.sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
+  list: () => view.sessions.list(10),
+  count: () => view.sessions.count(),
+  expired: () => view.sessions.expired(10),
+  append: () => view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
+  replay: () => view.events.replay('s', 'p', -1),
+  open: () => view.events.open('s'),
+  lease: () => view.instances.read(ME),
+  leases: () => view.instances.list(),
+  send: () => view.instances.send(ME, 'other', { kind: 'call' }),
+  publish: () => view.instances.publish(ME, { kind: 'event' }),
+  renew: () => view.instances.renew(ME, 'serving'),
+  secret: () => view.secret('one'),
+});
+
+describeWhereInstalled('nats', 'while NATS is away', () => {
+  test('a store that cannot be reached is not opened: it says where, and can be opened later', async () => {
+    const port = await freePort();
+    const url = `nats://user:secret@127.0.0.1:${port}`;
+    await expect(openView(url)).rejects.toMatchObject({
+      ...AWAY,
+      message: expect.stringMatching(new RegExp(`NATS at 127.0.0.1:${port}.*refused`)) as string,
+    });
+    await expect(openView(url)).rejects.not.toMatchObject({ message: expect.stringContaining('secret') as string });
+  });
+
+  test('a server that takes connections and says nothing fails the opening in time', async () => {
+    const server = await ownServer();
+    await frozen(server);
+    expect(await failsWithin(() => openView(server.url, { leaseMs: LEASE_MS }))).toBeLessThan(BOUND_MS + SLACK_MS);
+    server.resume();
+    await openView(server.url);
+  });
+
+  test('one object that could not be opened is opened when the server is there', async () => {
+    const server = await ownServer();
+    await server.stop();
+    const store = nats(server.url);
+    await expect(openView(store)).rejects.toMatchObject(AWAY);
+    await server.start();
+    const view = await openView(store);
+    expect(await view.sessions.count()).toBe(0);
+  });
+
+  test('killed, everything asked fails in time; back, everything is there', async () => {
+    const server = await ownServer();
+    const view = await openView(server.url, { leaseMs: LEASE_MS });
+    await view.sessions.create(recordOf('s', { state: { a: '1' } }));
+    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+    await server.killed();
+    for (const [name, ask] of Object.entries(asked(view))) {
+      expect(await failsWithin(ask), name).toBeLessThan(BOUND_MS + SLACK_MS);
+    }
+    await server.start();
+    await until(() => view.sessions.read('s'));
+    expect(await view.sessions.read('s')).toEqual(recordOf('s', { state: { a: '1' } }));
+    expect((await view.events.replay('s', 'p', -1)).found).toBe(true);
+    expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })).toBe(
+      'written',
+    );
+  });
+
+  test('in a longer outage everything fails at once', async () => {
+    const server = await ownServer();
+    const view = await openView(server.url);
+    await view.sessions.create(recordOf('s'));
+    await server.killed();
+    await until(async () => (await failsWithin(() => view.sessions.read('s'))) < 100, { timeoutMs: 10_000 });
+    for (const [name, ask] of Object.entries(asked(view))) expect(await failsWithin(ask), name).toBeLessThan(1_000);
+  });
+
+  test('frozen, everything asked fails in time, then at once; thawed, it works again', async () => {
+    const server = await ownServer();
+    const view = await openView(server.url, { leaseMs: LEASE_MS });
+    await view.sessions.create(recordOf('s'));
+    await frozen(server);
+    const waiting = Object.entries(asked(view)).map(async ([name, ask]) => [name, await failsWithin(ask)] as const);
+    for (const [name, ms] of await Promise.all(waiting)) expect(ms, name).toBeLessThan(BOUND_MS + SLACK_MS);
+    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(500);
+    server.resume();
+    const { epoch } = (await until(() => view.sessions.read('s'))) as SessionRecord;
+    // What had no answer may have been done.
+    expect([1, 2]).toContain(epoch);
+    expect(await view.sessions.save('s', { epoch, owner: ME }, { logLevel: 'info' })).toBe('written');
+  });
+
+  test('on a link that nothing passes any more, what is asked fails in time, and it works again when it does', async () => {
+    const server = await ownServer();
+    const { proxy, url } = await proxied(server);
+    const view = await openView(url, { leaseMs: LEASE_MS });
+    await view.sessions.create(recordOf('s'));
+    proxy.blackHole(true);
+    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS + SLACK_MS);
+    const before = proxy.accepted;
+    // The connection is given up, though nothing has ended it.
+    await until(() => proxy.accepted > before, { timeoutMs: 15_000 });
+    proxy.blackHole(false);
+    await until(() => view.sessions.read('s'), { timeoutMs: 10_000 });
+  });
+
+  test('cut off, a write that was under way fails, and what is asked next waits for the new connection', async () => {
+    const server = await ownServer();
+    const { proxy, url } = await proxied(server);
+    const view = await openView(url, { leaseMs: LEASE_MS });
+    await view.sessions.create(recordOf('s'));
+    // A write asks for the clock first where that is not known.
+    await view.sessions.read('s');
+    for (let n = 0; n < 10; n++) {
+      const before = proxy.accepted;
+      proxy.delay(50);
+      const underWay = expect(view.sessions.save('s', FENCE, { activeAt: n })).rejects.toMatchObject(AWAY);
+      const reading = view.sessions.read('s');
+      await new Promise((done) => setTimeout(done, 5));
+      proxy.cutAll();
+      proxy.delay(0);
+      await underWay;
+      expect(await reading).toBeDefined();
+      expect(await view.sessions.save('s', FENCE, { activeAt: 100 + n })).toBe('written');
+      expect(((await view.sessions.read('s')) as SessionRecord).activeAt).toBe(100 + n);
+      expect(proxy.accepted).toBeGreaterThan(before);
+    }
+  });
+
+  test('a lost connection is told to the instance, and what renews after it is heard', async () => {
+    const server = await ownServer();
+    const { proxy, url } = await proxied(server);
+    const [here, there] = [await openView(url), await openView(server.url)];
+    let lost = 0;
+    const heard: string[] = [];
+    await here.instances.announce(
+      { id: ME, state: 'serving', version: '1' },
+      (_, { kind }) => heard.push(kind),
+      () => (lost += 1),
+    );
+    expect(await there.instances.send('other', ME, { kind: 'before' })).toBe('sent');
+    await until(() => heard.length === 1);
+    proxy.cutAll();
+    await until(() => lost > 0);
+    await until(() => here.instances.renew(ME, 'serving'));
+    expect(await there.instances.send('other', ME, { kind: 'after' })).toBe('sent');
+    await until(() => heard.length === 2);
+    expect(heard).toEqual(['before', 'after']);
+  });
+
+  test('restarted without its data, sessions and leases are missing and nothing breaks', async () => {
+    const server = await ownServer();
+    const view = await openView(server.url, { leaseMs: LEASE_MS });
+    let lost = 0;
+    await view.instances.announce(
+      { id: ME, state: 'serving', version: '1' },
+      () => undefined,
+      () => (lost += 1),
+    );
+    await view.sessions.create(recordOf('s'));
+    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+    await server.killed();
+    rmSync(join(server.folder, 'jetstream'), { recursive: true });
+    await server.start();
+    await until(async () => (await view.sessions.read('s')) === undefined);
+    expect(lost).toBeGreaterThan(0);
+    expect(await view.instances.renew(ME, 'serving')).toBe(false);
+    expect(await view.sessions.claim('s', 1, ME)).toEqual({ claimed: false, current: undefined });
+    expect(await view.sessions.save('s', FENCE, {})).toBe('fenced');
+    expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })).toBe(
+      'fenced',
+    );
+    await view.instances.announce({ id: 'next', state: 'serving', version: '1' }, () => undefined);
+    expect(await view.instances.send('next', 'next', { kind: 'own' })).toBe('sent');
+    expect(await view.sessions.create(recordOf('s'))).toBe('created');
+  });
+
+  test('the connection of a caller is used as it is, and is still open afterwards', async () => {
+    const server = await ownServer();
+    const connection = await connectTo(server.url);
+    const view = await nats(connection).open(storeOptions());
+    expect(await view.sessions.create(recordOf('s'))).toBe('created');
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    await view.close();
+    expect(connection.isClosed()).toBe(false);
+    await connection.flush();
+    const other = await openView(nats(connection));
+    expect(await other.sessions.read('s')).toEqual(recordOf('s'));
+  });
+
+  test('a connection that its caller closes is a store that is away, with what to do', async () => {
+    const server = await ownServer();
+    const connection = await connectTo(server.url);
+    const view = await openView(nats(connection));
+    await view.sessions.create(recordOf('s'));
+    await connection.close();
+    await until(async () => (await failsWithin(() => view.sessions.read('s'))) < 100);
+    await expect(view.sessions.read('s')).rejects.toMatchObject({
+      message: expect.stringMatching(/keep it open/) as string,
+    });
+  });
+});
