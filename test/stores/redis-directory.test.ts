@@ -1,0 +1,122 @@
+import { expect, test } from 'vitest';
+import { CREATE } from '../../src/stores/redis/session-scripts.ts';
+import { RESERVE } from '../../src/stores/redis/directory-scripts.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+
+const keysOf = (name: string) => ({
+  sessions: `sojourn:{${name}}:sessions`,
+  due: `sojourn:{${name}}:due`,
+  instances: `sojourn:{${name}}:instances`,
+  session: (id: string) => ['r', 'b', 's', 'o', 'k', 'l'].map((key) => `sojourn:${name}:{${id}}:${key}`),
+});
+
+describeWithServer('redis', 'the directory of sessions', (server) => {
+  test('names all that have expired without a living owner, however many others have', async () => {
+    const view = await openView(server().url);
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    const expiresAt = Date.now() - 1_000;
+    const make = async (prefix: string, count: number, owner: string | null): Promise<unknown> =>
+      Promise.all(
+        Array.from({ length: count }, async (_, n) =>
+          view.sessions.create(recordOf(`${prefix}${n}`, { owner, expiresAt })),
+        ),
+      );
+    await make('owned', 400, ME);
+    await make('left', 350, 'dead');
+    await make('free', 50, null);
+    await view.sessions.create(recordOf('lives'));
+    expect(await view.sessions.count()).toBe(1);
+    expect(await view.sessions.expired(5)).toHaveLength(5);
+    const expired = await view.sessions.expired(1_000);
+    expect(new Set(expired).size).toBe(400);
+    expect(expired.filter((id) => id.startsWith('owned'))).toEqual([]);
+    await Promise.all(expired.map(async (id) => view.sessions.end(id, null, 'idle')));
+    expect(await view.sessions.expired(1_000)).toEqual([]);
+    expect((await view.sessions.list(1_000)).records.map(({ id }) => id)).toEqual(['lives']);
+  });
+
+  test('looks at a session whose expiry moves on only when the old one has come, and then at the new one', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const { due } = keysOf(name);
+    const score = async (): Promise<number> => Number(await ask('ZSCORE', due, 's'));
+    const first = Date.now() + 10_000;
+    await view.sessions.create(recordOf('s', { expiresAt: first }));
+    expect(await score()).toBe(first);
+    await view.sessions.save('s', FENCE, { expiresAt: first + 7_200_000 });
+    expect(await score()).toBe(first);
+    await ask('ZADD', due, String(Date.now() - 1), 's');
+    expect(await view.sessions.count()).toBe(1);
+    expect(await score()).toBe(first + 7_200_000);
+    await view.sessions.save('s', FENCE, { expiresAt: first });
+    expect(await score()).toBe(first);
+    await view.sessions.save('s', FENCE, { expiresAt: null });
+    await ask('ZADD', due, '1', 's');
+    expect(await view.sessions.count()).toBe(1);
+    expect(await score()).toBeGreaterThan(Date.now() + 3_600_000);
+  });
+
+  test('keeps the place of a session that is being made, and takes it out when it never was', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const { sessions, due } = keysOf(name);
+    const until = Number(await ask('EVAL', RESERVE.lua, '2', due, sessions, 's', '60000'));
+    expect(until).toBeGreaterThan(Date.now() + 20_000);
+    expect(await view.sessions.list(10)).toEqual({ records: [] });
+    expect(await view.sessions.expired(10)).toEqual([]);
+    await view.sessions.count();
+    expect(await ask('ZRANGE', sessions, '0', '-1')).toEqual(['s']);
+    await ask('ZADD', due, String(Date.now() - 1), 's');
+    expect(await view.sessions.count()).toBe(0);
+    expect(await ask('EXISTS', sessions, due)).toBe(0);
+  });
+
+  test('a session is not made when its place may have been taken out', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const make = async (until: number): Promise<unknown> =>
+      ask('EVAL', CREATE.lua, '6', ...keysOf(name).session('s'), `${until}`, '1', '1', '', '{}', '1', 'f', '1 ');
+    expect(await make(Date.now() - 1)).toBe('L');
+    expect(await view.sessions.read('s')).toBeUndefined();
+    expect(await make(Date.now() + 60_000)).toBe('W');
+  });
+
+  test('an entry that was made anew while somebody looked at it stays', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const { sessions, due } = keysOf(name);
+    // Many at once look and make: the entry of every session that lives is there at the end.
+    for (let round = 0; round < 20; round++) {
+      await ask('ZADD', due, '1', 's');
+      await ask('ZADD', sessions, '0', 's');
+      await Promise.all([
+        view.sessions.count(),
+        view.sessions.expired(10),
+        view.sessions.create(recordOf('s')),
+        view.sessions.count(),
+        view.sessions.list(10),
+      ]);
+      expect(await view.sessions.count()).toBe(1);
+      expect(await ask('ZRANGE', due, '0', '-1')).toEqual(['s']);
+      await view.sessions.end('s', FENCE, 'deleted');
+      await ask('DEL', ...(keysOf(name).session('s') as [string]));
+    }
+  });
+
+  test('forgets instances that are dead, and none that is announcing itself', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const { instances } = keysOf(name);
+    await view.instances.announce({ id: 'lives', state: 'serving', version: '1' }, () => undefined);
+    await ask('ZADD', instances, String(Date.now() + 60_000), 'announcing');
+    await ask('ZADD', instances, '1', 'dead');
+    expect((await view.instances.list()).map(({ id }) => id)).toEqual(['lives']);
+    expect(((await ask('ZRANGE', instances, '0', '-1')) as string[]).sort()).toEqual(['announcing', 'lives']);
+  });
+});
