@@ -3,11 +3,20 @@
  * https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/utils/adt/arrayfuncs.c (array_recv)
  */
 const HEAD_BYTES = 20;
+const LENGTH_BYTES = 4;
 const OID = { bool: 16, int8: 20, int4: 23, text: 25 } as const;
+const HIGH = 2 ** 32;
 
-function arrayOf(oid: number, count: number, bytes: number, hasNull: boolean): Buffer {
-  const array = Buffer.allocUnsafe(HEAD_BYTES + bytes + count * 4);
-  for (const [n, head] of [1, hasNull ? 1 : 0, oid, count, 1].entries()) array.writeInt32BE(head, n * 4);
+/** One dimension; then each element follows its length, -1 for null. */
+function arrayOf(oid: number, count: number, bytes: number): Buffer {
+  const array = Buffer.allocUnsafe(HEAD_BYTES + count * LENGTH_BYTES + bytes);
+  array.writeInt32BE(1, 0);
+  // Some may be null.
+  array.writeInt32BE(1, 4);
+  array.writeInt32BE(oid, 8);
+  array.writeInt32BE(count, 12);
+  // Counted from 1.
+  array.writeInt32BE(1, 16);
   return array;
 }
 
@@ -15,42 +24,49 @@ function arrayOf(oid: number, count: number, bytes: number, hasNull: boolean): B
 export function textArray(texts: readonly (string | null)[]): Buffer {
   let bytes = 0;
   for (const text of texts) if (text !== null) bytes += Buffer.byteLength(text);
-  const array = arrayOf(OID.text, texts.length, bytes, true);
+  const array = arrayOf(OID.text, texts.length, bytes);
   let at = HEAD_BYTES;
   for (const text of texts) {
-    const length = text === null ? -1 : array.write(text, at + 4);
+    const length = text === null ? -1 : array.write(text, at + LENGTH_BYTES);
     array.writeInt32BE(length, at);
-    at += 4 + Math.max(0, length);
+    at += LENGTH_BYTES + Math.max(0, length);
   }
   return array;
 }
 
 /** Not empty; whole numbers that JavaScript has exactly. */
 export function bigintArray(numbers: readonly number[]): Buffer {
-  const array = arrayOf(OID.int8, numbers.length, numbers.length * 8, false);
-  for (const [n, number] of numbers.entries()) {
-    array.writeInt32BE(8, HEAD_BYTES + n * 12);
-    array.writeBigInt64BE(BigInt(number), HEAD_BYTES + n * 12 + 4);
+  const array = arrayOf(OID.int8, numbers.length, numbers.length * 8);
+  let at = HEAD_BYTES;
+  for (const number of numbers) {
+    array.writeInt32BE(8, at);
+    array.writeInt32BE(Math.floor(number / HIGH), at + 4);
+    array.writeUInt32BE(((number % HIGH) + HIGH) % HIGH, at + 8);
+    at += 12;
   }
   return array;
 }
 
 /** Not empty. */
 export function integerArray(numbers: readonly number[]): Buffer {
-  const array = arrayOf(OID.int4, numbers.length, numbers.length * 4, false);
-  for (const [n, number] of numbers.entries()) {
-    array.writeInt32BE(4, HEAD_BYTES + n * 8);
-    array.writeInt32BE(number, HEAD_BYTES + n * 8 + 4);
+  const array = arrayOf(OID.int4, numbers.length, numbers.length * 4);
+  let at = HEAD_BYTES;
+  for (const number of numbers) {
+    array.writeInt32BE(4, at);
+    array.writeInt32BE(number, at + 4);
+    at += 8;
   }
   return array;
 }
 
 /** Not empty. */
 export function booleanArray(values: readonly boolean[]): Buffer {
-  const array = arrayOf(OID.bool, values.length, values.length, false);
-  for (const [n, value] of values.entries()) {
-    array.writeInt32BE(1, HEAD_BYTES + n * 5);
-    array.writeUInt8(value ? 1 : 0, HEAD_BYTES + n * 5 + 4);
+  const array = arrayOf(OID.bool, values.length, values.length);
+  let at = HEAD_BYTES;
+  for (const value of values) {
+    array.writeInt32BE(1, at);
+    array.writeUInt8(value ? 1 : 0, at + 4);
+    at += 5;
   }
   return array;
 }
