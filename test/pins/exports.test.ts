@@ -70,6 +70,12 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     ],
   },
   './memory': { values: ['memory'], types: [] },
+  './nats': { values: ['nats'], types: ['NatsConnection', 'NatsOptions', 'NatsSettings'] },
+  './postgres': {
+    values: ['migrationSql', 'postgres'],
+    types: ['MigrationSqlOptions', 'PostgresConfig', 'PostgresOptions', 'PostgresPool'],
+  },
+  './redis': { values: ['redis'], types: ['RedisConnection', 'RedisOptions', 'RedisSettings'] },
   './sealed': { values: ['sealedSessions'], types: ['SealedSessions', 'SealedSessionsOptions'] },
   './sqlite': {
     values: ['sqlite'],
