@@ -143,6 +143,28 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     expect(lost).toEqual(['cut']);
   });
 
+  test('is away for a read whose connection breaks under it, and nothing else comes of it', async () => {
+    const server = await start();
+    const proxy = await createFaultProxy({ port: server.port });
+    onTestFinished(() => proxy.close());
+    const { a, works } = await openInstances(server.url.replace(String(server.port), String(proxy.port)));
+    // Its connection is there when it is asked again.
+    await works();
+    await a.sessions.read('s');
+    const unheard: unknown[] = [];
+    const listener = (error: unknown): void => void unheard.push(error);
+    process.on('uncaughtException', listener);
+    onTestFinished(() => void process.off('uncaughtException', listener));
+    proxy.blackHole(true);
+    const read = expect(Promise.resolve(a.sessions.read('s'))).rejects.toMatchObject(AWAY);
+    await new Promise((turn) => setImmediate(turn));
+    proxy.cutAll();
+    proxy.heal();
+    await read;
+    await until(works, { timeoutMs: 10_000 });
+    expect(unheard).toEqual([]);
+  });
+
   test.each(['writes', 'listens'])(
     'connects anew when the one connection that %s is ended by somebody',
     async (which) => {

@@ -4,7 +4,7 @@
  */
 import type { Logger } from '../../types.ts';
 import { connectionStatements, settingsOf } from './connection-statements.ts';
-import { noAnswer, notAsked, sqlState, standby, storeFailure } from './failures.ts';
+import { isFatal, noAnswer, notAsked, standby, storeFailure } from './failures.ts';
 import { queryOf, type PgPool, type PgPoolClient, type PgResult, type Statement, type Value } from './pg.ts';
 import type { Waits } from './waits.ts';
 
@@ -22,7 +22,7 @@ export class Reader {
   /** Whether statements may stay prepared on a connection: not where a pooler may give each another server process. */
   readonly #prepares = new WeakMap<PgPoolClient, boolean>();
   readonly #failed = (err: Error): void => {
-    this.#options.logger.debug({ err }, 'An idle connection to PostgreSQL was lost');
+    this.#options.logger.debug({ err }, 'A connection to PostgreSQL that reads was lost');
   };
   #listens = false;
 
@@ -43,15 +43,18 @@ export class Reader {
   async query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
     const { waits, place } = this.#options;
     const client = await this.#checkOut();
+    // The pool listens to those that are idle only.
+    client.on('error', this.#failed);
     let failure: Error | undefined;
     try {
       const asked = this.#ask(client, statement, values);
       return await waits.limit(asked, () => (failure = noAnswer(place, waits.limitMs)));
     } catch (error) {
-      // What the server says in answer leaves the connection as good as it was.
-      if (sqlState(error) === undefined) failure ??= error as Error;
+      // What else the server says in answer leaves the connection as good as it was.
+      if (isFatal(error)) failure ??= error as Error;
       throw error;
     } finally {
+      client.off('error', this.#failed);
       client.release(failure);
     }
   }
