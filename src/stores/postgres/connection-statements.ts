@@ -15,6 +15,7 @@ export function settingsOf(limitMs: number, durable: boolean): Value[] {
   const settings = {
     statement_timeout: limit,
     idle_in_transaction_session_timeout: limit,
+    idle_session_timeout: '0',
     lock_timeout: '0',
     tcp_keepalives_idle: '10',
     tcp_keepalives_interval: '5',
@@ -38,10 +39,11 @@ export const connectionStatements = {
   commit: plain('COMMIT'),
   rollback: plain('ROLLBACK'),
   listen: (channel: string) => plain(`LISTEN ${channel}`),
-  /** $1 names, $2 values of settings. */
+  /** $1 names, $2 values of settings; older servers lack some. */
   setUp: plain(`SELECT pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num'),
     current_setting('server_version'), current_setting('server_encoding'), current_setting('client_connection_check_interval', true),
-    (SELECT count(set_config(name, value, false)) FROM unnest($1::text[], $2::text[]) AS setting (name, value))`),
+    (SELECT count(set_config(name, value, false)) FROM unnest($1::text[], $2::text[]) AS setting (name, value)
+      WHERE current_setting(name, true) IS NOT NULL)`),
   checkInterval: plain(`SELECT set_config('client_connection_check_interval', $1, false)`),
   whoAnswers: plain('SELECT pg_backend_pid(), pg_is_in_recovery()'),
 

@@ -17,6 +17,9 @@ const LEAST_VERSION = 130_000;
 /** ms between two looks of the server whether a client that waits for it is still there. */
 const CHECK_INTERVAL_MS = 500;
 
+/** Of silence, before the system asks whether the other side is there. */
+export const KEEP_ALIVE_MS = 10_000;
+
 /** How the connections of a store are made. */
 export interface Connector {
   readonly pg: Pg;
@@ -63,6 +66,7 @@ export class Connection {
       fallback_application_name: 'sojourn',
       ...own,
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
       pipeline: true,
       // A pool hides its password from spreading.
       password: config['password'],

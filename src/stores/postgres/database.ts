@@ -3,7 +3,7 @@
  * that reads, and the schema.
  */
 import type { StoreOptions } from '../store.ts';
-import { Connection, placeOf, type Connector } from './connection.ts';
+import { Connection, KEEP_ALIVE_MS, placeOf, type Connector } from './connection.ts';
 import { isSchemaGone, isTransient, storeFailure } from './failures.ts';
 import { instanceStatements } from './instance-statements.ts';
 import { Line } from './line.ts';
@@ -43,6 +43,8 @@ const poolConfig = (config: PgConfig, { limitMs }: Waits): PgConfig => ({
   ...config,
   connectionTimeoutMillis: limitMs,
   allowExitOnIdle: true,
+  keepAlive: true,
+  keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
 });
 
 export class Database {

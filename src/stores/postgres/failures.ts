@@ -56,6 +56,9 @@ export const noAnswer = (place: string, ms: number): Error =>
 export const notAsked = (place: string, ms: number): Error =>
   storeAway(`${place} could not be asked within ${Math.round(ms)} ms; nothing was changed`);
 
+export const tooMuchWaits = (place: string, writes: number): Error =>
+  storeAway(`${place} is too slow for what is asked of it: ${writes} writes wait, and no more are taken`);
+
 export const storeClosed = (place: string): Error => storeAway(`the store of ${place} is closed`);
 
 export const connectionLost = (place: string, cause?: unknown): Error =>

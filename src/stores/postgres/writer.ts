@@ -14,7 +14,16 @@ import { afterTurn, type RandomSource } from '../../system.ts';
 import type { Append } from './append.ts';
 import { Batch, type BatchStatements, type Operation, type Step, type Write } from './batch.ts';
 import { Connection, type Connector } from './connection.ts';
-import { isFatal, isSchemaGone, isTransient, noAnswer, notAsked, storeClosed, storeFailure } from './failures.ts';
+import {
+  isFatal,
+  isSchemaGone,
+  isTransient,
+  noAnswer,
+  notAsked,
+  storeClosed,
+  storeFailure,
+  tooMuchWaits,
+} from './failures.ts';
 import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
 import type { PgResult } from './pg.ts';
 import type { Waits } from './waits.ts';
@@ -24,6 +33,10 @@ import type { WriteOutcome } from '../store.ts';
 const MOST_WRITES = 256;
 /** Of events in one batch; a single write may have more. */
 const MOST_BYTES = 4_194_304;
+/** Of all that waits, past which more is refused: a server that is away is not to fill the memory of this process. */
+const MOST_WAITING_BYTES = 67_108_864;
+/** What a write takes besides its events. */
+const WRITE_BYTES = 1_000;
 /** Deadlocks cannot happen among these batches; among them and others' statements they may. */
 const TRIES = 5;
 /** After a connection could not be made nobody tries again for so long: requests come by the thousand. */
@@ -56,6 +69,7 @@ export class Writer {
   #pausedUntil = -Infinity;
   #pausedBy: unknown;
   #closed = false;
+  #waitingBytes = 0;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -102,7 +116,9 @@ export class Writer {
   #write<T>(deployment: string, what: Write['what']): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed) return reject(storeClosed(this.#options.connector.place));
-      const { waits } = this.#options;
+      const { waits, connector } = this.#options;
+      if (this.#waitingBytes > MOST_WAITING_BYTES) return reject(tooMuchWaits(connector.place, this.#queue.length));
+      this.#waitingBytes += bytesOf(what);
       this.#queue.push({
         deployment,
         what,
@@ -126,6 +142,7 @@ export class Writer {
         this.#underWay = this.#take();
         if (this.#underWay.length > 0) await this.#send(connection, this.#underWay);
       } catch (error) {
+        this.#waitingBytes = 0;
         for (const write of this.#queue.splice(0)) write.reject(error);
       } finally {
         this.#underWay = [];
@@ -143,6 +160,7 @@ export class Writer {
       count += 1;
     }
     this.#queue = writes.slice(count);
+    this.#waitingBytes = this.#queue.reduce((sum, { what }) => sum + bytesOf(what), 0);
     return writes.slice(0, count);
   }
 
@@ -193,6 +211,8 @@ export class Writer {
     write.reject(error);
   }
 }
+
+const bytesOf = (what: Write['what']): number => WRITE_BYTES + ('bytes' in what ? what.bytes : 0);
 
 /** Rejects with the first thing that went wrong; what follows it in a transaction fails for that alone. */
 async function answers(connection: Connection, steps: readonly Step[]): Promise<readonly PgResult[]> {
