@@ -21,6 +21,7 @@ import {
 import { JSON_HEADERS, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { JsonSink } from '../http/json-sink.ts';
+import { HeldHeads } from '../http/held-heads.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
 import { SSE_HEADERS } from '../http/sse.ts';
 import { SseSink } from '../http/sse-sink.ts';
@@ -69,6 +70,7 @@ export class LegacyEra {
   readonly #instance: Instance;
   readonly #opener: Opener;
   readonly #keepAlive: KeepAlive;
+  readonly #heldHeads: HeldHeads;
   readonly #router: SessionRouter;
   readonly relay: Relay;
 
@@ -79,6 +81,7 @@ export class LegacyEra {
     this.#instance = instance;
     this.#opener = opener;
     this.#keepAlive = keepAlive;
+    this.#heldHeads = new HeldHeads(options.timeProvider);
     this.relay = new Relay({
       instance,
       logger: options.logger,
@@ -294,6 +297,7 @@ export class LegacyEra {
     return new SseSink(exchange, SSE_HEADERS, {
       keepAlive: this.#keepAlive,
       bufferBytes: this.#options.limits.streamBufferBytes,
+      heldHeads: this.#heldHeads,
     });
   }
 

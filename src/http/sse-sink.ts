@@ -1,10 +1,11 @@
 /**
  * A stream's messages as server-sent events. A sink starts in its turn: frames gather, and when the answer is complete at
- * the end of that turn it leaves as one response. Otherwise the head and what has gathered leave then, and frames are
- * written as they come.
+ * the end of that turn it leaves as one response; when it waits for nothing but the store, a little later. Otherwise the head
+ * and what has gathered leave then, and frames are written as they come.
  */
 import type { Sink, SinkListener } from '../sink.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
+import type { HeldHeads } from './held-heads.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import { KEEP_ALIVE_FRAME, messageFrame, primingFrame } from './sse.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
@@ -13,13 +14,9 @@ export interface SseSinkOptions {
   readonly keepAlive: KeepAlive;
   /** Bytes that may wait for a slow reader; past it the connection is cut (what the log keeps can be resumed). */
   readonly bufferBytes: number;
+  /** For answers that a store must take first. */
+  readonly heldHeads?: HeldHeads;
 }
-
-/**
- * Turns that an answer may wait for the store to take it, so that it leaves with its head in one write instead of two. A
- * store that answers within a turn or two of the event loop gains by it; for a slower one the head leaves alone.
- */
-const HELD_TURNS = 3;
 
 const IN_TURN = 0;
 const OPEN = 1;
@@ -32,7 +29,9 @@ export class SseSink implements Sink, TurnTask {
   readonly #options: SseSinkOptions;
   #state: 0 | 1 | 2 | 3 = IN_TURN;
   #gathered = '';
-  #heldTurns = 0;
+  /** Set while an answer waits for nothing but the store. */
+  #held = false;
+  #heldLong = false;
   #complete = false;
   listener: SinkListener | undefined = undefined;
   /** Its place in the keep-alive walk. */
@@ -66,7 +65,7 @@ export class SseSink implements Sink, TurnTask {
     if (this.#state === IN_TURN) {
       this.#complete = true;
       // Its turn has ended, and it waited only for the store.
-      if (this.#heldTurns > 0) this.#respond();
+      if (this.#held) this.#respond();
       return;
     }
     if (this.#state !== OPEN) return;
@@ -91,12 +90,28 @@ export class SseSink implements Sink, TurnTask {
 
   endTurn(): void {
     if (this.#state !== IN_TURN) return;
-    if (!this.#complete && this.#heldTurns === 0) this.listener?.endTurn?.();
-    if (!this.#complete && this.listener?.flushing === true && this.#heldTurns < HELD_TURNS) {
-      this.#heldTurns += 1;
-      return atEndOfTurn(this);
-    }
-    if (this.#complete) return this.#respond();
+    if (!this.#complete && !this.#held) this.listener?.endTurn?.();
+    if (!this.#complete && this.#mayHold && this.listener?.flushing === true) return this.#hold();
+    if (this.#complete) this.#respond();
+    else this.#openStream();
+  }
+
+  get #mayHold(): boolean {
+    return this.#options.heldHeads !== undefined && !this.#heldLong;
+  }
+
+  /** It has waited long enough for the store. */
+  release(): void {
+    this.#heldLong = true;
+    if (this.#state === IN_TURN) this.#openStream();
+  }
+
+  #hold(): void {
+    if (!this.#held) this.#options.heldHeads?.hold(this);
+    this.#held = true;
+  }
+
+  #openStream(): void {
     const gathered = this.#gathered;
     this.#gathered = '';
     this.#state = OPEN;
@@ -116,6 +131,8 @@ export class SseSink implements Sink, TurnTask {
 
   #write(frame: string): void {
     if (this.#state === IN_TURN) {
+      // What the store took while the head was held: unless that was all, it leaves when this turn ends.
+      if (this.#held && this.#gathered === '') atEndOfTurn(this);
       this.#gathered += frame;
     } else if (this.#state === OPEN) {
       // Judged before the write, so that one big message is never refused.
