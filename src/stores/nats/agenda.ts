@@ -7,6 +7,7 @@
  * A slot is removed as a whole, once everything in it is done: servers of 2.9 lose sight of a message in the middle of a
  * subject when its neighbours are removed one by one.
  */
+import type { Bounds } from './bounds.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
 import type { Names } from './names.ts';
@@ -21,6 +22,7 @@ const WHEELS = [
 ] as const;
 /** After its end a slot may still get an entry of somebody who is slow. */
 const SLOW_MS = 10_000;
+const AT_ONCE = 16;
 
 export interface AgendaEntry {
   readonly id: string;
@@ -32,6 +34,11 @@ export interface AgendaEntry {
 
 /** What became of an entry: nothing more is to be done for it, or it is to be looked at again. */
 export type Looked = 'done' | 'pending';
+
+interface Numbered {
+  readonly seq: number;
+  readonly entry: AgendaEntry;
+}
 
 interface Slot {
   readonly subject: string;
@@ -58,14 +65,21 @@ export class Agenda {
     await this.#jetstream.publish(subject, Buffer.from(JSON.stringify({ v: VERSION, ...entry })), deadline);
   }
 
-  /** Looks at everything that is due, until `look` says that it is enough. */
-  async work(look: (entry: AgendaEntry) => Promise<Looked | 'enough'>, deadline: () => number): Promise<void> {
+  /**
+   * Looks at everything that is due, until that takes too long or `look` says that it is enough; the next time goes on from
+   * there.
+   */
+  async work(look: (entry: AgendaEntry) => Promise<Looked | 'enough'>, bounds: Bounds): Promise<void> {
+    const deadline = (): number => bounds.deadline();
+    const until = deadline();
+    const inTime = async (entry: AgendaEntry): Promise<Looked | 'enough'> =>
+      bounds.now() < until ? look(entry) : 'enough';
     const now = await this.#now(deadline());
     const slots = [...(await this.#jetstream.subjects('agenda', this.#names.allDue, deadline())).keys()];
     for (const { name, width } of [...WHEELS].reverse()) {
       for (const slot of this.#dueSlots(slots, name, width, now)) {
         if (name !== 's') await this.#spread(slot, deadline);
-        else if (!(await this.#workOff(slot, now, look, deadline))) return;
+        else if (!(await this.#workOff(slot, now, inTime, deadline))) return;
       }
     }
   }
@@ -90,14 +104,24 @@ export class Agenda {
     const done = this.#done.get(subject) ?? new Set<number>();
     this.#done.set(subject, done);
     let [last, over] = [0, true];
-    for await (const { seq, entry } of this.#entries(subject, deadline)) {
-      last = seq;
-      if (done.has(seq)) continue;
-      const looked = entry.at > now ? 'pending' : await look(entry);
-      if (looked === 'enough') return false;
-      if (looked === 'done') done.add(seq);
-      else over = false;
+    let group: Numbered[] = [];
+    const lookAtGroup = async (): Promise<boolean> => {
+      const looked = await Promise.all(group.map(({ entry }) => look(entry)));
+      for (const [n, { seq }] of group.entries()) {
+        if (looked[n] === 'done') done.add(seq);
+        else over = false;
+      }
+      group = [];
+      return !looked.includes('enough');
+    };
+    for await (const numbered of this.#entries(subject, deadline)) {
+      last = numbered.seq;
+      if (done.has(last)) continue;
+      if (numbered.entry.at > now) over = false;
+      else group.push(numbered);
+      if (group.length === AT_ONCE && !(await lookAtGroup())) return false;
     }
+    if (!(await lookAtGroup())) return false;
     if (!over || ends + SLOW_MS > now) return true;
     this.#done.delete(subject);
     if (last > 0) await this.#jetstream.purge('agenda', subject, last + 1, deadline());
@@ -115,7 +139,7 @@ export class Agenda {
     return slots.sort((a, b) => a.ends - b.ends);
   }
 
-  async *#entries(subject: string, deadline: () => number): AsyncGenerator<{ seq: number; entry: AgendaEntry }> {
+  async *#entries(subject: string, deadline: () => number): AsyncGenerator<Numbered> {
     for (let from = 1; ;) {
       const stored = await this.#jetstream.next('agenda', subject, from, deadline());
       if (stored === undefined) return;

@@ -2,6 +2,7 @@
  * What this process knows of the sessions that are written through it: a write needs the sequence of what it replaces or
  * continues. A copy that is out of date does no harm, because the server refuses what does not follow; it is then read anew.
  */
+import type { Overflow } from './overflow.ts';
 import type { LogTail } from './reader.ts';
 import type { LivingValue } from './record-value.ts';
 
@@ -15,6 +16,8 @@ export interface Held {
 
 export interface Copy extends Held {
   readonly log: LogTail;
+  /** Made with the first event that is written here. */
+  overflow?: Overflow;
   /** By the monotonic clock: when the server last agreed. */
   agreedAt: number;
   /** Of the value, about. */

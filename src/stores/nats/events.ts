@@ -34,6 +34,13 @@ export class NatsEvents implements EventStore {
 
   append(request: AppendRequest): Promise<WriteOutcome> {
     const { sessionId, fence, stream, from, requests, complete, mark, unmark } = request;
+    const marks: LogOp = {
+      ...(mark !== undefined && { m: [mark.request, mark.stream] }),
+      ...(unmark !== undefined && { u: [unmark, stream] }),
+    };
+    const { lines } = this.#options;
+    // Where no events are kept, markers are.
+    if (this.#replayer === undefined) return lines.log(sessionId, { ...fence }, marks, []);
     const events = request.events.map((data) => Buffer.from(data));
     const op: LogOp = {
       s: stream,
@@ -41,10 +48,9 @@ export class NatsEvents implements EventStore {
       l: events.map(({ length }) => length),
       ...(complete === true && { c: true }),
       ...(requests !== undefined && complete !== true && { r: requests }),
-      ...(mark !== undefined && { m: [mark.request, mark.stream] }),
-      ...(unmark !== undefined && { u: [unmark, stream] }),
+      ...marks,
     };
-    return this.#options.lines.log(sessionId, { ...fence }, op, events);
+    return lines.log(sessionId, { ...fence }, op, events);
   }
 
   async replay(sessionId: string, stream: string, after: number): Promise<ReplayOutcome> {

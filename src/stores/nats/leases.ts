@@ -62,8 +62,9 @@ export class Leases {
     this.#options = options;
   }
 
-  get own(): readonly string[] {
-    return [...this.#own.keys()];
+  /** Whether it is an instance of this process, as far as is known. */
+  owns(id: string): boolean {
+    return this.#own.has(id);
   }
 
   async announce({ id, state, version }: InstanceLease, deadline: number): Promise<void> {

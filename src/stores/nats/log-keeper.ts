@@ -19,6 +19,8 @@ export interface LogKeeperOptions {
   readonly clock: ServerClock;
   /** How old the end of a log may get. */
   readonly keepMs: number;
+  /** Whether an instance is one of this process. */
+  owns(instance: string): boolean;
 }
 
 export class LogKeeper {
@@ -29,11 +31,12 @@ export class LogKeeper {
   }
 
   async keep(): Promise<void> {
-    const { ledger, lines, bounds, clock, keepMs } = this.#options;
+    const { ledger, lines, bounds, clock, keepMs, owns } = this.#options;
     const now = await clock.now(bounds.deadline());
     const old: string[] = [];
     for (const [id, { log }] of ledger.copies.entries()) {
-      if (!log.state.idle && log.last > 0 && now - log.at > keepMs) old.push(id);
+      const ours = log.owner !== null && owns(log.owner);
+      if (ours && !log.state.idle && now - log.at > keepMs) old.push(id);
       if (old.length === AT_ONCE) break;
     }
     await Promise.all(old.map((id) => lines.run(id, (deadline) => this.#again(id, deadline))));

@@ -8,16 +8,18 @@
  * record, everything that earlier owners have sent and will ever send either stands before it in the log, where the claimer
  * reads it, or is refused.
  */
+import type { EventRetention } from '../../types.ts';
 import type { Bounds } from './bounds.ts';
 import type { ServerClock } from './clock.ts';
-import type { Copy } from './copies.ts';
+import type { Copy, Held } from './copies.ts';
 import { contended } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
 import type { Ledger } from './ledger.ts';
 import type { LogWrite } from './lines.ts';
 import { encodeLog, PREVIOUS, type LogHeader } from './log-message.ts';
-import type { LogOp } from './log-state.ts';
+import { LogState, type LogOp } from './log-state.ts';
 import type { Names } from './names.ts';
+import { Overflow } from './overflow.ts';
 import type { Parts } from './parts.ts';
 import type { LogTail } from './reader.ts';
 
@@ -32,8 +34,9 @@ export interface LogWriterOptions {
   readonly ledger: Ledger;
   readonly bounds: Bounds;
   readonly clock: ServerClock;
-  /** Whether events are kept at all. */
-  readonly keeps: boolean;
+  readonly retention: EventRetention | false;
+  /** Takes what is older than a sequence off the disk, in its own time; of parts what is older than another one. */
+  purge(id: string, before: number, partsBefore: number): void;
 }
 
 export interface LogNote extends Pick<LogHeader, 'epoch' | 'owner'> {
@@ -93,16 +96,7 @@ export class LogWriter {
     const { epoch, owner } = copy.value.record;
     // A log that says more than the record: somebody is taking the session over right now.
     if (copy.log.epoch > epoch) return [];
-    return writes.filter(
-      ({ fence, op }) => fence.epoch === epoch && fence.owner === owner && copy.log.state.apply(this.#kept(op)),
-    );
-  }
-
-  /** Where no events are kept, markers are. */
-  #kept(op: LogOp): LogOp {
-    if (this.#options.keeps) return op;
-    const { m, u } = op;
-    return { ...(m !== undefined && { m }), ...(u !== undefined && { u }) };
+    return writes.filter(({ fence, op }) => fence.epoch === epoch && fence.owner === owner && copy.log.state.apply(op));
   }
 
   /** One message at the end of the log; `false`: it has another end by now. */
@@ -116,6 +110,7 @@ export class LogWriter {
       ledger.copies.drop(id);
       return false;
     }
+    const after = log.last;
     log.last = seq;
     log.at = clock.known() ?? log.at;
     log.epoch = note.epoch;
@@ -124,7 +119,28 @@ export class LogWriter {
     log.base = whole ? seq : log.base;
     log.since = whole ? 0 : log.since + 1;
     copy.agreedAt = bounds.now();
+    this.#overflow(id, copy, after, note.ops ?? []);
     return true;
+  }
+
+  /** The log of a session that has ended: a note that says so stays at its end, and refuses what still comes. */
+  async close(id: string, held: Held, epoch: number, deadline: number): Promise<void> {
+    const copy = await this.#options.ledger.withLog(id, held, deadline);
+    const { last } = copy.log;
+    const nothing = { ...copy, log: { ...copy.log, recent: [], state: new LogState() } };
+    if (!(await this.note(id, nothing, { epoch, owner: null, kind: 'end' }, deadline))) return;
+    if (last > 0) this.#options.purge(id, nothing.log.last, nothing.log.last);
+  }
+
+  #overflow(id: string, copy: Copy, after: number, ops: readonly LogOp[]): void {
+    const { retention, purge } = this.#options;
+    if (retention === false || ops.length === 0) return;
+    const { last, base } = copy.log;
+    const kept = (copy.overflow ??= new Overflow(retention)).add(last, after, ops);
+    if (kept === undefined) return;
+    // The last message with the whole state stays. Parts of a message come after the message before it.
+    if (base < kept.seq) purge(id, base, 0);
+    else purge(id, kept.seq, kept.after);
   }
 }
 

@@ -31,10 +31,9 @@ export interface NatsStoreSettings {
   readonly replicas: number;
 }
 
-/** Where events are not kept, markers are: so long at least. */
-const MARKERS_KEPT_MS = 3_600_000;
-/** The log outlives what is kept of it, so that its end is there for whoever takes a session over. */
+/** The log outlives what is kept of it, so that its end, and the markers in it, are there for whoever takes a session over. */
 const LOG_AGES = 2;
+const LOG_AGE_MS = 3_600_000;
 const NAME_BYTES = 9;
 
 interface Connected {
@@ -59,7 +58,7 @@ export class NatsStore implements Store {
     this.#views++;
     try {
       const { link, streams } = await (this.#connected ??= this.#connect(options, bounds));
-      await streams.require(LOG_AGES * keptMs(options), bounds.deadline());
+      await streams.require(logAgeMs(options), bounds.deadline());
       return this.#view(link, streams, bounds, options);
     } catch (error) {
       await this.#release();
@@ -87,11 +86,13 @@ export class NatsStore implements Store {
     const agenda = new Agenda(jetstream, names, (deadline) => clock.now(deadline));
     const places = new Places(jetstream, names);
     const ledger = new Ledger({ jetstream, names, parts, reader, clock, bounds, leases, agenda, tombstoneMs, name });
-    const log = new LogWriter({ jetstream, names, parts, ledger, bounds, clock, keeps: retention !== false });
+    const purger = new Purger({ jetstream, names, bounds, time });
+    const purge: Purger['purge'] = (id, before, partsBefore) => purger.purge(id, before, partsBefore);
+    const log = new LogWriter({ jetstream, names, parts, ledger, bounds, clock, retention, purge });
     const lines = new Lines(where, bounds, (id, writes) => log.write(id, writes));
-    const purger = new Purger({ jetstream, names, ledger, log, bounds, time });
     const sweeper = new Sweeper({ jetstream, names, ledger, reader, clock, bounds, agenda, places, purger });
-    const keeper = new LogKeeper({ ledger, lines, log, bounds, clock, keepMs: keptMs(options) / 2 });
+    const owns = (instance: string): boolean => leases.owns(instance);
+    const keeper = new LogKeeper({ ledger, lines, log, bounds, clock, owns, keepMs: logAgeMs(options) / 2 });
     const instances = new NatsInstances({ link, names, leases, bounds, sender: new Sender(name()), logger });
     const secrets = new Secrets(jetstream, names, clock, bounds, random);
     let closed: Promise<void> | undefined;
@@ -105,7 +106,6 @@ export class NatsStore implements Store {
         agenda,
         places,
         sweeper,
-        purger,
         tombstoneMs,
         where,
         name,
@@ -130,4 +130,5 @@ export class NatsStore implements Store {
   }
 }
 
-const keptMs = ({ retention }: StoreOptions): number => (retention === false ? MARKERS_KEPT_MS : retention.ttlMs);
+const logAgeMs = ({ retention }: StoreOptions): number =>
+  Math.max(LOG_AGE_MS, retention === false ? 0 : LOG_AGES * retention.ttlMs);

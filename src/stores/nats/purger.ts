@@ -5,11 +5,7 @@
  */
 import type { TimeProvider } from '../../types.ts';
 import type { Bounds } from './bounds.ts';
-import type { Held } from './copies.ts';
 import type { JetStream } from './jetstream.ts';
-import type { Ledger } from './ledger.ts';
-import type { LogWriter } from './log-writer.ts';
-import { LogState } from './log-state.ts';
 import type { Names } from './names.ts';
 
 /** Of the time that a purge takes. */
@@ -19,8 +15,6 @@ const WAITING = 1_000;
 export interface PurgerOptions {
   readonly jetstream: JetStream;
   readonly names: Names;
-  readonly ledger: Ledger;
-  readonly log: LogWriter;
   readonly bounds: Bounds;
   readonly time: TimeProvider;
 }
@@ -37,23 +31,17 @@ export class Purger {
     this.#options = options;
   }
 
-  /** The log of a session that has ended: a note that says so stays at its end, and refuses what still comes. */
-  async empty(id: string, held: Held, epoch: number, deadline: number): Promise<void> {
-    const { ledger, log } = this.#options;
-    const copy = await ledger.withLog(id, held, deadline);
-    const { last } = copy.log;
-    const nothing = { ...copy, log: { ...copy.log, recent: [], state: new LogState() } };
-    await log.note(id, nothing, { epoch, owner: null, kind: 'end' }, deadline);
-    if (last > 0) this.purge(id, nothing.log.last);
+  /** Messages of a log that are older than `before`, and parts that are older than `partsBefore`. */
+  purge(id: string, before: number, partsBefore: number): void {
+    const { names } = this.#options;
+    this.#add(names.log(id), before);
+    this.#add(names.logPart(id), partsBefore);
+    if (!this.#busy && this.#timer === undefined) void this.#next();
   }
 
-  /** What is older than `before`. */
-  purge(id: string, before: number): void {
-    const { names } = this.#options;
-    for (const subject of [names.log(id), names.logPart(id)]) {
-      if (this.#waiting.size < WAITING || this.#waiting.has(subject)) this.#waiting.set(subject, before);
-    }
-    if (!this.#busy && this.#timer === undefined) void this.#next();
+  #add(subject: string, before: number): void {
+    const room = this.#waiting.size < WAITING || this.#waiting.has(subject);
+    if (before > 0 && room) this.#waiting.set(subject, before);
   }
 
   close(): void {

@@ -24,7 +24,6 @@ import { shown } from './ledger.ts';
 import type { Lines } from './lines.ts';
 import type { LogWriter } from './log-writer.ts';
 import type { Places } from './places.ts';
-import type { Purger } from './purger.ts';
 import { encodeValue, endedValue, newValue, patchValue, withLog, type LivingValue } from './record-value.ts';
 import type { Sweeper } from './sweeper.ts';
 
@@ -39,7 +38,6 @@ export interface SessionsOptions {
   readonly agenda: Agenda;
   readonly places: Places;
   readonly sweeper: Sweeper;
-  readonly purger: Purger;
   readonly tombstoneMs: number;
   readonly where: string;
   name(): string;
@@ -205,9 +203,9 @@ export class NatsSessions implements SessionStore {
 
   /** What fails here is done when the tombstone is due. */
   async #cleanUp(id: string, held: Held, epoch: number, deadline: number): Promise<void> {
-    const { ledger, places, purger } = this.#options;
+    const { ledger, places, log } = this.#options;
     ledger.removeParts(held.parts, deadline);
-    await Promise.allSettled([places.remove(held.value.place, deadline), purger.empty(id, held, epoch, deadline)]);
+    await Promise.allSettled([places.remove(held.value.place, deadline), log.close(id, held, epoch, deadline)]);
   }
 
   /** Runs a change of the owner's, again when somebody else has changed the record meanwhile. */

@@ -11,6 +11,8 @@ import { streamName, streamSubjects, type StreamKey } from './names.ts';
 
 const KEYS: readonly StreamKey[] = ['sessions', 'instances', 'log', 'places', 'agenda'];
 const NANOSECONDS = 1_000_000;
+/** Longer is for ever: a hundred years. */
+const LONGEST_MS = 3_153_600_000_000;
 /** Where a subject is a key: its newest message is its value. */
 const isBucket = (key: StreamKey): boolean => key === 'sessions' || key === 'instances';
 
@@ -103,7 +105,7 @@ export class Streams {
       retention: 'limits',
       storage: 'file',
       num_replicas: replicas,
-      max_age: key === 'log' ? this.#logAgeMs * NANOSECONDS : 0,
+      max_age: key === 'log' ? nanoseconds(this.#logAgeMs) : 0,
       max_msgs_per_subject: isBucket(key) ? 1 : -1,
       discard: isBucket(key) ? 'new' : 'old',
       max_consumers: -1,
@@ -132,6 +134,8 @@ interface Answer {
 }
 
 /** 0: for ever. */
+const nanoseconds = (ms: number): number => (ms > LONGEST_MS ? 0 : Math.ceil(ms) * NANOSECONDS);
+
 const lasts = ({ max_age: found = 0 }: Config, { max_age: wanted = 0 }: Config): boolean =>
   found === 0 || (wanted > 0 && found >= wanted);
 

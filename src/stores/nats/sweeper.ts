@@ -63,7 +63,8 @@ export class Sweeper {
     const ids = new Set<string>();
     await this.#workOff(async ({ record: { id, owner } }) => {
       if (ids.size >= limit) return 'enough';
-      if (await this.#options.ledger.ownerless(owner, this.#deadline())) ids.add(id);
+      // Several are looked at together.
+      if ((await this.#options.ledger.ownerless(owner, this.#deadline())) && ids.size < limit) ids.add(id);
       return 'pending';
     });
     return [...ids];
@@ -119,7 +120,7 @@ export class Sweeper {
           // Its tombstone has an entry of its own.
           return standing.forgetAt === at ? 'pending' : 'done';
       }
-    }, this.#deadline);
+    }, this.#options.bounds);
   }
 
   /** A session that lives on is looked at when it expires. The record says which entry counts: one changes it, if several try. */
@@ -144,7 +145,7 @@ export class Sweeper {
     // By its sequence: not what has been made under the id meanwhile.
     await jetstream.remove('sessions', rev, this.#deadline());
     if (message === undefined) return 'done';
-    if (message.previous.length > 0) purger.purge(id, message.seq + 1);
+    if (message.previous.length > 0) purger.purge(id, message.seq + 1, message.seq);
     else await jetstream.remove('log', message.seq, this.#deadline());
     return 'done';
   }
