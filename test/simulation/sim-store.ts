@@ -9,6 +9,7 @@ import { internal } from '../../src/errors.ts';
 import type { InstanceMessage, InstanceStore, OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
 import { StoreData } from './store-data.ts';
 import { ALL_RULES, type StoreRules } from './store-rules.ts';
+import { Secrets } from '../../src/stores/memory/secrets.ts';
 
 /** The way of one process to the store. */
 export interface Port {
@@ -71,10 +72,11 @@ export class Mailbox {
 export class Deployment {
   readonly data: StoreData;
   readonly mailboxes = new Map<string, Mailbox>();
-  readonly secrets = new Map<string, Uint8Array>();
+  readonly secrets: Secrets;
 
-  constructor(data: StoreData) {
+  constructor(data: StoreData, now: () => number) {
     this.data = data;
+    this.secrets = new Secrets({ now });
     data.leases.listens = (id) => this.mailboxes.get(id)?.subscribed === true;
   }
 
@@ -105,7 +107,7 @@ export class StoreServer {
     if (deployment === undefined) {
       const { now, rules = ALL_RULES } = this.#options;
       const data = new StoreData({ now, rules, ...options });
-      this.#deployments.set(options.name, (deployment = new Deployment(data)));
+      this.#deployments.set(options.name, (deployment = new Deployment(data, now)));
     }
     return deployment;
   }
@@ -154,13 +156,7 @@ export class SimStore implements Store {
         trim: () => port.call('trim', () => data.trim()),
       },
       instances: new SimInstances(this.#server, deployment, port, own),
-      // Nothing simulated runs so long that one is forgotten.
-      secret: (name) =>
-        port.call('secret', () => {
-          let secret = secrets.get(name);
-          if (secret === undefined) secrets.set(name, (secret = options.random(32)));
-          return secret.slice();
-        }),
+      secret: (name, keepMs) => port.call('secret', () => secrets.get(name, keepMs, options.random)),
       close: () =>
         port.call('close', () => {
           for (const id of own.splice(0)) leave(deployment, id);

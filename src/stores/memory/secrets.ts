@@ -10,10 +10,10 @@ interface Secret {
 }
 
 export class Secrets {
-  readonly #time: TimeProvider;
+  readonly #time: Pick<TimeProvider, 'now'>;
   readonly #all = new Map<string, Secret>();
 
-  constructor(time: TimeProvider) {
+  constructor(time: Pick<TimeProvider, 'now'>) {
     this.#time = time;
   }
 

@@ -23,7 +23,7 @@ for (const kind of serverKinds) {
         expect(server.url).toContain(`127.0.0.1:${server.port}`);
         expect(await answers()).toBe(true);
         server.pause();
-        expect(await answers()).toBe(false);
+        await until(async () => !(await answers()), { what: 'it to be frozen' });
         server.resume();
         await until(answers);
         await server.killed();
