@@ -60,17 +60,17 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     const url = await newDatabase(server().url);
     const view = await openView(url, IMPATIENT);
     const client = await connect(url);
-    const waiting = async (): Promise<number> =>
-      (await client.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`)).rowCount ?? 0;
+    const waiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
     await view.sessions.create(recordOf('s'));
     await client.query('BEGIN');
     await client.query(`SELECT FROM sojourn.sessions FOR UPDATE`);
     const first = save(view, 'first');
-    await until(waiting);
+    await until(async () => (await client.query(waiting)).rows.length > 0);
     const second = view.sessions.save('s', FENCE, { state: { b: 'second' } });
     await expect(first).rejects.toMatchObject({ code: 'STORE_AWAY' });
     await expect(second).rejects.toMatchObject({ code: 'STORE_AWAY' });
-    await until(async () => (await waiting()) === 0);
+    // While somebody else still has the row: a later write is stored, so what came before it has landed or never will.
+    await until(() => view.sessions.create(recordOf('t')));
     await client.query('COMMIT');
     expect(await save(view, 'third')).toBe('written');
     expect(await stateOf(view)).toEqual({ a: 'third' });
