@@ -1,16 +1,13 @@
-/**
- * Random operations on a real server whose clock is the test's: what it says of a stored message is changed on the way to the
- * store, from the time of the server to the time that the test had when the message was acknowledged.
- */
-import { connect, type Msg, type NatsConnection, type PublishOptions } from '@nats-io/transport-node';
+/** Random operations on a real server whose clock is the test's. */
+import { connect } from '@nats-io/transport-node';
 import fc from 'fast-check';
 import { test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import type { Fence, OpenStore, StoreOptions } from '../../src/stores/store.ts';
-import { systemRandom, systemTime } from '../../src/system.ts';
+import { systemRandom } from '../../src/system.ts';
 import type { EventRetention } from '../../src/types.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
-import { until } from '../kit/until.ts';
+import { FakeClock } from './nats-fake-clock.ts';
 import { newPrefix, storeOptions } from './nats-views.ts';
 import { PlainStore } from './plain-store.ts';
 import {
@@ -26,67 +23,6 @@ import {
 /** `SOJOURN_RUNS`: as many as you have time for. */
 const numRuns = Number(process.env['SOJOURN_RUNS'] ?? 60);
 const RETENTIONS = { small: RETENTION, large: { ...RETENTION, bytes: 4_000 } };
-const BEGIN_MS = 1_767_225_600_000;
-
-class FakeClock {
-  ms = BEGIN_MS;
-  /** Where answers are awaited: the clock stands still until they have come. */
-  readonly asked = new Set<string>();
-  /** `stream seq` → when it was acknowledged. */
-  readonly #stored = new Map<string, number>();
-
-  readonly now = (): number => this.ms;
-
-  /** An answer of the server as the store is to see it. */
-  change(data: Uint8Array): Uint8Array {
-    const text = Buffer.from(data).toString();
-    if (!text.startsWith('{')) return data;
-    const answer = JSON.parse(text) as {
-      stream?: string;
-      seq?: number;
-      message?: { subject: string; seq: number; time: string };
-    };
-    if (answer.stream !== undefined && answer.seq !== undefined)
-      this.#stored.set(`${answer.stream} ${answer.seq}`, this.ms);
-    const { message } = answer;
-    if (message === undefined) return data;
-    const at = this.#stored.get(`${this.#streamOf(message.subject)} ${message.seq}`) ?? this.ms;
-    return Buffer.from(JSON.stringify({ ...answer, message: { ...message, time: new Date(at).toISOString() } }));
-  }
-
-  #streamOf(subject: string): string {
-    const [first = '', second = ''] = subject.split('.');
-    const streams: Record<string, string> = { log: 'log', part: 'log', place: 'places', due: 'agenda' };
-    if (first === '$KV') return `KV_${second}`;
-    return `${first}_${streams[second] ?? ''}`;
-  }
-}
-
-/** The connection with the clock in its answers. */
-function faked(connection: NatsConnection, clock: FakeClock): NatsConnection {
-  return new Proxy(connection, {
-    get(target, name) {
-      if (name === 'publish') {
-        return (subject: string, data: Uint8Array, options: PublishOptions = {}) => {
-          if (options.reply !== undefined && !subject.includes('.mail.')) clock.asked.add(options.reply);
-          target.publish(subject, data, options);
-        };
-      }
-      if (name === 'subscribe') {
-        return (subject: string, options: { callback(error: Error | null, message: Msg): void }) =>
-          target.subscribe(subject, {
-            callback: (error, { subject: to, data, headers }) => {
-              clock.asked.delete(to);
-              options.callback(error, { subject: to, data: clock.change(data), headers } as Msg);
-            },
-          });
-      }
-      const value: unknown = Reflect.get(target, name);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
-}
-
 /**
  * Two processes: an instance is in one of them, and writes through it; what is no owner's goes through either in turn.
  */
@@ -124,12 +60,8 @@ describeWithServer('nats', 'the NATS store answers as a plain model does', (serv
     const clock = new FakeClock();
     const prefix = newPrefix();
     const connections = await Promise.all([1, 2].map(async () => connect({ servers: server().url })));
-    const stores = connections.map((connection) => nats(faked(connection, clock), { prefix }));
-    const time = { ...systemTime, now: clock.now, monotonic: clock.now };
-    const pass = async (ms: number): Promise<void> => {
-      await until(() => clock.asked.size === 0);
-      clock.ms += ms;
-    };
+    const stores = connections.map((connection) => nats(clock.shownBy(connection), { prefix }));
+    const { time, now, pass } = clock;
     let runs = 0;
     try {
       await fc.assert(
@@ -144,9 +76,9 @@ describeWithServer('nats', 'the NATS store answers as a plain model does', (serv
             leaseMs: 1e9,
           });
           const views = await Promise.all(stores.map(async (store) => store.open(options)));
-          const model = new PlainStore({ now: clock.now, tombstoneMs: TOMBSTONE_MS, retention });
+          const model = new PlainStore({ now, tombstoneMs: TOMBSTONE_MS, retention });
           try {
-            await apply({ store: views[0] as OpenStore, model, now: clock.now, pass }, views, all);
+            await apply({ store: views[0] as OpenStore, model, now, pass }, views, all);
           } finally {
             for (const view of views) await view.close();
           }

@@ -5,8 +5,8 @@
  *     up ──no answer──▶ silent ──a ping is answered──▶ up
  *     any ──close()──▶ closed
  *
- * What is asked while it is down waits for the new connection, but only at first: in a longer outage, and while it is silent,
- * everything fails at once, and nothing is sent later than it was asked for. What was asked before is refused when the
+ * What is asked while it is down or silent waits, but only at first: in a longer outage everything fails at once, and nothing
+ * is sent later than it was asked for. What was asked before is refused when the
  * connection is lost, or at its deadline; whether the server has done it then is unknown. A server that stands still is
  * noticed by the first deadline that passes.
  *
@@ -21,6 +21,8 @@ import { clientClosed, disconnected, forbidden, natsFailure, noAnswer, silentSer
 const TICK_MS = 25;
 /** A new connection to a server that is there takes less. */
 const SHORT_OUTAGE_MS = 1_000;
+/** A server that is there answers a ping sooner. */
+const PING_MS = 250;
 /** How many may wait for it. */
 const WAITING = 10_000;
 /** A client that has given up (its authenticator failed, say) is made anew after so long. */
@@ -72,7 +74,7 @@ export class Link {
   readonly #listeners = new Set<Listener>();
   /** Called when messages to this process may be lost from now on. */
   readonly #lost = new Set<() => void>();
-  #downSince = 0;
+  #awaySince = 0;
   #losses = 0;
   readonly #waiting = new Set<() => void>();
   #flushing: Promise<void> | undefined;
@@ -102,7 +104,7 @@ export class Link {
     deadline: number,
     headers?: Headers,
   ): Promise<NatsMessage | undefined> {
-    if (this.#state === 'down') await this.#reconnected(deadline);
+    if (this.#state !== 'up') await this.#back(deadline);
     return this.#wait(subject, deadline, (no) => {
       const reply = `${this.#inbox}${no}`;
       this.#client.publish(
@@ -115,7 +117,7 @@ export class Link {
 
   /** A message in one or more parts. Resolves when the server has them. */
   async post(subject: string, parts: readonly Part[], deadline: number): Promise<'sent' | 'suspect'> {
-    if (this.#state === 'down') await this.#reconnected(deadline);
+    if (this.#state !== 'up') await this.#back(deadline);
     this.#check();
     let outcome: 'sent' | 'suspect' = 'sent';
     // What the server says of the last part comes before its answer to a ping that followed it.
@@ -227,10 +229,11 @@ export class Link {
     return no;
   }
 
-  /** Not in a longer outage, and not for longer than asked. */
-  #reconnected(deadline: number): Promise<void> {
+  /** Until it is up again; not in a longer outage, and not for longer than asked. */
+  #back(deadline: number): Promise<void> {
     const now = this.#now();
-    if (now - this.#downSince > SHORT_OUTAGE_MS || this.#waiting.size >= WAITING) return Promise.resolve();
+    const until = Math.min(deadline, this.#awaySince + (this.#state === 'silent' ? PING_MS : SHORT_OUTAGE_MS));
+    if (now >= until || this.#waiting.size >= WAITING || this.#state === 'closed') return Promise.resolve();
     return new Promise((resolve) => {
       const { time } = this.#options;
       const go = (): void => {
@@ -238,7 +241,7 @@ export class Link {
         time.clearTimeout(timer);
         resolve();
       };
-      const timer = time.setTimeout(go, Math.min(deadline, this.#downSince + SHORT_OUTAGE_MS) - now);
+      const timer = time.setTimeout(go, until - now);
       this.#waiting.add(go);
     });
   }
@@ -309,7 +312,7 @@ export class Link {
   #down(): void {
     if (this.#state === 'down') return;
     this.#state = 'down';
-    this.#downSince = this.#now();
+    this.#awaySince = this.#now();
     this.#losses += 1;
     this.#refuseAll(disconnected(this.where));
     for (const lost of this.#lost) lost();
@@ -372,8 +375,9 @@ export class Link {
   /** Somebody may still be there, and only one stream without a leader: a ping tells. */
   #probe(): void {
     this.#state = 'silent';
+    this.#awaySince = this.#now();
     const answered = (): void => {
-      if (this.#state === 'silent') this.#state = 'up';
+      if (this.#state === 'silent') this.#up();
     };
     this.#client.flush().then(answered, () => undefined);
   }
