@@ -7,13 +7,14 @@
  */
 import { storeAway } from '../../errors.ts';
 import { elapse } from '../../system.ts';
+import { monotonic } from './awaited.ts';
 import { bounded } from './bounded.ts';
 import { Channels } from './channels.ts';
 import { loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
 import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
 import { greet, type Greeting } from './greeting.ts';
-import { CONNECT_MS, Link, monotonic, type LinkSettings } from './link.ts';
+import { CONNECT_MS, Link, type LinkSettings } from './link.ts';
 import type { Script } from './scripts.ts';
 import { asItIs, evaluation, type ChannelUser, type Server, type Slot } from './server.ts';
 import { slotOf } from './slots.ts';

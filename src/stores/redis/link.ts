@@ -7,11 +7,11 @@
  *
  * What is asked while it is connecting for the first time since it broke waits for that; while it is away it fails at once.
  * Whatever has no answer after `limitMs` means a server that stands still or a link that nothing passes: everything under
- * way fails with an unknown outcome, and the connection is given up. A busy event loop is not taken for that: what arrived
- * meanwhile is read first.
+ * way fails with an unknown outcome, and the connection is given up.
  */
-import { afterTurn, type RandomSource } from '../../system.ts';
+import type { RandomSource } from '../../system.ts';
 import type { TimeProvider } from '../../types.ts';
+import { Awaited } from './awaited.ts';
 import type { RedisClient, Reply } from './client.ts';
 import { noAnswer, redisFailure, replyCode, storeClosed } from './failures.ts';
 
@@ -22,8 +22,6 @@ const LONGEST_PAUSE_MS = 500;
 
 /** It cannot serve us any more, somebody else may: where that is is found out when connecting. */
 const ELSEWHERE = ['READONLY', 'MASTERDOWN'];
-
-export const monotonic = (time: TimeProvider): number => time.monotonic?.() ?? time.now();
 
 export interface LinkSettings {
   readonly time: TimeProvider;
@@ -52,15 +50,15 @@ export class Link {
   #cause: Error;
   #begun = false;
   #closed = false;
-  /** Of the answers under way, oldest first, when each is too late. */
-  #due: number[] = [];
-  #head = 0;
-  #watching = false;
-  #timer: unknown;
+  readonly #awaited: Awaited;
 
   constructor(options: LinkOptions) {
     this.#options = options;
     this.#cause = storeClosed(options.where);
+    const { time, limitMs, where } = options;
+    this.#awaited = new Awaited(time, limitMs, () => {
+      if (this.#client !== undefined) this.#broke(this.#client, noAnswer(where, limitMs()), false);
+    });
   }
 
   get where(): string {
@@ -93,19 +91,23 @@ export class Link {
 
   /** A command in the same order. `lua`: the script that it runs by its hash; a server that does not have it gets it. */
   command<T>(args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
-    if (this.#connecting !== undefined) return this.#connecting.then(() => this.command(args, read, lua));
+    if (this.#connecting !== undefined) return this.#connecting.then(() => this.#command(args, read, lua));
+    return this.#command(args, read, lua);
+  }
+
+  #command<T>(args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
     const client = this.#client;
     if (client === undefined) return Promise.reject(this.#cause);
-    this.#asked();
+    this.#awaited.asked();
     return client.sendCommand(args).then(
       (reply) => {
-        this.#answered(client);
+        if (client === this.#client) this.#awaited.answered();
         return read(reply as Reply);
       },
       (error: unknown) => {
-        this.#answered(client);
+        if (client === this.#client) this.#awaited.answered();
         if (lua !== undefined && replyCode(error) === 'NOSCRIPT')
-          return this.command(['EVAL', lua, ...args.slice(2)], read);
+          return this.#command(['EVAL', lua, ...args.slice(2)], read);
         throw this.#failure(client, error);
       },
     );
@@ -123,7 +125,7 @@ export class Link {
     this.#closed = true;
     this.#cause = storeClosed(this.where);
     const { time } = this.#options;
-    if (this.#timer !== undefined) time.clearTimeout(this.#timer);
+    this.#awaited.stop();
     const client = this.#client;
     this.#client = undefined;
     if (client === undefined) return;
@@ -137,35 +139,17 @@ export class Link {
   #ask<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
     const client = this.#client;
     if (client === undefined) return Promise.reject(this.#cause);
-    this.#asked();
+    this.#awaited.asked();
     return ask(client).then(
       (reply) => {
-        this.#answered(client);
+        if (client === this.#client) this.#awaited.answered();
         return reply;
       },
       (error: unknown) => {
-        this.#answered(client);
+        if (client === this.#client) this.#awaited.answered();
         throw this.#failure(client, error);
       },
     );
-  }
-
-  #asked(): void {
-    this.#due.push(this.#now() + this.#options.limitMs());
-    if (!this.#watching) this.#watch();
-  }
-
-  #now(): number {
-    return monotonic(this.#options.time);
-  }
-
-  /** Answers come in the order of asking. */
-  #answered(client: RedisClient): void {
-    if (client !== this.#client) return;
-    this.#head += 1;
-    if (this.#head < this.#due.length) return;
-    this.#due = [];
-    this.#head = 0;
   }
 
   #failure(client: RedisClient, error: unknown): Error {
@@ -176,30 +160,11 @@ export class Link {
     return failure;
   }
 
-  #watch(): void {
-    this.#watching = true;
-    const wait = Math.max(1, (this.#due[this.#head] ?? 0) - this.#now());
-    this.#timer = this.#options.time.setTimeout(() => {
-      // Twice: answers that came while this process was busy are read in between.
-      afterTurn(() => afterTurn(() => this.#judge()));
-    }, wait);
-  }
-
-  #judge(): void {
-    this.#watching = false;
-    const client = this.#client;
-    const due = this.#due[this.#head];
-    if (client === undefined || due === undefined) return;
-    if (due > this.#now()) this.#watch();
-    else this.#broke(client, noAnswer(this.where, this.#options.limitMs()), false);
-  }
-
   #broke(client: RedisClient, cause: Error, patient: boolean): void {
     if (client !== this.#client) return;
     this.#client = undefined;
     this.#cause = cause;
-    this.#due = [];
-    this.#head = 0;
+    this.#awaited.clear();
     client.destroy();
     this.#options.lost?.();
     void this.#keepTrying(patient);

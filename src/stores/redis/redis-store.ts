@@ -24,6 +24,8 @@ export class RedisStore implements Store {
   #buses = new Map<string, Bus>();
   /** How long the leases of its views are. */
   readonly #leases = new Set<{ readonly ms: number }>();
+  /** How long an answer may take: a part of the shortest of them. */
+  #limitMs = Infinity;
 
   constructor(target: Target, prefix: string) {
     this.#target = target;
@@ -33,6 +35,7 @@ export class RedisStore implements Store {
   async open(options: StoreOptions): Promise<OpenStore> {
     const lease = { ms: options.leaseMs };
     this.#leases.add(lease);
+    this.#leasesChanged();
     try {
       const server = await (this.#server ??= this.#connect(options));
       return this.#view(server, options, lease);
@@ -43,8 +46,11 @@ export class RedisStore implements Store {
   }
 
   #connect({ time, random, logger }: StoreOptions): Promise<Server> {
-    const limitMs = (): number => Math.min(...[...this.#leases].map(({ ms }) => ms)) * ANSWER_PART;
-    return openServer(this.#target, { time, random, logger, limitMs });
+    return openServer(this.#target, { time, random, logger, limitMs: () => this.#limitMs });
+  }
+
+  #leasesChanged(): void {
+    this.#limitMs = Math.min(...[...this.#leases].map(({ ms }) => ms)) * ANSWER_PART;
   }
 
   #view(server: Server, options: StoreOptions, lease: { readonly ms: number }): OpenStore {
@@ -74,6 +80,7 @@ export class RedisStore implements Store {
   /** The last view takes the connections with it; whoever opens the store meanwhile connects anew. */
   async #release(lease: { readonly ms: number }): Promise<void> {
     this.#leases.delete(lease);
+    this.#leasesChanged();
     if (this.#leases.size > 0) return;
     const server = this.#server;
     this.#server = undefined;

@@ -131,7 +131,7 @@ else
       redis.call('PEXPIREAT', KEYS[3], whole(keep)) redis.call('PEXPIREAT', KEYS[4], whole(keep))
     end
   end
-  if events - cutEvents >= math.max(16, keptEvents / 8) or bytes - cutBytes > keptBytes / 8 then
+  if events - cutEvents >= math.min(math.max(16, keptEvents / 8), 4096) or bytes - cutBytes > keptBytes / 8 then
     cutEvents, cutBytes = events, bytes
     local cutting = true
     while cutting do

@@ -78,7 +78,8 @@ export class SingleServer implements Server {
   /** Another server is the primary now. */
   async moved(cause: Error): Promise<void> {
     this.#commands.renew(cause);
-    (await this.#channels)?.renew();
+    const channels = await this.#channels?.catch(() => undefined);
+    channels?.renew();
   }
 
   async close(): Promise<void> {
