@@ -15,6 +15,7 @@ export interface ChaosArguments {
   readonly size: number;
   readonly awayMs: number;
   readonly rounds: number;
+  readonly logs: string | undefined;
   readonly json: boolean;
   /** Into docs/reliability.md. */
   readonly write: boolean;
@@ -32,7 +33,8 @@ export const usage = `npm run chaos -- --store sqlite|redis|postgres|nats|all [o
   --size N          clients, times twelve (1)
   --away-ms N       how long the store is away in the scenario outage (10000)
   --rounds N        how often all instances are replaced in the scenario rolling (10)
-  --json            print JSON
+  --logs FOLDER     keep what the instances log there, with debug lines, and the effects file
+  --json            print JSON, with what befell which instance when
   --write           keep the outcome in docs/reliability.md
 `;
 
@@ -49,6 +51,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       size: { type: 'string', default: '1' },
       'away-ms': { type: 'string', default: '10000' },
       rounds: { type: 'string', default: '10' },
+      logs: { type: 'string' },
       json: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -65,6 +68,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     size: Number(values.size),
     awayMs: count('away-ms', values['away-ms']),
     rounds: count('rounds', values.rounds),
+    logs: values.logs,
     json: values.json,
     write: values.write,
   };

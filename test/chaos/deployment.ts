@@ -14,6 +14,8 @@ export interface DeploymentOptions {
   readonly leaseMs: number;
   readonly drainMs: number;
   readonly history: History;
+  /** A folder for what the instances log, and for the effects file. */
+  readonly logs?: string | undefined;
 }
 
 /** How soon clients are told to come back. */
@@ -27,17 +29,23 @@ export class Deployment {
   readonly effects: string;
   readonly #folder: string;
 
-  private constructor(store: BackingStore, instances: readonly Instance[], proxy: Proxy, folder: string) {
+  private constructor(
+    store: BackingStore,
+    instances: readonly Instance[],
+    proxy: Proxy,
+    folder: string,
+    effects: string,
+  ) {
     this.store = store;
     this.instances = instances;
     this.proxy = proxy;
     this.#folder = folder;
-    this.effects = effectsIn(folder);
+    this.effects = effects;
   }
 
-  static async open({ kind, leaseMs, drainMs, history }: DeploymentOptions): Promise<Deployment> {
+  static async open({ kind, leaseMs, drainMs, history, logs }: DeploymentOptions): Promise<Deployment> {
     const folder = mkdtempSync(join(tmpdir(), 'sojourn-chaos-'));
-    const effects = effectsIn(folder);
+    const effects = effectsIn(logs ?? folder);
     writeFileSync(effects, '');
     const store = await openBackingStore(kind, INSTANCES.length);
     const instances = INSTANCES.map((name, n) => {
@@ -48,9 +56,9 @@ export class Deployment {
         history.violation('crashed', how);
         instance.begin().catch((error: unknown) => history.violation('crashed', String(error)));
       };
-      return new Instance({ name, args, effects, ended, happened: (what) => history.happened(what) });
+      return new Instance({ name, args, effects, logs, ended, happened: (what) => history.happened(what) });
     });
-    const deployment = new Deployment(store, instances, await Proxy.listen(instances), folder);
+    const deployment = new Deployment(store, instances, await Proxy.listen(instances), folder, effects);
     try {
       await Promise.all(instances.map((instance) => instance.begin()));
     } catch (error) {

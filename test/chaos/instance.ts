@@ -6,6 +6,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { now } from './history.ts';
 
@@ -17,6 +19,8 @@ export interface InstanceOptions {
   /** Arguments of `sojourn serve` behind the module. */
   readonly args: readonly string[];
   readonly effects: string;
+  /** A folder for all that it logs, debug lines too. */
+  readonly logs?: string | undefined;
   happened(what: string): void;
   /** It ended and nobody had asked it to. */
   ended(instance: Instance, how: string): void;
@@ -40,6 +44,7 @@ export interface Absence {
 const START_MS = 20_000;
 const STARTS = 5;
 const WARN = 40;
+const WORDS = 4_000;
 /** The variables of the run itself, and what npm adds, are not the server's. */
 const inherited = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(SOJOURN_|npm_|NODE_OPTIONS$|VITEST)/.test(name)),
@@ -61,6 +66,8 @@ export class Instance {
   #beginning: Promise<void> | undefined;
   #asked = false;
   #tail = '';
+  /** What it says besides its log: why it ended. */
+  #words = '';
 
   constructor(options: InstanceOptions) {
     this.#options = options;
@@ -101,16 +108,19 @@ export class Instance {
 
   async #begin(): Promise<void> {
     this.#starts += 1;
+    this.#words = '';
     // Until it listens it may end.
     this.#asked = true;
-    const args = [cli, 'serve', serverModule, '--port', '0', ...this.#options.args];
-    const env = { ...inherited, INSTANCE: this.start, EFFECTS: this.#options.effects };
+    const { logs, effects } = this.#options;
+    const level = logs === undefined ? [] : ['--log-level', 'debug'];
+    const args = [cli, 'serve', serverModule, '--port', '0', ...level, ...this.#options.args];
+    const env = { ...inherited, INSTANCE: this.start, EFFECTS: effects };
     const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     this.#exited = once(child, 'exit').then(([code, signal]) => {
       if (this.#child !== child) return;
       this.#child = undefined;
-      if (!this.#asked) this.#options.ended(this, `${this.start} ended with ${code ?? signal}: ${this.#tail}`);
+      if (!this.#asked) this.#options.ended(this, `${this.start} ended with ${code ?? signal}: ${this.#words}`);
     });
     this.#read(child);
     this.port = await this.#listening(child);
@@ -168,8 +178,10 @@ export class Instance {
 
   #read(child: ChildProcess): void {
     const { start } = this;
+    const { logs } = this.#options;
     let rest = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      if (logs !== undefined) appendFileSync(join(logs, `${start}.log`), text);
       this.#tail = (this.#tail + text).slice(-2_000);
       const lines = (rest + text).split('\n');
       rest = lines.pop() ?? '';
@@ -178,7 +190,10 @@ export class Instance {
   }
 
   #line(start: string, line: string): void {
-    if (!line.startsWith('{')) return;
+    if (!line.startsWith('{')) {
+      this.#words = `${this.#words}${line}\n`.slice(-WORDS);
+      return;
+    }
     const { level, msg } = JSON.parse(line) as { level: number; msg: string };
     if (level >= WARN) this.lines.push({ at: now(), level, msg, start });
   }

@@ -2,6 +2,7 @@
  * `npm run chaos -- --store sqlite`: real processes, real stores, real clients, and everything that can befall them. Prints
  * what happened, exits 1 when something did that must not, and writes `docs/reliability.md` after a full run.
  */
+import { mkdirSync } from 'node:fs';
 import { parseArguments, usage } from './arguments.ts';
 import { failuresOf } from './report.ts';
 import { printReport } from './printout.ts';
@@ -17,13 +18,14 @@ async function main(argv: readonly string[]): Promise<number> {
     console.log(usage);
     return 0;
   }
-  const { seed, leaseMs, size, kills, stops, awayMs, rounds, json } = args;
+  const { seed, leaseMs, size, kills, stops, awayMs, rounds, json, logs } = args;
   const progress = (text: string): void => {
     if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
   };
+  if (logs !== undefined) mkdirSync(logs, { recursive: true });
   const reports: AnyReport[] = [];
   for (const kind of args.stores) {
-    const common = { kind, seed, leaseMs, size, progress };
+    const common = { kind, seed, leaseMs, size, logs, progress };
     for (const scenario of args.scenarios) {
       const report =
         scenario === 'faults'

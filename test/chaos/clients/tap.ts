@@ -12,12 +12,16 @@ export interface Tapped {
   break(): void;
 }
 
+/** What it was given the client reads first: an error overtakes what waits in its stream. */
+const READ_MS = 10;
+
 export function tap(source: ReadableStream<Uint8Array>, { event, ended }: Tapping): Tapped {
   const parser = new SseParser();
   const decoder = new TextDecoder();
   const reader = source.getReader();
   let controller: ReadableStreamDefaultController<Uint8Array>;
   let over = false;
+  let broken = false;
   const end = (how: Parameters<Tapping['ended']>[0]): boolean => {
     if (over) return false;
     over = true;
@@ -29,7 +33,7 @@ export function tap(source: ReadableStream<Uint8Array>, { event, ended }: Tappin
   };
   const pass = async (): Promise<void> => {
     const { value, done } = await reader.read();
-    if (over) return;
+    if (over || broken) return;
     if (done) {
       end('complete');
       return controller.close();
@@ -50,8 +54,10 @@ export function tap(source: ReadableStream<Uint8Array>, { event, ended }: Tappin
   return {
     stream,
     break: () => {
-      fail(new TypeError('terminated'));
+      if (broken) return;
+      broken = true;
       reader.cancel().catch(() => {});
+      setTimeout(() => fail(new TypeError('terminated')), READ_MS);
     },
   };
 }

@@ -15,6 +15,7 @@ export interface ScenarioOptions {
   readonly leaseMs: number;
   /** Of the crowd: times twelve clients. */
   readonly size: number;
+  readonly logs?: string | undefined;
   readonly progress?: ((text: string) => void) | undefined;
 }
 
@@ -48,9 +49,9 @@ export class Stage {
 
   /** Sets it up for `play`, and takes it down however that ends. */
   static async with<T>(options: StageOptions, play: (stage: Stage) => Promise<T>): Promise<T> {
-    const { kind, leaseMs, drainMs } = options;
+    const { kind, leaseMs, drainMs, logs } = options;
     const history = new History();
-    const deployment = await Deployment.open({ kind, leaseMs, drainMs, history });
+    const deployment = await Deployment.open({ kind, leaseMs, drainMs, history, logs });
     const stage = new Stage(options, deployment, history);
     try {
       return await play(stage);
