@@ -3,7 +3,8 @@
  * [--url postgres://…] [--sessions 100000] [--operations 5000]`. Without a URL it has a server of its own, as it comes.
  *
  * Latencies are of one caller that waits for each answer; "16 together" are 16 callers in one event-loop turn, per
- * operation. CPU is that of this process; the server's is `server` where it is our own.
+ * operation. CPU is that of this process; `server` is that of the server, where it is our own. WAL is what the server writes
+ * for it, in bytes.
  */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -88,12 +89,16 @@ function serverCpu() {
   }, 0);
 }
 
-function report(name, latencies, wallMs, cpu, cpuOfServer, count) {
+const asked = new pg.Client(url);
+await asked.connect();
+const walBytes = async () => Number((await asked.query(`SELECT pg_current_wal_insert_lsn() - '0/0' AS n`)).rows[0].n);
+
+function report(name, latencies, wallMs, cpu, cpuOfServer, wal, count) {
   latencies.sort((a, b) => a - b);
   const at = (part) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * part))];
   const cpuMs = (cpu.user + cpu.system) / 1_000;
   const columns = [at(0.5), at(0.99), wallMs / count, cpuMs / count, cpuOfServer / count].map(microseconds);
-  console.log(name.padEnd(50), columns.join(' '));
+  console.log(name.padEnd(50), columns.join(' '), (wal / count).toFixed(0).padStart(9));
 }
 
 /** `run(n)` starts operation `n`; `together` of them are started in one turn and waited for. */
@@ -102,6 +107,7 @@ async function measure(name, together, run, count = operations) {
   const warmUp = Math.ceil(count / 10 / together) * together;
   for (let n = 0; n < warmUp; n += together) await Promise.all(Array.from({ length: together }, (_, i) => run(n + i)));
   const latencies = [];
+  const wal = await walBytes();
   const [cpu, cpuOfServer, started] = [process.cpuUsage(), serverCpu(), performance.now()];
   for (let n = 0; n < count; n += together) {
     const before = performance.now();
@@ -110,7 +116,8 @@ async function measure(name, together, run, count = operations) {
     latencies.push((performance.now() - before) / (together === 1 ? 1 : together));
   }
   const wallMs = performance.now() - started;
-  report(name, latencies, wallMs, process.cpuUsage(cpu), serverCpu() - cpuOfServer, count);
+  const used = [process.cpuUsage(cpu), serverCpu() - cpuOfServer];
+  report(name, latencies, wallMs, ...used, (await walBytes()) - wal, count);
 }
 
 async function measureOperations() {
@@ -134,7 +141,10 @@ async function measureOperations() {
       }),
     );
   console.log(`${operations} operations each, µs`);
-  console.log(''.padEnd(50), ['p50', 'p99', 'per op', 'CPU/op', 'server'].map((name) => name.padStart(9)).join(' '));
+  console.log(
+    ''.padEnd(50),
+    ['p50', 'p99', 'per op', 'CPU/op', 'server', 'WAL'].map((name) => name.padStart(9)).join(' '),
+  );
   await measure('read a record', 1, async (n) => view.sessions.read(id(n % spread)));
   await measure('save (compare-and-set)', 1, (n) => view.sessions.save(id(n % spread), FENCE, { activeAt: n }));
   await measure('save, 16 together', 16, (n) => view.sessions.save(id(n % spread), FENCE, { activeAt: n }));
@@ -192,24 +202,21 @@ async function measureMailbox() {
   };
   await measure('message and answer, two mailboxes, one process', 1, ask);
   await measure('message and answer, 16 together', 16, ask);
-  await measure('send', 1, (n) => one.instances.send('one', 'other', { kind: 'call', n: 0, body: RESULT, deaf: n }), 0);
   await measure('renew', 1, () => one.instances.renew('one', 'serving'));
   for (const view of views) await view.close();
 }
 
-async function sizes(client) {
+async function sizes() {
   const text = `SELECT relname, pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE nspname = 'sojourn' AND relkind = 'r'`;
   return new Map(
-    (await client.query(text)).rows.map(({ relname, pg_total_relation_size: bytes }) => [relname, +bytes]),
+    (await asked.query(text)).rows.map(({ relname, pg_total_relation_size: bytes }) => [relname, +bytes]),
   );
 }
 
 async function measureSize() {
-  const client = new pg.Client(url);
-  await client.connect();
   const view = await postgres(url).open({ ...OPTIONS, name: `${OPTIONS.name}-size` });
-  const before = await sizes(client);
+  const before = await sizes();
   const started = performance.now();
   const some = [];
   for (let n = 0; n < sessions; n += 500) {
@@ -220,7 +227,7 @@ async function measureSize() {
     await Promise.all(ids.map(async (one) => view.sessions.create(record(n, { id: one, owner: null }))));
   }
   const seconds = ((performance.now() - started) / 1_000).toFixed(1);
-  const after = await sizes(client);
+  const after = await sizes();
   const grown = (name) => ((after.get(name) - before.get(name)) / sessions).toFixed(0);
   console.log(
     `${sessions} idle sessions, made in ${seconds} s: ${grown('sessions')} + ${grown('handshakes')} bytes each`,
@@ -234,8 +241,17 @@ async function measureSize() {
     (n) => view.sessions.claim(some[n % some.length], 1, FENCE.owner),
     some.length,
   );
+  const calls = 100;
+  const owned = Array.from({ length: 100 }, (_, n) => id(n));
+  for (const [n, one] of owned.entries()) await view.sessions.create(record(n, { id: one }));
+  const emptied = await sizes();
+  for (let n = 0; n < calls; n++) {
+    const append = { fence: FENCE, stream: `p1x${n}`, from: 0, events: ['', RESULT], complete: true };
+    await Promise.all(owned.map(async (sessionId) => view.events.append({ ...append, sessionId })));
+  }
+  const logged = (await sizes()).get('events') - emptied.get('events');
+  console.log(`a logged call with ${RESULT.length} bytes: ${(logged / calls / owned.length).toFixed(0)} bytes`);
   await view.close();
-  await client.end();
 }
 
 console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}`);
@@ -244,5 +260,6 @@ try {
   await measureMailbox();
   if (sessions > 0) await measureSize();
 } finally {
+  await asked.end();
   await server?.close();
 }

@@ -1,6 +1,6 @@
 /** The statements about logs and markers. */
 import type { Statement } from './pg.ts';
-import { LIVING, NOW, statementOf } from './session-statements.ts';
+import { LIVING, lockedInOrder, NOW, statementOf } from './session-statements.ts';
 
 export type LogStatements = ReturnType<typeof logStatements>;
 
@@ -112,8 +112,7 @@ function appendText(s: string, { opens, completes, marks, unmarks }: AppendParts
       AS g (id, epoch, owner, stream, start, n, bytes, data, complete, requests, mark, mark_stream, unmark, unmark_stream,
         ord)
   ), held AS MATERIALIZED (
-    SELECT s.no, s.id, s.epoch, s.owner FROM ${s}.sessions s
-    WHERE s.deployment = $1 AND s.id = ANY ($2::text[]) AND ${LIVING} ORDER BY s.id FOR NO KEY UPDATE
+    SELECT locked.* FROM ${lockedInOrder(s, 'given', 's.no, s.id, s.epoch, s.owner', LIVING)}
   ), found AS MATERIALIZED (
     SELECT g.*, held.no,
       CASE WHEN g.mark = g.unmark AND g.mark_stream = g.unmark_stream THEN NULL ELSE g.mark END AS marked,

@@ -24,6 +24,15 @@ export const statementOf = (text: string): Statement => ({
   text,
 });
 
+/**
+ * The rows of all `ids` of $1, locked one after the other in the order of the ids, so that no two of these wait for each other.
+ * Each is looked up by its whole key: read as one range in that order they might be all rows of a deployment.
+ */
+export const lockedInOrder = (s: string, ids: string, columns: string, condition = 'true'): string => `(
+    SELECT DISTINCT id COLLATE "C" AS id FROM ${ids} ORDER BY 1) AS wanted CROSS JOIN LATERAL (
+    SELECT ${columns} FROM ${s}.sessions s WHERE s.deployment = $1 AND s.id = wanted.id AND ${condition}
+    FOR NO KEY UPDATE) AS locked`;
+
 export type SessionStatements = ReturnType<typeof sessionStatements>;
 
 /** The columns that a save may set, in the order in which they are bound. */
@@ -101,9 +110,8 @@ export function sessionStatements(s: string) {
       WHERE deployment = $1 AND id = $2 AND ended IS NULL AND CASE
         WHEN $6::bigint IS NULL THEN owner IS NULL OR ${buried} ELSE epoch = $6 AND owner = $7 END`),
     standing: statementOf(`SELECT FROM ${s}.sessions WHERE deployment = $1 AND id = $2 AND ended IS NULL`),
-    /** Rows are locked in the order of their ids, so that no two of these wait for each other. */
-    lockSessions: statementOf(`SELECT FROM ${s}.sessions WHERE deployment = $1 AND id = ANY ($2::text[])
-      ORDER BY id FOR NO KEY UPDATE`),
+    /** $2 ids. */
+    lockSessions: statementOf(`SELECT FROM ${lockedInOrder(s, 'unnest($2::text[]) AS all_ids (id)', 's.no')}`),
     list: statementOf(`SELECT ${record} FROM ${sessions}
       WHERE s.deployment = $1 AND s.id > $2 AND ${LIVING} ORDER BY s.id LIMIT $3`),
     count: statementOf(`SELECT count(*) FROM ${s}.sessions

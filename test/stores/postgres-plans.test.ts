@@ -1,0 +1,57 @@
+/** Statements look up the rows that they are about, and no others: also where the server knows nothing of its tables yet. */
+import { expect, test } from 'vitest';
+import { postgres } from '../../src/stores/postgres/index.ts';
+import type { OpenStore } from '../../src/stores/store.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-views.ts';
+
+const SESSIONS = 2_000;
+const EACH = 100;
+/** Rows and index entries of all tables that may be looked at: a few for each operation and each session that is made. */
+const LOOKED_AT = EACH * 40 + SESSIONS * 5;
+
+const operations: Readonly<Record<string, (view: OpenStore, id: string, n: number) => unknown>> = {
+  read: ({ sessions }, id) => sessions.read(id),
+  save: ({ sessions }, id) => sessions.save(id, FENCE, { activeAt: 1, state: { a: '1' } }),
+  append: ({ events }, id) => events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: [''] }),
+  complete: ({ events }, id) =>
+    events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 1, events: ['1'], complete: true }),
+  mark: ({ sessions }, id) => sessions.mark(id, FENCE, { request: '1', stream: 'q' }),
+  unmark: ({ sessions }, id) => sessions.mark(id, FENCE, { request: '1', stream: 'q' }, true),
+  replay: ({ events }, id) => events.replay(id, 'p', -1),
+  open: ({ events }, id) => events.open(id),
+  claim: ({ sessions }, id) => sessions.claim(id, 1, ME),
+  release: ({ sessions }, id) => sessions.release(id, { ...FENCE, epoch: 2 }),
+  end: ({ sessions }, id) => sessions.end(id, null, 'deleted'),
+};
+
+describeWithServer(
+  'postgres',
+  'in tables that nobody has analyzed',
+  (server) => {
+    test.each(Object.entries(operations))('%s looks up what it is asked for, and nothing else', async (_, run) => {
+      const url = await newDatabase(server().url);
+      const view = await openView(url);
+      // What it asks is prepared while the tables are as good as empty: an index of theirs seems as good as any other.
+      for (const before of Object.values(operations)) await before(view, 'first', 0);
+      await view.sessions.create(recordOf('first'));
+      for (const before of Object.values(operations)) await before(view, 'first', 0);
+      const ids = Array.from({ length: SESSIONS }, (__, n) => `s${n}`);
+      for (let n = 0; n < SESSIONS; n += EACH)
+        await Promise.all(ids.slice(n, n + EACH).map(async (id) => view.sessions.create(recordOf(id))));
+      for (let n = 0; n < EACH; n += 10)
+        await Promise.all(ids.slice(n, n + 10).map(async (id, i) => run(view, id, n + i)));
+      await view.close();
+      const client = await connect(url);
+      const own = `SELECT FROM pg_stat_activity WHERE application_name = 'sojourn' AND datname = current_database()`;
+      // Counted for good when a connection has ended.
+      await until(async () => (await client.query(own)).rows.length === 0);
+      const { rows } = await client.query(`SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)
+        + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes) AS n`);
+      expect(Number(rows[0].n)).toBeLessThan(LOOKED_AT);
+      expect(Number(rows[0].n)).toBeGreaterThan(EACH);
+    });
+  },
+  { args: ['-c', 'autovacuum=off'] },
+);
