@@ -66,7 +66,7 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
           }
         })();
         await until(() => events >= (kill + 1) * 10, { timeoutMs: 30_000 });
-        const leader = await leaderOf(urls, 'sojourn_log');
+        const leader = await leaderOf(urls);
         const victim = servers[Number(leader.slice(1))] as TestServer;
         await victim.killed();
         const [at, since] = [events, performance.now()];
