@@ -1,5 +1,5 @@
 /** Views on the NATS store, a look behind it, and what tests put in. */
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { connect, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node';
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { onTestFinished } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
@@ -40,14 +40,14 @@ export async function openView(store: Store | string, more: Partial<StoreOptions
 }
 
 /** A connection of the test's own, closed when the test is over. */
-export async function connectTo(url: string): Promise<NatsConnection> {
-  const connection = await connect({ servers: url });
+export async function connectTo(url: string, more: ConnectionOptions = {}): Promise<NatsConnection> {
+  const connection = await connect({ servers: url, ...more });
   onTestFinished(() => connection.close());
   return connection;
 }
 
-export async function managerOf(url: string): Promise<JetStreamManager> {
-  return jetstreamManager(await connectTo(url));
+export async function managerOf(url: string, more: ConnectionOptions = {}): Promise<JetStreamManager> {
+  return jetstreamManager(await connectTo(url, more));
 }
 
 export function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
