@@ -201,7 +201,7 @@ async function measureSizes() {
       Buffer.from(systemRandom(16)).toString('base64url'),
     );
     if (ids[0] !== undefined) some.push(ids[0]);
-    await Promise.all(ids.map((one) => view.sessions.create(record(n, { id: one, owner: null }))));
+    await Promise.all(ids.map(async (one) => view.sessions.create(record(n, { id: one, owner: null }))));
   }
   const seconds = ((performance.now() - started) / 1_000).toFixed(1);
   const each = ((diskBytes() - before) / sessions).toFixed(0);

@@ -209,9 +209,7 @@ async function measureMailbox() {
 async function sizes() {
   const text = `SELECT relname, pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE nspname = 'sojourn' AND relkind = 'r'`;
-  return new Map(
-    (await asked.query(text)).rows.map(({ relname, pg_total_relation_size: bytes }) => [relname, +bytes]),
-  );
+  return new Map((await asked.query(text)).rows.map(({ relname, pg_total_relation_size: bytes }) => [relname, +bytes]));
 }
 
 async function measureSize() {

@@ -61,7 +61,7 @@ async function overHttp(handler) {
       throw new Error(`a session was not opened: ${opened.statusCode}, ${told.statusCode}`);
     return headers;
   };
-  open.settle = () => server.closeAllConnections();
+  open.settle = async () => server.closeAllConnections();
   /** A ping on an open session; its time in ms. */
   open.ping = async (headers) => {
     const before = performance.now();
@@ -141,7 +141,7 @@ async function hibernating(store) {
     while (endpoint.sessions.count > 0) await new Promise((resolve) => setTimeout(resolve, 50));
   };
   open.settle = async () => {
-    settle();
+    await settle();
     await open.asleep();
   };
   return open;
@@ -223,6 +223,10 @@ async function measure({ side, warmUp, count, snapshot }) {
   return { ...footprint, processBytes: after.rss, ...(open.asleep && (await wakes(open, sample))) };
 }
 
-process.on('message', async (params) => process.send({ answer: await measure(params) }));
+async function answer(params) {
+  process.send({ answer: await measure(params) });
+}
+
+process.on('message', (params) => void answer(params));
 process.on('disconnect', () => process.exit(0));
 process.send({ port: 0 });

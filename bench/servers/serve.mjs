@@ -35,5 +35,9 @@ const answers = {
   },
 };
 
-process.on('message', async ({ ask, ...params }) => process.send({ answer: await answers[ask](params) }));
+async function answer({ ask, ...params }) {
+  process.send({ answer: await answers[ask](params) });
+}
+
+process.on('message', (question) => void answer(question));
 process.on('disconnect', () => process.exit(0));

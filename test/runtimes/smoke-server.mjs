@@ -27,8 +27,9 @@ export const endpoint = createMcpEndpoint((ctx) => {
 /** @param {string} url @param {() => unknown} stop closes the listener; the process then ends by itself */
 export function ready(url, stop) {
   console.log(url);
-  process.once('SIGTERM', async () => {
+  const close = async () => {
     await endpoint.close();
     await stop();
-  });
+  };
+  process.once('SIGTERM', () => void close());
 }

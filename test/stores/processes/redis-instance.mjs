@@ -18,9 +18,7 @@ await view.instances.announce(
 );
 await view.sessions.create(recordOf(`session-of-${id}`, id));
 console.log('ready');
-setInterval(
-  async () => {
-    if (!(await view.instances.renew(id, 'serving'))) console.log('dead');
-  },
-  Math.min(Number(leaseMs) / 3, 500),
-);
+async function renew() {
+  if (!(await view.instances.renew(id, 'serving'))) console.log('dead');
+}
+setInterval(() => void renew(), Math.min(Number(leaseMs) / 3, 500));

@@ -18,9 +18,7 @@ await view.instances.announce({ id, state: 'serving', version: '1' }, (from, mes
 });
 await view.sessions.create(recordOf(`session-of-${id}`, id));
 console.log('ready');
-setInterval(
-  async () => {
-    if (!(await view.instances.renew(id, 'serving'))) console.log('dead');
-  },
-  Number(leaseMs) / 3,
-);
+async function renew() {
+  if (!(await view.instances.renew(id, 'serving'))) console.log('dead');
+}
+setInterval(() => void renew(), Number(leaseMs) / 3);
