@@ -15,11 +15,12 @@ import type { Names } from './names.ts';
 const VERSION = 1;
 
 /** What is no further away than `within` stands in slots of `width`. */
-const WHEELS = [
-  { name: 's', width: 10_000, within: 1_800_000 },
-  { name: 'm', width: 600_000, within: 86_400_000 },
-  { name: 'd', width: 86_400_000, within: Infinity },
-] as const;
+const DAYS = { name: 'd', width: 86_400_000, within: Infinity } as const;
+const MINUTES = { name: 'm', width: 600_000, within: 86_400_000 } as const;
+const SECONDS = { name: 's', width: 10_000, within: 1_800_000 } as const;
+const WHEELS = [SECONDS, MINUTES, DAYS];
+type Wheel = (typeof WHEELS)[number];
+
 /** After its end a slot may still get an entry of somebody who is slow. */
 const SLOW_MS = 10_000;
 const AT_ONCE = 16;
@@ -60,7 +61,7 @@ export class Agenda {
 
   async add(entry: AgendaEntry, deadline: number): Promise<void> {
     const ahead = entry.at - (await this.#now(deadline));
-    const wheel = WHEELS.find(({ within }) => ahead <= within) ?? WHEELS[0];
+    const wheel = WHEELS.find(({ within }) => ahead <= within) ?? SECONDS;
     const subject = this.#names.due(`${wheel.name}${Math.floor(entry.at / wheel.width)}`);
     await this.#jetstream.publish(subject, Buffer.from(JSON.stringify({ v: VERSION, ...entry })), deadline);
   }
@@ -75,13 +76,19 @@ export class Agenda {
     const inTime = async (entry: AgendaEntry): Promise<Looked | 'enough'> =>
       bounds.now() < until ? look(entry) : 'enough';
     const now = await this.#now(deadline());
-    const slots = [...(await this.#jetstream.subjects('agenda', this.#names.allDue, deadline())).keys()];
-    for (const { name, width } of [...WHEELS].reverse()) {
-      for (const slot of this.#dueSlots(slots, name, width, now)) {
-        if (name !== 's') await this.#spread(slot, deadline);
-        else if (!(await this.#workOff(slot, now, inTime, deadline))) return;
-      }
+    let slots = await this.#slots(deadline());
+    for (const wheel of [DAYS, MINUTES]) {
+      const due = dueSlots(slots, wheel, now);
+      for (const slot of due) await this.#spread(slot, deadline);
+      if (due.length > 0) slots = await this.#slots(deadline());
     }
+    for (const slot of dueSlots(slots, SECONDS, now)) {
+      if (!(await this.#workOff(slot, now, inTime, deadline))) return;
+    }
+  }
+
+  async #slots(deadline: number): Promise<readonly string[]> {
+    return [...(await this.#jetstream.subjects('agenda', this.#names.allDue, deadline)).keys()];
   }
 
   /** The entries of a wide slot go to narrower ones. */
@@ -128,17 +135,6 @@ export class Agenda {
     return true;
   }
 
-  /** The earliest first. */
-  #dueSlots(subjects: readonly string[], wheel: string, width: number, now: number): readonly Slot[] {
-    const slots: Slot[] = [];
-    for (const subject of subjects) {
-      const token = subject.slice(subject.lastIndexOf('.') + 1);
-      const begins = token.startsWith(wheel) ? Number(token.slice(1)) * width : Infinity;
-      if (begins <= now) slots.push({ subject, ends: begins + width });
-    }
-    return slots.sort((a, b) => a.ends - b.ends);
-  }
-
   async *#entries(subject: string, deadline: () => number): AsyncGenerator<Numbered> {
     for (let from = 1; ;) {
       const stored = await this.#jetstream.next('agenda', subject, from, deadline());
@@ -160,4 +156,15 @@ export class Agenda {
     if (v > VERSION) throw newerValue(where, 'an entry of the agenda', v, VERSION);
     return entry;
   }
+}
+
+/** The earliest first. */
+function dueSlots(subjects: readonly string[], { name, width }: Wheel, now: number): readonly Slot[] {
+  const slots: Slot[] = [];
+  for (const subject of subjects) {
+    const token = subject.slice(subject.lastIndexOf('.') + 1);
+    const begins = token.startsWith(name) ? Number(token.slice(1)) * width : Infinity;
+    if (begins <= now) slots.push({ subject, ends: begins + width });
+  }
+  return slots.sort((a, b) => a.ends - b.ends);
 }

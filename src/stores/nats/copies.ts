@@ -75,10 +75,6 @@ export class Copies {
     copy.agreedAt = now;
   }
 
-  entries(): Iterable<[string, Copy]> {
-    return this.#copies;
-  }
-
   #forget(): void {
     for (const id of this.#copies.keys()) {
       if (this.#copies.size <= MOST && this.#bytes <= MOST_BYTES) return;

@@ -4,6 +4,8 @@ import { SojournError, storeAway } from '../../errors.ts';
 /** `err_code` of JetStream's answers. https://github.com/nats-io/nats-server/blob/main/server/errors.json */
 export const CODES = {
   noMessage: 10037,
+  sequenceNotFound: 10043,
+  deleteFailed: 10057,
   streamExists: 10058,
   streamNotFound: 10059,
   wrongLastSequence: 10071,

@@ -82,10 +82,7 @@ export class JetStream {
   /** `false`: it was not there. */
   async remove(stream: StreamKey, seq: number, deadline: number): Promise<boolean> {
     const request = { seq, no_erase: true };
-    const answer = await this.#ask<{ success?: boolean }>('STREAM.MSG.DELETE', stream, request, deadline, [
-      CODES.noMessage,
-      SEQUENCE_NOT_FOUND,
-    ]);
+    const answer = await this.#ask<{ success?: boolean }>('STREAM.MSG.DELETE', stream, request, deadline, MISSING);
     return answer?.success === true;
   }
 
@@ -155,8 +152,8 @@ export class JetStream {
   }
 }
 
-/** "sequence 5 not found": of a message that was removed before. */
-const SEQUENCE_NOT_FOUND = 10043;
+/** What is said of a message that was removed before: "no message found", "sequence 5 not found". */
+const MISSING: readonly number[] = [CODES.noMessage, CODES.deleteFailed, CODES.sequenceNotFound];
 
 interface Message {
   readonly subject: string;

@@ -3,8 +3,6 @@
  * call that runs. The owner writes it once more, long before.
  */
 import type { Bounds } from './bounds.ts';
-import type { ServerClock } from './clock.ts';
-import type { Copy } from './copies.ts';
 import type { Ledger } from './ledger.ts';
 import type { Lines } from './lines.ts';
 import type { LogWriter } from './log-writer.ts';
@@ -16,7 +14,6 @@ export interface LogKeeperOptions {
   readonly lines: Lines;
   readonly log: LogWriter;
   readonly bounds: Bounds;
-  readonly clock: ServerClock;
   /** How old the end of a log may get. */
   readonly keepMs: number;
   /** Whether an instance is one of this process. */
@@ -31,23 +28,24 @@ export class LogKeeper {
   }
 
   async keep(): Promise<void> {
-    const { ledger, lines, bounds, clock, keepMs, owns } = this.#options;
-    const now = await clock.now(bounds.deadline());
+    const { log, lines, bounds, keepMs } = this.#options;
+    const before = bounds.now() - keepMs;
     const old: string[] = [];
-    for (const [id, { log }] of ledger.copies.entries()) {
-      const ours = log.owner !== null && owns(log.owner);
-      if (ours && !log.state.idle && now - log.at > keepMs) old.push(id);
-      if (old.length === AT_ONCE) break;
+    // The one that was written longest ago comes first.
+    for (const [id, at] of log.telling) {
+      if (at > before || old.length === AT_ONCE) break;
+      old.push(id);
     }
     await Promise.all(old.map((id) => lines.run(id, (deadline) => this.#again(id, deadline))));
   }
 
   async #again(id: string, deadline: number): Promise<void> {
-    const { ledger, log, bounds } = this.#options;
-    const copy: Copy | undefined = ledger.copies.get(id, bounds.now());
+    const { ledger, log, owns } = this.#options;
+    const copy = await ledger.copy(id, deadline, false);
     const { epoch, owner } = copy?.value.record ?? {};
-    // Only where the end of the log is the owner's own: everything else is looked at with the next write.
-    if (copy === undefined || epoch === undefined || copy.log.epoch !== epoch || copy.log.owner !== owner) return;
-    await log.note(id, copy, { epoch, owner: copy.log.owner, kind: 'keep' }, deadline);
+    if (copy === undefined || epoch === undefined || typeof owner !== 'string' || !owns(owner)) log.telling.delete(id);
+    // Where another has written since, that is its own, or is looked at with the next write.
+    else if (copy.log.epoch === epoch && copy.log.owner === owner)
+      await log.note(id, copy, { epoch, owner, kind: 'keep' }, deadline);
   }
 }

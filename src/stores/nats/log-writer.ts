@@ -10,7 +10,6 @@
  */
 import type { EventRetention } from '../../types.ts';
 import type { Bounds } from './bounds.ts';
-import type { ServerClock } from './clock.ts';
 import type { Copy, Held } from './copies.ts';
 import { contended } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
@@ -33,7 +32,6 @@ export interface LogWriterOptions {
   readonly parts: Parts;
   readonly ledger: Ledger;
   readonly bounds: Bounds;
-  readonly clock: ServerClock;
   readonly retention: EventRetention | false;
   /** Takes what is older than a sequence off the disk, in its own time; of parts what is older than another one. */
   purge(id: string, before: number, partsBefore: number): void;
@@ -46,6 +44,8 @@ export interface LogNote extends Pick<LogHeader, 'epoch' | 'owner'> {
 }
 
 export class LogWriter {
+  /** Logs that say something, and when they were last written, by the monotonic clock; the oldest first. */
+  readonly telling = new Map<string, number>();
   readonly #options: LogWriterOptions;
 
   constructor(options: LogWriterOptions) {
@@ -101,7 +101,7 @@ export class LogWriter {
 
   /** One message at the end of the log; `false`: it has another end by now. */
   async note(id: string, copy: Copy, note: LogNote, deadline: number): Promise<boolean> {
-    const { jetstream, names, parts, ledger, bounds, clock } = this.#options;
+    const { jetstream, names, parts, ledger, bounds } = this.#options;
     const { log, value } = copy;
     const { body, whole } = encode(value.birth, log, note);
     const message = parts.count(body) === 0 ? body : (await parts.store(body, () => names.logPart(id), deadline)).body;
@@ -112,13 +112,14 @@ export class LogWriter {
     }
     const after = log.last;
     log.last = seq;
-    log.at = clock.known() ?? log.at;
     log.epoch = note.epoch;
     log.owner = note.owner;
     log.recent = [seq, ...log.recent].slice(0, PREVIOUS);
     log.base = whole ? seq : log.base;
     log.since = whole ? 0 : log.since + 1;
     copy.agreedAt = bounds.now();
+    this.telling.delete(id);
+    if (note.owner !== null && !log.state.idle) this.telling.set(id, copy.agreedAt);
     this.#overflow(id, copy, after, note.ops ?? []);
     return true;
   }

@@ -88,11 +88,11 @@ export class NatsStore implements Store {
     const ledger = new Ledger({ jetstream, names, parts, reader, clock, bounds, leases, agenda, tombstoneMs, name });
     const purger = new Purger({ jetstream, names, bounds, time });
     const purge: Purger['purge'] = (id, before, partsBefore) => purger.purge(id, before, partsBefore);
-    const log = new LogWriter({ jetstream, names, parts, ledger, bounds, clock, retention, purge });
+    const log = new LogWriter({ jetstream, names, parts, ledger, bounds, retention, purge });
     const lines = new Lines(where, bounds, (id, writes) => log.write(id, writes));
     const sweeper = new Sweeper({ jetstream, names, ledger, reader, clock, bounds, agenda, places, purger });
     const owns = (instance: string): boolean => leases.owns(instance);
-    const keeper = new LogKeeper({ ledger, lines, log, bounds, clock, owns, keepMs: logAgeMs(options) / 2 });
+    const keeper = new LogKeeper({ ledger, lines, log, bounds, owns, keepMs: logAgeMs(options) / 2 });
     const instances = new NatsInstances({ link, names, leases, bounds, sender: new Sender(name()), logger });
     const secrets = new Secrets(jetstream, names, clock, bounds, random);
     let closed: Promise<void> | undefined;

@@ -21,8 +21,6 @@ export interface LogTail {
   /** The newest message that has the whole state, and how many came after it; 0: none. */
   base: number;
   since: number;
-  /** Of the newest message: ms since 1970, the server's clock. */
-  at: number;
 }
 
 export const emptyTail = (): LogTail => ({
@@ -33,7 +31,6 @@ export const emptyTail = (): LogTail => ({
   recent: [],
   base: 0,
   since: 0,
-  at: 0,
 });
 
 export interface ReadValue {
@@ -97,11 +94,11 @@ export class Reader {
     const checkpoint = value.log;
     if (message === undefined || message.birth !== value.birth) {
       // Of an earlier session of that id nothing counts but that it must be continued.
-      return { ...emptyTail(), last: message?.seq ?? 0, at: message?.at ?? 0, state: new LogState(checkpoint?.state) };
+      return { ...emptyTail(), last: message?.seq ?? 0, state: new LogState(checkpoint?.state) };
     }
-    const { seq, at, epoch, owner, previous } = message;
+    const { seq, epoch, owner, previous } = message;
     const recent = [seq, ...previous].slice(0, PREVIOUS);
-    const place = { last: seq, epoch, owner, recent, at };
+    const place = { last: seq, epoch, owner, recent };
     // The server lost the end of the log; the record knows better.
     if (checkpoint !== undefined && checkpoint.last > seq) {
       return { ...place, state: new LogState(checkpoint.state), base: 0, since: 0 };

@@ -1,0 +1,244 @@
+/** What goes by itself: nothing in NATS grows without an end. The clock is the test's. */
+import { expect, test } from 'vitest';
+import { nats } from '../../src/stores/nats/index.ts';
+import type { StoreOptions } from '../../src/stores/store.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { FakeClock } from './nats-fake-clock.ts';
+import { connectTo, FENCE, managerOf, ME, newPrefix, openView, OTHER, recordOf } from './nats-views.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+describeWithServer('nats', 'in the NATS store', (server) => {
+  async function fakedViews(more: Partial<StoreOptions> = {}) {
+    const [clock, prefix] = [new FakeClock(), newPrefix()];
+    const open = async () => {
+      const store = nats(clock.shownBy(await connectTo(server().url)), { prefix });
+      return openView(store, { time: clock.time, leaseMs: 1e9, ...more });
+    };
+    const [here, there] = [await open(), await open()];
+    const manager = await managerOf(server().url);
+    /** How many messages a stream has. */
+    const messages = async (stream: 'sessions' | 'instances' | 'log' | 'places' | 'agenda'): Promise<number> => {
+      const name = stream === 'sessions' || stream === 'instances' ? `KV_${prefix}_${stream}` : `${prefix}_${stream}`;
+      return (await manager.streams.info(name)).state.messages;
+    };
+    return { clock, here, there, messages, prefix, manager };
+  }
+
+  test('a session is named when it has expired, however far that was, and however often it was moved', async () => {
+    const { clock, here, there, messages } = await fakedViews();
+    const at = (ms: number) => ({ expiresAt: clock.now() + ms });
+    const expiries = { soon: 5_000, minutes: 20 * MINUTE, hours: 5 * HOUR, days: 3 * DAY, months: 90 * DAY };
+    for (const [id, ms] of Object.entries(expiries))
+      await here.sessions.create(recordOf(id, { owner: null, ...at(ms) }));
+    await here.sessions.create(recordOf('moved', at(HOUR)));
+    await here.sessions.create(recordOf('never', { owner: null }));
+    let passed = 0;
+    for (const [id, ms] of Object.entries(expiries)) {
+      while (passed < ms) {
+        const step = Math.min(ms - passed, DAY / 3);
+        await clock.pass(step - 1);
+        expect(await there.sessions.expired(10), `${id} is not due yet`).toEqual([]);
+        await clock.pass(1);
+        passed += step;
+        await here.sessions.save('moved', FENCE, at(DAY));
+        if (passed < ms) expect(await there.sessions.expired(10)).toEqual([]);
+      }
+      expect(await there.sessions.expired(10)).toEqual([id]);
+      expect(await here.sessions.count()).toBe(6 - Object.keys(expiries).indexOf(id));
+      expect(await there.sessions.end(id, null, 'idle')).toBe('ended');
+      expect(await here.sessions.expired(10)).toEqual([]);
+    }
+    // Entries that are done go with their slots.
+    await clock.pass(HOUR);
+    await here.sessions.expired(10);
+    expect(await messages('agenda')).toBeLessThan(6);
+  });
+
+  test('an expiry that is moved to an earlier time counts', async () => {
+    const { clock, here, there } = await fakedViews();
+    await here.sessions.create(recordOf('s', { expiresAt: clock.now() + 10 * DAY }));
+    for (const days of [5, 8, 2, 3]) await here.sessions.save('s', FENCE, { expiresAt: clock.now() + days * DAY });
+    await here.sessions.release('s', FENCE, { expiresAt: clock.now() + HOUR });
+    await clock.pass(HOUR - 1);
+    expect(await there.sessions.expired(10)).toEqual([]);
+    await clock.pass(1);
+    expect(await there.sessions.expired(10)).toEqual(['s']);
+  });
+
+  test('a session whose owner goes on saving it costs the agenda no entry more', async () => {
+    const { clock, here, there, messages } = await fakedViews();
+    await here.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    await here.sessions.create(recordOf('s', { expiresAt: clock.now() + 2 * HOUR }));
+    for (let n = 0; n < 200; n++) {
+      await clock.pass(12 * MINUTE);
+      expect(await here.sessions.save('s', FENCE, { expiresAt: clock.now() + 2 * HOUR })).toBe('written');
+      for (const view of [here, there]) expect(await view.sessions.expired(10)).toEqual([]);
+      expect(await messages('agenda')).toBeLessThan(6);
+    }
+    expect(await here.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] })).toBe(
+      'written',
+    );
+  });
+
+  test('what has ended leaves a tombstone, and after its time nothing', async () => {
+    const { clock, here, there, messages } = await fakedViews({ tombstoneMs: HOUR });
+    const ids = Array.from({ length: 40 }, (_, n) => `s${n}`);
+    for (const id of ids) {
+      await here.sessions.create(recordOf(id, { expiresAt: clock.now() + DAY }));
+      const append = { sessionId: id, fence: FENCE, stream: 'p', events: ['1', '2'] };
+      for (const from of [0, 2, 4]) await here.events.append({ ...append, from });
+    }
+    for (const id of ids) expect(await here.sessions.end(id, FENCE, 'deleted')).toBe('ended');
+    expect(await messages('places')).toBe(0);
+    expect(await messages('sessions')).toBe(ids.length);
+    // The logs go one after the other; what says that they are closed stays.
+    await until(async () => (await messages('log')) === ids.length, { timeoutMs: 20_000 });
+    await clock.pass(HOUR);
+    expect(await there.sessions.expired(10)).toEqual([]);
+    expect(await messages('sessions')).toBe(0);
+    await until(async () => (await messages('log')) === 0);
+    await clock.pass(2 * DAY);
+    expect(await there.sessions.expired(10)).toEqual([]);
+    expect(await messages('agenda')).toBe(0);
+  });
+
+  test('an id that is made anew after its tombstone keeps what is its own', async () => {
+    const retention = { ttlMs: 10 * DAY, events: 10, bytes: 1_000 };
+    const { clock, here, there } = await fakedViews({ tombstoneMs: MINUTE, retention });
+    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0 };
+    for (const round of ['1', '2', '3']) {
+      expect(await here.sessions.create(recordOf('s', { answer: round }))).toBe('created');
+      expect(await here.events.append({ ...append, events: [round] })).toBe('written');
+      const kept = await there.events.replay('s', 'p', -1);
+      expect(kept.found && kept.events).toEqual([{ offset: 0, data: round }]);
+      if (round === '3') break;
+      await here.sessions.end('s', FENCE, 'deleted');
+      await clock.pass(MINUTE);
+    }
+    await there.sessions.expired(10);
+    await clock.pass(DAY);
+    await there.sessions.expired(10);
+    expect(await there.sessions.read('s')).toEqual(recordOf('s', { answer: '3' }));
+    expect((await there.events.replay('s', 'p', -1)).found).toBe(true);
+    expect((await there.sessions.list(10)).records).toHaveLength(1);
+  });
+
+  test('of a log that is written on and on the server keeps a few times what is kept', async () => {
+    const { here, there, messages } = await fakedViews({ retention: { ttlMs: HOUR, events: 100, bytes: 1_000_000 } });
+    await here.sessions.create(recordOf('s'));
+    const append = { sessionId: 's', fence: FENCE, stream: 'p' };
+    for (let from = 0; from < 3_000; from++) await here.events.append({ ...append, from, events: [`"${from}"`] });
+    await until(async () => (await messages('log')) < 700);
+    const kept = await there.events.replay('s', 'p', 2_899);
+    expect(kept.found && kept.events.length).toBe(100);
+    expect(await there.events.replay('s', 'p', 2_898)).toEqual({ found: false, why: 'gap' });
+  });
+
+  test('large events that are too much go with their parts, and what is kept has all of its own', async () => {
+    const { here, there, prefix, manager } = await fakedViews({
+      retention: { ttlMs: HOUR, events: 100, bytes: 3_000_000 },
+    });
+    await here.sessions.create(recordOf('s'));
+    const events = [JSON.stringify('x'.repeat(1_200_000))];
+    for (let from = 0; from < 14; from++)
+      await here.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from, events });
+    const bytes = async (): Promise<number> => (await manager.streams.info(`${prefix}_log`)).state.bytes;
+    await until(async () => (await bytes()) < 10_000_000, { timeoutMs: 10_000 });
+    const kept = await there.events.replay('s', 'p', 11);
+    expect(kept.found && kept.events.map(({ data }) => data.length)).toEqual([events[0]?.length, events[0]?.length]);
+  });
+
+  test('the end of a log that says something is written again before it is forgotten', async () => {
+    const { clock, here, there, messages } = await fakedViews({ retention: { ttlMs: HOUR, events: 10, bytes: 1_000 } });
+    await here.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    const mark = { request: '1', stream: 'p' };
+    for (const id of ['running', 'quiet', 'others']) await here.sessions.create(recordOf(id));
+    const append = { fence: FENCE, stream: 'p', from: 0, events: [''], requests: '[1]' };
+    await here.events.append({ ...append, sessionId: 'running', mark });
+    await here.events.append({ ...append, sessionId: 'quiet', complete: true });
+    const before = await messages('log');
+    await clock.pass(30 * MINUTE);
+    await here.events.trim();
+    expect(await messages('log')).toBe(before);
+    await clock.pass(31 * MINUTE);
+    for (const view of [here, there]) await view.events.trim();
+    expect(await messages('log')).toBe(before + 1);
+    const claim = await there.sessions.claim('running', 1, OTHER);
+    expect(claim.claimed).toBe(false);
+    await here.instances.leave(ME);
+    expect(await there.sessions.claim('running', 1, OTHER)).toMatchObject({ claimed: true, markers: [mark] });
+    expect(await there.events.open('running')).toEqual([{ stream: 'p', next: 1, requests: '[1]' }]);
+  });
+
+  test('what a log says outlives the log, where the record was written since', async () => {
+    const { here, there, prefix, manager } = await fakedViews();
+    await here.sessions.create(recordOf('s'));
+    const mark = { request: '1', stream: 'p' };
+    await here.events.append({
+      sessionId: 's',
+      fence: FENCE,
+      stream: 'p',
+      from: 0,
+      events: ['', '1'],
+      requests: '[1]',
+      mark,
+    });
+    await here.sessions.release('s', FENCE);
+    await manager.streams.purge(`${prefix}_log`);
+    const claim = await there.sessions.claim('s', 1, OTHER);
+    expect(claim).toMatchObject({ claimed: true, markers: [mark] });
+    expect(await there.events.open('s')).toEqual([{ stream: 'p', next: 2, requests: '[1]' }]);
+    expect(await there.events.replay('s', 'p', -1)).toEqual({ found: false, why: 'gap' });
+    const fence = { epoch: 2, owner: OTHER };
+    expect(await there.events.append({ sessionId: 's', fence, stream: 'p', from: 2, events: ['2'] })).toBe('written');
+    const kept = await here.events.replay('s', 'p', 1);
+    expect(kept.found && kept.events).toEqual([{ offset: 2, data: '2' }]);
+  });
+
+  test('a state of many streams and markers comes whole with a claim, wherever in the log it stands', async () => {
+    const { here, there } = await fakedViews();
+    await here.sessions.create(recordOf('s'));
+    const names = Array.from({ length: 60 }, (_, n) => `p1x${n.toString(36)}`);
+    const requests = JSON.stringify([{ id: 1, method: 'tools/call', params: { text: 'x'.repeat(100) } }]);
+    for (const stream of names) {
+      const append = { sessionId: 's', fence: FENCE, stream, from: 0, events: [''], requests };
+      await here.events.append({ ...append, mark: { request: `"${stream}"`, stream } });
+    }
+    let epoch = 1;
+    for (const [n, stream] of names.slice(0, 20).entries()) {
+      const fence = { epoch, owner: n === 0 ? ME : OTHER };
+      const view = n === 0 ? here : there;
+      const last = { sessionId: 's', fence, stream, from: 1, events: ['{}'], complete: true, unmark: `"${stream}"` };
+      expect(await view.events.append(last)).toBe('written');
+      expect(await view.events.append({ ...last, from: 0 })).toBe('fenced');
+      const claim = await there.sessions.claim('s', epoch, OTHER);
+      const left = names.slice(n + 1);
+      expect(claim.claimed && claim.markers.map((marker) => marker.stream)).toEqual(left);
+      expect((await there.events.open('s')).map((open) => open.stream)).toEqual(left);
+      epoch += 1;
+    }
+  });
+
+  test('ids that are dead, and secrets of other days, are forgotten after a while', async () => {
+    const { clock, here, there, messages } = await fakedViews({ leaseMs: MINUTE });
+    for (let n = 0; n < 10; n++) {
+      await here.instances.announce({ id: `crashed-${n}`, state: 'serving', version: '1' }, () => undefined);
+      await here.secret(`day-${n}`, HOUR);
+      await clock.pass(2 * HOUR);
+    }
+    const before = await messages('instances');
+    await clock.pass(2 * DAY);
+    await there.secret('today', HOUR);
+    await there.instances.announce({ id: OTHER, state: 'serving', version: '1' }, () => undefined);
+    expect(await there.instances.list()).toHaveLength(1);
+    await clock.pass(2 * DAY);
+    await here.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    // A lease each, the clock, and today's secret.
+    await until(async () => (await messages('instances')) <= 4);
+    expect(before).toBeGreaterThan(10);
+  });
+});
