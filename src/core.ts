@@ -29,7 +29,7 @@ import type { Exchange } from './http/exchange.ts';
 import { KeepAlive } from './http/keep-alive.ts';
 import type { ResolvedOptions } from './options.ts';
 import { Outage } from './outage.ts';
-import { createRequestState } from './request-state.ts';
+import { createRequestState, type RequestStateKey } from './request-state.ts';
 import { dailyKeys } from './request-state-keys.ts';
 import { ServerBuilder, SessionBuilder } from './session/builder.ts';
 import { contexts } from './session/context.ts';
@@ -75,6 +75,7 @@ export class Core {
   readonly #sse: LegacySseEra | undefined;
   readonly #keepAlive: KeepAlive;
   readonly #unsubscribe: () => void;
+  readonly #keys: () => Promise<readonly RequestStateKey[]>;
   readonly #fleet: FleetBus;
   #state: EndpointHealth['state'] = 'serving';
   #drained = false;
@@ -115,11 +116,9 @@ export class Core {
     );
     this.bus = options.bus ?? fleet;
     const { requestStateKeys } = options;
-    const requestState = createRequestState(
-      requestStateKeys === undefined ? dailyKeys(store, options.timeProvider.now) : async () => requestStateKeys,
-      userOf,
-      () => contexts.getStore()?.target,
-    );
+    this.#keys =
+      requestStateKeys === undefined ? dailyKeys(store, options.timeProvider.now) : async () => requestStateKeys;
+    const requestState = createRequestState(this.#keys, userOf, () => contexts.getStore()?.target);
     const servers = new ServerBuilder({ factory, options, logger, requestState });
     const builder = new SessionBuilder(this.registry, servers, (session) => {
       if (this.registry.get(session.id) === session) void this.registry.end(session, 'handler_returned');
@@ -184,6 +183,11 @@ export class Core {
       terminate: (id) => this.legacy.terminate(id),
       bus: (event) => this.#fleet.deliver(event),
     });
+  }
+
+  /** Gets what must be known when it is needed: the SDK calls `requestState` invalid that cannot be opened just now. */
+  prepare(): void {
+    this.#keys().catch(() => {});
   }
 
   /** `allowedHosts` of the listener, where the option leaves it to its address. */

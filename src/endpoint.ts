@@ -130,6 +130,7 @@ class Endpoint {
         await core.close().catch(() => {});
         throw cause;
       }
+      core.prepare();
       return core;
     });
   }

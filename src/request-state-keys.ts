@@ -16,17 +16,23 @@ export function dailyKeys(
 ): () => Promise<readonly RequestStateKey[]> {
   let day: number | undefined;
   let keys: Promise<readonly RequestStateKey[]> | undefined;
+  let before: readonly RequestStateKey[] | undefined;
+  const ask = async (today: number): Promise<readonly RequestStateKey[]> => {
+    const days = [today, today - 1, today + 1];
+    before = await Promise.all(days.map(async (n) => store.secret(`request-state/${n}`, KEEP_MS)));
+    return before;
+  };
   return () => {
     const today = Math.floor(now() / DAY_MS);
     if (keys !== undefined && day === today) return keys;
     day = today;
-    const secrets = [today, today - 1, today + 1].map(async (n) => store.secret(`request-state/${n}`, KEEP_MS));
-    const asked = Promise.all(secrets);
-    keys = asked;
-    // A store that was away is asked again.
-    asked.catch(() => {
+    const asked = ask(today).catch((cause: unknown) => {
+      // A store that was away is asked again. The day's own key was asked for the day before.
       if (keys === asked) keys = undefined;
+      if (before === undefined) throw cause;
+      return before;
     });
+    keys = asked;
     return asked;
   };
 }

@@ -2,6 +2,9 @@ import { expect, test } from 'vitest';
 import { dailyKeys } from '../src/request-state-keys.ts';
 import { memory } from '../src/stores/memory/index.ts';
 import { createFakeTime, createStoreKit } from '../src/testing/index.ts';
+import type { Store } from '../src/stores/store.ts';
+import { createEchoServer } from './kit/echo-server.ts';
+import { serve } from './kit/serve.ts';
 import { watchedStore } from './kit/watched-store.ts';
 
 const HOUR_MS = 3_600_000;
@@ -50,6 +53,43 @@ test('a store that was away is asked again', async () => {
     await expect(keys()).rejects.toThrow('away');
     away = false;
     expect(await keys()).toHaveLength(3);
+  } finally {
+    await kit.close();
+  }
+});
+
+test('an instance asks for the keys before anybody needs them', async () => {
+  const inner = memory();
+  const asked: string[] = [];
+  const store: Store = {
+    ...inner,
+    async open(options) {
+      const view = await inner.open(options);
+      return { ...view, secret: (name, keepMs) => (asked.push(name), view.secret(name, keepMs)) };
+    },
+  };
+  const { endpoint } = await serve(createEchoServer, { store });
+  expect(endpoint.health().state).toBe('serving');
+  expect(asked).toHaveLength(3);
+});
+
+test('the key of a day is known the day before: a store that is away at midnight closes nothing', async () => {
+  const store = watchedStore();
+  const kit = createStoreKit({ connect: () => store, pass: async () => {} });
+  try {
+    const view = await kit.open();
+    let [away, now] = [false, 0];
+    const secret = async (name: string, keepMs?: number): Promise<Uint8Array> => {
+      if (away) throw new Error('away');
+      return view.secret(name, keepMs);
+    };
+    const keys = dailyKeys({ secret }, () => now);
+    await keys();
+    [away, now] = [true, 24 * HOUR_MS];
+    const meanwhile = await keys();
+    away = false;
+    expect(meanwhile).toContainEqual((await keys())[0]);
+    expect(await keys()).not.toEqual(meanwhile);
   } finally {
     await kit.close();
   }
