@@ -170,7 +170,11 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
     'twice',
     (tale) => {
       const call = tale.call(tale.session(), 'slow', ownerLost(true));
-      call.progress.push({ run: 'a.1/1', n: 1 }, { run: 'a.1/1', n: 2 }, { run: 'a.1/1', n: 2 });
+      call.progress.push(
+        { run: 'a.1/1', n: 1, own: true },
+        { run: 'a.1/1', n: 2, own: true },
+        { run: 'a.1/1', n: 2, own: true },
+      );
     },
   ],
   [
@@ -178,7 +182,7 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
     'missing',
     (tale) => {
       const call = tale.call(tale.session(), 'slow', ownerLost(true));
-      call.progress.push({ run: 'a.1/1', n: 1 }, { run: 'a.1/1', n: 3 });
+      call.progress.push({ run: 'a.1/1', n: 1, own: true }, { run: 'a.1/1', n: 3, own: true });
     },
   ],
   [
@@ -187,7 +191,7 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
     (tale) => {
       const call = tale.call(tale.session(), 'slow', undefined, { steps: 2 });
       call.ending = result(call.nonce);
-      call.progress.push({ run: 'a.1/1', n: 1 });
+      call.progress.push({ run: 'a.1/1', n: 1, own: true });
     },
   ],
   [
@@ -256,6 +260,7 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
         story,
         story.prefix,
         '{"method":"notifications/message","params":{"data":{"nonce":"raw9.1:4"}}}',
+        false,
       );
     },
   ],
@@ -290,7 +295,7 @@ test('the checker of chaos runs finds nothing in a run in which an owner was los
     ['b.1/9', 1],
     ['b.1/9', 2],
   ] as const)
-    again.progress.push({ run, n });
+    again.progress.push({ run, n, own: true });
   tale.call(story, 'count', result(1), { at: 5 });
   tale.write(story, 'a.1', 5.5, { value: 1 });
   tale.call(story, 'peek', result(1), { at: 8 });

@@ -60,6 +60,8 @@ export type Ending =
 export interface Progress {
   readonly run: string;
   readonly n: number;
+  /** It came on the stream of its call; else on the session's GET stream, as what is sent behind the answer does. */
+  readonly own: boolean;
 }
 
 /** One call of a tool, with all its attempts. */

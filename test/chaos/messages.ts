@@ -16,13 +16,13 @@ export interface Message {
 /** Payloads name the session that they belong to, in front of the colon. */
 const NONCE = /\b([a-z]+\d+\.\d+):\d+/g;
 
-/** Takes note of one message of a session (or of a stateless call). */
-export function note(history: History, story: Story | undefined, prefix: string, data: string): Message {
+/** Takes note of one message of a session (or of a stateless call); `own`: on the stream of a call. */
+export function note(history: History, story: Story | undefined, prefix: string, data: string, own: boolean): Message {
   for (const [, from] of data.matchAll(NONCE))
     if (from !== prefix) history.violation('foreign', `${story?.id ?? prefix} (${prefix}) was sent ${data}`);
   const message = JSON.parse(data) as Message;
   const { method, params } = message;
-  if (method === 'notifications/progress') noteProgress(history, params);
+  if (method === 'notifications/progress') noteProgress(history, params, own);
   else if (method === 'notifications/message' && story !== undefined) story.pushed.push(params?.['data'] as Pushed);
   else if (method === 'elicitation/create') {
     const call = history.calls.get(String(params?.['message']));
@@ -31,9 +31,9 @@ export function note(history: History, story: Story | undefined, prefix: string,
   return message;
 }
 
-function noteProgress(history: History, params: Message['params']): void {
+function noteProgress(history: History, params: Message['params'], own: boolean): void {
   const [nonce = '', run = ''] = String(params?.['message']).split(' ');
-  const progress: Progress = { run, n: Number(params?.['progress']) };
+  const progress: Progress = { run, n: Number(params?.['progress']), own };
   history.calls.get(nonce)?.progress.push(progress);
 }
 

@@ -121,7 +121,7 @@ export class RawConversation {
   }
 
   heard({ call, id }: Reading, data: string): void {
-    const message = note(this.#history, this.story, this.story.prefix, data);
+    const message = note(this.#history, this.story, this.story.prefix, data, call !== undefined);
     if (message.method === 'elicitation/create') void this.#answer(message);
     if (call !== undefined && isAnswer(message) && message.id === id) this.#history.end(call, endingOf(message));
   }

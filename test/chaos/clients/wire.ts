@@ -231,7 +231,7 @@ export class Wire {
   }
 
   #message(data: string, sent: Sent | undefined): void {
-    const message = note(this.#history, this.#options.story(), this.#options.prefix(), data);
+    const message = note(this.#history, this.#options.story(), this.#options.prefix(), data, sent !== undefined);
     if (sent === undefined || !isAnswer(message) || message.id !== sent.id) return;
     sent.asked = message.result?.['resultType'] === 'input_required';
     if (!sent.asked) this.#history.end(sent.call, endingOf(message));
