@@ -133,15 +133,25 @@ export class Writer {
   }
 
   async #run(): Promise<void> {
+    let tell = nobody;
     for (;;) {
-      // What else is asked for in this turn goes along.
-      await new Promise<void>((next) => afterTurn(next));
-      if (this.#queue.length === 0) return;
+      if (this.#queue.length === 0) {
+        tell();
+        tell = nobody;
+        // What else is asked for in this turn goes along.
+        await new Promise<void>((next) => afterTurn(next));
+        if (this.#queue.length === 0) return;
+      }
       try {
         const connection = await this.connect();
         this.#underWay = this.#take();
-        if (this.#underWay.length > 0) await this.#send(connection, this.#underWay);
+        const sending = this.#send(connection, this.#underWay);
+        // The server is at work on this batch while those who waited for the one before go on.
+        tell();
+        tell = await sending;
       } catch (error) {
+        tell();
+        tell = nobody;
         this.#waitingBytes = 0;
         for (const write of this.#queue.splice(0)) write.reject(error);
       } finally {
@@ -164,19 +174,17 @@ export class Writer {
     return writes.slice(0, count);
   }
 
-  /** Never rejects: whoever waits is told. */
-  async #send(connection: Connection, writes: readonly Write[], tries = TRIES): Promise<void> {
+  /** Never rejects. Returns what tells those who wait. */
+  async #send(connection: Connection, writes: readonly Write[], tries = TRIES): Promise<() => void> {
     const { statements, repair } = this.#options;
     try {
       const { steps, tell } = new Batch(writes, statements).plan();
-      tell(await answers(connection, steps));
+      const results = await answers(connection, steps);
+      return () => tell(results);
     } catch (cause) {
       let error = storeFailure(connection.place, cause);
       if (isFatal(cause)) connection.destroy(error);
-      if (!connection.closed && writes.length > 1) {
-        for (const write of writes) await this.#send(connection, [write]);
-        return;
-      }
+      if (!connection.closed && writes.length > 1) return this.#sendEach(connection, writes);
       if (!connection.closed && tries > 1) {
         if (isTransient(cause)) return this.#send(connection, writes, tries - 1);
         if (isSchemaGone(cause)) {
@@ -185,8 +193,13 @@ export class Writer {
           error = failed;
         }
       }
-      for (const write of writes) write.reject(error);
+      return () => writes.forEach((write) => write.reject(error));
     }
+  }
+
+  async #sendEach(connection: Connection, writes: readonly Write[]): Promise<() => void> {
+    for (const write of writes) (await this.#send(connection, [write]))();
+    return nobody;
   }
 
   /** Looks again when the one that waits longest has waited too long. */
@@ -211,6 +224,8 @@ export class Writer {
     write.reject(error);
   }
 }
+
+const nobody = (): void => undefined;
 
 const bytesOf = (what: Write['what']): number => WRITE_BYTES + ('bytes' in what ? what.bytes : 0);
 
