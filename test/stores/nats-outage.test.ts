@@ -1,4 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
@@ -70,7 +72,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     const url = `nats://user:secret@127.0.0.1:${port}`;
     await expect(openView(url)).rejects.toMatchObject({
       ...AWAY,
-      message: expect.stringMatching(new RegExp(`NATS at 127.0.0.1:${port}.*refused`)) as string,
+      message: expect.stringMatching(new RegExp(`NATS at 127.0.0.1:${port}.*ECONNREFUSED`)) as string,
     });
     await expect(openView(url)).rejects.not.toMatchObject({ message: expect.stringContaining('secret') as string });
   });
@@ -78,9 +80,21 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   test('a server that takes connections and says nothing fails the opening in time', async () => {
     const server = await ownServer();
     await frozen(server);
+    const before = process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
     expect(await failsWithin(() => openView(server.url, { leaseMs: LEASE_MS }))).toBeLessThan(BOUND_MS + SLACK_MS);
+    await until(() => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length <= before);
     server.resume();
     await openView(server.url);
+  });
+
+  test('what speaks something else than NATS is told from an outage', async () => {
+    const other = createServer((socket) => socket.end('+PONG\r\n')).listen(0, '127.0.0.1');
+    onTestFinished(() => void other.close());
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    await expect(openView(`nats://127.0.0.1:${port}`)).rejects.toMatchObject({
+      message: expect.stringMatching(/something else than NATS/) as string,
+    });
   });
 
   test('one object that could not be opened is opened when the server is there', async () => {

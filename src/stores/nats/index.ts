@@ -90,7 +90,7 @@ function serversTarget(servers: unknown, more: object): Target {
     username === '' ? {} : password === '' ? { token: user } : { user, pass: decodeURIComponent(password) };
   const hosts = urls.map(({ host }) => host);
   const tls = urls.some(({ protocol }) => protocol === 'tls:') && { tls: {} };
-  return { connect: { ...credentials, ...tls, ...more, servers: hosts }, where: `NATS at ${hosts.join(', ')}` };
+  return { hosts, connect: { ...credentials, ...tls, ...more } };
 }
 
 function readUrl(text: string): URL {

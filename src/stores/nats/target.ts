@@ -3,12 +3,13 @@ import type { RandomSource } from '../../system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { loadNats, type NatsClient } from './client.ts';
 import { natsFailure, olderServer } from './failures.ts';
+import { greeted } from './greeting.ts';
 import { Link } from './link.ts';
 
 export type Target =
   | { readonly connection: NatsClient }
-  /** Options of `connect()` of the package; `where` is what messages show of them. */
-  | { readonly connect: object; readonly where: string };
+  /** Host and port of each server, and further options of `connect()` of the package. */
+  | { readonly hosts: readonly string[]; readonly connect: { readonly tls?: unknown } };
 
 export interface OpenLinkOptions {
   readonly time: TimeProvider;
@@ -31,13 +32,18 @@ export async function openLink(target: Target, { time, random, connectMs }: Open
     checkVersion(where, connection);
     return new Link(connection, { where, nats, time, random });
   }
-  const { where } = target;
-  const connect = (): Promise<NatsClient> =>
-    nats.connect({
+  const { hosts, connect: more } = target;
+  const where = `NATS at ${hosts.join(', ')}`;
+  const { handshakeFirst = false } = (more.tls ?? {}) as { readonly handshakeFirst?: boolean };
+  const connect = async (): Promise<NatsClient> => {
+    // Such a server says nothing before it is spoken to.
+    if (!handshakeFirst) await greeted(hosts, time, connectMs);
+    return nats.connect({
       name: 'sojourn',
       noAsyncTraces: true,
       pingInterval: PING_MS,
-      ...target.connect,
+      ...more,
+      servers: [...hosts],
       timeout: Math.ceil(connectMs),
       reconnect: true,
       maxReconnectAttempts: -1,
@@ -46,6 +52,7 @@ export async function openLink(target: Target, { time, random, connectMs }: Open
       reconnectJitter: RECONNECT_JITTER_MS,
       reconnectJitterTLS: RECONNECT_JITTER_MS,
     });
+  };
   let client: NatsClient;
   try {
     client = await connect();
