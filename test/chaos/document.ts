@@ -3,7 +3,7 @@
  * the part is made of all that are kept, so stores can be run one after the other.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SCENARIOS } from './arguments.ts';
 import { STORES } from './backing-store.ts';
@@ -24,6 +24,7 @@ const TITLES = {
 
 /** What happened to which instance when, and what was found, is for the one who looks at that run. */
 export function keepReports(reports: readonly AnyReport[]): void {
+  mkdirSync(results, { recursive: true });
   for (const report of reports) {
     const { events: _events, ...kept } = report;
     writeFileSync(
