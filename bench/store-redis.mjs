@@ -1,7 +1,7 @@
 /**
  * What the Redis store costs by itself, without HTTP: `npm run build`, then `npx tsx bench/store-redis.mjs
- * [--url redis://…] [--sessions 100000] [--operations 20000] [--only TEXT] [--structures]`. Without a URL it has a server of
- * its own, with an append-only file.
+ * [--url redis://…] [--sessions 100000] [--operations 20000] [--only TEXT] [--fsync always] [--structures]`. Without a URL it
+ * has a server of its own, with an append-only file.
  *
  * Latencies are of one caller that waits for each answer; "16 together" are 16 callers in one event-loop turn, per
  * operation. CPU is that of this process; `server` is what the server says of its own. `--structures` measures what the log
@@ -20,11 +20,15 @@ const { values } = parseArgs({
     sessions: { type: 'string', default: '100000' },
     operations: { type: 'string', default: '20000' },
     only: { type: 'string', default: '' },
+    fsync: { type: 'string', default: 'everysec' },
     structures: { type: 'boolean', default: false },
   },
 });
 const [sessions, operations] = [Number(values.sessions), Number(values.operations)];
-const server = values.url === undefined ? await startServer('redis', { args: ['--appendonly', 'yes'] }) : undefined;
+const server =
+  values.url === undefined
+    ? await startServer('redis', { args: ['--appendonly', 'yes', '--appendfsync', values.fsync] })
+    : undefined;
 const url = values.url ?? server.url;
 const silent = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 

@@ -20,7 +20,7 @@ import { moveClock } from './redis-clock.ts';
 import { storeOptions } from './redis-views.ts';
 
 /** `SOJOURN_RUNS`: as many as you have time for. */
-const numRuns = Number(process.env['SOJOURN_RUNS'] ?? 60);
+const numRuns = Number(process.env['SOJOURN_RUNS'] ?? 150);
 
 /** Of the large one the log holds more than is kept: elements are dropped by judgement, long before they are deleted. */
 const RETENTIONS = { small: RETENTION, large: { ...RETENTION, bytes: 4_000 } };
