@@ -14,6 +14,7 @@ import { until } from '../kit/until.ts';
 import { ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 const AWAY = { code: 'STORE_AWAY', status: 503 };
+const OPENSSL = 'openssl';
 
 /** Something of everything: records, log, lease, mailbox, bus, secret. */
 async function exercise(view: OpenStore, id = 's'): Promise<void> {
@@ -248,7 +249,7 @@ describeWhereInstalled('redis', 'a server by TLS', () => {
   test('is reached with the certificate of who signed it, and not without', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'sojourn-tls-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
-    const openssl = (...args: string[]): unknown => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+    const openssl = (...args: string[]): unknown => execFileSync(OPENSSL, args, { cwd: folder, stdio: 'pipe' });
     const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
     openssl(
       'req',

@@ -8,6 +8,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import type { SessionRecord } from '../../src/stores/store.ts';
 import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
+import { recipes } from '../kit/servers/recipes.ts';
 import { until } from '../kit/until.ts';
 import { FENCE, openRedis, openView, recordOf } from './redis-views.ts';
 
@@ -28,7 +29,7 @@ async function startSentinel(primary: TestServer): Promise<number> {
       'sentinel failover-timeout ours 3000',
     ].join('\n'),
   );
-  const child: ChildProcess = spawn('redis-server', [file, '--sentinel'], { cwd: folder, stdio: 'ignore' });
+  const child: ChildProcess = spawn(recipes.redis.find() ?? '', [file, '--sentinel'], { cwd: folder, stdio: 'ignore' });
   onTestFinished(async () => {
     child.kill('SIGKILL');
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
