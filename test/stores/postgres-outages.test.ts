@@ -6,9 +6,15 @@ import { expect, onTestFinished, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import { createFaultProxy } from '../../src/testing/index.ts';
-import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
+import {
+  describeWhereInstalled,
+  describeWithServer,
+  freePort,
+  startServer,
+  type TestServer,
+} from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { connect, FENCE, ME, openView, recordOf, storeOptions } from './postgres-views.ts';
+import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
 
 /** The shortest that a store waits: a second. */
 const IMPATIENT = { leaseMs: 1_500 };
@@ -73,6 +79,98 @@ async function openInstances(url: string, more: object = IMPATIENT) {
   return { a, b, heard, lost, works };
 }
 
+describeWithServer('postgres', 'the PostgreSQL store, on a server that stays,', (server) => {
+  test('answers within its time while the network is silent, and goes on by itself', async () => {
+    const url = await newDatabase(server().url);
+    const proxy = await createFaultProxy({ port: server().port });
+    onTestFinished(() => proxy.close());
+    const { a, lost, works } = await openInstances(url.replace(String(server().port), String(proxy.port)));
+    proxy.blackHole(true);
+    await expectAllAway(a);
+    expect(lost).toContain('a');
+    proxy.cutAll();
+    proxy.blackHole(false);
+    await until(works, { timeoutMs: 10_000 });
+  });
+
+  test('connects anew when its connections are cut, says that messages were not heard, and reads them then', async () => {
+    const url = await newDatabase(server().url);
+    const proxy = await createFaultProxy({ port: server().port });
+    onTestFinished(() => proxy.close());
+    const view = await openView(url, { leaseMs: 60_000 });
+    const heard: unknown[] = [];
+    const lost: string[] = [];
+    const other = await openView(url.replace(String(server().port), String(proxy.port)), { leaseMs: 60_000 });
+    await other.instances.announce(
+      { id: 'cut', state: 'serving', version: '1' },
+      (_, { n }) => heard.push(n),
+      () => lost.push('cut'),
+    );
+    proxy.refuse(true);
+    proxy.cutAll();
+    await until(() => lost.length > 0);
+    await until(async () => (await view.instances.send('me', 'cut', { kind: 'word', n: 1 })) === 'suspect');
+    await expect(Promise.resolve(other.instances.renew('cut', 'serving'))).rejects.toMatchObject(AWAY);
+    proxy.heal();
+    await until(async () => other.instances.renew('cut', 'serving'));
+    expect(await view.instances.send('me', 'cut', { kind: 'word', n: 2 })).toBe('sent');
+    await until(() => heard.includes(2));
+    expect(heard[0]).toBe(1);
+    expect(lost).toEqual(['cut']);
+  });
+
+  test('is away for a read whose connection breaks under it, and nothing else comes of it', async () => {
+    const url = await newDatabase(server().url);
+    const proxy = await createFaultProxy({ port: server().port });
+    onTestFinished(() => proxy.close());
+    const { a, works } = await openInstances(url.replace(String(server().port), String(proxy.port)));
+    // Its connection is there when it is asked again.
+    await works();
+    await a.sessions.read('s');
+    const unheard: unknown[] = [];
+    const listener = (error: unknown): void => void unheard.push(error);
+    process.on('uncaughtException', listener);
+    onTestFinished(() => void process.off('uncaughtException', listener));
+    proxy.blackHole(true);
+    const read = expect(Promise.resolve(a.sessions.read('s'))).rejects.toMatchObject(AWAY);
+    await new Promise((turn) => setImmediate(turn));
+    proxy.cutAll();
+    proxy.heal();
+    await read;
+    await until(works, { timeoutMs: 10_000 });
+    expect(unheard).toEqual([]);
+  });
+
+  test.each(['writes', 'listens'])(
+    'connects anew when the one connection that %s is ended by somebody',
+    async (which) => {
+      const url = await newDatabase(server().url);
+      const { lost, works } = await openInstances(url, { leaseMs: 60_000 });
+      await works();
+      const client = await connect(url);
+      const last = which === 'writes' ? 'WITH fenced%' : '%.messages%';
+      const { rows } = await client.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE $1 AND datname = current_database() AND pid <> pg_backend_pid()`,
+        [last],
+      );
+      expect(rows.length).toBeGreaterThan(0);
+      await until(works);
+      await until(() => lost.includes('a') === (which === 'listens'));
+    },
+  );
+
+  test('makes its tables anew when somebody drops them, and says that what was in them is missing', async () => {
+    const url = await newDatabase(server().url);
+    const { a } = await openInstances(url, { leaseMs: 60_000 });
+    const client = await connect(url);
+    for (const call of ['read', 'save', 'append', 'renew', 'send', 'secret', 'create']) {
+      await client.query('DROP SCHEMA sojourn CASCADE');
+      await Promise.resolve(calls[call]?.(a));
+      expect(await a.sessions.read('s'), call).toBeUndefined();
+    }
+  });
+});
+
 describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
   test('is away while its server is, and goes on by itself when that is back', async () => {
     const server = await start();
@@ -104,85 +202,6 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     await until(works, { timeoutMs: 10_000 });
   });
 
-  test('answers within its time while the network is silent, and goes on by itself', async () => {
-    const server = await start();
-    const proxy = await createFaultProxy({ port: server.port });
-    onTestFinished(() => proxy.close());
-    const { a, lost, works } = await openInstances(server.url.replace(String(server.port), String(proxy.port)));
-    proxy.blackHole(true);
-    await expectAllAway(a);
-    expect(lost).toContain('a');
-    proxy.cutAll();
-    proxy.blackHole(false);
-    await until(works, { timeoutMs: 10_000 });
-  });
-
-  test('connects anew when its connections are cut, says that messages were not heard, and reads them then', async () => {
-    const server = await start();
-    const proxy = await createFaultProxy({ port: server.port });
-    onTestFinished(() => proxy.close());
-    const view = await openView(server.url, { leaseMs: 60_000 });
-    const heard: unknown[] = [];
-    const lost: string[] = [];
-    const other = await openView(server.url.replace(String(server.port), String(proxy.port)), { leaseMs: 60_000 });
-    await other.instances.announce(
-      { id: 'cut', state: 'serving', version: '1' },
-      (_, { n }) => heard.push(n),
-      () => lost.push('cut'),
-    );
-    proxy.refuse(true);
-    proxy.cutAll();
-    await until(() => lost.length > 0);
-    await until(async () => (await view.instances.send('me', 'cut', { kind: 'word', n: 1 })) === 'suspect');
-    await expect(Promise.resolve(other.instances.renew('cut', 'serving'))).rejects.toMatchObject(AWAY);
-    proxy.heal();
-    await until(async () => other.instances.renew('cut', 'serving'));
-    expect(await view.instances.send('me', 'cut', { kind: 'word', n: 2 })).toBe('sent');
-    await until(() => heard.includes(2));
-    expect(heard[0]).toBe(1);
-    expect(lost).toEqual(['cut']);
-  });
-
-  test('is away for a read whose connection breaks under it, and nothing else comes of it', async () => {
-    const server = await start();
-    const proxy = await createFaultProxy({ port: server.port });
-    onTestFinished(() => proxy.close());
-    const { a, works } = await openInstances(server.url.replace(String(server.port), String(proxy.port)));
-    // Its connection is there when it is asked again.
-    await works();
-    await a.sessions.read('s');
-    const unheard: unknown[] = [];
-    const listener = (error: unknown): void => void unheard.push(error);
-    process.on('uncaughtException', listener);
-    onTestFinished(() => void process.off('uncaughtException', listener));
-    proxy.blackHole(true);
-    const read = expect(Promise.resolve(a.sessions.read('s'))).rejects.toMatchObject(AWAY);
-    await new Promise((turn) => setImmediate(turn));
-    proxy.cutAll();
-    proxy.heal();
-    await read;
-    await until(works, { timeoutMs: 10_000 });
-    expect(unheard).toEqual([]);
-  });
-
-  test.each(['writes', 'listens'])(
-    'connects anew when the one connection that %s is ended by somebody',
-    async (which) => {
-      const server = await start();
-      const { lost, works } = await openInstances(server.url, { leaseMs: 60_000 });
-      await works();
-      const client = await connect(server.url);
-      const last = which === 'writes' ? 'WITH fenced%' : '%.messages%';
-      const { rows } = await client.query(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE $1 AND pid <> pg_backend_pid()`,
-        [last],
-      );
-      expect(rows.length).toBeGreaterThan(0);
-      await until(works);
-      await until(() => lost.includes('a') === (which === 'listens'));
-    },
-  );
-
   test('finds nothing when the server comes back without its data, and makes its tables anew', async () => {
     const port = await freePort();
     const first = await start(port);
@@ -197,17 +216,6 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     expect((await a.instances.list()).map(({ id }) => id)).toEqual(['again']);
     expect(await a.sessions.create(recordOf('s'))).toBe('created');
     await until(works);
-  });
-
-  test('makes its tables anew when somebody drops them, and says that what was in them is missing', async () => {
-    const server = await start();
-    const { a } = await openInstances(server.url, { leaseMs: 60_000 });
-    const client = await connect(server.url);
-    for (const call of ['read', 'save', 'append', 'renew', 'send', 'secret', 'create']) {
-      await client.query('DROP SCHEMA sojourn CASCADE');
-      await Promise.resolve(calls[call]?.(a));
-      expect(await a.sessions.read('s'), call).toBeUndefined();
-    }
   });
 
   test('that is away is not opened, whatever the way in which it is away', async () => {
