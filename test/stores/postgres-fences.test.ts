@@ -203,4 +203,21 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     const counted = `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`;
     expect(await ask(counted)).toEqual(['0']);
   });
+
+  test('a batch that the server undoes for a circle with somebody else is done again', async () => {
+    const url = await newDatabase(server().url);
+    const view = await openView(`${url}?options=${encodeURIComponent('-c deadlock_timeout=20ms')}`);
+    const [other, watching] = [await connect(url), await connect(url)];
+    for (const id of ['a', 'b']) await view.sessions.create(recordOf(id));
+    await other.query('SET deadlock_timeout = 60000');
+    await other.query(`BEGIN`);
+    await other.query(`SELECT FROM sojourn.sessions WHERE id = 'b' FOR UPDATE`);
+    const saves = Promise.all(['a', 'b'].map(async (id) => view.sessions.save(id, FENCE, { activeAt: 7 })));
+    await until(() => waitsForLock(watching));
+    // Gets it when the batch is undone.
+    await other.query(`SELECT FROM sojourn.sessions WHERE id = 'a' FOR UPDATE`);
+    await other.query('COMMIT');
+    expect(await saves).toEqual(['written', 'written']);
+    expect(await view.sessions.read('a')).toMatchObject({ activeAt: 7 });
+  });
 });
