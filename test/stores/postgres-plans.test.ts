@@ -1,6 +1,5 @@
 /** Statements look up the rows that they are about, and no others: also where the server knows nothing of its tables yet. */
 import { expect, test } from 'vitest';
-import { postgres } from '../../src/stores/postgres/index.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
