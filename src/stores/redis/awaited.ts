@@ -7,6 +7,9 @@ import type { TimeProvider } from '../../types.ts';
 
 export const monotonic = (time: TimeProvider): number => time.monotonic?.() ?? time.now();
 
+/** Those that have come go so many at a time, where some are always under way. */
+const ANSWERED_KEPT = 1_024;
+
 export class Awaited {
   readonly #time: TimeProvider;
   readonly #limitMs: () => number;
@@ -33,6 +36,10 @@ export class Awaited {
   answered(): void {
     this.#head += 1;
     if (this.#head === this.#due.length) this.clear();
+    else if (this.#head === ANSWERED_KEPT) {
+      this.#due = this.#due.slice(this.#head);
+      this.#head = 0;
+    }
   }
 
   /** None of them comes any more. */
