@@ -11,7 +11,7 @@ export interface ChaosArguments {
   readonly seed: number;
   readonly kills: number;
   readonly stops: number;
-  readonly leaseMs: number;
+  readonly leaseMs: Readonly<Record<Scenario, number>>;
   readonly size: number;
   readonly awayMs: number;
   readonly rounds: number;
@@ -29,7 +29,7 @@ export const usage = `npm run chaos -- --store sqlite|redis|postgres|nats|all [o
   --seed N          the order of faults and the clients' choices follow from it (1)
   --kills N         SIGKILLs of the scenario faults (${FULL.kills}); drains, store restarts and the rest follow from it
   --stops N         SIGSTOPs past the lease (${FULL.stops})
-  --lease-ms N      leaseMs of the instances (1000)
+  --lease-ms N      leaseMs of the instances (1000 in the scenario faults, else the default of 3000)
   --size N          clients, times twelve (1)
   --away-ms N       how long the store is away in the scenario outage (10000)
   --rounds N        how often all instances are replaced in the scenario rolling (10)
@@ -47,7 +47,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       seed: { type: 'string', default: '1' },
       kills: { type: 'string', default: String(FULL.kills) },
       stops: { type: 'string', default: String(FULL.stops) },
-      'lease-ms': { type: 'string', default: '1000' },
+      'lease-ms': { type: 'string' },
       size: { type: 'string', default: '1' },
       'away-ms': { type: 'string', default: '10000' },
       rounds: { type: 'string', default: '10' },
@@ -64,7 +64,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     seed: count('seed', values.seed),
     kills: count('kills', values.kills),
     stops: count('stops', values.stops),
-    leaseMs: count('lease-ms', values['lease-ms']),
+    leaseMs: leases(values['lease-ms']),
     size: Number(values.size),
     awayMs: count('away-ms', values['away-ms']),
     rounds: count('rounds', values.rounds),
@@ -72,6 +72,13 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     json: values.json,
     write: values.write,
   };
+}
+
+/** What freezes and waits for leases is sooner done with short ones; what must not fail needs no haste. */
+function leases(given: string | undefined): ChaosArguments['leaseMs'] {
+  if (given === undefined) return { faults: 1_000, outage: 3_000, rolling: 3_000 };
+  const ms = count('lease-ms', given);
+  return { faults: ms, outage: ms, rolling: ms };
 }
 
 function oneOrAll<T extends string>(name: string, value: string, all: readonly T[]): readonly T[] {

@@ -186,6 +186,14 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
     },
   ],
   [
+    'progress out of order on its stream',
+    'unordered',
+    (tale) => {
+      const call = tale.call(tale.session(), 'slow', ownerLost(true));
+      for (const n of [1, 3, 2]) call.progress.push({ run: 'a.1/1', n, own: true });
+    },
+  ],
+  [
     'an answer before the last of the progress',
     'missing',
     (tale) => {

@@ -25,8 +25,8 @@ async function main(argv: readonly string[]): Promise<number> {
   if (logs !== undefined) mkdirSync(logs, { recursive: true });
   const reports: AnyReport[] = [];
   for (const kind of args.stores) {
-    const common = { kind, seed, leaseMs, size, logs, progress };
     for (const scenario of args.scenarios) {
+      const common = { kind, seed, leaseMs: leaseMs[scenario], size, logs, progress };
       const report =
         scenario === 'faults'
           ? await runFaults({ ...common, kills, stops })
