@@ -134,7 +134,8 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     await first.ask('MIGRATE', '127.0.0.1', String(second.server.port), '', '0', '5000', 'KEYS', ...keys);
     for (const node of [second, first, third]) await node.ask('CLUSTER', 'SETSLOT', slot, 'NODE', second.id);
     await until(() => lost > 0);
-    expect(await view.instances.send('x', instance, { kind: 'call', n: 2 })).toBe('suspect');
+    const other = await openView(redis(cluster.client), { name });
+    expect(await other.instances.send('x', instance, { kind: 'call', n: 2 })).toBe('suspect');
     expect(await view.instances.renew(instance, 'serving')).toBe(true);
     expect(await view.instances.send('x', instance, { kind: 'call', n: 3 })).toBe('sent');
     await until(() => got.length === 2);

@@ -83,7 +83,7 @@ export class ClusterServer implements Server {
       } catch (error) {
         const redirection = redirectionOf(error);
         asking = undefined;
-        if (redirection === undefined) void this.#discover().catch(() => undefined);
+        if (!isReply(error)) void this.#discover().catch(() => undefined);
         if (redirection === undefined || monotonic(time) >= until) throw error;
         const { code, address } = redirection;
         if (code === 'MOVED') this.#mapped.moved(slot, address);
@@ -99,10 +99,7 @@ export class ClusterServer implements Server {
   }
 
   async subscribe(channel: string, user: ChannelUser): Promise<void> {
-    const slot = slotOf(channel);
-    // Asked for first: it finds the node of the slot.
-    await this.send(channel, ['PUBSUB', 'SHARDNUMSUB', channel]);
-    const { channels } = this.#node(this.#addressOf(slot));
+    const channels = await this.#channelsOf(channel);
     await channels.subscribe(channel, user);
     this.#listening.set(channel, { channels, user });
   }
@@ -127,20 +124,21 @@ export class ClusterServer implements Server {
   async #listen(channel: string): Promise<void> {
     const listening = this.#listening.get(channel);
     if (listening === undefined) return;
-    const isHeard = async (): Promise<boolean> => {
-      const counts = (await this.send(channel, ['PUBSUB', 'SHARDNUMSUB', channel])) as readonly Reply[];
-      return Number(counts[1]) > 0;
-    };
-    // Asked for first: it finds the node of the slot.
-    const before = await isHeard();
-    const { channels } = this.#node(this.#addressOf(slotOf(channel)));
+    const channels = await this.#channelsOf(channel);
     if (channels !== listening.channels) {
       listening.channels.drop(channel);
       return this.subscribe(channel, listening.user);
     }
+    // First: while the connection is made anew nobody is heard.
     await channels.answer();
-    // While the connection was made anew nobody was heard.
-    if (!before && !(await isHeard())) throw channels.renew();
+    const counts = (await this.send(channel, ['PUBSUB', 'SHARDNUMSUB', channel])) as readonly Reply[];
+    if (Number(counts[1]) === 0) throw channels.renew();
+  }
+
+  /** A channel has the slot of a key of its name: a command about that key finds the node where it is now. */
+  async #channelsOf(channel: string): Promise<Channels> {
+    await this.send(channel, ['EXISTS', channel]);
+    return this.#node(this.#addressOf(slotOf(channel))).channels;
   }
 
   get #mapped(): ClusterMap {
@@ -215,11 +213,15 @@ interface Redirection {
   readonly address: string;
 }
 
+const codeOf = (error: unknown): string | undefined => replyCode((error as Error).cause ?? {});
+
+/** The node has answered. */
+const isReply = (error: unknown): boolean => codeOf(error) !== undefined;
+
 /** Undefined: the command may have been done, or is refused for good. */
 function redirectionOf(error: unknown): Redirection | undefined {
-  const { cause } = error as { readonly cause?: unknown };
-  const code = cause === undefined ? undefined : replyCode(cause);
+  const code = codeOf(error);
   if (code !== 'MOVED' && code !== 'ASK' && code !== 'TRYAGAIN' && code !== 'CLUSTERDOWN') return undefined;
-  const { message } = cause as Error;
+  const { message } = (error as Error).cause as Error;
   return { code, address: message.slice(message.lastIndexOf(' ') + 1) };
 }

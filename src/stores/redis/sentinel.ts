@@ -47,7 +47,7 @@ interface Primary {
   duplicate(overrides: object): RedisClient;
 }
 
-/** A connection is not handed out itself: it would be taken for a promise's value and used by two. */
+/** What leads to it. The connection that the client has to it stays the client's. */
 function findPrimary(sentinel: SentinelClient, settings: LinkSettings, where: string): Promise<Primary> {
   const asked = sentinel._execute(false, async (client) => ({
     options: client.options,

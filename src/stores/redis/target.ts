@@ -1,5 +1,4 @@
 /** What `redis()` was given, and the server that it leads to. Clients of the caller are duplicated, never used or closed. */
-import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { loadRedis, ownWays, type ClusterClient, type RedisClient, type SentinelClient } from './client.ts';
 import { ClusterServer } from './cluster-server.ts';
@@ -46,8 +45,6 @@ export async function openServer(target: Target, settings: ServerSettings): Prom
       return opened(await openSentinel(target.client, settings, greeting));
     case 'cluster':
       return opened(new ClusterServer(target.client, settings, { ...greeting, cluster: true }));
-    default:
-      throw storeAway(`no such server: ${JSON.stringify(target satisfies never)}`);
   }
 }
 
