@@ -1,8 +1,8 @@
 /**
  * What is to be looked at, and when: sessions that expire, tombstones that are to be forgotten, parts that may have been
  * left behind. An entry is a message under the slot of its time; slots are narrow for what is near and wide for what is far,
- * so that few are in use at once, and nothing else is searched. An entry is a hint: what is true stands in the record, and
- * of several entries for one session those count whose time the record names.
+ * so that few are in use at once, and nothing else is searched. An entry is a hint: what is true stands in the record.
+ * Instances look at the same entries, and add the same ones: the server takes each once.
  *
  * A slot is removed as a whole, once everything in it is done: servers of 2.9 lose sight of a message in the middle of a
  * subject when its neighbours are removed one by one.
@@ -10,7 +10,7 @@
 import type { Bounds } from './bounds.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
-import type { Names } from './names.ts';
+import { token, type Names } from './names.ts';
 
 const VERSION = 1;
 
@@ -63,7 +63,8 @@ export class Agenda {
     const ahead = entry.at - (await this.#now(deadline));
     const wheel = WHEELS.find(({ within }) => ahead <= within) ?? SECONDS;
     const subject = this.#names.due(`${wheel.name}${Math.floor(entry.at / wheel.width)}`);
-    await this.#jetstream.publish(subject, Buffer.from(JSON.stringify({ v: VERSION, ...entry })), deadline);
+    const body = JSON.stringify({ v: VERSION, ...entry });
+    await this.#jetstream.publish(subject, Buffer.from(body), deadline, { id: `${subject} ${token(body)}` });
   }
 
   /**

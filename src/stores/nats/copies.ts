@@ -5,10 +5,11 @@
 import type { Overflow } from './overflow.ts';
 import type { LogTail } from './reader.ts';
 import type { LivingValue } from './record-value.ts';
+import type { Spot } from './registers.ts';
 
-/** A value as it stands under a sequence. */
+/** A value, and where it stands. */
 export interface Held {
-  rev: number;
+  spot: Spot;
   value: LivingValue;
   /** Messages that hold parts of the value. */
   parts: readonly number[];

@@ -57,26 +57,20 @@ export class NatsEvents implements EventStore {
     const { ledger, reader, clock, bounds } = this.#options;
     if (this.#replayer === undefined) return UNKNOWN;
     const deadline = bounds.deadline();
-    const [standing, message] = await Promise.all([
-      ledger.look(sessionId, deadline),
-      reader.lastMessage(sessionId, deadline),
-    ]);
+    const [standing, end] = await Promise.all([ledger.look(sessionId, deadline), reader.end(sessionId, deadline)]);
     if (standing.is !== 'living') return UNKNOWN;
     const { value } = standing.held;
-    const [log, now] = await Promise.all([reader.tail(sessionId, value, message, deadline), clock.now(deadline)]);
+    const [log, now] = await Promise.all([reader.tail(sessionId, value, end, deadline), clock.now(deadline)]);
     const request = { id: sessionId, birth: value.birth, stream, after, now, deadline };
-    return this.#replayer.replay(request, log, message);
+    return this.#replayer.replay(request, log, end?.message);
   }
 
   async open(sessionId: string): Promise<readonly OpenStreamInfo[]> {
     const { ledger, reader, bounds } = this.#options;
     const deadline = bounds.deadline();
-    const [standing, message] = await Promise.all([
-      ledger.look(sessionId, deadline),
-      reader.lastMessage(sessionId, deadline),
-    ]);
+    const [standing, end] = await Promise.all([ledger.look(sessionId, deadline), reader.end(sessionId, deadline)]);
     if (standing.is !== 'living') return [];
-    return (await reader.tail(sessionId, standing.held.value, message, deadline)).state.openStreams;
+    return (await reader.tail(sessionId, standing.held.value, end, deadline)).state.openStreams;
   }
 
   trim(): Promise<void> {

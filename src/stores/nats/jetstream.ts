@@ -3,6 +3,8 @@
  * Nothing that came after server 2.9. Reads are answered by the leader of a stream: `allow_direct`, which lets any replica
  * answer, is never asked for.
  *
+ * What is replaced only if it is as it was seen goes through `registers.ts`.
+ *
  * A stream that is missing is made, and what was asked for is asked again: a server may come back with nothing.
  */
 import type { Headers, Link } from './link.ts';
@@ -10,7 +12,12 @@ import { apiFailure, CODES, nobodyAnswers, unreadable, type ApiError } from './f
 import { streamName, type StreamKey } from './names.ts';
 
 const API = '$JS.API';
+/** What a message must find: the sequence of the last one of its subject. */
 const EXPECTED = 'Nats-Expected-Last-Subject-Sequence';
+/** The same in the writer's eyes, where that is another one. */
+const AFTER = 'Sojourn-After';
+/** Of two messages with one id within two minutes the second is dropped. */
+const ID = 'Nats-Msg-Id';
 
 /** A message as it stands in a stream. */
 export interface Stored {
@@ -21,11 +28,16 @@ export interface Stored {
   readonly data: Buffer;
   /** Somebody else deleted the key of a bucket: there is nothing. */
   readonly deleted: boolean;
+  /** The message that it replaces or continues, as its writer said; undefined: whatever stood there. */
+  readonly after: number | undefined;
 }
 
 export interface Publish {
   /** The sequence of the last message of the subject; 0: there is none. Absent: whatever it is, and twice does no harm. */
   readonly expect?: number;
+  readonly after?: number;
+  /** Nothing is done where it was done before, within two minutes. */
+  readonly id?: string;
 }
 
 export class JetStream {
@@ -45,9 +57,13 @@ export class JetStream {
     subject: string,
     body: Uint8Array,
     deadline: number,
-    { expect }: Publish = {},
+    { expect, after = expect, id }: Publish = {},
   ): Promise<number | undefined> {
-    const headers: Headers | undefined = expect === undefined ? undefined : { [EXPECTED]: String(expect) };
+    const headers: Headers = {
+      ...(expect !== undefined && { [EXPECTED]: String(expect) }),
+      ...(after !== expect && { [AFTER]: String(after) }),
+      ...(id !== undefined && { [ID]: id }),
+    };
     for (let tries = 0; ; tries++) {
       const request = (): ReturnType<Link['request']> => this.link.request(subject, body, deadline, headers);
       const answer = await (expect === undefined ? this.#twice(request) : request());
@@ -111,12 +127,15 @@ export class JetStream {
     ]);
     if (answer === undefined) return undefined;
     const { subject, seq, time, data = '', hdrs } = answer.message;
+    const headers = hdrs === undefined ? '' : Buffer.from(hdrs, 'base64').toString();
+    const after = AFTER_HEADER.exec(headers) ?? EXPECTED_HEADER.exec(headers);
     return {
       subject,
       seq,
       at: Date.parse(time),
       data: Buffer.from(data, 'base64'),
-      deleted: hdrs !== undefined && /^KV-Operation: ?(?:DEL|PURGE)\r?$/m.test(Buffer.from(hdrs, 'base64').toString()),
+      deleted: DELETED_HEADER.test(headers),
+      after: after === null ? undefined : Number(after[1]),
     };
   }
 
@@ -154,6 +173,10 @@ export class JetStream {
 
 /** What is said of a message that was removed before: "no message found", "sequence 5 not found". */
 const MISSING: readonly number[] = [CODES.noMessage, CODES.deleteFailed, CODES.sequenceNotFound];
+
+const AFTER_HEADER = new RegExp(`^${AFTER}: ?(\\d+)`, 'm');
+const EXPECTED_HEADER = new RegExp(`^${EXPECTED}: ?(\\d+)`, 'm');
+const DELETED_HEADER = /^KV-Operation: ?(?:DEL|PURGE)\r?$/m;
 
 interface Message {
   readonly subject: string;

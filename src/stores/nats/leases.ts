@@ -13,8 +13,9 @@ import type { InstanceLease } from '../store.ts';
 import type { Bounds } from './bounds.ts';
 import type { ServerClock } from './clock.ts';
 import { newerValue, unreadable } from './failures.ts';
-import type { JetStream, Stored } from './jetstream.ts';
+import type { Stored } from './jetstream.ts';
 import type { Names } from './names.ts';
+import { NOWHERE, type Registers, type Spot } from './registers.ts';
 
 const VERSION = 1;
 const DEAD_KEPT_MS = 86_400_000;
@@ -34,7 +35,7 @@ interface LeaseValue {
 }
 
 interface Found {
-  readonly rev: number;
+  readonly spot: Spot;
   readonly at: number;
   readonly value: LeaseValue;
 }
@@ -43,7 +44,7 @@ interface Found {
 interface Own extends Found {}
 
 export interface LeasesOptions {
-  readonly jetstream: JetStream;
+  readonly registers: Registers;
   readonly names: Names;
   readonly clock: ServerClock;
   readonly bounds: Bounds;
@@ -72,9 +73,9 @@ export class Leases {
     const by = this.#trying.get(id) ?? name();
     this.#trying.set(id, by);
     const value: LeaseValue = { v: VERSION, id, state, version, leaseMs, by };
-    let rev: number | undefined = 0;
+    let spot = NOWHERE;
     for (let tries = 0; tries < TRIES; tries++) {
-      const stored = await this.#store(value, rev, deadline);
+      const stored = await this.#store(value, spot, deadline);
       if (stored !== undefined) {
         this.#trying.delete(id);
         this.#own.set(id, stored);
@@ -83,7 +84,7 @@ export class Leases {
       const found = await this.#find(id, deadline);
       // An earlier try of this announcement that was stored after all goes on as it is.
       if (found !== undefined && (found.value.by !== by || found.value.dead === true)) break;
-      rev = found?.rev ?? 0;
+      spot = found?.spot ?? NOWHERE;
     }
     this.#trying.delete(id);
     throw internal(new Error(`instance ${id} was announced before: an id that is dead stays dead, take a new one`));
@@ -95,7 +96,7 @@ export class Leases {
     for (let tries = 0; tries < TRIES; tries++) {
       own ??= await this.#find(id, deadline);
       if (own === undefined || own.value.dead === true) break;
-      const stored = await this.#store({ ...own.value, state }, own.rev, deadline);
+      const stored = await this.#store({ ...own.value, state }, own.spot, deadline);
       if (stored !== undefined && stored.at - own.at < own.value.leaseMs) {
         if (this.#own.has(id)) this.#own.set(id, stored);
         return true;
@@ -124,12 +125,10 @@ export class Leases {
   }
 
   async list(deadline: number): Promise<readonly InstanceLease[]> {
-    const { jetstream, names } = this.#options;
-    const subjects = [...(await jetstream.subjects('instances', names.allLeases, deadline)).keys()];
     const leases = await Promise.all(
-      subjects.map(async (subject) => {
-        const stored = await jetstream.last('instances', subject, deadline);
-        return stored === undefined ? undefined : this.#judge(this.#decode(stored), deadline);
+      (await this.#subjects(deadline)).map(async (subject) => {
+        const found = await this.#findAt(subject, deadline);
+        return found && this.#judge(found, deadline);
       }),
     );
     return leases.filter((lease) => lease !== undefined);
@@ -140,7 +139,7 @@ export class Leases {
     const found = await this.#find(id, deadline);
     if (found === undefined || found.value.dead === true) return false;
     // A lease that was not read here has no stamp and is buried as it stands, if its state does.
-    const seen = stamp === undefined ? found.value.state === state : stamp === String(found.rev);
+    const seen = stamp === undefined ? found.value.state === state : stamp === String(found.spot.seq);
     return seen && this.#kill(found, deadline);
   }
 
@@ -154,34 +153,40 @@ export class Leases {
 
   /** Ids that nobody asks for any more. */
   async forgetDead(deadline: () => number): Promise<void> {
-    const { jetstream, names, clock } = this.#options;
+    const { registers, clock } = this.#options;
     const now = await clock.now(deadline());
-    for (const subject of (await jetstream.subjects('instances', names.allLeases, deadline())).keys()) {
-      const stored = await jetstream.last('instances', subject, deadline());
-      if (stored === undefined || stored.at + DEAD_KEPT_MS > now) continue;
-      const found = this.#decode(stored);
-      if (found.value.dead === true) await jetstream.remove('instances', stored.seq, deadline());
+    for (const subject of await this.#subjects(deadline())) {
+      const found = await this.#findAt(subject, deadline());
+      if (found === undefined || found.at + DEAD_KEPT_MS > now) continue;
+      if (found.value.dead === true) await registers.erase('instances', subject, found.spot, deadline());
       else await this.#judge(found, deadline());
     }
   }
 
-  /** Stores a value instead of `rev`, and reads it back: the time in it is the server's. `undefined`: another one stands there. */
-  async #store(value: LeaseValue, rev: number, deadline: number): Promise<Own | undefined> {
-    const { jetstream, names, clock, bounds } = this.#options;
-    const subject = names.lease(value.id);
-    const seq = await jetstream.publish(subject, encode(value), deadline, { expect: rev });
-    if (seq === undefined) return undefined;
-    const taken = bounds.now();
-    const stored = await jetstream.last('instances', subject, deadline);
-    if (stored?.seq !== seq) return undefined;
-    clock.learn(stored.at, taken);
-    return { rev: seq, at: stored.at, value };
+  async #subjects(deadline: number): Promise<readonly string[]> {
+    const { registers, names } = this.#options;
+    return [...(await registers.jetstream.subjects('instances', names.allLeases, deadline)).keys()];
   }
 
-  async #find(id: string, deadline: number): Promise<Found | undefined> {
-    const { jetstream, names } = this.#options;
-    const stored = await jetstream.last('instances', names.lease(id), deadline);
-    return stored === undefined ? undefined : this.#decode(stored);
+  /** Stores a value instead of another, and reads it back: the time in it is the server's. `undefined`: a third one stands there. */
+  async #store(value: LeaseValue, before: Spot, deadline: number): Promise<Own | undefined> {
+    const { registers, names, clock, bounds } = this.#options;
+    const spot = await registers.write('instances', names.lease(value.id), encode(value), before, deadline);
+    if (spot === undefined) return undefined;
+    const taken = bounds.now();
+    const stored = await registers.jetstream.at('instances', spot.seq, deadline);
+    if (stored === undefined) return undefined;
+    clock.learn(stored.at, taken);
+    return { spot, at: stored.at, value };
+  }
+
+  #find(id: string, deadline: number): Promise<Found | undefined> {
+    return this.#findAt(this.#options.names.lease(id), deadline);
+  }
+
+  async #findAt(subject: string, deadline: number): Promise<Found | undefined> {
+    const read = await this.#options.registers.read('instances', subject, deadline);
+    return read && this.#decode(read.stored, read.spot);
   }
 
   /** As others see it; one that has run out is buried first. */
@@ -192,22 +197,23 @@ export class Leases {
       lease !== undefined;
       lease = await this.#find(found.value.id, deadline)
     ) {
-      const { value, at, rev } = lease;
+      const { value, at, spot } = lease;
       if (value.dead === true) {
         this.#remember(value.id);
         return undefined;
       }
       const { id, state, version, leaseMs } = value;
-      if (at + leaseMs > (await clock.now(deadline))) return { id, state, version, stamp: String(rev) };
+      if (at + leaseMs > (await clock.now(deadline))) return { id, state, version, stamp: String(spot.seq) };
       if (await this.#kill(lease, deadline)) return undefined;
     }
     return undefined;
   }
 
-  async #kill({ rev, value }: Found, deadline: number): Promise<boolean> {
-    const { jetstream, names } = this.#options;
+  async #kill({ spot, value }: Found, deadline: number): Promise<boolean> {
+    const { registers, names } = this.#options;
     const body = encode({ ...value, dead: true });
-    const killed = (await jetstream.publish(names.lease(value.id), body, deadline, { expect: rev })) !== undefined;
+    const subject = names.lease(value.id);
+    const killed = (await registers.write('instances', subject, body, spot, deadline)) !== undefined;
     if (killed) this.#remember(value.id);
     return killed;
   }
@@ -219,9 +225,9 @@ export class Leases {
     if (oldest !== undefined) this.#dead.delete(oldest);
   }
 
-  #decode({ seq, at, data, deleted }: Stored): Found {
-    const { where } = this.#options.jetstream.link;
-    if (deleted) return { rev: seq, at, value: { ...NOBODY, dead: true } };
+  #decode({ at, data, deleted }: Stored, spot: Spot): Found {
+    const { where } = this.#options.registers.jetstream.link;
+    if (deleted) return { spot, at, value: { ...NOBODY, dead: true } };
     let value: LeaseValue;
     try {
       value = JSON.parse(data.toString()) as LeaseValue;
@@ -229,7 +235,7 @@ export class Leases {
       throw unreadable(where, 'a lease', cause);
     }
     if (value.v > VERSION) throw newerValue(where, `the lease of ${value.id}`, value.v, VERSION);
-    return { rev: seq, at, value };
+    return { spot, at, value };
   }
 }
 

@@ -13,28 +13,28 @@ import type { Bounds } from './bounds.ts';
 import type { ServerClock } from './clock.ts';
 import { Copies, type Copy, type Held } from './copies.ts';
 import { contended } from './failures.ts';
-import type { JetStream } from './jetstream.ts';
 import type { Leases } from './leases.ts';
 import type { Names } from './names.ts';
 import type { Parts } from './parts.ts';
 import { emptyTail, type Reader } from './reader.ts';
 import { encodeValue, isLiving, type LivingValue } from './record-value.ts';
+import type { Registers, Spot } from './registers.ts';
 
-/** `rev`: what a new value must expect. */
+/** `spot`: what a new value replaces. */
 export type Standing =
-  | { readonly is: 'missing'; readonly rev: number }
-  | { readonly is: 'ended'; readonly rev: number; readonly ended: EndedSession; readonly forgetAt: number }
+  | { readonly is: 'missing'; readonly spot: Spot }
+  | { readonly is: 'ended'; readonly spot: Spot; readonly ended: EndedSession; readonly forgetAt: number }
   | { readonly is: 'expired'; readonly held: Held; readonly ended: EndedSession; readonly remembered: boolean }
   | { readonly is: 'living'; readonly held: Held };
 
 /** Where a value stands. */
 interface Written {
-  readonly rev: number;
+  readonly spot: Spot;
   readonly parts: readonly number[];
 }
 
 export interface LedgerOptions {
-  readonly jetstream: JetStream;
+  readonly registers: Registers;
   readonly names: Names;
   readonly parts: Parts;
   readonly reader: Reader;
@@ -64,14 +64,14 @@ export class Ledger {
     const { reader, clock } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
       const [read, now] = await Promise.all([reader.value(id, deadline), clock.now(deadline)]);
-      if (!('found' in read)) return { is: 'missing', rev: read.rev };
+      if (!('found' in read)) return { is: 'missing', spot: read.spot };
       const { found, parts } = read;
-      const { rev } = found;
+      const { spot } = found;
       if (!isLiving(found)) {
         const { ended, forgetAt } = found.value;
-        return forgetAt > now ? { is: 'ended', rev, ended, forgetAt } : { is: 'missing', rev };
+        return forgetAt > now ? { is: 'ended', spot, ended, forgetAt } : { is: 'missing', spot };
       }
-      const held: Held = { rev, value: found.value, parts };
+      const held: Held = { spot, value: found.value, parts };
       const ended = expiredAt(held.value, now);
       if (ended === undefined) return { is: 'living', held };
       if (held.value.expired !== true && !(await this.replace(id, held, { ...held.value, expired: true }, deadline)))
@@ -84,11 +84,11 @@ export class Ledger {
   /** What stands there, and of a session that lives its log too, as it was at that moment or later. */
   async lookWhole(id: string, deadline: number): Promise<{ readonly standing: Standing; readonly copy?: Copy }> {
     const { reader, bounds } = this.#options;
-    const [standing, message] = await Promise.all([this.look(id, deadline), reader.lastMessage(id, deadline)]);
+    const [standing, end] = await Promise.all([this.look(id, deadline), reader.end(id, deadline)]);
     this.copies.drop(id);
     if (standing.is !== 'living') return { standing };
     const { held } = standing;
-    const log = await reader.tail(id, held.value, message, deadline);
+    const log = await reader.tail(id, held.value, end, deadline);
     const bytes = JSON.stringify(held.value).length;
     const copy: Copy = { ...held, log, agreedAt: bounds.now(), bytes, fresh: true };
     this.copies.set(id, copy);
@@ -98,14 +98,14 @@ export class Ledger {
   /** A value that was read, and the end of its log as it is now. */
   async withLog(id: string, held: Held, deadline: number): Promise<Copy> {
     const { reader, bounds } = this.#options;
-    const log = await reader.tail(id, held.value, await reader.lastMessage(id, deadline), deadline);
+    const log = await reader.tail(id, held.value, await reader.end(id, deadline), deadline);
     return { ...held, log, agreedAt: bounds.now(), bytes: 0, fresh: true };
   }
 
   /** A session was made here: its log is empty, or of an earlier one. */
-  created(id: string, value: LivingValue, { rev, parts }: Written, bytes: number): void {
+  created(id: string, value: LivingValue, { spot, parts }: Written, bytes: number): void {
     const log = emptyTail();
-    this.copies.set(id, { rev, value, parts, log, agreedAt: this.#options.bounds.now(), bytes, fresh: false });
+    this.copies.set(id, { spot, value, parts, log, agreedAt: this.#options.bounds.now(), bytes, fresh: false });
   }
 
   /** Known here, or read; `undefined`: it does not live. `fresh`: what is known here is not believed. */
@@ -124,14 +124,14 @@ export class Ledger {
     const body = encodeValue(value);
     let written;
     try {
-      written = await this.write(id, body, held.rev, deadline);
+      written = await this.write(id, body, held.spot, deadline);
     } finally {
       // Also when nobody knows what became of it.
       if (written === undefined) this.copies.drop(id);
     }
     if (written === undefined) return false;
     const before = held.parts;
-    held.rev = written.rev;
+    held.spot = written.spot;
     held.value = value;
     held.parts = written.parts;
     this.copies.changed(id, held, body.length, this.#options.bounds.now());
@@ -139,28 +139,28 @@ export class Ledger {
     return true;
   }
 
-  /** Stores a body under the key of a session; `undefined`: something else than `rev` stands there. */
-  async write(id: string, body: Buffer, rev: number, deadline: number): Promise<Written | undefined> {
-    const { jetstream, names, parts } = this.#options;
+  /** Stores a body under the key of a session; `undefined`: something else than at `spot` stands there. */
+  async write(id: string, body: Buffer, spot: Spot, deadline: number): Promise<Written | undefined> {
+    const { registers, names, parts } = this.#options;
     const subject = names.session(id);
     const count = parts.count(body);
     if (count === 0) {
-      const seq = await jetstream.publish(subject, body, deadline, { expect: rev });
-      return seq === undefined ? undefined : { rev: seq, parts: [] };
+      const written = await registers.write('sessions', subject, body, spot, deadline);
+      return written && { spot: written, parts: [] };
     }
     const name = this.#options.name();
     const at = (await this.#options.clock.now(deadline)) + PARTS_LOST_MS;
     await this.#options.agenda.add({ id, at, parts: { name, count } }, deadline);
     const stored = await parts.store(body, (n) => names.recordPart(id, name, n), deadline);
-    const seq = await jetstream.publish(subject, stored.body, deadline, { expect: rev });
-    if (seq === undefined) this.removeParts(stored.parts, deadline);
-    return seq === undefined ? undefined : { rev: seq, parts: stored.parts };
+    const written = await registers.write('sessions', subject, stored.body, spot, deadline);
+    if (written === undefined) this.removeParts(stored.parts, deadline);
+    return written && { spot: written, parts: stored.parts };
   }
 
   /** What stays is removed when it is due. */
   removeParts(parts: readonly number[], deadline: number): void {
     for (const seq of parts) {
-      this.#options.jetstream.remove('sessions', seq, deadline).catch(() => undefined);
+      this.#options.registers.jetstream.remove('sessions', seq, deadline).catch(() => undefined);
     }
   }
 

@@ -12,7 +12,6 @@ import type { EventRetention } from '../../types.ts';
 import type { Bounds } from './bounds.ts';
 import type { Copy, Held } from './copies.ts';
 import { contended } from './failures.ts';
-import type { JetStream } from './jetstream.ts';
 import type { Ledger } from './ledger.ts';
 import type { LogWrite } from './lines.ts';
 import { encodeLog, PREVIOUS, type LogHeader } from './log-message.ts';
@@ -21,13 +20,14 @@ import type { Names } from './names.ts';
 import { Overflow } from './overflow.ts';
 import type { Parts } from './parts.ts';
 import type { LogTail } from './reader.ts';
+import type { Registers } from './registers.ts';
 
 const TRIES = 6;
 /** A state in JSON that is no larger goes with every message, a larger one with every sixteenth. */
 const SMALL_STATE = 1_024;
 
 export interface LogWriterOptions {
-  readonly jetstream: JetStream;
+  readonly registers: Registers;
   readonly names: Names;
   readonly parts: Parts;
   readonly ledger: Ledger;
@@ -64,7 +64,7 @@ export class LogWriter {
   }
 
   async #write(id: string, writes: readonly LogWrite[]): Promise<void> {
-    const { ledger, jetstream } = this.#options;
+    const { ledger, registers } = this.#options;
     const deadline = Math.min(...writes.map((write) => write.deadline));
     let fresh = false;
     for (let tries = 0; tries < TRIES; tries++) {
@@ -88,7 +88,7 @@ export class LogWriter {
       for (const write of writes) write.resolve(taken.includes(write) ? 'written' : 'fenced');
       return;
     }
-    throw contended(jetstream.link.where, `the log of session ${id}`);
+    throw contended(registers.jetstream.link.where, `the log of session ${id}`);
   }
 
   /** Those whose fence and place are right; the state in the copy has them then. */
@@ -101,21 +101,21 @@ export class LogWriter {
 
   /** One message at the end of the log; `false`: it has another end by now. */
   async note(id: string, copy: Copy, note: LogNote, deadline: number): Promise<boolean> {
-    const { jetstream, names, parts, ledger, bounds } = this.#options;
+    const { registers, names, parts, ledger, bounds } = this.#options;
     const { log, value } = copy;
     const { body, whole } = encode(value.birth, log, note);
     const message = parts.count(body) === 0 ? body : (await parts.store(body, () => names.logPart(id), deadline)).body;
-    const seq = await jetstream.publish(names.log(id), message, deadline, { expect: log.last });
-    if (seq === undefined) {
+    const last = await registers.write('log', names.log(id), message, log.last, deadline);
+    if (last === undefined) {
       ledger.copies.drop(id);
       return false;
     }
-    const after = log.last;
-    log.last = seq;
+    const { seq: after } = log.last;
+    log.last = last;
     log.epoch = note.epoch;
     log.owner = note.owner;
-    log.recent = [seq, ...log.recent].slice(0, PREVIOUS);
-    log.base = whole ? seq : log.base;
+    log.recent = [last.seq, ...log.recent].slice(0, PREVIOUS);
+    log.base = whole ? last.seq : log.base;
     log.since = whole ? 0 : log.since + 1;
     copy.agreedAt = bounds.now();
     this.telling.delete(id);
@@ -130,14 +130,14 @@ export class LogWriter {
     const { last } = copy.log;
     const nothing = { ...copy, log: { ...copy.log, recent: [], state: new LogState() } };
     if (!(await this.note(id, nothing, { epoch, owner: null, kind: 'end' }, deadline))) return;
-    if (last > 0) this.#options.purge(id, nothing.log.last, nothing.log.last);
+    if (last.seq > 0) this.#options.purge(id, nothing.log.last.seq, nothing.log.last.seq);
   }
 
   #overflow(id: string, copy: Copy, after: number, ops: readonly LogOp[]): void {
     const { retention, purge } = this.#options;
     if (retention === false || ops.length === 0) return;
     const { last, base } = copy.log;
-    const kept = (copy.overflow ??= new Overflow(retention)).add(last, after, ops);
+    const kept = (copy.overflow ??= new Overflow(retention)).add(last.seq, after, ops);
     if (kept === undefined) return;
     // The last message with the whole state stays. Parts of a message come after the message before it.
     if (base < kept.seq) purge(id, base, 0);

@@ -19,6 +19,7 @@ import { Parts } from './parts.ts';
 import { Places } from './places.ts';
 import { Purger } from './purger.ts';
 import { Reader } from './reader.ts';
+import { Registers } from './registers.ts';
 import { Secrets } from './secrets.ts';
 import { NatsSessions } from './sessions.ts';
 import { Streams } from './streams.ts';
@@ -81,20 +82,21 @@ export class NatsStore implements Store {
     const jetstream = new JetStream(link, prefix, (deadline) => streams.ensure(deadline));
     const clock = new ServerClock(jetstream, bounds, names.clock);
     const parts = new Parts(jetstream);
-    const reader = new Reader({ jetstream, names, parts });
-    const leases = new Leases({ jetstream, names, clock, bounds, leaseMs, name });
+    const registers = new Registers(jetstream, streams);
+    const reader = new Reader({ registers, names, parts });
+    const leases = new Leases({ registers, names, clock, bounds, leaseMs, name });
     const agenda = new Agenda(jetstream, names, (deadline) => clock.now(deadline));
     const places = new Places(jetstream, names);
-    const ledger = new Ledger({ jetstream, names, parts, reader, clock, bounds, leases, agenda, tombstoneMs, name });
+    const ledger = new Ledger({ registers, names, parts, reader, clock, bounds, leases, agenda, tombstoneMs, name });
     const purger = new Purger({ jetstream, names, bounds, time });
     const purge: Purger['purge'] = (id, before, partsBefore) => purger.purge(id, before, partsBefore);
-    const log = new LogWriter({ jetstream, names, parts, ledger, bounds, retention, purge });
+    const log = new LogWriter({ registers, names, parts, ledger, bounds, retention, purge });
     const lines = new Lines(where, bounds, (id, writes) => log.write(id, writes));
-    const sweeper = new Sweeper({ jetstream, names, ledger, reader, clock, bounds, agenda, places, purger });
+    const sweeper = new Sweeper({ registers, names, ledger, reader, clock, bounds, agenda, places, purger });
     const owns = (instance: string): boolean => leases.owns(instance);
     const keeper = new LogKeeper({ ledger, lines, log, bounds, owns, keepMs: logAgeMs(options) / 2 });
     const instances = new NatsInstances({ link, names, leases, bounds, sender: new Sender(name()), logger });
-    const secrets = new Secrets(jetstream, names, clock, bounds, random);
+    const secrets = new Secrets(registers, names, clock, bounds, random);
     let closed: Promise<void> | undefined;
     return {
       sessions: new NatsSessions({

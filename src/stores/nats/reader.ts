@@ -1,18 +1,19 @@
 /** Reading what stands of a session: its value, and the end of its log. Always asked of the leader of the stream. */
 import { contended } from './failures.ts';
-import type { JetStream, Stored } from './jetstream.ts';
+import type { Stored } from './jetstream.ts';
 import { decodeLog, PREVIOUS, type LogMessage } from './log-message.ts';
 import { LogState } from './log-state.ts';
 import type { Names } from './names.ts';
 import type { Parts } from './parts.ts';
 import { decodeValue, type Found, type LivingValue } from './record-value.ts';
+import { NOWHERE, type Registers, type Spot } from './registers.ts';
 
 const TRIES = 5;
 
 /** Where the log of a session ends, and what it says there. */
 export interface LogTail {
-  /** The sequence of its newest message; 0: there is none. */
-  last: number;
+  /** Its newest message. */
+  last: Spot;
   epoch: number;
   owner: string | null;
   readonly state: LogState;
@@ -24,7 +25,7 @@ export interface LogTail {
 }
 
 export const emptyTail = (): LogTail => ({
-  last: 0,
+  last: NOWHERE,
   epoch: 0,
   owner: null,
   state: new LogState(),
@@ -39,8 +40,14 @@ export interface ReadValue {
   readonly parts: readonly number[];
 }
 
+/** The newest message of a log. */
+export interface LogEnd {
+  readonly message: LogMessage;
+  readonly spot: Spot;
+}
+
 export interface ReaderOptions {
-  readonly jetstream: JetStream;
+  readonly registers: Registers;
   readonly names: Names;
   readonly parts: Parts;
 }
@@ -53,34 +60,35 @@ export class Reader {
   }
 
   get where(): string {
-    return this.#options.jetstream.link.where;
+    return this.#options.registers.jetstream.link.where;
   }
 
-  /** `rev` 0 and no value: nothing stands there; with `rev`: somebody deleted the key. */
-  async value(id: string, deadline: number): Promise<ReadValue | { readonly rev: number }> {
-    const { jetstream, names, parts } = this.#options;
+  /** Without a value: nothing stands there, or what says that somebody deleted the key. */
+  async value(id: string, deadline: number): Promise<ReadValue | { readonly spot: Spot }> {
+    const { registers, names, parts } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
-      const stored = await jetstream.last('sessions', names.session(id), deadline);
-      if (stored === undefined) return { rev: 0 };
-      if (stored.deleted) return { rev: stored.seq };
+      const read = await registers.read('sessions', names.session(id), deadline);
+      if (read === undefined) return { spot: NOWHERE };
+      const { stored, spot } = read;
+      if (stored.deleted) return { spot };
       const body = await parts.whole('sessions', stored, deadline);
       // It was written anew meanwhile, and its parts are gone.
       if (body === undefined) continue;
-      const value = decodeValue(this.where, id, body);
-      const found = { rev: stored.seq, value } as Found;
+      const found = { spot, value: decodeValue(this.where, id, body) } as Found;
       return { found, parts: parts.named(stored) };
     }
     throw contended(this.where, `session ${id}`);
   }
 
-  async lastMessage(id: string, deadline: number): Promise<LogMessage | undefined> {
-    const { jetstream, names } = this.#options;
-    const stored = await jetstream.last('log', names.log(id), deadline);
-    return stored && this.#message(id, stored, deadline);
+  async end(id: string, deadline: number): Promise<LogEnd | undefined> {
+    const { registers, names } = this.#options;
+    const read = await registers.read('log', names.log(id), deadline);
+    const message = read && (await this.#message(id, read.stored, deadline));
+    return read && message && { message, spot: read.spot };
   }
 
   async message(id: string, seq: number, deadline: number): Promise<LogMessage | undefined> {
-    const stored = await this.#options.jetstream.at('log', seq, deadline);
+    const stored = await this.#options.registers.jetstream.at('log', seq, deadline);
     return stored && this.#message(id, stored, deadline);
   }
 
@@ -90,15 +98,16 @@ export class Reader {
   }
 
   /** What the newest message of a log says; `undefined`: the log has none. */
-  async tail(id: string, value: LivingValue, message: LogMessage | undefined, deadline: number): Promise<LogTail> {
+  async tail(id: string, value: LivingValue, end: LogEnd | undefined, deadline: number): Promise<LogTail> {
     const checkpoint = value.log;
-    if (message === undefined || message.birth !== value.birth) {
-      // Of an earlier session of that id nothing counts but that it must be continued.
-      return { ...emptyTail(), last: message?.seq ?? 0, state: new LogState(checkpoint?.state) };
-    }
+    const last = end?.spot ?? NOWHERE;
+    // Of an earlier session of that id nothing counts but that it must be continued.
+    if (end === undefined || end.message.birth !== value.birth)
+      return { ...emptyTail(), last, state: new LogState(checkpoint?.state) };
+    const { message } = end;
     const { seq, epoch, owner, previous } = message;
     const recent = [seq, ...previous].slice(0, PREVIOUS);
-    const place = { last: seq, epoch, owner, recent };
+    const place = { last, epoch, owner, recent };
     // The server lost the end of the log; the record knows better.
     if (checkpoint !== undefined && checkpoint.last > seq) {
       return { ...place, state: new LogState(checkpoint.state), base: 0, since: 0 };

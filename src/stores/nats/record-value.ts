@@ -3,6 +3,7 @@ import { RECORD_VERSION, type EndedSession, type RecordPatch, type SessionRecord
 import { patchRecord } from '../memory/record-patch.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { LogSummary } from './log-state.ts';
+import type { Spot } from './registers.ts';
 
 const VERSION = 1;
 
@@ -13,7 +14,7 @@ export interface LivingValue {
   readonly birth: string;
   /** Its message in the order of `list`. */
   readonly place: number;
-  /** The time of its entry in the agenda; `null`: it has none. */
+  /** The time of its entry in the agenda, as the last one to change its expiry has arranged it; `null`: none. */
   readonly due: number | null;
   /** Somebody has seen it past its expiry: from then on it is. */
   readonly expired?: true;
@@ -36,11 +37,11 @@ export interface EndedValue {
 
 export type Value = LivingValue | EndedValue;
 
-/** A value and the sequence under which it stands. */
-export type Found = { readonly rev: number; readonly value: LivingValue } | FoundEnded;
+/** A value, and where it stands. */
+export type Found = { readonly spot: Spot; readonly value: LivingValue } | FoundEnded;
 
 interface FoundEnded {
-  readonly rev: number;
+  readonly spot: Spot;
   readonly value: EndedValue;
 }
 

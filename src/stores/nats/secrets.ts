@@ -3,8 +3,9 @@ import type { RandomSource } from '../../system.ts';
 import type { ServerClock } from './clock.ts';
 import type { Bounds } from './bounds.ts';
 import { contended, newerValue, unreadable } from './failures.ts';
-import type { JetStream, Stored } from './jetstream.ts';
+import type { Stored } from './jetstream.ts';
 import type { Names } from './names.ts';
+import { NOWHERE, type Registers } from './registers.ts';
 
 const VERSION = 1;
 const BYTES = 32;
@@ -18,14 +19,14 @@ interface SecretValue {
 }
 
 export class Secrets {
-  readonly #jetstream: JetStream;
+  readonly #registers: Registers;
   readonly #names: Names;
   readonly #clock: ServerClock;
   readonly #bounds: Bounds;
   readonly #random: RandomSource;
 
-  constructor(jetstream: JetStream, names: Names, clock: ServerClock, bounds: Bounds, random: RandomSource) {
-    this.#jetstream = jetstream;
+  constructor(registers: Registers, names: Names, clock: ServerClock, bounds: Bounds, random: RandomSource) {
+    this.#registers = registers;
     this.#names = names;
     this.#clock = clock;
     this.#bounds = bounds;
@@ -36,25 +37,25 @@ export class Secrets {
     const deadline = this.#bounds.deadline();
     const subject = this.#names.secret(name);
     for (let tries = 0; tries < TRIES; tries++) {
-      const stored = await this.#jetstream.last('instances', subject, deadline);
-      const found = stored === undefined ? undefined : await this.#valid(stored, deadline);
+      const read = await this.#registers.read('instances', subject, deadline);
+      const found = read && (await this.#valid(read.stored, deadline));
       if (found !== undefined) return Buffer.from(found.secret, 'base64');
       const made = this.#random(BYTES);
       const secret = Buffer.from(made).toString('base64');
       const value: SecretValue = { v: VERSION, secret, ...(keepMs !== undefined && { keepMs }) };
       const body = Buffer.from(JSON.stringify(value));
-      if ((await this.#jetstream.publish(subject, body, deadline, { expect: stored?.seq ?? 0 })) === undefined)
-        continue;
+      const written = await this.#registers.write('instances', subject, body, read?.spot ?? NOWHERE, deadline);
+      if (written === undefined) continue;
       // What is left is removed with the next one.
       if (keepMs !== undefined) await this.#forget(subject, deadline).catch(() => undefined);
       return made;
     }
-    throw contended(this.#jetstream.link.where, 'a secret');
+    throw contended(this.#registers.jetstream.link.where, 'a secret');
   }
 
   async #valid(stored: Stored, deadline: number): Promise<SecretValue | undefined> {
     if (stored.deleted) return undefined;
-    const { where } = this.#jetstream.link;
+    const { where } = this.#registers.jetstream.link;
     let value: SecretValue;
     try {
       value = JSON.parse(stored.data.toString()) as SecretValue;
@@ -68,10 +69,11 @@ export class Secrets {
 
   /** Those of other names whose time has passed: they have a new name every day, and nobody asks for the old ones. */
   async #forget(made: string, deadline: number): Promise<void> {
-    for (const subject of (await this.#jetstream.subjects('instances', this.#names.allSecrets, deadline)).keys()) {
-      const stored = subject === made ? undefined : await this.#jetstream.last('instances', subject, deadline);
-      if (stored !== undefined && (await this.#valid(stored, deadline)) === undefined)
-        await this.#jetstream.remove('instances', stored.seq, deadline);
+    const { jetstream } = this.#registers;
+    for (const subject of (await jetstream.subjects('instances', this.#names.allSecrets, deadline)).keys()) {
+      const read = subject === made ? undefined : await this.#registers.read('instances', subject, deadline);
+      if (read !== undefined && (await this.#valid(read.stored, deadline)) === undefined)
+        await this.#registers.erase('instances', subject, read.spot, deadline);
     }
   }
 }

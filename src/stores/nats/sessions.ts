@@ -25,9 +25,12 @@ import type { Lines } from './lines.ts';
 import type { LogWriter } from './log-writer.ts';
 import type { Places } from './places.ts';
 import { encodeValue, endedValue, newValue, patchValue, withLog, type LivingValue } from './record-value.ts';
+import { NOWHERE } from './registers.ts';
 import type { Sweeper } from './sweeper.ts';
 
 const TRIES = 8;
+/** An entry of the agenda that is nearer may be being looked at, with the expiry that the record had. */
+const DUE_SLACK_MS = 60_000;
 
 export interface SessionsOptions {
   readonly ledger: Ledger;
@@ -77,7 +80,10 @@ export class NatsSessions implements SessionStore {
         const value = patchValue(copy.value, kept);
         const released = { ...value, record: { ...value.record, owner: null } };
         // What an append whose answer was lost is still on its way is refused from here on.
-        if (copy.log.last > 0 && !(await this.#options.log.note(id, copy, noteOf(fence.epoch, 'release'), deadline)))
+        if (
+          copy.log.last.seq > 0 &&
+          !(await this.#options.log.note(id, copy, noteOf(fence.epoch, 'release'), deadline))
+        )
           return false;
         const done = await this.#replace(id, copy, released, deadline);
         this.#options.ledger.copies.drop(id);
@@ -118,9 +124,9 @@ export class NatsSessions implements SessionStore {
     ]);
     const value = newValue(record, name(), place);
     const body = encodeValue(value);
-    let rev = 0;
+    let spot = NOWHERE;
     for (let tries = 0; tries < TRIES; tries++) {
-      const written = await ledger.write(id, body, rev, deadline);
+      const written = await ledger.write(id, body, spot, deadline);
       if (written !== undefined) {
         ledger.created(id, value, written, body.length);
         return 'created';
@@ -131,7 +137,7 @@ export class NatsSessions implements SessionStore {
         await places.remove(place, deadline);
         return 'exists';
       }
-      rev = standing.is === 'missing' ? standing.rev : standing.held.rev;
+      spot = standing.is === 'missing' ? standing.spot : standing.held.spot;
       if (standing.is === 'expired') await this.#options.places.remove(standing.held.value.place, deadline);
     }
     throw contended(this.#options.where, `session ${id}`);
@@ -161,7 +167,7 @@ export class NatsSessions implements SessionStore {
   /** Whether the record still has the epoch that was read before the end of the log was. */
   async #lostRecords(id: string, copy: Copy, deadline: number): Promise<boolean> {
     const standing = await this.#options.ledger.look(id, deadline);
-    return standing.is === 'living' && standing.held.rev === copy.rev;
+    return standing.is === 'living' && standing.held.spot.seq === copy.spot.seq;
   }
 
   async #end(
@@ -186,7 +192,7 @@ export class NatsSessions implements SessionStore {
       await agenda.add({ id, at: forgetAt }, deadline);
       if (fence === null && owner !== null && !(await this.#closeLog(id, held, epoch + 1, deadline))) continue;
       const body = encodeValue(endedValue(ended, forgetAt, held.value.place));
-      if ((await ledger.write(id, body, held.rev, deadline)) === undefined) continue;
+      if ((await ledger.write(id, body, held.spot, deadline)) === undefined) continue;
       ledger.copies.drop(id);
       await this.#cleanUp(id, held, epoch + 1, deadline);
       return 'ended';
@@ -233,14 +239,16 @@ export class NatsSessions implements SessionStore {
     const { ledger } = this.#options;
     const { last, state } = copy.log;
     const due = await this.#arrange(id, value, deadline);
-    const log = last === 0 ? undefined : { last, state: state.summary() };
+    const log = last.seq === 0 ? undefined : { last: last.seq, state: state.summary() };
     return ledger.replace(id, copy, withLog({ ...value, due }, log), deadline);
   }
 
-  /** An entry that comes earlier does: whoever looks at it makes the next one. */
+  /** An entry that comes earlier does: whoever looks at it then makes the next one. */
   async #arrange(id: string, { record: { expiresAt }, due }: LivingValue, deadline: number): Promise<number | null> {
-    if (expiresAt === null || (due !== null && due <= expiresAt)) return due;
-    await this.#options.agenda.add({ id, at: expiresAt }, deadline);
+    if (expiresAt === null || due === expiresAt) return due;
+    const { agenda, clock } = this.#options;
+    if (due !== null && due < expiresAt && due > (await clock.now(deadline)) + DUE_SLACK_MS) return due;
+    await agenda.add({ id, at: expiresAt }, deadline);
     return expiresAt;
   }
 }

@@ -13,6 +13,11 @@ const KEYS: readonly StreamKey[] = ['sessions', 'instances', 'log', 'places', 'a
 const NANOSECONDS = 1_000_000;
 /** Longer is for ever: a hundred years. */
 const LONGEST_MS = 3_153_600_000_000;
+/**
+ * Messages that a bucket with replicas keeps of each key: of several that come at the same moment one counts, and it must still
+ * be there (`registers.ts`).
+ */
+const RACING = 5;
 /** Where a subject is a key: its newest message is its value. */
 const isBucket = (key: StreamKey): boolean => key === 'sessions' || key === 'instances';
 
@@ -43,6 +48,7 @@ interface Config {
 export class Streams {
   readonly #link: Link;
   readonly #options: StreamsOptions;
+  readonly #found = new Map<StreamKey, Config>();
   #logAgeMs = 0;
   #ensuring: Promise<void> | undefined;
   #told = false;
@@ -59,6 +65,16 @@ export class Streams {
     await this.ensure(deadline);
   }
 
+  /** Whether several servers keep it. */
+  replicated(key: StreamKey): boolean {
+    return (this.#found.get(key)?.num_replicas ?? 1) > 1;
+  }
+
+  /** Whether there is one message of a subject at most. */
+  keepsOne(key: StreamKey): boolean {
+    return this.#found.get(key)?.max_msgs_per_subject === 1;
+  }
+
   ensure(deadline: number): Promise<void> {
     this.#ensuring ??= Promise.all(KEYS.map((key) => this.#ensure(key, deadline)))
       .then(() => undefined)
@@ -73,7 +89,7 @@ export class Streams {
       if (info.config !== undefined) return this.#accept(key, info.config, wanted, deadline);
       if (info.error?.err_code !== CODES.streamNotFound || tries > 1) throw this.#failed('STREAM.INFO', info.error);
       const made = await this.#ask('STREAM.CREATE', wanted.name, wanted, deadline);
-      if (made.config !== undefined) return;
+      if (made.config !== undefined) return void this.#found.set(key, made.config);
       // Somebody else has just made it, perhaps for a longer log.
       if (made.error?.err_code !== CODES.streamExists) throw this.#failed('STREAM.CREATE', made.error);
     }
@@ -83,9 +99,11 @@ export class Streams {
     const why = whyUnfit(key, found, wanted);
     if (why !== undefined) throw unfitStream(this.#link.where, wanted.name, why);
     this.#tellReplicas(found);
-    if (key !== 'log' || lasts(found, wanted)) return;
-    const changed = await this.#ask('STREAM.UPDATE', wanted.name, { ...found, max_age: wanted.max_age }, deadline);
+    const change = changes(key, found, wanted);
+    if (change === undefined) return void this.#found.set(key, found);
+    const changed = await this.#ask('STREAM.UPDATE', wanted.name, { ...found, ...change }, deadline);
     if (changed.config === undefined) throw this.#failed('STREAM.UPDATE', changed.error);
+    this.#found.set(key, changed.config);
   }
 
   #tellReplicas({ name, num_replicas: replicas = 1 }: Config): void {
@@ -106,7 +124,7 @@ export class Streams {
       storage: 'file',
       num_replicas: replicas,
       max_age: key === 'log' ? nanoseconds(this.#logAgeMs) : 0,
-      max_msgs_per_subject: isBucket(key) ? 1 : -1,
+      max_msgs_per_subject: isBucket(key) ? (replicas > 1 ? RACING : 1) : -1,
       discard: isBucket(key) ? 'new' : 'old',
       max_consumers: -1,
       max_msgs: -1,
@@ -139,6 +157,13 @@ const nanoseconds = (ms: number): number => (ms > LONGEST_MS ? 0 : Math.ceil(ms)
 const lasts = ({ max_age: found = 0 }: Config, { max_age: wanted = 0 }: Config): boolean =>
   found === 0 || (wanted > 0 && found >= wanted);
 
+/** What has to be another way in a stream that fits otherwise. */
+function changes(key: StreamKey, found: Config, wanted: Config): Partial<Config> | undefined {
+  if (key === 'log') return lasts(found, wanted) ? undefined : { max_age: wanted.max_age ?? 0 };
+  const { num_replicas: replicas = 1, max_msgs_per_subject: kept = -1 } = found;
+  return isBucket(key) && replicas > 1 && kept < RACING ? { max_msgs_per_subject: RACING } : undefined;
+}
+
 function whyUnfit(key: StreamKey, found: Config, wanted: Config): string | undefined {
   const subjects = [...(found.subjects ?? [])].sort().join(', ');
   const needed = [...(wanted.subjects ?? [])].sort().join(', ');
@@ -149,8 +174,8 @@ function whyUnfit(key: StreamKey, found: Config, wanted: Config): string | undef
   if (found.storage !== wanted.storage) return `its storage is ${found.storage} instead of ${wanted.storage}`;
   if (found.deny_delete === true) return 'its messages may not be deleted (deny_delete)';
   if (found.deny_purge === true) return 'its messages may not be purged (deny_purge)';
-  if (found.max_msgs_per_subject !== wanted.max_msgs_per_subject)
-    return `it keeps ${found.max_msgs_per_subject} messages of a subject instead of ${wanted.max_msgs_per_subject}`;
+  const { max_msgs_per_subject: kept = -1 } = found;
+  if (isBucket(key) ? kept < 1 : kept !== -1) return `it keeps ${kept} messages of a subject (max_msgs_per_subject)`;
   if (key === 'log') return undefined;
   if (found.max_age !== undefined && found.max_age > 0) return 'it forgets messages by their age (max_age)';
   const limited = (found.max_bytes ?? -1) > 0 || (found.max_msgs ?? -1) > 0;

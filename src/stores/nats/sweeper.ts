@@ -3,21 +3,20 @@ import type { SessionPage, SessionRecord } from '../store.ts';
 import type { Agenda, Looked } from './agenda.ts';
 import type { Bounds } from './bounds.ts';
 import type { ServerClock } from './clock.ts';
-import type { Held } from './copies.ts';
-import type { JetStream } from './jetstream.ts';
 import type { Ledger } from './ledger.ts';
 import type { Names } from './names.ts';
 import type { Place, Places } from './places.ts';
 import type { Purger } from './purger.ts';
 import type { Reader } from './reader.ts';
 import { isLiving, type LivingValue } from './record-value.ts';
+import type { Registers } from './registers.ts';
 
 /** An entry of the list without a session is removed when no creation can still be under way. */
 const PLACE_LOST_MS = 600_000;
 const AT_ONCE = 16;
 
 export interface SweeperOptions {
-  readonly jetstream: JetStream;
+  readonly registers: Registers;
   readonly names: Names;
   readonly ledger: Ledger;
   readonly reader: Reader;
@@ -113,9 +112,9 @@ export class Sweeper {
         case 'expired':
           return expired(standing.held.value);
         case 'living':
-          return this.#again(id, at, standing.held);
+          return this.#again(id, at, standing.held.value);
         case 'missing':
-          return standing.rev === 0 ? 'done' : this.#forget(id);
+          return standing.spot.seq === 0 ? 'done' : this.#forget(id);
         case 'ended':
           // Its tombstone has an entry of its own.
           return standing.forgetAt === at ? 'pending' : 'done';
@@ -123,36 +122,36 @@ export class Sweeper {
     }, this.#options.bounds);
   }
 
-  /** A session that lives on is looked at when it expires. The record says which entry counts: one changes it, if several try. */
-  async #again(id: string, at: number, held: Held): Promise<Looked> {
-    const { agenda, ledger } = this.#options;
-    const { value } = held;
-    const { expiresAt } = value.record;
-    if (value.due !== at) return 'done';
-    if (expiresAt !== null) await agenda.add({ id, at: expiresAt }, this.#deadline());
-    return (await ledger.replace(id, held, { ...value, due: expiresAt }, this.#deadline())) ? 'done' : 'pending';
+  /** A session that lives on is looked at when it expires. Its record is its owner's: it is not written here. */
+  async #again(id: string, at: number, { record: { expiresAt }, due }: LivingValue): Promise<Looked> {
+    const { agenda, clock } = this.#options;
+    const elsewhere = due !== null && due !== at && due > (await clock.now(this.#deadline()));
+    if (expiresAt !== null && !elsewhere) await agenda.add({ id, at: expiresAt }, this.#deadline());
+    return 'done';
   }
 
   /** A tombstone past its time, with whatever its end has left undone. */
   async #forget(id: string): Promise<Looked> {
-    const { reader, jetstream, places, purger, clock } = this.#options;
+    const { reader, registers, names, places, purger, clock } = this.#options;
     const read = await reader.value(id, this.#deadline());
     if (!('found' in read) || isLiving(read.found)) return 'done';
-    const { value, rev } = read.found;
+    const { value, spot } = read.found;
     if (value.forgetAt > (await clock.now(this.#deadline()))) return 'pending';
     await places.remove(value.place, this.#deadline());
-    const message = await reader.lastMessage(id, this.#deadline());
-    // By its sequence: not what has been made under the id meanwhile.
-    await jetstream.remove('sessions', rev, this.#deadline());
-    if (message === undefined) return 'done';
-    if (message.previous.length > 0) purger.purge(id, message.seq + 1, message.seq);
-    else await jetstream.remove('log', message.seq, this.#deadline());
+    const end = await reader.end(id, this.#deadline());
+    await registers.erase('sessions', names.session(id), spot, this.#deadline());
+    if (end === undefined) return 'done';
+    const { message, spot: last } = end;
+    const single = message.previous.length === 0 && last.seq === last.end;
+    if (single) await registers.jetstream.remove('log', last.seq, this.#deadline());
+    else purger.purge(id, last.end + 1, last.seq);
     return 'done';
   }
 
   /** Parts of a record that was never stored, or is not the one any more. */
   async #removeParts(id: string, { name, count }: { name: string; count: number }): Promise<Looked> {
-    const { jetstream, names, reader } = this.#options;
+    const { registers, names, reader } = this.#options;
+    const { jetstream } = registers;
     const read = await reader.value(id, this.#deadline());
     const used = 'found' in read ? read.parts : [];
     for (let n = 0; n < count; n++) {
