@@ -70,8 +70,11 @@ export class RecordKeeper {
 
   /** A handler may hand on what it catches: what only operators should read is in the log. */
   #stateFailed(err: unknown): never {
-    this.#host.logger.warn({ err, sessionId: this.#session.id }, 'A change of session.state could not be stored');
-    throw storeAwayTold('session.state', err);
+    const told = storeAwayTold('session.state', err);
+    // Anything else, that the session is somebody else's above all, the handler is told as it is.
+    if (told !== err)
+      this.#host.logger.warn({ err, sessionId: this.#session.id }, 'A change of session.state could not be stored');
+    throw told;
   }
 
   get fence(): Fence {
