@@ -13,7 +13,7 @@
 import type { RandomSource } from '../../system.ts';
 import { Connection, type Connector } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
-import { isFatal, isSchemaGone, storeClosed, storeFailure } from './failures.ts';
+import { isFatal, isSchemaGone, noAnswer, storeClosed, storeFailure } from './failures.ts';
 import type { InstanceStatements } from './instance-statements.ts';
 import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
 import type { PgResult, Row, Statement, Value } from './pg.ts';
@@ -79,20 +79,9 @@ export class Line {
     }
   }
 
-  async query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    const connection = await this.ready();
-    try {
-      return await connection.query(statement, values);
-    } catch (error) {
-      if (isFatal(error)) connection.destroy(storeFailure(connection.place, error));
-      if (!isSchemaGone(error)) throw storeFailure(connection.place, error);
-    }
-    await this.#options.repair();
-    try {
-      return await connection.query(statement, values);
-    } catch (error) {
-      throw storeFailure(connection.place, error);
-    }
+  query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
+    const { waits, connector } = this.#options;
+    return waits.limit(this.#query(statement, values), () => noAnswer(connector.place, waits.limitMs));
   }
 
   /** Takes the lock of an instance, before anybody knows of it. */
@@ -126,6 +115,18 @@ export class Line {
     this.#listeners.clear();
     await Promise.all(keys.map((key) => giveBackLock(connection, key)));
     await connection.close();
+  }
+
+  async #query(statement: Statement, values: readonly Value[], tries = 2): Promise<PgResult> {
+    const connection = await this.ready();
+    try {
+      return await connection.query(statement, values);
+    } catch (error) {
+      if (isFatal(error)) connection.destroy(storeFailure(connection.place, error));
+      if (!isSchemaGone(error) || tries === 1) throw storeFailure(connection.place, error);
+    }
+    await this.#options.repair();
+    return this.#query(statement, values, tries - 1);
   }
 
   async #open(): Promise<Connection> {

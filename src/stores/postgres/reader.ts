@@ -42,21 +42,13 @@ export class Reader {
 
   async query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
     const { waits, place } = this.#options;
-    const client = await this.#checkOut();
-    // The pool listens to those that are idle only.
-    client.on('error', this.#failed);
-    let failure: Error | undefined;
-    try {
-      const asked = this.#ask(client, statement, values);
-      return await waits.limit(asked, () => (failure = noAnswer(place, waits.limitMs)));
-    } catch (error) {
-      // What else the server says in answer leaves the connection as good as it was.
-      if (isFatal(error)) failure ??= error as Error;
-      throw error;
-    } finally {
-      client.off('error', this.#failed);
-      client.release(failure);
-    }
+    const loan = new Loan(this.#failed);
+    return waits.limit(this.#ask(loan, statement, values), () => {
+      const late = loan.client === undefined ? notAsked(place, waits.limitMs) : noAnswer(place, waits.limitMs);
+      // One that the pool gives later goes back unused.
+      loan.end(late);
+      return late;
+    });
   }
 
   async close(): Promise<void> {
@@ -65,39 +57,64 @@ export class Reader {
     if (this.#listens) pool.off('error', this.#failed);
   }
 
-  async #ask(client: PgPoolClient, statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    let prepares = this.#prepares.get(client);
-    if (prepares === undefined) {
-      const { own, place, waits } = this.#options;
-      const { setUp, whoAnswers } = connectionStatements;
-      // The caller's connections stay as they are.
-      const first = own ? queryOf(setUp, settingsOf(waits.limitMs, true), false) : queryOf(whoAnswers, [], false);
-      const [pid, recovering] = (await client.query(first)).rows[0] ?? [];
-      if (recovering === 't') throw standby(place);
-      prepares = Number(pid) === client.processID;
-      this.#prepares.set(client, prepares);
+  async #ask(loan: Loan, statement: Statement, values: readonly Value[]): Promise<PgResult> {
+    const { pool, place, waits } = this.#options;
+    const client = await pool.connect().catch((error: unknown) => {
+      throw storeFailure(place, error);
+    });
+    if (!loan.begin(client)) throw notAsked(place, waits.limitMs);
+    try {
+      const prepares = this.#prepares.get(client) ?? (await this.#meet(client));
+      const result = await client.query(queryOf(statement, values, prepares));
+      loan.end();
+      return result;
+    } catch (error) {
+      // What else the server says in answer leaves the connection as good as it was.
+      loan.end(isFatal(error) ? (error as Error) : undefined);
+      throw error;
     }
-    return client.query(queryOf(statement, values, prepares));
   }
 
-  /** One that the pool gives too late goes back unused. */
-  async #checkOut(): Promise<PgPoolClient> {
-    const { pool, waits, place } = this.#options;
-    const asked = pool.connect();
-    let late = false;
-    asked.then(
-      (client) => {
-        if (late) client.release();
-      },
-      () => undefined,
-    );
-    try {
-      return await waits.limit(asked, () => {
-        late = true;
-        return notAsked(place, waits.limitMs);
-      });
-    } catch (error) {
-      throw storeFailure(place, error);
+  /** Of a connection that is new here: whether its statements stay prepared. */
+  async #meet(client: PgPoolClient): Promise<boolean> {
+    const { own, place, waits } = this.#options;
+    const { setUp, whoAnswers } = connectionStatements;
+    // The caller's connections stay as they are.
+    const first = own ? queryOf(setUp, settingsOf(waits.limitMs, true), false) : queryOf(whoAnswers, [], false);
+    const [pid, recovering] = (await client.query(first)).rows[0] ?? [];
+    if (recovering === 't') throw standby(place);
+    const prepares = Number(pid) === client.processID;
+    this.#prepares.set(client, prepares);
+    return prepares;
+  }
+}
+
+/** A connection of the pool, from when it is given until it goes back, once. */
+class Loan {
+  readonly #failed: (err: Error) => void;
+  client: PgPoolClient | undefined;
+  #over = false;
+
+  constructor(failed: (err: Error) => void) {
+    this.#failed = failed;
+  }
+
+  /** `false`: nobody waits for it any more. */
+  begin(client: PgPoolClient): boolean {
+    if (this.#over) client.release();
+    else {
+      this.client = client;
+      // The pool listens to those that are idle only.
+      client.on('error', this.#failed);
     }
+    return !this.#over;
+  }
+
+  /** With a failure the connection is of no more use. */
+  end(failure?: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.client?.off('error', this.#failed);
+    this.client?.release(failure);
   }
 }
