@@ -68,6 +68,7 @@ export class Connection {
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
       pipeline: true,
+      binary: false,
       // A pool hides its password from spreading.
       password: config['password'],
     });

@@ -43,6 +43,7 @@ const poolConfig = (config: PgConfig, { limitMs }: Waits): PgConfig => ({
   ...config,
   connectionTimeoutMillis: limitMs,
   allowExitOnIdle: true,
+  binary: false,
   keepAlive: true,
   keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
 });

@@ -46,6 +46,8 @@ export function postgres(server: string | PostgresPool | PostgresConfig, options
     throw optionInvalid(typeof schema === 'string' ? 'range' : 'type', 'postgres.schema', schema, TAKES_SCHEMA);
   const reads = isPool(server) ? server : configOf('postgres.server', server, TAKES_SERVER);
   const given = isPool(reads) ? reads.options : reads;
+  if (isPool(reads) && given['binary'] === true)
+    throw optionInvalid('range', 'postgres.server', got('a Pool with binary: true'), 'a Pool that reads text');
   return new PostgresStore({
     reads,
     direct: direct === undefined ? given : configOf('postgres.direct', direct, TAKES_DIRECT),
