@@ -172,7 +172,7 @@ describe('postgres() refuses', () => {
       { shema: 'x' },
       /Unknown option postgres\.shema; did you mean postgres\.schema/,
     ],
-    ['a pool that reads binary', new pg.Pool({ binary: true }), {}, /a Pool with binary: true/],
+    ['a pool that reads binary', new pg.Pool({ binary: true } as pg.PoolConfig), {}, /a Pool with binary: true/],
     ['a schema that is no text', 'postgres://host/db', { schema: 7 }, /postgres\.schema: got 7/],
     ['a schema without a name', 'postgres://host/db', { schema: '' }, /postgres\.schema/],
     ['a schema with too long a name', 'postgres://host/db', { schema: 'é'.repeat(32) }, /63 bytes/],
