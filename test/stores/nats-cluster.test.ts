@@ -4,42 +4,136 @@
  */
 import { connect } from '@nats-io/transport-node';
 import { jetstreamManager, type JetStreamManager, type StreamInfo } from '@nats-io/jetstream';
-import { expect, onTestFinished, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
-import type { SessionRecord } from '../../src/stores/store.ts';
+import type { InstanceLease, OpenStore, SessionRecord } from '../../src/stores/store.ts';
+import { isEnded } from '../../src/stores/store.ts';
+import { createStoreKit, storeContract } from '../../src/testing/index.ts';
 import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { FENCE, openView, OTHER, recordOf, storeOptions } from './nats-views.ts';
+import { FENCE, ME, newPrefix, openView, OTHER, recordOf, storeOptions } from './nats-views.ts';
 
 const SERVERS = 3;
 const KILLS = Number(process.env['SOJOURN_KILLS'] ?? 1);
 const WRITES = 40;
+/** Of what only happens when messages come at the same moment. */
+const RACES = 40;
 
-async function startCluster(): Promise<readonly TestServer[]> {
+let servers: readonly TestServer[] = [];
+const urls = (): string[] => servers.map(({ url }) => url);
+
+async function startCluster(): Promise<void> {
   const ports = await Promise.all(Array.from({ length: SERVERS }, () => freePort()));
   const routes = ports.map((port) => `nats-route://127.0.0.1:${port}`).join(',');
-  const servers = await Promise.all(
-    ports.map(async (port, n) => {
+  servers = await Promise.all(
+    ports.map((port, n) => {
       const cluster = ['--cluster_name', 'tests', '--cluster', `nats://127.0.0.1:${port}`, '--routes', routes];
-      const server = await startServer('nats', { args: ['--name', `s${n}`, '--no_advertise', ...cluster] });
-      onTestFinished(() => server.close());
-      return server;
+      return startServer('nats', { args: ['--name', `s${n}`, '--no_advertise', ...cluster] });
     }),
   );
-  return servers;
+  // They have to find each other first.
+  const view = await until(() => nats(urls(), { replicas: SERVERS }).open(storeOptions()), { timeoutMs: 60_000 });
+  await view.close();
 }
 
 describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
+  beforeAll(startCluster, 90_000);
+  afterAll(async () => {
+    for (const server of servers) await server.close();
+  });
+
+  /** Each on a connection to another server. */
+  const openEach = (prefix = newPrefix()): Promise<OpenStore[]> =>
+    Promise.all(
+      // On a busy machine making the streams takes a cluster longer than an answer may; an endpoint tries again too.
+      urls().map((url) => until(() => openView(nats(url, { prefix, replicas: SERVERS })), { timeoutMs: 20_000 })),
+    );
+
+  const applies = storeContract.filter(({ needs }) => needs === undefined);
+  let opened = 0;
+  test.each(applies)('keeps the contract, $id: $title', async ({ run }) => {
+    const store = () => nats(urls()[opened++ % SERVERS] ?? '', { replicas: SERVERS });
+    const kit = createStoreKit({ connect: store, pass: (ms) => sleep(ms) });
+    try {
+      await run(kit);
+    } finally {
+      await kit.close();
+    }
+  });
+
+  test('lets one of several burials and renewals at the same moment through', async () => {
+    const views = await openEach();
+    const [first] = views as [OpenStore];
+    for (let n = 0; n < RACES; n++) {
+      const id = `i${n}`;
+      await first.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
+      await first.instances.renew(id, 'serving');
+      const lease = (await first.instances.read(id)) as InstanceLease;
+      const [renewed, ...buried] = await Promise.all([
+        first.instances.renew(id, 'serving'),
+        ...views.map((view) => view.instances.bury(lease)),
+      ]);
+      expect([renewed, ...buried].filter(Boolean), id).toEqual([true]);
+      for (const view of views) expect((await view.instances.read(id)) !== undefined, id).toBe(renewed);
+    }
+  });
+
+  test('lets a save of the owner or the end of its session through, and loses neither', async () => {
+    const views = await openEach();
+    const [first, second, third] = views as [OpenStore, OpenStore, OpenStore];
+    const outcomes = new Set<string>();
+    for (let n = 0; n < RACES; n++) {
+      const id = `s${n}`;
+      await first.sessions.create(recordOf(id));
+      await first.sessions.save(id, FENCE, { activeAt: 1 });
+      const [saved, claimed, ended] = await Promise.all([
+        first.sessions.save(id, FENCE, { state: { kept: '1' } }),
+        second.sessions.claim(id, 1, OTHER),
+        third.sessions.end(id, null, 'deleted'),
+      ]);
+      outcomes.add(`${saved} ${claimed.claimed} ${ended}`);
+      const all = await Promise.all(views.map(async (view) => view.sessions.read(id)));
+      for (const value of all) expect(value, id).toEqual(all[0]);
+      const value = all[0] as SessionRecord;
+      expect(isEnded(value), id).toBe(ended === 'ended');
+      if (isEnded(value)) continue;
+      expect(value.state, id).toEqual(saved === 'written' ? { kept: '1' } : {});
+      expect([value.epoch, value.owner], id).toEqual(claimed.claimed ? [2, OTHER] : [1, ME]);
+    }
+    expect(outcomes.size).toBeGreaterThan(1);
+  });
+
+  test('lets one of two writers of a log through, and its next writes follow', async () => {
+    const views = await openEach();
+    const [first] = views as [OpenStore];
+    for (let n = 0; n < RACES; n++) {
+      const id = `s${n}`;
+      await first.sessions.create(recordOf(id));
+      const append = (view: OpenStore, from: number, text: string) =>
+        view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from, events: [JSON.stringify(text)] });
+      await append(first, 0, 'first');
+      // Each has read the log, and takes itself for the one that goes on.
+      for (const view of views) expect(await append(view, 3, 'elsewhere')).toBe('fenced');
+      const outcomes = await Promise.all(views.map(async (view, v) => append(view, 1, `view ${v}`)));
+      expect(
+        outcomes.filter((outcome) => outcome === 'written'),
+        id,
+      ).toEqual(['written']);
+      expect(await append(first, 2, 'last')).toBe('written');
+      const winner = JSON.stringify(`view ${outcomes.indexOf('written')}`);
+      for (const view of views) {
+        const kept = await view.events.replay(id, 'p', -1);
+        expect(kept.found && kept.events.map(({ data }) => data), id).toEqual(['"first"', winner, '"last"']);
+      }
+    }
+  });
+
   test(
     'keeps what was acknowledged, and goes on by itself, when the server that leads is killed',
     async () => {
-      const servers = await startCluster();
-      const urls = servers.map(({ url }) => url);
-      const open = () => nats(urls, { replicas: SERVERS }).open(storeOptions());
-      // The servers have to find each other first.
-      const view = await until(open, { timeoutMs: 60_000 });
-      onTestFinished(() => view.close());
-      const other = await openView(nats(urls, { replicas: SERVERS }));
+      const open = () => openView(nats(urls(), { replicas: SERVERS }));
+      const [view, other] = [await open(), await open()];
       await view.sessions.create(recordOf('s', { state: {} }));
       let [state, events, epoch, fence] = [0, 0, 1, FENCE];
       for (let kill = 0; kill < KILLS; kill++) {
@@ -66,7 +160,7 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
           }
         })();
         await until(() => events >= (kill + 1) * 10, { timeoutMs: 30_000 });
-        const leader = await leaderOf(urls);
+        const leader = await leaderOf(urls());
         const victim = servers[Number(leader.slice(1))] as TestServer;
         await victim.killed();
         const [at, since] = [events, performance.now()];
@@ -76,7 +170,7 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
         writing.stop = true;
         await writer;
         await victim.start();
-        await caughtUp(urls);
+        await caughtUp(urls());
         expect(((await until(() => other.sessions.read('s'), { timeoutMs: 30_000 })) as SessionRecord).state).toEqual({
           n: String(state),
         });

@@ -88,6 +88,11 @@ export class Link {
     this.#attach(client);
   }
 
+  /** By the monotonic clock. */
+  now(): number {
+    return this.#options.time.monotonic?.() ?? this.#options.time.now();
+  }
+
   /** How often a connection was lost. */
   get losses(): number {
     return this.#losses;
@@ -214,7 +219,7 @@ export class Link {
     const settled = (): void => void this.#pending.delete(no);
     this.#pending.set(no, {
       subject,
-      since: this.#now(),
+      since: this.now(),
       deadline,
       resolve: (message) => {
         settled();
@@ -231,7 +236,7 @@ export class Link {
 
   /** Until it is up again; not in a longer outage, and not for longer than asked. */
   #back(deadline: number): Promise<void> {
-    const now = this.#now();
+    const now = this.now();
     const until = Math.min(deadline, this.#awaySince + (this.#state === 'silent' ? PING_MS : SHORT_OUTAGE_MS));
     if (now >= until || this.#waiting.size >= WAITING || this.#state === 'closed') return Promise.resolve();
     return new Promise((resolve) => {
@@ -312,7 +317,7 @@ export class Link {
   #down(): void {
     if (this.#state === 'down') return;
     this.#state = 'down';
-    this.#awaySince = this.#now();
+    this.#awaySince = this.now();
     this.#losses += 1;
     this.#refuseAll(disconnected(this.where));
     for (const lost of this.#lost) lost();
@@ -346,10 +351,6 @@ export class Link {
     for (const pending of this.#pending.values()) pending.reject(error);
   }
 
-  #now(): number {
-    return this.#options.time.monotonic?.() ?? this.#options.time.now();
-  }
-
   #arm(): void {
     this.#ticking ??= this.#options.time.setTimeout(() => {
       // After what has arrived was read: a process that was busy for long has its answers already.
@@ -362,7 +363,7 @@ export class Link {
   }
 
   #lookAtDeadlines(): void {
-    const now = this.#now();
+    const now = this.now();
     let late = false;
     for (const pending of this.#pending.values()) {
       if (pending.deadline > now) continue;
@@ -375,7 +376,7 @@ export class Link {
   /** Somebody may still be there, and only one stream without a leader: a ping tells. */
   #probe(): void {
     this.#state = 'silent';
-    this.#awaySince = this.#now();
+    this.#awaySince = this.now();
     const answered = (): void => {
       if (this.#state === 'silent') this.#up();
     };

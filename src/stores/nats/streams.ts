@@ -10,6 +10,8 @@ import type { Link } from './link.ts';
 import { streamName, streamSubjects, type StreamKey } from './names.ts';
 
 const KEYS: readonly StreamKey[] = ['sessions', 'instances', 'log', 'places', 'agenda'];
+/** A cluster makes one in less than half of that. */
+const CREATE_MS = 1_200;
 const NANOSECONDS = 1_000_000;
 /** Longer is for ever: a hundred years. */
 const LONGEST_MS = 3_153_600_000_000;
@@ -88,10 +90,22 @@ export class Streams {
       const info = await this.#ask('STREAM.INFO', wanted.name, {}, deadline);
       if (info.config !== undefined) return this.#accept(key, info.config, wanted, deadline);
       if (info.error?.err_code !== CODES.streamNotFound || tries > 1) throw this.#failed('STREAM.INFO', info.error);
-      const made = await this.#ask('STREAM.CREATE', wanted.name, wanted, deadline);
-      if (made.config !== undefined) return void this.#found.set(key, made.config);
+      const made = await this.#create(wanted, deadline);
+      if (made?.config !== undefined) return void this.#found.set(key, made.config);
       // Somebody else has just made it, perhaps for a longer log.
-      if (made.error?.err_code !== CODES.streamExists) throw this.#failed('STREAM.CREATE', made.error);
+      if (made !== undefined && made.error?.err_code !== CODES.streamExists)
+        throw this.#failed('STREAM.CREATE', made.error);
+    }
+  }
+
+  /** `undefined`: no answer. A cluster gives none to whoever comes second while it makes the stream. */
+  async #create(wanted: Config, deadline: number): Promise<Answer | undefined> {
+    const until = this.#link.now() + CREATE_MS;
+    try {
+      return await this.#ask('STREAM.CREATE', wanted.name, wanted, Math.min(deadline, until));
+    } catch (error) {
+      if (this.#link.now() >= deadline) throw error;
+      return undefined;
     }
   }
 
