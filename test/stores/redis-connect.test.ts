@@ -228,7 +228,7 @@ describeWhereInstalled('redis', 'a server that asks who one is', () => {
     }
     expect(await ask('ACL', 'LOG')).toEqual([]);
     expect(log.lines).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   test('that lets go of a user is said with what to do', async () => {
     const server = await startServer('redis');
