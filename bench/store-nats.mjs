@@ -119,12 +119,14 @@ async function measureOperations() {
   const { view, connection, close } = await openCounted();
   const spread = 64;
   for (let n = 0; n < spread; n++) await view.sessions.create(record(n));
-  let stream = 0;
+  // Streams are numbered within their session.
+  const streams = Array.from({ length: spread }, () => 0);
+  const nextStream = (session) => `p1x${(streams[session]++).toString(36)}`;
   const call = (session, more) =>
     view.events.append({
       sessionId: id(session),
       fence: FENCE,
-      stream: `p1x${(stream++).toString(36)}`,
+      stream: nextStream(session),
       from: 0,
       events: ['', RESULT],
       complete: true,
@@ -155,15 +157,16 @@ async function measureOperations() {
   await counted(`append a call, ${spread} sessions`, 1, (n) => call(n % spread));
   await counted(`append a call, ${spread} sessions, 16 together`, 16, (n) => call(n % spread));
   const marked = async (n) => {
-    const request = `${stream++}`;
-    const name = `p1x${request}`;
+    const name = nextStream(n % spread);
+    const request = `"${name}"`;
     const place = { sessionId: id(n % spread), fence: FENCE, stream: name };
     await view.events.append({ ...place, from: 0, events: [''], requests: CALL, mark: { request, stream: name } });
     await view.events.append({ ...place, from: 1, events: [RESULT], complete: true, unmark: request });
   };
   await counted('a call that may not be repeated, 2 appends', 1, marked);
   await counted('a call that may not be repeated, 16 together', 16, marked);
-  await counted('replay the last event', 1, (n) => view.events.replay(id(n % spread), `p1x${stream - 100}`, 0), 500);
+  const lastStream = (n) => `p1x${(streams[n % spread] - 1).toString(36)}`;
+  await counted('replay the last call', 1, (n) => view.events.replay(id(n % spread), lastStream(n), -1), 500);
   await counted('open streams', 1, (n) => view.events.open(id(n % spread)));
   await close();
 }

@@ -8,8 +8,9 @@ import type { LoggedEvent, ReplayOutcome } from '../store.ts';
 import type { LogMessage } from './log-message.ts';
 import type { LogTail, Reader } from './reader.ts';
 
-/** Messages read at once; of each at least one event is kept or it ends the walk. */
-const AT_ONCE = 16;
+/** Messages read at once, at first and then: most of those who resume have missed little. */
+const FEW = 3;
+const MANY = 16;
 
 interface Kept {
   readonly offset: number;
@@ -91,14 +92,14 @@ export class Replayer {
 
   async #walk({ id, deadline }: ReplayRequest, walk: Walk, newest: LogMessage | undefined): Promise<void> {
     let messages: readonly (LogMessage | undefined)[] = [newest];
-    for (;;) {
+    for (let atOnce = FEW; ; atOnce = MANY) {
       let oldest: LogMessage | undefined;
       for (const message of messages) {
         // What is missing was dropped, and everything before it.
         if (message === undefined || !walk.take(message)) return;
         oldest = message;
       }
-      const before = oldest?.previous.slice(0, AT_ONCE) ?? [];
+      const before = oldest?.previous.slice(0, atOnce) ?? [];
       if (before.length === 0) return;
       messages = await Promise.all(before.map((seq) => this.#reader.message(id, seq, deadline)));
     }
