@@ -78,7 +78,7 @@ export class PostgresEvents implements EventStore {
     const { deployment, reader, statements, retention } = this.#options;
     if (retention !== false) await this.#all(statements.trimEvents, [deployment, retention.ttlMs, TRIM_BATCH]);
     await this.#all(statements.trimEnded, [TRIM_BATCH]);
-    await reader.query(statements.sweepMessages, []);
+    await this.#all(statements.trimMessages, [TRIM_BATCH]);
     await reader.query(statements.forgetSecrets, []);
     await reader.query(statements.forgetInstances, [DEAD_KEPT_MS]);
   }

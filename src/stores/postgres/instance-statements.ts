@@ -74,8 +74,10 @@ export function instanceStatements(s: string) {
     /** $1 mailboxes. */
     receive: statementOf(`DELETE FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[])
       RETURNING mailbox, v, sender, no, body`),
-    /** To those who are dead, of every deployment. */
-    sweepMessages: statementOf(`DELETE FROM ${s}.messages WHERE mailbox IN (
-      SELECT mailbox FROM ${s}.instances WHERE ends <= ${NOW}) OR mailbox NOT IN (SELECT mailbox FROM ${s}.instances)`),
+    /** To those who are dead, of every deployment; $1 rows. */
+    trimMessages: statementOf(`DELETE FROM ${s}.messages WHERE ctid = ANY (ARRAY(
+      SELECT m.ctid FROM ${s}.messages m
+      WHERE NOT EXISTS (SELECT FROM ${s}.instances i WHERE i.mailbox = m.mailbox AND i.ends > ${NOW})
+      LIMIT $1 FOR UPDATE OF m SKIP LOCKED))`),
   };
 }

@@ -96,8 +96,9 @@ export class PostgresInstances implements InstanceStore {
 
   async leave(id: string): Promise<void> {
     const { line, statements, deployment } = this.#options;
-    await this.#forget(id);
+    const forgotten = this.#forget(id);
     await line.query(statements.leave, [deployment, id]);
+    await forgotten;
   }
 
   publish(from: string, message: InstanceMessage): Promise<void> {

@@ -53,8 +53,9 @@ export class Reader {
 
   async close(): Promise<void> {
     const { pool, own, waits, place } = this.#options;
+    // Its connections may fail after `end` has resolved.
     if (own) await waits.alive(pool.end(), () => noAnswer(place, waits.limitMs)).catch(() => undefined);
-    if (this.#listens) pool.off('error', this.#failed);
+    else if (this.#listens) pool.off('error', this.#failed);
   }
 
   async #ask(loan: Loan, statement: Statement, values: readonly Value[]): Promise<PgResult> {

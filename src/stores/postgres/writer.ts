@@ -119,14 +119,7 @@ export class Writer {
       const { waits, connector } = this.#options;
       if (this.#waitingBytes > MOST_WAITING_BYTES) return reject(tooMuchWaits(connector.place, this.#queue.length));
       this.#waitingBytes += bytesOf(what);
-      this.#queue.push({
-        deployment,
-        what,
-        asked: waits.now(),
-        refused: false,
-        resolve,
-        reject,
-      });
+      this.#queue.push({ deployment, what, asked: waits.now(), refused: false, resolve, reject });
       if (this.#watch === undefined) this.#watchFor(waits.limitMs);
       this.#running ??= this.#run().finally(() => (this.#running = undefined));
     });
@@ -135,9 +128,11 @@ export class Writer {
   async #run(): Promise<void> {
     let tell = nobody;
     for (;;) {
-      if (this.#queue.length === 0) {
+      if (this.#queue.length === 0 || this.#connection?.closed !== false) {
         tell();
         tell = nobody;
+      }
+      if (this.#queue.length === 0) {
         // What else is asked for in this turn goes along.
         await new Promise<void>((next) => afterTurn(next));
         if (this.#queue.length === 0) return;
