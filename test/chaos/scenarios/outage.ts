@@ -68,7 +68,8 @@ function judgeLog({ history, deployment }: Stage, from: number, until: number): 
     for (const { at, msg } of lines) if (at >= from && at <= until) counts.set(msg, (counts.get(msg) ?? 0) + 1);
     for (const [msg, times] of counts) {
       count += times;
-      if (times > LINES + history.stories.length) history.violation('noisy', `${name} said ${times} times in one outage: ${msg}`);
+      if (times > LINES + history.stories.length)
+        history.violation('noisy', `${name} said ${times} times in one outage: ${msg}`);
     }
   }
   return count;
