@@ -212,7 +212,8 @@ function checkProgress(history: History, say: Say): void {
 }
 
 /** A server numbers what it pushes: what came of it came in order, once, without a hole. */
-function checkPushed({ id, pushed, version }: Story, say: Say): void {
+function checkPushed({ id, pushed, version, streams }: Story, say: Say): void {
+  if (streams.readers > 1) return;
   const seen = new Set<string>();
   const next = new Map<string, number>();
   for (const { nonce, server, n } of pushed) {

@@ -41,6 +41,8 @@ export interface Report {
   readonly violations: Readonly<Record<Violation, number>>;
   readonly found: readonly Found[];
   readonly events: History['events'];
+  /** What is no fault of the deployment, and was seen. */
+  readonly notes: Counts;
   /** Warnings and errors of the servers, by their text. */
   readonly log: Counts;
 }
@@ -114,6 +116,7 @@ export function reportOf<S extends Report['scenario']>(scenario: S, told: Told):
     violations: Object.fromEntries(violations) as Record<Violation, number>,
     found: history.found,
     events: history.events,
+    notes: Object.fromEntries([...history.counts].filter(([what]) => what !== 'requests')),
     log: countedBy(
       deployment.instances.flatMap(({ lines }) => lines),
       ({ msg }) => msg,

@@ -29,6 +29,8 @@ export function rowsOf(report: AnyReport): readonly Rows[] {
     { title: 'How long clients waited (p50 / p99 / longest)', rows: waits(report) },
     { title: 'How calls ended', rows: Object.entries(report.endings).map(counted) },
     { title: 'What requests were refused with', rows: Object.entries(report.refusals).map(counted) },
+    // Older results have none.
+    { title: 'What else was seen', rows: Object.entries(report.notes ?? {}).map(counted) },
   ].filter(({ rows }) => rows.length > 0);
 }
 

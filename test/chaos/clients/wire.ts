@@ -36,6 +36,10 @@ interface Sent {
 
 /** One response that streams, or more of a stream that did. */
 interface Reading {
+  /** The client came back for it. */
+  readonly resumed: boolean;
+  /** An event has come of it. */
+  heard: boolean;
   /** Undefined: the GET stream. */
   readonly sent: Sent | undefined;
   readonly listens: boolean;
@@ -112,7 +116,7 @@ export class Wire {
     const of = sent ?? resumed;
     if (resumed !== undefined) resumed.call.resumes += 1;
     const listens = request.method !== 'POST' && of === undefined;
-    const reading = { sent: of, listens, instance, lastId };
+    const reading = { sent: of, listens, instance, lastId, resumed: lastId !== undefined, heard: false };
     return new Response(this.#readAlong(body, reading), { status, headers: answered });
   };
 
@@ -201,6 +205,7 @@ export class Wire {
         this.#cuts.delete(cut);
         if (this.#cutGet === cut) this.#cutGet = undefined;
         if (how === 'cut' && !broken && !this.#closed) this.#history.broke(sent?.call.tool ?? 'GET', instance);
+        if (how !== 'left' && reading.resumed && !reading.heard) this.#forgotten(reading, how);
         // With an event id its client comes back for it.
         if (sent === undefined || reading.lastId !== undefined || how === 'left') return;
         this.#end(sent, { kind: how === 'complete' ? 'silent' : 'cut', instance });
@@ -208,7 +213,8 @@ export class Wire {
     });
     let broken = false;
     const cut = (): void => {
-      if (!listens && reading.lastId === undefined) return;
+      // Before the first event clients of both lines forget what they came back for.
+      if (!reading.heard && (reading.resumed || !listens)) return;
       broken = true;
       tapped.break();
     };
@@ -217,9 +223,22 @@ export class Wire {
     return tapped.stream;
   }
 
+  /**
+   * Official clients of both lines forget where they were when a stream that they came back for breaks before its first
+   * event: they open another GET stream instead, and each of the two then ends the other.
+   */
+  #forgotten({ sent, instance }: Reading, how: 'complete' | 'cut'): void {
+    const story = this.#options.story();
+    if (sent === undefined) return;
+    this.#history.count('streams whose client forgot where it was');
+    if (story !== undefined) story.streams.readers = 2;
+    this.#end(sent, { kind: how === 'complete' ? 'silent' : 'cut', instance });
+  }
+
   #event({ id, data = '' }: { readonly id?: string; readonly data?: string }, reading: Reading): void {
     const { sent, listens } = reading;
     const story = this.#options.story();
+    reading.heard = true;
     if (id !== undefined) {
       reading.lastId = id;
       story?.streams.take(id, data);
