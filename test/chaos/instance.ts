@@ -50,6 +50,12 @@ const inherited = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(SOJOURN_|npm_|NODE_OPTIONS$|VITEST)/.test(name)),
 );
 
+/** Whatever ends this process, none of them stays. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 export class Instance {
   readonly name: string;
   readonly #options: InstanceOptions;
@@ -115,9 +121,11 @@ export class Instance {
     const level = logs === undefined ? [] : ['--log-level', 'debug'];
     const args = [cli, 'serve', serverModule, '--port', '0', ...level, ...this.#options.args];
     const env = { ...inherited, INSTANCE: this.start, EFFECTS: effects };
-    const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
+    running.add(child);
     this.#exited = once(child, 'exit').then(([code, signal]) => {
+      running.delete(child);
       if (this.#child !== child) return;
       this.#child = undefined;
       if (!this.#asked) this.#options.ended(this, `${this.start} ended with ${code ?? signal}: ${this.#words}`);

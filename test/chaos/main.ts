@@ -46,5 +46,8 @@ async function main(argv: readonly string[]): Promise<number> {
   return reports.some((report) => failuresOf(report).length > 0) ? 1 : 0;
 }
 
+// Its children end with it, also when it is told to stop.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+
 // What is still open then are connections and timers of clients that were told to stop.
 process.exit(await main(process.argv.slice(2)));

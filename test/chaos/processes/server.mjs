@@ -14,6 +14,12 @@ const file = openSync(effects, 'a');
 const now = () => performance.timeOrigin + performance.now();
 const note = (line) => writeSync(file, `${JSON.stringify({ at: now(), by: instance, ...line })}\n`);
 
+/** Whoever started it holds the other end: it does not outlive a run that was killed. */
+process.stdin
+  .on('end', () => process.exit(1))
+  .resume()
+  .unref();
+
 /** Who asks, as a middleware in front would find out: here everybody is who they say they are. */
 subscribe('http.server.request.start', ({ request }) => {
   const sub = request.headers['x-user'];
