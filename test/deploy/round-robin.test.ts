@@ -30,6 +30,7 @@ function counting(client: OfficialClient) {
   })();
   done.catch(() => {});
   return {
+    done,
     calls: () => calls,
     stop: () => {
       stopped = true;
@@ -45,7 +46,13 @@ async function restartOneByOne(url: string, { instances }: Fleet): Promise<void>
   for (const instance of instances) {
     const before = counts.map(({ calls }) => calls());
     expect(await instance.stop()).toBe(0);
-    await until(() => counts.every(({ calls }, n) => calls() > (before[n] ?? 0) + 2), { what: 'calls to go on' });
+    const goneOn = until(() => counts.every(({ calls }, n) => calls() > (before[n] ?? 0) + 2), {
+      what: 'calls to go on',
+      timeoutMs: 15_000,
+    });
+    // A call that fails says why; that the others do not go on would not.
+    goneOn.catch(() => {});
+    await Promise.race([goneOn, ...counts.map(({ done }) => done)]);
     await instance.start();
   }
   await Promise.all(counts.map(({ stop }) => stop()));

@@ -8,6 +8,7 @@ export const CODES = {
   deleteFailed: 10057,
   streamExists: 10058,
   streamNotFound: 10059,
+  subjectsOverlap: 10065,
   wrongLastSequence: 10071,
   wrongLastSequenceUnknown: 10164,
 } as const;

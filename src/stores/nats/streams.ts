@@ -12,6 +12,11 @@ import { streamName, streamSubjects, type StreamKey } from './names.ts';
 const KEYS: readonly StreamKey[] = ['sessions', 'instances', 'log', 'places', 'agenda'];
 /** A cluster makes one in less than half of that. */
 const CREATE_MS = 1_200;
+/**
+ * Somebody else has just made it, perhaps for a longer log, or is making it: then its subjects are taken before its name is.
+ * (Or another stream has the subjects: then it is still missing afterwards.)
+ */
+const MAYBE_MADE: ReadonlySet<number | undefined> = new Set([CODES.streamExists, CODES.subjectsOverlap]);
 const NANOSECONDS = 1_000_000;
 /** Longer is for ever: a hundred years. */
 const LONGEST_MS = 3_153_600_000_000;
@@ -86,15 +91,16 @@ export class Streams {
 
   async #ensure(key: StreamKey, deadline: number): Promise<void> {
     const wanted = this.#wanted(key);
+    let refused: ApiError | undefined;
     for (let tries = 0; ; tries++) {
       const info = await this.#ask('STREAM.INFO', wanted.name, {}, deadline);
       if (info.config !== undefined) return this.#accept(key, info.config, wanted, deadline);
-      if (info.error?.err_code !== CODES.streamNotFound || tries > 1) throw this.#failed('STREAM.INFO', info.error);
+      if (info.error?.err_code !== CODES.streamNotFound) throw this.#failed('STREAM.INFO', info.error);
+      if (tries > 1) throw this.#failed('STREAM.CREATE', refused ?? info.error);
       const made = await this.#create(wanted, deadline);
       if (made?.config !== undefined) return void this.#found.set(key, made.config);
-      // Somebody else has just made it, perhaps for a longer log.
-      if (made !== undefined && made.error?.err_code !== CODES.streamExists)
-        throw this.#failed('STREAM.CREATE', made.error);
+      refused = made?.error;
+      if (made !== undefined && !MAYBE_MADE.has(refused?.err_code)) throw this.#failed('STREAM.CREATE', refused);
     }
   }
 
