@@ -239,7 +239,7 @@ export class Core {
       if (!this.#busy) break;
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
-    let interrupted = this.#stateless.running + this.#modern.running + this.legacy.relay.running;
+    let interrupted = this.#stateless.running + this.#modern.running + this.legacy.running;
     for (const session of this.registry.values()) interrupted += session.running.counted;
     this.#drained = true;
     this.#stop(draining);
@@ -257,7 +257,7 @@ export class Core {
 
   get #busy(): boolean {
     if (this.#stateless.running > 0 || this.#modern.running > 0 || this.#sse?.busy === true) return true;
-    if (this.legacy.relay.running > 0) return true;
+    if (this.legacy.running > 0) return true;
     for (const session of this.registry.values()) if (session.busy) return true;
     return false;
   }

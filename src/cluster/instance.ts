@@ -145,14 +145,18 @@ export class Instance {
 
   /** Another instance that takes new work, as far as the store can tell. */
   async otherServing(): Promise<string | undefined> {
+    return (await this.allServing())[0];
+  }
+
+  async allServing(): Promise<string[]> {
     let leases: readonly InstanceLease[];
     try {
       leases = await this.#store.instances.list();
     } catch (err) {
       this.#logger.debug({ err }, 'The other instances could not be listed: the session store cannot be reached');
-      return undefined;
+      return [];
     }
-    return leases.find(({ id, state }) => id !== this.id && state === 'serving')?.id;
+    return leases.filter(({ id, state }) => id !== this.id && state === 'serving').map(({ id }) => id);
   }
 
   /** The way to another instance; `undefined`: it is dead, or this one is nobody as long as it has no lease. */

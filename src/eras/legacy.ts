@@ -99,6 +99,11 @@ export class LegacyEra {
     });
   }
 
+  /** POSTs and DELETEs that no live session counts: being opened, looked for, or with another instance. */
+  get running(): number {
+    return this.#router.running;
+  }
+
   post(post: InboundPost, again = false): void {
     const { exchange } = post;
     const [first] = post.messages;
@@ -107,7 +112,8 @@ export class LegacyEra {
       if (post.batch)
         return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
       if (first?.kind === 'request' && first.message.method === 'initialize') {
-        void this.#open(post, first.message);
+        const { message } = first;
+        void this.#router.during(exchange, () => this.#open(post, message));
         return;
       }
       return refuse(exchange, sessionIdMissing('POST'), echo(post));
@@ -141,7 +147,7 @@ export class LegacyEra {
 
   #serve(session: LiveSession, { kind, exchange, post, again }: LegacyCall, echoed: RequestId | null): void {
     if (post !== undefined) this.#servePost(session, post, again, echoed);
-    else if (kind === 'delete') void this.#serveDelete(session, exchange);
+    else if (kind === 'delete') void this.#router.during(exchange, () => this.#serveDelete(session, exchange));
     else {
       const served = serveGet(session, exchange, this.#options, (to) => this.#sseSink(to));
       void served.catch((cause: unknown) => this.#router.fail(exchange, cause, null));
@@ -158,7 +164,7 @@ export class LegacyEra {
     }
     const requests = requestsOf(messages);
     if ((again && wasMet(session, requests)) || runsOrphaned(session, requests)) {
-      void this.#goOn(session, post, requests, echoed);
+      void this.#router.during(exchange, () => this.#goOn(session, post, requests, echoed));
       return;
     }
     const refusal = this.#checkRequests(session, messages);
@@ -167,7 +173,7 @@ export class LegacyEra {
       this.#registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
       // What it changed about the session outlives this instance once it is accepted.
-      if (session.record.saving) void this.#respondSaved(session, exchange);
+      if (session.record.saving) void this.#router.during(exchange, () => this.#respondSaved(session, exchange));
       else exchange.respond(202, []);
       return;
     }
@@ -306,9 +312,14 @@ export class LegacyEra {
     try {
       if (!this.#instance.valid) throw lapsed();
       if (this.#opener.draining && exchange.handedOver === undefined) {
-        const other = await this.#instance.otherServing();
         const call: LegacyCall = { kind: 'post', exchange, post, again: false };
-        if (other !== undefined && (await this.relay.send(other, call)).relayed === 'done') return;
+        for (const other of await this.#instance.allServing()) {
+          const outcome = await this.relay.send(other, call);
+          if (outcome.relayed === 'done' || exchange.closed) return;
+          // The client has the id of a session whose owner is gone, and has to begin anew.
+          if (outcome.relayed === 'lost' && outcome.opened)
+            return this.#router.fail(new ContinuedExchange(exchange, undefined, false), ownerLost(true), message.id);
+        }
       }
       const opened = await this.#opener.open(message, exchange);
       if (opened === undefined) return;

@@ -137,13 +137,6 @@ export class Relay {
     this.#options = options;
   }
 
-  /** POSTs of clients of ours that run elsewhere. */
-  get running(): number {
-    let running = 0;
-    for (const { call } of this.#outgoing.values()) if (call.call.kind === 'post') running += 1;
-    return running;
-  }
-
   send(to: string, call: LegacyCall): Promise<RelayOutcome> {
     const link = this.#options.instance.link(to);
     // Nobody has it: it never ran there.

@@ -54,9 +54,26 @@ export class SessionRouter {
   readonly #options: RouterOptions;
   /** Where sessions of other instances were live when they were last asked for, and whose they are. */
   readonly #owners = new Map<string, { readonly owner: string; readonly user: string | undefined }>();
+  /** On their way to a session, or with its owner; streams of GET are not waited for. */
+  readonly #underWay = new Set<Exchange>();
 
   constructor(options: RouterOptions) {
     this.#options = options;
+  }
+
+  /** Requests that no session of this instance counts among its own. */
+  get running(): number {
+    return this.#underWay.size;
+  }
+
+  /** Until `work` ends, a drain waits for this request. */
+  async during<T>(exchange: Exchange, work: () => Promise<T>): Promise<T> {
+    this.#underWay.add(exchange);
+    try {
+      return await work();
+    } finally {
+      this.#underWay.delete(exchange);
+    }
   }
 
   route(id: string, call: LegacyCall, echoed: RequestId | null): void {
@@ -75,7 +92,12 @@ export class SessionRouter {
   }
 
   /** Looks for the session in the store. Whatever comes of it is answered. */
-  async find(id: string, call: LegacyCall, echoed: RequestId | null): Promise<void> {
+  find(id: string, call: LegacyCall, echoed: RequestId | null): Promise<void> {
+    const finding = () => this.#find(id, call, echoed);
+    return call.kind === 'get' ? finding() : this.during(call.exchange, finding);
+  }
+
+  async #find(id: string, call: LegacyCall, echoed: RequestId | null): Promise<void> {
     const { registry, finder, instance, relay } = this.#options;
     let known = call;
     try {

@@ -105,6 +105,55 @@ describe('drain() beside another instance', () => {
     expect(replayed.events.findLast((event) => event.message)?.message).toEqual(message);
   });
 
+  test('waits for a call that is still on its way to where its session lives', async () => {
+    const store = watchedStore();
+    const [a, b] = (await serveFleet(2, { store })) as [Member, Member];
+    const client = await open(b);
+    const slow = gate();
+    store.before['sessions.read'] = slow.hook;
+    const called = a.join(client).call(...tool('count'));
+    await until(() => slow.waiting === 1);
+    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    await turns();
+    slow.open();
+    expect(textOf((await called).message)).toBe('1');
+    expect(await draining).toEqual({ released: 0, interrupted: 0 });
+  });
+
+  test('waits for a call whose owner is gone, until the next owner has answered it', async () => {
+    const store = watchedStore();
+    const [a, b, c] = (await serveFleet(3, { store })) as [Member, Member, Member];
+    const client = await open(b);
+    expect(textOf((await a.join(client).call(...tool('count'))).message)).toBe('1');
+    // It gets no message any more, and is gone from the store.
+    const view = store.views[1];
+    await view?.instances.leave(b.id);
+    const slow = gate();
+    store.before['sessions.read'] = slow.hook;
+    const called = a.join(client).call(...tool('count'));
+    await until(() => slow.waiting === 1);
+    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    await turns();
+    slow.open();
+    expect((await called).response.status).toBe(200);
+    expect(await draining).toEqual({ released: 0, interrupted: 0 });
+    expect(c.endpoint.sessions.count).toBe(1);
+  });
+
+  test('waits for a session that is being opened', async () => {
+    const store = watchedStore();
+    const [a, b] = (await serveFleet(2, { store })) as [Member, Member];
+    const slow = gate();
+    store.before['sessions.create'] = slow.hook;
+    const opening = open(a);
+    await until(() => slow.waiting === 1);
+    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    await turns();
+    slow.open();
+    expect(textOf((await b.join(await opening).call(...tool('count'))).message)).toBe('1');
+    expect(await draining).toEqual({ released: 1, interrupted: 0 });
+  });
+
   test('sends new clients, and clients of sessions that were idle, to the other instance', async () => {
     const { time, members } = await fleetOnFakeTime(2);
     const [a, b] = members as [Member, Member];
