@@ -169,7 +169,7 @@ export class Instance {
     const link = this.link(owner);
     if (link === undefined) return Promise.resolve(undefined);
     const ask = this.#asks++;
-    const letGo = link.hold();
+    const letGo = link.hold('call');
     return new Promise((resolve) => {
       const settle = (done: boolean | undefined): void => {
         this.#asked.delete(ask);

@@ -6,7 +6,8 @@
  *
  * What is not acknowledged is asked about (a probe) after 10 ms, then every 20 ms for 200 ms, then every third of the lease
  * time; a probe says what is expected next, and its answer lets the other side send again from there. As long as something
- * is held open on it (a call that runs there, or here for it), the peer's lease is looked at.
+ * is held open on it, a peer that is silent is looked at: every third of the lease time, or after 150 ms where a call waits
+ * for its answer.
  *
  * An id is dead for ever, so two ids have one conversation, and neither end ever starts it anew.
  */
@@ -62,6 +63,8 @@ const FIRST_PROBE_MS = 10;
 const QUICK_PROBE_MS = 20;
 const QUICK_PROBES = 10;
 const SLOW_PART = 3;
+/** A client of ours waits that long until somebody looks whether the owner of its call still lives. */
+const CALL_WATCH_MS = 150;
 /** Undelivered bytes of one peer; past it streams to it are cut, and calls wait. */
 export const CREDIT_BYTES = 8_388_608;
 
@@ -87,7 +90,10 @@ export class Link {
   #heardAt = -Infinity;
   // ——— probes ———
   #held = 0;
+  /** Of those, calls that wait for an answer. */
+  #calls = 0;
   #probeTimer: unknown;
+  #probeDue = 0;
   #probeIsSlow = false;
   #round = 0;
   #probe = 0;
@@ -140,14 +146,18 @@ export class Link {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** From now on the peer is watched; the returned function ends that. */
-  hold(): () => void {
+  /** From now on the peer is watched; the returned function ends that. `'call'`: somebody waits for an answer. */
+  hold(what: 'call' | 'stream'): () => void {
+    const calls = what === 'call' ? 1 : 0;
     this.#held += 1;
+    this.#calls += calls;
     this.#arm();
     let held = true;
     return () => {
-      if (held) this.#held -= 1;
+      if (!held) return;
       held = false;
+      this.#held -= 1;
+      this.#calls -= calls;
     };
   }
 
@@ -265,21 +275,28 @@ export class Link {
     const waits = this.#unacked.length > 0;
     if (this.#failed || (!waits && this.#held === 0)) return;
     const { time } = this.#options;
+    const isSlow = !waits || this.#round > QUICK_PROBES;
+    const quick = this.#round === 0 ? FIRST_PROBE_MS : QUICK_PROBE_MS;
+    const due = time.monotonic() + (isSlow ? this.#watchMs : quick);
     if (this.#probeTimer !== undefined) {
-      if (!waits || !this.#probeIsSlow || this.#round > QUICK_PROBES) return;
+      if (this.#probeDue <= due) return;
       time.clearTimeout(this.#probeTimer);
     }
-    this.#probeIsSlow = !waits || this.#round > QUICK_PROBES;
+    this.#probeDue = due;
+    this.#probeIsSlow = isSlow;
     this.#firstThen = this.#next - this.#unacked.length;
-    const quick = this.#round === 0 ? FIRST_PROBE_MS : QUICK_PROBE_MS;
-    const ms = this.#probeIsSlow ? this.#options.leaseMs / SLOW_PART : quick;
-    this.#probeTimer = time.setTimeout(() => this.#tick(), ms);
+    this.#probeTimer = time.setTimeout(() => this.#tick(), isSlow ? this.#watchMs : quick);
+  }
+
+  get #watchMs(): number {
+    const slow = this.#options.leaseMs / SLOW_PART;
+    return this.#calls === 0 ? slow : Math.min(slow, CALL_WATCH_MS);
   }
 
   #tick(): void {
     this.#probeTimer = undefined;
     const first = this.#next - this.#unacked.length;
-    if (this.#probeIsSlow) this.#options.doubt();
+    if (this.#probeIsSlow && !this.heardWithin(this.#watchMs)) this.#options.doubt();
     if (this.#failed) return;
     if (this.#unacked.length === 0 || first > this.#firstThen) this.#round = 0;
     else {

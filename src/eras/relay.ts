@@ -153,7 +153,7 @@ export class Relay {
     if (link.failed || this.#closed) return Promise.resolve(REFUSED);
     if (exchange.closed) return Promise.resolve(DONE);
     const n = this.#calls++;
-    const letGo = link.hold();
+    const letGo = link.hold(kind === 'get' ? 'stream' : 'call');
     return new Promise((resolve) => {
       const outgoing = new Outgoing(call, this.#options.bufferBytes, (outcome) => {
         this.#outgoing.delete(n);

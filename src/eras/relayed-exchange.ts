@@ -41,7 +41,7 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
   constructor(envelope: CallEnvelope, link: Link, over: () => void) {
     this.#envelope = envelope;
     this.#link = link;
-    this.#letGo = link.hold();
+    this.#letGo = link.hold('stream');
     this.#over = over;
     this.authInfo = authOf(envelope);
     this.user = envelope.user;

@@ -142,13 +142,34 @@ test('what is not acknowledged is asked about after 10 ms, every 20 ms for 200 m
 test('while something is held on it the peer is doubted every third of the lease, and no longer', async () => {
   const time = createFakeTime();
   const { a } = pair(time);
-  const letGo = a.link.hold();
+  const letGo = a.link.hold('stream');
   await time.advance(LEASE_MS);
   expect(a.doubts).toBe(3);
   letGo();
   letGo();
   await time.advance(LEASE_MS);
   expect([a.doubts, time.pendingTimers]).toEqual([4, 0]);
+});
+
+test('while a call waits for its answer a peer that is silent is doubted every 150 ms; one that speaks is not', async () => {
+  const time = createFakeTime();
+  const { a, b } = pair(time);
+  const stream = a.link.hold('stream');
+  await time.advance(50);
+  const call = a.link.hold('call');
+  await time.advance(450);
+  expect(a.doubts).toBe(3);
+  for (let n = 0; n < 30; n++) {
+    b.link.push(item(n), 1);
+    await time.advance(100);
+  }
+  expect([numbers(a).length, a.doubts]).toEqual([30, 3]);
+  call();
+  await time.advance(LEASE_MS);
+  expect(a.doubts).toBeLessThanOrEqual(7);
+  stream();
+  await time.advance(LEASE_MS);
+  expect(time.pendingTimers).toBe(0);
 });
 
 test('past its credit what is to be pushed waits, until the peer has taken what went before or the link fails', async () => {
