@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { isStoreKind, storeKinds, type StoreKind } from './store-servers.ts';
 
 export interface BenchArguments {
-  readonly command: 'load' | 'sessions' | 'workers' | 'help';
+  readonly command: 'load' | 'sessions' | 'workers' | 'deaths' | 'help';
   readonly rounds: number;
   readonly durationS: number;
   readonly nodes: readonly string[];
@@ -21,17 +21,18 @@ export interface BenchArguments {
   readonly json: boolean;
 }
 
-export const usage = `npm run bench -- [sessions | workers] [options]
+export const usage = `npm run bench -- [sessions | workers | deaths] [options]
 
   sessions              heap per live idle session, instead of the load runs
   workers               sojourn serve with two workers beside one, and what the wrong worker costs
+  deaths                how long clients wait when the owner of their sessions is killed or frozen
 
   --rounds N            measured rounds per side, after one warm-up round (5)
   --duration S          seconds of load per side and round (3)
   --node 20|22|24|PATH  Node.js that runs the servers; a list runs one after the other (the running one)
   --only WORK           stateful, log, durable, durable-redis, durable-postgres, durable-nats, initialize, modern; a list
                         of workers: burn, cpu, marker, relay, spread, spread-cpu, spread-store
-  --store STORE         sqlite, redis, postgres, nats: what the workers share; a list (sqlite)
+  --store STORE         sqlite, redis, postgres, nats: what workers and instances share; a list (sqlite)
   --sides SIDE          ours, official, bare, no-log …; a list
   --baseline DIST       another build of this package as a further side, beside ours
   --connections N       keep-alive connections of the load client (16)
@@ -51,7 +52,8 @@ function positive(name: string, value: string): number {
   return number;
 }
 
-const isCommand = (text: string): text is BenchArguments['command'] => ['load', 'sessions', 'workers'].includes(text);
+const isCommand = (text: string): text is BenchArguments['command'] =>
+  ['load', 'sessions', 'workers', 'deaths'].includes(text);
 
 export function parseArguments(argv: readonly string[]): BenchArguments {
   const { values, positionals } = parseArgs({

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type BenchArguments, parseArguments, usage } from './arguments.ts';
+import { formatDeaths, measureDeaths } from './deaths.ts';
 import { findLoadClient } from './load-client.ts';
 import { type Machine, describeMachine } from './machine.ts';
 import { QuietTime } from './quiet-time.ts';
@@ -25,6 +26,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const machine = describeMachine();
   if (args.command === 'sessions') await runSessions(args, machine);
   else if (args.command === 'workers') await runWorkers(args, machine);
+  else if (args.command === 'deaths') await runDeaths(args, machine);
   else await runLoads(args, machine);
 }
 
@@ -51,12 +53,28 @@ async function runWorkers(args: BenchArguments, machine: Machine): Promise<void>
   if (args.json) printJson({ machine, workers: reports });
 }
 
+async function runDeaths(args: BenchArguments, machine: Machine): Promise<void> {
+  if (!args.json) console.log(`${machineLine(machine)}\n`);
+  const quiet = new QuietTime(args.patienceS * 1000);
+  const reports = [];
+  for (const runtime of args.nodes.map(findRuntime)) {
+    for (const store of args.stores) {
+      const report = await measureDeaths(runtime, store, { ...args, quiet }, progress);
+      progress('');
+      reports.push(report);
+      if (!args.json) console.log(`${formatDeaths(report)}\n`);
+    }
+  }
+  if (args.json) printJson({ machine, deaths: reports });
+}
+
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
+}
+
 async function runLoads(args: BenchArguments, machine: Machine): Promise<void> {
   const client = findLoadClient();
   const load = `${client.description}, ${String(args.connections)} connections, ${String(args.durationS)} s, median of ${String(args.rounds)} rounds after a warm-up`;
-  const progress = (text: string): void => {
-    if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
-  };
   if (!args.json) console.log(`${machineLine(machine)}\n${load}\n`);
   const quiet = new QuietTime(args.patienceS * 1000);
   const reports: WorkReport[] = [];
@@ -115,6 +133,7 @@ function selectWorks({ only, sides, baseline }: BenchArguments): Work[] {
 function requireBuild(args: BenchArguments): void {
   const needed =
     args.command === 'workers' ||
+    args.command === 'deaths' ||
     (args.command === 'sessions'
       ? args.sides.length === 0 || args.sides.some((id) => id.startsWith('ours'))
       : selectWorks(args).some(usesBuild));

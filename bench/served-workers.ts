@@ -57,10 +57,19 @@ export class ServedWorkers {
     return this.#processes.reduce((sum, pid) => sum + cpuUsOf(pid), 0);
   }
 
-  async stop(): Promise<void> {
+  /** One worker is the process itself. */
+  freeze(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  kill(): Promise<void> {
+    return this.stop('SIGKILL');
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       const exited = once(this.#child, 'exit');
-      this.#child.kill('SIGTERM');
+      this.#child.kill(signal);
       await exited;
     }
   }

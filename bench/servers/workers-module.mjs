@@ -12,11 +12,19 @@ function burn(input) {
   return answer(input);
 }
 
-export default function createServer() {
+/** The first of its session waits for ever; whoever restores it answers. */
+const waits =
+  ({ restored }) =>
+  (input) =>
+    restored ? answer(input) : new Promise(() => {});
+
+export default function createServer(ctx) {
   const server = new McpServer({ name: 'bench', version: '1.0.0' });
   server.registerTool('echo', { description: 'Answers with its input', inputSchema }, answer);
   const annotations = { readOnlyHint: true };
   server.registerTool('look', { description: 'The same, repeatable', inputSchema, annotations }, answer);
   server.registerTool('burn', { description: 'The same, after 200 µs of work', inputSchema, annotations }, burn);
+  server.registerTool('await', { description: 'Waits for the next owner', inputSchema }, waits(ctx));
+  server.registerTool('await-look', { description: 'The same, repeatable', inputSchema, annotations }, waits(ctx));
   return server;
 }
