@@ -277,7 +277,8 @@ export class Link {
     const { time } = this.#options;
     const isSlow = !waits || this.#round > QUICK_PROBES;
     const quick = this.#round === 0 ? FIRST_PROBE_MS : QUICK_PROBE_MS;
-    const due = time.monotonic() + (isSlow ? this.#watchMs : quick);
+    const ms = isSlow ? this.#silentMs() : quick;
+    const due = time.monotonic() + ms;
     if (this.#probeTimer !== undefined) {
       if (this.#probeDue <= due) return;
       time.clearTimeout(this.#probeTimer);
@@ -285,7 +286,13 @@ export class Link {
     this.#probeDue = due;
     this.#probeIsSlow = isSlow;
     this.#firstThen = this.#next - this.#unacked.length;
-    this.#probeTimer = time.setTimeout(() => this.#tick(), isSlow ? this.#watchMs : quick);
+    this.#probeTimer = time.setTimeout(() => this.#tick(), ms);
+  }
+
+  /** Until it will have been silent for as long as it is watched. */
+  #silentMs(): number {
+    const silent = this.#options.time.monotonic() - this.#heardAt;
+    return silent < this.#watchMs ? this.#watchMs - silent : this.#watchMs;
   }
 
   get #watchMs(): number {

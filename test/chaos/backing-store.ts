@@ -15,7 +15,7 @@ export type StoreKind = (typeof STORES)[number];
 
 /** How the servers are run: nothing that was acknowledged may be lost when one is killed. */
 export const SERVER_ARGS: Readonly<Record<ServerKind, readonly string[]>> = {
-  redis: ['--appendonly', 'yes', '--appendfsync', 'everysec'],
+  redis: ['--appendonly', 'yes', '--appendfsync', 'always'],
   postgres: ['-c', 'client_connection_check_interval=1s'],
   nats: [],
 };
