@@ -91,7 +91,8 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-const SETTLE_MS = 300;
+/** It does not keep step with anything that the instances do at intervals. */
+const settleMs = (): number => 300 + 200 * Math.random();
 const ANSWER_MS_MOST = 30_000;
 
 interface Client {
@@ -153,7 +154,7 @@ async function dieOnce(
     near.connection.close();
     for (const client of clients) await called(client, 'echo');
     const waiting = kind.before === undefined ? [] : clients.map((client) => ended(client, kind.before ?? ''));
-    await pause(SETTLE_MS);
+    await pause(settleMs());
     const died = performance.now();
     if (kind.signal === 'SIGKILL') await owner.kill();
     else owner.freeze();

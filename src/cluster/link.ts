@@ -6,7 +6,7 @@
  *
  * What is not acknowledged is asked about (a probe) after 10 ms, then every 20 ms for 200 ms, then every third of the lease
  * time; a probe says what is expected next, and its answer lets the other side send again from there. As long as something
- * is held open on it, a peer that is silent is looked at: every third of the lease time, or after 150 ms where a call waits
+ * is held open on it, a peer that is silent is looked at: every third of the lease time, or after 100 ms where a call waits
  * for its answer.
  *
  * An id is dead for ever, so two ids have one conversation, and neither end ever starts it anew.
@@ -64,7 +64,7 @@ const QUICK_PROBE_MS = 20;
 const QUICK_PROBES = 10;
 const SLOW_PART = 3;
 /** A client of ours waits that long until somebody looks whether the owner of its call still lives. */
-const CALL_WATCH_MS = 150;
+const CALL_WATCH_MS = 100;
 /** Undelivered bytes of one peer; past it streams to it are cut, and calls wait. */
 export const CREDIT_BYTES = 8_388_608;
 

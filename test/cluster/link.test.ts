@@ -151,17 +151,17 @@ test('while something is held on it the peer is doubted every third of the lease
   expect([a.doubts, time.pendingTimers]).toEqual([4, 0]);
 });
 
-test('while a call waits for its answer a peer that is silent is doubted every 150 ms; one that speaks is not', async () => {
+test('while a call waits for its answer a peer that is silent is doubted every 100 ms; one that speaks is not', async () => {
   const time = createFakeTime();
   const { a, b } = pair(time);
   const stream = a.link.hold('stream');
   await time.advance(50);
   const call = a.link.hold('call');
-  await time.advance(450);
+  await time.advance(350);
   expect(a.doubts).toBe(3);
   for (let n = 0; n < 30; n++) {
     b.link.push(item(n), 1);
-    await time.advance(100);
+    await time.advance(90);
   }
   expect([numbers(a).length, a.doubts]).toEqual([30, 3]);
   call();
