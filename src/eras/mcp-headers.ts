@@ -72,8 +72,8 @@ function declaredParams(schema: unknown, path: readonly string[] = []): HeaderPa
 
 export type ParamCheck =
   | { readonly refusal: SojournError }
-  /** Header values in the spelling that the SDK's own comparison takes. */
-  | { readonly canonical: ReadonlyMap<string, string> };
+  /** Header values in the spelling that the SDK's own comparison takes; none: no header is declared. */
+  | { readonly canonical: ReadonlyMap<string, string> | undefined };
 
 export function checkParamHeaders(
   exchange: Exchange,
@@ -81,8 +81,10 @@ export function checkParamHeaders(
   message: RpcRequest,
   text: string | undefined,
 ): ParamCheck {
+  const declared = declaredParams(schema);
+  if (declared.length === 0) return { canonical: undefined };
   const canonical = new Map<string, string>();
-  for (const param of declaredParams(schema)) {
+  for (const param of declared) {
     const value = valueAt(message.params?.['arguments'], param.path);
     if (value === undefined || value === null || typeof value === 'object') continue;
     const header = exchange.header(param.header);

@@ -1,21 +1,21 @@
 /**
- * The 2026-07-28 era: every request by itself, through the SDK's `createMcpHandler`. Ours around it: the order of checks,
- * the header comparison by digits, the hooks, and the answer's way out.
+ * The 2026-07-28 era: every request by itself, with a server of its own. Ours are the order of checks, the header comparison by
+ * digits, the hooks, and the answer's way out.
+ *
+ *     a request, as almost all are                                           ─▶ `modern-direct.ts`
+ *     `subscriptions/listen`, a notification, what the SDK is to refuse, and
+ *     whatever the direct way gives back                                     ─▶ the SDK's `createMcpHandler`
  *
  * With `auto` and `sse` the head waits up to 250 ms, so that an early error can pick the HTTP status; then a stream is
  * committed and the answer follows on it as one event.
  */
 import {
   classifyInboundRequest,
-  CLIENT_CAPABILITIES_META_KEY,
-  CLIENT_INFO_META_KEY,
-  type ClientCapabilities,
   createMcpHandler,
-  type Implementation,
   type McpHttpHandler,
-  McpServer,
+  type McpServer,
   type RequestId,
-  Server,
+  type Server,
   type ServerEventBus,
 } from '@modelcontextprotocol/server';
 import {
@@ -25,38 +25,25 @@ import {
   requestClosed,
   rpcError,
   type SojournError,
-  unsupportedVersion,
 } from '../errors.ts';
 import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { KeepAlive } from '../http/keep-alive.ts';
 import { ResponsePipe } from '../http/response-pipe.ts';
-import { isObject, type RpcRequest } from '../jsonrpc.ts';
+import type { RpcRequest } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { ServerBuilder } from '../session/builder.ts';
-import { contexts, MessageContext, targetOf } from '../session/context.ts';
-import type { EnterContext, SessionRun } from '../session/run.ts';
-import type { AnyServer } from '../session/session.ts';
-import type { McpHttpRequest, McpSession } from '../types.ts';
+import { contexts } from '../session/context.ts';
+import type { McpHttpRequest } from '../types.ts';
 import { isModern } from '../versions.ts';
 import { claimedVersion } from './door.ts';
 import type { InboundPost } from './inbound.ts';
-import { checkParamHeaders, checkStandardHeaders } from './mcp-headers.ts';
-import { requestSession } from './request-session.ts';
+import { checkStandardHeaders } from './mcp-headers.ts';
+import { CLOSED_STATUS, ModernDirect } from './modern-direct.ts';
+import { contextOf, ModernCall, ModernServers } from './modern-servers.ts';
 
 /** How long the head waits for an answer that could decide the status. */
 const HEAD_WAIT_MS = 250;
-const CLOSED_STATUS = 499;
-
-interface ModernCall {
-  readonly post: InboundPost;
-  readonly request: RpcRequest | undefined;
-  readonly version: string;
-  /** Answers instead of the SDK's response. */
-  refusal: SojournError | undefined;
-  run: SessionRun | undefined;
-  server: AnyServer | undefined;
-}
 
 export interface ModernOptions {
   readonly options: ResolvedOptions;
@@ -69,7 +56,8 @@ export interface ModernOptions {
 
 export class ModernEra {
   readonly #options: ResolvedOptions;
-  readonly #servers: ServerBuilder;
+  readonly #servers: ModernServers;
+  readonly #direct: ModernDirect;
   readonly #keepAlive: KeepAlive;
   readonly #legacy: (post: InboundPost) => void;
   readonly #handler: McpHttpHandler;
@@ -79,7 +67,8 @@ export class ModernEra {
 
   constructor({ options, servers, bus, keepAlive, legacy }: ModernOptions) {
     this.#options = options;
-    this.#servers = servers;
+    this.#servers = new ModernServers(options, servers);
+    this.#direct = new ModernDirect(options, this.#servers);
     this.#keepAlive = keepAlive;
     this.#legacy = legacy;
     this.#handler = createMcpHandler((context) => this.#build(context.requestInfo as McpHttpRequest), {
@@ -107,14 +96,7 @@ export class ModernEra {
     const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
     if (refusal !== undefined) return refuse(exchange, refusal, request?.id ?? null);
     if (request?.method === 'initialize' && !this.#isModern(exchange, request)) return this.#legacy(post);
-    const call: ModernCall = {
-      post,
-      request,
-      version: typeof claim === 'string' ? claim : (header ?? ''),
-      refusal: undefined,
-      run: undefined,
-      server: undefined,
-    };
+    const call = new ModernCall(post, request, typeof claim === 'string' ? claim : (header ?? ''));
     void this.#serve(call, first.message);
   }
 
@@ -174,17 +156,18 @@ export class ModernEra {
     });
     const timer = responseMode === 'json' || id === null ? undefined : this.#commitLater(pipe);
     try {
+      if (this.#closed) throw closedEndpoint();
+      if (await this.#direct.serve(call, pipe)) return;
       const response = await this.#fetch(call, message);
-      if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
       // The SDK's own word for "closed before there was an answer"; the client is still there when it was we who closed.
       if (response.status === CLOSED_STATUS && this.#closed) call.refusal = requestClosed();
       if (call.refusal !== undefined) this.#refuse(pipe, exchange, call.refusal, id);
       else if (id === null) await pipe.send(response);
       else await pipe.send(response, () => JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(requestClosed()) }));
     } catch (cause) {
-      if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
       this.#refuse(pipe, exchange, answerable(cause, this.#options.logger, 'A modern request could not be served'), id);
     } finally {
+      if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
       call.run?.leave('request_done');
     }
   }
@@ -198,11 +181,10 @@ export class ModernEra {
   }
 
   #fetch(call: ModernCall, message: unknown): Promise<Response> {
-    if (this.#closed) throw closedEndpoint();
     const { exchange } = call.post;
     const { request, authInfo } = exchange;
     this.#calls.set(request, call);
-    return contexts.run(this.#context(call, false), () =>
+    return contexts.run(contextOf(call, false), () =>
       this.#handler.fetch(request, { parsedBody: message, ...(authInfo !== undefined && { authInfo }) }),
     );
   }
@@ -212,79 +194,16 @@ export class ModernEra {
     const call = this.#calls.get(request);
     if (call === undefined) throw new Error('A server was asked for outside of a request');
     try {
-      return await this.#buildFor(call);
+      return (call.server as McpServer | Server | undefined) ?? (await this.#servers.build(call));
     } catch (cause) {
       call.refusal = answerable(cause, this.#options.logger, 'A modern request could not be served');
-      // What was made for a request that is refused after all: nobody else knows it.
-      call.server?.close().catch((err: unknown) => {
-        this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
-      });
       throw cause;
     }
   }
 
-  #buildFor(call: ModernCall): Promise<McpServer | Server> {
-    if (!this.#servers.hasRun) return this.#buildServer(call);
-    const run = this.#servers.run(() => {});
-    call.run = run;
-    return run.inOwnContext(async () => {
-      const server = await this.#buildServer(call);
-      await run.start(call.post.exchange.request, this.#session(call, server));
-      if (run.enter !== undefined) this.#dispatchIn(run.enter, call, server);
-      return server;
-    });
-  }
-
-  async #buildServer(call: ModernCall): Promise<McpServer | Server> {
-    const { exchange, text } = call.post;
-    const server = await this.#servers.build({ era: 'modern', caller: exchange, session: undefined, restored: false });
-    call.server = server;
-    if (!(server instanceof McpServer) && !(server instanceof Server)) {
-      const legacy = this.#options.supportedProtocolVersions.filter((version) => !isModern(version));
-      throw unsupportedVersion(call.version, legacy);
-    }
-    const tool = call.request?.method === 'tools/call' ? call.request.params?.['name'] : undefined;
-    if (call.request !== undefined && typeof tool === 'string' && server instanceof McpServer) {
-      const schema = server.toolInputSchemaJson(tool);
-      const check = checkParamHeaders(exchange, schema, call.request, text);
-      if ('refusal' in check) throw check.refusal;
-      for (const [name, value] of check.canonical) exchange.canonicalHeaders.set(name, value);
-    }
-    return server;
-  }
-
-  #session(call: ModernCall, server: McpServer | Server): McpSession {
-    const envelope = call.request?.params?.['_meta'];
-    const meta = isObject(envelope) ? envelope : {};
-    return requestSession({
-      caller: call.post.exchange,
-      createdAt: this.#options.timeProvider.now(),
-      clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
-      clientCapabilities: meta[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined,
-      protocolVersion: call.version,
-      server,
-    });
-  }
-
-  /** `perSessionExecutionContext`: the handler runs in what the hooks entered. The SDK connects and dispatches by itself. */
-  #dispatchIn(enter: EnterContext, call: ModernCall, server: McpServer | Server): void {
-    const context = this.#context(call, true);
-    const connect = server.connect.bind(server);
-    server.connect = async (transport) => {
-      await connect(transport);
-      const { onmessage } = transport;
-      transport.onmessage = (message, extra) => enter(() => contexts.run(context, () => onmessage?.(message, extra)));
-    };
-  }
-
-  #context({ post: { exchange }, request }: ModernCall, requestHidden: boolean): MessageContext {
-    const context = new MessageContext(exchange, undefined, requestHidden, request?.id, request?.method, undefined);
-    context.target = targetOf(request?.params);
-    return context;
-  }
-
   async close(): Promise<void> {
     this.#closed = true;
+    this.#direct.close();
     await this.#handler.close();
   }
 }

@@ -1,9 +1,10 @@
 /**
- * A web `Response` of the SDK onto an exchange. JSON answers leave as they are (or as one event, once a stream is
- * committed); event streams are passed on chunk by chunk, with our headers.
+ * The answer of one modern request onto its exchange: message by message, or a web `Response` of the SDK. JSON leaves as it
+ * is (or as one event, once a stream is committed); event streams are passed on chunk by chunk, with our headers.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../errors.ts';
+import { JSON_HEADERS } from './answer.ts';
 import { atEndOfTurn } from './turn.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
@@ -39,6 +40,19 @@ export class ResponsePipe implements KeptAlive {
 
   keepAlive(): void {
     if (this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
+  }
+
+  /** A message before the answer; a reader that is too slow is cut off. */
+  event(json: string): void {
+    this.commit();
+    if (this.#exchange.closed) return;
+    if (this.#exchange.pendingBytes > this.#options.bufferBytes) this.#exchange.destroy();
+    else this.#exchange.write(messageFrame(json, undefined));
+  }
+
+  answer(status: number, json: string): void {
+    if (this.#committed || (this.#options.asSse && status === 200)) this.#event(json);
+    else atEndOfTurn({ endTurn: () => this.#exchange.respond(status, JSON_HEADERS, json) });
   }
 
   /** `unanswered` makes the answer of a stream that ended without one. */

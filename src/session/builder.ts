@@ -13,7 +13,7 @@ import { isObject, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Handshake, SessionRecord } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
-import { isModern } from '../versions.ts';
+import { isModern, KNOWN_VERSIONS } from '../versions.ts';
 import type { MessageSource } from './context.ts';
 import { Interned } from './interned.ts';
 import { replayed } from './remembered.ts';
@@ -33,6 +33,8 @@ export interface FactoryCall {
   readonly caller: BuildCaller;
   readonly session: McpSession | undefined;
   readonly restored: boolean;
+  /** The factory has read `ctx.serverOptions`. */
+  optionsRead?(): void;
 }
 
 /** Whose request a server is built for. `signal` costs something to make: it is read by those who pass it on. */
@@ -60,6 +62,7 @@ export class ServerBuilder {
       ...(call.session !== undefined && { session: call.session }),
       get serverOptions() {
         read = true;
+        call.optionsRead?.();
         return serverOptions;
       },
       restored: call.restored,
@@ -115,8 +118,9 @@ export class ServerBuilder {
 
   async #configure(call: FactoryCall): Promise<McpServerOptions> {
     const { configureSessionOptions, pinnedProtocolVersions } = this.#options.options;
-    const initial: McpServerOptions =
-      pinnedProtocolVersions === undefined ? {} : { supportedProtocolVersions: [...pinnedProtocolVersions] };
+    // A server that names its era is bound to it by connecting (`modern-transport.ts`).
+    const versions = pinnedProtocolVersions ?? (call.era === 'modern' ? KNOWN_VERSIONS : undefined);
+    const initial: McpServerOptions = versions === undefined ? {} : { supportedProtocolVersions: [...versions] };
     if (configureSessionOptions === undefined) return initial;
     try {
       return (await configureSessionOptions(call.caller.request, initial, call.caller.signal)) ?? initial;
