@@ -4,13 +4,14 @@ import { findLoadClient } from './load-client.ts';
 import { type CpuProfile, formatProfile } from './profile-report.ts';
 import { findRuntime } from './runtimes.ts';
 import { ServerProcess } from './server-process.ts';
+import { startStore } from './store-servers.ts';
 import { works } from './works.ts';
 
 // npx tsx bench/profile.ts: where one side of one work spends its CPU time while it is loaded.
 
 const usage = `npx tsx bench/profile.ts [options]
 
-  --work WORK       stateful, log, durable, initialize, modern (stateful)
+  --work WORK       stateful, log, durable, durable-redis, …, initialize, modern (stateful)
   --side SIDE       ours, official, log, no-log (the first of the work)
   --node 20|24|PATH Node.js that runs the server (the running one)
   --duration S      seconds under the profiler (5)
@@ -40,7 +41,11 @@ async function main(): Promise<void> {
 
   const runtime = findRuntime(values.node);
   const client = findLoadClient();
-  const server = await ServerProcess.start(runtime, side.server);
+  const store = work.store === undefined ? undefined : await startStore(work.store);
+  const server = await ServerProcess.start(runtime, {
+    ...side.server,
+    env: { ...side.server.env, ...(store && { BENCH_STORE: store.url }) },
+  });
   try {
     const load = await work.load(server.port);
     const options = { connections: 16, durationS: Number(values.duration) };
@@ -58,6 +63,7 @@ async function main(): Promise<void> {
     console.log(formatProfile(profile, requests, Number(values.top)));
   } finally {
     await server.stop();
+    await store?.close();
   }
 }
 

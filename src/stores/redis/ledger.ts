@@ -9,6 +9,7 @@ import type { Keys, SessionKeys } from './keys.ts';
 import type { Script } from './scripts.ts';
 import { asItIs, type Server, type Slot } from './server.ts';
 import { WRITER_LENGTH } from './session-scripts.ts';
+import { Appends } from './appends.ts';
 import { Turns } from './turns.ts';
 
 /** How long a session is kept beyond its expiry and its tombstone: as long as nobody is there to end it. */
@@ -35,7 +36,10 @@ export class Ledger {
   /** Beyond its expiry, as scripts take it. */
   readonly keptMs: string;
   readonly retention: EventRetention | false;
-  readonly turns = new Turns();
+  /** How scripts take what is kept of the log. */
+  readonly kept: readonly [events: string, bytes: string, ms: string];
+  readonly #turns = new Turns();
+  readonly #appends: Appends;
   readonly #writer: string;
   #writes = 0;
 
@@ -45,6 +49,8 @@ export class Ledger {
     this.tombstoneMs = tombstoneMs;
     this.keptMs = String(tombstoneMs + LEFT_MS);
     this.retention = retention;
+    this.kept = keptArguments(retention);
+    this.#appends = new Appends(this, this.kept);
     this.#writer = base64url(random((WRITER_LENGTH * 3) / 4));
   }
 
@@ -62,10 +68,31 @@ export class Ledger {
   /** A write that its fence guards. */
   fenced<T>(script: Script, id: string, keys: Slot, fence: Fence, more: readonly string[], read: Read<T>): Promise<T> {
     const args = ['', fenceText(fence), this.keptMs, ...more];
-    return this.turns.step(id, () => {
+    return this.step(id, () => {
       args[0] = this.next();
       return this.server.run(script, keys, args, read);
     });
+  }
+
+  append(id: string, fence: Fence, args: readonly string[], length: number): Promise<WriteOutcome> {
+    return this.#appends.add(id, fence, args, length);
+  }
+
+  /** What is asked for in this turn goes now. */
+  flush(): void {
+    this.#appends.flushAll();
+  }
+
+  /** Writes of a session take effect in the order in which they were asked for. */
+  step<T>(id: string, work: () => Promise<T>): Promise<T> {
+    this.#appends.flush(id);
+    return this.#turns.step(id, work);
+  }
+
+  /** What takes more than one. */
+  steps<T>(id: string, work: () => Promise<T>): Promise<T> {
+    this.#appends.flush(id);
+    return this.#turns.steps(id, work);
   }
 
   run(script: Script, keys: Slot, args: readonly string[]): Promise<Reply> {
@@ -91,3 +118,11 @@ export class Ledger {
     return (await this.server.send(lease, ['EXISTS', lease])) === 0;
   }
 }
+
+function keptArguments(retention: EventRetention | false): readonly [string, string, string] {
+  if (retention === false) return ['', '', ''];
+  const { events, bytes, ttlMs } = retention;
+  return [scriptNumber(events), scriptNumber(bytes), scriptNumber(ttlMs)];
+}
+
+const scriptNumber = (n: number): string => (n === Infinity ? 'inf' : String(n));

@@ -64,7 +64,10 @@ export class RedisStore implements Store {
       events: new RedisEvents(ledger),
       instances,
       secret: (secret, keepMs) => findSecret(server, keys.secret(secret), random, keepMs),
-      close: () => (closed ??= instances.close().then(() => this.#release(lease))),
+      close: () => {
+        ledger.flush();
+        return (closed ??= instances.close().then(() => this.#release(lease)));
+      },
     };
   }
 

@@ -86,9 +86,11 @@ return 'W'
 );
 
 /**
- * `KEYS`: head, open, known, log. After the fence: what is kept: events (empty: no log), bytes, ms; stream, first offset, how
- * many events, their text, `1` completes. Then, where there is any: what it answers, markers to write and to remove, the bytes of
- * the events where their text does not tell (empty: none).
+ * `KEYS`: head, open, known, log. After the fence: what is kept: events (empty: no log), bytes, ms; then of each append its
+ * stream, its place (first offset, how many events, `1` completes, `1` says more) and the text of its events. More is what it
+ * answers, markers to write and to remove, and the bytes of the events where their text does not tell (empty: none).
+ *
+ * Answers for all of them, or a list of `W` and `F`.
  *
  * The elements of the log begin with the events and bytes ever logged with them, when that was, the first offset, how many
  * events, `1` when the stream was complete, and the length of its name.
@@ -96,64 +98,91 @@ return 'W'
 export const APPEND = script(
   FENCE,
   `
-local mark, unmark = ARGV[13], ARGV[14]
-if ARGV[4] == '' then redis.call('HSET', KEYS[1], 'w', ARGV[1])
-else
-  local events, bytes, cutEvents, cutBytes, keep = 0, 0, 0, 0, 0
-  if head[4] then
-    local a, b, c, d, e = string.match(head[4], '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-    events, bytes, cutEvents, cutBytes, keep = tonumber(a), tonumber(b), tonumber(c), tonumber(d), tonumber(e)
-  end
-  local stream, from, count, complete = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[11]
+local logs = ARGV[4] ~= ''
+local events, bytes, cutEvents, cutBytes, keep = 0, 0, 0, 0, 0
+if logs and head[4] then
+  local a, b, c, d, e = string.match(head[4], '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  events, bytes, cutEvents, cutBytes, keep = tonumber(a), tonumber(b), tonumber(c), tonumber(d), tonumber(e)
+end
+local elements, outcomes, refused = {}, {}, false
+
+local function log(stream, from, count, complete, place, text, requests, size)
   local field = 's' .. stream
   local new = from == 0 and redis.call('HSETNX', KEYS[3], stream, '') == 1
   local open = false
   if not new or keep <= now then
     open = redis.call('HGET', KEYS[2], field)
-    if open and tonumber(string.match(open, '^%d+')) ~= from or not open and not new then return 'F' end
+    if open and tonumber(string.match(open, '^%d+')) ~= from or not open and not new then return false end
   end
-  if complete ~= '1' then
+  if not complete then
     local answers = open and string.match(open, '\\n.*$')
-    if not answers then answers = (ARGV[12] or '') ~= '' and '\\n' .. ARGV[12] or '' end
-    if redis.call('HSET', KEYS[2], field, (from + count) .. answers) == 1 then last(KEYS[2]) end
+    if not answers then answers = requests ~= '' and '\\n' .. requests or '' end
+    if redis.call('HSET', KEYS[2], field, whole(from + count) .. answers) == 1 then last(KEYS[2]) end
   elseif open then redis.call('HDEL', KEYS[2], field) end
-
-  local keptEvents, keptBytes, keptMs = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
   events = events + count
-  if (ARGV[15] or '') ~= '' then bytes = bytes + ARGV[15] elseif count > 0 then bytes = bytes + #ARGV[10] - count + 1 end
-  if count > 0 or from == 0 or complete == '1' then
-    local size = redis.call('RPUSH', KEYS[4], events .. ' ' .. bytes .. ' ' .. now .. ' ' .. ARGV[8] .. ' ' .. ARGV[9] .. ' '
-      .. complete .. ' ' .. #stream .. ' ' .. stream .. ARGV[10])
-    if keptMs == math.huge then
-      if size == 1 then last(KEYS[3]) last(KEYS[4]) end
-    elseif size == 1 or keep < now + keptMs then
-      keep = math.floor(now + keptMs * 17 / 16)
-      redis.call('PEXPIREAT', KEYS[3], whole(keep)) redis.call('PEXPIREAT', KEYS[4], whole(keep))
-    end
+  if size ~= '' then bytes = bytes + size elseif count > 0 then bytes = bytes + #text - count + 1 end
+  if count > 0 or from == 0 or complete then
+    elements[#elements + 1] = whole(events) .. ' ' .. whole(bytes) .. ' ' .. whole(now) .. ' ' .. place .. ' '
+      .. (complete and '1' or '') .. ' ' .. #stream .. ' ' .. stream .. text
   end
-  if events - cutEvents >= math.min(math.max(16, keptEvents / 8), 4096) or bytes - cutBytes > keptBytes / 8 then
-    cutEvents, cutBytes = events, bytes
-    local cutting = true
-    while cutting do
-      local oldest = redis.call('LRANGE', KEYS[4], 0, 31)
-      local gone, names = 0, {}
-      cutting = #oldest == 32
-      for _, element in ipairs(oldest) do
-        local c, b, at, done, size, name = string.match(element, '^(%d+) (%d+) (%d+) %d+ %d+ (1?) (%d+) ()')
-        if events - c < keptEvents and bytes - b <= keptBytes and at + keptMs > now then cutting = false break end
-        gone = gone + 1
-        if done == '1' then names[#names + 1] = string.sub(element, name, name + size - 1) end
-      end
-      if gone > 0 then redis.call('LTRIM', KEYS[4], gone, -1) end
-      if #names > 0 then redis.call('HDEL', KEYS[3], unpack(names)) end
-    end
-  end
-  redis.call('HSET', KEYS[1], 'w', ARGV[1], 'c',
-    events .. ' ' .. bytes .. ' ' .. cutEvents .. ' ' .. cutBytes .. ' ' .. keep)
+  return true
 end
-if mark and mark ~= '' and redis.call('HSET', KEYS[2], mark, '') == 1 then last(KEYS[2]) end
-if unmark and unmark ~= '' then redis.call('HDEL', KEYS[2], unmark) end
-return 'W'
+
+local n = 7
+while n <= #ARGV do
+  local stream, text = ARGV[n], ARGV[n + 2]
+  local place, complete, more = string.match(ARGV[n + 1], '^(%-?%d+ %d+) (%d)(%d)$')
+  local from, count = string.match(place, '^(%-?%d+) (%d+)$')
+  local requests, mark, unmark, size = '', '', '', ''
+  n = n + 3
+  if more == '1' then
+    requests, mark, unmark, size = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
+    n = n + 4
+  end
+  if logs and not log(stream, tonumber(from), tonumber(count), complete == '1', place, text, requests, size) then
+    outcomes[#outcomes + 1] = 'F'
+    refused = true
+  else
+    outcomes[#outcomes + 1] = 'W'
+    if mark ~= '' and redis.call('HSET', KEYS[2], mark, '') == 1 then last(KEYS[2]) end
+    if unmark ~= '' then redis.call('HDEL', KEYS[2], unmark) end
+  end
+end
+
+if not logs then
+  redis.call('HSET', KEYS[1], 'w', ARGV[1])
+  return refused and outcomes or 'W'
+end
+local keptEvents, keptBytes, keptMs = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+if #elements > 0 then
+  local made = redis.call('RPUSH', KEYS[4], unpack(elements)) == #elements
+  if keptMs == math.huge then
+    if made then last(KEYS[3]) last(KEYS[4]) end
+  elseif made or keep < now + keptMs then
+    keep = math.floor(now + keptMs * 17 / 16)
+    redis.call('PEXPIREAT', KEYS[3], whole(keep)) redis.call('PEXPIREAT', KEYS[4], whole(keep))
+  end
+end
+if events - cutEvents >= math.min(math.max(16, keptEvents / 8), 4096) or bytes - cutBytes > keptBytes / 8 then
+  cutEvents, cutBytes = events, bytes
+  local cutting = true
+  while cutting do
+    local oldest = redis.call('LRANGE', KEYS[4], 0, 31)
+    local gone, names = 0, {}
+    cutting = #oldest == 32
+    for _, element in ipairs(oldest) do
+      local c, b, at, done, size, name = string.match(element, '^(%d+) (%d+) (%d+) %d+ %d+ (1?) (%d+) ()')
+      if events - c < keptEvents and bytes - b <= keptBytes and at + keptMs > now then cutting = false break end
+      gone = gone + 1
+      if done == '1' then names[#names + 1] = string.sub(element, name, name + size - 1) end
+    end
+    if gone > 0 then redis.call('LTRIM', KEYS[4], gone, -1) end
+    if #names > 0 then redis.call('HDEL', KEYS[3], unpack(names)) end
+  end
+end
+redis.call('HSET', KEYS[1], 'w', ARGV[1], 'c', whole(events) .. ' ' .. whole(bytes) .. ' ' .. whole(cutEvents) .. ' '
+  .. whole(cutBytes) .. ' ' .. whole(keep))
+return refused and outcomes or 'W'
 `,
 );
 

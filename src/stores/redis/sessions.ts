@@ -47,11 +47,11 @@ export class RedisSessions implements SessionStore {
   }
 
   create(record: SessionRecord): Promise<'created' | 'exists'> {
-    const { keys, keptMs, tombstoneMs, turns } = this.#ledger;
+    const { keys, keptMs, tombstoneMs } = this.#ledger;
     const { id, expiresAt } = record;
     const [expiry, body, head] = [expiresAt === null ? '' : String(expiresAt), bodyOf(record), headOf(record)];
     const state = withoutEmpty(changedState({ subscriptions: record.subscriptions, state: record.state }));
-    return turns.steps(id, async () => {
+    return this.#ledger.steps(id, async () => {
       const until = await this.#directory.reserve(id);
       const kept = [until, keptMs, String(tombstoneMs), expiry, body];
       const fields = ['f', fenceText(record), 'w', this.#ledger.next(), ...head];
@@ -72,7 +72,7 @@ export class RedisSessions implements SessionStore {
   }
 
   claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
-    return this.#ledger.turns.steps(id, async () => {
+    return this.#ledger.steps(id, async () => {
       let reply = await this.#claim(id, expectedEpoch, me, '');
       const [, owner] = fenceOf(fieldsOf(reply[1]).get('f') ?? '');
       if (reply[4] === 'O' && owner !== null && (await this.#ledger.isDead(owner)))
@@ -98,7 +98,7 @@ export class RedisSessions implements SessionStore {
 
   /** An expired session that nobody has ended yet answers `'ended'` once, so that one caller can tell of its end. */
   end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
-    return this.#ledger.turns.steps(id, async () => {
+    return this.#ledger.steps(id, async () => {
       let [outcome, about = ''] = await this.#end(id, fence, '', reason);
       if (outcome === 'O') {
         if (!(await this.#ledger.isDead(about))) return 'fenced';
