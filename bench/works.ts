@@ -141,6 +141,11 @@ const modern: Work = {
   sides: [
     { id: 'ours', title: 'ours', server: ours() },
     {
+      id: 'plain',
+      title: 'ours, ctx.serverOptions not passed on',
+      server: { script: 'ours.mjs', env: { BENCH_PLAIN: 'yes' } },
+    },
+    {
       id: 'official',
       title: 'createMcpHandler, toNodeHandler',
       server: { script: 'official-modern.mjs' },
