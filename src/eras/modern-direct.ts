@@ -5,19 +5,17 @@
  *
  * A server is used for one request, never again: a handler that goes on after its answer would speak to the next client.
  */
-import { classifyInboundRequest, McpServer, type Server } from '@modelcontextprotocol/server';
+import { McpServer, type Server } from '@modelcontextprotocol/server';
 import { requestClosed } from '../errors.ts';
 import { refuse } from '../http/answer.ts';
 import type { ResponsePipe } from '../http/response-pipe.ts';
 import type { RpcRequest } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { contexts } from '../session/context.ts';
-import { isModern } from '../versions.ts';
+import type { Await } from '../stores/store.ts';
+import { type Classification, ModernEnvelopes } from './modern-envelopes.ts';
 import { clientOf, contextOf, type ModernCall, type ModernServers } from './modern-servers.ts';
 import { ModernTransport } from './modern-transport.ts';
-
-type Modern = Extract<ReturnType<typeof classifyInboundRequest>, { kind: 'modern' }>;
-type Classification = Modern['classification'];
 
 /** nginx' word for a client that left; the SDK says it of a server that closed before it answered. */
 export const CLOSED_STATUS = 499;
@@ -25,6 +23,7 @@ export const CLOSED_STATUS = 499;
 export class ModernDirect {
   readonly #options: ResolvedOptions;
   readonly #servers: ModernServers;
+  readonly #envelopes = new ModernEnvelopes();
   readonly #open = new Set<ModernTransport>();
   /** Servers of this factory are not bound by `connect`: it does not pass `ctx.serverOptions` on. */
   #unbound = false;
@@ -36,17 +35,26 @@ export class ModernDirect {
   }
 
   /** `false`: nothing was dispatched; the SDK is to serve it, with `call.server` if there is one. */
-  async serve(call: ModernCall, pipe: ResponsePipe): Promise<boolean> {
+  serve(call: ModernCall, pipe: ResponsePipe): Await<boolean> {
     const { request } = call;
-    const classification = request === undefined || this.#unbound ? undefined : classify(call, request);
+    const classification = request === undefined || this.#unbound ? undefined : this.#envelopes.classify(call, request);
     if (request === undefined || classification === undefined) return false;
-    return contexts.run(contextOf(call, false), async () => {
-      const server = await this.#servers.build(call);
-      const inner = server instanceof McpServer ? server.server : server;
-      if (!call.optionsRead || call.mirrored || inner.transport !== undefined) return false;
-      if (server instanceof McpServer && (await isChallenged(server, request, call))) return false;
-      return this.#run(server, inner, call, request, classification, pipe);
-    });
+    return contexts.run(contextOf(call, false), () => this.#serve(call, request, classification, pipe));
+  }
+
+  async #serve(
+    call: ModernCall,
+    request: RpcRequest,
+    classification: Classification,
+    pipe: ResponsePipe,
+  ): Promise<boolean> {
+    const made = this.#servers.build(call);
+    const server = made instanceof Promise ? await made : made;
+    const inner = server instanceof McpServer ? server.server : server;
+    if (!call.optionsRead || call.mirrored || inner.transport !== undefined) return false;
+    const challenged = server instanceof McpServer && isChallenged(server, request, call);
+    if (challenged instanceof Promise ? await challenged : challenged) return false;
+    return this.#run(server, inner, call, request, classification, pipe);
   }
 
   async #run(
@@ -67,6 +75,7 @@ export class ModernDirect {
       id: request.id,
       pipe,
       answerOnly: this.#options.responseMode === 'json',
+      isHeard: () => inner.onclose !== undefined,
       over: (answered) => {
         this.#open.delete(transport);
         if (bound && !answered) this.#unanswered(call, request, pipe);
@@ -82,8 +91,10 @@ export class ModernDirect {
       await server.close();
       return false;
     }
-    this.#open.add(transport);
-    exchange.onClose(() => void transport.close());
+    pipe.whenWaiting(() => {
+      this.#open.add(transport);
+      exchange.onClose(() => void transport.close());
+    });
     const { request: view, authInfo } = exchange;
     transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });
     await ended;
@@ -103,31 +114,16 @@ export class ModernDirect {
   }
 }
 
-/** `undefined`: it is for the SDK to refuse, or no request that has an answer of its own. */
-function classify({ post: { exchange }, version }: ModernCall, request: RpcRequest): Classification | undefined {
-  if (request.method === 'subscriptions/listen' || !isModern(version)) return undefined;
-  const method = exchange.header('mcp-method');
-  const name = exchange.header('mcp-name');
-  const outcome = classifyInboundRequest({
-    httpMethod: 'POST',
-    protocolVersionHeader: version,
-    ...(method !== undefined && { mcpMethodHeader: method }),
-    ...(name !== undefined && { mcpNameHeader: name }),
-    body: request,
-  });
-  return outcome.kind === 'modern' && outcome.messageKind === 'request' ? outcome.classification : undefined;
-}
-
 /** Whether more rights are asked for than the caller has, or nobody can tell: the SDK words the answer. */
-async function isChallenged(
-  server: McpServer,
-  request: RpcRequest,
-  { post: { exchange } }: ModernCall,
-): Promise<boolean> {
+function isChallenged(server: McpServer, request: RpcRequest, { post: { exchange } }: ModernCall): Await<boolean> {
   const { authInfo } = exchange;
   try {
     const challenge = server.resolveScopeChallenge({ request, ...(authInfo !== undefined && { authInfo }) });
-    return challenge !== undefined && (await challenge) !== undefined;
+    if (challenge === undefined) return false;
+    return Promise.resolve(challenge).then(
+      (found) => found !== undefined,
+      () => true,
+    );
   } catch {
     return true;
   }

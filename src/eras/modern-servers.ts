@@ -17,6 +17,7 @@ import type { ServerBuilder } from '../session/builder.ts';
 import { contexts, MessageContext, targetOf } from '../session/context.ts';
 import type { EnterContext, SessionRun } from '../session/run.ts';
 import type { AnyServer } from '../session/session.ts';
+import type { Await } from '../stores/store.ts';
 import type { McpSession } from '../types.ts';
 import { isModern } from '../versions.ts';
 import type { InboundPost } from './inbound.ts';
@@ -66,48 +67,56 @@ export class ModernServers {
   }
 
   /** Throws what the request is to be refused with. */
-  async build(call: ModernCall): Promise<McpServer | Server> {
+  build(call: ModernCall): Await<McpServer | Server> {
     try {
-      return await this.#build(call);
+      const made = this.#servers.hasRun ? this.#buildInRun(call) : this.#build(call);
+      return made instanceof Promise ? made.catch((cause: unknown) => this.#refused(call, cause)) : made;
     } catch (cause) {
-      // What was made for it after all: nobody else knows it.
-      call.server?.close().catch((err: unknown) => {
-        this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
-      });
-      throw cause;
+      return this.#refused(call, cause);
     }
   }
 
-  #build(call: ModernCall): Promise<McpServer | Server> {
-    if (!this.#servers.hasRun) return this.#buildServer(call);
+  /** What was made for it after all: nobody else knows it. */
+  #refused(call: ModernCall, cause: unknown): never {
+    call.server?.close().catch((err: unknown) => {
+      this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
+    });
+    throw cause;
+  }
+
+  #buildInRun(call: ModernCall): Promise<McpServer | Server> {
     const run = this.#servers.run(() => {});
     call.run = run;
     return run.inOwnContext(async () => {
-      const server = await this.#buildServer(call);
+      const server = await this.#build(call);
       await run.start(call.post.exchange.request, this.#session(call, server));
       if (run.enter !== undefined) this.#dispatchIn(run.enter, call, server);
       return server;
     });
   }
 
-  async #buildServer(call: ModernCall): Promise<McpServer | Server> {
-    const { exchange, text } = call.post;
-    const server = await this.#servers.build({
+  #build(call: ModernCall): Await<McpServer | Server> {
+    const made = this.#servers.build({
       era: 'modern',
-      caller: exchange,
+      caller: call.post.exchange,
       session: undefined,
       restored: false,
       optionsRead: () => (call.optionsRead = true),
     });
+    return made instanceof Promise ? made.then((server) => this.#checked(call, server)) : this.#checked(call, made);
+  }
+
+  #checked(call: ModernCall, server: AnyServer): McpServer | Server {
     call.server = server;
+    const { request } = call;
+    const { exchange, text } = call.post;
     if (!(server instanceof McpServer) && !(server instanceof Server)) {
       const legacy = this.#options.supportedProtocolVersions.filter((version) => !isModern(version));
       throw unsupportedVersion(call.version, legacy);
     }
-    const tool = call.request?.method === 'tools/call' ? call.request.params?.['name'] : undefined;
-    if (call.request !== undefined && typeof tool === 'string' && server instanceof McpServer) {
-      const schema = server.toolInputSchemaJson(tool);
-      const check = checkParamHeaders(exchange, schema, call.request, text);
+    const tool = request?.method === 'tools/call' ? request.params?.['name'] : undefined;
+    if (request !== undefined && typeof tool === 'string' && server instanceof McpServer) {
+      const check = checkParamHeaders(exchange, server.toolInputSchemaJson(tool), request, text);
       if ('refusal' in check) throw check.refusal;
       call.mirrored = check.canonical !== undefined;
       for (const [name, value] of check.canonical ?? []) exchange.canonicalHeaders.set(name, value);

@@ -27,6 +27,8 @@ export interface ModernTransportOptions {
   readonly pipe: ResponsePipe;
   /** `responseMode: 'json'`: what comes before the answer is dropped. */
   readonly answerOnly: boolean;
+  /** Whether somebody has set `onclose` on the server. */
+  isHeard(): boolean;
   /** Once; `answered` is false where its server closed before it answered, or its client left. */
   over(answered: boolean): void;
 }
@@ -81,18 +83,22 @@ export class ModernTransport extends PerRequestHTTPServerTransport {
     }
     if (this.#answered) return DONE;
     this.#answered = true;
-    pipe.answer('error' in message ? this.#statusOf(message.error.code) : 200, JSON.stringify(message));
-    // A handler that goes on after its answer is told so, and finds nobody to write to.
-    queueMicrotask(() => void this.close());
+    const status = 'error' in message ? this.#statusOf(message.error.code) : 200;
+    // When its handler is done with: a signal that nobody listens to any more is not worth its event.
+    pipe.answer(status, JSON.stringify(message), () => void this.close());
     return DONE;
   }
 
   override close(): Promise<void> {
     if (this.#over) return DONE;
     this.#over = true;
+    const { stackTraceLimit } = Error;
+    // The SDK makes an error for those who wait for this connection, also where nobody does.
+    if (this.#answered && !this.#options.isHeard()) Error.stackTraceLimit = 0;
     try {
       this.onclose?.();
     } finally {
+      Error.stackTraceLimit = stackTraceLimit;
       this.#options.over(this.#answered);
     }
     return DONE;

@@ -97,7 +97,7 @@ export class ModernEra {
     if (refusal !== undefined) return refuse(exchange, refusal, request?.id ?? null);
     if (request?.method === 'initialize' && !this.#isModern(exchange, request)) return this.#legacy(post);
     const call = new ModernCall(post, request, typeof claim === 'string' ? claim : (header ?? ''));
-    void this.#serve(call, first.message);
+    void this.#answer(call, first.message);
   }
 
   /** An `initialize` belongs here only behind a valid modern envelope. */
@@ -134,17 +134,6 @@ export class ModernEra {
     return this.#running;
   }
 
-  async #serve(call: ModernCall, message: unknown): Promise<void> {
-    // A listen stream has no end of its own: nobody waits for it.
-    const counts = call.request?.method === 'subscriptions/listen' ? 0 : 1;
-    this.#running += counts;
-    try {
-      await this.#answer(call, message);
-    } finally {
-      this.#running -= counts;
-    }
-  }
-
   async #answer(call: ModernCall, message: unknown): Promise<void> {
     const { exchange } = call.post;
     const id = call.request?.id ?? null;
@@ -154,10 +143,15 @@ export class ModernEra {
       bufferBytes: this.#options.limits.streamBufferBytes,
       asSse: responseMode === 'sse',
     });
-    const timer = responseMode === 'json' || id === null ? undefined : this.#commitLater(pipe);
+    let timer: unknown;
+    if (responseMode !== 'json' && id !== null) pipe.whenWaiting(() => (timer = this.#commitLater(pipe)));
+    // A listen stream has no end of its own: nobody waits for it.
+    const counts = call.request?.method === 'subscriptions/listen' ? 0 : 1;
+    this.#running += counts;
     try {
       if (this.#closed) throw closedEndpoint();
-      if (await this.#direct.serve(call, pipe)) return;
+      const served = this.#direct.serve(call, pipe);
+      if (served instanceof Promise ? await served : served) return;
       const response = await this.#fetch(call, message);
       // The SDK's own word for "closed before there was an answer"; the client is still there when it was we who closed.
       if (response.status === CLOSED_STATUS && this.#closed) call.refusal = requestClosed();
@@ -169,6 +163,7 @@ export class ModernEra {
     } finally {
       if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
       call.run?.leave('request_done');
+      this.#running -= counts;
     }
   }
 

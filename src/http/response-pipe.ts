@@ -5,7 +5,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../errors.ts';
 import { JSON_HEADERS } from './answer.ts';
-import { atEndOfTurn } from './turn.ts';
+import { atEndOfTurn, type TurnTask } from './turn.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
 import { KEEP_ALIVE_FRAME, messageFrame, SSE_HEADERS } from './sse.ts';
@@ -17,16 +17,45 @@ export interface ResponsePipeOptions {
   readonly asSse: boolean;
 }
 
-export class ResponsePipe implements KeptAlive {
+export class ResponsePipe implements KeptAlive, TurnTask {
   readonly #exchange: Exchange;
   readonly #options: ResponsePipeOptions;
   #committed = false;
   #lastFrame = '';
+  /** Its turn is over. */
+  #waiting = false;
+  #waits: Array<() => void> | undefined = undefined;
+  /** An answer that leaves when this turn ends. */
+  #json: string | undefined = undefined;
+  #status = 200;
+  #sent: (() => void) | undefined = undefined;
   slot = -1;
 
   constructor(exchange: Exchange, options: ResponsePipeOptions) {
     this.#exchange = exchange;
     this.#options = options;
+    atEndOfTurn(this);
+  }
+
+  /** What is only for requests that are not answered in their turn; of two, both. */
+  whenWaiting(then: () => void): void {
+    if (this.#waiting) then();
+    else (this.#waits ??= []).push(then);
+  }
+
+  endTurn(): void {
+    const [json, sent] = [this.#json, this.#sent];
+    if (json !== undefined) {
+      this.#json = undefined;
+      this.#sent = undefined;
+      if (this.#committed || (this.#options.asSse && this.#status === 200)) this.#event(json);
+      else this.#exchange.respond(this.#status, JSON_HEADERS, json);
+      sent?.();
+    } else if (!this.#waiting && !this.#exchange.closed) {
+      for (const then of this.#waits ?? []) then();
+    }
+    this.#waiting = true;
+    this.#waits = undefined;
   }
 
   /** Sends the head of a stream now; keep-alives start. */
@@ -50,9 +79,12 @@ export class ResponsePipe implements KeptAlive {
     else this.#exchange.write(messageFrame(json, undefined));
   }
 
-  answer(status: number, json: string): void {
-    if (this.#committed || (this.#options.asSse && status === 200)) this.#event(json);
-    else atEndOfTurn({ endTurn: () => this.#exchange.respond(status, JSON_HEADERS, json) });
+  /** `sent` is called when it has left, at the end of this turn. */
+  answer(status: number, json: string, sent: () => void): void {
+    this.#json = json;
+    this.#status = status;
+    this.#sent = sent;
+    if (this.#waiting) atEndOfTurn(this);
   }
 
   /** `unanswered` makes the answer of a stream that ended without one. */

@@ -11,7 +11,7 @@ import {
 import { factoryFailed, SojournError } from '../errors.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
-import type { Handshake, SessionRecord } from '../stores/store.ts';
+import type { Await, Handshake, SessionRecord } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
 import { isModern, KNOWN_VERSIONS } from '../versions.ts';
 import type { MessageSource } from './context.ts';
@@ -51,13 +51,20 @@ export class ServerBuilder {
     this.#options = options;
   }
 
-  /** Options callback, then factory. */
-  async build(call: FactoryCall): Promise<AnyServer> {
-    const serverOptions = await this.#configure(call);
+  /** Options callback, then factory. At once where neither takes its time: one request of 2026-07-28 is one build. */
+  build(call: FactoryCall): Await<AnyServer> {
+    const configured = this.#configure(call);
+    return configured instanceof Promise
+      ? configured.then((serverOptions) => this.#make(call, serverOptions))
+      : this.#make(call, configured);
+  }
+
+  #make(call: FactoryCall, serverOptions: McpServerOptions): Await<AnyServer> {
     let read = false;
+    const { authInfo } = call.caller;
     const context: McpEndpointContext = {
       era: call.era,
-      ...(call.caller.authInfo !== undefined && { authInfo: call.caller.authInfo }),
+      ...(authInfo !== undefined && { authInfo }),
       requestInfo: call.caller.request,
       ...(call.session !== undefined && { session: call.session }),
       get serverOptions() {
@@ -68,23 +75,32 @@ export class ServerBuilder {
       restored: call.restored,
       requestState: this.#options.requestState,
     };
-    let server: unknown;
-    try {
-      server = await this.#options.factory(context);
-    } catch (cause) {
+    const checked = (server: unknown): AnyServer => {
+      if (!isServer(server)) {
+        throw factoryFailed('the server factory returned something without connect() and close()');
+      }
+      if (!read) this.#warnOnce();
+      return server;
+    };
+    const failed = (cause: unknown): never => {
       throw factoryFailed('the server factory threw', cause);
+    };
+    let made: unknown;
+    try {
+      made = this.#options.factory(context);
+    } catch (cause) {
+      return failed(cause);
     }
-    if (!isServer(server)) {
-      throw factoryFailed('the server factory returned something without connect() and close()');
-    }
-    if (!read && !this.#warned && this.#options.options.configureSessionOptions !== undefined) {
-      this.#warned = true;
-      this.#options.logger.warn(
-        {},
-        'configureSessionOptions is set, but the factory never reads ctx.serverOptions: pass them on, new McpServer(info, { ...ctx.serverOptions })',
-      );
-    }
-    return server;
+    return isThenable(made) ? Promise.resolve(made).then(checked, failed) : checked(made);
+  }
+
+  #warnOnce(): void {
+    if (this.#warned || this.#options.options.configureSessionOptions === undefined) return;
+    this.#warned = true;
+    this.#options.logger.warn(
+      {},
+      'configureSessionOptions is set, but the factory never reads ctx.serverOptions: pass them on, new McpServer(info, { ...ctx.serverOptions })',
+    );
   }
 
   /** Without a run hook and a context of their own, sessions and requests just run. */
@@ -116,18 +132,30 @@ export class ServerBuilder {
     return { ...message, params: { ...message.params, protocolVersion: latest } };
   }
 
-  async #configure(call: FactoryCall): Promise<McpServerOptions> {
+  #configure(call: FactoryCall): Await<McpServerOptions> {
     const { configureSessionOptions, pinnedProtocolVersions } = this.#options.options;
-    // A server that names its era is bound to it by connecting (`modern-transport.ts`).
+    // A server that names its era is bound to it by connecting (`eras/modern-transport.ts`).
     const versions = pinnedProtocolVersions ?? (call.era === 'modern' ? KNOWN_VERSIONS : undefined);
     const initial: McpServerOptions = versions === undefined ? {} : { supportedProtocolVersions: [...versions] };
     if (configureSessionOptions === undefined) return initial;
+    return this.#ask(configureSessionOptions, call, initial);
+  }
+
+  async #ask(
+    configure: NonNullable<ResolvedOptions['configureSessionOptions']>,
+    { caller }: FactoryCall,
+    initial: McpServerOptions,
+  ): Promise<McpServerOptions> {
     try {
-      return (await configureSessionOptions(call.caller.request, initial, call.caller.signal)) ?? initial;
+      return (await configure(caller.request, initial, caller.signal)) ?? initial;
     } catch (cause) {
       throw factoryFailed('configureSessionOptions threw', cause);
     }
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return isObject(value) && typeof value['then'] === 'function';
 }
 
 function isServer(value: unknown): value is AnyServer {
