@@ -36,13 +36,14 @@ async function main(argv: readonly string[]): Promise<number> {
       progress('');
       reports.push(report);
       if (!json) console.log(`${printReport(report)}\n`);
+      if (args.write) {
+        // Each as it comes: what a run has shown stands though it is ended.
+        keepReports([report]);
+        writeDocument();
+      }
     }
   }
   if (json) console.log(JSON.stringify(reports, undefined, 2));
-  if (args.write) {
-    keepReports(reports);
-    writeDocument();
-  }
   return reports.some((report) => failuresOf(report).length > 0) ? 1 : 0;
 }
 
