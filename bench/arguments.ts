@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { isStoreKind, storeKinds, type StoreKind } from './store-servers.ts';
 
 export interface BenchArguments {
-  readonly command: 'load' | 'sessions' | 'workers' | 'deaths' | 'help';
+  readonly command: 'load' | 'sessions' | 'workers' | 'deaths' | 'growth' | 'help';
   readonly rounds: number;
   readonly durationS: number;
   readonly nodes: readonly string[];
@@ -21,11 +21,12 @@ export interface BenchArguments {
   readonly json: boolean;
 }
 
-export const usage = `npm run bench -- [sessions | workers | deaths] [options]
+export const usage = `npm run bench -- [sessions | workers | deaths | growth] [options]
 
   sessions              heap per live idle session, instead of the load runs
   workers               sojourn serve with two workers beside one, and what the wrong worker costs
   deaths                how long clients wait when the owner of their sessions is killed or frozen
+  growth                calls over 1 to 100,000 sessions; servers of 1 to 1,000 tools
 
   --rounds N            measured rounds per side, after one warm-up round (5)
   --duration S          seconds of load per side and round (3)
@@ -53,7 +54,7 @@ function positive(name: string, value: string): number {
 }
 
 const isCommand = (text: string): text is BenchArguments['command'] =>
-  ['load', 'sessions', 'workers', 'deaths'].includes(text);
+  ['load', 'sessions', 'workers', 'deaths', 'growth'].includes(text);
 
 export function parseArguments(argv: readonly string[]): BenchArguments {
   const { values, positionals } = parseArgs({

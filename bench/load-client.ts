@@ -50,7 +50,9 @@ function wrk(): LoadClient {
       const folder = mkdtempSync(join(tmpdir(), 'bench-'));
       try {
         const script = join(folder, 'load.lua');
-        writeFileSync(script, wrkScript(load));
+        const ids = join(folder, 'sessions');
+        if (load.sessionIds !== undefined) writeFileSync(ids, load.sessionIds.join('\n'));
+        writeFileSync(script, wrkScript(load, ids));
         const duration = `${String(Math.max(1, Math.round(durationS)))}s`;
         const flags = ['-t1', `-c${String(connections)}`, `-d${duration}`, '--timeout', '20s'];
         const url = `http://127.0.0.1:${String(load.port)}${load.path}`;
@@ -66,16 +68,28 @@ function wrk(): LoadClient {
 }
 
 /** The requests are made once, in `init`: a script that builds a string per request makes wrk the wall. */
-function wrkScript(load: Load): string {
+function wrkScript(load: Load, ids: string): string {
   const lua = (text: string): string => JSON.stringify(text);
   const headers = Object.entries(load.headers).map(([name, value]) => `headers[${lua(name)}] = ${lua(value)}`);
+  const count = load.sessionIds?.length ?? preparedBodies;
+  // A request of each session, where there are several; ids of requests are distinct among those in flight.
+  const each = `
+  local sessions = {}
+  for id in io.lines(${lua(ids)}) do sessions[#sessions + 1] = id end
+  local function prepare(n)
+    headers["mcp-session-id"] = sessions[n]
+    return n
+  end`;
+  const same = 'local function prepare(n) return n end';
   return `
-local prepared, count, at = {}, ${String(preparedBodies)}, 0
+local prepared, count, at = {}, ${String(count)}, 0
 function init(args)
   local headers = {}
   ${headers.join('\n  ')}
-  for id = 1, count do
-    prepared[id] = wrk.format("POST", ${lua(load.path)}, headers, ${lua(load.before)} .. id .. ${lua(load.after)})
+  ${load.sessionIds === undefined ? same : each.trim()}
+  for n = 1, count do
+    local id = prepare(n)
+    prepared[n] = wrk.format("POST", ${lua(load.path)}, headers, ${lua(load.before)} .. id .. ${lua(load.after)})
   end
 end
 function request()
@@ -103,6 +117,7 @@ function autocannon(): LoadClient {
   return {
     description: `autocannon ${version} (wrk is missing: this client is slower than a bare server, so shares of bare come out too high)`,
     async run(load, options) {
+      if (load.sessionIds !== undefined) throw new Error('calls over several sessions need wrk: apt-get install wrk');
       const plan = JSON.stringify({ load, ...options, preparedBodies });
       const { stdout } = await promisify(execFile)(process.execPath, [script, plan]);
       return JSON.parse(stdout) as LoadResult;

@@ -3,6 +3,7 @@ import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type BenchArguments, parseArguments, usage } from './arguments.ts';
 import { formatDeaths, measureDeaths } from './deaths.ts';
+import { formatGrowth, measureGrowth } from './growth.ts';
 import { findLoadClient } from './load-client.ts';
 import { type Machine, describeMachine } from './machine.ts';
 import { QuietTime } from './quiet-time.ts';
@@ -27,6 +28,7 @@ async function main(argv: readonly string[]): Promise<void> {
   if (args.command === 'sessions') await runSessions(args, machine);
   else if (args.command === 'workers') await runWorkers(args, machine);
   else if (args.command === 'deaths') await runDeaths(args, machine);
+  else if (args.command === 'growth') await runGrowth(args, machine);
   else await runLoads(args, machine);
 }
 
@@ -66,6 +68,20 @@ async function runDeaths(args: BenchArguments, machine: Machine): Promise<void> 
     }
   }
   if (args.json) printJson({ machine, deaths: reports });
+}
+
+async function runGrowth(args: BenchArguments, machine: Machine): Promise<void> {
+  if (!args.json) console.log(`${machineLine(machine)}\n`);
+  const client = findLoadClient();
+  const quiet = new QuietTime(args.patienceS * 1000);
+  const reports = [];
+  for (const runtime of args.nodes.map(findRuntime)) {
+    const report = await measureGrowth(runtime, client, { ...args, quiet }, progress);
+    progress('');
+    reports.push(report);
+    if (!args.json) console.log(`${formatGrowth(report)}\n`);
+  }
+  if (args.json) printJson({ machine, growth: reports });
 }
 
 function progress(text: string): void {
@@ -133,7 +149,7 @@ function selectWorks({ only, sides, baseline }: BenchArguments): Work[] {
 function requireBuild(args: BenchArguments): void {
   const needed =
     args.command === 'workers' ||
-    args.command === 'deaths' ||
+    ['deaths', 'growth'].includes(args.command) ||
     (args.command === 'sessions'
       ? args.sides.length === 0 || args.sides.some((id) => id.startsWith('ours'))
       : selectWorks(args).some(usesBuild));

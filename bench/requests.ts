@@ -1,4 +1,4 @@
-import { type IncomingHttpHeaders, request } from 'node:http';
+import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 
 /** What the load client sends, again and again: the id of each request stands between `before` and `after`. */
 export interface Load {
@@ -7,6 +7,8 @@ export interface Load {
   readonly headers: Readonly<Record<string, string>>;
   readonly before: string;
   readonly after: string;
+  /** The requests go to these sessions, one after the other. */
+  readonly sessionIds?: readonly string[];
 }
 
 /** An answer taken apart so that the bare side can write it again for another id. */
@@ -28,6 +30,7 @@ const path = '/mcp';
 const clientInfo = { name: 'bench', version: '1.0.0' };
 const echoed = 'hello';
 const recordedId = 987_654;
+const OPENERS = 16;
 
 const postHeaders = {
   'content-type': 'application/json',
@@ -57,6 +60,27 @@ export async function statefulCalls(port: number, protocolVersion: string): Prom
       params: { name: 'echo', arguments: { text: echoed } },
     }),
   );
+}
+
+/** Opened a few at a time; the ids of the sessions. */
+export async function openSessions(port: number, protocolVersion: string, count: number): Promise<string[]> {
+  const opening = initializeLoad(port, protocolVersion);
+  const agent = new Agent({ keepAlive: true, maxSockets: OPENERS });
+  const ids: string[] = [];
+  const open = async (): Promise<void> => {
+    while (ids.length < count) {
+      const place = ids.push('') - 1;
+      const { status, headers, body } = await post(port, opening.headers, `${opening.before}1${opening.after}`, agent);
+      const id = headers['mcp-session-id'];
+      if (status !== 200 || typeof id !== 'string') throw new Error(`initialize was answered with ${body}`);
+      ids[place] = id;
+      const more = { ...opening.headers, 'mcp-protocol-version': protocolVersion, 'mcp-session-id': id };
+      await post(port, more, JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' }), agent);
+    }
+  };
+  await Promise.all(Array.from({ length: OPENERS }, open));
+  agent.destroy();
+  return ids;
 }
 
 /** The same after a `tools/list`, as every client sends one: it tells the endpoint which tools may be called again. */
@@ -132,9 +156,14 @@ function unexpected(what: string, answer: Answer): Error {
   return new Error(`${what} was answered with ${String(answer.status)}: ${answer.body}`);
 }
 
-async function post(port: number, headers: Load['headers'], body: string): Promise<Answer> {
+async function post(
+  port: number,
+  headers: Load['headers'],
+  body: string,
+  agent: Agent | false = false,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ host: '127.0.0.1', port, path, method: 'POST', headers, agent: false }, (incoming) => {
+    const outgoing = request({ host: '127.0.0.1', port, path, method: 'POST', headers, agent }, (incoming) => {
       let text = '';
       incoming.setEncoding('utf8');
       incoming.on('data', (chunk: string) => (text += chunk));

@@ -1,0 +1,173 @@
+/**
+ * How cost grows: with the sessions of one process, and with the tools of its servers. The curves that need several processes or
+ * open streams are those of `workers` and `streams`.
+ */
+import type { LoadClient } from './load-client.ts';
+import type { QuietTime } from './quiet-time.ts';
+import { initializeLoad, type Load, modernCalls, openSessions, statefulCalls } from './requests.ts';
+import type { Runtime } from './runtimes.ts';
+import { ServerProcess, type ServerScript } from './server-process.ts';
+import { formatTable } from './table.ts';
+
+export interface GrowthOptions {
+  readonly rounds: number;
+  readonly durationS: number;
+  readonly connections: number;
+  readonly foreignPercent: number;
+  readonly quiet: QuietTime;
+}
+
+export interface GrowthReport {
+  readonly runtime: Runtime;
+  readonly sessions: readonly SessionsRow[];
+  readonly tools: readonly ToolsRow[];
+}
+
+interface Figure {
+  readonly requestsPerS: number;
+  readonly cpuUs: number;
+}
+
+interface SessionsRow extends Figure {
+  readonly sessions: number;
+  /** On top of the process without sessions. */
+  readonly rssBytesEach: number;
+  readonly p99Us: number;
+}
+
+interface ToolsRow {
+  readonly tools: number;
+  readonly inside: boolean;
+  readonly call: Figure;
+  readonly initialize: Figure;
+  readonly modern: Figure;
+  readonly heapBytesEach: number;
+}
+
+const SESSIONS = [1, 1_000, 10_000, 100_000];
+const TOOLS: ReadonlyArray<readonly [tools: number, inside: boolean]> = [
+  [1, false],
+  [1, true],
+  [100, false],
+  [100, true],
+  [1_000, false],
+];
+const VERSION = '2025-06-18';
+/** Enough that a server weighs more than what the process allocates meanwhile. */
+const HEAP_SESSIONS = 500;
+const WARM_UP_S = 1;
+
+export async function measureGrowth(
+  runtime: Runtime,
+  client: LoadClient,
+  options: GrowthOptions,
+  progress: (text: string) => void,
+): Promise<GrowthReport> {
+  const sessions: SessionsRow[] = [];
+  for (const count of SESSIONS) {
+    progress(`${String(count)} sessions`);
+    sessions.push(await withSessions(runtime, client, count, options));
+  }
+  const tools: ToolsRow[] = [];
+  for (const [count, inside] of TOOLS) {
+    progress(`${String(count)} tools`);
+    tools.push(await withTools(runtime, client, count, inside, options));
+  }
+  return { runtime, sessions, tools };
+}
+
+const script = (tools: number, inside: boolean): ServerScript => ({
+  script: 'growth.mjs',
+  nodeFlags: ['--expose-gc'],
+  env: { BENCH_TOOLS: String(tools), ...(inside && { BENCH_INSIDE: 'yes' }) },
+});
+
+async function withSessions(
+  runtime: Runtime,
+  client: LoadClient,
+  count: number,
+  options: GrowthOptions,
+): Promise<SessionsRow> {
+  const server = await ServerProcess.start(runtime, script(1, false));
+  try {
+    const before = await memory(server);
+    const sessionIds = await openSessions(server.port, VERSION, count);
+    const rssBytesEach = ((await memory(server)).rss - before.rss) / count;
+    const one = await statefulCalls(server.port, VERSION);
+    const load: Load = count === 1 ? one : { ...one, sessionIds };
+    return { sessions: count, rssBytesEach, ...(await figure(server, client, load, options)) };
+  } finally {
+    await server.stop();
+  }
+}
+
+async function withTools(
+  runtime: Runtime,
+  client: LoadClient,
+  tools: number,
+  inside: boolean,
+  options: GrowthOptions,
+): Promise<ToolsRow> {
+  const server = await ServerProcess.start(runtime, script(tools, inside));
+  try {
+    const call = await figure(server, client, await statefulCalls(server.port, VERSION), options);
+    const modern = await figure(server, client, await modernCalls(server.port), options);
+    const before = await memory(server);
+    await openSessions(server.port, VERSION, HEAP_SESSIONS);
+    const heapBytesEach = ((await memory(server)).heapUsed - before.heapUsed) / HEAP_SESSIONS;
+    const initialize = await figure(server, client, initializeLoad(server.port, VERSION), options);
+    return { tools, inside, call, initialize, modern, heapBytesEach };
+  } finally {
+    await server.stop();
+  }
+}
+
+const memory = (server: ServerProcess): Promise<NodeJS.MemoryUsage> => server.ask<NodeJS.MemoryUsage>('memory');
+
+async function figure(
+  server: ServerProcess,
+  client: LoadClient,
+  load: Load,
+  { quiet, foreignPercent, connections, durationS, rounds }: GrowthOptions,
+): Promise<Figure & { readonly p99Us: number }> {
+  await client.run(load, { connections, durationS: WARM_UP_S });
+  const found: Array<Figure & { readonly p99Us: number }> = [];
+  for (let round = 0; round < rounds; round++) {
+    await quiet.wait(foreignPercent / 100);
+    const before = await server.cpuTime();
+    const { requests, durationUs, failures, p99Us } = await client.run(load, { connections, durationS });
+    const after = await server.cpuTime();
+    if (failures > 0) throw new Error(`${String(failures)} of ${String(requests)} requests failed`);
+    const cpuUs = (after.user + after.system - before.user - before.system) / requests;
+    found.push({ requestsPerS: (requests * 1e6) / durationUs, cpuUs, p99Us });
+  }
+  const middle = found.toSorted((a, b) => a.cpuUs - b.cpuUs)[found.length >> 1];
+  if (middle === undefined) throw new Error('no round was run');
+  return middle;
+}
+
+const whole = (value: number): string => Math.round(value).toLocaleString('en-US');
+const tenths = (value: number): string => value.toFixed(1);
+
+export function formatGrowth({ runtime, sessions, tools }: GrowthReport): string {
+  const sessionRows = sessions.map((row) => [
+    whole(row.sessions),
+    whole(row.requestsPerS),
+    tenths(row.cpuUs),
+    whole(row.p99Us),
+    row.sessions < 1_000 ? '' : tenths(row.rssBytesEach / 1_024),
+  ]);
+  const toolRows = tools.map(({ tools: count, inside, call, initialize, modern, heapBytesEach }) => [
+    `${whole(count)}${inside ? ', made in the factory' : ''}`,
+    tenths(call.cpuUs),
+    tenths(initialize.cpuUs),
+    tenths(modern.cpuUs),
+    tenths(heapBytesEach / 1_024),
+  ]);
+  return [
+    `Calls spread over live sessions, 2025-06-18 · Node ${runtime.version}`,
+    formatTable([['sessions', 'requests/s', 'CPU µs', 'p99 µs', 'RSS KiB each'], ...sessionRows]),
+    'Tools of a server: CPU µs of a call, an initialize, a call of 2026-07-28; heap of a session',
+    formatTable([['tools', 'call', 'initialize', '2026-07-28', 'heap KiB'], ...toolRows]),
+  ].join('\n\n');
+}

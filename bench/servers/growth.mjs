@@ -1,0 +1,32 @@
+import { McpServer } from '@modelcontextprotocol/server';
+import * as z from 'zod';
+import { serve } from './serve.mjs';
+
+// BENCH_TOOLS: how many tools each server has. BENCH_INSIDE: the factory makes their schemas and handlers itself.
+const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
+const count = Number(process.env.BENCH_TOOLS ?? '1');
+
+const makeTools = () =>
+  Array.from({ length: count }, (_, n) => ({
+    name: n === 0 ? 'echo' : `echo-${String(n)}`,
+    definition: {
+      description: 'Answers with its input',
+      inputSchema: z.object({ text: z.string() }),
+      annotations: { readOnlyHint: true },
+    },
+    handler: ({ text }) => ({ content: [{ type: 'text', text }] }),
+  }));
+
+const once = makeTools();
+
+serve(
+  createMcpEndpoint(
+    (ctx) => {
+      const server = new McpServer({ name: 'bench', version: '1.0.0' }, { ...ctx.serverOptions });
+      const tools = process.env.BENCH_INSIDE === undefined ? once : makeTools();
+      for (const { name, definition, handler } of tools) server.registerTool(name, definition, handler);
+      return server;
+    },
+    { maxIdleSessionCount: 10_000_000 },
+  ).node,
+);
