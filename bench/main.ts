@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { installed } from '../tools/installed.ts';
 import { type BenchArguments, parseArguments, usage } from './arguments.ts';
 import { formatDeaths, measureDeaths } from './deaths.ts';
 import { formatGrowth, measureGrowth } from './growth.ts';
@@ -96,6 +97,7 @@ async function runLoads(args: BenchArguments, machine: Machine): Promise<void> {
   const reports: WorkReport[] = [];
   for (const runtime of args.nodes.map(findRuntime)) {
     for (const work of selectWorks(args)) {
+      if (work.id === 'others') await installed('others');
       const results = await onItsStore(work, (store) =>
         runRounds(work, runtime, client, { ...args, quiet, progress, ...store }),
       );
@@ -136,7 +138,7 @@ function selectWorks({ only, sides, baseline }: BenchArguments): Work[] {
   const unknown = only.filter((id) => !works.some((work) => work.id === id));
   if (unknown.length > 0) throw new Error(`unknown work: ${unknown.join(', ')}`);
   return works
-    .filter(({ id }) => only.length === 0 || only.includes(id))
+    .filter(({ id, asked }) => (only.length === 0 ? asked !== true : only.includes(id)))
     .map((work) => (baseline === undefined ? work : withBaseline(work, baseline)))
     .map((work) => ({
       ...work,

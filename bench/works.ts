@@ -29,6 +29,8 @@ export interface Work {
   readonly comparisons: readonly Comparison[];
   /** Every round gets a new process: what the work leaves behind would weigh on the next round. */
   readonly freshProcess?: boolean;
+  /** Only by its name. */
+  readonly asked?: boolean;
   load(port: number): Promise<Load>;
   /** The sides that keep something keep it there. */
   readonly store?: StoreKind;
@@ -158,7 +160,36 @@ const modern: Work = {
   load: modernCalls,
 };
 
+const other = (id: string, title: string): Side => ({
+  id,
+  title,
+  server: { script: `../../tools/others/${id}.mjs` },
+});
+
+/** Only when it is asked for: other ways to serve sessions, each as its readme shows. */
+const others: Work = {
+  id: 'others',
+  title: 'tools/call on one session, 2025-06-18, by other packages',
+  asked: true,
+  sides: [
+    { id: 'ours', title: 'ours', server: ours() },
+    official,
+    other('sdk-v1', '@modelcontextprotocol/sdk 1, Express'),
+    other('hono-mcp', '@hono/mcp'),
+    other('fastmcp', 'fastmcp'),
+    other('mcp-proxy', 'mcp-proxy'),
+  ],
+  comparisons: ['official', 'sdk-v1', 'hono-mcp', 'fastmcp', 'mcp-proxy'].map((against) => ({
+    of: 'ours',
+    against,
+    by: 'requests',
+    as: 'times',
+  })),
+  load: (port) => statefulCalls(port, '2025-06-18'),
+};
+
 export const works: readonly Work[] = [
+  others,
   stateful,
   log,
   durable('sqlite', 0.8),
