@@ -10,10 +10,14 @@ import { ensureServers } from './ensure-servers.mjs';
 import { ensureTools } from './ensure-tools.mjs';
 import { root } from './steps.mjs';
 
+/** What only benchmarks run. */
+const UNTESTED = ['others'];
+
 async function installTools() {
   const failed = [];
   const folders = existsSync(join(root, 'tools')) ? readdirSync(join(root, 'tools')) : [];
-  for (const name of folders.filter((folder) => existsSync(join(root, 'tools', folder, 'package-lock.json')))) {
+  const tested = folders.filter((folder) => !UNTESTED.includes(folder));
+  for (const name of tested.filter((folder) => existsSync(join(root, 'tools', folder, 'package-lock.json')))) {
     await ensureTools(`tools/${name}`).catch((error) => {
       console.log(error.message);
       failed.push(`tools/${name}`);

@@ -27,6 +27,7 @@ export class ModernDirect {
   readonly #open = new Set<ModernTransport>();
   /** Servers of this factory are not bound by `connect`: it does not pass `ctx.serverOptions` on. */
   #unbound = false;
+  #hinted = false;
   #closed = false;
 
   constructor(options: ResolvedOptions, servers: ModernServers) {
@@ -51,6 +52,7 @@ export class ModernDirect {
     const made = this.#servers.build(call);
     const server = made instanceof Promise ? await made : made;
     const inner = server instanceof McpServer ? server.server : server;
+    if (!call.optionsRead) this.#hint();
     if (!call.optionsRead || call.mirrored || inner.transport !== undefined) return false;
     const challenged = server instanceof McpServer && isChallenged(server, request, call);
     if (challenged instanceof Promise ? await challenged : challenged) return false;
@@ -87,6 +89,7 @@ export class ModernDirect {
     if (!bound) {
       // It would refuse the request. The SDK binds servers by other means, and gets a fresh one.
       this.#unbound = true;
+      this.#hint();
       call.server = undefined;
       await server.close();
       return false;
@@ -99,6 +102,15 @@ export class ModernDirect {
     transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });
     await ended;
     return true;
+  }
+
+  #hint(): void {
+    if (this.#hinted) return;
+    this.#hinted = true;
+    this.#options.logger.info(
+      {},
+      'The factory does not pass ctx.serverOptions on: requests of 2026-07-28 take about twice the CPU. new McpServer(info, { ...ctx.serverOptions })',
+    );
   }
 
   /** Its server closed, or this endpoint did, before there was an answer. */
