@@ -64,8 +64,8 @@ export class SseSink implements Sink, TurnTask {
   end(): void {
     if (this.#state === IN_TURN) {
       this.#complete = true;
-      // Its turn has ended, and it waited only for the store.
-      if (this.#held) this.#respond();
+      // Its turn has ended, and it waited only for the store; or there is nobody here to write to together with others.
+      if (this.#held || this.#exchange.handedOver !== undefined) this.#respond();
       return;
     }
     if (this.#state !== OPEN) return;
