@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { isStoreKind, storeKinds, type StoreKind } from './store-servers.ts';
 
 export interface BenchArguments {
-  readonly command: 'load' | 'sessions' | 'workers' | 'deaths' | 'help';
+  readonly command: 'load' | 'ratio' | 'sessions' | 'startup' | 'workers' | 'deaths' | 'help';
   readonly rounds: number;
   readonly durationS: number;
   readonly nodes: readonly string[];
@@ -21,14 +21,16 @@ export interface BenchArguments {
   readonly json: boolean;
 }
 
-export const usage = `npm run bench -- [sessions | workers | deaths] [options]
+export const usage = `npm run bench -- [ratio | sessions | startup | workers | deaths] [options]
 
+  ratio                 a short run against the official SDK beside bench/recorded.json; fails under half of what it says
   sessions              heap per live idle session, instead of the load runs
+  startup               from the start of a process to its server's first answer
   workers               sojourn serve with two workers beside one, and what the wrong worker costs
   deaths                how long clients wait when the owner of their sessions is killed or frozen
 
-  --rounds N            measured rounds per side, after one warm-up round (5)
-  --duration S          seconds of load per side and round (3)
+  --rounds N            measured rounds per side, after one warm-up round (5; startup: 15, ratio: 2)
+  --duration S          seconds of load per side and round (3; ratio: 2)
   --node 20|22|24|PATH  Node.js that runs the servers; a list runs one after the other (the running one)
   --only WORK           stateful, log, durable, durable-redis, durable-postgres, durable-nats, initialize, modern; a list
                         of workers: burn, cpu, marker, relay, spread, spread-cpu, spread-store
@@ -52,16 +54,19 @@ function positive(name: string, value: string): number {
   return number;
 }
 
+/** Where they are not 5. */
+const ROUNDS: Partial<Record<BenchArguments['command'], string>> = { startup: '15', ratio: '2' };
+
 const isCommand = (text: string): text is BenchArguments['command'] =>
-  ['load', 'sessions', 'workers', 'deaths'].includes(text);
+  ['load', 'ratio', 'sessions', 'startup', 'workers', 'deaths'].includes(text);
 
 export function parseArguments(argv: readonly string[]): BenchArguments {
   const { values, positionals } = parseArgs({
     args: [...argv],
     allowPositionals: true,
     options: {
-      rounds: { type: 'string', default: '5' },
-      duration: { type: 'string', default: '3' },
+      rounds: { type: 'string' },
+      duration: { type: 'string' },
       node: { type: 'string', multiple: true },
       only: { type: 'string', multiple: true },
       sides: { type: 'string', multiple: true },
@@ -84,8 +89,8 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
   if (stranger !== undefined) throw new Error(`--store takes ${storeKinds.join(', ')}, got ${stranger}`);
   return {
     command: values.help ? 'help' : command,
-    rounds: Math.ceil(positive('rounds', values.rounds)),
-    durationS: positive('duration', values.duration),
+    rounds: Math.ceil(positive('rounds', values.rounds ?? ROUNDS[command] ?? '5')),
+    durationS: positive('duration', values.duration ?? (command === 'ratio' ? '2' : '3')),
     nodes: nodes.length > 0 ? nodes : [process.execPath],
     only: list(values.only),
     sides: list(values.sides),

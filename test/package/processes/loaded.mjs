@@ -1,0 +1,48 @@
+// Writes the URL of every module that is loaded from here on, one a line: `import` imports the package, `serve` also has it
+// answer a first request of each era over HTTP.
+import { writeSync } from 'node:fs';
+import { createRequire, register } from 'node:module';
+import { pathToFileURL } from 'node:url';
+
+register('./loaded-hooks.mjs', import.meta.url);
+const { createMcpEndpoint } = await import('sojourn');
+if (process.argv[2] === 'serve') await serve();
+
+// What was loaded as CommonJS, native addons among it, does not all pass the hooks.
+const required = Object.keys(createRequire(import.meta.url).cache);
+writeSync(1, required.map((file) => `${pathToFileURL(file).href}\n`).join(''));
+
+async function serve() {
+  const { McpServer } = await import('@modelcontextprotocol/server');
+  const { memory } = await import('sojourn/memory');
+  const endpoint = createMcpEndpoint(
+    (ctx) => {
+      const server = new McpServer({ name: 'loaded', version: '1.0.0' }, { ...ctx.serverOptions });
+      server.registerTool('hello', {}, () => ({ content: [{ type: 'text', text: 'hello' }] }));
+      return server;
+    },
+    { store: memory() },
+  );
+  const { url } = await endpoint.listen({ port: 0 });
+  const clientInfo = { name: 'raw', version: '1.0.0' };
+  await answered(url, {}, 'initialize', { protocolVersion: '2025-06-18', capabilities: {}, clientInfo });
+  const meta = {
+    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+    'io.modelcontextprotocol/clientInfo': clientInfo,
+    'io.modelcontextprotocol/clientCapabilities': {},
+  };
+  const mirrored = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'hello' };
+  await answered(url, mirrored, 'tools/call', { name: 'hello', arguments: {}, _meta: meta });
+  await endpoint.close();
+}
+
+async function answered(url, headers, method, params) {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+  });
+  const text = await response.text();
+  if (response.status !== 200 || !text.includes('"result"'))
+    throw new Error(`${method} was answered with ${response.status}: ${text}`);
+}
