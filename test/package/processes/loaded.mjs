@@ -1,18 +1,23 @@
-// Writes the URL of every module that is loaded from here on, one a line: `import` imports the package, `serve` also has it
-// answer a first request of each era over HTTP.
+// Writes the URL of every module that is loaded from here on, one a line, and then `web client` when Node has loaded its own:
+// `nothing` imports nothing, `import` the package, and `serve` also has it answer a first request of each era over HTTP.
+import { once } from 'node:events';
 import { writeSync } from 'node:fs';
+import { request } from 'node:http';
 import { createRequire, register } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
 register('./loaded-hooks.mjs', import.meta.url);
-const { createMcpEndpoint } = await import('sojourn');
-if (process.argv[2] === 'serve') await serve();
+const [, , what] = process.argv;
+if (what !== 'nothing') await import('sojourn');
+if (what === 'serve') await serve();
 
 // What was loaded as CommonJS, native addons among it, does not all pass the hooks.
 const required = Object.keys(createRequire(import.meta.url).cache);
 writeSync(1, required.map((file) => `${pathToFileURL(file).href}\n`).join(''));
+if (process.moduleLoadList.some((name) => name.includes('deps/undici'))) writeSync(1, 'web client\n');
 
 async function serve() {
+  const { createMcpEndpoint } = await import('sojourn');
   const { McpServer } = await import('@modelcontextprotocol/server');
   const { memory } = await import('sojourn/memory');
   const endpoint = createMcpEndpoint(
@@ -36,13 +41,13 @@ async function serve() {
   await endpoint.close();
 }
 
+/** Not with `fetch`: it is the web client. */
 async function answered(url, headers, method, params) {
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
-  });
-  const text = await response.text();
-  if (response.status !== 200 || !text.includes('"result"'))
-    throw new Error(`${method} was answered with ${response.status}: ${text}`);
+  const sent = { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers };
+  const outgoing = request(url, { method: 'POST', headers: sent, agent: false });
+  outgoing.end(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }));
+  const [incoming] = await once(outgoing, 'response');
+  const text = (await incoming.setEncoding('utf8').toArray()).join('');
+  if (incoming.statusCode !== 200 || !text.includes('"result"'))
+    throw new Error(`${method} was answered with ${incoming.statusCode}: ${text}`);
 }
