@@ -29,7 +29,7 @@ export const usage = `npm run bench -- [ratio | sessions | startup | workers | d
   workers               sojourn serve with two workers beside one, and what the wrong worker costs
   deaths                how long clients wait when the owner of their sessions is killed or frozen
 
-  --rounds N            measured rounds per side, after one warm-up round (5; startup: 15, ratio: 2)
+  --rounds N            measured rounds per side, after one warm-up round (5; startup: 15, ratio: 3)
   --duration S          seconds of load per side and round (3; ratio: 2)
   --node 20|22|24|PATH  Node.js that runs the servers; a list runs one after the other (the running one)
   --only WORK           stateful, log, durable, durable-redis, durable-postgres, durable-nats, initialize, modern; a list
@@ -55,7 +55,7 @@ function positive(name: string, value: string): number {
 }
 
 /** Where they are not 5. */
-const ROUNDS: Partial<Record<BenchArguments['command'], string>> = { startup: '15', ratio: '2' };
+const ROUNDS: Partial<Record<BenchArguments['command'], string>> = { startup: '15', ratio: '3' };
 
 const isCommand = (text: string): text is BenchArguments['command'] =>
   ['load', 'ratio', 'sessions', 'startup', 'workers', 'deaths'].includes(text);
