@@ -28,6 +28,8 @@ interface Start {
   readonly importMs: number[];
   /** From `spawn` to the end of the answer. */
   readonly answerMs: number[];
+  /** User and system time of the process until then: what other work on the machine moves least. */
+  readonly cpuMs: number[];
 }
 
 interface FirstRequest {
@@ -64,7 +66,7 @@ export async function measureStartup(
   progress: (text: string) => void,
 ): Promise<StartupReport> {
   const plans = REQUESTS.flatMap(({ title, sides, send }) =>
-    sides.map((side) => ({ send, start: { request: title, side, importMs: [], answerMs: [] } as Start })),
+    sides.map((side) => ({ send, start: { request: title, side, importMs: [], answerMs: [], cpuMs: [] } as Start })),
   );
   // The first round brings the files into the system's cache.
   for (let round = 0; round <= rounds; round++) {
@@ -73,10 +75,11 @@ export async function measureStartup(
     for (let turn = 0; turn < plans.length; turn++) {
       const plan = plans[(round + turn) % plans.length];
       if (plan === undefined) continue;
-      const { importMs, answerMs } = await startOnce(runtime, plan.start.side, plan.send);
+      const { importMs, answerMs, cpuMs } = await startOnce(runtime, plan.start.side, plan.send);
       if (round === 0) continue;
       plan.start.importMs.push(importMs);
       plan.start.answerMs.push(answerMs);
+      plan.start.cpuMs.push(cpuMs);
     }
   }
   return { runtime, rounds, starts: plans.map(({ start }) => start) };
@@ -86,31 +89,34 @@ async function startOnce(
   runtime: Runtime,
   side: SideId,
   send: FirstRequest['send'],
-): Promise<{ importMs: number; answerMs: number }> {
+): Promise<{ importMs: number; answerMs: number; cpuMs: number }> {
   const spawned = performance.now();
   const server = await ServerProcess.start(runtime, { script: 'startup.mjs', env: { BENCH_SIDE: side } });
   try {
     await send(server.port);
     const answerMs = performance.now() - spawned;
-    return { importMs: await server.ask<number>('imported'), answerMs };
+    const inside = await server.ask<{ importMs: number; cpuMs: number }>('spent');
+    return { ...inside, answerMs };
   } finally {
     await server.stop();
   }
 }
 
 export function formatStartup({ runtime, rounds, starts }: StartupReport): string {
-  const header = ['', 'import ms', 'ours', 'first answer ms', 'least', 'most', 'ours', ''];
-  const rows = starts.map(({ request, side, importMs, answerMs }) => {
+  const header = ['', 'import ms', '', 'CPU ms', '', 'first answer ms', 'least', 'most', '', ''];
+  const rows = starts.map(({ request, side, importMs, answerMs, cpuMs }) => {
     const own = starts.find((each) => each.request === request && each.side === 'ours');
     const answer = summarize(answerMs);
-    const cells = [`${request}: ${TITLES[side]}`, ms(summarize(importMs).median)];
+    const title = `${request}: ${TITLES[side]}`;
+    const [imported, cpu] = [ms(summarize(importMs).median), ms(summarize(cpuMs).median)];
     const times = [ms(answer.median), ms(answer.least), ms(answer.most)];
-    if (side === 'ours' || own === undefined) return [...cells, '', ...times, '', ''];
+    if (side === 'ours' || own === undefined) return [title, imported, '', cpu, '', ...times, '', ''];
     const ratio = perRound(own.answerMs, answerMs);
     const verdict = `${ratio <= GOAL ? 'reached' : 'missed'}: ≤ ${GOAL.toFixed(2)}×`;
-    return [...cells, shown(perRound(own.importMs, importMs)), ...times, shown(ratio), verdict];
+    const [importRatio, cpuRatio] = [perRound(own.importMs, importMs), perRound(own.cpuMs, cpuMs)];
+    return [title, imported, shown(importRatio), cpu, shown(cpuRatio), ...times, shown(ratio), verdict];
   });
-  return `Start-up, median of ${String(rounds)} processes each · Node ${runtime.version}\n\n${formatTable([header, ...rows])}`;
+  return `Start-up, median of ${String(rounds)} processes each; ratios are ours over that side · Node ${runtime.version}\n\n${formatTable([header, ...rows])}`;
 }
 
 /** Ratio by ratio within a round: what drifts over the run drifts on both sides. */
