@@ -8,11 +8,13 @@ import { formatGrowth, measureGrowth } from './growth.ts';
 import { findLoadClient } from './load-client.ts';
 import { type Machine, describeMachine } from './machine.ts';
 import { QuietTime } from './quiet-time.ts';
+import { compareRecorded, formatRatios, recordedWorks, requireRecorded } from './ratio.ts';
 import { type WorkReport, formatWork, reportWork } from './report.ts';
 import { runRounds, type RoundsOptions } from './rounds.ts';
 import { startStore } from './store-servers.ts';
 import { findRuntime } from './runtimes.ts';
 import { formatSessions, measureSessions } from './sessions.ts';
+import { formatStartup, measureStartup } from './startup.ts';
 import { formatWorkers, measureWorkers } from './workers.ts';
 import { type Work, withBaseline, works } from './works.ts';
 
@@ -27,6 +29,8 @@ async function main(argv: readonly string[]): Promise<void> {
   if (args.nice !== 0) setPriority(args.nice);
   const machine = describeMachine();
   if (args.command === 'sessions') await runSessions(args, machine);
+  else if (args.command === 'ratio') await runRatio(args, machine);
+  else if (args.command === 'startup') await runStartup(args, machine);
   else if (args.command === 'workers') await runWorkers(args, machine);
   else if (args.command === 'deaths') await runDeaths(args, machine);
   else if (args.command === 'growth') await runGrowth(args, machine);
@@ -40,6 +44,40 @@ async function runSessions(args: BenchArguments, machine: Machine): Promise<void
   if (args.json) return printJson({ machine, sessions: reports });
   console.log(`${machineLine(machine)}\n`);
   for (const report of reports) console.log(`${formatSessions(report)}\n`);
+}
+
+async function runRatio(args: BenchArguments, machine: Machine): Promise<void> {
+  const client = findLoadClient();
+  if (!args.json) console.log(`${machineLine(machine)}\n${client.description}\n`);
+  const quiet = new QuietTime(args.patienceS * 1000);
+  const runtimes = args.nodes.map(findRuntime);
+  runtimes.forEach(requireRecorded);
+  const reports = [];
+  for (const runtime of runtimes) {
+    const rows = [];
+    for (const work of recordedWorks()) {
+      const options = { ...args, quiet, progress, env: {}, storeCpuUs: () => 0 };
+      rows.push(compareRecorded(reportWork(work, runtime, await runRounds(work, runtime, client, options))));
+      progress('');
+    }
+    reports.push({ node: runtime.version, rows });
+    if (!args.json) console.log(`${formatRatios(runtime, rows)}\n`);
+    if (rows.some(({ lost }) => lost)) process.exitCode = 1;
+  }
+  if (args.json) printJson({ machine, ratios: reports });
+}
+
+async function runStartup(args: BenchArguments, machine: Machine): Promise<void> {
+  if (!args.json) console.log(`${machineLine(machine)}\n`);
+  const quiet = new QuietTime(args.patienceS * 1000);
+  const reports = [];
+  for (const runtime of args.nodes.map(findRuntime)) {
+    const report = await measureStartup(runtime, { ...args, quiet }, progress);
+    progress('');
+    reports.push(report);
+    if (!args.json) console.log(`${formatStartup(report)}\n`);
+  }
+  if (args.json) printJson({ machine, startup: reports });
 }
 
 async function runWorkers(args: BenchArguments, machine: Machine): Promise<void> {
@@ -150,8 +188,7 @@ function selectWorks({ only, sides, baseline }: BenchArguments): Work[] {
 /** The servers under test run what is published: plain JavaScript from `dist/`. */
 function requireBuild(args: BenchArguments): void {
   const needed =
-    args.command === 'workers' ||
-    ['deaths', 'growth'].includes(args.command) ||
+    ['ratio', 'startup', 'workers', 'deaths', 'growth'].includes(args.command) ||
     (args.command === 'sessions'
       ? args.sides.length === 0 || args.sides.some((id) => id.startsWith('ours'))
       : selectWorks(args).some(usesBuild));

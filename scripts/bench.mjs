@@ -8,7 +8,9 @@ import { ensureTools } from './ensure-tools.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 if (!build({ ifStale: true })) process.exit(1);
-if (existsSync(resolve(root, 'tools/runtimes'))) await ensureTools('tools/runtimes');
+// Other runtimes than the running one.
+if (process.argv.some((text) => /^--node(=|$)/.test(text)) && existsSync(resolve(root, 'tools/runtimes')))
+  await ensureTools('tools/runtimes');
 
 const main = resolve(root, 'bench/main.ts');
 process.argv[1] = main;

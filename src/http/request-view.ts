@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { McpHttpRequest } from '../types.ts';
 import { createHeaderView, type HeaderSource } from './header-view.ts';
+import { latePrototype } from './late-prototype.ts';
 
 export interface RequestSource extends HeaderSource {
   readonly method: string;
@@ -113,7 +114,10 @@ class RequestView {
 }
 
 // `instanceof Request` holds; every inherited getter is shadowed above.
-Object.setPrototypeOf(RequestView.prototype, Request.prototype);
+Object.setPrototypeOf(
+  RequestView.prototype,
+  latePrototype(() => Request.prototype),
+);
 
 export function createRequestView(source: RequestSource): McpHttpRequest {
   return new RequestView(source) as unknown as McpHttpRequest;

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -11,6 +11,12 @@ const root = resolve(import.meta.dirname, '../..');
 const project = mkdtempSync(join(tmpdir(), 'sojourn-consumer-'));
 const INSTALL_MS = 120_000;
 
+/** A fifth above what docs/performance.md says under "Start-up and size". */
+const PACKED_BYTES_MOST = 490_000;
+const UNPACKED_BYTES_MOST = 1_750_000;
+/** commander, pino and what pino brings. One more is a decision. */
+const DEPENDENCIES_MOST = 14;
+
 function run(command: string, args: string[], cwd = project): Promise<{ stdout: string; stderr: string }> {
   // The settings npm hands to the scripts of this repository are not those of the user's project.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')));
@@ -19,6 +25,33 @@ function run(command: string, args: string[], cwd = project): Promise<{ stdout: 
 
 const installedVersion = (name: string): string =>
   (JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as { version: string }).version;
+
+const tarball = (): string => readdirSync(project).find((file) => file.endsWith('.tgz')) ?? '';
+
+/** What an install brings without the optional and the peer packages: paths in the lock file. */
+function productionDependencies(): string[] {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { readonly dependencies?: Record<string, string> }>;
+  };
+  const found = new Set<string>();
+  const nearest = (path: string, name: string): string => {
+    for (let at = path; ; at = at.slice(0, Math.max(at.lastIndexOf('/node_modules/'), 0))) {
+      const place = `${at === '' ? '' : `${at}/`}node_modules/${name}`;
+      if (place in packages) return place;
+      if (at === '') throw new Error(`the lock file has no ${name} for ${path}`);
+    }
+  };
+  const visit = (path: string): void => {
+    for (const name of Object.keys(packages[path]?.dependencies ?? {})) {
+      const place = nearest(path, name);
+      if (found.has(place)) continue;
+      found.add(place);
+      visit(place);
+    }
+  };
+  visit('');
+  return [...found].sort();
+}
 
 beforeAll(async () => {
   cpSync(join(import.meta.dirname, 'consumer'), project, { recursive: true });
@@ -33,8 +66,7 @@ beforeAll(async () => {
     }),
   );
   await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', project], root);
-  const tarball = readdirSync(project).find((file) => file.endsWith('.tgz'));
-  await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', `./${tarball}`]);
+  await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', `./${tarball()}`]);
 }, INSTALL_MS);
 
 afterAll(() => {
@@ -48,6 +80,23 @@ describe('the packed tarball', () => {
     const built = readdirSync(join(installed, 'dist'), { recursive: true, withFileTypes: true });
     const odd = built.filter((entry) => entry.isFile() && !/\.(js|d\.ts)$/.test(entry.name));
     expect(odd.map(({ name }) => name)).toEqual([]);
+  });
+
+  test('is no larger than it may be, packed and unpacked', () => {
+    expect(statSync(join(project, tarball())).size).toBeLessThanOrEqual(PACKED_BYTES_MOST);
+    const installed = join(project, 'node_modules/sojourn');
+    const files = readdirSync(installed, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    const bytes = files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+    expect(bytes).toBeGreaterThan(0);
+    expect(bytes).toBeLessThanOrEqual(UNPACKED_BYTES_MOST);
+  });
+
+  test('brings no more packages than it may', () => {
+    const found = productionDependencies();
+    expect(found).toEqual(
+      expect.arrayContaining(Object.keys(manifest.dependencies).map((name) => `node_modules/${name}`)),
+    );
+    expect(found.length, found.join(', ')).toBeLessThanOrEqual(DEPENDENCIES_MOST);
   });
 
   test('brings the CLI its packages and leaves the optional ones out', () => {

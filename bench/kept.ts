@@ -1,0 +1,30 @@
+/** Results of `--keep`: what `npm run bench -- charts` draws, so that pictures can be drawn again without measuring again. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+
+const folder = new URL('results/', import.meta.url);
+
+export interface Bar {
+  readonly label: string;
+  readonly value: number;
+}
+
+/** Bars that stand together. */
+export interface Group {
+  readonly title: string;
+  readonly bars: readonly Bar[];
+}
+
+export function keep(chart: string, group: Group): void {
+  mkdirSync(folder, { recursive: true });
+  const name = `${chart}--${group.title.replaceAll(/[^\w.]+/g, '-')}.json`;
+  writeFileSync(new URL(name, folder), `${JSON.stringify(group, undefined, 2)}\n`);
+}
+
+/** In the order of their titles. */
+export function kept(chart: string): Group[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.startsWith(`${chart}--`))
+    .toSorted()
+    .map((name) => JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Group);
+}

@@ -1,0 +1,61 @@
+/** What a fresh process loads for `import 'sojourn'`: its start-up time, and what must be installed for it. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, test } from 'vitest';
+
+interface Loaded {
+  /** Names of packages, sorted. */
+  readonly packages: readonly string[];
+  /** Files of this package, below dist/, sorted. */
+  readonly files: readonly string[];
+  /** Node's own `fetch` and what is beside it. */
+  readonly webClient: boolean;
+}
+
+const dist = pathToFileURL(fileURLToPath(new URL('../../dist/', import.meta.url))).href;
+
+async function loadedBy(what: 'nothing' | 'import' | 'serve'): Promise<Loaded> {
+  const script = fileURLToPath(new URL('processes/loaded.mjs', import.meta.url));
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [script, what]);
+  expect(stderr).toBe('');
+  const urls = new Set(stdout.split('\n').filter((url) => url.startsWith('file:')));
+  const packages = [...urls].flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []);
+  const files = [...urls].flatMap((url) => (url.startsWith(dist) ? [url.slice(dist.length)] : []));
+  expect(urls.size).toBe(packages.length + files.length);
+  const webClient = stdout.split('\n').includes('web client');
+  return { packages: [...new Set(packages)].sort(), files: files.sort(), webClient };
+}
+
+const foldersOf = ({ files }: Loaded): string[] =>
+  [...new Set(files.map((file) => file.slice(0, Math.max(0, file.lastIndexOf('/')))))].sort();
+
+describe.each([
+  ["import 'sojourn'", 'import'],
+  ['an endpoint on the memory store that has answered each era', 'serve'],
+] as const)('%s', (_title, what) => {
+  let loaded: Loaded;
+  beforeAll(async () => {
+    loaded = await loadedBy(what);
+  });
+
+  test('loads these packages and no other', () => {
+    expect(loaded.packages).toEqual(['@modelcontextprotocol/core', '@modelcontextprotocol/server', 'zod']);
+  });
+
+  test('loads these rooms and no other: no CLI, no testing code, no store but memory', () => {
+    expect(foldersOf(loaded)).toEqual(['', 'cluster', 'eras', 'http', 'options', 'session', 'stores', 'stores/memory']);
+    expect(loaded.files.filter((file) => /^stores\/[^/]+$/.test(file))).toEqual(['stores/store.js']);
+  });
+
+  test('does not make Node load its web client where node:http has not loaded it', async () => {
+    const { webClient } = await loadedBy('nothing');
+    expect(loaded.webClient).toBe(webClient);
+  });
+});
+
+test('the first requests load nothing more of this package', async () => {
+  const [imported, served] = await Promise.all([loadedBy('import'), loadedBy('serve')]);
+  expect(imported.files.length).toBeGreaterThan(50);
+  expect(served.files).toEqual(imported.files);
+});
