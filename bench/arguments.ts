@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { isStoreKind, storeKinds, type StoreKind } from './store-servers.ts';
 
 export interface BenchArguments {
-  readonly command: 'load' | 'sessions' | 'workers' | 'deaths' | 'help';
+  readonly command: 'load' | 'sessions' | 'workers' | 'deaths' | 'streams' | 'big' | 'help';
   readonly rounds: number;
   readonly durationS: number;
   readonly nodes: readonly string[];
@@ -16,16 +16,20 @@ export interface BenchArguments {
   readonly nice: number;
   /** Sessions of the sides that let them hibernate. */
   readonly hibernated: number;
+  /** Open GET streams of `streams`. */
+  readonly streams: number;
   /** Of the workers. */
   readonly stores: readonly StoreKind[];
   readonly json: boolean;
 }
 
-export const usage = `npm run bench -- [sessions | workers | deaths] [options]
+export const usage = `npm run bench -- [sessions | workers | deaths | streams | big] [options]
 
   sessions              heap per live idle session, instead of the load runs
   workers               sojourn serve with two workers beside one, and what the wrong worker costs
   deaths                how long clients wait when the owner of their sessions is killed or frozen
+  streams               memory of open GET streams, a message to all of them, their keep-alives
+  big                   4 MiB bodies and results beside small calls, 10,000 progress notifications, 64 calls at once
 
   --rounds N            measured rounds per side, after one warm-up round (5)
   --duration S          seconds of load per side and round (3)
@@ -40,6 +44,7 @@ export const usage = `npm run bench -- [sessions | workers | deaths] [options]
   --patience S          seconds that the whole run may wait for a quiet machine (60)
   --nice=N              niceness of servers and load client; root may go below 0 on a machine that others use (0)
   --hibernated N        hibernated sessions, of the sides that have them (100000)
+  --streams N           open GET streams (10000)
   --json                print JSON instead of tables
 `;
 
@@ -53,7 +58,7 @@ function positive(name: string, value: string): number {
 }
 
 const isCommand = (text: string): text is BenchArguments['command'] =>
-  ['load', 'sessions', 'workers', 'deaths'].includes(text);
+  ['load', 'sessions', 'workers', 'deaths', 'streams', 'big'].includes(text);
 
 export function parseArguments(argv: readonly string[]): BenchArguments {
   const { values, positionals } = parseArgs({
@@ -71,6 +76,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
       patience: { type: 'string', default: '60' },
       nice: { type: 'string', default: '0' },
       hibernated: { type: 'string', default: '100000' },
+      streams: { type: 'string', default: '10000' },
       store: { type: 'string', multiple: true },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -95,6 +101,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     patienceS: positive('patience', values.patience),
     nice: Number(values.nice),
     hibernated: Math.ceil(positive('hibernated', values.hibernated)),
+    streams: Math.ceil(positive('streams', values.streams)),
     stores: stores.filter(isStoreKind),
     json: values.json,
   };

@@ -6,6 +6,7 @@ import type { Connection } from './connection.ts';
 import type { QuietTime } from './quiet-time.ts';
 import type { Runtime } from './runtimes.ts';
 import { ServedWorkers } from './served-workers.ts';
+import { percentile } from './statistics.ts';
 import { startStore, type StoreKind } from './store-servers.ts';
 import { formatTable } from './table.ts';
 import { Calls, type WorkerSession, isAnswer, openConnection, openSession } from './worker-sessions.ts';
@@ -190,10 +191,6 @@ function said({ session, connection, number }: Client, tool: string): Promise<st
 }
 
 const pause = (ms: number): Promise<void> => new Promise((done) => void setTimeout(done, ms));
-
-function percentile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
-}
 
 export function formatDeaths({ runtime, store, sessions, rows }: DeathsReport): string {
   const lines = rows.map(({ title, deaths, ms, goal }) => {

@@ -10,6 +10,8 @@ import { type WorkReport, formatWork, reportWork } from './report.ts';
 import { runRounds, type RoundsOptions } from './rounds.ts';
 import { startStore } from './store-servers.ts';
 import { findRuntime } from './runtimes.ts';
+import { formatBig, measureBig } from './big.ts';
+import { formatStreams, measureStreams } from './streams.ts';
 import { formatSessions, measureSessions } from './sessions.ts';
 import { formatWorkers, measureWorkers } from './workers.ts';
 import { type Work, withBaseline, works } from './works.ts';
@@ -27,6 +29,8 @@ async function main(argv: readonly string[]): Promise<void> {
   if (args.command === 'sessions') await runSessions(args, machine);
   else if (args.command === 'workers') await runWorkers(args, machine);
   else if (args.command === 'deaths') await runDeaths(args, machine);
+  else if (args.command === 'streams') await runStreams(args, machine);
+  else if (args.command === 'big') await runBig(args, machine);
   else await runLoads(args, machine);
 }
 
@@ -66,6 +70,30 @@ async function runDeaths(args: BenchArguments, machine: Machine): Promise<void> 
     }
   }
   if (args.json) printJson({ machine, deaths: reports });
+}
+
+async function runStreams(args: BenchArguments, machine: Machine): Promise<void> {
+  if (!args.json) console.log(`${machineLine(machine)}\n`);
+  const quiet = new QuietTime(args.patienceS * 1000);
+  const reports = [];
+  for (const runtime of args.nodes.map(findRuntime)) {
+    const report = await measureStreams(runtime, { ...args, quiet });
+    reports.push(report);
+    if (!args.json) console.log(`${formatStreams(report)}\n`);
+  }
+  if (args.json) printJson({ machine, streams: reports });
+}
+
+async function runBig(args: BenchArguments, machine: Machine): Promise<void> {
+  if (!args.json) console.log(`${machineLine(machine)}\n`);
+  const quiet = new QuietTime(args.patienceS * 1000);
+  const reports = [];
+  for (const runtime of args.nodes.map(findRuntime)) {
+    const report = await measureBig(runtime, { ...args, quiet });
+    reports.push(report);
+    if (!args.json) console.log(`${formatBig(report)}\n`);
+  }
+  if (args.json) printJson({ machine, big: reports });
 }
 
 function progress(text: string): void {
@@ -132,8 +160,7 @@ function selectWorks({ only, sides, baseline }: BenchArguments): Work[] {
 /** The servers under test run what is published: plain JavaScript from `dist/`. */
 function requireBuild(args: BenchArguments): void {
   const needed =
-    args.command === 'workers' ||
-    args.command === 'deaths' ||
+    ['workers', 'deaths', 'streams', 'big'].includes(args.command) ||
     (args.command === 'sessions'
       ? args.sides.length === 0 || args.sides.some((id) => id.startsWith('ours'))
       : selectWorks(args).some(usesBuild));
