@@ -5,6 +5,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../errors.ts';
 import { JSON_HEADERS } from './answer.ts';
+import { type Backlog, backlogOf } from './backlog.ts';
 import { atEndOfTurn } from './turn.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
@@ -22,6 +23,7 @@ export class ResponsePipe implements KeptAlive {
   readonly #options: ResponsePipeOptions;
   #committed = false;
   #lastFrame = '';
+  #backlog: Backlog | undefined;
   slot = -1;
 
   constructor(exchange: Exchange, options: ResponsePipeOptions) {
@@ -46,8 +48,13 @@ export class ResponsePipe implements KeptAlive {
   event(json: string): void {
     this.commit();
     if (this.#exchange.closed) return;
-    if (this.#exchange.pendingBytes > this.#options.bufferBytes) this.#exchange.destroy();
+    if (this.#behind) this.#exchange.destroy();
     else this.#exchange.write(messageFrame(json, undefined));
+  }
+
+  get #behind(): boolean {
+    this.#backlog = backlogOf(this.#exchange, this.#options.bufferBytes, this.#backlog);
+    return this.#backlog?.tooLong === true;
   }
 
   answer(status: number, json: string): void {
@@ -107,7 +114,7 @@ export class ResponsePipe implements KeptAlive {
       const { done, value } = await reader.read();
       if (done) break;
       if (this.#exchange.closed) return;
-      if (this.#exchange.pendingBytes > this.#options.bufferBytes) {
+      if (this.#behind) {
         this.#exchange.destroy();
         return;
       }
