@@ -4,18 +4,16 @@
  */
 import { BigExchange } from './big-exchange.ts';
 import { Connection } from './connection.ts';
-import type { QuietTime } from './quiet-time.ts';
+import { type Quiet, type QuietOptions, quietly } from './quietly.ts';
 import { openSessionAt, post } from './raw-session.ts';
 import type { Runtime } from './runtimes.ts';
 import { ServerProcess } from './server-process.ts';
 import { percentile } from './statistics.ts';
 import { formatTable } from './table.ts';
 
-export interface BigOptions {
+export interface BigOptions extends QuietOptions {
   /** Seconds of small calls, without and with big ones beside them. */
   readonly durationS: number;
-  readonly foreignPercent: number;
-  readonly quiet: QuietTime;
 }
 
 interface Watched {
@@ -45,10 +43,10 @@ interface Burst {
 export interface BigReport {
   readonly runtime: Runtime;
   readonly durationS: number;
-  readonly alone: SmallCalls;
-  readonly beside: SmallCalls;
-  readonly burst: Burst;
-  readonly laterBurst: Burst;
+  readonly alone: Quiet<SmallCalls>;
+  readonly beside: Quiet<SmallCalls>;
+  readonly burst: Quiet<Burst>;
+  readonly laterBurst: Quiet<Burst>;
   readonly together: { readonly answered: number; readonly ms: number };
 }
 
@@ -72,17 +70,17 @@ export async function measureBig(runtime: Runtime, options: BigOptions): Promise
     const big = { result: await openBig(server.port), body: await openBig(server.port) };
     // Warms up.
     await smallCalls(server, sessions, options.durationS, big);
-    await options.quiet.wait(options.foreignPercent / 100);
-    const alone = await smallCalls(server, sessions, options.durationS, undefined);
-    const beside = await smallCalls(server, sessions, options.durationS, big);
+    const measured = (bigs?: typeof big) =>
+      quietly(server, options, () => smallCalls(server, sessions, options.durationS, bigs));
+    const [alone, beside] = [await measured(), await measured(big)];
     big.result.exchange.close();
     big.body.exchange.close();
     for (const { connection } of sessions) connection.close();
-    const together = await callsTogether(server.port);
+    const { found: together } = await quietly(server, options, () => callsTogether(server.port));
     return { alone, beside, together };
   });
-  const burst = await withServer(runtime, (server) => notifications(server, 'progress'));
-  const laterBurst = await withServer(runtime, (server) => notifications(server, 'later-progress'));
+  const burst = await withServer(runtime, (server) => notifications(server, 'progress', options));
+  const laterBurst = await withServer(runtime, (server) => notifications(server, 'later-progress', options));
   return { runtime, durationS: options.durationS, ...load, burst, laterBurst };
 }
 
@@ -172,31 +170,30 @@ async function paced(everyMs: number, firstMs: number, end: number, run: () => P
   return took;
 }
 
-async function notifications(server: ServerProcess, tool: string): Promise<Burst> {
+async function notifications(server: ServerProcess, tool: string, options: QuietOptions): Promise<Quiet<Burst>> {
   const { id, exchange } = await openBig(server.port);
-  await exchange.send(Buffer.from(call(id, tool, { count: 100 }, 'p')), true);
+  // Warms up.
+  await exchange.send(Buffer.from(call(id, tool, { count: NOTIFICATIONS }, 'p')), true);
   const { rss } = await server.ask<{ rss: number }>('settledMemory');
-  await server.ask('watch');
-  const start = performance.now();
-  let text = '';
-  try {
-    text = await exchange.send(Buffer.from(call(id, tool, { count: NOTIFICATIONS }, 'p')), true);
-  } catch {
-    // Cut off: what had come until then is not told.
-  }
-  const ms = performance.now() - start;
-  const { peakBytes, mostMs } = await server.ask<Watched>('watched');
+  const burst = await quietly(server, options, async () => {
+    await server.ask('watch');
+    const start = performance.now();
+    const text = await exchange.send(Buffer.from(call(id, tool, { count: NOTIFICATIONS }, 'p')), true);
+    const ms = performance.now() - start;
+    const { peakBytes, mostMs } = await server.ask<Watched>('watched');
+    const numbers = [...text.matchAll(/"progress":(\d+)/g)].map(([, n]) => Number(n));
+    return {
+      ms,
+      arrived: numbers.length,
+      inOrder: numbers.every((n, index) => n === index + 1),
+      answered: text.includes('"text":"done"'),
+      rssBefore: rss,
+      peakBytes,
+      stallMs: mostMs,
+    };
+  });
   exchange.close();
-  const numbers = [...text.matchAll(/"progress":(\d+)/g)].map(([, n]) => Number(n));
-  return {
-    ms,
-    arrived: numbers.length,
-    inOrder: numbers.every((n, index) => n === index + 1),
-    answered: text.includes('"text":"done"'),
-    rssBefore: rss,
-    peakBytes,
-    stallMs: mostMs,
-  };
+  return burst;
 }
 
 /** Calls of 100 ms each, one connection for each. */
@@ -219,10 +216,11 @@ async function callsTogether(port: number): Promise<BigReport['together']> {
 }
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US');
+const percent = (share: number): string => `${whole(share * 100)} %`;
 const tenths = (value: number): string => `${value.toFixed(1)} ms`;
 
 export function formatBig({ runtime, durationS, alone, beside, burst, laterBurst, together }: BigReport): string {
-  const smallRow = (title: string, { delays, ms }: SmallCalls): string[] => {
+  const smallRow = (title: string, { found: { delays, ms }, foreign }: Quiet<SmallCalls>): string[] => {
     const sorted = ms.toSorted((a, b) => a - b);
     return [
       title,
@@ -232,23 +230,22 @@ export function formatBig({ runtime, durationS, alone, beside, burst, laterBurst
       tenths(percentile(sorted, 1)),
       tenths(delays.p99Ms),
       tenths(delays.mostMs),
+      percent(foreign),
     ];
   };
   const small = [
-    ['small calls', 'calls', 'p50', 'p99', 'longest', 'event loop p99', 'longest stall'],
+    ['small calls', 'calls', 'p50', 'p99', 'longest', 'event loop p99', 'longest stall', 'other processes'],
     smallRow('alone', alone),
     smallRow('beside big ones', beside),
   ];
-  const big = beside.bigMs.toSorted((a, b) => a - b);
-  const burstRow = (
-    title: string,
-    { arrived, inOrder, answered, ms, stallMs, rssBefore, peakBytes }: Burst,
-  ): string[] => [
+  const big = beside.found.bigMs.toSorted((a, b) => a - b);
+  const burstRow = (title: string, { found, foreign }: Quiet<Burst>): string[] => [
     title,
-    `${whole(arrived)} of ${whole(NOTIFICATIONS)}${inOrder ? ' in order' : ', not in order'}${answered ? '' : ', no answer'}`,
-    `${whole(ms)} ms`,
-    `stall ${whole(stallMs)} ms`,
-    `peak ${whole((peakBytes - rssBefore) / 1e6)} MB above ${whole(rssBefore / 1e6)}`,
+    `${whole(found.arrived)} of ${whole(NOTIFICATIONS)}${found.inOrder ? ' in order' : ', not in order'}${found.answered ? '' : ', no answer'}`,
+    `${whole(found.ms)} ms`,
+    `stall ${whole(found.stallMs)} ms`,
+    `peak ${whole((found.peakBytes - found.rssBefore) / 1e6)} MB above ${whole(found.rssBefore / 1e6)}`,
+    `other processes ${percent(foreign)}`,
   ];
   const rest = [
     burstRow('progress notifications, within one turn', burst),
@@ -257,6 +254,7 @@ export function formatBig({ runtime, durationS, alone, beside, burst, laterBurst
       `${String(TOGETHER)} calls of 100 ms at once, one session`,
       `${String(together.answered)} of ${String(TOGETHER)} answered`,
       `${whole(together.ms)} ms`,
+      '',
       '',
       '',
     ],

@@ -31,9 +31,13 @@ function tick(fn) {
     comments += 1;
     return write.call(this, chunk);
   };
+  const before = performance.now();
   fn();
   ServerResponse.prototype.write = write;
-  ticks.push(comments);
+  const one = { comments, ms: 0 };
+  ticks.push(one);
+  // What it wrote leaves right after it.
+  setImmediate(() => (one.ms = performance.now() - before));
 }
 
 const endpoint = createMcpEndpoint(buildEchoServer, { maxIdleSessionCount: 10_000_000, keepAliveMs, timeProvider });
