@@ -16,7 +16,7 @@ const timeProvider = {
   now: Date.now,
   monotonic: () => performance.now(),
   setTimeout(fn, ms) {
-    if (ms !== tickMs) return setTimeout(fn, ms).unref();
+    if (ms !== tickMs) return setTimeout(() => fn(), ms).unref();
     if (ticking) return setTimeout(() => tick(fn), ms).unref();
     heldTick = fn;
     return undefined;
