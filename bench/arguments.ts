@@ -1,7 +1,19 @@
 import { parseArgs } from 'node:util';
 import { isStoreKind, storeKinds, type StoreKind } from './store-servers.ts';
 
-const COMMANDS = ['load', 'ratio', 'sessions', 'startup', 'workers', 'deaths', 'growth', 'help'] as const;
+const COMMANDS = [
+  'load',
+  'ratio',
+  'sessions',
+  'startup',
+  'workers',
+  'deaths',
+  'growth',
+  'streams',
+  'big',
+  'charts',
+  'help',
+] as const;
 type Command = (typeof COMMANDS)[number];
 
 export interface BenchArguments {
@@ -19,19 +31,27 @@ export interface BenchArguments {
   readonly nice: number;
   /** Sessions of the sides that let them hibernate. */
   readonly hibernated: number;
+  /** Open GET streams of `streams`. */
+  readonly streams: number;
   /** Of the workers. */
   readonly stores: readonly StoreKind[];
   readonly json: boolean;
+  readonly keep: boolean;
 }
 
-export const usage = `npm run bench -- [ratio | sessions | startup | workers | deaths | growth] [options]
+export const usage = `npm run bench -- [COMMAND] [options]
 
+  load                  what a call costs, side by side: the works of --only (what runs without a command)
   ratio                 a short run against the official SDK beside bench/recorded.json; fails under half of what it says
-  sessions              heap per live idle session, instead of the load runs
+  sessions              heap per live idle session
   startup               from the start of a process to its server's first answer
   workers               sojourn serve with two workers beside one, and what the wrong worker costs
   deaths                how long clients wait when the owner of their sessions is killed or frozen
   growth                calls over 1 to 100,000 sessions; servers of 1 to 1,000 tools
+  streams               memory of open GET streams, a message to all of them, their keep-alives
+  big                   4 MiB bodies and results beside small calls, 10,000 progress notifications, 64 calls at once
+
+  charts                docs/images, from what --keep has kept
 
   --rounds N            measured rounds per side, after one warm-up round (5; startup: 15, ratio: 3)
   --duration S          seconds of load per side and round (3; ratio: 2)
@@ -46,7 +66,9 @@ export const usage = `npm run bench -- [ratio | sessions | startup | workers | d
   --patience S          seconds that the whole run may wait for a quiet machine (60)
   --nice=N              niceness of servers and load client; root may go below 0 on a machine that others use (0)
   --hibernated N        hibernated sessions, of the sides that have them (100000)
+  --streams N           open GET streams (10000)
   --json                print JSON instead of tables
+  --keep                keep what charts are drawn from
 `;
 
 const list = (values: readonly string[] | undefined): string[] =>
@@ -79,8 +101,10 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
       patience: { type: 'string', default: '60' },
       nice: { type: 'string', default: '0' },
       hibernated: { type: 'string', default: '100000' },
+      streams: { type: 'string', default: '10000' },
       store: { type: 'string', multiple: true },
       json: { type: 'boolean', default: false },
+      keep: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -103,7 +127,9 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     patienceS: positive('patience', values.patience),
     nice: Number(values.nice),
     hibernated: Math.ceil(positive('hibernated', values.hibernated)),
+    streams: Math.ceil(positive('streams', values.streams)),
     stores: stores.filter(isStoreKind),
     json: values.json,
+    keep: values.keep,
   };
 }

@@ -3,9 +3,11 @@
  * killed or frozen at once with calls of theirs under way through the other two.
  */
 import type { Connection } from './connection.ts';
+import { keep } from './kept.ts';
 import type { QuietTime } from './quiet-time.ts';
 import type { Runtime } from './runtimes.ts';
 import { ServedWorkers } from './served-workers.ts';
+import { percentile } from './statistics.ts';
 import { startStore, type StoreKind } from './store-servers.ts';
 import { formatTable } from './table.ts';
 import { Calls, type WorkerSession, isAnswer, openConnection, openSession } from './worker-sessions.ts';
@@ -191,8 +193,14 @@ function said({ session, connection, number }: Client, tool: string): Promise<st
 
 const pause = (ms: number): Promise<void> => new Promise((done) => void setTimeout(done, ms));
 
-function percentile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+export function keepDeaths({ runtime, store, rows }: DeathsReport): void {
+  const [next] = rows;
+  const sorted = next?.ms.toSorted((a, b) => a - b) ?? [];
+  const bars = [
+    { label: 'p50', value: percentile(sorted, 0.5) },
+    { label: 'p99', value: percentile(sorted, 0.99) },
+  ];
+  keep('deaths', { title: `${store}, Node ${String(runtime.major)}`, bars });
 }
 
 export function formatDeaths({ runtime, store, sessions, rows }: DeathsReport): string {

@@ -2,6 +2,7 @@
  * How cost grows: with the sessions of one process, and with the tools of its servers. The curves that need several processes or
  * open streams are those of `workers` and `streams`.
  */
+import { keep } from './kept.ts';
 import type { LoadClient } from './load-client.ts';
 import type { QuietTime } from './quiet-time.ts';
 import { initializeLoad, type Load, modernCalls, openSessions, statefulCalls } from './requests.ts';
@@ -122,7 +123,7 @@ async function withTools(
   }
 }
 
-const memory = (server: ServerProcess): Promise<NodeJS.MemoryUsage> => server.ask<NodeJS.MemoryUsage>('memory');
+const memory = (server: ServerProcess): Promise<NodeJS.MemoryUsage> => server.ask<NodeJS.MemoryUsage>('settledMemory');
 
 async function figure(
   server: ServerProcess,
@@ -148,6 +149,19 @@ async function figure(
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US');
 const tenths = (value: number): string => value.toFixed(1);
+
+export function keepGrowth({ runtime, sessions, tools }: GrowthReport): void {
+  const title = `Node ${String(runtime.major)}`;
+  const named = (count: number, inside: boolean): string => `${whole(count)}${inside ? ', made in the factory' : ''}`;
+  keep('growth-sessions', {
+    title,
+    bars: sessions.map((row) => ({ label: `${whole(row.sessions)} sessions`, value: row.cpuUs })),
+  });
+  keep('growth-tools', {
+    title,
+    bars: tools.map((row) => ({ label: named(row.tools, row.inside), value: row.initialize.cpuUs })),
+  });
+}
 
 export function formatGrowth({ runtime, sessions, tools }: GrowthReport): string {
   const sessionRows = sessions.map((row) => [

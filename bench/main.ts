@@ -1,197 +1,162 @@
 import { existsSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { installed } from '../tools/installed.ts';
 import { type BenchArguments, parseArguments, usage } from './arguments.ts';
-import { formatDeaths, measureDeaths } from './deaths.ts';
-import { formatGrowth, measureGrowth } from './growth.ts';
+import { formatBig, measureBig } from './big.ts';
+import { drawCharts } from './charts.ts';
+import { formatDeaths, keepDeaths, measureDeaths } from './deaths.ts';
+import { formatGrowth, keepGrowth, measureGrowth } from './growth.ts';
 import { findLoadClient } from './load-client.ts';
+import { jsonOf, keepWork, measureWork, selectWorks } from './loads.ts';
 import { type Machine, describeMachine } from './machine.ts';
 import { QuietTime } from './quiet-time.ts';
 import { compareRecorded, formatRatios, recordedWorks, requireRecorded } from './ratio.ts';
-import { type WorkReport, formatWork, reportWork } from './report.ts';
-import { runRounds, type RoundsOptions } from './rounds.ts';
-import { startStore } from './store-servers.ts';
-import { findRuntime } from './runtimes.ts';
+import { formatWork, reportWork } from './report.ts';
+import { runRounds } from './rounds.ts';
+import { findRuntime, type Runtime } from './runtimes.ts';
 import { formatSessions, measureSessions } from './sessions.ts';
 import { formatStartup, measureStartup } from './startup.ts';
+import type { StoreKind } from './store-servers.ts';
+import { formatStreams, measureStreams } from './streams.ts';
+import type { Work } from './works.ts';
 import { formatWorkers, measureWorkers } from './workers.ts';
-import { type Work, withBaseline, works } from './works.ts';
+
+/** What one command measures: a report for each of its points, told as soon as it is there. */
+interface Bench<Point, Report> {
+  readonly points: readonly Point[];
+  /** Under the machine's line. */
+  readonly note?: string;
+  measure(point: Point): Promise<Report>;
+  format(report: Report): string;
+  /** In `--json`, where the report is not what is to be printed. */
+  json?(report: Report): unknown;
+  /** For the charts. */
+  keep?(report: Report): void;
+}
+
+interface OnStore {
+  readonly runtime: Runtime;
+  readonly store: StoreKind;
+}
 
 async function main(argv: readonly string[]): Promise<void> {
   const args = parseArguments(argv);
-  if (args.command === 'help') {
-    console.log(usage);
-    return;
-  }
+  if (args.command === 'help') return console.log(usage);
+  if (args.command === 'charts') return console.log(drawCharts().join('\n'));
   requireBuild(args);
   // Servers and load client inherit it.
   if (args.nice !== 0) setPriority(args.nice);
-  const machine = describeMachine();
-  if (args.command === 'sessions') await runSessions(args, machine);
-  else if (args.command === 'ratio') await runRatio(args, machine);
-  else if (args.command === 'startup') await runStartup(args, machine);
-  else if (args.command === 'workers') await runWorkers(args, machine);
-  else if (args.command === 'deaths') await runDeaths(args, machine);
-  else if (args.command === 'growth') await runGrowth(args, machine);
-  else await runLoads(args, machine);
-}
-
-async function runSessions(args: BenchArguments, machine: Machine): Promise<void> {
-  const reports = [];
-  for (const runtime of args.nodes.map(findRuntime))
-    reports.push(await measureSessions(runtime, args.sides, args.hibernated));
-  if (args.json) return printJson({ machine, sessions: reports });
-  console.log(`${machineLine(machine)}\n`);
-  for (const report of reports) console.log(`${formatSessions(report)}\n`);
-}
-
-async function runRatio(args: BenchArguments, machine: Machine): Promise<void> {
-  const client = findLoadClient();
-  if (!args.json) console.log(`${machineLine(machine)}\n${client.description}\n`);
-  const quiet = new QuietTime(args.patienceS * 1000);
   const runtimes = args.nodes.map(findRuntime);
-  runtimes.forEach(requireRecorded);
-  const reports = [];
-  for (const runtime of runtimes) {
-    const rows = [];
-    for (const work of recordedWorks()) {
-      const options = { ...args, quiet, progress, env: {}, storeCpuUs: () => 0 };
-      rows.push(compareRecorded(reportWork(work, runtime, await runRounds(work, runtime, client, options))));
-      progress('');
+  const onStores = runtimes.flatMap((runtime) => args.stores.map((store) => ({ runtime, store })));
+  const options = { ...args, quiet: new QuietTime(args.patienceS * 1000) };
+  switch (args.command) {
+    case 'sessions':
+      return run(args, {
+        points: runtimes,
+        measure: (runtime) => measureSessions(runtime, args.sides, args.hibernated),
+        format: formatSessions,
+      });
+    case 'startup':
+      return run(args, {
+        points: runtimes,
+        measure: (runtime) => measureStartup(runtime, options, progress),
+        format: formatStartup,
+      });
+    case 'workers':
+      return run(args, {
+        points: onStores,
+        measure: ({ runtime, store }: OnStore) => measureWorkers(runtime, store, options),
+        format: formatWorkers,
+      });
+    case 'deaths':
+      return run(args, {
+        points: onStores,
+        measure: ({ runtime, store }: OnStore) => measureDeaths(runtime, store, options, progress),
+        format: formatDeaths,
+        keep: keepDeaths,
+      });
+    case 'growth': {
+      const client = findLoadClient();
+      return run(args, {
+        points: runtimes,
+        measure: (runtime) => measureGrowth(runtime, client, options, progress),
+        format: formatGrowth,
+        keep: keepGrowth,
+      });
     }
-    reports.push({ node: runtime.version, rows });
-    if (!args.json) console.log(`${formatRatios(runtime, rows)}\n`);
-    if (rows.some(({ lost }) => lost)) process.exitCode = 1;
+    case 'streams':
+      return run(args, {
+        points: runtimes,
+        measure: (runtime) => measureStreams(runtime, options),
+        format: formatStreams,
+      });
+    case 'big':
+      return run(args, { points: runtimes, measure: (runtime) => measureBig(runtime, options), format: formatBig });
+    case 'ratio':
+      return runRatio(args, runtimes, options.quiet);
+    case 'load':
+      return runLoads(args, runtimes, options.quiet);
   }
-  if (args.json) printJson({ machine, ratios: reports });
 }
 
-async function runStartup(args: BenchArguments, machine: Machine): Promise<void> {
-  if (!args.json) console.log(`${machineLine(machine)}\n`);
-  const quiet = new QuietTime(args.patienceS * 1000);
-  const reports = [];
-  for (const runtime of args.nodes.map(findRuntime)) {
-    const report = await measureStartup(runtime, { ...args, quiet }, progress);
+async function run<Point, Report>(args: BenchArguments, bench: Bench<Point, Report>): Promise<void> {
+  const machine = describeMachine();
+  if (!args.json) console.log(`${machineLine(machine)}\n${bench.note === undefined ? '' : `${bench.note}\n`}`);
+  const reports: Report[] = [];
+  for (const point of bench.points) {
+    const report = await bench.measure(point);
     progress('');
     reports.push(report);
-    if (!args.json) console.log(`${formatStartup(report)}\n`);
+    if (args.keep) bench.keep?.(report);
+    if (!args.json) console.log(`${bench.format(report)}\n`);
   }
-  if (args.json) printJson({ machine, startup: reports });
+  if (!args.json) return;
+  const given = reports.map((report) => bench.json?.(report) ?? report);
+  console.log(JSON.stringify({ machine, note: bench.note, [args.command]: given }, undefined, 2));
 }
 
-async function runWorkers(args: BenchArguments, machine: Machine): Promise<void> {
-  if (!args.json) console.log(`${machineLine(machine)}\n`);
-  const quiet = new QuietTime(args.patienceS * 1000);
-  const reports = [];
-  for (const runtime of args.nodes.map(findRuntime)) {
-    for (const store of args.stores) {
-      const report = await measureWorkers(runtime, store, { ...args, quiet });
-      reports.push(report);
-      if (!args.json) console.log(`${formatWorkers(report)}\n`);
-    }
-  }
-  if (args.json) printJson({ machine, workers: reports });
-}
-
-async function runDeaths(args: BenchArguments, machine: Machine): Promise<void> {
-  if (!args.json) console.log(`${machineLine(machine)}\n`);
-  const quiet = new QuietTime(args.patienceS * 1000);
-  const reports = [];
-  for (const runtime of args.nodes.map(findRuntime)) {
-    for (const store of args.stores) {
-      const report = await measureDeaths(runtime, store, { ...args, quiet }, progress);
-      progress('');
-      reports.push(report);
-      if (!args.json) console.log(`${formatDeaths(report)}\n`);
-    }
-  }
-  if (args.json) printJson({ machine, deaths: reports });
-}
-
-async function runGrowth(args: BenchArguments, machine: Machine): Promise<void> {
-  if (!args.json) console.log(`${machineLine(machine)}\n`);
+function runLoads(args: BenchArguments, runtimes: readonly Runtime[], quiet: QuietTime): Promise<void> {
   const client = findLoadClient();
-  const quiet = new QuietTime(args.patienceS * 1000);
-  const reports = [];
-  for (const runtime of args.nodes.map(findRuntime)) {
-    const report = await measureGrowth(runtime, client, { ...args, quiet }, progress);
-    progress('');
-    reports.push(report);
-    if (!args.json) console.log(`${formatGrowth(report)}\n`);
-  }
-  if (args.json) printJson({ machine, growth: reports });
+  return run(args, {
+    points: runtimes.flatMap((runtime) => selectWorks(args).map((work) => ({ runtime, work }))),
+    note: `${client.description}, ${String(args.connections)} connections, ${String(args.durationS)} s, median of ${String(args.rounds)} rounds after a warm-up`,
+    measure: ({ runtime, work }) => measureWork(work, runtime, client, { ...args, quiet, progress }),
+    format: formatWork,
+    json: jsonOf,
+    keep: keepWork,
+  });
+}
+
+function runRatio(args: BenchArguments, runtimes: readonly Runtime[], quiet: QuietTime): Promise<void> {
+  const client = findLoadClient();
+  runtimes.forEach(requireRecorded);
+  return run(args, {
+    points: runtimes,
+    note: client.description,
+    async measure(runtime) {
+      const rows = [];
+      for (const work of recordedWorks()) {
+        const options = { ...args, quiet, progress, env: {}, storeCpuUs: () => 0 };
+        rows.push(compareRecorded(reportWork(work, runtime, await runRounds(work, runtime, client, options))));
+      }
+      if (rows.some(({ lost }) => lost)) process.exitCode = 1;
+      return { runtime, rows };
+    },
+    format: ({ runtime, rows }) => formatRatios(runtime, rows),
+    json: ({ runtime, rows }) => ({ node: runtime.version, rows }),
+  });
 }
 
 function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
 }
 
-async function runLoads(args: BenchArguments, machine: Machine): Promise<void> {
-  const client = findLoadClient();
-  const load = `${client.description}, ${String(args.connections)} connections, ${String(args.durationS)} s, median of ${String(args.rounds)} rounds after a warm-up`;
-  if (!args.json) console.log(`${machineLine(machine)}\n${load}\n`);
-  const quiet = new QuietTime(args.patienceS * 1000);
-  const reports: WorkReport[] = [];
-  for (const runtime of args.nodes.map(findRuntime)) {
-    for (const work of selectWorks(args)) {
-      if (work.id === 'others') await installed('others');
-      const results = await onItsStore(work, (store) =>
-        runRounds(work, runtime, client, { ...args, quiet, progress, ...store }),
-      );
-      progress('');
-      const report = reportWork(work, runtime, results);
-      reports.push(report);
-      if (!args.json) console.log(`${formatWork(report)}\n`);
-    }
-  }
-  if (args.json) printJson({ machine, load, works: reports.map(jsonOf) });
-}
-
-/** The store's server runs as long as its work. */
-async function onItsStore<T>(
-  { store }: Work,
-  run: (store: Pick<RoundsOptions, 'env' | 'storeCpuUs'>) => Promise<T>,
-): Promise<T> {
-  if (store === undefined) return run({ env: {}, storeCpuUs: () => 0 });
-  const server = await startStore(store);
-  try {
-    return await run({ env: { BENCH_STORE: server.url }, storeCpuUs: server.cpuUs });
-  } finally {
-    await server.close();
-  }
-}
-
-function jsonOf({ work, runtime, results, ratios }: WorkReport): object {
-  return {
-    work: work.id,
-    title: work.title,
-    node: runtime.version,
-    sides: results.map(({ side, rounds }) => ({ id: side.id, title: side.title, rounds })),
-    ratios,
-  };
-}
-
-function selectWorks({ only, sides, baseline }: BenchArguments): Work[] {
-  const unknown = only.filter((id) => !works.some((work) => work.id === id));
-  if (unknown.length > 0) throw new Error(`unknown work: ${unknown.join(', ')}`);
-  return works
-    .filter(({ id, asked }) => (only.length === 0 ? asked !== true : only.includes(id)))
-    .map((work) => (baseline === undefined ? work : withBaseline(work, baseline)))
-    .map((work) => ({
-      ...work,
-      sides: work.sides.filter(({ id }) => sides.length === 0 || sides.includes(id)),
-    }))
-    .filter((work) => work.sides.length > 0);
-}
-
 /** The servers under test run what is published: plain JavaScript from `dist/`. */
 function requireBuild(args: BenchArguments): void {
   const needed =
-    ['ratio', 'startup', 'workers', 'deaths', 'growth'].includes(args.command) ||
-    (args.command === 'sessions'
+    args.command === 'sessions'
       ? args.sides.length === 0 || args.sides.some((id) => id.startsWith('ours'))
-      : selectWorks(args).some(usesBuild));
+      : args.command !== 'load' || selectWorks(args).some(usesBuild);
   const entry = fileURLToPath(new URL('../dist/index.js', import.meta.url));
   if (needed && process.env['BENCH_DIST'] === undefined && !existsSync(entry))
     throw new Error('dist/index.js is missing: npm run build');
@@ -202,10 +167,6 @@ const usesBuild = (work: Work): boolean => work.sides.some(({ server }) => serve
 function machineLine({ cpu, cores, memoryGiB, system, loadAverage, versions }: Machine): string {
   const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return `${String(cores)} × ${cpu}, ${String(memoryGiB)} GiB, ${system}, load ${loadAverage.toFixed(2)}\n${packages.join(', ')}`;
-}
-
-function printJson(value: unknown): void {
-  console.log(JSON.stringify(value, undefined, 2));
 }
 
 try {

@@ -20,3 +20,8 @@ export function summarize(values: readonly number[]): Summary {
 export function spread({ median, least, most }: Summary): number {
   return median === 0 ? 0 : (most - least) / 2 / median;
 }
+
+/** Of values in order. */
+export function percentile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}

@@ -1,11 +1,13 @@
 import { createServer } from 'node:http';
 import { Session } from 'node:inspector';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 /**
  * Listens on a free port of the loopback and answers the harness's questions: what CPU time this process has used,
- * and, for `bench/profile.ts`, a CPU profile of the time between two messages.
+ * and, for `bench/profile.ts`, a CPU profile of the time between two messages. `more`: further questions of one side.
  */
-export function serve(handler) {
+export function serve(handler, more = {}) {
+  Object.assign(answers, more);
   const server = createServer(handler);
   server.keepAliveTimeout = 75_000;
   server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }));
@@ -17,12 +19,33 @@ const post = (method, params) =>
     session.post(method, params, (error, result) => (error ? reject(error) : resolve(result))),
   );
 
+let delays;
+
 const answers = {
   cpu: () => process.cpuUsage(),
-  memory() {
-    // With --expose-gc: what is kept, and not what has not been collected yet.
-    for (let n = 0; n < 2; n++) globalThis.gc?.();
+  memory: () => process.memoryUsage(),
+  /** After a few collections; needs --expose-gc. */
+  async settledMemory() {
+    for (let pass = 0; pass < 4; pass++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      globalThis.gc();
+    }
     return process.memoryUsage();
+  },
+  /** From here on the delays of the event loop are taken; its timer must be on some ms before whatever is measured. */
+  async watch() {
+    delays ??= monitorEventLoopDelay({ resolution: 1 });
+    delays.enable();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    delays.reset();
+    return process.cpuUsage();
+  },
+  /** What is on top of the timer's own millisecond, since `watch`. */
+  watched() {
+    const ms = (ns) => Math.max(0, ns / 1e6 - 1);
+    const found = { p50Ms: ms(delays.percentile(50)), p99Ms: ms(delays.percentile(99)), mostMs: ms(delays.max) };
+    delays.disable();
+    return { ...found, cpu: process.cpuUsage(), peakBytes: process.resourceUsage().maxRSS * 1024 };
   },
   async profileStart({ intervalUs }) {
     session = new Session();

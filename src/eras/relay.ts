@@ -9,6 +9,7 @@ import type { Instance } from '../cluster/instance.ts';
 import type { Link, LinkItem } from '../cluster/link.ts';
 import { internal, rpcError, type SojournError } from '../errors.ts';
 import { JSON_HEADERS, refuse } from '../http/answer.ts';
+import { type Backlog, backlogOf } from '../http/backlog.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { messageFrame } from '../http/sse.ts';
 import type { Logger } from '../types.ts';
@@ -53,6 +54,7 @@ class Outgoing {
   readonly #bufferBytes: number;
   opened = false;
   #lastEventId: string | undefined;
+  #backlog: Backlog | undefined;
 
   constructor(call: LegacyCall, bufferBytes: number, settle: (outcome: RelayOutcome) => void) {
     this.call = call;
@@ -115,7 +117,8 @@ class Outgoing {
   }
 
   #write(chunk: string): 'gone' | undefined {
-    if (this.exchange.pendingBytes > this.#bufferBytes) {
+    this.#backlog = backlogOf(this.exchange, this.#bufferBytes, this.#backlog);
+    if (this.#backlog?.tooLong === true) {
       this.exchange.destroy();
       this.done();
       return 'gone';

@@ -17,7 +17,6 @@ export class KeepAlive {
   readonly #slots: Array<Set<KeptAlive>> = Array.from({ length: SLOTS }, () => new Set());
   #size = 0;
   #hand = 0;
-  #next = 0;
   #timer: unknown;
 
   /** `intervalMs` 0: no comments. */
@@ -28,10 +27,7 @@ export class KeepAlive {
 
   add(stream: KeptAlive): void {
     if (this.#tickMs === 0) return;
-    // The emptiest place is behind the hand: a new stream waits nearly a whole interval for its first comment, and
-    // streams opened together are spread by `#next`.
-    stream.slot = this.#size < SLOTS ? (this.#hand + SLOTS - 1) % SLOTS : this.#next;
-    this.#next = (this.#next + 1) % SLOTS;
+    stream.slot = this.#emptiest();
     this.#slots[stream.slot]?.add(stream);
     this.#size += 1;
     this.#timer ??= this.#time.setTimeout(() => this.#tick(), this.#tickMs);
@@ -48,6 +44,18 @@ export class KeepAlive {
     if (this.#timer === undefined) return;
     this.#time.clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** Of those as empty the one that the hand has just left: a new stream waits as long as can be for its first comment. */
+  #emptiest(): number {
+    let found = 0;
+    let least = Infinity;
+    for (let back = 1; back <= SLOTS; back++) {
+      const slot = (this.#hand + SLOTS - back) % SLOTS;
+      const size = this.#slots[slot]?.size ?? 0;
+      if (size < least) [found, least] = [slot, size];
+    }
+    return found;
   }
 
   #tick(): void {

@@ -5,6 +5,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../errors.ts';
 import { JSON_HEADERS } from './answer.ts';
+import { type Backlog, backlogOf } from './backlog.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
@@ -29,6 +30,7 @@ export class ResponsePipe implements KeptAlive, TurnTask {
   #json: string | undefined = undefined;
   #status = 200;
   #sent: (() => void) | undefined = undefined;
+  #backlog: Backlog | undefined;
   slot = -1;
 
   constructor(exchange: Exchange, options: ResponsePipeOptions) {
@@ -75,8 +77,13 @@ export class ResponsePipe implements KeptAlive, TurnTask {
   event(json: string): void {
     this.commit();
     if (this.#exchange.closed) return;
-    if (this.#exchange.pendingBytes > this.#options.bufferBytes) this.#exchange.destroy();
+    if (this.#behind) this.#exchange.destroy();
     else this.#exchange.write(messageFrame(json, undefined));
+  }
+
+  get #behind(): boolean {
+    this.#backlog = backlogOf(this.#exchange, this.#options.bufferBytes, this.#backlog);
+    return this.#backlog?.tooLong === true;
   }
 
   /** `sent` is called when it has left, at the end of this turn. */
@@ -139,7 +146,7 @@ export class ResponsePipe implements KeptAlive, TurnTask {
       const { done, value } = await reader.read();
       if (done) break;
       if (this.#exchange.closed) return;
-      if (this.#exchange.pendingBytes > this.#options.bufferBytes) {
+      if (this.#behind) {
         this.#exchange.destroy();
         return;
       }

@@ -4,6 +4,7 @@
  * and what has gathered leave then, and frames are written as they come.
  */
 import type { Sink, SinkListener } from '../sink.ts';
+import { type Backlog, backlogOf } from './backlog.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import type { HeldHeads } from './held-heads.ts';
 import type { KeepAlive } from './keep-alive.ts';
@@ -29,6 +30,7 @@ export class SseSink implements Sink, TurnTask {
   readonly #options: SseSinkOptions;
   #state: 0 | 1 | 2 | 3 = IN_TURN;
   #gathered = '';
+  #backlog: Backlog | undefined = undefined;
   /** Set while an answer waits for nothing but the store. */
   #held = false;
   #heldLong = false;
@@ -136,7 +138,8 @@ export class SseSink implements Sink, TurnTask {
       this.#gathered += frame;
     } else if (this.#state === OPEN) {
       // Judged before the write, so that one big message is never refused.
-      if (this.#exchange.pendingBytes > this.#options.bufferBytes) {
+      this.#backlog = backlogOf(this.#exchange, this.#options.bufferBytes, this.#backlog);
+      if (this.#backlog?.tooLong === true) {
         this.#leave();
         this.#exchange.destroy();
       } else {

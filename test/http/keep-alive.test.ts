@@ -43,7 +43,24 @@ describe('keep-alive', () => {
       most = Math.max(most, many.reduce((total, { count }) => total + count, 0) - sum);
     }
     expect(many.map(({ count }, n) => count - (before[n] ?? 0))).toEqual(many.map(() => 1));
-    expect(most).toBeLessThanOrEqual(30);
+    expect(most).toBe(10);
+    keepAlive.stop();
+  });
+
+  test('is spread evenly whichever streams have ended', async () => {
+    const time = createFakeTime();
+    const keepAlive = new KeepAlive(time, INTERVAL_MS);
+    const many = Array.from({ length: 300 }, stream);
+    for (const one of many) keepAlive.add(one);
+    const left = many.filter(({ slot }) => slot >= 10);
+    for (const one of many) if (one.slot < 10) keepAlive.remove(one);
+    const again = Array.from({ length: 150 }, stream);
+    for (const one of again) keepAlive.add(one);
+    const slots = Array.from(
+      { length: 15 },
+      (_, slot) => [...left, ...again].filter((one) => one.slot === slot).length,
+    );
+    expect(slots).toEqual([...Array.from({ length: 10 }, () => 15), ...Array.from({ length: 5 }, () => 20)]);
     keepAlive.stop();
   });
 

@@ -1,0 +1,129 @@
+/** Much at once, and large: what one call sends in one go, as many calls as a session may have, bodies and results of 4 MiB. */
+import { describe, expect, test } from 'vitest';
+import { serveFleet, type Member } from '../kit/fleet.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { postModern } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { sharedStore } from '../kit/shared-stores.ts';
+import { said, type Tool, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import type { RawResponse } from '../../src/testing/index.ts';
+
+const MIB = 1_048_576;
+const NOTIFICATIONS = 2_000;
+/** A small part of what they come to. */
+const limits = { streamBufferBytes: 16_384 };
+
+/** The time for a head to leave without them. */
+const turns = async (count: number): Promise<void> => {
+  for (let n = 0; n < count; n++) await new Promise((next) => setImmediate(next));
+};
+
+/** Sends everything in one go, at once or when its head has left. */
+const progress =
+  (later: boolean): Tool =>
+  async (_args, { mcpReq }) => {
+    if (later) await turns(20);
+    const progressToken = mcpReq._meta?.progressToken ?? 'none';
+    for (let n = 1; n <= NOTIFICATIONS; n++)
+      await mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: n } });
+    return said('done');
+  };
+
+const upTo = Array.from({ length: NOTIFICATIONS }, (_, n) => n + 1);
+
+function readProgress(response: RawResponse): { numbers: unknown[]; last: string | undefined } {
+  const messages = response.events.flatMap(({ message }) => (message === undefined ? [] : [message as object]));
+  const last = messages.pop();
+  const numbers = messages.map((message) => (message as { params: { progress: number } }).params.progress);
+  return { numbers, last: last === undefined ? undefined : textOf(last) };
+}
+
+const call = (id: number, name: string, args: object = {}, meta: object = {}): object => ({
+  jsonrpc: '2.0',
+  id,
+  method: 'tools/call',
+  params: { name, arguments: args, _meta: meta },
+});
+
+describe.each(faces)('over %s', (face) => {
+  const factory = toolServer({
+    now: progress(false),
+    later: progress(true),
+    give: () => said('x'.repeat(4 * MIB)),
+    length: ({ text }) => said(String(text).length),
+  });
+
+  describe.each(['now', 'later'])('sent %s', (name) => {
+    test.each(['2025-06-18', '2025-11-25'])(
+      '2,000 progress notifications of one call arrive in order, far more than may wait for its reader (%s)',
+      async (protocolVersion) => {
+        const client = (await serve(factory, { limits }, { face })).client();
+        await client.initialize({ protocolVersion });
+        const response = await client.post(call(1, name, {}, { progressToken: 'p' }));
+        await response.untilEnd();
+        expect(readProgress(response)).toEqual({ numbers: upTo, last: 'done' });
+      },
+    );
+
+    test('so they do at 2026-07-28', async () => {
+      const client = (await serve(factory, { limits }, { face })).client();
+      const response = await postModern(client, 'tools/call', { name }, { meta: { progressToken: 'p' } });
+      await response.untilEnd();
+      expect(readProgress(response)).toEqual({ numbers: upTo, last: 'done' });
+    });
+  });
+
+  test('64 calls run at once on one session, and each gets its own answer', async () => {
+    let running = 0;
+    let all!: () => void;
+    const together = new Promise<void>((resolve) => (all = resolve));
+    const meet: Tool = async ({ n }) => {
+      if (++running === 64) all();
+      await together;
+      return said(n);
+    };
+    const client = (await serve(toolServer({ meet }), {}, { face })).client();
+    await client.initialize();
+    const answers = await Promise.all(
+      upTo.slice(0, 64).map(async (n) => {
+        const response = await client.post(call(n, 'meet', { n }));
+        const message = (await response.nextMessage()) as { id: number };
+        return [message.id, textOf(message)];
+      }),
+    );
+    expect(answers).toEqual(upTo.slice(0, 64).map((n) => [n, String(n)]));
+  });
+
+  test('a result and a body of 4 MiB pass, beside small calls', async () => {
+    const { client } = await serve(factory, { limits: { bodyBytes: 5 * MIB } }, { face });
+    const [large, small] = [client(), client()];
+    await large.initialize();
+    await small.initialize();
+    const text = 'y'.repeat(4 * MIB);
+    const [given, length, ...pings] = await Promise.all([
+      large.call(...tool('give')),
+      large.call(...tool('length', { text })),
+      small.call('ping'),
+      small.call('ping'),
+    ]);
+    expect(textOf(given.message)?.length).toBe(4 * MIB);
+    expect(textOf(length.message)).toBe(String(4 * MIB));
+    expect(pings.map(({ response }) => response.status)).toEqual([200, 200]);
+  });
+});
+
+test('what a session of another instance sends in one go arrives whole there', async () => {
+  const [a, b] = (await serveFleet(2, { store: sharedStore('sqlite'), limits })) as [Member, Member];
+  const onA = a.client();
+  await onA.initialize();
+  const onB = b.join(onA);
+  const get = await onB.get();
+  await until(() => get.events.length === 1);
+  const { server } = a.lab.made[0]?.server ?? {};
+  for (const n of upTo) void server?.sendLoggingMessage({ level: 'error', data: n });
+  await until(() => get.events.length === 1 + NOTIFICATIONS);
+  const data = get.events.slice(1).map(({ message }) => (message as { params: { data: number } }).params.data);
+  expect(data).toEqual(upTo);
+  expect(get.ending).toBeUndefined();
+});
