@@ -43,19 +43,23 @@ function counting(client: OfficialClient) {
 async function restartOneByOne(url: string, { instances }: Fleet): Promise<void> {
   const clients = await Promise.all([connectV1(url), connectV2(url), connectV1(url), connectV2(url)]);
   const counts = clients.map(counting);
-  for (const instance of instances) {
-    const before = counts.map(({ calls }) => calls());
-    expect(await instance.stop()).toBe(0);
-    const goneOn = until(() => counts.every(({ calls }, n) => calls() > (before[n] ?? 0) + 2), {
-      what: 'calls to go on',
-      timeoutMs: 15_000,
-    });
-    // A call that fails says why; that the others do not go on would not.
-    goneOn.catch(() => {});
-    await Promise.race([goneOn, ...counts.map(({ done }) => done)]);
-    await instance.start();
+  try {
+    for (const instance of instances) {
+      const before = counts.map(({ calls }) => calls());
+      expect(await instance.stop()).toBe(0);
+      const goneOn = until(() => counts.every(({ calls }, n) => calls() > (before[n] ?? 0) + 2), {
+        what: 'calls to go on',
+        timeoutMs: 15_000,
+      });
+      goneOn.catch(() => {});
+      // A call that fails says why; that the others do not go on would not.
+      await Promise.race([goneOn, ...counts.map(({ done }) => done)]);
+      await instance.start();
+    }
+  } finally {
+    await Promise.allSettled(counts.map(({ stop }) => stop()));
   }
-  await Promise.all(counts.map(({ stop }) => stop()));
+  await Promise.all(counts.map(({ done }) => done));
 }
 
 for (const [kind, files] of RECIPES) {
