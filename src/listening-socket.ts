@@ -7,8 +7,7 @@
  * One that was passed to the process (systemd, several workers) outlives it: whoever connects while nobody accepts waits in the
  * kernel for the next process. Its own ends with it: whoever connects is refused, and a proxy tries the next instance.
  *
- * A connection is closed under a client only when it was not told: `QUIET_MS` is its time to ask once more and be told,
- * `FIRST_MS` where it has not asked yet.
+ * A connection is closed under a client only when it was not told: `QUIET_MS` is its time to ask once more and be told.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
@@ -16,8 +15,6 @@ import { afterTurn, elapse } from './system.ts';
 import type { TimeProvider } from './types.ts';
 
 const QUIET_MS = 500;
-/** Whoever has connected and not asked yet is about to, however long a busy proxy takes over it. */
-const FIRST_MS = 3_000;
 const POLL_MS = 5;
 /** How long a quiet turn is waited for. */
 const TURN_MS = 500;
@@ -76,9 +73,8 @@ export class ListeningSocket {
       answer.setHeader('Connection', 'close');
       connection.told = true;
     }
-    const began = this.#time.monotonic();
-    const waited = (): number => this.#time.monotonic() - began;
-    while (this.#untold().some(([, { answer }]) => waited() < (answer === undefined ? FIRST_MS : QUIET_MS))) {
+    const deadline = this.#time.monotonic() + QUIET_MS;
+    while (this.#untold().length > 0 && this.#time.monotonic() < deadline) {
       await elapse(this.#time, POLL_MS);
     }
     await this.#inQuietTurn(() => this.#closeUntold());

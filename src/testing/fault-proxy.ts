@@ -141,7 +141,12 @@ class Link {
 
   cut(): void {
     for (const direction of this.#directions) direction.stop();
-    for (const socket of [this.#client, this.#server]) if (!socket.destroyed) socket.resetAndDestroy();
+    for (const socket of [this.#client, this.#server]) {
+      if (socket.destroyed) continue;
+      // A reset waits for the connection, for minutes where its target does not accept it.
+      if (socket.connecting) socket.destroy();
+      else socket.resetAndDestroy();
+    }
   }
 
   /** What of it may pass before the connection is cut. */

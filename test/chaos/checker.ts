@@ -38,10 +38,10 @@ export function check(history: History, effects: Effects, circumstances: Circums
 type Say = (violation: Violation, what: string) => void;
 
 /** Named so that its finding can be understood. */
-export function nameOf({ nonce, tool, story, sentAt, endedAt, progress, resumes }: Call): string {
+export function nameOf({ nonce, tool, story, sentAt, attemptAt, endedAt, ending, progress, resumes }: Call): string {
   const came = progress.map(({ run, n }) => `${run}#${n}`).join(' ');
   const session = story === undefined ? 'no session' : `${story.version} session ${story.id}`;
-  return `${tool} ${nonce} (${session}, ${sentAt.toFixed(0)} to ${endedAt.toFixed(0)}, resumed ${resumes} times, progress ${came})`;
+  return `${tool} ${nonce} (${session}, ${sentAt.toFixed(0)}, last tried ${attemptAt.toFixed(0)}, ended ${endedAt.toFixed(0)} with ${ending?.kind ?? 'nothing'}, resumed ${resumes} times, progress ${came})`;
 }
 
 // ——— at most once ———
