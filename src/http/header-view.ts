@@ -1,5 +1,3 @@
-import { latePrototype } from './late-prototype.ts';
-
 /**
  * `Headers` over an exchange's own lookup: `get` and `has` cost no copy, everything else makes a real `Headers` once. The
  * SDK looks up half a dozen fields of each modern request; most handlers look up none.
@@ -71,10 +69,7 @@ class HeaderView {
 
 type HeadersIterator<T> = IterableIterator<T>;
 
-Object.setPrototypeOf(
-  HeaderView.prototype,
-  latePrototype(() => Headers.prototype),
-);
+Object.setPrototypeOf(HeaderView.prototype, Headers.prototype);
 
 export function createHeaderView(source: HeaderSource, overrides: ReadonlyMap<string, string>): Headers {
   return new HeaderView(source, overrides);

@@ -6,7 +6,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { McpHttpRequest } from '../types.ts';
 import { createHeaderView, type HeaderSource } from './header-view.ts';
-import { latePrototype } from './late-prototype.ts';
 
 export interface RequestSource extends HeaderSource {
   readonly method: string;
@@ -114,10 +113,7 @@ class RequestView {
 }
 
 // `instanceof Request` holds; every inherited getter is shadowed above.
-Object.setPrototypeOf(
-  RequestView.prototype,
-  latePrototype(() => Request.prototype),
-);
+Object.setPrototypeOf(RequestView.prototype, Request.prototype);
 
 export function createRequestView(source: RequestSource): McpHttpRequest {
   return new RequestView(source) as unknown as McpHttpRequest;

@@ -77,8 +77,12 @@ export class FaultProxy {
   }
 
   async close(): Promise<void> {
+    // Whoever has connected by now and is not accepted yet.
+    this.#refusing = true;
     this.cutAll();
     await new Promise<void>((done) => this.#server.close(() => done()));
+    // A target that does not end its side.
+    this.cutAll();
   }
 
   #accept(client: Socket): void {
@@ -143,9 +147,9 @@ class Link {
     for (const direction of this.#directions) direction.stop();
     for (const socket of [this.#client, this.#server]) {
       if (socket.destroyed) continue;
-      // A reset waits for the connection, for minutes where its target does not accept it.
-      if (socket.connecting) socket.destroy();
-      else socket.resetAndDestroy();
+      if (!socket.connecting) socket.resetAndDestroy();
+      // Node waits for a connection that is being made, and for what is still to be written: to a frozen target for ever.
+      socket.destroy();
     }
   }
 

@@ -9,13 +9,11 @@ interface Loaded {
   readonly packages: readonly string[];
   /** Files of this package, below dist/, sorted. */
   readonly files: readonly string[];
-  /** Node's own `fetch` and what is beside it. */
-  readonly webClient: boolean;
 }
 
 const dist = pathToFileURL(fileURLToPath(new URL('../../dist/', import.meta.url))).href;
 
-async function loadedBy(what: 'nothing' | 'import' | 'serve'): Promise<Loaded> {
+async function loadedBy(what: 'import' | 'serve'): Promise<Loaded> {
   const script = fileURLToPath(new URL('processes/loaded.mjs', import.meta.url));
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [script, what]);
   expect(stderr).toBe('');
@@ -23,8 +21,7 @@ async function loadedBy(what: 'nothing' | 'import' | 'serve'): Promise<Loaded> {
   const packages = [...urls].flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []);
   const files = [...urls].flatMap((url) => (url.startsWith(dist) ? [url.slice(dist.length)] : []));
   expect(urls.size).toBe(packages.length + files.length);
-  const webClient = stdout.split('\n').includes('web client');
-  return { packages: [...new Set(packages)].sort(), files: files.sort(), webClient };
+  return { packages: [...new Set(packages)].sort(), files: files.sort() };
 }
 
 const foldersOf = ({ files }: Loaded): string[] =>
@@ -46,11 +43,6 @@ describe.each([
   test('loads these rooms and no other: no CLI, no testing code, no store but memory', () => {
     expect(foldersOf(loaded)).toEqual(['', 'cluster', 'eras', 'http', 'options', 'session', 'stores', 'stores/memory']);
     expect(loaded.files.filter((file) => /^stores\/[^/]+$/.test(file))).toEqual(['stores/store.js']);
-  });
-
-  test('does not make Node load its web client where node:http has not loaded it', async () => {
-    const { webClient } = await loadedBy('nothing');
-    expect(loaded.webClient).toBe(webClient);
   });
 });
 

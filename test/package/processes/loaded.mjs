@@ -1,5 +1,5 @@
-// Writes the URL of every module that is loaded from here on, one a line, and then `web client` when Node has loaded its own:
-// `nothing` imports nothing, `import` the package, and `serve` also has it answer a first request of each era over HTTP.
+// Writes the URL of every module that is loaded from here on, one a line: `import` imports the package, and `serve` also has it
+// answer a first request of each era over HTTP.
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { request } from 'node:http';
@@ -8,13 +8,12 @@ import { pathToFileURL } from 'node:url';
 
 register('./loaded-hooks.mjs', import.meta.url);
 const [, , what] = process.argv;
-if (what !== 'nothing') await import('sojourn');
+await import('sojourn');
 if (what === 'serve') await serve();
 
 // What was loaded as CommonJS, native addons among it, does not all pass the hooks.
 const required = Object.keys(createRequire(import.meta.url).cache);
 writeSync(1, required.map((file) => `${pathToFileURL(file).href}\n`).join(''));
-if (process.moduleLoadList.some((name) => name.includes('deps/undici'))) writeSync(1, 'web client\n');
 
 async function serve() {
   const { createMcpEndpoint } = await import('sojourn');
@@ -41,7 +40,6 @@ async function serve() {
   await endpoint.close();
 }
 
-/** Not with `fetch`: it is the web client. */
 async function answered(url, headers, method, params) {
   const sent = { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers };
   const outgoing = request(url, { method: 'POST', headers: sent, agent: false });
