@@ -147,9 +147,9 @@ class Link {
     for (const direction of this.#directions) direction.stop();
     for (const socket of [this.#client, this.#server]) {
       if (socket.destroyed) continue;
-      if (!socket.connecting) socket.resetAndDestroy();
-      // Node waits for a connection that is being made, and for what is still to be written: to a frozen target for ever.
-      socket.destroy();
+      // A reset waits for a connection that is being made, and fails under an end that is under way: the handle would stay.
+      if (socket.connecting || socket.writableEnded) socket.destroy();
+      else socket.resetAndDestroy();
     }
   }
 
