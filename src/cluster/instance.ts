@@ -145,10 +145,11 @@ export class Instance {
 
   /** Another instance that takes new work, as far as the store can tell. */
   async otherServing(): Promise<string | undefined> {
-    return (await this.allServing())[0];
+    return (await this.othersServing())[0];
   }
 
-  async allServing(): Promise<string[]> {
+  /** All of those. */
+  async othersServing(): Promise<string[]> {
     let leases: readonly InstanceLease[];
     try {
       leases = await this.#store.instances.list();

@@ -10,14 +10,20 @@ import { isObject, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
 import type { Await, Marker, SessionStore, WriteOutcome } from '../stores/store.ts';
 import type { MessageContext } from './context.ts';
 import type { RecordKeeper } from './record-keeper.ts';
-import type { Logger } from '../types.ts';
+import type { Logger, TimeProvider } from '../types.ts';
+import { comparePostStreams } from './event-id.ts';
+import type { SessionHost } from './session-host.ts';
 import type { Stream } from './stream.ts';
 import type { AppendExtra, WriteResult } from './stream-writer.ts';
 
 /** A request larger than this is not kept for a re-run: its next owner ends it instead. */
 const KEPT_REQUEST_LENGTH = 65_536;
-/** Calls of lost owners that are remembered: those of the last moments matter, until whoever relayed them has asked. */
-const MARKERS_KEPT = 64;
+/**
+ * How long markers are kept of calls whose owner is lost, or whose relaying instance is: that one asks for such a call again
+ * within a lease and the tries of its router; longer than this it would have to be frozen, with a client that still waits.
+ */
+const LEFT_MS = 600_000;
+const LEFT_LEASES = 10;
 
 /** What is stored about the request of a stream; `params` only where it can be run again. */
 export interface KeptRequest {
@@ -28,20 +34,42 @@ export interface KeptRequest {
   readonly cut?: true;
 }
 
+interface LeftMarker {
+  readonly marker: Marker;
+  readonly since: number;
+}
+
+/** What a guard needs of the instance. */
+type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
+
+/** What a guard needs of an exchange. */
+interface Client {
+  /** Another instance has it, which calls `fn` once it will not ask again. */
+  readonly handedOver: { onTold(fn: () => void): void } | undefined;
+  /** It left, or that instance is gone. */
+  onClose(fn: () => void): void;
+}
+
 export class CallGuard {
   readonly #sessions: SessionStore;
   readonly #sessionId: string;
   readonly #record: RecordKeeper;
   readonly #logger: Logger;
+  readonly #time: Required<TimeProvider>;
+  readonly #leftMs: number;
   #repeatableTools: Set<string> | undefined = undefined;
   /** The markers that stand in the store: what may have run, by its request, and its stream. */
   #markers: Map<string, string> | undefined = undefined;
+  /** Those that no call here takes away, oldest first, and since when. */
+  #left: LeftMarker[] | undefined = undefined;
 
-  constructor(sessions: SessionStore, sessionId: string, record: RecordKeeper, logger: Logger) {
+  constructor({ store, logger, options }: GuardHost, sessionId: string, record: RecordKeeper) {
     this.#logger = logger;
-    this.#sessions = sessions;
+    this.#sessions = store.sessions;
     this.#sessionId = sessionId;
     this.#record = record;
+    this.#time = options.timeProvider;
+    this.#leftMs = Math.max(LEFT_MS, LEFT_LEASES * options.leaseMs);
   }
 
   /** Whether a request may be run again when nobody knows whether it ran. */
@@ -72,12 +100,25 @@ export class CallGuard {
     return this.#markers?.get(requestKey(id));
   }
 
-  /** What earlier owners left, oldest first. They stay: a relaying instance may still ask for such a call. */
+  /** What earlier owners left, in any order. They stay for a while: a relaying instance may still ask for such a call. */
   adopt(markers: readonly Marker[]): void {
-    for (const marker of markers) this.#add(marker);
-    for (const [request, stream] of [...(this.#markers ?? [])].slice(0, -MARKERS_KEPT)) {
-      this.#remove({ request, stream });
+    // Of an id that was used twice the later call counts.
+    for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) {
+      this.#add(marker);
+      this.#leave(marker);
     }
+  }
+
+  #leave(marker: Marker): void {
+    (this.#left ??= []).push({ marker, since: this.#time.monotonic() });
+  }
+
+  /** Nobody asks for these any more. */
+  #dropLeft(left: LeftMarker[]): void {
+    const until = this.#time.monotonic() - this.#leftMs;
+    const kept = left.findIndex(({ since }) => since > until);
+    for (const { marker } of left.splice(0, kept === -1 ? left.length : kept)) this.#remove(marker);
+    if (left.length === 0) this.#left = undefined;
   }
 
   #add({ request, stream }: Marker): void {
@@ -86,6 +127,7 @@ export class CallGuard {
 
   /** Stores what must be stored before the requests of one POST are dispatched. */
   before(stream: Stream, requests: readonly RpcRequest[], contexts: readonly MessageContext[]): Await<WriteResult> {
+    if (this.#left !== undefined) this.#dropLeft(this.#left);
     const marks: Marker[] = [];
     for (const [n, request] of requests.entries()) {
       const context = contexts[n];
@@ -127,14 +169,18 @@ export class CallGuard {
   }
 
   /**
-   * Another instance has the client of these calls: should it be unsure how they ended, it asks for them again, so their
+   * Another instance may have the client of these calls: should it be unsure how they ended, it asks for them again, so their
    * markers stay until it is not.
    */
-  keep(contexts: readonly MessageContext[], client: { onTold(fn: () => void): void }): void {
+  keep(contexts: readonly MessageContext[], client: Client): void {
+    if (client.handedOver === undefined) return;
     const marked = contexts.filter((context) => context.marked);
     if (marked.length === 0) return;
     for (const context of marked) context.untold = true;
-    client.onTold(() => {
+    client.onClose(() => {
+      for (const context of marked) context.abandoned = true;
+    });
+    client.handedOver.onTold(() => {
       for (const context of marked) {
         context.untold = false;
         if (context.answered) void this.#unmarkTold(context);
@@ -146,9 +192,11 @@ export class CallGuard {
    * A call has ended. A logged stream takes the marker away with its last append, and nothing else may: without its marker
    * the next owner would run the call of a stream that the log holds open. Elsewhere it is a write of its own.
    */
-  unmark({ marked, untold, id, stream }: MessageContext): void {
-    if (!marked || untold || id === undefined) return;
-    if (stream?.everLogged === false) this.#clear(id);
+  unmark({ marked, untold, abandoned, id, stream }: MessageContext): void {
+    if (!marked || id === undefined) return;
+    if (untold) {
+      if (abandoned && stream !== undefined) this.#leave({ request: requestKey(id), stream: stream.key });
+    } else if (stream?.everLogged === false) this.#clear(id);
     else this.#markers?.delete(requestKey(id));
   }
 
@@ -165,7 +213,7 @@ export class CallGuard {
   }
 
   #remove(marker: Marker): void {
-    this.#markers?.delete(marker.request);
+    if (this.#markers?.get(marker.request) === marker.stream) this.#markers.delete(marker.request);
     // One that stays names a call that has ended: the next owner finds nothing to end, and keeps it for a while.
     void (async (): Promise<WriteOutcome> =>
       this.#sessions.mark(this.#sessionId, this.#record.fence, marker, true))().catch(() => {});

@@ -39,6 +39,8 @@ export class MessageContext {
   marked = false;
   /** Whoever has its client may not know how it ended: the marker stays. */
   untold = false;
+  /** And it is gone, or its client. */
+  abandoned = false;
   /** It runs while the priming event of its stream is being stored. */
   unprimed = false;
   /** Until what must be stored before it runs is stored or refused. */

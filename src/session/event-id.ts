@@ -1,5 +1,5 @@
 /**
- * Event ids, opaque to clients: `tag-epoch-stream-offset`, all base 36. The tag is a hash of the session id: an id of
+ * Event ids, opaque to clients: `tag-epoch-stream-offset`, numbers in base 36. The tag is a hash of the session id: an id of
  * another session's stream is recognised and refused. The epoch is that of the owner who sent the event, so a position in
  * a stream that was lost and made again is not mistaken for one in the new stream.
  */
@@ -44,7 +44,22 @@ export function parseEventId(text: string): EventPosition | undefined {
   return { tag, epoch: parseInt(epoch, 36), stream, offset: parseInt(offset, 36) };
 }
 
+/** Has no digit `x`. */
+const KEY_RADIX = 33;
+
 /** POST streams are numbered per owner, so that two owners never give one name. */
 export function postStreamKey(epoch: number, n: number): string {
-  return `p${epoch.toString(36)}x${n.toString(36)}`;
+  return `p${epoch.toString(KEY_RADIX)}x${n.toString(KEY_RADIX)}`;
+}
+
+/** By owner, then by number: the order in which they were opened. */
+export function comparePostStreams(a: string, b: string): number {
+  const [epochA, numberA] = placeOf(a);
+  const [epochB, numberB] = placeOf(b);
+  return epochA - epochB || numberA - numberB;
+}
+
+function placeOf(key: string): [epoch: number, n: number] {
+  const [epoch = '', n = ''] = key.slice(1).split('x');
+  return [parseInt(epoch, KEY_RADIX), parseInt(n, KEY_RADIX)];
 }

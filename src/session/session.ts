@@ -99,7 +99,7 @@ export class LiveSession implements Idle {
     this.createdAt = start.createdAt;
     this.version = record?.version ?? start.handshake.protocolVersion;
     this.record = new RecordKeeper(host, this, record, start.createdAt);
-    this.guard = host.guarded ? new CallGuard(host.store.sessions, start.id, this.record, host.logger) : undefined;
+    this.guard = host.guarded ? new CallGuard(host, start.id, this.record) : undefined;
     this.news = new UntoldNews(this.record);
     this.posts = new PostStreams(start.epoch);
     this.transport = new SessionTransport(this);

@@ -502,3 +502,25 @@ describe('19. a restore fails', () => {
       },
     ));
 });
+
+test('20. owners die with many calls under way, one after another: whoever relayed them asks again, and none runs twice', () =>
+  play({}, async (stage) => {
+    const client = await stage.client(0, { version: '2025-06-18' });
+    const relayed: Call[] = [];
+    for (const [owner, slot] of [
+      [0, 2],
+      [2, 1],
+    ] as const) {
+      const before = ranOf(stage, 'slowOnce');
+      const calls = Array.from({ length: 50 }, () => client.call('slowOnce', { slot, ms: 5_000 }));
+      await stage.until(() => ranOf(stage, 'slowOnce') === before + calls.length, 'the tools to run');
+      stage.kill(owner);
+      relayed.push(...(await Promise.all(calls)));
+    }
+    expect(new Set(relayed.map(kindOf))).toEqual(new Set(['owner_lost']));
+    expect(ranOf(stage, 'slowOnce')).toBe(100);
+    // Nobody asks for them any more.
+    await stage.sleep(601_000);
+    expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+    await stage.until(() => stage.world.data.markers(client.story?.id ?? '').length === 0, 'the markers to go');
+  }));

@@ -130,7 +130,7 @@ export async function play(options: StageOptions, scene: (stage: Stage) => Promi
         (error: unknown) => (outcome = { error }),
       );
     });
-    await world.scheduler.run(() => outcome !== undefined || world.now > 120_000);
+    await world.scheduler.run(() => outcome !== undefined || world.now > 900_000);
   } finally {
     stopCounting();
   }

@@ -112,7 +112,9 @@ export class StoreData {
     } else if (epoch !== expectedEpoch + 1 || owner !== me) {
       return { claimed: false, current: held.record };
     }
-    return { claimed: true, record: held.record, markers: this.#options.rules.markers ? [...held.markers] : [] };
+    // As SQL may give them: in no order that means anything.
+    const markers = held.markers.toSorted((a, b) => (a.request < b.request ? -1 : 1));
+    return { claimed: true, record: held.record, markers: this.#options.rules.markers ? markers : [] };
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
