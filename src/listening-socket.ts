@@ -16,10 +16,11 @@ import type { TimeProvider } from './types.ts';
 
 const QUIET_MS = 500;
 const POLL_MS = 5;
-/** How long a quiet turn is waited for. */
+/** How long a quiet turn is waited for; past it one in which nobody came will do, and past twice that any. */
 const TURN_MS = 500;
-/** A turn of the event loop that has nothing else to do. */
-const QUICK_TURN_MS = 0.05;
+/** So many turns show how quick one can be on this machine, as busy as it is now. */
+const SAMPLE_TURNS = 50;
+const NEARLY = 1.5;
 
 /** What is known of a connection: per request nothing is made, and nothing listened to. */
 interface Connection {
@@ -94,15 +95,22 @@ export class ListeningSocket {
   /**
    * The kernel resets whoever is connected and not yet accepted when the socket closes, and whoever has asked and was not yet read
    * when the connection closes; a proxy may not send such a request again. So something closes at the end of a turn in which
-   * nobody came and nothing else took time: hardly anybody can have come since. (Node accepts one connection in a turn.)
+   * nobody came, and that was one of the quickest: hardly anybody can have come since. (Node accepts one connection in a turn.)
    */
   #inQuietTurn(close: () => void): Promise<void> {
     const time = this.#time;
-    const deadline = time.monotonic() + TURN_MS;
+    const from = time.monotonic();
+    let [turns, quickest] = [0, Infinity];
     return new Promise((closed) => {
       const turn = (arrivals: number, began: number): void => {
         const now = time.monotonic();
-        if ((arrivals === this.#arrivals && now - began < QUICK_TURN_MS) || now >= deadline) {
+        const took = now - began;
+        turns += 1;
+        quickest = Math.min(quickest, took);
+        const nobodyCame = arrivals === this.#arrivals;
+        const isQuick = turns > SAMPLE_TURNS && took <= NEARLY * quickest;
+        const late = now - from;
+        if ((nobodyCame && (isQuick || late > TURN_MS)) || late > 2 * TURN_MS) {
           close();
           closed();
         } else {

@@ -1,6 +1,6 @@
 /**
  * One request of 2026-07-28 between a server of its own and its exchange, without the web `Response` that the SDK's
- * per-request transport makes of every answer: on a small call that was two thirds of the CPU. To the SDK it is that transport, which is
+ * per-request transport makes of every answer: on a small call that was more than half of the CPU. To the SDK it is that transport, which is
  * the public way to bind a server to this era: `connect` does, if the server's `supportedProtocolVersions` name it.
  *
  *     open ──answer / ended by its server──▶ over ──▶ closed
@@ -18,8 +18,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { RPC } from '../errors.ts';
 import type { ResponsePipe } from '../http/response-pipe.ts';
-
-type Classification = NonNullable<MessageExtraInfo['classification']>;
+import type { Classification } from './modern-envelopes.ts';
 
 export interface ModernTransportOptions {
   readonly classification: Classification;

@@ -146,8 +146,12 @@ export class NodeExchange implements Exchange, RequestSource {
     res.statusCode = 200;
     for (const [name, value] of headers) res.setHeader(name, value);
     if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
+    // With the first event, if that follows at once: a client that has the head alone when we die waits for ever.
+    const { socket } = res;
+    socket?.cork();
     res.flushHeaders();
-    res.socket?.setTimeout(0);
+    socket?.setTimeout(0);
+    queueMicrotask(() => socket?.uncork());
     this.#listen();
   }
 

@@ -50,7 +50,7 @@ export class ResponsePipe implements KeptAlive, TurnTask {
     if (json !== undefined) {
       this.#json = undefined;
       this.#sent = undefined;
-      if (this.#committed || (this.#options.asSse && this.#status === 200)) this.#event(json);
+      if (this.#streams(this.#status)) this.#event(json);
       else this.#exchange.respond(this.#status, JSON_HEADERS, json);
       sent?.();
     } else if (!this.#waiting && !this.#exchange.closed) {
@@ -99,7 +99,7 @@ export class ResponsePipe implements KeptAlive, TurnTask {
     const type = response.headers.get('content-type') ?? '';
     if (type.startsWith('text/event-stream') && response.body !== null) return this.#pass(response.body, unanswered);
     const body = response.body === null ? undefined : await response.text();
-    if (this.#committed || (this.#options.asSse && response.status === 200 && body !== undefined)) {
+    if (this.#committed || (body !== undefined && this.#streams(response.status))) {
       this.#event(body ?? '');
       return;
     }
@@ -113,6 +113,11 @@ export class ResponsePipe implements KeptAlive, TurnTask {
     if (!this.#committed) return false;
     this.#event(JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
     return true;
+  }
+
+  /** Whether an answer of that status is an event. */
+  #streams(status: number): boolean {
+    return this.#committed || (this.#options.asSse && status === 200);
   }
 
   #event(json: string): void {

@@ -22,6 +22,15 @@ async function open(member: Member): Promise<RawClient> {
   return client;
 }
 
+/** Begins while something waits at the gate, which opens then. */
+async function drainBehind({ endpoint }: Member, slow: ReturnType<typeof gate>) {
+  await until(() => slow.waiting === 1);
+  const draining = endpoint.drain({ timeoutMs: 10_000 });
+  await turns();
+  slow.open();
+  return { draining };
+}
+
 describe('drain() beside another instance', () => {
   test('gives idle sessions back at once; their GETs end and say when to come back', async () => {
     const { members } = await fleetOnFakeTime(2, { retryMs: 777 });
@@ -112,10 +121,7 @@ describe('drain() beside another instance', () => {
     const slow = gate();
     store.before['sessions.read'] = slow.hook;
     const called = a.join(client).call(...tool('count'));
-    await until(() => slow.waiting === 1);
-    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
-    await turns();
-    slow.open();
+    const { draining } = await drainBehind(a, slow);
     expect(textOf((await called).message)).toBe('1');
     expect(await draining).toEqual({ released: 0, interrupted: 0 });
   });
@@ -131,10 +137,7 @@ describe('drain() beside another instance', () => {
     const slow = gate();
     store.before['sessions.read'] = slow.hook;
     const called = a.join(client).call(...tool('count'));
-    await until(() => slow.waiting === 1);
-    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
-    await turns();
-    slow.open();
+    const { draining } = await drainBehind(a, slow);
     expect((await called).response.status).toBe(200);
     expect(await draining).toEqual({ released: 0, interrupted: 0 });
     expect(c.endpoint.sessions.count).toBe(1);
@@ -146,10 +149,7 @@ describe('drain() beside another instance', () => {
     const slow = gate();
     store.before['sessions.create'] = slow.hook;
     const opening = open(a);
-    await until(() => slow.waiting === 1);
-    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
-    await turns();
-    slow.open();
+    const { draining } = await drainBehind(a, slow);
     expect(textOf((await b.join(await opening).call(...tool('count'))).message)).toBe('1');
     expect(await draining).toEqual({ released: 1, interrupted: 0 });
   });
