@@ -1,6 +1,5 @@
 /** A few seconds of `npm run chaos` on each store: what must not happen does not. Times are for the full run to tell. */
-import { Socket } from 'node:net';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { describeWhereInstalled, serverKinds } from '../kit/servers/index.ts';
 import type { StoreKind } from './backing-store.ts';
 import { runFaults } from './scenarios/faults.ts';
@@ -19,11 +18,3 @@ function shortRun(kind: StoreKind, plan: typeof PLAN): void {
 
 describe('chaos on sqlite', () => shortRun('sqlite', WITHOUT_LINKS));
 for (const kind of serverKinds) describeWhereInstalled(kind, `chaos on ${kind}`, () => shortRun(kind, PLAN));
-
-/** Connections whose other end was killed or frozen are half closed; as a program of its own the run ends them with itself. */
-afterAll(() => {
-  const { _getActiveHandles } = process as unknown as { _getActiveHandles(): unknown[] };
-  for (const handle of _getActiveHandles.call(process)) {
-    if (handle instanceof Socket && ['readOnly', 'writeOnly'].includes(handle.readyState)) handle.destroy();
-  }
-});

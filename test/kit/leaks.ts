@@ -57,8 +57,6 @@ function describeHandles(): string[] {
   return _getActiveHandles.call(process).flatMap((handle) => {
     if (handle instanceof Server) return [`  server on ${JSON.stringify(handle.address())}`];
     if (handle instanceof ChildProcess) return [`  child process ${handle.pid}: ${handle.spawnargs.join(' ')}`];
-    if (handle instanceof Socket && handle.remotePort === undefined && !handle.destroyed)
-      return [`  socket that is ${handle.connecting ? 'connecting' : handle.readyState}`];
     if (handle instanceof Socket && handle.remotePort) return [`  socket ${handle.localPort} → ${handle.remotePort}`];
     return [];
   });

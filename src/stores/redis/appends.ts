@@ -6,6 +6,7 @@ import { afterTurn } from '../../system.ts';
 import type { Fence, WriteOutcome } from '../store.ts';
 import type { Reply } from './client.ts';
 import type { Ledger } from './ledger.ts';
+import { asItIs } from './server.ts';
 import { APPEND } from './session-scripts.ts';
 
 /** A batch that is larger goes at once: Redis does nothing else meanwhile. */
@@ -27,13 +28,10 @@ interface Batch {
 
 export class Appends {
   readonly #ledger: Ledger;
-  /** What is kept of the log, as the script takes it. */
-  readonly #kept: readonly string[];
   readonly #batches = new Map<string, Batch>();
 
-  constructor(ledger: Ledger, kept: readonly string[]) {
+  constructor(ledger: Ledger) {
     this.#ledger = ledger;
-    this.#kept = kept;
   }
 
   add(sessionId: string, fence: Fence, args: readonly string[], length: number): Promise<WriteOutcome> {
@@ -60,7 +58,7 @@ export class Appends {
       if (there.fence.epoch === fence.epoch && there.fence.owner === fence.owner) return there;
       this.flush(sessionId);
     }
-    const batch: Batch = { sessionId, fence, args: [...this.#kept], asked: [], length: 0 };
+    const batch: Batch = { sessionId, fence, args: [...this.#ledger.kept], asked: [], length: 0 };
     if (this.#batches.size === 0) afterTurn(() => this.flushAll());
     this.#batches.set(sessionId, batch);
     return batch;
@@ -74,14 +72,12 @@ export class Appends {
 
   #send({ sessionId, fence, args, asked }: Batch): void {
     const [head, , , open, known, log] = this.#ledger.keys.session(sessionId);
-    this.#ledger
-      .fenced(APPEND, sessionId, [head, open, known, log], fence, args, (reply) => reply)
-      .then(
-        (reply) => this.#settle(asked, reply),
-        (error: unknown) => {
-          for (const { reject } of asked) reject(error);
-        },
-      );
+    this.#ledger.fenced(APPEND, sessionId, [head, open, known, log], fence, args, asItIs).then(
+      (reply) => this.#settle(asked, reply),
+      (error: unknown) => {
+        for (const { reject } of asked) reject(error);
+      },
+    );
   }
 
   /** One answer for all, or one for each. */

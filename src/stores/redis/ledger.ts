@@ -50,7 +50,7 @@ export class Ledger {
     this.keptMs = String(tombstoneMs + LEFT_MS);
     this.retention = retention;
     this.kept = keptArguments(retention);
-    this.#appends = new Appends(this, this.kept);
+    this.#appends = new Appends(this);
     this.#writer = base64url(random((WRITER_LENGTH * 3) / 4));
   }
 
