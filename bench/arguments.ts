@@ -31,6 +31,8 @@ export interface BenchArguments {
   readonly nice: number;
   /** Sessions of the sides that let them hibernate. */
   readonly hibernated: number;
+  /** Live sessions of `growth`. */
+  readonly sessions: readonly number[];
   /** Open GET streams of `streams`. */
   readonly streams: number;
   /** Of the workers. */
@@ -47,7 +49,7 @@ export const usage = `npm run bench -- [COMMAND] [options]
   startup               from the start of a process to its server's first answer
   workers               sojourn serve with two workers beside one, and what the wrong worker costs
   deaths                how long clients wait when the owner of their sessions is killed or frozen
-  growth                calls over 1 to 100,000 sessions; servers of 1 to 1,000 tools
+  growth                calls over few and many live sessions; servers of 1 to 1,000 tools; --only sessions, tools
   streams               memory of open GET streams, a message to all of them, their keep-alives
   big                   4 MiB bodies and results beside small calls, 10,000 progress notifications, 64 calls at once
 
@@ -66,6 +68,7 @@ export const usage = `npm run bench -- [COMMAND] [options]
   --patience S          seconds that the whole run may wait for a quiet machine (60)
   --nice=N              niceness of servers and load client; root may go below 0 on a machine that others use (0)
   --hibernated N        hibernated sessions, of the sides that have them (100000)
+  --sessions N          live sessions of growth; a list (1,1000,10000,100000)
   --streams N           open GET streams (10000)
   --json                print JSON instead of tables
   --keep                keep what charts are drawn from
@@ -101,6 +104,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
       patience: { type: 'string', default: '60' },
       nice: { type: 'string', default: '0' },
       hibernated: { type: 'string', default: '100000' },
+      sessions: { type: 'string', default: '1,1000,10000,100000' },
       streams: { type: 'string', default: '10000' },
       store: { type: 'string', multiple: true },
       json: { type: 'boolean', default: false },
@@ -127,6 +131,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     patienceS: positive('patience', values.patience),
     nice: Number(values.nice),
     hibernated: Math.ceil(positive('hibernated', values.hibernated)),
+    sessions: list([values.sessions]).map((count) => Math.ceil(positive('sessions', count))),
     streams: Math.ceil(positive('streams', values.streams)),
     stores: stores.filter(isStoreKind),
     json: values.json,

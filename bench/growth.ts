@@ -16,6 +16,10 @@ export interface GrowthOptions {
   readonly connections: number;
   readonly foreignPercent: number;
   readonly quiet: QuietTime;
+  /** How many are live, row by row. */
+  readonly sessions: readonly number[];
+  /** `sessions`, `tools`; neither: both. */
+  readonly only: readonly string[];
 }
 
 export interface GrowthReport {
@@ -45,7 +49,6 @@ interface ToolsRow {
   readonly heapBytesEach: number;
 }
 
-const SESSIONS = [1, 1_000, 10_000, 100_000];
 const TOOLS: ReadonlyArray<readonly [tools: number, inside: boolean]> = [
   [1, false],
   [1, true],
@@ -57,6 +60,9 @@ const VERSION = '2025-06-18';
 /** Enough that a server weighs more than what the process allocates meanwhile. */
 const HEAP_SESSIONS = 500;
 const WARM_UP_S = 1;
+/** More do not fit into the heap that V8 takes by itself on a machine of 16 GiB or more: 4 GiB. */
+const SESSIONS_OF_DEFAULT_HEAP = 300_000;
+const HEAP_MIB = 16_384;
 
 export async function measureGrowth(
   runtime: Runtime,
@@ -65,21 +71,22 @@ export async function measureGrowth(
   progress: (text: string) => void,
 ): Promise<GrowthReport> {
   const sessions: SessionsRow[] = [];
-  for (const count of SESSIONS) {
+  const wanted = (part: string): boolean => options.only.length === 0 || options.only.includes(part);
+  for (const count of wanted('sessions') ? options.sessions : []) {
     progress(`${String(count)} sessions`);
     sessions.push(await withSessions(runtime, client, count, options));
   }
   const tools: ToolsRow[] = [];
-  for (const [count, inside] of TOOLS) {
+  for (const [count, inside] of wanted('tools') ? TOOLS : []) {
     progress(`${String(count)} tools`);
     tools.push(await withTools(runtime, client, count, inside, options));
   }
   return { runtime, sessions, tools };
 }
 
-const script = (tools: number, inside: boolean): ServerScript => ({
+const script = (tools: number, inside: boolean, nodeFlags: readonly string[] = []): ServerScript => ({
   script: 'growth.mjs',
-  nodeFlags: ['--expose-gc'],
+  nodeFlags: ['--expose-gc', ...nodeFlags],
   env: { BENCH_TOOLS: String(tools), ...(inside && { BENCH_INSIDE: 'yes' }) },
 });
 
@@ -89,7 +96,8 @@ async function withSessions(
   count: number,
   options: GrowthOptions,
 ): Promise<SessionsRow> {
-  const server = await ServerProcess.start(runtime, script(1, false));
+  const flags = count > SESSIONS_OF_DEFAULT_HEAP ? [`--max-old-space-size=${String(HEAP_MIB)}`] : [];
+  const server = await ServerProcess.start(runtime, script(1, false, flags));
   try {
     const before = await memory(server);
     const sessionIds = await openSessions(server.port, VERSION, count);
@@ -149,18 +157,17 @@ async function figure(
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US');
 const tenths = (value: number): string => value.toFixed(1);
+const named = ({ tools, inside }: ToolsRow): string => `${whole(tools)}${inside ? ', made in the factory' : ''}`;
 
 export function keepGrowth({ runtime, sessions, tools }: GrowthReport): void {
   const title = `Node ${String(runtime.major)}`;
-  const named = (count: number, inside: boolean): string => `${whole(count)}${inside ? ', made in the factory' : ''}`;
-  keep('growth-sessions', {
-    title,
-    bars: sessions.map((row) => ({ label: `${whole(row.sessions)} sessions`, value: row.cpuUs })),
-  });
-  keep('growth-tools', {
-    title,
-    bars: tools.map((row) => ({ label: named(row.tools, row.inside), value: row.initialize.cpuUs })),
-  });
+  if (sessions.length > 0)
+    keep('growth-sessions', {
+      title,
+      bars: sessions.map((row) => ({ label: `${whole(row.sessions)} sessions`, value: row.cpuUs })),
+    });
+  if (tools.length > 0)
+    keep('growth-tools', { title, bars: tools.map((row) => ({ label: named(row), value: row.initialize.cpuUs })) });
 }
 
 export function formatGrowth({ runtime, sessions, tools }: GrowthReport): string {
@@ -171,17 +178,27 @@ export function formatGrowth({ runtime, sessions, tools }: GrowthReport): string
     whole(row.p99Us),
     row.sessions < 1_000 ? '' : tenths(row.rssBytesEach / 1_024),
   ]);
-  const toolRows = tools.map(({ tools: count, inside, call, initialize, modern, heapBytesEach }) => [
-    `${whole(count)}${inside ? ', made in the factory' : ''}`,
-    tenths(call.cpuUs),
-    tenths(initialize.cpuUs),
-    tenths(modern.cpuUs),
-    tenths(heapBytesEach / 1_024),
+  const toolRows = tools.map((row) => [
+    named(row),
+    tenths(row.call.cpuUs),
+    tenths(row.initialize.cpuUs),
+    tenths(row.modern.cpuUs),
+    tenths(row.heapBytesEach / 1_024),
   ]);
-  return [
-    `Calls spread over live sessions, 2025-06-18 · Node ${runtime.version}`,
-    formatTable([['sessions', 'requests/s', 'CPU µs', 'p99 µs', 'RSS KiB each'], ...sessionRows]),
-    'Tools of a server: CPU µs of a call, an initialize, a call of 2026-07-28; heap of a session',
-    formatTable([['tools', 'call', 'initialize', '2026-07-28', 'heap KiB'], ...toolRows]),
-  ].join('\n\n');
+  const tables: ReadonlyArray<readonly [title: string, head: readonly string[], rows: readonly string[][]]> = [
+    [
+      `Calls spread over live sessions, 2025-06-18 · Node ${runtime.version}`,
+      ['sessions', 'requests/s', 'CPU µs', 'p99 µs', 'RSS KiB each'],
+      sessionRows,
+    ],
+    [
+      'Tools of a server: CPU µs of a call, an initialize, a call of 2026-07-28; heap of a session',
+      ['tools', 'call', 'initialize', '2026-07-28', 'heap KiB'],
+      toolRows,
+    ],
+  ];
+  return tables
+    .filter(([, , rows]) => rows.length > 0)
+    .map(([title, head, rows]) => `${title}\n\n${formatTable([head, ...rows])}`)
+    .join('\n\n');
 }

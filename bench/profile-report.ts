@@ -109,7 +109,7 @@ function roomOf(functionName: string, url: string): string {
   if (url.startsWith('node:')) return 'Node.js';
   const dependency = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1];
   if (dependency !== undefined) return dependency;
-  const own = /\/dist\/(?:([^/]+)\/)?[^/]+$/.exec(url);
+  const own = /\/dist\/(?:([^/]+)\/)?(?:[^/]+\/)*[^/]+$/.exec(url);
   if (own !== null) return own[1] === undefined ? 'dist' : `dist/${own[1]}`;
   return 'bench';
 }
