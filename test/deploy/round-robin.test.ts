@@ -1,5 +1,5 @@
 /** nginx and HAProxy as the deployment page has them, in front of three processes that share a store. */
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { createRawClient, type RawClient } from '../../src/testing/index.ts';
 import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';
@@ -70,6 +70,8 @@ for (const [kind, files] of RECIPES) {
       fleet = await startFleet(3);
       proxy = await startProxy(kind, files, fleet.ports);
     });
+    // Whose answer a 503 was is in its log.
+    beforeEach(() => onTestFailed(() => console.log(proxy.output())));
     afterAll(async () => {
       await proxy?.close();
       await fleet?.close();
