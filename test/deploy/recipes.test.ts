@@ -234,8 +234,15 @@ describe('the load balancers', () => {
     expect(directive(nginx, 'proxy_next_upstream')).toBe('error timeout');
     expect(directive(haproxy, 'retry-on')).toBe('conn-failure');
     expect(route.retry_policy.retry_on).toBe('connect-failure');
-    expect(traefik.http.middlewares['mcp-next'].retry).toEqual({ attempts: 3 });
+    expect(Object.keys(traefik.http.middlewares['mcp-next'].retry)).toEqual(['attempts']);
     expect(traefik.http.routers.mcp.middlewares).toEqual(['mcp-next']);
+  });
+
+  test('try more often than there are instances: turns that others take in between lead back to one that is gone', () => {
+    expect(Number(directive(haproxy, 'retries'))).toBeGreaterThan(6);
+    expect(route.retry_policy.num_retries).toBeGreaterThan(6);
+    expect(route.retry_policy.host_selection_retry_max_attempts).toBeGreaterThan(6);
+    expect(traefik.http.middlewares['mcp-next'].retry.attempts).toBeGreaterThan(6);
   });
 
   test('ask for health where it is answered, and take bodies as large as an instance does', async () => {
