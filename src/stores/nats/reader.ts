@@ -1,5 +1,5 @@
 /** Reading what stands of a session: its value, and the end of its log. Always asked of the leader of the stream. */
-import { contended } from './failures.ts';
+import { contended, unreadable } from './failures.ts';
 import type { Stored } from './jetstream.ts';
 import { decodeLog, PREVIOUS, type LogMessage } from './log-message.ts';
 import { LogState } from './log-state.ts';
@@ -8,7 +8,8 @@ import type { Parts } from './parts.ts';
 import { decodeValue, type Found, type LivingValue } from './record-value.ts';
 import { NOWHERE, type Registers, type Spot } from './registers.ts';
 
-const TRIES = 5;
+/** Looks at one and the same message that names parts which are not there: they are lost. */
+const LOOKS = 5;
 
 /** Where the log of a session ends, and what it says there. */
 export interface LogTail {
@@ -63,21 +64,30 @@ export class Reader {
     return this.#options.registers.jetstream.link.where;
   }
 
-  /** Without a value: nothing stands there, or what says that somebody deleted the key. */
+  /**
+   * Without a value: nothing stands there, or what says that somebody deleted the key. What is written anew while it is read is
+   * read again, as long as the deadline lets it: whoever writes gets on.
+   */
   async value(id: string, deadline: number): Promise<ReadValue | { readonly spot: Spot }> {
     const { registers, names, parts } = this.#options;
-    for (let tries = 0; tries < TRIES; tries++) {
+    let looks = 0;
+    for (let last = -1; looks < LOOKS;) {
       const read = await registers.read('sessions', names.session(id), deadline);
       if (read === undefined) return { spot: NOWHERE };
       const { stored, spot } = read;
       if (stored.deleted) return { spot };
       const body = await parts.whole('sessions', stored, deadline);
       // It was written anew meanwhile, and its parts are gone.
-      if (body === undefined) continue;
+      if (body === undefined) {
+        looks = spot.seq === last ? looks + 1 : 1;
+        last = spot.seq;
+        if (registers.jetstream.link.now() >= deadline) throw contended(this.where, `session ${id}`);
+        continue;
+      }
       const found = { spot, value: decodeValue(this.where, id, body) } as Found;
       return { found, parts: parts.named(stored) };
     }
-    throw contended(this.where, `session ${id}`);
+    throw unreadable(this.where, `session ${id}, whose parts are missing,`);
   }
 
   async end(id: string, deadline: number): Promise<LogEnd | undefined> {
