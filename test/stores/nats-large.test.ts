@@ -101,6 +101,19 @@ describeWithServer('nats', 'larger than a message', (server) => {
     await writer;
   });
 
+  test('a record whose parts somebody deleted is said to be so, and is not missing', async () => {
+    const prefix = newPrefix();
+    const here = await openView(nats(server().url, { prefix }));
+    await here.sessions.create(recordOf('s', { state: { large: text(2 * MIB) } }));
+    const { streams } = await managerOf(server().url);
+    const stream = `KV_${prefix}_sessions`;
+    await streams.deleteMessage(stream, (await streams.info(stream)).state.first_seq);
+    await expect(here.sessions.read('s')).rejects.toMatchObject({
+      code: 'STORE_AWAY',
+      message: expect.stringContaining('session s, whose parts are missing,') as string,
+    });
+  });
+
   test('parts whose record was never stored are removed', async () => {
     const prefix = newPrefix();
     const clock = new FakeClock();
