@@ -202,7 +202,7 @@ export const works: readonly Work[] = [
 
 /** The same work with one more side: another build of this package. */
 export function withBaseline(work: Work, dist: string): Work {
-  const ours = work.sides.find(({ server }) => server.script === 'ours.mjs');
+  const ours = work.sides.find(({ server }) => server.script.startsWith('ours'));
   if (ours === undefined) return work;
   const entry = pathToFileURL(resolve(dist, 'index.js')).href;
   const server = { ...ours.server, env: { ...ours.server.env, BENCH_DIST: entry } };
