@@ -3,6 +3,7 @@ import { eventUnknown, resumeUnsupported } from '../errors.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { GET_STREAM, parseEventId } from '../session/event-id.ts';
+import { openGet, resumable, resumeStream } from '../session/readers.ts';
 import type { LiveSession } from '../session/session.ts';
 import { replayEvents } from '../session/stream.ts';
 import type { Sink } from '../sink.ts';
@@ -17,7 +18,7 @@ export async function serveGet(
 ): Promise<void> {
   const lastEventId = exchange.header('last-event-id');
   if (lastEventId !== undefined && lastEventId !== '') return resume(session, exchange, lastEventId, options, open);
-  await session.openGet(open(exchange));
+  await openGet(session, open(exchange));
 }
 
 async function resume(
@@ -33,9 +34,9 @@ async function resume(
   if (position === undefined) throw eventUnknown('is not one of this server');
   if (position.tag !== session.log.tag) throw eventUnknown('belongs to another session');
   if (position.epoch > session.epoch) throw eventUnknown('is unknown: the store lost the stream it belongs to');
-  const stream = session.resumable(position.stream);
+  const stream = resumable(session, position.stream);
   if (stream !== undefined) {
-    if (await session.resume(stream, () => open(exchange), position.offset)) return;
+    if (await resumeStream(session, stream, () => open(exchange), position.offset)) return;
     throw eventUnknown('has expired or is unknown: events after it are no longer kept');
   }
   if (position.stream === GET_STREAM) throw eventUnknown('is unknown');

@@ -109,7 +109,7 @@ export class LegacyPosts {
     const sink = this.#sse(exchange);
     const primed = (result: WriteResult): void => {
       if (result === 'written') return session.primed(admitted);
-      session.withdraw(admitted);
+      session.takeBack(admitted);
       const unsent = sink.abandon();
       const to = unsent ? exchange : new ContinuedExchange(exchange, undefined, false);
       if (result === 'failed') return refuse(to, storeAway('writing before an answer'), echoed);

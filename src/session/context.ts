@@ -43,6 +43,8 @@ export class MessageContext {
   abandoned = false;
   /** It runs while the priming event of its stream is being stored. */
   unprimed = false;
+  /** That could not be stored: its client was told that it did not run, and what it still says is nobody's. */
+  takenBack = false;
   /** Until what must be stored before it runs is stored or refused. */
   starting: Promise<void> | undefined = undefined;
   /** A lost owner's call that runs again; its client has not come back for it yet. */

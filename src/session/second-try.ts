@@ -8,6 +8,7 @@
  */
 import type { RpcRequest } from '../jsonrpc.ts';
 import type { Sink } from '../sink.ts';
+import { resumeStream } from './readers.ts';
 import type { LiveSession } from './session.ts';
 import { replayEvents } from './stream.ts';
 
@@ -40,7 +41,7 @@ export async function rejoin(
     if (stream?.logged === true) {
       // Its first event may be on its way into the store.
       await stream.flushed();
-      return session.resume(stream, open, 0);
+      return resumeStream(session, stream, open, 0);
     }
     if (stream !== undefined) {
       stream.detach();

@@ -192,6 +192,17 @@ export class LiveSession implements Idle {
     }
   }
 
+  /** The same of what runs by now: it is told to stop. Its client may try again under the same id. */
+  takeBack(contexts: readonly MessageContext[]): void {
+    const running = contexts.filter(({ answered }) => !answered);
+    for (const context of contexts) context.takenBack = true;
+    this.withdraw(contexts);
+    for (const { id: requestId } of running) {
+      const params = { requestId, reason: 'Its stream could not be stored' };
+      this.tell({ jsonrpc: '2.0', method: 'notifications/cancelled', params }, undefined);
+    }
+  }
+
   /** Stores what must be stored before the requests of a POST are dispatched; nothing was sent yet. */
   prime(stream: Stream, requests: readonly RpcRequest[], admitted: readonly MessageContext[]): Await<WriteResult> {
     return this.guard === undefined ? stream.prime() : this.guard.before(stream, requests, admitted);
@@ -368,43 +379,7 @@ export class LiveSession implements Idle {
     }
   }
 
-  // ——— readers ———
-
-  /** A plain GET: the newer reader takes over, the older ends. */
-  openGet(sink: Sink): Await<WriteResult> {
-    const { getStream, record } = this;
-    getStream.detach();
-    this.enter();
-    getStream.use(sink, this.exit);
-    if (getStream.logged && !record.getPrimed) {
-      record.getPrimed = true;
-      record.save({ getStream: true });
-    }
-    const primed = getStream.resumePoint();
-    this.news.tell(getStream);
-    return primed;
-  }
-
-  /** The stream of a `Last-Event-ID`, while it is not complete. */
-  resumable(stream: string): Stream | undefined {
-    if (stream === GET_STREAM) return this.record.getPrimed ? this.getStream : undefined;
-    return this.posts.running(stream);
-  }
-
-  /** `false`: the log cannot continue from there, and nothing was written. */
-  async resume(stream: Stream, open: () => Sink, after: number): Promise<boolean> {
-    let resumed = false;
-    this.enter();
-    try {
-      resumed = await stream.resume(open, after, this.exit);
-    } finally {
-      if (!resumed) this.exit();
-    }
-    // It left while the log was read: the reader comes back, and finds where it went.
-    if (resumed && this.#left !== undefined) stream.detach();
-    else if (resumed && stream === this.getStream) this.news.tell(stream);
-    return resumed;
-  }
+  // ——— the lease ———
 
   /** This instance lost its lease and claimed the session again, before anybody else did: everything here goes on. */
   reclaimed(epoch: number, owner: string): void {

@@ -14,7 +14,7 @@ import type {
   Transport,
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { noStream, notInitialized } from '../errors.ts';
+import { noStream, notInitialized, storeAway } from '../errors.ts';
 import type { RpcNotification, RpcRequest, RpcResponse } from '../jsonrpc.ts';
 import { contexts, type MessageContext } from './context.ts';
 import type { LiveSession } from './session.ts';
@@ -53,8 +53,24 @@ export class SessionTransport implements Transport {
   }
 
   send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
-    if (this.#session.guard === undefined || this.#session.serves) return this.#send(message, options);
-    return this.#session.served().then((goesOn) => (goesOn ? this.#send(message, options) : undefined));
+    if (this.#session.guard === undefined) return this.#send(message, options);
+    const from = contexts.getStore();
+    if (this.#session.serves) return this.#sendOf(from, message, options);
+    return this.#session.served().then((goesOn) => (goesOn ? this.#sendOf(from, message, options) : undefined));
+  }
+
+  /** What says it may have been taken back, and its id be another try's: what is not about the session is dropped. */
+  #sendOf(
+    from: MessageContext | undefined,
+    message: JSONRPCMessage,
+    options: TransportSendOptions | undefined,
+  ): Promise<void> {
+    if (from?.takenBack !== true) return this.#send(message, options);
+    if (!('method' in message)) return DONE;
+    if ('id' in message) return Promise.reject(storeAway('writing before a call'));
+    return options?.relatedRequestId === undefined && SESSION_LEVEL.has(message.method)
+      ? this.#send(message, options)
+      : DONE;
   }
 
   #send(message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {

@@ -1,6 +1,7 @@
 /** Calls that may run twice, on a store that several processes share: they run while the first event of their stream is being stored. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
+import { isObject, type RpcRequest } from '../../src/jsonrpc.ts';
 import type { RawResponse } from '../../src/testing/index.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
@@ -12,16 +13,31 @@ import { gate, watchedStore } from '../kit/watched-store.ts';
 async function served(connect = sharedStore('sqlite')) {
   const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
   const runs: string[] = [];
+  const asked: unknown[] = [];
   const answers = gate();
   answers.open();
   let waits = answers;
-  const lab = createLab((server) =>
+  const lab = createLab((server) => {
     server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () => {
       runs.push('peek');
       await waits.hook();
       return { content: [{ type: 'text', text: 'seen' }] };
-    }),
-  );
+    });
+    // Says a lot, also when it was told to stop.
+    server.registerTool('speak', { annotations: { readOnlyHint: true } }, async ({ mcpReq }) => {
+      const run = `speak ${runs.length + 1}`;
+      runs.push(run);
+      await waits.hook();
+      if (mcpReq.signal.aborted) runs.push(`${run}, stopped`);
+      await mcpReq.notify({
+        method: 'notifications/progress',
+        params: { progressToken: 't', progress: 1, message: run },
+      });
+      await mcpReq.send({ method: 'ping' }).catch((error: unknown) => asked.push(error));
+      server.sendToolListChanged();
+      return { content: [{ type: 'text', text: run }] };
+    });
+  });
   const member: Member = await serveMember({ store }, {}, lab);
   const client = member.client();
   await client.initialize({ protocolVersion: '2025-11-25' });
@@ -33,7 +49,7 @@ async function served(connect = sharedStore('sqlite')) {
     return storing;
   };
   const hold = () => (waits = gate());
-  return { ...member, store, runs, client, holdAppends, hold, connect };
+  return { ...member, store, runs, asked, client, holdAppends, hold, connect };
 }
 
 const call = ({ client }: Awaited<ReturnType<typeof served>>, name: string, id = 1): Promise<RawResponse> => {
@@ -96,6 +112,41 @@ describe('a call that may run twice', () => {
     await stream.untilEnd();
     expect(textOf(stream.events.at(-1)?.message)).toBe('seen');
     expect(one.runs.length).toBe(2);
+  });
+
+  test('that was refused so says nothing on the stream of the next try, which has its id', async () => {
+    const one = await served();
+    const reader = await one.join(one.client).get();
+    await one.client.call('tools/list');
+    const first = one.hold();
+    one.store.before['events.append'] = () => Promise.reject(storeAway('for a test'));
+    expect((await call(one, 'speak')).status).toBe(503);
+    delete one.store.before['events.append'];
+    const second = one.hold();
+    const called = call(one, 'speak');
+    await until(() => one.runs.length === 2);
+    first.open();
+    await until(() => one.asked.length === 1);
+    expect(one.runs).toEqual(['speak 1', 'speak 2', 'speak 1, stopped']);
+    expect(one.asked).toMatchObject([{ code: 'STORE_AWAY' }]);
+    second.open();
+    const stream = await called;
+    const ping = (await stream.nextMessage(
+      (message) => isObject(message) && message['method'] === 'ping',
+    )) as RpcRequest;
+    await one.client.post({ jsonrpc: '2.0', id: ping.id, result: {} });
+    await stream.untilEnd();
+    const said = stream.events.flatMap(({ message }) => message ?? []);
+    expect(said).toMatchObject([
+      { method: 'notifications/progress', params: { message: 'speak 2' } },
+      { method: 'ping' },
+      { id: 1, result: { content: [{ text: 'speak 2' }] } },
+    ]);
+    // What is about the session is told, by both: its tools did change.
+    await until(() => reader.events.filter(({ message }) => message !== undefined).length === 2);
+    expect(
+      new Set(reader.events.flatMap(({ message }) => message ?? []).map((message) => (message as RpcRequest).method)),
+    ).toEqual(new Set(['notifications/tools/list_changed']));
   });
 
   test('ends with that error on its stream when its head has gone', async () => {
