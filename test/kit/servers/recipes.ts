@@ -1,40 +1,17 @@
 /** How Redis, PostgreSQL and NATS are run for the tests: with nothing of the machine's own configuration. */
 import { execFile, execFileSync } from 'node:child_process';
-import { accessSync, chownSync, constants, readdirSync } from 'node:fs';
+import { chownSync } from 'node:fs';
 import { connect } from 'node:net';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
+// @ts-expect-error -- a script, without types
+import { findProgram } from '../../../scripts/server-programs.mjs';
 import type { ServerKind, ServerRecipe } from './test-server.ts';
 
 const run = promisify(execFile);
 
-/** Where Debian keeps servers that it does not put into every PATH. */
-const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/usr/local/bin', '/usr/bin'];
-const POSTGRES_FOLDER = '/usr/lib/postgresql';
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function find(name: string, folders: readonly string[] = []): string | undefined {
-  const path = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
-  return [...folders, ...path, ...SYSTEM_FOLDERS].map((folder) => join(folder, name)).find(isExecutable);
-}
-
-/** The newest first. */
-function postgresFolders(): readonly string[] {
-  try {
-    const versions = readdirSync(POSTGRES_FOLDER).sort((a, b) => Number(b) - Number(a));
-    return versions.map((version) => join(POSTGRES_FOLDER, version, 'bin'));
-  } catch {
-    return [];
-  }
-}
+/** What stands in PATH goes before what Debian installed: another version is tested by its folder there. */
+const find = findProgram as (name: string) => string | undefined;
 
 /** It refuses to run as root. */
 function postgresUser(): ServerRecipe['user'] {
@@ -98,7 +75,7 @@ const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 const postgres: ServerRecipe = {
   kind: 'postgres',
   package: 'postgresql',
-  find: () => find('postgres', postgresFolders()),
+  find: () => find('postgres'),
   get user() {
     return postgresUser();
   },
