@@ -41,7 +41,9 @@ function check(info: string, greeting: Greeting): void {
   if (version !== '' && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])))
     throw storeAway(`${where} is Redis ${version}; version ${OLDEST.join('.')} or later is needed`);
   if (fact('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
-  if (!cluster && fact('redis_mode') === 'cluster')
+  // Valkey says `server_mode`.
+  const mode = fact('redis_mode') ?? fact('server_mode');
+  if (!cluster && mode === 'cluster')
     throw storeAway(`${where} is a node of a Cluster; give the store a client made by createCluster`);
   const policy = fact('maxmemory_policy') ?? 'noeviction';
   if (policy === 'noeviction' || greeting.evictionSaid) return;
