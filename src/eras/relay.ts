@@ -140,6 +140,11 @@ export class Relay {
     this.#options = options;
   }
 
+  /** Nothing is handed over any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   send(to: string, call: LegacyCall): Promise<RelayOutcome> {
     const link = this.#options.instance.link(to);
     // Nobody has it: it never ran there.

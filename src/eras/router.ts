@@ -98,37 +98,65 @@ export class SessionRouter {
   }
 
   async #find(id: string, call: LegacyCall, echoed: RequestId | null): Promise<void> {
-    const { registry, finder, instance, relay } = this.#options;
+    const { options, instance } = this.#options;
     let known = call;
-    try {
-      for (let tries = 0; tries < TRIES; tries++) {
+    let patience = -Infinity;
+    for (let tries = 0; ; tries++) {
+      try {
         if (tries > 1) await this.#pause(tries);
-        if (!instance.valid) continue;
-        const { exchange } = known;
-        const found =
-          this.#remembered(id, exchange) ??
-          (await (known.kind === 'delete' ? finder.findToEnd(id, exchange) : finder.find(id, exchange)));
-        if ('record' in found) {
-          if (await this.#deleteRecord(found.record, exchange)) return;
-        } else if ('here' in found) {
-          // It may have left between the find and this turn, or the lease run out.
-          if (registry.get(id) === found.here && instance.valid) return this.#serve(found.here, known, echoed);
-        } else if (exchange.handedOver === undefined) {
-          const outcome = await relay.send(found.there, known);
-          if (outcome.relayed === 'done') return this.#remember(id, found.there, exchange.user);
-          this.#owners.delete(id);
-          if (outcome.relayed === 'lost') known = goOn(known, outcome);
-          if (exchange.closed) return;
-        } else {
-          return exchange.handedOver.back();
+        if (instance.valid) {
+          const next = await this.#bring(id, known, echoed);
+          if (next === undefined) return;
+          if (next.again && !known.again) patience = options.timeProvider.monotonic() + options.leaseMs;
+          known = next;
         }
+        if (tries < TRIES - 1 || this.#waits(known, patience)) continue;
+        throw instance.valid ? restoreFailed() : lapsed();
+      } catch (cause) {
+        if (isRetryable(cause) && this.#waits(known, patience)) continue;
+        // Whoever was to end it did, before it died.
+        if (known.kind === 'delete' && known.again && isNotFound(cause)) known.exchange.respond(200, []);
+        else this.fail(known.exchange, outcomeOf(known, cause), echoed);
+        return;
       }
-      throw instance.valid ? restoreFailed() : lapsed();
-    } catch (cause) {
-      // Whoever was to end it did, before it died.
-      if (known.kind === 'delete' && known.again && isNotFound(cause)) known.exchange.respond(200, []);
-      else this.fail(known.exchange, outcomeOf(known, cause), echoed);
     }
+  }
+
+  /**
+   * "Try again" cannot be said of a call that may have run. Its client is told that it may have only when this instance could
+   * not find out better for as long as it takes to get a lease back, or the store.
+   */
+  #waits({ exchange }: LegacyCall, patience: number): boolean {
+    const { options, relay } = this.#options;
+    return options.timeProvider.monotonic() < patience && !relay.closed && !exchange.closed;
+  }
+
+  /** One try. `undefined`: the call is answered, or will be; else what is to be brought there now. */
+  async #bring(id: string, call: LegacyCall, echoed: RequestId | null): Promise<LegacyCall | undefined> {
+    const { registry, finder, instance, relay } = this.#options;
+    const { exchange } = call;
+    const found =
+      this.#remembered(id, exchange) ??
+      (await (call.kind === 'delete' ? finder.findToEnd(id, exchange) : finder.find(id, exchange)));
+    if ('record' in found) return (await this.#deleteRecord(found.record, exchange)) ? undefined : call;
+    if ('here' in found) {
+      // It may have left between the find and this turn, or the lease run out.
+      if (registry.get(id) !== found.here || !instance.valid) return call;
+      this.#serve(found.here, call, echoed);
+      return undefined;
+    }
+    if (exchange.handedOver !== undefined) {
+      exchange.handedOver.back();
+      return undefined;
+    }
+    const outcome = await relay.send(found.there, call);
+    if (outcome.relayed === 'done') {
+      this.#remember(id, found.there, exchange.user);
+      return undefined;
+    }
+    this.#owners.delete(id);
+    const next = outcome.relayed === 'lost' ? goOn(call, outcome) : call;
+    return next.exchange.closed ? undefined : next;
   }
 
   /**
@@ -197,8 +225,11 @@ function goOn(call: LegacyCall, { opened, lastEventId }: Lost): LegacyCall {
 function outcomeOf({ again, exchange, post }: LegacyCall, cause: unknown): unknown {
   if (!again && !(exchange instanceof ContinuedExchange)) return cause;
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
-  const tryAgain = !(cause instanceof SojournError) || cause.retryable;
-  return calls === true && tryAgain ? ownerLost(true) : cause;
+  return calls === true && isRetryable(cause) ? ownerLost(true) : cause;
+}
+
+function isRetryable(cause: unknown): boolean {
+  return !(cause instanceof SojournError) || cause.retryable;
 }
 
 function isNotFound(cause: unknown): boolean {

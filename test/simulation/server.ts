@@ -38,7 +38,8 @@ export class SimServer implements ConnectableServer {
   readonly #ledger: Ledger;
   readonly #session: McpSession | undefined;
   readonly #waiting = new Map<number, (answer: Message) => void>();
-  readonly #cancelled = new Set<number | string>();
+  /** By the id of its request: the last try, as the SDK has it. */
+  readonly #runs = new Map<number | string, { cancelled: boolean }>();
   #transport: Transport | undefined;
   #asked = 0;
 
@@ -67,7 +68,8 @@ export class SimServer implements ConnectableServer {
       this.#waiting.get(Number(id))?.(message);
       this.#waiting.delete(Number(id));
     } else if (id === undefined) {
-      if (method === 'notifications/cancelled') this.#cancelled.add(message.params?.['requestId'] as number | string);
+      const run = this.#runs.get(message.params?.['requestId'] as number | string);
+      if (method === 'notifications/cancelled' && run !== undefined) run.cancelled = true;
     } else {
       void this.#serve(id, method, message.params ?? {});
     }
@@ -75,13 +77,16 @@ export class SimServer implements ConnectableServer {
 
   async #serve(id: number | string, method: string, params: Record<string, unknown>): Promise<void> {
     let answer: Message;
+    const run = { cancelled: false };
+    this.#runs.set(id, run);
     try {
       answer = { result: await this.#result(id, method, params) };
     } catch (error) {
       answer = { error: { code: -32000, message: String(error), data: { reason: 'tool_failed' } } };
     }
     // A session that has left takes no answer any more.
-    if (!this.#cancelled.has(id)) await this.#send({ id, ...answer }).catch(() => {});
+    if (this.#runs.get(id) === run) this.#runs.delete(id);
+    if (!run.cancelled) await this.#send({ id, ...answer }).catch(() => {});
   }
 
   async #send(message: Message, relatedRequestId?: number | string): Promise<void> {
