@@ -1,12 +1,15 @@
+import { type AddressInfo, createConnection, createServer } from 'node:net';
 import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Connection, placeOf, type Connector } from '../../src/stores/postgres/connection.ts';
 import { connectionStatements } from '../../src/stores/postgres/connection-statements.ts';
 import { postgres, type PostgresOptions } from '../../src/stores/postgres/index.ts';
-import { loadPg } from '../../src/stores/postgres/pg.ts';
+import { loadPg, type PgPool } from '../../src/stores/postgres/pg.ts';
+import { Reader } from '../../src/stores/postgres/reader.ts';
 import { testLine } from '../../src/stores/postgres/self-test.ts';
 import { Waits } from '../../src/stores/postgres/waits.ts';
 import { systemTime } from '../../src/system.ts';
+import { createLog } from '../kit/log.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
@@ -17,6 +20,28 @@ function newPool(options: pg.PoolConfig): pg.Pool {
   const pool = new pg.Pool(options);
   onTestFinished(() => pool.end());
   return pool;
+}
+
+/** Its first `ReadyForQuery` is followed by what a server says whose postmaster was killed. */
+async function acceptsAndGivesUp(to: number): Promise<number> {
+  const ready = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
+  const fields = 'SFATAL\0VFATAL\0C57P02\0Mterminating connection due to unexpected postmaster exit\0\0';
+  const gaveUp = Buffer.concat([Buffer.from([0x45, 0, 0, 0, fields.length + 4]), Buffer.from(fields)]);
+  const proxy = createServer((client) => {
+    const upstream = createConnection(to, '127.0.0.1');
+    for (const socket of [client, upstream]) socket.on('error', () => {});
+    client.pipe(upstream);
+    upstream.on('data', (chunk: Buffer) => {
+      if (!chunk.subarray(-ready.length).equals(ready)) client.write(chunk);
+      else {
+        client.end(Buffer.concat([chunk, gaveUp]));
+        upstream.destroy();
+      }
+    });
+  });
+  onTestFinished(() => void proxy.close());
+  await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening));
+  return (proxy.address() as AddressInfo).port;
 }
 
 describeWithServer('postgres', 'the PostgreSQL store', (server) => {
@@ -70,6 +95,24 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       await view.sessions.read('s');
       await view.close();
       expect(pool.listenerCount('error')).toBe(0);
+    });
+
+    test('nor when a server gives up a connection in the packet with which it accepts it', async () => {
+      const port = await acceptsAndGivesUp(Number(new URL(server().url).port));
+      const { username: user, pathname } = new URL(await newDatabase(server().url));
+      const pool = newPool({ host: '127.0.0.1', port, user, database: pathname.slice(1) });
+      const waits = new Waits(systemTime, 3_000);
+      const reader = new Reader({
+        pool: pool as unknown as PgPool,
+        own: false,
+        place: 'there',
+        waits,
+        logger: createLog(),
+      });
+      await expect(reader.query(connectionStatements.whoAnswers, [])).rejects.toThrow();
+      await until(() => pool.totalCount === 0);
+      await reader.close();
+      expect([pool.listenerCount('acquire'), pool.listenerCount('error')]).toEqual([0, 0]);
     });
 
     test('goes on under an isolation that refuses what others have changed meanwhile', async () => {

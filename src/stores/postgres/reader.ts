@@ -2,6 +2,7 @@
  * Questions, through a pool: the caller's, or one of the store's own. What is asked here changes nothing that has an order, so
  * any connection will do; and none of it may wait for ever, whatever the pool does.
  */
+import { afterTurn } from '../../system.ts';
 import type { Logger } from '../../types.ts';
 import { connectionStatements, settingsOf } from './connection-statements.ts';
 import { isFatal, noAnswer, notAsked, standby, storeFailure } from './failures.ts';
@@ -24,11 +25,20 @@ export class Reader {
   readonly #failed = (err: Error): void => {
     this.#options.logger.debug({ err }, 'A connection to PostgreSQL that reads was lost');
   };
+  /**
+   * A pool stops listening to a connection when it gives it away, and one that has just been made may bring its server's first
+   * error in the same packet as its first answer: before whoever asked for it can listen. That would end the process.
+   */
+  readonly #given = (client: PgPoolClient): void => {
+    client.on('error', this.#failed);
+    afterTurn(() => client.off('error', this.#failed));
+  };
   #listens = false;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
     const { pool, own } = options;
+    pool.on('acquire', this.#given);
     // An error that nobody listens to would end the process.
     if (own || pool.listenerCount('error') === 0) {
       pool.on('error', this.#failed);
@@ -53,6 +63,7 @@ export class Reader {
 
   async close(): Promise<void> {
     const { pool, own, waits, place } = this.#options;
+    if (!own) pool.off('acquire', this.#given);
     // Its connections may fail after `end` has resolved.
     if (own) await waits.alive(pool.end(), () => noAnswer(place, waits.limitMs)).catch(() => undefined);
     else if (this.#listens) pool.off('error', this.#failed);
