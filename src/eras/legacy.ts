@@ -6,7 +6,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { Finder } from '../cluster/finder.ts';
 import type { Instance } from '../cluster/instance.ts';
-import { batchNotAllowed, lapsed, ownerLost, sessionIdMissing } from '../errors.ts';
+import { batchNotAllowed, lapsed, ownerLost, sessionIdMissing, SojournError } from '../errors.ts';
 import { JSON_HEADERS, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { HeldHeads } from '../http/held-heads.ts';
@@ -132,7 +132,12 @@ export class LegacyEra {
     else if (kind === 'delete') void this.#router.during(exchange, () => this.#serveDelete(session, exchange));
     else {
       const served = serveGet(session, exchange, this.#options, (to) => this.#sseSink(to));
-      void served.catch((cause: unknown) => this.#router.fail(exchange, cause, null));
+      void served.catch((cause: unknown) => {
+        // What the log does not have may have gone with the session while it was read: ended, or somebody else's.
+        const stays = this.#registry.get(session.id) === session && this.#instance.valid;
+        if (stays || !isEventUnknown(cause)) this.#router.fail(exchange, cause, null);
+        else void this.#router.find(session.id, { kind, exchange, again }, null);
+      });
     }
   }
 
@@ -196,4 +201,8 @@ export class LegacyEra {
     if (live !== undefined && (await this.#registry.end(live, 'terminated'))) return true;
     return this.#finder.terminate(id);
   }
+}
+
+function isEventUnknown(cause: unknown): boolean {
+  return cause instanceof SojournError && cause.code === 'EVENT_UNKNOWN';
 }

@@ -306,3 +306,25 @@ test('an initialize that is still under way at the deadline of a drain does not 
   expect((await lone.endpoint.sessions.list()).sessions).toEqual([]);
   expect([a.endpoint.sessions.count, b.endpoint.sessions.count, await ping(onB)]).toEqual([1, 0, 200]);
 });
+
+describe('a DELETE while a stream of the session is looked up in the log', () => {
+  test.each(['its owner', 'another instance'])('is 404 for its reader, who asks %s', async (asked) => {
+    const { store, a, onA, b } = await three();
+    const client = a.client();
+    await client.initialize({ protocolVersion: '2025-11-25' });
+    const [method, params] = tool('echo', { text: 'x' });
+    const stream = await client.post({ jsonrpc: '2.0', id: client.nextId(), method, params });
+    await stream.untilEnd();
+    const lastEventId = stream.events[0]?.id;
+    expect((await client.get({ lastEventId })).status).toBe(200);
+    const looks = gate();
+    store.before['events.replay'] = looks.hook;
+    const reader = asked === 'its owner' ? a.join(client) : b.join(client);
+    const resumed = reader.get({ lastEventId });
+    await until(() => looks.waiting === 1);
+    expect((await client.delete()).status).toBe(200);
+    looks.open();
+    expect((await resumed).status).toBe(404);
+    expect(await ping(onA)).toBe(200);
+  });
+});
