@@ -218,11 +218,12 @@ export class Core {
     };
   }
 
-  drain(timeoutMs: number): Promise<{ released: number; interrupted: number }> {
-    return (this.#draining ??= this.#drain(timeoutMs));
+  /** `awaits`: somebody connected may still ask. */
+  drain(timeoutMs: number, awaits: () => boolean = () => false): Promise<{ released: number; interrupted: number }> {
+    return (this.#draining ??= this.#drain(timeoutMs, awaits));
   }
 
-  async #drain(timeoutMs: number): Promise<{ released: number; interrupted: number }> {
+  async #drain(timeoutMs: number, awaits: () => boolean): Promise<{ released: number; interrupted: number }> {
     if (this.#state === 'closed') return { released: 0, interrupted: 0 };
     this.#state = 'draining';
     this.#opener.draining = true;
@@ -232,11 +233,11 @@ export class Core {
     const { timeProvider } = this.#options;
     const deadline = timeProvider.monotonic() + timeoutMs;
     let released = 0;
-    while (this.#busy && timeProvider.monotonic() < deadline) {
+    while ((this.#busy || awaits()) && timeProvider.monotonic() < deadline) {
       // Whoever is idle goes first, if somebody is there to take over.
       if ((await this.instance.otherServing()) !== undefined)
         released += await this.#release((session) => !session.busy);
-      if (!this.#busy) break;
+      if (!this.#busy && !awaits()) break;
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
     let interrupted = this.#stateless.running + this.#modern.running + this.legacy.running;

@@ -198,7 +198,7 @@ class Endpoint {
     // Whoever connects to a socket that outlives this process waits for the next one, which had better begin soon.
     const left = [...this.#listening].filter(({ inherited }) => inherited || given?.stopListening === true);
     await Promise.all(left.map((listening) => listening.leave()));
-    return core.drain(timeoutMs);
+    return core.drain(timeoutMs, () => left.some(({ awaits }) => awaits));
   }
 
   #health(): EndpointHealth {

@@ -44,6 +44,8 @@ export interface OwnListening extends Listening {
   readonly inherited: boolean;
   /** Accepts nobody any more; resolves when hardly any client can think that it may send another request. */
   leave(): Promise<void>;
+  /** After that: a client may, whose stream has ended since. */
+  readonly awaits: boolean;
 }
 
 export interface ListenTarget {
@@ -83,6 +85,9 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     close: () => (closed ??= stop(server, target)),
     inherited: fd !== undefined,
     leave: () => socket.leave(),
+    get awaits() {
+      return socket.awaits;
+    },
     closeIdle: () => {
       server.closeIdleConnections();
       // A response that ended just now counts as active until its last bytes are out.

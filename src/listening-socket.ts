@@ -7,14 +7,16 @@
  * One that was passed to the process (systemd, several workers) outlives it: whoever connects while nobody accepts waits in the
  * kernel for the next process. Its own ends with it: whoever connects is refused, and a proxy tries the next instance.
  *
- * A connection is closed under a client only when it was not told: `QUIET_MS` is its time to ask once more and be told.
+ * A connection is closed under a client only when it was not told: it has a quiet while to ask once more and be told, from
+ * the leave or from the end of the stream that ran then. Its next request may follow that end at once.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import { afterTurn, elapse } from './system.ts';
 import type { TimeProvider } from './types.ts';
 
-const QUIET_MS = 500;
+/** 500 ms; longer where this process does not get its turns, and its clients hardly theirs. */
+const QUIET_POLLS = 100;
 const POLL_MS = 5;
 /** How long a quiet turn is waited for; past it one in which nobody came will do, and past twice that any. */
 const TURN_MS = 500;
@@ -28,6 +30,10 @@ interface Connection {
   answer: ServerResponse | undefined;
   /** Its client knows that the connection ends with that answer. */
   told: boolean;
+  /** Polls in which it was seen without a request, once the socket is left. */
+  quiet: number;
+  /** It was to be closed, but a part of a request has come. */
+  spared: boolean;
 }
 
 export class ListeningSocket {
@@ -44,14 +50,20 @@ export class ListeningSocket {
     this.#time = time;
     server.on('connection', (socket: Socket) => {
       this.#arrivals += 1;
-      this.#connections.set(socket, { answer: undefined, told: false });
+      this.#connections.set(socket, { answer: undefined, told: false, quiet: 0, spared: false });
       socket.on('close', () => this.#connections.delete(socket));
     });
     server.on('request', (req, res) => this.#began(req, res));
   }
 
+  /** Resolves when nobody is accepted any more, and those who are connected had their time to be told. */
   leave(): Promise<void> {
     return (this.#leaving ??= this.#leave());
+  }
+
+  /** Of somebody whose stream has ended since: there is still that time to wait. */
+  get awaits(): boolean {
+    return this.#quiet().length > 0;
   }
 
   #began({ method, headers, socket }: IncomingMessage, res: ServerResponse): void {
@@ -74,21 +86,29 @@ export class ListeningSocket {
       answer.setHeader('Connection', 'close');
       connection.told = true;
     }
-    const deadline = this.#time.monotonic() + QUIET_MS;
-    while (this.#untold().length > 0 && this.#time.monotonic() < deadline) {
-      await elapse(this.#time, POLL_MS);
-    }
-    await this.#inQuietTurn(() => this.#closeUntold());
+    void this.#watch();
+    for (let polls = 0; this.awaits && polls <= QUIET_POLLS; polls++) await elapse(this.#time, POLL_MS);
   }
 
-  #closeUntold(): void {
-    const untold = this.#untold();
+  async #watch(): Promise<void> {
+    while (this.#untold().length > 0) {
+      const quiet = this.#quiet();
+      if (quiet.length > 0 && quiet.every(([, connection]) => connection.quiet >= QUIET_POLLS)) {
+        await this.#inQuietTurn(() => this.#close());
+        continue;
+      }
+      await elapse(this.#time, POLL_MS);
+      for (const [, connection] of this.#quiet()) connection.quiet += 1;
+    }
+  }
+
+  #close(): void {
+    const quiet = this.#quiet();
     this.#server.closeIdleConnections();
-    for (const [socket, { answer }] of untold) {
-      // Long streams: their clients have other things to do than to hurry a request behind the end.
-      if (answer !== undefined) answer.once('finish', () => socket.end());
+    for (const [socket, connection] of quiet) {
+      connection.spared = true;
       // To Node one that never asked is not idle, it is about to ask.
-      else if (socket.bytesRead === 0) socket.destroy();
+      if (connection.answer === undefined && socket.bytesRead === 0) socket.destroy();
     }
   }
 
@@ -124,6 +144,11 @@ export class ListeningSocket {
 
   /** Connections whose clients may still send a request. */
   #untold(): [Socket, Connection][] {
-    return [...this.#connections].filter(([, { told }]) => !told);
+    return [...this.#connections].filter(([, { told, spared }]) => !told && !spared);
+  }
+
+  /** Of those, the ones that have nothing to wait for. */
+  #quiet(): [Socket, Connection][] {
+    return this.#untold().filter(([, { answer }]) => answer === undefined || answer.writableFinished);
   }
 }

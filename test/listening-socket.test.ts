@@ -99,6 +99,42 @@ describe('a socket that is left at a drain', () => {
     await finish();
   });
 
+  test('hears who asks again at the end of a stream, however long it ran', async () => {
+    const [a] = (await serveFleet(2)) as [Member, Member];
+    const client = await open(a);
+    let answer = '';
+    const socket = connect(a.port, '127.0.0.1');
+    socket.setEncoding('utf8').on('data', (text: string) => (answer += text));
+    const post = (id: number, method: string, params: object): void => {
+      const body = JSON.stringify({ jsonrpc: '2.0', id, method, params });
+      const head = [
+        'POST /mcp HTTP/1.1',
+        'Host: localhost',
+        'Accept: application/json, text/event-stream',
+        'Content-Type: application/json',
+        `Content-Length: ${body.length}`,
+        `Mcp-Session-Id: ${client.sessionId}`,
+      ];
+      socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+    };
+    post(1, 'tools/call', { name: 'hold', arguments: {} });
+    const call = await a.lab.held();
+    // Its head has gone, and says nothing of an end.
+    await until(() => answer.includes('\r\n\r\n'), { what: 'the head' });
+    const quiet = connect(a.port, '127.0.0.1');
+    const closed = once(quiet, 'close');
+    await once(quiet, 'connect');
+    const drained = a.endpoint.drain({ timeoutMs: 20_000, stopListening: true });
+    await closed;
+    call.answer('done');
+    await until(() => answer.endsWith('0\r\n\r\n'), { what: 'the end of the stream' });
+    answer = '';
+    post(2, 'ping', {});
+    await once(socket, 'close');
+    expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n(.*\r\n)*Connection: close\r\n/);
+    expect(await drained).toMatchObject({ interrupted: 0 });
+  });
+
   test('only when that is asked for: else it answers to the end, and then with 503', async () => {
     const [a] = (await serveFleet(2)) as [Member, Member];
     const { finish } = await draining(a, false);
