@@ -40,6 +40,8 @@ interface AdmittedPost {
   readonly post: InboundPost;
   readonly stream: Stream;
   readonly admitted: readonly MessageContext[];
+  /** An earlier try of it may have run elsewhere. */
+  readonly again: boolean;
   readonly echoed: RequestId | null;
 }
 
@@ -72,7 +74,7 @@ export class LegacyPosts {
     }
     const requests = requestsOf(messages);
     if ((again && wasMet(session, requests)) || runsOrphaned(session, requests)) {
-      void this.#router.during(exchange, () => this.#goOn(session, post, requests, echoed));
+      void this.#router.during(exchange, () => this.#goOn(session, post, requests, again, echoed));
       return;
     }
     const refusal = this.#checkRequests(session, messages);
@@ -87,7 +89,7 @@ export class LegacyPosts {
     }
     const stream = session.openPost(requests.length, this.#options.responseMode === 'json');
     const admitted = requests.map((request) => session.admit(request, exchange, stream));
-    const admittedPost: AdmittedPost = { post, stream, admitted, echoed };
+    const admittedPost: AdmittedPost = { post, stream, admitted, again, echoed };
     const early = session.mayRunUnprimed(stream, requests);
     if (early !== undefined) return this.#startEarly(session, admittedPost, early);
     const primed = session.prime(stream, requests, admitted);
@@ -104,7 +106,7 @@ export class LegacyPosts {
    * are stored together (docs/adr/0009).
    */
   #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): void {
-    const { post, stream, admitted, echoed } = admittedPost;
+    const { post, stream, admitted, again, echoed } = admittedPost;
     const { exchange } = post;
     const sink = this.#sse(exchange);
     const primed = (result: WriteResult): void => {
@@ -113,7 +115,7 @@ export class LegacyPosts {
       const unsent = sink.abandon();
       const to = unsent ? exchange : new ContinuedExchange(exchange, undefined, false);
       if (result === 'failed') return refuse(to, storeAway('writing before an answer'), echoed);
-      const call = { kind: 'post', exchange: to, post: { ...post, exchange: to }, again: false } as const;
+      const call = { kind: 'post', exchange: to, post: { ...post, exchange: to }, again } as const;
       void this.#router.find(session.id, call, echoed);
     };
     session.beginUnprimed(stream, sink, admitted, extra, primed);
@@ -130,6 +132,7 @@ export class LegacyPosts {
     session: LiveSession,
     post: InboundPost,
     requests: readonly RpcRequest[],
+    again: boolean,
     echoed: RequestId | null,
   ): Promise<void> {
     const { exchange, batch } = post;
@@ -141,7 +144,7 @@ export class LegacyPosts {
         return await this.#router.find(session.id, { kind: 'post', exchange, post, again: true }, echoed);
       }
       // It was refused before it ran.
-      if (!wasMet(session, requests)) return this.serve(session, post, false, echoed);
+      if (!wasMet(session, requests)) return this.serve(session, post, again, echoed);
       if (await rejoin(session, requests, open)) return;
     } catch (err) {
       this.#options.logger.error({ err, sessionId: session.id }, 'What became of a call could not be read');
@@ -154,7 +157,7 @@ export class LegacyPosts {
   }
 
   /** Everything that must be stored first is stored, or was refused: until here nothing has run, and nothing was sent. */
-  #start(session: LiveSession, { post, stream, admitted, echoed }: AdmittedPost, primed: WriteResult): void {
+  #start(session: LiveSession, { post, stream, admitted, again, echoed }: AdmittedPost, primed: WriteResult): void {
     const { exchange, batch } = post;
     if (primed === 'failed') {
       session.withdraw(admitted);
@@ -164,7 +167,7 @@ export class LegacyPosts {
       // It is somebody else's now, or it has ended: whoever is found next says so.
       if (primed === 'fenced') this.#registry.fenced(session);
       session.withdraw(admitted);
-      void this.#router.find(session.id, { kind: 'post', exchange, post, again: false }, echoed);
+      void this.#router.find(session.id, { kind: 'post', exchange, post, again }, echoed);
       return;
     }
     session.guard?.keep(admitted, exchange);

@@ -129,7 +129,7 @@ export class LegacyEra {
 
   #serve(session: LiveSession, { kind, exchange, post, again }: LegacyCall, echoed: RequestId | null): void {
     if (post !== undefined) this.#posts.serve(session, post, again, echoed);
-    else if (kind === 'delete') void this.#router.during(exchange, () => this.#serveDelete(session, exchange));
+    else if (kind === 'delete') void this.#router.during(exchange, () => this.#serveDelete(session, exchange, again));
     else {
       const served = serveGet(session, exchange, this.#options, (to) => this.#sseSink(to));
       void served.catch((cause: unknown) => {
@@ -190,9 +190,9 @@ export class LegacyEra {
 
   // ——— DELETE ———
 
-  async #serveDelete(session: LiveSession, exchange: Exchange): Promise<void> {
+  async #serveDelete(session: LiveSession, exchange: Exchange, again: boolean): Promise<void> {
     if (await this.#registry.end(session, 'deleted')) exchange.respond(200, []);
-    else await this.#router.find(session.id, { kind: 'delete', exchange, again: false }, null);
+    else await this.#router.find(session.id, { kind: 'delete', exchange, again }, null);
   }
 
   /** The end of a session that may live anywhere; `false`: there is nothing to end. */

@@ -206,7 +206,7 @@ export class Relay {
     for (const { link: over, call } of this.#outgoing.values()) if (over === link) call.lost();
     const serving = this.#serving.get(link);
     this.#serving.delete(link);
-    for (const exchange of serving?.values() ?? []) exchange.lost();
+    for (const exchange of serving?.values() ?? []) exchange.lose();
   }
 
   /** Ends what runs elsewhere for clients of ours: those that can resume come back, the others are told. */

@@ -32,6 +32,7 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
   #pending = 0;
   #finished = false;
   #gone = false;
+  #lost = false;
   #told = false;
   #onClose: Array<() => void> = [];
   #onTold: Array<() => void> = [];
@@ -141,8 +142,13 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
     this.#tell();
   }
 
+  get lost(): boolean {
+    return this.#lost;
+  }
+
   /** The other instance is gone, or this one to it. */
-  lost(): void {
+  lose(): void {
+    this.#lost = true;
     this.#close();
   }
 

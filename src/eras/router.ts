@@ -104,6 +104,7 @@ export class SessionRouter {
     for (let tries = 0; ; tries++) {
       try {
         if (tries > 1) await this.#pause(tries);
+        if (isOrphaned(known)) return;
         if (instance.valid) {
           const next = await this.#bring(id, known, echoed);
           if (next === undefined) return;
@@ -141,7 +142,7 @@ export class SessionRouter {
     if ('record' in found) return (await this.#deleteRecord(found.record, exchange)) ? undefined : call;
     if ('here' in found) {
       // It may have left between the find and this turn, or the lease run out.
-      if (registry.get(id) !== found.here || !instance.valid) return call;
+      if (registry.get(id) !== found.here || !instance.valid || isOrphaned(call)) return call;
       this.#serve(found.here, call, echoed);
       return undefined;
     }
@@ -226,6 +227,14 @@ function outcomeOf({ again, exchange, post }: LegacyCall, cause: unknown): unkno
   if (!again && !(exchange instanceof ContinuedExchange)) return cause;
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
   return calls === true && isRetryable(cause) ? ownerLost(true) : cause;
+}
+
+/**
+ * Requests of an instance that is gone, or lost to this one, and that have not begun: it asks for them again, marked, of
+ * whoever has the session then. So nobody runs them under the first try.
+ */
+function isOrphaned({ exchange, post }: LegacyCall): boolean {
+  return exchange.handedOver?.lost === true && post?.messages.some(({ kind }) => kind === 'request') === true;
 }
 
 function isRetryable(cause: unknown): boolean {

@@ -8,6 +8,8 @@ export type HeaderFields = Readonly<Record<string, string | readonly string[] | 
 export interface HandedOver {
   /** Gives it back unserved: it has not run here, and will not. */
   back(): void;
+  /** That instance and this one have lost each other: wherever its client is now, it asks again there, or nobody does. */
+  readonly lost: boolean;
   /**
    * Calls `fn` once that instance will not ask again: it has taken the end of the answer, or its client is gone. Never
    * when nobody knows.

@@ -16,12 +16,16 @@ export interface Interference {
   readonly holdReply?: Promise<void>;
 }
 
+const READS = new Set(['read', 'list', 'count', 'expired', 'replay', 'open', 'lease', 'leases']);
+const MESSAGES = new Set(['send', 'publish']);
+
 /** A process's connection to the store: calls arrive in order. */
 export class ProcessPort implements Port {
   readonly process: SimProcess;
   readonly #world: World;
   #lastArrival = 0;
   #lastReply = 0;
+  #lastStalled = 0;
   readonly #lastFrom = new Map<SimProcess | undefined, number>();
 
   constructor(world: World, process: SimProcess) {
@@ -64,10 +68,16 @@ export class ProcessPort implements Port {
       };
       if (network.chance(faults.storeStalls))
         this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + world.delay(faults.storeStall));
-      this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + world.delay(faults.store));
+      const delay = world.delay(faults.store);
+      const stalledUntil = this.#stalledUntil(name);
+      this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + delay);
+      const arrival =
+        stalledUntil > scheduler.now
+          ? (this.#lastStalled = Math.max(this.#lastStalled, stalledUntil) + delay)
+          : this.#lastArrival;
       if (faults.storeStalls > 0) {
         const timeout = scheduler.now + world.delay(faults.storeTimeout);
-        if (this.#lastArrival > timeout) scheduler.at(timeout, () => fail(timeout, 'no answer in time'));
+        if (arrival > timeout) scheduler.at(timeout, () => fail(timeout, 'no answer in time'));
       }
       const placed = world.interfere(this.process, name);
       const arrived = (): void => {
@@ -94,8 +104,15 @@ export class ProcessPort implements Port {
         answer(this.#lastReply, () => resolve(outcome));
       };
       if (placed?.hold !== undefined) void placed.hold.then(() => scheduler.after(0, arrived));
-      else scheduler.at(this.#lastArrival, arrived);
+      else scheduler.at(arrival, arrived);
     });
+  }
+
+  #stalledUntil(name: string): number {
+    const { calls, until } = this.#world.stall;
+    if (calls === 'all') return until;
+    if (MESSAGES.has(name) || (calls === 'writes' && READS.has(name))) return -Infinity;
+    return until;
   }
 }
 

@@ -524,3 +524,27 @@ test('20. owners die with many calls under way, one after another: whoever relay
     expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
     await stage.until(() => stage.world.data.markers(client.story?.id ?? '').length === 0, 'the markers to go');
   }));
+
+test('21. a relayed call waits for its marker while both instances lose the session and get it back: it runs once', () =>
+  play({ slots: 2 }, async (stage) => {
+    const client = await stage.client(0, { version: '2025-06-18' });
+    const owner = (): string | null | undefined => stage.record(client)?.owner;
+    const marks = stage.hold('mark');
+    const called = client.call('count', { slot: 1 });
+    await stage.until(() => marks.waiting === 1, 'the marker of the first try');
+    const [first, second] = [stage.instance(0).process, stage.instance(1).process];
+    first.freeze(false);
+    await stage.until(() => marks.waiting === 2, 'the marker of the second try');
+    expect(owner()).toBe(stage.id(1));
+    const before = stage.id(0);
+    first.thaw(true);
+    await stage.until(() => stage.id(0) !== before && stage.live(0) === 0, 'the first one to find itself dead');
+    second.freeze(false);
+    client.via.push(0);
+    expect(await client.notify({ method: 'notifications/roots/list_changed' })).toBe(202);
+    expect(owner()).toBe(stage.id(0));
+    marks.letGo();
+    second.thaw(true);
+    expect(valueOf(await called)).toBe(1);
+    expect(ranOf(stage, 'count')).toBe(1);
+  }));

@@ -19,6 +19,7 @@ export const KINDS = [
   'idle',
   'mailboxes',
   'storm',
+  'stalls',
 ] as const;
 
 export type Kind = (typeof KINDS)[number];
@@ -39,6 +40,7 @@ const WEIGHTS: Record<Kind, number> = {
   idle: 1,
   mailboxes: 2,
   storm: 4,
+  stalls: 2,
 };
 
 /** What befalls the deployment, and how often a second. */
@@ -54,6 +56,8 @@ export interface Weather {
   cutOff: number;
   apart: number;
   outage: number;
+  /** Nothing fails: it waits, for longer than a lease maybe, and then all of it happens. */
+  stall: number;
   rollback: number;
   /** Forgotten is that somebody died, and who took over. */
   forgottenDeath: number;
@@ -111,6 +115,7 @@ export const CLEAR: Weather = {
   cutOff: 0,
   apart: 0,
   outage: 0,
+  stall: 0,
   rollback: 0,
   forgottenDeath: 0,
   drain: 0,
@@ -213,6 +218,12 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
         endpoint.hibernateAfterMs = 200;
         activeMs = 7_000;
       }
+      break;
+    case 'stalls':
+      weather.stall = 0.7;
+      weather.crash = random.pick([0, 0.3]);
+      weather.freeze = random.pick([0, 0.3]);
+      thinkMs = [0, 100];
       break;
   }
   const scenario = {

@@ -123,6 +123,12 @@ const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
       if (drops) for (const instance of living(world)) dropMailboxes(world, instance);
     });
   },
+  stall(world, random) {
+    const ms = random.between(world.leaseMs / 2, 2 * world.leaseMs);
+    const calls = random.pick(['writes', 'calls', 'all'] as const);
+    world.note(`${calls} to the store wait for ${ms.toFixed(0)} ms`);
+    world.stall = { calls, until: world.now + ms };
+  },
   rollback(world, random) {
     rollback(world, random.between(100, 1_000));
   },

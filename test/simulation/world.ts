@@ -62,6 +62,8 @@ export class World {
   readonly server: StoreServer;
   /** The store answers nobody. */
   storeDown = false;
+  /** What reaches the store waits until then; `'all'`: messages too. */
+  stall: { readonly calls: 'writes' | 'calls' | 'all'; readonly until: number } = { calls: 'all', until: -Infinity };
   /** Processes that do not reach the store, nor it them. */
   readonly cutOff = new Set<SimProcess>();
   /** Pairs of processes that do not reach each other: `a|b`. */
@@ -229,6 +231,7 @@ export class World {
     this.note('everything is healed');
     Object.assign(this.faults, NO_FAULTS, { http: this.faults.http });
     this.storeDown = false;
+    this.stall = { calls: 'all', until: -Infinity };
     this.cutOff.clear();
     this.apart.clear();
     const starting: Array<Promise<unknown>> = [];
