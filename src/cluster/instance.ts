@@ -80,8 +80,11 @@ export class Instance {
       time,
       logger,
       receive: (from, message) => this.#receive(from, message),
-      lapsed: () => this.#links.reset(),
-      extended: () => this.#handlers?.valid(),
+      lapsed: (id) => this.#links.reset(id),
+      extended: () => {
+        this.#links.introduce();
+        this.#handlers?.valid();
+      },
       storeAnswers,
       reclaim: async (id) => this.#handlers?.reclaim(id),
     });

@@ -35,7 +35,7 @@ export interface LeaseOptions {
   readonly logger: Logger;
   receive(from: string, message: InstanceMessage): void;
   /** The id is dead: nothing may be said under it any more. */
-  lapsed(): void;
+  lapsed(id: string): void;
   /** It is valid until its next end. */
   extended(): void;
   storeAnswers(): void;
@@ -199,7 +199,7 @@ export class Lease {
     this.#lapses += 1;
     // In one step: nothing is said or heard under the old id any more.
     this.#id = this.#newId();
-    lapsed();
+    lapsed(before);
     // In an outage it goes without saying, and is tried again and again.
     logger[this.#storeAway ? 'debug' : 'warn'](
       { instance: before, lapses: this.#lapses },

@@ -6,6 +6,9 @@
  *     a lease, and a probe is delivered ──▶ alive, as far as anybody can tell
  *     a lease, and nobody listens to a probe either ──▶ buried: the lease is removed, if it is still the one that was read
  *
+ * Whoever comes back under a new id says first which of its ids is dead (`formerly`): what it asks for again must not be
+ * begun by the peer that still holds the first try.
+ *
  * A living instance whose mailbox was closed counts as lapsed until it has opened it again and renewed its lease since:
  * either its renewal comes first, and the burial fails, or it finds itself dead.
  */
@@ -17,6 +20,7 @@ import { Link, LINK_VERSION, type LinkItem, type LinkMessage } from './link.ts';
 const DEAD_KEPT = 1_000;
 const HEARD_PART = 10;
 const SILENT_LEASES = 10;
+const ITEM_BYTES = 64;
 
 export interface LinksOptions {
   readonly store: OpenStore;
@@ -34,6 +38,8 @@ export class Links {
   readonly #options: LinksOptions;
   readonly #links = new Map<string, Link>();
   readonly #dead = new Set<string>();
+  /** Peers that have yet to hear which ids of this instance are dead. */
+  readonly #former = new Map<string, Set<string>>();
   readonly #examining = new Map<string, Promise<boolean>>();
 
   constructor(options: LinksOptions) {
@@ -63,7 +69,7 @@ export class Links {
       { instance: from },
       'Another instance speaks another version of the protocol between instances; calls cannot be relayed to it',
     );
-    this.#drop(from);
+    this.#part(from);
   }
 
   /** Whether an instance lives; a suspect is buried on the way. */
@@ -75,10 +81,18 @@ export class Links {
     return examining;
   }
 
-  /** This instance has no right to its id any more: nothing that is under way has an outcome. */
-  reset(): void {
-    for (const peer of this.#links.keys()) this.#drop(peer);
+  /** This instance has no right to `id` any more: nothing that is under way has an outcome. */
+  reset(id?: string): void {
+    for (const peer of this.#links.keys()) {
+      if (id !== undefined) this.#former.set(peer, (this.#former.get(peer) ?? new Set()).add(id));
+      this.#drop(peer);
+    }
     this.#dead.clear();
+  }
+
+  /** It has a new one: whoever knew it under another hears of it. */
+  introduce(): void {
+    for (const peer of this.#former.keys()) this.to(peer);
   }
 
   /** Resolves when what was pushed has been taken, or after `ms`. */
@@ -110,11 +124,17 @@ export class Links {
       time,
       leaseMs,
       send: (message) => void this.#send(peer, message),
-      receive: (item) => this.#options.receive(link, item),
+      receive: (item) => {
+        if (item.t === 'formerly') this.#die(item['id'] as string);
+        else this.#options.receive(link, item);
+      },
       asks: ({ t }) => t === 'call' || t === 'terminate',
       doubt: () => void this.#doubt(peer),
     });
     this.#links.set(peer, link);
+    for (const id of this.#former.get(peer) ?? []) {
+      link.push({ t: 'formerly', id }, ITEM_BYTES, () => this.#told(peer, id));
+    }
     return link;
   }
 
@@ -153,10 +173,22 @@ export class Links {
     return false;
   }
 
+  #told(peer: string, id: string): void {
+    const ids = this.#former.get(peer);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#former.delete(peer);
+  }
+
   #die(peer: string): void {
     this.#dead.add(peer);
     const [oldest] = this.#dead;
     if (this.#dead.size > DEAD_KEPT && oldest !== undefined) this.#dead.delete(oldest);
+    this.#part(peer);
+  }
+
+  /** There is nothing to say to it any more. */
+  #part(peer: string): void {
+    this.#former.delete(peer);
     this.#drop(peer);
   }
 
@@ -174,6 +206,6 @@ export class Links {
       'Another instance speaks another version of the protocol between instances; its calls are refused',
     );
     void this.#send(from, { kind: 'unlinked' });
-    this.#drop(from);
+    this.#part(from);
   }
 }

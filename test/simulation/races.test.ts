@@ -525,6 +525,34 @@ test('20. owners die with many calls under way, one after another: whoever relay
     await stage.until(() => stage.world.data.markers(client.story?.id ?? '').length === 0, 'the markers to go');
   }));
 
+test('22. a relayed call is asked for again, runs, and is answered while its first try still looks for the session: it runs once', () =>
+  play({ slots: 2, endpoint: { hibernateAfterMs: 100 } }, async (stage) => {
+    const client = await stage.client(0, { version: '2025-06-18' });
+    const releases = stage.hold('release', 0);
+    await stage.until(() => releases.waiting === 1, 'the session to fall asleep');
+    const called = client.call('count', { slot: 1 });
+    await stage.sleep(30);
+    releases.letGo();
+    let letGo = (): void => undefined;
+    const { interfere } = stage.world;
+    stage.world.interfere = (of, name) => {
+      if (of !== stage.instance(0).process || name !== 'read') return undefined;
+      stage.world.interfere = interfere;
+      return { hold: new Promise((resolve) => (letGo = resolve)) };
+    };
+    await stage.until(() => stage.world.interfere === interfere, 'the first try to look for it');
+    const relaying = stage.instance(1).process;
+    relaying.freeze(false);
+    await stage.sleep(LEASE_MS);
+    client.via.push(0);
+    await client.notify({ method: 'notifications/roots/list_changed' });
+    relaying.thaw(true);
+    expect(valueOf(await called)).toBe(1);
+    letGo();
+    await stage.sleep(50);
+    expect(ranOf(stage, 'count')).toBe(1);
+  }));
+
 test('21. a relayed call waits for its marker while both instances lose the session and get it back: it runs once', () =>
   play({ slots: 2 }, async (stage) => {
     const client = await stage.client(0, { version: '2025-06-18' });
