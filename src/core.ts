@@ -131,7 +131,7 @@ export class Core {
       registry: this.registry,
       builder,
       news,
-      instanceId: () => this.instance.id,
+      ownerId: () => this.instance.owner,
     });
     this.#finder = new Finder(options, store, this.registry, this.instance, this.#restorer);
     this.#opener = new Opener({
@@ -139,7 +139,7 @@ export class Core {
       registry: this.registry,
       store,
       builder,
-      instanceId: () => this.instance.id,
+      ownerId: () => this.instance.owner,
       random,
     });
     this.#keepAlive = new KeepAlive(options.timeProvider, options.keepAliveMs);
@@ -164,7 +164,7 @@ export class Core {
       legacyDelete: (exchange) => this.legacy.delete(exchange),
     });
     this.#sse = options.legacySse
-      ? new LegacySseEra({ options, builder, keepAlive, instanceId: () => this.instance.id, random })
+      ? new LegacySseEra({ options, builder, keepAlive, ownerId: () => this.instance.owner, random })
       : undefined;
     this.#unsubscribe = this.bus.subscribe((event) => {
       news.note(event, options.timeProvider.now());

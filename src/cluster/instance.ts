@@ -95,6 +95,11 @@ export class Instance {
     return this.#lease.id;
   }
 
+  /** Whose the sessions are that are claimed here. */
+  get owner(): string {
+    return this.#lease.owner;
+  }
+
   /** Whether sessions may be served from memory now. */
   get valid(): boolean {
     return this.#lease.valid;

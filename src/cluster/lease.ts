@@ -46,6 +46,7 @@ export interface LeaseOptions {
 export class Lease {
   readonly #options: LeaseOptions;
   #id: string;
+  #announcedId: string;
   #state: InstanceLease['state'] = 'serving';
   #validMonotonic = -Infinity;
   #validWall = -Infinity;
@@ -60,11 +61,19 @@ export class Lease {
 
   constructor(options: LeaseOptions) {
     this.#options = options;
-    this.#id = this.#newId();
+    this.#id = this.#announcedId = this.#newId();
   }
 
   get id(): string {
     return this.#id;
+  }
+
+  /**
+   * Under which sessions are claimed. Until a new id is announced that is the dead one: all that is claimed for it is claimed
+   * again with the rest. An owner without a lease is dead to everybody, one that has yet to be announced too.
+   */
+  get owner(): string {
+    return this.#announcedId;
   }
 
   /** Whether sessions may be served from memory now. */
@@ -116,6 +125,7 @@ export class Lease {
         if (id === this.#id) this.#lost();
       },
     );
+    this.#announcedId = id;
     return sent;
   }
 

@@ -30,7 +30,7 @@ export interface RestorerOptions {
   readonly registry: Registry;
   readonly builder: SessionBuilder;
   readonly news: ListNews;
-  readonly instanceId: () => string;
+  readonly ownerId: () => string;
 }
 
 export class Restorer {
@@ -39,18 +39,18 @@ export class Restorer {
   readonly #registry: Registry;
   readonly #builder: SessionBuilder;
   readonly #news: ListNews;
-  readonly #instanceId: () => string;
+  readonly #ownerId: () => string;
   readonly #restoring = new Map<string, Promise<void>>();
   /** Set when drained or closed: what was still being restored then is given back, with this error. */
   stopped: (() => SojournError) | undefined = undefined;
 
-  constructor({ options, store, registry, builder, news, instanceId }: RestorerOptions) {
+  constructor({ options, store, registry, builder, news, ownerId }: RestorerOptions) {
     this.#options = options;
     this.#store = store;
     this.#registry = registry;
     this.#builder = builder;
     this.#news = news;
-    this.#instanceId = instanceId;
+    this.#ownerId = ownerId;
   }
 
   /** Of a session that is being restored here right now. */
@@ -84,7 +84,7 @@ export class Restorer {
   async #restoreWithin(record: SessionRecord, caller: Caller, cause: 'wake' | 'takeover'): Promise<void> {
     const release = await this.#registry.reserve();
     try {
-      const owner = this.#instanceId();
+      const owner = this.#ownerId();
       const outcome = await this.#store.sessions.claim(record.id, record.epoch, owner);
       if (!outcome.claimed) return;
       await this.#add(await this.#rebuild(outcome, caller), cause);
@@ -94,17 +94,18 @@ export class Restorer {
   }
 
   async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration'): Promise<void> {
-    this.#registry.add(session, 'restored', cause);
     // The lease ran out meanwhile, and what was live then has been claimed again already.
-    const owner = this.#instanceId();
-    if (session.owner !== owner) await this.#registry.reclaimOne(session, owner);
+    for (let owner = this.#ownerId(); session.owner !== owner; owner = this.#ownerId()) {
+      if (!(await this.#registry.reclaimOne(session, owner))) return session.leave('fenced');
+    }
+    this.#registry.add(session, 'restored', cause);
     if (this.stopped === undefined) return;
     await this.#registry.release(session, 'released');
     throw this.stopped();
   }
 
   async #rebuild({ record, markers }: Claimed, caller: Caller): Promise<LiveSession> {
-    const owner = record.owner ?? this.#instanceId();
+    const owner = record.owner ?? this.#ownerId();
     const fence = { epoch: record.epoch, owner };
     const open = await this.#store.events.open(record.id);
     const get = open.find(({ stream }) => stream === GET_STREAM);
@@ -160,7 +161,7 @@ export class Restorer {
         {
           id,
           epoch: 1,
-          owner: this.#instanceId(),
+          owner: this.#ownerId(),
           user: caller.user,
           handshake: handshakeOf(params),
           createdAt: now,

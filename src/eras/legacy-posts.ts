@@ -110,12 +110,14 @@ export class LegacyPosts {
     const { exchange } = post;
     const sink = this.#sse(exchange);
     const primed = (result: WriteResult): void => {
-      if (result === 'written') return session.primed(admitted);
+      // It was stored all the same: the next owner finds it, and runs it again.
+      const late = result === 'written' && admitted.some(({ passedOn }) => passedOn);
+      if (result === 'written' && !late) return session.primed(admitted);
       session.takeBack(admitted);
       const unsent = sink.abandon();
       const to = unsent ? exchange : new ContinuedExchange(exchange, undefined, false);
       if (result === 'failed') return refuse(to, storeAway('writing before an answer'), echoed);
-      const call = { kind: 'post', exchange: to, post: { ...post, exchange: to }, again } as const;
+      const call = { kind: 'post', exchange: to, post: { ...post, exchange: to }, again: again || late } as const;
       void this.#router.find(session.id, call, echoed);
     };
     session.beginUnprimed(stream, sink, admitted, extra, primed);

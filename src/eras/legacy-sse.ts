@@ -37,7 +37,7 @@ export interface LegacySseOptions {
   readonly options: ResolvedOptions;
   readonly builder: SessionBuilder;
   readonly keepAlive: KeepAlive;
-  readonly instanceId: () => string;
+  readonly ownerId: () => string;
   readonly random: RandomSource;
 }
 
@@ -65,16 +65,16 @@ export class LegacySseEra {
   readonly #options: ResolvedOptions;
   readonly #builder: SessionBuilder;
   readonly #keepAlive: KeepAlive;
-  readonly #instanceId: () => string;
+  readonly #ownerId: () => string;
   readonly #random: RandomSource;
   readonly #connections = new Map<string, Connection>();
   draining = false;
 
-  constructor({ options, builder, keepAlive, instanceId, random }: LegacySseOptions) {
+  constructor({ options, builder, keepAlive, ownerId, random }: LegacySseOptions) {
     this.#options = options;
     this.#builder = builder;
     this.#keepAlive = keepAlive;
-    this.#instanceId = instanceId;
+    this.#ownerId = ownerId;
     this.#random = random;
   }
 
@@ -193,7 +193,7 @@ export class LegacySseEra {
         {
           id,
           epoch: 1,
-          owner: this.#instanceId(),
+          owner: this.#ownerId(),
           user: exchange.user,
           handshake: handshakeOf(message.params as never),
           createdAt: this.#options.timeProvider.now(),

@@ -157,15 +157,18 @@ export class CallGuard {
 
   async #markAll(marks: readonly Marker[]): Promise<WriteResult> {
     try {
-      for (const mark of marks) {
-        const outcome = await this.#sessions.mark(this.#sessionId, this.#record.fence, mark);
-        if (outcome === 'fenced') return outcome;
-      }
+      for (const mark of marks) if ((await this.#mark(mark)) === 'fenced') return 'fenced';
       return 'written';
     } catch (err) {
       this.#logger.error({ err, sessionId: this.#sessionId }, 'The marker of a call could not be stored');
       return 'failed';
     }
+  }
+
+  async #mark(mark: Marker): Promise<WriteOutcome> {
+    const { fence } = this.#record;
+    const outcome = await this.#sessions.mark(this.#sessionId, fence, mark);
+    return outcome === 'fenced' && (await this.#record.claimedSince(fence.epoch)) ? this.#mark(mark) : outcome;
   }
 
   /**

@@ -43,6 +43,8 @@ export class MessageContext {
   abandoned = false;
   /** It runs while the priming event of its stream is being stored. */
   unprimed = false;
+  /** Its session was taken over meanwhile: the next owner runs it. */
+  passedOn = false;
   /** That could not be stored: its client was told that it did not run, and what it still says is nobody's. */
   takenBack = false;
   /** Until what must be stored before it runs is stored or refused. */

@@ -24,6 +24,14 @@ export class SessionEventLog implements StreamLog {
     return this.#host.options.retryMs;
   }
 
+  get epoch(): number {
+    return this.#session.epoch;
+  }
+
+  claimedSince(epoch: number): Await<boolean> {
+    return this.#session.claimedSince(epoch);
+  }
+
   eventId(stream: string, offset: number): string {
     const { epoch } = this.#session;
     if (this.#prefix === undefined || this.#prefixEpoch !== epoch) {

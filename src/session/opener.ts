@@ -3,7 +3,7 @@
  * order, so that a client only ever learns an id that is recorded, and a failure at any step leaves nothing behind. A
  * client that vanished meanwhile leaves nothing behind either: nobody knows the id.
  */
-import { draining, factoryFailed, invalidParams, storeAway, SojournError } from '../errors.ts';
+import { draining, factoryFailed, lapsed, invalidParams, storeAway, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../jsonrpc.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Handshake, OpenStore } from '../stores/store.ts';
@@ -36,7 +36,7 @@ export interface OpenerOptions {
   readonly registry: Registry;
   readonly store: OpenStore;
   readonly builder: SessionBuilder;
-  readonly instanceId: () => string;
+  readonly ownerId: () => string;
   readonly random: RandomSource;
 }
 
@@ -45,19 +45,19 @@ export class Opener {
   readonly #registry: Registry;
   readonly #store: OpenStore;
   readonly #builder: SessionBuilder;
-  readonly #instanceId: () => string;
+  readonly #ownerId: () => string;
   readonly #random: RandomSource;
   /** Set while draining: no new session starts here. */
   draining = false;
   /** Set when drained or closed: what was still being opened then ends with this error. */
   stopped: (() => SojournError) | undefined = undefined;
 
-  constructor({ options, registry, store, builder, instanceId, random }: OpenerOptions) {
+  constructor({ options, registry, store, builder, ownerId, random }: OpenerOptions) {
     this.#options = options;
     this.#registry = registry;
     this.#store = store;
     this.#builder = builder;
-    this.#instanceId = instanceId;
+    this.#ownerId = ownerId;
     this.#random = random;
   }
 
@@ -83,7 +83,7 @@ export class Opener {
       {
         id,
         epoch: 1,
-        owner: this.#instanceId(),
+        owner: this.#ownerId(),
         user: caller.user,
         handshake,
         createdAt: this.#options.timeProvider.now(),
@@ -106,10 +106,11 @@ export class Opener {
         return undefined;
       }
       await this.#record(session);
-      this.#registry.add(session, 'opened');
       // The lease ran out meanwhile, and what was live then has been claimed again already.
-      const owner = this.#instanceId();
-      if (session.owner !== owner) await this.#registry.reclaimOne(session, owner);
+      for (let owner = this.#ownerId(); session.owner !== owner; owner = this.#ownerId()) {
+        if (!(await this.#registry.reclaimOne(session, owner))) throw lapsed();
+      }
+      this.#registry.add(session, 'opened');
       if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
       if (!caller.closed && this.stopped === undefined) return { session, answer };
       await this.#registry.end(session, 'deleted');

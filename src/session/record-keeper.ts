@@ -3,7 +3,7 @@
  * means that somebody else owns the session: the copy here ends.
  */
 import { sessionGone, storeAwayTold } from '../errors.ts';
-import type { Fence, Handshake, RecordPatch, SessionRecord, WriteOutcome } from '../stores/store.ts';
+import type { Await, Fence, Handshake, RecordPatch, SessionRecord, WriteOutcome } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
@@ -79,6 +79,10 @@ export class RecordKeeper {
 
   get fence(): Fence {
     return { epoch: this.#session.epoch, owner: this.#session.owner };
+  }
+
+  claimedSince(epoch: number): Await<boolean> {
+    return this.#session.claimedSince(epoch);
   }
 
   toRecord(handshake: Handshake): SessionRecord {
@@ -181,11 +185,17 @@ export class RecordKeeper {
   saveOrThrow(patch: RecordPatch): void | Promise<void> {
     const session = this.#session;
     if (session.left !== undefined) throw sessionGone(session.id, session.left);
+    const { epoch } = session;
     const outcome = this.#host.store.sessions.save(session.id, this.fence, patch);
-    const check = (written: WriteOutcome): void => {
-      if (written === 'written') return;
-      this.#host.fenced(session);
-      throw sessionGone(session.id, 'fenced');
+    const check = (written: WriteOutcome): void | Promise<void> => {
+      if (written === 'written') return undefined;
+      const ours = session.claimedSince(epoch);
+      const then = (again: boolean): void | Promise<void> => {
+        if (again) return this.saveOrThrow(patch);
+        this.#host.fenced(session);
+        throw sessionGone(session.id, 'fenced');
+      };
+      return ours instanceof Promise ? ours.then(then) : then(ours);
     };
     return outcome instanceof Promise ? outcome.then(check) : check(outcome);
   }

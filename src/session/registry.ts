@@ -164,12 +164,24 @@ export class Registry implements SessionHost {
     }
   }
 
-  /** Also of one that became live while this instance took its new id. */
-  async reclaimOne(session: LiveSession, owner: string): Promise<void> {
+  /** Also of one that is about to become live, and was made when this instance had another id. `false`: somebody else has it. */
+  reclaimOne(session: LiveSession, owner: string): Promise<boolean> {
+    const claiming = this.#reclaimOne(session, owner).finally(() => {
+      if (session.claiming === claiming) session.claiming = undefined;
+    });
+    session.claiming = claiming;
+    return claiming;
+  }
+
+  async #reclaimOne(session: LiveSession, owner: string): Promise<boolean> {
     const outcome = await this.store.sessions.claim(session.id, session.epoch, owner);
-    if (!outcome.claimed) return this.fenced(session);
+    if (!outcome.claimed) {
+      this.fenced(session);
+      return false;
+    }
     session.reclaimed(outcome.record.epoch, owner);
-    this.#emit('restored', session.id, { cause: 'reclaim' });
+    if (this.#live.get(session.id) === session) this.#emit('restored', session.id, { cause: 'reclaim' });
+    return true;
   }
 
   // ——— leaving ———

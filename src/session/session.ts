@@ -60,6 +60,8 @@ export class LiveSession implements Idle {
   readonly handshake: Handshake;
   readonly createdAt: number;
   readonly record: RecordKeeper;
+  /** Its claim for the next id of this instance, while that is under way. */
+  claiming: Promise<unknown> | undefined = undefined;
   /** On a store that other processes share. */
   readonly guard: CallGuard | undefined;
   readonly running = new RunningRequests();
@@ -389,6 +391,16 @@ export class LiveSession implements Idle {
     this.goOn();
   }
 
+  /**
+   * Of a write that was refused under an epoch: whether only our own next claim overtook it, so that it may be written again
+   * under that one.
+   */
+  claimedSince(epoch: number): Await<boolean> {
+    const again = (): Await<boolean> => this.claimedSince(epoch);
+    if (this.claiming !== undefined) return this.claiming.then(again, again);
+    return this.#left === undefined && this.epoch !== epoch;
+  }
+
   /** This instance has its lease again. */
   goOn(): void {
     for (const goOn of this.#held.splice(0)) goOn(true);
@@ -425,7 +437,10 @@ export class LiveSession implements Idle {
     const error = endError(reason, true);
     for (const context of this.running.takeAll()) {
       // Its request goes to the new owner: the client has seen nothing of it.
-      if (context.unprimed && reason === 'fenced') continue;
+      if (context.unprimed && reason === 'fenced') {
+        context.passedOn = true;
+        continue;
+      }
       if (!kept) context.stream?.abandonLog();
       const answer = errorAnswer(context.id, error);
       if (context.intercept !== undefined) context.intercept(answer);

@@ -3,7 +3,8 @@
  * next. An append whose outcome is unknown (the store could not be asked, or its answer was lost) is tried again until it is
  * stored or somebody else owns the session; those behind it wait:
  *
- *     gathering ─end of turn, or complete─▶ written ─▶ stored          refused ─▶ somebody else owns the session
+ *     gathering ─end of turn, or complete─▶ written ─▶ stored          refused ─▶ somebody else owns the session, or
+ *                                                                                 we do again: written once more
  *                                           failed  ─▶ tried again ─▶ written, or refused: it is there already, or …
  */
 import type { AppendRequest, Await, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
@@ -34,6 +35,9 @@ export interface StreamLog {
   readonly retryMs: number;
   /** The store refused a write: somebody else owns the session. */
   fenced(): void;
+  readonly epoch: number;
+  /** Whether only our own next claim overtook a write that was refused under an epoch. */
+  claimedSince(epoch: number): Await<boolean>;
   /** The store could not be asked. */
   failed(error: unknown): void;
   /** Waits before try number `tries + 1`; `false`: the session has left, nothing is tried any more. */
@@ -78,6 +82,8 @@ export class StreamWriter {
   #gathering = false;
   /** The first of those that wait opens the stream: it is not tried again. */
   #opening = false;
+  /** Under which that append was written. */
+  #epoch = 0;
   /** Nothing is stored any more. */
   #over: 'fenced' | 'failed' | undefined = undefined;
   #settled: Array<() => void> | undefined = undefined;
@@ -171,6 +177,7 @@ export class StreamWriter {
     last: AppendExtra | undefined,
     complete: boolean,
   ): Await<WriteOutcome> | Unknown {
+    this.#epoch = this.#log.epoch;
     try {
       return this.#log.append(this.#key, this.#length, events, complete, carried(first, last, complete));
     } catch (error) {
@@ -187,7 +194,14 @@ export class StreamWriter {
     } else if (typeof outcome === 'object') this.#failed(outcome.error, tries);
     else if (outcome === 'written') this.#stored();
     else if (tries > 0) void this.#stands(tries);
-    else this.#lose('fenced');
+    else this.#refused(tries);
+  }
+
+  #refused(tries: number): void {
+    const ours = this.#log.claimedSince(this.#epoch);
+    const then = (again: boolean): void => (again ? this.#append(tries) : this.#lose('fenced'));
+    if (ours instanceof Promise) void ours.then(then);
+    else then(ours);
   }
 
   #events(): string[] {
@@ -241,7 +255,7 @@ export class StreamWriter {
       });
       const complete = this.#waiting[this.#sent - 1]?.last !== true || (kept.found && kept.complete);
       if (kept.found && there && complete) this.#stored();
-      else this.#lose('fenced');
+      else this.#refused(tries);
     } catch (error) {
       this.#failed(error, tries);
     }

@@ -576,3 +576,28 @@ test('21. a relayed call waits for its marker while both instances lose the sess
     expect(valueOf(await called)).toBe(1);
     expect(ranOf(stage, 'count')).toBe(1);
   }));
+
+test('23. a session is restored while its instance takes a new id, and taken over before that is announced: its copy goes', () =>
+  play({}, async (stage) => {
+    const client = await stage.client(0, { version: '2025-06-18' });
+    expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+    stage.kill(0);
+    await stage.sleep(LEASE_MS);
+    const reads = stage.hold('read', 1);
+    client.via.push(1);
+    const looking = client.notify({ method: 'notifications/roots/list_changed' });
+    await stage.until(() => reads.waiting === 1, 'the first one to look for it');
+    const { process } = stage.instance(1);
+    process.freeze(false);
+    await stage.sleep(LEASE_MS);
+    const announces = stage.hold('announce', 1);
+    process.thaw(true);
+    await stage.until(() => announces.waiting === 1, 'a new id');
+    reads.letGo();
+    await stage.until(() => stage.live(1) === 1, 'its copy');
+    expect(valueOf(await client.call('count', { slot: 2 }))).toBe(2);
+    announces.letGo();
+    expect(await looking).toBe(202);
+    await stage.until(() => stage.live(1) === 0, 'its copy to go', 100);
+    expect(valueOf(await client.call('peek', { slot: 1 }))).toBe(2);
+  }));
