@@ -197,7 +197,10 @@ class Endpoint {
     if (core === undefined) return { released: 0, interrupted: 0 };
     // Whoever connects to a socket that outlives this process waits for the next one, which had better begin soon.
     const left = [...this.#listening].filter(({ inherited }) => inherited || given?.stopListening === true);
-    await Promise.all(left.map((listening) => listening.leave()));
+    if (left.length > 0) {
+      const serving = (await core.instance.otherServing()) === undefined ? 'alone' : 'others';
+      await Promise.all(left.map((listening) => listening.leave(serving)));
+    }
     return core.drain(timeoutMs, () => left.some(({ awaits }) => awaits));
   }
 

@@ -8,7 +8,7 @@ import { optionInvalid } from './errors.ts';
 import type { Exchange } from './http/exchange.ts';
 import { originAllowed } from './http/guards.ts';
 import { NodeExchange } from './http/node-exchange.ts';
-import { ListeningSocket } from './listening-socket.ts';
+import { ListeningSocket, type Serving } from './listening-socket.ts';
 import { LOOPBACK_NAMES, type ResolvedOptions } from './options.ts';
 import { afterTurn } from './system.ts';
 import type { EndpointHealth } from './types.ts';
@@ -43,7 +43,7 @@ export interface OwnListening extends Listening {
   /** Its socket was passed to the process and outlives it. */
   readonly inherited: boolean;
   /** Accepts nobody any more; resolves when hardly any client can think that it may send another request. */
-  leave(): Promise<void>;
+  leave(serving: Serving): Promise<void>;
   /** After that: a client may, whose stream has ended since. */
   readonly awaits: boolean;
 }
@@ -84,7 +84,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     port: bound,
     close: () => (closed ??= stop(server, target)),
     inherited: fd !== undefined,
-    leave: () => socket.leave(),
+    leave: (serving) => socket.leave(serving),
     get awaits() {
       return socket.awaits;
     },

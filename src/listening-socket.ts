@@ -15,8 +15,11 @@ import { Server as NetServer, type Socket } from 'node:net';
 import { afterTurn, elapse } from './system.ts';
 import type { TimeProvider } from './types.ts';
 
-/** 500 ms; longer where this process does not get its turns, and its clients hardly theirs. */
-const QUIET_POLLS = 100;
+/**
+ * How long a client has to ask once more: 500 ms where whoever connects waits for the next process, 2 s where other instances
+ * take them. In polls: it is longer where this process does not get its turns, and its clients hardly theirs.
+ */
+const QUIET_POLLS = { alone: 100, others: 400 } as const;
 const POLL_MS = 5;
 /** How long a quiet turn is waited for; past it one in which nobody came will do, and past twice that any. */
 const TURN_MS = 500;
@@ -36,6 +39,9 @@ interface Connection {
   spared: boolean;
 }
 
+/** Who serves besides this process. */
+export type Serving = 'alone' | 'others';
+
 export class ListeningSocket {
   readonly #server: Server;
   readonly #time: Required<TimeProvider>;
@@ -44,6 +50,7 @@ export class ListeningSocket {
   #arrivals = 0;
   #leaving: Promise<void> | undefined;
   #isLeaving = false;
+  #quietPolls = 0;
 
   constructor(server: Server, time: Required<TimeProvider>) {
     this.#server = server;
@@ -57,8 +64,8 @@ export class ListeningSocket {
   }
 
   /** Resolves when nobody is accepted any more, and those who are connected had their time to be told. */
-  leave(): Promise<void> {
-    return (this.#leaving ??= this.#leave());
+  leave(serving: Serving): Promise<void> {
+    return (this.#leaving ??= this.#leave(serving));
   }
 
   /** Of somebody whose stream has ended since: there is still that time to wait. */
@@ -76,7 +83,8 @@ export class ListeningSocket {
     if (connection.told) res.setHeader('Connection', 'close');
   }
 
-  async #leave(): Promise<void> {
+  async #leave(serving: Serving): Promise<void> {
+    this.#quietPolls = QUIET_POLLS[serving];
     // Not http's own: that cuts idle connections at once, under a request that is on its way.
     await this.#inQuietTurn(() => NetServer.prototype.close.call(this.#server));
     this.#isLeaving = true;
@@ -87,13 +95,13 @@ export class ListeningSocket {
       connection.told = true;
     }
     void this.#watch();
-    for (let polls = 0; this.awaits && polls <= QUIET_POLLS; polls++) await elapse(this.#time, POLL_MS);
+    for (let polls = 0; this.awaits && polls <= this.#quietPolls; polls++) await elapse(this.#time, POLL_MS);
   }
 
   async #watch(): Promise<void> {
     while (this.#untold().length > 0) {
       const quiet = this.#quiet();
-      if (quiet.length > 0 && quiet.every(([, connection]) => connection.quiet >= QUIET_POLLS)) {
+      if (quiet.length > 0 && quiet.every(([, connection]) => connection.quiet >= this.#quietPolls)) {
         await this.#inQuietTurn(() => this.#close());
         continue;
       }

@@ -8,7 +8,7 @@ import { Ambush, type Waited } from './clients/ambush.ts';
 import type { Deployment } from './deployment.ts';
 import type { History } from './history.ts';
 import type { Instance } from './instance.ts';
-import { pause } from './pause.ts';
+import { pause, within } from './pause.ts';
 
 export const FAULTS = {
   kill: 'SIGKILL of an instance',
@@ -42,6 +42,9 @@ export function planOf(kills: number, stops: number, linked: boolean): Plan {
   };
 }
 
+/** For a fault and all that is waited for around it. */
+const PATIENCE_MS = 120_000;
+
 export interface NemesisOptions {
   readonly deployment: Deployment;
   readonly history: History;
@@ -71,7 +74,13 @@ export class Nemesis {
     while (left.length > 0) {
       const [fault = 'kill'] = left.splice(random.int(left.length), 1);
       progress(fault, left.length);
-      await this.#befall(fault);
+      // A client that waits for ever must not hold up everything else.
+      const over = await within(
+        PATIENCE_MS,
+        this.#befall(fault).then(() => true),
+      );
+      if (over === undefined)
+        this.#options.history.violation('hung', `somebody waits for ${PATIENCE_MS} ms since: ${FAULTS[fault]}`);
       this.done[fault] += 1;
       await pause(random.between(50, 400));
     }

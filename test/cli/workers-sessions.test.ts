@@ -2,6 +2,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { connectV1, connectV2, sessionClients, type Connect, type OfficialClient } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
+import { ownConnections } from '../clients/own-connections.ts';
 import { heldSocket } from './held-socket.ts';
 import {
   instanceOf,
@@ -15,9 +16,10 @@ import {
 } from './workers-process.ts';
 
 const CLIENTS = 6;
+const PATIENT_MS = 60_000;
 /**
  * A client that has the head of a response and loses its connection before it has looked at the first event cannot come back for
- * the rest, and says so to nobody: its call ends with its own timeout, a minute if nothing else is said.
+ * the rest, and says so to nobody: where workers are killed, its call ends with this timeout.
  */
 const CALL_MS = 5_000;
 /** Kills, drains and restarts of a test; `SOJOURN_ROUNDS=50` is a longer look. */
@@ -25,7 +27,7 @@ const ROUNDS = Number(process.env['SOJOURN_ROUNDS'] ?? 4);
 const LONG = { timeout: 60_000 + 10_000 * ROUNDS };
 
 /** Calls one after the other until it is told to stop. */
-function caller(client: OfficialClient) {
+function caller(client: OfficialClient, callMs: number) {
   let answered = 0;
   let failed = 0;
   let counted = 0;
@@ -36,7 +38,7 @@ function caller(client: OfficialClient) {
     while (!stopped) {
       const before = counted;
       try {
-        counted = Number(await client.say('count', {}, { timeout: CALL_MS }));
+        counted = Number(await client.say('count', {}, { timeout: callMs }));
         answered += 1;
         // A call that failed may have counted, or not.
         if (counted <= before || counted > answered + failed) wrong.push(`${before} → ${counted}, ${failed} failed`);
@@ -68,11 +70,12 @@ function caller(client: OfficialClient) {
 type Caller = ReturnType<typeof caller>;
 
 /** Clients of both lines that call all the time. */
-async function underLoad(workers: Pick<Workers, 'url'>): Promise<Caller[]> {
+async function underLoad(workers: Pick<Workers, 'url'>, callMs = PATIENT_MS): Promise<Caller[]> {
   const url = await workers.url();
   const clients = [];
-  for (let n = 0; n < CLIENTS; n++) clients.push(await (n % 2 === 0 ? connectV1 : connectV2)(url));
-  return clients.map(caller);
+  for (let n = 0; n < CLIENTS; n++)
+    clients.push(await (n % 2 === 0 ? connectV1 : connectV2)(url, { fetch: await ownConnections() }));
+  return clients.map((client) => caller(client, callMs));
 }
 
 /** Until every client got some more answers. */
@@ -163,7 +166,7 @@ describe.skipIf(process.platform === 'win32')('a session of several workers (the
 
   test('goes on when workers are killed under load, its state exact', LONG, async () => {
     const workers = startWorkers();
-    const callers = await underLoad(workers);
+    const callers = await underLoad(workers, CALL_MS);
     for (let kills = 0; kills < ROUNDS; kills++) {
       await goOn(callers);
       const number = 1 + (kills % 2);

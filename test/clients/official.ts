@@ -100,6 +100,8 @@ export interface ConnectOptions extends Behind {
   sessionId?: string;
   /** Where the next request goes, as a load balancer decides it. */
   route?: () => string;
+  /** What it asks with; default: the `fetch` of this process. */
+  fetch?: typeof fetch;
   /** It opens no GET stream: what the server asks takes the stream of a call, or is not asked. */
   withoutGet?: boolean;
 }
@@ -140,7 +142,7 @@ const capabilitiesOf = ({ sample, elicit, roots }: Behind) => ({
 });
 
 /** Both lines ask with `fetch`; this one tells what they asked. */
-function createWire({ route, withoutGet }: ConnectOptions) {
+function createWire({ route, withoutGet, fetch: ask = fetch }: ConnectOptions) {
   const requests: string[] = [];
   const reconnection = { ...RECONNECT };
   let opened: () => void;
@@ -152,7 +154,7 @@ function createWire({ route, withoutGet }: ConnectOptions) {
     const lastEventId = new Headers(init?.headers).get('last-event-id');
     requests.push(lastEventId === null ? method : `${method} ${lastEventId}`);
     if (method === 'GET' && withoutGet) return new Response(null, { status: 405 });
-    const response = await fetch(route?.() ?? url, init);
+    const response = await ask(route?.() ?? url, init);
     if (method === 'GET' && response.ok) opened();
     return response;
   };

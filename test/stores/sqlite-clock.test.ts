@@ -56,4 +56,18 @@ describe('a lease', () => {
     expect(await view.instances.renew('a', 'serving')).toBe(false);
     expect(await view.sessions.claim('s', 1, 'b')).toMatchObject({ claimed: true });
   });
+
+  test('that was found past its end is not renewed any more, though its owner looked at the clock before', async () => {
+    const path = newPath();
+    const [owner, other] = [createFakeTime(5_000_000), createFakeTime(5_000_000)];
+    const view = await openView(path, { time: owner, leaseMs: 1_000 });
+    const elsewhere = await openView(path, { time: other, leaseMs: 1_000 });
+    await view.instances.announce({ id: 'a', state: 'serving', version: '1' }, () => undefined);
+    await other.advance(999);
+    expect(await elsewhere.instances.read('a')).toMatchObject({ id: 'a' });
+    await other.advance(2);
+    expect(await elsewhere.instances.read('a')).toBeUndefined();
+    expect(await view.instances.renew('a', 'serving')).toBe(false);
+    expect(await view.instances.read('a')).toBeUndefined();
+  });
 });

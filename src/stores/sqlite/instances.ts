@@ -25,6 +25,7 @@ interface ReadLease extends InstanceLease {
 }
 
 type LeaseRow = readonly [id: string, state: State, version: string, renewals: number];
+type JudgedLease = readonly [...LeaseRow, 'valid' | 'late' | 'dead'];
 
 const DEAD_KEPT_MS = 86_400_000;
 
@@ -88,11 +89,30 @@ export class SqliteInstances implements InstanceStore {
   }
 
   read(id: string): Await<InstanceLease | undefined> {
+    const judged = this.#judge(id);
+    return judged instanceof Promise
+      ? judged.then((row) => this.#buriedIfLate(id, row))
+      : this.#buriedIfLate(id, judged);
+  }
+
+  #judge(id: string): Await<JudgedLease | undefined> {
     const { file } = this.#options;
-    return file.read(() => {
-      const row = file.database.one<LeaseRow>(SQL.lease, this.#key(id));
-      return row === undefined ? undefined : readLease(row);
-    });
+    return file.read(() => file.database.one<JudgedLease>(SQL.judgedLease, this.#key(id)));
+  }
+
+  /**
+   * Its renewal may be written and not yet committed, and whoever asks acts on the answer for ever. So a lease past its end is
+   * buried before anybody is told: then a renewal that comes after finds its own end, and one that came before is seen.
+   */
+  #buriedIfLate(id: string, row: JudgedLease | undefined): Await<InstanceLease | undefined> {
+    if (row === undefined || row[4] === 'dead') return undefined;
+    if (row[4] === 'valid') return readLease([row[0], row[1], row[2], row[3]]);
+    const { file } = this.#options;
+    return file
+      .write(() => {
+        file.database.run(SQL.buryLate, this.#key(id));
+      })
+      .then(() => this.read(id));
   }
 
   list(): Await<readonly InstanceLease[]> {

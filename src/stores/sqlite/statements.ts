@@ -149,6 +149,9 @@ export const SQL = {
     WHERE deployment = ?3 AND id = ?4 AND ${VALID_LEASE}`,
   lease: `SELECT id, state, version, renewals, address FROM instances
     WHERE deployment = ?3 AND id = ?4 AND ${VALID_LEASE}`,
+  judgedLease: `SELECT id, state, version, renewals, CASE WHEN ${VALID_LEASE} THEN 'valid' WHEN ends = 0 THEN 'dead' ELSE 'late' END
+    FROM instances WHERE deployment = ?3 AND id = ?4`,
+  buryLate: `UPDATE instances SET ends = 0 WHERE deployment = ?3 AND id = ?4 AND NOT (${VALID_LEASE})`,
   leases: `SELECT id, state, version, renewals FROM instances WHERE deployment = ?3 AND ${VALID_LEASE} ORDER BY id`,
   anyLease: `SELECT id FROM instances WHERE ${VALID_LEASE}`,
   bury: `UPDATE instances SET ends = 0, address = NULL
