@@ -226,7 +226,10 @@ export interface InstanceStore {
   ): Await<void>;
   /** Opens the mailbox again if it was lost, then renews. `false`: the lease is gone; the id is dead for ever. */
   renew(id: string, state: InstanceLease['state']): Await<boolean>;
-  /** The lease of a living instance. */
+  /**
+   * The lease of a living instance. `undefined` is for ever: whoever gets it never asks again, so a lease that is found past its
+   * end must not be renewed any more, not even by a renewal that is under way.
+   */
   read(id: string): Await<InstanceLease | undefined>;
   list(): Await<readonly InstanceLease[]>;
   /** `'suspect'`: nobody seems to listen. Suspicion is not death. */
