@@ -95,7 +95,9 @@ export class ListeningSocket {
       connection.told = true;
     }
     void this.#watch();
-    for (let polls = 0; this.awaits && polls <= this.#quietPolls; polls++) await elapse(this.#time, POLL_MS);
+    for (let polls = 0; this.#untold().length > 0 && polls <= this.#quietPolls; polls++) {
+      await elapse(this.#time, POLL_MS);
+    }
   }
 
   async #watch(): Promise<void> {

@@ -43,7 +43,7 @@ export class Finder {
   readonly #instance: Instance;
   readonly #restorer: Restorer;
   readonly #migrating = new Map<string, Promise<unknown>>();
-  /** Set while draining: nothing is claimed any more. */
+  /** Set while draining: nothing is claimed any more as long as somebody else can. */
   draining = false;
 
   constructor(options: ResolvedOptions, store: OpenStore, registry: Registry, instance: Instance, restorer: Restorer) {
@@ -96,10 +96,13 @@ export class Finder {
         continue;
       }
       if (this.draining && restoring === undefined) {
-        if (owner === this.#instance.id) await this.#store.sessions.release(id, { epoch: record.epoch, owner });
         const other = await this.#instance.otherServing();
-        if (other === undefined) throw draining();
-        return { there: other };
+        if (other !== undefined) {
+          if (owner === this.#instance.id) await this.#store.sessions.release(id, { epoch: record.epoch, owner });
+          return { there: other };
+        }
+        // The last one serves on, also what another gave back as it went.
+        if (this.#restorer.stopped !== undefined) throw this.#restorer.stopped();
       }
       await this.#restorer.restore(record, caller);
     }

@@ -174,6 +174,21 @@ describe('drain() beside another instance', () => {
     expect(await draining).toEqual({ released: 2, interrupted: 0 });
   });
 
+  test('of the last one: it serves on, also the sessions that another gave back as it went', async () => {
+    const [a, b] = (await serveFleet(2)) as [Member, Member];
+    const busy = await open(a);
+    const called = busy.call(...tool('hold'));
+    const call = await a.lab.held();
+    const other = await open(b);
+    const draining = a.endpoint.drain({ timeoutMs: 10_000 });
+    await until(() => a.endpoint.health().state === 'draining');
+    expect(await b.endpoint.drain()).toEqual({ released: 1, interrupted: 0 });
+    expect((await a.join(other).call('ping')).response.status).toBe(200);
+    call.answer('done');
+    expect(textOf((await called).message)).toBe('done');
+    expect(await draining).toEqual({ released: 2, interrupted: 0 });
+  });
+
   test('answers 503 with Retry-After once it is drained, to clients of both eras', async () => {
     const [a] = (await serveFleet(2)) as [Member, Member];
     const one = await open(a);
