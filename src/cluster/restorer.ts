@@ -5,11 +5,18 @@
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
 import type { ResolvedOptions } from '../options.ts';
-import type { ClaimOutcome, OpenStore, SessionRecord } from '../stores/store.ts';
+import {
+  isEnded,
+  type ClaimOutcome,
+  type Fence,
+  type OpenStore,
+  type OpenStreamInfo,
+  type SessionRecord,
+} from '../stores/store.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { handshakeOf, type SessionBuilder } from '../session/builder.ts';
 import type { MessageSource } from '../session/context.ts';
-import { GET_STREAM } from '../session/event-id.ts';
+import { GET_STREAM, postStreamEpoch } from '../session/event-id.ts';
 import type { ListNews } from '../session/list-news.ts';
 import type { Registry } from '../session/registry.ts';
 import { takeOrphans } from '../session/orphans.ts';
@@ -87,7 +94,8 @@ export class Restorer {
       const owner = this.#ownerId();
       const outcome = await this.#store.sessions.claim(record.id, record.epoch, owner);
       if (!outcome.claimed) return;
-      await this.#add(await this.#rebuild(outcome, caller), cause);
+      const session = await this.#rebuild(outcome, caller);
+      if (session !== undefined) await this.#add(session, cause);
     } finally {
       release();
     }
@@ -104,10 +112,15 @@ export class Restorer {
     throw this.stopped();
   }
 
-  async #rebuild({ record, markers }: Claimed, caller: Caller): Promise<LiveSession> {
+  /** `undefined`: somebody else has claimed it since. */
+  async #rebuild({ record, markers }: Claimed, caller: Caller): Promise<LiveSession | undefined> {
     const owner = record.owner ?? this.#ownerId();
     const fence = { epoch: record.epoch, owner };
     const open = await this.#store.events.open(record.id);
+    // The markers came with the claim: of streams that a later owner has opened they say nothing.
+    const isLater = ({ stream }: OpenStreamInfo): boolean =>
+      stream !== GET_STREAM && postStreamEpoch(stream) > record.epoch;
+    if (open.some(isLater) && !(await this.#isStill(record.id, fence))) return undefined;
     const get = open.find(({ stream }) => stream === GET_STREAM);
     let session: LiveSession | undefined;
     try {
@@ -150,6 +163,11 @@ export class Restorer {
       await this.#store.sessions.release(record.id, fence);
       throw restoreFailed(cause);
     }
+  }
+
+  async #isStill(id: string, { epoch, owner }: Fence): Promise<boolean> {
+    const record = await this.#store.sessions.read(id);
+    return record !== undefined && !isEnded(record) && record.epoch === epoch && record.owner === owner;
   }
 
   /** A session of another deployment becomes one of ours, bound to the user who brings it; `undefined`: somebody was faster. */

@@ -601,3 +601,26 @@ test('23. a session is restored while its instance takes a new id, and taken ove
     await stage.until(() => stage.live(1) === 0, 'its copy to go', 100);
     expect(valueOf(await client.call('peek', { slot: 1 }))).toBe(2);
   }));
+
+test('24. whoever has claimed a session is frozen before it looks at the log, and taken over: it runs nothing of the next owner again', () =>
+  play({}, async (stage) => {
+    const client = await stage.client(0);
+    expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+    stage.kill(0);
+    await stage.sleep(LEASE_MS);
+    const opens = stage.hold('open', 1);
+    client.via.push(1);
+    const looking = client.notify({ method: 'notifications/roots/list_changed' });
+    await stage.until(() => opens.waiting === 1, 'the claim of the first one');
+    const { process } = stage.instance(1);
+    process.freeze(false);
+    await stage.sleep(LEASE_MS);
+    const running = client.call('effect', { slot: 2, ms: 300 });
+    await stage.until(() => ranOf(stage, 'effect') === 1, 'the tool to run');
+    opens.letGo();
+    await stage.sleep(5);
+    process.thaw(false);
+    expect(await looking).toBe(202);
+    expect(kindOf(await running)).toBe('result');
+    expect(ranOf(stage, 'effect')).toBe(1);
+  }));
