@@ -5,7 +5,7 @@
  */
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { openOptions, recordOf } from './sqlite-steps.mjs';
+import { openOptions, recordOf } from './steps.mjs';
 
 const dist = resolve(import.meta.dirname, '../../../dist');
 const { postgres } = await import(pathToFileURL(`${dist}/stores/postgres/index.js`).href);

@@ -1,7 +1,7 @@
 // Opens a store, closes it, and says how that ended: `node postgres-opens.mjs URL [OPTIONS]`. Nothing else keeps it alive.
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { openOptions, recordOf } from './sqlite-steps.mjs';
+import { openOptions, recordOf } from './steps.mjs';
 
 const dist = resolve(import.meta.dirname, '../../../dist');
 const { postgres } = await import(pathToFileURL(`${dist}/stores/postgres/index.js`).href);
