@@ -211,7 +211,7 @@ export async function killWriters({
         sessions,
       };
       const how = { width: WIDTH, copies: copies && round % 2 === w, mayBeAway: killsServer };
-      return startWriter({ ...job, ...how, log: join(folder, `${round}-${w}.log`) } as Job);
+      return startWriter({ ...job, ...how, log: join(folder, `${round}-${w}.log`) });
     });
     const middles = writers.map((writer, w) => inTheMiddle(writer, killed + w));
     if (killsServer) {
