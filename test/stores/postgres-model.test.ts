@@ -2,31 +2,11 @@
  * Random operations on a real server whose clock is the test's: the store asks `clock_timestamp()` by that name alone, and a
  * search path may put another in front of it.
  */
-import fc from 'fast-check';
 import pg from 'pg';
-import { test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
-import type { OpenStore } from '../../src/stores/store.ts';
-import type { EventRetention } from '../../src/types.ts';
-import { createStoreKit } from '../../src/testing/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
+import { modelTests, openWithKit, type ModelStores } from './model-runs.ts';
 import { newDatabase, storeOptions } from './postgres-views.ts';
-import { PlainStore } from './plain-store.ts';
-import {
-  applyAll,
-  applyInTurns,
-  operations,
-  RETENTION,
-  TOMBSTONE_MS,
-  type Operation,
-  type World,
-} from './random-operations.ts';
-
-/** `SOJOURN_RUNS`: as many as you have time for. */
-const numRuns = Number(process.env['SOJOURN_RUNS'] ?? 60);
-
-/** Of the large one the tables hold more than is kept: rows are dropped by judgement, long before they are deleted. */
-const RETENTIONS = { small: RETENTION, large: { ...RETENTION, bytes: 4_000 } };
 
 const BEGIN_MS = 1_767_225_600_000;
 const CLOCK = `
@@ -36,87 +16,31 @@ const CLOCK = `
   CREATE FUNCTION fake.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
     'SELECT to_timestamp(ms / 1000) FROM fake.time';`;
 
-/** Each operation through one of two connections in turn, as two processes would. */
-function inTurn(views: readonly OpenStore[]): OpenStore {
-  let turn = 0;
-  const next = (): OpenStore => views[turn++ % views.length] as OpenStore;
-  const part = <K extends 'sessions' | 'events'>(name: K): OpenStore[K] =>
-    new Proxy({} as OpenStore[K], {
-      get: (_, method) => {
-        const target = next()[name] as unknown as Record<string | symbol, (...given: unknown[]) => unknown>;
-        return (...given: unknown[]) => target[method]?.(...given);
-      },
-    });
-  const first = views[0] as OpenStore;
-  return { ...first, sessions: part('sessions'), events: part('events') };
-}
-
-/** A server of which the test has the clock. */
-async function openFaked(url: string) {
-  const database = await newDatabase(url);
-  const clock = new pg.Client(database);
-  await clock.connect();
-  await clock.query(CLOCK);
-  const faked = `${database}?options=${encodeURIComponent('-c search_path=fake,pg_catalog')}`;
-  let ms = BEGIN_MS;
-  const stores = [postgres(faked), postgres(faked)] as const;
-  // Connections stay open from run to run.
-  const held = await Promise.all(stores.map(async (store) => store.open(storeOptions())));
-  return {
-    stores,
-    now: (): number => ms,
-    async pass(more: number): Promise<void> {
+describeWithServer('postgres', 'the PostgreSQL store answers as a plain model does', (server) => {
+  async function connect(): Promise<ModelStores> {
+    const database = await newDatabase(server().url);
+    const clock = new pg.Client(database);
+    await clock.connect();
+    await clock.query(CLOCK);
+    const faked = `${database}?options=${encodeURIComponent('-c search_path=fake,pg_catalog')}`;
+    const stores = [postgres(faked), postgres(faked)];
+    // Connections stay open from run to run.
+    const held = await Promise.all(stores.map(async (store) => store.open(storeOptions())));
+    let ms = BEGIN_MS;
+    const pass = async (more: number): Promise<void> => {
       ms += more;
       await clock.query('UPDATE fake.time SET ms = $1', [ms]);
-    },
-    async close(): Promise<void> {
-      for (const view of held) await view.close();
-      await clock.end();
-    },
-  };
-}
-
-describeWithServer('postgres', 'the PostgreSQL store answers as a plain model does', (server) => {
-  async function check(
-    retention: EventRetention,
-    apply: (world: World, views: readonly OpenStore[], all: readonly Operation[]) => Promise<void>,
-  ): Promise<void> {
-    const { stores, now, pass, close } = await openFaked(server().url);
-    try {
-      await fc.assert(
-        fc.asyncProperty(operations, async (all) => {
-          let opened = 0;
-          const kit = createStoreKit({ connect: () => stores[opened++ % 2 === 0 ? 0 : 1], pass });
-          // Instances of the model die by leaving only.
-          const options = { retention, tombstoneMs: TOMBSTONE_MS, leaseMs: 1e9 };
-          const views = [await kit.open(options), await kit.open(options)] as const;
-          const model = new PlainStore({ now, tombstoneMs: TOMBSTONE_MS, retention });
-          try {
-            await apply({ store: views[0], model, now, pass }, views, all);
-          } finally {
-            await kit.close();
-          }
-        }),
-        { numRuns },
-      );
-    } finally {
-      await close();
-    }
+    };
+    return {
+      open: openWithKit(stores, { pass }),
+      now: () => ms,
+      pass,
+      async close() {
+        for (const view of held) await view.close();
+        await clock.end();
+      },
+    };
   }
 
-  test.each(Object.entries(RETENTIONS))(
-    'to random operations over two connections, with %s logs',
-    async (_, retention) => {
-      await check(retention, (world, views, all) => applyAll({ ...world, store: inTurn(views) }, all));
-    },
-    240_000,
-  );
-
-  test.each([3, 40])(
-    'to random writes that are asked for %i in a turn',
-    async (most) => {
-      await check(RETENTION, (world, _, all) => applyInTurns(world, all, most));
-    },
-    240_000,
-  );
+  modelTests(60, connect);
 });

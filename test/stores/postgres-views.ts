@@ -2,34 +2,14 @@
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
-import type { OpenStore, SessionRecord, Store, StoreOptions } from '../../src/stores/store.ts';
-import { systemRandom, systemTime } from '../../src/system.ts';
-import { createLog } from '../kit/log.ts';
-import { plainRecord } from './plain-record.ts';
+import type { OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
+import { open, storeOptions } from './views.ts';
 
-export const ME = 'instance-me';
-export const FENCE = { epoch: 1, owner: ME };
-
-export function storeOptions(more: Partial<StoreOptions> = {}): StoreOptions {
-  return {
-    name: 'mcp',
-    time: systemTime,
-    random: systemRandom,
-    logger: createLog(),
-    leaseMs: 30_000,
-    tombstoneMs: 600_000,
-    retention: { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 },
-    eventLogBytes: 268_435_456,
-    tombstones: 100_000,
-    ...more,
-  };
-}
+export { FENCE, ME, recordOf, storeOptions } from './views.ts';
 
 /** Closed when the test is over. */
 export async function openView(store: Store | string, more: Partial<StoreOptions> = {}): Promise<OpenStore> {
-  const view = await (typeof store === 'string' ? postgres(store) : store).open(storeOptions(more));
-  onTestFinished(() => view.close());
-  return view;
+  return open(typeof store === 'string' ? postgres(store) : store, storeOptions(more));
 }
 
 /** A connection of the test's own, ended when the test is over. */
@@ -52,8 +32,4 @@ export async function newDatabase(url: string, options = ''): Promise<string> {
   await client.query(`CREATE DATABASE ${name} ${options}`);
   await client.end();
   return url.replace(/\/[^/]*$/, `/${name}`);
-}
-
-export function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
-  return plainRecord(id, FENCE, more);
 }

@@ -1,0 +1,35 @@
+/** Views on a store of the tests', and what they put in. */
+import { onTestFinished } from 'vitest';
+import type { OpenStore, SessionRecord, Store, StoreOptions } from '../../src/stores/store.ts';
+import { systemRandom, systemTime } from '../../src/system.ts';
+import { createLog } from '../kit/log.ts';
+import { plainRecord } from './plain-record.ts';
+
+export const ME = 'instance-me';
+export const FENCE = { epoch: 1, owner: ME };
+
+export function storeOptions(more: Partial<StoreOptions> = {}): StoreOptions {
+  return {
+    name: 'mcp',
+    time: systemTime,
+    random: systemRandom,
+    logger: createLog(),
+    leaseMs: 30_000,
+    tombstoneMs: 600_000,
+    retention: { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 },
+    eventLogBytes: 268_435_456,
+    tombstones: 100_000,
+    ...more,
+  };
+}
+
+/** Closed when the test is over. */
+export async function open(store: Store, options: StoreOptions): Promise<OpenStore> {
+  const view = await store.open(options);
+  onTestFinished(() => view.close());
+  return view;
+}
+
+export function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
+  return plainRecord(id, FENCE, more);
+}
