@@ -11,6 +11,7 @@ const COMMANDS = [
   'growth',
   'streams',
   'big',
+  'stores',
   'charts',
   'help',
 ] as const;
@@ -29,7 +30,11 @@ export interface BenchArguments {
   readonly foreignPercent: number;
   readonly patienceS: number;
   readonly nice: number;
-  /** Sessions of the sides that let them hibernate. */
+  /** Of each kind, on the stores themselves. */
+  readonly operations: number;
+  /** Of SQLite. */
+  readonly synchronous: 'normal' | 'full';
+  /** Sessions of the sides that let them hibernate, and idle ones on the stores themselves. */
   readonly hibernated: number;
   /** Live sessions of `growth`. */
   readonly sessions: readonly number[];
@@ -52,6 +57,8 @@ export const usage = `npm run bench -- [COMMAND] [options]
   growth                calls over few and many live sessions; servers of 1 to 1,000 tools; --only sessions, tools
   streams               memory of open GET streams, a message to all of them, their keep-alives
   big                   4 MiB bodies and results beside small calls, 10,000 progress notifications, 64 calls at once
+  stores                what the operations of --store cost without HTTP, and bytes per session and call; --only records,
+                        lives, log, mailbox, sizes
 
   charts                docs/images, from what --keep has kept
 
@@ -67,7 +74,9 @@ export const usage = `npm run bench -- [COMMAND] [options]
   --foreign PERCENT     a round in which other processes took more of the machine is run again, twice at most (5)
   --patience S          seconds that the whole run may wait for a quiet machine (60)
   --nice=N              niceness of servers and load client; root may go below 0 on a machine that others use (0)
-  --hibernated N        hibernated sessions, of the sides that have them (100000)
+  --hibernated N        hibernated sessions, of the sides that have them, and idle ones of stores (100000)
+  --operations N        of each kind, of stores (5000)
+  --synchronous MODE    normal or full, of stores on SQLite (normal)
   --sessions N          live sessions of growth; a list (1,1000,10000,100000)
   --streams N           open GET streams (10000)
   --json                print JSON instead of tables
@@ -104,6 +113,8 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
       patience: { type: 'string', default: '60' },
       nice: { type: 'string', default: '0' },
       hibernated: { type: 'string', default: '100000' },
+      operations: { type: 'string', default: '5000' },
+      synchronous: { type: 'string', default: 'normal' },
       sessions: { type: 'string', default: '1,1000,10000,100000' },
       streams: { type: 'string', default: '10000' },
       store: { type: 'string', multiple: true },
@@ -118,6 +129,8 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
   const stores = list(values.store ?? ['sqlite']);
   const stranger = stores.find((store) => !isStoreKind(store));
   if (stranger !== undefined) throw new Error(`--store takes ${storeKinds.join(', ')}, got ${stranger}`);
+  if (!['normal', 'full'].includes(values.synchronous))
+    throw new Error(`--synchronous takes normal or full, got ${values.synchronous}`);
   return {
     command: values.help ? 'help' : command,
     rounds: Math.ceil(positive('rounds', values.rounds ?? ROUNDS[command] ?? '5')),
@@ -131,6 +144,8 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     patienceS: positive('patience', values.patience),
     nice: Number(values.nice),
     hibernated: Math.ceil(positive('hibernated', values.hibernated)),
+    operations: Math.ceil(positive('operations', values.operations)),
+    synchronous: values.synchronous === 'full' ? 'full' : 'normal',
     sessions: list([values.sessions]).map((count) => Math.ceil(positive('sessions', count))),
     streams: Math.ceil(positive('streams', values.streams)),
     stores: stores.filter(isStoreKind),

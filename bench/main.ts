@@ -17,6 +17,7 @@ import { findRuntime, type Runtime } from './runtimes.ts';
 import { formatSessions, measureSessions } from './sessions.ts';
 import { formatStartup, measureStartup } from './startup.ts';
 import type { StoreKind } from './store-servers.ts';
+import { formatStores, measureStores } from './stores.ts';
 import { formatStreams, measureStreams } from './streams.ts';
 import type { Work } from './works.ts';
 import { formatWorkers, measureWorkers } from './workers.ts';
@@ -92,6 +93,12 @@ async function main(argv: readonly string[]): Promise<void> {
       });
     case 'big':
       return run(args, { points: runtimes, measure: (runtime) => measureBig(runtime, options), format: formatBig });
+    case 'stores':
+      return run(args, {
+        points: args.stores,
+        measure: (store) => measureStores(store, args, progress),
+        format: formatStores,
+      });
     case 'ratio':
       return runRatio(args, runtimes, options.quiet);
     case 'load':

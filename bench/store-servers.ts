@@ -18,11 +18,11 @@ export interface StoreServer {
 }
 
 /** As their pages recommend to run them. */
-const ARGUMENTS = { redis: ['--appendonly', 'yes'], postgres: [], nats: [] } as const;
+export const storeArguments = { redis: ['--appendonly', 'yes'], postgres: [], nats: [] } as const;
 
 export async function startStore(kind: StoreKind): Promise<StoreServer> {
   if (kind !== 'sqlite') {
-    const server = await startServer(kind, { args: ARGUMENTS[kind] });
+    const server = await startServer(kind, { args: storeArguments[kind] });
     const cpuUs = (): number => server.processes.reduce((sum, pid) => sum + cpuUsOf(pid), 0);
     return { url: server.url, cpuUs, close: async () => server.close() };
   }

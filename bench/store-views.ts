@@ -1,0 +1,157 @@
+/** Stores of the build, opened in this process, and what can be read of each from outside: what it was sent, what it keeps. */
+import { connect } from '@nats-io/transport-node';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import pg from 'pg';
+import { createClient } from 'redis';
+import type { OpenStore, Store, StoreOptions } from '../src/stores/store.ts';
+import { startServer } from '../test/kit/servers/start.ts';
+import { cpuUsOf } from './process-cpu.ts';
+import { storeArguments, type StoreKind } from './store-servers.ts';
+
+/** Totals so far, by name. */
+export type Counters = Readonly<Record<string, number>>;
+
+export interface StoreViews {
+  open(name: string): Promise<OpenStore>;
+  /** User and system time of the server's processes; `undefined` where there is no server. */
+  serverUs(): number | undefined;
+  counters(): Promise<Counters>;
+  /** On disk, or in the memory of a store that keeps it there. */
+  heldBytes(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface ViewsOptions {
+  /** Of SQLite. */
+  readonly synchronous: 'normal' | 'full';
+}
+
+interface Build {
+  readonly systemRandom: StoreOptions['random'];
+  readonly systemTime: StoreOptions['time'];
+}
+
+const DIST = process.env['BENCH_DIST'] ?? join(import.meta.dirname, '../dist');
+const load = async <T>(file: string): Promise<T> => (await import(pathToFileURL(join(DIST, file)).href)) as T;
+const silent: StoreOptions['logger'] = { debug() {}, info() {}, warn() {}, error: console.error, fatal() {} };
+
+async function loadStore<K extends StoreKind>(kind: K): Promise<(...given: readonly unknown[]) => Store> {
+  const module = await load<Record<string, (...given: readonly unknown[]) => Store>>(`stores/${kind}/index.js`);
+  const create = module[kind];
+  if (create === undefined) throw new Error(`the build has no ${kind}`);
+  return create;
+}
+
+async function optionsOf(name: string): Promise<StoreOptions> {
+  const { systemRandom, systemTime } = await load<Build>('system.js');
+  return {
+    name,
+    time: systemTime,
+    random: systemRandom,
+    logger: silent,
+    leaseMs: 30_000,
+    tombstoneMs: 600_000,
+    retention: { ttlMs: 3_600_000, events: 1_000, bytes: 1_048_576 },
+    eventLogBytes: 268_435_456,
+    tombstones: 100_000,
+  };
+}
+
+async function ownServer(kind: Exclude<StoreKind, 'sqlite'>) {
+  const server = await startServer(kind, { args: storeArguments[kind] });
+  const serverUs = (): number => server.processes.reduce((sum, pid) => sum + cpuUsOf(pid), 0);
+  return { server, serverUs };
+}
+
+export async function openViews(kind: StoreKind, { synchronous }: ViewsOptions): Promise<StoreViews> {
+  const create = await loadStore(kind);
+  switch (kind) {
+    case 'sqlite':
+      return sqliteViews(create, synchronous);
+    case 'redis':
+      return redisViews(create);
+    case 'postgres':
+      return postgresViews(create);
+    case 'nats':
+      return natsViews(create);
+  }
+}
+
+type Create = Awaited<ReturnType<typeof loadStore>>;
+
+function sqliteViews(create: Create, synchronous: string): StoreViews {
+  const folder = mkdtempSync(join(process.env['BENCH_FOLDER'] ?? tmpdir(), 'bench-store-'));
+  const path = join(folder, 'sessions.db');
+  // Its mailboxes keep no process alive.
+  const alive = setInterval(() => undefined, 1_000);
+  return {
+    open: async (name) => create({ path, synchronous }).open(await optionsOf(name)),
+    serverUs: () => undefined,
+    counters: async () => ({}),
+    heldBytes: async () =>
+      ['', '-wal'].reduce((sum, suffix) => sum + (statSync(path + suffix, { throwIfNoEntry: false })?.size ?? 0), 0),
+    async close() {
+      clearInterval(alive);
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+async function redisViews(create: Create): Promise<StoreViews> {
+  const { server, serverUs } = await ownServer('redis');
+  const asker = await createClient({ url: server.url, RESP: 2 }).connect();
+  const fact = async (section: string, name: string): Promise<number> =>
+    Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(await asker.sendCommand<string>(['INFO', section]))?.[1]);
+  return {
+    open: async (name) => create(server.url).open(await optionsOf(name)),
+    serverUs,
+    counters: async () => ({ 'bytes sent': await fact('stats', 'total_net_input_bytes') }),
+    heldBytes: () => fact('memory', 'used_memory'),
+    async close() {
+      asker.destroy();
+      await server.close();
+    },
+  };
+}
+
+async function postgresViews(create: Create): Promise<StoreViews> {
+  const { server, serverUs } = await ownServer('postgres');
+  const asker = new pg.Client(server.url);
+  await asker.connect();
+  const ask = async (text: string): Promise<number> =>
+    Number((await asker.query<{ n: string }>(`SELECT ${text} AS n`)).rows[0]?.n);
+  const tables = `(SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE nspname = 'sojourn' AND relkind = 'r')`;
+  return {
+    open: async (name) => create(server.url).open(await optionsOf(name)),
+    serverUs,
+    counters: async () => ({ 'WAL bytes': await ask(`pg_current_wal_insert_lsn() - '0/0'`) }),
+    heldBytes: () => ask(tables),
+    async close() {
+      await asker.end();
+      await server.close();
+    },
+  };
+}
+
+async function natsViews(create: Create): Promise<StoreViews> {
+  const { server, serverUs } = await ownServer('nats');
+  // A connection of the caller's, so that its messages can be counted.
+  const connections = await Promise.all([1, 2].map(() => connect({ servers: server.url, noAsyncTraces: true })));
+  let opened = 0;
+  const total = (of: 'outMsgs' | 'outBytes'): number => connections.reduce((sum, one) => sum + one.stats()[of], 0);
+  return {
+    open: async (name) => create(connections[opened++ % connections.length]).open(await optionsOf(name)),
+    serverUs,
+    counters: async () => ({ messages: total('outMsgs'), 'bytes sent': total('outBytes') }),
+    heldBytes: async () => Number(execFileSync('du', ['-sb', server.folder], { encoding: 'utf8' }).split('\t', 1)[0]),
+    async close() {
+      for (const connection of connections) await connection.close();
+      await server.close();
+    },
+  };
+}
