@@ -1,57 +1,15 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import type { InstanceMessage, OpenStore } from '../../src/stores/store.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
+import { instanceTests, start } from './instances.ts';
 import { connect, newDatabase, openView } from './postgres-views.ts';
 
-const INSTANCE = join(import.meta.dirname, 'processes/postgres-instance.mjs');
 const OPENS = join(import.meta.dirname, 'processes/postgres-opens.mjs');
-
-const started: ChildProcess[] = [];
-
-afterEach(async () => {
-  for (const child of started.splice(0)) {
-    child.kill('SIGKILL');
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-  }
-});
-
-interface Started {
-  readonly process: ChildProcess;
-  readonly lines: string[];
-}
-
-function start(script: string, ...args: string[]): Started {
-  const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  started.push(child);
-  const lines: string[] = [];
-  createInterface(child.stdout).on('line', (line) => lines.push(line));
-  return { process: child, lines };
-}
-
-async function startInstance(url: string, id: string, leaseMs = 1_000): Promise<Started> {
-  const instance = start(INSTANCE, url, id, String(leaseMs));
-  await until(() => instance.lines[0] === 'ready', { timeoutMs: 10_000 });
-  return instance;
-}
-
-async function kill({ process: child }: Started): Promise<void> {
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-}
-
-/** What the relay does on suspicion: a burial, if the lease is still as it was. */
-async function buryIfSuspect(view: OpenStore, id: string): Promise<boolean> {
-  const lease = await view.instances.read(id);
-  if (lease === undefined || (await view.instances.send('me', id, { kind: 'probe' })) !== 'suspect') return false;
-  return view.instances.bury(lease);
-}
 
 async function announce(view: OpenStore, id: string): Promise<Array<[from: string, message: InstanceMessage]>> {
   const heard: Array<[string, InstanceMessage]> = [];
@@ -61,43 +19,9 @@ async function announce(view: OpenStore, id: string): Promise<Array<[from: strin
 
 describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
   describe('in processes of their own', () => {
-    test('see each other and write to each other', async () => {
-      const url = await newDatabase(server().url);
-      const view = await openView(url);
-      const heard = await announce(view, 'me');
-      await Promise.all(['a', 'b'].map((id) => startInstance(url, id, 30_000)));
-      expect((await view.instances.list()).map(({ id }) => id)).toEqual(['a', 'b', 'me']);
-      for (const id of ['a', 'b'])
-        expect(await view.instances.send('me', id, { kind: 'call', answer: true })).toBe('sent');
-      await until(() => heard.length === 2);
-      await view.instances.publish('me', { kind: 'event', answer: true });
-      await until(() => heard.length === 4);
-      expect(heard.map(([from]) => from).toSorted()).toEqual(['a', 'a', 'b', 'b']);
-    });
-
-    test('one that was killed is suspect, can be buried long before its lease ends, and its sessions be claimed', async () => {
-      const url = await newDatabase(server().url);
-      const view = await openView(url);
-      const instance = await startInstance(url, 'a', 600_000);
-      expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
-      await until(() => instance.lines.length === 2);
-      await kill(instance);
-      expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
-      await until(() => buryIfSuspect(view, 'a'));
-      expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: true });
-    });
-
-    test('one that stands still is not suspect; its lease runs out, and it finds that out when it goes on', async () => {
-      const url = await newDatabase(server().url);
-      const view = await openView(url, { leaseMs: 1_000 });
-      const instance = await startInstance(url, 'a', 1_000);
-      instance.process.kill('SIGSTOP');
-      expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
-      expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
-      await until(async () => (await view.sessions.claim('session-of-a', 1, 'me')).claimed);
-      expect(await view.instances.read('a')).toBeUndefined();
-      instance.process.kill('SIGCONT');
-      await until(() => instance.lines.includes('dead'));
+    instanceTests(async () => {
+      const target = await newDatabase(server().url);
+      return { kind: 'postgres', target, name: 'mcp', open: () => openView(target) };
     });
 
     test('end by themselves: with their views closed, or with nothing left to do', async () => {

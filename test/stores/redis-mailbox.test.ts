@@ -1,15 +1,12 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { createClient } from 'redis';
-import { afterEach, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { redis, type RedisConnection } from '../../src/stores/redis/index.ts';
 import type { InstanceMessage, OpenStore } from '../../src/stores/store.ts';
 import { createFaultProxy } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWhereInstalled, describeWithServer, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
+import { instanceTests, startInstance } from './instances.ts';
 import { newName, openRedis, openView } from './redis-views.ts';
 
 interface Inbox {
@@ -136,60 +133,12 @@ describeWhereInstalled('redis', 'a mailbox on a link that nothing passes any mor
   });
 });
 
-const INSTANCE = join(import.meta.dirname, 'processes/redis-instance.mjs');
-
 describeWithServer('redis', 'instances in processes of their own', (server) => {
-  const started: ChildProcess[] = [];
+  const at = (name: string) => ({ kind: 'redis', target: server().url, name }) as const;
 
-  afterEach(async () => {
-    for (const child of started.splice(0)) {
-      child.kill('SIGKILL');
-      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-    }
-  });
-
-  async function startInstance(name: string, id: string, leaseMs: number) {
-    const child = spawn(process.execPath, [INSTANCE, server().url, name, id, String(leaseMs)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    started.push(child);
-    const lines: string[] = [];
-    createInterface(child.stdout).on('line', (line) => lines.push(line));
-    await until(() => lines[0] === 'ready', { timeoutMs: 20_000 });
-    return { process: child, lines };
-  }
-
-  /** What the relay does on suspicion: a burial, if the lease is still as it was. */
-  async function buryIfSuspect(view: OpenStore, id: string): Promise<boolean> {
-    const lease = await view.instances.read(id);
-    if (lease === undefined || (await view.instances.send('me', id, { kind: 'probe' })) !== 'suspect') return false;
-    return view.instances.bury(lease);
-  }
-
-  test('one that was killed is suspect, can be buried long before its lease ends, and its sessions be claimed', async () => {
+  instanceTests(async () => {
     const name = newName();
-    const view = await openView(server().url, { name });
-    const instance = await startInstance(name, 'a', 600_000);
-    expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
-    await until(() => instance.lines.length === 2);
-    instance.process.kill('SIGKILL');
-    await once(instance.process, 'exit');
-    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
-    await until(() => buryIfSuspect(view, 'a'));
-    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: true });
-  });
-
-  test('one that stands still is not suspect; it is dead when its lease has run out, and stays dead when it wakes', async () => {
-    const name = newName();
-    const view = await openView(server().url, { name });
-    const instance = await startInstance(name, 'a', 1_500);
-    instance.process.kill('SIGSTOP');
-    expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
-    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
-    await until(async () => (await view.instances.read('a')) === undefined);
-    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: true });
-    instance.process.kill('SIGCONT');
-    await until(() => instance.lines.includes('dead'));
+    return { ...at(name), open: () => openView(server().url, { name }) };
   });
 
   test('one that reads nothing is cut off when its buffer on the server is full, learns that, and goes on', async () => {
@@ -200,7 +149,7 @@ describeWithServer('redis', 'instances in processes of their own', (server) => {
     const name = newName();
     const view = await openView(server().url, { name });
     await announced(view, 'me');
-    const instance = await startInstance(name, 'a', 600_000);
+    const instance = await startInstance(at(name), 'a');
     instance.process.kill('SIGSTOP');
     const text = 'x'.repeat(500_000);
     await until(async () => (await view.instances.send('me', 'a', { kind: 'call', text })) === 'suspect');

@@ -1,0 +1,103 @@
+/** Instances in processes of their own, and what every store makes of their deaths. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { expect, onTestFinished, test } from 'vitest';
+import type { OpenStore } from '../../src/stores/store.ts';
+import { until } from '../kit/until.ts';
+
+const INSTANCE = join(import.meta.dirname, 'processes/instance.mjs');
+/** Longer than what a busy machine takes from the last renewal to a look. */
+const SHORT_LEASE_MS = 2_000;
+const LONG_LEASE_MS = 600_000;
+const PATIENCE = { timeoutMs: 30_000 };
+
+/** A deployment of a test's own. */
+export interface Deployment {
+  readonly kind: 'sqlite' | 'redis' | 'postgres' | 'nats';
+  /** The path or URL that its processes open. */
+  readonly target: string;
+  readonly name: string;
+  open(): Promise<OpenStore>;
+}
+
+export interface Started {
+  readonly process: ChildProcess;
+  readonly lines: string[];
+}
+
+/** Gone when the test is over. */
+export function start(script: string, ...args: readonly string[]): Started {
+  const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(() => kill({ process: child }));
+  const lines: string[] = [];
+  createInterface(child.stdout).on('line', (line) => lines.push(line));
+  return { process: child, lines };
+}
+
+export async function startInstance(
+  { kind, target, name }: Omit<Deployment, 'open'>,
+  id: string,
+  leaseMs = LONG_LEASE_MS,
+): Promise<Started> {
+  const instance = start(INSTANCE, kind, target, name, id, String(leaseMs));
+  await until(() => instance.lines[0] === 'ready', PATIENCE);
+  return instance;
+}
+
+export async function kill({ process: child }: Pick<Started, 'process'>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGKILL');
+  await gone;
+}
+
+/** What the relay does on suspicion: a burial, if the lease is still as it was. */
+async function buryIfSuspect(view: OpenStore, id: string): Promise<boolean> {
+  const lease = await view.instances.read(id);
+  if (lease === undefined || (await view.instances.send('me', id, { kind: 'probe' })) !== 'suspect') return false;
+  return view.instances.bury(lease);
+}
+
+export function instanceTests(deploy: () => Promise<Deployment>): void {
+  test('see each other and write to each other', async () => {
+    const deployment = await deploy();
+    const view = await deployment.open();
+    const heard: string[] = [];
+    await view.instances.announce({ id: 'me', state: 'serving', version: '1' }, (from) => heard.push(from));
+    await Promise.all(['a', 'b'].map((id) => startInstance(deployment, id)));
+    expect((await view.instances.list()).map(({ id }) => id).toSorted()).toEqual(['a', 'b', 'me']);
+    for (const id of ['a', 'b'])
+      expect(await view.instances.send('me', id, { kind: 'call', answer: true })).toBe('sent');
+    await until(() => heard.length === 2, PATIENCE);
+    await view.instances.publish('me', { kind: 'event', answer: true });
+    await until(() => heard.length === 4, PATIENCE);
+    expect(heard.toSorted()).toEqual(['a', 'a', 'b', 'b']);
+  });
+
+  test('one that was killed is suspect, can be buried long before its lease ends, and its sessions be claimed', async () => {
+    const deployment = await deploy();
+    const view = await deployment.open();
+    const instance = await startInstance(deployment, 'a');
+    expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
+    await until(() => instance.lines.length === 2, PATIENCE);
+    await kill(instance);
+    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
+    await until(() => buryIfSuspect(view, 'a'), PATIENCE);
+    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: true });
+  });
+
+  test('one that stands still is not suspect; it is dead when its lease has run out, and stays dead when it wakes', async () => {
+    const deployment = await deploy();
+    const view = await deployment.open();
+    const instance = await startInstance(deployment, 'a', SHORT_LEASE_MS);
+    instance.process.kill('SIGSTOP');
+    expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
+    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
+    await until(async () => (await view.instances.read('a')) === undefined, PATIENCE);
+    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: true });
+    instance.process.kill('SIGCONT');
+    await until(() => instance.lines.includes('dead'), PATIENCE);
+  });
+}

@@ -1,0 +1,28 @@
+/**
+ * One instance in a process of its own: `node instance.mjs KIND TARGET NAME ID LEASE_MS`. Says `ready`, then each message that it
+ * gets as a line of JSON, `lost` when its mailbox is, and `dead` when it has no lease any more; answers a message with `answer`
+ * by sending it back. Renews its lease.
+ */
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { openOptions, recordOf } from './steps.mjs';
+
+const dist = resolve(import.meta.dirname, '../../../dist');
+const [kind, target, name, id, leaseMs] = process.argv.slice(2);
+const { [kind]: store } = await import(pathToFileURL(`${dist}/stores/${kind}/index.js`).href);
+
+const view = await store(target).open({ ...(await openOptions(dist)), name, leaseMs: Number(leaseMs) });
+await view.instances.announce(
+  { id, state: 'serving', version: '1' },
+  (from, message) => {
+    console.log(JSON.stringify({ from, kind: message.kind, bytes: JSON.stringify(message).length }));
+    if (message.answer) void view.instances.send(id, from, { kind: 'answer' });
+  },
+  () => console.log('lost'),
+);
+await view.sessions.create(recordOf(`session-of-${id}`, id));
+console.log('ready');
+async function renew() {
+  if (!(await view.instances.renew(id, 'serving'))) console.log('dead');
+}
+setInterval(() => void renew(), Math.min(Number(leaseMs) / 3, 500));
