@@ -1,70 +1,14 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
-import type { OpenStore, SessionRecord } from '../../src/stores/store.ts';
-import { createFaultProxy } from '../../src/testing/index.ts';
-import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
+import type { SessionRecord } from '../../src/stores/store.ts';
+import { describeWhereInstalled, freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connectTo, FENCE, ME, openView, recordOf, storeOptions } from './nats-views.ts';
-
-const LEASE_MS = 900;
-/** Two thirds of the lease, and two seconds. */
-const BOUND_MS = (LEASE_MS * 2) / 3 + 2_000;
-/** A busy machine is later than its clock. */
-const SLACK_MS = 10_000;
-const AWAY = { code: 'STORE_AWAY', status: 503 };
-
-async function ownServer(...args: string[]): Promise<TestServer> {
-  const server = await startServer('nats', { args });
-  onTestFinished(() => server.close());
-  return server;
-}
-
-async function proxied(server: TestServer) {
-  const proxy = await createFaultProxy({ port: server.port });
-  onTestFinished(() => proxy.close());
-  return { proxy, url: `nats://127.0.0.1:${proxy.port}` };
-}
-
-/** Every thread of it stands still. */
-async function frozen(server: TestServer): Promise<void> {
-  server.pause();
-  const tasks = `/proc/${server.pid}/task`;
-  if (!existsSync(tasks)) return;
-  await until(() => readdirSync(tasks).every((task) => / T /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1'))));
-}
-
-/** How long a failure took. */
-async function failsWithin(work: () => unknown): Promise<number> {
-  const began = performance.now();
-  await expect((async () => work())()).rejects.toMatchObject(AWAY);
-  return performance.now() - began;
-}
-
-const asked = (view: OpenStore): Record<string, () => unknown> => ({
-  read: () => view.sessions.read('s'),
-  create: () => view.sessions.create(recordOf('new')),
-  claim: () => view.sessions.claim('s', 1, ME),
-  save: () => view.sessions.save('s', FENCE, { logLevel: 'info' }),
-  release: () => view.sessions.release('t', FENCE),
-  end: () => view.sessions.end('other', null, 'deleted'),
-  mark: () => view.sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
-  list: () => view.sessions.list(10),
-  count: () => view.sessions.count(),
-  expired: () => view.sessions.expired(10),
-  append: () => view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
-  replay: () => view.events.replay('s', 'p', -1),
-  open: () => view.events.open('s'),
-  lease: () => view.instances.read(ME),
-  leases: () => view.instances.list(),
-  send: () => view.instances.send(ME, 'other', { kind: 'call' }),
-  publish: () => view.instances.publish(ME, { kind: 'event' }),
-  renew: () => view.instances.renew(ME, 'serving'),
-  secret: () => view.secret('one'),
-});
+import { asked, AWAY, BOUND_MS, failsWithin, frozen, LEASE_MS, ownServer, proxied, SLACK_MS } from './outages.ts';
 
 describeWhereInstalled('nats', 'while NATS is away', () => {
   test('a store that cannot be reached is not opened: it says where, and can be opened later', async () => {
@@ -78,7 +22,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   });
 
   test('a server that takes connections and says nothing fails the opening in time', async () => {
-    const server = await ownServer();
+    const server = await ownServer('nats');
     await frozen(server);
     const before = process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
     expect(await failsWithin(() => openView(server.url, { leaseMs: LEASE_MS }))).toBeLessThan(BOUND_MS + SLACK_MS);
@@ -98,7 +42,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   });
 
   test('one object that could not be opened is opened when the server is there', async () => {
-    const server = await ownServer();
+    const server = await ownServer('nats');
     await server.stop();
     const store = nats(server.url);
     await expect(openView(store)).rejects.toMatchObject(AWAY);
@@ -108,7 +52,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   });
 
   test('killed, everything asked fails in time; back, everything is there', async () => {
-    const server = await ownServer();
+    const server = await ownServer('nats');
     const view = await openView(server.url, { leaseMs: LEASE_MS });
     await view.sessions.create(recordOf('s', { state: { a: '1' } }));
     await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
@@ -126,7 +70,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   });
 
   test('in a longer outage everything fails at once', async () => {
-    const server = await ownServer();
+    const server = await ownServer('nats');
     const view = await openView(server.url);
     await view.sessions.create(recordOf('s'));
     await server.killed();
@@ -135,7 +79,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   });
 
   test('frozen, everything asked fails in time, then at once; thawed, it works again', async () => {
-    const server = await ownServer();
+    const server = await ownServer('nats');
     const view = await openView(server.url, { leaseMs: LEASE_MS });
     await view.sessions.create(recordOf('s'));
     await frozen(server);
@@ -150,7 +94,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   });
 
   test('on a link that nothing passes any more, what is asked fails in time, and it works again when it does', async () => {
-    const server = await ownServer();
+    const server = await ownServer('nats');
     const { proxy, url } = await proxied(server);
     const view = await openView(url, { leaseMs: LEASE_MS });
     await view.sessions.create(recordOf('s'));
@@ -164,7 +108,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   });
 
   test('cut off, a write that was under way fails, and what is asked next waits for the new connection', async () => {
-    const server = await ownServer();
+    const server = await ownServer('nats');
     const { proxy, url } = await proxied(server);
     const view = await openView(url, { leaseMs: LEASE_MS });
     await view.sessions.create(recordOf('s'));
@@ -187,7 +131,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   });
 
   test('a lost connection is told to the instance, and what renews after it is heard', async () => {
-    const server = await ownServer();
+    const server = await ownServer('nats');
     const { proxy, url } = await proxied(server);
     const [here, there] = [await openView(url), await openView(server.url)];
     let lost = 0;
@@ -208,7 +152,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   });
 
   test('restarted without its data, sessions and leases are missing and nothing breaks', async () => {
-    const server = await ownServer();
+    const server = await ownServer('nats');
     const view = await openView(server.url, { leaseMs: LEASE_MS });
     let lost = 0;
     await view.instances.announce(
@@ -235,7 +179,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   });
 
   test('the connection of a caller is used as it is, and is still open afterwards', async () => {
-    const server = await ownServer();
+    const server = await ownServer('nats');
     const connection = await connectTo(server.url);
     const view = await nats(connection).open(storeOptions());
     expect(await view.sessions.create(recordOf('s'))).toBe('created');
@@ -248,7 +192,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
   });
 
   test('a connection that its caller closes is a store that is away, with what to do', async () => {
-    const server = await ownServer();
+    const server = await ownServer('nats');
     const connection = await connectTo(server.url);
     const view = await openView(nats(connection));
     await view.sessions.create(recordOf('s'));

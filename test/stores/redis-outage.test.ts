@@ -1,57 +1,10 @@
 import { expect, test } from 'vitest';
-import { createFaultProxy } from '../../src/testing/index.ts';
-import type { OpenStore, SessionRecord } from '../../src/stores/store.ts';
-import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
+import { redis } from '../../src/stores/redis/index.ts';
+import type { SessionRecord } from '../../src/stores/store.ts';
+import { describeWhereInstalled, freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { onTestFinished } from 'vitest';
+import { asked, AWAY, BOUND_MS, failsWithin, frozen, LEASE_MS, ownServer, proxied, SLACK_MS } from './outages.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
-
-const LEASE_MS = 900;
-/** Two thirds of the lease, and two seconds. */
-const BOUND_MS = (LEASE_MS * 2) / 3 + 2_000;
-/** A busy machine is later than its clock. */
-const SLACK_MS = 10_000;
-const AWAY = { code: 'STORE_AWAY', status: 503 };
-
-async function ownServer(...args: string[]): Promise<TestServer> {
-  const server = await startServer('redis', { args });
-  onTestFinished(() => server.close());
-  return server;
-}
-
-async function proxied(server: TestServer) {
-  const proxy = await createFaultProxy({ port: server.port });
-  onTestFinished(() => proxy.close());
-  return { proxy, url: `redis://127.0.0.1:${proxy.port}` };
-}
-
-/** How long a failure took. */
-async function failsWithin(work: () => unknown): Promise<number> {
-  const began = performance.now();
-  await expect((async () => work())()).rejects.toMatchObject(AWAY);
-  return performance.now() - began;
-}
-
-const asked = (view: OpenStore): Record<string, () => unknown> => ({
-  read: () => view.sessions.read('s'),
-  create: () => view.sessions.create(recordOf('new')),
-  claim: () => view.sessions.claim('s', 1, ME),
-  save: () => view.sessions.save('s', FENCE, { logLevel: 'info' }),
-  end: () => view.sessions.end('other', null, 'deleted'),
-  mark: () => view.sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
-  list: () => view.sessions.list(10),
-  count: () => view.sessions.count(),
-  expired: () => view.sessions.expired(10),
-  append: () => view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
-  replay: () => view.events.replay('s', 'p', -1),
-  open: () => view.events.open('s'),
-  lease: () => view.instances.read(ME),
-  leases: () => view.instances.list(),
-  send: () => view.instances.send(ME, 'other', { kind: 'call' }),
-  publish: () => view.instances.publish(ME, { kind: 'event' }),
-  renew: () => view.instances.renew(ME, 'serving'),
-  secret: () => view.secret('one'),
-});
 
 describeWhereInstalled('redis', 'while Redis is away', () => {
   test('a store that cannot be reached is not opened: it says where, and can be opened later', async () => {
@@ -65,17 +18,16 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   });
 
   test('a server that takes connections and says nothing fails the opening in time', async () => {
-    const server = await ownServer();
-    server.pause();
+    const server = await ownServer('redis');
+    await frozen(server);
     expect(await failsWithin(() => openView(server.url, { leaseMs: LEASE_MS }))).toBeLessThan(BOUND_MS + SLACK_MS);
     server.resume();
     await openView(server.url);
   });
 
   test('one object that could not be opened is opened when the server is there', async () => {
-    const server = await ownServer();
+    const server = await ownServer('redis');
     await server.stop();
-    const { redis } = await import('../../src/stores/redis/index.ts');
     const store = redis(server.url);
     await expect(openView(store)).rejects.toMatchObject(AWAY);
     await server.start();
@@ -84,7 +36,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   });
 
   test('killed, everything asked fails at once and nothing is undefined; back, everything is there', async () => {
-    const server = await ownServer('--appendonly', 'yes', '--appendfsync', 'always');
+    const server = await ownServer('redis', '--appendonly', 'yes', '--appendfsync', 'always');
     const view = await openView(server.url, { leaseMs: LEASE_MS });
     await view.sessions.create(recordOf('s', { state: { a: '1' } }));
     await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
@@ -102,10 +54,10 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   });
 
   test('frozen, everything asked fails in time, then at once; thawed, it works again', async () => {
-    const server = await ownServer();
+    const server = await ownServer('redis');
     const view = await openView(server.url, { leaseMs: LEASE_MS });
     await view.sessions.create(recordOf('s'));
-    server.pause();
+    await frozen(server);
     const waiting = Object.entries(asked(view)).map(async ([name, ask]) => [name, await failsWithin(ask)] as const);
     for (const [name, ms] of await Promise.all(waiting)) expect(ms, name).toBeLessThan(BOUND_MS + SLACK_MS);
     expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS);
@@ -117,7 +69,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   });
 
   test('on a link that nothing passes any more, what is asked fails in time, and another connection is made', async () => {
-    const server = await ownServer();
+    const server = await ownServer('redis');
     const { proxy, url } = await proxied(server);
     const view = await openView(url, { leaseMs: LEASE_MS });
     await view.sessions.create(recordOf('s'));
@@ -128,7 +80,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   });
 
   test('cut off, what was under way fails and what is asked next waits for the new connection', async () => {
-    const server = await ownServer();
+    const server = await ownServer('redis');
     const { proxy, url } = await proxied(server);
     const view = await openView(url, { leaseMs: LEASE_MS });
     await view.sessions.create(recordOf('s'));
@@ -147,7 +99,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   });
 
   test('restarted without its data, sessions and leases are missing and nothing breaks', async () => {
-    const server = await ownServer();
+    const server = await ownServer('redis');
     const view = await openView(server.url, { leaseMs: LEASE_MS });
     let lost = 0;
     await view.instances.announce(
@@ -169,7 +121,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   });
 
   test('a server that has no room refuses what does not fit, with what to do, and goes on when it has', async () => {
-    const server = await ownServer('--maxmemory', '20mb', '--maxmemory-policy', 'noeviction');
+    const server = await ownServer('redis', '--maxmemory', '20mb', '--maxmemory-policy', 'noeviction');
     const ask = await openRedis(server.url);
     const view = await openView(server.url);
     await view.sessions.create(recordOf('s'));
@@ -184,7 +136,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   });
 
   test('a replica is not taken for the primary, neither at the start nor when the primary becomes one', async () => {
-    const [primary, other] = [await ownServer(), await ownServer()];
+    const [primary, other] = [await ownServer('redis'), await ownServer('redis')];
     const ask = await openRedis(primary.url);
     const view = await openView(primary.url, { leaseMs: LEASE_MS });
     await view.sessions.create(recordOf('s'));
@@ -199,7 +151,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   });
 
   test('a process that was busy for longer than an answer may take does not give up on those that have come', async () => {
-    const server = await ownServer();
+    const server = await ownServer('redis');
     const ask = await openRedis(server.url);
     const connections = async (): Promise<string | undefined> =>
       /total_connections_received:\d+/.exec(String(await ask('INFO', 'stats')))?.[0];
@@ -216,10 +168,10 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   });
 
   test('a view on a server that has gone away closes in time', async () => {
-    const server = await ownServer();
+    const server = await ownServer('redis');
     const view = await openView(server.url, { leaseMs: LEASE_MS, name: newName() });
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    server.pause();
+    await frozen(server);
     const began = performance.now();
     await view.close();
     expect(performance.now() - began).toBeLessThan(2 * BOUND_MS + SLACK_MS);

@@ -1,0 +1,67 @@
+/** Servers that go away, stand still or are cut off, and what is asked of a store meanwhile. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { expect, onTestFinished } from 'vitest';
+import type { OpenStore } from '../../src/stores/store.ts';
+import { createFaultProxy } from '../../src/testing/index.ts';
+import { startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { FENCE, ME, recordOf } from './views.ts';
+
+export const LEASE_MS = 900;
+/** Two thirds of the lease, and two seconds. */
+export const BOUND_MS = (LEASE_MS * 2) / 3 + 2_000;
+/** A busy machine is later than its clock. */
+export const SLACK_MS = 10_000;
+export const AWAY = { code: 'STORE_AWAY', status: 503 };
+
+/** Gone when the test is over. */
+export async function ownServer(kind: ServerKind, ...args: string[]): Promise<TestServer> {
+  const server = await startServer(kind, { args });
+  onTestFinished(() => server.close());
+  return server;
+}
+
+/** A link to a server that can be slow, silent or cut. */
+export async function proxied(server: TestServer) {
+  const proxy = await createFaultProxy({ port: server.port });
+  onTestFinished(() => proxy.close());
+  return { proxy, url: server.url.replace(`:${server.port}`, `:${proxy.port}`) };
+}
+
+/** Every thread of it stands still. */
+export async function frozen(server: TestServer): Promise<void> {
+  server.pause();
+  const tasks = `/proc/${server.pid}/task`;
+  if (!existsSync(tasks)) return;
+  await until(() => readdirSync(tasks).every((task) => / T /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1'))));
+}
+
+/** How long a failure took. */
+export async function failsWithin(work: () => unknown): Promise<number> {
+  const began = performance.now();
+  await expect((async () => work())()).rejects.toMatchObject(AWAY);
+  return performance.now() - began;
+}
+
+/** One of each kind. */
+export const asked = (view: OpenStore): Record<string, () => unknown> => ({
+  read: () => view.sessions.read('s'),
+  create: () => view.sessions.create(recordOf('new')),
+  claim: () => view.sessions.claim('s', 1, ME),
+  save: () => view.sessions.save('s', FENCE, { logLevel: 'info' }),
+  release: () => view.sessions.release('t', FENCE),
+  end: () => view.sessions.end('other', null, 'deleted'),
+  mark: () => view.sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
+  list: () => view.sessions.list(10),
+  count: () => view.sessions.count(),
+  expired: () => view.sessions.expired(10),
+  append: () => view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
+  replay: () => view.events.replay('s', 'p', -1),
+  open: () => view.events.open('s'),
+  lease: () => view.instances.read(ME),
+  leases: () => view.instances.list(),
+  send: () => view.instances.send(ME, 'other', { kind: 'call' }),
+  publish: () => view.instances.publish(ME, { kind: 'event' }),
+  renew: () => view.instances.renew(ME, 'serving'),
+  secret: () => view.secret('one'),
+});
