@@ -25,6 +25,23 @@ const operations: Readonly<Record<string, (view: OpenStore, id: string, n: numbe
   end: ({ sessions }, id) => sessions.end(id, null, 'deleted'),
 };
 
+/** Rows and index entries of all tables that were looked at since the database was made. */
+async function lookedAt(url: string): Promise<number> {
+  const client = await connect(url);
+  const own = `SELECT FROM pg_stat_activity WHERE application_name = 'sojourn' AND datname = current_database()`;
+  // Counted for good when a connection has ended.
+  await until(async () => (await client.query(own)).rows.length === 0);
+  const { rows } = await client.query(`SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)
+    + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes) AS n`);
+  return Number(rows[0].n);
+}
+
+/** What every instance asks again and again, of a deployment where all is young. */
+const sweeps: Readonly<Record<string, (view: OpenStore) => unknown>> = {
+  expired: ({ sessions }) => sessions.expired(100),
+  trim: ({ events }) => events.trim(),
+};
+
 describeWithServer(
   'postgres',
   'in tables that nobody has analyzed',
@@ -42,14 +59,39 @@ describeWithServer(
       for (let n = 0; n < EACH; n += 10)
         await Promise.all(ids.slice(n, n + 10).map(async (id, i) => run(view, id, n + i)));
       await view.close();
-      const client = await connect(url);
-      const own = `SELECT FROM pg_stat_activity WHERE application_name = 'sojourn' AND datname = current_database()`;
-      // Counted for good when a connection has ended.
-      await until(async () => (await client.query(own)).rows.length === 0);
-      const { rows } = await client.query(`SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)
-        + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes) AS n`);
-      expect(Number(rows[0].n)).toBeLessThan(LOOKED_AT);
-      expect(Number(rows[0].n)).toBeGreaterThan(EACH);
+      const looked = await lookedAt(url);
+      expect(looked).toBeLessThan(LOOKED_AT);
+      expect(looked).toBeGreaterThan(EACH);
+    });
+
+    test.each(Object.entries(sweeps))('%s looks at what is due, and at nothing else', async (_, run) => {
+      const url = await newDatabase(server().url);
+      const view = await openView(url);
+      for (let n = 0; n < 10; n++) await run(view);
+      const inAnHour = Date.now() + 3_600_000;
+      const ids = Array.from({ length: SESSIONS }, (__, n) => `s${n}`);
+      for (let n = 0; n < SESSIONS; n += EACH) {
+        await Promise.all(
+          ids.slice(n, n + EACH).map(async (id) => {
+            await view.sessions.create(recordOf(id, { expiresAt: inAnHour }));
+            await view.events.append({
+              sessionId: id,
+              fence: FENCE,
+              stream: 'p',
+              from: 0,
+              events: ['1'],
+              complete: true,
+            });
+            if (n % 2 === 0) await view.sessions.end(id, FENCE, 'deleted');
+          }),
+        );
+      }
+      await view.close();
+      const before = await lookedAt(url);
+      const sweeper = await openView(url);
+      for (let n = 0; n < EACH; n++) await run(sweeper);
+      await sweeper.close();
+      expect((await lookedAt(url)) - before).toBeLessThan(EACH * 40);
     });
   },
   { args: ['-c', 'autovacuum=off'] },

@@ -1,6 +1,6 @@
 /** The statements about logs and markers. */
 import type { Statement } from './pg.ts';
-import { LIVING, lockedInOrder, NOW, statementOf } from './session-statements.ts';
+import { LIVING, lockedInOrder, NOW, NOW_ONCE, statementOf } from './session-statements.ts';
 
 export type LogStatements = ReturnType<typeof logStatements>;
 
@@ -52,10 +52,10 @@ export function logStatements(s: string) {
     // ——— the sweep: at most so many rows, and none that somebody else is about to delete ———
     /** $2 ms that events are kept, $3 rows. */
     trimEvents: statementOf(`DELETE FROM ${s}.events WHERE ctid = ANY (ARRAY(
-      SELECT ctid FROM ${s}.events WHERE deployment = $1 AND at <= ${NOW} - $2::double precision
+      SELECT ctid FROM ${s}.events WHERE deployment = $1 AND at <= ${NOW_ONCE} - $2::double precision
       ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED))`),
     trimEnded: statementOf(`DELETE FROM ${s}.sessions WHERE ctid = ANY (ARRAY(
-      SELECT ctid FROM ${s}.sessions WHERE ended IS NOT NULL AND forget_at <= ${NOW}
+      SELECT ctid FROM ${s}.sessions WHERE ended IS NOT NULL AND forget_at <= ${NOW_ONCE}
       ORDER BY forget_at LIMIT $1 FOR UPDATE SKIP LOCKED))`),
   };
 }

@@ -13,6 +13,9 @@ import type { Statement } from './pg.ts';
 /** The store's clock, ms since 1970: of the moment, and not of the start of the transaction. */
 export const NOW = "floor(date_part('epoch', clock_timestamp()) * 1000)";
 
+/** The same for a whole statement: a clock that is asked anew for each row is no bound of an index. */
+export const NOW_ONCE = `(SELECT ${NOW})`;
+
 export const LIVING = `ended IS NULL AND NOT expired AND (expires_at IS NULL OR expires_at > ${NOW})`;
 /** Of many: as the index `sessions_living` has it. */
 const NOT_ENDED = "coalesce(ended, '') = ''";
@@ -115,9 +118,9 @@ export function sessionStatements(s: string) {
     list: statementOf(`SELECT ${record} FROM ${sessions}
       WHERE s.deployment = $1 AND s.id > $2 AND ${LIVING} ORDER BY s.id LIMIT $3`),
     count: statementOf(`SELECT count(*) FROM ${s}.sessions
-      WHERE deployment = $1 AND ${NOT_ENDED} AND (expires_at IS NULL OR expires_at > ${NOW})`),
+      WHERE deployment = $1 AND ${NOT_ENDED} AND (expires_at IS NULL OR expires_at > ${NOW_ONCE})`),
     expired:
-      statementOf(`SELECT id FROM ${s}.sessions s WHERE deployment = $1 AND ended IS NULL AND expires_at <= ${NOW}
+      statementOf(`SELECT id FROM ${s}.sessions s WHERE deployment = $1 AND ${NOT_ENDED} AND expires_at <= ${NOW_ONCE}
         AND (owner IS NULL OR NOT EXISTS (SELECT FROM ${s}.instances i
           WHERE i.deployment = s.deployment AND i.id = s.owner AND i.ends > ${NOW}))
       ORDER BY expires_at LIMIT $2`),
