@@ -27,7 +27,7 @@ export function logStatements(s: string) {
       JOIN ${s}.sessions s ON s.no = o.session WHERE s.deployment = $1 AND s.id = $2 AND ${LIVING}`),
     /**
      * $3 stream. A row for each append to it: with how many events, and how many bytes of them, came after it in the session;
-     * or one row without an append.
+     * or one row without an append. What is older than the stream is not counted.
      */
     replay:
       statementOf(`SELECT o.next, e.position, e.n, e.at + $4::double precision > ${NOW}, e.later, e.later_bytes, d.data
@@ -37,6 +37,7 @@ export function logStatements(s: string) {
           SELECT l.stream, l.position, l.n, l.at, sum(l.n) OVER newer - l.n AS later,
             sum(l.bytes) OVER newer - l.bytes AS later_bytes
           FROM ${s}.events l WHERE l.session = s.no
+            AND l.no >= (SELECT min(f.no) FROM ${s}.events f WHERE f.session = s.no AND f.stream = $3)
           WINDOW newer AS (ORDER BY l.no DESC ROWS UNBOUNDED PRECEDING)) AS log
         WHERE log.stream = $3) AS e ON true
       LEFT JOIN ${s}.events d ON d.session = s.no AND d.stream = e.stream AND d.position = e.position

@@ -24,13 +24,17 @@ const RECORD = `
 const VALID_LEASE = 'boot = ?1 AND ends > ?2 AND ends <= ?2 + lease_ms';
 
 /**
- * Each append of a session with how many events, and how many bytes of them, came after it: what retention is judged by.
- * ?1 session.
+ * Each append of a session, from the row `first` on, with how many events, and how many bytes of them, came after it: what
+ * retention is judged by. ?1 session. By the index of the session, never by the rows of all: hence the plus.
  */
-const LATER = `
+const later = (first: string): string => `
   SELECT no, stream, sum(n) OVER newer - n AS later, sum(bytes) OVER newer - bytes AS later_bytes
-  FROM events WHERE session = ?1
+  FROM events WHERE session = ?1 AND +no >= ${first}
   WINDOW newer AS (ORDER BY no DESC ROWS UNBOUNDED PRECEDING)`;
+const FIRST_OF_STREAM = '(SELECT min(no) FROM events WHERE session = ?1 AND stream = ?2)';
+/** Of those up to ?3. */
+const LAST_OF_STREAM = `(SELECT no FROM events WHERE session = ?1 AND stream = ?2 AND position <= ?3
+  ORDER BY position DESC LIMIT 1)`;
 
 /** Whether a stream is in a bundle (`bundle-rows.ts`): its name in bundles and its number there. */
 const bundled = (
@@ -131,11 +135,11 @@ export const SQL = {
   streamOf: `SELECT no, (SELECT next FROM open_streams WHERE session = sessions.no AND stream = ?4)
     FROM sessions WHERE ${LIVING}`,
   replay: `SELECT position, n, at, later, later_bytes, data
-    FROM (${LATER}) AS log JOIN events USING (no) WHERE log.stream = ?2 ORDER BY position`,
+    FROM (${later(FIRST_OF_STREAM)}) AS log JOIN events USING (no) WHERE log.stream = ?2 ORDER BY position`,
   /** The row of the bundle that may hold a stream: ?2 and ?3 its place there. */
-  replayBundle: `SELECT position, n, at, later, later_bytes, data FROM (${LATER}) AS log JOIN events USING (no)
-    WHERE log.stream = ?2 AND position <= ?3 ORDER BY position DESC LIMIT 1`,
-  trimSession: `DELETE FROM events WHERE no IN (SELECT no FROM (${LATER}) WHERE later >= ?2 OR later_bytes > ?3)`,
+  replayBundle: `SELECT position, n, at, later, later_bytes, data
+    FROM (${later(LAST_OF_STREAM)}) AS log JOIN events USING (no) WHERE no = ${LAST_OF_STREAM}`,
+  trimSession: `DELETE FROM events WHERE no IN (SELECT no FROM (${later('0')}) WHERE later >= ?2 OR later_bytes > ?3)`,
   /** Of the next ?3 rows of the table, of whatever session: the last before one younger than ?2; whether there was one. */
   oldRows: `SELECT coalesce(min(no) FILTER (WHERE at > ?2) - 1, max(no)), count(*) FILTER (WHERE at > ?2)
     FROM (SELECT no, at FROM events WHERE no > ?1 ORDER BY no LIMIT ?3)`,
