@@ -222,39 +222,58 @@ async function measureMailbox(meter: Meter, one: OpenStore, other: OpenStore): P
   await meter.measure('renew a lease', () => done(one.instances.renew('one', 'serving')));
 }
 
+const LOGGED = 100;
 const CALLS = 100;
 
 async function measureSizes(meter: Meter, views: StoreViews, count: number): Promise<Sizes> {
-  const view = await views.open('sizes');
+  // Closed before it is looked at: SQLite's log is in the file then.
+  const onView = async <T>(run: (view: OpenStore) => Promise<T>): Promise<T> => {
+    const view = await views.open('sizes');
+    try {
+      return await run(view);
+    } finally {
+      await view.close();
+    }
+  };
+  await onView(async () => undefined);
   const empty = await views.heldBytes();
   const began = performance.now();
   const ids: string[] = [];
-  for (let n = 0; n < count; n += 100) {
-    const some = Array.from({ length: Math.min(100, count - n) }, () => randomBytes(16).toString('base64url'));
-    await Promise.all(some.map(async (id) => done(view.sessions.create(recordOf(id, null)))));
-    ids.push(...some);
-  }
+  await onView(async ({ sessions }) => {
+    for (let n = 0; n < count; n += 100) {
+      const some = Array.from({ length: Math.min(100, count - n) }, () => randomBytes(16).toString('base64url'));
+      await Promise.all(some.map(async (id) => done(sessions.create(recordOf(id, null)))));
+      ids.push(...some);
+    }
+  });
   const secondsToMake = (performance.now() - began) / 1000;
-  const bytesPerSession = ((await views.heldBytes()) - empty) / count;
+  const made = await views.heldBytes();
   const rssBytes = process.memoryUsage().rss;
-  const few = { most: 50 };
-  await meter.measure(`count ${count} sessions`, () => done(view.sessions.count()), few);
-  await meter.measure('list 100 of them', () => done(view.sessions.list(100)), few);
-  await meter.measure('look for expired ones, none is', () => done(view.sessions.expired(100)), few);
-  const spread = (n: number): string => ids[(n * 7_919) % count] ?? '';
-  const claims = { most: Math.floor(count * 0.8) };
-  await meter.measure('claim one of them', (n) => done(view.sessions.claim(spread(n), 1, FENCE.owner)), claims);
 
-  const logged = Array.from({ length: 100 }, (_, n) => idOf(n));
-  for (const id of logged) await done(view.sessions.create(recordOf(id)));
+  const logged = Array.from({ length: LOGGED }, (_, n) => idOf(n));
+  await onView(async ({ sessions }) => {
+    for (const id of logged) await done(sessions.create(recordOf(id)));
+  });
   const before = await views.heldBytes();
-  for (let n = 0; n < CALLS; n++) {
-    const append = { fence: FENCE, stream: `p1x${n.toString(36)}`, from: 0, events: ['', RESULT], complete: true };
-    await Promise.all(logged.map(async (sessionId) => done(view.events.append({ ...append, sessionId }))));
-  }
-  const bytesPerCall = ((await views.heldBytes()) - before) / CALLS / logged.length;
-  await view.close();
-  return { sessions: count, bytesPerSession, secondsToMake, bytesPerCall, rssBytes };
+  await onView(async ({ events }) => {
+    for (let n = 0; n < CALLS; n++) {
+      const append = { fence: FENCE, stream: `p1x${n.toString(36)}`, from: 0, events: ['', RESULT], complete: true };
+      await Promise.all(logged.map(async (sessionId) => done(events.append({ ...append, sessionId }))));
+    }
+  });
+  const bytesPerCall = ((await views.heldBytes()) - before) / CALLS / LOGGED;
+
+  await onView(async ({ sessions, events }) => {
+    const few = { most: 50 };
+    await meter.measure(`count ${count} sessions`, () => done(sessions.count()), few);
+    await meter.measure('list 100 of them', () => done(sessions.list(100)), few);
+    await meter.measure('look for expired ones, none is', () => done(sessions.expired(100)), few);
+    await meter.measure(`trim logs of ${CALLS * LOGGED} calls, none is old`, () => events.trim(), few);
+    const spread = (n: number): string => ids[(n * 7_919) % count] ?? '';
+    const claims = { most: Math.floor(count * 0.8) };
+    await meter.measure('claim one of them', (n) => done(sessions.claim(spread(n), 1, FENCE.owner)), claims);
+  });
+  return { sessions: count, bytesPerSession: (made - empty) / count, secondsToMake, bytesPerCall, rssBytes };
 }
 
 export async function measureStores(
@@ -272,6 +291,8 @@ export async function measureStores(
     await view.close();
   };
   try {
+    // While the store is new: what the others leave behind would be counted, or filled.
+    const sizes = wanted('sizes') ? await measureSizes(meter, views, hibernated) : undefined;
     await onView('records', (view) => measureRecords(meter, view));
     await onView('lives', (view) => measureLives(meter, view));
     await onView('log', (view) => measureLog(meter, view));
@@ -280,7 +301,6 @@ export async function measureStores(
       await measureMailbox(meter, view, other);
       await other.close();
     });
-    const sizes = wanted('sizes') ? await measureSizes(meter, views, hibernated) : undefined;
     return { store, node: process.version, operations, rows: meter.rows, sizes };
   } finally {
     await views.close();

@@ -36,7 +36,7 @@ async function lookedAt(url: string): Promise<number> {
   return Number(rows[0].n);
 }
 
-/** What every instance asks again and again, of a deployment where all is young. */
+/** What is asked of a whole deployment, again and again; here all of it is young. */
 const sweeps: Readonly<Record<string, (view: OpenStore) => unknown>> = {
   expired: ({ sessions }) => sessions.expired(100),
   trim: ({ events }) => events.trim(),

@@ -67,7 +67,8 @@ export function sessionStatements(s: string) {
   const record = `s.id, s.v, s.epoch, s.owner, s."user", s.version, h.handshake, h.answer, s.initialized, s.log_level,
     s.subscriptions, s.get_stream, s.created_at, s.active_at, s.expires_at, ${state}, s.ended, s.ended_at,
     coalesce(s.expired OR s.expires_at <= ${NOW}, false), s.expired`;
-  const sessions = `${s}.sessions s LEFT JOIN ${s}.handshakes h ON h.session = s.no`;
+  const withHandshake = `s LEFT JOIN ${s}.handshakes h ON h.session = s.no`;
+  const sessions = `${s}.sessions ${withHandshake}`;
   const buried = `NOT EXISTS (SELECT FROM ${s}.instances i WHERE i.deployment = s.deployment AND i.id = s.owner AND i.ends > 0)`;
   const saves = new Map<string, Statement>();
 
@@ -115,8 +116,10 @@ export function sessionStatements(s: string) {
     standing: statementOf(`SELECT FROM ${s}.sessions WHERE deployment = $1 AND id = $2 AND ended IS NULL`),
     /** $2 ids. */
     lockSessions: statementOf(`SELECT FROM ${lockedInOrder(s, 'unnest($2::text[]) AS all_ids (id)', 's.no')}`),
-    list: statementOf(`SELECT ${record} FROM ${sessions}
-      WHERE s.deployment = $1 AND s.id > $2 AND ${LIVING} ORDER BY s.id LIMIT $3`),
+    /** The page first: what belongs to its sessions is looked up for them alone, whatever the server knows of its tables. */
+    list: statementOf(`SELECT ${record} FROM (SELECT * FROM ${s}.sessions
+        WHERE deployment = $1 AND id > $2 AND ${LIVING} ORDER BY id LIMIT $3) ${withHandshake}
+      ORDER BY s.id`),
     count: statementOf(`SELECT count(*) FROM ${s}.sessions
       WHERE deployment = $1 AND ${NOT_ENDED} AND (expires_at IS NULL OR expires_at > ${NOW_ONCE})`),
     expired:
