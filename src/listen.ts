@@ -69,7 +69,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     throw optionInvalid('type', 'path', path, "a path like '/mcp'");
   const base = path.replace(/\/+$/, '');
   const server = createServer();
-  const socket = new ListeningSocket(server, target.options.timeProvider);
+  const socket = new ListeningSocket(server, target.options.timeProvider, fd !== undefined);
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   await start(server, fd === undefined ? { port, host } : { fd });
   const address = server.address() as AddressInfo | null;

@@ -5,13 +5,15 @@
  *                     ──quiet──▶ left: connections on which nothing more came are closed
  *
  * One that was passed to the process (systemd, several workers) outlives it: whoever connects while nobody accepts waits in the
- * kernel for the next process. Its own ends with it: whoever connects is refused, and a proxy tries the next instance.
+ * kernel for the next process. Its own ends with it: whoever connects is refused, and a proxy tries the next instance. Nobody is
+ * left in between: the kernel's queue is known to hold nobody when it closes (`accept-queue.ts`).
  *
  * A connection is closed under a client only when it was not told: it has a quiet while to ask once more and be told, from
  * the leave or from the end of the stream that ran then. Its next request may follow that end at once.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
+import { canFill, fillQueue } from './accept-queue.ts';
 import { afterTurn, elapse } from './system.ts';
 import type { TimeProvider } from './types.ts';
 
@@ -23,6 +25,8 @@ const QUIET_POLLS = { alone: 100, others: 400 } as const;
 const POLL_MS = 5;
 /** How long a quiet turn is waited for; past it one in which nobody came will do, and past twice that any. */
 const TURN_MS = 500;
+/** Past it a socket closes with whoever is in its queue. */
+const LAST_MS = 5_000;
 /** So many turns show how quick one can be on this machine, as busy as it is now. */
 const SAMPLE_TURNS = 50;
 const NEARLY = 1.5;
@@ -45,6 +49,7 @@ export type Serving = 'alone' | 'others';
 export class ListeningSocket {
   readonly #server: Server;
   readonly #time: Required<TimeProvider>;
+  readonly #inherited: boolean;
   readonly #connections = new Map<Socket, Connection>();
   /** Connections and requests so far. */
   #arrivals = 0;
@@ -52,9 +57,11 @@ export class ListeningSocket {
   #isLeaving = false;
   #quietPolls = 0;
 
-  constructor(server: Server, time: Required<TimeProvider>) {
+  /** `inherited`: it was passed to the process. */
+  constructor(server: Server, time: Required<TimeProvider>, inherited: boolean) {
     this.#server = server;
     this.#time = time;
+    this.#inherited = inherited;
     server.on('connection', (socket: Socket) => {
       this.#arrivals += 1;
       this.#connections.set(socket, { answer: undefined, told: false, quiet: 0, spared: false });
@@ -85,8 +92,7 @@ export class ListeningSocket {
 
   async #leave(serving: Serving): Promise<void> {
     this.#quietPolls = QUIET_POLLS[serving];
-    // Not http's own: that cuts idle connections at once, under a request that is on its way.
-    await this.#inQuietTurn(() => NetServer.prototype.close.call(this.#server));
+    await this.#inQuietTurn((isLast, done) => this.#stopListening(isLast, done));
     this.#isLeaving = true;
     for (const connection of this.#connections.values()) {
       const { answer } = connection;
@@ -104,12 +110,25 @@ export class ListeningSocket {
     while (this.#untold().length > 0) {
       const quiet = this.#quiet();
       if (quiet.length > 0 && quiet.every(([, connection]) => connection.quiet >= this.#quietPolls)) {
-        await this.#inQuietTurn(() => this.#close());
+        await this.#inQuietTurn((_, done) => {
+          this.#close();
+          done(true);
+        });
         continue;
       }
       await elapse(this.#time, POLL_MS);
       for (const [, connection] of this.#quiet()) connection.quiet += 1;
     }
+  }
+
+  #stopListening(isLast: boolean, done: (isDone: boolean) => void): void {
+    const close = (): void => {
+      // Not http's own: that cuts idle connections at once, under a request that is on its way.
+      NetServer.prototype.close.call(this.#server);
+      done(true);
+    };
+    if (isLast || this.#inherited || !canFill(this.#server)) close();
+    else fillQueue(this.#server, (isFull) => (isFull ? close() : done(false)));
   }
 
   #close(): void {
@@ -126,8 +145,9 @@ export class ListeningSocket {
    * The kernel resets whoever is connected and not yet accepted when the socket closes, and whoever has asked and was not yet read
    * when the connection closes; a proxy may not send such a request again. So something closes at the end of a turn in which
    * nobody came, and that was one of the quickest: hardly anybody can have come since. (Node accepts one connection in a turn.)
+   * `act` says whether it did; one that did not has another turn, except for the last.
    */
-  #inQuietTurn(close: () => void): Promise<void> {
+  #inQuietTurn(act: (isLast: boolean, done: (isDone: boolean) => void) => void): Promise<void> {
     const time = this.#time;
     const from = time.monotonic();
     let [turns, quickest] = [0, Infinity];
@@ -140,12 +160,10 @@ export class ListeningSocket {
         const nobodyCame = arrivals === this.#arrivals;
         const isQuick = turns > SAMPLE_TURNS && took <= NEARLY * quickest;
         const late = now - from;
-        if ((nobodyCame && (isQuick || late > TURN_MS)) || late > 2 * TURN_MS) {
-          close();
-          closed();
-        } else {
-          afterTurn(() => turn(this.#arrivals, now));
-        }
+        const isDue = (nobodyCame && (isQuick || late > TURN_MS)) || late > 2 * TURN_MS;
+        const next = (isDone: boolean): unknown => (isDone ? closed() : afterTurn(() => turn(this.#arrivals, now)));
+        if (isDue) act(late > LAST_MS, next);
+        else next(false);
       };
       // The end of this turn; the next one has looked whether somebody came.
       afterTurn(() => turn(-1, -Infinity));
