@@ -2,7 +2,7 @@
  * The kernel's queue of those who have connected to a listening socket and were not accepted yet. When the socket closes they
  * are reset, and a proxy may not send such a request again; whoever is *refused* is sent to the next instance. So before it
  * closes, the queue is made as short as can be and filled with a connection of our own: whoever comes then gets no answer from
- * the kernel, asks again after a second, and is refused.
+ * the kernel, asks again after a second, and is refused. What is left is a handshake under way in that very moment.
  *
  * Between the filling and the closing the event loop must not turn: it would accept our own connection. Hence `nextTick`, in
  * the order of its queue, and a socket that is made before: what comes in between waits for that second.

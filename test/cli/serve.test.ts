@@ -1,6 +1,5 @@
 /** `sojourn serve` as a user runs it: a child process, real modules, HTTP and signals. */
 import { once } from 'node:events';
-import { get } from 'node:http';
 import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -126,37 +125,6 @@ describe('draining', () => {
     expect(await outcome).toMatchObject({ content: [{ type: 'text', text: 'done' }] });
     expect((await cli.ended()).code).toBe(0);
   });
-
-  // The kernel resets whoever is in a socket's queue when it closes; how the queue is kept empty is for Linux.
-  test.runIf(process.platform === 'linux')(
-    'whoever connects meanwhile is served or refused, and nobody is reset',
-    async () => {
-      const codes = new Set<string | undefined>();
-      for (let round = 0; round < 6; round++) {
-        const cli = serve('echo-server.mjs');
-        const url = (await cli.url()).replace(/[^/]*$/, 'healthz');
-        let answered = 0;
-        const ask = (): Promise<string | undefined> =>
-          new Promise((done) => {
-            const asked = get(url, { agent: false }, (response) =>
-              response.resume().once('end', () => done(undefined)),
-            );
-            asked.once('error', ({ code }: NodeJS.ErrnoException) => done(code));
-          });
-        const clients = Array.from({ length: 8 }, async () => {
-          let code: string | undefined;
-          while ((code = await ask()) === undefined) answered += 1;
-          codes.add(code);
-        });
-        await until(() => answered > 50, { timeoutMs: 30_000 });
-        cli.kill('SIGTERM');
-        await Promise.all(clients);
-        expect((await cli.ended()).code).toBe(0);
-      }
-      expect([...codes]).toEqual(['ECONNREFUSED']);
-    },
-    60_000,
-  );
 
   test('until its time is over', async () => {
     const { cli, outcome } = await whileSlow(60_000, ['--drain-timeout-ms', '100']);
