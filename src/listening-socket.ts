@@ -26,7 +26,7 @@ const POLL_MS = 5;
 /** How long a quiet turn is waited for; past it one in which nobody came will do, and past twice that any. */
 const TURN_MS = 500;
 /** Past it a socket closes with whoever is in its queue. */
-const LAST_MS = 5_000;
+const LAST_MS = 2_000;
 /** So many turns show how quick one can be on this machine, as busy as it is now. */
 const SAMPLE_TURNS = 50;
 const NEARLY = 1.5;
