@@ -25,7 +25,8 @@ async function startSentinel(primary: TestServer): Promise<number> {
       `port ${port}`,
       'bind 127.0.0.1',
       `sentinel monitor ours 127.0.0.1 ${primary.port} 1`,
-      'sentinel down-after-milliseconds ours 800',
+      // It asks once a second: with less than that it fails over a primary that answers.
+      'sentinel down-after-milliseconds ours 2500',
       'sentinel failover-timeout ours 3000',
     ].join('\n'),
   );
@@ -71,7 +72,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
 
     // What is acknowledged may not be with the replica yet: the page says so.
     const ask = await openRedis(primary.url);
-    await ask('WAIT', '1', '5000');
+    expect(await ask('WAIT', '1', '5000')).toBe(1);
     await primary.killed();
     await until(() => lost > 0);
     await until(async () => (await view.sessions.read('s')) !== undefined, PATIENCE);

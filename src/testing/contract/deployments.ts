@@ -8,6 +8,7 @@ import {
   SHORT_MS,
   announce,
   eventually,
+  inTime,
   recordOf,
   type StoreCase,
 } from './store-kit.ts';
@@ -89,7 +90,7 @@ export const deploymentCases: readonly StoreCase[] = [
   {
     id: 'secret/forgotten',
     title: 'a secret is forgotten when its time has passed, for everybody, and no other with it',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
       const hex = async (view: OpenStore, name: string, keepMs?: number): Promise<string> =>
         Buffer.from(await view.secret(name, keepMs)).toString('hex');
@@ -102,7 +103,7 @@ export const deploymentCases: readonly StoreCase[] = [
       assert.notEqual(next, short);
       assert.equal(await hex(here, 'short', SHORT_MS), next);
       assert.deepEqual([await hex(there, 'kept'), await hex(there, 'long', 600_000)], [kept, long]);
-    },
+    }),
   },
   {
     id: 'close/others',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { RECORD_VERSION } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
-import { FENCE, ME, PAST_SHORT_MS, SHORT_MS, announce, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, ME, PAST_SHORT_MS, SHORT_MS, announce, inTime, recordOf, type StoreCase } from './store-kit.ts';
 
 const REASONS = [
   'deleted',
@@ -91,7 +91,7 @@ export const endCases: readonly StoreCase[] = [
   {
     id: 'end/drops',
     title: 'the log and the markers of an ended session go at once',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const view = await kit.open({ tombstoneMs: SHORT_MS });
       await view.sessions.create(recordOf('s'));
       await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '{"secret":1}'] });
@@ -105,12 +105,12 @@ export const endCases: readonly StoreCase[] = [
       assert.deepEqual(await view.events.replay('s', 'p', -1), { found: false, why: 'unknown' });
       const claim = await view.sessions.claim('s', 1, ME);
       assert.deepEqual(claim.claimed && claim.markers, []);
-    },
+    }),
   },
   {
     id: 'tombstone/goes',
     title: 'an ended session is remembered for tombstoneMs, and then it never was',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const view = await kit.open({ tombstoneMs: SHORT_MS });
       await view.sessions.create(recordOf('s'));
       await view.sessions.end('s', FENCE, 'deleted');
@@ -120,7 +120,7 @@ export const endCases: readonly StoreCase[] = [
       assert.deepEqual(await view.sessions.claim('s', 1, ME), { claimed: false, current: undefined });
       assert.equal(await view.sessions.create(recordOf('s', { user: 'new' })), 'created');
       assert.deepEqual(await view.sessions.read('s'), recordOf('s', { user: 'new' }));
-    },
+    }),
   },
   {
     id: 'tombstone/limit',

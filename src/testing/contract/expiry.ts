@@ -8,6 +8,7 @@ import {
   PAST_SHORT_MS,
   SHORT_MS,
   announce,
+  inTime,
   recordOf,
   type StoreCase,
   type StoreKit,
@@ -28,7 +29,7 @@ export const expiryCases: readonly StoreCase[] = [
   {
     id: 'expiry/ends',
     title: 'past its expiry a session has ended as idle, also one with a living owner, and nothing brings it back',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const view = await kit.open();
       await announce(view, ME);
       for (const [id, owner] of Object.entries({ owned: ME, orphaned: 'dead', ownerless: null })) {
@@ -48,12 +49,12 @@ export const expiryCases: readonly StoreCase[] = [
       }
       assert.deepEqual(await view.events.replay('owned', 'p', -1), { found: false, why: 'unknown' });
       assert.deepEqual(await view.events.open('owned'), []);
-    },
+    }),
   },
   {
     id: 'expiry/unread',
     title: 'an expired session that nobody has read is refused by every write, by create and by claim',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const view = await kit.open();
       const ids = [...OWNER_WRITES.map(({ name }) => name).filter((name) => name !== 'end'), 'create', 'claim'];
       for (const id of ids) await createExpiring(kit, view, id);
@@ -64,12 +65,12 @@ export const expiryCases: readonly StoreCase[] = [
       assert.equal(await view.sessions.create(recordOf('create')), 'exists');
       assert.equal((await view.sessions.claim('claim', 1, OTHER)).claimed, false);
       for (const id of ids) assert.equal((await readEnded(view, id)).ended, 'idle', id);
-    },
+    }),
   },
   {
     id: 'expiry/told-once',
     title: 'an expired session is ended once, as idle, also when a read noticed it before',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
       await announce(here, ME);
       await createExpiring(kit, here, 'ownerless', { owner: null });
@@ -84,12 +85,12 @@ export const expiryCases: readonly StoreCase[] = [
       assert.equal(await here.sessions.end('owned', FENCE, 'terminated'), 'ended');
       assert.equal(await here.sessions.end('owned', FENCE, 'terminated'), 'gone');
       for (const id of ['ownerless', 'owned']) assert.equal((await readEnded(here, id)).ended, 'idle', id);
-    },
+    }),
   },
   {
     id: 'expiry/moves',
     title: 'an owner moves the expiry: later, earlier, and to never',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const view = await kit.open();
       for (const id of ['later', 'never']) await createExpiring(kit, view, id);
       await view.sessions.create(recordOf('earlier', { expiresAt: kit.now() + 3_600_000 }));
@@ -100,12 +101,12 @@ export const expiryCases: readonly StoreCase[] = [
       assert.ok(!isEnded((await view.sessions.read('later')) as SessionRecord));
       assert.deepEqual(await view.sessions.read('never'), recordOf('never'));
       assert.equal((await readEnded(view, 'earlier')).ended, 'idle');
-    },
+    }),
   },
   {
     id: 'expired/list',
     title: 'expired sessions without a living owner are named until they are ended, no others, and at most so many',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const view = await kit.open();
       await announce(view, ME);
       await createExpiring(kit, view, 'owned');
@@ -124,6 +125,6 @@ export const expiryCases: readonly StoreCase[] = [
       );
       await view.instances.leave(ME);
       assert.ok((await view.sessions.expired(10)).includes('owned'));
-    },
+    }),
   },
 ];

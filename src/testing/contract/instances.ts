@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import type { InstanceLease, InstanceMessage, OpenStore } from '../../stores/store.ts';
-import { ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, eventually, recordOf, type StoreCase } from './store-kit.ts';
+import {
+  ME,
+  OTHER,
+  PAST_SHORT_MS,
+  SHORT_MS,
+  announce,
+  eventually,
+  inTime,
+  recordOf,
+  type StoreCase,
+} from './store-kit.ts';
 
 /** What callers know of a lease; a store may keep more in it. */
 const shown = (lease: InstanceLease | undefined) =>
@@ -135,7 +145,7 @@ export const instanceCases: readonly StoreCase[] = [
     id: 'lease/expiry',
     title: 'a lease that is not renewed runs out, its id is dead for ever, and its sessions can be claimed',
     needs: 'lease-expiry',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const view = await kit.open({ leaseMs: SHORT_MS });
       await announce(view, ME);
       await view.sessions.create(recordOf('s'));
@@ -143,13 +153,13 @@ export const instanceCases: readonly StoreCase[] = [
       await kit.pass(PAST_SHORT_MS);
       await assertDead(view, ME);
       assert.equal((await view.sessions.claim('s', 1, OTHER)).claimed, true);
-    },
+    }),
   },
   {
     id: 'lease/renewals',
     title: 'a lease that is renewed in time outlives leaseMs',
     needs: 'lease-expiry',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const view = await kit.open({ leaseMs: SHORT_MS });
       await announce(view, ME);
       for (let n = 0; n < 6; n++) {
@@ -157,7 +167,7 @@ export const instanceCases: readonly StoreCase[] = [
         assert.equal(await view.instances.renew(ME, 'serving'), true);
       }
       assert.ok(await view.instances.read(ME));
-    },
+    }),
   },
   {
     id: 'mailbox/send',

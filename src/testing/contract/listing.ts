@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { OpenStore } from '../../stores/store.ts';
-import { FENCE, ME, PAST_SHORT_MS, SHORT_MS, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, ME, PAST_SHORT_MS, SHORT_MS, inTime, recordOf, type StoreCase } from './store-kit.ts';
 
 /** Pages of these sizes in turn, until there is no cursor; `between` runs after each page. */
 async function listIds(
@@ -83,7 +83,7 @@ export const listingCases: readonly StoreCase[] = [
   {
     id: 'list/living',
     title: 'ended and expired sessions are neither listed nor counted',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const view = await kit.open();
       const ids = await createMany(view, 's', 6);
       await view.sessions.end('s0', FENCE, 'deleted');
@@ -95,7 +95,7 @@ export const listingCases: readonly StoreCase[] = [
       await kit.pass(PAST_SHORT_MS);
       assert.deepEqual((await listIds(view, [2])).sort(), ['s1', 's2', 's4']);
       assert.equal(await view.sessions.count(), 3);
-    },
+    }),
   },
   {
     id: 'list/ended-cursor',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { EventRetention } from '../../types.ts';
 import type { OpenStore, ReplayOutcome } from '../../stores/store.ts';
-import { FENCE, PAST_SHORT_MS, SHORT_MS, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, PAST_SHORT_MS, SHORT_MS, inTime, recordOf, type StoreCase } from './store-kit.ts';
 
 const MUCH: EventRetention = { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 };
 const GAP: ReplayOutcome = { found: false, why: 'gap' };
@@ -97,7 +97,7 @@ export const retentionCases: readonly StoreCase[] = [
   {
     id: 'retention/ttl',
     title: 'an event older than ttlMs is a gap; its stream stays open at its length',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const view = await kit.open({ retention: { ...MUCH, ttlMs: SHORT_MS } });
       await view.sessions.create(recordOf('s'));
       await append(view, 'p', 0, 2);
@@ -110,7 +110,7 @@ export const retentionCases: readonly StoreCase[] = [
       await append(view, 'p', 2, 1);
       assert.equal(await replayed(view, 'p', 0), 'gap');
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
-    },
+    }),
   },
   {
     id: 'retention/complete',
@@ -127,7 +127,7 @@ export const retentionCases: readonly StoreCase[] = [
   {
     id: 'trim/keeps',
     title: 'a trim drops what is too old and nothing else',
-    async run(kit) {
+    run: inTime(async (kit) => {
       const view = await kit.open({ retention: { ...MUCH, ttlMs: SHORT_MS } });
       for (const id of ['s', 't']) await view.sessions.create(recordOf(id));
       await append(view, 'p', 0, 2, 's');
@@ -137,7 +137,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.equal(await replayed(view, 'p', -1, 's'), 'gap');
       assert.deepEqual(await replayed(view, 'p', -1, 't'), [0, 1]);
       assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 2, requests: null }]);
-    },
+    }),
   },
   {
     id: 'retention/process',
