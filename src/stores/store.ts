@@ -232,7 +232,10 @@ export interface InstanceStore {
    */
   read(id: string): Await<InstanceLease | undefined>;
   list(): Await<readonly InstanceLease[]>;
-  /** `'suspect'`: nobody seems to listen. Suspicion is not death. */
+  /**
+   * `'suspect'`: nobody seems to listen. Suspicion is not death. `'sent'` is no receipt: to a mailbox that has just closed it may
+   * be said as well, and the message is lost.
+   */
   send(from: string, to: string, message: InstanceMessage): Await<'sent' | 'suspect'>;
   /** Removes the lease if it still has the value seen; then that instance is dead. */
   bury(lease: InstanceLease): Await<boolean>;

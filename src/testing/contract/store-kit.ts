@@ -160,9 +160,9 @@ export async function announce(view: OpenStore, id: string): Promise<void> {
 const EVENTUALLY_MS = 5_000;
 
 /** Waits for what a store does in its own time, a message to arrive above all. */
-export async function eventually(check: () => boolean, what: string): Promise<void> {
+export async function eventually(check: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const deadline = performance.now() + EVENTUALLY_MS;
-  while (!check()) {
+  while (!(await check())) {
     if (performance.now() > deadline) throw new Error(`not within ${EVENTUALLY_MS} ms: ${what}`);
     await new Promise<void>((done) => afterTurn(done));
   }
