@@ -21,22 +21,30 @@ interface ConnectingHandle {
   getpeername(out: object): number;
 }
 
+/** Of a socket that we can fill. */
+export interface AcceptQueue {
+  readonly listening: ListeningHandle;
+  /** Where we reach ourselves: a numeric address, so that it is connected to in this turn. */
+  readonly address: { readonly host: string; readonly port: number };
+}
+
 /** Node's own, which the server got when it began to listen. */
 const USUAL_BACKLOG = 511;
 
-export const canFill = (server: Server): boolean =>
-  process.platform === 'linux' &&
-  typeof handleOf<ListeningHandle>(server)?.listen === 'function' &&
-  addressOf(server) !== undefined;
+/** `undefined`: it closes as it is. */
+export function queueOf(server: Server): AcceptQueue | undefined {
+  const listening = handleOf<ListeningHandle>(server);
+  const address = addressOf(server);
+  if (process.platform !== 'linux' || typeof listening?.listen !== 'function' || address === undefined)
+    return undefined;
+  return { listening, address };
+}
 
 /**
  * Calls back in this turn: with `true` when the queue holds our connection and no other, and takes none; with `false` when
  * somebody is in it, who is accepted in the next turn.
  */
-export function fillQueue(server: Server, done: (isFull: boolean) => void): void {
-  const listening = handleOf<ListeningHandle>(server);
-  const address = addressOf(server);
-  if (listening === undefined || address === undefined) return done(false);
+export function fillQueue({ listening, address }: AcceptQueue, done: (isFull: boolean) => void): void {
   const ours = new Socket();
   // Reset when the server closes.
   ours.on('error', () => ours.destroy());
@@ -55,8 +63,7 @@ export function fillQueue(server: Server, done: (isFull: boolean) => void): void
 const handleOf = <T>(of: Server | Socket): T | undefined =>
   (of as unknown as { _handle?: T | null })._handle ?? undefined;
 
-/** Where we reach ourselves: a numeric address, so that it is connected to in this turn. */
-function addressOf(server: Server): { readonly host: string; readonly port: number } | undefined {
+function addressOf(server: Server): AcceptQueue['address'] | undefined {
   const { address, port } = (server.address() ?? {}) as Partial<AddressInfo>;
   if (address === undefined || port === undefined) return undefined;
   if (address === '0.0.0.0') return { host: '127.0.0.1', port };

@@ -5,15 +5,15 @@
  *                     ──quiet──▶ left: connections on which nothing more came are closed
  *
  * One that was passed to the process (systemd, several workers) outlives it: whoever connects while nobody accepts waits in the
- * kernel for the next process. Its own ends with it: whoever connects is refused, and a proxy tries the next instance. Nobody is
- * left in between: the kernel's queue is known to hold nobody when it closes (`accept-queue.ts`).
+ * kernel for the next process. Its own ends with it: whoever connects is refused, and a proxy tries the next instance. On Linux
+ * the kernel's queue is known to hold nobody when it closes (`accept-queue.ts`), but for a socket that cannot come to it in time.
  *
  * A connection is closed under a client only when it was not told: it has a quiet while to ask once more and be told, from
  * the leave or from the end of the stream that ran then. Its next request may follow that end at once.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
-import { canFill, fillQueue } from './accept-queue.ts';
+import { fillQueue, queueOf } from './accept-queue.ts';
 import { afterTurn, elapse } from './system.ts';
 import type { TimeProvider } from './types.ts';
 
@@ -127,8 +127,9 @@ export class ListeningSocket {
       NetServer.prototype.close.call(this.#server);
       done(true);
     };
-    if (isLast || this.#inherited || !canFill(this.#server)) close();
-    else fillQueue(this.#server, (isFull) => (isFull ? close() : done(false)));
+    const queue = isLast || this.#inherited ? undefined : queueOf(this.#server);
+    if (queue === undefined) close();
+    else fillQueue(queue, (isFull) => (isFull ? close() : done(false)));
   }
 
   #close(): void {

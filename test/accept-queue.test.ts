@@ -5,13 +5,19 @@ import { createServer, type AddressInfo, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { canFill, fillQueue } from '../src/accept-queue.ts';
+import { fillQueue, queueOf } from '../src/accept-queue.ts';
 
 const turn = (): Promise<void> => new Promise((next) => setImmediate(next));
+const fill = (server: Server): Promise<boolean> =>
+  new Promise((done) => {
+    const queue = queueOf(server);
+    if (queue === undefined) throw new Error('this queue cannot be filled');
+    fillQueue(queue, done);
+  });
 /** Asked in a turn of its own, as by whoever closes. */
 const filled = async (server: Server): Promise<boolean> => {
   await turn();
-  return new Promise((done) => fillQueue(server, done));
+  return fill(server);
 };
 
 async function listening(host: string): Promise<{ server: Server; port: number; accepted: Socket[] }> {
@@ -43,7 +49,7 @@ function connecting(port: number): Promise<string | undefined> {
 describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
   test.each(['127.0.0.1', '0.0.0.0', '::', 'localhost'])('of %s can be filled', async (host) => {
     const { server, accepted } = await listening(host);
-    expect(canFill(server)).toBe(true);
+    expect(queueOf(server)).toBeDefined();
     expect(await filled(server)).toBe(true);
     expect(accepted).toEqual([]);
   });
@@ -63,7 +69,7 @@ describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
     const { server, port, accepted } = await listening('127.0.0.1');
     await turn();
     const first = connecting(port);
-    expect(await new Promise((done) => fillQueue(server, done))).toBe(false);
+    expect(await fill(server)).toBe(false);
     expect(accepted).toEqual([]);
     expect(await first).toBe('connected');
     const more = Array.from({ length: 20 }, () => connecting(port));
@@ -74,11 +80,11 @@ describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
 });
 
 test('a server that does not listen, and one on a path, are closed as they are', async () => {
-  expect(canFill(createServer())).toBe(false);
+  expect(queueOf(createServer())).toBeUndefined();
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-'));
   const server = createServer().listen(join(folder, 'socket'));
   await once(server, 'listening');
-  expect(canFill(server)).toBe(false);
+  expect(queueOf(server)).toBeUndefined();
   server.close();
   rmSync(folder, { recursive: true });
 });
