@@ -58,6 +58,8 @@ export const SHORT_MS = 600;
 /** `SHORT_MS`, and what a clock may be late. */
 export const PAST_SHORT_MS = 800;
 
+const USUAL_DEPLOYMENT = 'a';
+
 /** Of a case, with everything it opens. */
 const SLOW_MS = SHORT_MS / 3;
 const TRIES = 5;
@@ -73,7 +75,8 @@ export function inTime(run: StoreCase['run']): StoreCase['run'] {
       let passed = 0;
       const timed: StoreKit = {
         ...kit,
-        open: ({ deployment = 'a', ...more } = {}) => kit.open({ ...more, deployment: `${deployment}${tries}` }),
+        open: ({ deployment = USUAL_DEPLOYMENT, ...more } = {}) =>
+          kit.open({ ...more, deployment: `${deployment}${tries}` }),
         pass: (ms) => {
           passed += ms;
           return kit.pass(ms);
@@ -103,7 +106,7 @@ export function createStoreKit({ connect, time = systemTime, pass }: StoreUnderT
   const prefix = `contract-${base64url(systemRandom(9))}-`;
   const views: OpenStore[] = [];
   return {
-    async open({ deployment = 'a', ...options } = {}) {
+    async open({ deployment = USUAL_DEPLOYMENT, ...options } = {}) {
       const store = await connect();
       const name = `${prefix}${deployment}`;
       const view = await store.open({ ...DEFAULTS, name, time, random: systemRandom, logger: silent, ...options });
@@ -160,9 +163,9 @@ export async function announce(view: OpenStore, id: string): Promise<void> {
 const EVENTUALLY_MS = 5_000;
 
 /** Waits for what a store does in its own time, a message to arrive above all. */
-export async function eventually(check: () => boolean | Promise<boolean>, what: string): Promise<void> {
+export async function eventually(check: () => boolean, what: string): Promise<void> {
   const deadline = performance.now() + EVENTUALLY_MS;
-  while (!(await check())) {
+  while (!check()) {
     if (performance.now() > deadline) throw new Error(`not within ${EVENTUALLY_MS} ms: ${what}`);
     await new Promise<void>((done) => afterTurn(done));
   }
