@@ -138,7 +138,8 @@ export class RecordKeeper {
 
   /** Resolves when all that was saved is stored; `false`: that takes too long, or the session left before it was. */
   async saved(): Promise<boolean> {
-    await this.#saving;
+    // A later save puts its own promise here while an earlier one is awaited.
+    while (this.#saving !== undefined) await this.#saving;
     for (let tries = 0; this.#unsaved !== undefined && tries < CALLER_TRIES; tries++) await this.#pause(tries);
     return !this.saving && !this.#refused;
   }
