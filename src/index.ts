@@ -1,12 +1,12 @@
 /** sojourn: MCP sessions that outlive the process. */
-export { createMcpEndpoint } from './endpoint.ts';
-export type { DrainOptions, FetchOptions, McpEndpoint } from './endpoint.ts';
+export { createMcpEndpoint } from './endpoint/endpoint.ts';
+export type { DrainOptions, FetchOptions, McpEndpoint } from './endpoint/endpoint.ts';
 export { SojournError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
-export type { Listening, ListenOptions } from './listen.ts';
-export type { McpEndpointOptions, ResponseMode } from './options.ts';
+export type { Listening, ListenOptions } from './listen/listen.ts';
+export type { McpEndpointOptions, ResponseMode } from './options/options.ts';
 export { currentRequest, currentSession } from './session/context.ts';
-export type { SessionEvents, SessionPageRequest, Sessions } from './sessions.ts';
+export type { SessionEvents, SessionPageRequest, Sessions } from './endpoint/sessions.ts';
 export type {
   AppendRequest,
   Await,
@@ -54,4 +54,4 @@ export type {
   SessionState,
   TimeProvider,
 } from './types.ts';
-export type { SessionMode } from './versions.ts';
+export type { SessionMode } from './protocol/versions.ts';

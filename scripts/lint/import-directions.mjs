@@ -1,36 +1,38 @@
 import { posix, sep } from 'node:path';
 
-/** The files that join the rooms. Every other file directly in `src/` is a leaf that any room may import. */
-const WIRING = new Set(['core', 'endpoint', 'listen', 'sessions']);
-/** Folders that are a leaf grown too big for one file. */
-const LEAF_FOLDERS = new Set(['options']);
+/** The files directly in `src/` besides `index.ts`: every folder may import them. */
+const LEAVES = new Set(['errors', 'types']);
 
-/** What a room may import besides itself. Imports go downward. */
+/** What a folder may import besides itself and the leaves. Imports go downward. */
 const MAY_IMPORT = {
-  leaf: ['stores'], // options and types name the store interface
-  http: ['leaf'],
-  stores: ['leaf'],
-  session: ['leaf', 'stores'],
-  cluster: ['leaf', 'stores', 'session'],
-  eras: ['leaf', 'stores', 'session', 'cluster', 'http'],
-  wiring: ['leaf', 'stores', 'session', 'cluster', 'http', 'eras'],
-  sealed: ['leaf'],
-  testing: ['leaf', 'stores'],
-  cli: ['leaf', 'stores', 'wiring', 'index'],
-  index: ['leaf', 'stores', 'session', 'cluster', 'http', 'eras', 'wiring'],
+  leaf: [],
+  protocol: [],
+  options: ['protocol', 'stores'], // the option `store` names the store interface
+  http: ['options', 'protocol'],
+  stores: ['options', 'protocol'],
+  session: ['stores', 'http', 'options', 'protocol'],
+  cluster: ['session', 'stores', 'options', 'protocol'],
+  relay: ['cluster', 'session', 'stores', 'http', 'options', 'protocol'],
+  eras: ['relay', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
+  listen: ['http', 'options'],
+  endpoint: ['listen', 'eras', 'relay', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
+  sealed: ['options', 'protocol'],
+  testing: ['stores', 'options', 'protocol'],
+  cli: ['endpoint', 'stores', 'options', 'protocol', 'index'],
+  index: ['endpoint', 'listen', 'eras', 'session', 'stores', 'http', 'options', 'protocol'],
 };
 
 /** Packages a room may import besides Node's own modules and the SDK: the CLI's own, and the stores' clients. */
 const PACKAGES = { cli: ['commander', 'pino', 'tsx'], stores: ['libsql', 'pg', 'redis', '@nats-io/transport-node'] };
 const EVERYWHERE = '@modelcontextprotocol/server';
 
-/** The room of a path below `src/`: its folder, or for a top-level file what it is for. */
+/** The room of a path below `src/`: its folder, or `leaf`, or `index`; undefined for a file that belongs into a folder. */
 function roomOf(path) {
   const [first, ...rest] = path.split('/');
-  if (rest.length > 0) return LEAF_FOLDERS.has(first) ? 'leaf' : first;
+  if (rest.length > 0) return first;
   const name = first.replace(/\.[cm]?[jt]s$/, '');
   if (name === 'index') return 'index';
-  return WIRING.has(name) ? 'wiring' : 'leaf';
+  return LEAVES.has(name) ? 'leaf' : undefined;
 }
 
 function packageOf(specifier) {
@@ -43,6 +45,8 @@ function packageOf(specifier) {
 /** What is wrong with `from` (a path below `src/`) importing `specifier`, or undefined. */
 function complaint(from, specifier) {
   const room = roomOf(from);
+  if (room === undefined)
+    return `src/${from} belongs into a folder: beside index.ts stand errors.ts and types.ts alone.`;
   const allowed = MAY_IMPORT[room];
   if (!allowed) return `The room src/${room} has no row in scripts/lint/import-directions.mjs.`;
   if (specifier.startsWith('node:')) return undefined;
@@ -54,9 +58,8 @@ function complaint(from, specifier) {
   const target = posix.join(posix.dirname(from), specifier);
   if (target.startsWith('..')) return `src/${from} must not import '${specifier}' from outside src/.`;
   const to = roomOf(target);
-  if (to === room || allowed.includes(to)) return undefined;
-  const hint = room === 'leaf' ? ' A top-level file that joins rooms belongs to WIRING.' : '';
-  return `${room} must not import ${to} ('${specifier}'): it may import ${allowed.join(', ')}.${hint}`;
+  if (to === room || to === 'leaf' || allowed.includes(to)) return undefined;
+  return `${room} must not import ${to ?? target} ('${specifier}'): it may import ${[...allowed, 'errors.ts', 'types.ts'].join(', ')}.`;
 }
 
 export const importDirections = {

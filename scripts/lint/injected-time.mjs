@@ -1,5 +1,5 @@
 /**
- * Time and chance come from the system providers (src/system.ts), which tests and simulations replace. Nothing else in
+ * Time and chance come from the system providers (src/options/system.ts), which tests and simulations replace. Nothing else in
  * `src/` may read a clock, start a timer or draw a random number. Option `allow`: names that this file may use after all.
  */
 const GLOBALS = new Set([

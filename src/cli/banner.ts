@@ -1,6 +1,6 @@
 /** What `serve` prints once it listens. */
-import type { ResolvedOptions } from '../options.ts';
-import { MODERN_VERSIONS, servedVersions } from '../versions.ts';
+import type { ResolvedOptions } from '../options/options.ts';
+import { MODERN_VERSIONS, servedVersions } from '../protocol/versions.ts';
 
 export interface BannerFacts {
   readonly version: string;

@@ -4,9 +4,9 @@
  */
 import { existsSync } from 'node:fs';
 import { SojournError } from '../errors.ts';
-import { DEFAULTS } from '../options.ts';
+import { DEFAULTS } from '../options/options.ts';
 import { isEnded, type OpenStore, type Store } from '../stores/store.ts';
-import { systemRandom } from '../system.ts';
+import { systemRandom } from '../options/system.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
 import { endedLine, sessionDetails, sessionLine, sessionRow, tableHead } from './session-printout.ts';
 import { storeOf } from './store-url.ts';

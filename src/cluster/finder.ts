@@ -19,8 +19,8 @@ import {
   SojournError,
   storeAway,
 } from '../errors.ts';
-import { isObject } from '../jsonrpc.ts';
-import type { ResolvedOptions } from '../options.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../options/options.ts';
 import { isEnded, type OpenStore, type SessionRecord } from '../stores/store.ts';
 import type { EndReason } from '../types.ts';
 import type { Registry } from '../session/registry.ts';

@@ -8,7 +8,7 @@
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import type { InstanceLease, InstanceMessage, OpenStore } from '../stores/store.ts';
-import type { RandomSource } from '../system.ts';
+import type { RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Lease } from './lease.ts';
 import type { Link, LinkItem } from './link.ts';

@@ -12,9 +12,9 @@
  * A crash leaves a lease that runs out, or is buried by whoever finds nobody there.
  */
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../stores/store.ts';
-import { base64url, type RandomSource } from '../system.ts';
+import { base64url, type RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
-import { BUILD_VERSION } from '../build-version.ts';
+import { BUILD_VERSION } from '../protocol/build-version.ts';
 
 const ID_BYTES = 9;
 /** Renewals per lease: two may fail before it runs out. */

@@ -12,7 +12,7 @@
  * An id is dead for ever, so two ids have one conversation, and neither end ever starts it anew.
  */
 import type { InstanceMessage } from '../stores/store.ts';
-import { afterTurn } from '../system.ts';
+import { afterTurn } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
 
 /** The format of link messages and of what travels in them. */

@@ -4,7 +4,7 @@
  */
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
-import type { ResolvedOptions } from '../options.ts';
+import type { ResolvedOptions } from '../options/options.ts';
 import {
   isEnded,
   type ClaimOutcome,
@@ -19,7 +19,7 @@ import type { MessageSource } from '../session/context.ts';
 import { GET_STREAM, postStreamEpoch } from '../session/event-id.ts';
 import type { ListNews } from '../session/list-news.ts';
 import type { Registry } from '../session/registry.ts';
-import { takeOrphans } from '../session/orphans.ts';
+import { takeOrphans } from '../session/rerun.ts';
 import type { LiveSession } from '../session/session.ts';
 
 type Claimed = Extract<ClaimOutcome, { claimed: true }>;

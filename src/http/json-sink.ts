@@ -1,5 +1,5 @@
 /** `responseMode: 'json'`: the answers of a POST as one JSON body; whatever else is sent to it was routed elsewhere. */
-import type { Sink, SinkListener } from '../sink.ts';
+import type { Sink, SinkListener } from './sink.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 
 export class JsonSink implements Sink {

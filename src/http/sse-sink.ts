@@ -3,7 +3,7 @@
  * the end of that turn it leaves as one response; when it waits for nothing but the store, a little later. Otherwise the head
  * and what has gathered leave then, and frames are written as they come.
  */
-import type { Sink, SinkListener } from '../sink.ts';
+import type { Sink, SinkListener } from './sink.ts';
 import { type Backlog, backlogOf } from './backlog.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import type { HeldHeads } from './held-heads.ts';

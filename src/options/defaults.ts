@@ -1,8 +1,8 @@
 /** Every default value, in one place. */
-import { consoleLogger } from '../logger.ts';
-import { systemTime } from '../system.ts';
+import { consoleLogger } from './logger.ts';
+import { systemTime } from './system.ts';
 import type { EventRetention, SessionLimits } from '../types.ts';
-import { KNOWN_VERSIONS } from '../versions.ts';
+import { KNOWN_VERSIONS } from '../protocol/versions.ts';
 import type { ResolvedOptions } from './endpoint-options.ts';
 
 const KIB = 1024;

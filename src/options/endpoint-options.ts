@@ -11,7 +11,7 @@ import type {
   SessionMigrationHandler,
   TimeProvider,
 } from '../types.ts';
-import type { SessionMode } from '../versions.ts';
+import type { SessionMode } from '../protocol/versions.ts';
 
 /** How an answer to a POST is framed. */
 export type ResponseMode = 'auto' | 'sse' | 'json';

@@ -1,8 +1,8 @@
 /** Validates options once and fills them in. Everything wrong is an error here, at construction, and never later. */
 import { optionInvalid, optionsContradict } from '../errors.ts';
-import { reportingLogger, safeLogger } from '../logger.ts';
+import { reportingLogger, safeLogger } from './logger.ts';
 import type { EventRetention, SessionLimits, TimeProvider } from '../types.ts';
-import { KNOWN_VERSIONS, isModern, newestFirst, servedVersions, type SessionMode } from '../versions.ts';
+import { KNOWN_VERSIONS, isModern, newestFirst, servedVersions, type SessionMode } from '../protocol/versions.ts';
 import {
   checkBoolean,
   checkChoice,

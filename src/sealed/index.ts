@@ -11,8 +11,8 @@ import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { type InitializeRequestParams, isInitializeRequest } from '@modelcontextprotocol/server';
 import { optionInvalid, sealTooLong } from '../errors.ts';
-import { isObject } from '../jsonrpc.ts';
-import { base64url, systemRandom, systemTime } from '../system.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import { base64url, systemRandom, systemTime } from '../options/system.ts';
 import type { SessionIdGenerator, SessionMigrationHandler, TimeProvider } from '../types.ts';
 
 export interface SealedSessionsOptions {

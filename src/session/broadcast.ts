@@ -3,8 +3,8 @@
  * where the client subscribed. In slices: writing to thousands of streams in one go would stall everybody else.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import { afterTurn } from '../system.ts';
-import type { RpcNotification } from '../jsonrpc.ts';
+import { afterTurn } from '../options/system.ts';
+import type { RpcNotification } from '../protocol/jsonrpc.ts';
 import type { LiveSession } from './session.ts';
 
 const SLICE = 200;

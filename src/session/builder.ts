@@ -9,14 +9,14 @@ import {
   type RequestStateCodec,
 } from '@modelcontextprotocol/server';
 import { factoryFailed, SojournError } from '../errors.ts';
-import { isObject, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
-import type { ResolvedOptions } from '../options.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../options/options.ts';
 import type { Await, Handshake, SessionRecord } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
-import { isModern, KNOWN_VERSIONS } from '../versions.ts';
+import { isModern, KNOWN_VERSIONS } from '../protocol/versions.ts';
 import type { MessageSource } from './context.ts';
 import { Interned } from './interned.ts';
-import { replayed } from './remembered.ts';
+import { replayed } from './replayed-messages.ts';
 import { SessionRun } from './run.ts';
 import { LiveSession, type AnyServer, type SessionStart } from './session.ts';
 import type { SessionHost } from './session-host.ts';

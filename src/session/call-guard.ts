@@ -6,7 +6,7 @@
  * that nobody knows is not repeatable.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { isObject, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { Await, Marker, SessionStore, WriteOutcome } from '../stores/store.ts';
 import type { MessageContext } from './context.ts';
 import type { RecordKeeper } from './record-keeper.ts';

@@ -6,7 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { McpHttpRequest, McpSession } from '../types.ts';
-import type { RpcResponse } from '../jsonrpc.ts';
+import type { RpcResponse } from '../protocol/jsonrpc.ts';
 import type { Stream } from './stream.ts';
 
 /** The HTTP request a message came in; the http room's exchanges fit. */

@@ -1,6 +1,6 @@
 /** How the running requests of a session that leaves are answered. */
 import { ownerLost, requestClosed, requestDrained, rpcError, sessionEnded, type SojournError } from '../errors.ts';
-import type { RpcResponse } from '../jsonrpc.ts';
+import type { RpcResponse } from '../protocol/jsonrpc.ts';
 import type { LeaveReason } from '../types.ts';
 
 export function endError(reason: LeaveReason, mayHaveRun: boolean): SojournError {

@@ -1,4 +1,4 @@
-import { elapse } from '../system.ts';
+import { elapse } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
 
 const FIRST_PAUSE_MS = 20;

@@ -4,7 +4,7 @@
  * SDK uses the number as progress token too; it is rewritten with it.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../jsonrpc.ts';
+import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { Stream } from './stream.ts';
 
 interface Question {

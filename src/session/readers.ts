@@ -1,5 +1,5 @@
 /** Who reads the streams of a live session: its GET stream anew, or any stream from where a reader left it. */
-import type { Sink } from '../sink.ts';
+import type { Sink } from '../http/sink.ts';
 import type { Await } from '../stores/store.ts';
 import { GET_STREAM } from './event-id.ts';
 import type { LiveSession } from './session.ts';

@@ -7,13 +7,13 @@
  */
 import type { EventEmitter } from 'node:events';
 import { tooManySessions } from '../errors.ts';
-import type { ResolvedOptions } from '../options.ts';
+import type { ResolvedOptions } from '../options/options.ts';
 import type { Fence, OpenStore, WriteOutcome } from '../stores/store.ts';
 import type { EndReason, Logger, SessionEvent, SessionEventName } from '../types.ts';
 import { IdleList } from './idle-list.ts';
 import type { LiveSession } from './session.ts';
 import type { SessionHost } from './session-host.ts';
-import { Sleepers } from './sleepers.ts';
+import { Sleepers } from './hibernated-index.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS } from './sweep.ts';
 
 type SessionEvents = EventEmitter<Record<SessionEventName, [SessionEvent]>>;

@@ -8,7 +8,7 @@
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { factoryFailed } from '../errors.ts';
-import { afterTurn } from '../system.ts';
+import { afterTurn } from '../options/system.ts';
 import type { Logger, LeaveReason, McpHttpRequest, McpSession, RunSessionHandler, TimeProvider } from '../types.ts';
 import { GRACE_MS, inTime } from './grace.ts';
 

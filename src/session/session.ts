@@ -9,11 +9,11 @@
  */
 import type { McpServer, Server } from '@modelcontextprotocol/server';
 import { internal, rpcError } from '../errors.ts';
-import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../jsonrpc.ts';
-import type { Sink } from '../sink.ts';
+import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
+import type { Sink } from '../http/sink.ts';
 import type { Await, Handshake, SessionRecord } from '../stores/store.ts';
 import type { ConnectableServer, LeaveReason, Logger, McpSession } from '../types.ts';
-import { hasPriming } from '../versions.ts';
+import { hasPriming } from '../protocol/versions.ts';
 import { contexts, MessageContext, type MessageSource, targetOf } from './context.ts';
 import { endError, errorAnswer, goesOn } from './end-answers.ts';
 import { GET_STREAM } from './event-id.ts';
@@ -24,14 +24,14 @@ import type { Idle } from './idle-list.ts';
 import { PostStreams } from './post-streams.ts';
 import { Questions } from './questions.ts';
 import { RecordKeeper } from './record-keeper.ts';
-import { REMEMBERED } from './remembered.ts';
+import { REMEMBERED } from './replayed-messages.ts';
 import type { SessionRun } from './run.ts';
 import { RunningRequests } from './running.ts';
 import type { SessionHost } from './session-host.ts';
 import { Stream } from './stream.ts';
 import type { AppendExtra, StreamLog, WriteResult } from './stream-writer.ts';
 import { SessionTransport } from './transport.ts';
-import { UntoldNews } from './untold-news.ts';
+import { UntoldNews } from './pending-list-changes.ts';
 import { createSessionView } from './view.ts';
 
 export type AnyServer = McpServer | Server | ConnectableServer;

@@ -9,7 +9,7 @@
  * What a crash leaves: the stored events, and a stream that is not complete. Its next owner ends it.
  */
 import type { Await, LoggedEvent, ReplayOutcome } from '../stores/store.ts';
-import type { Sink, SinkListener } from '../sink.ts';
+import type { Sink, SinkListener } from '../http/sink.ts';
 import { type AppendExtra, type StreamLog, StreamWriter, type WriteResult, type Written } from './stream-writer.ts';
 
 export class Stream implements SinkListener, Written {

@@ -2,7 +2,7 @@
  * What is looked at every few seconds, for all sessions together: idle ones end, hibernate or make room, those in use are kept
  * from expiring, and the store has expired records and tombstones to look after.
  */
-import { afterTurn } from '../system.ts';
+import { afterTurn } from '../options/system.ts';
 import type { Registry } from './registry.ts';
 import type { LiveSession } from './session.ts';
 

@@ -15,7 +15,7 @@ import type {
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
 import { noStream, notInitialized, storeAway } from '../errors.ts';
-import type { RpcNotification, RpcRequest, RpcResponse } from '../jsonrpc.ts';
+import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import { contexts, type MessageContext } from './context.ts';
 import type { LiveSession } from './session.ts';
 import type { Stream } from './stream.ts';

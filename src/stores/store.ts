@@ -15,7 +15,7 @@
  * asked, so nothing is known.
  */
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
-import type { RandomSource } from '../system.ts';
+import type { RandomSource } from '../options/system.ts';
 import type { EndReason, EventRetention, Logger, TimeProvider } from '../types.ts';
 
 /** A value now or later. */

@@ -2,7 +2,7 @@
  * A clock that stands still until it is told to move. Timers that come due run in the order of their times, one at a time,
  * and between two of them whatever they started may settle.
  */
-import { afterTurn } from '../system.ts';
+import { afterTurn } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
 
 export interface FakeTime extends TimeProvider {

@@ -3,7 +3,7 @@
  * response. It knows nothing of HTTP. Faults hold for the connections that are open and for those to come.
  */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { systemTime } from '../system.ts';
+import { systemTime } from '../options/system.ts';
 
 export interface FaultProxyTarget {
   readonly port: number;

@@ -4,7 +4,7 @@
  */
 import { Agent, request as httpRequest, type ClientRequest, type OutgoingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
-import { systemTime } from '../system.ts';
+import { systemTime } from '../options/system.ts';
 import { RawResponse } from './raw-response.ts';
 
 /** `null` leaves a default header out; a list sends the header several times. */

@@ -1,6 +1,6 @@
 /** A response as it came over the socket: headers in their order and number, the body as text, events one by one. */
 import type { IncomingMessage } from 'node:http';
-import { systemTime } from '../system.ts';
+import { systemTime } from '../options/system.ts';
 import { SseParser, type RawEvent } from './sse-parser.ts';
 
 /** `complete`: ended as HTTP ends a body; `cut`: the connection went away before; `aborted`: by {@link RawResponse.abort}. */

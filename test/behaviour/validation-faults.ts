@@ -1,5 +1,5 @@
 /** For each step of the validation order a fault that only it sees, and what the client is told. */
-import type { VALIDATION_ORDER } from '../../src/eras/door.ts';
+import type { VALIDATION_ORDER } from '../../src/eras/request-checks.ts';
 import { envelope } from '../kit/modern.ts';
 
 /** `token` comes with the option `auth`. */

@@ -3,7 +3,7 @@
  * of the earlier one. `token` comes with the option `auth`.
  */
 import { describe, expect, test } from 'vitest';
-import { VALIDATION_ORDER } from '../../src/eras/door.ts';
+import { VALIDATION_ORDER } from '../../src/eras/request-checks.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawHeaders, RawResponse } from '../../src/testing/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';

@@ -10,7 +10,7 @@ import {
   type OptionKey,
 } from '../../src/cli/option-flags.ts';
 import { readSettings } from '../../src/cli/settings.ts';
-import { DEFAULTS, OPTION_NAMES, resolveOptions } from '../../src/options.ts';
+import { DEFAULTS, OPTION_NAMES, resolveOptions } from '../../src/options/options.ts';
 
 const members = (group: 'limits' | 'eventRetention') => Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ALL_FLAGS, flagName, type OptionKey } from '../../src/cli/option-flags.ts';
-import { DEFAULTS, OPTION_NAMES } from '../../src/options.ts';
+import { DEFAULTS, OPTION_NAMES } from '../../src/options/options.ts';
 
 const page = readFileSync(new URL('../../docs/reference/options.md', import.meta.url), 'utf8');
 

@@ -4,7 +4,7 @@ import type { Exchange } from '../../src/http/exchange.ts';
 import { KeepAlive } from '../../src/http/keep-alive.ts';
 import { SSE_HEADERS } from '../../src/http/sse.ts';
 import { SseSink } from '../../src/http/sse-sink.ts';
-import type { SinkListener } from '../../src/sink.ts';
+import type { SinkListener } from '../../src/http/sink.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done));

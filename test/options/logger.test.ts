@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { consoleLogger, safeLogger } from '../../src/logger.ts';
+import { consoleLogger, safeLogger } from '../../src/options/logger.ts';
 import type { Logger } from '../../src/types.ts';
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;

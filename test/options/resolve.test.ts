@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULTS, OPTION_NAMES, resolveOptions, type McpEndpointOptions } from '../../src/options.ts';
-import { KNOWN_VERSIONS } from '../../src/versions.ts';
+import { DEFAULTS, OPTION_NAMES, resolveOptions, type McpEndpointOptions } from '../../src/options/options.ts';
+import { KNOWN_VERSIONS } from '../../src/protocol/versions.ts';
 
 /** What a JavaScript caller can pass. */
 const resolveAny = (input: unknown) => resolveOptions(input as McpEndpointOptions);

@@ -1,7 +1,7 @@
 /** Whatever is sent: an HTTP answer, a JSON-RPC error or the right status, and no session that nobody was given. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { SessionMode } from '../../src/versions.ts';
+import type { SessionMode } from '../../src/protocol/versions.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';

@@ -3,11 +3,11 @@
  * in it is real, and everything that happens follows from its seed.
  */
 import { EventEmitter } from 'node:events';
-import { Core } from '../../src/core.ts';
-import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../../src/options.ts';
+import { Core } from '../../src/endpoint/core.ts';
+import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../../src/options/options.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext } from '../../src/types.ts';
-import { createUserOf } from '../../src/user.ts';
+import { createUserOf } from '../../src/endpoint/user.ts';
 import type { HttpRequest, Response, SimExchange } from './exchange.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import { HttpNetwork } from './http-network.ts';

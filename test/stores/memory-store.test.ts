@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { InstanceMessage, OpenStore, SessionRecord, Store, StoreOptions } from '../../src/stores/store.ts';
-import { systemRandom } from '../../src/system.ts';
+import { systemRandom } from '../../src/options/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import { plainRecord } from './plain-record.ts';

@@ -8,7 +8,7 @@ import { loadPg, type PgPool } from '../../src/stores/postgres/pg.ts';
 import { Reader } from '../../src/stores/postgres/reader.ts';
 import { testLine } from '../../src/stores/postgres/self-test.ts';
 import { Waits } from '../../src/stores/postgres/waits.ts';
-import { systemTime } from '../../src/system.ts';
+import { systemTime } from '../../src/options/system.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';

@@ -5,7 +5,7 @@ import { migrate } from '../../src/stores/postgres/migrate.ts';
 import { loadPg } from '../../src/stores/postgres/pg.ts';
 import { MIGRATIONS, type Migration } from '../../src/stores/postgres/schema.ts';
 import { Waits } from '../../src/stores/postgres/waits.ts';
-import { systemTime } from '../../src/system.ts';
+import { systemTime } from '../../src/options/system.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
 

@@ -3,7 +3,7 @@ import { createClient } from 'redis';
 import { onTestFinished } from 'vitest';
 import type { OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
 import { redis } from '../../src/stores/redis/index.ts';
-import { base64url, systemRandom } from '../../src/system.ts';
+import { base64url, systemRandom } from '../../src/options/system.ts';
 import { open, storeOptions as plainOptions } from './views.ts';
 
 export { FENCE, ME, recordOf } from './views.ts';

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import { storeClock } from '../../src/stores/sqlite/clock.ts';
-import { systemTime } from '../../src/system.ts';
+import { systemTime } from '../../src/options/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { newPath, openView, recordOf } from './sqlite-views.ts';
 

@@ -23,7 +23,7 @@ import { Patience } from '../../src/stores/sqlite/patience.ts';
 import { MIGRATIONS } from '../../src/stores/sqlite/schema.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
-import { systemRandom, systemTime } from '../../src/system.ts';
+import { systemRandom, systemTime } from '../../src/options/system.ts';
 import { FENCE, ME, newFolder, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
 
 const KNOWN = MIGRATIONS.length;

@@ -1,7 +1,7 @@
 /** Views on a store of the tests', and what they put in. */
 import { onTestFinished } from 'vitest';
 import type { OpenStore, SessionRecord, Store, StoreOptions } from '../../src/stores/store.ts';
-import { systemRandom, systemTime } from '../../src/system.ts';
+import { systemRandom, systemTime } from '../../src/options/system.ts';
 import { createLog } from '../kit/log.ts';
 import { plainRecord } from './plain-record.ts';
 

@@ -1,5 +1,5 @@
 /** The secrets of one deployment, each made by the first who asks. */
-import type { RandomSource } from '../../system.ts';
+import type { RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 const SECRET_BYTES = 32;

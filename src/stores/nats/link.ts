@@ -12,7 +12,7 @@
  *
  * A connection that the caller owns is used as it is and never closed.
  */
-import { afterTurn, base64url, type RandomSource } from '../../system.ts';
+import { afterTurn, base64url, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { NatsClient, NatsHeaders, NatsMessage, NatsPackage, NatsStatus, NatsSubscription } from './client.ts';
 import { clientClosed, disconnected, forbidden, natsFailure, noAnswer, silentServer, storeClosed } from './failures.ts';

@@ -1,5 +1,5 @@
 /** The store object: one connection for all endpoints that share it, opened by the first and closed with the last. */
-import { base64url } from '../../system.ts';
+import { base64url } from '../../options/system.ts';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { Agenda } from './agenda.ts';
 import { Bounds } from './bounds.ts';

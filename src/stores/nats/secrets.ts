@@ -1,5 +1,5 @@
 /** Secrets of a deployment: made by the first who asks, and where they have a time, forgotten and made again. */
-import type { RandomSource } from '../../system.ts';
+import type { RandomSource } from '../../options/system.ts';
 import type { ServerClock } from './clock.ts';
 import type { Bounds } from './bounds.ts';
 import { contended, newerValue, unreadable } from './failures.ts';

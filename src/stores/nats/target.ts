@@ -1,5 +1,5 @@
 /** Where NATS is, and connecting to it. */
-import type { RandomSource } from '../../system.ts';
+import type { RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { loadNats, type NatsClient } from './client.ts';
 import { natsFailure, olderServer } from './failures.ts';

@@ -7,7 +7,7 @@
  * then on no renewal finds it. Renewing counts up, and a burial names the count that it saw.
  */
 import { internal } from '../../errors.ts';
-import type { RandomSource } from '../../system.ts';
+import type { RandomSource } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
 import { pooled } from './failures.ts';

@@ -10,7 +10,7 @@
  *
  * Nothing here waits for the disk: what a crash of the server can take is a lease, or a message of that moment.
  */
-import type { RandomSource } from '../../system.ts';
+import type { RandomSource } from '../../options/system.ts';
 import { Connection, type Connector } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
 import { isFatal, isSchemaGone, noAnswer, storeClosed, storeFailure } from './failures.ts';

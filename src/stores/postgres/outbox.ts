@@ -1,5 +1,5 @@
 /** What the instances of one deployment in this process send: the messages of one turn travel together, in their order. */
-import { afterTurn } from '../../system.ts';
+import { afterTurn } from '../../options/system.ts';
 import type { InstanceMessage } from '../store.ts';
 import { bigintArray, textArray } from './binary-arrays.ts';
 import type { InstanceStatements } from './instance-statements.ts';

@@ -3,7 +3,7 @@
  * connection of ours whose end the server has not noticed (a cut network, a frozen server that still has our statement to
  * do). It is ended; once we have the lock nothing that was asked for over it lands any more.
  */
-import type { RandomSource } from '../../system.ts';
+import type { RandomSource } from '../../options/system.ts';
 import type { Connection } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
 

@@ -2,7 +2,7 @@
  * Questions, through a pool: the caller's, or one of the store's own. What is asked here changes nothing that has an order, so
  * any connection will do; and none of it may wait for ever, whatever the pool does.
  */
-import { afterTurn } from '../../system.ts';
+import { afterTurn } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
 import { connectionStatements, settingsOf } from './connection-statements.ts';
 import { isFatal, noAnswer, notAsked, standby, storeFailure } from './failures.ts';

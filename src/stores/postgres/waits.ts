@@ -1,5 +1,5 @@
 /** How long the store waits for its server, and by which clock. */
-import { elapse } from '../../system.ts';
+import { elapse } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 /** Of a lease: who cannot write for that long must hear of it before its lease has run out. */

@@ -10,7 +10,7 @@
  * with its connection has landed by then or never will, so it cannot undo a later one. A batch that the server refused left
  * nothing behind, and its writes are done again one by one: those that are at fault fail alone.
  */
-import { afterTurn, type RandomSource } from '../../system.ts';
+import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { Append } from './append.ts';
 import { Batch, type BatchStatements, type Operation, type Step, type Write } from './batch.ts';
 import { Connection, type Connector } from './connection.ts';

@@ -2,7 +2,7 @@
  * The appends of one session in one turn of the event loop as one script call: the calls of a busy session come many at a
  * time, and a call of Redis costs more, on both sides, than what one append adds to it (docs/performance.md).
  */
-import { afterTurn } from '../../system.ts';
+import { afterTurn } from '../../options/system.ts';
 import type { Fence, WriteOutcome } from '../store.ts';
 import type { Reply } from './client.ts';
 import type { Ledger } from './ledger.ts';

@@ -2,7 +2,7 @@
  * The answers that one connection owes, oldest first. One timer watches for the oldest. A busy event loop is not taken for a
  * server that says nothing: what arrived meanwhile is read before it is judged.
  */
-import { afterTurn } from '../../system.ts';
+import { afterTurn } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 export const monotonic = (time: TimeProvider): number => time.monotonic?.() ?? time.now();

@@ -6,7 +6,7 @@
  * Whenever a node cannot be reached or says that a slot has moved, the others are asked who has which slots now.
  */
 import { storeAway } from '../../errors.ts';
-import { elapse } from '../../system.ts';
+import { elapse } from '../../options/system.ts';
 import { monotonic } from './awaited.ts';
 import { bounded } from './bounded.ts';
 import { Channels } from './channels.ts';

@@ -3,7 +3,7 @@
  * is a suspicion. An instance that renews its lease finds out first whether its channels are heard.
  */
 import { internal } from '../../errors.ts';
-import { base64url, type RandomSource } from '../../system.ts';
+import { base64url, type RandomSource } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
 import type { Bus } from './bus.ts';

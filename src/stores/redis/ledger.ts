@@ -1,5 +1,5 @@
 /** The sessions of one deployment as one view writes them: each write has a number, and its keys. */
-import { base64url, type RandomSource } from '../../system.ts';
+import { base64url, type RandomSource } from '../../options/system.ts';
 import { storeAway } from '../../errors.ts';
 import type { EventRetention } from '../../types.ts';
 import type { Fence, WriteOutcome } from '../store.ts';

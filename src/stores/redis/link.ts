@@ -9,7 +9,7 @@
  * Whatever has no answer after `limitMs` means a server that stands still or a link that nothing passes: everything under
  * way fails with an unknown outcome, and the connection is given up.
  */
-import type { RandomSource } from '../../system.ts';
+import type { RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { Awaited } from './awaited.ts';
 import type { RedisClient, Reply } from './client.ts';

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, sep } from 'node:path';
 import { storeAway } from '../../errors.ts';
-import { base64url, type RandomSource } from '../../system.ts';
+import { base64url, type RandomSource } from '../../options/system.ts';
 
 /** Systems take 104 to 108 bytes; libuv cuts off longer ones in silence. */
 const PATH_BYTES = 100;

@@ -10,7 +10,7 @@
  * processes on the file must agree.
  */
 import { readFileSync } from 'node:fs';
-import { systemTime } from '../../system.ts';
+import { systemTime } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 export interface StoreClock {

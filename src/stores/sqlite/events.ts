@@ -1,5 +1,5 @@
 /** The event log in the file: an append takes its place in its stream (`streams.ts`), then adds a row. */
-import { afterTurn } from '../../system.ts';
+import { afterTurn } from '../../options/system.ts';
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, Await, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
 import { bundlePlace, unbundled } from './bundle-rows.ts';

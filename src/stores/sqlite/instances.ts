@@ -5,7 +5,7 @@
  * that its id is dead for ever. Renewing counts up, and a burial names the count that it saw.
  */
 import { internal, storeAway } from '../../errors.ts';
-import type { RandomSource } from '../../system.ts';
+import type { RandomSource } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
 import type { Await, InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
 import { addressPath, mailboxAddress, removeSocket } from './address.ts';

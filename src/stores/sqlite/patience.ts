@@ -3,7 +3,7 @@
  * it. A writer holds the file for a fraction of a millisecond, so the first tries follow each other by the turn; then by
  * timers with jitter, so that two processes do not meet again; then the file counts as away.
  */
-import { afterTurn, type RandomSource } from '../../system.ts';
+import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 /** Less than the default lease of 3 s: who cannot write for that long must hear of it before its lease has run out. */

@@ -9,7 +9,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { storeAway } from '../../errors.ts';
-import { afterTurn } from '../../system.ts';
+import { afterTurn } from '../../options/system.ts';
 import { GREETING } from './frames.ts';
 import type { Patience } from './patience.ts';
 

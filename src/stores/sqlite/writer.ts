@@ -10,7 +10,7 @@
  * So a write must be repeatable, and change nothing but the file. A crash keeps whole groups and only those; whoever was
  * told that its write is stored is in one of them.
  */
-import { afterTurn } from '../../system.ts';
+import { afterTurn } from '../../options/system.ts';
 import type { Database } from './database.ts';
 import { isBusy, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, type Patience } from './patience.ts';

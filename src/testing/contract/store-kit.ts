@@ -1,5 +1,5 @@
 /** What a case of the store contract gets: views of the store under test, and its clock. */
-import { afterTurn, base64url, systemRandom, systemTime } from '../../system.ts';
+import { afterTurn, base64url, systemRandom, systemTime } from '../../options/system.ts';
 import type { EventRetention, Logger, TimeProvider } from '../../types.ts';
 import type { Fence, OpenStore, SessionRecord, Store, StoreOptions } from '../../stores/store.ts';
 import { RECORD_VERSION } from '../../stores/store.ts';

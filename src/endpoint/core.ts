@@ -1,0 +1,302 @@
+/**
+ * An endpoint's rooms, wired: door → eras → sessions → store, with one instance in the deployment. Made when the store is
+ * open; `endpoint.ts` is the public face over it.
+ *
+ *     serving ──drain──▶ draining ──▶ drained (503) ──close──▶ closed
+ */
+import type { ServerEventBus } from '@modelcontextprotocol/server';
+import { broadcast } from '../session/broadcast.ts';
+import { FleetBus } from './bus.ts';
+import { Finder } from '../cluster/finder.ts';
+import { Instance } from '../cluster/instance.ts';
+import { Restorer } from '../cluster/restorer.ts';
+import { Door } from '../eras/request-checks.ts';
+import { LegacyEra } from '../eras/legacy/legacy-era.ts';
+import { LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
+import { StatelessEra } from '../eras/legacy/stateless-era.ts';
+import { ModernEra } from '../eras/modern/modern-era.ts';
+import {
+  closedEndpoint,
+  draining,
+  internal,
+  methodNotAllowed,
+  requestClosed,
+  requestDrained,
+  type SojournError,
+} from '../errors.ts';
+import { refuse } from '../http/answer.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { KeepAlive } from '../http/keep-alive.ts';
+import type { ResolvedOptions } from '../options/options.ts';
+import { Outage } from './outage.ts';
+import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
+import { dailyKeys } from './request-state-keys.ts';
+import { ServerBuilder, SessionBuilder } from '../session/builder.ts';
+import { contexts } from '../session/context.ts';
+import { ListNews } from '../session/list-news.ts';
+import { Opener } from '../session/session-opener.ts';
+import { Registry } from '../session/registry.ts';
+import type { OpenStore } from '../stores/store.ts';
+import { elapse, type RandomSource } from '../options/system.ts';
+import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
+import type { SessionEvents } from './sessions.ts';
+import type { UserOf } from './user.ts';
+
+/** How often a drain looks whether what runs has finished. */
+const DRAIN_POLL_MS = 25;
+
+export interface CoreOptions {
+  readonly factory: McpEndpointFactory;
+  readonly options: ResolvedOptions;
+  readonly store: OpenStore;
+  readonly durable: boolean;
+  /** The store's messages between instances are objects of this process. */
+  readonly inProcess: boolean;
+  readonly random: RandomSource;
+  readonly userOf: UserOf;
+  readonly events: SessionEvents;
+}
+
+export class Core {
+  readonly registry: Registry;
+  readonly instance: Instance;
+  readonly legacy: LegacyEra;
+  readonly bus: ServerEventBus;
+  readonly store: OpenStore;
+  readonly #options: ResolvedOptions;
+  readonly #durable: boolean;
+  readonly #userOf: UserOf;
+  readonly #finder: Finder;
+  readonly #restorer: Restorer;
+  readonly #opener: Opener;
+  readonly #door: Door;
+  readonly #modern: ModernEra;
+  readonly #stateless: StatelessEra;
+  readonly #sse: LegacySseEra | undefined;
+  readonly #keepAlive: KeepAlive;
+  readonly #unsubscribe: () => void;
+  readonly #keys: () => Promise<readonly RequestStateKey[]>;
+  readonly #fleet: FleetBus;
+  #state: EndpointHealth['state'] = 'serving';
+  #drained = false;
+  #draining: Promise<{ released: number; interrupted: number }> | undefined;
+
+  constructor({ factory, options: given, store, durable, inProcess, random, userOf, events }: CoreOptions) {
+    // A store of this process is never away, nor is its lease ever renewed.
+    const outage = inProcess ? undefined : new Outage(given.logger, given.timeProvider);
+    const logger = outage?.logger ?? given.logger;
+    const options: ResolvedOptions = { ...given, logger };
+    this.#options = options;
+    this.store = store;
+    this.#durable = durable;
+    this.#userOf = userOf;
+    this.instance = new Instance({
+      store,
+      inProcess,
+      leaseMs: options.leaseMs,
+      random,
+      time: options.timeProvider,
+      logger,
+      storeAnswers: () => outage?.over(),
+    });
+    this.registry = new Registry(
+      options,
+      store,
+      {
+        guarded: !inProcess,
+        durable,
+        valid: () => this.instance.valid,
+        takenOver: () => this.instance.check(),
+      },
+      events,
+    );
+    const fleet = new FleetBus(
+      (event) => this.instance.publish(event),
+      (err) => logger.error({ err }, 'A listener of the bus threw'),
+    );
+    this.bus = options.bus ?? fleet;
+    const { requestStateKeys } = options;
+    this.#keys =
+      requestStateKeys === undefined ? dailyKeys(store, options.timeProvider.now) : async () => requestStateKeys;
+    const requestState = createRequestState(this.#keys, userOf, () => contexts.getStore()?.target);
+    const servers = new ServerBuilder({ factory, options, logger, requestState });
+    const builder = new SessionBuilder(this.registry, servers, (session) => {
+      if (this.registry.get(session.id) === session) void this.registry.end(session, 'handler_returned');
+      else void session.leave('handler_returned');
+    });
+    const news = new ListNews();
+    this.#restorer = new Restorer({
+      options,
+      store,
+      registry: this.registry,
+      builder,
+      news,
+      ownerId: () => this.instance.owner,
+    });
+    this.#finder = new Finder(options, store, this.registry, this.instance, this.#restorer);
+    this.#opener = new Opener({
+      options,
+      registry: this.registry,
+      store,
+      builder,
+      ownerId: () => this.instance.owner,
+      random,
+    });
+    this.#keepAlive = new KeepAlive(options.timeProvider, options.keepAliveMs);
+    const keepAlive = this.#keepAlive;
+    this.legacy = new LegacyEra({
+      options,
+      registry: this.registry,
+      finder: this.#finder,
+      instance: this.instance,
+      opener: this.#opener,
+      keepAlive,
+      random,
+    });
+    this.#stateless = new StatelessEra({ options, servers, keepAlive });
+    const legacyPost: LegacyEra['post'] =
+      options.sessionMode === 'stateless' ? (post) => this.#stateless.post(post) : (post) => this.legacy.post(post);
+    this.#modern = new ModernEra({ options, servers, bus: this.bus, keepAlive, legacy: legacyPost });
+    this.#door = new Door(options, {
+      modern: (post, header) => this.#modern.serve(post, header),
+      legacyPost,
+      legacyGet: (exchange) => this.legacy.get(exchange),
+      legacyDelete: (exchange) => this.legacy.delete(exchange),
+    });
+    this.#sse = options.legacySse
+      ? new LegacySseEra({ options, builder, keepAlive, ownerId: () => this.instance.owner, random })
+      : undefined;
+    this.#unsubscribe = this.bus.subscribe((event) => {
+      news.note(event, options.timeProvider.now());
+      broadcast([...this.registry.values(), ...(this.#sse?.sessions() ?? [])], event);
+    });
+    this.#fleet = fleet;
+  }
+
+  /** Takes the lease and opens the mailbox; nothing is served before. At once on the memory store. */
+  join(): Promise<void> {
+    return this.instance.join({
+      reclaim: (id) => this.registry.reclaim(id),
+      valid: () => this.registry.valid(),
+      item: (link, item) => this.legacy.relay.receive(link, item),
+      linkFailed: (link) => this.legacy.relay.linkFailed(link),
+      terminate: (id) => this.legacy.terminate(id),
+      bus: (event) => this.#fleet.deliver(event),
+    });
+  }
+
+  /** Gets what must be known when it is needed: the SDK calls `requestState` invalid that cannot be opened just now. */
+  prepare(): void {
+    this.#keys().catch(() => {});
+  }
+
+  /** `allowedHosts` of the listener, where the option leaves it to its address. */
+  handle(exchange: Exchange, allowedHosts = this.#options.allowedHosts): void {
+    if (this.#state === 'closed') return refuse(exchange, closedEndpoint(), null);
+    if (this.#drained) return refuse(exchange, draining(), null);
+    try {
+      exchange.user = this.#userOf(exchange.authInfo);
+    } catch (cause) {
+      this.#options.logger.error({ err: cause }, 'Whose request it is could not be told; it is refused');
+      return refuse(exchange, internal(cause), null);
+    }
+    const path = this.#sse === undefined ? undefined : legacySsePath(exchange.url);
+    if (path === undefined || this.#sse === undefined) return this.#door.enter(exchange, allowedHosts);
+    const refusal = this.#door.checkGuards(exchange, allowedHosts);
+    if (refusal !== undefined) return refuse(exchange, refusal, null);
+    if (exchange.method === 'OPTIONS') return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
+    this.#sse.serve(exchange, path);
+  }
+
+  health(): EndpointHealth {
+    const { id, valid, storeAway } = this.instance;
+    return {
+      state: this.#state === 'serving' && !valid ? 'lapsed' : this.#state,
+      store: storeAway ? 'away' : 'ok',
+      instance: id,
+      sessions: this.registry.count,
+    };
+  }
+
+  /** `awaits`: somebody connected may still ask. */
+  drain(timeoutMs: number, awaits: () => boolean = () => false): Promise<{ released: number; interrupted: number }> {
+    return (this.#draining ??= this.#drain(timeoutMs, awaits));
+  }
+
+  async #drain(timeoutMs: number, awaits: () => boolean): Promise<{ released: number; interrupted: number }> {
+    if (this.#state === 'closed') return { released: 0, interrupted: 0 };
+    this.#state = 'draining';
+    this.#opener.draining = true;
+    this.#finder.draining = true;
+    if (this.#sse !== undefined) this.#sse.draining = true;
+    await this.instance.drain();
+    const { timeProvider } = this.#options;
+    const deadline = timeProvider.monotonic() + timeoutMs;
+    let released = 0;
+    while ((this.#busy || awaits()) && timeProvider.monotonic() < deadline) {
+      // Whoever is idle goes first, if somebody is there to take over.
+      if ((await this.instance.otherServing()) !== undefined)
+        released += await this.#release((session) => !session.busy);
+      if (!this.#busy && !awaits()) break;
+      await elapse(timeProvider, DRAIN_POLL_MS);
+    }
+    let interrupted = this.#stateless.running + this.#modern.running + this.legacy.running;
+    for (const session of this.registry.values()) interrupted += session.running.counted;
+    this.#drained = true;
+    this.#stop(draining);
+    this.legacy.relay.close(requestDrained);
+    released += await this.#release(() => true);
+    await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close()]);
+    return { released, interrupted };
+  }
+
+  /** No session becomes live here any more, not even one that is being opened or restored right now. */
+  #stop(error: () => SojournError): void {
+    for (const room of [this.#opener, this.#finder]) room.draining = true;
+    for (const room of [this.#opener, this.#restorer]) room.stopped = error;
+  }
+
+  get #busy(): boolean {
+    if (this.#stateless.running > 0 || this.#modern.running > 0 || this.#sse?.busy === true) return true;
+    if (this.legacy.running > 0) return true;
+    for (const session of this.registry.values()) if (session.busy) return true;
+    return false;
+  }
+
+  async #release(which: (session: { readonly busy: boolean }) => boolean): Promise<number> {
+    const leaving = [...this.registry.values()].filter(which);
+    await Promise.all(leaving.map((session) => this.registry.release(session, 'released')));
+    return leaving.length;
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#stop(closedEndpoint);
+    this.legacy.relay.close(requestClosed);
+    this.#unsubscribe();
+    await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close(), this.#closeSessions()]);
+    this.registry.stop();
+    this.#keepAlive.stop();
+    await this.instance.leave();
+    await this.store.close();
+  }
+
+  /** A store that outlives us, or that others still use, keeps the sessions; otherwise they are lost with it. */
+  async #closeSessions(): Promise<void> {
+    const live = [...this.registry.values()];
+    if (this.#durable || (await this.instance.otherServing()) !== undefined) {
+      await Promise.all(live.map((session) => this.registry.release(session, 'closed')));
+      return;
+    }
+    await Promise.all(live.map((session) => this.registry.end(session, 'store_lost')));
+    let cursor: string | undefined;
+    do {
+      const page = await this.store.sessions.list(100, cursor);
+      for (const { id } of page.records) {
+        await this.registry.endRecord(id, null, 'store_lost');
+      }
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+  }
+}

@@ -1,0 +1,236 @@
+/** `createMcpEndpoint`: the public face over the wired core. */
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AuthInfo, ServerEventBus, ServerNotifier } from '@modelcontextprotocol/server';
+import { createNotifier } from './bus.ts';
+import { Core } from './core.ts';
+import { closedEndpoint, draining, optionInvalid, optionsContradict, storeAway, type SojournError } from '../errors.ts';
+import { refuse } from '../http/answer.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { FetchExchange } from '../http/fetch-exchange.ts';
+import { NodeExchange } from '../http/node-exchange.ts';
+import { listen, type Listening, type ListenOptions, type OwnListening } from '../listen/listen.ts';
+import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../options/options.ts';
+import { createSessions, type SessionEvents, type Sessions } from './sessions.ts';
+import { memory } from '../stores/memory/index.ts';
+import { Opening } from './core-loader.ts';
+import type { OpenStore } from '../stores/store.ts';
+import { systemRandom } from '../options/system.ts';
+import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
+import { createUserOf } from './user.ts';
+
+export interface FetchOptions {
+  /** Who is asking, as your own authentication found it. */
+  authInfo?: AuthInfo | undefined;
+  /** The body, where something has parsed it already. */
+  parsedBody?: unknown;
+}
+
+export interface DrainOptions {
+  /** ms until running requests are given up. Default 25,000. */
+  timeoutMs?: number | undefined;
+  /**
+   * First of all `listen()` accepts nobody any more: a proxy that is refused a connection tries the next instance. Default
+   * `false`: it answers to the end, and then with 503.
+   */
+  stopListening?: boolean | undefined;
+}
+
+/** One MCP endpoint in this process. `fetch` and `node` are bound: detach them, pass them on. */
+export interface McpEndpoint extends AsyncDisposable {
+  /** For Hono, Bun, Deno, Next.js …: answers on whatever path it is mounted. */
+  readonly fetch: (request: Request, options?: FetchOptions) => Promise<Response>;
+  /** For node:http, Express, Fastify, Koa …; `req.auth` is the `authInfo`; a function as third argument is ignored. */
+  readonly node: (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown) => void;
+  /** Serves HTTP by itself, with `/healthz`, `/readyz` and CORS. */
+  readonly listen: (options?: ListenOptions) => Promise<Listening>;
+  readonly sessions: Sessions;
+  /** Tells clients of both eras, on every instance, that something changed. */
+  readonly notify: ServerNotifier;
+  readonly bus: ServerEventBus;
+  /** Hands every session over and finishes what runs; afterwards only 503. Idempotent. */
+  readonly drain: (options?: DrainOptions) => Promise<{
+    /** Sessions given back to the store. */
+    released: number;
+    /** Requests that still ran at the deadline. */
+    interrupted: number;
+  }>;
+  /** Ends what runs, gives sessions back (durable store) or ends them (memory). Idempotent. */
+  readonly close: () => Promise<void>;
+  readonly health: () => EndpointHealth;
+}
+
+const DRAIN_TIMEOUT_MS = 25_000;
+
+/**
+ * Serves the MCP servers that `factory` makes: one per session for 2025-era clients, one per request otherwise.
+ * @throws TypeError or RangeError naming the option that is wrong.
+ */
+export function createMcpEndpoint(factory: McpEndpointFactory, options?: McpEndpointOptions): McpEndpoint {
+  if (typeof factory !== 'function')
+    throw optionInvalid('type', 'factory', factory, 'a function that returns an MCP server');
+  return new Endpoint(factory, resolveOptions(options)).face();
+}
+
+class Endpoint {
+  readonly #factory: McpEndpointFactory;
+  readonly #options: ResolvedOptions;
+  readonly #opening: Opening<Core>;
+  readonly #events: SessionEvents = new EventEmitter();
+  readonly #listening = new Set<OwnListening>();
+  #closed: Promise<void> | undefined;
+
+  constructor(factory: McpEndpointFactory, options: ResolvedOptions) {
+    this.#factory = factory;
+    this.#options = options;
+    const { timeProvider: time, logger } = options;
+    this.#opening = new Opening({ open: () => this.#open(), time, logger });
+  }
+
+  get #core(): Core | undefined {
+    return this.#opening.value;
+  }
+
+  /** At once on the memory store. */
+  #open(): Core | Promise<Core> {
+    const options = this.#options;
+    const store = options.store ?? memory();
+    const opened = store.open({
+      name: options.name,
+      time: options.timeProvider,
+      random: systemRandom,
+      logger: options.logger,
+      leaseMs: options.leaseMs,
+      tombstoneMs: options.tombstoneMs,
+      retention: options.eventRetention,
+      eventLogBytes: options.limits.eventLogBytes,
+      tombstones: options.limits.tombstones,
+    });
+    const build = (open: OpenStore): Core =>
+      new Core({
+        factory: this.#factory,
+        options,
+        store: open,
+        durable: store.durable,
+        inProcess: store.inProcess,
+        random: systemRandom,
+        userOf: createUserOf(options),
+        events: this.#events,
+      });
+    if (!(opened instanceof Promise)) {
+      const core = build(opened);
+      void core.join();
+      return core;
+    }
+    return opened.then(async (open) => {
+      const core = build(open);
+      try {
+        await core.join();
+      } catch (cause) {
+        await core.close().catch(() => {});
+        throw cause;
+      }
+      core.prepare();
+      return core;
+    });
+  }
+
+  #handle(exchange: Exchange, allowedHosts?: readonly string[]): void {
+    if (this.#core !== undefined) return this.#core.handle(exchange, allowedHosts);
+    this.#opening.ready().then(
+      (core) => core.handle(exchange, allowedHosts),
+      (cause: unknown) => refuse(exchange, this.#unready(cause), null),
+    );
+  }
+
+  #unready(cause: unknown): SojournError {
+    if (this.#closed !== undefined) return closedEndpoint();
+    return this.#opening.stopped ? draining() : storeAway('opening it', cause);
+  }
+
+  /** Before the store is open, what needs it cannot be had synchronously. */
+  get #opened(): Core {
+    if (this.#core === undefined) throw storeAway('it is not open yet');
+    return this.#core;
+  }
+
+  face(): McpEndpoint {
+    const node = (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown): void => {
+      this.#handle(new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody));
+    };
+    const endpoint: McpEndpoint = {
+      node,
+      fetch: (request, given) => {
+        const exchange = new FetchExchange(request, given?.authInfo, given?.parsedBody);
+        this.#handle(exchange);
+        return exchange.response;
+      },
+      listen: (given) => this.#listen(given),
+      sessions: createSessions(
+        () => this.#core,
+        () => this.#opening.ready(),
+        this.#events,
+      ),
+      notify: createNotifier({
+        publish: (event) => this.#opened.bus.publish(event),
+        subscribe: (listener) => this.#opened.bus.subscribe(listener),
+      }),
+      bus: {
+        publish: (event) => this.#opened.bus.publish(event),
+        subscribe: (listener) => this.#opened.bus.subscribe(listener),
+      },
+      drain: (given) => this.#drain(given),
+      close: () => this.#close(),
+      health: () => this.#health(),
+      [Symbol.asyncDispose]: () => this.#close(),
+    };
+    return endpoint;
+  }
+
+  async #drain(given: DrainOptions | undefined): Promise<{ released: number; interrupted: number }> {
+    const timeoutMs = given?.timeoutMs ?? DRAIN_TIMEOUT_MS;
+    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
+      throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
+    }
+    // Where the store was never open there is nothing to hand over.
+    const core = this.#core ?? (await this.#opening.stop());
+    if (core === undefined) return { released: 0, interrupted: 0 };
+    // Whoever connects to a socket that outlives this process waits for the next one, which had better begin soon.
+    const left = [...this.#listening].filter(({ inherited }) => inherited || given?.stopListening === true);
+    if (left.length > 0) {
+      const serving = (await core.instance.otherServing()) === undefined ? 'alone' : 'others';
+      await Promise.all(left.map((listening) => listening.leave(serving)));
+    }
+    return core.drain(timeoutMs, () => left.some(({ awaits }) => awaits));
+  }
+
+  #health(): EndpointHealth {
+    if (this.#core !== undefined) return this.#core.health();
+    return { state: this.#closed === undefined ? 'serving' : 'closed', store: 'away', instance: '', sessions: 0 };
+  }
+
+  async #listen(given: ListenOptions | undefined): Promise<Listening> {
+    if (this.#closed !== undefined) throw optionsContradict('listen(): this endpoint is closed; make a new one');
+    // A store that cannot be opened is an error of the start, not of every request, unless it is known to come and go.
+    await this.#opening.ready().catch((error: unknown) => {
+      if (given?.storeMayBeAway !== true) throw error;
+    });
+    const listening = await listen(given, {
+      options: this.#options,
+      handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),
+      health: () => this.#health(),
+    });
+    this.#listening.add(listening);
+    return listening;
+  }
+
+  #close(): Promise<void> {
+    return (this.#closed ??= (async () => {
+      const servers = [...this.#listening].map((listening) => listening.close());
+      const core = await this.#opening.stop();
+      await core?.close();
+      for (const listening of this.#listening) listening.closeIdle();
+      await Promise.all(servers);
+    })());
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * What is logged while the session store is away: one line when that shows, in the words of whoever met it first, and one
+ * when it is over. What every request, event and sweep has to say about it meanwhile is of level `debug`.
+ *
+ *     over ──a line about a store that cannot be reached──▶ away ──the lease is renewed──▶ over
+ */
+import { SojournError } from '../errors.ts';
+import type { Logger, TimeProvider } from '../types.ts';
+
+export class Outage {
+  /** To be used by all that may meet it. */
+  readonly logger: Logger;
+  readonly #target: Logger;
+  readonly #time: Required<TimeProvider>;
+  #since: number | undefined;
+  #quiet = 0;
+
+  constructor(target: Logger, time: Required<TimeProvider>) {
+    this.#target = target;
+    this.#time = time;
+    this.logger = Object.freeze({
+      debug: (obj: object, msg: string) => target.debug(obj, msg),
+      info: (obj: object, msg: string) => target.info(obj, msg),
+      warn: (obj: object, msg: string) => this.#log('warn', obj, msg),
+      error: (obj: object, msg: string) => this.#log('error', obj, msg),
+      fatal: (obj: object, msg: string) => target.fatal(obj, msg),
+    });
+  }
+
+  /** The store answers. */
+  over(): void {
+    if (this.#since === undefined) return;
+    const ms = Math.round(this.#time.monotonic() - this.#since);
+    this.#target.info({ ms, lines: this.#quiet }, 'The session store is back');
+    this.#since = undefined;
+  }
+
+  #log(level: 'warn' | 'error', obj: object, msg: string): void {
+    if (!('err' in obj) || !isStoreAway(obj.err)) return this.#target[level](obj, msg);
+    if (this.#since === undefined) {
+      this.#since = this.#time.monotonic();
+      this.#quiet = 0;
+      return this.#target[level](obj, msg);
+    }
+    this.#quiet += 1;
+    this.#target.debug(obj, msg);
+  }
+}
+
+function isStoreAway(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (at instanceof SojournError && at.code === 'STORE_AWAY') return true;
+  }
+  return false;
+}

@@ -1,0 +1,269 @@
+/**
+ * The 2024-11-05 transport (`legacySse`): GET …/sse opens a stream that is the session, POST …/message?sessionId=… takes
+ * its messages, and everything is answered on the stream. The session lives as long as that connection, on this instance;
+ * nothing of it is stored, so nothing of it can be resumed. Its server is made when `initialize` comes.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import { isInitializeRequest } from '@modelcontextprotocol/server';
+import {
+  bodyTooLarge,
+  draining,
+  invalidRequest,
+  methodNotAllowed,
+  notAcceptable,
+  otherUser,
+  requestIdInFlight,
+  rpcError,
+  type SojournError,
+  tooManyRequests,
+  tooManySessions,
+  unsupportedMediaType,
+} from '../../errors.ts';
+import { isJsonContentType } from '@modelcontextprotocol/server';
+import { acceptsStream } from '../../http/accept.ts';
+import { answerable, refuse } from '../../http/answer.ts';
+import type { Exchange, HeaderList } from '../../http/exchange.ts';
+import type { KeepAlive } from '../../http/keep-alive.ts';
+import { SSE_HEADERS } from '../../http/sse.ts';
+import { SseSink } from '../../http/sse-sink.ts';
+import { checkMessage, type Checked, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../../options/options.ts';
+import { handshakeOf, type SessionBuilder } from '../../session/builder.ts';
+import type { LiveSession } from '../../session/session.ts';
+import type { Sink, SinkListener } from '../../http/sink.ts';
+import { base64url, type RandomSource } from '../../options/system.ts';
+
+export interface LegacySseOptions {
+  readonly options: ResolvedOptions;
+  readonly builder: SessionBuilder;
+  readonly keepAlive: KeepAlive;
+  readonly ownerId: () => string;
+  readonly random: RandomSource;
+}
+
+interface Connection {
+  readonly id: string;
+  readonly exchange: Exchange;
+  readonly sink: SseSink;
+  /** From its `initialize` on. */
+  session: LiveSession | undefined;
+  state: 'connected' | 'opening' | 'open';
+}
+
+const PLAIN: HeaderList = [['Content-Type', 'text/plain; charset=utf-8']];
+const NO_BYTES = new Uint8Array(0);
+const ID_BYTES = 16;
+
+/** `'sse'`, `'message'`, or undefined: not a path of this transport. */
+export function legacySsePath(url: string): 'sse' | 'message' | undefined {
+  const path = url.split('?', 1)[0]?.replace(/\/$/, '') ?? '';
+  if (path.endsWith('/sse')) return 'sse';
+  return path.endsWith('/message') ? 'message' : undefined;
+}
+
+export class LegacySseEra {
+  readonly #options: ResolvedOptions;
+  readonly #builder: SessionBuilder;
+  readonly #keepAlive: KeepAlive;
+  readonly #ownerId: () => string;
+  readonly #random: RandomSource;
+  readonly #connections = new Map<string, Connection>();
+  draining = false;
+
+  constructor({ options, builder, keepAlive, ownerId, random }: LegacySseOptions) {
+    this.#options = options;
+    this.#builder = builder;
+    this.#keepAlive = keepAlive;
+    this.#ownerId = ownerId;
+    this.#random = random;
+  }
+
+  /** Host and Origin have been checked. */
+  serve(exchange: Exchange, path: 'sse' | 'message'): void {
+    if (path === 'sse') {
+      if (exchange.method === 'GET') this.#connect(exchange);
+      else refuse(exchange, methodNotAllowed(exchange.method, 'GET'), null);
+    } else if (exchange.method === 'POST') {
+      this.#message(exchange);
+    } else {
+      refuse(exchange, methodNotAllowed(exchange.method, 'POST'), null);
+    }
+  }
+
+  get busy(): boolean {
+    for (const { session } of this.#connections.values()) if (session?.busy === true) return true;
+    return false;
+  }
+
+  *sessions(): Generator<LiveSession> {
+    for (const { session } of this.#connections.values()) if (session !== undefined) yield session;
+  }
+
+  #connect(exchange: Exchange): void {
+    if (!acceptsStream(exchange.header('accept'))) return refuse(exchange, notAcceptable('text/event-stream'), null);
+    if (this.draining) return refuse(exchange, draining(), null);
+    const { sessions, streamBufferBytes } = this.#options.limits;
+    if (this.#connections.size >= sessions) return refuse(exchange, tooManySessions(sessions), null);
+    const id = base64url(this.#random(ID_BYTES));
+    const sink = new SseSink(exchange, SSE_HEADERS, { keepAlive: this.#keepAlive, bufferBytes: streamBufferBytes });
+    const connection: Connection = { id, exchange, sink, session: undefined, state: 'connected' };
+    this.#connections.set(id, connection);
+    sink.listener = { sinkDone: () => this.#gone(connection) };
+    const [path = ''] = exchange.url.split('?', 1);
+    sink.event('endpoint', `${path.replace(/\/?$/, '').slice(0, -'/sse'.length)}/message?sessionId=${id}`);
+  }
+
+  #gone(connection: Connection): void {
+    this.#connections.delete(connection.id);
+    void connection.session?.leave('deleted');
+  }
+
+  #message(exchange: Exchange): void {
+    const id = new URL(exchange.url, 'http://localhost').searchParams.get('sessionId');
+    if (id === null) return exchange.respond(400, PLAIN, 'Missing sessionId parameter');
+    const connection = this.#connections.get(id);
+    if (connection === undefined) return exchange.respond(400, PLAIN, 'Session not found: open GET /sse first');
+    if (connection.exchange.user !== exchange.user) return refuse(exchange, otherUser(), null);
+    const type = exchange.header('content-type');
+    if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
+    const { bodyBytes } = this.#options.limits;
+    if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
+    const received = (refusal: SojournError | undefined, bytes: Uint8Array): void => {
+      if (refusal !== undefined) return refuse(exchange, refusal, null);
+      const checked = this.#parse(exchange, bytes);
+      if (typeof checked === 'string') return exchange.respond(400, PLAIN, checked);
+      const error = this.#take(connection, exchange, checked);
+      if (error === undefined) exchange.respond(202, PLAIN, 'Accepted');
+      else refuse(exchange, error, checked.kind === 'request' ? checked.message.id : null);
+    };
+    if (exchange.parsedBody === undefined) exchange.readBody(bodyBytes, received);
+    else received(undefined, NO_BYTES);
+  }
+
+  #parse(exchange: Exchange, bytes: Uint8Array): Checked | string {
+    let body = exchange.parsedBody;
+    try {
+      body ??= JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    } catch {
+      return 'Invalid message: the body is not JSON in UTF-8';
+    }
+    const checked = checkMessage(body);
+    return checked.kind === 'invalid' ? `Invalid message: ${checked.why}` : checked;
+  }
+
+  #take(connection: Connection, exchange: Exchange, checked: Checked): SojournError | undefined {
+    const { session, state } = connection;
+    if (session === undefined || state !== 'open') {
+      if (checked.kind !== 'request' || checked.message.method !== 'initialize' || state === 'opening') {
+        return checked.kind === 'request' ? invalidRequest('initialize comes first') : undefined;
+      }
+      if (!isInitializeRequest(checked.message)) {
+        return invalidRequest('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
+      }
+      connection.state = 'opening';
+      void this.#open(connection, checked.message);
+      return undefined;
+    }
+    if (checked.kind === 'notification') session.notification(checked.message, exchange);
+    else if (checked.kind === 'response') session.response(checked.message, exchange);
+    else if (checked.kind === 'request') return this.#request(session, connection, exchange, checked.message);
+    return undefined;
+  }
+
+  #request(
+    session: LiveSession,
+    { sink }: Connection,
+    exchange: Exchange,
+    message: RpcRequest,
+  ): SojournError | undefined {
+    if (message.method === 'initialize') return invalidRequest('this session is initialized');
+    if (session.running.get(message.id) !== undefined) return requestIdInFlight(message.id);
+    const limit = this.#options.limits.requestsPerSession;
+    if (message.method !== 'ping' && session.running.counted >= limit) return tooManyRequests(limit);
+    const stream = session.openPost(1, false);
+    stream.begin(new Channel(sink));
+    session.request(message, exchange, stream);
+    return undefined;
+  }
+
+  async #open(connection: Connection, message: RpcRequest): Promise<void> {
+    const { id, exchange, sink } = connection;
+    try {
+      const session = await this.#builder.connect(
+        {
+          id,
+          epoch: 1,
+          owner: this.#ownerId(),
+          user: exchange.user,
+          handshake: handshakeOf(message.params as never),
+          createdAt: this.#options.timeProvider.now(),
+          unlogged: true,
+        },
+        exchange,
+        false,
+      );
+      connection.session = session;
+      if (!sink.open) {
+        await session.leave('deleted');
+        return;
+      }
+      const answer = await this.#builder.initialize(session, message, exchange);
+      sink.message(JSON.stringify(answer), undefined);
+      if (answer.error === undefined) {
+        connection.state = 'open';
+        session.getStream.use(new Channel(sink, () => sink.end()));
+      } else {
+        // Refused, or ended while it was being opened.
+        connection.session = undefined;
+        connection.state = 'connected';
+        await session.leave('closed');
+      }
+    } catch (cause) {
+      connection.state = 'connected';
+      const error = answerable(
+        cause,
+        this.#options.logger,
+        `Session ${id} of the 2024-11-05 transport could not be opened`,
+      );
+      sink.message(errorJson(error, message.id), undefined);
+    }
+  }
+
+  /** Ends every connection, cleanly. */
+  async close(): Promise<void> {
+    const connections = [...this.#connections.values()];
+    this.#connections.clear();
+    await Promise.all(
+      connections.map(async ({ session, sink }) => {
+        await session?.leave('closed');
+        sink.end();
+      }),
+    );
+  }
+}
+
+/** What is sent to one POST, or to the session, on the one connection there is; only the session's end closes it. */
+class Channel implements Sink {
+  readonly #sink: SseSink;
+  readonly #onEnd: (() => void) | undefined;
+  listener: SinkListener | undefined = undefined;
+
+  constructor(sink: SseSink, onEnd?: () => void) {
+    this.#sink = sink;
+    this.#onEnd = onEnd;
+  }
+  message(json: string): void {
+    this.#sink.message(json, undefined);
+  }
+  prime(): void {}
+  end(): void {
+    this.#onEnd?.();
+  }
+  get open(): boolean {
+    return this.#sink.open;
+  }
+}
+
+function errorJson(error: SojournError, id: RequestId): string {
+  return JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(error) });
+}

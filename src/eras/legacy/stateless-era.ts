@@ -1,0 +1,245 @@
+/**
+ * The 2025 era without sessions: each POST gets a server of its own, which is closed when its requests are answered or its
+ * client is gone. Nothing can come back to it, so server→client requests are refused at once.
+ */
+import type {
+  JSONRPCMessage,
+  MessageExtraInfo,
+  RequestId,
+  Transport,
+  TransportSendOptions,
+} from '@modelcontextprotocol/server';
+import { batchNotAllowed, internal, requestClosed, rpcError, statelessUnsupported } from '../../errors.ts';
+import { answerable, asSojournError, JSON_HEADERS, refuse } from '../../http/answer.ts';
+import type { Exchange } from '../../http/exchange.ts';
+import { JsonSink } from '../../http/json-sink.ts';
+import type { KeepAlive } from '../../http/keep-alive.ts';
+import { SSE_HEADERS } from '../../http/sse.ts';
+import { SseSink } from '../../http/sse-sink.ts';
+import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../../options/options.ts';
+import type { ServerBuilder } from '../../session/builder.ts';
+import { contexts, MessageContext } from '../../session/context.ts';
+import type { SessionRun } from '../../session/run.ts';
+import type { AnyServer } from '../../session/session.ts';
+import { Stream } from '../../session/stream.ts';
+import type { InboundPost } from '../../relay/call.ts';
+import { requestSession } from '../request-session.ts';
+
+export interface StatelessOptions {
+  readonly options: ResolvedOptions;
+  readonly servers: ServerBuilder;
+  readonly keepAlive: KeepAlive;
+}
+
+/** Who asks, for the error that says it cannot be. */
+const FEATURES: Readonly<Record<string, string>> = {
+  'sampling/createMessage': 'Sampling',
+  'elicitation/create': 'Elicitation',
+  'roots/list': 'Roots',
+};
+
+export class StatelessEra {
+  readonly #options: ResolvedOptions;
+  readonly #servers: ServerBuilder;
+  readonly #keepAlive: KeepAlive;
+  readonly #running = new Set<StatelessTransport>();
+
+  constructor({ options, servers, keepAlive }: StatelessOptions) {
+    this.#options = options;
+    this.#servers = servers;
+    this.#keepAlive = keepAlive;
+  }
+
+  post(post: InboundPost): void {
+    const { exchange, messages } = post;
+    const [first] = messages;
+    if (post.batch || first === undefined) {
+      return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
+    }
+    if (first.kind === 'request') {
+      void this.#serve(exchange, first.message);
+      return;
+    }
+    // Nothing waits for an answer or a notification: there is no session they could be for.
+    exchange.respond(202, []);
+  }
+
+  async #serve(exchange: Exchange, message: RpcRequest): Promise<void> {
+    const { logger, timeProvider } = this.#options;
+    let transport: StatelessTransport | undefined;
+    let run: SessionRun | undefined;
+    try {
+      run = this.#servers.run(() => void transport?.close());
+      const built = run;
+      const server = await run.inOwnContext(async () => {
+        const made = await this.#servers.build({
+          era: 'legacy',
+          caller: exchange,
+          session: undefined,
+          restored: false,
+        });
+        const { clientInfo, capabilities, protocolVersion } = handshakeParts(exchange, message);
+        await built.start(
+          exchange.request,
+          requestSession({
+            caller: exchange,
+            createdAt: timeProvider.now(),
+            clientInfo,
+            clientCapabilities: capabilities,
+            protocolVersion,
+            server: made,
+          }),
+        );
+        return made;
+      });
+      if (exchange.closed) {
+        await server.close();
+        run.leave('request_done');
+        return;
+      }
+      transport = new StatelessTransport(message.id, this.#stream(exchange), message.method, () =>
+        this.#done(transport, server, run),
+      );
+      this.#running.add(transport);
+      exchange.onClose(() => void transport?.close());
+      await server.connect(transport);
+      transport.dispatch(
+        this.#servers.asked(message),
+        new MessageContext(exchange, undefined, run.enter !== undefined, message.id, message.method, undefined),
+        run,
+      );
+    } catch (cause) {
+      run?.leave('request_done');
+      const error = answerable(cause, logger, 'A stateless request could not be served');
+      if (transport === undefined) refuse(exchange, error, message.id);
+      else void transport.fail(error);
+    }
+  }
+
+  #stream(exchange: Exchange): Stream {
+    const json = this.#options.responseMode === 'json';
+    const stream = new Stream('', undefined, 0, json);
+    stream.use(
+      json
+        ? new JsonSink(exchange, JSON_HEADERS, false)
+        : new SseSink(exchange, SSE_HEADERS, {
+            keepAlive: this.#keepAlive,
+            bufferBytes: this.#options.limits.streamBufferBytes,
+          }),
+    );
+    return stream;
+  }
+
+  #done(transport: StatelessTransport | undefined, server: AnyServer, run: SessionRun | undefined): void {
+    if (transport !== undefined) this.#running.delete(transport);
+    run?.leave('request_done');
+    server.close().catch((cause: unknown) => {
+      this.#options.logger.error({ err: cause }, 'The server of a stateless request could not be closed');
+    });
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** Ends what runs, each with an error. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#running].map((transport) => transport.fail(requestClosed())));
+  }
+}
+
+function handshakeParts(exchange: Exchange, { method, params }: RpcRequest) {
+  const initialize = method === 'initialize' ? params : undefined;
+  const header = exchange.header('mcp-protocol-version') ?? '';
+  return {
+    clientInfo: initialize?.['clientInfo'] as never,
+    capabilities: initialize?.['capabilities'] as never,
+    protocolVersion: typeof initialize?.['protocolVersion'] === 'string' ? initialize['protocolVersion'] : header,
+  };
+}
+
+class StatelessTransport implements Transport {
+  readonly #id: RequestId;
+  readonly #stream: Stream;
+  readonly #method: string;
+  readonly #done: () => void;
+  onclose: (() => void) | undefined = undefined;
+  onerror: ((error: Error) => void) | undefined = undefined;
+  onmessage: (<T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void) | undefined = undefined;
+  #closed = false;
+  #answered = false;
+
+  constructor(id: RequestId, stream: Stream, method: string, done: () => void) {
+    this.#id = id;
+    this.#stream = stream;
+    this.#method = method;
+    this.#done = done;
+  }
+
+  async start(): Promise<void> {}
+
+  dispatch(message: RpcRequest, context: MessageContext, run: SessionRun): void {
+    const deliver = (): void => contexts.run(context, () => this.onmessage?.(message as never, context as never));
+    if (run.enter === undefined) deliver();
+    else run.enter(deliver);
+  }
+
+  async send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
+    if (!('method' in message)) return this.#answer(message as RpcResponse);
+    if ('id' in message) throw statelessUnsupported(FEATURES[message.method] ?? `The request ${message.method}`);
+    return this.#notify(message as RpcNotification, options?.relatedRequestId);
+  }
+
+  #answer(message: RpcResponse): void {
+    if (message.id !== this.#id || this.#answered) return;
+    this.#answered = true;
+    const answer = this.#method === 'initialize' ? withoutListChanged(message) : message;
+    let json;
+    try {
+      json = JSON.stringify(answer);
+    } catch (cause) {
+      json = JSON.stringify({ jsonrpc: '2.0', id: this.#id, error: rpcError(internal(cause)) });
+    }
+    this.#stream.send(json, true);
+    queueMicrotask(() => void this.close());
+  }
+
+  #notify(message: RpcNotification, related: RequestId | undefined): void {
+    const inRequest = related === this.#id || (related === undefined && contexts.getStore()?.id === this.#id);
+    if (!inRequest || this.#answered)
+      throw statelessUnsupported(`The notification ${message.method} outside of a request`);
+    if (!this.#stream.answersOnly) this.#stream.send(JSON.stringify(message));
+  }
+
+  /** The client is gone, or the request is answered: the SDK aborts what still runs. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stream.finish();
+    this.onclose?.();
+    this.#done();
+  }
+
+  async fail(cause: unknown): Promise<void> {
+    if (!this.#answered) {
+      this.#answered = true;
+      this.#stream.send(JSON.stringify({ jsonrpc: '2.0', id: this.#id, error: rpcError(asSojournError(cause)) }), true);
+    }
+    await this.close();
+  }
+}
+
+/** A change could not be announced to anybody, so nothing may be promised. */
+function withoutListChanged(message: RpcResponse): RpcResponse {
+  const capabilities = message.result?.['capabilities'];
+  if (!isObject(capabilities)) return message;
+  const quiet = Object.fromEntries(
+    Object.entries(capabilities).map(([name, value]) => {
+      if (!isObject(value) || !('listChanged' in value)) return [name, value];
+      const { listChanged: _, ...rest } = value;
+      return [name, rest];
+    }),
+  );
+  return { ...message, result: { ...message.result, capabilities: quiet } };
+}

@@ -1,0 +1,149 @@
+/**
+ * A modern request served without the SDK's `createMcpHandler`: its server is bound to the era by `connect`, and what it says
+ * goes straight onto the exchange. `createMcpHandler` makes a web `Request` and `Response` of every call and describes its tool's
+ * schema once more: of the CPU of a small call more than half (docs/performance.md).
+ *
+ * A server is used for one request, never again: a handler that goes on after its answer would speak to the next client.
+ */
+import { McpServer, type Server } from '@modelcontextprotocol/server';
+import { requestClosed } from '../../errors.ts';
+import { refuse } from '../../http/answer.ts';
+import type { ResponsePipe } from '../../http/response-pipe.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../../options/options.ts';
+import { contexts } from '../../session/context.ts';
+import type { Await } from '../../stores/store.ts';
+import { type Classification, ModernEnvelopes } from './envelopes.ts';
+import { clientOf, contextOf, type ModernCall, type ModernServers } from './servers.ts';
+import { ModernTransport } from './transport.ts';
+
+/** nginx' word for a client that left; the SDK says it of a server that closed before it answered. */
+export const CLOSED_STATUS = 499;
+
+export class ModernDirect {
+  readonly #options: ResolvedOptions;
+  readonly #servers: ModernServers;
+  readonly #envelopes = new ModernEnvelopes();
+  readonly #open = new Set<ModernTransport>();
+  /** Servers of this factory are not bound by `connect`: it does not pass `ctx.serverOptions` on. */
+  #unbound = false;
+  #hinted = false;
+  #closed = false;
+
+  constructor(options: ResolvedOptions, servers: ModernServers) {
+    this.#options = options;
+    this.#servers = servers;
+  }
+
+  /** `false`: nothing was dispatched; the SDK is to serve it, with `call.server` if there is one. */
+  serve(call: ModernCall, pipe: ResponsePipe): Await<boolean> {
+    const { request } = call;
+    const classification = request === undefined || this.#unbound ? undefined : this.#envelopes.classify(call, request);
+    if (request === undefined || classification === undefined) return false;
+    return contexts.run(contextOf(call, false), () => this.#serve(call, request, classification, pipe));
+  }
+
+  async #serve(
+    call: ModernCall,
+    request: RpcRequest,
+    classification: Classification,
+    pipe: ResponsePipe,
+  ): Promise<boolean> {
+    const made = this.#servers.build(call);
+    const server = made instanceof Promise ? await made : made;
+    const inner = server instanceof McpServer ? server.server : server;
+    if (!call.optionsRead) this.#hint();
+    if (!call.optionsRead || call.mirrored || inner.transport !== undefined) return false;
+    const challenged = server instanceof McpServer && isChallenged(server, request, call);
+    if (challenged instanceof Promise ? await challenged : challenged) return false;
+    return this.#run(server, inner, call, request, classification, pipe);
+  }
+
+  async #run(
+    server: McpServer | Server,
+    inner: Server,
+    call: ModernCall,
+    request: RpcRequest,
+    classification: Classification,
+    pipe: ResponsePipe,
+  ): Promise<boolean> {
+    const { exchange } = call.post;
+    tellClient(inner, call);
+    let bound = false;
+    let over: () => void = () => {};
+    const ended = new Promise<void>((resolve) => (over = resolve));
+    const transport = new ModernTransport({
+      classification,
+      id: request.id,
+      pipe,
+      answerOnly: this.#options.responseMode === 'json',
+      isHeard: () => inner.onclose !== undefined,
+      over: (answered) => {
+        this.#open.delete(transport);
+        if (bound && !answered) this.#unanswered(call, request, pipe);
+        over();
+      },
+    });
+    await server.connect(transport);
+    bound = inner.getNegotiatedProtocolVersion() === classification.revision;
+    if (!bound) {
+      // It would refuse the request. The SDK binds servers by other means, and gets a fresh one.
+      this.#unbound = true;
+      this.#hint();
+      call.server = undefined;
+      await server.close();
+      return false;
+    }
+    pipe.whenWaiting(() => {
+      this.#open.add(transport);
+      exchange.onClose(() => void transport.close());
+    });
+    const { request: view, authInfo } = exchange;
+    transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });
+    await ended;
+    return true;
+  }
+
+  #hint(): void {
+    if (this.#hinted) return;
+    this.#hinted = true;
+    this.#options.logger.info(
+      {},
+      'The factory does not pass ctx.serverOptions on: requests of 2026-07-28 take about twice the CPU. new McpServer(info, { ...ctx.serverOptions })',
+    );
+  }
+
+  /** Its server closed, or this endpoint did, before there was an answer. */
+  #unanswered({ post: { exchange } }: ModernCall, { id }: RpcRequest, pipe: ResponsePipe): void {
+    if (exchange.closed || pipe.fail(requestClosed(), id)) return;
+    if (this.#closed) refuse(exchange, requestClosed(), id);
+    else exchange.respond(CLOSED_STATUS, []);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const transport of this.#open) void transport.close();
+  }
+}
+
+/** Whether more rights are asked for than the caller has, or nobody can tell: the SDK words the answer. */
+function isChallenged(server: McpServer, request: RpcRequest, { post: { exchange } }: ModernCall): Await<boolean> {
+  const { authInfo } = exchange;
+  try {
+    const challenge = server.resolveScopeChallenge({ request, ...(authInfo !== undefined && { authInfo }) });
+    if (challenge === undefined) return false;
+    return Promise.resolve(challenge).then(
+      (found) => found !== undefined,
+      () => true,
+    );
+  } catch {
+    return true;
+  }
+}
+
+/** What `createMcpHandler` writes into fields of its own: the accessors of the handshake that this era does not have. */
+function tellClient(inner: Server, call: ModernCall): void {
+  const { clientInfo, clientCapabilities } = clientOf(call);
+  if (clientInfo !== undefined) inner.getClientVersion = () => clientInfo;
+  if (clientCapabilities !== undefined) inner.getClientCapabilities = () => clientCapabilities;
+}

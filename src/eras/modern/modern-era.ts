@@ -1,0 +1,204 @@
+/**
+ * The 2026-07-28 era: every request by itself, with a server of its own. Ours are the order of checks, the header comparison by
+ * digits, the hooks, and the answer's way out.
+ *
+ *     a request, as almost all are                                           ─▶ `modern-direct.ts`
+ *     `subscriptions/listen`, a notification, what the SDK is to refuse, and
+ *     whatever the direct way gives back                                     ─▶ the SDK's `createMcpHandler`
+ *
+ * With `auto` and `sse` the head waits up to 250 ms, so that an early error can pick the HTTP status; then a stream is
+ * committed and the answer follows on it as one event.
+ */
+import {
+  classifyInboundRequest,
+  createMcpHandler,
+  type McpHttpHandler,
+  type McpServer,
+  type RequestId,
+  type Server,
+  type ServerEventBus,
+} from '@modelcontextprotocol/server';
+import {
+  closedEndpoint,
+  headerMismatch,
+  invalidRequest,
+  requestClosed,
+  rpcError,
+  type SojournError,
+} from '../../errors.ts';
+import { answerable, refuse } from '../../http/answer.ts';
+import type { Exchange } from '../../http/exchange.ts';
+import type { KeepAlive } from '../../http/keep-alive.ts';
+import { ResponsePipe } from '../../http/response-pipe.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../../options/options.ts';
+import type { ServerBuilder } from '../../session/builder.ts';
+import { contexts } from '../../session/context.ts';
+import type { McpHttpRequest } from '../../types.ts';
+import { isModern } from '../../protocol/versions.ts';
+import { claimedVersion } from '../request-checks.ts';
+import type { InboundPost } from '../../relay/call.ts';
+import { checkStandardHeaders } from './mcp-headers.ts';
+import { CLOSED_STATUS, ModernDirect } from './direct.ts';
+import { contextOf, ModernCall, ModernServers } from './servers.ts';
+
+/** How long the head waits for an answer that could decide the status. */
+const HEAD_WAIT_MS = 250;
+
+export interface ModernOptions {
+  readonly options: ResolvedOptions;
+  readonly servers: ServerBuilder;
+  readonly bus: ServerEventBus;
+  readonly keepAlive: KeepAlive;
+  /** Where a message goes that the SDK's classification counts as legacy. */
+  readonly legacy: (post: InboundPost) => void;
+}
+
+export class ModernEra {
+  readonly #options: ResolvedOptions;
+  readonly #servers: ModernServers;
+  readonly #direct: ModernDirect;
+  readonly #keepAlive: KeepAlive;
+  readonly #legacy: (post: InboundPost) => void;
+  readonly #handler: McpHttpHandler;
+  readonly #calls = new WeakMap<object, ModernCall>();
+  #closed = false;
+  #running = 0;
+
+  constructor({ options, servers, bus, keepAlive, legacy }: ModernOptions) {
+    this.#options = options;
+    this.#servers = new ModernServers(options, servers);
+    this.#direct = new ModernDirect(options, this.#servers);
+    this.#keepAlive = keepAlive;
+    this.#legacy = legacy;
+    this.#handler = createMcpHandler((context) => this.#build(context.requestInfo as McpHttpRequest), {
+      legacy: 'reject',
+      bus,
+      keepAliveMs: options.keepAliveMs,
+      maxSubscriptions: options.limits.subscriptions,
+      responseMode: options.responseMode === 'json' ? 'json' : 'auto',
+      onerror: (error) => {
+        options.logger.debug({ err: error }, 'A modern request was refused or failed');
+        options.onerror?.(error);
+      },
+    });
+  }
+
+  serve(post: InboundPost, header: string | undefined): void {
+    const { exchange } = post;
+    const [first] = post.messages;
+    if (first === undefined) return;
+    if (first.kind === 'response' || first.kind === 'invalid') {
+      return refuse(exchange, invalidRequest('an answer cannot be posted in protocol revision 2026-07-28'), null);
+    }
+    const request = first.kind === 'request' ? first.message : undefined;
+    const claim = claimedVersion(first);
+    const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
+    if (refusal !== undefined) return refuse(exchange, refusal, request?.id ?? null);
+    if (request?.method === 'initialize' && !this.#isModern(exchange, request)) return this.#legacy(post);
+    const call = new ModernCall(post, request, typeof claim === 'string' ? claim : (header ?? ''));
+    void this.#answer(call, first.message);
+  }
+
+  /** An `initialize` belongs here only behind a valid modern envelope. */
+  #isModern(exchange: Exchange, request: RpcRequest): boolean {
+    const protocolVersionHeader = exchange.header('mcp-protocol-version');
+    const outcome = classifyInboundRequest({
+      httpMethod: 'POST',
+      body: request,
+      ...(protocolVersionHeader !== undefined && { protocolVersionHeader }),
+    });
+    return outcome.kind !== 'legacy';
+  }
+
+  #checkHeaders(
+    exchange: Exchange,
+    request: RpcRequest,
+    header: string | undefined,
+    claim: unknown,
+  ): SojournError | undefined {
+    const headerIsModern = header !== undefined && isModern(header);
+    const claimIsModern = typeof claim === 'string' && isModern(claim);
+    if (request.method === 'initialize' && !claimIsModern) {
+      return headerIsModern
+        ? headerMismatch('MCP-Protocol-Version', header, 'but initialize is the handshake of earlier revisions')
+        : undefined;
+    }
+    if (typeof claim === 'string' && header !== claim) {
+      return headerMismatch('MCP-Protocol-Version', header, `the body names protocol version ${JSON.stringify(claim)}`);
+    }
+    return checkStandardHeaders(exchange, request);
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  async #answer(call: ModernCall, message: unknown): Promise<void> {
+    const { exchange } = call.post;
+    const id = call.request?.id ?? null;
+    const { responseMode } = this.#options;
+    const pipe = new ResponsePipe(exchange, {
+      keepAlive: this.#keepAlive,
+      bufferBytes: this.#options.limits.streamBufferBytes,
+      asSse: responseMode === 'sse',
+    });
+    let timer: unknown;
+    if (responseMode !== 'json' && id !== null) pipe.whenWaiting(() => (timer = this.#commitLater(pipe)));
+    // A listen stream has no end of its own: nobody waits for it.
+    const counts = call.request?.method === 'subscriptions/listen' ? 0 : 1;
+    this.#running += counts;
+    try {
+      if (this.#closed) throw closedEndpoint();
+      const served = this.#direct.serve(call, pipe);
+      if (served instanceof Promise ? await served : served) return;
+      const response = await this.#fetch(call, message);
+      // The SDK's own word for "closed before there was an answer"; the client is still there when it was we who closed.
+      if (response.status === CLOSED_STATUS && this.#closed) call.refusal = requestClosed();
+      if (call.refusal !== undefined) this.#refuse(pipe, exchange, call.refusal, id);
+      else if (id === null) await pipe.send(response);
+      else await pipe.send(response, () => JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(requestClosed()) }));
+    } catch (cause) {
+      this.#refuse(pipe, exchange, answerable(cause, this.#options.logger, 'A modern request could not be served'), id);
+    } finally {
+      if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
+      call.run?.leave('request_done');
+      this.#running -= counts;
+    }
+  }
+
+  #commitLater(pipe: ResponsePipe): unknown {
+    return this.#options.timeProvider.setTimeout(() => pipe.commit(), HEAD_WAIT_MS);
+  }
+
+  #refuse(pipe: ResponsePipe, exchange: Exchange, error: SojournError, id: RequestId | null): void {
+    if (!pipe.fail(error, id)) refuse(exchange, error, id);
+  }
+
+  #fetch(call: ModernCall, message: unknown): Promise<Response> {
+    const { exchange } = call.post;
+    const { request, authInfo } = exchange;
+    this.#calls.set(request, call);
+    return contexts.run(contextOf(call, false), () =>
+      this.#handler.fetch(request, { parsedBody: message, ...(authInfo !== undefined && { authInfo }) }),
+    );
+  }
+
+  /** The factory that `createMcpHandler` calls; a refusal of ours travels around the SDK's own answer. */
+  async #build(request: McpHttpRequest): Promise<McpServer | Server> {
+    const call = this.#calls.get(request);
+    if (call === undefined) throw new Error('A server was asked for outside of a request');
+    try {
+      return (call.server as McpServer | Server | undefined) ?? (await this.#servers.build(call));
+    } catch (cause) {
+      call.refusal = answerable(cause, this.#options.logger, 'A modern request could not be served');
+      throw cause;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#direct.close();
+    await this.#handler.close();
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * The server of one modern request: the user's hooks and factory in their order, the headers that mirror a tool's arguments
+ * compared, and the context its handlers run in.
+ */
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  type ClientCapabilities,
+  type Implementation,
+  McpServer,
+  Server,
+} from '@modelcontextprotocol/server';
+import { type SojournError, unsupportedVersion } from '../../errors.ts';
+import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../../options/options.ts';
+import type { ServerBuilder } from '../../session/builder.ts';
+import { contexts, MessageContext, targetOf } from '../../session/context.ts';
+import type { EnterContext, SessionRun } from '../../session/run.ts';
+import type { AnyServer } from '../../session/session.ts';
+import type { Await } from '../../stores/store.ts';
+import type { McpSession } from '../../types.ts';
+import { isModern } from '../../protocol/versions.ts';
+import type { InboundPost } from '../../relay/call.ts';
+import { checkParamHeaders } from './mcp-headers.ts';
+import { requestSession } from '../request-session.ts';
+
+export class ModernCall {
+  readonly post: InboundPost;
+  readonly request: RpcRequest | undefined;
+  readonly version: string;
+  /** Answers instead of the SDK's response. */
+  refusal: SojournError | undefined = undefined;
+  run: SessionRun | undefined = undefined;
+  server: AnyServer | undefined = undefined;
+  /** Its factory has read `ctx.serverOptions`. */
+  optionsRead = false;
+  /** Its tool has arguments that are mirrored in headers. */
+  mirrored = false;
+
+  constructor(post: InboundPost, request: RpcRequest | undefined, version: string) {
+    this.post = post;
+    this.request = request;
+    this.version = version;
+  }
+}
+
+/** What the client of a request says of itself. */
+export function clientOf({ request }: ModernCall): {
+  readonly clientInfo: Implementation | undefined;
+  readonly clientCapabilities: ClientCapabilities | undefined;
+} {
+  const envelope = request?.params?.['_meta'];
+  const meta = isObject(envelope) ? envelope : {};
+  return {
+    clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
+    clientCapabilities: meta[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined,
+  };
+}
+
+export class ModernServers {
+  readonly #options: ResolvedOptions;
+  readonly #servers: ServerBuilder;
+
+  constructor(options: ResolvedOptions, servers: ServerBuilder) {
+    this.#options = options;
+    this.#servers = servers;
+  }
+
+  /** Throws what the request is to be refused with. */
+  build(call: ModernCall): Await<McpServer | Server> {
+    try {
+      const made = this.#servers.hasRun ? this.#buildInRun(call) : this.#build(call);
+      return made instanceof Promise ? made.catch((cause: unknown) => this.#refused(call, cause)) : made;
+    } catch (cause) {
+      return this.#refused(call, cause);
+    }
+  }
+
+  /** What was made for it after all: nobody else knows it. */
+  #refused(call: ModernCall, cause: unknown): never {
+    call.server?.close().catch((err: unknown) => {
+      this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
+    });
+    throw cause;
+  }
+
+  #buildInRun(call: ModernCall): Promise<McpServer | Server> {
+    const run = this.#servers.run(() => {});
+    call.run = run;
+    return run.inOwnContext(async () => {
+      const server = await this.#build(call);
+      await run.start(call.post.exchange.request, this.#session(call, server));
+      if (run.enter !== undefined) this.#dispatchIn(run.enter, call, server);
+      return server;
+    });
+  }
+
+  #build(call: ModernCall): Await<McpServer | Server> {
+    const made = this.#servers.build({
+      era: 'modern',
+      caller: call.post.exchange,
+      session: undefined,
+      restored: false,
+      optionsRead: () => (call.optionsRead = true),
+    });
+    return made instanceof Promise ? made.then((server) => this.#checked(call, server)) : this.#checked(call, made);
+  }
+
+  #checked(call: ModernCall, server: AnyServer): McpServer | Server {
+    call.server = server;
+    const { request } = call;
+    const { exchange, text } = call.post;
+    if (!(server instanceof McpServer) && !(server instanceof Server)) {
+      const legacy = this.#options.supportedProtocolVersions.filter((version) => !isModern(version));
+      throw unsupportedVersion(call.version, legacy);
+    }
+    const tool = request?.method === 'tools/call' ? request.params?.['name'] : undefined;
+    if (request !== undefined && typeof tool === 'string' && server instanceof McpServer) {
+      const check = checkParamHeaders(exchange, server.toolInputSchemaJson(tool), request, text);
+      if ('refusal' in check) throw check.refusal;
+      call.mirrored = check.canonical !== undefined;
+      for (const [name, value] of check.canonical ?? []) exchange.canonicalHeaders.set(name, value);
+    }
+    return server;
+  }
+
+  #session(call: ModernCall, server: McpServer | Server): McpSession {
+    return requestSession({
+      caller: call.post.exchange,
+      createdAt: this.#options.timeProvider.now(),
+      ...clientOf(call),
+      protocolVersion: call.version,
+      server,
+    });
+  }
+
+  /** `perSessionExecutionContext`: the handler runs in what the hooks entered. The SDK connects and dispatches by itself. */
+  #dispatchIn(enter: EnterContext, call: ModernCall, server: McpServer | Server): void {
+    const context = contextOf(call, true);
+    const connect = server.connect.bind(server);
+    server.connect = async (transport) => {
+      await connect(transport);
+      const { onmessage } = transport;
+      transport.onmessage = (message, extra) => enter(() => contexts.run(context, () => onmessage?.(message, extra)));
+    };
+  }
+}
+
+export function contextOf({ post: { exchange }, request }: ModernCall, requestHidden: boolean): MessageContext {
+  const context = new MessageContext(exchange, undefined, requestHidden, request?.id, request?.method, undefined);
+  context.target = targetOf(request?.params);
+  return context;
+}

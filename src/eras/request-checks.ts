@@ -1,0 +1,285 @@
+/**
+ * The door: everything that is decided before a request belongs to an era, in one order. The first check that refuses
+ * answers. After the body the era decides: `modern.ts`, `legacy.ts`, `legacy-stateless.ts` hold the rest of the order
+ * (`VALIDATION_ORDER` names all of it).
+ */
+import { isUtf8 } from 'node:buffer';
+import { isJsonContentType, PROTOCOL_VERSION_META_KEY, type RequestId } from '@modelcontextprotocol/server';
+import {
+  batchNotAllowed,
+  bodyTooLarge,
+  headerMismatch,
+  invalidRequest,
+  methodNotAllowed,
+  notAcceptable,
+  parseError,
+  SojournError,
+  unsupportedMediaType,
+  unsupportedVersion,
+} from '../errors.ts';
+import { acceptsBoth, acceptsStream } from '../http/accept.ts';
+import { answerable, refuse } from '../http/answer.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { checkHost, checkOrigin } from '../http/guards.ts';
+import { checkMessage, echoId, isObject, type Checked } from '../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../options/options.ts';
+import { isModern, servedVersions } from '../protocol/versions.ts';
+import type { InboundPost } from '../relay/call.ts';
+
+export const VALIDATION_ORDER = [
+  'host',
+  'origin',
+  'token',
+  'method',
+  'accept',
+  'content-type',
+  'declared-length',
+  'body',
+  'json',
+  'shape',
+  'version',
+  'era',
+  // modern
+  'header-agreement',
+  'mcp-headers',
+  'meta',
+  'removed-method',
+  // legacy
+  'session-id',
+  'lookup',
+  'user',
+  'session-version',
+  'id-in-flight',
+  'running-requests',
+] as const;
+
+export interface DoorTargets {
+  modern(post: InboundPost, header: string | undefined): void;
+  legacyPost(post: InboundPost): void;
+  legacyGet(exchange: Exchange): void;
+  legacyDelete(exchange: Exchange): void;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+type HeadCheck = (exchange: Exchange) => SojournError | undefined;
+
+/** `'POST'` alone, where the endpoint keeps no sessions or the client speaks 2026-07-28. */
+const POST_ONLY = 'POST';
+const WITH_SESSIONS = 'GET, POST, DELETE';
+
+export class Door {
+  readonly #options: ResolvedOptions;
+  readonly #targets: DoorTargets;
+  /** Newest first. */
+  readonly #versions: readonly string[];
+  readonly #servesModern: boolean;
+  readonly #servesLegacy: boolean;
+  readonly #headChecks: readonly HeadCheck[];
+
+  constructor(options: ResolvedOptions, targets: DoorTargets) {
+    this.#options = options;
+    this.#targets = targets;
+    this.#versions = servedVersions(options.sessionMode, options.supportedProtocolVersions);
+    this.#servesModern = this.#versions.some(isModern);
+    this.#servesLegacy = !this.#versions.every(isModern);
+    this.#headChecks = [
+      // 'token': authentication comes with its own option; `authInfo` is what the caller vouches for.
+      this.#method,
+      this.#accept,
+      this.#contentType,
+      this.#declaredLength,
+    ];
+  }
+
+  /** What guards every path, that of the 2024-11-05 transport too. */
+  checkGuards(exchange: Exchange, allowedHosts: readonly string[] | undefined): SojournError | undefined {
+    const wrongHost = allowedHosts === undefined ? undefined : checkHost(exchange.header('host'), allowedHosts);
+    return wrongHost ?? checkOrigin(exchange.header('origin'), this.#options.allowedOrigins);
+  }
+
+  enter(exchange: Exchange, allowedHosts: readonly string[] | undefined): void {
+    const unguarded = this.checkGuards(exchange, allowedHosts);
+    if (unguarded !== undefined) return refuse(exchange, unguarded, null);
+    for (const check of this.#headChecks) {
+      const refusal = check(exchange);
+      if (refusal !== undefined) return refuse(exchange, refusal, null);
+    }
+    if (exchange.method === 'POST') return this.#receive(exchange);
+    const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
+    if (refusal !== undefined) return refuse(exchange, refusal, null);
+    if (exchange.method === 'GET') this.#targets.legacyGet(exchange);
+    else this.#targets.legacyDelete(exchange);
+  }
+
+  #method: HeadCheck = (exchange) => {
+    const { method } = exchange;
+    if (method === 'POST') return undefined;
+    const header = exchange.header('mcp-protocol-version');
+    const modern = this.#servesModern && header !== undefined && isModern(header) && this.#versions.includes(header);
+    const sessions = this.#servesLegacy && this.#options.sessionMode !== 'stateless';
+    const allow = modern || !sessions ? POST_ONLY : WITH_SESSIONS;
+    return allow === WITH_SESSIONS && (method === 'GET' || method === 'DELETE')
+      ? undefined
+      : methodNotAllowed(method, allow);
+  };
+
+  #receive(exchange: Exchange): void {
+    const received = (refusal: SojournError | undefined, bytes: Uint8Array): void => {
+      if (refusal !== undefined) return refuse(exchange, refusal, null);
+      try {
+        this.#post(exchange, bytes);
+      } catch (cause) {
+        this.#failed(exchange, cause);
+      }
+    };
+    if (exchange.parsedBody === undefined) exchange.readBody(this.#options.limits.bodyBytes, received);
+    else received(undefined, NO_BYTES);
+  }
+
+  #accept: HeadCheck = (exchange) => {
+    if (exchange.method === 'POST') {
+      return acceptsBoth(exchange.header('accept'))
+        ? undefined
+        : notAcceptable('application/json and text/event-stream');
+    }
+    if (exchange.method === 'DELETE' || acceptsStream(exchange.header('accept'))) return undefined;
+    return notAcceptable('text/event-stream');
+  };
+
+  #contentType: HeadCheck = (exchange) => {
+    if (exchange.method !== 'POST') return undefined;
+    const type = exchange.header('content-type');
+    return type === 'application/json' || isJsonContentType(type) ? undefined : unsupportedMediaType(type);
+  };
+
+  #declaredLength: HeadCheck = (exchange) => {
+    const { bodyBytes } = this.#options.limits;
+    return exchange.method === 'POST' && Number(exchange.header('content-length')) > bodyBytes
+      ? bodyTooLarge(bodyBytes)
+      : undefined;
+  };
+
+  /** `enveloped`: the client speaks the modern era, so only what `server/discover` lists would serve it. */
+  #version(header: string | undefined, enveloped: boolean): SojournError | undefined {
+    if (header === undefined || this.#versions.includes(header)) return undefined;
+    const modern = enveloped ? this.#versions.filter(isModern) : [];
+    return unsupportedVersion(header, modern.length > 0 ? modern : this.#versions);
+  }
+
+  #post(exchange: Exchange, bytes: Uint8Array): void {
+    let text: string | undefined;
+    let body = exchange.parsedBody;
+    if (body === undefined) {
+      if (!isUtf8(bytes)) return refuse(exchange, parseError('the body is not UTF-8'), null);
+      text = toText(bytes);
+      try {
+        body = JSON.parse(text);
+      } catch {
+        return refuse(exchange, parseError('the body is not JSON'), null);
+      }
+    }
+    const id = echoId(body);
+    const post = this.#shape(exchange, body, text);
+    if (!('messages' in post)) return refuse(exchange, post, id);
+    const header = exchange.header('mcp-protocol-version');
+    const refusal = this.#version(header, claimedVersion(post.messages[0]) !== undefined);
+    if (refusal !== undefined) return refuse(exchange, refusal, id);
+    this.#era(post, header, id);
+  }
+
+  #shape(exchange: Exchange, body: unknown, text: string | undefined): InboundPost | SojournError {
+    if (!Array.isArray(body)) {
+      const checked = checkMessage(body);
+      if (checked.kind === 'invalid') return invalidRequest(checked.why);
+      return { exchange, messages: [checked], batch: false, text };
+    }
+    const messages = this.#batch(body);
+    return messages instanceof SojournError ? messages : { exchange, messages, batch: true, text };
+  }
+
+  /** What is wrong with a batch in itself; whether its session takes batches is seen later. */
+  #batch(body: readonly unknown[]): Checked[] | SojournError {
+    const { batch } = this.#options.limits;
+    if (body.length === 0) return batchNotAllowed('an empty batch');
+    if (body.length > batch) {
+      return batchNotAllowed(`a batch of ${body.length} messages; ${batch} are allowed (limits.batch)`);
+    }
+    const messages: Checked[] = [];
+    const ids = new Set<RequestId>();
+    for (const element of body) {
+      const checked = checkMessage(element);
+      if (checked.kind === 'invalid') return invalidRequest(`in the batch: ${checked.why}`);
+      if (checked.kind === 'request') {
+        if (checked.message.method === 'initialize') return batchNotAllowed('initialize cannot be in a batch');
+        if (ids.has(checked.message.id))
+          return batchNotAllowed(`the id ${JSON.stringify(checked.message.id)} stands twice in the batch`);
+        ids.add(checked.message.id);
+      }
+      if (claimedVersion(checked) !== undefined)
+        return batchNotAllowed('batches are not part of protocol revision 2026-07-28');
+      messages.push(checked);
+    }
+    return messages;
+  }
+
+  #era(post: InboundPost, header: string | undefined, id: RequestId | null): void {
+    const [first] = post.messages;
+    if (first === undefined) return;
+    const claim = claimedVersion(first);
+    const headerIsModern = header !== undefined && isModern(header);
+    if (post.batch) {
+      if (headerIsModern) {
+        return refuse(post.exchange, batchNotAllowed('batches are not part of protocol revision 2026-07-28'), null);
+      }
+      return this.#targets.legacyPost(post);
+    }
+    if (headerIsModern || claim !== undefined) {
+      if (this.#servesModern) return this.#targets.modern(post, header);
+      const requested = typeof claim === 'string' ? claim : (header ?? 'unknown');
+      if (isModern(requested)) return refuse(post.exchange, unsupportedVersion(requested, this.#versions), id);
+    }
+    const requested = handshakeVersion(first);
+    if (!this.#servesLegacy) return this.#refuseLegacy(post, requested, id);
+    if (header !== undefined && requested !== undefined && requested !== header) {
+      const asked = `initialize asks for ${JSON.stringify(requested)}`;
+      return refuse(post.exchange, headerMismatch('MCP-Protocol-Version', header, asked), id);
+    }
+    this.#targets.legacyPost(post);
+  }
+
+  /** Legacy clients know no way forward: what is served here may be all that their users get to read. */
+  #refuseLegacy(post: InboundPost, requested: string | undefined, id: RequestId | null): void {
+    // Answers are refused there, and notifications, which no rule covers, taken and dropped.
+    if (post.messages[0]?.kind !== 'request') return this.#targets.modern(post, undefined);
+    const served = `this endpoint serves ${this.#versions.join(', ')} alone`;
+    const error =
+      requested === undefined
+        ? headerMismatch('MCP-Protocol-Version', undefined, served)
+        : unsupportedVersion(requested, this.#versions);
+    refuse(post.exchange, error, id);
+  }
+
+  #failed(exchange: Exchange, cause: unknown): void {
+    refuse(exchange, answerable(cause, this.#options.logger, 'A request could not be served'), null);
+  }
+}
+
+function toText(bytes: Uint8Array): string {
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer.toString();
+}
+
+/** The protocol version in a message's envelope, whatever its type; `undefined`: no envelope. */
+export function claimedVersion(checked: Checked | undefined): unknown {
+  if (checked?.kind !== 'request' && checked?.kind !== 'notification') return undefined;
+  const meta = checked.message.params?.['_meta'];
+  return isObject(meta) ? meta[PROTOCOL_VERSION_META_KEY] : undefined;
+}
+
+/** What an `initialize` asks for. */
+function handshakeVersion(checked: Checked): string | undefined {
+  if (checked.kind !== 'request' || checked.message.method !== 'initialize') return undefined;
+  const requested = checked.message.params?.['protocolVersion'];
+  return typeof requested === 'string' ? requested : undefined;
+}

@@ -1,0 +1,185 @@
+/**
+ * `endpoint.listen()`: an HTTP server of its own around the node face, fit for a load balancer: `/healthz`, `/readyz`, CORS,
+ * a keep-alive longer than the balancer's, no timeout on streams.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { optionInvalid } from '../errors.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { originAllowed } from '../http/guards.ts';
+import { NodeExchange } from '../http/node-exchange.ts';
+import { ListeningSocket, type Serving } from './listening-socket.ts';
+import { LOOPBACK_NAMES, type ResolvedOptions } from '../options/options.ts';
+import { afterTurn } from '../options/system.ts';
+import type { EndpointHealth } from '../types.ts';
+
+export interface ListenOptions {
+  /** Default 3000; 0 = any free port. */
+  port?: number | undefined;
+  /** Default `127.0.0.1`. */
+  host?: string | undefined;
+  /** Default `/mcp`. */
+  path?: string | undefined;
+  /**
+   * Listens although the store cannot be opened yet: it is tried again every second, requests are answered with 503 until then,
+   * and `/readyz` too. Default `false`: rejects.
+   */
+  storeMayBeAway?: boolean | undefined;
+  /** A listening TCP socket that was passed to the process and outlives it (systemd: 3); instead of port and host. */
+  fd?: number | undefined;
+}
+
+export interface Listening {
+  /** Where clients connect, e.g. `http://127.0.0.1:3000/mcp`. */
+  readonly url: string;
+  readonly port: number;
+  /** Stops listening; resolves when its connections are closed. */
+  close(): Promise<void>;
+}
+
+export interface OwnListening extends Listening {
+  /** Once every stream has been ended: `close` waits for connections, and Node keeps those that became idle for a while. */
+  closeIdle(): void;
+  /** Its socket was passed to the process and outlives it. */
+  readonly inherited: boolean;
+  /** Accepts nobody any more; resolves when hardly any client can think that it may send another request. */
+  leave(serving: Serving): Promise<void>;
+  /** After that: a client may, whose stream has ended since. */
+  readonly awaits: boolean;
+}
+
+export interface ListenTarget {
+  readonly options: ResolvedOptions;
+  handle(exchange: Exchange, allowedHosts: readonly string[] | undefined): void;
+  health(): EndpointHealth;
+}
+
+const DEFAULT_PORT = 3000;
+const DEFAULT_HOST = '127.0.0.1';
+const DEFAULT_PATH = '/mcp';
+/** Above the 60 s that load balancers commonly keep idle connections for, so that it is they who close. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** For a client to read the end of its streams when the server closes. */
+const CLOSE_GRACE_MS = 1_000;
+
+export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<OwnListening> {
+  const { port = DEFAULT_PORT, host = DEFAULT_HOST, path = DEFAULT_PATH, fd } = given ?? {};
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw optionInvalid('range', 'port', port, '0 to 65535');
+  if (typeof path !== 'string' || !path.startsWith('/'))
+    throw optionInvalid('type', 'path', path, "a path like '/mcp'");
+  const base = path.replace(/\/+$/, '');
+  const server = createServer();
+  const socket = new ListeningSocket(server, target.options.timeProvider, fd !== undefined);
+  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
+  await start(server, fd === undefined ? { port, host } : { fd });
+  const address = server.address() as AddressInfo | null;
+  const bound = address?.port ?? port;
+  const at = fd === undefined ? host : (address?.address ?? host);
+  const hosts = target.options.allowedHosts ?? (isLoopback(at) ? LOOPBACK_NAMES : undefined);
+  // In time: nothing is accepted before the event loop turns again.
+  server.on('request', (req, res) => route(req, res, base, hosts, target));
+  let closed: Promise<void> | undefined;
+  return {
+    url: `http://${reachable(at)}:${bound}${base === '' ? '/' : base}`,
+    port: bound,
+    close: () => (closed ??= stop(server, target)),
+    inherited: fd !== undefined,
+    leave: (serving) => socket.leave(serving),
+    get awaits() {
+      return socket.awaits;
+    },
+    closeIdle: () => {
+      server.closeIdleConnections();
+      // A response that ended just now counts as active until its last bytes are out.
+      afterTurn(() => server.closeIdleConnections());
+    },
+  };
+}
+
+function start(server: Server, where: { port: number; host: string } | { fd: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function stop(server: Server, { options: { timeProvider } }: ListenTarget): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = timeProvider.setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+    server.close(() => {
+      timeProvider.clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+function route(
+  req: IncomingMessage,
+  res: ServerResponse,
+  base: string,
+  hosts: readonly string[] | undefined,
+  target: ListenTarget,
+): void {
+  const path = (req.url ?? '/').split('?', 1)[0]?.replace(/\/+$/, '') ?? '';
+  if (path === '/healthz' || path === '/readyz') return health(res, path, target);
+  if (!serves(path, base, target.options)) {
+    res.statusCode = 404;
+    res.setHeader('Content-Type', 'text/plain; charset=utf-8');
+    res.end(`Not found. The MCP endpoint is ${base === '' ? '/' : base}\n`);
+    return;
+  }
+  if (cors(req, res, target.options)) return;
+  target.handle(new NodeExchange(req, res, undefined), hosts);
+}
+
+function serves(path: string, base: string, { legacySse }: ResolvedOptions): boolean {
+  if (path === base) return true;
+  return legacySse && [`${base}/sse`, `${base}/message`, '/sse', '/message'].includes(path);
+}
+
+function health(res: ServerResponse, path: string, target: ListenTarget): void {
+  const state = target.health();
+  const ready = state.state === 'serving' && state.store === 'ok';
+  res.statusCode = path === '/healthz' || ready ? 200 : 503;
+  res.setHeader('Content-Type', 'application/json');
+  res.setHeader('Cache-Control', 'no-store');
+  res.end(JSON.stringify(state));
+}
+
+const CORS_METHODS = 'GET, POST, DELETE';
+const CORS_HEADERS =
+  'Content-Type, Accept, Authorization, Mcp-Session-Id, MCP-Protocol-Version, Last-Event-ID, Mcp-Method, Mcp-Name';
+const CORS_EXPOSED = 'Mcp-Session-Id, WWW-Authenticate, Retry-After';
+
+/** `true`: answered (a preflight of an allowed origin). Whatever else is wrong with a request is the door's to say. */
+function cors(req: IncomingMessage, res: ServerResponse, options: ResolvedOptions): boolean {
+  const { origin } = req.headers;
+  if (origin === undefined) return false;
+  res.setHeader('Vary', 'Origin');
+  if (!originAllowed(origin, options.allowedOrigins)) return false;
+  res.setHeader('Access-Control-Allow-Origin', origin);
+  res.setHeader('Access-Control-Expose-Headers', CORS_EXPOSED);
+  if (req.method !== 'OPTIONS' || req.headers['access-control-request-method'] === undefined) return false;
+  const wanted = req.headers['access-control-request-headers'];
+  res.setHeader('Access-Control-Allow-Methods', CORS_METHODS);
+  res.setHeader('Access-Control-Allow-Headers', wanted ?? CORS_HEADERS);
+  res.setHeader('Access-Control-Max-Age', '600');
+  res.statusCode = 204;
+  res.end();
+  return true;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || host.startsWith('127.');
+}
+
+/** An address a client on this machine can use. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}

@@ -1,0 +1,64 @@
+/** Where log lines go when the endpoint is given no logger, and what keeps a failing logger out of the way. */
+import type { Logger } from '../types.ts';
+
+const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+/** The default: `warn` and above, as one line of text and the fields; `debug` and `info` go nowhere. */
+export const consoleLogger: Logger = Object.freeze({
+  debug() {},
+  info() {},
+  warn(obj: object, msg: string) {
+    console.warn(`sojourn: ${msg}`, obj);
+  },
+  error(obj: object, msg: string) {
+    console.error(`sojourn: ${msg}`, obj);
+  },
+  fatal(obj: object, msg: string) {
+    console.error(`sojourn: ${msg}`, obj);
+  },
+});
+
+/**
+ * The same logger, whose failures end here: a throw, or the rejection of a method that turned out to be async. A line
+ * that its logger refused goes to the console (warn and above), with the reason once.
+ */
+export function safeLogger(logger: Logger): Logger {
+  if (logger === consoleLogger) return logger;
+  let told = false;
+  const refused = (level: keyof Logger, obj: object, msg: string, error: unknown): void => {
+    if (!told) {
+      told = true;
+      consoleLogger.warn({ error }, `the logger failed at ${level}(); its lines go to the console instead`);
+    }
+    consoleLogger[level](obj, msg);
+  };
+  const safe = {} as Logger;
+  for (const level of LEVELS) {
+    safe[level] = (obj, msg) => {
+      try {
+        const result: unknown = logger[level](obj, msg);
+        if (result instanceof Promise) result.catch((error: unknown) => refused(level, obj, msg, error));
+      } catch (error) {
+        refused(level, obj, msg, error);
+      }
+    };
+  }
+  return Object.freeze(safe);
+}
+
+/** `error` lines also reach `onerror`, as createMcpHandler's do; what it throws ends here. */
+export function reportingLogger(logger: Logger, onerror: ((error: Error) => void) | undefined): Logger {
+  if (onerror === undefined) return logger;
+  return Object.freeze({
+    ...logger,
+    error(obj: object, msg: string) {
+      logger.error(obj, msg);
+      const cause = 'err' in obj ? obj.err : undefined;
+      try {
+        onerror(cause instanceof Error ? cause : new Error(msg));
+      } catch (error) {
+        logger.warn({ error }, 'onerror threw');
+      }
+    },
+  });
+}

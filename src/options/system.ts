@@ -1,0 +1,54 @@
+/** The system providers: the only place of the library that reads clocks, timers and randomness itself. */
+import { randomBytes } from 'node:crypto';
+import type { TimeProvider } from '../types.ts';
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Timers are unreferenced: sockets keep a process alive, a pending sweep must not. */
+export const systemTime: TimeProvider = Object.freeze({
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  setTimeout: (fn: () => void, ms: number) => {
+    const timer = setTimeout(fn, Math.min(ms, MAX_TIMER_MS));
+    timer.unref?.();
+    return timer;
+  },
+  clearTimeout: (handle: unknown) => {
+    clearTimeout(handle as ReturnType<typeof setTimeout>);
+  },
+});
+
+/** `n` bytes nobody can guess. */
+export type RandomSource = (n: number) => Uint8Array;
+
+/** Bytes are drawn from the system in blocks: one call for each session id would cost more than the rest of its making. */
+const BLOCK_BYTES = 4_096;
+let block: Uint8Array = new Uint8Array(0);
+let used = 0;
+
+export const systemRandom: RandomSource = (n) => {
+  if (n > BLOCK_BYTES) return randomBytes(n);
+  if (used + n > block.length) {
+    block = randomBytes(BLOCK_BYTES);
+    used = 0;
+  }
+  const bytes = Uint8Array.from(block.subarray(used, used + n));
+  // What was given away is not kept here.
+  block.fill(0, used, used + n);
+  used += n;
+  return bytes;
+};
+
+/** Runs after every callback and microtask of the current event-loop turn. */
+export function afterTurn(fn: () => void): void {
+  setImmediate(fn);
+}
+
+export function base64url(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
+}
+
+/** Resolves after `ms` of a provider's time. */
+export function elapse(time: Pick<TimeProvider, 'setTimeout'>, ms: number): Promise<void> {
+  return new Promise((resolve) => void time.setTimeout(resolve, ms));
+}

@@ -1,0 +1,235 @@
+/**
+ * Calls between the instance that has the client and the one where the session lives, over their link.
+ *
+ * Out: `send` hands a call over and passes on what comes back, byte by byte. It resolves when that is over (`done`), was
+ * `refused` (it has not run there and will not), or nobody knows (`lost`: the owner is dead, or this instance lapsed).
+ * In: a call is served as if its client were here; what nobody here may serve is given back.
+ */
+import type { Instance } from '../cluster/instance.ts';
+import type { Link, LinkItem } from '../cluster/link.ts';
+import { internal, rpcError, type SojournError } from '../errors.ts';
+import { JSON_HEADERS, refuse } from '../http/answer.ts';
+import { type Backlog, backlogOf } from '../http/backlog.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { messageFrame } from '../http/sse.ts';
+import type { Logger } from '../types.ts';
+import { type CallEnvelope, type CallKind, envelopeOf, readHeaders, type SentHeaders } from './envelope.ts';
+import { echo, type InboundPost } from './call.ts';
+import { RelayedExchange } from './relayed-exchange.ts';
+
+export interface LegacyCall {
+  readonly kind: CallKind;
+  readonly exchange: Exchange;
+  /** Of a POST. */
+  readonly post?: InboundPost;
+  /** It may have run already, where nobody can be asked. */
+  readonly again: boolean;
+}
+
+export type RelayOutcome =
+  | { readonly relayed: 'done' | 'refused' }
+  /** `opened`: the head of a stream has gone to the client. `lastEventId`: the last event that went after it. */
+  | { readonly relayed: 'lost'; readonly opened: boolean; readonly lastEventId: string | undefined };
+
+export interface RelayOptions {
+  readonly instance: Instance;
+  readonly logger: Logger;
+  /** `limits.streamBufferBytes`. */
+  readonly bufferBytes: number;
+  /** A call that came from another instance. */
+  serve(envelope: CallEnvelope, exchange: RelayedExchange): void;
+}
+
+const DONE: RelayOutcome = { relayed: 'done' };
+const REFUSED: RelayOutcome = { relayed: 'refused' };
+
+const ENVELOPE_BYTES = 1_024;
+const EVENT_ID = /(?:^|\n)id: ([^\n]+)\n/g;
+
+/** A call that another instance serves for a client of ours. */
+class Outgoing {
+  readonly exchange: Exchange;
+  readonly call: LegacyCall;
+  readonly #settle: (outcome: RelayOutcome) => void;
+  readonly #bufferBytes: number;
+  opened = false;
+  #lastEventId: string | undefined;
+  #backlog: Backlog | undefined;
+
+  constructor(call: LegacyCall, bufferBytes: number, settle: (outcome: RelayOutcome) => void) {
+    this.call = call;
+    this.exchange = call.exchange;
+    this.#bufferBytes = bufferBytes;
+    this.#settle = settle;
+  }
+
+  /** Something of its answer; `'gone'`: our client is too slow and was cut off. */
+  take(item: LinkItem): 'gone' | undefined {
+    const { exchange } = this;
+    switch (item.t) {
+      case 'answer':
+        this.#head(item);
+        exchange.respond(item['status'] as number, readHeaders(item['headers'] as SentHeaders), item['body'] as string);
+        return this.done();
+      case 'stream':
+        this.#head(item);
+        this.opened = true;
+        exchange.openStream(readHeaders(item['headers'] as SentHeaders));
+        return undefined;
+      case 'write':
+        return this.#write(item['chunk'] as string);
+      case 'end':
+        exchange.end();
+        return this.done();
+      case 'cut':
+        exchange.destroy();
+        return this.done();
+      default:
+        this.#settle(REFUSED);
+        return undefined;
+    }
+  }
+
+  done(): undefined {
+    this.#settle(DONE);
+  }
+
+  lost(): void {
+    this.#settle({ relayed: 'lost', opened: this.opened, lastEventId: this.#lastEventId });
+  }
+
+  /** This instance stops under it. */
+  close(error: SojournError): void {
+    const { exchange } = this;
+    const { post } = this.call;
+    const id = post === undefined ? null : echo(post);
+    const json = JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(error) });
+    if (!this.opened) exchange.respond(id === null ? 503 : error.status, JSON_HEADERS, json);
+    else {
+      if (id !== null && this.#lastEventId === undefined) exchange.write(messageFrame(json, undefined));
+      exchange.end();
+    }
+    this.done();
+  }
+
+  #head({ session }: LinkItem): void {
+    if (typeof session === 'string') this.exchange.sessionId = session;
+  }
+
+  #write(chunk: string): 'gone' | undefined {
+    this.#backlog = backlogOf(this.exchange, this.#bufferBytes, this.#backlog);
+    if (this.#backlog?.tooLong === true) {
+      this.exchange.destroy();
+      this.done();
+      return 'gone';
+    }
+    for (const [, id] of chunk.matchAll(EVENT_ID)) this.#lastEventId = id;
+    this.exchange.write(chunk);
+    return undefined;
+  }
+}
+
+export class Relay {
+  readonly #options: RelayOptions;
+  #calls = 0;
+  readonly #outgoing = new Map<number, { readonly link: Link; readonly call: Outgoing }>();
+  readonly #serving = new Map<Link, Map<number, RelayedExchange>>();
+  #closed = false;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+  }
+
+  /** Nothing is handed over any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  send(to: string, call: LegacyCall): Promise<RelayOutcome> {
+    const link = this.#options.instance.link(to);
+    // Nobody has it: it never ran there.
+    if (link === undefined) return Promise.resolve(REFUSED);
+    const { exchange, post } = call;
+    const text = post === undefined ? undefined : (post.text ?? JSON.stringify(exchange.parsedBody));
+    const bytes = ENVELOPE_BYTES + (text?.length ?? 0);
+    if (link.fits(bytes)) return this.#push(link, call, text, bytes);
+    return link.room(bytes).then(() => this.#push(link, call, text, bytes));
+  }
+
+  #push(link: Link, call: LegacyCall, text: string | undefined, bytes: number): Promise<RelayOutcome> {
+    const { exchange, kind, again } = call;
+    if (link.failed || this.#closed) return Promise.resolve(REFUSED);
+    if (exchange.closed) return Promise.resolve(DONE);
+    const n = this.#calls++;
+    const letGo = link.hold(kind === 'get' ? 'stream' : 'call');
+    return new Promise((resolve) => {
+      const outgoing = new Outgoing(call, this.#options.bufferBytes, (outcome) => {
+        this.#outgoing.delete(n);
+        letGo();
+        resolve(outcome);
+      });
+      this.#outgoing.set(n, { link, call: outgoing });
+      link.push(envelopeOf(exchange, { n, call: kind, again, text }), bytes);
+      exchange.onClose(() => {
+        if (!this.#outgoing.has(n)) return;
+        link.push({ t: 'gone', n }, ENVELOPE_BYTES);
+        outgoing.done();
+      });
+    });
+  }
+
+  /** What came over a link. */
+  receive(link: Link, item: LinkItem): void {
+    const n = item['n'] as number;
+    switch (item.t) {
+      case 'call':
+        return this.#serve(link, item as CallEnvelope);
+      case 'gone':
+        return this.#serving.get(link)?.get(n)?.left();
+      case 'answer':
+      case 'stream':
+      case 'write':
+      case 'end':
+      case 'cut':
+      case 'refused':
+        if (this.#outgoing.get(n)?.call.take(item) === 'gone') link.push({ t: 'gone', n }, ENVELOPE_BYTES);
+        return undefined;
+      default:
+        this.#options.logger.warn(
+          { instance: link.peer, item: item.t },
+          'Another instance told something that this version does not know',
+        );
+    }
+  }
+
+  linkFailed(link: Link): void {
+    for (const { link: over, call } of this.#outgoing.values()) if (over === link) call.lost();
+    const serving = this.#serving.get(link);
+    this.#serving.delete(link);
+    for (const exchange of serving?.values() ?? []) exchange.lose();
+  }
+
+  /** Ends what runs elsewhere for clients of ours: those that can resume come back, the others are told. */
+  close(error: () => SojournError): void {
+    this.#closed = true;
+    for (const [n, { link, call }] of this.#outgoing) {
+      link.push({ t: 'gone', n }, ENVELOPE_BYTES);
+      call.close(error());
+    }
+  }
+
+  #serve(link: Link, envelope: CallEnvelope): void {
+    const { n } = envelope;
+    let serving = this.#serving.get(link);
+    if (serving === undefined) this.#serving.set(link, (serving = new Map()));
+    const exchange = new RelayedExchange(envelope, link, () => this.#serving.get(link)?.delete(n));
+    if (this.#closed) return exchange.back();
+    serving.set(n, exchange);
+    try {
+      this.#options.serve(envelope, exchange);
+    } catch (cause) {
+      this.#options.logger.error({ err: cause, instance: link.peer }, 'A relayed request could not be served');
+      refuse(exchange, internal(cause), null);
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What a lost owner left: streams that are not complete, and markers of calls that may have run. The next owner ends each:
+ *
+ *     no marker            it never ran, or may run again → it runs, on its old stream
+ *     marker, repeatable   (as the server says now)       → it runs again
+ *     marker               it may have run                → `owner_lost`, `mayHaveRun: true`
+ *
+ * Clients find the outcome by `Last-Event-ID`. Markers stay: an instance that relayed such a call may ask for it again, and
+ * is told what became of it.
+ */
+import { ownerLost, rpcError } from '../errors.ts';
+import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
+import type { Marker, OpenStreamInfo } from '../stores/store.ts';
+import { readKept, type KeptRequest } from './call-guard.ts';
+import type { MessageSource } from './context.ts';
+import { GET_STREAM } from './event-id.ts';
+import type { LiveSession } from './session.ts';
+
+/** Pages of the one `tools/list` that is asked to learn what may run again. */
+const PAGES = 100;
+
+export async function takeOrphans(
+  session: LiveSession,
+  open: readonly OpenStreamInfo[],
+  markers: readonly Marker[],
+  source: MessageSource,
+): Promise<void> {
+  session.guard?.adopt(markers);
+  const orphans = open
+    .filter(({ stream }) => stream !== GET_STREAM)
+    .map((info) => ({ ...info, request: readKept(info.requests) }));
+  const marked = new Set(markers.map(({ stream }) => stream));
+  if (orphans.some(({ stream, request }) => marked.has(stream) && isWhole(request))) await learnTools(session, source);
+  for (const { stream: key, next, request } of orphans) {
+    const stream = session.posts.adopt(key, next, session.log);
+    const mayHaveRun = marked.has(key);
+    const again = isWhole(request) && (!mayHaveRun || session.guard?.repeatable(request) === true);
+    if (again) {
+      session.rerun(toRequest(request), source, stream);
+    } else if (request === undefined) {
+      // Nobody knows what it was to answer.
+      stream.finish();
+      session.posts.forget(key);
+    } else {
+      const answer: RpcResponse = { jsonrpc: '2.0', id: request.id, error: rpcError(ownerLost(mayHaveRun)) };
+      stream.send(JSON.stringify(answer), true);
+      await stream.flushed();
+      session.posts.forget(key);
+    }
+  }
+}
+
+function isWhole(request: KeptRequest | undefined): request is KeptRequest {
+  return request !== undefined && request.cut === undefined;
+}
+
+function toRequest({ id, method, params }: KeptRequest): RpcRequest {
+  return { jsonrpc: '2.0', id, method, ...(params && { params }) };
+}
+
+async function learnTools(session: LiveSession, source: MessageSource): Promise<void> {
+  let cursor: unknown;
+  for (let page = 0; page < PAGES; page++) {
+    const answer = await session.ask(
+      {
+        jsonrpc: '2.0',
+        id: `sojourn.hints.${page}`,
+        method: 'tools/list',
+        ...(typeof cursor === 'string' && { params: { cursor } }),
+      },
+      source,
+    );
+    session.guard?.learn(answer);
+    cursor = answer.result?.['nextCursor'];
+    if (typeof cursor !== 'string') return;
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * Opens a session for an `initialize`: space, id, server, handshake, the migration handler's hook, the record. In this
+ * order, so that a client only ever learns an id that is recorded, and a failure at any step leaves nothing behind. A
+ * client that vanished meanwhile leaves nothing behind either: nobody knows the id.
+ */
+import { draining, factoryFailed, lapsed, invalidParams, storeAway, SojournError } from '../errors.ts';
+import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../options/options.ts';
+import type { Handshake, OpenStore } from '../stores/store.ts';
+import { base64url, type RandomSource } from '../options/system.ts';
+import type { McpHttpRequest } from '../types.ts';
+import { checkedHandshake, type SessionBuilder } from './builder.ts';
+import type { MessageSource } from './context.ts';
+import type { Registry } from './registry.ts';
+import type { LiveSession } from './session.ts';
+
+const ID_BYTES = 16;
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
+
+export interface OpenCaller extends MessageSource {
+  readonly request: McpHttpRequest;
+  readonly user: string | undefined;
+  readonly signal: AbortSignal;
+  /** The client is gone. */
+  readonly closed: boolean;
+}
+
+export interface Opened {
+  /** Undefined: the server refused the handshake; the answer says why. */
+  readonly session: LiveSession | undefined;
+  readonly answer: RpcResponse;
+}
+
+export interface OpenerOptions {
+  readonly options: ResolvedOptions;
+  readonly registry: Registry;
+  readonly store: OpenStore;
+  readonly builder: SessionBuilder;
+  readonly ownerId: () => string;
+  readonly random: RandomSource;
+}
+
+export class Opener {
+  readonly #options: ResolvedOptions;
+  readonly #registry: Registry;
+  readonly #store: OpenStore;
+  readonly #builder: SessionBuilder;
+  readonly #ownerId: () => string;
+  readonly #random: RandomSource;
+  /** Set while draining: no new session starts here. */
+  draining = false;
+  /** Set when drained or closed: what was still being opened then ends with this error. */
+  stopped: (() => SojournError) | undefined = undefined;
+
+  constructor({ options, registry, store, builder, ownerId, random }: OpenerOptions) {
+    this.#options = options;
+    this.#registry = registry;
+    this.#store = store;
+    this.#builder = builder;
+    this.#ownerId = ownerId;
+    this.#random = random;
+  }
+
+  /** `undefined`: the client vanished, and the session was dropped. */
+  async open(message: RpcRequest, caller: OpenCaller): Promise<Opened | undefined> {
+    if (this.draining) throw draining();
+    const handshake = checkedHandshake(message);
+    if (handshake === undefined) {
+      throw invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
+    }
+    const release = await this.#registry.reserve();
+    try {
+      return await this.#open(message, handshake, caller);
+    } finally {
+      release();
+    }
+  }
+
+  async #open(message: RpcRequest, handshake: Handshake, caller: OpenCaller): Promise<Opened | undefined> {
+    const id = await this.#newId(message, caller);
+    if (caller.closed) return undefined;
+    const session = await this.#builder.connect(
+      {
+        id,
+        epoch: 1,
+        owner: this.#ownerId(),
+        user: caller.user,
+        handshake,
+        createdAt: this.#options.timeProvider.now(),
+      },
+      caller,
+      false,
+    );
+    try {
+      const answer = await this.#builder.initialize(session, message, caller);
+      if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
+      if (answer.error !== undefined) {
+        await session.leave('closed');
+        return { session: undefined, answer };
+      }
+      await this.#initialized(session, message, caller);
+      if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
+      if (caller.closed) {
+        await session.leave('closed');
+        await this.#registry.ended(session.id, 'deleted');
+        return undefined;
+      }
+      await this.#record(session);
+      // The lease ran out meanwhile, and what was live then has been claimed again already.
+      for (let owner = this.#ownerId(); session.owner !== owner; owner = this.#ownerId()) {
+        if (!(await this.#registry.reclaimOne(session, owner))) throw lapsed();
+      }
+      this.#registry.add(session, 'opened');
+      if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
+      if (!caller.closed && this.stopped === undefined) return { session, answer };
+      await this.#registry.end(session, 'deleted');
+      if (this.stopped !== undefined) throw this.stopped();
+      return undefined;
+    } catch (error) {
+      await session.leave('closed');
+      throw error;
+    }
+  }
+
+  async #initialized(session: LiveSession, message: RpcRequest, caller: OpenCaller): Promise<void> {
+    try {
+      await this.#options.sessionMigrationHandler?.onSessionInitialized?.(
+        caller.request,
+        session.id,
+        message.params as never,
+        caller.signal,
+      );
+    } catch (cause) {
+      throw factoryFailed('sessionMigrationHandler.onSessionInitialized threw', cause);
+    }
+  }
+
+  async #record(session: LiveSession): Promise<void> {
+    let outcome;
+    try {
+      outcome = await this.#store.sessions.create(session.record.toRecord(session.handshake));
+    } catch (cause) {
+      throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
+    }
+    if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
+    session.record.exists = true;
+  }
+
+  async #newId(message: RpcRequest, caller: OpenCaller): Promise<string> {
+    const { sessionIdGenerator } = this.#options;
+    if (sessionIdGenerator === undefined) return base64url(this.#random(ID_BYTES));
+    for (let tries = 0; tries < 2; tries++) {
+      const { request, user } = caller;
+      const id: unknown = await this.#generate(() =>
+        sessionIdGenerator({ request, params: message.params as never, user }),
+      );
+      const limit = this.#options.limits.sessionIdLength;
+      if (typeof id !== 'string' || id.length > limit || !VISIBLE_ASCII.test(id)) {
+        throw factoryFailed(`sessionIdGenerator must return 1 to ${limit} characters of visible ASCII`);
+      }
+      if (this.#registry.get(id) === undefined && (await this.#store.sessions.read(id)) === undefined) return id;
+    }
+    throw factoryFailed('sessionIdGenerator returned an id that exists, twice');
+  }
+
+  async #generate(make: () => string | Promise<string>): Promise<string> {
+    try {
+      return await make();
+    } catch (cause) {
+      throw factoryFailed('sessionIdGenerator threw', cause);
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { storeAway } from '../../src/errors.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import type { Store } from '../../src/stores/store.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { createLab } from '../kit/lab.ts';
+import { createLog } from '../kit/log.ts';
+import { until } from '../kit/until.ts';
+
+/** A store that cannot be opened until `back()`, as a server that is away. */
+function awayStore(): Store & { attempts: number; back(): void } {
+  const inner = memory();
+  let away = true;
+  return {
+    kind: 'away',
+    durable: true,
+    inProcess: true,
+    attempts: 0,
+    async open(options) {
+      this.attempts += 1;
+      if (away) throw storeAway('it refuses connections');
+      return inner.open(options);
+    },
+    back() {
+      away = false;
+    },
+  };
+}
+
+const ping = (): Request =>
+  new Request('http://127.0.0.1/mcp', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'initialize',
+      params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'raw', version: '1' } },
+    }),
+  });
+
+test('a store that is away at the start is tried again without a request, and told of once', async () => {
+  const time = createFakeTime();
+  const log = createLog();
+  const store = awayStore();
+  const endpoint = createMcpEndpoint(createLab().factory, { store, timeProvider: time, logger: log });
+  await until(() => store.attempts === 1);
+  const refused = await endpoint.fetch(ping());
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
+  expect(endpoint.health().store).toBe('away');
+  for (let n = 0; n < 3; n++) await time.advance(1_000);
+  expect(store.attempts).toBeGreaterThanOrEqual(4);
+  expect(log.lines.filter(({ level }) => level === 'error' || level === 'warn')).toHaveLength(1);
+  store.back();
+  await time.advance(1_000);
+  await until(() => endpoint.health().store === 'ok');
+  const attempts = store.attempts;
+  expect((await endpoint.fetch(ping())).status).toBe(200);
+  await time.advance(10_000);
+  expect(store.attempts).toBe(attempts);
+  await endpoint.close();
+});
+
+test('an endpoint whose store was never open drains and closes, and opens nothing any more', async () => {
+  const time = createFakeTime();
+  const store = awayStore();
+  const endpoint = createMcpEndpoint(createLab().factory, { store, timeProvider: time, logger: createLog() });
+  await until(() => store.attempts === 1);
+  expect(await endpoint.drain()).toEqual({ released: 0, interrupted: 0 });
+  store.back();
+  await time.advance(5_000);
+  const refused = await endpoint.fetch(ping());
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
+  await endpoint.close();
+  expect((await endpoint.fetch(ping())).status).toBe(503);
+  expect(store.attempts).toBe(1);
+});

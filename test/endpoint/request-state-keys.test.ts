@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest';
+import { dailyKeys } from '../../src/endpoint/request-state-keys.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { createFakeTime, createStoreKit } from '../../src/testing/index.ts';
+import type { Store } from '../../src/stores/store.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { serve } from '../kit/serve.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+
+const HOUR_MS = 3_600_000;
+
+test('instances share a fresh key each day; what was sealed yesterday, or by a clock that is ahead, still opens', async () => {
+  const time = createFakeTime(Date.UTC(2026, 10, 1, 12));
+  const store = memory();
+  const kit = createStoreKit({ connect: () => store, time, pass: (ms) => time.advance(ms) });
+  try {
+    const here = dailyKeys(await kit.open(), time.now);
+    const ahead = dailyKeys(await kit.open(), () => time.now() + 13 * HOUR_MS);
+    const [today] = await here();
+    const [tomorrow] = await ahead();
+    expect(tomorrow).not.toEqual(today);
+    expect(await here()).toContainEqual(tomorrow);
+    expect(await ahead()).toContainEqual(today);
+    expect(await here()).toBe(await here());
+
+    await time.advance(24 * HOUR_MS);
+    expect((await here())[0]).toEqual(tomorrow);
+    expect(await here()).toContainEqual(today);
+    await time.advance(24 * HOUR_MS);
+    expect(await here()).not.toContainEqual(today);
+    expect(new Set((await here()).map(String)).size).toBe(3);
+    // The first is forgotten by the store too: nobody finds it there later.
+    await time.advance(24 * HOUR_MS * 3);
+    const view = await kit.open();
+    const name = `request-state/${Math.floor(Date.UTC(2026, 10, 1) / (24 * HOUR_MS))}`;
+    expect(await view.secret(name)).not.toEqual(today);
+  } finally {
+    await kit.close();
+  }
+});
+
+test('a store that was away is asked again', async () => {
+  const store = watchedStore();
+  const kit = createStoreKit({ connect: () => store, pass: async () => {} });
+  try {
+    const view = await kit.open();
+    let away = true;
+    const secret = async (name: string, keepMs?: number): Promise<Uint8Array> => {
+      if (away) throw new Error('away');
+      return view.secret(name, keepMs);
+    };
+    const keys = dailyKeys({ secret }, () => 0);
+    await expect(keys()).rejects.toThrow('away');
+    away = false;
+    expect(await keys()).toHaveLength(3);
+  } finally {
+    await kit.close();
+  }
+});
+
+test('an instance asks for the keys before anybody needs them', async () => {
+  const inner = memory();
+  const asked: string[] = [];
+  const store: Store = {
+    ...inner,
+    async open(options) {
+      const view = await inner.open(options);
+      return { ...view, secret: (name, keepMs) => (asked.push(name), view.secret(name, keepMs)) };
+    },
+  };
+  const { endpoint } = await serve(createEchoServer, { store });
+  expect(endpoint.health().state).toBe('serving');
+  expect(asked).toHaveLength(3);
+});
+
+test('the key of a day is known the day before: a store that is away at midnight closes nothing', async () => {
+  const store = watchedStore();
+  const kit = createStoreKit({ connect: () => store, pass: async () => {} });
+  try {
+    const view = await kit.open();
+    let [away, now] = [false, 0];
+    const secret = async (name: string, keepMs?: number): Promise<Uint8Array> => {
+      if (away) throw new Error('away');
+      return view.secret(name, keepMs);
+    };
+    const keys = dailyKeys({ secret }, () => now);
+    await keys();
+    [away, now] = [true, 24 * HOUR_MS];
+    const meanwhile = await keys();
+    away = false;
+    expect(meanwhile).toContainEqual((await keys())[0]);
+    expect(await keys()).not.toEqual(meanwhile);
+  } finally {
+    await kit.close();
+  }
+});

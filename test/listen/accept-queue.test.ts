@@ -1,0 +1,90 @@
+/** The kernel's queue of a listening socket, before it closes. */
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo, type Server, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { fillQueue, queueOf } from '../../src/listen/accept-queue.ts';
+
+const turn = (): Promise<void> => new Promise((next) => setImmediate(next));
+const fill = (server: Server): Promise<boolean> =>
+  new Promise((done) => {
+    const queue = queueOf(server);
+    if (queue === undefined) throw new Error('this queue cannot be filled');
+    fillQueue(queue, done);
+  });
+/** Asked in a turn of its own, as by whoever closes. */
+const filled = async (server: Server): Promise<boolean> => {
+  await turn();
+  return fill(server);
+};
+
+async function listening(host: string): Promise<{ server: Server; port: number; accepted: Socket[] }> {
+  const accepted: Socket[] = [];
+  const server = createServer((socket) => {
+    accepted.push(socket.on('error', () => undefined));
+  });
+  server.listen(0, host);
+  await once(server, 'listening');
+  onTestFinished(() => {
+    for (const socket of accepted) socket.destroy();
+    server.close();
+  });
+  return { server, port: (server.address() as AddressInfo).port, accepted };
+}
+
+/** What becomes of whoever connects now: in this turn, as far as the kernel is concerned. */
+function connecting(port: number): Promise<string | undefined> {
+  const socket = new Socket();
+  onTestFinished(() => void socket.destroy());
+  const end = new Promise<string | undefined>((done) => {
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => done(code));
+    socket.once('connect', () => done('connected'));
+  });
+  socket.connect({ host: '127.0.0.1', port });
+  return end;
+}
+
+describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
+  test.each(['127.0.0.1', '0.0.0.0', '::', 'localhost'])('of %s can be filled', async (host) => {
+    const { server, accepted } = await listening(host);
+    expect(queueOf(server)).toBeDefined();
+    expect(await filled(server)).toBe(true);
+    expect(accepted).toEqual([]);
+  });
+
+  test('that is full takes nobody: who comes then is refused when the socket has closed, and not reset', async () => {
+    const { server, port, accepted } = await listening('127.0.0.1');
+    expect(await filled(server)).toBe(true);
+    const ends = [connecting(port), connecting(port)];
+    // They have asked, and the kernel has not answered.
+    await new Promise<void>((next) => process.nextTick(next));
+    server.close();
+    expect(await Promise.all(ends)).toEqual(['ECONNREFUSED', 'ECONNREFUSED']);
+    expect(accepted).toEqual([]);
+  });
+
+  test('in which somebody is is not taken for full: that one is accepted, and so is whoever comes later', async () => {
+    const { server, port, accepted } = await listening('127.0.0.1');
+    await turn();
+    const first = connecting(port);
+    expect(await fill(server)).toBe(false);
+    expect(accepted).toEqual([]);
+    expect(await first).toBe('connected');
+    const more = Array.from({ length: 20 }, () => connecting(port));
+    expect(new Set(await Promise.all(more))).toEqual(new Set(['connected']));
+    while (accepted.length < 21) await turn();
+    expect(await filled(server)).toBe(true);
+  });
+});
+
+test('a server that does not listen, and one on a path, are closed as they are', async () => {
+  expect(queueOf(createServer())).toBeUndefined();
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-'));
+  const server = createServer().listen(join(folder, 'socket'));
+  await once(server, 'listening');
+  expect(queueOf(server)).toBeUndefined();
+  server.close();
+  rmSync(folder, { recursive: true });
+});

@@ -1,0 +1,148 @@
+import { parseJSONRPCMessage } from '@modelcontextprotocol/server';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { checkMessage, echoId } from '../../src/protocol/jsonrpc.ts';
+
+const v = '2.0';
+const TOKEN = 'progressToken';
+const TASK = 'io.modelcontextprotocol/related-task';
+
+describe('a message is', () => {
+  test.each([
+    ['request', { jsonrpc: v, id: 1, method: 'm' }],
+    ['request', { jsonrpc: v, id: '', method: '' }],
+    ['request', { jsonrpc: v, id: Number.MAX_SAFE_INTEGER, method: 'm', params: {} }],
+    ['request', { jsonrpc: v, id: Number.MIN_SAFE_INTEGER, method: 'm', params: { anything: [1] } }],
+    ['request', { jsonrpc: v, id: 0, method: 'm', params: { _meta: { [TOKEN]: 'p', more: 1 } } }],
+    ['request', { jsonrpc: v, id: 0, method: 'm', params: { _meta: { [TASK]: { taskId: 't' } } } }],
+    ['notification', { jsonrpc: v, method: 'm' }],
+    ['notification', { jsonrpc: v, method: 'm', params: { _meta: {} } }],
+    ['response', { jsonrpc: v, id: 1, result: {} }],
+    ['response', { jsonrpc: v, id: 's1.0', result: { _meta: {}, more: 1 } }],
+    ['response', { jsonrpc: v, id: 1, error: { code: -1, message: '' } }],
+    ['response', { jsonrpc: v, id: 1, error: { code: -1, message: 'm', data: null } }],
+    ['response', { jsonrpc: v, error: { code: -1, message: 'without an id' } }],
+  ])('a %s: %j', (kind, message) => {
+    expect(checkMessage(message)).toEqual({ kind, message });
+  });
+
+  test.each([
+    [null, 'a message must be an object'],
+    [[], 'a message must be an object'],
+    ['m', 'a message must be an object'],
+    [{}, 'jsonrpc must be "2.0"'],
+    [{ jsonrpc: 2, id: 1, method: 'm' }, 'jsonrpc must be "2.0"'],
+    [{ jsonrpc: '1.0', id: 1, method: 'm' }, 'jsonrpc must be "2.0"'],
+    [{ jsonrpc: v }, 'a message needs a method, a result or an error'],
+    [{ jsonrpc: v, id: 1 }, 'a message needs a method, a result or an error'],
+    [{ jsonrpc: v, id: 1, method: 5 }, 'method must be a string'],
+    [{ jsonrpc: v, id: 1, method: null, result: {} }, 'method must be a string'],
+    [{ jsonrpc: v, id: null, method: 'm' }, 'id must be a string or an integer of at most 2^53 - 1'],
+    [{ jsonrpc: v, id: 1.5, method: 'm' }, 'id must be a string or an integer of at most 2^53 - 1'],
+    [{ jsonrpc: v, id: 2 ** 53, method: 'm' }, 'id must be a string or an integer of at most 2^53 - 1'],
+    [{ jsonrpc: v, id: [1], method: 'm' }, 'id must be a string or an integer of at most 2^53 - 1'],
+    [{ jsonrpc: v, id: true, method: 'm' }, 'id must be a string or an integer of at most 2^53 - 1'],
+    [{ jsonrpc: v, id: 1, method: 'm', params: [] }, 'params must be an object'],
+    [{ jsonrpc: v, id: 1, method: 'm', params: null }, 'params must be an object'],
+    [{ jsonrpc: v, id: 1, method: 'm', params: 'p' }, 'params must be an object'],
+    [{ jsonrpc: v, id: 1, method: 'm', params: { _meta: null } }, 'params._meta must be an object'],
+    [{ jsonrpc: v, id: 1, method: 'm', params: { _meta: [] } }, 'params._meta must be an object'],
+    [
+      { jsonrpc: v, method: 'm', params: { _meta: { [TOKEN]: 1.5 } } },
+      'params._meta.progressToken must be a string or an integer',
+    ],
+    [
+      { jsonrpc: v, id: 1, method: 'm', params: { _meta: { [TASK]: {} } } },
+      `params._meta["${TASK}"] must be an object with a taskId`,
+    ],
+    [{ jsonrpc: v, id: 1, method: 'm', extra: 1 }, 'unknown member "extra"'],
+    [{ jsonrpc: v, id: 1, method: 'm', result: {} }, 'unknown member "result"'],
+    [{ jsonrpc: v, id: 1, result: {}, error: { code: 1, message: 'm' } }, 'unknown member "error"'],
+    [{ jsonrpc: v, id: 1, result: {}, params: {} }, 'unknown member "params"'],
+    [JSON.parse('{"jsonrpc":"2.0","id":1,"method":"m","__proto__":{}}'), 'unknown member "__proto__"'],
+    [{ jsonrpc: v, result: {} }, 'id must be a string or an integer of at most 2^53 - 1'],
+    [{ jsonrpc: v, id: null, result: {} }, 'id must be a string or an integer of at most 2^53 - 1'],
+    [{ jsonrpc: v, id: 1, result: null }, 'result must be an object'],
+    [{ jsonrpc: v, id: 1, result: 'ok' }, 'result must be an object'],
+    [{ jsonrpc: v, id: 1, result: { _meta: 1 } }, 'result._meta must be an object'],
+    [{ jsonrpc: v, id: null, error: { code: 1, message: 'm' } }, 'id must be a string or an integer'],
+    [{ jsonrpc: v, id: 1, error: null }, 'error must be an object with an integer code and a message'],
+    [
+      { jsonrpc: v, id: 1, error: { code: '1', message: 'm' } },
+      'error must be an object with an integer code and a message',
+    ],
+    [
+      { jsonrpc: v, id: 1, error: { code: 1.5, message: 'm' } },
+      'error must be an object with an integer code and a message',
+    ],
+    [{ jsonrpc: v, id: 1, error: { code: 1 } }, 'error must be an object with an integer code and a message'],
+  ])('none: %j (%s)', (message, why) => {
+    expect(checkMessage(message)).toEqual({ kind: 'invalid', why });
+  });
+});
+
+/** Mostly right: every member may be left out, or be anything. */
+const message = fc.record(
+  {
+    jsonrpc: fc.constantFrom('2.0', '2.0', '2.0', '2.0', '1.0', 2),
+    id: odd(fc.oneof(fc.integer(), fc.string(), fc.constantFrom(2 ** 53, 1.5))),
+    method: odd(fc.string()),
+    params: odd(fc.record({ _meta: odd(meta()), name: fc.string() }, { requiredKeys: [] })),
+    result: odd(fc.record({ _meta: odd(meta()), name: fc.string() }, { requiredKeys: [] })),
+    error: odd(
+      fc.record({ code: odd(fc.integer()), message: odd(fc.string()), data: fc.jsonValue() }, { requiredKeys: [] }),
+    ),
+    extra: fc.jsonValue(),
+  },
+  { requiredKeys: ['jsonrpc'] },
+);
+
+function meta(): fc.Arbitrary<unknown> {
+  return fc.record(
+    { [TOKEN]: odd(fc.integer()), [TASK]: odd(fc.record({ taskId: odd(fc.string()) })), more: fc.jsonValue() },
+    { requiredKeys: [] },
+  );
+}
+
+function odd(usual: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
+  return fc.oneof({ weight: 9, arbitrary: usual }, { weight: 1, arbitrary: fc.jsonValue() });
+}
+
+test('what the SDK would leave without an answer is refused, and nothing else is', () => {
+  fc.assert(
+    fc.property(fc.oneof(message, fc.jsonValue()), (value) => {
+      expect(checkMessage(value).kind !== 'invalid').toBe(takenBySdk(value));
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+function takenBySdk(value: unknown): boolean {
+  try {
+    parseJSONRPCMessage(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test('an error carries the id of a request, as far as one can be read', () => {
+  expect(echoId({ id: 5, method: 'm' })).toBe(5);
+  expect(echoId({ id: 'a', method: 'm', extra: 1, jsonrpc: '1.0' })).toBe('a');
+  expect(echoId({ id: 0, method: '' })).toBe(0);
+  for (const value of [
+    { id: 5 },
+    { id: 5, method: 1 },
+    { id: 5, result: {} },
+    { id: null, method: 'm' },
+    { id: 1.5, method: 'm' },
+    { id: 2 ** 53, method: 'm' },
+    { id: {}, method: 'm' },
+    { method: 'm' },
+    [{ id: 5, method: 'm' }],
+    null,
+    'm',
+  ]) {
+    expect(echoId(value)).toBeNull();
+  }
+});

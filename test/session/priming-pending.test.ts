@@ -1,0 +1,186 @@
+/** Calls that may run twice, on a store that several processes share: they run while the first event of their stream is being stored. */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
+import { isObject, type RpcRequest } from '../../src/protocol/jsonrpc.ts';
+import type { RawResponse } from '../../src/testing/index.ts';
+import { serveMember, type Member } from '../kit/fleet.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { sharedStore } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+
+/** `peek` may run twice; `runs` counts it on this instance, and `answer` lets those that wait go on. */
+async function served(connect = sharedStore('sqlite')) {
+  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+  const runs: string[] = [];
+  const asked: unknown[] = [];
+  const answers = gate();
+  answers.open();
+  let waits = answers;
+  const lab = createLab((server) => {
+    server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () => {
+      runs.push('peek');
+      await waits.hook();
+      return { content: [{ type: 'text', text: 'seen' }] };
+    });
+    // Says a lot, also when it was told to stop.
+    server.registerTool('speak', { annotations: { readOnlyHint: true } }, async ({ mcpReq }) => {
+      const run = `speak ${runs.length + 1}`;
+      runs.push(run);
+      await waits.hook();
+      if (mcpReq.signal.aborted) runs.push(`${run}, stopped`);
+      await mcpReq.notify({
+        method: 'notifications/progress',
+        params: { progressToken: 't', progress: 1, message: run },
+      });
+      await mcpReq.send({ method: 'ping' }).catch((error: unknown) => asked.push(error));
+      server.sendToolListChanged();
+      return { content: [{ type: 'text', text: run }] };
+    });
+  });
+  const member: Member = await serveMember({ store }, {}, lab);
+  const client = member.client();
+  await client.initialize({ protocolVersion: '2025-11-25' });
+  /** Appends wait from here on. */
+  const holdAppends = () => {
+    const storing = gate();
+    store.before['events.append'] = storing.hook;
+    onTestFinished(() => storing.open());
+    return storing;
+  };
+  const hold = () => (waits = gate());
+  return { ...member, store, runs, asked, client, holdAppends, hold, connect };
+}
+
+const call = ({ client }: Awaited<ReturnType<typeof served>>, name: string, id = 1): Promise<RawResponse> => {
+  const [method, params] = tool(name, { text: 'x' });
+  return client.post({ jsonrpc: '2.0', id, method, params });
+};
+
+describe('a call that may run twice', () => {
+  test('runs at once, and is answered when its stream is stored, both in one append', async () => {
+    const one = await served();
+    await one.client.call('tools/list');
+    const storing = one.holdAppends();
+    one.store.calls.splice(0);
+    const called = call(one, 'peek');
+    await until(() => one.runs.length === 1);
+    let answered = false;
+    void called.then((response) => response.next()).then(() => (answered = true));
+    expect((await one.client.notify('notifications/roots/list_changed')).status).toBe(202); // a whole round trip
+    expect(answered).toBe(false);
+    storing.open();
+    const stream = await called;
+    await stream.untilEnd();
+    const [primed, answer] = stream.events;
+    expect([primed?.id !== undefined, primed?.data, textOf(answer?.message)]).toEqual([true, '', 'seen']);
+    expect((await one.client.get({ lastEventId: primed?.id })).status).toBe(200);
+  });
+
+  test('waits where nobody has said that it may run twice, and where it may not', async () => {
+    const one = await served();
+    const storing = one.holdAppends();
+    const unknown = call(one, 'peek');
+    await until(() => storing.waiting === 1);
+    await one.client.notify('notifications/roots/list_changed');
+    expect(one.runs).toEqual([]);
+    storing.open();
+    await (await unknown).untilEnd();
+    await one.client.call('tools/list');
+    const again = one.holdAppends();
+    const counting = call(one, 'hold', 2);
+    await until(() => again.waiting === 1);
+    await one.client.notify('notifications/roots/list_changed');
+    expect(one.lab.holds.length).toBe(0);
+    again.open();
+    (await one.lab.held()).answer('done');
+    await (await counting).untilEnd();
+  });
+
+  test('is 503 when the store cannot be asked before anything was sent; tried again it runs again', async () => {
+    const one = await served();
+    await one.client.call('tools/list');
+    one.store.before['events.append'] = () => Promise.reject(storeAway('for a test'));
+    const refused = await call(one, 'peek');
+    expect([refused.status, refused.header('retry-after'), refused.json()]).toMatchObject([
+      503,
+      '1',
+      { id: 1, error: { code: -32000, data: { reason: 'store_away' } } },
+    ]);
+    delete one.store.before['events.append'];
+    const stream = await call(one, 'peek');
+    await stream.untilEnd();
+    expect(textOf(stream.events.at(-1)?.message)).toBe('seen');
+    expect(one.runs.length).toBe(2);
+  });
+
+  test('that was refused so says nothing on the stream of the next try, which has its id', async () => {
+    const one = await served();
+    const reader = await one.join(one.client).get();
+    await one.client.call('tools/list');
+    const first = one.hold();
+    one.store.before['events.append'] = () => Promise.reject(storeAway('for a test'));
+    expect((await call(one, 'speak')).status).toBe(503);
+    delete one.store.before['events.append'];
+    const second = one.hold();
+    const called = call(one, 'speak');
+    await until(() => one.runs.length === 2);
+    first.open();
+    await until(() => one.asked.length === 1);
+    expect(one.runs).toEqual(['speak 1', 'speak 2', 'speak 1, stopped']);
+    expect(one.asked).toMatchObject([{ code: 'STORE_AWAY' }]);
+    second.open();
+    const stream = await called;
+    const ping = (await stream.nextMessage(
+      (message) => isObject(message) && message['method'] === 'ping',
+    )) as RpcRequest;
+    await one.client.post({ jsonrpc: '2.0', id: ping.id, result: {} });
+    await stream.untilEnd();
+    const said = stream.events.flatMap(({ message }) => message ?? []);
+    expect(said).toMatchObject([
+      { method: 'notifications/progress', params: { message: 'speak 2' } },
+      { method: 'ping' },
+      { id: 1, result: { content: [{ text: 'speak 2' }] } },
+    ]);
+    // What is about the session is told, by both: its tools did change.
+    await until(() => reader.events.filter(({ message }) => message !== undefined).length === 2);
+    expect(
+      new Set(reader.events.flatMap(({ message }) => message ?? []).map((message) => (message as RpcRequest).method)),
+    ).toEqual(new Set(['notifications/tools/list_changed']));
+  });
+
+  test('ends with that error on its stream when its head has gone', async () => {
+    const one = await served();
+    await one.client.call('tools/list');
+    const storing = gate();
+    one.store.before['events.append'] = () => storing.hook()?.then(() => Promise.reject(storeAway('for a test')));
+    const stream = await call(one, 'peek');
+    storing.open();
+    await stream.untilEnd();
+    expect([stream.status, stream.ending]).toEqual([200, 'complete']);
+    expect(stream.events.map(({ message }) => message)).toMatchObject([
+      { id: 1, error: { data: { reason: 'store_away' } } },
+    ]);
+    delete one.store.before['events.append'];
+    expect((await one.client.call('ping')).message.result).toEqual({});
+  });
+
+  test('of a session that was taken over meanwhile is answered by its new owner, in the same response', async () => {
+    const one = await served();
+    await one.client.call('tools/list');
+    const waiting = one.hold();
+    const storing = one.holdAppends();
+    const called = call(one, 'peek');
+    await until(() => one.runs.length === 1);
+    // As if it had been given up: somebody else has the session before the store sees the append.
+    const two = await served(one.connect);
+    await one.store.views[0]?.instances.leave(one.id);
+    expect((await two.join(one.client).call('ping')).message.result).toEqual({});
+    storing.open();
+    const stream = await called;
+    await stream.untilEnd();
+    waiting.open();
+    expect(stream.events.flatMap(({ message }) => (message === undefined ? [] : [textOf(message)]))).toEqual(['seen']);
+    expect([one.runs, two.runs]).toEqual([['peek'], ['peek']]);
+  });
+});
