@@ -32,6 +32,7 @@ export class RecordKeeper {
   /** When `activeAt` was last written. */
   activeSaved: number;
   #unsaved: RecordPatch | undefined = undefined;
+  /** Settles with every save that is under way. */
   #saving: Promise<void> | undefined = undefined;
   /** Something was not stored when the session left. */
   #refused = false;
@@ -119,16 +120,18 @@ export class RecordKeeper {
       this.#unsaved = { ...this.#unsaved, ...patch };
       return;
     }
+    let stored: void | Promise<void>;
     try {
-      const saving = this.saveOrThrow(patch)
-        ?.catch((err: unknown) => this.#saveLater(patch, err))
-        .finally(() => {
-          if (this.#saving === saving) this.#saving = undefined;
-        });
-      this.#saving = saving;
+      stored = this.saveOrThrow(patch)?.catch((err: unknown) => this.#saveLater(patch, err));
     } catch (err) {
-      this.#saveLater(patch, err);
+      return this.#saveLater(patch, err);
     }
+    if (stored === undefined) return;
+    // Earlier saves may still be under way: a later save must not hide them.
+    const saving: Promise<void> = Promise.all([this.#saving, stored]).then(() => {
+      if (this.#saving === saving) this.#saving = undefined;
+    });
+    this.#saving = saving;
   }
 
   /** Whether something that was saved is not stored yet. */
@@ -136,12 +139,14 @@ export class RecordKeeper {
     return this.#saving !== undefined || this.#unsaved !== undefined;
   }
 
-  /** Resolves when all that was saved is stored; `false`: that takes too long, or the session left before it was. */
+  /**
+   * Resolves when every save before this call is stored. `false`: that takes too long, or the session left first. Saves that
+   * begin after this call have no part in it: their callers wait for them.
+   */
   async saved(): Promise<boolean> {
-    // A later save puts its own promise here while an earlier one is awaited.
-    while (this.#saving !== undefined) await this.#saving;
+    await this.#saving;
     for (let tries = 0; this.#unsaved !== undefined && tries < CALLER_TRIES; tries++) await this.#pause(tries);
-    return !this.saving && !this.#refused;
+    return this.#unsaved === undefined && !this.#refused;
   }
 
   /** What the store could not take yet. */

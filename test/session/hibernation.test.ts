@@ -441,3 +441,22 @@ describe('maxIdleSessionCount', () => {
     expect([await status(a), await status(b)]).toEqual([404, 200]);
   });
 });
+
+test('a session does not hibernate while an earlier save is under way, though a later one is stored', async () => {
+  const store = watchedStore({ durable: true });
+  const { open, sleep, time, endpoint } = await sleepy({ store });
+  const client = await open();
+  const slow = gate();
+  store.before['sessions.save'] = slow.hook;
+  await client.call('logging/setLevel', { level: 'error' });
+  expect(slow.waiting).toBe(1);
+  delete store.before['sessions.save'];
+  await client.call('resources/subscribe', { uri: 'note://a' });
+  await time.advance(HIBERNATE + SWEEP);
+  expect(endpoint.sessions.count).toBe(1);
+
+  slow.open();
+  await sleep(client);
+  const record = await store.views[0]?.sessions.read(client.sessionId ?? '');
+  expect(record).toMatchObject({ logLevel: 'error', subscriptions: ['note://a'] });
+});
