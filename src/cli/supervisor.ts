@@ -130,7 +130,8 @@ export class Supervisor {
 
   /** `false`: the new one did not come to listen, and the old one goes on. */
   async #replace(slot: Slot): Promise<boolean> {
-    await slot.staffing;
+    // A worker may leave as soon as it listens: then the slot is being staffed once more.
+    while (slot.staffing !== undefined) await slot.staffing;
     if (this.#stopping.signal.aborted) return false;
     const old = slot.worker;
     slot.rolling = true;
@@ -171,6 +172,8 @@ export class Supervisor {
   }
 
   async #gone(slot: Slot, worker: WorkerProcess): Promise<void> {
+    // A worker that leaves as soon as it listens: the attempt that started it has to settle before the next one begins.
+    await slot.staffing;
     if (slot.worker !== worker || slot.rolling || this.#stopping.signal.aborted) return;
     slot.worker = undefined;
     if (worker.leaving) {

@@ -1,0 +1,14 @@
+// A worker whose first life ends as soon as it listens: it says both in one write. Every later life stays until it must drain.
+import { existsSync, writeFileSync, writeSync } from 'node:fs';
+
+/** Node's channel to the parent: after stdio and the socket. */
+const CHANNEL_FD = 4;
+
+const [, , folder] = process.argv;
+const seen = `${folder}/${process.env.SOJOURN_WORKER}`;
+const first = !existsSync(seen);
+writeFileSync(seen, '');
+process.on('message', () => process.exit(0));
+const reports = [{ sojourn: 'listening', banner: 'banner' }];
+if (first && process.env.SOJOURN_WORKER === '2') reports.push({ sojourn: 'leaving' });
+writeSync(CHANNEL_FD, reports.map((report) => `${JSON.stringify(report)}\n`).join(''));

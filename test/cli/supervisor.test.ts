@@ -1,0 +1,47 @@
+/** How a supervisor staffs its slots, with real processes that do nothing but report. */
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { Supervisor } from '../../src/cli/supervisor.ts';
+import { WorkerProcess } from '../../src/cli/worker-process.ts';
+import { createLog } from '../kit/log.ts';
+import { until } from '../kit/until.ts';
+
+const program = join(import.meta.dirname, 'processes/leaving-worker.mjs');
+
+function supervise() {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-workers-'));
+  const fd = openSync('/dev/null', 'r');
+  const logger = createLog();
+  const launched: number[] = [];
+  const supervisor = new Supervisor({
+    workers: 2,
+    drainTimeoutMs: 1_000,
+    logger,
+    launch: (number) => {
+      launched.push(number);
+      return new WorkerProcess(number, { program, args: [folder], env: process.env, fd });
+    },
+  });
+  onTestFinished(async () => {
+    await supervisor.stop();
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  });
+  return { supervisor, launched };
+}
+
+test('a worker that leaves as soon as it listens is replaced', async () => {
+  const { supervisor, launched } = supervise();
+  expect(await supervisor.start()).toEqual({ banner: 'banner' });
+  await until(() => launched.length === 3, { what: 'a second worker in the second slot' });
+  expect(launched).toEqual([1, 2, 2]);
+});
+
+test('a rolling restart replaces each slot once, also one whose worker leaves as soon as it listens', async () => {
+  const { supervisor, launched } = supervise();
+  await supervisor.start();
+  await supervisor.roll();
+  expect(launched.toSorted()).toEqual([1, 1, 2, 2, 2]);
+});
