@@ -41,7 +41,22 @@ describe.each([
   });
 
   test('loads these rooms and no other: no CLI, no testing code, no store but memory', () => {
-    expect(foldersOf(loaded)).toEqual(['', 'cluster', 'eras', 'http', 'options', 'session', 'stores', 'stores/memory']);
+    expect(foldersOf(loaded)).toEqual([
+      '',
+      'cluster',
+      'endpoint',
+      'eras',
+      'eras/legacy',
+      'eras/modern',
+      'http',
+      'listen',
+      'options',
+      'protocol',
+      'relay',
+      'session',
+      'stores',
+      'stores/memory',
+    ]);
     expect(loaded.files.filter((file) => /^stores\/[^/]+$/.test(file))).toEqual(['stores/store.js']);
   });
 });
