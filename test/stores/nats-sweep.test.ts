@@ -58,6 +58,114 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     expect(await messages('agenda')).toBeLessThan(6);
   });
 
+  /** Entries of the agenda for sessions that ended long ago, in one slot. */
+  async function fillSlot(subject: string, at: number, count: number): Promise<void> {
+    const connection = await connectTo(server().url);
+    for (let n = 0; n < count; n++) {
+      connection.publish(subject, JSON.stringify({ v: 1, id: `ended-${n}`, at }));
+      if (n % 500 === 499) await connection.flush();
+    }
+    await connection.flush();
+  }
+
+  /** A store that counts its reads of the agenda. */
+  async function countedView(prefix: string, more: Partial<StoreOptions> = {}) {
+    const connection = await connectTo(server().url);
+    let reads = 0;
+    const counted = new Proxy(connection, {
+      get: (target, name) => {
+        if (name === 'publish')
+          return (subject: string, ...rest: [Uint8Array, object]) => {
+            if (subject === `$JS.API.STREAM.MSG.GET.${prefix}_agenda`) reads += 1;
+            target.publish(subject, ...rest);
+          };
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    return { view: await openView(nats(counted, { prefix }), more), reads: () => reads };
+  }
+
+  test('of sessions that expire together each entry of the agenda is read once', { timeout: 120_000 }, async () => {
+    const sessions = Number(process.env['SOJOURN_EXPIRED'] ?? 2_000);
+    const { view, reads } = await countedView(newPrefix());
+    const expiresAt = Date.now() - 60_000;
+    for (let n = 0; n < sessions; n += 100)
+      await Promise.all(
+        Array.from({ length: 100 }, async (_, m) =>
+          view.sessions.create(recordOf(`s${n + m}`, { owner: null, expiresAt })),
+        ),
+      );
+    const ended = new Set<string>();
+    const began = performance.now();
+    for (let ids = await view.sessions.expired(100); ids.length > 0; ids = await view.sessions.expired(100)) {
+      for (const outcome of await Promise.all(ids.map(async (id) => view.sessions.end(id, null, 'idle'))))
+        expect(outcome).toBe('ended');
+      for (const id of ids) ended.add(id);
+    }
+    if (process.env['SOJOURN_EXPIRED'] !== undefined)
+      console.info(`${sessions} expired sessions ended in ${Math.round(performance.now() - began)} ms`);
+    expect(ended.size).toBe(sessions);
+    expect(await view.sessions.count()).toBe(0);
+    // One read more finds the end of the slot, in each pass.
+    expect(reads()).toBeLessThan(sessions * 1.1 + 50);
+  });
+
+  test('a slot with more ended entries than a pass can read hides no session behind them', async () => {
+    const [prefix, at] = [newPrefix(), Math.floor((Date.now() - 60_000) / 10_000) * 10_000];
+    // A pass takes 300 ms at most.
+    const { view } = await countedView(prefix, { leaseMs: 450 });
+    await fillSlot(`${prefix}.due.mcp.s${Math.floor(at / 10_000)}`, at, 12_000);
+    await view.sessions.create(recordOf('behind', { owner: null, expiresAt: at }));
+    const expired = until(async () => (await view.sessions.expired(10)).length > 0 || undefined, {
+      timeoutMs: 30_000,
+    });
+    await expired;
+    expect(await view.sessions.expired(10)).toEqual(['behind']);
+  });
+
+  test('a day of entries that is too much for one pass is spread over several', async () => {
+    const [prefix, day] = [newPrefix(), 86_400_000];
+    const { view, reads } = await countedView(prefix, { leaseMs: 450 });
+    const at = Date.now() - 60_000;
+    const subject = `${prefix}.due.mcp.d${Math.floor(at / day)}`;
+    await fillSlot(subject, at, 12_000);
+    await view.sessions.create(recordOf('behind', { owner: null, expiresAt: at }));
+    const manager = await managerOf(server().url);
+    let most = 0;
+    await until(
+      async () => {
+        const before = reads();
+        await view.sessions.expired(10);
+        most = Math.max(most, reads() - before);
+        const { state } = await manager.streams.info(`${prefix}_agenda`, { subjects_filter: subject });
+        return state.subjects?.[subject] === undefined;
+      },
+      { timeoutMs: 30_000 },
+    );
+    expect(most).toBeLessThan(12_000);
+    await until(async () => (await view.sessions.expired(10)).includes('behind'), { timeoutMs: 30_000 });
+  });
+
+  test('an entry of the list that a crash left behind is counted for ten minutes at most', async () => {
+    const { clock, here, there, messages, prefix, manager } = await fakedViews();
+    const other = await openView(nats(clock.shownBy(await connectTo(server().url)), { prefix }), { name: 'other' });
+    await here.sessions.create(recordOf('living'));
+    await other.sessions.create(recordOf('of another deployment'));
+    for (let n = 0; n < 300; n++) {
+      await here.sessions.create(recordOf(`lost-${n}`));
+      await manager.streams.purge(`KV_${prefix}_sessions`, { filter: `$KV.${prefix}_sessions.mcp.lost-${n}` });
+    }
+    await here.sessions.create(recordOf('later'));
+    await there.sessions.expired(10);
+    expect(await there.sessions.count()).toBe(302);
+    await clock.pass(10 * MINUTE + 1);
+    for (let sweeps = 0; sweeps < 2; sweeps++) await there.sessions.expired(10);
+    expect(await there.sessions.count()).toBe(2);
+    expect(await messages('places')).toBe(3);
+    expect((await here.sessions.list(10)).records.map(({ id }) => id)).toEqual(['living', 'later']);
+  });
+
   test('an expiry that is moved to an earlier time counts', async () => {
     const { clock, here, there } = await fakedViews();
     await here.sessions.create(recordOf('s', { expiresAt: clock.now() + 10 * DAY }));

@@ -36,26 +36,56 @@ export interface AgendaEntry {
 /** What became of an entry: nothing more is to be done for it, or it is to be looked at again. */
 export type Looked = 'done' | 'pending';
 
+/** Entries kept in memory that are read and not done; with more, the agenda is read on when some of them are. */
+const MOST_PENDING = 50_000;
+/** Of the time of a pass: for reading entries. The rest is for looking at them. */
+const READING_PART = 1 / 2;
+
 interface Numbered {
   readonly seq: number;
   readonly entry: AgendaEntry;
 }
 
-interface Slot {
+interface SlotName {
   readonly subject: string;
   readonly ends: number;
 }
 
+/** How far this process has read a slot. */
+interface Progress {
+  /** The sequence to read on from. */
+  next: number;
+  /** Sequences of entries that are read and not done. */
+  readonly open: Set<number>;
+}
+
+interface Pending extends Numbered {
+  readonly subject: string;
+}
+
+/** The times of one pass, by the monotonic clock; `now` is the server's. */
+interface Pass {
+  readonly now: number;
+  readonly readUntil: number;
+  readonly until: number;
+}
+
+type Look = (entry: AgendaEntry) => Promise<Looked | 'enough'>;
+
 export class Agenda {
   readonly #jetstream: JetStream;
   readonly #names: Names;
+  readonly #bounds: Bounds;
   readonly #now: (deadline: number) => Promise<number>;
-  /** Sequences of entries that are done, in slots that are still there. */
-  readonly #done = new Map<string, Set<number>>();
+  /** By subject: slots that are still there. Each entry of them is read once. */
+  readonly #progress = new Map<string, Progress>();
+  /** Entries that are read and not done, the one that was not looked at for longest first. */
+  readonly #pending = new Map<string, Pending>();
 
-  constructor(jetstream: JetStream, names: Names, now: (deadline: number) => Promise<number>) {
+  constructor(jetstream: JetStream, names: Names, bounds: Bounds, now: (deadline: number) => Promise<number>) {
     this.#jetstream = jetstream;
     this.#names = names;
+    this.#bounds = bounds;
     this.#now = now;
   }
 
@@ -68,84 +98,114 @@ export class Agenda {
   }
 
   /**
-   * Looks at everything that is due, until that takes too long or `look` says that it is enough; the next time goes on from
-   * there.
+   * One pass: reads entries that are due and were not read before, then looks at those that are not done, until the time of
+   * the pass is over or `look` says that it is enough. The next pass continues with the entries that this one did not reach.
    */
-  async work(look: (entry: AgendaEntry) => Promise<Looked | 'enough'>, bounds: Bounds): Promise<void> {
-    const deadline = (): number => bounds.deadline();
-    const until = deadline();
-    const inTime = async (entry: AgendaEntry): Promise<Looked | 'enough'> =>
-      bounds.now() < until ? look(entry) : 'enough';
-    const now = await this.#now(deadline());
-    let slots = await this.#slots(deadline());
+  async work(look: Look): Promise<void> {
+    const { ms } = this.#bounds;
+    const began = this.#bounds.now();
+    const now = await this.#now(this.#bounds.deadline());
+    const pass: Pass = { now, readUntil: began + ms * READING_PART, until: began + ms };
+    const due = await this.#read(pass);
+    await this.#lookAtPending(look, pass);
+    await this.#removeDone(due, pass);
+  }
+
+  /** Slots of seconds that are due and were read to their end. */
+  async #read(pass: Pass): Promise<readonly SlotName[]> {
+    let subjects = await this.#slots();
     for (const wheel of [DAYS, MINUTES]) {
-      const due = dueSlots(slots, wheel, now);
-      for (const slot of due) await this.#spread(slot, deadline);
-      if (due.length > 0) slots = await this.#slots(deadline());
+      const due = dueSlots(subjects, wheel, pass.now);
+      for (const slot of due) if (!(await this.#spread(slot, pass))) return [];
+      if (due.length > 0) subjects = await this.#slots();
     }
-    for (const slot of dueSlots(slots, SECONDS, now)) {
-      if (!(await this.#workOff(slot, now, inTime, deadline))) return;
-    }
-  }
-
-  async #slots(deadline: number): Promise<readonly string[]> {
-    return [...(await this.#jetstream.subjects('agenda', this.#names.allDue, deadline)).keys()];
-  }
-
-  /** The entries of a wide slot go to narrower ones. */
-  async #spread({ subject }: Slot, deadline: () => number): Promise<void> {
-    let last = 0;
-    for await (const { seq, entry } of this.#entries(subject, deadline)) {
-      await this.add(entry, deadline());
-      last = seq;
-    }
-    if (last > 0) await this.#jetstream.purge('agenda', subject, last + 1, deadline());
-  }
-
-  /** `false`: it is enough. */
-  async #workOff(
-    { subject, ends }: Slot,
-    now: number,
-    look: (entry: AgendaEntry) => Promise<Looked | 'enough'>,
-    deadline: () => number,
-  ): Promise<boolean> {
-    const done = this.#done.get(subject) ?? new Set<number>();
-    this.#done.set(subject, done);
-    let [last, over] = [0, true];
-    let group: Numbered[] = [];
-    const lookAtGroup = async (): Promise<boolean> => {
-      const looked = await Promise.all(group.map(({ entry }) => look(entry)));
-      for (const [n, { seq }] of group.entries()) {
-        if (looked[n] === 'done') done.add(seq);
-        else over = false;
+    this.#forgetOthers(new Set(subjects));
+    const read: SlotName[] = [];
+    for (const slot of dueSlots(subjects, SECONDS, pass.now)) {
+      const { subject } = slot;
+      const progress = this.#progressOf(subject);
+      for await (const { seq, entry } of this.#unread(subject, pass)) {
+        progress.open.add(seq);
+        this.#pending.set(`${subject} ${seq}`, { subject, seq, entry });
+        if (this.#pending.size >= MOST_PENDING) return read;
       }
-      group = [];
-      return !looked.includes('enough');
-    };
-    for await (const numbered of this.#entries(subject, deadline)) {
-      last = numbered.seq;
-      if (done.has(last)) continue;
-      if (numbered.entry.at > now) over = false;
-      else group.push(numbered);
-      if (group.length === AT_ONCE && !(await lookAtGroup())) return false;
+      if (this.#bounds.now() >= pass.readUntil) return read;
+      read.push(slot);
     }
-    if (!(await lookAtGroup())) return false;
-    if (!over || ends + SLOW_MS > now) return true;
-    this.#done.delete(subject);
-    if (last > 0) await this.#jetstream.purge('agenda', subject, last + 1, deadline());
+    return read;
+  }
+
+  async #slots(): Promise<readonly string[]> {
+    return [...(await this.#jetstream.subjects('agenda', this.#names.allDue, this.#bounds.deadline())).keys()];
+  }
+
+  /** Another instance has removed these slots: everything in them was done. */
+  #forgetOthers(there: ReadonlySet<string>): void {
+    for (const subject of this.#progress.keys()) if (!there.has(subject)) this.#forget(subject);
+  }
+
+  #forget(subject: string): void {
+    for (const seq of this.#progress.get(subject)?.open ?? []) this.#pending.delete(`${subject} ${seq}`);
+    this.#progress.delete(subject);
+  }
+
+  #progressOf(subject: string): Progress {
+    let progress = this.#progress.get(subject);
+    if (progress === undefined) {
+      progress = { next: 1, open: new Set() };
+      this.#progress.set(subject, progress);
+    }
+    return progress;
+  }
+
+  /** The entries of a wide slot go to narrower ones. `false`: there was no time for all of them. */
+  async #spread({ subject }: SlotName, pass: Pass): Promise<boolean> {
+    for await (const { entry } of this.#unread(subject, pass)) await this.add(entry, this.#bounds.deadline());
+    if (this.#bounds.now() >= pass.readUntil) return false;
+    await this.#remove(subject);
     return true;
   }
 
-  async *#entries(subject: string, deadline: () => number): AsyncGenerator<Numbered> {
-    for (let from = 1; ;) {
-      const stored = await this.#jetstream.next('agenda', subject, from, deadline());
-      if (stored === undefined) return;
-      from = stored.seq + 1;
-      yield { seq: stored.seq, entry: this.#read(stored.data) };
+  async #lookAtPending(look: Look, { now, until }: Pass): Promise<void> {
+    const due = [...this.#pending].filter(([, { entry }]) => entry.at <= now);
+    for (let n = 0; n < due.length && this.#bounds.now() < until; n += AT_ONCE) {
+      const group = due.slice(n, n + AT_ONCE);
+      const looked = await Promise.all(group.map(([, { entry }]) => look(entry)));
+      for (const [m, [key, pending]] of group.entries()) {
+        if (looked[m] === 'enough') continue;
+        this.#pending.delete(key);
+        if (looked[m] === 'pending') this.#pending.set(key, pending);
+        else this.#progress.get(pending.subject)?.open.delete(pending.seq);
+      }
+      if (looked.includes('enough')) return;
     }
   }
 
-  #read(data: Buffer): AgendaEntry {
+  async #removeDone(read: readonly SlotName[], { now }: Pass): Promise<void> {
+    for (const { subject, ends } of read) {
+      if (ends + SLOW_MS <= now && this.#progress.get(subject)?.open.size === 0) await this.#remove(subject);
+    }
+  }
+
+  /** What was read of a slot. An entry that came since stays. */
+  async #remove(subject: string): Promise<void> {
+    const next = this.#progress.get(subject)?.next ?? 1;
+    this.#forget(subject);
+    if (next > 1) await this.#jetstream.purge('agenda', subject, next, this.#bounds.deadline());
+  }
+
+  /** Entries that this process has not read, while the pass has time for that. An entry counts as read once its caller is done. */
+  async *#unread(subject: string, { readUntil }: Pass): AsyncGenerator<Numbered> {
+    const progress = this.#progressOf(subject);
+    while (this.#bounds.now() < readUntil) {
+      const stored = await this.#jetstream.next('agenda', subject, progress.next, this.#bounds.deadline());
+      if (stored === undefined) return;
+      yield { seq: stored.seq, entry: this.#decode(stored.data) };
+      progress.next = Math.max(progress.next, stored.seq + 1);
+    }
+  }
+
+  #decode(data: Buffer): AgendaEntry {
     const { where } = this.#jetstream.link;
     let read: AgendaEntry & { readonly v: number };
     try {
@@ -160,8 +220,8 @@ export class Agenda {
 }
 
 /** The earliest first. */
-function dueSlots(subjects: readonly string[], { name, width }: Wheel, now: number): readonly Slot[] {
-  const slots: Slot[] = [];
+function dueSlots(subjects: readonly string[], { name, width }: Wheel, now: number): readonly SlotName[] {
+  const slots: SlotName[] = [];
   for (const subject of subjects) {
     const token = subject.slice(subject.lastIndexOf('.') + 1);
     const begins = token.startsWith(name) ? Number(token.slice(1)) * width : Infinity;

@@ -85,7 +85,7 @@ export class NatsStore implements Store {
     const registers = new Registers(jetstream, streams);
     const reader = new Reader({ registers, names, parts });
     const leases = new Leases({ registers, names, clock, bounds, leaseMs, name });
-    const agenda = new Agenda(jetstream, names, (deadline) => clock.now(deadline));
+    const agenda = new Agenda(jetstream, names, bounds, (deadline) => clock.now(deadline));
     const places = new Places(jetstream, names);
     const ledger = new Ledger({ registers, names, parts, reader, clock, bounds, leases, agenda, tombstoneMs, name });
     const purger = new Purger({ jetstream, names, bounds, time });

@@ -41,11 +41,17 @@ export class Places {
 
   /** Those after a place, in order. Those of other deployments are passed over. */
   async *after(place: number, deadline: () => number): AsyncGenerator<Place> {
+    for await (const { own } of this.all(place, deadline)) if (own !== undefined) yield own;
+  }
+
+  /** The same with those of other deployments, of which only the sequence is told. */
+  async *all(place: number, deadline: () => number): AsyncGenerator<{ readonly seq: number; readonly own?: Place }> {
     for (let from = place + 1; ;) {
       const stored = await this.#jetstream.next('places', EVERYTHING, from, deadline());
       if (stored === undefined) return;
-      from = stored.seq + 1;
-      if (stored.subject === this.#names.places) yield { id: this.#id(stored.data), place: stored.seq, at: stored.at };
+      const { seq, subject, data, at } = stored;
+      from = seq + 1;
+      yield subject === this.#names.places ? { seq, own: { id: this.#id(data), place: seq, at } } : { seq };
     }
   }
 

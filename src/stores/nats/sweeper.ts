@@ -14,6 +14,8 @@ import type { Registers } from './registers.ts';
 /** An entry of the list without a session is removed when no creation can still be under way. */
 const PLACE_LOST_MS = 600_000;
 const AT_ONCE = 16;
+/** Entries of the list that one sweep compares with their records. */
+const PLACES_CHECKED = 256;
 
 export interface SweeperOptions {
   readonly registers: Registers;
@@ -30,6 +32,8 @@ export interface SweeperOptions {
 export class Sweeper {
   readonly #options: SweeperOptions;
   readonly #deadline: () => number;
+  /** Entries of the list up to here were compared with their records. */
+  #placesChecked = 0;
 
   constructor(options: SweeperOptions) {
     this.#options = options;
@@ -66,6 +70,7 @@ export class Sweeper {
       if ((await this.#options.ledger.ownerless(owner, this.#deadline())) && ids.size < limit) ids.add(id);
       return 'pending';
     });
+    await this.#checkPlaces();
     return [...ids];
   }
 
@@ -96,6 +101,25 @@ export class Sweeper {
     return found;
   }
 
+  /**
+   * Removes entries of the list whose session was never stored or has ended: an instance crashed between the two writes. Each
+   * process looks at each entry once, when no creation can still be under way, and at so many in a sweep that it costs little.
+   */
+  async #checkPlaces(): Promise<void> {
+    const { places, clock } = this.#options;
+    const oldest = (await clock.now(this.#deadline())) - PLACE_LOST_MS;
+    const group: Place[] = [];
+    let last = this.#placesChecked;
+    let seen = 0;
+    for await (const { seq, own } of places.all(last, this.#deadline)) {
+      if ((own !== undefined && own.at >= oldest) || (seen += 1) > PLACES_CHECKED) break;
+      last = seq;
+      if (own !== undefined) group.push(own);
+    }
+    for (let n = 0; n < group.length; n += AT_ONCE) await this.#records(group.slice(n, n + AT_ONCE));
+    this.#placesChecked = last;
+  }
+
   async #forgetPlace({ place, at }: Place): Promise<void> {
     const { places, clock } = this.#options;
     const now = await clock.now(this.#deadline());
@@ -119,7 +143,7 @@ export class Sweeper {
           // Its tombstone has an entry of its own.
           return standing.forgetAt === at ? 'pending' : 'done';
       }
-    }, this.#options.bounds);
+    });
   }
 
   /** A session that lives on is looked at when it expires. Its record is its owner's: it is not written here. */
