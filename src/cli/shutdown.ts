@@ -10,7 +10,6 @@ export type StopSignal = (typeof SIGNALS)[number];
 
 /** Ctrl+C under `npm start` arrives twice, from the terminal and from npm, at the same moment. No hand is that quick. */
 const ONE_KEYSTROKE_MS = 100;
-const KEEP_ALIVE_MS = 60_000;
 
 export interface SignalSource {
   on(signal: StopSignal, listener: () => void): unknown;
@@ -52,9 +51,7 @@ export interface Stoppable {
 /** Resolves with the exit code once a signal came and what it asked for is done. */
 export function untilStopped(source: SignalSource, now: () => number, server: Stoppable): Promise<number> {
   return new Promise((resolve) => {
-    let alive: NodeJS.Timeout | undefined;
     const end = (code: number): void => {
-      clearInterval(alive);
       off();
       resolve(code);
     };
@@ -62,8 +59,6 @@ export function untilStopped(source: SignalSource, now: () => number, server: St
       source,
       now,
       (signal) => {
-        // With its sockets gone, nothing else would keep the process until the drain is done: timers of the library do not.
-        alive = setInterval(() => {}, KEEP_ALIVE_MS);
         server.finish(signal).then(
           () => end(EXIT.ok),
           (error: unknown) => {

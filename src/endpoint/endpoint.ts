@@ -15,7 +15,7 @@ import { createSessions, type SessionEvents, type Sessions } from './sessions.ts
 import { memory } from '../stores/memory/index.ts';
 import { Opening } from './core-loader.ts';
 import type { OpenStore } from '../stores/store.ts';
-import { systemRandom } from '../options/system.ts';
+import { keepingProcess, systemRandom } from '../options/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
 import { createUserOf } from './user.ts';
 
@@ -48,14 +48,16 @@ export interface McpEndpoint extends AsyncDisposable {
   /** Tells clients of both eras, on every instance, that something changed. */
   readonly notify: ServerNotifier;
   readonly bus: ServerEventBus;
-  /** Hands every session over and finishes what runs; afterwards only 503. Idempotent. */
+  /** Hands every session over and finishes what runs; afterwards only 503. Idempotent. Keeps the process alive until then. */
   readonly drain: (options?: DrainOptions) => Promise<{
     /** Sessions given back to the store. */
     released: number;
     /** Requests that still ran at the deadline. */
     interrupted: number;
   }>;
-  /** Ends what runs, gives sessions back (durable store) or ends them (memory). Idempotent. */
+  /**
+   * Ends what runs, gives sessions back (durable store) or ends them (memory). Idempotent. Keeps the process alive until then.
+   */
   readonly close: () => Promise<void>;
   readonly health: () => EndpointHealth;
 }
@@ -179,7 +181,7 @@ class Endpoint {
         publish: (event) => this.#opened.bus.publish(event),
         subscribe: (listener) => this.#opened.bus.subscribe(listener),
       },
-      drain: (given) => this.#drain(given),
+      drain: (given) => keepingProcess(() => this.#drain(given)),
       close: () => this.#close(),
       health: () => this.#health(),
       [Symbol.asyncDispose]: () => this.#close(),
@@ -225,12 +227,12 @@ class Endpoint {
   }
 
   #close(): Promise<void> {
-    return (this.#closed ??= (async () => {
+    return (this.#closed ??= keepingProcess(async () => {
       const servers = [...this.#listening].map((listening) => listening.close());
       const core = await this.#opening.stop();
       await core?.close();
       for (const listening of this.#listening) listening.closeIdle();
       await Promise.all(servers);
-    })());
+    }));
   }
 }

@@ -4,7 +4,7 @@ import type { TimeProvider } from '../types.ts';
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Timers are unreferenced: sockets keep a process alive, a pending sweep must not. */
+/** Timers are unreferenced: sockets keep a process alive, a pending sweep must not. Work that must end: `keepingProcess`. */
 export const systemTime: TimeProvider = Object.freeze({
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -17,6 +17,16 @@ export const systemTime: TimeProvider = Object.freeze({
     clearTimeout(handle as ReturnType<typeof setTimeout>);
   },
 });
+
+/** Node ends a process in which only unreferenced timers and sockets are left; this one stays until `work` is done. */
+export async function keepingProcess<T>(work: () => Promise<T>): Promise<T> {
+  const handle = setInterval(() => {}, MAX_TIMER_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(handle);
+  }
+}
 
 /** `n` bytes nobody can guess. */
 export type RandomSource = (n: number) => Uint8Array;

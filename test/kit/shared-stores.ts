@@ -53,13 +53,24 @@ export function sharedStore(kind: StoreKind): () => Store {
     return () => store;
   }
   if (kind === 'sqlite') {
-    const folder = mkdtempSync(join(tmpdir(), 'sojourn-fleet-'));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
-    return () => sqlite(join(folder, 'sessions.db'));
+    const path = newFile();
+    return () => sqlite(path);
   }
   const url = urlOf(kind);
   const prefix = `test-${(stores += 1)}-`;
   return () => renamed(openers[kind](url), prefix);
+}
+
+/** For a process that opens the store itself: what the store's function takes. The memory store takes nothing. */
+export function sharedTarget(kind: StoreKind): string {
+  if (kind === 'memory') return '';
+  return kind === 'sqlite' ? newFile() : urlOf(kind);
+}
+
+function newFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-fleet-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return join(folder, 'sessions.db');
 }
 
 /** For processes: the URL of a store, SQLite's is the deployment's own file, and variables that keep it from the others. */
