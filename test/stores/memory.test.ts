@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
-import { createFakeTime, createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { settableClock } from './settable-clock.ts';
 
 const applies = storeContract.filter(({ needs }) => needs !== 'lease-expiry');
 
 describe('the memory store keeps the contract', () => {
   test.each(applies)('$id: $title', async ({ run }) => {
-    const time = createFakeTime(Date.UTC(2026, 10, 1));
+    const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
     const store = memory();
-    const kit = createStoreKit({ connect: () => store, time, pass: (ms) => time.advance(ms) });
+    const kit = createStoreKit({ connect: () => store, time, pass });
     try {
       await run(kit);
     } finally {

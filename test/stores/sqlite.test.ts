@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { createFakeTime, createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { settableClock } from './settable-clock.ts';
 
 let folder: string;
 let path: string;
@@ -17,12 +18,14 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 const applies = storeContract.filter(({ needs }) => needs !== 'process-limits');
 /** What leases and expiry mean by the clock of the machine, and not by one that tests move. */
-const byTheClock = applies.filter(({ id, needs }) => needs === 'lease-expiry' || id.startsWith('expiry/'));
+const byTheClock = applies
+  .filter(({ needs }) => needs !== 'clock-set-back')
+  .filter(({ id, needs }) => needs === 'lease-expiry' || id.startsWith('expiry/'));
 
 describe('the SQLite store keeps the contract, each view on a connection of its own', () => {
   test.each(applies)('$id: $title', async ({ run }) => {
-    const time = createFakeTime(Date.UTC(2026, 10, 1));
-    const kit = createStoreKit({ connect: () => sqlite(path), time, pass: (ms) => time.advance(ms) });
+    const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
+    const kit = createStoreKit({ connect: () => sqlite(path), time, pass });
     try {
       await run(kit);
     } finally {

@@ -13,6 +13,8 @@ export class HeldSession extends PackedRecord {
   slotIndex = 0;
   markers: readonly Marker[] = NO_MARKERS;
   log: SessionLog | undefined = undefined;
+  /** A reader was told that it has expired: a clock that is set back does not bring it back. */
+  reportedExpired = false;
 
   constructor(record: SessionRecord, place: number) {
     super(record);
@@ -31,7 +33,7 @@ export class HeldSession extends PackedRecord {
 
   expired(now: number): boolean {
     const { expiresAt } = this;
-    return expiresAt !== null && expiresAt <= now;
+    return this.reportedExpired || (expiresAt !== null && expiresAt <= now);
   }
 
   fencedBy(fence: Fence): boolean {

@@ -43,11 +43,12 @@ export class Ledger {
     return session;
   }
 
-  /** The ended value of an id that is not living. */
+  /** The ended value of an id that is not living; from then on an expired session stays so. */
   ended(id: string): EndedSession | undefined {
     const now = this.now();
     const session = this.#held.get(id);
     if (session === undefined) return this.#tombstones.find(id, now);
+    session.reportedExpired = true;
     const ended = expiredValue(session);
     return ended !== undefined && this.#tombstones.keeps(ended, now) ? ended : undefined;
   }

@@ -1,7 +1,8 @@
 /**
  * The sessions of one deployment in the file, and who judges them: *held* (a row), *expired* (held, but past its expiry:
- * for everybody it has ended, until `end` makes a tombstone of it), *ended* (a tombstone), *missing*. Each method is one
- * look or one change within the transaction of its caller.
+ * for everybody it has ended, until `end` makes a tombstone of it), *ended* (a tombstone), *missing*. A session is stored as
+ * expired before a caller hears of it (`expire`): a clock that is set back, or an owner that moves the expiry, brings it
+ * back no more. Each method is one look or one change within the transaction of its caller.
  */
 import type { EndReason } from '../../types.ts';
 import { RECORD_VERSION, type EndedSession, type Fence, type Marker, type SessionRecord } from '../store.ts';
@@ -16,6 +17,14 @@ export interface Standing {
   readonly epoch: number;
   readonly owner: string | null;
   readonly expiresAt: number | null;
+  /** It was reported as expired. */
+  readonly expired: boolean;
+}
+
+/** What a reader finds; `unstored`: it may hear that the session has expired once that is stored. */
+export interface Look {
+  readonly value: SessionRecord | EndedSession | undefined;
+  readonly unstored: boolean;
 }
 
 export class Ledger {
@@ -38,8 +47,10 @@ export class Ledger {
   }
 
   standing(id: string): Standing | undefined {
-    const row = this.database.one<[number, number, string | null, number | null]>(SQL.standing, [this.deployment, id]);
-    return row === undefined ? undefined : { no: row[0], epoch: row[1], owner: row[2], expiresAt: row[3] };
+    const row = this.database.one<StandingRow>(SQL.standing, [this.deployment, id]);
+    if (row === undefined) return undefined;
+    const [no, epoch, owner, expiresAt, expired] = row;
+    return { no, epoch, owner, expiresAt, expired: expired === 1 };
   }
 
   /** The row of a living session, if the fence is its own. */
@@ -52,15 +63,14 @@ export class Ledger {
     return [this.deployment, id, epoch, owner, this.clock.wall()];
   }
 
-  expired({ expiresAt }: Pick<SessionRecord, 'expiresAt'>): boolean {
-    return expiresAt !== null && expiresAt <= this.clock.wall();
+  expired({ expired, expiresAt }: Pick<Standing, 'expired' | 'expiresAt'>): boolean {
+    return expired || (expiresAt !== null && expiresAt <= this.clock.wall());
   }
 
-  /** What everybody sees of an id that is held. */
-  shown({ record }: HeldSession): SessionRecord | EndedSession | undefined {
-    if (!this.expired(record)) return record;
-    const ended = expiredValue(record.id, record.expiresAt);
-    return this.#remembers(ended.at) ? ended : undefined;
+  /** Of a session that is past its expiry: stores that it has expired, and returns what everybody sees of it then. */
+  expire(id: string): SessionRecord | EndedSession | undefined {
+    this.database.run(SQL.expire, [this.deployment, id, this.clock.wall()]);
+    return this.look(id).value;
   }
 
   /** The tombstone of an id that is not held. */
@@ -71,9 +81,13 @@ export class Ledger {
     return forgetAt > this.clock.wall() ? { v, id, ended: reason, at } : undefined;
   }
 
-  current(id: string): SessionRecord | EndedSession | undefined {
+  look(id: string): Look {
     const held = this.held(id);
-    return held === undefined ? this.ended(id) : this.shown(held);
+    if (held === undefined) return { value: this.ended(id), unstored: false };
+    const { record, expired } = held;
+    if (!this.expired({ expired, expiresAt: record.expiresAt })) return { value: record, unstored: false };
+    const ended = expiredValue(record.id, record.expiresAt);
+    return this.#remembers(ended.at) ? { value: ended, unstored: !expired } : { value: undefined, unstored: false };
   }
 
   /** `false`: there is one of that id, or a tombstone. Past its tombstone's time an expired one makes room. */
@@ -121,6 +135,15 @@ export class Ledger {
     return endedAt + this.#tombstoneMs > this.clock.wall();
   }
 }
+
+/** `SQL.standing`. */
+type StandingRow = readonly [
+  no: number,
+  epoch: number,
+  owner: string | null,
+  expiresAt: number | null,
+  expired: number,
+];
 
 function expiredValue(id: string, expiresAt: number | null): EndedSession {
   return { v: RECORD_VERSION, id, ended: 'idle', at: expiresAt ?? 0 };

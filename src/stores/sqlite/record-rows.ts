@@ -26,11 +26,14 @@ export type RecordRow = readonly [
   activeAt: number,
   expiresAt: number | null,
   state: string | null,
+  expired: number,
 ];
 
 export interface HeldSession {
   readonly no: number;
   readonly record: SessionRecord;
+  /** It was reported as expired. */
+  readonly expired: boolean;
 }
 
 export function heldSession(row: RecordRow, path: string): HeldSession {
@@ -55,7 +58,7 @@ export function heldSession(row: RecordRow, path: string): HeldSession {
     activeAt,
     expiresAt,
   };
-  return { no, record };
+  return { no, record, expired: row[17] === 1 };
 }
 
 /** What is kept of a record or a patch until the end of the turn: its maker may go on changing its lists. */

@@ -10,7 +10,8 @@ export interface Migration {
 }
 
 /**
- * - `sessions`: those that have not ended. What goes with one goes by trigger, whoever deletes it.
+ * - `sessions`: those that have not ended. What goes with one goes by trigger, whoever deletes it. `expired`: a reader was
+ *   told that the session has expired, and from then on it has, whatever the clock says.
  * - `texts`: handshakes and `initialize` answers, one row for all that are the same; gone with the last who refers to it.
  * - `events`: a row for each append, in the order of writing (`no`, and with it `at`); several messages are joined by
  *   U+001E, which JSON cannot contain; streams that begin and end in one turn share a row (`bundle-rows.ts`). An append
@@ -153,8 +154,14 @@ const FORGOTTEN_SECRETS = `
 ALTER TABLE secrets ADD COLUMN forget_at REAL;
 `;
 
+/** An older build does not know the column, and judges by the clock alone as it did before. */
+const REPORTED_EXPIRIES = `
+ALTER TABLE sessions ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
+`;
+
 /** In order; the first has number 1. */
 export const MIGRATIONS: readonly Migration[] = [
   { breaking: true, sql: FIRST },
   { breaking: false, sql: FORGOTTEN_SECRETS },
+  { breaking: false, sql: REPORTED_EXPIRIES },
 ];

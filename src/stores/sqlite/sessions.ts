@@ -13,7 +13,7 @@ import type {
   SessionStore,
   WriteOutcome,
 } from '../store.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger, Look } from './ledger.ts';
 import { heldSession, keep, patchRecord, type RecordRow } from './record-rows.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
@@ -33,7 +33,8 @@ export class SqliteSessions implements SessionStore {
   }
 
   read(id: string): Await<SessionRecord | EndedSession | undefined> {
-    return this.#file.read(() => this.#ledger.current(id));
+    const look = this.#file.read(() => this.#ledger.look(id));
+    return look instanceof Promise ? look.then((late) => this.#stored(id, late)) : this.#stored(id, look);
   }
 
   claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
@@ -100,12 +101,16 @@ export class SqliteSessions implements SessionStore {
     return this.#file.read(() => database.all<[string]>(SQL.expired, values).map(([id]) => id));
   }
 
+  #stored(id: string, { value, unstored }: Look): Await<SessionRecord | EndedSession | undefined> {
+    return unstored ? this.#file.write(() => this.#ledger.expire(id)) : value;
+  }
+
   #claim(id: string, expectedEpoch: number, me: string): ClaimOutcome {
     const ledger = this.#ledger;
     const held = ledger.held(id);
     if (held === undefined) return { claimed: false, current: ledger.ended(id) };
-    if (ledger.expired(held.record)) return { claimed: false, current: ledger.shown(held) };
-    const { epoch, owner } = held.record;
+    const { epoch, owner, expiresAt } = held.record;
+    if (ledger.expired({ expired: held.expired, expiresAt })) return { claimed: false, current: ledger.expire(id) };
     const replyLost = epoch === expectedEpoch + 1 && owner === me;
     const free = epoch === expectedEpoch && (owner === me || ledger.ownerless(owner));
     if (!replyLost && !free) return { claimed: false, current: held.record };

@@ -4,20 +4,22 @@
  */
 
 /** ?1 deployment, ?2 id, ?3 epoch, ?4 owner, ?5 now. */
-const FENCED = 'deployment = ?1 AND id = ?2 AND epoch = ?3 AND owner = ?4 AND (expires_at IS NULL OR expires_at > ?5)';
+const FENCED =
+  'deployment = ?1 AND id = ?2 AND epoch = ?3 AND owner = ?4 AND expired = 0 AND (expires_at IS NULL OR expires_at > ?5)';
 
 /** The same where the row is known: ?1 no, ?2 deployment, ?3 id, ?4 epoch, ?5 owner, ?6 now. */
 const FENCED_ROW =
-  'no = ?1 AND deployment = ?2 AND id = ?3 AND epoch = ?4 AND owner = ?5 AND (expires_at IS NULL OR expires_at > ?6)';
+  'no = ?1 AND deployment = ?2 AND id = ?3 AND epoch = ?4 AND owner = ?5 AND expired = 0 AND (expires_at IS NULL OR expires_at > ?6)';
 
 /** ?1 deployment, ?2 id, ?3 now. */
-const LIVING = 'deployment = ?1 AND id = ?2 AND (expires_at IS NULL OR expires_at > ?3)';
+const LIVING = 'deployment = ?1 AND id = ?2 AND expired = 0 AND (expires_at IS NULL OR expires_at > ?3)';
 
 /** A whole record in one row, so that it is of one moment. State as a JSON object: keys are JSON text already. */
 const RECORD = `
   SELECT s.no, s.v, s.id, s.epoch, s.owner, s.user, s.version, h.body, a.body, s.initialized, s.log_level,
     s.subscriptions, s.get_stream, s.created_at, s.active_at, s.expires_at,
-    (SELECT '{' || group_concat(key || ':' || json_quote(value)) || '}' FROM state WHERE session = s.no)
+    (SELECT '{' || group_concat(key || ':' || json_quote(value)) || '}' FROM state WHERE session = s.no),
+    s.expired
   FROM sessions s JOIN texts h ON h.no = s.handshake JOIN texts a ON a.no = s.answer`;
 
 /** ?1 boot, ?2 now on the machine's clock. No lease is longer than itself: such a one is of an earlier boot. */
@@ -69,16 +71,17 @@ export const SQL = {
     log_level, subscriptions, get_stream, created_at, active_at, expires_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   record: `${RECORD} WHERE s.deployment = ? AND s.id = ?`,
-  standing: 'SELECT no, epoch, owner, expires_at FROM sessions WHERE deployment = ? AND id = ?',
+  standing: 'SELECT no, epoch, owner, expires_at, expired FROM sessions WHERE deployment = ? AND id = ?',
   fenced: `SELECT no FROM sessions WHERE ${FENCED}`,
   claim: 'UPDATE sessions SET epoch = epoch + 1, owner = ? WHERE no = ?',
   release: 'UPDATE sessions SET owner = NULL WHERE no = ?',
+  expire: 'UPDATE sessions SET expired = 1 WHERE deployment = ? AND id = ? AND expires_at <= ?',
   deleteSession: 'DELETE FROM sessions WHERE no = ?',
   setState: `INSERT INTO state (session, key, value) VALUES (?, ?, ?)
     ON CONFLICT (session, key) DO UPDATE SET value = excluded.value`,
   deleteState: 'DELETE FROM state WHERE session = ? AND key = ?',
   listSessions: `${RECORD}
-    WHERE s.deployment = ? AND s.id > ? AND (s.expires_at IS NULL OR s.expires_at > ?) ORDER BY s.id LIMIT ?`,
+    WHERE s.deployment = ? AND s.id > ? AND s.expired = 0 AND (s.expires_at IS NULL OR s.expires_at > ?) ORDER BY s.id LIMIT ?`,
   countSessions: `SELECT sessions
     - (SELECT count(*) FROM sessions WHERE deployment = ?1 AND expires_at <= ?2) FROM deployments WHERE no = ?1`,
   expired: `SELECT id FROM sessions s WHERE deployment = ?3 AND expires_at <= ?4
@@ -193,7 +196,7 @@ export function addWhole(count: number): string {
   return (wholes[count] ??= `INSERT INTO events (session, stream, position, n, bytes, at, data)
     SELECT no, column4, 0, column7, column8, ?2, column9
     FROM (VALUES ${placeholders(count, 9)}) CROSS JOIN sessions ON deployment = ?1 AND id = column1
-    WHERE epoch = column2 AND owner = column3 AND (expires_at IS NULL OR expires_at > ?2)
+    WHERE epoch = column2 AND owner = column3 AND expired = 0 AND (expires_at IS NULL OR expires_at > ?2)
       AND NOT EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = column4)
       AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = column4)
       AND NOT ${bundled('sessions.no', 'column5', 'column6')}`);

@@ -88,6 +88,44 @@ export const expiryCases: readonly StoreCase[] = [
     }),
   },
   {
+    id: 'expiry/stored',
+    title: 'a session that a read or a claim reported as expired has ended for good, also when the clock is set back',
+    needs: 'clock-set-back',
+    run: async (kit) => {
+      const [here, there] = [await kit.open(), await kit.open()];
+      await announce(here, ME);
+      const ids = ['read', 'claimed'];
+      for (const id of ids) {
+        await createExpiring(kit, here, id);
+        const append = { sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['{}'] };
+        assert.equal(await here.events.append({ ...append, complete: true }), 'written');
+      }
+      await createExpiring(kit, here, 'unread');
+      await kit.pass(PAST_SHORT_MS);
+      assert.equal((await readEnded(there, 'read')).ended, 'idle');
+      const claim = await there.sessions.claim('claimed', 1, OTHER);
+      assert.ok(!claim.claimed && claim.current !== undefined && isEnded(claim.current));
+      await kit.pass(-PAST_SHORT_MS);
+      for (const id of ids) {
+        assert.equal((await readEnded(here, id)).ended, 'idle', id);
+        await assertStaysEnded(here, id);
+        assert.deepEqual(await here.events.open(id), []);
+        assert.deepEqual(await here.events.replay(id, 'p', -1), { found: false, why: 'unknown' });
+      }
+      // Nothing reported this one as expired: by the clock it has not ended.
+      assert.equal(await here.sessions.save('unread', FENCE, { logLevel: 'debug' }), 'written');
+      assert.deepEqual(
+        (await here.sessions.list(10)).records.map(({ id }) => id),
+        ['unread'],
+      );
+      for (const id of ids) {
+        assert.equal(await here.sessions.end(id, FENCE, 'terminated'), 'ended', id);
+        assert.equal(await here.sessions.end(id, FENCE, 'terminated'), 'gone', id);
+        assert.equal((await readEnded(here, id)).ended, 'idle', id);
+      }
+    },
+  },
+  {
     id: 'expiry/moves',
     title: 'an owner moves the expiry: later, earlier, and to never',
     run: inTime(async (kit) => {

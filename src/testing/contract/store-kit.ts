@@ -9,7 +9,9 @@ export type StoreNeed =
   /** A lease that is not renewed runs out by the store's clock. */
   | 'lease-expiry'
   /** `eventLogBytes` and `tombstones` bound what this process holds. */
-  | 'process-limits';
+  | 'process-limits'
+  /** `pass` takes a negative time: the test moves the store's clock, and can set it back. */
+  | 'clock-set-back';
 
 export interface StoreCase {
   /** Stable, for skips and reports: `claim/wrong-epoch`. */
@@ -29,7 +31,7 @@ export interface StoreUnderTest {
   connect(): Store | Promise<Store>;
   /** Handed to the store; fake for a store without a clock of its own. */
   readonly time?: TimeProvider;
-  /** Lets `ms` of the store's clock pass; really waits where the clock is a server's. */
+  /** Lets `ms` of the store's clock pass; really waits where the clock is a server's. See `'clock-set-back'`. */
   pass(ms: number): Promise<void>;
 }
 

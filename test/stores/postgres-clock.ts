@@ -1,0 +1,37 @@
+/**
+ * A database whose clock tests move: the store asks `clock_timestamp()` by that name alone, and a search path may put another
+ * in front of it.
+ */
+import pg from 'pg';
+
+const BEGIN_MS = 1_767_225_600_000;
+const CLOCK = `
+  CREATE SCHEMA fake;
+  CREATE TABLE fake.time (ms double precision NOT NULL);
+  INSERT INTO fake.time VALUES (${BEGIN_MS});
+  CREATE FUNCTION fake.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+    'SELECT to_timestamp(ms / 1000) FROM fake.time';`;
+
+export interface MovedClock {
+  /** For `postgres()`. */
+  readonly url: string;
+  now(): number;
+  pass(ms: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function moveClock(database: string): Promise<MovedClock> {
+  const keeper = new pg.Client(database);
+  await keeper.connect();
+  await keeper.query(CLOCK);
+  let ms = BEGIN_MS;
+  return {
+    url: `${database}?options=${encodeURIComponent('-c search_path=fake,pg_catalog')}`,
+    now: () => ms,
+    async pass(more) {
+      ms += more;
+      await keeper.query('UPDATE fake.time SET ms = $1', [ms]);
+    },
+    close: () => keeper.end(),
+  };
+}
