@@ -89,6 +89,13 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
   'eventRetention.bytes': { ...streams, kind: 'number', value: 'n', help: 'how many bytes of a session' },
   allowedHosts: { ...guards, kind: 'list', value: 'names', help: 'Host names that are served, without port' },
   allowedOrigins: { ...guards, kind: 'list', value: 'origins', help: "origins browsers may call from; '*' for any" },
+  relayedHeaders: { ...guards, kind: 'list', value: 'names', help: 'headers of your handlers that instances pass on' },
+  credentialHeaders: {
+    ...guards,
+    kind: 'list',
+    value: 'names',
+    help: 'more headers that are secrets: never passed on',
+  },
   'limits.bodyBytes': { ...limits, value: 'n', help: 'one POST body' },
   'limits.requestsPerSession': { ...limits, value: 'n', help: 'running requests of one session' },
   'limits.sessions': { ...limits, value: 'n', help: 'live sessions of this instance' },

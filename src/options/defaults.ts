@@ -53,6 +53,8 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   responseMode: 'auto',
   allowedHosts: undefined,
   allowedOrigins: LOOPBACK_NAMES,
+  relayedHeaders: Object.freeze([]),
+  credentialHeaders: Object.freeze([]),
   limits,
   name: 'mcp',
   supportedProtocolVersions: KNOWN_VERSIONS,

@@ -100,6 +100,16 @@ export interface McpEndpointOptions {
    * request without `Origin` passes. `listen()` answers CORS by the same list.
    */
   allowedOrigins?: readonly string[] | undefined;
+  /**
+   * Header names that your handlers and hooks read, besides the common ones. A request that another instance relays to the
+   * session's owner keeps only the common fields, `Mcp-*` and these. Default: none. A credential cannot be named here.
+   */
+  relayedHeaders?: readonly string[] | undefined;
+  /**
+   * Header names that carry a secret, besides `authorization`, `proxy-authorization`, `cookie`, `x-api-key` and
+   * `x-forwarded-access-token`. Their values never reach another instance, the store or the log. Default: none.
+   */
+  credentialHeaders?: readonly string[] | undefined;
   /** What clients can make this instance hold; see {@link SessionLimits}. Members left out keep their defaults. */
   limits?: Some<SessionLimits> | undefined;
   /** Endpoints of one name on one store are one deployment and share sessions. Default `'mcp'`. */
@@ -153,6 +163,10 @@ export interface ResolvedOptions {
   readonly allowedHosts: readonly string[] | undefined;
   /** `'*'`, origins as browsers spell them, or host names in lower case (IPv6 in brackets). */
   readonly allowedOrigins: readonly string[];
+  /** Lower case; those that every relayed request keeps are not listed. */
+  readonly relayedHeaders: readonly string[];
+  /** Lower case; those that are credentials everywhere are not listed. */
+  readonly credentialHeaders: readonly string[];
   readonly limits: Readonly<SessionLimits>;
   readonly name: string;
   /** Newest first; `servedVersions` of versions.ts says what of it this mode serves. */

@@ -16,6 +16,7 @@ import {
 } from './checks.ts';
 import { DEFAULTS, TOMBSTONE_MAX_MS } from './defaults.ts';
 import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
+import { checkHeaderName, refuseRelayedCredentials } from './header-names.ts';
 import { checkHost, checkOrigin } from './hosts.ts';
 
 /** Names `createMcpHandler` knows, and where the same is said here. */
@@ -136,6 +137,8 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
       given.allowedOrigins === undefined
         ? DEFAULTS.allowedOrigins
         : checkList('allowedOrigins', given.allowedOrigins, 'a list of origins and host names', checkOrigin, 0),
+    relayedHeaders: resolveHeaders('relayedHeaders', given.relayedHeaders),
+    credentialHeaders: resolveHeaders('credentialHeaders', given.credentialHeaders),
     limits: resolveLimits(given),
     name: resolveName(given.name),
     supportedProtocolVersions: versions ?? DEFAULTS.supportedProtocolVersions,
@@ -253,6 +256,11 @@ function checkKey(option: string, key: unknown): string | Uint8Array {
   return typeof key === 'string' ? key : key.slice();
 }
 
+function resolveHeaders(option: 'relayedHeaders' | 'credentialHeaders', given: unknown): readonly string[] {
+  if (given === undefined) return DEFAULTS[option];
+  return checkList(option, given, 'a list of header names', checkHeaderName, 0);
+}
+
 function resolveName(name: unknown): string {
   if (name === undefined) return DEFAULTS.name;
   const takes = '1 to 64 letters, digits, dots, dashes and underscores';
@@ -275,6 +283,7 @@ function resolveVersions(given: unknown): readonly string[] | undefined {
 }
 
 function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptions): void {
+  refuseRelayedCredentials(resolved.relayedHeaders, resolved.credentialHeaders);
   const { sessionMode, legacySse, supportedProtocolVersions } = resolved;
   const mode = given.stateless === undefined ? `sessionMode: '${sessionMode}'` : `stateless: ${given.stateless}`;
   if (legacySse && sessionMode === 'stateless') {

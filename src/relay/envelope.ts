@@ -5,7 +5,8 @@
  *     owner ─▶ relay       { t: 'answer' } whole, or { t: 'stream' } { t: 'write' }… and { t: 'end' } or { t: 'cut' };
  *                          { t: 'refused', n }: it has not run there, and will not
  *
- * Neither `Authorization` nor `Cookie` leaves the instance that got them; `authInfo` goes along, as handlers may read it.
+ * Header fields go by an allow-list (options/header-names.ts): no credential leaves the instance that got it. `authInfo` goes
+ * along, as handlers may read it, without its token.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { LinkItem } from '../cluster/link.ts';
@@ -35,7 +36,8 @@ export interface CallEnvelope extends LinkItem {
 /** Headers that every stream, or every JSON answer, has are named instead of listed. */
 export type SentHeaders = 'sse' | 'json' | HeaderList;
 
-const KEPT_HERE = new Set(['authorization', 'cookie', 'proxy-authorization']);
+/** `AuthInfo` needs a token; at the owner handlers read an empty one. */
+const NO_TOKEN = '';
 
 export interface Sealing {
   readonly n: number;
@@ -44,10 +46,15 @@ export interface Sealing {
   readonly text: string | undefined;
 }
 
-export function envelopeOf(exchange: Exchange, { text, ...sealing }: Sealing): CallEnvelope {
+/** `isRelayed`: whether the owner gets the field of that lower-case name. */
+export function envelopeOf(
+  exchange: Exchange,
+  isRelayed: (field: string) => boolean,
+  { text, ...sealing }: Sealing,
+): CallEnvelope {
   const headers: Record<string, string | readonly string[]> = {};
   for (const [name, value] of Object.entries(exchange.headerFields())) {
-    if (value !== undefined && !KEPT_HERE.has(name) && !name.startsWith(':')) headers[name] = value;
+    if (value !== undefined && isRelayed(name)) headers[name] = value;
   }
   const { authInfo, user } = exchange;
   return {
@@ -57,7 +64,7 @@ export function envelopeOf(exchange: Exchange, { text, ...sealing }: Sealing): C
     url: exchange.url,
     absoluteUrl: exchange.absoluteUrl(),
     headers,
-    ...(authInfo !== undefined && { auth: authInfo }),
+    ...(authInfo !== undefined && { auth: { ...authInfo, token: NO_TOKEN } }),
     ...(user !== undefined && { user }),
     ...(text !== undefined && { text }),
   };

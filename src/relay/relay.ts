@@ -36,6 +36,8 @@ export interface RelayOptions {
   readonly logger: Logger;
   /** `limits.streamBufferBytes`. */
   readonly bufferBytes: number;
+  /** Whether the owner of a call gets a header field, by its lower-case name. */
+  isRelayed(field: string): boolean;
   /** A call that came from another instance. */
   serve(envelope: CallEnvelope, exchange: RelayedExchange): void;
 }
@@ -169,7 +171,7 @@ export class Relay {
         resolve(outcome);
       });
       this.#outgoing.set(n, { link, call: outgoing });
-      link.push(envelopeOf(exchange, { n, call: kind, again, text }), bytes);
+      link.push(envelopeOf(exchange, this.#options.isRelayed, { n, call: kind, again, text }), bytes);
       exchange.onClose(() => {
         if (!this.#outgoing.has(n)) return;
         link.push({ t: 'gone', n }, ENVELOPE_BYTES);

@@ -23,6 +23,8 @@ const SAMPLES: Partial<Record<OptionKey, string>> = {
   requestStateKeys: 'k'.repeat(32),
   allowedHosts: 'mcp.example',
   allowedOrigins: 'https://app.example',
+  relayedHeaders: 'x-tenant',
+  credentialHeaders: 'x-secret',
   stateless: 'false',
   eventRetention: 'false',
 };

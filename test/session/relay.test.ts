@@ -226,8 +226,8 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     );
   });
 
-  test('a relayed request keeps its headers, and has no node pair', async () => {
-    const { a, onA, onB } = await threeInstances();
+  test('a relayed request keeps the headers that relayedHeaders names, and has no node pair', async () => {
+    const { a, onA, onB } = await threeInstances({ relayedHeaders: ['X-Tenant'] });
     for (const client of [onA, onB]) {
       const called = client.call(...tool('hold'), { headers: { 'x-tenant': 'blue' } });
       const { ctx, answer } = await a.lab.held(client === onA ? 0 : 1);

@@ -14,6 +14,7 @@ import type { KeepAlive } from '../../http/keep-alive.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { relayedFields } from '../../options/header-names.ts';
 import type { ResolvedOptions } from '../../options/options.ts';
 import type { Opener } from '../../session/session-opener.ts';
 import type { Registry } from '../../session/registry.ts';
@@ -62,6 +63,7 @@ export class LegacyEra {
       instance,
       logger: options.logger,
       bufferBytes: options.limits.streamBufferBytes,
+      isRelayed: relayedFields(options.relayedHeaders, options.credentialHeaders),
       serve: (envelope, exchange) => this.#relayed(envelope, exchange),
     });
     this.#router = new SessionRouter({

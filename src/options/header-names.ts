@@ -1,0 +1,69 @@
+/**
+ * Which header fields of a request another instance gets, and which are credentials. A credential never leaves the instance
+ * that received it, is never logged, and no option can change that.
+ */
+import { optionInvalid, optionsContradict } from '../errors.ts';
+
+/** Fields that are credentials on every endpoint; the option `credentialHeaders` adds to them. */
+export const CREDENTIAL_HEADERS: readonly string[] = Object.freeze([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'x-api-key',
+  'x-forwarded-access-token',
+]);
+
+/** Fields that a relayed request keeps on every endpoint, beside `mcp-*`; the option `relayedHeaders` adds to them. */
+export const RELAYED_HEADERS: readonly string[] = Object.freeze([
+  'accept',
+  'accept-language',
+  'baggage',
+  'content-length',
+  'content-type',
+  'forwarded',
+  'host',
+  'last-event-id',
+  'origin',
+  'traceparent',
+  'tracestate',
+  'user-agent',
+  'x-correlation-id',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-prefix',
+  'x-forwarded-proto',
+  'x-real-ip',
+  'x-request-id',
+]);
+
+/** `Mcp-Session-Id`, `Mcp-Param-*` and their like. */
+const MCP_PREFIX = 'mcp-';
+
+/** The characters of a field name (RFC 9110 section 5.6.2). */
+const FIELD_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+
+/** Lower case, as header names are compared. */
+export function checkHeaderName(option: string, value: unknown): string {
+  const takes = "a header name, e.g. 'x-tenant'";
+  if (typeof value !== 'string') throw optionInvalid('type', option, value, takes);
+  if (!FIELD_NAME.test(value)) throw optionInvalid('range', option, value, takes);
+  return value.toLowerCase();
+}
+
+/** Both lists come in lower case. */
+export function refuseRelayedCredentials(relayed: readonly string[], credentials: readonly string[]): void {
+  const both = relayed.find((name) => credentials.includes(name) || CREDENTIAL_HEADERS.includes(name));
+  if (both === undefined) return;
+  throw optionsContradict(
+    `Options relayedHeaders and credentialHeaders contradict each other: ${both} is a credential, which never travels ` +
+      'to another instance; take what your handlers need from authInfo.extra',
+  );
+}
+
+/** Says of a field, by its lower-case name, whether a relayed request keeps it. */
+export function relayedFields(relayed: readonly string[], credentials: readonly string[]): (name: string) => boolean {
+  const kept = new Set([...RELAYED_HEADERS, ...relayed]);
+  const secret = new Set([...CREDENTIAL_HEADERS, ...credentials]);
+  return (name) => (kept.has(name) || name.startsWith(MCP_PREFIX)) && !secret.has(name);
+}
