@@ -33,6 +33,7 @@ import { createRequestState, type RequestStateKey } from '../protocol/request-st
 import { dailyKeys } from './request-state-keys.ts';
 import { ServerBuilder, SessionBuilder } from '../session/builder.ts';
 import { contexts } from '../session/context.ts';
+import { GRACE_MS } from '../session/grace.ts';
 import { ListNews } from '../session/list-news.ts';
 import { Opener } from '../session/session-opener.ts';
 import { Registry } from '../session/registry.ts';
@@ -272,10 +273,13 @@ export class Core {
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    const { timeProvider } = this.#options;
+    const began = timeProvider.monotonic();
     this.#stop(closedEndpoint);
     this.legacy.relay.close(requestClosed);
     this.#unsubscribe();
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close(), this.#closeSessions()]);
+    await this.registry.endsTold(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
     this.registry.stop();
     this.#keepAlive.stop();
     await this.instance.leave();

@@ -5,10 +5,10 @@ import type { TimeProvider } from '../types.ts';
 export const GRACE_MS = 4_000;
 
 /** `false`: `work` had its time and goes on alone. Rejects as it does. */
-export async function inTime(time: TimeProvider, work: Promise<unknown>): Promise<boolean> {
+export async function inTime(time: TimeProvider, work: Promise<unknown>, ms = GRACE_MS): Promise<boolean> {
   let timer: unknown;
   const late = new Promise<false>((resolve) => {
-    timer = time.setTimeout(() => resolve(false), GRACE_MS);
+    timer = time.setTimeout(() => resolve(false), ms);
   });
   try {
     return await Promise.race([work.then(() => true), late]);

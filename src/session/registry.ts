@@ -10,6 +10,7 @@ import { tooManySessions } from '../errors.ts';
 import type { ResolvedOptions } from '../options/options.ts';
 import type { Fence, OpenStore, WriteOutcome } from '../stores/store.ts';
 import type { EndReason, Logger, SessionEvent, SessionEventName } from '../types.ts';
+import { EndHook } from './end-hook.ts';
 import { IdleList } from './idle-list.ts';
 import type { LiveSession } from './session.ts';
 import type { SessionHost } from './session-host.ts';
@@ -46,6 +47,7 @@ export class Registry implements SessionHost {
   /** What the store could not be told when a session left: until it is, the record names an owner that has no copy. */
   readonly #owed = new Map<string, () => Promise<unknown>>();
   readonly #sweep: Sweep;
+  readonly #endHook: EndHook;
   #opening = 0;
 
   constructor(
@@ -63,6 +65,7 @@ export class Registry implements SessionHost {
     this.#isValid = valid;
     this.#takenOver = takenOver;
     this.sleepers = new Sleepers(options.timeProvider.now());
+    this.#endHook = new EndHook(options);
     this.#sweep = new Sweep(this);
   }
 
@@ -222,7 +225,7 @@ export class Registry implements SessionHost {
       this.#takenOver();
       return false;
     }
-    await this.ended(session.id, reason);
+    this.ended(session.id, reason);
     return true;
   }
 
@@ -231,17 +234,18 @@ export class Registry implements SessionHost {
     this.sleepers.delete(id);
     if ((await this.store.sessions.end(id, fence, reason)) !== 'ended') return false;
     this.#emit('ended', id, { reason });
-    await this.ended(id, reason);
+    this.ended(id, reason);
     return true;
   }
 
-  /** Tells the user's migration handler. */
-  async ended(id: string, reason: EndReason): Promise<void> {
-    try {
-      await this.options.sessionMigrationHandler?.onSessionEnded?.(id, reason);
-    } catch (cause) {
-      this.logger.error({ err: cause, sessionId: id, reason }, 'sessionMigrationHandler.onSessionEnded threw');
-    }
+  /** Tells the user's migration handler; nothing waits for it but `endsTold`. */
+  ended(id: string, reason: EndReason): void {
+    this.#endHook.ended(id, reason);
+  }
+
+  /** Resolves when the user's migration handler has been told of every end so far, or after `ms`. */
+  endsTold(ms: number): Promise<void> {
+    return this.#endHook.settled(ms);
   }
 
   /** Gives a session back to the store for another instance; `why` is what its running requests are told. */

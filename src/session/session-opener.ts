@@ -102,7 +102,7 @@ export class Opener {
       if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
       if (caller.closed) {
         await session.leave('closed');
-        await this.#registry.ended(session.id, 'deleted');
+        this.#registry.ended(session.id, 'deleted');
         return undefined;
       }
       await this.#record(session);

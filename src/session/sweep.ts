@@ -1,6 +1,11 @@
 /**
- * What is looked at every few seconds, for all sessions together: idle ones end, hibernate or make room, those in use are kept
- * from expiring, and the store has expired records and tombstones to look after.
+ * What is done every few seconds, for all sessions together. Three passes begin with each tick, and none waits for another:
+ *
+ *     activity ─ keeps the records of sessions in use from expiring
+ *     idle     ─ idle sessions end, hibernate or make room
+ *     store    ─ expired records are ended, old events are trimmed
+ *
+ * A tick that finds its idle or store pass still under way leaves that pass alone; the next tick begins a new one.
  */
 import { afterTurn } from '../options/system.ts';
 import type { Registry } from './registry.ts';
@@ -10,15 +15,20 @@ import type { LiveSession } from './session.ts';
 export const SWEEP_MS = 5_000;
 /** `activeAt` is saved when it is older than this part of the idle timeout. */
 export const ACTIVE_PART = 10;
-/** Ownerless expired records ended in one turn of the event loop. */
+/** Ownerless expired records asked of the store at once. */
 const EXPIRED_BATCH = 100;
+/** Expired records that are ended at once: enough for a store in another zone, few enough beside the requests. */
+const ENDS_AT_ONCE = 16;
 /** Idle sessions hibernated in one turn of the event loop. */
 const HIBERNATED_BATCH = 50;
+
+type Pass = 'idle' | 'store';
 
 export class Sweep {
   readonly #registry: Registry;
   #evicted = 0;
   #timer: unknown;
+  readonly #underWay = new Set<Pass>();
   #stopped = false;
 
   constructor(registry: Registry) {
@@ -40,18 +50,26 @@ export class Sweep {
   /** Also without a live session: the store has expired records and tombstones to look after. */
   #arm(): void {
     if (this.#stopped) return;
-    this.#timer ??= this.#registry.options.timeProvider.setTimeout(() => {
-      this.#timer = undefined;
-      void this.sweep()
-        .catch((err: unknown) => this.#registry.logger.warn({ err }, 'A sweep failed; the next one tries again'))
-        .finally(() => this.#arm());
+    this.#timer = this.#registry.options.timeProvider.setTimeout(() => {
+      this.#arm();
+      this.#saveActivity();
+      this.#begin('idle', () => this.#sweepIdle());
+      this.#begin('store', () => this.#sweepStore());
     }, SWEEP_MS);
   }
 
-  async sweep(): Promise<void> {
+  #begin(pass: Pass, sweep: () => Promise<void>): void {
+    if (this.#underWay.has(pass)) return;
+    this.#underWay.add(pass);
+    void sweep()
+      .catch((err: unknown) => this.#registry.logger.warn({ err }, 'A sweep failed; the next one tries again'))
+      .finally(() => this.#underWay.delete(pass));
+  }
+
+  async #sweepIdle(): Promise<void> {
     const now = this.#registry.options.timeProvider.monotonic();
     const { idleTimeoutMs, maxIdleSessionCount } = this.#registry.options;
-    // Nobody waits for the ends: a session that is slow to go must not keep the sweep from the others.
+    // The sweep does not wait for the ends: a session that is slow to end must not keep the sweep from the others.
     for (const session of this.#registry.idle) {
       if (now - session.idleSince < idleTimeoutMs) break;
       this.#registry.logger.info(
@@ -65,8 +83,6 @@ export class Sweep {
       this.#registry.sleepers.forgetBefore(this.#registry.options.timeProvider.now() - idleTimeoutMs);
     while (this.#idleCount > maxIdleSessionCount) void this.#evictOldest();
     this.#reportEvictions();
-    this.#saveActivity();
-    await this.#sweepStore();
   }
 
   /** Some in each turn of the event loop: thousands may have become idle together, and those in use go on meanwhile. */
@@ -161,20 +177,40 @@ export class Sweep {
   }
 
   async #sweepStore(): Promise<void> {
+    const { store } = this.#registry;
     try {
       await this.#registry.settle();
       for (;;) {
-        const ids = await this.#registry.store.sessions.expired(EXPIRED_BATCH);
-        let ended = 0;
-        for (const id of ids)
-          if (this.#registry.get(id) === undefined && (await this.#registry.endRecord(id, null, 'idle'))) ended += 1;
-        if (ids.length < EXPIRED_BATCH || ended === 0) break;
+        const ids = await store.sessions.expired(EXPIRED_BATCH);
+        const ended = await this.#endExpired(ids);
+        if (ids.length < EXPIRED_BATCH || ended === 0 || this.#stopped) break;
         await new Promise<void>((resolve) => afterTurn(resolve));
       }
-      await this.#registry.store.events.trim();
+      await store.events.trim();
     } catch (cause) {
       this.#registry.logger.warn({ err: cause }, 'The store could not be swept; the next sweep tries again');
     }
+  }
+
+  /** How many were ended. After a failure no further end begins, and the failure is thrown once the others are over. */
+  async #endExpired(ids: readonly string[]): Promise<number> {
+    const left = ids.filter((id) => this.#registry.get(id) === undefined).values();
+    let ended = 0;
+    let failed = false;
+    const endSome = async (): Promise<void> => {
+      for (const id of left) {
+        if (failed || this.#stopped) return;
+        try {
+          if (await this.#registry.endRecord(id, null, 'idle')) ended += 1;
+        } catch (cause) {
+          failed = true;
+          throw cause;
+        }
+      }
+    };
+    const outcomes = await Promise.allSettled(Array.from({ length: ENDS_AT_ONCE }, endSome));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    return ended;
   }
 
   stop(): void {

@@ -1,0 +1,74 @@
+/**
+ * Calls `sessionMigrationHandler.onSessionEnded`, apart from what ended the session: a sweep, a DELETE and an `initialize`
+ * past the idle limit do not wait for the user's code. A bounded number of calls run at once, because thousands of sessions
+ * may end together; a call that does not return in time gives its place to the next one. Only the end of the endpoint waits
+ * for the calls, and not for long.
+ */
+import type { EndReason, Logger, SessionMigrationHandler, TimeProvider } from '../types.ts';
+import { inTime } from './grace.ts';
+
+/** As many as the sweep ends at once: the hook of most users is one query of their database. */
+const AT_ONCE = 16;
+/** How long one call keeps its place. */
+const CALL_MS = 30_000;
+
+interface Ended {
+  readonly id: string;
+  readonly reason: EndReason;
+}
+
+export interface EndHookOptions {
+  readonly sessionMigrationHandler: SessionMigrationHandler | undefined;
+  readonly timeProvider: TimeProvider;
+  readonly logger: Logger;
+}
+
+export class EndHook {
+  readonly #options: EndHookOptions;
+  /** In the order of the ends. */
+  readonly #waiting = new Set<Ended>();
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(options: EndHookOptions) {
+    this.#options = options;
+  }
+
+  /** A session ended for ever, and the store holds that. */
+  ended(id: string, reason: EndReason): void {
+    if (this.#options.sessionMigrationHandler?.onSessionEnded === undefined) return;
+    this.#waiting.add({ id, reason });
+    if (this.#running.size >= AT_ONCE) return;
+    const running: Promise<void> = this.#callWaiting().finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Resolves when all calls have returned, or after `ms`: then the log says what is still missing. */
+  async settled(ms: number): Promise<void> {
+    if (await inTime(this.#options.timeProvider, Promise.all(this.#running), ms)) return;
+    this.#options.logger.warn(
+      { running: this.#running.size, waiting: this.#waiting.size },
+      'sessionMigrationHandler.onSessionEnded was still running when the endpoint closed; calls that wait are dropped',
+    );
+    this.#waiting.clear();
+  }
+
+  async #callWaiting(): Promise<void> {
+    for (const next of this.#waiting) {
+      this.#waiting.delete(next);
+      await this.#call(next);
+    }
+  }
+
+  async #call({ id: sessionId, reason }: Ended): Promise<void> {
+    const { sessionMigrationHandler, timeProvider, logger } = this.#options;
+    const call = async (): Promise<void> => sessionMigrationHandler?.onSessionEnded?.(sessionId, reason);
+    const returned = call().catch((err: unknown) =>
+      logger.error({ err, sessionId, reason }, 'sessionMigrationHandler.onSessionEnded threw'),
+    );
+    if (await inTime(timeProvider, returned, CALL_MS)) return;
+    logger.error(
+      { sessionId, reason, hookTimeoutMs: CALL_MS },
+      'sessionMigrationHandler.onSessionEnded did not return in time; it is not waited for any longer',
+    );
+  }
+}

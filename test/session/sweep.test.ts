@@ -1,0 +1,198 @@
+/** The sweep: records of dead sessions are ended, and sessions in use are kept, however long that or the user's hook takes. */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { elapse } from '../../src/options/system.ts';
+import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { serveMember } from '../kit/fleet.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+import { plainRecord } from '../stores/plain-record.ts';
+
+const SWEEP = 5_000;
+const IDLE = 20_000;
+
+/** `hang` keeps a hook waiting until the test is over. */
+type Hook = (id: string, hang: () => Promise<void> | undefined) => void | Promise<void>;
+
+async function sweeping(onSessionEnded: Hook, options: McpEndpointOptions = {}) {
+  const hung = gate();
+  const time = createFakeTime();
+  const store = watchedStore({ durable: true });
+  const member = await serveMember({
+    timeProvider: time,
+    idleTimeoutMs: IDLE,
+    store,
+    sessionMigrationHandler: {
+      allowSessionMigration: () => null,
+      onSessionEnded: (id) => onSessionEnded(id, hung.hook),
+    },
+    ...options,
+  });
+  // Before the endpoint is closed, which waits for hooks on a clock that stands still then.
+  onTestFinished(hung.open);
+  let dead = 0;
+  return {
+    ...member,
+    time,
+    store,
+    /** Sessions that live nowhere and expire with the next sweep. */
+    async leaveDead(count: number): Promise<void> {
+      const view = store.views[0];
+      if (view === undefined) throw new Error('the endpoint has opened its store');
+      for (const end = dead + count; dead < end; dead++) {
+        const record = plainRecord(`dead-${dead}`, { epoch: 1, owner: '' }, { owner: null, expiresAt: time.now() + 1 });
+        expect(await view.sessions.create(record)).toBe('created');
+      }
+    },
+    async statuses(client: RawClient, forMs: number): Promise<number[]> {
+      const statuses: number[] = [];
+      for (let ms = 0; ms < forMs; ms += SWEEP) {
+        await time.advance(SWEEP);
+        statuses.push((await client.call('ping')).response.status);
+      }
+      return statuses;
+    },
+  };
+}
+
+const all200 = (ms: number): number[] => Array.from({ length: ms / SWEEP }, () => 200);
+
+describe('a session in use is kept', () => {
+  test('while 400 expired sessions end with a hook of 150 ms each', async () => {
+    const ended: string[] = [];
+    const { client, leaveDead, statuses, time } = await sweeping(async (id) => {
+      await elapse(time, 150);
+      ended.push(id);
+    });
+    const active = client();
+    await active.initialize();
+    await leaveDead(400);
+    expect(await statuses(active, 100_000)).toEqual(all200(100_000));
+    expect(ended.length).toBe(400);
+  });
+
+  test('while the store takes a second for each end', async () => {
+    const { client, leaveDead, statuses, time, store } = await sweeping(() => undefined);
+    const active = client();
+    await active.initialize();
+    await leaveDead(400);
+    store.before['sessions.end'] = () => elapse(time, 1_000);
+    expect(await statuses(active, 100_000)).toEqual(all200(100_000));
+  });
+
+  test('while the store does not say which sessions expired', async () => {
+    const { client, statuses, store } = await sweeping(() => undefined);
+    const active = client();
+    await active.initialize();
+    const stuck = gate();
+    onTestFinished(stuck.open);
+    store.before['sessions.expired'] = stuck.hook;
+    expect(await statuses(active, 100_000)).toEqual(all200(100_000));
+  });
+});
+
+test('16 expired sessions end at once', async () => {
+  const ended: string[] = [];
+  const { leaveDead, time, store } = await sweeping((id) => void ended.push(id));
+  await leaveDead(40);
+  const slow = gate();
+  store.before['sessions.end'] = slow.hook;
+  await time.advance(SWEEP);
+  expect(slow.waiting).toBe(16);
+  await time.advance(SWEEP);
+  expect(slow.waiting).toBe(16);
+  slow.open();
+  await until(() => ended.length === 40);
+});
+
+test('an end that the store does not take is logged, and a later sweep ends the rest', async () => {
+  const ended: string[] = [];
+  const { leaveDead, time, store, log } = await sweeping((id) => void ended.push(id));
+  await leaveDead(40);
+  let failures = 0;
+  store.before['sessions.end'] = () => {
+    if (failures++ === 0) throw new Error('the store is away');
+  };
+  await time.advance(SWEEP);
+  expect(log.matching(/The store could not be swept/).length).toBe(1);
+  await time.advance(SWEEP);
+  expect(new Set(ended).size).toBe(40);
+});
+
+describe('an onSessionEnded that hangs', () => {
+  test('stops neither the sweep it came from nor later ones', async () => {
+    const ended: string[] = [];
+    const { leaveDead, time } = await sweeping((id, hang) => {
+      ended.push(id);
+      return ended.length === 1 ? hang() : undefined;
+    });
+    await leaveDead(3);
+    await time.advance(SWEEP);
+    expect(ended.length).toBe(3);
+    await leaveDead(1);
+    await time.advance(SWEEP);
+    expect(ended.at(-1)).toBe('dead-3');
+  });
+
+  test('does not hold up DELETE, nor sessions.terminate()', async () => {
+    const { client, endpoint } = await sweeping((_id, hang) => hang());
+    const [one, two] = [client(), client()];
+    await one.initialize();
+    await two.initialize();
+    expect((await one.delete()).status).toBe(200);
+    expect(await endpoint.sessions.terminate(two.sessionId ?? '')).toBe(true);
+  });
+
+  test('does not hold up an initialize past the idle limit', async () => {
+    const { client, endpoint } = await sweeping((_id, hang) => hang(), { maxIdleSessionCount: 1 });
+    for (let n = 0; n < 3; n++) expect((await client().initialize()).response.status).toBe(200);
+    expect(endpoint.sessions.count).toBe(1);
+  });
+
+  test('gives its place to others after 30 s, and one log line names the session', async () => {
+    const asked: string[] = [];
+    const { leaveDead, time, log } = await sweeping((id, hang) => {
+      asked.push(id);
+      return asked.length <= 16 ? hang() : undefined;
+    });
+    await leaveDead(17);
+    await time.advance(SWEEP);
+    expect(asked.length).toBe(16);
+    await time.advance(30_000);
+    expect(asked.length).toBe(17);
+    const lines = log.matching(/onSessionEnded did not return/, 'error');
+    expect(lines.map(({ fields }) => fields['sessionId'])).toEqual(asked.slice(0, 16));
+  });
+});
+
+describe('close()', () => {
+  test('waits until onSessionEnded has returned', async () => {
+    const told = gate();
+    const { client, endpoint, time } = await sweeping(() => told.hook());
+    const one = client();
+    await one.initialize();
+    await one.delete();
+    let closed = false;
+    const closing = endpoint.close().then(() => (closed = true));
+    await time.advance(1_000);
+    expect(closed).toBe(false);
+    told.open();
+    await closing;
+  });
+
+  test('but not for one that hangs', async () => {
+    const { client, endpoint, time, log } = await sweeping((_id, hang) => hang());
+    const one = client();
+    await one.initialize();
+    await one.delete();
+    let closed = false;
+    const closing = endpoint.close().then(() => (closed = true));
+    await time.advance(3_999);
+    expect(closed).toBe(false);
+    await time.advance(1);
+    await closing;
+    expect(log.matching(/still running when the endpoint closed/, 'warn').map(({ fields }) => fields)).toEqual([
+      { running: 1, waiting: 0 },
+    ]);
+  });
+});
