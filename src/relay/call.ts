@@ -1,7 +1,10 @@
-/** A request that passed the door, on its way to an era. */
+/**
+ * One request to a session, as a value: what an attempt to serve it needs, and what the next attempt gets when this one
+ * could not. `eras/legacy/call-loop.ts` drives the attempts.
+ */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { Checked } from '../protocol/jsonrpc.ts';
 import type { Exchange } from '../http/exchange.ts';
+import type { Checked } from '../protocol/jsonrpc.ts';
 
 export interface InboundPost {
   readonly exchange: Exchange;
@@ -12,7 +15,32 @@ export interface InboundPost {
   readonly text: string | undefined;
 }
 
-/** The id an error about a POST carries. */
-export function echo({ batch, messages: [first] }: InboundPost): RequestId | null {
+export type CallKind = 'post' | 'get' | 'delete';
+
+export interface Call {
+  readonly kind: CallKind;
+  readonly exchange: Exchange;
+  /** Of a POST. */
+  readonly post?: InboundPost;
+  /** The id that an error about this call carries. */
+  readonly requestId: RequestId | null;
+  /** An earlier attempt may have run it, and no instance can say whether. */
+  readonly again: boolean;
+}
+
+/** What an attempt leaves to do: `undefined`, the call is answered or will be; else the call for the next attempt. */
+export type NextAttempt = Call | undefined;
+
+export function postCall(post: InboundPost, again = false): Call {
+  return { kind: 'post', exchange: post.exchange, post, requestId: requestIdOf(post), again };
+}
+
+/** The same call with another response, as its next attempt. */
+export function continued(call: Call, exchange: Exchange): Call {
+  return { ...call, exchange, again: true, ...(call.post !== undefined && { post: { ...call.post, exchange } }) };
+}
+
+/** The id that an error about a POST carries. */
+export function requestIdOf({ batch, messages: [first] }: InboundPost): RequestId | null {
   return !batch && first?.kind === 'request' ? first.message.id : null;
 }

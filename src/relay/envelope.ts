@@ -13,8 +13,7 @@ import type { LinkItem } from '../cluster/link.ts';
 import { JSON_HEADERS } from '../http/answer.ts';
 import type { Exchange, HeaderFields, HeaderList } from '../http/exchange.ts';
 import { SSE_HEADERS } from '../http/sse.ts';
-
-export type CallKind = 'post' | 'get' | 'delete';
+import type { CallKind } from './call.ts';
 
 export interface CallEnvelope extends LinkItem {
   readonly t: 'call';

@@ -13,18 +13,9 @@ import { type Backlog, backlogOf } from '../http/backlog.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { messageFrame } from '../http/sse.ts';
 import type { Logger } from '../types.ts';
-import { type CallEnvelope, type CallKind, envelopeOf, readHeaders, type SentHeaders } from './envelope.ts';
-import { echo, type InboundPost } from './call.ts';
+import { type CallEnvelope, envelopeOf, readHeaders, type SentHeaders } from './envelope.ts';
+import { type Call, requestIdOf } from './call.ts';
 import { RelayedExchange } from './relayed-exchange.ts';
-
-export interface LegacyCall {
-  readonly kind: CallKind;
-  readonly exchange: Exchange;
-  /** Of a POST. */
-  readonly post?: InboundPost;
-  /** It may have run already, where nobody can be asked. */
-  readonly again: boolean;
-}
 
 export type RelayOutcome =
   | { readonly relayed: 'done' | 'refused' }
@@ -51,14 +42,14 @@ const EVENT_ID = /(?:^|\n)id: ([^\n]+)\n/g;
 /** A call that another instance serves for a client of ours. */
 class Outgoing {
   readonly exchange: Exchange;
-  readonly call: LegacyCall;
+  readonly call: Call;
   readonly #settle: (outcome: RelayOutcome) => void;
   readonly #bufferBytes: number;
   opened = false;
   #lastEventId: string | undefined;
   #backlog: Backlog | undefined;
 
-  constructor(call: LegacyCall, bufferBytes: number, settle: (outcome: RelayOutcome) => void) {
+  constructor(call: Call, bufferBytes: number, settle: (outcome: RelayOutcome) => void) {
     this.call = call;
     this.exchange = call.exchange;
     this.#bufferBytes = bufferBytes;
@@ -104,7 +95,7 @@ class Outgoing {
   close(error: SojournError): void {
     const { exchange } = this;
     const { post } = this.call;
-    const id = post === undefined ? null : echo(post);
+    const id = post === undefined ? null : requestIdOf(post);
     const json = JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(error) });
     if (!this.opened) exchange.respond(id === null ? 503 : error.status, JSON_HEADERS, json);
     else {
@@ -147,7 +138,7 @@ export class Relay {
     return this.#closed;
   }
 
-  send(to: string, call: LegacyCall): Promise<RelayOutcome> {
+  send(to: string, call: Call): Promise<RelayOutcome> {
     const link = this.#options.instance.link(to);
     // Nobody has it: it never ran there.
     if (link === undefined) return Promise.resolve(REFUSED);
@@ -158,7 +149,7 @@ export class Relay {
     return link.room(bytes).then(() => this.#push(link, call, text, bytes));
   }
 
-  #push(link: Link, call: LegacyCall, text: string | undefined, bytes: number): Promise<RelayOutcome> {
+  #push(link: Link, call: Call, text: string | undefined, bytes: number): Promise<RelayOutcome> {
     const { exchange, kind, again } = call;
     if (link.failed || this.#closed) return Promise.resolve(REFUSED);
     if (exchange.closed) return Promise.resolve(DONE);

@@ -20,7 +20,7 @@ import type { AppendExtra, WriteResult } from './stream-writer.ts';
 const KEPT_REQUEST_LENGTH = 65_536;
 /**
  * How long markers are kept of calls whose owner is lost, or whose relaying instance is: that one asks for such a call again
- * within two leases and the tries of its router; longer than this it would have to be frozen, with a client that still waits.
+ * within two leases and the attempts of its call loop; longer than this it would have to be frozen, with a client that still waits.
  */
 const LEFT_MS = 600_000;
 const LEFT_LEASES = 10;

@@ -48,7 +48,7 @@ export class MessageContext {
   /** That could not be stored: its client was told that it did not run, and what it still says is nobody's. */
   takenBack = false;
   /** Until what must be stored before it runs is stored or refused. */
-  starting: Promise<void> | undefined = undefined;
+  starting: Promise<unknown> | undefined = undefined;
   /** A lost owner's call that runs again; its client has not come back for it yet. */
   orphan = false;
   /** Takes the answer instead of the stream. */

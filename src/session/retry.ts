@@ -13,12 +13,12 @@ import type { LiveSession } from './session.ts';
 import { replayEvents } from './stream.ts';
 
 /** Whether a first try of one of these requests runs here, or may have run somewhere. */
-export function wasMet({ running, guard }: LiveSession, requests: readonly RpcRequest[]): boolean {
+export function isRetry({ running, guard }: LiveSession, requests: readonly RpcRequest[]): boolean {
   return requests.some(({ id }) => running.get(id) !== undefined || guard?.marked(id) !== undefined);
 }
 
 /** Whether a lost owner's call of that id runs again here: its client comes with it once more. */
-export function runsOrphaned({ running }: LiveSession, requests: readonly RpcRequest[]): boolean {
+export function isRerunning({ running }: LiveSession, requests: readonly RpcRequest[]): boolean {
   return requests.some(({ id, method }) => {
     const first = running.get(id);
     return first?.orphan === true && first.method === method;
@@ -26,12 +26,12 @@ export function runsOrphaned({ running }: LiveSession, requests: readonly RpcReq
 }
 
 /** Resolves when none of these requests waits to be stored any more. */
-export async function started({ running }: LiveSession, requests: readonly RpcRequest[]): Promise<void> {
+export async function firstAttemptStarted({ running }: LiveSession, requests: readonly RpcRequest[]): Promise<void> {
   for (const { id } of requests) await running.get(id)?.starting;
 }
 
 /** Gives a reader what the first try of these requests is answered; `false`: its outcome is lost. */
-export async function rejoin(
+export async function attachToFirstAttempt(
   session: LiveSession,
   requests: readonly RpcRequest[],
   open: () => Sink,

@@ -1,6 +1,6 @@
 /**
  * The 2025 era with sessions (2025-03-26 to 2025-11-25, streamable HTTP): POST, GET, DELETE of one session, wherever it
- * lives. Order of checks after the door: session id → lookup → user → version of the session (`router.ts`), then those of a
+ * lives. Order of checks after the door: session id → lookup → user → version of the session (`call-loop.ts`), then those of a
  * POST (`legacy-posts.ts`).
  */
 import type { RequestId } from '@modelcontextprotocol/server';
@@ -22,12 +22,13 @@ import type { LiveSession } from '../../session/session.ts';
 import type { RandomSource } from '../../options/system.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import type { CallEnvelope } from '../../relay/envelope.ts';
-import { echo, type InboundPost } from '../../relay/call.ts';
+import { type Call, type InboundPost, type NextAttempt, postCall, requestIdOf } from '../../relay/call.ts';
+import type { Await } from '../../stores/store.ts';
 import { serveGet } from './get.ts';
 import { LegacyPosts } from './posts.ts';
-import { type LegacyCall, Relay } from '../../relay/relay.ts';
+import { Relay } from '../../relay/relay.ts';
 import type { RelayedExchange } from '../../relay/relayed-exchange.ts';
-import { SessionRouter } from './router.ts';
+import { CallLoop } from './call-loop.ts';
 
 export interface LegacyOptions {
   readonly options: ResolvedOptions;
@@ -47,7 +48,7 @@ export class LegacyEra {
   readonly #opener: Opener;
   readonly #keepAlive: KeepAlive;
   readonly #heldHeads: HeldHeads;
-  readonly #router: SessionRouter;
+  readonly #loop: CallLoop;
   readonly #posts: LegacyPosts;
   readonly relay: Relay;
 
@@ -66,26 +67,26 @@ export class LegacyEra {
       isRelayed: relayedFields(options.relayedHeaders, options.credentialHeaders),
       serve: (envelope, exchange) => this.#relayed(envelope, exchange),
     });
-    this.#router = new SessionRouter({
+    this.#loop = new CallLoop({
       options,
       registry,
       finder,
       instance,
       relay: this.relay,
       random,
-      serve: (session, call, echoed) => this.#serve(session, call, echoed),
+      serve: (session, call) => this.#serve(session, call),
     });
     this.#posts = new LegacyPosts({
       options,
       registry,
-      router: this.#router,
+      track: (exchange, work) => this.#loop.track(exchange, work),
       sse: (exchange) => this.#sseSink(exchange),
     });
   }
 
   /** POSTs and DELETEs that no live session counts: being opened, looked for, or with another instance. */
   get running(): number {
-    return this.#router.running;
+    return this.#loop.running;
   }
 
   post(post: InboundPost, again = false): void {
@@ -97,12 +98,12 @@ export class LegacyEra {
         return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
       if (first?.kind === 'request' && first.message.method === 'initialize') {
         const { message } = first;
-        void this.#router.during(exchange, () => this.#open(post, message));
+        void this.#loop.track(exchange, () => this.#open(post, message));
         return;
       }
-      return refuse(exchange, sessionIdMissing('POST'), echo(post));
+      return refuse(exchange, sessionIdMissing('POST'), requestIdOf(post));
     }
-    this.#router.route(id, { kind: 'post', exchange, post, again }, echo(post));
+    this.#loop.run(id, postCall(post, again));
   }
 
   get(exchange: Exchange): void {
@@ -116,7 +117,7 @@ export class LegacyEra {
   #bodiless(kind: 'get' | 'delete', exchange: Exchange, again: boolean): void {
     const id = exchange.header('mcp-session-id');
     if (id === undefined) return refuse(exchange, sessionIdMissing(exchange.method), null);
-    this.#router.route(id, { kind, exchange, again }, null);
+    this.#loop.run(id, { kind, exchange, requestId: null, again });
   }
 
   /** A call that another instance handed over: its session lives here, or is to be opened here because that one drains. */
@@ -129,17 +130,22 @@ export class LegacyEra {
     this.post({ exchange, messages, batch, text }, again);
   }
 
-  #serve(session: LiveSession, { kind, exchange, post, again }: LegacyCall, echoed: RequestId | null): void {
-    if (post !== undefined) this.#posts.serve(session, post, again, echoed);
-    else if (kind === 'delete') void this.#router.during(exchange, () => this.#serveDelete(session, exchange, again));
-    else {
-      const served = serveGet(session, exchange, this.#options, (to) => this.#sseSink(to));
-      void served.catch((cause: unknown) => {
-        // What the log does not have may have gone with the session while it was read: ended, or somebody else's.
-        const stays = this.#registry.get(session.id) === session && this.#instance.valid;
-        if (stays || !isEventUnknown(cause)) this.#router.fail(exchange, cause, null);
-        else void this.#router.find(session.id, { kind, exchange, again }, null);
-      });
+  #serve(session: LiveSession, call: Call): Await<NextAttempt> {
+    const { kind, exchange, post } = call;
+    if (post !== undefined) return this.#posts.serve(session, { ...call, post });
+    if (kind === 'delete') return this.#loop.track(exchange, () => this.#serveDelete(session, call));
+    return this.#serveGet(session, call);
+  }
+
+  async #serveGet(session: LiveSession, call: Call): Promise<NextAttempt> {
+    try {
+      await serveGet(session, call.exchange, this.#options, (exchange) => this.#sseSink(exchange));
+      return undefined;
+    } catch (cause) {
+      const stays = this.#registry.get(session.id) === session && this.#instance.valid;
+      if (stays || !isEventUnknown(cause)) throw cause;
+      // The session ended, or another instance claimed it, while its log was read.
+      return call;
     }
   }
 
@@ -148,13 +154,15 @@ export class LegacyEra {
     try {
       if (!this.#instance.valid) throw lapsed();
       if (this.#opener.draining && exchange.handedOver === undefined) {
-        const call: LegacyCall = { kind: 'post', exchange, post, again: false };
+        const call = postCall(post);
         for (const other of await this.#instance.othersServing()) {
           const outcome = await this.relay.send(other, call);
           if (outcome.relayed === 'done' || exchange.closed) return;
           // The client has the id of a session whose owner is gone, and has to begin anew.
-          if (outcome.relayed === 'lost' && outcome.opened)
-            return this.#router.fail(new ContinuedExchange(exchange, undefined, false), ownerLost(true), message.id);
+          if (outcome.relayed === 'lost' && outcome.opened) {
+            const to = new ContinuedExchange(exchange, undefined, false);
+            return this.#loop.fail({ exchange: to, requestId: message.id }, ownerLost(true));
+          }
         }
       }
       const opened = await this.#opener.open(message, exchange);
@@ -178,7 +186,7 @@ export class LegacyEra {
       session.begin(stream, this.#sseSink(exchange));
       stream.send(json, true);
     } catch (cause) {
-      this.#router.fail(exchange, cause, message.id);
+      this.#loop.fail({ exchange, requestId: message.id }, cause);
     }
   }
 
@@ -192,9 +200,10 @@ export class LegacyEra {
 
   // ——— DELETE ———
 
-  async #serveDelete(session: LiveSession, exchange: Exchange, again: boolean): Promise<void> {
-    if (await this.#registry.end(session, 'deleted')) exchange.respond(200, []);
-    else await this.#router.find(session.id, { kind: 'delete', exchange, again }, null);
+  async #serveDelete(session: LiveSession, call: Call): Promise<NextAttempt> {
+    if (!(await this.#registry.end(session, 'deleted'))) return call;
+    call.exchange.respond(200, []);
+    return undefined;
   }
 
   /** The end of a session that may live anywhere; `false`: there is nothing to end. */

@@ -25,158 +25,151 @@ import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/options.ts';
 import type { MessageContext } from '../../session/context.ts';
 import type { Registry } from '../../session/registry.ts';
-import { rejoin, runsOrphaned, started, wasMet } from '../../session/retry.ts';
+import { attachToFirstAttempt, firstAttemptStarted, isRerunning, isRetry } from '../../session/retry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/stream-writer.ts';
 import type { Sink } from '../../http/sink.ts';
 import { allowsBatches } from '../../protocol/versions.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
-import type { InboundPost } from '../../relay/call.ts';
-import type { SessionRouter } from './router.ts';
+import type { Call, InboundPost, NextAttempt } from '../../relay/call.ts';
+import type { Await } from '../../stores/store.ts';
 
 /** A POST whose request ids are taken. */
 interface AdmittedPost {
-  readonly post: InboundPost;
+  readonly call: PostCall;
   readonly stream: Stream;
   readonly admitted: readonly MessageContext[];
-  /** An earlier try of it may have run elsewhere. */
-  readonly again: boolean;
-  readonly echoed: RequestId | null;
 }
+
+type PostCall = Call & { readonly post: InboundPost };
 
 export interface LegacyPostsOptions {
   readonly options: ResolvedOptions;
   readonly registry: Registry;
-  /** For what turns out to be another instance's. */
-  readonly router: SessionRouter;
+  /** A drain waits for the exchange until `work` ends. */
+  track<T>(exchange: Exchange, work: () => Promise<T>): Promise<T>;
   sse(exchange: Exchange): SseSink;
 }
 
 export class LegacyPosts {
   readonly #options: ResolvedOptions;
   readonly #registry: Registry;
-  readonly #router: SessionRouter;
+  readonly #track: LegacyPostsOptions['track'];
   readonly #sse: LegacyPostsOptions['sse'];
 
-  constructor({ options, registry, router, sse }: LegacyPostsOptions) {
+  constructor({ options, registry, track, sse }: LegacyPostsOptions) {
     this.#options = options;
     this.#registry = registry;
-    this.#router = router;
+    this.#track = track;
     this.#sse = sse;
   }
 
-  serve(session: LiveSession, post: InboundPost, again: boolean, echoed: RequestId | null): void {
-    const { exchange, messages } = post;
+  serve(session: LiveSession, call: PostCall): Await<NextAttempt> {
+    const { exchange, post, again, requestId } = call;
+    const { messages } = post;
     if (post.batch && !allowsBatches(session.version)) {
       const error = batchNotAllowed(`batches are not part of protocol revision ${session.version}`);
-      return refuse(exchange, error, null);
+      return void refuse(exchange, error, null);
     }
     const requests = requestsOf(messages);
-    if ((again && wasMet(session, requests)) || runsOrphaned(session, requests)) {
-      void this.#router.during(exchange, () => this.#goOn(session, post, requests, again, echoed));
-      return;
-    }
+    if ((again && isRetry(session, requests)) || isRerunning(session, requests))
+      return this.#track(exchange, () => this.#answerRetry(session, call, requests));
     const refusal = this.#checkRequests(session, messages);
-    if (refusal !== undefined) return refuse(exchange, refusal, echoed);
+    if (refusal !== undefined) return void refuse(exchange, refusal, requestId);
     if (requests.length === 0) {
       this.#registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
-      // What it changed about the session outlives this instance once it is accepted.
-      if (session.record.saving) void this.#router.during(exchange, () => this.#respondSaved(session, exchange));
-      else exchange.respond(202, []);
-      return;
+      // What a notification changed about the session outlives this instance once it is accepted.
+      if (session.record.saving) return this.#track(exchange, () => this.#respondSaved(session, exchange));
+      return void exchange.respond(202, []);
     }
     const stream = session.openPost(requests.length, this.#options.responseMode === 'json');
     const admitted = requests.map((request) => session.admit(request, exchange, stream));
-    const admittedPost: AdmittedPost = { post, stream, admitted, again, echoed };
+    const admittedPost: AdmittedPost = { call, stream, admitted };
     const early = session.mayRunUnprimed(stream, requests);
     if (early !== undefined) return this.#startEarly(session, admittedPost, early);
     const primed = session.prime(stream, requests, admitted);
     if (!(primed instanceof Promise)) return this.#start(session, admittedPost, primed);
-    const starting = primed.then(
-      (result) => this.#start(session, admittedPost, result),
-      (cause: unknown) => this.#router.fail(exchange, cause, echoed),
-    );
+    const starting = primed.then((result) => this.#start(session, admittedPost, result));
     for (const context of admitted) context.starting = starting;
+    return starting;
   }
 
   /**
-   * What may run twice need not wait for the store: what it says does. So the priming event and an answer that comes at once
-   * are stored together (docs/adr/0009).
+   * Calls that may run twice need not wait for the store, but their messages do. So the priming event and an answer that
+   * comes at once are stored together (docs/adr/0009).
    */
-  #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): void {
-    const { post, stream, admitted, again, echoed } = admittedPost;
-    const { exchange } = post;
-    const sink = this.#sse(exchange);
-    const primed = (result: WriteResult): void => {
-      // It was stored all the same: the next owner finds it, and runs it again.
-      const late = result === 'written' && admitted.some(({ passedOn }) => passedOn);
-      if (result === 'written' && !late) return session.primed(admitted);
-      session.takeBack(admitted);
-      const unsent = sink.abandon();
-      const to = unsent ? exchange : new ContinuedExchange(exchange, undefined, false);
-      if (result === 'failed') return refuse(to, storeAway('writing before an answer'), echoed);
-      const call = { kind: 'post', exchange: to, post: { ...post, exchange: to }, again: again || late } as const;
-      void this.#router.find(session.id, call, echoed);
-    };
-    session.beginUnprimed(stream, sink, admitted, extra, primed);
-    this.#dispatchAll(session, post, admitted);
+  #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): Promise<NextAttempt> {
+    const { call, stream, admitted } = admittedPost;
+    const sink = this.#sse(call.exchange);
+    return new Promise((resolve) => {
+      session.beginUnprimed(stream, sink, admitted, extra, (result) =>
+        resolve(this.#primed(session, admittedPost, sink, result)),
+      );
+      this.#dispatchAll(session, call.post, admitted);
+    });
   }
 
-  async #respondSaved(session: LiveSession, exchange: Exchange): Promise<void> {
+  #primed(session: LiveSession, { call, admitted }: AdmittedPost, sink: SseSink, result: WriteResult): NextAttempt {
+    // The priming event was stored, but the session has a new owner, which runs the call again.
+    const late = result === 'written' && admitted.some(({ passedOn }) => passedOn);
+    if (result === 'written' && !late) return void session.primed(admitted);
+    session.takeBack(admitted);
+    const unsent = sink.abandon();
+    const exchange = unsent ? call.exchange : new ContinuedExchange(call.exchange, undefined, false);
+    if (result === 'failed') return void refuse(exchange, storeAway('writing before an answer'), call.requestId);
+    return { ...call, exchange, post: { ...call.post, exchange }, again: call.again || late };
+  }
+
+  async #respondSaved(session: LiveSession, exchange: Exchange): Promise<undefined> {
     if (await session.record.saved()) exchange.respond(202, []);
     else refuse(exchange, storeAway('saving what a notification changed'), null);
   }
 
-  /** A call that an earlier try of it began: its answer, or that it is lost, without running it again. */
-  async #goOn(
-    session: LiveSession,
-    post: InboundPost,
-    requests: readonly RpcRequest[],
-    again: boolean,
-    echoed: RequestId | null,
-  ): Promise<void> {
-    const { exchange, batch } = post;
+  /** A call that an earlier attempt began: its answer, or `owner_lost`, without running it again. */
+  async #answerRetry(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): Promise<NextAttempt> {
+    const { exchange, post } = call;
     const json = this.#options.responseMode === 'json';
-    const open = (): Sink => (json ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sse(exchange));
+    const open = (): Sink => (json ? new JsonSink(exchange, JSON_HEADERS, post.batch) : this.#sse(exchange));
     try {
-      await started(session, requests);
-      if (session.left !== undefined) {
-        return await this.#router.find(session.id, { kind: 'post', exchange, post, again: true }, echoed);
-      }
-      // It was refused before it ran.
-      if (!wasMet(session, requests)) return this.serve(session, post, again, echoed);
-      if (await rejoin(session, requests, open)) return;
+      await firstAttemptStarted(session, requests);
+      if (session.left !== undefined) return { ...call, again: true };
+      // The first attempt was refused before it ran.
+      if (!isRetry(session, requests)) return await this.serve(session, call);
+      if (await attachToFirstAttempt(session, requests, open)) return undefined;
     } catch (err) {
-      this.#options.logger.error({ err, sessionId: session.id }, 'What became of a call could not be read');
+      this.#options.logger.error({ err, sessionId: session.id }, 'The outcome of a call could not be read');
     }
     const sink = open();
     for (const { id } of requests) {
       sink.message(JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(ownerLost(true)) }), undefined);
     }
     sink.end();
+    return undefined;
   }
 
   /** Everything that must be stored first is stored, or was refused: until here nothing has run, and nothing was sent. */
-  #start(session: LiveSession, { post, stream, admitted, again, echoed }: AdmittedPost, primed: WriteResult): void {
-    const { exchange, batch } = post;
+  #start(session: LiveSession, { call, stream, admitted }: AdmittedPost, primed: WriteResult): NextAttempt {
+    const { exchange, post } = call;
     if (primed === 'failed') {
       session.withdraw(admitted);
-      return refuse(exchange, storeAway('writing before a call'), echoed);
+      return void refuse(exchange, storeAway('writing before a call'), call.requestId);
     }
     if (primed === 'fenced' || session.left !== undefined) {
-      // It is somebody else's now, or it has ended: whoever is found next says so.
+      // The session has another owner now, or has ended: the next attempt finds out which.
       if (primed === 'fenced') this.#registry.fenced(session);
       session.withdraw(admitted);
-      void this.#router.find(session.id, { kind: 'post', exchange, post, again }, echoed);
-      return;
+      return call;
     }
     session.guard?.keep(admitted, exchange);
-    // Somebody may have come for it again while it was being stored, and reads it now: this exchange is an old one.
+    // A retry of this call may have attached to its stream while it was being stored: this exchange is the older one.
     if (stream.read) exchange.destroy();
-    else session.begin(stream, stream.answersOnly ? new JsonSink(exchange, JSON_HEADERS, batch) : this.#sse(exchange));
-    this.#dispatchAll(session, post, admitted);
+    else {
+      const { answersOnly } = stream;
+      session.begin(stream, answersOnly ? new JsonSink(exchange, JSON_HEADERS, post.batch) : this.#sse(exchange));
+    }
+    return void this.#dispatchAll(session, post, admitted);
   }
 
   #dispatchAll(session: LiveSession, { exchange, messages }: InboundPost, admitted: readonly MessageContext[]): void {
