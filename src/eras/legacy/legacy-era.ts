@@ -3,7 +3,6 @@
  * lives. Order of checks after the door: session id → lookup → user → version of the session (`call-loop.ts`), then those of a
  * POST (`legacy-posts.ts`).
  */
-import type { RequestId } from '@modelcontextprotocol/server';
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import { batchNotAllowed, lapsed, ownerLost, sessionIdMissing, SojournError } from '../../errors.ts';

@@ -6,7 +6,6 @@
  *     else                    ─▶ stored, then dispatched
  *     it came before          ─▶ what became of the first try (`second-try.ts`)
  */
-import type { RequestId } from '@modelcontextprotocol/server';
 import {
   alreadyInitialized,
   batchNotAllowed,
@@ -66,23 +65,24 @@ export class LegacyPosts {
   }
 
   serve(session: LiveSession, call: PostCall): Await<NextAttempt> {
-    const { exchange, post, again, requestId } = call;
+    const { exchange, post, again } = call;
     const { messages } = post;
     if (post.batch && !allowsBatches(session.version)) {
       const error = batchNotAllowed(`batches are not part of protocol revision ${session.version}`);
-      return void refuse(exchange, error, null);
+      return refused({ exchange, requestId: null }, error);
     }
     const requests = requestsOf(messages);
     if ((again && isRetry(session, requests)) || isRerunning(session, requests))
       return this.#track(exchange, () => this.#answerRetry(session, call, requests));
     const refusal = this.#checkRequests(session, messages);
-    if (refusal !== undefined) return void refuse(exchange, refusal, requestId);
+    if (refusal !== undefined) return refused(call, refusal);
     if (requests.length === 0) {
       this.#registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
       // What a notification changed about the session outlives this instance once it is accepted.
       if (session.record.saving) return this.#track(exchange, () => this.#respondSaved(session, exchange));
-      return void exchange.respond(202, []);
+      exchange.respond(202, []);
+      return undefined;
     }
     const stream = session.openPost(requests.length, this.#options.responseMode === 'json');
     const admitted = requests.map((request) => session.admit(request, exchange, stream));
@@ -114,11 +114,14 @@ export class LegacyPosts {
   #primed(session: LiveSession, { call, admitted }: AdmittedPost, sink: SseSink, result: WriteResult): NextAttempt {
     // The priming event was stored, but the session has a new owner, which runs the call again.
     const late = result === 'written' && admitted.some(({ passedOn }) => passedOn);
-    if (result === 'written' && !late) return void session.primed(admitted);
+    if (result === 'written' && !late) {
+      session.primed(admitted);
+      return undefined;
+    }
     session.takeBack(admitted);
     const unsent = sink.abandon();
     const exchange = unsent ? call.exchange : new ContinuedExchange(call.exchange, undefined, false);
-    if (result === 'failed') return void refuse(exchange, storeAway('writing before an answer'), call.requestId);
+    if (result === 'failed') return refused({ ...call, exchange }, storeAway('writing before an answer'));
     return { ...call, exchange, post: { ...call.post, exchange }, again: call.again || late };
   }
 
@@ -154,7 +157,7 @@ export class LegacyPosts {
     const { exchange, post } = call;
     if (primed === 'failed') {
       session.withdraw(admitted);
-      return void refuse(exchange, storeAway('writing before a call'), call.requestId);
+      return refused(call, storeAway('writing before a call'));
     }
     if (primed === 'fenced' || session.left !== undefined) {
       // The session has another owner now, or has ended: the next attempt finds out which.
@@ -169,7 +172,8 @@ export class LegacyPosts {
       const { answersOnly } = stream;
       session.begin(stream, answersOnly ? new JsonSink(exchange, JSON_HEADERS, post.batch) : this.#sse(exchange));
     }
-    return void this.#dispatchAll(session, post, admitted);
+    this.#dispatchAll(session, post, admitted);
+    return undefined;
   }
 
   #dispatchAll(session: LiveSession, { exchange, messages }: InboundPost, admitted: readonly MessageContext[]): void {
@@ -203,6 +207,10 @@ export class LegacyPosts {
     const limit = this.#options.limits.requestsPerSession;
     return counted > 0 && session.running.counted + counted > limit ? tooManyRequests(limit) : undefined;
   }
+}
+
+function refused({ exchange, requestId }: Pick<Call, 'exchange' | 'requestId'>, error: SojournError): undefined {
+  refuse(exchange, error, requestId);
 }
 
 function requestsOf(messages: readonly Checked[]): RpcRequest[] {
