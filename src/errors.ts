@@ -34,6 +34,7 @@ export const ERROR_CODES = [
   'SESSION_ID_INVALID',
   'SESSION_NOT_FOUND',
   'OTHER_USER',
+  'INSUFFICIENT_SCOPE',
   'VERSION_CHANGED',
   'ALREADY_INITIALIZED',
   'REQUEST_ID_IN_FLIGHT',
@@ -71,6 +72,8 @@ export interface SojournErrorFields {
   /** JSON-RPC `error.data`. */
   data?: Readonly<Record<string, unknown>>;
   headers?: Readonly<Record<string, string>>;
+  /** The body of the HTTP answer, where it is not the JSON-RPC error. */
+  body?: string;
   /** The same call may succeed later. */
   retryable?: boolean;
   cause?: unknown;
@@ -83,6 +86,7 @@ export class SojournError extends Error {
   readonly rpc: number;
   readonly data: Readonly<Record<string, unknown>> | undefined;
   readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly body: string | undefined;
   readonly retryable: boolean;
 
   constructor(code: ErrorCode, message: string, fields: SojournErrorFields) {
@@ -92,6 +96,7 @@ export class SojournError extends Error {
     this.rpc = fields.rpc;
     this.data = fields.data;
     this.headers = fields.headers;
+    this.body = fields.body;
     this.retryable = fields.retryable ?? false;
   }
 }
@@ -218,6 +223,16 @@ export const sessionNotFound = (): SojournError =>
 
 export const otherUser = (): SojournError =>
   forbidden('OTHER_USER', 'user', 'Forbidden: this session belongs to another user');
+
+/** `challenge`: the `WWW-Authenticate` header. The body is OAuth's, as the SDK's own transports answer. */
+export const insufficientScope = (challenge: string, description: string): SojournError =>
+  new SojournError('INSUFFICIENT_SCOPE', description, {
+    status: 403,
+    rpc: RPC.transport,
+    data: { reason: 'insufficient_scope' },
+    headers: { 'WWW-Authenticate': challenge },
+    body: JSON.stringify({ error: 'insufficient_scope', error_description: description }),
+  });
 
 export const versionChanged = (got: string, negotiated: string): SojournError =>
   badRequest(

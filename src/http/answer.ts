@@ -5,10 +5,13 @@ import type { Exchange, HeaderList } from './exchange.ts';
 
 export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
 
-/** Answers with an error: its HTTP status and headers, a JSON-RPC error as body. `id` is the request's, else null. */
+/**
+ * Answers with an error: its HTTP status and headers, and as body a JSON-RPC error unless it has a body of its own. `id` is the
+ * request's, else null.
+ */
 export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null): void {
   const headers: Array<readonly [string, string]> = [...JSON_HEADERS, ...Object.entries(error.headers ?? {})];
-  exchange.respond(error.status, headers, JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
+  exchange.respond(error.status, headers, error.body ?? JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
 }
 
 /** The error to answer with. What is somebody's bug (status 500) is logged, with its cause. */

@@ -3,8 +3,8 @@
  * notices nothing. What cannot be said in a stream that is under way ends it; a client that can resume then comes back and
  * is told, another is sent the error as a message.
  */
-import type { AuthInfo } from '@modelcontextprotocol/server';
-import { rpcError, sessionEnded, type SojournError } from '../errors.ts';
+import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
+import { insufficientScope, rpcError, sessionEnded, type SojournError } from '../errors.ts';
 import type { Exchange, HeaderFields, HeaderList } from '../http/exchange.ts';
 import { messageFrame, SSE_HEADERS } from '../http/sse.ts';
 import type { McpHttpRequest } from '../types.ts';
@@ -15,12 +15,15 @@ export class ContinuedExchange implements Exchange {
   readonly #inner: Exchange;
   /** The last event that the client got; undefined: it cannot resume. */
   readonly lastEventId: string | undefined;
+  /** The request that the stream answers, where it is one. */
+  readonly #id: RequestId | null;
   /** Nobody waits for an answer on it. */
   readonly #silent: boolean;
 
-  constructor(inner: Exchange, lastEventId: string | undefined, silent: boolean) {
+  constructor(inner: Exchange, lastEventId: string | undefined, silent: boolean, id: RequestId | null) {
     this.#inner = inner instanceof ContinuedExchange ? inner.#inner : inner;
     this.lastEventId = lastEventId;
+    this.#id = id;
     this.#silent = silent || lastEventId !== undefined;
   }
 
@@ -76,8 +79,24 @@ export class ContinuedExchange implements Exchange {
 
   respond(status: number, headers: HeaderList, body?: string): void {
     if (status === 200 && headers === SSE_HEADERS) this.#inner.write(body ?? '');
-    else if (!this.#silent && body !== undefined) this.#inner.write(messageFrame(inStream(status, body), undefined));
+    else if (!this.#silent && body !== undefined)
+      this.#inner.write(messageFrame(this.#inStream(status, body), undefined));
     this.#inner.end();
+  }
+
+  /**
+   * "Not found" is an answer to a request that was just made; to one that was accepted before, its session has ended. A scope
+   * challenge has a body of OAuth, which is no message.
+   */
+  #inStream(status: number, body: string): string {
+    if (status !== 404 && status !== 403) return body;
+    const { id = this.#id, error_description } = JSON.parse(body) as {
+      id?: RequestId | null;
+      error_description?: string;
+    };
+    if (status === 403 && error_description === undefined) return body;
+    const error = error_description === undefined ? sessionEnded() : insufficientScope('', error_description);
+    return JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(error) });
   }
 
   openStream(): void {}
@@ -100,11 +119,4 @@ export class ContinuedExchange implements Exchange {
   onClose(fn: () => void): void {
     this.#inner.onClose(fn);
   }
-}
-
-/** "Not found" is an answer to a request that was just made; to one that was accepted before, its session has ended. */
-function inStream(status: number, body: string): string {
-  if (status !== 404) return body;
-  const { id } = JSON.parse(body) as { id: unknown };
-  return JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(sessionEnded()) });
 }

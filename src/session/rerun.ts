@@ -4,6 +4,7 @@
  *     no marker            it never ran, or may run again → it runs, on its old stream
  *     marker, repeatable   (as the server says now)       → it runs again
  *     marker               it may have run                → `owner_lost`, `mayHaveRun: true`
+ *     the caller lacks a scope that the server asks for   → the same
  *
  * Clients find the outcome by `Last-Event-ID`. Markers stay: an instance that relayed such a call may ask for it again, and
  * is told what became of it.
@@ -34,15 +35,19 @@ export async function takeOrphans(
   for (const { stream: key, next, request } of orphans) {
     const stream = session.posts.adopt(key, next, session.log);
     const mayHaveRun = marked.has(key);
-    const again = isWhole(request) && (!mayHaveRun || session.guard?.repeatable(request) === true);
-    if (again) {
+    const repeatable = isWhole(request) && (!mayHaveRun || session.guard?.repeatable(request) === true);
+    if (repeatable && (await isAllowed(session, request, source))) {
       session.rerun(toRequest(request), source, stream);
     } else if (request === undefined) {
       // Nobody knows what it was to answer.
       stream.finish();
       session.posts.forget(key);
     } else {
-      const answer: RpcResponse = { jsonrpc: '2.0', id: request.id, error: rpcError(ownerLost(mayHaveRun)) };
+      const answer: RpcResponse = {
+        jsonrpc: '2.0',
+        id: request.id,
+        error: rpcError(ownerLost(mayHaveRun || repeatable)),
+      };
       stream.send(JSON.stringify(answer), true);
       await stream.flushed();
       session.posts.forget(key);
@@ -52,6 +57,11 @@ export async function takeOrphans(
 
 function isWhole(request: KeptRequest | undefined): request is KeptRequest {
   return request !== undefined && request.cut === undefined;
+}
+
+/** It runs in the name of the caller whose request restores the session. */
+async function isAllowed(session: LiveSession, request: KeptRequest, { authInfo }: MessageSource): Promise<boolean> {
+  return (await session.transport.checkScopes([toRequest(request)], authInfo)) === undefined;
 }
 
 function toRequest({ id, method, params }: KeptRequest): RpcRequest {

@@ -8,15 +8,18 @@
  * `list_changed` and `resources/updated` are about the session and take the GET stream unless they name a request.
  */
 import type {
+  AuthInfo,
   JSONRPCMessage,
   MessageExtraInfo,
   RequestId,
-  Transport,
+  ScopeChallengeHandler,
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { noStream, notInitialized, storeAway } from '../errors.ts';
+import { noStream, notInitialized, type SojournError, storeAway } from '../errors.ts';
 import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import { contexts, type MessageContext } from './context.ts';
+import type { Await } from '../stores/store.ts';
+import { checkScopes, type ScopedTransport } from './scopes.ts';
 import type { LiveSession } from './session.ts';
 import type { Stream } from './stream.ts';
 
@@ -27,12 +30,13 @@ const SESSION_LEVEL = new Set([
   'notifications/resources/updated',
 ]);
 
-export class SessionTransport implements Transport {
+export class SessionTransport implements ScopedTransport {
   readonly #session: LiveSession;
   onclose: (() => void) | undefined = undefined;
   onerror: ((error: Error) => void) | undefined = undefined;
   onmessage: (<T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void) | undefined = undefined;
   #closed = false;
+  #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
   constructor(session: LiveSession) {
     this.#session = session;
@@ -43,6 +47,14 @@ export class SessionTransport implements Transport {
   }
 
   async start(): Promise<void> {}
+
+  setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
+    this.#scopeChallenge = resolver;
+  }
+
+  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): Await<SojournError | undefined> {
+    return checkScopes(this.#scopeChallenge, requests, authInfo, this.#session.logger);
+  }
 
   /** Called by the server when it closes itself, and by the session when it leaves. */
   async close(): Promise<void> {

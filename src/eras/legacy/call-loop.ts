@@ -219,7 +219,7 @@ type Lost = Extract<RelayOutcome, { relayed: 'lost' }>;
 function afterLoss(call: Call, { opened, lastEventId }: Lost): Call {
   const { exchange: before, kind, requestId } = call;
   const seen = lastEventId ?? (before instanceof ContinuedExchange ? before.lastEventId : undefined);
-  const exchange = opened ? new ContinuedExchange(before, seen, kind === 'get') : before;
+  const exchange = opened ? new ContinuedExchange(before, seen, kind === 'get', requestId) : before;
   return seen === undefined ? continued(call, exchange) : { kind: 'get', exchange, requestId, again: true };
 }
 

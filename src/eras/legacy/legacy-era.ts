@@ -159,7 +159,7 @@ export class LegacyEra {
           if (outcome.relayed === 'done' || exchange.closed) return;
           // The client has the id of a session whose owner is gone, and has to begin anew.
           if (outcome.relayed === 'lost' && outcome.opened) {
-            const to = new ContinuedExchange(exchange, undefined, false);
+            const to = new ContinuedExchange(exchange, undefined, false, message.id);
             return this.#loop.fail({ exchange: to, requestId: message.id }, ownerLost(true));
           }
         }

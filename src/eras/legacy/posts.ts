@@ -1,6 +1,6 @@
 /**
- * A POST of a session that is live here, its user and version right: id in flight → running requests → what must be stored
- * first → dispatch. Until that is stored nothing was sent, so another owner can still take it.
+ * A POST of a session that is live here, its user and version right: scopes → id in flight → running requests → what must be
+ * stored first → dispatch. Until that is stored nothing was sent, so another owner can still take it.
  *
  *     all of it may run twice ─▶ dispatched at once; what it says waits for the store
  *     else                    ─▶ stored, then dispatched
@@ -65,13 +65,35 @@ export class LegacyPosts {
   }
 
   serve(session: LiveSession, call: PostCall): Await<NextAttempt> {
-    const { exchange, post, again } = call;
-    const { messages } = post;
+    const { exchange, post } = call;
     if (post.batch && !allowsBatches(session.version)) {
       const error = batchNotAllowed(`batches are not part of protocol revision ${session.version}`);
       return refused({ exchange, requestId: null }, error);
     }
-    const requests = requestsOf(messages);
+    const requests = requestsOf(post.messages);
+    const checked = session.transport.checkScopes(requests, exchange.authInfo);
+    if (checked instanceof Promise)
+      return this.#track(exchange, () => this.#serveChecked(session, call, requests, checked));
+    return checked === undefined ? this.#serveAllowed(session, call, requests) : refused(call, checked);
+  }
+
+  /** While a resolver takes its time the session may leave, or the instance that has the client may be lost. */
+  async #serveChecked(
+    session: LiveSession,
+    call: PostCall,
+    requests: readonly RpcRequest[],
+    checked: Promise<SojournError | undefined>,
+  ): Promise<NextAttempt> {
+    const refusal = await checked;
+    if (refusal !== undefined) return refused(call, refusal);
+    const stays = session.left === undefined && session.serves && call.exchange.handedOver?.lost !== true;
+    return stays ? this.#serveAllowed(session, call, requests) : call;
+  }
+
+  /** Its caller has the scopes. */
+  #serveAllowed(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): Await<NextAttempt> {
+    const { exchange, post, again } = call;
+    const { messages } = post;
     if ((again && isRetry(session, requests)) || isRerunning(session, requests))
       return this.#track(exchange, () => this.#answerRetry(session, call, requests));
     const refusal = this.#checkRequests(session, messages);
@@ -120,7 +142,7 @@ export class LegacyPosts {
     }
     session.takeBack(admitted);
     const unsent = sink.abandon();
-    const exchange = unsent ? call.exchange : new ContinuedExchange(call.exchange, undefined, false);
+    const exchange = unsent ? call.exchange : new ContinuedExchange(call.exchange, undefined, false, call.requestId);
     if (result === 'failed') return refused({ ...call, exchange }, storeAway('writing before an answer'));
     return { ...call, exchange, post: { ...call.post, exchange }, again: call.again || late };
   }

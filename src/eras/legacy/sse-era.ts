@@ -31,6 +31,7 @@ import type { ResolvedOptions } from '../../options/options.ts';
 import { handshakeOf, type SessionBuilder } from '../../session/builder.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Sink, SinkListener } from '../../http/sink.ts';
+import type { Await } from '../../stores/store.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 
 export interface LegacySseOptions {
@@ -132,9 +133,13 @@ export class LegacySseEra {
       if (refusal !== undefined) return refuse(exchange, refusal, null);
       const checked = this.#parse(exchange, bytes);
       if (typeof checked === 'string') return exchange.respond(400, PLAIN, checked);
-      const error = this.#take(connection, exchange, checked);
-      if (error === undefined) exchange.respond(202, PLAIN, 'Accepted');
-      else refuse(exchange, error, checked.kind === 'request' ? checked.message.id : null);
+      const answer = (error: SojournError | undefined): void => {
+        if (error === undefined) exchange.respond(202, PLAIN, 'Accepted');
+        else refuse(exchange, error, checked.kind === 'request' ? checked.message.id : null);
+      };
+      const taken = this.#take(connection, exchange, checked);
+      if (taken instanceof Promise) void taken.then(answer);
+      else answer(taken);
     };
     if (exchange.parsedBody === undefined) exchange.readBody(bodyBytes, received);
     else received(undefined, NO_BYTES);
@@ -151,7 +156,7 @@ export class LegacySseEra {
     return checked.kind === 'invalid' ? `Invalid message: ${checked.why}` : checked;
   }
 
-  #take(connection: Connection, exchange: Exchange, checked: Checked): SojournError | undefined {
+  #take(connection: Connection, exchange: Exchange, checked: Checked): Await<SojournError | undefined> {
     const { session, state } = connection;
     if (session === undefined || state !== 'open') {
       if (checked.kind !== 'request' || checked.message.method !== 'initialize' || state === 'opening') {
@@ -166,8 +171,22 @@ export class LegacySseEra {
     }
     if (checked.kind === 'notification') session.notification(checked.message, exchange);
     else if (checked.kind === 'response') session.response(checked.message, exchange);
-    else if (checked.kind === 'request') return this.#request(session, connection, exchange, checked.message);
+    else if (checked.kind === 'request') return this.#checkRequest(session, connection, exchange, checked.message);
     return undefined;
+  }
+
+  #checkRequest(
+    session: LiveSession,
+    connection: Connection,
+    exchange: Exchange,
+    message: RpcRequest,
+  ): Await<SojournError | undefined> {
+    const scopes = session.transport.checkScopes([message], exchange.authInfo);
+    if (!(scopes instanceof Promise)) return scopes ?? this.#request(session, connection, exchange, message);
+    return scopes.then((refusal) => {
+      if (refusal !== undefined || session.left !== undefined) return refusal;
+      return this.#request(session, connection, exchange, message);
+    });
   }
 
   #request(

@@ -3,13 +3,21 @@
  * client is gone. Nothing can come back to it, so server→client requests are refused at once.
  */
 import type {
+  AuthInfo,
   JSONRPCMessage,
   MessageExtraInfo,
   RequestId,
-  Transport,
+  ScopeChallengeHandler,
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { batchNotAllowed, internal, requestClosed, rpcError, statelessUnsupported } from '../../errors.ts';
+import {
+  batchNotAllowed,
+  internal,
+  requestClosed,
+  rpcError,
+  type SojournError,
+  statelessUnsupported,
+} from '../../errors.ts';
 import { answerable, asSojournError, JSON_HEADERS, refuse } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
@@ -21,8 +29,11 @@ import type { ResolvedOptions } from '../../options/options.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts, MessageContext } from '../../session/context.ts';
 import type { SessionRun } from '../../session/run.ts';
+import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
 import type { AnyServer } from '../../session/session.ts';
 import { Stream } from '../../session/stream.ts';
+import type { Await } from '../../stores/store.ts';
+import type { Logger } from '../../types.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { requestSession } from '../request-session.ts';
 
@@ -98,16 +109,20 @@ export class StatelessEra {
         run.leave('request_done');
         return;
       }
-      transport = new StatelessTransport(message.id, this.#stream(exchange), message.method, () =>
-        this.#done(transport, server, run),
-      );
+      transport = new StatelessTransport(message, exchange, logger, () => this.#done(transport, server, run));
       this.#running.add(transport);
       exchange.onClose(() => void transport?.close());
       await server.connect(transport);
+      const checked = transport.checkScopes([message], exchange.authInfo);
+      const refusal = checked instanceof Promise ? await checked : checked;
+      // While a resolver takes its time the client may leave, or the endpoint close.
+      if (transport.closed) return;
+      if (refusal !== undefined) return await transport.fail(refusal);
       transport.dispatch(
         this.#servers.asked(message),
         new MessageContext(exchange, undefined, run.enter !== undefined, message.id, message.method, undefined),
         run,
+        this.#stream(exchange),
       );
     } catch (cause) {
       run?.leave('request_done');
@@ -159,27 +174,46 @@ function handshakeParts(exchange: Exchange, { method, params }: RpcRequest) {
   };
 }
 
-class StatelessTransport implements Transport {
+export class StatelessTransport implements ScopedTransport {
   readonly #id: RequestId;
-  readonly #stream: Stream;
   readonly #method: string;
+  readonly #exchange: Exchange;
+  readonly #logger: Logger;
   readonly #done: () => void;
   onclose: (() => void) | undefined = undefined;
   onerror: ((error: Error) => void) | undefined = undefined;
   onmessage: (<T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void) | undefined = undefined;
   #closed = false;
   #answered = false;
+  /** From its dispatch on: an error before that has an HTTP status of its own. */
+  #stream: Stream | undefined = undefined;
+  #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
-  constructor(id: RequestId, stream: Stream, method: string, done: () => void) {
+  constructor({ id, method }: RpcRequest, exchange: Exchange, logger: Logger, done: () => void) {
     this.#id = id;
-    this.#stream = stream;
     this.#method = method;
+    this.#exchange = exchange;
+    this.#logger = logger;
     this.#done = done;
   }
 
   async start(): Promise<void> {}
 
-  dispatch(message: RpcRequest, context: MessageContext, run: SessionRun): void {
+  /** Its request is answered, its client left, or the endpoint closed. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
+    this.#scopeChallenge = resolver;
+  }
+
+  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): Await<SojournError | undefined> {
+    return checkScopes(this.#scopeChallenge, requests, authInfo, this.#logger);
+  }
+
+  dispatch(message: RpcRequest, context: MessageContext, run: SessionRun, stream: Stream): void {
+    this.#stream = stream;
     const deliver = (): void => contexts.run(context, () => this.onmessage?.(message as never, context as never));
     if (run.enter === undefined) deliver();
     else run.enter(deliver);
@@ -201,7 +235,7 @@ class StatelessTransport implements Transport {
     } catch (cause) {
       json = JSON.stringify({ jsonrpc: '2.0', id: this.#id, error: rpcError(internal(cause)) });
     }
-    this.#stream.send(json, true);
+    this.#stream?.send(json, true);
     queueMicrotask(() => void this.close());
   }
 
@@ -209,14 +243,14 @@ class StatelessTransport implements Transport {
     const inRequest = related === this.#id || (related === undefined && contexts.getStore()?.id === this.#id);
     if (!inRequest || this.#answered)
       throw statelessUnsupported(`The notification ${message.method} outside of a request`);
-    if (!this.#stream.answersOnly) this.#stream.send(JSON.stringify(message));
+    if (this.#stream?.answersOnly === false) this.#stream.send(JSON.stringify(message));
   }
 
   /** The client is gone, or the request is answered: the SDK aborts what still runs. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#stream.finish();
+    this.#stream?.finish();
     this.onclose?.();
     this.#done();
   }
@@ -224,7 +258,9 @@ class StatelessTransport implements Transport {
   async fail(cause: unknown): Promise<void> {
     if (!this.#answered) {
       this.#answered = true;
-      this.#stream.send(JSON.stringify({ jsonrpc: '2.0', id: this.#id, error: rpcError(asSojournError(cause)) }), true);
+      const error = asSojournError(cause);
+      if (this.#stream === undefined) refuse(this.#exchange, error, this.#id);
+      else this.#stream.send(JSON.stringify({ jsonrpc: '2.0', id: this.#id, error: rpcError(error) }), true);
     }
     await this.close();
   }

@@ -6,7 +6,7 @@
  * A server is used for one request, never again: a handler that goes on after its answer would speak to the next client.
  */
 import { McpServer, type Server } from '@modelcontextprotocol/server';
-import { requestClosed } from '../../errors.ts';
+import { requestClosed, type SojournError } from '../../errors.ts';
 import { refuse } from '../../http/answer.ts';
 import type { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -54,8 +54,6 @@ export class ModernDirect {
     const inner = server instanceof McpServer ? server.server : server;
     if (!call.optionsRead) this.#hint();
     if (!call.optionsRead || call.mirrored || inner.transport !== undefined) return false;
-    const challenged = server instanceof McpServer && isChallenged(server, request, call);
-    if (challenged instanceof Promise ? await challenged : challenged) return false;
     return this.#run(server, inner, call, request, classification, pipe);
   }
 
@@ -69,7 +67,7 @@ export class ModernDirect {
   ): Promise<boolean> {
     const { exchange } = call.post;
     tellClient(inner, call);
-    let bound = false;
+    let dispatched = false;
     let over: () => void = () => {};
     const ended = new Promise<void>((resolve) => (over = resolve));
     const transport = new ModernTransport({
@@ -77,16 +75,16 @@ export class ModernDirect {
       id: request.id,
       pipe,
       answerOnly: this.#options.responseMode === 'json',
+      logger: this.#options.logger,
       isHeard: () => inner.onclose !== undefined,
       over: (answered) => {
         this.#open.delete(transport);
-        if (bound && !answered) this.#unanswered(call, request, pipe);
+        if (dispatched && !answered) this.#unanswered(call, request, pipe);
         over();
       },
     });
     await server.connect(transport);
-    bound = inner.getNegotiatedProtocolVersion() === classification.revision;
-    if (!bound) {
+    if (inner.getNegotiatedProtocolVersion() !== classification.revision) {
       // It would refuse the request. The SDK binds servers by other means, and gets a fresh one.
       this.#unbound = true;
       this.#hint();
@@ -94,6 +92,14 @@ export class ModernDirect {
       await server.close();
       return false;
     }
+    const checked = transport.checkScopes([request], exchange.authInfo);
+    const refusal = checked instanceof Promise ? await checked : checked;
+    if (refusal !== undefined || exchange.closed || transport.closed || this.#closed) {
+      this.#refuse(refusal ?? requestClosed(false), call, request, pipe);
+      await server.close();
+      return true;
+    }
+    dispatched = true;
     pipe.whenWaiting(() => {
       this.#open.add(transport);
       exchange.onClose(() => void transport.close());
@@ -120,24 +126,14 @@ export class ModernDirect {
     else exchange.respond(CLOSED_STATUS, []);
   }
 
+  /** Before anything was dispatched. */
+  #refuse(error: SojournError, { post: { exchange } }: ModernCall, { id }: RpcRequest, pipe: ResponsePipe): void {
+    if (!exchange.closed && !pipe.fail(error, id)) refuse(exchange, error, id);
+  }
+
   close(): void {
     this.#closed = true;
     for (const transport of this.#open) void transport.close();
-  }
-}
-
-/** Whether more rights are asked for than the caller has, or nobody can tell: the SDK words the answer. */
-function isChallenged(server: McpServer, request: RpcRequest, { post: { exchange } }: ModernCall): Await<boolean> {
-  const { authInfo } = exchange;
-  try {
-    const challenge = server.resolveScopeChallenge({ request, ...(authInfo !== undefined && { authInfo }) });
-    if (challenge === undefined) return false;
-    return Promise.resolve(challenge).then(
-      (found) => found !== undefined,
-      () => true,
-    );
-  } catch {
-    return true;
   }
 }
 

@@ -79,6 +79,8 @@ export class ModernEra {
       responseMode: options.responseMode === 'json' ? 'json' : 'auto',
       onerror: (error) => {
         options.logger.debug({ err: error }, 'A modern request was refused or failed');
+        const call = this.#calls.get(contexts.getStore()?.request ?? options);
+        if (call !== undefined) call.failure = error;
         options.onerror?.(error);
       },
     });
@@ -155,6 +157,9 @@ export class ModernEra {
       const response = await this.#fetch(call, message);
       // The SDK's own word for "closed before there was an answer"; the client is still there when it was we who closed.
       if (response.status === CLOSED_STATUS && this.#closed) call.refusal = requestClosed();
+      if (response.status === 500 && call.refusal === undefined) {
+        this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
+      }
       if (call.refusal !== undefined) this.#refuse(pipe, exchange, call.refusal, id);
       else if (id === null) await pipe.send(response);
       else await pipe.send(response, () => JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(requestClosed()) }));

@@ -30,6 +30,8 @@ export class ModernCall {
   readonly version: string;
   /** Answers instead of the SDK's response. */
   refusal: SojournError | undefined = undefined;
+  /** What the SDK reported of it. */
+  failure: Error | undefined = undefined;
   run: SessionRun | undefined = undefined;
   server: AnyServer | undefined = undefined;
   /** Its factory has read `ctx.serverOptions`. */

@@ -9,15 +9,21 @@
  * a stream once there is a notification, nothing after the answer.
  */
 import {
+  type AuthInfo,
   type JSONRPCMessage,
   type MessageExtraInfo,
   PerRequestHTTPServerTransport,
   ProtocolErrorCode,
   type RequestId,
+  type ScopeChallengeHandler,
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { RPC } from '../../errors.ts';
+import { RPC, type SojournError } from '../../errors.ts';
 import type { ResponsePipe } from '../../http/response-pipe.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
+import type { Await } from '../../stores/store.ts';
+import type { Logger } from '../../types.ts';
 import type { Classification } from './envelopes.ts';
 
 export interface ModernTransportOptions {
@@ -26,6 +32,7 @@ export interface ModernTransportOptions {
   readonly pipe: ResponsePipe;
   /** `responseMode: 'json'`: what comes before the answer is dropped. */
   readonly answerOnly: boolean;
+  readonly logger: Logger;
   /** Whether somebody has set `onclose` on the server. */
   isHeard(): boolean;
   /** Once; `answered` is false where its server closed before it answered, or its client left. */
@@ -43,12 +50,13 @@ const EARLY_STATUS: Readonly<Record<number, number>> = {
 
 const DONE = Promise.resolve();
 
-export class ModernTransport extends PerRequestHTTPServerTransport {
+export class ModernTransport extends PerRequestHTTPServerTransport implements ScopedTransport {
   readonly #options: ModernTransportOptions;
   /** No handler has run yet. */
   #early = false;
   #answered = false;
   #over = false;
+  #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
   constructor(options: ModernTransportOptions) {
     super({ classification: options.classification });
@@ -57,6 +65,18 @@ export class ModernTransport extends PerRequestHTTPServerTransport {
 
   override start(): Promise<void> {
     return DONE;
+  }
+
+  get closed(): boolean {
+    return this.#over;
+  }
+
+  setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
+    this.#scopeChallenge = resolver;
+  }
+
+  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): Await<SojournError | undefined> {
+    return checkScopes(this.#scopeChallenge, requests, authInfo, this.#options.logger);
   }
 
   deliver(message: JSONRPCMessage, extra: MessageExtraInfo): void {

@@ -1,0 +1,397 @@
+/**
+ * Scopes in every mode and era: a caller without the scope `admin` tries whatever asks for it, and is answered as the SDK's own
+ * transport answers. `let in` is what ran all the same.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { requireScopes, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { ModernTransport } from '../../src/eras/modern/transport.ts';
+import { StatelessTransport } from '../../src/eras/legacy/stateless-era.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { SessionTransport } from '../../src/session/transport.ts';
+import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import { connectNegotiating, sessionClients, sseClients, type Connect } from '../clients/official.ts';
+import { serveMember } from '../kit/fleet.ts';
+import { createLab } from '../kit/lab.ts';
+import { openSse } from '../kit/legacy-sse.ts';
+import { postModern } from '../kit/modern.ts';
+import { BROKEN, GUARDED, caller, scopedServer, scopesHeader, withScopes } from '../kit/scoped-server.ts';
+import { serve, type Face, type Served } from '../kit/serve.ts';
+import { sharedStore } from '../kit/shared-stores.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+
+/** Scopes that do not make an admin. */
+const INSUFFICIENT = ['', 'read', 'admin:read', 'ADMIN', 'admins administrator'];
+
+type Request = (typeof GUARDED)[number];
+interface Mode {
+  readonly served: Served;
+  /** Sends one request for a caller with these scopes. */
+  send(request: Request, scopes: string): Promise<RawResponse>;
+  /** Its answer, where it is not in that response. */
+  answer?(response: RawResponse): Promise<unknown>;
+}
+
+const message = (id: number, [method, params]: Request) => ({ jsonrpc: '2.0', id, method, params });
+
+/** What the SDK's own transport answers. */
+async function officialAnswer(request: Request, scopes: string): Promise<unknown> {
+  const transport = new WebStandardStreamableHTTPServerTransport({ sessionIdGenerator: undefined as never });
+  const server = scopedServer().factory({ serverOptions: {} });
+  await server.connect(transport);
+  onTestFinished(() => server.close());
+  const response = await transport.handleRequest(
+    new Request('http://localhost/mcp', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+      body: JSON.stringify(message(1, request)),
+    }),
+    { authInfo: caller(scopes) },
+  );
+  return {
+    status: response.status,
+    challenge: response.headers.get('www-authenticate'),
+    body: await response.json(),
+  };
+}
+
+const seen = (response: RawResponse): unknown => ({
+  status: response.status,
+  challenge: response.header('www-authenticate'),
+  body: response.json(),
+});
+
+async function open(options: McpEndpointOptions, face: Face = 'node') {
+  const scoped = scopedServer();
+  return { ...scoped, served: await serve(scoped.factory, options, { face, auth: scopesHeader }) };
+}
+
+/** A session opened by an admin, in which callers of fewer scopes speak: the user is the same. */
+async function session(client: RawClient, protocolVersion: string): Promise<RawClient> {
+  await client.initialize({ protocolVersion, ...withScopes('admin') });
+  return client;
+}
+
+const inSession =
+  (options: McpEndpointOptions, version: string, face?: Face) => async (): Promise<Mode & { ran: string[] }> => {
+    const { served, ran } = await open(options, face);
+    const client = await session(served.client(), version);
+    return {
+      ran,
+      served,
+      send: (request, scopes) => client.post(message(client.nextId(), request), withScopes(scopes)),
+    };
+  };
+
+const MODES: Readonly<Record<string, () => Promise<Mode & { ran: string[] }>>> = {
+  'stateful, 2025-11-25': inSession({ sessionMode: 'stateful' }, '2025-11-25'),
+  'stateful, 2025-06-18, fetch': inSession({ sessionMode: 'stateful' }, '2025-06-18', 'fetch'),
+  'stateful, 2025-03-26': inSession({ sessionMode: 'stateful' }, '2025-03-26'),
+  'stateful, JSON answers': inSession({ sessionMode: 'stateful', responseMode: 'json' }, '2025-11-25'),
+  'stateful, hooks and a context of its own': inSession(
+    {
+      sessionMode: 'stateful',
+      perSessionExecutionContext: true,
+      runSessionHandler: async (_request, _session, run) => void (await run()),
+    },
+    '2025-11-25',
+  ),
+  'hybrid, 2025-11-25': inSession({ sessionMode: 'hybrid' }, '2025-11-25'),
+  'stateful, a batch of 2025-03-26': async () => {
+    const { served, ran } = await open({ sessionMode: 'stateful' });
+    const client = await session(served.client(), '2025-03-26');
+    const send: Mode['send'] = (request, scopes) =>
+      client.post(
+        [
+          message(client.nextId(), ['tools/call', { name: 'open', arguments: {} }]),
+          { jsonrpc: '2.0', method: 'notifications/roots/list_changed' },
+          message(client.nextId(), request),
+        ],
+        withScopes(scopes),
+      );
+    return { served, ran, send };
+  },
+  'stateless, 2025-11-25': async () => {
+    const { served, ran } = await open({ sessionMode: 'stateless' });
+    const client = served.client();
+    const send: Mode['send'] = (request, scopes) =>
+      client.post(message(client.nextId(), request), { version: '2025-11-25', ...withScopes(scopes) });
+    return { served, ran, send };
+  },
+  'stateless, 2025-11-25, JSON answers': async () => {
+    const { served, ran } = await open({ sessionMode: 'stateless', responseMode: 'json' }, 'fetch');
+    const client = served.client();
+    const send: Mode['send'] = (request, scopes) =>
+      client.post(message(client.nextId(), request), { version: '2025-11-25', ...withScopes(scopes) });
+    return { served, ran, send };
+  },
+  ...Object.fromEntries(
+    (
+      [
+        ['hybrid, 2026-07-28', { sessionMode: 'hybrid' }],
+        ['stateless, 2026-07-28', { sessionMode: 'stateless' }],
+        ['hybrid, 2026-07-28, JSON answers', { sessionMode: 'hybrid', responseMode: 'json' }],
+        ['hybrid, 2026-07-28, always streams', { sessionMode: 'hybrid', responseMode: 'sse' }],
+        [
+          'hybrid, 2026-07-28, hooks and a context of its own',
+          {
+            sessionMode: 'hybrid',
+            perSessionExecutionContext: true,
+            runSessionHandler: async (_request, _session, run) => void (await run()),
+          },
+        ],
+      ] as ReadonlyArray<[string, McpEndpointOptions]>
+    ).map(([name, options]) => [
+      name,
+      async () => {
+        const { served, ran } = await open(options);
+        const client = served.client();
+        const send: Mode['send'] = ([method, params], scopes) => postModern(client, method, params, withScopes(scopes));
+        return { served, ran, send };
+      },
+    ]),
+  ),
+  'hybrid, 2026-07-28, a factory that leaves ctx.serverOptions': async () => {
+    const scoped = scopedServer();
+    const served = await serve(() => scoped.factory({ serverOptions: {} }), {}, { face: 'node', auth: scopesHeader });
+    const client = served.client();
+    const send: Mode['send'] = ([method, params], scopes) => postModern(client, method, params, withScopes(scopes));
+    return { served, ran: scoped.ran, send };
+  },
+  'legacy SSE': async () => {
+    const { served, ran } = await open({ legacySse: true });
+    const client = served.client(withScopes('admin'));
+    const connection = await openSse(client);
+    const send: Mode['send'] = (request, scopes) =>
+      connection.post(message(client.nextId(), request), withScopes(scopes));
+    return { served, ran, send, answer: () => connection.stream.nextMessage() };
+  },
+  'relayed from another instance': async () => {
+    const scoped = scopedServer();
+    const store = sharedStore('sqlite');
+    const settings = { face: 'node', auth: scopesHeader } as const;
+    const owner = await serve(scoped.factory, { store: store() }, settings);
+    const served = await serve(scoped.factory, { store: store() }, settings);
+    const onOwner = await session(owner.client(), '2025-11-25');
+    const client = served.client();
+    client.sessionId = onOwner.sessionId;
+    client.protocolVersion = onOwner.protocolVersion;
+    const send: Mode['send'] = (request, scopes) =>
+      client.post(message(client.nextId() + 1_000, request), withScopes(scopes));
+    return { served: owner, ran: scoped.ran, send };
+  },
+};
+
+const count = { attempts: 0, letIn: 0 };
+describe.each(Object.entries(MODES))('%s', (_name, start) => {
+  test('whatever asks for a scope is 403 for a caller without it, as the SDK answers', async () => {
+    const { ran, send } = await start();
+    for (const request of GUARDED) {
+      for (const scopes of INSUFFICIENT) {
+        const response = await send(request, scopes);
+        count.attempts += 1;
+        expect(seen(response)).toEqual(await officialAnswer(request, scopes));
+        expect(response.status).toBe(403);
+      }
+    }
+    count.letIn += ran.length;
+    expect(ran).toEqual([]);
+  });
+
+  test('and runs for a caller who has it', async () => {
+    const { ran, send } = await start();
+    for (const request of GUARDED) {
+      const response = await send(request, 'read admin');
+      expect([200, 202]).toContain(response.status);
+      await (response.sse ? response.untilEnd() : undefined);
+    }
+    await expect.poll(() => ran.filter((name) => name !== 'open').length).toBe(GUARDED.length);
+  });
+
+  test('a check that throws, or asks for what is no scope, refuses the call with 500 and a log line', async () => {
+    const { served, ran, send } = await start();
+    for (const request of BROKEN) {
+      for (const scopes of ['', 'admin']) {
+        const response = await send(request, scopes);
+        count.attempts += 1;
+        expect([response.status, response.json()]).toMatchObject([500, { error: { code: -32603 } }]);
+        expect(response.body).not.toMatch(/policy|cookie/);
+        expect(response.header('set-cookie')).toBeUndefined();
+      }
+    }
+    count.letIn += ran.length;
+    expect(ran).toEqual([]);
+    expect(served.log.lines.filter(({ level }) => level === 'error').length).toBe(2 * BROKEN.length);
+  });
+});
+
+const officialClients: Array<[string, Connect]> = [
+  ...sessionClients,
+  ['v2, 2026-07-28', connectNegotiating],
+  ...sseClients,
+];
+
+test.each(officialClients)('an official client %s is refused, and goes on', async (_name, connect) => {
+  const { ran, served } = await open({ legacySse: true });
+  const as =
+    (scopes: string): typeof fetch =>
+    (input, init) => {
+      const headers = new Headers(init?.headers);
+      headers.set('x-scopes', scopes);
+      return fetch(input, { ...init, headers });
+    };
+  const reader = await connect(served.url, { fetch: as('read') });
+  for (const name of ['admin', 'later']) {
+    count.attempts += 1;
+    await expect(reader.callTool(name)).rejects.toThrow(/403|insufficient_scope|Insufficient scope/i);
+  }
+  count.letIn += ran.length;
+  expect(ran).toEqual([]);
+  expect(await reader.say('open')).toBe('open ran');
+  expect(await (await connect(served.url, { fetch: as('admin') })).say('admin')).toBe('admin ran');
+});
+
+describe('a call whose owner was lost', () => {
+  /** Two instances: the first lets everybody with `admin` in, the second was deployed with a rule more. */
+  async function deployed(protocolVersion: string) {
+    const connect = sharedStore('sqlite');
+    const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+    const waits = gate();
+    onTestFinished(() => waits.open());
+    const ran: string[] = [];
+    const labOf = (who: string, scope: string) =>
+      createLab((server) => {
+        const config = { annotations: { readOnlyHint: true }, scopeChallenge: requireScopes(scope) };
+        server.registerTool('peek', config, async () => {
+          ran.push(who);
+          await waits.hook();
+          return said(who);
+        });
+      });
+    const settings = { face: 'node', auth: scopesHeader } as const;
+    const first = await serveMember({ store }, settings, labOf('first', 'admin'));
+    const second = await serveMember({ store: connect() }, settings, labOf('second', 'root'));
+    const client = first.client(withScopes('admin'));
+    await client.initialize({ protocolVersion });
+    await client.call('tools/list');
+    const call = message(7, ['tools/call', { name: 'peek', arguments: {} }]);
+    /** What a crash leaves. */
+    const kill = () => store.views[0]?.instances.leave(first.id);
+    return { first, second, client, call, ran, kill };
+  }
+
+  test('is not run again for a caller who lacks a scope that is asked for now', async () => {
+    const { second, client, call, ran, kill } = await deployed('2025-11-25');
+    const stream = await client.post(call);
+    const primed = await stream.next();
+    await until(() => ran.length === 1);
+    await kill();
+    count.attempts += 1;
+    const other = second.join(client, withScopes('admin'));
+    const resumed = await other.get({ lastEventId: primed.id });
+    expect(await resumed.nextMessage()).toMatchObject({
+      id: 7,
+      error: { code: -32000, data: { reason: 'owner_lost', mayHaveRun: true } },
+    });
+    count.letIn += ran.length - 1;
+    expect(ran).toEqual(['first']);
+  });
+
+  test('is refused in the stream that its client reads already', async () => {
+    const { second, client, call, ran, kill } = await deployed('2025-06-18');
+    const other = second.join(client, withScopes('admin'));
+    const stream = await other.post(call);
+    await until(() => ran.length === 1);
+    await kill();
+    count.attempts += 1;
+    expect(await stream.nextMessage()).toMatchObject({
+      id: 7,
+      error: { code: -32000, message: 'Insufficient scope', data: { reason: 'insufficient_scope' } },
+    });
+    await stream.untilEnd();
+    count.letIn += ran.length - 1;
+    expect(ran).toEqual(['first']);
+  });
+});
+
+test('a session that leaves while a check takes its time is found again, and the call is checked there', async () => {
+  const checks = gate();
+  onTestFinished(() => checks.open());
+  const ran: string[] = [];
+  const lab = createLab((server) => {
+    const scopeChallenge = async (context: Parameters<ReturnType<typeof requireScopes>>[0]) => {
+      await checks.hook();
+      return requireScopes('admin')(context);
+    };
+    server.registerTool('slow', { scopeChallenge }, () => {
+      ran.push('slow');
+      return said('ran');
+    });
+  });
+  const store = sharedStore('sqlite');
+  const settings = { face: 'node', auth: scopesHeader } as const;
+  const first = await serveMember({ store: store() }, settings, lab);
+  await serveMember({ store: store() }, settings, lab);
+  const client = first.client();
+  await client.initialize({ ...withScopes('admin') });
+  const [refused, allowed] = ['read', 'admin'].map((scopes, n) =>
+    client.post(message(10 + n, ['tools/call', { name: 'slow', arguments: {} }]), withScopes(scopes)),
+  );
+  await until(() => checks.waiting === 2);
+  const draining = first.endpoint.drain({ timeoutMs: 0 });
+  await until(() => first.endpoint.sessions.count === 0);
+  checks.open();
+  await draining;
+  count.attempts += 1;
+  expect((await refused)?.status).toBe(403);
+  // This instance has drained: the call did not run here, and may be sent again.
+  expect((await allowed)?.status).toBe(503);
+  expect(ran).toEqual([]);
+});
+
+describe('every transport that a server is connected to', () => {
+  const SRC = new URL('../../src/', import.meta.url).pathname;
+  const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => ({ file, text: readFileSync(join(SRC, file), 'utf8') }));
+  const transports = [SessionTransport, StatelessTransport, ModernTransport];
+
+  test('is one of these, and each of them takes the resolver and checks by it', () => {
+    const declared = sources.flatMap(({ text }) =>
+      [...text.matchAll(/class (\w+)[^{]*\b(?:extends|implements)\b[^{]*Transport\b/g)].map(([, name]) => name),
+    );
+    expect(declared.toSorted()).toEqual(transports.map(({ name }) => name).toSorted());
+    for (const { prototype } of transports) {
+      expect(typeof prototype.setScopeChallengeResolver).toBe('function');
+      expect(typeof prototype.checkScopes).toBe('function');
+    }
+  });
+
+  test('is asked before anything is dispatched to it: each room that connects a server checks scopes', () => {
+    const connecting = sources.filter(({ text }) => /\bserver\.connect\(/.test(text)).map(({ file }) => file);
+    expect(connecting.toSorted()).toEqual([
+      'eras/legacy/stateless-era.ts',
+      'eras/modern/direct.ts',
+      'session/builder.ts',
+    ]);
+    // Sessions that the builder connects get their messages from these.
+    const dispatching = sources.filter(({ text }) => /\bsession\.(?:request|rerun|admit)\(/.test(text));
+    expect(dispatching.map(({ file }) => file).toSorted()).toEqual([
+      'eras/legacy/posts.ts',
+      'eras/legacy/sse-era.ts',
+      'session/rerun.ts',
+    ]);
+    const checking = sources.filter(({ text }) => /\.checkScopes\(/.test(text)).map(({ file }) => file);
+    for (const file of [...connecting.filter((one) => one !== 'session/builder.ts'), ...dispatching.map((d) => d.file)])
+      expect(checking).toContain(file);
+  });
+});
+
+test('of all these attempts none was let in', ({ annotate }) => {
+  expect(count.letIn).toBe(0);
+  expect(count.attempts).toBeGreaterThanOrEqual(500);
+  void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
+});
