@@ -39,7 +39,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
       await Promise.all(all.map((one) => once(one.process, 'exit')));
       expect(all.map(({ lines }) => lines)).toEqual(all.map(() => ['opened']));
       const client = await connect(url);
-      expect((await client.query('SELECT no FROM sojourn.migrations')).rows).toEqual([{ no: 1 }]);
+      expect((await client.query('SELECT no FROM sojourn.migrations')).rows).toEqual([{ no: 1 }, { no: 2 }]);
     });
   });
 
@@ -86,6 +86,44 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     await other.instances.leave('other');
     await view.events.trim();
     expect(await left()).toBe(0);
+  });
+
+  test('a message that is committed after later ones is read all the same', async () => {
+    const url = await newDatabase(server().url);
+    const view = await openView(url);
+    const heard = await announce(view, 'me');
+    const slow = await connect(url);
+    const receiver = (await slow.query('SELECT mailbox, channel FROM sojourn.instances')).rows[0];
+    await slow.query('BEGIN');
+    await slow.query(`INSERT INTO sojourn.messages VALUES ($1, 0, 1, 'slow', '{"kind":"late"}')`, [receiver.mailbox]);
+    for (let n = 1; n <= 5; n++) {
+      await view.instances.send('me', 'me', { kind: 'early' });
+      await until(() => heard.length === n);
+    }
+    await slow.query('SELECT pg_notify($1, $2)', [receiver.channel, '']);
+    await slow.query('COMMIT');
+    await until(() => heard.length === 6);
+    expect(heard.at(-1)).toEqual(['slow', { kind: 'late' }]);
+  });
+
+  test('a transaction that stays open elsewhere makes no message look at those before it', async () => {
+    const [url, many] = [await newDatabase(server().url), 1_000];
+    const [reading, writing] = [await connect(url), await connect(url)];
+    const view = await openView(url);
+    const heard = await announce(view, 'me');
+    await reading.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await reading.query('SELECT count(*) FROM sojourn.messages');
+    await writing.query('BEGIN');
+    await writing.query('SELECT pg_current_xact_id()');
+    for (let n = 1; n <= many; n++) {
+      await view.instances.send('me', 'me', { kind: 'n', n });
+      await until(() => heard.length === n);
+    }
+    await view.close();
+    const { rows } = await writing.query(`SELECT sum(idx_tup_read)::int AS read FROM pg_stat_user_indexes
+      WHERE relname = 'messages'`);
+    expect(rows[0].read).toBeGreaterThan(0);
+    expect(rows[0].read).toBeLessThan(many * 5);
   });
 
   test('a message of a newer version is passed over and told of once', async () => {

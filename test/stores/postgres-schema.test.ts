@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Connection, placeOf, type Connector } from '../../src/stores/postgres/connection.ts';
 import { migrationSql, postgres } from '../../src/stores/postgres/index.ts';
 import { migrate } from '../../src/stores/postgres/migrate.ts';
@@ -6,7 +6,7 @@ import { loadPg } from '../../src/stores/postgres/pg.ts';
 import { MIGRATIONS, type Migration } from '../../src/stores/postgres/schema.ts';
 import { Waits } from '../../src/stores/postgres/waits.ts';
 import { systemTime } from '../../src/options/system.ts';
-import { describeWithServer } from '../kit/servers/index.ts';
+import { describeWithServer, startServer, type TestServer } from '../kit/servers/index.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
 
 const ADDS: Migration = { breaking: false, sql: (s) => `ALTER TABLE ${s}.sessions ADD COLUMN more text;` };
@@ -17,22 +17,35 @@ const opened = (url: string, schema?: string): Promise<unknown> =>
 const away = (message: RegExp): object => ({ code: 'STORE_AWAY', message: expect.stringMatching(message) });
 
 /** As a build would that knows these steps. */
-async function migrateTo(url: string, migrations: readonly Migration[], schema = 'sojourn'): Promise<void> {
+async function migrateTo(
+  url: string,
+  migrations: readonly Migration[],
+  schema = 'sojourn',
+  limitMs = 20_000,
+): Promise<void> {
   const pg = await loadPg();
   const config = { connectionString: url };
-  const connector: Connector = { pg, config, waits: new Waits(systemTime, 30_000), place: placeOf(pg, config) };
+  const connector: Connector = { pg, config, waits: new Waits(systemTime, 0, limitMs), place: placeOf(pg, config) };
   const connection = await Connection.open(connector, { durable: true });
   onTestFinished(() => connection.close());
   await migrate(connector, connection, schema, migrations);
 }
 
 describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) => {
+  let logicalServer: TestServer;
+  const logical = (): TestServer => logicalServer;
+  beforeAll(async () => {
+    logicalServer = await startServer('postgres', { args: ['-c', 'wal_level=logical'] });
+  });
+  afterAll(() => logicalServer.close());
+
   test('is made once, also when many make it at the same moment', async () => {
     const url = await newDatabase(server().url);
     await Promise.all(Array.from({ length: 8 }, () => openView(url)));
     const client = await connect(url);
     expect((await client.query('SELECT no, breaking FROM sojourn.migrations')).rows).toEqual([
       { no: 1, breaking: true },
+      { no: 2, breaking: false },
     ]);
   });
 
@@ -62,7 +75,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     const url = await newDatabase(server().url);
     await (await openView(url)).close();
     await migrateTo(url, [...MIGRATIONS, ADDS, BREAKS]);
-    await expect(opened(url)).rejects.toMatchObject(away(/newer version.*migration 3.*knows 1/));
+    await expect(opened(url)).rejects.toMatchObject(away(/newer version.*migration 4.*knows 2/));
   });
 
   test('is not broken under instances of an older build that have it open', async () => {
@@ -74,6 +87,18 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     await view.instances.leave(ME);
     await migrateTo(url, [...MIGRATIONS, BREAKS]);
     await expect(opened(url)).rejects.toMatchObject(away(/newer version/));
+  });
+
+  test('is not changed while a backup reads it: the older build goes on, and the newer one says what is in its way', async () => {
+    const url = await newDatabase(server().url);
+    const older = await openView(url);
+    await older.sessions.create(recordOf('s'));
+    const backup = await connect(url);
+    await backup.query('BEGIN; LOCK TABLE sojourn.sessions IN ACCESS SHARE MODE');
+    await expect(migrateTo(url, [...MIGRATIONS, ADDS], 'sojourn', 300)).rejects.toMatchObject({ code: '55P03' });
+    expect(await older.sessions.save('s', FENCE, { activeAt: 7 })).toBe('written');
+    await backup.query('COMMIT');
+    await migrateTo(url, [...MIGRATIONS, ADDS]);
   });
 
   test('is as it was when a step of it fails', async () => {
@@ -103,6 +128,29 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     expect(other).toMatchObject({ value: { claimed: true } });
     const { rows } = await (await connect(url)).query(`SELECT epoch, owner FROM sojourn.sessions WHERE id = 's'`);
     expect(rows).toEqual([{ epoch: '1', owner: ME }]);
+  });
+
+  test('gives every table whose rows are replicated a key, so that a publication of all tables breaks no delete', async () => {
+    const url = await newDatabase(logical().url);
+    const client = await connect(url);
+    await client.query('CREATE PUBLICATION everything FOR ALL TABLES');
+    const view = await openView(url);
+    const { rows } = await client.query(`SELECT tablename FROM pg_publication_tables WHERE schemaname = 'sojourn'
+      AND NOT EXISTS (SELECT FROM pg_index
+        WHERE indrelid = format('sojourn.%I', tablename)::regclass AND (indisprimary OR indisreplident))`);
+    expect(rows).toEqual([]);
+    await view.sessions.create(recordOf('s', { state: { a: '1' } }));
+    const mark = { request: '1', stream: 'p' };
+    for (const clear of [false, true]) expect(await view.sessions.mark('s', FENCE, mark, clear)).toBe('written');
+    expect(await view.sessions.mark('s', FENCE, mark)).toBe('written');
+    const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
+    expect(await view.events.append(append)).toBe('written');
+    await view.sessions.save('s', FENCE, { state: { a: null } });
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    expect(await view.instances.send(ME, ME, { kind: 'word' })).toBe('sent');
+    expect(await view.sessions.end('s', FENCE, 'deleted')).toBe('ended');
+    await view.secret('short', 1);
+    await view.events.trim();
   });
 
   test('needs a database that keeps text as UTF-8', async () => {

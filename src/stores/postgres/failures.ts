@@ -11,6 +11,7 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   '53100': 'its disk is full; make room on it. Nothing of the refused write was kept',
   '53200': 'it has no memory left',
   '53300': 'it has no connection left; raise max_connections, or have fewer instances or a smaller pool',
+  '55P03': 'another program has held a lock on its tables for too long (a backup, an open transaction); end that first',
   '57014': 'the statement was cancelled, or took longer than the store waits',
   '57P01': 'it is shutting down, or somebody ended the connection',
   '57P02': 'it crashed',

@@ -71,9 +71,22 @@ export function instanceStatements(s: string) {
         SELECT i.mailbox, pg_notify(i.channel, '') FROM ${s}.instances i
         WHERE i.deployment = $1 AND i.id <> $2 AND i.ends > ${NOW}
       ) INSERT INTO ${s}.messages (mailbox, no, v, sender, body) SELECT mailbox, $3, ${MESSAGE_VERSION}, $2, $4 FROM receivers`),
-    /** $1 mailboxes. */
-    receive: statementOf(`DELETE FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[])
-      RETURNING mailbox, v, sender, no, body`),
+    /**
+     * $1 mailboxes; $2 and $3 the snapshot of the last look: its end, and the transactions that were under way. Only what they
+     * wrote is new. Everything else was read and deleted, and while a transaction stays open anywhere in the database
+     * (`pg_dump`) the dead entries stay in the index: without $2 each look would walk all of them. The last row is the snapshot
+     * of this look.
+     */
+    receive: statementOf(`WITH later AS (
+        DELETE FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[]) AND tx >= $2::bigint
+        RETURNING mailbox, v, sender, no, body
+      ), late AS (
+        DELETE FROM ${s}.messages WHERE ctid = ANY (ARRAY(
+          SELECT m.ctid FROM unnest($1::bigint[]) AS b (mailbox) CROSS JOIN unnest($3::bigint[]) AS r (tx)
+          CROSS JOIN LATERAL (SELECT ctid FROM ${s}.messages WHERE mailbox = b.mailbox AND tx = r.tx OFFSET 0) AS m))
+        RETURNING mailbox, v, sender, no, body
+      ) SELECT * FROM later UNION ALL SELECT * FROM late
+      UNION ALL SELECT NULL, NULL, NULL, NULL, pg_current_snapshot()::text`),
     /** To those who are dead, of every deployment; $1 rows. */
     trimMessages: statementOf(`DELETE FROM ${s}.messages WHERE ctid = ANY (ARRAY(
       SELECT m.ctid FROM ${s}.messages m

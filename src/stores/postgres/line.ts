@@ -41,6 +41,14 @@ export interface LineOptions {
 const PAUSE_MS = 50;
 const CHANNEL_BYTES = 10;
 
+/** What a look at the mailboxes has seen: every transaction before `end` but for those that were `running`. */
+interface Look {
+  readonly end: string;
+  readonly running: readonly string[];
+}
+
+const NOTHING_SEEN: Look = { end: '0', running: [] };
+
 export class Line {
   readonly channel: string;
   readonly #options: LineOptions;
@@ -51,6 +59,8 @@ export class Line {
   #connecting: Promise<Connection> | undefined;
   #receiving = false;
   #more = false;
+  /** By this connection. */
+  #seen = NOTHING_SEEN;
   #pausedUntil = -Infinity;
   #pausedBy: unknown;
   #closed = false;
@@ -147,6 +157,7 @@ export class Line {
         throw storeFailure(connection.place, error);
       }
       this.#connection = connection;
+      this.#seen = NOTHING_SEEN;
       // What came while nobody listened.
       this.#receive();
       return connection;
@@ -183,8 +194,10 @@ export class Line {
       const connection = this.#connection;
       const mailboxes = [...this.#listeners.keys()];
       try {
-        const { rows } = await connection.query(this.#options.statements.receive, [mailboxes]);
-        this.#deliver(rows);
+        const { end, running } = this.#seen;
+        const { rows } = await connection.query(this.#options.statements.receive, [mailboxes, end, running]);
+        if (this.#connection === connection) this.#seen = lookOf(rows.at(-1));
+        this.#deliver(rows.slice(0, -1));
       } catch (error) {
         // Whoever renews its lease finds out what is wrong. Nothing is lost: the messages are where they were.
         if (isFatal(error)) connection.destroy(storeFailure(connection.place, error));
@@ -206,4 +219,10 @@ export class Line {
       this.#listeners.get(mailbox)?.receive(all);
     }
   }
+}
+
+/** A snapshot as the server writes it: `xmin:xmax:xip_list`. */
+function lookOf(row: Row | undefined): Look {
+  const [, end = '0', running = ''] = row?.[4]?.split(':') ?? [];
+  return { end, running: running === '' ? [] : running.split(',') };
 }

@@ -30,6 +30,8 @@ export async function migrate(
     await run(connection, `SET LOCAL statement_timeout = ${STEP_MS}`);
     await run(connection, beginSql(schema, await exists(connection, schema)));
     const done = await taken(connection, schema, migrations.length);
+    // A step that waits for a backup's lock makes the statements of older builds wait behind it.
+    await run(connection, `SET LOCAL lock_timeout = ${Math.ceil(connector.waits.limitMs)}`);
     for (const [n, step] of migrations.entries()) {
       if (n < done) continue;
       if (step.breaking && n > 0) await checkAlone(connection, schema, n + 1);
