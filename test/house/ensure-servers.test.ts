@@ -9,8 +9,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
 
 const script = fileURLToPath(new URL('../../scripts/ensure-servers.mjs', import.meta.url));
-const ALL = ['redis-server', 'initdb', 'postgres', 'nats-server', 'nginx', 'haproxy'];
-const PACKAGES = 'redis-server postgresql nats-server nginx haproxy';
+const ALL = ['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer', 'nginx', 'haproxy'];
+const PACKAGES = 'redis-server postgresql nats-server pgbouncer nginx haproxy';
 
 /** Writes its call, and what stands in its way of starting services, to `calls`; `$1` of what a test adds is the command. */
 const APT = `#!/bin/sh
@@ -80,13 +80,13 @@ describe('the servers of the tests', () => {
     const { ensure, calls } = machine(ALL, PUT);
     expect(ensure()).toEqual({
       missing: [],
-      said: ['servers: Redis, PostgreSQL, NATS, nginx, HAProxy are installed'],
+      said: ['servers: Redis, PostgreSQL, NATS, PgBouncer, nginx, HAProxy are installed'],
     });
     expect(calls()).toEqual([]);
   });
 
   test('are found where Debian puts PostgreSQL, and by the other name of Redis', () => {
-    const { folder, ensure } = machine(['valkey-server', 'nats-server', 'nginx', 'haproxy']);
+    const { folder, ensure } = machine(['valkey-server', 'nats-server', 'pgbouncer', 'nginx', 'haproxy']);
     const bin = join(folder, 'postgresql/17/bin');
     mkdirSync(bin, { recursive: true });
     for (const name of ['initdb', 'postgres']) writeFileSync(join(bin, name), '', { mode: 0o755 });
@@ -99,23 +99,23 @@ describe('the servers of the tests', () => {
     expect(missing).toEqual([]);
     expect(calls()).toEqual([
       `install ${PACKAGES}`,
-      'systemctl disable redis-server postgresql nats-server nginx haproxy',
+      'systemctl disable redis-server postgresql nats-server pgbouncer nginx haproxy',
     ]);
     expect(guards()).toEqual(['noninteractive; 101; create_main_cluster = false']);
     for (const path of [POLICY, CLUSTER]) expect(existsSync(file(path))).toBe(false);
-    expect(said[0]).toBe('servers: apt-get installs redis-server, postgresql, nats-server, nginx, haproxy');
+    expect(said[0]).toBe('servers: apt-get installs redis-server, postgresql, nats-server, pgbouncer, nginx, haproxy');
     expect(said[1]).toMatch(/^servers: installed redis-server, .*, haproxy in [\d.]+ s$/);
   });
 
   test('that are there are not installed again', () => {
-    const { ensure, calls } = machine(['redis-server', 'initdb', 'postgres', 'nats-server'], PUT);
+    const { ensure, calls } = machine(['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer'], PUT);
     expect(ensure().missing).toEqual([]);
     expect(calls()).toEqual(['install nginx haproxy', 'systemctl disable nginx haproxy']);
   });
 
   test('make the lists of packages be read anew, once, when they were of no use', () => {
     const { ensure, calls } = machine(
-      ['redis-server', 'initdb', 'postgres', 'nats-server', 'nginx'],
+      ['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer', 'nginx'],
       `if [ "$command" = update ]; then touch lists; exit 0; fi
 if [ ! -e lists ]; then echo 'E: Unable to locate package'; exit 100; fi
 ${PUT}`,
@@ -126,7 +126,7 @@ ${PUT}`,
 
   test('that a release does not have do not keep the others away', () => {
     const { ensure, calls } = machine(
-      ['redis-server', 'initdb', 'postgres'],
+      ['redis-server', 'initdb', 'postgres', 'pgbouncer'],
       `case $packages in *nats-server*) echo 'E: Unable to locate package nats-server' >&2; exit 100 ;; esac\n${PUT}`,
     );
     const { missing, said } = ensure();
@@ -168,7 +168,7 @@ ${PUT}`,
   });
 
   test('without root it is said what to install', () => {
-    const { ensure, calls } = machine(['redis-server', 'nats-server', 'nginx', 'initdb', 'postgres'], PUT);
+    const { ensure, calls } = machine(['redis-server', 'nats-server', 'pgbouncer', 'nginx', 'initdb', 'postgres'], PUT);
     expect(ensure({ isRoot: false })).toEqual({
       missing: ['HAProxy'],
       said: [
@@ -180,7 +180,7 @@ ${PUT}`,
   });
 
   test('without apt-get it is said which programs are looked for; under CI their tests fail', () => {
-    expect(machine(['nginx', 'haproxy']).ensure({ isCi: true })).toEqual({
+    expect(machine(['pgbouncer', 'nginx', 'haproxy']).ensure({ isCi: true })).toEqual({
       missing: ['Redis', 'PostgreSQL', 'NATS'],
       said: [
         'servers: Redis, PostgreSQL, NATS are not installed; put into the PATH: redis-server or valkey-server, initdb, postgres, nats-server',

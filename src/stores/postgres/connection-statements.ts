@@ -34,18 +34,21 @@ export function settingsOf(limitMs: number, durable: boolean): Value[] {
 /** Not prepared: each is asked once, or before it is known whether a pooler is in the way. */
 const plain = (text: string) => ({ name: '', text });
 
+/** Who answers: nothing is changed by it. */
+const WHO = `pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num'),
+    current_setting('server_version'), current_setting('server_encoding'), current_setting('client_connection_check_interval', true)`;
+
 export const connectionStatements = {
   begin: plain('BEGIN'),
   commit: plain('COMMIT'),
   rollback: plain('ROLLBACK'),
   listen: (channel: string) => plain(`LISTEN ${channel}`),
   /** $1 names, $2 values of settings; older servers lack some. */
-  setUp: plain(`SELECT pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num'),
-    current_setting('server_version'), current_setting('server_encoding'), current_setting('client_connection_check_interval', true),
+  setUp: plain(`SELECT ${WHO},
     (SELECT count(set_config(name, value, false)) FROM unnest($1::text[], $2::text[]) AS setting (name, value)
       WHERE current_setting(name, true) IS NOT NULL)`),
   checkInterval: plain(`SELECT set_config('client_connection_check_interval', $1, false)`),
-  whoAnswers: plain('SELECT pg_backend_pid(), pg_is_in_recovery()'),
+  whoAnswers: plain(`SELECT ${WHO}`),
 
   lock: plain('SELECT pg_try_advisory_lock($1::bigint)'),
   waitForLock: plain('SELECT pg_advisory_lock($1::bigint)'),

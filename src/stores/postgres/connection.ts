@@ -39,6 +39,8 @@ export function placeOf(pg: Pg, config: PgConfig): string {
 export interface ConnectionUse {
   /** Waits for the disk before it answers. */
   readonly durable: boolean;
+  /** Only asks: the server's side of the connection, which may be another program's next, stays as it is. */
+  readonly asIs?: boolean;
   /** Somebody said something on a channel that it listens to. */
   notified?(payload: string): void;
   /** Once, after it was open; not by `close`. */
@@ -140,13 +142,15 @@ export class Connection {
   async #open(): Promise<void> {
     const { limitMs } = this.#waits;
     await this.#waits.limit(this.#client.connect(), () => noAnswer(this.place, limitMs));
-    const { rows } = await this.query(connectionStatements.setUp, settingsOf(limitMs, this.#use.durable));
+    const { asIs = false, durable } = this.#use;
+    const { setUp, whoAnswers } = connectionStatements;
+    const { rows } = await (asIs ? this.query(whoAnswers) : this.query(setUp, settingsOf(limitMs, durable)));
     const [pid, recovering, number, version, encoding, interval] = rows[0] ?? [];
     this.#pid = Number(pid);
     if (Number(number) < LEAST_VERSION) throw tooOld(this.place, version ?? '');
     if (encoding !== 'UTF8') throw notUtf8(this.place, encoding ?? '');
     if (recovering === 't') throw standby(this.place);
-    if (interval === null) return;
+    if (asIs || interval === null) return;
     // Since 14, and not on every system.
     await this.query(connectionStatements.checkInterval, [String(CHECK_INTERVAL_MS)]).catch(() => undefined);
   }

@@ -11,6 +11,7 @@ import { logStatements } from './log-statements.ts';
 import { migrate } from './migrate.ts';
 import { isPool, loadPg, type PgConfig, type PgPool, type PgResult, type Statement, type Value } from './pg.ts';
 import { Reader } from './reader.ts';
+import { refusePooler } from './self-test.ts';
 import { quoted } from './schema.ts';
 import { sessionStatements } from './session-statements.ts';
 import { Waits } from './waits.ts';
@@ -78,6 +79,7 @@ export class Database {
     const reader = new Reader({ pool, own, place: placeOf(pg, pool.options), waits, logger: options.logger });
     const database = new Database(connector, reader, schema, options);
     try {
+      await refusePooler(connector);
       const connection = await database.writer.connect();
       await migrate(connector, connection, schema);
       await database.line.test(connection);

@@ -91,11 +91,11 @@ export class Reader {
   async #meet(client: PgPoolClient): Promise<boolean> {
     const { own, place, waits } = this.#options;
     const { setUp, whoAnswers } = connectionStatements;
-    // The caller's connections stay as they are.
-    const first = own ? queryOf(setUp, settingsOf(waits.limitMs, true), false) : queryOf(whoAnswers, [], false);
-    const [pid, recovering] = (await client.query(first)).rows[0] ?? [];
+    const [pid, recovering] = (await client.query(queryOf(whoAnswers, [], false))).rows[0] ?? [];
     if (recovering === 't') throw standby(place);
     const prepares = Number(pid) === client.processID;
+    // The caller's connections stay as they are, and so do those that a pooler lends to others.
+    if (own && prepares) await client.query(queryOf(setUp, settingsOf(waits.limitMs, true), false));
     this.#prepares.set(client, prepares);
     return prepares;
   }

@@ -11,10 +11,10 @@ import type { ServerKind, ServerRecipe } from './test-server.ts';
 const run = promisify(execFile);
 
 /** What stands in PATH goes before what Debian installed: another version is tested by its folder there. */
-const find = findProgram as (name: string) => string | undefined;
+export const find = findProgram as (name: string) => string | undefined;
 
 /** It refuses to run as root. */
-function postgresUser(): ServerRecipe['user'] {
+export function postgresUser(): ServerRecipe['user'] {
   if (process.getuid?.() !== 0) return undefined;
   const id = (flag: string): number => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
   return { uid: id('-u'), gid: id('-g') };
@@ -103,7 +103,7 @@ const postgres: ServerRecipe = {
 };
 
 /** Until recovery is over logins are refused with an error; a startup message tells. */
-function acceptsLogins(port: number): Promise<boolean> {
+export function acceptsLogins(port: number): Promise<boolean> {
   const body = Buffer.from('user\0postgres\0database\0postgres\0\0');
   const startup = Buffer.alloc(8 + body.length);
   startup.writeInt32BE(startup.length, 0);

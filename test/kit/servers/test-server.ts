@@ -11,11 +11,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../until.ts';
 
+/** Of stores. */
 export type ServerKind = 'redis' | 'postgres' | 'nats';
 
 /** How one kind of server is run. */
 export interface ServerRecipe {
-  readonly kind: ServerKind;
+  readonly kind: ServerKind | 'pgbouncer';
   /** Of Debian. */
   readonly package: string;
   /** The executable, or undefined when it is not installed. */
@@ -50,7 +51,7 @@ process.once('exit', () => {
 });
 
 export class TestServer {
-  readonly kind: ServerKind;
+  readonly kind: ServerRecipe['kind'];
   readonly port: number;
   readonly folder: string;
   readonly #recipe: ServerRecipe;

@@ -1,0 +1,121 @@
+/** A real PgBouncer between the store and its server, and another program that shares it. */
+import pg from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+import { postgres } from '../../src/stores/postgres/index.ts';
+import { describeWithPgBouncer, startPgBouncer, type PoolMode } from '../kit/servers/pgbouncer.ts';
+import { describeWithServer, type TestServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { connect, FENCE, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
+
+const POOLED = { code: 'STORE_AWAY', message: expect.stringMatching(/pooler.*direct/) };
+/** Connections to the server that PgBouncer has at most. */
+const POOL = 4;
+
+/** What a program finds on the connections that PgBouncer lends: settings, channels, locks of every one of them. */
+async function lent(bouncer: string, count: number): Promise<ReadonlyMap<number, unknown>> {
+  const clients = await Promise.all(Array.from({ length: count }, () => connect(bouncer)));
+  await Promise.all(clients.map((client) => client.query('BEGIN')));
+  const found = await Promise.all(
+    clients.map(async (client) => {
+      const { rows } = await client.query(
+        'SELECT name, setting, pg_backend_pid() AS pid FROM pg_settings ORDER BY name',
+      );
+      const channels = (await client.query('SELECT pg_listening_channels() AS name')).rows;
+      const locks = (await client.query(`SELECT objid FROM pg_locks WHERE locktype = 'advisory'`)).rows;
+      const settings = rows.map(({ name, setting }) => [name, setting] as const);
+      const ignored = ['application_name', 'transaction_isolation'];
+      return [
+        rows[0].pid as number,
+        { settings: settings.filter(([name]) => !ignored.includes(name)), channels, locks },
+      ] as const;
+    }),
+  );
+  await Promise.all(clients.map((client) => client.query('ROLLBACK')));
+  return new Map(found);
+}
+
+function through(bouncer: TestServer, database: string): string {
+  return bouncer.url.replace(/[^/]*$/, database.split('/').at(-1) ?? '');
+}
+
+describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server) => {
+  describeWithPgBouncer('of Debian', () => {
+    const shared: Array<[what: string, mode: PoolMode, settings: Readonly<Record<string, number>>]> = [
+      ['gives out the connection that was given back last', 'transaction', {}],
+      ['gives out its connections in turn', 'transaction', { server_round_robin: 1 }],
+      ['has one connection', 'transaction', { default_pool_size: 1 }],
+      ['gives each statement another connection', 'statement', {}],
+    ];
+    test.each(shared)(
+      'refuses one that %s, and leaves the connections of other programs as they were',
+      async (_, mode, settings) => {
+        const database = await newDatabase(server().url);
+        const bouncer = await startPgBouncer(server(), mode, { default_pool_size: POOL, ...settings });
+        const url = through(bouncer, database);
+        const size = settings['default_pool_size'] ?? POOL;
+        if (mode === 'statement') {
+          const other = await connect(url);
+          const { rows } = await other.query('SHOW statement_timeout');
+          expect(rows).toEqual([{ statement_timeout: '0' }]);
+          for (let n = 0; n < 3; n++) await expect(open(url)).rejects.toMatchObject(POOLED);
+          for (let n = 0; n < POOL * 2; n++) {
+            expect((await other.query('SHOW statement_timeout')).rows).toEqual(rows);
+            expect((await other.query('SELECT pg_listening_channels()')).rows).toEqual([]);
+          }
+          return;
+        }
+        const before = await lent(url, size);
+        expect(before.size).toBe(size);
+        for (let n = 0; n < 3; n++) await expect(open(url)).rejects.toMatchObject(POOLED);
+        expect(await lent(url, size)).toEqual(before);
+      },
+    );
+
+    test('refuses it also while another program uses it', async () => {
+      const database = await newDatabase(server().url);
+      const bouncer = await startPgBouncer(server(), 'transaction', { default_pool_size: POOL });
+      const url = through(bouncer, database);
+      const before = await lent(url, POOL);
+      const other = new pg.Pool({ connectionString: url, max: POOL });
+      onTestFinished(() => other.end());
+      let busy = true;
+      const work = Array.from({ length: POOL }, async () => {
+        while (busy) await other.query('SELECT 1');
+      });
+      for (let n = 0; n < 20; n++) await expect(open(url)).rejects.toMatchObject(POOLED);
+      busy = false;
+      await Promise.all(work);
+      expect(await lent(url, POOL)).toEqual(before);
+    });
+
+    test('works with one that keeps connections, and with a direct way beside one that does not', async () => {
+      const database = await newDatabase(server().url);
+      const [session, transaction] = [
+        await startPgBouncer(server(), 'session'),
+        await startPgBouncer(server(), 'transaction', { default_pool_size: POOL }),
+      ];
+      const pooled = through(transaction, database);
+      const before = await lent(pooled, POOL);
+      const views = [
+        await openView(through(session, database)),
+        await openView(postgres(pooled, { direct: database })),
+      ] as const;
+      const heard: unknown[] = [];
+      for (const [n, view] of views.entries()) {
+        await view.instances.announce({ id: `i${n}`, state: 'serving', version: '1' }, (from) => heard.push(from));
+        await view.sessions.create(recordOf(`s${n}`));
+        await Promise.all(Array.from({ length: 20 }, async () => view.sessions.read(`s${n}`)));
+        expect(await view.sessions.save(`s${n}`, FENCE, { activeAt: 1 })).toBe('written');
+      }
+      expect(await views[0].instances.send('i0', 'i1', { kind: 'word' })).toBe('sent');
+      expect(await views[1].instances.send('i1', 'i0', { kind: 'word' })).toBe('sent');
+      await until(() => heard.length === 2);
+      const locksOf = (found: ReadonlyMap<number, unknown>) =>
+        new Map([...found].map(([pid, all]) => [pid, { ...(all as object), locks: undefined }]));
+      // The locks are those of the two stores, seen from any connection.
+      expect(locksOf(await lent(pooled, POOL))).toEqual(locksOf(before));
+    });
+  });
+});
+
+const open = async (url: string): Promise<unknown> => postgres(url).open(storeOptions({ leaseMs: 1_500 }));
