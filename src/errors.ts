@@ -46,6 +46,7 @@ export const ERROR_CODES = [
   'LAPSED',
   'RESTORE_FAILED',
   'MIGRATION_FAILED',
+  'HOOK_TIMEOUT',
   'DRAINING',
   'CLOSED',
   'SESSION_ENDED',
@@ -310,6 +311,13 @@ export const migrationFailed = (cause?: unknown): SojournError =>
     'migration_failed',
     'Service Unavailable: the sessionMigrationHandler failed; the session is not given up, try again',
     cause,
+  );
+
+export const hookTimeout = (hook: string, ms: number): SojournError =>
+  unavailable(
+    'HOOK_TIMEOUT',
+    'hook_timeout',
+    `Service Unavailable: ${hook} did not return within ${ms} ms (hookTimeoutMs); try again`,
   );
 
 export const draining = (): SojournError =>

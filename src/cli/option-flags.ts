@@ -61,6 +61,7 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
   name: { ...sessions, kind: 'text', value: 'name', help: 'endpoints of one name on one store are one deployment' },
   leaseMs: { ...sessions, kind: 'number', value: 'ms', help: 'silence after which others take the sessions over' },
   tombstoneMs: { ...sessions, kind: 'number', value: 'ms', help: 'how long an ended session is remembered as ended' },
+  hookTimeoutMs: { ...sessions, kind: 'number', value: 'ms', help: 'how long the factory or a hook may take' },
   perSessionExecutionContext: {
     ...sessions,
     kind: 'switch',

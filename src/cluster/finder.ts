@@ -23,6 +23,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/options.ts';
 import { isEnded, type OpenStore, type SessionRecord } from '../stores/store.ts';
 import type { EndReason } from '../types.ts';
+import { inHookTimeWith, isHookTimeout } from '../session/hook-time.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Instance } from './instance.ts';
@@ -189,8 +190,13 @@ export class Finder {
     const { logger, sessionMigrationHandler } = this.#options;
     let params;
     try {
-      params = await sessionMigrationHandler?.allowSessionMigration(caller.request, id, caller.signal);
+      if (sessionMigrationHandler === undefined) return undefined;
+      const hook = { hook: 'sessionMigrationHandler.allowSessionMigration', sessionId: id };
+      params = await inHookTimeWith(this.#options, hook, caller.signal, (signal) =>
+        sessionMigrationHandler.allowSessionMigration(caller.request, id, signal),
+      );
     } catch (cause) {
+      if (isHookTimeout(cause)) throw cause;
       logger.error(
         { err: cause, sessionId: id, field: 'allowSessionMigration' },
         'sessionMigrationHandler.allowSessionMigration threw',

@@ -17,6 +17,7 @@ import type { McpHttpRequest } from '../types.ts';
 import { handshakeOf, type SessionBuilder } from '../session/builder.ts';
 import type { MessageSource } from '../session/context.ts';
 import { GET_STREAM, postStreamEpoch } from '../session/event-id.ts';
+import { orHookTimeout } from '../session/hook-time.ts';
 import type { ListNews } from '../session/list-news.ts';
 import type { Registry } from '../session/registry.ts';
 import { takeOrphans } from '../session/rerun.ts';
@@ -159,9 +160,9 @@ export class Restorer {
         { err: cause, sessionId: record.id },
         'A session could not be restored here; it is kept',
       );
-      await session?.leave('released');
+      await session?.giveUp('released', cause);
       await this.#store.sessions.release(record.id, fence);
-      throw restoreFailed(cause);
+      throw orHookTimeout(cause, restoreFailed);
     }
   }
 
@@ -196,8 +197,8 @@ export class Restorer {
       session.negotiated(version, answerJson);
     } catch (cause) {
       this.#options.logger.error({ err: cause, sessionId: id }, 'A migrated session could not be rebuilt here');
-      await session?.leave('released');
-      throw restoreFailed(cause);
+      await session?.giveUp('released', cause);
+      throw orHookTimeout(cause, restoreFailed);
     }
     let outcome;
     try {

@@ -63,6 +63,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   bus: undefined,
   onerror: undefined,
   logger: consoleLogger,
+  hookTimeoutMs: 30_000,
   keepAliveMs: 15_000,
   retryMs: 1_000,
 });

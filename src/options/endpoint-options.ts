@@ -127,6 +127,11 @@ export interface McpEndpointOptions {
   onerror?: ((error: Error) => void) | undefined;
   /** Where log lines go; a pino logger fits as it is. Default: the console, warn and above. */
   logger?: Logger | undefined;
+  /**
+   * ms that your factory, a hook or the handshake of your server may take before the request that waits for it is answered
+   * with 503. 1 or more, `Infinity` = no limit. Default 30,000. Without a limit a hook that hangs blocks its session.
+   */
+  hookTimeoutMs?: number | undefined;
   /** ms between SSE comment frames on a quiet stream; 0 = none. Default 15,000. Keeps proxies from closing it. */
   keepAliveMs?: number | undefined;
   /** `retry:` in ms, sent with the priming event: how soon a client reconnects. Default 1,000. */
@@ -178,6 +183,7 @@ export interface ResolvedOptions {
   readonly onerror: ((error: Error) => void) | undefined;
   /** Never throws. */
   readonly logger: Logger;
+  readonly hookTimeoutMs: number;
   readonly keepAliveMs: number;
   readonly retryMs: number;
 }

@@ -154,6 +154,11 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
       safeLogger(checkMethods('logger', given.logger, ['debug', 'info', 'warn', 'error', 'fatal']) ?? DEFAULTS.logger),
       onerror,
     ),
+    hookTimeoutMs: checkNumber('hookTimeoutMs', given.hookTimeoutMs, DEFAULTS.hookTimeoutMs, {
+      min: 1,
+      unit: 'ms',
+      infinity: 'no limit',
+    }),
     keepAliveMs: checkNumber('keepAliveMs', given.keepAliveMs, DEFAULTS.keepAliveMs, { min: 0, unit: 'ms (0: none)' }),
     retryMs: checkNumber('retryMs', given.retryMs, DEFAULTS.retryMs, { ...MS, integer: true }),
   };

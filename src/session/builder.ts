@@ -15,6 +15,7 @@ import type { Await, Handshake, SessionRecord } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
 import { isModern, KNOWN_VERSIONS } from '../protocol/versions.ts';
 import type { MessageSource } from './context.ts';
+import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
 import { Interned } from './interned.ts';
 import { replayed } from './replayed-messages.ts';
 import { SessionRun } from './run.ts';
@@ -91,7 +92,21 @@ export class ServerBuilder {
     } catch (cause) {
       return failed(cause);
     }
-    return isThenable(made) ? Promise.resolve(made).then(checked, failed) : checked(made);
+    if (!isThenable(made)) return checked(made);
+    const hook = {
+      hook: 'the server factory',
+      sessionId: call.session?.id,
+      late: (server: AnyServer) => this.closeLate(server),
+    };
+    return inHookTime(this.#options.options, hook, Promise.resolve(made).then(checked, failed));
+  }
+
+  /** A server that a hook returned, or connected, too late. */
+  closeLate(server: AnyServer): void {
+    const close = async (): Promise<void> => server.close();
+    close().catch((err: unknown) =>
+      this.#options.logger.error({ err }, 'A server that came too late could not be closed'),
+    );
   }
 
   #warnOnce(): void {
@@ -115,7 +130,7 @@ export class ServerBuilder {
       handler: options.runSessionHandler,
       ownContext: options.perSessionExecutionContext,
       logger,
-      time: options.timeProvider,
+      times: options,
       returned,
     });
   }
@@ -143,13 +158,17 @@ export class ServerBuilder {
 
   async #ask(
     configure: NonNullable<ResolvedOptions['configureSessionOptions']>,
-    { caller }: FactoryCall,
+    { caller, session }: FactoryCall,
     initial: McpServerOptions,
   ): Promise<McpServerOptions> {
+    const hook = { hook: 'configureSessionOptions', sessionId: session?.id };
     try {
-      return (await configure(caller.request, initial, caller.signal)) ?? initial;
+      const configured = await inHookTimeWith(this.#options.options, hook, caller.signal, (signal) =>
+        configure(caller.request, initial, signal),
+      );
+      return configured ?? initial;
     } catch (cause) {
-      throw factoryFailed('configureSessionOptions threw', cause);
+      throw orHookTimeout(cause, (err) => factoryFailed('configureSessionOptions threw', err));
     }
   }
 }
@@ -189,7 +208,7 @@ export class SessionBuilder {
       else await run.inOwnContext(() => this.#start(session, caller, restored));
       return session;
     } catch (error) {
-      await session.leave('closed');
+      await session.giveUp('closed', error);
       throw error instanceof SojournError ? error : factoryFailed('the session could not be started', error);
     }
   }
@@ -199,9 +218,16 @@ export class SessionBuilder {
     session.server = server;
     await session.run?.start(caller.request, session.view);
     try {
-      await server.connect(session.transport);
+      const connected = server.connect(session.transport);
+      const hook = {
+        hook: 'the connect() of the server',
+        sessionId: session.id,
+        // The session has left: the server was closed before it was connected.
+        late: () => this.#servers.closeLate(server),
+      };
+      await inHookTime(this.#host.options, hook, connected);
     } catch (cause) {
-      throw factoryFailed('the server could not be connected', cause);
+      throw orHookTimeout(cause, (err) => factoryFailed('the server could not be connected', err));
     }
   }
 

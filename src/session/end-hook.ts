@@ -4,24 +4,20 @@
  * may end together; a call that does not return in time gives its place to the next one. Only the end of the endpoint waits
  * for the calls, and not for long.
  */
-import type { EndReason, Logger, SessionMigrationHandler, TimeProvider } from '../types.ts';
+import type { ResolvedOptions } from '../options/options.ts';
+import type { EndReason } from '../types.ts';
 import { inTime } from './grace.ts';
+import { type HookTimes, inHookTime, isHookTimeout } from './hook-time.ts';
 
 /** As many as the sweep ends at once: the hook of most users is one query of their database. */
 const AT_ONCE = 16;
-/** How long one call keeps its place. */
-const CALL_MS = 30_000;
 
 interface Ended {
   readonly id: string;
   readonly reason: EndReason;
 }
 
-export interface EndHookOptions {
-  readonly sessionMigrationHandler: SessionMigrationHandler | undefined;
-  readonly timeProvider: TimeProvider;
-  readonly logger: Logger;
-}
+export type EndHookOptions = HookTimes & Pick<ResolvedOptions, 'sessionMigrationHandler'>;
 
 export class EndHook {
   readonly #options: EndHookOptions;
@@ -60,15 +56,14 @@ export class EndHook {
   }
 
   async #call({ id: sessionId, reason }: Ended): Promise<void> {
-    const { sessionMigrationHandler, timeProvider, logger } = this.#options;
+    const { sessionMigrationHandler, logger } = this.#options;
     const call = async (): Promise<void> => sessionMigrationHandler?.onSessionEnded?.(sessionId, reason);
-    const returned = call().catch((err: unknown) =>
-      logger.error({ err, sessionId, reason }, 'sessionMigrationHandler.onSessionEnded threw'),
-    );
-    if (await inTime(timeProvider, returned, CALL_MS)) return;
-    logger.error(
-      { sessionId, reason, hookTimeoutMs: CALL_MS },
-      'sessionMigrationHandler.onSessionEnded did not return in time; it is not waited for any longer',
-    );
+    const hook = { hook: 'sessionMigrationHandler.onSessionEnded', sessionId };
+    try {
+      await inHookTime(this.#options, hook, call());
+    } catch (err) {
+      // The timeout is logged already.
+      if (!isHookTimeout(err)) logger.error({ err, sessionId, reason }, `${hook.hook} threw`);
+    }
   }
 }

@@ -91,12 +91,18 @@ export class Registry implements SessionHost {
     const { sessions } = this.options.limits;
     if (this.#live.size + this.#opening >= sessions) throw tooManySessions(sessions);
     this.#opening += 1;
-    await this.#sweep.makeRoom();
     let done = false;
-    return () => {
+    const release = (): void => {
       if (!done) this.#opening -= 1;
       done = true;
     };
+    try {
+      await this.#sweep.makeRoom();
+    } catch (cause) {
+      release();
+      throw cause;
+    }
+    return release;
   }
 
   add(session: LiveSession, event: 'opened' | 'restored', cause?: NonNullable<SessionEvent['cause']>): void {

@@ -9,8 +9,9 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { factoryFailed } from '../errors.ts';
 import { afterTurn } from '../options/system.ts';
-import type { Logger, LeaveReason, McpHttpRequest, McpSession, RunSessionHandler, TimeProvider } from '../types.ts';
+import type { Logger, LeaveReason, McpHttpRequest, McpSession, RunSessionHandler } from '../types.ts';
 import { GRACE_MS, inTime } from './grace.ts';
+import { type HookTimes, inHookTime } from './hook-time.ts';
 
 export type EnterContext = <T>(fn: () => T) => T;
 
@@ -19,7 +20,7 @@ export interface SessionRunOptions {
   /** `perSessionExecutionContext`. */
   readonly ownContext: boolean;
   readonly logger: Logger;
-  readonly time: TimeProvider;
+  readonly times: HookTimes;
   /** The handler came back, or threw, while the session lives. */
   readonly returned: () => void;
 }
@@ -29,7 +30,8 @@ export class SessionRun {
   #enter: EnterContext | undefined;
   #resolveRun: ((reason: LeaveReason) => void) | undefined;
   #handler: Promise<void> | undefined;
-  #left = false;
+  /** Why it left. */
+  #left: LeaveReason | undefined = undefined;
 
   constructor(options: SessionRunOptions) {
     this.#options = options;
@@ -55,17 +57,18 @@ export class SessionRun {
       this.#capture();
       return Promise.resolve();
     }
-    return new Promise<void>((resolve, reject) => {
+    const started = new Promise<void>((resolve, reject) => {
       let running = false;
       const run = (): Promise<LeaveReason> => {
         if (running) throw new Error('run() was called twice; a session runs once');
         running = true;
         this.#capture();
-        const end = new Promise<LeaveReason>((settle) => {
+        resolve();
+        // After its time was over, or its client left.
+        if (this.#left !== undefined) return Promise.resolve(this.#left);
+        return new Promise<LeaveReason>((settle) => {
           this.#resolveRun = settle;
         });
-        resolve();
-        return end;
       };
       const early = (cause?: unknown): void => {
         reject(factoryFailed('the runSessionHandler ended before it called run()', cause));
@@ -73,20 +76,21 @@ export class SessionRun {
       this.#handler = this.#call(handler, request, session, run).then(
         () => {
           if (!running) early();
-          else if (!this.#left) this.#options.returned();
+          else if (this.#left === undefined) this.#options.returned();
         },
         (error: unknown) => {
           if (!running) return early(error);
           this.#options.logger.error({ err: error, sessionId: session.id }, 'runSessionHandler threw');
-          if (!this.#left) this.#options.returned();
+          if (this.#left === undefined) this.#options.returned();
         },
       );
     });
+    return inHookTime(this.#options.times, { hook: 'runSessionHandler', sessionId: session.id }, started);
   }
 
   /** Tells the handler that the session has left. */
   leave(reason: LeaveReason): void {
-    this.#left = true;
+    this.#left = reason;
     this.#resolveRun?.(reason);
   }
 
@@ -97,7 +101,7 @@ export class SessionRun {
 
   /** Resolves when the handler has come back, or has had its time. */
   async done(): Promise<void> {
-    if (this.#handler === undefined || (await inTime(this.#options.time, this.#handler))) return;
+    if (this.#handler === undefined || (await inTime(this.#options.times.timeProvider, this.#handler))) return;
     this.#options.logger.warn({ graceMs: GRACE_MS }, 'runSessionHandler is still running after its session left');
   }
 

@@ -11,6 +11,7 @@ import { base64url, type RandomSource } from '../options/system.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { checkedHandshake, type SessionBuilder } from './builder.ts';
 import type { MessageSource } from './context.ts';
+import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
 import type { Registry } from './registry.ts';
 import type { LiveSession } from './session.ts';
 
@@ -117,21 +118,21 @@ export class Opener {
       if (this.stopped !== undefined) throw this.stopped();
       return undefined;
     } catch (error) {
-      await session.leave('closed');
+      await session.giveUp('closed', error);
       throw error;
     }
   }
 
   async #initialized(session: LiveSession, message: RpcRequest, caller: OpenCaller): Promise<void> {
+    const { sessionMigrationHandler } = this.#options;
+    if (sessionMigrationHandler?.onSessionInitialized === undefined) return;
+    const hook = { hook: 'sessionMigrationHandler.onSessionInitialized', sessionId: session.id };
     try {
-      await this.#options.sessionMigrationHandler?.onSessionInitialized?.(
-        caller.request,
-        session.id,
-        message.params as never,
-        caller.signal,
+      await inHookTimeWith(this.#options, hook, caller.signal, (signal) =>
+        sessionMigrationHandler.onSessionInitialized?.(caller.request, session.id, message.params as never, signal),
       );
     } catch (cause) {
-      throw factoryFailed('sessionMigrationHandler.onSessionInitialized threw', cause);
+      throw orHookTimeout(cause, (err) => factoryFailed(`${hook.hook} threw`, err));
     }
   }
 
@@ -165,9 +166,10 @@ export class Opener {
 
   async #generate(make: () => string | Promise<string>): Promise<string> {
     try {
-      return await make();
+      const made = (async () => make())();
+      return await inHookTime(this.#options, { hook: 'sessionIdGenerator', sessionId: undefined }, made);
     } catch (cause) {
-      throw factoryFailed('sessionIdGenerator threw', cause);
+      throw orHookTimeout(cause, (err) => factoryFailed('sessionIdGenerator threw', err));
     }
   }
 }

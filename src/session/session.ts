@@ -19,6 +19,7 @@ import { endError, errorAnswer, goesOn } from './end-answers.ts';
 import { GET_STREAM } from './event-id.ts';
 import { SessionEventLog } from './event-log.ts';
 import { GRACE_MS, inTime } from './grace.ts';
+import { inHookTime, isHookTimeout } from './hook-time.ts';
 import { CallGuard } from './call-guard.ts';
 import type { Idle } from './idle-list.ts';
 import { PostStreams } from './post-streams.ts';
@@ -254,15 +255,16 @@ export class LiveSession implements Idle {
     this.#deliver(message, context);
   }
 
-  /** Dispatches a request whose answer is not the client's (or not yet). */
+  /** Dispatches a request whose answer is not the client's (or not yet). Rejects with HOOK_TIMEOUT when that takes too long. */
   ask(message: RpcRequest, source: MessageSource | undefined): Promise<RpcResponse> {
-    return new Promise((resolve) => {
+    const answered = new Promise<RpcResponse>((resolve) => {
       if (this.#left !== undefined) return resolve(errorAnswer(message.id, endError(this.#left, false)));
       const context = this.admit(message, source, undefined);
       context.onResult = undefined;
       context.intercept = (answer) => resolve(answer as RpcResponse);
       this.#deliver(message, context);
     });
+    return inHookTime(this.#host.options, { hook: `${message.method} of the server`, sessionId: this.id }, answered);
   }
 
   /** A notification that is told again: nothing is recorded. */
@@ -428,6 +430,13 @@ export class LiveSession implements Idle {
   /** Tears the copy down; idempotent. The caller has taken it out of the registry and written the record. */
   leave(reason: LeaveReason): Promise<void> {
     return (this.#leaving ??= this.#leave(reason));
+  }
+
+  /** It could not be made live. After a hook that hangs nothing waits for the teardown, which may hang as well. */
+  async giveUp(reason: LeaveReason, cause: unknown): Promise<void> {
+    const left = this.leave(reason);
+    if (!isHookTimeout(cause)) return left;
+    left.catch((err: unknown) => this.logger.error({ err, sessionId: this.id }, 'A session could not be torn down'));
   }
 
   async #leave(reason: LeaveReason): Promise<void> {

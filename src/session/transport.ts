@@ -46,7 +46,10 @@ export class SessionTransport implements ScopedTransport {
     return this.#session.id;
   }
 
-  async start(): Promise<void> {}
+  /** A server that connects after its session has left hears at once that the transport is closed. */
+  async start(): Promise<void> {
+    if (this.#closed) this.onclose?.();
+  }
 
   setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
     this.#scopeChallenge = resolver;

@@ -28,6 +28,7 @@ import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } fro
 import type { ResolvedOptions } from '../../options/options.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts, MessageContext } from '../../session/context.ts';
+import { inHookTime } from '../../session/hook-time.ts';
 import type { SessionRun } from '../../session/run.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
 import type { AnyServer } from '../../session/session.ts';
@@ -112,7 +113,8 @@ export class StatelessEra {
       transport = new StatelessTransport(message, exchange, logger, () => this.#done(transport, server, run));
       this.#running.add(transport);
       exchange.onClose(() => void transport?.close());
-      await server.connect(transport);
+      const hook = { hook: 'the connect() of the server', sessionId: undefined };
+      await inHookTime(this.#options, hook, server.connect(transport));
       const checked = transport.checkScopes([message], exchange.authInfo);
       const refusal = checked instanceof Promise ? await checked : checked;
       // While a resolver takes its time the client may leave, or the endpoint close.

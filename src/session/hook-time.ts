@@ -1,0 +1,77 @@
+/**
+ * The time limit (`hookTimeoutMs`) of the user's code that a request or a restore waits for: the factory, the hooks, and the
+ * server until it has answered its handshake.
+ *
+ *     called ──returns──▶ its result
+ *        └──hookTimeoutMs──▶ HOOK_TIMEOUT: the hook's signal aborts, the log names the hook and the session
+ *                               └──returns late──▶ the result is thrown away
+ *
+ * A hook that hangs would otherwise keep the claim of its session on every instance, and its place in `limits.sessions`.
+ */
+import { hookTimeout, SojournError } from '../errors.ts';
+import type { ResolvedOptions } from '../options/options.ts';
+import type { Logger } from '../types.ts';
+
+export interface HookCall<T> {
+  /** As the user knows it. */
+  readonly hook: string;
+  readonly sessionId: string | undefined;
+  /** Disposes of a result that came too late. */
+  readonly late?: (result: T) => void;
+  readonly timedOut?: (error: SojournError) => void;
+}
+
+export type HookTimes = Pick<ResolvedOptions, 'hookTimeoutMs' | 'timeProvider'> & { readonly logger: Logger };
+
+/** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
+export function inHookTime<T>(times: HookTimes, call: HookCall<T>, work: T | PromiseLike<T>): Promise<T> {
+  const { hookTimeoutMs, timeProvider, logger } = times;
+  const { hook, sessionId } = call;
+  if (hookTimeoutMs === Infinity) return Promise.resolve(work);
+  return new Promise<T>((resolve, reject) => {
+    let isLate = false;
+    const timer = timeProvider.setTimeout(() => {
+      isLate = true;
+      const error = hookTimeout(hook, hookTimeoutMs);
+      logger.error(
+        { hook, sessionId, hookTimeoutMs },
+        `${hook} did not return within ${hookTimeoutMs} ms (hookTimeoutMs); what it still returns is thrown away`,
+      );
+      call.timedOut?.(error);
+      reject(error);
+    }, hookTimeoutMs);
+    Promise.resolve(work).then(
+      (result) => {
+        timeProvider.clearTimeout(timer);
+        if (isLate) call.late?.(result);
+        else resolve(result);
+      },
+      (cause: unknown) => {
+        timeProvider.clearTimeout(timer);
+        if (isLate) logger.debug({ err: cause, hook, sessionId }, `${hook} failed after its time was over`);
+        else reject(cause);
+      },
+    );
+  });
+}
+
+/** The same for a hook that gets a signal: it aborts as `signal` does, or when the time is over. */
+export function inHookTimeWith<T>(
+  times: HookTimes,
+  call: HookCall<T>,
+  signal: AbortSignal,
+  hook: (signal: AbortSignal) => T | PromiseLike<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const work = (async () => hook(AbortSignal.any([signal, controller.signal])))();
+  return inHookTime(times, { ...call, timedOut: (error) => controller.abort(error) }, work);
+}
+
+export function isHookTimeout(cause: unknown): cause is SojournError {
+  return cause instanceof SojournError && cause.code === 'HOOK_TIMEOUT';
+}
+
+/** What a hook's failure becomes: a timeout stays one, everything else is wrapped by `wrap`. */
+export function orHookTimeout(cause: unknown, wrap: (cause: unknown) => SojournError): SojournError {
+  return isHookTimeout(cause) ? cause : wrap(cause);
+}

@@ -1,0 +1,364 @@
+/** A hook, factory or server that hangs: its request is answered, and its session and its place are given back. */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { LeaveReason, McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
+import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { serveMember, type Member } from '../kit/fleet.ts';
+import { createLab, type Lab } from '../kit/lab.ts';
+import { createHandler, HANDSHAKE } from '../kit/migrating.ts';
+import { callModern } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+
+const LIMIT = 30_000;
+const HIBERNATE = 60_000;
+const SWEEP = 5_000;
+
+/** Hangs when it is called the first `times` times, until the test is over or lets it go. */
+function hanging(times = 1) {
+  const hung = gate();
+  let calls = 0;
+  const hook = async (): Promise<void> => {
+    calls += 1;
+    if (calls <= times) await hung.hook();
+  };
+  return { hook, open: hung.open, hangs: () => until(() => hung.waiting === times, { what: 'the hook that hangs' }) };
+}
+
+type Hanging = ReturnType<typeof hanging>;
+
+async function onFakeTime(hung: Hanging, factory: McpEndpointFactory, options: McpEndpointOptions) {
+  const time = createFakeTime();
+  const served = await serve(factory, { timeProvider: time, ...options });
+  onTestFinished(hung.open);
+  return { time, ...served };
+}
+
+/** A lab that also knows which of its servers it was told to close, connected or not. */
+function closingLab() {
+  const closed = new Set<unknown>();
+  const lab = createLab((server) => {
+    const close = server.close.bind(server);
+    server.close = async () => {
+      closed.add(server);
+      await close();
+    };
+  });
+  return { ...lab, closed };
+}
+
+const timeoutOf = (hook: string) => ({
+  code: -32000,
+  message: `Service Unavailable: ${hook} did not return within ${LIMIT} ms (hookTimeoutMs); try again`,
+  data: { reason: 'hook_timeout' },
+});
+
+interface Case {
+  readonly hook: string;
+  /** The session is not known yet when it is called. */
+  readonly nameless?: true;
+  readonly options?: (hung: Hanging, signals: AbortSignal[]) => McpEndpointOptions;
+  readonly factory?: (hung: Hanging, lab: Lab) => McpEndpointFactory;
+  readonly signals?: number;
+  readonly lateConnect?: true;
+}
+
+const cases: readonly Case[] = [
+  {
+    hook: 'the server factory',
+    factory: (hung, lab) => async (ctx) => {
+      await hung.hook();
+      return lab.factory(ctx);
+    },
+  },
+  {
+    hook: 'configureSessionOptions',
+    options: (hung, signals) => ({
+      configureSessionOptions: async (_request, _options, signal) => {
+        signals.push(signal);
+        await hung.hook();
+      },
+    }),
+    signals: 1,
+  },
+  {
+    hook: 'runSessionHandler',
+    options: (hung) => ({
+      runSessionHandler: async (_request, _session, run) => {
+        await hung.hook();
+        await run();
+      },
+    }),
+  },
+  {
+    hook: 'sessionMigrationHandler.onSessionInitialized',
+    options: (hung, signals) => ({
+      sessionMigrationHandler: {
+        allowSessionMigration: () => null,
+        onSessionInitialized: async (_request, _id, _params, signal) => {
+          signals.push(signal);
+          await hung.hook();
+        },
+      },
+    }),
+    signals: 1,
+  },
+  {
+    hook: 'sessionIdGenerator',
+    nameless: true,
+    options: (hung) => ({
+      sessionIdGenerator: async () => {
+        await hung.hook();
+        return crypto.randomUUID();
+      },
+    }),
+  },
+  {
+    hook: 'the connect() of the server',
+    lateConnect: true,
+    factory: (hung, lab) => (ctx) => {
+      const server = lab.factory(ctx);
+      const connect = server.connect.bind(server);
+      server.connect = async (transport) => {
+        await hung.hook();
+        await connect(transport);
+      };
+      return server;
+    },
+  },
+  {
+    hook: 'initialize of the server',
+    factory: (hung, lab) => (ctx) => slowToInitialize(lab, ctx, hung),
+  },
+];
+
+/** A server that does not hear the `initialize` before the hook returns. */
+function slowToInitialize(lab: Lab, ctx: McpEndpointContext, hung: Hanging) {
+  const server = lab.factory(ctx);
+  const connect = server.connect.bind(server);
+  server.connect = async (transport) => {
+    await connect(transport);
+    const { onmessage } = transport;
+    transport.onmessage = (message, extra) => {
+      if ('method' in message && message.method === 'initialize')
+        void hung.hook().then(() => onmessage?.(message, extra));
+      else onmessage?.(message, extra);
+    };
+  };
+  return server;
+}
+
+describe.each(cases)('$hook that hangs', ({ hook, nameless, lateConnect, options, factory, signals = 0 }) => {
+  test('is 503 after hookTimeoutMs, leaves nothing behind, and the next initialize is served', async () => {
+    const hung = hanging();
+    const lab = closingLab();
+    const given: AbortSignal[] = [];
+    const { time, client, endpoint, log } = await onFakeTime(hung, factory?.(hung, lab) ?? lab.factory, {
+      limits: { sessions: 1 },
+      ...options?.(hung, given),
+    });
+    const first = client().initialize();
+    await hung.hangs();
+    await time.advance(LIMIT - 1);
+    expect(given.map(({ aborted }) => aborted)).toEqual(given.map(() => false));
+    expect((await client().initialize()).message.error?.data).toEqual({ reason: 'too_many_sessions' });
+    await time.advance(1);
+
+    const { response, message } = await first;
+    expect(response.status).toBe(503);
+    expect(response.header('retry-after')).toBe('1');
+    expect(message.error).toEqual(timeoutOf(hook));
+    expect(given.map(({ aborted }) => aborted)).toEqual(Array.from({ length: signals }, () => true));
+    const [line, ...others] = log.matching(/did not return/, 'error');
+    expect(others).toEqual([]);
+    expect(line?.fields).toEqual({
+      hook,
+      sessionId: nameless ? undefined : expect.any(String),
+      hookTimeoutMs: LIMIT,
+    });
+    expect(endpoint.sessions.count).toBe(0);
+
+    expect((await client().initialize()).response.status).toBe(200);
+    hung.open();
+    await until(() => lab.made.length - lab.closed.size === 1, { what: 'one server, of the second' });
+    // What connected late is closed once more.
+    if (lateConnect) await until(() => lab.made[0]?.closed, { what: 'the connection of the first' });
+    expect(endpoint.sessions.count).toBe(1);
+  });
+});
+
+test('five factories that hang do not use up limits.sessions: 5', async () => {
+  const hung = hanging(5);
+  const lab = createLab();
+  const factory: McpEndpointFactory = async (ctx) => {
+    await hung.hook();
+    return lab.factory(ctx);
+  };
+  const { time, client, endpoint } = await onFakeTime(hung, factory, { limits: { sessions: 5 } });
+  const open = async () => (await client().initialize()).response.status;
+  const hanged = Array.from({ length: 5 }, open);
+  await hung.hangs();
+  expect(await open()).toBe(503);
+  await time.advance(LIMIT);
+  expect(await Promise.all(hanged)).toEqual([503, 503, 503, 503, 503]);
+  expect(await Promise.all(Array.from({ length: 5 }, open))).toEqual([200, 200, 200, 200, 200]);
+  expect(endpoint.sessions.count).toBe(5);
+});
+
+test('a runSessionHandler that calls run() too late hears that its session left', async () => {
+  const hung = hanging();
+  const reasons: LeaveReason[] = [];
+  const { time, client } = await onFakeTime(hung, createLab().factory, {
+    runSessionHandler: async (_request, _session, run) => {
+      await hung.hook();
+      reasons.push(await run());
+    },
+  });
+  const first = client().initialize();
+  await hung.hangs();
+  await time.advance(LIMIT);
+  expect((await first).response.status).toBe(503);
+  hung.open();
+  await until(() => reasons.length === 1);
+  expect(reasons).toEqual(['closed']);
+});
+
+test('an allowSessionMigration that hangs is 503, its signal aborts, and the next request moves the session', async () => {
+  const hung = hanging();
+  const { handler, table } = createHandler();
+  const signals: AbortSignal[] = [];
+  const { time, client, log } = await onFakeTime(hung, createLab().factory, {
+    sessionMigrationHandler: {
+      ...handler,
+      allowSessionMigration: async (request, id, signal) => {
+        signals.push(signal);
+        await hung.hook();
+        return handler.allowSessionMigration(request, id, signal);
+      },
+    },
+  });
+  table.set('moved-1', HANDSHAKE);
+  const moved = client();
+  moved.sessionId = 'moved-1';
+  moved.protocolVersion = HANDSHAKE.protocolVersion;
+  const first = moved.call('ping');
+  await hung.hangs();
+  await time.advance(LIMIT);
+  expect((await first).response.status).toBe(503);
+  expect((await first).message.error).toEqual(timeoutOf('sessionMigrationHandler.allowSessionMigration'));
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
+  expect(log.matching(/did not return/).map(({ fields }) => fields['sessionId'])).toEqual(['moved-1']);
+  expect((await moved.call('ping')).response.status).toBe(200);
+});
+
+test('a factory that hangs for a request of 2026-07-28, or one without a session, is 503', async () => {
+  for (const sessionMode of ['hybrid', 'stateless'] as const) {
+    const hung = hanging();
+    const lab = createLab();
+    const factory: McpEndpointFactory = async (ctx) => {
+      await hung.hook();
+      return lab.factory(ctx);
+    };
+    const { time, client } = await onFakeTime(hung, factory, { sessionMode, responseMode: 'json' });
+    const ask = () => (sessionMode === 'hybrid' ? callModern(client(), 'tools/list') : client().call('ping'));
+    const first = ask();
+    await hung.hangs();
+    await time.advance(LIMIT);
+    expect((await first).response.status).toBe(503);
+    expect((await first).message.error).toEqual(timeoutOf('the server factory'));
+    expect((await ask()).response.status).toBe(200);
+  }
+});
+
+test('hookTimeoutMs: Infinity sets no limit', async () => {
+  const hung = hanging();
+  const lab = createLab();
+  const factory: McpEndpointFactory = async (ctx) => {
+    await hung.hook();
+    return lab.factory(ctx);
+  };
+  const { time, client } = await onFakeTime(hung, factory, { hookTimeoutMs: Infinity });
+  const first = client().initialize();
+  await hung.hangs();
+  await time.advance(3_600_000);
+  hung.open();
+  expect((await first).response.status).toBe(200);
+});
+
+/** What hangs while a session is restored. */
+const restores: ReadonlyArray<[hook: string, factory: (hung: Hanging, lab: Lab) => McpEndpointFactory]> = [
+  [
+    'the server factory',
+    (hung, lab) => async (ctx) => {
+      if (ctx.restored) await hung.hook();
+      return lab.factory(ctx);
+    },
+  ],
+  [
+    'initialize of the server',
+    (hung, lab) => (ctx) => (ctx.restored ? slowToInitialize(lab, ctx, hung) : lab.factory(ctx)),
+  ],
+];
+
+describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
+  /** A session that sleeps in a store of two instances. */
+  async function asleep() {
+    const hung = hanging();
+    const time = createFakeTime();
+    const store = watchedStore({ durable: true });
+    const options = { timeProvider: time, hibernateAfterMs: HIBERNATE, idleTimeoutMs: 10 * HIBERNATE, store };
+    const labs = [closingLab(), closingLab()];
+    const members: Member[] = [];
+    for (const lab of labs)
+      members.push(await serveMember(options, undefined, { ...lab, factory: factory(hung, lab) as Lab['factory'] }));
+    onTestFinished(hung.open);
+    const [a, b] = members as [Member, Member];
+    const client = a.client();
+    await client.initialize();
+    await time.advance(HIBERNATE + SWEEP);
+    await until(() => a.endpoint.sessions.count === 0, { what: 'hibernated' });
+    return { a, b, client, other: b.join(client), time, hung, store, labs };
+  }
+
+  async function hangs({ client, time, hung }: Awaited<ReturnType<typeof asleep>>, meanwhile = (): void => {}) {
+    const first = client.call('ping');
+    await hung.hangs();
+    meanwhile();
+    await time.advance(LIMIT);
+    const { response, message } = await first;
+    expect(response.status).toBe(503);
+    expect(response.header('retry-after')).toBe('1');
+    expect(message.error).toEqual(timeoutOf(hook));
+  }
+
+  const status = async (client: RawClient): Promise<number> => (await client.call('ping')).response.status;
+
+  test('does not keep the next request from being served here', async () => {
+    const sleeping = await asleep();
+    await hangs(sleeping);
+    expect(await status(sleeping.client)).toBe(200);
+    const lines = sleeping.a.log.matching(/did not return/, 'error');
+    expect(lines.map(({ fields }) => fields['sessionId'])).toEqual([sleeping.client.sessionId]);
+  });
+
+  test('nor on another instance, and what still returns is closed', async () => {
+    const sleeping = await asleep();
+    await hangs(sleeping);
+    expect(await status(sleeping.other)).toBe(200);
+    sleeping.hung.open();
+    const [here] = sleeping.labs;
+    await until(() => here?.made.length === 2 && here.closed.size === 2, { what: 'all closed' });
+    expect(sleeping.a.endpoint.sessions.count).toBe(0);
+    expect(await status(sleeping.other)).toBe(200);
+  });
+
+  test('nor a DELETE that waits for it', async () => {
+    const sleeping = await asleep();
+    let deleted: Promise<{ status: number }> | undefined;
+    await hangs(sleeping, () => {
+      deleted = sleeping.client.delete();
+    });
+    expect((await deleted)?.status).toBe(200);
+    expect(await status(sleeping.other)).toBe(404);
+  });
+});
