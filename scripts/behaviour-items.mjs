@@ -255,7 +255,7 @@ export const SECTIONS = [
     title: 'Identity and authorization',
     first: 179,
     items: [
-      'whose session it is: `sessionUser`, else issuer and subject, else the client id with a warning; never the token',
+      'whose session it is: `sessionUser`, else issuer and subject; a token without a subject is refused with 500; never the token',
       'another user, or nobody: 403 with the request id, on POST and GET',
       'the user is checked right after the session is found; an unknown session stays 404',
       'handlers see the `authInfo` and the request of each call',

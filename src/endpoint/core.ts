@@ -198,7 +198,8 @@ export class Core {
     try {
       exchange.user = this.#userOf(exchange.authInfo);
     } catch (cause) {
-      this.#options.logger.error({ err: cause }, 'Whose request it is could not be told; it is refused');
+      const why = cause instanceof Error ? cause.message : String(cause);
+      this.#options.logger.error({ err: cause }, `A request is refused, because its user is unknown: ${why}`);
       return refuse(exchange, internal(cause), null);
     }
     const path = this.#sse === undefined ? undefined : legacySsePath(exchange.url);

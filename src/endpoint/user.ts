@@ -5,11 +5,11 @@ import type { ResolvedOptions } from '../options/options.ts';
 export type UserOf = (authInfo: AuthInfo | undefined) => string | undefined;
 
 /**
- * `sessionUser`, else the token's issuer and subject, else its client id. A JSON array, so that no user can spell another;
- * never the token: a refreshed one keeps the session.
+ * `sessionUser`, else the token's issuer and subject. A JSON array, so that no user can spell another; never the token: a
+ * refreshed one keeps the session. A token that names no subject is an error: its `clientId` is the same for every user of one
+ * client application.
  */
-export function createUserOf({ sessionUser, logger }: ResolvedOptions): UserOf {
-  let warned = false;
+export function createUserOf({ sessionUser }: Pick<ResolvedOptions, 'sessionUser'>): UserOf {
   return (authInfo) => {
     if (authInfo === undefined) return undefined;
     if (sessionUser !== undefined) {
@@ -21,14 +21,16 @@ export function createUserOf({ sessionUser, logger }: ResolvedOptions): UserOf {
       return JSON.stringify(['user', user]);
     }
     const { sub, iss } = authInfo.extra ?? {};
-    if (typeof sub === 'string') return JSON.stringify(['sub', typeof iss === 'string' ? iss : '', sub]);
-    if (!warned) {
-      warned = true;
-      logger.warn(
-        {},
-        'authInfo has no extra.sub: sessions are bound to clientId, which names the program and not the person. Set extra.sub, or the option sessionUser',
-      );
-    }
-    return JSON.stringify(['client', authInfo.clientId]);
+    return JSON.stringify(['sub', typeof iss === 'string' ? iss : '', subjectOf(sub)]);
   };
+}
+
+/** Some verifiers give the ids of their database as they are: numbers. */
+function subjectOf(sub: unknown): string {
+  if (typeof sub === 'string' && sub !== '') return sub;
+  if (typeof sub === 'number' && Number.isFinite(sub)) return String(sub);
+  throw new TypeError(
+    `authInfo.extra.sub names no user (${sub === '' ? 'it is empty' : `it is ${sub === null ? 'null' : typeof sub}`}): ` +
+      'set it to the subject of the token, or give the option sessionUser',
+  );
 }

@@ -117,8 +117,8 @@ export interface McpEndpointOptions {
   /** The protocol revisions that may be negotiated or asked for. Default: all that the SDK implements. */
   supportedProtocolVersions?: readonly string[] | undefined;
   /**
-   * Whose session it is, from what authentication found; `undefined` = nobody's. Default: `extra.iss` with `extra.sub`, else
-   * `clientId` (which names the program and not the person).
+   * The user whose session it is, from what authentication found; `undefined`: an anonymous caller. Default: `extra.iss` with
+   * `extra.sub`, and a request without a subject is refused with 500 (`clientId` names the program and not the person).
    */
   sessionUser?: ((authInfo: AuthInfo) => string | undefined) | undefined;
   /** Carries `subscriptions/listen` events, as in `createMcpHandler`. Default: one over the store, which reaches all instances. */

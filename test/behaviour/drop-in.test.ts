@@ -106,7 +106,7 @@ describe.each(Object.entries(subjects))('%s', (_, make) => {
   });
 
   test('who asks, and with what', async () => {
-    const { url } = await open({}, { token: 't', clientId: 'app', scopes: [] });
+    const { url } = await open({}, { token: 't', clientId: 'app', scopes: [], extra: { sub: 'ada' } });
     const client = await connect(url, {}, { 'x-tenant': 'acme' });
     const { content } = await client.callTool({ name: 'context' });
     expect(JSON.parse((content[0] as { text: string }).text)).toEqual({
