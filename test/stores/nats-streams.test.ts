@@ -27,6 +27,51 @@ async function configured(config: string): Promise<TestServer> {
 const withUser = (server: TestServer, credentials: string): string =>
   server.url.replace('nats://', `nats://${credentials}@`);
 
+describeWhereInstalled('nats', 'an account that requires a size for each stream', () => {
+  const MIB = 1_048_576;
+  const account = (): Promise<TestServer> =>
+    configured(`
+      jetstream { max_file_store: ${1_024 * MIB} }
+      accounts { A {
+        jetstream { max_file: ${200 * MIB}, max_mem: 0, max_bytes_required: true }
+        users [{ user: a, password: pw }]
+      } }
+    `);
+
+  test('refuses a store without maxBytes, and the error names the option', async () => {
+    const url = withUser(await account(), 'a:pw');
+    await expect(openView(nats(url))).rejects.toMatchObject(saying(/max_bytes_required.*maxBytes/));
+  });
+
+  test('gets streams that share maxBytes; what is full refuses writes, and the log drops its oldest', async () => {
+    const server = await account();
+    const url = withUser(server, 'a:pw');
+    const view = await openView(nats(url, { maxBytes: 16 * MIB }), { leaseMs: 3_000 });
+    const manager = await managerOf(server.url, { user: 'a', pass: 'pw' });
+    let bytes = 0;
+    for await (const { config } of manager.streams.list()) {
+      expect(config.max_bytes).toBeGreaterThan(100_000);
+      expect(config.discard).toBe(config.name === 'sojourn_log' ? 'old' : 'new');
+      bytes += config.max_bytes;
+    }
+    expect(bytes).toBeLessThanOrEqual(16 * MIB);
+    await view.sessions.create(recordOf('s'));
+    const event = JSON.stringify('x'.repeat(500_000));
+    for (let from = 0; from < 40; from++)
+      expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from, events: [event] })).toBe(
+        'written',
+      );
+    const state = { large: JSON.stringify('x'.repeat(800_000)) };
+    const filling = async (): Promise<void> => {
+      for (let n = 0; n < 20; n++) await view.sessions.create(recordOf(`s${n}`, { state }));
+    };
+    await expect(filling()).rejects.toMatchObject(saying(/a limit of the stream is reached/));
+    // A store of the same account finds its streams, with the option or without.
+    await openView(nats(url));
+    expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+  });
+});
+
 describeWithServer('nats', 'the streams of the NATS store', (server) => {
   const store = (prefix: string, more: object = {}) => nats(server().url, { prefix, ...more });
 

@@ -26,6 +26,7 @@ const EXPLAINED: Readonly<Record<number, string>> = {
   10074: 'there are fewer servers in the cluster than replicas are asked for; ask for fewer, or start more servers',
   10076: 'JetStream is not enabled; start the server with -js, or enable it in its configuration',
   10077: 'a limit of the stream is reached (max_bytes, max_msgs); nothing of the refused write was kept. Raise it',
+  10113: 'this account requires a size for each stream (max_bytes_required); give the store the option maxBytes',
 };
 
 export interface ApiError {

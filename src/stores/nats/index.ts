@@ -22,6 +22,11 @@ export interface NatsSettings {
   readonly prefix?: string | undefined;
   /** How many servers of a cluster keep a copy of each stream that is made here; 1. */
   readonly replicas?: number | undefined;
+  /**
+   * Bytes of disk for all streams that are made here, together; without a limit. Needed for an account with
+   * `max_bytes_required`. A full stream refuses writes; the log drops its oldest messages instead.
+   */
+  readonly maxBytes?: number | undefined;
 }
 
 export interface NatsOptions extends NatsSettings {
@@ -33,9 +38,11 @@ export interface NatsOptions extends NatsSettings {
   readonly connect?: object | undefined;
 }
 
-const SETTINGS = ['prefix', 'replicas'] as const satisfies readonly (keyof NatsSettings)[];
+const SETTINGS = ['prefix', 'replicas', 'maxBytes'] as const satisfies readonly (keyof NatsSettings)[];
 const OPTIONS = ['servers', 'connection', 'connect', ...SETTINGS] as const satisfies readonly (keyof NatsOptions)[];
 const PREFIX = 'sojourn';
+/** Of `maxBytes`: the smallest stream gets a hundredth of it. */
+const LEAST_BYTES = 16_777_216;
 const PREFIX_TAKES = 'letters, digits, - and _';
 const URL_TAKES = "a URL of nats: or tls:, e.g. 'nats://localhost:4222', or a list of them";
 const CONNECTION_TAKES = 'what connect() of the package @nats-io/transport-node returned';
@@ -55,11 +62,17 @@ export function nats(
   return makeStore(targetOf(given), { ...own, ...given });
 }
 
-function makeStore(target: Target, { prefix = PREFIX, replicas }: Record<string, unknown>): Store {
+function makeStore(target: Target, { prefix = PREFIX, replicas, maxBytes }: Record<string, unknown>): Store {
   if (typeof prefix !== 'string') throw optionInvalid('type', 'nats.prefix', prefix, PREFIX_TAKES);
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(prefix)) throw optionInvalid('range', 'nats.prefix', prefix, PREFIX_TAKES);
   const range = { min: 1, unit: 'servers', integer: true };
-  return new NatsStore({ target, prefix, replicas: checkNumber('nats.replicas', replicas, 1, range) });
+  const bytes = { min: LEAST_BYTES, unit: 'bytes', integer: true, infinity: 'no limit' };
+  return new NatsStore({
+    target,
+    prefix,
+    replicas: checkNumber('nats.replicas', replicas, 1, range),
+    maxBytes: checkNumber('nats.maxBytes', maxBytes, Infinity, bytes),
+  });
 }
 
 function targetOf({ servers, connection, connect = {} }: Record<string, unknown>): Target {

@@ -30,6 +30,7 @@ export interface NatsStoreSettings {
   readonly target: Target;
   readonly prefix: string;
   readonly replicas: number;
+  readonly maxBytes: number;
 }
 
 /** The log outlives what is kept of it, so that its end, and the markers in it, are there for whoever takes a session over. */
@@ -68,9 +69,9 @@ export class NatsStore implements Store {
   }
 
   async #connect({ time, random, logger }: StoreOptions, bounds: Bounds): Promise<Connected> {
-    const { target, prefix, replicas } = this.#settings;
+    const { target, prefix, replicas, maxBytes } = this.#settings;
     const link = await openLink(target, { time, random, connectMs: bounds.ms });
-    return { link, streams: new Streams(link, { prefix, replicas, logger }) };
+    return { link, streams: new Streams(link, { prefix, replicas, maxBytes, logger }) };
   }
 
   #view(link: Link, streams: Streams, bounds: Bounds, options: StoreOptions): OpenStore {

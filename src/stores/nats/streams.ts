@@ -28,9 +28,20 @@ const RACING = 5;
 /** Where a subject is a key: its newest message is its value. */
 const isBucket = (key: StreamKey): boolean => key === 'sessions' || key === 'instances';
 
+/** How the streams share `maxBytes`: about as 100,000 sessions use them that are in use now and then. */
+const SHARES: Readonly<Record<StreamKey, number>> = {
+  sessions: 0.3,
+  instances: 0.01,
+  log: 0.6,
+  places: 0.04,
+  agenda: 0.05,
+};
+
 export interface StreamsOptions {
   readonly prefix: string;
   readonly replicas: number;
+  /** Of all streams together; Infinity: no limit. */
+  readonly maxBytes: number;
   readonly logger: Logger;
 }
 
@@ -136,7 +147,8 @@ export class Streams {
   }
 
   #wanted(key: StreamKey): Config {
-    const { prefix, replicas } = this.#options;
+    const { prefix, replicas, maxBytes } = this.#options;
+    const limited = Number.isFinite(maxBytes);
     return {
       name: streamName(prefix, key),
       subjects: streamSubjects(prefix, key),
@@ -145,10 +157,11 @@ export class Streams {
       num_replicas: replicas,
       max_age: key === 'log' ? nanoseconds(this.#logAgeMs) : 0,
       max_msgs_per_subject: isBucket(key) ? (replicas > 1 ? RACING : 1) : -1,
-      discard: isBucket(key) ? 'new' : 'old',
+      // A full log loses its oldest messages, as it does by their age. No other stream may lose any.
+      discard: isBucket(key) || (limited && key !== 'log') ? 'new' : 'old',
       max_consumers: -1,
       max_msgs: -1,
-      max_bytes: -1,
+      max_bytes: limited ? Math.floor(maxBytes * SHARES[key]) : -1,
       max_msg_size: -1,
       allow_rollup_hdrs: isBucket(key),
       allow_direct: false,
