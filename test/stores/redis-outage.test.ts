@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import type { SessionRecord } from '../../src/stores/store.ts';
@@ -5,6 +7,14 @@ import { describeWhereInstalled, freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { asked, AWAY, BOUND_MS, failsWithin, frozen, LEASE_MS, ownServer, proxied, SLACK_MS } from './outages.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+
+/** What cannot be collected. */
+function heapUsed(): number {
+  setFlagsFromString('--expose_gc');
+  (runInNewContext('gc') as () => void)();
+  const { heapUsed: heap, external } = process.memoryUsage();
+  return heap + external;
+}
 
 describeWhereInstalled('redis', 'while Redis is away', () => {
   test('a store that cannot be reached is not opened: it says where, and can be opened later', async () => {
@@ -52,6 +62,44 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
       'written',
     );
   });
+
+  test(
+    'frozen, it takes only so many bytes of what is asked, and refuses the rest at once',
+    { timeout: 120_000 },
+    async () => {
+      const server = await ownServer('redis');
+      const view = await openView(server.url, { leaseMs: 60_000 });
+      await view.sessions.create(recordOf('s'));
+      await frozen(server);
+      const before = heapUsed();
+      let refused = 0;
+      let why: unknown;
+      const taken: Promise<unknown>[] = [];
+      const text = 'x'.repeat(1_000);
+      for (let from = 0; from < 300_000; from++) {
+        const append = { sessionId: 's', fence: FENCE, stream: 'p', from, events: [JSON.stringify(`${from}${text}`)] };
+        const answer = (async () => view.events.append(append))();
+        taken.push(
+          answer.catch((error: unknown) => {
+            refused += 1;
+            why ??= error;
+          }),
+        );
+        if (from % 1_000 === 0) await new Promise((done) => setImmediate(done));
+      }
+      const more = Math.round((heapUsed() - before) / 1_048_576);
+      if (process.env['SOJOURN_FROZEN'] !== undefined) console.info(`${more} MiB more, ${refused} refused`);
+      expect(refused).toBeGreaterThan(200_000);
+      expect(why).toMatchObject({ ...AWAY, message: expect.stringMatching(/no more are taken/) as string });
+      expect(more).toBeLessThan(400);
+      await server.killed();
+      await Promise.all(taken);
+      await server.start();
+      await until(() => view.sessions.create(recordOf('s')));
+      expect(await view.sessions.save('s', FENCE, { logLevel: 'info' })).toBe('written');
+      expect((await view.events.replay('s', 'p', -1)).found).toBe(false);
+    },
+  );
 
   test('frozen, everything asked fails in time, then at once; thawed, it works again', async () => {
     const server = await ownServer('redis');

@@ -48,6 +48,9 @@ function nameOf(error: unknown): string {
 export const noAnswer = (where: string, ms: number): Error =>
   storeAway(`${where} has not answered within ${Math.round(ms)} ms`);
 
+export const tooMuchWaits = (where: string, bytes: number): Error =>
+  storeAway(`${where} is too slow for what is asked of it: ${bytes} bytes wait for an answer, and no more are taken`);
+
 export const storeClosed = (where: string): Error => storeAway(`the store at ${where} is closed`);
 
 export const newerRecord = (where: string, id: string, found: number, known: number): Error =>

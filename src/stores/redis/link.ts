@@ -11,14 +11,20 @@
  */
 import type { RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
-import { Awaited } from './awaited.ts';
+import { Awaited, monotonic } from './awaited.ts';
 import type { RedisClient, Reply } from './client.ts';
-import { noAnswer, redisFailure, replyCode, storeClosed } from './failures.ts';
+import { noAnswer, redisFailure, replyCode, storeClosed, tooMuchWaits } from './failures.ts';
 
 /** A connection is made within this, or the server counts as away. */
 export const CONNECT_MS = 2_000;
+/** Between tries to connect: a part of the outage so far, so a short outage costs little more and a long one few tries. */
+const PAUSE_PART = 1 / 16;
 const FIRST_PAUSE_MS = 20;
-const LONGEST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 1_000;
+/** Of commands without an answer, past which more are refused: a server that answers no more must not fill this process. */
+const MOST_BYTES = 67_108_864;
+/** What a command takes besides its arguments. */
+const COMMAND_BYTES = 500;
 
 /** It cannot serve us any more, somebody else may: where that is is found out when connecting. */
 const ELSEWHERE = ['READONLY', 'MASTERDOWN'];
@@ -50,6 +56,8 @@ export class Link {
   #cause: Error;
   #begun = false;
   #closed = false;
+  /** Of commands that have no answer yet. */
+  #bytes = 0;
   readonly #awaited: Awaited;
 
   constructor(options: LinkOptions) {
@@ -91,8 +99,15 @@ export class Link {
 
   /** A command in the same order. `lua`: the script that it runs by its hash; a server that does not have it gets it. */
   command<T>(args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
-    if (this.#connecting !== undefined) return this.#connecting.then(() => this.#command(args, read, lua));
-    return this.#command(args, read, lua);
+    if (this.#bytes > MOST_BYTES) return Promise.reject(tooMuchWaits(this.where, this.#bytes));
+    const bytes = bytesOf(args);
+    this.#bytes += bytes;
+    const connecting = this.#connecting;
+    const answer =
+      connecting === undefined ? this.#command(args, read, lua) : connecting.then(() => this.#command(args, read, lua));
+    const settled = (): void => void (this.#bytes -= bytes);
+    answer.then(settled, settled);
+    return answer;
   }
 
   #command<T>(args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
@@ -171,6 +186,7 @@ export class Link {
   }
 
   async #keepTrying(patient: boolean): Promise<void> {
+    const since = monotonic(this.#options.time);
     for (let tries = 0; !this.#closed; tries++) {
       const connecting = this.#connect();
       if (tries === 0 && patient) this.#connecting = connecting;
@@ -182,13 +198,15 @@ export class Link {
       } finally {
         this.#connecting = undefined;
       }
-      await this.#pause(tries);
+      await this.#pause(since);
     }
   }
 
-  #pause(tries: number): Promise<void> {
+  /** The longest of it is random by half: instances do not come all at once. */
+  #pause(since: number): Promise<void> {
     const { time, random } = this.#options;
-    const longest = Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS);
+    const part = (monotonic(time) - since) * PAUSE_PART;
+    const longest = Math.min(Math.max(part, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
     const [byte = 0] = random(1);
     return new Promise((done) => void time.setTimeout(done, (longest * (256 + byte)) / 512));
   }
@@ -224,4 +242,10 @@ export class Link {
       time.clearTimeout(timer);
     }
   }
+}
+
+function bytesOf(args: readonly string[]): number {
+  let bytes = COMMAND_BYTES;
+  for (const arg of args) bytes += arg.length;
+  return bytes;
 }

@@ -1,0 +1,81 @@
+/** How long after its server a store is back. With SOJOURN_RETURNS=10 each outage is made 10 times, and the times are printed. */
+import { expect, test } from 'vitest';
+import { nats } from '../../src/stores/nats/index.ts';
+import { postgres } from '../../src/stores/postgres/index.ts';
+import { redis } from '../../src/stores/redis/index.ts';
+import type { OpenStore, Store } from '../../src/stores/store.ts';
+import { describeWhereInstalled, type ServerKind, type TestServer } from '../kit/servers/index.ts';
+import { ownServer } from './outages.ts';
+import { FENCE, ME, open, recordOf, storeOptions } from './views.ts';
+
+const ROUNDS = Number(process.env['SOJOURN_RETURNS'] ?? 3);
+const OUTAGES_MS = [300, 1_000, 3_000];
+/** A busy machine is later than its clock. */
+const MOST_MS = 1_000;
+
+interface Kind {
+  readonly args: readonly string[];
+  store(url: string): Store;
+}
+
+const KINDS: Readonly<Record<ServerKind, Kind>> = {
+  redis: { args: ['--appendonly', 'yes'], store: (url) => redis(url) },
+  nats: { args: [], store: (url) => nats(url) },
+  postgres: { args: [], store: (url) => postgres(url) },
+};
+
+const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+/** Asks again every few ms, as requests do. Resolves with when it was done. */
+async function done(work: () => unknown): Promise<number> {
+  for (;;) {
+    try {
+      await work();
+      return performance.now();
+    } catch {
+      await pause(5);
+    }
+  }
+}
+
+/** ms from the moment in which the server answers to the first write, and to the first renewal of a lease. */
+async function returned(server: TestServer, view: OpenStore, outageMs: number): Promise<readonly [number, number]> {
+  await server.killed();
+  const writing = done(() => view.sessions.save('s', FENCE, { activeAt: 1 }));
+  const renewing = done(() => view.instances.renew(ME, 'serving'));
+  await pause(outageMs);
+  await server.start();
+  const answers = performance.now();
+  return [(await writing) - answers, (await renewing) - answers];
+}
+
+const quantile = (sorted: readonly number[], q: number): number => sorted[Math.floor((sorted.length - 1) * q)] ?? 0;
+
+for (const kind of ['redis', 'nats', 'postgres'] as const) {
+  describeWhereInstalled(kind, `a ${kind} store whose server was killed`, () => {
+    for (const outageMs of OUTAGES_MS) {
+      test(
+        `is used again soon after the server is back, which was away for ${outageMs} ms`,
+        { timeout: 30_000 + ROUNDS * 10_000 },
+        async () => {
+          const { args, store } = KINDS[kind];
+          const server = await ownServer(kind, ...args);
+          const view = await open(store(server.url), storeOptions({ leaseMs: 30_000 }));
+          await view.sessions.create(recordOf('s'));
+          await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+          const times: (readonly [number, number])[] = [];
+          for (let round = 0; round < ROUNDS; round++) times.push(await returned(server, view, outageMs));
+          const [writes, renewals] = [0, 1].map((n) => times.map((each) => each[n] ?? 0).sort((a, b) => a - b));
+          if (process.env['SOJOURN_RETURNS'] !== undefined)
+            for (const [what, sorted] of Object.entries({ writes: writes ?? [], renewals: renewals ?? [] }))
+              console.info(
+                `${kind}, away for ${outageMs} ms: first of the ${what} after ` +
+                  `${quantile(sorted, 0.5).toFixed(0)} ms (p50), ${quantile(sorted, 1).toFixed(0)} ms (longest)`,
+              );
+          expect(quantile(writes ?? [], 0.5)).toBeLessThan(MOST_MS);
+          expect(quantile(renewals ?? [], 0.5)).toBeLessThan(MOST_MS);
+        },
+      );
+    }
+  });
+}
