@@ -16,6 +16,7 @@ import { DUE, FORGET, LOOK, RESERVE, SETTLE } from './directory-scripts.ts';
 import type { Keys } from './keys.ts';
 import { fenceOf } from './records.ts';
 import type { Script } from './scripts.ts';
+import { PEEK } from './session-scripts.ts';
 import { asItIs, type Server, type Slot } from './server.ts';
 
 /** How long an entry stands before it is looked at for the first time; a session must be made in half of it. */
@@ -98,10 +99,7 @@ export class Directory {
 
   async #settle(due: readonly Due[], now: number): Promise<readonly Expired[]> {
     const heads = await Promise.all(
-      due.map(({ id }) => {
-        const [head] = this.#keys.session(id);
-        return this.#server.send(head, ['HMGET', head, 'f', 'x']) as Promise<readonly Reply[]>;
-      }),
+      due.map(({ id }) => this.#run(PEEK, this.#keys.session(id), []) as Promise<readonly Reply[]>),
     );
     const expired: Expired[] = [];
     const settled: string[] = [];

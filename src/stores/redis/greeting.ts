@@ -5,9 +5,9 @@ import type { RedisClient } from './client.ts';
 import { ANNOUNCE, BURY, LEAVE, RENEW } from './lease-scripts.ts';
 import { DUE, FORGET, LOOK, RESERVE, SETTLE } from './directory-scripts.ts';
 import { replyCode } from './failures.ts';
-import { APPEND, CLAIM, CREATE, END, MARK, OPEN_STREAMS, READ, REPLAY, SAVE } from './session-scripts.ts';
+import { APPEND, CLAIM, CREATE, END, MARK, OPEN_STREAMS, PEEK, READ, REPLAY, SAVE } from './session-scripts.ts';
 
-const SESSION_SCRIPTS = [APPEND, CLAIM, CREATE, END, MARK, OPEN_STREAMS, READ, REPLAY, SAVE];
+const SESSION_SCRIPTS = [APPEND, CLAIM, CREATE, END, MARK, OPEN_STREAMS, PEEK, READ, REPLAY, SAVE];
 const SCRIPTS = SESSION_SCRIPTS.concat(DUE, FORGET, LOOK, RESERVE, SETTLE, ANNOUNCE, BURY, LEAVE, RENEW);
 
 const OLDEST = [6, 2] as const;

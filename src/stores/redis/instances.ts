@@ -26,6 +26,10 @@ const TAKEN_MS = 86_400_000;
 /** A large message that nobody has fetched by then is lost. */
 const LETTER_MS = 30_000;
 const LETTER_BYTES = 9;
+/** How often the entry of an instance that lives is looked at. */
+const LOOKED_AT_MS = 60_000;
+/** Entries looked at together. */
+const BATCH = 256;
 
 export interface InstancesOptions {
   readonly server: Server;
@@ -72,6 +76,10 @@ export class RedisInstances implements InstanceStore {
       await this.#closeMailbox(id).catch(() => undefined);
       throw error;
     }
+    // Beside its own work: what is left is taken out by the next instance, or by whoever lists them.
+    this.#takeOutDead().catch((err: unknown) =>
+      logger.debug({ err }, 'The entries of crashed instances could not be removed; the next start tries again'),
+    );
   }
 
   async renew(id: string, state: State): Promise<boolean> {
@@ -100,18 +108,30 @@ export class RedisInstances implements InstanceStore {
     const ids = (await server.send(keys.instances, ['ZRANGE', keys.instances, '0', '-1'])) as readonly string[];
     const leases = await Promise.all(ids.map((id) => this.read(id)));
     const living = leases.filter((lease) => lease !== undefined);
-    if (living.length < ids.length) await this.#takeOut(new Set(ids.filter((_, n) => leases[n] === undefined)));
+    if (living.length < ids.length) await this.#takeOutDead();
     return living;
   }
 
-  /** Those who are dead, and nobody who is just announcing itself. */
-  async #takeOut(dead: ReadonlySet<string>): Promise<void> {
+  /**
+   * Removes the entries of dead instances, and of none that is just announcing itself. A living instance is looked at again
+   * later, so each call costs what has come since the last one. Leases stand in other slots of a Cluster: no single script
+   * can do it.
+   */
+  async #takeOutDead(): Promise<void> {
     const { keys } = this.#options;
-    const reply = await this.#run(DUE, [keys.instances], ['0', '-1']);
-    const [, flat] = reply as [string, readonly string[]];
-    const gone: string[] = [];
-    for (const [n, id] of flat.entries()) if (n % 2 === 0 && dead.has(id)) gone.push(id, flat[n + 1] ?? '', '');
-    if (gone.length > 0) await this.#run(SETTLE, [keys.instances], gone);
+    for (;;) {
+      const reply = await this.#run(DUE, [keys.instances], ['0', String(BATCH)]);
+      const [now, flat] = reply as [string, readonly string[]];
+      const due = flat.filter((_, n) => n % 2 === 0);
+      if (due.length === 0) return;
+      const leases = await Promise.all(due.map((id) => this.read(id)));
+      const settled = due.flatMap((id, n) => {
+        const next = leases[n] === undefined ? '' : String(Number(now) + LOOKED_AT_MS);
+        return [id, flat[2 * n + 1] ?? '', next];
+      });
+      await this.#run(SETTLE, [keys.instances], settled);
+      if (due.length < BATCH) return;
+    }
   }
 
   async send(from: string, to: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {

@@ -19,6 +19,9 @@ interface Body {
   readonly createdAt: number;
 }
 
+/** Fields of the head that every record has. */
+const NEEDED = ['p', 'i', 'a'];
+
 /** Fields and values in turn. */
 export type Fields = readonly string[];
 
@@ -70,8 +73,8 @@ export type ReadReply = readonly [
   open?: Fields,
 ];
 
-/** A session as it was found; undefined: there is none. */
-export function foundSession(id: string, reply: ReadReply, where: string): Found | undefined {
+/** A session as it was found; undefined: there is none. `damaged` is called when something of it is missing: then there is none. */
+export function foundSession(id: string, reply: ReadReply, where: string, damaged: () => void): Found | undefined {
   const [time, headReply, bodyText, stateReply] = reply;
   const head = fieldsOf(headReply);
   const [v, now] = [Number(head.get('v')), Number(time)];
@@ -81,11 +84,16 @@ export function foundSession(id: string, reply: ReadReply, where: string): Found
   if (reason !== undefined) {
     return { now, ended: { v, id, ended: reason as EndReason, at: Number(head.get('at')) } };
   }
-  const body = JSON.parse(bodyText ?? '{}') as Body;
+  const fence = head.get('f');
+  if (!Number.isInteger(v) || fence === undefined || bodyText === null || !NEEDED.every((field) => head.has(field))) {
+    damaged();
+    return undefined;
+  }
+  const body = JSON.parse(bodyText) as Body;
   const aside = fieldsOf(stateReply);
   const subscriptions = aside.get('s');
   const [logLevel, expiry] = [head.get('l'), head.get('x')];
-  const [epoch, owner] = fenceOf(head.get('f') ?? '');
+  const [epoch, owner] = fenceOf(fence);
   const record: SessionRecord = {
     v,
     id,
@@ -102,13 +110,13 @@ export function foundSession(id: string, reply: ReadReply, where: string): Found
     getStream: head.get('g') === '1',
     createdAt: body.createdAt,
     activeAt: Number(head.get('a')),
-    expiresAt: expiry === undefined ? null : Number(expiry),
+    expiresAt: expiry === undefined ? null : Math.abs(Number(expiry)),
   };
-  return { now, record };
+  return { now, record, expired: expiry !== undefined && Number(expiry) <= now };
 }
 
 export type Found =
-  | { readonly now: number; readonly record: SessionRecord; readonly ended?: undefined }
+  | { readonly now: number; readonly record: SessionRecord; readonly expired: boolean; readonly ended?: undefined }
   | { readonly now: number; readonly ended: EndedSession; readonly record?: undefined };
 
 /** Epoch and owner of a head. */

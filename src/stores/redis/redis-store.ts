@@ -60,7 +60,7 @@ export class RedisStore implements Store {
     const instances = new RedisInstances({ server, keys, bus: this.#bus(server, keys), leaseMs, random, logger });
     let closed: Promise<void> | undefined;
     return {
-      sessions: new RedisSessions(ledger),
+      sessions: new RedisSessions(ledger, logger),
       events: new RedisEvents(ledger),
       instances,
       secret: (secret, keepMs) => findSecret(server, keys.secret(secret), random, keepMs),

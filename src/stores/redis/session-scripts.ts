@@ -2,7 +2,7 @@
  * A session is up to six keys of one slot:
  *
  * - `r`, its head: a small hash. `f` epoch and owner, as a fence names them (no owner: the epoch and a space); `w` who wrote
- *   last, and the how many-eth of its writes that was; `x` expiry; `c` of the log: how many events and bytes there ever were,
+ *   last, and the how many-eth of its writes that was; `x` expiry, with a minus before it once it was found over; `c` of the log: how many events and bytes there ever were,
  *   both when it was last shortened, until when it is kept; `v` format, `p` protocol version, `i` initialized, `l` log level,
  *   `g` GET stream, `a` active at. Of an ended session: `v`, `d` reason and `at`.
  * - `b`, its body: what never changes, as JSON.
@@ -30,14 +30,27 @@ local function late(last, write)
 end
 `;
 
+/**
+ * Whether a session is past its expiry. The script that finds that out writes it: the session stays expired, even if the clock of
+ * this server, or of the replica that takes its place, is set back.
+ */
+const EXPIRED = `
+local function expired(x)
+  if not x or tonumber(x) > now then return false end
+  if string.sub(x, 1, 1) ~= '-' then redis.call('HSET', KEYS[1], 'x', '-' .. x) end
+  return true
+end
+`;
+
 /** `KEYS[1]` the head; `ARGV`: write, fence, how long a session is kept beyond its expiry. */
 const FENCE = `
 ${LATE.trim()}
 local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x', 'c')
 if head[1] ~= ARGV[2] then return 'F' end
 ${CLOCK.trim()}
+${EXPIRED.trim()}
+if expired(head[3]) then return 'F' end
 local expiry = head[3] and tonumber(head[3])
-if expiry and expiry <= now then return 'F' end
 if late(head[2], ARGV[1]) then return 'L' end
 local ends = expiry and whole(expiry + ARGV[3])
 local function last(key) if ends then redis.call('PEXPIREAT', key, ends) end end
@@ -193,9 +206,10 @@ return refused and outcomes or 'W'
  */
 export const REPLAY = script(
   CLOCK,
+  EXPIRED,
   `
 local head = redis.call('HMGET', KEYS[1], 'f', 'x', 'c')
-if not head[1] or (head[2] and tonumber(head[2]) <= now) then return false end
+if not head[1] or expired(head[2]) then return false end
 local keptEvents, keptBytes, keptMs = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local stream, after = ARGV[4], tonumber(ARGV[5])
 local open = redis.call('HGET', KEYS[2], 's' .. stream)
@@ -224,9 +238,10 @@ return found
 /** `KEYS`: head, open. Answers the fields of `open` while the session lives. */
 export const OPEN_STREAMS = script(
   CLOCK,
+  EXPIRED,
   `
 local head = redis.call('HMGET', KEYS[1], 'f', 'x')
-if not head[1] or (head[2] and tonumber(head[2]) <= now) then return {} end
+if not head[1] or expired(head[2]) then return {} end
 return redis.call('HGETALL', KEYS[2])
 `,
 );
@@ -237,11 +252,12 @@ return redis.call('HGETALL', KEYS[2])
  */
 export const CREATE = script(
   CLOCK,
+  EXPIRED,
   `
 if now > tonumber(ARGV[1]) then return 'L' end
 local there = redis.call('HMGET', KEYS[1], 'v', 'x', 'at')
 if there[1] then
-  local ended = there[3] or there[2]
+  local ended = there[3] or expired(there[2]) and math.abs(there[2])
   if not ended or ended + ARGV[3] > now then return 'X' end
 end
 redis.call('DEL', unpack(KEYS))
@@ -261,7 +277,9 @@ return 'W'
 /** `KEYS`: head, body, state. Answers the time and all that they hold. */
 export const READ = script(
   CLOCK,
+  EXPIRED,
   `
+expired(redis.call('HGET', KEYS[1], 'x'))
 return {whole(now), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('HGETALL', KEYS[3])}
 `,
 );
@@ -274,12 +292,13 @@ return {whole(now), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]), 
 export const CLAIM = script(
   CLOCK,
   LATE,
+  EXPIRED,
   `
 local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x', 'v')
+local over = expired(head[3])
 local held = {whole(now), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('HGETALL', KEYS[3])}
 local function answer(outcome) held[5] = outcome return held end
-if not head[1] or tonumber(head[4]) > tonumber(ARGV[5]) then return answer('F') end
-if head[3] and tonumber(head[3]) <= now then return answer('F') end
+if over or not (head[1] and head[4] and held[3]) or tonumber(head[4]) > tonumber(ARGV[5]) then return answer('F') end
 local epoch, owner = string.match(head[1], '^(%d+) (.*)$')
 local expected = tonumber(ARGV[2])
 epoch = tonumber(epoch)
@@ -312,10 +331,25 @@ else
 end
 if late(head[2], ARGV[1]) then return {'L'} end
 local reason, at = ARGV[4], whole(now)
-if head[3] and tonumber(head[3]) <= now then reason, at = 'idle', head[3] end
+if head[3] and tonumber(head[3]) <= now then reason, at = 'idle', whole(math.abs(head[3])) end
 redis.call('DEL', unpack(KEYS))
 redis.call('HSET', KEYS[1], 'v', ARGV[6], 'd', reason, 'at', at)
 redis.call('PEXPIREAT', KEYS[1], whole(at + ARGV[5]))
 return {'E', at}
+`,
+);
+
+/**
+ * `KEYS`: all. How the directory looks at a session: answers the fence and the expiry. Where the head is missing, because somebody
+ * deleted it or Redis evicted it, the other keys are deleted too.
+ */
+export const PEEK = script(
+  CLOCK,
+  EXPIRED,
+  `
+local head = redis.call('HMGET', KEYS[1], 'f', 'x', 'd')
+if not head[1] and not head[3] then redis.call('DEL', unpack(KEYS)) end
+expired(head[2])
+return {head[1], head[2]}
 `,
 );

@@ -3,7 +3,7 @@
  * earlier is told to the directory too, in the order that `directory.ts` gives.
  */
 import { optionInvalid } from '../../errors.ts';
-import type { EndReason } from '../../types.ts';
+import type { EndReason, Logger } from '../../types.ts';
 import { RECORD_VERSION } from '../store.ts';
 import type {
   ClaimOutcome,
@@ -40,9 +40,11 @@ const PAGE = 128;
 export class RedisSessions implements SessionStore {
   readonly #ledger: Ledger;
   readonly #directory: Directory;
+  readonly #logger: Logger;
 
-  constructor(ledger: Ledger) {
+  constructor(ledger: Ledger, logger: Logger) {
     this.#ledger = ledger;
+    this.#logger = logger;
     this.#directory = new Directory(ledger.server, ledger.keys);
   }
 
@@ -78,12 +80,13 @@ export class RedisSessions implements SessionStore {
       if (reply[4] === 'O' && owner !== null && (await this.#ledger.isDead(owner)))
         reply = await this.#claim(id, expectedEpoch, me, owner);
       const [, , , , outcome, open] = reply;
-      const found = foundSession(id, reply, this.#ledger.server.where);
+      const found = this.#found(id, reply);
       if (outcome === 'W' && found?.record !== undefined) {
         const record = { ...found.record, epoch: expectedEpoch + 1, owner: me };
         return { claimed: true, record, markers: markersOf(fieldsOf(open)) };
       }
-      if (outcome !== 'F' && outcome !== 'O') throw this.#ledger.refusal(outcome);
+      // Claimed, and damaged: nobody can restore it.
+      if (outcome !== 'F' && outcome !== 'O' && outcome !== 'W') throw this.#ledger.refusal(outcome);
       return { claimed: false, current: this.#shown(found) };
     });
   }
@@ -181,15 +184,26 @@ export class RedisSessions implements SessionStore {
   async #find(id: string): Promise<Found | undefined> {
     const [head, body, state] = this.#ledger.keys.session(id);
     const reply = (await this.#ledger.run(READ, [head, body, state], [])) as ReadReply;
-    return foundSession(id, reply, this.#ledger.server.where);
+    return this.#found(id, reply);
+  }
+
+  /** A record of which something was deleted or evicted cannot be restored: it is missing. */
+  #found(id: string, reply: ReadReply): Found | undefined {
+    const { where } = this.#ledger.server;
+    return foundSession(id, reply, where, () =>
+      this.#logger.warn(
+        { sessionId: id, where },
+        'Part of the record of this session is missing in Redis: keys were deleted or evicted. The session counts as missing',
+      ),
+    );
   }
 
   /** What everybody sees of it: past its expiry a session has ended. */
   #shown(found: Found | undefined): SessionRecord | EndedSession | undefined {
     if (found === undefined) return undefined;
-    const { now, record, ended } = found;
-    if (record !== undefined && (record.expiresAt === null || record.expiresAt > now)) return record;
-    const end = record === undefined ? ended : expiredValue(record);
+    const { now } = found;
+    if (found.record !== undefined && !found.expired) return found.record;
+    const end = found.record === undefined ? found.ended : expiredValue(found.record);
     return end.at + this.#ledger.tombstoneMs > now ? end : undefined;
   }
 
@@ -198,12 +212,11 @@ export class RedisSessions implements SessionStore {
     const found = await this.#find(id);
     // One that is missing may just be made.
     if (found === undefined) return undefined;
-    const { now, record } = found;
-    if (record === undefined) {
+    if (found.record === undefined) {
       await this.#directory.look(id);
       return undefined;
     }
-    return record.expiresAt !== null && record.expiresAt <= now ? undefined : record;
+    return found.expired ? undefined : found.record;
   }
 }
 

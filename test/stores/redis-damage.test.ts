@@ -1,0 +1,98 @@
+/** What of a session, or of an instance, is left behind or taken away in Redis: by hand, by an eviction, by a crash, by a clock. */
+import { expect, test } from 'vitest';
+import { redis } from '../../src/stores/redis/index.ts';
+import { createLog } from '../kit/log.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { moveClock } from './redis-clock.ts';
+import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+
+describeWithServer('redis', 'in the Redis store', (server) => {
+  test('a session that was seen past its expiry has ended, also when the clock is set back', async () => {
+    const { client, now, pass, close } = await moveClock(server().url);
+    const view = await openView(redis(client));
+    const acts: Record<string, (id: string) => unknown> = {
+      read: (id) => view.sessions.read(id),
+      save: (id) => view.sessions.save(id, FENCE, { logLevel: 'info' }),
+      append: (id) => view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['1'] }),
+      claim: (id) => view.sessions.claim(id, 1, ME),
+      replay: (id) => view.events.replay(id, 'p', -1),
+      open: (id) => view.events.open(id),
+      create: (id) => view.sessions.create(recordOf(id)),
+      list: () => view.sessions.list(100),
+      expired: () => view.sessions.expired(100),
+    };
+    for (const id of Object.keys(acts)) {
+      const expiresAt = now() + 1_000;
+      await view.sessions.create(recordOf(id, { expiresAt }));
+      await pass(1_000);
+      await acts[id]?.(id);
+      await pass(-900);
+      expect(await view.sessions.read(id), id).toEqual({ v: 1, id, ended: 'idle', at: expiresAt });
+      expect(await view.sessions.save(id, FENCE, { expiresAt: null }), id).toBe('fenced');
+      expect((await view.sessions.claim(id, 1, ME)).claimed, id).toBe(false);
+      expect(await view.sessions.create(recordOf(id)), id).toBe('exists');
+      expect(await view.sessions.count(), id).toBe(0);
+      expect(await view.sessions.end(id, FENCE, 'terminated'), id).toBe('ended');
+      expect(await view.sessions.read(id), id).toEqual({ v: 1, id, ended: 'idle', at: expiresAt });
+    }
+    close();
+  });
+
+  test('a session of which a key or a field is gone is missing, and a line in the log says so', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const logger = createLog();
+    const view = await openView(server().url, { name, logger });
+    const at = (id: string, key: string): string => `sojourn:${name}:{${id}}:${key}`;
+    const damages: Record<string, (id: string) => unknown> = {
+      head: (id) => ask('DEL', at(id, 'r')),
+      body: (id) => ask('DEL', at(id, 'b')),
+      fence: (id) => ask('HDEL', at(id, 'r'), 'f'),
+      format: (id) => ask('HDEL', at(id, 'r'), 'v'),
+      version: (id) => ask('HDEL', at(id, 'r'), 'p'),
+    };
+    for (const [id, damage] of Object.entries(damages)) {
+      await view.sessions.create(recordOf(id, { user: 'ada', owner: null }));
+      await damage(id);
+      expect(await view.sessions.read(id), id).toBeUndefined();
+      expect(await view.sessions.claim(id, 1, ME), id).toEqual({ claimed: false, current: undefined });
+      const said = logger.lines.filter(({ fields }) => fields['sessionId'] === id);
+      expect(said.length > 0, id).toBe(id !== 'head');
+    }
+    expect((await view.sessions.list(10)).records).toEqual([]);
+  });
+
+  test('what is left of a session whose head was deleted goes when the session is looked at', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    await view.sessions.create(recordOf('s', { state: { a: '1' } }));
+    await view.sessions.create(recordOf('other', { state: { a: '1' } }));
+    const mark = { request: '1', stream: 'p' };
+    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], mark });
+    await ask('DEL', `sojourn:${name}:{s}:r`);
+    const left = async (): Promise<unknown> => ask('KEYS', `sojourn:${name}:{s}:*`);
+    expect(((await left()) as string[]).length).toBeGreaterThan(3);
+    await ask('ZADD', `sojourn:{${name}}:due`, '1', 's');
+    await view.sessions.expired(10);
+    expect(await left()).toEqual([]);
+    expect(await view.sessions.read('other')).toEqual(recordOf('other', { state: { a: '1' } }));
+  });
+
+  test('the entries of instances that crashed go when another begins', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name, leaseMs: 60_000 });
+    const instances = `sojourn:{${name}}:instances`;
+    const announce = async (id: string): Promise<void> =>
+      view.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
+    await announce('lives');
+    // Left by a minute of crashes.
+    for (let n = 0; n < 600; n++) await ask('ZADD', instances, '1', `crashed-${n}`);
+    await ask('ZADD', instances, '1', 'lives');
+    await announce('next');
+    await until(async () => (await ask('ZCARD', instances)) === 2);
+    expect((await view.instances.list()).map(({ id }) => id).sort()).toEqual(['lives', 'next']);
+  });
+});
