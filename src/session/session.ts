@@ -264,7 +264,12 @@ export class LiveSession implements Idle {
       context.intercept = (answer) => resolve(answer as RpcResponse);
       this.#deliver(message, context);
     });
-    return inHookTime(this.#host.options, { hook: `${message.method} of the server`, sessionId: this.id }, answered);
+    return this.inHookTime(`${message.method} of the server`, answered);
+  }
+
+  /** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
+  inHookTime<T>(hook: string, work: Promise<T>): Promise<T> {
+    return inHookTime(this.#host.options, { hook, sessionId: this.id }, work);
   }
 
   /** A notification that is told again: nothing is recorded. */

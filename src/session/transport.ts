@@ -19,6 +19,7 @@ import { noStream, notInitialized, type SojournError, storeAway } from '../error
 import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import { contexts, type MessageContext } from './context.ts';
 import type { Await } from '../stores/store.ts';
+import { isHookTimeout } from './hook-time.ts';
 import { checkScopes, type ScopedTransport } from './scopes.ts';
 import type { LiveSession } from './session.ts';
 import type { Stream } from './stream.ts';
@@ -56,7 +57,12 @@ export class SessionTransport implements ScopedTransport {
   }
 
   checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): Await<SojournError | undefined> {
-    return checkScopes(this.#scopeChallenge, requests, authInfo, this.#session.logger);
+    const checked = checkScopes(this.#scopeChallenge, requests, authInfo, this.#session.logger);
+    if (!(checked instanceof Promise)) return checked;
+    return this.#session.inHookTime('the scope check', checked).catch((cause: unknown) => {
+      if (isHookTimeout(cause)) return cause;
+      throw cause;
+    });
   }
 
   /** Called by the server when it closes itself, and by the session when it leaves. */

@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { LeaveReason, McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
-import { createLab, type Lab } from '../kit/lab.ts';
+import { createLab, tool, type Lab } from '../kit/lab.ts';
 import { createHandler, HANDSHAKE } from '../kit/migrating.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
@@ -268,6 +268,33 @@ test('a factory that hangs for a request of 2026-07-28, or one without a session
     expect((await first).message.error).toEqual(timeoutOf('the server factory'));
     expect((await ask()).response.status).toBe(200);
   }
+});
+
+test('a scope check that hangs is 503, and its tool does not run, not even when the check ends late', async () => {
+  const hung = hanging();
+  let ran = 0;
+  const lab = createLab((server) => {
+    const scopeChallenge = async (): Promise<undefined> => {
+      await hung.hook();
+      return undefined;
+    };
+    server.registerTool('guarded', { description: 'Counts', scopeChallenge }, () => {
+      ran += 1;
+      return { content: [] };
+    });
+  });
+  const { time, client, log } = await onFakeTime(hung, lab.factory, {});
+  const one = client();
+  await one.initialize();
+  const first = one.call(...tool('guarded'));
+  await hung.hangs();
+  await time.advance(LIMIT);
+  expect((await first).response.status).toBe(503);
+  expect((await first).message.error).toEqual(timeoutOf('the scope check'));
+  expect(log.matching(/did not return/).map(({ fields }) => fields['sessionId'])).toEqual([one.sessionId]);
+  hung.open();
+  expect((await one.call(...tool('guarded'))).message.error).toBeUndefined();
+  expect(ran).toBe(1);
 });
 
 test('hookTimeoutMs: Infinity sets no limit', async () => {
