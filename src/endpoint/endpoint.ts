@@ -16,7 +16,7 @@ import { memory } from '../stores/memory/index.ts';
 import { Opening } from './core-loader.ts';
 import type { OpenStore } from '../stores/store.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
-import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
+import type { EndpointHealth, EventRetention, McpEndpointFactory } from '../types.ts';
 import { createUserOf } from './user.ts';
 
 export interface FetchOptions {
@@ -74,6 +74,12 @@ export function createMcpEndpoint(factory: McpEndpointFactory, options?: McpEndp
   return new Endpoint(factory, resolveOptions(options)).face();
 }
 
+/** A client that was cut off finds in the log at least what waited for it. */
+function retentionOf({ eventRetention, limits }: ResolvedOptions): EventRetention | false {
+  if (eventRetention === false) return false;
+  return { ...eventRetention, bytes: Math.max(eventRetention.bytes, limits.streamBufferBytes) };
+}
+
 class Endpoint {
   readonly #factory: McpEndpointFactory;
   readonly #options: ResolvedOptions;
@@ -104,7 +110,7 @@ class Endpoint {
       logger: options.logger,
       leaseMs: options.leaseMs,
       tombstoneMs: options.tombstoneMs,
-      retention: options.eventRetention,
+      retention: retentionOf(options),
       eventLogBytes: options.limits.eventLogBytes,
       tombstones: options.limits.tombstones,
     });

@@ -30,7 +30,11 @@ const limits: Readonly<SessionLimits> = Object.freeze({
   tombstones: 100_000,
 });
 
-const eventRetention: Readonly<EventRetention> = Object.freeze({ ttlMs: HOUR_MS, events: 1_000, bytes: MIB });
+/**
+ * Far more than a client that was cut off can have missed: what waited for it here (`streamBufferBytes`) and in the kernel's
+ * buffers of both ends (up to 6 MiB on Linux) is lost with its connection.
+ */
+const eventRetention: Readonly<EventRetention> = Object.freeze({ ttlMs: HOUR_MS, events: 10_000, bytes: 8 * MIB });
 
 /** What an option that is left out becomes. `undefined`: nothing, or made by the endpoint. `tombstoneMs` is for the default `idleTimeoutMs`. */
 export const DEFAULTS: ResolvedOptions = Object.freeze({

@@ -1,10 +1,13 @@
 /** One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see. */
 import type { Await, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
-import { eventPrefix, formatEventId, sessionTag } from './event-id.ts';
+import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import { pause } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
 import type { CarriedExtra, StreamLog } from './stream-writer.ts';
+
+/** How often the log of a stream may be overtaken by what drops its events. */
+const READS = 3;
 
 export class SessionEventLog implements StreamLog {
   readonly #host: SessionHost;
@@ -55,6 +58,21 @@ export class SessionEventLog implements StreamLog {
 
   replay(stream: string, after: number): Await<ReplayOutcome> {
     return this.#host.store.events.replay(this.#session.id, stream, after);
+  }
+
+  async read(stream: string, after: number): Promise<ReplayOutcome> {
+    let outcome = await this.replay(stream, after);
+    // A call's answer is worth more than what was said before it. A GET stream has no answer: its reader must know what it missed.
+    for (let n = 0; n < READS && stream !== GET_STREAM; n++) {
+      if (outcome.found || outcome.why !== 'gap' || outcome.first === undefined) break;
+      this.#host.logger.warn(
+        { sessionId: this.#session.id, stream, after, first: outcome.first },
+        'A client resumes a call after events that are no longer kept: it gets what came after them',
+      );
+      // Of a stream that is being written, more may be dropped meanwhile.
+      outcome = await this.replay(stream, outcome.first - 1);
+    }
+    return outcome;
   }
 
   fenced(): void {

@@ -56,7 +56,7 @@ export async function attachToFirstAttempt(
 }
 
 async function replayWhole({ log }: LiveSession, key: string, open: () => Sink): Promise<boolean> {
-  const kept = await log.replay(key, -1);
+  const kept = await log.read(key, -1);
   if (!kept.found || !kept.complete) return false;
   const sink = open();
   sink.prime(log.eventId(key, 0), log.retryMs);

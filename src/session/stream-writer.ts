@@ -31,6 +31,8 @@ export interface StreamLog {
     extra: CarriedExtra | undefined,
   ): Await<WriteOutcome>;
   replay(stream: string, after: number): Await<ReplayOutcome>;
+  /** For a reader: where retention has dropped what comes next on a POST's stream, what is kept after it, the answer with it. */
+  read(stream: string, after: number): Await<ReplayOutcome>;
   eventId(stream: string, offset: number): string;
   readonly retryMs: number;
   /** The store refused a write: somebody else owns the session. */

@@ -214,7 +214,7 @@ export class Stream implements SinkListener, Written {
     this.#held = [];
     let outcome: ReplayOutcome | undefined;
     try {
-      outcome = await log.replay(this.key, after);
+      outcome = await log.read(this.key, after);
     } finally {
       if (outcome?.found !== true || after >= outcome.next) this.#release(this.#sink, -1);
     }

@@ -175,8 +175,13 @@ export interface AppendRequest {
 
 export type ReplayOutcome =
   | { readonly found: true; readonly events: readonly LoggedEvent[]; readonly next: number; readonly complete: boolean }
-  /** `gap`: events after that offset were dropped by retention. `unknown`: no such stream (any more). */
-  | { readonly found: false; readonly why: 'gap' | 'unknown' };
+  /**
+   * Retention dropped events after that offset. `first`: the oldest offset from which on every event is kept, or the length of
+   * an open stream of which nothing is kept. Without it a reader is refused that could otherwise have the rest.
+   */
+  | { readonly found: false; readonly why: 'gap'; readonly first?: number }
+  /** There is no such stream (any more). */
+  | { readonly found: false; readonly why: 'unknown' };
 
 /** One open (not complete) stream of a session, for its next owner. */
 export interface OpenStreamInfo {

@@ -172,6 +172,17 @@ describe('B130 a gap', () => {
     expect(await fresh.nextMessage()).toMatchObject({ params: { data: 5 } });
   });
 
+  test('on the stream of a call is passed over, with a warning: the answer is kept', async () => {
+    const { one, log } = await serveLab({ eventRetention: { events: 2 } });
+    const { response } = await one.call(...tool('log'));
+    const [primed] = await response.untilEnd();
+    const resumed = await one.get({ lastEventId: primed?.id });
+    expect(resumed.status).toBe(200);
+    const messages = (await resumed.untilEnd()).flatMap(({ message }) => (message === undefined ? [] : [message]));
+    expect(messages).toMatchObject([{ params: { data: 'big' } }, { result: { content: [{ text: 'logged' }] } }]);
+    expect(log.matching(/resumes a call after events that are no longer kept/, 'warn')).toHaveLength(1);
+  });
+
   test('without one everything that is kept is replayed', async () => {
     const { one, lab } = await serveLab({ eventRetention: { events: 3 } });
     const server = lab.made[0]?.server.server;

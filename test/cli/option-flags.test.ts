@@ -92,7 +92,7 @@ describe('the flags', () => {
     expect(defaultOf('idleTimeoutMs')).toBe(String(DEFAULTS.idleTimeoutMs));
     expect(defaultOf('limits.bodyBytes')).toBe('4194304');
     expect(defaultOf('limits.sessions')).toBe('no limit');
-    expect(defaultOf('eventRetention.events')).toBe('1000');
+    expect(defaultOf('eventRetention.events')).toBe('10000');
     expect(defaultOf('legacySse')).toBe('off');
     expect(defaultOf('requestStateKeys')).toBeUndefined();
     expect(defaultOf('port')).toBe('3000');

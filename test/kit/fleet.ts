@@ -17,15 +17,17 @@ export interface Member extends Served {
 /** A function is asked for the store of each member. */
 export type FleetOptions = Omit<McpEndpointOptions, 'store'> & { store?: Store | (() => Store) | undefined };
 
-/** `settings` by position; a missing one is the default. */
+/** `settings` and `labs` by position; a missing one is the default. */
 export async function serveFleet(
   size: number,
   { store = memory(), ...options }: FleetOptions = {},
   settings: readonly ServeSettings[] = [],
+  labs: readonly Lab[] = [],
 ): Promise<Member[]> {
   const members: Member[] = [];
   for (let n = 0; n < size; n++) {
-    members.push(await serveMember({ ...options, store: typeof store === 'function' ? store() : store }, settings[n]));
+    const own = { ...options, store: typeof store === 'function' ? store() : store };
+    members.push(await serveMember(own, settings[n], labs[n]));
   }
   return members;
 }

@@ -34,7 +34,7 @@ describe('what is left out', () => {
       hibernateAfterMs: Infinity,
       leaseMs: 3_000,
       tombstoneMs: 7_200_000,
-      eventRetention: { ttlMs: 3_600_000, events: 1_000, bytes: 1_048_576 },
+      eventRetention: { ttlMs: 3_600_000, events: 10_000, bytes: 8_388_608 },
       legacySse: false,
       responseMode: 'auto',
       allowedOrigins: ['localhost', '127.0.0.1', '[::1]'],
@@ -74,7 +74,7 @@ describe('what is left out', () => {
   test('members left out of limits and eventRetention keep their defaults', () => {
     const { limits, eventRetention } = resolveOptions({ limits: { batch: 5 }, eventRetention: { events: 7 } });
     expect(limits).toEqual({ ...DEFAULTS.limits, batch: 5 });
-    expect(eventRetention).toEqual({ ttlMs: 3_600_000, events: 7, bytes: 1_048_576 });
+    expect(eventRetention).toEqual({ ttlMs: 3_600_000, events: 7, bytes: 8_388_608 });
   });
 
   test('the tombstone time follows the idle timeout, up to a day', () => {

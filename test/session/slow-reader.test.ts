@@ -1,10 +1,10 @@
 /** `limits.streamBufferBytes`: a client that does not read is cut off, and what its log keeps is there when it comes back. */
-import { connect, type Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { McpServer } from '@modelcontextprotocol/server';
 import type { RawClient } from '../../src/testing/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
+import { legacyHead, readEvents, stall, upTo } from '../kit/stalled-client.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 
@@ -30,53 +30,12 @@ const flood =
     return said('flooded');
   };
 
-/** Sends a request and reads no further than the first event of its answer. */
-async function stall(url: string, head: string, body = ''): Promise<{ socket: Socket; rest(): Promise<string> }> {
-  const { port, pathname } = new URL(url);
-  const socket = connect(Number(port), '127.0.0.1');
-  onTestFinished(() => void socket.destroy());
-  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-  socket.on('error', () => {}); // cut off, as it should be
-  let received = '';
-  socket.setEncoding('utf8');
-  socket.on('data', (text: string) => (received += text));
-  const [method, ...headers] = head.split('\n');
-  const lines = [`${method} ${pathname} HTTP/1.1`, `host: 127.0.0.1:${port}`, ...headers.map((line) => line.trim())];
-  socket.write(`${lines.join('\r\n')}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
-  await until(() => /\ndata: .*\n\n/.test(received));
-  socket.pause();
-  return {
-    socket,
-    rest: async () => {
-      socket.resume();
-      await closed;
-      return received;
-    },
-  };
-}
-
-const legacyHead = (method: string, { sessionId, protocolVersion }: RawClient): string =>
-  `${method}
-  accept: application/json, text/event-stream
-  content-type: application/json
-  mcp-session-id: ${sessionId}
-  mcp-protocol-version: ${protocolVersion}`;
-
 const callFlood = JSON.stringify({
   jsonrpc: '2.0',
   id: 'f',
   method: 'tools/call',
   params: { name: 'flood', arguments: {} },
 });
-
-/** Numbers of the messages that arrived whole, and the last event id among them. */
-function readEvents(text: string): { numbers: number[]; lastId: string | undefined } {
-  const whole = text.slice(0, text.lastIndexOf('\n\n') + 2);
-  const numbers = [...whole.matchAll(/"data":\{"n":(\d+),/g)].map(([, n]) => Number(n));
-  return { numbers, lastId: [...whole.matchAll(/^id: (\S+)$/gm)].at(-1)?.[1] };
-}
-
-const upTo = (end: number, from = 0): number[] => Array.from({ length: end - from }, (_, i) => from + i);
 
 /** Everything after `lastId`, and whether the stream's answer was among it. */
 async function comeBack(

@@ -91,7 +91,7 @@ describe('the byte budget of the event logs', () => {
     append(one, 'd');
     expect(budget.used).toBe(budget.limit);
     append(one, 'a', 1); // 'b' is the oldest now
-    expect(other.events.replay('b', 'p', -1)).toEqual({ found: false, why: 'gap' });
+    expect(other.events.replay('b', 'p', -1)).toEqual({ found: false, why: 'gap', first: 1 });
     expect(one.events.replay('c', 'p', -1).found).toBe(true);
     expect(one.events.replay('a', 'p', -1)).toMatchObject({ events: [{ offset: 0 }, { offset: 1 }] });
   });

@@ -151,7 +151,8 @@ export class PlainStore {
     const complete = session.complete.includes(stream);
     if (complete && all.every(({ dropped }) => dropped)) return 'gone';
     const later = all.filter(({ offset }) => offset > after);
-    if (later.some(({ dropped }) => dropped)) return { found: false, why: 'gap' };
+    const dropped = later.findLast((event) => event.dropped);
+    if (dropped !== undefined) return { found: false, why: 'gap', first: dropped.offset + 1 };
     return { found: true, events: later.map(({ offset, data }) => ({ offset, data })), next: all.length, complete };
   }
 

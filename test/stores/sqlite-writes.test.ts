@@ -292,7 +292,11 @@ test.each([
       if (first === undefined) continue;
       expect(await view.events.replay('s', name, first.offset - 1)).toMatchObject({ found: true, events: expected });
       if (first.offset > 0)
-        expect(await view.events.replay('s', name, first.offset - 2)).toEqual({ found: false, why: 'gap' });
+        expect(await view.events.replay('s', name, first.offset - 2)).toEqual({
+          found: false,
+          why: 'gap',
+          first: first.offset,
+        });
     }
   }
 });

@@ -40,7 +40,7 @@ async function resume(
     throw eventUnknown('has expired or is unknown: events after it are no longer kept');
   }
   if (position.stream === GET_STREAM) throw eventUnknown('is unknown');
-  const outcome = await session.log.replay(position.stream, position.offset);
+  const outcome = await session.log.read(position.stream, position.offset);
   if (!outcome.found || position.offset >= outcome.next) {
     throw eventUnknown('has expired or is unknown: its stream is no longer kept');
   }

@@ -98,7 +98,7 @@ export class SessionLog {
   replay(key: string, after: number): ReplayOutcome {
     const stream = this.#streams.get(key);
     if (stream === undefined) return { found: false, why: 'unknown' };
-    if (stream.first > after + 1) return { found: false, why: 'gap' };
+    if (stream.first > after + 1) return { found: false, why: 'gap', first: stream.first };
     const events: LoggedEvent[] = [];
     const mask = this.#data.length - 1;
     let offset = stream.first;

@@ -85,9 +85,13 @@ export class Replayer {
       .reverse()
       .map(({ offset, data }) => ({ offset, data: data.toString() }));
     // Also what the server lost leaves a gap.
-    const whole =
-      events.length === Math.max(0, next - after - 1) && events.every(({ offset }, n) => offset === after + 1 + n);
-    return whole ? { found: true, events, next, complete: openNext === undefined } : { found: false, why: 'gap' };
+    let first = next;
+    for (const { offset } of events.toReversed()) {
+      if (offset !== first - 1) break;
+      first = offset;
+    }
+    if (first > after + 1) return { found: false, why: 'gap', first };
+    return { found: true, events, next, complete: openNext === undefined };
   }
 
   async #walk({ id, deadline }: ReplayRequest, walk: Walk, newest: LogMessage | undefined): Promise<void> {

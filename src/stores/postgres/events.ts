@@ -59,7 +59,7 @@ export class PostgresEvents implements EventStore {
     const oldest = kept[0]?.offset;
     if (oldest === undefined && openNext === undefined) return { found: false, why: 'unknown' };
     const next = openNext ?? (kept.at(-1)?.offset ?? 0) + 1;
-    if ((oldest ?? next) > after + 1) return { found: false, why: 'gap' };
+    if ((oldest ?? next) > after + 1) return { found: false, why: 'gap', first: oldest ?? next };
     return { found: true, events: kept.filter(({ offset }) => offset > after), next, complete: openNext === undefined };
   }
 

@@ -168,7 +168,7 @@ export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcom
     const first = kept[0]?.offset;
     if (first === undefined && openNext === null) return { found: false, why: 'unknown' };
     const next = openNext ?? (kept.at(-1)?.offset ?? 0) + 1;
-    if ((first ?? next) > after + 1) return { found: false, why: 'gap' };
+    if ((first ?? next) > after + 1) return { found: false, why: 'gap', first: first ?? next };
     const events = kept.filter(({ offset }) => offset > after);
     return { found: true, events, next, complete: openNext === null };
   }

@@ -4,7 +4,7 @@ import type { OpenStore, ReplayOutcome } from '../../stores/store.ts';
 import { FENCE, PAST_SHORT_MS, SHORT_MS, inTime, recordOf, type StoreCase } from './store-kit.ts';
 
 const MUCH: EventRetention = { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 };
-const GAP: ReplayOutcome = { found: false, why: 'gap' };
+const gap = (first: number): ReplayOutcome => ({ found: false, why: 'gap', first });
 
 /** Ten bytes each. */
 const event = (n: number): string => `"event ${n}"`.padEnd(10);
@@ -25,7 +25,7 @@ async function replayed(view: OpenStore, stream: string, after: number, sessionI
 export const retentionCases: readonly StoreCase[] = [
   {
     id: 'retention/events',
-    title: 'past the number of events a session keeps its newest, and a gap is told exactly',
+    title: 'past the number of events a session keeps its newest; a gap is told exactly, and where it ends',
     async run(kit) {
       const view = await kit.open({ retention: { ...MUCH, events: 5 } });
       await view.sessions.create(recordOf('s'));
@@ -33,7 +33,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.deepEqual(await replayed(view, 'p', -1), [0, 1, 2, 3, 4]);
       await append(view, 'p', 5, 3);
       for (const after of [-1, 0, 1])
-        assert.deepEqual(await view.events.replay('s', 'p', after), GAP, `after ${after}`);
+        assert.deepEqual(await view.events.replay('s', 'p', after), gap(3), `after ${after}`);
       assert.deepEqual(await replayed(view, 'p', 2), [3, 4, 5, 6, 7]);
       assert.deepEqual(await replayed(view, 'p', 7), []);
     },
@@ -88,7 +88,8 @@ export const retentionCases: readonly StoreCase[] = [
       await append(view, 'p', 0, 1);
       const events = [JSON.stringify('x'.repeat(100))];
       assert.equal(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events }), 'written');
-      assert.equal(await replayed(view, 'p', 0), 'gap');
+      // Nothing is kept of the stream: it goes on from its length.
+      assert.deepEqual(await view.events.replay('s', 'p', 0), gap(2));
       await append(view, 'p', 2, 1);
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
       assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 3, requests: null }]);
@@ -108,7 +109,7 @@ export const retentionCases: readonly StoreCase[] = [
       assert.deepEqual(await view.events.replay('s', 'p', 1), { found: true, events: [], next: 2, complete: false });
       assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 2, requests: null }]);
       await append(view, 'p', 2, 1);
-      assert.equal(await replayed(view, 'p', 0), 'gap');
+      assert.deepEqual(await view.events.replay('s', 'p', 0), gap(2));
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
     }),
   },

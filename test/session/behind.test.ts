@@ -1,0 +1,86 @@
+/** Clients that fall behind a chatty tool, on every store and with the default limits: each gets the answer of its call. */
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { currentSession } from '../../src/index.ts';
+import type { RawResponse } from '../../src/testing/index.ts';
+import { serveFleet, type Member } from '../kit/fleet.ts';
+import { createLab, tool } from '../kit/lab.ts';
+import { sharedStore, storeKinds, type StoreKind } from '../kit/shared-stores.ts';
+import { legacyHead, readEvents, stall, upTo } from '../kit/stalled-client.ts';
+import { until } from '../kit/until.ts';
+
+const KIB = 1024;
+const TIMEOUT = { timeoutMs: 60_000 };
+const ID = 'flooded';
+
+/** `a` owns the session; `flood` logs `count` messages, each when the one before it is stored, or all at once. */
+async function two(kind: StoreKind) {
+  let flooded = 0;
+  const lab = () =>
+    createLab((server) => {
+      const inputSchema = z.object({ count: z.number(), bytes: z.number(), atOnce: z.boolean() });
+      server.registerTool('flood', { inputSchema }, async ({ count, bytes, atOnce }, ctx) => {
+        await ctx.mcpReq.log('error', 'running');
+        const text = 'x'.repeat(bytes);
+        for (let n = 0; n < count; n++) {
+          const sent = ctx.mcpReq.log('error', { n, text });
+          if (atOnce) continue;
+          await sent;
+          // What was said so far is stored when this is: it reaches the reader in turns of its own.
+          await currentSession()?.state.set('n', n);
+          await new Promise((later) => setImmediate(later));
+        }
+        flooded += 1;
+        return { content: [{ type: 'text', text: 'all said' }] };
+      });
+    });
+  const [a, b] = (await serveFleet(2, { store: sharedStore(kind) }, [{}, {}], [lab(), lab()])) as [Member, Member];
+  const onA = a.client(TIMEOUT);
+  await onA.initialize();
+  return { a, b, onA, onB: b.join(onA, TIMEOUT), flooded: () => flooded };
+}
+
+const flood = (count: number, bytes: number, atOnce = false) => {
+  const [method, params] = tool('flood', { count, bytes, atOnce });
+  return { jsonrpc: '2.0', id: ID, method, params };
+};
+
+const numbersOf = ({ events }: RawResponse): number[] =>
+  events.flatMap(({ message }) => {
+    const { n } = (message as { params?: { data?: { n?: number } } } | undefined)?.params?.data ?? {};
+    return n === undefined ? [] : [n];
+  });
+
+const ANSWER = { id: ID, result: { content: [{ text: 'all said' }] } };
+
+describe.each(storeKinds)('on %s', (kind) => {
+  describe.each(['its owner', 'another instance'])('through %s', (through) => {
+    test('a client that stops reading, is cut off and comes back gets what is kept, and the answer', async () => {
+      const { a, b, onA, onB, flooded } = await two(kind);
+      const [member, client] = through === 'its owner' ? [a, onA] : [b, onB];
+      const count = 240; // 30 MiB: far more than the buffers of two sockets take and the log keeps
+      const { rest } = await stall(member.url, legacyHead('POST', client), JSON.stringify(flood(count, 128 * KIB)));
+      await until(() => flooded() === 1, { timeoutMs: 30_000 });
+      const { numbers, lastId } = readEvents(await rest());
+      expect(numbers).toEqual(upTo(numbers.length));
+      expect(numbers.length).toBeLessThan(count);
+      const resumed = await client.get({ lastEventId: lastId });
+      expect(resumed.status).toBe(200);
+      await resumed.untilEnd();
+      expect(resumed.events.at(-1)?.message).toMatchObject(ANSWER);
+      const late = numbersOf(resumed);
+      // In order, up to the last; and 8 MiB of them.
+      expect(late).toEqual(upTo(count, count - late.length));
+      expect(late.length).toBeGreaterThan(60);
+    });
+
+    test('a client that reads all the time gets every one of 20,000 messages that are said at once', async () => {
+      const { onA, onB } = await two(kind);
+      const client = through === 'its owner' ? onA : onB;
+      const response = await client.post(flood(20_000, 100, true));
+      await response.untilEnd();
+      expect(response.events.at(-1)?.message).toMatchObject(ANSWER);
+      expect(numbersOf(response)).toEqual(upTo(20_000));
+    });
+  });
+});
