@@ -176,7 +176,7 @@ export const SECTIONS = [
       'a stream is complete in the log when its answer is kept, whoever still reads',
       'events come back from a store as they were written',
       'readers of a store keep to its contract',
-      'a gap is a 400, or ends the stream; it is never silent',
+      "a gap on the GET stream is a 400, or ends it; a call's stream goes on after it; never silent",
       'streams do not see each other, within a session neither',
     ],
   },

@@ -5,6 +5,10 @@
  *     marker, repeatable   (as the server says now)       → it runs again
  *     marker               it may have run                → `owner_lost`, `mayHaveRun: true`
  *     the caller lacks a scope that the server asks for   → the same
+ *     an older stream of its request id                   → `owner_lost`, `mayHaveRun: true`
+ *
+ * Two streams have one request id when the store took the first event of a stream and its reply was lost: the client got an
+ * error, and repeated its request. Two runs under one id would answer each other's stream, so only the newest runs again.
  *
  * Clients find the outcome by `Last-Event-ID`. Markers stay: an instance that relayed such a call may ask for it again, and
  * is told what became of it.
@@ -12,9 +16,9 @@
 import { ownerLost, rpcError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { Marker, OpenStreamInfo } from '../stores/store.ts';
-import { readKept, type KeptRequest } from './call-guard.ts';
+import { readKept, requestKey, type KeptRequest } from './call-guard.ts';
 import type { MessageSource } from './context.ts';
-import { GET_STREAM } from './event-id.ts';
+import { comparePostStreams, GET_STREAM } from './event-id.ts';
 import type { LiveSession } from './session.ts';
 
 /** Pages of the one `tools/list` that is asked to learn what may run again. */
@@ -29,13 +33,17 @@ export async function takeOrphans(
   session.guard?.adopt(markers);
   const orphans = open
     .filter(({ stream }) => stream !== GET_STREAM)
-    .map((info) => ({ ...info, request: readKept(info.requests) }));
+    .map((info) => ({ ...info, request: readKept(info.requests) }))
+    .toSorted((a, b) => comparePostStreams(a.stream, b.stream));
   const marked = new Set(markers.map(({ stream }) => stream));
   if (orphans.some(({ stream, request }) => marked.has(stream) && isWhole(request))) await learnTools(session, source);
+  // In the order in which they were opened.
+  const newest = new Map(orphans.map(({ stream, request }) => [request && requestKey(request.id), stream]));
   for (const { stream: key, next, request } of orphans) {
     const stream = session.posts.adopt(key, next, session.log);
-    const mayHaveRun = marked.has(key);
-    const repeatable = isWhole(request) && (!mayHaveRun || session.guard?.repeatable(request) === true);
+    const isRepeated = request !== undefined && newest.get(requestKey(request.id)) !== key;
+    const mayHaveRun = isRepeated || marked.has(key);
+    const repeatable = isWhole(request) && !isRepeated && (!mayHaveRun || session.guard?.repeatable(request) === true);
     if (repeatable && (await isAllowed(session, request, source))) {
       session.rerun(toRequest(request), source, stream);
     } else if (request === undefined) {

@@ -624,3 +624,17 @@ test('24. whoever has claimed a session is frozen before it looks at the log, an
     expect(kindOf(await running)).toBe('result');
     expect(ranOf(stage, 'effect')).toBe(1);
   }));
+
+test('25. the reply to the first write of a repeatable call is lost, it is tried again, and its owner dies: only the newest try runs again', () =>
+  play({}, async (stage) => {
+    const client = await stage.client(0);
+    // No `tools/list` yet: the first write carries a marker, and nothing runs before it is known to be stored.
+    stage.fail('append', 'reply-lost');
+    const called = client.call('peek', { slot: 0, ms: 300 });
+    await stage.until(() => ranOf(stage, 'peek') === 1, 'the second try to run');
+    await stage.sleep(50);
+    stage.kill(0);
+    expect(kindOf(await called)).toBe('result');
+    await stage.sleep(LEASE_MS);
+    expect(ranOf(stage, 'peek')).toBe(2);
+  }));
