@@ -65,7 +65,10 @@ const QUICK_PROBES = 10;
 const SLOW_PART = 3;
 /** A client of ours waits that long until somebody looks whether the owner of its call still lives. */
 const CALL_WATCH_MS = 100;
-/** Undelivered bytes of one peer; past it streams to it are cut, and calls wait. */
+/**
+ * Undelivered bytes of one peer. Past it calls wait, and a stream is cut that has more than `streamBufferBytes` among them; past
+ * twice as many every stream that goes on writing.
+ */
 export const CREDIT_BYTES = 8_388_608;
 
 export class Link {

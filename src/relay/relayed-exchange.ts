@@ -122,9 +122,14 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
     else this.#onTold.push(fn);
   }
 
-  /** What the peer has not taken; past its credit everything to it counts as too slow. */
+  /**
+   * The other instance judges whether its client is too slow. What that instance has not acknowledged yet counts here only past
+   * the credit of the link; past twice the credit every stream over the link is too slow.
+   */
   get pendingBytes(): number {
-    return this.#link.unackedBytes > CREDIT_BYTES ? Infinity : this.#pending;
+    const { unackedBytes } = this.#link;
+    if (unackedBytes <= CREDIT_BYTES) return 0;
+    return unackedBytes > 2 * CREDIT_BYTES ? Infinity : this.#pending;
   }
 
   get closed(): boolean {

@@ -1,5 +1,5 @@
 /** Clients that fall behind a chatty tool, on every store and with the default limits: each gets the answer of its call. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { currentSession } from '../../src/index.ts';
 import type { RawResponse } from '../../src/testing/index.ts';
@@ -8,13 +8,14 @@ import { createLab, tool } from '../kit/lab.ts';
 import { sharedStore, storeKinds, type StoreKind } from '../kit/shared-stores.ts';
 import { legacyHead, readEvents, stall, upTo } from '../kit/stalled-client.ts';
 import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 
 const KIB = 1024;
 const TIMEOUT = { timeoutMs: 60_000 };
 const ID = 'flooded';
 
 /** `a` owns the session; `flood` logs `count` messages, each when the one before it is stored, or all at once. */
-async function two(kind: StoreKind) {
+async function two(kind: StoreKind, store = sharedStore(kind)) {
   let flooded = 0;
   const lab = () =>
     createLab((server) => {
@@ -34,7 +35,7 @@ async function two(kind: StoreKind) {
         return { content: [{ type: 'text', text: 'all said' }] };
       });
     });
-  const [a, b] = (await serveFleet(2, { store: sharedStore(kind) }, [{}, {}], [lab(), lab()])) as [Member, Member];
+  const [a, b] = (await serveFleet(2, { store }, [{}, {}], [lab(), lab()])) as [Member, Member];
   const onA = a.client(TIMEOUT);
   await onA.initialize();
   return { a, b, onA, onB: b.join(onA, TIMEOUT), flooded: () => flooded };
@@ -52,6 +53,21 @@ const numbersOf = ({ events }: RawResponse): number[] =>
   });
 
 const ANSWER = { id: ID, result: { content: [{ text: 'all said' }] } };
+
+test('a client is not cut off for what the instance it is connected to has not acknowledged', async () => {
+  const store = watchedStore();
+  const { b, onB } = await two('memory', () => store);
+  expect((await onB.call('ping')).response.status).toBe(200);
+  const acknowledgements = gate();
+  onTestFinished(() => acknowledgements.open());
+  const received = await onB.post(flood(32, 128 * KIB));
+  // The call has gone over the link; from here on nothing of `b` reaches the owner.
+  store.before['instances.send'] = (from: string) => (from === b.id ? acknowledgements.hook() : undefined);
+  await received.untilEnd();
+  expect(received.events.at(-1)?.message).toMatchObject(ANSWER);
+  expect(numbersOf(received)).toEqual(upTo(32));
+  expect(acknowledgements.waiting).toBeGreaterThan(0);
+});
 
 describe.each(storeKinds)('on %s', (kind) => {
   describe.each(['its owner', 'another instance'])('through %s', (through) => {
