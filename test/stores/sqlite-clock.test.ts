@@ -15,7 +15,7 @@ describe('the clocks of a file', () => {
   test('for leases is the machine’s: the same in every process', async () => {
     const script = `
       const { storeClock } = await import('${DIST}/stores/sqlite/clock.js');
-      const { systemTime } = await import('${DIST}/system.js');
+      const { systemTime } = await import('${DIST}/options/system.js');
       const clock = storeClock(systemTime);
       console.log(JSON.stringify([clock.machine(), clock.boot]));`;
     const here = storeClock(systemTime);

@@ -24,6 +24,7 @@ import { MIGRATIONS } from '../../src/stores/sqlite/schema.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { systemRandom, systemTime } from '../../src/options/system.ts';
+import { createLog } from '../kit/log.ts';
 import { FENCE, ME, newFolder, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
 
 const KNOWN = MIGRATIONS.length;
@@ -92,7 +93,7 @@ describe('sqlite()', () => {
       ['normal', 1],
       ['full', 2],
     ] as const) {
-      const file = await openFile({ path: newPath(), synchronous }, clock, patience);
+      const file = await openFile({ path: newPath(), synchronous }, clock, patience, createLog());
       expect(file.database.one('PRAGMA synchronous')).toEqual([level]);
       expect(file.database.one('PRAGMA journal_mode')).toEqual(['wal']);
       await file.close();
@@ -222,7 +223,7 @@ describe('a migration', () => {
     const path = newPath();
     const view = await openView(path);
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    const file = await openFile({ path, synchronous: 'normal' }, clock, patience);
+    const file = await openFile({ path, synchronous: 'normal' }, clock, patience, createLog());
     const { database } = file;
     migrate(database, clock, [...MIGRATIONS, next]);
     const steps = [...MIGRATIONS, next, breaking];
@@ -239,7 +240,7 @@ describe('a migration', () => {
   });
 
   test('that fails leaves nothing', async () => {
-    const file = await openFile({ path: newPath(), synchronous: 'normal' }, clock, patience);
+    const file = await openFile({ path: newPath(), synchronous: 'normal' }, clock, patience, createLog());
     const failing = { breaking: false, sql: `${next.sql}; CREATE TABLE next (again INTEGER)` };
     expect(() => migrate(file.database, clock, [...MIGRATIONS, failing])).toThrow(/already exists/);
     expect(file.database.one("SELECT 1 FROM sqlite_schema WHERE name = 'next'")).toBeUndefined();

@@ -21,6 +21,10 @@ const LIKELIEST = 1 / 16;
 /** Rows looked at in one transaction by the sweep: about a millisecond. */
 const TRIM_BATCH = 256;
 
+/** `SQL.rowUpTo`. */
+type LastRow = readonly [no: number, at: number];
+const NO_ROW: LastRow = [0, 0];
+
 export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcome> {
   readonly #file: StoreFile;
   readonly #ledger: Ledger;
@@ -31,8 +35,8 @@ export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcom
   readonly #waiting = new Map<string, PendingAppend>();
   /** How many of the writes of the file are appends of this view. */
   #written = 0;
-  /** Up to this row of the table, what is of this deployment was young enough or is gone. */
-  #trimmed = 0;
+  /** Up to this row of the table, while it is there, nothing of this deployment is too old. */
+  #trimmed: LastRow = NO_ROW;
   #appended = 0;
 
   constructor(file: StoreFile, ledger: Ledger, retention: EventRetention | false) {
@@ -99,15 +103,27 @@ export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcom
   async #trimEvents(): Promise<boolean> {
     if (this.#retention === false) return false;
     const { database, deployment, clock } = this.#ledger;
-    const after = this.#trimmed;
+    const after = await this.#file.read(() => this.#firstToTrim());
     const oldest = clock.wall() - this.#retention.ttlMs;
     const [last, young] = await this.#file.read(
       () => database.one<[last: number | null, young: number]>(SQL.oldRows, [after, oldest, TRIM_BATCH]) ?? [null, 0],
     );
     if (last === null || last <= after) return false;
-    await this.#file.write(() => database.run(SQL.trimEvents, [after, last, oldest, deployment]));
-    this.#trimmed = last;
+    this.#trimmed = await this.#file.write(() => {
+      database.run(SQL.trimEvents, [after, last, oldest, deployment]);
+      return database.one<LastRow>(SQL.rowUpTo, [last]) ?? NO_ROW;
+    });
     return young === 0;
+  }
+
+  /**
+   * SQLite gives the number of the last row again once that is deleted. So the row that the last trim stopped at must be the
+   * same: then every row before it has been there since. Otherwise the table is looked at from its start.
+   */
+  #firstToTrim(): number {
+    const [no, at] = this.#trimmed;
+    const found = this.#ledger.database.one<LastRow>(SQL.rowUpTo, [no]);
+    return found?.[0] === no && found[1] === at ? no : 0;
   }
 
   /** Of all deployments of the file. */

@@ -34,6 +34,11 @@ export const storeLocked = (path: string, ms: number): Error =>
     `${path} has been locked by another process for ${ms} ms; look who has it open (a shell, a backup, a copy)`,
   );
 
+/** A line for the log. */
+export const logHeldOpen = (path: string, bytes: number): string =>
+  `${path}-wal has ${Math.round(bytes / 1_048_576)} MiB and grows: another program reads ${path} in a transaction that does not ` +
+  `end, and until it does nothing of this file can be used again. End it (lsof ${path} names it: a shell, a backup, a copy)`;
+
 export const newerSchema = (path: string, found: number, known: number): Error =>
   storeAway(
     `${path} was changed by a newer version of sojourn (schema ${found}, this one reads up to ${known}); ` +

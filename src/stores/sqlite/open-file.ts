@@ -2,6 +2,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { storeAway } from '../../errors.ts';
+import type { Logger } from '../../types.ts';
 import type { StoreClock } from './clock.ts';
 import { Database } from './database.ts';
 import { noSuchDirectory, noWal, notAFile, storeFailure } from './failures.ts';
@@ -26,7 +27,12 @@ const CHECKPOINT_PAGES = 16_384;
 /** The log is then cut back to this; twice of what the checkpointer copies. */
 const LOG_BYTES = 33_554_432;
 
-export async function openFile(settings: FileSettings, clock: StoreClock, patience: Patience): Promise<StoreFile> {
+export async function openFile(
+  settings: FileSettings,
+  clock: StoreClock,
+  patience: Patience,
+  logger: Logger,
+): Promise<StoreFile> {
   const Libsql = await loadLibsql();
   const { path } = settings;
   makeFile(path);
@@ -38,7 +44,7 @@ export async function openFile(settings: FileSettings, clock: StoreClock, patien
     database.close();
     throw error;
   }
-  return new StoreFile(database, patience);
+  return new StoreFile(database, patience, logger);
 }
 
 /**

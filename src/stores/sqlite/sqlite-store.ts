@@ -29,7 +29,7 @@ export class SqliteStore implements Store {
     const patience = new Patience(options.time, options.random);
     this.#views++;
     try {
-      const file = await (this.#file ??= openFile(this.#settings, clock, patience));
+      const file = await (this.#file ??= openFile(this.#settings, clock, patience, options.logger));
       const deployment = await findDeployment(file, options.name);
       return this.#view({ file, deployment, clock, patience, options });
     } catch (error) {

@@ -146,6 +146,8 @@ export const SQL = {
   /** Of the next ?3 rows of the table, of whatever session: the last before one younger than ?2; whether there was one. */
   oldRows: `SELECT coalesce(min(no) FILTER (WHERE at > ?2) - 1, max(no)), count(*) FILTER (WHERE at > ?2)
     FROM (SELECT no, at FROM events WHERE no > ?1 ORDER BY no LIMIT ?3)`,
+  /** The last row up to ?, and when it was written. */
+  rowUpTo: 'SELECT no, at FROM events WHERE no <= ? ORDER BY no DESC LIMIT 1',
   trimEvents: `DELETE FROM events WHERE no > ? AND no <= ? AND at <= ?
     AND EXISTS (SELECT 1 FROM sessions WHERE no = events.session AND deployment = ?)`,
 

@@ -2,6 +2,7 @@
  * The open file as the parts of the store use it: `read` answers at once (a reader waits for nobody), `write` at the end of
  * the turn, with the writes of everybody else.
  */
+import type { Logger } from '../../types.ts';
 import type { Await } from '../store.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { Database } from './database.ts';
@@ -17,10 +18,10 @@ export class StoreFile {
   #writes = 0;
   #closed = false;
 
-  constructor(database: Database, patience: Patience) {
+  constructor(database: Database, patience: Patience, logger: Logger) {
     this.database = database;
     this.#patience = patience;
-    this.#checkpointer = new Checkpointer(this);
+    this.#checkpointer = new Checkpointer(this, patience, logger);
     this.#writer = new Writer(database, patience, () => this.#checkpointer.committed());
   }
 

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 const [path, dist = resolve(import.meta.dirname, '../../../dist')] = process.argv.slice(2);
 const load = (file) => import(pathToFileURL(join(dist, file)).href);
 const { sqlite } = await load('stores/sqlite/index.js');
-const { systemRandom, systemTime } = await load('system.js');
+const { systemRandom, systemTime } = await load('options/system.js');
 const silent = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
 try {

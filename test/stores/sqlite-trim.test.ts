@@ -1,0 +1,65 @@
+/** What the file lets go of: events past their time, and the log that was copied. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import Libsql from 'libsql';
+import { expect, test } from 'vitest';
+import { Checkpointer } from '../../src/stores/sqlite/checkpointer.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { createLog } from '../kit/log.ts';
+import { FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
+
+const HOUR = 3_600_000;
+
+test('events past their time go also where the numbers of their rows were used before', async () => {
+  const [path, time] = [newPath(), createFakeTime()];
+  const retention = { ttlMs: HOUR, events: 1_000, bytes: 1_000_000 };
+  const view = await openView(path, { time, retention });
+  const kept = await openView(path, { time, name: 'kept', retention: { ...retention, ttlMs: 1_000 * HOUR } });
+  for (const [one, id] of [
+    [kept, 'k'],
+    [view, 's'],
+  ] as const) {
+    await one.sessions.create(recordOf(id));
+    await one.events.append({ sessionId: id, fence: FENCE, stream: 'first', from: 0, events: ['1'] });
+  }
+  const file = new Libsql(path);
+  const events = (): number => (file.prepare('SELECT count(*) FROM events').raw(true).get([]) as [number])[0];
+  for (let round = 0; round < 3; round++) {
+    for (let n = 0; n < 10 - 3 * round; n++) {
+      const stream = `${round}x${n}`;
+      await view.events.append({ sessionId: 's', fence: FENCE, stream, from: 0, events: ['1'] });
+    }
+    await time.advance(2 * HOUR);
+    await view.events.trim();
+    expect(events(), `round ${round}`).toBe(1);
+  }
+  file.close();
+});
+
+test('a reader that stays in a transaction holds up few writes, and one line says how large the log is', async () => {
+  const [path, log] = [newPath(), createLog()];
+  const writer = new Libsql(path, { timeout: 2_000 });
+  writer.exec('PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE rows (data TEXT)');
+  const reader = new Libsql(path);
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) FROM rows').get([]);
+  let held = 0;
+  const file = { path, hold: () => void (held += 1), resume: () => undefined };
+  const checkpointer = new Checkpointer(file, { now: () => performance.now() }, log);
+  const began = performance.now();
+  const insert = writer.prepare('INSERT INTO rows VALUES (?)');
+  const told = (): number => log.matching(/-wal has \d+ MiB and grows/, 'warn').length;
+  for (let n = 0; n < 1_000 && told() === 0; n++) {
+    insert.run(['x'.repeat(400_000)]);
+    // It looks at the log once in so many commits.
+    for (let commit = 0; commit < 64; commit++) checkpointer.committed();
+    await sleep(20);
+  }
+  for (let commit = 0; commit < 64; commit++) checkpointer.committed();
+  await checkpointer.close();
+  const seconds = (performance.now() - began) / 1_000;
+  expect(held).toBeGreaterThan(0);
+  expect(held).toBeLessThanOrEqual(2 + Math.log2(1 + seconds));
+  expect(told()).toBe(1);
+  reader.exec('COMMIT');
+  for (const one of [reader, writer]) one.close();
+});
