@@ -6,7 +6,9 @@
  *                          └──died──▶ empty, after a pause
  *
  * The first worker starts alone: what is wrong with the module or the store is said once, and ends everything. Later a
- * worker that dies is replaced; one that died young `MOST_DEATHS` times in a row ends everything, after the others drained.
+ * worker that dies is replaced. A slot whose workers die before they listen, `MOST_FAILED_STARTS` times in a row, ends
+ * everything, after the others drained. A worker that died while it served is replaced however often that happens, after a
+ * pause that grows: requests of clients may be what kills it, and giving up would let them end the deployment.
  * When the supervisor itself is killed, its workers see their channel close, drain and end.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,11 +16,13 @@ import type { Logger } from '../types.ts';
 import { EXIT, Failure } from './failure.ts';
 import { endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
 
-/** Young deaths in a row, of one slot; with the pauses between them some seconds. */
-const MOST_DEATHS = 5;
-/** Before another try; doubled with each death. */
+/** In a row, of one slot; with the pauses between them some seconds. */
+const MOST_FAILED_STARTS = 5;
+/** Before another try; doubled with each early death. */
 const FIRST_PAUSE_MS = 100;
-/** Whoever served this long did not die of its start. */
+/** Long enough that a worker which dies at once costs little CPU, short enough that its slot serves most of the time. */
+const LONGEST_PAUSE_MS = 3_200;
+/** A worker that served this long begins the pauses anew. */
 const YOUNG_MS = 1_000;
 /** What a drain takes beyond its timeout: leaving the socket, closing connections, closing the store. */
 const DRAIN_GRACE_MS = 4_000;
@@ -36,8 +40,10 @@ interface Slot {
   worker: WorkerProcess | undefined;
   /** A roll decides who follows it. */
   rolling: boolean;
-  /** Young deaths in a row. */
-  deaths: number;
+  /** Workers in a row that died before they listened. */
+  failedStarts: number;
+  /** Workers in a row that died before they had served `YOUNG_MS`; they set the pause. */
+  earlyDeaths: number;
   /** Somebody is being found for it. */
   staffing: Promise<void> | undefined;
 }
@@ -60,7 +66,8 @@ export class Supervisor {
       number: index + 1,
       worker: undefined,
       rolling: false,
-      deaths: 0,
+      failedStarts: 0,
+      earlyDeaths: 0,
       staffing: undefined,
     }));
     this.#failure = new Promise((_, reject) => {
@@ -177,7 +184,7 @@ export class Supervisor {
     if (slot.worker !== worker || slot.rolling || this.#stopping.signal.aborted) return;
     slot.worker = undefined;
     if (worker.leaving) {
-      slot.deaths = 0;
+      slot.earlyDeaths = 0;
       this.#options.logger.info(
         { worker: slot.number, worker_pid: worker.pid },
         'worker leaves; another one takes its place',
@@ -212,16 +219,17 @@ export class Supervisor {
 
   #died(slot: Slot, worker: WorkerProcess, end: WorkerEnd): void {
     const { servedMs } = worker;
-    // Who was killed from outside did not die of itself.
-    const young = servedMs === undefined || (servedMs < YOUNG_MS && end.signal !== 'SIGKILL');
-    slot.deaths = young ? slot.deaths + 1 : 0;
+    slot.failedStarts = servedMs === undefined ? slot.failedStarts + 1 : 0;
+    // A worker that was killed from outside did not die of itself.
+    const early = servedMs === undefined || (servedMs < YOUNG_MS && end.signal !== 'SIGKILL');
+    slot.earlyDeaths = early ? slot.earlyDeaths + 1 : 0;
     this.#options.logger.error(
       { worker: slot.number, worker_pid: worker.pid, end: endText(end) },
       servedMs === undefined ? 'worker died before it listened' : 'worker died; another one takes its place',
     );
-    if (slot.deaths < MOST_DEATHS) return;
+    if (slot.failedStarts < MOST_FAILED_STARTS) return;
     const failure = new Failure(
-      `worker ${slot.number} died at its start ${slot.deaths} times in a row (the last time: ${endText(end)})`,
+      `worker ${slot.number} died at its start ${slot.failedStarts} times in a row (the last time: ${endText(end)})`,
       { cause: end.error },
     );
     void this.stop().then(() => this.#fail(failure));
@@ -237,8 +245,8 @@ export class Supervisor {
   async #tryToStaff(slot: Slot): Promise<void> {
     const { signal } = this.#stopping;
     for (;;) {
-      if (slot.deaths > 0) {
-        const pauseMs = FIRST_PAUSE_MS * 2 ** (slot.deaths - 1);
+      if (slot.earlyDeaths > 0) {
+        const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (slot.earlyDeaths - 1));
         await delay(pauseMs, undefined, { signal }).catch(() => {});
       }
       if (signal.aborted) return;

@@ -6,6 +6,7 @@ import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { closedEndpoint, draining, optionInvalid, optionsContradict, storeAway, type SojournError } from '../errors.ts';
 import { refuse } from '../http/answer.ts';
+import { attempt } from '../http/attempt.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
@@ -144,12 +145,19 @@ class Endpoint {
   }
 
   #handle(exchange: Exchange, allowedHosts?: readonly string[]): void {
-    if (this.#core !== undefined) return this.#core.handle(exchange, allowedHosts);
-    this.#opening.ready().then(
-      (core) => core.handle(exchange, allowedHosts),
-      (cause: unknown) => refuse(exchange, this.#unready(cause), null),
-    );
+    attempt(exchange, () => {
+      if (this.#core !== undefined) return this.#core.handle(exchange, allowedHosts);
+      return this.#opening.ready().then(
+        (core) => core.handle(exchange, allowedHosts),
+        (cause: unknown) => refuse(exchange, this.#unready(cause), null),
+      );
+    });
   }
+
+  /** The last resort of every face: what nothing expected is logged, and never reaches the process. */
+  #report = (cause: unknown): void => {
+    this.#options.logger.error({ err: cause }, 'A request could not be served: something unexpected was thrown');
+  };
 
   #unready(cause: unknown): SojournError {
     if (this.#closed !== undefined) return closedEndpoint();
@@ -164,12 +172,12 @@ class Endpoint {
 
   face(): McpEndpoint {
     const node = (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown): void => {
-      this.#handle(new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody));
+      this.#handle(new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody, this.#report));
     };
     const endpoint: McpEndpoint = {
       node,
       fetch: (request, given) => {
-        const exchange = new FetchExchange(request, given?.authInfo, given?.parsedBody);
+        const exchange = new FetchExchange(request, given?.authInfo, given?.parsedBody, this.#report);
         this.#handle(exchange);
         return exchange.response;
       },
@@ -226,6 +234,7 @@ class Endpoint {
     const listening = await listen(given, {
       options: this.#options,
       handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),
+      report: this.#report,
       health: () => this.#health(),
     });
     this.#listening.add(listening);

@@ -25,6 +25,7 @@ import { checkMessage, echoId, isObject, type Checked } from '../protocol/jsonrp
 import type { ResolvedOptions } from '../options/options.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import type { InboundPost } from '../relay/call.ts';
+import { checkTextDepth, checkValueDepth } from './json-depth.ts';
 
 export const VALIDATION_ORDER = [
   'host',
@@ -35,6 +36,7 @@ export const VALIDATION_ORDER = [
   'content-type',
   'declared-length',
   'body',
+  'depth',
   'json',
   'shape',
   'version',
@@ -130,7 +132,7 @@ export class Door {
       try {
         this.#post(exchange, bytes);
       } catch (cause) {
-        this.#failed(exchange, cause);
+        this.#failed(exchange, cause, null);
       }
     };
     if (exchange.parsedBody === undefined) exchange.readBody(this.#options.limits.bodyBytes, received);
@@ -173,11 +175,16 @@ export class Door {
     if (body === undefined) {
       if (!isUtf8(bytes)) return refuse(exchange, parseError('the body is not UTF-8'), null);
       text = toText(bytes);
+      const deep = checkTextDepth(text);
+      if (deep !== undefined) return refuse(exchange, deep.error, deep.id);
       try {
         body = JSON.parse(text);
       } catch {
         return refuse(exchange, parseError('the body is not JSON'), null);
       }
+    } else {
+      const deep = checkValueDepth(body);
+      if (deep !== undefined) return refuse(exchange, deep.error, deep.id);
     }
     const id = echoId(body);
     const post = this.#shape(exchange, body, text);
@@ -185,7 +192,11 @@ export class Door {
     const header = exchange.header('mcp-protocol-version');
     const refusal = this.#version(header, claimedVersion(post.messages[0]) !== undefined);
     if (refusal !== undefined) return refuse(exchange, refusal, id);
-    this.#era(post, header, id);
+    try {
+      this.#era(post, header, id);
+    } catch (cause) {
+      this.#failed(exchange, cause, id);
+    }
   }
 
   #shape(exchange: Exchange, body: unknown, text: string | undefined): InboundPost | SojournError {
@@ -260,8 +271,8 @@ export class Door {
     refuse(post.exchange, error, id);
   }
 
-  #failed(exchange: Exchange, cause: unknown): void {
-    refuse(exchange, answerable(cause, this.#options.logger, 'A request could not be served'), null);
+  #failed(exchange: Exchange, cause: unknown, id: RequestId | null): void {
+    refuse(exchange, answerable(cause, this.#options.logger, 'A request could not be served'), id);
   }
 }
 

@@ -28,6 +28,9 @@ export class Backlog implements TurnTask {
     this.#most = Math.min(this.#waiting.pendingBytes + this.#limit, Number.MAX_VALUE);
   }
 
+  /** Never called: `endTurn` cannot throw. */
+  crashed(): void {}
+
   get tooLong(): boolean {
     return this.#waiting.pendingBytes > this.#most;
   }

@@ -59,10 +59,12 @@ export interface Exchange {
   end(): void;
   /** Cuts the connection. */
   destroy(): void;
+  /** Something unexpected was thrown while it was served: logged, and answered with 500, or cut where a stream is open. */
+  fail(cause: unknown): void;
   /** Bytes written and not yet taken by the client's connection. */
   readonly pendingBytes: number;
   /** The client went away, or the answer is complete. */
   readonly closed: boolean;
-  /** Called once when the client goes away before its answer is complete; at once if it already has. */
-  onClose(fn: () => void): void;
+  /** Called once when the client goes away before its answer is complete; at once if it already has. It may throw. */
+  onClose(fn: () => unknown): void;
 }

@@ -2,6 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
+import { attempt, failWith, type ReportFailure } from './attempt.ts';
 import { closeSignal } from './close-signal.ts';
 import type { Exchange, HeaderFields, HeaderList } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
@@ -20,6 +21,7 @@ export class FetchExchange implements Exchange, RequestSource {
   readonly handedOver = undefined;
   user: string | undefined = undefined;
   sessionId: string | undefined = undefined;
+  readonly #report: ReportFailure;
   #resolve!: (response: Response) => void;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
@@ -28,12 +30,13 @@ export class FetchExchange implements Exchange, RequestSource {
   #finished = false;
   #gone = false;
   #listening = false;
-  #onClose: Array<() => void> = [];
+  #onClose: Array<() => unknown> = [];
 
-  constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown) {
+  constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, report: ReportFailure) {
     this.#request = request;
     this.authInfo = authInfo;
     this.parsedBody = parsedBody;
+    this.#report = report;
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -43,8 +46,14 @@ export class FetchExchange implements Exchange, RequestSource {
     return this.#request.method;
   }
   get url(): string {
-    const { pathname, search } = new URL(this.#request.url);
-    return pathname + search;
+    // Adapters make requests whose URL is what the client wrote.
+    const { url } = this.#request;
+    const authority = url.indexOf('//') + 2;
+    return url
+      .slice(authority)
+      .replace(/^[^/?#]*/, '')
+      .replace(/#.*$/s, '')
+      .replace(/^(?!\/)/, '/');
   }
   get request(): McpHttpRequest {
     return (this.#view ??= createRequestView(this));
@@ -65,17 +74,19 @@ export class FetchExchange implements Exchange, RequestSource {
     return this.#request.headers;
   }
   absoluteUrl(): string {
-    return this.#request.url;
+    const { url } = this.#request;
+    return URL.canParse(url) ? url : 'http://localhost/';
   }
 
   readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
-    this.#read(limit).then(
+    const read = this.#read(limit).then(
       (bytes) => (bytes === undefined ? done(bodyTooLarge(limit), EMPTY) : done(undefined, bytes)),
       (cause: unknown) => {
         if (this.#request.signal.aborted) this.#left();
         else done(bodyUnreadable(cause), EMPTY);
       },
     );
+    attempt(this, () => read);
   }
 
   async #read(limit: number): Promise<Uint8Array | undefined> {
@@ -146,8 +157,14 @@ export class FetchExchange implements Exchange, RequestSource {
 
   destroy(): void {
     if (this.#finished || this.#gone) return;
-    this.#controller?.error(new Error('The connection was cut: its reader is too slow'));
+    this.#controller?.error(new Error('The connection was cut: its reader is too slow, or its request failed'));
     this.#left();
+  }
+
+  fail(cause: unknown): void {
+    failWith(this, { cause, streaming: this.#controller !== undefined, report: this.#report });
+    // After the first this changes nothing.
+    this.#resolve(new Response(null, { status: 500 }));
   }
 
   get pendingBytes(): number {
@@ -159,8 +176,8 @@ export class FetchExchange implements Exchange, RequestSource {
     return this.#finished || this.#gone;
   }
 
-  onClose(fn: () => void): void {
-    if (this.#gone) return fn();
+  onClose(fn: () => unknown): void {
+    if (this.#gone) return attempt(this, fn);
     this.#onClose.push(fn);
     this.#listen();
   }
@@ -192,7 +209,7 @@ export class FetchExchange implements Exchange, RequestSource {
     this.#gone = true;
     const listeners = this.#onClose;
     this.#onClose = [];
-    for (const fn of listeners) fn();
+    for (const fn of listeners) attempt(this, fn);
     // Whoever called `fetch` still waits for a response; after the first this changes nothing.
     this.#resolve(new Response(null, { status: CLIENT_CLOSED_REQUEST }));
   }

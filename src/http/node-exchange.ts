@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
+import { attempt, failWith, type ReportFailure } from './attempt.ts';
 import { closeSignal } from './close-signal.ts';
 import type { Exchange, HeaderFields, HeaderList } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
@@ -26,21 +27,23 @@ export class NodeExchange implements Exchange, RequestSource {
   /** Undefined once the answer is complete or the client is gone. */
   #res: ServerResponse | undefined;
   #parsedBody: unknown;
+  readonly #report: ReportFailure;
   #request: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
   #canonical: Map<string, string> | undefined;
   #listening = false;
   #finished = false;
   #gone = false;
-  #onClose: Array<() => void> | undefined;
+  #onClose: Array<() => unknown> | undefined;
   user: string | undefined = undefined;
   sessionId: string | undefined = undefined;
   readonly handedOver = undefined;
 
-  constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown) {
+  constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, report: ReportFailure) {
     this.#req = req;
     this.#res = res;
     this.#parsedBody = parsedBody;
+    this.#report = report;
   }
 
   get method(): string {
@@ -87,7 +90,9 @@ export class NodeExchange implements Exchange, RequestSource {
   absoluteUrl(): string {
     const secure = isSecure(this.#req);
     const host = this.header('host') ?? this.header(':authority') ?? 'localhost';
-    return `${secure ? 'https' : 'http'}://${host}${this.url}`;
+    const url = `${secure ? 'https' : 'http'}://${host}${this.url}`;
+    // A handler parses it. A request target may be anything, and so may `Host` where `allowedHosts` is not set.
+    return URL.canParse(url) ? url : `${secure ? 'https' : 'http'}://localhost/`;
   }
 
   readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
@@ -109,7 +114,7 @@ export class NodeExchange implements Exchange, RequestSource {
       size += chunk.length;
       if (size > limit) {
         settled = true;
-        return context.runInAsyncScope(done, undefined, bodyTooLarge(limit), EMPTY);
+        return attempt(this, () => context.runInAsyncScope(done, undefined, bodyTooLarge(limit), EMPTY));
       }
       if (first === undefined) first = chunk;
       else (more ??= [first]).push(chunk);
@@ -118,7 +123,7 @@ export class NodeExchange implements Exchange, RequestSource {
       if (settled) return;
       settled = true;
       const bytes = more === undefined ? (first ?? EMPTY) : Buffer.concat(more, size);
-      context.runInAsyncScope(done, undefined, undefined, bytes);
+      attempt(this, () => context.runInAsyncScope(done, undefined, undefined, bytes));
     });
     req.on('error', () => {
       // The client went away in the middle of its body: nobody waits for an answer.
@@ -170,6 +175,12 @@ export class NodeExchange implements Exchange, RequestSource {
     this.#res?.destroy();
   }
 
+  fail(cause: unknown): void {
+    failWith(this, { cause, streaming: this.#res?.headersSent === true, report: this.#report });
+    // Its answer could not be written.
+    if (this.#res?.writableEnded === false) this.#res.destroy();
+  }
+
   get pendingBytes(): number {
     return this.#res?.writableLength ?? 0;
   }
@@ -178,8 +189,8 @@ export class NodeExchange implements Exchange, RequestSource {
     return this.#finished || this.#gone || this.#res?.destroyed !== false;
   }
 
-  onClose(fn: () => void): void {
-    if (this.#gone || (this.#res?.destroyed === true && !this.#finished)) return fn();
+  onClose(fn: () => unknown): void {
+    if (this.#gone || (this.#res?.destroyed === true && !this.#finished)) return attempt(this, fn);
     (this.#onClose ??= []).push(fn);
     this.#listen();
   }
@@ -200,7 +211,7 @@ export class NodeExchange implements Exchange, RequestSource {
     this.#gone = true;
     const listeners = this.#onClose;
     this.#onClose = undefined;
-    if (listeners !== undefined) for (const fn of listeners) fn();
+    if (listeners !== undefined) for (const fn of listeners) attempt(this, fn);
     this.#release();
   }
 

@@ -60,6 +60,11 @@ export class ResponsePipe implements KeptAlive, TurnTask {
     this.#waits = undefined;
   }
 
+  /** What was thrown at the end of a turn. */
+  crashed(cause: unknown): void {
+    this.#exchange.fail(cause);
+  }
+
   /** Sends the head of a stream now; keep-alives start. */
   commit(): void {
     if (this.#committed || this.#exchange.closed) return;
@@ -105,7 +110,10 @@ export class ResponsePipe implements KeptAlive, TurnTask {
     }
     const headers: HeaderList = [...response.headers].filter(([name]) => name !== 'content-length');
     const { status } = response;
-    atEndOfTurn({ endTurn: () => this.#exchange.respond(status, headers, body) });
+    atEndOfTurn({
+      endTurn: () => this.#exchange.respond(status, headers, body),
+      crashed: (cause) => this.#exchange.fail(cause),
+    });
   }
 
   /** `true`: the error went out as an event, because the head had gone already. */

@@ -98,6 +98,10 @@ export class SseSink implements Sink, TurnTask {
     else this.#openStream();
   }
 
+  crashed(cause: unknown): void {
+    this.#exchange.fail(cause);
+  }
+
   get #mayHold(): boolean {
     return this.#options.heldHeads !== undefined && !this.#heldLong;
   }

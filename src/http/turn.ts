@@ -6,6 +6,8 @@
  */
 export interface TurnTask {
   endTurn(): void;
+  /** Told of what `endTurn` threw; the other tasks of the turn run all the same. */
+  crashed(cause: unknown): void;
 }
 
 let tasks: TurnTask[] = [];
@@ -13,10 +15,15 @@ let tasks: TurnTask[] = [];
 function flush(): void {
   const due = tasks;
   tasks = [];
-  for (const task of due) task.endTurn();
+  for (const task of due) {
+    try {
+      task.endTurn();
+    } catch (cause) {
+      task.crashed(cause);
+    }
+  }
 }
 
-/** `task.endTurn` must not throw. */
 export function atEndOfTurn(task: TurnTask): void {
   if (tasks.push(task) === 1) setImmediate(flush);
 }

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { optionInvalid } from '../errors.ts';
+import { attempt, type ReportFailure } from '../http/attempt.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { originAllowed } from '../http/guards.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
@@ -51,6 +52,7 @@ export interface OwnListening extends Listening {
 export interface ListenTarget {
   readonly options: ResolvedOptions;
   handle(exchange: Exchange, allowedHosts: readonly string[] | undefined): void;
+  readonly report: ReportFailure;
   health(): EndpointHealth;
 }
 
@@ -77,7 +79,10 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   const at = fd === undefined ? host : (address?.address ?? host);
   const hosts = target.options.allowedHosts ?? (isLoopback(at) ? LOOPBACK_NAMES : undefined);
   // In time: nothing is accepted before the event loop turns again.
-  server.on('request', (req, res) => route(req, res, base, hosts, target));
+  server.on('request', (req, res) => {
+    const exchange = new NodeExchange(req, res, undefined, target.report);
+    attempt(exchange, () => route(exchange, { req, res }, base, hosts, target));
+  });
   let closed: Promise<void> | undefined;
   return {
     url: `http://${reachable(at)}:${bound}${base === '' ? '/' : base}`,
@@ -118,8 +123,8 @@ function stop(server: Server, { options: { timeProvider } }: ListenTarget): Prom
 }
 
 function route(
-  req: IncomingMessage,
-  res: ServerResponse,
+  exchange: NodeExchange,
+  { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
   base: string,
   hosts: readonly string[] | undefined,
   target: ListenTarget,
@@ -133,7 +138,7 @@ function route(
     return;
   }
   if (cors(req, res, target.options)) return;
-  target.handle(new NodeExchange(req, res, undefined), hosts);
+  target.handle(exchange, hosts);
 }
 
 function serves(path: string, base: string, { legacySse }: ResolvedOptions): boolean {

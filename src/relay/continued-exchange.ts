@@ -110,13 +110,16 @@ export class ContinuedExchange implements Exchange {
   destroy(): void {
     this.#inner.destroy();
   }
+  fail(cause: unknown): void {
+    this.#inner.fail(cause);
+  }
   get pendingBytes(): number {
     return this.#inner.pendingBytes;
   }
   get closed(): boolean {
     return this.#inner.closed;
   }
-  onClose(fn: () => void): void {
+  onClose(fn: () => unknown): void {
     this.#inner.onClose(fn);
   }
 }

@@ -7,8 +7,9 @@
  */
 import type { Instance } from '../cluster/instance.ts';
 import type { Link, LinkItem } from '../cluster/link.ts';
-import { internal, rpcError, type SojournError } from '../errors.ts';
-import { JSON_HEADERS, refuse } from '../http/answer.ts';
+import { rpcError, type SojournError } from '../errors.ts';
+import { JSON_HEADERS } from '../http/answer.ts';
+import { attempt } from '../http/attempt.ts';
 import { type Backlog, backlogOf } from '../http/backlog.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { messageFrame } from '../http/sse.ts';
@@ -215,14 +216,14 @@ export class Relay {
     const { n } = envelope;
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
-    const exchange = new RelayedExchange(envelope, link, () => this.#serving.get(link)?.delete(n));
+    const exchange = new RelayedExchange(
+      envelope,
+      link,
+      () => this.#serving.get(link)?.delete(n),
+      (err) => this.#options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
+    );
     if (this.#closed) return exchange.back();
     serving.set(n, exchange);
-    try {
-      this.#options.serve(envelope, exchange);
-    } catch (cause) {
-      this.#options.logger.error({ err: cause, instance: link.peer }, 'A relayed request could not be served');
-      refuse(exchange, internal(cause), null);
-    }
+    attempt(exchange, () => this.#options.serve(envelope, exchange));
   }
 }

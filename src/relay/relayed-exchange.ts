@@ -9,6 +9,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { CREDIT_BYTES, type Link, type LinkItem } from '../cluster/link.ts';
 import type { SojournError } from '../errors.ts';
+import { attempt, failWith, type ReportFailure } from '../http/attempt.ts';
 import { closeSignal } from '../http/close-signal.ts';
 import type { Exchange, HandedOver, HeaderFields, HeaderList } from '../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
@@ -34,16 +35,19 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
   #gone = false;
   #lost = false;
   #told = false;
-  #onClose: Array<() => void> = [];
+  #onClose: Array<() => unknown> = [];
   #onTold: Array<() => void> = [];
   /** It needs no place among those being served any more. */
   readonly #over: () => void;
+  readonly #report: ReportFailure;
+  #streaming = false;
 
-  constructor(envelope: CallEnvelope, link: Link, over: () => void) {
+  constructor(envelope: CallEnvelope, link: Link, over: () => void, report: ReportFailure) {
     this.#envelope = envelope;
     this.#link = link;
     this.#letGo = link.hold('stream');
     this.#over = over;
+    this.#report = report;
     this.authInfo = authOf(envelope);
     this.user = envelope.user;
   }
@@ -95,6 +99,7 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
 
   openStream(headers: HeaderList): void {
     if (this.closed) return;
+    this.#streaming = true;
     const session = this.sessionId;
     this.#push({ t: 'stream', headers: sendHeaders(headers), ...(session !== undefined && { session }) });
   }
@@ -111,6 +116,10 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
     if (this.closed) return;
     this.#finish({ t: 'cut' });
     this.#tellClosed();
+  }
+
+  fail(cause: unknown): void {
+    failWith(this, { cause, streaming: this.#streaming, report: this.#report });
   }
 
   back(): void {
@@ -136,8 +145,8 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
     return this.#finished || this.#gone;
   }
 
-  onClose(fn: () => void): void {
-    if (this.#gone) return fn();
+  onClose(fn: () => unknown): void {
+    if (this.#gone) return attempt(this, fn);
     this.#onClose.push(fn);
   }
 
@@ -165,12 +174,12 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
   }
 
   #tellClosed(): void {
-    for (const fn of this.#onClose.splice(0)) fn();
+    for (const fn of this.#onClose.splice(0)) attempt(this, fn);
   }
 
   #tell(): void {
     this.#told = true;
-    for (const fn of this.#onTold.splice(0)) fn();
+    for (const fn of this.#onTold.splice(0)) attempt(this, fn);
   }
 
   #finish(item: LinkItem, size = 0): void {

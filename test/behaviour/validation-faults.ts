@@ -85,6 +85,15 @@ export const FAULTS: Record<Step, Fault> = {
     says: /^Payload Too Large/,
     id: null,
   },
+  depth: {
+    spoil: ({ message }) => {
+      message.params = { ...message.params, arguments: JSON.parse('['.repeat(200) + ']'.repeat(200)) as never };
+    },
+    status: 400,
+    code: -32600,
+    says: /^Invalid Request: the body is nested deeper than 128 levels/,
+    id: 5,
+  },
   json: {
     spoil: (draft) => {
       draft.rest = '}';

@@ -18,6 +18,8 @@ export interface WorkersOptions extends CliOptions {
 
 interface LogLine {
   readonly msg: string;
+  /** ms since 1970. */
+  readonly time: number;
   readonly worker?: number;
   readonly worker_pid?: number;
   readonly end?: string;

@@ -173,6 +173,36 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     expect(isAlive(one)).toBe(false);
   });
 
+  test(
+    'one that dies of every request is replaced however often, after pauses, and the others serve',
+    { timeout: 90_000 },
+    async () => {
+      const workers = startWorkers();
+      const { url, two } = await listening(workers);
+      // So that every connection is worker 1's.
+      process.kill(two, 'SIGSTOP');
+      const deaths = () => workers.lines().filter(({ end }) => end === 'exit code 7').length;
+      for (let n = 0; n < 7; n++) {
+        const client = pinned(url);
+        // Waits in the socket's queue until the next worker listens, and kills that one at once.
+        await client.initialize();
+        await client.call('tools/call', { name: 'crash', arguments: {} }).catch(() => {});
+        await until(() => deaths() === n + 1, { timeoutMs: 20_000, what: `death ${n + 1}` });
+        }
+      const client = pinned(url);
+      await client.initialize();
+      expect(await say(client, 'where')).toBe(String(workers.pid(1)));
+      expect([two, workers.pid(1)].map(isAlive)).toEqual([true, true]);
+      const died = workers.lines().flatMap(({ end, time }) => (end === 'exit code 7' ? [time] : []));
+      const listened = workers
+        .lines()
+        .flatMap(({ msg, worker, time }) => (msg === 'worker listens' && worker === 1 ? [time] : []));
+      // The second pause of a row is 200 ms; a worker that a slow machine let serve for a second begins a new row.
+      const pauses = died.map((at, n) => (listened[n + 1] ?? Infinity) - at);
+      expect(Math.max(...pauses)).toBeGreaterThan(200);
+    },
+  );
+
   test('whose supervisor is killed drain and end', async () => {
     const workers = startWorkers();
     const { url, one, two } = await listening(workers);

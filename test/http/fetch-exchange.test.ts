@@ -1,12 +1,18 @@
 import { expect, test } from 'vitest';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 
+/** Nothing unexpected may happen here. */
+const report = (cause: unknown): void => {
+  throw cause;
+};
+
 test('a client that leaves its stream is no error to whoever carries the body', async () => {
   const abort = new AbortController();
   const exchange = new FetchExchange(
     new Request('http://a.example/mcp', { signal: abort.signal }),
     undefined,
     undefined,
+    report,
   );
   let left = 0;
   exchange.onClose(() => (left += 1));
@@ -23,7 +29,7 @@ test('a client that leaves its stream is no error to whoever carries the body', 
 });
 
 test('a reader that is cut for being too slow gets an error', async () => {
-  const exchange = new FetchExchange(new Request('http://a.example/mcp'), undefined, undefined);
+  const exchange = new FetchExchange(new Request('http://a.example/mcp'), undefined, undefined, report);
   let left = 0;
   exchange.onClose(() => (left += 1));
   exchange.openStream([['Content-Type', 'text/event-stream']]);
@@ -41,6 +47,7 @@ test('a client that leaves before the head leaves nobody waiting for a response'
     new Request('http://a.example/mcp', { signal: abort.signal }),
     undefined,
     undefined,
+    report,
   );
   expect(exchange.signal.aborted).toBe(false);
   abort.abort();
@@ -56,7 +63,7 @@ test('a client that leaves in the middle of its body leaves nobody waiting for a
     start: (controller) => abort.signal.addEventListener('abort', () => controller.error(abort.signal.reason)),
   });
   const init: RequestInit & { duplex: 'half' } = { method: 'POST', signal: abort.signal, body, duplex: 'half' };
-  const exchange = new FetchExchange(new Request('http://a.example/mcp', init), undefined, undefined);
+  const exchange = new FetchExchange(new Request('http://a.example/mcp', init), undefined, undefined, report);
   let called = 0;
   exchange.readBody(1_000, () => (called += 1));
   abort.abort();

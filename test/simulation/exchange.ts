@@ -127,6 +127,11 @@ export class SimExchange implements Exchange, RequestSource {
     this.clientLeft();
   }
 
+  /** In a simulated world nothing unexpected may be thrown: it ends the run. */
+  fail(cause: unknown): void {
+    throw cause;
+  }
+
   get closed(): boolean {
     return this.#finished || this.#gone;
   }

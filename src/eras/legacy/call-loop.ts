@@ -23,6 +23,7 @@ import {
   versionChanged,
 } from '../../errors.ts';
 import { answerable, refuse } from '../../http/answer.ts';
+import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/options.ts';
 import { elapse, type RandomSource } from '../../options/system.ts';
@@ -92,7 +93,7 @@ export class CallLoop {
     if (live === undefined) return this.#start(id, call);
     try {
       const next = this.#serve(live, call);
-      if (next instanceof Promise) void this.#follow(id, call, next);
+      if (next instanceof Promise) attempt(exchange, () => this.#follow(id, call, next));
       else if (next !== undefined) this.#start(id, next);
     } catch (cause) {
       this.fail(call, cause);
@@ -110,7 +111,7 @@ export class CallLoop {
 
   #start(id: string, call: Call): void {
     const driving = (): Promise<void> => this.#drive(id, call);
-    void (call.kind === 'get' ? driving() : this.track(call.exchange, driving));
+    attempt(call.exchange, () => (call.kind === 'get' ? driving() : this.track(call.exchange, driving)));
   }
 
   /** Attempts until the call is answered. Pauses between attempts let two instances agree on an owner. */

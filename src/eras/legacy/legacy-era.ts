@@ -7,6 +7,7 @@ import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import { batchNotAllowed, lapsed, ownerLost, sessionIdMissing, SojournError } from '../../errors.ts';
 import { JSON_HEADERS, refuse } from '../../http/answer.ts';
+import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
@@ -23,6 +24,7 @@ import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import type { CallEnvelope } from '../../relay/envelope.ts';
 import { type Call, type InboundPost, type NextAttempt, postCall, requestIdOf } from '../../relay/call.ts';
 import type { Await } from '../../stores/store.ts';
+import { checkTextDepth } from '../json-depth.ts';
 import { serveGet } from './get.ts';
 import { LegacyPosts } from './posts.ts';
 import { Relay } from '../../relay/relay.ts';
@@ -97,7 +99,7 @@ export class LegacyEra {
         return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
       if (first?.kind === 'request' && first.message.method === 'initialize') {
         const { message } = first;
-        void this.#loop.track(exchange, () => this.#open(post, message));
+        attempt(exchange, () => this.#loop.track(exchange, () => this.#open(post, message)));
         return;
       }
       return refuse(exchange, sessionIdMissing('POST'), requestIdOf(post));
@@ -122,6 +124,9 @@ export class LegacyEra {
   /** A call that another instance handed over: its session lives here, or is to be opened here because that one drains. */
   #relayed({ call, again, text = '' }: CallEnvelope, exchange: RelayedExchange): void {
     if (call !== 'post') return this.#bodiless(call, exchange, again);
+    // An instance of an earlier version lets it in.
+    const deep = checkTextDepth(text);
+    if (deep !== undefined) return refuse(exchange, deep.error, deep.id);
     const body: unknown = JSON.parse(text);
     const batch = Array.isArray(body);
     // The other instance's door has let it in; messages are looked at again because their kinds are not sent along.

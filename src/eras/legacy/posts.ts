@@ -125,10 +125,14 @@ export class LegacyPosts {
   #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): Promise<NextAttempt> {
     const { call, stream, admitted } = admittedPost;
     const sink = this.#sse(call.exchange);
-    return new Promise((resolve) => {
-      session.beginUnprimed(stream, sink, admitted, extra, (result) =>
-        resolve(this.#primed(session, admittedPost, sink, result)),
-      );
+    return new Promise((resolve, reject) => {
+      session.beginUnprimed(stream, sink, admitted, extra, (result) => {
+        try {
+          resolve(this.#primed(session, admittedPost, sink, result));
+        } catch (cause) {
+          reject(cause);
+        }
+      });
       this.#dispatchAll(session, call.post, admitted);
     });
   }

@@ -22,6 +22,7 @@ import {
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { acceptsStream } from '../../http/accept.ts';
 import { answerable, refuse } from '../../http/answer.ts';
+import { attempt } from '../../http/attempt.ts';
 import type { Exchange, HeaderList } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
@@ -33,6 +34,7 @@ import type { LiveSession } from '../../session/session.ts';
 import type { Sink, SinkListener } from '../../http/sink.ts';
 import type { Await } from '../../stores/store.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
+import { checkTextDepth, checkValueDepth, type TooDeep } from '../json-depth.ts';
 
 export interface LegacySseOptions {
   readonly options: ResolvedOptions;
@@ -120,7 +122,7 @@ export class LegacySseEra {
   }
 
   #message(exchange: Exchange): void {
-    const id = new URL(exchange.url, 'http://localhost').searchParams.get('sessionId');
+    const id = new URLSearchParams(exchange.url.split('?', 2)[1]).get('sessionId');
     if (id === null) return exchange.respond(400, PLAIN, 'Missing sessionId parameter');
     const connection = this.#connections.get(id);
     if (connection === undefined) return exchange.respond(400, PLAIN, 'Session not found: open GET /sse first');
@@ -133,25 +135,32 @@ export class LegacySseEra {
       if (refusal !== undefined) return refuse(exchange, refusal, null);
       const checked = this.#parse(exchange, bytes);
       if (typeof checked === 'string') return exchange.respond(400, PLAIN, checked);
+      if ('error' in checked) return refuse(exchange, checked.error, checked.id);
       const answer = (error: SojournError | undefined): void => {
         if (error === undefined) exchange.respond(202, PLAIN, 'Accepted');
         else refuse(exchange, error, checked.kind === 'request' ? checked.message.id : null);
       };
       const taken = this.#take(connection, exchange, checked);
-      if (taken instanceof Promise) void taken.then(answer);
+      if (taken instanceof Promise) attempt(exchange, () => taken.then(answer));
       else answer(taken);
     };
     if (exchange.parsedBody === undefined) exchange.readBody(bodyBytes, received);
     else received(undefined, NO_BYTES);
   }
 
-  #parse(exchange: Exchange, bytes: Uint8Array): Checked | string {
+  #parse(exchange: Exchange, bytes: Uint8Array): Checked | TooDeep | string {
     let body = exchange.parsedBody;
+    let deep: TooDeep | undefined;
     try {
-      body ??= JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+      if (body === undefined) {
+        const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+        deep = checkTextDepth(text);
+        body = deep === undefined ? JSON.parse(text) : undefined;
+      } else deep = checkValueDepth(body);
     } catch {
       return 'Invalid message: the body is not JSON in UTF-8';
     }
+    if (deep !== undefined) return deep;
     const checked = checkMessage(body);
     return checked.kind === 'invalid' ? `Invalid message: ${checked.why}` : checked;
   }
@@ -166,7 +175,8 @@ export class LegacySseEra {
         return invalidRequest('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
       }
       connection.state = 'opening';
-      void this.#open(connection, checked.message);
+      const { message } = checked;
+      attempt(exchange, () => this.#open(connection, message));
       return undefined;
     }
     if (checked.kind === 'notification') session.notification(checked.message, exchange);

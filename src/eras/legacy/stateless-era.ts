@@ -19,6 +19,7 @@ import {
   statelessUnsupported,
 } from '../../errors.ts';
 import { answerable, asSojournError, JSON_HEADERS, refuse } from '../../http/answer.ts';
+import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
@@ -70,7 +71,8 @@ export class StatelessEra {
       return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
     }
     if (first.kind === 'request') {
-      void this.#serve(exchange, first.message);
+      const { message } = first;
+      attempt(exchange, () => this.#serve(exchange, message));
       return;
     }
     // Nothing waits for an answer or a notification: there is no session they could be for.
@@ -112,7 +114,7 @@ export class StatelessEra {
       }
       transport = new StatelessTransport(message, exchange, logger, () => this.#done(transport, server, run));
       this.#running.add(transport);
-      exchange.onClose(() => void transport?.close());
+      exchange.onClose(() => transport?.close());
       const hook = { hook: 'the connect() of the server', sessionId: undefined };
       await inHookTime(this.#options, hook, server.connect(transport));
       const checked = transport.checkScopes([message], exchange.authInfo);
@@ -130,7 +132,7 @@ export class StatelessEra {
       run?.leave('request_done');
       const error = answerable(cause, logger, 'A stateless request could not be served');
       if (transport === undefined) refuse(exchange, error, message.id);
-      else void transport.fail(error);
+      else await transport.fail(error);
     }
   }
 
@@ -238,7 +240,7 @@ export class StatelessTransport implements ScopedTransport {
       json = JSON.stringify({ jsonrpc: '2.0', id: this.#id, error: rpcError(internal(cause)) });
     }
     this.#stream?.send(json, true);
-    queueMicrotask(() => void this.close());
+    queueMicrotask(() => attempt(this.#exchange, () => this.close()));
   }
 
   #notify(message: RpcNotification, related: RequestId | undefined): void {
@@ -253,8 +255,11 @@ export class StatelessTransport implements ScopedTransport {
     if (this.#closed) return;
     this.#closed = true;
     this.#stream?.finish();
-    this.onclose?.();
-    this.#done();
+    try {
+      this.onclose?.();
+    } finally {
+      this.#done();
+    }
   }
 
   async fail(cause: unknown): Promise<void> {

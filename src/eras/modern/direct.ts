@@ -102,7 +102,7 @@ export class ModernDirect {
     dispatched = true;
     pipe.whenWaiting(() => {
       this.#open.add(transport);
-      exchange.onClose(() => void transport.close());
+      exchange.onClose(() => transport.close());
     });
     const { request: view, authInfo } = exchange;
     transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });

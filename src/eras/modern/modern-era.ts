@@ -27,6 +27,7 @@ import {
   type SojournError,
 } from '../../errors.ts';
 import { answerable, refuse } from '../../http/answer.ts';
+import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { ResponsePipe } from '../../http/response-pipe.ts';
@@ -99,7 +100,7 @@ export class ModernEra {
     if (refusal !== undefined) return refuse(exchange, refusal, request?.id ?? null);
     if (request?.method === 'initialize' && !this.#isModern(exchange, request)) return this.#legacy(post);
     const call = new ModernCall(post, request, typeof claim === 'string' ? claim : (header ?? ''));
-    void this.#answer(call, first.message);
+    attempt(exchange, () => this.#answer(call, first.message));
   }
 
   /** An `initialize` belongs here only behind a valid modern envelope. */

@@ -21,6 +21,7 @@ export default function createServer(ctx) {
     await new Promise((done) => setTimeout(done, ms));
     return text(`done ${process.pid}`);
   });
+  server.registerTool('crash', {}, () => process.exit(7));
   server.registerTool('ring', {}, () => {
     void outside(() => server.server.sendLoggingMessage({ level: 'info', data: 'ringing' }));
     return text(process.pid);

@@ -1,0 +1,155 @@
+/** What nothing expected, thrown in any callback of an exchange: the request is answered, the failure told once, the process lives. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { attempt } from '../../src/http/attempt.ts';
+import type { Exchange } from '../../src/http/exchange.ts';
+import { FetchExchange } from '../../src/http/fetch-exchange.ts';
+import { NodeExchange } from '../../src/http/node-exchange.ts';
+import { SSE_HEADERS } from '../../src/http/sse.ts';
+import { SseSink } from '../../src/http/sse-sink.ts';
+import { KeepAlive } from '../../src/http/keep-alive.ts';
+import { createFakeTime, createRawClient } from '../../src/testing/index.ts';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { createLog } from '../kit/log.ts';
+import { faces, type Face } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+async function serveExchange(face: Exclude<Face, 'listen'>, handle: (exchange: Exchange) => void) {
+  const told: unknown[] = [];
+  const report = (cause: unknown): void => void told.push(cause);
+  const server = createServer(
+    face === 'node'
+      ? (req, res) => handle(new NodeExchange(req, res, undefined, report))
+      : getRequestListener(
+          (request) => {
+            const exchange = new FetchExchange(request, undefined, undefined, report);
+            handle(exchange);
+            return exchange.response;
+          },
+          { overrideGlobalObjects: false },
+        ),
+  );
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
+  onTestFinished(() => {
+    client.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  return { client, told };
+}
+
+const fault = new Error('unexpected');
+const throwing = (): never => {
+  throw fault;
+};
+
+describe.each(faces)('what is thrown under the %s face', (face) => {
+  test.each([
+    ['in the callback of a body', (exchange: Exchange) => exchange.readBody(100, throwing)],
+    ['in the callback of a body that is too large', (exchange: Exchange) => exchange.readBody(1, throwing)],
+    [
+      'at the end of a turn',
+      (exchange: Exchange) => {
+        const sink = new SseSink(exchange, SSE_HEADERS, {
+          keepAlive: new KeepAlive(createFakeTime(), 1_000),
+          bufferBytes: 100,
+        });
+        sink.listener = { endTurn: throwing, sinkDone: () => {} };
+      },
+    ],
+  ])('%s is a 500, told once', async (_, handle) => {
+    const { client, told } = await serveExchange(face, handle);
+    const response = await client.post({ a: 1 });
+    expect(response.status).toBe(500);
+    expect(response.json()).toMatchObject({ jsonrpc: '2.0', error: { code: -32603, message: 'Internal error' } });
+    expect(response.body).not.toContain('unexpected');
+    expect(told).toEqual([fault]);
+  });
+
+  test('while a stream is open cuts it', async () => {
+    let open: Exchange | undefined;
+    const { client, told } = await serveExchange(face, (exchange) => {
+      open = exchange;
+      exchange.openStream(SSE_HEADERS);
+      exchange.write('data: 1\n\n');
+    });
+    const response = await client.post({ a: 1 });
+    expect(response.status).toBe(200);
+    await response.next();
+    if (open !== undefined) attempt(open, throwing);
+    await response.untilEnd();
+    expect(told).toEqual([fault]);
+  });
+
+  test('when the client left is told, and the other listeners are called', async () => {
+    const called: string[] = [];
+    const { client, told } = await serveExchange(face, (exchange) => {
+      exchange.onClose(throwing);
+      exchange.onClose(() => called.push('second'));
+      exchange.openStream(SSE_HEADERS);
+      exchange.write('data: 1\n\n');
+    });
+    const response = await client.get();
+    response.abort();
+    await until(() => called.length === 1, { what: 'the second listener' });
+    expect(told).toEqual([fault]);
+  });
+
+  test('in an answer that HTTP does not allow leaves nobody waiting', async () => {
+    const { client, told } = await serveExchange(face, (exchange) =>
+      exchange.readBody(100, () => exchange.respond(200, [['X-Bad', 'a\nb']], 'x')),
+    );
+    const status = await client.post({ a: 1 }).then(
+      (response) => response.status,
+      () => 'cut',
+    );
+    expect(status).toBe(face === 'node' ? 'cut' : 500);
+    expect(told).toHaveLength(1);
+  });
+});
+
+describe('an endpoint', () => {
+  test('answers what nothing expected with 500 under the node face, logs it once, and serves the next request', async () => {
+    const log = createLog();
+    const endpoint = createMcpEndpoint(toolServer({}), { logger: log, legacySse: true });
+    let broken = true;
+    const server = createServer((req, res) => {
+      const get = (): string | undefined => {
+        if (!broken) return req.url;
+        broken = false;
+        return throwing();
+      };
+      Object.defineProperty(req, 'originalUrl', { get });
+      endpoint.node(req, res);
+    });
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
+    onTestFinished(async () => {
+      client.close();
+      await endpoint.close();
+      server.close();
+    });
+    const { response, message } = await client.initialize();
+    expect(response.status).toBe(500);
+    expect(message).toMatchObject({ error: { code: -32603, message: 'Internal error' } });
+    expect(log.matching(/something unexpected/, 'error')).toMatchObject([{ fields: { err: fault } }]);
+    expect((await client.initialize()).response.status).toBe(200);
+    expect(log.matching(/./, 'error')).toHaveLength(1);
+  });
+
+  test('answers what nothing expected with 500 under the fetch face, and logs it once', async () => {
+    const log = createLog();
+    const endpoint = createMcpEndpoint(toolServer({}), { logger: log });
+    onTestFinished(() => endpoint.close());
+    const request = new Request('http://localhost/mcp', { method: 'POST', body: '{}' });
+    Object.defineProperty(request, 'headers', { get: throwing });
+    const response = await endpoint.fetch(request);
+    expect(response.status).toBe(500);
+    expect(await response.json()).toMatchObject({ error: { code: -32603 } });
+    expect(log.matching(/something unexpected/, 'error')).toMatchObject([{ fields: { err: fault } }]);
+  });
+});

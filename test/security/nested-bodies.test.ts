@@ -1,0 +1,131 @@
+/** Deeply nested JSON is refused on every way into an endpoint: 400, -32600, with the id where it can be read. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
+import { createRawClient, type RawClient, type RawRequestOptions } from '../../src/testing/index.ts';
+import { serveFleet } from '../kit/fleet.ts';
+import { connectSse } from '../kit/legacy-sse.ts';
+import { createLog } from '../kit/log.ts';
+import { envelope, mirrored } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+import { nested } from './hostile-requests.ts';
+
+const REFUSED = { code: -32600, message: 'Invalid Request: the body is nested deeper than 128 levels' };
+
+/** JSON text: a value of `DEEP` becomes a nested one. */
+const deepText = (message: unknown, depth: number): string => JSON.stringify(message).replace('"DEEP"', nested(depth));
+
+const call = (meta?: object) => ({
+  jsonrpc: '2.0',
+  id: 5,
+  method: 'tools/call',
+  params: { name: 'echo', arguments: { deep: 'DEEP' }, ...(meta && { _meta: meta }) },
+});
+
+const factory = toolServer({ echo: ({ deep }) => said(JSON.stringify(deep).length) });
+
+async function refused(client: RawClient, text: string, id: unknown, options?: RawRequestOptions): Promise<void> {
+  const response = await client.post(text, options);
+  expect([response.status, response.json()]).toEqual([400, { jsonrpc: '2.0', id, error: REFUSED }]);
+}
+
+describe.each(faces)('under the %s face', (face) => {
+  test.each([
+    ['with sessions', { sessionMode: 'stateful' }],
+    ['stateless', { sessionMode: 'stateless' }],
+  ] as const)('a POST of 2025-11-25, %s', async (_, options) => {
+    const { client, log } = await serve(factory, options, { face });
+    const one = client();
+    await one.initialize();
+    for (const depth of [200, 20_000, 500_000]) {
+      await refused(one, deepText(call(), depth), 5);
+      await refused(one, deepText({ jsonrpc: '2.0', method: 'notifications/x', params: { x: 'DEEP' } }, depth), null);
+      await refused(one, deepText({ jsonrpc: '2.0', id: 's1.0', result: { x: 'DEEP' } }, depth), null);
+      await refused(one, deepText([call()], depth), null);
+    }
+    const fits = await one.call('tools/call', {
+      name: 'echo',
+      arguments: { deep: JSON.parse(nested(120)) as unknown },
+    });
+    expect(fits.message).toMatchObject({ result: { content: [{ text: '240' }] } });
+    expect(log.matching(/./, 'error')).toEqual([]);
+  });
+
+  test('an initialize', async () => {
+    const { client } = await serve(factory, {}, { face });
+    const params = { protocolVersion: '2025-11-25', capabilities: { experimental: { x: 'DEEP' } } };
+    const clientInfo = { name: 'a', version: '1' };
+    const message = { jsonrpc: '2.0', id: 'first', method: 'initialize', params: { ...params, clientInfo } };
+    await refused(client(), deepText(message, 60_000), 'first');
+  });
+
+  test('a request of 2026-07-28: its arguments, and its envelope', async () => {
+    const { client } = await serve(factory, {}, { face });
+    const headers = mirrored('tools/call', { name: 'echo' });
+    await refused(client(), deepText(call(envelope()), 60_000), 5, { headers });
+    const deep = { ...call(envelope({ experimental: { x: 'DEEP' as never } })) };
+    deep.params.arguments = { deep: 'flat' };
+    await refused(client(), deepText(deep, 60_000), 5, { headers });
+  });
+});
+
+test('a message of the 2024-11-05 transport', async () => {
+  const { client } = await serve(factory, { legacySse: true });
+  const { endpoint } = await connectSse(client(), '/mcp/sse');
+  await refused(client(), deepText(call(), 60_000), 5, { path: endpoint });
+});
+
+describe('a body that was parsed before', () => {
+  const parsed = (message: unknown): unknown => JSON.parse(deepText(message, 60_000));
+
+  async function served(options: McpEndpointOptions, body: unknown) {
+    const log = createLog();
+    const endpoint = createMcpEndpoint(factory, { logger: log, ...options });
+    const server = createServer((req, res) => {
+      if (req.method !== 'POST') return endpoint.node(req, res);
+      req.resume().on('end', () => endpoint.node(req, res, body));
+    });
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    const client = createRawClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
+    onTestFinished(async () => {
+      client.close();
+      await endpoint.close();
+      server.close();
+    });
+    return { endpoint, client, log };
+  }
+
+  test('and is given to node()', async () => {
+    const { client, log } = await served({}, parsed(call()));
+    await refused(client, '{}', 5);
+    expect(log.matching(/./, 'error')).toEqual([]);
+  });
+
+  test('and is given to node(), for the 2024-11-05 transport', async () => {
+    const { client } = await served({ legacySse: true }, parsed(call()));
+    const { endpoint } = await connectSse(client, '/mcp/sse');
+    await refused(client, '{}', 5, { path: endpoint });
+  });
+
+  test('and is given to fetch()', async () => {
+    const { endpoint } = await served({}, undefined);
+    const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+    const request = new Request('http://localhost/mcp', { method: 'POST', headers, body: '{}' });
+    const response = await endpoint.fetch(request, { parsedBody: parsed(call()) });
+    expect([response.status, await response.json()]).toEqual([400, { jsonrpc: '2.0', id: 5, error: REFUSED }]);
+  });
+});
+
+describe.each(storeKinds.slice(0, 2))('on the store %s', (kind) => {
+  test('a call for a session of another instance', async () => {
+    const [a, b] = await serveFleet(2, { store: sharedStore(kind) });
+    if (a === undefined || b === undefined) throw new Error('no fleet');
+    const onA = a.client();
+    await onA.initialize();
+    await refused(b.join(onA), deepText(call(), 60_000), 5);
+    expect([...a.log.matching(/./, 'error'), ...b.log.matching(/./, 'error')]).toEqual([]);
+  });
+});
