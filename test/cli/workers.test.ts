@@ -188,7 +188,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
         await client.initialize();
         await client.call('tools/call', { name: 'crash', arguments: {} }).catch(() => {});
         await until(() => deaths() === n + 1, { timeoutMs: 20_000, what: `death ${n + 1}` });
-        }
+      }
       const client = pinned(url);
       await client.initialize();
       expect(await say(client, 'where')).toBe(String(workers.pid(1)));
