@@ -5,7 +5,8 @@
  * while that instance lives.
  *
  * An id is `v1.` and base64url of nonce (12 bytes), ciphertext and tag (AES-256-GCM); the plaintext is deflated JSON of the
- * handshake, the user and the time of the seal.
+ * handshake, the user and the time of the seal. Decoders of base64url skip padding, stray characters and unused bits, so the same
+ * bytes have endless spellings: only the canonical one is an id. Ends are remembered by nonce.
  */
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
@@ -13,7 +14,7 @@ import { type InitializeRequestParams, isInitializeRequest } from '@modelcontext
 import { optionInvalid, sealTooLong } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { base64url, systemRandom, systemTime } from '../options/system.ts';
-import type { SessionIdGenerator, SessionMigrationHandler, TimeProvider } from '../types.ts';
+import type { EndReason, SessionIdGenerator, SessionMigrationHandler, TimeProvider } from '../types.ts';
 
 export interface SealedSessionsOptions {
   /** Each at least 32 bytes, the same on every instance. The first seals, all open: rotate by putting the new one in front. */
@@ -40,8 +41,40 @@ const TAG_BYTES = 16;
 const PREFIX = 'v1.';
 /** Domain separation: the same secret may serve `requestStateKeys` too. */
 const LABEL = 'sojourn sealed sessions v1';
+/** Ends that are remembered, each at most `maxAgeMs`; past it the oldest is forgotten. As many as `limits.tombstones`. */
+const ENDS_KEPT = 100_000;
 /** Far more than an id of the allowed length can hold in good faith. */
 const INFLATED_MAX = 262_144;
+
+/** What became of the session of an id, as the instance that ended it knows. */
+class Ends {
+  readonly #now: () => number;
+  readonly #maxAgeMs: number;
+  /** When each nonce's session ended; oldest first. */
+  readonly #at = new Map<string, number>();
+
+  constructor(now: () => number, maxAgeMs: number) {
+    this.#now = now;
+    this.#maxAgeMs = maxAgeMs;
+  }
+
+  add(id: string): void {
+    const nonce = nonceOf(id);
+    if (nonce === undefined) return;
+    const now = this.#now();
+    this.#at.set(nonce, now);
+    for (const [oldest, at] of this.#at) {
+      // An id that old rebuilds nothing anyway.
+      if (this.#at.size <= ENDS_KEPT && now - at <= this.#maxAgeMs) break;
+      this.#at.delete(oldest);
+    }
+  }
+
+  has(id: string): boolean {
+    const nonce = nonceOf(id);
+    return nonce !== undefined && this.#at.has(nonce);
+  }
+}
 
 interface Sealed {
   readonly params: InitializeRequestParams;
@@ -58,6 +91,7 @@ export function sealedSessions({
   const [first, ...others] = deriveKeys(keys);
   if (first === undefined) throw optionInvalid('range', 'keys', keys, 'at least one key of 32 bytes or more');
   if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0)) throw optionInvalid('range', 'maxAgeMs', maxAgeMs, 'ms above 0');
+  const ends = new Ends(() => timeProvider.now(), maxAgeMs);
   return {
     limits: { sessionIdLength: ID_LENGTH },
     sessionIdGenerator: ({ params, user }) => {
@@ -66,7 +100,11 @@ export function sealedSessions({
       return id;
     },
     sessionMigrationHandler: {
+      onSessionEnded: (id, reason) => {
+        if (isFinal(reason)) ends.add(id);
+      },
       allowSessionMigration: ({ user }, id) => {
+        if (ends.has(id)) return null;
         for (const key of [first, ...others]) {
           const sealed = open(key, id);
           if (sealed === undefined) continue;
@@ -77,6 +115,23 @@ export function sealedSessions({
       },
     },
   };
+}
+
+/** A store in memory loses its sessions with its endpoint: their ids are to rebuild them on the next one. */
+function isFinal(reason: EndReason): boolean {
+  return reason !== 'store_lost';
+}
+
+/** The bytes of an id in its canonical spelling; `undefined`: it is no id. */
+function bytesOf(id: string): Buffer | undefined {
+  if (!id.startsWith(PREFIX)) return undefined;
+  const text = id.slice(PREFIX.length);
+  const bytes = Buffer.from(text, 'base64url');
+  return bytes.length > NONCE_BYTES + TAG_BYTES && bytes.toString('base64url') === text ? bytes : undefined;
+}
+
+function nonceOf(id: string): string | undefined {
+  return bytesOf(id)?.toString('base64url', 0, NONCE_BYTES);
 }
 
 function deriveKeys(keys: readonly (string | Uint8Array)[]): Uint8Array[] {
@@ -102,9 +157,8 @@ function seal(key: Uint8Array, sealed: Sealed): string {
 
 /** `undefined`: not sealed with this key. */
 function open(key: Uint8Array, id: string): Sealed | undefined {
-  if (!id.startsWith(PREFIX)) return undefined;
-  const bytes = Buffer.from(id.slice(PREFIX.length), 'base64url');
-  if (bytes.length <= NONCE_BYTES + TAG_BYTES) return undefined;
+  const bytes = bytesOf(id);
+  if (bytes === undefined) return undefined;
   const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES));
   decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
   try {

@@ -36,6 +36,31 @@ function authInfo(user: string | undefined) {
 
 const as = (user: string | undefined) => (user === undefined ? {} : { headers: { authorization: user } });
 
+const bytesOf = (id: string): Buffer => Buffer.from(id.slice(3), 'base64url');
+
+/** Ids that decode to the same bytes. */
+function otherSpellings(id: string, count: number): string[] {
+  const [prefix, text] = [id.slice(0, 3), id.slice(3)];
+  const spellings = new Set<string>();
+  const add = (spelling: string): void => void spellings.add(prefix + spelling);
+  for (const padding of ['=', '==', '===', '=x', '=!']) add(text + padding);
+  // Standard base64.
+  const standard = text.replaceAll('-', '+').replaceAll('_', '/');
+  if (standard !== text) add(standard);
+  // Bits that no byte uses.
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  if (text.length % 4 !== 0) {
+    for (const last of alphabet) {
+      const other = text.slice(0, -1) + last;
+      if (other !== text && bytesOf(prefix + other).equals(bytesOf(id))) add(other);
+    }
+  }
+  for (const stray of '!.~*,:;@') {
+    for (let at = 0; at <= text.length && spellings.size < count; at++) add(text.slice(0, at) + stray + text.slice(at));
+  }
+  return [...spellings].slice(0, count);
+}
+
 async function opened(keys: string[], user?: string): Promise<string> {
   const first = await start(sealedSessions({ keys }));
   const client = first.client();
@@ -78,6 +103,51 @@ describe('sealed sessions', () => {
       const changed = sessionId.slice(0, at) + other + sessionId.slice(at + 1);
       expect(await statusOf(client, { sessionId: changed })).toBe(404);
     }
+  });
+
+  test(
+    '1,000 other spellings of an id are unknown, and none brings an ended session back',
+    { timeout: 60_000 },
+    async () => {
+      const sealed = await start({ ...sealedSessions({ keys: [KEY] }), limits: { sessionIdLength: 8_000 } });
+      const client = sealed.client();
+      await client.initialize();
+      const { sessionId = '' } = client;
+      const spellings = otherSpellings(sessionId, 1_000);
+      expect(new Set(spellings).size).toBe(1_000);
+      expect(spellings).not.toContain(sessionId);
+      const bytes = bytesOf(sessionId);
+      expect(spellings.every((id) => bytesOf(id).equals(bytes))).toBe(true);
+      // While it lives, after its end, and on an instance that never knew it.
+      const other = (await start({ ...sealedSessions({ keys: [KEY] }), limits: { sessionIdLength: 8_000 } })).client();
+      const half = spellings.filter((_, n) => n % 2 === 0);
+      for (const id of half) expect(await statusOf(client, { sessionId: id })).toBe(404);
+      expect(await statusOf(client, { sessionId })).toBe(200);
+      expect((await client.delete()).status).toBe(200);
+      for (const id of spellings) expect(await statusOf(client, { sessionId: id })).toBe(404);
+      for (const id of half) expect(await statusOf(other, { sessionId: id })).toBe(404);
+      expect(await statusOf(client, { sessionId })).toBe(404);
+    },
+  );
+
+  test('an end is remembered apart from the store, by every endpoint of the same sealedSessions(), until the id is too old', async () => {
+    const time = createFakeTime();
+    const sealed = sealedSessions({ keys: [KEY], maxAgeMs: 1_000, timeProvider: time });
+    const make = (name: string) =>
+      sealed.sessionIdGenerator({
+        request: new Request('http://localhost'),
+        params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name, version: '1' } },
+      });
+    const { allowSessionMigration, onSessionEnded } = sealed.sessionMigrationHandler;
+    const allow = (id: string) =>
+      allowSessionMigration(new Request('http://localhost'), id, new AbortController().signal);
+    const [deleted, lost, other] = [await make('a'), await make('b'), await make('c')];
+    await onSessionEnded?.(deleted, 'deleted');
+    // The endpoint closed, and its memory with it: the id is for the next one.
+    await onSessionEnded?.(lost, 'store_lost');
+    expect(allow(deleted)).toBeNull();
+    expect(allow(lost)).toMatchObject({ clientInfo: { name: 'b' } });
+    expect(allow(other)).toMatchObject({ clientInfo: { name: 'c' } });
   });
 
   test('another user, or nobody, cannot use an id', async () => {
