@@ -13,7 +13,8 @@ import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc
 import type { ResolvedOptions } from '../options/options.ts';
 import type { Await, Handshake, SessionRecord } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
-import { isModern, KNOWN_VERSIONS } from '../protocol/versions.ts';
+import { isModern, KNOWN_VERSIONS, servedVersions } from '../protocol/versions.ts';
+import { modernServerOf, whyNotModern } from '../protocol/server-shape.ts';
 import type { MessageSource } from './context.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
 import { Interned } from './interned.ts';
@@ -47,6 +48,7 @@ export interface BuildCaller extends MessageSource {
 export class ServerBuilder {
   readonly #options: BuilderOptions;
   #warned = false;
+  #eraChecked = false;
 
   constructor(options: BuilderOptions) {
     this.#options = options;
@@ -81,6 +83,7 @@ export class ServerBuilder {
         throw factoryFailed('the server factory returned something without connect() and close()');
       }
       if (!read) this.#warnOnce();
+      this.#checkEra(server);
       return server;
     };
     const failed = (cause: unknown): never => {
@@ -116,6 +119,16 @@ export class ServerBuilder {
       {},
       'configureSessionOptions is set, but the factory never reads ctx.serverOptions: pass them on, new McpServer(info, { ...ctx.serverOptions })',
     );
+  }
+
+  /** Once: of a server that cannot do what the endpoint promises. */
+  #checkEra(server: AnyServer): void {
+    if (this.#eraChecked) return;
+    this.#eraChecked = true;
+    const { sessionMode, supportedProtocolVersions } = this.#options.options;
+    const modern = servedVersions(sessionMode, supportedProtocolVersions).filter(isModern);
+    if (modern.length === 0 || modernServerOf(server) !== undefined) return;
+    this.#options.logger.warn({}, `This endpoint cannot serve ${modern.join(', ')}: ${whyNotModern(server)}`);
   }
 
   /** Without a run hook and a context of their own, sessions and requests just run. */

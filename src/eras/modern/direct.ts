@@ -52,6 +52,11 @@ export class ModernDirect {
     const made = this.#servers.build(call);
     const server = made instanceof Promise ? await made : made;
     const inner = server instanceof McpServer ? server.server : server;
+    if (call.otherCopy) {
+      // `createMcpHandler` goes on with what passed the checks.
+      call.server = server;
+      return false;
+    }
     if (!call.optionsRead) this.#hint();
     if (!call.optionsRead || call.mirrored || inner.transport !== undefined) return false;
     return this.#run(server, inner, call, request, classification, pipe);

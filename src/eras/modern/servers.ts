@@ -7,8 +7,9 @@ import {
   CLIENT_INFO_META_KEY,
   type ClientCapabilities,
   type Implementation,
-  McpServer,
-  Server,
+  type McpServer,
+  type ScopeChallengeHandler,
+  type Server,
 } from '@modelcontextprotocol/server';
 import { type SojournError, unsupportedVersion } from '../../errors.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -19,6 +20,8 @@ import type { EnterContext, SessionRun } from '../../session/run.ts';
 import type { AnyServer } from '../../session/session.ts';
 import type { Await } from '../../stores/store.ts';
 import type { McpSession } from '../../types.ts';
+import { isMcpServer, isOwnCopy, modernServerOf } from '../../protocol/server-shape.ts';
+import { checkScopes } from '../../session/scopes.ts';
 import { isModern } from '../../protocol/versions.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { checkParamHeaders } from './mcp-headers.ts';
@@ -36,6 +39,8 @@ export class ModernCall {
   server: AnyServer | undefined = undefined;
   /** Its factory has read `ctx.serverOptions`. */
   optionsRead = false;
+  /** Its server is of another copy of the SDK, which `connect` does not bind to this era. */
+  otherCopy = false;
   /** Its tool has arguments that are mirrored in headers. */
   mirrored = false;
 
@@ -108,22 +113,40 @@ export class ModernServers {
     return made instanceof Promise ? made.then((server) => this.#checked(call, server)) : this.#checked(call, made);
   }
 
-  #checked(call: ModernCall, server: AnyServer): McpServer | Server {
+  #checked(call: ModernCall, server: AnyServer): Await<McpServer | Server> {
     call.server = server;
     const { request } = call;
     const { exchange, text } = call.post;
-    if (!(server instanceof McpServer) && !(server instanceof Server)) {
+    const inner = modernServerOf(server);
+    if (inner === undefined) {
       const legacy = this.#options.supportedProtocolVersions.filter((version) => !isModern(version));
       throw unsupportedVersion(call.version, legacy);
     }
     const tool = request?.method === 'tools/call' ? request.params?.['name'] : undefined;
-    if (request !== undefined && typeof tool === 'string' && server instanceof McpServer) {
+    if (request !== undefined && typeof tool === 'string' && isMcpServer(server)) {
       const check = checkParamHeaders(exchange, server.toolInputSchemaJson(tool), request, text);
       if ('refusal' in check) throw check.refusal;
       call.mirrored = check.canonical !== undefined;
       for (const [name, value] of check.canonical ?? []) exchange.canonicalHeaders.set(name, value);
     }
-    return server;
+    return isOwnCopy(server) ? (server as McpServer | Server) : this.#ofOtherCopy(call, server, inner);
+  }
+
+  /**
+   * A server of another copy of the SDK, or of its CommonJS build. `createMcpHandler` serves its inner `Server`, and takes it for
+   * one without tools of its own: the scopes are checked here.
+   */
+  #ofOtherCopy(call: ModernCall, server: AnyServer, inner: Server): Await<Server> {
+    call.otherCopy = true;
+    const { request } = call;
+    if (request === undefined || !isMcpServer(server)) return inner;
+    const resolver: ScopeChallengeHandler = (context) => server.resolveScopeChallenge(context);
+    const checked = checkScopes(resolver, [request], call.post.exchange.authInfo, this.#options.logger);
+    const allowed = (refusal: SojournError | undefined): Server => {
+      if (refusal !== undefined) throw refusal;
+      return inner;
+    };
+    return checked instanceof Promise ? checked.then(allowed) : allowed(checked);
   }
 
   #session(call: ModernCall, server: McpServer | Server): McpSession {

@@ -1,0 +1,139 @@
+/**
+ * The endpoint in processes whose servers are of another copy of the SDK: CommonJS by `require`, `sojourn serve` on a CommonJS
+ * module, and a second copy on the disk. 2026-07-28 is served there as elsewhere.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { createRawClient } from '../../src/testing/index.ts';
+import { callModern, MODERN, mirrored, envelope } from '../kit/modern.ts';
+import { until } from '../kit/until.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const project = mkdtempSync(join(tmpdir(), 'sojourn-commonjs-'));
+
+const SERVER = `
+module.exports = (ctx) => {
+  const server = new McpServer({ name: 'other-copy', version: '1' }, { ...ctx.serverOptions });
+  server.registerTool('era', {}, () => ({ content: [{ type: 'text', text: ctx.era }] }));
+  server.registerTool('admin', { scopeChallenge: () => ({ scopes: ['admin'] }) }, () => ({ content: [{ type: 'text', text: 'secret' }] }));
+  return server;
+};
+`;
+const LISTEN = `
+const endpoint = createMcpEndpoint(factory, { allowedHosts: ['127.0.0.1'] });
+endpoint.listen({ port: 0 }).then(({ url }) => {
+  console.log('endpoint ' + url);
+  setInterval(() => endpoint.notify.toolsChanged(), 50);
+});
+`;
+
+beforeAll(() => {
+  const modules = join(project, 'node_modules');
+  mkdirSync(join(modules, '@modelcontextprotocol'), { recursive: true });
+  const copied = join('@modelcontextprotocol', 'server');
+  cpSync(join(root, 'node_modules', copied), join(modules, copied), { recursive: true, dereference: true });
+  for (const name of ['zod', '@modelcontextprotocol/core', '@modelcontextprotocol/sdk']) {
+    symlinkSync(join(root, 'node_modules', name), join(modules, name));
+  }
+  symlinkSync(root, join(modules, 'sojourn'));
+  writeFileSync(join(project, 'package.json'), '{ "name": "app", "version": "1.0.0" }');
+  const imported = "const { McpServer } = require('@modelcontextprotocol/server');";
+  writeFileSync(join(project, 'server.cjs'), imported + SERVER);
+  writeFileSync(
+    join(project, 'app.js'),
+    `const { createMcpEndpoint } = require('sojourn'); const factory = require('./server.cjs'); ${LISTEN}`,
+  );
+  writeFileSync(
+    join(project, 'copy.mjs'),
+    `import { McpServer } from '@modelcontextprotocol/server'; import { createMcpEndpoint } from 'sojourn';
+     const module = {}; ${SERVER} const factory = module.exports; ${LISTEN}`,
+  );
+  writeFileSync(
+    join(project, 'old.cjs'),
+    `const { McpServer } = require('@modelcontextprotocol/sdk/server/mcp.js');
+     module.exports = () => new McpServer({ name: 'old', version: '1' });`,
+  );
+});
+
+afterAll(() => rmSync(project, { recursive: true, force: true }));
+
+async function start(args: string[]) {
+  const child = spawn(process.execPath, args, { cwd: project, stdio: ['ignore', 'pipe', 'pipe'] });
+  const closed = once(child, 'close');
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await closed;
+  });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
+  }
+  const url = (): string | undefined => /endpoint +(http\S+)/.exec(output.stdout)?.[1];
+  await until(() => url() !== undefined || child.exitCode !== null, { timeoutMs: 30_000, what: 'the endpoint' });
+  const at = url();
+  if (at === undefined) throw new Error(output.stderr);
+  return { url: at, output };
+}
+
+const serve = (module: string): string[] => [join(root, 'dist/cli/main.js'), 'serve', module, '--port', '0'];
+
+describe.each([
+  ['require() in a CommonJS app', ['app.js'], true],
+  ['sojourn serve on a CommonJS module', serve('server.cjs'), false],
+  ['another copy of the SDK as ES module', ['copy.mjs'], true],
+] as const)('%s', (_, args, notifies) => {
+  test('serves 2026-07-28: discovery, list, call, scopes, listen and notify', { timeout: 60_000 }, async () => {
+    const { url, output } = await start([...args]);
+    const client = new Client({ name: 'c', version: '1' }, { versionNegotiation: { mode: { pin: MODERN } } });
+    await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+    onTestFinished(() => client.close());
+    expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['era', 'admin']);
+    expect(await client.callTool({ name: 'era' })).toMatchObject({ content: [{ text: 'modern' }] });
+    const raw = createRawClient(url, { timeoutMs: 20_000 });
+    onTestFinished(() => raw.close());
+    expect((await callModern(raw, 'server/discover')).message).toMatchObject({
+      result: { supportedVersions: expect.arrayContaining([MODERN]) as unknown },
+    });
+    const params = { name: 'admin', arguments: {}, _meta: envelope() };
+    const refused = await raw.post(
+      { jsonrpc: '2.0', id: 9, method: 'tools/call', params },
+      { headers: mirrored('tools/call', params) },
+    );
+    expect(refused.status).toBe(403);
+    expect(refused.body).not.toContain('secret');
+    if (notifies) {
+      const stream = await raw.post(
+        {
+          jsonrpc: '2.0',
+          id: 10,
+          method: 'subscriptions/listen',
+          params: { notifications: { toolsListChanged: true }, _meta: envelope() },
+        },
+        { headers: mirrored('subscriptions/listen') },
+      );
+      expect(stream.status).toBe(200);
+      await stream.nextMessage((message) => JSON.stringify(message).includes('notifications/tools/list_changed'));
+      stream.abort();
+    }
+    // The sessions of 2025-11-25 beside it.
+    const { response } = await raw.initialize();
+    expect(response.status).toBe(200);
+    expect(output.stderr).not.toContain('cannot serve');
+  });
+});
+
+test('a server that cannot serve 2026-07-28 is told of once, at its first use', async () => {
+  const { url, output } = await start(serve('old.cjs'));
+  for (let n = 0; n < 2; n++) {
+    const raw = createRawClient(url, { timeoutMs: 20_000 });
+    onTestFinished(() => raw.close());
+    expect((await callModern(raw, 'tools/list')).message).toMatchObject({ error: { code: -32022 } });
+    expect((await raw.initialize()).response.status).toBe(200);
+  }
+  expect(output.stderr.match(/cannot serve 2026-07-28: its factory makes a server of an SDK version/g)).toHaveLength(1);
+});
