@@ -9,7 +9,7 @@ import { until } from '../kit/until.ts';
 import { startCluster, type ClusterNode, type TestCluster } from './redis-cluster.ts';
 import { FENCE, newName, openView, recordOf } from './redis-views.ts';
 
-const applies = storeContract.filter(({ needs }) => needs !== 'process-limits');
+const applies = storeContract.filter(({ needs }) => needs !== 'process-limits' && needs !== 'clock-set-back');
 const LEASE_MS = 1_500;
 
 /** Ids in slots of each third of the Cluster. */
