@@ -3,6 +3,8 @@
  * what happened, with which value, and what to do. `docs/reference/errors.md` lists every code.
  */
 
+import { quoted, sessionHash, shown } from './shown.ts';
+
 export const RPC = {
   parse: -32700,
   invalidRequest: -32600,
@@ -129,18 +131,18 @@ export const hostNotAllowed = (host: string | undefined): SojournError =>
   forbidden(
     'HOST_NOT_ALLOWED',
     'host',
-    `Host ${JSON.stringify(host ?? '')} is not allowed here; name it in the option allowedHosts`,
+    `Host ${quoted(host ?? '')} is not allowed here; name it in the option allowedHosts`,
   );
 
 export const originNotAllowed = (origin: string): SojournError =>
   forbidden(
     'ORIGIN_NOT_ALLOWED',
     'origin',
-    `Origin ${JSON.stringify(origin)} is not allowed here; name it in the option allowedOrigins`,
+    `Origin ${quoted(origin)} is not allowed here; name it in the option allowedOrigins`,
   );
 
 export const methodNotAllowed = (method: string, allow: string): SojournError =>
-  new SojournError('METHOD_NOT_ALLOWED', `Method ${method} is not allowed here; use ${allow}`, {
+  new SojournError('METHOD_NOT_ALLOWED', `Method ${shown(method)} is not allowed here; use ${allow}`, {
     status: 405,
     rpc: RPC.transport,
     headers: { Allow: allow },
@@ -155,7 +157,7 @@ export const notAcceptable = (needed: string): SojournError =>
 export const unsupportedMediaType = (got: string | undefined): SojournError =>
   new SojournError(
     'UNSUPPORTED_MEDIA_TYPE',
-    `Unsupported Media Type: Content-Type must be application/json, not ${JSON.stringify(got ?? '')}`,
+    `Unsupported Media Type: Content-Type must be application/json, not ${quoted(got ?? '')}`,
     { status: 415, rpc: RPC.transport },
   );
 
@@ -189,16 +191,16 @@ export const unsupportedVersion = (requested: string, supported: readonly string
   badRequest(
     'UNSUPPORTED_VERSION',
     RPC.unsupportedVersion,
-    `Unsupported protocol version ${JSON.stringify(requested)}; this endpoint serves ${supported.join(', ')}`,
-    { supported: [...supported], requested },
+    `Unsupported protocol version ${quoted(requested)}; this endpoint serves ${supported.join(', ')}`,
+    { supported: [...supported], requested: shown(requested) },
   );
 
 export const headerMismatch = (header: string, got: string | undefined, body: string): SojournError =>
   badRequest(
     'HEADER_MISMATCH',
     RPC.headerMismatch,
-    `Header mismatch: ${header} is ${got === undefined ? 'missing' : JSON.stringify(got)}, ${body}`,
-    { mismatch: { header: got ?? '(missing)', body } },
+    `Header mismatch: ${header} is ${got === undefined ? 'missing' : quoted(got)}, ${body}`,
+    { mismatch: { header: got === undefined ? '(missing)' : shown(got), body } },
   );
 
 // ——— the session ———
@@ -239,7 +241,7 @@ export const versionChanged = (got: string, negotiated: string): SojournError =>
   badRequest(
     'VERSION_CHANGED',
     RPC.invalidRequest,
-    `Invalid Request: MCP-Protocol-Version is ${got}, but this session was negotiated at ${negotiated}`,
+    `Invalid Request: MCP-Protocol-Version is ${shown(got)}, but this session was negotiated at ${negotiated}`,
   );
 
 export const alreadyInitialized = (): SojournError =>
@@ -253,7 +255,7 @@ export const requestIdInFlight = (id: string | number): SojournError =>
   badRequest(
     'REQUEST_ID_IN_FLIGHT',
     RPC.invalidRequest,
-    `Invalid Request: the request id ${JSON.stringify(id)} is still in flight on this session`,
+    `Invalid Request: the request id ${quoted(id)} is still in flight on this session`,
   );
 
 export const tooManyRequests = (limit: number): SojournError =>
@@ -380,7 +382,7 @@ export const statelessUnsupported = (what: string): SojournError =>
   );
 
 export const sessionGone = (id: string, reason: string): SojournError =>
-  new SojournError('SESSION_GONE', `Session ${id} is not live here any more (${reason})`, {
+  new SojournError('SESSION_GONE', `Session ${sessionHash(id)} is not live here any more (${reason})`, {
     status: 500,
     rpc: RPC.transport,
   });

@@ -1,7 +1,7 @@
 import { posix, sep } from 'node:path';
 
 /** The files directly in `src/` besides `index.ts`: every folder may import them. */
-const LEAVES = new Set(['errors', 'types']);
+const LEAVES = new Set(['errors', 'shown', 'types']);
 
 /** What a folder may import besides itself and the leaves. Imports go downward. */
 const MAY_IMPORT = {
@@ -46,7 +46,7 @@ function packageOf(specifier) {
 function complaint(from, specifier) {
   const room = roomOf(from);
   if (room === undefined)
-    return `src/${from} belongs into a folder: beside index.ts stand errors.ts and types.ts alone.`;
+    return `src/${from} belongs into a folder: beside index.ts stand errors.ts, shown.ts and types.ts alone.`;
   const allowed = MAY_IMPORT[room];
   if (!allowed) return `The room src/${room} has no row in scripts/lint/import-directions.mjs.`;
   if (specifier.startsWith('node:')) return undefined;

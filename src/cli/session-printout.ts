@@ -1,17 +1,18 @@
 /** Sessions as `sojourn sessions` prints them. What is the client's or the user's business alone is not in it: no state, no `_meta`. */
+import { sessionHash } from '../shown.ts';
 import type { EndedSession, SessionRecord } from '../stores/store.ts';
 
 type Alive = ReadonlySet<string>;
 
-const HEAD = ['ID', 'STATUS', 'CLIENT', 'VERSION', 'ACTIVE', 'USER'] as const;
-const WIDTHS = [22, 10, 24, 10, 20, 0] as const;
+const HEAD = ['ID', 'HASH', 'STATUS', 'CLIENT', 'VERSION', 'ACTIVE', 'USER'] as const;
+const WIDTHS = [22, 12, 10, 24, 10, 20, 0] as const;
 
 export const tableHead = (): string => line(HEAD);
 
 export function sessionRow(record: SessionRecord, alive: Alive): string {
-  const { id, status, clientInfo, protocolVersion, activeAt, user } = summary(record, alive);
+  const { id, hash, status, clientInfo, protocolVersion, activeAt, user } = summary(record, alive);
   const client = `${clientInfo.name} ${clientInfo.version}`;
-  return line([id, status, client, protocolVersion, moment(activeAt), user ?? '-']);
+  return line([id, hash, status, client, protocolVersion, moment(activeAt), user ?? '-']);
 }
 
 export const sessionLine = (record: SessionRecord, alive: Alive): string => json(summary(record, alive));
@@ -30,6 +31,7 @@ export function sessionDetails(record: SessionRecord, alive: Alive, asJson: bool
   }
   const rows: [string, string][] = [
     ['id', basics.id],
+    ['hash', basics.hash],
     ['status', basics.owner === undefined ? basics.status : `${basics.status} on ${basics.owner}`],
     ['user', basics.user ?? '-'],
     ['client', `${basics.clientInfo.name} ${basics.clientInfo.version}`],
@@ -58,6 +60,8 @@ function summary(record: SessionRecord, alive: Alive) {
   const live = owner !== null && alive.has(owner);
   return {
     id,
+    // What log lines show instead of the id.
+    hash: sessionHash(id),
     status: live ? 'live' : 'hibernated',
     ...(live && { owner }),
     ...(user !== null && { user }),

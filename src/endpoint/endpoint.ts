@@ -11,6 +11,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { listen, type Listening, type ListenOptions, type OwnListening } from '../listen/listen.ts';
+import { endpointLogger } from '../options/logger.ts';
 import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../options/options.ts';
 import { createSessions, type SessionEvents, type Sessions } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
@@ -72,7 +73,8 @@ const DRAIN_TIMEOUT_MS = 25_000;
 export function createMcpEndpoint(factory: McpEndpointFactory, options?: McpEndpointOptions): McpEndpoint {
   if (typeof factory !== 'function')
     throw optionInvalid('type', 'factory', factory, 'a function that returns an MCP server');
-  return new Endpoint(factory, resolveOptions(options)).face();
+  const resolved = resolveOptions(options);
+  return new Endpoint(factory, { ...resolved, logger: endpointLogger(resolved) }).face();
 }
 
 /** A client that was cut off finds in the log at least what waited for it. */

@@ -23,6 +23,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { checkHost, checkOrigin } from '../http/guards.ts';
 import { checkMessage, echoId, isObject, type Checked } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/options.ts';
+import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import type { InboundPost } from '../relay/call.ts';
 import { checkTextDepth, checkValueDepth } from './json-depth.ts';
@@ -224,7 +225,7 @@ export class Door {
       if (checked.kind === 'request') {
         if (checked.message.method === 'initialize') return batchNotAllowed('initialize cannot be in a batch');
         if (ids.has(checked.message.id))
-          return batchNotAllowed(`the id ${JSON.stringify(checked.message.id)} stands twice in the batch`);
+          return batchNotAllowed(`the id ${quoted(checked.message.id)} stands twice in the batch`);
         ids.add(checked.message.id);
       }
       if (claimedVersion(checked) !== undefined)
@@ -253,7 +254,7 @@ export class Door {
     const requested = handshakeVersion(first);
     if (!this.#servesLegacy) return this.#refuseLegacy(post, requested, id);
     if (header !== undefined && requested !== undefined && requested !== header) {
-      const asked = `initialize asks for ${JSON.stringify(requested)}`;
+      const asked = `initialize asks for ${quoted(requested)}`;
       return refuse(post.exchange, headerMismatch('MCP-Protocol-Version', header, asked), id);
     }
     this.#targets.legacyPost(post);

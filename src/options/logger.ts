@@ -1,12 +1,17 @@
-/** Where log lines go when the endpoint is given no logger, and what keeps a failing logger out of the way. */
+/** Where log lines go when the endpoint is given no logger, what they may hold, and what keeps a failing logger out of the way. */
 import type { Logger } from '../types.ts';
+import type { ResolvedOptions } from './endpoint-options.ts';
+import { LogFields } from './log-fields.ts';
+import { limitedLogger } from './log-limit.ts';
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
 
+const IGNORED = (): void => {};
+
 /** The default: `warn` and above, as one line of text and the fields; `debug` and `info` go nowhere. */
 export const consoleLogger: Logger = Object.freeze({
-  debug() {},
-  info() {},
+  debug: IGNORED,
+  info: IGNORED,
   warn(obj: object, msg: string) {
     console.warn(`sojourn: ${msg}`, obj);
   },
@@ -46,8 +51,25 @@ export function safeLogger(logger: Logger): Logger {
   return Object.freeze(safe);
 }
 
+/** The same logger, which gets its lines as `LogFields` writes them. */
+function tidyLogger(logger: Logger, fields: LogFields): Logger {
+  const tidy = {} as Logger;
+  for (const level of LEVELS) {
+    // Lines that go nowhere need no work.
+    if (logger[level] === IGNORED) tidy[level] = IGNORED;
+    else tidy[level] = (obj, msg) => logger[level](...fields.line(obj, msg));
+  }
+  return Object.freeze(tidy);
+}
+
+/** What all of an endpoint logs through. `onerror` gets every error, and as it is. */
+export function endpointLogger({ logger, onerror, timeProvider, credentialHeaders }: ResolvedOptions): Logger {
+  const tidy = tidyLogger(logger, new LogFields(credentialHeaders));
+  return reportingLogger(limitedLogger(tidy, timeProvider), onerror);
+}
+
 /** `error` lines also reach `onerror`, as createMcpHandler's do; what it throws ends here. */
-export function reportingLogger(logger: Logger, onerror: ((error: Error) => void) | undefined): Logger {
+function reportingLogger(logger: Logger, onerror: ((error: Error) => void) | undefined): Logger {
   if (onerror === undefined) return logger;
   return Object.freeze({
     ...logger,

@@ -1,6 +1,6 @@
 /** Validates options once and fills them in. Everything wrong is an error here, at construction, and never later. */
 import { optionInvalid, optionsContradict } from '../errors.ts';
-import { reportingLogger, safeLogger } from './logger.ts';
+import { safeLogger } from './logger.ts';
 import type { EventRetention, SessionLimits, TimeProvider } from '../types.ts';
 import { KNOWN_VERSIONS, isModern, newestFirst, servedVersions, type SessionMode } from '../protocol/versions.ts';
 import {
@@ -150,9 +150,8 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
     ),
     bus: checkMethods('bus', given.bus, ['publish', 'subscribe']),
     onerror,
-    logger: reportingLogger(
-      safeLogger(checkMethods('logger', given.logger, ['debug', 'info', 'warn', 'error', 'fatal']) ?? DEFAULTS.logger),
-      onerror,
+    logger: safeLogger(
+      checkMethods('logger', given.logger, ['debug', 'info', 'warn', 'error', 'fatal']) ?? DEFAULTS.logger,
     ),
     hookTimeoutMs: checkNumber('hookTimeoutMs', given.hookTimeoutMs, DEFAULTS.hookTimeoutMs, {
       min: 1,

@@ -4,6 +4,7 @@
  * back changed.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
+import { quoted } from '../shown.ts';
 
 export type RpcMessage = Readonly<Record<string, unknown>>;
 
@@ -82,7 +83,7 @@ export function checkMessage(value: unknown): Checked {
 function checkCall(value: Bag): Checked {
   if (typeof value['method'] !== 'string') return invalid('method must be a string');
   const extra = unknownKey(value, CALL_KEYS);
-  if (extra !== undefined) return invalid(`unknown member ${JSON.stringify(extra)}`);
+  if (extra !== undefined) return invalid(`unknown member ${quoted(extra)}`);
   const fault = paramsFault(value['params']);
   if (fault !== undefined) return invalid(fault);
   if (!('id' in value)) return { kind: 'notification', message: value as unknown as RpcNotification };
@@ -93,7 +94,7 @@ function checkCall(value: Bag): Checked {
 function checkResponse(value: Bag): Checked {
   const isResult = 'result' in value;
   const extra = unknownKey(value, isResult ? RESULT_KEYS : ERROR_KEYS);
-  if (extra !== undefined) return invalid(`unknown member ${JSON.stringify(extra)}`);
+  if (extra !== undefined) return invalid(`unknown member ${quoted(extra)}`);
   if (isResult) {
     if (!isId(value['id'])) return invalid('id must be a string or an integer of at most 2^53 - 1');
     const result = value['result'];

@@ -14,6 +14,7 @@ import type { Sink } from '../http/sink.ts';
 import type { Await, Handshake, SessionRecord } from '../stores/store.ts';
 import type { ConnectableServer, LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasPriming } from '../protocol/versions.ts';
+import { shownId } from '../shown.ts';
 import { contexts, MessageContext, type MessageSource, targetOf } from './context.ts';
 import { endError, errorAnswer, goesOn } from './end-answers.ts';
 import { GET_STREAM } from './event-id.ts';
@@ -303,7 +304,10 @@ export class LiveSession implements Idle {
   response(message: RpcResponse, source: MessageSource | undefined): void {
     const answer = this.questions.answer(message);
     if (answer === undefined) {
-      this.logger.warn({ sessionId: this.id, id: message.id }, 'An answer came that nobody waits for; it is dropped');
+      this.logger.warn(
+        { sessionId: this.id, id: shownId(message.id) },
+        'An answer came that nobody waits for; it is dropped',
+      );
       return;
     }
     this.#deliver(answer, this.#plainContext(undefined, source));
@@ -358,7 +362,7 @@ export class LiveSession implements Idle {
     if (context === undefined) {
       // A handler may still answer while its session leaves: the client has been told already.
       this.logger[this.#left === undefined ? 'warn' : 'debug'](
-        { sessionId: this.id, id: message.id },
+        { sessionId: this.id, id: shownId(message.id) },
         'The server answered a request that is not running (any more); the answer is dropped',
       );
       return;

@@ -7,6 +7,7 @@
  *
  * A tick that finds its idle or store pass still under way leaves that pass alone; the next tick begins a new one.
  */
+import { sessionHash } from '../shown.ts';
 import { afterTurn } from '../options/system.ts';
 import type { Registry } from './registry.ts';
 import type { LiveSession } from './session.ts';
@@ -74,7 +75,7 @@ export class Sweep {
       if (now - session.idleSince < idleTimeoutMs) break;
       this.#registry.logger.info(
         { sessionId: session.id, idleTimeoutMs },
-        `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${session.id} ends`,
+        `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${sessionHash(session.id)} ends`,
       );
       void this.#registry.end(session, 'idle');
     }
@@ -121,7 +122,10 @@ export class Sweep {
     const goes = hibernates ? 'hibernates' : 'ends';
     const evicted = (): void => {
       this.#evicted += 1;
-      this.#registry.logger.info({ sessionId, limit }, `Idle limit of ${limit} exceeded; session ${sessionId} ${goes}`);
+      this.#registry.logger.info(
+        { sessionId, limit },
+        `Idle limit of ${limit} exceeded; session ${sessionHash(sessionId)} ${goes}`,
+      );
     };
     if (sleeping !== undefined) {
       // It may have gone on elsewhere: then nothing ends.

@@ -7,6 +7,7 @@ import type { Log } from '../kit/log.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { hashOf } from '../kit/log.ts';
 
 const VERSIONS = [['2025-06-18'], ['2025-11-25']];
 const TOOLS_CHANGED = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
@@ -211,7 +212,7 @@ describe.each(faces)('%s', (face) => {
     expect(log.lines.filter(({ level }) => level === 'warn')).toEqual([
       {
         level: 'warn',
-        fields: { sessionId: client.sessionId, method: 'roots/list' },
+        fields: { sessionId: hashOf(client.sessionId), method: 'roots/list' },
         message: expect.stringContaining('so that it takes the stream of its request'),
       },
     ]);

@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createRawClient, type RawClient } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
+import { hashOf } from '../kit/log.ts';
 
 function deployment() {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-sessions-'));
@@ -59,8 +60,10 @@ describe('sojourn sessions', () => {
     const { code, stdout, stderr } = await sessions('ls');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [head, ...rows] = stdout.trimEnd().split('\n');
-    expect(head).toMatch(/^ID +STATUS +CLIENT +VERSION +ACTIVE +USER$/);
+    expect(head).toMatch(/^ID +HASH +STATUS +CLIENT +VERSION +ACTIVE +USER$/);
     expect(rows.map((row) => row.split(' ')[0]).toSorted()).toEqual(opened.toSorted());
+    expect(rows.map((row) => row.split(/ +/)[1]).toSorted()).toEqual(opened.map(hashOf).toSorted());
+    expect(live.map(({ id, hash }) => [id, hash])).toEqual(live.map(({ id }) => [id, hashOf(String(id))]));
     for (const row of rows)
       expect(row).toMatch(/ hibernated +raw 7\.1 +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\dT[\d:]{8}Z +-$/);
   });

@@ -1,5 +1,11 @@
 /** A logger that keeps what it is told. */
+import { createHash } from 'node:crypto';
 import type { Logger } from '../../src/index.ts';
+
+/** What log lines say instead of a session id. */
+export function hashOf(sessionId: string | undefined): string {
+  return createHash('sha256').update(String(sessionId)).digest('hex').slice(0, 12);
+}
 
 export interface LogLine {
   readonly level: keyof Logger;

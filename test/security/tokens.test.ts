@@ -39,6 +39,13 @@ const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': sub }) => ({
   extra: { sub },
 });
 
+/** What a middleware's error may carry: the request with its headers, and who asked. */
+function carrying(request: McpHttpRequest): Error {
+  const config = { headers: Object.fromEntries(request.headers) };
+  const cause = Object.assign(new Error('the upstream refused'), { config, request });
+  return Object.assign(new Error('hook failed', { cause }), { authInfo: request.authInfo });
+}
+
 /** Those that a text has, plain, in hex or in base64. */
 function found(haystack: Buffer): string[] {
   return CANARIES.filter((text) => {
@@ -71,7 +78,7 @@ describe.each(recordedKinds)('on the store %s', (kind) => {
       relayedHeaders: ['x-user'],
       credentialHeaders: ['X-Lab-Secret'],
       configureSessionOptions: (request: McpHttpRequest) => {
-        if (failing) throw new Error(`the upstream refused ${request.user}`);
+        if (failing) throw carrying(request);
       },
     };
     const [a, b] = (await serveFleet(2, options, [

@@ -32,6 +32,7 @@ import type { ResolvedOptions } from '../../options/options.ts';
 import { handshakeOf, type SessionBuilder } from '../../session/builder.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Sink, SinkListener } from '../../http/sink.ts';
+import { sessionHash } from '../../shown.ts';
 import type { Await } from '../../stores/store.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import { checkTextDepth, checkValueDepth, type TooDeep } from '../json-depth.ts';
@@ -252,7 +253,7 @@ export class LegacySseEra {
       const error = answerable(
         cause,
         this.#options.logger,
-        `Session ${id} of the 2024-11-05 transport could not be opened`,
+        `Session ${sessionHash(id)} of the 2024-11-05 transport could not be opened`,
       );
       sink.message(errorJson(error, message.id), undefined);
     }

@@ -6,6 +6,7 @@
 import { headerMismatch, type SojournError } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { quoted, shown } from '../../shown.ts';
 import { canonicalInteger, numberTextAt } from './json-number.ts';
 
 /** Which member of `params` the `Mcp-Name` header mirrors. */
@@ -36,14 +37,14 @@ function decode(header: string): string | undefined {
 export function checkStandardHeaders(exchange: Exchange, message: RpcRequest): SojournError | undefined {
   const methodHeader = exchange.header('mcp-method');
   if (methodHeader === undefined || methodHeader.trim() !== message.method) {
-    return headerMismatch('Mcp-Method', methodHeader, `the body names method ${message.method}`);
+    return headerMismatch('Mcp-Method', methodHeader, `the body names method ${shown(message.method)}`);
   }
   const source = NAME_SOURCE[message.method];
   const name = source === undefined ? undefined : message.params?.[source];
   if (typeof name !== 'string') return undefined;
   const header = exchange.header('mcp-name');
   if (header === undefined || decode(header) !== name) {
-    return headerMismatch('Mcp-Name', header, `the body carries params.${source}=${JSON.stringify(name)}`);
+    return headerMismatch('Mcp-Name', header, `the body carries params.${source}=${quoted(name)}`);
   }
   return undefined;
 }
@@ -89,7 +90,7 @@ export function checkParamHeaders(
     if (value === undefined || value === null || typeof value === 'object') continue;
     const header = exchange.header(param.header);
     const decoded = header === undefined ? undefined : decode(header);
-    const body = `the body carries ${param.path.join('.')}=${JSON.stringify(value)}`;
+    const body = `the body carries ${param.path.join('.')}=${quoted(value)}`;
     const wrong = { refusal: headerMismatch(param.header, header, body) };
     if (decoded === undefined) return wrong;
     if (param.type === 'integer' && typeof value === 'number') {

@@ -33,6 +33,7 @@ import type { KeepAlive } from '../../http/keep-alive.ts';
 import { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/options.ts';
+import { quoted } from '../../shown.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts } from '../../session/context.ts';
 import type { McpHttpRequest } from '../../types.ts';
@@ -128,7 +129,7 @@ export class ModernEra {
         : undefined;
     }
     if (typeof claim === 'string' && header !== claim) {
-      return headerMismatch('MCP-Protocol-Version', header, `the body names protocol version ${JSON.stringify(claim)}`);
+      return headerMismatch('MCP-Protocol-Version', header, `the body names protocol version ${quoted(claim)}`);
     }
     return checkStandardHeaders(exchange, request);
   }
