@@ -10,6 +10,7 @@ import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc
 import type { Await, Marker, SessionStore, WriteOutcome } from '../stores/store.ts';
 import type { MessageContext } from './context.ts';
 import type { RecordKeeper } from './record-keeper.ts';
+import { rightsOf } from './rights.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { comparePostStreams } from './event-id.ts';
 import type { SessionHost } from './session-host.ts';
@@ -30,6 +31,8 @@ export interface KeptRequest {
   readonly id: RequestId;
   readonly method: string;
   readonly params?: Readonly<Record<string, unknown>>;
+  /** Of its caller (`rights.ts`); absent: an anonymous caller, or a build before this member. */
+  readonly rights?: string;
   /** The request was too large to keep whole. */
   readonly cut?: true;
 }
@@ -141,7 +144,7 @@ export class CallGuard {
     if (stream.logged) {
       const [request] = requests;
       return stream.prime({
-        ...(request !== undefined && { requests: () => keep(request) }),
+        ...(request !== undefined && { requests: () => keep(request, contexts[0]) }),
         ...(mark !== undefined && { mark }),
       });
     }
@@ -149,10 +152,10 @@ export class CallGuard {
   }
 
   /** What must be stored with the first event of a stream whose requests may all run twice; `undefined`: one may not. */
-  early(requests: readonly RpcRequest[]): AppendExtra | undefined {
+  early(requests: readonly RpcRequest[], contexts: readonly MessageContext[]): AppendExtra | undefined {
     const [first] = requests;
     if (first === undefined || !requests.every((request) => this.repeatable(request))) return undefined;
-    return { requests: () => keep(first) };
+    return { requests: () => keep(first, contexts[0]) };
   }
 
   async #markAll(marks: readonly Marker[]): Promise<WriteResult> {
@@ -228,8 +231,14 @@ export function requestKey(id: RequestId): string {
   return JSON.stringify(id);
 }
 
-function keep({ id, method, params }: RpcRequest): string {
-  const whole = JSON.stringify({ id, method, ...(params && { params }) } satisfies KeptRequest);
+function keep({ id, method, params }: RpcRequest, context: MessageContext | undefined): string {
+  const rights = rightsOf(context?.authInfo);
+  const whole = JSON.stringify({
+    id,
+    method,
+    ...(params && { params }),
+    ...(rights !== undefined && { rights }),
+  } satisfies KeptRequest);
   return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify({ id, method, cut: true } satisfies KeptRequest);
 }
 

@@ -4,7 +4,8 @@
  *     no marker            it never ran, or may run again → it runs, on its old stream
  *     marker, repeatable   (as the server says now)       → it runs again
  *     marker               it may have run                → `owner_lost`, `mayHaveRun: true`
- *     the caller lacks a scope that the server asks for   → the same
+ *     the caller who restores the session has other rights than the caller of the lost call, or
+ *     lacks a scope that the server asks for              → `owner_lost`, `mayHaveRun: true`
  *     an older stream of its request id                   → `owner_lost`, `mayHaveRun: true`
  *
  * Two streams have one request id when the store took the first event of a stream and its reply was lost: the client got an
@@ -19,6 +20,7 @@ import type { Marker, OpenStreamInfo } from '../stores/store.ts';
 import { readKept, requestKey, type KeptRequest } from './call-guard.ts';
 import type { MessageSource } from './context.ts';
 import { comparePostStreams, GET_STREAM } from './event-id.ts';
+import { rightsOf } from './rights.ts';
 import type { LiveSession } from './session.ts';
 
 /** Pages of the one `tools/list` that is asked to learn what may run again. */
@@ -67,8 +69,16 @@ function isWhole(request: KeptRequest | undefined): request is KeptRequest {
   return request !== undefined && request.cut === undefined;
 }
 
-/** It runs in the name of the caller whose request restores the session. */
+/**
+ * It runs in the name of the caller whose request restores the session. A build before `rights` kept none: such a call runs again
+ * for an anonymous caller alone, who could send it as well.
+ */
 async function isAllowed(session: LiveSession, request: KeptRequest, { authInfo }: MessageSource): Promise<boolean> {
+  if (request.rights !== rightsOf(authInfo)) {
+    const { id: sessionId, logger } = session;
+    logger.info({ sessionId, method: request.method }, 'A lost call is not run again: this caller has other rights');
+    return false;
+  }
   return (await session.transport.checkScopes([toRequest(request)], authInfo)) === undefined;
 }
 

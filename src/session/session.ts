@@ -219,8 +219,12 @@ export class LiveSession implements Idle {
   }
 
   /** Requests may run before the priming event of their stream is stored if all of them may run twice. */
-  mayRunUnprimed(stream: Stream, requests: readonly RpcRequest[]): AppendExtra | undefined {
-    return stream.logged ? this.guard?.early(requests) : undefined;
+  mayRunUnprimed(
+    stream: Stream,
+    requests: readonly RpcRequest[],
+    admitted: readonly MessageContext[],
+  ): AppendExtra | undefined {
+    return stream.logged ? this.guard?.early(requests, admitted) : undefined;
   }
 
   /** The response of such a POST: nothing of it is sent before it is stored. */

@@ -109,7 +109,7 @@ export class LegacyPosts {
     const stream = session.openPost(requests.length, this.#options.responseMode === 'json');
     const admitted = requests.map((request) => session.admit(request, exchange, stream));
     const admittedPost: AdmittedPost = { call, stream, admitted };
-    const early = session.mayRunUnprimed(stream, requests);
+    const early = session.mayRunUnprimed(stream, requests, admitted);
     if (early !== undefined) return this.#startEarly(session, admittedPost, early);
     const primed = session.prime(stream, requests, admitted);
     if (!(primed instanceof Promise)) return this.#start(session, admittedPost, primed);

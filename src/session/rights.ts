@@ -1,0 +1,15 @@
+/**
+ * What a caller may do, as a digest that a store may keep beside a recorded request: the next owner runs a lost call again only
+ * for a caller of equal rights. The token is not part of it, so a refreshed one with the same scopes has equal rights.
+ */
+import { createHash } from 'node:crypto';
+import type { AuthInfo } from '@modelcontextprotocol/server';
+
+/** `undefined`: an anonymous caller. */
+export function rightsOf(authInfo: AuthInfo | undefined): string | undefined {
+  if (authInfo === undefined) return undefined;
+  const scopes = [...new Set(authInfo.scopes)].toSorted();
+  return createHash('sha256')
+    .update(JSON.stringify([authInfo.clientId, scopes]))
+    .digest('base64url');
+}

@@ -1,0 +1,105 @@
+/** A lost call runs again in the name of the caller who restores its session: only if that caller has the same rights. */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import type { RawResponse } from '../../src/testing/index.ts';
+import { serveMember } from '../kit/fleet.ts';
+import { createLab, textOf } from '../kit/lab.ts';
+import { scopesHeader, withScopes } from '../kit/scoped-server.ts';
+import { durableKinds, sharedStore } from '../kit/shared-stores.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+
+interface Recorded {
+  requests?: string;
+}
+
+const ANONYMOUS = { headers: { 'x-scopes': null } };
+const LOST = { id: 7, error: { code: -32000, data: { reason: 'owner_lost', mayHaveRun: true } } };
+
+/** Any caller may use any session: their rights alone differ. */
+const options: McpEndpointOptions = { sessionUser: () => undefined };
+
+describe.each(durableKinds)('on the store %s', (kind) => {
+  /** A call that may run twice, whose owner is lost while it runs; `record` changes what is kept of it. */
+  async function lost(caller: object, record: (kept: Recorded) => void = () => {}) {
+    const connect = sharedStore(kind);
+    const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+    const waits = gate();
+    onTestFinished(() => waits.open());
+    const ran: string[] = [];
+    const kept: string[] = [];
+    store.before['events.append'] = (request: Recorded) => {
+      record(request);
+      if (request.requests?.includes('peek') === true) kept.push(request.requests);
+    };
+    const labOf = (who: string, hold: () => unknown) =>
+      createLab((server) => {
+        server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () => {
+          ran.push(who);
+          await hold();
+          return said(`${who} saw`);
+        });
+      });
+    const settings = { face: 'node', auth: scopesHeader } as const;
+    const first = await serveMember({ ...options, store }, settings, labOf('first', waits.hook));
+    const second = await serveMember(
+      { ...options, store: connect() },
+      settings,
+      labOf('second', () => {}),
+    );
+    const client = first.client();
+    await client.initialize(caller);
+    await client.call('tools/list', {}, caller);
+    const call = { jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'peek', arguments: {} } };
+    const stream = await client.post(call, caller);
+    const { id: lastEventId } = await stream.next();
+    await until(() => ran.length === 1);
+    await store.views[0]?.instances.leave(first.id);
+    /** Another caller restores the session, and reads what became of the call. */
+    const restore = (by: object): Promise<RawResponse> => second.join(client).get({ lastEventId, ...by });
+    return { ran, kept, restore };
+  }
+
+  test.each([
+    ['the same scopes, in another order', withScopes('read write'), withScopes('write read write')],
+    ['none, as the caller before', ANONYMOUS, ANONYMOUS],
+  ])('runs again for a caller with %s', async (_, before, after) => {
+    const { ran, kept, restore } = await lost(before);
+    const stream = await restore(after);
+    expect(textOf(await stream.nextMessage())).toBe('second saw');
+    expect(ran).toEqual(['first', 'second']);
+    expect(kept.length).toBe(1);
+    expect(kept[0]).not.toMatch(/write|"token"/);
+  });
+
+  test.each([
+    ['fewer scopes', withScopes('read write'), withScopes('read')],
+    ['more scopes', withScopes('read'), withScopes('read write')],
+    ['the scopes in one word', withScopes('read write'), withScopes('read,write')],
+    ['another client id', withScopes('read', 'c'), withScopes('read', 'd')],
+    ['none, after a caller with some', withScopes('read'), ANONYMOUS],
+    ['some, after an anonymous caller', ANONYMOUS, withScopes('')],
+  ])('is owner_lost for a caller with %s', async (_, before, after) => {
+    const { ran, restore } = await lost(before);
+    const stream = await restore(after);
+    expect(await stream.nextMessage()).toMatchObject(LOST);
+    await stream.untilEnd();
+    expect(ran).toEqual(['first']);
+  });
+
+  /** What a build before the digest kept. */
+  const asBefore = (request: Recorded): void => {
+    if (request.requests === undefined) return;
+    const { rights: _, ...kept } = JSON.parse(request.requests) as { rights?: string };
+    request.requests = JSON.stringify(kept);
+  };
+
+  test('recorded by a build that kept no rights, it is owner_lost for every caller but an anonymous one', async () => {
+    const authenticated = await lost(withScopes('read'), asBefore);
+    expect(await (await authenticated.restore(withScopes('read'))).nextMessage()).toMatchObject(LOST);
+    expect(authenticated.ran).toEqual(['first']);
+    const anonymous = await lost(ANONYMOUS, asBefore);
+    expect(textOf(await (await anonymous.restore(ANONYMOUS)).nextMessage())).toBe('second saw');
+  });
+});
