@@ -1,7 +1,7 @@
 /**
  * Finds where a session lives, on the instance that got the request:
  *
- *     live here ─▶ here
+ *     live here ─▶ here, once it is claimed for the present id of this instance
  *     ended ─▶ 404        no record ─▶ ask the migration handler, null ─▶ 404
  *     owner alive ─▶ there (relay)
  *     owner none, dead, or me without a copy ─▶ claim, restore ─▶ here
@@ -12,6 +12,7 @@
 import { type InitializeRequestParams, isInitializeRequest } from '@modelcontextprotocol/server';
 import {
   draining,
+  lapsed,
   migrationFailed,
   otherUser,
   restoreFailed,
@@ -23,6 +24,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/options.ts';
 import { isEnded, type OpenStore, type SessionRecord } from '../stores/store.ts';
 import type { EndReason } from '../types.ts';
+import { inTime } from '../session/grace.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/hook-time.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
@@ -70,7 +72,11 @@ export class Finder {
     for (let tries = 0; tries < TRIES; tries++) {
       await this.#registry.closing(id);
       const live = this.#registry.get(id);
-      if (live !== undefined) return { here: live };
+      if (live?.serves === true) return { here: live };
+      if (live !== undefined) {
+        await this.#served(live);
+        continue;
+      }
       const record = await this.#read(id);
       if (this.#registry.get(id) !== undefined || this.#registry.closing(id) !== undefined) continue;
       if (record === undefined) {
@@ -110,6 +116,12 @@ export class Finder {
     const live = this.#registry.get(id);
     if (live !== undefined) return { here: live };
     throw restoreFailed();
+  }
+
+  /** After a lapse: resolves when a live session is claimed for the new id of this instance, or has left. */
+  async #served(session: LiveSession): Promise<void> {
+    const { timeProvider, leaseMs } = this.#options;
+    if (!(await inTime(timeProvider, session.served(), leaseMs))) throw lapsed();
   }
 
   /** Ends a session that is not live here, wherever it is; `false`: there is nothing to end. */

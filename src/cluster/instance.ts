@@ -15,9 +15,7 @@ import type { Link, LinkItem } from './link.ts';
 import { Links } from './links.ts';
 
 export interface InstanceHandlers {
-  /** Claims what is live here for the new id of this instance. */
-  reclaim(id: string): Promise<void>;
-  /** This instance has its lease, again or still. */
+  /** This instance has its lease, again or still; after a lapse under a new id (`owner`). */
   valid(): void;
   /** Part of a relayed call. */
   item(link: Link, item: LinkItem): void;
@@ -86,7 +84,6 @@ export class Instance {
         this.#handlers?.valid();
       },
       storeAnswers,
-      reclaim: async (id) => this.#handlers?.reclaim(id),
     });
   }
 

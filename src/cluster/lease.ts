@@ -1,10 +1,11 @@
 /**
  * The right of this instance to serve sessions from memory.
  *
- *     joining ──announced──▶ valid ──ran out / gone──▶ lapsed ──announced under a new id, sessions re-claimed──▶ valid
+ *     joining ──announced──▶ valid ──ran out / gone──▶ lapsed ──announced under a new id──▶ valid
  *
- * Death is final: a lease that ran out is never renewed, the instance takes a new id and claims its sessions again, and no
- * id owns anything before that. Valid is the smaller of what the monotonic clock and the wall clock leave, counted from
+ * Death is final: a lease that ran out is never renewed. The instance takes a new id, stores its lease, and renews it from
+ * then on, however long the claims of its sessions take (`session/claim-queue.ts`): each is served once it is claimed for
+ * that id. No id owns anything before its lease is stored. Valid is the smaller of what the monotonic clock and the wall clock leave, counted from
  * before the renewal was sent: a suspended machine stops the one, somebody may set the other. An instance whose mailbox was
  * lost is lapsed until it has renewed since: somebody may have buried it meanwhile. In one process
  * (`inProcess`) nobody can take anything over unnoticed, and the lease has no end.
@@ -39,8 +40,6 @@ export interface LeaseOptions {
   /** It is valid until its next end. */
   extended(): void;
   storeAnswers(): void;
-  /** Claims what is live here for the new id, before anything is served again. */
-  reclaim(id: string): Promise<void>;
 }
 
 export class Lease {
@@ -69,14 +68,14 @@ export class Lease {
   }
 
   /**
-   * Under which sessions are claimed. Until a new id is announced that is the dead one: all that is claimed for it is claimed
-   * again with the rest. An owner without a lease is dead to everybody, one that has yet to be announced too.
+   * The id for which sessions are claimed. Until a new id is announced that is the dead one: what is claimed for it is claimed
+   * again for the new one. An owner without a lease is dead to everybody, one that has yet to be announced too.
    */
   get owner(): string {
     return this.#announcedId;
   }
 
-  /** Whether sessions may be served from memory now. */
+  /** Whether sessions that are claimed for `owner` may be served from memory now. */
   get valid(): boolean {
     const { inProcess } = this.#options;
     return inProcess || (this.#losses === this.#lossesRenewed && this.#inTime);
@@ -203,7 +202,7 @@ export class Lease {
 
   async #rejoin(): Promise<void> {
     if (this.#left) return;
-    const { logger, lapsed, reclaim } = this.#options;
+    const { logger, lapsed } = this.#options;
     const before = this.#id;
     this.#validMonotonic = -Infinity;
     this.#lapses += 1;
@@ -222,7 +221,6 @@ export class Lease {
       await this.#options.store.leave(this.#id);
       return;
     }
-    await reclaim(this.#id);
     this.#extend(sent, losses);
   }
 }

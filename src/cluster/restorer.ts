@@ -104,9 +104,8 @@ export class Restorer {
 
   async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration'): Promise<void> {
     // The lease ran out meanwhile, and what was live then has been claimed again already.
-    for (let owner = this.#ownerId(); session.owner !== owner; owner = this.#ownerId()) {
-      if (!(await this.#registry.reclaimOne(session, owner))) return session.leave('fenced');
-    }
+    while (session.owner !== this.#ownerId())
+      if (!(await this.#registry.claimAgain(session))) return session.leave('fenced');
     this.#registry.add(session, 'restored', cause);
     if (this.stopped === undefined) return;
     await this.#registry.release(session, 'released');

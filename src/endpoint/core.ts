@@ -107,6 +107,7 @@ export class Core {
         guarded: !inProcess,
         durable,
         valid: () => this.instance.valid,
+        owner: () => this.instance.owner,
         takenOver: () => this.instance.check(),
       },
       events,
@@ -177,7 +178,6 @@ export class Core {
   /** Takes the lease and opens the mailbox; nothing is served before. At once on the memory store. */
   join(): Promise<void> {
     return this.instance.join({
-      reclaim: (id) => this.registry.reclaim(id),
       valid: () => this.registry.valid(),
       item: (link, item) => this.legacy.relay.receive(link, item),
       linkFailed: (link) => this.legacy.relay.linkFailed(link),

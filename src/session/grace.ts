@@ -4,7 +4,7 @@ import type { TimeProvider } from '../types.ts';
 /** Below the 5 s within which an endpoint closes (B66). */
 export const GRACE_MS = 4_000;
 
-/** `false`: `work` had its time and goes on alone. Rejects as it does. */
+/** `false`: `work` took longer than `ms` and continues alone. Rejects as it does. */
 export async function inTime(time: TimeProvider, work: Promise<unknown>, ms = GRACE_MS): Promise<boolean> {
   let timer: unknown;
   const late = new Promise<false>((resolve) => {

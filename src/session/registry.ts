@@ -10,6 +10,7 @@ import { tooManySessions } from '../errors.ts';
 import type { ResolvedOptions } from '../options/options.ts';
 import type { Fence, OpenStore, WriteOutcome } from '../stores/store.ts';
 import type { EndReason, Logger, SessionEvent, SessionEventName } from '../types.ts';
+import { ClaimQueue } from './claim-queue.ts';
 import { EndHook } from './end-hook.ts';
 import { IdleList } from './idle-list.ts';
 import type { LiveSession } from './session.ts';
@@ -25,6 +26,8 @@ export interface RegistryOptions {
   readonly durable: boolean;
   /** Whether this instance has a valid lease. */
   valid(): boolean;
+  /** The id of this instance for which sessions are claimed. */
+  owner(): string;
   /** A session was taken over while this instance takes itself for alive. */
   takenOver(): void;
 }
@@ -36,14 +39,13 @@ export class Registry implements SessionHost {
   readonly guarded: boolean;
   readonly sleepers: Sleepers;
   readonly durable: boolean;
-  readonly #isValid: () => boolean;
+  readonly #claims: ClaimQueue;
   readonly #takenOver: () => void;
   readonly #events: SessionEvents;
   readonly #live = new Map<string, LiveSession>();
   /** In the order in which they became idle. */
   readonly idle = new IdleList<LiveSession>();
   readonly #closing = new Map<string, Promise<void>>();
-  readonly #holding = new Set<LiveSession>();
   /** What the store could not be told when a session left: until it is, the record names an owner that has no copy. */
   readonly #owed = new Map<string, () => Promise<unknown>>();
   readonly #sweep: Sweep;
@@ -53,7 +55,7 @@ export class Registry implements SessionHost {
   constructor(
     options: ResolvedOptions,
     store: OpenStore,
-    { guarded, durable, valid, takenOver }: RegistryOptions,
+    { guarded, durable, valid, owner, takenOver }: RegistryOptions,
     events: SessionEvents,
   ) {
     this.#events = events;
@@ -62,11 +64,20 @@ export class Registry implements SessionHost {
     this.store = store;
     this.guarded = guarded;
     this.durable = durable;
-    this.#isValid = valid;
     this.#takenOver = takenOver;
     this.sleepers = new Sleepers(options.timeProvider.now());
     this.#endHook = new EndHook(options);
     this.#sweep = new Sweep(this);
+    this.#claims = new ClaimQueue({
+      store: store.sessions,
+      logger: options.logger,
+      owner,
+      valid,
+      live: () => this.#live.values(),
+      isLive: (session) => this.#live.get(session.id) === session,
+      claimed: (session) => this.#reclaimed(session),
+      lost: (session) => this.fenced(session),
+    });
   }
 
   get count(): number {
@@ -122,17 +133,20 @@ export class Registry implements SessionHost {
   }
 
   serves(session: LiveSession): boolean {
-    return this.#isValid() || this.#live.get(session.id) !== session;
+    return this.#claims.serves(session) || this.#live.get(session.id) !== session;
   }
 
   holdsBack(session: LiveSession): void {
-    this.#holding.add(session);
+    this.#claims.wait(session);
   }
 
-  /** This instance has a valid lease, again or still: what was held back is said. */
+  claimsSettled(session: LiveSession): Promise<unknown> | undefined {
+    return this.#claims.settled(session);
+  }
+
+  /** This instance has a valid lease, again or still. Under a new id it claims what is live here, beside everything else. */
   valid(): void {
-    for (const session of this.#holding) session.goOn();
-    this.#holding.clear();
+    this.#claims.extended();
   }
 
   becameActive(session: LiveSession): void {
@@ -163,34 +177,18 @@ export class Registry implements SessionHost {
     else void session.leave('server_closed');
   }
 
-  /**
-   * This instance has a new id: what is live here is claimed for it, one by one. What somebody else took meanwhile is
-   * dropped.
-   */
-  async reclaim(owner: string): Promise<void> {
-    for (const session of this.#live.values()) {
-      if (session.owner !== owner) await this.reclaimOne(session, owner);
-    }
+  /** Of a session that was made when this instance had another id. `false`: another instance owns it. */
+  claimAgain(session: LiveSession): Promise<boolean> {
+    return this.#claims.claim(session);
   }
 
-  /** Also of one that is about to become live, and was made when this instance had another id. `false`: somebody else has it. */
-  reclaimOne(session: LiveSession, owner: string): Promise<boolean> {
-    const claiming = this.#reclaimOne(session, owner).finally(() => {
-      if (session.claiming === claiming) session.claiming = undefined;
-    });
-    session.claiming = claiming;
-    return claiming;
+  /** A claim of ours that is under way would overtake the last write of a session that leaves. */
+  #claimsKnown(session: LiveSession): Promise<unknown> | undefined {
+    return this.#claims.settled(session)?.catch(() => {});
   }
 
-  async #reclaimOne(session: LiveSession, owner: string): Promise<boolean> {
-    const outcome = await this.store.sessions.claim(session.id, session.epoch, owner);
-    if (!outcome.claimed) {
-      this.fenced(session);
-      return false;
-    }
-    session.reclaimed(outcome.record.epoch, owner);
+  #reclaimed(session: LiveSession): void {
     if (this.#live.get(session.id) === session) this.#emit('restored', session.id, { cause: 'reclaim' });
-    return true;
   }
 
   // ——— leaving ———
@@ -214,6 +212,8 @@ export class Registry implements SessionHost {
 
   async #end(session: LiveSession, reason: EndReason): Promise<boolean> {
     let outcome: Awaited<ReturnType<OpenStore['sessions']['end']>> | 'failed' = 'failed';
+    const known = this.#claimsKnown(session);
+    if (known !== undefined) await known;
     const { fence } = session.record;
     try {
       outcome = await this.store.sessions.end(session.id, fence, reason);
@@ -286,6 +286,8 @@ export class Registry implements SessionHost {
   async #giveBack(session: LiveSession, activeAt: number): Promise<WriteOutcome | 'failed'> {
     const { idleTimeoutMs } = this.options;
     const expiresAt = Number.isFinite(idleTimeoutMs) ? Math.ceil(activeAt + idleTimeoutMs) : null;
+    const known = this.#claimsKnown(session);
+    if (known !== undefined) await known;
     const { fence } = session.record;
     const release = async (): Promise<WriteOutcome> =>
       this.store.sessions.release(session.id, fence, { ...session.record.unsaved, activeAt, expiresAt });

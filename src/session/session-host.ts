@@ -10,10 +10,15 @@ export interface SessionHost {
   readonly store: OpenStore;
   /** Other processes may own sessions of this store: calls are guarded (`call-guard.ts`). */
   readonly guarded: boolean;
-  /** Whether what a live session says holds: `false` while this instance has no valid lease. True of those being opened. */
+  /**
+   * Whether what a live session says holds: `false` while this instance has no valid lease, and until the session is claimed
+   * for its present id. True of those being opened.
+   */
   serves(session: LiveSession): boolean;
-  /** It waits to be told (`goOn`) that this instance has its lease again. */
+  /** Calls `goOn` once the session is served again; the session is claimed before others. */
   holdsBack(session: LiveSession): void;
+  /** Settles when it is known which claim of this instance is the last one; `undefined`: the session knows it. */
+  claimsSettled(session: LiveSession): Promise<unknown> | undefined;
   /** When a session last active then expires, for its record. */
   expiry(activeAt: number): number | null;
   becameActive(session: LiveSession): void;

@@ -108,9 +108,7 @@ export class Opener {
       }
       await this.#record(session);
       // The lease ran out meanwhile, and what was live then has been claimed again already.
-      for (let owner = this.#ownerId(); session.owner !== owner; owner = this.#ownerId()) {
-        if (!(await this.#registry.reclaimOne(session, owner))) throw lapsed();
-      }
+      while (session.owner !== this.#ownerId()) if (!(await this.#registry.claimAgain(session))) throw lapsed();
       this.#registry.add(session, 'opened');
       if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
       if (!caller.closed && this.stopped === undefined) return { session, answer };

@@ -62,8 +62,6 @@ export class LiveSession implements Idle {
   readonly handshake: Handshake;
   readonly createdAt: number;
   readonly record: RecordKeeper;
-  /** Its claim for the next id of this instance, while that is under way. */
-  claiming: Promise<unknown> | undefined = undefined;
   /** On a store that other processes share. */
   readonly guard: CallGuard | undefined;
   readonly running = new RunningRequests();
@@ -87,7 +85,7 @@ export class LiveSession implements Idle {
   readonly news: UntoldNews;
   #controller: AbortController | undefined = undefined;
   #left: LeaveReason | undefined = undefined;
-  /** What its server says while this instance has no lease waits here. */
+  /** Sends of its server, and requests, that wait until it is served again. */
   readonly #held: Array<(goesOn: boolean) => void> = [];
   #leaving: Promise<void> | undefined = undefined;
 
@@ -403,7 +401,6 @@ export class LiveSession implements Idle {
     this.epoch = epoch;
     this.owner = owner;
     this.#questions?.continueIn(epoch);
-    this.goOn();
   }
 
   /**
@@ -411,26 +408,30 @@ export class LiveSession implements Idle {
    * under that one.
    */
   claimedSince(epoch: number): Await<boolean> {
+    if (this.#left !== undefined) return false;
+    const settled = this.#host.claimsSettled(this);
+    if (settled === undefined) return this.epoch !== epoch;
     const again = (): Await<boolean> => this.claimedSince(epoch);
-    if (this.claiming !== undefined) return this.claiming.then(again, again);
-    return this.#left === undefined && this.epoch !== epoch;
+    return settled.then(again, again);
   }
 
-  /** This instance has its lease again. */
+  /** It is served again. */
   goOn(): void {
     for (const goOn of this.#held.splice(0)) goOn(true);
   }
 
-  /** Whether what is said here holds: without a lease nobody knows. */
+  /** Whether what is said here holds: this instance has a lease, and the session is claimed under it. */
   get serves(): boolean {
     return this.#host.serves(this);
   }
 
-  /** Resolves when the session has been claimed again (`true`), or has left. */
+  /** Resolves when the session is served here (`true`) or has left (`false`). It is claimed before those nobody waits for. */
   served(): Promise<boolean> {
     if (this.#left !== undefined) return Promise.resolve(false);
-    this.#host.holdsBack(this);
-    return new Promise((resolve) => this.#held.push(resolve));
+    return new Promise((resolve) => {
+      this.#held.push(resolve);
+      this.#host.holdsBack(this);
+    });
   }
 
   // ——— the end ———

@@ -1,6 +1,7 @@
 /** The races of the protocol between instances, each placed by hand. The checker judges every scene too. */
 import { describe, expect, test } from 'vitest';
 import type { SimClient } from './client.ts';
+import type { Range } from './faults.ts';
 import type { Call } from './ledger.ts';
 import { play, type Stage } from './stage.ts';
 import { dropMailboxes } from './weather.ts';
@@ -638,3 +639,42 @@ test('25. the reply to the first write of a repeatable call is lost, it is tried
     await stage.sleep(LEASE_MS);
     expect(ranOf(stage, 'peek')).toBe(2);
   }));
+
+describe('25. an instance with many sessions loses its lease, and the store is some way off', () => {
+  const SESSIONS = 150;
+  /** One way: claimed one after the other, they take three leases. */
+  const FAR: Range = [10, 10];
+
+  const lapse = (scene: (stage: Stage, clients: SimClient[], lapsed: () => Promise<void>) => Promise<void>) =>
+    play({ slots: 2 }, async (stage) => {
+      const clients: SimClient[] = [];
+      for (let n = 0; n < SESSIONS; n++) clients.push(await stage.client(0));
+      const { faults } = stage.world;
+      faults.store = faults.storeReply = FAR;
+      await scene(stage, clients, async () => {
+        const before = stage.id(0);
+        stage.instance(0).process.freeze(false);
+        await stage.sleep(LEASE_MS * 1.5);
+        stage.instance(0).process.thaw(true);
+        await stage.until(() => stage.id(0) !== before && stage.world.data.leases.alive(stage.id(0)), 'a new id');
+      });
+    });
+  const claimed = (stage: Stage, clients: readonly SimClient[]): number =>
+    clients.filter((client) => stage.record(client)?.owner === stage.id(0)).length;
+
+  test('it serves what is asked for at once, claims the others meanwhile, and keeps its new lease', () =>
+    lapse(async (stage, clients, lapsed) => {
+      await lapsed();
+      const id = stage.id(0);
+      const from = stage.world.now;
+      // The last ones of the queue.
+      const asked = clients.slice(-10);
+      const counts = await Promise.all(asked.map((client) => client.call('count', { slot: 0 })));
+      expect(counts.map(valueOf)).toEqual(asked.map(() => 1));
+      expect(stage.world.now - from).toBeLessThan(400);
+      await stage.until(() => claimed(stage, clients) === SESSIONS, 'every claim', LEASE_MS);
+      await stage.sleep(2 * LEASE_MS);
+      expect(stage.id(0)).toBe(id);
+      expect(clients.map((client) => stage.record(client)?.epoch)).toEqual(clients.map(() => 2));
+    }));
+});

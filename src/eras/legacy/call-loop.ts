@@ -84,13 +84,13 @@ export class CallLoop {
     const { options, instance, registry } = this.#options;
     const limit = options.limits.sessionIdLength;
     if (id.length > limit || !SESSION_ID.test(id)) return this.fail(call, sessionIdInvalid(limit));
-    // Without a lease this instance cannot know whether the sessions in its memory are still its own.
-    if (!instance.valid) {
+    const live = registry.get(id);
+    if (live?.serves !== true) {
+      // Without a lease this instance cannot know whether the sessions in its memory are still its own.
+      if (instance.valid) return this.#start(id, call);
       if (exchange.handedOver !== undefined) return exchange.handedOver.back();
       return this.fail(call, lapsed());
     }
-    const live = registry.get(id);
-    if (live === undefined) return this.#start(id, call);
     try {
       const next = this.#serve(live, call);
       if (next instanceof Promise) attempt(exchange, () => this.#follow(id, call, next));
@@ -152,13 +152,13 @@ export class CallLoop {
 
   /** One attempt: locates the session and serves the call there. */
   async #attempt(id: string, call: Call): Promise<NextAttempt> {
-    const { registry, instance, relay } = this.#options;
+    const { registry, relay } = this.#options;
     const { exchange } = call;
     const found = await this.#locate(id, call);
     if ('record' in found) return (await this.#deleteRecord(found.record, exchange)) ? undefined : call;
     if ('here' in found) {
       // The session may have left between the find and this turn, or the lease may have run out.
-      if (registry.get(id) !== found.here || !instance.valid || relayLost(call)) return call;
+      if (registry.get(id) !== found.here || !found.here.serves || relayLost(call)) return call;
       return this.#serve(found.here, call);
     }
     if (exchange.handedOver !== undefined) {

@@ -146,7 +146,7 @@ export class LegacyEra {
       await serveGet(session, call.exchange, this.#options, (exchange) => this.#sseSink(exchange));
       return undefined;
     } catch (cause) {
-      const stays = this.#registry.get(session.id) === session && this.#instance.valid;
+      const stays = this.#registry.get(session.id) === session && session.serves;
       if (stays || !isEventUnknown(cause)) throw cause;
       // The session ended, or another instance claimed it, while its log was read.
       return call;
