@@ -656,7 +656,10 @@ describe('25. an instance with many sessions loses its lease, and the store is s
         stage.instance(0).process.freeze(false);
         await stage.sleep(LEASE_MS * 1.5);
         stage.instance(0).process.thaw(true);
-        await stage.until(() => stage.id(0) !== before && stage.world.data.leases.alive(stage.id(0)), 'a new id');
+        await stage.until(
+          () => stage.id(0) !== before && stage.instance(0).core?.instance.valid === true,
+          'a new id with a lease',
+        );
       });
     });
   const claimed = (stage: Stage, clients: readonly SimClient[]): number =>
@@ -676,5 +679,90 @@ describe('25. an instance with many sessions loses its lease, and the store is s
       await stage.sleep(2 * LEASE_MS);
       expect(stage.id(0)).toBe(id);
       expect(clients.map((client) => stage.record(client)?.epoch)).toEqual(clients.map(() => 2));
+    }));
+
+  test('what was claimed before it lapses once more stays: each session is claimed once for the first id or once for the second', () =>
+    lapse(async (stage, clients, lapsed) => {
+      await lapsed();
+      await stage.until(() => claimed(stage, clients) > 0, 'a claim');
+      const first = stage.id(0);
+      // No claim of the first id is under way when it lapses.
+      stage.world.storeDown = true;
+      await stage.until(() => stage.id(0) !== first, 'the next lapse');
+      const before = clients.filter((client) => stage.record(client)?.owner === first);
+      expect(before.length).toBeGreaterThan(0);
+      expect(before.length).toBeLessThan(SESSIONS);
+      stage.world.storeDown = false;
+      await stage.until(() => claimed(stage, clients) === SESSIONS, 'every claim', 2 * LEASE_MS);
+      expect(clients.map((client) => stage.record(client)?.epoch)).toEqual(
+        clients.map((client) => (before.includes(client) ? 3 : 2)),
+      );
+      expect(stage.live(0)).toBe(SESSIONS);
+    }));
+
+  test('what a tool says meanwhile goes out when its session is claimed, ahead of the queue', () =>
+    lapse(async (stage, clients, lapsed) => {
+      const last = clients.at(-1) as SimClient;
+      const running = last.call('slowOnce', { slot: 0, ms: LEASE_MS });
+      await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+      await lapsed();
+      const { nonce } = await running;
+      expect(valueOf(await running)).toBe(nonce);
+      const claims = stage.world.data.happened.filter(({ kind }) => kind === 'claimed').map(({ id }) => id);
+      expect(claims.indexOf(last.story?.id ?? '')).toBeLessThan(SESSIONS / 2);
+      expect(ranOf(stage, 'slowOnce')).toBe(1);
+    }));
+
+  test('a session that another instance wins meanwhile ends here, and is served there', () =>
+    lapse(async (stage, clients, lapsed) => {
+      // Its `peek` is answered from memory alone.
+      const last = await stage.client(0, { version: '2025-06-18' });
+      await last.call('tools/list', { slot: 0 });
+      expect(valueOf(await last.call('count', { slot: 0 }))).toBe(1);
+      const claims = stage.hold('claim', 0);
+      await lapsed();
+      expect(valueOf(await last.call('count', { slot: 1 }))).toBe(2);
+      const asked = last.call('peek', { slot: 0 });
+      await stage.sleep(50);
+      claims.letGo();
+      expect(valueOf(await asked)).toBe(2);
+      await stage.until(() => claimed(stage, clients) === SESSIONS, 'every other claim');
+      expect(stage.live(0)).toBe(SESSIONS);
+      expect(stage.record(last)?.owner).toBe(stage.id(1));
+    }));
+
+  test('claims whose replies are lost hold good: the next renewal asks again', () =>
+    lapse(async (stage, clients, lapsed) => {
+      // They write while it is unknown whether their session is claimed.
+      const running = [50, 100, 150, 200, 250].map((ms, n) =>
+        (clients[n] as SimClient).call('count', { slot: 0, ms: LEASE_MS * 1.5 + ms }),
+      );
+      await stage.until(() => ranOf(stage, 'count') === running.length, 'the tools to run');
+      stage.fail('claim', 'reply-lost', SESSIONS);
+      await lapsed();
+      expect((await Promise.all(running)).map(valueOf)).toEqual(running.map(() => 1));
+      const counts = await Promise.all(clients.slice(-10).map((client) => client.call('count', { slot: 0 })));
+      expect(counts.map(valueOf)).toEqual(counts.map(() => 1));
+      await stage.until(() => claimed(stage, clients) === SESSIONS, 'every claim');
+      expect(stage.live(0)).toBe(SESSIONS);
+      expect(clients.map((client) => stage.record(client)?.epoch)).toEqual(clients.map(() => 2));
+    }));
+
+  test('claims whose replies are lost hold good when the new id lapses too: copies and what runs in them stay', () =>
+    lapse(async (stage, clients, lapsed) => {
+      const [client] = clients as [SimClient];
+      const running = client.call('slowOnce', { slot: 0, ms: 4 * LEASE_MS });
+      await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+      stage.fail('claim', 'reply-lost', SESSIONS);
+      await lapsed();
+      const first = stage.id(0);
+      await stage.until(() => claimed(stage, clients) === SESSIONS, 'every claim');
+      stage.world.storeDown = true;
+      await stage.until(() => stage.id(0) !== first, 'the next lapse');
+      stage.world.storeDown = false;
+      const { nonce } = await running;
+      expect(valueOf(await running)).toBe(nonce);
+      expect(stage.live(0)).toBe(SESSIONS);
+      expect(clients.map((one) => stage.record(one)?.epoch)).toEqual(clients.map(() => 3));
     }));
 });
