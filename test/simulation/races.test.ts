@@ -640,7 +640,7 @@ test('25. the reply to the first write of a repeatable call is lost, it is tried
     expect(ranOf(stage, 'peek')).toBe(2);
   }));
 
-describe('25. an instance with many sessions loses its lease, and the store is some way off', () => {
+describe('26. an instance with many sessions loses its lease, and the store is some way off', () => {
   const SESSIONS = 150;
   /** One way: claimed one after the other, they take three leases. */
   const FAR: Range = [10, 10];
