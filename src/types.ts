@@ -199,6 +199,10 @@ export interface SessionLimits {
   eventLogBytes: number;
   /** Ended sessions remembered in this process (memory store). */
   tombstones: number;
+  /** Requests that wait for a lease or a store that is away, on one instance. */
+  waitingRequests: number;
+  /** Bytes of the bodies of those. */
+  waitingBytes: number;
 }
 
 /** What the event log of one session keeps. */

@@ -60,6 +60,7 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
   },
   name: { ...sessions, kind: 'text', value: 'name', help: 'endpoints of one name on one store are one deployment' },
   leaseMs: { ...sessions, kind: 'number', value: 'ms', help: 'silence after which others take the sessions over' },
+  waitMs: { ...sessions, kind: 'number', value: 'ms', help: 'how long requests wait for a store that is away' },
   tombstoneMs: { ...sessions, kind: 'number', value: 'ms', help: 'how long an ended session is remembered as ended' },
   hookTimeoutMs: { ...sessions, kind: 'number', value: 'ms', help: 'how long the factory or a hook may take' },
   perSessionExecutionContext: {
@@ -107,6 +108,8 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
   'limits.subscriptions': { ...limits, value: 'n', help: 'open subscriptions/listen streams' },
   'limits.eventLogBytes': { ...limits, value: 'n', help: 'all event logs in this process (memory store)' },
   'limits.tombstones': { ...limits, value: 'n', help: 'remembered ended sessions (memory store)' },
+  'limits.waitingRequests': { ...limits, value: 'n', help: 'requests that wait for a store that is away' },
+  'limits.waitingBytes': { ...limits, value: 'n', help: 'bytes of their bodies' },
   configureSessionOptions: { ...sessions, kind: 'module', help: 'a function' },
   runSessionHandler: { ...sessions, kind: 'module', help: 'a function' },
   sessionMigrationHandler: { ...sessions, kind: 'module', help: 'an object with functions' },

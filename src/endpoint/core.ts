@@ -35,6 +35,7 @@ import { ServerBuilder, SessionBuilder } from '../session/builder.ts';
 import { contexts } from '../session/context.ts';
 import { GRACE_MS } from '../session/grace.ts';
 import { ListNews } from '../session/list-news.ts';
+import { Patience } from '../session/patience.ts';
 import { Opener } from '../session/session-opener.ts';
 import { Registry } from '../session/registry.ts';
 import type { OpenStore } from '../stores/store.ts';
@@ -75,6 +76,7 @@ export class Core {
   readonly #stateless: StatelessEra;
   readonly #sse: LegacySseEra | undefined;
   readonly #keepAlive: KeepAlive;
+  readonly #patience: Patience;
   readonly #unsubscribe: () => void;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
   readonly #fleet: FleetBus;
@@ -146,6 +148,16 @@ export class Core {
     });
     this.#keepAlive = new KeepAlive(options.timeProvider, options.keepAliveMs);
     const keepAlive = this.#keepAlive;
+    const { waitingRequests, waitingBytes } = options.limits;
+    const patience = new Patience({
+      time: options.timeProvider,
+      random,
+      places: waitingRequests,
+      bytes: waitingBytes,
+      leaseValid: () => this.instance.valid,
+      leaseMissed: () => this.instance.check(),
+    });
+    this.#patience = patience;
     this.legacy = new LegacyEra({
       options,
       registry: this.registry,
@@ -153,6 +165,7 @@ export class Core {
       instance: this.instance,
       opener: this.#opener,
       keepAlive,
+      patience,
       random,
     });
     this.#stateless = new StatelessEra({ options, servers, keepAlive });
@@ -178,7 +191,10 @@ export class Core {
   /** Takes the lease and opens the mailbox; nothing is served before. At once on the memory store. */
   join(): Promise<void> {
     return this.instance.join({
-      valid: () => this.registry.valid(),
+      valid: () => {
+        this.registry.valid();
+        this.#patience.wake();
+      },
       item: (link, item) => this.legacy.relay.receive(link, item),
       linkFailed: (link) => this.legacy.relay.linkFailed(link),
       terminate: (id) => this.legacy.terminate(id),
@@ -246,6 +262,7 @@ export class Core {
     for (const session of this.registry.values()) interrupted += session.running.counted;
     this.#drained = true;
     this.#stop(draining);
+    this.#patience.stop();
     this.legacy.relay.close(requestDrained);
     released += await this.#release(() => true);
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close()]);
@@ -277,6 +294,7 @@ export class Core {
     const { timeProvider } = this.#options;
     const began = timeProvider.monotonic();
     this.#stop(closedEndpoint);
+    this.#patience.stop();
     this.legacy.relay.close(requestClosed);
     this.#unsubscribe();
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close(), this.#closeSessions()]);

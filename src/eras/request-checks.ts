@@ -18,7 +18,7 @@ import {
   unsupportedVersion,
 } from '../errors.ts';
 import { acceptsBoth, acceptsStream } from '../http/accept.ts';
-import { answerable, refuse } from '../http/answer.ts';
+import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { checkHost, checkOrigin } from '../http/guards.ts';
 import { checkMessage, echoId, isObject, type Checked } from '../protocol/jsonrpc.ts';
@@ -177,7 +177,7 @@ export class Door {
       if (!isUtf8(bytes)) return refuse(exchange, parseError('the body is not UTF-8'), null);
       text = toText(bytes);
       const deep = checkTextDepth(text);
-      if (deep !== undefined) return refuse(exchange, deep.error, deep.id);
+      if (deep !== undefined) return this.#refuse(exchange, deep.error, deep.id);
       try {
         body = JSON.parse(text);
       } catch {
@@ -185,14 +185,14 @@ export class Door {
       }
     } else {
       const deep = checkValueDepth(body);
-      if (deep !== undefined) return refuse(exchange, deep.error, deep.id);
+      if (deep !== undefined) return this.#refuse(exchange, deep.error, deep.id);
     }
     const id = echoId(body);
     const post = this.#shape(exchange, body, text);
-    if (!('messages' in post)) return refuse(exchange, post, id);
+    if (!('messages' in post)) return this.#refuse(exchange, post, id);
     const header = exchange.header('mcp-protocol-version');
     const refusal = this.#version(header, claimedVersion(post.messages[0]) !== undefined);
-    if (refusal !== undefined) return refuse(exchange, refusal, id);
+    if (refusal !== undefined) return this.#refuse(exchange, refusal, id);
     try {
       this.#era(post, header, id);
     } catch (cause) {
@@ -272,9 +272,14 @@ export class Door {
     refuse(post.exchange, error, id);
   }
 
-  #failed(exchange: Exchange, cause: unknown, id: RequestId | null): void {
-    refuse(exchange, answerable(cause, this.#options.logger, 'A request could not be served'), id);
+  #refuse(exchange: Exchange, error: SojournError, id: RequestId | null): void {
+    const version = exchange.header('mcp-protocol-version');
+    const modern = version !== undefined && isModern(version);
+    if (modern || this.#options.sessionMode === 'stateless') refuse(exchange, error, id);
+    else refuseOnSession(exchange, error, id);
   }
+
+  #failed(exchange: Exchange, cause: unknown, id: RequestId | null): void {}
 }
 
 function toText(bytes: Uint8Array): string {

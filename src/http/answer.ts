@@ -1,5 +1,14 @@
+/**
+ * How a refusal reaches its client.
+ *
+ *     a request on a session      → 200 and a JSON-RPC error with the request's id, for 400, 406, 413, 415, 429 and 503: clients
+ *                                   of several SDKs die of these statuses, or hang. The header `Sojourn-Refused` names the reason
+ *     what the specification asks → its status: an unsupported or changed `MCP-Protocol-Version`, an unknown session, 401, 403
+ *     draining, closed            → 503: a load balancer sends the next request to another instance
+ *     no session, 2026-07-28      → the error's own status
+ */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { internal, rpcError, SojournError } from '../errors.ts';
+import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';
 import type { Logger } from '../types.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 
@@ -12,6 +21,36 @@ export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
 export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null): void {
   const headers: Array<readonly [string, string]> = [...JSON_HEADERS, ...Object.entries(error.headers ?? {})];
   exchange.respond(error.status, headers, error.body ?? JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
+}
+
+const HARMFUL: ReadonlySet<number> = new Set([400, 406, 413, 415, 429, 503]);
+const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'UNSUPPORTED_VERSION',
+  'VERSION_CHANGED',
+  'HEADER_MISMATCH',
+  'SESSION_ID_MISSING',
+  'SESSION_ID_INVALID',
+  'DRAINING',
+  'CLOSED',
+]);
+
+/** What operators and proxies find in the header `Sojourn-Refused`. */
+export function reasonOf({ code, data }: SojournError): string {
+  const reason = data?.['reason'];
+  return typeof reason === 'string' ? reason : code.toLowerCase();
+}
+
+/** Refuses a request of the 2025 era where sessions are kept. */
+export function refuseOnSession(exchange: Exchange, error: SojournError, id: RequestId | null): void {
+  const asAnswer =
+    id !== null &&
+    HARMFUL.has(error.status) &&
+    !KEPT.has(error.code) &&
+    exchange.method === 'POST' &&
+    exchange.header('mcp-session-id') !== undefined;
+  if (!asAnswer) return refuse(exchange, error, id);
+  const headers: HeaderList = [...JSON_HEADERS, ['Sojourn-Refused', reasonOf(error)]];
+  exchange.respond(200, headers, JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
 }
 
 /** The error to answer with. What is somebody's bug (status 500) is logged, with its cause. */

@@ -28,6 +28,8 @@ const limits: Readonly<SessionLimits> = Object.freeze({
   subscriptions: 1_024,
   eventLogBytes: 256 * MIB,
   tombstones: 100_000,
+  waitingRequests: 10_000,
+  waitingBytes: 64 * MIB,
 });
 
 /**
@@ -49,6 +51,8 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   sessionMigrationHandler: undefined,
   store: undefined,
   leaseMs: 3_000,
+  // Clients of some SDKs give up after 20 s.
+  waitMs: 15_000,
   tombstoneMs: 2 * HOUR_MS,
   eventRetention,
   sessionIdGenerator: undefined,

@@ -68,6 +68,11 @@ export interface McpEndpointOptions {
    * noticed sooner, and a handler that blocks the event loop for two thirds of it loses its sessions.
    */
   leaseMs?: number | undefined;
+  /**
+   * ms that a request waits for a lease or a store that is away, before its client gets an error. 0 or more; 0: never.
+   * Default 15,000. Clients do not send a refused call again, and give up by themselves after 20 to 60 s.
+   */
+  waitMs?: number | undefined;
   /** ms an ended session is remembered as ended. Default: `idleTimeoutMs`, at most 24 h. Costs a small record each. */
   tombstoneMs?: number | undefined;
   /**
@@ -156,6 +161,7 @@ export interface ResolvedOptions {
   /** `undefined`: the endpoint makes a memory store. */
   readonly store: Store | undefined;
   readonly leaseMs: number;
+  readonly waitMs: number;
   readonly tombstoneMs: number;
   readonly eventRetention: Readonly<EventRetention> | false;
   /** `undefined`: 16 random bytes, base64url. */

@@ -43,6 +43,8 @@ const LIMIT_RANGES: Readonly<Record<keyof SessionLimits, NumberRange>> = {
   subscriptions: { min: 0, unit: 'streams', integer: true },
   eventLogBytes: { min: 0, unit: 'bytes', integer: true },
   tombstones: { min: 0, unit: 'sessions', integer: true },
+  waitingRequests: { min: 0, unit: 'requests', integer: true },
+  waitingBytes: { min: 0, unit: 'bytes', integer: true },
 };
 
 const RETENTION_RANGES: Readonly<Record<keyof EventRetention, NumberRange>> = {
@@ -116,6 +118,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
     ),
     store: resolveStore(given.store),
     leaseMs: checkNumber('leaseMs', given.leaseMs, DEFAULTS.leaseMs, { min: 1, unit: 'ms' }),
+    waitMs: checkNumber('waitMs', given.waitMs, DEFAULTS.waitMs, MS),
     tombstoneMs: checkNumber('tombstoneMs', given.tombstoneMs, Math.min(idleTimeoutMs, TOMBSTONE_MAX_MS), MS),
     eventRetention: resolveRetention(given.eventRetention),
     sessionIdGenerator: checkFunction(

@@ -26,6 +26,8 @@ export interface Call {
   readonly requestId: RequestId | null;
   /** An earlier attempt may have run it, and no instance can say whether. */
   readonly again: boolean;
+  /** Until when it may wait for a lease or a store, by the monotonic clock; set when it first waits. */
+  readonly waitUntil?: number;
 }
 
 /** What an attempt leaves to do: `undefined`, the call is answered or will be; else the call for the next attempt. */
@@ -38,6 +40,10 @@ export function postCall(post: InboundPost, again = false): Call {
 /** The same call with another response, as its next attempt. */
 export function continued(call: Call, exchange: Exchange): Call {
   return { ...call, exchange, again: true, ...(call.post !== undefined && { post: { ...call.post, exchange } }) };
+}
+
+export function isRequest({ kind }: Checked): boolean {
+  return kind === 'request';
 }
 
 /** The id that an error about a POST carries. */

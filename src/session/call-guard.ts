@@ -13,6 +13,7 @@ import type { RecordKeeper } from './record-keeper.ts';
 import { rightsOf } from './rights.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { comparePostStreams } from './event-id.ts';
+import { type StoreWait, whileAway } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
 import type { Stream } from './stream.ts';
 import type { AppendExtra, WriteResult } from './stream-writer.ts';
@@ -60,6 +61,7 @@ export class CallGuard {
   readonly #logger: Logger;
   readonly #time: Required<TimeProvider>;
   readonly #leftMs: number;
+  readonly #wait: StoreWait;
   #repeatableTools: Set<string> | undefined = undefined;
   /** The markers that stand in the store: what may have run, by its request, and its stream. */
   #markers: Map<string, string> | undefined = undefined;
@@ -72,6 +74,7 @@ export class CallGuard {
     this.#sessionId = sessionId;
     this.#record = record;
     this.#time = options.timeProvider;
+    this.#wait = { time: options.timeProvider, waitMs: options.waitMs, stopped: () => record.left };
     this.#leftMs = Math.max(LEFT_MS, LEFT_LEASES * options.leaseMs);
   }
 
@@ -160,7 +163,10 @@ export class CallGuard {
 
   async #markAll(marks: readonly Marker[]): Promise<WriteResult> {
     try {
-      for (const mark of marks) if ((await this.#mark(mark)) === 'fenced') return 'fenced';
+      for (const mark of marks) {
+        const outcome = await whileAway(this.#wait, () => this.#mark(mark));
+        if (outcome === 'fenced') return 'fenced';
+      }
       return 'written';
     } catch (err) {
       this.#logger.error({ err, sessionId: this.#sessionId }, 'The marker of a call could not be stored');

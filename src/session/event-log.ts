@@ -83,6 +83,14 @@ export class SessionEventLog implements StreamLog {
     this.#host.logger.error({ err, sessionId: this.#session.id }, 'An event could not be stored');
   }
 
+  now(): number {
+    return this.#host.options.timeProvider.monotonic();
+  }
+
+  get waitMs(): number {
+    return this.#host.options.waitMs;
+  }
+
   async again(tries: number): Promise<boolean> {
     const { timeProvider } = this.#host.options;
     await pause(timeProvider, tries);

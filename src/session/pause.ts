@@ -1,10 +1,38 @@
+/** Writes that the store could not take are tried again, until they succeed or have waited long enough. */
+import { SojournError } from '../errors.ts';
 import { elapse } from '../options/system.ts';
+import type { Await } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
 
 const FIRST_PAUSE_MS = 20;
-const LONGEST_PAUSE_MS = 1_000;
+/** A store that is back is noticed within this time. */
+const LONGEST_PAUSE_MS = 200;
 
 /** Between tries of one write that the store could not take. */
-export function pause(time: TimeProvider, tries: number): Promise<void> {
+export function pause(time: Pick<TimeProvider, 'setTimeout'>, tries: number): Promise<void> {
   return elapse(time, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries, 10)));
+}
+
+export interface StoreWait {
+  readonly time: Required<TimeProvider>;
+  readonly waitMs: number;
+  /** The session left, or the client disconnected: nothing is tried again. */
+  stopped(): boolean;
+}
+
+/** What `work` resolves to; while the store is away it is tried again for at most `waitMs`, then its error is thrown. */
+export async function whileAway<T>({ time, waitMs, stopped }: StoreWait, work: () => Await<T>): Promise<T> {
+  const until = time.monotonic() + waitMs;
+  for (let tries = 0; ; tries++) {
+    try {
+      return await work();
+    } catch (cause) {
+      if (!isStoreAway(cause) || time.monotonic() >= until || stopped()) throw cause;
+    }
+    await pause(time, tries);
+  }
+}
+
+export function isStoreAway(cause: unknown): boolean {
+  return cause instanceof SojournError && cause.code === 'STORE_AWAY';
 }

@@ -56,6 +56,11 @@ export class Questions {
     }
   }
 
+  /** Whether a question waits for this answer. */
+  has({ id }: RpcResponse): boolean {
+    return typeof id === 'string' && this.#waiting?.has(id) === true;
+  }
+
   /** The answer as the server knows it; undefined: nobody waits for it. */
   answer(response: RpcResponse): RpcResponse | undefined {
     const wireId = response.id;

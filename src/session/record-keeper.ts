@@ -7,15 +7,12 @@ import type { Await, Fence, Handshake, RecordPatch, SessionRecord, WriteOutcome 
 import { RECORD_VERSION } from '../stores/store.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
-import { pause } from './pause.ts';
+import { isStoreAway, pause, whileAway } from './pause.ts';
 import { DurableState } from './state.ts';
 
 /** Shared by the records of all sessions that have none. */
 const NO_STATE: SessionRecord['state'] = Object.freeze({});
 const NO_SUBSCRIPTIONS: SessionRecord['subscriptions'] = Object.freeze([]);
-
-/** Some 600 ms: as long as a client waits for a store that cannot be asked. */
-const CALLER_TRIES = 5;
 
 export class RecordKeeper {
   readonly #host: SessionHost;
@@ -34,6 +31,8 @@ export class RecordKeeper {
   #unsaved: RecordPatch | undefined = undefined;
   /** Settles with every save that is under way. */
   #saving: Promise<void> | undefined = undefined;
+  /** Changes of `session.state` that wait for the store. */
+  #stateWrites: Promise<void> | undefined = undefined;
   /** Something was not stored when the session left. */
   #refused = false;
 
@@ -62,11 +61,31 @@ export class RecordKeeper {
   /** A change of `session.state`. */
   storeState(patch: Readonly<Record<string, string | null>>): void | Promise<void> {
     if (!this.exists) return undefined;
+    if (this.#stateWrites !== undefined) return this.#storeStateLater(patch);
     try {
-      return this.saveOrThrow({ state: patch })?.catch((cause: unknown) => this.#stateFailed(cause));
+      return this.saveOrThrow({ state: patch })?.catch((cause: unknown) => this.#stateRefused(patch, cause));
     } catch (cause) {
-      return this.#stateFailed(cause);
+      return this.#stateRefused(patch, cause);
     }
+  }
+
+  #stateRefused(patch: Readonly<Record<string, string | null>>, cause: unknown): Promise<void> {
+    return isStoreAway(cause) ? this.#storeStateLater(patch) : this.#stateFailed(cause);
+  }
+
+  /** While the store is away, changes wait for it, one after the other. */
+  #storeStateLater(patch: Readonly<Record<string, string | null>>): Promise<void> {
+    const { timeProvider: time, waitMs } = this.#host.options;
+    const wait = { time, waitMs, stopped: () => this.left };
+    const stored = (this.#stateWrites ?? Promise.resolve()).then(() =>
+      whileAway(wait, () => this.saveOrThrow({ state: patch })),
+    );
+    const clear = (): void => {
+      if (this.#stateWrites === settled) this.#stateWrites = undefined;
+    };
+    const settled: Promise<void> = stored.then(clear, clear);
+    this.#stateWrites = settled;
+    return stored.catch((cause: unknown) => this.#stateFailed(cause));
   }
 
   /** A handler may hand on what it catches: what only operators should read is in the log. */
@@ -145,8 +164,16 @@ export class RecordKeeper {
    */
   async saved(): Promise<boolean> {
     await this.#saving;
-    for (let tries = 0; this.#unsaved !== undefined && tries < CALLER_TRIES; tries++) await this.#pause(tries);
+    const { timeProvider, waitMs } = this.#host.options;
+    const until = timeProvider.monotonic() + waitMs;
+    for (let tries = 0; this.#unsaved !== undefined && !this.left && timeProvider.monotonic() < until; tries++)
+      await this.#pause(tries);
     return this.#unsaved === undefined && !this.#refused;
+  }
+
+  /** Its session is not live here any more. */
+  get left(): boolean {
+    return this.#session.left !== undefined;
   }
 
   /** What the store could not take yet. */

@@ -5,6 +5,7 @@ import type { MessageContext } from './context.ts';
 export class RunningRequests {
   readonly #contexts = new Map<RequestId, MessageContext>();
   #counted = 0;
+  #freed: Array<(ended: true) => void> | undefined = undefined;
 
   get size(): number {
     return this.#contexts.size;
@@ -13,6 +14,11 @@ export class RunningRequests {
   /** Without pings: those never count. */
   get counted(): number {
     return this.#counted;
+  }
+
+  /** Resolves when a request has ended. */
+  freed(): Promise<true> {
+    return new Promise((resolve) => (this.#freed ??= []).push(resolve));
   }
 
   get(id: RequestId): MessageContext | undefined {
@@ -30,6 +36,13 @@ export class RunningRequests {
     context.answered = true;
     this.#contexts.delete(context.id);
     if (context.method !== 'ping') this.#counted -= 1;
+    if (this.#freed !== undefined) this.#tellFreed();
+  }
+
+  #tellFreed(): void {
+    const freed = this.#freed;
+    this.#freed = undefined;
+    for (const resolve of freed ?? []) resolve(true);
   }
 
   /** All of them, each settled. */
@@ -40,5 +53,6 @@ export class RunningRequests {
     }
     this.#contexts.clear();
     this.#counted = 0;
+    this.#tellFreed();
   }
 }

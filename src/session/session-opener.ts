@@ -6,12 +6,13 @@
 import { draining, factoryFailed, lapsed, invalidParams, storeAway, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/options.ts';
-import type { Handshake, OpenStore } from '../stores/store.ts';
+import { type Handshake, isEnded, type OpenStore } from '../stores/store.ts';
 import { base64url, type RandomSource } from '../options/system.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { checkedHandshake, type SessionBuilder } from './builder.ts';
 import type { MessageSource } from './context.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
+import { whileAway } from './pause.ts';
 import type { Registry } from './registry.ts';
 import type { LiveSession } from './session.ts';
 
@@ -106,7 +107,7 @@ export class Opener {
         this.#registry.ended(session.id, 'deleted');
         return undefined;
       }
-      await this.#record(session);
+      await this.#record(session, caller);
       // The lease ran out meanwhile, and what was live then has been claimed again already.
       while (session.owner !== this.#ownerId()) if (!(await this.#registry.claimAgain(session))) throw lapsed();
       this.#registry.add(session, 'opened');
@@ -134,15 +135,32 @@ export class Opener {
     }
   }
 
-  async #record(session: LiveSession): Promise<void> {
+  async #record(session: LiveSession, caller: OpenCaller): Promise<void> {
     let outcome;
     try {
-      outcome = await this.#store.sessions.create(session.record.toRecord(session.handshake));
+      outcome = await this.#create(session, caller);
     } catch (cause) {
       throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
     }
     if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
     session.record.exists = true;
+  }
+
+  /** Waits for a store that is away. A first try whose outcome is unknown may have stored the record. */
+  async #create(session: LiveSession, caller: OpenCaller): Promise<'created' | 'exists'> {
+    const record = session.record.toRecord(session.handshake);
+    const { timeProvider: time, waitMs } = this.#options;
+    let again = false;
+    return whileAway({ time, waitMs, stopped: () => caller.closed || this.stopped !== undefined }, async () => {
+      const first = !again;
+      again = true;
+      const outcome = await this.#store.sessions.create(record);
+      if (outcome === 'created' || first) return outcome;
+      const stored = await this.#store.sessions.read(record.id);
+      const ours =
+        stored !== undefined && !isEnded(stored) && stored.owner === record.owner && stored.epoch === record.epoch;
+      return ours ? 'created' : 'exists';
+    });
   }
 
   async #newId(message: RpcRequest, caller: OpenCaller): Promise<string> {

@@ -194,6 +194,15 @@ export class LiveSession implements Idle {
     }
   }
 
+  /** The client of these requests is gone, and none of them ran: their stream completes without an answer. */
+  abandon(stream: Stream, admitted: readonly MessageContext[]): void {
+    for (const context of admitted) {
+      if (!context.answered) this.#settle(context);
+      this.posts.cancel(context);
+      this.guard?.unmark(context);
+    }
+  }
+
   /** The same of what runs by now: it is told to stop. Its client may try again under the same id. */
   takeBack(contexts: readonly MessageContext[]): void {
     const running = contexts.filter(({ answered }) => !answered);

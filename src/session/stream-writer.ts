@@ -44,6 +44,10 @@ export interface StreamLog {
   failed(error: unknown): void;
   /** Waits before try number `tries + 1`; `false`: the session has left, nothing is tried any more. */
   again(tries: number): Promise<boolean>;
+  /** ms by the monotonic clock. */
+  now(): number;
+  /** How long an event waits for a store that is away. */
+  readonly waitMs: number;
 }
 
 /** Who is told, in the order of writing. */
@@ -68,8 +72,8 @@ interface Unknown {
   readonly error: unknown;
 }
 
-/** Some 300 ms: as long as a reader is kept waiting for a store that cannot be asked. */
-const READER_TRIES = 4;
+/** With `waitMs: 0` a reader still waits this long for a store that cannot be asked. */
+const READER_MS = 300;
 
 export class StreamWriter {
   readonly #key: string;
@@ -82,10 +86,15 @@ export class StreamWriter {
   /** How many of them that append carries. */
   #sent = 0;
   #gathering = false;
-  /** The first of those that wait opens the stream: it is not tried again. */
+  /** The first of those that wait opens the stream: after `waitMs` it is not tried again. */
   #opening = false;
   /** Under which that append was written. */
   #epoch = 0;
+  /** When an append last failed at its first try; whether the reader was closed since. */
+  #failedAt = 0;
+  /** An append could not reach the store at its first try. */
+  delayed = false;
+  #toldLate = false;
   /** Nothing is stored any more. */
   #over: 'fenced' | 'failed' | undefined = undefined;
   #settled: Array<() => void> | undefined = undefined;
@@ -111,7 +120,7 @@ export class StreamWriter {
     else then();
   }
 
-  /** `opens` the stream: a failure is the outcome, and whoever waits for it says so to the client. */
+  /** `opens` the stream: after `waitMs` a failure is the outcome, and the caller answers the client. */
   write(json: string | undefined, last: boolean, extra?: AppendExtra, opens = false): Await<WriteResult> {
     if (this.#over !== undefined) return this.#over;
     if (opens) this.#opening = true;
@@ -241,9 +250,19 @@ export class StreamWriter {
 
   /** Said once for an append. */
   #failed(error: unknown, tries: number): void {
-    if (tries === 0) this.#log.failed(error);
-    if (this.#opening) return this.#lose('failed');
-    if (tries === READER_TRIES) this.#written.late();
+    const { waitMs } = this.#log;
+    if (tries === 0) {
+      this.#log.failed(error);
+      this.#failedAt = this.#log.now();
+      this.delayed = true;
+      this.#toldLate = false;
+    }
+    const waited = this.#log.now() - this.#failedAt;
+    if (this.#opening && waited >= waitMs) return this.#lose('failed');
+    if (!this.#toldLate && waited >= Math.max(waitMs, READER_MS)) {
+      this.#toldLate = true;
+      this.#written.late();
+    }
     void this.#log.again(tries).then((again) => (again ? this.#append(tries + 1) : this.#lose('failed')));
   }
 

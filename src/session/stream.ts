@@ -144,6 +144,11 @@ export class Stream implements SinkListener, Written {
     if (!this.#unprimed) this.#endSink();
   }
 
+  /** The store was away when something of it was written. */
+  get delayed(): boolean {
+    return this.#writer?.delayed === true;
+  }
+
   get everLogged(): boolean {
     return this.#writer !== undefined;
   }

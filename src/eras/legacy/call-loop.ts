@@ -14,15 +14,17 @@
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import {
+  type ErrorCode,
   lapsed,
   otherUser,
   ownerLost,
   restoreFailed,
   sessionIdInvalid,
   SojournError,
+  storeAway,
   versionChanged,
 } from '../../errors.ts';
-import { answerable, refuse } from '../../http/answer.ts';
+import { answerable, reasonOf, refuseOnSession } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/options.ts';
@@ -30,10 +32,13 @@ import { elapse, type RandomSource } from '../../options/system.ts';
 import { type Call, continued, type NextAttempt } from '../../relay/call.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import type { Relay, RelayOutcome } from '../../relay/relay.ts';
+import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Await, SessionRecord } from '../../stores/store.ts';
 import { KnownOwners } from './known-owners.ts';
+import { RefusalLog } from './refusal-log.ts';
+import { type Placed, WaitingCalls, type WaitingCallsOptions } from './waiting-calls.ts';
 
 export interface CallLoopOptions {
   readonly options: ResolvedOptions;
@@ -41,12 +46,25 @@ export interface CallLoopOptions {
   readonly finder: Finder;
   readonly instance: Instance;
   readonly relay: Relay;
+  readonly patience: Patience;
   readonly random: RandomSource;
+  openHead: WaitingCallsOptions['openHead'];
   /** Serves a call whose session is live here, and whose user and version are right. Throws what it could not serve. */
   serve(session: LiveSession, call: Call): Await<NextAttempt>;
 }
 
 const SESSION_ID = /^[\x21-\x7e]+$/;
+/** The reasons that a call waits for. */
+const WAITED_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'LAPSED',
+  'STORE_AWAY',
+  'RESTORE_FAILED',
+  'TOO_MANY_REQUESTS',
+]);
+/** A factory that fails is asked this often for one call. */
+const RESTORES = 3;
+/** An attempt that leaves nothing to do. */
+const DONE: Placed = { outcome: undefined };
 /** About 600 ms in all: as long as two instances may take to agree on the owner of a session. */
 const TRIES = 9;
 const PAUSE_MS = 5;
@@ -55,12 +73,25 @@ const LONGEST_PAUSE_MS = 100;
 export class CallLoop {
   readonly #options: CallLoopOptions;
   readonly #owners: KnownOwners;
+  readonly #waiting: WaitingCalls;
+  readonly #refusals: RefusalLog;
   /** Calls that no live session counts: under way to a session, or with its owner. GET streams are not among them. */
   readonly #tracked = new Set<Exchange>();
 
   constructor(options: CallLoopOptions) {
     this.#options = options;
     this.#owners = new KnownOwners(options.instance);
+    this.#refusals = new RefusalLog(options.options.logger, options.options.timeProvider);
+    this.#waiting = new WaitingCalls({
+      options: options.options,
+      patience: options.patience,
+      attempt: (id, call) => this.#attempt(id, call),
+      follow: (id, call, outcome) => this.#follow(id, call, outcome),
+      mayRetry: (cause, attempts) => isAway(cause) && (attempts < RESTORES || !isRestoreFailure(cause)),
+      freed: (id, cause) => (isFull(cause) ? options.registry.get(id)?.running.freed() : undefined),
+      fail: (call, cause) => this.#refuse(call, cause),
+      openHead: options.openHead,
+    });
   }
 
   /** Requests that no session of this instance counts among its running ones. */
@@ -84,28 +115,34 @@ export class CallLoop {
     const { options, instance, registry } = this.#options;
     const limit = options.limits.sessionIdLength;
     if (id.length > limit || !SESSION_ID.test(id)) return this.fail(call, sessionIdInvalid(limit));
+    const waiting = this.#waiting.has(id, call.kind);
+    if (waiting && this.#cancelsWaiting(id, call)) return exchange.respond(202, []);
+    // Without a lease this instance cannot know whether the sessions in its memory are still its own.
+    if (!instance.valid) return this.#wait(id, call, lapsed());
     const live = registry.get(id);
-    if (live?.serves !== true) {
-      // Without a lease this instance cannot know whether the sessions in its memory are still its own.
-      if (instance.valid) return this.#start(id, call);
-      if (exchange.handedOver !== undefined) return exchange.handedOver.back();
-      return this.fail(call, lapsed());
-    }
+    // Answers and notifications are what a running call may wait for.
+    if (waiting && (live?.serves !== true || counts(call)))
+      return this.#wait(id, call, storeAway('waiting behind an earlier request'));
+    if (live?.serves !== true) return this.#start(id, call);
     try {
       const next = this.#serve(live, call);
       if (next instanceof Promise) attempt(exchange, () => this.#follow(id, call, next));
       else if (next !== undefined) this.#start(id, next);
     } catch (cause) {
-      this.fail(call, cause);
+      this.#wait(id, call, cause);
     }
   }
 
-  async #follow(id: string, call: Call, first: Promise<NextAttempt>): Promise<void> {
+  #wait(id: string, call: Call, cause: unknown): void {
+    attempt(call.exchange, () => this.#failed(id, call, cause));
+  }
+
+  async #follow(id: string, call: Call, outcome: Await<NextAttempt>): Promise<void> {
     try {
-      const next = await first;
-      if (next !== undefined) this.#start(id, next);
+      const next = await outcome;
+      if (next !== undefined) await this.#drive(id, next);
     } catch (cause) {
-      this.fail(call, cause);
+      await this.#failed(id, call, cause);
     }
   }
 
@@ -114,65 +151,102 @@ export class CallLoop {
     attempt(call.exchange, () => (call.kind === 'get' ? driving() : this.track(call.exchange, driving)));
   }
 
-  /** Attempts until the call is answered. Pauses between attempts let two instances agree on an owner. */
+  /** Attempts until the call is answered, or waits. Pauses between attempts let two instances agree on an owner. */
   async #drive(id: string, first: Call): Promise<void> {
-    const { options, instance } = this.#options;
     let call = first;
-    let patience = -Infinity;
-    for (let tries = 0; ; tries++) {
+    for (let tries = 0; tries < TRIES; tries++) {
       try {
         if (tries > 1) await this.#pause(tries);
-        if (relayLost(call)) return;
-        if (instance.valid) {
-          const next: NextAttempt = await this.#attempt(id, call);
-          if (next === undefined) return;
-          if (next.again && !call.again) patience = options.timeProvider.monotonic() + options.leaseMs;
-          call = next;
-        }
-        if (tries < TRIES - 1 || this.#waits(call, patience)) continue;
-        throw instance.valid ? restoreFailed() : lapsed();
+        const { outcome } = await this.#attempt(id, call);
+        const next = await outcome;
+        if (next === undefined) return;
+        call = next;
       } catch (cause) {
-        if (isRetryable(cause) && this.#waits(call, patience)) continue;
-        // The owner that was to end the session did so before it crashed.
-        if (call.kind === 'delete' && call.again && isNotFound(cause)) call.exchange.respond(200, []);
-        else this.fail(call, outcomeOf(call, cause));
-        return;
+        return this.#failed(id, call, cause);
       }
     }
+    return this.#failed(id, call, restoreFailed());
+  }
+
+  /** A call waits for what is away, or its client gets an error. */
+  async #failed(id: string, call: Call, cause: unknown): Promise<void> {
+    const { exchange } = call;
+    if (isAway(cause) && !exchange.closed) {
+      // The instance that relayed it waits, and finds the next owner.
+      if (exchange.handedOver !== undefined && !isFull(cause)) return exchange.handedOver.back();
+      if (this.#deliverAnswers(id, call)) return;
+      const waiting = this.#waiting.add(id, call, cause);
+      if (waiting !== undefined) return call.kind === 'get' ? waiting : this.track(exchange, () => waiting);
+    }
+    this.#refuse(call, cause);
+  }
+
+  #refuse(call: Call, cause: unknown): void {
+    // The owner that was to end the session did so before it crashed.
+    if (call.kind === 'delete' && call.again && isNotFound(cause)) call.exchange.respond(200, []);
+    else this.fail(call, outcomeOf(call, cause));
+  }
+
+  /** A `notifications/cancelled` about a request that waits needs no store: that request is dropped. */
+  #cancelsWaiting(id: string, { post }: Call): boolean {
+    const [first] = post?.messages ?? [];
+    if (post?.batch === true || first?.kind !== 'notification') return false;
+    const { method, params } = first.message;
+    const requestId = params?.['requestId'];
+    if (method !== 'notifications/cancelled') return false;
+    return (typeof requestId === 'string' || typeof requestId === 'number') && this.#waiting.cancel(id, requestId);
   }
 
   /**
-   * A client must not be told to retry a call that may have run. It is told that its call may have run only when this
-   * instance could not find out more for as long as it takes to get a lease, or the store, back.
+   * Answers to questions of a handler that runs here reach it at once: the handler goes on in any case, and what it sends
+   * waits for the lease.
    */
-  #waits({ exchange }: Call, patience: number): boolean {
-    const { options, relay } = this.#options;
-    return options.timeProvider.monotonic() < patience && !relay.closed && !exchange.closed;
+  #deliverAnswers(id: string, { exchange, post }: Call): boolean {
+    const live = this.#options.registry.get(id);
+    if (live === undefined || live.user !== exchange.user || post === undefined) return false;
+    const answers = post.messages.flatMap((checked) => (checked.kind === 'response' ? [checked.message] : []));
+    if (answers.length < post.messages.length || !answers.every((answer) => live.questions.has(answer))) return false;
+    for (const answer of answers) live.response(answer, exchange);
+    exchange.respond(202, []);
+    return true;
   }
 
   /** One attempt: locates the session and serves the call there. */
-  async #attempt(id: string, call: Call): Promise<NextAttempt> {
-    const { registry, relay } = this.#options;
+  async #attempt(id: string, call: Call): Promise<Placed> {
+    const { registry, instance } = this.#options;
     const { exchange } = call;
+    if (relayLost(call)) return DONE;
+    if (!instance.valid) throw lapsed();
     const found = await this.#locate(id, call);
-    if ('record' in found) return (await this.#deleteRecord(found.record, exchange)) ? undefined : call;
+    if ('record' in found) return { outcome: (await this.#deleteRecord(found.record, exchange)) ? undefined : call };
     if ('here' in found) {
-      // The session may have left between the find and this turn, or the lease may have run out.
-      if (registry.get(id) !== found.here || !found.here.serves || relayLost(call)) return call;
-      return this.#serve(found.here, call);
+      if (relayLost(call)) return DONE;
+      if (!instance.valid) throw lapsed();
+      // The session may have left between the find and this turn, or the lease may have run out and come back.
+      const serves = registry.get(id) === found.here && found.here.serves;
+      return { outcome: serves ? this.#serve(found.here, call) : call };
     }
     if (exchange.handedOver !== undefined) {
       exchange.handedOver.back();
-      return undefined;
+      return DONE;
     }
-    const outcome = await relay.send(found.there, call);
+    return { outcome: this.#relay(id, found.there, call) };
+  }
+
+  async #relay(id: string, owner: string, call: Call): Promise<NextAttempt> {
+    const { options, relay } = this.#options;
+    const outcome = await relay.send(owner, call);
     if (outcome.relayed === 'done') {
-      this.#owners.learn(id, found.there, exchange.user);
+      this.#owners.learn(id, owner, call.exchange.user);
       return undefined;
     }
     this.#owners.forget(id);
     const next = outcome.relayed === 'lost' ? afterLoss(call, outcome) : call;
-    return next.exchange.closed ? undefined : next;
+    if (next.exchange.closed) return undefined;
+    if (!next.again || call.again) return next;
+    // Its client must not be told to retry it. It waits at least until this instance can have found out what became of it.
+    const { waitMs, leaseMs, timeProvider } = options;
+    return { ...next, waitUntil: timeProvider.monotonic() + Math.max(waitMs, leaseMs) };
   }
 
   #locate(id: string, { kind, exchange }: Call): ReturnType<Finder['findToEnd']> | { readonly there: string } {
@@ -184,7 +258,9 @@ export class CallLoop {
 
   fail(call: Pick<Call, 'exchange' | 'requestId'>, cause: unknown): undefined {
     const error = answerable(cause, this.#options.options.logger, 'A request could not be served');
-    refuse(call.exchange, error, call.requestId);
+    const { exchange, requestId } = call;
+    if (error.status >= 429) this.#refusals.note(reasonOf(error), exchange.header('mcp-session-id'));
+    refuseOnSession(exchange, error, requestId);
   }
 
   #serve(session: LiveSession, call: Call): Await<NextAttempt> {
@@ -228,7 +304,7 @@ function afterLoss(call: Call, { opened, lastEventId }: Lost): Call {
 function outcomeOf({ again, exchange, post }: Call, cause: unknown): unknown {
   if (!again && !(exchange instanceof ContinuedExchange)) return cause;
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
-  return calls === true && isRetryable(cause) ? ownerLost(true) : cause;
+  return calls === true && (!(cause instanceof SojournError) || cause.retryable) ? ownerLost(true) : cause;
 }
 
 /**
@@ -239,8 +315,25 @@ function relayLost({ exchange, post }: Call): boolean {
   return exchange.handedOver?.lost === true && post?.messages.some(({ kind }) => kind === 'request') === true;
 }
 
-function isRetryable(cause: unknown): boolean {
-  return !(cause instanceof SojournError) || cause.retryable;
+/** What a call waits for: a lease, the store, or two instances that disagree on an owner. */
+function isAway(cause: unknown): cause is SojournError {
+  return cause instanceof SojournError && WAITED_FOR.has(cause.code);
+}
+
+/** Whether something of a call counts against `limits.requestsPerSession`. */
+function counts({ kind, post }: Call): boolean {
+  if (kind !== 'post') return false;
+  return post?.messages.some((one) => one.kind === 'request' && one.message.method !== 'ping') === true;
+}
+
+/** The session runs as many requests as it may. */
+function isFull(cause: unknown): boolean {
+  return isAway(cause) && cause.code === 'TOO_MANY_REQUESTS';
+}
+
+/** The factory or a hook failed, not the store. */
+function isRestoreFailure(cause: unknown): boolean {
+  return isAway(cause) && cause.code === 'RESTORE_FAILED' && cause.cause !== undefined && !isAway(cause.cause);
 }
 
 function isNotFound(cause: unknown): boolean {

@@ -11,12 +11,13 @@ import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
-import { SSE_HEADERS } from '../../http/sse.ts';
+import { KEEP_ALIVE_FRAME, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { relayedFields } from '../../options/header-names.ts';
 import type { ResolvedOptions } from '../../options/options.ts';
 import type { Opener } from '../../session/session-opener.ts';
+import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { RandomSource } from '../../options/system.ts';
@@ -26,6 +27,7 @@ import { type Call, type InboundPost, type NextAttempt, postCall, requestIdOf } 
 import type { Await } from '../../stores/store.ts';
 import { checkTextDepth } from '../json-depth.ts';
 import { serveGet } from './get.ts';
+import type { EarlyHead } from './waiting-calls.ts';
 import { LegacyPosts } from './posts.ts';
 import { Relay } from '../../relay/relay.ts';
 import type { RelayedExchange } from '../../relay/relayed-exchange.ts';
@@ -38,6 +40,7 @@ export interface LegacyOptions {
   readonly instance: Instance;
   readonly opener: Opener;
   readonly keepAlive: KeepAlive;
+  readonly patience: Patience;
   readonly random: RandomSource;
 }
 
@@ -48,18 +51,20 @@ export class LegacyEra {
   readonly #instance: Instance;
   readonly #opener: Opener;
   readonly #keepAlive: KeepAlive;
+  readonly #patience: Patience;
   readonly #heldHeads: HeldHeads;
   readonly #loop: CallLoop;
   readonly #posts: LegacyPosts;
   readonly relay: Relay;
 
-  constructor({ options, registry, finder, instance, opener, keepAlive, random }: LegacyOptions) {
+  constructor({ options, registry, finder, instance, opener, keepAlive, patience, random }: LegacyOptions) {
     this.#options = options;
     this.#registry = registry;
     this.#finder = finder;
     this.#instance = instance;
     this.#opener = opener;
     this.#keepAlive = keepAlive;
+    this.#patience = patience;
     this.#heldHeads = new HeldHeads(options.timeProvider);
     this.relay = new Relay({
       instance,
@@ -75,7 +80,9 @@ export class LegacyEra {
       instance,
       relay: this.relay,
       random,
+      patience,
       serve: (session, call) => this.#serve(session, call),
+      openHead: (call) => this.#openHead(call),
     });
     this.#posts = new LegacyPosts({
       options,
@@ -141,6 +148,22 @@ export class LegacyEra {
     return this.#serveGet(session, call);
   }
 
+  /** A GET that waits: its client reads a stream already, from the position that it asked for. */
+  #openHead(call: Call): EarlyHead {
+    const { exchange } = call;
+    const lastEventId = exchange.header('last-event-id') || undefined;
+    exchange.sessionId = exchange.header('mcp-session-id');
+    exchange.openStream(SSE_HEADERS);
+    const { retryMs } = this.#options;
+    exchange.write(lastEventId === undefined ? KEEP_ALIVE_FRAME : primingFrame(lastEventId, retryMs));
+    const kept = { slot: -1, keepAlive: () => exchange.write(KEEP_ALIVE_FRAME) };
+    this.#keepAlive.add(kept);
+    return {
+      call: { ...call, exchange: new ContinuedExchange(exchange, lastEventId, true, null) },
+      stop: () => this.#keepAlive.remove(kept),
+    };
+  }
+
   async #serveGet(session: LiveSession, call: Call): Promise<NextAttempt> {
     try {
       await serveGet(session, call.exchange, this.#options, (exchange) => this.#sseSink(exchange));
@@ -156,7 +179,9 @@ export class LegacyEra {
   async #open(post: InboundPost, message: RpcRequest): Promise<void> {
     const { exchange } = post;
     try {
-      if (!this.#instance.valid) throw lapsed();
+      const { waitMs } = this.#options;
+      if (!this.#instance.valid && !(await this.#patience.lease(post.text?.length ?? 0, waitMs, exchange)))
+        throw lapsed();
       if (this.#opener.draining && exchange.handedOver === undefined) {
         const call = postCall(post);
         for (const other of await this.#instance.othersServing()) {

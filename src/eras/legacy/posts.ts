@@ -16,7 +16,7 @@ import {
   storeAway,
   tooManyRequests,
 } from '../../errors.ts';
-import { JSON_HEADERS, refuse } from '../../http/answer.ts';
+import { JSON_HEADERS, refuseOnSession } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
 import type { SseSink } from '../../http/sse-sink.ts';
@@ -97,12 +97,13 @@ export class LegacyPosts {
     if ((again && isRetry(session, requests)) || isRerunning(session, requests))
       return this.#track(exchange, () => this.#answerRetry(session, call, requests));
     const refusal = this.#checkRequests(session, messages);
+    if (refusal?.code === 'TOO_MANY_REQUESTS') throw refusal;
     if (refusal !== undefined) return refused(call, refusal);
     if (requests.length === 0) {
       this.#registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
       // What a notification changed about the session outlives this instance once it is accepted.
-      if (session.record.saving) return this.#track(exchange, () => this.#respondSaved(session, exchange));
+      if (session.record.saving) return this.#track(exchange, () => this.#respondSaved(session, call));
       exchange.respond(202, []);
       return undefined;
     }
@@ -147,13 +148,18 @@ export class LegacyPosts {
     session.takeBack(admitted);
     const unsent = sink.abandon();
     const exchange = unsent ? call.exchange : new ContinuedExchange(call.exchange, undefined, false, call.requestId);
-    if (result === 'failed') return refused({ ...call, exchange }, storeAway('writing before an answer'));
-    return { ...call, exchange, post: { ...call.post, exchange }, again: call.again || late };
+    if (result === 'failed' && session.left === undefined)
+      return refused({ ...call, exchange }, storeAway('writing before an answer'));
+    // After a failure the store may have it all the same.
+    return { ...call, exchange, post: { ...call.post, exchange }, again: call.again || late || result === 'failed' };
   }
 
-  async #respondSaved(session: LiveSession, exchange: Exchange): Promise<undefined> {
-    if (await session.record.saved()) exchange.respond(202, []);
-    else refuse(exchange, storeAway('saving what a notification changed'), null);
+  /** Past `waitMs` it is accepted all the same: the record keeper goes on until the store has it. */
+  async #respondSaved(session: LiveSession, call: PostCall): Promise<NextAttempt> {
+    const saved = await session.record.saved();
+    if (!saved && session.left !== undefined) return call;
+    call.exchange.respond(202, []);
+    return undefined;
   }
 
   /** A call that an earlier attempt began: its answer, or `owner_lost`, without running it again. */
@@ -181,15 +187,21 @@ export class LegacyPosts {
   /** Everything that must be stored first is stored, or was refused: until here nothing has run, and nothing was sent. */
   #start(session: LiveSession, { call, stream, admitted }: AdmittedPost, primed: WriteResult): NextAttempt {
     const { exchange, post } = call;
-    if (primed === 'failed') {
+    if (primed === 'failed' && session.left === undefined) {
       session.withdraw(admitted);
       return refused(call, storeAway('writing before a call'));
     }
-    if (primed === 'fenced' || session.left !== undefined) {
+    if (primed !== 'written' || session.left !== undefined) {
       // The session has another owner now, or has ended: the next attempt finds out which.
       if (primed === 'fenced') this.#registry.fenced(session);
       session.withdraw(admitted);
-      return call;
+      // After a failure the store may have it all the same: the next owner knows by its marker.
+      return primed === 'failed' ? { ...call, again: true } : call;
+    }
+    // Its client disconnected while it waited for the store, and has no event id to come back with.
+    if (stream.delayed && exchange.closed && exchange.handedOver === undefined) {
+      session.abandon(stream, admitted);
+      return undefined;
     }
     session.guard?.keep(admitted, exchange);
     // A retry of this call may have attached to its stream while it was being stored: this exchange is the older one.
@@ -210,7 +222,8 @@ export class LegacyPosts {
         continue;
       }
       const context = admitted[next++];
-      if (context !== undefined) session.dispatch(checked.message, context);
+      // Cancelled while it waited for the store.
+      if (context?.answered === false) session.dispatch(checked.message, context);
     }
   }
 
@@ -236,7 +249,7 @@ export class LegacyPosts {
 }
 
 function refused({ exchange, requestId }: Pick<Call, 'exchange' | 'requestId'>, error: SojournError): undefined {
-  refuse(exchange, error, requestId);
+  refuseOnSession(exchange, error, requestId);
 }
 
 function requestsOf(messages: readonly Checked[]): RpcRequest[] {

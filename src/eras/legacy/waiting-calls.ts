@@ -1,0 +1,206 @@
+/**
+ * Calls that wait for a lease or a store, in order within their session:
+ *
+ *     request             → waits up to `waitMs`, then its error says what was missing
+ *     answer, notification → 202 at once, handed in when the store is back: a client sends an answer once
+ *     GET                 → waits as long as its client does; after 250 ms it has its head, so that the client does not
+ *                           take the connection for broken
+ *
+ * A request past `limits.requestsPerSession` waits too, until another of its session ends.
+ *
+ * A call that arrives while earlier ones of its session wait, waits behind them. A call leaves when its client
+ * disconnects, and a request when its client cancels it.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import { SSE_HEADERS } from '../../http/sse.ts';
+import type { ResolvedOptions } from '../../options/options.ts';
+import { AcceptedExchange } from '../../relay/accepted-exchange.ts';
+import { type Call, type CallKind, type InboundPost, isRequest, type NextAttempt } from '../../relay/call.ts';
+import type { Patience, Place } from '../../session/patience.ts';
+import type { Await } from '../../stores/store.ts';
+
+/** Clients take a response without a head for broken after some seconds, proxies sooner; a restored session takes less. */
+const HEAD_MS = 250;
+
+/** An attempt has handed the call over: to its session, or to the link to its owner. */
+export interface Placed {
+  /** Settles when the call is answered, or must be tried again. */
+  readonly outcome: Await<NextAttempt>;
+}
+
+export interface EarlyHead {
+  readonly call: Call;
+  stop(): void;
+}
+
+export interface WaitingCallsOptions {
+  readonly options: ResolvedOptions;
+  readonly patience: Patience;
+  attempt(id: string, call: Call): Promise<Placed>;
+  /** Goes on with a call that was placed. */
+  follow(id: string, call: Call, outcome: Await<NextAttempt>): Promise<void>;
+  /** An attempt failed: `true`, another attempt may succeed. */
+  mayRetry(cause: unknown, attempts: number): boolean;
+  /** Of a call that waits for another request of its session to end: resolves to `true` when one did. */
+  freed(id: string, cause: unknown): Promise<true> | undefined;
+  fail(call: Call, cause: unknown): void;
+  /** Sends the head of a GET's response: the call continues in it, and comments keep it alive until `stop`. */
+  openHead(call: Call): EarlyHead;
+}
+
+interface Entry {
+  call: Call;
+  place: Place | undefined;
+  /** Why it waits. */
+  cause: unknown;
+  attempts: number;
+  state: 'waiting' | 'attempting' | 'left';
+  headTimer: unknown;
+  /** Stops what keeps an early head alive. */
+  stopHead: (() => void) | undefined;
+  left(): void;
+}
+
+export class WaitingCalls {
+  readonly #options: WaitingCallsOptions;
+  /** By session and kind, oldest first. */
+  readonly #queues = new Map<string, Set<Entry>>();
+
+  constructor(options: WaitingCallsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether calls of this session wait that a call of this kind must not overtake. */
+  has(id: string, kind: CallKind): boolean {
+    return this.#queues.has(keyOf(id, kind));
+  }
+
+  /** Resolves when the call has left the queue and what became of it is answered; `undefined`: it may not wait. */
+  add(id: string, given: Call, cause: unknown): Promise<void> | undefined {
+    const { patience, options } = this.#options;
+    const silent = given.post !== undefined && !given.post.messages.some(isRequest);
+    const now = options.timeProvider.monotonic();
+    const until = given.kind === 'get' ? Infinity : (given.waitUntil ?? now + options.waitMs);
+    if (until <= now) return undefined;
+    const call = silent ? given : { ...given, waitUntil: until };
+    const entry: Entry = {
+      call,
+      place: undefined,
+      cause,
+      attempts: 0,
+      state: 'waiting',
+      headTimer: undefined,
+      stopHead: undefined,
+      left: () => {},
+    };
+    entry.place = patience.enter(given.post?.text?.length ?? 0, until, () => this.#expired(id, entry));
+    if (entry.place === undefined) return undefined;
+    if (silent) entry.call = accepted(given);
+    return new Promise((resolve) => {
+      entry.left = resolve;
+      const key = keyOf(id, call.kind);
+      const queue = this.#queues.get(key);
+      if (queue !== undefined) queue.add(entry);
+      else {
+        const started = new Set([entry]);
+        this.#queues.set(key, started);
+        void this.#pump(id, started);
+      }
+      if (call.kind === 'get') this.#openHeadLater(entry);
+      entry.call.exchange.onClose(() => this.#leave(id, entry));
+    });
+  }
+
+  /** Drops the request of that id, which its client cancelled; `false`: none waits. */
+  cancel(id: string, requestId: RequestId): boolean {
+    for (const entry of this.#queues.get(keyOf(id, 'post')) ?? []) {
+      if (entry.call.kind !== 'post' || entry.call.requestId !== requestId) continue;
+      entry.call.exchange.respond(200, SSE_HEADERS, '');
+      this.#leave(id, entry);
+      return true;
+    }
+    return false;
+  }
+
+  /** Tries the oldest call of a session until it is placed or refused, then the next. */
+  async #pump(id: string, queue: Set<Entry>): Promise<void> {
+    const { patience, attempt, mayRetry } = this.#options;
+    // Once one call is placed, those behind it need not wait for their turn.
+    let placed = false;
+    for (let [entry] = queue; entry !== undefined; [entry] = queue) {
+      if (entry.place === undefined || !(placed || (await this.#turn(id, entry, entry.place)))) continue;
+      entry.state = 'attempting';
+      entry.attempts += 1;
+      try {
+        const { outcome } = await attempt(id, entry.call);
+        placed = true;
+        patience.wake();
+        this.#follow(id, entry, outcome);
+      } catch (cause) {
+        placed = false;
+        entry.cause = cause;
+        const over = this.#options.options.timeProvider.monotonic() >= entry.place.deadline;
+        if (over || !mayRetry(cause, entry.attempts)) this.#refuse(id, entry);
+        else if (queue.has(entry)) entry.state = 'waiting';
+      }
+    }
+  }
+
+  #turn(id: string, { cause }: Entry, place: Place): Promise<boolean> {
+    const turn = this.#options.patience.next(place);
+    const freed = this.#options.freed(id, cause);
+    return freed === undefined ? turn : Promise.race([turn, freed]);
+  }
+
+  #follow(id: string, entry: Entry, outcome: Await<NextAttempt>): void {
+    const { call, left } = entry;
+    entry.left = () => {};
+    this.#leave(id, entry);
+    void this.#options.follow(id, call, outcome).then(left);
+  }
+
+  /** An attempt that is under way may still serve the call: what it fails with is refused then. */
+  #expired(id: string, entry: Entry): void {
+    if (entry.state === 'waiting') this.#refuse(id, entry);
+  }
+
+  #refuse(id: string, entry: Entry): void {
+    if (entry.state !== 'left') this.#options.fail(entry.call, entry.cause);
+    this.#leave(id, entry);
+  }
+
+  #leave(id: string, entry: Entry): void {
+    if (entry.state === 'left') return;
+    entry.state = 'left';
+    const { options, patience } = this.#options;
+    options.timeProvider.clearTimeout(entry.headTimer);
+    entry.stopHead?.();
+    const key = keyOf(id, entry.call.kind);
+    const queue = this.#queues.get(key);
+    queue?.delete(entry);
+    if (queue?.size === 0) this.#queues.delete(key);
+    if (entry.place !== undefined) patience.leave(entry.place);
+    entry.left();
+  }
+
+  #openHeadLater(entry: Entry): void {
+    entry.headTimer = this.#options.options.timeProvider.setTimeout(() => {
+      if (entry.state !== 'waiting' || entry.call.exchange.closed) return;
+      const { call, stop } = this.#options.openHead(entry.call);
+      entry.call = call;
+      entry.stopHead = stop;
+    }, HEAD_MS);
+  }
+}
+
+/** Readers of streams wait apart: no other call must come behind them. */
+function keyOf(id: string, kind: CallKind): string {
+  return kind === 'get' ? `get ${id}` : id;
+}
+
+function accepted(call: Call): Call {
+  call.exchange.respond(202, []);
+  const exchange = new AcceptedExchange(call.exchange);
+  const post: InboundPost | undefined = call.post && { ...call.post, exchange };
+  return { ...call, exchange, ...(post !== undefined && { post }) };
+}

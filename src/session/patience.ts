@@ -1,0 +1,162 @@
+/**
+ * Requests that need a lease or a store that is away wait here, instead of being refused: no client sends a refused call
+ * again.
+ *
+ *     waiting ──lease or store back, or its turn to probe──▶ tries again ──served──▶ left
+ *        │                                                      ╰──still away──▶ waiting
+ *        ╰──`waitMs` over, or the endpoint drained──▶ refused
+ *
+ * Places are bounded by count and bytes; past the bound the newest request is refused. While the lease is lapsed none of
+ * them tries. While the store alone is away, a few probe at a time, and the first that succeeds wakes the others.
+ */
+import { afterTurn, type RandomSource } from '../options/system.ts';
+import type { TimeProvider } from '../types.ts';
+
+/** Between two rounds of probes: a person does not notice it, and a store that comes back is not overrun. */
+const ROUND_MS = 100;
+const JITTER_MS = 100;
+/** Requests that probe the store in one round. */
+const PROBES = 16;
+/** Woken in one turn of the event loop. */
+const WOKEN_PER_TURN = 100;
+
+export interface PatienceOptions {
+  readonly time: Required<TimeProvider>;
+  readonly random: RandomSource;
+  /** `limits.waitingRequests`, `limits.waitingBytes`. */
+  readonly places: number;
+  readonly bytes: number;
+  /** Whether this instance has a valid lease. */
+  leaseValid(): boolean;
+  /** A request waits for the lease: a machine that slept renews it now instead of at its next tick. */
+  leaseMissed(): void;
+}
+
+/** A place among the requests that wait. */
+export interface Place {
+  readonly bytes: number;
+  /** By the monotonic clock, in ms. */
+  readonly deadline: number;
+}
+
+interface Waiter extends Place {
+  resolve: ((again: boolean) => void) | undefined;
+  /** Called in each round after the deadline, until the request has left. */
+  readonly expired: () => void;
+}
+
+export class Patience {
+  readonly #options: PatienceOptions;
+  /** Oldest first. */
+  readonly #waiters = new Set<Waiter>();
+  #bytes = 0;
+  /** How many of them wait for their turn. */
+  #asleep = 0;
+  #timer: unknown;
+  #stopped = false;
+
+  constructor(options: PatienceOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#waiters.size;
+  }
+
+  /** `undefined`: every place is taken, or the endpoint has drained. */
+  enter(bytes: number, deadline: number, expired: () => void): Place | undefined {
+    const { places, bytes: most } = this.#options;
+    if (this.#stopped || this.#waiters.size >= places || this.#bytes + bytes > most) return undefined;
+    const waiter: Waiter = { bytes, deadline, resolve: undefined, expired };
+    this.#waiters.add(waiter);
+    this.#bytes += bytes;
+    if (this.#timer === undefined) this.#arm();
+    return waiter;
+  }
+
+  /** The request left: it is being served, it was refused, or its client disconnected. */
+  leave(place: Place): void {
+    const waiter = place as Waiter;
+    if (!this.#waiters.delete(waiter)) return;
+    this.#bytes -= waiter.bytes;
+    this.#tell(waiter, false);
+    if (this.#waiters.size > 0) return;
+    this.#options.time.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Resolves to `true` when the request may try again, to `false` when it has left. */
+  next(place: Place): Promise<boolean> {
+    const waiter = place as Waiter;
+    if (!this.#waiters.has(waiter)) return Promise.resolve(false);
+    if (waiter.resolve === undefined) this.#asleep += 1;
+    return new Promise((resolve) => {
+      waiter.resolve = resolve;
+    });
+  }
+
+  /** Waits until the lease is valid; `false`: it took longer than `waitMs`, every place is taken, or the client left. */
+  async lease(bytes: number, waitMs: number, client: { onClose(fn: () => void): void }): Promise<boolean> {
+    const { time, leaseValid } = this.#options;
+    let place: Place | undefined;
+    const leave = (): void => {
+      if (place !== undefined) this.leave(place);
+    };
+    place = waitMs > 0 ? this.enter(bytes, time.monotonic() + waitMs, leave) : undefined;
+    if (place === undefined) return false;
+    client.onClose(leave);
+    while (await this.next(place)) {
+      if (!leaseValid()) continue;
+      leave();
+      return true;
+    }
+    return false;
+  }
+
+  /** The lease is valid again, or the store answers. */
+  wake(): void {
+    if (this.#asleep > 0) this.#wake([...this.#waiters]);
+  }
+
+  #wake(waiters: readonly Waiter[]): void {
+    for (const waiter of waiters.slice(0, WOKEN_PER_TURN)) this.#tell(waiter, true);
+    if (waiters.length > WOKEN_PER_TURN) afterTurn(() => this.#wake(waiters.slice(WOKEN_PER_TURN)));
+  }
+
+  /** The endpoint has drained or closes: every request that waits is refused. */
+  stop(): void {
+    this.#stopped = true;
+    for (const waiter of [...this.#waiters]) waiter.expired();
+  }
+
+  #arm(): void {
+    const { time, random, leaseValid, leaseMissed } = this.#options;
+    if (!leaseValid()) leaseMissed();
+    const jitter = ((random(1)[0] ?? 0) / 256) * JITTER_MS;
+    this.#timer = time.setTimeout(() => {
+      this.#timer = undefined;
+      this.#round();
+    }, ROUND_MS + jitter);
+  }
+
+  #round(): void {
+    let probes = this.#options.leaseValid() ? PROBES : 0;
+    const now = this.#options.time.monotonic();
+    for (const waiter of this.#waiters) {
+      if (this.#stopped || now >= waiter.deadline) waiter.expired();
+      else if (probes > 0 && waiter.resolve !== undefined) {
+        probes -= 1;
+        this.#tell(waiter, true);
+      }
+    }
+    if (this.#waiters.size > 0) this.#arm();
+  }
+
+  #tell(waiter: Waiter, again: boolean): void {
+    const { resolve } = waiter;
+    if (resolve === undefined) return;
+    waiter.resolve = undefined;
+    this.#asleep -= 1;
+    resolve(again);
+  }
+}
