@@ -279,7 +279,9 @@ export class Door {
     else refuseOnSession(exchange, error, id);
   }
 
-  #failed(exchange: Exchange, cause: unknown, id: RequestId | null): void {}
+  #failed(exchange: Exchange, cause: unknown, id: RequestId | null): void {
+    refuse(exchange, answerable(cause, this.#options.logger, 'A request could not be served'), id);
+  }
 }
 
 function toText(bytes: Uint8Array): string {

@@ -98,11 +98,10 @@ export class Patience {
   /** Waits until the lease is valid; `false`: it took longer than `waitMs`, every place is taken, or the client left. */
   async lease(bytes: number, waitMs: number, client: { onClose(fn: () => void): void }): Promise<boolean> {
     const { time, leaseValid } = this.#options;
-    let place: Place | undefined;
     const leave = (): void => {
       if (place !== undefined) this.leave(place);
     };
-    place = waitMs > 0 ? this.enter(bytes, time.monotonic() + waitMs, leave) : undefined;
+    const place = waitMs > 0 ? this.enter(bytes, time.monotonic() + waitMs, leave) : undefined;
     if (place === undefined) return false;
     client.onClose(leave);
     while (await this.next(place)) {
@@ -126,7 +125,7 @@ export class Patience {
   /** The endpoint has drained or closes: every request that waits is refused. */
   stop(): void {
     this.#stopped = true;
-    for (const waiter of [...this.#waiters]) waiter.expired();
+    for (const waiter of this.#waiters) waiter.expired();
   }
 
   #arm(): void {
