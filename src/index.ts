@@ -9,7 +9,6 @@ export { currentRequest, currentSession } from './session/context.ts';
 export type { SessionEvents, SessionPageRequest, Sessions } from './endpoint/sessions.ts';
 export type {
   AppendRequest,
-  Await,
   ClaimOutcome,
   EndedSession,
   EventStore,
@@ -20,6 +19,7 @@ export type {
   InstanceStore,
   LoggedEvent,
   Marker,
+  MaybePromise,
   OpenStore,
   OpenStreamInfo,
   RecordPatch,

@@ -11,7 +11,7 @@ import {
 import { factoryFailed, SojournError } from '../errors.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/options.ts';
-import type { Await, Handshake, SessionRecord } from '../stores/store.ts';
+import type { MaybePromise, Handshake, SessionRecord } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../protocol/versions.ts';
 import { modernServerOf, whyNotModern } from '../protocol/server-shape.ts';
@@ -55,14 +55,14 @@ export class ServerBuilder {
   }
 
   /** Options callback, then factory. At once where neither takes its time: one request of 2026-07-28 is one build. */
-  build(call: FactoryCall): Await<AnyServer> {
+  build(call: FactoryCall): MaybePromise<AnyServer> {
     const configured = this.#configure(call);
     return configured instanceof Promise
       ? configured.then((serverOptions) => this.#make(call, serverOptions))
       : this.#make(call, configured);
   }
 
-  #make(call: FactoryCall, serverOptions: McpServerOptions): Await<AnyServer> {
+  #make(call: FactoryCall, serverOptions: McpServerOptions): MaybePromise<AnyServer> {
     let read = false;
     const { authInfo } = call.caller;
     const context: McpEndpointContext = {
@@ -160,7 +160,7 @@ export class ServerBuilder {
     return { ...message, params: { ...message.params, protocolVersion: latest } };
   }
 
-  #configure(call: FactoryCall): Await<McpServerOptions> {
+  #configure(call: FactoryCall): MaybePromise<McpServerOptions> {
     const { configureSessionOptions, pinnedProtocolVersions } = this.#options.options;
     // A server that names its era is bound to it by connecting (`eras/modern-transport.ts`).
     const versions = pinnedProtocolVersions ?? (call.era === 'modern' ? KNOWN_VERSIONS : undefined);

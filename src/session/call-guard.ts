@@ -7,7 +7,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import type { Await, Marker, SessionStore, WriteOutcome } from '../stores/store.ts';
+import type { MaybePromise, Marker, SessionStore, WriteOutcome } from '../stores/store.ts';
 import type { MessageContext } from './context.ts';
 import type { RecordKeeper } from './record-keeper.ts';
 import { rightsOf } from './rights.ts';
@@ -132,7 +132,11 @@ export class CallGuard {
   }
 
   /** Stores what must be stored before the requests of one POST are dispatched. */
-  before(stream: Stream, requests: readonly RpcRequest[], contexts: readonly MessageContext[]): Await<WriteResult> {
+  before(
+    stream: Stream,
+    requests: readonly RpcRequest[],
+    contexts: readonly MessageContext[],
+  ): MaybePromise<WriteResult> {
     if (this.#left !== undefined) this.#dropLeft(this.#left);
     const marks: Marker[] = [];
     for (const [n, request] of requests.entries()) {

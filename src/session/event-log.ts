@@ -1,5 +1,5 @@
 /** One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see. */
-import type { Await, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
+import type { MaybePromise, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import { pause } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
@@ -31,7 +31,7 @@ export class SessionEventLog implements StreamLog {
     return this.#session.epoch;
   }
 
-  claimedSince(epoch: number): Await<boolean> {
+  claimedSince(epoch: number): MaybePromise<boolean> {
     return this.#session.claimedSince(epoch);
   }
 
@@ -50,13 +50,13 @@ export class SessionEventLog implements StreamLog {
     events: readonly string[],
     complete: boolean,
     extra: CarriedExtra | undefined,
-  ): Await<WriteOutcome> {
+  ): MaybePromise<WriteOutcome> {
     const { id, record } = this.#session;
     const append = { sessionId: id, fence: record.fence, stream, from, events, complete };
     return this.#host.store.events.append(extra === undefined ? append : { ...append, ...extra });
   }
 
-  replay(stream: string, after: number): Await<ReplayOutcome> {
+  replay(stream: string, after: number): MaybePromise<ReplayOutcome> {
     return this.#host.store.events.replay(this.#session.id, stream, after);
   }
 

@@ -1,7 +1,7 @@
 /** Writes that the store could not take are tried again, until they succeed or have waited long enough. */
 import { SojournError } from '../errors.ts';
 import { elapse } from '../options/system.ts';
-import type { Await } from '../stores/store.ts';
+import type { MaybePromise } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
 
 const FIRST_PAUSE_MS = 20;
@@ -21,7 +21,7 @@ export interface StoreWait {
 }
 
 /** What `work` resolves to; while the store is away it is tried again for at most `waitMs`, then its error is thrown. */
-export async function whileAway<T>({ time, waitMs, stopped }: StoreWait, work: () => Await<T>): Promise<T> {
+export async function whileAway<T>({ time, waitMs, stopped }: StoreWait, work: () => MaybePromise<T>): Promise<T> {
   const until = time.monotonic() + waitMs;
   for (let tries = 0; ; tries++) {
     try {

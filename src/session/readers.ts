@@ -1,13 +1,13 @@
 /** Who reads the streams of a live session: its GET stream anew, or any stream from where a reader left it. */
 import type { Sink } from '../http/sink.ts';
-import type { Await } from '../stores/store.ts';
+import type { MaybePromise } from '../stores/store.ts';
 import { GET_STREAM } from './event-id.ts';
 import type { LiveSession } from './session.ts';
 import type { Stream } from './stream.ts';
 import type { WriteResult } from './stream-writer.ts';
 
 /** A plain GET: the newer reader takes over, the older ends. */
-export function openGet(session: LiveSession, sink: Sink): Await<WriteResult> {
+export function openGet(session: LiveSession, sink: Sink): MaybePromise<WriteResult> {
   const { getStream, record } = session;
   getStream.detach();
   session.enter();

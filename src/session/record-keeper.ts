@@ -3,7 +3,7 @@
  * means that somebody else owns the session: the copy here ends.
  */
 import { sessionGone, storeAwayTold } from '../errors.ts';
-import type { Await, Fence, Handshake, RecordPatch, SessionRecord, WriteOutcome } from '../stores/store.ts';
+import type { MaybePromise, Fence, Handshake, RecordPatch, SessionRecord, WriteOutcome } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
@@ -101,7 +101,7 @@ export class RecordKeeper {
     return { epoch: this.#session.epoch, owner: this.#session.owner };
   }
 
-  claimedSince(epoch: number): Await<boolean> {
+  claimedSince(epoch: number): MaybePromise<boolean> {
     return this.#session.claimedSince(epoch);
   }
 

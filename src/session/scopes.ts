@@ -16,14 +16,14 @@ import {
 } from '@modelcontextprotocol/server';
 import { insufficientScope, internal, type SojournError } from '../errors.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
-import type { Await } from '../stores/store.ts';
+import type { MaybePromise } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 
 /** The SDK looks for the setter by name; no interface of the SDK has it. */
 export interface ScopedTransport extends Transport {
   setScopeChallengeResolver(resolver: ScopeChallengeHandler): void;
   /** The error to refuse these requests with; `undefined`: the caller may send all of them. */
-  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): Await<SojournError | undefined>;
+  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined>;
 }
 
 /** At once where every resolver answers at once. A resolver that throws, or names what is no scope, refuses the call. */
@@ -32,7 +32,7 @@ export function checkScopes(
   requests: readonly RpcRequest[],
   authInfo: AuthInfo | undefined,
   logger: Logger,
-): Await<SojournError | undefined> {
+): MaybePromise<SojournError | undefined> {
   if (resolver === undefined) return undefined;
   let next = 0;
   for (const request of requests) {

@@ -11,7 +11,7 @@ import type { McpServer, Server } from '@modelcontextprotocol/server';
 import { internal, rpcError } from '../errors.ts';
 import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { Sink } from '../http/sink.ts';
-import type { Await, Handshake, SessionRecord } from '../stores/store.ts';
+import type { MaybePromise, Handshake, SessionRecord } from '../stores/store.ts';
 import type { ConnectableServer, LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasPriming } from '../protocol/versions.ts';
 import { shownId } from '../shown.ts';
@@ -215,7 +215,11 @@ export class LiveSession implements Idle {
   }
 
   /** Stores what must be stored before the requests of a POST are dispatched; nothing was sent yet. */
-  prime(stream: Stream, requests: readonly RpcRequest[], admitted: readonly MessageContext[]): Await<WriteResult> {
+  prime(
+    stream: Stream,
+    requests: readonly RpcRequest[],
+    admitted: readonly MessageContext[],
+  ): MaybePromise<WriteResult> {
     return this.guard === undefined ? stream.prime() : this.guard.before(stream, requests, admitted);
   }
 
@@ -416,11 +420,11 @@ export class LiveSession implements Idle {
    * Of a write that was refused under an epoch: whether only our own next claim overtook it, so that it may be written again
    * under that one.
    */
-  claimedSince(epoch: number): Await<boolean> {
+  claimedSince(epoch: number): MaybePromise<boolean> {
     if (this.#left !== undefined) return false;
     const settled = this.#host.claimsSettled(this);
     if (settled === undefined) return this.epoch !== epoch;
-    const again = (): Await<boolean> => this.claimedSince(epoch);
+    const again = (): MaybePromise<boolean> => this.claimedSince(epoch);
     return settled.then(again, again);
   }
 

@@ -7,7 +7,7 @@
  *                                                                                 we do again: written once more
  *                                           failed  ─▶ tried again ─▶ written, or refused: it is there already, or …
  */
-import type { AppendRequest, Await, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
+import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
 
 /** What an append may carry besides its events. */
 export type AppendExtra = Pick<AppendRequest, 'mark' | 'unmark'> & {
@@ -29,17 +29,17 @@ export interface StreamLog {
     events: readonly string[],
     complete: boolean,
     extra: CarriedExtra | undefined,
-  ): Await<WriteOutcome>;
-  replay(stream: string, after: number): Await<ReplayOutcome>;
+  ): MaybePromise<WriteOutcome>;
+  replay(stream: string, after: number): MaybePromise<ReplayOutcome>;
   /** For a reader: where retention has dropped what comes next on a POST's stream, what is kept after it, the answer with it. */
-  read(stream: string, after: number): Await<ReplayOutcome>;
+  read(stream: string, after: number): MaybePromise<ReplayOutcome>;
   eventId(stream: string, offset: number): string;
   readonly retryMs: number;
   /** The store refused a write: somebody else owns the session. */
   fenced(): void;
   readonly epoch: number;
   /** Whether only our own next claim overtook a write that was refused under an epoch. */
-  claimedSince(epoch: number): Await<boolean>;
+  claimedSince(epoch: number): MaybePromise<boolean>;
   /** The store could not be asked. */
   failed(error: unknown): void;
   /** Waits before try number `tries + 1`; `false`: the session has left, nothing is tried any more. */
@@ -121,7 +121,7 @@ export class StreamWriter {
   }
 
   /** `opens` the stream: after `waitMs` a failure is the outcome, and the caller answers the client. */
-  write(json: string | undefined, last: boolean, extra?: AppendExtra, opens = false): Await<WriteResult> {
+  write(json: string | undefined, last: boolean, extra?: AppendExtra, opens = false): MaybePromise<WriteResult> {
     if (this.#over !== undefined) return this.#over;
     if (opens) this.#opening = true;
     const outcome = this.busy ? undefined : this.#ask(json === undefined ? NO_EVENTS : [json], extra, extra, last);
@@ -187,7 +187,7 @@ export class StreamWriter {
     first: AppendExtra | undefined,
     last: AppendExtra | undefined,
     complete: boolean,
-  ): Await<WriteOutcome> | Unknown {
+  ): MaybePromise<WriteOutcome> | Unknown {
     this.#epoch = this.#log.epoch;
     try {
       return this.#log.append(this.#key, this.#length, events, complete, carried(first, last, complete));
@@ -196,7 +196,7 @@ export class StreamWriter {
     }
   }
 
-  #settle(outcome: Await<WriteOutcome> | Unknown, tries: number): void {
+  #settle(outcome: MaybePromise<WriteOutcome> | Unknown, tries: number): void {
     if (outcome instanceof Promise) {
       outcome.then(
         (settled) => this.#settle(settled, tries),

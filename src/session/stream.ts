@@ -8,7 +8,7 @@
  *
  * What a crash leaves: the stored events, and a stream that is not complete. Its next owner ends it.
  */
-import type { Await, LoggedEvent, ReplayOutcome } from '../stores/store.ts';
+import type { MaybePromise, LoggedEvent, ReplayOutcome } from '../stores/store.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
 import { type AppendExtra, type StreamLog, StreamWriter, type WriteResult, type Written } from './stream-writer.ts';
 
@@ -99,12 +99,12 @@ export class Stream implements SinkListener, Written {
   }
 
   /** Stores the first event, before anything runs: it opens the stream in the log. What fails then is not tried again. */
-  prime(extra?: AppendExtra): Await<WriteResult> {
+  prime(extra?: AppendExtra): MaybePromise<WriteResult> {
     return this.#log === undefined ? 'written' : (this.#writer?.write('', false, extra, true) ?? 'written');
   }
 
   /** Stores an event that carries nothing but an id, and sends it to whoever reads. */
-  resumePoint(): Await<WriteResult> {
+  resumePoint(): MaybePromise<WriteResult> {
     return this.#log === undefined ? 'written' : (this.#writer?.write('', false) ?? 'written');
   }
 

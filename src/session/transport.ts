@@ -18,7 +18,7 @@ import type {
 import { noStream, notInitialized, type SojournError, storeAway } from '../errors.ts';
 import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import { contexts, type MessageContext } from './context.ts';
-import type { Await } from '../stores/store.ts';
+import type { MaybePromise } from '../stores/store.ts';
 import { isHookTimeout } from './hook-time.ts';
 import { checkScopes, type ScopedTransport } from './scopes.ts';
 import type { LiveSession } from './session.ts';
@@ -56,7 +56,7 @@ export class SessionTransport implements ScopedTransport {
     this.#scopeChallenge = resolver;
   }
 
-  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): Await<SojournError | undefined> {
+  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
     const checked = checkScopes(this.#scopeChallenge, requests, authInfo, this.#session.logger);
     if (!(checked instanceof Promise)) return checked;
     return this.#session.inHookTime('the scope check', checked).catch((cause: unknown) => {

@@ -10,7 +10,7 @@
  * The writes of one view take effect in the order in which they were asked for, also those whose caller has given up: one
  * that is tried again must not undo a later one.
  *
- * A method may answer at once or with a promise ({@link Await}): the memory store answers at once, which is what keeps
+ * A method may answer at once or with a promise ({@link MaybePromise}): the memory store answers at once, which is what keeps
  * a call on a live session free of waiting. Failures are thrown or rejected as `StoreAway`: the store could not be
  * asked, so nothing is known.
  */
@@ -19,7 +19,7 @@ import type { RandomSource } from '../options/system.ts';
 import type { EndReason, EventRetention, Logger, TimeProvider } from '../types.ts';
 
 /** A value now or later. */
-export type Await<T> = T | Promise<T>;
+export type MaybePromise<T> = T | Promise<T>;
 
 /** The format of records; a reader refuses a higher one. */
 export const RECORD_VERSION = 1;
@@ -117,33 +117,33 @@ export interface SessionPage {
 
 export interface SessionStore {
   /** Atomic: `'exists'` when there is a record or a tombstone of that id, which then is unchanged. */
-  create(record: SessionRecord): Await<'created' | 'exists'>;
+  create(record: SessionRecord): MaybePromise<'created' | 'exists'>;
   /**
    * Authoritative (primary, leader). A record past its expiry comes back as ended (`idle`), and is so from then on; `end`
    * still tells one caller that it ended it, so that somebody calls `onSessionEnded`.
    */
-  read(id: string): Await<SessionRecord | EndedSession | undefined>;
+  read(id: string): MaybePromise<SessionRecord | EndedSession | undefined>;
   /**
    * Atomic: succeeds when the stored epoch is `expectedEpoch` and the owner is none, dead, or `me` (a claim whose reply
    * was lost: the epoch is then `expectedEpoch + 1` already and stays so). Afterwards owner = me, epoch = expected + 1.
    */
-  claim(id: string, expectedEpoch: number, me: string): Await<ClaimOutcome>;
+  claim(id: string, expectedEpoch: number, me: string): MaybePromise<ClaimOutcome>;
   /** Fenced. Never creates. */
-  save(id: string, fence: Fence, patch: RecordPatch): Await<WriteOutcome>;
+  save(id: string, fence: Fence, patch: RecordPatch): MaybePromise<WriteOutcome>;
   /** Fenced: owner = none, epoch kept, patch applied. */
-  release(id: string, fence: Fence, patch?: RecordPatch): Await<WriteOutcome>;
+  release(id: string, fence: Fence, patch?: RecordPatch): MaybePromise<WriteOutcome>;
   /**
    * Compare-and-set to the ended value; the log and markers go at once. With a fence: by the owner. Without: only a
    * record whose owner is none or dead. `'gone'`: it was ended or missing before.
    */
-  end(id: string, fence: Fence | null, reason: EndReason): Await<'ended' | 'fenced' | 'gone'>;
+  end(id: string, fence: Fence | null, reason: EndReason): MaybePromise<'ended' | 'fenced' | 'gone'>;
   /** Fenced; idempotent. `clear` removes it once the request is answered. */
-  mark(id: string, fence: Fence, marker: Marker, clear?: boolean): Await<WriteOutcome>;
+  mark(id: string, fence: Fence, marker: Marker, clear?: boolean): MaybePromise<WriteOutcome>;
   /** Sessions that have not ended, in a stable order; a cursor from another page size still works. */
-  list(limit: number, cursor?: string): Await<SessionPage>;
-  count(): Await<number>;
+  list(limit: number, cursor?: string): MaybePromise<SessionPage>;
+  count(): MaybePromise<number>;
   /** Ids of ownerless (or dead-owned) sessions past their expiry, at most `limit`. */
-  expired(limit: number): Await<readonly string[]>;
+  expired(limit: number): MaybePromise<readonly string[]>;
 }
 
 /** A stream's place in the log: the owner gives offsets, 0, 1, 2 … per stream and epoch-crossing. */
@@ -196,13 +196,13 @@ export interface EventStore {
    * Fenced, in order per stream. Resolves when it is stored. Appends of one turn may travel together. An append to a
    * complete stream is `'fenced'`; one that carries both writes its marker first and then removes the other.
    */
-  append(request: AppendRequest): Await<WriteOutcome>;
+  append(request: AppendRequest): MaybePromise<WriteOutcome>;
   /** Events with a higher offset than `after`, in order. A complete stream of which nothing is kept is `unknown`. */
-  replay(sessionId: string, stream: string, after: number): Await<ReplayOutcome>;
+  replay(sessionId: string, stream: string, after: number): MaybePromise<ReplayOutcome>;
   /** The streams that are not complete. */
-  open(sessionId: string): Await<readonly OpenStreamInfo[]>;
+  open(sessionId: string): MaybePromise<readonly OpenStreamInfo[]>;
   /** Drops what retention no longer keeps, for sessions that are not written to; cheap, called by the sweep. */
-  trim(): Await<void>;
+  trim(): MaybePromise<void>;
 }
 
 /** One live instance as the others see it. A lease is passed on as it was read, with whatever else the store put in. */
@@ -228,26 +228,26 @@ export interface InstanceStore {
     lease: InstanceLease,
     receive: (from: string, message: InstanceMessage) => void,
     lost?: () => void,
-  ): Await<void>;
+  ): MaybePromise<void>;
   /** Opens the mailbox again if it was lost, then renews. `false`: the lease is gone; the id is dead for ever. */
-  renew(id: string, state: InstanceLease['state']): Await<boolean>;
+  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean>;
   /**
    * The lease of a living instance. `undefined` is for ever: whoever gets it never asks again, so a lease that is found past its
    * end must not be renewed any more, not even by a renewal that is under way.
    */
-  read(id: string): Await<InstanceLease | undefined>;
-  list(): Await<readonly InstanceLease[]>;
+  read(id: string): MaybePromise<InstanceLease | undefined>;
+  list(): MaybePromise<readonly InstanceLease[]>;
   /**
    * `'suspect'`: nobody seems to listen. Suspicion is not death. `'sent'` is no receipt: to a mailbox that has just closed it may
    * be said as well, and the message is lost.
    */
-  send(from: string, to: string, message: InstanceMessage): Await<'sent' | 'suspect'>;
+  send(from: string, to: string, message: InstanceMessage): MaybePromise<'sent' | 'suspect'>;
   /** Removes the lease if it still has the value seen; then that instance is dead. */
-  bury(lease: InstanceLease): Await<boolean>;
+  bury(lease: InstanceLease): MaybePromise<boolean>;
   /** Gives the lease back. */
-  leave(id: string): Await<void>;
+  leave(id: string): MaybePromise<void>;
   /** To every other living instance of the deployment; at most once, no order across publishers. */
-  publish(from: string, message: InstanceMessage): Await<void>;
+  publish(from: string, message: InstanceMessage): MaybePromise<void>;
 }
 
 /** One deployment's view of a store: everything in it stands under the endpoint's `name`. */
@@ -259,7 +259,7 @@ export interface OpenStore {
    * Made once for the deployment and the same on every instance, 32 bytes. With `keepMs` it is forgotten so long after it
    * was made (by the store's clock): whoever asks then makes another.
    */
-  secret(name: string, keepMs?: number): Await<Uint8Array>;
+  secret(name: string, keepMs?: number): MaybePromise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -287,5 +287,5 @@ export interface Store {
   readonly durable: boolean;
   /** Whether messages between instances are passed by reference (one process); otherwise they are plain JSON values. */
   readonly inProcess: boolean;
-  open(options: StoreOptions): Await<OpenStore>;
+  open(options: StoreOptions): MaybePromise<OpenStore>;
 }

@@ -13,7 +13,6 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     values: ['SojournError', 'createMcpEndpoint', 'currentRequest', 'currentSession'],
     types: [
       'AppendRequest',
-      'Await',
       'ClaimOutcome',
       'ConfigureSessionOptions',
       'ConnectableServer',
@@ -36,6 +35,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'LoggedEvent',
       'Logger',
       'Marker',
+      'MaybePromise',
       'McpEndpoint',
       'McpEndpointContext',
       'McpEndpointFactory',

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { Await, ClaimOutcome, Fence, Marker, OpenStore, SessionRecord } from '../../src/stores/store.ts';
+import type { MaybePromise, ClaimOutcome, Fence, Marker, OpenStore, SessionRecord } from '../../src/stores/store.ts';
 import type { EventRetention } from '../../src/types.ts';
 import type { PlainStore } from './plain-store.ts';
 
@@ -94,7 +94,7 @@ const WRITES = ['create', 'claim', 'save', 'release', 'end', 'mark', 'append'];
 /** The same, but writes that follow each other are asked for in one turn, at most so many, and answered as one after the other. */
 export async function applyInTurns(world: World, all: readonly Operation[], most: number): Promise<void> {
   await announceAll(world);
-  let asked: Array<{ got: Await<unknown>; expected: unknown; what: string }> = [];
+  let asked: Array<{ got: MaybePromise<unknown>; expected: unknown; what: string }> = [];
   const settle = async (): Promise<void> => {
     const answers = await Promise.all(asked.map(({ got }) => got));
     for (const [n, { expected, what }] of asked.entries()) assert.deepEqual(answers[n], expected, what);
@@ -117,7 +117,7 @@ async function announceAll({ store, model }: World): Promise<void> {
 }
 
 /** What the store and the model answer. */
-function apply({ store, model, now, pass }: World, step: Operation): [Await<unknown>, unknown] {
+function apply({ store, model, now, pass }: World, step: Operation): [MaybePromise<unknown>, unknown] {
   const at = (ms: number | null): number | null => (ms === null ? null : now() + ms);
   switch (step.op) {
     case 'create': {
@@ -197,7 +197,7 @@ function apply({ store, model, now, pass }: World, step: Operation): [Await<unkn
   }
 }
 
-const then = async <T>(value: Await<T>, show: (value: T) => unknown): Promise<unknown> => show(await value);
+const then = async <T>(value: MaybePromise<T>, show: (value: T) => unknown): Promise<unknown> => show(await value);
 
 /** Markers have no order. */
 function inOrder(outcome: ClaimOutcome): ClaimOutcome {

@@ -35,7 +35,7 @@ import type { Relay, RelayOutcome } from '../../relay/relay.ts';
 import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
-import type { Await, SessionRecord } from '../../stores/store.ts';
+import type { MaybePromise, SessionRecord } from '../../stores/store.ts';
 import { KnownOwners } from './known-owners.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { type Placed, WaitingCalls, type WaitingCallsOptions } from './waiting-calls.ts';
@@ -50,7 +50,7 @@ export interface CallLoopOptions {
   readonly random: RandomSource;
   openHead: WaitingCallsOptions['openHead'];
   /** Serves a call whose session is live here, and whose user and version are right. Throws what it could not serve. */
-  serve(session: LiveSession, call: Call): Await<NextAttempt>;
+  serve(session: LiveSession, call: Call): MaybePromise<NextAttempt>;
 }
 
 const SESSION_ID = /^[\x21-\x7e]+$/;
@@ -137,7 +137,7 @@ export class CallLoop {
     attempt(call.exchange, () => this.#failed(id, call, cause));
   }
 
-  async #follow(id: string, call: Call, outcome: Await<NextAttempt>): Promise<void> {
+  async #follow(id: string, call: Call, outcome: MaybePromise<NextAttempt>): Promise<void> {
     try {
       const next = await outcome;
       if (next !== undefined) await this.#drive(id, next);
@@ -263,7 +263,7 @@ export class CallLoop {
     refuseOnSession(exchange, error, requestId);
   }
 
-  #serve(session: LiveSession, call: Call): Await<NextAttempt> {
+  #serve(session: LiveSession, call: Call): MaybePromise<NextAttempt> {
     const { exchange } = call;
     if (session.user !== exchange.user) return this.fail(call, otherUser());
     const header = exchange.header('mcp-protocol-version');

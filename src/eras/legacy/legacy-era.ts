@@ -24,7 +24,7 @@ import type { RandomSource } from '../../options/system.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import type { CallEnvelope } from '../../relay/envelope.ts';
 import { type Call, type InboundPost, type NextAttempt, postCall, requestIdOf } from '../../relay/call.ts';
-import type { Await } from '../../stores/store.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 import { checkTextDepth } from '../json-depth.ts';
 import { serveGet } from './get.ts';
 import type { EarlyHead } from './waiting-calls.ts';
@@ -141,7 +141,7 @@ export class LegacyEra {
     this.post({ exchange, messages, batch, text }, again);
   }
 
-  #serve(session: LiveSession, call: Call): Await<NextAttempt> {
+  #serve(session: LiveSession, call: Call): MaybePromise<NextAttempt> {
     const { kind, exchange, post } = call;
     if (post !== undefined) return this.#posts.serve(session, { ...call, post });
     if (kind === 'delete') return this.#loop.track(exchange, () => this.#serveDelete(session, call));

@@ -32,7 +32,7 @@ import type { Sink } from '../../http/sink.ts';
 import { allowsBatches } from '../../protocol/versions.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import type { Call, InboundPost, NextAttempt } from '../../relay/call.ts';
-import type { Await } from '../../stores/store.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 
 /** A POST whose request ids are taken. */
 interface AdmittedPost {
@@ -64,7 +64,7 @@ export class LegacyPosts {
     this.#sse = sse;
   }
 
-  serve(session: LiveSession, call: PostCall): Await<NextAttempt> {
+  serve(session: LiveSession, call: PostCall): MaybePromise<NextAttempt> {
     const { exchange, post } = call;
     if (post.batch && !allowsBatches(session.version)) {
       const error = batchNotAllowed(`batches are not part of protocol revision ${session.version}`);
@@ -91,7 +91,7 @@ export class LegacyPosts {
   }
 
   /** Its caller has the scopes. */
-  #serveAllowed(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): Await<NextAttempt> {
+  #serveAllowed(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): MaybePromise<NextAttempt> {
     const { exchange, post, again } = call;
     const { messages } = post;
     if ((again && isRetry(session, requests)) || isRerunning(session, requests))

@@ -33,7 +33,7 @@ import { handshakeOf, type SessionBuilder } from '../../session/builder.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Sink, SinkListener } from '../../http/sink.ts';
 import { sessionHash } from '../../shown.ts';
-import type { Await } from '../../stores/store.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import { checkTextDepth, checkValueDepth, type TooDeep } from '../json-depth.ts';
 
@@ -166,7 +166,7 @@ export class LegacySseEra {
     return checked.kind === 'invalid' ? `Invalid message: ${checked.why}` : checked;
   }
 
-  #take(connection: Connection, exchange: Exchange, checked: Checked): Await<SojournError | undefined> {
+  #take(connection: Connection, exchange: Exchange, checked: Checked): MaybePromise<SojournError | undefined> {
     const { session, state } = connection;
     if (session === undefined || state !== 'open') {
       if (checked.kind !== 'request' || checked.message.method !== 'initialize' || state === 'opening') {
@@ -191,7 +191,7 @@ export class LegacySseEra {
     connection: Connection,
     exchange: Exchange,
     message: RpcRequest,
-  ): Await<SojournError | undefined> {
+  ): MaybePromise<SojournError | undefined> {
     const scopes = session.transport.checkScopes([message], exchange.authInfo);
     if (!(scopes instanceof Promise)) return scopes ?? this.#request(session, connection, exchange, message);
     return scopes.then((refusal) => {

@@ -34,7 +34,7 @@ import type { SessionRun } from '../../session/run.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
 import type { AnyServer } from '../../session/session.ts';
 import { Stream } from '../../session/stream.ts';
-import type { Await } from '../../stores/store.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { requestSession } from '../request-session.ts';
@@ -212,7 +212,7 @@ export class StatelessTransport implements ScopedTransport {
     this.#scopeChallenge = resolver;
   }
 
-  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): Await<SojournError | undefined> {
+  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
     return checkScopes(this.#scopeChallenge, requests, authInfo, this.#logger);
   }
 

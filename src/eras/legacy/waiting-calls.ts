@@ -17,7 +17,7 @@ import type { ResolvedOptions } from '../../options/options.ts';
 import { AcceptedExchange } from '../../relay/accepted-exchange.ts';
 import { type Call, type CallKind, type InboundPost, isRequest, type NextAttempt } from '../../relay/call.ts';
 import type { Patience, Place } from '../../session/patience.ts';
-import type { Await } from '../../stores/store.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 
 /** Clients take a response without a head for broken after some seconds, proxies sooner; a restored session takes less. */
 const HEAD_MS = 250;
@@ -25,7 +25,7 @@ const HEAD_MS = 250;
 /** An attempt has handed the call over: to its session, or to the link to its owner. */
 export interface Placed {
   /** Settles when the call is answered, or must be tried again. */
-  readonly outcome: Await<NextAttempt>;
+  readonly outcome: MaybePromise<NextAttempt>;
 }
 
 export interface EarlyHead {
@@ -38,7 +38,7 @@ export interface WaitingCallsOptions {
   readonly patience: Patience;
   attempt(id: string, call: Call): Promise<Placed>;
   /** Goes on with a call that was placed. */
-  follow(id: string, call: Call, outcome: Await<NextAttempt>): Promise<void>;
+  follow(id: string, call: Call, outcome: MaybePromise<NextAttempt>): Promise<void>;
   /** An attempt failed: `true`, another attempt may succeed. */
   mayRetry(cause: unknown, attempts: number): boolean;
   /** Of a call that waits for another request of its session to end: resolves to `true` when one did. */
@@ -152,7 +152,7 @@ export class WaitingCalls {
     return freed === undefined ? turn : Promise.race([turn, freed]);
   }
 
-  #follow(id: string, entry: Entry, outcome: Await<NextAttempt>): void {
+  #follow(id: string, entry: Entry, outcome: MaybePromise<NextAttempt>): void {
     const { call, left } = entry;
     entry.left = () => {};
     this.#leave(id, entry);

@@ -12,7 +12,7 @@ import type { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/options.ts';
 import { contexts } from '../../session/context.ts';
-import type { Await } from '../../stores/store.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';
 import { clientOf, contextOf, type ModernCall, type ModernServers } from './servers.ts';
 import { ModernTransport } from './transport.ts';
@@ -36,7 +36,7 @@ export class ModernDirect {
   }
 
   /** `false`: nothing was dispatched; the SDK is to serve it, with `call.server` if there is one. */
-  serve(call: ModernCall, pipe: ResponsePipe): Await<boolean> {
+  serve(call: ModernCall, pipe: ResponsePipe): MaybePromise<boolean> {
     const { request } = call;
     const classification = request === undefined || this.#unbound ? undefined : this.#envelopes.classify(call, request);
     if (request === undefined || classification === undefined) return false;

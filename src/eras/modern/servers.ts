@@ -18,7 +18,7 @@ import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts, MessageContext, targetOf } from '../../session/context.ts';
 import type { EnterContext, SessionRun } from '../../session/run.ts';
 import type { AnyServer } from '../../session/session.ts';
-import type { Await } from '../../stores/store.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 import type { McpSession } from '../../types.ts';
 import { isMcpServer, isOwnCopy, modernServerOf } from '../../protocol/server-shape.ts';
 import { checkScopes } from '../../session/scopes.ts';
@@ -74,7 +74,7 @@ export class ModernServers {
   }
 
   /** Throws what the request is to be refused with. */
-  build(call: ModernCall): Await<McpServer | Server> {
+  build(call: ModernCall): MaybePromise<McpServer | Server> {
     try {
       const made = this.#servers.hasRun ? this.#buildInRun(call) : this.#build(call);
       return made instanceof Promise ? made.catch((cause: unknown) => this.#refused(call, cause)) : made;
@@ -102,7 +102,7 @@ export class ModernServers {
     });
   }
 
-  #build(call: ModernCall): Await<McpServer | Server> {
+  #build(call: ModernCall): MaybePromise<McpServer | Server> {
     const made = this.#servers.build({
       era: 'modern',
       caller: call.post.exchange,
@@ -113,7 +113,7 @@ export class ModernServers {
     return made instanceof Promise ? made.then((server) => this.#checked(call, server)) : this.#checked(call, made);
   }
 
-  #checked(call: ModernCall, server: AnyServer): Await<McpServer | Server> {
+  #checked(call: ModernCall, server: AnyServer): MaybePromise<McpServer | Server> {
     call.server = server;
     const { request } = call;
     const { exchange, text } = call.post;
@@ -136,7 +136,7 @@ export class ModernServers {
    * A server of another copy of the SDK, or of its CommonJS build. `createMcpHandler` serves its inner `Server`, and takes it for
    * one without tools of its own: the scopes are checked here.
    */
-  #ofOtherCopy(call: ModernCall, server: AnyServer, inner: Server): Await<Server> {
+  #ofOtherCopy(call: ModernCall, server: AnyServer, inner: Server): MaybePromise<Server> {
     call.otherCopy = true;
     const { request } = call;
     if (request === undefined || !isMcpServer(server)) return inner;

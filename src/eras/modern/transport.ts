@@ -22,7 +22,7 @@ import { RPC, type SojournError } from '../../errors.ts';
 import type { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
-import type { Await } from '../../stores/store.ts';
+import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { Classification } from './envelopes.ts';
 
@@ -75,7 +75,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     this.#scopeChallenge = resolver;
   }
 
-  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): Await<SojournError | undefined> {
+  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
     return checkScopes(this.#scopeChallenge, requests, authInfo, this.#options.logger);
   }
 

@@ -1,7 +1,7 @@
 /** The event log in the file: an append takes its place in its stream (`streams.ts`), then adds a row. */
 import { afterTurn } from '../../options/system.ts';
 import type { EventRetention } from '../../types.ts';
-import type { AppendRequest, Await, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
+import type { AppendRequest, MaybePromise, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
 import { bundlePlace, unbundled } from './bundle-rows.ts';
 import { eventRows, keptEvents, type ReplayRow } from './event-rows.ts';
 import type { Ledger } from './ledger.ts';
@@ -79,12 +79,12 @@ export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcom
     return outcomes;
   }
 
-  replay(sessionId: string, stream: string, after: number): Await<ReplayOutcome> {
+  replay(sessionId: string, stream: string, after: number): MaybePromise<ReplayOutcome> {
     const { database } = this.#ledger;
     return this.#file.read(() => database.snapshot(() => this.#replay(sessionId, stream, after)));
   }
 
-  open(sessionId: string): Await<readonly OpenStreamInfo[]> {
+  open(sessionId: string): MaybePromise<readonly OpenStreamInfo[]> {
     const { database, deployment, clock } = this.#ledger;
     return this.#file.read(() =>
       database

@@ -7,7 +7,7 @@
 import { internal, storeAway } from '../../errors.ts';
 import type { RandomSource } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
-import type { Await, InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
+import type { MaybePromise, InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
 import { addressPath, mailboxAddress, removeSocket } from './address.ts';
 import type { StoreClock } from './clock.ts';
 import { encodeFrame } from './frames.ts';
@@ -88,14 +88,14 @@ export class SqliteInstances implements InstanceStore {
     return renewed;
   }
 
-  read(id: string): Await<InstanceLease | undefined> {
+  read(id: string): MaybePromise<InstanceLease | undefined> {
     const judged = this.#judge(id);
     return judged instanceof Promise
       ? judged.then((row) => this.#buriedIfLate(id, row))
       : this.#buriedIfLate(id, judged);
   }
 
-  #judge(id: string): Await<JudgedLease | undefined> {
+  #judge(id: string): MaybePromise<JudgedLease | undefined> {
     const { file } = this.#options;
     return file.read(() => file.database.one<JudgedLease>(SQL.judgedLease, this.#key(id)));
   }
@@ -104,7 +104,7 @@ export class SqliteInstances implements InstanceStore {
    * Its renewal may be written and not yet committed, and whoever asks acts on the answer for ever. So a lease past its end is
    * buried before anybody is told: then a renewal that comes after finds its own end, and one that came before is seen.
    */
-  #buriedIfLate(id: string, row: JudgedLease | undefined): Await<InstanceLease | undefined> {
+  #buriedIfLate(id: string, row: JudgedLease | undefined): MaybePromise<InstanceLease | undefined> {
     if (row === undefined || row[4] === 'dead') return undefined;
     if (row[4] === 'valid') return readLease([row[0], row[1], row[2], row[3]]);
     const { file } = this.#options;
@@ -115,14 +115,14 @@ export class SqliteInstances implements InstanceStore {
       .then(() => this.read(id));
   }
 
-  list(): Await<readonly InstanceLease[]> {
+  list(): MaybePromise<readonly InstanceLease[]> {
     const { file, deployment, clock } = this.#options;
     return file.read(() =>
       file.database.all<LeaseRow>(SQL.leases, [clock.boot, clock.machine(), deployment]).map(readLease),
     );
   }
 
-  send(from: string, to: string, message: InstanceMessage): Await<Sent> {
+  send(from: string, to: string, message: InstanceMessage): MaybePromise<Sent> {
     return this.#peer(to).send(encodeFrame(from, message));
   }
 

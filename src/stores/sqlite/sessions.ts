@@ -2,7 +2,7 @@
 import { optionInvalid } from '../../errors.ts';
 import type { EndReason } from '../../types.ts';
 import type {
-  Await,
+  MaybePromise,
   ClaimOutcome,
   EndedSession,
   Fence,
@@ -32,7 +32,7 @@ export class SqliteSessions implements SessionStore {
     return this.#file.write(() => (this.#ledger.create(kept) ? 'created' : 'exists'));
   }
 
-  read(id: string): Await<SessionRecord | EndedSession | undefined> {
+  read(id: string): MaybePromise<SessionRecord | EndedSession | undefined> {
     const look = this.#file.read(() => this.#ledger.look(id));
     return look instanceof Promise ? look.then((late) => this.#stored(id, late)) : this.#stored(id, look);
   }
@@ -77,7 +77,7 @@ export class SqliteSessions implements SessionStore {
   }
 
   /** In the order of their ids. */
-  list(limit: number, cursor = ''): Await<SessionPage> {
+  list(limit: number, cursor = ''): MaybePromise<SessionPage> {
     if (cursor !== '' && !/^[\x21-\x7e]+$/.test(cursor))
       throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
     const { database, deployment, clock } = this.#ledger;
@@ -90,18 +90,18 @@ export class SqliteSessions implements SessionStore {
     });
   }
 
-  count(): Await<number> {
+  count(): MaybePromise<number> {
     const { database, deployment, clock } = this.#ledger;
     return this.#file.read(() => database.one<[number]>(SQL.countSessions, [deployment, clock.wall()])?.[0] ?? 0);
   }
 
-  expired(limit: number): Await<readonly string[]> {
+  expired(limit: number): MaybePromise<readonly string[]> {
     const { database, deployment, clock } = this.#ledger;
     const values = [clock.boot, clock.machine(), deployment, clock.wall(), limit];
     return this.#file.read(() => database.all<[string]>(SQL.expired, values).map(([id]) => id));
   }
 
-  #stored(id: string, { value, unstored }: Look): Await<SessionRecord | EndedSession | undefined> {
+  #stored(id: string, { value, unstored }: Look): MaybePromise<SessionRecord | EndedSession | undefined> {
     return unstored ? this.#file.write(() => this.#ledger.expire(id)) : value;
   }
 

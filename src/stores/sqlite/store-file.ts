@@ -3,7 +3,7 @@
  * the turn, with the writes of everybody else.
  */
 import type { Logger } from '../../types.ts';
-import type { Await } from '../store.ts';
+import type { MaybePromise } from '../store.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { Database } from './database.ts';
 import { isBusy, storeClosed, storeFailure, storeLocked } from './failures.ts';
@@ -35,7 +35,7 @@ export class StoreFile {
   }
 
   /** Outside of every transaction. Only while another process recovers the file after a crash does it take a promise. */
-  read<T>(look: () => T): Await<T> {
+  read<T>(look: () => T): MaybePromise<T> {
     if (this.#closed) throw storeClosed(this.path);
     try {
       return look();
