@@ -9,6 +9,7 @@ const node = (...args) => run(process.execPath, args);
 const steps = [
   { name: 'types (src, test, examples, bench)', run: () => run('tsc', ['-p', 'tsconfig.json', '--pretty', 'false']) },
   { name: 'lint (oxlint, house rules)', run: () => run('oxlint', []) },
+  { name: 'language (comments, docs)', run: () => node('scripts/lint/language.mjs') },
   { name: 'format (oxfmt)', run: () => run('oxfmt', ['--check']) },
   { name: 'lock file (every platform, no registry)', run: () => node('scripts/lock.mjs') },
   { name: 'dead code (knip)', run: () => run('knip', ['--no-progress']) },

@@ -1,0 +1,167 @@
+/**
+ * The language rule: comments in `src/` and the documentation are plain English. The words below hide who acts, so no
+ * comment and no page uses them, and a comment line has at most 120 characters. Texts in strings are not checked.
+ *
+ * `node scripts/lint/language.mjs` prints file, line and word of each hit. It exits 1 when a finished folder has a hit,
+ * or when a folder in `UNFINISHED` has none left. `npm run check` runs it; `test/house/language.test.ts` shows it
+ * refusing a fixture. Another project is checked by its root as argument, with `UNFINISHED` after it.
+ */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, relative, resolve, sep } from 'node:path';
+
+const WORDS = [
+  'whoever',
+  'whomever',
+  'somebody',
+  'nobody',
+  'anybody',
+  'meanwhile',
+  'stands',
+  'goes on',
+  'is told',
+  'are told',
+  'one that',
+  'what is left',
+  'of its own',
+];
+const WORD = new RegExp(`\\b(?:${WORDS.join('|').replaceAll(' ', '\\s+')})\\b`, 'gi');
+const LONGEST_LINE = 120;
+
+const CHECKED = ['src', 'docs', 'README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'SECURITY.md'];
+
+/**
+ * Folders (with a slash at the end) and files that still have hits. Remove a line when its folder is rewritten: from
+ * then on the lint holds it.
+ */
+const UNFINISHED = [
+  'CONTRIBUTING.md',
+  'README.md',
+  'SECURITY.md',
+
+  'docs/adr/0002-store-interface.md',
+  'docs/adr/0005-relay-by-reference.md',
+  'docs/adr/0006-sqlite-store.md',
+  'docs/adr/0007-hibernation.md',
+  'docs/adr/0008-relay-over-links.md',
+  'docs/adr/0009-repeatable-calls-begin-at-once.md',
+  'docs/adr/0011-redis-store.md',
+  'docs/adr/0012-postgres-store.md',
+  'docs/adr/0013-nats-store.md',
+  'docs/adr/0014-request-state-keys-of-the-day.md',
+  'docs/adr/0015-modern-requests-without-a-web-response.md',
+  'docs/adr/0016-claims-beside-the-lease.md',
+
+  'docs/guide/cli.md',
+  'docs/guide/deployment.md',
+  'docs/guide/eras-and-modes.md',
+  'docs/guide/getting-started.md',
+  'docs/guide/hooks.md',
+  'docs/guide/mounting.md',
+  'docs/guide/performance-patterns.md',
+  'docs/guide/scaling.md',
+  'docs/guide/sessions.md',
+  'docs/guide/streams-and-resuming.md',
+
+  'docs/performance.md',
+
+  'docs/reference/behaviour.md',
+  'docs/reference/errors.md',
+  'docs/reference/options.md',
+
+  'docs/reliability.md',
+
+  'docs/stores/memory.md',
+  'docs/stores/nats.md',
+  'docs/stores/postgres.md',
+  'docs/stores/redis.md',
+  'docs/stores/sealed.md',
+  'docs/stores/sqlite.md',
+  'docs/stores/your-own.md',
+
+  'src/cli/',
+  'src/cluster/',
+  'src/endpoint/',
+  'src/eras/json-depth.ts',
+  'src/eras/legacy/',
+  'src/eras/modern/',
+  'src/errors.ts',
+  'src/http/',
+  'src/listen/',
+  'src/options/',
+  'src/protocol/',
+  'src/relay/',
+  'src/sealed/',
+  'src/session/',
+  'src/shown.ts',
+  'src/stores/store.ts',
+  'src/stores/memory/',
+  'src/stores/nats/',
+  'src/stores/postgres/',
+  'src/stores/redis/',
+  'src/stores/sqlite/',
+  'src/testing/',
+  'src/types.ts',
+];
+
+/** The source with all but its comments replaced by spaces, by lines. */
+function commentsOnly(source) {
+  let inBlock = false;
+  const keepFrom = (line, column) => ' '.repeat(column) + line.slice(column);
+  return source.split('\n').map((line) => {
+    const begins = inBlock || /^\s*\/[*/]/.test(line);
+    if (inBlock || /^\s*\/\*/.test(line)) inBlock = !line.includes('*/');
+    if (begins) return line.replace(/^\s*(?:\/\*+|\/\/|\*)/, (mark) => ' '.repeat(mark.length));
+    for (const { index } of line.matchAll(/(?<=\s)\/[*/](?=[\s*])/g))
+      if (["'", '"', '`'].every((quote) => line.slice(0, index).split(quote).length % 2 === 1))
+        return keepFrom(line, index + 2);
+    return '';
+  });
+}
+
+/** What a file has against the rule, as `{ line, word }`. */
+function hitsOf(file, text) {
+  const isSource = file.endsWith('.ts');
+  const lines = isSource ? commentsOnly(text) : text.split('\n');
+  // An empty line ends a paragraph: a phrase is found across the end of a line, and not across paragraphs.
+  const prose = lines.map((line) => line.trim() || '¶').join('\n');
+  const hits = [...prose.matchAll(WORD)].map((match) => ({
+    line: prose.slice(0, match.index).split('\n').length,
+    word: match[0].replace(/\s+/g, ' '),
+  }));
+  if (!isSource) return hits;
+  const originals = text.split('\n');
+  lines.forEach((comment, index) => {
+    const { length } = originals[index];
+    if (comment.trim() && length > LONGEST_LINE) hits.push({ line: index + 1, word: `${length} characters` });
+  });
+  return hits.sort((a, b) => a.line - b.line);
+}
+
+function filesOf(root, path) {
+  const full = join(root, path);
+  if (!existsSync(full)) return [];
+  if (!statSync(full).isDirectory()) return [path];
+  return readdirSync(full, { recursive: true, encoding: 'utf8' })
+    .map((file) => `${path}/${file.split(sep).join('/')}`)
+    .filter((file) => (path === 'src' ? file.endsWith('.ts') : file.endsWith('.md')))
+    .sort();
+}
+
+const [root = resolve(import.meta.dirname, '../..'), ...others] = process.argv.slice(2);
+const unfinished = process.argv.length > 2 ? others : UNFINISHED;
+const seen = new Set();
+let refused = 0;
+for (const file of CHECKED.flatMap((path) => filesOf(root, path))) {
+  const hits = hitsOf(file, readFileSync(join(root, file), 'utf8'));
+  const listed = unfinished.filter((entry) => entry === file || (entry.endsWith('/') && file.startsWith(entry)));
+  if (hits.length > 0) for (const entry of listed) seen.add(entry);
+  if (listed.length > 0) continue;
+  refused += hits.length;
+  for (const { line, word } of hits) console.log(`${file}:${line}: ${word}`);
+}
+for (const entry of unfinished) {
+  if (seen.has(entry)) continue;
+  refused += 1;
+  console.log(`${entry} has no hit any more: remove it from UNFINISHED in ${relative(root, import.meta.filename)}`);
+}
+process.exitCode = refused > 0 ? 1 : 0;

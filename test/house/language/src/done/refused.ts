@@ -1,0 +1,18 @@
+/** Whoever reads this has to guess. */
+export const first = 'nobody minds a word in a string'; // which line meanwhile waits
+
+// A phrase is found across the end of a line: each has a name of
+// its own.
+export const template = `
+  one that is in a template: http://example.com/nobody
+`;
+
+/** This comment line is too long, because its author went on and on without a break until the line ended at last here. */
+export const plain = 'https://example.com'; // The owner retries.
+
+/**
+ * What
+ *
+ * is left
+ */
+export const paragraphs = 1;

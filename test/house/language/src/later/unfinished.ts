@@ -1,0 +1,2 @@
+/** What is left is another day's work. */
+export const later = 1;
