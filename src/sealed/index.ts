@@ -1,12 +1,14 @@
 /**
- * Sessions without a store: the handshake travels inside the session id, encrypted and bound to the user, so any instance
- * with the keys rebuilds the session. No database, no request that is under way, no replay, no `session.state`: what is not
- * in the handshake stays on the instance where it was. An ended id is refused only by the instance where it ended, and only
- * while that instance lives.
+ * Sessions without a store. The handshake travels inside the session id, encrypted and bound to the user, so any
+ * instance with the keys can rebuild the session.
  *
- * An id is `v1.` and base64url of nonce (12 bytes), ciphertext and tag (AES-256-GCM); the plaintext is deflated JSON of the
- * handshake, the user and the time of the seal. Decoders of base64url skip padding, stray characters and unused bits, so the same
- * bytes have endless spellings: only the canonical one is an id. Ends are remembered by nonce.
+ * There is no database, no transfer of running requests, no replay and no `session.state` on other instances. Only the
+ * instance where a session ended refuses its id, and only while that instance runs.
+ *
+ * An id is `v1.` and base64url of nonce (12 bytes), ciphertext and tag (AES-256-GCM). The plaintext is deflated JSON of
+ * the handshake, the user and the time of sealing. Decoders of base64url skip padding, stray characters and unused
+ * bits, so many spellings decode to the same bytes. Only the canonical spelling is an id. Ended ids are remembered by
+ * nonce.
  */
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
@@ -17,40 +19,46 @@ import { base64url, systemRandom, systemTime } from '../options/system.ts';
 import type { EndReason, SessionIdGenerator, SessionMigrationHandler, TimeProvider } from '../types.ts';
 
 export interface SealedSessionsOptions {
-  /** Each at least 32 bytes, the same on every instance. The first seals, all open: rotate by putting the new one in front. */
+  /**
+   * Each has at least 32 bytes, and all instances use the same keys. The first key seals, every key opens. To rotate,
+   * put the new key in front.
+   */
   keys: readonly (string | Uint8Array)[];
   /** ms after which an id no longer rebuilds a session. Default 86,400,000 (24 h). */
   maxAgeMs?: number | undefined;
-  /** Default: the system's. */
+  /** Default: the system clock. */
   timeProvider?: Pick<TimeProvider, 'now'> | undefined;
 }
 
-/** Spread into the options of `createMcpEndpoint`. */
+/** Spread it into the options of `createMcpEndpoint`. */
 export interface SealedSessions {
   readonly sessionIdGenerator: SessionIdGenerator;
   readonly sessionMigrationHandler: SessionMigrationHandler;
   readonly limits: { readonly sessionIdLength: number };
 }
 
-/** Room for the handshakes of real clients, and below the 8 KiB that proxies allow a header. */
+/** Enough for the handshakes of real clients, and below the 8 KiB that proxies allow for a header. */
 const ID_LENGTH = 4_096;
 const DAY_MS = 86_400_000;
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const PREFIX = 'v1.';
-/** Domain separation: the same secret may serve `requestStateKeys` too. */
+/** Domain separation, so that the same secret can also be a `requestStateKeys` key. */
 const LABEL = 'sojourn sealed sessions v1';
-/** Ends that are remembered, each at most `maxAgeMs`; past it the oldest is forgotten. As many as `limits.tombstones`. */
-const ENDS_KEPT = 100_000;
-/** Far more than an id of the allowed length can hold in good faith. */
+/**
+ * How many ended ids are remembered, each for at most `maxAgeMs`; the oldest are forgotten first. The same as
+ * `limits.tombstones`.
+ */
+const MAX_ENDED_IDS = 100_000;
+/** Far more than an honest id of the allowed length can hold. */
 const INFLATED_MAX = 262_144;
 
-/** What became of the session of an id, as the instance that ended it knows. */
-class Ends {
+/** The ids whose sessions ended on this instance. */
+class EndedIds {
   readonly #now: () => number;
   readonly #maxAgeMs: number;
-  /** When each nonce's session ended; oldest first. */
+  /** When the session of each nonce ended, oldest first. */
   readonly #at = new Map<string, number>();
 
   constructor(now: () => number, maxAgeMs: number) {
@@ -64,8 +72,8 @@ class Ends {
     const now = this.#now();
     this.#at.set(nonce, now);
     for (const [oldest, at] of this.#at) {
-      // An id that old rebuilds nothing anyway.
-      if (this.#at.size <= ENDS_KEPT && now - at <= this.#maxAgeMs) break;
+      // An id of that age cannot rebuild a session any more.
+      if (this.#at.size <= MAX_ENDED_IDS && now - at <= this.#maxAgeMs) break;
       this.#at.delete(oldest);
     }
   }
@@ -82,7 +90,7 @@ interface Sealed {
   readonly at: number;
 }
 
-/** @throws TypeError or RangeError when a key is too short or `maxAgeMs` is no number of ms. */
+/** @throws TypeError or RangeError when a key is too short or `maxAgeMs` is not a number of ms above 0. */
 export function sealedSessions({
   keys,
   maxAgeMs = DAY_MS,
@@ -91,7 +99,7 @@ export function sealedSessions({
   const [first, ...others] = deriveKeys(keys);
   if (first === undefined) throw optionInvalid('range', 'keys', keys, 'at least one key of 32 bytes or more');
   if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0)) throw optionInvalid('range', 'maxAgeMs', maxAgeMs, 'ms above 0');
-  const ends = new Ends(() => timeProvider.now(), maxAgeMs);
+  const endedIds = new EndedIds(() => timeProvider.now(), maxAgeMs);
   return {
     limits: { sessionIdLength: ID_LENGTH },
     sessionIdGenerator: ({ params, user }) => {
@@ -101,10 +109,10 @@ export function sealedSessions({
     },
     sessionMigrationHandler: {
       onSessionEnded: (id, reason) => {
-        if (isFinal(reason)) ends.add(id);
+        if (isFinal(reason)) endedIds.add(id);
       },
       allowSessionMigration: ({ user }, id) => {
-        if (ends.has(id)) return null;
+        if (endedIds.has(id)) return null;
         for (const key of [first, ...others]) {
           const sealed = open(key, id);
           if (sealed === undefined) continue;
@@ -117,12 +125,14 @@ export function sealedSessions({
   };
 }
 
-/** A store in memory loses its sessions with its endpoint: their ids are to rebuild them on the next one. */
+/**
+ * A memory store loses its sessions when its endpoint closes. Their ids must still rebuild them on the next endpoint.
+ */
 function isFinal(reason: EndReason): boolean {
   return reason !== 'store_lost';
 }
 
-/** The bytes of an id in its canonical spelling; `undefined`: it is no id. */
+/** The bytes of an id in its canonical spelling; `undefined` for any other text. */
 function bytesOf(id: string): Buffer | undefined {
   if (!id.startsWith(PREFIX)) return undefined;
   const text = id.slice(PREFIX.length);
@@ -141,7 +151,7 @@ function deriveKeys(keys: readonly (string | Uint8Array)[]): Uint8Array[] {
       throw optionInvalid('type', `keys[${n}]`, key, 'a string or a Uint8Array');
     }
     const secret = typeof key === 'string' ? Buffer.from(key) : key;
-    // A key never stands in a message: its length says enough.
+    // The message shows the length of the key, never the key.
     if (secret.length < KEY_BYTES)
       throw optionInvalid('range', `keys[${n}]`, `${secret.length} bytes`, 'at least 32 bytes');
     return new Uint8Array(hkdfSync('sha256', secret, '', LABEL, KEY_BYTES));
@@ -155,7 +165,7 @@ function seal(key: Uint8Array, sealed: Sealed): string {
   return PREFIX + base64url(Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]));
 }
 
-/** `undefined`: not sealed with this key. */
+/** `undefined`: the id was not sealed with this key. */
 function open(key: Uint8Array, id: string): Sealed | undefined {
   const bytes = bytesOf(id);
   if (bytes === undefined) return undefined;

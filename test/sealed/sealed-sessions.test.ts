@@ -15,7 +15,7 @@ const who = (client: RawClient, options: object) =>
 const statusOf = async (client: RawClient, options: object): Promise<number> =>
   (await client.post({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'who' } }, options)).status;
 
-/** Says which client it was made for; each endpoint has a memory of its own. */
+/** Names the client it was made for. Each endpoint has its own memory store. */
 function start(options: McpEndpointOptions) {
   return serve(
     (ctx) => {
@@ -38,16 +38,16 @@ const as = (user: string | undefined) => (user === undefined ? {} : { headers: {
 
 const bytesOf = (id: string): Buffer => Buffer.from(id.slice(3), 'base64url');
 
-/** Ids that decode to the same bytes. */
+/** Other ids that decode to the same bytes. */
 function otherSpellings(id: string, count: number): string[] {
   const [prefix, text] = [id.slice(0, 3), id.slice(3)];
   const spellings = new Set<string>();
   const add = (spelling: string): void => void spellings.add(prefix + spelling);
   for (const padding of ['=', '==', '===', '=x', '=!']) add(text + padding);
-  // Standard base64.
+  // Standard base64 instead of base64url.
   const standard = text.replaceAll('-', '+').replaceAll('_', '/');
   if (standard !== text) add(standard);
-  // Bits that no byte uses.
+  // Unused bits of the last character.
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
   if (text.length % 4 !== 0) {
     for (const last of alphabet) {
@@ -72,7 +72,7 @@ async function opened(keys: string[], user?: string): Promise<string> {
 }
 
 describe('sealed sessions', () => {
-  test('an instance that shares nothing but the keys goes on with the session', async () => {
+  test('an instance that shares only the keys continues the session', async () => {
     const sessionId = await opened([KEY]);
     const client = (await start(sealedSessions({ keys: [KEY] }))).client();
     const { response, message } = await who(client, { sessionId });
@@ -80,14 +80,14 @@ describe('sealed sessions', () => {
     expect(message).toMatchObject({ result: { content: [{ text: 'Ada restored: true' }] } });
   });
 
-  test('an id shows nothing of the handshake, and no two are alike', async () => {
+  test('an id shows nothing of the handshake, and all ids differ', async () => {
     const [one, two] = [await opened([KEY]), await opened([KEY])];
     expect(one).not.toBe(two);
     expect(one).toMatch(/^v1\.[\w-]{40,4000}$/);
     expect(Buffer.from(one.slice(3), 'base64url').toString('latin1')).not.toContain('Ada');
   });
 
-  test('a rotated key still opens, a key that was taken away does not', async () => {
+  test('a rotated key still opens an id, a removed key does not', async () => {
     const sessionId = await opened([KEY]);
     const rotated = (await start(sealedSessions({ keys: [NEXT_KEY, KEY] }))).client();
     expect(await statusOf(rotated, { sessionId })).toBe(200);
@@ -95,7 +95,7 @@ describe('sealed sessions', () => {
     expect(await statusOf(without, { sessionId })).toBe(404);
   });
 
-  test('an id that was changed in any place is unknown', async () => {
+  test('an id with any changed character is unknown', async () => {
     const sessionId = await opened([KEY]);
     const client = (await start(sealedSessions({ keys: [KEY] }))).client();
     for (const at of [0, 3, 10, Math.floor(sessionId.length / 2), sessionId.length - 2]) {
@@ -118,7 +118,7 @@ describe('sealed sessions', () => {
       expect(spellings).not.toContain(sessionId);
       const bytes = bytesOf(sessionId);
       expect(spellings.every((id) => bytesOf(id).equals(bytes))).toBe(true);
-      // While it lives, after its end, and on an instance that never knew it.
+      // While the session lives, after its end, and on an instance that never knew the session.
       const other = (await start({ ...sealedSessions({ keys: [KEY] }), limits: { sessionIdLength: 8_000 } })).client();
       const half = spellings.filter((_, n) => n % 2 === 0);
       for (const id of half) expect(await statusOf(client, { sessionId: id })).toBe(404);
@@ -130,7 +130,7 @@ describe('sealed sessions', () => {
     },
   );
 
-  test('an end is remembered apart from the store, by every endpoint of the same sealedSessions(), until the id is too old', async () => {
+  test('every endpoint of one sealedSessions() remembers an end, until the id is too old', async () => {
     const time = createFakeTime();
     const sealed = sealedSessions({ keys: [KEY], maxAgeMs: 1_000, timeProvider: time });
     const make = (name: string) =>
@@ -143,14 +143,14 @@ describe('sealed sessions', () => {
       allowSessionMigration(new Request('http://localhost'), id, new AbortController().signal);
     const [deleted, lost, other] = [await make('a'), await make('b'), await make('c')];
     await onSessionEnded?.(deleted, 'deleted');
-    // The endpoint closed, and its memory with it: the id is for the next one.
+    // The endpoint closed and lost its memory store. The id must work on the next endpoint.
     await onSessionEnded?.(lost, 'store_lost');
     expect(allow(deleted)).toBeNull();
     expect(allow(lost)).toMatchObject({ clientInfo: { name: 'b' } });
     expect(allow(other)).toMatchObject({ clientInfo: { name: 'c' } });
   });
 
-  test('another user, or nobody, cannot use an id', async () => {
+  test('an id does not work for another user or without a user', async () => {
     const sessionId = await opened([KEY], 'ada');
     const client = (await start(sealedSessions({ keys: [KEY] }))).client();
     expect(await statusOf(client, { sessionId, ...as('eve') })).toBe(404);
@@ -177,9 +177,9 @@ describe('sealed sessions', () => {
     expect(allow()).toBeNull();
   });
 
-  test('a handshake that does not fit into an id fails its initialize, and the log says why', async () => {
+  test('a handshake that does not fit into an id fails its initialize and logs the reason', async () => {
     const { client, log } = await start(sealedSessions({ keys: [KEY] }));
-    // Noise: what deflate cannot make smaller.
+    // Random text, which deflate cannot compress.
     let noise = '';
     while (noise.length < 6_000) noise += createHash('sha256').update(noise).digest('base64');
     const { response } = await client().initialize({ clientInfo: { name: noise, version: '1' } });

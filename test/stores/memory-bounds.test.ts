@@ -4,9 +4,9 @@ import type { SessionRecord } from '../../src/stores/store.ts';
 import { MemoryEvents } from '../../src/stores/memory/events.ts';
 import { ExpiryIndex } from '../../src/stores/memory/expiry-index.ts';
 import { HeldSession } from '../../src/stores/memory/held-session.ts';
-import { Ledger } from '../../src/stores/memory/ledger.ts';
+import { SessionTable } from '../../src/stores/memory/session-table.ts';
 import { ListingOrder } from '../../src/stores/memory/listing-order.ts';
-import { EventBudget, Logbook } from '../../src/stores/memory/logbook.ts';
+import { EventBudget, RetainedLogs } from '../../src/stores/memory/retained-logs.ts';
 import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES } from '../../src/stores/memory/session-log.ts';
 import { MemorySessions } from '../../src/stores/memory/sessions.ts';
 import { Tombstones } from '../../src/stores/memory/tombstones.ts';
@@ -23,9 +23,9 @@ function createRoom(limit: number, retention = { ttlMs: HOUR_MS, events: 1_000, 
   const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
   const budget = new EventBudget(limit);
   const deployment = () => {
-    const ledger = new Ledger(time, new Tombstones(HOUR_MS, 1_000));
-    const sessions = new MemorySessions(ledger, { alive: () => true });
-    return { ledger, sessions, events: new MemoryEvents(ledger, new Logbook(retention, budget)) };
+    const table = new SessionTable(time, new Tombstones(HOUR_MS, 1_000));
+    const sessions = new MemorySessions(table, { alive: () => true });
+    return { table, sessions, events: new MemoryEvents(table, new RetainedLogs(retention, budget)) };
   };
   return { budget, deployment, pass: (ms: number) => void (now += ms) };
 }
@@ -41,7 +41,7 @@ describe('the byte budget of the event logs', () => {
     { weight: 1, arbitrary: fc.record({ op: fc.constant('trim') }) },
   );
 
-  test('is never passed, counts what is held and comes back to nothing', () => {
+  test('is never exceeded, counts the held bytes and returns to 0', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
         const { budget, deployment, pass } = createRoom(3_000, { ttlMs: 1_500, events: 8, bytes: 150 });
@@ -62,9 +62,7 @@ describe('the byte budget of the event logs', () => {
             pass(HOUR_MS); // so that the id can be created again
           } else if (one.op === 'pass') pass(one.ms);
           else for (const { events } of rooms) events.trim();
-          const logs = rooms
-            .flatMap(({ ledger }) => [0, 1, 2, 3].map((s) => ledger.held(`s${s}`)?.log))
-            .filter(Boolean);
+          const logs = rooms.flatMap(({ table }) => [0, 1, 2, 3].map((s) => table.held(`s${s}`)?.log)).filter(Boolean);
           const held = logs.reduce((sum, log) => sum + log!.bytes + log!.size * EVENT_OVERHEAD_BYTES, 0);
           expect(budget.used).toBe(held + logs.filter((log) => log!.size > 0).length * LOG_OVERHEAD_BYTES);
           expect(budget.used).toBeLessThanOrEqual(budget.limit);
@@ -78,7 +76,7 @@ describe('the byte budget of the event logs', () => {
     );
   });
 
-  test('takes from the log that was written longest ago, of whatever deployment', () => {
+  test('drops events of the log with the oldest last write, in every deployment', () => {
     const { budget, deployment } = createRoom(4 * (LOG_OVERHEAD_BYTES + EVENT_OVERHEAD_BYTES));
     const [one, other] = [deployment(), deployment()];
     const append = (room: typeof one, sessionId: string, from = 0) => {
@@ -96,12 +94,12 @@ describe('the byte budget of the event logs', () => {
     expect(one.events.replay('a', 'p', -1)).toMatchObject({ events: [{ offset: 0 }, { offset: 1 }] });
   });
 
-  test('an ended session leaves no log behind, and an empty log leaves its session', () => {
+  test('an ended session has no log, and an empty log is removed from its session', () => {
     const { deployment, pass } = createRoom(1_000_000);
-    const { ledger, sessions, events } = deployment();
+    const { table, sessions, events } = deployment();
     sessions.create(recordOf('s'));
     events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
-    const held = ledger.held('s');
+    const held = table.held('s');
     expect(held?.log?.size).toBe(1);
     pass(HOUR_MS);
     events.trim();
@@ -110,7 +108,7 @@ describe('the byte budget of the event logs', () => {
     expect(held?.log).toBeUndefined();
   });
 
-  test('a log that is written on and on keeps its streams no longer than their events', () => {
+  test('a log forgets a complete stream when the last event of it is dropped', () => {
     const { deployment } = createRoom(1_000_000, { ttlMs: HOUR_MS, events: 10, bytes: 1_000 });
     const { sessions, events } = deployment();
     sessions.create(recordOf('s'));
@@ -126,7 +124,7 @@ describe('the byte budget of the event logs', () => {
 describe('tombstones', () => {
   const ended = (n: number, at: number) => ({ v: 1, id: `s${n}`, ended: 'deleted' as const, at });
 
-  test('are forgotten oldest first past the limit, and all past their time', () => {
+  test('are forgotten oldest first above the limit, and all after tombstoneMs', () => {
     const tombstones = new Tombstones(1_000, 2_000);
     for (let n = 0; n < 10_000; n++) tombstones.add(ended(n, n), n);
     const found = (now: number) =>
@@ -137,11 +135,11 @@ describe('tombstones', () => {
     expect(found(20_000)).toEqual([]);
   });
 
-  test('past their time are dropped when the store is asked for expired sessions', () => {
+  test('are dropped after tombstoneMs when expired() is called', () => {
     let now = 0;
     const tombstones = new Tombstones(1_000, 100);
-    const ledger = new Ledger({ now: () => now, setTimeout: () => 0, clearTimeout: () => undefined }, tombstones);
-    const sessions = new MemorySessions(ledger, { alive: () => true });
+    const table = new SessionTable({ now: () => now, setTimeout: () => 0, clearTimeout: () => undefined }, tombstones);
+    const sessions = new MemorySessions(table, { alive: () => true });
     for (const id of ['a', 'b']) {
       sessions.create(recordOf(id));
       sessions.end(id, FENCE, 'deleted');
@@ -154,7 +152,7 @@ describe('tombstones', () => {
     expect(tombstones.size).toBe(0);
   });
 
-  test('of an id that ended again are the later one', () => {
+  test('of an id that ended twice show the later end', () => {
     const tombstones = new Tombstones(1_000, 10);
     tombstones.add(ended(1, 0), 0);
     tombstones.add(ended(1, 900), 900);
@@ -164,7 +162,7 @@ describe('tombstones', () => {
 });
 
 describe('the expiry index', () => {
-  test('names who is due as a walk over all sessions would', () => {
+  test('finds the same due sessions as a walk over all sessions', () => {
     const times = fc.option(fc.nat(9_000), { nil: null }); // three slots
     const change = fc.record({ n: fc.nat(9), expiresAt: times, gone: fc.constantFrom(false, false, false, true) });
     fc.assert(
@@ -187,7 +185,7 @@ describe('the expiry index', () => {
     );
   });
 
-  test('takes no session that never ends by itself', () => {
+  test('ignores sessions without an expiry', () => {
     const index = new ExpiryIndex();
     for (const expiresAt of [null, Infinity]) {
       const session = new HeldSession(recordOf('s', expiresAt), 0);
@@ -199,7 +197,7 @@ describe('the expiry index', () => {
 });
 
 describe('the listing order', () => {
-  test('starts after any place, and holds no more places than twice the sessions', () => {
+  test('starts after any place, and holds at most twice as many places as sessions', () => {
     const order = new ListingOrder();
     const sessions = Array.from({ length: 1_000 }, (_, n) => order.append(recordOf(`s${n}`)));
     const left = sessions.filter((_, n) => n % 10 === 3);

@@ -5,11 +5,11 @@ import { createFakeTime, createStoreKit } from '../../src/testing/index.ts';
 import { PlainStore } from './plain-store.ts';
 import { applyAll, operations, RETENTION, TOMBSTONE_MS } from './random-operations.ts';
 
-test('random operations are answered as by a plain model', async () => {
+test('random operations have the same answers as a plain model', async () => {
   await fc.assert(
     fc.asyncProperty(operations, async (all) => {
       const time = createFakeTime();
-      // Nothing settles in the memory store: moving the clock needs no turn of the event loop.
+      // The memory store does nothing in the background, so moving the clock needs no turn of the event loop.
       let moved = 0;
       const now = (): number => time.now() + moved;
       const store = memory();
@@ -27,7 +27,7 @@ test('random operations are answered as by a plain model', async () => {
   );
 });
 
-test('the random operations reach what they are for', async () => {
+test('the random operations reach every outcome', async () => {
   const seen = new Map<string, number>();
   for (const all of fc.sample(operations, { seed: 1, numRuns: 200 })) {
     for (const { op } of all) seen.set(op, (seen.get(op) ?? 0) + 1);

@@ -38,11 +38,11 @@ function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord 
 }
 
 describe('the memory store', () => {
-  test('says what it is', () => {
+  test('has the kind memory, is not durable and is in process', () => {
     expect(memory()).toMatchObject({ kind: 'memory', durable: false });
   });
 
-  test('answers every method at once', async () => {
+  test('answers every method without a promise', async () => {
     const { sessions, events, instances, secret, close } = openView(memory());
     const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
     const marker = { request: '1', stream: 'p' };
@@ -105,7 +105,7 @@ describe('the memory store', () => {
     expect(await other.secret('one')).not.toEqual(await one.secret('one'));
   });
 
-  test('keeps everything until its last endpoint closes, of whatever name, and then nothing', async () => {
+  test('keeps all data until its last endpoint of any name closes, then drops all', async () => {
     const store = memory();
     const first = openView(store);
     const otherName = openView(store, { name: 'other' });
@@ -126,7 +126,7 @@ describe('the memory store', () => {
     expect(await openView(store).secret('one')).toEqual(await third.secret('one'));
   });
 
-  test('takes eventLogBytes from the first endpoint that opens it, and again once all have closed', async () => {
+  test('takes eventLogBytes from the first endpoint, and anew after all have closed', async () => {
     const store = memory();
     const keeps = async (eventLogBytes: number): Promise<boolean> => {
       const view = openView(store, { eventLogBytes });
@@ -139,7 +139,7 @@ describe('the memory store', () => {
     expect([await keeps(100), await keeps(10_000), await keeps(100)]).toEqual([false, true, false]);
   });
 
-  test('a secret that its reader overwrites stays what it was', async () => {
+  test('a secret does not change when its reader overwrites the copy', async () => {
     const view = openView(memory());
     const secret = (await view.secret('one')).slice();
     (await view.secret('one')).fill(0);
@@ -164,7 +164,7 @@ describe('the memory store', () => {
     }
   });
 
-  test('without retention an append is fenced as ever, and nothing is kept', async () => {
+  test('without retention an append is still fenced, and no event is kept', async () => {
     const { sessions, events } = openView(memory(), { retention: false });
     await sessions.create(recordOf('s'));
     const append = { sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
@@ -176,7 +176,7 @@ describe('the memory store', () => {
 });
 
 describe('messages in one process', () => {
-  test('are the objects that were sent, delivered after the call that sends them', async () => {
+  test('are passed by reference and delivered after the call that sends them', async () => {
     const { instances } = openView(memory());
     const received: InstanceMessage[] = [];
     await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, message) => received.push(message));
@@ -187,7 +187,7 @@ describe('messages in one process', () => {
     expect(received[0]).toBe(message);
   });
 
-  test('sent while one is being delivered come after those that wait', async () => {
+  test('sent during a delivery are delivered after the queued ones', async () => {
     const { instances } = openView(memory());
     const received: unknown[] = [];
     await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, { n }) => {
@@ -200,7 +200,7 @@ describe('messages in one process', () => {
     expect(received).toEqual([1, 2, 3]);
   });
 
-  test('that cannot be received are logged, and the next one is', async () => {
+  test('that a receiver throws on are logged, and the next message is delivered', async () => {
     logged.length = 0;
     const { instances } = openView(memory());
     const received: unknown[] = [];

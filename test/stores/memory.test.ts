@@ -17,12 +17,12 @@ describe('the memory store keeps the contract', () => {
     }
   });
 
-  test('but for leases that run out: instances of one process live and die with it', () => {
+  test('except for leases that run out: instances of one process live as long as the process', () => {
     const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
     expect(left).toEqual(['lease/expiry', 'lease/renewals']);
   });
 
-  test('and every case has an id of its own', () => {
+  test('and every case has its own id', () => {
     expect(new Set(storeContract.map(({ id }) => id)).size).toBe(storeContract.length);
   });
 });

@@ -1,39 +1,39 @@
-/** The event log in this process. `append` is on the way of every call: no promise, nothing to wait for. */
+/** The event log in this process. Every call appends, so `append` answers at once and makes no promise. */
 import type { AppendRequest, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
-import type { Ledger } from './ledger.ts';
-import type { Logbook } from './logbook.ts';
+import type { SessionTable } from './session-table.ts';
+import type { RetainedLogs } from './retained-logs.ts';
 import { SessionLog } from './session-log.ts';
 
 export class MemoryEvents implements EventStore {
-  readonly #ledger: Ledger;
-  /** Undefined: nothing is kept. */
-  readonly #logbook: Logbook | undefined;
+  readonly #table: SessionTable;
+  /** Undefined: this deployment keeps no events. */
+  readonly #logs: RetainedLogs | undefined;
 
-  constructor(ledger: Ledger, logbook: Logbook | undefined) {
-    this.#ledger = ledger;
-    this.#logbook = logbook;
+  constructor(table: SessionTable, logs: RetainedLogs | undefined) {
+    this.#table = table;
+    this.#logs = logs;
   }
 
   append(request: AppendRequest): WriteOutcome {
     const { sessionId, fence, stream, from, events, complete = false } = request;
-    const now = this.#ledger.now();
-    const session = this.#ledger.writable(sessionId, fence, now);
+    const now = this.#table.now();
+    const session = this.#table.writable(sessionId, fence, now);
     if (session === undefined) return 'fenced';
-    const logbook = this.#logbook;
-    if (logbook === undefined) return 'written';
-    const log = session.log ?? new SessionLog(session, logbook);
+    const logs = this.#logs;
+    if (logs === undefined) return 'written';
+    const log = session.log ?? new SessionLog(session, logs);
     if (!log.append(stream, from, events, complete, now)) return 'fenced';
     if (request.requests !== undefined && !complete) log.describe(stream, request.requests);
     if (request.mark !== undefined) session.mark(request.mark);
     if (request.unmark !== undefined) session.unmark({ request: request.unmark, stream });
-    logbook.wrote(log, now);
+    logs.wrote(log, now);
     return 'written';
   }
 
   replay(sessionId: string, stream: string, after: number): ReplayOutcome {
     const log = this.#log(sessionId);
     if (log === undefined) return { found: false, why: 'unknown' };
-    this.#logbook?.retain(log, this.#ledger.now());
+    this.#logs?.retain(log, this.#table.now());
     return log.replay(stream, after);
   }
 
@@ -42,10 +42,10 @@ export class MemoryEvents implements EventStore {
   }
 
   trim(): void {
-    this.#logbook?.trim(this.#ledger.now());
+    this.#logs?.trim(this.#table.now());
   }
 
   #log(sessionId: string): SessionLog | undefined {
-    return this.#ledger.living(sessionId)?.log;
+    return this.#table.living(sessionId)?.log;
   }
 }

@@ -1,16 +1,16 @@
 /**
- * Which sessions are past their expiry, without walking all of them: sessions stand in slots of expiry times, and only the
- * slots that are due are looked at. Putting and taking are O(1).
+ * Finds expired sessions without a walk over all of them. Each session is in a slot of its expiry time, and `due` looks
+ * at slots whose time has come. `put` and `take` are O(1).
  */
 import type { HeldSession } from './held-session.ts';
 
-/** Wide enough that two hours are 1,800 slots, narrow enough that a sweep finds few sessions of its slot not yet due. */
+/** Two hours are 1,800 slots. A wider slot would make a sweep look at more sessions that are not due yet. */
 const SLOT_MS = 4_000;
 
 export class ExpiryIndex {
   readonly #slots = new Map<number, HeldSession[]>();
 
-  /** After `record.expiresAt` was set. */
+  /** Call it after `expiresAt` of the record is set. */
   put(session: HeldSession): void {
     const { expiresAt } = session;
     if (expiresAt === null) return;
@@ -22,7 +22,10 @@ export class ExpiryIndex {
     } else session.slotIndex = sessions.push(session) - 1;
   }
 
-  /** Before `record.expiresAt` is changed, of a session that was put. The last of the slot takes its place. */
+  /**
+   * Call it before `expiresAt` of a session in the index changes. The last session of the slot moves into the free
+   * index.
+   */
   take(session: HeldSession): void {
     const { expiresAt } = session;
     if (expiresAt === null) return;
@@ -36,7 +39,7 @@ export class ExpiryIndex {
     if (sessions?.length === 0) this.#slots.delete(slot);
   }
 
-  /** Every session that is past its expiry. */
+  /** Every expired session. */
   *due(now: number): Generator<HeldSession> {
     const current = slotOf(now);
     for (const [slot, sessions] of this.#slots) {

@@ -1,19 +1,19 @@
-/** One session that has not been ended: its record (packed; replaced whole by every write), its markers and its log. */
+/** One session that has not ended: its record (packed, replaced as a whole by each write), its markers and its log. */
 import type { Fence, Marker, SessionRecord } from '../store.ts';
 import { PackedRecord } from './packed-record.ts';
 import type { SessionLog } from './session-log.ts';
 
-/** Shared, because nearly every session has none. */
+/** One shared list, because nearly every session has no markers. */
 const NO_MARKERS: readonly Marker[] = Object.freeze([]);
 
 export class HeldSession extends PackedRecord {
-  /** Its place in `list`: rises with every session created. */
+  /** The position in `list`: each created session gets a higher one. */
   readonly place: number;
-  /** Where it stands in its slot of the expiry index, if it has an expiry. */
+  /** The index in its slot of `ExpiryIndex`, for a session that expires. */
   slotIndex = 0;
   markers: readonly Marker[] = NO_MARKERS;
   log: SessionLog | undefined = undefined;
-  /** A reader was told that it has expired: a clock that is set back does not bring it back. */
+  /** The store answered that this session has expired. It stays expired, even if the clock is set back. */
   reportedExpired = false;
 
   constructor(record: SessionRecord, place: number) {

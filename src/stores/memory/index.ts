@@ -1,31 +1,32 @@
 /**
- * The memory store: everything in this process, every answer at once. One object serves any number of endpoints: those of
- * one `name` are one deployment and share its sessions, logs, mailboxes and secrets; another name sees none of it. What
- * they share is opened by the first and dropped when the last endpoint of the object closes.
+ * The memory store: all data is in this process, and every method answers at once. One store object serves any number
+ * of endpoints. Endpoints with the same `name` are one deployment and share sessions, logs, mailboxes and secrets.
+ * Endpoints with other names see none of them.
  *
- * The first endpoint of a name decides its clock, retention and tombstone time; the first of the object `eventLogBytes`.
+ * The first endpoint of the object opens the shared data; the close of the last one drops it. The first endpoint of a
+ * name sets the clock, the retention and the tombstone time. The first endpoint of the object sets `eventLogBytes`.
  */
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { MemoryEvents } from './events.ts';
-import { Directory, MemoryInstances } from './instances.ts';
-import { Ledger } from './ledger.ts';
-import { EventBudget, Logbook } from './logbook.ts';
+import { InstanceDirectory, MemoryInstances } from './instances.ts';
+import { SessionTable } from './session-table.ts';
+import { EventBudget, RetainedLogs } from './retained-logs.ts';
 import { Secrets } from './secrets.ts';
 import { MemorySessions } from './sessions.ts';
 import { Tombstones } from './tombstones.ts';
 
 /** What the endpoints of one name share. */
 class Deployment {
-  readonly directory = new Directory();
+  readonly directory = new InstanceDirectory();
   readonly sessions: MemorySessions;
   readonly events: MemoryEvents;
   readonly secrets: Secrets;
 
   constructor({ time, tombstoneMs, tombstones, retention }: StoreOptions, budget: EventBudget) {
-    const ledger = new Ledger(time, new Tombstones(tombstoneMs, tombstones));
+    const table = new SessionTable(time, new Tombstones(tombstoneMs, tombstones));
     this.secrets = new Secrets(time);
-    this.sessions = new MemorySessions(ledger, this.directory);
-    this.events = new MemoryEvents(ledger, retention === false ? undefined : new Logbook(retention, budget));
+    this.sessions = new MemorySessions(table, this.directory);
+    this.events = new MemoryEvents(table, retention === false ? undefined : new RetainedLogs(retention, budget));
   }
 }
 
@@ -67,7 +68,10 @@ class MemoryStore implements Store {
   }
 }
 
-/** A store in this process. Sessions end with it; give one object to several endpoints to let them share it. */
+/**
+ * A store in this process. Its sessions end with the process. Endpoints that should share sessions take the same
+ * object.
+ */
 export function memory(): Store {
   return new MemoryStore();
 }

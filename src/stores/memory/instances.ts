@@ -1,8 +1,9 @@
 /**
- * The instances of one deployment in this process. A lease has no clock here: who could outlive it would have to run in
- * this process, and so does its owner. An instance dies by leaving, by burial, or with its view of the store.
+ * The instances of one deployment in this process. Leases do not run out here: an owner and every instance that could
+ * claim its sessions live in the same process. An instance dies when it leaves, when another instance buries it, or
+ * when its view of the store closes.
  *
- * Messages are handed over by reference, in order, never within the call that sends them.
+ * Messages are passed by reference and in order. Delivery starts after the call that sends them.
  */
 import { internal } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
@@ -10,7 +11,7 @@ import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts'
 
 type Receive = (from: string, message: InstanceMessage) => void;
 
-/** What is read and shown: `renewals` tells a renewed lease from the one seen before. */
+/** What `read` and `list` return. `renewals` shows whether the lease was renewed since it was read. */
 interface HeldLease extends InstanceLease {
   readonly renewals: number;
 }
@@ -36,12 +37,12 @@ class Mailbox {
     if (this.#waiting.length === 1) queueMicrotask(() => this.#deliver());
   }
 
-  /** What is not delivered yet never is. */
+  /** Drops the messages that are not delivered yet. */
   close(): void {
     this.#waiting = [];
   }
 
-  /** Stays non-empty while it delivers: what comes meanwhile is delivered after, in this run. */
+  /** The queue stays non-empty during delivery, so that messages sent by a receiver are delivered in the same run. */
   #deliver(): void {
     const waiting = this.#waiting;
     for (let i = 0; i < waiting.length && waiting === this.#waiting; i++) {
@@ -52,7 +53,7 @@ class Mailbox {
       } catch (err) {
         this.#logger.error(
           { err, instance: this.lease.id, kind: next.message.kind },
-          'a message could not be received',
+          'A message could not be received',
         );
       }
     }
@@ -61,16 +62,14 @@ class Mailbox {
 }
 
 /** Shared by the endpoints of one deployment. */
-export class Directory {
+export class InstanceDirectory {
   readonly #mailboxes = new Map<string, Mailbox>();
   /** One entry per start of an endpoint on this store object. */
   readonly #announced = new Set<string>();
 
   announce(lease: InstanceLease, receive: Receive, logger: Logger): void {
     if (this.#announced.has(lease.id))
-      throw internal(
-        new Error(`instance ${lease.id} was announced before: an id that is dead stays dead, take a new one`),
-      );
+      throw internal(new Error(`instance ${lease.id} was announced before: ids are never used twice, take a new one`));
     this.#announced.add(lease.id);
     this.#mailboxes.set(lease.id, new Mailbox(lease, receive, logger));
   }
@@ -93,13 +92,13 @@ export class Directory {
   }
 }
 
-/** One endpoint's way into the directory. */
+/** One endpoint's access to the directory. */
 export class MemoryInstances implements InstanceStore {
-  readonly #directory: Directory;
+  readonly #directory: InstanceDirectory;
   readonly #logger: Logger;
   readonly #own = new Set<string>();
 
-  constructor(directory: Directory, logger: Logger) {
+  constructor(directory: InstanceDirectory, logger: Logger) {
     this.#directory = directory;
     this.#logger = logger;
   }
@@ -131,7 +130,7 @@ export class MemoryInstances implements InstanceStore {
 
   bury(lease: InstanceLease): boolean {
     const current = this.#directory.find(lease.id)?.lease;
-    // A lease that was not read here has no count and is buried as it stands, if its state does.
+    // A lease that this store did not return has no count. It is buried if its state matches.
     const { renewals = current?.renewals } = lease as Partial<HeldLease>;
     if (current === undefined || current.state !== lease.state || current.renewals !== renewals) return false;
     this.#directory.remove(lease.id);
@@ -149,7 +148,7 @@ export class MemoryInstances implements InstanceStore {
     }
   }
 
-  /** Whoever closes its view is gone, with or without having left. */
+  /** Removes every instance of this view, also those that did not leave. */
   close(): void {
     for (const id of this.#own) this.leave(id);
   }

@@ -1,17 +1,17 @@
-/** Sessions in the order of their creation, so that a page can start anywhere: a place is never given twice. */
+/** Sessions in the order of their creation, so that a page can start at any place. A place is never given twice. */
 import type { SessionRecord } from '../store.ts';
 import { HeldSession } from './held-session.ts';
 
-/** Places of sessions that are gone are closed up when they are half of all: O(1) amortised. */
+/** From this length on, the list drops the places of removed sessions once they are half of it: O(1) amortised. */
 const COMPACT_AT = 64;
 
 export class ListingOrder {
-  /** By place; where a session is gone its place is left. */
+  /** Sorted by place. A removed session leaves its place number. */
   #sessions: Array<HeldSession | number> = [];
   #next = 0;
   #gone = 0;
 
-  /** How many are held, of sessions that are gone too. */
+  /** The length of the list, including the places of removed sessions. */
   get places(): number {
     return this.#sessions.length;
   }
@@ -38,7 +38,7 @@ export class ListingOrder {
     }
   }
 
-  /** The index of the first place that is not lower. */
+  /** The index of the first place that is not lower than `place`. */
   #firstFrom(place: number): number {
     let low = 0;
     let high = this.#sessions.length;

@@ -1,18 +1,19 @@
 /**
- * Records as a process holds a million of them: what many sessions have in common stands in one `Kind`, and times count from
- * the first record seen, because V8 keeps small whole numbers without an object each. Reading makes a record anew.
+ * A compact form of records, for processes that hold a million of them. Fields that many sessions have in common are
+ * one shared object. Times are differences from the first record's, because V8 stores small whole numbers without a
+ * heap object. Reading builds a new record.
  */
 import type { SessionRecord } from '../store.ts';
 
-/** What sessions of one kind of client have in common. */
-type Kind = Pick<
+/** What sessions of the same kind of client have in common. */
+type SharedFields = Pick<
   SessionRecord,
   'v' | 'version' | 'handshake' | 'answer' | 'initialized' | 'logLevel' | 'getStream' | 'subscriptions' | 'state'
 >;
 
-/** Kinds that new records are compared with; what is pushed out stays with the sessions that have it. */
-const KINDS_KNOWN = 16;
-const known: Kind[] = [];
+/** New records are compared with this many shared objects. A dropped one stays with the sessions that refer to it. */
+const MAX_KNOWN = 16;
+const known: SharedFields[] = [];
 
 let origin: number | undefined;
 
@@ -20,7 +21,7 @@ export class PackedRecord {
   readonly id: string;
   epoch: number;
   owner: string | null;
-  #kind: Kind;
+  #shared: SharedFields;
   #user: string | null;
   #createdAt: number;
   #activeAt: number;
@@ -31,7 +32,7 @@ export class PackedRecord {
     this.id = record.id;
     this.epoch = record.epoch;
     this.owner = record.owner;
-    this.#kind = kindOf(record);
+    this.#shared = sharedFieldsOf(record);
     this.#user = record.user;
     this.#createdAt = record.createdAt - from;
     this.#activeAt = record.activeAt - from;
@@ -44,7 +45,7 @@ export class PackedRecord {
 
   get record(): SessionRecord {
     const from = origin ?? 0;
-    const { v, version, handshake, answer, initialized, logLevel, subscriptions, state, getStream } = this.#kind;
+    const { v, version, handshake, answer, initialized, logLevel, subscriptions, state, getStream } = this.#shared;
     return {
       v,
       id: this.id,
@@ -65,12 +66,12 @@ export class PackedRecord {
     };
   }
 
-  /** Of the same session. */
+  /** The new record must be of the same session. */
   set record(record: SessionRecord) {
     const from = origin ?? 0;
     this.epoch = record.epoch;
     this.owner = record.owner;
-    this.#kind = kindOf(record, this.#kind);
+    this.#shared = sharedFieldsOf(record, this.#shared);
     this.#user = record.user;
     this.#createdAt = record.createdAt - from;
     this.#activeAt = record.activeAt - from;
@@ -78,30 +79,40 @@ export class PackedRecord {
   }
 }
 
-function kindOf(record: SessionRecord, before?: Kind): Kind {
+function sharedFieldsOf(record: SessionRecord, before?: SharedFields): SharedFields {
   if (before !== undefined && same(before, record)) return before;
-  const found = known.find((kind) => same(kind, record));
+  const found = known.find((fields) => same(fields, record));
   if (found !== undefined) return found;
   const { v, version, handshake, answer, initialized, logLevel, subscriptions, state, getStream } = record;
-  const kind: Kind = { v, version, handshake, answer, initialized, logLevel, subscriptions, state, getStream };
-  // What is a session's own is of no use to others, and goes with it.
-  if (subscriptions.length > 0 || Object.keys(state).length > 0) return kind;
-  if (known.length >= KINDS_KNOWN) known.shift();
-  known.push(kind);
-  return kind;
+  const fields: SharedFields = {
+    v,
+    version,
+    handshake,
+    answer,
+    initialized,
+    logLevel,
+    subscriptions,
+    state,
+    getStream,
+  };
+  // Subscriptions and state belong to one session: no other session can share them.
+  if (subscriptions.length > 0 || Object.keys(state).length > 0) return fields;
+  if (known.length >= MAX_KNOWN) known.shift();
+  known.push(fields);
+  return fields;
 }
 
-/** Lists and state by identity: those that are empty are one object for all. */
-function same(kind: Kind, record: SessionRecord): boolean {
+/** Compares lists and state by identity. Empty ones are the same object for all sessions. */
+function same(fields: SharedFields, record: SessionRecord): boolean {
   return (
-    kind.handshake === record.handshake &&
-    kind.subscriptions === record.subscriptions &&
-    kind.state === record.state &&
-    kind.answer === record.answer &&
-    kind.initialized === record.initialized &&
-    kind.getStream === record.getStream &&
-    kind.logLevel === record.logLevel &&
-    kind.version === record.version &&
-    kind.v === record.v
+    fields.handshake === record.handshake &&
+    fields.subscriptions === record.subscriptions &&
+    fields.state === record.state &&
+    fields.answer === record.answer &&
+    fields.initialized === record.initialized &&
+    fields.getStream === record.getStream &&
+    fields.logLevel === record.logLevel &&
+    fields.version === record.version &&
+    fields.v === record.v
   );
 }

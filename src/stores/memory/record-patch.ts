@@ -1,4 +1,4 @@
-/** A record after a write. Records are never changed in place: what was read stays what it was. */
+/** A record after a write. Records are never changed in place, so a record that was read stays the same. */
 import type { RecordPatch, SessionRecord } from '../store.ts';
 
 export function patchRecord(record: SessionRecord, patch: RecordPatch): SessionRecord {
@@ -16,12 +16,12 @@ export function patchRecord(record: SessionRecord, patch: RecordPatch): SessionR
   };
 }
 
-/** What is kept of a record handed in: its own lists, so that its maker may go on changing theirs. */
+/** A record with its own lists: the caller may change the lists that it passed. */
 export function copyRecord(record: SessionRecord): SessionRecord {
   return { ...record, subscriptions: copyList(record.subscriptions), state: patchState(NO_STATE, record.state) };
 }
 
-/** Shared: most sessions have neither. */
+/** Shared, because most sessions have neither. */
 const NO_LIST: readonly string[] = Object.freeze([]);
 const NO_STATE: SessionRecord['state'] = Object.freeze({});
 
@@ -29,7 +29,7 @@ function copyList(list: readonly string[]): readonly string[] {
   return list.length === 0 ? NO_LIST : [...list];
 }
 
-/** `fromEntries` makes own properties of every key, `__proto__` too. */
+/** `fromEntries` makes own properties of all keys, `__proto__` included. */
 function patchState(
   state: SessionRecord['state'],
   changes: Readonly<Record<string, string | null>>,

@@ -1,4 +1,4 @@
-/** The secrets of one deployment, each made by the first who asks. */
+/** The secrets of one deployment. The first request for a name makes its secret. */
 import type { RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
@@ -17,7 +17,7 @@ export class Secrets {
     this.#time = time;
   }
 
-  /** A copy: whoever overwrites it overwrites nobody else's. */
+  /** Returns a copy, so that a caller can overwrite its bytes. */
   get(name: string, keepMs: number | undefined, random: RandomSource): Uint8Array {
     const now = this.#time.now();
     const known = this.#all.get(name);

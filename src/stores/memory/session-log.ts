@@ -1,33 +1,33 @@
 /**
- * The events of one session, oldest first, in a ring of parallel arrays: an append allocates nothing but a stream's first
- * entry in the table, a drop moves one index. A stream's events are dropped in its own order, so the first retained offset
- * of a stream is all that gap detection needs.
+ * The events of one session, oldest first, in a ring of parallel arrays. An append allocates only the table entry of a
+ * new stream, and dropping an event moves one index. The events of a stream are dropped in order, so its first retained
+ * offset is enough to detect gaps.
  */
 import type { LoggedEvent, OpenStreamInfo, ReplayOutcome } from '../store.ts';
-import type { Logbook } from './logbook.ts';
+import type { RetainedLogs } from './retained-logs.ts';
 
-/** Ring slots of a session's first event; doubles as needed. A call logs two events. */
+/** Slots of the ring at the first event; the ring doubles as needed. A call logs two events. */
 const FIRST_SLOTS = 4;
 
 /**
- * Charged to `eventLogBytes` besides the data, as measured: 95 bytes of heap for each event of a long log (ring slots, half
- * a stream of two events), and what a log with a single event takes.
+ * Charged to `eventLogBytes` besides the data. Measured: 95 bytes of heap for each event of a long log (ring slots,
+ * half a stream of two events), and 600 for a log with a single event.
  */
 export const EVENT_OVERHEAD_BYTES = 100;
 export const LOG_OVERHEAD_BYTES = 600;
 
-/** Where the log hangs; a log with nothing to say takes itself off. */
+/** Refers to the log. An empty log removes this reference. */
 export interface LogHolder {
   log: SessionLog | undefined;
 }
 
-/** Offsets below `first` were dropped, `next` is to come. */
+/** Offsets below `first` were dropped; `next` is the offset of the next event. */
 class LoggedStream {
   readonly key: string;
   first = 0;
   next = 0;
   complete = false;
-  /** What it answers, while it is not complete. */
+  /** JSON text about the requests of this stream, until it is complete. */
   requests: string | null = null;
 
   constructor(key: string) {
@@ -36,15 +36,15 @@ class LoggedStream {
 }
 
 export class SessionLog {
-  /** Neighbours in the logbook's order of last writes, and the write that put it there. */
+  /** The neighbours in the order of last writes, and the number of the last write. */
   older: SessionLog | undefined = undefined;
   newer: SessionLog | undefined = undefined;
   written = 0;
-  /** Of the newest event. */
+  /** When the newest event was written. */
   writtenAt = 0;
 
   readonly #holder: LogHolder;
-  readonly #logbook: Logbook;
+  readonly #logs: RetainedLogs;
   readonly #streams = new Map<string, LoggedStream>();
   #data: string[] = [];
   #stream: Array<LoggedStream | undefined> = [];
@@ -54,9 +54,9 @@ export class SessionLog {
   #size = 0;
   #totalBytes = 0;
 
-  constructor(holder: LogHolder, logbook: Logbook) {
+  constructor(holder: LogHolder, logs: RetainedLogs) {
     this.#holder = holder;
-    this.#logbook = logbook;
+    this.#logs = logs;
     holder.log = this;
   }
 
@@ -69,12 +69,12 @@ export class SessionLog {
     return this.#totalBytes;
   }
 
-  /** `false`: not the stream's next offset, or the stream is complete: somebody else wrote. */
+  /** `false`: another writer appended (`from` is not the next offset), or the stream is complete. */
   append(key: string, from: number, events: readonly string[], complete: boolean, now: number): boolean {
     let stream = this.#streams.get(key);
     if (stream === undefined) {
       if (from !== 0) {
-        this.#leave();
+        this.#detachIfEmpty();
         return false;
       }
       stream = new LoggedStream(key);
@@ -84,8 +84,8 @@ export class SessionLog {
     if (complete) {
       stream.complete = true;
       stream.requests = null;
-      this.#forget(stream);
-      this.#leave();
+      this.#deleteIfDropped(stream);
+      this.#detachIfEmpty();
     }
     return true;
   }
@@ -119,7 +119,7 @@ export class SessionLog {
     return open;
   }
 
-  /** The time of the oldest event; Infinity: there is none. */
+  /** The time of the oldest event; Infinity for an empty log. */
   oldestAt(): number {
     return this.#size === 0 ? Infinity : (this.#at[this.#head] ?? Infinity);
   }
@@ -134,21 +134,21 @@ export class SessionLog {
     this.#head = (slot + 1) & (this.#data.length - 1);
     this.#size--;
     this.#totalBytes -= bytes;
-    this.#logbook.dropped(bytes);
+    this.#logs.dropped(bytes);
     if (stream !== undefined) {
       stream.first++;
-      this.#forget(stream);
+      this.#deleteIfDropped(stream);
     }
-    if (this.#size === 0) this.#emptied();
+    if (this.#size === 0) this.#reset();
   }
 
-  /** The session ended: everything goes at once. */
+  /** Drops all events at once, because the session ended. */
   drop(): void {
-    this.#logbook.dropped(this.#totalBytes, this.#size);
+    this.#logs.dropped(this.#totalBytes, this.#size);
     this.#streams.clear();
     this.#size = 0;
     this.#totalBytes = 0;
-    this.#emptied();
+    this.#reset();
   }
 
   #push(stream: LoggedStream, data: string, now: number): void {
@@ -162,29 +162,29 @@ export class SessionLog {
     this.#size++;
     this.#totalBytes += bytes;
     stream.next++;
-    this.#logbook.added(bytes);
+    this.#logs.added(bytes);
   }
 
-  /** Nothing is left to say of a complete stream without events. */
-  #forget(stream: LoggedStream): void {
+  /** Forgets a complete stream whose events are all dropped. */
+  #deleteIfDropped(stream: LoggedStream): void {
     if (stream.complete && stream.first === stream.next) this.#streams.delete(stream.key);
   }
 
-  #emptied(): void {
-    this.#logbook.unlink(this);
+  #reset(): void {
+    this.#logs.unlink(this);
     this.#head = 0;
     this.#data = [];
     this.#stream = [];
     this.#bytes = [];
     this.#at = [];
-    this.#leave();
+    this.#detachIfEmpty();
   }
 
-  #leave(): void {
+  #detachIfEmpty(): void {
     if (this.#size === 0 && this.#streams.size === 0) this.#holder.log = undefined;
   }
 
-  /** The lengths are powers of two: an index wraps by a mask. */
+  /** Lengths are powers of two, so that a mask wraps an index. */
   #grow(): void {
     const slots = Math.max(FIRST_SLOTS, this.#data.length * 2);
     this.#data = unrolled(this.#data, this.#head, slots, '');
@@ -195,7 +195,10 @@ export class SessionLog {
   }
 }
 
-/** The ring from its head on, filled up to `slots`; made at its size, because an array that is pushed to has slack. */
+/**
+ * Copies the ring from its head on and fills it up to `slots`. `Array.from` sets the exact size; an array grown by
+ * `push` would use more.
+ */
 function unrolled<T>(ring: readonly T[], head: number, slots: number, empty: T): T[] {
   const next = Array.from({ length: slots }, () => empty);
   for (let i = 0; i < ring.length; i++) next[i] = ring[(head + i) & (ring.length - 1)] ?? empty;

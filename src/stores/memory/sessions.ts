@@ -1,4 +1,4 @@
-/** Records in this process. One thread, and no method waits: every method is atomic as it stands. */
+/** Records in this process. Every method is atomic, because the process has one thread and no method waits. */
 import type {
   ClaimOutcome,
   EndedSession,
@@ -12,26 +12,26 @@ import type {
 } from '../store.ts';
 import { optionInvalid } from '../../errors.ts';
 import type { EndReason } from '../../types.ts';
-import type { Ledger } from './ledger.ts';
+import type { SessionTable } from './session-table.ts';
 import { copyRecord, patchRecord } from './record-patch.ts';
 
-/** The part of the instance directory that ownership depends on. */
-export interface Living {
+/** The part of the instance directory that ownership needs. */
+export interface InstanceLiveness {
   alive(instance: string): boolean;
 }
 
 export class MemorySessions implements SessionStore {
-  readonly #ledger: Ledger;
-  readonly #instances: Living;
+  readonly #table: SessionTable;
+  readonly #instances: InstanceLiveness;
 
-  constructor(ledger: Ledger, instances: Living) {
-    this.#ledger = ledger;
+  constructor(table: SessionTable, instances: InstanceLiveness) {
+    this.#table = table;
     this.#instances = instances;
   }
 
   create(record: SessionRecord): 'created' | 'exists' {
     if (this.#current(record.id) !== undefined) return 'exists';
-    this.#ledger.add(copyRecord(record));
+    this.#table.add(copyRecord(record));
     return 'created';
   }
 
@@ -40,42 +40,42 @@ export class MemorySessions implements SessionStore {
   }
 
   claim(id: string, expectedEpoch: number, me: string): ClaimOutcome {
-    const session = this.#ledger.living(id);
-    if (session === undefined) return { claimed: false, current: this.#ledger.ended(id) };
+    const session = this.#table.living(id);
+    if (session === undefined) return { claimed: false, current: this.#table.ended(id) };
     const { epoch, owner } = session;
     const replyLost = epoch === expectedEpoch + 1 && owner === me;
     const free = epoch === expectedEpoch && (owner === me || this.#ownerless(owner));
     if (!replyLost && !free) return { claimed: false, current: session.record };
-    if (free) this.#ledger.write(session, { ...session.record, epoch: epoch + 1, owner: me });
+    if (free) this.#table.write(session, { ...session.record, epoch: epoch + 1, owner: me });
     return { claimed: true, record: session.record, markers: session.markers };
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
-    const session = this.#ledger.writable(id, fence);
+    const session = this.#table.writable(id, fence);
     if (session === undefined) return 'fenced';
-    this.#ledger.write(session, patchRecord(session.record, patch));
+    this.#table.write(session, patchRecord(session.record, patch));
     return 'written';
   }
 
   release(id: string, fence: Fence, patch: RecordPatch = {}): WriteOutcome {
-    const session = this.#ledger.writable(id, fence);
+    const session = this.#table.writable(id, fence);
     if (session === undefined) return 'fenced';
-    this.#ledger.write(session, { ...patchRecord(session.record, patch), owner: null });
+    this.#table.write(session, { ...patchRecord(session.record, patch), owner: null });
     return 'written';
   }
 
-  /** An expired session that nobody has ended yet answers `'ended'` once, so that one caller can tell of its end. */
+  /** Answers `'ended'` once for an expired session, so that exactly one caller reports its end. */
   end(id: string, fence: Fence | null, reason: EndReason): 'ended' | 'fenced' | 'gone' {
-    const session = this.#ledger.held(id);
+    const session = this.#table.held(id);
     if (session === undefined) return 'gone';
     const allowed = fence === null ? this.#ownerless(session.owner) : session.fencedBy(fence);
     if (!allowed) return 'fenced';
-    this.#ledger.end(session, reason);
+    this.#table.end(session, reason);
     return 'ended';
   }
 
   mark(id: string, fence: Fence, marker: Marker, clear = false): WriteOutcome {
-    const session = this.#ledger.writable(id, fence);
+    const session = this.#table.writable(id, fence);
     if (session === undefined) return 'fenced';
     if (clear) session.unmark(marker);
     else session.mark(marker);
@@ -85,8 +85,8 @@ export class MemorySessions implements SessionStore {
   list(limit: number, cursor?: string): SessionPage {
     const records: SessionRecord[] = [];
     let last = -1;
-    for (const { record, place } of this.#ledger.after(placeOf(cursor))) {
-      // Only a session that is still to come makes a cursor: the last page has none.
+    for (const { record, place } of this.#table.after(placeOf(cursor))) {
+      // There is a cursor only if another session follows, so the last page has none.
       if (records.length >= limit) return { records, nextCursor: String(last) };
       records.push(record);
       last = place;
@@ -95,13 +95,13 @@ export class MemorySessions implements SessionStore {
   }
 
   count(): number {
-    return this.#ledger.count();
+    return this.#table.count();
   }
 
   expired(limit: number): readonly string[] {
-    this.#ledger.sweep();
+    this.#table.sweep();
     const ids: string[] = [];
-    for (const { id, owner } of this.#ledger.due()) {
+    for (const { id, owner } of this.#table.due()) {
       if (ids.length >= limit) break;
       if (this.#ownerless(owner)) ids.push(id);
     }
@@ -109,7 +109,7 @@ export class MemorySessions implements SessionStore {
   }
 
   #current(id: string): SessionRecord | EndedSession | undefined {
-    return this.#ledger.living(id)?.record ?? this.#ledger.ended(id);
+    return this.#table.living(id)?.record ?? this.#table.ended(id);
   }
 
   #ownerless(owner: string | null): boolean {

@@ -1,7 +1,7 @@
-/** Ended sessions, remembered for `tombstoneMs` and at most `limit` of them; the oldest are forgotten first. */
+/** Ended sessions, remembered for `tombstoneMs` and at most `limit` of them. The oldest are forgotten first. */
 import type { EndedSession } from '../store.ts';
 
-/** Forgotten places at the head of the queue are given back in batches of at least this many: O(1) amortised. */
+/** The queue drops forgotten entries at its head in batches of at least this many: O(1) amortised. */
 const COMPACT_AT = 1_024;
 
 export class Tombstones {
@@ -16,12 +16,12 @@ export class Tombstones {
     this.#limit = limit;
   }
 
-  /** How many are held, also of those past their time. */
+  /** The number of tombstones, including those that are too old. */
   get size(): number {
     return this.#byId.size;
   }
 
-  /** How long the queue is, with what is forgotten still in it. */
+  /** The length of the queue, including forgotten entries. */
   get places(): number {
     return this.#queue.length;
   }
@@ -41,12 +41,12 @@ export class Tombstones {
     this.forget(now);
   }
 
-  /** Drops what is past its time or over the limit. */
+  /** Drops tombstones that are too old or over the limit. */
   forget(now: number): void {
     for (;;) {
       const oldest = this.#queue[this.#head];
       if (oldest === undefined || (this.keeps(oldest, now) && this.#byId.size <= this.#limit)) break;
-      // The id may have been opened and ended again since: only its latest end is in the map.
+      // A session of the same id may have been created and ended again. The map has its latest end only.
       if (this.#byId.get(oldest.id) === oldest) this.#byId.delete(oldest.id);
       this.#head++;
     }

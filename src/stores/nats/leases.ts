@@ -87,7 +87,7 @@ export class Leases {
       spot = found?.spot ?? NOWHERE;
     }
     this.#trying.delete(id);
-    throw internal(new Error(`instance ${id} was announced before: an id that is dead stays dead, take a new one`));
+    throw internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));
   }
 
   /** `false`: it is dead. */

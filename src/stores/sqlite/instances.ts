@@ -66,7 +66,7 @@ export class SqliteInstances implements InstanceStore {
     });
     if (!announced) {
       mailbox.close();
-      throw internal(new Error(`instance ${id} was announced before: an id that is dead stays dead, take a new one`));
+      throw internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));
     }
     this.#mailboxes.set(id, mailbox);
     try {

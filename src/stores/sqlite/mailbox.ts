@@ -115,7 +115,7 @@ export class Mailbox {
     try {
       this.#owner.receive(from, message);
     } catch (err) {
-      this.#logger.error({ err, from, kind: message.kind }, 'a message could not be received');
+      this.#logger.error({ err, from, kind: message.kind }, 'A message could not be received');
     }
   };
 }

@@ -1,6 +1,11 @@
 /**
- * The sessions of one deployment, and who judges them: *held* (a record), *expired* (held, but past its expiry: for
- * everybody it has ended, until `end` makes a tombstone of it), *ended* (a tombstone), *missing*.
+ * The sessions of one deployment and their states:
+ *
+ * - *held*: there is a record;
+ * - *expired*: there is a record and its expiry has passed. Every reader sees an ended session, until `end` replaces
+ *   the record by a tombstone;
+ * - *ended*: there is a tombstone;
+ * - *missing*: there is neither.
  */
 import { RECORD_VERSION, type EndedSession, type Fence, type SessionRecord } from '../store.ts';
 import type { EndReason, TimeProvider } from '../../types.ts';
@@ -9,7 +14,7 @@ import type { HeldSession } from './held-session.ts';
 import { ListingOrder } from './listing-order.ts';
 import type { Tombstones } from './tombstones.ts';
 
-export class Ledger {
+export class SessionTable {
   readonly #held = new Map<string, HeldSession>();
   readonly #order = new ListingOrder();
   readonly #expiry = new ExpiryIndex();
@@ -36,14 +41,14 @@ export class Ledger {
     return session === undefined || session.expired(this.now()) ? undefined : session;
   }
 
-  /** Living, and the fence is its own. The clock is asked only when everything else fits. */
+  /** A living session, if the fence matches. Reads the clock last, because that costs most. */
   writable(id: string, fence: Fence, now?: number): HeldSession | undefined {
     const session = this.#held.get(id);
     if (session === undefined || !session.fencedBy(fence) || session.expired(now ?? this.now())) return undefined;
     return session;
   }
 
-  /** The ended value of an id that is not living; from then on an expired session stays so. */
+  /** The ended value of an id that is not living. An expired session is marked, so that it stays expired. */
   ended(id: string): EndedSession | undefined {
     const now = this.now();
     const session = this.#held.get(id);
@@ -61,7 +66,7 @@ export class Ledger {
     this.#expiry.put(session);
   }
 
-  /** Every change of a record goes through here. */
+  /** Every change of a record goes through this method. */
   write(session: HeldSession, record: SessionRecord): void {
     const moved = record.expiresAt !== session.expiresAt;
     if (moved) this.#expiry.take(session);
@@ -69,7 +74,7 @@ export class Ledger {
     if (moved) this.#expiry.put(session);
   }
 
-  /** Expired before: it ended then, as idle, whatever the reason is now. */
+  /** A session that had expired before ended at its expiry with the reason `idle`, whatever `reason` says. */
   end(session: HeldSession, reason: EndReason): void {
     const now = this.now();
     this.remove(session);
@@ -85,7 +90,7 @@ export class Ledger {
     this.#order.remove(session);
   }
 
-  /** Held sessions past their expiry; `count` leaves them out. */
+  /** Held sessions that have expired; `count` leaves them out. */
   due(): Iterable<HeldSession> {
     return this.#expiry.due(this.now());
   }
@@ -96,7 +101,7 @@ export class Ledger {
     return this.#held.size - expired;
   }
 
-  /** Living sessions in the order of their creation, from the first whose place is higher. */
+  /** Living sessions with a higher place, in the order of their creation. */
   *after(place: number): Generator<HeldSession> {
     const now = this.now();
     for (const session of this.#order.after(place)) {
@@ -104,7 +109,7 @@ export class Ledger {
     }
   }
 
-  /** Drops tombstones that are past their time. */
+  /** Drops tombstones that are too old. */
   sweep(): void {
     this.#tombstones.forget(this.now());
   }

@@ -1,7 +1,7 @@
 /**
  * The logs of one deployment in the order of their last writes, and the bytes that all deployments of one store object
- * hold together. Past the limit the log that was written longest ago gives its oldest events first. Everything is O(1)
- * per event: an append links one log to the end of a list, and each event is dropped once.
+ * use. Above the limit, the log with the oldest last write drops its oldest events first. Every event costs O(1): an
+ * append moves one log to the end of a linked list, and each event is dropped once.
  */
 import type { EventRetention } from '../../types.ts';
 import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES, type SessionLog } from './session-log.ts';
@@ -10,9 +10,9 @@ import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES, type SessionLog } from './ses
 export class EventBudget {
   readonly limit: number;
   used = 0;
-  /** Numbers the appends, so that the logs of several deployments can be compared. */
+  /** Numbers the appends, to compare the logs of several deployments. */
   writes = 0;
-  readonly logbooks = new Set<Logbook>();
+  readonly deployments = new Set<RetainedLogs>();
 
   constructor(limit: number) {
     this.limit = limit;
@@ -21,7 +21,7 @@ export class EventBudget {
   enforce(): void {
     while (this.used > this.limit) {
       let victim: SessionLog | undefined;
-      for (const { oldest } of this.logbooks) {
+      for (const { oldest } of this.deployments) {
         if (oldest !== undefined && (victim === undefined || oldest.written < victim.written)) victim = oldest;
       }
       if (victim === undefined) return;
@@ -30,17 +30,17 @@ export class EventBudget {
   }
 }
 
-export class Logbook {
+export class RetainedLogs {
   readonly retention: EventRetention;
   readonly #budget: EventBudget;
-  /** Only logs that hold events are linked. */
+  /** Only logs with events are in the list. */
   oldest: SessionLog | undefined = undefined;
   #newest: SessionLog | undefined = undefined;
 
   constructor(retention: EventRetention, budget: EventBudget) {
     this.retention = retention;
     this.#budget = budget;
-    budget.logbooks.add(this);
+    budget.deployments.add(this);
   }
 
   added(bytes: number): void {
@@ -51,7 +51,7 @@ export class Logbook {
     this.#budget.used -= bytes + events * EVENT_OVERHEAD_BYTES;
   }
 
-  /** After an append: the log is the newest, and retention holds again. */
+  /** Call it after each append. It makes the log the newest and applies the retention and the byte limit. */
   wrote(log: SessionLog, now: number): void {
     log.written = ++this.#budget.writes;
     log.writtenAt = now;
@@ -60,15 +60,15 @@ export class Logbook {
     if (this.#budget.used > this.#budget.limit) this.#budget.enforce();
   }
 
-  /** Drops what is too old or too much in one log. */
+  /** Drops the events of one log that are too old or too many. */
   retain(log: SessionLog, now: number): void {
     const { ttlMs, events, bytes } = this.retention;
     while (log.size > events || log.bytes > bytes || log.oldestAt() + ttlMs <= now) log.dropOldest();
   }
 
   /**
-   * Drops logs whose newest event is too old. A log written since keeps its older events until its next append, or until
-   * its newest is too old as well: at most twice `ttlMs`, and a replay never shows them.
+   * Drops logs whose newest event is too old. A log with newer events keeps its old ones until its next append, or
+   * until its newest event is too old: at most twice `ttlMs`. A replay never returns old events.
    */
   trim(now: number): void {
     for (;;) {
