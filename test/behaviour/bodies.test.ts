@@ -14,6 +14,13 @@ function expectError(response: RawResponse, status: number, code: number, id: st
   expect(response.headers('content-type')).toEqual(['application/json']);
 }
 
+/** A refusal that its client survives: an answer to the request, whose reason stands in a header. */
+function expectRefusal(response: RawResponse, reason: string, code: number, id: string | number): void {
+  expectError(response, 200, code, id);
+  expect(response.headers('sojourn-refused')).toEqual([reason]);
+  expect(response.headers('retry-after')).toEqual([]);
+}
+
 const ping = (id: unknown) => ({ jsonrpc: '2.0', id, method: 'ping' });
 
 describe.each(faces)('%s', (face) => {
@@ -107,15 +114,20 @@ describe.each(faces)('%s', (face) => {
     async (id) => {
       const held = heldTool();
       const factory = toolServer({ hold: held.tool });
-      const { client } = await serve(factory, { limits: { requestsPerSession: 1 } }, { face, auth: userHeader });
+      const options = { limits: { requestsPerSession: 1 }, waitMs: 0 };
+      const { client } = await serve(factory, options, { face, auth: userHeader });
       const raw = client();
       const alice = { headers: { 'x-user': 'alice' } };
       await raw.initialize(alice);
       const refused = async (message: object, options: object, status: number, code: number): Promise<void> => {
-        expectError(await raw.post({ jsonrpc: '2.0', id, ...message }, { ...alice, ...options }), status, code, id);
+        const response = await raw.post({ jsonrpc: '2.0', id, ...message }, { ...alice, ...options });
+        expectError(response, status, code, id);
+        expect(response.header('sojourn-refused')).toBeUndefined();
       };
-      await refused({ method: 'ping', more: 1 }, {}, 400, -32600);
-      await refused({ method: 'ping', params: [] }, {}, 400, -32600);
+      const answered = async (message: object, reason: string, code: number): Promise<void> =>
+        expectRefusal(await raw.post({ jsonrpc: '2.0', id, ...message }, alice), reason, code, id);
+      await answered({ method: 'ping', more: 1 }, 'invalid_request', -32600);
+      await answered({ method: 'ping', params: [] }, 'invalid_request', -32600);
       await refused({ method: 'ping' }, { version: '2999-01-01' }, 400, -32022);
       await refused({ method: 'ping' }, { sessionId: null }, 400, -32000);
       await refused({ method: 'ping' }, { sessionId: 'a b' }, 400, -32000);
@@ -123,18 +135,15 @@ describe.each(faces)('%s', (face) => {
       await refused({ method: 'ping' }, { headers: { 'x-user': 'bob' } }, 403, -32000);
       await refused({ method: 'ping' }, { version: '2025-06-18' }, 400, -32600);
       await refused({ method: 'initialize', params: {} }, { sessionId: null, version: null }, 400, -32602);
-      await refused({ method: 'initialize', params: {} }, {}, 400, -32600);
+      await answered({ method: 'initialize', params: {} }, 'already_initialized', -32600);
       const modern = { sessionId: null, version: null, headers: { ...alice.headers, ...mirrored('tools/list') } };
       await refused({ method: 'tools/call', params: { name: 'x', _meta: envelope() } }, modern, 400, -32020);
       await raw.post({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'hold', arguments: {} } }, alice);
       await until(() => held.calls.length === 1);
-      await refused({ method: 'ping' }, {}, 400, -32600); // in flight
-      expectError(
-        await raw.post({ jsonrpc: '2.0', id: 'another', method: 'tools/list' }, alice),
-        429,
-        -32000,
-        'another',
-      );
+      await answered({ method: 'ping' }, 'request_id_in_flight', -32600);
+      const another = await raw.post({ jsonrpc: '2.0', id: 'another', method: 'tools/list' }, alice);
+      expectRefusal(another, 'too_many_requests', -32000, 'another');
+      expect(held.calls).toHaveLength(1);
     },
   );
 

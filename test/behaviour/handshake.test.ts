@@ -95,8 +95,9 @@ describe.each(faces)('over %s', (face) => {
     const one = client();
     await one.initialize();
     const { id, response, message } = await one.call('initialize', params('2025-11-25'));
-    expect([response.status, message]).toEqual([
-      400,
+    expect([response.status, response.header('sojourn-refused'), message]).toEqual([
+      200,
+      'already_initialized',
       {
         jsonrpc: '2.0',
         id,

@@ -3,6 +3,8 @@ import { storeAway } from '../../src/errors.ts';
 import { createLab } from '../kit/lab.ts';
 import { createHandler, serveMigrating } from '../kit/migrating.ts';
 import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { hashOf } from '../kit/log.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
 describe('B79 when allowSessionMigration', () => {
@@ -20,25 +22,34 @@ describe('B79 when allowSessionMigration', () => {
     ['no client info', { protocolVersion: '2025-11-25', capabilities: {} }, 'clientInfo'],
     ['no version', { capabilities: {}, clientInfo: { name: 'a', version: '1' } }, 'protocolVersion'],
     ['no capabilities', { protocolVersion: '2025-11-25', clientInfo: { name: 'a', version: '1' } }, 'capabilities'],
-  ])('returns %s, the answer is 503, the log names the field, and the next answer counts', async (_, wrong, field) => {
-    const migration = createHandler();
-    const allow = migration.handler.allowSessionMigration.bind(migration.handler);
-    migration.handler.allowSessionMigration = () => wrong as never;
-    const { moved, log, endpoint } = await serveMigrating(migration);
-    const client = moved();
-    const { response, message } = await client.call('ping');
-    expect(response.status).toBe(503);
-    expect(response.header('retry-after')).toBe('1');
-    expect(message.error).toMatchObject({ code: -32000, data: { reason: 'migration_failed' } });
-    expect(log.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields)).toEqual([
-      { sessionId: 'moved-1', field },
-    ]);
-    expect(endpoint.sessions.count).toBe(0);
-    migration.handler.allowSessionMigration = allow;
-    expect((await client.call('ping')).response.status).toBe(200);
-  });
+  ])(
+    'returns %s, the call gets an error, the log names the field, and the next answer counts',
+    async (_, wrong, field) => {
+      const migration = createHandler();
+      const allow = migration.handler.allowSessionMigration.bind(migration.handler);
+      migration.handler.allowSessionMigration = () => wrong as never;
+      const { moved, log, endpoint } = await serveMigrating(migration);
+      const client = moved();
+      const { response, message, id } = await client.call('ping');
+      expect([response.status, response.header('sojourn-refused')]).toEqual([200, 'migration_failed']);
+      expect(message).toMatchObject({ id, error: { code: -32000, data: { reason: 'migration_failed' } } });
+      const get = await client.get();
+      expect([get.status, get.header('retry-after'), get.json()]).toMatchObject([
+        503,
+        '1',
+        { id: null, error: { data: { reason: 'migration_failed' } } },
+      ]);
+      expect(log.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields)).toEqual([
+        { sessionId: hashOf('moved-1'), field },
+        { sessionId: hashOf('moved-1'), field },
+      ]);
+      expect(endpoint.sessions.count).toBe(0);
+      migration.handler.allowSessionMigration = allow;
+      expect((await client.call('ping')).response.status).toBe(200);
+    },
+  );
 
-  test('throws, the answer is 503 and an error line, and the next answer counts', async () => {
+  test('throws, the call gets an error, there is an error line, and the next answer counts', async () => {
     const migration = createHandler();
     const allow = migration.handler.allowSessionMigration.bind(migration.handler);
     migration.handler.allowSessionMigration = () => {
@@ -46,11 +57,16 @@ describe('B79 when allowSessionMigration', () => {
     };
     const { moved, log } = await serveMigrating(migration);
     const client = moved();
-    const { response, message } = await client.call('ping');
-    expect(response.status).toBe(503);
-    expect(response.header('retry-after')).toBe('1');
-    expect(message.error).toMatchObject({ code: -32000, data: { reason: 'migration_failed' } });
-    expect(log.matching(/allowSessionMigration threw/, 'error').length).toBe(1);
+    const { response, message, id } = await client.call('ping');
+    expect([response.status, response.header('sojourn-refused')]).toEqual([200, 'migration_failed']);
+    expect(message).toMatchObject({ id, error: { code: -32000, data: { reason: 'migration_failed' } } });
+    const get = await client.get();
+    expect([get.status, get.header('retry-after'), get.json()]).toMatchObject([
+      503,
+      '1',
+      { id: null, error: { data: { reason: 'migration_failed' } } },
+    ]);
+    expect(log.matching(/allowSessionMigration threw/, 'error').length).toBe(2);
     migration.handler.allowSessionMigration = allow;
     expect((await client.call('ping')).response.status).toBe(200);
   });
@@ -81,14 +97,33 @@ test('B82 the no to one caller is not the answer to another who asks at the same
   expect(asked).toEqual(['moved-1', 'moved-1']);
 });
 
-test('a migrated session that cannot be recorded is 503, its server is closed, and the next request adopts it', async () => {
+test('a call on a migrated session that cannot be recorded waits, and runs once the store is back', async () => {
   const store = watchedStore();
   const { moved, lab, endpoint } = await serveMigrating(undefined, { store });
+  let tries = 0;
+  store.before['sessions.create'] = () => {
+    tries += 1;
+    return Promise.reject(storeAway('recording a session', undefined));
+  };
+  const calling = moved().call('ping');
+  await until(() => tries > 1);
+  expect(endpoint.sessions.count).toBe(0);
+  delete store.before['sessions.create'];
+  const { response, message } = await calling;
+  expect([response.status, message.result]).toEqual([200, {}]);
+  expect(endpoint.sessions.count).toBe(1);
+  // Every try that failed closed the server it had made.
+  expect(lab.made.map(({ closed }) => closed)).toEqual([...lab.made.slice(1).map(() => true), false]);
+});
+
+test('with waitMs 0 a migrated session that cannot be recorded is refused, its server closed, and the next request adopts it', async () => {
+  const store = watchedStore();
+  const { moved, lab, endpoint } = await serveMigrating(undefined, { store, waitMs: 0 });
   store.before['sessions.create'] = () => Promise.reject(storeAway('recording a session', undefined));
   const client = moved();
-  const { response, message } = await client.call('ping');
-  expect([response.status, response.header('retry-after')]).toEqual([503, '1']);
-  expect(message.error).toMatchObject({ data: { reason: 'store_away' } });
+  const { response, message, id } = await client.call('ping');
+  expect([response.status, response.header('sojourn-refused')]).toEqual([200, 'store_away']);
+  expect(message).toMatchObject({ id, error: { code: -32000, data: { reason: 'store_away' } } });
   expect([lab.made[0]?.closed, endpoint.sessions.count]).toEqual([true, 0]);
   delete store.before['sessions.create'];
   expect((await client.call('ping')).response.status).toBe(200);

@@ -67,7 +67,11 @@ describe.each(faces)('over %s', (face) => {
       const { answer } = await lab.held(n);
       for (const again of [call(id, 'echo', { text: 'x' }), { jsonrpc: '2.0', id, method: 'ping' }]) {
         const refused = await one.post(again);
-        expect([refused.status, refused.json()]).toEqual([400, inFlight(id)]);
+        expect([refused.status, refused.header('sojourn-refused'), refused.json()]).toEqual([
+          200,
+          'request_id_in_flight',
+          inFlight(id),
+        ]);
       }
       answer('the first');
       expect(textOf(await first.nextMessage())).toBe('the first');

@@ -17,6 +17,18 @@ const invalid = (id: unknown, message: string): unknown => ({
   error: { code: -32600, message: `Invalid Request: ${message}` },
 });
 
+/** A request on a session is refused in an answer, everything else with 400. */
+async function refusalOf(client: RawClient, body: unknown, id: number | null): Promise<unknown> {
+  if (id === null || client.sessionId === undefined) return said400(client, body);
+  const response = await client.post(body);
+  expect([response.status, response.header('content-type'), response.header('sojourn-refused')]).toEqual([
+    200,
+    'application/json',
+    'invalid_request',
+  ]);
+  return response.json();
+}
+
 async function said400(client: RawClient, body: unknown): Promise<unknown> {
   const response = await client.post(body);
   expect([response.status, response.header('content-type')]).toEqual([400, 'application/json']);
@@ -153,7 +165,7 @@ describe.each(faces)('over %s', (face) => {
       const { client } = await serve(createLab().factory, { sessionMode }, { face });
       const one = client();
       if (sessionMode !== 'stateless') await one.initialize();
-      expect(await said400(one, body)).toEqual(invalid(id, why));
+      expect(await refusalOf(one, body, id as number | null)).toEqual(invalid(id, why));
     }
   });
 

@@ -1,6 +1,7 @@
 /** How much may run on a session at once, and what never counts. */
 import { describe, expect, test } from 'vitest';
-import type { RawClient } from '../../src/testing/index.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { createFakeTime, type RawClient, type RawResponse } from '../../src/testing/index.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { heldTool, said, toolServer } from '../kit/tool-server.ts';
@@ -23,21 +24,62 @@ const tooMany = (id: number | string | null, limit: number): unknown => ({
   },
 });
 
+/** A refusal on a session: an answer, whose reason stands in a header. */
 async function refusal(client: RawClient, body: unknown): Promise<unknown> {
   const response = await client.post(body);
-  return [response.status, response.header('retry-after'), response.json()];
+  return [response.status, response.header('sojourn-refused'), response.json()];
 }
 
+/** Whether the answer of a request has begun. */
+function watched(response: Promise<RawResponse>): { readonly response: Promise<RawResponse>; begun: boolean } {
+  const watch = { response, begun: false };
+  void response.then(
+    () => (watch.begun = true),
+    () => {},
+  );
+  return watch;
+}
+
+const limited = (requestsPerSession: number, waitMs = 15_000): McpEndpointOptions => ({
+  limits: { requestsPerSession },
+  waitMs,
+});
+
 describe.each(faces)('over %s', (face) => {
-  test('B198 a request past the limit gets 429 and is not queued; one that ends makes room', async () => {
+  test('B198 requests past the limit wait, and run in order as others end', async () => {
     const { tool: hold, calls, release } = heldTool();
-    const { client } = await serve(toolServer({ hold }), { limits: { requestsPerSession: 2 } }, { face });
+    const order: unknown[] = [];
+    const note = ({ n }: Record<string, unknown>) => said(order.push(n));
+    const { client } = await serve(toolServer({ hold, note }), limited(2), { face });
     const one = client();
     await one.initialize();
     const running = [one.post(call('a', 'hold')), one.post(call('b', 'hold'))];
     await until(() => calls.length === 2);
-    expect(await refusal(one, call('c', 'hold'))).toEqual([429, '1', tooMany('c', 2)]);
-    expect(await refusal(one, { jsonrpc: '2.0', id: 7, method: 'tools/list' })).toEqual([429, '1', tooMany(7, 2)]);
+    const queued: Array<ReturnType<typeof watched>> = [];
+    for (let n = 0; n < 5; n++) {
+      queued.push(watched(one.post(call(`c${n}`, 'note', { n }))));
+      // The server has it before the next one is sent.
+      expect((await one.call('ping')).response.status).toBe(200);
+    }
+    expect([calls.length, order, queued.filter(({ begun }) => begun)]).toEqual([2, [], []]);
+    release();
+    for (const [n, { response }] of queued.entries())
+      expect(await (await response).nextMessage()).toMatchObject({ id: `c${n}`, result: {} });
+    expect(order).toEqual([0, 1, 2, 3, 4]);
+    for (const answer of await Promise.all(running)) expect(textOf(await answer.nextMessage())).toBe('released');
+    expect(calls).toHaveLength(2);
+  });
+
+  test('B198 with waitMs 0 a request past the limit is refused in a 200 with its id, and runs not at all', async () => {
+    const { tool: hold, calls, release } = heldTool();
+    const { client } = await serve(toolServer({ hold }), limited(2, 0), { face });
+    const one = client();
+    await one.initialize();
+    const running = [one.post(call('a', 'hold')), one.post(call('b', 'hold'))];
+    await until(() => calls.length === 2);
+    expect(await refusal(one, call('c', 'hold'))).toEqual([200, 'too_many_requests', tooMany('c', 2)]);
+    const listing = { jsonrpc: '2.0', id: 7, method: 'tools/list' };
+    expect(await refusal(one, listing)).toEqual([200, 'too_many_requests', tooMany(7, 2)]);
     release();
     for (const answer of await Promise.all(running)) await answer.untilEnd();
     expect((await one.call('tools/list')).response.status).toBe(200);
@@ -46,46 +88,128 @@ describe.each(faces)('over %s', (face) => {
     expect(textOf(await (await one.post(call('c', 'hold'))).nextMessage())).toBe('released');
   });
 
+  test('B198 a request that waited for waitMs is refused with its id, and one that came later still runs', async () => {
+    const { tool: hold, calls, release } = heldTool();
+    const time = createFakeTime();
+    const options = { ...limited(1), timeProvider: time, keepAliveMs: 0 };
+    const { client } = await serve(toolServer({ hold, echo: () => said('ran') }), options, { face });
+    const one = client();
+    await one.initialize();
+    const running = one.post(call('a', 'hold'));
+    await until(() => calls.length === 1);
+    const first = watched(one.post(call('b', 'hold')));
+    expect((await one.call('ping')).response.status).toBe(200);
+    await time.advance(10_000);
+    const second = watched(one.post(call('c', 'echo')));
+    expect((await one.call('ping')).response.status).toBe(200);
+    await time.advance(6_000);
+    const refused = await first.response;
+    expect([refused.status, refused.header('sojourn-refused'), refused.json()]).toEqual([
+      200,
+      'too_many_requests',
+      tooMany('b', 1),
+    ]);
+    expect(second.begun).toBe(false);
+    release();
+    await (await running).untilEnd();
+    expect(textOf(await (await second.response).nextMessage())).toBe('ran');
+    expect(calls).toHaveLength(1);
+  });
+
+  test('B198 a waiting request that is cancelled, or whose client leaves, never runs', async () => {
+    const { tool: hold, calls, release } = heldTool();
+    let echoes = 0;
+    const { client } = await serve(toolServer({ hold, echo: () => said(++echoes) }), limited(1), { face });
+    const one = client();
+    await one.initialize();
+    const running = one.post(call('a', 'hold'));
+    await until(() => calls.length === 1);
+    const cancelled = one.post(call('b', 'echo'));
+    const { sessionId = '', protocolVersion = '' } = one;
+    const leaver = client();
+    Object.assign(leaver, { sessionId, protocolVersion });
+    const left = leaver.post(call('c', 'echo')).catch(() => 'left');
+    const last = watched(one.post(call('d', 'echo')));
+    expect((await one.call('ping')).response.status).toBe(200);
+    const gone = await one.notify('notifications/cancelled', { requestId: 'b' });
+    expect(gone.status).toBe(202);
+    const ended = await cancelled;
+    expect([ended.status, await ended.untilEnd()]).toEqual([200, []]);
+    leaver.close();
+    expect(await left).toBe('left');
+    expect((await one.call('ping')).response.status).toBe(200);
+    release();
+    await (await running).untilEnd();
+    expect(textOf(await (await last.response).nextMessage())).toBe('1');
+    expect(echoes).toBe(1);
+  });
+
   test('B198 64 run by default, and each session has its own count', async () => {
     const { tool: hold, calls, release } = heldTool();
-    const { client } = await serve(toolServer({ hold }), {}, { face });
+    const { client } = await serve(toolServer({ hold }), { waitMs: 0 }, { face });
     const [one, two] = [client(), client()];
     await one.initialize();
     await two.initialize();
     for (let n = 0; n < 64; n++) void one.post(call(n, 'hold')).catch(() => {});
     await until(() => calls.length === 64);
-    expect(await refusal(one, call(64, 'hold'))).toEqual([429, '1', tooMany(64, 64)]);
-    expect((await two.call('tools/list')).response.status).toBe(200);
+    expect(await refusal(one, call(64, 'hold'))).toEqual([200, 'too_many_requests', tooMany(64, 64)]);
+    expect((await two.call('tools/list')).message).toMatchObject({ result: {} });
+    expect(calls).toHaveLength(64);
     release();
   });
 
-  test('B198 notifications, pings, GET and DELETE pass a session that is full', async () => {
+  test('B198 a hundred calls at once are all answered, 64 of them at a time', async () => {
+    let [running, most] = [0, 0];
+    const work = async () => {
+      most = Math.max(most, ++running);
+      await new Promise((later) => setImmediate(later));
+      running -= 1;
+      return said('worked');
+    };
+    const { client } = await serve(toolServer({ work }), {}, { face });
+    const one = client();
+    await one.initialize();
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, n) => one.post(call(n, 'work'))));
+    for (const [id, answer] of answers.entries()) {
+      const message = await answer.nextMessage();
+      expect([message, textOf(message)]).toMatchObject([{ id }, 'worked']);
+    }
+    expect(most).toBeLessThanOrEqual(64);
+  });
+
+  test('B198 notifications, pings, GET and DELETE pass a session that is full, and what waits there', async () => {
     const lab = createLab();
-    const { client } = await serve(lab.factory, { limits: { requestsPerSession: 1 } }, { face });
+    const { client } = await serve(lab.factory, limited(1), { face });
     const one = client();
     await one.initialize();
     const running = one.call(...tool('hold'));
     await lab.held();
-    expect((await one.call('tools/list')).response.status).toBe(429);
+    const queued = watched(one.post({ jsonrpc: '2.0', id: 'waits', method: 'tools/list' }));
     expect((await one.notify('notifications/roots/list_changed')).status).toBe(202);
     const { response, message } = await one.call('ping');
     expect([response.status, message.result]).toEqual([200, {}]);
     const get = await one.get();
     expect(get.status).toBe(200);
+    expect(queued.begun).toBe(false);
     expect((await one.delete()).status).toBe(200);
     expect((await running).message.error).toMatchObject({ data: { reason: 'session_ended' } });
+    const ended = await queued.response;
+    expect([ended.status, ended.json()]).toMatchObject([404, { error: { code: -32001 } }]);
   });
 
   test('B198 the answer to a question of the running call passes too', async () => {
-    const { client } = await serve(createLab().factory, { limits: { requestsPerSession: 1 } }, { face });
+    const { client } = await serve(createLab().factory, limited(1), { face });
     const one = client();
     await one.initialize({ capabilities: { elicitation: {} } });
     const stream = await one.post(call('asks', 'ask'));
     const { id } = (await stream.nextMessage()) as { id: string };
-    expect((await one.call('tools/list')).response.status).toBe(429);
+    const queued = watched(one.post({ jsonrpc: '2.0', id: 'waits', method: 'tools/list' }));
+    expect((await one.call('ping')).response.status).toBe(200);
+    expect(queued.begun).toBe(false);
     const answer = { jsonrpc: '2.0', id, result: { action: 'accept', content: { colour: 'red' } } };
     expect((await one.post(answer)).status).toBe(202);
     expect(textOf(await stream.nextMessage())).toBe('accept {"colour":"red"}');
+    expect(await (await queued.response).nextMessage()).toMatchObject({ id: 'waits', result: {} });
   });
 
   test('B198 pings do not take the place of a call, however many run', async () => {
@@ -102,11 +226,23 @@ describe.each(faces)('over %s', (face) => {
   test('B198 every request of a batch counts, and a batch that does not fit runs not at all', async () => {
     let echoes = 0;
     const echo = () => said(++echoes);
-    const { client } = await serve(toolServer({ echo }), { limits: { requestsPerSession: 2 } }, { face });
+    const { client } = await serve(toolServer({ echo }), limited(2), { face });
     const one = client();
     await one.initialize({ protocolVersion: '2025-03-26' });
     const three = [call(1, 'echo'), call(2, 'echo'), call(3, 'echo')];
-    expect(await refusal(one, three)).toEqual([429, '1', tooMany(null, 2)]);
+    // It would wait for ever: refused at once, and no later request waits behind it.
+    const refused = await one.post(three);
+    expect([refused.status, refused.json()]).toEqual([
+      400,
+      {
+        jsonrpc: '2.0',
+        id: null,
+        error: {
+          code: -32600,
+          message: 'Invalid Request: a batch of 3 requests; 2 may run at once (limits.requestsPerSession)',
+        },
+      },
+    ]);
     expect(echoes).toBe(0);
     const fits = await one.post([...three.slice(1), { jsonrpc: '2.0', id: 4, method: 'ping' }]);
     expect((await fits.untilEnd()).map(({ message }) => (message as { id: number }).id).sort()).toEqual([2, 3, 4]);

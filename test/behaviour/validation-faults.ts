@@ -26,6 +26,8 @@ export interface Fault {
   readonly says: RegExp;
   /** 5 where the request's id is known by then; `null` for all that is decided before. */
   readonly id: 5 | null;
+  /** Of a refusal that is an answer: what the header `Sojourn-Refused` says. Its status is 200. */
+  readonly refused?: string;
 }
 
 /** Of the request that the session of a draft is running already. */
@@ -89,7 +91,8 @@ export const FAULTS: Record<Step, Fault> = {
     spoil: ({ message }) => {
       message.params = { ...message.params, arguments: JSON.parse('['.repeat(200) + ']'.repeat(200)) as never };
     },
-    status: 400,
+    status: 200,
+    refused: 'invalid_request',
     code: -32600,
     says: /^Invalid Request: the body is nested deeper than 128 levels/,
     id: 5,
@@ -107,7 +110,8 @@ export const FAULTS: Record<Step, Fault> = {
     spoil: ({ message }) => {
       message.jsonrpc = '1.0';
     },
-    status: 400,
+    status: 200,
+    refused: 'invalid_request',
     code: -32600,
     says: /^Invalid Request: jsonrpc must be/,
     id: 5,
@@ -191,7 +195,8 @@ export const FAULTS: Record<Step, Fault> = {
     spoil: ({ message }) => {
       message.id = RUNNING_ID;
     },
-    status: 400,
+    status: 200,
+    refused: 'request_id_in_flight',
     code: -32600,
     says: /^Invalid Request: the request id 77 is still in flight/,
     id: 5,
@@ -200,7 +205,8 @@ export const FAULTS: Record<Step, Fault> = {
     spoil: ({ message }) => {
       message.method = 'tools/list';
     },
-    status: 429,
+    status: 200,
+    refused: 'too_many_requests',
     code: -32000,
     says: /^Too Many Requests/,
     id: 5,

@@ -15,6 +15,7 @@ import { BODY_BYTES, type Draft, type Fault, FAULTS, RUNNING_ID, type Step } fro
 const OPTIONS: McpEndpointOptions = {
   allowedHosts: ['127.0.0.1'],
   limits: { bodyBytes: BODY_BYTES, requestsPerSession: 1 },
+  waitMs: 0,
 };
 
 const ORDER = VALIDATION_ORDER.filter((step): step is Step => step !== 'token');
@@ -92,9 +93,9 @@ async function send(client: RawClient, draft: Draft): Promise<RawResponse> {
   return answer;
 }
 
-function expectAnswer(response: RawResponse, { status, code, says, id }: Fault): void {
+function expectAnswer(response: RawResponse, { status, code, says, id, refused }: Fault): void {
   expect(response.json()).toMatchObject({ jsonrpc: '2.0', id, error: { code, message: expect.stringMatching(says) } });
-  expect(response.status).toBe(status);
+  expect([response.status, response.header('sojourn-refused')]).toEqual([status, refused]);
   expect(response.header('content-type')).toBe('application/json');
 }
 
@@ -146,7 +147,13 @@ describe.each(faces)('%s', (face) => {
   );
 });
 
-/** The id of the answer is the request's own, whatever a fault made of it. */
-function echoing(fault: Fault, { message }: Draft): Fault {
-  return fault.id === null ? fault : { ...fault, id: message.id as 5 };
+/**
+ * The id of the answer is the request's own, whatever a fault made of it. A request of a version that no session has keeps
+ * its status.
+ */
+function echoing(fault: Fault, { message, headers }: Draft): Fault {
+  const { refused, ...plain } = fault;
+  const ofSession = headers['mcp-protocol-version'] === '2025-11-25';
+  const answered = refused === undefined || ofSession ? fault : { ...plain, status: 400 };
+  return answered.id === null ? answered : { ...answered, id: message.id as 5 };
 }

@@ -244,6 +244,9 @@ export class LegacyPosts {
       if (method !== 'ping') counted += 1;
     }
     const limit = this.#options.limits.requestsPerSession;
+    // It would wait for ever, and every later request behind it.
+    if (counted > limit)
+      return batchNotAllowed(`a batch of ${counted} requests; ${limit} may run at once (limits.requestsPerSession)`);
     return counted > 0 && session.running.counted + counted > limit ? tooManyRequests(limit) : undefined;
   }
 }
