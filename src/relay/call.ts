@@ -28,6 +28,8 @@ export interface Call {
   readonly again: boolean;
   /** Until when it may wait for a lease or a store, by the monotonic clock; set when it first waits. */
   readonly waitUntil?: number;
+  /** Of a GET that waits: when its client gets the head of its stream, by the monotonic clock. */
+  readonly headAt?: number;
 }
 
 /** What an attempt leaves to do: `undefined`, the call is answered or will be; else the call for the next attempt. */

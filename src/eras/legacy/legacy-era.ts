@@ -151,17 +151,17 @@ export class LegacyEra {
   /** A GET that waits: its client reads a stream already, from the position that it asked for. */
   #openHead(call: Call): EarlyHead {
     const { exchange } = call;
+    const kept = { slot: -1, keepAlive: () => exchange.write(KEEP_ALIVE_FRAME) };
+    this.#keepAlive.add(kept);
+    const stop = (): void => this.#keepAlive.remove(kept);
+    // Its client has the head: it waited before, or its owner was lost.
+    if (exchange instanceof ContinuedExchange) return { call, stop };
     const lastEventId = exchange.header('last-event-id') || undefined;
     exchange.sessionId = exchange.header('mcp-session-id');
     exchange.openStream(SSE_HEADERS);
     const { retryMs } = this.#options;
     exchange.write(lastEventId === undefined ? KEEP_ALIVE_FRAME : primingFrame(lastEventId, retryMs));
-    const kept = { slot: -1, keepAlive: () => exchange.write(KEEP_ALIVE_FRAME) };
-    this.#keepAlive.add(kept);
-    return {
-      call: { ...call, exchange: new ContinuedExchange(exchange, lastEventId, true, null) },
-      stop: () => this.#keepAlive.remove(kept),
-    };
+    return { call: { ...call, exchange: new ContinuedExchange(exchange, lastEventId, true, null) }, stop };
   }
 
   async #serveGet(session: LiveSession, call: Call): Promise<NextAttempt> {

@@ -44,7 +44,7 @@ export interface WaitingCallsOptions {
   /** Of a call that waits for another request of its session to end: resolves to `true` when one did. */
   freed(id: string, cause: unknown): Promise<true> | undefined;
   fail(call: Call, cause: unknown): void;
-  /** Sends the head of a GET's response: the call continues in it, and comments keep it alive until `stop`. */
+  /** Sends the head of a GET's response, once: the call continues in it, and comments keep it alive until `stop`. */
   openHead(call: Call): EarlyHead;
 }
 
@@ -82,7 +82,7 @@ export class WaitingCalls {
     const now = options.timeProvider.monotonic();
     const until = given.kind === 'get' ? Infinity : (given.waitUntil ?? now + options.waitMs);
     if (until <= now) return undefined;
-    const call = silent ? given : { ...given, waitUntil: until };
+    const call: Call = silent ? given : { ...given, waitUntil: until };
     const entry: Entry = {
       call,
       place: undefined,
@@ -106,7 +106,7 @@ export class WaitingCalls {
         this.#queues.set(key, started);
         void this.#pump(id, started);
       }
-      if (call.kind === 'get') this.#openHeadLater(entry);
+      if (call.kind === 'get') this.#openHeadLater(entry, now);
       entry.call.exchange.onClose(() => this.#leave(id, entry));
     });
   }
@@ -141,7 +141,10 @@ export class WaitingCalls {
         entry.cause = cause;
         const over = this.#options.options.timeProvider.monotonic() >= entry.place.deadline;
         if (over || !mayRetry(cause, entry.attempts)) this.#refuse(id, entry);
-        else if (queue.has(entry)) entry.state = 'waiting';
+        else if (queue.has(entry)) {
+          entry.state = 'waiting';
+          this.#openDueHead(entry);
+        }
       }
     }
   }
@@ -183,13 +186,23 @@ export class WaitingCalls {
     entry.left();
   }
 
-  #openHeadLater(entry: Entry): void {
-    entry.headTimer = this.#options.options.timeProvider.setTimeout(() => {
-      if (entry.state !== 'waiting' || entry.call.exchange.closed) return;
-      const { call, stop } = this.#options.openHead(entry.call);
-      entry.call = call;
-      entry.stopHead = stop;
-    }, HEAD_MS);
+  /** Counted from when the call first waited: what it waits for may fail often, each time after less than `HEAD_MS`. */
+  #openHeadLater(entry: Entry, now: number): void {
+    const headAt = entry.call.headAt ?? now + HEAD_MS;
+    entry.call = { ...entry.call, headAt };
+    if (headAt <= now) return this.#openDueHead(entry);
+    const { timeProvider } = this.#options.options;
+    entry.headTimer = timeProvider.setTimeout(() => this.#openDueHead(entry), headAt - now);
+  }
+
+  /** Not during an attempt, which may answer in another way. */
+  #openDueHead(entry: Entry): void {
+    const { call, state, stopHead } = entry;
+    const due = call.headAt !== undefined && this.#options.options.timeProvider.monotonic() >= call.headAt;
+    if (!due || state !== 'waiting' || stopHead !== undefined || call.exchange.closed) return;
+    const head = this.#options.openHead(call);
+    entry.call = head.call;
+    entry.stopHead = head.stop;
   }
 }
 
