@@ -1,5 +1,5 @@
 /** What `serve` prints once it listens. */
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { MODERN_VERSIONS, servedVersions } from '../protocol/versions.ts';
 
 export interface BannerFacts {

@@ -2,7 +2,8 @@
  * Every option of the endpoint and how the command line and the environment spell it. The type holds that none is
  * forgotten; names are derived: `limits.bodyBytes` = `--limits-body-bytes` = `SOJOURN_LIMITS_BODY_BYTES`.
  */
-import { DEFAULTS, type McpEndpointOptions } from '../options/options.ts';
+import { DEFAULTS } from '../options/defaults.ts';
+import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { EventRetention, SessionLimits } from '../types.ts';
 
 /** An option, or a member of one: what a flag stands for. */

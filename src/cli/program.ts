@@ -1,6 +1,6 @@
 /** The command line: what it takes, its help, and the exit code of a run. */
 import { Command, CommanderError, Option } from 'commander';
-import { BUILD_VERSION } from '../protocol/build-version.ts';
+import { BUILD_VERSION } from '../protocol/versions.ts';
 import { SojournError } from '../errors.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
 import {

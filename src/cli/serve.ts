@@ -1,7 +1,8 @@
 /** `sojourn serve <module>`: load, make the endpoint, listen, and stay until told to stop. */
 import { pino } from 'pino';
-import { BUILD_VERSION } from '../protocol/build-version.ts';
-import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../options/options.ts';
+import { BUILD_VERSION } from '../protocol/versions.ts';
+import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
+import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
 import { banner } from './banner.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';

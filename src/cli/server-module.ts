@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { McpEndpointOptions } from '../options/options.ts';
+import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { McpEndpointFactory } from '../types.ts';
 import { codeOf, moduleInvalid, reason } from './failure.ts';
 

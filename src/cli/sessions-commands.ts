@@ -1,6 +1,6 @@
 /** `sojourn sessions …` on the command line: its commands, flags and help. */
 import { Option, type Command } from 'commander';
-import { DEFAULTS } from '../options/options.ts';
+import { DEFAULTS } from '../options/defaults.ts';
 import { UsageError } from './failure.ts';
 import { variableName } from './option-flags.ts';
 import type { SessionsRequest } from './sessions.ts';

@@ -1,6 +1,6 @@
 /** What one `sojourn serve` was asked for: flags before environment, both before what the module says. */
 import { availableParallelism } from 'node:os';
-import type { McpEndpointOptions } from '../options/options.ts';
+import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import { nearestName } from '../options/nearest-name.ts';
 import { UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';

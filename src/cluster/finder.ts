@@ -21,7 +21,7 @@ import {
   storeAway,
 } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isEnded, type OpenStore, type SessionRecord } from '../stores/store.ts';
 import type { EndReason } from '../types.ts';
 import { inTime } from '../session/grace.ts';

@@ -15,7 +15,7 @@
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../stores/store.ts';
 import { base64url, type RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
-import { BUILD_VERSION } from '../protocol/build-version.ts';
+import { BUILD_VERSION } from '../protocol/versions.ts';
 
 const ID_BYTES = 9;
 /** Renewals per lease: two may fail before it runs out. */

@@ -4,7 +4,7 @@
  */
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import {
   isEnded,
   type ClaimOutcome,

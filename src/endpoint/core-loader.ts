@@ -12,22 +12,22 @@ import type { Logger, TimeProvider } from '../types.ts';
 
 const AGAIN_MS = 1_000;
 
-export interface OpeningOptions<T extends object> {
+export interface CoreLoaderOptions<T extends object> {
   /** At once where the store is in this process. */
   open(): T | Promise<T>;
   readonly time: TimeProvider;
   readonly logger: Logger;
 }
 
-export class Opening<T extends object> {
-  readonly #options: OpeningOptions<T>;
+export class CoreLoader<T extends object> {
+  readonly #options: CoreLoaderOptions<T>;
   #value: T | undefined;
   #attempt: Promise<T> | undefined;
   #timer: unknown;
   #failures = 0;
   #stopped = false;
 
-  constructor(options: OpeningOptions<T>) {
+  constructor(options: CoreLoaderOptions<T>) {
     this.#options = options;
     const opened = options.open();
     if (opened instanceof Promise) void this.#follow(opened).catch(() => {});

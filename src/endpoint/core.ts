@@ -10,7 +10,7 @@ import { FleetBus } from './bus.ts';
 import { Finder } from '../cluster/finder.ts';
 import { Instance } from '../cluster/instance.ts';
 import { Restorer } from '../cluster/restorer.ts';
-import { Door } from '../eras/request-checks.ts';
+import { RequestChecks } from '../eras/request-checks.ts';
 import { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import { LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
 import { StatelessEra } from '../eras/legacy/stateless-era.ts';
@@ -27,7 +27,7 @@ import {
 import { refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { KeepAlive } from '../http/keep-alive.ts';
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { Outage } from './outage.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
 import { dailyKeys } from './request-state-keys.ts';
@@ -71,7 +71,7 @@ export class Core {
   readonly #finder: Finder;
   readonly #restorer: Restorer;
   readonly #opener: Opener;
-  readonly #door: Door;
+  readonly #checks: RequestChecks;
   readonly #modern: ModernEra;
   readonly #stateless: StatelessEra;
   readonly #sse: LegacySseEra | undefined;
@@ -172,7 +172,7 @@ export class Core {
     const legacyPost: LegacyEra['post'] =
       options.sessionMode === 'stateless' ? (post) => this.#stateless.post(post) : (post) => this.legacy.post(post);
     this.#modern = new ModernEra({ options, servers, bus: this.bus, keepAlive, legacy: legacyPost });
-    this.#door = new Door(options, {
+    this.#checks = new RequestChecks(options, {
       modern: (post, header) => this.#modern.serve(post, header),
       legacyPost,
       legacyGet: (exchange) => this.legacy.get(exchange),
@@ -219,8 +219,8 @@ export class Core {
       return refuse(exchange, internal(cause), null);
     }
     const path = this.#sse === undefined ? undefined : legacySsePath(exchange.url);
-    if (path === undefined || this.#sse === undefined) return this.#door.enter(exchange, allowedHosts);
-    const refusal = this.#door.checkGuards(exchange, allowedHosts);
+    if (path === undefined || this.#sse === undefined) return this.#checks.enter(exchange, allowedHosts);
+    const refusal = this.#checks.checkGuards(exchange, allowedHosts);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (exchange.method === 'OPTIONS') return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
     this.#sse.serve(exchange, path);

@@ -12,10 +12,11 @@ import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { listen, type Listening, type ListenOptions, type OwnListening } from '../listen/listen.ts';
 import { endpointLogger } from '../options/logger.ts';
-import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../options/options.ts';
+import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
+import { resolveOptions } from '../options/resolve.ts';
 import { createSessions, type SessionEvents, type Sessions } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
-import { Opening } from './core-loader.ts';
+import { CoreLoader } from './core-loader.ts';
 import type { OpenStore } from '../stores/store.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
 import type { EndpointHealth, EventRetention, McpEndpointFactory } from '../types.ts';
@@ -86,7 +87,7 @@ function retentionOf({ eventRetention, limits }: ResolvedOptions): EventRetentio
 class Endpoint {
   readonly #factory: McpEndpointFactory;
   readonly #options: ResolvedOptions;
-  readonly #opening: Opening<Core>;
+  readonly #loader: CoreLoader<Core>;
   readonly #events: SessionEvents = new EventEmitter();
   readonly #listening = new Set<OwnListening>();
   #closed: Promise<void> | undefined;
@@ -95,11 +96,11 @@ class Endpoint {
     this.#factory = factory;
     this.#options = options;
     const { timeProvider: time, logger } = options;
-    this.#opening = new Opening({ open: () => this.#open(), time, logger });
+    this.#loader = new CoreLoader({ open: () => this.#open(), time, logger });
   }
 
   get #core(): Core | undefined {
-    return this.#opening.value;
+    return this.#loader.value;
   }
 
   /** At once on the memory store. */
@@ -149,7 +150,7 @@ class Endpoint {
   #handle(exchange: Exchange, allowedHosts?: readonly string[]): void {
     attempt(exchange, () => {
       if (this.#core !== undefined) return this.#core.handle(exchange, allowedHosts);
-      return this.#opening.ready().then(
+      return this.#loader.ready().then(
         (core) => core.handle(exchange, allowedHosts),
         (cause: unknown) => refuse(exchange, this.#unready(cause), null),
       );
@@ -163,7 +164,7 @@ class Endpoint {
 
   #unready(cause: unknown): SojournError {
     if (this.#closed !== undefined) return closedEndpoint();
-    return this.#opening.stopped ? draining() : storeAway('opening it', cause);
+    return this.#loader.stopped ? draining() : storeAway('opening it', cause);
   }
 
   /** Before the store is open, what needs it cannot be had synchronously. */
@@ -186,7 +187,7 @@ class Endpoint {
       listen: (given) => this.#listen(given),
       sessions: createSessions(
         () => this.#core,
-        () => this.#opening.ready(),
+        () => this.#loader.ready(),
         this.#events,
       ),
       notify: createNotifier({
@@ -211,7 +212,7 @@ class Endpoint {
       throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
     }
     // Where the store was never open there is nothing to hand over.
-    const core = this.#core ?? (await this.#opening.stop());
+    const core = this.#core ?? (await this.#loader.stop());
     if (core === undefined) return { released: 0, interrupted: 0 };
     // Whoever connects to a socket that outlives this process waits for the next one, which had better begin soon.
     const left = [...this.#listening].filter(({ inherited }) => inherited || given?.stopListening === true);
@@ -230,7 +231,7 @@ class Endpoint {
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
     if (this.#closed !== undefined) throw optionsContradict('listen(): this endpoint is closed; make a new one');
     // A store that cannot be opened is an error of the start, not of every request, unless it is known to come and go.
-    await this.#opening.ready().catch((error: unknown) => {
+    await this.#loader.ready().catch((error: unknown) => {
       if (given?.storeMayBeAway !== true) throw error;
     });
     const listening = await listen(given, {
@@ -246,7 +247,7 @@ class Endpoint {
   #close(): Promise<void> {
     return (this.#closed ??= keepingProcess(async () => {
       const servers = [...this.#listening].map((listening) => listening.close());
-      const core = await this.#opening.stop();
+      const core = await this.#loader.stop();
       await core?.close();
       for (const listening of this.#listening) listening.closeIdle();
       await Promise.all(servers);

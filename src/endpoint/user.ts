@@ -1,6 +1,6 @@
 /** Whose session it is (B179). */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 
 export type UserOf = (authInfo: AuthInfo | undefined) => string | undefined;
 

@@ -22,7 +22,7 @@ import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { checkHost, checkOrigin } from '../http/guards.ts';
 import { checkMessage, echoId, isObject, type Checked } from '../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import type { InboundPost } from '../relay/call.ts';
@@ -56,7 +56,7 @@ export const VALIDATION_ORDER = [
   'running-requests',
 ] as const;
 
-export interface DoorTargets {
+export interface RequestTargets {
   modern(post: InboundPost, header: string | undefined): void;
   legacyPost(post: InboundPost): void;
   legacyGet(exchange: Exchange): void;
@@ -71,16 +71,16 @@ type HeadCheck = (exchange: Exchange) => SojournError | undefined;
 const POST_ONLY = 'POST';
 const WITH_SESSIONS = 'GET, POST, DELETE';
 
-export class Door {
+export class RequestChecks {
   readonly #options: ResolvedOptions;
-  readonly #targets: DoorTargets;
+  readonly #targets: RequestTargets;
   /** Newest first. */
   readonly #versions: readonly string[];
   readonly #servesModern: boolean;
   readonly #servesLegacy: boolean;
   readonly #headChecks: readonly HeadCheck[];
 
-  constructor(options: ResolvedOptions, targets: DoorTargets) {
+  constructor(options: ResolvedOptions, targets: RequestTargets) {
     this.#options = options;
     this.#targets = targets;
     this.#versions = servedVersions(options.sessionMode, options.supportedProtocolVersions);

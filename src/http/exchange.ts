@@ -5,16 +5,16 @@ import type { McpHttpRequest } from '../types.ts';
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** What an exchange knows of the instance that handed it over. */
-export interface HandedOver {
+export interface RelayOrigin {
   /** Gives it back unserved: it has not run here, and will not. */
-  back(): void;
+  refuse(): void;
   /** That instance and this one have lost each other: wherever its client is now, it asks again there, or nobody does. */
-  readonly lost: boolean;
+  readonly linkFailed: boolean;
   /**
    * Calls `fn` once that instance will not ask again: it has taken the end of the answer, or its client is gone. Never
    * when nobody knows.
    */
-  onTold(fn: () => void): void;
+  onAcknowledged(fn: () => void): void;
 }
 
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
@@ -42,7 +42,7 @@ export interface Exchange {
   /** The user key of `authInfo`; set by the endpoint. */
   user: string | undefined;
   /** On the instance that serves it for another: that one has the client. */
-  readonly handedOver: HandedOver | undefined;
+  readonly relayOrigin: RelayOrigin | undefined;
   /** A body that the caller has parsed already. */
   readonly parsedBody: unknown;
   /** What handlers and hooks see; made when first read. */
@@ -67,4 +67,11 @@ export interface Exchange {
   readonly closed: boolean;
   /** Called once when the client goes away before its answer is complete; at once if it already has. It may throw. */
   onClose(fn: () => unknown): void;
+}
+
+/** Aborts when the client goes away before its answer is complete. */
+export function closeSignal(exchange: { onClose(fn: () => void): void }): AbortSignal {
+  const controller = new AbortController();
+  exchange.onClose(() => controller.abort());
+  return controller.signal;
 }

@@ -3,8 +3,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { attempt, failWith, type ReportFailure } from './attempt.ts';
-import { closeSignal } from './close-signal.ts';
-import type { Exchange, HeaderFields, HeaderList } from './exchange.ts';
+import { closeSignal, type Exchange, type HeaderFields, type HeaderList } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 
 const encoder = new TextEncoder();
@@ -18,7 +17,7 @@ export class FetchExchange implements Exchange, RequestSource {
   readonly parsedBody: unknown;
   readonly response: Promise<Response>;
   readonly node = undefined;
-  readonly handedOver = undefined;
+  readonly relayOrigin = undefined;
   user: string | undefined = undefined;
   sessionId: string | undefined = undefined;
   readonly #report: ReportFailure;

@@ -9,8 +9,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { attempt, failWith, type ReportFailure } from './attempt.ts';
-import { closeSignal } from './close-signal.ts';
-import type { Exchange, HeaderFields, HeaderList } from './exchange.ts';
+import { closeSignal, type Exchange, type HeaderFields, type HeaderList } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -37,7 +36,7 @@ export class NodeExchange implements Exchange, RequestSource {
   #onClose: Array<() => unknown> | undefined;
   user: string | undefined = undefined;
   sessionId: string | undefined = undefined;
-  readonly handedOver = undefined;
+  readonly relayOrigin = undefined;
 
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, report: ReportFailure) {
     this.#req = req;

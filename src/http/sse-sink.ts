@@ -67,7 +67,7 @@ export class SseSink implements Sink, TurnTask {
     if (this.#state === IN_TURN) {
       this.#complete = true;
       // Its turn has ended, and it waited only for the store; or there is nobody here to write to together with others.
-      if (this.#held || this.#exchange.handedOver !== undefined) this.#respond();
+      if (this.#held || this.#exchange.relayOrigin !== undefined) this.#respond();
       return;
     }
     if (this.#state !== OPEN) return;

@@ -10,7 +10,8 @@ import type { Exchange } from '../http/exchange.ts';
 import { originAllowed } from '../http/guards.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { ListeningSocket, type Serving } from './listening-socket.ts';
-import { LOOPBACK_NAMES, type ResolvedOptions } from '../options/options.ts';
+import { LOOPBACK_NAMES } from '../options/defaults.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { afterTurn } from '../options/system.ts';
 import type { EndpointHealth } from '../types.ts';
 

@@ -44,3 +44,6 @@ export function hasPriming(version: string): boolean {
 export function allowsBatches(version: string): boolean {
   return version === '2025-03-26';
 }
+
+/** The version of this build, as the leases of a deployment show it; a test holds it equal to package.json's. */
+export const BUILD_VERSION = '0.1.0';

@@ -41,7 +41,7 @@ const ENVELOPE_BYTES = 1_024;
 const EVENT_ID = /(?:^|\n)id: ([^\n]+)\n/g;
 
 /** A call that another instance serves for a client of ours. */
-class Outgoing {
+class OutgoingCall {
   readonly exchange: Exchange;
   readonly call: Call;
   readonly #settle: (outcome: RelayOutcome) => void;
@@ -88,7 +88,7 @@ class Outgoing {
     this.#settle(DONE);
   }
 
-  lost(): void {
+  linkFailed(): void {
     this.#settle({ relayed: 'lost', opened: this.opened, lastEventId: this.#lastEventId });
   }
 
@@ -126,7 +126,7 @@ class Outgoing {
 export class Relay {
   readonly #options: RelayOptions;
   #calls = 0;
-  readonly #outgoing = new Map<number, { readonly link: Link; readonly call: Outgoing }>();
+  readonly #outgoing = new Map<number, { readonly link: Link; readonly call: OutgoingCall }>();
   readonly #serving = new Map<Link, Map<number, RelayedExchange>>();
   #closed = false;
 
@@ -155,11 +155,11 @@ export class Relay {
     if (link.failed || this.#closed) return Promise.resolve(REFUSED);
     if (exchange.closed) return Promise.resolve(DONE);
     const n = this.#calls++;
-    const letGo = link.hold(kind === 'get' ? 'stream' : 'call');
+    const releaseLink = link.hold(kind === 'get' ? 'stream' : 'call');
     return new Promise((resolve) => {
-      const outgoing = new Outgoing(call, this.#options.bufferBytes, (outcome) => {
+      const outgoing = new OutgoingCall(call, this.#options.bufferBytes, (outcome) => {
         this.#outgoing.delete(n);
-        letGo();
+        releaseLink();
         resolve(outcome);
       });
       this.#outgoing.set(n, { link, call: outgoing });
@@ -179,7 +179,7 @@ export class Relay {
       case 'call':
         return this.#serve(link, item as CallEnvelope);
       case 'gone':
-        return this.#serving.get(link)?.get(n)?.left();
+        return this.#serving.get(link)?.get(n)?.clientLeft();
       case 'answer':
       case 'stream':
       case 'write':
@@ -197,10 +197,10 @@ export class Relay {
   }
 
   linkFailed(link: Link): void {
-    for (const { link: over, call } of this.#outgoing.values()) if (over === link) call.lost();
+    for (const { link: over, call } of this.#outgoing.values()) if (over === link) call.linkFailed();
     const serving = this.#serving.get(link);
     this.#serving.delete(link);
-    for (const exchange of serving?.values() ?? []) exchange.lose();
+    for (const exchange of serving?.values() ?? []) exchange.failLink();
   }
 
   /** Ends what runs elsewhere for clients of ours: those that can resume come back, the others are told. */
@@ -222,7 +222,7 @@ export class Relay {
       () => this.#serving.get(link)?.delete(n),
       (err) => this.#options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
     );
-    if (this.#closed) return exchange.back();
+    if (this.#closed) return exchange.refuse();
     serving.set(n, exchange);
     attempt(exchange, () => this.#options.serve(envelope, exchange));
   }

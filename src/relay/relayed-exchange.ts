@@ -10,18 +10,17 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { CREDIT_BYTES, type Link, type LinkItem } from '../cluster/link.ts';
 import type { SojournError } from '../errors.ts';
 import { attempt, failWith, type ReportFailure } from '../http/attempt.ts';
-import { closeSignal } from '../http/close-signal.ts';
-import type { Exchange, HandedOver, HeaderFields, HeaderList } from '../http/exchange.ts';
+import { closeSignal, type Exchange, type RelayOrigin, type HeaderFields, type HeaderList } from '../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { authOf, sendHeaders, type CallEnvelope } from './envelope.ts';
 
 const ITEM_BYTES = 64;
 
-export class RelayedExchange implements Exchange, RequestSource, HandedOver {
+export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   readonly #envelope: CallEnvelope;
   readonly #link: Link;
-  readonly #letGo: () => void;
+  readonly #releaseLink: () => void;
   readonly authInfo: AuthInfo | undefined;
   readonly node = undefined;
   readonly parsedBody = undefined;
@@ -32,21 +31,21 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
   #signal: AbortSignal | undefined;
   #pending = 0;
   #finished = false;
-  #gone = false;
-  #lost = false;
-  #told = false;
+  #disconnected = false;
+  #linkFailed = false;
+  #acknowledged = false;
   #onClose: Array<() => unknown> = [];
-  #onTold: Array<() => void> = [];
+  #onAcknowledged: Array<() => void> = [];
   /** It needs no place among those being served any more. */
-  readonly #over: () => void;
+  readonly #onFinished: () => void;
   readonly #report: ReportFailure;
   #streaming = false;
 
-  constructor(envelope: CallEnvelope, link: Link, over: () => void, report: ReportFailure) {
+  constructor(envelope: CallEnvelope, link: Link, onFinished: () => void, report: ReportFailure) {
     this.#envelope = envelope;
     this.#link = link;
-    this.#letGo = link.hold('stream');
-    this.#over = over;
+    this.#releaseLink = link.hold('stream');
+    this.#onFinished = onFinished;
     this.#report = report;
     this.authInfo = authOf(envelope);
     this.user = envelope.user;
@@ -58,7 +57,7 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
   get url(): string {
     return this.#envelope.url;
   }
-  get handedOver(): HandedOver {
+  get relayOrigin(): RelayOrigin {
     return this;
   }
   get request(): McpHttpRequest {
@@ -115,20 +114,20 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
   destroy(): void {
     if (this.closed) return;
     this.#finish({ t: 'cut' });
-    this.#tellClosed();
+    this.#runCloseListeners();
   }
 
   fail(cause: unknown): void {
     failWith(this, { cause, streaming: this.#streaming, report: this.#report });
   }
 
-  back(): void {
+  refuse(): void {
     if (!this.closed) this.#finish({ t: 'refused' });
   }
 
-  onTold(fn: () => void): void {
-    if (this.#told) fn();
-    else this.#onTold.push(fn);
+  onAcknowledged(fn: () => void): void {
+    if (this.#acknowledged) fn();
+    else this.#onAcknowledged.push(fn);
   }
 
   /**
@@ -142,55 +141,55 @@ export class RelayedExchange implements Exchange, RequestSource, HandedOver {
   }
 
   get closed(): boolean {
-    return this.#finished || this.#gone;
+    return this.#finished || this.#disconnected;
   }
 
   onClose(fn: () => unknown): void {
-    if (this.#gone) return attempt(this, fn);
+    if (this.#disconnected) return attempt(this, fn);
     this.#onClose.push(fn);
   }
 
   /** The client left the other instance. */
-  left(): void {
+  clientLeft(): void {
     this.#close();
-    this.#tell();
+    this.#acknowledge();
   }
 
-  get lost(): boolean {
-    return this.#lost;
+  get linkFailed(): boolean {
+    return this.#linkFailed;
   }
 
   /** The other instance is gone, or this one to it. */
-  lose(): void {
-    this.#lost = true;
+  failLink(): void {
+    this.#linkFailed = true;
     this.#close();
   }
 
   #close(): void {
     if (this.closed) return;
-    this.#gone = true;
+    this.#disconnected = true;
     this.#done();
-    this.#tellClosed();
+    this.#runCloseListeners();
   }
 
-  #tellClosed(): void {
+  #runCloseListeners(): void {
     for (const fn of this.#onClose.splice(0)) attempt(this, fn);
   }
 
-  #tell(): void {
-    this.#told = true;
-    for (const fn of this.#onTold.splice(0)) attempt(this, fn);
+  #acknowledge(): void {
+    this.#acknowledged = true;
+    for (const fn of this.#onAcknowledged.splice(0)) attempt(this, fn);
   }
 
   #finish(item: LinkItem, size = 0): void {
     this.#finished = true;
-    this.#push(item, size, () => this.#tell());
+    this.#push(item, size, () => this.#acknowledge());
     this.#done();
   }
 
   #done(): void {
-    this.#letGo();
-    this.#over();
+    this.#releaseLink();
+    this.#onFinished();
   }
 
   #push(item: LinkItem, size = 0, taken?: () => void): void {

@@ -10,7 +10,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { factoryFailed, SojournError } from '../errors.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { MaybePromise, Handshake, SessionRecord } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../protocol/versions.ts';

@@ -49,7 +49,7 @@ type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
 /** What a guard needs of an exchange. */
 interface Client {
   /** Another instance has it, which calls `fn` once it will not ask again. */
-  readonly handedOver: { onTold(fn: () => void): void } | undefined;
+  readonly relayOrigin: { onAcknowledged(fn: () => void): void } | undefined;
   /** It left, or that instance is gone. */
   onClose(fn: () => void): void;
 }
@@ -189,14 +189,14 @@ export class CallGuard {
    * markers stay until it is not.
    */
   keep(contexts: readonly MessageContext[], client: Client): void {
-    if (client.handedOver === undefined) return;
+    if (client.relayOrigin === undefined) return;
     const marked = contexts.filter((context) => context.marked);
     if (marked.length === 0) return;
     for (const context of marked) context.untold = true;
     client.onClose(() => {
       for (const context of marked) context.abandoned = true;
     });
-    client.handedOver.onTold(() => {
+    client.relayOrigin.onAcknowledged(() => {
       for (const context of marked) {
         context.untold = false;
         if (context.answered) void this.#unmarkTold(context);

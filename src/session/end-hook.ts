@@ -4,7 +4,7 @@
  * may end together; a call that does not return in time gives its place to the next one. Only the end of the endpoint waits
  * for the calls, and not for long.
  */
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { EndReason } from '../types.ts';
 import { inTime } from './grace.ts';
 import { type HookTimes, inHookTime, isHookTimeout } from './hook-time.ts';

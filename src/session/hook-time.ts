@@ -9,7 +9,7 @@
  * A hook that hangs would otherwise keep the claim of its session on every instance, and its place in `limits.sessions`.
  */
 import { hookTimeout, SojournError } from '../errors.ts';
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Logger } from '../types.ts';
 
 export interface HookCall<T> {

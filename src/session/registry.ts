@@ -7,7 +7,7 @@
  */
 import type { EventEmitter } from 'node:events';
 import { tooManySessions } from '../errors.ts';
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Fence, OpenStore, WriteOutcome } from '../stores/store.ts';
 import type { EndReason, Logger, SessionEvent, SessionEventName } from '../types.ts';
 import { ClaimQueue } from './claim-queue.ts';

@@ -1,6 +1,6 @@
 import type { OpenStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { LiveSession } from './session.ts';
 
 /** What a session needs of the instance it lives on. */

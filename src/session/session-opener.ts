@@ -5,7 +5,7 @@
  */
 import { draining, factoryFailed, lapsed, invalidParams, storeAway, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../options/options.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { type Handshake, isEnded, type OpenStore } from '../stores/store.ts';
 import { base64url, type RandomSource } from '../options/system.ts';
 import type { McpHttpRequest } from '../types.ts';

@@ -10,7 +10,8 @@ import {
   type OptionKey,
 } from '../../src/cli/option-flags.ts';
 import { readSettings } from '../../src/cli/settings.ts';
-import { DEFAULTS, OPTION_NAMES, resolveOptions } from '../../src/options/options.ts';
+import { DEFAULTS } from '../../src/options/defaults.ts';
+import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
 
 const members = (group: 'limits' | 'eventRetention') => Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);
 

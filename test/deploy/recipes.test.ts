@@ -7,7 +7,7 @@ import { parseAllDocuments } from 'yaml';
 import { ALL_FLAGS, SERVE_DEFAULTS, variableName } from '../../src/cli/option-flags.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 import { storeOf } from '../../src/cli/store-url.ts';
-import { DEFAULTS } from '../../src/options/options.ts';
+import { DEFAULTS } from '../../src/options/defaults.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { serve } from '../kit/serve.ts';
 import { imageOf } from './image.ts';

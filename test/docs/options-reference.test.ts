@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ALL_FLAGS, flagName, type OptionKey } from '../../src/cli/option-flags.ts';
-import { DEFAULTS, OPTION_NAMES } from '../../src/options/options.ts';
+import { DEFAULTS } from '../../src/options/defaults.ts';
+import { OPTION_NAMES } from '../../src/options/resolve.ts';
 
 const page = readFileSync(new URL('../../docs/reference/options.md', import.meta.url), 'utf8');
 

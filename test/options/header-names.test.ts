@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CREDENTIAL_HEADERS, relayedFields, RELAYED_HEADERS } from '../../src/options/header-names.ts';
-import { resolveOptions } from '../../src/options/options.ts';
+import { resolveOptions } from '../../src/options/resolve.ts';
 
 describe.each(['relayedHeaders', 'credentialHeaders'] as const)('%s', (option) => {
   test('takes names in any case', () => {

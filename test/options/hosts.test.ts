@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { resolveOptions } from '../../src/options/options.ts';
+import { resolveOptions } from '../../src/options/resolve.ts';
 
 const host = (name: string) => resolveOptions({ allowedHosts: [name] }).allowedHosts?.[0];
 const origin = (name: string) => resolveOptions({ allowedOrigins: [name] }).allowedOrigins[0];

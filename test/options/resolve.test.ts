@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULTS, OPTION_NAMES, resolveOptions, type McpEndpointOptions } from '../../src/options/options.ts';
+import { DEFAULTS } from '../../src/options/defaults.ts';
+import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
+import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
 import { KNOWN_VERSIONS } from '../../src/protocol/versions.ts';
 
 /** What a JavaScript caller can pass. */

@@ -41,7 +41,7 @@ export class SimExchange implements Exchange, RequestSource {
   sessionId: string | undefined = undefined;
   user: string | undefined = undefined;
   relayed = false;
-  readonly handedOver = undefined;
+  readonly relayOrigin = undefined;
   readonly canonicalHeaders = new Map<string, string>();
   readonly #http: HttpRequest;
   readonly #wire: Wire;

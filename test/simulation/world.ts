@@ -4,7 +4,8 @@
  */
 import { EventEmitter } from 'node:events';
 import { Core } from '../../src/endpoint/core.ts';
-import { resolveOptions, type McpEndpointOptions, type ResolvedOptions } from '../../src/options/options.ts';
+import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endpoint-options.ts';
+import { resolveOptions } from '../../src/options/resolve.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext } from '../../src/types.ts';
 import { createUserOf } from '../../src/endpoint/user.ts';

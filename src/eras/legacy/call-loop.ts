@@ -27,7 +27,7 @@ import {
 import { answerable, reasonOf, refuseOnSession } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import type { ResolvedOptions } from '../../options/options.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { elapse, type RandomSource } from '../../options/system.ts';
 import { type Call, continued, type NextAttempt } from '../../relay/call.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
@@ -173,7 +173,7 @@ export class CallLoop {
     const { exchange } = call;
     if (isAway(cause) && !exchange.closed) {
       // The instance that relayed it waits, and finds the next owner.
-      if (exchange.handedOver !== undefined && !isFull(cause)) return exchange.handedOver.back();
+      if (exchange.relayOrigin !== undefined && !isFull(cause)) return exchange.relayOrigin.refuse();
       if (this.#deliverAnswers(id, call)) return;
       const waiting = this.#waiting.add(id, call, cause);
       if (waiting !== undefined) return call.kind === 'get' ? waiting : this.track(exchange, () => waiting);
@@ -226,8 +226,8 @@ export class CallLoop {
       const serves = registry.get(id) === found.here && found.here.serves;
       return { outcome: serves ? this.#serve(found.here, call) : call };
     }
-    if (exchange.handedOver !== undefined) {
-      exchange.handedOver.back();
+    if (exchange.relayOrigin !== undefined) {
+      exchange.relayOrigin.refuse();
       return DONE;
     }
     return { outcome: this.#relay(id, found.there, call) };
@@ -251,7 +251,7 @@ export class CallLoop {
 
   #locate(id: string, { kind, exchange }: Call): ReturnType<Finder['findToEnd']> | { readonly there: string } {
     const { finder } = this.#options;
-    const owner = exchange.handedOver === undefined ? this.#owners.of(id, exchange.user) : undefined;
+    const owner = exchange.relayOrigin === undefined ? this.#owners.of(id, exchange.user) : undefined;
     if (owner !== undefined) return { there: owner };
     return kind === 'delete' ? finder.findToEnd(id, exchange) : finder.find(id, exchange);
   }
@@ -312,7 +312,7 @@ function outcomeOf({ again, exchange, post }: Call, cause: unknown): unknown {
  * sends them again, marked, to the owner of the session. So no instance runs them as this attempt.
  */
 function relayLost({ exchange, post }: Call): boolean {
-  return exchange.handedOver?.lost === true && post?.messages.some(({ kind }) => kind === 'request') === true;
+  return exchange.relayOrigin?.linkFailed === true && post?.messages.some(({ kind }) => kind === 'request') === true;
 }
 
 /** What a call waits for: a lease, the store, or two instances that disagree on an owner. */

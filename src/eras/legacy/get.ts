@@ -1,7 +1,7 @@
 /** A GET of a session: its one stream of messages, or what a `Last-Event-ID` asks for. */
 import { eventUnknown, resumeUnsupported } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import type { ResolvedOptions } from '../../options/options.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { GET_STREAM, parseEventId } from '../../session/event-id.ts';
 import { openGet, resumable, resumeStream } from '../../session/readers.ts';
 import type { LiveSession } from '../../session/session.ts';

@@ -15,7 +15,7 @@ import { KEEP_ALIVE_FRAME, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { relayedFields } from '../../options/header-names.ts';
-import type { ResolvedOptions } from '../../options/options.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Opener } from '../../session/session-opener.ts';
 import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
@@ -182,7 +182,7 @@ export class LegacyEra {
       const { waitMs } = this.#options;
       if (!this.#instance.valid && !(await this.#patience.lease(post.text?.length ?? 0, waitMs, exchange)))
         throw lapsed();
-      if (this.#opener.draining && exchange.handedOver === undefined) {
+      if (this.#opener.draining && exchange.relayOrigin === undefined) {
         const call = postCall(post);
         for (const other of await this.#instance.othersServing()) {
           const outcome = await this.relay.send(other, call);

@@ -21,7 +21,7 @@ import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
 import type { SseSink } from '../../http/sse-sink.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../../options/options.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { MessageContext } from '../../session/context.ts';
 import type { Registry } from '../../session/registry.ts';
 import { attachToFirstAttempt, firstAttemptStarted, isRerunning, isRetry } from '../../session/retry.ts';
@@ -86,7 +86,7 @@ export class LegacyPosts {
   ): Promise<NextAttempt> {
     const refusal = await checked;
     if (refusal !== undefined) return refused(call, refusal);
-    const stays = session.left === undefined && session.serves && call.exchange.handedOver?.lost !== true;
+    const stays = session.left === undefined && session.serves && call.exchange.relayOrigin?.linkFailed !== true;
     return stays ? this.#serveAllowed(session, call, requests) : call;
   }
 
@@ -199,7 +199,7 @@ export class LegacyPosts {
       return primed === 'failed' ? { ...call, again: true } : call;
     }
     // Its client disconnected while it waited for the store, and has no event id to come back with.
-    if (stream.delayed && exchange.closed && exchange.handedOver === undefined) {
+    if (stream.delayed && exchange.closed && exchange.relayOrigin === undefined) {
       session.abandon(stream, admitted);
       return undefined;
     }

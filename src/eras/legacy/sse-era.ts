@@ -28,7 +28,7 @@ import type { KeepAlive } from '../../http/keep-alive.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
 import { checkMessage, type Checked, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../../options/options.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { handshakeOf, type SessionBuilder } from '../../session/builder.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Sink, SinkListener } from '../../http/sink.ts';

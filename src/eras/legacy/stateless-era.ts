@@ -26,7 +26,7 @@ import type { KeepAlive } from '../../http/keep-alive.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../../options/options.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts, MessageContext } from '../../session/context.ts';
 import { inHookTime } from '../../session/hook-time.ts';

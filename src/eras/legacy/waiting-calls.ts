@@ -13,8 +13,8 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { SSE_HEADERS } from '../../http/sse.ts';
-import type { ResolvedOptions } from '../../options/options.ts';
-import { AcceptedExchange } from '../../relay/accepted-exchange.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { AcceptedExchange } from '../../relay/continued-exchange.ts';
 import { type Call, type CallKind, type InboundPost, isRequest, type NextAttempt } from '../../relay/call.ts';
 import type { Patience, Place } from '../../session/patience.ts';
 import type { MaybePromise } from '../../stores/store.ts';

@@ -10,7 +10,7 @@ import { requestClosed, type SojournError } from '../../errors.ts';
 import { refuse } from '../../http/answer.ts';
 import type { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../../options/options.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { contexts } from '../../session/context.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';

@@ -32,7 +32,7 @@ import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../../options/options.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { quoted } from '../../shown.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts } from '../../session/context.ts';

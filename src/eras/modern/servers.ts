@@ -13,7 +13,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { type SojournError, unsupportedVersion } from '../../errors.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../../options/options.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts, MessageContext, targetOf } from '../../session/context.ts';
 import type { EnterContext, SessionRun } from '../../session/run.ts';
