@@ -1,6 +1,6 @@
 /**
- * Every error sojourn answers with or throws. One class; each error is built by a named function whose message says
- * what happened, with which value, and what to do. `docs/reference/errors.md` lists every code.
+ * Every error that sojourn answers with or throws. There is one class, and a named function builds each error. Its
+ * message says what happened, with which value, and what to do. `docs/reference/errors.md` lists every code.
  */
 
 import { quoted, sessionHash, shown } from './shown.ts';
@@ -68,7 +68,7 @@ export const ERROR_CODES = [
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
 export interface SojournErrorFields {
-  /** HTTP status, where it is answered as one. */
+  /** The HTTP status, where the error is answered as one. */
   status: number;
   /** JSON-RPC error code. */
   rpc: number;
@@ -125,7 +125,7 @@ function badRequest(code: ErrorCode, rpc: number, message: string, data?: Record
   return new SojournError(code, message, { status: 400, rpc, ...(data && { data }) });
 }
 
-// ——— the door ———
+// ——— request checks ———
 
 export const hostNotAllowed = (host: string | undefined): SojournError =>
   forbidden(
@@ -227,7 +227,7 @@ export const sessionNotFound = (): SojournError =>
 export const otherUser = (): SojournError =>
   forbidden('OTHER_USER', 'user', 'Forbidden: this session belongs to another user');
 
-/** `challenge`: the `WWW-Authenticate` header. The body is OAuth's, as the SDK's own transports answer. */
+/** `challenge` is the `WWW-Authenticate` header. The body has OAuth's format, as in the SDK's own transports. */
 export const insufficientScope = (challenge: string, description: string): SojournError =>
   new SojournError('INSUFFICIENT_SCOPE', description, {
     status: 403,
@@ -284,15 +284,15 @@ export const resumeUnsupported = (why: string): SojournError =>
 export const eventUnknown = (why: string): SojournError =>
   badRequest('EVENT_UNKNOWN', RPC.transport, `Bad Request: Last-Event-ID ${why}`);
 
-// ——— try again ———
+// ——— retry later ———
 
 export const storeAway = (what: string, cause?: unknown): SojournError =>
   unavailable('STORE_AWAY', 'store_away', `Service Unavailable: the session store cannot be reached (${what})`, cause);
 
-/** Where a store is, and as whom it is asked, is in the message for logs alone. */
+/** Sent to clients. The message with the store's address and user name is only for logs. */
 const STORE_AWAY_TOLD = 'Service Unavailable: the session store cannot be reached';
 
-/** What a handler gets, and may hand on to its client as it is. */
+/** The error that a handler gets. The handler may pass it on to its client. */
 export const storeAwayTold = (what: string, cause: unknown): unknown =>
   cause instanceof SojournError && cause.code === 'STORE_AWAY' ? storeAway(what, cause) : cause;
 
@@ -328,7 +328,7 @@ export const draining = (): SojournError =>
 export const closedEndpoint = (): SojournError =>
   unavailable('CLOSED', 'closed', 'Service Unavailable: this endpoint is closed');
 
-// ——— how an accepted request may end without its result ———
+// ——— how an accepted request can end without its result ———
 
 function ended(code: ErrorCode, reason: string, message: string, more?: Record<string, unknown>): SojournError {
   return new SojournError(code, message, { status: 200, rpc: RPC.transport, data: { reason, ...more } });
@@ -349,7 +349,7 @@ const ranOrNot = (mayHaveRun: boolean): string =>
 export const ownerLost = (mayHaveRun: boolean): SojournError =>
   ended('OWNER_LOST', 'owner_lost', 'The instance that ran this request is gone', { mayHaveRun });
 
-// ——— the user's code ———
+// ——— application code ———
 
 export const factoryFailed = (what: string, cause?: unknown): SojournError =>
   new SojournError('FACTORY_FAILED', `Internal error: ${what}`, { status: 500, rpc: RPC.internal, cause });
@@ -401,9 +401,9 @@ export const sealTooLong = (length: number, limit: number): SojournError =>
     { status: 500, rpc: RPC.internal },
   );
 
-// ——— thrown to whoever configures ———
+// ——— thrown while configuring ———
 
-/** `RangeError` and `TypeError` are what JavaScript throws for these; both carry `code`. */
+/** Builds a `RangeError` or a `TypeError`, as JavaScript does for such values, with a `code`. */
 export function optionInvalid(kind: 'range' | 'type', option: string, got: unknown, takes: string): Error {
   const message = `Option ${option}: got ${describe(got)}, takes ${takes}`;
   const error = kind === 'range' ? new RangeError(message) : new TypeError(message);

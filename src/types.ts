@@ -1,4 +1,4 @@
-/** The shapes people program against. Every optional member also takes `undefined`. */
+/** The types that applications program against. Every optional member also takes `undefined`. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type {
   AuthInfo,
@@ -16,19 +16,19 @@ import type {
 export type { McpServerOptions };
 
 /**
- * The HTTP request as hooks, factories and handlers see it. Built lazily; the body is not readable
- * (it was read before the message was dispatched).
+ * The HTTP request as hooks, factories and handlers see it. It is built lazily. The body is not readable, because it
+ * was read before the message was dispatched.
  */
 export type McpHttpRequest = Request & {
-  /** What the caller of `fetch` or `node` vouched for. */
+  /** The authentication that the caller of `fetch` or `node` passed in. */
   readonly authInfo?: AuthInfo | undefined;
-  /** Whose request it is: the user key that sessions are bound to. */
+  /** The user key that sessions are bound to. */
   readonly user?: string | undefined;
-  /** The Node pair, on the instance that received the request over its `node` face. */
+  /** The Node request and response, on the instance that received the request over its `node` face. */
   readonly node?: { req: IncomingMessage; res: ServerResponse } | undefined;
 };
 
-/** Why a session ended, for ever. */
+/** Why a session ended. */
 export type EndReason =
   | 'deleted'
   | 'idle'
@@ -38,27 +38,30 @@ export type EndReason =
   | 'handler_returned'
   | 'store_lost';
 
-/** Why a session left this instance. `request_done`: a stateless or modern request was answered. */
+/** Why a session left this instance. `request_done`: the stateless or modern request was answered. */
 export type LeaveReason = EndReason | 'hibernated' | 'released' | 'fenced' | 'closed' | 'request_done';
 
-/** The least a factory may return: SDK v1 and v2 servers fit. */
+/** What a factory must return at least. Servers of SDK v1 and v2 fit. */
 export interface ConnectableServer {
   connect(transport: Transport): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * Durable JSON key–value of one session, at most `limits.stateBytes` of UTF-8 JSON in all
- * (`StateTooLarge` otherwise). A promise resolves when the store holds the change.
+ * Durable JSON key–value pairs of one session, at most `limits.stateBytes` of UTF-8 JSON in all (error
+ * `STATE_TOO_LARGE`). A promise resolves when the store holds the change.
  */
 export interface SessionState {
-  /** A fresh copy of the stored value, `undefined` when there is none. */
+  /** Resolves with a fresh copy of the stored value, or `undefined` when there is none. */
   get<T = unknown>(key: string): Promise<T | undefined>;
   /** Stores a JSON value; `undefined` and functions are refused with a `TypeError`. */
   set(key: string, value: unknown): Promise<void>;
-  /** `true` when there was something to delete. */
+  /** Resolves with `true` when the key existed. */
   delete(key: string): Promise<boolean>;
-  /** Read, change, store: one at a time per session; `fn` runs exactly once. Resolves with the new value. */
+  /**
+   * Reads, changes and stores a value. Updates of one session run one at a time, and `fn` runs exactly once. Resolves
+   * with the new value.
+   */
   update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T>;
   entries(): Promise<Array<[string, unknown]>>;
 }
@@ -66,7 +69,7 @@ export interface SessionState {
 /** One client's session as its factory, hooks and handlers see it. */
 export interface McpSession {
   readonly id: string;
-  /** The user the session is bound to; `undefined`: nobody was authenticated when it was opened. */
+  /** The user the session is bound to; `undefined` when an anonymous client opened it. */
   readonly user?: string | undefined;
   /** ms since 1970. */
   readonly createdAt: number;
@@ -74,7 +77,7 @@ export interface McpSession {
   readonly clientCapabilities: ClientCapabilities;
   /** The requested version until `initialize` is answered, then the negotiated one. */
   readonly protocolVersion: string;
-  /** What the factory returned; throws inside the factory. */
+  /** What the factory returned. Reading it inside the factory throws. */
   readonly server: McpServer | Server | ConnectableServer;
   readonly state: SessionState;
   /** Aborts when the session leaves this instance; `signal.reason` is the {@link LeaveReason}. */
@@ -85,16 +88,16 @@ export interface McpSession {
 export interface McpEndpointContext extends McpRequestContext {
   /** Absent in stateless and modern serving. */
   session?: McpSession;
-  /** After `configureSessionOptions`; hand it on: `new McpServer(info, { ...ctx.serverOptions })`. */
+  /** The result of `configureSessionOptions`. Pass it on: `new McpServer(info, { ...ctx.serverOptions })`. */
   serverOptions: McpServerOptions;
-  /** `true` when the handshake is being replayed: a takeover, a restart, a migration, a wake. */
+  /** `true` when the handshake is replayed: after a takeover, a restart, a migration or a wake. */
   restored: boolean;
-  /** Seals and opens `requestState` over `requestStateKeys`, bound to user and method, 600 s. */
+  /** Seals and opens `requestState` with `requestStateKeys`, bound to user and method, for 600 s. */
   requestState: RequestStateCodec;
   requestInfo?: McpHttpRequest;
 }
 
-/** Makes the server of one session (2025 era) or of one request (stateless, 2026-07-28). */
+/** Creates the server of one session (2025 era) or of one request (stateless, 2026-07-28). */
 export type McpEndpointFactory = (
   ctx: McpEndpointContext,
 ) => McpServer | Server | ConnectableServer | Promise<McpServer | Server | ConnectableServer>;
@@ -113,20 +116,20 @@ export type RunSessionHandler = (
 ) => Promise<void>;
 
 export interface SessionMigrationHandler {
-  /** Asked for a session id that this deployment does not know; null or undefined: answer 404. */
+  /** Called for a session id that this deployment does not know. Return null or undefined to answer 404. */
   allowSessionMigration(
     request: McpHttpRequest,
     sessionId: string,
     signal: AbortSignal,
   ): InitializeRequestParams | null | undefined | Promise<InitializeRequestParams | null | undefined>;
-  /** Once per session, before the answer to `initialize` is written; a failure fails the `initialize`. */
+  /** Called once per session, before the answer to `initialize` is written. An error fails the `initialize`. */
   onSessionInitialized?(
     request: McpHttpRequest,
     sessionId: string,
     params: InitializeRequestParams,
     signal: AbortSignal,
   ): void | Promise<void>;
-  /** At least once, on the instance that ended the session; errors are logged. */
+  /** Called at least once, on the instance that ended the session. Errors are logged. */
   onSessionEnded?(sessionId: string, reason: EndReason): void | Promise<void>;
 }
 
@@ -137,7 +140,7 @@ export type SessionIdGenerator = (init: {
   user?: string | undefined;
 }) => string | Promise<string>;
 
-/** `owner` is the instance where the session is live. Times are ms since 1970. */
+/** `owner` is the instance that serves the session now. Times are ms since 1970. */
 export interface SessionInfo {
   id: string;
   status: 'live' | 'hibernated';
@@ -159,7 +162,7 @@ export interface SessionEvent {
 
 export type SessionEventName = 'opened' | 'restored' | 'hibernated' | 'released' | 'fenced' | 'ended';
 
-/** A pino logger fits as it is. */
+/** A pino logger can be passed as it is. */
 export interface Logger {
   debug(obj: object, msg: string): void;
   info(obj: object, msg: string): void;
@@ -174,7 +177,7 @@ export interface TimeProvider {
   now(): number;
   setTimeout(fn: () => void, ms: number): unknown;
   clearTimeout(handle: unknown): void;
-  /** ms from any fixed point, never going back; absent: `now`. */
+  /** ms from any fixed point, never decreasing. Default: `now`. */
   monotonic?(): number;
 }
 
@@ -199,9 +202,9 @@ export interface SessionLimits {
   eventLogBytes: number;
   /** Ended sessions remembered in this process (memory store). */
   tombstones: number;
-  /** Requests that wait for a lease or a store that is away, on one instance. */
+  /** Requests of one instance that wait for its lease or for an unreachable store. */
   waitingRequests: number;
-  /** Bytes of the bodies of those. */
+  /** Bytes of the bodies of waiting requests. */
   waitingBytes: number;
 }
 
@@ -212,11 +215,11 @@ export interface EventRetention {
   bytes: number;
 }
 
-/** How an endpoint is doing. */
+/** The state of an endpoint, as `/readyz` answers it. */
 export interface EndpointHealth {
   state: 'serving' | 'draining' | 'lapsed' | 'closed';
   store: 'ok' | 'away';
   instance: string;
-  /** Live here. */
+  /** Sessions that are live on this instance. */
   sessions: number;
 }

@@ -1,13 +1,14 @@
 /**
- * Finds where a session lives, on the instance that got the request:
+ * Finds where a session lives, on the instance that received the request:
  *
  *     live here ─▶ here, once it is claimed for the present id of this instance
  *     ended ─▶ 404        no record ─▶ ask the migration handler, null ─▶ 404
  *     owner alive ─▶ there (relay)
- *     owner none, dead, or me without a copy ─▶ claim, restore ─▶ here
+ *     no owner, a dead owner, or this instance without a copy ─▶ claim, restore ─▶ here
  *
- * A lost claim reads again. Finds of one session share one restore. The migration handler is asked for one request at a
- * time: its no to one caller is never the answer to another, its first yes ends the queue.
+ * After a lost claim the record is read again. Concurrent finds of one session share one restore. The migration handler
+ * is asked for one request at a time: a refusal of one caller never answers another caller, and the first acceptance
+ * ends the queue.
  */
 import { type InitializeRequestParams, isInitializeRequest } from '@modelcontextprotocol/server';
 import {
@@ -33,10 +34,10 @@ import type { Caller, Restorer } from './restorer.ts';
 
 export type Found = { readonly here: LiveSession } | { readonly there: string };
 
-/** A session that is live nowhere and need not be: its record is enough to end it. */
+/** A session that is live on no instance and need not be: its record is enough to end it. */
 export type FoundToEnd = Found | { readonly record: SessionRecord };
 
-/** Claims lost in a row before the client is asked to come back. */
+/** Claims lost in a row before the client gets a retryable error. */
 const TRIES = 5;
 
 export class Finder {
@@ -46,7 +47,7 @@ export class Finder {
   readonly #instance: Instance;
   readonly #restorer: Restorer;
   readonly #migrating = new Map<string, Promise<unknown>>();
-  /** Set while draining: nothing is claimed any more as long as somebody else can. */
+  /** Set while draining: nothing is claimed as long as another instance can claim it. */
   draining = false;
 
   constructor(options: ResolvedOptions, store: OpenStore, registry: Registry, instance: Instance, restorer: Restorer) {
@@ -63,7 +64,7 @@ export class Finder {
     return found;
   }
 
-  /** For DELETE: nothing is restored, and the migration handler is not asked. */
+  /** For DELETE: restores nothing and does not ask the migration handler. */
   findToEnd(id: string, caller: Caller): Promise<FoundToEnd> {
     return this.#find(id, caller, true);
   }
@@ -85,12 +86,13 @@ export class Finder {
         if (migrated !== undefined) return { here: migrated };
         continue;
       }
-      // Before a restore: another user's request must not wake a session.
+      // Check before a restore: another user's request must not wake a session.
       if (record.user !== (caller.user ?? null)) throw otherUser();
       const { owner } = record;
       if (owner !== null && owner !== this.#instance.id && (await this.#instance.isAlive(owner)))
         return { there: owner };
-      // Recorded, but not in the registry yet: whoever adopts it here is waited for, not claimed away from.
+      // The session is recorded but not registered yet. Wait for the adoption here instead of claiming the session away
+      // from it.
       const adopting = this.#migrating.get(id);
       if (adopting !== undefined) {
         await adopting.catch(() => {});
@@ -108,7 +110,7 @@ export class Finder {
           if (owner === this.#instance.id) await this.#store.sessions.release(id, { epoch: record.epoch, owner });
           return { there: other };
         }
-        // The last one serves on, also what another gave back as it went.
+        // The last instance keeps serving, including sessions that another instance released while it left.
         if (this.#restorer.stopped !== undefined) throw this.#restorer.stopped();
       }
       await this.#restorer.restore(record, caller);
@@ -118,13 +120,13 @@ export class Finder {
     throw restoreFailed();
   }
 
-  /** After a lapse: resolves when a live session is claimed for the new id of this instance, or has left. */
+  /** After a lapse: resolves when a live session is claimed for the new id of this instance, or has left it. */
   async #served(session: LiveSession): Promise<void> {
     const { timeProvider, leaseMs } = this.#options;
     if (!(await inTime(timeProvider, session.served(), leaseMs))) throw lapsed();
   }
 
-  /** Ends a session that is not live here, wherever it is; `false`: there is nothing to end. */
+  /** Ends a session that is not live here, on whichever instance it lives. `false`: there is no such session. */
   async terminate(id: string): Promise<boolean> {
     for (let tries = 0; tries < TRIES; tries++) {
       await this.#registry.closing(id);
@@ -136,7 +138,7 @@ export class Finder {
         if (ended !== undefined) return ended;
         continue;
       }
-      // Restoring here right now: wait for it and end it where it lives.
+      // The session is being restored here right now: wait, then end it where it lives.
       await this.#restorer.restoring(id)?.catch(() => {});
       const live = this.#registry.get(id);
       if (live !== undefined) {
@@ -148,7 +150,7 @@ export class Finder {
     throw storeAway('ending a session', undefined);
   }
 
-  /** Ends a session that is live nowhere; `false`: look again. */
+  /** Ends a session that is live on no instance. `false`: its record changed, so look again. */
   end({ id, epoch, owner }: SessionRecord, reason: EndReason): Promise<boolean> {
     return this.#registry.endRecord(id, owner === this.#instance.id ? { epoch, owner } : null, reason);
   }
@@ -164,7 +166,7 @@ export class Finder {
     return record;
   }
 
-  /** `undefined`: look again. Throws the 404 when the handler says no. */
+  /** `undefined`: look again. Throws the 404 when the migration handler refuses. */
   async #queueMigration(id: string, caller: Caller): Promise<LiveSession | undefined> {
     const handler = this.#options.sessionMigrationHandler;
     if (handler === undefined) throw sessionNotFound();

@@ -1,10 +1,11 @@
 /**
- * This process as one instance of its deployment: an id, a lease, a mailbox, links to the others. Ids are new for every start.
+ * This process as one instance of its deployment: an id, a lease, a mailbox, and links to the other instances. Every
+ * start has a new id.
  *
  *     serving ──drain──▶ draining ──leave──▶ gone        (its lease: `lease.ts`)
  *
- * Whatever one instance says to another goes through here: relayed calls and ends over links (`link.ts`), which lose nothing;
- * bus events as they are, at most once.
+ * All messages between instances pass through here. Relayed calls and ends use links (`link.ts`), which lose nothing.
+ * Bus events are sent without a link, at most once.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import type { InstanceLease, InstanceMessage, OpenStore } from '../stores/store.ts';
@@ -15,38 +16,38 @@ import type { Link, LinkItem } from './link.ts';
 import { Links } from './links.ts';
 
 export interface InstanceHandlers {
-  /** This instance has its lease, again or still; after a lapse under a new id (`owner`). */
+  /** This instance has a lease, again or still. After a lapse the lease has a new id (`owner`). */
   valid(): void;
-  /** Part of a relayed call. */
+  /** A part of a relayed call. */
   item(link: Link, item: LinkItem): void;
-  /** The other end is dead, or this one: what is under way on it has no outcome. */
+  /** This end of the link or the other is dead. Calls that are under way on it have an unknown outcome. */
   linkFailed(link: Link): void;
-  /** End a session that lives here. */
+  /** Ends a session that lives here. */
   terminate(id: string): Promise<boolean>;
   bus(event: ServerEvent): void;
 }
 
 export interface InstanceOptions {
   readonly store: OpenStore;
-  /** Every instance is in this process, so no lease runs out. */
+  /** Every instance is in this process, so no lease expires. */
   readonly inProcess: boolean;
   readonly leaseMs: number;
   readonly random: RandomSource;
   readonly time: Required<TimeProvider>;
   readonly logger: Logger;
-  /** The lease was renewed, or taken anew. */
+  /** The lease was renewed, or taken again. */
   storeAnswers(): void;
 }
 
-/** An end that was asked for elsewhere. */
+/** A request to end a session, sent to its owner. */
 interface Asked {
   readonly link: Link;
-  /** `undefined`: nobody knows. */
+  /** `undefined`: the outcome is unknown. */
   settle(done: boolean | undefined): void;
 }
 
 const ITEM_BYTES = 64;
-/** For peers to take the last of what they were told. */
+/** How long peers may take to acknowledge the last messages. */
 const FLUSH_MS = 500;
 
 export class Instance {
@@ -87,12 +88,12 @@ export class Instance {
     });
   }
 
-  /** New for every start, and after every lapse of its lease. */
+  /** Changes with every start, and after every lapse of the lease. */
   get id(): string {
     return this.#lease.id;
   }
 
-  /** Whose the sessions are that are claimed here. */
+  /** The id for which sessions are claimed here. */
   get owner(): string {
     return this.#lease.owner;
   }
@@ -102,7 +103,7 @@ export class Instance {
     return this.#lease.valid;
   }
 
-  /** A session of ours was taken over: whoever did that takes this instance for dead. */
+  /** Another instance took a session of this instance over, so it believes this instance dead. Checks the lease. */
   check(): void {
     this.#lease.check();
   }
@@ -116,7 +117,7 @@ export class Instance {
     await this.#lease.join();
   }
 
-  /** Says so in the lease; a store that cannot be reached does not keep anybody from draining. */
+  /** Announces the drain in the lease. An unreachable store does not prevent draining. */
   async drain(): Promise<void> {
     try {
       await this.#lease.drain();
@@ -139,7 +140,7 @@ export class Instance {
     return this.#store.instances.list();
   }
 
-  /** Whether another instance has just spoken. */
+  /** Whether another instance has sent a message recently. */
   hears(id: string): boolean {
     return this.#links.hears(id);
   }
@@ -148,12 +149,12 @@ export class Instance {
     return this.hears(id) || (await this.#store.instances.read(id)) !== undefined;
   }
 
-  /** Another instance that takes new work, as far as the store can tell. */
+  /** Another instance that takes new sessions, as far as the store knows. */
   async otherServing(): Promise<string | undefined> {
     return (await this.othersServing())[0];
   }
 
-  /** All of those. */
+  /** Every other instance that takes new sessions, as far as the store knows. */
   async othersServing(): Promise<string[]> {
     let leases: readonly InstanceLease[];
     try {
@@ -165,12 +166,12 @@ export class Instance {
     return leases.filter(({ id, state }) => id !== this.id && state === 'serving').map(({ id }) => id);
   }
 
-  /** The way to another instance; `undefined`: it is dead, or this one is nobody as long as it has no lease. */
+  /** The link to another instance. `undefined`: that instance is dead, or this one has no lease. */
   link(to: string): Link | undefined {
     return this.valid ? this.#links.to(to) : undefined;
   }
 
-  /** Asks the owner to end a session; `undefined`: the owner is gone, and nobody knows whether it did. */
+  /** Asks the owner to end a session. `undefined`: the owner crashed, and the outcome is unknown. */
   terminate(owner: string, sessionId: string): Promise<boolean | undefined> {
     const link = this.link(owner);
     if (link === undefined) return Promise.resolve(undefined);
@@ -205,7 +206,7 @@ export class Instance {
         this.#links.refusedBy(from);
         break;
       case 'probe':
-        // Being heard is the answer.
+        // Receiving the message is enough.
         break;
       case 'bus':
         this.#handlers?.bus(message['event'] as ServerEvent);

@@ -1,16 +1,18 @@
 /**
  * The right of this instance to serve sessions from memory.
  *
- *     joining ──announced──▶ valid ──ran out / gone──▶ lapsed ──announced under a new id──▶ valid
+ *     joining ──announced──▶ valid ──expired / removed──▶ lapsed ──announced under a new id──▶ valid
  *
- * Death is final: a lease that ran out is never renewed. The instance takes a new id, stores its lease, and renews it from
- * then on, however long the claims of its sessions take (`session/claim-queue.ts`): each is served once it is claimed for
- * that id. No id owns anything before its lease is stored. Valid is the smaller of what the monotonic clock and the wall clock leave, counted from
- * before the renewal was sent: a suspended machine stops the one, somebody may set the other. An instance whose mailbox was
- * lost is lapsed until it has renewed since: somebody may have buried it meanwhile. In one process
- * (`inProcess`) nobody can take anything over unnoticed, and the lease has no end.
+ * An expired lease is never renewed. The instance takes a new id, stores a lease for it, and renews that lease while it
+ * claims its sessions (`session/claim-queue.ts`), however long that takes. Each session is served once it is claimed
+ * for the new id. No id owns anything before its lease is stored.
  *
- * A crash leaves a lease that runs out, or is buried by whoever finds nobody there.
+ * The remaining time is the smaller of what the monotonic clock and the wall clock show, counted from before the
+ * renewal was sent: suspending the machine stops the monotonic clock, and the wall clock can be set. An instance that
+ * lost its mailbox counts as lapsed until a later renewal succeeds, because another instance may have removed its
+ * lease. In one process (`inProcess`) no takeover can go unnoticed, and the lease never expires.
+ *
+ * A crash leaves a lease that expires, or that is removed by an instance whose probe is not delivered.
  */
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../stores/store.ts';
 import { base64url, type RandomSource } from '../options/system.ts';
@@ -18,10 +20,10 @@ import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 
 const ID_BYTES = 9;
-/** Renewals per lease: two may fail before it runs out. */
+/** Renewals per lease time: two may fail before the lease expires. */
 const RENEWALS = 3;
 
-/** By both clocks, in ms. */
+/** A time by both clocks, in ms. */
 interface Moment {
   readonly monotonic: number;
   readonly wall: number;
@@ -35,9 +37,9 @@ export interface LeaseOptions {
   readonly time: Required<TimeProvider>;
   readonly logger: Logger;
   receive(from: string, message: InstanceMessage): void;
-  /** The id is dead: nothing may be said under it any more. */
+  /** The id is dead: send nothing under it any more. */
   lapsed(id: string): void;
-  /** It is valid until its next end. */
+  /** The lease is valid until its next expiry. */
   extended(): void;
   storeAnswers(): void;
 }
@@ -49,7 +51,7 @@ export class Lease {
   #state: InstanceLease['state'] = 'serving';
   #validMonotonic = -Infinity;
   #validWall = -Infinity;
-  /** How often the mailbox was lost, and how often when the last good renewal began. */
+  /** How often the mailbox was lost in all, and how often when the last successful renewal began. */
   #losses = 0;
   #lossesRenewed = 0;
   #ticking = false;
@@ -68,8 +70,9 @@ export class Lease {
   }
 
   /**
-   * The id for which sessions are claimed. Until a new id is announced that is the dead one: what is claimed for it is claimed
-   * again for the new one. An owner without a lease is dead to everybody, one that has yet to be announced too.
+   * The id for which sessions are claimed. Until a new id is announced that is the dead id; sessions claimed for it are
+   * claimed again for the new id. Other instances treat an owner without a stored lease as dead, including an id that
+   * is not announced yet.
    */
   get owner(): string {
     return this.#announcedId;
@@ -111,7 +114,7 @@ export class Lease {
     return base64url(this.#options.random(ID_BYTES));
   }
 
-  /** The moment before it was sent: what the lease counts from. */
+  /** Returns the time before the lease was sent; its validity counts from then. */
   async #announce(): Promise<Moment> {
     const sent = this.#moment();
     const id = this.#id;
@@ -128,13 +131,16 @@ export class Lease {
     return sent;
   }
 
-  /** Until it has renewed its lease after this, it may have been buried by somebody who was not heard. */
+  /**
+   * Until the next successful renewal, another instance may have removed this lease because its probe was not
+   * delivered.
+   */
   #lost(): void {
     this.#losses += 1;
     if (!this.#options.inProcess) this.check();
   }
 
-  /** Renews now: something says that others take this instance for dead. */
+  /** Renews now, because another instance seems to believe this instance dead. */
   check(): void {
     if (this.#ticking || this.#left) return;
     if (this.#timer !== undefined) this.#options.time.clearTimeout(this.#timer);
@@ -163,7 +169,10 @@ export class Lease {
     }, leaseMs / RENEWALS);
   }
 
-  /** Two thirds of the lease without a renewal: a little more, and the sessions are somebody else's. */
+  /**
+   * Warns when two thirds of the lease pass without a renewal: a little more, and other instances take the sessions
+   * over.
+   */
   #noteLateness(ms: number): void {
     const { leaseMs, logger } = this.#options;
     if (ms < leaseMs / RENEWALS) return;
@@ -178,7 +187,7 @@ export class Lease {
     const losses = this.#losses;
     void this.#renew(losses).finally(() => {
       this.#ticking = false;
-      // Lost meanwhile: at once again, unless the store cannot be reached.
+      // The mailbox was lost during the renewal: renew again at once, unless the store is unreachable.
       if (this.#losses > losses && !this.#storeAway && !this.#left) this.#tick();
       else this.#arm();
     });
@@ -188,7 +197,7 @@ export class Lease {
     const { logger } = this.#options;
     try {
       const sent = this.#moment();
-      // Past its end it is dead, whatever the store still holds.
+      // After its expiry the id is dead, even if the store still has its lease.
       const alive = this.#options.inProcess || this.#inTime;
       if (alive && (await this.#options.store.renew(this.#id, this.#state))) this.#extend(sent, losses);
       else await this.#rejoin();
@@ -206,10 +215,10 @@ export class Lease {
     const before = this.#id;
     this.#validMonotonic = -Infinity;
     this.#lapses += 1;
-    // In one step: nothing is said or heard under the old id any more.
+    // In one step, so that nothing is sent or received under the old id afterwards.
     this.#id = this.#newId();
     lapsed(before);
-    // In an outage it goes without saying, and is tried again and again.
+    // During an outage failures are expected and retried, so they are logged at debug level.
     logger[this.#storeAway ? 'debug' : 'warn'](
       { instance: before, lapses: this.#lapses },
       'The lease ran out; its sessions are claimed again under a new id',

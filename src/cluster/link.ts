@@ -1,39 +1,39 @@
 /**
- * This instance's end of the conversation with one other: what is pushed at one end comes out at the other, once and in
- * order, over mailboxes that may lose, double and delay messages. Items are numbered both ways.
+ * One end of the connection between two instances. Each item pushed at one end arrives at the other end once and in
+ * order, over mailboxes that may lose, duplicate and delay messages. Items are numbered in both directions.
  *
- *     open ──fail()──▶ failed        the peer is dead, or we are (a lapsed lease): nothing is sent or taken any more
+ *     open ──fail()──▶ failed        an id is dead, or its lease lapsed: nothing is sent or taken
  *
- * What is not acknowledged is asked about (a probe) after 10 ms, then every 20 ms for 200 ms, then every third of the lease
- * time; a probe says what is expected next, and its answer lets the other side send again from there. As long as something
- * is held open on it, a peer that is silent is looked at: every third of the lease time, or after 100 ms where a call waits
- * for its answer.
+ * Unacknowledged items are probed after 10 ms, then every 20 ms for 200 ms, then every third of the lease time. A probe
+ * states which item its sender expects next, and its answer states the same for the other side. Each side resends from
+ * the item that the other expects. While something is held open on the link, a silent peer is checked: every third of
+ * the lease time, or after 100 ms where a call waits for its answer.
  *
- * An id is dead for ever, so two ids have one conversation, and neither end ever starts it anew.
+ * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
 import type { InstanceMessage } from '../stores/store.ts';
 import { afterTurn } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
 
-/** The format of link messages and of what travels in them. */
+/** The format of link messages and of the items in them. */
 export const LINK_VERSION = 1;
 
-/** What one instance tells another; its meaning is that of whoever pushed it. */
+/** One item; the sending part of the code defines its meaning. */
 export type LinkItem = { readonly t: string; readonly [key: string]: unknown };
 
 export interface LinkMessage extends InstanceMessage {
   readonly kind: 'link';
   readonly v: number;
-  /** The id it is meant for: what was for an earlier id of this instance is nobody's. */
+  /** The id that the message is for. A message for an earlier id of this instance is dropped. */
   readonly to: string;
-  /** The number of the first item, or of the next one when there is none. */
+  /** The number of the first item, or of the next item when the message has none. */
   readonly first: number;
   readonly items: readonly LinkItem[];
   /** The number of the item that is expected next. */
   readonly ack: number;
-  /** Asks for an acknowledgement, under this number. */
+  /** Asks for an acknowledgement; the number identifies this probe. */
   readonly probe?: number;
-  /** Answers the probe of this number. */
+  /** Answers the probe with this number. */
   readonly re?: number;
 }
 
@@ -43,9 +43,9 @@ export interface LinkOptions {
   readonly leaseMs: number;
   send(message: LinkMessage): void;
   receive(item: LinkItem): void;
-  /** Whether whoever pushed an item waits for more than its acknowledgement. */
+  /** Whether the sender of an item expects an answer besides the acknowledgement. */
   asks(item: LinkItem): boolean;
-  /** Nothing was heard for long: look whether it still lives. */
+  /** The peer has been silent for long: check whether it is alive. */
   doubt(): void;
 }
 
@@ -55,19 +55,21 @@ interface Pending {
   readonly taken: (() => void) | undefined;
 }
 
-/** Turns that the acknowledgement of a question waits: an answer within the turn that brought it carries it for nothing. */
+/** Turns that the acknowledgement of a question waits. An answer that is pushed within them carries it. */
 const ACK_TURNS = 2;
-/** Of anything else, below the first probe: whatever is pushed meanwhile carries it. */
+/**
+ * Delay of every other acknowledgement, shorter than the first probe. A message that is pushed within it carries it.
+ */
 const ACK_MS = 5;
 const FIRST_PROBE_MS = 10;
 const QUICK_PROBE_MS = 20;
 const QUICK_PROBES = 10;
 const SLOW_PART = 3;
-/** A client of ours waits that long until somebody looks whether the owner of its call still lives. */
+/** How long a client's call may wait in silence before the link checks whether the owner is alive. */
 const CALL_WATCH_MS = 100;
 /**
- * Undelivered bytes of one peer. Past it calls wait, and a stream is cut that has more than `streamBufferBytes` among them; past
- * twice as many every stream that goes on writing.
+ * Undelivered bytes to one peer. Above it calls wait, and a stream with more than `streamBufferBytes` among them is
+ * cut. Above twice as much every stream that keeps writing is cut.
  */
 export const CREDIT_BYTES = 8_388_608;
 
@@ -75,25 +77,25 @@ export class Link {
   readonly peer: string;
   readonly #options: LinkOptions;
   #failed = false;
-  // ——— the way out ———
+  // ——— outgoing ———
   #next = 0;
   #unacked: Pending[] = [];
   #unackedBytes = 0;
-  /** How many of the unacknowledged were sent, maybe in vain. */
+  /** How many of the unacknowledged items were sent, whether they arrived or not. */
   #sent = 0;
   #flushing = false;
   #waiting: Array<() => void> = [];
-  // ——— the way in ———
+  // ——— incoming ———
   #expected = 0;
   #owesAck = false;
   #ackDue = false;
   #ackTimer: unknown;
-  /** To be answered with the next message. */
+  /** The probe to answer with the next message. */
   #asked: number | undefined;
   #heardAt = -Infinity;
   // ——— probes ———
   #held = 0;
-  /** Of those, calls that wait for an answer. */
+  /** Calls among the holds: they wait for an answer. */
   #calls = 0;
   #probeTimer: unknown;
   #probeDue = 0;
@@ -112,7 +114,7 @@ export class Link {
     return this.#failed;
   }
 
-  /** Whether the peer has said something in the last `ms`. */
+  /** Whether a message from the peer arrived in the last `ms`. */
   heardWithin(ms: number): boolean {
     return this.#options.time.monotonic() - this.#heardAt < ms;
   }
@@ -121,12 +123,15 @@ export class Link {
     return this.#unackedBytes;
   }
 
-  /** Resolves when everything pushed so far was taken, or the link has failed. */
+  /** Resolves when the peer has taken everything pushed so far, or the link has failed. */
   async taken(): Promise<void> {
     while (!this.#failed && this.#unacked.length > 0) await this.#change();
   }
 
-  /** `taken` is called when the peer has it; never after a failure. Items of one turn of microtasks leave together. */
+  /**
+   * `taken` is called when the peer has the item, and never after a failure. Items of one turn of microtasks are sent
+   * together.
+   */
   push(item: LinkItem, bytes: number, taken?: () => void): void {
     if (this.#failed) return;
     this.#next += 1;
@@ -135,7 +140,7 @@ export class Link {
     this.#flushSoon();
   }
 
-  /** Resolves when so much more may be pushed, or the link has failed. */
+  /** Resolves when `bytes` more may be pushed, or the link has failed. */
   async room(bytes: number): Promise<void> {
     while (!this.#failed && !this.fits(bytes)) await this.#change();
   }
@@ -149,7 +154,7 @@ export class Link {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** From now on the peer is watched; the returned function ends that. `'call'`: somebody waits for an answer. */
+  /** Watches the peer until the returned function is called. `'call'`: a client waits for an answer. */
   hold(what: 'call' | 'stream'): () => void {
     const calls = what === 'call' ? 1 : 0;
     this.#held += 1;
@@ -171,7 +176,7 @@ export class Link {
     const { first, items, probe, re } = message;
     let asked = false;
     for (const [n, item] of items.entries()) {
-      // What is missing before it comes again, and this with it.
+      // An earlier item is missing. The peer resends it, and this item after it.
       if (first + n > this.#expected) break;
       if (this.repeats(first + n)) continue;
       this.#expected = Math.max(this.#expected, first + n + 1);
@@ -190,7 +195,7 @@ export class Link {
     }
   }
 
-  /** Whether an item has come before. */
+  /** Whether an item with this number arrived before. */
   repeats(no: number): boolean {
     return no < this.#expected;
   }
@@ -292,7 +297,7 @@ export class Link {
     this.#probeTimer = time.setTimeout(() => this.#tick(), ms);
   }
 
-  /** Until it will have been silent for as long as it is watched. */
+  /** The remaining time until the peer has been silent too long. */
   #silentMs(): number {
     const silent = this.#options.time.monotonic() - this.#heardAt;
     return silent < this.#watchMs ? this.#watchMs - silent : this.#watchMs;

@@ -1,22 +1,22 @@
 /**
- * The links of this instance, and the judgement that a peer is dead. Suspicion is not death: nobody listening, a refused
- * socket or a long silence also happen to living instances. So a suspect is examined:
+ * The links of this instance, and the decision that a peer is dead. A peer without a mailbox, with a refused connection
+ * or with a long silence is only suspected, because living instances have these too. So a suspect is examined:
  *
  *     no lease ──▶ dead
- *     a lease, and a probe is delivered ──▶ alive, as far as anybody can tell
- *     a lease, and nobody listens to a probe either ──▶ buried: the lease is removed, if it is still the one that was read
+ *     a lease, and a probe is delivered ──▶ alive, as far as this instance can tell
+ *     a lease, and a probe is not delivered ──▶ buried: the lease is removed, if it is still the lease that was read
  *
- * Whoever comes back under a new id says first which of its ids is dead (`formerly`): what it asks for again must not be
- * begun by the peer that still holds the first try.
+ * An instance with a new id first sends which of its ids are dead (`formerly`). Otherwise a peer that still runs the
+ * first attempt of a call could start its retry.
  *
- * A living instance whose mailbox was closed counts as lapsed until it has opened it again and renewed its lease since:
- * either its renewal comes first, and the burial fails, or it finds itself dead.
+ * A living instance whose mailbox was closed counts as lapsed until it has reopened the mailbox and renewed its lease.
+ * Either the renewal is first, and the burial fails; or the instance finds its lease removed.
  */
 import type { InstanceMessage, OpenStore } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Link, LINK_VERSION, type LinkItem, type LinkMessage } from './link.ts';
 
-/** Ids that are known to be dead: what still comes from them is dropped. More are forgotten, oldest first. */
+/** Ids that are known to be dead; their messages are dropped. Above this number the oldest are forgotten. */
 const DEAD_KEPT = 1_000;
 const HEARD_PART = 10;
 const SILENT_LEASES = 10;
@@ -27,10 +27,10 @@ export interface LinksOptions {
   readonly time: Required<TimeProvider>;
   readonly leaseMs: number;
   readonly logger: Logger;
-  /** This instance's id now. */
+  /** The present id of this instance. */
   self(): string;
   receive(link: Link, item: LinkItem): void;
-  /** What was under way on it has no outcome. */
+  /** Calls that are under way on the link have an unknown outcome. */
   failed(link: Link): void;
 }
 
@@ -38,7 +38,7 @@ export class Links {
   readonly #options: LinksOptions;
   readonly #links = new Map<string, Link>();
   readonly #dead = new Set<string>();
-  /** Peers that have yet to hear which ids of this instance are dead. */
+  /** Peers that have not been sent the dead ids of this instance yet. */
   readonly #former = new Map<string, Set<string>>();
   readonly #examining = new Map<string, Promise<boolean>>();
 
@@ -46,12 +46,14 @@ export class Links {
     this.#options = options;
   }
 
-  /** `undefined`: it is dead. */
+  /** `undefined`: the peer is dead. */
   to(peer: string): Link | undefined {
     return this.#dead.has(peer) ? undefined : (this.#links.get(peer) ?? this.#open(peer));
   }
 
-  /** Whether it has spoken so lately that its lease need not be looked at: should it be dead, the link finds out. */
+  /**
+   * Whether the peer has sent a message so recently that its lease need not be read. If it is dead, the link finds out.
+   */
   hears(peer: string): boolean {
     return this.#links.get(peer)?.heardWithin(this.#options.leaseMs / HEARD_PART) === true;
   }
@@ -63,7 +65,7 @@ export class Links {
     this.to(from)?.receive(message as LinkMessage);
   }
 
-  /** An instance of another build cannot talk with us: what was sent to it has never run there. */
+  /** An instance of another build cannot read these messages, so nothing that was sent to it has run there. */
   refusedBy(from: string): void {
     this.#options.logger.error(
       { instance: from },
@@ -72,7 +74,7 @@ export class Links {
     this.#part(from);
   }
 
-  /** Whether an instance lives; a suspect is buried on the way. */
+  /** Whether an instance is alive. A suspect without a listener is buried. */
   examine(peer: string): Promise<boolean> {
     const running = this.#examining.get(peer);
     if (running !== undefined) return running;
@@ -81,7 +83,7 @@ export class Links {
     return examining;
   }
 
-  /** This instance has no right to `id` any more: nothing that is under way has an outcome. */
+  /** This instance must not use `id` any more. Every call under way has an unknown outcome. */
   reset(id?: string): void {
     for (const peer of this.#links.keys()) {
       if (id !== undefined) this.#former.set(peer, (this.#former.get(peer) ?? new Set()).add(id));
@@ -90,12 +92,12 @@ export class Links {
     this.#dead.clear();
   }
 
-  /** It has a new one: whoever knew it under another hears of it. */
+  /** Announces the new id to every peer that knew this instance under an earlier id. */
   introduce(): void {
     for (const peer of this.#former.keys()) this.to(peer);
   }
 
-  /** Resolves when what was pushed has been taken, or after `ms`. */
+  /** Resolves when everything pushed has been taken, or after `ms`. */
   async flushed(ms: number): Promise<void> {
     const { time } = this.#options;
     let timer: unknown;
@@ -103,13 +105,13 @@ export class Links {
       timer = time.setTimeout(resolve, ms);
     });
     const links = [...this.#links.values()];
-    // With it goes what is still owed; and a peer that is gone shows.
+    // A probe carries pending acknowledgements, and it shows whether the peer is alive.
     for (const link of links) link.probe();
     await Promise.race([Promise.all(links.map((link) => link.taken())), late]);
     time.clearTimeout(timer);
   }
 
-  /** Somebody is new: whoever has been silent for long may be one that it replaces, and nobody else would ever look. */
+  /** A new instance may replace a peer that has been silent for long, and no other check would notice that. */
   #doubtSilent(): void {
     for (const [peer, link] of this.#links) {
       if (!link.heardWithin(SILENT_LEASES * this.#options.leaseMs)) void this.#doubt(peer);
@@ -145,7 +147,7 @@ export class Links {
       if (sent === 'suspect' && !this.#examining.has(peer)) void this.#doubt(peer);
       return sent;
     } catch (err) {
-      // It is sent again; and who cannot reach the store for long loses its lease.
+      // The message is sent again. An instance that cannot reach the store for long loses its lease anyway.
       logger.debug({ err, instance: peer }, 'A message to another instance could not be sent');
       return 'unknown';
     }
@@ -186,7 +188,7 @@ export class Links {
     this.#part(peer);
   }
 
-  /** There is nothing to say to it any more. */
+  /** No further message is expected for this peer. */
   #part(peer: string): void {
     this.#former.delete(peer);
     this.#drop(peer);

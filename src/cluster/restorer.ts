@@ -1,6 +1,7 @@
 /**
- * Makes sessions live here that were live elsewhere: by a claim and the record (restore), or by the handshake that a
- * migration handler vouches for (adopt). What fails is given back: the session is kept, for a later try or another instance.
+ * Makes sessions live here that were live elsewhere: from a claim and the record (restore), or from the handshake that
+ * a migration handler returns (adopt). After a failure the claim is released: the session is kept for a later attempt
+ * or another instance.
  */
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
@@ -25,7 +26,7 @@ import type { LiveSession } from '../session/session.ts';
 
 type Claimed = Extract<ClaimOutcome, { claimed: true }>;
 
-/** Whose request makes a session live. */
+/** The client whose request makes a session live. */
 export interface Caller extends MessageSource {
   readonly request: McpHttpRequest;
   readonly user: string | undefined;
@@ -49,7 +50,7 @@ export class Restorer {
   readonly #news: ListNews;
   readonly #ownerId: () => string;
   readonly #restoring = new Map<string, Promise<void>>();
-  /** Set when drained or closed: what was still being restored then is given back, with this error. */
+  /** Set when this instance drains or closes. Sessions that are still being restored are released with this error. */
   stopped: (() => SojournError) | undefined = undefined;
 
   constructor({ options, store, registry, builder, news, ownerId }: RestorerOptions) {
@@ -61,16 +62,19 @@ export class Restorer {
     this.#ownerId = ownerId;
   }
 
-  /** Of a session that is being restored here right now. */
+  /** The running restore of a session, if there is one. */
   restoring(id: string): Promise<void> | undefined {
     return this.#restoring.get(id);
   }
 
-  /** Resolves without a live session when the claim was lost: the caller reads again. Callers of one session share it. */
+  /**
+   * Resolves without a live session when the claim was lost; the caller then reads the record again. Callers for one
+   * session share a restore.
+   */
   restore(record: SessionRecord, caller: Caller): Promise<void> {
     const running = this.#restoring.get(record.id);
     if (running !== undefined) return running;
-    // It became live while the caller read its record: a claim now would make a second copy.
+    // The session became live while the caller read its record. Another claim would make a second copy.
     if (this.#registry.get(record.id) !== undefined) return Promise.resolve();
     const restoring = this.#claimAndRestore(record, caller).finally(() => this.#restoring.delete(record.id));
     this.#restoring.set(record.id, restoring);
@@ -78,7 +82,8 @@ export class Restorer {
   }
 
   async #claimAndRestore(record: SessionRecord, caller: Caller): Promise<void> {
-    // Before there is space for it: the one that is woken must not be the one that goes.
+    // Take it out of the index before space is made for it, so that the session that wakes is not the session that is
+    // evicted.
     const slept = this.#registry.sleepers.take(record.id, record.activeAt);
     try {
       await this.#restoreWithin(record, caller, slept ? 'wake' : 'takeover');
@@ -103,7 +108,7 @@ export class Restorer {
   }
 
   async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration'): Promise<void> {
-    // The lease ran out meanwhile, and what was live then has been claimed again already.
+    // The lease expired during the restore, and the sessions that were live then have been claimed again already.
     while (session.owner !== this.#ownerId())
       if (!(await this.#registry.claimAgain(session))) return session.leave('fenced');
     this.#registry.add(session, 'restored', cause);
@@ -112,12 +117,12 @@ export class Restorer {
     throw this.stopped();
   }
 
-  /** `undefined`: somebody else has claimed it since. */
+  /** `undefined`: another instance has claimed the session since. */
   async #rebuild({ record, markers }: Claimed, caller: Caller): Promise<LiveSession | undefined> {
     const owner = record.owner ?? this.#ownerId();
     const fence = { epoch: record.epoch, owner };
     const open = await this.#store.events.open(record.id);
-    // The markers came with the claim: of streams that a later owner has opened they say nothing.
+    // The markers were read with the claim, so they say nothing about streams that a later owner opened.
     const isLater = ({ stream }: OpenStreamInfo): boolean =>
       stream !== GET_STREAM && postStreamEpoch(stream) > record.epoch;
     if (open.some(isLater) && !(await this.#isStill(record.id, fence))) return undefined;
@@ -132,7 +137,7 @@ export class Restorer {
           user: record.user ?? undefined,
           handshake: record.handshake,
           createdAt: record.createdAt,
-          // The log knows better than the record whether a GET was ever primed: that is saved after it.
+          // The log knows better than the record whether the GET stream was primed, because the record is saved later.
           record: get === undefined ? record : { ...record, getStream: true },
           getNext: get?.next ?? 0,
         },
@@ -170,7 +175,9 @@ export class Restorer {
     return record !== undefined && !isEnded(record) && record.epoch === epoch && record.owner === owner;
   }
 
-  /** A session of another deployment becomes one of ours, bound to the user who brings it; `undefined`: somebody was faster. */
+  /**
+   * Adopts a session of another deployment, bound to the user of this request. `undefined`: another request was faster.
+   */
   async adopt(id: string, params: InitializeRequestParams, caller: Caller): Promise<LiveSession | undefined> {
     const now = this.#options.timeProvider.now();
     let session: LiveSession | undefined;

@@ -1,6 +1,6 @@
 /**
- * The bus of `subscriptions/listen` and `notify` across instances: an event reaches the listeners of this process at once
- * and those of the others through the store.
+ * The bus of `subscriptions/listen` and `notify` across instances. An event reaches the listeners of this process at
+ * once, and the listeners of other instances through the store.
  */
 import {
   InMemoryServerEventBus,
@@ -23,7 +23,7 @@ export class FleetBus implements ServerEventBus {
     this.#publish(event);
   }
 
-  /** An event of another instance. */
+  /** Delivers an event from another instance. */
   deliver(event: ServerEvent): void {
     this.#local.publish(event);
   }

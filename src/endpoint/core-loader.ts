@@ -1,11 +1,11 @@
 /**
- * The way to an endpoint's core, which is there when the store is open.
+ * Creates the endpoint's core once the store is open.
  *
  *     opening ──▶ open
- *        └──failed──▶ waiting ──a request, or a moment──▶ opening
+ *        └──failed──▶ waiting ──a request, or 1 s──▶ opening
  *
- * A load balancer sends nothing to an instance that is not ready: a store that was away at the start is tried again without
- * being asked.
+ * A store that was unreachable at the start is retried without a request, because a load balancer sends no requests to
+ * an instance that is not ready.
  */
 import { draining } from '../errors.ts';
 import type { Logger, TimeProvider } from '../types.ts';
@@ -13,7 +13,7 @@ import type { Logger, TimeProvider } from '../types.ts';
 const AGAIN_MS = 1_000;
 
 export interface CoreLoaderOptions<T extends object> {
-  /** At once where the store is in this process. */
+  /** Returns synchronously where the store is in this process. */
   open(): T | Promise<T>;
   readonly time: TimeProvider;
   readonly logger: Logger;
@@ -34,7 +34,7 @@ export class CoreLoader<T extends object> {
     else this.#value = opened;
   }
 
-  /** `undefined`: not yet. */
+  /** `undefined` until the store is open. */
   get value(): T | undefined {
     return this.#value;
   }
@@ -43,14 +43,14 @@ export class CoreLoader<T extends object> {
     return this.#stopped;
   }
 
-  /** Of the attempt that is under way, or of a new one; none begins once it is stopped. */
+  /** Resolves with the result of the running attempt, or of a new one. After `stop` no new attempt begins. */
   async ready(): Promise<T> {
     if (this.#value !== undefined) return this.#value;
     if (this.#attempt === undefined && this.#stopped) throw draining();
     return this.#attempt ?? this.#try();
   }
 
-  /** No further attempt; resolves with what the one under way came to. */
+  /** Prevents further attempts. Resolves with the result of the running attempt, if there is one. */
   async stop(): Promise<T | undefined> {
     this.#stopped = true;
     this.#clear();
@@ -59,7 +59,7 @@ export class CoreLoader<T extends object> {
 
   #try(): Promise<T> {
     this.#clear();
-    // In a promise, so that an error that is thrown is one of the attempt.
+    // In an async function, so that a thrown error rejects the attempt.
     return this.#follow((async () => this.#options.open())());
   }
 
@@ -83,7 +83,7 @@ export class CoreLoader<T extends object> {
     this.#attempt = undefined;
     this.#failures += 1;
     const { logger, time } = this.#options;
-    // Once for all attempts of an outage: the others fail alike.
+    // Log only the first failure of an outage, because later attempts fail alike.
     if (this.#failures === 1) logger.error({ err }, 'The session store could not be opened; it is tried again');
     else logger.debug({ err }, 'The session store could not be opened yet');
     if (!this.#stopped) {

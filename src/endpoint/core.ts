@@ -1,6 +1,6 @@
 /**
- * An endpoint's rooms, wired: door → eras → sessions → store, with one instance in the deployment. Made when the store is
- * open; `endpoint.ts` is the public face over it.
+ * Wires the parts of an endpoint: request checks → eras → sessions → store, with one instance in the deployment. It is
+ * created when the store is open; `endpoint.ts` is the public face.
  *
  *     serving ──drain──▶ draining ──▶ drained (503) ──close──▶ closed
  */
@@ -44,7 +44,7 @@ import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
 import type { SessionEvents } from './sessions.ts';
 import type { UserOf } from './user.ts';
 
-/** How often a drain looks whether what runs has finished. */
+/** How often a drain checks whether running requests have finished. */
 const DRAIN_POLL_MS = 25;
 
 export interface CoreOptions {
@@ -52,7 +52,7 @@ export interface CoreOptions {
   readonly options: ResolvedOptions;
   readonly store: OpenStore;
   readonly durable: boolean;
-  /** The store's messages between instances are objects of this process. */
+  /** The store passes messages between instances as objects within this process. */
   readonly inProcess: boolean;
   readonly random: RandomSource;
   readonly userOf: UserOf;
@@ -85,7 +85,7 @@ export class Core {
   #draining: Promise<{ released: number; interrupted: number }> | undefined;
 
   constructor({ factory, options: given, store, durable, inProcess, random, userOf, events }: CoreOptions) {
-    // A store of this process is never away, nor is its lease ever renewed.
+    // A store in this process is never unreachable, and its lease is never renewed.
     const outage = inProcess ? undefined : new Outage(given.logger, given.timeProvider);
     const logger = outage?.logger ?? given.logger;
     const options: ResolvedOptions = { ...given, logger };
@@ -188,7 +188,7 @@ export class Core {
     this.#fleet = fleet;
   }
 
-  /** Takes the lease and opens the mailbox; nothing is served before. At once on the memory store. */
+  /** Takes the lease and opens the mailbox. No request is served before. Synchronous on the memory store. */
   join(): Promise<void> {
     return this.instance.join({
       valid: () => {
@@ -202,12 +202,12 @@ export class Core {
     });
   }
 
-  /** Gets what must be known when it is needed: the SDK calls `requestState` invalid that cannot be opened just now. */
+  /** Loads keys before they are needed: the SDK calls a `requestState` invalid that cannot be opened at once. */
   prepare(): void {
     this.#keys().catch(() => {});
   }
 
-  /** `allowedHosts` of the listener, where the option leaves it to its address. */
+  /** `allowedHosts`: from the listener, where the option leaves it to the listener's address. */
   handle(exchange: Exchange, allowedHosts = this.#options.allowedHosts): void {
     if (this.#state === 'closed') return refuse(exchange, closedEndpoint(), null);
     if (this.#drained) return refuse(exchange, draining(), null);
@@ -236,7 +236,7 @@ export class Core {
     };
   }
 
-  /** `awaits`: somebody connected may still ask. */
+  /** `awaits`: a connected client may still send a request. */
   drain(timeoutMs: number, awaits: () => boolean = () => false): Promise<{ released: number; interrupted: number }> {
     return (this.#draining ??= this.#drain(timeoutMs, awaits));
   }
@@ -252,7 +252,7 @@ export class Core {
     const deadline = timeProvider.monotonic() + timeoutMs;
     let released = 0;
     while ((this.#busy || awaits()) && timeProvider.monotonic() < deadline) {
-      // Whoever is idle goes first, if somebody is there to take over.
+      // Idle sessions leave first, if another instance can take them over.
       if ((await this.instance.otherServing()) !== undefined)
         released += await this.#release((session) => !session.busy);
       if (!this.#busy && !awaits()) break;
@@ -269,7 +269,7 @@ export class Core {
     return { released, interrupted };
   }
 
-  /** No session becomes live here any more, not even one that is being opened or restored right now. */
+  /** No session becomes live here any more, including sessions that are being opened or restored right now. */
   #stop(error: () => SojournError): void {
     for (const room of [this.#opener, this.#finder]) room.draining = true;
     for (const room of [this.#opener, this.#restorer]) room.stopped = error;
@@ -305,7 +305,7 @@ export class Core {
     await this.store.close();
   }
 
-  /** A store that outlives us, or that others still use, keeps the sessions; otherwise they are lost with it. */
+  /** Releases the sessions where the store outlives this endpoint or other endpoints use it. Otherwise ends them. */
   async #closeSessions(): Promise<void> {
     const live = [...this.registry.values()];
     if (this.#durable || (await this.instance.otherServing()) !== undefined) {

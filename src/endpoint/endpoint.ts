@@ -23,43 +23,47 @@ import type { EndpointHealth, EventRetention, McpEndpointFactory } from '../type
 import { createUserOf } from './user.ts';
 
 export interface FetchOptions {
-  /** Who is asking, as your own authentication found it. */
+  /** The authenticated caller, as your own authentication found it. */
   authInfo?: AuthInfo | undefined;
-  /** The body, where something has parsed it already. */
+  /** The body, if it was parsed already. */
   parsedBody?: unknown;
 }
 
 export interface DrainOptions {
-  /** ms until running requests are given up. Default 25,000. */
+  /** ms until running requests are interrupted. Default 25,000. */
   timeoutMs?: number | undefined;
   /**
-   * First of all `listen()` accepts nobody any more: a proxy that is refused a connection tries the next instance. Default
-   * `false`: it answers to the end, and then with 503.
+   * `listen()` stops accepting connections first. A proxy whose connection is refused tries the next instance. Default
+   * `false`: the endpoint answers until the end of the drain, and then with 503.
    */
   stopListening?: boolean | undefined;
 }
 
-/** One MCP endpoint in this process. `fetch` and `node` are bound: detach them, pass them on. */
+/** One MCP endpoint in this process. `fetch` and `node` are bound functions, so they can be detached and passed on. */
 export interface McpEndpoint extends AsyncDisposable {
-  /** For Hono, Bun, Deno, Next.js …: answers on whatever path it is mounted. */
+  /** For Hono, Bun, Deno, Next.js …: answers on every path where it is mounted. */
   readonly fetch: (request: Request, options?: FetchOptions) => Promise<Response>;
-  /** For node:http, Express, Fastify, Koa …; `req.auth` is the `authInfo`; a function as third argument is ignored. */
+  /** For node:http, Express, Fastify, Koa …. `req.auth` is the `authInfo`. A function as third argument is ignored. */
   readonly node: (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown) => void;
-  /** Serves HTTP by itself, with `/healthz`, `/readyz` and CORS. */
+  /** Starts an HTTP server with `/healthz`, `/readyz` and CORS. */
   readonly listen: (options?: ListenOptions) => Promise<Listening>;
   readonly sessions: Sessions;
-  /** Tells clients of both eras, on every instance, that something changed. */
+  /** Tells clients of both eras, on every instance, that a list or a resource changed. */
   readonly notify: ServerNotifier;
   readonly bus: ServerEventBus;
-  /** Hands every session over and finishes what runs; afterwards only 503. Idempotent. Keeps the process alive until then. */
+  /**
+   * Releases every session and finishes running requests; afterwards every request gets 503. Idempotent. Keeps the
+   * process alive until it is done.
+   */
   readonly drain: (options?: DrainOptions) => Promise<{
     /** Sessions given back to the store. */
     released: number;
-    /** Requests that still ran at the deadline. */
+    /** Requests that were still running at the deadline. */
     interrupted: number;
   }>;
   /**
-   * Ends what runs, gives sessions back (durable store) or ends them (memory). Idempotent. Keeps the process alive until then.
+   * Ends running requests, then releases sessions (durable store) or ends them (memory). Idempotent. Keeps the process
+   * alive until it is done.
    */
   readonly close: () => Promise<void>;
   readonly health: () => EndpointHealth;
@@ -68,7 +72,7 @@ export interface McpEndpoint extends AsyncDisposable {
 const DRAIN_TIMEOUT_MS = 25_000;
 
 /**
- * Serves the MCP servers that `factory` makes: one per session for 2025-era clients, one per request otherwise.
+ * Serves the MCP servers that `factory` creates: one per session for 2025-era clients, one per request otherwise.
  * @throws TypeError or RangeError naming the option that is wrong.
  */
 export function createMcpEndpoint(factory: McpEndpointFactory, options?: McpEndpointOptions): McpEndpoint {
@@ -78,7 +82,7 @@ export function createMcpEndpoint(factory: McpEndpointFactory, options?: McpEndp
   return new Endpoint(factory, { ...resolved, logger: endpointLogger(resolved) }).face();
 }
 
-/** A client that was cut off finds in the log at least what waited for it. */
+/** Keeps at least `streamBufferBytes` in the log, so that a client that was cut off finds there what it missed. */
 function retentionOf({ eventRetention, limits }: ResolvedOptions): EventRetention | false {
   if (eventRetention === false) return false;
   return { ...eventRetention, bytes: Math.max(eventRetention.bytes, limits.streamBufferBytes) };
@@ -103,7 +107,7 @@ class Endpoint {
     return this.#loader.value;
   }
 
-  /** At once on the memory store. */
+  /** Synchronous on the memory store. */
   #open(): Core | Promise<Core> {
     const options = this.#options;
     const store = options.store ?? memory();
@@ -157,7 +161,7 @@ class Endpoint {
     });
   }
 
-  /** The last resort of every face: what nothing expected is logged, and never reaches the process. */
+  /** The last resort of every face: an unexpected error is logged and does not end the process. */
   #report = (cause: unknown): void => {
     this.#options.logger.error({ err: cause }, 'A request could not be served: something unexpected was thrown');
   };
@@ -167,7 +171,7 @@ class Endpoint {
     return this.#loader.stopped ? draining() : storeAway('opening it', cause);
   }
 
-  /** Before the store is open, what needs it cannot be had synchronously. */
+  /** Throws while the store is not open, for members that must answer synchronously. */
   get #opened(): Core {
     if (this.#core === undefined) throw storeAway('it is not open yet');
     return this.#core;
@@ -211,10 +215,11 @@ class Endpoint {
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
       throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
     }
-    // Where the store was never open there is nothing to hand over.
+    // If the store was never open there are no sessions to release.
     const core = this.#core ?? (await this.#loader.stop());
     if (core === undefined) return { released: 0, interrupted: 0 };
-    // Whoever connects to a socket that outlives this process waits for the next one, which had better begin soon.
+    // A client that connects to an inherited socket waits for the next process, so stop accepting early and let that
+    // process start.
     const left = [...this.#listening].filter(({ inherited }) => inherited || given?.stopListening === true);
     if (left.length > 0) {
       const serving = (await core.instance.otherServing()) === undefined ? 'alone' : 'others';
@@ -230,7 +235,7 @@ class Endpoint {
 
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
     if (this.#closed !== undefined) throw optionsContradict('listen(): this endpoint is closed; make a new one');
-    // A store that cannot be opened is an error of the start, not of every request, unless it is known to come and go.
+    // A store that cannot be opened fails `listen()` instead of every request, unless `storeMayBeAway` is set.
     await this.#loader.ready().catch((error: unknown) => {
       if (given?.storeMayBeAway !== true) throw error;
     });

@@ -1,6 +1,6 @@
 /**
- * What is logged while the session store is away: one line when that shows, in the words of whoever met it first, and one
- * when it is over. What every request, event and sweep has to say about it meanwhile is of level `debug`.
+ * Limits the log while the session store is unreachable: one line when the outage begins, with the first error that
+ * shows it, and one line when it ends. Further lines about it have level `debug`.
  *
  *     over ──a line about a store that cannot be reached──▶ away ──the lease is renewed──▶ over
  */
@@ -8,7 +8,7 @@ import { SojournError } from '../errors.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 
 export class Outage {
-  /** To be used by all that may meet it. */
+  /** The logger for every part that calls the store. */
   readonly logger: Logger;
   readonly #target: Logger;
   readonly #time: Required<TimeProvider>;
@@ -27,7 +27,7 @@ export class Outage {
     });
   }
 
-  /** The store answers. */
+  /** The store answers again. */
   over(): void {
     if (this.#since === undefined) return;
     const ms = Math.round(this.#time.monotonic() - this.#since);

@@ -1,13 +1,17 @@
 /**
- * The keys of `ctx.requestState` that instances share through their store: a fresh one for each day, made by whoever asks
- * first. The day's own seals; its neighbours open too: what was sealed yesterday, and by an instance whose clock is ahead.
- * So a key that leaked is of use for a day or two, and nobody has to rotate anything.
+ * The keys of `ctx.requestState` that instances share through their store. Each day has a fresh key, created by the
+ * first instance that reads it. Today's key seals. Yesterday's and tomorrow's keys open too: for states sealed
+ * yesterday, and for states from an instance whose clock is ahead. A leaked key is thus useful for a day or two, and
+ * keys need no rotation by hand.
  */
 import type { OpenStore } from '../stores/store.ts';
 import type { RequestStateKey } from '../protocol/request-state.ts';
 
 const DAY_MS = 86_400_000;
-/** Made the day before its own at the earliest, wanted until the day after: a day is left for clocks that differ. */
+/**
+ * A key is created at the earliest one day before its day and needed until the day after; one more day allows for clock
+ * differences.
+ */
 const KEEP_MS = 4 * DAY_MS;
 
 export function dailyKeys(
@@ -27,7 +31,7 @@ export function dailyKeys(
     if (keys !== undefined && day === today) return keys;
     day = today;
     const asked = ask(today).catch((cause: unknown) => {
-      // A store that was away is asked again. The day's own key was asked for the day before.
+      // Retry after an unreachable store. Today's key was already read yesterday, as tomorrow's key.
       if (keys === asked) keys = undefined;
       if (before === undefined) throw cause;
       return before;

@@ -1,4 +1,4 @@
-/** `endpoint.sessions`: what runs here, and what the deployment holds. */
+/** `endpoint.sessions`: the sessions of this instance and of the deployment. */
 import type { EventEmitter } from 'node:events';
 import type { Core } from './core.ts';
 import { optionInvalid } from '../errors.ts';
@@ -18,15 +18,15 @@ export interface SessionPageRequest {
 export type SessionEvents = EventEmitter<Record<SessionEventName, [SessionEvent]>>;
 
 export interface Sessions {
-  /** Live on this instance; no store call. */
+  /** Live sessions on this instance; needs no store call. */
   readonly count: number;
   /** The deployment's sessions, page by page. */
   list(page?: SessionPageRequest): Promise<{ sessions: SessionInfo[]; nextCursor?: string }>;
-  /** `undefined`: unknown or ended. */
+  /** `undefined`: the id is unknown or the session ended. */
   get(id: string): Promise<SessionInfo | undefined>;
-  /** Ends a session wherever it lives; `false`: there is nothing to end. */
+  /** Ends a session on whichever instance it lives. `false`: there is no such session. */
   terminate(id: string): Promise<boolean>;
-  /** Of this instance. */
+  /** Events of this instance. */
   readonly events: SessionEvents;
 }
 

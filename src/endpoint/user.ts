@@ -1,13 +1,13 @@
-/** Whose session it is (B179). */
+/** Derives the user that a session is bound to (B179 in `docs/reference/behaviour.md`). */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 
 export type UserOf = (authInfo: AuthInfo | undefined) => string | undefined;
 
 /**
- * `sessionUser`, else the token's issuer and subject. A JSON array, so that no user can spell another; never the token: a
- * refreshed one keeps the session. A token that names no subject is an error: its `clientId` is the same for every user of one
- * client application.
+ * The result of `sessionUser`, else the token's issuer and subject. A JSON array, so that no user can spell another
+ * user's key. Never the token itself, because a refreshed token keeps the session. A token without a subject is an
+ * error: its `clientId` is the same for every user of one client application.
  */
 export function createUserOf({ sessionUser }: Pick<ResolvedOptions, 'sessionUser'>): UserOf {
   return (authInfo) => {
@@ -15,7 +15,7 @@ export function createUserOf({ sessionUser }: Pick<ResolvedOptions, 'sessionUser
     if (sessionUser !== undefined) {
       const user: unknown = sessionUser(authInfo);
       if (user === undefined) return undefined;
-      // A promise would be the same user for everybody.
+      // A promise would make the same key for every user.
       if (typeof user !== 'string')
         throw new TypeError(`sessionUser returned ${typeof user}, takes a string or undefined`);
       return JSON.stringify(['user', user]);
@@ -25,7 +25,7 @@ export function createUserOf({ sessionUser }: Pick<ResolvedOptions, 'sessionUser
   };
 }
 
-/** Some verifiers give the ids of their database as they are: numbers. */
+/** Some verifiers pass the numeric ids of their database. */
 function subjectOf(sub: unknown): string {
   if (typeof sub === 'string' && sub !== '') return sub;
   if (typeof sub === 'number' && Number.isFinite(sub)) return String(sub);

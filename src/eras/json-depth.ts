@@ -1,16 +1,16 @@
 /**
- * How deep a body is nested, found without recursion and before anything else looks at it: validators, `JSON.stringify` and
- * handlers recurse, and a few thousand levels end their stack.
+ * Measures how deep a body is nested, without recursion and before anything else reads it. Validators, `JSON.stringify`
+ * and handlers recurse, and a few thousand levels overflow their stack.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { invalidRequest, type SojournError } from '../errors.ts';
 import { echoId } from '../protocol/jsonrpc.ts';
 import { memberText } from './modern/json-number.ts';
 
-/** Far above what a protocol message or the arguments of a tool need, far below what a stack holds. */
+/** Far above what a protocol message or a tool's arguments need, and far below what a stack holds. */
 export const MAX_DEPTH = 128;
 
-/** The shortest JSON that is nested deeper has as many opening as closing brackets. */
+/** The shortest JSON text that is nested too deep has this many brackets, half of them opening. */
 const SHORTEST = 2 * (MAX_DEPTH + 1);
 
 const QUOTE = 0x22;
@@ -22,24 +22,24 @@ const CLOSING = 0x7d;
 
 export interface TooDeep {
   readonly error: SojournError;
-  /** Of the request, where it can be read. */
+  /** The id of the request, where it can be read. */
   readonly id: RequestId | null;
 }
 
-/** Of the text of a body, which need not be JSON. */
+/** Checks the text of a body, which may be invalid JSON. */
 export function checkTextDepth(text: string): TooDeep | undefined {
   if (text.length < SHORTEST || !hasManyBrackets(text) || !isTextDeep(text)) return undefined;
   return { error: tooDeep(), id: idOf(text) };
 }
 
-/** Of a body that something else parsed. */
+/** Checks a body that other code has parsed. */
 export function checkValueDepth(body: unknown): TooDeep | undefined {
   return isValueDeep(body, MAX_DEPTH) ? { error: tooDeep(), id: echoId(body) } : undefined;
 }
 
 const tooDeep = (): SojournError => invalidRequest(`the body is nested deeper than ${MAX_DEPTH} levels`);
 
-/** Opening brackets anywhere, in strings too: almost every body has fewer, and needs no closer look. */
+/** Counts opening brackets everywhere, strings included. Almost every body has few and needs no closer check. */
 function hasManyBrackets(text: string): boolean {
   let count = 0;
   for (const bracket of ['{', '[']) {
@@ -51,7 +51,7 @@ function hasManyBrackets(text: string): boolean {
   return false;
 }
 
-/** One loop with everything in it: a function call per string costs four times as much. */
+/** One loop without function calls: one call per string costs four times as much. */
 function isTextDeep(text: string): boolean {
   const { length } = text;
   let depth = 0;
@@ -85,7 +85,7 @@ function isValueDeep(value: unknown, left: number): boolean {
   return false;
 }
 
-/** As `echoId` finds it, without the rest being parsed. */
+/** The id as `echoId` finds it, without parsing the rest. */
 function idOf(text: string): RequestId | null {
   const [id, method] = [memberText(text, 'id'), memberText(text, 'method')].map(scalar);
   return echoId({ id, method });

@@ -1,7 +1,7 @@
 /**
- * The door: everything that is decided before a request belongs to an era, in one order. The first check that refuses
- * answers. After the body the era decides: `modern.ts`, `legacy.ts`, `legacy-stateless.ts` hold the rest of the order
- * (`VALIDATION_ORDER` names all of it).
+ * Every check before a request belongs to an era, in one order. The first check that refuses answers the request. After
+ * the body, the rest of the order depends on the era: `modern/modern-era.ts`, `legacy/legacy-era.ts`,
+ * `legacy/stateless-era.ts`. `VALIDATION_ORDER` names all checks.
  */
 import { isUtf8 } from 'node:buffer';
 import { isJsonContentType, PROTOCOL_VERSION_META_KEY, type RequestId } from '@modelcontextprotocol/server';
@@ -67,7 +67,7 @@ const NO_BYTES = new Uint8Array(0);
 
 type HeadCheck = (exchange: Exchange) => SojournError | undefined;
 
-/** `'POST'` alone, where the endpoint keeps no sessions or the client speaks 2026-07-28. */
+/** Only `'POST'`, where the endpoint keeps no sessions or the client speaks 2026-07-28. */
 const POST_ONLY = 'POST';
 const WITH_SESSIONS = 'GET, POST, DELETE';
 
@@ -87,7 +87,7 @@ export class RequestChecks {
     this.#servesModern = this.#versions.some(isModern);
     this.#servesLegacy = !this.#versions.every(isModern);
     this.#headChecks = [
-      // 'token': authentication comes with its own option; `authInfo` is what the caller vouches for.
+      // 'token': authentication has its own option; `authInfo` is the result that the caller passed in.
       this.#method,
       this.#accept,
       this.#contentType,
@@ -95,7 +95,7 @@ export class RequestChecks {
     ];
   }
 
-  /** What guards every path, that of the 2024-11-05 transport too. */
+  /** The checks on every path, including the paths of the 2024-11-05 transport. */
   checkGuards(exchange: Exchange, allowedHosts: readonly string[] | undefined): SojournError | undefined {
     const wrongHost = allowedHosts === undefined ? undefined : checkHost(exchange.header('host'), allowedHosts);
     return wrongHost ?? checkOrigin(exchange.header('origin'), this.#options.allowedOrigins);
@@ -163,7 +163,9 @@ export class RequestChecks {
       : undefined;
   };
 
-  /** `enveloped`: the client speaks the modern era, so only what `server/discover` lists would serve it. */
+  /**
+   * `enveloped`: the client speaks the modern era, so the error lists only the versions that `server/discover` lists.
+   */
   #version(header: string | undefined, enveloped: boolean): SojournError | undefined {
     if (header === undefined || this.#versions.includes(header)) return undefined;
     const modern = enveloped ? this.#versions.filter(isModern) : [];
@@ -210,7 +212,7 @@ export class RequestChecks {
     return messages instanceof SojournError ? messages : { exchange, messages, batch: true, text };
   }
 
-  /** What is wrong with a batch in itself; whether its session takes batches is seen later. */
+  /** Checks a batch by itself. Whether its session allows batches is checked later. */
   #batch(body: readonly unknown[]): Checked[] | SojournError {
     const { batch } = this.#options.limits;
     if (body.length === 0) return batchNotAllowed('an empty batch');
@@ -260,9 +262,11 @@ export class RequestChecks {
     this.#targets.legacyPost(post);
   }
 
-  /** Legacy clients know no way forward: what is served here may be all that their users get to read. */
+  /**
+   * Legacy clients cannot switch to the modern era. The list of served versions may be all that their users can read.
+   */
   #refuseLegacy(post: InboundPost, requested: string | undefined, id: RequestId | null): void {
-    // Answers are refused there, and notifications, which no rule covers, taken and dropped.
+    // The modern era refuses responses, and accepts and drops notifications, which no rule covers.
     if (post.messages[0]?.kind !== 'request') return this.#targets.modern(post, undefined);
     const served = `this endpoint serves ${this.#versions.join(', ')} alone`;
     const error =
@@ -289,14 +293,14 @@ function toText(bytes: Uint8Array): string {
   return buffer.toString();
 }
 
-/** The protocol version in a message's envelope, whatever its type; `undefined`: no envelope. */
+/** The protocol version in a message's envelope, of any type; `undefined`: no envelope. */
 export function claimedVersion(checked: Checked | undefined): unknown {
   if (checked?.kind !== 'request' && checked?.kind !== 'notification') return undefined;
   const meta = checked.message.params?.['_meta'];
   return isObject(meta) ? meta[PROTOCOL_VERSION_META_KEY] : undefined;
 }
 
-/** What an `initialize` asks for. */
+/** The version that an `initialize` requests. */
 function handshakeVersion(checked: Checked): string | undefined {
   if (checked.kind !== 'request' || checked.message.method !== 'initialize') return undefined;
   const requested = checked.message.params?.['protocolVersion'];

@@ -13,7 +13,7 @@ export interface RequestSessionFields {
 
 const NOBODY: Implementation = { name: '', version: '' };
 
-/** What `runSessionHandler` gets where one request is all there is: `id` and `state` are undefined. */
+/** The session that `runSessionHandler` gets when it serves one request: `id` and `state` are undefined. */
 export function requestSession(fields: RequestSessionFields): McpSession {
   const { caller, ...rest } = fields;
   return {

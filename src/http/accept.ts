@@ -1,11 +1,14 @@
-/** `Accept` and `Content-Type`, parsed by their grammar (RFC 9110) and not by substring. */
+/**
+ * Parses `Accept` and `Content-Type` by their grammar (RFC 9110); a substring search would accept `q=0` and quoted
+ * text.
+ */
 
 interface MediaRange {
   readonly range: string;
   readonly q: number;
 }
 
-/** What stands between separators; those inside of quotes are none. */
+/** The entries of a list between commas. A comma inside quotes separates nothing. */
 const ENTRIES = /(?:[^,"]|"(?:[^"\\]|\\.)*"?)+/g;
 const PARTS = /(?:[^;"]|"(?:[^"\\]|\\.)*"?)+/g;
 
@@ -31,7 +34,7 @@ function accepts(ranges: readonly MediaRange[], type: string): boolean {
 const cache = new Map<string, { json: boolean; stream: boolean }>();
 const CACHE_SIZE = 100;
 
-/** Clients send the same few values again and again, so verdicts are kept. */
+/** Verdicts are cached, because clients send the same few values with every request. */
 function verdict(header: string | undefined): { json: boolean; stream: boolean } {
   const key = header ?? '';
   const known = cache.get(key);

@@ -1,9 +1,11 @@
 /**
  * How a refusal reaches its client.
  *
- *     a request on a session      → 200 and a JSON-RPC error with the request's id, for 400, 406, 413, 415, 429 and 503: clients
- *                                   of several SDKs die of these statuses, or hang. The header `Sojourn-Refused` names the reason
- *     what the specification asks → its status: an unsupported or changed `MCP-Protocol-Version`, an unknown session, 401, 403
+ *     a request on a session      → 200 and a JSON-RPC error with the request's id, for 400, 406, 413, 415, 429, 503:
+ *                                   clients of several SDKs crash or hang on these statuses. The header
+ *                                   `Sojourn-Refused` names the reason
+ *     what the specification asks → its status: an unsupported or changed `MCP-Protocol-Version`, an unknown session,
+ *                                   401, 403
  *     draining, closed            → 503: a load balancer sends the next request to another instance
  *     no session, 2026-07-28      → the error's own status
  */
@@ -15,8 +17,8 @@ import type { Exchange, HeaderList } from './exchange.ts';
 export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
 
 /**
- * Answers with an error: its HTTP status and headers, and as body a JSON-RPC error unless it has a body of its own. `id` is the
- * request's, else null.
+ * Answers with the error's HTTP status and headers. The body is `error.body`, or a JSON-RPC error with `id` where there
+ * is none. `id` is the request's id, or null.
  */
 export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null): void {
   const headers: Array<readonly [string, string]> = [...JSON_HEADERS, ...Object.entries(error.headers ?? {})];
@@ -34,13 +36,13 @@ const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'CLOSED',
 ]);
 
-/** What operators and proxies find in the header `Sojourn-Refused`. */
+/** The value of the header `Sojourn-Refused`, for operators and proxies. */
 export function reasonOf({ code, data }: SojournError): string {
   const reason = data?.['reason'];
   return typeof reason === 'string' ? reason : code.toLowerCase();
 }
 
-/** Refuses a request of the 2025 era where sessions are kept. */
+/** Refuses a request of the 2025 era on an endpoint that keeps sessions. */
 export function refuseOnSession(exchange: Exchange, error: SojournError, id: RequestId | null): void {
   const asAnswer =
     id !== null &&
@@ -53,14 +55,17 @@ export function refuseOnSession(exchange: Exchange, error: SojournError, id: Req
   exchange.respond(200, headers, JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
 }
 
-/** The error to answer with. What is somebody's bug (status 500) is logged, with its cause. */
+/**
+ * The error to answer with. An error with status 500 is a bug of the application or of sojourn: it is logged with its
+ * cause.
+ */
 export function answerable(cause: unknown, logger: Logger, what: string): SojournError {
   const error = asSojournError(cause);
   if (error.status === 500) logger.error({ err: error.cause ?? error }, `${what}: ${error.message}`);
   return error;
 }
 
-/** What is not ours becomes an internal error: a stack or a path never leaves. */
+/** Turns an error that is not a `SojournError` into an internal error, so that no stack or path reaches the client. */
 export function asSojournError(cause: unknown): SojournError {
   return cause instanceof SojournError ? cause : internal(cause);
 }

@@ -3,8 +3,8 @@ import { refuse } from './answer.ts';
 import type { Exchange } from './exchange.ts';
 
 /**
- * Runs a part of serving an exchange that nothing awaits: a callback of a socket, or work that was started. Without it, what
- * the part throws, or rejects with, would end the process.
+ * Runs a part of serving an exchange that nothing awaits, such as a socket callback or started work. Without this
+ * guard, an error or a rejection there would end the process.
  */
 export function attempt(exchange: Pick<Exchange, 'fail'>, work: () => unknown): void {
   try {
@@ -15,10 +15,10 @@ export function attempt(exchange: Pick<Exchange, 'fail'>, work: () => unknown): 
   }
 }
 
-/** Told of what an exchange failed with, before it is answered. */
+/** Called with the error that an exchange failed with, before the exchange is answered. */
 export type ReportFailure = (cause: unknown) => void;
 
-/** What `Exchange.fail` does. `streaming`: the head of a stream has left, so that no status can be sent any more. */
+/** Implements `Exchange.fail`. `streaming`: the head of a stream has been sent, so no status can be sent any more. */
 export function failWith(
   exchange: Exchange,
   { cause, streaming, report }: { cause: unknown; streaming: boolean; report: ReportFailure },

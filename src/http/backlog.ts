@@ -1,9 +1,9 @@
 /**
- * How far the reader of a stream may fall behind before its connection is cut. What a single event-loop turn writes is not
- * held against it: those bytes leave when the turn ends, so that no reader could have taken any of them before. So ten
- * thousand notifications sent in one go arrive whole, and a reader that then does not read is cut like any other:
+ * How far the reader of a stream may fall behind before its connection is cut. The limit ignores what a single
+ * event-loop turn writes: those bytes are sent when the turn ends, so no reader could have taken them earlier. Ten
+ * thousand notifications sent in one go therefore arrive whole, and a reader that then stops reading is cut as usual.
  *
- *     within the limit ─passes it─▶ in that turn: never too long ─turn ends─▶ what is left then and the limit once more
+ *     within the limit ─passes it─▶ in that turn: never too long ─turn ends─▶ the new limit is pending bytes + limit
  *            ▲────────────────────────── within the limit again ──────────────────────────╯
  */
 import { atEndOfTurn, type TurnTask } from './turn.ts';
@@ -15,7 +15,7 @@ interface Waiting {
 export class Backlog implements TurnTask {
   readonly #waiting: Waiting;
   readonly #limit: number;
-  /** `pendingBytes` is `Infinity` where an instance in between takes nothing any more: that is always too long. */
+  /** `pendingBytes` is `Infinity` when an instance in between accepts no more bytes; `Infinity` is always too long. */
   #most = Number.MAX_VALUE;
 
   constructor(waiting: Waiting, limit: number) {
@@ -28,7 +28,7 @@ export class Backlog implements TurnTask {
     this.#most = Math.min(this.#waiting.pendingBytes + this.#limit, Number.MAX_VALUE);
   }
 
-  /** Never called: `endTurn` cannot throw. */
+  /** Never called, because `endTurn` cannot throw. */
   crashed(): void {}
 
   get tooLong(): boolean {
@@ -36,7 +36,7 @@ export class Backlog implements TurnTask {
   }
 }
 
-/** Before each write: `undefined` while the reader is within the limit, which makes nothing. */
+/** Call it before each write. Returns `undefined` while the reader is within the limit, and allocates nothing then. */
 export function backlogOf(waiting: Waiting, limit: number, before: Backlog | undefined): Backlog | undefined {
   return waiting.pendingBytes > limit ? (before ?? new Backlog(waiting, limit)) : undefined;
 }

@@ -4,15 +4,15 @@ import type { McpHttpRequest } from '../types.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** What an exchange knows of the instance that handed it over. */
+/** The instance that relayed a call, as the exchange on the owner sees it. */
 export interface RelayOrigin {
-  /** Gives it back unserved: it has not run here, and will not. */
+  /** Refuses the call: the session's owner has not run it and will not run it. */
   refuse(): void;
-  /** That instance and this one have lost each other: wherever its client is now, it asks again there, or nobody does. */
+  /** The link between the two instances failed. The client, wherever it is connected now, may retry there or never. */
   readonly linkFailed: boolean;
   /**
-   * Calls `fn` once that instance will not ask again: it has taken the end of the answer, or its client is gone. Never
-   * when nobody knows.
+   * Calls `fn` once the relaying instance will not retry the call: it has acknowledged the end of the answer, or the
+   * client disconnected. After a link failure `fn` is never called, because the outcome is unknown.
    */
   onAcknowledged(fn: () => void): void;
 }
@@ -20,37 +20,37 @@ export interface RelayOrigin {
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
 
 /**
- * One HTTP request and its answer, as the core sees it. The node and fetch adapters make them; nothing behind this
- * interface knows which. An answer is either one `respond`, or `openStream`, `write`…, `end`. Everything after the
- * client went away is ignored.
+ * One HTTP request and its answer, as the core sees it. The node and fetch adapters create exchanges; the code behind
+ * this interface cannot tell them apart. An answer is either one `respond`, or `openStream`, any number of `write`, and
+ * `end`. Every call after the client disconnected is ignored.
  */
 export interface Exchange {
   /** Upper case. */
   readonly method: string;
-  /** Path and query as the client sent them, before any router cut a prefix off. */
+  /** Path and query as the client sent them, including a prefix that a router removed. */
   readonly url: string;
-  /** By lower-case name; several fields of a name are joined by `, `. */
+  /** Looks a field up by its lower-case name. Several fields of one name are joined by `, `. */
   header(name: string): string | undefined;
-  /** All of them, by lower-case name. */
+  /** All fields, by lower-case name. */
   headerFields(): HeaderFields;
   absoluteUrl(): string;
-  /** Header values that handlers and the SDK see instead of what the client wrote (42.0 as 42), by lower-case name. */
+  /** By lower-case name, the values that handlers and the SDK see instead of the client's spelling (42 for 42.0). */
   readonly canonicalHeaders: Map<string, string>;
   readonly authInfo: AuthInfo | undefined;
-  /** Set once the session of the request is known: every answer then names it (`Mcp-Session-Id`). */
+  /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
   sessionId: string | undefined;
-  /** The user key of `authInfo`; set by the endpoint. */
+  /** The user key derived from `authInfo`. The endpoint sets it. */
   user: string | undefined;
-  /** On the instance that serves it for another: that one has the client. */
+  /** Set when another instance relayed the request; the client is connected to that instance. */
   readonly relayOrigin: RelayOrigin | undefined;
-  /** A body that the caller has parsed already. */
+  /** The body as the caller of the endpoint parsed it, when it did. */
   readonly parsedBody: unknown;
-  /** What handlers and hooks see; made when first read. */
+  /** The request that handlers and hooks see; created on first access. */
   readonly request: McpHttpRequest;
-  /** Aborts when the client goes away before its answer is complete; made when first read. */
+  /** Aborts when the client disconnects before its answer is complete; created on first access. */
   readonly signal: AbortSignal;
 
-  /** Reads at most `limit` bytes; calls back once, unless the client goes away first. */
+  /** Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. */
   readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void;
 
   respond(status: number, headers: HeaderList, body?: string): void;
@@ -59,17 +59,20 @@ export interface Exchange {
   end(): void;
   /** Cuts the connection. */
   destroy(): void;
-  /** Something unexpected was thrown while it was served: logged, and answered with 500, or cut where a stream is open. */
+  /** Handles an unexpected error: logs it, then answers 500, or cuts the connection when a stream is open. */
   fail(cause: unknown): void;
-  /** Bytes written and not yet taken by the client's connection. */
+  /** Bytes that were written and that the client's connection has not taken yet. */
   readonly pendingBytes: number;
-  /** The client went away, or the answer is complete. */
+  /** The client disconnected, or the answer is complete. */
   readonly closed: boolean;
-  /** Called once when the client goes away before its answer is complete; at once if it already has. It may throw. */
+  /**
+   * Calls `fn` once when the client disconnects before its answer is complete, at once if it already has. `fn` may
+   * throw.
+   */
   onClose(fn: () => unknown): void;
 }
 
-/** Aborts when the client goes away before its answer is complete. */
+/** A signal that aborts when the client disconnects before its answer is complete. */
 export function closeSignal(exchange: { onClose(fn: () => void): void }): AbortSignal {
   const controller = new AbortController();
   exchange.onClose(() => controller.abort());

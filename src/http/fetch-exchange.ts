@@ -8,7 +8,7 @@ import { createRequestView, type RequestSource } from './request-view.ts';
 
 const encoder = new TextEncoder();
 
-/** By custom (nginx) the status of a response that nobody is there to read. */
+/** nginx's status for a request whose client disconnected. No client reads it. */
 const CLIENT_CLOSED_REQUEST = 499;
 
 export class FetchExchange implements Exchange, RequestSource {
@@ -45,7 +45,7 @@ export class FetchExchange implements Exchange, RequestSource {
     return this.#request.method;
   }
   get url(): string {
-    // Adapters make requests whose URL is what the client wrote.
+    // Some adapters create requests whose URL is the bare text that the client sent.
     const { url } = this.#request;
     const authority = url.indexOf('//') + 2;
     return url
@@ -162,7 +162,7 @@ export class FetchExchange implements Exchange, RequestSource {
 
   fail(cause: unknown): void {
     failWith(this, { cause, streaming: this.#controller !== undefined, report: this.#report });
-    // After the first this changes nothing.
+    // No effect when the promise is already resolved.
     this.#resolve(new Response(null, { status: 500 }));
   }
 
@@ -193,10 +193,11 @@ export class FetchExchange implements Exchange, RequestSource {
         const controller = this.#controller;
         this.#left();
         try {
-          // Closed, not errored: adapters log the error of a body, and clients leave their streams all the time.
+          // Close the body instead of failing it: adapters log a body's error, and clients disconnect from streams all
+          // the time.
           controller?.close();
         } catch {
-          // Already closed by its reader.
+          // The reader has closed it already.
         }
       },
       { once: true },
@@ -209,7 +210,7 @@ export class FetchExchange implements Exchange, RequestSource {
     const listeners = this.#onClose;
     this.#onClose = [];
     for (const fn of listeners) attempt(this, fn);
-    // Whoever called `fetch` still waits for a response; after the first this changes nothing.
+    // The caller of `fetch` may still wait for a response. No effect when the promise is already resolved.
     this.#resolve(new Response(null, { status: CLIENT_CLOSED_REQUEST }));
   }
 }

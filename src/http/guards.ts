@@ -1,8 +1,8 @@
-/** `Host` and `Origin` against the lists of the options (DNS rebinding, browsers of other sites). */
+/** Checks `Host` and `Origin` against the lists of the options, against DNS rebinding and browsers on other sites. */
 import { validateHostHeader } from '@modelcontextprotocol/server';
 import { hostNotAllowed, originNotAllowed, type SojournError } from '../errors.ts';
 
-/** Host headers that were allowed, by list: a client sends the same one with every request. */
+/** Host headers that were allowed, by list. A client sends the same header with every request. */
 const allowedHeaders = new WeakMap<readonly string[], Set<string>>();
 const ALLOWED_KEPT = 100;
 
@@ -15,7 +15,7 @@ export function checkHost(header: string | undefined, allowed: readonly string[]
   return undefined;
 }
 
-/** Entries are `'*'`, host names, or whole origins as browsers spell them. */
+/** Entries of `allowed` are `'*'`, host names, or whole origins as browsers spell them. */
 export function originAllowed(header: string, allowed: readonly string[]): boolean {
   if (allowed.includes('*')) return true;
   const url = URL.canParse(header) ? new URL(header) : undefined;
@@ -24,6 +24,6 @@ export function originAllowed(header: string, allowed: readonly string[]): boole
 }
 
 export function checkOrigin(header: string | undefined, allowed: readonly string[]): SojournError | undefined {
-  // An empty field names no origin and nobody sends one; it is refused like any other that is not on the list.
+  // An empty field names no origin, and no browser sends it. It is refused like every origin outside the list.
   return header === undefined || originAllowed(header, allowed) ? undefined : originNotAllowed(header);
 }

@@ -1,6 +1,6 @@
 /**
- * `Headers` over an exchange's own lookup: `get` and `has` cost no copy, everything else makes a real `Headers` once. The
- * SDK looks up half a dozen fields of each modern request; most handlers look up none.
+ * A `Headers` over an exchange's own lookup. `get` and `has` copy nothing; every other method creates a real `Headers`
+ * once. The SDK looks up half a dozen fields of each modern request, and most handlers look up none.
  */
 export interface HeaderSource {
   header(name: string): string | undefined;
@@ -61,7 +61,7 @@ class HeaderView {
   [Symbol.iterator](): HeadersIterator<[string, string]> {
     return this.#copy().entries();
   }
-  /** What is inherited reads private fields: a `console.log` of a request would throw. */
+  /** The inherited inspector reads private fields, so `console.log(request)` would throw. */
   [INSPECT](_depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
     return inspect(this.#copy(), options);
   }

@@ -1,14 +1,17 @@
 /**
- * Answers that are complete and wait only for the store to take them: their heads are kept back for a moment, so that head
- * and answer leave in one write. One timer for all of them, and only while there are any.
+ * Holds the heads of answers that are complete and wait only for the store. Head and answer then leave in one write.
+ * One timer serves all of them, and it runs only while heads are held.
  */
 import type { TimeProvider } from '../types.ts';
 
-/** A store of the same network answers sooner, also a busy one; a slower one costs a client so long, twice at most. */
+/**
+ * A store on the same network answers sooner, even under load. With a slower store a client waits at most twice this
+ * long.
+ */
 const HELD_MS = 5;
 
 export interface HeldHead {
-  /** It need not do anything any more by then. */
+  /** Called when the head was held long enough. The head may have been sent by then. */
   release(): void;
 }
 
@@ -22,7 +25,7 @@ export class HeldHeads {
     this.#time = time;
   }
 
-  /** Until it is released. */
+  /** Holds the head until `release`. */
   hold(head: HeldHead): void {
     this.#later.push(head);
     this.#arm();

@@ -1,4 +1,4 @@
-/** `responseMode: 'json'`: the answers of a POST as one JSON body; whatever else is sent to it was routed elsewhere. */
+/** `responseMode: 'json'`: the answers of a POST as one JSON body. Every other message was routed to another stream. */
 import type { Sink, SinkListener } from './sink.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 
@@ -44,7 +44,7 @@ export class JsonSink implements Sink {
   #send(): void {
     const [only] = this.#answers;
     if (only === undefined) {
-      // Every request of it was cancelled: nothing is answered, as for notifications.
+      // Every request of the POST was cancelled, so it gets no answer, as for notifications.
       this.#exchange.respond(202, []);
       return;
     }

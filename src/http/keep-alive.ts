@@ -1,6 +1,7 @@
 /**
- * Keep-alive comments on every open stream from one timer: streams are spread over fifteen slots and each tick walks one,
- * so ten thousand streams cost a fifteenth of their writes at a time. The timer runs only while there are streams.
+ * Writes keep-alive comments to every open stream from one timer. Streams are spread over fifteen slots, and each tick
+ * walks one slot. Ten thousand streams thus cost a fifteenth of their writes at a time. The timer runs only while there
+ * are streams.
  */
 import type { TimeProvider } from '../types.ts';
 
@@ -46,7 +47,9 @@ export class KeepAlive {
     this.#timer = undefined;
   }
 
-  /** Of those as empty the one that the hand has just left: a new stream waits as long as can be for its first comment. */
+  /**
+   * Among equally empty slots, the slot that was walked last: a new stream then waits longest for its first comment.
+   */
   #emptiest(): number {
     let found = 0;
     let least = Infinity;

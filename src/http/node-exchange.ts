@@ -1,7 +1,7 @@
 /**
- * The node face: an exchange straight on `node:http`. No web `Request`, `Response`, `Headers` or stream is made on the
- * way of a call; headers are set one by one (so that `res.getHeader` works afterwards and what middleware set stays) and
- * an answer that is ready leaves with its head in one `end`, which also gives it a `Content-Length`.
+ * The node face: an exchange directly on `node:http`. A call creates no web `Request`, `Response`, `Headers` or stream.
+ * Headers are set one by one, so that `res.getHeader` works and headers that middleware set stay. A complete answer is
+ * sent with its head in one `end`, which also adds `Content-Length`.
  */
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -18,12 +18,12 @@ export type NodeRequest = IncomingMessage & {
   originalUrl?: string;
 };
 
-/** After a refused body: how many more bytes are thrown away so that the client can read its 413. */
+/** After refusing a body, up to this many more bytes are read and dropped, so that the client can read its 413. */
 const LINGER_BYTES = 1_048_576;
 
 export class NodeExchange implements Exchange, RequestSource {
   #req: NodeRequest | RequestHead;
-  /** Undefined once the answer is complete or the client is gone. */
+  /** `undefined` once the answer is complete or the client disconnected. */
   #res: ServerResponse | undefined;
   #parsedBody: unknown;
   readonly #report: ReportFailure;
@@ -90,19 +90,20 @@ export class NodeExchange implements Exchange, RequestSource {
     const secure = isSecure(this.#req);
     const host = this.header('host') ?? this.header(':authority') ?? 'localhost';
     const url = `${secure ? 'https' : 'http'}://${host}${this.url}`;
-    // A handler parses it. A request target may be anything, and so may `Host` where `allowedHosts` is not set.
+    // Handlers parse this URL. The request target may be any text, and so may `Host` where `allowedHosts` is not set.
     return URL.canParse(url) ? url : `${secure ? 'https' : 'http'}://localhost/`;
   }
 
   readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
     const req = this.#req as NodeRequest;
     if (req.readableEnded || req.destroyed) {
-      // A body parser was here. Its result is on `req.body`, by the custom of Express.
+      // A body parser has read the stream. Like Express's parsers it left its result on `req.body`.
       if (req.body === undefined) return done(bodyUnreadable(), EMPTY);
       this.#parsedBody = req.body;
       return done(undefined, EMPTY);
     }
-    // The parser calls back in the context of its connection; what middleware entered around this request goes on in ours.
+    // The parser calls back in the async context of its connection. Run the request in the context that middleware
+    // entered.
     const context = new AsyncResource('sojourn.request');
     let first: Buffer | undefined;
     let more: Buffer[] | undefined;
@@ -125,7 +126,7 @@ export class NodeExchange implements Exchange, RequestSource {
       attempt(this, () => context.runInAsyncScope(done, undefined, undefined, bytes));
     });
     req.on('error', () => {
-      // The client went away in the middle of its body: nobody waits for an answer.
+      // The client disconnected in the middle of its body, so there is no client to answer.
       settled = true;
       this.#left();
     });
@@ -150,7 +151,8 @@ export class NodeExchange implements Exchange, RequestSource {
     res.statusCode = 200;
     for (const [name, value] of headers) res.setHeader(name, value);
     if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
-    // With the first event, if that follows at once: a client that has the head alone when we die waits for ever.
+    // Send the head together with the first event if that follows at once. A client that has the head alone waits for
+    // ever when this process crashes.
     const { socket } = res;
     socket?.cork();
     res.flushHeaders();
@@ -176,7 +178,7 @@ export class NodeExchange implements Exchange, RequestSource {
 
   fail(cause: unknown): void {
     failWith(this, { cause, streaming: this.#res?.headersSent === true, report: this.#report });
-    // Its answer could not be written.
+    // The answer could not be written.
     if (this.#res?.writableEnded === false) this.#res.destroy();
   }
 
@@ -215,8 +217,8 @@ export class NodeExchange implements Exchange, RequestSource {
   }
 
   /**
-   * Factories and handlers may keep the request for as long as the session lives (`ctx.requestInfo`): they keep what it
-   * shows, and not its connection and buffers.
+   * Factories and handlers may keep the request as long as the session lives (`ctx.requestInfo`). Keep its visible
+   * values, and drop its connection and buffers.
    */
   #release(): void {
     const req = this.#req;
@@ -233,7 +235,7 @@ export class NodeExchange implements Exchange, RequestSource {
   }
 }
 
-/** What is left of a request that is over. */
+/** The values of a finished request that its view still shows. */
 interface RequestHead {
   readonly method: string | undefined;
   readonly url: string | undefined;
@@ -250,8 +252,8 @@ function isSecure(req: NodeRequest | RequestHead): boolean {
 }
 
 /**
- * Closing a socket with unread bytes in it resets the connection, and the client may lose the answer. So a little more is
- * read and thrown away; past that the connection is cut.
+ * Closing a socket with unread bytes resets the connection, and the client may lose the answer. So up to `LINGER_BYTES`
+ * more are read and dropped; after that the connection is cut.
  */
 function linger(req: NodeRequest): void {
   let left = LINGER_BYTES;

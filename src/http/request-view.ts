@@ -1,6 +1,6 @@
 /**
- * The `Request` that handlers see without one being built: members come from the exchange when they are read. The SDK
- * reads `extra.request` on every message, so making a real `Request` there would cost more than the dispatch saves.
+ * The `Request` that handlers see, without building a real one: each member reads from the exchange. The SDK reads
+ * `extra.request` on every message, so a real `Request` would cost more than the direct dispatch saves.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
@@ -15,7 +15,7 @@ export interface RequestSource extends HeaderSource {
   readonly node: { req: IncomingMessage; res: ServerResponse } | undefined;
   /** Absolute. */
   absoluteUrl(): string;
-  /** Header values that stand in for what the client wrote, by lower-case name. */
+  /** By lower-case name, values that replace the client's spelling of a header. */
   readonly canonicalHeaders: Map<string, string>;
 }
 
@@ -88,7 +88,7 @@ class RequestView {
   get referrerPolicy(): string {
     return '';
   }
-  /** Method, URL, headers and signal; a body cannot be cloned any more. */
+  /** Copies method, URL, headers and signal. The body cannot be cloned, because it was read before. */
   clone(): Request {
     return new Request(this.url, { method: this.method, headers: this.headers, signal: this.signal });
   }
@@ -112,7 +112,7 @@ class RequestView {
   }
 }
 
-// `instanceof Request` holds; every inherited getter is shadowed above.
+// Makes `instanceof Request` hold. Every inherited getter is shadowed above.
 Object.setPrototypeOf(RequestView.prototype, Request.prototype);
 
 export function createRequestView(source: RequestSource): McpHttpRequest {

@@ -1,6 +1,7 @@
 /**
- * The answer of one modern request onto its exchange: message by message, or a web `Response` of the SDK. JSON leaves as it
- * is (or as one event, once a stream is committed); event streams are passed on chunk by chunk, with our headers.
+ * Writes the answer of one modern request to its exchange, message by message or from a web `Response` of the SDK. JSON
+ * is sent as it is, or as one event once a stream is committed. Event streams are passed on chunk by chunk, with
+ * sojourn's headers.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../errors.ts';
@@ -14,7 +15,7 @@ import { KEEP_ALIVE_FRAME, messageFrame, SSE_HEADERS } from './sse.ts';
 export interface ResponsePipeOptions {
   readonly keepAlive: KeepAlive;
   readonly bufferBytes: number;
-  /** A JSON answer of status 200 becomes an event, too. */
+  /** A JSON answer of status 200 is sent as an event too. */
   readonly asSse: boolean;
 }
 
@@ -23,10 +24,10 @@ export class ResponsePipe implements KeptAlive, TurnTask {
   readonly #options: ResponsePipeOptions;
   #committed = false;
   #lastFrame = '';
-  /** Its turn is over. */
+  /** The turn that created this pipe has ended. */
   #waiting = false;
   #waits: Array<() => void> | undefined = undefined;
-  /** An answer that leaves when this turn ends. */
+  /** An answer to send when this turn ends. */
   #json: string | undefined = undefined;
   #status = 200;
   #sent: (() => void) | undefined = undefined;
@@ -39,7 +40,7 @@ export class ResponsePipe implements KeptAlive, TurnTask {
     atEndOfTurn(this);
   }
 
-  /** What is only for requests that are not answered in their turn; of two, both. */
+  /** Calls `then` only if the request is not answered within its turn. Callbacks add up. */
   whenWaiting(then: () => void): void {
     if (this.#waiting) then();
     else (this.#waits ??= []).push(then);
@@ -60,12 +61,12 @@ export class ResponsePipe implements KeptAlive, TurnTask {
     this.#waits = undefined;
   }
 
-  /** What was thrown at the end of a turn. */
+  /** Handles an error thrown by `endTurn`. */
   crashed(cause: unknown): void {
     this.#exchange.fail(cause);
   }
 
-  /** Sends the head of a stream now; keep-alives start. */
+  /** Sends the head of a stream now and starts keep-alives. */
   commit(): void {
     if (this.#committed || this.#exchange.closed) return;
     this.#committed = true;
@@ -78,7 +79,7 @@ export class ResponsePipe implements KeptAlive, TurnTask {
     if (this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
   }
 
-  /** A message before the answer; a reader that is too slow is cut off. */
+  /** Sends a message before the answer. A reader that is too slow is cut off. */
   event(json: string): void {
     this.commit();
     if (this.#exchange.closed) return;
@@ -91,7 +92,7 @@ export class ResponsePipe implements KeptAlive, TurnTask {
     return this.#backlog?.tooLong === true;
   }
 
-  /** `sent` is called when it has left, at the end of this turn. */
+  /** Sends the answer at the end of this turn, then calls `sent`. */
   answer(status: number, json: string, sent: () => void): void {
     this.#json = json;
     this.#status = status;
@@ -99,7 +100,7 @@ export class ResponsePipe implements KeptAlive, TurnTask {
     if (this.#waiting) atEndOfTurn(this);
   }
 
-  /** `unanswered` makes the answer of a stream that ended without one. */
+  /** `unanswered` creates the answer for a stream of the SDK that ended without one. */
   async send(response: Response, unanswered?: () => string): Promise<void> {
     const type = response.headers.get('content-type') ?? '';
     if (type.startsWith('text/event-stream') && response.body !== null) return this.#pass(response.body, unanswered);
@@ -116,14 +117,14 @@ export class ResponsePipe implements KeptAlive, TurnTask {
     });
   }
 
-  /** `true`: the error went out as an event, because the head had gone already. */
+  /** Returns `true` when the head was sent before, so that the error was sent as an event. */
   fail(error: SojournError, id: RequestId | null): boolean {
     if (!this.#committed) return false;
     this.#event(JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
     return true;
   }
 
-  /** Whether an answer of that status is an event. */
+  /** Whether an answer with this status is sent as an event. */
   #streams(status: number): boolean {
     return this.#committed || (this.#options.asSse && status === 200);
   }
@@ -144,7 +145,7 @@ export class ResponsePipe implements KeptAlive, TurnTask {
   }
 
   async #pass(body: ReadableStream<Uint8Array>, unanswered: (() => string) | undefined): Promise<void> {
-    // The SDK writes its own keep-alives on a stream of its.
+    // The SDK writes its own keep-alives to its stream.
     this.#options.keepAlive.remove(this);
     if (!this.#committed) {
       this.#committed = true;
@@ -173,7 +174,7 @@ export class ResponsePipe implements KeptAlive, TurnTask {
   }
 }
 
-/** Whether an event carries an answer and not a notification: the SDK writes one event per chunk. */
+/** Whether an event carries an answer rather than a notification. The SDK writes one event per chunk. */
 function isAnswer(frame: string): boolean {
   const data = /^data: (.*)$/m.exec(frame)?.[1];
   if (data === undefined) return false;

@@ -1,22 +1,27 @@
-/** Where a stream's messages go: one HTTP response, whatever its format. Sessions know no more of HTTP than this. */
+/**
+ * The target of a stream's messages: one HTTP response of any format. Sessions know HTTP only through this interface.
+ */
 export interface Sink {
-  /** One message, as JSON text. */
+  /** Sends one message, given as JSON text. */
   message(json: string, eventId: string | undefined): void;
-  /** An event that carries only an id and the time to wait before reconnecting. */
+  /** Sends an event with only an id and the time that the client waits before it reconnects. */
   prime(eventId: string, retryMs: number): void;
-  /** The clean end. */
+  /** Ends the response cleanly. */
   end(): void;
-  /** Whether somebody still reads. */
+  /** Whether the client still reads. */
   readonly open: boolean;
-  /** Who is told, once, that the response is over: it ended, its reader went away, or was cut off for being too slow. */
+  /**
+   * Notified once when the response is over: it ended, the client disconnected, or it was cut off for reading too
+   * slowly.
+   */
   listener: SinkListener | undefined;
 }
 
-/** An object and not a function: a call's stream listens to its sink without a closure being made. */
+/** An object instead of a function: the stream of a call listens to its sink without allocating a closure. */
 export interface SinkListener {
-  /** Something for the sink is on its way into the store, and will follow in a moment. */
+  /** A write to the store is under way, and its message reaches the sink in a moment. */
   readonly flushing?: boolean;
-  /** The turn in which the sink was opened ends, and it is not complete. */
+  /** The turn that opened the sink ends, and the sink is not complete. */
   endTurn?(): void;
   sinkDone(sink: Sink): void;
 }

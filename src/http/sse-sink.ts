@@ -1,7 +1,9 @@
 /**
- * A stream's messages as server-sent events. A sink starts in its turn: frames gather, and when the answer is complete at
- * the end of that turn it leaves as one response; when it waits for nothing but the store, a little later. Otherwise the head
- * and what has gathered leave then, and frames are written as they come.
+ * Sends a stream's messages as server-sent events. A sink first gathers the frames of its turn:
+ *
+ * * An answer that is complete when the turn ends leaves as one response.
+ * * An answer that waits only for the store is held, and leaves a little later.
+ * * Otherwise the head and the gathered frames leave then, and later frames are written as they come.
  */
 import type { Sink, SinkListener } from './sink.ts';
 import { type Backlog, backlogOf } from './backlog.ts';
@@ -13,9 +15,11 @@ import { atEndOfTurn, type TurnTask } from './turn.ts';
 
 export interface SseSinkOptions {
   readonly keepAlive: KeepAlive;
-  /** Bytes that may wait for a slow reader; past it the connection is cut (what the log keeps can be resumed). */
+  /**
+   * Bytes that may wait for a slow reader. Above this limit the connection is cut; the client can resume from the log.
+   */
   readonly bufferBytes: number;
-  /** For answers that a store must take first. */
+  /** Holds heads of answers that the store must take first. */
   readonly heldHeads?: HeldHeads;
 }
 
@@ -31,12 +35,12 @@ export class SseSink implements Sink, TurnTask {
   #state: 0 | 1 | 2 | 3 = IN_TURN;
   #gathered = '';
   #backlog: Backlog | undefined = undefined;
-  /** Set while an answer waits for nothing but the store. */
+  /** Set while an answer waits only for the store. */
   #held = false;
   #heldLong = false;
   #complete = false;
   listener: SinkListener | undefined = undefined;
-  /** Its place in the keep-alive walk. */
+  /** The slot of the keep-alive walk. */
   slot = -1;
 
   constructor(exchange: Exchange, headers: HeaderList, options: SseSinkOptions) {
@@ -54,7 +58,7 @@ export class SseSink implements Sink, TurnTask {
     this.#write(primingFrame(eventId, retryMs));
   }
 
-  /** An event that is no JSON-RPC message. */
+  /** Sends an event that is not a JSON-RPC message. */
   event(type: string, data: string): void {
     this.#write(`event: ${type}\ndata: ${data}\n\n`);
   }
@@ -66,7 +70,8 @@ export class SseSink implements Sink, TurnTask {
   end(): void {
     if (this.#state === IN_TURN) {
       this.#complete = true;
-      // Its turn has ended, and it waited only for the store; or there is nobody here to write to together with others.
+      // Respond now in two cases: the turn has ended and the answer waited only for the store; or another instance
+      // relayed the call, so that there is no local socket to combine writes on.
       if (this.#held || this.#exchange.relayOrigin !== undefined) this.#respond();
       return;
     }
@@ -77,7 +82,7 @@ export class SseSink implements Sink, TurnTask {
     this.#done();
   }
 
-  /** Lets go of the exchange, which goes on without this sink. `true`: nothing has been sent on it. */
+  /** Detaches from the exchange, which stays open for another sink. Returns `true` when nothing was sent on it. */
   abandon(): boolean {
     const unsent = this.#state === IN_TURN;
     if (this.#state === OPEN) this.#options.keepAlive.remove(this);
@@ -106,7 +111,7 @@ export class SseSink implements Sink, TurnTask {
     return this.#options.heldHeads !== undefined && !this.#heldLong;
   }
 
-  /** It has waited long enough for the store. */
+  /** The answer has waited long enough for the store. */
   release(): void {
     this.#heldLong = true;
     if (this.#state === IN_TURN) this.#openStream();
@@ -137,11 +142,11 @@ export class SseSink implements Sink, TurnTask {
 
   #write(frame: string): void {
     if (this.#state === IN_TURN) {
-      // What the store took while the head was held: unless that was all, it leaves when this turn ends.
+      // Frames that the store took while the head was held leave when this turn ends, unless `end` follows first.
       if (this.#held && this.#gathered === '') atEndOfTurn(this);
       this.#gathered += frame;
     } else if (this.#state === OPEN) {
-      // Judged before the write, so that one big message is never refused.
+      // Check before the write, so that a single big message is never refused.
       this.#backlog = backlogOf(this.#exchange, this.#options.bufferBytes, this.#backlog);
       if (this.#backlog?.tooLong === true) {
         this.#leave();

@@ -7,7 +7,7 @@ export function messageFrame(json: string, eventId: string | undefined): string 
     : `event: message\nid: ${eventId}\ndata: ${json}\n\n`;
 }
 
-/** An id, the client's waiting time before it reconnects, and empty data: no message is dispatched. */
+/** An id, the time that the client waits before it reconnects, and empty data: the client dispatches no message. */
 export function primingFrame(eventId: string, retryMs: number): string {
   return `id: ${eventId}\nretry: ${retryMs}\ndata: \n\n`;
 }

@@ -1,12 +1,12 @@
 /**
- * One shared hook at the end of each event-loop turn. A call whose handler needs no I/O is answered within the turn that
- * read it; writing all answers of a turn together, head and body in one piece, saves a system call and a wake-up of the
- * client per answer. What is still unanswered at the end of its turn gets its head, its priming event and its close
- * listener then, and not before.
+ * One shared hook at the end of each event-loop turn. A call whose handler needs no I/O is answered within the turn
+ * that read it. Writing all answers of a turn together, head and body in one piece, saves one system call and one
+ * wake-up of the client per answer. A call that is unanswered at the end of its turn gets its head, priming event and
+ * close listener only then.
  */
 export interface TurnTask {
   endTurn(): void;
-  /** Told of what `endTurn` threw; the other tasks of the turn run all the same. */
+  /** Handles an error that `endTurn` threw. The other tasks of the turn still run. */
   crashed(cause: unknown): void;
 }
 

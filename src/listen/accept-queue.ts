@@ -1,15 +1,17 @@
 /**
- * The kernel's queue of those who have connected to a listening socket and were not accepted yet. When the socket closes they
- * are reset, and a proxy may not send such a request again; whoever is *refused* is sent to the next instance. So before it
- * closes, the queue is made as short as can be and filled with a connection of our own: whoever comes then gets no answer from
- * the kernel, asks again after a second, and is refused. What is left is a handshake under way in that very moment.
+ * The kernel's queue of clients that have connected to a listening socket and were not accepted yet. Closing the socket
+ * resets these connections, and a proxy may not send such a request again. A *refused* connection is sent to the next
+ * instance. So before the socket closes, this process makes the queue as short as possible and fills it with a
+ * connection to itself. A client that connects then gets no answer from the kernel, retries after a second, and is
+ * refused. Only a handshake under way at that very moment can still be reset.
  *
- * Between the filling and the closing the event loop must not turn: it would accept our own connection. Hence `nextTick`, in
- * the order of its queue, and a socket that is made before: what comes in between waits for that second.
+ * The event loop must not turn between filling and closing, or it would accept this process's own connection. Hence
+ * `nextTick`, in the order of its queue, and a socket that exists before. Clients that connect in between wait for that
+ * second.
  *
- * On Linux alone is a queue of length 0 one of a single connection; elsewhere it is the longest. Node has no public name for
- * the length of a queue, nor for asking a socket that is connecting whether it is connected: where `_handle` is not what it has
- * been from Node 0.6 to 24, nothing is filled.
+ * Only on Linux does a queue of length 0 hold one connection; elsewhere it has the greatest length. Node has no public
+ * API for the length of a queue, nor for asking a connecting socket whether it is connected. Where `_handle` differs
+ * from Node 0.6 to 24, nothing is filled.
  */
 import { type AddressInfo, type Server, Socket } from 'node:net';
 
@@ -17,21 +19,21 @@ interface ListeningHandle {
   listen(backlog: number): number;
 }
 interface ConnectingHandle {
-  /** 0 once the kernel has connected it. */
+  /** Returns 0 once the kernel has connected the socket. */
   getpeername(out: object): number;
 }
 
-/** Of a socket that we can fill. */
+/** A listening socket whose queue can be filled. */
 export interface AcceptQueue {
   readonly listening: ListeningHandle;
-  /** Where we reach ourselves: a numeric address, so that it is connected to in this turn. */
+  /** Where this process reaches itself: a numeric address, so that the connection is made in this turn. */
   readonly address: { readonly host: string; readonly port: number };
 }
 
-/** Node's own, which the server got when it began to listen. */
+/** Node's default, which the server got when it began to listen. */
 const USUAL_BACKLOG = 511;
 
-/** `undefined`: it closes as it is. */
+/** `undefined`: the queue cannot be filled, and the socket closes as it is. */
 export function queueOf(server: Server): AcceptQueue | undefined {
   const listening = handleOf<ListeningHandle>(server);
   const address = addressOf(server);
@@ -41,12 +43,12 @@ export function queueOf(server: Server): AcceptQueue | undefined {
 }
 
 /**
- * Calls back in this turn: with `true` when the queue holds our connection and no other, and takes none; with `false` when
- * somebody is in it, who is accepted in the next turn.
+ * Calls back in this turn. `true`: the queue holds only this process's connection and accepts no other. `false`: a
+ * client is in the queue, and the next turn accepts it.
  */
 export function fillQueue({ listening, address }: AcceptQueue, done: (isFull: boolean) => void): void {
   const ours = new Socket();
-  // Reset when the server closes.
+  // Closing the server resets it.
   ours.on('error', () => ours.destroy());
   process.nextTick(() => listening.listen(0));
   ours.connect(address);

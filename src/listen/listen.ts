@@ -1,6 +1,6 @@
 /**
- * `endpoint.listen()`: an HTTP server of its own around the node face, fit for a load balancer: `/healthz`, `/readyz`, CORS,
- * a keep-alive longer than the balancer's, no timeout on streams.
+ * `endpoint.listen()`: an HTTP server around the node face, ready for a load balancer. It has `/healthz`, `/readyz`,
+ * CORS, a keep-alive longer than the balancer's, and no timeout on streams.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -23,11 +23,11 @@ export interface ListenOptions {
   /** Default `/mcp`. */
   path?: string | undefined;
   /**
-   * Listens although the store cannot be opened yet: it is tried again every second, requests are answered with 503 until then,
-   * and `/readyz` too. Default `false`: rejects.
+   * Listens even while the store cannot be opened. The store is tried again every second; until then requests and
+   * `/readyz` are answered with 503. Default `false`: `listen()` rejects.
    */
   storeMayBeAway?: boolean | undefined;
-  /** A listening TCP socket that was passed to the process and outlives it (systemd: 3); instead of port and host. */
+  /** A listening TCP socket that was passed to the process and outlives it (systemd: 3). It replaces port and host. */
   fd?: number | undefined;
 }
 
@@ -40,13 +40,13 @@ export interface Listening {
 }
 
 export interface OwnListening extends Listening {
-  /** Once every stream has been ended: `close` waits for connections, and Node keeps those that became idle for a while. */
+  /** Call after every stream has ended. `close` waits for connections, and Node keeps idle connections for a while. */
   closeIdle(): void;
-  /** Its socket was passed to the process and outlives it. */
+  /** The socket was passed to the process and outlives it. */
   readonly inherited: boolean;
-  /** Accepts nobody any more; resolves when hardly any client can think that it may send another request. */
+  /** Stops accepting connections. Resolves when hardly any client can expect to send another request. */
   leave(serving: Serving): Promise<void>;
-  /** After that: a client may, whose stream has ended since. */
+  /** After `leave`: a stream has ended since, so its client may still send a request. */
   readonly awaits: boolean;
 }
 
@@ -60,9 +60,9 @@ export interface ListenTarget {
 const DEFAULT_PORT = 3000;
 const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PATH = '/mcp';
-/** Above the 60 s that load balancers commonly keep idle connections for, so that it is they who close. */
+/** Above the 60 s that load balancers commonly keep idle connections, so that the balancer closes first. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-/** For a client to read the end of its streams when the server closes. */
+/** Time for a client to read the end of its streams when the server closes. */
 const CLOSE_GRACE_MS = 1_000;
 
 export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<OwnListening> {
@@ -79,7 +79,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   const bound = address?.port ?? port;
   const at = fd === undefined ? host : (address?.address ?? host);
   const hosts = target.options.allowedHosts ?? (isLoopback(at) ? LOOPBACK_NAMES : undefined);
-  // In time: nothing is accepted before the event loop turns again.
+  // Early enough: nothing is accepted before the event loop turns.
   server.on('request', (req, res) => {
     const exchange = new NodeExchange(req, res, undefined, target.report);
     attempt(exchange, () => route(exchange, { req, res }, base, hosts, target));
@@ -96,7 +96,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     },
     closeIdle: () => {
       server.closeIdleConnections();
-      // A response that ended just now counts as active until its last bytes are out.
+      // A response that has just ended counts as active until its last bytes are sent.
       afterTurn(() => server.closeIdleConnections());
     },
   };
@@ -161,7 +161,10 @@ const CORS_HEADERS =
   'Content-Type, Accept, Authorization, Mcp-Session-Id, MCP-Protocol-Version, Last-Event-ID, Mcp-Method, Mcp-Name';
 const CORS_EXPOSED = 'Mcp-Session-Id, WWW-Authenticate, Retry-After';
 
-/** `true`: answered (a preflight of an allowed origin). Whatever else is wrong with a request is the door's to say. */
+/**
+ * Sets the CORS headers of an allowed origin. Returns `true` when the request was a preflight and is answered.
+ * `RequestChecks` refuses everything else that is wrong with a request.
+ */
 function cors(req: IncomingMessage, res: ServerResponse, options: ResolvedOptions): boolean {
   const { origin } = req.headers;
   if (origin === undefined) return false;
@@ -183,7 +186,7 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host === '[::1]' || host.startsWith('127.');
 }
 
-/** An address a client on this machine can use. */
+/** An address that a client on this machine can use. */
 function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';

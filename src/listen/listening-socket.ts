@@ -1,15 +1,17 @@
 /**
- * The socket of `listen()`, and how this process leaves it without failing a call:
+ * The socket of `listen()`, and how this process stops using it without failing a call:
  *
  *     serving ──leave──▶ leaving: nothing is accepted, every answer says `Connection: close`
- *                     ──quiet──▶ left: connections on which nothing more came are closed
+ *                     ──quiet──▶ left: connections without further requests are closed
  *
- * One that was passed to the process (systemd, several workers) outlives it: whoever connects while nobody accepts waits in the
- * kernel for the next process. Its own ends with it: whoever connects is refused, and a proxy tries the next instance. On Linux
- * the kernel's queue is known to hold nobody when it closes (`accept-queue.ts`), but for a socket that cannot come to it in time.
+ * A socket that was passed to the process (systemd, several workers) outlives it. A client that connects while no
+ * process accepts waits in the kernel for the next process. The process's own socket closes with it. A client that
+ * connects then is refused, and a proxy tries the next instance. On Linux the kernel's queue is known to be empty when
+ * the socket closes (`accept-queue.ts`), unless filling it takes too long.
  *
- * A connection is closed under a client only when it was not told: it has a quiet while to ask once more and be told, from
- * the leave or from the end of the stream that ran then. Its next request may follow that end at once.
+ * A connection is closed under a client only if its client has not read `Connection: close`. Such a client first gets a
+ * quiet time to send one more request and read the header. That time begins at `leave`, or at the end of a stream that
+ * ran then, because the next request may directly follow that end.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
@@ -18,32 +20,36 @@ import { afterTurn, elapse } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
 
 /**
- * How long a client has to ask once more: 500 ms where whoever connects waits for the next process, 2 s where other instances
- * take them. In polls: it is longer where this process does not get its turns, and its clients hardly theirs.
+ * How long a client may take for one more request: 500 ms where new connections wait for the next process, 2 s where
+ * other instances take them. Counted in polls, so that the time grows when this process, and probably its clients, get
+ * little CPU.
  */
 const QUIET_POLLS = { alone: 100, others: 400 } as const;
 const POLL_MS = 5;
-/** How long a quiet turn is waited for; past it one in which nobody came will do, and past twice that any. */
+/**
+ * How long to wait for a quick turn without arrivals. After it, any turn without arrivals will do; after twice as long,
+ * any turn.
+ */
 const TURN_MS = 500;
-/** Past it a socket closes with whoever is in its queue. */
+/** After this time a socket closes even with clients in its queue. */
 const LAST_MS = 2_000;
-/** So many turns show how quick one can be on this machine, as busy as it is now. */
+/** This many turns show how quick a turn can be on this machine under its present load. */
 const SAMPLE_TURNS = 50;
 const NEARLY = 1.5;
 
-/** What is known of a connection: per request nothing is made, and nothing listened to. */
+/** The state of a connection. A request allocates nothing and adds no listener. */
 interface Connection {
-  /** The last one that began. */
+  /** The last answer that began. */
   answer: ServerResponse | undefined;
-  /** Its client knows that the connection ends with that answer. */
+  /** The client knows that the connection ends with that answer. */
   told: boolean;
-  /** Polls in which it was seen without a request, once the socket is left. */
+  /** Polls that saw the connection without a request since `leave`. */
   quiet: number;
-  /** It was to be closed, but a part of a request has come. */
+  /** It was about to be closed when a part of a request arrived. */
   spared: boolean;
 }
 
-/** Who serves besides this process. */
+/** Whether other instances serve besides this process. */
 export type Serving = 'alone' | 'others';
 
 export class ListeningSocket {
@@ -57,7 +63,7 @@ export class ListeningSocket {
   #isLeaving = false;
   #quietPolls = 0;
 
-  /** `inherited`: it was passed to the process. */
+  /** `inherited`: the socket was passed to the process. */
   constructor(server: Server, time: Required<TimeProvider>, inherited: boolean) {
     this.#server = server;
     this.#time = time;
@@ -70,12 +76,12 @@ export class ListeningSocket {
     server.on('request', (req, res) => this.#began(req, res));
   }
 
-  /** Resolves when nobody is accepted any more, and those who are connected had their time to be told. */
+  /** Resolves when no connection is accepted any more and connected clients had time to read `Connection: close`. */
   leave(serving: Serving): Promise<void> {
     return (this.#leaving ??= this.#leave(serving));
   }
 
-  /** Of somebody whose stream has ended since: there is still that time to wait. */
+  /** A client whose stream has ended since is still within its quiet time. */
   get awaits(): boolean {
     return this.#quiet().length > 0;
   }
@@ -85,7 +91,7 @@ export class ListeningSocket {
     if (connection === undefined) return;
     this.#arrivals += 1;
     connection.answer = res;
-    // A GET stream ends with the drain at the latest; its head is the only place to say so.
+    // A GET stream ends at the latest with the drain. Its head is the only place for `Connection: close`.
     connection.told = this.#isLeaving || (method === 'GET' && headers.accept?.includes('text/event-stream') === true);
     if (connection.told) res.setHeader('Connection', 'close');
   }
@@ -123,7 +129,7 @@ export class ListeningSocket {
 
   #stopListening(isLast: boolean, done: (isDone: boolean) => void): void {
     const close = (): void => {
-      // Not http's own: that cuts idle connections at once, under a request that is on its way.
+      // Not `http.Server.close`: that cuts idle connections at once, even under a request that is on its way.
       NetServer.prototype.close.call(this.#server);
       done(true);
     };
@@ -137,16 +143,19 @@ export class ListeningSocket {
     this.#server.closeIdleConnections();
     for (const [socket, connection] of quiet) {
       connection.spared = true;
-      // To Node one that never asked is not idle, it is about to ask.
+      // Node does not count a connection without any request as idle: its first request may be on the way.
       if (connection.answer === undefined && socket.bytesRead === 0) socket.destroy();
     }
   }
 
   /**
-   * The kernel resets whoever is connected and not yet accepted when the socket closes, and whoever has asked and was not yet read
-   * when the connection closes; a proxy may not send such a request again. So something closes at the end of a turn in which
-   * nobody came, and that was one of the quickest: hardly anybody can have come since. (Node accepts one connection in a turn.)
-   * `act` says whether it did; one that did not has another turn, except for the last.
+   * Closing a listening socket resets clients that are connected and not accepted yet. Closing a connection resets a
+   * request that was sent and not read yet. A proxy may not send such a request again. So something is closed only at
+   * the end of a turn in which nothing arrived and which was among the quickest: hardly any client can have arrived
+   * since. (Node accepts one connection per turn.)
+   *
+   * `act` reports whether it closed something. If it did not, it is called again in another turn, except after the
+   * last.
    */
   #inQuietTurn(act: (isLast: boolean, done: (isDone: boolean) => void) => void): Promise<void> {
     const time = this.#time;
@@ -166,7 +175,7 @@ export class ListeningSocket {
         if (isDue) act(late > LAST_MS, next);
         else next(false);
       };
-      // The end of this turn; the next one has looked whether somebody came.
+      // The end of this turn. The next turn has looked for arrivals.
       afterTurn(() => turn(-1, -Infinity));
     });
   }
@@ -176,7 +185,7 @@ export class ListeningSocket {
     return [...this.#connections].filter(([, { told, spared }]) => !told && !spared);
   }
 
-  /** Of those, the ones that have nothing to wait for. */
+  /** The connections among those that have no answer to wait for. */
   #quiet(): [Socket, Connection][] {
     return this.#untold().filter(([, { answer }]) => answer === undefined || answer.writableFinished);
   }

@@ -1,8 +1,11 @@
-/** One function per kind of value: `undefined` gives the fallback, a fitting value itself, anything else an error that names the option. */
+/**
+ * One function per kind of value. `undefined` gives the fallback, and a fitting value is returned as it is. Any other
+ * value throws an error that names the option.
+ */
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { nearestName } from './nearest-name.ts';
 
-/** What an error says it got where the value itself is too much to show, or a secret. */
+/** The text an error shows instead of a value that is secret or too long. */
 class Described {
   readonly text: string;
   constructor(text: string) {
@@ -25,7 +28,7 @@ export interface NumberRange {
   readonly unit: string;
   /** Fractions are refused. */
   readonly integer?: boolean;
-  /** What `Infinity` means; absent: refused. */
+  /** What `Infinity` means; without it `Infinity` is refused. */
   readonly infinity?: string;
 }
 
@@ -60,7 +63,7 @@ export function checkFunction<T>(option: string, value: T | undefined, takes: st
   return value;
 }
 
-/** An object of the user's with these methods, passed on as it is. `optional` ones may be absent. */
+/** An object of the application with these methods, passed on as it is. `optional` methods may be absent. */
 export function checkMethods<T>(
   option: string,
   value: T | undefined,
@@ -95,7 +98,9 @@ export function checkList<T>(
   return Object.freeze(value.map((entry: unknown, index) => item(`${option}[${index}]`, entry)));
 }
 
-/** A plain object of options whose names are all known. `scope` is `''` for the options themselves, else e.g. `limits`. */
+/**
+ * A plain object of options whose names are all known. `scope` is `''` for the options themselves, else e.g. `limits`.
+ */
 export function checkNames(
   scope: string,
   value: unknown,

@@ -9,14 +9,14 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const HOUR_MS = 3_600_000;
 
-/** An ended session is remembered as long as it could have gone on, but no longer than a day. */
+/** An ended session is remembered as long as it could have lived on, but at most a day. */
 export const TOMBSTONE_MAX_MS = 24 * HOUR_MS;
 
-/** What `Host` and `Origin` may name when nothing else is said: this machine, as a URL spells it. */
+/** The default for `Host` and `Origin`: this machine, as a URL spells it. */
 export const LOOPBACK_NAMES: readonly string[] = Object.freeze(['localhost', '127.0.0.1', '[::1]']);
 
 const limits: Readonly<SessionLimits> = Object.freeze({
-  // As in the SDK; base64 of a photo fits.
+  // The SDK's limit; a photo in base64 fits.
   bodyBytes: 4 * MIB,
   requestsPerSession: 64,
   sessions: Infinity,
@@ -24,7 +24,7 @@ const limits: Readonly<SessionLimits> = Object.freeze({
   batch: 50,
   stateBytes: 256 * KIB,
   sessionIdLength: 256,
-  // As in the SDK.
+  // The SDK's limit.
   subscriptions: 1_024,
   eventLogBytes: 256 * MIB,
   tombstones: 100_000,
@@ -33,12 +33,15 @@ const limits: Readonly<SessionLimits> = Object.freeze({
 });
 
 /**
- * Far more than a client that was cut off can have missed: what waited for it here (`streamBufferBytes`) and in the kernel's
- * buffers of both ends (up to 6 MiB on Linux) is lost with its connection.
+ * Far more than a client that was cut off can have missed. Its connection loses what waited here (`streamBufferBytes`)
+ * and in the kernel's buffers of both ends (up to 6 MiB on Linux).
  */
 const eventRetention: Readonly<EventRetention> = Object.freeze({ ttlMs: HOUR_MS, events: 10_000, bytes: 8 * MIB });
 
-/** What an option that is left out becomes. `undefined`: nothing, or made by the endpoint. `tombstoneMs` is for the default `idleTimeoutMs`. */
+/**
+ * The value of each omitted option. `undefined`: none, or the endpoint creates it. `tombstoneMs` fits the default
+ * `idleTimeoutMs`.
+ */
 export const DEFAULTS: ResolvedOptions = Object.freeze({
   sessionMode: 'hybrid',
   configureSessionOptions: undefined,

@@ -1,6 +1,6 @@
 /**
- * Which header fields of a request another instance gets, and which are credentials. A credential never leaves the instance
- * that received it, is never logged, and no option can change that.
+ * Which header fields of a request another instance gets, and which fields are credentials. A credential never leaves
+ * the instance that received it and is never logged. No option can change that.
  */
 import { optionInvalid, optionsContradict } from '../errors.ts';
 
@@ -37,7 +37,7 @@ export const RELAYED_HEADERS: readonly string[] = Object.freeze([
   'x-request-id',
 ]);
 
-/** `Mcp-Session-Id`, `Mcp-Param-*` and their like. */
+/** The prefix of `Mcp-Session-Id`, `Mcp-Param-*` and similar names. */
 const MCP_PREFIX = 'mcp-';
 
 /** The characters of a field name (RFC 9110 section 5.6.2). */

@@ -1,4 +1,4 @@
-/** Host names and origins as options spell them, brought to the form that headers are compared with. */
+/** Normalises host names and origins of the options to the form that headers are compared with. */
 import { optionInvalid } from '../errors.ts';
 
 const HOST = "a host name without scheme, port and wildcard, e.g. 'mcp.example' or '[::1]'";
@@ -21,7 +21,7 @@ function hostName(option: string, value: unknown, takes: string): string | undef
   if (typeof value !== 'string') throw optionInvalid('type', option, value, takes);
   const bare = !value.startsWith('[') && value.split(':').length > 2;
   const spelled = bare ? `[${value}]` : value;
-  // A default port would vanish in the URL parser, so the colon is looked for in the text.
+  // The URL parser drops a default port, so look for the colon in the text.
   if (spelled === '' || spelled.includes('*') || /[\s/\\?#@]/.test(spelled) || /:\d*$/.test(spelled)) return undefined;
   return parse(`http://${spelled}/`)?.hostname;
 }
@@ -30,7 +30,7 @@ function origin(text: string): string | undefined {
   const url = parse(text);
   if (url === undefined || url.host === '' || text.includes('*')) return undefined;
   const more = url.username + url.password + url.search + url.hash + url.pathname.replace(/^\/$/, '');
-  // URL.origin is 'null' for schemes like vscode-webview:, whose browsers do send scheme and host.
+  // `URL.origin` is 'null' for schemes like vscode-webview:, but browsers send scheme and host for them.
   return more === '' ? (url.origin === 'null' ? `${url.protocol}//${url.host}` : url.origin) : undefined;
 }
 

@@ -1,7 +1,7 @@
 /**
- * The fields of a log line as the logger gets them. Session ids become hashes, credentials are left out, and every text is
- * bounded and on one line, inside errors and their causes too: an error may carry the request that it is about, and a message
- * may quote what a client sent. What needs no change is passed on as it is.
+ * Prepares the fields of a log line for the logger. Session ids become hashes, credentials are left out, and every text
+ * is bounded and on one line. This includes errors and their causes: an error may carry the request that it is about,
+ * and a message may quote what a client sent. A line that needs no change is passed on as it is.
  */
 import { SojournError } from '../errors.ts';
 import { CREDENTIAL_HEADERS } from './header-names.ts';
@@ -9,18 +9,18 @@ import { cut, escapeButLineBreaks, escapeControls, sessionHash, shown } from '..
 
 const TEXT_LENGTH = 1_024;
 const STACK_LENGTH = 4_096;
-/** What of a text is looked at before it is cut: a session id at the end of it would be cut off. */
+/** How much of a text is examined before it is cut, so that the cut does not split a session id. */
 const READ_LENGTH = 8_192;
-/** A shorter session id, which only an application of its own makes, may be a common word of the text. */
+/** A shorter session id, which only a custom generator makes, may be a common word of the text. */
 const REPLACED_ID_LENGTH = 8;
 const FRAME = /^\s+at /;
 const DEPTH = 5;
 const MEMBERS = 32;
-/** Values of one line. */
+/** The most values that one line may have. */
 const VALUES = 128;
 
 const REDACTED = '[redacted]';
-/** Of a request that an error carries. Which fields are secrets of the application is not known to anyone but itself. */
+/** The headers of a request that an error carries. Only the application knows which of its fields are secret. */
 const HEADER_BAG = /^(?:raw)?headers$/i;
 const SECRET_NAMES = ['token', 'access_token', 'refresh_token', 'id_token', 'password', 'secret'];
 
@@ -48,7 +48,7 @@ export class LogFields {
   }
 }
 
-/** Of one line. */
+/** Writes the fields of one line. */
 class Writer {
   readonly #secret: ReadonlySet<string>;
   readonly #sessionId: string | undefined;
@@ -88,7 +88,7 @@ class Writer {
     return written.length === values.length && written.every((value, n) => value === values[n]) ? values : written;
   }
 
-  /** Own members of an object or an error. The same object, where nothing had to change. */
+  /** The own members of an object or an error. Returns the same object when nothing had to change. */
   #members(object: object, depth: number): object {
     const names = Object.keys(object);
     const written: Record<string, unknown> = {};
@@ -126,7 +126,7 @@ class Writer {
     return copy;
   }
 
-  /** A stack begins with the message that the error was made with, which may be long or have lines of its own. */
+  /** A stack begins with the message that the error was created with. The message may be long or have several lines. */
   #stack({ name, message, stack }: Error, written: string): string | undefined {
     if (typeof stack !== 'string') return undefined;
     const at = stack.indexOf(message);

@@ -1,6 +1,7 @@
 /**
- * How many equal lines the log takes. A client can repeat a request that is worth a warning as fast as the network carries it.
- * Of `warn` and `error` lines with the same text, 20 are written within a second; what came on top is one line with its number.
+ * Limits how many equal lines the log takes. A client can repeat a request that causes a warning as fast as the network
+ * allows. Of `warn` and `error` lines with the same text, 20 are written within a second. One more line then states how
+ * many were dropped.
  *
  *     quiet ──the 21st line of a text──▶ counting ──the second is over──▶ quiet, and the number is written
  */
@@ -8,7 +9,7 @@ import type { Logger, TimeProvider } from '../types.ts';
 
 const WINDOW_MS = 1_000;
 const LINES = 20;
-/** Texts that are told apart within a second; those that come later share one count. */
+/** Texts that are counted separately within a second. Further texts share one count. */
 const TEXTS = 256;
 const OTHER_TEXTS = 'Log lines of other texts';
 

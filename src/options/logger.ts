@@ -1,4 +1,7 @@
-/** Where log lines go when the endpoint is given no logger, what they may hold, and what keeps a failing logger out of the way. */
+/**
+ * Where log lines go when the endpoint is given no logger, what they may hold, and what keeps a failing logger out of
+ * the way.
+ */
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from './endpoint-options.ts';
 import { LogFields } from './log-fields.ts';
@@ -24,8 +27,8 @@ export const consoleLogger: Logger = Object.freeze({
 });
 
 /**
- * The same logger, whose failures end here: a throw, or the rejection of a method that turned out to be async. A line
- * that its logger refused goes to the console (warn and above), with the reason once.
+ * The same logger with its failures caught: a throw, or the rejection of an async method. A line that the logger failed
+ * to write goes to the console (warn and above), with the reason once.
  */
 export function safeLogger(logger: Logger): Logger {
   if (logger === consoleLogger) return logger;

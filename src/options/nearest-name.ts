@@ -1,11 +1,14 @@
-/** The name somebody most likely meant: case aside, few enough edits away, or the same word with its unit left out. */
+/**
+ * The known name that a misspelled name most likely means: equal apart from case, few enough edits away, or without its
+ * unit.
+ */
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
   const wanted = name.toLowerCase();
   const allowed = Math.max(2, Math.floor(name.length / 3));
   let best: string | undefined;
   let bestDistance = allowed + 1;
   for (const candidate of known) {
-    // Of `limits.bodyBytes` somebody may have typed the last part alone.
+    // `limits.bodyBytes` may have been typed as its last part alone.
     const spelled = candidate.toLowerCase();
     const distance = Math.min(edits(wanted, spelled), edits(wanted, spelled.slice(spelled.lastIndexOf('.') + 1)));
     if (distance < bestDistance) {

@@ -1,4 +1,4 @@
-/** Validates options once and fills them in. Everything wrong is an error here, at construction, and never later. */
+/** Validates the options once and fills them in. Every invalid option throws here, at construction, and never later. */
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { safeLogger } from './logger.ts';
 import type { EventRetention, SessionLimits, TimeProvider } from '../types.ts';
@@ -19,7 +19,7 @@ import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts'
 import { checkHeaderName, refuseRelayedCredentials } from './header-names.ts';
 import { checkHost, checkOrigin } from './hosts.ts';
 
-/** Names `createMcpHandler` knows, and where the same is said here. */
+/** Option names of `createMcpHandler`, and the name of each here. */
 const OF_CREATE_MCP_HANDLER: Readonly<Record<string, string>> = {
   legacy:
     "sessionMode ('hybrid', the default: 2025-era clients get sessions; 'stateless': they are served without; " +
@@ -53,12 +53,12 @@ const RETENTION_RANGES: Readonly<Record<keyof EventRetention, NumberRange>> = {
   bytes: { min: 1, unit: 'bytes', integer: true },
 };
 
-/** Of the default generator: 16 bytes in base64url. */
+/** The length of the default generator's ids: 16 bytes in base64url. */
 const DEFAULT_ID_LENGTH = 22;
 
 const NAME = /^[\w.-]{1,64}$/;
 
-/** Names of the options, as they may be given. */
+/** The names of all options. */
 export const OPTION_NAMES: readonly string[] = Object.freeze([
   ...Object.keys(DEFAULTS).filter((name) => name !== 'pinnedProtocolVersions'),
   'stateless',
@@ -173,7 +173,7 @@ function checkTopNames(input: unknown): McpEndpointOptions {
   for (const [name, value] of Object.entries(input ?? {})) {
     const here = Object.hasOwn(OF_CREATE_MCP_HANDLER, name) ? OF_CREATE_MCP_HANDLER[name] : undefined;
     if (here === undefined && !NOT_YET.includes(name)) continue;
-    // Something left undefined asks for nothing.
+    // An option that is `undefined` counts as absent.
     if (value === undefined) others.push(name);
     else if (here === undefined)
       throw optionsContradict(`Option ${name} is not available in this version of sojourn; leave it out`);
@@ -253,7 +253,7 @@ function resolveNumbers<K extends string>(
   return Object.freeze(numbers);
 }
 
-/** The value of a key is a secret: errors tell its size alone. */
+/** A key is secret, so errors state only its size. */
 function checkKey(option: string, key: unknown): string | Uint8Array {
   const takes = 'a string or Uint8Array of 32 bytes or more';
   if (typeof key !== 'string' && !(key instanceof Uint8Array))

@@ -1,10 +1,13 @@
-/** The system providers: the only place of the library that reads clocks, timers and randomness itself. */
+/** The system providers: the only place in the library that reads clocks, timers and randomness directly. */
 import { randomBytes } from 'node:crypto';
 import type { TimeProvider } from '../types.ts';
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Timers are unreferenced: sockets keep a process alive, a pending sweep must not. Work that must end: `keepingProcess`. */
+/**
+ * Timers are unreferenced: sockets keep a process alive, but a pending sweep must not. Work that must finish uses
+ * `keepingProcess`.
+ */
 export const systemTime: TimeProvider = Object.freeze({
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -18,7 +21,7 @@ export const systemTime: TimeProvider = Object.freeze({
   },
 });
 
-/** Node ends a process in which only unreferenced timers and sockets are left; this one stays until `work` is done. */
+/** Keeps the process alive until `work` is done. Node ends a process that has only unreferenced timers and sockets. */
 export async function keepingProcess<T>(work: () => Promise<T>): Promise<T> {
   const handle = setInterval(() => {}, MAX_TIMER_MS);
   try {
@@ -28,10 +31,12 @@ export async function keepingProcess<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** `n` bytes nobody can guess. */
+/** Returns `n` unpredictable bytes. */
 export type RandomSource = (n: number) => Uint8Array;
 
-/** Bytes are drawn from the system in blocks: one call for each session id would cost more than the rest of its making. */
+/**
+ * Bytes are drawn from the system in blocks: one call per session id would cost more than the rest of creating the id.
+ */
 const BLOCK_BYTES = 4_096;
 let block: Uint8Array = new Uint8Array(0);
 let used = 0;
@@ -43,7 +48,7 @@ export const systemRandom: RandomSource = (n) => {
     used = 0;
   }
   const bytes = Uint8Array.from(block.subarray(used, used + n));
-  // What was given away is not kept here.
+  // Do not keep bytes that were handed out.
   block.fill(0, used, used + n);
   used += n;
   return bytes;
@@ -58,7 +63,7 @@ export function base64url(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
 }
 
-/** Resolves after `ms` of a provider's time. */
+/** Resolves after `ms` by the provider's clock. */
 export function elapse(time: Pick<TimeProvider, 'setTimeout'>, ms: number): Promise<void> {
   return new Promise((resolve) => void time.setTimeout(resolve, ms));
 }

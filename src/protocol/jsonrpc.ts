@@ -1,7 +1,6 @@
 /**
- * JSON-RPC message shapes, checked before anything is dispatched. The check is as strict as the SDK's own schemas: a
- * message that those refuse gets no answer at all from the SDK, and its POST would hang. An id above 2^53 would come
- * back changed.
+ * Checks the shape of JSON-RPC messages before they are dispatched, as strictly as the SDK's own schemas. The SDK gives
+ * no answer to a message that its schemas refuse, so the POST would hang. An id above 2^53 would come back changed.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { quoted } from '../shown.ts';
@@ -110,7 +109,7 @@ function checkResponse(value: Bag): Checked {
   return { kind: 'response', message: value as unknown as RpcResponse };
 }
 
-/** The id an error about `value` carries: that of a request, as far as one can be read; `null` otherwise. */
+/** The id for an error about `value`: the id of a request if it can be read, else `null`. */
 export function echoId(value: unknown): RequestId | null {
   if (!isObject(value) || typeof value['method'] !== 'string') return null;
   const id = value['id'];

@@ -1,7 +1,7 @@
 /**
- * `ctx.requestState`: the SDK's codec over several keys. The first seals, all open, so keys can be rotated. What is sealed
- * is bound to the user and to the request it came from, its method and what it is about: one tool's state does not open in
- * another (specification 2026-07-28, multi round-trip requests). For 600 s.
+ * `ctx.requestState`: the SDK's codec over several keys. The first key seals and every key opens, so keys can be
+ * rotated. A sealed state is bound to the user and to the request it came from: its method and its target. One tool's
+ * state does not open in another tool (specification 2026-07-28, multi round-trip requests). It lasts 600 s.
  */
 import { createRequestStateCodec, type RequestStateCodec, type ServerContext } from '@modelcontextprotocol/server';
 import type { AuthInfo } from '@modelcontextprotocol/server';
@@ -11,10 +11,10 @@ const TTL_SECONDS = 600;
 export type RequestStateKey = string | Uint8Array;
 
 export function createRequestState(
-  /** The same array as long as they are the same keys. */
+  /** Returns the same array as long as the keys are the same. */
   keys: () => Promise<readonly RequestStateKey[]>,
   userOf: (authInfo: AuthInfo | undefined) => string | undefined,
-  /** The name or URI that the running request is about. */
+  /** The name or URI that is the target of the running request. */
   target: () => string | undefined,
 ): RequestStateCodec {
   const bind = (ctx: ServerContext): string =>

@@ -1,14 +1,17 @@
 /**
- * What a factory made, recognised by its members: `instanceof` fails across the copies and builds (ES module, CommonJS) of the
- * SDK that one process may hold, a server of another copy is none the worse for it.
+ * Recognises what a factory returned by its members. `instanceof` fails across the copies and builds (ES module,
+ * CommonJS) of the SDK that one process may load, and servers of such copies work as well.
  */
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import { isObject } from './jsonrpc.ts';
 
-/** Members of the SDK's `Server` from version 2 on, by which the modern era is served; version 1 lacks the first. */
+/** Members of the SDK's `Server` since version 2, which serve the modern era. Version 1 lacks the first. */
 const MODERN_MEMBERS = ['getNegotiatedProtocolVersion', 'setRequestHandler', 'getCapabilities', 'connect', 'close'];
 
-/** The SDK's `Server` that serves the modern era: `made` itself, or what an `McpServer` has inside. `undefined`: neither. */
+/**
+ * The SDK's `Server` that serves the modern era: `made` itself, or the server inside an `McpServer`. `undefined`:
+ * neither.
+ */
 export function modernServerOf(made: unknown): Server | undefined {
   if (made instanceof McpServer) return made.server;
   if (made instanceof Server) return made;
@@ -18,13 +21,13 @@ export function modernServerOf(made: unknown): Server | undefined {
     : undefined;
 }
 
-/** An `McpServer` of version 2, of any copy. */
+/** Whether it is an `McpServer` of version 2, from any copy of the SDK. */
 export function isMcpServer(made: unknown): made is McpServer {
   if (made instanceof McpServer) return true;
   return isObject(made) && typeof made['toolInputSchemaJson'] === 'function' && modernServerOf(made) !== undefined;
 }
 
-/** Made by the copy of the SDK that this library itself uses. */
+/** Whether the copy of the SDK that this library imports created it. */
 export function isOwnCopy(made: unknown): boolean {
   return made instanceof McpServer || made instanceof Server;
 }

@@ -1,5 +1,5 @@
 /**
- * The protocol revisions sojourn knows. Revisions are ISO dates: comparing them as text orders them in time.
+ * The protocol revisions that sojourn knows. Revisions are ISO dates, so comparing them as text orders them in time.
  */
 import { SUPPORTED_PROTOCOL_VERSIONS } from '@modelcontextprotocol/server';
 
@@ -9,7 +9,10 @@ export type SessionMode = 'stateful' | 'stateless' | 'hybrid';
 /** The first revision served per request, with no session. */
 const FIRST_MODERN = '2026-07-28';
 
-/** `true`: per request, with an envelope in `_meta`. `false`: begins with `initialize`. Also for revisions nobody knows. */
+/**
+ * `true`: served per request, with an envelope in `_meta`. `false`: begins with `initialize`. Unknown revisions are
+ * classified the same way.
+ */
 export function isModern(version: string): boolean {
   return version >= FIRST_MODERN;
 }
@@ -30,20 +33,23 @@ export const LEGACY_VERSIONS: readonly string[] = Object.freeze(
 /** Both, newest first. */
 export const KNOWN_VERSIONS: readonly string[] = Object.freeze([...MODERN_VERSIONS, ...LEGACY_VERSIONS]);
 
-/** Of `supported`, what an endpoint in this mode serves, newest first: the `supported` of its version errors (B108, B147, B153). */
+/**
+ * The part of `supported` that an endpoint serves in this mode, newest first. Version errors list it as `supported`
+ * (B108, B147 and B153 in `docs/reference/behaviour.md`).
+ */
 export function servedVersions(mode: SessionMode, supported: readonly string[]): string[] {
   return newestFirst(mode === 'stateful' ? supported.filter((version) => !isModern(version)) : supported);
 }
 
-/** Streams open with a priming event and carry event ids (2025-11-25). */
+/** Whether streams open with a priming event and carry event ids (2025-11-25). */
 export function hasPriming(version: string): boolean {
   return version >= '2025-11-25' && !isModern(version);
 }
 
-/** The one revision in which a POST body may be a JSON-RPC batch. */
+/** Whether a POST body may be a JSON-RPC batch, which only one revision allows. */
 export function allowsBatches(version: string): boolean {
   return version === '2025-03-26';
 }
 
-/** The version of this build, as the leases of a deployment show it; a test holds it equal to package.json's. */
+/** The version of this build, as the deployment's leases show it. A test holds it equal to package.json's. */
 export const BUILD_VERSION = '0.1.0';

@@ -1,6 +1,6 @@
 /**
- * One request to a session, as a value: what an attempt to serve it needs, and what the next attempt gets when this one
- * could not. `eras/legacy/call-loop.ts` drives the attempts.
+ * One request to a session, as a value. It holds what an attempt to serve it needs, and an attempt that fails passes a
+ * changed copy to the next. `eras/legacy/call-loop.ts` drives the attempts.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { Exchange } from '../http/exchange.ts';
@@ -11,7 +11,7 @@ export interface InboundPost {
   /** Valid messages; more than one only in a batch. */
   readonly messages: readonly Checked[];
   readonly batch: boolean;
-  /** The body's text; `undefined` where the caller had parsed it. */
+  /** The text of the body; `undefined` when the caller of the endpoint had parsed it. */
   readonly text: string | undefined;
 }
 
@@ -20,26 +20,26 @@ export type CallKind = 'post' | 'get' | 'delete';
 export interface Call {
   readonly kind: CallKind;
   readonly exchange: Exchange;
-  /** Of a POST. */
+  /** Set for a POST. */
   readonly post?: InboundPost;
-  /** The id that an error about this call carries. */
+  /** The id for an error about this call. */
   readonly requestId: RequestId | null;
-  /** An earlier attempt may have run it, and no instance can say whether. */
+  /** An earlier attempt may have run it, and no instance can tell whether it did. */
   readonly again: boolean;
-  /** Until when it may wait for a lease or a store, by the monotonic clock; set when it first waits. */
+  /** How long it may wait for a lease or a store, as a time of the monotonic clock. Set when it first waits. */
   readonly waitUntil?: number;
-  /** Of a GET that waits: when its client gets the head of its stream, by the monotonic clock. */
+  /** The result of an attempt: the call for the next attempt, or `undefined` when the call is answered or will be. */
   readonly headAt?: number;
 }
 
-/** What an attempt leaves to do: `undefined`, the call is answered or will be; else the call for the next attempt. */
+/** The same call with another response, for its next attempt. */
 export type NextAttempt = Call | undefined;
 
 export function postCall(post: InboundPost, again = false): Call {
   return { kind: 'post', exchange: post.exchange, post, requestId: requestIdOf(post), again };
 }
 
-/** The same call with another response, as its next attempt. */
+/** The id for an error about a POST. */
 export function continued(call: Call, exchange: Exchange): Call {
   return { ...call, exchange, again: true, ...(call.post !== undefined && { post: { ...call.post, exchange } }) };
 }

@@ -1,7 +1,7 @@
 /**
- * An exchange whose stream was begun by an owner that is gone: the next owner goes on in the same response, and its client
- * notices nothing. What cannot be said in a stream that is under way ends it; a client that can resume then comes back and
- * is told, another is sent the error as a message.
+ * An exchange whose stream a crashed owner began. The next owner continues in the same response, and the client notices
+ * nothing. An answer that does not fit into an open stream ends it: a client that can resume reconnects and gets the
+ * answer then; any other client gets the error as a message.
  */
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import { insufficientScope, rpcError, sessionEnded, type SojournError } from '../errors.ts';
@@ -13,11 +13,11 @@ const LAST_EVENT_ID = 'last-event-id';
 
 export class ContinuedExchange implements Exchange {
   readonly #inner: Exchange;
-  /** The last event that the client got; undefined: it cannot resume. */
+  /** The last event that the client received; `undefined` when the client cannot resume. */
   readonly lastEventId: string | undefined;
-  /** The request that the stream answers, where it is one. */
+  /** The request that the stream answers, if it answers one. */
   readonly #id: RequestId | null;
-  /** Nobody waits for an answer on it. */
+  /** No client waits for an answer on it. */
   readonly #silent: boolean;
 
   constructor(inner: Exchange, lastEventId: string | undefined, silent: boolean, id: RequestId | null) {
@@ -52,7 +52,7 @@ export class ContinuedExchange implements Exchange {
   get sessionId(): string | undefined {
     return this.#inner.sessionId;
   }
-  /** Its head has gone. */
+  /** Ignored, because the head was sent before. */
   set sessionId(_id: string | undefined) {}
   get user(): string | undefined {
     return this.#inner.user;
@@ -85,8 +85,8 @@ export class ContinuedExchange implements Exchange {
   }
 
   /**
-   * "Not found" is an answer to a request that was just made; to one that was accepted before, its session has ended. A scope
-   * challenge has a body of OAuth, which is no message.
+   * For a call that was accepted before, 404 means that its session has ended, so the error says that. The body of a
+   * scope challenge has OAuth's format and is no message, so it becomes one.
    */
   #inStream(status: number, body: string): string {
     if (status !== 404 && status !== 403) return body;
@@ -125,15 +125,15 @@ export class ContinuedExchange implements Exchange {
 }
 
 /**
- * An exchange that was answered with 202 before its messages reached their session: they are handed in when the store is
- * back, and what that attempt answers goes nowhere.
+ * An exchange that was answered with 202 before its messages reached their session. The messages are delivered when the
+ * store is reachable again, and the answer of that attempt is dropped.
  */
 export class AcceptedExchange extends ContinuedExchange {
   constructor(inner: ConstructorParameters<typeof ContinuedExchange>[0]) {
     super(inner, undefined, true, null);
   }
 
-  /** Its messages are delivered whether or not the client stays. */
+  /** Its messages are delivered even if the client disconnects. */
   override get closed(): boolean {
     return false;
   }

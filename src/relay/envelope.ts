@@ -1,12 +1,12 @@
 /**
- * A call on its way to the instance where its session lives, and what comes back. All of it is plain JSON.
+ * A call between the instance with the client and the session's owner, and its answer. Everything is plain JSON.
  *
- *     call ─▶ owner        { t: 'call', n, … }, { t: 'gone', n }: the client left
+ *     relay ─▶ owner       { t: 'call', n, … }, { t: 'gone', n }: the client disconnected
  *     owner ─▶ relay       { t: 'answer' } whole, or { t: 'stream' } { t: 'write' }… and { t: 'end' } or { t: 'cut' };
- *                          { t: 'refused', n }: it has not run there, and will not
+ *                          { t: 'refused', n }: the owner has not run the call and will not run it
  *
- * Header fields go by an allow-list (options/header-names.ts): no credential leaves the instance that got it. `authInfo` goes
- * along, as handlers may read it, without its token.
+ * An allow-list decides which header fields are sent (`options/header-names.ts`), so that no credential leaves the
+ * instance that received it. `authInfo` is sent without its token, because handlers may read it.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { LinkItem } from '../cluster/link.ts';
@@ -17,10 +17,10 @@ import type { CallKind } from './call.ts';
 
 export interface CallEnvelope extends LinkItem {
   readonly t: 'call';
-  /** The relaying instance's number for it, on this link. */
+  /** The relaying instance's number for the call on this link. */
   readonly n: number;
   readonly call: CallKind;
-  /** It may have run: whoever had it is dead, or was given up. */
+  /** The call may have run: its earlier owner crashed, or the relaying instance stopped waiting for it. */
   readonly again: boolean;
   readonly method: string;
   readonly url: string;
@@ -28,14 +28,14 @@ export interface CallEnvelope extends LinkItem {
   readonly headers: HeaderFields;
   readonly auth?: AuthInfo;
   readonly user?: string;
-  /** The body. */
+  /** The text of the body. */
   readonly text?: string;
 }
 
-/** Headers that every stream, or every JSON answer, has are named instead of listed. */
+/** Headers that every stream or every JSON answer has are named instead of listed. */
 export type SentHeaders = 'sse' | 'json' | HeaderList;
 
-/** `AuthInfo` needs a token; at the owner handlers read an empty one. */
+/** `AuthInfo` requires a token. Handlers on the owner read an empty one. */
 const NO_TOKEN = '';
 
 export interface Sealing {
@@ -45,7 +45,7 @@ export interface Sealing {
   readonly text: string | undefined;
 }
 
-/** `isRelayed`: whether the owner gets the field of that lower-case name. */
+/** `isRelayed`: whether the owner gets the field with that lower-case name. */
 export function envelopeOf(
   exchange: Exchange,
   isRelayed: (field: string) => boolean,
@@ -69,7 +69,7 @@ export function envelopeOf(
   };
 }
 
-/** As its verifier gave it: a URL is a string on its way. */
+/** `authInfo` as its verifier returned it: JSON turned its URL into a string. */
 export function authOf({ auth }: CallEnvelope): AuthInfo | undefined {
   if (auth === undefined) return undefined;
   const resource = auth.resource as URL | string | undefined;

@@ -1,9 +1,11 @@
 /**
- * Calls between the instance that has the client and the one where the session lives, over their link.
+ * Relays calls between the instance with the client and the instance that owns the session, over their link.
  *
- * Out: `send` hands a call over and passes on what comes back, byte by byte. It resolves when that is over (`done`), was
- * `refused` (it has not run there and will not), or nobody knows (`lost`: the owner is dead, or this instance lapsed).
- * In: a call is served as if its client were here; what nobody here may serve is given back.
+ * Outgoing: `send` relays a call and passes its answer on, byte by byte. It resolves with `done` when the answer is
+ * complete, with `refused` when the owner has not run the call and will not run it, and with `lost` when no instance
+ * can tell: the owner crashed, or this instance lapsed.
+ *
+ * Incoming: a call is served as if its client were connected here. A call that this instance cannot serve is refused.
  */
 import type { Instance } from '../cluster/instance.ts';
 import type { Link, LinkItem } from '../cluster/link.ts';
@@ -20,7 +22,7 @@ import { RelayedExchange } from './relayed-exchange.ts';
 
 export type RelayOutcome =
   | { readonly relayed: 'done' | 'refused' }
-  /** `opened`: the head of a stream has gone to the client. `lastEventId`: the last event that went after it. */
+  /** `opened`: the head of a stream was sent to the client. `lastEventId`: the last event that the client received. */
   | { readonly relayed: 'lost'; readonly opened: boolean; readonly lastEventId: string | undefined };
 
 export interface RelayOptions {
@@ -28,9 +30,9 @@ export interface RelayOptions {
   readonly logger: Logger;
   /** `limits.streamBufferBytes`. */
   readonly bufferBytes: number;
-  /** Whether the owner of a call gets a header field, by its lower-case name. */
+  /** Whether the owner of a session gets this header field; by lower-case name. */
   isRelayed(field: string): boolean;
-  /** A call that came from another instance. */
+  /** Serves a call that another instance relayed. */
   serve(envelope: CallEnvelope, exchange: RelayedExchange): void;
 }
 
@@ -40,7 +42,7 @@ const REFUSED: RelayOutcome = { relayed: 'refused' };
 const ENVELOPE_BYTES = 1_024;
 const EVENT_ID = /(?:^|\n)id: ([^\n]+)\n/g;
 
-/** A call that another instance serves for a client of ours. */
+/** A call of a client connected here that another instance serves. */
 class OutgoingCall {
   readonly exchange: Exchange;
   readonly call: Call;
@@ -57,7 +59,7 @@ class OutgoingCall {
     this.#settle = settle;
   }
 
-  /** Something of its answer; `'gone'`: our client is too slow and was cut off. */
+  /** Handles a part of its answer. `'gone'`: the client reads too slowly and was cut off. */
   take(item: LinkItem): 'gone' | undefined {
     const { exchange } = this;
     switch (item.t) {
@@ -92,7 +94,7 @@ class OutgoingCall {
     this.#settle({ relayed: 'lost', opened: this.opened, lastEventId: this.#lastEventId });
   }
 
-  /** This instance stops under it. */
+  /** Ends the call, because this instance stops. */
   close(error: SojournError): void {
     const { exchange } = this;
     const { post } = this.call;
@@ -134,14 +136,14 @@ export class Relay {
     this.#options = options;
   }
 
-  /** Nothing is handed over any more. */
+  /** No call is relayed any more. */
   get closed(): boolean {
     return this.#closed;
   }
 
   send(to: string, call: Call): Promise<RelayOutcome> {
     const link = this.#options.instance.link(to);
-    // Nobody has it: it never ran there.
+    // The owner is dead and never got the call.
     if (link === undefined) return Promise.resolve(REFUSED);
     const { exchange, post } = call;
     const text = post === undefined ? undefined : (post.text ?? JSON.stringify(exchange.parsedBody));
@@ -172,7 +174,7 @@ export class Relay {
     });
   }
 
-  /** What came over a link. */
+  /** Handles an item that arrived over a link. */
   receive(link: Link, item: LinkItem): void {
     const n = item['n'] as number;
     switch (item.t) {
@@ -203,7 +205,10 @@ export class Relay {
     for (const exchange of serving?.values() ?? []) exchange.failLink();
   }
 
-  /** Ends what runs elsewhere for clients of ours: those that can resume come back, the others are told. */
+  /**
+   * Ends calls that run elsewhere for clients connected here. Clients that can resume reconnect; the others get the
+   * error.
+   */
   close(error: () => SojournError): void {
     this.#closed = true;
     for (const [n, { link, call }] of this.#outgoing) {

@@ -1,10 +1,11 @@
 /**
- * An exchange whose client is connected to another instance: what is answered here goes over the link to it.
+ * An exchange whose client is connected to another instance. The answer is sent over the link to that instance.
  *
- *     open ──respond / end──▶ answered ──taken──▶ told
- *       ╰──the client left, or that instance is gone──▶ closed
+ *     open ──respond / end──▶ answered ──that instance has taken it──▶ acknowledged
+ *       ╰──the client disconnected, or the link failed──▶ closed
  *
- * "Told" also when the client left: nobody asks again then. When the link fails nobody knows, and it is never told.
+ * It also counts as acknowledged when the client disconnected, because the call is not retried then. After a link
+ * failure the outcome is unknown, and it is never acknowledged.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { CREDIT_BYTES, type Link, type LinkItem } from '../cluster/link.ts';
@@ -36,7 +37,7 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   #acknowledged = false;
   #onClose: Array<() => unknown> = [];
   #onAcknowledged: Array<() => void> = [];
-  /** It needs no place among those being served any more. */
+  /** Removes it from the calls being served. */
   readonly #onFinished: () => void;
   readonly #report: ReportFailure;
   #streaming = false;
@@ -84,7 +85,7 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
     return this.#envelope.absoluteUrl;
   }
 
-  /** Whoever relays a call has read it. */
+  /** The relaying instance has read the body already. */
   readBody(_limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
     done(undefined, new Uint8Array(0));
   }
@@ -131,8 +132,8 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   }
 
   /**
-   * The other instance judges whether its client is too slow. What that instance has not acknowledged yet counts here only past
-   * the credit of the link; past twice the credit every stream over the link is too slow.
+   * The relaying instance judges whether its client is too slow. Unacknowledged bytes count here only above the credit
+   * of the link. Above twice the credit every stream over the link is too slow.
    */
   get pendingBytes(): number {
     const { unackedBytes } = this.#link;
@@ -149,7 +150,7 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
     this.#onClose.push(fn);
   }
 
-  /** The client left the other instance. */
+  /** The client disconnected from the relaying instance. */
   clientLeft(): void {
     this.#close();
     this.#acknowledge();
@@ -159,7 +160,7 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
     return this.#linkFailed;
   }
 
-  /** The other instance is gone, or this one to it. */
+  /** The link failed: the relaying instance is dead, or this instance is dead to it. */
   failLink(): void {
     this.#linkFailed = true;
     this.#close();

@@ -1,9 +1,10 @@
 /**
- * A modern request served without the SDK's `createMcpHandler`: its server is bound to the era by `connect`, and what it says
- * goes straight onto the exchange. `createMcpHandler` makes a web `Request` and `Response` of every call and describes its tool's
- * schema once more: of the CPU of a small call more than half (docs/performance.md).
+ * Serves a modern request without the SDK's `createMcpHandler`. `connect` binds the server to the era, and its messages
+ * go directly to the exchange. `createMcpHandler` creates a web `Request` and `Response` for every call and describes
+ * the tool's schema once more. For a small call that is more than half of the CPU (docs/performance.md).
  *
- * A server is used for one request, never again: a handler that goes on after its answer would speak to the next client.
+ * Each server serves one request and is never reused: a handler that keeps running after its answer would send to the
+ * next client.
  */
 import { McpServer, type Server } from '@modelcontextprotocol/server';
 import { requestClosed, type SojournError } from '../../errors.ts';
@@ -17,7 +18,7 @@ import { type Classification, ModernEnvelopes } from './envelopes.ts';
 import { clientOf, contextOf, type ModernCall, type ModernServers } from './servers.ts';
 import { ModernTransport } from './transport.ts';
 
-/** nginx' word for a client that left; the SDK says it of a server that closed before it answered. */
+/** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
 export const CLOSED_STATUS = 499;
 
 export class ModernDirect {
@@ -25,7 +26,7 @@ export class ModernDirect {
   readonly #servers: ModernServers;
   readonly #envelopes = new ModernEnvelopes();
   readonly #open = new Set<ModernTransport>();
-  /** Servers of this factory are not bound by `connect`: it does not pass `ctx.serverOptions` on. */
+  /** `connect` does not bind the servers of this factory, because the factory does not pass `ctx.serverOptions` on. */
   #unbound = false;
   #hinted = false;
   #closed = false;
@@ -35,7 +36,10 @@ export class ModernDirect {
     this.#servers = servers;
   }
 
-  /** `false`: nothing was dispatched; the SDK is to serve it, with `call.server` if there is one. */
+  /**
+   * Resolves with `false` when nothing was dispatched. The SDK then serves the request, with `call.server` if there is
+   * one.
+   */
   serve(call: ModernCall, pipe: ResponsePipe): MaybePromise<boolean> {
     const { request } = call;
     const classification = request === undefined || this.#unbound ? undefined : this.#envelopes.classify(call, request);
@@ -53,7 +57,7 @@ export class ModernDirect {
     const server = made instanceof Promise ? await made : made;
     const inner = server instanceof McpServer ? server.server : server;
     if (call.otherCopy) {
-      // `createMcpHandler` goes on with what passed the checks.
+      // `createMcpHandler` continues with the server that passed the checks.
       call.server = server;
       return false;
     }
@@ -90,7 +94,7 @@ export class ModernDirect {
     });
     await server.connect(transport);
     if (inner.getNegotiatedProtocolVersion() !== classification.revision) {
-      // It would refuse the request. The SDK binds servers by other means, and gets a fresh one.
+      // This server would refuse the request. The SDK binds servers in another way and gets a fresh one.
       this.#unbound = true;
       this.#hint();
       call.server = undefined;
@@ -124,14 +128,14 @@ export class ModernDirect {
     );
   }
 
-  /** Its server closed, or this endpoint did, before there was an answer. */
+  /** Answers when the server or this endpoint closed before there was an answer. */
   #unanswered({ post: { exchange } }: ModernCall, { id }: RpcRequest, pipe: ResponsePipe): void {
     if (exchange.closed || pipe.fail(requestClosed(), id)) return;
     if (this.#closed) refuse(exchange, requestClosed(), id);
     else exchange.respond(CLOSED_STATUS, []);
   }
 
-  /** Before anything was dispatched. */
+  /** Refuses a request that was not dispatched. */
   #refuse(error: SojournError, { post: { exchange } }: ModernCall, { id }: RpcRequest, pipe: ResponsePipe): void {
     if (!exchange.closed && !pipe.fail(error, id)) refuse(exchange, error, id);
   }
@@ -142,7 +146,10 @@ export class ModernDirect {
   }
 }
 
-/** What `createMcpHandler` writes into fields of its own: the accessors of the handshake that this era does not have. */
+/**
+ * Sets what `createMcpHandler` writes into the server's private fields: the accessors of the handshake, which this era
+ * lacks.
+ */
 function tellClient(inner: Server, call: ModernCall): void {
   const { clientInfo, clientCapabilities } = clientOf(call);
   if (clientInfo !== undefined) inner.getClientVersion = () => clientInfo;

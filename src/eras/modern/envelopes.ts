@@ -1,7 +1,8 @@
 /**
- * Whether the SDK takes a request for one of 2026-07-28. It looks at the whole message and its envelope, with schemas, which is a
- * twentieth of the CPU of a small call; and all requests of a client have the same envelope. So what it has accepted is
- * remembered, and a request is not shown to it again that differs from an accepted one only where `isPlain` knows what is sound.
+ * Whether the SDK accepts a request as 2026-07-28. The SDK validates the whole message and its envelope with schemas,
+ * which is a twentieth of the CPU of a small call. All requests of one client have the same envelope, so accepted
+ * envelopes are remembered. The SDK does not check a request again that differs from an accepted one only where
+ * `isPlain` can judge it.
  */
 import {
   classifyInboundRequest,
@@ -17,7 +18,7 @@ type Modern = Extract<ReturnType<typeof classifyInboundRequest>, { kind: 'modern
 export type Classification = Modern['classification'];
 
 const ACCEPTED_KEPT = 1_000;
-/** Longer ones are looked at each time. */
+/** Longer envelopes are checked each time. */
 const LONGEST = 4_096;
 
 const MEMBERS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params']);
@@ -29,10 +30,10 @@ const META: ReadonlySet<string> = new Set([
 ]);
 
 export class ModernEnvelopes {
-  /** By version, client and capabilities, as JSON. */
+  /** Accepted envelopes by version, client and capabilities, as JSON. */
   readonly #accepted = new Map<string, Classification>();
 
-  /** `undefined`: it is for the SDK to refuse, or no request that has an answer of its own. */
+  /** `undefined`: the SDK must refuse the request, or it is a request that the SDK answers differently. */
   classify(call: ModernCall, request: RpcRequest): Classification | undefined {
     const { version } = call;
     if (request.method === 'subscriptions/listen' || request.method === 'initialize' || !isModern(version))
@@ -55,7 +56,7 @@ export class ModernEnvelopes {
   }
 }
 
-/** Nothing is in it but what every request has; what mirrors it in headers has been compared. */
+/** Whether the request has only the members that every request has. The headers that mirror it were compared before. */
 function isPlain(request: RpcRequest, meta: Readonly<Record<string, unknown>>): boolean {
   for (const member in request) if (!MEMBERS.has(member)) return false;
   for (const member in meta) if (!META.has(member)) return false;

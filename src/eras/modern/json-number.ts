@@ -1,9 +1,9 @@
 /**
- * Numbers of a JSON text as they were written. `JSON.parse` rounds: 42.000000000000000001 becomes 42, and 2^53 + 1 becomes
- * 2^53. Where a header must equal a number of the body (SEP-2243), the digits decide.
+ * Reads numbers of a JSON text as they were written. `JSON.parse` rounds: 42.000000000000000001 becomes 42, and 2^53 +
+ * 1 becomes 2^53. Where a header must equal a number of the body (SEP-2243), the digits decide.
  */
 
-/** The text of the number at `path` in a valid JSON text; `undefined`: there is none, or it is no number. */
+/** The text of the number at `path` in a valid JSON text; `undefined` when there is none or it is not a number. */
 export function numberTextAt(json: string, path: readonly string[]): string | undefined {
   let at = skipSpace(json, 0);
   for (const key of path) {
@@ -14,13 +14,13 @@ export function numberTextAt(json: string, path: readonly string[]): string | un
   return /^-?\d[\d.eE+-]*/.exec(json.slice(at, valueEnd(json, at)))?.[0];
 }
 
-/** The text of a member of the object that `json` begins with, which need not be valid; `undefined`: there is none. */
+/** The text of a member of the object at the start of `json`, which may be invalid; `undefined` when there is none. */
 export function memberText(json: string, key: string): string | undefined {
   try {
     const start = memberStart(json, skipSpace(json, 0), key);
     return start === undefined ? undefined : json.slice(start, valueEnd(json, start));
   } catch {
-    return undefined; // The name of a member is no JSON string.
+    return undefined; // the name of a member is not a JSON string
   }
 }
 
@@ -44,7 +44,7 @@ function skipSpace(json: string, from: number): number {
   return at;
 }
 
-/** Where the value of `key` begins in the object at `at`; the last one, as `JSON.parse` has it. */
+/** Where the value of `key` begins in the object at `at`. As in `JSON.parse`, the last member of that name counts. */
 function memberStart(json: string, at: number, key: string): number | undefined {
   if (json[at] !== '{') return undefined;
   let found: number | undefined;

@@ -1,7 +1,8 @@
 /**
- * The headers that mirror a modern request's body (SEP-2243): `Mcp-Method`, `Mcp-Name` and the `Mcp-Param-*` that a tool
- * declares with `x-mcp-header`. The SDK checks them too, but after the envelope, by floating point, and not where a
- * property may be null; here they come in their place, by digits, and for every declaration.
+ * Compares the headers that mirror a modern request's body (SEP-2243): `Mcp-Method`, `Mcp-Name`, and the `Mcp-Param-*`
+ * that a tool declares with `x-mcp-header`. The SDK checks them too, but after the envelope, by floating point, and not
+ * where a property may be null. Here they are compared at their place in the order, by digits, and for every
+ * declaration.
  */
 import { headerMismatch, type SojournError } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
@@ -19,10 +20,10 @@ const NAME_SOURCE: Readonly<Record<string, string>> = {
 const SENTINEL = /^=\?base64\?(.*)\?=$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
-/** A header value without its surrounding blanks, decoded when it is in the Base64 form; `undefined`: not a sound value. */
+/** Trims a header value and decodes its Base64 form; `undefined` when the value is invalid. */
 function decode(header: string): string | undefined {
   const value = header.replace(/^[ \t]+|[ \t]+$/g, '');
-  // Bytes outside of ASCII reach us as Latin-1 and would compare equal to text they do not encode.
+  // Non-ASCII bytes arrive as Latin-1 and would equal text that they do not encode.
   if (!/^[\t\x20-\x7e]*$/.test(value)) return undefined;
   const encoded = SENTINEL.exec(value)?.[1];
   if (encoded === undefined) return value;
@@ -73,7 +74,7 @@ function declaredParams(schema: unknown, path: readonly string[] = []): HeaderPa
 
 export type ParamCheck =
   | { readonly refusal: SojournError }
-  /** Header values in the spelling that the SDK's own comparison takes; none: no header is declared. */
+  /** Header values as the SDK's own comparison expects them; none when the tool declares no header. */
   | { readonly canonical: ReadonlyMap<string, string> | undefined };
 
 export function checkParamHeaders(
@@ -105,7 +106,7 @@ export function checkParamHeaders(
   return { canonical };
 }
 
-/** As the SDK compares numbers: the specification has no mirrored ones but integers. */
+/** Compares as the SDK does. The specification mirrors no numbers but integers. */
 function sameDecimal(header: string, value: unknown): boolean {
   return /^-?\d+(\.\d+)?$/.test(header) && Number(header) === value;
 }

@@ -1,13 +1,13 @@
 /**
- * The 2026-07-28 era: every request by itself, with a server of its own. Ours are the order of checks, the header comparison by
- * digits, the hooks, and the answer's way out.
+ * The 2026-07-28 era: each request is served by itself, with a new server. This file has the order of checks, the
+ * header comparison by digits, the hooks, and the way of the answer.
  *
- *     a request, as almost all are                                           ─▶ `modern-direct.ts`
- *     `subscriptions/listen`, a notification, what the SDK is to refuse, and
- *     whatever the direct way gives back                                     ─▶ the SDK's `createMcpHandler`
+ *     almost every request                                                    ─▶ `direct.ts`
+ *     `subscriptions/listen`, a notification, a request that the SDK must
+ *     refuse, and every request that `direct.ts` does not serve               ─▶ the SDK's `createMcpHandler`
  *
- * With `auto` and `sse` the head waits up to 250 ms, so that an early error can pick the HTTP status; then a stream is
- * committed and the answer follows on it as one event.
+ * With `auto` and `sse` the head waits up to 250 ms, so that an early error can choose the HTTP status. Then a stream
+ * is committed, and the answer follows as one event.
  */
 import {
   classifyInboundRequest,
@@ -44,7 +44,7 @@ import { checkStandardHeaders } from './mcp-headers.ts';
 import { CLOSED_STATUS, ModernDirect } from './direct.ts';
 import { contextOf, ModernCall, ModernServers } from './servers.ts';
 
-/** How long the head waits for an answer that could decide the status. */
+/** How long the head waits for an answer that may choose the status. */
 const HEAD_WAIT_MS = 250;
 
 export interface ModernOptions {
@@ -52,7 +52,7 @@ export interface ModernOptions {
   readonly servers: ServerBuilder;
   readonly bus: ServerEventBus;
   readonly keepAlive: KeepAlive;
-  /** Where a message goes that the SDK's classification counts as legacy. */
+  /** Handles a message that the SDK classifies as legacy. */
   readonly legacy: (post: InboundPost) => void;
 }
 
@@ -104,7 +104,7 @@ export class ModernEra {
     attempt(exchange, () => this.#answer(call, first.message));
   }
 
-  /** An `initialize` belongs here only behind a valid modern envelope. */
+  /** An `initialize` is modern only with a valid modern envelope. */
   #isModern(exchange: Exchange, request: RpcRequest): boolean {
     const protocolVersionHeader = exchange.header('mcp-protocol-version');
     const outcome = classifyInboundRequest({
@@ -149,7 +149,7 @@ export class ModernEra {
     });
     let timer: unknown;
     if (responseMode !== 'json' && id !== null) pipe.whenWaiting(() => (timer = this.#commitLater(pipe)));
-    // A listen stream has no end of its own: nobody waits for it.
+    // A listen stream never ends by itself, so a drain does not wait for it.
     const counts = call.request?.method === 'subscriptions/listen' ? 0 : 1;
     this.#running += counts;
     try {
@@ -157,7 +157,8 @@ export class ModernEra {
       const served = this.#direct.serve(call, pipe);
       if (served instanceof Promise ? await served : served) return;
       const response = await this.#fetch(call, message);
-      // The SDK's own word for "closed before there was an answer"; the client is still there when it was we who closed.
+      // The SDK's status for a server that closed before it answered. The client is still connected when this endpoint
+      // closed it.
       if (response.status === CLOSED_STATUS && this.#closed) call.refusal = requestClosed();
       if (response.status === 500 && call.refusal === undefined) {
         this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
@@ -191,7 +192,7 @@ export class ModernEra {
     );
   }
 
-  /** The factory that `createMcpHandler` calls; a refusal of ours travels around the SDK's own answer. */
+  /** The factory for `createMcpHandler`. A refusal of sojourn bypasses the SDK's own answer through `call.refusal`. */
   async #build(request: McpHttpRequest): Promise<McpServer | Server> {
     const call = this.#calls.get(request);
     if (call === undefined) throw new Error('A server was asked for outside of a request');

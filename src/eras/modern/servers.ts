@@ -1,6 +1,6 @@
 /**
- * The server of one modern request: the user's hooks and factory in their order, the headers that mirror a tool's arguments
- * compared, and the context its handlers run in.
+ * Creates the server of one modern request. It runs the application's hooks and factory in order, compares the headers
+ * that mirror a tool's arguments, and sets the context that handlers run in.
  */
 import {
   CLIENT_CAPABILITIES_META_KEY,
@@ -31,17 +31,17 @@ export class ModernCall {
   readonly post: InboundPost;
   readonly request: RpcRequest | undefined;
   readonly version: string;
-  /** Answers instead of the SDK's response. */
+  /** If set, it is answered instead of the SDK's response. */
   refusal: SojournError | undefined = undefined;
-  /** What the SDK reported of it. */
+  /** The error that the SDK reported for this request. */
   failure: Error | undefined = undefined;
   run: SessionRun | undefined = undefined;
   server: AnyServer | undefined = undefined;
-  /** Its factory has read `ctx.serverOptions`. */
+  /** The factory has read `ctx.serverOptions`. */
   optionsRead = false;
-  /** Its server is of another copy of the SDK, which `connect` does not bind to this era. */
+  /** The server is from another copy of the SDK, which `connect` does not bind to this era. */
   otherCopy = false;
-  /** Its tool has arguments that are mirrored in headers. */
+  /** The tool has arguments that headers mirror. */
   mirrored = false;
 
   constructor(post: InboundPost, request: RpcRequest | undefined, version: string) {
@@ -51,7 +51,7 @@ export class ModernCall {
   }
 }
 
-/** What the client of a request says of itself. */
+/** What the client of a request states about itself. */
 export function clientOf({ request }: ModernCall): {
   readonly clientInfo: Implementation | undefined;
   readonly clientCapabilities: ClientCapabilities | undefined;
@@ -73,7 +73,7 @@ export class ModernServers {
     this.#servers = servers;
   }
 
-  /** Throws what the request is to be refused with. */
+  /** Throws the error that the request is refused with. */
   build(call: ModernCall): MaybePromise<McpServer | Server> {
     try {
       const made = this.#servers.hasRun ? this.#buildInRun(call) : this.#build(call);
@@ -83,7 +83,7 @@ export class ModernServers {
     }
   }
 
-  /** What was made for it after all: nobody else knows it. */
+  /** Closes a server that was created for a refused request, because no other code knows it. */
   #refused(call: ModernCall, cause: unknown): never {
     call.server?.close().catch((err: unknown) => {
       this.#options.logger.error({ err }, 'The server of a refused request could not be closed');
@@ -133,8 +133,8 @@ export class ModernServers {
   }
 
   /**
-   * A server of another copy of the SDK, or of its CommonJS build. `createMcpHandler` serves its inner `Server`, and takes it for
-   * one without tools of its own: the scopes are checked here.
+   * A server from another copy of the SDK, or from its CommonJS build. `createMcpHandler` serves its inner `Server` and
+   * assumes that it has no tools, so the scopes are checked here.
    */
   #ofOtherCopy(call: ModernCall, server: AnyServer, inner: Server): MaybePromise<Server> {
     call.otherCopy = true;
@@ -159,7 +159,10 @@ export class ModernServers {
     });
   }
 
-  /** `perSessionExecutionContext`: the handler runs in what the hooks entered. The SDK connects and dispatches by itself. */
+  /**
+   * `perSessionExecutionContext`: runs the handler in the context that the hooks entered. The SDK connects and
+   * dispatches by itself.
+   */
   #dispatchIn(enter: EnterContext, call: ModernCall, server: McpServer | Server): void {
     const context = contextOf(call, true);
     const connect = server.connect.bind(server);

@@ -1,12 +1,13 @@
 /**
- * One request of 2026-07-28 between a server of its own and its exchange, without the web `Response` that the SDK's
- * per-request transport makes of every answer: on a small call that was more than half of the CPU. To the SDK it is that transport, which is
- * the public way to bind a server to this era: `connect` does, if the server's `supportedProtocolVersions` name it.
+ * Connects one 2026-07-28 request's server with its exchange. The SDK's per-request transport creates a web `Response`
+ * for every answer, which was more than half of the CPU of a small call. For the SDK, this class is that transport.
+ * That is the public way to bind a server to this era: `connect` binds it if the server's `supportedProtocolVersions`
+ * include the era.
  *
  *     open ──answer / ended by its server──▶ over ──▶ closed
  *
- * What the SDK's transport does is done here in the same way: the status of an error that was found before any handler ran,
- * a stream once there is a notification, nothing after the answer.
+ * It behaves like the SDK's transport: an error found before any handler ran chooses the status, a notification opens a
+ * stream, and nothing is sent after the answer.
  */
 import {
   type AuthInfo,
@@ -30,16 +31,19 @@ export interface ModernTransportOptions {
   readonly classification: Classification;
   readonly id: RequestId;
   readonly pipe: ResponsePipe;
-  /** `responseMode: 'json'`: what comes before the answer is dropped. */
+  /** `responseMode: 'json'`: messages before the answer are dropped. */
   readonly answerOnly: boolean;
   readonly logger: Logger;
-  /** Whether somebody has set `onclose` on the server. */
+  /** Whether the application has set `onclose` on the server. */
   isHeard(): boolean;
-  /** Once; `answered` is false where its server closed before it answered, or its client left. */
+  /** Called once. `answered` is false when the server closed before it answered, or when the client disconnected. */
   over(answered: boolean): void;
 }
 
-/** Of errors that the SDK finds before a handler runs (its `LADDER_ERROR_HTTP_STATUS`, which it does not export). */
+/**
+ * Statuses for errors that the SDK finds before a handler runs (its `LADDER_ERROR_HTTP_STATUS`, which it does not
+ * export).
+ */
 const EARLY_STATUS: Readonly<Record<number, number>> = {
   [ProtocolErrorCode.ParseError]: 400,
   [ProtocolErrorCode.InvalidRequest]: 400,
@@ -103,7 +107,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     if (this.#answered) return DONE;
     this.#answered = true;
     const status = 'error' in message ? this.#statusOf(message.error.code) : 200;
-    // When its handler is done with: a signal that nobody listens to any more is not worth its event.
+    // Close after the handler has finished. An abort signal without listeners is not worth its event.
     pipe.answer(status, JSON.stringify(message), () => void this.close());
     return DONE;
   }
@@ -112,7 +116,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     if (this.#over) return DONE;
     this.#over = true;
     const { stackTraceLimit } = Error;
-    // The SDK makes an error for those who wait for this connection, also where nobody does.
+    // The SDK creates an error for everything that waits for this connection, even when nothing waits.
     if (this.#answered && !this.#options.isHeard()) Error.stackTraceLimit = 0;
     try {
       this.onclose?.();
