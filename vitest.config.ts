@@ -13,6 +13,7 @@ export default defineConfig({
       { find: /^sojourn\/redis$/, replacement: source('stores/redis/index.ts') },
       { find: /^sojourn\/postgres$/, replacement: source('stores/postgres/index.ts') },
       { find: /^sojourn\/nats$/, replacement: source('stores/nats/index.ts') },
+      { find: /^sojourn\/store$/, replacement: source('stores/index.ts') },
       { find: /^sojourn\/testing$/, replacement: source('testing/index.ts') },
     ],
   },

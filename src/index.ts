@@ -6,31 +6,8 @@ export type { ErrorCode } from './errors.ts';
 export type { Listening, ListenOptions } from './listen/listen.ts';
 export type { McpEndpointOptions, ResponseMode } from './options/endpoint-options.ts';
 export { currentRequest, currentSession } from './session/context.ts';
-export type { SessionEvents, SessionPageRequest, Sessions } from './endpoint/sessions.ts';
-export type {
-  AppendRequest,
-  ClaimOutcome,
-  EndedSession,
-  EventStore,
-  Fence,
-  Handshake,
-  InstanceLease,
-  InstanceMessage,
-  InstanceStore,
-  LoggedEvent,
-  Marker,
-  MaybePromise,
-  OpenStore,
-  OpenStreamInfo,
-  RecordPatch,
-  ReplayOutcome,
-  SessionPage,
-  SessionRecord,
-  SessionStore,
-  Store,
-  StoreOptions,
-  WriteOutcome,
-} from './stores/store.ts';
+export type { SessionEvents, SessionInfoPage, SessionList, SessionPageRequest, Sessions } from './endpoint/sessions.ts';
+export type { Store } from './stores/store.ts';
 export type {
   ConfigureSessionOptions,
   ConnectableServer,
@@ -43,9 +20,13 @@ export type {
   McpEndpointFactory,
   McpHttpRequest,
   McpServerOptions,
+  McpRequestRun,
   McpSession,
+  McpSessionContext,
+  RestoreCause,
   RunSessionHandler,
   SessionEvent,
+  SessionEventMap,
   SessionEventName,
   SessionIdGenerator,
   SessionInfo,

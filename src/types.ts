@@ -68,6 +68,7 @@ export interface SessionState {
 
 /** One client's session as its factory, hooks and handlers see it. */
 export interface McpSession {
+  readonly kind: 'session';
   readonly id: string;
   /** The user the session is bound to; `undefined` when an anonymous client opened it. */
   readonly user?: string | undefined;
@@ -84,6 +85,13 @@ export interface McpSession {
   readonly signal: AbortSignal;
 }
 
+/** One request without a session (stateless, 2026-07-28), as `runSessionHandler` sees it. */
+export interface McpRequestRun extends Omit<McpSession, 'kind' | 'id' | 'state'> {
+  readonly kind: 'request';
+  readonly id?: undefined;
+  readonly state?: undefined;
+}
+
 /** What a factory gets: the SDK's `McpRequestContext` and what sojourn adds. */
 export interface McpEndpointContext extends McpRequestContext {
   /** Absent in stateless and modern serving. */
@@ -97,9 +105,14 @@ export interface McpEndpointContext extends McpRequestContext {
   requestInfo?: McpHttpRequest;
 }
 
+/** What the factory of an endpoint with `sessionMode: 'stateful'` gets: there is always a session. */
+export interface McpSessionContext extends McpEndpointContext {
+  session: McpSession;
+}
+
 /** Creates the server of one session (2025 era) or of one request (stateless, 2026-07-28). */
-export type McpEndpointFactory = (
-  ctx: McpEndpointContext,
+export type McpEndpointFactory<Context extends McpEndpointContext = McpEndpointContext> = (
+  ctx: Context,
 ) => McpServer | Server | ConnectableServer | Promise<McpServer | Server | ConnectableServer>;
 
 export type ConfigureSessionOptions = (
@@ -108,12 +121,15 @@ export type ConfigureSessionOptions = (
   signal: AbortSignal,
 ) => McpServerOptions | void | Promise<McpServerOptions | void>;
 
-/** Stateless and modern serving: `session.id` and `session.state` are undefined. */
+/**
+ * Around a session (`kind: 'session'`), or around one request of stateless and 2026-07-28 serving (`kind: 'request'`, without
+ * `id` and `state`). What it returns is ignored; a promise is awaited.
+ */
 export type RunSessionHandler = (
   request: McpHttpRequest,
-  session: McpSession,
+  session: McpSession | McpRequestRun,
   run: () => Promise<LeaveReason>,
-) => Promise<void>;
+) => unknown;
 
 export interface SessionMigrationHandler {
   /** Called for a session id that this deployment does not know. Return null or undefined to answer 404. */
@@ -152,15 +168,27 @@ export interface SessionInfo {
   activeAt: number;
 }
 
+/** Something that happened to a session on this instance. */
 export interface SessionEvent {
   sessionId: string;
   /** ms since 1970. */
   at: number;
-  cause?: 'wake' | 'takeover' | 'migration' | 'reclaim';
-  reason?: LeaveReason;
 }
 
-export type SessionEventName = 'opened' | 'restored' | 'hibernated' | 'released' | 'fenced' | 'ended';
+/** Why a session became live on this instance again. */
+export type RestoreCause = 'wake' | 'takeover' | 'migration' | 'reclaim';
+
+/** What `endpoint.sessions.events` emits, by name. */
+export interface SessionEventMap {
+  opened: [SessionEvent];
+  restored: [SessionEvent & { cause: RestoreCause }];
+  hibernated: [SessionEvent & { reason: 'hibernated' }];
+  released: [SessionEvent & { reason: 'released' | 'closed' }];
+  fenced: [SessionEvent & { reason: 'fenced' }];
+  ended: [SessionEvent & { reason: EndReason }];
+}
+
+export type SessionEventName = keyof SessionEventMap;
 
 /** A pino logger can be passed as it is. */
 export interface Logger {

@@ -111,7 +111,7 @@ export class Restorer {
     // The lease expired during the restore, and the sessions that were live then have been claimed again already.
     while (session.owner !== this.#ownerId())
       if (!(await this.#registry.claimAgain(session))) return session.leave('fenced');
-    this.#registry.add(session, 'restored', cause);
+    this.#registry.add(session, cause);
     if (this.stopped === undefined) return;
     await this.#registry.release(session, 'released');
     throw this.stopped();

@@ -11,6 +11,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { listen, type Listening, type ListenOptions, type OwnListening } from '../listen/listen.ts';
+import { checkArguments } from '../options/checks.ts';
 import { endpointLogger } from '../options/logger.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { resolveOptions } from '../options/resolve.ts';
@@ -19,7 +20,7 @@ import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
 import type { OpenStore } from '../stores/store.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
-import type { EndpointHealth, EventRetention, McpEndpointFactory } from '../types.ts';
+import type { EndpointHealth, EventRetention, McpEndpointFactory, McpSessionContext } from '../types.ts';
 import { createUserOf } from './user.ts';
 
 export interface FetchOptions {
@@ -75,11 +76,19 @@ const DRAIN_TIMEOUT_MS = 25_000;
  * Serves the MCP servers that `factory` creates: one per session for 2025-era clients, one per request otherwise.
  * @throws TypeError or RangeError naming the option that is wrong.
  */
-export function createMcpEndpoint(factory: McpEndpointFactory, options?: McpEndpointOptions): McpEndpoint {
+export function createMcpEndpoint(
+  factory: McpEndpointFactory<McpSessionContext>,
+  options: McpEndpointOptions & ({ sessionMode: 'stateful' } | { stateless: false }),
+): McpEndpoint;
+export function createMcpEndpoint(factory: McpEndpointFactory, options?: McpEndpointOptions): McpEndpoint;
+export function createMcpEndpoint(
+  factory: McpEndpointFactory | McpEndpointFactory<McpSessionContext>,
+  options?: McpEndpointOptions,
+): McpEndpoint {
   if (typeof factory !== 'function')
     throw optionInvalid('type', 'factory', factory, 'a function that returns an MCP server');
   const resolved = resolveOptions(options);
-  return new Endpoint(factory, { ...resolved, logger: endpointLogger(resolved) }).face();
+  return new Endpoint(factory as McpEndpointFactory, { ...resolved, logger: endpointLogger(resolved) }).face();
 }
 
 /** Keeps at least `streamBufferBytes` in the log, so that a client that was cut off finds there what it missed. */
@@ -211,6 +220,7 @@ class Endpoint {
   }
 
   async #drain(given: DrainOptions | undefined): Promise<{ released: number; interrupted: number }> {
+    if (given !== undefined) checkArguments('drain', given, ['timeoutMs', 'stopListening'], 'timeoutMs');
     const timeoutMs = given?.timeoutMs ?? DRAIN_TIMEOUT_MS;
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
       throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');

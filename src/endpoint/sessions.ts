@@ -3,7 +3,7 @@ import type { EventEmitter } from 'node:events';
 import type { Core } from './core.ts';
 import { optionInvalid } from '../errors.ts';
 import { isEnded, type SessionRecord } from '../stores/store.ts';
-import type { SessionEvent, SessionEventName, SessionInfo } from '../types.ts';
+import type { SessionEventMap, SessionInfo } from '../types.ts';
 
 const PAGE = 100;
 const PAGE_MAX = 1_000;
@@ -14,14 +14,22 @@ export interface SessionPageRequest {
   cursor?: string | undefined;
 }
 
-/** Emits {@link SessionEventName}s of this instance, each with a {@link SessionEvent}. */
-export type SessionEvents = EventEmitter<Record<SessionEventName, [SessionEvent]>>;
+/** Emits what happens to sessions of this instance. */
+export type SessionEvents = EventEmitter<SessionEventMap>;
+
+/** One page as a promise; `for await` walks the sessions of all pages, from that one on. */
+export interface SessionList extends Promise<SessionInfoPage>, AsyncIterable<SessionInfo> {}
+
+export interface SessionInfoPage {
+  sessions: SessionInfo[];
+  nextCursor?: string;
+}
 
 export interface Sessions {
   /** Live sessions on this instance; needs no store call. */
   readonly count: number;
-  /** The deployment's sessions, page by page. */
-  list(page?: SessionPageRequest): Promise<{ sessions: SessionInfo[]; nextCursor?: string }>;
+  /** The deployment's sessions, page by page or one by one. */
+  list(page?: SessionPageRequest): SessionList;
   /** `undefined`: the id is unknown or the session ended. */
   get(id: string): Promise<SessionInfo | undefined>;
   /** Ends a session on whichever instance it lives. `false`: there is no such session. */
@@ -35,23 +43,34 @@ export function createSessions(
   ready: () => Promise<Core>,
   events: SessionEvents,
 ): Sessions {
+  const readPage = async (page: SessionPageRequest): Promise<SessionInfoPage> => {
+    const limit = page.limit ?? PAGE;
+    if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX) {
+      throw optionInvalid('range', 'limit', limit, `1 to ${PAGE_MAX}`);
+    }
+    const { store, instance } = await ready();
+    const alive = new Set((await instance.leases()).map(({ id }) => id));
+    const { records, nextCursor } = await store.sessions.list(limit, page.cursor);
+    return {
+      sessions: records.map((record) => toInfo(record, alive)),
+      ...(nextCursor !== undefined && { nextCursor }),
+    };
+  };
   return {
     get count() {
       return core()?.registry.count ?? 0;
     },
     events,
-    async list(page = {}) {
-      const limit = page.limit ?? PAGE;
-      if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX) {
-        throw optionInvalid('range', 'limit', limit, `1 to ${PAGE_MAX}`);
-      }
-      const { store, instance } = await ready();
-      const alive = new Set((await instance.leases()).map(({ id }) => id));
-      const { records, nextCursor } = await store.sessions.list(limit, page.cursor);
-      return {
-        sessions: records.map((record) => toInfo(record, alive)),
-        ...(nextCursor !== undefined && { nextCursor }),
-      };
+    list(page = {}) {
+      const first = readPage(page);
+      return Object.assign(first, {
+        async *[Symbol.asyncIterator]() {
+          for (let next = await first; ; next = await readPage({ ...page, cursor: next.nextCursor })) {
+            yield* next.sessions;
+            if (next.nextCursor === undefined) return;
+          }
+        },
+      });
     },
     async get(id) {
       const { store, instance } = await ready();

@@ -1,6 +1,6 @@
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
 import type { AnyServer } from '../session/session.ts';
-import type { McpSession } from '../types.ts';
+import type { McpRequestRun } from '../types.ts';
 
 export interface RequestSessionFields {
   readonly caller: { readonly user: string | undefined; readonly signal: AbortSignal };
@@ -13,18 +13,17 @@ export interface RequestSessionFields {
 
 const NOBODY: Implementation = { name: '', version: '' };
 
-/** The session that `runSessionHandler` gets when it serves one request: `id` and `state` are undefined. */
-export function requestSession(fields: RequestSessionFields): McpSession {
+/** What `runSessionHandler` gets for one request of stateless and 2026-07-28 serving. */
+export function requestSession(fields: RequestSessionFields): McpRequestRun {
   const { caller, ...rest } = fields;
   return {
+    kind: 'request',
     ...rest,
     user: caller.user,
     get signal() {
       return caller.signal;
     },
-    id: undefined,
-    state: undefined,
     clientInfo: fields.clientInfo ?? NOBODY,
     clientCapabilities: fields.clientCapabilities ?? {},
-  } as unknown as McpSession;
+  };
 }

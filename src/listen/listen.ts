@@ -10,6 +10,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { originAllowed } from '../http/guards.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { ListeningSocket, type Serving } from './listening-socket.ts';
+import { checkArguments } from '../options/checks.ts';
 import { LOOPBACK_NAMES } from '../options/defaults.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { afterTurn } from '../options/system.ts';
@@ -31,7 +32,7 @@ export interface ListenOptions {
   fd?: number | undefined;
 }
 
-export interface Listening {
+export interface Listening extends AsyncDisposable {
   /** Where clients connect, e.g. `http://127.0.0.1:3000/mcp`. */
   readonly url: string;
   readonly port: number;
@@ -66,6 +67,7 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const CLOSE_GRACE_MS = 1_000;
 
 export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<OwnListening> {
+  if (given !== undefined) checkArguments('listen', given, ['port', 'host', 'path', 'fd', 'storeMayBeAway'], 'port');
   const { port = DEFAULT_PORT, host = DEFAULT_HOST, path = DEFAULT_PATH, fd } = given ?? {};
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw optionInvalid('range', 'port', port, '0 to 65535');
   if (typeof path !== 'string' || !path.startsWith('/'))
@@ -85,10 +87,12 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     attempt(exchange, () => route(exchange, { req, res }, base, hosts, target));
   });
   let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => (closed ??= stop(server, target));
   return {
     url: `http://${reachable(at)}:${bound}${base === '' ? '/' : base}`,
     port: bound,
-    close: () => (closed ??= stop(server, target)),
+    close,
+    [Symbol.asyncDispose]: close,
     inherited: fd !== undefined,
     leave: (serving) => socket.leave(serving),
     get awaits() {

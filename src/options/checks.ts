@@ -117,6 +117,23 @@ export function checkNames(
   return value;
 }
 
+/**
+ * The argument of a method of the endpoint: an object whose names are all known. `main` is the member that a bare value was
+ * meant for, as in `listen(8080)`.
+ */
+export function checkArguments(method: string, value: unknown, known: readonly string[], main: string): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    const meant = typeof value === 'number' ? `; write ${method}({ ${main}: ${value} })` : '';
+    throw optionsContradict(`${method}() takes an object with any of ${known.join(', ')}${meant}`);
+  }
+  for (const name of Object.keys(value)) {
+    if (known.includes(name)) continue;
+    const meant = nearestName(name, known);
+    const advice = meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`;
+    throw optionsContradict(`${method}(): unknown option ${name}; ${advice}`);
+  }
+}
+
 function unknownOption(scope: string, name: string, known: readonly string[], elsewhere: readonly string[]): Error {
   const qualified = (own: string): string => (scope === '' ? own : `${scope}.${own}`);
   const here = nearestName(name, known);

@@ -28,6 +28,22 @@ const OF_CREATE_MCP_HANDLER: Readonly<Record<string, string>> = {
   maxRequestBodySize: 'limits.bodyBytes',
 };
 
+/** Names of other transports, and what says the same here. */
+const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: string]>> = {
+  eventStreamStore: ['the C# SDK', 'store, with eventRetention for how much of a stream is kept'],
+  enableLegacySse: ['the C# SDK', 'legacySse'],
+  idleTimeout: ['the C# SDK', 'idleTimeoutMs, in ms'],
+  eventStore: ['the SDK transport', 'store, with eventRetention for how much of a stream is kept'],
+  enableJsonResponse: ['the SDK transport', "responseMode: 'json'"],
+  onsessioninitialized: [
+    'the SDK transport',
+    "sessions.events.on('opened', …), or sessionMigrationHandler.onSessionInitialized",
+  ],
+  onsessionclosed: ['the SDK transport', "sessions.events.on('ended', …)"],
+  enableDnsRebindingProtection: ['the SDK transport', 'allowedHosts and allowedOrigins'],
+  retryInterval: ['the SDK transport', 'retryMs'],
+};
+
 const NOT_YET = ['auth'];
 
 const MS: NumberRange = { min: 0, unit: 'ms' };
@@ -153,9 +169,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
     ),
     bus: checkMethods('bus', given.bus, ['publish', 'subscribe']),
     onerror,
-    logger: safeLogger(
-      checkMethods('logger', given.logger, ['debug', 'info', 'warn', 'error', 'fatal']) ?? DEFAULTS.logger,
-    ),
+    logger: safeLogger(checkLogger(given.logger) ?? DEFAULTS.logger),
     hookTimeoutMs: checkNumber('hookTimeoutMs', given.hookTimeoutMs, DEFAULTS.hookTimeoutMs, {
       min: 1,
       unit: 'ms',
@@ -171,6 +185,9 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
 function checkTopNames(input: unknown): McpEndpointOptions {
   const others: string[] = [];
   for (const [name, value] of Object.entries(input ?? {})) {
+    const other = Object.hasOwn(OF_OTHERS, name) ? OF_OTHERS[name] : undefined;
+    if (other !== undefined && value !== undefined)
+      throw optionsContradict(`Option ${name} belongs to ${other[0]}; here it is ${other[1]}`);
     const here = Object.hasOwn(OF_CREATE_MCP_HANDLER, name) ? OF_CREATE_MCP_HANDLER[name] : undefined;
     if (here === undefined && !NOT_YET.includes(name)) continue;
     // An option that is `undefined` counts as absent.
@@ -207,7 +224,33 @@ function resolveTime(time: TimeProvider | undefined): Required<TimeProvider> {
   });
 }
 
+function checkLogger(given: McpEndpointOptions['logger']): McpEndpointOptions['logger'] {
+  if ((given as unknown) === console)
+    throw optionInvalid(
+      'type',
+      'logger',
+      got('console, which has no fatal()'),
+      'a logger like pino; leave logger out to log to the console',
+    );
+  return checkMethods('logger', given, ['debug', 'info', 'warn', 'error', 'fatal']);
+}
+
+const STORE_OF_SCHEME: ReadonlyArray<readonly [scheme: RegExp, opener: string]> = [
+  [/^rediss?:/, 'redis'],
+  [/^postgres(ql)?:/, 'postgres'],
+  [/^(nats|tls):/, 'nats'],
+];
+
 function resolveStore(store: McpEndpointOptions['store']): ResolvedOptions['store'] {
+  if (typeof store === 'string') {
+    const opener = STORE_OF_SCHEME.find(([scheme]) => scheme.test(store))?.[1] ?? 'sqlite';
+    throw optionInvalid(
+      'type',
+      'store',
+      got('a string'),
+      `a store: import { ${opener} } from 'sojourn/${opener}' and write store: ${opener}(…) around it`,
+    );
+  }
   const given = checkMethods('store', store, ['open']);
   if (given !== undefined && typeof given.kind !== 'string') {
     throw optionInvalid('type', 'store', got('an object without kind'), "a store, e.g. memory() from 'sojourn/memory'");

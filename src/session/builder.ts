@@ -46,6 +46,8 @@ export interface BuildCaller extends MessageSource {
 
 /** The user's hooks and factory, in their order; shared by sessions and by requests that have none. */
 export class ServerBuilder {
+  /** What the factory returned so far. */
+  readonly #made = new WeakSet<object>();
   readonly #options: BuilderOptions;
   #warned = false;
   #eraChecked = false;
@@ -82,6 +84,12 @@ export class ServerBuilder {
       if (!isServer(server)) {
         throw factoryFailed('the server factory returned something without connect() and close()');
       }
+      if (this.#made.has(server)) {
+        throw factoryFailed(
+          'the server factory returned the same server twice: a server belongs to one session or request, so make a new one in each call',
+        );
+      }
+      this.#made.add(server);
       if (!read) this.#warnOnce();
       this.#checkEra(server);
       return server;

@@ -9,7 +9,7 @@ import type { EventEmitter } from 'node:events';
 import { tooManySessions } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Fence, OpenStore, WriteOutcome } from '../stores/store.ts';
-import type { EndReason, Logger, SessionEvent, SessionEventName } from '../types.ts';
+import type { EndReason, Logger, RestoreCause, SessionEvent, SessionEventMap, SessionEventName } from '../types.ts';
 import { ClaimQueue } from './claim-queue.ts';
 import { EndHook } from './end-hook.ts';
 import { IdleList } from './idle-list.ts';
@@ -18,7 +18,7 @@ import type { SessionHost } from './session-host.ts';
 import { Sleepers } from './hibernated-index.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS } from './sweep.ts';
 
-type SessionEvents = EventEmitter<Record<SessionEventName, [SessionEvent]>>;
+type SessionEvents = EventEmitter<SessionEventMap>;
 
 export interface RegistryOptions {
   /** Other processes may own sessions of the store. */
@@ -116,11 +116,13 @@ export class Registry implements SessionHost {
     return release;
   }
 
-  add(session: LiveSession, event: 'opened' | 'restored', cause?: NonNullable<SessionEvent['cause']>): void {
+  /** `cause` of a session that was restored; `undefined`: it was opened here. */
+  add(session: LiveSession, cause?: RestoreCause): void {
     this.#live.set(session.id, session);
     if (session.idle) this.becameIdle(session);
-    if (event === 'restored') this.#sweep.keepFromExpiring(session);
-    this.#emit(event, session.id, cause === undefined ? {} : { cause });
+    if (cause !== undefined) this.#sweep.keepFromExpiring(session);
+    if (cause === undefined) this.#emit('opened', session.id, {});
+    else this.#emit('restored', session.id, { cause });
   }
 
   // ——— SessionHost ———
@@ -226,7 +228,8 @@ export class Registry implements SessionHost {
     const why = outcome === 'fenced' ? 'fenced' : reason;
     await session.leave(why);
     if (outcome === 'failed') return false;
-    this.#emit(outcome === 'fenced' ? 'fenced' : 'ended', session.id, { reason: why });
+    if (outcome === 'fenced') this.#emit('fenced', session.id, { reason: 'fenced' });
+    else this.#emit('ended', session.id, { reason });
     if (outcome === 'fenced') {
       this.#takenOver();
       return false;
@@ -325,10 +328,14 @@ export class Registry implements SessionHost {
     return tracked;
   }
 
-  #emit(name: SessionEventName, sessionId: string, more: Pick<SessionEvent, 'cause' | 'reason'>): void {
+  #emit<Name extends SessionEventName>(
+    name: Name,
+    sessionId: string,
+    more: Omit<SessionEventMap[Name][0], keyof SessionEvent>,
+  ): void {
     const event = { sessionId, at: this.options.timeProvider.now(), ...more };
     try {
-      this.#events.emit(name, event);
+      (this.#events as EventEmitter).emit(name, event);
     } catch (cause) {
       this.logger.error({ err: cause, event: name }, 'A listener of sessions.events threw');
     }

@@ -9,7 +9,7 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { factoryFailed } from '../errors.ts';
 import { afterTurn } from '../options/system.ts';
-import type { Logger, LeaveReason, McpHttpRequest, McpSession, RunSessionHandler } from '../types.ts';
+import type { Logger, LeaveReason, McpHttpRequest, McpRequestRun, McpSession, RunSessionHandler } from '../types.ts';
 import { GRACE_MS, inTime } from './grace.ts';
 import { type HookTimes, inHookTime } from './hook-time.ts';
 
@@ -51,7 +51,7 @@ export class SessionRun {
     return this.#enter;
   }
 
-  start(request: McpHttpRequest, session: McpSession): Promise<void> {
+  start(request: McpHttpRequest, session: McpSession | McpRequestRun): Promise<void> {
     const { handler } = this.#options;
     if (handler === undefined) {
       this.#capture();
@@ -108,7 +108,7 @@ export class SessionRun {
   async #call(
     handler: RunSessionHandler,
     request: McpHttpRequest,
-    session: McpSession,
+    session: McpSession | McpRequestRun,
     run: () => Promise<LeaveReason>,
   ): Promise<void> {
     await handler(request, session, run);

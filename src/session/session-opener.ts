@@ -110,7 +110,7 @@ export class Opener {
       await this.#record(session, caller);
       // The lease ran out meanwhile, and what was live then has been claimed again already.
       while (session.owner !== this.#ownerId()) if (!(await this.#registry.claimAgain(session))) throw lapsed();
-      this.#registry.add(session, 'opened');
+      this.#registry.add(session);
       if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
       if (!caller.closed && this.stopped === undefined) return { session, answer };
       await this.#registry.end(session, 'deleted');

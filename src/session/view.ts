@@ -4,6 +4,7 @@ import type { AnyServer, LiveSession } from './session.ts';
 
 /** `ctx.session`: the public face of a live session, with nothing of its inside. */
 class SessionView implements McpSession {
+  readonly kind = 'session' as const;
   readonly #session: LiveSession;
 
   constructor(session: LiveSession) {

@@ -238,7 +238,7 @@ describe('what is refused', () => {
   });
 
   test.each([
-    ['idleTimeout', 'idleTimeoutMs'],
+    ['idleTimeoutM', 'idleTimeoutMs'],
     ['IdleTimeoutMs', 'idleTimeoutMs'],
     ['maxIdleSessions', 'maxIdleSessionCount'],
     ['sesionMode', 'sessionMode'],

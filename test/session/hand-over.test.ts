@@ -72,8 +72,8 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     });
     for (const [name, { endpoint }] of Object.entries({ a, b })) {
       for (const event of ['opened', 'restored', 'released', 'ended'] as const) {
-        endpoint.sessions.events.on(event, ({ sessionId, cause, reason }: SessionEvent) =>
-          seen.push([name, event, sessionId === onA.sessionId, cause ?? reason].join(' ')),
+        endpoint.sessions.events.on(event, ({ sessionId, at: _, ...why }: SessionEvent) =>
+          seen.push([name, event, sessionId === onA.sessionId, Object.values(why)[0]].join(' ')),
         );
       }
     }

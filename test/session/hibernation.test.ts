@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { McpEndpointOptions, SessionEvent } from '../../src/index.ts';
+import type { LeaveReason, McpEndpointOptions, RestoreCause, SessionEvent } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
@@ -17,7 +17,7 @@ const IDLE = 600_000;
 /** On SQLite the clock stands still while nobody renews a lease: long enough for every jump of a test. */
 const LEASE = 86_400_000;
 
-type Told = Pick<SessionEvent, 'cause' | 'reason'> & { name: string };
+type Told = { name: string; cause?: RestoreCause; reason?: LeaveReason };
 
 interface Sleepy extends Member {
   readonly time: ReturnType<typeof createFakeTime>;
@@ -35,8 +35,9 @@ async function sleepy(options: McpEndpointOptions = {}, time = createFakeTime(),
   );
   const events: Told[] = [];
   for (const name of ['opened', 'restored', 'hibernated', 'released', 'fenced', 'ended'] as const) {
-    member.endpoint.sessions.events.on(name, ({ cause, reason }) => {
-      events.push({ name, ...(cause && { cause }), ...(reason && { reason }) });
+    member.endpoint.sessions.events.on(name, (event: SessionEvent) => {
+      const { sessionId: _, at: __, ...more } = event;
+      events.push({ name, ...more });
     });
   }
   const statusOf = async ({ sessionId = '' }: RawClient) => (await member.endpoint.sessions.get(sessionId))?.status;

@@ -19,7 +19,7 @@ import { contexts, MessageContext, targetOf } from '../../session/context.ts';
 import type { EnterContext, SessionRun } from '../../session/run.ts';
 import type { AnyServer } from '../../session/session.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { McpSession } from '../../types.ts';
+import type { McpRequestRun } from '../../types.ts';
 import { isMcpServer, isOwnCopy, modernServerOf } from '../../protocol/server-shape.ts';
 import { checkScopes } from '../../session/scopes.ts';
 import { isModern } from '../../protocol/versions.ts';
@@ -149,7 +149,7 @@ export class ModernServers {
     return checked instanceof Promise ? checked.then(allowed) : allowed(checked);
   }
 
-  #session(call: ModernCall, server: McpServer | Server): McpSession {
+  #session(call: ModernCall, server: McpServer | Server): McpRequestRun {
     return requestSession({
       caller: call.post.exchange,
       createdAt: this.#options.timeProvider.now(),

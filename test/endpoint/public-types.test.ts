@@ -1,0 +1,118 @@
+/** What the public types promise, and the errors that say what to write. */
+import { McpServer } from '@modelcontextprotocol/server';
+import { describe, expect, expectTypeOf, onTestFinished, test } from 'vitest';
+import {
+  createMcpEndpoint,
+  type EndReason,
+  type McpEndpointOptions,
+  type McpSession,
+  type RestoreCause,
+  type SessionInfo,
+} from '../../src/index.ts';
+import { callModern } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
+import { createLab } from '../kit/lab.ts';
+
+const factory = (): McpServer => new McpServer({ name: 'types', version: '1.0.0' });
+const message = (work: () => unknown): string => {
+  try {
+    work();
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  return 'nothing was thrown';
+};
+
+describe('types', () => {
+  test("a factory of sessionMode: 'stateful' always has a session", () => {
+    createMcpEndpoint(
+      (ctx) => {
+        expectTypeOf(ctx.session).toEqualTypeOf<McpSession>();
+        return factory();
+      },
+      { sessionMode: 'stateful' },
+    );
+    createMcpEndpoint((ctx) => {
+      expectTypeOf(ctx.session).toEqualTypeOf<McpSession | undefined>();
+      return factory();
+    });
+  });
+
+  test('runSessionHandler gets a session or a request, and events carry what belongs to them', () => {
+    const endpoint = createMcpEndpoint(factory, {
+      runSessionHandler: (_request, session, run) => {
+        if (session.kind === 'session') expectTypeOf(session.id).toEqualTypeOf<string>();
+        else expectTypeOf(session.id).toEqualTypeOf<undefined>();
+        return run();
+      },
+    });
+    endpoint.sessions.events.on('ended', ({ reason }) => expectTypeOf(reason).toEqualTypeOf<EndReason>());
+    endpoint.sessions.events.on('restored', ({ cause }) => expectTypeOf(cause).toEqualTypeOf<RestoreCause>());
+  });
+});
+
+test('runSessionHandler runs around a 2026-07-28 request with kind request, and may return any value', async () => {
+  const seen: unknown[] = [];
+  const { client } = await serve(createLab().factory, {
+    runSessionHandler: async (_request, session, run) => {
+      seen.push([session.kind, session.id, session.state]);
+      return [await run()];
+    },
+  });
+  const { response } = await callModern(client(), 'tools/list');
+  expect(response.status).toBe(200);
+  expect(seen).toEqual([['request', undefined, undefined]]);
+});
+
+test('sessions.list() is a page, and walks all pages one by one', async () => {
+  const { client, endpoint } = await serve(factory);
+  for (let n = 0; n < 5; n++) await client().initialize();
+  const { sessions, nextCursor } = await endpoint.sessions.list({ limit: 2 });
+  expect([sessions.length, typeof nextCursor]).toEqual([2, 'string']);
+  const ids = new Set<SessionInfo['id']>();
+  for await (const { id } of endpoint.sessions.list({ limit: 2 })) ids.add(id);
+  expect(ids.size).toBe(5);
+});
+
+test('a listener is disposed of at the end of its block', async () => {
+  const endpoint = createMcpEndpoint(factory);
+  onTestFinished(() => endpoint.close());
+  const listening = await endpoint.listen({ port: 0 });
+  await listening[Symbol.asyncDispose]();
+  await expect(fetch(listening.url)).rejects.toThrow();
+});
+
+describe('errors say what to write', () => {
+  const options = (given: object) => () => createMcpEndpoint(factory, given as McpEndpointOptions);
+
+  test.each([
+    [{ store: 'redis://secret@host' }, "import { redis } from 'sojourn/redis' and write store: redis(…)"],
+    [{ store: 'postgresql://secret@host/db' }, "import { postgres } from 'sojourn/postgres'"],
+    [{ store: './sessions.db' }, "import { sqlite } from 'sojourn/sqlite'"],
+    [{ logger: console }, 'leave logger out to log to the console'],
+    [{ eventStreamStore: {} }, 'belongs to the C# SDK; here it is store'],
+    [{ enableLegacySse: true }, 'here it is legacySse'],
+    [{ idleTimeout: 1_000 }, 'here it is idleTimeoutMs, in ms'],
+    [{ enableJsonResponse: true }, "here it is responseMode: 'json'"],
+  ])('%o', (given, text) => {
+    expect(message(options(given))).toContain(text);
+    expect(message(options(given))).not.toContain('secret');
+  });
+
+  test('of listen() and drain()', async () => {
+    const endpoint = createMcpEndpoint(factory);
+    onTestFinished(() => endpoint.close());
+    await expect(endpoint.listen(31_290 as never)).rejects.toThrow('listen() takes an object with any of port');
+    await expect(endpoint.listen(31_290 as never)).rejects.toThrow('write listen({ port: 31290 })');
+    await expect(endpoint.listen({ prot: 1 } as never)).rejects.toThrow('did you mean port?');
+    await expect(endpoint.drain({ timeout: 5 } as never)).rejects.toThrow('did you mean timeoutMs?');
+  });
+
+  test('of a factory that returns the same server twice', async () => {
+    const one = factory();
+    const { client, log } = await serve(() => one);
+    await client().initialize();
+    expect((await client().initialize()).response.status).toBe(500);
+    expect(log.lines.some(({ fields }) => String(fields['err']).includes('the same server twice'))).toBe(true);
+  });
+});
