@@ -8,6 +8,8 @@ export type HeaderFields = Readonly<Record<string, string | readonly string[] | 
 export interface RelayOrigin {
   /** Refuses the call: the session's owner has not run it and will not run it. */
   refuse(): void;
+  /** This instance does not finish the call: the relaying instance continues it at the next owner, as after a crash. */
+  handOn(): void;
   /** The link between the two instances failed. The client, wherever it is connected now, may retry there or never. */
   readonly linkFailed: boolean;
   /**

@@ -8,6 +8,10 @@ export interface Sink {
   prime(eventId: string, retryMs: number): void;
   /** Ends the response cleanly. */
   end(): void;
+  /** Its client is connected to another instance. */
+  readonly isRelayed?: boolean;
+  /** Only where it is relayed: the other instance continues the response with the next owner of the session. */
+  handOn?(): void;
   /** Whether the client still reads. */
   readonly open: boolean;
   /**

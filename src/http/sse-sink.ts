@@ -82,6 +82,15 @@ export class SseSink implements Sink, TurnTask {
     this.#done();
   }
 
+  get isRelayed(): boolean {
+    return this.#exchange.relayOrigin !== undefined;
+  }
+
+  handOn(): void {
+    this.abandon();
+    this.#exchange.relayOrigin?.handOn();
+  }
+
   /** Detaches from the exchange, which stays open for another sink. Returns `true` when nothing was sent on it. */
   abandon(): boolean {
     const unsent = this.#state === IN_TURN;

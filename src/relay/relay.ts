@@ -182,6 +182,8 @@ export class Relay {
         return this.#serve(link, item as CallEnvelope);
       case 'gone':
         return this.#serving.get(link)?.get(n)?.clientLeft();
+      case 'lost':
+        return this.#outgoing.get(n)?.call.lost();
       case 'answer':
       case 'stream':
       case 'write':

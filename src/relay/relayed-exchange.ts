@@ -126,6 +126,13 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
     if (!this.closed) this.#finish({ t: 'refused' });
   }
 
+  handOn(): void {
+    if (this.closed) return;
+    this.#finished = true;
+    this.#push({ t: 'lost' });
+    this.#done();
+  }
+
   onAcknowledged(fn: () => void): void {
     if (this.#acknowledged) fn();
     else this.#onAcknowledged.push(fn);

@@ -19,6 +19,7 @@ export class PostStreams {
   open(requests: number, answersOnly: boolean, log: StreamLog | undefined): Stream {
     const stream = new Stream(postStreamKey(this.#epoch, this.#opened++), log, 0, answersOnly);
     stream.awaited = requests;
+    stream.requests = requests;
     if (log !== undefined) (this.#running ??= new Map()).set(stream.key, stream);
     return stream;
   }

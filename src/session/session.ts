@@ -477,6 +477,10 @@ export class LiveSession implements Idle {
         context.passedOn = true;
         continue;
       }
+      if (reason === 'released' && this.#canHandOn(context)) {
+        context.stream?.handOn();
+        continue;
+      }
       if (!kept) context.stream?.abandonLog();
       const answer = errorAnswer(context.id, error);
       if (context.intercept !== undefined) context.intercept(answer);
@@ -488,6 +492,14 @@ export class LiveSession implements Idle {
     this.run?.leave(reason);
     await this.run?.heard();
     await Promise.all([this.#closeServer(), this.run?.done(), kept ? this.#flushed() : undefined]);
+  }
+
+  /**
+   * A drain ran out of time under this call, and it may run twice (it has no marker): the log keeps its stream open, and the
+   * next owner runs it again, as after a crash.
+   */
+  #canHandOn({ intercept, marked, stream }: MessageContext): boolean {
+    return this.guard !== undefined && intercept === undefined && !marked && stream?.canHandOn === true;
   }
 
   /** What waits behind an append of its stream would come after the session was given back, and be refused. */

@@ -18,6 +18,8 @@ export class Stream implements SinkListener, Written {
   readonly #writer: StreamWriter | undefined;
   /** Answers that are still to come; a GET stream never counts. */
   awaited = 0;
+  /** How many requests it answers. */
+  requests = 1;
   /** A JSON answer carries nothing but answers. */
   readonly answersOnly: boolean;
   #sink: Sink | undefined;
@@ -57,6 +59,11 @@ export class Stream implements SinkListener, Written {
   /** Whether somebody reads it now. */
   get read(): boolean {
     return this.#sink !== undefined && this.#sink.open;
+  }
+
+  /** Whether its call can be answered by the next owner of its session: its client resumes, or its reader is elsewhere. */
+  get canHandOn(): boolean {
+    return this.requests === 1 && !this.#complete && (this.#log !== undefined || this.#sink?.isRelayed === true);
   }
 
   /** Whether a message sent now can reach the client, now or by resuming. */
@@ -168,15 +175,28 @@ export class Stream implements SinkListener, Written {
 
   /** Ends the response but not the stream: the client is told to come back, and resumes. */
   closeEarly(): void {
-    const log = this.#log;
-    if (log === undefined || this.#complete || this.#sink === undefined) return;
+    if (this.#log === undefined || this.#complete) return;
+    this.#atResumePoint(() => this.#endSink());
+  }
+
+  /** The next owner runs its call again: a reader at another instance continues there, any other reader resumes. */
+  handOn(): void {
+    this.#atResumePoint((sink) => {
+      if (sink.isRelayed === true) sink.handOn?.();
+      else this.#endSink();
+    });
+  }
+
+  /** Calls `then` once its reader has an id to come back with. */
+  #atResumePoint(then: (sink: Sink) => void): void {
     const sink = this.#sink;
+    if (sink === undefined) return;
     const done = this.resumePoint();
-    const close = (): void => {
-      if (this.#sink === sink) this.#endSink();
+    const still = (): void => {
+      if (this.#sink === sink) then(sink);
     };
-    if (done instanceof Promise) void done.then(close);
-    else close();
+    if (done instanceof Promise) void done.then(still);
+    else still();
   }
 
   /** Something that was sent is still on its way into the store. */
