@@ -1,0 +1,77 @@
+/**
+ * Requests that get no answer, behind nginx and HAProxy as the deployment page has them: no POST is sent twice, and a GET of a
+ * stream ends with a closed connection. Clients open such a stream again; some end for good at a 502, 503 or 504.
+ */
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { freePort } from '../kit/servers/index.ts';
+import { describeBehind, startProxy, type ProxyKind } from './proxies.ts';
+
+const RECIPES: [ProxyKind, string[]][] = [
+  ['nginx', ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf']],
+  ['nginx', ['nginx/mcp.conf', 'nginx/upstream-affinity.conf']],
+  ['haproxy', ['haproxy/haproxy.cfg', 'haproxy/backend-round-robin.cfg']],
+  ['haproxy', ['haproxy/haproxy.cfg', 'haproxy/backend-affinity.cfg']],
+];
+
+/** An instance that is healthy until it has read a request of a client: it closes that connection. */
+async function dyingInstance(seen: string[]): Promise<number> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    let text = '';
+    socket.setEncoding('latin1').on('data', (chunk: string) => {
+      text += chunk;
+      if (!text.includes('\r\n\r\n')) return;
+      if (text.includes('/readyz'))
+        return socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      seen.push(text.split(' ', 1)[0] ?? '');
+      socket.destroy();
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+/** What one request gets: the first line of its answer; `''`: its connection is closed without one. */
+async function ask(port: number, method: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  onTestFinished(() => void socket.destroy());
+  let text = '';
+  socket.setEncoding('latin1').on('data', (chunk: string) => (text += chunk));
+  socket.on('error', () => {});
+  const body = method === 'POST' ? '{"jsonrpc":"2.0","id":1,"method":"ping"}' : '';
+  const length = method === 'POST' ? `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n` : '';
+  socket.write(`${method} /mcp HTTP/1.1\r\nHost: a\r\nMcp-Session-Id: s\r\nConnection: close\r\n${length}\r\n${body}`);
+  await once(socket, 'close');
+  return text.split('\r\n', 1)[0] ?? '';
+}
+
+for (const [kind, files] of RECIPES) {
+  describeBehind(kind, `requests without an answer behind ${files.join(' and ')}`, () => {
+    const start = async (ports: readonly number[]) => {
+      const proxy = await startProxy(kind, files, ports);
+      onTestFailed(() => console.log(proxy.output()));
+      onTestFinished(() => proxy.close());
+      return proxy;
+    };
+
+    test('a POST that an instance has read is not sent to another one; a GET ends with a closed connection', async () => {
+      const seen: string[] = [];
+      const { port } = await start([await dyingInstance(seen), await dyingInstance(seen), await dyingInstance(seen)]);
+      expect(await ask(port, 'GET')).toBe('');
+      expect(await ask(port, 'POST')).toMatch(/^HTTP\/1.1 502 /);
+      expect(await ask(port, 'DELETE')).toMatch(/^HTTP\/1.1 502 /);
+      expect(seen.filter((method) => method === 'POST')).toEqual(['POST']);
+      // nginx sends what has no effects, or the same effect twice, to every instance.
+      if (kind === 'haproxy') expect(seen).toEqual(['GET', 'POST', 'DELETE']);
+    });
+
+    test('with no instance that accepts, a GET ends with a closed connection, and a POST is answered', async () => {
+      const { port } = await start([await freePort(), await freePort(), await freePort()]);
+      expect(await ask(port, 'GET')).toBe('');
+      expect(await ask(port, 'POST')).toMatch(/^HTTP\/1.1 50[23] /);
+    });
+  });
+}
