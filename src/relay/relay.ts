@@ -183,7 +183,7 @@ export class Relay {
       case 'gone':
         return this.#serving.get(link)?.get(n)?.clientLeft();
       case 'lost':
-        return this.#outgoing.get(n)?.call.lost();
+        return this.#outgoing.get(n)?.call.linkFailed();
       case 'answer':
       case 'stream':
       case 'write':

@@ -23,8 +23,10 @@ async function dyingInstance(seen: string[]): Promise<number> {
     socket.setEncoding('latin1').on('data', (chunk: string) => {
       text += chunk;
       if (!text.includes('\r\n\r\n')) return;
-      if (text.includes('/readyz'))
-        return socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      if (text.includes('/readyz')) {
+        socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+        return;
+      }
       seen.push(text.split(' ', 1)[0] ?? '');
       socket.destroy();
     });
