@@ -20,7 +20,7 @@ const rows = (path: string): number => {
   return count;
 };
 
-/** The newest that fit, to the first that does not. */
+/** The newest events that fit, back to the first that does not. */
 function keptOf<E extends { data: string }>(all: readonly E[], retention: { events: number; bytes: number }): E[] {
   const kept: E[] = [];
   let bytes = 0;
@@ -33,7 +33,7 @@ function keptOf<E extends { data: string }>(all: readonly E[], retention: { even
 }
 
 describe('streams that begin and end in one turn', () => {
-  test('are stored, whatever their number and sessions', async () => {
+  test('are stored in any number and for any sessions', async () => {
     const view = await openView(newPath());
     const sessions = ['a', 'b', 'c'];
     await Promise.all(sessions.map(async (id) => view.sessions.create(recordOf(id))));
@@ -48,7 +48,7 @@ describe('streams that begin and end in one turn', () => {
     expect(await view.events.open('a')).toEqual([]);
   });
 
-  test('of which one is refused are stored but for that', async () => {
+  test('are stored when another one of the turn is refused', async () => {
     const view = await openView(newPath());
     await view.sessions.create(recordOf('s'));
     await view.sessions.create(recordOf('other'));
@@ -79,7 +79,7 @@ describe('streams that begin and end in one turn', () => {
     expect(await view.events.replay('s', 'open', -1)).toEqual(first);
   });
 
-  test('whose names are counted on are one row, and each is found as if it had its own', async () => {
+  test('with consecutive names share a row, and each is found as if it had its own', async () => {
     const path = newPath();
     const view = await openView(path);
     await view.sessions.create(recordOf('s'));
@@ -105,7 +105,7 @@ describe('streams that begin and end in one turn', () => {
     expect(await view.events.append(whole('s', 'p1x1o', { complete: false }))).toBe('written');
   });
 
-  test('do not take in one that is open or complete, nor one of another bundle', async () => {
+  test('are not bundled with an open or complete stream, nor with one of another bundle', async () => {
     const view = await openView(newPath());
     await view.sessions.create(recordOf('s'));
     const together = async (...numbers: number[]): Promise<readonly string[]> =>
@@ -123,13 +123,13 @@ describe('streams that begin and end in one turn', () => {
   test.each([
     ['events', { ttlMs: 600_000, events: 7, bytes: 1_000_000 }],
     ['bytes', { ttlMs: 600_000, events: 1_000, bytes: 40 }],
-  ])('are kept as retention by %s says, whatever row they are in', async (_, retention) => {
+  ])('are kept by the retention of %s, also in shared rows', async (_, retention) => {
     const view = await openView(newPath(), { retention });
     await view.sessions.create(recordOf('s'));
     const all: Array<{ name: string; offset: number; data: string }> = [];
     for (let n = 0; n < 60; n += 6) {
       const appends = Array.from({ length: 6 }, (_name, i) => {
-        // The third of six is not whole: what is bundled is left and right of it.
+        // The third of six does not complete its stream, so that bundles are before and after it.
         const name = `p1x${(n + i).toString(36)}`;
         return i === 2 ? whole('s', name, { complete: false, events: ['"ten bytes'] }) : whole('s', name);
       });
@@ -146,7 +146,7 @@ describe('streams that begin and end in one turn', () => {
     }
   });
 
-  test('keep their place among what else the turn writes', async () => {
+  test('keep their order among other writes of the turn', async () => {
     const view = await openView(newPath());
     await view.sessions.create(recordOf('s'));
     const before = view.events.append(whole('s', 'p1'));

@@ -12,7 +12,7 @@ const run = promisify(execFile);
 const DIST = resolve(import.meta.dirname, '../../dist');
 
 describe('the clocks of a file', () => {
-  test('for leases is the machine’s: the same in every process', async () => {
+  test('include one for leases that is the same in every process', async () => {
     const script = `
       const { storeClock } = await import('${DIST}/stores/sqlite/clock.js');
       const { systemTime } = await import('${DIST}/options/system.js');
@@ -28,11 +28,11 @@ describe('the clocks of a file', () => {
     if (process.platform === 'linux') expect(boot).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  test('for records is that of the day', () => {
+  test('include the wall clock for records', () => {
     expect(Math.abs(storeClock(systemTime).wall() - Date.now())).toBeLessThan(1_000);
   });
 
-  test('are both the one that was given', async () => {
+  test('are both the given time provider’s `now`', async () => {
     const time = createFakeTime(5_000_000);
     const clock = storeClock(time);
     await time.advance(1_000);
@@ -57,7 +57,7 @@ describe('a lease', () => {
     expect(await view.sessions.claim('s', 1, 'b')).toMatchObject({ claimed: true });
   });
 
-  test('that was found past its end is not renewed any more, though its owner looked at the clock before', async () => {
+  test('that a reader found past its end cannot be renewed, even if its owner read the clock before', async () => {
     const path = newPath();
     const [owner, other] = [createFakeTime(5_000_000), createFakeTime(5_000_000)];
     const view = await openView(path, { time: owner, leaseMs: 1_000 });

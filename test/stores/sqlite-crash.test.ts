@@ -1,4 +1,4 @@
-/** Kills in the middle of writes on one file, and of copies of its log into it; the file is whole afterwards. */
+/** Kills processes during writes to one file and during copies of its log; afterwards the file is whole. */
 import Libsql from 'libsql';
 import { expect, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';

@@ -19,7 +19,7 @@ import { describe, expect, test } from 'vitest';
 import { storeClock } from '../../src/stores/sqlite/clock.ts';
 import { migrate } from '../../src/stores/sqlite/migrate.ts';
 import { openFile } from '../../src/stores/sqlite/open-file.ts';
-import { Patience } from '../../src/stores/sqlite/patience.ts';
+import { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
 import { MIGRATIONS } from '../../src/stores/sqlite/schema.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
@@ -34,9 +34,9 @@ const root = resolve(import.meta.dirname, '../..');
 const READER = join(import.meta.dirname, 'processes/sqlite-opens.mjs');
 
 const clock = storeClock(systemTime);
-const patience = new Patience(systemTime, systemRandom);
+const patience = new RetryBackoff(systemTime, systemRandom);
 
-/** What it throws; undefined: nothing. */
+/** What `work` throws; undefined if it does not throw. */
 async function failure(work: () => Promise<unknown>): Promise<unknown> {
   try {
     await work();
@@ -46,14 +46,14 @@ async function failure(work: () => Promise<unknown>): Promise<unknown> {
   }
 }
 
-/** The message that opening ends with. */
+/** The message of the error that opening the file throws. */
 async function refusal(path: string): Promise<string> {
   const error = await failure(async () => sqlite(path).open(storeOptions()));
   expect(error).toMatchObject({ code: 'STORE_AWAY', status: 503, retryable: true });
   return (error as Error).message;
 }
 
-/** A file that sojourn made, and closed. */
+/** A closed file that sojourn made. */
 async function madeFile(): Promise<string> {
   const path = newPath();
   const view = await sqlite(path).open(storeOptions());
@@ -63,11 +63,11 @@ async function madeFile(): Promise<string> {
 }
 
 describe('sqlite()', () => {
-  test('says what it is', () => {
+  test('has the kind sqlite, is durable and is not in process', () => {
     expect(sqlite('./a.db')).toMatchObject({ kind: 'sqlite', durable: true, inProcess: false });
   });
 
-  test('refuses what it cannot take, by name', () => {
+  test('refuses wrong options by their names', () => {
     expect(() => sqlite('')).toThrow(/Option sqlite\.path: got "", takes the path of a file/);
     expect(() => sqlite(':memory:')).toThrow(/in memory it is memory\(\)/);
     expect(() => sqlite({ path: 7 } as never)).toThrow(/Option sqlite\.path: got 7/);
@@ -75,20 +75,20 @@ describe('sqlite()', () => {
     expect(() => sqlite({ path: 'a.db', synchronous: 'off' } as never)).toThrow(/one of 'normal', 'full'/);
   });
 
-  test('makes a file that is its owner’s alone, and its log with it', async () => {
+  test('creates a file and a log that only its owner can read', async () => {
     const path = newPath();
     await openView(path);
     for (const file of [path, `${path}-wal`, `${path}-shm`]) expect(statSync(file).mode & 0o777, file).toBe(0o600);
   });
 
-  test('leaves the permissions of a file that is there as they are', async () => {
+  test('does not change the permissions of an existing file', async () => {
     const path = await madeFile();
     chmodSync(path, 0o640);
     await openView(path);
     expect(statSync(path).mode & 0o777).toBe(0o640);
   });
 
-  test('writes without a flush of the disk, or with one', async () => {
+  test('sets synchronous to normal or full', async () => {
     for (const [synchronous, level] of [
       ['normal', 1],
       ['full', 2],
@@ -100,7 +100,7 @@ describe('sqlite()', () => {
     }
   });
 
-  test('opened by several endpoints is one file until the last of them closes', async () => {
+  test('opened by several endpoints, stays open until the last of them closes', async () => {
     const store = sqlite(newPath());
     const [one, other] = await Promise.all([store.open(storeOptions()), store.open(storeOptions({ name: 'other' }))]);
     await one.sessions.create(recordOf('s'));
@@ -114,7 +114,7 @@ describe('sqlite()', () => {
     expect(await again.sessions.read('s')).toEqual(recordOf('s'));
   });
 
-  test('stores what was written before it is closed, and leaves everything in the file', async () => {
+  test('stores earlier writes before it closes, and leaves everything in the file', async () => {
     const path = newPath();
     const view = await sqlite(path).open(storeOptions());
     const created = view.sessions.create(recordOf('s'));
@@ -126,7 +126,7 @@ describe('sqlite()', () => {
   });
 });
 
-describe('a file that cannot be opened says why, and what to do', () => {
+describe('the error of a file that cannot be opened has the reason and what to do', () => {
   test('in a directory that does not exist', async () => {
     const path = join(newFolder(), 'missing/sessions.db');
     expect(await refusal(path)).toContain(`${path} cannot be made: the directory ${join(path, '..')} does not exist`);
@@ -138,9 +138,9 @@ describe('a file that cannot be opened says why, and what to do', () => {
     expect(readdirSync(path)).toEqual([]);
   });
 
-  test('that is no database', async () => {
+  test('that is not a database', async () => {
     const path = newPath();
-    writeFileSync(path, 'no database, but a text that somebody wants to keep\n'.repeat(100));
+    writeFileSync(path, 'not a database, but a text that its author wants to keep\n'.repeat(100));
     const before = readFileSync(path);
     expect(await refusal(path)).toMatch(/sessions\.db: it is not a SQLite database, .* name another file/);
     expect(readFileSync(path)).toEqual(before);
@@ -159,7 +159,7 @@ describe('a file that cannot be opened says why, and what to do', () => {
     expect(await refusal(path)).toMatch(/sessions\.db: it is damaged; .* put a backup in its place/);
   });
 
-  test('that is another program’s', async () => {
+  test('that belongs to another program', async () => {
     const path = newPath();
     const other = new Libsql(path);
     other.exec('CREATE TABLE migrations (no INTEGER); INSERT INTO migrations VALUES (1)');
@@ -188,9 +188,9 @@ describe('a file that cannot be opened says why, and what to do', () => {
     await (await sqlite(path).open(storeOptions())).close();
     chmodSync(folder, 0o555);
     chmodSync(path, 0o444);
-    // Permissions mean nothing to root.
-    const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-    const { stdout } = await run(process.execPath, [READER, path], { ...nobody, cwd: '/' });
+    // Root ignores permissions.
+    const unprivileged = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+    const { stdout } = await run(process.execPath, [READER, path], { ...unprivileged, cwd: '/' });
     chmodSync(folder, 0o755);
     expect(stdout).toMatch(/STORE_AWAY .*sessions\.db: it (cannot be written|could not be opened).* permission/);
   });
@@ -212,14 +212,14 @@ describe('a migration', () => {
   const next = { breaking: false, sql: 'CREATE TABLE next (no INTEGER) STRICT' };
   const breaking = { breaking: true, sql: 'CREATE TABLE breaking (no INTEGER) STRICT' };
 
-  test('is taken once, whoever opens at the same time', async () => {
+  test('is taken once when several processes open the file at the same time', async () => {
     const path = newPath();
     const views = await Promise.all(Array.from({ length: 6 }, () => openView(path)));
     await Promise.all(views.map(async (view, n) => view.sessions.create(recordOf(`s${n}`))));
     expect(await views[0]?.sessions.count()).toBe(6);
   });
 
-  test('that breaks with older versions is not taken while an instance has the file open', async () => {
+  test('that breaks older versions is not taken while an instance has the file open', async () => {
     const path = newPath();
     const view = await openView(path);
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
@@ -228,7 +228,7 @@ describe('a migration', () => {
     migrate(database, clock, [...MIGRATIONS, next]);
     const steps = [...MIGRATIONS, next, breaking];
     expect(() => migrate(database, clock, steps)).toThrow(
-      new RegExp(`\\(migration ${KNOWN + 2}\\) while nobody else .* \\(instance-me\\); stop them`),
+      new RegExp(`\\(migration ${KNOWN + 2}\\) while no other instance .* \\(instance-me\\); stop them`),
     );
     expect(database.one("SELECT 1 FROM sqlite_schema WHERE name = 'breaking'")).toBeUndefined();
     await view.instances.leave(ME);
@@ -239,7 +239,7 @@ describe('a migration', () => {
     await file.close();
   });
 
-  test('that fails leaves nothing', async () => {
+  test('that fails changes nothing', async () => {
     const file = await openFile({ path: newPath(), synchronous: 'normal' }, clock, patience, createLog());
     const failing = { breaking: false, sql: `${next.sql}; CREATE TABLE next (again INTEGER)` };
     expect(() => migrate(file.database, clock, [...MIGRATIONS, failing])).toThrow(/already exists/);
@@ -250,7 +250,7 @@ describe('a migration', () => {
 });
 
 describe('a full disk', () => {
-  test('refuses what does not fit, keeps everything else and goes on once there is room', async () => {
+  test('refuses a write that does not fit, keeps everything else and works again once there is room', async () => {
     const store = new SqliteStore({ path: newPath(), synchronous: 'normal', pragmas: ['max_page_count = 100'] });
     const view = await openView(store);
     const large = { state: { large: JSON.stringify('x'.repeat(20_000)) } };
@@ -269,7 +269,7 @@ describe('a full disk', () => {
       if (outcome === undefined) expect(await view.sessions.read(id)).toEqual(recordOf(id, large));
     }
     expect(await view.sessions.count()).toBe(30 - refused.length);
-    // Of writes of one turn those that fit are written.
+    // Of the writes of one turn, those that fit are stored.
     const [big, small] = await Promise.allSettled([
       view.sessions.save('s0', FENCE, { state: { more: JSON.stringify('x'.repeat(50_000)) } }),
       view.sessions.save('s1', FENCE, { logLevel: 'debug' }),

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import type { InstanceMessage, OpenStore } from '../../src/stores/store.ts';
-import { GREETING, encodeFrame } from '../../src/stores/sqlite/frames.ts';
+import { PREAMBLE, encodeFrame } from '../../src/stores/sqlite/frames.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 import { newFolder, newPath, openView } from './sqlite-views.ts';
@@ -26,7 +26,7 @@ async function announce(view: OpenStore, id: string): Promise<Inbox> {
   return inbox;
 }
 
-/** Where the lease says that it listens. */
+/** The mailbox address in the lease. */
 function addressOf(path: string, id: string): string {
   const [address] = new Libsql(path).prepare('SELECT address FROM instances WHERE id = ?').raw(true).get([id]) as [
     string,
@@ -37,7 +37,7 @@ function addressOf(path: string, id: string): string {
 const sockets = (path: string): string[] => readdirSync(dirname(path)).filter((name) => name.endsWith('.sock'));
 
 describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
-  test('stands beside the database, is its owner’s alone, and goes when the instance leaves', async () => {
+  test('is beside the database, is readable by its owner only, and is removed when the instance leaves', async () => {
     const path = newPath();
     const view = await openView(path);
     await announce(view, 'a');
@@ -48,7 +48,7 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     expect(sockets(path)).toEqual([]);
   });
 
-  test('stands in a folder of its own where the path of the database is too long', async () => {
+  test('is in a separate folder if the path of the database is too long', async () => {
     const folder = join(newFolder(), 'long'.repeat(30));
     mkdirSync(folder);
     const path = join(folder, 'sessions.db');
@@ -64,7 +64,7 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     expect(existsSync(dirname(address))).toBe(false);
   });
 
-  test('whose file is gone proves nothing: it is made anew with the next renewal, and messages arrive', async () => {
+  test('whose file was deleted is opened again with the next renewal, and messages arrive', async () => {
     const path = newPath();
     const log = createLog();
     const [here, there] = [await openView(path, { logger: log }), await openView(path)];
@@ -80,7 +80,7 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     expect(log.matching(/socket .* was removed/, 'warn')).toHaveLength(1);
   });
 
-  test('whose file stays gone is never suspect; what was sent is lost and logged', async () => {
+  test('whose file stays deleted is never suspect; sent messages are lost and logged', async () => {
     const path = newPath();
     const log = createLog();
     const [here, there] = [await openView(path), await openView(path, { logger: log })];
@@ -90,7 +90,7 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     expect(log.matching(/does not listen/, 'warn')).toMatchObject([{ fields: { instance: 'a', messages: 1 } }]);
   });
 
-  test('takes no garbage: that connection ends, and the others go on', async () => {
+  test('closes a connection that sends garbage, and the other connections still work', async () => {
     const path = newPath();
     const log = createLog();
     const [here, there] = [await openView(path, { logger: log }), await openView(path)];
@@ -98,9 +98,9 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     await there.instances.send('b', 'a', { kind: 'n', n: 1 });
     const garbage = [
       Buffer.from('GET / HTTP/1.1\r\n\r\n'),
-      Buffer.concat([GREETING, Buffer.from([0xff, 0xff, 0xff, 0xff])]),
-      Buffer.concat([GREETING, Buffer.from([0, 0, 0, 3]), Buffer.from('{a}')]),
-      Buffer.concat([GREETING, Buffer.from([0, 0, 0, 8]), Buffer.from('["a",[]]')]),
+      Buffer.concat([PREAMBLE, Buffer.from([0xff, 0xff, 0xff, 0xff])]),
+      Buffer.concat([PREAMBLE, Buffer.from([0, 0, 0, 3]), Buffer.from('{a}')]),
+      Buffer.concat([PREAMBLE, Buffer.from([0, 0, 0, 8]), Buffer.from('["a",[]]')]),
     ];
     for (const bytes of garbage) {
       const socket = connect(addressOf(path, 'a'));
@@ -111,14 +111,14 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     }
     await there.instances.send('b', 'a', { kind: 'n', n: 2 });
     await until(() => inbox.messages.length === 2);
-    expect(log.matching(/is no message/, 'warn')).toHaveLength(garbage.length);
+    expect(log.matching(/not a message/, 'warn')).toHaveLength(garbage.length);
   });
 
-  test('takes frames however they are cut', async () => {
+  test('reads frames from chunks of any size', async () => {
     const path = newPath();
     const inbox = await announce(await openView(path), 'a');
     const messages = [1, 2, 3].map((n) => ({ kind: 'n', n, text: '🧪'.repeat(n) }));
-    const bytes = Buffer.concat([GREETING, ...messages.map((message) => encodeFrame('b', message))]);
+    const bytes = Buffer.concat([PREAMBLE, ...messages.map((message) => encodeFrame('b', message))]);
     const socket = connect(addressOf(path, 'a'));
     for (const byte of bytes) {
       await new Promise((written) => socket.write(Buffer.of(byte), written));
@@ -141,7 +141,7 @@ describe('messages', () => {
     expect(inbox.messages.every((message) => message['body'] === body)).toBe(true);
   });
 
-  test('that cannot be received are logged, and the next one is', async () => {
+  test('that a receiver throws on are logged, and the next message is delivered', async () => {
     const log = createLog();
     const view = await openView(newPath(), { logger: log });
     const received: unknown[] = [];
@@ -155,7 +155,7 @@ describe('messages', () => {
     expect(log.matching(/could not be received/, 'error')).toMatchObject([{ fields: { from: 'a', kind: 'n' } }]);
   });
 
-  test('to an instance that left after it was written to are suspect', async () => {
+  test('to an instance that left after an earlier message are suspect', async () => {
     const path = newPath();
     const [here, there] = [await openView(path), await openView(path)];
     const inbox = await announce(here, 'a');
@@ -166,7 +166,7 @@ describe('messages', () => {
     expect(inbox.messages).toHaveLength(1);
   });
 
-  test('never reach an instance that was buried, also when its process lives on', async () => {
+  test('never reach a buried instance, even if its process still runs', async () => {
     const path = newPath();
     const [here, there] = [await openView(path), await openView(path)];
     const inbox = await announce(here, 'a');
@@ -178,7 +178,7 @@ describe('messages', () => {
     expect(sockets(path)).toEqual([]);
   });
 
-  test('from one of several instances of a process say which', async () => {
+  test('from one of several instances of a process name the sender', async () => {
     const path = newPath();
     const [here, there] = [await openView(path), await openView(path)];
     const inbox = await announce(here, 'a');

@@ -1,4 +1,4 @@
-/** Random operations on a file; no timer runs in the store, so its clock is moved without a turn of the event loop. */
+/** Random operations on a file. No timer runs in the store, so moving its clock needs no turn of the event loop. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,4 +18,4 @@ async function connect(): Promise<ModelStores> {
   return { open, now, pass, close: async () => rmSync(folder, { recursive: true }) };
 }
 
-describe('the SQLite store answers as a plain model does', () => modelTests(200, connect));
+describe('the SQLite store has the same answers as a plain model', () => modelTests(200, connect));

@@ -12,13 +12,13 @@ const OPENS = join(import.meta.dirname, 'processes/sqlite-opens.mjs');
 const at = (target: string) => ({ kind: 'sqlite', target, name: 'mcp' }) as const;
 const sockets = (path: string): string[] => readdirSync(dirname(path)).filter((name) => name.endsWith('.sock'));
 
-describe('instances in processes of their own', () => {
+describe('instances in separate processes', () => {
   instanceTests(async () => {
     const target = newPath();
     return { kind: 'sqlite', target, name: 'mcp', open: () => openView(target) };
   });
 
-  test('whoever takes over from one that was killed removes its socket', async () => {
+  test('an instance that takes over from a killed one removes its socket', async () => {
     const path = newPath();
     const view = await openView(path);
     await kill(await startInstance(at(path), 'a'));
@@ -28,7 +28,7 @@ describe('instances in processes of their own', () => {
     expect(sockets(path)).toEqual([]);
   });
 
-  test('one that reads nothing is written to until it is stuck, and then it is refused', async () => {
+  test('messages to an instance that reads nothing are refused once it is stuck', async () => {
     const path = newPath();
     const view = await openView(path);
     const instance = await startInstance(at(path), 'a', 600_000);
@@ -45,7 +45,7 @@ describe('instances in processes of their own', () => {
     });
   });
 
-  test('sockets of those who were killed are removed by whoever comes next', async () => {
+  test('the next instance removes the sockets of killed ones', async () => {
     const path = newPath();
     const instances = await Promise.all(['a', 'b'].map((id) => startInstance(at(path), id, 300)));
     for (const instance of instances) await kill(instance);

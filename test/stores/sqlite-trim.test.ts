@@ -1,4 +1,4 @@
-/** What the file lets go of: events past their time, and the log that was copied. */
+/** How the file shrinks: old events are deleted, and the copied log is truncated. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Libsql from 'libsql';
 import { expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
 
 const HOUR = 3_600_000;
 
-test('events past their time go also where the numbers of their rows were used before', async () => {
+test('old events are deleted also if their row numbers were used before', async () => {
   const [path, time] = [newPath(), createFakeTime()];
   const retention = { ttlMs: HOUR, events: 1_000, bytes: 1_000_000 };
   const view = await openView(path, { time, retention });
@@ -35,7 +35,7 @@ test('events past their time go also where the numbers of their rows were used b
   file.close();
 });
 
-test('a reader that stays in a transaction holds up few writes, and one line says how large the log is', async () => {
+test('a reader that stays in a transaction delays few writes, and one line logs the size of the log', async () => {
   const [path, log] = [newPath(), createLog()];
   const writer = new Libsql(path, { timeout: 2_000 });
   writer.exec('PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE rows (data TEXT)');
@@ -50,7 +50,7 @@ test('a reader that stays in a transaction holds up few writes, and one line say
   const told = (): number => log.matching(/-wal has \d+ MiB and grows/, 'warn').length;
   for (let n = 0; n < 1_000 && told() === 0; n++) {
     insert.run(['x'.repeat(400_000)]);
-    // It looks at the log once in so many commits.
+    // The checkpointer looks at the log once in 64 commits.
     for (let commit = 0; commit < 64; commit++) checkpointer.committed();
     await sleep(20);
   }

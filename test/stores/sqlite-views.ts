@@ -1,4 +1,4 @@
-/** Files in a folder of their own, views on them, and what tests put in. */
+/** Files in a temporary folder, views on them, and test data. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import type { AppendRequest, WriteOutcome } from '../../src/stores/store.ts';
-import { BUSY_LIMIT_MS } from '../../src/stores/sqlite/patience.ts';
+import { BUSY_LIMIT_MS } from '../../src/stores/sqlite/retry-backoff.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { afterTurn } from '../../src/options/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -11,7 +11,7 @@ import { FENCE, newPath, openView, recordOf, storeOptions } from './sqlite-views
 
 const turn = (): Promise<void> => new Promise((next) => afterTurn(next));
 
-/** Another process that writes, for as long as it is not told to stop. */
+/** Another process that writes until it is released. */
 function lock(path: string): { release(): void } {
   const other = new Libsql(path);
   other.exec('BEGIN IMMEDIATE');
@@ -23,7 +23,7 @@ function lock(path: string): { release(): void } {
   };
 }
 
-/** Counts the transactions that others see: `data_version` changes with each. */
+/** Counts the transactions that other connections see: `data_version` changes with each. */
 function transactions(path: string): () => number {
   const other = new Libsql(path);
   const version = other.prepare('PRAGMA data_version').raw(true);
@@ -32,7 +32,7 @@ function transactions(path: string): () => number {
 }
 
 describe('writes', () => {
-  test('of one turn are one transaction, and each is answered when it is stored', async () => {
+  test('of one turn are one transaction, and each resolves when it is stored', async () => {
     const path = newPath();
     const view = await openView(path);
     await view.sessions.create(recordOf('s'));
@@ -48,7 +48,7 @@ describe('writes', () => {
     expect(count()).toBe(1);
   });
 
-  test('of one turn take effect in the order in which they were asked for', async () => {
+  test('of one turn take effect in the order of the calls', async () => {
     const view = await openView(newPath());
     const created = view.sessions.create(recordOf('s'));
     const saved = view.sessions.save('s', FENCE, { logLevel: 'debug' });
@@ -59,7 +59,7 @@ describe('writes', () => {
     expect(await claimed).toMatchObject({ claimed: true, record: { epoch: 2, owner: 'other', logLevel: 'debug' } });
   });
 
-  test('that cannot be done take nothing of their turn with them', async () => {
+  test('that fail do not affect the other writes of their turn', async () => {
     const view = await openView(newPath());
     const append = { sessionId: 's1', stream: 'p', from: 0, events: ['1'] };
     const outcomes = await Promise.allSettled([
@@ -77,7 +77,7 @@ describe('writes', () => {
     expect(await view.events.replay('s1', 'p', -1)).toMatchObject({ found: true, next: 1 });
   });
 
-  test('of one turn to one stream are one row, where nothing comes between', async () => {
+  test('of one turn to one stream are one row, if no other write comes between', async () => {
     const path = newPath();
     const view = await openView(path);
     await view.sessions.create(recordOf('s'));
@@ -120,7 +120,7 @@ describe('writes', () => {
     expect(await view.sessions.claim('s', 1, 'other')).toMatchObject({ claimed: true, markers: [] });
   });
 
-  test('that are more than one transaction takes are done in order all the same', async () => {
+  test('that need several transactions are done in order', async () => {
     const view = await openView(newPath());
     await view.sessions.create(recordOf('s'));
     const writes = Array.from({ length: 1_500 }, async (_, n) =>
@@ -132,7 +132,7 @@ describe('writes', () => {
 });
 
 describe('while another process writes', () => {
-  test('a write waits its turn, and the event loop does not', async () => {
+  test('a write waits, and the event loop does not', async () => {
     const path = newPath();
     const view = await openView(path);
     const { release } = lock(path);
@@ -143,11 +143,11 @@ describe('while another process writes', () => {
     expect(done).toBe(false);
     release();
     expect(await write).toBe('created');
-    // Waiting within SQLite, 50 ms at a time, there would be three.
+    // With SQLite's own waiting of 50 ms at a time there would be three turns.
     expect(turns).toBeGreaterThan(30);
   });
 
-  test('what is read is answered at once', async () => {
+  test('a read is answered at once', async () => {
     const path = newPath();
     const view = await openView(path);
     await view.sessions.create(recordOf('s'));
@@ -157,7 +157,7 @@ describe('while another process writes', () => {
     release();
   });
 
-  test('what it has written is read at once, also by who is waiting to write', async () => {
+  test('its writes are read at once, also by a connection that waits to write', async () => {
     const path = newPath();
     const view = await openView(path);
     await view.sessions.create(recordOf('s'));
@@ -168,14 +168,14 @@ describe('while another process writes', () => {
     other.exec("UPDATE sessions SET user = 'ada'");
     other.exec('COMMIT');
     expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'ada' }));
-    // A refused statement that nobody resets would keep what was just read.
+    // A refused statement that is not reset would keep the old state of the file.
     other.exec("UPDATE sessions SET user = 'eve'");
     expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'eve' }));
     expect(await waiting).toBe('written');
     expect(view.sessions.read('s')).toEqual(recordOf('s', { user: 'eve', logLevel: 'debug' }));
   });
 
-  test('for too long, writes are refused as by a store that is away, and later ones are done', async () => {
+  test('for too long, writes fail with store_away, and later ones succeed', async () => {
     const path = newPath();
     const time = createFakeTime();
     const view = await openView(sqlite(path), { time });
@@ -197,7 +197,7 @@ describe('while another process writes', () => {
     expect(await view.sessions.read('s0')).toBeUndefined();
   });
 
-  test('opening waits too', async () => {
+  test('opening the file waits too', async () => {
     const path = newPath();
     await (await sqlite(path).open(storeOptions())).close();
     const { release } = lock(path);
@@ -207,7 +207,7 @@ describe('while another process writes', () => {
     expect(await (await opening).sessions.count()).toBe(0);
   });
 
-  test('two connections that write all the time both get their turns', async () => {
+  test('two connections that write all the time both get to write', async () => {
     const path = newPath();
     const views = [await openView(path), await openView(path)];
     const all = views.map(async (view, v) => {
@@ -223,7 +223,7 @@ describe('while another process writes', () => {
 });
 
 describe('the write-ahead log', () => {
-  test('is copied into the file and emptied when it has grown, while writes go on', async () => {
+  test('is copied into the file and emptied when it has grown, during other writes', async () => {
     const path = newPath();
     const view = await openView(path);
     await view.sessions.create(recordOf('s'));
@@ -248,7 +248,7 @@ describe('the write-ahead log', () => {
     expect(outcome).toMatchObject({ found: true, next: from, events: [{ offset: from - 1, data: text }] });
   });
 
-  test('holds nothing of what is gone: a file that is written on and on stays as large as what is kept', async () => {
+  test('keeps nothing that was deleted: a file under constant writes stays as large as its kept data', async () => {
     const path = newPath();
     const retention = { ttlMs: 600_000, events: 100, bytes: 100_000 };
     const view = await openView(path, { retention });
@@ -301,7 +301,7 @@ test.each([
   }
 });
 
-test('a sweep deletes what is too old in batches, of its own deployment alone', async () => {
+test('a sweep deletes old events in batches, in its own deployment only', async () => {
   const path = newPath();
   const time = createFakeTime();
   const short = { ttlMs: 1_000, events: 10_000, bytes: 10_000_000 };
@@ -333,7 +333,7 @@ test('a sweep deletes what is too old in batches, of its own deployment alone', 
   expect(rows.get([])).toEqual([700]);
 });
 
-test('identical handshakes and answers are kept once, and go with the last session that had them', async () => {
+test('equal handshakes and answers are stored once and deleted with the last session that uses them', async () => {
   const path = newPath();
   const view = await openView(path);
   const texts = new Libsql(path).prepare('SELECT body FROM texts ORDER BY body').raw(true);
@@ -348,7 +348,7 @@ test('identical handshakes and answers are kept once, and go with the last sessi
   expect(bodies()).toEqual([]);
 });
 
-test('a record that a newer version wrote is refused by name, and no other', async () => {
+test('a record that a newer version wrote is refused by name, and other records are read', async () => {
   const path = newPath();
   const view = await openView(path);
   for (const id of ['s', 'newer']) await view.sessions.create(recordOf(id));

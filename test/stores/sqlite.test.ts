@@ -17,12 +17,12 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 const applies = storeContract.filter(({ needs }) => needs !== 'process-limits');
-/** What leases and expiry mean by the clock of the machine, and not by one that tests move. */
+/** Cases about leases and expiry, which need the clock of the machine and not a clock that tests move. */
 const byTheClock = applies
   .filter(({ needs }) => needs !== 'clock-set-back')
   .filter(({ id, needs }) => needs === 'lease-expiry' || id.startsWith('expiry/'));
 
-describe('the SQLite store keeps the contract, each view on a connection of its own', () => {
+describe('the SQLite store keeps the contract, with a separate connection for each view', () => {
   test.each(applies)('$id: $title', async ({ run }) => {
     const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
     const kit = createStoreKit({ connect: () => sqlite(path), time, pass });
@@ -42,7 +42,7 @@ describe('the SQLite store keeps the contract, each view on a connection of its 
     }
   });
 
-  test('but for what a process holds: the file holds it', () => {
+  test('except for data that only a process holds: here the file holds it', () => {
     const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
     expect(left).toEqual(['tombstone/limit', 'retention/process']);
   });

@@ -1,7 +1,7 @@
 /**
- * Where an instance's mailbox listens: a socket beside the database, so that whoever may use the one may use the other.
- * Where its path would be too long, in a folder of its own in the system's temporary one. On Windows a named pipe (written,
- * not run).
+ * The address of an instance's mailbox. It is a socket beside the database, so that the permissions of the folder cover
+ * both. If that path is too long, it is a socket in a new folder under the system's temporary folder. On Windows it is
+ * a named pipe (written, never run).
  */
 import { mkdtempSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,14 +9,17 @@ import { basename, dirname, join, sep } from 'node:path';
 import { storeAway } from '../../errors.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 
-/** Systems take 104 to 108 bytes; libuv cuts off longer ones in silence. */
+/** Systems allow 104 to 108 bytes, and libuv cuts longer paths without an error. */
 const PATH_BYTES = 100;
-/** 48 bits: eight characters that no other instance of the file has. */
+/** 48 bits, written as eight characters: unique among the instances of a file. */
 const NAME_BYTES = 6;
 const FOLDER = 'sojourn-';
 const SUFFIX = '.sock';
 
-/** As it stands in the lease: a name is one beside the database, wherever a process sees that. */
+/**
+ * As stored in the lease. A bare name is relative to the database, because processes may see the file under different
+ * paths.
+ */
 export function mailboxAddress(database: string, random: RandomSource): string {
   const name = base64url(random(NAME_BYTES));
   if (process.platform === 'win32') return `\\\\.\\pipe\\sojourn-${name}`;
@@ -37,7 +40,7 @@ export function addressPath(database: string, address: string): string {
 
 const fits = (path: string): boolean => Buffer.byteLength(path) <= PATH_BYTES;
 
-/** Of an instance that is dead, so that nobody will listen there again. */
+/** Call it for a dead instance only: no process may listen on this path. */
 export function removeSocket(path: string): void {
   if (process.platform === 'win32') return;
   rmSync(path, { force: true });
@@ -46,6 +49,6 @@ export function removeSocket(path: string): void {
   try {
     rmdirSync(folder);
   } catch {
-    // Gone, or somebody put something into it.
+    // The folder is gone already, or has other files.
   }
 }

@@ -1,69 +1,70 @@
 /**
- * Copies the write-ahead log into the file, beside the event loop: the flushes of the disk that it takes, some 10 ms each,
- * would hold up every request.
+ * Copies the write-ahead log into the file, off the event loop: the disk flushes take some 10 ms each and would delay
+ * every request.
  *
  *     idle ──log has LOG_BYTES──▶ copying (others write on) ──▶ finishing (writes wait) ──▶ idle
  *
- * It runs on a thread of libsql with a connection of its own. If that fails, or other processes write all the time, the log
- * grows until SQLite copies it within a commit (`wal_autocheckpoint`). A crash at any moment loses nothing.
+ * The checkpointer itself moves between these states. It uses a second connection on a libsql thread. If it fails, or
+ * other processes write all the time, the log grows until SQLite copies it within a commit (`wal_autocheckpoint`). A
+ * crash at any moment loses nothing.
  *
- * A reader of another program that stays in a transaction keeps the log from being written over, and each try holds up writes
- * for LOCK_MS. So the pause after such a try doubles, and one line in the log tells of it when the log is large.
+ * If another program keeps a read transaction open, the log cannot be overwritten, and each try delays writes by
+ * LOCK_MS. So the pause doubles after each such try, and one log line reports it when the log is large.
  *
- * What was copied is written over from the start: writing over blocks that a file has takes half as long as giving it new
- * ones. So it is not the size of the file that tells of a full log but its growing past what it was.
+ * After a copy, SQLite overwrites the log from its start, because overwriting allocated blocks takes half as long as
+ * new ones. A full log therefore shows by growth beyond its size at the last copy, not by its size.
  */
 import { statSync } from 'node:fs';
 import type { Logger } from '../../types.ts';
 import { logHeldOpen } from './failures.ts';
 import { loadBackgroundLibsql, type BackgroundConnection } from './libsql.ts';
-import type { Patience } from './patience.ts';
+import type { RetryBackoff } from './retry-backoff.ts';
 
-/** As much as some ten thousand calls write. Pages written again meanwhile are copied once. */
+/** Some ten thousand calls write this much. A page that is written several times is copied once. */
 const LOG_BYTES = 16_777_216;
-/** A file that grew to this is cut off instead. */
+/** A log file of this size is truncated instead of overwritten. */
 const FILE_BYTES = 2 * LOG_BYTES;
 /** Commits between two looks at the size of the log. */
 const LOOK_EVERY = 64;
 /** How long the background connection waits for a lock, on its own thread. */
 const LOCK_MS = 200;
-/** After a try that waited for that in vain; it doubles up to the longest. */
+/** The pause after the first try that failed; it doubles up to the longest. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
-/** Of a log that cannot be written over: at this size it is told of. */
-const TOLD_BYTES = 67_108_864;
+/** A log that cannot be overwritten is reported when it has this size. */
+const WARN_BYTES = 67_108_864;
 
-export interface Checkpointed {
+export interface CheckpointedFile {
   readonly path: string;
-  /** Keeps back what is to be written. */
+  /** Delays writes until `resume`. */
   hold(): void;
   resume(): void;
 }
 
 export class Checkpointer {
-  readonly #file: Checkpointed;
+  readonly #file: CheckpointedFile;
   #commits = 0;
-  /** Of the log's file when it was last copied, as far as it still has that. */
+  /** The size of the log file after the last copy, or its size now if that is smaller. */
   #copiedBytes = 0;
   #running: Promise<void> | undefined;
   #connection: Promise<BackgroundConnection> | undefined;
   #closed = false;
-  readonly #patience: Pick<Patience, 'now'>;
+  readonly #backoff: Pick<RetryBackoff, 'now'>;
   readonly #logger: Pick<Logger, 'warn'>;
   #pauseMs = 0;
   #pausedUntil = -Infinity;
-  #told = false;
+  #warned = false;
 
-  constructor(file: Checkpointed, patience: Pick<Patience, 'now'>, logger: Pick<Logger, 'warn'>) {
+  constructor(file: CheckpointedFile, backoff: Pick<RetryBackoff, 'now'>, logger: Pick<Logger, 'warn'>) {
     this.#file = file;
-    this.#patience = patience;
+    this.#backoff = backoff;
     this.#logger = logger;
   }
 
-  /** After every commit. */
+  /** Call it after every commit. */
   committed(): void {
     if (++this.#commits % LOOK_EVERY !== 0 || this.#running !== undefined || this.#closed) return;
-    if (this.#patience.now() < this.#pausedUntil) return;
+    if (this.#backoff.now() < this.#pausedUntil) return;
     const bytes = this.#bytes;
     this.#copiedBytes = Math.min(this.#copiedBytes, bytes);
     if (bytes < LOG_BYTES || bytes === this.#copiedBytes) return;
@@ -88,13 +89,13 @@ export class Checkpointer {
       await connection.exec('PRAGMA wal_checkpoint(PASSIVE)');
       this.#file.hold();
       this.#copiedBytes = this.#bytes;
-      const since = this.#patience.now();
+      const since = this.#backoff.now();
       await connection.exec(`PRAGMA wal_checkpoint(${this.#copiedBytes < FILE_BYTES ? 'RESTART' : 'TRUNCATE'})`);
-      // It does not throw when it is refused, and its answer is not to be had from this connection: but it has waited then.
-      if (this.#patience.now() - since >= LOCK_MS) this.#refused();
-      else [this.#pauseMs, this.#told] = [0, false];
+      // A refused checkpoint does not throw, and this connection does not return its result. But it waited LOCK_MS.
+      if (this.#backoff.now() - since >= LOCK_MS) this.#refused();
+      else [this.#pauseMs, this.#warned] = [0, false];
     } catch {
-      // Locked by another process, most likely one that does the same.
+      // Another process holds the lock, most likely for its own checkpoint.
       this.#refused();
     } finally {
       this.#file.resume();
@@ -103,10 +104,10 @@ export class Checkpointer {
 
   #refused(): void {
     this.#pauseMs = Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2 || FIRST_PAUSE_MS);
-    this.#pausedUntil = this.#patience.now() + this.#pauseMs;
+    this.#pausedUntil = this.#backoff.now() + this.#pauseMs;
     const bytes = this.#bytes;
-    if (this.#told || bytes < TOLD_BYTES) return;
-    this.#told = true;
+    if (this.#warned || bytes < WARN_BYTES) return;
+    this.#warned = true;
     this.#logger.warn({ file: `${this.#file.path}-wal`, bytes }, logHeldOpen(this.#file.path, bytes));
   }
 }

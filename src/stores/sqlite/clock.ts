@@ -1,12 +1,12 @@
 /**
- * The clocks of a file. Everybody who has it open runs on one machine, so the machine's clocks are the store's:
+ * The clocks of a file. All processes that have it open run on one machine, so the store uses the machine's clocks:
  *
- * - the wall clock for what records say (expiry, ends, events): ms since 1970;
- * - the machine's monotonic clock for leases: it counts from the start of the machine, the same for every process, and no
- *   correction of the date makes a lease end early or late. Leases of an earlier boot are told by the boot's id, and
- *   where there is none (not Linux) by their end: further away than a lease is long.
+ * - the wall clock for records (expiry, ends, events): ms since 1970;
+ * - the machine's monotonic clock for leases. It counts from the start of the machine and is the same in every process,
+ *   so a date correction does not change when a lease ends. The boot id identifies leases of an earlier boot. Systems
+ *   without one (not Linux) recognise such leases by an end that is further away than a lease is long.
  *
- * Of a time provider that is not the system's, `now` is used for both: its `monotonic` may count from anywhere, and the
+ * With a time provider other than the system's, `now` is both clocks. Its `monotonic` may start anywhere, and the
  * processes on the file must agree.
  */
 import { readFileSync } from 'node:fs';
@@ -16,9 +16,9 @@ import type { TimeProvider } from '../../types.ts';
 export interface StoreClock {
   /** ms since 1970. */
   wall(): number;
-  /** ms since a moment that all processes share. */
+  /** ms since a moment that all processes of the machine share. */
   machine(): number;
-  /** Which run of the machine `machine` counts in. */
+  /** Identifies the boot that `machine` counts from. */
   readonly boot: string;
 }
 
@@ -29,7 +29,7 @@ export function storeClock(time: TimeProvider): StoreClock {
   return { wall: () => time.now(), machine: machineMs, boot: bootId() };
 }
 
-/** `performance.now` counts from the start of this process; this one from the start of the machine. */
+/** `performance.now` counts from the start of the process, `hrtime` from the start of the machine. */
 function machineMs(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1_000 + nanoseconds / 1_000_000;

@@ -1,6 +1,6 @@
 /**
- * One connection to one file. Everything here is synchronous: a transaction begins and ends within one turn, so no two
- * of this process ever meet.
+ * One connection to one file. Everything is synchronous: a transaction begins and ends within one turn of the event
+ * loop, so two transactions of this process never overlap.
  */
 import type { LibsqlConnection, LibsqlStatement, Value } from './libsql.ts';
 
@@ -12,7 +12,7 @@ export interface Changed {
 export class Database {
   readonly path: string;
   readonly #connection: LibsqlConnection;
-  /** By their text. */
+  /** Prepared statements by their text. */
   readonly #statements = new Map<string, LibsqlStatement>();
 
   constructor(path: string, connection: LibsqlConnection) {
@@ -29,7 +29,7 @@ export class Database {
     return this.#with(sql, (statement) => statement.all(values)) as unknown as R[];
   }
 
-  /** Without its outcome, which libsql takes half a microsecond to tell. */
+  /** Without the outcome, because libsql takes half a microsecond to return it. */
   run(sql: string, values: readonly Value[] = []): void {
     this.#with(sql, (statement) => statement.get(values));
   }
@@ -38,23 +38,24 @@ export class Database {
     return this.#with(sql, (statement) => statement.run(values));
   }
 
-  /** Any number of statements, without values. */
+  /** Any number of statements without parameters. */
   execute(sql: string): void {
     this.#connection.exec(sql);
   }
 
   /**
-   * All that `work` writes, or nothing. Throws busy, before `work` ran, while another process writes.
+   * Stores everything that `work` writes, or nothing. Throws a busy error before `work` runs, while another process
+   * writes.
    *
-   * `BEGIN` is executed anew each time: a prepared statement that was refused stays active, libsql does not reset it, and
-   * until it is collected this connection would see the file as it was then, and find it locked for ever.
+   * `BEGIN` is not a prepared statement. A refused prepared statement stays active and libsql does not reset it. Until
+   * it is collected, the connection would see an old state of the file and would find it locked.
    */
   transaction<T>(work: () => T): T {
     this.execute('BEGIN IMMEDIATE');
     return this.#finish(work);
   }
 
-  /** All that `work` reads is of one moment. */
+  /** Everything that `work` reads is from one moment. */
   snapshot<T>(work: () => T): T {
     this.execute('BEGIN');
     return this.#finish(work);
@@ -66,13 +67,13 @@ export class Database {
       this.execute('COMMIT');
       return result;
     } catch (error) {
-      // A full disk or a failed one rolls back by itself.
+      // After a full or failed disk SQLite has rolled back already.
       if (this.#connection.inTransaction) this.execute('ROLLBACK');
       throw error;
     }
   }
 
-  /** libsql lets go of the file when its statements are collected, and no sooner: nothing may be left in the log. */
+  /** libsql closes the file only when its statements are collected. The log must be empty by then. */
   close(): void {
     this.#statements.clear();
     this.#connection.close();
@@ -82,7 +83,7 @@ export class Database {
     try {
       return use(this.#statement(sql));
     } catch (error) {
-      // One that was refused for the lock is still active, see above: it is collected the sooner.
+      // A statement that was refused for a lock is still active (see `transaction`). Dropping it lets it be collected.
       this.#statements.delete(sql);
       throw error;
     }

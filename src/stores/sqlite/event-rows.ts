@@ -1,6 +1,6 @@
 /**
- * The messages of one append as one row. What retention keeps is computed from what came later and never stored: so it is
- * exact whatever was deleted yet, and deleting can wait.
+ * The messages of one append as one row. Which events retention keeps is computed from the later events and never
+ * stored. So the result is exact even if old rows are not deleted yet, and deletion can wait.
  */
 import type { EventRetention } from '../../types.ts';
 import type { LoggedEvent } from '../store.ts';
@@ -15,7 +15,7 @@ export interface NewRow {
   readonly data: string;
 }
 
-/** What is no JSON after all gets a row for each. */
+/** Messages that contain the separator (invalid JSON) get a row each. */
 export function eventRows(from: number, events: readonly string[]): NewRow[] {
   if (events.length === 0) return [];
   if (events.length > 1 && events.some((data) => data.includes(SEPARATOR)))
@@ -25,7 +25,7 @@ export function eventRows(from: number, events: readonly string[]): NewRow[] {
   return [{ position: from, n: events.length, bytes, data }];
 }
 
-/** A row of `SQL.replay`: `later` events with `laterBytes` were appended to the session after it. */
+/** A row of `SQL.replay`: after it, `later` events with `laterBytes` bytes were appended to the session. */
 export type ReplayRow = readonly [
   position: number,
   n: number,
@@ -35,7 +35,9 @@ export type ReplayRow = readonly [
   data: string,
 ];
 
-/** The events of one stream that are kept, oldest first. Dropped is dropped from the oldest on. */
+/**
+ * The events of one stream that retention keeps, oldest first. Retention drops the oldest events of a session first.
+ */
 export function keptEvents(
   rows: readonly ReplayRow[],
   { ttlMs, events: most, bytes: mostBytes }: EventRetention,

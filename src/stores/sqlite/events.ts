@@ -1,91 +1,88 @@
-/** The event log in the file: an append takes its place in its stream (`streams.ts`), then adds a row. */
+/** The event log in the file. An append is accepted by its stream (`streams.ts`), then adds a row. */
 import { afterTurn } from '../../options/system.ts';
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, MaybePromise, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
-import { bundlePlace, unbundled } from './bundle-rows.ts';
+import { bundle, bundlePosition, unbundled } from './bundled-rows.ts';
 import { eventRows, keptEvents, type ReplayRow } from './event-rows.ts';
-import type { Ledger } from './ledger.ts';
+import type { SessionTable } from './session-table.ts';
 import { PendingAppend } from './pending-append.ts';
-import { SQL } from './statements.ts';
+import { addBundle, SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
-import { Streams } from './streams.ts';
-import { WholeStreams } from './whole-streams.ts';
-import type { Kind } from './writer.ts';
+import { StreamTable } from './streams.ts';
+import type { WriteHandler } from './writer.ts';
 
 /**
- * Looking whether a session holds more than it keeps walks its log. So an append looks with a chance that is its part of
- * what is kept: on average once in as many events as are kept, which makes the walk a small constant per event, whatever the
- * retention. Until then the file holds more than is kept, up to twice on average.
+ * The highest chance that an append checks the retention of its session. The check walks the log of the session. Its
+ * chance is the share of the append in what retention keeps, so the cost per event is a small constant. Until the
+ * check, the file holds more than retention keeps, on average up to twice as much.
  */
 const LIKELIEST = 1 / 16;
-/** Rows looked at in one transaction by the sweep: about a millisecond. */
+/** Rows that the sweep reads in one transaction: about a millisecond. */
 const TRIM_BATCH = 256;
 
-/** `SQL.rowUpTo`. */
+/** A row of `SQL.rowUpTo`. */
 type LastRow = readonly [no: number, at: number];
 const NO_ROW: LastRow = [0, 0];
 
-export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcome> {
+export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, WriteOutcome> {
   readonly #file: StoreFile;
-  readonly #ledger: Ledger;
-  readonly #streams: Streams;
-  readonly #wholes: WholeStreams;
+  readonly #table: SessionTable;
+  readonly #streams: StreamTable;
   readonly #retention: EventRetention | false;
-  /** Appends of this turn, by their streams. */
+  /** Appends of this turn, by session and stream. */
   readonly #waiting = new Map<string, PendingAppend>();
-  /** How many of the writes of the file are appends of this view. */
+  /** How many of the file's writes are appends of this view. */
   #written = 0;
-  /** Up to this row of the table, while it is there, nothing of this deployment is too old. */
+  /** While this row exists, all rows of this deployment up to it are young enough. */
   #trimmed: LastRow = NO_ROW;
   #appended = 0;
 
-  constructor(file: StoreFile, ledger: Ledger, retention: EventRetention | false) {
+  constructor(file: StoreFile, table: SessionTable, retention: EventRetention | false) {
     this.#file = file;
-    this.#ledger = ledger;
-    this.#streams = new Streams(ledger);
-    this.#wholes = new WholeStreams(ledger);
+    this.#table = table;
+    this.#streams = new StreamTable(table);
     this.#retention = retention;
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
     const after = this.#file.writes - this.#written;
-    // Nothing follows in a stream that is whole.
+    // An append that completes its stream at once has no followers.
     const key = request.from === 0 && request.complete === true ? undefined : `${request.sessionId}\n${request.stream}`;
     const waiting = key === undefined ? undefined : this.#waiting.get(key);
     if (waiting?.outcome !== undefined && waiting.join(request, after)) return waiting.outcome;
     const pending = new PendingAppend(request, after);
     this.#written += 1;
-    pending.outcome = this.#file.writeAs(this, pending);
-    if (key !== undefined) this.#mayGoOn(key, pending);
+    pending.outcome = this.#file.writeWith(this, pending);
+    if (key !== undefined) this.#allowJoining(key, pending);
     return pending.outcome;
   }
 
-  /** Until the turn ends. */
-  #mayGoOn(key: string, pending: PendingAppend): void {
+  /** Lets later appends of this turn join `pending`. */
+  #allowJoining(key: string, pending: PendingAppend): void {
     if (this.#waiting.size === 0) afterTurn(() => this.#waiting.clear());
     this.#waiting.set(key, pending);
   }
 
-  /** Appends that follow each other, within a transaction. */
+  /** Consecutive appends, within a transaction. From here on, no append joins another. */
   run(appends: readonly PendingAppend[]): readonly WriteOutcome[] {
     if (this.#waiting.size > 0) this.#waiting.clear();
     const outcomes: WriteOutcome[] = [];
     while (outcomes.length < appends.length) {
       const first = outcomes.length;
-      for (let added = this.#addWholes(appends, first); added > 0; added--) outcomes.push('written');
-      const append = appends[outcomes.length];
+      for (let added = this.#addBundle(appends, first); added > 0; added--) outcomes.push('written');
+      const append = appends[first];
       if (outcomes.length === first && append !== undefined) outcomes.push(this.#append(append) ? 'written' : 'fenced');
     }
     return outcomes;
   }
 
   replay(sessionId: string, stream: string, after: number): MaybePromise<ReplayOutcome> {
-    const { database } = this.#ledger;
+    const { database } = this.#table;
     return this.#file.read(() => database.snapshot(() => this.#replay(sessionId, stream, after)));
   }
 
   open(sessionId: string): MaybePromise<readonly OpenStreamInfo[]> {
-    const { database, deployment, clock } = this.#ledger;
+    const { database, deployment, clock } = this.#table;
     return this.#file.read(() =>
       database
         .all<[string, number, string | null]>(SQL.openStreams, [deployment, sessionId, clock.wall()])
@@ -93,16 +90,16 @@ export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcom
     );
   }
 
-  /** Batch by batch, so that calls go between. */
+  /** Deletes in batches, so that calls run in between. */
   async trim(): Promise<void> {
     while (await this.#trimEvents()) await turn();
     while (await this.#trimEnded()) await turn();
   }
 
-  /** The table is in the order of writing: everything before the first row that is young enough is too old. */
+  /** The table is in the order of writing, so every row before the first young one is too old. */
   async #trimEvents(): Promise<boolean> {
     if (this.#retention === false) return false;
-    const { database, deployment, clock } = this.#ledger;
+    const { database, deployment, clock } = this.#table;
     const after = await this.#file.read(() => this.#firstToTrim());
     const oldest = clock.wall() - this.#retention.ttlMs;
     const [last, young] = await this.#file.read(
@@ -117,39 +114,42 @@ export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcom
   }
 
   /**
-   * SQLite gives the number of the last row again once that is deleted. So the row that the last trim stopped at must be the
-   * same: then every row before it has been there since. Otherwise the table is looked at from its start.
+   * SQLite reuses the number of the last row after its deletion. If the row at which the last trim stopped is
+   * unchanged, all rows before it are old ones. Otherwise the search begins at the start of the table.
    */
   #firstToTrim(): number {
     const [no, at] = this.#trimmed;
-    const found = this.#ledger.database.one<LastRow>(SQL.rowUpTo, [no]);
+    const found = this.#table.database.one<LastRow>(SQL.rowUpTo, [no]);
     return found?.[0] === no && found[1] === at ? no : 0;
   }
 
-  /** Of all deployments of the file. */
+  /** For all deployments of the file. */
   async #trimEnded(): Promise<boolean> {
-    const { database, clock } = this.#ledger;
+    const { database, clock } = this.#table;
     const values = [clock.wall(), TRIM_BATCH];
     return (await this.#file.write(() => database.change(SQL.trimEnded, values).changes)) === TRIM_BATCH;
   }
 
-  #addWholes(appends: readonly PendingAppend[], first: number): number {
+  /** How many appends from `first` on are stored in a bundled row. 0: the first one needs a row for itself. */
+  #addBundle(appends: readonly PendingAppend[], first: number): number {
     const retention = this.#retention;
-    if (retention === false) return 0;
-    const added = this.#wholes.add(appends, first);
-    for (let n = first; n < first + added; n++) {
-      const append = appends[n];
-      if (append !== undefined && this.#isTimeToTrim(append.events, retention)) this.#trimSession(append, retention);
-    }
-    return added;
+    const found = retention === false ? undefined : bundle(appends, first);
+    if (found === undefined || retention === false) return 0;
+    const { sessionId, fence, position, streams, events, bytes, data } = found;
+    const fenced = this.#table.fence(sessionId, fence);
+    const values = [...fenced, position.name, position.number, events, bytes, data, ...streams];
+    if (this.#table.database.change(addBundle(streams.length), values).changes === 0) return 0;
+    for (const append of appends.slice(first, first + streams.length))
+      if (this.#isTimeToTrim(append.events, retention)) this.#trimSession(append, retention);
+    return streams.length;
   }
 
   #append(append: PendingAppend): boolean {
     const retention = this.#retention;
     if (retention === false) return this.#streams.markOnly(append);
-    const session = this.#streams.place(append);
+    const session = this.#streams.accept(append);
     if (session === undefined) return false;
-    const { database, clock } = this.#ledger;
+    const { database, clock } = this.#table;
     for (const { position, n, bytes, data } of eventRows(append.from, append.events))
       database.run(SQL.addEvents, [session, append.stream, position, n, bytes, clock.wall(), data]);
     if (this.#isTimeToTrim(append.events, retention)) this.#trimSession(append, retention);
@@ -166,12 +166,12 @@ export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcom
   }
 
   #trimSession({ sessionId, fence }: PendingAppend, { events, bytes }: EventRetention): void {
-    const session = this.#ledger.fenced(sessionId, fence);
-    if (session !== undefined) this.#ledger.database.run(SQL.trimSession, [session, events, bytes]);
+    const session = this.#table.fenced(sessionId, fence);
+    if (session !== undefined) this.#table.database.run(SQL.trimSession, [session, events, bytes]);
   }
 
   #replay(sessionId: string, stream: string, after: number): ReplayOutcome {
-    const { database, deployment, clock } = this.#ledger;
+    const { database, deployment, clock } = this.#table;
     const retention = this.#retention;
     const now = clock.wall();
     const values = [deployment, sessionId, now, stream];
@@ -190,14 +190,14 @@ export class SqliteEvents implements EventStore, Kind<PendingAppend, WriteOutcom
   }
 
   #bundled(session: number, stream: string): readonly ReplayRow[] {
-    const { name, number } = bundlePlace(stream);
+    const { name, number } = bundlePosition(stream);
     if (name === '') return [];
-    const row = this.#ledger.database.one<ReplayRow>(SQL.replayBundle, [session, name, number]);
+    const row = this.#table.database.one<ReplayRow>(SQL.replayBundle, [session, name, number]);
     return row === undefined ? [] : unbundled(row, number);
   }
 }
 
-/** 0 to 1 for each number in turn, evenly: no session of several that write in turns is passed over for ever. */
+/** Spreads consecutive numbers evenly over 0 to 1. Sessions that append in turns all get their check. */
 const spread = (no: number): number => (Math.imul(no, 0x9e3779b1) >>> 0) / 2 ** 32;
 
 const turn = (): Promise<void> => new Promise((next) => afterTurn(next));

@@ -1,13 +1,13 @@
-/** What SQLite says when it cannot, as an error that names the file and what to do about it. */
+/** Turns SQLite's errors into errors that name the file and say what to do. */
 import { storeAway } from '../../errors.ts';
 
-/** Primary result codes; extended ones carry theirs in the low byte. https://sqlite.org/rescode.html */
+/** Primary result codes; extended codes have theirs in the low byte. https://sqlite.org/rescode.html */
 const BUSY = 5;
 
 const EXPLAINED: Readonly<Record<number, string>> = {
   8: 'it cannot be written; this process needs write permission for the file, its -wal and -shm, and their directory',
   10: 'the disk failed while reading or writing it; look at the log of the machine',
-  11: 'it is damaged; move it away with its -wal and -shm and start anew, or put a backup in its place',
+  11: 'it is damaged; move it away with its -wal and -shm to start empty, or put a backup in its place',
   13: 'its disk is full; make room on it. Nothing of the refused write was kept',
   14: 'it could not be opened; this process needs permission for the file and to write in its directory',
   26: 'it is not a SQLite database, or its first page is damaged; name another file, or put a backup in its place',
@@ -18,10 +18,10 @@ function resultCode(error: unknown): number | undefined {
   return typeof rawCode === 'number' ? rawCode & 0xff : undefined;
 }
 
-/** Somebody else writes at this moment. */
+/** Another process is writing. */
 export const isBusy = (error: unknown): boolean => resultCode(error) === BUSY;
 
-/** What SQLite threw, told as the store's; everything else as it is. */
+/** A SQLite error as a store error; other errors unchanged. */
 export function storeFailure(path: string, error: unknown): Error {
   const code = resultCode(error);
   if (code === undefined) return error instanceof Error ? error : new Error(String(error));
@@ -30,14 +30,12 @@ export function storeFailure(path: string, error: unknown): Error {
 }
 
 export const storeLocked = (path: string, ms: number): Error =>
-  storeAway(
-    `${path} has been locked by another process for ${ms} ms; look who has it open (a shell, a backup, a copy)`,
-  );
+  storeAway(`${path} has been locked by another process for ${ms} ms; find out which one (a shell, a backup, a copy)`);
 
-/** A line for the log. */
+/** A log message. */
 export const logHeldOpen = (path: string, bytes: number): string =>
-  `${path}-wal has ${Math.round(bytes / 1_048_576)} MiB and grows: another program reads ${path} in a transaction that does not ` +
-  `end, and until it does nothing of this file can be used again. End it (lsof ${path} names it: a shell, a backup, a copy)`;
+  `${path}-wal has ${Math.round(bytes / 1_048_576)} MiB and grows, because another program keeps a read ` +
+  `transaction on ${path} open. Find the program with lsof ${path} (a shell, a backup, a copy) and end it`;
 
 export const newerSchema = (path: string, found: number, known: number): Error =>
   storeAway(
@@ -47,12 +45,12 @@ export const newerSchema = (path: string, found: number, known: number): Error =
 
 export const olderInUse = (path: string, migration: number, instances: readonly string[]): Error =>
   storeAway(
-    `${path} must be upgraded (migration ${migration}) while nobody else uses it, and ${instances.length} instances do ` +
+    `${path} must be upgraded (migration ${migration}) while no other instance uses it, but ${instances.length} do ` +
       `(${instances.join(', ')}); stop them, then start this one again`,
   );
 
 export const foreignDatabase = (path: string): Error =>
-  storeAway(`${path} is a SQLite database of another program; name a file of its own for the sessions`);
+  storeAway(`${path} is a SQLite database of another program; name another file for the sessions`);
 
 export const noSuchDirectory = (path: string, directory: string): Error =>
   storeAway(`${path} cannot be made: the directory ${directory} does not exist; create it, or name another file`);
@@ -62,8 +60,8 @@ export const notAFile = (path: string): Error =>
 
 export const noWal = (path: string, mode: unknown): Error =>
   storeAway(
-    `${path}: its file system cannot share memory between processes (journal_mode stays ${String(mode)} instead of wal); ` +
-      'put it on a local disk of this machine',
+    `${path}: its file system cannot share memory between processes (journal_mode stays ${String(mode)} instead of ` +
+      'wal); put it on a local disk of this machine',
   );
 
 export const storeClosed = (path: string): Error => storeAway(`${path} is closed`);

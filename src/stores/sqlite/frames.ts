@@ -1,13 +1,13 @@
 /**
- * What goes over a mailbox socket: `SJ1\n` once, then frames of four bytes of length (big-endian) and so much JSON text,
- * `[from, message]`. A message may be as large as a frame.
+ * The format of a mailbox socket. A connection begins with `SJ1\n`. Then come frames: four bytes of length (big-endian)
+ * and that many bytes of JSON text, `[from, message]`. A message is never split.
  */
 import type { InstanceMessage } from '../store.ts';
 
-/** The first bytes of a connection; another version of the format has others. */
-export const GREETING = Buffer.from('SJ1\n');
+/** The first bytes of a connection. Another version of the format begins with other bytes. */
+export const PREAMBLE = Buffer.from('SJ1\n');
 
-/** Past every message that there is; what claims more is no frame. */
+/** Larger than any message: a frame that claims more is invalid. */
 const FRAME_BYTES = 268_435_456;
 const HEAD_BYTES = 4;
 
@@ -22,13 +22,16 @@ export function encodeFrame(from: string, message: InstanceMessage): Buffer {
 
 export type OnFrame = (from: string, message: InstanceMessage) => void;
 
-/** Puts the chunks of one connection together. Throws at what is no frame; the connection is then of no more use. */
+/**
+ * Joins the chunks of one connection into frames. It throws at invalid bytes, and the connection cannot be used after
+ * that.
+ */
 export class FrameReader {
   readonly #onFrame: OnFrame;
   #chunks: Buffer[] = [];
   #bytes = 0;
-  #greeted = false;
-  /** Of the frame that is being read; undefined: its head is. */
+  #hasPreamble = false;
+  /** The length of the current frame; undefined until its head is read. */
   #length: number | undefined;
 
   constructor(onFrame: OnFrame) {
@@ -38,16 +41,16 @@ export class FrameReader {
   push(chunk: Buffer): void {
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
-    if (!this.#greeted) {
-      if (this.#bytes < GREETING.length) return;
-      if (!this.#take(GREETING.length).equals(GREETING)) throw new Error('it speaks another language');
-      this.#greeted = true;
+    if (!this.#hasPreamble) {
+      if (this.#bytes < PREAMBLE.length) return;
+      if (!this.#take(PREAMBLE.length).equals(PREAMBLE)) throw new Error('the connection does not begin with SJ1');
+      this.#hasPreamble = true;
     }
     for (;;) {
       if (this.#length === undefined) {
         if (this.#bytes < HEAD_BYTES) return;
         this.#length = this.#take(HEAD_BYTES).readUInt32BE();
-        if (this.#length > FRAME_BYTES) throw new Error(`a frame of ${this.#length} bytes`);
+        if (this.#length > FRAME_BYTES) throw new Error(`a frame of ${this.#length} bytes is too large`);
       }
       if (this.#bytes < this.#length) return;
       const text = this.#take(this.#length).toString();
@@ -58,7 +61,7 @@ export class FrameReader {
     }
   }
 
-  /** Only what is complete is put together: a large message is copied once. */
+  /** Joins chunks only when a whole part is there, so that a large message is copied once. */
   #take(count: number): Buffer {
     const first = this.#chunks[0];
     const all = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks);

@@ -1,6 +1,6 @@
 /**
- * The SQLite store: sessions of one machine, in one file. They survive restarts, crashes and upgrades of the process, and
- * any number of processes of the machine may share them.
+ * The SQLite store: sessions of one machine in one file. They survive restarts, crashes and upgrades of the process,
+ * and any number of processes of the machine may share them.
  */
 import { resolve } from 'node:path';
 import { optionInvalid } from '../../errors.ts';
@@ -10,11 +10,12 @@ import type { FileSettings } from './open-file.ts';
 import { SqliteStore } from './sqlite-store.ts';
 
 export interface SqliteOptions {
-  /** The file; it is made when there is none. Relative to the working directory. */
+  /** The file, created if missing. A relative path is relative to the working directory. */
   readonly path: string;
   /**
-   * `'normal'` (default): what is acknowledged survives the process, also `kill -9`; a power failure may take the last
-   * moments. `'full'`: it survives that too, for one flush of the disk in every event-loop turn that writes.
+   * `'normal'` (default): acknowledged writes survive a crash of the process, also `kill -9`; a power failure may lose
+   * the last moments. `'full'`: they survive a power failure too, at the cost of one disk flush in every turn of the
+   * event loop that writes.
    */
   readonly synchronous?: 'normal' | 'full' | undefined;
 }
@@ -24,8 +25,8 @@ const TAKES = "the path of a file, e.g. './sessions.db'";
 const SYNCHRONOUS = ['normal', 'full'] as const;
 
 /**
- * A store in a file on a local disk, by the package `libsql`, which is loaded when the store is opened.
- * @throws TypeError naming the option that is wrong.
+ * A store in a file on a local disk. It needs the package `libsql`, which is loaded when the store is opened.
+ * @throws TypeError naming the wrong option.
  */
 export function sqlite(file: string | SqliteOptions): Store {
   return new SqliteStore(settingsOf(file));

@@ -1,8 +1,12 @@
 /**
- * The instances that have the file open: leases in rows, mailboxes on sockets.
+ * The instances that have the file open: leases are rows, mailboxes are sockets.
  *
- * A lease is valid until `ends` on the machine's clock; a dead one (left, buried, run out) is kept as a row for a day, so
- * that its id is dead for ever. Renewing counts up, and a burial names the count that it saw.
+ *     announced ──renew()──▶ renewed … ──leave(), bury(), not renewed in time──▶ dead
+ *
+ * A lease is valid until `ends` on the machine's clock. Its owner announces, renews and leaves; any other instance may
+ * bury it. The row of a dead lease stays for a day, so that its id cannot be used again. Each renewal adds 1 to
+ * `renewals`, and a burial succeeds only for the count that it saw. A crash leaves the row and the socket; the next
+ * announcement removes both.
  */
 import { internal, storeAway } from '../../errors.ts';
 import type { RandomSource } from '../../options/system.ts';
@@ -12,14 +16,14 @@ import { addressPath, mailboxAddress, removeSocket } from './address.ts';
 import type { StoreClock } from './clock.ts';
 import { encodeFrame } from './frames.ts';
 import { Mailbox } from './mailbox.ts';
-import { Peer, type Sent } from './peer.ts';
-import type { Patience } from './patience.ts';
+import { Peer, type SendOutcome } from './peer.ts';
+import type { RetryBackoff } from './retry-backoff.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
 type State = InstanceLease['state'];
 
-/** What is read and shown: `renewals` tells a renewed lease from the one seen before. */
+/** What `read` and `list` return. `renewals` shows whether the lease was renewed since it was read. */
 interface ReadLease extends InstanceLease {
   readonly renewals: number;
 }
@@ -33,7 +37,7 @@ export interface InstancesOptions {
   readonly file: StoreFile;
   readonly deployment: number;
   readonly clock: StoreClock;
-  readonly patience: Patience;
+  readonly backoff: RetryBackoff;
   readonly leaseMs: number;
   readonly random: RandomSource;
   readonly logger: Logger;
@@ -48,7 +52,10 @@ export class SqliteInstances implements InstanceStore {
     this.#options = options;
   }
 
-  /** The lease first, so that no socket is without a row that tells of it; who writes meanwhile tries again. */
+  /**
+   * Writes the lease before it opens the socket, so that no socket exists without a row. A sender that finds no socket
+   * yet retries.
+   */
   async announce(
     lease: InstanceLease,
     receive: (from: string, message: InstanceMessage) => void,
@@ -79,7 +86,7 @@ export class SqliteInstances implements InstanceStore {
 
   async renew(id: string, state: State): Promise<boolean> {
     const { file, leaseMs } = this.#options;
-    // First the mailbox: whoever finds the renewed lease is heard.
+    // The mailbox first: an instance that reads the renewed lease must be able to reach it.
     await this.#mailboxes.get(id)?.repair();
     const renewed = await file.write(
       () => file.database.change(SQL.renew, [...this.#key(id), state, leaseMs]).changes === 1,
@@ -101,8 +108,9 @@ export class SqliteInstances implements InstanceStore {
   }
 
   /**
-   * Its renewal may be written and not yet committed, and whoever asks acts on the answer for ever. So a lease past its end is
-   * buried before anybody is told: then a renewal that comes after finds its own end, and one that came before is seen.
+   * A lease that is past its end is buried before the caller gets an answer, because `undefined` is final. Its renewal
+   * may be written and not yet committed: a later renewal then fails, and an earlier one is found when the lease is
+   * read again.
    */
   #buriedIfLate(id: string, row: JudgedLease | undefined): MaybePromise<InstanceLease | undefined> {
     if (row === undefined || row[4] === 'dead') return undefined;
@@ -122,13 +130,13 @@ export class SqliteInstances implements InstanceStore {
     );
   }
 
-  send(from: string, to: string, message: InstanceMessage): MaybePromise<Sent> {
+  send(from: string, to: string, message: InstanceMessage): MaybePromise<SendOutcome> {
     return this.#peer(to).send(encodeFrame(from, message));
   }
 
   async bury(lease: InstanceLease): Promise<boolean> {
     const { file } = this.#options;
-    // A lease that was not read here has no count and is buried as it stands, if its state does.
+    // A lease that this store did not return has no count. It is buried if its state matches.
     const { id, state, renewals = null } = lease as InstanceLease & Partial<ReadLease>;
     const address = await file.write(() => {
       const found = file.database.one<[...LeaseRow, address: string | null]>(SQL.lease, this.#key(id))?.[4];
@@ -154,7 +162,7 @@ export class SqliteInstances implements InstanceStore {
     }
   }
 
-  /** Whoever closes its view is gone, with or without having left. */
+  /** Removes every instance of this view, also those that did not leave. */
   async close(): Promise<void> {
     const own = [...this.#mailboxes.keys()];
     for (const peer of this.#peers.values()) peer.close();
@@ -166,7 +174,7 @@ export class SqliteInstances implements InstanceStore {
     }
   }
 
-  /** The values of every statement about the lease of one instance. */
+  /** The parameters of every statement about the lease of one instance. */
   #key(id: string): readonly [string, number, number, string] {
     const { deployment, clock } = this.#options;
     return [clock.boot, clock.machine(), deployment, id];
@@ -175,21 +183,21 @@ export class SqliteInstances implements InstanceStore {
   #peer(id: string): Peer {
     const known = this.#peers.get(id);
     if (known !== undefined) return known;
-    const { file, patience } = this.#options;
+    const { file, backoff } = this.#options;
     const peer: Peer = new Peer(id, {
       find: async () => {
         const row = await file.read(() => file.database.one<[...LeaseRow, string | null]>(SQL.lease, this.#key(id)));
         return row === undefined || row[4] === null ? undefined : addressPath(file.path, row[4]);
       },
-      missed: (messages) =>
+      lostMessages: (messages) =>
         this.#options.logger.warn(
           { instance: id, messages },
           'An instance that has a lease does not listen; messages to it are lost',
         ),
-      gone: () => {
+      closed: () => {
         if (this.#peers.get(id) === peer) this.#peers.delete(id);
       },
-      patience,
+      backoff,
     });
     this.#peers.set(id, peer);
     return peer;
@@ -200,7 +208,7 @@ export class SqliteInstances implements InstanceStore {
     this.#peers.delete(id);
   }
 
-  /** At most once: who cannot be reached has missed it. */
+  /** At most once: an instance that cannot be reached misses the message. */
   #publishTo(id: string, frame: Buffer): void {
     (async () => this.#peer(id).send(frame))().catch((err: unknown) =>
       this.#options.logger.debug({ err, instance: id }, 'A message to all did not reach this instance'),
@@ -212,7 +220,7 @@ export class SqliteInstances implements InstanceStore {
     this.#mailboxes.delete(id);
   }
 
-  /** Sockets of those who died without closing them, and leases that nobody asks for any more. */
+  /** Removes sockets of instances that crashed, and leases that no instance reads any more. */
   #forgetDead(): void {
     const { file, clock } = this.#options;
     const { database } = file;

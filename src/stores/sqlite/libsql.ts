@@ -1,10 +1,10 @@
 /**
- * The client `libsql`, loaded when the first file is opened, and no more of it than is used here. Rows come as arrays:
- * as objects they would carry libsql's own `_metadata`.
+ * The package `libsql`, loaded when the first file is opened, and types for the part of it that is used. Rows are
+ * arrays, because row objects would have libsql's own `_metadata`.
  */
 import { storeAway } from '../../errors.ts';
 
-/** What can be bound and read. libsql ends the process on a boolean: the type keeps them out. */
+/** What can be bound and read. The type excludes booleans: libsql ends the process on one. */
 export type Value = string | number | null | Uint8Array;
 
 export interface LibsqlStatement {

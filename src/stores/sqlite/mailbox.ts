@@ -1,10 +1,11 @@
 /**
- * The socket on which one instance takes messages.
+ * The socket on which one instance receives messages.
  *
- *     open ──close──▶ closed
+ *     open ──close()──▶ closed
  *
- * The kernel holds what is not read yet; a process that dies leaves the file of its socket, and whoever connects to that
- * is refused. A socket whose file was taken away listens on, but nobody finds it: `repair` makes it anew.
+ * The owning instance moves it. The kernel holds bytes that are not read yet. A crash leaves the socket's file, and
+ * connections to it are refused. If only the file is deleted, the socket still listens but cannot be found; `repair`
+ * opens it again.
  */
 import { chmodSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -17,7 +18,7 @@ const SOCKET_MODE = 0o600;
 
 export interface MailboxOwner {
   readonly receive: OnFrame;
-  /** Nobody may be heard any more, until `repair`. */
+  /** Messages may be lost from now on, until `repair`. */
   lost(): void;
 }
 
@@ -42,7 +43,7 @@ export class Mailbox {
     server.unref();
     return new Promise((done, failed) => {
       server.once('error', failed);
-      // `exclusive`: a worker of node:cluster would else ask its parent to listen.
+      // Without `exclusive`, a worker of node:cluster would ask its parent to listen.
       server.listen({ path: this.#path, exclusive: true }, () => {
         server.off('error', failed);
         server.on('error', (err) => this.#fail(err));
@@ -53,28 +54,28 @@ export class Mailbox {
     });
   }
 
-  /** The file is there as soon as `listen` returns. */
+  /** The file exists as soon as `listen` returns. */
   #protect(): void {
     if (process.platform === 'win32') return;
     try {
       chmodSync(this.#path, SOCKET_MODE);
     } catch {
-      // It does not listen: the error event says why.
+      // The socket does not listen; the error event has the reason.
     }
   }
 
   #fail(err: Error): void {
-    this.#logger.error({ err, path: this.#path }, 'The mailbox of this instance failed; it is made anew');
+    this.#logger.error({ err, path: this.#path }, 'The mailbox of this instance failed; it is opened again');
     this.#failed = true;
     this.#owner.lost();
   }
 
-  /** Those who are connected stay so. */
+  /** Existing connections stay open. */
   async repair(): Promise<void> {
     const there = process.platform === 'win32' || statSync(this.#path, { throwIfNoEntry: false }) !== undefined;
     if ((there && !this.#failed) || this.#closed) return;
-    if (!there) this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is made anew');
-    // Closing removes the file by its name, at once: so it comes first.
+    if (!there) this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is opened again');
+    // Before `open`, because closing deletes the file by its name at once.
     this.#server?.close();
     try {
       await this.open();
@@ -101,11 +102,14 @@ export class Mailbox {
       try {
         reader.push(chunk);
       } catch (err) {
-        this.#logger.warn({ err, path: this.#path }, 'What came into the mailbox of this instance is no message');
+        this.#logger.warn(
+          { err, path: this.#path },
+          'The mailbox of this instance received bytes that are not a message',
+        );
         socket.destroy();
       }
     });
-    // A peer that dies; `close` follows.
+    // The peer crashed; `close` follows.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#connections.delete(socket));
   }

@@ -1,8 +1,8 @@
 /**
- * Brings a file to this build's schema, forwards only. The file says which steps were taken, and which of those broke with
- * older builds; so an older build knows, beside steps it has never heard of, whether it may go on.
+ * Brings a file to this build's schema, forwards only. The file records which steps were taken and which of them break
+ * older builds. So an older build knows whether it may use a file with steps that it does not know.
  *
- * Several processes may start at once: a step is taken under the write lock, and whoever comes second finds it taken.
+ * Several processes may start at once. A step is taken under the write lock, and the second process finds it taken.
  */
 import type { StoreClock } from './clock.ts';
 import type { Database } from './database.ts';
@@ -10,7 +10,7 @@ import { foreignDatabase, newerSchema, olderInUse } from './failures.ts';
 import { MIGRATIONS, type Migration } from './schema.ts';
 import { SQL } from './statements.ts';
 
-/** `SJRN`, in the file's header: whose database it is. */
+/** `SJRN` in the file's header marks a database of sojourn. */
 export const APPLICATION_ID = 0x53_4a_52_4e;
 
 export function migrate(database: Database, clock: StoreClock, migrations: readonly Migration[] = MIGRATIONS): void {
@@ -29,7 +29,7 @@ export function migrate(database: Database, clock: StoreClock, migrations: reado
   });
 }
 
-/** How many steps the file has seen; more than this build knows when a newer one was here. */
+/** How many steps were taken on the file; more than this build knows if a newer build opened it. */
 function taken(database: Database): number {
   if (database.one<[number]>(SQL.applicationId)?.[0] !== APPLICATION_ID) return 0;
   return database.one<[number]>(SQL.lastMigration)?.[0] ?? 0;

@@ -1,4 +1,4 @@
-/** Opens a file, makes it when there is none, and brings it to this build's schema. */
+/** Opens a file, creates it if it is missing, and brings it to this build's schema. */
 import { closeSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { storeAway } from '../../errors.ts';
@@ -8,48 +8,47 @@ import { Database } from './database.ts';
 import { noSuchDirectory, noWal, notAFile, storeFailure } from './failures.ts';
 import { loadLibsql } from './libsql.ts';
 import { migrate } from './migrate.ts';
-import type { Patience } from './patience.ts';
+import type { RetryBackoff } from './retry-backoff.ts';
 import { StoreFile, retry } from './store-file.ts';
 
 export interface FileSettings {
   /** Absolute. */
   readonly path: string;
   readonly synchronous: 'normal' | 'full';
-  /** More pragmas, for tests. */
+  /** Further pragmas, for tests. */
   readonly pragmas?: readonly string[];
 }
 
-/** Session ids and what they carry are secrets: the file is its owner's alone. */
+/** Session ids and session data are secrets, so only the owner may read the file. */
 const FILE_MODE = 0o600;
 
-/** Pages of log (64 MiB) at which SQLite itself copies it, within a commit: where the checkpointer did not get to it. */
+/** At this many pages of log (64 MiB) SQLite itself copies it, within a commit, if the checkpointer has not. */
 const CHECKPOINT_PAGES = 16_384;
-/** The log is then cut back to this; twice of what the checkpointer copies. */
+/** SQLite truncates the log to this size; twice what triggers the checkpointer. */
 const LOG_BYTES = 33_554_432;
 
 export async function openFile(
   settings: FileSettings,
   clock: StoreClock,
-  patience: Patience,
+  backoff: RetryBackoff,
   logger: Logger,
 ): Promise<StoreFile> {
   const Libsql = await loadLibsql();
   const { path } = settings;
   makeFile(path);
-  // No waiting inside SQLite: it would hold up the event loop.
+  // Waiting inside SQLite would block the event loop.
   const database = attempt(path, () => new Database(path, new Libsql(path, { timeout: 0 })));
   try {
-    await retry(() => prepare(database, settings, clock), path, patience);
+    await retry(() => prepare(database, settings, clock), path, backoff);
   } catch (error) {
     database.close();
     throw error;
   }
-  return new StoreFile(database, patience, logger);
+  return new StoreFile(database, backoff, logger);
 }
 
 /**
- * An existing file is not touched: opening and closing it here would drop the locks that another connection of this process
- * holds on it.
+ * Does not open an existing file: closing it again would drop the locks that another connection of this process holds.
  */
 function makeFile(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false });
@@ -74,7 +73,7 @@ function prepare(database: Database, settings: FileSettings, clock: StoreClock):
   database.all(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
   for (const pragma of settings.pragmas ?? []) database.all(`PRAGMA ${pragma}`);
   migrate(database, clock);
-  // Says now, and not at the first session, that the file cannot be written.
+  // Reports a file that cannot be written now, instead of at the first session.
   database.transaction(() => undefined);
 }
 

@@ -1,56 +1,57 @@
 /**
- * The way to the mailbox of one other instance: one connection, so that its messages arrive in order.
+ * The connection to the mailbox of one other instance. There is only one, so that its messages arrive in order.
  *
- *     connecting ──▶ connected ──▶ gone       the peer left or died; the next message starts anew
- *         │  ╰─ no file, no room: tried again; they prove nothing
- *         ╰──▶ suspect                        refused: nobody listens there any more
+ *     connecting ──▶ connected ──▶ closed    the peer left or died; the next message connects again
+ *         │  ╰─ no file, no room: retried, because neither proves that the peer is dead
+ *         ╰──▶ suspect                       refused: no process listens there
  *
- * What was written when a peer dies is lost, and its sender told that it was sent: whoever needs an answer waits for one.
+ * Messages that are written when the peer dies are lost, although `send` answered `'sent'`. A sender that needs an
+ * answer waits for one.
  */
 import { connect, type Socket } from 'node:net';
 import { storeAway } from '../../errors.ts';
 import { afterTurn } from '../../options/system.ts';
-import { GREETING } from './frames.ts';
-import type { Patience } from './patience.ts';
+import { PREAMBLE } from './frames.ts';
+import type { RetryBackoff } from './retry-backoff.ts';
 
-/** Of turns and short timers, some 100 ms in all: a socket is made anew in less. */
+/** Turns and short timers, some 100 ms in all: longer than a mailbox takes to open its socket again. */
 const TRIES = 14;
-/** Unread bytes past which a peer counts as stuck. The relay's own credit is far below. */
+/** With more unread bytes, a peer counts as stuck. The relay's own credit is far below. */
 const STUCK_BYTES = 67_108_864;
 
-/** No file, no room, or gone while connecting: it may be back in a moment. */
+/** No file, no room, or closed while connecting: the peer may be back in a moment. */
 const UNCLEAR = ['ENOENT', 'EAGAIN', 'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT'];
 
-export type Sent = 'sent' | 'suspect';
+export type SendOutcome = 'sent' | 'suspect';
 
-export interface PeerWay {
-  /** Where it listens; undefined: it has no lease. Asked before every try. */
+export interface PeerOptions {
+  /** The address of the mailbox; undefined: the instance has no lease. Called before every try. */
   find(): Promise<string | undefined>;
-  /** Nobody answered, and nothing proves that nobody will: so many messages are lost. */
-  missed(messages: number): void;
-  /** It is of no more use. */
-  gone(): void;
-  readonly patience: Patience;
+  /** Every try failed without proof that the peer is dead. This many messages are lost. */
+  lostMessages(messages: number): void;
+  /** The connection cannot be used any more. */
+  closed(): void;
+  readonly backoff: RetryBackoff;
 }
 
 export class Peer {
   readonly id: string;
-  readonly #way: PeerWay;
-  /** Until it is connected. */
+  readonly #options: PeerOptions;
+  /** Messages that were sent before the connection is made. */
   #waiting: Buffer[] = [];
-  readonly #outcome: Promise<Sent>;
+  readonly #outcome: Promise<SendOutcome>;
   #socket: Socket | undefined;
   #corked = false;
   #closed = false;
 
-  constructor(id: string, way: PeerWay) {
+  constructor(id: string, way: PeerOptions) {
     this.id = id;
-    this.#way = way;
+    this.#options = way;
     this.#outcome = this.#open();
   }
 
-  /** At once when connected. */
-  send(frame: Buffer): Sent | Promise<Sent> {
+  /** Answers at once while connected. */
+  send(frame: Buffer): SendOutcome | Promise<SendOutcome> {
     const socket = this.#socket;
     if (socket === undefined) {
       this.#waiting.push(frame);
@@ -62,13 +63,13 @@ export class Peer {
     return 'sent';
   }
 
-  /** What is written still leaves. */
+  /** Bytes that are written already are still sent. */
   close(): void {
     this.#closed = true;
     this.#socket?.destroySoon();
   }
 
-  /** The frames of one turn leave together. */
+  /** Sends the frames of one turn together. */
   #write(socket: Socket, frame: Buffer): void {
     if (!this.#corked) {
       this.#corked = true;
@@ -81,17 +82,17 @@ export class Peer {
     socket.write(frame);
   }
 
-  async #open(): Promise<Sent> {
+  async #open(): Promise<SendOutcome> {
     try {
       for (let tries = 1; tries <= TRIES && !this.#closed; tries++) {
-        const path = await this.#way.find();
+        const path = await this.#options.find();
         if (path === undefined) return this.#lost('suspect');
         const outcome = await this.#connect(path);
         if (outcome === 'connected') return 'sent';
         if (outcome === 'refused') return this.#lost('suspect');
-        await new Promise<void>((next) => this.#way.patience.wait(tries, next));
+        await new Promise<void>((next) => this.#options.backoff.wait(tries, next));
       }
-      if (!this.#closed) this.#way.missed(this.#waiting.length);
+      if (!this.#closed) this.#options.lostMessages(this.#waiting.length);
       return this.#lost('sent');
     } catch (error) {
       this.#lost('suspect');
@@ -110,11 +111,11 @@ export class Peer {
         else reject(storeAway(`the mailbox of instance ${this.id} cannot be used: ${error.message}`, error));
       });
       socket.once('connect', () => {
-        socket.once('close', () => this.#way.gone());
-        // The peer never writes: its end is all there is to read.
+        socket.once('close', () => this.#options.closed());
+        // The peer never writes; reading notices when it closes.
         socket.resume();
         this.#socket = socket;
-        this.#write(socket, GREETING);
+        this.#write(socket, PREAMBLE);
         for (const frame of this.#waiting) this.#write(socket, frame);
         this.#waiting = [];
         resolve('connected');
@@ -123,9 +124,9 @@ export class Peer {
     });
   }
 
-  #lost(outcome: Sent): Sent {
+  #lost(outcome: SendOutcome): SendOutcome {
     this.#waiting = [];
-    this.#way.gone();
+    this.#options.closed();
     return outcome;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * An append that waits for the end of its turn, and what is appended to the same stream in the same turn: a call that is
- * answered at once has its priming event and its answer in one row.
+ * An append that waits for the end of its turn, together with later appends of the turn to the same stream. So a call
+ * that is answered at once has its priming event and its answer in one row.
  */
 import type { AppendRequest, Fence, Marker, WriteOutcome } from '../store.ts';
 
@@ -9,14 +9,14 @@ export class PendingAppend {
   readonly fence: Fence;
   readonly stream: string;
   readonly from: number;
-  /** A copy: its caller may go on with its list. */
+  /** A copy, because the caller may change its list. */
   readonly events: string[];
   complete: boolean;
   requests: string | undefined;
   readonly mark: Marker | undefined;
   unmark: string | undefined;
   outcome: Promise<WriteOutcome> | undefined = undefined;
-  /** Counts what else was to be written before it: whatever comes between two appends keeps them apart. */
+  /** The number of other writes before this append. Another write between two appends keeps them apart. */
   readonly #after: number;
 
   constructor(request: AppendRequest, after: number) {
@@ -32,7 +32,7 @@ export class PendingAppend {
     this.#after = after;
   }
 
-  /** `false`: it does not follow at once, or not under the same fence; it is an append of its own. */
+  /** `false`: `next` does not follow directly or has another fence, and is written separately. */
   join(next: AppendRequest, after: number): boolean {
     const { fence, events } = this;
     const follows =

@@ -1,4 +1,4 @@
-/** Records as they stand in their rows, and back. */
+/** Converts records to rows and back. */
 import { createHash } from 'node:crypto';
 import { internal } from '../../errors.ts';
 import { RECORD_VERSION, type Handshake, type RecordPatch, type SessionRecord } from '../store.ts';
@@ -32,7 +32,7 @@ export type RecordRow = readonly [
 export interface HeldSession {
   readonly no: number;
   readonly record: SessionRecord;
-  /** It was reported as expired. */
+  /** The store has answered that this session expired. */
   readonly expired: boolean;
 }
 
@@ -61,7 +61,7 @@ export function heldSession(row: RecordRow, path: string): HeldSession {
   return { no, record, expired: row[17] === 1 };
 }
 
-/** What is kept of a record or a patch until the end of the turn: its maker may go on changing its lists. */
+/** A copy of a record or patch for the end of the turn, because the caller may change its lists. */
 export function keep<T extends RecordPatch>(given: T): T {
   const { subscriptions, state } = given;
   return {
@@ -71,7 +71,7 @@ export function keep<T extends RecordPatch>(given: T): T {
   };
 }
 
-/** Within a transaction. */
+/** Runs within a transaction. */
 export function insertRecord(database: Database, deployment: number, record: SessionRecord): void {
   const { lastInsertRowid } = database.change(SQL.createSession, [
     deployment,
@@ -94,7 +94,7 @@ export function insertRecord(database: Database, deployment: number, record: Ses
   writeState(database, lastInsertRowid, record.state);
 }
 
-/** Within a transaction: what the patch names, and nothing else. */
+/** Runs within a transaction. Writes only the fields that the patch has. */
 export function patchRecord(database: Database, no: number, patch: RecordPatch): void {
   const values: Partial<Record<SavedColumn, Value>> = {};
   if (patch.version !== undefined) values.version = plain('version', patch.version);
@@ -110,7 +110,7 @@ export function patchRecord(database: Database, no: number, patch: RecordPatch):
   if (patch.state !== undefined) writeState(database, no, patch.state);
 }
 
-/** A row for each key: changing one key of many rewrites that one. */
+/** One row per key, so that changing one key rewrites one row. */
 function writeState(database: Database, no: number, state: Readonly<Record<string, string | null>>): void {
   for (const [key, value] of Object.entries(state)) {
     if (value === null) database.run(SQL.deleteState, [no, JSON.stringify(key)]);
@@ -118,14 +118,14 @@ function writeState(database: Database, no: number, state: Readonly<Record<strin
   }
 }
 
-/** The row of a text that many sessions share. */
+/** The row of a text that sessions share. */
 function intern(database: Database, text: string): number {
   const hash = hashOf(text);
   const known = database.one<[number]>(SQL.text, [hash]);
   return known === undefined ? database.change(SQL.makeText, [hash, text]).lastInsertRowid : known[0];
 }
 
-/** Hashes of the texts that come again and again; forgotten all at once when there are too many. */
+/** Hashes of texts that recur. All are forgotten when there are too many. */
 const hashes = new Map<string, Uint8Array>();
 const HASHES = 64;
 
@@ -140,7 +140,10 @@ function hashOf(text: string): Uint8Array {
 
 const listText = (list: readonly string[]): string | null => (list.length === 0 ? null : JSON.stringify(list));
 
-/** Cut off at U+0000 one user would become another: what cannot be kept exactly is not kept. */
+/**
+ * SQLite cuts text at U+0000, and a cut user name could be another user's. Text that cannot be stored exactly is
+ * refused.
+ */
 function plain<T extends string | null>(member: string, text: T): T {
   if (text !== null && (text.includes('\0') || /\p{Surrogate}/u.test(text)))
     throw internal(new Error(`${member} of a record has a character that SQLite cannot keep: ${JSON.stringify(text)}`));

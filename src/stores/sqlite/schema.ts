@@ -1,8 +1,8 @@
 /**
- * The tables, as numbered steps. A step that was released is never changed: a new one follows it.
+ * The tables, as numbered steps. A released step is never changed; a new step follows it.
  *
- * `breaking`: builds that do not know the step cannot work with what it made. They refuse the file then; and the step is
- * only taken while no instance of an older build has it open.
+ * `breaking`: builds that do not know the step cannot use a file with it and refuse it. Such a step is taken only while
+ * no instance of an older build has the file open.
  */
 export interface Migration {
   readonly breaking: boolean;
@@ -10,18 +10,22 @@ export interface Migration {
 }
 
 /**
- * - `sessions`: those that have not ended. What goes with one goes by trigger, whoever deletes it. `expired`: a reader was
- *   told that the session has expired, and from then on it has, whatever the clock says.
- * - `texts`: handshakes and `initialize` answers, one row for all that are the same; gone with the last who refers to it.
- * - `events`: a row for each append, in the order of writing (`no`, and with it `at`); several messages are joined by
- *   U+001E, which JSON cannot contain; streams that begin and end in one turn share a row (`bundle-rows.ts`). An append
- *   touches the last page of the table, which all sessions share, and one of the index. `n` and `bytes` are in the index so
- *   that retention is judged without the rows.
- * - `open_streams`: streams that are not complete. A stream with events that is not here is complete. `mark` is the marker
- *   that came with the first append: most come and go with their stream, and cost no row of their own in `markers`.
- * - `instances`: leases. A dead one stays, so that its id is never taken again; `ends` is on the machine's clock.
+ * The tables:
  *
- * Names and keys that may contain anything are kept as JSON text: SQLite's text ends at U+0000 when it is read back.
+ * - `sessions`: sessions that have not ended. Triggers delete what belongs to a deleted session. `expired`: a reader
+ *   got the answer that the session has expired, so it stays expired whatever the clock says.
+ * - `texts`: handshakes and `initialize` answers, one row for equal ones. A row is deleted with the last session that
+ *   uses it.
+ * - `events`: a row for each append, in the order of writing (`no`, and with it `at`). Several messages are joined by
+ *   U+001E, which JSON cannot contain. An append touches the last page of the table, which all sessions share, and one
+ *   page of the index. `n` and `bytes` are in the index, so that retention is computed without the rows. Calls that are
+ *   answered in one turn share a row (`bundled-rows.ts`).
+ * - `open_streams`: streams that are not complete. A stream that has events and no row here is complete. `mark` is the
+ *   marker of the first append. Most markers end with their stream and so need no row in `markers`.
+ * - `instances`: leases. Rows of dead leases stay, so that their ids are not used again. `ends` is on the machine's
+ *   clock.
+ *
+ * Names and keys that may contain any character are stored as JSON text, because SQLite reads text only up to U+0000.
  */
 const FIRST = `
 CREATE TABLE deployments (
@@ -149,12 +153,12 @@ CREATE TRIGGER answer_changed AFTER UPDATE OF answer ON sessions WHEN old.answer
 END;
 `;
 
-/** Secrets that are rotated go by themselves; an older build makes and keeps its own for ever. */
+/** Rotated secrets are forgotten at `forget_at`. An older build stores its own secrets without it, for ever. */
 const FORGOTTEN_SECRETS = `
 ALTER TABLE secrets ADD COLUMN forget_at REAL;
 `;
 
-/** An older build does not know the column, and judges by the clock alone as it did before. */
+/** An older build does not know the column and uses the clock alone, as before. */
 const REPORTED_EXPIRIES = `
 ALTER TABLE sessions ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
 `;

@@ -1,11 +1,11 @@
-/** The store object: one open file for all endpoints that share it, opened by the first and closed with the last. */
+/** The store object. All endpoints that share it use one open file: the first one opens it, the last one closes it. */
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { storeClock, type StoreClock } from './clock.ts';
 import { SqliteEvents } from './events.ts';
 import { SqliteInstances } from './instances.ts';
-import { Ledger } from './ledger.ts';
+import { SessionTable } from './session-table.ts';
 import { openFile, type FileSettings } from './open-file.ts';
-import { Patience } from './patience.ts';
+import { RetryBackoff } from './retry-backoff.ts';
 import { SqliteSessions } from './sessions.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
@@ -26,12 +26,12 @@ export class SqliteStore implements Store {
 
   async open(options: StoreOptions): Promise<OpenStore> {
     const clock = storeClock(options.time);
-    const patience = new Patience(options.time, options.random);
+    const backoff = new RetryBackoff(options.time, options.random);
     this.#views++;
     try {
-      const file = await (this.#file ??= openFile(this.#settings, clock, patience, options.logger));
+      const file = await (this.#file ??= openFile(this.#settings, clock, backoff, options.logger));
       const deployment = await findDeployment(file, options.name);
-      return this.#view({ file, deployment, clock, patience, options });
+      return this.#view({ file, deployment, clock, backoff, options });
     } catch (error) {
       await this.#release();
       throw error;
@@ -39,21 +39,21 @@ export class SqliteStore implements Store {
   }
 
   #view(parts: ViewParts): OpenStore {
-    const { file, deployment, clock, patience, options } = parts;
+    const { file, deployment, clock, backoff, options } = parts;
     const { leaseMs, logger, tombstoneMs, retention, random } = options;
-    const ledger = new Ledger(file.database, deployment, clock, tombstoneMs);
-    const instances = new SqliteInstances({ file, deployment, clock, patience, leaseMs, random, logger });
+    const table = new SessionTable(file.database, deployment, clock, tombstoneMs);
+    const instances = new SqliteInstances({ file, deployment, clock, backoff, leaseMs, random, logger });
     let closed: Promise<void> | undefined;
     return {
-      sessions: new SqliteSessions(file, ledger),
-      events: new SqliteEvents(file, ledger, retention),
+      sessions: new SqliteSessions(file, table),
+      events: new SqliteEvents(file, table, retention),
       instances,
       secret: (name, keepMs) => findSecret(parts, name, keepMs),
       close: () => (closed ??= instances.close().then(() => this.#release())),
     };
   }
 
-  /** The last view takes the file with it; whoever opens the store meanwhile opens it anew. */
+  /** The last view closes the file. An endpoint that opens the store during the close opens the file again. */
   async #release(): Promise<void> {
     if (--this.#views > 0) return;
     const file = this.#file;
@@ -66,7 +66,7 @@ interface ViewParts {
   readonly file: StoreFile;
   readonly deployment: number;
   readonly clock: StoreClock;
-  readonly patience: Patience;
+  readonly backoff: RetryBackoff;
   readonly options: StoreOptions;
 }
 
@@ -82,7 +82,7 @@ async function findDeployment(file: StoreFile, name: string): Promise<number> {
   });
 }
 
-/** Of those who ask at once, one makes it. */
+/** Several processes may ask at once; only one of their secrets is stored. */
 async function findSecret(
   { file, deployment, clock, options }: ViewParts,
   name: string,

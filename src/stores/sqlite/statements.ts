@@ -1,20 +1,23 @@
 /**
- * Every statement, by what it is for. Values are numbered where one stands twice; `FENCED` takes 1 to 5. The times are
- * handed in: SQLite's own clock would not know of an injected one.
+ * All SQL statements, by purpose. Parameters are numbered if one is used twice; `FENCED` uses 1 to 5. Times are
+ * parameters, because SQLite's own clock does not follow an injected one.
  */
 
 /** ?1 deployment, ?2 id, ?3 epoch, ?4 owner, ?5 now. */
-const FENCED =
-  'deployment = ?1 AND id = ?2 AND epoch = ?3 AND owner = ?4 AND expired = 0 AND (expires_at IS NULL OR expires_at > ?5)';
+const FENCED = `deployment = ?1 AND id = ?2 AND epoch = ?3 AND owner = ?4 AND expired = 0
+    AND (expires_at IS NULL OR expires_at > ?5)`;
 
-/** The same where the row is known: ?1 no, ?2 deployment, ?3 id, ?4 epoch, ?5 owner, ?6 now. */
-const FENCED_ROW =
-  'no = ?1 AND deployment = ?2 AND id = ?3 AND epoch = ?4 AND owner = ?5 AND expired = 0 AND (expires_at IS NULL OR expires_at > ?6)';
+/** The same for a known row: ?1 no, ?2 deployment, ?3 id, ?4 epoch, ?5 owner, ?6 now. */
+const FENCED_ROW = `no = ?1 AND deployment = ?2 AND id = ?3 AND epoch = ?4 AND owner = ?5 AND expired = 0
+    AND (expires_at IS NULL OR expires_at > ?6)`;
 
 /** ?1 deployment, ?2 id, ?3 now. */
 const LIVING = 'deployment = ?1 AND id = ?2 AND expired = 0 AND (expires_at IS NULL OR expires_at > ?3)';
 
-/** A whole record in one row, so that it is of one moment. State as a JSON object: keys are JSON text already. */
+/**
+ * A whole record in one row, so that all of it is from one moment. The state is a JSON object: its keys are JSON text
+ * already.
+ */
 const RECORD = `
   SELECT s.no, s.v, s.id, s.epoch, s.owner, s.user, s.version, h.body, a.body, s.initialized, s.log_level,
     s.subscriptions, s.get_stream, s.created_at, s.active_at, s.expires_at,
@@ -22,29 +25,30 @@ const RECORD = `
     s.expired
   FROM sessions s JOIN texts h ON h.no = s.handshake JOIN texts a ON a.no = s.answer`;
 
-/** ?1 boot, ?2 now on the machine's clock. No lease is longer than itself: such a one is of an earlier boot. */
+/** ?1 boot, ?2 now on the machine's clock. An end further away than the lease is long belongs to an earlier boot. */
 const VALID_LEASE = 'boot = ?1 AND ends > ?2 AND ends <= ?2 + lease_ms';
 
 /**
- * Each append of a session, from the row `first` on, with how many events, and how many bytes of them, came after it: what
- * retention is judged by. ?1 session. By the index of the session, never by the rows of all: hence the plus.
+ * Each append of a session from the row `first` on, with the number and bytes of later events, which retention needs.
+ * ?1 session. The plus makes SQLite use the index of the session instead of the row numbers.
  */
 const later = (first: string): string => `
   SELECT no, stream, sum(n) OVER newer - n AS later, sum(bytes) OVER newer - bytes AS later_bytes
   FROM events WHERE session = ?1 AND +no >= ${first}
   WINDOW newer AS (ORDER BY no DESC ROWS UNBOUNDED PRECEDING)`;
 const FIRST_OF_STREAM = '(SELECT min(no) FROM events WHERE session = ?1 AND stream = ?2)';
-/** Of those up to ?3. */
+/** Of the streams' rows up to position ?3. */
 const LAST_OF_STREAM = `(SELECT no FROM events WHERE session = ?1 AND stream = ?2 AND position <= ?3
   ORDER BY position DESC LIMIT 1)`;
 
-/** Whether a stream is in a bundle (`bundle-rows.ts`): its name in bundles and its number there. */
+/** Whether a bundled row (`bundled-rows.ts`) has a stream, by its name and number there. */
 const bundled = (
   session: string,
   name: string,
   number: string,
 ): string => `coalesce((SELECT position + n / 2 FROM events
-    WHERE session = ${session} AND stream = ${name} AND position <= ${number} ORDER BY position DESC LIMIT 1), 0) > ${number}`;
+    WHERE session = ${session} AND stream = ${name} AND position <= ${number}
+    ORDER BY position DESC LIMIT 1), 0) > ${number}`;
 
 export const SQL = {
   // ——— schema ———
@@ -71,7 +75,7 @@ export const SQL = {
     log_level, subscriptions, get_stream, created_at, active_at, expires_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   record: `${RECORD} WHERE s.deployment = ? AND s.id = ?`,
-  standing: 'SELECT no, epoch, owner, expires_at, expired FROM sessions WHERE deployment = ? AND id = ?',
+  ownership: 'SELECT no, epoch, owner, expires_at, expired FROM sessions WHERE deployment = ? AND id = ?',
   fenced: `SELECT no FROM sessions WHERE ${FENCED}`,
   claim: 'UPDATE sessions SET epoch = epoch + 1, owner = ? WHERE no = ?',
   release: 'UPDATE sessions SET owner = NULL WHERE no = ?',
@@ -81,7 +85,8 @@ export const SQL = {
     ON CONFLICT (session, key) DO UPDATE SET value = excluded.value`,
   deleteState: 'DELETE FROM state WHERE session = ? AND key = ?',
   listSessions: `${RECORD}
-    WHERE s.deployment = ? AND s.id > ? AND s.expired = 0 AND (s.expires_at IS NULL OR s.expires_at > ?) ORDER BY s.id LIMIT ?`,
+    WHERE s.deployment = ? AND s.id > ? AND s.expired = 0 AND (s.expires_at IS NULL OR s.expires_at > ?)
+    ORDER BY s.id LIMIT ?`,
   countSessions: `SELECT sessions
     - (SELECT count(*) FROM sessions WHERE deployment = ?1 AND expires_at <= ?2) FROM deployments WHERE no = ?1`,
   expired: `SELECT id FROM sessions s WHERE deployment = ?3 AND expires_at <= ?4
@@ -104,29 +109,32 @@ export const SQL = {
     UNION ALL SELECT mark, stream FROM open_streams WHERE session = ?1 AND mark IS NOT NULL`,
 
   // ——— events ———
-  /** ?6 stream, ?7 and ?8 its place in a bundle: one that is neither open nor known. */
+  /** Finds the session of a new stream, ?6, that is neither open nor known. ?7 and ?8 its position in a bundled row. */
   newStream: `SELECT no FROM sessions WHERE ${FENCED}
     AND NOT EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = ?6)
     AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = ?6)
     AND NOT ${bundled('sessions.no', '?7', '?8')}`,
-  /** How long a stream is and its marker while it is open, and whether it has events; ?3 and ?4 its place in a bundle. */
+  /**
+   * The length and marker of an open stream, and whether the stream has events. ?3 and ?4 its position in a bundled
+   * row.
+   */
   stream: `SELECT (SELECT next FROM open_streams WHERE session = ?1 AND stream = ?2),
     (SELECT mark FROM open_streams WHERE session = ?1 AND stream = ?2),
     EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?2) OR ${bundled('?1', '?3', '?4')}`,
   addEvents: 'INSERT INTO events (session, stream, position, n, bytes, at, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
-  /** Rows past ?, as they were just added. */
-  takeBack: 'DELETE FROM events WHERE no > ?',
-  /** ?7 stream, ?8 its length, ?9 requests, ?10 marker, ?11 and ?12 its place in a bundle: of one that is new. */
+  /**
+   * Opens a new stream. ?7 stream, ?8 its length, ?9 requests, ?10 marker, ?11 and ?12 its position in a bundled row.
+   */
   openAtOnce: `INSERT INTO open_streams (session, stream, next, requests, mark)
     SELECT no, ?7, ?8, ?9, CASE
       WHEN EXISTS (SELECT 1 FROM markers WHERE session = ?1 AND request = ?10 AND stream = ?7) THEN NULL ELSE ?10 END
     FROM sessions WHERE ${FENCED_ROW} AND NOT EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?7)
       AND NOT ${bundled('?1', '?11', '?12')}
     ON CONFLICT DO NOTHING`,
-  /** ?7 stream, ?8 its length so far, ?9 from now on, ?10 requests. */
+  /** ?7 stream, ?8 its length before, ?9 its length after, ?10 requests. */
   growAtOnce: `UPDATE open_streams SET next = ?9, requests = coalesce(requests, ?10)
     WHERE session = (SELECT no FROM sessions WHERE ${FENCED_ROW}) AND stream = ?7 AND next = ?8`,
-  /** ?7 stream, ?8 its length so far, ?9 its marker: of one that has that or none. */
+  /** Completes a stream that has this marker or none. ?7 stream, ?8 its length before, ?9 marker. */
   completeAtOnce: `DELETE FROM open_streams
     WHERE session = (SELECT no FROM sessions WHERE ${FENCED_ROW}) AND stream = ?7 AND next = ?8 AND mark IS ?9`,
   setStream: `INSERT INTO open_streams (session, stream, next, requests) VALUES (?, ?, ?, ?)
@@ -139,11 +147,14 @@ export const SQL = {
     FROM sessions WHERE ${LIVING}`,
   replay: `SELECT position, n, at, later, later_bytes, data
     FROM (${later(FIRST_OF_STREAM)}) AS log JOIN events USING (no) WHERE log.stream = ?2 ORDER BY position`,
-  /** The row of the bundle that may hold a stream: ?2 and ?3 its place there. */
+  /** The bundled row (`bundled-rows.ts`) that may hold a stream: ?2 and ?3 its position there. */
   replayBundle: `SELECT position, n, at, later, later_bytes, data
     FROM (${later(LAST_OF_STREAM)}) AS log JOIN events USING (no) WHERE no = ${LAST_OF_STREAM}`,
   trimSession: `DELETE FROM events WHERE no IN (SELECT no FROM (${later('0')}) WHERE later >= ?2 OR later_bytes > ?3)`,
-  /** Of the next ?3 rows of the table, of whatever session: the last before one younger than ?2; whether there was one. */
+  /**
+   * Looks at the next ?3 rows of all sessions: the last row before one younger than ?2, and whether there is a younger
+   * one.
+   */
   oldRows: `SELECT coalesce(min(no) FILTER (WHERE at > ?2) - 1, max(no)), count(*) FILTER (WHERE at > ?2)
     FROM (SELECT no, at FROM events WHERE no > ?1 ORDER BY no LIMIT ?3)`,
   /** The last row up to ?, and when it was written. */
@@ -152,13 +163,15 @@ export const SQL = {
     AND EXISTS (SELECT 1 FROM sessions WHERE no = events.session AND deployment = ?)`,
 
   // ——— instances ———
-  announce: `INSERT INTO instances (deployment, id, state, version, renewals, lease_ms, boot, ends, announced_at, address)
+  announce: `INSERT INTO instances
+    (deployment, id, state, version, renewals, lease_ms, boot, ends, announced_at, address)
     VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
   renew: `UPDATE instances SET state = ?5, lease_ms = ?6, ends = ?2 + ?6, renewals = renewals + 1
     WHERE deployment = ?3 AND id = ?4 AND ${VALID_LEASE}`,
   lease: `SELECT id, state, version, renewals, address FROM instances
     WHERE deployment = ?3 AND id = ?4 AND ${VALID_LEASE}`,
-  judgedLease: `SELECT id, state, version, renewals, CASE WHEN ${VALID_LEASE} THEN 'valid' WHEN ends = 0 THEN 'dead' ELSE 'late' END
+  judgedLease: `SELECT id, state, version, renewals,
+      CASE WHEN ${VALID_LEASE} THEN 'valid' WHEN ends = 0 THEN 'dead' ELSE 'late' END
     FROM instances WHERE deployment = ?3 AND id = ?4`,
   buryLate: `UPDATE instances SET ends = 0 WHERE deployment = ?3 AND id = ?4 AND NOT (${VALID_LEASE})`,
   leases: `SELECT id, state, version, renewals FROM instances WHERE deployment = ?3 AND ${VALID_LEASE} ORDER BY id`,
@@ -166,13 +179,13 @@ export const SQL = {
   bury: `UPDATE instances SET ends = 0, address = NULL
     WHERE deployment = ?3 AND id = ?4 AND state = ?5 AND (?6 IS NULL OR renewals = ?6) AND ${VALID_LEASE}`,
   leave: 'UPDATE instances SET ends = 0, address = NULL WHERE deployment = ? AND id = ?',
-  /** Mailboxes that nobody answers any more, of every deployment. */
+  /** Mailboxes of dead instances, of every deployment. */
   deadAddresses: `SELECT address FROM instances WHERE address IS NOT NULL AND NOT (${VALID_LEASE})`,
   forgetAddresses: `UPDATE instances SET address = NULL WHERE address IS NOT NULL AND NOT (${VALID_LEASE})`,
   forgetInstances: `DELETE FROM instances WHERE announced_at <= ?3 AND NOT (${VALID_LEASE})`,
 } as const;
 
-/** The columns that a save may set, in the order in which they are bound. */
+/** The columns that a save may set, in the order of their parameters. */
 export const SAVED_COLUMNS = [
   'version',
   'answer',
@@ -186,40 +199,22 @@ export const SAVED_COLUMNS = [
 
 export type SavedColumn = (typeof SAVED_COLUMNS)[number];
 
-/** One text for each set of columns, so that it is prepared once. */
+/** The same set of columns gives the same text, so that it is prepared once. */
 export const saveColumns = (columns: readonly SavedColumn[]): string =>
   `UPDATE sessions SET ${columns.map((column) => `${column} = ?`).join(', ')} WHERE no = ?`;
 
 /**
- * The rows of `count` streams that are neither open nor known, each of a session of its own. ?1 deployment, ?2 now; of each
- * row: session id, epoch, owner, stream, its name and number in a bundle, events, bytes, data.
- */
-export function addWhole(count: number): string {
-  return (wholes[count] ??= `INSERT INTO events (session, stream, position, n, bytes, at, data)
-    SELECT no, column4, 0, column7, column8, ?2, column9
-    FROM (VALUES ${placeholders(count, 9)}) CROSS JOIN sessions ON deployment = ?1 AND id = column1
-    WHERE epoch = column2 AND owner = column3 AND expired = 0 AND (expires_at IS NULL OR expires_at > ?2)
-      AND NOT EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = column4)
-      AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = column4)
-      AND NOT ${bundled('sessions.no', 'column5', 'column6')}`);
-}
-
-/**
- * A bundle of `count` streams that are neither open nor known. ?6 its name, ?7 the first number, ?8 events, ?9 bytes, ?10
- * data; then the streams.
+ * A bundled row of `count` streams that are neither open nor known. ?6 its name, ?7 its first number, ?8 events, ?9
+ * bytes, ?10 data, then the streams. The same count gives the same text, so that it is prepared once.
  */
 export function addBundle(count: number): string {
   return (bundles[count] ??= `INSERT INTO events (session, stream, position, n, bytes, at, data)
     SELECT no, ?6, ?7, ?8, ?9, ?5, ?10 FROM sessions WHERE ${FENCED}
       AND coalesce((SELECT position + n / 2 FROM events
         WHERE session = sessions.no AND stream = ?6 AND position < ?7 + ?8 / 2 ORDER BY position DESC LIMIT 1), 0) <= ?7
-      AND NOT EXISTS (SELECT 1 FROM (VALUES ${placeholders(count, 1)}) WHERE
+      AND NOT EXISTS (SELECT 1 FROM (VALUES ${Array.from({ length: count }, () => '(?)').join(', ')}) WHERE
         EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = column1)
         OR EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = column1))`);
 }
 
-const placeholders = (rows: number, columns: number): string =>
-  Array.from({ length: rows }, () => `(${Array.from({ length: columns }, () => '?').join(', ')})`).join(', ');
-
-const wholes: string[] = [];
 const bundles: string[] = [];

@@ -1,60 +1,62 @@
 /**
- * The open file as the parts of the store use it: `read` answers at once (a reader waits for nobody), `write` at the end of
- * the turn, with the writes of everybody else.
+ * The open file. `read` answers at once, because SQLite readers do not wait. `write` runs at the end of the turn, in
+ * one transaction with the other writes of the turn.
  */
 import type { Logger } from '../../types.ts';
 import type { MaybePromise } from '../store.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { Database } from './database.ts';
 import { isBusy, storeClosed, storeFailure, storeLocked } from './failures.ts';
-import { BUSY_LIMIT_MS, type Patience } from './patience.ts';
-import { type Kind, Writer } from './writer.ts';
+import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
+import { Writer, type WriteHandler } from './writer.ts';
 
 export class StoreFile {
   readonly database: Database;
-  readonly #patience: Patience;
+  readonly #backoff: RetryBackoff;
   readonly #writer: Writer;
   readonly #checkpointer: Checkpointer;
   #writes = 0;
   #closed = false;
 
-  constructor(database: Database, patience: Patience, logger: Logger) {
+  constructor(database: Database, backoff: RetryBackoff, logger: Logger) {
     this.database = database;
-    this.#patience = patience;
-    this.#checkpointer = new Checkpointer(this, patience, logger);
-    this.#writer = new Writer(database, patience, () => this.#checkpointer.committed());
+    this.#backoff = backoff;
+    this.#checkpointer = new Checkpointer(this, backoff, logger);
+    this.#writer = new Writer(database, backoff, () => this.#checkpointer.committed());
   }
 
   get path(): string {
     return this.database.path;
   }
 
-  /** How many there have been. */
+  /** The number of writes so far. */
   get writes(): number {
     return this.#writes;
   }
 
-  /** Outside of every transaction. Only while another process recovers the file after a crash does it take a promise. */
+  /**
+   * Call it outside of transactions. It returns a promise only while another process recovers the file after a crash.
+   */
   read<T>(look: () => T): MaybePromise<T> {
     if (this.#closed) throw storeClosed(this.path);
     try {
       return look();
     } catch (error) {
       if (!isBusy(error)) throw storeFailure(this.path, error);
-      return retry(look, this.path, this.#patience);
+      return retry(look, this.path, this.#backoff);
     }
   }
 
-  /** One atomic step; it may be run more than once before it is stored. */
+  /** One atomic step. It may run more than once before it is stored. */
   write<T>(step: () => T): Promise<T> {
     this.#writes += 1;
     return this.#writer.write(step);
   }
 
-  /** As a step, with those of the same kind that are asked for before and after it. */
-  writeAs<W, T>(kind: Kind<W, T>, what: W): Promise<T> {
+  /** One atomic step, run by `handler` together with the inputs for the same handler before and after it. */
+  writeWith<I, T>(handler: WriteHandler<I, T>, input: I): Promise<T> {
     this.#writes += 1;
-    return this.#writer.writeAs(kind, what);
+    return this.#writer.writeWith(handler, input);
   }
 
   hold(): void {
@@ -71,25 +73,26 @@ export class StoreFile {
     await this.#writer.close();
     await this.#checkpointer.close();
     try {
-      // Whoever copies the file while nobody has it open copies everything. Others may have it open: then they do this.
+      // A copy of the file is complete while no process has it open. If others have it open, the last of them does
+      // this.
       this.database.all('PRAGMA wal_checkpoint(TRUNCATE)');
     } catch {
-      // The log keeps what the file lacks; the next to open it reads both.
+      // The log has what the file lacks; the next process that opens the file reads both.
     }
     this.database.close();
   }
 }
 
-/** Until it works, or the file has been locked for too long. */
-export async function retry<T>(work: () => T, path: string, patience: Patience): Promise<T> {
-  const since = patience.now();
+/** Retries until `work` succeeds or the file has been locked for BUSY_LIMIT_MS. */
+export async function retry<T>(work: () => T, path: string, backoff: RetryBackoff): Promise<T> {
+  const since = backoff.now();
   for (let tries = 1; ; tries++) {
     try {
       return work();
     } catch (error) {
       if (!isBusy(error)) throw storeFailure(path, error);
-      if (patience.now() - since >= BUSY_LIMIT_MS) throw storeLocked(path, BUSY_LIMIT_MS);
+      if (backoff.now() - since >= BUSY_LIMIT_MS) throw storeLocked(path, BUSY_LIMIT_MS);
     }
-    await new Promise<void>((next) => patience.wait(tries, next));
+    await new Promise<void>((next) => backoff.wait(tries, next));
   }
 }

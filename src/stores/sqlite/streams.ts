@@ -1,45 +1,45 @@
 /**
- * Where an append goes: the fence, the place in the stream, what the stream answers and the markers that come with it.
+ * Accepts appends: it checks the fence and the offset, and stores the stream's length, its requests and the markers.
  *
- * What is usual (a stream begins, goes on, ends with the marker that it began with) is one statement that does it if all
- * is as it must be, and else nothing; whatever it did not do is judged step by step. The statement needs the row of the
- * session: it is remembered, and part of what must be so.
+ * The usual appends open a stream, extend it, or complete it with its first marker. Each is one statement that applies
+ * only if everything matches. All other appends go step by step. The one statement needs the row number of the session,
+ * which is remembered and checked by the statement.
  */
-import { bundlePlace } from './bundle-rows.ts';
-import type { Ledger } from './ledger.ts';
+import { bundlePosition } from './bundled-rows.ts';
+import type { SessionTable } from './session-table.ts';
 import type { PendingAppend } from './pending-append.ts';
 import { SQL } from './statements.ts';
 
-/** Sessions whose rows are remembered; forgotten all at once when there are more. */
-const REMEMBERED = 10_000;
+/** How many row numbers of sessions are remembered. All are forgotten when there are more. */
+const MAX_ROWS = 10_000;
 
-export class Streams {
-  readonly #ledger: Ledger;
+export class StreamTable {
+  readonly #table: SessionTable;
   readonly #rows = new Map<string, number>();
 
-  constructor(ledger: Ledger) {
-    this.#ledger = ledger;
+  constructor(table: SessionTable) {
+    this.#table = table;
   }
 
-  /** The row of the session; undefined: it is fenced, or the place is another's. */
-  place(request: PendingAppend): number | undefined {
+  /** The row number of the session; undefined: the fence or the offset does not match. */
+  accept(request: PendingAppend): number | undefined {
     if (request.from < 0) return undefined;
-    return this.#placeAtOnce(request) ?? this.#placeInSteps(request);
+    return this.#acceptInOneStatement(request) ?? this.#acceptStepByStep(request);
   }
 
-  /** Where no log is kept. */
+  /** For deployments that keep no log. */
   markOnly(request: PendingAppend): boolean {
-    const session = this.#ledger.fenced(request.sessionId, request.fence);
+    const session = this.#table.fenced(request.sessionId, request.fence);
     if (session !== undefined) this.#mark(session, request);
     return session !== undefined;
   }
 
-  #placeAtOnce(request: PendingAppend): number | undefined {
+  #acceptInOneStatement(request: PendingAppend): number | undefined {
     const { sessionId, fence, stream, from, events, complete, requests = null, mark, unmark } = request;
-    const { database } = this.#ledger;
-    const fenced = this.#ledger.fence(sessionId, fence);
+    const { database } = this.#table;
+    const fenced = this.#table.fence(sessionId, fence);
     if (complete && from === 0) {
-      const session = database.one<[number]>(SQL.newStream, [...fenced, stream, ...bundled(stream)])?.[0];
+      const session = database.one<[number]>(SQL.newStream, [...fenced, stream, ...inBundle(stream)])?.[0];
       if (session !== undefined) this.#mark(session, request);
       return session;
     }
@@ -63,48 +63,48 @@ export class Streams {
       next,
       requests,
       mark?.request ?? null,
-      ...bundled(stream),
+      ...inBundle(stream),
     ]);
     return changes === 1 ? session : undefined;
   }
 
-  #placeInSteps(request: PendingAppend): number | undefined {
+  #acceptStepByStep(request: PendingAppend): number | undefined {
     const { sessionId, fence, stream, from, events, complete, requests = null } = request;
-    const { database } = this.#ledger;
-    const session = this.#ledger.fenced(sessionId, fence);
+    const { database } = this.#table;
+    const session = this.#table.fenced(sessionId, fence);
     if (session === undefined) return undefined;
     this.#remember(sessionId, session);
-    const [next, kept, known] = database.one<StreamRow>(SQL.stream, [session, stream, ...bundled(stream)]) ?? [
+    const [next, kept, known] = database.one<StreamRow>(SQL.stream, [session, stream, ...inBundle(stream)]) ?? [
       null,
       null,
       0,
     ];
-    // A stream that is known and not open is complete: it takes no more.
+    // A known stream that is not open is complete and takes no more events.
     if (next === null ? known === 1 || from !== 0 : from !== next) return undefined;
     if (!complete) database.run(SQL.setStream, [session, stream, from + events.length, requests]);
     else if (next !== null) {
-      database.run(SQL.completeStream, [session, stream]);
-      if (kept !== null) this.#ledger.mark(session, { request: kept, stream });
+      database.run(SQL.completeStream, [session, stream, ...inBundle(stream)]);
+      if (kept !== null) this.#table.mark(session, { request: kept, stream });
     }
     this.#mark(session, request);
     return session;
   }
 
   #mark(session: number, { stream, mark, unmark }: PendingAppend): void {
-    if (mark !== undefined) this.#ledger.mark(session, mark);
-    if (unmark !== undefined) this.#ledger.unmark(session, { request: unmark, stream });
+    if (mark !== undefined) this.#table.mark(session, mark);
+    if (unmark !== undefined) this.#table.unmark(session, { request: unmark, stream });
   }
 
   #remember(sessionId: string, session: number): void {
-    if (this.#rows.size >= REMEMBERED) this.#rows.clear();
+    if (this.#rows.size >= MAX_ROWS) this.#rows.clear();
     this.#rows.set(sessionId, session);
   }
 }
 
-function bundled(stream: string): readonly [string, number] {
-  const { name, number } = bundlePlace(stream);
+function inBundle(stream: string): readonly [string, number] {
+  const { name, number } = bundlePosition(stream);
   return [name, number];
 }
 
-/** `SQL.stream`. */
+/** A row of `SQL.stream`. */
 type StreamRow = readonly [next: number | null, mark: string | null, known: number];

@@ -1,34 +1,32 @@
 /**
- * Group commit. Writes wait for the end of the event-loop turn that asked for them and go into the file as one
- * transaction, in the order in which they were asked for; their promises resolve when it is committed.
+ * Group commit. Writes wait for the end of their turn of the event loop and then go into the file as one transaction,
+ * in the order of the calls. Their promises resolve after the commit.
  *
  *     write() ──▶ waiting ──end of turn──▶ committed
  *                    ▲          │ the file is locked: wait, at most BUSY_LIMIT_MS each
  *                    └──────────┘
  *
- * A write that throws takes nothing with it: the group is rolled back, and each of its writes is done again on its own.
- * So a write must be repeatable, and change nothing but the file. A crash keeps whole groups and only those; whoever was
- * told that its write is stored is in one of them.
+ * If a write throws, the group is rolled back and each of its writes runs again in its own transaction. So a write must
+ * be repeatable and must change only the file. A crash leaves whole groups. A write whose promise resolved is stored.
  */
 import { afterTurn } from '../../options/system.ts';
 import type { Database } from './database.ts';
 import { isBusy, storeClosed, storeFailure, storeLocked } from './failures.ts';
-import { BUSY_LIMIT_MS, type Patience } from './patience.ts';
+import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
 
-/** Of one transaction: 512 appends take some 3 ms. */
+/** Writes per transaction: 512 appends take some 3 ms. */
 const GROUP = 512;
 
-/** How writes of one kind are done that follow each other: all at once where that is cheaper, an outcome for each. */
-export interface Kind<W, T> {
-  run(writes: readonly W[]): readonly T[];
+/** Runs consecutive writes within a transaction, all at once if that is cheaper. It returns an outcome for each. */
+export interface WriteHandler<I, T> {
+  run(inputs: readonly I[]): readonly T[];
 }
 
-/** Each on its own. */
-const STEPS: Kind<() => unknown, unknown> = { run: (steps) => steps.map((step) => step()) };
+const STEPS: WriteHandler<() => unknown, unknown> = { run: (steps) => steps.map((step) => step()) };
 
 interface Write {
-  readonly kind: Kind<never, unknown>;
-  readonly what: unknown;
+  readonly handler: WriteHandler<never, unknown>;
+  readonly input: unknown;
   resolve(value: unknown): void;
   reject(error: Error): void;
   /** When the file was first found locked. */
@@ -37,40 +35,40 @@ interface Write {
 
 export class Writer {
   readonly #database: Database;
-  readonly #patience: Patience;
+  readonly #backoff: RetryBackoff;
   #waiting: Write[] = [];
   #armed = false;
   #tries = 0;
   #closed = false;
   #held = false;
-  /** The end of a turn came while held. */
+  /** The turn ended while writes were held. */
   #due = false;
   readonly #committed: () => void;
 
   /** `committed` is called after each transaction. */
-  constructor(database: Database, patience: Patience, committed: () => void) {
+  constructor(database: Database, backoff: RetryBackoff, committed: () => void) {
     this.#database = database;
-    this.#patience = patience;
+    this.#backoff = backoff;
     this.#committed = committed;
   }
 
-  /** Resolves with what `step` returned, once that is stored. */
+  /** Resolves with the result of `step` after the commit. */
   write<T>(step: () => T): Promise<T> {
-    return this.writeAs(STEPS, step) as Promise<T>;
+    return this.writeWith(STEPS, step) as Promise<T>;
   }
 
-  /** `what` is looked at when the turn has ended. */
-  writeAs<W, T>(kind: Kind<W, T>, what: W): Promise<T> {
+  /** The handler reads `input` at the end of the turn. */
+  writeWith<I, T>(handler: WriteHandler<I, T>, input: I): Promise<T> {
     return new Promise((resolve: (value: never) => void, reject) => {
       if (this.#closed) return reject(storeClosed(this.#database.path));
-      this.#waiting.push({ kind, what, resolve, reject, since: undefined });
+      this.#waiting.push({ handler, input, resolve, reject, since: undefined });
       if (this.#armed) return;
       this.#armed = true;
       afterTurn(this.#endTurn);
     });
   }
 
-  /** Until `resume`, everything waits. */
+  /** All writes wait until `resume`. */
   hold(): void {
     this.#held = true;
   }
@@ -81,7 +79,7 @@ export class Writer {
     this.#due = false;
   }
 
-  /** Resolves when every write so far is stored or refused; later ones are refused. */
+  /** Resolves when every earlier write is stored or refused. Later writes are refused. */
   async close(): Promise<void> {
     const last = this.#closed ? undefined : this.write(() => undefined);
     this.#closed = true;
@@ -100,7 +98,7 @@ export class Writer {
     if (this.#armed) afterTurn(this.#endTurn);
   };
 
-  /** Returns those that could not be tried, because the file is locked. */
+  /** Returns the writes that could not run, because the file is locked. */
   #commit(group: readonly Write[]): readonly Write[] {
     let outcomes: readonly unknown[];
     try {
@@ -123,9 +121,9 @@ export class Writer {
     return [];
   }
 
-  /** Those that have waited long enough are refused, the others stay first in line. */
+  /** Refuses writes that have waited too long. The others stay first in the queue. */
   #wait(locked: readonly Write[]): void {
-    const now = this.#patience.now();
+    const now = this.#backoff.now();
     const patient = locked.filter((write) => {
       write.since ??= now;
       if (now - write.since < BUSY_LIMIT_MS) return true;
@@ -134,19 +132,19 @@ export class Writer {
     });
     this.#waiting.unshift(...patient);
     this.#armed = this.#waiting.length > 0;
-    if (this.#armed) this.#patience.wait(++this.#tries, this.#endTurn);
+    if (this.#armed) this.#backoff.wait(++this.#tries, this.#endTurn);
   }
 }
 
-/** Within a transaction, in order. */
+/** Runs within a transaction, in order. */
 function runAll(group: readonly Write[]): readonly unknown[] {
   const outcomes: unknown[] = [];
   for (let from = 0; from < group.length;) {
-    const kind = group[from]?.kind;
+    const handler = group[from]?.handler;
     let to = from + 1;
-    while (to < group.length && group[to]?.kind === kind) to++;
-    const writes = group.slice(from, to).map(({ what }) => what as never);
-    for (const outcome of kind?.run(writes) ?? []) outcomes.push(outcome);
+    while (to < group.length && group[to]?.handler === handler) to++;
+    const inputs = group.slice(from, to).map(({ input }) => input as never);
+    for (const outcome of handler?.run(inputs) ?? []) outcomes.push(outcome);
     from = to;
   }
   return outcomes;

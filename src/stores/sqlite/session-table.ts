@@ -1,8 +1,14 @@
 /**
- * The sessions of one deployment in the file, and who judges them: *held* (a row), *expired* (held, but past its expiry:
- * for everybody it has ended, until `end` makes a tombstone of it), *ended* (a tombstone), *missing*. A session is stored as
- * expired before a caller hears of it (`expire`): a clock that is set back, or an owner that moves the expiry, brings it
- * back no more. Each method is one look or one change within the transaction of its caller.
+ * The sessions of one deployment in the file and their states:
+ *
+ * - *held*: there is a row;
+ * - *expired*: there is a row and its expiry has passed. Every reader sees an ended session, until `end` replaces the
+ *   row by a tombstone;
+ * - *ended*: there is a tombstone;
+ * - *missing*: there is neither.
+ *
+ * `expire` stores that a session has expired before any caller gets that answer. So neither a clock that is set back
+ * nor a later expiry revives the session. Each method is one read or one change within its caller's transaction.
  */
 import type { EndReason } from '../../types.ts';
 import { RECORD_VERSION, type EndedSession, type Fence, type Marker, type SessionRecord } from '../store.ts';
@@ -11,23 +17,25 @@ import type { Database } from './database.ts';
 import { heldSession, insertRecord, type HeldSession, type RecordRow } from './record-rows.ts';
 import { SQL } from './statements.ts';
 
-/** A session as far as ownership is concerned. */
-export interface Standing {
+/** The columns that decide ownership. */
+export interface OwnershipRow {
   readonly no: number;
   readonly epoch: number;
   readonly owner: string | null;
   readonly expiresAt: number | null;
-  /** It was reported as expired. */
+  /** The store has answered that this session expired. */
   readonly expired: boolean;
 }
 
-/** What a reader finds; `unstored`: it may hear that the session has expired once that is stored. */
-export interface Look {
+/**
+ * What a reader finds. `unstored`: the session has expired, and that must be stored before the reader gets the answer.
+ */
+export interface SessionLookup {
   readonly value: SessionRecord | EndedSession | undefined;
   readonly unstored: boolean;
 }
 
-export class Ledger {
+export class SessionTable {
   readonly database: Database;
   readonly deployment: number;
   readonly clock: StoreClock;
@@ -46,31 +54,31 @@ export class Ledger {
     return row === undefined ? undefined : heldSession(row, this.database.path);
   }
 
-  standing(id: string): Standing | undefined {
-    const row = this.database.one<StandingRow>(SQL.standing, [this.deployment, id]);
+  ownership(id: string): OwnershipRow | undefined {
+    const row = this.database.one<OwnershipColumns>(SQL.ownership, [this.deployment, id]);
     if (row === undefined) return undefined;
     const [no, epoch, owner, expiresAt, expired] = row;
     return { no, epoch, owner, expiresAt, expired: expired === 1 };
   }
 
-  /** The row of a living session, if the fence is its own. */
+  /** The row number of a living session, if the fence matches. */
   fenced(id: string, fence: Fence): number | undefined {
     return this.database.one<[number]>(SQL.fenced, this.fence(id, fence))?.[0];
   }
 
-  /** The values that every fenced statement begins with. */
+  /** The first parameters of every fenced statement. */
   fence(id: string, { epoch, owner }: Fence): readonly [number, string, number, string, number] {
     return [this.deployment, id, epoch, owner, this.clock.wall()];
   }
 
-  expired({ expired, expiresAt }: Pick<Standing, 'expired' | 'expiresAt'>): boolean {
+  expired({ expired, expiresAt }: Pick<OwnershipRow, 'expired' | 'expiresAt'>): boolean {
     return expired || (expiresAt !== null && expiresAt <= this.clock.wall());
   }
 
-  /** Of a session that is past its expiry: stores that it has expired, and returns what everybody sees of it then. */
+  /** Stores that a session past its expiry has expired, and returns what every reader sees from then on. */
   expire(id: string): SessionRecord | EndedSession | undefined {
     this.database.run(SQL.expire, [this.deployment, id, this.clock.wall()]);
-    return this.look(id).value;
+    return this.lookup(id).value;
   }
 
   /** The tombstone of an id that is not held. */
@@ -81,7 +89,7 @@ export class Ledger {
     return forgetAt > this.clock.wall() ? { v, id, ended: reason, at } : undefined;
   }
 
-  look(id: string): Look {
+  lookup(id: string): SessionLookup {
     const held = this.held(id);
     if (held === undefined) return { value: this.ended(id), unstored: false };
     const { record, expired } = held;
@@ -90,26 +98,29 @@ export class Ledger {
     return this.#remembers(ended.at) ? { value: ended, unstored: !expired } : { value: undefined, unstored: false };
   }
 
-  /** `false`: there is one of that id, or a tombstone. Past its tombstone's time an expired one makes room. */
+  /**
+   * `false`: there is a session or a tombstone with this id. An expired session older than a tombstone lives is
+   * replaced.
+   */
   create(record: SessionRecord): boolean {
     const { database, deployment } = this;
-    const standing = this.standing(record.id);
-    if (standing !== undefined) {
-      if (!this.expired(standing) || this.#remembers(standing.expiresAt ?? 0)) return false;
-      database.run(SQL.deleteSession, [standing.no]);
+    const ownership = this.ownership(record.id);
+    if (ownership !== undefined) {
+      if (!this.expired(ownership) || this.#remembers(ownership.expiresAt ?? 0)) return false;
+      database.run(SQL.deleteSession, [ownership.no]);
     }
     if (this.ended(record.id) !== undefined) return false;
     insertRecord(database, deployment, record);
     return true;
   }
 
-  /** Expired before: it ended then, as idle, whatever the reason is now. */
-  end(id: string, standing: Standing, reason: EndReason): void {
+  /** A session that had expired before ended at its expiry with the reason `idle`, whatever `reason` says. */
+  end(id: string, ownership: OwnershipRow, reason: EndReason): void {
     const now = this.clock.wall();
-    const expired = this.expired(standing) ? expiredValue(id, standing.expiresAt) : undefined;
+    const expired = this.expired(ownership) ? expiredValue(id, ownership.expiresAt) : undefined;
     const { v, ended, at } = expired ?? { v: RECORD_VERSION, ended: reason, at: now };
     this.database.run(SQL.makeEnded, [this.deployment, id, v, ended, at, at + this.#tombstoneMs]);
-    this.database.run(SQL.deleteSession, [standing.no]);
+    this.database.run(SQL.deleteSession, [ownership.no]);
   }
 
   ownerless(owner: string | null): boolean {
@@ -136,8 +147,8 @@ export class Ledger {
   }
 }
 
-/** `SQL.standing`. */
-type StandingRow = readonly [
+/** A row of `SQL.ownership`. */
+type OwnershipColumns = readonly [
   no: number,
   epoch: number,
   owner: string | null,

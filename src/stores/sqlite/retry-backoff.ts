@@ -1,19 +1,20 @@
 /**
- * Waiting for another process to let go of the file, without holding up the event loop: SQLite's own waiting would block
- * it. A writer holds the file for a fraction of a millisecond, so the first tries follow each other by the turn; then by
- * timers with jitter, so that two processes do not meet again; then the file counts as away.
+ * Waits until another process releases the file. SQLite's own waiting would block the event loop.
+ *
+ * A writer holds the file for a fraction of a millisecond, so the first tries follow turn by turn. Later tries use
+ * timers with jitter, so that two processes do not collide again. After BUSY_LIMIT_MS the store counts as away.
  */
 import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
-/** Less than the default lease of 3 s: who cannot write for that long must hear of it before its lease has run out. */
+/** Less than the default lease of 3 s: an instance that cannot write must know before its lease runs out. */
 export const BUSY_LIMIT_MS = 2_000;
 
-/** A turn takes some 10 µs when idle: as long as the other side's group commit takes. */
+/** An idle turn takes some 10 µs, about as long as a group commit of another process. */
 const TURNS = 8;
 const LONGEST_WAIT_MS = 50;
 
-export class Patience {
+export class RetryBackoff {
   readonly #time: TimeProvider;
   readonly #random: RandomSource;
 
@@ -26,10 +27,10 @@ export class Patience {
     return this.#time.monotonic?.() ?? this.#time.now();
   }
 
-  /** Before try number `tries + 1`. */
+  /** Waits before try number `tries + 1`. */
   wait(tries: number, then: () => void): void {
     if (tries <= TURNS) return afterTurn(then);
-    // The provider's timers keep no process alive, and what is waited for here must not be lost to its exit.
+    // The provider's timers do not keep the process alive, but this write must not be lost when the process exits.
     const { port1: alive } = new MessageChannel();
     alive.ref();
     this.#time.setTimeout(
