@@ -72,6 +72,18 @@ describe('redis() takes', () => {
     expect(() => redis({ url: 'redis://localhost', prefix })).toThrow(/redis\.prefix/);
   });
 
+  test.each([
+    ['Cluster', createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] }), '_options'],
+    ['Sentinel', createSentinel({ name: 'primary', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }), '_execute'],
+  ])(
+    'a %s client of a package without its private member is refused when the store opens',
+    async (_, client, member) => {
+      const other = Object.create(client, { [member]: { value: undefined } }) as RedisConnection;
+      const message = expect.stringMatching(new RegExp(`does not have .*\\(${member}\\); install redis 6`)) as string;
+      await expect(openView(redis(other))).rejects.toMatchObject({ ...AWAY, message });
+    },
+  );
+
   test('every kind of client that the package makes, as it is typed', () => {
     const clients: RedisConnection[] = [
       createClient(),

@@ -59,7 +59,7 @@ export class PostgresInstances implements InstanceStore {
       throw error;
     }
     await line.hangUp(mailbox);
-    throw internal(new Error(`instance ${id} was announced before: an id that is dead stays dead, take a new one`));
+    throw internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));
   }
 
   /** On the line, which is opened first if it was lost: whoever finds the renewed lease is heard. */

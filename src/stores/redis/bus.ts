@@ -1,13 +1,15 @@
-/** The channel of a deployment that all its instances listen on; those of one process share a subscription. */
+/**
+ * The channel of a deployment that all its instances listen on. The instances of one process share one subscription.
+ */
 import type { Mailbox } from './mailbox.ts';
-import { readLetter } from './letters.ts';
-import type { ChannelUser, Server } from './server.ts';
+import { readEnvelope } from './envelopes.ts';
+import type { ChannelListener, Server } from './server.ts';
 
-export class Bus implements ChannelUser {
+export class Bus implements ChannelListener {
   readonly channel: string;
   readonly #server: Server;
   readonly #mailboxes = new Set<Mailbox>();
-  /** Joining and leaving, one after the other. */
+  /** Runs joins and leaves one after the other. */
   #changing: Promise<void> = Promise.resolve();
   #subscribed = false;
 
@@ -26,9 +28,9 @@ export class Bus implements ChannelUser {
     await this.#change();
   }
 
-  /** Everybody but who said it. */
+  /** Delivers to every mailbox except the sender's. */
   receive(text: string): void {
-    const from = readLetter(text)?.from;
+    const from = readEnvelope(text)?.from;
     for (const mailbox of this.#mailboxes) if (mailbox.id !== from) mailbox.receive(text);
   }
 

@@ -1,19 +1,19 @@
 /**
- * The channels that one connection listens on. They are subscribed again whenever it is made anew. In a Cluster the slot of a
- * channel may go to another node: its user has lost it then.
+ * The channels that one connection listens on. Each new connection subscribes to all of them again. In a Cluster the
+ * slot of a channel may move to another node; its listener is then called `lost`.
  */
 import { internal, storeAway } from '../../errors.ts';
 import type { RedisClient } from './client.ts';
 import { replyCode } from './failures.ts';
 import { Link, type LinkOptions } from './link.ts';
-import type { ChannelUser } from './server.ts';
+import type { ChannelListener } from './server.ts';
 
 export class Channels {
   readonly #link: Link;
   readonly #sharded: boolean;
-  readonly #users = new Map<string, ChannelUser>();
+  readonly #users = new Map<string, ChannelListener>();
 
-  /** `sharded`: of a Cluster. */
+  /** `sharded`: the server is a Cluster. */
   constructor(options: Omit<LinkOptions, 'setUp' | 'lost'>, sharded: boolean) {
     this.#sharded = sharded;
     this.#link = new Link({
@@ -32,7 +32,7 @@ export class Channels {
     return this.#link.open();
   }
 
-  async subscribe(channel: string, user: ChannelUser): Promise<void> {
+  async subscribe(channel: string, user: ChannelListener): Promise<void> {
     if (this.#users.has(channel)) throw internal(new Error(`${channel} is listened on already`));
     this.#link.begin();
     this.#users.set(channel, user);
@@ -44,13 +44,13 @@ export class Channels {
     }
   }
 
-  async unsubscribe(channel: string, user: ChannelUser): Promise<void> {
+  async unsubscribe(channel: string, user: ChannelListener): Promise<void> {
     if (this.#users.get(channel) !== user) return;
     this.#users.delete(channel);
     await this.#link.send((client) => (this.#sharded ? client.sUnsubscribe(channel) : client.unsubscribe(channel)));
   }
 
-  /** It is listened on elsewhere. */
+  /** Forgets a channel that another connection listens on now. */
   drop(channel: string): void {
     this.#users.delete(channel);
   }
@@ -59,7 +59,9 @@ export class Channels {
     await this.#link.send((client) => client.sendCommand(['PING']));
   }
 
-  /** Nobody is heard on it, though the connection stands: it leads to another server than the one that is published on. */
+  /**
+   * Replaces a connection that is open but receives no messages: it leads to another server than the publishers use.
+   */
   renew(): Error {
     const cause = storeAway(`${this.#link.where}: what is published is not heard here; the connection is made anew`);
     this.#link.renew(cause);
@@ -84,6 +86,6 @@ export class Channels {
     return this.#sharded ? client.sSubscribe(channel, this.#receive) : client.subscribe(channel, this.#receive);
   }
 
-  /** One for all: a channel that is subscribed to twice is heard once. */
+  /** One function for all subscriptions: a channel that is subscribed to twice then delivers each message once. */
   readonly #receive = (text: string, channel: string): void => this.#users.get(channel)?.receive(text);
 }

@@ -1,11 +1,12 @@
 /**
- * The client package `redis`, loaded when the first store is opened, and no more of it than is used here. Connections are
- * made anew by `link.ts`, so a client that is made here never reconnects, queues nothing while it is away and has no timer
- * for each command.
+ * The client package `redis`: loaded when the first store is opened, with types for the members that the store uses.
+ * `link.ts` replaces broken connections, so a client made here does not reconnect, does not queue commands offline and
+ * has no timer for each command.
  */
 import { storeAway } from '../../errors.ts';
+import { packageFailure } from '../shared/load-package.ts';
 
-/** What a command answers, as RESP has it. */
+/** The reply to a command, as RESP defines it. */
 export type Reply = string | number | null | readonly Reply[];
 
 type Listener = (message: string, channel: string) => void;
@@ -13,7 +14,7 @@ type Listener = (message: string, channel: string) => void;
 /** One connection. */
 export interface RedisClient {
   readonly options: ClientOptions;
-  /** Connected, and greeted. */
+  /** Connected, with the handshake done. */
   readonly isReady: boolean;
   connect(): Promise<unknown>;
   sendCommand(args: readonly string[]): Promise<unknown>;
@@ -22,7 +23,7 @@ export interface RedisClient {
   unsubscribe(channel: string): Promise<void>;
   sUnsubscribe(channel: string): Promise<void>;
   on(event: string, listener: (...args: never[]) => void): unknown;
-  /** Resolves when everything asked is answered. */
+  /** Resolves when every command that was sent has its reply. */
   close(): Promise<void>;
   destroy(): void;
   duplicate(overrides: object): RedisClient;
@@ -33,7 +34,7 @@ export interface ClientOptions {
   readonly socket?: { readonly host?: string; readonly port?: number; readonly path?: string } | undefined;
 }
 
-/** Of a Cluster only what it is configured with is used: its connections and its picture of the slots stay its own. */
+/** The store uses only the configuration of a given Cluster client. It makes connections and a slot map for itself. */
 export interface ClusterClient {
   readonly _options: ClusterOptions;
 }
@@ -57,7 +58,7 @@ interface NodeOptions {
 
 export interface SentinelClient {
   connect(): Promise<unknown>;
-  /** Runs `fn` with a connection to the master. */
+  /** Runs `fn` with a connection to the primary. */
   _execute<T>(isReadonly: boolean, fn: (client: RedisClient) => Promise<T>): Promise<T>;
   on(event: string, listener: (...args: never[]) => void): unknown;
   destroy(): Promise<void> | void;
@@ -68,8 +69,8 @@ export interface RedisPackage {
   createClient(options: object): RedisClient;
 }
 
-/** Added to whatever a client is configured with. */
-export function ownWays(socket: ClientOptions['socket'], connectMs: number): object {
+/** Overrides that every connection of the store gets, whatever the configuration says. */
+export function connectionOverrides(socket: ClientOptions['socket'], connectMs: number): object {
   return {
     socket: { ...socket, reconnectStrategy: false, connectTimeout: connectMs, socketTimeout: undefined },
     commandOptions: { timeout: undefined, typeMapping: undefined },
@@ -82,13 +83,29 @@ export function ownWays(socket: ClientOptions['socket'], connectMs: number): obj
   };
 }
 
+/**
+ * node-redis has no public member for two things: the configuration of a Cluster client (`_options`), and a command on
+ * the primary behind Sentinel (`_execute`). A version without them is refused when the store is opened.
+ */
+export function checkClusterClient(where: string, { _options }: { readonly _options?: unknown }): void {
+  const { rootNodes } = (_options ?? {}) as { readonly rootNodes?: unknown };
+  if (!Array.isArray(rootNodes)) throw unsupportedPackage(where, 'the configuration of a Cluster client (_options)');
+}
+
+export function checkSentinelClient(where: string, { _execute }: { readonly _execute?: unknown }): void {
+  if (typeof _execute !== 'function')
+    throw unsupportedPackage(where, "a Sentinel client's access to the primary (_execute)");
+}
+
+const unsupportedPackage = (where: string, what: string): Error =>
+  storeAway(
+    `${where}: this version of the package redis does not have ${what}; install redis 6.3: npm install redis@6.3`,
+  );
+
 export async function loadRedis(): Promise<RedisPackage> {
   try {
     return (await import('redis')) as unknown as RedisPackage;
   } catch (cause) {
-    const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown };
-    const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
-    const why = missing ? 'is not installed: npm install redis' : `could not be loaded (${String(message)})`;
-    throw storeAway(`redis() needs the package redis, which ${why}`, cause);
+    throw packageFailure('redis()', 'redis', cause);
   }
 }

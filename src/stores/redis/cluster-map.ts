@@ -1,12 +1,12 @@
-/** Which node of a Cluster has which slot, as its nodes tell it, and how each of them is connected to. */
+/** Which node of a Cluster has which slot, according to its nodes, and how to connect to each node. */
 import { storeAway } from '../../errors.ts';
-import { ownWays, type ClusterOptions, type RedisClient, type RedisPackage, type Reply } from './client.ts';
+import { connectionOverrides, type ClusterOptions, type RedisClient, type RedisPackage, type Reply } from './client.ts';
 
 const SLOTS = 16_384;
 
-/** Answers `CLUSTER SLOTS`. */
-export interface Asked {
-  /** For a node that does not know its own address. */
+/** A node that can answer `CLUSTER SLOTS`. */
+export interface SlotSource {
+  /** Replaces the address of a node that does not know its address. */
   readonly host: string;
   ask(): Promise<Reply>;
 }
@@ -25,18 +25,18 @@ export class ClusterMap {
     return this.#addresses[slot];
   }
 
-  /** A node has said so. */
+  /** A node has answered `MOVED`. */
   moved(slot: number, address: string): void {
     this.#addresses[slot] = address;
   }
 
-  /** Every address that has a slot. */
+  /** Every address that has at least one slot. */
   get addresses(): ReadonlySet<string> {
     return new Set(this.#addresses.filter((address) => address !== undefined));
   }
 
-  /** The first that answers is believed. */
-  async discover(nodes: readonly Asked[]): Promise<void> {
+  /** Uses the first reply. */
+  async discover(nodes: readonly SlotSource[]): Promise<void> {
     try {
       this.#addresses = await Promise.any(nodes.map(async ({ host, ask }) => parseSlots(await ask(), host)));
     } catch (cause) {
@@ -49,17 +49,26 @@ export class ClusterMap {
     const { defaults, RESP, nodeAddressMap } = this.#options;
     const mapped = typeof nodeAddressMap === 'function' ? nodeAddressMap(address) : nodeAddressMap?.[address];
     const { host, port } = mapped ?? parseAddress(address);
-    return this.#redis.createClient({ RESP, ...defaults, ...ownWays({ ...defaults?.socket, host, port }, connectMs) });
+    return this.#redis.createClient({
+      RESP,
+      ...defaults,
+      ...connectionOverrides({ ...defaults?.socket, host, port }, connectMs),
+    });
   }
 
-  /** The nodes that the client was given to find the others. */
-  seeds(connectMs: number): readonly Asked[] {
+  /** The nodes that the client was configured with. */
+  seeds(connectMs: number): readonly SlotSource[] {
     const { defaults, RESP, rootNodes } = this.#options;
     return rootNodes.map((node) => ({
       host: node.socket?.host ?? (node.url === undefined ? 'localhost' : new URL(node.url).hostname),
       ask: async () => {
         const socket = { ...defaults?.socket, ...node.socket };
-        const client = this.#redis.createClient({ RESP, ...defaults, ...node, ...ownWays(socket, connectMs) });
+        const client = this.#redis.createClient({
+          RESP,
+          ...defaults,
+          ...node,
+          ...connectionOverrides(socket, connectMs),
+        });
         client.on('error', () => undefined);
         try {
           await client.connect();
@@ -72,7 +81,7 @@ export class ClusterMap {
   }
 }
 
-/** Ranges: first slot, last slot, its primary (host, port …), replicas. */
+/** Each range holds its first slot, its last slot, its primary (host, port, …) and its replicas. */
 function parseSlots(reply: Reply, host: string): Array<string | undefined> {
   const addresses: Array<string | undefined> = Array.from({ length: SLOTS });
   for (const [from, to, primary] of reply as ReadonlyArray<readonly [number, number, readonly Reply[]]>) {

@@ -1,25 +1,26 @@
 /**
- * A Cluster: for each primary a connection for commands, and one that listens where a channel is in its slots.
+ * A Cluster: each primary has one connection for commands, and one for subscriptions when a channel is in its slots.
  *
- * A command that was sent to the wrong node was not done: it is sent again to the right one, within the time for an answer.
- * Two commands about one key may pass each other then; the number of the later one makes the store refuse the earlier one.
- * Whenever a node cannot be reached or says that a slot has moved, the others are asked who has which slots now.
+ * A node does not run a command that belongs to another node. The store sends such a command again, to the right node,
+ * within the time limit for a reply. Two commands about one key may overtake each other in this case. Then the number
+ * of the later write makes the store refuse the earlier one. When a node cannot be reached, or says that a slot has
+ * moved, the store asks the other nodes for the slot map.
  */
 import { storeAway } from '../../errors.ts';
 import { elapse } from '../../options/system.ts';
-import { monotonic } from './awaited.ts';
-import { bounded } from './bounded.ts';
+import { monotonic } from './pending-replies.ts';
+import { withDeadline } from './deadline.ts';
 import { Channels } from './channels.ts';
-import { loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
+import { checkClusterClient, loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
 import { ClusterMap, parseAddress } from './cluster-map.ts';
 import { replyCode } from './failures.ts';
-import { greet, type Greeting } from './greeting.ts';
+import { checkServer, type ServerCheck } from './server-check.ts';
 import { CONNECT_MS, Link, type LinkSettings } from './link.ts';
 import type { Script } from './scripts.ts';
-import { asItIs, evaluation, type ChannelUser, type Server, type Slot } from './server.ts';
+import { rawReply, evaluation, type ChannelListener, type Server, type SlotKeys } from './server.ts';
 import { slotOf } from './slots.ts';
 
-/** While slots change hands. */
+/** The pause between tries while slots move. */
 const PAUSE_MS = 20;
 
 /** The connections to one primary. */
@@ -30,31 +31,32 @@ interface Node {
 
 export class ClusterServer implements Server {
   readonly where: string;
-  /** A Cluster has but one. */
+  /** A Cluster has only database 0. */
   readonly database = 0;
   readonly #given: ClusterClient;
   readonly #settings: LinkSettings;
-  readonly #greeting: Greeting;
+  readonly #check: ServerCheck;
   readonly #nodes = new Map<string, Node>();
-  /** Where each channel is listened on. */
-  readonly #listening = new Map<string, { readonly channels: Channels; readonly user: ChannelUser }>();
+  /** The connection on which each channel is subscribed. */
+  readonly #listening = new Map<string, { readonly channels: Channels; readonly user: ChannelListener }>();
   #map: ClusterMap | undefined;
   #discovering: Promise<void> | undefined;
   #closed = false;
 
-  constructor(given: ClusterClient, settings: LinkSettings, greeting: Greeting) {
-    this.where = greeting.where;
+  constructor(given: ClusterClient, settings: LinkSettings, check: ServerCheck) {
+    this.where = check.where;
     this.#given = given;
     this.#settings = settings;
-    this.#greeting = greeting;
+    this.#check = check;
   }
 
   async open(): Promise<void> {
+    checkClusterClient(this.where, this.#given);
     this.#map = new ClusterMap(this.#given._options, await loadRedis());
     await this.#discover();
     const links = [...this.#mapped.addresses].map((address) => this.#node(address).commands);
-    const answers = await Promise.allSettled(links.map((link) => link.command(['PING'], asItIs)));
-    // One that is away is one whose sessions are: the others serve.
+    const answers = await Promise.allSettled(links.map((link) => link.command(['PING'], rawReply)));
+    // If some primaries are away, their sessions are unavailable and the other sessions work.
     const [first] = answers;
     if (answers.some(({ status }) => status === 'fulfilled') || first?.status !== 'rejected') return;
     await this.close();
@@ -62,10 +64,10 @@ export class ClusterServer implements Server {
   }
 
   send(key: string, args: readonly string[]): Promise<Reply> {
-    return this.#send(key, args, asItIs);
+    return this.#send(key, args, rawReply);
   }
 
-  run<T>(script: Script, keys: Slot, args: readonly string[], read: (reply: Reply) => T): Promise<T> {
+  run<T>(script: Script, keys: SlotKeys, args: readonly string[], read: (reply: Reply) => T): Promise<T> {
     return this.#send(keys[0], evaluation(script, keys, args), read, script.lua);
   }
 
@@ -77,8 +79,8 @@ export class ClusterServer implements Server {
     for (;;) {
       const link = this.#node(asking ?? this.#addressOf(slot)).commands;
       try {
-        // For the very next command.
-        if (asking !== undefined) link.command(['ASKING'], asItIs).catch(() => undefined);
+        // ASKING applies to the next command only.
+        if (asking !== undefined) link.command(['ASKING'], rawReply).catch(() => undefined);
         return await link.command(args, read, lua);
       } catch (error) {
         const redirection = redirectionOf(error);
@@ -98,13 +100,13 @@ export class ClusterServer implements Server {
     return Number(await this.send(channel, ['SPUBLISH', channel, text]));
   }
 
-  async subscribe(channel: string, user: ChannelUser): Promise<void> {
+  async subscribe(channel: string, user: ChannelListener): Promise<void> {
     const channels = await this.#channelsOf(channel);
     await channels.subscribe(channel, user);
     this.#listening.set(channel, { channels, user });
   }
 
-  async unsubscribe(channel: string, user: ChannelUser): Promise<void> {
+  async unsubscribe(channel: string, user: ChannelListener): Promise<void> {
     const listening = this.#listening.get(channel);
     if (listening?.user !== user) return;
     this.#listening.delete(channel);
@@ -129,13 +131,15 @@ export class ClusterServer implements Server {
       listening.channels.drop(channel);
       return this.subscribe(channel, listening.user);
     }
-    // First: while the connection is made anew nobody is heard.
+    // The check comes first: while a connection is being replaced, it receives nothing.
     await channels.answer();
     const counts = (await this.send(channel, ['PUBSUB', 'SHARDNUMSUB', channel])) as readonly Reply[];
     if (Number(counts[1]) === 0) throw channels.renew();
   }
 
-  /** A channel has the slot of a key of its name: a command about that key finds the node where it is now. */
+  /**
+   * A channel has the slot of the key of the same name. A command about that key finds the node that has the slot now.
+   */
   async #channelsOf(channel: string): Promise<Channels> {
     await this.send(channel, ['EXISTS', channel]);
     return this.#node(this.#addressOf(slotOf(channel))).channels;
@@ -159,14 +163,14 @@ export class ClusterServer implements Server {
     if (this.#closed) throw storeAway(`the store at ${this.where} is closed`);
     const where = `${this.where}, node ${address}`;
     const make = async (connectMs: number): Promise<RedisClient> => this.#mapped.clientOf(address, connectMs);
-    const greeting = { ...this.#greeting, where };
+    const check = { ...this.#check, where };
     const commands = new Link({
       ...this.#settings,
       where,
       make,
       setUp: async (client) => {
-        await greet(client, greeting);
-        this.#greeting.evictionSaid ||= greeting.evictionSaid;
+        await checkServer(client, check);
+        this.#check.evictionWarned ||= check.evictionWarned;
       },
     });
     const channels = new Channels({ ...this.#settings, where, make }, true);
@@ -176,7 +180,7 @@ export class ClusterServer implements Server {
     return node;
   }
 
-  /** One at a time. Nodes that have no slot any more are left. */
+  /** One discovery at a time. Connections to nodes without a slot are closed. */
   #discover(): Promise<void> {
     this.#discovering ??= this.#ask().finally(() => (this.#discovering = undefined));
     return this.#discovering;
@@ -186,7 +190,7 @@ export class ClusterServer implements Server {
     const map = this.#mapped;
     const known = [...this.#nodes].map(([address, { commands }]) => ({
       host: parseAddress(address).host,
-      ask: () => commands.command(['CLUSTER', 'SLOTS'], asItIs),
+      ask: () => commands.command(['CLUSTER', 'SLOTS'], rawReply),
     }));
     const ask = async (): Promise<void> => {
       try {
@@ -195,7 +199,7 @@ export class ClusterServer implements Server {
         await map.discover(map.seeds(CONNECT_MS));
       }
     };
-    await bounded(this.#settings, 2 * CONNECT_MS, this.where, ask());
+    await withDeadline(this.#settings, 2 * CONNECT_MS, this.where, ask());
     if (this.#closed) return;
     for (const [address, node] of this.#nodes) {
       if (map.addresses.has(address)) continue;
@@ -215,10 +219,10 @@ interface Redirection {
 
 const codeOf = (error: unknown): string | undefined => replyCode((error as Error).cause ?? {});
 
-/** The node has answered. */
+/** The error is a reply of the node. */
 const isReply = (error: unknown): boolean => codeOf(error) !== undefined;
 
-/** Undefined: the command may have been done, or is refused for good. */
+/** Undefined: the command may have run, or the node refused it for good. */
 function redirectionOf(error: unknown): Redirection | undefined {
   const code = codeOf(error);
   if (code !== 'MOVED' && code !== 'ASK' && code !== 'TRYAGAIN' && code !== 'CLUSTERDOWN') return undefined;

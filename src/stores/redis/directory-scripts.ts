@@ -1,10 +1,14 @@
 /**
- * The directory of a deployment: two sorted sets of all its sessions, one by id (`sessions`), one by when to look at each
- * (`due`). They stand in a slot of their own, apart from the sessions; `directory.ts` says how they agree.
+ * The directory of a deployment: two sorted sets of all its sessions. `sessions` sorts them by id, `due` by the time of
+ * the next check. Both sets have a slot for themselves, apart from the sessions; `session-directory.ts` describes how
+ * they stay consistent.
  */
 import { CLOCK, script } from './scripts.ts';
 
-/** `KEYS`: due, sessions (none for instances). `ARGV`: id, for how long. Answers half-way: until when it may be made. */
+/**
+ * `KEYS`: due, sessions (absent for instances). `ARGV`: id, duration of the reservation in ms. Answers the time until
+ * which the session may be created, which is half of the reservation.
+ */
 export const RESERVE = script(
   CLOCK,
   `
@@ -14,8 +18,11 @@ return whole(now + ARGV[2] / 2)
 `,
 );
 
-/** `KEYS`: due, sessions. `ARGV`: id, when to look at it at the latest (empty: now). Whoever looks at it now looks again. */
-export const LOOK = script(
+/**
+ * `KEYS`: due, sessions. `ARGV`: id, latest time of the next check (empty: now). A check that is running now will run
+ * again.
+ */
+export const SCHEDULE_CHECK = script(
   CLOCK,
   `
 local seen = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -27,7 +34,7 @@ return 1
 `,
 );
 
-/** `KEYS`: due. `ARGV`: how many to pass over, how many. Answers the time, and ids and when they were due. */
+/** `KEYS`: due. `ARGV`: offset, limit. Answers the time, then each id with the time at which its check was due. */
 export const DUE = script(
   CLOCK,
   `
@@ -35,7 +42,10 @@ return {whole(now), redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', whole(now), 'WI
 `,
 );
 
-/** `KEYS`: due, sessions (none for instances). `ARGV`: id, when it was due, when it is due next (empty: it goes), and so on. */
+/**
+ * `KEYS`: due, sessions (absent for instances). `ARGV`, for each entry: id, the due time that was read, the next due
+ * time (empty: remove the entry).
+ */
 export const SETTLE = script(
   `
 for n = 1, #ARGV, 3 do
@@ -49,7 +59,7 @@ return 1
 `,
 );
 
-/** `KEYS`: due, sessions. `ARGV`: id, until when it is remembered as ended: until then nobody makes it again. */
+/** `KEYS`: due, sessions. `ARGV`: id, end of the tombstone time. Until then no instance creates the session again. */
 export const FORGET = script(
   CLOCK,
   `

@@ -1,21 +1,21 @@
 /**
- * The event log: an append is part of a script call, which looks at the fence and at the place in its stream, then adds an
- * element to the session's log. Those of one session in one turn are one call (`appends.ts`).
+ * The event log. An append is part of a script call that checks the fence and the position in the stream, then adds an
+ * element to the session's log. The appends of one session in one turn are one call (`append-batches.ts`).
  */
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, EventStore, Marker, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
-import type { Ledger } from './ledger.ts';
+import type { SessionWriter } from './session-writer.ts';
 import { keptEvents, pack } from './log-elements.ts';
 import { fieldsOf, markerField } from './records.ts';
 import { OPEN_STREAMS, REPLAY } from './session-scripts.ts';
 
 export class RedisEvents implements EventStore {
-  readonly #ledger: Ledger;
+  readonly #writer: SessionWriter;
   readonly #retention: EventRetention | false;
 
-  constructor(ledger: Ledger) {
-    this.#ledger = ledger;
-    this.#retention = ledger.retention;
+  constructor(writer: SessionWriter) {
+    this.#writer = writer;
+    this.#retention = writer.retention;
   }
 
   append(request: AppendRequest): Promise<WriteOutcome> {
@@ -27,15 +27,15 @@ export class RedisEvents implements EventStore {
       const [written, removed] = [mark, unmark === undefined ? undefined : { request: unmark, stream }].map(fieldOf);
       args.push(requests, written ?? '', removed ?? '', bytes);
     }
-    return this.#ledger.append(sessionId, fence, args, text.length + requests.length);
+    return this.#writer.append(sessionId, fence, args, text.length + requests.length);
   }
 
   async replay(sessionId: string, stream: string, after: number): Promise<ReplayOutcome> {
     const retention = this.#retention;
     if (retention === false) return { found: false, why: 'unknown' };
-    const [head, , , open, , log] = this.#ledger.keys.session(sessionId);
-    const args = [...this.#ledger.kept, stream, String(after)];
-    const reply = (await this.#ledger.run(REPLAY, [head, open, log], args)) as ReplayReply | null;
+    const [head, , , open, , log] = this.#writer.keys.session(sessionId);
+    const args = [...this.#writer.kept, stream, String(after)];
+    const reply = (await this.#writer.run(REPLAY, [head, open, log], args)) as ReplayReply | null;
     if (reply === null) return { found: false, why: 'unknown' };
     const [now, length, ...elements] = reply;
     const openNext = length === null ? undefined : Number(length);
@@ -49,8 +49,8 @@ export class RedisEvents implements EventStore {
   }
 
   async open(sessionId: string): Promise<readonly OpenStreamInfo[]> {
-    const [head, , , open] = this.#ledger.keys.session(sessionId);
-    const reply = await this.#ledger.run(OPEN_STREAMS, [head, open], []);
+    const [head, , , open] = this.#writer.keys.session(sessionId);
+    const reply = await this.#writer.run(OPEN_STREAMS, [head, open], []);
     const streams: OpenStreamInfo[] = [];
     for (const [field, value] of fieldsOf(reply)) {
       if (!field.startsWith('s')) continue;
@@ -61,7 +61,7 @@ export class RedisEvents implements EventStore {
     return streams;
   }
 
-  /** What is too old goes by itself. */
+  /** Keys of old logs expire by themselves. */
   trim(): void {}
 }
 

@@ -1,4 +1,4 @@
-/** What Redis and its client say when they cannot, as an error that names the server and what to do about it. */
+/** SessionQueues errors of Redis and its client into store errors that name the server and say what to do. */
 import { SojournError, storeAway } from '../../errors.ts';
 
 /** By the first word of an error reply. */
@@ -7,7 +7,7 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   NOAUTH: 'it asks for a password; put it into the URL, redis://user:password@host',
   NOPERM:
     'this user may not do that; the page of the Redis store lists the commands, keys and channels that are needed',
-  OOM: 'its memory is full (maxmemory); nothing of the refused write was kept. Give it more, or keep less (eventRetention)',
+  OOM: 'its memory is full (maxmemory), so it refused the write. Give it more, or keep less (eventRetention)',
   MISCONF: 'it refuses writes because it cannot save to its disk; look at its log',
   READONLY: 'it is a replica; name the primary, or give a client that finds it (createSentinel, createCluster)',
   LOADING: 'it has just started and is reading its data',
@@ -16,12 +16,12 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   CLUSTERDOWN: 'the Cluster does not serve this slot now',
   MOVED: 'it is a node of a Cluster; give the store a client made by createCluster',
   ASK: 'it is a node of a Cluster; give the store a client made by createCluster',
-  BUSY: 'a script of somebody else has been running for long',
-  WRONGTYPE: 'a key has something that another program put there; give the store a prefix of its own',
+  BUSY: 'a script of another program has been running for long',
+  WRONGTYPE: 'another program wrote to one of its keys; give the store another prefix',
   UNKNOWN: 'it does not know a command; Redis 6.2 or later is needed, 7.0 for a Cluster',
 };
 
-/** The first word of an error reply; undefined: it is none. */
+/** The first word of an error reply; undefined: the error is not an error reply. */
 export function replyCode(error: unknown): string | undefined {
   const { message } = error as { readonly message?: unknown };
   if (typeof message !== 'string') return undefined;
@@ -37,7 +37,7 @@ export function redisFailure(where: string, error: unknown): Error {
   return storeAway(explained === undefined ? `${where}: ${text}` : `${where}: ${explained} (${text})`, error);
 }
 
-/** Node joins the errors of several addresses into one without a message. */
+/** Node joins the errors of several addresses into one error without a message. */
 function nameOf(error: unknown): string {
   const { code, errors } = error as { readonly code?: unknown; readonly errors?: readonly unknown[] };
   const [first] = errors ?? [];
@@ -45,19 +45,9 @@ function nameOf(error: unknown): string {
   return typeof code === 'string' ? code : String(error);
 }
 
-export const noAnswer = (where: string, ms: number): Error =>
-  storeAway(`${where} has not answered within ${Math.round(ms)} ms`);
+export const tooMuchPending = (where: string, bytes: number): Error =>
+  storeAway(`${where} is overloaded: ${bytes} bytes wait for a reply, and further commands are refused`);
 
-export const tooMuchWaits = (where: string, bytes: number): Error =>
-  storeAway(`${where} is too slow for what is asked of it: ${bytes} bytes wait for an answer, and no more are taken`);
-
-export const storeClosed = (where: string): Error => storeAway(`the store at ${where} is closed`);
-
-export const newerRecord = (where: string, id: string, found: number, known: number): Error =>
-  storeAway(
-    `${where}: session ${id} was written by a newer version of sojourn (record ${found}, this one reads up to ${known})`,
-  );
-
-/** Told to whoever has usually given up on it by now. */
+/** The caller of such a write has usually given up already. */
 export const overtaken = (where: string): Error =>
   storeAway(`${where}: a write came so late that a later one of this instance was stored before; it was not stored`);

@@ -1,5 +1,6 @@
 /**
- * The Redis store: sessions of any number of machines, on Redis or Valkey. One server, one behind Sentinel, or a Cluster.
+ * The Redis store: sessions of any number of machines, on Redis or Valkey. It works with one server, a server behind
+ * Sentinel, or a Cluster.
  */
 import { optionInvalid } from '../../errors.ts';
 import { checkNames, got } from '../../options/checks.ts';
@@ -15,14 +16,19 @@ export interface RedisConnection {
 }
 
 export interface RedisSettings {
-  /** Before every key and channel; `'sojourn'`. Braces are not allowed: they mean something in a Cluster. */
+  /**
+   * Precedes every key and channel; default `'sojourn'`. Braces are not allowed, because they have a meaning in a
+   * Cluster.
+   */
   readonly prefix?: string | undefined;
 }
 
 export interface RedisOptions extends RedisSettings {
-  /** `redis://user:password@host:6379/0`; `rediss://`: by TLS. */
+  /** `redis://user:password@host:6379/0`, or `rediss://` for TLS. */
   readonly url?: string | undefined;
-  /** Instead of a URL. It is never used itself and never closed: the store makes connections of its own that are set up like it. */
+  /**
+   * Instead of a URL. The store neither uses nor closes this client; it makes connections with the same configuration.
+   */
   readonly client?: RedisConnection | undefined;
 }
 
@@ -32,7 +38,7 @@ const URL_TAKES = "a URL of redis: or rediss:, e.g. 'redis://localhost:6379'";
 const CLIENT_TAKES = 'what createClient, createCluster or createSentinel of the package redis returned';
 
 /**
- * A store on Redis or Valkey, by the package `redis`, which is loaded when the store is opened.
+ * A store on Redis or Valkey, using the package `redis`, which is loaded when the store is opened.
  * @throws TypeError, RangeError naming the option that is wrong.
  */
 export function redis(at: string | RedisConnection | RedisOptions, settings: RedisSettings = {}): Store {
@@ -54,7 +60,7 @@ function targetOf(url: unknown, client: unknown): Target {
   return target;
 }
 
-/** A URL may hold a password: what is wrong with it is said without showing it. */
+/** A URL may hold a password, so error messages do not show it. */
 function urlTarget(url: unknown): Target {
   if (typeof url !== 'string')
     throw optionInvalid('type', 'redis.url', got(url === undefined ? 'none' : `a ${typeof url}`), URL_TAKES);
@@ -76,12 +82,11 @@ function urlTarget(url: unknown): Target {
   return { kind: 'url', url };
 }
 
-/** By what only one of them has. */
+/** Recognises each kind by a member that only it has. */
 function clientTarget(client: unknown): Target | undefined {
   if (typeof client !== 'object' || client === null || !('duplicate' in client)) return undefined;
   if ('getSentinelNode' in client) return { kind: 'sentinel', client: client as unknown as SentinelClient };
-  if ('nodeByAddress' in client && '_options' in client)
-    return { kind: 'cluster', client: client as unknown as ClusterClient };
+  if ('nodeByAddress' in client) return { kind: 'cluster', client: client as unknown as ClusterClient };
   if ('sendCommand' in client && 'options' in client)
     return { kind: 'client', client: client as unknown as RedisClient };
   return undefined;

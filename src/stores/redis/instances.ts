@@ -1,34 +1,35 @@
 /**
- * Instances: leases in keys that expire, mailboxes on channels. Whoever publishes is told how many connections got it; nobody
- * is a suspicion. An instance that renews its lease finds out first whether its channels are heard.
+ * Instances: leases are keys that expire, mailboxes are channels. PUBLISH answers how many connections received the
+ * message; if none did, the receiver is suspect. Before an instance renews its lease it checks that its channels
+ * receive.
  */
 import { internal } from '../../errors.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
 import type { Bus } from './bus.ts';
-import { RESERVED_MS } from './directory.ts';
+import { RESERVED_MS } from './session-directory.ts';
 import { DUE, RESERVE, SETTLE } from './directory-scripts.ts';
 import { overtaken } from './failures.ts';
 import type { Keys } from './keys.ts';
 import { ANNOUNCE, BURY, LEAVE, RENEW } from './lease-scripts.ts';
-import { LARGE, writeLetter, writeNotice } from './letters.ts';
+import { LARGE_MESSAGE_LENGTH, writeEnvelope, writeReference } from './envelopes.ts';
 import { Mailbox } from './mailbox.ts';
 import type { Reply } from './client.ts';
 import type { Script } from './scripts.ts';
-import { asItIs, type Server, type Slot } from './server.ts';
+import { rawReply, type Server, type SlotKeys } from './server.ts';
 
 type State = InstanceLease['state'];
 
 const LEASE_VERSION = 1;
 /** How long a dead id is remembered. */
 const TAKEN_MS = 86_400_000;
-/** A large message that nobody has fetched by then is lost. */
-const LETTER_MS = 30_000;
-const LETTER_BYTES = 9;
-/** How often the entry of an instance that lives is looked at. */
-const LOOKED_AT_MS = 60_000;
-/** Entries looked at together. */
+/** A large message that its receiver has not fetched by then is lost. */
+const LARGE_MESSAGE_MS = 30_000;
+const LARGE_MESSAGE_NAME_BYTES = 9;
+/** How often the directory entry of a live instance is checked. */
+const LIVE_CHECK_MS = 60_000;
+/** Entries checked together. */
 const BATCH = 256;
 
 export interface InstancesOptions {
@@ -40,20 +41,20 @@ export interface InstancesOptions {
   readonly logger: Logger;
 }
 
-interface Own {
+interface OwnInstance {
   readonly mailbox: Mailbox;
   renewals: number;
 }
 
 export class RedisInstances implements InstanceStore {
   readonly #options: InstancesOptions;
-  readonly #own = new Map<string, Own>();
+  readonly #own = new Map<string, OwnInstance>();
 
   constructor(options: InstancesOptions) {
     this.#options = options;
   }
 
-  /** The mailbox first: whoever finds the lease is heard. */
+  /** Opens the mailbox first, so that an instance with a lease can receive. */
   async announce(
     { id, state, version }: InstanceLease,
     receive: (from: string, message: InstanceMessage) => void,
@@ -76,8 +77,8 @@ export class RedisInstances implements InstanceStore {
       await this.#closeMailbox(id).catch(() => undefined);
       throw error;
     }
-    // Beside its own work: what is left is taken out by the next instance, or by whoever lists them.
-    this.#takeOutDead().catch((err: unknown) =>
+    // In the background. The next instance that starts, or any `list()`, removes the entries that remain.
+    this.#removeDeadEntries().catch((err: unknown) =>
       logger.debug({ err }, 'The entries of crashed instances could not be removed; the next start tries again'),
     );
   }
@@ -108,16 +109,16 @@ export class RedisInstances implements InstanceStore {
     const ids = (await server.send(keys.instances, ['ZRANGE', keys.instances, '0', '-1'])) as readonly string[];
     const leases = await Promise.all(ids.map((id) => this.read(id)));
     const living = leases.filter((lease) => lease !== undefined);
-    if (living.length < ids.length) await this.#takeOutDead();
+    if (living.length < ids.length) await this.#removeDeadEntries();
     return living;
   }
 
   /**
-   * Removes the entries of dead instances, and of none that is just announcing itself. A living instance is looked at again
-   * later, so each call costs what has come since the last one. Leases stand in other slots of a Cluster: no single script
-   * can do it.
+   * Removes the entries of dead instances, but not of an instance that is announcing itself. The next check of a live
+   * instance is later, so each call costs only the entries since the call before. Leases have other slots in a Cluster,
+   * so a single script cannot do this.
    */
-  async #takeOutDead(): Promise<void> {
+  async #removeDeadEntries(): Promise<void> {
     const { keys } = this.#options;
     for (;;) {
       const reply = await this.#run(DUE, [keys.instances], ['0', String(BATCH)]);
@@ -126,7 +127,7 @@ export class RedisInstances implements InstanceStore {
       if (due.length === 0) return;
       const leases = await Promise.all(due.map((id) => this.read(id)));
       const settled = due.flatMap((id, n) => {
-        const next = leases[n] === undefined ? '' : String(Number(now) + LOOKED_AT_MS);
+        const next = leases[n] === undefined ? '' : String(Number(now) + LIVE_CHECK_MS);
         return [id, flat[2 * n + 1] ?? '', next];
       });
       await this.#run(SETTLE, [keys.instances], settled);
@@ -138,11 +139,11 @@ export class RedisInstances implements InstanceStore {
     const { server, keys, random } = this.#options;
     const text = JSON.stringify(message);
     const channel = keys.mailbox(to);
-    if (text.length <= LARGE) return heard(await server.publish(channel, writeLetter(from, text)));
-    const key = keys.letter(to, base64url(random(LETTER_BYTES)));
+    if (text.length <= LARGE_MESSAGE_LENGTH) return heard(await server.publish(channel, writeEnvelope(from, text)));
+    const key = keys.largeMessage(to, base64url(random(LARGE_MESSAGE_NAME_BYTES)));
     const [, receivers] = await Promise.all([
-      server.send(key, ['SET', key, text, 'PX', String(LETTER_MS)]),
-      server.publish(channel, writeNotice(from, key)),
+      server.send(key, ['SET', key, text, 'PX', String(LARGE_MESSAGE_MS)]),
+      server.publish(channel, writeReference(from, key)),
     ]);
     if (receivers === 0) await server.send(key, ['DEL', key]);
     return heard(receivers);
@@ -158,10 +159,10 @@ export class RedisInstances implements InstanceStore {
   }
 
   async publish(from: string, message: InstanceMessage): Promise<void> {
-    await this.#options.server.publish(this.#options.bus.channel, writeLetter(from, JSON.stringify(message)));
+    await this.#options.server.publish(this.#options.bus.channel, writeEnvelope(from, JSON.stringify(message)));
   }
 
-  /** Whoever closes its view is gone, with or without having left. */
+  /** An instance whose view is closed has left, whether or not it called `leave`. */
   async close(): Promise<void> {
     for (const id of this.#own.keys()) {
       await this.leave(id).catch((err: unknown) =>
@@ -170,8 +171,8 @@ export class RedisInstances implements InstanceStore {
     }
   }
 
-  #run(script: Script, keys: Slot, args: readonly string[]): Promise<Reply> {
-    return this.#options.server.run(script, keys, args, asItIs);
+  #run(script: Script, keys: SlotKeys, args: readonly string[]): Promise<Reply> {
+    return this.#options.server.run(script, keys, args, rawReply);
   }
 
   #keysOf(id: string): readonly [string, string] {
@@ -179,7 +180,7 @@ export class RedisInstances implements InstanceStore {
     return [keys.lease(id), keys.taken(id)];
   }
 
-  /** Nothing more is received at once, whatever becomes of the subscription. */
+  /** Receives nothing more from now on, even if unsubscribing fails. */
   async #closeMailbox(id: string): Promise<void> {
     const { server, keys, bus } = this.#options;
     const own = this.#own.get(id);
@@ -193,4 +194,4 @@ export class RedisInstances implements InstanceStore {
 const heard = (receivers: number): 'sent' | 'suspect' => (receivers === 0 ? 'suspect' : 'sent');
 
 const announcedBefore = (id: string): Error =>
-  internal(new Error(`instance ${id} was announced before: an id that is dead stays dead, take a new one`));
+  internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));

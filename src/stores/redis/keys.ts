@@ -1,18 +1,26 @@
 /**
- * Where everything stands: below the prefix and the endpoint's name. What belongs to one session, to one instance or to the
- * deployment as a whole has the same hash tag, and with it the same slot of a Cluster.
+ * The names of all keys: the prefix, the endpoint's name, then the purpose. All keys of one session have the same hash
+ * tag, and so the same slot of a Cluster. The same is true for all keys of one instance, and of the deployment.
  */
 
 const PLAIN = /^[\w.~-]+$/;
 
-/** Any text as part of a key that no other text gives: what may mean something there is written as `%` and four digits. */
+/** Encodes any text as part of a key, without collisions: special characters become `%` and four hex digits. */
 function part(text: string): string {
   if (PLAIN.test(text)) return text;
   if (text === '') return '%';
   return text.replace(/[^\w.~-]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** In the order in which scripts take them. */
+/**
+ * In the order in which scripts take them. The letters after the hash tag are the stored names:
+ * * `r` head (a hash)
+ * * `b` body (JSON)
+ * * `s` state (a hash)
+ * * `o` open streams and markers (a hash)
+ * * `k` known streams (a hash)
+ * * `l` log (a list)
+ */
 export type SessionKeys = readonly [
   head: string,
   body: string,
@@ -22,14 +30,14 @@ export type SessionKeys = readonly [
   log: string,
 ];
 
-/** Sessions whose keys are remembered; forgotten all at once when there are more. */
+/** Sessions whose keys are cached. A full cache is cleared. */
 const REMEMBERED = 10_000;
 
 export class Keys {
   readonly #sessions: string;
   readonly #deployment: string;
   readonly #remembered = new Map<string, SessionKeys>();
-  /** Channels are the same in every database of a server. */
+  /** Channels are shared by all databases of a server, so the number of the database is part of their names. */
   readonly #channels: string;
 
   constructor(prefix: string, name: string, database: number) {
@@ -48,17 +56,17 @@ export class Keys {
     return keys;
   }
 
-  /** Every session, by its id. */
+  /** Every session, sorted by id. */
   get sessions(): string {
     return `${this.#deployment}sessions`;
   }
 
-  /** The same by when to look at it. */
+  /** Every session, sorted by the time of its next check. */
   get due(): string {
     return `${this.#deployment}due`;
   }
 
-  /** Every instance, by when its entry may go. */
+  /** Every instance, sorted by the time of the next check of its entry. */
   get instances(): string {
     return `${this.#deployment}instances`;
   }
@@ -71,7 +79,7 @@ export class Keys {
     return `${this.#sessions}{${part(instance)}}:lease`;
   }
 
-  /** That an id was taken once. */
+  /** Records that an id was used. */
   taken(instance: string): string {
     return `${this.#sessions}{${part(instance)}}:taken`;
   }
@@ -81,7 +89,7 @@ export class Keys {
   }
 
   /** A message that is too large for a channel. */
-  letter(instance: string, no: string): string {
+  largeMessage(instance: string, no: string): string {
     return `${this.#sessions}{${part(instance)}}:letter:${no}`;
   }
 

@@ -1,12 +1,21 @@
 /**
- * A lease is a hash that expires: `v` format, `state`, `version` of the build, `n` how often it was renewed. Beside it stands that
- * its id was taken, for a day beyond its last sign of life, so that a dead id stays dead.
+ * A lease is a hash that expires:
+ * * `v`: format
+ * * `state`: `serving` or `draining`
+ * * `version`: version of the build
+ * * `n`: number of renewals
  *
- * `KEYS` of all: lease, taken.
+ * A second key records that the id was used. It lasts a day longer than the last sign of life, so that a dead id stays
+ * dead.
+ *
+ * `KEYS` of all scripts: lease, taken.
  */
 import { CLOCK, script } from './scripts.ts';
 
-/** `ARGV`: until when, lease ms, how long a taken id is remembered, format, state, version. `T`: taken before; `L`: too late. */
+/**
+ * `ARGV`: latest time, lease ms, ms that a used id is remembered, format, state, version. Answers `W`; `T`: the id was
+ * used before; `L`: too late.
+ */
 export const ANNOUNCE = script(
   CLOCK,
   `
@@ -19,7 +28,10 @@ return 'W'
 `,
 );
 
-/** `ARGV`: the number of this renewal, lease ms, how long a taken id is remembered, state. `D`: dead; `L`: too late. */
+/**
+ * `ARGV`: number of this renewal, lease ms, ms that a used id is remembered, state. Answers `W`; `D`: dead; `L`: too
+ * late.
+ */
 export const RENEW = script(
   `
 local n = redis.call('HGET', KEYS[1], 'n')
@@ -32,7 +44,7 @@ return 'W'
 `,
 );
 
-/** `ARGV`: state and number as they were seen (empty: any number), how long a taken id is remembered. */
+/** `ARGV`: state and number that were read (empty: any number), ms that a used id is remembered. */
 export const BURY = script(
   `
 local seen = redis.call('HMGET', KEYS[1], 'state', 'n')
@@ -43,7 +55,7 @@ return 1
 `,
 );
 
-/** `ARGV`: how long a taken id is remembered. */
+/** `ARGV`: ms that a used id is remembered. */
 export const LEAVE = script(
   `
 redis.call('DEL', KEYS[1])

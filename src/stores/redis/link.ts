@@ -1,70 +1,77 @@
 /**
- * One connection that is kept: made anew whenever it breaks or goes silent.
+ * One connection that is kept open: it is replaced when it breaks or the server stops answering.
  *
- *     connecting ──▶ usable ──broke──▶ connecting ──failed──▶ away ──tried again──▶ usable
- *         │             ╰──silent for too long──────────────▶ away
- *         ╰─ refused at `open`: that rejects, nothing is tried again
+ *     connecting ──▶ usable ──breaks──▶ connecting ──fails──▶ away ──retry succeeds──▶ usable
+ *         │             ╰──no reply within limitMs──────────▶ away
+ *         ╰─ fails in `open`: `open` rejects and nothing is retried
  *
- * What is asked while it is connecting for the first time since it broke waits for that; while it is away it fails at once.
- * Whatever has no answer after `limitMs` means a server that stands still or a link that nothing passes: everything under
- * way fails with an unknown outcome, and the connection is given up.
+ * Commands sent during the first reconnect wait for it. While the link is away they fail at once. A command without a
+ * reply after `limitMs` means a frozen server or a broken network: every pending command fails with an unknown outcome,
+ * and the connection is given up.
  */
 import type { RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
-import { Awaited, monotonic } from './awaited.ts';
+import { PendingReplies, monotonic } from './pending-replies.ts';
 import type { RedisClient, Reply } from './client.ts';
-import { noAnswer, redisFailure, replyCode, storeClosed, tooMuchWaits } from './failures.ts';
+import { noAnswer, storeClosed } from '../shared/failures.ts';
+import { redisFailure, replyCode, tooMuchPending } from './failures.ts';
 
-/** A connection is made within this, or the server counts as away. */
+/** A connection that takes longer than this to open counts as failed. */
 export const CONNECT_MS = 2_000;
-/** Between tries to connect: a part of the outage so far, so a short outage costs little more and a long one few tries. */
-const PAUSE_PART = 1 / 16;
+/**
+ * The pause between connection attempts is this part of the outage so far: short outages end quickly, long ones cost
+ * few attempts.
+ */
+const PAUSE_FRACTION = 1 / 16;
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1_000;
-/** Of commands without an answer, past which more are refused: a server that answers no more must not fill this process. */
-const MOST_BYTES = 67_108_864;
-/** What a command takes besides its arguments. */
+/**
+ * The size of all commands without a reply above which more are refused: a silent server must not fill this process's
+ * memory.
+ */
+const MAX_PENDING_BYTES = 67_108_864;
+/** The overhead of a command besides its arguments. */
 const COMMAND_BYTES = 500;
 
-/** It cannot serve us any more, somebody else may: where that is is found out when connecting. */
-const ELSEWHERE = ['READONLY', 'MASTERDOWN'];
+/** This server cannot serve the store any more, but another one may. The next connection finds out which. */
+const WRONG_SERVER = ['READONLY', 'MASTERDOWN'];
 
 export interface LinkSettings {
   readonly time: TimeProvider;
   readonly random: RandomSource;
-  /** How long an answer may take. */
+  /** How long a reply may take. */
   limitMs(): number;
 }
 
 export interface LinkOptions extends LinkSettings {
   /** For messages; without credentials. */
   readonly where: string;
-  /** A client for wherever the server is now, not connected yet. */
+  /** A client for the server's current address, not connected yet. */
   make(connectMs: number): Promise<RedisClient>;
-  /** Before anybody uses it. */
+  /** Prepares a new connection before its first use. */
   setUp(client: RedisClient): Promise<void>;
-  /** It was usable, and is not any more. */
+  /** A usable connection has broken. */
   lost?(): void;
 }
 
 export class Link {
   readonly #options: LinkOptions;
-  /** Usable. */
+  /** Set while the connection is usable. */
   #client: RedisClient | undefined;
-  /** The first try since it broke. */
+  /** The first connection attempt since the connection broke. */
   #connecting: Promise<void> | undefined;
   #cause: Error;
   #begun = false;
   #closed = false;
-  /** Of commands that have no answer yet. */
+  /** The size of the commands without a reply. */
   #bytes = 0;
-  readonly #awaited: Awaited;
+  readonly #pending: PendingReplies;
 
   constructor(options: LinkOptions) {
     this.#options = options;
     this.#cause = storeClosed(options.where);
     const { time, limitMs, where } = options;
-    this.#awaited = new Awaited(time, limitMs, () => {
+    this.#pending = new PendingReplies(time, limitMs, () => {
       if (this.#client !== undefined) this.#broke(this.#client, noAnswer(where, limitMs()), false);
     });
   }
@@ -73,7 +80,7 @@ export class Link {
     return this.#options.where;
   }
 
-  /** The first connection; when that fails nothing stays behind. */
+  /** The first connection; if it fails, nothing is left open. */
   async open(): Promise<void> {
     this.#begun = true;
     try {
@@ -84,22 +91,25 @@ export class Link {
     }
   }
 
-  /** Connects in the background; what is asked meanwhile waits for the first try. */
+  /** Connects in the background; commands wait for the first attempt. */
   begin(): void {
     if (this.#begun) return;
     this.#begun = true;
     void this.#keepTrying(true);
   }
 
-  /** `ask` is called with a usable connection, in the order of asking; a failure is told as the store's. */
+  /** `ask` is called with a usable connection, in the order of the calls; failures become store errors. */
   send<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
     if (this.#connecting !== undefined) return this.#connecting.then(() => this.#ask(ask));
     return this.#ask(ask);
   }
 
-  /** A command in the same order. `lua`: the script that it runs by its hash; a server that does not have it gets it. */
+  /**
+   * Sends a command, in the same order. `lua`: the script that it runs by hash; a server without the script gets its
+   * text.
+   */
   command<T>(args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
-    if (this.#bytes > MOST_BYTES) return Promise.reject(tooMuchWaits(this.where, this.#bytes));
+    if (this.#bytes > MAX_PENDING_BYTES) return Promise.reject(tooMuchPending(this.where, this.#bytes));
     const bytes = bytesOf(args);
     this.#bytes += bytes;
     const connecting = this.#connecting;
@@ -113,14 +123,14 @@ export class Link {
   #command<T>(args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
     const client = this.#client;
     if (client === undefined) return Promise.reject(this.#cause);
-    this.#awaited.asked();
+    this.#pending.sent();
     return client.sendCommand(args).then(
       (reply) => {
-        if (client === this.#client) this.#awaited.answered();
+        if (client === this.#client) this.#pending.received();
         return read(reply as Reply);
       },
       (error: unknown) => {
-        if (client === this.#client) this.#awaited.answered();
+        if (client === this.#client) this.#pending.received();
         if (lua !== undefined && replyCode(error) === 'NOSCRIPT')
           return this.#command(['EVAL', lua, ...args.slice(2)], read);
         throw this.#failure(client, error);
@@ -128,19 +138,19 @@ export class Link {
     );
   }
 
-  /** Gives the connection up and makes another: this one leads to the wrong place. */
+  /** Replaces the connection, because it leads to the wrong server. */
   renew(cause: Error): void {
     const client = this.#client;
     if (client !== undefined) this.#broke(client, cause, true);
   }
 
-  /** What was asked before is answered first, if that does not take too long. */
+  /** Waits for the replies to earlier commands, up to a limit. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#cause = storeClosed(this.where);
     const { time } = this.#options;
-    this.#awaited.stop();
+    this.#pending.stop();
     const client = this.#client;
     this.#client = undefined;
     if (client === undefined) return;
@@ -154,24 +164,24 @@ export class Link {
   #ask<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
     const client = this.#client;
     if (client === undefined) return Promise.reject(this.#cause);
-    this.#awaited.asked();
+    this.#pending.sent();
     return ask(client).then(
       (reply) => {
-        if (client === this.#client) this.#awaited.answered();
+        if (client === this.#client) this.#pending.received();
         return reply;
       },
       (error: unknown) => {
-        if (client === this.#client) this.#awaited.answered();
+        if (client === this.#client) this.#pending.received();
         throw this.#failure(client, error);
       },
     );
   }
 
   #failure(client: RedisClient, error: unknown): Error {
-    // What was under way when the connection was given up knows no better.
+    // The connection was given up while this command was pending: report the cause of that.
     if (client !== this.#client) return this.#cause;
     const failure = redisFailure(this.where, error);
-    if (!client.isReady || ELSEWHERE.includes(replyCode(error) ?? '')) this.#broke(client, failure, true);
+    if (!client.isReady || WRONG_SERVER.includes(replyCode(error) ?? '')) this.#broke(client, failure, true);
     return failure;
   }
 
@@ -179,7 +189,7 @@ export class Link {
     if (client !== this.#client) return;
     this.#client = undefined;
     this.#cause = cause;
-    this.#awaited.clear();
+    this.#pending.clear();
     client.destroy();
     this.#options.lost?.();
     void this.#keepTrying(patient);
@@ -202,10 +212,10 @@ export class Link {
     }
   }
 
-  /** The longest of it is random by half: instances do not come all at once. */
+  /** Half of the pause is random, so that instances do not reconnect all at once. */
   #pause(since: number): Promise<void> {
     const { time, random } = this.#options;
-    const part = (monotonic(time) - since) * PAUSE_PART;
+    const part = (monotonic(time) - since) * PAUSE_FRACTION;
     const longest = Math.min(Math.max(part, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
     const [byte = 0] = random(1);
     return new Promise((done) => void time.setTimeout(done, (longest * (256 + byte)) / 512));

@@ -1,18 +1,18 @@
 /**
- * The messages of one append as one element of the log. What retention keeps is computed from what came later and never
- * stored: so it is exact whatever was dropped yet, and dropping can wait.
+ * The messages of one append form one element of the log. What retention keeps is computed from the later elements and
+ * never stored. So the result is exact even while old elements still wait to be deleted.
  */
 import type { EventRetention } from '../../types.ts';
 import type { LoggedEvent } from '../store.ts';
 
 /** The record separator: neither JSON text nor a priming event contains it. */
 const SEPARATOR = '\u001e';
-/** Begins an element whose messages are no JSON after all: a list of them follows. */
+/** Starts an element whose messages are not JSON text: a JSON list of them follows. */
 const LISTED = '\u001f';
 
 export interface Packed {
   readonly text: string;
-  /** Of the messages; empty: what the text has without its separators. */
+  /** The size of the messages; empty: the length of the text without its separators. */
   readonly bytes: string;
 }
 
@@ -28,10 +28,10 @@ function unpack(text: string, count: number): readonly string[] {
   return count === 1 ? [text] : text.split(SEPARATOR);
 }
 
-/** Of each element, newest first: `REPLAY`. */
+/** Values per element in the answer of `REPLAY`, newest element first. */
 const MEMBERS = 6;
 
-/** The events that are kept, oldest first. Dropped is dropped from the oldest on. */
+/** The events that are kept, oldest first. Once an event is dropped, all older ones are dropped too. */
 export function keptEvents(
   flat: readonly string[],
   { ttlMs, events: most, bytes: mostBytes }: EventRetention,

@@ -1,11 +1,11 @@
 /**
- * What comes for one instance on its own channel and on the bus, handed over in the order of each sender: while a large
- * message is fetched, what else its sender says waits.
+ * Receives the messages for one instance, from its channel and from the bus, in the order of each sender. While a large
+ * message is being fetched, later messages of the same sender wait.
  */
 import type { Logger } from '../../types.ts';
 import type { InstanceMessage } from '../store.ts';
-import { readLetter, type Letter } from './letters.ts';
-import type { ChannelUser } from './server.ts';
+import { readEnvelope, type Envelope } from './envelopes.ts';
+import type { ChannelListener } from './server.ts';
 
 export interface MailboxOptions {
   readonly id: string;
@@ -16,12 +16,12 @@ export interface MailboxOptions {
   take(key: string): Promise<string | null>;
 }
 
-export class Mailbox implements ChannelUser {
+export class Mailbox implements ChannelListener {
   readonly #options: MailboxOptions;
-  /** Of senders of whom something is being fetched: the last that waits. */
+  /** For each sender with a fetch in progress: the last message that waits. */
   readonly #waiting = new Map<string, Promise<void>>();
   #closed = false;
-  #saidUnknown = false;
+  #warnedUnknown = false;
 
   constructor(options: MailboxOptions) {
     this.#options = options;
@@ -32,11 +32,11 @@ export class Mailbox implements ChannelUser {
   }
 
   receive(text: string): void {
-    const letter = readLetter(text);
-    if (letter === undefined) return this.#unknown(text);
-    const before = this.#waiting.get(letter.from);
-    if (before === undefined && 'message' in letter) this.#deliver(letter.from, letter.message);
-    else this.#wait(letter, before ?? Promise.resolve());
+    const envelope = readEnvelope(text);
+    if (envelope === undefined) return this.#unknown(text);
+    const before = this.#waiting.get(envelope.from);
+    if (before === undefined && 'message' in envelope) this.#deliver(envelope.from, envelope.message);
+    else this.#wait(envelope, before ?? Promise.resolve());
   }
 
   lost(): void {
@@ -48,9 +48,9 @@ export class Mailbox implements ChannelUser {
     this.#waiting.clear();
   }
 
-  #wait(letter: Letter, before: Promise<void>): void {
-    const { from } = letter;
-    const fetched = 'key' in letter ? this.#fetch(letter.key) : Promise.resolve(letter.message);
+  #wait(envelope: Envelope, before: Promise<void>): void {
+    const { from } = envelope;
+    const fetched = 'key' in envelope ? this.#fetch(envelope.key) : Promise.resolve(envelope.message);
     const waiting: Promise<void> = Promise.all([fetched, before]).then(([message]) => {
       if (this.#waiting.get(from) === waiting) this.#waiting.delete(from);
       if (message !== undefined) this.#deliver(from, message);
@@ -76,16 +76,16 @@ export class Mailbox implements ChannelUser {
     try {
       receive(from, message);
     } catch (err) {
-      logger.error({ err, from, kind: message.kind }, 'a message could not be received');
+      logger.error({ err, from, kind: message.kind }, 'A message could not be handled');
     }
   }
 
   #unknown(text: string): void {
-    if (this.#saidUnknown) return;
-    this.#saidUnknown = true;
+    if (this.#warnedUnknown) return;
+    this.#warnedUnknown = true;
     this.#options.logger.warn(
       { instance: this.id, begins: text.slice(0, 40) },
-      'A message to this instance is of a newer version of sojourn, or of another program; such messages are dropped',
+      'Messages to this instance are dropped: a newer version of sojourn or another program sent them',
     );
   }
 }

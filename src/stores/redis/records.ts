@@ -1,4 +1,4 @@
-/** Records as they stand in their keys, and back. */
+/** Converts records to the values of their keys, and back. `session-scripts.ts` lists the one-letter fields. */
 import {
   RECORD_VERSION,
   type EndedSession,
@@ -9,9 +9,9 @@ import {
 } from '../store.ts';
 import type { EndReason } from '../../types.ts';
 import type { Reply } from './client.ts';
-import { newerRecord } from './failures.ts';
+import { newerRecord } from '../shared/failures.ts';
 
-/** What never changes. What does change later is beside it, and counts instead. */
+/** What never changes. `answer` may change: the new value is stored in the state hash and takes precedence. */
 interface Body {
   readonly user: string | null;
   readonly handshake: Handshake;
@@ -19,7 +19,7 @@ interface Body {
   readonly createdAt: number;
 }
 
-/** Fields of the head that every record has. */
+/** Fields of the head that every record has: protocol version, initialized, active at. */
 const NEEDED = ['p', 'i', 'a'];
 
 /** Fields and values in turn. */
@@ -33,17 +33,17 @@ export function fieldsOf(reply: Reply | undefined): ReadonlyMap<string, string> 
 }
 
 const flag = (on: boolean): string => (on ? '1' : '');
-/** Keys may contain anything; as JSON text they come back as they were. */
+/** Keys may contain any text; JSON text restores them exactly. */
 const stateField = (key: string): string => `.${JSON.stringify(key)}`;
 
 export function bodyOf({ user, handshake, answer, createdAt }: SessionRecord): string {
   return JSON.stringify({ user, handshake, answer, createdAt } satisfies Body);
 }
 
-/** What stands in the head besides the fence, the write and the expiry. */
+/** The fields of the head besides the fence, the last write and the expiry. */
 export const headOf = (record: SessionRecord): string[] => ['v', String(record.v), ...changedHead(record)];
 
-/** What a patch changes in the head, but for the expiry. */
+/** The fields of the head that a patch changes, except the expiry. */
 export function changedHead({ version, initialized, logLevel, getStream, activeAt }: RecordPatch): string[] {
   const fields: string[] = [];
   if (version !== undefined) fields.push('p', version);
@@ -54,7 +54,7 @@ export function changedHead({ version, initialized, logLevel, getStream, activeA
   return fields;
 }
 
-/** What is beside the body; an empty value removes. */
+/** The fields of the state hash; an empty value removes the field. */
 export function changedState({ answer, subscriptions, state }: RecordPatch): string[] {
   const fields: string[] = [];
   if (answer !== undefined) fields.push('a', `=${answer}`);
@@ -63,7 +63,7 @@ export function changedState({ answer, subscriptions, state }: RecordPatch): str
   return fields;
 }
 
-/** `READ`; with more, `CLAIM`. */
+/** The answer of `READ`; `CLAIM` adds the last two members. */
 export type ReadReply = readonly [
   now: string,
   head: Fields,
@@ -73,7 +73,10 @@ export type ReadReply = readonly [
   open?: Fields,
 ];
 
-/** A session as it was found; undefined: there is none. `damaged` is called when something of it is missing: then there is none. */
+/**
+ * The session as read; undefined: there is none. `damaged` is called when a part of it is missing; then the answer is
+ * undefined.
+ */
 export function foundSession(id: string, reply: ReadReply, where: string, damaged: () => void): Found | undefined {
   const [time, headReply, bodyText, stateReply] = reply;
   const head = fieldsOf(headReply);
@@ -132,7 +135,7 @@ function stateOf(aside: ReadonlyMap<string, string>): Record<string, string> {
   return Object.fromEntries(entries.map(([field, value]) => [JSON.parse(field.slice(1)) as string, value]));
 }
 
-/** A marker is a field of its own beside the open streams. */
+/** A marker is one field beside the open streams. */
 export function markerField({ request, stream }: Marker): string {
   return `m${JSON.stringify([request, stream])}`;
 }

@@ -1,17 +1,17 @@
-/** The store object: one server for all endpoints that share it, connected by the first and left with the last. */
+/** The store object. All endpoints that share it use one server: the first one connects, the last one disconnects. */
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { Bus } from './bus.ts';
 import { RedisEvents } from './events.ts';
 import { RedisInstances } from './instances.ts';
 import { Keys } from './keys.ts';
-import { Ledger } from './ledger.ts';
+import { SessionWriter } from './session-writer.ts';
 import type { Server } from './server.ts';
 import { RedisSessions } from './sessions.ts';
 import { openServer, type Target } from './target.ts';
 
 const SECRET_BYTES = 32;
-/** Of the lease: how long an answer may take, so that a third is left to renew it. */
-const ANSWER_PART = 2 / 3;
+/** The part of a lease that a reply may take: it leaves a third of the lease for a renewal. */
+const REPLY_FRACTION = 2 / 3;
 
 export class RedisStore implements Store {
   readonly kind = 'redis';
@@ -20,11 +20,11 @@ export class RedisStore implements Store {
   readonly #target: Target;
   readonly #prefix: string;
   #server: Promise<Server> | undefined;
-  /** By their deployments. */
+  /** By bus channel. */
   #buses = new Map<string, Bus>();
-  /** How long the leases of its views are. */
+  /** The lease durations of the open views. */
   readonly #leases = new Set<{ readonly ms: number }>();
-  /** How long an answer may take: a part of the shortest of them. */
+  /** How long a reply may take: a part of the shortest lease. */
   #limitMs = Infinity;
 
   constructor(target: Target, prefix: string) {
@@ -50,22 +50,22 @@ export class RedisStore implements Store {
   }
 
   #leasesChanged(): void {
-    this.#limitMs = Math.min(...[...this.#leases].map(({ ms }) => ms)) * ANSWER_PART;
+    this.#limitMs = Math.min(...[...this.#leases].map(({ ms }) => ms)) * REPLY_FRACTION;
   }
 
   #view(server: Server, options: StoreOptions, lease: { readonly ms: number }): OpenStore {
     const { name, leaseMs, logger, tombstoneMs, retention, random } = options;
     const keys = new Keys(this.#prefix, name, server.database);
-    const ledger = new Ledger({ server, keys, tombstoneMs, retention, random });
+    const writer = new SessionWriter({ server, keys, tombstoneMs, retention, random });
     const instances = new RedisInstances({ server, keys, bus: this.#bus(server, keys), leaseMs, random, logger });
     let closed: Promise<void> | undefined;
     return {
-      sessions: new RedisSessions(ledger, logger),
-      events: new RedisEvents(ledger),
+      sessions: new RedisSessions(writer, logger),
+      events: new RedisEvents(writer),
       instances,
       secret: (secret, keepMs) => findSecret(server, keys.secret(secret), random, keepMs),
       close: () => {
-        ledger.flush();
+        writer.flush();
         return (closed ??= instances.close().then(() => this.#release(lease)));
       },
     };
@@ -80,7 +80,7 @@ export class RedisStore implements Store {
     return bus;
   }
 
-  /** The last view takes the connections with it; whoever opens the store meanwhile connects anew. */
+  /** The last view closes the connections. A view that opens during that time connects anew. */
   async #release(lease: { readonly ms: number }): Promise<void> {
     this.#leases.delete(lease);
     this.#leasesChanged();
@@ -92,7 +92,7 @@ export class RedisStore implements Store {
   }
 }
 
-/** Of those who ask at once, one makes it. */
+/** If several instances create the secret at once, one of them wins. */
 async function findSecret(
   server: Server,
   key: string,

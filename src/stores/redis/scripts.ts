@@ -1,6 +1,6 @@
 /**
- * Scripts that run in Redis, each in one atomic step. They use its clock and name all their keys; whoever changes one gives
- * it another hash, so an older build beside a newer one goes on with its own.
+ * Lua scripts that run in Redis, each as one atomic step. They use the server's clock and declare all their keys. A
+ * changed script has another hash, so builds of different versions can run side by side.
  */
 import { createHash } from 'node:crypto';
 
@@ -14,7 +14,7 @@ export function script(...parts: readonly string[]): Script {
   return { lua, sha: createHash('sha1').update(lua).digest('hex') };
 }
 
-/** `now`: ms since 1970. `whole`: a number without an exponent. */
+/** Defines `now`, ms since 1970, and `whole`, which formats a number without an exponent. */
 export const CLOCK = `
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)

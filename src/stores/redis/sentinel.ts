@@ -1,34 +1,35 @@
-/** A server behind Sentinel: the client finds the primary, and tells when another becomes it. */
+/** A server behind Sentinel: the client finds the primary, and reports when another server becomes the primary. */
 import { storeAway } from '../../errors.ts';
-import { ownWays, type RedisClient, type SentinelClient } from './client.ts';
+import { checkSentinelClient, connectionOverrides, type RedisClient, type SentinelClient } from './client.ts';
 import { redisFailure } from './failures.ts';
-import type { Greeting } from './greeting.ts';
-import { bounded } from './bounded.ts';
+import type { ServerCheck } from './server-check.ts';
+import { withDeadline } from './deadline.ts';
 import { CONNECT_MS, type LinkSettings } from './link.ts';
 import { SingleServer } from './single-server.ts';
 
 export async function openSentinel(
   given: SentinelClient,
   settings: LinkSettings,
-  greeting: Greeting,
+  check: ServerCheck,
 ): Promise<SingleServer> {
-  const { where } = greeting;
+  const { where } = check;
+  checkSentinelClient(where, given);
   const sentinel = given.duplicate();
-  // What fails is told to whoever asks.
+  // Failures are reported by the commands that they affect.
   sentinel.on('error', () => undefined);
   const close = async (): Promise<void> => {
     await Promise.resolve(sentinel.destroy()).catch(() => undefined);
   };
   try {
-    await bounded(settings, CONNECT_MS, where, sentinel.connect());
+    await withDeadline(settings, CONNECT_MS, where, sentinel.connect());
     const primary = await findPrimary(sentinel, settings, where);
     const server: SingleServer = new SingleServer({
       settings,
-      greeting,
+      check,
       database: primary.options.database ?? 0,
       make: async (connectMs) => {
         const { options, duplicate } = await findPrimary(sentinel, settings, where);
-        return duplicate(ownWays(options.socket, connectMs));
+        return duplicate(connectionOverrides(options.socket, connectMs));
       },
       close,
     });
@@ -47,11 +48,11 @@ interface Primary {
   duplicate(overrides: object): RedisClient;
 }
 
-/** What leads to it. The connection that the client has to it stays the client's. */
+/** The configuration of the connection to the primary. That connection itself belongs to the client. */
 function findPrimary(sentinel: SentinelClient, settings: LinkSettings, where: string): Promise<Primary> {
   const asked = sentinel._execute(false, async (client) => ({
     options: client.options,
     duplicate: (overrides: object) => client.duplicate(overrides),
   }));
-  return bounded(settings, CONNECT_MS, where, asked);
+  return withDeadline(settings, CONNECT_MS, where, asked);
 }

@@ -1,37 +1,40 @@
-/** Redis as the parts of the store use it, whatever it is made of: one server, one behind Sentinel, a Cluster. */
+/** The interface through which the store uses Redis: one server, a server behind Sentinel, or a Cluster. */
 import type { Reply } from './client.ts';
 import type { Script } from './scripts.ts';
 
-/** Who listens on a channel. */
-export interface ChannelUser {
+/** Listens on a channel. */
+export interface ChannelListener {
   receive(text: string): void;
-  /** What is published from now on may not arrive. */
+  /** Messages published from now on may not arrive. */
   lost(): void;
 }
 
 /** Keys of one slot. */
-export type Slot = readonly [string, ...string[]];
+export type SlotKeys = readonly [string, ...string[]];
 
 export interface Server {
   /** For messages; without credentials. */
   readonly where: string;
   /** The number of the database. */
   readonly database: number;
-  /** A command about this key, and about others of its slot at most. Commands about one key are done in the order of asking. */
+  /**
+   * Sends a command about this key, and about no key of another slot. Commands about one key run in the order of the
+   * calls.
+   */
   send(key: string, args: readonly string[]): Promise<Reply>;
-  /** A script about keys of one slot, in the same order; `read` makes something of its answer. */
-  run<T>(script: Script, keys: Slot, args: readonly string[], read: (reply: Reply) => T): Promise<T>;
-  /** How many connections got it. */
+  /** Runs a script about keys of one slot, in the same order; `read` converts its answer. */
+  run<T>(script: Script, keys: SlotKeys, args: readonly string[], read: (reply: Reply) => T): Promise<T>;
+  /** Answers how many connections received the message. */
   publish(channel: string, text: string): Promise<number>;
-  /** Resolves when what is published arrives. One user for each channel. */
-  subscribe(channel: string, user: ChannelUser): Promise<void>;
-  unsubscribe(channel: string, user: ChannelUser): Promise<void>;
-  /** Resolves when what is published on these channels arrives, by question and answer on the very connection. */
+  /** Resolves when published messages arrive. One listener per channel. */
+  subscribe(channel: string, user: ChannelListener): Promise<void>;
+  unsubscribe(channel: string, user: ChannelListener): Promise<void>;
+  /** Resolves when messages on these channels arrive. It checks with a round trip on the subscribed connection. */
   listen(channels: readonly string[]): Promise<void>;
   close(): Promise<void>;
 }
 
-export const evaluation = ({ sha }: Script, keys: Slot, args: readonly string[]): string[] => [
+export const evaluation = ({ sha }: Script, keys: SlotKeys, args: readonly string[]): string[] => [
   'EVALSHA',
   sha,
   String(keys.length),
@@ -39,4 +42,4 @@ export const evaluation = ({ sha }: Script, keys: Slot, args: readonly string[])
   ...args,
 ];
 
-export const asItIs = (reply: Reply): Reply => reply;
+export const rawReply = (reply: Reply): Reply => reply;

@@ -1,28 +1,45 @@
 /**
- * A session is up to six keys of one slot:
+ * A session is up to six keys of one slot.
  *
- * - `r`, its head: a small hash. `f` epoch and owner, as a fence names them (no owner: the epoch and a space); `w` who wrote
- *   last, and the how many-eth of its writes that was; `x` expiry, with a minus before it once it was found over; `c` of the log: how many events and bytes there ever were,
- *   both when it was last shortened, until when it is kept; `v` format, `p` protocol version, `i` initialized, `l` log level,
- *   `g` GET stream, `a` active at. Of an ended session: `v`, `d` reason and `at`.
- * - `b`, its body: what never changes, as JSON.
- * - `s`, its state: `.` and the key, and what of the body did change (`a` answer, `s` subscriptions).
- * - `o`: open streams (`s` and the name: length and what they answer) and markers (`m` and JSON).
- * - `k`: the names of all streams of which something is logged.
- * - `l`, its log: an element for each append.
+ * `r`, the head, a small hash:
+ * * `f`: epoch and owner, as in a fence; without an owner: the epoch and a space
+ * * `w`: name of the last writer and the number of its write
+ * * `x`: expiry, ms since 1970; negative once a script found the session expired
+ * * `c`: counters of the log: events ever logged, bytes ever logged, both at the last trim, expiry of the log keys
+ * * `v`: format of the record
+ * * `p`: protocol version
+ * * `i`: initialized (`1` or empty)
+ * * `l`: log level
+ * * `g`: whether a GET stream was primed (`1` or empty)
+ * * `a`: active at
+ * * `d`: of an ended session: reason
+ * * `at`: of an ended session: time of the end; an ended session has `v`, `d` and `at` only
  *
- * Every write names who writes and the how many-eth of its writes it is, and is refused when a later one of the same writer is
- * stored: what a broken connection delivers late undoes nothing. Beyond its expiry a session is refused every write, and ends
- * as idle. Where it has an expiry its keys go by themselves long after it, should nobody end it.
+ * `b`, the body: what never changes, as JSON.
+ *
+ * `s`, the state, a hash: `.` and the JSON text of a key of `session.state`; `a`: answer and `s`: subscriptions, once
+ * they have changed since the session was created.
+ *
+ * `o`, a hash of open streams and markers: `s` and the name of a stream → its length and its requests; `m` and a marker
+ * as JSON.
+ *
+ * `k`, a hash: the names of all streams with logged events.
+ *
+ * `l`, the log, a list: one element per append.
+ *
+ * Every write carries the name of its writer and a number. The script refuses a write when a later one of the same
+ * writer is stored, so a late delivery from a broken connection undoes nothing. An expired session refuses every write
+ * and ends as `idle`. The keys of a session with an expiry disappear by themselves long after that expiry, if no
+ * instance ends the session.
  *
  * Answers: `W` written, `F` fenced, `L` too late.
  */
 import { CLOCK, script } from './scripts.ts';
 
-/** A writer's name is as long as this; its number follows. */
+/** The length of a writer's name; the number of the write follows it. */
 export const WRITER_LENGTH = 8;
 
-/** Whether this write was overtaken by a later one of its writer. */
+/** Whether a later write of the same writer is stored already. */
 const LATE = `
 local function late(last, write)
   return last and string.sub(last, 1, ${WRITER_LENGTH}) == string.sub(write, 1, ${WRITER_LENGTH})
@@ -31,8 +48,8 @@ end
 `;
 
 /**
- * Whether a session is past its expiry. The script that finds that out writes it: the session stays expired, even if the clock of
- * this server, or of the replica that takes its place, is set back.
+ * Whether a session has expired. The script that finds it expired stores that. So the session stays expired even if the
+ * clock of this server, or of a replica that replaces it, is set back.
  */
 const EXPIRED = `
 local function expired(x)
@@ -42,7 +59,7 @@ local function expired(x)
 end
 `;
 
-/** `KEYS[1]` the head; `ARGV`: write, fence, how long a session is kept beyond its expiry. */
+/** `KEYS[1]`: head. `ARGV`: write, fence, ms that a session is kept after its expiry. */
 const FENCE = `
 ${LATE.trim()}
 local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x', 'c')
@@ -57,9 +74,10 @@ local function last(key) if ends then redis.call('PEXPIREAT', key, ends) end end
 `;
 
 /**
- * `KEYS`: head, body, state, open, and the log's where time does not limit it. After the fence: who owns it afterwards, as a
- * fence (empty: as before); the new expiry (empty: as before, `never`); pairs of fields of the head; pairs of fields of the
- * state, empty values delete. `E`: written, and its expiry comes earlier than before.
+ * `KEYS`: head, body, state, open, and the log's keys if their lifetime is not limited. `ARGV` after the fence: the new
+ * fence (empty: unchanged); the new expiry (empty: unchanged; or `never`); the number of head fields; pairs of head
+ * fields; pairs of state fields, where an empty value deletes. Answers `E` when written with an earlier expiry than
+ * before.
  */
 export const SAVE = script(
   FENCE,
@@ -80,14 +98,15 @@ if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'f', ARGV[4]) end
 local fields = 7 + 2 * ARGV[6]
 for n = 7, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
 for n = fields, #ARGV, 2 do
-  if ARGV[n + 1] == '' then redis.call('HDEL', KEYS[3], ARGV[n]) else redis.call('HSET', KEYS[3], ARGV[n], ARGV[n + 1]) end
+  if ARGV[n + 1] == '' then redis.call('HDEL', KEYS[3], ARGV[n])
+  else redis.call('HSET', KEYS[3], ARGV[n], ARGV[n + 1]) end
 end
 if fields < #ARGV then last(KEYS[3]) end
 return written
 `,
 );
 
-/** `KEYS`: head, open. After the fence: the field of the marker; `1` removes it. */
+/** `KEYS`: head, open. `ARGV` after the fence: the field of the marker; `1` removes it. */
 export const MARK = script(
   FENCE,
   `
@@ -99,14 +118,15 @@ return 'W'
 );
 
 /**
- * `KEYS`: head, open, known, log. After the fence: what is kept: events (empty: no log), bytes, ms; then of each append its
- * stream, its place (first offset, how many events, `1` completes, `1` says more) and the text of its events. More is what it
- * answers, markers to write and to remove, and the bytes of the events where their text does not tell (empty: none).
+ * `KEYS`: head, open, known, log. `ARGV` after the fence: retention as events (empty: no log), bytes, ms. Then for each
+ * append: stream; position (first offset, number of events, `1` if it completes the stream, `1` if more follows); the
+ * text of its events. "More" is: requests, marker to write, marker to remove, size of the events if their text does not
+ * show it (empty: none).
  *
- * Answers for all of them, or a list of `W` and `F`.
+ * Answers one outcome for all appends, or a list of `W` and `F`.
  *
- * The elements of the log begin with the events and bytes ever logged with them, when that was, the first offset, how many
- * events, `1` when the stream was complete, and the length of its name.
+ * An element of the log starts with: events ever logged, bytes ever logged, time, first offset, number of events, `1`
+ * if the stream was complete, length of the stream's name.
  */
 export const APPEND = script(
   FENCE,
@@ -200,9 +220,9 @@ return refused and outcomes or 'W'
 );
 
 /**
- * `KEYS`: head, open, log; `ARGV`: events, bytes and ms that are kept, stream, the offset after which. Answers nothing when the
- * session has ended; else the time, the length of the stream while it is open, and of each of its elements, newest first: the
- * first offset, how many events, when, the events and bytes logged after them, their text.
+ * `KEYS`: head, open, log. `ARGV`: retention as events, bytes, ms; stream; the offset after which to read. Answers
+ * nothing if the session has ended. Otherwise: the time, the length of the stream if it is open, and for each element
+ * of the stream, newest first: first offset, number of events, time, events and bytes logged after it, text.
  */
 export const REPLAY = script(
   CLOCK,
@@ -224,7 +244,8 @@ while not done do
     local c, b, at, from, count, size, name = string.match(elements[n], '^(%d+) (%d+) (%d+) (%d+) (%d+) 1? (%d+) ()')
     if events - c >= keptEvents or bytes - b > keptBytes or at + keptMs <= now then done = true break end
     if string.sub(elements[n], name, name + size - 1) == stream then
-      for _, value in ipairs({from, count, at, whole(events - c), whole(bytes - b), string.sub(elements[n], name + size)}) do
+      local text = string.sub(elements[n], name + size)
+      for _, value in ipairs({from, count, at, whole(events - c), whole(bytes - b), text}) do
         found[#found + 1] = value
       end
       if count ~= '0' and from - after <= 1 then done = true break end
@@ -235,7 +256,7 @@ return found
 `,
 );
 
-/** `KEYS`: head, open. Answers the fields of `open` while the session lives. */
+/** `KEYS`: head, open. Answers the fields of `open` while the session is alive. */
 export const OPEN_STREAMS = script(
   CLOCK,
   EXPIRED,
@@ -247,8 +268,8 @@ return redis.call('HGETALL', KEYS[2])
 );
 
 /**
- * `KEYS`: all. `ARGV`: until when it may be made, how long it is kept beyond its expiry, how long an ended one is remembered,
- * its expiry or nothing, the body, pairs of fields of the head, pairs of fields of the state. `X`: there is one; `L`.
+ * `KEYS`: all. `ARGV`: latest time of creation, ms that a session is kept after its expiry, tombstone ms, expiry or
+ * empty, body, number of head fields, pairs of head fields, pairs of state fields. Answers `W`; `X`: exists; `L`.
  */
 export const CREATE = script(
   CLOCK,
@@ -274,7 +295,7 @@ return 'W'
 `,
 );
 
-/** `KEYS`: head, body, state. Answers the time and all that they hold. */
+/** `KEYS`: head, body, state. Answers the time and the contents of the keys. */
 export const READ = script(
   CLOCK,
   EXPIRED,
@@ -285,9 +306,9 @@ return {whole(now), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]), 
 );
 
 /**
- * `KEYS`: head, body, state, open. `ARGV`: write, the expected epoch, who claims, an owner that is known to be dead, the newest
- * format that is understood. Answers what `READ` does, then `W` and what `open` holds; `O`: it has another owner, who may be
- * dead; `F`; `L`.
+ * `KEYS`: head, body, state, open. `ARGV`: write, expected epoch, claiming instance, an owner known to be dead, newest
+ * format that this build reads. Answers as `READ` does, then an outcome: `W` and the contents of `open`; `O`: another
+ * owner, who may be dead; `F`; `L`.
  */
 export const CLAIM = script(
   CLOCK,
@@ -314,8 +335,8 @@ return answer('W')
 );
 
 /**
- * `KEYS`: all. `ARGV`: write, fence (empty: none), an owner that is known to be dead, reason, how long it is remembered, the
- * format. Answers `E` and when it ended; `G`: it had ended, or never was; `O` and the owner: it may be dead; `F`; `L`.
+ * `KEYS`: all. `ARGV`: write, fence (empty: none), an owner known to be dead, reason, tombstone ms, format. Answers `E`
+ * and the time of the end; `G`: ended before, or missing; `O` and the owner, who may be dead; `F`; `L`.
  */
 export const END = script(
   CLOCK,
@@ -340,8 +361,8 @@ return {'E', at}
 );
 
 /**
- * `KEYS`: all. How the directory looks at a session: answers the fence and the expiry. Where the head is missing, because somebody
- * deleted it or Redis evicted it, the other keys are deleted too.
+ * `KEYS`: all. The directory's check of a session: answers fence and expiry. If the head is missing because it was
+ * deleted or evicted, the script deletes the other keys too.
  */
 export const PEEK = script(
   CLOCK,

@@ -1,6 +1,6 @@
 /**
- * Records in Redis: each write is one script about the keys of one session. What makes a session, ends it or lets it end
- * earlier is told to the directory too, in the order that `directory.ts` gives.
+ * Session records in Redis. Each write is one script about the keys of one session. A write that creates a session,
+ * ends it or makes it expire earlier also updates the directory, in the order that `session-directory.ts` gives.
  */
 import { optionInvalid } from '../../errors.ts';
 import type { EndReason, Logger } from '../../types.ts';
@@ -16,8 +16,8 @@ import type {
   SessionStore,
   WriteOutcome,
 } from '../store.ts';
-import { Directory } from './directory.ts';
-import { fenceText, type Ledger } from './ledger.ts';
+import { SessionDirectory } from './session-directory.ts';
+import { fenceText, type SessionWriter } from './session-writer.ts';
 import {
   bodyOf,
   changedHead,
@@ -31,40 +31,40 @@ import {
   type Found,
   type ReadReply,
 } from './records.ts';
-import { asItIs } from './server.ts';
+import { rawReply } from './server.ts';
 import { CLAIM, CREATE, END, MARK, READ, SAVE } from './session-scripts.ts';
 
-/** Records read at once by a listing. */
+/** Records that a listing reads at once. */
 const PAGE = 128;
 
 export class RedisSessions implements SessionStore {
-  readonly #ledger: Ledger;
-  readonly #directory: Directory;
+  readonly #writer: SessionWriter;
+  readonly #directory: SessionDirectory;
   readonly #logger: Logger;
 
-  constructor(ledger: Ledger, logger: Logger) {
-    this.#ledger = ledger;
+  constructor(writer: SessionWriter, logger: Logger) {
+    this.#writer = writer;
     this.#logger = logger;
-    this.#directory = new Directory(ledger.server, ledger.keys);
+    this.#directory = new SessionDirectory(writer.server, writer.keys);
   }
 
   create(record: SessionRecord): Promise<'created' | 'exists'> {
-    const { keys, keptMs, tombstoneMs } = this.#ledger;
+    const { keys, keptMs, tombstoneMs } = this.#writer;
     const { id, expiresAt } = record;
     const [expiry, body, head] = [expiresAt === null ? '' : String(expiresAt), bodyOf(record), headOf(record)];
     const state = withoutEmpty(changedState({ subscriptions: record.subscriptions, state: record.state }));
-    return this.#ledger.steps(id, async () => {
+    return this.#writer.steps(id, async () => {
       const until = await this.#directory.reserve(id);
       const kept = [until, keptMs, String(tombstoneMs), expiry, body];
-      const fields = ['f', fenceText(record), 'w', this.#ledger.next(), ...head];
+      const fields = ['f', fenceText(record), 'w', this.#writer.next(), ...head];
       const [made] = await Promise.all([
-        this.#ledger.run(CREATE, keys.session(id), [...kept, String(fields.length / 2), ...fields, ...state]),
-        this.#directory.look(id, Math.min(expiresAt ?? Infinity, Number(until))),
+        this.#writer.run(CREATE, keys.session(id), [...kept, String(fields.length / 2), ...fields, ...state]),
+        this.#directory.scheduleCheck(id, Math.min(expiresAt ?? Infinity, Number(until))),
       ]);
       if (made === 'W') return 'created';
-      if (made !== 'X') throw this.#ledger.refusal(made);
-      // One that was there before is looked at in its own time again.
-      await this.#directory.look(id);
+      if (made !== 'X') throw this.#writer.refusal(made);
+      // The session existed already: schedule its check again.
+      await this.#directory.scheduleCheck(id);
       return 'exists';
     });
   }
@@ -74,10 +74,10 @@ export class RedisSessions implements SessionStore {
   }
 
   claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
-    return this.#ledger.steps(id, async () => {
+    return this.#writer.steps(id, async () => {
       let reply = await this.#claim(id, expectedEpoch, me, '');
       const [, owner] = fenceOf(fieldsOf(reply[1]).get('f') ?? '');
-      if (reply[4] === 'O' && owner !== null && (await this.#ledger.isDead(owner)))
+      if (reply[4] === 'O' && owner !== null && (await this.#writer.isDead(owner)))
         reply = await this.#claim(id, expectedEpoch, me, owner);
       const [, , , , outcome, open] = reply;
       const found = this.#found(id, reply);
@@ -85,8 +85,8 @@ export class RedisSessions implements SessionStore {
         const record = { ...found.record, epoch: expectedEpoch + 1, owner: me };
         return { claimed: true, record, markers: markersOf(fieldsOf(open)) };
       }
-      // Claimed, and damaged: nobody can restore it.
-      if (outcome !== 'F' && outcome !== 'O' && outcome !== 'W') throw this.#ledger.refusal(outcome);
+      // Claimed, but damaged: no instance can restore the session.
+      if (outcome !== 'F' && outcome !== 'O' && outcome !== 'W') throw this.#writer.refusal(outcome);
       return { claimed: false, current: this.#shown(found) };
     });
   }
@@ -99,26 +99,26 @@ export class RedisSessions implements SessionStore {
     return this.#save(id, fence, patch, true);
   }
 
-  /** An expired session that nobody has ended yet answers `'ended'` once, so that one caller can tell of its end. */
+  /** The first call that ends an expired session answers `'ended'`, so that exactly one caller reports the end. */
   end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
-    return this.#ledger.steps(id, async () => {
+    return this.#writer.steps(id, async () => {
       let [outcome, about = ''] = await this.#end(id, fence, '', reason);
       if (outcome === 'O') {
-        if (!(await this.#ledger.isDead(about))) return 'fenced';
+        if (!(await this.#writer.isDead(about))) return 'fenced';
         [outcome, about = ''] = await this.#end(id, fence, about, reason);
       }
       if (outcome === 'G') return 'gone';
       if (outcome === 'F' || outcome === 'O') return 'fenced';
-      if (outcome !== 'E') throw this.#ledger.refusal(outcome);
-      await this.#directory.forget(id, Number(about) + this.#ledger.tombstoneMs);
+      if (outcome !== 'E') throw this.#writer.refusal(outcome);
+      await this.#directory.forget(id, Number(about) + this.#writer.tombstoneMs);
       return 'ended';
     });
   }
 
   mark(id: string, fence: Fence, marker: Marker, clear = false): Promise<WriteOutcome> {
-    const [head, , , open] = this.#ledger.keys.session(id);
+    const [head, , , open] = this.#writer.keys.session(id);
     const args = [markerField(marker), clear ? '1' : ''];
-    return this.#ledger.fenced(MARK, id, [head, open], fence, args, this.#ledger.outcome);
+    return this.#writer.fenced(MARK, id, [head, open], fence, args, this.#writer.outcome);
   }
 
   /** In the order of their ids. */
@@ -131,7 +131,7 @@ export class RedisSessions implements SessionStore {
       for (const found of await Promise.all(ids.map((id) => this.#listed(id)))) {
         if (found === undefined) continue;
         const last = records.at(-1);
-        // Only a session that is still to come makes a cursor: the last page has none.
+        // A cursor needs a further session, so that the last page has no cursor.
         if (records.length >= limit && last !== undefined) return { records, nextCursor: last.id };
         records.push(found);
       }
@@ -149,7 +149,7 @@ export class RedisSessions implements SessionStore {
     const ids: string[] = [];
     const dead = new Map<string, Promise<boolean>>();
     for await (const { id, owner } of this.#directory.expired()) {
-      if (owner !== null && !dead.has(owner)) dead.set(owner, this.#ledger.isDead(owner));
+      if (owner !== null && !dead.has(owner)) dead.set(owner, this.#writer.isDead(owner));
       if (owner === null || (await dead.get(owner))) ids.push(id);
       if (ids.length >= limit) break;
     }
@@ -162,58 +162,58 @@ export class RedisSessions implements SessionStore {
     const head = changedHead(patch);
     const after = releases ? fenceText({ epoch: fence.epoch, owner: null }) : '';
     const args = [after, expiry, String(head.length / 2), ...head, ...changedState(patch)];
-    const keys = this.#ledger.lasting(this.#ledger.keys.session(id));
-    const reply = await this.#ledger.fenced(SAVE, id, keys, fence, args, asItIs);
-    if (reply === 'E' && typeof expiresAt === 'number') await this.#directory.look(id, expiresAt);
-    return this.#ledger.outcome(reply);
+    const keys = this.#writer.lasting(this.#writer.keys.session(id));
+    const reply = await this.#writer.fenced(SAVE, id, keys, fence, args, rawReply);
+    if (reply === 'E' && typeof expiresAt === 'number') await this.#directory.scheduleCheck(id, expiresAt);
+    return this.#writer.outcome(reply);
   }
 
   async #claim(id: string, expectedEpoch: number, me: string, dead: string): Promise<ReadReply> {
-    const [head, body, state, open] = this.#ledger.keys.session(id);
-    const args = [this.#ledger.next(), String(expectedEpoch), me, dead, String(RECORD_VERSION)];
-    return (await this.#ledger.run(CLAIM, [head, body, state, open], args)) as ReadReply;
+    const [head, body, state, open] = this.#writer.keys.session(id);
+    const args = [this.#writer.next(), String(expectedEpoch), me, dead, String(RECORD_VERSION)];
+    return (await this.#writer.run(CLAIM, [head, body, state, open], args)) as ReadReply;
   }
 
   async #end(id: string, fence: Fence | null, dead: string, reason: EndReason): Promise<readonly [string, string?]> {
-    const { keys, tombstoneMs } = this.#ledger;
+    const { keys, tombstoneMs } = this.#writer;
     const right = fence === null ? '' : fenceText(fence);
-    const args = [this.#ledger.next(), right, dead, reason, String(tombstoneMs), String(RECORD_VERSION)];
-    return (await this.#ledger.run(END, keys.session(id), args)) as [string, string?];
+    const args = [this.#writer.next(), right, dead, reason, String(tombstoneMs), String(RECORD_VERSION)];
+    return (await this.#writer.run(END, keys.session(id), args)) as [string, string?];
   }
 
   async #find(id: string): Promise<Found | undefined> {
-    const [head, body, state] = this.#ledger.keys.session(id);
-    const reply = (await this.#ledger.run(READ, [head, body, state], [])) as ReadReply;
+    const [head, body, state] = this.#writer.keys.session(id);
+    const reply = (await this.#writer.run(READ, [head, body, state], [])) as ReadReply;
     return this.#found(id, reply);
   }
 
-  /** A record of which something was deleted or evicted cannot be restored: it is missing. */
+  /** A record with a deleted or evicted part cannot be restored: it counts as missing. */
   #found(id: string, reply: ReadReply): Found | undefined {
-    const { where } = this.#ledger.server;
+    const { where } = this.#writer.server;
     return foundSession(id, reply, where, () =>
       this.#logger.warn(
         { sessionId: id, where },
-        'Part of the record of this session is missing in Redis: keys were deleted or evicted. The session counts as missing',
+        'The session counts as missing: a part of its record in Redis was deleted or evicted',
       ),
     );
   }
 
-  /** What everybody sees of it: past its expiry a session has ended. */
+  /** What callers see: an expired session has ended. */
   #shown(found: Found | undefined): SessionRecord | EndedSession | undefined {
     if (found === undefined) return undefined;
     const { now } = found;
     if (found.record !== undefined && !found.expired) return found.record;
     const end = found.record === undefined ? found.ended : expiredValue(found.record);
-    return end.at + this.#ledger.tombstoneMs > now ? end : undefined;
+    return end.at + this.#writer.tombstoneMs > now ? end : undefined;
   }
 
-  /** What has ended and stands in the directory still is looked at soon. */
+  /** Schedules an early check of a session that has ended and is still in the directory. */
   async #listed(id: string): Promise<SessionRecord | undefined> {
     const found = await this.#find(id);
-    // One that is missing may just be made.
+    // A missing session may be in creation.
     if (found === undefined) return undefined;
     if (found.record === undefined) {
-      await this.#directory.look(id);
+      await this.#directory.scheduleCheck(id);
       return undefined;
     }
     return found.expired ? undefined : found.record;
@@ -227,7 +227,7 @@ const expiredValue = ({ id, expiresAt }: SessionRecord): EndedSession => ({
   at: expiresAt ?? 0,
 });
 
-/** There is nothing yet that they would remove. */
+/** A new session has no field to remove. */
 function withoutEmpty(fields: readonly string[]): string[] {
   const kept: string[] = [];
   for (let n = 0; n + 1 < fields.length; n += 2) {

@@ -1,20 +1,20 @@
 /**
- * One server: a connection for commands, and one that listens. Which server it is is asked at every connect, so that behind
- * Sentinel the next one leads to the new primary.
+ * One server: a connection for commands, and one for subscriptions. Every connection attempt looks up the server's
+ * address, so that behind Sentinel the next connection leads to the new primary.
  */
 import type { Reply, RedisClient } from './client.ts';
 import { Channels } from './channels.ts';
-import { greet, type Greeting } from './greeting.ts';
+import { checkServer, type ServerCheck } from './server-check.ts';
 import { Link, type LinkSettings } from './link.ts';
 import type { Script } from './scripts.ts';
-import { asItIs, evaluation, type ChannelUser, type Server, type Slot } from './server.ts';
+import { rawReply, evaluation, type ChannelListener, type Server, type SlotKeys } from './server.ts';
 
 export interface SingleServerOptions {
   readonly settings: LinkSettings;
-  readonly greeting: Greeting;
+  readonly check: ServerCheck;
   readonly database: number;
   make(connectMs: number): Promise<RedisClient>;
-  /** What finds the server. */
+  /** Closes the lookup of the server's address. */
   close(): Promise<void>;
 }
 
@@ -26,15 +26,15 @@ export class SingleServer implements Server {
   #channels: Promise<Channels> | undefined;
 
   constructor(options: SingleServerOptions) {
-    const { settings, greeting, database, make } = options;
+    const { settings, check, database, make } = options;
     this.#options = options;
-    this.where = greeting.where;
+    this.where = check.where;
     this.database = database;
     this.#commands = new Link({
       ...settings,
       where: this.where,
       make,
-      setUp: (client) => greet(client, greeting),
+      setUp: (client) => checkServer(client, check),
     });
   }
 
@@ -48,10 +48,10 @@ export class SingleServer implements Server {
   }
 
   send(_key: string, args: readonly string[]): Promise<Reply> {
-    return this.#commands.command(args, asItIs);
+    return this.#commands.command(args, rawReply);
   }
 
-  run<T>(script: Script, keys: Slot, args: readonly string[], read: (reply: Reply) => T): Promise<T> {
+  run<T>(script: Script, keys: SlotKeys, args: readonly string[], read: (reply: Reply) => T): Promise<T> {
     return this.#commands.command(evaluation(script, keys, args), read, script.lua);
   }
 
@@ -59,17 +59,17 @@ export class SingleServer implements Server {
     return Number(await this.send(channel, ['PUBLISH', channel, text]));
   }
 
-  async subscribe(channel: string, user: ChannelUser): Promise<void> {
+  async subscribe(channel: string, user: ChannelListener): Promise<void> {
     await (await this.#listening()).subscribe(channel, user);
   }
 
-  async unsubscribe(channel: string, user: ChannelUser): Promise<void> {
+  async unsubscribe(channel: string, user: ChannelListener): Promise<void> {
     await (await this.#channels)?.unsubscribe(channel, user);
   }
 
   async listen(channels: readonly string[]): Promise<void> {
     const listening = await this.#listening();
-    // First: while the connection is made anew nobody is heard.
+    // The check comes first: while a connection is being replaced, it receives nothing.
     await listening.answer();
     const counts = (await this.send('', ['PUBSUB', 'NUMSUB', ...channels])) as readonly Reply[];
     if (channels.some((_, n) => Number(counts[2 * n + 1]) === 0)) throw listening.renew();

@@ -1,4 +1,4 @@
-/** The slot of a Cluster in which a key stands. https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/ */
+/** The slot of a key in a Cluster. https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/ */
 
 const SLOTS = 16_384;
 const POLYNOMIAL = 0x1021;
@@ -9,7 +9,7 @@ const table = Uint16Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** Of the part between braces, where there is one. Our keys are ASCII. */
+/** Only the part between braces counts, if there is one. The store's keys are ASCII. */
 export function slotOf(key: string): number {
   const open = key.indexOf('{');
   const close = open === -1 ? -1 : key.indexOf('}', open + 1);

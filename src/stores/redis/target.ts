@@ -1,6 +1,9 @@
-/** What `redis()` was given, and the server that it leads to. Clients of the caller are duplicated, never used or closed. */
+/**
+ * What `redis()` was given, and how to open a server from it. The store duplicates the caller's clients and neither
+ * uses nor closes them.
+ */
 import type { Logger } from '../../types.ts';
-import { loadRedis, ownWays, type ClusterClient, type RedisClient, type SentinelClient } from './client.ts';
+import { loadRedis, connectionOverrides, type ClusterClient, type RedisClient, type SentinelClient } from './client.ts';
 import { ClusterServer } from './cluster-server.ts';
 import { redisFailure } from './failures.ts';
 import type { LinkSettings } from './link.ts';
@@ -20,31 +23,32 @@ export interface ServerSettings extends LinkSettings {
 
 const nothing = async (): Promise<void> => undefined;
 
-/** Connected; rejects when that cannot be done now. */
+/** Connected; rejects when the connection fails. */
 export async function openServer(target: Target, settings: ServerSettings): Promise<Server> {
-  const greeting = { where: whereIs(target), logger: settings.logger, cluster: false, evictionSaid: false };
+  const check = { where: whereIs(target), logger: settings.logger, cluster: false, evictionWarned: false };
   switch (target.kind) {
     case 'url': {
       const { url } = target;
       const { createClient } = await loadRedis();
-      // Made once to see what the URL says; it is never connected.
-      const probe = makeClient(greeting.where, () => createClient({ url }));
+      // This client shows what the URL configures; it is never connected.
+      const probe = makeClient(check.where, () => createClient({ url }));
       const { socket, database = 0 } = probe.options;
       probe.destroy();
       const make = async (connectMs: number): Promise<RedisClient> =>
-        createClient({ url, name: 'sojourn', ...ownWays(socket, connectMs) });
-      return opened(new SingleServer({ settings, greeting, database, make, close: nothing }));
+        createClient({ url, name: 'sojourn', ...connectionOverrides(socket, connectMs) });
+      return opened(new SingleServer({ settings, check, database, make, close: nothing }));
     }
     case 'client': {
       const { client } = target;
       const { socket, database = 0 } = client.options;
-      const make = async (connectMs: number): Promise<RedisClient> => client.duplicate(ownWays(socket, connectMs));
-      return opened(new SingleServer({ settings, greeting, database, make, close: nothing }));
+      const make = async (connectMs: number): Promise<RedisClient> =>
+        client.duplicate(connectionOverrides(socket, connectMs));
+      return opened(new SingleServer({ settings, check, database, make, close: nothing }));
     }
     case 'sentinel':
-      return opened(await openSentinel(target.client, settings, greeting));
+      return opened(await openSentinel(target.client, settings, check));
     case 'cluster':
-      return opened(new ClusterServer(target.client, settings, { ...greeting, cluster: true }));
+      return opened(new ClusterServer(target.client, settings, { ...check, cluster: true }));
   }
 }
 

@@ -1,11 +1,11 @@
 /**
- * What takes more than one step, session by session: whatever is asked of that session meanwhile waits, so that the writes of a
- * view take effect in the order in which they were asked for. All else is one step, and the connection keeps its order.
+ * Queues the work of each session while a task of several steps runs, so that the writes of a view take effect in the
+ * order in which they were requested. A task of one step needs no queue: the connection keeps the order.
  */
-export class Turns {
+export class SessionQueues {
   readonly #last = new Map<string, Promise<unknown>>();
 
-  /** One step: at once, unless something of several is under way. */
+  /** One step: starts at once, unless a task of several steps is running for this session. */
   step<T>(id: string, work: () => Promise<T>): Promise<T> {
     if (this.#last.size === 0) return work();
     const last = this.#last.get(id);

@@ -1,31 +1,31 @@
 /**
- * All sessions of the deployment: their ids in order, and when to look at each. In a Cluster that stands in another slot than
- * the sessions do, so the two are written one after the other, and a crash may come between:
+ * The directory of a deployment lists all sessions by id and holds the time of the next check of each. In a Cluster the
+ * directory and a session are in different slots, so each change is two writes, and a crash may come between them:
  *
- *     reserve ──▶ the session is made         an entry without a session: whoever looks at it takes it out
- *     the session has ended ──▶ forget        the same
- *     the session expires earlier ──▶ look    it is looked at when it would have expired before
+ *     reserve ──▶ create the session                  leaves an entry without a session: its check removes it
+ *     end the session ──▶ forget                      the same
+ *     make it expire earlier ──▶ scheduleCheck        leaves the old check time: the session is checked then
  *
- * No order leaves a session without its entry. `due` is the time of the next look, never much later than its expiry; a look
- * puts it right, so an expiry that moves on and on costs nothing here. An entry is taken out only if it is as it was when it
- * was looked at, and a session is made only while its reservation has time left, by the server's clock: so none is taken out
- * from under a session that is being made.
+ * No order leaves a session without an entry. `due` is the time of the next check, never much later than the expiry. A
+ * check corrects the entry, so a session that extends its expiry again and again costs nothing here. A check removes an
+ * entry only if the entry has not changed since it was read. A session is created only while its reservation is valid
+ * by the server's clock. So no check removes the entry of a session that is being created.
  */
 import type { Reply } from './client.ts';
-import { DUE, FORGET, LOOK, RESERVE, SETTLE } from './directory-scripts.ts';
+import { DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE } from './directory-scripts.ts';
 import type { Keys } from './keys.ts';
 import { fenceOf } from './records.ts';
 import type { Script } from './scripts.ts';
 import { PEEK } from './session-scripts.ts';
-import { asItIs, type Server, type Slot } from './server.ts';
+import { rawReply, type Server, type SlotKeys } from './server.ts';
 
-/** How long an entry stands before it is looked at for the first time; a session must be made in half of it. */
+/** How long a new entry waits for its first check. The session must be created within half of it. */
 export const RESERVED_MS = 60_000;
-/** A session without an expiry is looked at as often, should it have gone and its entry not. */
-const SELDOM_MS = 86_400_000;
+/** The check interval of a session without expiry, in case the session is deleted and its entry is not. */
+const NO_EXPIRY_CHECK_MS = 86_400_000;
 const BATCH = 256;
 
-/** A session past its expiry that nobody has ended. */
+/** A session that has expired and has no tombstone yet. */
 export interface Expired {
   readonly id: string;
   readonly owner: string | null;
@@ -33,11 +33,11 @@ export interface Expired {
 
 interface Due {
   readonly id: string;
-  /** When it was, as the server writes it. */
+  /** The due time, as the server writes it. */
   readonly seen: string;
 }
 
-export class Directory {
+export class SessionDirectory {
   readonly #server: Server;
   readonly #keys: Keys;
   readonly #both: readonly [string, string];
@@ -48,36 +48,36 @@ export class Directory {
     this.#both = [keys.due, keys.sessions];
   }
 
-  /** Before a session is made. Resolves with the time until which it may be. */
+  /** Called before a session is created. Resolves with the time until which it may be created. */
   async reserve(id: string): Promise<string> {
     return (await this.#run(RESERVE, this.#both, [id, String(RESERVED_MS)])) as string;
   }
 
-  /** It is to be looked at, `at` this time at the latest. */
-  async look(id: string, at?: number): Promise<void> {
-    await this.#run(LOOK, this.#both, [id, at === undefined ? '' : String(Math.ceil(at))]);
+  /** Schedules a check of the session at `at` or earlier. */
+  async scheduleCheck(id: string, at?: number): Promise<void> {
+    await this.#run(SCHEDULE_CHECK, this.#both, [id, at === undefined ? '' : String(Math.ceil(at))]);
   }
 
-  /** It has ended, and nobody makes it again before `until`. */
+  /** The session has ended and no instance creates it again before `until`. */
   async forget(id: string, until: number): Promise<void> {
     await this.#run(FORGET, this.#both, [id, String(until)]);
   }
 
-  /** Ids in order, those after the cursor. */
+  /** Ids in order, after the cursor. */
   async page(limit: number, cursor: string): Promise<readonly string[]> {
     const from = cursor === '' ? '-' : `(${cursor}`;
     const range = ['ZRANGEBYLEX', this.#keys.sessions, from, '+', 'LIMIT', '0', String(limit)];
     return (await this.#server.send(this.#keys.sessions, range)) as readonly string[];
   }
 
-  /** How many there are that have neither ended nor expired. */
+  /** The number of sessions that have neither ended nor expired. */
   async count(): Promise<number> {
     let expired = 0;
     for await (const _ of this.expired()) expired += 1;
     return Number(await this.#server.send(this.#keys.sessions, ['ZCARD', this.#keys.sessions])) - expired;
   }
 
-  /** Looks at every session that is due, and names those that have expired. */
+  /** Checks every session that is due and yields the expired ones. */
   async *expired(): AsyncGenerator<Expired> {
     let passed = 0;
     for (;;) {
@@ -93,8 +93,8 @@ export class Directory {
     }
   }
 
-  #run(script: Script, keys: Slot, args: readonly string[]): Promise<Reply> {
-    return this.#server.run(script, keys, args, asItIs);
+  #run(script: Script, keys: SlotKeys, args: readonly string[]): Promise<Reply> {
+    return this.#server.run(script, keys, args, rawReply);
   }
 
   async #settle(due: readonly Due[], now: number): Promise<readonly Expired[]> {
@@ -106,9 +106,9 @@ export class Directory {
     for (const [n, { id, seen }] of due.entries()) {
       const [fence, expiry] = heads[n] ?? [];
       if (typeof fence !== 'string') settled.push(id, seen, '');
-      else if (typeof expiry !== 'string') settled.push(id, seen, String(now + SELDOM_MS));
+      else if (typeof expiry !== 'string') settled.push(id, seen, String(now + NO_EXPIRY_CHECK_MS));
       else if (Number(expiry) <= now) expired.push({ id, owner: fenceOf(fence)[1] });
-      else settled.push(id, seen, String(Math.ceil(Math.min(Number(expiry), now + SELDOM_MS))));
+      else settled.push(id, seen, String(Math.ceil(Math.min(Number(expiry), now + NO_EXPIRY_CHECK_MS))));
     }
     if (settled.length > 0) await this.#run(SETTLE, this.#both, settled);
     return expired;

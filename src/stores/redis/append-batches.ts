@@ -1,19 +1,19 @@
 /**
- * The appends of one session in one turn of the event loop as one script call: the calls of a busy session come many at a
- * time, and a call of Redis costs more, on both sides, than what one append adds to it (docs/performance.md).
+ * Collects the appends of one session in one turn of the event loop into one script call. A busy session has many
+ * appends in a turn, and one more append in a script costs less than one more call of Redis (docs/performance.md).
  */
 import { afterTurn } from '../../options/system.ts';
 import type { Fence, WriteOutcome } from '../store.ts';
 import type { Reply } from './client.ts';
-import type { Ledger } from './ledger.ts';
-import { asItIs } from './server.ts';
+import type { SessionWriter } from './session-writer.ts';
+import { rawReply } from './server.ts';
 import { APPEND } from './session-scripts.ts';
 
-/** A batch that is larger goes at once: Redis does nothing else meanwhile. */
-const MOST_APPENDS = 64;
-const MOST_LENGTH = 262_144;
+/** A batch that reaches one of these limits is sent at once, because Redis serves nothing else while a script runs. */
+const MAX_APPENDS = 64;
+const MAX_LENGTH = 262_144;
 
-interface Asked {
+interface PendingAppend {
   readonly resolve: (outcome: WriteOutcome) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -22,29 +22,29 @@ interface Batch {
   readonly sessionId: string;
   readonly fence: Fence;
   readonly args: string[];
-  readonly asked: Asked[];
+  readonly pending: PendingAppend[];
   length: number;
 }
 
-export class Appends {
-  readonly #ledger: Ledger;
+export class AppendBatches {
+  readonly #writer: SessionWriter;
   readonly #batches = new Map<string, Batch>();
 
-  constructor(ledger: Ledger) {
-    this.#ledger = ledger;
+  constructor(writer: SessionWriter) {
+    this.#writer = writer;
   }
 
   add(sessionId: string, fence: Fence, args: readonly string[], length: number): Promise<WriteOutcome> {
     return new Promise((resolve, reject) => {
       const batch = this.#batchOf(sessionId, fence);
       batch.args.push(...args);
-      batch.asked.push({ resolve, reject });
+      batch.pending.push({ resolve, reject });
       batch.length += length;
-      if (batch.asked.length === MOST_APPENDS || batch.length > MOST_LENGTH) this.flush(sessionId);
+      if (batch.pending.length === MAX_APPENDS || batch.length > MAX_LENGTH) this.flush(sessionId);
     });
   }
 
-  /** What was asked for before something else of this session goes before it. */
+  /** Sends the collected appends of a session, because another command about that session follows. */
   flush(sessionId: string): void {
     const batch = this.#batches.get(sessionId);
     if (batch === undefined) return;
@@ -58,7 +58,7 @@ export class Appends {
       if (there.fence.epoch === fence.epoch && there.fence.owner === fence.owner) return there;
       this.flush(sessionId);
     }
-    const batch: Batch = { sessionId, fence, args: [...this.#ledger.kept], asked: [], length: 0 };
+    const batch: Batch = { sessionId, fence, args: [...this.#writer.kept], pending: [], length: 0 };
     if (this.#batches.size === 0) afterTurn(() => this.flushAll());
     this.#batches.set(sessionId, batch);
     return batch;
@@ -70,22 +70,22 @@ export class Appends {
     for (const batch of due) this.#send(batch);
   }
 
-  #send({ sessionId, fence, args, asked }: Batch): void {
-    const [head, , , open, known, log] = this.#ledger.keys.session(sessionId);
-    this.#ledger.fenced(APPEND, sessionId, [head, open, known, log], fence, args, asItIs).then(
-      (reply) => this.#settle(asked, reply),
+  #send({ sessionId, fence, args, pending }: Batch): void {
+    const [head, , , open, known, log] = this.#writer.keys.session(sessionId);
+    this.#writer.fenced(APPEND, sessionId, [head, open, known, log], fence, args, rawReply).then(
+      (reply) => this.#settle(pending, reply),
       (error: unknown) => {
-        for (const { reject } of asked) reject(error);
+        for (const { reject } of pending) reject(error);
       },
     );
   }
 
-  /** One answer for all, or one for each. */
-  #settle(asked: readonly Asked[], reply: Reply): void {
+  /** The script answers with one outcome for all appends, or with a list of outcomes. */
+  #settle(pending: readonly PendingAppend[], reply: Reply): void {
     const each = Array.isArray(reply) ? (reply as readonly Reply[]) : undefined;
-    for (const [n, { resolve, reject }] of asked.entries()) {
+    for (const [n, { resolve, reject }] of pending.entries()) {
       try {
-        resolve(this.#ledger.outcome(each === undefined ? reply : (each[n] ?? null)));
+        resolve(this.#writer.outcome(each === undefined ? reply : (each[n] ?? null)));
       } catch (error) {
         reject(error);
       }

@@ -1,8 +1,8 @@
-/** What a client does in its own time, for as long as we wait for it. */
-import { noAnswer } from './failures.ts';
+/** Limits how long the store waits for something that the `redis` package does at its own pace. */
+import { noAnswer } from '../shared/failures.ts';
 import type { LinkSettings } from './link.ts';
 
-export async function bounded<T>({ time }: LinkSettings, ms: number, where: string, work: Promise<T>): Promise<T> {
+export async function withDeadline<T>({ time }: LinkSettings, ms: number, where: string, work: Promise<T>): Promise<T> {
   let timer: unknown;
   const late = new Promise<never>((_, reject) => {
     timer = time.setTimeout(() => reject(noAnswer(where, ms)), ms);

@@ -1,39 +1,39 @@
-/** What is looked at whenever a connection for commands was made: whether the server can serve, and what it is set to. */
+/** Checks each new command connection: whether the server can serve this store, and how it is configured. */
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import type { RedisClient } from './client.ts';
 import { ANNOUNCE, BURY, LEAVE, RENEW } from './lease-scripts.ts';
-import { DUE, FORGET, LOOK, RESERVE, SETTLE } from './directory-scripts.ts';
+import { DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE } from './directory-scripts.ts';
 import { replyCode } from './failures.ts';
 import { APPEND, CLAIM, CREATE, END, MARK, OPEN_STREAMS, PEEK, READ, REPLAY, SAVE } from './session-scripts.ts';
 
 const SESSION_SCRIPTS = [APPEND, CLAIM, CREATE, END, MARK, OPEN_STREAMS, PEEK, READ, REPLAY, SAVE];
-const SCRIPTS = SESSION_SCRIPTS.concat(DUE, FORGET, LOOK, RESERVE, SETTLE, ANNOUNCE, BURY, LEAVE, RENEW);
+const SCRIPTS = SESSION_SCRIPTS.concat(DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE, ANNOUNCE, BURY, LEAVE, RENEW);
 
 const OLDEST = [6, 2] as const;
 
-export interface Greeting {
+export interface ServerCheck {
   readonly where: string;
   readonly logger: Logger;
   /** The client finds the nodes of a Cluster. */
   readonly cluster: boolean;
-  /** Set once it was said that keys may be evicted. */
-  evictionSaid: boolean;
+  /** Set once the log has warned that keys may be evicted. */
+  evictionWarned: boolean;
 }
 
-export async function greet(client: RedisClient, greeting: Greeting): Promise<void> {
+export async function checkServer(client: RedisClient, check: ServerCheck): Promise<void> {
   const info = client.sendCommand(['INFO']).then(
-    (text) => check(String(text), greeting),
+    (text) => checkInfo(String(text), check),
     (error: unknown) => {
-      // This user may not ask: then nothing is known of the server.
+      // This user may not run INFO: the store skips the checks.
       if (replyCode(error) !== 'NOPERM') throw error;
     },
   );
   await Promise.all([info, ...SCRIPTS.map(({ lua }) => client.sendCommand(['SCRIPT', 'LOAD', lua]))]);
 }
 
-function check(info: string, greeting: Greeting): void {
-  const { where, logger, cluster } = greeting;
+function checkInfo(info: string, check: ServerCheck): void {
+  const { where, logger, cluster } = check;
   const fact = (name: string): string | undefined => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
   if (fact('loading') === '1') throw storeAway(`${where} has just started and is reading its data`);
   const version = fact('redis_version') ?? '';
@@ -41,15 +41,15 @@ function check(info: string, greeting: Greeting): void {
   if (version !== '' && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])))
     throw storeAway(`${where} is Redis ${version}; version ${OLDEST.join('.')} or later is needed`);
   if (fact('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
-  // Valkey says `server_mode`.
+  // Valkey calls it `server_mode`.
   const mode = fact('redis_mode') ?? fact('server_mode');
   if (!cluster && mode === 'cluster')
     throw storeAway(`${where} is a node of a Cluster; give the store a client made by createCluster`);
   const policy = fact('maxmemory_policy') ?? 'noeviction';
-  if (policy === 'noeviction' || greeting.evictionSaid) return;
-  greeting.evictionSaid = true;
+  if (policy === 'noeviction' || check.evictionWarned) return;
+  check.evictionWarned = true;
   logger.warn(
     { where, policy },
-    'This Redis drops keys when its memory is full (maxmemory-policy), and with them sessions and leases; set it to noeviction',
+    'This Redis drops sessions and leases when its memory is full: set maxmemory-policy to noeviction',
   );
 }

@@ -1,48 +1,48 @@
 /**
- * The answers that one connection owes, oldest first. One timer watches for the oldest. A busy event loop is not taken for a
- * server that says nothing: what arrived meanwhile is read before it is judged.
+ * The replies that one connection still owes, oldest first. One timer watches the oldest of them. Before a reply counts
+ * as late, the event loop reads what has arrived, so that a busy process does not take its server for a silent one.
  */
 import { afterTurn } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 export const monotonic = (time: TimeProvider): number => time.monotonic?.() ?? time.now();
 
-/** Those that have come go so many at a time, where some are always under way. */
-const ANSWERED_KEPT = 1_024;
+/** While replies are always pending, answered entries are removed this many at a time. */
+const RECEIVED_KEPT = 1_024;
 
-export class Awaited {
+export class PendingReplies {
   readonly #time: TimeProvider;
   readonly #limitMs: () => number;
   readonly #late: () => void;
-  /** When each is too late. */
+  /** The time at which each reply counts as late. */
   #due: number[] = [];
   #head = 0;
   #watching = false;
   #timer: unknown;
 
-  /** `late` is called when the oldest has not come within `limitMs`. */
+  /** `late` is called when the oldest reply has not come within `limitMs`. */
   constructor(time: TimeProvider, limitMs: () => number, late: () => void) {
     this.#time = time;
     this.#limitMs = limitMs;
     this.#late = late;
   }
 
-  asked(): void {
+  sent(): void {
     this.#due.push(monotonic(this.#time) + this.#limitMs());
     if (!this.#watching) this.#watch();
   }
 
-  /** Answers come in the order of asking. */
-  answered(): void {
+  /** Replies come in the order of the commands. */
+  received(): void {
     this.#head += 1;
     if (this.#head === this.#due.length) this.clear();
-    else if (this.#head === ANSWERED_KEPT) {
+    else if (this.#head === RECEIVED_KEPT) {
       this.#due = this.#due.slice(this.#head);
       this.#head = 0;
     }
   }
 
-  /** None of them comes any more. */
+  /** No pending reply will come any more. */
   clear(): void {
     this.#due = [];
     this.#head = 0;
@@ -57,7 +57,7 @@ export class Awaited {
     this.#watching = true;
     const wait = Math.max(1, (this.#due[this.#head] ?? 0) - monotonic(this.#time));
     this.#timer = this.#time.setTimeout(() => {
-      // Twice: the first may still be of the turn that was busy.
+      // Two turns: the first one may still belong to the turn that was busy.
       afterTurn(() => afterTurn(() => this.#judge()));
     }, wait);
   }

@@ -1,4 +1,7 @@
-/** The sessions of one deployment as one view writes them: each write has a number, and its keys. */
+/**
+ * Runs the scripts about the sessions of one deployment for one view: it numbers the writes, keeps them in order and
+ * names their keys.
+ */
 import { base64url, type RandomSource } from '../../options/system.ts';
 import { storeAway } from '../../errors.ts';
 import type { EventRetention } from '../../types.ts';
@@ -7,21 +10,21 @@ import type { Reply } from './client.ts';
 import { overtaken } from './failures.ts';
 import type { Keys, SessionKeys } from './keys.ts';
 import type { Script } from './scripts.ts';
-import { asItIs, type Server, type Slot } from './server.ts';
+import { rawReply, type Server, type SlotKeys } from './server.ts';
 import { WRITER_LENGTH } from './session-scripts.ts';
-import { Appends } from './appends.ts';
-import { Turns } from './turns.ts';
+import { AppendBatches } from './append-batches.ts';
+import { SessionQueues } from './session-queues.ts';
 
-/** How long a session is kept beyond its expiry and its tombstone: as long as nobody is there to end it. */
-const LEFT_MS = 86_400_000;
+/** How long a session is kept after its expiry and its tombstone time while no instance is there to end it. */
+const UNATTENDED_MS = 86_400_000;
 
-/** Epoch and owner as they stand in the head of a session. */
+/** Epoch and owner, as the head of a session stores them. */
 export const fenceText = ({ epoch, owner }: { readonly epoch: number; readonly owner: string | null }): string =>
   `${epoch} ${owner ?? ''}`;
 
 type Read<T> = (reply: Reply) => T;
 
-export interface LedgerOptions {
+export interface SessionWriterOptions {
   readonly server: Server;
   readonly keys: Keys;
   readonly tombstoneMs: number;
@@ -29,44 +32,51 @@ export interface LedgerOptions {
   readonly random: RandomSource;
 }
 
-export class Ledger {
+export class SessionWriter {
   readonly server: Server;
   readonly keys: Keys;
   readonly tombstoneMs: number;
-  /** Beyond its expiry, as scripts take it. */
+  /** How long a session is kept after its expiry, as a script argument. */
   readonly keptMs: string;
   readonly retention: EventRetention | false;
-  /** How scripts take what is kept of the log. */
+  /** Retention, as script arguments. */
   readonly kept: readonly [events: string, bytes: string, ms: string];
-  readonly #turns = new Turns();
-  readonly #appends: Appends;
+  readonly #queues = new SessionQueues();
+  readonly #appends: AppendBatches;
   readonly #writer: string;
   #writes = 0;
 
-  constructor({ server, keys, tombstoneMs, retention, random }: LedgerOptions) {
+  constructor({ server, keys, tombstoneMs, retention, random }: SessionWriterOptions) {
     this.server = server;
     this.keys = keys;
     this.tombstoneMs = tombstoneMs;
-    this.keptMs = String(tombstoneMs + LEFT_MS);
+    this.keptMs = String(tombstoneMs + UNATTENDED_MS);
     this.retention = retention;
     this.kept = keptArguments(retention);
-    this.#appends = new Appends(this);
+    this.#appends = new AppendBatches(this);
     this.#writer = base64url(random((WRITER_LENGTH * 3) / 4));
   }
 
-  /** The keys that go with the session's expiry. */
-  lasting(keys: SessionKeys): Slot {
+  /** The keys that expire together with the session. */
+  lasting(keys: SessionKeys): SlotKeys {
     const [head, body, state, open] = keys;
     return this.retention !== false && this.retention.ttlMs === Infinity ? keys : [head, body, state, open];
   }
 
-  /** Names the next write of this view, when it is sent: they take effect in this order. */
+  /** Numbers the next write of this view at the moment it is sent: writes take effect in this order. */
   next(): string {
     return this.#writer + String((this.#writes += 1));
   }
 
-  /** A write that its fence guards. */
-  fenced<T>(script: Script, id: string, keys: Slot, fence: Fence, more: readonly string[], read: Read<T>): Promise<T> {
+  /** Runs a write that checks its fence. */
+  fenced<T>(
+    script: Script,
+    id: string,
+    keys: SlotKeys,
+    fence: Fence,
+    more: readonly string[],
+    read: Read<T>,
+  ): Promise<T> {
     const args = ['', fenceText(fence), this.keptMs, ...more];
     return this.step(id, () => {
       args[0] = this.next();
@@ -78,41 +88,41 @@ export class Ledger {
     return this.#appends.add(id, fence, args, length);
   }
 
-  /** What is asked for in this turn goes now. */
+  /** Sends the appends that this turn has collected. */
   flush(): void {
     this.#appends.flushAll();
   }
 
-  /** Writes of a session take effect in the order in which they were asked for. */
+  /** Work of one command. Writes about a session take effect in the order in which they were requested. */
   step<T>(id: string, work: () => Promise<T>): Promise<T> {
     this.#appends.flush(id);
-    return this.#turns.step(id, work);
+    return this.#queues.step(id, work);
   }
 
-  /** What takes more than one. */
+  /** Work of several commands. */
   steps<T>(id: string, work: () => Promise<T>): Promise<T> {
     this.#appends.flush(id);
-    return this.#turns.steps(id, work);
+    return this.#queues.steps(id, work);
   }
 
-  run(script: Script, keys: Slot, args: readonly string[]): Promise<Reply> {
-    return this.server.run(script, keys, args, asItIs);
+  run(script: Script, keys: SlotKeys, args: readonly string[]): Promise<Reply> {
+    return this.server.run(script, keys, args, rawReply);
   }
 
-  /** What such a script answered. */
+  /** The outcome that a fenced script answered. */
   readonly outcome = (reply: Reply): WriteOutcome => {
     if (reply === 'W' || reply === 'E') return 'written';
     if (reply === 'F') return 'fenced';
     throw this.refusal(reply);
   };
 
-  /** An answer that says that nothing was done, and gives no outcome. */
+  /** The error for an answer that says that the script did nothing. */
   refusal(reply: unknown): Error {
     const { where } = this.server;
     return reply === 'L' ? overtaken(where) : storeAway(`${where} answered ${JSON.stringify(reply)}`);
   }
 
-  /** By its lease. Whoever is dead stays dead, so that may be asked before it is acted on. */
+  /** By its lease. A dead instance stays dead, so the answer is still true when the caller acts on it. */
   async isDead(owner: string): Promise<boolean> {
     const lease = this.keys.lease(owner);
     return (await this.server.send(lease, ['EXISTS', lease])) === 0;

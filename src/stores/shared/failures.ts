@@ -1,0 +1,13 @@
+/** Errors that several stores report in the same words. `where` names the server or file, without credentials. */
+import { storeAway } from '../../errors.ts';
+
+export const noAnswer = (where: string, ms: number): Error =>
+  storeAway(`${where} has not answered within ${Math.round(ms)} ms`);
+
+export const storeClosed = (where: string): Error => storeAway(`the store at ${where} is closed`);
+
+export const newerRecord = (where: string, id: string, found: number, known: number): Error =>
+  storeAway(
+    `${where}: session ${id} was written by a newer version of sojourn (record ${found}, ` +
+      `this one reads up to ${known})`,
+  );
