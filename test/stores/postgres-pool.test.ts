@@ -6,8 +6,8 @@ import { connectionStatements } from '../../src/stores/postgres/connection-state
 import { postgres, type PostgresOptions } from '../../src/stores/postgres/index.ts';
 import { loadPg, type PgPool } from '../../src/stores/postgres/pg.ts';
 import { Reader } from '../../src/stores/postgres/reader.ts';
-import { testLine } from '../../src/stores/postgres/self-test.ts';
-import { Waits } from '../../src/stores/postgres/waits.ts';
+import { testListening } from '../../src/stores/postgres/self-test.ts';
+import { Deadlines } from '../../src/stores/postgres/deadlines.ts';
 import { systemTime } from '../../src/options/system.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
@@ -101,15 +101,15 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       const port = await acceptsAndGivesUp(Number(new URL(server().url).port));
       const { username: user, pathname } = new URL(await newDatabase(server().url));
       const pool = newPool({ host: '127.0.0.1', port, user, database: pathname.slice(1) });
-      const waits = new Waits(systemTime, 3_000);
+      const deadlines = new Deadlines(systemTime, 3_000);
       const reader = new Reader({
         pool: pool as unknown as PgPool,
         own: false,
         place: 'there',
-        waits,
+        deadlines,
         logger: createLog(),
       });
-      await expect(reader.query(connectionStatements.whoAnswers, [])).rejects.toThrow();
+      await expect(reader.query(connectionStatements.serverState, [])).rejects.toThrow();
       await until(() => pool.totalCount === 0);
       await reader.close();
       expect([pool.listenerCount('acquire'), pool.listenerCount('error')]).toEqual([0, 0]);
@@ -168,37 +168,41 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
     async function connections() {
       const config = { connectionString: server().url };
       const pgModule = await loadPg();
-      const waits = new Waits(systemTime, 1_500);
-      const connector: Connector = { pg: pgModule, config, waits, place: placeOf(pgModule, config) };
+      const deadlines = new Deadlines(systemTime, 1_500);
+      const connector: Connector = { pg: pgModule, config, deadlines, place: placeOf(pgModule, config) };
       const words = new Map<string, () => void>();
-      const line = await Connection.open(connector, { durable: false, notified: (word) => words.get(word)?.() });
+      const listening = await Connection.open(connector, { durable: false, notified: (word) => words.get(word)?.() });
       const other = await Connection.open(connector, { durable: true });
-      onTestFinished(async () => void (await Promise.all([line.close(), other.close()])));
+      onTestFinished(async () => void (await Promise.all([listening.close(), other.close()])));
       const heard = (word: string): Promise<void> => new Promise((done) => words.set(word, done));
-      return { line, other, heard, waits };
+      return { listening, other, heard, deadlines };
     }
     const POOLER = { ...AWAY, message: expect.stringMatching(/PgBouncer.*direct/) };
     const channel = 'sojourn_test';
 
     test('nothing is wrong with the server itself', async () => {
-      const { line, other, heard, waits } = await connections();
-      await line.query(connectionStatements.listen(channel));
-      await line.query(connectionStatements.lock, ['1']);
-      await testLine({ line, other, channel, lock: '1', heard, waits });
+      const { listening, other, heard, deadlines } = await connections();
+      await listening.query(connectionStatements.listen(channel));
+      await listening.query(connectionStatements.lock, ['1']);
+      await testListening({ listening, other, channel, lock: '1', heard, deadlines });
     });
 
     test('where a lock is free for everybody', async () => {
-      const { line, other, heard, waits } = await connections();
-      await line.query(connectionStatements.listen(channel));
-      await expect(testLine({ line, other, channel, lock: '2', heard, waits })).rejects.toMatchObject(POOLER);
+      const { listening, other, heard, deadlines } = await connections();
+      await listening.query(connectionStatements.listen(channel));
+      await expect(testListening({ listening, other, channel, lock: '2', heard, deadlines })).rejects.toMatchObject(
+        POOLER,
+      );
       // It left no transaction open.
       expect((await other.query(connectionStatements.isLockFree, ['2'])).rows).toEqual([['t']]);
     });
 
     test('where nobody hears what is said', async () => {
-      const { line, other, heard, waits } = await connections();
-      await line.query(connectionStatements.lock, ['3']);
-      await expect(testLine({ line, other, channel, lock: '3', heard, waits })).rejects.toMatchObject(POOLER);
+      const { listening, other, heard, deadlines } = await connections();
+      await listening.query(connectionStatements.lock, ['3']);
+      await expect(testListening({ listening, other, channel, lock: '3', heard, deadlines })).rejects.toMatchObject(
+        POOLER,
+      );
     });
   });
 });

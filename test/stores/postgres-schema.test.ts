@@ -4,7 +4,7 @@ import { migrationSql, postgres } from '../../src/stores/postgres/index.ts';
 import { migrate } from '../../src/stores/postgres/migrate.ts';
 import { loadPg } from '../../src/stores/postgres/pg.ts';
 import { MIGRATIONS, type Migration } from '../../src/stores/postgres/schema.ts';
-import { Waits } from '../../src/stores/postgres/waits.ts';
+import { Deadlines } from '../../src/stores/postgres/deadlines.ts';
 import { systemTime } from '../../src/options/system.ts';
 import { describeWithServer, startServer, type TestServer } from '../kit/servers/index.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
@@ -25,7 +25,7 @@ async function migrateTo(
 ): Promise<void> {
   const pg = await loadPg();
   const config = { connectionString: url };
-  const connector: Connector = { pg, config, waits: new Waits(systemTime, 0, limitMs), place: placeOf(pg, config) };
+  const connector: Connector = { pg, config, deadlines: new Deadlines(systemTime, 0, limitMs), place: placeOf(pg, config) };
   const connection = await Connection.open(connector, { durable: true });
   onTestFinished(() => connection.close());
   await migrate(connector, connection, schema, migrations);

@@ -304,7 +304,7 @@ describeWhereInstalled('redis', 'what a server is set to', () => {
     onTestFinished(() => server.close());
     const log = createLog();
     const view = await openView(server.url, { logger: log });
-    const said = (): unknown[] => log.matching(/drops keys/, 'warn');
+    const said = (): unknown[] => log.matching(/drops sessions/, 'warn');
     expect(said()).toMatchObject([{ fields: { policy: 'allkeys-lru' } }]);
     await server.stop();
     await server.start();

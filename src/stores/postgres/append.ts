@@ -1,6 +1,6 @@
 /**
- * What an owner wants written in its session's log: an append, with the markers that come with it, or markers alone. Those of
- * one turn are one statement (`log-statements.ts`), and what follows in a stream becomes one row of it.
+ * A write to a session's log: an append with its markers, or markers alone. The writes of one turn are one statement
+ * (`log-statements.ts`). Appends that follow each other in a stream become one row of it.
  */
 import type { AppendRequest, Fence, Marker } from '../store.ts';
 import { bigintArray, booleanArray, integerArray, textArray } from './binary-arrays.ts';
@@ -34,7 +34,7 @@ export class Append {
     for (const event of this.events) this.bytes += Buffer.byteLength(event);
   }
 
-  /** `logged`: whether a log is kept at all. */
+  /** `logged`: whether the store keeps a log. */
   static of(request: AppendRequest, logged: boolean): Append {
     const { sessionId, fence, stream, mark, unmark } = request;
     const marks = { mark, unmark: unmark === undefined ? undefined : { request: unmark, stream } };
@@ -45,14 +45,14 @@ export class Append {
     return new Append(sessionId, fence, {}, marks);
   }
 
-  /** For a batch to join others to. */
+  /** A copy for a batch, which may join others to it. */
   copy(): Append {
     const { sessionId, fence, stream, from, events, complete, requests, mark, unmark } = this;
     const given = { stream, from, events, complete, requests };
     return new Append(sessionId, fence, given, { mark, unmark });
   }
 
-  /** `false`: it does not follow at once, or not under the same fence; it is an append of its own. */
+  /** `false`: `next` does not follow directly, or has another fence; it stays a separate append. */
   join(next: Append): boolean {
     const { fence, events } = this;
     const follows =
@@ -62,7 +62,7 @@ export class Append {
       next.from === this.from + events.length &&
       next.fence.epoch === fence.epoch &&
       next.fence.owner === fence.owner &&
-      // A marker is written before one is removed.
+      // A marker is written before another is removed.
       this.unmark === undefined &&
       next.mark === undefined;
     if (!follows) return false;
@@ -74,7 +74,7 @@ export class Append {
     return true;
   }
 
-  /** The streams whose rows it may touch. */
+  /** The streams whose rows this append may change. */
   streams(): readonly string[] {
     const { stream, mark, unmark } = this;
     return [...new Set([stream, mark?.stream, unmark?.stream])].filter((name) => typeof name === 'string');
@@ -103,7 +103,7 @@ export function partsOf(appends: readonly Append[]): AppendParts {
   };
 }
 
-/** The values of the statement, after the deployment. Not of nothing. */
+/** The values of the statement after the deployment. `appends` is not empty. */
 export function appendValues(appends: readonly Append[]): Value[] {
   const texts = (of: (append: Append) => string | null | undefined): Buffer =>
     textArray(appends.map((append) => of(append) ?? null));

@@ -1,10 +1,10 @@
 /**
- * Writes that go to the server together: what one turn asks for, and what is asked for while the one before is under way.
+ * Writes that go to the server together: the writes of one turn, and those requested while the batch before is running.
  *
- * Writes of different sessions do not meet, those of one session keep their order. So a batch is a few waves, in each of
- * which every session has one write, or appends to streams that differ; all appends of a wave are one statement. Where there
- * is more than one statement it is a transaction, and every session's row is locked first, in the order of the ids: two
- * batches never wait for each other.
+ * Writes of different sessions are independent; writes of one session keep their order. So a batch is a few waves. In
+ * each wave every session has one write, or appends to different streams. All appends of a wave are one statement. A
+ * batch of several statements is a transaction that first locks the row of every session in the order of the ids. So
+ * two batches never deadlock.
  */
 import { Append, appendValues, partsOf } from './append.ts';
 import { connectionStatements } from './connection-statements.ts';
@@ -14,10 +14,10 @@ import type { PgResult, Statement, Value } from './pg.ts';
 /** One statement with its values. */
 export type Step = readonly [statement: Statement, values: readonly Value[]];
 
-/** Anything but an append, of one session. */
+/** A write of one session that is not an append. */
 export interface Operation<T> {
   readonly session: string;
-  /** It judges whether an owner is dead. */
+  /** The statement decides whether an owner is dead. */
   readonly judges: boolean;
   readonly steps: readonly Step[];
   outcome(results: readonly PgResult[]): T;
@@ -30,20 +30,20 @@ export interface Write {
   reject(error: unknown): void;
 }
 
-/** What the statements of every batch are. */
+/** The statements that every batch uses. */
 export interface BatchStatements {
   append(parts: AppendParts): Statement;
   readonly lockSessions: Statement;
   readonly buryLate: Statement;
 }
 
-/** What was asked for with one statement or a few, and who waits for it. */
+/** The statements of one write or of several appends, and the callback for their results. */
 interface Part {
   readonly steps: readonly Step[];
-  tell(results: readonly PgResult[]): void;
+  settle(results: readonly PgResult[]): void;
 }
 
-/** The appends of one deployment in one wave: each with those who wait for it. */
+/** The appends of one deployment in one wave, each with the writes that wait for it. */
 type Appends = Map<Append, Write[]>;
 
 class Wave {
@@ -51,13 +51,13 @@ class Wave {
   readonly operations: Write[] = [];
 }
 
-/** The last wave that has something of a session: of any kind, and of its streams. */
-interface Place {
+/** The last wave that has a write of a session: of any kind, and of each of its streams. */
+interface SessionProgress {
   any: number;
   whole: number;
-  readonly streams: Map<string, Writing>;
+  readonly streams: Map<string, LastAppend>;
 }
-interface Writing {
+interface LastAppend {
   wave: number;
   append: Append;
 }
@@ -66,7 +66,7 @@ export class Batch {
   readonly writes: readonly Write[];
   readonly #statements: BatchStatements;
   readonly #waves: Wave[] = [];
-  readonly #places = new Map<string, Place>();
+  readonly #progress = new Map<string, SessionProgress>();
 
   constructor(writes: readonly Write[], statements: BatchStatements) {
     this.writes = writes;
@@ -78,41 +78,41 @@ export class Batch {
     const { deployment, what } = write;
     const session = what instanceof Append ? what.sessionId : what.session;
     const key = `${deployment} ${session}`;
-    let place = this.#places.get(key);
-    if (place === undefined) this.#places.set(key, (place = { any: -1, whole: -1, streams: new Map() }));
-    if (what instanceof Append) this.#addAppend(write, what, place);
+    let progress = this.#progress.get(key);
+    if (progress === undefined) this.#progress.set(key, (progress = { any: -1, whole: -1, streams: new Map() }));
+    if (what instanceof Append) this.#addAppend(write, what, progress);
     else {
-      place.any += 1;
-      place.whole = place.any;
-      place.streams.clear();
-      this.#wave(place.any).operations.push(write);
+      progress.any += 1;
+      progress.whole = progress.any;
+      progress.streams.clear();
+      this.#wave(progress.any).operations.push(write);
     }
   }
 
-  #addAppend(write: Write, given: Append, place: Place): void {
+  #addAppend(write: Write, given: Append, progress: SessionProgress): void {
     const { deployment } = write;
-    // The batch may have to be taken apart again.
+    // A copy: the batch may have to be sent again write by write.
     const append = given.copy();
     const names = append.streams();
-    const before = names.flatMap((name) => place.streams.get(name) ?? []);
+    const before = names.flatMap((name) => progress.streams.get(name) ?? []);
     const [only] = before;
     if (only !== undefined && before.length === 1 && only.append.join(append)) {
       this.#wave(only.wave).appends.get(deployment)?.get(only.append)?.push(write);
       return;
     }
-    const wave = Math.max(place.whole, ...before.map((writing) => writing.wave)) + 1;
+    const wave = Math.max(progress.whole, ...before.map((last) => last.wave)) + 1;
     let appends = this.#wave(wave).appends.get(deployment);
     if (appends === undefined) this.#wave(wave).appends.set(deployment, (appends = new Map()));
     appends.set(append, [write]);
-    for (const name of names) place.streams.set(name, { wave, append });
-    place.any = Math.max(place.any, wave);
+    for (const name of names) progress.streams.set(name, { wave, append });
+    progress.any = Math.max(progress.any, wave);
   }
 
   #wave(n: number): Wave {
     return (this.#waves[n] ??= new Wave());
   }
 
-  /** Everything that is to be sent, in order, and who is to be told the answers. */
+  /** All statements in order, and the callback for their results. */
   plan(): Part {
     const parts = this.#waves.flatMap((wave) => [
       ...[...wave.appends].map(([deployment, appends]) => this.#appendPart(deployment, appends)),
@@ -130,10 +130,10 @@ export class Batch {
     }
     return {
       steps: [...before, ...parts.flatMap(({ steps }) => steps), ...after],
-      tell(results) {
+      settle(results) {
         let at = before.length;
-        for (const { steps, tell } of parts) {
-          tell(results.slice(at, at + steps.length));
+        for (const { steps, settle } of parts) {
+          settle(results.slice(at, at + steps.length));
           at += steps.length;
         }
       },
@@ -156,7 +156,7 @@ export class Batch {
     const given = all.map(([append]) => append);
     return {
       steps: [[this.#statements.append(partsOf(given)), [deployment, ...appendValues(given)]]],
-      tell([result]) {
+      settle([result]) {
         const written = new Set(result?.rows.map(([ord]) => Number(ord)));
         for (const [n, [, writes]] of all.entries()) {
           const outcome = written.has(n + 1) ? 'written' : 'fenced';
@@ -171,7 +171,7 @@ function operationPart(write: Write): Part {
   const operation = write.what as Operation<unknown>;
   return {
     steps: operation.steps,
-    tell(results) {
+    settle(results) {
       try {
         write.resolve(operation.outcome(results));
       } catch (error) {

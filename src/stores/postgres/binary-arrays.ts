@@ -1,5 +1,5 @@
 /**
- * Arrays as PostgreSQL reads them in binary: nothing in them is quoted by us, nor unquoted by the server.
+ * Arrays in PostgreSQL's binary format: the store quotes nothing and the server parses no quotes.
  * https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/utils/adt/arrayfuncs.c (array_recv)
  */
 const HEAD_BYTES = 20;
@@ -7,20 +7,20 @@ const LENGTH_BYTES = 4;
 const OID = { bool: 16, int8: 20, int4: 23, text: 25 } as const;
 const HIGH = 2 ** 32;
 
-/** One dimension; then each element follows its length, -1 for null. */
+/** One dimension; each element follows its length, which is -1 for null. */
 function arrayOf(oid: number, count: number, bytes: number): Buffer {
   const array = Buffer.allocUnsafe(HEAD_BYTES + count * LENGTH_BYTES + bytes);
   array.writeInt32BE(1, 0);
-  // Some may be null.
+  // 1: the array may contain nulls.
   array.writeInt32BE(1, 4);
   array.writeInt32BE(oid, 8);
   array.writeInt32BE(count, 12);
-  // Counted from 1.
+  // The lower bound: PostgreSQL counts from 1.
   array.writeInt32BE(1, 16);
   return array;
 }
 
-/** Not empty. */
+/** `texts` is not empty. */
 export function textArray(texts: readonly (string | null)[]): Buffer {
   let bytes = 0;
   for (const text of texts) if (text !== null) bytes += Buffer.byteLength(text);
@@ -34,7 +34,7 @@ export function textArray(texts: readonly (string | null)[]): Buffer {
   return array;
 }
 
-/** Not empty; whole numbers that JavaScript has exactly. */
+/** `numbers` is not empty and has safe integers only. */
 export function bigintArray(numbers: readonly number[]): Buffer {
   const array = arrayOf(OID.int8, numbers.length, numbers.length * 8);
   let at = HEAD_BYTES;
@@ -47,7 +47,7 @@ export function bigintArray(numbers: readonly number[]): Buffer {
   return array;
 }
 
-/** Not empty. */
+/** `numbers` is not empty. */
 export function integerArray(numbers: readonly number[]): Buffer {
   const array = arrayOf(OID.int4, numbers.length, numbers.length * 4);
   let at = HEAD_BYTES;
@@ -59,7 +59,7 @@ export function integerArray(numbers: readonly number[]): Buffer {
   return array;
 }
 
-/** Not empty. */
+/** `values` is not empty. */
 export function booleanArray(values: readonly boolean[]): Buffer {
   const array = arrayOf(OID.bool, values.length, values.length);
   let at = HEAD_BYTES;

@@ -2,13 +2,13 @@
 import type { Value } from './pg.ts';
 
 /**
- * A statement whose client has given up must not land later, as far as the server can know: it ends statements and
- * transactions after as long as the client waits for them, and notices clients that are gone.
- *
- * Every statement is prepared and looks rows up by a key: no plan depends on its values, or on statistics that new tables do
- * not have yet; and compiling one would take longer than running it.
- *
  * The values of `setUp`.
+ *
+ * A statement whose client has given up must not run later. So the server ends statements and transactions after the
+ * time that the client deadlines, and detects disconnected clients.
+ *
+ * Every statement is prepared and looks up rows by a key. No plan depends on its values, or on statistics that new
+ * tables do not have yet. JIT is off because compiling a statement would take longer than running it.
  */
 export function settingsOf(limitMs: number, durable: boolean): Value[] {
   const limit = String(Math.ceil(limitMs));
@@ -31,12 +31,13 @@ export function settingsOf(limitMs: number, durable: boolean): Value[] {
   return [Object.keys(settings), Object.values(settings)];
 }
 
-/** Not prepared: each is asked once, or before it is known whether a pooler is in the way. */
+/** Not prepared: each runs once, or before the store knows whether a pooler is in the way. */
 const plain = (text: string) => ({ name: '', text });
 
-/** Who answers: nothing is changed by it. */
-const WHO = `pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num'),
-    current_setting('server_version'), current_setting('server_encoding'), current_setting('client_connection_check_interval', true)`;
+/** Identifies the server; changes nothing. */
+const SERVER_COLUMNS = `pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num'),
+    current_setting('server_version'), current_setting('server_encoding'),
+    current_setting('client_connection_check_interval', true)`;
 
 export const connectionStatements = {
   begin: plain('BEGIN'),
@@ -44,21 +45,24 @@ export const connectionStatements = {
   rollback: plain('ROLLBACK'),
   listen: (channel: string) => plain(`LISTEN ${channel}`),
   /** $1 names, $2 values of settings; older servers lack some. */
-  setUp: plain(`SELECT ${WHO},
+  setUp: plain(`SELECT ${SERVER_COLUMNS},
     (SELECT count(set_config(name, value, false)) FROM unnest($1::text[], $2::text[]) AS setting (name, value)
       WHERE current_setting(name, true) IS NOT NULL)`),
   checkInterval: plain(`SELECT set_config('client_connection_check_interval', $1, false)`),
-  whoAnswers: plain(`SELECT ${WHO}`),
+  serverState: plain(`SELECT ${SERVER_COLUMNS}`),
 
   lock: plain('SELECT pg_try_advisory_lock($1::bigint)'),
   waitForLock: plain('SELECT pg_advisory_lock($1::bigint)'),
   unlock: plain('SELECT pg_advisory_unlock($1::bigint)'),
-  /** Whoever holds a lock of this store: an earlier connection of it, whose end the server has not noticed. */
+  /**
+   * Ends an earlier connection of this store that still holds one of its locks, because the server has not noticed its
+   * end.
+   */
   endHolder: plain(`SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND classid = (($1::bigint >> 32) & 4294967295)::oid AND objid = ($1::bigint & 4294967295)::oid AND objsubid = 1
     AND mode = 'ExclusiveLock' AND pid <> pg_backend_pid()`),
-  /** Shared by those who look, so that they do not take each other for its holder. */
+  /** A shared lock, so that two checks do not take each other for the holder. */
   isLockFree: plain('SELECT pg_try_advisory_xact_lock_shared($1::bigint)'),
   notify: plain('SELECT pg_notify($1, $2)'),
 };

@@ -1,67 +1,70 @@
 /**
- * One connection to the server that is the store's own: the one that writes, or the one that listens.
+ * One connection of the store to the server: for writes, or for notifications.
  *
  *     connecting ──▶ open ──close | lost | no answer──▶ closed
  *
- * Statements may be sent without waiting for each other; the server does them, and answers, in the order of asking. One that
- * is not answered in time takes the connection with it: whatever was asked for has no known outcome then. Nothing is
- * ever tried again here.
+ * Statements are sent without waiting for each other. The server runs and answers them in order. A statement without an
+ * answer in time closes the connection: then every pending statement has an unknown outcome. This class never retries.
  */
 import { connectionStatements, settingsOf } from './connection-statements.ts';
-import { connectionLost, noAnswer, notUtf8, standby, storeFailure, tooOld } from './failures.ts';
+import { noAnswer } from '../shared/failures.ts';
+import { connectionLost, notUtf8, standby, storeFailure, tooOld } from './failures.ts';
 import { queryOf, type Pg, type PgClient, type PgConfig, type PgResult, type Statement, type Value } from './pg.ts';
-import type { Waits } from './waits.ts';
+import type { Deadlines } from './deadlines.ts';
 
-/** 13: the oldest that is still in use. */
-const LEAST_VERSION = 130_000;
-/** ms between two looks of the server whether a client that waits for it is still there. */
+/** 13 is the oldest version in use. */
+const MIN_VERSION = 130_000;
+/** How often the server checks, in ms, that a client with a running statement is still connected. */
 const CHECK_INTERVAL_MS = 500;
 
-/** Of silence, before the system asks whether the other side is there. */
+/** Silence before the operating system probes the connection. */
 export const KEEP_ALIVE_MS = 10_000;
 
-/** How the connections of a store are made. */
+/** How a store makes its connections. */
 export interface Connector {
   readonly pg: Pg;
   readonly config: PgConfig;
-  readonly waits: Waits;
-  /** What errors call the server. */
+  readonly deadlines: Deadlines;
+  /** The name of the server in errors. */
   readonly place: string;
 }
 
-/** How errors name the server that is meant: without user and password. */
+/** The name of the server in errors, without user and password. */
 export function placeOf(pg: Pg, config: PgConfig): string {
   const { host, port, database } = new pg.Client(config);
   return `PostgreSQL at ${host}:${port}/${database ?? ''}`;
 }
 
-/** What differs by use. */
+/** What differs between the two uses of a connection. */
 export interface ConnectionUse {
-  /** Waits for the disk before it answers. */
+  /** The server waits for its disk before it answers. */
   readonly durable: boolean;
-  /** Only asks: the server's side of the connection, which may be another program's next, stays as it is. */
+  /**
+   * Queries only: leaves the session settings unchanged, because a pooler may lend the server process to another
+   * program.
+   */
   readonly asIs?: boolean;
-  /** Somebody said something on a channel that it listens to. */
+  /** Called for each notification on a channel of this connection. */
   notified?(payload: string): void;
-  /** Once, after it was open; not by `close`. */
+  /** Called once when an open connection is lost; not by `close`. */
   lost?(error: Error): void;
 }
 
 export class Connection {
   readonly place: string;
   readonly #client: PgClient;
-  readonly #waits: Waits;
+  readonly #deadlines: Deadlines;
   readonly #use: ConnectionUse;
-  /** When what is not answered yet was asked for, oldest first. */
-  readonly #asked: number[] = [];
+  /** When each pending statement was sent, oldest first. */
+  readonly #pending: number[] = [];
   #watch: unknown;
   #closed: Error | undefined;
   #pid = 0;
   #opened = false;
 
-  private constructor({ pg, config, waits, place }: Connector, use: ConnectionUse) {
+  private constructor({ pg, config, deadlines, place }: Connector, use: ConnectionUse) {
     this.place = place;
-    this.#waits = waits;
+    this.#deadlines = deadlines;
     this.#use = use;
     const { query_timeout: _query, statement_timeout: _statement, ...own } = config;
     this.#client = new pg.Client({
@@ -71,7 +74,7 @@ export class Connection {
       keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
       pipeline: true,
       binary: false,
-      // A pool hides its password from spreading.
+      // A pool makes its password non-enumerable, so the spread above does not copy it.
       password: config['password'],
     });
     this.#client.on('error', (error: Error) => this.destroy(connectionLost(this.place, error)));
@@ -92,12 +95,12 @@ export class Connection {
     }
   }
 
-  /** Of the server's process. */
+  /** The id of the server process. */
   get pid(): number {
     return this.#pid;
   }
 
-  /** Something between us and the server speaks for it. */
+  /** A pooler sits between this process and the server. */
   get pooled(): boolean {
     const { processID } = this.#client;
     return processID !== null && processID !== this.#pid;
@@ -107,32 +110,35 @@ export class Connection {
     return this.#closed !== undefined;
   }
 
-  /** Rejects with what the server says, or with what the connection was lost by. `named`: may stay prepared. */
+  /**
+   * Rejects with the server's error, or with the reason for the lost connection. `named`: the statement may stay
+   * prepared.
+   */
   async query(statement: Statement, values: readonly Value[] = [], named = true): Promise<PgResult> {
     if (this.#closed !== undefined) throw this.#closed;
-    if (this.#asked.push(this.#waits.now()) === 1) this.#client.ref();
-    if (this.#watch === undefined) this.#watchFor(this.#waits.limitMs);
+    if (this.#pending.push(this.#deadlines.now()) === 1) this.#client.ref();
+    if (this.#watch === undefined) this.#watchFor(this.#deadlines.limitMs);
     try {
       return await this.#client.query(queryOf(statement, values, named));
     } catch (error) {
       throw this.#closed ?? error;
     } finally {
-      this.#asked.shift();
-      // One that waits for nothing keeps no process alive.
-      if (this.#asked.length === 0) this.#client.unref();
+      this.#pending.shift();
+      // An idle connection does not keep the process alive.
+      if (this.#pending.length === 0) this.#client.unref();
     }
   }
 
-  /** What was asked for is still answered, if the server answers. */
+  /** Pending statements are still answered, if the server answers. */
   async close(): Promise<void> {
     if (this.#closed !== undefined) return;
     this.#closed = connectionLost(this.place);
     const ended = this.#client.end();
-    await this.#waits.alive(ended, () => noAnswer(this.place, this.#waits.limitMs)).catch(() => undefined);
+    await this.#deadlines.alive(ended, () => noAnswer(this.place, this.#deadlines.limitMs)).catch(() => undefined);
     this.#end(this.#closed);
   }
 
-  /** At once: what was asked for has no known outcome. */
+  /** Closes at once: pending statements have an unknown outcome. */
   destroy(error: Error): void {
     if (this.#closed !== undefined) return;
     this.#end(error);
@@ -140,29 +146,29 @@ export class Connection {
   }
 
   async #open(): Promise<void> {
-    const { limitMs } = this.#waits;
-    await this.#waits.limit(this.#client.connect(), () => noAnswer(this.place, limitMs));
+    const { limitMs } = this.#deadlines;
+    await this.#deadlines.limit(this.#client.connect(), () => noAnswer(this.place, limitMs));
     const { asIs = false, durable } = this.#use;
-    const { setUp, whoAnswers } = connectionStatements;
-    const { rows } = await (asIs ? this.query(whoAnswers) : this.query(setUp, settingsOf(limitMs, durable)));
+    const { setUp, serverState } = connectionStatements;
+    const { rows } = await (asIs ? this.query(serverState) : this.query(setUp, settingsOf(limitMs, durable)));
     const [pid, recovering, number, version, encoding, interval] = rows[0] ?? [];
     this.#pid = Number(pid);
-    if (Number(number) < LEAST_VERSION) throw tooOld(this.place, version ?? '');
+    if (Number(number) < MIN_VERSION) throw tooOld(this.place, version ?? '');
     if (encoding !== 'UTF8') throw notUtf8(this.place, encoding ?? '');
     if (recovering === 't') throw standby(this.place);
     if (asIs || interval === null) return;
-    // Since 14, and not on every system.
+    // Exists since PostgreSQL 14, and not on every system.
     await this.query(connectionStatements.checkInterval, [String(CHECK_INTERVAL_MS)]).catch(() => undefined);
   }
 
-  /** Looks again when the oldest question would be too old: no timer for each of them. */
+  /** Checks again when the oldest statement would be late: one timer instead of one for each statement. */
   #watchFor(ms: number): void {
-    this.#watch = this.#waits.after(ms, () => {
+    this.#watch = this.#deadlines.after(ms, () => {
       this.#watch = undefined;
-      const oldest = this.#asked[0];
+      const oldest = this.#pending[0];
       if (oldest === undefined) return;
-      const { limitMs } = this.#waits;
-      const left = oldest + limitMs - this.#waits.now();
+      const { limitMs } = this.#deadlines;
+      const left = oldest + limitMs - this.#deadlines.now();
       if (left > 0) this.#watchFor(left);
       else this.destroy(noAnswer(this.place, limitMs));
     });
@@ -170,7 +176,7 @@ export class Connection {
 
   #end(error: Error): void {
     this.#closed ??= error;
-    this.#waits.cancel(this.#watch);
+    this.#deadlines.cancel(this.#watch);
     this.#watch = undefined;
     this.#client.connection.stream.destroy();
   }

@@ -1,12 +1,12 @@
 /**
- * What all endpoints of a process share that use one store object: the connection that writes, the one that listens, the pool
- * that reads, and the schema.
+ * What all endpoints with one store object share in a process: the connection that writes, the connection that listens,
+ * the pool that reads, and the schema.
  */
 import type { StoreOptions } from '../store.ts';
 import { Connection, KEEP_ALIVE_MS, placeOf, type Connector } from './connection.ts';
 import { isSchemaGone, isTransient, storeFailure } from './failures.ts';
 import { instanceStatements } from './instance-statements.ts';
-import { Line } from './line.ts';
+import { InstanceConnection } from './instance-connection.ts';
 import { logStatements } from './log-statements.ts';
 import { migrate } from './migrate.ts';
 import { isPool, loadPg, type PgConfig, type PgPool, type PgResult, type Statement, type Value } from './pg.ts';
@@ -14,21 +14,21 @@ import { Reader } from './reader.ts';
 import { refusePooler } from './self-test.ts';
 import { quoted } from './schema.ts';
 import { sessionStatements } from './session-statements.ts';
-import { Waits } from './waits.ts';
+import { Deadlines } from './deadlines.ts';
 import { Writer } from './writer.ts';
 
 export interface DatabaseSettings {
-  /** Where is read: the caller's pool, or what a pool is made of. */
+  /** For reads: the caller's pool, or the configuration of the store's pool. */
   readonly reads: PgPool | PgConfig;
-  /** Of the connections that write and listen. */
+  /** For the connections that write and listen. */
   readonly direct: PgConfig;
   readonly schema: string;
 }
 
-/** Connections that only read, where the pool is the store's own: a resume that reads much holds up nobody. */
+/** The size of the store's pool for reads: a resume that reads much delays no other read. */
 const POOL_SIZE = 4;
 
-/** A caller's pool may be set to an isolation that refuses what others have changed meanwhile. */
+/** A caller's pool may use an isolation level that rejects concurrent changes, so reads are retried. */
 const TRIES = 5;
 
 export type Statements = ReturnType<typeof allStatements>;
@@ -38,7 +38,7 @@ function allStatements(schema: string) {
   return { ...sessionStatements(s), ...logStatements(s), ...instanceStatements(s) };
 }
 
-const poolConfig = (config: PgConfig, { limitMs }: Waits): PgConfig => ({
+const poolConfig = (config: PgConfig, { limitMs }: Deadlines): PgConfig => ({
   fallback_application_name: 'sojourn',
   max: POOL_SIZE,
   ...config,
@@ -52,7 +52,7 @@ const poolConfig = (config: PgConfig, { limitMs }: Waits): PgConfig => ({
 export class Database {
   readonly statements: Statements;
   readonly writer: Writer;
-  readonly line: Line;
+  readonly instanceConnection: InstanceConnection;
   readonly #connector: Connector;
   readonly #schema: string;
   readonly #reader: Reader;
@@ -63,26 +63,26 @@ export class Database {
     this.#reader = reader;
     this.#schema = schema;
     this.statements = allStatements(schema);
-    const parts = { connector, waits: connector.waits, random, repair: () => this.repair() };
+    const parts = { connector, deadlines: connector.deadlines, random, repair: () => this.repair() };
     this.writer = new Writer({ ...parts, statements: this.statements });
-    this.line = new Line({ ...parts, statements: this.statements });
+    this.instanceConnection = new InstanceConnection({ ...parts, statements: this.statements });
   }
 
-  /** Everything that can be wrong with the server is said here, and not at the first request. */
+  /** Reports every problem with the server here, before the first request. */
   static async open({ reads, direct, schema }: DatabaseSettings, options: StoreOptions): Promise<Database> {
     const pg = await loadPg();
-    const waits = new Waits(options.time, options.leaseMs);
+    const deadlines = new Deadlines(options.time, options.leaseMs);
     const place = placeOf(pg, direct);
-    const connector: Connector = { pg, config: direct, waits, place };
+    const connector: Connector = { pg, config: direct, deadlines, place };
     const own = !isPool(reads);
-    const pool = own ? new pg.Pool(poolConfig(reads, waits)) : reads;
-    const reader = new Reader({ pool, own, place: placeOf(pg, pool.options), waits, logger: options.logger });
+    const pool = own ? new pg.Pool(poolConfig(reads, deadlines)) : reads;
+    const reader = new Reader({ pool, own, place: placeOf(pg, pool.options), deadlines, logger: options.logger });
     const database = new Database(connector, reader, schema, options);
     try {
       await refusePooler(connector);
       const connection = await database.writer.connect();
       await migrate(connector, connection, schema);
-      await database.line.test(connection);
+      await database.instanceConnection.test(connection);
       return database;
     } catch (error) {
       await database.close();
@@ -94,7 +94,7 @@ export class Database {
     return this.#connector.place;
   }
 
-  /** A question, or a change that has no order. */
+  /** A read, or a change that needs no order. */
   async query(statement: Statement, values: readonly Value[], tries = TRIES): Promise<PgResult> {
     try {
       return await this.#reader.query(statement, values);
@@ -106,14 +106,17 @@ export class Database {
     return this.query(statement, values, tries - 1);
   }
 
-  /** The tables are gone: the server came back without its data, or somebody dropped them. Whatever was in them is missing. */
+  /**
+   * The tables are missing: the server came back without its data, or they were dropped. Creates them again; their
+   * contents are lost.
+   */
   repair(): Promise<void> {
     return (this.#repairing ??= this.#repair().finally(() => (this.#repairing = undefined)));
   }
 
   async close(): Promise<void> {
     await this.writer.close();
-    await this.line.close();
+    await this.instanceConnection.close();
     await this.#reader.close();
   }
 

@@ -1,16 +1,19 @@
 /**
- * The messages of one append as one row. What retention keeps is computed from what came later and never stored: so it is
- * exact whatever was deleted yet, and deleting can wait.
+ * The messages of one append form one row. What retention keeps is computed from the later rows and never stored. So
+ * the result is exact even while old rows still wait to be deleted.
  */
 import type { EventRetention } from '../../types.ts';
 import type { LoggedEvent } from '../store.ts';
 
 /** The record separator: neither JSON text nor a priming event contains it. */
 const SEPARATOR = '\u001e';
-/** Begins what is kept as a list in JSON. */
+/** Starts data that is a JSON list. */
 const LISTED = '\u001f';
 
-/** Of several events in one row, and of any that PostgreSQL could not keep as it is: such are no JSON after all. */
+/**
+ * Packs several events into one row. Events that PostgreSQL cannot store as text, which are not JSON, become a JSON
+ * list.
+ */
 export function packEvents(events: readonly string[]): string {
   const data = events.length === 1 ? (events[0] ?? '') : events.join(SEPARATOR);
   // eslint-disable-next-line no-control-regex -- they are what is looked for
@@ -29,7 +32,7 @@ function separators(data: string): number {
   return count;
 }
 
-/** One append to a stream: `later` events with `laterBytes` came after it in the session. */
+/** One append to a stream. `later` events with `laterBytes` came after it in the session; `young`: within `ttlMs`. */
 export interface ReplayRow {
   readonly position: number;
   readonly n: number;
@@ -39,7 +42,7 @@ export interface ReplayRow {
   readonly data: string;
 }
 
-/** The events of one stream that are kept, oldest first. Dropped is dropped from the oldest on. */
+/** The events of one stream that are kept, oldest first. Once an event is dropped, all older ones are dropped too. */
 export function keptEvents(
   rows: readonly ReplayRow[],
   { events: most, bytes: mostBytes }: EventRetention,

@@ -1,4 +1,4 @@
-/** The event log: a row for each append, judged by retention when it is read, deleted some time after. */
+/** The event log: one row per append, filtered by retention when it is read, deleted some time later. */
 import type { EventRetention, Logger } from '../../types.ts';
 import type { AppendRequest, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
 import { Append } from './append.ts';
@@ -10,14 +10,15 @@ import type { Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
 
 /**
- * Looking whether a session holds more than it keeps walks its log. So an append looks with a chance that is its part of
- * what is kept: on average once in as many events as are kept, which makes the walk a small constant per event, whatever the
- * retention. Until then the table holds more than is kept, up to twice on average.
+ * Checking whether a session holds more than it keeps reads its whole log. So each append checks with a probability:
+ * its share of what is kept, at most this value. On average a check comes once in as many events as are kept, so its
+ * cost per event is a small constant for any retention. Until then the table holds up to twice what is kept, on
+ * average.
  */
-const LIKELIEST = 1 / 16;
-/** Rows that the sweep deletes in one statement: some ms, in which nobody waits for them. */
+const MAX_TRIM_PROBABILITY = 1 / 16;
+/** Rows that the sweep deletes in one statement: it takes some ms and delays no request. */
 const TRIM_BATCH = 1_000;
-/** A dead id is not forgotten before. */
+/** A dead id is remembered at least this long. */
 const DEAD_KEPT_MS = 86_400_000;
 
 export interface EventsOptions {
@@ -32,7 +33,7 @@ export interface EventsOptions {
 export class PostgresEvents implements EventStore {
   readonly #options: EventsOptions;
   #appended = 0;
-  /** A walk through a session's log is under way. */
+  /** Whether a check of a session's log is running. */
   #trimming = false;
 
   constructor(options: EventsOptions) {
@@ -73,7 +74,7 @@ export class PostgresEvents implements EventStore {
     }));
   }
 
-  /** Logs of this deployment; tombstones, dead ids and what nobody will read, of all. */
+  /** Trims the logs of this deployment, and tombstones, dead ids and undeliverable messages of all deployments. */
   async trim(): Promise<void> {
     const { deployment, reader, statements, retention } = this.#options;
     if (retention !== false) await this.#all(statements.trimEvents, [deployment, retention.ttlMs, TRIM_BATCH]);
@@ -83,7 +84,7 @@ export class PostgresEvents implements EventStore {
     await reader.query(statements.forgetInstances, [DEAD_KEPT_MS]);
   }
 
-  /** Batch by batch. */
+  /** Repeats the statement while it deletes full batches. */
   async #all(statement: Statement, values: readonly Value[]): Promise<void> {
     for (;;) {
       const { rowCount } = await this.#options.reader.query(statement, values);
@@ -92,7 +93,7 @@ export class PostgresEvents implements EventStore {
   }
 
   #isTimeToTrim({ events, bytes }: Append, retention: EventRetention): boolean {
-    const part = Math.max(Math.min(events.length / retention.events, LIKELIEST), bytes / retention.bytes);
+    const part = Math.max(Math.min(events.length / retention.events, MAX_TRIM_PROBABILITY), bytes / retention.bytes);
     return spread(++this.#appended) < part;
   }
 
@@ -121,5 +122,5 @@ function replayRow([, position, n, young, later, laterBytes, data]: Row): readon
   ];
 }
 
-/** 0 to 1 for each number in turn, evenly: no session of several that write in turns is passed over for ever. */
+/** Maps each number in turn evenly to 0..1, so that no session is skipped forever when several write in turns. */
 const spread = (no: number): number => (Math.imul(no, 0x9e3779b1) >>> 0) / 2 ** 32;

@@ -1,4 +1,4 @@
-/** What PostgreSQL or the way to it says when it cannot, as an error that names the server and what to do about it. */
+/** Turns errors of PostgreSQL and of the connection to it into store errors that name the server and say what to do. */
 import { internal, SojournError, storeAway } from '../../errors.ts';
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
@@ -13,54 +13,49 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   '53300': 'it has no connection left; raise max_connections, or have fewer instances or a smaller pool',
   '55P03': 'another program has held a lock on its tables for too long (a backup, an open transaction); end that first',
   '57014': 'the statement was cancelled, or took longer than the store waits',
-  '57P01': 'it is shutting down, or somebody ended the connection',
+  '57P01': 'it is shutting down, or an administrator ended the connection',
   '57P02': 'it crashed',
   '57P03': 'it is starting up',
 };
 
-/** Codes of SQLSTATE have five characters, of Node's errors more. */
+/** SQLSTATE codes have five characters, Node's error codes have more. */
 export function sqlState(error: unknown): string | undefined {
   const { code } = error as { readonly code?: unknown };
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code) ? code : undefined;
 }
 
-/** The connection goes with it. */
+/** The error ends the connection. */
 export const isFatal = (error: unknown): boolean =>
   sqlState(error) === undefined ||
   ['FATAL', 'PANIC'].includes(String((error as { readonly severity?: unknown }).severity)) ||
-  // A standby now, whatever it was.
+  // The server has become a standby.
   sqlState(error) === '25006';
 
-/** The work may be done again from its start: a deadlock, a serialization failure. */
+/** The work may be repeated from its start: a deadlock, a serialization failure. */
 export const isTransient = (error: unknown): boolean => ['40P01', '40001'].includes(sqlState(error) ?? '');
 
-/** The tables are not there: somebody dropped them, or the server came back with empty data. */
+/** The tables are missing: they were dropped, or the server came back with empty data. */
 export const isSchemaGone = (error: unknown): boolean => ['42P01', '3F000', '42883'].includes(sqlState(error) ?? '');
 
-/** Too few rights to make or change the schema. */
+/** The user lacks the right to create or change the schema. */
 export const isForbidden = (error: unknown): boolean => sqlState(error) === '42501';
 
-/** What `pg` threw, told as the store's; what is the store's already, as it is. */
+/** Converts an error of `pg` to a store error; store errors stay as they are. */
 export function storeFailure(place: string, error: unknown): Error {
   if (error instanceof SojournError) return error;
   const state = sqlState(error);
   const message = error instanceof Error ? error.message : String(error);
   if (state === undefined) return storeAway(`${place}: ${message === '' ? String(error) : message}`, error);
-  // Data that it refuses, or a statement that is wrong: trying again is of no use.
+  // The server rejects the data or the statement: a retry cannot help.
   if (EXPLAINED[state] === undefined && /^(22|23|42)/.test(state) && !isSchemaGone(error)) return internal(error);
   return storeAway(`${place}: ${EXPLAINED[state] ?? 'it refused'} (${message}, ${state})`, error);
 }
 
-export const noAnswer = (place: string, ms: number): Error =>
-  storeAway(`${place} has not answered within ${Math.round(ms)} ms`);
-
 export const notAsked = (place: string, ms: number): Error =>
   storeAway(`${place} could not be asked within ${Math.round(ms)} ms; nothing was changed`);
 
-export const tooMuchWaits = (place: string, writes: number): Error =>
-  storeAway(`${place} is too slow for what is asked of it: ${writes} writes wait, and no more are taken`);
-
-export const storeClosed = (place: string): Error => storeAway(`the store of ${place} is closed`);
+export const tooMuchPending = (place: string, writes: number): Error =>
+  storeAway(`${place} is overloaded: ${writes} writes wait, and further writes are refused`);
 
 export const connectionLost = (place: string, cause?: unknown): Error =>
   storeAway(`${place}: the connection was lost${cause instanceof Error ? ` (${cause.message})` : ''}`, cause);
@@ -76,14 +71,14 @@ export const standby = (place: string): Error =>
 
 export const newerSchema = (place: string, schema: string, found: number, known: number): Error =>
   storeAway(
-    `${place}: the schema ${schema} was changed by a newer version of sojourn (migration ${found}, this one knows ${known}); ` +
-      'start the newer version, or name another schema',
+    `${place}: the schema ${schema} was changed by a newer version of sojourn (migration ${found}, ` +
+      `this one knows ${known}); start the newer version, or name another schema`,
   );
 
 export const olderInUse = (place: string, schema: string, migration: number, instances: readonly string[]): Error =>
   storeAway(
-    `${place}: the schema ${schema} must be upgraded (migration ${migration}) while nobody uses it, and ` +
-      `${instances.length} instances do (${instances.join(', ')}); stop them, then start this one again`,
+    `${place}: the schema ${schema} must be upgraded (migration ${migration}) while no instance uses it, but ` +
+      `${instances.length} do (${instances.join(', ')}); stop them, then start this one again`,
   );
 
 export const mayNotMigrate = (place: string, schema: string, cause: unknown): Error =>
@@ -93,17 +88,12 @@ export const mayNotMigrate = (place: string, schema: string, cause: unknown): Er
     cause,
   );
 
-export const newerRecord = (place: string, id: string, found: number, known: number): Error =>
-  storeAway(
-    `${place}: session ${id} was written by a newer version of sojourn (record ${found}, this one reads up to ${known})`,
-  );
-
-/** `seen`: what showed it. */
+/** `seen`: the observation that shows the pooler. */
 export const pooled = (place: string, seen: string): Error =>
   storeAway(
     `${place} is not the server itself but a pooler that gives each transaction another connection (${seen}). With ` +
-      'transaction pooling (PgBouncer, pgcat, Supavisor, RDS Proxy) LISTEN hears nothing and session locks leak: name the ' +
-      'server itself, or a pooler in session mode, in the option direct: postgres(pool, { direct: url })',
+      'transaction pooling (PgBouncer, pgcat, Supavisor, RDS Proxy) LISTEN hears nothing and session locks leak: ' +
+      'name the server itself, or a pooler in session mode, in the option direct: postgres(pool, { direct: url })',
   );
 
 export const namesTaken = (place: string, name: string): Error =>

@@ -1,6 +1,4 @@
-/**
- * The PostgreSQL store: sessions and instances of any number of machines, in the database that they already have.
- */
+/** The PostgreSQL store: sessions and instances of any number of machines, in a database that you run. */
 import { optionInvalid } from '../../errors.ts';
 import { checkNames, got } from '../../options/checks.ts';
 import type { Store } from '../store.ts';
@@ -9,7 +7,7 @@ import { PostgresStore } from './postgres-store.ts';
 
 export { migrationSql, type MigrationSqlOptions } from './migrate.ts';
 
-/** What of a `Pool` of `pg` is used; the caller's is never closed. */
+/** The members of a `Pool` of `pg` that the store uses. It never closes the caller's pool. */
 export interface PostgresPool {
   readonly options: object;
   connect(): Promise<unknown>;
@@ -20,11 +18,11 @@ export interface PostgresPool {
 export type PostgresConfig = Readonly<Record<string, unknown>>;
 
 export interface PostgresOptions {
-  /** Where everything is kept; made when it is not there. `'sojourn'` */
+  /** The schema that holds all tables; created if missing. Default `'sojourn'`. */
   readonly schema?: string | undefined;
   /**
-   * The way to the server itself, where the first argument leads to a pooler that gives each transaction another
-   * connection: the two connections that listen and write go there.
+   * The server itself, for the two connections that listen and write. Needed if the first argument leads to a pooler
+   * that gives each transaction another connection.
    */
   readonly direct?: string | PostgresConfig | undefined;
 }
@@ -36,8 +34,8 @@ const TAKES_SCHEMA = 'a name of 1 to 63 bytes that does not begin with pg_';
 const NAME_BYTES = 63;
 
 /**
- * A store in a PostgreSQL database (13 or later), by the package `pg`, which is loaded when the store is opened.
- * @throws TypeError naming the option that is wrong.
+ * A store in a PostgreSQL database (13 or later), using the package `pg`, which is loaded when the store is opened.
+ * @throws TypeError, RangeError naming the option that is wrong.
  */
 export function postgres(server: string | PostgresPool | PostgresConfig, options: PostgresOptions = {}): Store {
   const { schema = 'sojourn', direct } = checkNames('postgres', options, OPTIONS, []);
@@ -58,7 +56,7 @@ export function postgres(server: string | PostgresPool | PostgresConfig, options
 function configOf(option: string, given: unknown, takes: string): PgConfig {
   if (typeof given === 'string') {
     if (/^postgres(ql)?:\/\//.test(given)) return { connectionString: given };
-    // It may hold a password.
+    // The text may hold a password, so the message does not show it.
     throw optionInvalid('range', option, got('something that is no such URL'), takes);
   }
   if (typeof given !== 'object' || given === null || Array.isArray(given))

@@ -1,9 +1,9 @@
-/** The statements about the deployment itself and its instances. */
+/** The statements about the deployment and its instances. */
 import { NOW, statementOf } from './session-statements.ts';
 
 export type InstanceStatements = ReturnType<typeof instanceStatements>;
 
-/** The format of messages; a reader passes over higher ones. */
+/** The format of messages; a receiver skips higher ones. */
 export const MESSAGE_VERSION = 1;
 
 /** `s`: the schema, quoted. */
@@ -13,7 +13,7 @@ export function instanceStatements(s: string) {
     makeDeployment: statementOf(`INSERT INTO ${s}.deployments (key, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
     secret: statementOf(`SELECT encode(value, 'base64') FROM ${s}.secrets
       WHERE deployment = $1 AND name = $2 AND (forget_at IS NULL OR forget_at > ${NOW})`),
-    /** $4 ms that it is kept, or null. One that is forgotten makes room. */
+    /** $4 lifetime in ms, or null. Replaces a secret whose lifetime is over. */
     makeSecret: statementOf(`INSERT INTO ${s}.secrets (deployment, name, value, forget_at)
       VALUES ($1, $2, $3, ${NOW} + $4::double precision)
       ON CONFLICT (deployment, name) DO UPDATE SET value = excluded.value, forget_at = excluded.forget_at
@@ -24,37 +24,42 @@ export function instanceStatements(s: string) {
     /** $7 ms of the lease. */
     announce: statementOf(`INSERT INTO ${s}.instances (deployment, id, v, state, version, mailbox, channel, renewals,
         announced_at, ends)
-      VALUES ($1, $2, ${MESSAGE_VERSION}, $3, $4, $5, $6, 0, ${NOW}, ${NOW} + $7::double precision) ON CONFLICT DO NOTHING`),
-    /** $4 ms of the lease. Answers whether there was one, and which process of the server answered. */
+      VALUES ($1, $2, ${MESSAGE_VERSION}, $3, $4, $5, $6, 0, ${NOW}, ${NOW} + $7::double precision)
+      ON CONFLICT DO NOTHING`),
+    /** $4 ms of the lease. Answers whether there was a lease, and which server process answered. */
     renew: statementOf(`WITH renewed AS (
         UPDATE ${s}.instances SET state = $3, ends = ${NOW} + $4::double precision, renewals = renewals + 1
         WHERE deployment = $1 AND id = $2 AND ends > ${NOW} RETURNING 1
       ) SELECT EXISTS (SELECT FROM renewed), pg_backend_pid()`),
-    /** Those that are not dead; the last column: it has run out, and is to be buried before anybody says so. */
+    /**
+     * Leases of instances that are not dead. Last column: the lease has expired, and must be buried before a caller
+     * learns that.
+     */
     lease: statementOf(`SELECT id, state, version, renewals, ends <= ${NOW} FROM ${s}.instances
       WHERE deployment = $1 AND id = $2 AND ends > 0`),
     leases: statementOf(`SELECT id, state, version, renewals, ends <= ${NOW} FROM ${s}.instances
       WHERE deployment = $1 AND ends > 0 ORDER BY id`),
     /**
-     * Of those whose leases have run out. A renewal that is under way is waited for, and one that comes later finds nothing
-     * to renew: so that nobody is dead for one and alive for another.
+     * Buries expired leases. It waits for a renewal that is running, and a later renewal finds no lease to renew. So
+     * all callers agree on whether an instance is dead.
      */
     buryLate: statementOf(`WITH late AS MATERIALIZED (
         SELECT id FROM ${s}.instances WHERE deployment = $1 AND ends > 0 AND ends <= ${NOW} ORDER BY id FOR UPDATE
       ) UPDATE ${s}.instances i SET ends = 0 FROM late WHERE i.deployment = $1 AND i.id = late.id`),
-    /** $3 state, $4 renewals, where they were read. */
+    /** $3 state and $4 renewals, as they were read. */
     bury: statementOf(`UPDATE ${s}.instances SET ends = 0 WHERE deployment = $1 AND id = $2 AND ends > ${NOW}
       AND state = $3 AND ($4::bigint IS NULL OR renewals = $4)`),
     leave: statementOf(`UPDATE ${s}.instances SET ends = 0 WHERE deployment = $1 AND id = $2`),
-    /** Of every deployment; $1: ms that a dead id is remembered. */
+    /** For every deployment; $1: ms that a dead id is remembered. */
     forgetInstances: statementOf(`DELETE FROM ${s}.instances WHERE (deployment, id) IN (
       SELECT deployment, id FROM ${s}.instances WHERE ends <= ${NOW} AND announced_at <= ${NOW} - $1::double precision
       LIMIT 1000 FOR UPDATE SKIP LOCKED)`),
 
     // ——— messages ———
     /**
-     * $2 receivers, $3 senders, $4 numbers, $5 bodies. Answers for each message the mailbox of its receiver, if that has a lease,
-     * and whether its lock is free. The lock is shared by those who look, so that they do not take each other for its owner.
+     * $2 receivers, $3 senders, $4 numbers, $5 bodies. Answers for each message the mailbox of its receiver, if it has
+     * a lease, and whether its lock is free. The check takes a shared lock, so that two checks do not take each other
+     * for the owner.
      */
     send: statementOf(`WITH given AS MATERIALIZED (
         SELECT * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[]) WITH ORDINALITY
@@ -66,16 +71,17 @@ export function instanceStatements(s: string) {
         INSERT INTO ${s}.messages (mailbox, no, v, sender, body)
         SELECT r.mailbox, g.no, ${MESSAGE_VERSION}, g.sender, g.body FROM given g JOIN receivers r ON r.id = g.receiver
       ) SELECT g.ord, r.mailbox, r.free FROM given g LEFT JOIN receivers r ON r.id = g.receiver`),
-    /** $2 sender, $3 number, $4 body: to all others. */
+    /** $2 sender, $3 number, $4 body: to all other instances. */
     publish: statementOf(`WITH receivers AS MATERIALIZED (
         SELECT i.mailbox, pg_notify(i.channel, '') FROM ${s}.instances i
         WHERE i.deployment = $1 AND i.id <> $2 AND i.ends > ${NOW}
-      ) INSERT INTO ${s}.messages (mailbox, no, v, sender, body) SELECT mailbox, $3, ${MESSAGE_VERSION}, $2, $4 FROM receivers`),
+      ) INSERT INTO ${s}.messages (mailbox, no, v, sender, body)
+        SELECT mailbox, $3, ${MESSAGE_VERSION}, $2, $4 FROM receivers`),
     /**
-     * $1 mailboxes; $2 and $3 the snapshot of the last look: its end, and the transactions that were under way. Only what they
-     * wrote is new. Everything else was read and deleted, and while a transaction stays open anywhere in the database
-     * (`pg_dump`) the dead entries stay in the index: without $2 each look would walk all of them. The last row is the snapshot
-     * of this look.
+     * $1 mailboxes; $2 and $3: the snapshot of the last read, as its end and the transactions that were running. Only
+     * messages of transactions after it, or running during it, are new. All others were read and deleted. While any
+     * transaction in the database stays open (`pg_dump`), their dead entries stay in the index; without $2 each read
+     * would scan all of them. The last row is the snapshot of this read.
      */
     receive: statementOf(`WITH later AS (
         DELETE FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[]) AND tx >= $2::bigint
@@ -87,7 +93,7 @@ export function instanceStatements(s: string) {
         RETURNING mailbox, v, sender, no, body
       ) SELECT * FROM later UNION ALL SELECT * FROM late
       UNION ALL SELECT NULL, NULL, NULL, NULL, pg_current_snapshot()::text`),
-    /** To those who are dead, of every deployment; $1 rows. */
+    /** Messages to dead instances, of every deployment; $1 rows. */
     trimMessages: statementOf(`DELETE FROM ${s}.messages WHERE ctid = ANY (ARRAY(
       SELECT m.ctid FROM ${s}.messages m
       WHERE NOT EXISTS (SELECT FROM ${s}.instances i WHERE i.mailbox = m.mailbox AND i.ends > ${NOW})

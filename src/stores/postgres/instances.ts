@@ -1,10 +1,11 @@
 /**
- * The instances of one deployment: leases in rows, mailboxes on the line of their process.
+ * The instances of one deployment. Leases are rows; mailboxes are on the instance connection of each process.
  *
- *     announced ──renewed in time──▶ … ──ran out | buried | left──▶ dead (its row stays for a day)
+ *     announced ──renewed in time──▶ … ──expired | buried | left──▶ dead (its row stays for a day)
  *
- * A lease that has run out is dead once that is stored: whoever finds one stores it before saying so (`buryLate`), and from
- * then on no renewal finds it. Renewing counts up, and a burial names the count that it saw.
+ * An expired lease is dead once that is stored. A reader that finds an expired lease stores its death before it answers
+ * (`buryLate`); no renewal succeeds after that. A renewal increments a counter, and a burial names the counter that it
+ * read.
  */
 import { internal } from '../../errors.ts';
 import type { RandomSource } from '../../options/system.ts';
@@ -12,7 +13,7 @@ import type { Logger } from '../../types.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
 import { pooled } from './failures.ts';
 import { MESSAGE_VERSION, type InstanceStatements } from './instance-statements.ts';
-import type { Line } from './line.ts';
+import type { InstanceConnection } from './instance-connection.ts';
 import { newLockKey } from './own-lock.ts';
 import { Outbox, type Sent } from './outbox.ts';
 import type { Row } from './pg.ts';
@@ -22,7 +23,7 @@ type Receive = (from: string, message: InstanceMessage) => void;
 
 export interface InstancesOptions {
   readonly deployment: string;
-  readonly line: Line;
+  readonly instanceConnection: InstanceConnection;
   readonly reader: Pick<Reader, 'query'>;
   readonly statements: InstanceStatements;
   readonly leaseMs: number;
@@ -32,43 +33,45 @@ export interface InstancesOptions {
 
 export class PostgresInstances implements InstanceStore {
   readonly #options: InstancesOptions;
-  /** The mailboxes of those that were announced here. */
+  /** The mailboxes of the instances that this view has announced. */
   readonly #mailboxes = new Map<string, string>();
   readonly #outbox: Outbox;
   #warned = false;
 
   constructor(options: InstancesOptions) {
     this.#options = options;
-    const { line, statements, deployment } = options;
-    this.#outbox = new Outbox(line, statements, deployment);
+    const { instanceConnection, statements, deployment } = options;
+    this.#outbox = new Outbox(instanceConnection, statements, deployment);
   }
 
-  /** First the lock and the mailbox: nobody finds a lease whose holder is not heard. */
+  /** Opens the lock and the mailbox first, so that an instance with a lease can receive. */
   async announce({ id, state, version }: InstanceLease, receive: Receive, lost = (): void => undefined): Promise<void> {
-    const { line, statements, deployment, leaseMs, random } = this.#options;
+    const { instanceConnection, statements, deployment, leaseMs, random } = this.#options;
     const mailbox = newLockKey(random);
-    await line.listen({ mailbox, receive: (rows) => this.#receive(id, rows, receive), lost });
+    await instanceConnection.listen({ mailbox, receive: (rows) => this.#receive(id, rows, receive), lost });
     try {
-      const values = [deployment, id, state, version, mailbox, line.channel, leaseMs];
-      if ((await line.query(statements.announce, values)).rowCount === 1) {
+      const values = [deployment, id, state, version, mailbox, instanceConnection.channel, leaseMs];
+      if ((await instanceConnection.query(statements.announce, values)).rowCount === 1) {
         this.#mailboxes.set(id, mailbox);
         return;
       }
     } catch (error) {
-      await line.hangUp(mailbox);
+      await instanceConnection.stopListening(mailbox);
       throw error;
     }
-    await line.hangUp(mailbox);
+    await instanceConnection.stopListening(mailbox);
     throw internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));
   }
 
-  /** On the line, which is opened first if it was lost: whoever finds the renewed lease is heard. */
+  /**
+   * Uses the instance connection, which reopens first if it was lost. So an instance with a renewed lease can receive.
+   */
   async renew(id: string, state: InstanceLease['state']): Promise<boolean> {
-    const { line, statements, deployment, leaseMs } = this.#options;
-    const { pid, place } = await line.ready();
-    const { rows } = await line.query(statements.renew, [deployment, id, state, leaseMs]);
+    const { instanceConnection, statements, deployment, leaseMs } = this.#options;
+    const { pid, place } = await instanceConnection.ready();
+    const { rows } = await instanceConnection.query(statements.renew, [deployment, id, state, leaseMs]);
     const [renewed, answered] = rows[0] ?? [];
-    if (Number(answered) !== pid && (await line.ready()).pid === pid)
+    if (Number(answered) !== pid && (await instanceConnection.ready()).pid === pid)
       throw pooled(place, 'one connection was answered by two server processes');
     if (renewed !== 't') await this.#forget(id);
     return renewed === 't';
@@ -90,14 +93,14 @@ export class PostgresInstances implements InstanceStore {
 
   async bury({ id, state, stamp }: InstanceLease): Promise<boolean> {
     const { reader, statements, deployment } = this.#options;
-    // A lease that was not read here has no count and is buried as it stands, if its state does.
+    // A lease without a stamp was not read here. It is buried if its state matches.
     return (await reader.query(statements.bury, [deployment, id, state, stamp ?? null])).rowCount === 1;
   }
 
   async leave(id: string): Promise<void> {
-    const { line, statements, deployment } = this.#options;
+    const { instanceConnection, statements, deployment } = this.#options;
     const forgotten = this.#forget(id);
-    await line.query(statements.leave, [deployment, id]);
+    await instanceConnection.query(statements.leave, [deployment, id]);
     await forgotten;
   }
 
@@ -105,7 +108,7 @@ export class PostgresInstances implements InstanceStore {
     return this.#outbox.publish(from, message);
   }
 
-  /** Whoever closes its view is gone, with or without having left. */
+  /** An instance whose view is closed has left, whether or not it called `leave`. */
   async close(): Promise<void> {
     for (const id of this.#mailboxes.keys()) {
       await this.leave(id).catch((err: unknown) =>
@@ -127,7 +130,7 @@ export class PostgresInstances implements InstanceStore {
   async #forget(id: string): Promise<void> {
     const mailbox = this.#mailboxes.get(id);
     this.#mailboxes.delete(id);
-    if (mailbox !== undefined) await this.#options.line.hangUp(mailbox);
+    if (mailbox !== undefined) await this.#options.instanceConnection.stopListening(mailbox);
   }
 
   #receive(id: string, rows: readonly Row[], receive: Receive): void {
@@ -142,14 +145,14 @@ export class PostgresInstances implements InstanceStore {
       try {
         receive(sender ?? '', JSON.parse(body ?? '') as InstanceMessage);
       } catch (err) {
-        logger.error({ err, from: sender, instance: id }, 'a message could not be received');
+        logger.error({ err, from: sender, instance: id }, 'A message could not be handled');
       }
     }
   }
 }
 
 const unknownVersion = (sender: string | null | undefined): string =>
-  `Instance ${sender ?? ''} is of a newer version of sojourn, and what it says is not understood here`;
+  `Dropped messages of instance ${sender ?? ''}, which runs a newer version of sojourn`;
 
 const leaseOf = ([id, state, version, renewals]: Row): InstanceLease =>
   Object.freeze({

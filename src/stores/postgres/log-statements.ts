@@ -4,9 +4,9 @@ import { LIVING, lockedInOrder, NOW, NOW_ONCE, statementOf } from './session-sta
 
 export type LogStatements = ReturnType<typeof logStatements>;
 
-/** What the appends of one statement have among them: a part that none of them needs is left out, and with it some 10 µs. */
+/** What the appends of one statement contain. A part that no append needs is left out, which saves some 10 µs. */
 export interface AppendParts {
-  /** Some leave their stream open. */
+  /** At least one append leaves its stream open. */
   readonly opens: boolean;
   readonly completes: boolean;
   readonly marks: boolean;
@@ -26,8 +26,8 @@ export function logStatements(s: string) {
     open: statementOf(`SELECT o.stream, o.next, o.requests FROM ${s}.streams o
       JOIN ${s}.sessions s ON s.no = o.session WHERE s.deployment = $1 AND s.id = $2 AND ${LIVING}`),
     /**
-     * $3 stream. A row for each append to it: with how many events, and how many bytes of them, came after it in the session;
-     * or one row without an append. What is older than the stream is not counted.
+     * $3 stream. One row for each append to it, with the number and bytes of the events that came later in the session;
+     * or one row without an append. Events older than the stream are not counted.
      */
     replay:
       statementOf(`SELECT o.next, e.position, e.n, e.at + $4::double precision > ${NOW}, e.later, e.later_bytes, d.data
@@ -42,15 +42,16 @@ export function logStatements(s: string) {
         WHERE log.stream = $3) AS e ON true
       LEFT JOIN ${s}.events d ON d.session = s.no AND d.stream = e.stream AND d.position = e.position
       WHERE s.deployment = $1 AND s.id = $2 AND ${LIVING} ORDER BY e.position`),
-    /** What a session holds past $3 events or $4 bytes. */
+    /** What a session holds beyond $3 events or $4 bytes. */
     trimSession: statementOf(`DELETE FROM ${s}.events e USING (
-        SELECT l.stream, l.position, l.session, sum(l.n) OVER newer - l.n AS later, sum(l.bytes) OVER newer - l.bytes AS later_bytes
+        SELECT l.stream, l.position, l.session, sum(l.n) OVER newer - l.n AS later,
+          sum(l.bytes) OVER newer - l.bytes AS later_bytes
         FROM ${s}.events l JOIN ${s}.sessions s ON s.no = l.session WHERE s.deployment = $1 AND s.id = $2
         WINDOW newer AS (ORDER BY l.no DESC ROWS UNBOUNDED PRECEDING)) AS log
       WHERE e.session = log.session AND e.stream = log.stream AND e.position = log.position
         AND (log.later >= $3::bigint OR log.later_bytes > $4::bigint)`),
 
-    // ——— the sweep: at most so many rows, and none that somebody else is about to delete ———
+    // The sweep: a limited number of rows, and none that another sweep is deleting.
     /** $2 ms that events are kept, $3 rows. */
     trimEvents: statementOf(`DELETE FROM ${s}.events WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM ${s}.events WHERE deployment = $1 AND at <= ${NOW_ONCE} - $2::double precision
@@ -62,12 +63,13 @@ export function logStatements(s: string) {
 }
 
 /**
- * Appends and marks, of streams that differ (`append.ts`). $1 deployment, then an array for each column of `given`; answers the
- * numbers of those that were written.
+ * Appends and marks of different streams (`append.ts`). $1 deployment, then an array for each column of `given`.
+ * Answers the numbers of the written ones.
  *
- * The session's row is locked as by an update of it and judged once it is: an append that comes while a claim is being
- * stored waits for that and is refused. A plain condition would be judged by the row as it was before. Of the other
- * tables the statement sees what was stored when it began: only the owner writes there, and its writes wait for each other.
+ * The statement locks the session's row as an update does, and checks the fence after it has the lock. So an append
+ * that comes while a claim is being stored waits for it and is refused; a plain condition would check the row's old
+ * version. From other tables the statement sees the state at its start. That is enough: only the owner writes there,
+ * and its writes wait for each other.
  */
 function appendText(s: string, { opens, completes, marks, unmarks }: AppendParts): string {
   const opening = `opened AS (
@@ -110,8 +112,8 @@ function appendText(s: string, { opens, completes, marks, unmarks }: AppendParts
   return `WITH given AS MATERIALIZED (
     SELECT * FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::integer[], $8::integer[],
         $9::text[], $10::boolean[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[]) WITH ORDINALITY
-      AS g (id, epoch, owner, stream, start, n, bytes, data, complete, requests, mark, mark_stream, unmark, unmark_stream,
-        ord)
+      AS g (id, epoch, owner, stream, start, n, bytes, data, complete, requests, mark, mark_stream,
+        unmark, unmark_stream, ord)
   ), held AS MATERIALIZED (
     SELECT locked.* FROM ${lockedInOrder(s, 'given', 's.no, s.id, s.epoch, s.owner', LIVING)}
   ), found AS MATERIALIZED (

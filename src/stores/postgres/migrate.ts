@@ -1,6 +1,7 @@
 /**
- * Brings a schema to what this build knows. Several processes may start at once: an advisory lock lets one of them do it,
- * the others find it done. Steps only go forwards; each says whether builds that do not know it can live with it.
+ * Brings a schema to the version of this build. When several processes start at once, an advisory lock lets one of them
+ * migrate, and the others find it done. Steps only go forward; each says whether builds that do not know it can work
+ * with its result.
  */
 import { createHash } from 'node:crypto';
 import { Connection, type Connector } from './connection.ts';
@@ -8,7 +9,7 @@ import { isForbidden, isSchemaGone, mayNotMigrate, newerSchema, olderInUse } fro
 import type { PgResult } from './pg.ts';
 import { MIGRATIONS, quoted, type Migration } from './schema.ts';
 
-/** A step may take longer than any other statement: an index of a large table. */
+/** A step may take longer than any other statement: it may build the index of a large table. */
 const STEP_MS = 60_000;
 
 export async function migrate(
@@ -22,16 +23,19 @@ export async function migrate(
   } catch (error) {
     if (!isSchemaGone(error)) throw error;
   }
-  const connection = await Connection.open({ ...connector, waits: connector.waits.longer(STEP_MS) }, { durable: true });
+  const connection = await Connection.open(
+    { ...connector, deadlines: connector.deadlines.longer(STEP_MS) },
+    { durable: true },
+  );
   try {
     await run(connection, 'BEGIN');
-    await run(connection, `SET LOCAL statement_timeout = ${Math.ceil(connector.waits.limitMs)}`);
+    await run(connection, `SET LOCAL statement_timeout = ${Math.ceil(connector.deadlines.limitMs)}`);
     await run(connection, lockSql(schema));
     await run(connection, `SET LOCAL statement_timeout = ${STEP_MS}`);
     await run(connection, beginSql(schema, await exists(connection, schema)));
     const done = await taken(connection, schema, migrations.length);
-    // A step that waits for a backup's lock makes the statements of older builds wait behind it.
-    await run(connection, `SET LOCAL lock_timeout = ${Math.ceil(connector.waits.limitMs)}`);
+    // While a step waits for the lock of a backup, statements of older builds wait behind it.
+    await run(connection, `SET LOCAL lock_timeout = ${Math.ceil(connector.deadlines.limitMs)}`);
     for (const [n, step] of migrations.entries()) {
       if (n < done) continue;
       if (step.breaking && n > 0) await checkAlone(connection, schema, n + 1);
@@ -46,8 +50,9 @@ export async function migrate(
 }
 
 /**
- * What an administrator runs where the store's user may not make a schema: `psql -f`. With `user` it grants that user what
- * the store needs. Steps that were taken before are left out by `after`, the number of the last of them.
+ * The SQL that an administrator runs with `psql -f` if the store's user may not create a schema. With `user` it grants
+ * that user the rights that the store needs. `after`: the number of the last step that was taken before; earlier steps
+ * are left out.
  */
 export function migrationSql(schema = 'sojourn', { user, after = 0 }: MigrationSqlOptions = {}): string {
   const steps = MIGRATIONS.map((step, n) => (n < after ? '' : stepSql(schema, n + 1, step)));
@@ -66,13 +71,13 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${user
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA ${schema} TO ${user};
 `;
 
-/** The transaction's. */
+/** A lock of the transaction. */
 function lockSql(schema: string): string {
   const key = createHash('sha256').update(`sojourn migrations ${schema}`).digest().readBigInt64BE();
   return `SELECT pg_advisory_xact_lock(${key})`;
 }
 
-/** Making a schema that exists asks for the right to make one all the same. */
+/** `CREATE SCHEMA IF NOT EXISTS` needs the right to create a schema even if it exists, so it is left out then. */
 const beginSql = (schema: string, there: boolean): string =>
   `${there ? '' : `CREATE SCHEMA IF NOT EXISTS ${quoted(schema)};`}
 CREATE TABLE IF NOT EXISTS ${quoted(schema)}.migrations (
@@ -85,7 +90,7 @@ const stepSql = (schema: string, no: number, step: Migration): string =>
   `${step.sql(quoted(schema))}
 INSERT INTO ${quoted(schema)}.migrations (no, breaking) VALUES (${no}, ${step.breaking});`;
 
-/** How many steps there were; more than this build knows when a newer one was here. */
+/** The number of steps taken; more than this build knows if a newer build was here. */
 async function taken(connection: Connection, schema: string, known: number): Promise<number> {
   const last = `SELECT max(no), max(no) FILTER (WHERE breaking) FROM ${quoted(schema)}.migrations`;
   const [number, breaking] = (await run(connection, last)).rows[0] ?? [];

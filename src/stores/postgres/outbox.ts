@@ -1,13 +1,16 @@
-/** What the instances of one deployment in this process send: the messages of one turn travel together, in their order. */
+/**
+ * The messages that the instances of one deployment send from this process. Messages of one turn travel together, in
+ * order.
+ */
 import { afterTurn } from '../../options/system.ts';
 import type { InstanceMessage } from '../store.ts';
 import { bigintArray, textArray } from './binary-arrays.ts';
 import type { InstanceStatements } from './instance-statements.ts';
-import type { Line } from './line.ts';
+import type { InstanceConnection } from './instance-connection.ts';
 
 export type Sent = 'sent' | 'suspect';
 
-interface Letter {
+interface OutgoingMessage {
   readonly from: string;
   readonly to: string;
   readonly no: number;
@@ -16,19 +19,19 @@ interface Letter {
   reject(error: unknown): void;
 }
 
-/** Of one statement; the rest follows in the next. */
-const MOST_BYTES = 4_194_304;
+/** The size of one statement; further messages follow in the next one. */
+const MAX_BYTES = 4_194_304;
 
 export class Outbox {
-  readonly #line: Line;
+  readonly #connection: InstanceConnection;
   readonly #statements: InstanceStatements;
   readonly #deployment: string;
-  #letters: Letter[] = [];
-  /** Numbers its messages, so that a receiver has them in order. */
+  #queue: OutgoingMessage[] = [];
+  /** Numbers the messages, so that a receiver can order them. */
   #no = 0;
 
-  constructor(line: Line, statements: InstanceStatements, deployment: string) {
-    this.#line = line;
+  constructor(connection: InstanceConnection, statements: InstanceStatements, deployment: string) {
+    this.#connection = connection;
     this.#statements = statements;
     this.#deployment = deployment;
   }
@@ -36,47 +39,47 @@ export class Outbox {
   send(from: string, to: string, message: InstanceMessage): Promise<Sent> {
     const body = JSON.stringify(message);
     return new Promise((resolve, reject) => {
-      if (this.#letters.push({ from, to, no: this.#no++, body, resolve, reject }) === 1) afterTurn(() => this.#post());
+      if (this.#queue.push({ from, to, no: this.#no++, body, resolve, reject }) === 1) afterTurn(() => this.#post());
     });
   }
 
-  /** After what was sent before it. */
+  /** Follows the messages that were sent before it. */
   async publish(from: string, message: InstanceMessage): Promise<void> {
     this.#post();
     const values = [this.#deployment, from, this.#no++, JSON.stringify(message)];
-    await this.#line.query(this.#statements.publish, values);
+    await this.#connection.query(this.#statements.publish, values);
   }
 
   #post(): void {
-    let letters: Letter[] = [];
+    let batch: OutgoingMessage[] = [];
     let bytes = 0;
-    for (const letter of this.#letters.splice(0)) {
-      bytes += letter.body.length;
-      if (bytes > MOST_BYTES && letters.length > 0) {
-        void this.#deliver(letters);
-        [letters, bytes] = [[], letter.body.length];
+    for (const message of this.#queue.splice(0)) {
+      bytes += message.body.length;
+      if (bytes > MAX_BYTES && batch.length > 0) {
+        void this.#deliver(batch);
+        [batch, bytes] = [[], message.body.length];
       }
-      letters.push(letter);
+      batch.push(message);
     }
-    if (letters.length > 0) void this.#deliver(letters);
+    if (batch.length > 0) void this.#deliver(batch);
   }
 
-  async #deliver(letters: readonly Letter[]): Promise<void> {
+  async #deliver(batch: readonly OutgoingMessage[]): Promise<void> {
     try {
-      const { rows } = await this.#line.query(this.#statements.send, [
+      const { rows } = await this.#connection.query(this.#statements.send, [
         this.#deployment,
-        textArray(letters.map(({ to }) => to)),
-        textArray(letters.map(({ from }) => from)),
-        bigintArray(letters.map(({ no }) => no)),
-        textArray(letters.map(({ body }) => body)),
+        textArray(batch.map(({ to }) => to)),
+        textArray(batch.map(({ from }) => from)),
+        bigintArray(batch.map(({ no }) => no)),
+        textArray(batch.map(({ body }) => body)),
       ]);
       for (const [ord, mailbox = null, free] of rows) {
-        // A lock that this process holds is free for itself.
-        const heard = mailbox !== null && (free === 'f' || this.#line.hears(mailbox));
-        letters[Number(ord) - 1]?.resolve(heard ? 'sent' : 'suspect');
+        // A check by the holder itself finds its lock free.
+        const heard = mailbox !== null && (free === 'f' || this.#connection.isListening(mailbox));
+        batch[Number(ord) - 1]?.resolve(heard ? 'sent' : 'suspect');
       }
     } catch (error) {
-      for (const letter of letters) letter.reject(error);
+      for (const message of batch) message.reject(error);
     }
   }
 }

@@ -1,7 +1,8 @@
 /**
- * A session lock that only this process ever takes, under a random key: whoever holds it while we do not is an earlier
- * connection of ours whose end the server has not noticed (a cut network, a frozen server that still has our statement to
- * do). It is ended; once we have the lock nothing that was asked for over it lands any more.
+ * A session lock under a random key, which only this process uses. If the lock is taken when a new connection asks for
+ * it, the holder is an earlier connection of this process that the server still considers open: after a cut network, or
+ * on a frozen server with a statement still to run. The new connection ends that holder. Once it has the lock, no
+ * statement of the earlier connection can take effect.
  */
 import type { RandomSource } from '../../options/system.ts';
 import type { Connection } from './connection.ts';
@@ -9,7 +10,7 @@ import { connectionStatements } from './connection-statements.ts';
 
 const KEY_BYTES = 8;
 
-/** As text: `pg` would round a number. */
+/** As text, because `pg` would round a number. */
 export function newLockKey(random: RandomSource): string {
   return Buffer.from(random(KEY_BYTES)).readBigInt64BE().toString();
 }
@@ -21,7 +22,7 @@ export async function takeOwnLock(connection: Connection, key: string): Promise<
   await connection.query(connectionStatements.waitForLock, [key]);
 }
 
-/** Before its connection ends: where a pooler keeps the server's side of it, the lock would stay. */
+/** Before its connection closes: behind a pooler that keeps the server process, the lock would remain. */
 export async function giveBackLock(connection: Connection, key: string): Promise<void> {
   await connection.query(connectionStatements.unlock, [key]).catch(() => undefined);
 }

@@ -1,14 +1,14 @@
 /**
- * The client `pg`, loaded when the first store is opened, and no more of it than is used here. Rows come as arrays of the
- * server's own texts: an application may have changed what `pg` makes of its types.
+ * The client package `pg`: loaded when the first store is opened, with types for the members that the store uses. Rows
+ * come as arrays of the server's texts, because an application may have changed the type parsers of `pg`.
  */
-import { storeAway } from '../../errors.ts';
+import { packageFailure } from '../shared/load-package.ts';
 
 /** What can be bound. A buffer is sent as binary. */
 export type Value = string | number | boolean | null | Buffer | readonly (string | null)[];
 export type Row = readonly (string | null)[];
 
-/** Prepared once for each connection, under a name that its text has alone. */
+/** Prepared once per connection, under a name that is unique to its text. */
 export interface Statement {
   readonly name: string;
   readonly text: string;
@@ -28,7 +28,7 @@ export interface PgQuery {
   readonly types: { getTypeParser(): (text: string) => string };
 }
 
-/** `pg`'s own configuration, of a client or of a pool. */
+/** The configuration of a client or a pool of `pg`. */
 export type PgConfig = Readonly<Record<string, unknown>>;
 
 interface Emitter {
@@ -40,9 +40,9 @@ export interface PgClient extends Emitter {
   readonly host: string;
   readonly port: number;
   readonly database: string | undefined;
-  /** Of the server process; a pooler in between makes one up. */
+  /** The id of the server process; a pooler in between invents one. */
   readonly processID: number | null;
-  /** Destroying its stream is the only end that waits for nothing. */
+  /** Destroying its stream is the only way to close without waiting. */
   readonly connection: { readonly stream: { destroy(): void } };
   connect(): Promise<unknown>;
   query(query: PgQuery): Promise<PgResult>;
@@ -52,7 +52,7 @@ export interface PgClient extends Emitter {
 }
 
 export interface PgPoolClient extends PgClient {
-  /** With an error the connection is closed, else it goes back. */
+  /** With an error the pool closes the connection; without one it reuses it. */
   release(error?: Error): void;
 }
 
@@ -73,12 +73,7 @@ export async function loadPg(): Promise<Pg> {
     const { Client, Pool } = await import('pg');
     return { Client, Pool } as unknown as Pg;
   } catch (cause) {
-    const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown };
-    const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
-    const why = missing
-      ? 'is not installed (it is an optional peer): npm install pg'
-      : `could not be loaded (${String(message)}): install it again, npm install pg`;
-    throw storeAway(`postgres() needs the package pg, which ${why}`, cause);
+    throw packageFailure('postgres()', 'pg', cause);
   }
 }
 
@@ -89,7 +84,7 @@ export function isPool(given: unknown): given is PgPool {
 
 const asText = { getTypeParser: () => (text: string) => text };
 
-/** `named`: prepared where it is used again. */
+/** `named`: prepared, for statements that are used again. */
 export function queryOf({ name, text }: Statement, values: readonly Value[], named: boolean): PgQuery {
   const query = { text, values, rowMode: 'array', types: asText } as const;
   return named && name !== '' ? { name, ...query } : query;

@@ -1,4 +1,7 @@
-/** The store object: one database for all endpoints that share it, opened by the first and closed with the last. */
+/**
+ * The store object. All endpoints that share it use one database object: the first one opens it, the last one closes
+ * it.
+ */
 import { createHash } from 'node:crypto';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { Database, type DatabaseSettings } from './database.ts';
@@ -34,8 +37,8 @@ export class PostgresStore implements Store {
   }
 
   #view(database: Database, deployment: string, options: StoreOptions): OpenStore {
-    const { place, line, writer, statements } = database;
-    const parts = { ...options, deployment, place, line, writer, statements, reader: database };
+    const { place, instanceConnection, writer, statements } = database;
+    const parts = { ...options, deployment, place, instanceConnection, writer, statements, reader: database };
     const instances = new PostgresInstances(parts);
     let closed: Promise<void> | undefined;
     return {
@@ -47,7 +50,7 @@ export class PostgresStore implements Store {
     };
   }
 
-  /** The last view takes the database with it; whoever opens the store meanwhile opens it anew. */
+  /** The last view closes the database object. A view that opens during that time opens it anew. */
   async #release(): Promise<void> {
     if (--this.#views > 0) return;
     const database = this.#database;
@@ -56,7 +59,7 @@ export class PostgresStore implements Store {
   }
 }
 
-/** A hash of the name, so that a server that comes back empty gives no deployment the key of another. */
+/** A hash of the name, so that after a loss of data no deployment gets the key of another one. */
 async function findDeployment(database: Database, name: string): Promise<string> {
   const key = createHash('sha256').update(name).digest().readBigInt64BE().toString();
   const text = JSON.stringify(name);
@@ -71,7 +74,7 @@ async function findDeployment(database: Database, name: string): Promise<string>
   return key;
 }
 
-/** Of those who ask at once, one makes it. */
+/** If several instances create the secret at once, one of them wins. */
 async function findSecret(
   database: Database,
   deployment: string,

@@ -1,35 +1,39 @@
 /**
- * Questions, through a pool: the caller's, or one of the store's own. What is asked here changes nothing that has an order, so
- * any connection will do; and none of it may wait for ever, whatever the pool does.
+ * Reads, through a pool: the caller's, or the store's. Statements here change nothing that needs an order, so any
+ * connection will do. None of them waits forever, whatever the pool does.
  */
 import { afterTurn } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
 import { connectionStatements, settingsOf } from './connection-statements.ts';
-import { isFatal, noAnswer, notAsked, standby, storeFailure } from './failures.ts';
+import { noAnswer } from '../shared/failures.ts';
+import { isFatal, notAsked, standby, storeFailure } from './failures.ts';
 import { queryOf, type PgPool, type PgPoolClient, type PgResult, type Statement, type Value } from './pg.ts';
-import type { Waits } from './waits.ts';
+import type { Deadlines } from './deadlines.ts';
 
 export interface ReaderOptions {
   readonly pool: PgPool;
-  /** The store's own: it is closed with it. */
+  /** The store made the pool, so it closes it. */
   readonly own: boolean;
   readonly place: string;
-  readonly waits: Waits;
+  readonly deadlines: Deadlines;
   readonly logger: Logger;
 }
 
 export class Reader {
   readonly #options: ReaderOptions;
-  /** Whether statements may stay prepared on a connection: not where a pooler may give each another server process. */
+  /**
+   * Whether statements may stay prepared on a connection; they may not where a pooler can switch the server process.
+   */
   readonly #prepares = new WeakMap<PgPoolClient, boolean>();
   readonly #failed = (err: Error): void => {
     this.#options.logger.debug({ err }, 'A connection to PostgreSQL that reads was lost');
   };
   /**
-   * A pool stops listening to a connection when it gives it away, and one that has just been made may bring its server's first
-   * error in the same packet as its first answer: before whoever asked for it can listen. That would end the process.
+   * A pool stops listening for errors of a connection when it hands it out. A new connection may deliver its server's
+   * first error in the same packet as its first answer, before the caller can listen. Without this listener that would
+   * end the process.
    */
-  readonly #given = (client: PgPoolClient): void => {
+  readonly #listenOnAcquire = (client: PgPoolClient): void => {
     client.on('error', this.#failed);
     afterTurn(() => client.off('error', this.#failed));
   };
@@ -38,8 +42,8 @@ export class Reader {
   constructor(options: ReaderOptions) {
     this.#options = options;
     const { pool, own } = options;
-    pool.on('acquire', this.#given);
-    // An error that nobody listens to would end the process.
+    pool.on('acquire', this.#listenOnAcquire);
+    // An error event without a listener would end the process.
     if (own || pool.listenerCount('error') === 0) {
       pool.on('error', this.#failed);
       this.#listens = true;
@@ -51,57 +55,57 @@ export class Reader {
   }
 
   async query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    const { waits, place } = this.#options;
+    const { deadlines, place } = this.#options;
     const loan = new Loan(this.#failed);
-    return waits.limit(this.#ask(loan, statement, values), () => {
-      const late = loan.client === undefined ? notAsked(place, waits.limitMs) : noAnswer(place, waits.limitMs);
-      // One that the pool gives later goes back unused.
+    return deadlines.limit(this.#ask(loan, statement, values), () => {
+      const late = loan.client === undefined ? notAsked(place, deadlines.limitMs) : noAnswer(place, deadlines.limitMs);
+      // If the pool delivers a connection later, it goes back unused.
       loan.end(late);
       return late;
     });
   }
 
   async close(): Promise<void> {
-    const { pool, own, waits, place } = this.#options;
-    if (!own) pool.off('acquire', this.#given);
-    // Its connections may fail after `end` has resolved.
-    if (own) await waits.alive(pool.end(), () => noAnswer(place, waits.limitMs)).catch(() => undefined);
+    const { pool, own, deadlines, place } = this.#options;
+    if (!own) pool.off('acquire', this.#listenOnAcquire);
+    // Connections of the store's pool may fail after `end` has resolved, so its listener stays.
+    if (own) await deadlines.alive(pool.end(), () => noAnswer(place, deadlines.limitMs)).catch(() => undefined);
     else if (this.#listens) pool.off('error', this.#failed);
   }
 
   async #ask(loan: Loan, statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    const { pool, place, waits } = this.#options;
+    const { pool, place, deadlines } = this.#options;
     const client = await pool.connect().catch((error: unknown) => {
       throw storeFailure(place, error);
     });
-    if (!loan.begin(client)) throw notAsked(place, waits.limitMs);
+    if (!loan.begin(client)) throw notAsked(place, deadlines.limitMs);
     try {
-      const prepares = this.#prepares.get(client) ?? (await this.#meet(client));
+      const prepares = this.#prepares.get(client) ?? (await this.#prepare(client));
       const result = await client.query(queryOf(statement, values, prepares));
       loan.end();
       return result;
     } catch (error) {
-      // What else the server says in answer leaves the connection as good as it was.
+      // Other errors of the server leave the connection usable.
       loan.end(isFatal(error) ? (error as Error) : undefined);
       throw error;
     }
   }
 
-  /** Of a connection that is new here: whether its statements stay prepared. */
-  async #meet(client: PgPoolClient): Promise<boolean> {
-    const { own, place, waits } = this.#options;
-    const { setUp, whoAnswers } = connectionStatements;
-    const [pid, recovering] = (await client.query(queryOf(whoAnswers, [], false))).rows[0] ?? [];
+  /** Checks a new connection: whether its statements stay prepared. */
+  async #prepare(client: PgPoolClient): Promise<boolean> {
+    const { own, place, deadlines } = this.#options;
+    const { setUp, serverState } = connectionStatements;
+    const [pid, recovering] = (await client.query(queryOf(serverState, [], false))).rows[0] ?? [];
     if (recovering === 't') throw standby(place);
     const prepares = Number(pid) === client.processID;
-    // The caller's connections stay as they are, and so do those that a pooler lends to others.
-    if (own && prepares) await client.query(queryOf(setUp, settingsOf(waits.limitMs, true), false));
+    // Connections of the caller keep their settings, and so do those that a pooler lends to other programs.
+    if (own && prepares) await client.query(queryOf(setUp, settingsOf(deadlines.limitMs, true), false));
     this.#prepares.set(client, prepares);
     return prepares;
   }
 }
 
-/** A connection of the pool, from when it is given until it goes back, once. */
+/** A connection of the pool, from the moment it is handed out until it goes back, once. */
 class Loan {
   readonly #failed: (err: Error) => void;
   client: PgPoolClient | undefined;
@@ -111,18 +115,18 @@ class Loan {
     this.#failed = failed;
   }
 
-  /** `false`: nobody waits for it any more. */
+  /** `false`: the caller has given up. */
   begin(client: PgPoolClient): boolean {
     if (this.#over) client.release();
     else {
       this.client = client;
-      // The pool listens to those that are idle only.
+      // The pool listens for errors of idle connections only.
       client.on('error', this.#failed);
     }
     return !this.#over;
   }
 
-  /** With a failure the connection is of no more use. */
+  /** With a failure the pool closes the connection. */
   end(failure?: Error): void {
     if (this.#over) return;
     this.#over = true;

@@ -1,8 +1,8 @@
-/** Records as they stand in their rows, and back. */
+/** Converts records to rows, and back. */
 import { createHash } from 'node:crypto';
 import type { EndReason } from '../../types.ts';
 import { RECORD_VERSION, type EndedSession, type Handshake, type RecordPatch, type SessionRecord } from '../store.ts';
-import { newerRecord } from './failures.ts';
+import { newerRecord } from '../shared/failures.ts';
 import type { Row, Value } from './pg.ts';
 import { SAVED_COLUMNS, type SavedColumn, type SaveParts } from './session-statements.ts';
 
@@ -30,12 +30,12 @@ type RecordRow = readonly [
   expired: string,
 ];
 
-/** The column of `claimed` after those of `record`: the markers. */
+/** The column of `claimed` that follows those of `record`: the markers. */
 export const MARKERS = 20;
 
 export interface ReadSession {
   readonly value: SessionRecord | EndedSession;
-  /** Past its expiry, and nobody has stored yet that it has ended. */
+  /** Expired, and the end is not stored yet. */
   readonly expiring: boolean;
 }
 
@@ -68,7 +68,7 @@ export function readSession(row: Row, place: string): ReadSession {
   return { value, expiring: false };
 }
 
-/** Of a row whose second part somebody deleted by hand. */
+/** For a row whose second part was deleted by hand. */
 const NO_HANDSHAKE: Handshake = { protocolVersion: '', capabilities: {}, clientInfo: { name: '', version: '' } };
 
 const jsonOf = <T>(text: string | null, nothing: T): T => (text === null ? nothing : (JSON.parse(text) as T));
@@ -102,11 +102,11 @@ export function createValues(deployment: string, record: SessionRecord, tombston
 
 export interface Save {
   readonly parts: SaveParts;
-  /** After those of the fence. */
+  /** The values after those of the fence. */
   readonly values: readonly Value[];
 }
 
-/** What the patch names, and nothing else. */
+/** Only what the patch names. */
 export function saveOf(patch: RecordPatch, release: boolean): Save {
   const set: Partial<Record<SavedColumn, Value>> = {};
   if (patch.version !== undefined) set.version = patch.version;
@@ -133,10 +133,10 @@ export function saveOf(patch: RecordPatch, release: boolean): Save {
   return { parts: { columns, release, answer: patch.answer !== undefined, state: changes.length > 0 }, values };
 }
 
-/** Bytes that an index takes with ease; a page of it takes three of at most some 2,700. */
+/** The size of a key that an index accepts easily; an index page holds three entries of at most some 2,700 bytes. */
 const KEY_BYTES = 500;
 
-/** What a key is looked up by: itself as JSON text, or its hash, which no JSON text begins like. */
+/** The id of a key: its JSON text, or a hash that starts with `#`, as no JSON text does. */
 function keyId(key: string): string {
   const text = JSON.stringify(key);
   if (Buffer.byteLength(text) <= KEY_BYTES) return text;

@@ -1,9 +1,9 @@
 /**
- * The tables, as numbered steps. A step that was released is never changed: a new one follows it.
+ * The tables, as numbered steps. A released step is never changed; a new step follows it.
  *
- * `breaking`: builds that do not know the step cannot work with what it made. They refuse the schema then; and the step is
- * only taken while no instance of an older build has a lease. A step that is not breaking leaves every column and
- * constraint that older builds use as it was.
+ * `breaking`: builds that do not know the step cannot work with its result. They refuse the schema. A breaking step
+ * runs only while no instance of an older build has a lease. Any other step leaves every column and constraint that
+ * older builds use unchanged.
  */
 export interface Migration {
   readonly breaking: boolean;
@@ -12,21 +12,25 @@ export interface Migration {
 }
 
 /**
- * - `deployments`: which name a key stands for; the key is a hash of it, so that it is the same after data were lost.
- * - `sessions`: one row for each id, living or ended: what ends a session is one change of its row, so that no create can
- *   come between. `no` is new for every session, and what belongs to it goes by trigger, whoever ends or deletes it.
- *   `expired`: somebody was told that it has ended; no owner moves its expiry any more. `sessions_living` says "not ended" in
- *   its own way: whoever looks for one id says it in another, and is never led through it, whatever statistics there are.
- * - `handshakes`: what is long and hardly ever changes, so that a new owner does not write it anew.
- * - `state`: a row for each key. `id` is the key, or its hash where it is too long for an index, and then `key` is it.
- * - `events`: a row for each append, numbered by `no` in the order of writing (`event-rows.ts`).
- * - `streams`: those that are not complete. A stream with events that is not here is complete. `mark` is the marker that
- *   came with the first append: most come and go with their stream, and cost no row of their own in `markers`.
- * - `instances`: leases. `ends`: ms since 1970; 0: dead. `mailbox` is both the key of its lock and of its messages.
- * - `messages`: read and deleted by whom they are for. Unlogged: a crash of the server empties it, which is a lost connection
- *   to everybody anyway.
+ * * `deployments`: the name of each key. The key is a hash of the name, so that it is the same after a loss of data.
+ * * `sessions`: one row for each id, living or ended. One update ends a session, so no create can come in between. `no`
+ *   is new for every session; a trigger deletes the rows that belong to it, whichever statement ends or deletes it.
+ *   `expired`: a caller has learned that the session ended, so no owner can extend its expiry. The index
+ *   `sessions_living` expresses "not ended" in another way than the lookup of one id does. So the lookup never uses
+ *   this index, whatever the statistics say.
+ * * `handshakes`: what is long and hardly ever changes, so that a new owner does not write it again.
+ * * `state`: one row per key. `id` is the key, or its hash if it is too long for an index; then `key` holds it.
+ * * `events`: one row per append, numbered by `no` in the order of writing (`event-rows.ts`).
+ * * `streams`: the streams that are not complete. A stream with events and without a row here is complete. `mark` is
+ *   the marker that came with the first append: most markers come and go with their stream, and need no row in
+ *   `markers`.
+ * * `instances`: leases. `ends`: ms since 1970; 0: dead. `mailbox` is the key of its lock and of its messages.
+ * * `messages`: their receiver reads and deletes them. Unlogged: a crash of the server empties the table, which is a
+ *   lost connection for all instances anyway.
  *
- * Names and keys that may contain anything are kept as JSON text: PostgreSQL has no U+0000. Times are ms since 1970.
+ * Columns with short names: `no` a number, `v` the format, `n` the number of events in a row, `at` and `ends` times,
+ * `tx` a transaction. Names and keys that may contain any character are JSON text, because PostgreSQL has no U+0000.
+ * Times are ms since 1970.
  */
 const first = (s: string): string => `
 CREATE TABLE ${s}.deployments (
@@ -152,12 +156,12 @@ CREATE TRIGGER session_deleted AFTER DELETE ON ${s}.sessions FOR EACH ROW
 `;
 
 /**
- * A publication `FOR ALL TABLES` refuses to delete from a table without a key. `markers.no` is that key: what a client calls
- * its request is too long for an index at times, and an older build may write a marker twice.
+ * A publication `FOR ALL TABLES` blocks deletes from a table without a primary key, so `markers` gets `no`. The request
+ * id cannot be the key: it may be too long for an index, and an older build may write a marker twice.
  *
- * `messages.tx` is the transaction that wrote the message: a reader passes over those that its last look has seen.
+ * `messages.tx` is the transaction that wrote the message. A reader skips the transactions that its last read has seen.
  */
-const keysAndLooks = (s: string): string => `
+const keysAndTransactions = (s: string): string => `
 ALTER TABLE ${s}.markers ADD COLUMN no bigint GENERATED BY DEFAULT AS IDENTITY;
 ALTER TABLE ${s}.markers ADD PRIMARY KEY (session, no);
 DROP INDEX ${s}.markers_by_session;
@@ -170,7 +174,7 @@ DROP INDEX ${s}.messages_by_mailbox;
 /** In order; the first has number 1. */
 export const MIGRATIONS: readonly Migration[] = [
   { breaking: true, sql: first },
-  { breaking: false, sql: keysAndLooks },
+  { breaking: false, sql: keysAndTransactions },
 ];
 
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;

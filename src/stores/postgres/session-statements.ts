@@ -1,23 +1,22 @@
 /**
- * The statements about sessions, by what they are for; one set for each schema. Numbers of parameters are said where they
- * are not plain.
+ * The statements about sessions, one set per schema. Comments explain the numbers of parameters that are not obvious.
  *
- * All statements of the store are made for READ COMMITTED: one that waited for a row judges that row anew as it then is, while it sees
- * everything else as it was when the statement began. So what follows from a row is read by the next statement, and what
- * is stored about a lease or an expiry is stored before anybody acts on it.
+ * All statements are written for READ COMMITTED. A statement that waited for a row sees the new version of that row,
+ * but the state at its start of everything else. So the next statement reads what follows from a row. The death of a
+ * lease and the expiry of a session are stored before any caller acts on them.
  */
 import { createHash } from 'node:crypto';
 import { RECORD_VERSION } from '../store.ts';
 import type { Statement } from './pg.ts';
 
-/** The store's clock, ms since 1970: of the moment, and not of the start of the transaction. */
+/** The store's clock, ms since 1970: the current time, not the start of the transaction. */
 export const NOW = "floor(date_part('epoch', clock_timestamp()) * 1000)";
 
-/** The same for a whole statement: a clock that is asked anew for each row is no bound of an index. */
+/** The same, evaluated once per statement: a clock that changes per row cannot bound an index scan. */
 export const NOW_ONCE = `(SELECT ${NOW})`;
 
 export const LIVING = `ended IS NULL AND NOT expired AND (expires_at IS NULL OR expires_at > ${NOW})`;
-/** Of many: as the index `sessions_living` has it. */
+/** For scans of many rows, in the form of the index `sessions_living`. */
 const NOT_ENDED = "coalesce(ended, '') = ''";
 /** $1 deployment, $2 id, $3 epoch, $4 owner. */
 const FENCED = `deployment = $1 AND id = $2 AND epoch = $3 AND owner = $4 AND ${LIVING}`;
@@ -28,8 +27,8 @@ export const statementOf = (text: string): Statement => ({
 });
 
 /**
- * The rows of all `ids` of $1, locked one after the other in the order of the ids, so that no two of these wait for each other.
- * Each is looked up by its whole key: read as one range in that order they might be all rows of a deployment.
+ * Locks the rows of all `ids` of $1 one by one, in the order of the ids, so that two of these statements never
+ * deadlock. Each id is looked up by its full key: a range scan in that order might read all rows of a deployment.
  */
 export const lockedInOrder = (s: string, ids: string, columns: string, condition = 'true'): string => `(
     SELECT DISTINCT id COLLATE "C" AS id FROM ${ids} ORDER BY 1) AS wanted CROSS JOIN LATERAL (
@@ -63,49 +62,57 @@ export interface SaveParts {
 export function sessionStatements(s: string) {
   const state = `(SELECT '{' || string_agg(coalesce(key, id) || ':' || to_json(value)::text, ',') || '}'
     FROM ${s}.state WHERE session = s.no)`;
-  /** `RecordRow`. */
+  /** The columns of `RecordRow`. */
   const record = `s.id, s.v, s.epoch, s.owner, s."user", s.version, h.handshake, h.answer, s.initialized, s.log_level,
     s.subscriptions, s.get_stream, s.created_at, s.active_at, s.expires_at, ${state}, s.ended, s.ended_at,
     coalesce(s.expired OR s.expires_at <= ${NOW}, false), s.expired`;
   const withHandshake = `s LEFT JOIN ${s}.handshakes h ON h.session = s.no`;
   const sessions = `${s}.sessions ${withHandshake}`;
-  const buried = `NOT EXISTS (SELECT FROM ${s}.instances i WHERE i.deployment = s.deployment AND i.id = s.owner AND i.ends > 0)`;
+  const buried = `NOT EXISTS (SELECT FROM ${s}.instances i
+    WHERE i.deployment = s.deployment AND i.id = s.owner AND i.ends > 0)`;
   const saves = new Map<string, Statement>();
 
   return {
-    /** $17 tombstone time, $18 to $20 the state: ids, keys, values. A session that is to be forgotten makes room. */
+    /** $17 tombstone time, $18 to $20 the state: ids, keys, values. Replaces a session whose tombstone time is over. */
     create: statementOf(`WITH made AS (
-        INSERT INTO ${s}.sessions (deployment, id, v, epoch, owner, "user", version, initialized, log_level, subscriptions,
-          get_stream, created_at, active_at, expires_at)
+        INSERT INTO ${s}.sessions (deployment, id, v, epoch, owner, "user", version, initialized, log_level,
+          subscriptions, get_stream, created_at, active_at, expires_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         ON CONFLICT (deployment, id) DO UPDATE SET no = excluded.no, v = excluded.v, epoch = excluded.epoch,
           owner = excluded.owner, "user" = excluded."user", version = excluded.version,
           initialized = excluded.initialized, log_level = excluded.log_level, subscriptions = excluded.subscriptions,
           get_stream = excluded.get_stream, created_at = excluded.created_at, active_at = excluded.active_at,
           expires_at = excluded.expires_at, expired = false, ended = NULL, ended_at = NULL, forget_at = NULL
-        WHERE CASE WHEN sessions.ended IS NULL THEN sessions.expires_at + $17 <= ${NOW} ELSE sessions.forget_at <= ${NOW} END
+        WHERE CASE WHEN sessions.ended IS NULL THEN sessions.expires_at + $17 <= ${NOW}
+          ELSE sessions.forget_at <= ${NOW} END
         RETURNING no
-      ), told AS (INSERT INTO ${s}.handshakes (session, handshake, answer) SELECT no, $15, $16 FROM made
+      ), handshake AS (INSERT INTO ${s}.handshakes (session, handshake, answer) SELECT no, $15, $16 FROM made
       ), kept AS (
         INSERT INTO ${s}.state (session, id, key, value)
         SELECT no, k.id, k.key, k.value FROM made, unnest($18::text[], $19::text[], $20::text[]) AS k (id, key, value)
       ) SELECT no FROM made`),
-    /** $3 tombstone time. A forgotten one is not there. */
+    /** $3 tombstone time, after which the session is missing. */
     record: statementOf(`SELECT ${record} FROM ${sessions} WHERE s.deployment = $1 AND s.id = $2
-      AND CASE WHEN s.ended IS NULL THEN s.expires_at IS NULL OR s.expires_at + $3 > ${NOW} ELSE s.forget_at > ${NOW} END`),
-    /** Somebody is told that it has ended: from then on it is so. */
+      AND CASE WHEN s.ended IS NULL THEN s.expires_at IS NULL OR s.expires_at + $3 > ${NOW}
+        ELSE s.forget_at > ${NOW} END`),
+    /** Stores that a session has expired, before a caller learns it. */
     expire: statementOf(`UPDATE ${s}.sessions SET expired = true
       WHERE deployment = $1 AND id = $2 AND ended IS NULL AND NOT expired AND expires_at <= ${NOW}`),
-    /** $3 expected epoch, $4 new owner. Leases that have run out were buried before. */
+    /** $3 expected epoch, $4 new owner. The batch has buried expired leases before. */
     claim: statementOf(`UPDATE ${s}.sessions s SET epoch = epoch + 1, owner = $4
-      WHERE deployment = $1 AND id = $2 AND epoch = $3 AND v <= ${RECORD_VERSION} AND ${LIVING} AND (owner IS NULL OR owner = $4 OR ${buried})`),
-    /** As `record`, and the markers as JSON. */
+      WHERE deployment = $1 AND id = $2 AND epoch = $3 AND v <= ${RECORD_VERSION} AND ${LIVING}
+        AND (owner IS NULL OR owner = $4 OR ${buried})`),
+    /** As `record`, plus the markers as JSON. */
     claimed: statementOf(`SELECT ${record}, (SELECT json_agg(json_build_array(m.request, m.stream)) FROM (
         SELECT request, stream FROM ${s}.markers WHERE session = s.no
         UNION SELECT mark, stream FROM ${s}.streams WHERE session = s.no AND mark IS NOT NULL) AS m)
       FROM ${sessions} WHERE s.deployment = $1 AND s.id = $2
-      AND CASE WHEN s.ended IS NULL THEN s.expires_at IS NULL OR s.expires_at + $3 > ${NOW} ELSE s.forget_at > ${NOW} END`),
-    /** $3 reason, $4 tombstone time, $5 version of the record; $6 epoch and $7 owner, or neither: nobody living's. */
+      AND CASE WHEN s.ended IS NULL THEN s.expires_at IS NULL OR s.expires_at + $3 > ${NOW}
+        ELSE s.forget_at > ${NOW} END`),
+    /**
+     * $3 reason, $4 tombstone time, $5 version of the record; $6 epoch and $7 owner, or both null: then the owner must
+     * be none or dead.
+     */
     end: statementOf(`UPDATE ${s}.sessions s SET v = $5, owner = NULL, "user" = NULL, version = '', log_level = NULL,
         subscriptions = NULL, expires_at = NULL, created_at = 0, active_at = 0,
         ended = CASE WHEN ${LIVING} THEN $3 ELSE 'idle' END,
@@ -113,10 +120,13 @@ export function sessionStatements(s: string) {
         forget_at = CASE WHEN ${LIVING} THEN ${NOW} ELSE expires_at END + $4
       WHERE deployment = $1 AND id = $2 AND ended IS NULL AND CASE
         WHEN $6::bigint IS NULL THEN owner IS NULL OR ${buried} ELSE epoch = $6 AND owner = $7 END`),
-    standing: statementOf(`SELECT FROM ${s}.sessions WHERE deployment = $1 AND id = $2 AND ended IS NULL`),
+    living: statementOf(`SELECT FROM ${s}.sessions WHERE deployment = $1 AND id = $2 AND ended IS NULL`),
     /** $2 ids. */
     lockSessions: statementOf(`SELECT FROM ${lockedInOrder(s, 'unnest($2::text[]) AS all_ids (id)', 's.no')}`),
-    /** The page first: what belongs to its sessions is looked up for them alone, whatever the server knows of its tables. */
+    /**
+     * Reads the page first. So the tables of its sessions are read for these sessions only, whatever the server's
+     * statistics say.
+     */
     list: statementOf(`SELECT ${record} FROM (SELECT * FROM ${s}.sessions
         WHERE deployment = $1 AND id > $2 AND ${LIVING} ORDER BY id LIMIT $3) ${withHandshake}
       ORDER BY s.id`),
@@ -127,7 +137,7 @@ export function sessionStatements(s: string) {
         AND (owner IS NULL OR NOT EXISTS (SELECT FROM ${s}.instances i
           WHERE i.deployment = s.deployment AND i.id = s.owner AND i.ends > ${NOW}))
       ORDER BY expires_at LIMIT $2`),
-    /** Values: those of the fence, the columns, the answer, then the state: ids, keys, values, ids that go. */
+    /** Values: those of the fence, the columns, the answer, then the state: ids, keys, values, ids to delete. */
     save(parts: SaveParts): Statement {
       const key = `${parts.columns.join()} ${parts.release} ${parts.answer} ${parts.state}`;
       const known = saves.get(key) ?? statementOf(saveText(s, parts));
@@ -148,12 +158,13 @@ function saveText(s: string, { columns, release, answer, state }: SaveParts): st
       : `UPDATE ${s}.sessions SET ${sets.join(', ')} WHERE ${FENCED} RETURNING no`;
   const parts = [`fenced AS MATERIALIZED (${fenced})`];
   if (answer)
-    parts.push(`told AS (UPDATE ${s}.handshakes SET answer = ${next()} FROM fenced WHERE session = fenced.no)`);
+    parts.push(`handshake AS (UPDATE ${s}.handshakes SET answer = ${next()} FROM fenced WHERE session = fenced.no)`);
   if (state) {
     const [id, key, value, gone] = [next(), next(), next(), next()];
     parts.push(
       `kept AS (INSERT INTO ${s}.state (session, id, key, value)
-        SELECT no, k.id, k.key, k.value FROM fenced, unnest(${id}::text[], ${key}::text[], ${value}::text[]) AS k (id, key, value)
+        SELECT no, k.id, k.key, k.value FROM fenced,
+          unnest(${id}::text[], ${key}::text[], ${value}::text[]) AS k (id, key, value)
         ON CONFLICT (session, id) DO UPDATE SET value = excluded.value)`,
       `dropped AS (DELETE FROM ${s}.state USING fenced WHERE session = fenced.no AND id = ANY (${gone}::text[]))`,
     );

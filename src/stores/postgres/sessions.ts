@@ -1,4 +1,4 @@
-/** Records in their rows. Every write is one statement that judges the fence on the row that it has locked. */
+/** Session records in rows. Every write is one statement that checks the fence on the row that it has locked. */
 import { optionInvalid } from '../../errors.ts';
 import type { EndReason } from '../../types.ts';
 import {
@@ -51,7 +51,8 @@ export class PostgresSessions implements SessionStore {
       if (row === undefined) return undefined;
       const { value, expiring } = readSession(row, place);
       if (!expiring) return value;
-      // Stored before it is said: an owner that moves the expiry at this moment is either refused, or read anew.
+      // The expiry is stored before the caller learns it. An owner that extends the expiry at this moment is refused,
+      // or the loop reads its extension.
       await reader.query(statements.expire, [deployment, id]);
     }
   }
@@ -66,7 +67,7 @@ export class PostgresSessions implements SessionStore {
     if (row === undefined) return { claimed: false, current: undefined };
     const { value, expiring } = readSession(row, place);
     if (expiring) return { claimed: false, current: await this.read(id) };
-    // Whose it is says whether the claim was won, now or before its reply was lost.
+    // The stored owner shows whether the claim was won, now or before its reply was lost.
     if (isEnded(value) || value.owner !== me || value.epoch !== expectedEpoch + 1)
       return { claimed: false, current: value };
     return { claimed: true, record: value, markers: markersOf(row) };
@@ -80,17 +81,17 @@ export class PostgresSessions implements SessionStore {
     return this.#save(id, fence, patch, true);
   }
 
-  /** An expired session that nobody has ended yet answers `'ended'` once, so that one caller can tell of its end. */
+  /** The first call that ends an expired session answers `'ended'`, so that exactly one caller reports the end. */
   end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
     const { deployment, statements, tombstoneMs } = this.#options;
     const { epoch = null, owner = null } = fence ?? {};
     const steps: Step[] = [
       [statements.end, [deployment, id, reason, tombstoneMs, RECORD_VERSION, epoch, owner]],
-      [statements.standing, [deployment, id]],
+      [statements.living, [deployment, id]],
     ];
-    const outcome = ([ended, standing]: readonly PgResult[]): 'ended' | 'fenced' | 'gone' => {
+    const outcome = ([ended, living]: readonly PgResult[]): 'ended' | 'fenced' | 'gone' => {
       if (ended?.rowCount === 1) return 'ended';
-      return standing?.rows.length === 1 ? 'fenced' : 'gone';
+      return living?.rows.length === 1 ? 'fenced' : 'gone';
     };
     return this.#operate(id, steps, outcome, fence === null);
   }
@@ -105,7 +106,7 @@ export class PostgresSessions implements SessionStore {
     if (cursor !== '' && !/^[\x21-\x7e]+$/.test(cursor))
       throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
     const { deployment, place, reader, statements } = this.#options;
-    // Only a session that is still to come makes a cursor: the last page has none.
+    // A cursor needs a further session, so that the last page has no cursor.
     const { rows } = await reader.query(statements.list, [deployment, cursor, limit + 1]);
     const living = rows.map((row) => readSession(row, place).value);
     const records = living.slice(0, limit).filter((value): value is SessionRecord => !isEnded(value));

@@ -1,59 +1,54 @@
 /**
- * The one way of writes to the server: one connection, one batch at a time, in the order of asking. What is asked for while
- * a batch is under way is the next one, so the busier it is the more a batch carries.
+ * Sends all writes to the server: one connection, one batch at a time, in order. Writes that are requested while a
+ * batch runs form the next batch, so batches grow with the load.
  *
  *     away ──write──▶ connecting ──▶ idle ◀──▶ writing
  *       ▲                  │            │         │
- *       ╰── could not ─────╯◀── lost ───┴─────────╯   what was under way has no known outcome
+ *       ╰── failed ────────╯◀── lost ───┴─────────╯   writes of a running batch have an unknown outcome
  *
- * A new connection is of no use before the lock of the earlier one is its own (`own-lock.ts`): a write that was given up
- * with its connection has landed by then or never will, so it cannot undo a later one. A batch that the server refused left
- * nothing behind, and its writes are done again one by one: those that are at fault fail alone.
+ * A new connection is used only after it has taken the lock of the earlier one (`own-lock.ts`). By then a write that
+ * was given up with its connection has taken effect or never will, so it cannot undo a later one. A batch that the
+ * server refused has changed nothing. Its writes are sent again one by one, so that only the faulty ones fail.
  */
 import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { Append } from './append.ts';
 import { Batch, type BatchStatements, type Operation, type Step, type Write } from './batch.ts';
 import { Connection, type Connector } from './connection.ts';
-import {
-  isFatal,
-  isSchemaGone,
-  isTransient,
-  noAnswer,
-  notAsked,
-  storeClosed,
-  storeFailure,
-  tooMuchWaits,
-} from './failures.ts';
+import { noAnswer, storeClosed } from '../shared/failures.ts';
+import { isFatal, isSchemaGone, isTransient, notAsked, storeFailure, tooMuchPending } from './failures.ts';
 import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
 import type { PgResult } from './pg.ts';
-import type { Waits } from './waits.ts';
+import type { Deadlines } from './deadlines.ts';
 import type { WriteOutcome } from '../store.ts';
 
 /** Writes of one batch: its statement takes some 10 ms. */
-const MOST_WRITES = 256;
-/** Of events in one batch; a single write may have more. */
-const MOST_BYTES = 4_194_304;
-/** Of all that waits, past which more is refused: a server that is away is not to fill the memory of this process. */
-const MOST_WAITING_BYTES = 67_108_864;
-/** What a write takes besides its events. */
+const MAX_WRITES = 256;
+/** Bytes of events in one batch; a single write may have more. */
+const MAX_BYTES = 4_194_304;
+/**
+ * Bytes of all waiting writes, above which further writes are refused: an unreachable server must not fill the
+ * process's memory.
+ */
+const MAX_WAITING_BYTES = 67_108_864;
+/** The overhead of a write besides its events. */
 const WRITE_BYTES = 1_000;
-/** Deadlocks cannot happen among these batches; among them and others' statements they may. */
+/** These batches cannot deadlock with each other, but they can with statements of other programs. */
 const TRIES = 5;
-/** After a connection could not be made nobody tries again for so long: requests come by the thousand. */
+/** The pause after a failed connection attempt: requests come by the thousand. */
 const PAUSE_MS = 50;
 
 export interface WriterOptions {
   readonly connector: Connector;
-  readonly waits: Waits;
+  readonly deadlines: Deadlines;
   readonly random: RandomSource;
   readonly statements: BatchStatements;
-  /** Makes the tables anew that are gone. */
+  /** Creates missing tables again. */
   repair(): Promise<void>;
 }
 
 interface Waiting extends Write {
-  readonly asked: number;
-  /** Nobody waits any more. */
+  readonly requestedAt: number;
+  /** The caller has been answered with an error. */
   refused: boolean;
 }
 
@@ -61,7 +56,7 @@ export class Writer {
   readonly #options: WriterOptions;
   readonly #lock: string;
   #connection: Connection | undefined;
-  /** Not sent yet, in the order of asking. */
+  /** Not sent yet, in order. */
   #queue: Waiting[] = [];
   #underWay: readonly Waiting[] = [];
   #running: Promise<void> | undefined;
@@ -84,21 +79,21 @@ export class Writer {
     return this.#write(deployment, operation);
   }
 
-  /** What was asked for is still written, if the server answers; nothing later is. */
+  /** Writes that were requested are still sent, if the server answers; later ones are refused. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running;
-    this.#options.waits.cancel(this.#watch);
+    this.#options.deadlines.cancel(this.#watch);
     if (this.#connection === undefined) return;
     await giveBackLock(this.#connection, this.#lock);
     await this.#connection.close();
   }
 
-  /** The open connection; a new one when there is none. */
+  /** The open connection; a new one if there is none. */
   async connect(): Promise<Connection> {
-    const { connector, waits } = this.#options;
+    const { connector, deadlines } = this.#options;
     if (this.#connection?.closed === false) return this.#connection;
-    if (waits.now() < this.#pausedUntil) throw this.#pausedBy;
+    if (deadlines.now() < this.#pausedUntil) throw this.#pausedBy;
     try {
       const connection = await Connection.open(connector, { durable: true });
       await takeOwnLock(connection, this.#lock).catch((error: unknown) => {
@@ -107,7 +102,7 @@ export class Writer {
       });
       return (this.#connection = connection);
     } catch (error) {
-      this.#pausedUntil = waits.now() + PAUSE_MS;
+      this.#pausedUntil = deadlines.now() + PAUSE_MS;
       this.#pausedBy = error;
       throw error;
     }
@@ -116,24 +111,24 @@ export class Writer {
   #write<T>(deployment: string, what: Write['what']): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#closed) return reject(storeClosed(this.#options.connector.place));
-      const { waits, connector } = this.#options;
-      if (this.#waitingBytes > MOST_WAITING_BYTES) return reject(tooMuchWaits(connector.place, this.#queue.length));
+      const { deadlines, connector } = this.#options;
+      if (this.#waitingBytes > MAX_WAITING_BYTES) return reject(tooMuchPending(connector.place, this.#queue.length));
       this.#waitingBytes += bytesOf(what);
-      this.#queue.push({ deployment, what, asked: waits.now(), refused: false, resolve, reject });
-      if (this.#watch === undefined) this.#watchFor(waits.limitMs);
+      this.#queue.push({ deployment, what, requestedAt: deadlines.now(), refused: false, resolve, reject });
+      if (this.#watch === undefined) this.#watchFor(deadlines.limitMs);
       this.#running ??= this.#run().finally(() => (this.#running = undefined));
     });
   }
 
   async #run(): Promise<void> {
-    let tell = nobody;
+    let settle = noCallers;
     for (;;) {
       if (this.#queue.length === 0 || this.#connection?.closed !== false) {
-        tell();
-        tell = nobody;
+        settle();
+        settle = noCallers;
       }
       if (this.#queue.length === 0) {
-        // What else is asked for in this turn goes along.
+        // Collects the other writes of this turn.
         await new Promise<void>((next) => afterTurn(next));
         if (this.#queue.length === 0) return;
       }
@@ -141,12 +136,12 @@ export class Writer {
         const connection = await this.connect();
         this.#underWay = this.#take();
         const sending = this.#send(connection, this.#underWay);
-        // The server is at work on this batch while those who waited for the one before go on.
-        tell();
-        tell = await sending;
+        // The server works on this batch while the callers of the batch before continue.
+        settle();
+        settle = await sending;
       } catch (error) {
-        tell();
-        tell = nobody;
+        settle();
+        settle = noCallers;
         this.#waitingBytes = 0;
         for (const write of this.#queue.splice(0)) write.reject(error);
       } finally {
@@ -161,7 +156,7 @@ export class Writer {
     let [count, bytes] = [0, 0];
     for (const { what } of writes) {
       if ('bytes' in what) bytes += what.bytes;
-      if (count > 0 && (count === MOST_WRITES || bytes > MOST_BYTES)) break;
+      if (count > 0 && (count === MAX_WRITES || bytes > MAX_BYTES)) break;
       count += 1;
     }
     this.#queue = writes.slice(count);
@@ -169,13 +164,13 @@ export class Writer {
     return writes.slice(0, count);
   }
 
-  /** Never rejects. Returns what tells those who wait. */
+  /** Never rejects. Returns the function that settles the callers' promises. */
   async #send(connection: Connection, writes: readonly Write[], tries = TRIES): Promise<() => void> {
     const { statements, repair } = this.#options;
     try {
-      const { steps, tell } = new Batch(writes, statements).plan();
+      const { steps, settle } = new Batch(writes, statements).plan();
       const results = await answers(connection, steps);
-      return () => tell(results);
+      return () => settle(results);
     } catch (cause) {
       let error = storeFailure(connection.place, cause);
       if (isFatal(cause)) connection.destroy(error);
@@ -194,23 +189,24 @@ export class Writer {
 
   async #sendEach(connection: Connection, writes: readonly Write[]): Promise<() => void> {
     for (const write of writes) (await this.#send(connection, [write]))();
-    return nobody;
+    return noCallers;
   }
 
-  /** Looks again when the one that waits longest has waited too long. */
+  /** Checks again when the write that waits longest would be late. */
   #watchFor(ms: number): void {
-    const { waits, connector } = this.#options;
-    this.#watch = waits.after(ms, () => {
+    const { deadlines, connector } = this.#options;
+    this.#watch = deadlines.after(ms, () => {
       this.#watch = undefined;
-      const oldest = waits.now() - waits.limitMs;
-      const late = (write: Waiting): boolean => write.asked <= oldest && !write.refused;
-      for (const write of this.#underWay.filter(late)) this.#refuse(write, noAnswer(connector.place, waits.limitMs));
-      for (const write of this.#queue.filter(late)) this.#refuse(write, notAsked(connector.place, waits.limitMs));
-      // For nobody: the server is to let go of it.
+      const oldest = deadlines.now() - deadlines.limitMs;
+      const late = (write: Waiting): boolean => write.requestedAt <= oldest && !write.refused;
+      for (const write of this.#underWay.filter(late))
+        this.#refuse(write, noAnswer(connector.place, deadlines.limitMs));
+      for (const write of this.#queue.filter(late)) this.#refuse(write, notAsked(connector.place, deadlines.limitMs));
+      // No caller waits for this batch any more, so the server should release it.
       if (this.#underWay.length > 0 && this.#underWay.every(({ refused }) => refused))
-        this.#connection?.destroy(noAnswer(connector.place, waits.limitMs));
+        this.#connection?.destroy(noAnswer(connector.place, deadlines.limitMs));
       const next = [...this.#underWay, ...this.#queue].find(({ refused }) => !refused);
-      if (next !== undefined) this.#watchFor(Math.max(1, next.asked - oldest));
+      if (next !== undefined) this.#watchFor(Math.max(1, next.requestedAt - oldest));
     });
   }
 
@@ -220,11 +216,11 @@ export class Writer {
   }
 }
 
-const nobody = (): void => undefined;
+const noCallers = (): void => undefined;
 
 const bytesOf = (what: Write['what']): number => WRITE_BYTES + ('bytes' in what ? what.bytes : 0);
 
-/** Rejects with the first thing that went wrong; what follows it in a transaction fails for that alone. */
+/** Rejects with the first error; later statements of the transaction fail only because of it. */
 async function answers(connection: Connection, steps: readonly Step[]): Promise<readonly PgResult[]> {
   const settled = await Promise.allSettled(steps.map(([statement, values]) => connection.query(statement, values)));
   return settled.map((one) => {

@@ -2,24 +2,24 @@
 import { elapse } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
-/** Of a lease: who cannot write for that long must hear of it before its lease has run out. */
-const PART_OF_LEASE = 2 / 3;
-/** A lease of tests is shorter than a busy machine takes to answer. */
-const LEAST_MS = 1_000;
+/** The part of a lease: an instance that cannot write must learn it before its lease expires. */
+const LEASE_FRACTION = 2 / 3;
+/** Leases in tests are shorter than a busy machine takes to answer. */
+const MIN_LIMIT_MS = 1_000;
 
-export class Waits {
+export class Deadlines {
   readonly #time: TimeProvider;
-  /** Within this everything is answered or refused. */
+  /** Every operation is answered or refused within this time. */
   readonly limitMs: number;
 
-  constructor(time: TimeProvider, leaseMs: number, limitMs = Math.max(LEAST_MS, leaseMs * PART_OF_LEASE)) {
+  constructor(time: TimeProvider, leaseMs: number, limitMs = Math.max(MIN_LIMIT_MS, leaseMs * LEASE_FRACTION)) {
     this.#time = time;
     this.limitMs = limitMs;
   }
 
-  /** For what may take longer. */
-  longer(limitMs: number): Waits {
-    return new Waits(this.#time, 0, limitMs);
+  /** For work that may take longer. */
+  longer(limitMs: number): Deadlines {
+    return new Deadlines(this.#time, 0, limitMs);
   }
 
   now(): number {
@@ -38,7 +38,7 @@ export class Waits {
     return elapse(this.#time, ms);
   }
 
-  /** As `limit`, and the process lives until then: idle connections keep it from nothing. */
+  /** As `limit`, and keeps the process alive until then, because idle connections do not. */
   async alive<T>(work: Promise<T>, late: () => Error): Promise<T> {
     const { port1 } = new MessageChannel();
     port1.ref();
@@ -49,7 +49,7 @@ export class Waits {
     }
   }
 
-  /** What is late is not waited for; its own failure is then nobody's. */
+  /** After the limit the result of `work` is ignored, and so is its failure. */
   async limit<T>(work: Promise<T>, late: () => Error): Promise<T> {
     let timer: unknown;
     const lateness = new Promise<never>((_, reject) => {

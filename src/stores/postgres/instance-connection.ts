@@ -1,26 +1,28 @@
 /**
- * The connection on which this process is reached, one for all its instances: it listens on a channel of its own, holds a
- * lock for each instance, and carries their leases and what they send.
+ * The connection that carries the instances of this process: it listens on a channel, holds a lock for each instance,
+ * renews leases and sends messages.
  *
  *     closed ──ready()──▶ connecting ──▶ open ──lost──▶ closed
  *
- * A lock that is free says that its holder's connection is gone, which is a suspicion and nothing more: the server has been
- * restarted, the network was cut. When the connection is lost every instance is told, for others may bury it now; what
- * was sent to it meanwhile waits in its mailbox and is read when the line is open again.
+ * A free lock means that its holder's connection is closed. That is a suspicion and no proof: the server may have
+ * restarted, or the network may have been cut. When the connection is lost, every listener is called, because other
+ * instances may bury its instance now. Messages that arrive in between wait in the mailbox and are read after the
+ * reconnect.
  *
- * Nothing here waits for the disk: what a crash of the server can take is a lease, or a message of that moment.
+ * Writes here do not wait for the disk: a crash of the server can lose a lease, or a message of that moment.
  */
 import type { RandomSource } from '../../options/system.ts';
 import { Connection, type Connector } from './connection.ts';
 import { connectionStatements } from './connection-statements.ts';
-import { isFatal, isSchemaGone, noAnswer, storeClosed, storeFailure } from './failures.ts';
+import { noAnswer, storeClosed } from '../shared/failures.ts';
+import { isFatal, isSchemaGone, storeFailure } from './failures.ts';
 import type { InstanceStatements } from './instance-statements.ts';
 import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
 import type { PgResult, Row, Statement, Value } from './pg.ts';
-import { testLine } from './self-test.ts';
-import type { Waits } from './waits.ts';
+import { testListening } from './self-test.ts';
+import type { Deadlines } from './deadlines.ts';
 
-/** An instance that is reached here. */
+/** An instance that receives on this connection. */
 export interface Listener {
   /** The key of its lock and of its messages. */
   readonly mailbox: string;
@@ -29,29 +31,29 @@ export interface Listener {
   lost(): void;
 }
 
-export interface LineOptions {
+export interface InstanceConnectionOptions {
   readonly connector: Connector;
-  readonly waits: Waits;
+  readonly deadlines: Deadlines;
   readonly random: RandomSource;
   readonly statements: InstanceStatements;
   repair(): Promise<void>;
 }
 
-/** After a connection could not be made nobody tries again for so long. */
+/** The pause after a failed connection attempt. */
 const PAUSE_MS = 50;
 const CHANNEL_BYTES = 10;
 
-/** What a look at the mailboxes has seen: every transaction before `end` but for those that were `running`. */
-interface Look {
+/** The snapshot of a read of the mailboxes: it saw every transaction before `end`, except those in `running`. */
+interface MailboxSnapshot {
   readonly end: string;
   readonly running: readonly string[];
 }
 
-const NOTHING_SEEN: Look = { end: '0', running: [] };
+const NO_SNAPSHOT: MailboxSnapshot = { end: '0', running: [] };
 
-export class Line {
+export class InstanceConnection {
   readonly channel: string;
-  readonly #options: LineOptions;
+  readonly #options: InstanceConnectionOptions;
   readonly #lock: string;
   readonly #listeners = new Map<string, Listener>();
   readonly #words = new Map<string, () => void>();
@@ -59,42 +61,42 @@ export class Line {
   #connecting: Promise<Connection> | undefined;
   #receiving = false;
   #more = false;
-  /** By this connection. */
-  #seen = NOTHING_SEEN;
+  /** The last snapshot of this connection. */
+  #snapshot = NO_SNAPSHOT;
   #pausedUntil = -Infinity;
   #pausedBy: unknown;
   #closed = false;
 
-  constructor(options: LineOptions) {
+  constructor(options: InstanceConnectionOptions) {
     this.#options = options;
     this.channel = `sojourn_${Buffer.from(options.random(CHANNEL_BYTES)).toString('hex')}`;
     this.#lock = newLockKey(options.random);
   }
 
-  /** Opens it when it is not. */
+  /** Opens the connection if it is not open. */
   ready(): Promise<Connection> {
     if (this.#connection?.closed === false) return Promise.resolve(this.#connection);
     return (this.#connecting ??= this.#open().finally(() => (this.#connecting = undefined)));
   }
 
-  /** As the start of everything: whether what is said on this line is heard on it. `other`: another connection. */
+  /** Tests at start that this connection receives its notifications. `other`: another connection to the server. */
   async test(other: Connection): Promise<void> {
-    const line = await this.ready();
+    const listening = await this.ready();
     const heard = (word: string): Promise<void> => new Promise((done) => this.#words.set(word, done));
-    const { waits } = this.#options;
+    const { deadlines } = this.#options;
     try {
-      await testLine({ line, other, channel: this.channel, lock: this.#lock, heard, waits });
+      await testListening({ listening, other, channel: this.channel, lock: this.#lock, heard, deadlines });
     } finally {
       this.#words.clear();
     }
   }
 
   query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    const { waits, connector } = this.#options;
-    return waits.limit(this.#query(statement, values), () => noAnswer(connector.place, waits.limitMs));
+    const { deadlines, connector } = this.#options;
+    return deadlines.limit(this.#query(statement, values), () => noAnswer(connector.place, deadlines.limitMs));
   }
 
-  /** Takes the lock of an instance, before anybody knows of it. */
+  /** Takes the lock of an instance, before its lease exists. */
   async listen(listener: Listener): Promise<void> {
     const connection = await this.ready();
     this.#listeners.set(listener.mailbox, listener);
@@ -106,13 +108,13 @@ export class Line {
     }
   }
 
-  /** Nobody is reached under it any more. */
-  async hangUp(mailbox: string): Promise<void> {
+  /** Stops receiving for a mailbox. */
+  async stopListening(mailbox: string): Promise<void> {
     if (!this.#listeners.delete(mailbox) || this.#connection?.closed !== false) return;
     await giveBackLock(this.#connection, mailbox);
   }
 
-  hears(mailbox: string): boolean {
+  isListening(mailbox: string): boolean {
     return this.#listeners.has(mailbox);
   }
 
@@ -140,9 +142,9 @@ export class Line {
   }
 
   async #open(): Promise<Connection> {
-    const { connector, waits } = this.#options;
+    const { connector, deadlines } = this.#options;
     if (this.#closed) throw storeClosed(connector.place);
-    if (waits.now() < this.#pausedUntil) throw this.#pausedBy;
+    if (deadlines.now() < this.#pausedUntil) throw this.#pausedBy;
     try {
       const connection: Connection = await Connection.open(connector, {
         durable: false,
@@ -157,12 +159,12 @@ export class Line {
         throw storeFailure(connection.place, error);
       }
       this.#connection = connection;
-      this.#seen = NOTHING_SEEN;
-      // What came while nobody listened.
+      this.#snapshot = NO_SNAPSHOT;
+      // Reads what arrived before LISTEN.
       this.#receive();
       return connection;
     } catch (error) {
-      this.#pausedUntil = waits.now() + PAUSE_MS;
+      this.#pausedUntil = deadlines.now() + PAUSE_MS;
       this.#pausedBy = error;
       throw error;
     }
@@ -180,7 +182,7 @@ export class Line {
     this.#words.delete(word);
   }
 
-  /** One look at a time; what is said meanwhile asks for another. */
+  /** One read at a time; a notification during a read starts another one. */
   #receive(): void {
     this.#more = true;
     if (this.#receiving || this.#listeners.size === 0) return;
@@ -194,19 +196,19 @@ export class Line {
       const connection = this.#connection;
       const mailboxes = [...this.#listeners.keys()];
       try {
-        const { end, running } = this.#seen;
+        const { end, running } = this.#snapshot;
         const { rows } = await connection.query(this.#options.statements.receive, [mailboxes, end, running]);
-        if (this.#connection === connection) this.#seen = lookOf(rows.at(-1));
+        if (this.#connection === connection) this.#snapshot = snapshotOf(rows.at(-1));
         this.#deliver(rows.slice(0, -1));
       } catch (error) {
-        // Whoever renews its lease finds out what is wrong. Nothing is lost: the messages are where they were.
+        // The next renewal of a lease reports the problem. The messages are still in the table.
         if (isFatal(error)) connection.destroy(storeFailure(connection.place, error));
       }
     }
     this.#receiving = false;
   }
 
-  /** Of one sender in the order of sending; a batch of rows has none. */
+  /** Sorts the messages of each sender by number: the rows of a batch have no order. */
   #deliver(rows: readonly Row[]): void {
     const byMailbox = new Map<string, Row[]>();
     for (const row of rows) {
@@ -221,8 +223,8 @@ export class Line {
   }
 }
 
-/** A snapshot as the server writes it: `xmin:xmax:xip_list`. */
-function lookOf(row: Row | undefined): Look {
+/** A snapshot in PostgreSQL's text format: `xmin:xmax:xip_list`. */
+function snapshotOf(row: Row | undefined): MailboxSnapshot {
   const [, end = '0', running = ''] = row?.[4]?.split(':') ?? [];
   return { end, running: running === '' ? [] : running.split(',') };
 }
