@@ -1,13 +1,16 @@
 /**
- * A clock that stands still until it is told to move. Timers that come due run in the order of their times, one at a time,
- * and between two of them whatever they started may settle.
+ * A clock that moves only when the test moves it. Due timers run in the order of their times, one at a time. Work that
+ * a timer starts can settle before the next timer runs.
  */
 import { afterTurn } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
 
 export interface FakeTime extends TimeProvider {
   monotonic(): number;
-  /** Moves on by `ms`. Resolves when every timer due by then has run; rejects with what a timer threw. Calls queue up. */
+  /**
+   * Moves the clock by `ms`. Resolves when every timer due by then has run; rejects with what a timer threw. Calls
+   * queue up.
+   */
   advance(ms: number): Promise<void>;
   /** Timers that have not run and were not cleared. */
   readonly pendingTimers: number;
@@ -19,13 +22,16 @@ interface Timer {
   readonly fn: () => void;
 }
 
-/** Not 0 and not now: a time that was left out, or came from the system's clock, shows. */
+/** Neither 0 nor now, so that a missing time and a time of the system's clock stand out. */
 const DEFAULT_START_MS = Date.UTC(2026, 0, 1);
 
-/** As in Node: a timer never runs in the moment that set it, so that a loop of timers gets on. */
+/** As in Node, a timer never runs in the moment that set it, so that a loop of timers advances. */
 const SHORTEST_MS = 1;
 
-/** Turns of the event loop between two timers: one for what a timer started, one for what that started. */
+/**
+ * Turns of the event loop between two timers: one for the work that a timer started, one for the work that this
+ * started.
+ */
 const TURNS = 2;
 
 export function createFakeTime(startMs: number = DEFAULT_START_MS): FakeTime {

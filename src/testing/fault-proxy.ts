@@ -1,18 +1,18 @@
 /**
- * A TCP proxy that breaks what passes through it, on demand: cut, slow, silent, refusing, or broken off in the middle of a
- * response. It knows nothing of HTTP. Faults hold for the connections that are open and for those to come.
+ * A TCP proxy that breaks connections on demand: cut, slow, silent, refusing, or broken in the middle of a response. It
+ * knows nothing of HTTP. Faults apply to open connections and to later ones.
  */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { systemTime } from '../options/system.ts';
 
 export interface FaultProxyTarget {
   readonly port: number;
-  /** 127.0.0.1 */
+  /** Address of the target: 127.0.0.1. */
   readonly host?: string;
 }
 
 export class FaultProxy {
-  /** Where the proxy listens, on 127.0.0.1. */
+  /** The port of the proxy, on 127.0.0.1. */
   readonly port: number;
   readonly #server: Server;
   readonly #target: FaultProxyTarget;
@@ -33,26 +33,26 @@ export class FaultProxy {
     return this.#links.size;
   }
 
-  /** Connections that there ever were. */
+  /** Connections since the start. */
   get accepted(): number {
     return this.#accepted;
   }
 
-  /** Every byte, both ways, waits so long; the order stays. 0: no more. */
+  /** Delays every byte, in both directions, by this time; the order stays. 0: no delay. */
   delay(ms: number): void {
     this.#faults.delayMs = ms;
   }
 
   /**
-   * `true`: nothing passes, either way, and no end either: neither side learns of it. `false`: what was sent meanwhile
-   * arrives, as on a network that drops packets for a while.
+   * `true`: nothing passes in either direction, no end either, so neither side notices. `false`: bytes sent during the
+   * silence arrive, as on a network that drops packets for a while.
    */
   blackHole(on: boolean): void {
     this.#faults.silent = on;
     for (const link of this.#links) link.flow();
   }
 
-  /** Cuts each connection as soon as this many bytes, from now on, have come back from the target. Undefined: no more. */
+  /** Cuts each connection once this many further bytes have come back from the target. Undefined: no limit. */
   cutAfter(bytes: number | undefined): void {
     this.#faults.responseBytes = bytes;
     for (const link of this.#links) link.countAgain();
@@ -68,7 +68,7 @@ export class FaultProxy {
     for (const link of this.#links) link.cut();
   }
 
-  /** Everything passes again; what was cut stays cut. */
+  /** Removes every fault; cut connections stay cut. */
   heal(): void {
     this.delay(0);
     this.blackHole(false);
@@ -77,7 +77,7 @@ export class FaultProxy {
   }
 
   async close(): Promise<void> {
-    // Whoever has connected by now and is not accepted yet.
+    // Connections that are established but not accepted yet.
     this.#refusing = true;
     this.cutAll();
     await new Promise<void>((done) => this.#server.close(() => done()));
@@ -127,7 +127,7 @@ class Link {
     for (const socket of [client, server]) {
       socket.on('error', ignore);
       socket.on('close', (failed: boolean) => {
-        // A side that broke breaks the other; one that ended has told the other so.
+        // A broken side breaks the other one; a side that ended has already passed its end on.
         if (failed) this.cut();
         if (--open === 0) closed();
       });
@@ -147,13 +147,13 @@ class Link {
     for (const direction of this.#directions) direction.stop();
     for (const socket of [this.#client, this.#server]) {
       if (socket.destroyed) continue;
-      // A reset waits for a connection that is being made, and fails under an end that is under way: the handle would stay.
+      // A reset is delayed while a connection is being made, and fails while it is being ended: the handle would leak.
       if (socket.connecting || socket.writableEnded) socket.destroy();
       else socket.resetAndDestroy();
     }
   }
 
-  /** What of it may pass before the connection is cut. */
+  /** Bytes that may pass before the connection is cut. */
   #respond(bytes: Buffer): Buffer {
     const limit = this.#faults.responseBytes;
     if (limit === undefined) return bytes;
@@ -161,7 +161,7 @@ class Link {
     this.#responseBytes += bytes.length;
     if (bytes.length < left) return bytes;
     const last = bytes.subarray(0, Math.max(0, left));
-    // A reset could overtake the last bytes: this client gets them, and an end.
+    // A reset could overtake the last bytes, so this client gets them and then an end.
     this.#client.end(last, () => {
       this.#client.destroy();
       this.cut();
@@ -176,7 +176,7 @@ class Direction {
   readonly #to: Socket;
   readonly #faults: Faults;
   readonly #pass: (bytes: Buffer) => Buffer;
-  /** What is on its way; the end comes as the last. */
+  /** Chunks on their way; the end comes last. */
   readonly #waiting: Array<{ readonly at: number; readonly bytes: Buffer | 'end' }> = [];
   #timer: unknown;
   #stopped = false;
@@ -191,7 +191,7 @@ class Direction {
     to.on('drain', () => this.flow());
   }
 
-  /** Passes on what is due, and reads on when there is room for it. */
+  /** Passes on what is due, and reads more when there is room. */
   flow(): void {
     if (this.#stopped) return;
     systemTime.clearTimeout(this.#timer);

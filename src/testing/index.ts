@@ -1,4 +1,4 @@
-/** `sojourn/testing`: what tests of servers, endpoints and stores are made with. */
+/** `sojourn/testing`: tools for tests of servers, endpoints and stores. */
 export { createFakeTime, type FakeTime } from './fake-time.ts';
 export {
   createRawClient,

@@ -1,25 +1,25 @@
 /**
- * A client that does what it is told, over `node:http` and a keep-alive pool of its own: any header or none, any bytes, a
- * connection cut at will. It answers nothing by itself. For tests of a server, hostile ones too.
+ * A client that sends exactly what the test says, over `node:http` with its own keep-alive pool: any headers, any
+ * bytes, connections cut at will. It sends nothing automatically. For tests of a server, hostile ones included.
  */
 import { Agent, request as httpRequest, type ClientRequest, type OutgoingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { systemTime } from '../options/system.ts';
 import { RawResponse } from './raw-response.ts';
 
-/** `null` leaves a default header out; a list sends the header several times. */
+/** `null` omits a default header; a list sends the header several times. */
 export type RawHeaders = Readonly<Record<string, string | readonly string[] | null | undefined>>;
 
 export interface RawRequestOptions {
-  /** Over the defaults: content-type, accept, mcp-session-id, mcp-protocol-version. */
+  /** Overrides the defaults: content-type, accept, mcp-session-id, mcp-protocol-version. */
   headers?: RawHeaders | undefined;
-  /** Instead of the client's; `null`: none. */
+  /** Overrides the client's session id; `null`: none. */
   sessionId?: string | null | undefined;
-  /** `mcp-protocol-version`, instead of the client's; `null`: none. */
+  /** `mcp-protocol-version`: overrides the client's version; `null`: none. */
   version?: string | null | undefined;
   /** `last-event-id`. */
   lastEventId?: string | undefined;
-  /** Instead of the path of the client's URL. */
+  /** Overrides the path of the client's URL. */
   path?: string | undefined;
   /** Aborting it closes the connection. */
   signal?: AbortSignal | undefined;
@@ -28,25 +28,25 @@ export interface RawRequestOptions {
 export interface RawClientOptions {
   /** Sent with every request. */
   headers?: RawHeaders | undefined;
-  /** Connections at once; unlimited. */
+  /** Connections at once; default: unlimited. */
   sockets?: number | undefined;
-  /** How long a response, an event or an end is waited for: 5,000. */
+  /** How long the client waits for a response, an event or an end; default 5,000. */
   timeoutMs?: number | undefined;
 }
 
 export interface InitializeOptions extends RawRequestOptions {
-  /** 2025-11-25. */
+  /** Default 2025-11-25. */
   protocolVersion?: string | undefined;
   capabilities?: object | undefined;
   clientInfo?: { name: string; version: string } | undefined;
-  /** `false`: `notifications/initialized` is not sent. */
+  /** `false`: the client does not send `notifications/initialized`. */
   initialized?: boolean | undefined;
 }
 
 /** A request whose body is still being written. */
 export interface RawRequest {
   readonly request: ClientRequest;
-  /** The head of the response is there; of anything but events, all of it. */
+  /** Resolves with the head of the response; for a response that is not an event stream, with all of it. */
   readonly response: Promise<RawResponse>;
 }
 
@@ -55,9 +55,9 @@ const DEFAULT_VERSION = '2025-11-25';
 
 export class RawClient {
   readonly url: URL;
-  /** Sent with every request once `initialize` has set it; may be set. */
+  /** Sent with every request once `initialize` has set it; writable. */
   sessionId: string | undefined = undefined;
-  /** Likewise. */
+  /** Sent with every request once `initialize` has set it; writable. */
   protocolVersion: string | undefined = undefined;
   readonly #agent: Agent;
   readonly #headers: RawHeaders;
@@ -76,12 +76,12 @@ export class RawClient {
     return ++this.#lastId;
   }
 
-  /** A message (or a batch) as JSON; a string or bytes go out as they are. */
+  /** A message (or a batch) as JSON; a string or bytes go out unchanged. */
   async post(message: unknown, options: RawRequestOptions = {}): Promise<RawResponse> {
     const body = typeof message === 'string' || message instanceof Uint8Array ? message : JSON.stringify(message);
     const defaults = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
     const { request, response } = this.start('POST', options, { ...defaults, 'content-length': `${byteLength(body)}` });
-    // Bytes, because Node writes a string in one piece with the headers, and those in UTF-8 then.
+    // Bytes, because Node joins a string body with the headers, and then sends the headers in UTF-8.
     request.end(typeof body === 'string' ? Buffer.from(body) : body);
     return response;
   }
@@ -98,7 +98,7 @@ export class RawClient {
     return response;
   }
 
-  /** Posts a request with a fresh id and waits for its answer, in JSON or as an event. */
+  /** Posts a request with a new id and waits for its answer, in JSON or as an event. */
   async call(
     method: string,
     params?: object,
@@ -115,8 +115,8 @@ export class RawClient {
   }
 
   /**
-   * `initialize`, then `notifications/initialized`; from then on the client speaks in that session, and in the version that
-   * was negotiated. An answer that is an error leaves it as it was.
+   * `initialize`, then `notifications/initialized`. Later requests use that session and the negotiated version. If the
+   * answer is an error, the client stays unchanged.
    */
   async initialize({
     protocolVersion = DEFAULT_VERSION,
@@ -139,7 +139,7 @@ export class RawClient {
     return { response, message };
   }
 
-  /** A request of which the caller writes the body, all of it, half of it, or more than it said. */
+  /** A request whose body the caller writes: all of it, half of it, or more than announced. */
   start(
     method: string,
     {
@@ -169,8 +169,8 @@ export class RawClient {
   }
 
   /**
-   * Bytes on a connection of their own; everything that comes back, until the server closes it or `done` says that it is
-   * enough.
+   * Sends bytes on a new connection and resolves with everything that comes back, until the server closes it or `done`
+   * returns true.
    */
   async bytes(payload: string | Uint8Array, done: (received: string) => boolean = () => false): Promise<string> {
     return new Promise((resolve, reject) => {
@@ -185,7 +185,7 @@ export class RawClient {
         received += text;
         if (done(received)) socket.destroy();
       });
-      // A server that refuses may reset the connection behind its answer: the answer counts.
+      // A refusing server may reset the connection after its answer: the answer counts.
       socket.on('error', (error) => {
         if (received === '') reject(error);
       });
@@ -197,7 +197,7 @@ export class RawClient {
     });
   }
 
-  /** Cuts every connection. The client can go on with new ones. */
+  /** Cuts every connection. The client can be used again with new ones. */
   disconnect(): void {
     this.#agent.destroy();
     for (const sockets of Object.values(this.#agent.sockets)) for (const socket of sockets ?? []) socket.destroy();
@@ -228,12 +228,13 @@ export class RawClient {
         else void got.ended.then(give);
       });
     });
-    response.catch(() => undefined); // who cuts a connection on purpose does not ask for the response
+    // A caller that cuts its connection does not wait for the response.
+    response.catch(() => undefined);
     return response;
   }
 }
 
-/** A client of the endpoint at `url`; close it, or its connections stay open. */
+/** A client of the endpoint at `url`. Close it, or its connections stay open. */
 export function createRawClient(url: string | URL, options?: RawClientOptions): RawClient {
   return new RawClient(url, options);
 }
@@ -256,7 +257,7 @@ async function answerTo(id: number, response: RawResponse): Promise<JsonRpcAnswe
   return (await response.nextMessage(answers)) as JsonRpcAnswer;
 }
 
-/** Later ones win, by name without case. */
+/** Later headers win, by name without case. */
 function merged(...all: readonly RawHeaders[]): OutgoingHttpHeaders {
   const byName = new Map<string, [name: string, value: string | readonly string[] | null]>();
   for (const headers of all) {

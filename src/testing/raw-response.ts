@@ -1,23 +1,25 @@
-/** A response as it came over the socket: headers in their order and number, the body as text, events one by one. */
+/** A response as it came over the socket: headers in order and with duplicates, the body as text, events one by one. */
 import type { IncomingMessage } from 'node:http';
 import { systemTime } from '../options/system.ts';
 import { SseParser, type RawEvent } from './sse-parser.ts';
 
-/** `complete`: ended as HTTP ends a body; `cut`: the connection went away before; `aborted`: by {@link RawResponse.abort}. */
+/**
+ * `complete`: ended as HTTP ends a body; `cut`: the connection closed before; `aborted`: by {@link RawResponse.abort}.
+ */
 export type RawEnding = 'complete' | 'cut' | 'aborted';
 
 export class RawResponse {
   readonly status: number;
   readonly statusText: string;
-  /** Name and value as sent, duplicates and all. */
+  /** Name and value as sent, duplicates included. */
   readonly rawHeaders: ReadonlyArray<readonly [name: string, value: string]>;
   /** Whether the body is a stream of events. */
   readonly sse: boolean;
-  /** Everything read so far, in events or not. */
+  /** Everything read so far. */
   readonly events: RawEvent[] = [];
-  /** What the body's chunks were, as they came off the socket. */
+  /** The chunks of the body, as they came off the socket. */
   readonly chunks: string[] = [];
-  /** Resolves when no more will come, and how it came to that. */
+  /** Resolves when the response is over, with the way it ended. */
   readonly ended: Promise<RawEnding>;
   readonly #incoming: IncomingMessage;
   readonly #timeoutMs: number;
@@ -48,7 +50,7 @@ export class RawResponse {
     return values.length === 0 ? undefined : values.join(', ');
   }
 
-  /** The body so far. Of anything but events, a client waits for all of it before it gives the response out. */
+  /** The body so far. The client returns a response without an event stream only when its body is complete. */
   get body(): string {
     return this.chunks.join('');
   }
@@ -64,8 +66,8 @@ export class RawResponse {
   }
 
   /**
-   * The next event that was not taken yet, or the next that fits; those before it are skipped, and stay in `events`.
-   * Rejects when the stream ends first, or after the client's time.
+   * The next event that was not taken yet, or the next matching event. Skipped events stay in `events`. Rejects when
+   * the stream ends first, or after the client's timeout.
    */
   async next(fits: (event: RawEvent) => boolean = () => true): Promise<RawEvent> {
     const found = await this.#wait(() => {
@@ -78,19 +80,19 @@ export class RawResponse {
     return found;
   }
 
-  /** The next event that carries a message, or the next whose message fits. */
+  /** The next event that carries a message, or the next event whose message matches. */
   async nextMessage(fits: (message: unknown) => boolean = () => true): Promise<unknown> {
     const event = await this.next(({ message }) => message !== undefined && fits(message));
     return event.message;
   }
 
-  /** Every event that the stream has had, once it has ended in whatever way. */
+  /** Every event of the stream, once it has ended in any way. */
   async untilEnd(): Promise<readonly RawEvent[]> {
     await this.#wait(() => this.#ending, 'the end');
     return this.events;
   }
 
-  /** Closes the connection under the response. */
+  /** Closes the connection of the response. */
   abort(): void {
     this.#end('aborted');
     this.#incoming.destroy();
@@ -104,7 +106,8 @@ export class RawResponse {
       if (this.sse) this.events.push(...parser.push(text));
       this.#notify();
     });
-    incoming.on('error', () => undefined); // 'close' tells
+    // 'close' reports the end.
+    incoming.on('error', () => undefined);
     return new Promise((resolve) => {
       incoming.on('close', () => {
         this.#end(incoming.complete ? 'complete' : 'cut');

@@ -7,7 +7,7 @@ export interface RawEvent {
   /** `''` is a `data:` line without a value; absent: no such line. */
   readonly data?: string;
   readonly comment?: string;
-  /** `data` as JSON; undefined where it is none. */
+  /** `data` as JSON; undefined if it is not JSON. */
   readonly message?: unknown;
 }
 

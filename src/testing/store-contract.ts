@@ -1,14 +1,10 @@
 /**
- * What every store must do, as data: run each case with a kit of its own, in any test runner.
+ * The store contract as data: what every store must do. Run each case with a new kit, in any test runner.
  *
- * ```ts
- * for (const { id, title, needs, run } of storeContract) {
- *   test(`${id}: ${title}`, async () => {
+ * ```ts for (const { id, title, needs, run } of storeContract) { test(`${id}: ${title}`, async () => {
  *     const kit = createStoreKit({ connect: () => redis(url), pass: (ms) => setTimeout(ms) });
  *     try { await run(kit); } finally { await kit.close(); }
- *   });
- * }
- * ```
+ * }); } ```
  */
 import { deploymentCases } from './contract/deployments.ts';
 import { endCases } from './contract/ends.ts';

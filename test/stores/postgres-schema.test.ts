@@ -25,7 +25,12 @@ async function migrateTo(
 ): Promise<void> {
   const pg = await loadPg();
   const config = { connectionString: url };
-  const connector: Connector = { pg, config, deadlines: new Deadlines(systemTime, 0, limitMs), place: placeOf(pg, config) };
+  const connector: Connector = {
+    pg,
+    config,
+    deadlines: new Deadlines(systemTime, 0, limitMs),
+    place: placeOf(pg, config),
+  };
   const connection = await Connection.open(connector, { durable: true });
   onTestFinished(() => connection.close());
   await migrate(connector, connection, schema, migrations);

@@ -13,7 +13,7 @@ import {
   type StoreCase,
 } from './store-kit.ts';
 
-/** Names that end where another goes on: no name may reach into another's keys. */
+/** Names that are prefixes of each other, as far as that is possible: no name may reach into another one's keys. */
 const NAMES = ['a', 'a:sessions', 'a:b', 'A', 'a*', 'a '];
 
 export const deploymentCases: readonly StoreCase[] = [
@@ -56,7 +56,7 @@ export const deploymentCases: readonly StoreCase[] = [
       assert.equal(await a.instances.read(OTHER), undefined);
       assert.equal(await a.instances.send(ME, OTHER, { kind: 'stray' }), 'suspect');
       await a.instances.publish(ME, { kind: 'stray' });
-      // An owner that lives in one deployment is dead in the other.
+      // An owner that is alive in one deployment is dead in the other.
       await b.sessions.create(recordOf('s'));
       assert.equal((await b.sessions.claim('s', 1, OTHER)).claimed, true);
       await b.instances.send(OTHER, OTHER, { kind: 'own' });
@@ -66,7 +66,7 @@ export const deploymentCases: readonly StoreCase[] = [
   },
   {
     id: 'secret/shared',
-    title: 'a secret is made once: the same 32 bytes for every view, also when all ask at once',
+    title: 'a secret is made once: the same 32 bytes for every view, also when all ask for it at once',
     async run(kit) {
       const views = [await kit.open(), await kit.open(), await kit.open()];
       const secrets = await Promise.all(
@@ -89,7 +89,7 @@ export const deploymentCases: readonly StoreCase[] = [
   },
   {
     id: 'secret/forgotten',
-    title: 'a secret is forgotten when its time has passed, for everybody, and no other with it',
+    title: 'every view forgets a secret when its time has passed, and no other secret with it',
     run: inTime(async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
       const hex = async (view: OpenStore, name: string, keepMs?: number): Promise<string> =>

@@ -1,10 +1,10 @@
-/** What holds of every session that has ended, by whatever way. */
+/** Assertions that hold for every ended session, however it ended. */
 import assert from 'node:assert/strict';
 import { isEnded, type EndedSession, type OpenStore } from '../../stores/store.ts';
 import { FENCE, ME, recordOf } from './store-kit.ts';
 import { OWNER_WRITES } from './writes.ts';
 
-/** Clocks of a store and of this process may differ by so much. */
+/** The clocks of a store and of this process may differ by this much. */
 export const CLOCK_SLACK_MS = 2_000;
 
 export async function readEnded(view: OpenStore, id: string): Promise<EndedSession> {
@@ -13,7 +13,7 @@ export async function readEnded(view: OpenStore, id: string): Promise<EndedSessi
   return value;
 }
 
-/** Nothing that can be done to it brings a session back. */
+/** No operation brings the session back. */
 export async function assertStaysEnded(view: OpenStore, id: string): Promise<void> {
   const before = await readEnded(view, id);
   assert.equal(await view.sessions.create(recordOf(id)), 'exists');

@@ -17,7 +17,7 @@ const REASONS = [
 export const endCases: readonly StoreCase[] = [
   {
     id: 'end/by-owner',
-    title: 'an owner ends its session: what stays says why and when, and holds no secret',
+    title: 'an owner ends its session: the tombstone says why and when, and holds no secret',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
       for (const reason of REASONS) {
@@ -99,7 +99,7 @@ export const endCases: readonly StoreCase[] = [
       await view.sessions.end('s', FENCE, 'deleted');
       assert.deepEqual(await view.events.replay('s', 'p', -1), { found: false, why: 'unknown' });
       assert.deepEqual(await view.events.open('s'), []);
-      // A session made anew under the id, once the tombstone is gone, finds nothing of the old one.
+      // After the tombstone time a new session under the same id finds nothing of the old one.
       await kit.pass(PAST_SHORT_MS);
       assert.equal(await view.sessions.create(recordOf('s', { owner: null })), 'created');
       assert.deepEqual(await view.events.replay('s', 'p', -1), { found: false, why: 'unknown' });
@@ -109,7 +109,7 @@ export const endCases: readonly StoreCase[] = [
   },
   {
     id: 'tombstone/goes',
-    title: 'an ended session is remembered for tombstoneMs, and then it never was',
+    title: 'an ended session is remembered for tombstoneMs and then unknown',
     run: inTime(async (kit) => {
       const view = await kit.open({ tombstoneMs: SHORT_MS });
       await view.sessions.create(recordOf('s'));

@@ -94,7 +94,7 @@ export const eventLogCases: readonly StoreCase[] = [
   },
   {
     id: 'append/turn',
-    title: 'appends of one turn that nobody waits for between them are stored in order',
+    title: 'appends of one turn without waits between them are stored in order',
     async run(kit) {
       const view = await kit.open();
       await view.sessions.create(recordOf('s'));
@@ -139,7 +139,7 @@ export const eventLogCases: readonly StoreCase[] = [
   },
   {
     id: 'append/odd-names',
-    title: 'sessions and streams whose names run into each other keep their logs apart',
+    title: 'sessions and streams whose joined names are equal keep their logs apart',
     async run(kit) {
       const view = await kit.open();
       const places = [
@@ -163,7 +163,7 @@ export const eventLogCases: readonly StoreCase[] = [
   },
   {
     id: 'append/next-owner',
-    title: 'the next owner goes on where the stream is, and the log of the earlier one stays',
+    title: 'the next owner continues where the stream is, and the log of the earlier one stays',
     async run(kit) {
       const [old, next] = [await kit.open(), await kit.open()];
       await old.sessions.create(recordOf('s'));
@@ -218,8 +218,7 @@ export const eventLogCases: readonly StoreCase[] = [
   },
   {
     id: 'open/requests',
-    title:
-      'what an open stream answers is told as its first append said it, to every later owner, until it is complete',
+    title: 'every later owner gets the requests of an open stream as its first append gave them, until it is complete',
     async run(kit) {
       const [old, next] = [await kit.open(), await kit.open()];
       await old.sessions.create(recordOf('s'));

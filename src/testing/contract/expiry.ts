@@ -53,7 +53,7 @@ export const expiryCases: readonly StoreCase[] = [
   },
   {
     id: 'expiry/unread',
-    title: 'an expired session that nobody has read is refused by every write, by create and by claim',
+    title: 'an expired session that was never read refuses every write, a create and a claim',
     run: inTime(async (kit) => {
       const view = await kit.open();
       const ids = [...OWNER_WRITES.map(({ name }) => name).filter((name) => name !== 'end'), 'create', 'claim'];
@@ -112,7 +112,7 @@ export const expiryCases: readonly StoreCase[] = [
         assert.deepEqual(await here.events.open(id), []);
         assert.deepEqual(await here.events.replay(id, 'p', -1), { found: false, why: 'unknown' });
       }
-      // Nothing reported this one as expired: by the clock it has not ended.
+      // No call reported this one as expired: by the clock it has not ended.
       assert.equal(await here.sessions.save('unread', FENCE, { logLevel: 'debug' }), 'written');
       assert.deepEqual(
         (await here.sessions.list(10)).records.map(({ id }) => id),

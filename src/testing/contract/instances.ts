@@ -12,7 +12,7 @@ import {
   type StoreCase,
 } from './store-kit.ts';
 
-/** What callers know of a lease; a store may keep more in it. */
+/** The members of a lease that callers know; a store may add more. */
 const shown = (lease: InstanceLease | undefined) =>
   lease && { id: lease.id, state: lease.state, version: lease.version };
 
@@ -224,7 +224,7 @@ export const instanceCases: readonly StoreCase[] = [
   },
   {
     id: 'mailbox/dead',
-    title: 'a message to nobody is suspect',
+    title: 'a message to an unknown or dead instance is suspect',
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
       await announce(here, ME);
@@ -247,7 +247,7 @@ export const instanceCases: readonly StoreCase[] = [
       for (const inbox of inboxes.slice(1)) {
         assert.deepEqual(inbox, { from: ['instance-0'], messages: [{ kind: 'event', n: 1 }] });
       }
-      // A message of its own comes after what was published before it: nothing is still on its way to the publisher.
+      // A message to itself comes after what was published before it: nothing is still on its way to the publisher.
       await views[1].instances.send('instance-1', 'instance-0', { kind: 'after' });
       await eventually(() => inboxes[0]?.messages.length === 1, 'the message after');
       assert.deepEqual(inboxes[0]?.messages, [{ kind: 'after' }]);

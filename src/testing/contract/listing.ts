@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { OpenStore } from '../../stores/store.ts';
 import { FENCE, ME, PAST_SHORT_MS, SHORT_MS, inTime, recordOf, type StoreCase } from './store-kit.ts';
 
-/** Pages of these sizes in turn, until there is no cursor; `between` runs after each page. */
+/** Reads pages of these sizes in turn, until there is no cursor; `between` runs after each page. */
 async function listIds(
   view: OpenStore,
   sizes: readonly number[],
@@ -99,7 +99,7 @@ export const listingCases: readonly StoreCase[] = [
   },
   {
     id: 'list/ended-cursor',
-    title: 'a cursor works on after the session that it stopped at has ended',
+    title: 'a cursor still works after the session that it stopped at has ended',
     async run(kit) {
       const view = await kit.open();
       await createMany(view, 's', 4);

@@ -15,7 +15,7 @@ const claimed = (outcome: ClaimOutcome): Extract<ClaimOutcome, { claimed: true }
   return outcome;
 };
 
-/** Claims for {@link OTHER}, which then lives. */
+/** Claims for {@link OTHER}, which is then alive. */
 async function takeOver(view: OpenStore, id: string): Promise<void> {
   await announce(view, OTHER);
   claimed(await view.sessions.claim(id, 1, OTHER));
@@ -60,7 +60,7 @@ export const ownershipCases: readonly StoreCase[] = [
   })),
   {
     id: 'fence/after-release',
-    title: 'who released a session writes no more',
+    title: 'an owner that released its session writes no more',
     async run(kit) {
       const view = await kit.open();
       await view.sessions.create(recordOf('s'));
@@ -88,7 +88,7 @@ export const ownershipCases: readonly StoreCase[] = [
   },
   {
     id: 'claim/dead-owner',
-    title: 'the session of a dead owner is claimed: one that left, one that was buried, one that was never there',
+    title: 'the session of a dead owner is claimed: the owner left, was buried, or never existed',
     async run(kit) {
       const view = await kit.open();
       await announce(view, ME);
@@ -111,7 +111,7 @@ export const ownershipCases: readonly StoreCase[] = [
   },
   {
     id: 'claim/living-owner',
-    title: 'the session of a living owner is not claimed; who asks is told what stands there',
+    title: 'the session of a living owner is not claimed; the caller gets the stored record',
     async run(kit) {
       const [owner, asker] = [await kit.open(), await kit.open()];
       await announce(owner, ME);
@@ -122,7 +122,7 @@ export const ownershipCases: readonly StoreCase[] = [
   },
   {
     id: 'claim/wrong-epoch',
-    title: 'a claim with another epoch than the stored one is refused, whoever the owner is',
+    title: 'a claim with another epoch than the stored one is refused, for any owner',
     async run(kit) {
       const view = await kit.open();
       await view.sessions.create(recordOf('free', { epoch: 3, owner: null }));
@@ -167,7 +167,7 @@ export const ownershipCases: readonly StoreCase[] = [
   },
   {
     id: 'claim/nothing',
-    title: 'a claim of a missing session tells that nothing is there, and creates nothing',
+    title: 'a claim of a missing session says that there is no record, and creates nothing',
     async run(kit) {
       const view = await kit.open();
       assert.deepEqual(await view.sessions.claim('never', 1, ME), { claimed: false, current: undefined });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { RecordPatch, SessionRecord } from '../../stores/store.ts';
 import { FENCE, recordOf, type StoreCase } from './store-kit.ts';
 
-/** Ids are any visible ASCII: what means something in a key, a pattern, a path or an object is just a character. */
+/** Ids are any visible ASCII: characters with a meaning in a key, a pattern, a path or an object are ordinary here. */
 const ODD_IDS = [
   '__proto__',
   'constructor',
@@ -57,13 +57,13 @@ export const recordCases: readonly StoreCase[] = [
     async run(kit) {
       const [here, there] = [await kit.open(), await kit.open()];
       await here.sessions.create(recordOf('s'));
-      assert.equal(await there.sessions.create(recordOf('s', { user: 'somebody else', epoch: 7 })), 'exists');
+      assert.equal(await there.sessions.create(recordOf('s', { user: 'another user', epoch: 7 })), 'exists');
       assert.deepEqual(await here.sessions.read('s'), recordOf('s'));
     },
   },
   {
     id: 'create/odd-ids',
-    title: 'every id of visible ASCII is an id of its own',
+    title: 'every id of visible ASCII names a separate session',
     async run(kit) {
       const view = await kit.open();
       const ids = [...ODD_IDS, LONGEST_ID];
@@ -75,7 +75,7 @@ export const recordCases: readonly StoreCase[] = [
   },
   {
     id: 'create/race',
-    title: 'of concurrent creates exactly one wins, and its record is the one that stays',
+    title: 'of concurrent creates exactly one wins, and its record stays',
     async run(kit) {
       const views = [await kit.open(), await kit.open(), await kit.open()];
       const tries = views.flatMap((view, v) => [0, 1, 2].map((n) => ({ view, user: `user-${v}-${n}` })));

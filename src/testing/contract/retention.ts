@@ -16,7 +16,7 @@ async function append(view: OpenStore, stream: string, from: number, count: numb
   }
 }
 
-/** The offsets that a replay gives; what it says instead when it gives none. */
+/** The offsets that a replay gives, or the reason why it gives none. */
 async function replayed(view: OpenStore, stream: string, after: number, sessionId = 's'): Promise<number[] | string> {
   const outcome = await view.events.replay(sessionId, stream, after);
   return outcome.found ? outcome.events.map(({ offset }) => offset) : outcome.why;
@@ -25,7 +25,7 @@ async function replayed(view: OpenStore, stream: string, after: number, sessionI
 export const retentionCases: readonly StoreCase[] = [
   {
     id: 'retention/events',
-    title: 'past the number of events a session keeps its newest; a gap is told exactly, and where it ends',
+    title: 'past the number of events a session keeps its newest; a gap is reported exactly, with its end',
     async run(kit) {
       const view = await kit.open({ retention: { ...MUCH, events: 5 } });
       await view.sessions.create(recordOf('s'));
@@ -81,14 +81,14 @@ export const retentionCases: readonly StoreCase[] = [
   },
   {
     id: 'retention/too-large',
-    title: 'an event larger than all that is kept leaves a gap, and the stream goes on',
+    title: 'an event larger than all that is kept leaves a gap, and the stream continues',
     async run(kit) {
       const view = await kit.open({ retention: { ...MUCH, bytes: 35 } });
       await view.sessions.create(recordOf('s'));
       await append(view, 'p', 0, 1);
       const events = [JSON.stringify('x'.repeat(100))];
       assert.equal(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events }), 'written');
-      // Nothing is kept of the stream: it goes on from its length.
+      // Nothing is kept of the stream: its reader continues from its length.
       assert.deepEqual(await view.events.replay('s', 'p', 0), gap(2));
       await append(view, 'p', 2, 1);
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
@@ -155,10 +155,10 @@ export const retentionCases: readonly StoreCase[] = [
       await log('b', 0, 8);
       await log('c', 0, 8);
       for (const id of ['a', 'b', 'c']) assert.notEqual(await replayed(view, 'p', -1, id), 'gap', id);
-      await log('a', 2, 8); // a is now the newest: b gives first
+      await log('a', 2, 8); // a is now the newest: b loses its events first
       assert.equal(await replayed(view, 'p', -1, 'b'), 'gap');
       assert.deepEqual(await replayed(view, 'p', -1, 'a'), [0, 1, 2]);
-      await log('c', 1, 16); // a is the oldest, and gives only what is needed
+      await log('c', 1, 16); // a is the oldest, and loses only as much as needed
       assert.equal(await replayed(view, 'p', -1, 'a'), 'gap');
       assert.deepEqual(await replayed(view, 'p', 1, 'a'), [2]);
       assert.deepEqual(await replayed(view, 'p', -1, 'c'), [0, 1]);

@@ -4,11 +4,11 @@ import type { EventRetention, Logger, TimeProvider } from '../../types.ts';
 import type { Fence, OpenStore, SessionRecord, Store, StoreOptions } from '../../stores/store.ts';
 import { RECORD_VERSION } from '../../stores/store.ts';
 
-/** What not every store has. A case that needs it is skipped by name, with the reason in the store's test. */
+/** What only some stores have. A test skips a case that needs it by name, with the reason. */
 export type StoreNeed =
-  /** A lease that is not renewed runs out by the store's clock. */
+  /** A lease that is not renewed expires by the store's clock. */
   | 'lease-expiry'
-  /** `eventLogBytes` and `tombstones` bound what this process holds. */
+  /** `eventLogBytes` and `tombstones` limit what this process holds. */
   | 'process-limits'
   /** `pass` takes a negative time: the test moves the store's clock, and can set it back. */
   | 'clock-set-back';
@@ -22,21 +22,21 @@ export interface StoreCase {
   run(kit: StoreKit): Promise<void>;
 }
 
-/** What a store's test provides. */
+/** What the test of a store provides. */
 export interface StoreUnderTest {
   /**
-   * Another way to the same data, as another process would have it; called for each view that a case opens. The memory
-   * store's is one object.
+   * A store object on the same data, as another process would have it; called for each view that a case opens. The
+   * memory store always returns one object.
    */
   connect(): Store | Promise<Store>;
-  /** Handed to the store; fake for a store without a clock of its own. */
+  /** Passed to the store; fake for a store that uses the clock of the process. */
   readonly time?: TimeProvider;
-  /** Lets `ms` of the store's clock pass; really waits where the clock is a server's. See `'clock-set-back'`. */
+  /** Lets `ms` of the store's clock pass; really waits if the clock is a server's. See `'clock-set-back'`. */
   pass(ms: number): Promise<void>;
 }
 
 export interface ViewOptions {
-  /** Views of one deployment share everything; `'a'` when absent. */
+  /** Views of one deployment share everything; default `'a'`. */
   readonly deployment?: string;
   readonly leaseMs?: number;
   readonly tombstoneMs?: number;
@@ -46,29 +46,29 @@ export interface ViewOptions {
 }
 
 export interface StoreKit {
-  /** Opens one more view, as one more process would. Every view of a deployment is to be opened with the same options. */
+  /** Opens one more view, as another process would. Open every view of a deployment with the same options. */
   open(options?: ViewOptions): Promise<OpenStore>;
   /** The store's clock, as far as this process knows it. */
   now(): number;
   pass(ms: number): Promise<void>;
-  /** Closes what was opened. */
+  /** Closes all views. */
   close(): Promise<void>;
 }
 
-/** Long enough that a server answers a few requests meanwhile, short enough to wait for. */
+/** Long enough for a few requests to a server, short enough to wait for. */
 export const SHORT_MS = 600;
-/** `SHORT_MS`, and what a clock may be late. */
+/** `SHORT_MS` plus the possible delay of a clock. */
 export const PAST_SHORT_MS = 800;
 
 const USUAL_DEPLOYMENT = 'a';
 
-/** Of a case, with everything it opens. */
+/** A run of a case that took longer, with the opening of its views, shows nothing about the store if it failed. */
 const SLOW_MS = SHORT_MS / 3;
 const TRIES = 5;
 
 /**
- * For a case in which something is to happen before `SHORT_MS` are over. On a machine that stood still meanwhile it shows
- * nothing about the store: when it failed and took that long it runs again, in other deployments.
+ * Wraps a case whose steps must happen within `SHORT_MS`. A run on a machine that stalled shows nothing about the
+ * store: if it failed and took too long, it runs again, in other deployments.
  */
 export function inTime(run: StoreCase['run']): StoreCase['run'] {
   return async (kit) => {
@@ -103,7 +103,7 @@ const DEFAULTS = {
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
-/** A kit for one case: its deployments are named at random, so that cases share a server without meeting. */
+/** A kit for one case. Its deployments have random names, so that cases can share a server. */
 export function createStoreKit({ connect, time = systemTime, pass }: StoreUnderTest): StoreKit {
   const prefix = `contract-${base64url(systemRandom(9))}-`;
   const views: OpenStore[] = [];
@@ -129,7 +129,7 @@ export const OTHER = 'instance-other';
 
 export const FENCE: Fence = { epoch: 1, owner: ME };
 
-/** A record at epoch 1, owned by {@link ME}, without an expiry; nothing in it is empty that may not be. */
+/** A record at epoch 1, owned by {@link ME}, without an expiry; every other member has a value. */
 export function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
   return {
     v: RECORD_VERSION,
@@ -157,14 +157,14 @@ export function recordOf(id: string, more: Partial<SessionRecord> = {}): Session
   };
 }
 
-/** Makes a living instance of the id. */
+/** Announces an instance with this id. */
 export async function announce(view: OpenStore, id: string): Promise<void> {
   await view.instances.announce({ id, state: 'serving', version: '1.0.0' }, () => undefined);
 }
 
 const EVENTUALLY_MS = 5_000;
 
-/** Waits for what a store does in its own time, a message to arrive above all. */
+/** Waits for something that a store does in the background, such as the delivery of a message. */
 export async function eventually(check: () => boolean, what: string): Promise<void> {
   const deadline = performance.now() + EVENTUALLY_MS;
   while (!check()) {

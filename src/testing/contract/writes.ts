@@ -1,10 +1,10 @@
-/** Every write of an owner, so that what holds for all of them is said once. */
+/** Every write of an owner, so that one case can test all of them. */
 import type { Fence, OpenStore } from '../../stores/store.ts';
 
 export interface OwnerWrite {
   readonly name: string;
   run(view: OpenStore, id: string, fence: Fence): Promise<string>;
-  /** What it answers on a record that is missing or ended. */
+  /** The answer for a record that is missing or ended. */
   readonly onNothing: string;
 }
 
