@@ -1,7 +1,7 @@
 /**
- * Writers that are killed in the middle of their work, again and again, and the server with them where there is one. After each
- * round all that was acknowledged of a session is there, at most one step more (asked for, stored, not yet acknowledged), and
- * that step whole; what has ended stays ended.
+ * Kills writers in the middle of their work, again and again, and the server with them where there is one. After each
+ * round every acknowledged step of a session is stored, and at most one further step (requested and stored, not yet
+ * acknowledged), complete. Ended sessions stay ended.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,13 +22,13 @@ export interface CrashPlan {
   readonly options: StoreOptions;
   /** Kills of writers. */
   readonly kills: number;
-  /** Killed before the writers, in every so many rounds. */
+  /** The server is killed before the writers, once in this many rounds. */
   readonly server?: { readonly process: TestServer; readonly every: number };
-  /** SQLite: one of the writers copies the log into the file meanwhile. */
+  /** SQLite: one of the writers copies the log into the file at the same time. */
   readonly copies?: boolean;
-  /** Whoever was killed is dead at once; otherwise its lease runs out. */
+  /** A killed writer is dead at once; otherwise its lease expires. */
   readonly buries?: boolean;
-  /** What is counted is what is listed; otherwise a kill may leave the count behind until the next sweep. */
+  /** The count equals the listing; otherwise a kill may leave the count behind until the next sweep. */
   readonly countsAtOnce?: boolean;
 }
 
@@ -57,10 +57,10 @@ interface Writer {
 
 const WRITERS = 2;
 const WIDTH = 8;
-/** The most steps that a writer has done when it is killed; how many is the next of evenly spread numbers. */
+/** The most steps that a writer has done when it is killed; the number is the next one of an evenly spread sequence. */
 const MOST_STEPS = 160;
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
-/** And this long at most after that. */
+/** And the longest delay after that. */
 const LONGEST_MS = 10;
 const PATIENCE = { timeoutMs: 60_000 };
 
@@ -73,7 +73,10 @@ const { LAST_STEP, expectedAfter, openOptions } = (await import(
 /** For a test's time limit. */
 export const crashesTimeout = (kills: number): number => 30_000 + kills * 4_000;
 
-/** How often; `SOJOURN_KILLS=200 npx vitest run test/stores/STORE-crash.test.ts` kills longer, and says what there was. */
+/**
+ * The number of kills. `SOJOURN_KILLS=200 npx vitest run test/stores/STORE-crash.test.ts` kills more often and prints
+ * what it found.
+ */
 export const killsOf = (usual: number): number => Number(process.env['SOJOURN_KILLS'] ?? usual);
 
 function startWriter(job: Job): Writer {
@@ -86,12 +89,12 @@ function startWriter(job: Job): Writer {
 /** Session and step, as they were acknowledged. */
 function readAcknowledged(log: string): Array<[id: string, step: number]> {
   if (!existsSync(log)) return [];
-  // A line that the kill cut off was not said.
+  // A line that the kill cut off was not acknowledged.
   const lines = readFileSync(log, 'utf8').split('\n').slice(0, -1);
   return lines.map((line) => [line.slice(0, line.indexOf(' ')), Number(line.slice(line.indexOf(' ')))]);
 }
 
-/** What the store holds of a session. Claims it, which is how markers are read. */
+/** What the store holds of a session. Claims the session, because a claim returns its markers. */
 async function stored(view: OpenStore, record: SessionRecord): Promise<Stored> {
   const stepsOf = async (stream: string): Promise<number[]> => {
     const outcome = await view.events.replay(record.id, stream, -1);
@@ -109,9 +112,9 @@ async function stored(view: OpenStore, record: SessionRecord): Promise<Stored> {
   return { state, activeAt, get, calls, markers };
 }
 
-/** The lives of sessions from round to round, and what must hold of them. */
+/** The sessions from round to round, and the assertions about them. */
 class Lives {
-  /** Session → the last step that was acknowledged. */
+  /** Session → the last acknowledged step. */
   readonly #living = new Map<string, number>();
   readonly #ended = new Set<string>();
   steps = 0;
@@ -136,7 +139,7 @@ class Lives {
     }
     const listed = new Set((await view.sessions.list(100_000)).records.map(({ id }) => id));
     for (const [id, step] of this.#living) await this.#checkOne(view, id, step, listed);
-    // One may have been created whose acknowledgement was lost.
+    // A session may have been created whose acknowledgement was lost.
     for (const id of listed) if (!this.#living.has(id)) this.#living.set(id, 0);
     for (const id of this.#ended) {
       expect(isEnded((await view.sessions.read(id)) as SessionRecord), id).toBe(true);
@@ -161,13 +164,13 @@ class Lives {
     const both = [expectedAfter(step), expectedAfter(step + 1)];
     if (step + 1 === LAST_STEP) both.pop();
     expect(both, `${id} after step ${step}`).toContainEqual(found);
-    // What was stored and not acknowledged any more is where the next owner goes on.
+    // The next owner continues after a step that was stored but not acknowledged.
     const reached = both.findIndex((one) => JSON.stringify(one) === JSON.stringify(found));
     this.#living.set(id, step + Math.max(0, reached));
   }
 }
 
-/** Resolves in the middle of its work, or when it has failed. */
+/** Resolves in the middle of the writer's work, or when the writer has failed. */
 async function inTheMiddle({ process, log }: Writer, nth: number): Promise<void> {
   const steps = Math.floor(((nth * GOLDEN) % 1) * MOST_STEPS);
   await until(() => process.exitCode !== null || readAcknowledged(log).length >= steps, PATIENCE);
@@ -231,7 +234,7 @@ export async function killWriters({
     if (plan.countsAtOnce) expect(await view.sessions.count()).toBe(listed);
     await view.close();
   }
-  // As many as there are to see something: each writer has done its steps, and a session has `LAST_STEP` of them.
+  // Enough to be meaningful: each writer has done its steps, and a session has `LAST_STEP` of them.
   expect(lives.steps).toBeGreaterThan((kills * MOST_STEPS) / 4);
   expect(lives.ended).toBeGreaterThan(0);
   if (process.env['SOJOURN_KILLS'] !== undefined)

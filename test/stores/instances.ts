@@ -1,4 +1,4 @@
-/** Instances in processes of their own, and what every store makes of their deaths. */
+/** Instances in separate processes, and how every store handles their deaths. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -8,12 +8,12 @@ import type { OpenStore } from '../../src/stores/store.ts';
 import { until } from '../kit/until.ts';
 
 const INSTANCE = join(import.meta.dirname, 'processes/instance.mjs');
-/** Longer than what a busy machine takes from the last renewal to a look. */
+/** Longer than a busy machine takes from the last renewal to a read. */
 const SHORT_LEASE_MS = 2_000;
 const LONG_LEASE_MS = 600_000;
 const PATIENCE = { timeoutMs: 30_000 };
 
-/** A deployment of a test's own. */
+/** A deployment of one test. */
 export interface Deployment {
   readonly kind: 'sqlite' | 'redis' | 'postgres' | 'nats';
   /** The path or URL that its processes open. */
@@ -27,7 +27,7 @@ export interface Started {
   readonly lines: string[];
 }
 
-/** Gone when the test is over. */
+/** Removed when the test is over. */
 export function start(script: string, ...args: readonly string[]): Started {
   const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => kill({ process: child }));
@@ -53,7 +53,7 @@ export async function kill({ process: child }: Pick<Started, 'process'>): Promis
   await gone;
 }
 
-/** What the relay does on suspicion: a burial, if the lease is still as it was. */
+/** What the relay does with a suspect instance: it buries the lease if it is unchanged. */
 async function buryIfSuspect(view: OpenStore, id: string): Promise<boolean> {
   const lease = await view.instances.read(id);
   if (lease === undefined || (await view.instances.send('me', id, { kind: 'probe' })) !== 'suspect') return false;
@@ -76,7 +76,7 @@ export function instanceTests(deploy: () => Promise<Deployment>): void {
     expect(heard.toSorted()).toEqual(['a', 'a', 'b', 'b']);
   });
 
-  test('one that was killed is suspect, can be buried long before its lease ends, and its sessions be claimed', async () => {
+  test('a killed instance is suspect; after an early burial its sessions can be claimed', async () => {
     const deployment = await deploy();
     const view = await deployment.open();
     const instance = await startInstance(deployment, 'a');
@@ -88,7 +88,7 @@ export function instanceTests(deploy: () => Promise<Deployment>): void {
     expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: true });
   });
 
-  test('one that stands still is not suspect; it is dead when its lease has run out, and stays dead when it wakes', async () => {
+  test('a frozen instance is not suspect; its lease expires, and it stays dead after the thaw', async () => {
     const deployment = await deploy();
     const view = await deployment.open();
     const instance = await startInstance(deployment, 'a', SHORT_LEASE_MS);

@@ -1,6 +1,6 @@
 /**
- * The model-based runs that every store passes: random operations over two connections, as two processes would, answered as
- * by a plain model. The clock is the test's, on real servers too.
+ * The model-based runs that every store passes: random operations over two connections, as two processes would run
+ * them, compared with a plain model. The test controls the clock, on real servers too.
  */
 import fc from 'fast-check';
 import { test } from 'vitest';
@@ -16,20 +16,22 @@ interface RunOptions {
   readonly leaseMs: number;
 }
 
-/** What the runs of one test go through. */
+/** What the runs of one test use. */
 export interface ModelStores {
-  /** Two views on a deployment that is this run's alone. */
+  /** Two views on a deployment that only this run uses. */
   open(options: RunOptions): Promise<{ readonly views: readonly OpenStore[]; close(): Promise<void> }>;
   now(): number;
   pass(ms: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Of the large one the store holds more than is kept: events are dropped by judgement, long before they are deleted. */
+/**
+ * With the large events the store holds more than retention keeps: events are filtered long before they are deleted.
+ */
 const RETENTIONS = { small: RETENTION, large: { ...RETENTION, bytes: 4_000 } };
 const TIMEOUT_MS = 240_000;
 
-/** `SOJOURN_RUNS`: as many as you have time for. */
+/** `SOJOURN_RUNS`: the number of runs. */
 const runsOf = (usual: number): number => Number(process.env['SOJOURN_RUNS'] ?? usual);
 
 export function openWithKit(stores: readonly Store[], how: Omit<StoreUnderTest, 'connect'>): ModelStores['open'] {
@@ -41,7 +43,7 @@ export function openWithKit(stores: readonly Store[], how: Omit<StoreUnderTest, 
   };
 }
 
-/** Each operation through one of the connections in turn. */
+/** Runs the operations through the two connections in turn. */
 function inTurn(views: readonly OpenStore[]): OpenStore {
   let turn = 0;
   const next = (): OpenStore => views[turn++ % views.length] as OpenStore;
@@ -63,7 +65,7 @@ export function modelTests(runs: number, connect: () => Promise<ModelStores>, sp
     try {
       await fc.assert(
         fc.asyncProperty(operations, async (all) => {
-          // Instances of the model die by leaving only.
+          // Instances of the model die only by leaving.
           const { views, close } = await stores.open({ retention, tombstoneMs: TOMBSTONE_MS, leaseMs: 1e9 });
           const model = new PlainStore({ now, tombstoneMs: TOMBSTONE_MS, retention });
           try {

@@ -1,4 +1,4 @@
-/** Servers that go away, stand still or are cut off, and what is asked of a store meanwhile. */
+/** Servers that crash, freeze or are cut off, and the calls to a store during that time. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, onTestFinished } from 'vitest';
 import type { OpenStore } from '../../src/stores/store.ts';
@@ -10,11 +10,11 @@ import { FENCE, ME, recordOf } from './views.ts';
 export const LEASE_MS = 900;
 /** Two thirds of the lease, and two seconds. */
 export const BOUND_MS = (LEASE_MS * 2) / 3 + 2_000;
-/** A busy machine is later than its clock. */
+/** A busy machine is late. */
 export const SLACK_MS = 10_000;
 export const AWAY = { code: 'STORE_AWAY', status: 503 };
 
-/** Gone when the test is over. */
+/** Removed when the test is over. */
 export async function ownServer(kind: ServerKind, ...args: string[]): Promise<TestServer> {
   const server = await startServer(kind, { args });
   onTestFinished(() => server.close());
@@ -28,7 +28,7 @@ export async function proxied(server: TestServer) {
   return { proxy, url: server.url.replace(`:${server.port}`, `:${proxy.port}`) };
 }
 
-/** Every thread of it stands still. */
+/** Every thread of the process is stopped. */
 export async function frozen(server: TestServer): Promise<void> {
   server.pause();
   const tasks = `/proc/${server.pid}/task`;
@@ -43,7 +43,7 @@ export async function failsWithin(work: () => unknown): Promise<number> {
   return performance.now() - began;
 }
 
-/** One of each kind. */
+/** One call of each kind. */
 export const asked = (view: OpenStore): Record<string, () => unknown> => ({
   read: () => view.sessions.read('s'),
   create: () => view.sessions.create(recordOf('new')),

@@ -1,4 +1,4 @@
-/** A record in which nothing is set that a test does not ask for. */
+/** A record that sets only what a test gives. */
 import type { Fence, SessionRecord } from '../../src/stores/store.ts';
 
 export function plainRecord(id: string, fence: Fence, more: Partial<SessionRecord>): SessionRecord {

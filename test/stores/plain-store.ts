@@ -1,6 +1,6 @@
 /**
- * The store contract once more, as plainly as it can be said: nothing is ever thrown away but by filtering a list. What
- * random operations on a real store are compared with.
+ * The store contract again, as simple as possible: nothing is deleted, lists are only filtered. Random operations on a
+ * real store are compared with it.
  */
 import { isEnded } from '../../src/stores/store.ts';
 import type {
@@ -28,7 +28,7 @@ interface PlainEvent {
 interface PlainSession {
   record: SessionRecord;
   markers: Marker[];
-  /** Every event ever, in the order of writing. */
+  /** Every event, in the order of writing. */
   events: PlainEvent[];
   streams: Array<{ key: string; requests: string | null }>;
   complete: string[];
@@ -87,7 +87,7 @@ export class PlainStore {
 
   release(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
     const outcome = this.save(id, fence, patch);
-    // A patch may have let the session expire: it is released all the same.
+    // A patch may let the session expire; the session is released all the same.
     const session = this.#held(id);
     if (outcome === 'written' && session !== undefined) session.record = { ...session.record, owner: null };
     return outcome;

@@ -1,6 +1,6 @@
 /**
- * A database whose clock tests move: the store asks `clock_timestamp()` by that name alone, and a search path may put another
- * in front of it.
+ * A database whose clock tests move: the store calls `clock_timestamp()` without its schema, so a search path can put
+ * another function in front of it.
  */
 import pg from 'pg';
 

@@ -1,6 +1,6 @@
 /**
- * Races between two connections, one of which stands still in the middle of a transaction: what a statement of the store
- * finds when it has waited for it. (Race 16 of the ownership protocol and its like.)
+ * Races between two connections. One of them pauses in the middle of a transaction, and a statement of the store waits
+ * for it. (Race 16 of the ownership protocol, and similar ones.)
  */
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
@@ -16,7 +16,7 @@ const WAITING = `wait_event_type = 'Lock' AND datname = current_database()`;
 const key = (name: string): string => createHash('sha256').update(name).digest().readBigInt64BE().toString();
 
 describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
-  /** Two instances on a database of their own, and somebody who stands still in a transaction. */
+  /** Two instances on a new database, and a connection that pauses in a transaction. */
   async function open(more: Parameters<typeof openView>[1] = {}) {
     const url = await newDatabase(server().url);
     const [old, next] = [await openView(url, more), await openView(url, more)];
@@ -29,7 +29,7 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
         for (const statement of statements) await pausing.query(statement);
       },
       goOn: async (): Promise<unknown> => pausing.query('COMMIT'),
-      /** Somebody waits for the one that stands still. */
+      /** A statement waits for the paused transaction. */
       waits: () => until(() => waitsForLock(watching), { what: 'a statement that waits' }),
       ask: async (text: string, values: unknown[] = []): Promise<unknown[]> =>
         (await watching.query({ text, values, rowMode: 'array' })).rows.flat(),
@@ -65,7 +65,7 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     },
   );
 
-  test('of an earlier owner: all that it asks for in one turn is refused', async () => {
+  test('of an earlier owner: all its writes of one turn are refused', async () => {
     const { old, pause, goOn, waits } = await open();
     await old.sessions.create(recordOf('s'));
     await pause(`UPDATE sojourn.sessions SET epoch = 2, owner = 'next' WHERE id = 's'`);
@@ -75,7 +75,7 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     expect(new Set(await late)).toEqual(new Set(['fenced']));
   });
 
-  test('a claim that comes while an append is being stored waits for it and is told its marker', async () => {
+  test('a claim that comes while an append is being stored waits for it and gets its marker', async () => {
     const { old, next, pause, goOn, waits } = await open();
     await old.sessions.create(recordOf('s'));
     const session = `(SELECT no FROM sojourn.sessions WHERE id = 's')`;
@@ -113,7 +113,7 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
       expect(await ask(`SELECT count(*) FROM sojourn.${table}`), table).toEqual(['0']);
   });
 
-  test('a create that comes while its id is being ended finds that it was there', async () => {
+  test('a create that comes while its id is being ended answers that the id exists', async () => {
     const { old, next, pause, goOn, waits } = await open();
     await old.sessions.create(recordOf('s'));
     await pause(`UPDATE sojourn.sessions SET ended = 'deleted', ended_at = 1, forget_at = 1e15 WHERE id = 's'`);
@@ -164,7 +164,7 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     expect(await old.instances.read(ME)).toBeUndefined();
   });
 
-  test('a reader that finds a session expired while its owner moves the expiry waits, and finds it living', async () => {
+  test('a reader of an expired session waits while its owner moves the expiry, and finds it living', async () => {
     const { old, next, pause, goOn, waits } = await open();
     await old.sessions.create(recordOf('s', { expiresAt: Date.now() - 1 }));
     await pause(`UPDATE sojourn.sessions SET expires_at = expires_at + 60000 WHERE id = 's'`);
@@ -174,10 +174,10 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     expect(isEnded((await read) as SessionRecord)).toBe(false);
   });
 
-  test('an owner that moves the expiry of a session which somebody was told has ended is refused', async () => {
+  test('an owner cannot move the expiry of a session that was reported as ended', async () => {
     const { old, next, pause, goOn, waits } = await open();
     await old.sessions.create(recordOf('s', { expiresAt: Date.now() + 300 }));
-    // As `read` stores it, by a clock that is a little ahead.
+    // As `read` stores it when its clock is a little ahead.
     await pause(`UPDATE sojourn.sessions SET expired = true WHERE id = 's'`);
     const save = old.sessions.save('s', FENCE, { expiresAt: Date.now() + 60_000 });
     await waits();
@@ -186,11 +186,11 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     expect(await next.sessions.read('s')).toMatchObject({ ended: 'idle' });
   });
 
-  test('batches that name the same sessions in other orders do not wait for each other in a circle', async () => {
+  test('batches with the same sessions in different orders do not deadlock', async () => {
     const { old, next, pause, goOn, waits, ask } = await open();
     const ids = Array.from({ length: 9 }, (_, n) => `s${n}`);
     await Promise.all(ids.map(async (id) => old.sessions.create(recordOf(id))));
-    // Both have the rest of their rows by now, if they take them one by one.
+    // By now both hold the rest of their rows, if they lock them one by one.
     await pause(`SELECT FROM sojourn.sessions WHERE id = 's4' FOR UPDATE`);
     const saves = [
       ...ids.map(async (id) => old.sessions.save(id, FENCE, { activeAt: 1 })),
@@ -204,7 +204,7 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     expect(await ask(counted)).toEqual(['0']);
   });
 
-  test('a batch that the server undoes for a circle with somebody else is done again', async () => {
+  test('a batch that the server rolls back because of a deadlock is sent again', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(`${url}?options=${encodeURIComponent('-c deadlock_timeout=20ms')}`);
     const [other, watching] = [await connect(url), await connect(url)];
@@ -214,7 +214,7 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
     await other.query(`SELECT FROM sojourn.sessions WHERE id = 'b' FOR UPDATE`);
     const saves = Promise.all(['a', 'b'].map(async (id) => view.sessions.save(id, FENCE, { activeAt: 7 })));
     await until(() => waitsForLock(watching));
-    // Gets it when the batch is undone.
+    // Gets the lock when the batch is rolled back.
     await other.query(`SELECT FROM sojourn.sessions WHERE id = 'a' FOR UPDATE`);
     await other.query('COMMIT');
     expect(await saves).toEqual(['written', 'written']);

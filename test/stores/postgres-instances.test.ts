@@ -18,13 +18,13 @@ async function announce(view: OpenStore, id: string): Promise<Array<[from: strin
 }
 
 describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
-  describe('in processes of their own', () => {
+  describe('in separate processes', () => {
     instanceTests(async () => {
       const target = await newDatabase(server().url);
       return { kind: 'postgres', target, name: 'mcp', open: () => openView(target) };
     });
 
-    test('end by themselves: with their views closed, or with nothing left to do', async () => {
+    test('exit by themselves when their views are closed or idle', async () => {
       const url = await newDatabase(server().url);
       for (const end of ['close', 'leave open']) {
         const opened = start(OPENS, url, `of ${end}`, end);
@@ -33,7 +33,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
       }
     });
 
-    test('make the tables once, however many of them start at once', async () => {
+    test('create the tables once, however many processes start at once', async () => {
       const url = await newDatabase(server().url);
       const all = Array.from({ length: 6 }, (_, n) => start(OPENS, url, `i${n}`));
       await Promise.all(all.map((one) => once(one.process, 'exit')));
@@ -43,7 +43,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     });
   });
 
-  test('of one process and one store object reach each other and nobody is suspect', async () => {
+  test('of one process and one store object reach each other without suspicion', async () => {
     const url = await newDatabase(server().url);
     const store = postgres(url);
     const [one, other, elsewhere] = [
@@ -65,11 +65,11 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     const client = await connect(url);
     const { rows } = await client.query(`SELECT count(*)::int AS n FROM pg_stat_activity
       WHERE application_name = 'sojourn' AND datname = current_database()`);
-    // One that writes, one that listens, and what the pool reads with.
+    // The connections for writes and for notifications, and the pool's.
     expect(rows[0].n).toBeLessThanOrEqual(6);
   });
 
-  test('messages leave nothing behind: neither those that were read, nor those to the dead', async () => {
+  test('messages leave nothing behind, read or sent to dead instances', async () => {
     const url = await newDatabase(server().url);
     const [view, other] = [await openView(url), await openView(url)];
     const heard = await announce(other, 'other');
@@ -106,7 +106,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     expect(heard.at(-1)).toEqual(['slow', { kind: 'late' }]);
   });
 
-  test('a transaction that stays open elsewhere makes no message look at those before it', async () => {
+  test('a transaction that stays open does not make each read scan earlier messages', async () => {
     const [url, many] = [await newDatabase(server().url), 1_000];
     const [reading, writing] = [await connect(url), await connect(url)];
     const view = await openView(url);
@@ -126,7 +126,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     expect(rows[0].read).toBeLessThan(many * 5);
   });
 
-  test('a message of a newer version is passed over and told of once', async () => {
+  test('a message of a newer version is skipped and logged once', async () => {
     const url = await newDatabase(server().url);
     const log = createLog();
     const view = await openView(url, { logger: log });
@@ -140,14 +140,14 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     expect(log.matching(/newer/, 'error')).toHaveLength(1);
   });
 
-  test('a burial names what it saw also when it comes from another build: without a stamp it goes by the state', async () => {
+  test('a burial compares the stamp that was read; without a stamp it compares the state', async () => {
     const view = await openView(await newDatabase(server().url));
     await announce(view, 'me');
     expect(await view.instances.bury({ id: 'me', state: 'draining', version: '1' })).toBe(false);
     expect(await view.instances.bury({ id: 'me', state: 'serving', version: '1' })).toBe(true);
   });
 
-  test('who is heard throws nothing back at those who speak', async () => {
+  test('an error of a receiver does not reach the sender', async () => {
     const url = await newDatabase(server().url);
     const log = createLog();
     const view = await openView(url, { logger: log });

@@ -1,4 +1,4 @@
-/** A server that goes away, stands still, loses its connections or its data, and comes back. */
+/** A server that crashes, freezes, loses its connections or its data, and comes back. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -16,7 +16,7 @@ import {
 import { until } from '../kit/until.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
 
-/** The shortest that a store waits: a second. */
+/** The shortest time limit of a store: a second. */
 const IMPATIENT = { leaseMs: 1_500 };
 const AWAY = { code: 'STORE_AWAY' };
 
@@ -79,8 +79,8 @@ async function openInstances(url: string, more: object = IMPATIENT) {
   return { a, b, heard, lost, works };
 }
 
-describeWithServer('postgres', 'the PostgreSQL store, on a server that stays,', (server) => {
-  test('answers within its time while the network is silent, and goes on by itself', async () => {
+describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps running,', (server) => {
+  test('answers within its time limit on a silent network, and recovers by itself', async () => {
     const url = await newDatabase(server().url);
     const proxy = await createFaultProxy({ port: server().port });
     onTestFinished(() => proxy.close());
@@ -93,7 +93,7 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that stays,', 
     await until(works, { timeoutMs: 10_000 });
   });
 
-  test('connects anew when its connections are cut, says that messages were not heard, and reads them then', async () => {
+  test('reconnects after a cut, reports that messages may be lost, and then reads them', async () => {
     const url = await newDatabase(server().url);
     const proxy = await createFaultProxy({ port: server().port });
     onTestFinished(() => proxy.close());
@@ -119,12 +119,12 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that stays,', 
     expect(lost).toEqual(['cut']);
   });
 
-  test('is away for a read whose connection breaks under it, and nothing else comes of it', async () => {
+  test('is away for a read whose connection breaks, without other effects', async () => {
     const url = await newDatabase(server().url);
     const proxy = await createFaultProxy({ port: server().port });
     onTestFinished(() => proxy.close());
     const { a, works } = await openInstances(url.replace(String(server().port), String(proxy.port)));
-    // Its connection is there when it is asked again.
+    // The connection is back for the next read.
     await works();
     await a.sessions.read('s');
     const unheard: unknown[] = [];
@@ -141,25 +141,22 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that stays,', 
     expect(unheard).toEqual([]);
   });
 
-  test.each(['writes', 'listens'])(
-    'connects anew when the one connection that %s is ended by somebody',
-    async (which) => {
-      const url = await newDatabase(server().url);
-      const { lost, works } = await openInstances(url, { leaseMs: 60_000 });
-      await works();
-      const client = await connect(url);
-      const last = which === 'writes' ? 'WITH fenced%' : '%.messages%';
-      const { rows } = await client.query(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE $1 AND datname = current_database() AND pid <> pg_backend_pid()`,
-        [last],
-      );
-      expect(rows.length).toBeGreaterThan(0);
-      await until(works);
-      await until(() => lost.includes('a') === (which === 'listens'));
-    },
-  );
+  test.each(['writes', 'listens'])('reconnects when an administrator ends the connection that %s', async (which) => {
+    const url = await newDatabase(server().url);
+    const { lost, works } = await openInstances(url, { leaseMs: 60_000 });
+    await works();
+    const client = await connect(url);
+    const last = which === 'writes' ? 'WITH fenced%' : '%.messages%';
+    const { rows } = await client.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE $1 AND datname = current_database() AND pid <> pg_backend_pid()`,
+      [last],
+    );
+    expect(rows.length).toBeGreaterThan(0);
+    await until(works);
+    await until(() => lost.includes('a') === (which === 'listens'));
+  });
 
-  test('makes its tables anew when somebody drops them, and says that what was in them is missing', async () => {
+  test('creates its tables again after they were dropped; their contents are missing', async () => {
     const url = await newDatabase(server().url);
     const { a } = await openInstances(url, { leaseMs: 60_000 });
     const client = await connect(url);
@@ -172,7 +169,7 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that stays,', 
 });
 
 describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
-  test('is away while its server is, and goes on by itself when that is back', async () => {
+  test('is away while its server is away, and recovers by itself', async () => {
     const server = await start();
     const { a, b, lost, works } = await openInstances(server.url, { leaseMs: 60_000 });
     await server.killed();
@@ -181,14 +178,14 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     await expectAllAway(a);
     await server.start();
     await until(works, { timeoutMs: 10_000 });
-    // A lease that had not run out is renewed, and its holder heard again.
+    // A lease that has not expired is renewed, and its instance receives again.
     expect(await a.instances.renew('a', 'serving')).toBe(true);
     expect(await b.instances.renew('b', 'serving')).toBe(true);
     expect(await a.instances.send('a', 'b', { kind: 'word' })).toBe('sent');
     expect(await a.sessions.read('s')).toMatchObject({ owner: ME });
   });
 
-  test('answers within its time while the server stands still, and goes on by itself', async () => {
+  test('answers within its time limit while the server is frozen, and recovers by itself', async () => {
     const server = await start();
     const { a, lost, works } = await openInstances(server.url, { leaseMs: 3_000 });
     server.pause();
@@ -202,7 +199,7 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     await until(works, { timeoutMs: 10_000 });
   });
 
-  test('finds nothing when the server comes back without its data, and makes its tables anew', async () => {
+  test('finds nothing when the server comes back without its data, and creates its tables again', async () => {
     const port = await freePort();
     const first = await start(port);
     const { a, works } = await openInstances(first.url, { leaseMs: 60_000 });
@@ -218,7 +215,7 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     await until(works);
   });
 
-  test('that is away is not opened, whatever the way in which it is away', async () => {
+  test('rejects its opening while the server is away, in every way of being away', async () => {
     const server = await start();
     const proxy = await createFaultProxy({ port: server.port });
     onTestFinished(() => proxy.close());
@@ -240,7 +237,7 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     await (await openView(url)).close();
   });
 
-  test('is opened by the same object once the server is there', async () => {
+  test('opens with the same object once the server is there', async () => {
     const port = await freePort();
     const store = postgres(`postgres://postgres@127.0.0.1:${port}/postgres`);
     for (let n = 0; n < 3; n++) {
@@ -255,12 +252,12 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     const server = await start();
     await (await openView(server.url)).close();
     await server.stop();
-    // One that has nobody to follow serves what it has.
+    // A standby without a primary serves the data that it has.
     writeFileSync(join(server.folder, 'standby.signal'), '');
     await server.start();
     const opened = Promise.resolve(postgres(server.url).open(storeOptions()));
     await expect(opened).rejects.toMatchObject({ ...AWAY, message: expect.stringContaining('standby') });
-    // Nor is a pool that leads to one asked.
+    // A pool that leads to a standby is refused too.
     const pool = new pg.Pool({ connectionString: server.url });
     onTestFinished(() => pool.end());
     const primary = await start();

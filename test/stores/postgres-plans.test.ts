@@ -1,4 +1,4 @@
-/** Statements look up the rows that they are about, and no others: also where the server knows nothing of its tables yet. */
+/** Statements read only the rows that they need, even before the server has statistics about its tables. */
 import { expect, test } from 'vitest';
 import type { OpenStore } from '../../src/stores/store.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
@@ -7,7 +7,7 @@ import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-
 
 const SESSIONS = 2_000;
 const EACH = 100;
-/** Rows and index entries of all tables that may be looked at: a few for each operation and each session that is made. */
+/** The limit of rows and index entries read from all tables: a few per operation and per created session. */
 const LOOKED_AT = EACH * 40 + SESSIONS * 5;
 
 const operations: Readonly<Record<string, (view: OpenStore, id: string, n: number) => unknown>> = {
@@ -44,12 +44,12 @@ const sweeps: Readonly<Record<string, (view: OpenStore) => unknown>> = {
 
 describeWithServer(
   'postgres',
-  'in tables that nobody has analyzed',
+  'in tables without statistics',
   (server) => {
-    test.each(Object.entries(operations))('%s looks up what it is asked for, and nothing else', async (_, run) => {
+    test.each(Object.entries(operations))('%s reads only the rows that it needs', async (_, run) => {
       const url = await newDatabase(server().url);
       const view = await openView(url);
-      // What it asks is prepared while the tables are as good as empty: an index of theirs seems as good as any other.
+      // Statements are prepared while the tables are almost empty: then every index looks equally good.
       for (const before of Object.values(operations)) await before(view, 'first', 0);
       await view.sessions.create(recordOf('first'));
       for (const before of Object.values(operations)) await before(view, 'first', 0);
@@ -64,7 +64,7 @@ describeWithServer(
       expect(looked).toBeGreaterThan(EACH);
     });
 
-    test.each(Object.entries(sweeps))('%s looks at what is due, and at nothing else', async (_, run) => {
+    test.each(Object.entries(sweeps))('%s reads only the rows that are due', async (_, run) => {
       const url = await newDatabase(server().url);
       const view = await openView(url);
       for (let n = 0; n < 10; n++) await run(view);

@@ -46,7 +46,7 @@ async function acceptsAndGivesUp(to: number): Promise<number> {
 
 describeWithServer('postgres', 'the PostgreSQL store', (server) => {
   describe('on a pool of the caller', () => {
-    test('reads with its connections, which stay as they were, and closes none of them', async () => {
+    test('reads with its connections, without changing or closing them', async () => {
       const pool = newPool({ connectionString: await newDatabase(server().url), max: 2 });
       const before = (await pool.query('SHOW ALL')).rows;
       const view = await openView(postgres(pool));
@@ -60,7 +60,7 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       expect(pool.waitingCount).toBe(0);
     });
 
-    test('takes their types as the server tells them, whatever the application makes of them', async () => {
+    test('ignores the type parsers of the application', async () => {
       const odd = { getTypeParser: () => () => 'odd' } as unknown as pg.CustomTypesConfig;
       const view = await openView(postgres(newPool({ connectionString: await newDatabase(server().url), types: odd })));
       await view.sessions.create(recordOf('s', { epoch: 1, state: { a: '1' } }));
@@ -68,7 +68,7 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       expect(await view.sessions.count()).toBe(1);
     });
 
-    test('does not wait for ever for one of them', async () => {
+    test('does not wait forever for a connection', async () => {
       const pool = newPool({ connectionString: await newDatabase(server().url), max: 1 });
       const view = await openView(postgres(pool), { leaseMs: 1_000 });
       await view.sessions.create(recordOf('s'));
@@ -77,11 +77,11 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       expect(await view.sessions.save('s', FENCE, { activeAt: 1 })).toBe('written');
       taken.release();
       expect(await view.sessions.read('s')).toMatchObject({ activeAt: 1 });
-      // What came too late went back.
+      // The connection that came too late went back.
       await until(() => pool.idleCount === 1 && pool.waitingCount === 0);
     });
 
-    test('ends no process that does not listen to the errors of its idle connections', async () => {
+    test('does not end a process that does not listen for errors of idle connections', async () => {
       const url = await newDatabase(server().url);
       const pool = newPool({ connectionString: url });
       const view = await openView(postgres(pool));
@@ -97,7 +97,7 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       expect(pool.listenerCount('error')).toBe(0);
     });
 
-    test('nor when a server gives up a connection in the packet with which it accepts it', async () => {
+    test('does not end a process when a server closes a connection in the packet that accepts it', async () => {
       const port = await acceptsAndGivesUp(Number(new URL(server().url).port));
       const { username: user, pathname } = new URL(await newDatabase(server().url));
       const pool = newPool({ host: '127.0.0.1', port, user, database: pathname.slice(1) });
@@ -115,7 +115,7 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       expect([pool.listenerCount('acquire'), pool.listenerCount('error')]).toEqual([0, 0]);
     });
 
-    test('goes on under an isolation that refuses what others have changed meanwhile', async () => {
+    test('works under an isolation level that rejects concurrent changes', async () => {
       const url = await newDatabase(server().url);
       const options = '-c default_transaction_isolation=serializable';
       const pools = [newPool({ connectionString: url, options }), newPool({ connectionString: url, options })];
@@ -131,7 +131,7 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       await Promise.all(views.map(async (view) => view.events.trim()));
     });
 
-    test('passes its password on to the connections of its own', async () => {
+    test('passes its password to the connections of the store', async () => {
       const url = await newDatabase(server().url);
       const asked: string[] = [];
       const password = (): string => {
@@ -180,14 +180,14 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
     const POOLER = { ...AWAY, message: expect.stringMatching(/PgBouncer.*direct/) };
     const channel = 'sojourn_test';
 
-    test('nothing is wrong with the server itself', async () => {
+    test('a direct connection passes', async () => {
       const { listening, other, heard, deadlines } = await connections();
       await listening.query(connectionStatements.listen(channel));
       await listening.query(connectionStatements.lock, ['1']);
       await testListening({ listening, other, channel, lock: '1', heard, deadlines });
     });
 
-    test('where a lock is free for everybody', async () => {
+    test('a lock that is free for two connections fails', async () => {
       const { listening, other, heard, deadlines } = await connections();
       await listening.query(connectionStatements.listen(channel));
       await expect(testListening({ listening, other, channel, lock: '2', heard, deadlines })).rejects.toMatchObject(
@@ -197,7 +197,7 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       expect((await other.query(connectionStatements.isLockFree, ['2'])).rows).toEqual([['t']]);
     });
 
-    test('where nobody hears what is said', async () => {
+    test('a notification that does not arrive fails', async () => {
       const { listening, other, heard, deadlines } = await connections();
       await listening.query(connectionStatements.lock, ['3']);
       await expect(testListening({ listening, other, channel, lock: '3', heard, deadlines })).rejects.toMatchObject(

@@ -11,7 +11,7 @@ const POOLED = { code: 'STORE_AWAY', message: expect.stringMatching(/pooler.*dir
 /** Connections to the server that PgBouncer has at most. */
 const POOL = 4;
 
-/** What a program finds on the connections that PgBouncer lends: settings, channels, locks of every one of them. */
+/** The state of the connections that PgBouncer lends to another program: settings, channels, locks. */
 async function lent(bouncer: string, count: number): Promise<ReadonlyMap<number, unknown>> {
   const clients = await Promise.all(Array.from({ length: count }, () => connect(bouncer)));
   await Promise.all(clients.map((client) => client.query('BEGIN')));
@@ -47,7 +47,7 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
       ['gives each statement another connection', 'statement', {}],
     ];
     test.each(shared)(
-      'refuses one that %s, and leaves the connections of other programs as they were',
+      'refuses a pooler that %s, and leaves the connections of other programs unchanged',
       async (_, mode, settings) => {
         const database = await newDatabase(server().url);
         const bouncer = await startPgBouncer(server(), mode, { default_pool_size: POOL, ...settings });
@@ -71,7 +71,7 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
       },
     );
 
-    test('refuses it also while another program uses it', async () => {
+    test('refuses the pooler also while another program uses it', async () => {
       const database = await newDatabase(server().url);
       const bouncer = await startPgBouncer(server(), 'transaction', { default_pool_size: POOL });
       const url = through(bouncer, database);
@@ -88,7 +88,7 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
       expect(await lent(url, POOL)).toEqual(before);
     });
 
-    test('works with one that keeps connections, and with a direct way beside one that does not', async () => {
+    test('works with a pooler that keeps connections, and with the option direct beside any other', async () => {
       const database = await newDatabase(server().url);
       const [session, transaction] = [
         await startPgBouncer(server(), 'session'),
@@ -112,7 +112,7 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
       await until(() => heard.length === 2);
       const locksOf = (found: ReadonlyMap<number, unknown>) =>
         new Map([...found].map(([pid, all]) => [pid, { ...(all as object), locks: undefined }]));
-      // The locks are those of the two stores, seen from any connection.
+      // The locks of the two stores, visible from any connection.
       expect(locksOf(await lent(pooled, POOL))).toEqual(locksOf(before));
     });
   });

@@ -16,7 +16,7 @@ const opened = (url: string, schema?: string): Promise<unknown> =>
   Promise.resolve(postgres(url, { schema }).open(storeOptions()));
 const away = (message: RegExp): object => ({ code: 'STORE_AWAY', message: expect.stringMatching(message) });
 
-/** As a build would that knows these steps. */
+/** Migrates as a build with these steps does. */
 async function migrateTo(
   url: string,
   migrations: readonly Migration[],
@@ -44,7 +44,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
   });
   afterAll(() => logicalServer.close());
 
-  test('is made once, also when many make it at the same moment', async () => {
+  test('is created once, also when many processes create it at the same moment', async () => {
     const url = await newDatabase(server().url);
     await Promise.all(Array.from({ length: 8 }, () => openView(url)));
     const client = await connect(url);
@@ -54,7 +54,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     ]);
   });
 
-  test('may have any name, and those of other names see nothing of each other', async () => {
+  test('may have any name; schemas of different names are separate', async () => {
     const url = await newDatabase(server().url);
     const names = ['a', 'A', 'sojourn "quoted"', "it's", 'größe 🧪', 'x'.repeat(63)];
     for (const schema of names) {
@@ -66,7 +66,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     }
   });
 
-  test('of a newer build that older ones can live with is served by both', async () => {
+  test('with a compatible newer step is used by both builds', async () => {
     const url = await newDatabase(server().url);
     const older = await openView(url);
     await older.sessions.create(recordOf('s'));
@@ -76,14 +76,14 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     expect(await another.sessions.read('s')).toMatchObject({ activeAt: 7 });
   });
 
-  test('of a newer build that older ones cannot live with is refused by them', async () => {
+  test('with a breaking newer step is refused by older builds', async () => {
     const url = await newDatabase(server().url);
     await (await openView(url)).close();
     await migrateTo(url, [...MIGRATIONS, ADDS, BREAKS]);
     await expect(opened(url)).rejects.toMatchObject(away(/newer version.*migration 4.*knows 2/));
   });
 
-  test('is not broken under instances of an older build that have it open', async () => {
+  test('gets no breaking step while instances of an older build use it', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(url);
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
@@ -94,7 +94,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     await expect(opened(url)).rejects.toMatchObject(away(/newer version/));
   });
 
-  test('is not changed while a backup reads it: the older build goes on, and the newer one says what is in its way', async () => {
+  test('is not changed while a backup reads it: the older build works, the newer one reports the lock', async () => {
     const url = await newDatabase(server().url);
     const older = await openView(url);
     await older.sessions.create(recordOf('s'));
@@ -106,7 +106,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     await migrateTo(url, [...MIGRATIONS, ADDS]);
   });
 
-  test('is as it was when a step of it fails', async () => {
+  test('stays unchanged when a step fails', async () => {
     const url = await newDatabase(server().url);
     await (await openView(url)).close();
     const fails: Migration = { breaking: false, sql: (s) => `CREATE TABLE ${s}.more (); SELECT 1 / 0;` };
@@ -116,7 +116,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     await (await openView(url)).close();
   });
 
-  test('of a record that a newer build wrote says so, and spoils no other session', async () => {
+  test('reports a record of a newer build without affecting other sessions', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(url);
     for (const id of ['s', 't']) await view.sessions.create(recordOf(id));
@@ -135,7 +135,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     expect(rows).toEqual([{ epoch: '1', owner: ME }]);
   });
 
-  test('gives every table whose rows are replicated a key, so that a publication of all tables breaks no delete', async () => {
+  test('gives every replicated table a key, so that a publication of all tables breaks no delete', async () => {
     const url = await newDatabase(logical().url);
     const client = await connect(url);
     await client.query('CREATE PUBLICATION everything FOR ALL TABLES');
@@ -163,7 +163,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     await expect(opened(url)).rejects.toMatchObject(away(/LATIN1.*UTF8/));
   });
 
-  describe('where its user may make none', () => {
+  describe('without the right to create it', () => {
     async function asUser(name: string): Promise<{ url: string; admin: Awaited<ReturnType<typeof connect>> }> {
       const url = await newDatabase(server().url);
       const admin = await connect(url);
@@ -177,7 +177,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
       await expect(opened(url)).rejects.toMatchObject(away(/CREATE on the database.*migrationSql/));
     });
 
-    test('an administrator makes it with migrationSql, and the user needs no more than that grants', async () => {
+    test('an administrator creates it with migrationSql, and its grants are all that the user needs', async () => {
       const { url, admin } = await asUser('app');
       await admin.query(migrationSql('theirs "own"', { user: 'app' }));
       const view = await openView(postgres(url, { schema: 'theirs "own"' }));
@@ -192,7 +192,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
       expect(await view.sessions.end('s', FENCE, 'deleted')).toBe('ended');
     });
 
-    test('what an administrator runs twice changes nothing the second time, but for the steps that are new', async () => {
+    test('running migrationSql again changes nothing except for new steps', async () => {
       const { url, admin } = await asUser('again');
       await admin.query(migrationSql('sojourn', { user: 'again' }));
       await admin.query(migrationSql('sojourn', { user: 'again', after: MIGRATIONS.length }));

@@ -1,4 +1,4 @@
-/** Views on the PostgreSQL store, a look behind it, and what tests put in. */
+/** Views on the PostgreSQL store, direct connections to its database, and test data. */
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
@@ -12,7 +12,7 @@ export async function openView(store: Store | string, more: Partial<StoreOptions
   return open(typeof store === 'string' ? postgres(store) : store, storeOptions(more));
 }
 
-/** A connection of the test's own, ended when the test is over. */
+/** A connection of the test, closed when the test is over. */
 export async function connect(url: string): Promise<pg.Client> {
   const client = new pg.Client(url);
   client.on('error', () => undefined);
@@ -23,7 +23,7 @@ export async function connect(url: string): Promise<pg.Client> {
 
 let databases = 0;
 
-/** A database of the test's own on a server that many tests share. */
+/** A new database on a server that many tests share. */
 export async function newDatabase(url: string, options = ''): Promise<string> {
   databases += 1;
   const name = `test_${process.pid}_${databases}`;

@@ -6,7 +6,7 @@ import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
 
-/** The shortest that a store waits: a second. */
+/** The shortest time limit of a store: a second. */
 const IMPATIENT = { leaseMs: 1_000 };
 
 const stateOf = async (view: OpenStore): Promise<unknown> => ((await view.sessions.read('s')) as SessionRecord).state;
@@ -15,7 +15,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
   const save = (view: OpenStore, a: string): Promise<WriteOutcome> =>
     Promise.resolve(view.sessions.save('s', FENCE, { state: { a } }));
 
-  test('one that was given up does not land after a later one, though its server process does it late', async () => {
+  test('a write that was given up does not take effect after a later one, although it runs late', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(url, IMPATIENT);
     const client = await connect(url);
@@ -26,7 +26,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     process.kill(pid, 'SIGSTOP');
     try {
       await expect(save(view, '2')).rejects.toMatchObject({ code: 'STORE_AWAY' });
-      // No later write may pass the one that stands there.
+      // No later write may overtake the blocked one.
       await expect(save(view, '3')).rejects.toMatchObject({ code: 'STORE_AWAY' });
       expect(await stateOf(view)).toEqual({ a: '1' });
     } finally {
@@ -37,7 +37,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     expect(await stateOf(view)).toEqual({ a: '4' });
   });
 
-  test('one that was given up on a silent network does not land after a later one', async () => {
+  test('a write that was given up on a silent network does not take effect after a later one', async () => {
     const url = await newDatabase(server().url);
     const proxy = await createFaultProxy({ port: server().port });
     const view = await openView(url.replace(String(server().port), String(proxy.port)), IMPATIENT);
@@ -56,7 +56,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     }
   });
 
-  test('one that nobody waits for any more is let go of by the server, one that was not sent yet is never sent', async () => {
+  test('the server drops a running write without a caller, and an unsent one is never sent', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(url, IMPATIENT);
     const client = await connect(url);
@@ -69,14 +69,14 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     const second = view.sessions.save('s', FENCE, { state: { b: 'second' } });
     await expect(first).rejects.toMatchObject({ code: 'STORE_AWAY' });
     await expect(second).rejects.toMatchObject({ code: 'STORE_AWAY' });
-    // While somebody else still has the row: a later write is stored, so what came before it has landed or never will.
+    // Another connection holds the row. A later write is stored, so the earlier one has taken effect or never will.
     await until(() => view.sessions.create(recordOf('t')));
     await client.query('COMMIT');
     expect(await save(view, 'third')).toBe('written');
     expect(await stateOf(view)).toEqual({ a: 'third' });
   });
 
-  test('one that the server refuses fails alone, whatever was asked for with it', async () => {
+  test('a write that the server refuses fails alone, without the other writes of its batch', async () => {
     const view = await openView(await newDatabase(server().url));
     for (const id of ['s', 't']) await view.sessions.create(recordOf(id));
     const append = (sessionId: string, stream: string, from: number) =>
@@ -84,7 +84,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     const settled = await Promise.allSettled([
       append('s', 'p', 0),
       append('s', 'p', 1),
-      // No JSON-RPC id: as JSON text it has no U+0000.
+      // Not a valid marker: JSON text never contains U+0000.
       view.sessions.mark('s', FENCE, { request: '\0', stream: 'q' }),
       append('s', 'p', 2),
       view.sessions.save('t', FENCE, { state: { a: '1' } }),
@@ -102,7 +102,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     expect(await view.sessions.read('t')).toMatchObject({ state: { a: '1' } });
   });
 
-  test('a thousand of one turn take effect in their order', async () => {
+  test('a thousand writes of one turn take effect in order', async () => {
     const view = await openView(await newDatabase(server().url));
     await view.sessions.create(recordOf('s'));
     const writes: Array<Promise<WriteOutcome>> = [];
@@ -122,7 +122,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     expect(await stateOf(view)).toEqual({ a: '994' });
   });
 
-  test('what was asked for before a view closes is stored', async () => {
+  test('writes that were requested before a view closes are stored', async () => {
     const url = await newDatabase(server().url);
     const store = postgres(url);
     const view = await store.open(storeOptions());
@@ -136,7 +136,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     await expect(save(view, 'too late')).rejects.toMatchObject({ code: 'STORE_AWAY' });
   });
 
-  test('events that PostgreSQL cannot keep as text come back all the same', async () => {
+  test('events that PostgreSQL cannot store as text come back unchanged', async () => {
     const view = await openView(await newDatabase(server().url));
     await view.sessions.create(recordOf('s'));
     const events = ['', 'a\0b', '\u001e', '\u001f[]', '{"large":"' + 'é"\\'.repeat(1_000_000) + '"}', ''];
@@ -148,7 +148,7 @@ describeWithServer('postgres', 'writes to PostgreSQL', (server) => {
     expect(replay.found && replay.events.map(({ data }) => data)).toEqual(events.slice(0, 4));
   });
 
-  test('keys of the state may be as long as the state may be', async () => {
+  test('keys of the state may be as long as the state limit allows', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(url);
     const long = ['k'.repeat(100_000), `${'k'.repeat(100_000)}2`, '#short', '"quoted"', 'nul\0', '\ud800'];

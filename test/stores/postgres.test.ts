@@ -13,7 +13,7 @@ const bySetClock = applies.filter(({ needs }) => needs === 'clock-set-back');
 
 describeWithServer(
   'postgres',
-  'the PostgreSQL store keeps the contract, each view on connections of its own',
+  'the PostgreSQL store keeps the contract, each view on separate connections',
   (server) => {
     test.each(byTheServersClock)('$id: $title', async ({ run }) => {
       const kit = createStoreKit({ connect: () => postgres(server().url), pass: (ms) => sleep(ms) });
@@ -36,7 +36,7 @@ describeWithServer(
       }
     });
 
-    test('but for what a process holds: the database holds it', () => {
+    test('except the cases about memory of the process', () => {
       const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
       expect(left).toEqual(['tombstone/limit', 'retention/process']);
     });

@@ -1,6 +1,6 @@
 /**
- * Random operations on a store and on {@link PlainStore}, answer by answer. Operations say "the next offset" or "a stale
- * fence" and are made exact by the model when they run, so that most of them do something.
+ * Random operations on a store and on {@link PlainStore}, compared answer by answer. Operations say "the next offset"
+ * or "a stale fence", and the model makes them exact when they run, so that most of them have an effect.
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
@@ -79,7 +79,7 @@ export interface World {
   pass(ms: number): Promise<void>;
 }
 
-/** Applies all of them; throws at the first answer that differs, with what was done until then. */
+/** Applies all of them; throws at the first answer that differs, with the operations until then. */
 export async function applyAll(world: World, all: readonly Operation[]): Promise<void> {
   await announceAll(world);
   for (const [n, step] of all.entries()) {
@@ -91,7 +91,10 @@ export async function applyAll(world: World, all: readonly Operation[]): Promise
 
 const WRITES = ['create', 'claim', 'save', 'release', 'end', 'mark', 'append'];
 
-/** The same, but writes that follow each other are asked for in one turn, at most so many, and answered as one after the other. */
+/**
+ * The same, but consecutive writes are requested in one turn, up to this many, and must answer as if they ran one after
+ * the other.
+ */
 export async function applyInTurns(world: World, all: readonly Operation[], most: number): Promise<void> {
   await announceAll(world);
   let asked: Array<{ got: MaybePromise<unknown>; expected: unknown; what: string }> = [];
@@ -116,7 +119,7 @@ async function announceAll({ store, model }: World): Promise<void> {
   }
 }
 
-/** What the store and the model answer. */
+/** The answers of the store and of the model. */
 function apply({ store, model, now, pass }: World, step: Operation): [MaybePromise<unknown>, unknown] {
   const at = (ms: number | null): number | null => (ms === null ? null : now() + ms);
   switch (step.op) {
@@ -155,7 +158,7 @@ function apply({ store, model, now, pass }: World, step: Operation): [MaybePromi
     case 'expired':
       return [then(store.sessions.expired(10), (ids) => [...ids].sort()), model.expired().sort()];
     case 'append': {
-      // A store may have forgotten such a stream; no owner goes on with one.
+      // A store may have forgotten such a stream; no owner continues one.
       if (model.replay(step.id, step.stream, -1) === 'gone') return [undefined, undefined];
       const from = model.length(step.id, step.stream) + step.off;
       const own = fenceOf(model, step.id, step.fence);

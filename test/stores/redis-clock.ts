@@ -1,6 +1,6 @@
 /**
- * A client whose server has a clock that tests move: where a script asks for the time it reads a key instead. All else is the
- * server's own, keys that expire by its real clock too.
+ * A client whose server has a clock that tests move: a script that asks for the time reads a key instead. Keys still
+ * expire by the server's real clock.
  */
 import { createHash } from 'node:crypto';
 import { createClient } from 'redis';
@@ -22,7 +22,7 @@ const sha = (lua: string): string => createHash('sha1').update(lua).digest('hex'
 
 export async function moveClock(url: string): Promise<MovedClock> {
   const keeper = await createClient({ url }).connect();
-  // Ahead of the server's own: by that one no key expires before its time.
+  // Ahead of the server's real clock, so that no key expires early by that clock.
   let ms = Date.now() + AHEAD_MS;
   await keeper.set(KEY, String(ms));
   const moved = new Map<string, string>();

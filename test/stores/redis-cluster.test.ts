@@ -47,7 +47,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     }
   });
 
-  test('spreads sessions over the nodes, each with all its keys on one', async () => {
+  test('spreads sessions over the nodes and keeps all keys of a session on one node', async () => {
     const cluster = await startCluster();
     const name = newName();
     const view = await openView(redis(cluster.client), { name });
@@ -78,7 +78,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const refused: unknown[] = [];
     const writing = (async () => {
       while (moving) {
-        // One that comes between the keys of a slot that is being moved is told so, and tries again.
+        // A write that meets a half-moved slot gets TRYAGAIN and is sent again.
         const outcome = await Promise.resolve(
           view.events.append({ sessionId: id, fence: FENCE, stream: 'g', from: next, events: [`${next}`] }),
         ).catch((error: unknown) => refused.push(error));
@@ -113,7 +113,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     );
   }, 60_000);
 
-  test('a mailbox whose slot moves is lost, and found again with the next renewal', async () => {
+  test('a mailbox whose slot moves is lost, and the next renewal finds it again', async () => {
     const cluster = await startCluster();
     const [first, second, third] = cluster.nodes as readonly [ClusterNode, ClusterNode, ClusterNode];
     const name = newName();
@@ -142,7 +142,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     expect(got).toEqual([1, 3]);
   });
 
-  test('while one node is away the sessions of the others go on; it comes back by itself', async () => {
+  test('while one node is away the sessions of the other nodes work; the node comes back by itself', async () => {
     const cluster = await startCluster();
     const [away] = cluster.nodes as readonly [ClusterNode];
     const view = await openView(redis(cluster.client), { leaseMs: LEASE_MS });
@@ -157,7 +157,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     await until(async () => (await Promise.all(ids.map((id) => read(view, id)))).length, { timeoutMs: 15_000 });
   }, 60_000);
 
-  test('a node that dies is followed by its replica, with its sessions, leases and mailboxes', async () => {
+  test('the replica of a dead node takes over its sessions, leases and mailboxes', async () => {
     const cluster = await startCluster();
     const [dies] = cluster.nodes as readonly [ClusterNode];
     await cluster.addReplica(dies);
@@ -176,10 +176,10 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     await dies.ask('WAIT', '1', '5000');
     await dies.server.killed();
     await until(() => lost > 0);
-    // Redis' own election; on a busy machine it takes a second round.
+    // The election of Redis needs a second round on a busy machine.
     await until(async () => (await Promise.all(ids.map((id) => read(view, id)))).every(Boolean), { timeoutMs: 45_000 });
     for (const id of ids) expect(await view.sessions.save(id, FENCE, { logLevel: 'info' })).toBe('written');
-    // Its own lease has run out meanwhile, as it may.
+    // Its lease may have expired during the failover.
     expect(await view.instances.renew(instance, 'serving')).toBe(false);
     await view.instances.announce({ id: `${instance}-next`, state: 'serving', version: '1' }, (_, { n }) =>
       got.push(n),
@@ -188,14 +188,14 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     await until(() => got.length === 1);
   }, 90_000);
 
-  test('a crash between a session and its entry in the directory is put right by whoever looks', async () => {
+  test('the next check repairs a crash between a session and its directory entry', async () => {
     const cluster = await startCluster();
     const name = newName();
     const view = await openView(redis(cluster.client), { name });
     const directory = cluster.nodes.find((node) => node === nodeOf(cluster, `{${name}}`)) as ClusterNode;
     const [sessions, due] = [`sojourn:{${name}}:sessions`, `sojourn:{${name}}:due`];
     await view.sessions.create(recordOf('lives'));
-    // Before the session was made; after it had ended; after it had gone.
+    // Crashes before the session was created, after it ended, and after it was deleted.
     await directory.ask('ZADD', sessions, '0', 'never');
     await directory.ask('ZADD', due, '1', 'never');
     await view.sessions.create(recordOf('ended'));

@@ -1,4 +1,4 @@
-/** A Redis Cluster of the tests' own: primaries that share all slots, and what tests do to it. */
+/** A Redis Cluster for tests: primaries that share all slots, and the operations of tests on it. */
 import { createClient, createCluster } from 'redis';
 import { onTestFinished } from 'vitest';
 import { freePort, startServer, type TestServer } from '../kit/servers/index.ts';
@@ -52,7 +52,7 @@ async function joined(nodes: readonly ClusterNode[]): Promise<void> {
   );
 }
 
-/** Gone when the test is over, or when `finished` says. */
+/** Removed when the test is over, or when `finished` runs. */
 export async function startCluster(
   primaries = 3,
   finished: (gone: () => Promise<void>) => unknown = onTestFinished,

@@ -16,7 +16,7 @@ import { ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 const AWAY = { code: 'STORE_AWAY', status: 503 };
 const OPENSSL = 'openssl';
 
-/** Something of everything: records, log, lease, mailbox, bus, secret. */
+/** Uses every part once: records, log, lease, mailbox, bus, secret. */
 async function exercise(view: OpenStore, id = 's'): Promise<void> {
   const got: string[] = [];
   await view.instances.announce({ id: `i-${id}`, state: 'serving', version: '1' }, (_, { kind }) => got.push(kind));
@@ -54,7 +54,7 @@ describe('redis() takes', () => {
     expect(() => redis(at as string)).toThrow(message);
   });
 
-  test('no password is shown by what is wrong with a URL', () => {
+  test('an error about a URL shows no password', () => {
     for (const url of ['redis://user:hunter2@host/mine', 'http://user:hunter2@host', 'user:hunter2@host']) {
       let message = '';
       try {
@@ -84,7 +84,7 @@ describe('redis() takes', () => {
     },
   );
 
-  test('every kind of client that the package makes, as it is typed', () => {
+  test('accepts every kind of client that the package makes, with its types', () => {
     const clients: RedisConnection[] = [
       createClient(),
       createClient({ RESP: 2 }),
@@ -99,7 +99,7 @@ describe('redis() takes', () => {
 });
 
 describeWithServer('redis', 'a connection', (server) => {
-  test('by URL names its database, and what is kept in another one stays apart', async () => {
+  test('by URL uses the database of the URL, apart from the data of other databases', async () => {
     const name = newName();
     const [here, there] = await Promise.all([
       openView(`${server().url}/3`, { name }),
@@ -133,13 +133,13 @@ describeWithServer('redis', 'a connection', (server) => {
   });
 
   test.each([2, 3] as const)(
-    'of the caller is set up like theirs (RESP %i), and theirs is left alone',
+    'made from a client of the caller has its configuration (RESP %i) and leaves that client unchanged',
     async (RESP) => {
       const ask = await openRedis(server().url);
       const client = createClient({ url: `${server().url}/6`, RESP, name: 'theirs' });
       client.on('error', () => undefined);
       const store = redis(client);
-      // It need not even be connected.
+      // The caller's client need not be connected.
       const view = await openView(store);
       expect(client.isOpen).toBe(false);
       await client.connect();
@@ -155,7 +155,7 @@ describeWithServer('redis', 'a connection', (server) => {
     },
   );
 
-  test('of a view that is closed is closed, and of two views with the last', async () => {
+  test('closes with the last view that uses it', async () => {
     const ask = await openRedis(server().url);
     const connections = async (): Promise<number> =>
       String(await ask('CLIENT', 'LIST')).match(/name=sojourn /g)?.length ?? 0;
@@ -201,8 +201,8 @@ const RULES = [
     ?.match(/\+[\w|@-]+/g) ?? []),
 ];
 
-describeWhereInstalled('redis', 'a server that asks who one is', () => {
-  test('lets in who gives the right password by URL, and nobody else', async () => {
+describeWhereInstalled('redis', 'a server with access control', () => {
+  test('accepts the right password in the URL and refuses any other', async () => {
     const server = await startServer('redis');
     onTestFinished(() => server.close());
     const { host } = new URL(server.url);
@@ -218,7 +218,7 @@ describeWhereInstalled('redis', 'a server that asks who one is', () => {
     await expect(openView(server.url)).rejects.toMatchObject(none);
   });
 
-  test('needs to allow no more than the page says', async () => {
+  test('needs no more permissions than the page lists', async () => {
     const server = await startServer('redis');
     onTestFinished(() => server.close());
     const ask = await openRedis(server.url);
@@ -242,7 +242,7 @@ describeWhereInstalled('redis', 'a server that asks who one is', () => {
     expect(log.lines).toEqual([]);
   }, 180_000);
 
-  test('that lets go of a user is said with what to do', async () => {
+  test('that revokes a permission causes an error that says what to do', async () => {
     const server = await startServer('redis');
     onTestFinished(() => server.close());
     const ask = await openRedis(server.url);
@@ -258,7 +258,7 @@ describeWhereInstalled('redis', 'a server that asks who one is', () => {
 });
 
 describeWhereInstalled('redis', 'a server by TLS', () => {
-  test('is reached with the certificate of who signed it, and not without', async () => {
+  test('is reached with the certificate of its authority, and not without', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'sojourn-tls-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const openssl = (...args: string[]): unknown => execFileSync(OPENSSL, args, { cwd: folder, stdio: 'pipe' });
@@ -298,8 +298,8 @@ describeWhereInstalled('redis', 'a server by TLS', () => {
   });
 });
 
-describeWhereInstalled('redis', 'what a server is set to', () => {
-  test('is said once when it may drop keys', async () => {
+describeWhereInstalled('redis', 'the configuration of a server', () => {
+  test('logs once that the server may evict keys', async () => {
     const server = await startServer('redis', { args: ['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru'] });
     onTestFinished(() => server.close());
     const log = createLog();
@@ -312,7 +312,7 @@ describeWhereInstalled('redis', 'what a server is set to', () => {
     expect(said()).toHaveLength(1);
   });
 
-  test('a node of a Cluster is not taken for a server', async () => {
+  test('a node of a Cluster is refused as a single server', async () => {
     const server = await startServer('redis', { args: ['--cluster-enabled', 'yes'] });
     onTestFinished(() => server.close());
     await expect(openView(server.url)).rejects.toMatchObject({

@@ -1,4 +1,4 @@
-/** What of a session, or of an instance, is left behind or taken away in Redis: by hand, by an eviction, by a crash, by a clock. */
+/** Remains and losses of sessions and instances in Redis: keys deleted by hand or evicted, crashes, clocks. */
 import { expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import { createLog } from '../kit/log.ts';
@@ -8,7 +8,7 @@ import { moveClock } from './redis-clock.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 describeWithServer('redis', 'in the Redis store', (server) => {
-  test('a session that was seen past its expiry has ended, also when the clock is set back', async () => {
+  test('a session that was found expired has ended, also when the clock is set back', async () => {
     const { client, now, pass, close } = await moveClock(server().url);
     const view = await openView(redis(client));
     const acts: Record<string, (id: string) => unknown> = {
@@ -39,7 +39,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     close();
   });
 
-  test('a session of which a key or a field is gone is missing, and a line in the log says so', async () => {
+  test('a session without one of its keys or fields is missing, and the log says so', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const logger = createLog();
@@ -63,7 +63,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     expect((await view.sessions.list(10)).records).toEqual([]);
   });
 
-  test('what is left of a session whose head was deleted goes when the session is looked at', async () => {
+  test('a check removes the remaining keys of a session whose head was deleted', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
@@ -80,7 +80,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     expect(await view.sessions.read('other')).toEqual(recordOf('other', { state: { a: '1' } }));
   });
 
-  test('the entries of instances that crashed go when another begins', async () => {
+  test('a new instance removes the entries of crashed instances', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name, leaseMs: 60_000 });
@@ -88,7 +88,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     const announce = async (id: string): Promise<void> =>
       view.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
     await announce('lives');
-    // Left by a minute of crashes.
+    // The entries of a minute of crashes.
     for (let n = 0; n < 600; n++) await ask('ZADD', instances, '1', `crashed-${n}`);
     await ask('ZADD', instances, '1', 'lives');
     await announce('next');

@@ -12,7 +12,7 @@ const keysOf = (name: string) => ({
 });
 
 describeWithServer('redis', 'the directory of sessions', (server) => {
-  test('names all that have expired without a living owner, however many others have', async () => {
+  test('lists all expired sessions without a living owner, however many others expired too', async () => {
     const view = await openView(server().url);
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
     const expiresAt = Date.now() - 1_000;
@@ -36,7 +36,7 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     expect((await view.sessions.list(1_000)).records.map(({ id }) => id)).toEqual(['lives']);
   });
 
-  test('looks at a session whose expiry moves on only when the old one has come, and then at the new one', async () => {
+  test('checks a session with a later expiry only at its old expiry, then at the new one', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
@@ -58,7 +58,7 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     expect(await score()).toBeGreaterThan(Date.now() + 3_600_000);
   });
 
-  test('keeps the place of a session that is being made, and takes it out when it never was', async () => {
+  test('keeps the entry of a session that is being created, and removes it if the session never appears', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
@@ -74,7 +74,7 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     expect(await ask('EXISTS', sessions, due)).toBe(0);
   });
 
-  test('a session is not made when its place may have been taken out', async () => {
+  test('a session is not created when its entry may have been removed', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
@@ -85,12 +85,12 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     expect(await make(Date.now() + 60_000)).toBe('W');
   });
 
-  test('an entry that was made anew while somebody looked at it stays', async () => {
+  test('an entry that is created again during its check stays', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
     const { sessions, due } = keysOf(name);
-    // Many at once look and make: the entry of every session that lives is there at the end.
+    // Many checks and creates at once: at the end every living session has its entry.
     for (let round = 0; round < 20; round++) {
       await ask('ZADD', due, '1', 's');
       await ask('ZADD', sessions, '0', 's');
@@ -108,7 +108,7 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     }
   });
 
-  test('forgets instances that are dead, and none that is announcing itself', async () => {
+  test('forgets dead instances, but no instance that is announcing itself', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });

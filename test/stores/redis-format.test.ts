@@ -1,4 +1,4 @@
-/** What stands in Redis and on its channels, literally: builds of several versions share it during a rolling deploy. */
+/** The stored format and the messages, literally: builds of several versions share them during a rolling deploy. */
 import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
 import { slotOf } from '../../src/stores/redis/slots.ts';
@@ -30,7 +30,7 @@ describeWithServer('redis', 'the first format', (server) => {
     return Object.fromEntries(list.flatMap((field, n) => (n % 2 === 0 ? [[field, list[n + 1] ?? '']] : [])));
   };
 
-  test('is what a session is written as', async () => {
+  test('is the format in which a session is written', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
@@ -85,7 +85,7 @@ describeWithServer('redis', 'the first format', (server) => {
     });
   });
 
-  test('is read, and gone on with', async () => {
+  test('is read and continued', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const at = (key: string): string => `sojourn:${name}:{s}:${key}`;
@@ -144,7 +144,7 @@ describeWithServer('redis', 'the first format', (server) => {
     expect(await ask('HGET', at('r'), 'f')).toBe('4 next');
   });
 
-  test('is what instances say to each other', async () => {
+  test('is the format of messages between instances', async () => {
     const name = newName();
     const view = await openView(server().url, { name });
     const heard: string[] = [];
@@ -180,8 +180,8 @@ describeWithServer('redis', 'the first format', (server) => {
     ]);
   });
 
-  test('stands in the slots that a Cluster gives its keys', () => {
-    // Of the specification, and ours.
+  test('uses the slots that a Cluster gives its keys', () => {
+    // Values of the specification, and values of this store.
     expect([slotOf('123456789'), slotOf('foo{bar}baz'), slotOf('bar')]).toEqual([12_739, 5_061, 5_061]);
     expect(slotOf('sojourn:mcp:{s}:r')).toBe(slotOf('s'));
   });

@@ -25,7 +25,7 @@ async function announced(view: OpenStore, id: string): Promise<Inbox> {
 }
 
 describeWithServer('redis', 'mailboxes on Redis', (server) => {
-  test('a large message waits under a key, in its place among the others, and is taken from there', async () => {
+  test('a large message is stored under a key and delivered in order', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const [here, there] = await Promise.all([openView(server().url, { name }), openView(server().url, { name })]);
@@ -42,16 +42,16 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     expect(await ask('KEYS', `*${name}*letter*`)).toEqual([]);
   });
 
-  test('a large message to nobody leaves nothing', async () => {
+  test('a large message to an instance that does not listen leaves nothing behind', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
     const text = 'x'.repeat(2_000_000);
-    expect(await view.instances.send('here', 'nobody', { kind: 'n', text })).toBe('suspect');
+    expect(await view.instances.send('here', 'unknown', { kind: 'n', text })).toBe('suspect');
     expect(await ask('KEYS', `*${name}*letter*`)).toEqual([]);
   });
 
-  test('a message of a newer version is dropped, and said once', async () => {
+  test('a message of a newer version is dropped and logged once', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const logger = createLog();
@@ -65,7 +65,7 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     expect(logger.matching(/newer version/, 'warn')).toHaveLength(1);
   });
 
-  test('a subscription that is cut is lost at once; the next renewal finds it made anew', async () => {
+  test('a cut subscription is lost at once; the next renewal finds a new one', async () => {
     const ask = await openRedis(server().url);
     const view = await openView(server().url);
     const inbox = await announced(view, 'me');
@@ -79,7 +79,7 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     }
   });
 
-  test('an instance that was buried while it could not be heard finds itself dead', async () => {
+  test('an instance that was buried while its mailbox was lost finds itself dead', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
@@ -93,10 +93,10 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     await until(async () => (await other.instances.send('x', 'me', { kind: 'call' })) === 'suspect');
   });
 
-  test('a renewal notices that what is published is not heard, though both connections stand', async () => {
+  test('a renewal notices that messages do not arrive although both connections are open', async () => {
     const other = await startServer('redis');
     onTestFinished(() => other.close());
-    // Commands here, channels there, and then both here.
+    // Commands on one server and channels on another, then both on one.
     const urls = [server().url, other.url];
     const { options } = createClient({ url: server().url });
     const client = {
@@ -128,7 +128,7 @@ describeWhereInstalled('redis', 'a mailbox on a link that nothing passes any mor
     await expect((async () => view.instances.renew('me', 'serving'))()).rejects.toMatchObject({ code: 'STORE_AWAY' });
     await until(() => inbox.lost > 0);
     proxy.blackHole(false);
-    // Its lease has run out meanwhile, or not.
+    // Its lease may have expired.
     await until(async () => typeof (await view.instances.renew('me', 'serving')) === 'boolean');
   });
 });
@@ -141,7 +141,7 @@ describeWithServer('redis', 'instances in processes of their own', (server) => {
     return { ...at(name), open: () => openView(server().url, { name }) };
   });
 
-  test('one that reads nothing is cut off when its buffer on the server is full, learns that, and goes on', async () => {
+  test('an instance that reads nothing is disconnected when its buffer is full, learns it, and recovers', async () => {
     const ask = await openRedis(server().url);
     const limit = async (value: string): Promise<unknown> =>
       ask('CONFIG', 'SET', 'client-output-buffer-limit', `pubsub ${value}`);

@@ -1,4 +1,4 @@
-/** Random operations on a real server whose clock is the test's (`redis-clock.ts`). */
+/** Random operations on a real server whose clock is controlled by the test (`redis-clock.ts`). */
 import { redis } from '../../src/stores/redis/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { modelTests, openWithKit, type ModelStores } from './model-runs.ts';

@@ -8,7 +8,7 @@ import { until } from '../kit/until.ts';
 import { asked, AWAY, BOUND_MS, failsWithin, frozen, LEASE_MS, ownServer, proxied, SLACK_MS } from './outages.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
-/** What cannot be collected. */
+/** Memory that the garbage collector cannot free. */
 function heapUsed(): number {
   setFlagsFromString('--expose_gc');
   (runInNewContext('gc') as () => void)();
@@ -17,7 +17,7 @@ function heapUsed(): number {
 }
 
 describeWhereInstalled('redis', 'while Redis is away', () => {
-  test('a store that cannot be reached is not opened: it says where, and can be opened later', async () => {
+  test('a store that cannot be reached rejects its opening with the address, and opens later', async () => {
     const port = await freePort();
     const url = `redis://user:secret@127.0.0.1:${port}`;
     await expect(openView(url)).rejects.toMatchObject({
@@ -27,7 +27,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     await expect(openView(url)).rejects.not.toMatchObject({ message: expect.stringContaining('secret') as string });
   });
 
-  test('a server that takes connections and says nothing fails the opening in time', async () => {
+  test('a server that accepts connections and sends nothing fails the opening in time', async () => {
     const server = await ownServer('redis');
     await frozen(server);
     expect(await failsWithin(() => openView(server.url, { leaseMs: LEASE_MS }))).toBeLessThan(BOUND_MS + SLACK_MS);
@@ -35,7 +35,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     await openView(server.url);
   });
 
-  test('one object that could not be opened is opened when the server is there', async () => {
+  test('a store object that failed to open opens once the server is there', async () => {
     const server = await ownServer('redis');
     await server.stop();
     const store = redis(server.url);
@@ -45,7 +45,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     expect(await view.sessions.count()).toBe(0);
   });
 
-  test('killed, everything asked fails at once and nothing is undefined; back, everything is there', async () => {
+  test('with the server killed every call fails at once, none answers undefined, and the data comes back', async () => {
     const server = await ownServer('redis', '--appendonly', 'yes', '--appendfsync', 'always');
     const view = await openView(server.url, { leaseMs: LEASE_MS });
     await view.sessions.create(recordOf('s', { state: { a: '1' } }));
@@ -64,7 +64,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   });
 
   test(
-    'frozen, it takes only so many bytes of what is asked, and refuses the rest at once',
+    'with the server frozen the store accepts only so many bytes of commands, and refuses the rest at once',
     { timeout: 120_000 },
     async () => {
       const server = await ownServer('redis');
@@ -101,7 +101,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     },
   );
 
-  test('frozen, everything asked fails in time, then at once; thawed, it works again', async () => {
+  test('with the server frozen calls fail in time, later ones at once; after the thaw they work again', async () => {
     const server = await ownServer('redis');
     const view = await openView(server.url, { leaseMs: LEASE_MS });
     await view.sessions.create(recordOf('s'));
@@ -111,12 +111,12 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS);
     server.resume();
     const { epoch } = (await until(() => view.sessions.read('s'))) as SessionRecord;
-    // What had no answer may have been done.
+    // A command without an answer may have run.
     expect([1, 2]).toContain(epoch);
     expect(await view.sessions.save('s', { epoch, owner: ME }, { logLevel: 'info' })).toBe('written');
   });
 
-  test('on a link that nothing passes any more, what is asked fails in time, and another connection is made', async () => {
+  test('on a silent network calls fail in time and the store connects anew', async () => {
     const server = await ownServer('redis');
     const { proxy, url } = await proxied(server);
     const view = await openView(url, { leaseMs: LEASE_MS });
@@ -127,7 +127,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     await until(() => view.sessions.read('s'));
   });
 
-  test('cut off, what was under way fails and what is asked next waits for the new connection', async () => {
+  test('when the connection is cut, pending calls fail and later ones wait for the new connection', async () => {
     const server = await ownServer('redis');
     const { proxy, url } = await proxied(server);
     const view = await openView(url, { leaseMs: LEASE_MS });
@@ -136,7 +136,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
       const before = proxy.accepted;
       proxy.delay(50);
       const underWay = expect(Promise.resolve(view.sessions.read('s'))).rejects.toMatchObject(AWAY);
-      // Written at the end of the turn.
+      // The write is sent at the end of the turn.
       await new Promise((done) => setImmediate(done));
       proxy.cutAll();
       proxy.delay(0);
@@ -160,7 +160,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     await server.start();
     await until(async () => (await view.sessions.read('s')) === undefined);
     expect(lost).toBeGreaterThan(0);
-    // The connection that listens comes back in its own time.
+    // The subscribed connection reconnects separately.
     await until(async () => (await view.instances.renew(ME, 'serving')) === false);
     expect(await view.sessions.claim('s', 1, ME)).toEqual({ claimed: false, current: undefined });
     expect(await view.sessions.save('s', FENCE, {})).toBe('fenced');
@@ -168,7 +168,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     expect(await view.instances.send('next', 'next', { kind: 'own' })).toBe('sent');
   });
 
-  test('a server that has no room refuses what does not fit, with what to do, and goes on when it has', async () => {
+  test('a full server refuses writes with an error that says what to do, and works again with room', async () => {
     const server = await ownServer('redis', '--maxmemory', '20mb', '--maxmemory-policy', 'noeviction');
     const ask = await openRedis(server.url);
     const view = await openView(server.url);
@@ -183,7 +183,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     expect(await view.sessions.save('s', FENCE, { logLevel: 'info' })).toBe('written');
   });
 
-  test('a replica is not taken for the primary, neither at the start nor when the primary becomes one', async () => {
+  test('a replica is refused, at the start and when the primary becomes one', async () => {
     const [primary, other] = [await ownServer('redis'), await ownServer('redis')];
     const ask = await openRedis(primary.url);
     const view = await openView(primary.url, { leaseMs: LEASE_MS });
@@ -198,7 +198,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     await until(async () => (await view.sessions.create(recordOf('t'))) === 'created');
   });
 
-  test('a process that was busy for longer than an answer may take does not give up on those that have come', async () => {
+  test('a process that was busy longer than the reply limit still accepts the replies that have arrived', async () => {
     const server = await ownServer('redis');
     const ask = await openRedis(server.url);
     const connections = async (): Promise<string | undefined> =>
@@ -207,7 +207,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     await view.sessions.create(recordOf('s'));
     const before = await connections();
     const reading = Promise.resolve(view.sessions.read('s'));
-    // Written in this moment, and not answered yet.
+    // Sent at this moment, without a reply yet.
     await new Promise((done) => setImmediate(done));
     const free = performance.now() + LEASE_MS;
     while (performance.now() < free);
@@ -215,7 +215,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     expect(await connections()).toBe(before);
   });
 
-  test('a view on a server that has gone away closes in time', async () => {
+  test('a view on an unreachable server closes in time', async () => {
     const server = await ownServer('redis');
     const view = await openView(server.url, { leaseMs: LEASE_MS, name: newName() });
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);

@@ -15,7 +15,7 @@ import { FENCE, openRedis, openView, recordOf } from './redis-views.ts';
 const LEASE_MS = 1_500;
 const PATIENCE = { timeoutMs: 30_000 };
 
-/** A sentinel is a server in another mode, and writes into its configuration. */
+/** A sentinel is a server in another mode; it writes to its configuration file. */
 async function startSentinel(primary: TestServer): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-sentinel-'));
   const [port, file] = [await freePort(), join(folder, 'sentinel.conf')];
@@ -25,7 +25,7 @@ async function startSentinel(primary: TestServer): Promise<number> {
       `port ${port}`,
       'bind 127.0.0.1',
       `sentinel monitor ours 127.0.0.1 ${primary.port} 1`,
-      // It asks once a second: with less than that it fails over a primary that answers.
+      // The sentinel pings once a second; with a shorter limit it would fail over a healthy primary.
       'sentinel down-after-milliseconds ours 2500',
       'sentinel failover-timeout ours 3000',
     ].join('\n'),
@@ -52,7 +52,7 @@ async function startPair(): Promise<{ primary: TestServer; replica: TestServer; 
 }
 
 describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
-  test('serves on the primary, and on the next one when it dies, with sessions, leases and mailboxes', async () => {
+  test('uses the primary, and the next one after its death, with sessions, leases and mailboxes', async () => {
     const { primary, replica, sentinel } = await startPair();
     const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
     const view = await openView(redis(client), { leaseMs: LEASE_MS });
@@ -70,7 +70,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     expect(await view.instances.send('x', 'one', { kind: 'call', n: 1 })).toBe('sent');
     await until(() => got.length === 1);
 
-    // What is acknowledged may not be with the replica yet: the page says so.
+    // An acknowledged write may not have reached the replica yet, as the page of the store says.
     const ask = await openRedis(primary.url);
     expect(await ask('WAIT', '1', '5000')).toBe(1);
     await primary.killed();
@@ -84,7 +84,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     );
     const other = await openRedis(replica.url);
     expect(String(await other('INFO', 'replication'))).toContain('role:master');
-    // The mailbox has a connection of its own, which may still be asking the sentinel.
+    // The mailbox has a separate connection, which may still be looking for the primary.
     await until(async () => (await view.instances.renew('one', 'serving')) === false, PATIENCE);
     let id = 'two';
     await until(async () => {
@@ -98,7 +98,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     expect(client.isOpen).toBe(false);
   }, 90_000);
 
-  test('follows when another server is made the primary while the old one lives', async () => {
+  test('follows a manual failover while the old primary is alive', async () => {
     const { primary, sentinel } = await startPair();
     const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
     const view = await openView(redis(client), { leaseMs: LEASE_MS });
@@ -119,7 +119,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     expect(await view.sessions.read('s')).toMatchObject({ logLevel: 'debug' });
   }, 90_000);
 
-  test('says that no sentinel can be asked', async () => {
+  test('says that no sentinel answers', async () => {
     const port = await freePort();
     const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port }] });
     const began = performance.now();

@@ -1,4 +1,4 @@
-/** Views on a Redis of the tests', and what tests put in. */
+/** Views on a Redis server for tests, and test data. */
 import { createClient } from 'redis';
 import { onTestFinished } from 'vitest';
 import type { OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
@@ -10,7 +10,7 @@ export { FENCE, ME, recordOf } from './views.ts';
 
 export const newName = (): string => `test-${base64url(systemRandom(9))}`;
 
-/** A deployment of its own on a server that many tests share. */
+/** A new deployment on a server that many tests share. */
 export const storeOptions = (more: Partial<StoreOptions> = {}): StoreOptions =>
   plainOptions({ name: newName(), ...more });
 
@@ -21,7 +21,7 @@ export async function openView(store: Store | string, more: Partial<StoreOptions
 
 type Args = readonly [string, ...string[]];
 
-/** Commands of somebody else's; the connection is gone when the test is over. */
+/** Sends commands beside the store; the connection closes when the test is over. */
 export async function openRedis(url: string): Promise<(...args: Args) => Promise<unknown>> {
   const client = await createClient({ url, RESP: 2 })
     .on('error', () => undefined)

@@ -14,7 +14,7 @@ const HELD_MS = 2_500;
 const read = async (view: OpenStore, id: string): Promise<SessionRecord> =>
   (await view.sessions.read(id)) as SessionRecord;
 
-/** How many scripts have run. */
+/** The number of scripts that have run. */
 async function scriptsRun(ask: Ask): Promise<number> {
   const stats = String(await ask('INFO', 'commandstats'));
   return Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1] ?? 0);
@@ -25,7 +25,7 @@ describeWhereInstalled('redis', 'a write that a broken connection delivers late'
     readonly name: string;
     first(view: OpenStore): unknown;
     later(view: OpenStore): unknown;
-    stands(view: OpenStore): unknown;
+    check(view: OpenStore): unknown;
   }
 
   const marker = { request: '1', stream: 'p' };
@@ -34,29 +34,29 @@ describeWhereInstalled('redis', 'a write that a broken connection delivers late'
       name: 'a save does not undo a later one',
       first: (view) => view.sessions.save('s', FENCE, { state: { a: '1' } }),
       later: (view) => view.sessions.save('s', FENCE, { state: { a: '2' } }),
-      stands: async (view) => expect((await read(view, 's')).state).toEqual({ a: '2' }),
+      check: async (view) => expect((await read(view, 's')).state).toEqual({ a: '2' }),
     },
     {
       name: 'a marker does not come back',
       first: (view) => view.sessions.mark('s', FENCE, marker),
       later: (view) => view.sessions.mark('s', FENCE, marker, true),
-      stands: async (view) => expect(await view.sessions.claim('s', 1, ME)).toMatchObject({ markers: [] }),
+      check: async (view) => expect(await view.sessions.claim('s', 1, ME)).toMatchObject({ markers: [] }),
     },
     {
-      name: 'an append does not open a stream that its owner has given up',
+      name: 'an append that its owner gave up does not open its stream',
       first: (view) => view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: [''] }),
       later: (view) => view.sessions.save('s', FENCE, { logLevel: 'info' }),
-      stands: async (view) => expect(await view.events.open('s')).toEqual([]),
+      check: async (view) => expect(await view.events.open('s')).toEqual([]),
     },
     {
-      name: 'an end does not end what was claimed after it',
+      name: 'an end does not end a session that was claimed later',
       first: (view) => view.sessions.end('free', null, 'terminated'),
       later: (view) => view.sessions.claim('free', 1, ME),
-      stands: async (view) => expect(await read(view, 'free')).toMatchObject({ epoch: 2, owner: ME }),
+      check: async (view) => expect(await read(view, 'free')).toMatchObject({ epoch: 2, owner: ME }),
     },
   ];
 
-  test.each(late)('$name', async ({ first, later, stands }) => {
+  test.each(late)('$name', async ({ first, later, check }) => {
     const server = await startServer('redis');
     onTestFinished(() => server.close());
     const proxy = await createFaultProxy({ port: server.port });
@@ -75,14 +75,14 @@ describeWhereInstalled('redis', 'a write that a broken connection delivers late'
     await until(() => view.sessions.read('s'));
     const ran = await scriptsRun(ask);
     await later(view);
-    // Scripts of `later` and of the one that was held up.
+    // The script of `later` and the delayed one.
     await until(async () => (await scriptsRun(ask)) >= ran + 2, { timeoutMs: 2 * HELD_MS });
-    await stands(view);
+    await check(view);
   });
 });
 
 describeWithServer('redis', 'writes to Redis', (server) => {
-  test('a renewal that comes after a later one, and an announcement after its instance has left, do nothing', async () => {
+  test('a renewal after a later one, and an announcement after the instance has left, do nothing', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
@@ -101,7 +101,7 @@ describeWithServer('redis', 'writes to Redis', (server) => {
     expect(await ask('EVAL', ANNOUNCE.lua, ...others, late, '30000', '1000', '1', 'serving', '1')).toBe('L');
   });
 
-  test('a turn of writes leaves in one packet', async () => {
+  test('the writes of one turn leave in one packet', async () => {
     const ask = await openRedis(server().url);
     const view = await openView(server().url);
     await view.sessions.create(recordOf('s'));
@@ -121,11 +121,11 @@ describeWithServer('redis', 'writes to Redis', (server) => {
       ),
     );
     expect(new Set(outcomes)).toEqual(new Set(['written']));
-    // A packet of 50, in the pieces that the server reads, and the question itself.
+    // One packet of 50 writes, in the pieces that the server reads, and the query itself.
     expect((await reads()) - before).toBeLessThan(10);
   });
 
-  test('scripts that the server has forgotten are sent to it again', async () => {
+  test('a server that lost its scripts gets them again', async () => {
     const ask = await openRedis(server().url);
     const view = await openView(server().url);
     await view.sessions.create(recordOf('s'));
@@ -136,7 +136,7 @@ describeWithServer('redis', 'writes to Redis', (server) => {
     expect(await view.sessions.read('s')).toEqual(recordOf('s'));
   });
 
-  test('a record that a newer version wrote is refused by name, and not claimed', async () => {
+  test('a record of a newer version is refused with its id, and not claimed', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
@@ -150,7 +150,7 @@ describeWithServer('redis', 'writes to Redis', (server) => {
     expect(await view.sessions.read('s')).toEqual(recordOf('s', { owner: null }));
   });
 
-  test('a key of another program is not overwritten, and said', async () => {
+  test('a key of another program is not overwritten, and the error names the cause', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name });
@@ -163,7 +163,7 @@ describeWithServer('redis', 'writes to Redis', (server) => {
   });
 });
 
-/** Keys of a deployment with the milliseconds that each still has; -1: for ever. */
+/** Keys of a deployment with the remaining ms of each; -1: no expiry. */
 async function lifetimes(ask: Ask, name: string): Promise<Map<string, number>> {
   const keys = (await ask('KEYS', `sojourn:*${name}*`)) as string[];
   const times = await Promise.all(keys.map(async (key) => Number(await ask('PTTL', key))));
@@ -187,7 +187,7 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
     return view;
   }
 
-  test('a session and all of it, long after its expiry, its log as soon as all in it is too old', async () => {
+  test('keys of a session expire long after the session, those of its log with the last event', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const expiresAt = Date.now() + HOUR;
@@ -210,7 +210,7 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
     expect(near(ended.get('r'), HOUR)).toBe(true);
   });
 
-  test('a log that time does not limit goes with its session', async () => {
+  test('the keys of a log without a time limit expire with the session', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await used(name, Date.now() + HOUR, Infinity);
@@ -222,7 +222,7 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
     for (const key of ['k', 'l']) expect(kept.get(key), key).toBe(-1);
   });
 
-  test('a log holds little more than what is kept of it, and no name of a stream that is gone', async () => {
+  test('a log holds little more than retention keeps, and no name of a deleted stream', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const retention = { ttlMs: HOUR, events: 100, bytes: 1_000_000 };
@@ -243,7 +243,7 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
     expect(most.elements).toBeGreaterThan(40);
   });
 
-  test('leases, what is remembered of the dead, and secrets with a time', async () => {
+  test('leases, marks of used ids, and secrets with a lifetime expire', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
     const view = await openView(server().url, { name, leaseMs: 5_000 });

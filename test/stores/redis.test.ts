@@ -6,7 +6,7 @@ import { describeWithServer } from '../kit/servers/index.ts';
 
 const applies = storeContract.filter(({ needs }) => needs !== 'process-limits' && needs !== 'clock-set-back');
 
-describeWithServer('redis', 'the Redis store keeps the contract, each view on connections of its own', (server) => {
+describeWithServer('redis', 'the Redis store keeps the contract, each view on separate connections', (server) => {
   test.each(applies)('$id: $title', async ({ run }) => {
     const kit = createStoreKit({ connect: () => redis(server().url), pass: (ms) => sleep(ms) });
     try {
@@ -18,7 +18,7 @@ describeWithServer('redis', 'the Redis store keeps the contract, each view on co
 });
 
 describe('the Redis store', () => {
-  test('keeps all of the contract but for what a process holds: the server holds it', () => {
+  test('passes the whole contract except the cases about memory of the process', () => {
     const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
     expect(left).toEqual(['tombstone/limit', 'expiry/stored', 'retention/process']);
   });

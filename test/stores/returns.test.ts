@@ -1,4 +1,7 @@
-/** How long after its server a store is back. With SOJOURN_RETURNS=10 each outage is made 10 times, and the times are printed. */
+/**
+ * How long a store takes to recover after its server. SOJOURN_RETURNS=10 repeats each outage 10 times and prints the
+ * times.
+ */
 import { expect, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import { postgres } from '../../src/stores/postgres/index.ts';
@@ -10,7 +13,7 @@ import { FENCE, ME, open, recordOf, storeOptions } from './views.ts';
 
 const ROUNDS = Number(process.env['SOJOURN_RETURNS'] ?? 3);
 const OUTAGES_MS = [300, 1_000, 3_000];
-/** A busy machine is later than its clock. */
+/** A busy machine is late. */
 const MOST_MS = 1_000;
 
 interface Kind {
@@ -26,7 +29,7 @@ const KINDS: Readonly<Record<ServerKind, Kind>> = {
 
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
-/** Asks again every few ms, as requests do. Resolves with when it was done. */
+/** Retries every few ms, as requests do. Resolves with the time of success. */
 async function done(work: () => unknown): Promise<number> {
   for (;;) {
     try {
@@ -38,7 +41,7 @@ async function done(work: () => unknown): Promise<number> {
   }
 }
 
-/** ms from the moment in which the server answers to the first write, and to the first renewal of a lease. */
+/** ms from the first answer of the server to the first write, and to the first renewal of a lease. */
 async function returned(server: TestServer, view: OpenStore, outageMs: number): Promise<readonly [number, number]> {
   await server.killed();
   const writing = done(() => view.sessions.save('s', FENCE, { activeAt: 1 }));

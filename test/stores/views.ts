@@ -1,4 +1,4 @@
-/** Views on a store of the tests', and what they put in. */
+/** Views on a store for tests, and test data. */
 import { onTestFinished } from 'vitest';
 import type { OpenStore, SessionRecord, Store, StoreOptions } from '../../src/stores/store.ts';
 import { systemRandom, systemTime } from '../../src/options/system.ts';

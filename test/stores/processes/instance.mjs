@@ -1,7 +1,7 @@
 /**
- * One instance in a process of its own: `node instance.mjs KIND TARGET NAME ID LEASE_MS`. Says `ready`, then each message that it
- * gets as a line of JSON, `lost` when its mailbox is, and `dead` when it has no lease any more; answers a message with `answer`
- * by sending it back. Renews its lease.
+ * One instance in a separate process: `node instance.mjs KIND TARGET NAME ID LEASE_MS`. Prints `ready`, then each
+ * message that it receives as a line of JSON, `lost` when its mailbox is lost, and `dead` when it has no lease any
+ * more. Answers a message with `answer` by sending it back. Renews its lease.
  */
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -1,4 +1,5 @@
-// Opens a store, closes it, and says how that ended: `node postgres-opens.mjs URL [OPTIONS]`. Nothing else keeps it alive.
+// Opens a store, closes it, and prints the result: `node postgres-opens.mjs URL [OPTIONS]`. Nothing else keeps the
+// process alive.
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { openOptions, recordOf } from './steps.mjs';
@@ -12,7 +13,7 @@ try {
   await view.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
   await view.sessions.create(recordOf(`session-of-${id}`, id));
   await view.sessions.count();
-  // What is idle keeps no process alive.
+  // Idle connections keep no process alive.
   if (end === 'close') await view.close();
   console.log('opened');
 } catch (error) {

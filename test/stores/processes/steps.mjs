@@ -1,4 +1,4 @@
-/** The life of a session as steps 1 to `LAST_STEP`, and what is stored after each. The last one ends it. */
+/** The life of a session as steps 1 to `LAST_STEP`, and what is stored after each. The last step ends it. */
 
 export const LAST_STEP = 41;
 const TEXT = 'x'.repeat(2_000);
@@ -30,7 +30,7 @@ export async function openOptions(dist) {
     time: systemTime,
     random: systemRandom,
     logger: silent,
-    // Nobody renews: a killed writer is dead by the time the next one is up.
+    // No renewals: a killed writer is dead by the time the next one has started.
     leaseMs: 50,
     tombstoneMs: 3_600_000,
     retention: { ttlMs: 3_600_000, events: 10_000, bytes: 100_000_000 },
@@ -68,7 +68,7 @@ export function doStep(view, { id, step, fence }) {
   );
 }
 
-/** What a session holds after a step, as `stored` of the test reads it. */
+/** What a session holds after a step, in the form of `stored` of the test. */
 export function expectedAfter(step) {
   const saves = upTo(step, isSave);
   const state = Object.fromEntries(saves.map((save) => [`${save}`, '1']));

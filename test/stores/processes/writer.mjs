@@ -1,12 +1,12 @@
 /**
- * Writes until it is killed, and says in a file what was acknowledged: `node writer.mjs JOB`.
+ * Writes until it is killed, and logs to a file what was acknowledged: `node writer.mjs JOB`.
  *
- * `JOB` is JSON: `{ kind, target, leaseMs, owner, sessions: [{ id, epoch, step }], prefix, width, copies, mayBeAway, log }`, with
- * the store's `kind` and what it is opened with. Each of `width` lines of work takes a session of the list, or makes one, and
- * does the steps of `steps.mjs` one after the other; the last one ends the session. With `copies` SQLite's log is copied into the
- * file all the time, so that kills meet that too. Lines are `id step`. A file is written synchronously: what was said was
- * acknowledged before the kill. When the server may be away, a line of work that finds it so goes no further: what became of its
- * step is for the next writer to find.
+ * `JOB` is JSON: `{ kind, target, leaseMs, owner, sessions: [{ id, epoch, step }], prefix, width, copies, mayBeAway,
+ * log }`, with the store's `kind` and what it is opened with. Each of `width` workers takes a session of the list, or
+ * creates one, and does the steps of `steps.mjs` one after the other; the last one ends the session. With `copies`
+ * SQLite's log is copied into the file all the time, so that kills hit that too. Lines are `id step`, written
+ * synchronously: a logged step was acknowledged before the kill. If the server may be away, a worker that finds it away
+ * stops; the next writer finds out whether its step was stored.
  */
 import { openSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
