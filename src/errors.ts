@@ -290,10 +290,10 @@ export const storeAway = (what: string, cause?: unknown): SojournError =>
   unavailable('STORE_AWAY', 'store_away', `Service Unavailable: the session store cannot be reached (${what})`, cause);
 
 /** Sent to clients. The message with the store's address and user name is only for logs. */
-const STORE_AWAY_TOLD = 'Service Unavailable: the session store cannot be reached';
+const STORE_AWAY_FOR_CLIENTS = 'Service Unavailable: the session store cannot be reached';
 
 /** The error that a handler gets. The handler may pass it on to its client. */
-export const storeAwayTold = (what: string, cause: unknown): unknown =>
+export const storeAwayForClients = (what: string, cause: unknown): unknown =>
   cause instanceof SojournError && cause.code === 'STORE_AWAY' ? storeAway(what, cause) : cause;
 
 export const lapsed = (): SojournError =>
@@ -432,6 +432,6 @@ export function rpcError(error: SojournError): {
   data?: Readonly<Record<string, unknown>>;
 } {
   const { rpc: code, data } = error;
-  const message = error.code === 'STORE_AWAY' ? STORE_AWAY_TOLD : error.message;
+  const message = error.code === 'STORE_AWAY' ? STORE_AWAY_FOR_CLIENTS : error.message;
   return data === undefined ? { code, message } : { code, message, data };
 }

@@ -39,16 +39,10 @@ const UNFINISHED = [
   'SECURITY.md',
 
   'docs/adr/0002-store-interface.md',
-  'docs/adr/0005-relay-by-reference.md',
   'docs/adr/0006-sqlite-store.md',
-  'docs/adr/0008-relay-over-links.md',
-  'docs/adr/0009-repeatable-calls-begin-at-once.md',
   'docs/adr/0011-redis-store.md',
   'docs/adr/0012-postgres-store.md',
   'docs/adr/0013-nats-store.md',
-  'docs/adr/0014-request-state-keys-of-the-day.md',
-  'docs/adr/0015-modern-requests-without-a-web-response.md',
-  'docs/adr/0016-claims-beside-the-lease.md',
 
   'docs/guide/cli.md',
   'docs/guide/deployment.md',

@@ -36,11 +36,11 @@ export interface InstanceOptions {
   readonly time: Required<TimeProvider>;
   readonly logger: Logger;
   /** The lease was renewed, or taken again. */
-  storeAnswers(): void;
+  onStoreReachable(): void;
 }
 
 /** A request to end a session, sent to its owner. */
-interface Asked {
+interface EndRequest {
   readonly link: Link;
   /** `undefined`: the outcome is unknown. */
   settle(done: boolean | undefined): void;
@@ -57,9 +57,9 @@ export class Instance {
   readonly #links: Links;
   #handlers: InstanceHandlers | undefined;
   #asks = 0;
-  readonly #asked = new Map<number, Asked>();
+  readonly #endRequests = new Map<number, EndRequest>();
 
-  constructor({ store, inProcess, leaseMs, random, time, logger, storeAnswers }: InstanceOptions) {
+  constructor({ store, inProcess, leaseMs, random, time, logger, onStoreReachable }: InstanceOptions) {
     this.#store = store;
     this.#logger = logger;
     this.#links = new Links({
@@ -81,10 +81,10 @@ export class Instance {
       receive: (from, message) => this.#receive(from, message),
       lapsed: (id) => this.#links.reset(id),
       extended: () => {
-        this.#links.introduce();
+        this.#links.announceNewId();
         this.#handlers?.valid();
       },
-      storeAnswers,
+      onStoreReachable,
     });
   }
 
@@ -141,12 +141,12 @@ export class Instance {
   }
 
   /** Whether another instance has sent a message recently. */
-  hears(id: string): boolean {
-    return this.#links.hears(id);
+  heardRecently(id: string): boolean {
+    return this.#links.heardRecently(id);
   }
 
   async isAlive(id: string): Promise<boolean> {
-    return this.hears(id) || (await this.#store.instances.read(id)) !== undefined;
+    return this.heardRecently(id) || (await this.#store.instances.read(id)) !== undefined;
   }
 
   /** Another instance that takes new sessions, as far as the store knows. */
@@ -179,11 +179,11 @@ export class Instance {
     const letGo = link.hold('call');
     return new Promise((resolve) => {
       const settle = (done: boolean | undefined): void => {
-        this.#asked.delete(ask);
+        this.#endRequests.delete(ask);
         letGo();
         resolve(done);
       };
-      this.#asked.set(ask, { link, settle });
+      this.#endRequests.set(ask, { link, settle });
       link.push({ t: 'terminate', ask, sessionId }, ITEM_BYTES);
     });
   }
@@ -221,12 +221,12 @@ export class Instance {
 
   #item(link: Link, item: LinkItem): void {
     if (item.t === 'terminate') void this.#terminate(link, item);
-    else if (item.t === 'terminated') this.#asked.get(item['ask'] as number)?.settle(item['done'] === true);
+    else if (item.t === 'terminated') this.#endRequests.get(item['ask'] as number)?.settle(item['done'] === true);
     else this.#handlers?.item(link, item);
   }
 
   #linkFailed(link: Link): void {
-    for (const asked of this.#asked.values()) if (asked.link === link) asked.settle(undefined);
+    for (const asked of this.#endRequests.values()) if (asked.link === link) asked.settle(undefined);
     this.#handlers?.linkFailed(link);
   }
 

@@ -41,7 +41,7 @@ export interface LeaseOptions {
   lapsed(id: string): void;
   /** The lease is valid until its next expiry. */
   extended(): void;
-  storeAnswers(): void;
+  onStoreReachable(): void;
 }
 
 export class Lease {
@@ -202,7 +202,7 @@ export class Lease {
       if (alive && (await this.#options.store.renew(this.#id, this.#state))) this.#extend(sent, losses);
       else await this.#rejoin();
       this.#storeAway = false;
-      this.#options.storeAnswers();
+      this.#options.onStoreReachable();
     } catch (err) {
       if (!this.#storeAway) logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
       this.#storeAway = true;

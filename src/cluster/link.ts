@@ -44,9 +44,9 @@ export interface LinkOptions {
   send(message: LinkMessage): void;
   receive(item: LinkItem): void;
   /** Whether the sender of an item expects an answer besides the acknowledgement. */
-  asks(item: LinkItem): boolean;
+  isQuestion(item: LinkItem): boolean;
   /** The peer has been silent for long: check whether it is alive. */
-  doubt(): void;
+  onSilence(): void;
 }
 
 interface Pending {
@@ -180,7 +180,7 @@ export class Link {
       if (first + n > this.#expected) break;
       if (this.repeats(first + n)) continue;
       this.#expected = Math.max(this.#expected, first + n + 1);
-      asked ||= this.#options.asks(item);
+      asked ||= this.#options.isQuestion(item);
       this.#options.receive(item);
       if (this.#failed) return;
     }
@@ -311,7 +311,7 @@ export class Link {
   #tick(): void {
     this.#probeTimer = undefined;
     const first = this.#next - this.#unacked.length;
-    if (this.#probeIsSlow && !this.heardWithin(this.#watchMs)) this.#options.doubt();
+    if (this.#probeIsSlow && !this.heardWithin(this.#watchMs)) this.#options.onSilence();
     if (this.#failed) return;
     if (this.#unacked.length === 0 || first > this.#firstThen) this.#round = 0;
     else {

@@ -54,7 +54,7 @@ export class Links {
   /**
    * Whether the peer has sent a message so recently that its lease need not be read. If it is dead, the link finds out.
    */
-  hears(peer: string): boolean {
+  heardRecently(peer: string): boolean {
     return this.#links.get(peer)?.heardWithin(this.#options.leaseMs / HEARD_PART) === true;
   }
 
@@ -93,7 +93,7 @@ export class Links {
   }
 
   /** Announces the new id to every peer that knew this instance under an earlier id. */
-  introduce(): void {
+  announceNewId(): void {
     for (const peer of this.#former.keys()) this.to(peer);
   }
 
@@ -112,15 +112,15 @@ export class Links {
   }
 
   /** A new instance may replace a peer that has been silent for long, and no other check would notice that. */
-  #doubtSilent(): void {
+  #suspectSilentPeers(): void {
     for (const [peer, link] of this.#links) {
-      if (!link.heardWithin(SILENT_LEASES * this.#options.leaseMs)) void this.#doubt(peer);
+      if (!link.heardWithin(SILENT_LEASES * this.#options.leaseMs)) void this.#suspect(peer);
     }
   }
 
   #open(peer: string): Link {
     const { time, leaseMs } = this.#options;
-    this.#doubtSilent();
+    this.#suspectSilentPeers();
     const link: Link = new Link({
       peer,
       time,
@@ -130,12 +130,12 @@ export class Links {
         if (item.t === 'formerly') this.#die(item['id'] as string);
         else this.#options.receive(link, item);
       },
-      asks: ({ t }) => t === 'call' || t === 'terminate',
-      doubt: () => void this.#doubt(peer),
+      isQuestion: ({ t }) => t === 'call' || t === 'terminate',
+      onSilence: () => void this.#suspect(peer),
     });
     this.#links.set(peer, link);
     for (const id of this.#former.get(peer) ?? []) {
-      link.push({ t: 'formerly', id }, ITEM_BYTES, () => this.#told(peer, id));
+      link.push({ t: 'formerly', id }, ITEM_BYTES, () => this.#acknowledgedDeath(peer, id));
     }
     return link;
   }
@@ -144,7 +144,7 @@ export class Links {
     const { store, logger, self } = this.#options;
     try {
       const sent = await store.instances.send(self(), peer, message);
-      if (sent === 'suspect' && !this.#examining.has(peer)) void this.#doubt(peer);
+      if (sent === 'suspect' && !this.#examining.has(peer)) void this.#suspect(peer);
       return sent;
     } catch (err) {
       // The message is sent again. An instance that cannot reach the store for long loses its lease anyway.
@@ -153,7 +153,7 @@ export class Links {
     }
   }
 
-  async #doubt(peer: string): Promise<void> {
+  async #suspect(peer: string): Promise<void> {
     try {
       await this.examine(peer);
     } catch (err) {
@@ -170,12 +170,15 @@ export class Links {
     }
     const probe: InstanceMessage = { kind: 'probe' };
     if ((await this.#send(peer, probe)) !== 'suspect' || !(await instances.bury(lease))) return true;
-    this.#options.logger.warn({ instance: peer }, 'An instance that nobody hears any more is buried');
+    this.#options.logger.warn(
+      { instance: peer },
+      'An instance does not receive messages any more: its lease is removed',
+    );
     this.#die(peer);
     return false;
   }
 
-  #told(peer: string, id: string): void {
+  #acknowledgedDeath(peer: string, id: string): void {
     const ids = this.#former.get(peer);
     ids?.delete(id);
     if (ids?.size === 0) this.#former.delete(peer);

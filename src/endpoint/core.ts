@@ -100,7 +100,7 @@ export class Core {
       random,
       time: options.timeProvider,
       logger,
-      storeAnswers: () => outage?.over(),
+      onStoreReachable: () => outage?.over(),
     });
     this.registry = new Registry(
       options,
@@ -236,12 +236,15 @@ export class Core {
     };
   }
 
-  /** `awaits`: a connected client may still send a request. */
-  drain(timeoutMs: number, awaits: () => boolean = () => false): Promise<{ released: number; interrupted: number }> {
-    return (this.#draining ??= this.#drain(timeoutMs, awaits));
+  /** `expectsRequests`: a connected client may still send a request. */
+  drain(
+    timeoutMs: number,
+    expectsRequests: () => boolean = () => false,
+  ): Promise<{ released: number; interrupted: number }> {
+    return (this.#draining ??= this.#drain(timeoutMs, expectsRequests));
   }
 
-  async #drain(timeoutMs: number, awaits: () => boolean): Promise<{ released: number; interrupted: number }> {
+  async #drain(timeoutMs: number, expectsRequests: () => boolean): Promise<{ released: number; interrupted: number }> {
     if (this.#state === 'closed') return { released: 0, interrupted: 0 };
     this.#state = 'draining';
     this.#opener.draining = true;
@@ -251,11 +254,11 @@ export class Core {
     const { timeProvider } = this.#options;
     const deadline = timeProvider.monotonic() + timeoutMs;
     let released = 0;
-    while ((this.#busy || awaits()) && timeProvider.monotonic() < deadline) {
+    while ((this.#busy || expectsRequests()) && timeProvider.monotonic() < deadline) {
       // Idle sessions leave first, if another instance can take them over.
       if ((await this.instance.otherServing()) !== undefined)
         released += await this.#release((session) => !session.busy);
-      if (!this.#busy && !awaits()) break;
+      if (!this.#busy && !expectsRequests()) break;
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
     let interrupted = this.#stateless.running + this.#modern.running + this.legacy.running;

@@ -10,7 +10,7 @@ import { attempt } from '../http/attempt.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
-import { listen, type Listening, type ListenOptions, type OwnListening } from '../listen/listen.ts';
+import { listen, type Listening, type ListenOptions, type ManagedListening } from '../listen/listen.ts';
 import { checkArguments } from '../options/checks.ts';
 import { endpointLogger } from '../options/logger.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
@@ -102,7 +102,7 @@ class Endpoint {
   readonly #options: ResolvedOptions;
   readonly #loader: CoreLoader<Core>;
   readonly #events: SessionEvents = new EventEmitter();
-  readonly #listening = new Set<OwnListening>();
+  readonly #listening = new Set<ManagedListening>();
   #closed: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions) {
@@ -233,9 +233,9 @@ class Endpoint {
     const left = [...this.#listening].filter(({ inherited }) => inherited || given?.stopListening === true);
     if (left.length > 0) {
       const serving = (await core.instance.otherServing()) === undefined ? 'alone' : 'others';
-      await Promise.all(left.map((listening) => listening.leave(serving)));
+      await Promise.all(left.map((listening) => listening.stopAccepting(serving)));
     }
-    return core.drain(timeoutMs, () => left.some(({ awaits }) => awaits));
+    return core.drain(timeoutMs, () => left.some(({ expectsRequests }) => expectsRequests));
   }
 
   #health(): EndpointHealth {

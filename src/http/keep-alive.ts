@@ -7,7 +7,7 @@ import type { TimeProvider } from '../types.ts';
 
 const SLOTS = 15;
 
-export interface KeptAlive {
+export interface KeepAliveTarget {
   slot: number;
   keepAlive(): void;
 }
@@ -15,7 +15,7 @@ export interface KeptAlive {
 export class KeepAlive {
   readonly #time: TimeProvider;
   readonly #tickMs: number;
-  readonly #slots: Array<Set<KeptAlive>> = Array.from({ length: SLOTS }, () => new Set());
+  readonly #slots: Array<Set<KeepAliveTarget>> = Array.from({ length: SLOTS }, () => new Set());
   #size = 0;
   #hand = 0;
   #timer: unknown;
@@ -26,7 +26,7 @@ export class KeepAlive {
     this.#tickMs = intervalMs > 0 ? Math.max(1, intervalMs / SLOTS) : 0;
   }
 
-  add(stream: KeptAlive): void {
+  add(stream: KeepAliveTarget): void {
     if (this.#tickMs === 0) return;
     stream.slot = this.#emptiest();
     this.#slots[stream.slot]?.add(stream);
@@ -34,7 +34,7 @@ export class KeepAlive {
     this.#timer ??= this.#time.setTimeout(() => this.#tick(), this.#tickMs);
   }
 
-  remove(stream: KeptAlive): void {
+  remove(stream: KeepAliveTarget): void {
     if (stream.slot < 0) return;
     if (this.#slots[stream.slot]?.delete(stream)) this.#size -= 1;
     stream.slot = -1;

@@ -9,7 +9,7 @@ import { JSON_HEADERS } from './answer.ts';
 import { type Backlog, backlogOf } from './backlog.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
-import type { KeepAlive, KeptAlive } from './keep-alive.ts';
+import type { KeepAlive, KeepAliveTarget } from './keep-alive.ts';
 import { KEEP_ALIVE_FRAME, messageFrame, SSE_HEADERS } from './sse.ts';
 
 export interface ResponsePipeOptions {
@@ -19,7 +19,7 @@ export interface ResponsePipeOptions {
   readonly asSse: boolean;
 }
 
-export class ResponsePipe implements KeptAlive, TurnTask {
+export class ResponsePipe implements KeepAliveTarget, TurnTask {
   readonly #exchange: Exchange;
   readonly #options: ResponsePipeOptions;
   #committed = false;
@@ -41,7 +41,7 @@ export class ResponsePipe implements KeptAlive, TurnTask {
   }
 
   /** Calls `then` only if the request is not answered within its turn. Callbacks add up. */
-  whenWaiting(then: () => void): void {
+  whenUnanswered(then: () => void): void {
     if (this.#waiting) then();
     else (this.#waits ??= []).push(then);
   }

@@ -40,15 +40,15 @@ export interface Listening extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-export interface OwnListening extends Listening {
+export interface ManagedListening extends Listening {
   /** Call after every stream has ended. `close` waits for connections, and Node keeps idle connections for a while. */
   closeIdle(): void;
   /** The socket was passed to the process and outlives it. */
   readonly inherited: boolean;
   /** Stops accepting connections. Resolves when hardly any client can expect to send another request. */
-  leave(serving: Serving): Promise<void>;
-  /** After `leave`: a stream has ended since, so its client may still send a request. */
-  readonly awaits: boolean;
+  stopAccepting(serving: Serving): Promise<void>;
+  /** After `stopAccepting`: a stream has ended since, so its client may still send a request. */
+  readonly expectsRequests: boolean;
 }
 
 export interface ListenTarget {
@@ -66,7 +66,7 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** Time for a client to read the end of its streams when the server closes. */
 const CLOSE_GRACE_MS = 1_000;
 
-export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<OwnListening> {
+export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<ManagedListening> {
   if (given !== undefined) checkArguments('listen', given, ['port', 'host', 'path', 'fd', 'storeMayBeAway'], 'port');
   const { port = DEFAULT_PORT, host = DEFAULT_HOST, path = DEFAULT_PATH, fd } = given ?? {};
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw optionInvalid('range', 'port', port, '0 to 65535');
@@ -94,9 +94,9 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     close,
     [Symbol.asyncDispose]: close,
     inherited: fd !== undefined,
-    leave: (serving) => socket.leave(serving),
-    get awaits() {
-      return socket.awaits;
+    stopAccepting: (serving) => socket.stopAccepting(serving),
+    get expectsRequests() {
+      return socket.expectsRequests;
     },
     closeIdle: () => {
       server.closeIdleConnections();

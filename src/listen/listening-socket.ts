@@ -1,8 +1,8 @@
 /**
  * The socket of `listen()`, and how this process stops using it without failing a call:
  *
- *     serving ──leave──▶ leaving: nothing is accepted, every answer says `Connection: close`
- *                     ──quiet──▶ left: connections without further requests are closed
+ *     serving ──stopAccepting──▶ leaving: nothing is accepted, every answer says `Connection: close`
+ *                     ──quiet──▶ closed: connections without further requests are closed
  *
  * A socket that was passed to the process (systemd, several workers) outlives it. A client that connects while no
  * process accepts waits in the kernel for the next process. The process's own socket closes with it. A client that
@@ -10,8 +10,8 @@
  * the socket closes (`accept-queue.ts`), unless filling it takes too long.
  *
  * A connection is closed under a client only if its client has not read `Connection: close`. Such a client first gets a
- * quiet time to send one more request and read the header. That time begins at `leave`, or at the end of a stream that
- * ran then, because the next request may directly follow that end.
+ * quiet time to send one more request and read the header. That time begins at `stopAccepting`, or at the end of a
+ * stream that ran then, because the next request may directly follow that end.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
@@ -42,11 +42,11 @@ interface Connection {
   /** The last answer that began. */
   answer: ServerResponse | undefined;
   /** The client knows that the connection ends with that answer. */
-  told: boolean;
-  /** Polls that saw the connection without a request since `leave`. */
+  closeAnnounced: boolean;
+  /** Polls that saw the connection without a request since `stopAccepting`. */
   quiet: number;
   /** It was about to be closed when a part of a request arrived. */
-  spared: boolean;
+  requestArriving: boolean;
 }
 
 /** Whether other instances serve besides this process. */
@@ -70,19 +70,19 @@ export class ListeningSocket {
     this.#inherited = inherited;
     server.on('connection', (socket: Socket) => {
       this.#arrivals += 1;
-      this.#connections.set(socket, { answer: undefined, told: false, quiet: 0, spared: false });
+      this.#connections.set(socket, { answer: undefined, closeAnnounced: false, quiet: 0, requestArriving: false });
       socket.on('close', () => this.#connections.delete(socket));
     });
     server.on('request', (req, res) => this.#began(req, res));
   }
 
   /** Resolves when no connection is accepted any more and connected clients had time to read `Connection: close`. */
-  leave(serving: Serving): Promise<void> {
-    return (this.#leaving ??= this.#leave(serving));
+  stopAccepting(serving: Serving): Promise<void> {
+    return (this.#leaving ??= this.#stopAccepting(serving));
   }
 
   /** A client whose stream has ended since is still within its quiet time. */
-  get awaits(): boolean {
+  get expectsRequests(): boolean {
     return this.#quiet().length > 0;
   }
 
@@ -92,11 +92,12 @@ export class ListeningSocket {
     this.#arrivals += 1;
     connection.answer = res;
     // A GET stream ends at the latest with the drain. Its head is the only place for `Connection: close`.
-    connection.told = this.#isLeaving || (method === 'GET' && headers.accept?.includes('text/event-stream') === true);
-    if (connection.told) res.setHeader('Connection', 'close');
+    connection.closeAnnounced =
+      this.#isLeaving || (method === 'GET' && headers.accept?.includes('text/event-stream') === true);
+    if (connection.closeAnnounced) res.setHeader('Connection', 'close');
   }
 
-  async #leave(serving: Serving): Promise<void> {
+  async #stopAccepting(serving: Serving): Promise<void> {
     this.#quietPolls = QUIET_POLLS[serving];
     await this.#inQuietTurn((isLast, done) => this.#stopListening(isLast, done));
     this.#isLeaving = true;
@@ -104,16 +105,16 @@ export class ListeningSocket {
       const { answer } = connection;
       if (answer === undefined || answer.headersSent) continue;
       answer.setHeader('Connection', 'close');
-      connection.told = true;
+      connection.closeAnnounced = true;
     }
     void this.#watch();
-    for (let polls = 0; this.#untold().length > 0 && polls <= this.#quietPolls; polls++) {
+    for (let polls = 0; this.#unannounced().length > 0 && polls <= this.#quietPolls; polls++) {
       await elapse(this.#time, POLL_MS);
     }
   }
 
   async #watch(): Promise<void> {
-    while (this.#untold().length > 0) {
+    while (this.#unannounced().length > 0) {
       const quiet = this.#quiet();
       if (quiet.length > 0 && quiet.every(([, connection]) => connection.quiet >= this.#quietPolls)) {
         await this.#inQuietTurn((_, done) => {
@@ -142,7 +143,7 @@ export class ListeningSocket {
     const quiet = this.#quiet();
     this.#server.closeIdleConnections();
     for (const [socket, connection] of quiet) {
-      connection.spared = true;
+      connection.requestArriving = true;
       // Node does not count a connection without any request as idle: its first request may be on the way.
       if (connection.answer === undefined && socket.bytesRead === 0) socket.destroy();
     }
@@ -181,12 +182,14 @@ export class ListeningSocket {
   }
 
   /** Connections whose clients may still send a request. */
-  #untold(): [Socket, Connection][] {
-    return [...this.#connections].filter(([, { told, spared }]) => !told && !spared);
+  #unannounced(): [Socket, Connection][] {
+    return [...this.#connections].filter(
+      ([, { closeAnnounced, requestArriving }]) => !closeAnnounced && !requestArriving,
+    );
   }
 
   /** The connections among those that have no answer to wait for. */
   #quiet(): [Socket, Connection][] {
-    return this.#untold().filter(([, { answer }]) => answer === undefined || answer.writableFinished);
+    return this.#unannounced().filter(([, { answer }]) => answer === undefined || answer.writableFinished);
   }
 }

@@ -38,7 +38,7 @@ export type SentHeaders = 'sse' | 'json' | HeaderList;
 /** `AuthInfo` requires a token. Handlers on the owner read an empty one. */
 const NO_TOKEN = '';
 
-export interface Sealing {
+export interface EnvelopeFields {
   readonly n: number;
   readonly call: CallKind;
   readonly again: boolean;
@@ -49,7 +49,7 @@ export interface Sealing {
 export function envelopeOf(
   exchange: Exchange,
   isRelayed: (field: string) => boolean,
-  { text, ...sealing }: Sealing,
+  { text, ...fields }: EnvelopeFields,
 ): CallEnvelope {
   const headers: Record<string, string | readonly string[]> = {};
   for (const [name, value] of Object.entries(exchange.headerFields())) {
@@ -58,7 +58,7 @@ export function envelopeOf(
   const { authInfo, user } = exchange;
   return {
     t: 'call',
-    ...sealing,
+    ...fields,
     method: exchange.method,
     url: exchange.url,
     absoluteUrl: exchange.absoluteUrl(),

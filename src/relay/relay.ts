@@ -195,7 +195,7 @@ export class Relay {
       default:
         this.#options.logger.warn(
           { instance: link.peer, item: item.t },
-          'Another instance told something that this version does not know',
+          'Another instance sent an item that this version does not know',
         );
     }
   }

@@ -2,7 +2,7 @@
  * What of a live session stands in its record, and the fenced writes that keep it there. A write that the store refuses
  * means that somebody else owns the session: the copy here ends.
  */
-import { sessionGone, storeAwayTold } from '../errors.ts';
+import { sessionGone, storeAwayForClients } from '../errors.ts';
 import type { MaybePromise, Fence, Handshake, RecordPatch, SessionRecord, WriteOutcome } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import type { SessionHost } from './session-host.ts';
@@ -90,7 +90,7 @@ export class RecordKeeper {
 
   /** A handler may hand on what it catches: what only operators should read is in the log. */
   #stateFailed(err: unknown): never {
-    const told = storeAwayTold('session.state', err);
+    const told = storeAwayForClients('session.state', err);
     // Anything else, that the session is somebody else's above all, the handler is told as it is.
     if (told !== err)
       this.#host.logger.warn({ err, sessionId: this.#session.id }, 'A change of session.state could not be stored');

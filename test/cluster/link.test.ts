@@ -37,8 +37,8 @@ function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ de
           }
         },
         receive: (item) => void end.got.push(item),
-        asks: ({ t }) => t === 'ask',
-        doubt: () => void (end.doubts += 1),
+        isQuestion: ({ t }) => t === 'ask',
+        onSilence: () => void (end.doubts += 1),
       }),
     };
     return end;

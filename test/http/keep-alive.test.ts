@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { KeepAlive, type KeptAlive } from '../../src/http/keep-alive.ts';
+import { KeepAlive, type KeepAliveTarget } from '../../src/http/keep-alive.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const INTERVAL_MS = 15_000;
 
-function stream(): KeptAlive & { count: number } {
+function stream(): KeepAliveTarget & { count: number } {
   return {
     slot: -1,
     count: 0,
@@ -87,8 +87,8 @@ describe('keep-alive', () => {
   test('may be ended by what it calls', async () => {
     const time = createFakeTime();
     const keepAlive = new KeepAlive(time, INTERVAL_MS);
-    const many = Array.from({ length: 40 }, (): KeptAlive => {
-      const one: KeptAlive = { slot: -1, keepAlive: () => keepAlive.remove(one) };
+    const many = Array.from({ length: 40 }, (): KeepAliveTarget => {
+      const one: KeepAliveTarget = { slot: -1, keepAlive: () => keepAlive.remove(one) };
       return one;
     });
     for (const one of many) keepAlive.add(one);

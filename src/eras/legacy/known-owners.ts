@@ -9,17 +9,19 @@ import type { Instance } from '../../cluster/instance.ts';
 const KEPT = 10_000;
 
 export class KnownOwners {
-  readonly #instance: Pick<Instance, 'hears'>;
+  readonly #instance: Pick<Instance, 'heardRecently'>;
   readonly #owners = new Map<string, { readonly owner: string; readonly user: string | undefined }>();
 
-  constructor(instance: Pick<Instance, 'hears'>) {
+  constructor(instance: Pick<Instance, 'heardRecently'>) {
     this.#instance = instance;
   }
 
   /** The owner of a user's session, if this instance has just heard from that owner. */
   of(sessionId: string, user: string | undefined): string | undefined {
     const known = this.#owners.get(sessionId);
-    return known?.user === user && known !== undefined && this.#instance.hears(known.owner) ? known.owner : undefined;
+    return known?.user === user && known !== undefined && this.#instance.heardRecently(known.owner)
+      ? known.owner
+      : undefined;
   }
 
   learn(sessionId: string, owner: string, user: string | undefined): void {

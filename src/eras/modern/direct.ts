@@ -75,7 +75,7 @@ export class ModernDirect {
     pipe: ResponsePipe,
   ): Promise<boolean> {
     const { exchange } = call.post;
-    tellClient(inner, call);
+    setClientAccessors(inner, call);
     let dispatched = false;
     let over: () => void = () => {};
     const ended = new Promise<void>((resolve) => (over = resolve));
@@ -85,7 +85,7 @@ export class ModernDirect {
       pipe,
       answerOnly: this.#options.responseMode === 'json',
       logger: this.#options.logger,
-      isHeard: () => inner.onclose !== undefined,
+      hasCloseListener: () => inner.onclose !== undefined,
       over: (answered) => {
         this.#open.delete(transport);
         if (dispatched && !answered) this.#unanswered(call, request, pipe);
@@ -109,7 +109,7 @@ export class ModernDirect {
       return true;
     }
     dispatched = true;
-    pipe.whenWaiting(() => {
+    pipe.whenUnanswered(() => {
       this.#open.add(transport);
       exchange.onClose(() => transport.close());
     });
@@ -150,7 +150,7 @@ export class ModernDirect {
  * Sets what `createMcpHandler` writes into the server's private fields: the accessors of the handshake, which this era
  * lacks.
  */
-function tellClient(inner: Server, call: ModernCall): void {
+function setClientAccessors(inner: Server, call: ModernCall): void {
   const { clientInfo, clientCapabilities } = clientOf(call);
   if (clientInfo !== undefined) inner.getClientVersion = () => clientInfo;
   if (clientCapabilities !== undefined) inner.getClientCapabilities = () => clientCapabilities;

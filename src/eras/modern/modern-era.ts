@@ -148,7 +148,7 @@ export class ModernEra {
       asSse: responseMode === 'sse',
     });
     let timer: unknown;
-    if (responseMode !== 'json' && id !== null) pipe.whenWaiting(() => (timer = this.#commitLater(pipe)));
+    if (responseMode !== 'json' && id !== null) pipe.whenUnanswered(() => (timer = this.#commitLater(pipe)));
     // A listen stream never ends by itself, so a drain does not wait for it.
     const counts = call.request?.method === 'subscriptions/listen' ? 0 : 1;
     this.#running += counts;

@@ -35,7 +35,7 @@ export interface ModernTransportOptions {
   readonly answerOnly: boolean;
   readonly logger: Logger;
   /** Whether the application has set `onclose` on the server. */
-  isHeard(): boolean;
+  hasCloseListener(): boolean;
   /** Called once. `answered` is false when the server closed before it answered, or when the client disconnected. */
   over(answered: boolean): void;
 }
@@ -117,7 +117,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     this.#over = true;
     const { stackTraceLimit } = Error;
     // The SDK creates an error for everything that waits for this connection, even when nothing waits.
-    if (this.#answered && !this.#options.isHeard()) Error.stackTraceLimit = 0;
+    if (this.#answered && !this.#options.hasCloseListener()) Error.stackTraceLimit = 0;
     try {
       this.onclose?.();
     } finally {
