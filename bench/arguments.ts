@@ -24,23 +24,23 @@ export interface BenchArguments {
   readonly nodes: readonly string[];
   readonly only: readonly string[];
   readonly sides: readonly string[];
-  /** The folder of a build. */
+  /** The folder of another build. */
   readonly baseline: string | undefined;
   readonly connections: number;
   readonly foreignPercent: number;
   readonly patienceS: number;
   readonly nice: number;
-  /** Of each kind, on the stores themselves. */
+  /** Operations of each kind, on the stores themselves. */
   readonly operations: number;
-  /** Of SQLite. */
+  /** SQLite's setting. */
   readonly synchronous: 'normal' | 'full';
-  /** Sessions of the sides that let them hibernate, and idle ones on the stores themselves. */
+  /** Sessions of the sides that hibernate them, and idle sessions on the stores themselves. */
   readonly hibernated: number;
   /** Live sessions of `growth`. */
   readonly sessions: readonly number[];
   /** Open GET streams of `streams`. */
   readonly streams: number;
-  /** Of the workers. */
+  /** The stores of the workers. */
   readonly stores: readonly StoreKind[];
   readonly json: boolean;
   readonly keep: boolean;
@@ -92,7 +92,7 @@ function positive(name: string, value: string): number {
   return number;
 }
 
-/** Where they are not 5. */
+/** Rounds of commands that do not have 5. */
 const ROUNDS: Partial<Record<BenchArguments['command'], string>> = { startup: '15', ratio: '3' };
 
 const isCommand = (text: string): text is Command => (COMMANDS as readonly string[]).includes(text) && text !== 'help';

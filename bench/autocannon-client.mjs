@@ -1,6 +1,6 @@
 import autocannon from 'autocannon';
 
-// The load client where wrk is missing: its own process, bodies made once, ids distinct per connection.
+// The load client where wrk is missing: a separate process with prepared bodies. Ids are distinct per connection.
 const { load, connections, durationS, preparedBodies } = JSON.parse(process.argv[2]);
 const perClient = Math.ceil(preparedBodies / connections);
 let client = 0;

@@ -1,12 +1,12 @@
 /**
- * A connection for answers of megabytes: they are read into one buffer, and counted or handed on. What it costs runs on the
- * cores of the server.
+ * A connection for answers of megabytes, which are read into one buffer and counted or returned. Its CPU time is taken
+ * from the cores of the server.
  */
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 
 const READ_BYTES = 262_144;
-/** Of a chunked answer. */
+/** The end of a chunked answer. */
 const END = Buffer.from('\r\n0\r\n\r\n');
 
 export class BigExchange {
@@ -43,7 +43,7 @@ export class BigExchange {
     return exchange;
   }
 
-  /** Resolves when the answer is whole: with its text if that is `kept`, else with the end of it. */
+  /** Resolves when the answer is complete: with its text if `kept`, else with its end. */
   send(request: Buffer, kept = false): Promise<string> {
     this.#bytes = 0;
     this.#length = undefined;
@@ -75,7 +75,7 @@ export class BigExchange {
   }
 }
 
-/** Of head and body, where the head says so. */
+/** The length of head and body, where the head states it. */
 function wholeLength(first: Buffer): number | undefined {
   const end = first.indexOf('\r\n\r\n');
   const length = /\r\ncontent-length: (\d+)/i.exec(first.toString('latin1', 0, end))?.[1];

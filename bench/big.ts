@@ -1,6 +1,7 @@
 /**
- * Big things through one process, and what they do to everybody else: results and bodies of 4 MiB beside small calls of other
- * sessions, 10,000 progress notifications of one call, 64 calls at once in one session. All sessions are of 2025-11-25.
+ * Big messages in one process, and their effect on other sessions: results and bodies of 4 MiB beside small calls of
+ * other sessions, 10,000 progress notifications of one call, 64 calls at once in one session. All sessions are of
+ * 2025-11-25.
  */
 import { BigExchange } from './big-exchange.ts';
 import { Connection } from './connection.ts';
@@ -12,7 +13,7 @@ import { percentile } from './statistics.ts';
 import { formatTable } from './table.ts';
 
 export interface BigOptions extends QuietOptions {
-  /** Seconds of small calls, without and with big ones beside them. */
+  /** Seconds of small calls, without and with big calls beside them. */
   readonly durationS: number;
 }
 
@@ -25,7 +26,7 @@ interface Watched {
 
 interface SmallCalls {
   readonly delays: Watched;
-  /** Of each small call. */
+  /** The time of each small call. */
   readonly ms: readonly number[];
   readonly bigMs: readonly number[];
 }
@@ -119,7 +120,7 @@ function call(sessionId: string, name: string, args: object, progressToken?: str
   return post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }, { sessionId, version: VERSION });
 }
 
-/** At a steady pace, whatever the answers take. */
+/** At a steady pace, however long the answers take. */
 async function smallCalls(
   server: ServerProcess,
   sessions: readonly Session[],
@@ -154,16 +155,19 @@ async function smallCalls(
   return { delays: await server.ask<Watched>('watched'), ms, bigMs };
 }
 
-/** With what is around it a body of just under 4 MiB, the default limit. */
+/** With its envelope a body of just under 4 MiB, the default limit. */
 const bigText = (): string => 'y'.repeat(BIG_BYTES - 200);
 
-/** One after the other, each at its time or as soon as the one before it has ended; how long each took from its time on. */
+/**
+ * One call after the other, each at its due time or when the previous call has ended. Returns each call's time since it
+ * was due.
+ */
 async function paced(everyMs: number, firstMs: number, end: number, run: () => Promise<void>): Promise<number[]> {
   const took: number[] = [];
   for (let due = performance.now() + firstMs; due < end; due += everyMs) {
     const early = due - performance.now();
     if (early > 0) await new Promise((done) => void setTimeout(done, early));
-    // A timer that fires late is no fault of the server.
+    // A timer that fires late is not the server's fault.
     const from = early > 0 ? performance.now() : due;
     await run();
     took.push(performance.now() - from);

@@ -1,4 +1,4 @@
-/** The pictures of `docs/performance.md`, drawn from the kept results. */
+/** Draws the pictures of `docs/performance.md` from the kept results. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { type Group, kept } from './kept.ts';
 
@@ -27,7 +27,7 @@ const MARGIN = 10;
 
 const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 
-/** Grey on any background; ours stands out. */
+/** Grey is readable on any background; sojourn's bars have a colour. */
 function draw({ title, unit, digits }: Chart, groups: readonly Group[]): string {
   const most = Math.max(...groups.flatMap(({ bars }) => bars.map(({ value }) => value)));
   const parts: string[] = [];

@@ -13,8 +13,8 @@ interface Waiting {
 }
 
 /**
- * One keep-alive connection, and so one worker: requests one after the other. What it costs runs on the cores of the servers:
- * bytes are made before, and an answer as long as the one before it is not looked at.
+ * One keep-alive connection that sends requests one after the other. Its CPU time is taken from the cores of the
+ * servers, so bytes are prepared before, and an answer as long as the previous answer is not parsed.
  */
 export class Connection {
   readonly #socket: Socket;
@@ -55,7 +55,7 @@ export class Connection {
     this.#socket.write(bytes, 'latin1');
   }
 
-  /** Whoever waits for an answer waits no more. */
+  /** Rejects the waiting request. */
   abort(reason: Error): void {
     this.#socket.destroy(reason);
   }

@@ -1,6 +1,6 @@
 /**
- * How long clients wait for whatever follows the death of their session's owner: three instances, the owner of all sessions is
- * killed or frozen at once with calls of theirs under way through the other two.
+ * How long clients wait after the death of their session's owner. Of three instances the owner of all sessions is
+ * killed or frozen while calls run through the other two.
  */
 import type { Connection } from './connection.ts';
 import { keep } from './kept.ts';
@@ -13,7 +13,7 @@ import { formatTable } from './table.ts';
 import { Calls, type WorkerSession, isAnswer, openConnection, openSession } from './worker-sessions.ts';
 
 export interface DeathsOptions {
-  /** Deaths of each kind; a tenth as many freezes, which take longer. */
+  /** Deaths of each kind. Freezes take longer, so there are a tenth as many. */
   readonly rounds: number;
   /** Sessions of the owner that dies, and connections of their clients. */
   readonly connections: number;
@@ -38,15 +38,17 @@ interface DeathsRow {
 interface Kind {
   readonly title: string;
   readonly signal: 'SIGKILL' | 'SIGSTOP';
-  /** What each session's client has called when its owner dies; `undefined`: it calls `after` just then. */
+  /**
+   * The tool that each session's client has called when its owner dies; `undefined`: it calls `after` at that moment.
+   */
   readonly before: string | undefined;
   readonly after: string;
-  /** One of how many deaths is of this kind. */
+  /** One of this many deaths is of this kind. */
   readonly oneIn: number;
   readonly goal: DeathsRow['goal'];
 }
 
-/** The default; a frozen owner is nobody's before its lease has run out. */
+/** The default. The sessions of a frozen owner cannot be claimed before its lease expires. */
 const LEASE_MS = 3_000;
 const FROZEN = { p99: LEASE_MS + 250 };
 
@@ -68,7 +70,7 @@ const KINDS: readonly Kind[] = [
     goal: { p99: 250 },
   },
   {
-    title: 'killed: until one that may not is told so',
+    title: 'killed: until a call that may not run again gets its error',
     signal: 'SIGKILL',
     before: 'await',
     after: '',
@@ -93,7 +95,7 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-/** It does not keep step with anything that the instances do at intervals. */
+/** A random part, so that deaths do not coincide with the instances' timers. */
 const settleMs = (): number => 300 + 200 * Math.random();
 const ANSWER_MS_MOST = 30_000;
 
@@ -137,7 +139,7 @@ export async function measureDeaths(
   }
 }
 
-/** Opens sessions at `owner`, speaks in them through the others, and ends it. */
+/** Opens sessions at `owner`, calls tools in them through the other instances, and ends the owner. */
 async function dieOnce(
   owner: ServedWorkers,
   others: readonly ServedWorkers[],
@@ -149,7 +151,7 @@ async function dieOnce(
     const near = await openConnection(owner.port);
     for (let number = 0; number < count; number++) {
       const other = others[number % others.length];
-      if (other === undefined) throw new Error('nobody else is alive');
+      if (other === undefined) throw new Error('no other instance is alive');
       const session = await openSession(near);
       clients.push({ session, number, connection: (await openConnection(other.port)).connection });
     }
@@ -169,7 +171,7 @@ async function dieOnce(
   }
 }
 
-/** Resolves with when it was answered. */
+/** Resolves with the time of the answer. */
 async function called(client: Client, tool: string): Promise<number> {
   const answer = await said(client, tool);
   if (!isAnswer(answer)) throw new Error(`answered with ${answer}`);

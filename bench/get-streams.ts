@@ -1,6 +1,6 @@
 /**
- * Open GET streams as their clients have them: raw sockets that read into one buffer, so that ten thousand of them in this
- * process take little of the machine from the server. What arrives is looked at, and not kept.
+ * Open GET streams as clients have them: raw sockets that read into one buffer. Ten thousand of them in this process
+ * take little of the machine from the server. Data is examined and not kept.
  */
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
@@ -65,7 +65,7 @@ export class GetStreams {
     if (this.#arrived.length === this.#sockets.length) this.#whole?.();
   }
 
-  /** When each stream had a message with this text in it: ns of the clock that all processes of the machine share. */
+  /** When each stream had a message with this text: ns of the clock that all processes of the machine share. */
   async all(text: string, meanwhile: () => Promise<void>): Promise<number[]> {
     if (this.#closed !== undefined) throw this.#closed;
     this.#wanted = text;

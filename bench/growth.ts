@@ -1,6 +1,6 @@
 /**
- * How cost grows: with the sessions of one process, and with the tools of its servers. The curves that need several processes or
- * open streams are those of `workers` and `streams`.
+ * How cost grows with the sessions of one process, and with the tools of its servers. Curves that need several
+ * processes or open streams are in `workers` and `streams`.
  */
 import { keep } from './kept.ts';
 import type { LoadClient } from './load-client.ts';
@@ -16,9 +16,9 @@ export interface GrowthOptions {
   readonly connections: number;
   readonly foreignPercent: number;
   readonly quiet: QuietTime;
-  /** How many are live, row by row. */
+  /** Live sessions, row by row. */
   readonly sessions: readonly number[];
-  /** `sessions`, `tools`; neither: both. */
+  /** `sessions` or `tools`; empty: both. */
   readonly only: readonly string[];
 }
 
@@ -35,7 +35,7 @@ interface Figure {
 
 interface SessionsRow extends Figure {
   readonly sessions: number;
-  /** On top of the process without sessions. */
+  /** Above the process without sessions. */
   readonly rssBytesEach: number;
   readonly p99Us: number;
 }
@@ -57,10 +57,10 @@ const TOOLS: ReadonlyArray<readonly [tools: number, inside: boolean]> = [
   [1_000, false],
 ];
 const VERSION = '2025-06-18';
-/** Enough that a server weighs more than what the process allocates meanwhile. */
+/** Enough sessions that a server weighs more than other allocations of the process. */
 const HEAP_SESSIONS = 500;
 const WARM_UP_S = 1;
-/** More do not fit into the heap that V8 takes by itself on a machine of 16 GiB or more: 4 GiB. */
+/** More sessions do not fit into V8's default heap of 4 GiB on a machine of 16 GiB or more. */
 const SESSIONS_OF_DEFAULT_HEAP = 300_000;
 const HEAP_MIB = 16_384;
 

@@ -1,4 +1,4 @@
-/** Results of `--keep`: what `npm run bench -- charts` draws, so that pictures can be drawn again without measuring again. */
+/** Results of `--keep`, which `npm run bench -- charts` draws without measuring again. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const folder = new URL('results/', import.meta.url);
@@ -8,7 +8,7 @@ export interface Bar {
   readonly value: number;
 }
 
-/** Bars that stand together. */
+/** Bars that are drawn together. */
 export interface Group {
   readonly title: string;
   readonly bars: readonly Bar[];

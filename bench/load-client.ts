@@ -26,10 +26,10 @@ export interface LoadClient {
   run(load: Load, options: LoadOptions): Promise<LoadResult>;
 }
 
-/** Distinct ids in flight: a session refuses a second request with an id that is still running. */
+/** Distinct ids in flight: a session refuses a second request with a running id. */
 const preparedBodies = 1024;
 
-/** wrk when it is there (or can be installed), else autocannon, which is the slower client. */
+/** wrk if it is installed or can be installed, else autocannon, the slower client. */
 export function findLoadClient(): LoadClient {
   if (!hasWrk() && process.getuid?.() === 0) {
     spawnSync('apt-get', ['install', '-y', '-qq', 'wrk'], { stdio: 'ignore' });
@@ -42,7 +42,7 @@ function hasWrk(): boolean {
 }
 
 function wrk(): LoadClient {
-  // `wrk -v` prints its version and leaves with 1.
+  // `wrk -v` prints its version and exits with 1.
   const version = spawnSync('wrk', ['-v'], { encoding: 'utf8' }).stdout.split(' ')[1] ?? '';
   return {
     description: `wrk ${version}, one thread`,
@@ -67,12 +67,12 @@ function wrk(): LoadClient {
   };
 }
 
-/** The requests are made once, in `init`: a script that builds a string per request makes wrk the wall. */
+/** Requests are built once, in `init`: with a script that builds a string per request, wrk itself is the limit. */
 function wrkScript(load: Load, ids: string): string {
   const lua = (text: string): string => JSON.stringify(text);
   const headers = Object.entries(load.headers).map(([name, value]) => `headers[${lua(name)}] = ${lua(value)}`);
   const count = load.sessionIds?.length ?? preparedBodies;
-  // A request of each session, where there are several; ids of requests are distinct among those in flight.
+  // A request of each session, where there are several. Ids of requests in flight are distinct.
   const each = `
   local sessions = {}
   for id in io.lines(${lua(ids)}) do sessions[#sessions + 1] = id end

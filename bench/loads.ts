@@ -1,4 +1,4 @@
-/** The works of the load client: which are run, on what, and what of a report is JSON. */
+/** The works of the load client: which works run, on which server, and what `--json` prints of a report. */
 import { installed } from '../tools/installed.ts';
 import type { BenchArguments } from './arguments.ts';
 import type { LoadClient } from './load-client.ts';
@@ -21,7 +21,7 @@ export async function measureWork(
   return reportWork(work, runtime, results);
 }
 
-/** What the charts show of it. */
+/** The part of a report that the charts show. */
 export function keepWork({ work, runtime, results }: WorkReport): void {
   if (work.id !== 'stateful' && work.id !== 'modern') return;
   const figure = work.id === 'stateful' ? 'requestsPerS' : 'cpuUsPerRequest';
@@ -32,7 +32,7 @@ export function keepWork({ work, runtime, results }: WorkReport): void {
   keep(work.id, { title: `Node ${String(runtime.major)}`, bars });
 }
 
-/** The store's server runs as long as its work. */
+/** Starts the store's server for the time of its work. */
 async function onItsStore<T>(
   { store }: Work,
   run: (store: Pick<RoundsOptions, 'env' | 'storeCpuUs'>) => Promise<T>,

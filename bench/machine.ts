@@ -29,7 +29,7 @@ function installedVersion(name: string): string {
   return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
 }
 
-/** Busy CPU time of the whole machine in µs (Linux; 0 elsewhere): what tells a quiet round from a disturbed one. */
+/** Busy CPU time of the whole machine in µs (Linux; 0 elsewhere). It shows which rounds other processes disturbed. */
 export function machineBusyUs(): number {
   try {
     const line = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0] ?? '';

@@ -22,16 +22,16 @@ import { formatStreams, measureStreams } from './streams.ts';
 import type { Work } from './works.ts';
 import { formatWorkers, measureWorkers } from './workers.ts';
 
-/** What one command measures: a report for each of its points, told as soon as it is there. */
+/** A command's measurements: a report for each of its points, printed as soon as it is there. */
 interface Bench<Point, Report> {
   readonly points: readonly Point[];
-  /** Under the machine's line. */
+  /** Printed under the machine's line. */
   readonly note?: string;
   measure(point: Point): Promise<Report>;
   format(report: Report): string;
-  /** In `--json`, where the report is not what is to be printed. */
+  /** The value for `--json`, where it is not the report. */
   json?(report: Report): unknown;
-  /** For the charts. */
+  /** Keeps a report for the charts. */
   keep?(report: Report): void;
 }
 
@@ -158,7 +158,7 @@ function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
 }
 
-/** The servers under test run what is published: plain JavaScript from `dist/`. */
+/** The servers under test run the published form: plain JavaScript from `dist/`. */
 function requireBuild(args: BenchArguments): void {
   const needed =
     args.command === 'sessions'

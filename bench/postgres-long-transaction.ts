@@ -1,6 +1,7 @@
 /**
- * `npx tsx bench/postgres-long-transaction.ts [messages]`: what a message between two instances costs on PostgreSQL while
- * another session of the same database keeps a transaction open, as `pg_dump` does. A row for each tenth of the messages.
+ * `npx tsx bench/postgres-long-transaction.ts [messages]`: the cost of a message between two instances on PostgreSQL
+ * while another session of the same database keeps a transaction open, as `pg_dump` does. Prints a row for each tenth
+ * of the messages.
  */
 import pg from 'pg';
 import { systemRandom, systemTime } from '../src/options/system.ts';

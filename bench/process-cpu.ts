@@ -6,7 +6,7 @@ const ticksPerS = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8'
 /** User and system time of a process so far (Linux). */
 export function cpuUsOf(pid: number): number {
   const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
-  // Behind the name, which may hold anything: user and system time are the 12th and 13th.
+  // After the process name, which may hold any character: user and system time are the 12th and 13th field.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11]) + Number(fields[12])) * 1e6) / ticksPerS;
 }

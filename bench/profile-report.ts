@@ -26,7 +26,7 @@ interface Entry {
   totalUs: number;
 }
 
-/** Self time by room (our folders, the packages, Node.js, the garbage collector), then by function. */
+/** Self time by folder (sojourn's folders, the packages, Node.js, the garbage collector), then by function. */
 export function formatProfile(profile: CpuProfile, requests: number, top: number): string {
   const entries = entriesOf(profile);
   const busyUs = entries.reduce((sum, entry) => sum + entry.selfUs, 0);
@@ -60,7 +60,7 @@ export function formatProfile(profile: CpuProfile, requests: number, top: number
 function entriesOf({ nodes, samples, timeDeltas }: CpuProfile): Entry[] {
   const selfUs = new Map<number, number>();
   samples.forEach((id, index) => {
-    // The delta before a sample is the time since the one before it; the sample stands for what follows.
+    // A sample's delta is the time since the previous sample, so it belongs to that sample.
     selfUs.set(id, (selfUs.get(id) ?? 0) + (timeDeltas[index + 1] ?? 0));
   });
   const byId = new Map(nodes.map((node) => [node.id, node]));

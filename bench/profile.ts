@@ -7,7 +7,7 @@ import { ServerProcess } from './server-process.ts';
 import { startStore } from './store-servers.ts';
 import { works } from './works.ts';
 
-// npx tsx bench/profile.ts: where one side of one work spends its CPU time while it is loaded.
+// npx tsx bench/profile.ts: where one side of a work spends its CPU time under load.
 
 const usage = `npx tsx bench/profile.ts [options]
 

@@ -4,7 +4,7 @@ import { machineBusyUs } from './machine.ts';
 
 const lookMs = 500;
 
-/** Waits until other processes leave the machine alone; the whole run spends no more than `mostMs` on it. */
+/** Waits until other processes use little of the machine. The whole run waits at most `mostMs`. */
 export class QuietTime {
   #leftMs: number;
 

@@ -14,10 +14,10 @@ export interface Quiet<T> {
   readonly foreign: number;
 }
 
-/** Short measures are disturbed often, and cost little. */
+/** Short measurements are disturbed often and cost little. */
 const ATTEMPTS = 5;
 
-/** Measured again when other processes disturbed it; the quietest counts, whatever it shows. */
+/** Measures again when other processes disturbed the measurement. The quietest attempt counts, whatever its result. */
 export async function quietly<T>(
   server: ServerProcess,
   { foreignPercent, quiet }: QuietOptions,

@@ -1,4 +1,4 @@
-/** A short run beside the official SDK, and what it gave beside what was recorded: fails on gross loss alone. */
+/** A short run beside the official SDK, compared with the recorded ratios. Fails only on a gross loss. */
 import { readFileSync } from 'node:fs';
 import type { WorkReport } from './report.ts';
 import type { Runtime } from './runtimes.ts';
@@ -21,7 +21,10 @@ export interface RatioRow {
   readonly lost: boolean;
 }
 
-/** Another machine, another load, a few seconds: what is above half of the recorded ratio says nothing. */
+/**
+ * The machine and the load differ and the run takes seconds, so only less than half of the recorded ratio counts as a
+ * loss.
+ */
 const LOST_BELOW = 0.5;
 
 const recorded = JSON.parse(readFileSync(new URL('recorded.json', import.meta.url), 'utf8')) as Record<
@@ -29,7 +32,7 @@ const recorded = JSON.parse(readFileSync(new URL('recorded.json', import.meta.ur
   Recorded
 >;
 
-/** The recorded works, of their sides ours and the official one. */
+/** The recorded works, with sojourn's side and the official side. */
 export function recordedWorks(): Work[] {
   return Object.entries(recorded).map(([id, { by }]) => {
     const work = works.find((each) => each.id === id);
@@ -56,7 +59,7 @@ export function compareRecorded({ work, runtime, results, ratios }: WorkReport):
   const failed = results.some(({ rounds }) => rounds.some(({ failures }) => failures > 0));
   if (failed) throw new Error(`${work.id}: requests failed, so its ratio says nothing`);
   const { median, least, most } = found;
-  // Written so that a ratio that is not a number is lost.
+  // Written so that a ratio that is not a number counts as a loss.
   const lost = !(median >= expected * LOST_BELOW);
   return { work: work.id, by: entry.by, ratio: median, least, most, recorded: expected, lost };
 }

@@ -16,7 +16,7 @@ export function post(message: object | undefined, { sessionId, version, method =
   );
 }
 
-/** Its id. */
+/** Returns the id of the session. */
 export async function openSessionAt(connection: Connection, version: string): Promise<string> {
   const clientInfo = { name: 'bench', version: '1.0.0' };
   const params = { protocolVersion: version, capabilities: {}, clientInfo };

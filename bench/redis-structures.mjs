@@ -1,6 +1,6 @@
 /**
- * What the event log could be kept in on Redis, and what each takes: `npx tsx bench/redis-structures.mjs`. Calls of 130 bytes, by
- * a fenced script, on a server of its own that keeps an append-only file.
+ * Compares Redis structures for the event log and their cost: `npx tsx bench/redis-structures.mjs`. It makes calls of
+ * 130 bytes by a fenced script, on a separate server with an append-only file.
  */
 import { createClient } from 'redis';
 import { startServer } from '../test/kit/servers/start.ts';
@@ -19,7 +19,7 @@ const RESULT = JSON.stringify({
 });
 const id = (n) => `s${String(n).padStart(21, '0')}`;
 
-/** A fenced append to a list, a stream and a hash, each with the names of its streams where it needs them. */
+/** A fenced append to a list, a stream and a hash, each with the stream names that it needs. */
 const FENCED = `
 local head = redis.call('HMGET', KEYS[1], 'f', 'c')
 if head[1] ~= ARGV[1] then return 'F' end

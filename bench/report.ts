@@ -21,7 +21,7 @@ export function reportWork(work: Work, runtime: Runtime, results: readonly SideR
     const of = results.find(({ side }) => side.id === comparison.of);
     const against = results.find(({ side }) => side.id === comparison.against);
     if (of === undefined || against === undefined) return [];
-    // Ratio by ratio within a round: what drifts over the run drifts on both sides.
+    // Ratios are computed within a round, so that drift over the run affects both sides.
     const perRound = of.rounds.flatMap((measured, index) => {
       const other = against.rounds[index];
       return other === undefined ? [] : [ratio(comparison, measured, other)];

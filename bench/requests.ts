@@ -1,17 +1,17 @@
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 
-/** What the load client sends, again and again: the id of each request stands between `before` and `after`. */
+/** What the load client sends repeatedly. The id of each request is inserted between `before` and `after`. */
 export interface Load {
   readonly port: number;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly before: string;
   readonly after: string;
-  /** The requests go to these sessions, one after the other. */
+  /** The requests go to these sessions in turn. */
   readonly sessionIds?: readonly string[];
 }
 
-/** An answer taken apart so that the bare side can write it again for another id. */
+/** An answer split so that the bare side can write it for another id. */
 export interface RecordedAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -37,7 +37,7 @@ const postHeaders = {
   accept: 'application/json, text/event-stream',
 };
 
-/** Opens a session as a client does and gives the load of `tools/call` on it. */
+/** Opens a session as a client does, and returns the load of `tools/call` on it. */
 export async function statefulCalls(port: number, protocolVersion: string): Promise<Load> {
   const opening = initializeLoad(port, protocolVersion);
   const opened = await send(opening, 1);
@@ -62,7 +62,7 @@ export async function statefulCalls(port: number, protocolVersion: string): Prom
   );
 }
 
-/** Opened a few at a time; the ids of the sessions. */
+/** Opens sessions, a few at a time, and returns their ids. */
 export async function openSessions(port: number, protocolVersion: string, count: number): Promise<string[]> {
   const opening = initializeLoad(port, protocolVersion);
   const agent = new Agent({ keepAlive: true, maxSockets: OPENERS });
@@ -83,7 +83,9 @@ export async function openSessions(port: number, protocolVersion: string, count:
   return ids;
 }
 
-/** The same after a `tools/list`, as every client sends one: it tells the endpoint which tools may be called again. */
+/**
+ * The same load after a `tools/list`, which every client sends. From it the endpoint learns which tools may be retried.
+ */
 export async function repeatableCalls(port: number, protocolVersion: string): Promise<Load> {
   const calls = await statefulCalls(port, protocolVersion);
   const listed = await post(port, calls.headers, JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'tools/list' }));
@@ -99,7 +101,7 @@ export function initializeLoad(port: number, protocolVersion: string): Load {
   });
 }
 
-/** `tools/call` of the 2026-07-28 revision: everything is in the one request. */
+/** `tools/call` of the 2026-07-28 revision, which needs no request before it. */
 export async function modernCalls(port: number): Promise<Load> {
   const protocolVersion = '2026-07-28';
   const headers = {
@@ -121,7 +123,7 @@ export async function modernCalls(port: number): Promise<Load> {
   );
 }
 
-/** Sends one request of the load and takes the answer apart; the headers that node:http adds by itself are left out. */
+/** Sends one request of the load and splits the answer. Headers that node:http adds by itself are omitted. */
 export async function recordAnswer(target: Load): Promise<RecordedAnswer> {
   const { status, rawHeaders, body } = await send(target, recordedId);
   const [before, after, ...more] = body.split(String(recordedId));

@@ -12,10 +12,10 @@ export interface Measurement {
   readonly p50Us: number;
   readonly p99Us: number;
   readonly cpuUsPerRequest: number;
-  /** Of the store's server. */
+  /** CPU time of the store's server. */
   readonly storeCpuUsPerRequest: number;
   readonly failures: number;
-  /** CPU time of the load client over wall time: near 1, the client is the wall. */
+  /** CPU time of the load client over wall time: near 1, the client is the limit. */
   readonly client: number;
   /** Share of the machine that neither the server, the load client nor the harness used. */
   readonly foreign: number;
@@ -31,7 +31,7 @@ export interface RoundsOptions extends LoadOptions {
   readonly foreignPercent: number;
   readonly quiet: QuietTime;
   readonly progress: (text: string) => void;
-  /** For every server. */
+  /** Environment of every server. */
   readonly env: Readonly<Record<string, string>>;
   /** User and system time of the store's server so far. */
   storeCpuUs(): number;
@@ -46,9 +46,9 @@ const attempts = 3;
 const warmUpS = 1;
 
 /**
- * All sides of a work, interleaved: in every round each side is loaded once, and the order turns by one from round to
+ * Runs all sides of a work, interleaved. Every round loads each side once, and the order rotates by one from round to
  * round. The first round warms up and is not counted. A side keeps its process for all rounds unless the work asks for
- * a fresh one.
+ * a fresh process.
  */
 export async function runRounds(
   work: Work,
@@ -76,7 +76,7 @@ export async function runRounds(
   return results;
 }
 
-/** What other processes did during a round is in its figures: such a round is run again, and the quietest one counts. */
+/** Other processes affect the figures of a round. A disturbed round is repeated, and the quietest attempt counts. */
 async function measureQuietly(
   targets: Targets,
   side: Side,
@@ -122,7 +122,7 @@ async function measure({ server, load }: Target, client: LoadClient, options: Ro
   };
 }
 
-/** The running servers of one work, each with what the load client has to send it. */
+/** The running servers of one work, each with the load that the client sends. */
 class Targets {
   readonly #work: Work;
   readonly #runtime: Runtime;

@@ -8,7 +8,7 @@ export interface Runtime {
   readonly major: number;
 }
 
-/** A Node.js by major version ('24': the running one, or the binary of tools/runtimes) or by path. */
+/** A Node.js by major version ('24': the running binary, or the binary of tools/runtimes) or by path. */
 export function findRuntime(wanted: string): Runtime {
   const path = runtimePath(wanted);
   if (!existsSync(path)) throw new Error(`no Node.js at ${path}: npm ci --prefix tools/runtimes`);

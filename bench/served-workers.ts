@@ -11,7 +11,7 @@ const module = fileURLToPath(new URL('servers/workers-module.mjs', import.meta.u
 const startMsMost = 20_000;
 const lookMs = 20;
 
-/** `sojourn serve --workers N` from the build; a deployment of its own on the store. */
+/** `sojourn serve --workers N` from the build, as a separate deployment on the store. */
 export class ServedWorkers {
   readonly workers: number;
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
@@ -42,7 +42,7 @@ export class ServedWorkers {
     return served;
   }
 
-  /** 0: it does not listen yet. */
+  /** 0 until it listens. */
   get port(): number {
     return Number(/^ {2}endpoint +http:\/\/127\.0\.0\.1:(\d+)/m.exec(this.#told)?.[1] ?? 0);
   }
@@ -57,7 +57,7 @@ export class ServedWorkers {
     return this.#processes.reduce((sum, pid) => sum + cpuUsOf(pid), 0);
   }
 
-  /** One worker is the process itself. */
+  /** A single worker is the process itself. */
   freeze(): void {
     this.#child.kill('SIGSTOP');
   }

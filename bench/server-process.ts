@@ -18,7 +18,10 @@ export interface CpuTime {
 
 const exitMs = 2_000;
 
-/** One side: a plain `node` process on a script of `bench/servers/`, spoken to over its IPC channel between rounds. */
+/**
+ * One side: a plain `node` process that runs a script of `bench/servers/`. The harness uses its IPC channel between
+ * rounds.
+ */
 export class ServerProcess {
   readonly port: number;
   readonly #child: ChildProcess;
@@ -52,7 +55,7 @@ export class ServerProcess {
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
-    // It ends by itself when nobody speaks to it any more, and takes its files with it.
+    // The server exits by itself when the channel closes, and removes its files.
     this.#child.disconnect();
     const stuck = setTimeout(() => this.#child.kill('SIGKILL'), exitMs);
     await exited;

@@ -6,11 +6,14 @@ interface Footprint {
   readonly heapBytes: number;
   readonly externalBytes: number;
   readonly rssBytes: number;
-  /** Of the whole process, its client included. */
+  /** Memory of the whole process, including its client. */
   readonly processBytes: number;
 }
 
-/** A ping of a hibernated session, and then of the same one awake, over loopback HTTP from the same process. */
+/**
+ * The time of a ping to a hibernated session and of the next ping to the same session awake, over loopback HTTP in one
+ * process.
+ */
 interface Wakes {
   readonly wakeP50Us: number;
   readonly wakeP99Us: number;
@@ -40,21 +43,21 @@ const sides: readonly SessionsSide[] = [
   { id: 'official', title: 'official transport' },
 ];
 
-/** Enough that the tables and caches that grow in steps weigh little per session. */
+/** Enough sessions that tables and caches that grow in steps weigh little per session. */
 const count = 10_000;
 const warmUp = 1_000;
 
-/** Goal for a live idle session that keeps no event: bytes of heap on top of the SDK's own objects. */
+/** Goal for a live idle session without events: bytes of heap above the SDK's own objects. */
 const goalBytes = 1_536;
 
-/** Goal for a hibernated session on the memory store: bytes of the process, when there are a million. */
+/** Goal for a hibernated session on the memory store: bytes of the process, with a million sessions. */
 const hibernatedGoalBytes = 300;
-/** Goal for a process with a million of them on SQLite. */
+/** Goal for a process with a million sessions on SQLite. */
 const hibernatedProcessGoalBytes = 200e6;
 const goalCount = 1_000_000;
 const wakeGoalUs = 1_000;
 
-/** Heap per live idle session, each side in a process of its own, with the same factory and the same handshake. */
+/** Heap per live idle session, each side in a separate process, with the same factory and the same handshake. */
 export async function measureSessions(
   runtime: Runtime,
   only: readonly string[],
@@ -99,7 +102,7 @@ function goal(
   const many = hibernated >= goalCount;
   if (id === 'hibernated') {
     const wanted = `≤ ${bytes(hibernatedGoalBytes)} of RSS`;
-    // With fewer, what the live ones left in the process weighs more than what is kept.
+    // With fewer sessions, the remains of the live sessions weigh more than the kept records.
     return many ? verdict(rssBytes <= hibernatedGoalBytes, wanted) : `goal: ${wanted} with ${bytes(goalCount)}`;
   }
   if (id !== 'hibernated-sqlite') return '';

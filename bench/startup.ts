@@ -1,4 +1,4 @@
-/** From the start of a process to the first answer of its server, beside the official SDK in the same turn. */
+/** The time from the start of a process to the first answer of its server, beside the official SDK in the same turn. */
 import type { QuietTime } from './quiet-time.ts';
 import { initializeLoad, modernCalls, recordAnswer } from './requests.ts';
 import type { Runtime } from './runtimes.ts';
@@ -24,11 +24,11 @@ type SideId = 'ours' | 'transport' | 'handler';
 interface Start {
   readonly request: string;
   readonly side: SideId;
-  /** Of the modules, inside of the process. */
+  /** Time to import the modules, measured inside the process. */
   readonly importMs: number[];
-  /** From `spawn` to the end of the answer. */
+  /** Time from `spawn` to the end of the answer. */
   readonly answerMs: number[];
-  /** User and system time of the process until then: what other work on the machine moves least. */
+  /** User and system time of the process until then; other processes affect it least. */
   readonly cpuMs: number[];
 }
 
@@ -38,7 +38,7 @@ interface FirstRequest {
   send(port: number): Promise<unknown>;
 }
 
-/** Of the official side's time, at most. */
+/** At most this multiple of the official side's time. */
 const GOAL = 1.3;
 
 const TITLES: Readonly<Record<SideId, string>> = {
@@ -56,7 +56,7 @@ const REQUESTS: readonly FirstRequest[] = [
       if (status !== 200) throw new Error(`initialize was answered with ${String(status)}`);
     },
   },
-  // The transport does not speak this revision.
+  // The official transport does not support this revision.
   { title: 'tools/call, 2026-07-28', sides: ['ours', 'handler'], send: modernCalls },
 ];
 
@@ -68,7 +68,7 @@ export async function measureStartup(
   const plans = REQUESTS.flatMap(({ title, sides, send }) =>
     sides.map((side) => ({ send, start: { request: title, side, importMs: [], answerMs: [], cpuMs: [] } as Start })),
   );
-  // The first round brings the files into the system's cache.
+  // The first round loads the files into the system's cache.
   for (let round = 0; round <= rounds; round++) {
     progress(`start-up, Node ${runtime.version}, round ${String(round)}/${String(rounds)}`);
     await quiet.wait(foreignPercent / 100);
@@ -119,7 +119,7 @@ export function formatStartup({ runtime, rounds, starts }: StartupReport): strin
   return `Start-up, median of ${String(rounds)} processes each; ratios are ours over that side · Node ${runtime.version}\n\n${formatTable([header, ...rows])}`;
 }
 
-/** Ratio by ratio within a round: what drifts over the run drifts on both sides. */
+/** Ratios are computed within a round, so that drift over the run affects both sides. */
 function perRound(own: readonly number[], theirs: readonly number[]): number {
   return summarize(own.map((value, round) => value / (theirs[round] ?? Number.NaN))).median;
 }

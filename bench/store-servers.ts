@@ -9,15 +9,15 @@ export type StoreKind = (typeof storeKinds)[number];
 
 export const isStoreKind = (text: string): text is StoreKind => (storeKinds as readonly string[]).includes(text);
 
-/** A store to measure on: its URL, as the command line takes it, and a server of its own where it has one. */
+/** A store to measure: its URL for the command line, and its own server where it has one. */
 export interface StoreServer {
   readonly url: string;
-  /** User and system time of its processes so far; 0 where it runs in the processes that use it. */
+  /** User and system time of its processes so far; 0 where the store runs inside the processes that use it. */
   cpuUs(): number;
   close(): Promise<void>;
 }
 
-/** As their pages recommend to run them. */
+/** The arguments that the stores' pages recommend. */
 export const storeArguments = { redis: ['--appendonly', 'yes'], postgres: [], nats: [] } as const;
 
 export async function startStore(kind: StoreKind): Promise<StoreServer> {

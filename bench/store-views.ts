@@ -1,4 +1,7 @@
-/** Stores of the build, opened in this process, and what can be read of each from outside: what it was sent, what it keeps. */
+/**
+ * Stores of the build, opened in this process, with the figures that can be read from outside: bytes sent and bytes
+ * kept.
+ */
 import { connect } from '@nats-io/transport-node';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -20,13 +23,13 @@ export interface StoreViews {
   /** User and system time of the server's processes; `undefined` where there is no server. */
   serverUs(): number | undefined;
   counters(): Promise<Counters>;
-  /** On disk, or in the memory of a store that keeps it there. */
+  /** Bytes on disk, or in the memory of a store that keeps its data there. */
   heldBytes(): Promise<number>;
   close(): Promise<void>;
 }
 
 export interface ViewsOptions {
-  /** Of SQLite. */
+  /** SQLite's setting. */
   readonly synchronous: 'normal' | 'full';
 }
 
@@ -86,7 +89,7 @@ type Create = Awaited<ReturnType<typeof loadStore>>;
 function sqliteViews(create: Create, synchronous: string): StoreViews {
   const folder = mkdtempSync(join(process.env['BENCH_FOLDER'] ?? tmpdir(), 'bench-store-'));
   const path = join(folder, 'sessions.db');
-  // Its mailboxes keep no process alive.
+  // Keeps the process alive; the store's mailboxes do not.
   const alive = setInterval(() => undefined, 1_000);
   return {
     open: async (name) => create({ path, synchronous }).open(await optionsOf(name)),
@@ -140,7 +143,7 @@ async function postgresViews(create: Create): Promise<StoreViews> {
 
 async function natsViews(create: Create): Promise<StoreViews> {
   const { server, serverUs } = await ownServer('nats');
-  // A connection of the caller's, so that its messages can be counted.
+  // Connections of this process, so that their messages can be counted.
   const connections = await Promise.all([1, 2].map(() => connect({ servers: server.url, noAsyncTraces: true })));
   let opened = 0;
   const total = (of: 'outMsgs' | 'outBytes'): number => connections.reduce((sum, one) => sum + one.stats()[of], 0);

@@ -1,6 +1,7 @@
 /**
- * What a store costs by itself, without HTTP: its operations one after the other and many in one turn, in this process. A row is
- * one operation's share: waiting for it, CPU of this process and of the server, and what it sends or makes the server write.
+ * The cost of a store without HTTP: its operations, one after the other and many in one turn, in this process. A row
+ * shows one operation's share: its latency, CPU of this process and of the server, and bytes sent or written by the
+ * server.
  */
 import { randomBytes } from 'node:crypto';
 import type { OpenStore, SessionRecord } from '../src/stores/store.ts';
@@ -10,12 +11,12 @@ import { openViews, type Counters, type StoreViews } from './store-views.ts';
 import { formatTable } from './table.ts';
 
 export interface StoresOptions {
-  /** Of each kind. */
+  /** Operations of each kind. */
   readonly operations: number;
-  /** Idle sessions, whose size is told. */
+  /** Idle sessions whose size is reported. */
   readonly hibernated: number;
   readonly synchronous: 'normal' | 'full';
-  /** Parts; none means all. */
+  /** Parts to run; empty means all. */
   readonly only: readonly string[];
 }
 
@@ -33,7 +34,7 @@ interface Sizes {
   readonly sessions: number;
   readonly bytesPerSession: number;
   readonly secondsToMake: number;
-  /** What answer and request of a logged call add; the call's result is of `RESULT.length` bytes. */
+  /** Bytes that answer and request of a logged call add; the call's result has `RESULT.length` bytes. */
   readonly bytesPerCall: number;
   readonly rssBytes: number;
 }
@@ -55,7 +56,7 @@ const RESULT = JSON.stringify({
 });
 const CALL = JSON.stringify([{ id: 17, method: 'tools/call', params: { name: 'echo', arguments: { text: 'hello' } } }]);
 const DAY_MS = 86_400_000;
-/** Sessions that operations go to in turn. */
+/** Sessions that operations use in turn. */
 const SPREAD = 64;
 const TOGETHER = 16;
 
@@ -92,7 +93,7 @@ function recordOf(id: string, owner: string | null = FENCE.owner): SessionRecord
   };
 }
 
-/** What was refused was not measured. */
+/** Fails when the operation was refused, because then nothing was measured. */
 async function done(outcome: unknown): Promise<void> {
   const got = await outcome;
   const refused = ['fenced', 'gone', 'exists', undefined].includes(got as string | undefined);
@@ -114,7 +115,7 @@ class Meter {
     this.#progress = progress;
   }
 
-  /** One caller that waits for each answer, or `together` in one turn, after a tenth as many to warm up. */
+  /** One caller that awaits each answer, or `together` operations in one turn. A tenth as many warm up first. */
   async measure(title: string, run: Operation, { together = 1, most = this.#operations } = {}): Promise<void> {
     this.#progress(title);
     const turns = Math.max(1, Math.ceil(Math.min(this.#operations, most) / together));
@@ -149,7 +150,7 @@ class Meter {
     });
   }
 
-  /** Alone and together. */
+  /** Measures one at a time and many together. */
   async both(title: string, run: Operation): Promise<void> {
     await this.measure(title, run);
     await this.measure(`… ${TOGETHER} in one turn, each`, (n) => run(n + 1_000_000), { together: TOGETHER });
@@ -226,7 +227,7 @@ const LOGGED = 100;
 const CALLS = 100;
 
 async function measureSizes(meter: Meter, views: StoreViews, count: number): Promise<Sizes> {
-  // Closed before it is looked at: SQLite's log is in the file then.
+  // The view is closed before the file is measured: SQLite's log is in the file then.
   const onView = async <T>(run: (view: OpenStore) => Promise<T>): Promise<T> => {
     const view = await views.open('sizes');
     try {
@@ -291,7 +292,7 @@ export async function measureStores(
     await view.close();
   };
   try {
-    // While the store is new: what the others leave behind would be counted, or filled.
+    // Measured while the store is new, because the other measurements leave data behind.
     const sizes = wanted('sizes') ? await measureSizes(meter, views, hibernated) : undefined;
     await onView('records', (view) => measureRecords(meter, view));
     await onView('lives', (view) => measureLives(meter, view));

@@ -1,6 +1,6 @@
 /**
- * What open GET streams cost one process: memory of each, a message to all of them at once, and their keep-alives. Each
- * stream has a session of its own at 2025-11-25; the clients are sockets of this process.
+ * The cost of open GET streams in one process: memory per stream, a message to all streams at once, and keep-alives.
+ * Each stream has its own session at 2025-11-25. The clients are sockets of this process.
  */
 import { execFileSync } from 'node:child_process';
 import { GetStreams } from './get-streams.ts';
@@ -14,7 +14,7 @@ import { formatTable } from './table.ts';
 
 export interface StreamsOptions extends QuietOptions {
   readonly streams: number;
-  /** Broadcasts that count. */
+  /** Broadcasts that are counted. */
   readonly rounds: number;
 }
 
@@ -40,7 +40,7 @@ interface Broadcast {
 
 interface Tick {
   readonly comments: number;
-  /** Until what it wrote has left. */
+  /** Time until everything it wrote was sent. */
   readonly ms: number;
 }
 
@@ -58,15 +58,18 @@ export interface StreamsReport {
     readonly cpuMs: number;
     readonly foreign: number;
   };
-  /** Share of the machine that other processes used during a broadcast, at most. */
+  /** The greatest share of the machine that other processes may use during a broadcast. */
   readonly foreign: number;
 }
 
 const VERSION = '2025-11-25';
-/** Sessions with a stream each that come and go before anything is counted: code is compiled then, tables have grown. */
+/**
+ * Sessions with a stream each that are opened and closed before anything is counted, so that code is compiled and
+ * tables have grown.
+ */
 const WARM_UP = 500;
 const OPENERS = 4;
-/** Of keep-alives. */
+/** Keep-alive intervals. */
 const INTERVALS = 1;
 /** Files of each process besides the streams. */
 const FILES_ELSE = 200;
@@ -87,7 +90,7 @@ export async function measureStreams(runtime: Runtime, options: StreamsOptions):
     await clients.open(server.port, ids);
     const open = await server.ask<Memory>('settledMemory');
     const broadcasts: Broadcast[] = [];
-    // The first warms up.
+    // The first round warms up.
     await broadcastOnce(server, clients);
     let foreign = 0;
     for (let round = 0; round < options.rounds; round++) {
@@ -212,7 +215,7 @@ export function formatStreams(report: StreamsReport): string {
       verdict(stall <= STALL_GOAL_MS, `≤ ${whole(STALL_GOAL_MS)} ms`),
     ],
     ['CPU of the server', range(({ cpuMs: ms }) => ms), ''],
-    ['other processes meanwhile, at most', `${whole(foreign * 100)} %`, ''],
+    ['other processes in that time, at most', `${whole(foreign * 100)} %`, ''],
     [
       `keep-alives every ${whole(keepAlives.intervalMs)} ms: most in one tick`,
       `${whole(most)} of ${whole(streams)}`,
@@ -225,7 +228,7 @@ export function formatStreams(report: StreamsReport): string {
     ],
     ['longest stall of the server', `${whole(keepAlives.stallMs)} ms`, ''],
     ['CPU of an interval', `${whole(keepAlives.cpuMs / INTERVALS)} ms`, ''],
-    ['other processes meanwhile', `${whole(keepAlives.foreign * 100)} %`, ''],
+    ['other processes in that time', `${whole(keepAlives.foreign * 100)} %`, ''],
   ];
   const title = `${whole(streams)} open GET streams, ${String(broadcasts.length)} broadcasts after a warm-up · Node ${runtime.version}`;
   return [title, formatTable(memory), formatTable(times)].join('\n\n');

@@ -4,7 +4,7 @@ const path = '/mcp';
 const version = '2025-06-18';
 const text = 'hello';
 
-/** A session, and the worker whose process has it. */
+/** A session, and the worker that has it. */
 export interface WorkerSession {
   readonly id: string;
   readonly instance: string;
@@ -31,7 +31,7 @@ export async function openConnection(port: number): Promise<WorkerConnection> {
   return { connection, instance: (JSON.parse(body) as { instance: string }).instance };
 }
 
-/** Opened where the connection is. */
+/** Opens a session at the worker that has the connection. */
 export async function openSession({ connection, instance }: WorkerConnection): Promise<WorkerSession> {
   const clientInfo = { name: 'bench', version: '1.0.0' };
   const params = { protocolVersion: version, capabilities: {}, clientInfo };
@@ -39,12 +39,12 @@ export async function openSession({ connection, instance }: WorkerConnection): P
   const id = /\r\nmcp-session-id: (\S+)/i.exec(head)?.[1];
   if (id === undefined) throw new Error(`initialize was answered with ${head}`);
   await connection.send(postBytes(path, { jsonrpc: '2.0', method: 'notifications/initialized' }, id));
-  // What may be repeated is learnt from it.
+  // From it the endpoint learns which tools may be retried.
   await connection.send(postBytes(path, { jsonrpc: '2.0', id: 1, method: 'tools/list' }, id));
   return { id, instance };
 }
 
-/** Of as many digits, so that all answers of a tool are as long; each connection has its own. */
+/** All ids have as many digits, so that all answers of a tool have the same length. Each connection has other ids. */
 const firstId = 1_000_000;
 const idsEach = 100_000;
 const idAt = '\0';

@@ -22,18 +22,18 @@ export interface WorkersOptions {
   readonly connections: number;
   readonly foreignPercent: number;
   readonly quiet: QuietTime;
-  /** Ids of comparisons; none: all. */
+  /** Ids of comparisons; empty: all. */
   readonly only: readonly string[];
 }
 
-/** What one closed loop over some connections showed. */
+/** The result of one closed loop over some connections. */
 interface Loop {
   readonly requestsPerS: number;
   readonly cpuUsPerRequest: number;
-  /** Of the store's server. */
+  /** CPU time of the store's server. */
   readonly storeCpuUsPerRequest: number;
   readonly p50Us: number;
-  /** What other processes took of the machine. */
+  /** The share of the machine that other processes used. */
   readonly foreign: number;
 }
 
@@ -61,7 +61,10 @@ const answerMsMost = 20_000;
 const attempts = 3;
 const burstsTried = 100;
 
-/** What the design asks for at a worker that does not have the session, by store; PostgreSQL's is stated only. */
+/**
+ * The design goal for the extra CPU of a worker that does not have the session, by store. PostgreSQL's figure is only
+ * printed.
+ */
 const RELAY_US: Readonly<Record<StoreKind, (nodeMajor: number) => number | undefined>> = {
   sqlite: () => 150,
   redis: (major) => (major >= 24 ? 150 : 300),
@@ -75,7 +78,7 @@ const SPREAD_LEAST: Readonly<Record<StoreKind, number | undefined>> = {
   postgres: undefined,
 };
 
-/** One worker and two, both running; sides take turns, round by round. */
+/** Measures one worker and two, both running. Sides take turns, round by round. */
 export async function measureWorkers(
   runtime: Runtime,
   store: StoreKind,
@@ -220,7 +223,7 @@ async function compare(
   };
 }
 
-/** Again when other processes disturbed it; the quietest counts. */
+/** Repeats a disturbed measurement; the quietest attempt counts. */
 async function quietly({ quiet, foreignPercent }: WorkersOptions, run: () => Promise<Loop>): Promise<Loop> {
   const most = foreignPercent / 100;
   let best: Loop | undefined;
@@ -234,7 +237,7 @@ async function quietly({ quiet, foreignPercent }: WorkersOptions, run: () => Pro
   return best;
 }
 
-/** Workers, and as many sessions at each, one for each connection of a run. */
+/** Workers, with as many sessions at each, one for each connection of a run. */
 class Crowd {
   readonly #served: ServedWorkers;
   readonly #sessions: readonly WorkerSession[];
@@ -268,11 +271,14 @@ class Crowd {
   }
 
   readonly sticky: Pick = (connection) => this.#session(connection);
-  /** Neighbours are at different workers. */
+  /** Sessions with neighbouring numbers are at different workers. */
   readonly wrong: Pick = (connection) => this.#session(connection + 1);
   readonly roundRobin: Pick = (connection, request) => this.#session(connection + (request % 2));
 
-  /** Each connection calls again as soon as it is answered. Between two runs the server may have closed it. */
+  /**
+   * Each connection sends its next call when the previous call is answered. The server may have closed it between two
+   * runs.
+   */
   async run(pick: Pick, tool: string, count = this.#sessions.length): Promise<Loop> {
     const connections = await evenly(this.#served, this.#sessions.length);
     try {
@@ -333,7 +339,7 @@ function close(connections: readonly WorkerConnection[]): void {
   for (const { connection } of connections) connection.close();
 }
 
-/** One after the other, through the sessions in turn. */
+/** Sends calls one after the other, to the sessions in turn. */
 function callUntil(connection: Connection, calls: readonly Calls[], until: number, latencies: number[]): Promise<void> {
   return new Promise((resolve, reject) => {
     let turn = 0;
@@ -355,7 +361,7 @@ function callUntil(connection: Connection, calls: readonly Calls[], until: numbe
   });
 }
 
-/** Whoever is quicker accepts: connections are opened until every worker has its share, one in turn. */
+/** The faster worker accepts a connection. So connections are opened until every worker has its share. */
 async function evenly(served: ServedWorkers, count: number): Promise<WorkerConnection[]> {
   const byInstance = new Map<string, WorkerConnection[]>();
   const share = Math.ceil(count / served.workers);
@@ -363,7 +369,7 @@ async function evenly(served: ServedWorkers, count: number): Promise<WorkerConne
     byInstance.size === served.workers && [...byInstance.values()].every(({ length }) => length >= share);
   for (let tried = 0; !enough(); tried++) {
     if (tried === burstsTried) throw new Error('one worker accepts every connection');
-    // At once: while one worker accepts, the other is woken.
+    // Open many at once: while one worker accepts, the other wakes up.
     const burst = await Promise.all(Array.from({ length: count }, () => openConnection(served.port)));
     for (const opened of burst) {
       const own = byInstance.get(opened.instance) ?? [];
@@ -372,7 +378,7 @@ async function evenly(served: ServedWorkers, count: number): Promise<WorkerConne
       else opened.connection.close();
     }
   }
-  // Always in the same order: connection and session of one number are at the same worker.
+  // Sorted, so that connection and session of one number are at the same worker.
   const shares = [...byInstance.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, own]) => own);
   return Array.from({ length: share }, (_, index) => shares.flatMap((own) => own.slice(index, index + 1))).flat();
 }

@@ -8,17 +8,20 @@ export interface Side {
   readonly id: string;
   readonly title: string;
   readonly server: ServerScript;
-  /** This side writes what the first running of these sides answered, byte for byte, and gets the same requests. */
+  /**
+   * This side writes the recorded answer of the first running side in this list, byte for byte, and gets the same
+   * requests.
+   */
   readonly repeats?: readonly string[];
 }
 
 export interface Comparison {
   readonly of: string;
   readonly against: string;
-  /** `requests`: requests/s of the one over the other. `cpu`: CPU per request of the other over the one. */
+  /** `requests`: requests/s of the first over the second. `cpu`: CPU per request of the second over the first. */
   readonly by: 'requests' | 'cpu';
   readonly as: 'times' | 'percent';
-  /** At least this much, by major version of Node.js. */
+  /** The least ratio, by major version of Node.js. */
   readonly goal?: Readonly<Record<number, number>>;
 }
 
@@ -27,12 +30,12 @@ export interface Work {
   readonly title: string;
   readonly sides: readonly Side[];
   readonly comparisons: readonly Comparison[];
-  /** Every round gets a new process: what the work leaves behind would weigh on the next round. */
+  /** Every round gets a new process, because the work leaves data behind that would slow the next round. */
   readonly freshProcess?: boolean;
-  /** Only by its name. */
+  /** Runs only when it is named. */
   readonly asked?: boolean;
   load(port: number): Promise<Load>;
-  /** The sides that keep something keep it there. */
+  /** The store of the sides that keep data. */
   readonly store?: StoreKind;
 }
 
@@ -92,7 +95,7 @@ const storeTitles: Readonly<Record<StoreKind, string>> = {
   nats: 'NATS',
 };
 
-/** The log stored before it is sent; on Redis as its page recommends, with its append-only file. */
+/** The log is stored before an event is sent. Redis uses its append-only file, as its page recommends. */
 function durable(store: StoreKind, goal?: number): Work {
   const title = storeTitles[store];
   return {
@@ -125,7 +128,7 @@ const initialize: Work = {
   id: 'initialize',
   title: 'initialize, one tool, a session each',
   sides: [
-    // The sessions stay on both sides: none is ended while the round runs.
+    // Both sides keep the sessions, so none ends while the round runs.
     { id: 'ours', title: 'ours', server: ours({ maxIdleSessionCount: 10_000_000 }) },
     official,
   ],
@@ -166,7 +169,7 @@ const other = (id: string, title: string): Side => ({
   server: { script: `../../tools/others/${id}.mjs` },
 });
 
-/** Only when it is asked for: other ways to serve sessions, each as its readme shows. */
+/** Runs only when it is named: other ways to serve sessions, each as its readme shows. */
 const others: Work = {
   id: 'others',
   title: 'tools/call on one session, 2025-06-18, by other packages',

@@ -1,4 +1,4 @@
-/** What an MCP endpoint does, item by item: the numbers that test titles carry (`B42 …`), in a line each. */
+/** The behaviour of an MCP endpoint, item by item: the numbers in test titles (`B42 …`), one line each. */
 
 export const SECTIONS = [
   {
@@ -17,11 +17,11 @@ export const SECTIONS = [
       'a request with `id: null` is no notification: 400 −32600',
       'a body of `null`: 400 −32600; a batch only on 2025-03-26 sessions and up to the limit',
       'errors echo the id of a parsed request; otherwise `id: null`',
-      'of two faults the one that stands first in the order of checks is answered',
+      'of two faults the first in the order of checks is answered',
       'no session id and no `initialize`: 400 that says what comes first',
       'an unknown session id: 404 −32001 with the request id',
       'a notification: 202 with nothing in it',
-      'an answer to a server question: 202, and the asker goes on',
+      'an answer to a server request: 202, and its handler continues',
       'every answer of a session repeats its id in the header',
       'a tool that throws gives a tool error, without a stack',
       'a protocol error thrown by a tool is a JSON-RPC error of its code, in a 200',
@@ -67,7 +67,7 @@ export const SECTIONS = [
       'ends its GET stream cleanly, with nothing more in it',
       'aborts its handlers; their calls end with `reason: session_ended`',
       'no session id: 400; an unknown one: 404; the migration handler is not asked',
-      'of another user: 403, and the session goes on',
+      'of another user: 403, and the session stays',
       'is answered when the run hook and the server are done',
       'in the modern era: 405 with `Allow: POST`',
     ],
@@ -86,7 +86,7 @@ export const SECTIONS = [
       'past the idle limit a new session makes the one idle longest go',
       'the idle limit logs one `fatal` line per pass and one `info` line per session',
       'sessions with a running request are neither counted nor ended by the idle limit',
-      'a new session waits until the one that must go has gone',
+      'a new session waits until the session that must go has gone',
       'the sweep trims to the idle limit, oldest first, never the one being made',
       'closing ends every session and waits for it; an open GET does not hold it up',
       'a request for a session that is ending does not bring it back',
@@ -125,7 +125,7 @@ export const SECTIONS = [
       'GET and DELETE: 405',
       '`/sse` and `/message`: 404',
       'with `legacySse` it is refused at construction, naming both',
-      'no session id is given out, and one that comes is ignored',
+      'no session id is given out, and an id in a request is ignored',
       'legacy requests are served without `initialize`; `initialize` works too',
       'questions to the client are refused, saying why',
       'handlers see no client capabilities',
@@ -161,22 +161,22 @@ export const SECTIONS = [
       'before 2025-11-25: no priming, no ids, nothing kept',
       'without retention: no ids, no `retry`, and `Last-Event-ID` gets 400',
       'ordinary traffic is the same with the log',
-      '`Last-Event-ID` replays the rest of that stream, then goes on live',
+      '`Last-Event-ID` replays the rest of that stream, then continues live',
       'a call cut in the middle: each message once over both connections, the result too',
       'the same for the GET stream',
       '`Last-Event-ID` of another session: 404 when there is none such, else 400',
       'an unknown or expired event id: 400; no log: 400 that says so',
       'an empty `Last-Event-ID` is none',
       'resumed GETs do not take the place of the plain one',
-      'closing a stream early sends `retry`; the handler goes on, the client resumes',
+      'closing a stream early sends `retry`; the handler continues, the client resumes',
       'a resumed GET waits for an answer that is not there yet; nothing comes twice',
       'without ids `closeSSE` is not there',
       'nor on the 2024-11-05 transport',
       'writers of a store keep to its contract',
-      'a stream is complete in the log when its answer is kept, whoever still reads',
+      'a stream is complete in the log when its answer is kept, even with open readers',
       'events come back from a store as they were written',
       'readers of a store keep to its contract',
-      "a gap on the GET stream is a 400, or ends it; a call's stream goes on after it; never silent",
+      "a gap on the GET stream is a 400, or ends it; a call's stream continues after it; never silent",
       'streams do not see each other, within a session neither',
     ],
   },
@@ -256,7 +256,7 @@ export const SECTIONS = [
     first: 179,
     items: [
       'whose session it is: `sessionUser`, else issuer and subject; a token without a subject is refused with 500; never the token',
-      'another user, or nobody: 403 with the request id, on POST and GET',
+      'another user, or an anonymous caller: 403 with the request id, on POST and GET',
       'the user is checked right after the session is found; an unknown session stays 404',
       'handlers see the `authInfo` and the request of each call',
       'a call that may not be made is refused',
@@ -297,7 +297,7 @@ export const SECTIONS = [
     items: [
       'a foreign `Origin`: 403, on every connection',
       'bound to loopback by default, where `Host` is checked too',
-      'a session id authenticates nobody; stored and migrated sessions check the user',
+      'a session id is no authentication; stored and migrated sessions check the user',
       'tokens are checked for their audience and never passed on',
       'batches of 2025-03-26 may mix everything but `initialize`; later ones: 400',
       'a modern body is one request or notification: a posted answer gets 400',
@@ -325,7 +325,7 @@ export const SECTIONS = [
   },
 ];
 
-/** What waits for a later version, whole items and parts of them. */
+/** Items, and parts of items, that a later version will have. */
 export const LATER = new Map([
   [85, 'on the memory store; durable stores follow'],
   [100, 'with telemetry'],
@@ -333,5 +333,5 @@ export const LATER = new Map([
   ...[183, 184, 185, 186, 187, 188, 189, 190, 204].map((item) => [item, 'with the option `auth`']),
 ]);
 
-/** Of these a part is tested now. */
+/** Items of which a part is tested now. */
 export const LATER_IN_PART = new Set([85]);

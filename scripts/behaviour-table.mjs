@@ -1,7 +1,7 @@
 /**
- * `docs/reference/behaviour.md`: which test shows which item of the behaviour list. A test shows an item by the number in
- * its title (`B42 a server handle …`, `B38 B40 …`). `node scripts/behaviour-table.mjs` writes the page; with `--check` it
- * says what is wrong instead: an item without a test, a number that does not exist, a page that is out of date.
+ * Writes `docs/reference/behaviour.md`: which test shows which item of the behaviour list. A test shows an item by the
+ * number in its title (`B42 a server handle …`, `B38 B40 …`). `node scripts/behaviour-table.mjs` writes the page. With
+ * `--check` it reports instead an item without a test, a number that does not exist, and a page that is out of date.
  * `--tests` and `--page` name another folder and file.
  */
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -13,13 +13,13 @@ import { LATER, LATER_IN_PART, SECTIONS } from './behaviour-items.mjs';
 import { root } from './steps.mjs';
 
 const MOST_NOT_APPLICABLE = 10;
-/** Comments and texts, so that neither is looked for in the other. */
+/** Comments and texts, so that a comment inside a text, or a text inside a comment, is not found. */
 const TOKENS = /\/\*[\s\S]*?\*\/|\/\/.*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g;
 const TITLE = /^['"`](B\d+(?: B\d+)*) /;
-/** What is skipped or only planned shows nothing. */
+/** A test that is skipped or only planned shows nothing. */
 const NOT_RUN = /\.(?:skip|todo)\b[^;\n]*$/;
 
-/** Item → files with a test of it. */
+/** Maps each item to the files with a test of it. */
 function findTests(folder) {
   const found = new Map();
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
@@ -91,7 +91,7 @@ What an endpoint does, item by item, and the tests that show it: their titles ca
 Made by \`node scripts/behaviour-table.mjs\`; a test fails when an item has none, or when this page is out of date.
 `;
 
-/** As oxfmt aligns it. */
+/** Aligned as oxfmt aligns it. */
 function renderTable(head, rows) {
   const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column].length)));
   const line = (cells) => `| ${cells.map((text, column) => text.padEnd(widths[column])).join(' | ')} |`;

@@ -8,7 +8,7 @@ import { ensureTools } from './ensure-tools.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 if (!build({ ifStale: true })) process.exit(1);
-// Other runtimes than the running one.
+// The run asks for Node.js versions other than the running version.
 if (process.argv.some((text) => /^--node(=|$)/.test(text)) && existsSync(resolve(root, 'tools/runtimes')))
   await ensureTools('tools/runtimes');
 

@@ -1,6 +1,7 @@
 /**
- * `npm run build`: src/ to dist/. The compiler writes beside dist/, which is then swapped: whoever runs from dist/
- * meanwhile sees the old build or the new one. `--if-stale` does nothing when src/ is what dist/ was made from.
+ * `npm run build`: compiles src/ to dist/. The compiler writes to a folder beside dist/, and the two are swapped. A
+ * process that runs from dist/ during the build sees the old build or the new build. `--if-stale` does nothing when
+ * dist/ was built from the present src/.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -28,7 +29,7 @@ const filesBelow = (folder) =>
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
 
-/** A hash of everything that decides what the build gives. */
+/** A hash of everything that decides the result of the build. */
 function fingerprint() {
   const hash = createHash('sha256');
   const settings = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/build.mjs'];
@@ -38,7 +39,7 @@ function fingerprint() {
   return hash.digest('hex');
 }
 
-/** The compiler rewrites `.ts` specifiers in JavaScript only; declarations need it too. */
+/** Rewrites `.ts` specifiers in declarations; the compiler does so only in JavaScript. */
 function finishDeclarations(folder) {
   for (const file of filesBelow(folder)) {
     if (!file.endsWith('.d.ts')) continue;
@@ -48,7 +49,7 @@ function finishDeclarations(folder) {
   }
 }
 
-/** Two builds may end at once: whoever finds dist/ taken or gone between the two renames tries again. */
+/** Two builds may end at once. A build that finds dist/ taken or missing between the two renames retries. */
 function swap(built) {
   const old = `${built}.old`;
   for (let attempt = 1; ; attempt += 1) {
@@ -64,7 +65,7 @@ function swap(built) {
   rmSync(old, { recursive: true, force: true });
 }
 
-/** True when dist/ holds a build of this src/ without errors. With `quiet`, the compiler's complaints are not shown. */
+/** Returns true when dist/ holds a build of this src/ without errors. `quiet` hides the compiler's complaints. */
 export function build({ ifStale = false, quiet = false } = {}) {
   const now = fingerprint();
   if (ifStale && existsSync(dist) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now) return true;

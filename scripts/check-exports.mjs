@@ -1,7 +1,7 @@
 /**
- * The exports map against what is built: every file that package.json names exists, every entry loads, and what an entry
- * loads, followed import by import, is this package, Node and the SDK: `import 'sojourn'` must not load the CLI's
- * dependencies. A store's entry may load its client, when the store is opened.
+ * Checks the exports map against the build. Every file that package.json names exists, and every entry loads. The
+ * modules that an entry loads, followed import by import, belong to this package, Node and the SDK: `import 'sojourn'`
+ * must not load the CLI's dependencies. A store's entry may load its client when the store is opened.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';

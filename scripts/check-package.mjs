@@ -1,4 +1,4 @@
-/** The packed tarball as npm would publish it: publint on how it is declared, attw on what its types resolve to. */
+/** Checks the tarball that npm would publish: publint checks its declarations, attw the resolution of its types. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** `npm run check`: everything about the code that needs no test run. Prints each step, exits 1 when one failed. */
+/** `npm run check`: every check of the code that needs no test run. Prints each step and exits 1 when a step failed. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +17,7 @@ const steps = [
   { name: 'package (publint, attw)', run: () => node('scripts/check-package.mjs') },
 ];
 
-/** The build comes first: the exports, the package and the types of the examples are about what it wrote. */
+/** Builds first, because the exports, the package and the types of the examples are checked against the build. */
 export async function check() {
   const failed = await runSteps([{ name: 'build (src to dist)', run: () => node('scripts/build.mjs', '--if-stale') }]);
   if (!existsSync(join(root, 'dist'))) return failed;

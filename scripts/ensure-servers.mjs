@@ -1,7 +1,7 @@
 /**
- * `node scripts/ensure-servers.mjs`: the servers that tests start are installed, or it is said what to install. Root on
- * Debian or Ubuntu has apt-get install what is missing. Nothing that it installs is started, now or with the machine.
- * Exits 1 when something is missing in the end.
+ * `node scripts/ensure-servers.mjs`: checks that the servers which tests start are installed. As root on Debian or
+ * Ubuntu it installs missing servers by apt-get; elsewhere it prints what to install. It starts no service, now or at
+ * boot. Exits 1 when a server is still missing.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
@@ -9,17 +9,17 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SERVERS, findProgram, isInstalled, programFolders } from './server-programs.mjs';
 
-/** A mirror that does not answer must not hold a test run for hours. */
+/** A mirror that does not answer must not block a test run for hours. */
 const APT_MS = 10 * 60_000;
 const APT_ENV = { DEBIAN_FRONTEND: 'noninteractive', NEEDRESTART_SUSPEND: '1', LC_ALL: 'C.UTF-8' };
 const APT_OPTIONS = ['-q', '-y', '-o', 'DPkg::Lock::Timeout=120', '-o', 'Acquire::Retries=2'];
 const INSTALL = ['install', '--no-install-recommends'];
 
-/** Files that are there while packages are installed, unless somebody else has put them there. */
+/** Files that exist while packages are installed, unless they existed before. */
 const GUARDS = [
-  // Debian's way to say that no service is to be started.
+  // Debian's way to prevent services from starting.
   { path: '/usr/sbin/policy-rc.d', text: '#!/bin/sh\nexit 101\n', mode: 0o755 },
-  // The package of PostgreSQL would make a cluster; tests make theirs.
+  // The PostgreSQL package would create a cluster; tests create their own.
   {
     path: '/etc/postgresql-common/createcluster.d/sojourn-tests.conf',
     text: 'create_main_cluster = false\n',
@@ -27,7 +27,7 @@ const GUARDS = [
   },
 ];
 
-/** The signal that came meanwhile: nothing further is run. */
+/** The signal that arrived during the installation: run no further command. */
 let interrupted;
 
 function run(command, args) {
@@ -47,7 +47,7 @@ function run(command, args) {
   });
 }
 
-/** Puts the guards in place; returns what takes them away again. */
+/** Creates the guard files. Returns a function that removes them. */
 function guard(systemRoot) {
   const undo = [];
   for (const { path, text, mode } of GUARDS) {
@@ -64,7 +64,7 @@ function guard(systemRoot) {
   return () => undo.forEach((step) => step());
 }
 
-/** The package may have put files of its own there meanwhile. */
+/** A package may have added files to the folder in the meantime. */
 function removeEmpty(folder) {
   try {
     rmdirSync(folder);
@@ -73,7 +73,7 @@ function removeEmpty(folder) {
   }
 }
 
-/** Interrupted, it still takes the guards away: apt-get gets the terminal's signal too, and ends. */
+/** Removes the guard files even when interrupted: apt-get gets the terminal's signal too, and ends. */
 async function uninterrupted(work) {
   const note = (signal) => (interrupted = signal);
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
@@ -86,16 +86,16 @@ async function uninterrupted(work) {
   }
 }
 
-/** Resolves with what apt-get said, when it could not install all of them. */
+/** Resolves with apt-get's output when it could not install every package. */
 async function install(apt, packages) {
   const ask = (names) => run(apt, [...INSTALL, ...APT_OPTIONS, ...names]);
   const first = await ask(packages);
   if (first.code === 0) return '';
-  // The lists of packages may be missing or older than the mirror.
+  // The package lists may be missing or older than the mirror.
   const update = await run(apt, ['update', '-q']);
   const second = await ask(packages);
   if (second.code === 0) return '';
-  // One that this release does not have must not keep the others away.
+  // A package that this release lacks must not prevent the others.
   const outputs = [update.output, second.output];
   for (const name of packages.length > 1 ? packages : []) {
     const alone = await ask([name]);
@@ -104,7 +104,7 @@ async function install(apt, packages) {
   return complaints(outputs.join('\n'));
 }
 
-/** Of all that apt-get says, a missing mirror is a warning. */
+/** The complaints in apt-get's output. A missing mirror is only a warning there. */
 function complaints(output) {
   const lines = output.split('\n').filter((line) => /^(E|W|Err:\d+|dpkg|apt-get):? /.test(line));
   return [...new Set(lines)].join('\n');
@@ -114,7 +114,7 @@ function seconds(since) {
   return ((performance.now() - since) / 1000).toFixed(1);
 }
 
-/** Resolves with the servers that are still missing, by name. The options are for tests. */
+/** Resolves with the names of the servers that are still missing. The options are for tests. */
 export async function ensureServers({
   search = {},
   systemRoot = '/',

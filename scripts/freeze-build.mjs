@@ -1,7 +1,8 @@
 /**
- * `node scripts/freeze-build.mjs NAME`: keeps the JavaScript of the build in `dist/` as `test/compat/builds/NAME.tgz`. Tests run
- * it beside the current build on one store, both ways, as a rolling deploy does. A build is frozen when it is released, and
- * when what instances say to each other or keep in a store has changed; one that no deployment runs any more may go.
+ * `node scripts/freeze-build.mjs NAME`: keeps the JavaScript of `dist/` as `test/compat/builds/NAME.tgz`. Tests run it
+ * beside the current build on one store, both ways, as a rolling deploy does. Freeze a build at its release, and when
+ * the messages between instances or the stored data have changed. A build that no deployment runs any more may be
+ * deleted.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,7 +23,7 @@ try {
   const { version, type } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ name: 'sojourn', version, type })}\n`);
   const file = join(root, `test/compat/builds/${name}.tgz`);
-  // The same bytes for the same build.
+  // The same build gives the same bytes.
   const same = ['--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner'];
   execFileSync('tar', [...same, '-I', 'gzip -9n', '-cf', file, 'dist', 'package.json'], { cwd: folder });
   console.log(`${file}: ${(readFileSync(file).length / 1024).toFixed(0)} KiB`);

@@ -1,8 +1,8 @@
 /**
- * The lock file works wherever the repository is cloned: it names no registry, and it lists every platform's build of a
- * tool. A registry that mirrors only some platforms makes npm leave the others out, and `npm ci` then refuses the lock
- * file ("Missing: … from lock file"). `node scripts/lock.mjs` tells; with `--fix` it adds what is missing, from the exact
- * version that the tool asks for and the platform in the package's name (without a checksum: there was nothing to sum).
+ * Keeps the lock file usable in every clone of the repository: it names no registry and lists every platform's build of
+ * a tool. A registry that mirrors only some platforms makes npm omit the others, and `npm ci` then refuses the lock
+ * file ("Missing: … from lock file"). `node scripts/lock.mjs` reports missing entries. `--fix` adds them, from the
+ * exact version that the tool requires and the platform in the package's name, without a checksum.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -42,7 +42,7 @@ for (const [path, tool] of Object.entries(packages)) {
     if (!platform || !/^\d/.test(version)) throw new Error(`${name}@${version}: add it by hand`);
     const { os, cpu, libc } = platform;
     const { dev, license, engines } = tool;
-    // npm's own order of keys: its next write leaves the entry as it is.
+    // npm's order of keys, so that its next write leaves the entry as it is.
     packages[`node_modules/${name}`] = { version, cpu, dev, libc, license, optional: true, os, engines };
   }
 }

@@ -1,8 +1,11 @@
-/** The servers that tests start, and where they are found. */
+/** The servers that tests start, and where their programs are. */
 import { accessSync, constants, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** `programs`: all of them are needed; of `['a', 'b']` one. `package`: of Debian and Ubuntu; its service has the same name. */
+/**
+ * `programs`: every entry is needed; of an entry `['a', 'b']` one is enough. `package`: in Debian and Ubuntu; its
+ * service has the same name.
+ */
 export const SERVERS = [
   { name: 'Redis', programs: [['redis-server', 'valkey-server']], package: 'redis-server' },
   { name: 'PostgreSQL', programs: [['initdb'], ['postgres']], package: 'postgresql' },
@@ -10,10 +13,10 @@ export const SERVERS = [
   { name: 'PgBouncer', programs: [['pgbouncer']], package: 'pgbouncer' },
   { name: 'nginx', programs: [['nginx']], package: 'nginx' },
   { name: 'HAProxy', programs: [['haproxy']], package: 'haproxy' },
-  // The first test that opens a page adds its browser here: chromium.
+  // The first test that opens a web page adds its browser here: chromium.
 ];
 
-/** Where Debian keeps programs that it does not put into every PATH. */
+/** Where Debian keeps programs that are not in every PATH. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
 const POSTGRES = '/usr/lib/postgresql';
 
@@ -27,7 +30,7 @@ function postgresFolders(folder) {
   }
 }
 
-/** Every folder that is searched. */
+/** Every folder that is searched for programs. */
 export function programFolders({ path = process.env.PATH ?? '', system = SYSTEM_FOLDERS, postgres = POSTGRES } = {}) {
   return [...path.split(delimiter).filter(Boolean), ...system, ...postgresFolders(postgres)];
 }

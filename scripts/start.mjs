@@ -1,7 +1,6 @@
 /**
- * `npm start [-- options]`: builds what is stale, then runs the CLI on the "everything" example in this very process, so
- * that the signals npm passes on reach the server itself. Its sessions are kept in `.sojourn/` unless `--store` says
- * otherwise.
+ * `npm start [-- options]`: builds if dist/ is stale, then runs the CLI on the "everything" example in this process, so
+ * that signals from npm reach the server itself. Sessions are kept in `.sojourn/` unless `--store` is given.
  */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';

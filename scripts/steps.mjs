@@ -1,4 +1,4 @@
-/** Named steps, a few at a time, one line each; what a failed step said is shown under its line. */
+/** Runs named steps, a few at a time, and prints one line each. The output of a failed step follows its line. */
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
@@ -6,7 +6,7 @@ import { delimiter, join, resolve } from 'node:path';
 export const root = resolve(import.meta.dirname, '..');
 const bin = join(root, 'node_modules/.bin');
 
-/** Runs a command and resolves with its exit code and everything it printed. Rejects never. */
+/** Runs a command and resolves with its exit code and its output. Never rejects. */
 export function run(command, args, { cwd = root, env = {} } = {}) {
   return new Promise((done) => {
     const child = spawn(command, args, {
@@ -23,7 +23,7 @@ export function run(command, args, { cwd = root, env = {} } = {}) {
   });
 }
 
-/** A step is `{ name, run(): Promise<{ code, output }> }`. Resolves with the names of those that failed. */
+/** A step is `{ name, run(): Promise<{ code, output }> }`. Resolves with the names of the steps that failed. */
 export async function runSteps(steps, { atOnce = Math.min(2, availableParallelism()) } = {}) {
   const failed = [];
   const waiting = [...steps];

@@ -122,8 +122,8 @@ export type ConfigureSessionOptions = (
 ) => McpServerOptions | void | Promise<McpServerOptions | void>;
 
 /**
- * Around a session (`kind: 'session'`), or around one request of stateless and 2026-07-28 serving (`kind: 'request'`, without
- * `id` and `state`). What it returns is ignored; a promise is awaited.
+ * Around a session (`kind: 'session'`), or around one request of stateless and 2026-07-28 serving (`kind: 'request'`,
+ * without `id` and `state`). What it returns is ignored; a promise is awaited.
  */
 export type RunSessionHandler = (
   request: McpHttpRequest,

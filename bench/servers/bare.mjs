@@ -1,8 +1,7 @@
 import { serve } from './serve.mjs';
 
-// What remains of the work without a protocol: read the body, parse it, write the same head and body bytes.
-// BENCH_ANSWER holds a recorded answer: { status, headers, before, after, id } where the request's id stands between
-// `before` and `after`.
+// The same work without a protocol: read the body, parse it, write the same head and body bytes. BENCH_ANSWER holds a
+// recorded answer, `{ status, headers, before, after, id }`. The request's id goes between `before` and `after`.
 const { status, headers, before, after } = JSON.parse(process.env.BENCH_ANSWER);
 const sized = 'content-length' in headers;
 

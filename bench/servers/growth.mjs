@@ -2,7 +2,7 @@ import { McpServer } from '@modelcontextprotocol/server';
 import * as z from 'zod';
 import { serve } from './serve.mjs';
 
-// BENCH_TOOLS: how many tools each server has. BENCH_INSIDE: the factory makes their schemas and handlers itself.
+// BENCH_TOOLS: how many tools each server has. BENCH_INSIDE: the factory creates schemas and handlers itself.
 const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
 const count = Number(process.env.BENCH_TOOLS ?? '1');
 

@@ -8,7 +8,8 @@ import { writeHeapSnapshot } from 'node:v8';
 import { NodeStreamableHTTPServerTransport } from '@modelcontextprotocol/node';
 import { buildEchoServer } from './echo-server.mjs';
 
-// Opens sessions in this process and tells what each keeps on the heap once its client is gone. Needs --expose-gc.
+// Opens sessions in this process and reports what each keeps on the heap after its client has disconnected. Needs
+// --expose-gc.
 
 const initialize = (id) =>
   JSON.stringify({
@@ -24,7 +25,7 @@ const initialize = (id) =>
 const ping = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' });
 const initialized = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' });
 
-/** The SDK's own objects and nothing else: a connected server that has seen a handshake. */
+/** Only the SDK's own objects: a connected server after a handshake. */
 async function sdkAlone() {
   const servers = [];
   return async (id) => {
@@ -62,7 +63,7 @@ async function overHttp(handler) {
     return headers;
   };
   open.settle = async () => server.closeAllConnections();
-  /** A ping on an open session; its time in ms. */
+  /** Pings an open session and returns the time in ms. */
   open.ping = async (headers) => {
     const before = performance.now();
     const { statusCode } = await post(port, agent, headers, ping);
@@ -120,7 +121,7 @@ async function oursHandler(options) {
 
 let hasty = true;
 
-/** Asleep soon after they are idle: sweeps come every 50 ms, so that few are live at a time. */
+/** Sessions hibernate soon after they are idle: a sweep runs every 50 ms, so that few are live at a time. */
 const hastyTime = {
   now: Date.now,
   setTimeout: (fn, ms) => setTimeout(() => fn(), ms === 5_000 && hasty ? 50 : ms),
@@ -178,7 +179,7 @@ async function usage(open) {
 const WARM_WAKES = 200;
 const WAKES = 2_000;
 
-/** Every so many sessions is woken, one after the other; then pinged again while it is awake. */
+/** Wakes sessions at regular distances, one after the other, then pings each again while it is awake. */
 async function wakes(open, sample) {
   for (const headers of sample.splice(0, WARM_WAKES)) await open.ping(headers);
   await open.asleep();

@@ -2,7 +2,7 @@ import { McpServer } from '@modelcontextprotocol/server';
 import * as z from 'zod';
 import { serve } from './serve.mjs';
 
-// One server with small things and big ones.
+// One server with small and big tools.
 const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
 
 const said = (text) => ({ content: [{ type: 'text', text }] });
@@ -10,7 +10,7 @@ const text = z.object({ text: z.string() });
 const count = z.object({ count: z.number() });
 const large = 'x'.repeat(4 * 1024 * 1024);
 
-/** In one go: nothing is waited for but that each is taken. */
+/** Sends all notifications at once and waits only until each is taken. */
 async function progress({ count: wanted }, { mcpReq }) {
   const { progressToken } = mcpReq._meta;
   for (let n = 1; n <= wanted; n++)
@@ -18,7 +18,7 @@ async function progress({ count: wanted }, { mcpReq }) {
   return said('done');
 }
 
-/** The head has gone when it begins. */
+/** Begins after the head was sent. */
 async function laterProgress(args, ctx) {
   await new Promise((resolve) => setTimeout(resolve, 50));
   return progress(args, ctx);

@@ -2,7 +2,7 @@ import { ServerResponse } from 'node:http';
 import { buildEchoServer } from './echo-server.mjs';
 import { serve } from './serve.mjs';
 
-// Sessions with open GET streams. Keep-alives wait until they are asked for, so that they are in no other measure.
+// Sessions with open GET streams. Keep-alives start only on demand, so that they affect no other measurement.
 const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
 
 const keepAliveMs = 3_000;
@@ -36,14 +36,14 @@ function tick(fn) {
   ServerResponse.prototype.write = write;
   const one = { comments, ms: 0 };
   ticks.push(one);
-  // What it wrote leaves right after it.
+  // The bytes that it wrote are sent directly after it.
   setImmediate(() => (one.ms = performance.now() - before));
 }
 
 const endpoint = createMcpEndpoint(buildEchoServer, { maxIdleSessionCount: 10_000_000, keepAliveMs, timeProvider });
 
 serve(endpoint.node, {
-  /** When it was said, by the clock that all processes of the machine share. */
+  /** Returns the time of sending, by the clock that all processes of the machine share. */
   broadcast() {
     const at = Number(process.hrtime.bigint());
     endpoint.notify.toolsChanged();

@@ -3,8 +3,8 @@ import { Session } from 'node:inspector';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 /**
- * Listens on a free port of the loopback and answers the harness's questions: what CPU time this process has used,
- * and, for `bench/profile.ts`, a CPU profile of the time between two messages. `more`: further questions of one side.
+ * Listens on a free port of the loopback and answers the harness's messages: the CPU time of this process and, for
+ * `bench/profile.ts`, a CPU profile of the time between two messages. `more`: further messages of one side.
  */
 export function serve(handler, more = {}) {
   Object.assign(answers, more);
@@ -24,7 +24,7 @@ let delays;
 const answers = {
   cpu: () => process.cpuUsage(),
   memory: () => process.memoryUsage(),
-  /** After a few collections; needs --expose-gc. */
+  /** Memory after a few collections; needs --expose-gc. */
   async settledMemory() {
     for (let pass = 0; pass < 4; pass++) {
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -32,7 +32,7 @@ const answers = {
     }
     return process.memoryUsage();
   },
-  /** From here on the delays of the event loop are taken; its timer must be on some ms before whatever is measured. */
+  /** Starts measuring the delays of the event loop. Its timer must run some ms before the measured work. */
   async watch() {
     delays ??= monitorEventLoopDelay({ resolution: 1 });
     delays.enable();
@@ -40,7 +40,7 @@ const answers = {
     delays.reset();
     return process.cpuUsage();
   },
-  /** What is on top of the timer's own millisecond, since `watch`. */
+  /** The delay above the timer's own millisecond, since `watch`. */
   watched() {
     const ms = (ns) => Math.max(0, ns / 1e6 - 1);
     const found = { p50Ms: ms(delays.percentile(50)), p99Ms: ms(delays.percentile(99)), mostMs: ms(delays.max) };

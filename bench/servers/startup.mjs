@@ -1,4 +1,4 @@
-// A server from nothing to its first answer. BENCH_SIDE says whose: what it imports is imported here, and timed.
+// A server from its start to its first answer. BENCH_SIDE names the side: its modules are imported here, and timed.
 const begun = performance.now();
 const { createServer } = await import('node:http');
 
@@ -12,7 +12,7 @@ const sides = {
     const { NodeStreamableHTTPServerTransport } = await import('@modelcontextprotocol/node');
     const { randomUUID } = await import('node:crypto');
     const { buildEchoServer } = await import('./echo-server.mjs');
-    // For its first client alone.
+    // Serves its first client only.
     return () => async (req, res) => {
       const transport = new NodeStreamableHTTPServerTransport({ sessionIdGenerator: () => randomUUID() });
       await buildEchoServer().connect(transport);

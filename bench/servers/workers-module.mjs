@@ -1,7 +1,7 @@
 import { McpServer } from '@modelcontextprotocol/server';
 import * as z from 'zod';
 
-// What `sojourn serve` is given: schema and handlers outside the factory, as everywhere here.
+// The module for `sojourn serve`. Schema and handlers are outside the factory, as in the other servers.
 const inputSchema = z.object({ text: z.string() });
 const answer = ({ text }) => ({ content: [{ type: 'text', text }] });
 const burnMs = 0.2;
@@ -12,7 +12,7 @@ function burn(input) {
   return answer(input);
 }
 
-/** The first of its session waits for ever; whoever restores it answers. */
+/** The first call of its session waits for ever; the instance that restores the session answers. */
 const waits =
   ({ restored }) =>
   (input) =>

@@ -1,8 +1,8 @@
 /**
- * Resources: a text, an image, and notes by name (a template with completion). `write-note` changes them and says so:
- * clients that listen or have subscribed get `resources/updated` or `resources/list_changed`.
+ * Resources: a text, an image, and notes by name (a template with completion). `write-note` changes a note and
+ * announces it: clients that listen or have subscribed get `resources/updated` or `resources/list_changed`.
  *
- * The notes live in this process and are everybody's. What belongs to one session goes into `session.state`.
+ * The notes live in this process and are shared by all sessions. Data of one session goes into `session.state`.
  */
 import {
   type McpServer,
@@ -23,7 +23,7 @@ const template = new ResourceTemplate('note://{name}', {
 });
 
 const writeNote = {
-  description: 'Writes a note; whoever subscribed to it is told',
+  description: 'Writes a note and notifies the clients that subscribed to it',
   inputSchema: z.object({
     name: z.string().regex(/^[a-z0-9-]{1,40}$/),
     text: z.string().max(10_000),
@@ -54,7 +54,7 @@ function write({ name, text }: { name: string; text: string }, bus: ServerEventB
   return { content: [{ type: 'text' as const, text: `${isNew ? 'Wrote' : 'Changed'} ${uriOf(name)}.` }] };
 }
 
-/** Nothing to do: the endpoint remembers which session subscribed to what, also when it is restored. */
+/** Nothing to do: the endpoint remembers the subscriptions of a session, also after a restore. */
 const acknowledge = () => ({});
 
 export function registerNotes(server: McpServer, bus: ServerEventBus): void {

@@ -1,7 +1,7 @@
 /**
  * Tools that need something from the client: its model, its user, its folders. They return what they need with
- * `inputRequired` and are called again with it. A 2026-07-28 client answers in its next request; for a client of the
- * 2025 era the SDK sends the questions as sampling, elicitation and roots requests. The code is the same.
+ * `inputRequired` and are called again with it. A 2026-07-28 client sends it with its next request. For a client of the
+ * 2025 era the SDK sends sampling, elicitation and roots requests. The code is the same.
  */
 import {
   acceptedContent,
@@ -70,7 +70,7 @@ function showRoots(ctx: ServerContext) {
   return say(reply.roots.map(({ uri, name }) => (name ? `${name}: ${uri}` : uri)).join('\n') || 'No roots.');
 }
 
-/** What has been settled so far. It travels through the client: sealed, bound to the user, good for ten minutes. */
+/** The answers so far. They travel through the client: sealed, bound to the user, valid for ten minutes. */
 interface Booking {
   guests: number;
   day: string;

@@ -1,4 +1,4 @@
-/** Tools that take their time and talk while they run. */
+/** Tools that run for a while and send messages before their result. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LoggingLevel, McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
@@ -9,7 +9,7 @@ const count = {
     steps: z.int().min(1).max(1_000).default(10),
     delayMs: z.int().min(0).max(60_000).default(500).describe('How long each step takes'),
   }),
-  // Safe to run again: when the instance that ran it is lost, another one starts it anew.
+  // Safe to run again: when the owner crashes, another instance restarts the call.
   annotations: { readOnlyHint: true },
 };
 
@@ -24,7 +24,7 @@ const log = {
 async function countSlowly({ steps, delayMs }: { steps: number; delayMs: number }, ctx: ServerContext) {
   const { signal, notify, _meta } = ctx.mcpReq;
   for (let step = 1; step <= steps; step += 1) {
-    // Rejects as soon as the client cancels or the session ends: nobody waits for the rest.
+    // Rejects as soon as the client cancels or the session ends, because no client waits for the rest.
     await delay(delayMs, undefined, { signal });
     if (_meta?.progressToken === undefined) continue;
     const params = { progressToken: _meta.progressToken, progress: step, total: steps, message: `step ${step}` };

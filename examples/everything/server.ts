@@ -1,10 +1,11 @@
 /**
- * A server that uses everything the protocol has, for clients of every revision:
+ * A server that uses every part of the protocol, for clients of every revision:
  *
  *     sojourn serve examples/everything/server.ts
  *
- * Schemas and handlers are made once, in the files beside this one. The factory runs for every session (2025 era) and
- * for every request (2026-07-28), so all it does is register them: a schema made in here would be made again each time.
+ * Schemas and handlers are created once, in the files beside this one. The factory runs for every session (2025 era)
+ * and for every request (2026-07-28), so it only registers them: a schema created here would be created again each
+ * time.
  */
 import { InMemoryServerEventBus, McpServer } from '@modelcontextprotocol/server';
 import type { McpEndpointContext } from 'sojourn';
@@ -15,7 +16,7 @@ import { registerQuestionTools } from './questions.ts';
 import { registerRunningTools } from './running.ts';
 import { registerSessionTools } from './session-state.ts';
 
-/** Where handlers announce changes; the endpoint tells every client that listens, whatever its revision. */
+/** Handlers announce changes here. The endpoint notifies every client that listens, of every revision. */
 const bus = new InMemoryServerEventBus();
 
 async function factory(ctx: McpEndpointContext): Promise<McpServer> {

@@ -1,7 +1,7 @@
 /**
- * What a session keeps. `session.state` outlives the server object: after a restart, on another instance, it is there.
- * Anything else that a factory or a handler holds is made anew when the session is restored, so the factory asks the
- * state what to make.
+ * Data that a session keeps. `session.state` outlives the server object: it is still there after a restart or on
+ * another instance. Everything else that a factory or a handler holds is created anew when the session is restored. So
+ * the factory reads the state to decide what to create.
  */
 import type { McpServer, RegisteredTool } from '@modelcontextprotocol/server';
 import type { McpSession } from 'sojourn';

@@ -1,10 +1,10 @@
 /**
- * Who is asking: your own middleware puts it on `req.auth`, and a session belongs to the user who opened it.
+ * Authentication: your own middleware sets `req.auth`, and a session belongs to the user who opened it.
  *
  *     npm install sojourn @modelcontextprotocol/server zod express
  *     npx tsx server.ts
  *
- * The two tokens stand for your identity provider. Real ones are verified: signature, audience, expiry.
+ * The two tokens replace your identity provider. Verify real tokens: signature, audience, expiry.
  */
 import type { AddressInfo } from 'node:net';
 import { type AuthInfo, McpServer, type ServerContext } from '@modelcontextprotocol/server';

@@ -10,7 +10,7 @@ import express from 'express';
 import { createMcpEndpoint } from 'sojourn';
 import { z } from 'zod';
 
-const greet = { description: 'Greets somebody', inputSchema: z.object({ name: z.string() }) };
+const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
 const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
 
 const endpoint = createMcpEndpoint((ctx) => {
@@ -21,7 +21,7 @@ const endpoint = createMcpEndpoint((ctx) => {
 
 const app = express();
 
-// Your own middleware goes in front, as always. Afterwards the session's id stands in the response's headers.
+// Your own middleware goes in front, as always. Afterwards the response's headers have the session's id.
 app.use((req, res, next) => {
   res.setHeader('X-Served-By', 'express');
   res.on('close', () => console.log(req.method, req.path, res.statusCode, res.getHeader('mcp-session-id')));

@@ -9,7 +9,7 @@ import Fastify from 'fastify';
 import { createMcpEndpoint } from 'sojourn';
 import { z } from 'zod';
 
-const greet = { description: 'Greets somebody', inputSchema: z.object({ name: z.string() }) };
+const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
 const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
 
 const endpoint = createMcpEndpoint((ctx) => {
@@ -18,10 +18,10 @@ const endpoint = createMcpEndpoint((ctx) => {
   return server;
 });
 
-// As large as the endpoint takes them (limits.bodyBytes): Fastify parses the body first, and its own limit is 1 MiB.
+// The endpoint's limit (limits.bodyBytes): Fastify parses the body first, and its own limit is 1 MiB.
 const app = Fastify({ bodyLimit: 4_194_304 });
 
-// hijack: the endpoint answers by itself, and streams.
+// hijack: the endpoint writes the response and streams by itself.
 app.all('/mcp', (request, reply) => endpoint.node(request.raw, reply.hijack().raw, request.body));
 
 const address = await app.listen({ port: Number(process.env['PORT'] ?? 3000), host: '127.0.0.1' });

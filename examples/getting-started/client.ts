@@ -1,4 +1,4 @@
-/** A client of it: `npx tsx client.ts http://127.0.0.1:3000/mcp`. */
+/** A client for `server.ts`: `npx tsx client.ts http://127.0.0.1:3000/mcp`. */
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 
 const transport = new StreamableHTTPClientTransport(new URL(process.argv[2] ?? 'http://127.0.0.1:3000/mcp'));

@@ -1,6 +1,6 @@
 /**
- * What a factory costs, with its schemas and handlers made inside of it or outside. It runs once per session (2025 era) and
- * once per request (2026-07-28).
+ * Measures the cost of a factory with its schemas and handlers created inside or outside. The factory runs once per
+ * session (2025 era) and once per request (2026-07-28).
  *
  *     node --expose-gc --import tsx measure.ts
  */

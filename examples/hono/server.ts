@@ -10,7 +10,7 @@ import { Hono } from 'hono';
 import { createMcpEndpoint } from 'sojourn';
 import { z } from 'zod';
 
-const greet = { description: 'Greets somebody', inputSchema: z.object({ name: z.string() }) };
+const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
 const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
 
 const endpoint = createMcpEndpoint((ctx) => {

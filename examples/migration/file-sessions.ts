@@ -1,7 +1,7 @@
 /**
- * Persistence of your own: the handshake of each session in a file. Whoever has the files can go on with the session.
+ * Your own persistence: the handshake of each session in a file. Every process with the files can continue the session.
  *
- * The handler is also where you say who may: a session is given only to the user who opened it.
+ * The handler also decides who may: only the user who opened a session gets it.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -15,7 +15,7 @@ interface Kept {
 }
 
 export function fileSessions(folder: string): SessionMigrationHandler {
-  // The id comes from the client. As a name of a file it could be '../../something'.
+  // The id comes from the client. As a file name it could be '../../something'.
   const fileOf = (id: string) => join(folder, `${createHash('sha256').update(id).digest('hex')}.json`);
 
   return {
@@ -29,7 +29,7 @@ export function fileSessions(folder: string): SessionMigrationHandler {
       try {
         kept = JSON.parse(await readFile(fileOf(id), 'utf8')) as Kept;
       } catch (error) {
-        // Not ours: 404, and the client opens a new session. Any other error is thrown: 503, and the client tries again.
+        // Unknown id: 404, and the client opens a new session. Any other error is thrown: 503, and the client retries.
         if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
         throw error;
       }
@@ -37,7 +37,7 @@ export function fileSessions(folder: string): SessionMigrationHandler {
     },
 
     async onSessionEnded(id, reason) {
-      // This process stops, and its memory with it. The session goes on elsewhere.
+      // This process stops and loses its memory. The session continues elsewhere.
       if (reason === 'store_lost') return;
       await rm(fileOf(id), { force: true });
     },

@@ -1,11 +1,11 @@
 /**
- * Sessions that move between processes that share nothing but a folder. Start two, connect to one, stop it, go on at the
- * other with the same session id:
+ * Sessions that move between processes that share nothing but a folder. Start two, connect to one, stop it, and
+ * continue at the other with the same session id:
  *
  *     SESSIONS=./sessions PORT=3001 npx tsx server.ts
  *     SESSIONS=./sessions PORT=3002 npx tsx server.ts
  *
- * What travels is the handshake: who the client is and what it can do. `session.state`, subscriptions and streams do not.
+ * The handshake moves: the client's name and capabilities. `session.state`, subscriptions and streams do not.
  */
 import { McpServer } from '@modelcontextprotocol/server';
 import { createMcpEndpoint, currentSession } from 'sojourn';

@@ -1,6 +1,6 @@
 /**
- * An MCP endpoint beside other routes on a bare `node:http` server. Where there are no other routes, `endpoint.listen()` is
- * shorter: it brings health checks, CORS and the limits of the sockets.
+ * An MCP endpoint beside other routes on a bare `node:http` server. Without other routes `endpoint.listen()` is
+ * shorter: it adds health checks, CORS and the limits of the sockets.
  *
  *     npm install sojourn @modelcontextprotocol/server zod
  *     npx tsx server.ts
@@ -11,7 +11,7 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { createMcpEndpoint } from 'sojourn';
 import { z } from 'zod';
 
-const greet = { description: 'Greets somebody', inputSchema: z.object({ name: z.string() }) };
+const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
 const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
 
 const endpoint = createMcpEndpoint((ctx) => {

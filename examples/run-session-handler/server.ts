@@ -1,6 +1,6 @@
 /**
- * Code around a whole session: something is opened when it starts, handlers find it, and it is closed however the session
- * ends. Here it is a notebook; think of a database connection, a browser, a child process.
+ * Code around a whole session: it opens a resource when the session starts, handlers use the resource, and it is closed
+ * however the session ends. Here it is a notebook; it could be a database connection, a browser or a child process.
  *
  *     npx tsx server.ts
  */
@@ -52,7 +52,7 @@ const endpoint = createMcpEndpoint(
   {
     sessionMode: 'stateful',
     runSessionHandler,
-    // Handlers run in the context in which `run()` was called: that is how they find their notebook.
+    // Handlers run in the async context in which `run()` was called, so they find their notebook there.
     perSessionExecutionContext: true,
   },
 );

@@ -1,6 +1,6 @@
 /**
- * One session on two endpoints, one after the other, as in a deploy: they share a store (here one memory store in one
- * process), the first is drained, the client goes on at the second.
+ * One session on two endpoints, one after the other, as in a deploy. They share a store (here one memory store in one
+ * process). The first endpoint is drained, and the client continues at the second.
  *
  *     npx tsx handover.ts
  */
@@ -14,7 +14,7 @@ const first = createMcpEndpoint(factory, { store });
 const second = createMcpEndpoint(factory, { store });
 const addresses = [await first.listen({ port: 0 }), await second.listen({ port: 0 })];
 
-// What a load balancer does: the client knows one address, and its requests go wherever they are served.
+// The load balancer: the client knows one address, and the serving endpoint gets its requests.
 let serving = 0;
 const transport = new StreamableHTTPClientTransport(new URL('http://mcp.example/mcp'), {
   fetch: (_, init) => fetch(addresses[serving]?.url ?? '', init),

@@ -1,11 +1,11 @@
 /**
- * A server whose sessions can be restored: what it must not forget is in `session.state`.
+ * A server whose sessions can be restored: data that must survive is in `session.state`.
  *
  *     sojourn serve server.ts
  *
- * The factory runs when a session is opened, and again whenever it is restored. Whatever a handler keeps in a variable of
- * the factory is new then. So `visits` below starts again at 0, `cart` goes on, and the tool `checkout`, which only some
- * sessions have, is there again because the factory looks into the state.
+ * The factory runs when a session is opened, and again whenever it is restored. A variable of the factory is new then.
+ * So `visits` below starts again at 0, and `cart` continues. Only some sessions have the tool `checkout`; it is there
+ * again because the factory reads the state.
  */
 import { McpServer } from '@modelcontextprotocol/server';
 import { currentSession, type McpEndpointContext } from 'sojourn';

@@ -1,9 +1,9 @@
 import { posix, sep } from 'node:path';
 
-/** The files directly in `src/` besides `index.ts`: every folder may import them. */
+/** The files directly in `src/` besides `index.ts`. Every folder may import them. */
 const LEAVES = new Set(['errors', 'shown', 'types']);
 
-/** What a folder may import besides itself and the leaves. Imports go downward. */
+/** Which folders each folder may import, besides itself and the leaves. Imports go downward. */
 const MAY_IMPORT = {
   leaf: [],
   protocol: [],
@@ -22,11 +22,11 @@ const MAY_IMPORT = {
   index: ['endpoint', 'listen', 'eras', 'session', 'stores', 'http', 'options', 'protocol'],
 };
 
-/** Packages a room may import besides Node's own modules and the SDK: the CLI's own, and the stores' clients. */
+/** Packages that a folder may import besides Node's modules and the SDK: the CLI's own, and the stores' clients. */
 const PACKAGES = { cli: ['commander', 'pino', 'tsx'], stores: ['libsql', 'pg', 'redis', '@nats-io/transport-node'] };
 const EVERYWHERE = '@modelcontextprotocol/server';
 
-/** The room of a path below `src/`: its folder, or `leaf`, or `index`; undefined for a file that belongs into a folder. */
+/** The folder of a path below `src/`, or `leaf`, or `index`; `undefined` for a file that must be in a folder. */
 function roomOf(path) {
   const [first, ...rest] = path.split('/');
   if (rest.length > 0) return first;
@@ -42,7 +42,7 @@ function packageOf(specifier) {
     .join('/');
 }
 
-/** What is wrong with `from` (a path below `src/`) importing `specifier`, or undefined. */
+/** Why `from` (a path below `src/`) may not import `specifier`, or `undefined`. */
 function complaint(from, specifier) {
   const room = roomOf(from);
   if (room === undefined)

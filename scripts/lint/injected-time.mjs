@@ -1,12 +1,13 @@
 /**
- * Time and chance come from the system providers (src/options/system.ts), which tests and simulations replace. Nothing else in
- * `src/` may read a clock, start a timer or draw a random number. Option `allow`: names that this file may use after all.
+ * Time and randomness come from the system providers (src/options/system.ts), which tests and simulations replace.
+ * Other code in `src/` must not read a clock, start a timer or draw a random number. The option `allow` lists names
+ * that a file may use.
  */
 const GLOBALS = new Set([
   'setTimeout',
   'setInterval',
   'setImmediate',
-  'clearTimeout', // a handle of the injected time means nothing to the real one
+  'clearTimeout', // a handle of the injected time is invalid for the real timers
   'clearInterval',
 ]);
 
@@ -40,7 +41,7 @@ const MODULES = {
 
 const nameOf = (node) => (node.type === 'Identifier' ? node.name : node.value);
 
-/** `a.b` and `a['b']` → 'b'; anything computed → undefined. */
+/** `a.b` and `a['b']` → 'b'; a computed name → undefined. */
 function propertyOf(node) {
   if (!node.computed) return node.property.name;
   return node.property.type === 'Literal' ? node.property.value : undefined;
@@ -66,7 +67,7 @@ export const injectedTime = {
       return true;
     };
 
-    /** The name of the global that an expression is: `Date`, `globalThis.Date`. */
+    /** The name of a global, written as `Date` or `globalThis.Date`. */
     const globalName = (node) => {
       if (node.type === 'Identifier') return isGlobal(node) ? node.name : undefined;
       if (node.type !== 'MemberExpression' || node.object.type !== 'Identifier') return undefined;

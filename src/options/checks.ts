@@ -118,8 +118,8 @@ export function checkNames(
 }
 
 /**
- * The argument of a method of the endpoint: an object whose names are all known. `main` is the member that a bare value was
- * meant for, as in `listen(8080)`.
+ * The argument of a method of the endpoint: an object whose names are all known. `main` is the member that a bare value
+ * was meant for, as in `listen(8080)`.
  */
 export function checkArguments(method: string, value: unknown, known: readonly string[], main: string): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

@@ -1,4 +1,7 @@
-/** `sojourn/store`: what authors of stores need. `docs/stores/your-own.md` shows how; `sojourn/testing` has the contract. */
+/**
+ * `sojourn/store`: what authors of stores need. `docs/stores/your-own.md` shows how; `sojourn/testing` has the
+ * contract.
+ */
 export { storeAway } from '../errors.ts';
 export type { RandomSource } from '../options/system.ts';
 export {

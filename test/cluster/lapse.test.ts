@@ -1,4 +1,4 @@
-/** An instance with many sessions, on a store that is some way off, loses its lease: every session goes on soon afterwards. */
+/** An instance with many sessions loses its lease on a distant store. Every session is served again soon afterwards. */
 import { expect, onTestFinished, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import { createFaultProxy, type RawClient } from '../../src/testing/index.ts';
@@ -9,11 +9,11 @@ import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
 const LEASE_MS = 2_500;
-/** One way. */
+/** In one direction. */
 const DELAY_MS = 5;
-/** Claimed one after the other they take 6 s: more than two leases. */
+/** Claimed one after the other they take 6 s, more than two leases. */
 const SESSIONS = 600;
-/** Sessions that somebody asks for as soon as the store is back. */
+/** Sessions that get a request as soon as the store is back. */
 const ASKED = 40;
 
 async function open(client: () => RawClient, sessions: number): Promise<RawClient[]> {
@@ -28,7 +28,7 @@ async function open(client: () => RawClient, sessions: number): Promise<RawClien
 
 describeWithServer('redis', 'on Redis behind a slow link', (server) => {
   test(
-    'an instance that lost its lease serves what is asked for at once, claims the rest meanwhile, and keeps its new lease',
+    'an instance that lost its lease serves requested sessions at once, claims the rest beside them, and keeps its new lease',
     { timeout: 90_000 },
     async () => {
       const proxy = await createFaultProxy({ port: server().port });
@@ -53,11 +53,11 @@ describeWithServer('redis', 'on Redis behind a slow link', (server) => {
       await until(() => log.matching(/^The lease ran out/).length > 0, { timeoutMs: 4 * LEASE_MS });
       expect(endpoint.health().state).toBe('lapsed');
       proxy.refuse(false);
-      // The store connects again some time after that: see `test/stores`.
+      // The store reconnects some time after that: see `test/stores`.
       await until(() => endpoint.health().state === 'serving', { what: 'a new lease', timeoutMs: 4 * LEASE_MS });
       const began = performance.now();
       const lapses = log.matching(/^The lease ran out/).length;
-      // The last of the queue.
+      // The last sessions of the queue.
       const asked = clients.slice(-ASKED);
       const answers = await Promise.all(asked.map((one) => one.call(...tool('count'))));
       expect(answers.map(({ message }) => textOf(message))).toEqual(asked.map(() => '1'));

@@ -5,7 +5,7 @@ import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 
 const LEASE_MS = 3_000;
 
-/** What becomes of a message: lost, or delivered so many ms later, once or twice. */
+/** What happens to a message: it is lost, or delivered after these delays in ms, once or twice. */
 type Fate = 'lost' | { readonly delays: readonly number[] };
 
 interface End {
@@ -15,7 +15,7 @@ interface End {
   doubts: number;
 }
 
-/** Two ends; `fate` decides over each message, in the order of sending. */
+/** Two ends. `fate` decides about each message, in the order of sending. */
 function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ delays: [0] })): { a: End; b: End } {
   const make = (peer: string, other: () => End): End => {
     const end: End = {
@@ -70,7 +70,7 @@ describe('over mailboxes that lose, double, delay and reorder', () => {
         async (fates, steps) => {
           const time = createFakeTime();
           let sent = 0;
-          // When the bad luck is used up, what is sent arrives.
+          // After the given fates, every message arrives.
           const ends = pair(time, () => fates[sent++] ?? { delays: [0] });
           const pushed = { a: 0, b: 0 };
           const taken = { a: 0, b: 0 };
@@ -121,7 +121,7 @@ test('the acknowledgement of a question does not wait for long, that of anything
   ]);
 });
 
-test('what is not acknowledged is asked about after 10 ms, every 20 ms for 200 ms, then every third of the lease', async () => {
+test('an unacknowledged item is probed after 10 ms, every 20 ms for 200 ms, then every third of the lease', async () => {
   const time = createFakeTime();
   const { a } = pair(time, () => 'lost');
   a.link.push(item(0), 1);
@@ -151,7 +151,7 @@ test('while something is held on it the peer is doubted every third of the lease
   expect([a.doubts, time.pendingTimers]).toEqual([4, 0]);
 });
 
-test('while a call waits for its answer a peer that is silent is doubted every 100 ms; one that speaks is not', async () => {
+test('while a call waits for its answer a silent peer is checked every 100 ms; a peer that sends messages is not', async () => {
   const time = createFakeTime();
   const { a, b } = pair(time);
   const stream = a.link.hold('stream');

@@ -8,7 +8,7 @@ import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 
-/** A store that cannot be opened until `back()`, as a server that is away. */
+/** A store that cannot be opened until `back()`, like an unreachable server. */
 function awayStore(): Store & { attempts: number; back(): void } {
   const inner = memory();
   let away = true;
@@ -40,7 +40,7 @@ const ping = (): Request =>
     }),
   });
 
-test('a store that is away at the start is tried again without a request, and told of once', async () => {
+test('a store that is unreachable at the start is tried again without a request, and logged once', async () => {
   const time = createFakeTime();
   const log = createLog();
   const store = awayStore();

@@ -29,7 +29,7 @@ test('instances share a fresh key each day; what was sealed yesterday, or by a c
     await time.advance(24 * HOUR_MS);
     expect(await here()).not.toContainEqual(today);
     expect(new Set((await here()).map(String)).size).toBe(3);
-    // The first is forgotten by the store too: nobody finds it there later.
+    // The store forgets the first key too, so no instance finds it later.
     await time.advance(24 * HOUR_MS * 3);
     const view = await kit.open();
     const name = `request-state/${Math.floor(Date.UTC(2026, 10, 1) / (24 * HOUR_MS))}`;
@@ -39,7 +39,7 @@ test('instances share a fresh key each day; what was sealed yesterday, or by a c
   }
 });
 
-test('a store that was away is asked again', async () => {
+test('a store that was unreachable is read again', async () => {
   const store = watchedStore();
   const kit = createStoreKit({ connect: () => store, pass: async () => {} });
   try {
@@ -58,7 +58,7 @@ test('a store that was away is asked again', async () => {
   }
 });
 
-test('an instance asks for the keys before anybody needs them', async () => {
+test('an instance reads the keys before a request needs them', async () => {
   const inner = memory();
   const asked: string[] = [];
   const store: Store = {

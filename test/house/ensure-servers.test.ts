@@ -1,4 +1,4 @@
-/** What `npm test` does about servers that are not installed, with an apt-get that only tells how it was called. */
+/** How `npm test` treats servers that are not installed, with an apt-get that only records its calls. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ const script = fileURLToPath(new URL('../../scripts/ensure-servers.mjs', import.
 const ALL = ['redis-server', 'initdb', 'postgres', 'nats-server', 'pgbouncer', 'nginx', 'haproxy'];
 const PACKAGES = 'redis-server postgresql nats-server pgbouncer nginx haproxy';
 
-/** Writes its call, and what stands in its way of starting services, to `calls`; `$1` of what a test adds is the command. */
+/** Writes its call and the guard files to `calls`. In the lines that a test adds, `$1` is the command. */
 const APT = `#!/bin/sh
 cd "$(dirname "$0")/.."
 command=$1
@@ -29,7 +29,7 @@ const PUT = `for name in $packages; do
 done
 `;
 
-/** A machine with these programs and this apt-get; `calls` are those of its apt-get and systemctl. */
+/** A machine with these programs and this apt-get. `calls` has the calls of apt-get and systemctl. */
 function machine(programs: readonly string[], apt?: string) {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-machine-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -145,7 +145,7 @@ ${PUT}`,
     ]);
   });
 
-  test('whoever forbids services to start already is not overruled', () => {
+  test('an existing policy that forbids services to start is kept', () => {
     const { ensure, guards, file } = machine([], PUT);
     mkdirSync(join(file(POLICY), '..'), { recursive: true });
     writeFileSync(file(POLICY), '#!/bin/sh\nexit 104\n');

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
-/** Every line of a fixture that ends in `// refused` breaks a rule, no other line does. */
+/** Each line of a fixture that ends in `// refused` breaks a rule; no other line does. */
 const root = resolve(import.meta.dirname, '../..');
 const project = mkdtempSync(join(tmpdir(), 'sojourn-house-'));
 
@@ -18,7 +18,7 @@ function lint(): Diagnostic[] {
   cpSync(join(import.meta.dirname, 'fixtures'), project, { recursive: true });
   const config = JSON.parse(readFileSync(join(root, '.oxlintrc.json'), 'utf8')) as Record<string, unknown>;
   const jsPlugins = (config['jsPlugins'] as string[]).map((path) => resolve(root, path));
-  // `no-cycle` off: the fixtures import each other at will.
+  // `no-cycle` is off because the fixtures import each other.
   const rules = { ...(config['rules'] as object), 'import/no-cycle': 'off', 'eslint/no-unused-vars': 'off' };
   writeFileSync(
     join(project, '.oxlintrc.json'),

@@ -45,7 +45,7 @@ describe('acceptsStream', () => {
     expect(acceptsStream(undefined)).toBe(false);
   });
 
-  test('goes by the most specific range, wherever it stands', () => {
+  test('goes by the most specific range, wherever it is in the list', () => {
     expect(acceptsStream('*/*;q=0, text/event-stream')).toBe(true);
     expect(acceptsStream('text/event-stream, */*;q=0')).toBe(true);
     expect(acceptsStream('*/*, text/*;q=0')).toBe(false);
@@ -53,7 +53,7 @@ describe('acceptsStream', () => {
   });
 });
 
-test('a verdict does not change with how many others were asked for since', () => {
+test('a verdict does not change with the number of later verdicts', () => {
   const header = 'application/json, text/event-stream, x/0';
   expect(acceptsBoth(header)).toBe(true);
   for (let n = 1; n < 300; n++) expect(acceptsBoth(`application/json, x/${n}`)).toBe(false);

@@ -1,4 +1,7 @@
-/** What nothing expected, thrown in any callback of an exchange: the request is answered, the failure told once, the process lives. */
+/**
+ * Unexpected errors, thrown in any callback of an exchange: the request is answered, the failure is reported once, and
+ * the process survives.
+ */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
@@ -61,7 +64,7 @@ describe.each(faces)('what is thrown under the %s face', (face) => {
         sink.listener = { endTurn: throwing, sinkDone: () => {} };
       },
     ],
-  ])('%s is a 500, told once', async (_, handle) => {
+  ])('%s is a 500, reported once', async (_, handle) => {
     const { client, told } = await serveExchange(face, handle);
     const response = await client.post({ a: 1 });
     expect(response.status).toBe(500);
@@ -85,7 +88,7 @@ describe.each(faces)('what is thrown under the %s face', (face) => {
     expect(told).toEqual([fault]);
   });
 
-  test('when the client left is told, and the other listeners are called', async () => {
+  test('after the client disconnected is reported, and the other listeners are called', async () => {
     const called: string[] = [];
     const { client, told } = await serveExchange(face, (exchange) => {
       exchange.onClose(throwing);
@@ -99,7 +102,7 @@ describe.each(faces)('what is thrown under the %s face', (face) => {
     expect(told).toEqual([fault]);
   });
 
-  test('in an answer that HTTP does not allow leaves nobody waiting', async () => {
+  test('in an answer that HTTP does not allow leaves no client waiting', async () => {
     const { client, told } = await serveExchange(face, (exchange) =>
       exchange.readBody(100, () => exchange.respond(200, [['X-Bad', 'a\nb']], 'x')),
     );

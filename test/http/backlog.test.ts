@@ -3,13 +3,13 @@ import { type Backlog, backlogOf } from '../../src/http/backlog.ts';
 
 const turn = (): Promise<void> => new Promise((next) => setImmediate(next));
 
-/** A reader, and what a stream asks before each write. */
+/** A reader, and the check that a stream makes before each write. */
 function reader(limit: number) {
   let backlog: Backlog | undefined;
   const waiting = { pendingBytes: 0 };
   return {
     waiting,
-    /** Whether the connection is cut at a write. */
+    /** Whether a write cuts the connection. */
     cutsAt: (pendingBytes: number): boolean => {
       waiting.pendingBytes = pendingBytes;
       backlog = backlogOf(waiting, limit, backlog);
@@ -26,7 +26,7 @@ describe('a reader', () => {
     expect(cutsAt(100)).toBe(false);
   });
 
-  test('may have the limit once more on top of what is left of that turn', async () => {
+  test('may have the limit once more on top of the bytes that remain of that turn', async () => {
     const { cutsAt } = reader(100);
     expect(cutsAt(1_000)).toBe(false);
     await turn();

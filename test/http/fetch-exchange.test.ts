@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 
-/** Nothing unexpected may happen here. */
+/** No unexpected error may happen here. */
 const report = (cause: unknown): void => {
   throw cause;
 };
 
-test('a client that leaves its stream is no error to whoever carries the body', async () => {
+test('a client that leaves its stream causes no error in the body', async () => {
   const abort = new AbortController();
   const exchange = new FetchExchange(
     new Request('http://a.example/mcp', { signal: abort.signal }),
@@ -41,7 +41,7 @@ test('a reader that is cut for being too slow gets an error', async () => {
   expect(left).toBe(1);
 });
 
-test('a client that leaves before the head leaves nobody waiting for a response', async () => {
+test('fetch resolves when the client leaves before the head', async () => {
   const abort = new AbortController();
   const exchange = new FetchExchange(
     new Request('http://a.example/mcp', { signal: abort.signal }),
@@ -56,9 +56,9 @@ test('a client that leaves before the head leaves nobody waiting for a response'
   expect((await exchange.response).status).toBe(499);
 });
 
-test('a client that leaves in the middle of its body leaves nobody waiting for a response', async () => {
+test('fetch resolves when the client leaves in the middle of its body', async () => {
   const abort = new AbortController();
-  // As servers do it: the body fails together with the signal.
+  // As in servers, the body fails together with the signal.
   const body = new ReadableStream<Uint8Array>({
     start: (controller) => abort.signal.addEventListener('abort', () => controller.error(abort.signal.reason)),
   });

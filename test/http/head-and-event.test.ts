@@ -1,13 +1,13 @@
 /**
- * The head of a stream and its priming event leave in one write. A client that has read a head, and no event id when its server
- * dies, has nothing to come back with: its call waits until it gives up.
+ * The head of a stream and its priming event leave in one write. A client with a head and no event id cannot resume
+ * when its server crashes: its call waits until it times out.
  */
 import { Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { createLab, tool } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
 
-/** What every server of this process gives to the system, write by write. */
+/** Records each write of every server in this process. */
 function watchWrites(): string[] {
   const writes: string[] = [];
   const { prototype } = Socket;

@@ -9,7 +9,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done));
 
-/** What leaves on an exchange, write by write. */
+/** Records the writes of an exchange. */
 function openSink() {
   const time = createFakeTime();
   const left: string[] = [];

@@ -1,11 +1,11 @@
-/** A server with tools that need more before they can answer (multi round-trip requests). */
+/** A server with tools that need input before they can answer (multi round-trip requests). */
 import { acceptedContent, inputRequired, McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
 
 const named = z.object({ name: z.string() });
 
-/** `greet` asks for a name and seals what it was called with; `visit` sends the user to a page. */
+/** `greet` requests a name and seals its arguments; `visit` sends the user to a page. */
 export function createAskingServer(ctx: McpEndpointContext): McpServer {
   const { requestState } = ctx;
   const server = new McpServer({ name: 'asking', version: '1.0.0' }, { requestState: { verify: requestState.verify } });

@@ -1,4 +1,4 @@
-/** Once per run: tests that start the CLI or read the declarations find a dist/ made from this src/. */
+/** Builds once per run, so that tests which start the CLI or read the declarations find a dist/ made from this src/. */
 import { build } from '../../scripts/build.mjs';
 
 export default function setup() {

@@ -1,4 +1,4 @@
-/** The server that the official conformance suite is run against: everything it calls by name. */
+/** The server for the official conformance suite, with everything that the suite calls by name. */
 import { randomBytes } from 'node:crypto';
 import {
   createRequestStateCodec,
@@ -15,7 +15,7 @@ import { registerPushTools } from '../conformance/fixture/push-tools.ts';
 import { registerResources } from '../conformance/fixture/resources.ts';
 import { registerStreamTools } from '../conformance/fixture/stream-tools.ts';
 
-/** sojourn's factory context fits, and so does the SDK's own: the fixture is served by both. */
+/** Fits sojourn's factory context and the SDK's own, because both serve the fixture. */
 export type FixtureContext = McpRequestContext & {
   serverOptions?: McpServerOptions;
   requestState?: RequestStateCodec;

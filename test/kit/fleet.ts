@@ -1,4 +1,4 @@
-/** Several endpoints of one process that share one store: instances of one deployment, as a load balancer sees them. */
+/** Several endpoints of one process that share one store, as instances of one deployment behind a load balancer. */
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { Store } from '../../src/stores/store.ts';
@@ -10,14 +10,14 @@ export interface Member extends Served {
   readonly lab: Lab;
   /** Its instance id. */
   readonly id: string;
-  /** The client's session, through this instance. */
+  /** A client for the same session, connected to this instance. */
   join(client: RawClient, options?: RawClientOptions): RawClient;
 }
 
-/** A function is asked for the store of each member. */
+/** A function returns the store of each member. */
 export type FleetOptions = Omit<McpEndpointOptions, 'store'> & { store?: Store | (() => Store) | undefined };
 
-/** `settings` and `labs` by position; a missing one is the default. */
+/** `settings` and `labs` by position; a missing entry is the default. */
 export async function serveFleet(
   size: number,
   { store = memory(), ...options }: FleetOptions = {},
@@ -32,7 +32,7 @@ export async function serveFleet(
   return members;
 }
 
-/** A client counts its requests: two that speak in one session must not use the same ids. */
+/** A client numbers its requests, and two clients of one session must not use the same ids. */
 let joins = 0;
 const IDS_PER_CLIENT = 1_000;
 

@@ -1,6 +1,6 @@
 /**
- * Servers that a test steers and looks into: every call of `hold` waits until the test answers it, and what the factory was
- * given is kept. The tools beside it show one thing each.
+ * Servers that a test controls and inspects. Every call of `hold` waits until the test answers it, and the factory's
+ * arguments are kept. Each other tool shows one behaviour.
  */
 import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
@@ -8,14 +8,14 @@ import { currentSession, type McpEndpointContext, type McpSession } from '../../
 import type { JsonRpcAnswer } from '../../src/testing/index.ts';
 import { until } from './until.ts';
 
-/** One server that the factory made. */
+/** One server that the factory created. */
 export interface Made {
   readonly ctx: McpEndpointContext;
   readonly server: McpServer;
   closed: boolean;
 }
 
-/** A call of `hold` that waits. */
+/** A waiting call of `hold`. */
 export interface Held {
   readonly ctx: ServerContext;
   readonly session: McpSession | undefined;
@@ -26,7 +26,7 @@ export interface Held {
 
 export interface Lab {
   readonly factory: (ctx: McpEndpointContext) => McpServer;
-  /** In the order they were made. */
+  /** In the order of creation. */
   readonly made: Made[];
   /** Every call of `hold` so far. */
   readonly holds: Held[];
@@ -54,7 +54,7 @@ async function describe(session: McpSession | undefined, { restored }: McpEndpoi
   );
 }
 
-/** `onServer`: what a test adds to each server. */
+/** `onServer`: adds the test's own tools to each server. */
 export function createLab(onServer: (server: McpServer, ctx: McpEndpointContext) => void = () => {}): Lab {
   const made: Made[] = [];
   const holds: Held[] = [];

@@ -1,13 +1,16 @@
 /**
- * Loaded before every test file: fails the file when something that it opened (server, socket, timer, child process) is
- * still open after its last hook. `SOJOURN_LEAK_TRACE=1` adds where each timer, socket and server was made.
+ * Loaded before every test file. Fails the file when a server, socket, timer or child process is still open after its
+ * last hook. `SOJOURN_LEAK_TRACE=1` adds where each timer, socket and server was created.
  */
 import { createHook } from 'node:async_hooks';
 import { ChildProcess } from 'node:child_process';
 import { Server, Socket } from 'node:net';
 import { afterAll } from 'vitest';
 
-/** What tests open on purpose. Streams of the worker itself, file reads and the like come and go on their own. */
+/**
+ * Resources that tests open on purpose. The worker's own streams, file reads and similar ones open and close by
+ * themselves.
+ */
 const WATCHED = new Set([
   'TCPServerWrap',
   'TCPSocketWrap',

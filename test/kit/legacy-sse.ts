@@ -1,4 +1,4 @@
-/** The 2024-11-05 transport as a client speaks it: a GET that is the session, and POSTs to where its first event says. */
+/** A client of the 2024-11-05 transport: a GET that is the session, and POSTs to the address in its first event. */
 import type { RawClient, RawRequestOptions } from '../../src/testing/index.ts';
 
 export const handshake = (id: number, protocolVersion = '2024-11-05') => ({
@@ -8,7 +8,7 @@ export const handshake = (id: number, protocolVersion = '2024-11-05') => ({
   params: { protocolVersion, capabilities: { sampling: {}, roots: {} }, clientInfo: { name: 'old', version: '1' } },
 });
 
-/** A GET that is open, and where its messages go. */
+/** An open GET, and the address for its messages. */
 export async function connectSse(client: RawClient, path: string, options?: RawRequestOptions) {
   const stream = await client.get({ ...options, path });
   const { data: endpoint = '' } = await stream.next();
@@ -17,7 +17,7 @@ export async function connectSse(client: RawClient, path: string, options?: RawR
   return { stream, endpoint, post };
 }
 
-/** And its handshake done. */
+/** Also performs the handshake. */
 export async function openSse(client: RawClient, path = '/mcp/sse', protocolVersion?: string) {
   const connection = await connectSse(client, path);
   await connection.post(handshake(0, protocolVersion));

@@ -1,8 +1,8 @@
-/** A logger that keeps what it is told. */
+/** A logger that keeps its lines. */
 import { createHash } from 'node:crypto';
 import type { Logger } from '../../src/index.ts';
 
-/** What log lines say instead of a session id. */
+/** The text of log lines in place of a session id. */
 export function hashOf(sessionId: string | undefined): string {
   return createHash('sha256').update(String(sessionId)).digest('hex').slice(0, 12);
 }
@@ -15,7 +15,7 @@ export interface LogLine {
 
 export interface Log extends Logger {
   readonly lines: LogLine[];
-  /** The lines whose message fits. */
+  /** The lines whose message matches. */
   matching(message: RegExp, level?: keyof Logger): LogLine[];
 }
 

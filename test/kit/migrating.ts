@@ -11,7 +11,7 @@ export const HANDSHAKE: InitializeRequestParams = {
   clientInfo: { name: 'moved', version: '3.2.1' },
 };
 
-/** What people write: handshakes in a table that every process can reach. */
+/** A typical handler: handshakes in a table that every process can reach. */
 export function createHandler(table = new Map<string, InitializeRequestParams>()) {
   const asked: string[] = [];
   const initialized: Array<[id: string, params: InitializeRequestParams]> = [];
@@ -37,7 +37,7 @@ export async function serveMigrating(
 ) {
   const lab = createLab();
   const served = await serve(lab.factory, { sessionMigrationHandler: migration.handler, ...options }, settings);
-  /** A client of the session `id` that was opened elsewhere. */
+  /** A client for the session `id` that was opened elsewhere. */
   const moved = (id = 'moved-1', version: string = HANDSHAKE.protocolVersion, headers = {}): RawClient => {
     migration.table.set(id, { ...HANDSHAKE, protocolVersion: version });
     const client = served.client({ headers });

@@ -1,4 +1,6 @@
-/** Requests of 2026-07-28 as a client writes them: the envelope in `params._meta`, and the headers that mirror the body. */
+/**
+ * Requests of 2026-07-28 as clients write them: the envelope in `params._meta`, and the headers that mirror the body.
+ */
 import {
   CLIENT_CAPABILITIES_META_KEY,
   CLIENT_INFO_META_KEY,
@@ -10,9 +12,9 @@ import type { JsonRpcAnswer, RawClient, RawHeaders, RawRequestOptions, RawRespon
 export const MODERN = '2026-07-28';
 
 export interface ModernRequest extends RawRequestOptions {
-  /** Of the envelope: none. */
+  /** Capabilities in the envelope; default: none. */
   capabilities?: ClientCapabilities;
-  /** Over the envelope; `undefined` leaves a key out. */
+  /** Added to the envelope; `undefined` omits a key. */
   meta?: Record<string, unknown>;
 }
 
@@ -30,7 +32,7 @@ export function envelope(
   };
 }
 
-/** The three headers of a request; `mcp-name` where its method has one. */
+/** The three headers of a request; `mcp-name` only where its method has one. */
 export function mirrored(method: string, params: Params = {}): RawHeaders {
   const name = method === 'resources/read' ? params['uri'] : params['name'];
   const named = ['tools/call', 'prompts/get', 'resources/read'].includes(method) && typeof name === 'string';
@@ -51,7 +53,7 @@ export function callModern(
   );
 }
 
-/** The same, and the response as soon as its head is there: for what streams, or never ends. */
+/** The same, but resolves with the response at its head: for requests that stream or never end. */
 export function postModern(
   client: RawClient,
   method: string,

@@ -1,4 +1,6 @@
-/** A server whose tools, resources and prompts ask for the scope `admin` in every way the SDK has, and who calls it. */
+/**
+ * A server whose tools, resources and prompts require the scope `admin` in every way that the SDK has, and its callers.
+ */
 import { McpServer, requireScopes, ResourceTemplate, type AuthInfo } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
@@ -29,7 +31,7 @@ export const GUARDED: ReadonlyArray<readonly [method: string, params: Record<str
   ['prompts/get', { name: 'plan' }],
 ];
 
-/** Requests whose own check fails: the call must not run for anybody. */
+/** Requests whose own check fails: the call must not run for any caller. */
 export const BROKEN: ReadonlyArray<readonly [method: string, params: Record<string, unknown>]> = [
   ['tools/call', { name: 'throws', arguments: {} }],
   ['tools/call', { name: 'rejects', arguments: {} }],
@@ -37,7 +39,7 @@ export const BROKEN: ReadonlyArray<readonly [method: string, params: Record<stri
   ['tools/call', { name: 'empty', arguments: {} }],
 ];
 
-/** `ran`: what ran, in order. */
+/** `ran`: the calls that ran, in order. */
 export function scopedServer(ran: string[] = []) {
   const tool = (server: McpServer, name: string, config: Partial<Parameters<McpServer['registerTool']>[1]>) =>
     server.registerTool(name, { inputSchema: z.looseObject({}), ...config } as never, async () => {

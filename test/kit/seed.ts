@@ -1,6 +1,6 @@
 /**
- * Loaded before every test file: property tests walk the same way each time, so that a run which passed passes again.
- * `SOJOURN_SEED=random` walks another way, `SOJOURN_SEED=<n>` goes one of them again; a failure prints its seed.
+ * Loaded before every test file. Property tests take the same walk each time, so that a run which passed passes again.
+ * `SOJOURN_SEED=random` takes another walk, and `SOJOURN_SEED=<n>` repeats a walk; a failure prints its seed.
  */
 import fc from 'fast-check';
 

@@ -1,5 +1,5 @@
 /**
- * An endpoint behind a real socket on a free port, for one test: `serve(factory, options, { face })`. When the test is over
+ * An endpoint behind a real socket on a free port, for one test: `serve(factory, options, { face })`. After the test
  * its clients are closed, then the endpoint, then the HTTP server.
  */
 import { createServer, type IncomingMessage } from 'node:http';
@@ -27,11 +27,11 @@ export interface ServeSettings {
   face?: Face;
   /** Default `/mcp`. */
   path?: string;
-  /** Who is asking, by the request's headers; not with `listen`, which has nobody in front of it. */
+  /** The caller's authentication, from the request's headers. Not with `listen`, which has no middleware. */
   auth?: (headers: IncomingMessage['headers']) => AuthInfo | undefined;
 }
 
-/** For `auth`: who asks is in the header `x-user`; without it nobody is. */
+/** For `auth`: the header `x-user` names the caller; without it the caller is anonymous. */
 export const userHeader: NonNullable<ServeSettings['auth']> = ({ 'x-user': sub }) =>
   sub === undefined ? undefined : { token: 't', clientId: 'c', scopes: [], extra: { sub } };
 
@@ -39,9 +39,9 @@ export interface Served {
   readonly url: string;
   readonly port: number;
   readonly endpoint: McpEndpoint;
-  /** What the endpoint logs, unless the options name another logger. */
+  /** The endpoint's log lines, unless the options name another logger. */
   readonly log: Log;
-  /** A raw client of it, with nothing said yet. */
+  /** A raw client for the endpoint that has sent nothing yet. */
   client(options?: RawClientOptions): RawClient;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Stores that the instances of a fleet in one process share, as its processes would: for `describe.each(storeKinds)`. A file
- * that imports this has a server of each kind from its first test to its last.
+ * Stores that the instances of a fleet in one process share, as separate processes would: for
+ * `describe.each(storeKinds)`. A file that imports this module has a server of each kind from its first test to its
+ * last.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +29,7 @@ export type StoreKind = 'memory' | 'sqlite' | ServerKind;
 const SERVED = serverKinds.filter(isAvailable);
 export type DurableKind = Exclude<StoreKind, 'memory'>;
 
-/** Those that processes share. */
+/** The stores that processes can share. */
 export const durableKinds: readonly DurableKind[] = ['sqlite', ...SERVED];
 export const storeKinds: readonly StoreKind[] = ['memory', ...durableKinds];
 
@@ -46,7 +47,7 @@ for (const kind of serverKinds.filter((one) => !isAvailable(one))) {
 
 let stores = 0;
 
-/** Called for each instance: one object for all, or a connection of its own each. What it needs is gone after the test. */
+/** Called for each instance: returns one object for all, or a separate connection each. Removed after the test. */
 export function sharedStore(kind: StoreKind): () => Store {
   if (kind === 'memory') {
     const store = memory();
@@ -61,7 +62,7 @@ export function sharedStore(kind: StoreKind): () => Store {
   return () => renamed(openers[kind](url), prefix);
 }
 
-/** For a process that opens the store itself: what the store's function takes. The memory store takes nothing. */
+/** For a process that opens the store itself: the argument of the store's function. The memory store takes none. */
 export function sharedTarget(kind: StoreKind): string {
   if (kind === 'memory') return '';
   return kind === 'sqlite' ? newFile() : urlOf(kind);
@@ -73,7 +74,10 @@ function newFile(): string {
   return join(folder, 'sessions.db');
 }
 
-/** For processes: the URL of a store, SQLite's is the deployment's own file, and variables that keep it from the others. */
+/**
+ * For processes: the URL of a store (for SQLite the deployment's own file), and variables that separate the
+ * deployments.
+ */
 export function sharedDeployment(kind: DurableKind): { store?: string; env?: Record<string, string> } {
   return kind === 'sqlite' ? {} : { store: urlOf(kind), env: { SOJOURN_NAME: `test-${(stores += 1)}` } };
 }
@@ -84,7 +88,7 @@ function urlOf(kind: ServerKind): string {
   return server.url;
 }
 
-/** The tests of a file share a server, and must not meet on it. */
+/** The tests of a file share a server, so each has its own names. */
 function renamed(store: Store, prefix: string): Store {
   const { kind, durable, inProcess } = store;
   return { kind, durable, inProcess, open: (options) => store.open({ ...options, name: `${prefix}${options.name}` }) };

@@ -1,10 +1,13 @@
-/** A client that sends one request and then reads no further than the first event of its answer, until it is told to. */
+/**
+ * A client that sends one request and stops reading after the first event of its answer, until the test lets it
+ * continue.
+ */
 import { connect, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { RawClient } from '../../src/testing/index.ts';
 import { until } from './until.ts';
 
-/** Sends a request and reads no further than the first event of its answer. */
+/** Sends a request and stops reading after the first event of its answer. */
 export async function stall(
   url: string,
   head: string,
@@ -14,7 +17,7 @@ export async function stall(
   const socket = connect(Number(port), '127.0.0.1');
   onTestFinished(() => void socket.destroy());
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-  socket.on('error', () => {}); // cut off, as it should be
+  socket.on('error', () => {}); // cut off, as expected
   let received = '';
   socket.setEncoding('utf8');
   socket.on('data', (text: string) => (received += text));
@@ -40,7 +43,7 @@ export const legacyHead = (method: string, { sessionId, protocolVersion }: RawCl
   mcp-session-id: ${sessionId}
   mcp-protocol-version: ${protocolVersion}`;
 
-/** Numbers of the messages that arrived whole, and the last event id among them. */
+/** Numbers of the messages that arrived complete, and the last event id among them. */
 export function readEvents(text: string): { numbers: number[]; lastId: string | undefined } {
   const whole = text.slice(0, text.lastIndexOf('\n\n') + 2);
   const numbers = [...whole.matchAll(/"data":\{"n":(\d+),/g)].map(([, n]) => Number(n));

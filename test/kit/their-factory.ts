@@ -1,4 +1,4 @@
-/** A factory as somebody wrote it for the SDK's `createMcpHandler`: nothing in it knows of sojourn. */
+/** A factory written for the SDK's `createMcpHandler`, without any knowledge of sojourn. */
 import {
   acceptedContent,
   createRequestStateCodec,
@@ -10,7 +10,7 @@ import { z } from 'zod';
 
 const codec = createRequestStateCodec({ key: 'k'.repeat(32) });
 const named = z.object({ name: z.string() });
-/** What the calls of `wait` lived through, by their name. */
+/** The state of each call of `wait`, by its name. */
 export const waits = new Map<string, 'running' | 'aborted'>();
 
 export const theirFactory: McpServerFactory = ({ era, authInfo, requestInfo }) => {

@@ -1,4 +1,4 @@
-/** Servers made of the tools that a test needs: `toolServer({ echo: ({ text }) => said(text) })`. */
+/** Servers with the tools that a test needs: `toolServer({ echo: ({ text }) => said(text) })`. */
 import { McpServer, type CallToolResult, type ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
@@ -28,12 +28,12 @@ export function said(text: unknown): CallToolResult {
   return { content: [{ type: 'text', text: String(text) }] };
 }
 
-/** A tool that answers when it is told to, and knows who has called it. */
+/** A tool that answers when the test releases it, and records its callers. */
 export function heldTool(): {
   readonly tool: Tool;
-  /** Contexts of the calls, in their order. */
+  /** Contexts of the calls, in order. */
   readonly calls: ServerContext[];
-  /** Lets every call answer, those to come too. */
+  /** Lets every call answer, including later calls. */
   release(text?: string): void;
 } {
   const calls: ServerContext[] = [];

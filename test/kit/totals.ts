@@ -1,7 +1,7 @@
 import type { Reporter, TestModule } from 'vitest/node';
 
 /**
- * The last line of every run: `N passed, N failed, N skipped`. A file that fails outside of its tests counts as one
+ * The last line of every run: `N passed, N failed, N skipped`. A file that fails outside its tests counts as one
  * failure, and so does each check that `npm test` saw fail before.
  */
 export default class Totals implements Reporter {

@@ -1,15 +1,18 @@
-/** Waits for what tests wait for: a condition, never a time. */
+/** Waits for a condition, never for a time. */
 
 export interface UntilOptions {
   /** Fails after this long. */
   timeoutMs?: number;
-  /** What is waited for, for the message of the failure. */
+  /** The name of the condition, for the failure message. */
   what?: string;
 }
 
 const POLL_MS = 2;
 
-/** Resolves with the first truthy value of `condition`. What it throws meanwhile counts as false, and is the failure's cause. */
+/**
+ * Resolves with the first truthy value of `condition`. An error that it throws counts as false, and becomes the cause
+ * of the failure.
+ */
 export async function until<T>(
   condition: () => T | Promise<T>,
   { timeoutMs = 5_000, what }: UntilOptions = {},

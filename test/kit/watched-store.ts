@@ -1,7 +1,7 @@
 /**
- * A memory store that a test looks into: what is called is kept, and a hook runs before a call reaches the store. A hook
- * that returns a promise holds the call up, one that throws lets it fail; so races and outages come when the test says. A
- * hook after the call does the same to its reply.
+ * A memory store that a test observes. It records calls, and runs a hook before a call reaches the store. A hook that
+ * returns a promise delays the call, and a hook that throws fails it, so that tests control races and outages. A hook
+ * after the call does the same to its reply.
  */
 import { memory } from '../../src/stores/memory/index.ts';
 import type { OpenStore, Store } from '../../src/stores/store.ts';
@@ -13,14 +13,14 @@ type Call = {
 
 export interface WatchedStore extends Store {
   readonly calls: Array<{ readonly call: Call; readonly args: readonly unknown[] }>;
-  /** By name; set and deleted as the test goes. */
+  /** By call name; tests set and delete hooks. */
   readonly before: Partial<Record<Call, (...args: never[]) => unknown>>;
   readonly after: Partial<Record<Call, (...args: never[]) => unknown>>;
-  /** The views that endpoints have opened, in their order. */
+  /** The views that endpoints have opened, in order. */
   readonly views: OpenStore[];
 }
 
-/** `durable`, `inProcess`: what endpoints take it for, whatever stands behind it. */
+/** `durable`, `inProcess`: what endpoints take the store for, whatever it is. */
 export function watchedStore({
   durable = false,
   inProcess = true,
@@ -73,7 +73,7 @@ function run(hook: ((...args: never[]) => unknown) | undefined, args: readonly u
   return (hook as ((...args: readonly unknown[]) => unknown) | undefined)?.(...args);
 }
 
-/** A hook that holds calls up until it is opened. */
+/** A hook that delays calls until it is opened. */
 export function gate(): { readonly hook: () => Promise<void> | undefined; readonly waiting: number; open(): void } {
   let open!: () => void;
   const opened = new Promise<void>((resolve) => (open = resolve));

@@ -14,7 +14,7 @@ const fill = (server: Server): Promise<boolean> =>
     if (queue === undefined) throw new Error('this queue cannot be filled');
     fillQueue(queue, done);
   });
-/** Asked in a turn of its own, as by whoever closes. */
+/** Fills the queue in a separate turn, as the closing code does. */
 const filled = async (server: Server): Promise<boolean> => {
   await turn();
   return fill(server);
@@ -34,7 +34,7 @@ async function listening(host: string): Promise<{ server: Server; port: number; 
   return { server, port: (server.address() as AddressInfo).port, accepted };
 }
 
-/** What becomes of whoever connects now: in this turn, as far as the kernel is concerned. */
+/** The outcome for a client that connects now: in this turn, as far as the kernel is concerned. */
 function connecting(port: number): Promise<string | undefined> {
   const socket = new Socket();
   onTestFinished(() => void socket.destroy());
@@ -54,18 +54,18 @@ describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
     expect(accepted).toEqual([]);
   });
 
-  test('that is full takes nobody: who comes then is refused when the socket has closed, and not reset', async () => {
+  test('that is full takes no client: a client that connects then is refused when the socket has closed, and not reset', async () => {
     const { server, port, accepted } = await listening('127.0.0.1');
     expect(await filled(server)).toBe(true);
     const ends = [connecting(port), connecting(port)];
-    // They have asked, and the kernel has not answered.
+    // They have connected, and the kernel has not answered.
     await new Promise<void>((next) => process.nextTick(next));
     server.close();
     expect(await Promise.all(ends)).toEqual(['ECONNREFUSED', 'ECONNREFUSED']);
     expect(accepted).toEqual([]);
   });
 
-  test('in which somebody is is not taken for full: that one is accepted, and so is whoever comes later', async () => {
+  test('that holds a client is not taken for full: that client is accepted, and so are later clients', async () => {
     const { server, port, accepted } = await listening('127.0.0.1');
     await turn();
     const first = connecting(port);

@@ -1,4 +1,4 @@
-/** `drain({ stopListening: true })`: how the socket of `listen()` is left. */
+/** `drain({ stopListening: true })`: how `listen()` stops using its socket. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
@@ -15,7 +15,7 @@ async function open(member: Member): Promise<RawClient> {
   return client;
 }
 
-/** What becomes of whoever connects now. */
+/** The outcome for a client that connects now. */
 function connecting(port: number): Promise<string | undefined> {
   return new Promise((done) => {
     const socket = connect(port, '127.0.0.1', () => {
@@ -26,7 +26,7 @@ function connecting(port: number): Promise<string | undefined> {
   });
 }
 
-/** It has a call that runs until it is told to end. */
+/** The session has a call that runs until the test ends it. */
 async function draining(member: Member, stopListening: boolean) {
   const busy = await open(member);
   const called = busy.call(...tool('hold'));
@@ -44,7 +44,7 @@ async function draining(member: Member, stopListening: boolean) {
 }
 
 describe('a socket that is left at a drain', () => {
-  test('accepts nobody any more, before the drain refuses anything', async () => {
+  test('stops accepting connections before the drain refuses anything', async () => {
     const [a] = (await serveFleet(2)) as [Member, Member];
     const { finish } = await draining(a, true);
     await until(async () => (await connecting(a.port)) === 'ECONNREFUSED', { what: 'connections to be refused' });
@@ -91,7 +91,7 @@ describe('a socket that is left at a drain', () => {
     const closed = once(quiet, 'close');
     await once(quiet, 'connect');
     const { finish } = await draining(a, true);
-    // The time to ask is over.
+    // The quiet time is over.
     await closed;
     socket.write('host\r\n\r\n');
     await once(socket, 'close');
@@ -99,7 +99,7 @@ describe('a socket that is left at a drain', () => {
     await finish();
   });
 
-  test('hears who asks again at the end of a stream, however long it ran', async () => {
+  test('serves a client that sends a request at the end of a stream, however long the stream ran', async () => {
     const [a] = (await serveFleet(2)) as [Member, Member];
     const client = await open(a);
     let answer = '';
@@ -119,7 +119,7 @@ describe('a socket that is left at a drain', () => {
     };
     post(1, 'tools/call', { name: 'hold', arguments: {} });
     const call = await a.lab.held();
-    // Its head has gone, and says nothing of an end.
+    // Its head was sent without `Connection: close`.
     await until(() => answer.includes('\r\n\r\n'), { what: 'the head' });
     const quiet = connect(a.port, '127.0.0.1');
     const closed = once(quiet, 'close');
@@ -135,7 +135,7 @@ describe('a socket that is left at a drain', () => {
     expect(await drained).toMatchObject({ interrupted: 0 });
   });
 
-  test('only when that is asked for: else it answers to the end, and then with 503', async () => {
+  test('only with stopListening: otherwise it answers until the end, and then with 503', async () => {
     const [a] = (await serveFleet(2)) as [Member, Member];
     const { finish } = await draining(a, false);
     await until(() => a.endpoint.health().state === 'draining');

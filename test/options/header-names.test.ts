@@ -25,14 +25,14 @@ describe('a header that travels to another instance', () => {
     expect(() => resolveOptions({ relayedHeaders: [name] })).toThrow(/relayedHeaders and credentialHeaders contradict/);
   });
 
-  test('is none that credentialHeaders names', () => {
+  test('is not sent when credentialHeaders names it', () => {
     const both = { relayedHeaders: ['x-secret'], credentialHeaders: ['X-Secret'] };
     expect(() => resolveOptions(both)).toThrow('x-secret is a credential');
     const isRelayed = relayedFields([], ['mcp-param-key', 'x-request-id']);
     expect(['mcp-param-key', 'x-request-id'].map(isRelayed)).toEqual([false, false]);
   });
 
-  test('is a common one, one of MCP, or one that relayedHeaders names', () => {
+  test('is a common field, a field of MCP, or a field that relayedHeaders names', () => {
     const isRelayed = relayedFields(['x-tenant'], []);
     const kept = [...RELAYED_HEADERS, 'mcp-session-id', 'mcp-param-region', 'x-tenant'];
     expect(kept.filter((name) => !isRelayed(name))).toEqual([]);

@@ -4,7 +4,7 @@ import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
 import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
 import { KNOWN_VERSIONS } from '../../src/protocol/versions.ts';
 
-/** What a JavaScript caller can pass. */
+/** Values that a JavaScript caller can pass. */
 const resolveAny = (input: unknown) => resolveOptions(input as McpEndpointOptions);
 
 function refusal(input: unknown): Error & { code?: string } {
@@ -19,7 +19,7 @@ function refusal(input: unknown): Error & { code?: string } {
 const KEY = 'k'.repeat(32);
 const logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
-describe('what is left out', () => {
+describe('an omitted option', () => {
   test('nothing given is every default', () => {
     const { logger: _logger, ...resolved } = resolveOptions(undefined);
     const { logger: _default, ...defaults } = DEFAULTS;
@@ -70,7 +70,7 @@ describe('what is left out', () => {
       eventRetention: { ttlMs: undefined, events: undefined, bytes: undefined },
     };
     expect(resolveAny(input)).toEqual(resolveOptions(undefined));
-    // The types agree: this call does not compile otherwise.
+    // The types agree, or this call would not compile.
     type Nothing = { [K in keyof McpEndpointOptions]-?: undefined };
     const nothing = Object.fromEntries(OPTION_NAMES.map((name) => [name, undefined])) as Nothing;
     expect(resolveOptions(nothing)).toEqual(resolveOptions({}));

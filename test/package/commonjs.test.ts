@@ -1,6 +1,6 @@
 /**
- * The endpoint in processes whose servers are of another copy of the SDK: CommonJS by `require`, `sojourn serve` on a CommonJS
- * module, and a second copy on the disk. 2026-07-28 is served there as elsewhere.
+ * The endpoint in processes whose servers come from another copy of the SDK: CommonJS by `require`, `sojourn serve` on
+ * a CommonJS module, and a second copy on the disk. They serve 2026-07-28 as usual.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -120,14 +120,14 @@ describe.each([
       await stream.nextMessage((message) => JSON.stringify(message).includes('notifications/tools/list_changed'));
       stream.abort();
     }
-    // The sessions of 2025-11-25 beside it.
+    // A session of 2025-11-25 beside it.
     const { response } = await raw.initialize();
     expect(response.status).toBe(200);
     expect(output.stderr).not.toContain('cannot serve');
   });
 });
 
-test('a server that cannot serve 2026-07-28 is told of once, at its first use', async () => {
+test('a server that cannot serve 2026-07-28 is logged once, at its first use', async () => {
   const { url, output } = await start(serve('old.cjs'));
   for (let n = 0; n < 2; n++) {
     const raw = createRawClient(url, { timeoutMs: 20_000 });

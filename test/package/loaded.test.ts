@@ -1,4 +1,7 @@
-/** What a fresh process loads for `import 'sojourn'`: its start-up time, and what must be installed for it. */
+/**
+ * The modules that a fresh process loads for `import 'sojourn'`. They decide its start-up time and what must be
+ * installed.
+ */
 import { execFile } from 'node:child_process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';

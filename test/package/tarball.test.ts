@@ -11,14 +11,14 @@ const root = resolve(import.meta.dirname, '../..');
 const project = mkdtempSync(join(tmpdir(), 'sojourn-consumer-'));
 const INSTALL_MS = 120_000;
 
-/** A fifth above what docs/performance.md says under "Start-up and size". */
+/** A fifth above the size in docs/performance.md, "Start-up and size". */
 const PACKED_BYTES_MOST = 490_000;
 const UNPACKED_BYTES_MOST = 1_750_000;
-/** commander, pino and what pino brings. One more is a decision. */
+/** commander, pino and pino's dependencies. One more needs a decision. */
 const DEPENDENCIES_MOST = 14;
 
 function run(command: string, args: string[], cwd = project): Promise<{ stdout: string; stderr: string }> {
-  // The settings npm hands to the scripts of this repository are not those of the user's project.
+  // npm's settings for the scripts of this repository are not the settings of the user's project.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')));
   return promisify(execFile)(command, args, { cwd, env });
 }
@@ -28,7 +28,7 @@ const installedVersion = (name: string): string =>
 
 const tarball = (): string => readdirSync(project).find((file) => file.endsWith('.tgz')) ?? '';
 
-/** What an install brings without the optional and the peer packages: paths in the lock file. */
+/** The packages of an install without optional and peer packages: paths in the lock file. */
 function productionDependencies(): string[] {
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, { readonly dependencies?: Record<string, string> }>;

@@ -1,4 +1,7 @@
-/** Whatever is sent: an HTTP answer, a JSON-RPC error or the right status, and no session that nobody was given. */
+/**
+ * Every request gets an HTTP answer, with a JSON-RPC error or the right status. No session is created without a client
+ * that gets its id.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { SessionMode } from '../../src/protocol/versions.ts';
@@ -19,7 +22,7 @@ describe.each(ways)('$sessionMode over $face', ({ face, sessionMode }) => {
     const served = await serve(createHostileServer, { sessionMode }, { face });
     const client = served.client({ timeoutMs: 15_000 });
     const live = served.client({ timeoutMs: 15_000 });
-    /** Sessions that a client was told of and has not ended. */
+    /** Sessions whose id a client got and that it has not ended. */
     const known = new Set<string>();
     const ensureLive = async (): Promise<string | undefined> => {
       if (sessionMode === 'stateless' || (live.sessionId !== undefined && known.has(live.sessionId)))
@@ -72,7 +75,7 @@ describe.each(ways)('$sessionMode over $face', ({ face, sessionMode }) => {
           },
           body: JSON.stringify({ ...message, params }),
         });
-        // Refused or answered, it is under its own id: nothing before the body was wrong.
+        // Refused or answered, the response has the request's id, because nothing before the body was wrong.
         if (!response.sse) expect((response.json() as { id: unknown }).id).toBe(message.id);
         told(response, 'POST', undefined);
         expect(endpoint.sessions.count).toBe(known.size);
@@ -88,7 +91,7 @@ async function ready(client: RawClient, sessionMode: SessionMode): Promise<RawCl
   return client;
 }
 
-/** A header cannot hold what is not Latin-1. */
+/** A header can hold only Latin-1. */
 function encodable<T extends object>(fields: T): T {
   const plain = Object.entries(fields).map(([name, value]) => [name, String(value).replace(/[^\x20-\x7e]/g, '?')]);
   return Object.fromEntries(plain.filter(([, value]) => value !== 'null')) as T;

@@ -1,12 +1,12 @@
-/** What clients might send: from bytes that are nothing to messages that are nearly right. */
+/** Inputs that clients might send, from arbitrary bytes to almost valid messages. */
 import fc from 'fast-check';
 import { envelope } from '../kit/modern.ts';
 
-/** The usual value often enough that much gets past the first checks. */
+/** The usual value often enough that many inputs pass the first checks. */
 const mostly = <T>(usual: T, ...others: fc.Arbitrary<T>[]): fc.Arbitrary<T> =>
   fc.oneof({ weight: 12 * others.length, arbitrary: fc.constant(usual) }, ...others);
 
-/** What a header may hold: tab, blank, visible ASCII and Latin-1. */
+/** The characters that a header may hold: tab, blank, visible ASCII and Latin-1. */
 const headerText = fc
   .array(fc.oneof(fc.integer({ min: 0x20, max: 0x7e }), fc.integer({ min: 0x80, max: 0xff })), { maxLength: 40 })
   .map((codes) => String.fromCharCode(...codes));
@@ -21,7 +21,7 @@ const version: Header = mostly<string | null | undefined>(
 
 const seldom: Header = mostly<string | null | undefined>(undefined, headerText);
 
-/** `mcp-session-id: live` stands for the id of a session that is there. */
+/** `mcp-session-id: live` is replaced by the id of a live session. */
 export const headers = fc.record({
   accept: mostly<string | null | undefined>(
     'application/json, text/event-stream',
@@ -114,7 +114,7 @@ const params = fc.oneof(
 
 const method = fc.oneof(fc.constantFrom(...METHODS), fc.string(), json);
 
-/** Members come and go; `undefined` ones are left out of the JSON. */
+/** Members vary; `undefined` members are omitted from the JSON. */
 const loose = fc.record(
   {
     jsonrpc: mostly<unknown>('2.0', json),
@@ -128,7 +128,7 @@ const loose = fc.record(
   { requiredKeys: [] },
 );
 
-/** A request that JSON-RPC has nothing against. */
+/** A request that is valid JSON-RPC. */
 export const request = fc.record({
   jsonrpc: fc.constant('2.0'),
   id: fc.oneof(fc.maxSafeInteger(), fc.string({ maxLength: 20 })),
@@ -157,7 +157,7 @@ const initialize = handshake.map((shaken) => ({ jsonrpc: '2.0', id: 1, method: '
 
 const message = fc.oneof(loose, request, silent, initialize);
 
-/** `JSON.parse` takes it, and what walks it recursively does not. */
+/** `JSON.parse` accepts it, and recursive code overflows on it. */
 const deep = fc
   .nat({ max: 20_000 })
   .map(
@@ -172,7 +172,7 @@ export const body: fc.Arbitrary<string | Uint8Array> = fc.oneof(
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 200 }) },
   { weight: 1, arbitrary: fc.string({ maxLength: 200, unit: 'binary' }) },
   { weight: 1, arbitrary: deep },
-  // A message that breaks off.
+  // A message that is cut off.
   {
     weight: 1,
     arbitrary: fc.tuple(message, fc.nat({ max: 200 })).map(([value, n]) => JSON.stringify(value).slice(0, n)),

@@ -1,4 +1,4 @@
-/** A server with one of everything, whose handlers come back by themselves, whatever they are given. */
+/** A server with one of everything. Its handlers always return, whatever their input. */
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';

@@ -1,4 +1,4 @@
-/** A 2026-07-28 request is served exactly when its headers say what its body says, in whatever allowed spelling. */
+/** A 2026-07-28 request is served exactly when its headers agree with its body, in every allowed spelling. */
 import { fromJsonSchema, McpServer } from '@modelcontextprotocol/server';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ const NAMES = ['echo', 'Echo', 'näive tool', '漢字', 'with blank', '=?base64?
 
 const base64 = (text: string): string => `=?base64?${Buffer.from(text).toString('base64')}?=`;
 
-/** How a header spells a value, and whether that says the value. */
+/** How a header spells a value, and whether the spelling is correct. */
 const spelling = fc.constantFrom<[how: string, fits: boolean]>(
   ['plain', true],
   ['plain', true],
@@ -24,7 +24,7 @@ const spelling = fc.constantFrom<[how: string, fits: boolean]>(
   ['broken base64', false],
 );
 
-/** Only these may be sent as they are: everything else must be in Base64, and what looks like Base64 too. */
+/** Only these may be sent as they are. All others must be in Base64, and so must text that looks like Base64. */
 const isPlain = (text: string): boolean =>
   /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(text) && !text.startsWith('=?');
 
@@ -54,7 +54,7 @@ const numeral = fc.record({
   how: fc.constantFrom('plain', 'plain', 'fraction', 'scaled up', 'scaled down', 'half', 'tenth'),
 });
 
-/** A JSON number made of `value`, and the safe integer that it is, if it is one. */
+/** A JSON number made of `value`, and its safe integer, if it is one. */
 function spellNumber(value: bigint, { zeros, how }: { zeros: number; how: string }): { text: string; exact?: bigint } {
   const digits = String(value < 0n ? -value : value);
   const noughts = '0'.repeat(zeros);
@@ -79,7 +79,7 @@ const withHeader = fromJsonSchema<{ n: number }>({
   properties: { n: mirrored('integer', 'N') },
 });
 
-/** Prompts, whose names may be anything. */
+/** Prompts, because their names may be any text. */
 function createPromptServer(): McpServer {
   const server = new McpServer({ name: 'prompts', version: '1.0.0' });
   for (const name of NAMES) {
@@ -108,7 +108,7 @@ describe.each(faces)('over %s', (face) => {
         ),
         async (name, [nameHow, nameFits], [methodHow, methodFits], [version, versionFits]) => {
           const plain = isPlain(name);
-          // What is not plain has one spelling.
+          // Text that is not plain has one spelling.
           const nameHeader = spell(
             name,
             plain || nameHow === 'missing' ? nameHow : nameFits ? 'base64' : nameHow,

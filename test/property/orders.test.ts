@@ -1,6 +1,6 @@
 /**
- * Messages of one session in any order: every request has the right status, every accepted one its answer or the end of its
- * stream, wherever its client was meanwhile; and nothing is left at the end.
+ * Messages of one session in any order. Every request has the right status, and every accepted request has its answer
+ * or the end of its stream, wherever its client was. Nothing remains at the end.
  */
 import type { ServerContext } from '@modelcontextprotocol/server';
 import fc from 'fast-check';
@@ -11,7 +11,7 @@ import { LIMIT, operation, Walk } from './walk.ts';
 
 const RUNS = 40;
 
-/** Tools that wait for the test, and what they were called with. */
+/** Tools that wait for the test, and the arguments they were called with. */
 function holding() {
   const waiting = new Map<string, () => void>();
   const hold = async (args: Record<string, unknown>, _ctx: ServerContext) => {
@@ -57,7 +57,7 @@ describe.each(faces)('over %s', (face) => {
           for (const one of operations) await walk.step(one);
           await walk.delete();
         } finally {
-          // A walk that failed leaves nothing to the shorter ones that are tried after it.
+          // A failed walk must not affect the shorter walks that are tried after it.
           await client.delete();
           client.close();
         }

@@ -1,4 +1,4 @@
-/** One request at an endpoint, and what must hold of every answer, whatever was sent. */
+/** One request to an endpoint, and the rules for every answer. */
 import { expect } from 'vitest';
 import type { RawClient, RawHeaders, RawResponse } from '../../src/testing/index.ts';
 
@@ -8,7 +8,7 @@ export interface Shot {
   readonly body?: string | Uint8Array | undefined;
 }
 
-/** Nothing of this is a failure of the server. */
+/** None of these is a failure of the server. */
 const STATUSES = [200, 202, 204, 400, 403, 404, 405, 406, 413, 415, 429];
 
 interface Message {
@@ -19,7 +19,7 @@ interface Message {
   readonly error?: { readonly code?: unknown; readonly message?: unknown };
 }
 
-/** Waits for the whole answer; a GET stream is left once it is open. */
+/** Waits for the whole answer. A GET stream is closed once it is open. */
 export async function probe(client: RawClient, { method, headers, body }: Shot): Promise<RawResponse> {
   const started = client.start(method, { headers, sessionId: null, version: null });
   started.request.end(method === 'POST' ? body : undefined);
@@ -50,7 +50,7 @@ function checkRefusal(response: RawResponse, method: string): void {
   if (response.status === 405) expect(response.header('allow')).toBeTruthy();
 }
 
-/** Every request of the body was answered, once, under its own id. */
+/** Every request of the body was answered once, under its own id. */
 function checkAnswers(response: RawResponse, body: string | Uint8Array | undefined): void {
   const messages = response.sse
     ? response.events.flatMap(({ message }) => (message === undefined ? [] : [message as Message]))

@@ -1,4 +1,4 @@
-/** What is no HTTP, or half of it: connections come and go, and the endpoint serves on. */
+/** Bytes that are not HTTP, or only half of it: connections open and close, and the endpoint keeps serving. */
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { createHostileServer } from './hostile-server.ts';
 
 const RUNS = 150;
 
-/** Sends the pieces one by one, then says that no more will come. Resolves with what came back when all is over. */
+/** Sends the pieces one by one, then ends its side. Resolves with the received bytes when the connection is over. */
 function converse(port: number, pieces: readonly Uint8Array[], hangUp: boolean): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
@@ -32,7 +32,7 @@ function converse(port: number, pieces: readonly Uint8Array[], hangUp: boolean):
 
 const junk = fc.uint8Array({ maxLength: 100 });
 
-/** Head and body of a POST, each of which may lie. */
+/** Head and body of a POST; each may contradict the other. */
 const request = fc
   .record({
     line: fc.oneof(
@@ -92,7 +92,7 @@ test.each(['hybrid', 'stateful', 'stateless'] as const)(
     await fc.assert(
       fc.asyncProperty(pieces, fc.boolean(), async (sent, hangUp) => {
         const received = await converse(port, sent, hangUp);
-        // Whatever came back is HTTP, and none of it is a failure of ours.
+        // All received bytes are HTTP, and no status is a failure of the server.
         if (received !== '') expect(received).toMatch(/^HTTP\/1\.1 [1-4]\d\d /);
         expect(received).not.toMatch(/HTTP\/1\.1 5\d\d /);
         expect(received).not.toMatch(/ at .*\.ts:|node_modules/);

@@ -1,4 +1,4 @@
-/** A walk of one client through one session, and a model of what runs meanwhile: each step knows what it must be answered. */
+/** A walk of one client through one session, with a model of its running calls: each step knows its right answer. */
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
@@ -7,7 +7,7 @@ import { until } from '../kit/until.ts';
 
 /** `limits.requestsPerSession` of the endpoint. */
 export const LIMIT = 4;
-/** `n` picks one of what runs, modulo how much that is. */
+/** `n` picks one of the running calls, modulo their number. */
 export const operation: fc.Arbitrary<Operation> = fc.oneof(
   {
     weight: 3,
@@ -31,7 +31,7 @@ interface Running {
   readonly id: string;
   readonly tool: 'hold' | 'ask';
   stream: RawResponse;
-  /** Nobody reads it now. */
+  /** No client reads it now. */
   left: boolean;
 }
 
@@ -87,7 +87,7 @@ export class Walk {
         return this.#resume(this.#pick(n));
       case 'answer':
       case 'stray':
-        // Shaped as the id of a question, and never the id of one: that would answer it.
+        // Shaped like the id of a server request, and never equal to one: that would answer it.
         return this.#silent({ jsonrpc: '2.0', id: `s1.x${n ?? ''}`, result: {} });
       case 'notify':
         return this.#silent({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' });
@@ -121,13 +121,13 @@ export class Walk {
     expect(messagesOf(stream).filter(({ method }) => method === undefined)).toMatchObject([{ id }]);
   }
 
-  /** Lets a call come to its answer, which its reader gets, or the next one. */
+  /** Lets a call answer. Its reader gets the answer, or the next reader. */
   async #release(running: Running | undefined): Promise<void> {
     if (running === undefined) return;
     this.#running.splice(this.#running.indexOf(running), 1);
     if (running.tool === 'hold') this.#waiting.get(running.id)?.();
     else await this.#answerQuestion(running);
-    // What it does in this turn is done when another request has been served.
+    // The handler's work in this turn is done when another request has been served.
     await this.client.call('ping');
     if (running.left && !this.#logged) return;
     const reader = running.left ? await this.#comeBack(running) : running.stream;
@@ -165,7 +165,7 @@ export class Walk {
     expect(messagesOf(running.stream).filter(({ id }) => id === running.id)).toEqual([]);
   }
 
-  /** The connection is cut; the call goes on. */
+  /** Cuts the connection; the call continues. */
   async #leave(running: Running | undefined): Promise<void> {
     if (running === undefined || running.left) return;
     if (this.#logged) await until(() => running.stream.events.some(({ id }) => id !== undefined));
@@ -181,7 +181,7 @@ export class Walk {
     await resumed.next();
     const questions = before.filter(({ method }) => method === 'elicitation/create');
     running.left = false;
-    // The question that was asked before stays answerable.
+    // A server request that was sent before can still be answered.
     running.stream = Object.assign(resumed, { events: [...running.stream.events, ...resumed.events] });
     expect(questions.length).toBe(running.tool === 'ask' ? 1 : 0);
   }
@@ -224,7 +224,7 @@ export class Walk {
     this.#get = response;
   }
 
-  /** Whatever runs is told; every stream ends. */
+  /** Every running call is aborted, and every stream ends. */
   async delete(): Promise<void> {
     expect((await this.client.delete()).status).toBe(this.#alive ? 200 : 404);
     if (!this.#alive) return;

@@ -81,7 +81,7 @@ describe('a message is', () => {
   });
 });
 
-/** Mostly right: every member may be left out, or be anything. */
+/** A mostly valid message: every member may be missing or have any value. */
 const message = fc.record(
   {
     jsonrpc: fc.constantFrom('2.0', '2.0', '2.0', '2.0', '1.0', 2),

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, expect, test } from 'vitest';
 
-/** Run by leaks.test.ts in a Vitest of its own: every test passes, and the file must fail. */
+/** leaks.test.ts runs this file in a separate Vitest: every test passes, and the file must fail. */
 const left = process.env['LEAVE_OPEN'];
 const closers: Array<() => void> = [];
 

@@ -1,6 +1,6 @@
 /**
- * The servers that store tests need. One that is not installed fails the tests under CI, and is a named skip elsewhere;
- * `npm test` installs what is missing where it can.
+ * The servers that store tests need. A missing server fails the tests under CI, and skips them by name elsewhere. `npm
+ * test` installs missing servers where it can.
  */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { isAvailable, missingServer, startServer } from './start.ts';
@@ -10,8 +10,8 @@ export { isAvailable, missingServer, serverKinds, startServer } from './start.ts
 export { freePort, type ServerKind, type ServerOptions, type TestServer } from './test-server.ts';
 
 /**
- * `describe` for tests that need a server: one for all of them, started before the first and gone after the last. What it
- * keeps is theirs to tell apart (deployments by name).
+ * `describe` for tests that need a server. One server runs for all of them, from before the first test to after the
+ * last. Tests must separate their data (deployments by name).
  */
 export function describeWithServer(
   kind: ServerKind,

@@ -1,4 +1,4 @@
-/** PgBouncer in front of a PostgreSQL server of the tests. Like it, PgBouncer refuses to run as root. */
+/** PgBouncer in front of a PostgreSQL server of the tests. Like PostgreSQL it refuses to run as root. */
 import { chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, onTestFinished } from 'vitest';
@@ -8,7 +8,7 @@ import { freePort, TestServer, type ServerRecipe } from './test-server.ts';
 const INI = 'pgbouncer.ini';
 const MISSING = 'pgbouncer: the program is not installed (Debian: apt-get install pgbouncer)';
 
-/** `settings`: of its section `[pgbouncer]`. */
+/** `settings`: of the section `[pgbouncer]`. */
 const recipe = (postgresPort: number, settings: Readonly<Record<string, string | number>>): ServerRecipe => ({
   kind: 'pgbouncer',
   package: 'pgbouncer',
@@ -31,7 +31,7 @@ const recipe = (postgresPort: number, settings: Readonly<Record<string, string |
 
 export type PoolMode = 'session' | 'transaction' | 'statement';
 
-/** Answering; gone when the test is over. */
+/** Resolves when it answers; stops it after the test. */
 export async function startPgBouncer(
   postgres: TestServer,
   mode: PoolMode,
@@ -55,7 +55,9 @@ export async function startPgBouncer(
   return server;
 }
 
-/** `describe` for tests that start PgBouncer. Under CI they fail where it is not installed; elsewhere they are a named skip. */
+/**
+ * `describe` for tests that start PgBouncer. If it is missing they fail under CI, and are skipped by name elsewhere.
+ */
 export function describeWithPgBouncer(title: string, tests: () => void): void {
   if (process.env['CI'] !== undefined || find('pgbouncer') !== undefined) describe(title, tests);
   else describe.skip(`${title} (${MISSING})`, tests);

@@ -1,4 +1,4 @@
-/** How Redis, PostgreSQL and NATS are run for the tests: with nothing of the machine's own configuration. */
+/** How Redis, PostgreSQL and NATS run for the tests, without the machine's own configuration. */
 import { execFile, execFileSync } from 'node:child_process';
 import { chownSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -10,17 +10,17 @@ import type { ServerKind, ServerRecipe } from './test-server.ts';
 
 const run = promisify(execFile);
 
-/** What stands in PATH goes before what Debian installed: another version is tested by its folder there. */
+/** PATH is searched before Debian's folders, so another version is tested by its folder in PATH. */
 export const find = findProgram as (name: string) => string | undefined;
 
-/** It refuses to run as root. */
+/** PostgreSQL refuses to run as root. */
 export function postgresUser(): ServerRecipe['user'] {
   if (process.getuid?.() !== 0) return undefined;
   const id = (flag: string): number => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
   return { uid: id('-u'), gid: id('-g') };
 }
 
-/** What the server says first, or answers to `question`. */
+/** What the server sends first, or answers to `question`. */
 function greeted(port: number, question: string | Uint8Array, answer: RegExp): Promise<boolean> {
   return new Promise((done) => {
     const socket = connect(port, '127.0.0.1');
@@ -64,12 +64,14 @@ const nats: ServerRecipe = {
   find: () => find('nats-server'),
   command: ({ folder, port, args }) => ['-js', '-sd', folder, '-a', '127.0.0.1', '-p', String(port), ...args],
   stopSignal: 'SIGTERM',
-  // JetStream may still be recovering its files: clients retry what they ask of it.
+  // JetStream may still be recovering its files: clients retry their requests.
   answers: (port) => greeted(port, 'PING\r\n', /^INFO .*"jetstream":true/),
   url: (port) => `nats://127.0.0.1:${port}`,
 };
 
-/** An SSL request is answered with one letter by whoever speaks the protocol; while it starts up the socket is not there. */
+/**
+ * A server that speaks the protocol answers an SSL request with one letter. During its start the socket does not exist.
+ */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 
 const postgres: ServerRecipe = {
@@ -96,13 +98,13 @@ const postgres: ServerRecipe = {
     'unix_socket_directories=',
     ...args,
   ],
-  // Fast: connections are closed, transactions rolled back.
+  // A fast stop: connections are closed, transactions rolled back.
   stopSignal: 'SIGINT',
   answers: async (port) => (await greeted(port, SSL_REQUEST, /^[SN]/)) && (await acceptsLogins(port)),
   url: (port) => `postgres://postgres@127.0.0.1:${port}/postgres`,
 };
 
-/** Until recovery is over logins are refused with an error; a startup message tells. */
+/** During recovery logins are refused with an error, which the answer to a startup message shows. */
 export function acceptsLogins(port: number): Promise<boolean> {
   const body = Buffer.from('user\0postgres\0database\0postgres\0\0');
   const startup = Buffer.alloc(8 + body.length);

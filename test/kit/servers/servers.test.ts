@@ -4,7 +4,7 @@ import { until } from '../until.ts';
 import { describeWhereInstalled, serverKinds, startServer } from './index.ts';
 import { recipes } from './recipes.ts';
 
-/** Whether a new connection is taken, which a frozen server's kernel still does. */
+/** Whether a new connection is accepted, which a frozen server's kernel still does. */
 const connects = (port: number): Promise<boolean> =>
   new Promise((done) => {
     const socket = connect(port, '127.0.0.1');

@@ -1,17 +1,17 @@
-/** The servers of stores, started outside of a test runner too. */
+/** Starts the servers of stores, also outside a test runner. */
 import { recipes } from './recipes.ts';
 import { freePort, TestServer, type ServerKind, type ServerOptions } from './test-server.ts';
 
 export const serverKinds = ['redis', 'postgres', 'nats'] as const satisfies readonly ServerKind[];
 
-/** Whether its tests run: under CI they do, and fail where it is not installed. */
+/** Whether its tests run: under CI they always run, and fail if the server is missing. */
 export const isAvailable = (kind: ServerKind): boolean =>
   process.env['CI'] !== undefined || recipes[kind].find() !== undefined;
 
 export const missingServer = (kind: ServerKind): string =>
   `${kind}: the server is not installed (Debian: apt-get install ${recipes[kind].package})`;
 
-/** A server of one's own, answering. */
+/** Starts a separate server and resolves when it answers. */
 export async function startServer(kind: ServerKind, { args = [], port }: ServerOptions = {}): Promise<TestServer> {
   const executable = recipes[kind].find();
   if (executable === undefined) throw new Error(missingServer(kind));

@@ -1,6 +1,6 @@
 /**
- * A real server of a store, as a process of the tests' own: on loopback, a free port and a data directory of its own. It can
- * be frozen, killed and started again on the same port and data.
+ * A real server of a store, as a separate process: on loopback, with a free port and a new data directory. It can be
+ * frozen, killed and started again on the same port and data.
  *
  *     running ──pause()──▶ frozen ──resume()──▶ running ──kill() | stop()──▶ ended ──start()──▶ running ──close()──▶ gone
  */
@@ -11,33 +11,33 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../until.ts';
 
-/** Of stores. */
+/** The servers of stores. */
 export type ServerKind = 'redis' | 'postgres' | 'nats';
 
-/** How one kind of server is run. */
+/** How to run one kind of server. */
 export interface ServerRecipe {
   readonly kind: ServerKind | 'pgbouncer';
-  /** Of Debian. */
+  /** Debian's package. */
   readonly package: string;
   /** The executable, or undefined when it is not installed. */
   find(): string | undefined;
-  /** Once, in the empty data directory. */
+  /** Runs once, in the empty data directory. */
   prepare?(folder: string, executable: string): Promise<void>;
   command(server: {
     readonly folder: string;
     readonly port: number;
     readonly args: readonly string[];
   }): readonly string[];
-  /** The user and group to run as, where it refuses to be root. */
+  /** The user and group to run as, where the server refuses to run as root. */
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
-  /** How it is asked to end with nothing lost. */
+  /** The signal that stops it without losing data. */
   readonly stopSignal: NodeJS.Signals;
   answers(port: number): Promise<boolean>;
   url(port: number): string;
 }
 
 export interface ServerOptions {
-  /** Further arguments of its command line. */
+  /** Further command-line arguments. */
   readonly args?: readonly string[] | undefined;
   readonly port?: number | undefined;
 }
@@ -79,12 +79,12 @@ export class TestServer {
     return pid;
   }
 
-  /** It, and the processes that it has made. */
+  /** The server's processes, including its children. */
   get processes(): readonly number[] {
     return [this.pid, ...childrenOf(this.pid)];
   }
 
-  /** What it printed last. */
+  /** Its latest output. */
   get output(): string {
     return this.#output;
   }
@@ -128,12 +128,12 @@ export class TestServer {
     this.#signal('SIGCONT');
   }
 
-  /** `SIGKILL` to all its processes; the data stay. */
+  /** Sends `SIGKILL` to all its processes; the data stay. */
   kill(): void {
     if (this.#process?.pid !== undefined) this.#signal('SIGKILL');
   }
 
-  /** Resolves when it has ended in its own way. */
+  /** Stops it by `stopSignal`; resolves when it has exited. */
   async stop(): Promise<void> {
     const child = this.#process;
     if (child === undefined) return;
@@ -142,7 +142,7 @@ export class TestServer {
     await until(() => this.#process !== child, { timeoutMs: STOP_MS, what: `${this.kind} has ended` });
   }
 
-  /** `kill()`, and it has gone. */
+  /** `kill()`; resolves when it has exited. */
   async killed(): Promise<void> {
     this.kill();
     await until(() => this.#process === undefined, { what: `${this.kind} is killed` });
@@ -153,7 +153,7 @@ export class TestServer {
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 
-  /** To each: PostgreSQL's do not stay in its process group. */
+  /** Signals each process: PostgreSQL's children leave its process group. */
   #signal(signal: NodeJS.Signals): void {
     for (const pid of this.processes) {
       try {
@@ -165,7 +165,7 @@ export class TestServer {
   }
 }
 
-/** By `/proc` where there is one: a small machine has no `ps`. */
+/** Read from `/proc` where it exists: a small machine has no `ps`. */
 function childrenOf(pid: number): number[] {
   const listed = `/proc/${pid}/task/${pid}/children`;
   if (existsSync(listed)) return readFileSync(listed, 'utf8').split(' ').map(Number).filter(Boolean);

@@ -4,7 +4,9 @@ import { memory } from 'sojourn/memory';
 import * as testing from 'sojourn/testing';
 import manifest from 'sojourn/package.json' with { type: 'json' };
 
-/** What a user's editor sees: compiled against the installed tarball, its declarations checked too. */
+/**
+ * What a user's editor sees: this file is compiled against the installed tarball, and its declarations are checked too.
+ */
 const endpoint = createMcpEndpoint(
   (context) => {
     const session: McpSession | undefined = context.session;

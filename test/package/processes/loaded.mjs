@@ -1,4 +1,4 @@
-// Writes the URL of every module that is loaded from here on, one a line: `import` imports the package, and `serve` also has it
+// Writes the URL of every module loaded from here on, one per line. `import` imports the package; `serve` also makes it
 // answer a first request of each era over HTTP.
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
@@ -11,7 +11,7 @@ const [, , what] = process.argv;
 await import('sojourn');
 if (what === 'serve') await serve();
 
-// What was loaded as CommonJS, native addons among it, does not all pass the hooks.
+// Some modules loaded as CommonJS, such as native addons, bypass the hooks.
 const required = Object.keys(createRequire(import.meta.url).cache);
 writeSync(1, required.map((file) => `${pathToFileURL(file).href}\n`).join(''));
 

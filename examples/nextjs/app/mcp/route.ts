@@ -1,12 +1,12 @@
 /**
- * A route handler of Next.js: `app/mcp/route.ts`. For `next start` or another server that stays: with the memory store a
- * session lives in one process.
+ * A route handler of Next.js: `app/mcp/route.ts`. For `next start` or another server that keeps running: with the
+ * memory store a session lives in one process.
  */
 import { McpServer } from '@modelcontextprotocol/server';
 import { createMcpEndpoint } from 'sojourn';
 import { z } from 'zod';
 
-const greet = { description: 'Greets somebody', inputSchema: z.object({ name: z.string() }) };
+const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
 const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
 
 const makeEndpoint = () =>
@@ -16,7 +16,7 @@ const makeEndpoint = () =>
     return server;
   });
 
-// `next dev` runs this file again after every change; sessions outlive that only where the old endpoint is kept.
+// `next dev` runs this file again after every change. Keep the old endpoint, so that sessions survive that.
 const kept = globalThis as { mcpEndpoint?: ReturnType<typeof makeEndpoint> };
 const endpoint = (kept.mcpEndpoint ??= makeEndpoint());
 
