@@ -43,7 +43,7 @@ function install(folder) {
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-async function locked(folder, work) {
+export async function locked(folder, work) {
   const lock = join(root, 'node_modules/.cache/sojourn', `installing-${folder.replace(/\W+/g, '-')}`);
   mkdirSync(join(lock, '..'), { recursive: true });
   for (;;) {

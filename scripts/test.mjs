@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { check } from './check.mjs';
+import { ensureClients } from './ensure-clients.mjs';
 import { ensureServers } from './ensure-servers.mjs';
 import { ensureTools } from './ensure-tools.mjs';
 import { root } from './steps.mjs';
@@ -44,6 +45,6 @@ function runTests(failedChecks) {
   });
 }
 
-const failed = [...(await check()), ...(await installTools()), ...(await installServers())];
+const failed = [...(await check()), ...(await installTools()), ...(await installServers()), ...(await ensureClients())];
 const code = await runTests(failed);
 process.exitCode = failed.length > 0 ? 1 : code;

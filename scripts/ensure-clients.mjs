@@ -1,0 +1,136 @@
+/**
+ * `node scripts/ensure-clients.mjs [name …]`: installs and builds the clients in other languages
+ * (`test/clients/programs/`) in `tools/clients/`, when one is missing or its sources or pinned versions have changed.
+ * Without names: those of `npm test`. `--newest NAME` takes the newest versions of the registries instead of the pinned.
+ */
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { locked } from './ensure-tools.mjs';
+import { root, run } from './steps.mjs';
+
+const programs = join(root, 'test/clients/programs');
+const built = join(root, 'tools/clients');
+
+const python = {
+  needs: 'python3',
+  async build(folder) {
+    await step('python3', ['-m', 'venv', 'venv'], folder);
+    await step(join(folder, 'venv/bin/pip'), ['install', '--quiet', '--no-deps', '-r', 'requirements.txt'], folder);
+  },
+  async newest(folder) {
+    const requirements = join(folder, 'requirements.txt');
+    const major = Number(/^mcp==(\d+)/m.exec(readFileSync(requirements, 'utf8'))?.[1]);
+    writeFileSync(requirements, `mcp>=${major},<${major + 1}\n`);
+    await step('python3', ['-m', 'venv', 'venv'], folder);
+    await step(join(folder, 'venv/bin/pip'), ['install', '--quiet', '-r', 'requirements.txt'], folder);
+  },
+  command: (folder) => [join(folder, 'venv/bin/python'), join(folder, 'program.py')],
+};
+const go = (module) => ({
+  needs: 'go',
+  build: (folder) => step('go', ['build', '-mod=readonly', '-o', 'program', '.'], folder),
+  async newest(folder) {
+    await step('go', ['get', `${module}@latest`], folder);
+    await step('go', ['mod', 'tidy'], folder);
+    await go(module).build(folder);
+  },
+  command: (folder) => [join(folder, 'program')],
+});
+
+/** By name: which program a machine needs for it, how it is built in its folder, and how it is started. */
+const clients = {
+  'python-1': python,
+  'python-2': python,
+  'go-sdk': go('github.com/modelcontextprotocol/go-sdk'),
+  'mcp-go': go('github.com/mark3labs/mcp-go'),
+};
+/** The builds of the others take minutes: `npm run test:clients`. */
+const QUICK = ['python-1', 'python-2', 'go-sdk', 'mcp-go'];
+
+export const allClients = Object.keys(clients);
+
+async function step(command, args, cwd) {
+  const { code, output } = await run(command, args, { cwd });
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${output}`);
+}
+
+const isOnPath = (name) => process.env.PATH.split(delimiter).some((folder) => existsSync(join(folder, name)));
+
+function hashOf(name) {
+  const hash = createHash('sha256');
+  for (const file of sources(name)) hash.update(file).update(readFileSync(join(programs, name, file)));
+  return hash.digest('hex');
+}
+
+const sources = (name) =>
+  readdirSync(join(programs, name), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(join(programs, name).length + 1))
+    .toSorted();
+
+/** What this machine cannot run it without, or undefined. */
+export const missingFor = (name) => (isOnPath(clients[name].needs) ? undefined : clients[name].needs);
+
+export const commandOf = (name) => clients[name].command(join(built, name));
+
+/** Resolves when the client is built from its pinned versions; rejects with what the build printed. */
+export async function ensureClient(name) {
+  const folder = join(built, name);
+  const stamp = join(folder, '.built-from');
+  const hash = hashOf(name);
+  const isCurrent = () => existsSync(stamp) && [hash, `newest ${hash}`].includes(readFileSync(stamp, 'utf8'));
+  if (isCurrent()) return;
+  await locked(`clients/${name}`, async () => {
+    if (isCurrent()) return;
+    const started = performance.now();
+    place(name);
+    await clients[name].build(folder);
+    writeFileSync(stamp, hash);
+    console.log(`client ${name}: built in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  });
+}
+
+/** An older build goes; the compiled dependencies of Rust and Java stay. */
+function place(name) {
+  const folder = join(built, name);
+  mkdirSync(folder, { recursive: true });
+  for (const entry of readdirSync(folder)) {
+    if (entry !== 'target') rmSync(join(folder, entry), { recursive: true, force: true });
+  }
+  cpSync(join(programs, name), folder, { recursive: true });
+}
+
+/** Resolves when the client is built from the newest versions. The next change of its sources goes back to the pinned. */
+export async function takeNewest(name) {
+  place(name);
+  await clients[name].newest(join(built, name));
+  writeFileSync(join(built, name, '.built-from'), `newest ${hashOf(name)}`);
+  console.log(`client ${name}: built with the newest versions`);
+}
+
+/** Builds what this machine can; resolves with a line for each that failed, and for each that it cannot under CI. */
+export async function ensureClients(names = QUICK, build = ensureClient) {
+  const problems = [];
+  for (const name of names) {
+    const missing = missingFor(name);
+    if (missing !== undefined) {
+      console.log(`client ${name}: ${missing} is not installed`);
+      if (process.env.CI) problems.push(`client ${name}: ${missing} is not installed`);
+      continue;
+    }
+    await build(name).catch((error) => {
+      console.log(error.message);
+      problems.push(`client ${name}`);
+    });
+  }
+  return problems;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const names = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+  const chosen = names.length > 0 ? names : undefined;
+  const problems = await ensureClients(chosen, process.argv.includes('--newest') ? takeNewest : ensureClient);
+  if (problems.length > 0) process.exitCode = 1;
+}
