@@ -21,7 +21,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     await expect(openView(url)).rejects.not.toMatchObject({ message: expect.stringContaining('secret') as string });
   });
 
-  test('a server that takes connections and says nothing fails the opening in time', async () => {
+  test('a server that accepts connections and sends nothing fails the opening in time', async () => {
     const server = await ownServer('nats');
     await frozen(server);
     const before = process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
@@ -31,13 +31,13 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     await openView(server.url);
   });
 
-  test('what speaks something else than NATS is told from an outage', async () => {
+  test('a server of another protocol is distinguished from an outage', async () => {
     const other = createServer((socket) => socket.end('+PONG\r\n')).listen(0, '127.0.0.1');
     onTestFinished(() => void other.close());
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
     await expect(openView(`nats://127.0.0.1:${port}`)).rejects.toMatchObject({
-      message: expect.stringMatching(/something else than NATS/) as string,
+      message: expect.stringMatching(/not a NATS server/) as string,
     });
   });
 

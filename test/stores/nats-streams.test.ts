@@ -250,7 +250,7 @@ describeWhereInstalled('nats', 'the accounts of NATS', () => {
     const view = await openView(withUser(server, 'ada:s3cret%2F!'));
     expect(await view.sessions.create(recordOf('s'))).toBe('created');
     const wrong = openView(withUser(server, 'ada:other'));
-    await expect(wrong).rejects.toMatchObject(saying(/who connects is not accepted/));
+    await expect(wrong).rejects.toMatchObject(saying(/the server refused the login/));
     const token = await configured('authorization { token: "t0ken" }\n');
     await openView(withUser(token, 't0ken'));
   });

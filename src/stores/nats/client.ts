@@ -1,11 +1,11 @@
 /**
- * The client package `@nats-io/transport-node`, loaded when the first store is opened, and no more of it than is used here.
- * JetStream itself is spoken by `jetstream.ts`: its requests are JSON, and each needs a deadline of its own.
+ * The package `@nats-io/transport-node`, loaded when the first store is opened, and types for the part of it that is
+ * used. `jetstream.ts` speaks JetStream itself: the requests are JSON, and each needs its own deadline.
  */
 import { storeAway } from '../../errors.ts';
 
 export interface NatsHeaders {
-  /** The status of a message that the server itself sent; 0: it has none. */
+  /** The status of a message from the server itself; 0 without one. */
   readonly code: number;
   get(name: string): string;
   set(name: string, value: string): void;
@@ -21,7 +21,7 @@ export interface NatsSubscription {
   unsubscribe(): void;
 }
 
-/** What is told of a connection; `error` with `subject`: something was not permitted. */
+/** An event of a connection. An `error` with a `subject`: that subject is not permitted. */
 export interface NatsStatus {
   readonly type: string;
   readonly error?: Error & { readonly operation?: string; readonly subject?: string };
@@ -34,10 +34,10 @@ export interface NatsInfo {
   readonly jetstream?: boolean;
 }
 
-/** One connection; it comes back by itself when it was lost, with its subscriptions. */
+/** One connection. After a loss it reconnects by itself and restores its subscriptions. */
 export interface NatsClient {
   readonly info?: NatsInfo | undefined;
-  /** As it was made; not in the type of the package. */
+  /** The options of the connection. They are not in the package's type. */
   readonly options?: { readonly inboxPrefix?: string | undefined };
   publish(subject: string, data: Uint8Array, options?: { reply?: string; headers?: NatsHeaders }): void;
   subscribe(subject: string, options: { callback(error: Error | null, message: NatsMessage): void }): NatsSubscription;

@@ -1,24 +1,24 @@
-/** The event log: appends go into the session's line of work, everything else is read from its end. */
+/** The event log. Appends go through the session's write queue; everything else is read from the end of the log. */
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
-import type { Bounds } from './bounds.ts';
+import type { Deadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
-import type { Ledger } from './ledger.ts';
-import type { Lines } from './lines.ts';
+import type { SessionTable } from './session-table.ts';
+import type { WriteQueues } from './write-queues.ts';
 import type { LogOp } from './log-state.ts';
-import type { LogKeeper } from './log-keeper.ts';
+import type { LogRefresher } from './log-refresher.ts';
 import type { Reader } from './reader.ts';
 import { Replayer } from './replay.ts';
 
 const UNKNOWN: ReplayOutcome = { found: false, why: 'unknown' };
 
 export interface EventsOptions {
-  readonly ledger: Ledger;
-  readonly lines: Lines;
+  readonly table: SessionTable;
+  readonly queues: WriteQueues;
   readonly reader: Reader;
   readonly clock: ServerClock;
-  readonly bounds: Bounds;
-  readonly keeper: LogKeeper;
+  readonly deadlines: Deadlines;
+  readonly refresher: LogRefresher;
   readonly retention: EventRetention | false;
 }
 
@@ -38,9 +38,9 @@ export class NatsEvents implements EventStore {
       ...(mark !== undefined && { m: [mark.request, mark.stream] }),
       ...(unmark !== undefined && { u: [unmark, stream] }),
     };
-    const { lines } = this.#options;
-    // Where no events are kept, markers are.
-    if (this.#replayer === undefined) return lines.log(sessionId, { ...fence }, marks, []);
+    const { queues } = this.#options;
+    // Markers are kept even if events are not.
+    if (this.#replayer === undefined) return queues.log(sessionId, { ...fence }, marks, []);
     const events = request.events.map((data) => Buffer.from(data));
     const op: LogOp = {
       s: stream,
@@ -50,30 +50,30 @@ export class NatsEvents implements EventStore {
       ...(requests !== undefined && complete !== true && { r: requests }),
       ...marks,
     };
-    return lines.log(sessionId, { ...fence }, op, events);
+    return queues.log(sessionId, { ...fence }, op, events);
   }
 
   async replay(sessionId: string, stream: string, after: number): Promise<ReplayOutcome> {
-    const { ledger, reader, clock, bounds } = this.#options;
+    const { table, reader, clock, deadlines } = this.#options;
     if (this.#replayer === undefined) return UNKNOWN;
-    const deadline = bounds.deadline();
-    const [standing, end] = await Promise.all([ledger.look(sessionId, deadline), reader.end(sessionId, deadline)]);
-    if (standing.is !== 'living') return UNKNOWN;
-    const { value } = standing.held;
+    const deadline = deadlines.deadline();
+    const [status, end] = await Promise.all([table.look(sessionId, deadline), reader.end(sessionId, deadline)]);
+    if (status.is !== 'living') return UNKNOWN;
+    const { value } = status.held;
     const [log, now] = await Promise.all([reader.tail(sessionId, value, end, deadline), clock.now(deadline)]);
     const request = { id: sessionId, birth: value.birth, stream, after, now, deadline };
     return this.#replayer.replay(request, log, end?.message);
   }
 
   async open(sessionId: string): Promise<readonly OpenStreamInfo[]> {
-    const { ledger, reader, bounds } = this.#options;
-    const deadline = bounds.deadline();
-    const [standing, end] = await Promise.all([ledger.look(sessionId, deadline), reader.end(sessionId, deadline)]);
-    if (standing.is !== 'living') return [];
-    return (await reader.tail(sessionId, standing.held.value, end, deadline)).state.openStreams;
+    const { table, reader, deadlines } = this.#options;
+    const deadline = deadlines.deadline();
+    const [status, end] = await Promise.all([table.look(sessionId, deadline), reader.end(sessionId, deadline)]);
+    if (status.is !== 'living') return [];
+    return (await reader.tail(sessionId, status.held.value, end, deadline)).state.openStreams;
   }
 
   trim(): Promise<void> {
-    return this.#options.keeper.keep();
+    return this.#options.refresher.keep();
   }
 }

@@ -1,4 +1,4 @@
-/** What NATS and its client say when they cannot, as an error that names the server and what to do about it. */
+/** Turns errors of NATS and its client into errors that name the server and say what to do. */
 import { SojournError, storeAway } from '../../errors.ts';
 
 /** `err_code` of JetStream's answers. https://github.com/nats-io/nats-server/blob/main/server/errors.json */
@@ -45,7 +45,7 @@ export function natsFailure(where: string, error: unknown): Error {
   const { message, name } = error as { readonly message?: unknown; readonly name?: unknown };
   if (name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError') {
     return storeAway(
-      `${where}: who connects is not accepted; put the right user and password, or token, into it`,
+      `${where}: the server refused the login; put the right user and password, or token, into the URL`,
       error,
     );
   }
@@ -57,10 +57,10 @@ export const noAnswer = (where: string, ms: number): Error =>
   storeAway(`${where} has not answered within ${Math.round(ms)} ms`);
 
 export const silentServer = (where: string): Error =>
-  storeAway(`${where} has stopped answering; it is asked again and again`);
+  storeAway(`${where} has stopped answering; the store keeps asking`);
 
 export const disconnected = (where: string): Error =>
-  storeAway(`${where}: the connection is lost, and is being made again`);
+  storeAway(`${where}: the connection is lost; the client reconnects`);
 
 export const clientClosed = (where: string): Error =>
   storeAway(`${where}: the connection that the store was given is closed; keep it open as long as the endpoint`);
@@ -73,10 +73,10 @@ export const forbidden = (where: string, subject: string, cause: unknown): Error
     cause,
   );
 
-export const nobodyAnswers = (where: string, subject: string): Error =>
+export const unanswered = (where: string, subject: string): Error =>
   storeAway(
-    `${where}: nobody answers for ${subject}: JetStream is not enabled (start the server with -js), is still starting, or ` +
-      'has no leader at the moment',
+    `${where}: ${subject} has no listener: JetStream is not enabled (start the server with -js), is still ` +
+      'starting, or has no leader at the moment',
   );
 
 export const olderServer = (where: string, found: string): Error =>
@@ -94,4 +94,4 @@ export const unreadable = (where: string, what: string, cause?: unknown): Error 
   storeAway(`${where}: ${what} is not what sojourn wrote; another program uses this prefix`, cause);
 
 export const contended = (where: string, what: string): Error =>
-  storeAway(`${where}: ${what} is being changed by others all the time`);
+  storeAway(`${where}: ${what} is changed by other processes all the time`);

@@ -1,6 +1,6 @@
 /**
- * The NATS store: sessions of any number of machines, in JetStream. Records in a bucket, logs in a stream, messages between
- * instances over NATS itself.
+ * The NATS store: sessions of any number of machines in JetStream. Records are in a bucket, logs in a stream, and
+ * messages between instances go over NATS itself.
  */
 import { optionInvalid } from '../../errors.ts';
 import { checkNames, checkNumber, got } from '../../options/checks.ts';
@@ -18,21 +18,24 @@ export interface NatsConnection {
 }
 
 export interface NatsSettings {
-  /** Before every stream and subject; letters, digits, `-` and `_`. `'sojourn'`. */
+  /** The prefix of every stream and subject: letters, digits, `-` and `_`. Default `'sojourn'`. */
   readonly prefix?: string | undefined;
-  /** How many servers of a cluster keep a copy of each stream that is made here; 1. */
+  /** How many servers of a cluster keep a copy of each stream that this store creates. Default 1. */
   readonly replicas?: number | undefined;
   /**
-   * Bytes of disk for all streams that are made here, together; without a limit. Needed for an account with
-   * `max_bytes_required`. A full stream refuses writes; the log drops its oldest messages instead.
+   * Bytes of disk for all streams that this store creates together. Default: no limit. Accounts with
+   * `max_bytes_required` need it. A full stream refuses writes, except the log, which drops its oldest messages.
    */
   readonly maxBytes?: number | undefined;
 }
 
 export interface NatsOptions extends NatsSettings {
-  /** `nats://user:password@host:4222`, `nats://token@host`; `tls://`: by TLS. Several servers of a cluster: a list. */
+  /**
+   * `nats://user:password@host:4222`, `nats://token@host`, or `tls://…` for TLS. A list for several servers of a
+   * cluster.
+   */
   readonly servers?: string | readonly string[] | undefined;
-  /** Instead: a connection of yours. It is used as it is and never closed. */
+  /** Your own connection instead. The store uses it and never closes it. */
   readonly connection?: NatsConnection | undefined;
   /** Further options of `connect` of the package, with `servers`: `tls`, `authenticator`, `inboxPrefix` … */
   readonly connect?: object | undefined;
@@ -41,15 +44,15 @@ export interface NatsOptions extends NatsSettings {
 const SETTINGS = ['prefix', 'replicas', 'maxBytes'] as const satisfies readonly (keyof NatsSettings)[];
 const OPTIONS = ['servers', 'connection', 'connect', ...SETTINGS] as const satisfies readonly (keyof NatsOptions)[];
 const PREFIX = 'sojourn';
-/** Of `maxBytes`: the smallest stream gets a hundredth of it. */
+/** The least `maxBytes`: the smallest stream gets a hundredth of it. */
 const LEAST_BYTES = 16_777_216;
 const PREFIX_TAKES = 'letters, digits, - and _';
 const URL_TAKES = "a URL of nats: or tls:, e.g. 'nats://localhost:4222', or a list of them";
 const CONNECTION_TAKES = 'what connect() of the package @nats-io/transport-node returned';
 
 /**
- * A store in NATS JetStream, by the package `@nats-io/transport-node`, which is loaded when the store is opened.
- * @throws TypeError, RangeError naming the option that is wrong.
+ * A store in NATS JetStream. It needs the package `@nats-io/transport-node`, which is loaded when the store is opened.
+ * @throws TypeError, RangeError naming the wrong option.
  */
 export function nats(
   at: string | readonly string[] | NatsConnection | NatsOptions,
@@ -88,7 +91,7 @@ function targetOf({ servers, connection, connect = {} }: Record<string, unknown>
   return { connection };
 }
 
-/** A URL may hold a password: what is wrong with it is said without showing it. */
+/** Errors do not show the URL, because it may contain a password. */
 function serversTarget(servers: unknown, more: object): Target {
   const texts: readonly unknown[] = Array.isArray(servers) ? servers : [servers];
   const urls = texts.map((text) => {

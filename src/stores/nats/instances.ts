@@ -1,21 +1,22 @@
 /**
- * The instances of a deployment: leases in a bucket (`leases.ts`), mailboxes on subjects of their own, a bus on one that all
- * of them hear. A message is sent when the server has it; where nobody listens the server says so.
+ * The instances of a deployment. Leases are in a bucket (`leases.ts`), each mailbox is a subject, and all instances
+ * listen on the subject of the bus. A message is sent when the server has it. The server reports subjects without a
+ * listener.
  */
 import type { Logger } from '../../types.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
-import type { Bounds } from './bounds.ts';
+import type { Deadlines } from './deadlines.ts';
 import type { Leases } from './leases.ts';
 import type { Link } from './link.ts';
-import { Mailbox, type Receive, type Sender } from './mail.ts';
+import { Mailbox, type Receive, type EnvelopeWriter } from './mailbox.ts';
 import type { Names } from './names.ts';
 
 export interface InstancesOptions {
   readonly link: Link;
   readonly names: Names;
   readonly leases: Leases;
-  readonly bounds: Bounds;
-  readonly sender: Sender;
+  readonly deadlines: Deadlines;
+  readonly sender: EnvelopeWriter;
   readonly logger: Logger;
 }
 
@@ -36,58 +37,61 @@ export class NatsInstances implements InstanceStore {
     });
   }
 
-  /** Listens first: the server takes both in this order, so whoever finds the lease is heard. */
+  /**
+   * Subscribes first. The server processes both in this order, so an instance that finds the lease can reach the
+   * mailbox.
+   */
   async announce(lease: InstanceLease, receive: Receive, lost: () => void = () => undefined): Promise<void> {
-    const { leases, bounds, logger } = this.#options;
+    const { leases, deadlines, logger } = this.#options;
     const { id } = lease;
     const mailbox = this.#open(id, receive, lost);
     try {
-      await leases.announce(lease, bounds.deadline());
+      await leases.announce(lease, deadlines.deadline());
     } catch (error) {
       mailbox.close();
       throw error;
     }
     this.#own.set(id, mailbox);
     leases
-      .forgetDead(() => bounds.deadline())
+      .forgetDead(() => deadlines.deadline())
       .catch((err: unknown) => logger.debug({ err }, 'Leases of dead instances could not be removed'));
   }
 
   async renew(id: string, state: InstanceLease['state']): Promise<boolean> {
-    const { leases, bounds } = this.#options;
-    const renewed = await leases.renew(id, state, bounds.deadline());
+    const { leases, deadlines } = this.#options;
+    const renewed = await leases.renew(id, state, deadlines.deadline());
     if (!renewed) this.#close(id);
     return renewed;
   }
 
   read(id: string): Promise<InstanceLease | undefined> {
-    return this.#options.leases.read(id, this.#options.bounds.deadline());
+    return this.#options.leases.read(id, this.#options.deadlines.deadline());
   }
 
   list(): Promise<readonly InstanceLease[]> {
-    return this.#options.leases.list(this.#options.bounds.deadline());
+    return this.#options.leases.list(this.#options.deadlines.deadline());
   }
 
   async send(from: string, to: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {
-    const { link, names, sender, bounds } = this.#options;
-    return link.post(names.mailbox(to), sender.letter(from, message, link.info?.max_payload), bounds.deadline());
+    const { link, names, sender, deadlines } = this.#options;
+    return link.post(names.mailbox(to), sender.write(from, message, link.info?.max_payload), deadlines.deadline());
   }
 
   bury(lease: InstanceLease): Promise<boolean> {
-    return this.#options.leases.bury(lease, this.#options.bounds.deadline());
+    return this.#options.leases.bury(lease, this.#options.deadlines.deadline());
   }
 
   async leave(id: string): Promise<void> {
     this.#close(id);
-    await this.#options.leases.leave(id, this.#options.bounds.deadline());
+    await this.#options.leases.leave(id, this.#options.deadlines.deadline());
   }
 
   async publish(from: string, message: InstanceMessage): Promise<void> {
-    const { link, names, sender, bounds } = this.#options;
-    await link.post(names.bus, sender.letter(from, message, link.info?.max_payload), bounds.deadline());
+    const { link, names, sender, deadlines } = this.#options;
+    await link.post(names.bus, sender.write(from, message, link.info?.max_payload), deadlines.deadline());
   }
 
-  /** Whoever closes its view is gone, with or without having left. */
+  /** Removes every instance of this view, also those that did not leave. */
   async close(): Promise<void> {
     for (const id of this.#own.keys()) {
       await this.leave(id).catch((err: unknown) =>

@@ -1,42 +1,42 @@
 /**
- * The part of JetStream that is used, as requests in JSON: https://docs.nats.io/reference/reference-protocols/nats_api_reference.
- * Nothing that came after server 2.9. Reads are answered by the leader of a stream: `allow_direct`, which lets any replica
- * answer, is never asked for.
+ * The JetStream requests that the store uses, in JSON
+ * (https://docs.nats.io/reference/reference-protocols/nats_api_reference). All of them exist since server 2.9. The
+ * leader of a stream answers reads; the store never uses `allow_direct`, with which any replica may answer.
  *
- * What is replaced only if it is as it was seen goes through `registers.ts`.
+ * Compare-and-set goes through `keyed-values.ts`.
  *
- * A stream that is missing is made, and what was asked for is asked again: a server may come back with nothing.
+ * If a stream is missing, it is created and the request is repeated, because a server may restart empty.
  */
 import type { Headers, Link } from './link.ts';
-import { apiFailure, CODES, nobodyAnswers, unreadable, type ApiError } from './failures.ts';
+import { apiFailure, CODES, unanswered, unreadable, type ApiError } from './failures.ts';
 import { streamName, type StreamKey } from './names.ts';
 
 const API = '$JS.API';
-/** What a message must find: the sequence of the last one of its subject. */
+/** The expected sequence of the last message of the subject. */
 const EXPECTED = 'Nats-Expected-Last-Subject-Sequence';
-/** The same in the writer's eyes, where that is another one. */
+/** The sequence that the writer replaces, if that differs. */
 const AFTER = 'Sojourn-After';
-/** Of two messages with one id within two minutes the second is dropped. */
+/** Of two messages with the same id within two minutes, the server drops the second. */
 const ID = 'Nats-Msg-Id';
 
-/** A message as it stands in a stream. */
+/** A message of a stream. */
 export interface Stored {
   readonly subject: string;
   readonly seq: number;
   /** ms since 1970 by the clock of the server that leads the stream. */
   readonly at: number;
   readonly data: Buffer;
-  /** Somebody else deleted the key of a bucket: there is nothing. */
+  /** Another program deleted the key of a bucket, so there is no value. */
   readonly deleted: boolean;
-  /** The message that it replaces or continues, as its writer said; undefined: whatever stood there. */
+  /** The message that this one replaces or continues, according to its writer; undefined: any. */
   readonly after: number | undefined;
 }
 
 export interface Publish {
-  /** The sequence of the last message of the subject; 0: there is none. Absent: whatever it is, and twice does no harm. */
+  /** The sequence of the last message of the subject; 0 for none. Absent: any, and the message may be stored twice. */
   readonly expect?: number;
   readonly after?: number;
-  /** Nothing is done where it was done before, within two minutes. */
+  /** The server stores one message per id within two minutes. */
   readonly id?: string;
 }
 
@@ -45,14 +45,14 @@ export class JetStream {
   readonly #prefix: string;
   readonly #ensure: (deadline: number) => Promise<void>;
 
-  /** `ensure` makes the streams that are missing. */
+  /** `ensure` creates missing streams. */
   constructor(link: Link, prefix: string, ensure: (deadline: number) => Promise<void>) {
     this.link = link;
     this.#prefix = prefix;
     this.#ensure = ensure;
   }
 
-  /** The sequence of the message; `undefined`: another one than expected is the last of the subject. */
+  /** The sequence of the message; `undefined`: the subject has another last message than expected. */
   async publish(
     subject: string,
     body: Uint8Array,
@@ -68,7 +68,7 @@ export class JetStream {
       const request = (): ReturnType<Link['request']> => this.link.request(subject, body, deadline, headers);
       const answer = await (expect === undefined ? this.#twice(request) : request());
       if (answer === undefined) {
-        if (tries > 0) throw nobodyAnswers(this.link.where, subject);
+        if (tries > 0) throw unanswered(this.link.where, subject);
         await this.#ensure(deadline);
         continue;
       }
@@ -95,20 +95,20 @@ export class JetStream {
     return this.#get(stream, { seq: from, next_by_subj: subject }, deadline);
   }
 
-  /** `false`: it was not there. */
+  /** `false`: there was no such message. */
   async remove(stream: StreamKey, seq: number, deadline: number): Promise<boolean> {
     const request = { seq, no_erase: true };
     const answer = await this.#ask<{ success?: boolean }>('STREAM.MSG.DELETE', stream, request, deadline, MISSING);
     return answer?.success === true;
   }
 
-  /** Removes what is older than `before` of a subject. */
+  /** Removes the messages of a subject that are older than `before`. */
   async purge(stream: StreamKey, subject: string, before: number | undefined, deadline: number): Promise<void> {
     const request = before === undefined ? { filter: subject } : { filter: subject, seq: before };
     await this.#ask('STREAM.PURGE', stream, request, deadline);
   }
 
-  /** How many messages stand under each subject of a stream that fits. */
+  /** The number of messages under each matching subject of a stream. */
   async subjects(stream: StreamKey, filter: string, deadline: number): Promise<ReadonlyMap<string, number>> {
     const found = new Map<string, number>();
     for (let offset = 0; ;) {
@@ -139,7 +139,7 @@ export class JetStream {
     };
   }
 
-  /** What can be done twice: a connection that is lost meanwhile does not matter when the next one is there in time. */
+  /** Sends a request that may be repeated. After a lost connection it is sent once more. */
   async #twice<T>(request: () => Promise<T>): Promise<T> {
     const { losses } = this.link;
     try {
@@ -150,7 +150,7 @@ export class JetStream {
     }
   }
 
-  /** `undefined`: one of the errors that say that there is nothing. */
+  /** `undefined`: the answer is one of the errors in `nothing`. */
   async #ask<T>(
     what: string,
     stream: StreamKey,
@@ -171,7 +171,7 @@ export class JetStream {
   }
 }
 
-/** What is said of a message that was removed before: "no message found", "sequence 5 not found". */
+/** The errors for a message that was removed before: "no message found", "sequence 5 not found". */
 const MISSING: readonly number[] = [CODES.noMessage, CODES.deleteFailed, CODES.sequenceNotFound];
 
 const AFTER_HEADER = new RegExp(`^${AFTER}: ?(\\d+)`, 'm');
@@ -191,7 +191,7 @@ interface Info {
   readonly state: { readonly subjects?: Readonly<Record<string, number>> };
 }
 
-/** One request of the API: its answer, or what it says instead. */
+/** One request of the API. Returns its answer or its error. */
 export async function ask<T>(
   link: Link,
   what: string,
@@ -199,7 +199,7 @@ export async function ask<T>(
   deadline: number,
 ): Promise<T & { readonly error?: ApiError }> {
   const answer = await link.request(`${API}.${what}`, Buffer.from(JSON.stringify(request)), deadline);
-  if (answer === undefined) throw nobodyAnswers(link.where, `${API}.${what}`);
+  if (answer === undefined) throw unanswered(link.where, `${API}.${what}`);
   return parse(link.where, answer.data) as T & { readonly error?: ApiError };
 }
 

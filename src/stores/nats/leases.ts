@@ -1,25 +1,26 @@
 /**
- * Leases, as values in a bucket. One is valid for `leaseMs` after the server stored it; a dead one (left, buried, run out) is
- * a value too and stays for a day, so that its id is dead for ever.
+ * Leases as values in a bucket. A lease is valid for `leaseMs` after the server stored it. A dead lease (left, buried,
+ * run out) is a value too and stays for a day, so that its id cannot be used again.
  *
  *     announced ──update: renewed──▶ renewed …──▶ dead
  *
- * Each step replaces the value that was seen, so of a renewal and a burial at the same time one fails. Whoever finds a lease
- * past its time buries it before saying so: a renewal that comes too late then finds its own end. The server deletes nothing
- * by age here: its timer is late by up to a second, and endpoints may have leases of different lengths.
+ * The instance renews its lease and gives it back. Any other instance may bury it. Each step replaces the value that
+ * was read, so of a renewal and a burial at the same time only one succeeds. An instance that reads a lease past its
+ * time buries it before it answers, so a late renewal fails. A crash leaves the last value, which runs out. The server
+ * deletes nothing by age here: its timer is late by up to a second, and endpoints may have different lease times.
  */
 import { internal } from '../../errors.ts';
 import type { InstanceLease } from '../store.ts';
-import type { Bounds } from './bounds.ts';
+import type { Deadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { Stored } from './jetstream.ts';
 import type { Names } from './names.ts';
-import { NOWHERE, type Registers, type Spot } from './registers.ts';
+import { NO_VALUE, type KeyedValues, type ValuePosition } from './keyed-values.ts';
 
 const VERSION = 1;
 const DEAD_KEPT_MS = 86_400_000;
-/** Ids known to be dead; more are asked for again. */
+/** How many dead ids are remembered. Others are read again. */
 const DEAD_KNOWN = 10_000;
 const TRIES = 5;
 
@@ -29,13 +30,13 @@ interface LeaseValue {
   readonly state: InstanceLease['state'];
   readonly version: string;
   readonly leaseMs: number;
-  /** Made when it was announced: tells whose it is when an answer was lost. */
+  /** Made by the announcement. It identifies the writer after a lost answer. */
   readonly by: string;
   readonly dead?: true;
 }
 
 interface Found {
-  readonly spot: Spot;
+  readonly position: ValuePosition;
   readonly at: number;
   readonly value: LeaseValue;
 }
@@ -44,10 +45,10 @@ interface Found {
 interface Own extends Found {}
 
 export interface LeasesOptions {
-  readonly registers: Registers;
+  readonly values: KeyedValues;
   readonly names: Names;
   readonly clock: ServerClock;
-  readonly bounds: Bounds;
+  readonly deadlines: Deadlines;
   readonly leaseMs: number;
   name(): string;
 }
@@ -55,7 +56,7 @@ export interface LeasesOptions {
 export class Leases {
   readonly #options: LeasesOptions;
   readonly #own = new Map<string, Own>();
-  /** Of ids whose announcement may have been stored without our knowing. */
+  /** Announcements that may have been stored although their answer was lost: id → `by`. */
   readonly #trying = new Map<string, string>();
   readonly #dead = new Set<string>();
 
@@ -63,7 +64,7 @@ export class Leases {
     this.#options = options;
   }
 
-  /** Whether it is an instance of this process, as far as is known. */
+  /** Whether this process has announced the id and not lost it. */
   owns(id: string): boolean {
     return this.#own.has(id);
   }
@@ -73,35 +74,35 @@ export class Leases {
     const by = this.#trying.get(id) ?? name();
     this.#trying.set(id, by);
     const value: LeaseValue = { v: VERSION, id, state, version, leaseMs, by };
-    let spot = NOWHERE;
+    let position = NO_VALUE;
     for (let tries = 0; tries < TRIES; tries++) {
-      const stored = await this.#store(value, spot, deadline);
+      const stored = await this.#store(value, position, deadline);
       if (stored !== undefined) {
         this.#trying.delete(id);
         this.#own.set(id, stored);
         return;
       }
       const found = await this.#find(id, deadline);
-      // An earlier try of this announcement that was stored after all goes on as it is.
+      // An earlier try of this announcement was stored after all: it continues from that value.
       if (found !== undefined && (found.value.by !== by || found.value.dead === true)) break;
-      spot = found?.spot ?? NOWHERE;
+      position = found?.position ?? NO_VALUE;
     }
     this.#trying.delete(id);
     throw internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));
   }
 
-  /** `false`: it is dead. */
+  /** `false`: the lease is dead. */
   async renew(id: string, state: InstanceLease['state'], deadline: number): Promise<boolean> {
     let own: Found | undefined = this.#own.get(id);
     for (let tries = 0; tries < TRIES; tries++) {
       own ??= await this.#find(id, deadline);
       if (own === undefined || own.value.dead === true) break;
-      const stored = await this.#store({ ...own.value, state }, own.spot, deadline);
+      const stored = await this.#store({ ...own.value, state }, own.position, deadline);
       if (stored !== undefined && stored.at - own.at < own.value.leaseMs) {
         if (this.#own.has(id)) this.#own.set(id, stored);
         return true;
       }
-      // It had run out before: nobody may find it alive once more.
+      // The lease had run out before this renewal, so no instance may read it as alive.
       if (stored !== undefined) {
         await this.#kill(stored, deadline);
         break;
@@ -134,12 +135,12 @@ export class Leases {
     return leases.filter((lease) => lease !== undefined);
   }
 
-  /** If it is as it was seen. */
+  /** Succeeds only if the lease is unchanged since it was read. */
   async bury({ id, state, stamp }: InstanceLease, deadline: number): Promise<boolean> {
     const found = await this.#find(id, deadline);
     if (found === undefined || found.value.dead === true) return false;
-    // A lease that was not read here has no stamp and is buried as it stands, if its state does.
-    const seen = stamp === undefined ? found.value.state === state : stamp === String(found.spot.seq);
+    // A lease that this store did not return has no stamp. It is buried if its state matches.
+    const seen = stamp === undefined ? found.value.state === state : stamp === String(found.position.seq);
     return seen && this.#kill(found, deadline);
   }
 
@@ -151,33 +152,36 @@ export class Leases {
     }
   }
 
-  /** Ids that nobody asks for any more. */
+  /** Removes dead ids that no instance reads any more. */
   async forgetDead(deadline: () => number): Promise<void> {
-    const { registers, clock } = this.#options;
+    const { values, clock } = this.#options;
     const now = await clock.now(deadline());
     for (const subject of await this.#subjects(deadline())) {
       const found = await this.#findAt(subject, deadline());
       if (found === undefined || found.at + DEAD_KEPT_MS > now) continue;
-      if (found.value.dead === true) await registers.erase('instances', subject, found.spot, deadline());
+      if (found.value.dead === true) await values.erase('instances', subject, found.position, deadline());
       else await this.#judge(found, deadline());
     }
   }
 
   async #subjects(deadline: number): Promise<readonly string[]> {
-    const { registers, names } = this.#options;
-    return [...(await registers.jetstream.subjects('instances', names.allLeases, deadline)).keys()];
+    const { values, names } = this.#options;
+    return [...(await values.jetstream.subjects('instances', names.allLeases, deadline)).keys()];
   }
 
-  /** Stores a value instead of another, and reads it back: the time in it is the server's. `undefined`: a third one stands there. */
-  async #store(value: LeaseValue, before: Spot, deadline: number): Promise<Own | undefined> {
-    const { registers, names, clock, bounds } = this.#options;
-    const spot = await registers.write('instances', names.lease(value.id), encode(value), before, deadline);
-    if (spot === undefined) return undefined;
-    const taken = bounds.now();
-    const stored = await registers.jetstream.at('instances', spot.seq, deadline);
+  /**
+   * Replaces a value and reads the message back, because its time is the server's. `undefined`: another value was
+   * stored.
+   */
+  async #store(value: LeaseValue, before: ValuePosition, deadline: number): Promise<Own | undefined> {
+    const { values, names, clock, deadlines } = this.#options;
+    const position = await values.write('instances', names.lease(value.id), encode(value), before, deadline);
+    if (position === undefined) return undefined;
+    const taken = deadlines.now();
+    const stored = await values.jetstream.at('instances', position.seq, deadline);
     if (stored === undefined) return undefined;
     clock.learn(stored.at, taken);
-    return { spot, at: stored.at, value };
+    return { position, at: stored.at, value };
   }
 
   #find(id: string, deadline: number): Promise<Found | undefined> {
@@ -185,11 +189,11 @@ export class Leases {
   }
 
   async #findAt(subject: string, deadline: number): Promise<Found | undefined> {
-    const read = await this.#options.registers.read('instances', subject, deadline);
-    return read && this.#decode(read.stored, read.spot);
+    const read = await this.#options.values.read('instances', subject, deadline);
+    return read && this.#decode(read.stored, read.position);
   }
 
-  /** As others see it; one that has run out is buried first. */
+  /** The lease as other instances see it. A lease that has run out is buried first. */
   async #judge(found: Found, deadline: number): Promise<InstanceLease | undefined> {
     const { clock } = this.#options;
     for (
@@ -197,23 +201,23 @@ export class Leases {
       lease !== undefined;
       lease = await this.#find(found.value.id, deadline)
     ) {
-      const { value, at, spot } = lease;
+      const { value, at, position } = lease;
       if (value.dead === true) {
         this.#remember(value.id);
         return undefined;
       }
       const { id, state, version, leaseMs } = value;
-      if (at + leaseMs > (await clock.now(deadline))) return { id, state, version, stamp: String(spot.seq) };
+      if (at + leaseMs > (await clock.now(deadline))) return { id, state, version, stamp: String(position.seq) };
       if (await this.#kill(lease, deadline)) return undefined;
     }
     return undefined;
   }
 
-  async #kill({ spot, value }: Found, deadline: number): Promise<boolean> {
-    const { registers, names } = this.#options;
+  async #kill({ position, value }: Found, deadline: number): Promise<boolean> {
+    const { values, names } = this.#options;
     const body = encode({ ...value, dead: true });
     const subject = names.lease(value.id);
-    const killed = (await registers.write('instances', subject, body, spot, deadline)) !== undefined;
+    const killed = (await values.write('instances', subject, body, position, deadline)) !== undefined;
     if (killed) this.#remember(value.id);
     return killed;
   }
@@ -225,9 +229,9 @@ export class Leases {
     if (oldest !== undefined) this.#dead.delete(oldest);
   }
 
-  #decode({ at, data, deleted }: Stored, spot: Spot): Found {
-    const { where } = this.#options.registers.jetstream.link;
-    if (deleted) return { spot, at, value: { ...NOBODY, dead: true } };
+  #decode({ at, data, deleted }: Stored, position: ValuePosition): Found {
+    const { where } = this.#options.values.jetstream.link;
+    if (deleted) return { position, at, value: { ...DELETED_LEASE, dead: true } };
     let value: LeaseValue;
     try {
       value = JSON.parse(data.toString()) as LeaseValue;
@@ -235,11 +239,11 @@ export class Leases {
       throw unreadable(where, 'a lease', cause);
     }
     if (value.v > VERSION) throw newerValue(where, `the lease of ${value.id}`, value.v, VERSION);
-    return { spot, at, value };
+    return { position, at, value };
   }
 }
 
-/** Of a key that somebody else deleted. */
-const NOBODY: LeaseValue = { v: VERSION, id: '', state: 'draining', version: '', leaseMs: 0, by: '' };
+/** For a key that another program deleted. */
+const DELETED_LEASE: LeaseValue = { v: VERSION, id: '', state: 'draining', version: '', leaseMs: 0, by: '' };
 
 const encode = (value: LeaseValue): Buffer => Buffer.from(JSON.stringify(value));

@@ -1,55 +1,55 @@
 /**
  * The connection of a store: requests with deadlines, and subscriptions.
  *
- *     up ──disconnect──▶ down ──reconnect──▶ up          the client connects again by itself, for ever
+ *     up ──disconnect──▶ down ──reconnect──▶ up          the client reconnects by itself, without a limit
  *     up ──no answer──▶ silent ──a ping is answered──▶ up
  *     any ──close()──▶ closed
  *
- * What is asked while it is down or silent waits, but only at first: in a longer outage everything fails at once, and nothing
- * is sent later than it was asked for. What was asked before is refused when the
- * connection is lost, or at its deadline; whether the server has done it then is unknown. A server that stands still is
- * noticed by the first deadline that passes.
+ * The client's events and missed deadlines move the state. Requests made while the connection is down or silent wait
+ * for a short time. In a longer outage they fail at once, so that nothing is sent late. Earlier requests fail when the
+ * connection is lost or at their deadline; the server may or may not have processed them. A frozen server is noticed at
+ * the first missed deadline.
  *
- * A connection that the caller owns is used as it is and never closed.
+ * The caller's own connection is used as it is and never closed.
  */
 import { afterTurn, base64url, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { NatsClient, NatsHeaders, NatsMessage, NatsPackage, NatsStatus, NatsSubscription } from './client.ts';
 import { clientClosed, disconnected, forbidden, natsFailure, noAnswer, silentServer, storeClosed } from './failures.ts';
 
-/** How often deadlines are looked at: a request may be late by so much. */
+/** How often deadlines are checked. A request may fail this much late. */
 const TICK_MS = 25;
-/** A new connection to a server that is there takes less. */
+/** Reconnecting to a running server takes less. */
 const SHORT_OUTAGE_MS = 1_000;
-/** A server that is there answers a ping sooner. */
+/** A running server answers a ping sooner. */
 const PING_MS = 250;
-/** How many may wait for it. */
-const WAITING = 10_000;
-/** A client that has given up (its authenticator failed, say) is made anew after so long. */
+/** How many requests may wait for the connection. */
+const MAX_WAITING = 10_000;
+/** The pause before a client that gave up (for example after a failed authentication) is replaced. */
 const RENEW_MS = 1_000;
 
-/** No other connection has the same. */
+/** Makes the inbox unique among connections. */
 const INBOX_BYTES = 9;
 
 export type Headers = Readonly<Record<string, string>>;
 
-/** Of a message that is larger than what the server takes at once. */
+/** A piece of a message that is larger than the server accepts. */
 export interface Part {
   readonly body: Uint8Array;
   readonly headers?: Headers | undefined;
 }
 
 export interface LinkOptions {
-  /** For messages, without what is secret. */
+  /** For error texts, without secrets. */
   readonly where: string;
   readonly nats: NatsPackage;
   readonly time: TimeProvider;
   readonly random: RandomSource;
-  /** Makes a connection; undefined: it is the caller's. */
+  /** Makes a connection; undefined for the caller's own connection. */
   connect?(): Promise<NatsClient>;
 }
 
-interface Pending {
+interface PendingReply {
   readonly subject: string;
   readonly since: number;
   readonly deadline: number;
@@ -70,10 +70,10 @@ export class Link {
   #state: 'up' | 'down' | 'silent' | 'closed' = 'up';
   #inbox = '';
   #requests = 0;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new Map<number, PendingReply>();
   readonly #listeners = new Set<Listener>();
   /** Called when messages to this process may be lost from now on. */
-  readonly #lost = new Set<() => void>();
+  readonly #lostListeners = new Set<() => void>();
   #awaySince = 0;
   #losses = 0;
   readonly #waiting = new Set<() => void>();
@@ -88,7 +88,7 @@ export class Link {
     this.#attach(client);
   }
 
-  /** By the monotonic clock. */
+  /** On the monotonic clock. */
   now(): number {
     return this.#options.time.monotonic?.() ?? this.#options.time.now();
   }
@@ -102,14 +102,14 @@ export class Link {
     return this.#client.info;
   }
 
-  /** Resolves with the answer; `undefined`: nobody listens there. */
+  /** Resolves with the answer; `undefined`: the subject has no listener. */
   async request(
     subject: string,
     body: Uint8Array,
     deadline: number,
     headers?: Headers,
   ): Promise<NatsMessage | undefined> {
-    if (this.#state !== 'up') await this.#back(deadline);
+    if (this.#state !== 'up') await this.#untilUp(deadline);
     return this.#wait(subject, deadline, (no) => {
       const reply = `${this.#inbox}${no}`;
       this.#client.publish(
@@ -120,12 +120,12 @@ export class Link {
     });
   }
 
-  /** A message in one or more parts. Resolves when the server has them. */
+  /** Sends a message in one or more parts. Resolves when the server has them. */
   async post(subject: string, parts: readonly Part[], deadline: number): Promise<'sent' | 'suspect'> {
-    if (this.#state !== 'up') await this.#back(deadline);
+    if (this.#state !== 'up') await this.#untilUp(deadline);
     this.#check();
     let outcome: 'sent' | 'suspect' = 'sent';
-    // What the server says of the last part comes before its answer to a ping that followed it.
+    // The server reports a missing listener before it answers the ping that follows.
     const no = this.#add(subject, deadline, (answer) => {
       if (answer === undefined) outcome = 'suspect';
     });
@@ -147,7 +147,7 @@ export class Link {
     return outcome;
   }
 
-  /** Resolves when the server has worked off what was sent before. */
+  /** Resolves when the server has processed everything sent before. */
   async flush(deadline: number): Promise<void> {
     await this.#wait('a ping', deadline, (no) => {
       this.#client.flush().then(
@@ -157,7 +157,7 @@ export class Link {
     });
   }
 
-  /** Until the function that it returns is called, also over new connections. */
+  /** Subscribes until the returned function is called, also across reconnections. */
   listen(subject: string, receive: (message: NatsMessage) => void): () => void {
     if (this.#client.isClosed()) this.#check();
     const listener: Listener = { subject, receive, subscription: this.#subscribe(subject, receive) };
@@ -169,8 +169,8 @@ export class Link {
   }
 
   onLost(lost: () => void): () => void {
-    this.#lost.add(lost);
-    return () => void this.#lost.delete(lost);
+    this.#lostListeners.add(lost);
+    return () => void this.#lostListeners.delete(lost);
   }
 
   async close(): Promise<void> {
@@ -186,7 +186,7 @@ export class Link {
     for (const { subscription } of this.#listeners) subscription.unsubscribe();
   }
 
-  /** One ping for all that is posted in a turn. */
+  /** One ping for all messages of a turn. */
   #flushTurn(deadline: number): Promise<void> {
     return (this.#flushing ??= new Promise((resolve, reject) => {
       queueMicrotask(() => {
@@ -234,11 +234,11 @@ export class Link {
     return no;
   }
 
-  /** Until it is up again; not in a longer outage, and not for longer than asked. */
-  #back(deadline: number): Promise<void> {
+  /** Waits until the connection is up, but not in a longer outage and not beyond the deadline. */
+  #untilUp(deadline: number): Promise<void> {
     const now = this.now();
     const until = Math.min(deadline, this.#awaySince + (this.#state === 'silent' ? PING_MS : SHORT_OUTAGE_MS));
-    if (now >= until || this.#waiting.size >= WAITING || this.#state === 'closed') return Promise.resolve();
+    if (now >= until || this.#waiting.size >= MAX_WAITING || this.#state === 'closed') return Promise.resolve();
     return new Promise((resolve) => {
       const { time } = this.#options;
       const go = (): void => {
@@ -292,23 +292,23 @@ export class Link {
 
   #answered(message: NatsMessage): void {
     const no = Number(message.subject.slice(this.#inbox.length));
-    const nobody = message.data.length === 0 && message.headers?.code === 503;
-    this.#pending.get(no)?.resolve(nobody ? undefined : message);
+    const unanswered = message.data.length === 0 && message.headers?.code === 503;
+    this.#pending.get(no)?.resolve(unanswered ? undefined : message);
   }
 
   async #watch(client: NatsClient): Promise<void> {
-    for await (const status of client.status()) this.#told(status);
-    if (this.#client === client) this.#gone();
+    for await (const status of client.status()) this.#onStatus(status);
+    if (this.#client === client) this.#onClientClosed();
   }
 
-  #told({ type, error }: NatsStatus): void {
+  #onStatus({ type, error }: NatsStatus): void {
     if (this.#state === 'closed') return;
     if (type === 'disconnect') this.#down();
     else if (type === 'reconnect') this.#up();
     else if (type === 'error' && error?.subject !== undefined) this.#refused(error.subject, error);
   }
 
-  /** In the order in which they came. */
+  /** Continues waiting requests in their order. */
   #up(): void {
     this.#state = 'up';
     for (const go of this.#waiting) go();
@@ -320,11 +320,11 @@ export class Link {
     this.#awaySince = this.now();
     this.#losses += 1;
     this.#refuseAll(disconnected(this.where));
-    for (const lost of this.#lost) lost();
+    for (const lost of this.#lostListeners) lost();
   }
 
-  /** The client is closed for ever: by its owner, or because it gave up. */
-  #gone(): void {
+  /** The client is closed for good, by its owner or because it gave up. */
+  #onClientClosed(): void {
     if (this.#state === 'closed') return;
     this.#down();
     const { connect, time } = this.#options;
@@ -336,7 +336,7 @@ export class Link {
           this.#attach(client);
           this.#up();
         },
-        () => this.#gone(),
+        () => this.#onClientClosed(),
       );
     }, RENEW_MS);
   }
@@ -353,7 +353,7 @@ export class Link {
 
   #arm(): void {
     this.#ticking ??= this.#options.time.setTimeout(() => {
-      // After what has arrived was read: a process that was busy for long has its answers already.
+      // Reads what has arrived first: a process that was busy for long has its answers already.
       afterTurn(() => {
         this.#ticking = undefined;
         this.#lookAtDeadlines();
@@ -373,7 +373,7 @@ export class Link {
     if (late && this.#state === 'up') this.#probe();
   }
 
-  /** Somebody may still be there, and only one stream without a leader: a ping tells. */
+  /** The missed deadline may be a single stream without a leader; a ping shows whether the server answers. */
   #probe(): void {
     this.#state = 'silent';
     this.#awaySince = this.now();

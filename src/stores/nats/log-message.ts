@@ -1,31 +1,32 @@
 /**
- * A message of a session's log: one line of JSON, and after it the events, one after the other.
+ * A message of a session's log: one line of JSON, followed by the events without separators.
  *
- * Every message names the epoch and owner that wrote it, and continues the one before it by the expected sequence of its
- * subject. Besides what it adds it carries the state of the log after it, so that the next owner reads one message; a state
- * that is large is in every sixteenth only. And it names the messages before it, so that a replay finds them without a search.
+ * Every message names the epoch and owner that wrote it, and continues the message before it by the expected sequence
+ * of its subject. Besides its own operations it has the state of the log after it, so that the next owner reads one
+ * message. A large state is only in every sixteenth message. Each message also has the sequences of earlier messages,
+ * so that a replay needs no search.
  */
 import { newerValue, unreadable } from './failures.ts';
 import type { LogOp, LogSummary } from './log-state.ts';
 
 const VERSION = 1;
-/** A message names so many before it. */
+/** How many earlier messages a message names. */
 export const PREVIOUS = 16;
 
-/** Why a message was written that adds nothing. */
+/** Why a message without operations was written. */
 type LogKind = 'claim' | 'release' | 'end' | 'keep';
 
 export interface LogHeader {
-  /** Of this session under this id, and not of an earlier one. */
+  /** Identifies this session among sessions with the same id. */
   readonly birth: string;
   readonly epoch: number;
   readonly owner: string | null;
   readonly kind?: LogKind;
   readonly ops: readonly LogOp[];
-  /** The state after it; absent: that of the message `base`, and what those since then have added. */
+  /** The state after this message. Absent: the state of the message `base` and the operations since then. */
   readonly summary?: LogSummary;
   readonly base?: number;
-  /** Sequences of the messages before it, newest first. */
+  /** Sequences of earlier messages, newest first. */
   readonly previous: readonly number[];
 }
 
@@ -37,15 +38,25 @@ export interface LogMessage extends LogHeader {
   readonly data: Buffer;
 }
 
-interface Line {
+/** The JSON line. Its one-letter fields are the stored format (docs/stores/nats.md). */
+interface StoredHeader {
+  /** Version of the format. */
   readonly v: number;
+  /** `birth` of the session. */
   readonly b: string;
+  /** Epoch of the writer. */
   readonly e: number;
+  /** Owner that wrote it; `null` after a release or an end. */
   readonly o: string | null;
+  /** Kind of a message without operations. */
   readonly k?: LogKind;
+  /** Operations: appends and markers. */
   readonly a?: readonly LogOp[];
+  /** State of the log after this message. */
   readonly s?: LogSummary;
+  /** Sequence of the newest message with a state (`base`). */
   readonly t?: number;
+  /** Sequences of earlier messages, as differences. */
   readonly q?: readonly number[];
 }
 
@@ -53,7 +64,7 @@ const NEWLINE = 0x0a;
 
 export function encodeLog(header: LogHeader, events: readonly Uint8Array[]): Buffer {
   const { birth, epoch, owner, kind, ops, summary, base, previous } = header;
-  const line: Line = {
+  const stored: StoredHeader = {
     v: VERSION,
     b: birth,
     e: epoch,
@@ -64,36 +75,36 @@ export function encodeLog(header: LogHeader, events: readonly Uint8Array[]): Buf
     ...(base !== undefined && { t: base }),
     ...(previous.length > 0 && { q: differences(previous) }),
   };
-  return Buffer.concat([Buffer.from(`${JSON.stringify(line)}\n`), ...events]);
+  return Buffer.concat([Buffer.from(`${JSON.stringify(stored)}\n`), ...events]);
 }
 
 export function decodeLog(where: string, id: string, seq: number, at: number, body: Buffer): LogMessage {
   const what = `the log of session ${id}`;
   const end = body.indexOf(NEWLINE);
-  let line: Line;
+  let stored: StoredHeader;
   try {
-    line = JSON.parse(body.subarray(0, Math.max(0, end)).toString()) as Line;
+    stored = JSON.parse(body.subarray(0, Math.max(0, end)).toString()) as StoredHeader;
   } catch (cause) {
     throw unreadable(where, what, cause);
   }
-  if (typeof line.v !== 'number') throw unreadable(where, what);
-  if (line.v > VERSION) throw newerValue(where, what, line.v, VERSION);
+  if (typeof stored.v !== 'number') throw unreadable(where, what);
+  if (stored.v > VERSION) throw newerValue(where, what, stored.v, VERSION);
   return {
     seq,
     at,
-    birth: line.b,
-    epoch: line.e,
-    owner: line.o,
-    ...(line.k !== undefined && { kind: line.k }),
-    ops: line.a ?? [],
-    ...(line.s !== undefined && { summary: line.s }),
-    ...(line.t !== undefined && { base: line.t }),
-    previous: sums(line.q ?? []),
+    birth: stored.b,
+    epoch: stored.e,
+    owner: stored.o,
+    ...(stored.k !== undefined && { kind: stored.k }),
+    ops: stored.a ?? [],
+    ...(stored.s !== undefined && { summary: stored.s }),
+    ...(stored.t !== undefined && { base: stored.t }),
+    previous: sums(stored.q ?? []),
     data: body.subarray(end + 1),
   };
 }
 
-/** The first as it is, of the others how much lower they are than the one before: fewer digits. */
+/** The first number, then the differences of the others to their predecessors, which have fewer digits. */
 function differences(falling: readonly number[]): number[] {
   return falling.map((seq, n) => (n === 0 ? seq : (falling[n - 1] ?? 0) - seq));
 }

@@ -1,19 +1,25 @@
-/** What a session's log says at its end: the streams that are open, those that are complete, and the markers. */
+/**
+ * The state at the end of a session's log: open streams, complete streams and markers. The one-letter fields are the
+ * stored format (docs/stores/nats.md).
+ */
 import type { Marker, OpenStreamInfo } from '../store.ts';
-import { DoneStreams, type DoneEntry } from './done-streams.ts';
+import { CompletedStreams, type CompletedEntry } from './completed-streams.ts';
 
-/** One append or mark, as it stands in a message of the log. */
+/** One append or marker in a message of the log. */
 export interface LogOp {
-  /** Stream, the offset of its first event, and the bytes of each event. */
+  /** The stream. */
   readonly s?: string;
+  /** The offset of the first event. */
   readonly f?: number;
+  /** The bytes of each event. */
   readonly l?: readonly number[];
-  /** The stream is complete. */
+  /** The append completes the stream. */
   readonly c?: true;
-  /** What the stream answers. */
+  /** JSON text about the requests of the stream. */
   readonly r?: string;
-  /** A marker: written, and then another one removed. */
+  /** A marker to write, before another one is removed. */
   readonly m?: MarkerPair;
+  /** A marker to remove. */
   readonly u?: MarkerPair;
 }
 
@@ -21,8 +27,11 @@ export type MarkerPair = readonly [request: string, stream: string];
 
 /** The whole state. */
 export interface LogSummary {
+  /** Open streams. */
   readonly o?: readonly (readonly [stream: string, next: number, requests: string | null])[];
-  readonly d?: readonly DoneEntry[];
+  /** Complete streams. */
+  readonly d?: readonly CompletedEntry[];
+  /** Markers. */
   readonly m?: readonly MarkerPair[];
 }
 
@@ -33,16 +42,16 @@ interface Open {
 
 export class LogState {
   readonly #open: Map<string, Open>;
-  readonly #done: DoneStreams;
+  readonly #done: CompletedStreams;
   readonly #marks: Map<string, MarkerPair>;
 
   constructor({ o = [], d = [], m = [] }: LogSummary = {}) {
     this.#open = new Map(o.map(([stream, next, requests]) => [stream, { next, requests }]));
-    this.#done = new DoneStreams(d);
+    this.#done = new CompletedStreams(d);
     this.#marks = new Map(m.map((pair) => [key(pair), pair]));
   }
 
-  /** Whether nothing needs to be known of it any more. */
+  /** Whether the log has nothing that must outlive its age. */
   get idle(): boolean {
     return this.#open.size === 0 && this.#marks.size === 0;
   }
@@ -55,7 +64,7 @@ export class LogState {
     return [...this.#open].map(([stream, { next, requests }]) => ({ stream, next, requests }));
   }
 
-  /** `undefined`: there is no such stream, or it is complete. */
+  /** `undefined`: the stream is unknown or complete. */
   nextOf(stream: string): number | undefined {
     return this.#open.get(stream)?.next;
   }
@@ -64,7 +73,7 @@ export class LogState {
     return this.#done.has(stream);
   }
 
-  /** `false`: it is not the stream's place; nothing is changed. */
+  /** `false`: the offset does not match the stream, and nothing changed. */
   apply({ s: stream, f: from = 0, l: lengths = [], c: complete, r: requests, m: mark, u: unmark }: LogOp): boolean {
     if (stream !== undefined) {
       const open = this.#open.get(stream);

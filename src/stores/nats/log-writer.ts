@@ -1,39 +1,43 @@
 /**
- * Writing a session's log. Every message continues the one that is known to be the last; the server refuses it when another
- * one came in between, and then everything is read and judged anew.
+ * Writes a session's log. Every message continues the last known one. If another message came between, the server
+ * refuses, and the writer reads everything again.
  *
- * What makes a write of an earlier owner impossible: whoever claims a session first writes a message of the new epoch into
- * its log, then the new owner into its record. A message is never put after one of a higher epoch, and after one of another
- * owner, or of a lower epoch, only when the record was read since and names the writer. So once a claim stands in the
- * record, everything that earlier owners have sent and will ever send either stands before it in the log, where the claimer
- * reads it, or is refused.
+ * An earlier owner cannot write after a claim. A claim first writes a message with the new epoch into the log, and then
+ * the new owner into the record. No message follows one of a higher epoch. A message follows one of another owner or a
+ * lower epoch only if the record was read since then and names the writer. So when the claim is in the record, every
+ * message of earlier owners is either before the claim in the log, where the claimer reads it, or refused.
+ *
+ * A crash leaves whole messages, and at most a claim in the log without the record. The next claim continues from
+ * there.
  */
 import type { EventRetention } from '../../types.ts';
-import type { Bounds } from './bounds.ts';
-import type { Copy, Held } from './copies.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { CachedSession, HeldValue } from './session-cache.ts';
 import { contended } from './failures.ts';
-import type { Ledger } from './ledger.ts';
-import type { LogWrite } from './lines.ts';
+import type { SessionTable } from './session-table.ts';
+import type { LogWrite } from './write-queues.ts';
 import { encodeLog, PREVIOUS, type LogHeader } from './log-message.ts';
 import { LogState, type LogOp } from './log-state.ts';
 import type { Names } from './names.ts';
-import { Overflow } from './overflow.ts';
+import { RetentionCounter } from './retention-counter.ts';
 import type { Parts } from './parts.ts';
 import type { LogTail } from './reader.ts';
-import type { Registers } from './registers.ts';
+import type { KeyedValues } from './keyed-values.ts';
 
 const TRIES = 6;
-/** A state in JSON that is no larger goes with every message, a larger one with every sixteenth. */
+/** A state of at most this JSON length is in every message, a larger one in every sixteenth. */
 const SMALL_STATE = 1_024;
 
 export interface LogWriterOptions {
-  readonly registers: Registers;
+  readonly values: KeyedValues;
   readonly names: Names;
   readonly parts: Parts;
-  readonly ledger: Ledger;
-  readonly bounds: Bounds;
+  readonly table: SessionTable;
+  readonly deadlines: Deadlines;
   readonly retention: EventRetention | false;
-  /** Takes what is older than a sequence off the disk, in its own time; of parts what is older than another one. */
+  /**
+   * Deletes older messages from the disk in the background: log messages before `before`, parts before `partsBefore`.
+   */
   purge(id: string, before: number, partsBefore: number): void;
 }
 
@@ -44,43 +48,43 @@ export interface LogNote extends Pick<LogHeader, 'epoch' | 'owner'> {
 }
 
 export class LogWriter {
-  /** Logs that say something, and when they were last written, by the monotonic clock; the oldest first. */
-  readonly telling = new Map<string, number>();
+  /** Logs with open streams or markers and the monotonic time of their last write, oldest first. */
+  readonly active = new Map<string, number>();
   readonly #options: LogWriterOptions;
 
   constructor(options: LogWriterOptions) {
     this.#options = options;
   }
 
-  /** Appends and marks; each is answered. */
+  /** Writes appends and markers, and settles each. */
   async write(id: string, writes: readonly LogWrite[]): Promise<void> {
     try {
       await this.#write(id, writes);
     } catch (error) {
-      // Whether it is stored is unknown: the next write looks.
-      this.#options.ledger.copies.drop(id);
+      // The write may or may not be stored, so the next write reads again.
+      this.#options.table.cache.drop(id);
       for (const write of writes) write.reject(error);
     }
   }
 
   async #write(id: string, writes: readonly LogWrite[]): Promise<void> {
-    const { ledger, registers } = this.#options;
+    const { table, values } = this.#options;
     const deadline = Math.min(...writes.map((write) => write.deadline));
     let fresh = false;
     for (let tries = 0; tries < TRIES; tries++) {
-      const copy = await ledger.copy(id, deadline, fresh);
-      const taken = copy === undefined ? [] : this.#take(copy, writes);
-      // What was known here may be out of date: nobody is refused for that.
-      if (taken.length < writes.length && copy?.fresh === false) {
+      const cached = await table.cached(id, deadline, fresh);
+      const taken = cached === undefined ? [] : this.#take(cached, writes);
+      // The cached state may be out of date. No write is refused because of it.
+      if (taken.length < writes.length && cached?.fresh === false) {
         fresh = true;
         continue;
       }
       const first = taken[0];
-      if (copy !== undefined && first !== undefined) {
+      if (cached !== undefined && first !== undefined) {
         const { epoch, owner } = first.fence;
         const ops = taken.map(({ op }) => op);
         const note = { epoch, owner, ops, events: taken.flatMap(({ events }) => events) };
-        if (!(await this.note(id, copy, note, deadline))) {
+        if (!(await this.note(id, cached, note, deadline))) {
           fresh = true;
           continue;
         }
@@ -88,26 +92,28 @@ export class LogWriter {
       for (const write of writes) write.resolve(taken.includes(write) ? 'written' : 'fenced');
       return;
     }
-    throw contended(registers.jetstream.link.where, `the log of session ${id}`);
+    throw contended(values.jetstream.link.where, `the log of session ${id}`);
   }
 
-  /** Those whose fence and place are right; the state in the copy has them then. */
-  #take(copy: Copy, writes: readonly LogWrite[]): readonly LogWrite[] {
-    const { epoch, owner } = copy.value.record;
-    // A log that says more than the record: somebody is taking the session over right now.
-    if (copy.log.epoch > epoch) return [];
-    return writes.filter(({ fence, op }) => fence.epoch === epoch && fence.owner === owner && copy.log.state.apply(op));
+  /** The writes whose fence and offset match. They are applied to the cached state. */
+  #take(cached: CachedSession, writes: readonly LogWrite[]): readonly LogWrite[] {
+    const { epoch, owner } = cached.value.record;
+    // The log has a higher epoch than the record: another instance is claiming the session now.
+    if (cached.log.epoch > epoch) return [];
+    return writes.filter(
+      ({ fence, op }) => fence.epoch === epoch && fence.owner === owner && cached.log.state.apply(op),
+    );
   }
 
-  /** One message at the end of the log; `false`: it has another end by now. */
-  async note(id: string, copy: Copy, note: LogNote, deadline: number): Promise<boolean> {
-    const { registers, names, parts, ledger, bounds } = this.#options;
-    const { log, value } = copy;
+  /** Appends one message; `false`: the log has another end by now. */
+  async note(id: string, cached: CachedSession, note: LogNote, deadline: number): Promise<boolean> {
+    const { values, names, parts, table, deadlines } = this.#options;
+    const { log, value } = cached;
     const { body, whole } = encode(value.birth, log, note);
     const message = parts.count(body) === 0 ? body : (await parts.store(body, () => names.logPart(id), deadline)).body;
-    const last = await registers.write('log', names.log(id), message, log.last, deadline);
+    const last = await values.write('log', names.log(id), message, log.last, deadline);
     if (last === undefined) {
-      ledger.copies.drop(id);
+      table.cache.drop(id);
       return false;
     }
     const { seq: after } = log.last;
@@ -117,35 +123,35 @@ export class LogWriter {
     log.recent = [last.seq, ...log.recent].slice(0, PREVIOUS);
     log.base = whole ? last.seq : log.base;
     log.since = whole ? 0 : log.since + 1;
-    copy.agreedAt = bounds.now();
-    this.telling.delete(id);
-    if (note.owner !== null && !log.state.idle) this.telling.set(id, copy.agreedAt);
-    this.#overflow(id, copy, after, note.ops ?? []);
+    cached.agreedAt = deadlines.now();
+    this.active.delete(id);
+    if (note.owner !== null && !log.state.idle) this.active.set(id, cached.agreedAt);
+    this.#counter(id, cached, after, note.ops ?? []);
     return true;
   }
 
-  /** The log of a session that has ended: a note that says so stays at its end, and refuses what still comes. */
-  async close(id: string, held: Held, epoch: number, deadline: number): Promise<void> {
-    const copy = await this.#options.ledger.withLog(id, held, deadline);
-    const { last } = copy.log;
-    const nothing = { ...copy, log: { ...copy.log, recent: [], state: new LogState() } };
+  /** Ends the log of an ended session with a note, which makes the server refuse later messages. */
+  async close(id: string, held: HeldValue, epoch: number, deadline: number): Promise<void> {
+    const cached = await this.#options.table.withLog(id, held, deadline);
+    const { last } = cached.log;
+    const nothing = { ...cached, log: { ...cached.log, recent: [], state: new LogState() } };
     if (!(await this.note(id, nothing, { epoch, owner: null, kind: 'end' }, deadline))) return;
     if (last.seq > 0) this.#options.purge(id, nothing.log.last.seq, nothing.log.last.seq);
   }
 
-  #overflow(id: string, copy: Copy, after: number, ops: readonly LogOp[]): void {
+  #counter(id: string, cached: CachedSession, after: number, ops: readonly LogOp[]): void {
     const { retention, purge } = this.#options;
     if (retention === false || ops.length === 0) return;
-    const { last, base } = copy.log;
-    const kept = (copy.overflow ??= new Overflow(retention)).add(last.seq, after, ops);
+    const { last, base } = cached.log;
+    const kept = (cached.counter ??= new RetentionCounter(retention)).add(last.seq, after, ops);
     if (kept === undefined) return;
-    // The last message with the whole state stays. Parts of a message come after the message before it.
+    // The last message with the whole state stays. The parts of a message come after the message before it.
     if (base < kept.seq) purge(id, base, 0);
     else purge(id, kept.seq, kept.after);
   }
 }
 
-/** The state of the copy is the one after the message. */
+/** The cached state is already the one after this message. */
 function encode(birth: string, log: LogTail, note: LogNote): { readonly body: Buffer; readonly whole: boolean } {
   const { epoch, owner, kind, ops = [], events = [] } = note;
   const summary = log.state.summary();

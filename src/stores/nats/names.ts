@@ -1,24 +1,25 @@
 /**
- * Streams and subjects. Everything is under the prefix; names of deployments, session ids and the like become tokens of a
- * subject: what has a meaning there (`.`, `*`, `>`, blanks) is written as `=` and its bytes in hexadecimal digits.
+ * The names of streams and subjects. All have the prefix. Names of deployments, session ids and the like become tokens
+ * of a subject: characters with a meaning there (`.`, `*`, `>`, blanks) are written as `=` and their bytes in
+ * hexadecimal digits.
  *
- * | stream                  | subjects                                   | what                                           |
- * |-------------------------|--------------------------------------------|------------------------------------------------|
- * | `KV_<prefix>_sessions`  | `$KV.<prefix>_sessions.<name>.<session>`   | the record, or what says that it ended         |
- * | `KV_<prefix>_instances` | `$KV.<prefix>_instances.lease.<name>.<id>` | leases; `secret.…`, `clock.…`                  |
+ * | stream                  | subjects                                   | content |
+ * |-------------------------|--------------------------------------------|---------|
+ * | `KV_<prefix>_sessions`  | `$KV.<prefix>_sessions.<name>.<session>`   | the record, or the tombstone |
+ * | `KV_<prefix>_instances` | `$KV.<prefix>_instances.lease.<name>.<id>` | leases; `secret.…`, `clock.…` |
  * | `<prefix>_log`          | `<prefix>.log.<name>.<session>`            | appends, markers, claims; `part.…`: large ones |
- * | `<prefix>_places`       | `<prefix>.place.<name>`                    | the order of `list`                            |
- * | `<prefix>_agenda`       | `<prefix>.due.<name>.<slot>`               | what is to be looked at, and when              |
+ * | `<prefix>_places`       | `<prefix>.place.<name>`                    | the order of `list` (`listing-order.ts`) |
+ * | `<prefix>_agenda`       | `<prefix>.due.<name>.<slot>`               | cleanup work and its time (`cleanup-schedule`) |
  *
- * Mailboxes are `<prefix>.mail.<name>.<id>`, the bus is `<prefix>.bus.<name>`; no stream keeps those.
+ * Mailboxes are `<prefix>.mail.<name>.<id>`, and the bus is `<prefix>.bus.<name>`; no stream stores those.
  */
 import { createHash } from 'node:crypto';
 
-/** Longer tokens are hashed: a server takes control lines of 4 KiB. */
+/** Longer tokens are hashed, because servers accept control lines of 4 KiB. */
 const TOKEN_LENGTH = 512;
 const PLAIN = /^[A-Za-z0-9_-]+$/;
 
-/** Different texts give different tokens. */
+/** Different texts have different tokens. */
 export function token(text: string): string {
   if (text.length <= TOKEN_LENGTH && PLAIN.test(text)) return text;
   let encoded = '';
@@ -26,7 +27,7 @@ export function token(text: string): string {
     const character = String.fromCharCode(byte);
     encoded += PLAIN.test(character) ? character : `=${byte.toString(16).padStart(2, '0')}`;
   }
-  // Neither is what a text becomes: there, two digits follow each `=`.
+  // No text encodes to `=` or `==…`: in encoded text, two digits follow each `=`.
   if (encoded === '') return '=';
   return encoded.length <= TOKEN_LENGTH ? encoded : `==${createHash('sha256').update(text).digest('base64url')}`;
 }
@@ -40,7 +41,7 @@ export class Names {
   readonly #instances: string;
   readonly bus: string;
   /** One message for each session, in the order of their creation. */
-  readonly places: string;
+  readonly listing: string;
 
   constructor(prefix: string, deployment: string) {
     this.#prefix = prefix;
@@ -48,14 +49,14 @@ export class Names {
     this.#sessions = `$KV.${prefix}_sessions.${this.#deployment}`;
     this.#instances = `$KV.${prefix}_instances`;
     this.bus = `${prefix}.bus.${this.#deployment}`;
-    this.places = `${prefix}.place.${this.#deployment}`;
+    this.listing = `${prefix}.place.${this.#deployment}`;
   }
 
   session(id: string): string {
     return `${this.#sessions}.${token(id)}`;
   }
 
-  /** Part `n` of a record that is too large for a message; `write` is another for each time it is written. */
+  /** Part `n` of a record that is too large for a message. Each write of the record has another `write`. */
   recordPart(id: string, write: string, n: number): string {
     return `${this.session(id)}.${write}.${n}`;
   }
@@ -68,7 +69,7 @@ export class Names {
     return `${this.#prefix}.part.${this.#deployment}.${token(id)}`;
   }
 
-  /** Entries of the agenda. */
+  /** Entries of the cleanup schedule. */
   due(slot: string): string {
     return `${this.#prefix}.due.${this.#deployment}.${slot}`;
   }

@@ -1,25 +1,25 @@
-/** The store object: one connection for all endpoints that share it, opened by the first and closed with the last. */
+/** The store object. All endpoints that share it use one connection: the first one opens it, the last one closes it. */
 import { base64url } from '../../options/system.ts';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
-import { Agenda } from './agenda.ts';
-import { Bounds } from './bounds.ts';
+import { CleanupSchedule } from './cleanup-schedule.ts';
+import { Deadlines } from './deadlines.ts';
 import { ServerClock } from './clock.ts';
 import { NatsEvents } from './events.ts';
 import { NatsInstances } from './instances.ts';
 import { JetStream } from './jetstream.ts';
 import { Leases } from './leases.ts';
-import { Ledger } from './ledger.ts';
-import { Lines } from './lines.ts';
+import { SessionTable } from './session-table.ts';
+import { WriteQueues } from './write-queues.ts';
 import type { Link } from './link.ts';
-import { LogKeeper } from './log-keeper.ts';
+import { LogRefresher } from './log-refresher.ts';
 import { LogWriter } from './log-writer.ts';
-import { Sender } from './mail.ts';
+import { EnvelopeWriter } from './mailbox.ts';
 import { Names } from './names.ts';
 import { Parts } from './parts.ts';
-import { Places } from './places.ts';
+import { ListingOrder } from './listing-order.ts';
 import { Purger } from './purger.ts';
 import { Reader } from './reader.ts';
-import { Registers } from './registers.ts';
+import { KeyedValues } from './keyed-values.ts';
 import { Secrets } from './secrets.ts';
 import { NatsSessions } from './sessions.ts';
 import { Streams } from './streams.ts';
@@ -33,7 +33,7 @@ export interface NatsStoreSettings {
   readonly maxBytes: number;
 }
 
-/** The log outlives what is kept of it, so that its end, and the markers in it, are there for whoever takes a session over. */
+/** The log lives longer than its events, because a new owner needs its end and the markers in it. */
 const LOG_AGES = 2;
 const LOG_AGE_MS = 3_600_000;
 const NAME_BYTES = 9;
@@ -56,64 +56,75 @@ export class NatsStore implements Store {
   }
 
   async open(options: StoreOptions): Promise<OpenStore> {
-    const bounds = new Bounds(options.time, options.leaseMs);
+    const deadlines = new Deadlines(options.time, options.leaseMs);
     this.#views++;
     try {
-      const { link, streams } = await (this.#connected ??= this.#connect(options, bounds));
-      await streams.require(logAgeMs(options), bounds.deadline());
-      return this.#view(link, streams, bounds, options);
+      const { link, streams } = await (this.#connected ??= this.#connect(options, deadlines));
+      await streams.require(logAgeMs(options), deadlines.deadline());
+      return this.#view(link, streams, deadlines, options);
     } catch (error) {
       await this.#release();
       throw error;
     }
   }
 
-  async #connect({ time, random, logger }: StoreOptions, bounds: Bounds): Promise<Connected> {
+  async #connect({ time, random, logger }: StoreOptions, deadlines: Deadlines): Promise<Connected> {
     const { target, prefix, replicas, maxBytes } = this.#settings;
-    const link = await openLink(target, { time, random, connectMs: bounds.ms });
+    const link = await openLink(target, { time, random, connectMs: deadlines.ms });
     return { link, streams: new Streams(link, { prefix, replicas, maxBytes, logger }) };
   }
 
-  #view(link: Link, streams: Streams, bounds: Bounds, options: StoreOptions): OpenStore {
+  #view(link: Link, streams: Streams, deadlines: Deadlines, options: StoreOptions): OpenStore {
     const { prefix } = this.#settings;
     const { leaseMs, tombstoneMs, retention, random, logger, time } = options;
     const { where } = link;
     const name = (): string => base64url(random(NAME_BYTES));
     const names = new Names(prefix, options.name);
     const jetstream = new JetStream(link, prefix, (deadline) => streams.ensure(deadline));
-    const clock = new ServerClock(jetstream, bounds, names.clock);
+    const clock = new ServerClock(jetstream, deadlines, names.clock);
     const parts = new Parts(jetstream);
-    const registers = new Registers(jetstream, streams);
-    const reader = new Reader({ registers, names, parts });
-    const leases = new Leases({ registers, names, clock, bounds, leaseMs, name });
-    const agenda = new Agenda(jetstream, names, bounds, (deadline) => clock.now(deadline));
-    const places = new Places(jetstream, names);
-    const ledger = new Ledger({ registers, names, parts, reader, clock, bounds, leases, agenda, tombstoneMs, name });
-    const purger = new Purger({ jetstream, names, bounds, time });
+    const values = new KeyedValues(jetstream, streams);
+    const reader = new Reader({ values, names, parts });
+    const leases = new Leases({ values, names, clock, deadlines, leaseMs, name });
+    const schedule = new CleanupSchedule(jetstream, names, deadlines, (deadline) => clock.now(deadline));
+    const listing = new ListingOrder(jetstream, names);
+    const table = new SessionTable({
+      values,
+      names,
+      parts,
+      reader,
+      clock,
+      deadlines,
+      leases,
+      schedule,
+      tombstoneMs,
+      name,
+    });
+    const purger = new Purger({ jetstream, names, deadlines, time });
     const purge: Purger['purge'] = (id, before, partsBefore) => purger.purge(id, before, partsBefore);
-    const log = new LogWriter({ registers, names, parts, ledger, bounds, retention, purge });
-    const lines = new Lines(where, bounds, (id, writes) => log.write(id, writes));
-    const sweeper = new Sweeper({ registers, names, ledger, reader, clock, bounds, agenda, places, purger });
+    const log = new LogWriter({ values, names, parts, table, deadlines, retention, purge });
+    const queues = new WriteQueues(where, deadlines, (id, writes) => log.write(id, writes));
+    const sweeper = new Sweeper({ values, names, table, reader, clock, deadlines, schedule, listing, purger });
     const owns = (instance: string): boolean => leases.owns(instance);
-    const keeper = new LogKeeper({ ledger, lines, log, bounds, owns, keepMs: logAgeMs(options) / 2 });
-    const instances = new NatsInstances({ link, names, leases, bounds, sender: new Sender(name()), logger });
-    const secrets = new Secrets(registers, names, clock, bounds, random);
+    const refresher = new LogRefresher({ table, queues, log, deadlines, owns, keepMs: logAgeMs(options) / 2 });
+    const instances = new NatsInstances({ link, names, leases, deadlines, sender: new EnvelopeWriter(name()), logger });
+    const secrets = new Secrets(values, names, clock, deadlines, random);
     let closed: Promise<void> | undefined;
     return {
       sessions: new NatsSessions({
-        ledger,
-        lines,
+        table,
+        queues,
         log,
         clock,
-        bounds,
-        agenda,
-        places,
+        deadlines,
+        schedule,
+        listing,
         sweeper,
         tombstoneMs,
         where,
         name,
       }),
-      events: new NatsEvents({ ledger, lines, reader, clock, bounds, keeper, retention }),
+      events: new NatsEvents({ table, queues, reader, clock, deadlines, refresher, retention }),
       instances,
       secret: (secretName, keepMs) => secrets.get(secretName, keepMs),
       close: () =>
@@ -124,7 +135,7 @@ export class NatsStore implements Store {
     };
   }
 
-  /** The last view takes the connection with it; whoever opens the store meanwhile opens it anew. */
+  /** The last view closes the connection. An endpoint that opens the store during the close makes a new connection. */
   async #release(): Promise<void> {
     if (--this.#views > 0) return;
     const connected = this.#connected;

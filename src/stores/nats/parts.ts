@@ -1,16 +1,16 @@
 /**
- * What is larger than a message may be. It is cut into parts, which are stored first; the message that everybody looks for
- * then names them. So it is there as a whole or not at all: without that message nobody asks for the parts.
+ * Splits what is larger than a message. The parts are stored first, then the message that names them. Readers look only
+ * for that message, so the whole is there or not at all.
  */
 import { unreadable } from './failures.ts';
 import type { JetStream, Stored } from './jetstream.ts';
 import type { Part } from './link.ts';
 import type { StreamKey } from './names.ts';
 
-/** Servers take 1 MiB by default (`max_payload`), headers included. */
+/** Servers accept 1 MiB by default (`max_payload`), including headers. */
 const PART_BYTES = 900 * 1_024;
 const HEADER_BYTES = 4_096;
-/** Begins a message that names parts; what is whole begins with a brace. */
+/** The first byte of a message that names parts. An unsplit message begins with a brace. */
 const MARK = 1;
 const AT_ONCE = 8;
 
@@ -31,12 +31,12 @@ export class Parts {
     return partBytes(this.#jetstream.link.info?.max_payload);
   }
 
-  /** How many parts a body is cut into; 0: it fits. */
+  /** The number of parts of a body; 0: it fits into one message. */
   count(body: Uint8Array): number {
     return body.length <= this.limit ? 0 : Math.ceil(body.length / this.limit);
   }
 
-  /** Stores the parts; returns the message that names them, and their sequences. */
+  /** Stores the parts. Returns the message that names them, and their sequences. */
   async store(
     body: Buffer,
     subjectOf: (n: number) => string,
@@ -46,19 +46,19 @@ export class Parts {
     const parts: number[] = [];
     for (let from = 0; from < body.length; from += limit) {
       const seq = await this.#jetstream.publish(subjectOf(parts.length), body.subarray(from, from + limit), deadline);
-      // Without an expected sequence nothing can be in the way.
+      // A message without an expected sequence is never refused.
       if (seq !== undefined) parts.push(seq);
     }
     const index: Index = { v: 1, parts, bytes: body.length };
     return { body: Buffer.concat([Buffer.of(MARK), Buffer.from(JSON.stringify(index))]), parts };
   }
 
-  /** The sequences that a message names. */
+  /** The sequences of the parts that a message names. */
   named({ data }: Stored): readonly number[] {
     return data[0] === MARK ? this.#index(data).parts : [];
   }
 
-  /** The body; `undefined`: a part is not there any more. */
+  /** The whole body; `undefined`: a part was removed. */
   async whole(stream: StreamKey, { data }: Stored, deadline: number): Promise<Buffer | undefined> {
     if (data[0] !== MARK) return data;
     const { parts, bytes } = this.#index(data);
@@ -87,7 +87,7 @@ export const partBytes = (maxPayload = PART_BYTES): number => Math.min(PART_BYTE
 
 const PART = 'Sojourn-Part';
 
-/** For mailboxes: headers number the parts, and the last one says how many there were. */
+/** For mailboxes: the header of each part has its number and the number of parts. */
 export function cut(body: Buffer, limit: number, name: string): readonly Part[] {
   if (body.length <= limit) return [{ body }];
   const count = Math.ceil(body.length / limit);
@@ -102,7 +102,7 @@ interface Joining {
   readonly count: number;
 }
 
-/** Senders whose messages are incomplete; the parts of one come in order, and its next message drops what is. */
+/** Incomplete messages by sender. The parts of a sender come in order, so its next message drops an incomplete one. */
 export class Joiner {
   readonly #joining = new Map<string, Joining>();
 
@@ -116,7 +116,7 @@ export class Joiner {
       this.#joining.set(name, { parts: [], count: Number(count) });
     }
     const joining = this.#joining.get(name);
-    // One before it was lost: the message never will be complete.
+    // An earlier part was lost, so the message cannot become complete.
     if (joining === undefined || joining.parts.length !== Number(n)) {
       this.#joining.delete(name);
       return undefined;

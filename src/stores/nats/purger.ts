@@ -1,27 +1,28 @@
 /**
- * Takes logs off the disk. What has ended, or is more than is kept, is nobody's at once; removing it costs the server a look
- * into every block of the stream that the session has written to, with the stream locked. So it is done one after the other,
- * with pauses that leave the stream to others for most of the time; what is not reached goes by its age.
+ * Deletes logs from the disk: logs of ended sessions, and messages that retention does not keep. A purge makes the
+ * server look into every block of the stream that has messages of the session, with the stream locked. So purges run
+ * one after the other, with pauses that leave the stream free for most of the time. Logs that are not purged are
+ * deleted by their age.
  */
 import type { TimeProvider } from '../../types.ts';
-import type { Bounds } from './bounds.ts';
+import type { Deadlines } from './deadlines.ts';
 import type { JetStream } from './jetstream.ts';
 import type { Names } from './names.ts';
 
-/** Of the time that a purge takes. */
+/** The pause after a purge, as a multiple of its duration. */
 const PAUSE = 19;
-const WAITING = 1_000;
+const MAX_WAITING = 1_000;
 
 export interface PurgerOptions {
   readonly jetstream: JetStream;
   readonly names: Names;
-  readonly bounds: Bounds;
+  readonly deadlines: Deadlines;
   readonly time: TimeProvider;
 }
 
 export class Purger {
   readonly #options: PurgerOptions;
-  /** Subjects, and up to where they are purged. */
+  /** Subjects, and the sequence before which they are purged. */
   readonly #waiting = new Map<string, number>();
   #timer: unknown;
   #busy = false;
@@ -40,7 +41,7 @@ export class Purger {
   }
 
   #add(subject: string, before: number): void {
-    const room = this.#waiting.size < WAITING || this.#waiting.has(subject);
+    const room = this.#waiting.size < MAX_WAITING || this.#waiting.has(subject);
     if (before > 0 && room) this.#waiting.set(subject, before);
   }
 
@@ -51,18 +52,18 @@ export class Purger {
   }
 
   async #next(): Promise<void> {
-    const { jetstream, bounds, time } = this.#options;
+    const { jetstream, deadlines, time } = this.#options;
     const [first] = this.#waiting;
     if (first === undefined || this.#closed) return;
     const [subject, before] = first;
     this.#waiting.delete(subject);
     this.#busy = true;
-    const since = bounds.now();
+    const since = deadlines.now();
     try {
-      if ((await jetstream.last('log', subject, bounds.deadline())) !== undefined)
-        await jetstream.purge('log', subject, before, bounds.deadline());
+      if ((await jetstream.last('log', subject, deadlines.deadline())) !== undefined)
+        await jetstream.purge('log', subject, before, deadlines.deadline());
     } catch {
-      // It goes by its age.
+      // The log is deleted by its age.
     }
     this.#busy = false;
     if (this.#closed || this.#waiting.size === 0) return;
@@ -71,7 +72,7 @@ export class Purger {
         this.#timer = undefined;
         void this.#next();
       },
-      Math.ceil((bounds.now() - since) * PAUSE),
+      Math.ceil((deadlines.now() - since) * PAUSE),
     );
   }
 }

@@ -1,4 +1,4 @@
-/** Reading what stands of a session: its value, and the end of its log. Always asked of the leader of the stream. */
+/** Reads the value of a session and the end of its log. The leader of the stream answers all these reads. */
 import { contended, unreadable } from './failures.ts';
 import type { Stored } from './jetstream.ts';
 import { decodeLog, PREVIOUS, type LogMessage } from './log-message.ts';
@@ -6,27 +6,27 @@ import { LogState } from './log-state.ts';
 import type { Names } from './names.ts';
 import type { Parts } from './parts.ts';
 import { decodeValue, type Found, type LivingValue } from './record-value.ts';
-import { NOWHERE, type Registers, type Spot } from './registers.ts';
+import { NO_VALUE, type KeyedValues, type ValuePosition } from './keyed-values.ts';
 
-/** Looks at one and the same message that names parts which are not there: they are lost. */
+/** After so many looks at the same message, its missing parts count as lost. */
 const LOOKS = 5;
 
-/** Where the log of a session ends, and what it says there. */
+/** The end of a session's log and the state there. */
 export interface LogTail {
-  /** Its newest message. */
-  last: Spot;
+  /** The newest message. */
+  last: ValuePosition;
   epoch: number;
   owner: string | null;
   readonly state: LogState;
-  /** Sequences of the newest messages, the last one first. */
+  /** Sequences of the newest messages, newest first. */
   recent: readonly number[];
-  /** The newest message that has the whole state, and how many came after it; 0: none. */
+  /** The newest message with the whole state, and the number of messages after it; 0: none. */
   base: number;
   since: number;
 }
 
 export const emptyTail = (): LogTail => ({
-  last: NOWHERE,
+  last: NO_VALUE,
   epoch: 0,
   owner: null,
   state: new LogState(),
@@ -37,18 +37,18 @@ export const emptyTail = (): LogTail => ({
 
 export interface ReadValue {
   readonly found: Found;
-  /** Messages that hold parts of it. */
+  /** Messages that hold parts of the value. */
   readonly parts: readonly number[];
 }
 
 /** The newest message of a log. */
 export interface LogEnd {
   readonly message: LogMessage;
-  readonly spot: Spot;
+  readonly position: ValuePosition;
 }
 
 export interface ReaderOptions {
-  readonly registers: Registers;
+  readonly values: KeyedValues;
   readonly names: Names;
   readonly parts: Parts;
 }
@@ -61,44 +61,44 @@ export class Reader {
   }
 
   get where(): string {
-    return this.#options.registers.jetstream.link.where;
+    return this.#options.values.jetstream.link.where;
   }
 
   /**
-   * Without a value: nothing stands there, or what says that somebody deleted the key. What is written anew while it is read is
-   * read again, as long as the deadline lets it: whoever writes gets on.
+   * Without `found`, the subject has no value, or another program deleted the key. A value that is replaced during the
+   * read is read again until the deadline, because its writer makes progress.
    */
-  async value(id: string, deadline: number): Promise<ReadValue | { readonly spot: Spot }> {
-    const { registers, names, parts } = this.#options;
+  async value(id: string, deadline: number): Promise<ReadValue | { readonly position: ValuePosition }> {
+    const { values, names, parts } = this.#options;
     let looks = 0;
     for (let last = -1; looks < LOOKS;) {
-      const read = await registers.read('sessions', names.session(id), deadline);
-      if (read === undefined) return { spot: NOWHERE };
-      const { stored, spot } = read;
-      if (stored.deleted) return { spot };
+      const read = await values.read('sessions', names.session(id), deadline);
+      if (read === undefined) return { position: NO_VALUE };
+      const { stored, position } = read;
+      if (stored.deleted) return { position };
       const body = await parts.whole('sessions', stored, deadline);
-      // It was written anew meanwhile, and its parts are gone.
+      // The value was replaced during the read, and its parts were removed.
       if (body === undefined) {
-        looks = spot.seq === last ? looks + 1 : 1;
-        last = spot.seq;
-        if (registers.jetstream.link.now() >= deadline) throw contended(this.where, `session ${id}`);
+        looks = position.seq === last ? looks + 1 : 1;
+        last = position.seq;
+        if (values.jetstream.link.now() >= deadline) throw contended(this.where, `session ${id}`);
         continue;
       }
-      const found = { spot, value: decodeValue(this.where, id, body) } as Found;
+      const found = { position, value: decodeValue(this.where, id, body) } as Found;
       return { found, parts: parts.named(stored) };
     }
     throw unreadable(this.where, `session ${id}, whose parts are missing,`);
   }
 
   async end(id: string, deadline: number): Promise<LogEnd | undefined> {
-    const { registers, names } = this.#options;
-    const read = await registers.read('log', names.log(id), deadline);
+    const { values, names } = this.#options;
+    const read = await values.read('log', names.log(id), deadline);
     const message = read && (await this.#message(id, read.stored, deadline));
-    return read && message && { message, spot: read.spot };
+    return read && message && { message, position: read.position };
   }
 
   async message(id: string, seq: number, deadline: number): Promise<LogMessage | undefined> {
-    const stored = await this.#options.registers.jetstream.at('log', seq, deadline);
+    const stored = await this.#options.values.jetstream.at('log', seq, deadline);
     return stored && this.#message(id, stored, deadline);
   }
 
@@ -107,18 +107,18 @@ export class Reader {
     return body && decodeLog(this.where, id, stored.seq, stored.at, body);
   }
 
-  /** What the newest message of a log says; `undefined`: the log has none. */
+  /** The state at the newest message of a log; empty if the log has no message. */
   async tail(id: string, value: LivingValue, end: LogEnd | undefined, deadline: number): Promise<LogTail> {
     const checkpoint = value.log;
-    const last = end?.spot ?? NOWHERE;
-    // Of an earlier session of that id nothing counts but that it must be continued.
+    const last = end?.position ?? NO_VALUE;
+    // An earlier session with the same id wrote this message. It only matters as the message to continue.
     if (end === undefined || end.message.birth !== value.birth)
       return { ...emptyTail(), last, state: new LogState(checkpoint?.state) };
     const { message } = end;
     const { seq, epoch, owner, previous } = message;
     const recent = [seq, ...previous].slice(0, PREVIOUS);
     const place = { last, epoch, owner, recent };
-    // The server lost the end of the log; the record knows better.
+    // The server lost the end of the log; the record has a newer state.
     if (checkpoint !== undefined && checkpoint.last > seq) {
       return { ...place, state: new LogState(checkpoint.state), base: 0, since: 0 };
     }
@@ -128,7 +128,7 @@ export class Reader {
     return { ...place, state, base: message.base ?? 0, since: since.length };
   }
 
-  /** The state of the last message that has it, and what the messages since then have added. */
+  /** The last whole state plus the operations of the messages since then. */
   async #fold(
     id: string,
     value: LivingValue,

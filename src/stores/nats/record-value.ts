@@ -1,24 +1,24 @@
-/** What stands under the key of a session: its record and what the store keeps with it, or what says that it ended. */
+/** The value under the key of a session: its record with the store's own fields, or its tombstone. */
 import { RECORD_VERSION, type EndedSession, type RecordPatch, type SessionRecord } from '../store.ts';
 import { patchRecord } from '../memory/record-patch.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { LogSummary } from './log-state.ts';
-import type { Spot } from './registers.ts';
+import type { ValuePosition } from './keyed-values.ts';
 
 const VERSION = 1;
 
 export interface LivingValue {
   readonly v: number;
   readonly record: SessionRecord;
-  /** Made at its creation: tells the session from an earlier one of the same id. */
+  /** Made at creation. It distinguishes the session from an earlier one with the same id. */
   readonly birth: string;
-  /** Its message in the order of `list`. */
+  /** The sequence of its message in the order of `list`. */
   readonly place: number;
-  /** The time of its entry in the agenda, as the last one to change its expiry has arranged it; `null`: none. */
+  /** The time of its entry in the cleanup schedule, set by the last write that moved the expiry; `null` for none. */
   readonly due: number | null;
-  /** Somebody has seen it past its expiry: from then on it is. */
+  /** The store has answered that this session expired, so it stays expired. */
   readonly expired?: true;
-  /** The state of its log when this was written, after the message `last`. */
+  /** The state of its log after the message `last`, when this value was written. */
   readonly log?: LogCheckpoint;
 }
 
@@ -37,11 +37,11 @@ export interface EndedValue {
 
 export type Value = LivingValue | EndedValue;
 
-/** A value, and where it stands. */
-export type Found = { readonly spot: Spot; readonly value: LivingValue } | FoundEnded;
+/** A value and its position. */
+export type Found = { readonly position: ValuePosition; readonly value: LivingValue } | FoundEnded;
 
 interface FoundEnded {
-  readonly spot: Spot;
+  readonly position: ValuePosition;
   readonly value: EndedValue;
 }
 
@@ -80,7 +80,7 @@ export function patchValue(value: LivingValue, patch: RecordPatch): LivingValue 
   return { ...value, record: patchRecord(value.record, patch) };
 }
 
-/** `null`: with none, in the sense of `RecordPatch`. */
+/** `undefined` removes the log. */
 export function withLog(value: LivingValue, log: LogCheckpoint | undefined): LivingValue {
   const { log: _before, ...rest } = value;
   return log === undefined ? rest : { ...rest, log };

@@ -1,14 +1,14 @@
 /**
- * Reading back a stream. The log of a session is walked from its end, because that is how retention is judged: an event is
- * kept if it and what came after it fit the limits. Every message names those before it, so a step reads several at once,
- * and the walk ends where the stream is complete for whoever asks.
+ * Replays a stream. The log of a session is read from its end, because retention counts from there: an event is kept if
+ * it and all later events fit the limits. Every message names earlier ones, so one step reads several at once. The walk
+ * stops as soon as it has all events that the caller needs.
  */
 import type { EventRetention } from '../../types.ts';
 import type { LoggedEvent, ReplayOutcome } from '../store.ts';
 import type { LogMessage } from './log-message.ts';
 import type { LogTail, Reader } from './reader.ts';
 
-/** Messages read at once, at first and then: most of those who resume have missed little. */
+/** How many messages the first step and the later steps read. Most clients that resume have missed little. */
 const FEW = 3;
 const MANY = 16;
 
@@ -26,12 +26,12 @@ export interface ReplayRequest {
   readonly deadline: number;
 }
 
-/** What is kept of one stream, newest first. */
+/** The kept events of one stream, newest first. */
 class Walk {
   readonly #request: ReplayRequest;
   readonly #retention: EventRetention;
   readonly kept: Kept[] = [];
-  /** Where the stream ends, as far as its own messages say. */
+  /** The end of the stream, according to its own messages. */
   next: number | undefined = undefined;
   #events = 0;
   #bytes = 0;
@@ -41,7 +41,7 @@ class Walk {
     this.#retention = retention;
   }
 
-  /** `false`: nothing older is kept, or is asked for. */
+  /** `false`: no older event is kept or needed. */
   take(message: LogMessage): boolean {
     const { birth, stream, after, now } = this.#request;
     if (message.birth !== birth || message.at + this.#retention.ttlMs <= now) return false;
@@ -84,7 +84,7 @@ export class Replayer {
       .filter(({ offset }) => offset > after)
       .reverse()
       .map(({ offset, data }) => ({ offset, data: data.toString() }));
-    // Also what the server lost leaves a gap.
+    // Messages that the server lost also leave a gap.
     let first = next;
     for (const { offset } of events.toReversed()) {
       if (offset !== first - 1) break;
@@ -99,7 +99,7 @@ export class Replayer {
     for (let atOnce = FEW; ; atOnce = MANY) {
       let oldest: LogMessage | undefined;
       for (const message of messages) {
-        // What is missing was dropped, and everything before it.
+        // A missing message was dropped, with all messages before it.
         if (message === undefined || !walk.take(message)) return;
         oldest = message;
       }

@@ -1,7 +1,6 @@
 /**
- * The streams: made when they are missing, by whoever comes first, and looked at when they are there. Several processes may
- * do so at once. What an administrator has made differently stays so where nothing depends on it (replicas, placement,
- * limits that refuse), and is an error that says what does not fit where something does.
+ * Creates the streams that are missing and checks those that exist. Several processes may do so at once. An
+ * administrator may change replicas, placement and limits that refuse. Any other difference is an error that names it.
  */
 import type { Logger } from '../../types.ts';
 import { apiFailure, CODES, unfitStream, type ApiError } from './failures.ts';
@@ -10,25 +9,25 @@ import type { Link } from './link.ts';
 import { streamName, streamSubjects, type StreamKey } from './names.ts';
 
 const KEYS: readonly StreamKey[] = ['sessions', 'instances', 'log', 'places', 'agenda'];
-/** A cluster makes one in less than half of that. */
+/** A cluster needs less than half of this to create a stream. */
 const CREATE_MS = 1_200;
 /**
- * Somebody else has just made it, perhaps for a longer log, or is making it: then its subjects are taken before its name is.
- * (Or another stream has the subjects: then it is still missing afterwards.)
+ * Another instance has just created the stream, perhaps for a longer log, or is creating it: its subjects are taken
+ * before its name is. If another stream has the subjects, ours is still missing afterwards.
  */
 const MAYBE_MADE: ReadonlySet<number | undefined> = new Set([CODES.streamExists, CODES.subjectsOverlap]);
 const NANOSECONDS = 1_000_000;
-/** Longer is for ever: a hundred years. */
+/** Longer times mean for ever: a hundred years. */
 const LONGEST_MS = 3_153_600_000_000;
 /**
- * Messages that a bucket with replicas keeps of each key: of several that come at the same moment one counts, and it must still
- * be there (`registers.ts`).
+ * How many messages a bucket with replicas keeps of each key. If several arrive at the same moment, one counts, and it
+ * must still be there (`keyed-values.ts`).
  */
 const RACING = 5;
-/** Where a subject is a key: its newest message is its value. */
+/** Streams in which a subject is a key and its newest message is the value. */
 const isBucket = (key: StreamKey): boolean => key === 'sessions' || key === 'instances';
 
-/** How the streams share `maxBytes`: about as 100,000 sessions use them that are in use now and then. */
+/** The shares of the streams in `maxBytes`, about what 100,000 sessions with moderate use need. */
 const SHARES: Readonly<Record<StreamKey, number>> = {
   sessions: 0.3,
   instances: 0.01,
@@ -69,26 +68,26 @@ export class Streams {
   readonly #found = new Map<StreamKey, Config>();
   #logAgeMs = 0;
   #ensuring: Promise<void> | undefined;
-  #told = false;
+  #warned = false;
 
   constructor(link: Link, options: StreamsOptions) {
     this.#link = link;
     this.#options = options;
   }
 
-  /** The log keeps messages at least so long. */
+  /** Ensures that the log keeps messages at least this long. */
   async require(logAgeMs: number, deadline: number): Promise<void> {
     this.#logAgeMs = Math.max(this.#logAgeMs, logAgeMs);
     await this.#ensuring?.catch(() => undefined);
     await this.ensure(deadline);
   }
 
-  /** Whether several servers keep it. */
+  /** Whether several servers keep the stream. */
   replicated(key: StreamKey): boolean {
     return (this.#found.get(key)?.num_replicas ?? 1) > 1;
   }
 
-  /** Whether there is one message of a subject at most. */
+  /** Whether the stream has at most one message per subject. */
   keepsOne(key: StreamKey): boolean {
     return this.#found.get(key)?.max_msgs_per_subject === 1;
   }
@@ -115,7 +114,7 @@ export class Streams {
     }
   }
 
-  /** `undefined`: no answer. A cluster gives none to whoever comes second while it makes the stream. */
+  /** `undefined`: no answer. While a cluster creates a stream, it does not answer a second request. */
   async #create(wanted: Config, deadline: number): Promise<Answer | undefined> {
     const until = this.#link.now() + CREATE_MS;
     try {
@@ -129,7 +128,7 @@ export class Streams {
   async #accept(key: StreamKey, found: Config, wanted: Config, deadline: number): Promise<void> {
     const why = whyUnfit(key, found, wanted);
     if (why !== undefined) throw unfitStream(this.#link.where, wanted.name, why);
-    this.#tellReplicas(found);
+    this.#warnReplicas(found);
     const change = changes(key, found, wanted);
     if (change === undefined) return void this.#found.set(key, found);
     const changed = await this.#ask('STREAM.UPDATE', wanted.name, { ...found, ...change }, deadline);
@@ -137,12 +136,12 @@ export class Streams {
     this.#found.set(key, changed.config);
   }
 
-  #tellReplicas({ name, num_replicas: replicas = 1 }: Config): void {
-    if (replicas === this.#options.replicas || this.#told) return;
-    this.#told = true;
+  #warnReplicas({ name, num_replicas: replicas = 1 }: Config): void {
+    if (replicas === this.#options.replicas || this.#warned) return;
+    this.#warned = true;
     this.#options.logger.warn(
       { stream: name, replicas, asked: this.#options.replicas },
-      'The stream has another number of replicas than the option says; it is left as it is: nats stream edit changes it',
+      'The stream has another number of replicas than the option says and is not changed; nats stream edit changes it',
     );
   }
 
@@ -157,7 +156,7 @@ export class Streams {
       num_replicas: replicas,
       max_age: key === 'log' ? nanoseconds(this.#logAgeMs) : 0,
       max_msgs_per_subject: isBucket(key) ? (replicas > 1 ? RACING : 1) : -1,
-      // A full log loses its oldest messages, as it does by their age. No other stream may lose any.
+      // A full log drops its oldest messages, as it does by age. Every other stream must keep all messages.
       discard: isBucket(key) || (limited && key !== 'log') ? 'new' : 'old',
       max_consumers: -1,
       max_msgs: -1,
@@ -184,13 +183,13 @@ interface Answer {
   readonly error?: ApiError;
 }
 
-/** 0: for ever. */
+/** 0 means for ever. */
 const nanoseconds = (ms: number): number => (ms > LONGEST_MS ? 0 : Math.ceil(ms) * NANOSECONDS);
 
 const lasts = ({ max_age: found = 0 }: Config, { max_age: wanted = 0 }: Config): boolean =>
   found === 0 || (wanted > 0 && found >= wanted);
 
-/** What has to be another way in a stream that fits otherwise. */
+/** The changes that an otherwise suitable stream needs. */
 function changes(key: StreamKey, found: Config, wanted: Config): Partial<Config> | undefined {
   if (key === 'log') return lasts(found, wanted) ? undefined : { max_age: wanted.max_age ?? 0 };
   const { num_replicas: replicas = 1, max_msgs_per_subject: kept = -1 } = found;

@@ -1,49 +1,49 @@
-/** What concerns all sessions: their list, how many there are, and what is due (`agenda.ts`). */
+/** Work on all sessions: listing, counting, and the entries of the cleanup schedule. */
 import type { SessionPage, SessionRecord } from '../store.ts';
-import type { Agenda, Looked } from './agenda.ts';
-import type { Bounds } from './bounds.ts';
+import type { CleanupSchedule, EntryOutcome } from './cleanup-schedule.ts';
+import type { Deadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
-import type { Ledger } from './ledger.ts';
+import type { SessionTable } from './session-table.ts';
 import type { Names } from './names.ts';
-import type { Place, Places } from './places.ts';
+import type { ListingEntry, ListingOrder } from './listing-order.ts';
 import type { Purger } from './purger.ts';
 import type { Reader } from './reader.ts';
 import { isLiving, type LivingValue } from './record-value.ts';
-import type { Registers } from './registers.ts';
+import type { KeyedValues } from './keyed-values.ts';
 
-/** An entry of the list without a session is removed when no creation can still be under way. */
+/** After this time no creation can still be running, so an entry of the list without a session is removed. */
 const PLACE_LOST_MS = 600_000;
 const AT_ONCE = 16;
-/** Entries of the list that one sweep compares with their records. */
+/** How many entries of the list one sweep compares with their records. */
 const PLACES_CHECKED = 256;
 
 export interface SweeperOptions {
-  readonly registers: Registers;
+  readonly values: KeyedValues;
   readonly names: Names;
-  readonly ledger: Ledger;
+  readonly table: SessionTable;
   readonly reader: Reader;
   readonly clock: ServerClock;
-  readonly bounds: Bounds;
-  readonly agenda: Agenda;
-  readonly places: Places;
+  readonly deadlines: Deadlines;
+  readonly schedule: CleanupSchedule;
+  readonly listing: ListingOrder;
   readonly purger: Purger;
 }
 
 export class Sweeper {
   readonly #options: SweeperOptions;
   readonly #deadline: () => number;
-  /** Entries of the list up to here were compared with their records. */
+  /** Entries of the list up to this one were compared with their records. */
   #placesChecked = 0;
 
   constructor(options: SweeperOptions) {
     this.#options = options;
-    this.#deadline = () => options.bounds.deadline();
+    this.#deadline = () => options.deadlines.deadline();
   }
 
   async list(limit: number, after: number): Promise<SessionPage> {
     const records: SessionRecord[] = [];
     let last = after;
-    // Only a session that is still to come makes a cursor: the last page has none.
+    // There is a cursor only if another session follows, so the last page has none.
     for await (const { record, place } of this.#living(after, limit + 1)) {
       if (records.length === limit) return { records, nextCursor: String(last) };
       records.push(record);
@@ -53,32 +53,32 @@ export class Sweeper {
   }
 
   async count(): Promise<number> {
-    const places = await this.#options.places.count(this.#deadline());
+    const listing = await this.#options.listing.count(this.#deadline());
     const expired = new Set<string>();
     await this.#workOff(async ({ record: { id } }) => {
       expired.add(id);
       return 'pending';
     });
-    return Math.max(0, places - expired.size);
+    return Math.max(0, listing - expired.size);
   }
 
   async expired(limit: number): Promise<readonly string[]> {
     const ids = new Set<string>();
     await this.#workOff(async ({ record: { id, owner } }) => {
       if (ids.size >= limit) return 'enough';
-      // Several are looked at together.
-      if ((await this.#options.ledger.ownerless(owner, this.#deadline())) && ids.size < limit) ids.add(id);
+      // Several entries are looked at in parallel.
+      if ((await this.#options.table.ownerless(owner, this.#deadline())) && ids.size < limit) ids.add(id);
       return 'pending';
     });
     await this.#checkPlaces();
     return [...ids];
   }
 
-  /** In the order of `list`; records are read some at a time. */
+  /** In the order of `list`. Records are read in groups. */
   async *#living(after: number, most: number): AsyncGenerator<{ record: SessionRecord; place: number }> {
-    let group: Place[] = [];
+    let group: ListingEntry[] = [];
     const size = Math.min(AT_ONCE, most);
-    for await (const place of this.#options.places.after(after, this.#deadline)) {
+    for await (const place of this.#options.listing.after(after, this.#deadline)) {
       group.push(place);
       if (group.length < size) continue;
       yield* await this.#records(group);
@@ -87,31 +87,32 @@ export class Sweeper {
     yield* await this.#records(group);
   }
 
-  async #records(places: readonly Place[]): Promise<{ record: SessionRecord; place: number }[]> {
-    const { ledger } = this.#options;
-    const standings = await Promise.all(places.map(({ id }) => ledger.look(id, this.#deadline())));
+  async #records(listing: readonly ListingEntry[]): Promise<{ record: SessionRecord; place: number }[]> {
+    const { table } = this.#options;
+    const statuses = await Promise.all(listing.map(({ id }) => table.look(id, this.#deadline())));
     const found: { record: SessionRecord; place: number }[] = [];
-    for (const [n, place] of places.entries()) {
-      const standing = standings[n];
-      // Of a session that was made anew under its id the earlier entry counts no more.
-      if (standing?.is === 'living' && standing.held.value.place === place.place)
-        found.push({ record: standing.held.value.record, place: place.place });
-      else if (standing?.is !== 'expired') await this.#forgetPlace(place);
+    for (const [n, place] of listing.entries()) {
+      const status = statuses[n];
+      // A session that was created again under its id has a new entry; the earlier one does not count.
+      if (status?.is === 'living' && status.held.value.place === place.place)
+        found.push({ record: status.held.value.record, place: place.place });
+      else if (status?.is !== 'expired') await this.#forgetPlace(place);
     }
     return found;
   }
 
   /**
-   * Removes entries of the list whose session was never stored or has ended: an instance crashed between the two writes. Each
-   * process looks at each entry once, when no creation can still be under way, and at so many in a sweep that it costs little.
+   * Removes entries of the list whose session was never stored or has ended, because an instance crashed between the
+   * two writes. Each process checks each entry once, after no creation can still be running, and a limited number per
+   * sweep.
    */
   async #checkPlaces(): Promise<void> {
-    const { places, clock } = this.#options;
+    const { listing, clock } = this.#options;
     const oldest = (await clock.now(this.#deadline())) - PLACE_LOST_MS;
-    const group: Place[] = [];
+    const group: ListingEntry[] = [];
     let last = this.#placesChecked;
     let seen = 0;
-    for await (const { seq, own } of places.all(last, this.#deadline)) {
+    for await (const { seq, own } of listing.all(last, this.#deadline)) {
       if ((own !== undefined && own.at >= oldest) || (seen += 1) > PLACES_CHECKED) break;
       last = seq;
       if (own !== undefined) group.push(own);
@@ -120,62 +121,62 @@ export class Sweeper {
     this.#placesChecked = last;
   }
 
-  async #forgetPlace({ place, at }: Place): Promise<void> {
-    const { places, clock } = this.#options;
+  async #forgetPlace({ place, at }: ListingEntry): Promise<void> {
+    const { listing, clock } = this.#options;
     const now = await clock.now(this.#deadline());
-    if (at + PLACE_LOST_MS < now) await places.remove(place, this.#deadline());
+    if (at + PLACE_LOST_MS < now) await listing.remove(place, this.#deadline());
   }
 
-  /** Does what is due; what has expired and was not ended yet is told. */
-  #workOff(expired: (value: LivingValue) => Promise<Looked | 'enough'>): Promise<void> {
-    return this.#options.agenda.work(async (entry) => {
+  /** Does the due work. Calls `expired` for sessions that have expired and are not ended yet. */
+  #workOff(expired: (value: LivingValue) => Promise<EntryOutcome | 'enough'>): Promise<void> {
+    return this.#options.schedule.work(async (entry) => {
       if (entry.parts !== undefined) return this.#removeParts(entry.id, entry.parts);
       const { id, at } = entry;
-      const standing = await this.#options.ledger.look(id, this.#deadline());
-      switch (standing.is) {
+      const status = await this.#options.table.look(id, this.#deadline());
+      switch (status.is) {
         case 'expired':
-          return expired(standing.held.value);
+          return expired(status.held.value);
         case 'living':
-          return this.#again(id, at, standing.held.value);
+          return this.#again(id, at, status.held.value);
         case 'missing':
-          return standing.spot.seq === 0 ? 'done' : this.#forget(id);
+          return status.position.seq === 0 ? 'done' : this.#forget(id);
         case 'ended':
-          // Its tombstone has an entry of its own.
-          return standing.forgetAt === at ? 'pending' : 'done';
+          // The tombstone has another entry.
+          return status.forgetAt === at ? 'pending' : 'done';
       }
     });
   }
 
-  /** A session that lives on is looked at when it expires. Its record is its owner's: it is not written here. */
-  async #again(id: string, at: number, { record: { expiresAt }, due }: LivingValue): Promise<Looked> {
-    const { agenda, clock } = this.#options;
+  /** A living session is looked at again at its expiry. Only its owner writes its record. */
+  async #again(id: string, at: number, { record: { expiresAt }, due }: LivingValue): Promise<EntryOutcome> {
+    const { schedule, clock } = this.#options;
     const elsewhere = due !== null && due !== at && due > (await clock.now(this.#deadline()));
-    if (expiresAt !== null && !elsewhere) await agenda.add({ id, at: expiresAt }, this.#deadline());
+    if (expiresAt !== null && !elsewhere) await schedule.add({ id, at: expiresAt }, this.#deadline());
     return 'done';
   }
 
-  /** A tombstone past its time, with whatever its end has left undone. */
-  async #forget(id: string): Promise<Looked> {
-    const { reader, registers, names, places, purger, clock } = this.#options;
+  /** Removes a tombstone that is too old, and anything that its end left behind. */
+  async #forget(id: string): Promise<EntryOutcome> {
+    const { reader, values, names, listing, purger, clock } = this.#options;
     const read = await reader.value(id, this.#deadline());
     if (!('found' in read) || isLiving(read.found)) return 'done';
-    const { value, spot } = read.found;
+    const { value, position } = read.found;
     if (value.forgetAt > (await clock.now(this.#deadline()))) return 'pending';
-    await places.remove(value.place, this.#deadline());
+    await listing.remove(value.place, this.#deadline());
     const end = await reader.end(id, this.#deadline());
-    await registers.erase('sessions', names.session(id), spot, this.#deadline());
+    await values.erase('sessions', names.session(id), position, this.#deadline());
     if (end === undefined) return 'done';
-    const { message, spot: last } = end;
+    const { message, position: last } = end;
     const single = message.previous.length === 0 && last.seq === last.end;
-    if (single) await registers.jetstream.remove('log', last.seq, this.#deadline());
+    if (single) await values.jetstream.remove('log', last.seq, this.#deadline());
     else purger.purge(id, last.end + 1, last.seq);
     return 'done';
   }
 
-  /** Parts of a record that was never stored, or is not the one any more. */
-  async #removeParts(id: string, { name, count }: { name: string; count: number }): Promise<Looked> {
-    const { registers, names, reader } = this.#options;
-    const { jetstream } = registers;
+  /** Removes parts of a record that was never stored or was replaced. */
+  async #removeParts(id: string, { name, count }: { name: string; count: number }): Promise<EntryOutcome> {
+    const { values, names, reader } = this.#options;
+    const { jetstream } = values;
     const read = await reader.value(id, this.#deadline());
     const used = 'found' in read ? read.parts : [];
     for (let n = 0; n < count; n++) {

@@ -1,9 +1,9 @@
-/** Where NATS is, and connecting to it. */
+/** The address of NATS, and connecting to it. */
 import type { RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { loadNats, type NatsClient } from './client.ts';
 import { natsFailure, olderServer } from './failures.ts';
-import { greeted } from './greeting.ts';
+import { probeServers } from './server-probe.ts';
 import { Link } from './link.ts';
 
 export type Target =
@@ -17,10 +17,10 @@ export interface OpenLinkOptions {
   readonly connectMs: number;
 }
 
-/** A lost connection is made again after so long, and a random part of that. */
+/** A lost connection is tried again after this time plus a random part of the jitter. */
 const RECONNECT_MS = 20;
 const RECONNECT_JITTER_MS = 30;
-/** A connection that has gone silent is given up after two of them. */
+/** A connection is given up after two unanswered pings. */
 const PING_MS = 2_000;
 const OLDEST = [2, 9] as const;
 
@@ -36,8 +36,8 @@ export async function openLink(target: Target, { time, random, connectMs }: Open
   const where = `NATS at ${hosts.join(', ')}`;
   const { handshakeFirst = false } = (more.tls ?? {}) as { readonly handshakeFirst?: boolean };
   const connect = async (): Promise<NatsClient> => {
-    // Such a server says nothing before it is spoken to.
-    if (!handshakeFirst) await greeted(hosts, time, connectMs);
+    // With `handshakeFirst` a server sends nothing before the client does.
+    if (!handshakeFirst) await probeServers(hosts, time, connectMs);
     return nats.connect({
       name: 'sojourn',
       noAsyncTraces: true,

@@ -1,36 +1,36 @@
 /**
- * Subjects of which the newest message is the value, and whoever writes names the value that it replaces or continues.
+ * One value per subject: its newest message. Every write names the value that it replaces or continues.
  *
- * A stream that one server keeps refuses a message that names another one than the last. A stream with replicas does so too,
- * but not safely: servers before 2.9.21 let several through that come at the same moment, and later ones may when their leader
- * changes. What holds everywhere is that messages get one order. So there every message counts that names the one before it that
- * counts, and no other: the first of several does. Whoever has written looks whether one was faster, and whoever reads
- * whether the newest message counts.
+ * A stream on one server refuses a message that names another value than the last. A stream with replicas also refuses,
+ * but not reliably: servers before 2.9.21 accept several messages that arrive at the same moment, and later ones may do
+ * so when the leader changes. But messages always have one order. So in these streams a message counts only if it names
+ * the last message before it that counts: of several, the first one wins. After a write, the writer checks that no
+ * other message won. A reader checks that the newest message counts.
  */
 import { contended } from './failures.ts';
 import type { JetStream, Stored } from './jetstream.ts';
 import type { StreamKey } from './names.ts';
 import type { Streams } from './streams.ts';
 
-/** Where a value stands. */
-export interface Spot {
-  /** The message that counts; 0: there is none. */
+/** The position of a value in its subject. */
+export interface ValuePosition {
+  /** The message that counts; 0 for none. */
   readonly seq: number;
-  /** The newest message, which may be one that does not count. */
+  /** The newest message, even if it does not count. */
   readonly end: number;
 }
 
-export const NOWHERE: Spot = { seq: 0, end: 0 };
+export const NO_VALUE: ValuePosition = { seq: 0, end: 0 };
 
 export interface Read {
   readonly stored: Stored;
-  readonly spot: Spot;
+  readonly position: ValuePosition;
 }
 
-/** Subjects whose newest message is known to count. */
+/** How many subjects are remembered whose newest message is known to count. */
 const SETTLED = 20_000;
 
-export class Registers {
+export class KeyedValues {
   readonly jetstream: JetStream;
   readonly #streams: Streams;
   readonly #settled = new Map<string, number>();
@@ -45,17 +45,17 @@ export class Registers {
     if (stored === undefined) return undefined;
     const { seq, after } = stored;
     const counts = !this.#streams.replicated(stream) || after === undefined || this.#settled.get(subject) === seq;
-    return counts ? { stored, spot: { seq, end: seq } } : this.#walk(stream, subject, stored, deadline);
+    return counts ? { stored, position: { seq, end: seq } } : this.#walk(stream, subject, stored, deadline);
   }
 
-  /** Where the new value stands; `undefined`: another one than that of `before` was there. */
+  /** The position of the new value; `undefined`: the last value is not the one of `before`. */
   async write(
     stream: StreamKey,
     subject: string,
     body: Uint8Array,
-    before: Spot,
+    before: ValuePosition,
     deadline: number,
-  ): Promise<Spot | undefined> {
+  ): Promise<ValuePosition | undefined> {
     const expected = { expect: before.end, after: before.seq };
     const seq = await this.jetstream.publish(subject, body, deadline, expected);
     if (seq === undefined) return undefined;
@@ -65,13 +65,13 @@ export class Registers {
     return { seq, end: seq };
   }
 
-  /** Takes away what was read, and not what has come since. */
-  async erase(stream: StreamKey, subject: string, { seq, end }: Spot, deadline: number): Promise<void> {
+  /** Removes the value that was read, but nothing newer. */
+  async erase(stream: StreamKey, subject: string, { seq, end }: ValuePosition, deadline: number): Promise<void> {
     if (this.#streams.keepsOne(stream)) await this.jetstream.remove(stream, seq, deadline);
     else await this.jetstream.purge(stream, subject, end + 1, deadline);
   }
 
-  /** From the message that the newest one names on, those that count. */
+  /** Walks from the message that the newest one names to the last message that counts. */
   async #walk(stream: StreamKey, subject: string, newest: Stored, deadline: number): Promise<Read> {
     let counts = newest.after ?? 0;
     let [stored, end] = [newest, newest.seq];
@@ -84,15 +84,21 @@ export class Registers {
       stored = next;
     }
     if (counts === end) this.#settle(subject, counts);
-    return { stored, spot: { seq: stored.seq, end } };
+    return { stored, position: { seq: stored.seq, end } };
   }
 
-  /** Whether no other message has taken the place of `before`. */
-  async #first(stream: StreamKey, subject: string, before: Spot, seq: number, deadline: number): Promise<boolean> {
+  /** Whether this message is the first that replaces `before`. */
+  async #first(
+    stream: StreamKey,
+    subject: string,
+    before: ValuePosition,
+    seq: number,
+    deadline: number,
+  ): Promise<boolean> {
     for (let from = before.end + 1; ;) {
       const next = await this.jetstream.next(stream, subject, from, deadline);
       if (next?.seq === seq) return true;
-      // So many have come since that it cannot be told any more.
+      // There are too many newer messages to decide.
       if (next === undefined || next.seq > seq) throw contended(this.jetstream.link.where, subject);
       if (next.after === undefined || next.after === before.seq) return false;
       from = next.seq + 1;

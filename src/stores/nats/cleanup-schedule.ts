@@ -1,49 +1,49 @@
 /**
- * What is to be looked at, and when: sessions that expire, tombstones that are to be forgotten, parts that may have been
- * left behind. An entry is a message under the slot of its time; slots are narrow for what is near and wide for what is far,
- * so that few are in use at once, and nothing else is searched. An entry is a hint: what is true stands in the record.
- * Instances look at the same entries, and add the same ones: the server takes each once.
+ * The schedule of cleanup work: sessions that expire, tombstones to forget, and parts that may be orphaned. An entry is
+ * a message under the slot of its time. Near slots are narrow and far slots are wide, so that few slots are in use and
+ * only due ones are read. An entry is a hint; the record decides. All instances read the same entries and add the same
+ * entries, and the server stores each entry once.
  *
- * A slot is removed as a whole, once everything in it is done: servers of 2.9 lose sight of a message in the middle of a
- * subject when its neighbours are removed one by one.
+ * A slot is removed as a whole, when all its entries are done. Servers of 2.9 lose a message in the middle of a subject
+ * when its neighbours are removed one by one. A crash leaves entries, which other instances read.
  */
-import type { Bounds } from './bounds.ts';
+import type { Deadlines } from './deadlines.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
 import { token, type Names } from './names.ts';
 
 const VERSION = 1;
 
-/** What is no further away than `within` stands in slots of `width`. */
+/** Entries at most `within` ahead are in slots of `width`. */
 const DAYS = { name: 'd', width: 86_400_000, within: Infinity } as const;
 const MINUTES = { name: 'm', width: 600_000, within: 86_400_000 } as const;
 const SECONDS = { name: 's', width: 10_000, within: 1_800_000 } as const;
 const WHEELS = [SECONDS, MINUTES, DAYS];
 type Wheel = (typeof WHEELS)[number];
 
-/** After its end a slot may still get an entry of somebody who is slow. */
+/** A slow instance may still add entries to a slot for this long after the end of the slot. */
 const SLOW_MS = 10_000;
 const AT_ONCE = 16;
 
-export interface AgendaEntry {
+export interface ScheduleEntry {
   readonly id: string;
   /** ms since 1970, the server's clock. */
   readonly at: number;
-  /** Of a record that is too large for a message; the session itself where absent. */
+  /** Parts of a record that is too large for one message. Absent: the entry is about the session itself. */
   readonly parts?: { readonly name: string; readonly count: number };
 }
 
-/** What became of an entry: nothing more is to be done for it, or it is to be looked at again. */
-export type Looked = 'done' | 'pending';
+/** `done`: the entry needs no more work. `pending`: look at it again later. */
+export type EntryOutcome = 'done' | 'pending';
 
-/** Entries kept in memory that are read and not done; with more, the agenda is read on when some of them are. */
+/** Limit of entries in memory that are read and not done. Reading continues when some of them are done. */
 const MOST_PENDING = 50_000;
-/** Of the time of a pass: for reading entries. The rest is for looking at them. */
+/** The share of a pass for reading entries. The rest is for working on them. */
 const READING_PART = 1 / 2;
 
 interface Numbered {
   readonly seq: number;
-  readonly entry: AgendaEntry;
+  readonly entry: ScheduleEntry;
 }
 
 interface SlotName {
@@ -53,7 +53,7 @@ interface SlotName {
 
 /** How far this process has read a slot. */
 interface Progress {
-  /** The sequence to read on from. */
+  /** The sequence to continue from. */
   next: number;
   /** Sequences of entries that are read and not done. */
   readonly open: Set<number>;
@@ -63,33 +63,33 @@ interface Pending extends Numbered {
   readonly subject: string;
 }
 
-/** The times of one pass, by the monotonic clock; `now` is the server's. */
+/** The times of one pass, on the monotonic clock; `now` is the server's. */
 interface Pass {
   readonly now: number;
   readonly readUntil: number;
   readonly until: number;
 }
 
-type Look = (entry: AgendaEntry) => Promise<Looked | 'enough'>;
+type Look = (entry: ScheduleEntry) => Promise<EntryOutcome | 'enough'>;
 
-export class Agenda {
+export class CleanupSchedule {
   readonly #jetstream: JetStream;
   readonly #names: Names;
-  readonly #bounds: Bounds;
+  readonly #deadlines: Deadlines;
   readonly #now: (deadline: number) => Promise<number>;
-  /** By subject: slots that are still there. Each entry of them is read once. */
+  /** Existing slots by subject. Each of their entries is read once. */
   readonly #progress = new Map<string, Progress>();
-  /** Entries that are read and not done, the one that was not looked at for longest first. */
+  /** Entries that are read and not done. The entry that has waited longest for a look is first. */
   readonly #pending = new Map<string, Pending>();
 
-  constructor(jetstream: JetStream, names: Names, bounds: Bounds, now: (deadline: number) => Promise<number>) {
+  constructor(jetstream: JetStream, names: Names, deadlines: Deadlines, now: (deadline: number) => Promise<number>) {
     this.#jetstream = jetstream;
     this.#names = names;
-    this.#bounds = bounds;
+    this.#deadlines = deadlines;
     this.#now = now;
   }
 
-  async add(entry: AgendaEntry, deadline: number): Promise<void> {
+  async add(entry: ScheduleEntry, deadline: number): Promise<void> {
     const ahead = entry.at - (await this.#now(deadline));
     const wheel = WHEELS.find(({ within }) => ahead <= within) ?? SECONDS;
     const subject = this.#names.due(`${wheel.name}${Math.floor(entry.at / wheel.width)}`);
@@ -98,20 +98,20 @@ export class Agenda {
   }
 
   /**
-   * One pass: reads entries that are due and were not read before, then looks at those that are not done, until the time of
-   * the pass is over or `look` says that it is enough. The next pass continues with the entries that this one did not reach.
+   * One pass. It reads due entries that it has not read before. Then it looks at the entries that are not done, until
+   * the time is over or `look` answers `enough`. The next pass continues with the rest.
    */
   async work(look: Look): Promise<void> {
-    const { ms } = this.#bounds;
-    const began = this.#bounds.now();
-    const now = await this.#now(this.#bounds.deadline());
+    const { ms } = this.#deadlines;
+    const began = this.#deadlines.now();
+    const now = await this.#now(this.#deadlines.deadline());
     const pass: Pass = { now, readUntil: began + ms * READING_PART, until: began + ms };
     const due = await this.#read(pass);
     await this.#lookAtPending(look, pass);
     await this.#removeDone(due, pass);
   }
 
-  /** Slots of seconds that are due and were read to their end. */
+  /** Due slots of seconds that were read to their end. */
   async #read(pass: Pass): Promise<readonly SlotName[]> {
     let subjects = await this.#slots();
     for (const wheel of [DAYS, MINUTES]) {
@@ -129,17 +129,17 @@ export class Agenda {
         this.#pending.set(`${subject} ${seq}`, { subject, seq, entry });
         if (this.#pending.size >= MOST_PENDING) return read;
       }
-      if (this.#bounds.now() >= pass.readUntil) return read;
+      if (this.#deadlines.now() >= pass.readUntil) return read;
       read.push(slot);
     }
     return read;
   }
 
   async #slots(): Promise<readonly string[]> {
-    return [...(await this.#jetstream.subjects('agenda', this.#names.allDue, this.#bounds.deadline())).keys()];
+    return [...(await this.#jetstream.subjects('agenda', this.#names.allDue, this.#deadlines.deadline())).keys()];
   }
 
-  /** Another instance has removed these slots: everything in them was done. */
+  /** Forgets slots that another instance removed, because all their entries were done. */
   #forgetOthers(there: ReadonlySet<string>): void {
     for (const subject of this.#progress.keys()) if (!there.has(subject)) this.#forget(subject);
   }
@@ -158,17 +158,17 @@ export class Agenda {
     return progress;
   }
 
-  /** The entries of a wide slot go to narrower ones. `false`: there was no time for all of them. */
+  /** Moves the entries of a wide slot to narrower ones. `false`: there was not enough time for all of them. */
   async #spread({ subject }: SlotName, pass: Pass): Promise<boolean> {
-    for await (const { entry } of this.#unread(subject, pass)) await this.add(entry, this.#bounds.deadline());
-    if (this.#bounds.now() >= pass.readUntil) return false;
+    for await (const { entry } of this.#unread(subject, pass)) await this.add(entry, this.#deadlines.deadline());
+    if (this.#deadlines.now() >= pass.readUntil) return false;
     await this.#remove(subject);
     return true;
   }
 
   async #lookAtPending(look: Look, { now, until }: Pass): Promise<void> {
     const due = [...this.#pending].filter(([, { entry }]) => entry.at <= now);
-    for (let n = 0; n < due.length && this.#bounds.now() < until; n += AT_ONCE) {
+    for (let n = 0; n < due.length && this.#deadlines.now() < until; n += AT_ONCE) {
       const group = due.slice(n, n + AT_ONCE);
       const looked = await Promise.all(group.map(([, { entry }]) => look(entry)));
       for (const [m, [key, pending]] of group.entries()) {
@@ -187,27 +187,30 @@ export class Agenda {
     }
   }
 
-  /** What was read of a slot. An entry that came since stays. */
+  /** Removes the entries that were read. Newer entries of the slot stay. */
   async #remove(subject: string): Promise<void> {
     const next = this.#progress.get(subject)?.next ?? 1;
     this.#forget(subject);
-    if (next > 1) await this.#jetstream.purge('agenda', subject, next, this.#bounds.deadline());
+    if (next > 1) await this.#jetstream.purge('agenda', subject, next, this.#deadlines.deadline());
   }
 
-  /** Entries that this process has not read, while the pass has time for that. An entry counts as read once its caller is done. */
+  /**
+   * Entries that this process has not read, until the pass has no time left for reading. An entry counts as read when
+   * the caller asks for the next one.
+   */
   async *#unread(subject: string, { readUntil }: Pass): AsyncGenerator<Numbered> {
     const progress = this.#progressOf(subject);
-    while (this.#bounds.now() < readUntil) {
-      const stored = await this.#jetstream.next('agenda', subject, progress.next, this.#bounds.deadline());
+    while (this.#deadlines.now() < readUntil) {
+      const stored = await this.#jetstream.next('agenda', subject, progress.next, this.#deadlines.deadline());
       if (stored === undefined) return;
       yield { seq: stored.seq, entry: this.#decode(stored.data) };
       progress.next = Math.max(progress.next, stored.seq + 1);
     }
   }
 
-  #decode(data: Buffer): AgendaEntry {
+  #decode(data: Buffer): ScheduleEntry {
     const { where } = this.#jetstream.link;
-    let read: AgendaEntry & { readonly v: number };
+    let read: ScheduleEntry & { readonly v: number };
     try {
       read = JSON.parse(data.toString()) as typeof read;
     } catch (cause) {
@@ -219,7 +222,7 @@ export class Agenda {
   }
 }
 
-/** The earliest first. */
+/** Earliest first. */
 function dueSlots(subjects: readonly string[], { name, width }: Wheel, now: number): readonly SlotName[] {
   const slots: SlotName[] = [];
   for (const subject of subjects) {

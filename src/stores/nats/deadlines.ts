@@ -1,11 +1,11 @@
-/** How long is waited for NATS. Deadlines are moments of the monotonic clock. */
+/** How long the store waits for NATS. Deadlines are moments of the monotonic clock. */
 import type { TimeProvider } from '../../types.ts';
 
-/** Of the lease time: an answer that comes later is of no use to an instance that must renew. */
+/** The share of the lease time. A later answer is useless for an instance that must renew. */
 const LEASE_PART = 2 / 3;
 const LONGEST_MS = 2_000;
 
-export class Bounds {
+export class Deadlines {
   readonly time: TimeProvider;
   readonly ms: number;
 
@@ -18,7 +18,7 @@ export class Bounds {
     return this.time.monotonic?.() ?? this.time.now();
   }
 
-  /** Of what is asked for now. */
+  /** The deadline of a request that is made now. */
   deadline(): number {
     return this.now() + this.ms;
   }

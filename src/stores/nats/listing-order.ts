@@ -1,12 +1,12 @@
 /**
- * The order of `list`: a message for each session, made with it and removed with it, and never changed. They stand in a
- * stream that has nothing else, so that it is read in its order, whatever was removed from it.
+ * The order of `list`. Each session has one message, created and removed with the session and never changed. The stream
+ * has nothing else, so that it can be read in order whatever was removed.
  */
 import { unreadable } from './failures.ts';
 import type { JetStream } from './jetstream.ts';
 import type { Names } from './names.ts';
 
-export interface Place {
+export interface ListingEntry {
   readonly id: string;
   readonly place: number;
   /** ms since 1970, the server's clock. */
@@ -15,7 +15,7 @@ export interface Place {
 
 const EVERYTHING = '>';
 
-export class Places {
+export class ListingOrder {
   readonly #jetstream: JetStream;
   readonly #names: Names;
 
@@ -26,32 +26,35 @@ export class Places {
 
   async add(id: string, deadline: number): Promise<number> {
     const body = Buffer.from(JSON.stringify({ v: 1, id }));
-    return (await this.#jetstream.publish(this.#names.places, body, deadline)) ?? 0;
+    return (await this.#jetstream.publish(this.#names.listing, body, deadline)) ?? 0;
   }
 
   remove(place: number, deadline: number): Promise<boolean> {
     return this.#jetstream.remove('places', place, deadline);
   }
 
-  /** How many there are. */
+  /** The number of entries. */
   async count(deadline: number): Promise<number> {
-    const { places } = this.#names;
-    return (await this.#jetstream.subjects('places', places, deadline)).get(places) ?? 0;
+    const { listing } = this.#names;
+    return (await this.#jetstream.subjects('places', listing, deadline)).get(listing) ?? 0;
   }
 
-  /** Those after a place, in order. Those of other deployments are passed over. */
-  async *after(place: number, deadline: () => number): AsyncGenerator<Place> {
+  /** Entries after a place, in order, without those of other deployments. */
+  async *after(place: number, deadline: () => number): AsyncGenerator<ListingEntry> {
     for await (const { own } of this.all(place, deadline)) if (own !== undefined) yield own;
   }
 
-  /** The same with those of other deployments, of which only the sequence is told. */
-  async *all(place: number, deadline: () => number): AsyncGenerator<{ readonly seq: number; readonly own?: Place }> {
+  /** The same including entries of other deployments, which have only a sequence. */
+  async *all(
+    place: number,
+    deadline: () => number,
+  ): AsyncGenerator<{ readonly seq: number; readonly own?: ListingEntry }> {
     for (let from = place + 1; ;) {
       const stored = await this.#jetstream.next('places', EVERYTHING, from, deadline());
       if (stored === undefined) return;
       const { seq, subject, data, at } = stored;
       from = seq + 1;
-      yield subject === this.#names.places ? { seq, own: { id: this.#id(data), place: seq, at } } : { seq };
+      yield subject === this.#names.listing ? { seq, own: { id: this.#id(data), place: seq, at } } : { seq };
     }
   }
 

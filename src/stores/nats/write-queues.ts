@@ -1,9 +1,9 @@
 /**
- * One line of work for each session: its writes take effect in the order in which they were asked for, each after the one
- * before it is answered, or known to be without an answer. Log writes that wait next to each other go together.
+ * One queue of writes per session. Writes take effect in the order of the calls: each starts after the one before has
+ * its answer, or is known to have none. Consecutive log writes are sent together.
  */
 import type { Fence, WriteOutcome } from '../store.ts';
-import type { Bounds } from './bounds.ts';
+import type { Deadlines } from './deadlines.ts';
 import { noAnswer } from './failures.ts';
 import type { LogOp } from './log-state.ts';
 
@@ -16,40 +16,40 @@ export interface LogWrite {
   reject(error: unknown): void;
 }
 
-/** Of one message: what has to go into more is cut into parts, and takes longer. */
+/** Limits of one message. A larger one would be split into parts and take longer. */
 const TOGETHER = 256;
 const TOGETHER_BYTES = 524_288;
 
-interface Turn {
+interface QueuedTask {
   readonly run: () => Promise<void>;
 }
 
-type Work = LogWrite | Turn;
+type QueuedWork = LogWrite | QueuedTask;
 
-/** Writes appends and marks of one session; every one is answered when it resolves. */
+/** Writes appends and markers of one session. Each is settled when the promise resolves. */
 export type WriteLog = (id: string, writes: readonly LogWrite[]) => Promise<void>;
 
-export class Lines {
+export class WriteQueues {
   readonly #where: string;
-  readonly #bounds: Bounds;
+  readonly #deadlines: Deadlines;
   readonly #writeLog: WriteLog;
-  readonly #lines = new Map<string, Work[]>();
+  readonly #queues = new Map<string, QueuedWork[]>();
 
-  constructor(where: string, bounds: Bounds, writeLog: WriteLog) {
+  constructor(where: string, deadlines: Deadlines, writeLog: WriteLog) {
     this.#where = where;
-    this.#bounds = bounds;
+    this.#deadlines = deadlines;
     this.#writeLog = writeLog;
   }
 
   log(id: string, fence: Fence, op: LogOp, events: readonly Buffer[]): Promise<WriteOutcome> {
     return new Promise((resolve, reject) => {
-      this.#add(id, { fence, op, events, deadline: this.#bounds.deadline(), resolve, reject });
+      this.#add(id, { fence, op, events, deadline: this.#deadlines.deadline(), resolve, reject });
     });
   }
 
-  /** Alone. */
+  /** Runs work that is not combined with other work. */
   run<T>(id: string, work: (deadline: number) => Promise<T>): Promise<T> {
-    const deadline = this.#bounds.deadline();
+    const deadline = this.#deadlines.deadline();
     return new Promise((resolve, reject) => {
       this.#add(id, {
         run: async () => {
@@ -64,23 +64,23 @@ export class Lines {
     });
   }
 
-  #add(id: string, work: Work): void {
-    const line = this.#lines.get(id);
-    if (line !== undefined) return void line.push(work);
-    this.#lines.set(id, [work]);
-    // With what else is asked for in this moment.
+  #add(id: string, work: QueuedWork): void {
+    const queue = this.#queues.get(id);
+    if (queue !== undefined) return void queue.push(work);
+    this.#queues.set(id, [work]);
+    // Waits for other writes of the same moment.
     queueMicrotask(() => void this.#work(id));
   }
 
   async #work(id: string): Promise<void> {
-    const line = this.#lines.get(id) ?? [];
-    for (let first = line[0]; first !== undefined; first = line[0]) {
+    const queue = this.#queues.get(id) ?? [];
+    for (let first = queue[0]; first !== undefined; first = queue[0]) {
       if ('run' in first) {
-        line.shift();
+        queue.shift();
         await first.run();
-      } else await this.#writeTogether(id, line.splice(0, together(line)) as LogWrite[]);
+      } else await this.#writeTogether(id, queue.splice(0, together(queue)) as LogWrite[]);
     }
-    this.#lines.delete(id);
+    this.#queues.delete(id);
   }
 
   async #writeTogether(id: string, writes: readonly LogWrite[]): Promise<void> {
@@ -96,19 +96,19 @@ export class Lines {
     if (patient.length > 0) await this.#writeLog(id, patient);
   }
 
-  /** What waited too long is not done any more: its caller has given up. */
+  /** Work that waited beyond its deadline is not done, because its caller has given up. */
   #check(deadline: number): void {
-    if (this.#bounds.now() >= deadline) throw noAnswer(this.#where, this.#bounds.ms);
+    if (this.#deadlines.now() >= deadline) throw noAnswer(this.#where, this.#deadlines.ms);
   }
 }
 
-/** How many of the first go into one message. */
-function together(line: readonly Work[]): number {
+/** How many writes at the head of the queue fit into one message. */
+function together(queue: readonly QueuedWork[]): number {
   let bytes = 0;
-  for (const [n, work] of line.entries()) {
+  for (const [n, work] of queue.entries()) {
     if ('run' in work || n === TOGETHER) return n;
     for (const event of work.events) bytes += event.length;
     if (n > 0 && bytes > TOGETHER_BYTES) return n;
   }
-  return line.length;
+  return queue.length;
 }

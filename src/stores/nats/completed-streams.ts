@@ -1,13 +1,13 @@
 /**
- * Streams of a session that are complete: they take no more. Names that end in consecutive numbers, as those of POSTs do,
- * are one entry.
+ * The streams of a session that are complete and take no more events. Names that end in consecutive numbers, such as
+ * those of POSTs, share one entry.
  */
 
-/** Entries past this number are forgotten, oldest first: owners give no name twice, so nobody asks for those. */
+/** Above this number the oldest entries are forgotten. Owners never reuse a name, so no append needs them. */
 const KEPT = 128;
 
-/** A name, or the beginning of names and their first and last number. */
-export type DoneEntry = readonly [name: string] | readonly [name: string, from: number, to: number];
+/** A name, or the common beginning of names with their first and last number. */
+export type CompletedEntry = readonly [name: string] | readonly [name: string, from: number, to: number];
 
 interface Entry {
   readonly name: string;
@@ -15,7 +15,7 @@ interface Entry {
   to: number;
 }
 
-/** A name ends in a number, base 36, after its first `x`; -1: this one does not. */
+/** The number at the end of a name, base 36, after its first `x`; -1 for a name without one. */
 function numbered(stream: string): { readonly name: string; readonly number: number } {
   const after = stream.indexOf('x') + 1;
   const digits = stream.slice(after);
@@ -24,10 +24,10 @@ function numbered(stream: string): { readonly name: string; readonly number: num
   return fits ? { name: stream.slice(0, after), number } : { name: stream, number: -1 };
 }
 
-export class DoneStreams {
+export class CompletedStreams {
   #entries: Entry[];
 
-  constructor(entries: readonly DoneEntry[] = []) {
+  constructor(entries: readonly CompletedEntry[] = []) {
     this.#entries = entries.map(([name, from = -1, to = -1]) => ({ name, from, to }));
   }
 
@@ -47,13 +47,13 @@ export class DoneStreams {
     if (grown === undefined) this.#entries.push({ name, from: number, to: number });
     else {
       grown.to = number;
-      // The newest stands last.
+      // The newest entry is last.
       this.#entries.push(...this.#entries.splice(before, 1));
     }
     if (this.#entries.length > KEPT) this.#entries.shift();
   }
 
-  entries(): DoneEntry[] {
+  entries(): CompletedEntry[] {
     return this.#entries.map(({ name, from, to }) => (from < 0 ? [name] : [name, from, to]));
   }
 }

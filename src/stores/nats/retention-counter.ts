@@ -1,18 +1,18 @@
 /**
- * How much of a session's log is more than is kept. A replay judges that exactly, event by event; here it is counted in
- * segments, to know from where on the server may forget. Only what was written here is counted: what earlier owners wrote
- * is older, and goes with the first purge.
+ * Counts how far a session's log exceeds its retention. A replay decides exactly, per event. This counter works in
+ * segments and finds the message from which on the server must keep the log. It counts only what this process wrote;
+ * messages of earlier owners are older and go with the first purge.
  */
 import type { EventRetention } from '../../types.ts';
 import type { LogOp } from './log-state.ts';
 
-/** Of what is kept, a segment. */
+/** A segment's share of what retention keeps. */
 const SEGMENT = 1 / 8;
-/** A purge is worth it when so many times as much as is kept can go. */
+/** A purge is worth its cost when it removes this many times as much as retention keeps. */
 const WORTH = 4;
 
 interface Segment {
-  /** Of its first message, and of the one before that. */
+  /** The first message of the segment, and the message before it. */
   readonly seq: number;
   readonly after: number;
   events: number;
@@ -21,9 +21,9 @@ interface Segment {
 
 export type Kept = Pick<Segment, 'seq' | 'after'>;
 
-export class Overflow {
+export class RetentionCounter {
   readonly #retention: EventRetention;
-  /** The oldest first. */
+  /** Oldest first. */
   readonly #segments: Segment[] = [];
   #total = { events: 0, bytes: 0 };
   #dropped = { events: 0, bytes: 0 };
@@ -32,7 +32,10 @@ export class Overflow {
     this.#retention = retention;
   }
 
-  /** A message was written after another one. Returns the first message that is kept, when a purge is worth it. */
+  /**
+   * Adds a message that was written after the message `after`. Returns the first message to keep if a purge is worth
+   * it.
+   */
   add(seq: number, after: number, ops: readonly LogOp[]): Kept | undefined {
     const { events: mostEvents, bytes: mostBytes } = this.#retention;
     const last = this.#segments.at(-1);
@@ -52,7 +55,7 @@ export class Overflow {
     return this.#segments[0];
   }
 
-  /** Segments after which as much comes as is kept. */
+  /** Drops segments when the later ones reach the retention limits. */
   #drop(): void {
     for (let first = this.#segments[0]; first !== undefined && this.#segments.length > 1; first = this.#segments[0]) {
       const events = this.#total.events - first.events;

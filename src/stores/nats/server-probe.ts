@@ -1,6 +1,7 @@
 /**
- * Whether a NATS server is there: it speaks first. Asked before the client package connects, because that leaves a socket
- * behind for each server that takes a connection and says nothing (one that is frozen, a proxy in front of nothing).
+ * Checks that a NATS server answers: it speaks first. This runs before the client package connects, because the package
+ * leaks a socket for every server that accepts a connection and sends nothing (a frozen server, a proxy without a
+ * backend).
  */
 import { connect } from 'node:net';
 import type { TimeProvider } from '../../types.ts';
@@ -8,16 +9,16 @@ import type { TimeProvider } from '../../types.ts';
 const PORT = 4_222;
 const HELLO = 'INFO ';
 
-/** Resolves when one of them has said hello; rejects with what the first of them does instead. */
-export async function greeted(hosts: readonly string[], time: TimeProvider, ms: number): Promise<void> {
+/** Resolves when one of the servers has sent its greeting. Rejects with the error of the first one. */
+export async function probeServers(hosts: readonly string[], time: TimeProvider, ms: number): Promise<void> {
   try {
-    await Promise.any(hosts.map((host) => hello(host, time, ms)));
+    await Promise.any(hosts.map((host) => probe(host, time, ms)));
   } catch (error) {
     throw error instanceof AggregateError ? error.errors[0] : error;
   }
 }
 
-function hello(address: string, time: TimeProvider, ms: number): Promise<void> {
+function probe(address: string, time: TimeProvider, ms: number): Promise<void> {
   const { hostname, port } = new URL(`nats://${address}`);
   return new Promise((resolve, reject) => {
     const host = hostname.replace(/^\[|\]$/g, '');
@@ -29,13 +30,13 @@ function hello(address: string, time: TimeProvider, ms: number): Promise<void> {
       if (error === undefined) resolve();
       else reject(error);
     };
-    const timer = time.setTimeout(() => end(new Error(`it says nothing within ${Math.round(ms)} ms`)), ms);
+    const timer = time.setTimeout(() => end(new Error(`it sends nothing within ${Math.round(ms)} ms`)), ms);
     socket.once('error', end);
     socket.once('close', () => end(new Error('it closes the connection')));
     socket.on('data', (chunk: Buffer) => {
       said += chunk.toString('latin1');
       if (said.startsWith(HELLO)) end();
-      else if (said.length >= HELLO.length) end(new Error('it is something else than NATS'));
+      else if (said.length >= HELLO.length) end(new Error('it is not a NATS server'));
     });
   });
 }

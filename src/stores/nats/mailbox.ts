@@ -1,4 +1,4 @@
-/** What one instance tells another, as it travels: JSON, in parts where it is larger than a message may be. */
+/** Messages between instances as they are sent: JSON, in parts if it is larger than one NATS message. */
 import type { Logger } from '../../types.ts';
 import type { InstanceMessage } from '../store.ts';
 import type { NatsMessage } from './client.ts';
@@ -7,30 +7,30 @@ import { cut, Joiner, PART_HEADER, partBytes } from './parts.ts';
 
 const VERSION = 1;
 
-interface Letter {
+interface Envelope {
   readonly v: number;
   readonly from: string;
   readonly message: InstanceMessage;
 }
 
-/** Of one process: its letters are numbered, so that the parts of two are told apart. */
-export class Sender {
+/** One per process. It numbers the envelopes, so that the parts of two can be distinguished. */
+export class EnvelopeWriter {
   readonly #name: string;
-  #letters = 0;
+  #envelopes = 0;
 
   constructor(name: string) {
     this.#name = name;
   }
 
-  letter(from: string, message: InstanceMessage, maxPayload: number | undefined): readonly Part[] {
-    const letter: Letter = { v: VERSION, from, message };
-    return cut(Buffer.from(JSON.stringify(letter)), partBytes(maxPayload), `${this.#name}/${this.#letters++}`);
+  write(from: string, message: InstanceMessage, maxPayload: number | undefined): readonly Part[] {
+    const envelope: Envelope = { v: VERSION, from, message };
+    return cut(Buffer.from(JSON.stringify(envelope)), partBytes(maxPayload), `${this.#name}/${this.#envelopes++}`);
   }
 }
 
 export type Receive = (from: string, message: InstanceMessage) => void;
 
-/** One end of a subject. */
+/** The receiving end of a subject. */
 export class Mailbox {
   readonly #joiner = new Joiner();
   readonly #receive: Receive;
@@ -46,16 +46,16 @@ export class Mailbox {
     const body = this.#joiner.add(headers?.get(PART_HEADER), data);
     if (body === undefined) return;
     try {
-      const letter = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString()) as Letter;
-      if (letter.v > VERSION) this.#tellNewer(letter);
-      else this.#receive(letter.from, letter.message);
+      const envelope = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString()) as Envelope;
+      if (envelope.v > VERSION) this.#logNewer(envelope);
+      else this.#receive(envelope.from, envelope.message);
     } catch (err) {
       this.#logger.error({ err }, 'A message of another instance could not be received');
     }
   }
 
-  /** Said once. */
-  #tellNewer({ v, from }: Letter): void {
+  /** Logged once. */
+  #logNewer({ v, from }: Envelope): void {
     if (this.#newer) return;
     this.#newer = true;
     this.#logger.error(

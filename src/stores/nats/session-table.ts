@@ -1,0 +1,197 @@
+/**
+ * The sessions of one deployment and their states:
+ *
+ * - *living*: there is a record;
+ * - *expired*: there is a record and its expiry has passed. Every reader sees an ended session, until `end` replaces
+ *   the record by a tombstone;
+ * - *ended*: there is a tombstone;
+ * - *missing*: there is nothing, or only a tombstone to forget.
+ *
+ * An instance that reads a record past its expiry first writes `expired` into it and then answers. Clocks differ a
+ * little, and an owner with a slow clock could otherwise move the expiry again.
+ */
+import type { EndedSession, SessionRecord } from '../store.ts';
+import { RECORD_VERSION } from '../store.ts';
+import type { CleanupSchedule } from './cleanup-schedule.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { ServerClock } from './clock.ts';
+import { SessionCache, type CachedSession, type HeldValue } from './session-cache.ts';
+import { contended } from './failures.ts';
+import type { Leases } from './leases.ts';
+import type { Names } from './names.ts';
+import type { Parts } from './parts.ts';
+import { emptyTail, type Reader } from './reader.ts';
+import { encodeValue, isLiving, type LivingValue } from './record-value.ts';
+import type { KeyedValues, ValuePosition } from './keyed-values.ts';
+
+/** `position`: what a new value replaces. */
+export type SessionStatus =
+  | { readonly is: 'missing'; readonly position: ValuePosition }
+  | { readonly is: 'ended'; readonly position: ValuePosition; readonly ended: EndedSession; readonly forgetAt: number }
+  | { readonly is: 'expired'; readonly held: HeldValue; readonly ended: EndedSession; readonly remembered: boolean }
+  | { readonly is: 'living'; readonly held: HeldValue };
+
+/** Where a value was stored. */
+interface Written {
+  readonly position: ValuePosition;
+  readonly parts: readonly number[];
+}
+
+export interface SessionTableOptions {
+  readonly values: KeyedValues;
+  readonly names: Names;
+  readonly parts: Parts;
+  readonly reader: Reader;
+  readonly clock: ServerClock;
+  readonly deadlines: Deadlines;
+  readonly leases: Leases;
+  readonly schedule: CleanupSchedule;
+  readonly tombstoneMs: number;
+  /** Makes names for parts. */
+  name(): string;
+}
+
+const TRIES = 8;
+/** Parts whose record was never stored are removed after this time. */
+const PARTS_LOST_MS = 600_000;
+
+export class SessionTable {
+  readonly cache = new SessionCache();
+  readonly #options: SessionTableOptions;
+
+  constructor(options: SessionTableOptions) {
+    this.#options = options;
+  }
+
+  /** Reads the current state. */
+  async look(id: string, deadline: number): Promise<SessionStatus> {
+    const { reader, clock } = this.#options;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const [read, now] = await Promise.all([reader.value(id, deadline), clock.now(deadline)]);
+      if (!('found' in read)) return { is: 'missing', position: read.position };
+      const { found, parts } = read;
+      const { position } = found;
+      if (!isLiving(found)) {
+        const { ended, forgetAt } = found.value;
+        return forgetAt > now ? { is: 'ended', position, ended, forgetAt } : { is: 'missing', position };
+      }
+      const held: HeldValue = { position, value: found.value, parts };
+      const ended = expiredAt(held.value, now);
+      if (ended === undefined) return { is: 'living', held };
+      if (held.value.expired !== true && !(await this.replace(id, held, { ...held.value, expired: true }, deadline)))
+        continue;
+      return { is: 'expired', held, ended, remembered: ended.at + this.#options.tombstoneMs > now };
+    }
+    throw contended(reader.where, `session ${id}`);
+  }
+
+  /** Reads the current state and, for a living session, the log at that moment or later. */
+  async lookWhole(
+    id: string,
+    deadline: number,
+  ): Promise<{ readonly status: SessionStatus; readonly cached?: CachedSession }> {
+    const { reader, deadlines } = this.#options;
+    const [status, end] = await Promise.all([this.look(id, deadline), reader.end(id, deadline)]);
+    this.cache.drop(id);
+    if (status.is !== 'living') return { status };
+    const { held } = status;
+    const log = await reader.tail(id, held.value, end, deadline);
+    const bytes = JSON.stringify(held.value).length;
+    const cached: CachedSession = { ...held, log, agreedAt: deadlines.now(), bytes, fresh: true };
+    this.cache.set(id, cached);
+    return { status, cached };
+  }
+
+  /** A value that was read before, with the current end of its log. */
+  async withLog(id: string, held: HeldValue, deadline: number): Promise<CachedSession> {
+    const { reader, deadlines } = this.#options;
+    const log = await reader.tail(id, held.value, await reader.end(id, deadline), deadline);
+    return { ...held, log, agreedAt: deadlines.now(), bytes: 0, fresh: true };
+  }
+
+  /** Caches a session that this process created. Its log is empty, or belongs to an earlier session. */
+  created(id: string, value: LivingValue, { position, parts }: Written, bytes: number): void {
+    const log = emptyTail();
+    this.cache.set(id, { position, value, parts, log, agreedAt: this.#options.deadlines.now(), bytes, fresh: false });
+  }
+
+  /** The session from the cache or the server; `undefined`: it is not living. `fresh`: do not use the cache. */
+  async cached(id: string, deadline: number, fresh: boolean): Promise<CachedSession | undefined> {
+    const known = fresh ? undefined : this.cache.get(id, this.#options.deadlines.now());
+    if (known !== undefined) {
+      const now = this.#options.clock.known() ?? (await this.#options.clock.now(deadline));
+      known.fresh = false;
+      if (expiredAt(known.value, now) === undefined) return known;
+    }
+    return (await this.lookWhole(id, deadline)).cached;
+  }
+
+  /** Replaces the value that the cache has; `false`: another value was stored since. */
+  async replace(id: string, held: HeldValue, value: LivingValue, deadline: number): Promise<boolean> {
+    const body = encodeValue(value);
+    let written;
+    try {
+      written = await this.write(id, body, held.position, deadline);
+    } finally {
+      // Also after an error, when the outcome is unknown.
+      if (written === undefined) this.cache.drop(id);
+    }
+    if (written === undefined) return false;
+    const before = held.parts;
+    held.position = written.position;
+    held.value = value;
+    held.parts = written.parts;
+    this.cache.changed(id, held, body.length, this.#options.deadlines.now());
+    this.removeParts(before, deadline);
+    return true;
+  }
+
+  /** Stores a body under the key of a session; `undefined`: the value at `position` is not the last any more. */
+  async write(id: string, body: Buffer, position: ValuePosition, deadline: number): Promise<Written | undefined> {
+    const { values, names, parts } = this.#options;
+    const subject = names.session(id);
+    const count = parts.count(body);
+    if (count === 0) {
+      const written = await values.write('sessions', subject, body, position, deadline);
+      return written && { position: written, parts: [] };
+    }
+    const name = this.#options.name();
+    const at = (await this.#options.clock.now(deadline)) + PARTS_LOST_MS;
+    await this.#options.schedule.add({ id, at, parts: { name, count } }, deadline);
+    const stored = await parts.store(body, (n) => names.recordPart(id, name, n), deadline);
+    const written = await values.write('sessions', subject, stored.body, position, deadline);
+    if (written === undefined) this.removeParts(stored.parts, deadline);
+    return written && { position: written, parts: stored.parts };
+  }
+
+  /** Parts that cannot be removed now are removed by the cleanup schedule. */
+  removeParts(parts: readonly number[], deadline: number): void {
+    for (const seq of parts) {
+      this.#options.values.jetstream.remove('sessions', seq, deadline).catch(() => undefined);
+    }
+  }
+
+  async ownerless(owner: string | null, deadline: number): Promise<boolean> {
+    return owner === null || !(await this.#options.leases.alive(owner, deadline));
+  }
+}
+
+export function shown(status: SessionStatus): SessionRecord | EndedSession | undefined {
+  switch (status.is) {
+    case 'missing':
+      return undefined;
+    case 'ended':
+      return status.ended;
+    case 'expired':
+      return status.remembered ? status.ended : undefined;
+    case 'living':
+      return status.held.value.record;
+  }
+}
+
+/** The end of an expired session that no caller has ended yet. */
+function expiredAt({ record, expired }: LivingValue, now: number): EndedSession | undefined {
+  const { id, expiresAt } = record;
+  if (expired !== true && (expiresAt === null || expiresAt > now)) return undefined;
+  return { v: RECORD_VERSION, id, ended: 'idle', at: expiresAt ?? now };
+}
