@@ -23,6 +23,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { checkHost, checkOrigin } from '../http/guards.ts';
 import { checkMessage, echoId, isObject, type Checked } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import type { InboundPost } from '../relay/call.ts';
@@ -64,6 +65,8 @@ export interface RequestTargets {
 }
 
 const NO_BYTES = new Uint8Array(0);
+/** Times `limits.bodyBytes`: how much of a body that is refused unread is searched for its id. */
+const ID_SOUGHT = 4;
 
 type HeadCheck = (exchange: Exchange) => SojournError | undefined;
 
@@ -106,7 +109,7 @@ export class RequestChecks {
     if (unguarded !== undefined) return refuse(exchange, unguarded, null);
     for (const check of this.#headChecks) {
       const refusal = check(exchange);
-      if (refusal !== undefined) return refuse(exchange, refusal, null);
+      if (refusal !== undefined) return this.#refuseHead(exchange, refusal);
     }
     if (exchange.method === 'POST') return this.#receive(exchange);
     const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
@@ -121,22 +124,54 @@ export class RequestChecks {
     const header = exchange.header('mcp-protocol-version');
     const modern = this.#servesModern && header !== undefined && isModern(header) && this.#versions.includes(header);
     const sessions = this.#servesLegacy && this.#options.sessionMode !== 'stateless';
-    const allow = modern || !sessions ? POST_ONLY : WITH_SESSIONS;
+    // Clients that look for a stream before they initialize take a 405 in silence, and report a 400 as an error.
+    const early = this.#servesModern && method === 'GET' && exchange.header('mcp-session-id') === undefined;
+    const allow = modern || early || !sessions ? POST_ONLY : WITH_SESSIONS;
     return allow === WITH_SESSIONS && (method === 'GET' || method === 'DELETE')
       ? undefined
       : methodNotAllowed(method, allow);
   };
 
+  /** A POST is refused for its head alone. Its client needs the id all the same, so the body is read for it. */
+  #refuseHead(exchange: Exchange, refusal: SojournError): void {
+    const most = this.#mostForId;
+    const found = new TopLevelId(most);
+    if (!this.#echoesId(exchange) || Number(exchange.header('content-length')) > most)
+      return refuse(exchange, refusal, null);
+    // The caller parsed it.
+    const refuseNow = (): void => this.#refuse(exchange, refusal, found.id ?? echoId(exchange.parsedBody));
+    if (exchange.parsedBody !== undefined) return refuseNow();
+    exchange.readBody(0, refuseNow, (bytes) => found.take(bytes));
+  }
+
+  /** Whether an id is looked for in a body that is refused unread: on a session, and in 2026-07-28. */
+  #echoesId(exchange: Exchange): boolean {
+    if (exchange.method !== 'POST') return false;
+    const version = exchange.header('mcp-protocol-version');
+    if (version !== undefined && isModern(version)) return this.#servesModern;
+    return this.#options.sessionMode !== 'stateless' && exchange.header('mcp-session-id') !== undefined;
+  }
+
+  /** Longer bodies are refused without their id, and are not read to their end. */
+  get #mostForId(): number {
+    return ID_SOUGHT * this.#options.limits.bodyBytes;
+  }
+
   #receive(exchange: Exchange): void {
+    let found: TopLevelId | undefined;
+    const overflow = (bytes: Uint8Array): boolean => {
+      if (found === undefined && !this.#echoesId(exchange)) return false;
+      return (found ??= new TopLevelId(this.#mostForId)).take(bytes);
+    };
     const received = (refusal: SojournError | undefined, bytes: Uint8Array): void => {
-      if (refusal !== undefined) return refuse(exchange, refusal, null);
+      if (refusal !== undefined) return this.#refuse(exchange, refusal, found?.id ?? null);
       try {
         this.#post(exchange, bytes);
       } catch (cause) {
         this.#failed(exchange, cause, null);
       }
     };
-    if (exchange.parsedBody === undefined) exchange.readBody(this.#options.limits.bodyBytes, received);
+    if (exchange.parsedBody === undefined) exchange.readBody(this.#options.limits.bodyBytes, received, overflow);
     else received(undefined, NO_BYTES);
   }
 

@@ -4,8 +4,8 @@
  *     a request on a session      → 200 and a JSON-RPC error with the request's id, for 400, 406, 413, 415, 429, 503:
  *                                   clients of several SDKs crash or hang on these statuses. The header
  *                                   `Sojourn-Refused` names the reason
- *     what the specification asks → its status: an unsupported or changed `MCP-Protocol-Version`, an unknown session,
- *                                   401, 403
+ *     an unknown session          → 404 with `id: null`: go-sdk takes a 404 with an id for the answer to its request
+ *     what the specification asks → its status: an unsupported or changed `MCP-Protocol-Version`, 401, 403
  *     draining, closed            → 503: a load balancer sends the next request to another instance
  *     no session, 2026-07-28      → the error's own status
  */
@@ -50,7 +50,7 @@ export function refuseOnSession(exchange: Exchange, error: SojournError, id: Req
     !KEPT.has(error.code) &&
     exchange.method === 'POST' &&
     exchange.header('mcp-session-id') !== undefined;
-  if (!asAnswer) return refuse(exchange, error, id);
+  if (!asAnswer) return refuse(exchange, error, error.code === 'SESSION_NOT_FOUND' ? null : id);
   const headers: HeaderList = [...JSON_HEADERS, ['Sojourn-Refused', reasonOf(error)]];
   exchange.respond(200, headers, JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
 }

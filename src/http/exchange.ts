@@ -19,6 +19,9 @@ export interface RelayOrigin {
   onAcknowledged(fn: () => void): void;
 }
 
+export type BodyRead = (refusal: SojournError | undefined, bytes: Uint8Array) => void;
+export type BodyOverflow = (bytes: Uint8Array) => boolean;
+
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
 
 /**
@@ -52,8 +55,11 @@ export interface Exchange {
   /** Aborts when the client disconnects before its answer is complete; created on first access. */
   readonly signal: AbortSignal;
 
-  /** Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. */
-  readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void;
+  /**
+   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. Of a longer body `overflow`
+   * gets every byte, from the first one on, until it returns `false` or the body ends. Nothing of a longer body is kept.
+   */
+  readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void;
 
   respond(status: number, headers: HeaderList, body?: string): void;
   openStream(headers: HeaderList): void;

@@ -1,9 +1,16 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
+import { bodyTooLarge, bodyUnreadable } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { attempt, failWith, type ReportFailure } from './attempt.ts';
-import { closeSignal, type Exchange, type HeaderFields, type HeaderList } from './exchange.ts';
+import {
+  type BodyOverflow,
+  type BodyRead,
+  closeSignal,
+  type Exchange,
+  type HeaderFields,
+  type HeaderList,
+} from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 
 const encoder = new TextEncoder();
@@ -77,8 +84,8 @@ export class FetchExchange implements Exchange, RequestSource {
     return URL.canParse(url) ? url : 'http://localhost/';
   }
 
-  readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
-    const read = this.#read(limit).then(
+  readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {
+    const read = this.#read(limit, overflow).then(
       (bytes) => (bytes === undefined ? done(bodyTooLarge(limit), EMPTY) : done(undefined, bytes)),
       (cause: unknown) => {
         if (this.#request.signal.aborted) this.#left();
@@ -88,7 +95,8 @@ export class FetchExchange implements Exchange, RequestSource {
     attempt(this, () => read);
   }
 
-  async #read(limit: number): Promise<Uint8Array | undefined> {
+  /** `undefined`: it is longer than `limit`. */
+  async #read(limit: number, overflow: BodyOverflow | undefined): Promise<Uint8Array | undefined> {
     if (this.#request.body === null) return EMPTY;
     const reader: ReadableStreamDefaultReader<Uint8Array> = this.#request.body.getReader();
     const chunks: Uint8Array[] = [];
@@ -97,12 +105,16 @@ export class FetchExchange implements Exchange, RequestSource {
       const { done, value } = await reader.read();
       if (done) break;
       size += value.byteLength;
-      if (size > limit) {
-        reader.cancel().catch(() => {});
-        return undefined;
+      if (size <= limit) {
+        chunks.push(value);
+        continue;
       }
-      chunks.push(value);
+      const earlier = chunks.splice(0);
+      if (overflow !== undefined && earlier.every(overflow) && overflow(value)) continue;
+      reader.cancel().catch(() => {});
+      return undefined;
     }
+    if (size > limit) return undefined;
     const [only] = chunks;
     if (only !== undefined && chunks.length === 1) return only;
     const whole = new Uint8Array(size);

@@ -6,10 +6,17 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyTooLarge, bodyUnreadable, type SojournError } from '../errors.ts';
+import { bodyTooLarge, bodyUnreadable } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { attempt, failWith, type ReportFailure } from './attempt.ts';
-import { closeSignal, type Exchange, type HeaderFields, type HeaderList } from './exchange.ts';
+import {
+  type BodyOverflow,
+  type BodyRead,
+  closeSignal,
+  type Exchange,
+  type HeaderFields,
+  type HeaderList,
+} from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -94,7 +101,7 @@ export class NodeExchange implements Exchange, RequestSource {
     return URL.canParse(url) ? url : `${secure ? 'https' : 'http'}://localhost/`;
   }
 
-  readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
+  readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {
     const req = this.#req as NodeRequest;
     if (req.readableEnded || req.destroyed) {
       // A body parser has read the stream. Like Express's parsers it left its result on `req.body`.
@@ -113,6 +120,9 @@ export class NodeExchange implements Exchange, RequestSource {
       if (settled) return;
       size += chunk.length;
       if (size > limit) {
+        const earlier = more ?? (first === undefined ? [] : [first]);
+        first = more = undefined;
+        if (overflow !== undefined && earlier.every(overflow) && overflow(chunk)) return;
         settled = true;
         return attempt(this, () => context.runInAsyncScope(done, undefined, bodyTooLarge(limit), EMPTY));
       }
@@ -122,6 +132,8 @@ export class NodeExchange implements Exchange, RequestSource {
     req.on('end', () => {
       if (settled) return;
       settled = true;
+      if (size > limit)
+        return attempt(this, () => context.runInAsyncScope(done, undefined, bodyTooLarge(limit), EMPTY));
       const bytes = more === undefined ? (first ?? EMPTY) : Buffer.concat(more, size);
       attempt(this, () => context.runInAsyncScope(done, undefined, undefined, bytes));
     });

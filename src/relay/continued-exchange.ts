@@ -4,8 +4,8 @@
  * answer then; any other client gets the error as a message.
  */
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
-import { insufficientScope, rpcError, sessionEnded, type SojournError } from '../errors.ts';
-import type { Exchange, HeaderFields, HeaderList } from '../http/exchange.ts';
+import { insufficientScope, rpcError, sessionEnded } from '../errors.ts';
+import type { BodyOverflow, BodyRead, Exchange, HeaderFields, HeaderList } from '../http/exchange.ts';
 import { messageFrame, SSE_HEADERS } from '../http/sse.ts';
 import type { McpHttpRequest } from '../types.ts';
 
@@ -73,8 +73,8 @@ export class ContinuedExchange implements Exchange {
     return this.#inner.signal;
   }
 
-  readBody(limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
-    this.#inner.readBody(limit, done);
+  readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {
+    this.#inner.readBody(limit, done, overflow);
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {

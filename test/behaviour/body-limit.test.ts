@@ -5,7 +5,7 @@ import { faces, serve } from '../kit/serve.ts';
 
 const LIMIT = 2_000;
 
-const tooLarge: unknown = {
+const tooLarge = {
   jsonrpc: '2.0',
   id: null,
   error: {
@@ -29,13 +29,89 @@ function pingOf(bytes: number): string {
 describe.each(faces)('over %s', (face) => {
   const open = () => serve(createEchoServer, { limits: { bodyBytes: LIMIT } }, { face });
 
-  test('B200 a body of the limit is served, one byte more is 413', async () => {
+  test('B200 a body of the limit is served, one byte more is refused with its id', async () => {
     const one = (await open()).client();
     await one.initialize();
     expect((await one.post(pingOf(LIMIT))).status).toBe(200);
-    const refused = await one.post(pingOf(LIMIT + 1));
-    expect([refused.status, refused.header('content-type')]).toEqual([413, 'application/json']);
-    expect(refused.json()).toEqual(tooLarge);
+    for (const bytes of [LIMIT + 1, 4 * LIMIT]) {
+      const refused = await one.post(pingOf(bytes));
+      expect([refused.status, refused.header('content-type'), refused.header('sojourn-refused')]).toEqual([
+        200,
+        'application/json',
+        'body_too_large',
+      ]);
+      expect(refused.json()).toEqual({ ...tooLarge, id: 1 });
+    }
+  });
+
+  test.each([
+    ['declared', true],
+    ['in pieces', false],
+  ])('B200 past four times the limit a body is 413 without its id (%s)', async (_, declared) => {
+    const one = (await open()).client();
+    await one.initialize();
+    const body = pingOf(4 * LIMIT + 1);
+    const { request, response } = one.start(
+      'POST',
+      {},
+      { ...post, ...(declared ? { 'content-length': String(body.length) } : {}) },
+    );
+    for (let at = 0; at < body.length; at += 1_000) request.write(body.slice(at, at + 1_000));
+    request.end();
+    const refused = await response;
+    expect([refused.status, refused.header('sojourn-refused'), refused.json()]).toEqual([413, undefined, tooLarge]);
+  });
+
+  test('B200 the id is found where it comes last, in pieces of a body that ends late', async () => {
+    const one = (await open()).client();
+    await one.initialize();
+    const { request, response } = one.start('POST', {}, post);
+    for (const part of [`{"params":{"id":3,"a":"${'}'.repeat(LIMIT)}"}`, ',"method":"ping","i', 'd":"la', 'st"'])
+      request.write(part);
+    let answered = false;
+    void response.then(() => (answered = true));
+    expect((await one.call('ping')).response.status).toBe(200);
+    expect(answered).toBe(false);
+    request.end('}');
+    expect((await response).json()).toEqual({ ...tooLarge, id: 'last' });
+  });
+
+  test('B200 a body that cannot be a request is refused without waiting for its end', async () => {
+    const one = (await open()).client();
+    await one.initialize();
+    const { request, response } = one.start('POST', {}, post);
+    request.write(`[${' '.repeat(LIMIT)}`);
+    const refused = await response;
+    expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
+    request.destroy();
+  });
+
+  test('B200 a notification, an answer and a stateless request keep the status, without an id', async () => {
+    const one = (await open()).client();
+    await one.initialize();
+    const pad = { pad: 'x'.repeat(LIMIT) };
+    for (const body of [
+      { jsonrpc: '2.0', method: 'notifications/x', params: pad },
+      { jsonrpc: '2.0', id: 1, result: pad },
+      { jsonrpc: '2.0', id: 1, error: { code: 1, message: 'no', data: pad } },
+    ]) {
+      const refused = await one.post(body);
+      expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
+    }
+    const stateless = await serve(createEchoServer, { limits: { bodyBytes: LIMIT }, stateless: true }, { face });
+    const refused = await stateless.client().post(pingOf(LIMIT + 1), { sessionId: 'ignored' });
+    expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
+  });
+
+  test('B200 a request of 2026-07-28 keeps the status, and has its id', async () => {
+    const one = (await open()).client();
+    const message = { jsonrpc: '2.0', id: 'big', method: 'tools/list', params: { pad: 'x'.repeat(LIMIT) } };
+    const refused = await one.post(message, { headers: { 'mcp-protocol-version': '2026-07-28' } });
+    expect([refused.status, refused.header('sojourn-refused'), refused.json()]).toEqual([
+      413,
+      undefined,
+      { ...tooLarge, id: 'big' },
+    ]);
   });
 
   test('B200 a length that is declared too large is refused before any of the body is sent', async () => {

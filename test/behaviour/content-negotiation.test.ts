@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { faces, serve } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
 
 const PING = { jsonrpc: '2.0', id: 1, method: 'ping' };
 const BOTH = 'application/json and text/event-stream';
@@ -33,6 +34,33 @@ describe.each(faces)('%s', (face) => {
         message: `Unsupported Media Type: Content-Type must be application/json, not ${JSON.stringify(type ?? '')}`,
       },
     });
+  });
+
+  test.each([
+    ['B5', 'unsupported_media_type', { 'content-type': 'text/plain' }, 415],
+    ['B5', 'unsupported_media_type', { 'content-type': null }, 415],
+    ['B6', 'not_acceptable', { accept: 'application/json' }, 406],
+    ['B6', 'not_acceptable', { accept: null }, 406],
+  ])('%s on a session a request gets its id and the reason %s: %j', async (_item, reason, headers, status) => {
+    let calls = 0;
+    const server = await serve(toolServer({ count: () => said(++calls) }), {}, { face });
+    const client = server.client();
+    await client.initialize();
+    const call = { method: 'tools/call', params: { name: 'count', arguments: {} } };
+    for (const id of [7, 'seven', '', 0]) {
+      // As the clients of Python and TypeScript write it: the id comes last.
+      const response = await client.post({ ...call, jsonrpc: '2.0', id }, { headers });
+      expect([response.status, response.headers('sojourn-refused')]).toEqual([200, [reason]]);
+      expect(response.headers('content-type')).toEqual(['application/json']);
+      expect(response.json()).toMatchObject({ jsonrpc: '2.0', id, error: { code: -32000 } });
+    }
+    // What has no id to answer keeps the status.
+    for (const body of [{ jsonrpc: '2.0', method: 'notifications/x' }, { jsonrpc: '2.0', id: 1, result: {} }, [call]]) {
+      const response = await client.post(body, { headers });
+      expect([response.status, response.headers('sojourn-refused')]).toEqual([status, []]);
+      expect(response.json()).toMatchObject({ id: null });
+    }
+    expect(calls).toBe(0);
   });
 
   test.each([['application/json; charset=utf-8'], ['Application/JSON'], ['application/json;charset=UTF-8']])(

@@ -26,8 +26,10 @@ export interface Fault {
   readonly says: RegExp;
   /** 5 where the request's id is known by then; `null` for all that is decided before. */
   readonly id: 5 | null;
-  /** Of a refusal that is an answer: what the header `Sojourn-Refused` says. Its status is 200. */
+  /** Of a refusal that is an answer: what the header `Sojourn-Refused` says. */
   readonly refused?: string;
+  /** Its status where it cannot be an answer. */
+  readonly plain?: number;
 }
 
 /** Of the request that the session of a draft is running already. */
@@ -58,17 +60,28 @@ export const FAULTS: Record<Step, Fault> = {
     says: /^Method PUT/,
     id: null,
   },
-  accept: { spoil: header('accept', 'text/html'), status: 406, code: -32000, says: /^Not Acceptable/, id: null },
+  accept: {
+    spoil: header('accept', 'text/html'),
+    status: 200,
+    refused: 'not_acceptable',
+    plain: 406,
+    code: -32000,
+    says: /^Not Acceptable/,
+    id: 5,
+  },
   'content-type': {
     spoil: header('content-type', 'text/plain'),
-    status: 415,
+    status: 200,
+    refused: 'unsupported_media_type',
+    plain: 415,
     code: -32000,
     says: /^Unsupported Media Type/,
-    id: null,
+    id: 5,
   },
   'declared-length': {
     spoil: (draft) => {
-      draft.headers['content-length'] = String(BODY_BYTES + 1);
+      // Too long for its id to be looked for: refused at once.
+      draft.headers['content-length'] = String(4 * BODY_BYTES + 1);
       delete draft.headers['transfer-encoding'];
       draft.unsent = true;
     },
@@ -82,10 +95,12 @@ export const FAULTS: Record<Step, Fault> = {
       draft.padding = ' '.repeat(BODY_BYTES);
       draft.headers['transfer-encoding'] = 'chunked';
     },
-    status: 413,
+    status: 200,
+    refused: 'body_too_large',
+    plain: 413,
     code: -32000,
     says: /^Payload Too Large/,
-    id: null,
+    id: 5,
   },
   depth: {
     spoil: ({ message }) => {
@@ -93,6 +108,7 @@ export const FAULTS: Record<Step, Fault> = {
     },
     status: 200,
     refused: 'invalid_request',
+    plain: 400,
     code: -32600,
     says: /^Invalid Request: the body is nested deeper than 128 levels/,
     id: 5,
@@ -112,6 +128,7 @@ export const FAULTS: Record<Step, Fault> = {
     },
     status: 200,
     refused: 'invalid_request',
+    plain: 400,
     code: -32600,
     says: /^Invalid Request: jsonrpc must be/,
     id: 5,
@@ -197,6 +214,7 @@ export const FAULTS: Record<Step, Fault> = {
     },
     status: 200,
     refused: 'request_id_in_flight',
+    plain: 400,
     code: -32600,
     says: /^Invalid Request: the request id 77 is still in flight/,
     id: 5,
@@ -207,6 +225,7 @@ export const FAULTS: Record<Step, Fault> = {
     },
     status: 200,
     refused: 'too_many_requests',
+    plain: 429,
     code: -32000,
     says: /^Too Many Requests/,
     id: 5,
