@@ -82,13 +82,50 @@ function renderPage(tests, notApplicable, folder, page) {
     const rows = items.map((text, i) => [String(first + i), text, cell(first + i)]);
     return `## ${title}\n\n${renderTable(['item', 'behaviour', 'shown by'], rows)}\n`;
   });
-  return `${HEAD}\n${sections.join('\n')}`;
+  return `${renderHead()}\n${sections.join('\n')}`;
 }
 
-const HEAD = `# Behaviour
+/** What is answered with 200 for a request on a session, and its status anywhere else. */
+const ANSWERED = [
+  [
+    'not a valid JSON-RPC request, nested too deep, params of a wrong shape',
+    '400',
+    '200, `invalid_request`',
+    '12, 13, 224',
+  ],
+  [
+    'a second `initialize`, a request id in flight',
+    '400',
+    '200, `already_initialized`, `request_id_in_flight`',
+    '12, 209, 217',
+  ],
+  ['wrong `Accept`, wrong content type', '406, 415', '200, `not_acceptable`, `unsupported_media_type`', '5, 6, 13'],
+  ['a body over `limits.bodyBytes`, up to four times of it', '413', '200, `body_too_large`', '13, 200'],
+  ['past `limits.requestsPerSession`', '429', 'waits; past `waitMs` 200, `too_many_requests`', '198'],
+  [
+    'the store is away, the lease lapsed, a restore failed',
+    '503',
+    'waits; past `waitMs` 200, `store_away`, `lapsed`, `restore_failed`',
+    '79',
+  ],
+  ['a migration failed', '503', '200, `migration_failed`', '79'],
+];
+
+const renderHead = () => `# Behaviour
 
 What an endpoint does, item by item, and the tests that show it: their titles carry the item's number (\`grep -rn "B42 " test\`).
 Made by \`node scripts/behaviour-table.mjs\`; a test fails when an item has none, or when this page is out of date.
+
+## Here 200, elsewhere a refusal
+
+Clients of several languages die of the statuses 400, 406, 413, 415, 429 and 503 on a request of their session, or hang. So
+a request on a session of the 2025 revisions gets 200 and a JSON-RPC error with its id instead. The header
+\`Sojourn-Refused\` has the reason. 2026-07-28, stateless endpoints, GET, DELETE, notifications and answers keep the status.
+
+${renderTable(['what happened', 'status', 'here', 'items'], ANSWERED)}
+
+Kept, because the specification demands it: 400 for an unsupported, changed or missing version and for a bad session id, 401,
+403, 404. Kept, because a load balancer must see it: 503 of an instance that drains or is closed.
 `;
 
 /** Aligned as oxfmt aligns it. */

@@ -90,13 +90,13 @@ export class ContinuedExchange implements Exchange {
    */
   #inStream(status: number, body: string): string {
     if (status !== 404 && status !== 403) return body;
-    const { id = this.#id, error_description } = JSON.parse(body) as {
+    const { id, error_description } = JSON.parse(body) as {
       id?: RequestId | null;
       error_description?: string;
     };
     if (status === 403 && error_description === undefined) return body;
     const error = error_description === undefined ? sessionEnded() : insufficientScope('', error_description);
-    return JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(error) });
+    return JSON.stringify({ jsonrpc: '2.0', id: id ?? this.#id, error: rpcError(error) });
   }
 
   openStream(): void {}

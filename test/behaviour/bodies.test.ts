@@ -131,7 +131,8 @@ describe.each(faces)('%s', (face) => {
       await refused({ method: 'ping' }, { version: '2999-01-01' }, 400, -32022);
       await refused({ method: 'ping' }, { sessionId: null }, 400, -32000);
       await refused({ method: 'ping' }, { sessionId: 'a b' }, 400, -32000);
-      await refused({ method: 'ping' }, { sessionId: 'unknown' }, 404, -32001);
+      // The one exception: by its status clients know that they must begin anew.
+      expectError(await raw.post(ping(id), { ...alice, sessionId: 'unknown' }), 404, -32001, null);
       await refused({ method: 'ping' }, { headers: { 'x-user': 'bob' } }, 403, -32000);
       await refused({ method: 'ping' }, { version: '2025-06-18' }, 400, -32600);
       await refused({ method: 'initialize', params: {} }, { sessionId: null, version: null }, 400, -32602);

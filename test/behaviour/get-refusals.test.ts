@@ -6,7 +6,7 @@ import { faces, serve } from '../kit/serve.ts';
 
 describe.each(faces)('%s', (face) => {
   test('B32 a GET without a session id is told about sessions and stateless servers', async () => {
-    const client = (await serve(createEchoServer, {}, { face })).client();
+    const client = (await serve(createEchoServer, { sessionMode: 'stateful' }, { face })).client();
     const response = await client.get();
     expect(response.status).toBe(400);
     expect(response.json()).toEqual({
@@ -18,6 +18,22 @@ describe.each(faces)('%s', (face) => {
           'Bad Request: GET needs the Mcp-Session-Id header of an initialized session; a stateless server takes POST only',
       },
     });
+  });
+
+  test('B32 where 2026-07-28 is served too, a GET without a session id is 405, whatever it accepts', async () => {
+    const client = (await serve(createEchoServer, {}, { face })).client();
+    for (const headers of [{}, { accept: 'text/html' }, { 'last-event-id': 'x' }]) {
+      const response = await client.get({ headers });
+      expect([response.status, response.header('allow'), response.json()]).toMatchObject([
+        405,
+        'POST',
+        { id: null, error: { code: -32000 } },
+      ]);
+    }
+    // A DELETE needs an id to say what is to end, and a GET with one is served.
+    expect((await client.delete()).status).toBe(400);
+    await client.initialize();
+    expect((await client.get()).status).toBe(200);
   });
 
   test('B33 an unknown session id on GET is 404, -32001, once the migration handler has said no', async () => {

@@ -51,9 +51,9 @@ test('B56 a session idle for longer than the timeout ends: one info line with th
       message: `IdleTimeout of 60000 ms exceeded; session ${hashOf(one.sessionId)} ends`,
     },
   ]);
-  const { response, message, id } = await one.call('ping');
+  const { response, message } = await one.call('ping');
   expect(response.status).toBe(404);
-  expect(message).toEqual({ jsonrpc: '2.0', id, error: { code: -32001, message: 'Session not found' } });
+  expect(message).toEqual({ jsonrpc: '2.0', id: null, error: { code: -32001, message: 'Session not found' } });
   expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
 });
 

@@ -12,9 +12,9 @@ describe('B79 when allowSessionMigration', () => {
     const migration = createHandler();
     migration.handler.allowSessionMigration = () => nothing;
     const { moved } = await serveMigrating(migration);
-    const { response, message, id } = await moved().call('ping');
+    const { response, message } = await moved().call('ping');
     expect(response.status).toBe(404);
-    expect(message).toEqual({ jsonrpc: '2.0', id, error: { code: -32001, message: 'Session not found' } });
+    expect(message).toEqual({ jsonrpc: '2.0', id: null, error: { code: -32001, message: 'Session not found' } });
   });
 
   test.each([

@@ -105,13 +105,14 @@ describe.each(faces)('%s', (face) => {
     });
   });
 
-  test('B15 an unknown session id on POST is 404, -32001, and the id of the request is echoed', async () => {
+  test('B15 an unknown session id on POST is 404, -32001, with the id null: with its own, a client of Go misses the status', async () => {
     const client = (await serve(toolServer({}), {}, { face })).client();
     client.sessionId = 'AAAAAAAAAAAAAAAAAAAAAA';
     const { response, message } = await client.call('tools/list');
     expect(response.status).toBe(404);
     expect(response.headers('mcp-session-id')).toEqual([]);
-    expect(message).toEqual({ jsonrpc: '2.0', id: 1, error: { code: -32001, message: 'Session not found' } });
+    expect(message).toEqual({ jsonrpc: '2.0', id: null, error: { code: -32001, message: 'Session not found' } });
+    expect(response.header('sojourn-refused')).toBeUndefined();
   });
 
   test.each([['sse'], ['json']] as const)(

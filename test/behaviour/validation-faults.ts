@@ -198,7 +198,7 @@ export const FAULTS: Record<Step, Fault> = {
     status: 404,
     code: -32001,
     says: /^Session not found$/,
-    id: 5,
+    id: null,
   },
   user: { spoil: header('x-user', 'mallory'), status: 403, code: -32000, says: /^Forbidden/, id: 5 },
   'session-version': {
