@@ -152,8 +152,8 @@ describe.each(faces)('%s', (face) => {
  * its status, and so does a GET or what is too long for its id to be looked for.
  */
 function echoing(fault: Fault, { method, message, headers, unsent }: Draft): Fault {
-  const { id, refused, plain = fault.status, ...rest } = fault;
+  const { id, spoil, code, says, plain = fault.status } = fault;
   const known = id !== null && !unsent && method === 'POST' ? (message.id as 5) : null;
   const answered = known !== null && headers['mcp-protocol-version'] === '2025-11-25';
-  return answered ? { ...fault, id: known } : { ...rest, id: known, status: plain };
+  return answered ? { ...fault, id: known } : { spoil, code, says, id: known, status: plain };
 }
