@@ -38,10 +38,7 @@ const UNFINISHED = [
   'README.md',
   'SECURITY.md',
 
-  'docs/adr/0002-store-interface.md',
   'docs/adr/0006-sqlite-store.md',
-  'docs/adr/0011-redis-store.md',
-  'docs/adr/0012-postgres-store.md',
   'docs/adr/0013-nats-store.md',
 
   'docs/guide/cli.md',
@@ -63,10 +60,7 @@ const UNFINISHED = [
   'docs/reliability.md',
 
   'docs/stores/nats.md',
-  'docs/stores/postgres.md',
-  'docs/stores/redis.md',
   'docs/stores/sqlite.md',
-  'docs/stores/your-own.md',
 
   'src/cli/',
   'src/eras/legacy/',

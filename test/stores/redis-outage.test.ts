@@ -90,7 +90,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
       const more = Math.round((heapUsed() - before) / 1_048_576);
       if (process.env['SOJOURN_FROZEN'] !== undefined) console.info(`${more} MiB more, ${refused} refused`);
       expect(refused).toBeGreaterThan(200_000);
-      expect(why).toMatchObject({ ...AWAY, message: expect.stringMatching(/no more are taken/) as string });
+      expect(why).toMatchObject({ ...AWAY, message: expect.stringMatching(/further commands are refused/) as string });
       expect(more).toBeLessThan(400);
       await server.killed();
       await Promise.all(taken);
