@@ -76,5 +76,5 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   logger: consoleLogger,
   hookTimeoutMs: 30_000,
   keepAliveMs: 15_000,
-  retryMs: 1_000,
+  retryMs: 4_000,
 });

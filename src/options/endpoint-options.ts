@@ -160,7 +160,7 @@ export interface McpEndpointOptions {
   hookTimeoutMs?: number | undefined;
   /** ms between SSE comment frames on a quiet stream; 0 = none. Default 15,000. Keeps proxies from closing it. */
   keepAliveMs?: number | undefined;
-  /** `retry:` in ms, sent with the priming event: how soon a client reconnects. Default 1,000. */
+  /** `retry:` in ms, sent with the priming event: how soon a client reconnects. Default 4,000. */
   retryMs?: number | undefined;
 }
 

@@ -54,7 +54,7 @@ describe.each(faces)('%s', (face) => {
     expect(get.headers('mcp-session-id')).toEqual([client.sessionId]);
     expect(get.body).toBe('');
     const primed = (await session(face, '2025-11-25')).client;
-    expect(await (await primed.get()).next()).toEqual({ id: expect.any(String), retry: 1_000, data: '' });
+    expect(await (await primed.get()).next()).toEqual({ id: expect.any(String), retry: 4_000, data: '' });
   });
 
   test.each(VERSIONS)('B36 unsolicited notifications come as message events (%s)', async (version) => {

@@ -58,7 +58,7 @@ describe('an omitted option', () => {
       name: 'mcp',
       supportedProtocolVersions: ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'],
       keepAliveMs: 15_000,
-      retryMs: 1_000,
+      retryMs: 4_000,
     });
   });
 
