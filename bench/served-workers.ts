@@ -27,7 +27,17 @@ export class ServedWorkers {
 
   static async start(runtime: Runtime, workers: number, store: string): Promise<ServedWorkers> {
     const name = `bench-${String(workers)}`;
-    const args = [program, 'serve', module, '--port', '0', '--workers', String(workers), '--store', store];
+    const args = [
+      program,
+      'serve',
+      module,
+      '--port',
+      '0',
+      '--workers',
+      String(workers === 1 ? 0 : workers),
+      '--store',
+      store,
+    ];
     args.push('--name', name);
     const child = spawn(runtime.path, args, {
       stdio: ['ignore', 'pipe', 'pipe'],

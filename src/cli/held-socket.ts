@@ -8,6 +8,8 @@ import { getSystemErrorName } from 'node:util';
 
 export interface HeldSocket {
   readonly fd: number;
+  /** It was passed to the supervisor, and outlives it. */
+  readonly isPassed: boolean;
   /** Nobody comes after the workers: once they have left it, connections are refused. */
   release(): void;
 }
@@ -35,12 +37,12 @@ export async function bindSocket(host: string, port: number): Promise<HeldSocket
     handle.close();
     throw systemError(failure, 'bind');
   }
-  return { fd: handle.fd, release: () => handle.close() };
+  return { fd: handle.fd, isPassed: false, release: () => handle.close() };
 }
 
 /** One that outlives the supervisor too. */
 export function passedSocket(fd: number): HeldSocket {
-  return { fd, release: () => {} };
+  return { fd, isPassed: true, release: () => {} };
 }
 
 function systemError(errno: number, syscall: string): Error {

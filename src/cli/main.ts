@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The process: everything that is global about the CLI is here. */
 import { fileURLToPath } from 'node:url';
+import { reload } from './pid-file.ts';
 import { runCli } from './program.ts';
 import { serve } from './serve.ts';
 import { sessions } from './sessions.ts';
@@ -22,6 +23,7 @@ const code = await runCli(args, {
   err: (text) => void process.stderr.write(text),
   serve: (module, settings) => serveHere(module, settings),
   sessions: (request) => sessions(request, out),
+  reload: (request) => reload(request, out),
 });
 await Promise.all(
   [process.stdout, process.stderr].map((stream) => new Promise<void>((written) => stream.write('', () => written()))),
@@ -31,7 +33,9 @@ process.exit(code);
 
 async function serveHere(module: string, settings: ServeSettings): Promise<number> {
   const fd = worker === undefined ? takeSocket() : WORKER_FD;
-  if (worker === undefined && settings.workers > 1) {
+  // Windows cannot pass a socket to a process: one worker is this process there.
+  const unsupervised = process.platform === 'win32' ? 1 : 0;
+  if (worker === undefined && settings.workers > unsupervised) {
     const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
     return supervise(settings, { command, fd, signals: process, out });
   }

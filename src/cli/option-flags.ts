@@ -131,7 +131,13 @@ export const SERVE_FLAGS = {
   port: { kind: 'number', value: 'n', group: 'Listening', help: 'TCP port; 0 = any free one' },
   host: { kind: 'text', value: 'address', group: 'Listening', help: 'address to bind; 0.0.0.0 = all of IPv4' },
   path: { kind: 'text', value: 'path', group: 'Listening', help: 'where the endpoint is' },
-  workers: { kind: 'text', value: 'n', group: 'Running', help: 'processes on one port and store; auto = one per core' },
+  workers: {
+    kind: 'text',
+    value: 'n',
+    group: 'Running',
+    help: 'processes behind a parent that holds the port; auto = one per core, 0 = no parent',
+  },
+  pidFile: { kind: 'text', value: 'path', group: 'Running', help: 'where that parent writes its process id' },
   logLevel: {
     kind: 'text',
     value: 'level',
@@ -148,7 +154,8 @@ export const SERVE_DEFAULTS = {
   port: 3000,
   host: '127.0.0.1',
   path: '/mcp',
-  workers: '1',
+  workers: undefined,
+  pidFile: undefined,
   logLevel: 'info',
   // Kubernetes kills 30 s after SIGTERM.
   drainTimeoutMs: 25_000,
@@ -174,6 +181,7 @@ export function defaultOf(key: OptionKey | ServeKey): string | undefined {
   if (key === 'store') return 'memory:';
   if (key === 'eventRetention') return 'on';
   if (key === 'hibernateAfterMs') return 'never';
+  if (key === 'workers') return '1 with a --store that outlives the process, else 0';
   if (key === 'tombstoneMs') return 'the idle timeout, at most 24 h';
   if (key === 'allowedHosts') return 'loopback names on a loopback address, else any';
   if (key === 'supportedProtocolVersions') return 'all';

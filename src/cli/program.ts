@@ -13,6 +13,7 @@ import {
   type OptionKey,
   type ServeKey,
 } from './option-flags.ts';
+import type { ReloadRequest } from './pid-file.ts';
 import { describeSessions } from './sessions-commands.ts';
 import type { SessionsRequest } from './sessions.ts';
 import { readSettings, type Environment, type ServeSettings } from './settings.ts';
@@ -24,6 +25,7 @@ export interface CliContext {
   /** Runs the command; resolves with the exit code. */
   serve(module: string, settings: ServeSettings): Promise<number>;
   sessions(request: SessionsRequest): Promise<number>;
+  reload(request: ReloadRequest): number;
 }
 
 type FlagKey = OptionKey | ServeKey;
@@ -42,7 +44,10 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   const sessions = describeSessions(program, context.env, async (request) => {
     code = await context.sessions(request);
   });
-  for (const command of [program, serve, ...sessions]) configure(command, context);
+  const reload = describeReload(program, (request) => {
+    code = context.reload({ ...request, pidFile: request.pidFile ?? context.env[variableName('pidFile')] });
+  });
+  for (const command of [program, serve, reload, ...sessions]) configure(command, context);
   describeServe(serve).action(async (module: string) => {
     code = await context.serve(module, readSettings(givenFlags(serve), context.env));
   });
@@ -50,7 +55,8 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     await program.parseAsync([...args], { from: 'user' });
     return code;
   } catch (error) {
-    return exitCodeOf(error, context, args[0] === 'sessions' ? 'sessions' : 'serve');
+    const [command = ''] = args;
+    return exitCodeOf(error, context, ['sessions', 'reload'].includes(command) ? command : 'serve');
   }
 }
 
@@ -98,6 +104,22 @@ function describeServe(command: Command): Command {
     }
   }
   return command;
+}
+
+function describeReload(program: Command, perform: (request: ReloadRequest) => void): Command {
+  const command = program.command('reload');
+  return command
+    .summary('replace the workers of a running `serve`, without refusing a connection')
+    .description(
+      'Starts a new worker, by new code; once it listens, the old one drains and ends (SIGHUP does the same).',
+    )
+    .addOption(new Option('--pid-file <path>', `what \`serve --pid-file\` wrote (or ${variableName('pidFile')})`))
+    .addOption(new Option('--pid <n>', 'the process id of `serve`'))
+    .helpOption('-h, --help', 'print help')
+    .action(() => {
+      const { pid, pidFile } = command.opts<{ pid?: string; pidFile?: string }>();
+      perform({ pid, pidFile });
+    });
 }
 
 function addFlag(command: Command, key: FlagKey, spec: FlagSpec): void {
@@ -154,6 +176,6 @@ Examples:
   $ ${variableName('limits.bodyBytes')}=1048576 sojourn serve server.js --path /
 
 SIGTERM and SIGINT drain: what runs gets --drain-timeout-ms to finish; a second signal ends at once.
-With --workers, SIGHUP replaces one worker after the other, by new code.
+SIGHUP, or sojourn reload, replaces one worker after the other, by new code.
 Exit codes: 0 ended as asked, 1 something failed, 2 wrong usage.
 `;

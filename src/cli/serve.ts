@@ -50,7 +50,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     ...(chosen && { store: chosen.store }),
   };
   const resolved = resolveTogether(module, options);
-  if (worker !== undefined) requireSharedStore(settings, resolved);
+  if (worker !== undefined && settings.workers > 1) requireSharedStore(settings, resolved);
 
   const { createMcpEndpoint } = await import('../index.ts');
   const endpoint = createMcpEndpoint(factory, options);
@@ -66,7 +66,8 @@ export async function serve(module: string, settings: ServeSettings, context: Se
       const timeoutMs = settings.drainTimeoutMs;
       if (worker !== undefined) worker.tell({ sojourn: 'leaving' });
       else context.out(`${signal}: draining, for at most ${timeoutMs} ms; once more ends at once\n`);
-      const { released, interrupted } = await endpoint.drain({ timeoutMs, stopListening: true });
+      const socketCloses = worker?.socketCloses === true;
+      const { released, interrupted } = await endpoint.drain({ timeoutMs, stopListening: true, socketCloses });
       logger.info({ signal, released, interrupted }, 'drained');
       await server.close();
       await endpoint.close();
@@ -75,7 +76,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     failed: (error) => logger.fatal({ err: error }, `shutdown failed: ${reason(error)}`),
   });
   // Only now: whoever waits for the banner may signal the moment it is there.
-  const workers = worker === undefined ? undefined : settings.workers;
+  const workers = worker === undefined || settings.workers === 1 ? undefined : settings.workers;
   const text = banner({
     version: BUILD_VERSION,
     url: server.url,

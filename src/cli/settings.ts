@@ -19,8 +19,10 @@ export interface ServeSettings {
   readonly port: number;
   readonly host: string;
   readonly path: string;
-  /** Processes. */
+  /** Processes behind a parent that holds the socket; 0: this process serves by itself. */
   readonly workers: number;
+  /** Where the parent writes its process id. */
+  readonly pidFile: string | undefined;
   readonly logLevel: string;
   readonly drainTimeoutMs: number;
   readonly storeUrl: string | undefined;
@@ -49,14 +51,16 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
     }
   }
   const serve = <T>(key: string, fallback: T): T => (fromFlags.get(key) ?? fromEnv.get(key) ?? fallback) as T;
+  const storeUrl = serve<string | undefined>('store', undefined);
   const settings: ServeSettings = {
     port: serve<number>('port', SERVE_DEFAULTS.port),
     host: serve<string>('host', SERVE_DEFAULTS.host),
     path: serve<string>('path', SERVE_DEFAULTS.path),
-    workers: workersOf(serve<string>('workers', SERVE_DEFAULTS.workers), origins.get('workers')),
+    workers: workersOf(serve<string | undefined>('workers', undefined), origins.get('workers'), storeUrl),
+    pidFile: serve<string | undefined>('pidFile', undefined),
     logLevel: serve<string>('logLevel', SERVE_DEFAULTS.logLevel),
     drainTimeoutMs: serve<number>('drainTimeoutMs', SERVE_DEFAULTS.drainTimeoutMs),
-    storeUrl: serve<string | undefined>('store', undefined),
+    storeUrl,
     options: mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
     origin: (option) => origins.get(option),
     warnings: strangers(env),
@@ -108,12 +112,17 @@ function checkListening({ port, path, drainTimeoutMs, origin }: ServeSettings): 
   }
 }
 
-function workersOf(text: string, origin: string | undefined): number {
+/** A parent is of use where sessions outlive the process that serves them (docs/adr/0018). */
+function workersOf(text: string | undefined, origin: string | undefined, storeUrl: string | undefined): number {
+  if (text === undefined) {
+    const outlives = storeUrl !== undefined && !storeUrl.startsWith('memory:');
+    return outlives && process.platform !== 'win32' ? 1 : 0;
+  }
   if (text === 'auto') return availableParallelism();
   const count = Number(text);
-  if (/^\d+$/.test(text) && count >= 1 && count <= MOST_WORKERS) return count;
+  if (/^\d+$/.test(text) && count <= MOST_WORKERS) return count;
   throw new UsageError(
-    `${origin} takes a whole number of processes, 1 to ${MOST_WORKERS}, or auto; got ${JSON.stringify(text)}`,
+    `${origin} takes a whole number of processes, 0 to ${MOST_WORKERS}, or auto; got ${JSON.stringify(text)}`,
   );
 }
 

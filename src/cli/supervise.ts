@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import type { Logger } from '../types.ts';
 import { Failure, reason } from './failure.ts';
 import { bindSocket, passedSocket, type HeldSocket } from './held-socket.ts';
+import { writePid } from './pid-file.ts';
 import { listenProblem, warnOfSettings } from './serve.ts';
 import type { ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
@@ -41,7 +42,8 @@ export async function supervise(settings: ServeSettings, context: SuperviseConte
     async finish(signal) {
       context.out(`${signal}: draining, for at most ${drainTimeoutMs} ms; once more ends at once\n`);
       socket.release();
-      if ((await supervisor.stop()) !== 0) throw new Error('not every worker came to the end of its drain');
+      if ((await supervisor.stop(!socket.isPassed)) !== 0)
+        throw new Error('not every worker came to the end of its drain');
       logger.info({ signal, workers }, 'drained');
     },
     abandoned(signal) {
@@ -54,13 +56,14 @@ export async function supervise(settings: ServeSettings, context: SuperviseConte
   const started = await Promise.race([supervisor.start(), supervisor.failure]);
   if (started === undefined) return Promise.race([stopped, supervisor.failure]);
   if ('code' in started) return started.code;
+  const removePid = writePid(settings.pidFile);
   context.out(started.banner);
-  return Promise.race([stopped, supervisor.failure]);
+  return Promise.race([stopped, supervisor.failure]).finally(removePid);
 }
 
 async function hold(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {
   if (process.platform === 'win32')
-    throw new Failure('--workers needs a Unix system: sockets are passed to processes there');
+    throw new Failure('several workers need a Unix system: sockets are passed to processes there');
   if (fd !== undefined) return passedSocket(fd);
   try {
     return await bindSocket(settings.host, settings.port);

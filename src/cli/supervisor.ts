@@ -100,11 +100,14 @@ export class Supervisor {
     return this.#stopping.signal.aborted ? undefined : { banner };
   }
 
-  /** Drains all; resolves with the exit code when none is left. */
-  stop(): Promise<number> {
+  /** Drains all; resolves with the exit code when none is left. `socketCloses`: the socket does not outlive them. */
+  stop(socketCloses = false): Promise<number> {
     this.#stopping.abort();
     return (this.#stopped ??= (async () => {
-      const ends = await Promise.all([...this.#running].map((worker) => this.#dismiss(worker)));
+      const running = [...this.#running];
+      // Of several workers none knows whether it is the last to close the socket.
+      const closes = socketCloses && running.length === 1;
+      const ends = await Promise.all(running.map((worker) => this.#dismiss(worker, closes)));
       return ends.every(Boolean) ? EXIT.ok : EXIT.failed;
     })());
   }
@@ -197,9 +200,9 @@ export class Supervisor {
   }
 
   /** Told, or asked, to drain. `false`: it had to be killed, or failed. */
-  async #dismiss(worker: WorkerProcess): Promise<boolean> {
+  async #dismiss(worker: WorkerProcess, socketCloses = false): Promise<boolean> {
     const asked = worker.servedMs !== undefined;
-    worker.drain();
+    worker.drain(socketCloses);
     const { code } = await this.#dismissed(worker);
     return code === EXIT.ok || !asked;
   }

@@ -7,8 +7,8 @@ export type WorkerReport =
   /** It drains, and ends by itself. */
   | { readonly sojourn: 'leaving' };
 
-/** A worker is asked. */
-export type WorkerOrder = { readonly sojourn: 'drain' };
+/** A worker is asked to drain. `socketCloses`: no other process holds the socket any more. */
+export type WorkerOrder = { readonly sojourn: 'drain'; readonly socketCloses?: boolean };
 
 export function isReport(message: unknown): message is WorkerReport {
   const kind = kindOf(message);

@@ -82,10 +82,11 @@ export class WorkerProcess {
   }
 
   /** One that does not listen yet has nothing to hand over, and just ends. */
-  drain(): void {
+  drain(socketCloses = false): void {
     if (this.#listeningSince === undefined) this.#child.kill('SIGTERM');
     // What cannot be told any more: it is ending.
-    else if (this.#child.connected) this.#child.send({ sojourn: 'drain' } satisfies WorkerOrder, () => {});
+    else if (this.#child.connected)
+      this.#child.send({ sojourn: 'drain', socketCloses } satisfies WorkerOrder, () => {});
   }
 
   kill(): void {

@@ -16,6 +16,8 @@ export const WORKER_FD = 3;
 
 export interface WorkerRole {
   readonly number: number;
+  /** The socket closes with this worker: no other process holds it. */
+  readonly socketCloses: boolean;
   /** What stops this worker, as signals. */
   readonly signals: SignalSource;
   tell(report: WorkerReport): void;
@@ -44,8 +46,11 @@ export function takeWorkerRole(self: WorkerSelf): WorkerRole | undefined {
     // Nobody listens before it serves; then there is nothing to hand over.
     if (!signals.emit('SIGTERM')) self.exit(EXIT.failed);
   };
+  let socketCloses = false;
   self.on('message', (message) => {
-    if (isOrder(message)) stop();
+    if (!isOrder(message)) return;
+    if (!stopping) socketCloses = message.socketCloses === true;
+    stop();
   });
   self.on('disconnect', stop);
   // It was killed before anybody listened for that.
@@ -58,6 +63,9 @@ export function takeWorkerRole(self: WorkerSelf): WorkerRole | undefined {
   for (const terminal of ['SIGINT', 'SIGHUP'] as const) self.on(terminal, () => {});
   return {
     number,
+    get socketCloses() {
+      return socketCloses;
+    },
     signals,
     // A supervisor that is gone is noticed by `disconnect`.
     tell: (report) => void self.send?.(report, () => {}),

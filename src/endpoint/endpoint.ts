@@ -38,6 +38,8 @@ export interface DrainOptions {
    * `false`: the endpoint answers until the end of the drain, and then with 503.
    */
   stopListening?: boolean | undefined;
+  /** The socket that `listen({ fd })` was passed is held by no other process, so it closes with this one. Default `false`. */
+  socketCloses?: boolean | undefined;
 }
 
 /** One MCP endpoint in this process. `fetch` and `node` are bound functions, so they can be detached and passed on. */
@@ -233,7 +235,8 @@ class Endpoint {
     const left = [...this.#listening].filter(({ inherited }) => inherited || given?.stopListening === true);
     if (left.length > 0) {
       const serving = (await core.instance.otherServing()) === undefined ? 'alone' : 'others';
-      await Promise.all(left.map((listening) => listening.stopAccepting(serving)));
+      const socketCloses = given?.socketCloses === true;
+      await Promise.all(left.map((listening) => listening.stopAccepting(serving, socketCloses)));
     }
     return core.drain(timeoutMs, () => left.some(({ expectsRequests }) => expectsRequests));
   }

@@ -46,7 +46,7 @@ export interface ManagedListening extends Listening {
   /** The socket was passed to the process and outlives it. */
   readonly inherited: boolean;
   /** Stops accepting connections. Resolves when hardly any client can expect to send another request. */
-  stopAccepting(serving: Serving): Promise<void>;
+  stopAccepting(serving: Serving, socketCloses: boolean): Promise<void>;
   /** After `stopAccepting`: a stream has ended since, so its client may still send a request. */
   readonly expectsRequests: boolean;
 }
@@ -94,7 +94,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     close,
     [Symbol.asyncDispose]: close,
     inherited: fd !== undefined,
-    stopAccepting: (serving) => socket.stopAccepting(serving),
+    stopAccepting: (serving, socketCloses) => socket.stopAccepting(serving, socketCloses),
     get expectsRequests() {
       return socket.expectsRequests;
     },

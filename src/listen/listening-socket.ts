@@ -55,7 +55,7 @@ export type Serving = 'alone' | 'others';
 export class ListeningSocket {
   readonly #server: Server;
   readonly #time: Required<TimeProvider>;
-  readonly #inherited: boolean;
+  #inherited: boolean;
   readonly #connections = new Map<Socket, Connection>();
   /** Connections and requests so far. */
   #arrivals = 0;
@@ -77,7 +77,8 @@ export class ListeningSocket {
   }
 
   /** Resolves when no connection is accepted any more and connected clients had time to read `Connection: close`. */
-  stopAccepting(serving: Serving): Promise<void> {
+  stopAccepting(serving: Serving, socketCloses = false): Promise<void> {
+    if (socketCloses) this.#inherited = false;
     return (this.#leaving ??= this.#stopAccepting(serving));
   }
 

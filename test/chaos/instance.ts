@@ -120,7 +120,8 @@ export class Instance {
     const { logs, effects } = this.#options;
     const level = logs === undefined ? [] : ['--log-level', 'debug'];
     const args = [cli, 'serve', serverModule, '--port', '0', ...level, ...this.#options.args];
-    const env = { ...inherited, INSTANCE: this.start, EFFECTS: effects };
+    // The process that is killed and frozen is the one that serves.
+    const env = { ...inherited, SOJOURN_WORKERS: '0', INSTANCE: this.start, EFFECTS: effects };
     const child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
     running.add(child);

@@ -39,7 +39,8 @@ export function startCli(
   const [file = '', ...rest] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
   const child = spawn(file, rest, {
     cwd,
-    env: { ...inherited, ...env },
+    // The process that a test signals is the one that serves, unless the test asks for workers.
+    env: { ...inherited, SOJOURN_WORKERS: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
   }) as ChildProcessByStdio<null, Readable, Readable>;
   const output = { stdout: '', stderr: '' };

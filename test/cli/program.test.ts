@@ -27,6 +27,7 @@ async function run(args: string[], { env = {}, serve }: Run = {}) {
       looked.push(request);
       return 1;
     },
+    reload: () => 0,
   });
   return { code, ...output, served, looked };
 }

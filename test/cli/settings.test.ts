@@ -24,7 +24,7 @@ describe('what serve is asked for', () => {
       port: 3000,
       host: '127.0.0.1',
       path: '/mcp',
-      workers: 1,
+      workers: 0,
       logLevel: 'info',
       drainTimeoutMs: 25_000,
       storeUrl: undefined,
@@ -60,8 +60,15 @@ describe('what serve is asked for', () => {
     });
   });
 
+  test.skipIf(process.platform === 'win32')('a store that outlives the process has one worker behind a parent', () => {
+    expect(read({ store: 'sqlite:./s.db' }).workers).toBe(1);
+    expect(read({}, { SOJOURN_STORE: 'redis://localhost' }).workers).toBe(1);
+    expect(read({ store: 'memory:' }).workers).toBe(0);
+  });
+
   test('workers are counted, or as many as the machine runs at once', () => {
     expect(read({ workers: '3' }).workers).toBe(3);
+    expect(read({ workers: '0', store: 'sqlite:./s.db' }).workers).toBe(0);
     expect(read({}, { SOJOURN_WORKERS: '4' }).workers).toBe(4);
     expect(read({ workers: 'auto' }).workers).toBe(availableParallelism());
   });
@@ -94,8 +101,8 @@ describe('what serve is asked for', () => {
     [{ port: '80.5' }, {}, '--port takes a port, 0 to 65535; got 80.5'],
     [{ path: 'mcp' }, {}, '--path takes a path that begins with \'/\'; got "mcp"'],
     [{}, { SOJOURN_DRAIN_TIMEOUT_MS: '-1' }, 'SOJOURN_DRAIN_TIMEOUT_MS takes a number of ms, 0 or more; got "-1"'],
-    [{ workers: '0' }, {}, '--workers takes a whole number of processes, 1 to 256, or auto; got "0"'],
-    [{ workers: '257' }, {}, '--workers takes a whole number of processes, 1 to 256, or auto; got "257"'],
+    [{ workers: '-1' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "-1"'],
+    [{ workers: '257' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "257"'],
     [{}, { SOJOURN_WORKERS: '1.5' }, 'SOJOURN_WORKERS takes a whole number of processes, 1 to 256, or auto; got "1.5"'],
     [{ logger: 'true' }, {}, '--logger: this option is an object with functions; give it in the options of the module'],
     [{}, { SOJOURN_ONERROR: 'x' }, 'SOJOURN_ONERROR: this option is a function; give it in the options of the module'],

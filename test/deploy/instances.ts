@@ -29,7 +29,7 @@ export class DeployedInstance {
   /** Resolves when it listens. */
   async start(): Promise<void> {
     const child = spawn(process.execPath, [cli, 'serve', module, '--log-level', 'warn'], {
-      env: { ...inherited, SOJOURN_PORT: String(this.port), SOJOURN_STORE: this.#store },
+      env: { ...inherited, SOJOURN_PORT: String(this.port), SOJOURN_STORE: this.#store, SOJOURN_WORKERS: '0' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;

@@ -21,6 +21,17 @@ export default function createServer(ctx) {
     await new Promise((done) => setTimeout(done, ms));
     return text(`done ${process.pid}`);
   });
+  server.registerTool(
+    'look',
+    { inputSchema: z.object({ ms: z.number() }), annotations: { readOnlyHint: true } },
+    async ({ ms }) => {
+      await new Promise((done) => setTimeout(done, ms));
+      return text(`looked ${process.pid}`);
+    },
+  );
+  server.registerTool('hoard', {}, () => {
+    for (const kept = []; ;) kept.push(Array.from({ length: 100_000 }, (_, n) => ({ n })));
+  });
   server.registerTool('crash', {}, () => process.exit(7));
   server.registerTool('ring', {}, () => {
     void outside(() => server.server.sendLoggingMessage({ level: 'info', data: 'ringing' }));

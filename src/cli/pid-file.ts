@@ -1,0 +1,63 @@
+/** The process id of a supervisor: `sojourn serve --pid-file` writes it, `sojourn reload` reads it. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { Failure, reason, UsageError } from './failure.ts';
+
+export interface ReloadRequest {
+  readonly pid: string | undefined;
+  readonly pidFile: string | undefined;
+}
+
+/** Returns what removes the file again, unless another process has written it since. */
+export function writePid(path: string | undefined): () => void {
+  if (path === undefined) return () => {};
+  const text = `${process.pid}\n`;
+  try {
+    writeFileSync(path, text);
+  } catch (cause) {
+    throw new Failure(`--pid-file: ${path} cannot be written: ${reason(cause)}`, { cause });
+  }
+  return () => {
+    try {
+      if (readFileSync(path, 'utf8') === text) rmSync(path, { force: true });
+    } catch {
+      // It was removed already.
+    }
+  };
+}
+
+/** Asks a supervisor to replace its workers, one after the other. */
+export function reload({ pid, pidFile }: ReloadRequest, out: (text: string) => void): number {
+  const text = pid ?? readPid(pidFile);
+  const id = Number(text);
+  if (!/^\d+$/.test(text) || id < 1) throw new UsageError(`${JSON.stringify(text)} is no process id`);
+  // SIGHUP ends a process that does not expect it, and a file that was left behind may name any process.
+  if (!commandOf(id).includes('serve'))
+    throw new Failure(`process ${id} is no \`sojourn serve\`: it has ended, or the file was left behind`);
+  process.kill(id, 'SIGHUP');
+  out(`process ${id} replaces its workers; its log says when that is done\n`);
+  return 0;
+}
+
+function readPid(path: string | undefined): string {
+  if (path === undefined)
+    throw new UsageError('reload needs --pid-file or --pid: which process is to replace its workers');
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (cause) {
+    throw new Failure(`${path} cannot be read: ${reason(cause)}`, { cause });
+  }
+}
+
+/** `''`: there is no such process. */
+function commandOf(pid: number): string[] {
+  if (process.platform !== 'linux') {
+    const { stdout } = spawnSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' });
+    return stdout.trim().split(/\s+/);
+  }
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}

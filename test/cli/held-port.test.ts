@@ -1,0 +1,226 @@
+/** `sojourn serve` on a store that outlives the process: a parent holds the port, and one worker serves. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
+import { ownConnections } from '../clients/own-connections.ts';
+import { until } from '../kit/until.ts';
+import { program, runProcess, startCli } from './cli-process.ts';
+import { isAlive, startWorkers, type Workers } from './workers-process.ts';
+
+/** Between two connections of a client that opens one per call. */
+const EVERY_MS = 20;
+
+/** Asks with a connection of its own each time, until it is told to stop. `refused`: connections that were not made. */
+function connectionPerCall(url: string) {
+  const port = Number(new URL(url).port);
+  const outcome = { refused: 0, cut: 0, answered: 0 };
+  const open = new Set<Promise<void>>();
+  let stopped = false;
+  const ask = (): Promise<void> =>
+    new Promise((done) => {
+      const socket = connect(port, '127.0.0.1');
+      let text = '';
+      let connected = false;
+      socket.setTimeout(30_000, () => socket.destroy());
+      socket.on('connect', () => {
+        connected = true;
+        socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+      });
+      socket.setEncoding('latin1').on('data', (chunk: string) => (text += chunk));
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        if (!connected) outcome.refused += 1;
+        else if (text.startsWith('HTTP/1.1 200')) outcome.answered += 1;
+        else outcome.cut += 1;
+        done();
+      });
+    });
+  const done = (async () => {
+    while (!stopped) {
+      const asked = ask().finally(() => open.delete(asked));
+      open.add(asked);
+      await new Promise((next) => setTimeout(next, EVERY_MS));
+    }
+    await Promise.all(open);
+  })();
+  onTestFinished(() => {
+    stopped = true;
+    return done;
+  });
+  return {
+    outcome,
+    stop: async () => {
+      stopped = true;
+      await done;
+      return outcome;
+    },
+  };
+}
+
+/** Calls `count` one after the other. */
+function counting(client: OfficialClient) {
+  const failures: string[] = [];
+  let answered = 0;
+  let stopped = false;
+  const done = (async () => {
+    while (!stopped) {
+      try {
+        await client.say('count', {}, { timeout: 10_000 });
+        answered += 1;
+      } catch (error) {
+        failures.push(String((error as Error).cause ?? error));
+      }
+      await new Promise((next) => setTimeout(next, EVERY_MS));
+    }
+  })();
+  onTestFinished(() => {
+    stopped = true;
+  });
+  return {
+    failures,
+    answered: () => answered,
+    stop: async () => {
+      stopped = true;
+      await done;
+    },
+  };
+}
+
+async function underLoad(workers: Workers) {
+  const url = await workers.url();
+  const clients = [];
+  for (const open of [connectV1, connectV2]) clients.push(await open(url, { fetch: await ownConnections() }));
+  return { url, clients, raw: connectionPerCall(url), callers: clients.map(counting) };
+}
+
+type Load = Awaited<ReturnType<typeof underLoad>>;
+
+async function goOn({ callers }: Load): Promise<void> {
+  const before = callers.map(({ answered }) => answered());
+  await until(() => callers.every(({ answered }, n) => answered() > (before[n] ?? 0) + 2), {
+    timeoutMs: 30_000,
+    what: 'every client to go on',
+  });
+}
+
+const REFUSED = /ECONNREFUSED/;
+
+/** A worker that ended: no connection was refused, and of the clients' calls only those fail that it was running. */
+async function checkAfter(load: Load): Promise<void> {
+  await goOn(load);
+  const { refused, answered } = await load.raw.stop();
+  await Promise.all(load.callers.map(({ stop }) => stop()));
+  expect(refused).toBe(0);
+  expect(answered).toBeGreaterThan(10);
+  expect(load.callers.flatMap(({ failures }) => failures).filter((text) => REFUSED.test(text))).toEqual([]);
+}
+
+const LONG = { timeout: 90_000 };
+
+describe.skipIf(process.platform === 'win32')('the port of `sojourn serve` (a Unix system)', () => {
+  test('refuses no connection while its worker is killed', LONG, async () => {
+    const workers = startWorkers({ workers: 1 });
+    const load = await underLoad(workers);
+    for (let kills = 0; kills < 3; kills++) {
+      await goOn(load);
+      const pid = workers.pid(1);
+      process.kill(pid, 'SIGKILL');
+      await workers.replaced(1, pid);
+    }
+    await checkAfter(load);
+  });
+
+  test('refuses no connection while its worker runs out of memory', LONG, async () => {
+    const workers = startWorkers({ workers: 1, env: { NODE_OPTIONS: '--max-old-space-size=48' } });
+    const load = await underLoad(workers);
+    await goOn(load);
+    const pid = workers.pid(1);
+    const greedy = await connectV2(load.url, { fetch: await ownConnections() });
+    const outcome = greedy.say('hoard', {}, { timeout: 20_000 }).catch(() => 'lost');
+    await workers.replaced(1, pid);
+    expect(await outcome).toBe('lost');
+    await checkAfter(load);
+  });
+
+  test('fails no call while `sojourn reload` replaces its worker five times', LONG, async () => {
+    const pidFile = join(temporary(), 'pid');
+    const workers = startWorkers({ workers: 1, flags: ['--pid-file', pidFile] });
+    const load = await underLoad(workers);
+    for (let reloads = 1; reloads <= 5; reloads++) {
+      await goOn(load);
+      const pid = workers.pid(1);
+      expect(await runProcess(['reload', '--pid-file', pidFile])).toMatchObject({ code: 0 });
+      await workers.replaced(1, pid);
+      await until(() => !isAlive(pid), { timeoutMs: 20_000, what: 'the old worker to end' });
+    }
+    await goOn(load);
+    expect(await load.raw.stop()).toMatchObject({ refused: 0, cut: 0 });
+    await Promise.all(load.callers.map(({ stop }) => stop()));
+    expect(load.callers.flatMap(({ failures }) => failures)).toEqual([]);
+    workers.kill('SIGTERM');
+    expect(await workers.ended()).toMatchObject({ code: 0 });
+    expect(() => readFileSync(pidFile)).toThrow('ENOENT');
+  });
+
+  test(
+    'calls under way on a worker that is killed: a read-only one has its result, another one `owner_lost`',
+    LONG,
+    async () => {
+      const workers = startWorkers({ workers: 1 });
+      const url = await workers.url();
+      const client = await connectV2(url, { fetch: await ownConnections() });
+      await client.client.listTools();
+      const pid = workers.pid(1);
+      const tokens: string[] = [];
+      const onresumptiontoken = (token: string): void => void tokens.push(token);
+      const look = client.say('look', { ms: 1_000 }, { onresumptiontoken });
+      const slow = client.say('slow', { ms: 60_000 }, { onresumptiontoken }).catch((error: unknown) => error);
+      // Without an event id a client cannot come back.
+      await until(() => new Set(tokens).size === 2, { what: 'both calls to have an event id' });
+      process.kill(pid, 'SIGKILL');
+      const next = await workers.replaced(1, pid);
+      expect(await look).toBe(`looked ${next}`);
+      expect(await slow).toMatchObject({ data: { reason: 'owner_lost', mayHaveRun: true } });
+    },
+  );
+
+  test('is held by a parent where the store outlives the process, and by the process itself elsewhere', async () => {
+    const store = `sqlite:${join(temporary(), 's.db')}`;
+    const held = startCli(['serve', program('worker-server.mjs'), '--port', '0', '--store', store], {
+      env: { SOJOURN_WORKERS: '' },
+    });
+    await held.url();
+    await until(() => held.output.stderr.includes('worker listens'), { what: 'a worker' });
+    held.kill('SIGTERM');
+    expect(await held.ended()).toMatchObject({ code: 0 });
+    for (const flags of [['--store', store, '--workers', '0'], []]) {
+      const alone = startCli(['serve', program('worker-server.mjs'), '--port', '0', ...flags], {
+        env: { SOJOURN_WORKERS: '' },
+      });
+      await alone.url();
+      expect(alone.output.stderr).not.toContain('worker listens');
+      alone.kill('SIGTERM');
+      expect(await alone.ended()).toMatchObject({ code: 0 });
+    }
+  });
+
+  test.each([
+    [[], 2, 'reload needs --pid-file or --pid'],
+    [['--pid', 'x'], 2, '"x" is no process id'],
+    [['--pid', String(process.pid)], 1, 'is no `sojourn serve`'],
+    [['--pid-file', '/nowhere'], 1, '/nowhere cannot be read'],
+  ])('reload %j ends with %i', async (flags, code, message) => {
+    const ended = await runProcess(['reload', ...flags]);
+    expect(ended.code).toBe(code);
+    expect(ended.stderr).toContain(message);
+  });
+});
+
+function temporary(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-port-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
