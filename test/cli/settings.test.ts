@@ -103,7 +103,7 @@ describe('what serve is asked for', () => {
     [{}, { SOJOURN_DRAIN_TIMEOUT_MS: '-1' }, 'SOJOURN_DRAIN_TIMEOUT_MS takes a number of ms, 0 or more; got "-1"'],
     [{ workers: '-1' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "-1"'],
     [{ workers: '257' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "257"'],
-    [{}, { SOJOURN_WORKERS: '1.5' }, 'SOJOURN_WORKERS takes a whole number of processes, 1 to 256, or auto; got "1.5"'],
+    [{}, { SOJOURN_WORKERS: '1.5' }, 'SOJOURN_WORKERS takes a whole number of processes, 0 to 256, or auto; got "1.5"'],
     [{ logger: 'true' }, {}, '--logger: this option is an object with functions; give it in the options of the module'],
     [{}, { SOJOURN_ONERROR: 'x' }, 'SOJOURN_ONERROR: this option is a function; give it in the options of the module'],
   ])('%j with %j is refused by name', (flags, env, message) => {
