@@ -2,7 +2,9 @@
  * Wires the parts of an endpoint: request checks → eras → sessions → store, with one instance in the deployment. It is
  * created when the store is open; `endpoint.ts` is the public face.
  *
- *     serving ──drain──▶ draining ──▶ drained (503) ──close──▶ closed
+ *     serving ──drain──▶ draining ──▶ drained ──close──▶ closed
+ *
+ * Without another serving instance it first runs `finishAlone`: it listens and serves until its calls have ended.
  */
 import type { ServerEventBus } from '@modelcontextprotocol/server';
 import { broadcast } from '../session/broadcast.ts';
@@ -24,7 +26,8 @@ import {
   requestDrained,
   type SojournError,
 } from '../errors.ts';
-import { refuse } from '../http/answer.ts';
+import { refuse, refuseOnSession } from '../http/answer.ts';
+import { type InboundPost, requestIdOf } from '../relay/call.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { KeepAlive } from '../http/keep-alive.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -173,10 +176,10 @@ export class Core {
       options.sessionMode === 'stateless' ? (post) => this.#stateless.post(post) : (post) => this.legacy.post(post);
     this.#modern = new ModernEra({ options, servers, bus: this.bus, keepAlive, legacy: legacyPost });
     this.#checks = new RequestChecks(options, {
-      modern: (post, header) => this.#modern.serve(post, header),
-      legacyPost,
+      modern: (post, header) => (this.#drained ? refuseDrained(post) : this.#modern.serve(post, header)),
+      legacyPost: (post) => (this.#drained ? refuseDrained(post) : legacyPost(post)),
       legacyGet: (exchange) => this.legacy.get(exchange),
-      legacyDelete: (exchange) => this.legacy.delete(exchange),
+      legacyDelete: (exchange) => (this.#drained ? refuse(exchange, draining(), null) : this.legacy.delete(exchange)),
     });
     this.#sse = options.legacySse
       ? new LegacySseEra({ options, builder, keepAlive, ownerId: () => this.instance.owner, random })
@@ -210,7 +213,8 @@ export class Core {
   /** `allowedHosts`: from the listener, where the option leaves it to the listener's address. */
   handle(exchange: Exchange, allowedHosts = this.#options.allowedHosts): void {
     if (this.#state === 'closed') return refuse(exchange, closedEndpoint(), null);
-    if (this.#drained) return refuse(exchange, draining(), null);
+    // A client opens a stream again whose connection is closed; 503 ends some clients for good.
+    if (this.#drained && exchange.method === 'GET') return exchange.destroy();
     try {
       exchange.user = this.#userOf(exchange.authInfo);
     } catch (cause) {
@@ -218,7 +222,7 @@ export class Core {
       this.#options.logger.error({ err: cause }, `A request is refused, because its user is unknown: ${why}`);
       return refuse(exchange, internal(cause), null);
     }
-    const path = this.#sse === undefined ? undefined : legacySsePath(exchange.url);
+    const path = this.#sse === undefined || this.#drained ? undefined : legacySsePath(exchange.url);
     if (path === undefined || this.#sse === undefined) return this.#checks.enter(exchange, allowedHosts);
     const refusal = this.#checks.checkGuards(exchange, allowedHosts);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
@@ -234,6 +238,29 @@ export class Core {
       instance: id,
       sessions: this.registry.count,
     };
+  }
+
+  /**
+   * The first part of a drain where no other instance serves: this one serves everything that arrives, new sessions too, until
+   * the calls that run now have ended, another instance serves, or `timeoutMs` is over. Resolves with the time that is left.
+   */
+  async finishAlone(timeoutMs: number): Promise<number> {
+    if (this.#state === 'closed' || this.#draining !== undefined) return timeoutMs;
+    const { timeProvider } = this.#options;
+    const began = timeProvider.monotonic();
+    const left = (): number => Math.max(0, timeoutMs - (timeProvider.monotonic() - began));
+    if ((await this.instance.otherServing()) !== undefined) return left();
+    this.#state = 'draining';
+    await this.instance.drain();
+    const calls = [...this.registry.values()].flatMap(({ running }) => [...running.values()]);
+    // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
+    let others = this.#stateless.running + this.#modern.running > 0;
+    while (left() > 0 && (others || calls.some(({ answered }) => !answered))) {
+      await elapse(timeProvider, DRAIN_POLL_MS);
+      others &&= this.#stateless.running + this.#modern.running > 0;
+      if ((await this.instance.otherServing()) !== undefined) break;
+    }
+    return left();
   }
 
   /** `expectsRequests`: a connected client may still send a request. */
@@ -325,4 +352,9 @@ export class Core {
       cursor = page.nextCursor;
     } while (cursor !== undefined);
   }
+}
+
+/** What still arrives on open connections: a request of a session gets an error with its id, because some clients end at a 503. */
+function refuseDrained(post: InboundPost): void {
+  refuseOnSession(post.exchange, draining(), requestIdOf(post));
 }

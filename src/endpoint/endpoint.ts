@@ -233,12 +233,13 @@ class Endpoint {
     // A client that connects to an inherited socket waits for the next process, so stop accepting early and let that
     // process start.
     const left = [...this.#listening].filter(({ inherited }) => inherited || given?.stopListening === true);
+    const remainingMs = left.length > 0 ? await core.finishAlone(timeoutMs) : timeoutMs;
     if (left.length > 0) {
       const serving = (await core.instance.otherServing()) === undefined ? 'alone' : 'others';
       const socketCloses = given?.socketCloses === true;
       await Promise.all(left.map((listening) => listening.stopAccepting(serving, socketCloses)));
     }
-    return core.drain(timeoutMs, () => left.some(({ expectsRequests }) => expectsRequests));
+    return core.drain(remainingMs, () => left.some(({ expectsRequests }) => expectsRequests));
   }
 
   #health(): EndpointHealth {

@@ -6,7 +6,7 @@
  *                                   `Sojourn-Refused` names the reason
  *     an unknown session          → 404 with `id: null`: go-sdk takes a 404 with an id for the answer to its request
  *     what the specification asks → its status: an unsupported or changed `MCP-Protocol-Version`, 401, 403
- *     draining, closed            → 503: a load balancer sends the next request to another instance
+ *     closed                      → 503: a load balancer sends the next request to another instance
  *     no session, 2026-07-28      → the error's own status
  */
 import type { RequestId } from '@modelcontextprotocol/server';
@@ -32,7 +32,6 @@ const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'HEADER_MISMATCH',
   'SESSION_ID_MISSING',
   'SESSION_ID_INVALID',
-  'DRAINING',
   'CLOSED',
 ]);
 

@@ -21,6 +21,10 @@ export class RunningRequests {
     return new Promise((resolve) => (this.#freed ??= []).push(resolve));
   }
 
+  values(): IterableIterator<MessageContext> {
+    return this.#contexts.values();
+  }
+
   get(id: RequestId): MessageContext | undefined {
     return this.#contexts.get(id);
   }

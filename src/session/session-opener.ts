@@ -3,7 +3,7 @@
  * order, so that a client only ever learns an id that is recorded, and a failure at any step leaves nothing behind. A
  * client that vanished meanwhile leaves nothing behind either: nobody knows the id.
  */
-import { draining, factoryFailed, lapsed, invalidParams, storeAway, SojournError } from '../errors.ts';
+import { factoryFailed, lapsed, invalidParams, storeAway, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { type Handshake, isEnded, type OpenStore } from '../stores/store.ts';
@@ -49,7 +49,7 @@ export class Opener {
   readonly #builder: SessionBuilder;
   readonly #ownerId: () => string;
   readonly #random: RandomSource;
-  /** Set while draining: no new session starts here. */
+  /** Set while draining: new sessions start at another serving instance, and here only where there is none. */
   draining = false;
   /** Set when drained or closed: what was still being opened then ends with this error. */
   stopped: (() => SojournError) | undefined = undefined;
@@ -65,7 +65,7 @@ export class Opener {
 
   /** `undefined`: the client vanished, and the session was dropped. */
   async open(message: RpcRequest, caller: OpenCaller): Promise<Opened | undefined> {
-    if (this.draining) throw draining();
+    if (this.stopped !== undefined) throw this.stopped();
     const handshake = checkedHandshake(message);
     if (handshake === undefined) {
       throw invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');

@@ -189,15 +189,20 @@ describe('drain() beside another instance', () => {
     expect(await draining).toEqual({ released: 2, interrupted: 0 });
   });
 
-  test('answers 503 with Retry-After once it is drained, to clients of both eras', async () => {
+  test('once it is drained: an error to a request of a session, no answer to a GET, 503 to the others', async () => {
     const [a] = (await serveFleet(2)) as [Member, Member];
     const one = await open(a);
     await a.endpoint.drain();
+    const { response, message } = await one.call('ping');
+    expect([response.status, response.header('sojourn-refused'), message.error]).toMatchObject([
+      200,
+      'draining',
+      { code: -32000, data: { reason: 'draining' } },
+    ]);
+    await expect(one.get()).rejects.toThrow();
     const answers = [
-      (await one.call('ping')).response,
       (await a.client().initialize()).response,
       (await callModern(a.client(), 'tools/list')).response,
-      await one.get(),
       await one.delete(),
     ];
     for (const answer of answers) {
@@ -236,12 +241,12 @@ describe('the last instance', () => {
     const draining = a.endpoint.drain({ timeoutMs: 10_000 });
     await time.advance(5_000);
     expect((await idle.call('ping')).response.status).toBe(200);
-    expect((await a.client().initialize()).response.status).toBe(503);
+    expect((await a.client().initialize()).response.status).toBe(200);
     call.answer('done');
     expect(textOf((await called).message)).toBe('done');
     await time.advance(1_000);
-    expect(await draining).toEqual({ released: 2, interrupted: 0 });
-    expect((await idle.call('ping')).response.status).toBe(503);
+    expect(await draining).toEqual({ released: 3, interrupted: 0 });
+    expect((await idle.call('ping')).message.error?.data).toEqual({ reason: 'draining' });
   });
 
   test('or until the deadline', async () => {
@@ -263,7 +268,7 @@ describe('the last instance', () => {
     await one.call(...tool('count'));
     await b.endpoint.drain();
     await a.endpoint.drain(); // nobody serves now
-    expect((await one.call('ping')).response.status).toBe(503);
+    expect((await one.call('ping')).message.error?.data).toEqual({ reason: 'draining' });
     expect((await a.endpoint.sessions.list()).sessions.map(({ id, status }) => [id, status])).toEqual([
       [one.sessionId, 'hibernated'],
     ]);

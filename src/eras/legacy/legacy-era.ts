@@ -182,7 +182,9 @@ export class LegacyEra {
       const { waitMs } = this.#options;
       if (!this.#instance.valid && !(await this.#patience.lease(post.text?.length ?? 0, waitMs, exchange)))
         throw lapsed();
-      if (this.#opener.draining && exchange.relayOrigin === undefined) {
+      if (this.#opener.draining) {
+        // The relaying instance tries the next one.
+        if (exchange.relayOrigin !== undefined) return exchange.relayOrigin.refuse();
         const call = postCall(post);
         for (const other of await this.#instance.othersServing()) {
           const outcome = await this.relay.send(other, call);

@@ -1,0 +1,84 @@
+/** An instance that drains while no other one serves: its port stays open until its calls have ended. */
+import { expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { createRawClient } from '../../src/testing/index.ts';
+import { createLog } from '../kit/log.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { until } from '../kit/until.ts';
+
+async function alone() {
+  const lab = createLab();
+  const endpoint = createMcpEndpoint(lab.factory, { logger: createLog() });
+  onTestFinished(() => endpoint.close());
+  const { url } = await endpoint.listen({ port: 0 });
+  const client = () => {
+    const made = createRawClient(url, { timeoutMs: 10_000 });
+    onTestFinished(() => made.close());
+    return made;
+  };
+  const busy = client();
+  await busy.initialize({ capabilities: { elicitation: { form: {} } } });
+  return { lab, endpoint, client, busy, url };
+}
+
+test('accepts connections and serves them until the calls under way have ended, and refuses them then', async () => {
+  const { lab, endpoint, client, busy, url } = await alone();
+  const called = busy.call(...tool('hold'));
+  const held = await lab.held();
+  const draining = endpoint.drain({ stopListening: true });
+  await until(() => endpoint.health().state === 'draining');
+  expect((await fetch(new URL('/readyz', url))).status).toBe(503);
+  // Each with connections of its own: a known session, and a new one.
+  const known = client();
+  known.sessionId = busy.sessionId;
+  known.protocolVersion = busy.protocolVersion;
+  expect(textOf((await known.call('tools/call', { name: 'count', arguments: {} })).message)).toBe('1');
+  const fresh = client();
+  expect((await fresh.initialize()).response.status).toBe(200);
+  expect(textOf((await fresh.call(...tool('count'))).message)).toBe('1');
+  held.answer('in time');
+  expect(textOf((await called).message)).toBe('in time');
+  expect(await draining).toEqual({ released: 2, interrupted: 0 });
+  await expect(fetch(new URL('/healthz', url))).rejects.toThrow();
+});
+
+test('takes the answer that a call under way waits for, on a connection that is new', async () => {
+  const { endpoint, client, busy } = await alone();
+  const asking = await busy.post({ jsonrpc: '2.0', id: 'ask', method: 'tools/call', params: { name: 'ask' } });
+  const question = (await asking.nextMessage()) as { id: string };
+  const draining = endpoint.drain({ stopListening: true });
+  await until(() => endpoint.health().state === 'draining');
+  const answering = client();
+  answering.sessionId = busy.sessionId;
+  answering.protocolVersion = busy.protocolVersion;
+  const result = { action: 'accept', content: { colour: 'red' } };
+  expect((await answering.post({ jsonrpc: '2.0', id: question.id, result })).status).toBe(202);
+  expect(textOf(await asking.nextMessage())).toBe('accept {"colour":"red"}');
+  expect(await draining).toMatchObject({ interrupted: 0 });
+});
+
+test('does not wait for calls that began after it was told to stop', async () => {
+  const { lab, endpoint, client, busy, url } = await alone();
+  const first = busy.call(...tool('hold'));
+  const held = await lab.held();
+  const draining = endpoint.drain({ stopListening: true });
+  await until(() => endpoint.health().state === 'draining');
+  const later = client();
+  await later.initialize();
+  const second = later.call(...tool('hold'));
+  const latest = await lab.held(1);
+  held.answer('first');
+  await first;
+  // Its port is closed by now, while the later call has until the deadline.
+  await until(
+    () =>
+      fetch(new URL('/healthz', url)).then(
+        () => false,
+        () => true,
+      ),
+    { timeoutMs: 10_000 },
+  );
+  latest.answer('second');
+  expect(textOf((await second).message)).toBe('second');
+  expect(await draining).toMatchObject({ interrupted: 0 });
+});
