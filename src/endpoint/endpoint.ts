@@ -222,7 +222,8 @@ class Endpoint {
   }
 
   async #drain(given: DrainOptions | undefined): Promise<{ released: number; interrupted: number }> {
-    if (given !== undefined) checkArguments('drain', given, ['timeoutMs', 'stopListening', 'socketCloses'], 'timeoutMs');
+    if (given !== undefined)
+      checkArguments('drain', given, ['timeoutMs', 'stopListening', 'socketCloses'], 'timeoutMs');
     const timeoutMs = given?.timeoutMs ?? DRAIN_TIMEOUT_MS;
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
       throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
