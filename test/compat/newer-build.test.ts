@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { dist } from '../cli/cli-process.ts';
 import { clientOf, count, deployment, kill } from '../cli/deployment.ts';
+import { refusalOf } from '../kit/refusals.ts';
 import { durableKinds, sharedDeployment } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 
@@ -26,34 +27,32 @@ function changedBuild(file: string, from: string, to: string): string {
 }
 
 describe.each(durableKinds)('on the store %s', (kind) => {
-  test('an owner that speaks another protocol is not relayed to: 503 until it is gone, then its sessions are served', async () => {
+  test('an owner that speaks another protocol is not relayed to: requests are refused until it is gone, then its sessions are served', async () => {
     const newer = changedBuild('cluster/link.js', 'LINK_VERSION = 1', 'LINK_VERSION = 2');
     const { start } = deployment(sharedDeployment(kind));
     const owner = await start({}, newer);
-    const other = await start();
+    const other = await start({ SOJOURN_WAIT_MS: '0' });
     const near = clientOf(owner.url);
     await near.initialize();
     expect(await count(near)).toBe('1 restored false');
     const client = clientOf(other.url, near);
-    const { response } = await client.call('ping');
-    expect([response.status, response.header('retry-after')]).toEqual([503, '1']);
+    expect(refusalOf((await client.call('ping')).response)).toBe('restore_failed');
     await until(() => /another version of the protocol between instances/.test(other.cli.output.stderr));
     expect(await count(near)).toBe('2 restored false');
     await kill(owner.cli);
-    await until(async () => (await client.call('ping')).response.status === 200, { what: 'it to be taken over' });
+    await until(async () => (await client.call('ping')).message.error === undefined, { what: 'it to be taken over' });
     expect(await count(client)).toBe('3 restored true');
   });
 
-  test('a record of another format is 503 and named in the log, never 404; what this build wrote it goes on to serve', async () => {
+  test('a record of another format is refused and named in the log, never 404; what this build wrote it goes on to serve', async () => {
     const newer = changedBuild('stores/store.js', 'RECORD_VERSION = 1', 'RECORD_VERSION = 2');
     const { start } = deployment(sharedDeployment(kind));
     const owner = await start({}, newer);
-    const other = await start();
+    const other = await start({ SOJOURN_WAIT_MS: '0' });
     const [theirs, ours] = [clientOf(owner.url), clientOf(other.url)];
     await Promise.all([theirs.initialize(), ours.initialize()]);
     expect(await count(theirs)).toBe('1 restored false');
-    const { response } = await clientOf(other.url, theirs).call('ping');
-    expect([response.status, response.header('retry-after')]).toEqual([503, '1']);
+    expect(refusalOf((await clientOf(other.url, theirs).call('ping')).response)).toBe('store_away');
     expect(await count(ours)).toBe('1 restored false');
     // The newer one reads what the older one writes.
     const through = clientOf(owner.url, ours);

@@ -27,6 +27,16 @@ const call = (meta?: object) => ({
 
 const factory = toolServer({ echo: ({ deep }) => said(JSON.stringify(deep).length) });
 
+/** On a session, a refusal that has the id of its request is 200 and a JSON-RPC error. */
+async function refusedOnSession(client: RawClient, text: string, id: unknown): Promise<void> {
+  const response = await client.post(text);
+  expect([response.status, response.header('sojourn-refused'), response.json()]).toEqual([
+    200,
+    expect.any(String),
+    { jsonrpc: '2.0', id, error: REFUSED },
+  ]);
+}
+
 async function refused(client: RawClient, text: string, id: unknown, options?: RawRequestOptions): Promise<void> {
   const response = await client.post(text, options);
   expect([response.status, response.json()]).toEqual([400, { jsonrpc: '2.0', id, error: REFUSED }]);
@@ -41,7 +51,8 @@ describe.each(faces)('under the %s face', (face) => {
     const one = client();
     await one.initialize();
     for (const depth of [200, 20_000, 500_000]) {
-      await refused(one, deepText(call(), depth), 5);
+      const withId = options.sessionMode === 'stateful' ? refusedOnSession : refused;
+      await withId(one, deepText(call(), depth), 5);
       await refused(one, deepText({ jsonrpc: '2.0', method: 'notifications/x', params: { x: 'DEEP' } }, depth), null);
       await refused(one, deepText({ jsonrpc: '2.0', id: 's1.0', result: { x: 'DEEP' } }, depth), null);
       await refused(one, deepText([call()], depth), null);
@@ -125,7 +136,7 @@ describe.each(storeKinds.slice(0, 2))('on the store %s', (kind) => {
     if (a === undefined || b === undefined) throw new Error('no fleet');
     const onA = a.client();
     await onA.initialize();
-    await refused(b.join(onA), deepText(call(), 60_000), 5);
+    await refusedOnSession(b.join(onA), deepText(call(), 60_000), 5);
     expect([...a.log.matching(/./, 'error'), ...b.log.matching(/./, 'error')]).toEqual([]);
   });
 });

@@ -82,8 +82,23 @@ describe('a DELETE while the session is being restored elsewhere', () => {
 });
 
 describe('an end that the store does not take', () => {
-  test('is no end: DELETE is 503 until it is stored, and nobody is told before', async () => {
-    const { store, ended, onA, onB } = await three();
+  test('is no end: DELETE waits until it is stored, and no hook is called before', async () => {
+    const { store, ended, onA } = await three();
+    let tries = 0;
+    store.before['sessions.end'] = () => {
+      tries += 1;
+      throw storeAway('ending a session', undefined);
+    };
+    const deleted = onA.delete();
+    await until(() => tries >= 2);
+    expect(ended).toEqual([]);
+    delete store.before['sessions.end'];
+    expect((await deleted).status).toBe(200);
+    expect([ended, await ping(onA)]).toEqual([['deleted'], 404]);
+  });
+
+  test('is no end: with waitMs 0, DELETE is 503 until it is stored, and no hook is called before', async () => {
+    const { store, ended, onA, onB } = await three({ waitMs: 0 });
     store.before['sessions.end'] = () => {
       throw storeAway('ending a session', undefined);
     };

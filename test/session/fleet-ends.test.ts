@@ -5,6 +5,7 @@ import { type FleetOptions, serveFleet, serveMember, type Member } from '../kit/
 import { tool } from '../kit/lab.ts';
 import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { refusalOf } from '../kit/refusals.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
 async function pair(options: FleetOptions = {}) {
@@ -146,7 +147,7 @@ describe('a session without a live owner', () => {
     const b = await serveMember({ store, configureSessionOptions: () => Promise.reject(new Error('no tenant')) });
     await a.endpoint.drain();
     const onB = b.join(onA);
-    expect((await onB.call('ping')).response.status).toBe(503);
+    expect(refusalOf((await onB.call('ping')).response)).toBe('restore_failed');
     expect((await onB.delete()).status).toBe(200);
     expect((await onB.call('ping')).response.status).toBe(404);
   });

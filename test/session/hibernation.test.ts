@@ -9,6 +9,7 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { newPath } from '../stores/sqlite-views.ts';
+import { refusalOf } from '../kit/refusals.ts';
 import { hashOf } from '../kit/log.ts';
 
 const SWEEP = 5_000;
@@ -349,16 +350,35 @@ describe('races', () => {
     expect(a.events.at(-1)).toEqual({ name: 'restored', cause: 'takeover' });
   });
 
+  test('a wake that fails keeps it asleep, and is tried again for the request that waits for it', async () => {
+    let fails = 0;
+    const lab = createLab(() => {
+      if (fails-- > 0) throw new Error('not now');
+    });
+    const { open, sleep, events, time } = await sleepy({}, undefined, lab);
+    const client = await open();
+    await sleep(client);
+    fails = 1;
+    const woken = status(client);
+    await until(() => fails === 0);
+    expect(events.at(-1)).toMatchObject({ name: 'hibernated' });
+    await until(async () => {
+      await time.advance(100);
+      return events.at(-1)?.name === 'restored';
+    });
+    expect(await woken).toBe(200);
+  });
+
   test('a wake that fails keeps it asleep, and the next one wakes it', async () => {
     let fails = false;
     const lab = createLab(() => {
       if (fails) throw new Error('not now');
     });
-    const { open, sleep, events } = await sleepy({}, undefined, lab);
+    const { open, sleep, events } = await sleepy({ waitMs: 0 }, undefined, lab);
     const client = await open();
     await sleep(client);
     fails = true;
-    expect(await status(client)).toBe(503);
+    expect(refusalOf((await client.call('ping')).response)).toBe('restore_failed');
     fails = false;
     expect(await status(client)).toBe(200);
     expect(events.at(-1)).toEqual({ name: 'restored', cause: 'wake' });

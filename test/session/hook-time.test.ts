@@ -9,6 +9,7 @@ import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+import { refusalOf } from '../kit/refusals.ts';
 import { hashOf } from '../kit/log.ts';
 
 const LIMIT = 30_000;
@@ -224,11 +225,12 @@ test('a runSessionHandler that calls run() too late hears that its session left'
   expect(reasons).toEqual(['closed']);
 });
 
-test('an allowSessionMigration that hangs is 503, its signal aborts, and the next request moves the session', async () => {
+test('an allowSessionMigration that hangs is refused, its signal aborts, and the next request moves the session', async () => {
   const hung = hanging();
   const { handler, table } = createHandler();
   const signals: AbortSignal[] = [];
   const { time, client, log } = await onFakeTime(hung, createLab().factory, {
+    waitMs: 0,
     sessionMigrationHandler: {
       ...handler,
       allowSessionMigration: async (request, id, signal) => {
@@ -245,7 +247,7 @@ test('an allowSessionMigration that hangs is 503, its signal aborts, and the nex
   const first = moved.call('ping');
   await hung.hangs();
   await time.advance(LIMIT);
-  expect((await first).response.status).toBe(503);
+  expect(refusalOf((await first).response)).toBe('hook_timeout');
   expect((await first).message.error).toEqual(timeoutOf('sessionMigrationHandler.allowSessionMigration'));
   expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
   expect(log.matching(/did not return/).map(({ fields }) => fields['sessionId'])).toEqual([hashOf('moved-1')]);
@@ -271,7 +273,7 @@ test('a factory that hangs for a request of 2026-07-28, or one without a session
   }
 });
 
-test('a scope check that hangs is 503, and its tool does not run, not even when the check ends late', async () => {
+test('a scope check that hangs is refused, and its tool does not run, not even when the check ends late', async () => {
   const hung = hanging();
   let ran = 0;
   const lab = createLab((server) => {
@@ -290,7 +292,7 @@ test('a scope check that hangs is 503, and its tool does not run, not even when 
   const first = one.call(...tool('guarded'));
   await hung.hangs();
   await time.advance(LIMIT);
-  expect((await first).response.status).toBe(503);
+  expect(refusalOf((await first).response)).toBe('hook_timeout');
   expect((await first).message.error).toEqual(timeoutOf('the scope check'));
   expect(log.matching(/did not return/).map(({ fields }) => fields['sessionId'])).toEqual([hashOf(one.sessionId)]);
   hung.open();
@@ -330,11 +332,11 @@ const restores: ReadonlyArray<[hook: string, factory: (hung: Hanging, lab: Lab) 
 
 describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
   /** A session that sleeps in a store of two instances. */
-  async function asleep() {
+  async function asleep(given: McpEndpointOptions = {}) {
     const hung = hanging();
     const time = createFakeTime();
     const store = watchedStore({ durable: true });
-    const options = { timeProvider: time, hibernateAfterMs: HIBERNATE, idleTimeoutMs: 10 * HIBERNATE, store };
+    const options = { timeProvider: time, hibernateAfterMs: HIBERNATE, idleTimeoutMs: 10 * HIBERNATE, store, ...given };
     const labs = [closingLab(), closingLab()];
     const members: Member[] = [];
     for (const lab of labs)
@@ -354,15 +356,23 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
     meanwhile();
     await time.advance(LIMIT);
     const { response, message } = await first;
-    expect(response.status).toBe(503);
-    expect(response.header('retry-after')).toBe('1');
+    expect(refusalOf(response)).toBe('hook_timeout');
     expect(message.error).toEqual(timeoutOf(hook));
   }
 
   const status = async (client: RawClient): Promise<number> => (await client.call('ping')).response.status;
 
+  test('is asked again for the request that waits for it', async () => {
+    const { client, time, hung, a } = await asleep();
+    const waiting = status(client);
+    await hung.hangs();
+    await time.advance(LIMIT);
+    expect(await waiting).toBe(200);
+    expect(a.log.matching(/did not return/, 'error').length).toBe(1);
+  });
+
   test('does not keep the next request from being served here', async () => {
-    const sleeping = await asleep();
+    const sleeping = await asleep({ waitMs: 0 });
     await hangs(sleeping);
     expect(await status(sleeping.client)).toBe(200);
     const lines = sleeping.a.log.matching(/did not return/, 'error');
@@ -370,7 +380,7 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
   });
 
   test('nor on another instance, and what still returns is closed', async () => {
-    const sleeping = await asleep();
+    const sleeping = await asleep({ waitMs: 0 });
     await hangs(sleeping);
     expect(await status(sleeping.other)).toBe(200);
     sleeping.hung.open();
@@ -381,7 +391,7 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
   });
 
   test('nor a DELETE that waits for it', async () => {
-    const sleeping = await asleep();
+    const sleeping = await asleep({ waitMs: 0 });
     let deleted: Promise<{ status: number }> | undefined;
     await hangs(sleeping, () => {
       deleted = sleeping.client.delete();

@@ -5,6 +5,7 @@ import { serveMember, type Member } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { durableKinds, sharedStore } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { refusalOf } from '../kit/refusals.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
 /** `look` may run twice; it says which of the runs here it is. */
@@ -19,7 +20,7 @@ async function served(connect: ReturnType<typeof sharedStore>) {
       return { content: [{ type: 'text', text: `run ${run}` }] };
     });
   });
-  const member: Member = await serveMember({ store }, {}, lab);
+  const member: Member = await serveMember({ store, waitMs: 0 }, {}, lab);
   return { ...member, join: member.join, id: member.id, store, runs: () => runs, letAnswer: () => held.open() };
 }
 
@@ -35,7 +36,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     const request = { jsonrpc: '2.0', id: 'again', method, params };
 
     one.store.after['events.append'] = () => Promise.reject(storeAway('its reply was lost'));
-    expect((await client.post(request)).status).toBe(503);
+    expect(refusalOf(await client.post(request), 'again')).toBe('store_away');
     delete one.store.after['events.append'];
     const repeated = await client.post(request);
     const primed = await repeated.next();

@@ -5,6 +5,7 @@ import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
+import { refusalOf } from '../kit/refusals.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
 /** Three instances; `a` owns the session. */
@@ -127,15 +128,28 @@ describe('an owner that lost its lease without knowing', () => {
 });
 
 describe('a reply that was lost', () => {
-  test('of a claim: the session is claimed again', async () => {
+  test('of a claim: the session is claimed again for the request that waits', async () => {
     const { store, a, b, onB } = await three();
+    await a.endpoint.drain();
+    let lost = 0;
+    store.after['sessions.claim'] = () => {
+      lost += 1;
+      throw storeAway('claiming', undefined);
+    };
+    const called = onB.call(...tool('count'));
+    await until(() => lost >= 2);
+    delete store.after['sessions.claim'];
+    expect(textOf((await called).message)).toBe('1');
+    expect([b.lab.made.length, b.endpoint.sessions.count]).toEqual([1, 1]);
+  });
+
+  test('of a claim: with waitMs 0 the request is refused, and the next one claims the session again', async () => {
+    const { store, a, b, onB } = await three({ waitMs: 0 });
     await a.endpoint.drain();
     store.after['sessions.claim'] = () => {
       throw storeAway('claiming', undefined);
     };
-    const { response, message } = await onB.call('ping');
-    expect([response.status, response.header('retry-after')]).toEqual([503, '1']);
-    expect(message.error).toMatchObject({ data: { reason: 'store_away' } });
+    expect(refusalOf((await onB.call('ping')).response)).toBe('store_away');
     delete store.after['sessions.claim'];
     expect((await onB.call('ping')).response.status).toBe(200);
     expect([b.lab.made.length, b.endpoint.sessions.count]).toEqual([1, 1]);
@@ -153,7 +167,7 @@ describe('a reply that was lost', () => {
 });
 
 describe('a restore', () => {
-  async function failing() {
+  async function failing(options: McpEndpointOptions = {}) {
     const served = await three();
     const failures = { left: 0, tried: 0 };
     const store = served.store;
@@ -161,12 +175,20 @@ describe('a restore', () => {
       failures.tried += 1;
       if (failures.left-- > 0) throw new Error('no database');
     });
-    const sick = await serveMember({ store }, {}, lab);
+    const sick = await serveMember({ store, ...options }, {}, lab);
     return { ...served, sick, onSick: sick.join(served.onA), failures };
   }
 
-  test('that fails once is 503 with Retry-After, keeps the session, and is tried again', async () => {
-    const { store, a, sick, onSick, onA, failures } = await failing();
+  test('that fails once is tried again for the requests that wait for it', async () => {
+    const { a, onSick, failures } = await failing();
+    await a.endpoint.drain();
+    failures.left = 1;
+    expect(await counts(...[1, 2, 3].map(() => onSick.call(...tool('count'))))).toEqual(['1', '2', '3']);
+    expect(failures.tried).toBe(2);
+  });
+
+  test('that fails once refuses with waitMs 0, keeps the session, and is tried again', async () => {
+    const { store, a, sick, onSick, onA, failures } = await failing({ waitMs: 0 });
     await a.endpoint.drain();
     failures.left = 1;
     const claims = gate();
@@ -177,8 +199,8 @@ describe('a restore', () => {
     await until(() => reads() === before + 3);
     claims.open();
     for (const { response, message, id } of await Promise.all(calls)) {
-      expect([response.status, response.header('retry-after')]).toEqual([503, '1']);
-      expect(message).toMatchObject({ id, error: { code: -32000, data: { reason: 'restore_failed' } } });
+      expect(refusalOf(response, id)).toBe('restore_failed');
+      expect(message).toMatchObject({ error: { code: -32000, data: { reason: 'restore_failed' } } });
     }
     expect(failures.tried).toBe(1); // one restore for all three
     expect(sick.log.matching(/could not be restored here; it is kept/, 'error').length).toBe(1);
@@ -190,8 +212,14 @@ describe('a restore', () => {
     const { a, sick, onSick, onB, failures } = await failing();
     await a.endpoint.drain();
     failures.left = Infinity;
-    for (let n = 0; n < 3; n++) expect((await onSick.call('ping')).response.status).toBe(503);
-    expect((await onSick.get()).status).toBe(503);
+    for (let n = 1; n <= 3; n++) {
+      expect(refusalOf((await onSick.call('ping')).response)).toBe('restore_failed');
+      expect(failures.tried).toBe(3 * n);
+    }
+    // Its head may leave before the last try fails: then the stream ends, and its client comes back.
+    const stream = await onSick.get();
+    await stream.untilEnd();
+    expect(stream.events.flatMap(({ message }) => message ?? [])).toEqual([]);
     expect(await counts(onB.call(...tool('count')))).toEqual(['1']);
     expect(await counts(onSick.call(...tool('count')))).toEqual(['2']); // relayed
     expect(sick.endpoint.sessions.count).toBe(0);

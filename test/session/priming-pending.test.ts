@@ -7,10 +7,12 @@ import { serveMember, type Member } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { sharedStore } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { refusalOf } from '../kit/refusals.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
 /** `peek` may run twice; `runs` counts it on this instance, and `answer` lets those that wait go on. */
-async function served(connect = sharedStore('sqlite')) {
+async function served(connect = sharedStore('sqlite'), options: McpEndpointOptions = {}) {
   const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
   const runs: string[] = [];
   const asked: unknown[] = [];
@@ -38,7 +40,7 @@ async function served(connect = sharedStore('sqlite')) {
       return { content: [{ type: 'text', text: run }] };
     });
   });
-  const member: Member = await serveMember({ store }, {}, lab);
+  const member: Member = await serveMember({ store, ...options }, {}, lab);
   const client = member.client();
   await client.initialize({ protocolVersion: '2025-11-25' });
   /** Appends wait from here on. */
@@ -51,6 +53,9 @@ async function served(connect = sharedStore('sqlite')) {
   const hold = () => (waits = gate());
   return { ...member, store, runs, asked, client, holdAppends, hold, connect };
 }
+
+/** Nothing waits for the store. */
+const servedAtOnce = (): ReturnType<typeof served> => served(sharedStore('sqlite'), { waitMs: 0 });
 
 const call = ({ client }: Awaited<ReturnType<typeof served>>, name: string, id = 1): Promise<RawResponse> => {
   const [method, params] = tool(name, { text: 'x' });
@@ -97,16 +102,29 @@ describe('a call that may run twice', () => {
     await (await counting).untilEnd();
   });
 
-  test('is 503 when the store cannot be asked before anything was sent; tried again it runs again', async () => {
+  test('waits for a store that is away, and has run once', async () => {
     const one = await served();
+    await one.client.call('tools/list');
+    let failed = 0;
+    one.store.before['events.append'] = () => {
+      failed += 1;
+      return Promise.reject(storeAway('for a test'));
+    };
+    const waiting = call(one, 'peek');
+    await until(() => failed >= 2);
+    delete one.store.before['events.append'];
+    const stream = await waiting;
+    await stream.untilEnd();
+    expect([textOf(stream.events.at(-1)?.message), one.runs]).toEqual(['seen', ['peek']]);
+  });
+
+  test('is refused with waitMs 0 when the store cannot be asked before anything was sent; tried again it runs again', async () => {
+    const one = await servedAtOnce();
     await one.client.call('tools/list');
     one.store.before['events.append'] = () => Promise.reject(storeAway('for a test'));
     const refused = await call(one, 'peek');
-    expect([refused.status, refused.header('retry-after'), refused.json()]).toMatchObject([
-      503,
-      '1',
-      { id: 1, error: { code: -32000, data: { reason: 'store_away' } } },
-    ]);
+    expect(refusalOf(refused, 1)).toBe('store_away');
+    expect(refused.json()).toMatchObject({ error: { code: -32000, data: { reason: 'store_away' } } });
     delete one.store.before['events.append'];
     const stream = await call(one, 'peek');
     await stream.untilEnd();
@@ -115,12 +133,12 @@ describe('a call that may run twice', () => {
   });
 
   test('that was refused so says nothing on the stream of the next try, which has its id', async () => {
-    const one = await served();
+    const one = await servedAtOnce();
     const reader = await one.join(one.client).get();
     await one.client.call('tools/list');
     const first = one.hold();
     one.store.before['events.append'] = () => Promise.reject(storeAway('for a test'));
-    expect((await call(one, 'speak')).status).toBe(503);
+    expect(refusalOf(await call(one, 'speak'), 1)).toBe('store_away');
     delete one.store.before['events.append'];
     const second = one.hold();
     const called = call(one, 'speak');
@@ -150,7 +168,7 @@ describe('a call that may run twice', () => {
   });
 
   test('ends with that error on its stream when its head has gone', async () => {
-    const one = await served();
+    const one = await servedAtOnce();
     await one.client.call('tools/list');
     const storing = gate();
     one.store.before['events.append'] = () => storing.hook()?.then(() => Promise.reject(storeAway('for a test')));

@@ -4,6 +4,7 @@ import { type FleetOptions, serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool, type Held } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { refusalOf } from '../kit/refusals.ts';
 import { until } from '../kit/until.ts';
 
 const hold = (client: RawClient, id: number, progressToken = 't'): Promise<RawResponse> =>
@@ -163,17 +164,15 @@ describe.each(storeKinds)('on the store %s', (kind) => {
   });
 
   test('what a session refuses, it refuses through any instance', async () => {
-    const { a, onA, onB } = await threeInstances({ limits: { requestsPerSession: 1 } });
+    const { a, onA, onB } = await threeInstances({ limits: { requestsPerSession: 1 }, waitMs: 0 });
     const stream = await hold(onA, 1);
     const call = await a.lab.held();
     const twice = await onB.post({ jsonrpc: '2.0', id: 1, method: 'ping' });
-    expect([twice.status, twice.json()]).toMatchObject([400, { id: 1, error: { code: -32600 } }]);
+    expect(refusalOf(twice, 1)).toBe('request_id_in_flight');
+    expect(twice.json()).toMatchObject({ error: { code: -32600 } });
     const tooMany = await onB.post({ jsonrpc: '2.0', id: 2, method: 'tools/list' });
-    expect([tooMany.status, tooMany.header('retry-after'), tooMany.json()]).toMatchObject([
-      429,
-      '1',
-      { id: 2, error: { code: -32000, data: { reason: 'too_many_requests' } } },
-    ]);
+    expect(refusalOf(tooMany, 2)).toBe('too_many_requests');
+    expect(tooMany.json()).toMatchObject({ error: { code: -32000, data: { reason: 'too_many_requests' } } });
     const version = await onB.call('ping', undefined, { version: '2025-06-18' });
     expect([version.response.status, version.message.error?.code]).toEqual([400, -32600]);
     const again = await onB.call('initialize', {
@@ -181,7 +180,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       capabilities: {},
       clientInfo: { name: 'x', version: '1' },
     });
-    expect([again.response.status, again.message.error?.code]).toEqual([400, -32600]);
+    expect([refusalOf(again.response), again.message.error?.code]).toEqual(['already_initialized', -32600]);
     call.answer('done');
     await stream.untilEnd();
   });

@@ -87,7 +87,8 @@ export class CallLoop {
       patience: options.patience,
       attempt: (id, call) => this.#attempt(id, call),
       follow: (id, call, outcome) => this.#follow(id, call, outcome),
-      mayRetry: (cause, attempts) => isAway(cause) && (attempts < RESTORES || !isRestoreFailure(cause)),
+      mayRetry: (cause, failures) => isAway(cause) && (failures < RESTORES || !isRestoreFailure(cause)),
+      isHookFailure: isRestoreFailure,
       freed: (id, cause) => (isFull(cause) ? options.registry.get(id)?.running.freed() : undefined),
       fail: (call, cause) => this.#refuse(call, cause),
       openHead: options.openHead,
@@ -188,13 +189,14 @@ export class CallLoop {
   }
 
   /** A `notifications/cancelled` about a request that waits needs no store: that request is dropped. */
-  #cancelsWaiting(id: string, { post }: Call): boolean {
+  #cancelsWaiting(id: string, { post, exchange }: Call): boolean {
     const [first] = post?.messages ?? [];
     if (post?.batch === true || first?.kind !== 'notification') return false;
     const { method, params } = first.message;
     const requestId = params?.['requestId'];
     if (method !== 'notifications/cancelled') return false;
-    return (typeof requestId === 'string' || typeof requestId === 'number') && this.#waiting.cancel(id, requestId);
+    if (typeof requestId !== 'string' && typeof requestId !== 'number') return false;
+    return this.#waiting.cancel(id, requestId, exchange.user);
   }
 
   /**
@@ -224,6 +226,7 @@ export class CallLoop {
       if (!instance.valid) throw lapsed();
       // The session may have left between the find and this turn, or the lease may have run out and come back.
       const serves = registry.get(id) === found.here && found.here.serves;
+      if (abandonedWhileWaiting(call)) return DONE;
       return { outcome: serves ? this.#serve(found.here, call) : call };
     }
     if (exchange.relayOrigin !== undefined) {
@@ -313,6 +316,11 @@ function outcomeOf({ again, exchange, post }: Call, cause: unknown): unknown {
  */
 function relayLost({ exchange, post }: Call): boolean {
   return exchange.relayOrigin?.linkFailed === true && post?.messages.some(({ kind }) => kind === 'request') === true;
+}
+
+/** Its client disconnected or cancelled it while it waited. No event id was sent, so no client can fetch what it answers. */
+function abandonedWhileWaiting({ kind, exchange, waitUntil }: Call): boolean {
+  return kind === 'post' && waitUntil !== undefined && exchange.closed;
 }
 
 /** What a call waits for: a lease, the store, or two instances that disagree on an owner. */

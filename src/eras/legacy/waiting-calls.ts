@@ -39,8 +39,10 @@ export interface WaitingCallsOptions {
   attempt(id: string, call: Call): Promise<Placed>;
   /** Goes on with a call that was placed. */
   follow(id: string, call: Call, outcome: MaybePromise<NextAttempt>): Promise<void>;
-  /** An attempt failed: `true`, another attempt may succeed. */
-  mayRetry(cause: unknown, attempts: number): boolean;
+  /** An attempt failed: `true`, another attempt may succeed. `failures`: of the hooks of the user, this one included. */
+  mayRetry(cause: unknown, failures: number): boolean;
+  /** A hook of the user failed, not the lease or the store. */
+  isHookFailure(cause: unknown): boolean;
   /** Of a call that waits for another request of its session to end: resolves to `true` when one did. */
   freed(id: string, cause: unknown): Promise<true> | undefined;
   fail(call: Call, cause: unknown): void;
@@ -53,7 +55,8 @@ interface Entry {
   place: Place | undefined;
   /** Why it waits. */
   cause: unknown;
-  attempts: number;
+  /** Of hooks. */
+  failures: number;
   state: 'waiting' | 'attempting' | 'left';
   headTimer: unknown;
   /** Stops what keeps an early head alive. */
@@ -87,7 +90,7 @@ export class WaitingCalls {
       call,
       place: undefined,
       cause,
-      attempts: 0,
+      failures: this.#options.isHookFailure(cause) ? 1 : 0,
       state: 'waiting',
       headTimer: undefined,
       stopHead: undefined,
@@ -111,10 +114,11 @@ export class WaitingCalls {
     });
   }
 
-  /** Drops the request of that id, which its client cancelled; `false`: none waits. */
-  cancel(id: string, requestId: RequestId): boolean {
+  /** Drops the request of that id, which its user cancelled; `false`: none of that user waits. */
+  cancel(id: string, requestId: RequestId, user: string | undefined): boolean {
     for (const entry of this.#queues.get(keyOf(id, 'post')) ?? []) {
-      if (entry.call.kind !== 'post' || entry.call.requestId !== requestId) continue;
+      const { call } = entry;
+      if (call.kind !== 'post' || call.requestId !== requestId || call.exchange.user !== user) continue;
       entry.call.exchange.respond(200, SSE_HEADERS, '');
       this.#leave(id, entry);
       return true;
@@ -124,13 +128,14 @@ export class WaitingCalls {
 
   /** Tries the oldest call of a session until it is placed or refused, then the next. */
   async #pump(id: string, queue: Set<Entry>): Promise<void> {
-    const { patience, attempt, mayRetry } = this.#options;
+    const { patience, attempt, mayRetry, isHookFailure } = this.#options;
     // Once one call is placed, those behind it need not wait for their turn.
     let placed = false;
     for (let [entry] = queue; entry !== undefined; [entry] = queue) {
       if (entry.place === undefined || !(placed || (await this.#turn(id, entry, entry.place)))) continue;
+      // It left after its turn came, and before this microtask.
+      if (!queue.has(entry)) continue;
       entry.state = 'attempting';
-      entry.attempts += 1;
       try {
         const { outcome } = await attempt(id, entry.call);
         placed = true;
@@ -139,8 +144,9 @@ export class WaitingCalls {
       } catch (cause) {
         placed = false;
         entry.cause = cause;
+        if (isHookFailure(cause)) entry.failures += 1;
         const over = this.#options.options.timeProvider.monotonic() >= entry.place.deadline;
-        if (over || !mayRetry(cause, entry.attempts)) this.#refuse(id, entry);
+        if (over || !mayRetry(cause, entry.failures)) this.#refuse(id, entry);
         else if (queue.has(entry)) {
           entry.state = 'waiting';
           this.#openDueHead(entry);
