@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { STORES, type StoreKind } from './backing-store.ts';
 
-export const SCENARIOS = ['faults', 'outage', 'rolling'] as const;
+export const SCENARIOS = ['faults', 'outage', 'rolling', 'patience'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 export interface ChaosArguments {
@@ -25,7 +25,7 @@ const FULL = { kills: 100, stops: 30 };
 
 export const usage = `npm run chaos -- --store sqlite|redis|postgres|nats|all [options]
 
-  --scenario faults|outage|rolling|all   what befalls the deployment (all)
+  --scenario faults|outage|rolling|patience|all   what befalls the deployment (all)
   --seed N          the order of faults and the clients' choices follow from it (1)
   --kills N         SIGKILLs of the scenario faults (${FULL.kills}); drains, store restarts and the rest follow from it
   --stops N         SIGSTOPs past the lease (${FULL.stops})
@@ -76,9 +76,9 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
 
 /** What freezes and waits for leases is sooner done with short ones; what must not fail needs no haste. */
 function leases(given: string | undefined): ChaosArguments['leaseMs'] {
-  if (given === undefined) return { faults: 1_000, outage: 3_000, rolling: 3_000 };
+  if (given === undefined) return { faults: 1_000, outage: 3_000, rolling: 3_000, patience: 3_000 };
   const ms = count('lease-ms', given);
-  return { faults: ms, outage: ms, rolling: ms };
+  return { faults: ms, outage: ms, rolling: ms, patience: ms };
 }
 
 function oneOrAll<T extends string>(name: string, value: string, all: readonly T[]): readonly T[] {

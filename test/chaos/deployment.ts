@@ -14,6 +14,8 @@ export interface DeploymentOptions {
   readonly leaseMs: number;
   readonly drainMs: number;
   readonly history: History;
+  /** How many; three when left out. */
+  readonly instances?: number;
   /** A folder for what the instances log, and for the effects file. */
   readonly logs?: string | undefined;
 }
@@ -43,12 +45,19 @@ export class Deployment {
     this.effects = effects;
   }
 
-  static async open({ kind, leaseMs, drainMs, history, logs }: DeploymentOptions): Promise<Deployment> {
+  static async open({
+    kind,
+    leaseMs,
+    drainMs,
+    history,
+    logs,
+    instances: count = INSTANCES.length,
+  }: DeploymentOptions): Promise<Deployment> {
     const folder = mkdtempSync(join(tmpdir(), 'sojourn-chaos-'));
     const effects = effectsIn(logs ?? folder);
     writeFileSync(effects, '');
-    const store = await openBackingStore(kind, INSTANCES.length);
-    const instances = INSTANCES.map((name, n) => {
+    const store = await openBackingStore(kind, count);
+    const instances = INSTANCES.slice(0, count).map((name, n) => {
       const times = { '--lease-ms': leaseMs, '--drain-timeout-ms': drainMs, '--retry-ms': RETRY_MS };
       const args = ['--store', store.url(n), ...Object.entries(times).flat().map(String)];
       // It is started again, as a supervisor does; and so the run goes on.

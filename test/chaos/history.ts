@@ -25,7 +25,7 @@ export const VIOLATIONS = {
   unexplained: 'client exceptions without an explanation',
   crashed: 'servers that ended by themselves',
   status: 'answers that nobody should get',
-  failed: 'failed requests in a rolling restart',
+  failed: 'failed requests where none may fail',
   noisy: 'log lines that come with every request',
 } as const;
 

@@ -8,6 +8,7 @@ import { failuresOf } from './report.ts';
 import { printReport } from './printout.ts';
 import { runFaults } from './scenarios/faults.ts';
 import { runOutage } from './scenarios/outage.ts';
+import { runPatience } from './scenarios/patience.ts';
 import { runRolling } from './scenarios/rolling.ts';
 import type { AnyReport } from './report.ts';
 import { keepReports, writeDocument } from './document.ts';
@@ -32,7 +33,9 @@ async function main(argv: readonly string[]): Promise<number> {
           ? await runFaults({ ...common, kills, stops })
           : scenario === 'outage'
             ? await runOutage({ ...common, awayMs })
-            : await runRolling({ ...common, rounds });
+            : scenario === 'rolling'
+              ? await runRolling({ ...common, rounds })
+              : await runPatience(common);
       progress('');
       reports.push(report);
       if (!json) console.log(`${printReport(report)}\n`);

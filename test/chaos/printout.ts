@@ -3,7 +3,12 @@ import { formatTable } from '../../bench/table.ts';
 import type { AnyReport } from './report.ts';
 import { rowsOf } from './rows.ts';
 
-const TITLES = { faults: 'faults', outage: 'the store is away', rolling: 'rolling restart' } as const;
+const TITLES = {
+  faults: 'faults',
+  outage: 'the store is away',
+  rolling: 'rolling restart',
+  patience: 'requests wait',
+} as const;
 
 export function printReport(report: AnyReport): string {
   const { scenario, store, how, seed, leaseMs, seconds, node, found, log } = report;

@@ -22,7 +22,7 @@ type Counts = Readonly<Record<string, number>>;
 
 /** Of every scenario. */
 export interface Report {
-  readonly scenario: 'faults' | 'outage' | 'rolling';
+  readonly scenario: 'faults' | 'outage' | 'rolling' | 'patience';
   readonly store: StoreKind;
   readonly how: string;
   readonly seed: number;
@@ -81,7 +81,29 @@ export interface RollingReport extends Report {
   readonly drain: Quantiles;
 }
 
-export type AnyReport = FaultsReport | OutageReport | RollingReport;
+/** One outage of one kind and length, as the users of all clients saw it. */
+export interface PatienceRow {
+  readonly instances: 1 | 3;
+  readonly title: string;
+  /** As planned, and as it came: a server also needs time to stop and to start. */
+  readonly ms: number;
+  readonly awayMs: number;
+  readonly calls: number;
+  readonly failed: number;
+  readonly timedOut: number;
+  /** Calls with effects that ran more than once. */
+  readonly twice: number;
+  /** Of the calls that were under way during the outage. */
+  readonly waited: Quantiles;
+  readonly errors: readonly string[];
+}
+
+export interface PatienceReport extends Report {
+  readonly scenario: 'patience';
+  readonly rows: readonly PatienceRow[];
+}
+
+export type AnyReport = FaultsReport | OutageReport | RollingReport | PatienceReport;
 
 /** What a report tells of. */
 export interface Told {

@@ -2,7 +2,16 @@
 import { INTRUSIONS, type Intrusion } from './clients/intruder.ts';
 import { type Violation, VIOLATIONS } from './history.ts';
 import { type Fault, FAULTS } from './nemesis.ts';
-import type { AnyReport, FaultsReport, OutageReport, Quantiles, Report, RollingReport } from './report.ts';
+import type {
+  AnyReport,
+  FaultsReport,
+  OutageReport,
+  Quantiles,
+  PatienceReport,
+  PatienceRow,
+  Report,
+  RollingReport,
+} from './report.ts';
 
 export type Row = readonly [what: string, value: string];
 
@@ -19,9 +28,10 @@ const times = ({ p50, p99, most }: Quantiles): string => `${ms(p50)} / ${ms(p99)
 const ONLY: Partial<Record<Violation, Report['scenario']>> = { failed: 'rolling', noisy: 'outage', letIn: 'faults' };
 
 export function rowsOf(report: AnyReport): readonly Rows[] {
+  if (report.scenario === 'patience') return patience(report);
   const shown = Object.entries(VIOLATIONS) as Array<[Violation, string]>;
   const zero = shown
-    .filter(([violation]) => [report.scenario, undefined].includes(ONLY[violation]))
+    .filter(([violation]) => ONLY[violation] === undefined || ONLY[violation] === report.scenario)
     .map(([violation, what]): Row => [what, count(report.violations[violation])]);
   return [
     { title: 'What happened', rows: [...happened(report), ...size(report)] },
@@ -46,7 +56,29 @@ function size({ clients, sessions, requests, calls, resumes }: Report): Row[] {
   ];
 }
 
-function happened(report: AnyReport): Row[] {
+/** Per outage: `failed / timed out / ran twice of all calls; p99 of those under way, beyond the outage`. */
+function patience({ rows }: PatienceReport): readonly Rows[] {
+  const groups = new Map<string, PatienceRow[]>();
+  for (const row of rows) {
+    const title = `${row.instances === 1 ? 'One instance' : 'Three instances'}, ${row.title}`;
+    groups.set(title, [...(groups.get(title) ?? []), row]);
+  }
+  return [...groups].map(([title, of]) => ({
+    title: title.replace(
+      /the store restarted|the file locked by another process/,
+      'the store restarted, or the file locked',
+    ),
+    rows: of.map(({ ms: planned, awayMs, calls, failed, timedOut, twice, waited }): Row => {
+      const beyond = waited.p99 - awayMs;
+      return [
+        `${ms(planned)}: failed / timed out / ran twice, of all; p99 beyond the outage`,
+        `${failed} / ${timedOut} / ${twice} of ${count(calls)}; ${beyond < 0 ? '−' : '+'}${ms(Math.abs(beyond))}`,
+      ];
+    }),
+  }));
+}
+
+function happened(report: Exclude<AnyReport, PatienceReport>): Row[] {
   switch (report.scenario) {
     case 'faults':
       return faults(report);
@@ -82,7 +114,7 @@ function outages({ outages: all, awayMs, answeredMeanwhile, refusedMeanwhile, li
   ];
 }
 
-function waits(report: AnyReport): Row[] {
+function waits(report: Exclude<AnyReport, PatienceReport>): Row[] {
   switch (report.scenario) {
     case 'faults':
       return [

@@ -17,6 +17,7 @@ export function check(ledger: Ledger, data: StoreData): string[] {
   };
   checkRuns(ledger, sayOf);
   checkEndings(ledger, sayOf);
+  checkPatience(ledger, sayOf, (what) => violations.push(what));
   checkCounts(ledger, sayOf);
   checkAnswers(ledger, (call, what) => say(call.session, what));
   checkStreams(ledger, data, say);
@@ -76,7 +77,8 @@ function checkRuns({ ran, calls }: Ledger, say: SayOf): void {
 /** Whether a call that must not run twice may have run is said with these. */
 const MAY_HAVE_RUN = new Set(['owner_lost', 'draining', 'closed', 'lapsed', 'store_away', 'restore_failed']);
 
-function checkEndings({ calls, sessions }: Ledger, say: SayOf): void {
+function checkEndings(ledger: Ledger, say: SayOf): void {
+  const { calls, sessions } = ledger;
   for (const call of calls) {
     const { session, ending } = call;
     const story = sessions.get(session);
@@ -91,10 +93,76 @@ function checkEndings({ calls, sessions }: Ledger, say: SayOf): void {
       say(call, `ended with an error without a reason: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     } else if (isUnclear(call, ending)) {
       say(call, `was not told whether it ran: ${nameOf(call)}, ${JSON.stringify(ending)}`);
-    } else if (ending.kind === 'refused') {
+    } else if (ending.kind === 'refused' && !mayRefuse(ledger, call, ending)) {
       say(call, `was refused with ${ending.status}: ${nameOf(call)} ${ending.body}`);
     } else if (ending.kind === 'no-stream' && story?.deleteSentAt === undefined) {
       say(call, `lost its stream (${ending.status}): ${nameOf(call)} ${ending.body}`);
+    }
+  }
+}
+
+/** An instance that stops refuses what waits there; any other only past `waitMs`. */
+function mayRefuse(
+  { retired, patience }: Ledger,
+  call: Call,
+  { at, slot, status }: Ending & { kind: 'refused' },
+): boolean {
+  if (status !== 200) return false;
+  if (retired.some((one) => one.slot === slot && one.from <= at)) return true;
+  return patience !== undefined && !patience.calm && at - call.attemptAt >= patience.waitMs;
+}
+
+// ——— what the user of a client sees while the store is away ———
+
+/** Beside `waitMs`: until a lease is taken again, and a session is claimed. */
+const SLACK_MS = 1_000;
+/** Until the instance knows that a client has left. */
+const LEFT_MS = 300;
+
+function checkPatience(
+  { calls, ran, patience, refusals }: Ledger,
+  say: SayOf,
+  sayAnyhow: (what: string) => void,
+): void {
+  if (patience === undefined || !patience.storeOnly) return;
+  const { waitMs, calm, patientMs } = patience;
+  if (calm) for (const { at, body } of refusals) sayAnyhow(`${at.toFixed(3)} a request was refused with 503: ${body}`);
+  const runOf = new Map(ran.map((run) => [run.nonce, run]));
+  for (const call of calls) {
+    const { ending, attemptAt, tool, ms, nonce } = call;
+    if (ending === undefined) continue;
+    if (ending.kind === 'timed-out') {
+      if (ending.at - attemptAt >= patientMs) say(call, `timed out: ${nameOf(call)}`);
+      const run = runOf.get(nonce);
+      if (run !== undefined && run.at > ending.at + LEFT_MS)
+        say(call, `ran after its client had left: ${nameOf(call)}, at ${run.at}, left at ${ending.at}`);
+    } else if (calm && ending.kind === 'error' && ending.reason !== 'session_ended') {
+      say(call, `failed: ${nameOf(call)}, ${JSON.stringify(ending)}`);
+    }
+    // It may wait for the lease, and once more for the first write of its stream.
+    const waited = ending.at - attemptAt - ms;
+    if (tool !== 'ask' && ending.kind !== 'timed-out' && waited > 2 * waitMs + SLACK_MS)
+      say(call, `waited ${waited.toFixed(0)} ms, and waitMs is ${waitMs}: ${nameOf(call)}`);
+  }
+  checkOrder(calls, runOf, say);
+}
+
+/** Calls that waited for the lease of one instance run in the order in which they came. */
+function checkOrder(calls: readonly Call[], runOf: ReadonlyMap<string, { readonly at: number }>, say: SayOf): void {
+  const bySession = new Map<string, Call[]>();
+  for (const call of calls) {
+    if (call.heldAt === undefined || call.tool === undefined || REPEATABLE[call.tool] === true) continue;
+    bySession.set(call.session, [...(bySession.get(call.session) ?? []), call]);
+  }
+  for (const of of bySession.values()) {
+    const held = of.toSorted((a, b) => (a.heldAt ?? 0) - (b.heldAt ?? 0));
+    let last: { call: Call; at: number } | undefined;
+    for (const call of held) {
+      const run = runOf.get(call.nonce);
+      if (run === undefined) continue;
+      if (last !== undefined && run.at < last.at)
+        say(call, `order lost: ${nameOf(call)} waited behind ${nameOf(last.call)} and ran before it`);
+      last = { call, at: Math.max(run.at, last?.at ?? 0) };
     }
   }
 }

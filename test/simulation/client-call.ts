@@ -81,7 +81,9 @@ export class ClientCall {
       },
       { onCut: 'stop', ...(patience !== undefined && { patience }) },
     );
+    this.#call.heldAt = this.#current?.heldAt;
     if (response === undefined) this.#end({ kind: 'given-up', at: this.#now });
+    else if (response === 'late') this.#end({ kind: 'timed-out', at: this.#now });
     else if (response === 'cut') this.#end({ kind: 'cut', at: this.#now });
     else await this.#answer(response);
     return this.#call;
@@ -140,6 +142,11 @@ export class ClientCall {
   }
 
   async #answer(response: Response): Promise<void> {
+    if (response.headers.has('sojourn-refused')) {
+      await response.ended;
+      const { status, body, slot } = response;
+      return this.#end({ kind: 'refused', at: this.#now, status, body, slot });
+    }
     if (response.status === 200) {
       this.#call.accepted = true;
       const { attemptAt } = this.#call;
@@ -150,7 +157,14 @@ export class ClientCall {
     this.#caller.saw(this.#story, response, this.#call.attemptAt);
     await response.ended;
     if (response.status === 404) this.#end({ kind: 'not-found', at: this.#now });
-    else this.#end({ kind: 'refused', at: this.#now, status: response.status, body: response.body });
+    else
+      this.#end({
+        kind: 'refused',
+        at: this.#now,
+        status: response.status,
+        body: response.body,
+        slot: response.slot,
+      });
   }
 
   /** Whoever had it is gone, and nobody could say that its session was too: that is no service. */
@@ -172,7 +186,7 @@ export class ClientCall {
       const resumed = await requester.until(() =>
         requester.send({ method: 'GET', headers: requester.headers(this.#story.id, from) }, this.#onEvent),
       );
-      if (resumed === undefined || resumed === 'cut') continue;
+      if (resumed === undefined || typeof resumed === 'string') continue;
       this.#caller.saw(this.#story, resumed, sentAt);
       if (resumed.status === 404) return this.#end({ kind: 'not-found', at: this.#now });
       if (resumed.status !== 200) {

@@ -99,7 +99,7 @@ export class SimClient implements Caller {
           }),
         patience === undefined ? {} : { patience },
       );
-      if (response === undefined || response === 'cut') return false;
+      if (response === undefined || typeof response === 'string') return false;
       await response.ended;
       const id = response.headers.get('mcp-session-id');
       if (response.status !== 200 || !answered || id === undefined) {
@@ -131,7 +131,7 @@ export class SimClient implements Caller {
     if (story === undefined) return undefined;
     const sentAt = this.world.now;
     const response = await this.requester.until(() => this.requester.post(story.id, message), { patience });
-    if (response === undefined || response === 'cut') return undefined;
+    if (response === undefined || typeof response === 'string') return undefined;
     this.saw(story, response, sentAt);
     return response.status;
   }
@@ -144,13 +144,13 @@ export class SimClient implements Caller {
     const { requester } = this;
     const headers = requester.headers(story.id);
     const response = await requester.until(() => requester.send({ method: 'DELETE', headers }));
-    if (response === undefined || response === 'cut') return;
+    if (response === undefined || typeof response === 'string') return;
     if (response.status === 200) story.deletedAt = this.world.now;
     else if (response.status === 404) story.notFoundAt ??= this.world.now;
     else this.#wrong(`DELETE was answered ${response.status}: ${response.body}`);
   }
 
-  #ping(session: string, patience: number): Promise<Response | 'cut' | undefined> {
+  #ping(session: string, patience: number): Promise<Response | 'cut' | 'late' | undefined> {
     const message = { id: this.#nextId++, method: 'ping' };
     return this.requester.until(() => this.requester.post(session, message), { patience });
   }
@@ -160,7 +160,7 @@ export class SimClient implements Caller {
     const { story } = this;
     if (story === undefined) return;
     const response = await this.#ping(story.id, 2_000);
-    if (response === undefined || response === 'cut') return;
+    if (response === undefined || typeof response === 'string') return;
     if (response.status !== 404 && !this.#forgiven(story))
       this.#wrong(`session ${story.id} was deleted and answered ${response.status} afterwards`);
   }
@@ -171,14 +171,14 @@ export class SimClient implements Caller {
     const mine = this.story?.id;
     if (theirs === undefined) return;
     const response = await this.#ping(theirs, 500);
-    if (response !== undefined && response !== 'cut' && ![400, 403, 404].includes(response.status))
+    if (response !== undefined && typeof response !== 'string' && ![400, 403, 404].includes(response.status))
       this.#wrong(`another user's session ${theirs} answered ${response.status}`);
     const event = other.lastGetEvent;
     if (mine === undefined || event === undefined || this.gone) return;
     const { requester } = this;
     const headers = requester.headers(mine, event);
     const stream = await requester.until(() => requester.send({ method: 'GET', headers }), { patience: 500 });
-    if (stream === undefined || stream === 'cut') return;
+    if (stream === undefined || typeof stream === 'string') return;
     if (![400, 404].includes(stream.status))
       this.#wrong(`an event id of ${theirs} was taken for ${mine}: ${stream.status}`);
     if (stream.status === 200) stream.close();
@@ -205,6 +205,8 @@ export class SimClient implements Caller {
       id: this.#nextId++,
       sentAt: this.world.now,
       attemptAt: this.world.now,
+      ms: options.ms ?? 0,
+      heldAt: undefined,
       accepted: false,
       ending: undefined,
     };
@@ -285,7 +287,7 @@ export class SimClient implements Caller {
           }),
         { patience: 5_000 },
       );
-      if (response === undefined || response === 'cut') continue;
+      if (response === undefined || typeof response === 'string') continue;
       this.saw(story, response, sentAt);
       if (response.status === 200) {
         if (this.story === story) this.getResponse = response;

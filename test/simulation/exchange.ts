@@ -163,6 +163,10 @@ export class Response implements Connection {
   status = 0;
   headers: ReadonlyMap<string, string> = new Map();
   body = '';
+  /** Where it was sent. */
+  slot = -1;
+  /** Set when it reached an instance without a lease. */
+  heldAt: number | undefined;
   /** Set by the client: whatever comes later is not read any more. */
   abandoned = false;
   readonly headed: Promise<void>;

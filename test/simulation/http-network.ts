@@ -16,6 +16,7 @@ export class HttpNetwork {
   send(slot: number, request: HttpRequest, onEvent?: (event: SseEvent, response: number) => void): Response {
     const number = this.#responses++;
     const response = new Response(onEvent === undefined ? undefined : (event) => onEvent(event, number));
+    response.slot = slot;
     const arrives = this.#world.delay(this.#world.faults.http);
     if (this.#world.trace !== undefined) this.#noteHttp(number, slot, request, response);
     this.#world.scheduler.after(arrives, () => {
@@ -80,7 +81,9 @@ export class HttpNetwork {
       });
     };
     process.enter(() => {
-      if (!exchange.closed) instance.core?.handle(exchange);
+      if (exchange.closed) return;
+      if (instance.core?.instance.valid === false) response.heldAt = this.#world.now;
+      instance.core?.handle(exchange);
     });
   }
 

@@ -23,6 +23,8 @@ export type Ending =
     }
   /** Nobody accepted it before the client gave up trying. */
   | { readonly kind: 'given-up'; readonly at: number }
+  /** The client closed the connection: no head came in time. */
+  | { readonly kind: 'timed-out'; readonly at: number }
   /** Its connection was cut before anything that can be resumed had come. */
   | { readonly kind: 'cut'; readonly at: number }
   /** The server said that its stream cannot be resumed (400), or has nothing more (204). */
@@ -33,8 +35,14 @@ export type Ending =
   | { readonly kind: 'silent'; readonly at: number }
   /** 404 */
   | { readonly kind: 'not-found'; readonly at: number }
-  /** Another HTTP status. */
-  | { readonly kind: 'refused'; readonly at: number; readonly status: number; readonly body: string };
+  /** Another HTTP status, or 200 with the header `Sojourn-Refused`. `slot`: of the instance that said so. */
+  | {
+      readonly kind: 'refused';
+      readonly at: number;
+      readonly status: number;
+      readonly body: string;
+      readonly slot: number;
+    };
 
 /** One call of a client, with all of its attempts. */
 export interface Call {
@@ -45,6 +53,10 @@ export interface Call {
   readonly nonce: string;
   readonly id: number;
   readonly sentAt: number;
+  /** ms that the tool takes. */
+  readonly ms: number;
+  /** When the last attempt reached an instance without a lease. */
+  heldAt: number | undefined;
   /** When the last attempt began: 503 before it means that nothing ran. */
   attemptAt: number;
   /** An instance answered 200. */
@@ -80,6 +92,18 @@ export interface SessionStory {
   notFoundAt: number | undefined;
 }
 
+/** What the scenario lets the users of its clients see. */
+export interface Patience {
+  /** How long a request may wait. */
+  readonly waitMs: number;
+  /** Only the store is away, for less than `waitMs`, and no instance crashes or stops: nothing is refused. */
+  readonly calm: boolean;
+  /** Only the store is away, for longer than `waitMs` maybe. */
+  readonly storeOnly: boolean;
+  /** Clients that wait as long as the official ones: for them nothing times out. */
+  readonly patientMs: number;
+}
+
 export interface Lost {
   /** The store forgot what was written from `from` to `until`. */
   readonly from: number;
@@ -101,6 +125,11 @@ export class Ledger {
   readonly sessions = new Map<string, SessionStory>();
   readonly lost: Lost[] = [];
   readonly gaps: Gap[] = [];
+  /** Instances that were drained, and since when. */
+  readonly retired: Array<{ readonly slot: number; readonly from: number }> = [];
+  /** Requests that were answered with 503. */
+  readonly refusals: Array<{ readonly at: number; readonly slot: number; readonly body: string }> = [];
+  patience: Patience | undefined = undefined;
   /** What was seen to be wrong at once. */
   readonly violations: string[] = [];
   /** Set when the world ends. */

@@ -59,14 +59,15 @@ export class Requester {
   async until(
     send: () => Response,
     { patience = Infinity, onCut = 'again' }: Tries = {},
-  ): Promise<Response | 'cut' | undefined> {
+  ): Promise<Response | 'cut' | 'late' | undefined> {
     const { world, random } = this.#options;
     const deadline = world.now + patience;
     for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
       const response = send();
       const came = await this.#headOf(response);
-      if (came === 'cut' && onCut === 'stop') return 'cut';
+      if ((came === 'cut' || came === 'late') && onCut === 'stop') return came;
       if (came === 'head' && response.status !== 503) return response;
+      if (came === 'head') world.ledger.refusals.push({ at: world.now, slot: response.slot, body: response.body });
       if (world.now > deadline) return undefined;
       await world.scheduler.sleep(wait * (0.5 + random.next()));
     }
@@ -78,11 +79,14 @@ export class Requester {
   }
 
   /** Its head, or what came instead; gives up on those who do not answer. */
-  async #headOf(response: Response): Promise<'head' | 'refused' | 'cut'> {
+  async #headOf(response: Response): Promise<'head' | 'refused' | 'cut' | 'late'> {
     const { world, headPatience } = this.#options;
+    let left = false;
     if (headPatience < Infinity) {
       const late = world.scheduler.after(headPatience, () => {
-        if (response.status === 0) response.close();
+        if (response.status !== 0) return;
+        left = true;
+        response.close();
       });
       await response.headed;
       world.scheduler.cancel(late);
@@ -90,6 +94,7 @@ export class Requester {
       await response.headed;
     }
     if (response.status !== 0) return 'head';
+    if (left) return 'late';
     return (await response.ended) === 'refused' ? 'refused' : 'cut';
   }
 }

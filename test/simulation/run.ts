@@ -1,7 +1,9 @@
 /** One run: a seed, its scenario, and what the checker says of it. */
+import type { McpEndpointOptions } from '../../src/options/options.ts';
 import { check } from './checker.ts';
 import { SimClient } from './client.ts';
 import { checkLeftovers } from './leftovers.ts';
+import type { Patience } from './ledger.ts';
 import { life } from './life.ts';
 import { Random } from './random.ts';
 import { scenarioOf, type Kind, type Scenario } from './scenario.ts';
@@ -16,6 +18,8 @@ export interface RunOptions extends Partial<Pick<WorldOptions, 'wrapStore' | 'le
   readonly kind?: Kind;
   readonly rules?: StoreRules;
   readonly change?: (scenario: Scenario) => Scenario;
+  /** Of the instances, though their scenario says otherwise. */
+  readonly endpoint?: McpEndpointOptions;
 }
 
 export interface RunResult {
@@ -32,12 +36,20 @@ const CALM_MS = 25_000;
 /** Ten times what the busiest runs take. */
 const EVENTS = 60_000;
 export async function run(seed: number, options: RunOptions = {}): Promise<RunResult> {
-  const { kind, change, traced = false, ...rest } = options;
+  const { kind, change, traced = false, endpoint: other, ...rest } = options;
   const chosen = scenarioOf(seed, kind);
   const scenario = change === undefined ? chosen : change(chosen);
   const random = new Random(seed);
   const { slots, endpoint, faults } = scenario;
-  const world = new World({ seed: random.int(2 ** 31), slots, endpoint, faults, traced, ...rest });
+  const world = new World({
+    seed: random.int(2 ** 31),
+    slots,
+    endpoint: { ...endpoint, ...other },
+    faults,
+    traced,
+    ...rest,
+  });
+  world.ledger.patience = patienceOf(scenario);
   world.activeUntil = scenario.activeMs;
   world.data.onHappened = (what) => checkEnd(world, scenario, what);
   const stopCounting = countTurns();
@@ -66,7 +78,7 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
             [1, 800],
           ]),
           answersTwice: random.pick([0, 0.5]),
-          headPatience: random.pick([1_500, 4_000]),
+          headPatience: random.pick([1_500, PATIENT_MS]),
         }),
     );
     for (let slot = 0; slot < slots; slot++) void world.start(slot);
@@ -107,6 +119,17 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
     calls: calls.length,
     results: calls.filter(({ ending }) => ending?.kind === 'result').length,
   };
+}
+
+/** How long an outage of the weather lasts at most: three leases. */
+const LONGEST_OUTAGE_MS = 3_000;
+/** What the official clients wait. */
+const PATIENT_MS = 60_000;
+
+function patienceOf({ kind, endpoint, weather }: Scenario): Patience {
+  const { waitMs = 15_000 } = endpoint;
+  const storeOnly = kind === 'outages' && weather.drain === 0 && weather.crash === 0;
+  return { waitMs, storeOnly, calm: storeOnly && waitMs > LONGEST_OUTAGE_MS, patientMs: PATIENT_MS };
 }
 
 /** A rejection that nobody handles ends a real process. */

@@ -212,6 +212,7 @@ export class World {
   /** Gives it back to its supervisor: drained, closed, gone. */
   async retire(instance: SimInstance, timeoutMs: number): Promise<void> {
     this.note(`${instance.process.name} drains`);
+    this.ledger.retired.push({ slot: instance.slot, from: this.now });
     await instance.core?.drain(timeoutMs);
     instance.listening = false;
     this.note(`${instance.process.name} closes`);
