@@ -113,6 +113,9 @@ export class Finder {
         // The last instance keeps serving, including sessions that another instance released while it left.
         if (this.#restorer.stopped !== undefined) throw this.#restorer.stopped();
       }
+      // The request waits: an owner that is alive keeps the calls that it runs.
+      if (owner !== null && this.#options.waitMs > 0 && this.#instance.ownersMayReturn && restoring === undefined)
+        throw lapsed();
       await this.#restorer.restore(record, caller);
     }
     const live = this.#registry.get(id);

@@ -103,6 +103,11 @@ export class Instance {
     return this.#lease.valid;
   }
 
+  /** An owner without a lease may be about to take it again. */
+  get ownersMayReturn(): boolean {
+    return this.#lease.ownersMayReturn;
+  }
+
   /** Another instance took a session of this instance over, so it believes this instance dead. Checks the lease. */
   check(): void {
     this.#lease.check();

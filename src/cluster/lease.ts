@@ -23,6 +23,12 @@ const ID_BYTES = 9;
 /** Renewals per lease time: two may fail before the lease expires. */
 const RENEWALS = 3;
 
+/**
+ * After an outage of the store, in renewals: an instance that is alive has taken its lease again by then. Until then no
+ * instance claims the sessions of an owner without a lease: its running calls would end with `owner_lost`.
+ */
+const RETURN_RENEWALS = 2;
+
 /** A time by both clocks, in ms. */
 interface Moment {
   readonly monotonic: number;
@@ -59,6 +65,7 @@ export class Lease {
   #left = false;
   #storeAway = false;
   #lapses = 0;
+  #ownersReturnUntil = -Infinity;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -87,6 +94,11 @@ export class Lease {
   get #inTime(): boolean {
     const { time } = this.#options;
     return time.monotonic() < this.#validMonotonic && time.now() < this.#validWall;
+  }
+
+  /** The store was away until just now: an owner without a lease may be about to take it again. */
+  get ownersMayReturn(): boolean {
+    return this.#options.time.monotonic() < this.#ownersReturnUntil;
   }
 
   /** The last renewal could not reach the store. */
@@ -194,13 +206,17 @@ export class Lease {
   }
 
   async #renew(losses: number): Promise<void> {
-    const { logger } = this.#options;
+    const { logger, time, leaseMs } = this.#options;
+    const began = time.monotonic();
     try {
       const sent = this.#moment();
       // After its expiry the id is dead, even if the store still has its lease.
       const alive = this.#options.inProcess || this.#inTime;
       if (alive && (await this.#options.store.renew(this.#id, this.#state))) this.#extend(sent, losses);
       else await this.#rejoin();
+      const now = time.monotonic();
+      if (this.#storeAway || now - began > leaseMs / RENEWALS)
+        this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
       this.#storeAway = false;
       this.#options.onStoreReachable();
     } catch (err) {

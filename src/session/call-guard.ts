@@ -155,7 +155,7 @@ export class CallGuard {
         ...(mark !== undefined && { mark }),
       });
     }
-    return mark === undefined ? 'written' : this.#markAll(marks);
+    return mark === undefined ? 'written' : this.#markAll(marks, stream);
   }
 
   /** What must be stored with the first event of a stream whose requests may all run twice; `undefined`: one may not. */
@@ -165,10 +165,14 @@ export class CallGuard {
     return { requests: () => keep(first, contexts[0]) };
   }
 
-  async #markAll(marks: readonly Marker[]): Promise<WriteResult> {
+  async #markAll(marks: readonly Marker[], stream: Pick<Stream, 'noteDelay'>): Promise<WriteResult> {
     try {
       for (const mark of marks) {
-        const outcome = await whileAway(this.#wait, () => this.#mark(mark));
+        let tries = 0;
+        const outcome = await whileAway(this.#wait, () => {
+          if (tries++ > 0) stream.noteDelay();
+          return this.#mark(mark);
+        });
         if (outcome === 'fenced') return 'fenced';
       }
       return 'written';

@@ -16,6 +16,8 @@ export class Stream implements SinkListener, Written {
   readonly key: string;
   #log: StreamLog | undefined;
   readonly #writer: StreamWriter | undefined;
+  /** The marker of its call could not be stored at the first try. */
+  #markDelayed = false;
   /** Answers that are still to come; a GET stream never counts. */
   awaited = 0;
   /** How many requests it answers. */
@@ -151,9 +153,13 @@ export class Stream implements SinkListener, Written {
     if (!this.#unprimed) this.#endSink();
   }
 
+  noteDelay(): void {
+    this.#markDelayed = true;
+  }
+
   /** The store was away when something of it was written. */
   get delayed(): boolean {
-    return this.#writer?.delayed === true;
+    return this.#markDelayed || this.#writer?.delayed === true;
   }
 
   get everLogged(): boolean {

@@ -6,6 +6,7 @@
 import { Link } from '../../src/cluster/link.ts';
 import { Questions } from '../../src/session/questions.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
+import { SimExchange } from './exchange.ts';
 import type { RunOptions } from './run.ts';
 import { ACTIONS, CLEAR, type Kind, type Scenario, type Weather } from './scenario.ts';
 import type { Faults } from './faults.ts';
@@ -91,7 +92,40 @@ const vouching = (scenario: Scenario): Scenario => ({
   },
 });
 
+/** One instance whose store is often away, and clients that leave when no head comes. */
+const outOfReach = (scenario: Scenario): Scenario => ({
+  ...scenario,
+  slots: 1,
+  version: '2025-11-25',
+  thinkMs: [0, 100],
+  actions: { ...ACTIONS, effect: 20, ask: 0, slow: 0, slowOnce: 0, delete: 0 },
+  weather: { ...CLEAR, outage: 0.8 },
+});
+
 export const ABLATIONS: readonly Ablation[] = [
+  {
+    rule: 'requests wait for a store that is away',
+    seeds: 10,
+    shows: /was refused with/,
+    kind: 'outages',
+    change: outOfReach,
+    without: { endpoint: { waitMs: 0 } },
+  },
+  {
+    rule: 'a request leaves the queue with its client',
+    seeds: 10,
+    shows: /^ran after its client had left/,
+    kind: 'outages',
+    change: outOfReach,
+    without: {},
+    patch: () => {
+      const { clientLeft } = SimExchange.prototype;
+      SimExchange.prototype.clientLeft = () => {};
+      return () => {
+        SimExchange.prototype.clientLeft = clientLeft;
+      };
+    },
+  },
   {
     rule: 'a marker before what may not run twice',
     seeds: 10,

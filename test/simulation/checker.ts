@@ -125,7 +125,7 @@ function checkPatience(
   sayAnyhow: (what: string) => void,
 ): void {
   if (patience === undefined || !patience.storeOnly) return;
-  const { waitMs, calm, patientMs } = patience;
+  const { waitMs, calm, alone, patientMs } = patience;
   if (calm) for (const { at, body } of refusals) sayAnyhow(`${at.toFixed(3)} a request was refused with 503: ${body}`);
   const runOf = new Map(ran.map((run) => [run.nonce, run]));
   for (const call of calls) {
@@ -134,9 +134,14 @@ function checkPatience(
     if (ending.kind === 'timed-out') {
       if (ending.at - attemptAt >= patientMs) say(call, `timed out: ${nameOf(call)}`);
       const run = runOf.get(nonce);
-      if (run !== undefined && run.at > ending.at + LEFT_MS)
+      if (alone && run !== undefined && run.at > ending.at + LEFT_MS)
         say(call, `ran after its client had left: ${nameOf(call)}, at ${run.at}, left at ${ending.at}`);
-    } else if (calm && ending.kind === 'error' && ending.reason !== 'session_ended') {
+    } else if (
+      calm &&
+      ending.kind === 'error' &&
+      ending.reason !== 'session_ended' &&
+      ((alone && tool !== 'ask') || !isOwnerLost(ending))
+    ) {
       say(call, `failed: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     }
     // It may wait for the lease, and once more for the first write of its stream.
@@ -144,7 +149,12 @@ function checkPatience(
     if (tool !== 'ask' && ending.kind !== 'timed-out' && waited > 2 * waitMs + SLACK_MS)
       say(call, `waited ${waited.toFixed(0)} ms, and waitMs is ${waitMs}: ${nameOf(call)}`);
   }
-  checkOrder(calls, runOf, say);
+  if (alone) checkOrder(calls, runOf, say);
+}
+
+/** Between instances: a link that an outage cuts may take a call with it, and another instance may win the session. */
+function isOwnerLost({ reason, mayHaveRun }: Ending & { kind: 'error' }): boolean {
+  return reason === 'owner_lost' && mayHaveRun === true;
 }
 
 /** Calls that waited for the lease of one instance run in the order in which they came. */

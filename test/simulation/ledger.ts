@@ -100,6 +100,8 @@ export interface Patience {
   readonly calm: boolean;
   /** Only the store is away, for longer than `waitMs` maybe. */
   readonly storeOnly: boolean;
+  /** One instance only: between two, what a client does may arrive after the outage. */
+  readonly alone: boolean;
   /** Clients that wait as long as the official ones: for them nothing times out. */
   readonly patientMs: number;
 }

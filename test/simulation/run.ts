@@ -126,10 +126,16 @@ const LONGEST_OUTAGE_MS = 3_000;
 /** What the official clients wait. */
 const PATIENT_MS = 60_000;
 
-function patienceOf({ kind, endpoint, weather }: Scenario): Patience {
+function patienceOf({ slots, kind, endpoint, weather }: Scenario): Patience {
   const { waitMs = 15_000 } = endpoint;
   const storeOnly = kind === 'outages' && weather.drain === 0 && weather.crash === 0;
-  return { waitMs, storeOnly, calm: storeOnly && waitMs > LONGEST_OUTAGE_MS, patientMs: PATIENT_MS };
+  return {
+    waitMs,
+    storeOnly,
+    alone: slots === 1,
+    calm: storeOnly && waitMs > LONGEST_OUTAGE_MS,
+    patientMs: PATIENT_MS,
+  };
 }
 
 /** A rejection that nobody handles ends a real process. */

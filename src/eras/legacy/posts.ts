@@ -199,7 +199,8 @@ export class LegacyPosts {
       return primed === 'failed' ? { ...call, again: true } : call;
     }
     // Its client disconnected while it waited for the store, and has no event id to come back with.
-    if (stream.delayed && exchange.closed && exchange.relayOrigin === undefined) {
+    const waited = stream.delayed || call.waitUntil !== undefined;
+    if (waited && exchange.closed && exchange.relayOrigin === undefined) {
       session.abandon(stream, admitted);
       return undefined;
     }
