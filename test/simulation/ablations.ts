@@ -6,7 +6,6 @@
 import { Link } from '../../src/cluster/link.ts';
 import { Questions } from '../../src/session/questions.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
-import { SimExchange } from './exchange.ts';
 import type { RunOptions } from './run.ts';
 import { ACTIONS, CLEAR, type Kind, type Scenario, type Weather } from './scenario.ts';
 import type { Faults } from './faults.ts';
@@ -92,7 +91,7 @@ const vouching = (scenario: Scenario): Scenario => ({
   },
 });
 
-/** One instance whose store is often away, and clients that leave when no head comes. */
+/** One instance whose store is often away. */
 const outOfReach = (scenario: Scenario): Scenario => ({
   ...scenario,
   slots: 1,
@@ -110,21 +109,6 @@ export const ABLATIONS: readonly Ablation[] = [
     kind: 'outages',
     change: outOfReach,
     without: { endpoint: { waitMs: 0 } },
-  },
-  {
-    rule: 'a request leaves the queue with its client',
-    seeds: 10,
-    shows: /^ran after its client had left/,
-    kind: 'outages',
-    change: outOfReach,
-    without: {},
-    patch: () => {
-      const { clientLeft } = SimExchange.prototype;
-      SimExchange.prototype.clientLeft = () => {};
-      return () => {
-        SimExchange.prototype.clientLeft = clientLeft;
-      };
-    },
   },
   {
     rule: 'a marker before what may not run twice',
