@@ -1,5 +1,5 @@
 /** One run: a seed, its scenario, and what the checker says of it. */
-import type { McpEndpointOptions } from ../../src/options/endpoint-options.ts;
+import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
 import { check } from './checker.ts';
 import { SimClient } from './client.ts';
 import { checkLeftovers } from './leftovers.ts';
