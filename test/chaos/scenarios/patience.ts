@@ -68,13 +68,12 @@ async function connect(url: string, line: 'v1' | 'v2', name: string): Promise<Ca
   let client: Tools;
   if (line === 'v1') {
     const v1 = new ClientV1(identity);
-    // Its transport is typed without `exactOptionalPropertyTypes`.
-    await v1.connect(new HttpV1(new URL(url), options) as Parameters<ClientV1['connect']>[0]);
-    client = v1 as unknown as Tools;
+    await v1.connect(new HttpV1(new URL(url), options));
+    client = v1;
   } else {
     const v2 = new ClientV2(identity, { versionNegotiation: { mode: 'legacy' } });
     await v2.connect(new HttpV2(new URL(url), options));
-    client = v2 as unknown as Tools;
+    client = v2;
   }
   const timeout = { timeout: TIMEOUT_MS };
   return {
