@@ -42,7 +42,6 @@ export const ERROR_CODES = [
   'REQUEST_ID_IN_FLIGHT',
   'TOO_MANY_REQUESTS',
   'TOO_MANY_SESSIONS',
-  'RESUME_UNSUPPORTED',
   'EVENT_UNKNOWN',
   'STORE_AWAY',
   'LAPSED',
@@ -224,6 +223,14 @@ export const sessionIdInvalid = (limit: number): SojournError =>
 export const sessionNotFound = (): SojournError =>
   new SojournError('SESSION_NOT_FOUND', 'Session not found', { status: 404, rpc: RPC.sessionNotFound });
 
+/** The same, said to a call that its client comes back for. Some hosts repeat a call when the message names a session. */
+export const callSessionNotFound = (): SojournError =>
+  new SojournError('SESSION_NOT_FOUND', 'The server does not know this request any more; it may have run', {
+    status: 404,
+    rpc: RPC.sessionNotFound,
+    data: { reason: 'session_not_found', mayHaveRun: true },
+  });
+
 export const otherUser = (): SojournError =>
   forbidden('OTHER_USER', 'user', 'Forbidden: this session belongs to another user');
 
@@ -277,12 +284,6 @@ export const tooManySessions = (limit: number): SojournError =>
     'too_many_sessions',
     `Service Unavailable: this instance has ${limit} live sessions (limits.sessions)`,
   );
-
-export const resumeUnsupported = (why: string): SojournError =>
-  badRequest('RESUME_UNSUPPORTED', RPC.transport, `Bad Request: this session does not support resuming: ${why}`);
-
-export const eventUnknown = (why: string): SojournError =>
-  badRequest('EVENT_UNKNOWN', RPC.transport, `Bad Request: Last-Event-ID ${why}`);
 
 // ——— retry later ———
 
@@ -345,6 +346,17 @@ export const requestClosed = (mayHaveRun = true): SojournError =>
 
 const ranOrNot = (mayHaveRun: boolean): string =>
   mayHaveRun ? 'while this request was running; it may have run' : 'before this request ran';
+
+/** As an event: its client came back for the answer. */
+export const answerNotKept = (): SojournError =>
+  ended(
+    'EVENT_UNKNOWN',
+    'answer_not_kept',
+    'The answer to this request is not kept (any more); the request may have run',
+    {
+      mayHaveRun: true,
+    },
+  );
 
 export const ownerLost = (mayHaveRun: boolean): SojournError =>
   ended('OWNER_LOST', 'owner_lost', 'The instance that ran this request is gone', { mayHaveRun });

@@ -283,8 +283,8 @@ export class Core {
     let released = 0;
     while ((this.#busy || expectsRequests()) && timeProvider.monotonic() < deadline) {
       // Idle sessions leave first, if another instance can take them over.
-      if ((await this.instance.otherServing()) !== undefined)
-        released += await this.#release((session) => !session.busy);
+      this.registry.othersServe = (await this.instance.otherServing()) !== undefined;
+      if (this.registry.othersServe) released += await this.#release((session) => !session.busy);
       if (!this.#busy && !expectsRequests()) break;
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
@@ -294,6 +294,7 @@ export class Core {
     this.#stop(draining);
     this.#patience.stop();
     this.legacy.relay.close(requestDrained);
+    this.registry.othersServe = (await this.instance.otherServing()) !== undefined;
     released += await this.#release(() => true);
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close()]);
     return { released, interrupted };

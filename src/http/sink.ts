@@ -5,7 +5,7 @@ export interface Sink {
   /** Sends one message, given as JSON text. */
   message(json: string, eventId: string | undefined): void;
   /** Sends an event with only an id and the time that the client waits before it reconnects. */
-  prime(eventId: string, retryMs: number): void;
+  prime(eventId: string, retryMs: number, emptyData: boolean): void;
   /** Ends the response cleanly. */
   end(): void;
   /** Its client is connected to another instance. */

@@ -54,8 +54,8 @@ export class SseSink implements Sink, TurnTask {
     this.#write(messageFrame(json, eventId));
   }
 
-  prime(eventId: string, retryMs: number): void {
-    this.#write(primingFrame(eventId, retryMs));
+  prime(eventId: string, retryMs: number, emptyData: boolean): void {
+    this.#write(primingFrame(eventId, retryMs, emptyData));
   }
 
   /** Sends an event that is not a JSON-RPC message. */

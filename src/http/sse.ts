@@ -7,9 +7,12 @@ export function messageFrame(json: string, eventId: string | undefined): string 
     : `event: message\nid: ${eventId}\ndata: ${json}\n\n`;
 }
 
-/** An id, the time that the client waits before it reconnects, and empty data: the client dispatches no message. */
-export function primingFrame(eventId: string, retryMs: number): string {
-  return `id: ${eventId}\nretry: ${retryMs}\ndata: \n\n`;
+/**
+ * An id, the client's waiting time before it reconnects, and no message. `emptyData`: with an empty data field, as 2025-11-25 has
+ * it. Clients of earlier revisions report that as an error; without the field most read the id all the same.
+ */
+export function primingFrame(eventId: string, retryMs: number, emptyData: boolean): string {
+  return `id: ${eventId}\nretry: ${retryMs}\n${emptyData ? 'data: \n' : ''}\n`;
 }
 
 export const KEEP_ALIVE_FRAME = ': keepalive\n\n';

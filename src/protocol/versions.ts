@@ -41,7 +41,12 @@ export function servedVersions(mode: SessionMode, supported: readonly string[]):
   return newestFirst(mode === 'stateful' ? supported.filter((version) => !isModern(version)) : supported);
 }
 
-/** Whether streams open with a priming event and carry event ids (2025-11-25). */
+/** Streams carry event ids and can be resumed: every revision with sessions over streamable HTTP. */
+export function hasEventIds(version: string): boolean {
+  return version >= '2025-03-26' && !isModern(version);
+}
+
+/** Streams open with a priming event that has empty data, and clients come back after a stream that ended early (2025-11-25). */
 export function hasPriming(version: string): boolean {
   return version >= '2025-11-25' && !isModern(version);
 }

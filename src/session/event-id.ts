@@ -1,20 +1,42 @@
 /**
- * Event ids, opaque to clients: `tag-epoch-stream-offset`, numbers in base 36. The tag is a hash of the session id: an id of
- * another session's stream is recognised and refused. The epoch is that of the owner who sent the event, so a position in
- * a stream that was lost and made again is not mistaken for one in the new stream.
+ * Event ids, opaque to clients: `tag-epoch-stream-offset`, then `.call`, `.rN` or `.e` where they apply. Numbers are in base 36.
+ *
+ *     tag     a hash of the session id: an id of another session's stream is recognised
+ *     epoch   of the owner who sent the event: a position in a stream that was lost and made again is not mistaken for one in
+ *             the new stream
+ *     .call   on the stream of one request, its id: a resume that cannot be served is answered with an error of that id, even
+ *             where the session is unknown
+ *     .rN     the N-th resume from this position: a client that sees the id which it came back with counts that as no
+ *             progress, and gives up after some breaks
+ *     .e      the stream ended here, and nothing of it follows
+ *
+ * Each id has one spelling, and at most 150 characters.
  */
+import type { RequestId } from '@modelcontextprotocol/server';
 
 export interface EventPosition {
   readonly tag: string;
   readonly epoch: number;
   readonly stream: string;
   readonly offset: number;
+  /** The request that the stream answers, where the id names it. */
+  readonly call: RequestId | undefined;
+  /** How often a client came back for this position. */
+  readonly resumes: number;
+  readonly ended: boolean;
 }
 
 /** The key of every session's GET stream; POST streams are named `p…`. */
 export const GET_STREAM = 'g';
 
-const PATTERN = /^([0-9a-z]{1,11})-([0-9a-z]{1,8})-(g|p[0-9a-z]{1,8}x[0-9a-z]{1,8})-([0-9a-z]{1,10})$/;
+const PATTERN =
+  /^([0-9a-z]{1,11})-([0-9a-z]{1,8})-(g|p[0-9a-z]{1,8}x[0-9a-z]{1,8})-([0-9a-z]{1,10})(\.[isb][0-9A-Za-z_-]{1,86})?(?:\.r([0-9a-z]{1,5})|(\.e))?$/;
+
+/** Longer request ids are left out: they would come with every event. */
+const CALL_BYTES = 64;
+const PLAIN_CALL = /^[0-9A-Za-z_-]{1,64}$/;
+/** Past it they count from 1 again: five digits. */
+const RESUMES = 36 ** 5 - 1;
 
 /** FNV-1a over two lanes: 62 bits are far more than telling sessions apart needs, and no secret. */
 export function sessionTag(id: string): string {
@@ -33,15 +55,68 @@ export function eventPrefix(tag: string, epoch: number): string {
   return `${tag}-${epoch.toString(36)}-`;
 }
 
-export function formatEventId(prefix: string, stream: string, offset: number): string {
-  return `${prefix}${stream}-${offset.toString(36)}`;
+/** `suffix`: what `callSuffix` and `resumeSuffix` make. */
+export function formatEventId(prefix: string, stream: string, offset: number, suffix = ''): string {
+  return `${prefix}${stream}-${offset.toString(36)}${suffix}`;
+}
+
+/** A request id as part of an event id; empty where it is too long, or cannot be read back. */
+export function callSuffix(id: RequestId | undefined): string {
+  if (typeof id === 'number') return Number.isSafeInteger(id) ? `.i${id}` : '';
+  if (id === undefined) return '';
+  if (PLAIN_CALL.test(id)) return `.s${id}`;
+  const bytes = id.length > CALL_BYTES ? undefined : Buffer.from(id);
+  const isExact = bytes !== undefined && bytes.length > 0 && bytes.length <= CALL_BYTES && bytes.toString() === id;
+  return isExact ? `.b${bytes.toString('base64url')}` : '';
+}
+
+function readCall(suffix: string | undefined): RequestId | undefined {
+  if (suffix === undefined) return undefined;
+  const text = suffix.slice(2);
+  if (suffix[1] === 'i') return Number(text);
+  return suffix[1] === 's' ? text : Buffer.from(text, 'base64url').toString();
+}
+
+/** Of the next resume after so many. */
+export function resumeSuffix(resumes: number): string {
+  return `.r${((resumes % RESUMES) + 1).toString(36)}`;
 }
 
 export function parseEventId(text: string): EventPosition | undefined {
   const match = PATTERN.exec(text);
   if (match === null) return undefined;
-  const [, tag = '', epoch = '', stream = '', offset = ''] = match;
-  return { tag, epoch: parseInt(epoch, 36), stream, offset: parseInt(offset, 36) };
+  const [, tag = '', epoch = '', stream = '', offset = '', call, resumes, ended] = match;
+  const position: EventPosition = {
+    tag,
+    epoch: parseInt(epoch, 36),
+    stream,
+    offset: parseInt(offset, 36),
+    call: readCall(call),
+    resumes: resumes === undefined ? 0 : parseInt(resumes, 36),
+    ended: ended !== undefined,
+  };
+  return spell(position) === text ? position : undefined;
+}
+
+function spell(position: EventPosition): string {
+  const { resumes, ended } = position;
+  return withSuffix(position, ended ? ENDED : resumes > 0 ? resumeSuffix(resumes - 1) : '');
+}
+
+const ENDED = '.e';
+
+function withSuffix({ tag, epoch, stream, offset, call }: EventPosition, suffix: string): string {
+  return formatEventId(eventPrefix(tag, epoch), stream, offset, `${callSuffix(call)}${suffix}`);
+}
+
+/** The same position, as a client that comes back from there is to see it. */
+export function resumedId(position: EventPosition): string {
+  return withSuffix(position, resumeSuffix(position.resumes));
+}
+
+/** The id of an event after which nothing of its stream follows. */
+export function endedId(position: EventPosition): string {
+  return withSuffix(position, ENDED);
 }
 
 /** Has no digit `x`. */

@@ -1,5 +1,6 @@
 /** One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see. */
 import type { MaybePromise, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
+import { hasPriming } from '../protocol/versions.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import { pause } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
@@ -27,6 +28,10 @@ export class SessionEventLog implements StreamLog {
     return this.#host.options.retryMs;
   }
 
+  get emptyData(): boolean {
+    return hasPriming(this.#session.version);
+  }
+
   get epoch(): number {
     return this.#session.epoch;
   }
@@ -35,13 +40,13 @@ export class SessionEventLog implements StreamLog {
     return this.#session.claimedSince(epoch);
   }
 
-  eventId(stream: string, offset: number): string {
+  eventId(stream: string, offset: number, suffix: string): string {
     const { epoch } = this.#session;
     if (this.#prefix === undefined || this.#prefixEpoch !== epoch) {
       this.#prefix = eventPrefix(this.tag, epoch);
       this.#prefixEpoch = epoch;
     }
-    return formatEventId(this.#prefix, stream, offset);
+    return formatEventId(this.#prefix, stream, offset, suffix);
   }
 
   append(

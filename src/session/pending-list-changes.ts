@@ -29,6 +29,12 @@ export class UntoldNews {
     if (untold.size > 0) this.#untold = [...untold];
   }
 
+  /** Messages of its GET stream were lost: every list may have changed. */
+  missedAll(): void {
+    const announced = listChanges(this.#record.answerJson);
+    if (announced.length > 0) this.#untold = announced;
+  }
+
   /** Something is to be told. */
   get owed(): boolean {
     return this.#untold !== undefined;

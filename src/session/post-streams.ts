@@ -1,4 +1,5 @@
 /** The streams of a session's POSTs: their names, and which can be resumed while they run. */
+import type { RequestId } from '@modelcontextprotocol/server';
 import { requestKey } from './call-guard.ts';
 import type { MessageContext } from './context.ts';
 import { postStreamKey } from './event-id.ts';
@@ -15,9 +16,11 @@ export class PostStreams {
     this.#epoch = epoch;
   }
 
-  /** The stream of a POST with `requests` requests in it; nobody reads it yet. */
-  open(requests: number, answersOnly: boolean, log: StreamLog | undefined): Stream {
-    const stream = new Stream(postStreamKey(this.#epoch, this.#opened++), log, 0, answersOnly);
+  /**
+   * The stream of a POST with `requests` requests in it, without a reader yet. `call`: the id of its request, where it is one.
+   */
+  open(requests: number, answersOnly: boolean, log: StreamLog | undefined, call: RequestId | undefined): Stream {
+    const stream = new Stream(postStreamKey(this.#epoch, this.#opened++), log, 0, answersOnly, call);
     stream.awaited = requests;
     stream.requests = requests;
     if (log !== undefined) (this.#running ??= new Map()).set(stream.key, stream);
@@ -25,8 +28,8 @@ export class PostStreams {
   }
 
   /** The stream of an earlier owner, with one request to answer. */
-  adopt(key: string, next: number, log: StreamLog): Stream {
-    const stream = new Stream(key, log, next);
+  adopt(key: string, next: number, log: StreamLog, call: RequestId | undefined): Stream {
+    const stream = new Stream(key, log, next, false, call);
     stream.awaited = 1;
     (this.#running ??= new Map()).set(key, stream);
     return stream;

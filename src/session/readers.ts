@@ -3,13 +3,17 @@ import type { Sink } from '../http/sink.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import { GET_STREAM } from './event-id.ts';
 import type { LiveSession } from './session.ts';
-import type { Stream } from './stream.ts';
+import type { ResumeFrom, Stream } from './stream.ts';
 import type { WriteResult } from './stream-writer.ts';
 
-/** A plain GET: the newer reader takes over, the older ends. */
-export function openGet(session: LiveSession, sink: Sink): MaybePromise<WriteResult> {
-  const { getStream, record } = session;
-  getStream.detach();
+/**
+ * A new reader of the GET stream takes over from the one before. `missed`: its client missed messages that are not kept. A client
+ * that asks without `Last-Event-ID` for a stream that it had before missed some, too.
+ */
+export function openGet(session: LiveSession, sink: Sink, missed: boolean): MaybePromise<WriteResult> {
+  const { getStream, record, news } = session;
+  if (missed || (record.getPrimed && !getStream.read)) news.missedAll();
+  getStream.park();
   session.enter();
   getStream.use(sink, session.exit);
   if (getStream.logged && !record.getPrimed) {
@@ -17,7 +21,7 @@ export function openGet(session: LiveSession, sink: Sink): MaybePromise<WriteRes
     record.save({ getStream: true });
   }
   const primed = getStream.resumePoint();
-  session.news.tell(getStream);
+  news.tell(getStream);
   return primed;
 }
 
@@ -32,12 +36,12 @@ export async function resumeStream(
   session: LiveSession,
   stream: Stream,
   open: () => Sink,
-  after: number,
+  from: ResumeFrom,
 ): Promise<boolean> {
   let resumed = false;
   session.enter();
   try {
-    resumed = await stream.resume(open, after, session.exit);
+    resumed = await stream.resume(open, from, session.exit);
   } finally {
     if (!resumed) session.exit();
   }

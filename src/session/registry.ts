@@ -37,6 +37,7 @@ export class Registry implements SessionHost {
   readonly logger: Logger;
   readonly store: OpenStore;
   readonly guarded: boolean;
+  othersServe = false;
   readonly sleepers: Sleepers;
   readonly durable: boolean;
   readonly #claims: ClaimQueue;

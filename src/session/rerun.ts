@@ -42,7 +42,7 @@ export async function takeOrphans(
   // In the order in which they were opened.
   const newest = new Map(orphans.map(({ stream, request }) => [request && requestKey(request.id), stream]));
   for (const { stream: key, next, request } of orphans) {
-    const stream = session.posts.adopt(key, next, session.log);
+    const stream = session.posts.adopt(key, next, session.log, request?.id);
     const isRepeated = request !== undefined && newest.get(requestKey(request.id)) !== key;
     const mayHaveRun = isRepeated || marked.has(key);
     const repeatable = isWhole(request) && !isRepeated && (!mayHaveRun || session.guard?.repeatable(request) === true);

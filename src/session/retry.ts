@@ -6,11 +6,12 @@
  *     it has a marker          ─▶ what the log kept of its answer, or nothing: it is lost
  *     neither                  ─▶ it never ran
  */
+import type { RequestId } from '@modelcontextprotocol/server';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import type { Sink } from '../http/sink.ts';
 import { resumeStream } from './readers.ts';
 import type { LiveSession } from './session.ts';
-import { replayEvents } from './stream.ts';
+import { replayComplete } from './stream.ts';
 
 /** Whether a first try of one of these requests runs here, or may have run somewhere. */
 export function isRetry({ running, guard }: LiveSession, requests: readonly RpcRequest[]): boolean {
@@ -41,7 +42,7 @@ export async function attachToFirstAttempt(
     if (stream?.logged === true) {
       // Its first event may be on its way into the store.
       await stream.flushed();
-      return resumeStream(session, stream, open, 0);
+      return resumeStream(session, stream, open, { offset: 0, resumes: 0 });
     }
     if (stream !== undefined) {
       stream.detach();
@@ -50,17 +51,14 @@ export async function attachToFirstAttempt(
       return true;
     }
     const key = session.guard?.marked(id);
-    if (key !== undefined && session.getStream.logged && (await replayWhole(session, key, open))) return true;
+    if (key !== undefined && session.getStream.logged && (await replayWhole(session, key, id, open))) return true;
   }
   return false;
 }
 
-async function replayWhole({ log }: LiveSession, key: string, open: () => Sink): Promise<boolean> {
-  const kept = await log.read(key, -1);
+async function replayWhole({ log }: LiveSession, stream: string, call: RequestId, open: () => Sink): Promise<boolean> {
+  const kept = await log.read(stream, -1);
   if (!kept.found || !kept.complete) return false;
-  const sink = open();
-  sink.prime(log.eventId(key, 0), log.retryMs);
-  replayEvents(kept.events, sink, key, log);
-  sink.end();
+  replayComplete(kept.events, open(), { stream, call, offset: 0, resumes: 0 }, log);
   return true;
 }

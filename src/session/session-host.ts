@@ -10,6 +10,8 @@ export interface SessionHost {
   readonly store: OpenStore;
   /** Other processes may own sessions of this store: calls are guarded (`call-guard.ts`). */
   readonly guarded: boolean;
+  /** Of an instance that drains: another instance takes its sessions over now. */
+  readonly othersServe: boolean;
   /**
    * Whether what a live session says holds: `false` while this instance has no valid lease, and until the session is claimed
    * for its present id. True of those being opened.

@@ -7,13 +7,13 @@
  * registry. leaving: it is out of the registry; running requests get their error, readers end, `signal` aborts, `run()`
  * resolves, the server is closed, in this order. What a crash leaves is the record and the logs.
  */
-import type { McpServer, Server } from '@modelcontextprotocol/server';
+import type { McpServer, RequestId, Server } from '@modelcontextprotocol/server';
 import { internal, rpcError } from '../errors.ts';
 import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { Sink } from '../http/sink.ts';
 import type { MaybePromise, Handshake, SessionRecord } from '../stores/store.ts';
 import type { ConnectableServer, LeaveReason, Logger, McpSession } from '../types.ts';
-import { hasPriming } from '../protocol/versions.ts';
+import { hasEventIds, hasPriming } from '../protocol/versions.ts';
 import { shownId } from '../shown.ts';
 import { contexts, MessageContext, type MessageSource, targetOf } from './context.ts';
 import { endError, errorAnswer, goesOn } from './end-answers.ts';
@@ -126,11 +126,11 @@ export class LiveSession implements Idle {
     return this.#controller.signal;
   }
 
-  /** Event ids and resuming: from 2025-11-25 on, where something is kept. */
+  /** Event ids and resuming, where something is kept. */
   get #log(): StreamLog | undefined {
     const { eventRetention, responseMode } = this.#host.options;
     const kept = eventRetention !== false && responseMode !== 'json';
-    return kept && !this.#unlogged && hasPriming(this.version) ? this.log : undefined;
+    return kept && !this.#unlogged && hasEventIds(this.version) ? this.log : undefined;
   }
 
   /** The handshake is answered: from here on the negotiated version decides whether streams are logged. */
@@ -170,8 +170,11 @@ export class LiveSession implements Idle {
 
   // ——— the way in ———
 
-  openPost(requests: number, answersOnly: boolean): Stream {
-    return this.posts.open(requests, answersOnly, this.#log);
+  /** `ids`: of its requests. Streams of several requests are not logged: a re-run or an error would end only the first. */
+  openPost(ids: readonly RequestId[], answersOnly: boolean): Stream {
+    const [call] = ids;
+    const isOne = ids.length === 1;
+    return this.posts.open(ids.length, answersOnly, isOne ? this.#log : undefined, isOne ? call : undefined);
   }
 
   /** Takes the id of a request: from here on it runs, though nothing of it has been dispatched. */
@@ -345,7 +348,8 @@ export class LiveSession implements Idle {
   #context(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
     const context = new MessageContext(source, this.view, this.#hidesRequest, message.id, message.method, stream);
     context.target = targetOf(message.params);
-    if (stream?.logged === true) {
+    // Clients of earlier revisions do not come back after a stream that ended.
+    if (stream?.logged === true && hasPriming(this.version)) {
       context.closeSSEStream = () => stream.closeEarly();
       context.closeStandaloneSSEStream = () => this.getStream.closeEarly();
     }
@@ -478,7 +482,7 @@ export class LiveSession implements Idle {
         continue;
       }
       if (reason === 'released' && this.#canHandOn(context)) {
-        context.stream?.handOn();
+        context.stream?.handOn(this.#host.othersServe);
         continue;
       }
       if (!kept) context.stream?.abandonLog();
@@ -486,8 +490,8 @@ export class LiveSession implements Idle {
       if (context.intercept !== undefined) context.intercept(answer);
       else this.posts.reply(context, JSON.stringify(answer));
     }
-    if (kept) this.getStream.closeEarly();
-    this.getStream.detach();
+    if (kept) this.getStream.handOver(reason === 'released' && this.#host.othersServe);
+    else this.getStream.detach();
     this.#controller?.abort(reason);
     this.run?.leave(reason);
     await this.run?.heard();

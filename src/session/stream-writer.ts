@@ -33,8 +33,11 @@ export interface StreamLog {
   replay(stream: string, after: number): MaybePromise<ReplayOutcome>;
   /** For a reader: where retention has dropped what comes next on a POST's stream, what is kept after it, the answer with it. */
   read(stream: string, after: number): MaybePromise<ReplayOutcome>;
-  eventId(stream: string, offset: number): string;
+  /** `suffix`: of the request that the stream answers, and of a resume (`event-id.ts`). */
+  eventId(stream: string, offset: number, suffix: string): string;
   readonly retryMs: number;
+  /** Priming events have an empty data field. */
+  readonly emptyData: boolean;
   /** The store refused a write: somebody else owns the session. */
   fenced(): void;
   readonly epoch: number;
@@ -53,8 +56,6 @@ export interface StreamLog {
 /** Who is told, in the order of writing. */
 export interface Written {
   stored(json: string | undefined, offset: number, last: boolean): void;
-  /** It takes long: the reader had better come back later. */
-  late(): void;
   /** It never will be. */
   lost(): void;
 }
@@ -72,9 +73,6 @@ interface Unknown {
   readonly error: unknown;
 }
 
-/** With `waitMs: 0` a reader still waits this long for a store that cannot be asked. */
-const READER_MS = 300;
-
 export class StreamWriter {
   readonly #key: string;
   readonly #log: StreamLog;
@@ -90,11 +88,10 @@ export class StreamWriter {
   #opening = false;
   /** Under which that append was written. */
   #epoch = 0;
-  /** When an append last failed at its first try; whether the reader was closed since. */
+  /** When an append last failed at its first try. */
   #failedAt = 0;
   /** An append could not reach the store at its first try. */
   delayed = false;
-  #toldLate = false;
   /** Nothing is stored any more. */
   #over: 'fenced' | 'failed' | undefined = undefined;
   #settled: Array<() => void> | undefined = undefined;
@@ -255,14 +252,9 @@ export class StreamWriter {
       this.#log.failed(error);
       this.#failedAt = this.#log.now();
       this.delayed = true;
-      this.#toldLate = false;
     }
     const waited = this.#log.now() - this.#failedAt;
     if (this.#opening && waited >= waitMs) return this.#lose('failed');
-    if (!this.#toldLate && waited >= Math.max(waitMs, READER_MS)) {
-      this.#toldLate = true;
-      this.#written.late();
-    }
     void this.#log.again(tries).then((again) => (again ? this.#append(tries + 1) : this.#lose('failed')));
   }
 

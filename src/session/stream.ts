@@ -6,14 +6,28 @@
  * Resuming: the new sink is attached first and holds back what comes, then the log is read, then what was held back
  * follows by offset. So nothing is missing and nothing comes twice, however slow the store is.
  *
+ * A GET stream has one reader that gets its messages, the newest. An earlier reader is *parked*: its response stays open with
+ * comments until the newest one ends. Often its connection is dead. Where it is not, both belong to one client, and ending it
+ * would make that client come back, take over, and so end the newer one: two readers that end each other in turn.
+ *
  * What a crash leaves: the stored events, and a stream that is not complete. Its next owner ends it.
  */
+import type { RequestId } from '@modelcontextprotocol/server';
 import type { MaybePromise, LoggedEvent, ReplayOutcome } from '../stores/store.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
+import { callSuffix, GET_STREAM, resumeSuffix } from './event-id.ts';
 import { type AppendExtra, type StreamLog, StreamWriter, type WriteResult, type Written } from './stream-writer.ts';
+
+/** `retry:` before an end after which the client is to come back at once. */
+const SOON_MS = 100;
+/** Of one GET stream; beyond it the oldest ends. */
+const MOST_PARKED = 3;
 
 export class Stream implements SinkListener, Written {
   readonly key: string;
+  /** The request that it answers, where it is one. */
+  readonly #call: RequestId | undefined;
+  #callSuffix: string | undefined = undefined;
   #log: StreamLog | undefined;
   readonly #writer: StreamWriter | undefined;
   /** The marker of its call could not be stored at the first try. */
@@ -26,6 +40,13 @@ export class Stream implements SinkListener, Written {
   readonly answersOnly: boolean;
   #sink: Sink | undefined;
   #readerDone: (() => void) | undefined;
+  /** Earlier readers of a GET stream, oldest first. */
+  #parked: Sink[] = NO_SINKS;
+  /** The last offset that the present reader was sent, and how often a reader came back for it. */
+  #sent = -1;
+  #resumes = 0;
+  /** The present reader is about to be ended early. */
+  #closing = false;
   /** While a resumed reader catches up. */
   #held: LoggedEvent[] | undefined;
   /** The last offset that a resumed reader was sent from the log: a write may be acknowledged after that. */
@@ -37,8 +58,9 @@ export class Stream implements SinkListener, Written {
   #unprimed = false;
   #lastStored = false;
 
-  constructor(key: string, log: StreamLog | undefined, next = 0, answersOnly = false) {
+  constructor(key: string, log: StreamLog | undefined, next = 0, answersOnly = false, call?: RequestId) {
     this.key = key;
+    this.#call = call;
     this.#log = log;
     this.#writer = log === undefined ? undefined : new StreamWriter(key, log, this, next);
     this.answersOnly = answersOnly;
@@ -76,23 +98,49 @@ export class Stream implements SinkListener, Written {
   /** A reader from here on; `done` is called when it is over. An earlier reader must have been detached. */
   use(sink: Sink, done?: () => void): void {
     this.#sink = sink;
+    this.#sent = -1;
+    this.#resumes = 0;
+    this.#closing = false;
     this.#readerDone = done;
     sink.listener = this;
   }
 
   /** Lets go of the response at once: a session may outlive its readers by hours. */
   sinkDone(sink: Sink): void {
-    if (this.#sink !== sink) return;
+    if (this.#sink !== sink) {
+      if (this.#parked.length > 0) this.#parked = this.#parked.filter((parked) => parked !== sink);
+      return;
+    }
     const done = this.#readerDone;
     this.#sink = undefined;
     this.#readerDone = undefined;
+    this.#endParked();
     done?.();
   }
 
   /** The reader of a POST, whose priming event was stored before it: the first thing it gets. */
   begin(sink: Sink): void {
     this.use(sink);
-    if (this.#log !== undefined) sink.prime(this.#log.eventId(this.key, 0), this.#log.retryMs);
+    this.#prime(0, this.#log?.retryMs ?? 0);
+  }
+
+  #prime(offset: number, retryMs: number, resumed = ''): void {
+    const log = this.#log;
+    if (log === undefined) return;
+    this.#sent = offset;
+    this.#sink?.prime(this.#eventId(offset, resumed) ?? '', retryMs, log.emptyData);
+  }
+
+  /** `undefined`: it is not logged. */
+  #eventId(offset: number, resumed = ''): string | undefined {
+    const call = (this.#callSuffix ??= callSuffix(this.#call));
+    return this.#log?.eventId(this.key, offset, resumed === '' ? call : call + resumed);
+  }
+
+  #message(json: string, offset: number): void {
+    this.#sent = offset;
+    this.#resumes = 0;
+    this.#sink?.message(json, this.#eventId(offset));
   }
 
   /** The reader of a POST that is dispatched at once: what it gets is stored before, its priming event with the first. */
@@ -132,20 +180,12 @@ export class Stream implements SinkListener, Written {
 
   /** An event that is stored goes to whoever reads; `''` is a priming event. */
   stored(json: string | undefined, offset: number, last: boolean): void {
-    const log = this.#log;
     this.#unprimed = false;
     if (last) this.#lastStored = true;
-    if (json === '') {
-      if (log !== undefined) this.#sink?.prime(log.eventId(this.key, offset), log.retryMs);
-      return;
-    }
+    if (json === '') return this.#prime(offset, this.#closing ? this.#soonMs : (this.#log?.retryMs ?? 0));
     if (json !== undefined && this.#held !== undefined) this.#held.push({ offset, data: json });
-    else if (json !== undefined && offset > this.#replayed) this.#sink?.message(json, log?.eventId(this.key, offset));
+    else if (json !== undefined && offset > this.#replayed) this.#message(json, offset);
     if (last && this.#held === undefined) this.#endSink();
-  }
-
-  late(): void {
-    this.#endSink();
   }
 
   /** Its reader comes back, and finds what the log holds, or whoever owns the session now. */
@@ -179,24 +219,29 @@ export class Stream implements SinkListener, Written {
     this.#writer?.send(undefined, true, unmark);
   }
 
-  /** Ends the response but not the stream: the client is told to come back, and resumes. */
+  get #soonMs(): number {
+    return Math.min(SOON_MS, this.#log?.retryMs ?? SOON_MS);
+  }
+
+  /** Ends the response but not the stream: its last event makes the client come back at once, and resume. */
   closeEarly(): void {
     if (this.#log === undefined || this.#complete) return;
-    this.#atResumePoint(() => this.#endSink());
+    this.#atResumePoint(true, () => this.#endSink());
   }
 
   /** The next owner runs its call again: a reader at another instance continues there, any other reader resumes. */
-  handOn(): void {
-    this.#atResumePoint((sink) => {
+  handOn(soon: boolean): void {
+    this.#atResumePoint(soon, (sink) => {
       if (sink.isRelayed === true) sink.handOn?.();
       else this.#endSink();
     });
   }
 
-  /** Calls `then` once its reader has an id to come back with. */
-  #atResumePoint(then: (sink: Sink) => void): void {
+  /** Calls `then` once its reader has an id to come back with. `soon`: the event tells it to come back at once. */
+  #atResumePoint(soon: boolean, then: (sink: Sink) => void): void {
     const sink = this.#sink;
     if (sink === undefined) return;
+    this.#closing = soon;
     const done = this.resumePoint();
     const still = (): void => {
       if (this.#sink === sink) then(sink);
@@ -220,17 +265,43 @@ export class Stream implements SinkListener, Written {
     else this.#writer.whenSettled(then);
   }
 
-  /** Ends the reader, cleanly; the stream goes on. */
+  /** Ends the reader, cleanly; the stream continues. */
   detach(): void {
     this.#endSink();
   }
 
+  /** The same, of a session that leaves this instance. `soon`: another instance serves, so its client need not wait. */
+  handOver(soon: boolean): void {
+    const log = this.#log;
+    if (log !== undefined && this.#sink?.open === true && this.#sent >= 0)
+      this.#prime(this.#sent, soon ? this.#soonMs : log.retryMs, resumeSuffix(this.#resumes));
+    this.#endSink();
+  }
+
+  /** The present reader gets no more messages; its response ends with that of the next reader. */
+  park(): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    const done = this.#readerDone;
+    this.#sink = undefined;
+    this.#readerDone = undefined;
+    this.#parked = [...this.#parked, sink];
+    if (this.#parked.length > MOST_PARKED) this.#parked[0]?.end();
+    done?.();
+  }
+
+  #endParked(): void {
+    const parked = this.#parked;
+    this.#parked = NO_SINKS;
+    for (const sink of parked) sink.end();
+  }
+
   /**
-   * A reader that has seen everything up to `after`; `open` makes its sink once the log can continue from there. Resolves to
-   * `false` when it cannot. One at a time: a reader must not miss what went to the one before it.
+   * A reader that has seen everything up to `from.offset`; `open` makes its sink once the log can continue from there. Resolves
+   * to `false` when it cannot. One at a time: a reader must not miss what went to the one before it.
    */
-  resume(open: () => Sink, after: number, done?: () => void): Promise<boolean> {
-    const resumed = (this.#resuming ?? Promise.resolve()).then(() => this.#resume(open, after, done));
+  resume(open: () => Sink, from: ResumeFrom, done?: () => void): Promise<boolean> {
+    const resumed = (this.#resuming ?? Promise.resolve()).then(() => this.#resume(open, from, done));
     const clear = (): void => {
       if (this.#resuming === settled) this.#resuming = undefined;
     };
@@ -239,7 +310,8 @@ export class Stream implements SinkListener, Written {
     return resumed;
   }
 
-  async #resume(open: () => Sink, after: number, done: (() => void) | undefined): Promise<boolean> {
+  async #resume(open: () => Sink, from: ResumeFrom, done: (() => void) | undefined): Promise<boolean> {
+    const { offset: after, resumes } = from;
     const log = this.#log;
     if (log === undefined) return false;
     this.#held = [];
@@ -250,11 +322,17 @@ export class Stream implements SinkListener, Written {
       if (outcome?.found !== true || after >= outcome.next) this.#release(this.#sink, -1);
     }
     if (!outcome.found || after >= outcome.next) return false;
-    this.#endSink();
+    if (this.key === GET_STREAM) this.park();
+    else this.#endSink();
     const sink = open();
     this.use(sink, done);
-    sink.prime(log.eventId(this.key, after), log.retryMs);
-    this.#replayed = replayEvents(outcome.events, sink, this.key, log) ?? after;
+    this.#prime(after, log.retryMs, resumeSuffix(resumes));
+    this.#resumes = resumes + 1;
+    this.#replayed = after;
+    for (const { offset, data } of outcome.events) {
+      this.#replayed = offset;
+      if (data !== '') this.#message(data, offset);
+    }
     this.#release(sink, this.#replayed);
     return true;
   }
@@ -264,7 +342,7 @@ export class Stream implements SinkListener, Written {
     const held = this.#held;
     this.#held = undefined;
     for (const { offset, data } of held ?? []) {
-      if (offset > after) sink?.message(data, this.#log?.eventId(this.key, offset));
+      if (offset > after && sink === this.#sink) this.#message(data, offset);
     }
     if (this.#lastStored) this.#endSink();
   }
@@ -276,21 +354,31 @@ export class Stream implements SinkListener, Written {
     this.#sink = undefined;
     this.#readerDone = undefined;
     sink.end();
+    this.#endParked();
     done?.();
   }
 }
 
-/** Writes stored messages to a sink; returns the last offset, priming events included. */
-export function replayEvents(
+/** Where a reader left a stream, and how often one came back for that position. */
+export interface ResumeFrom {
+  readonly offset: number;
+  readonly resumes: number;
+}
+
+const NO_SINKS: Sink[] = [];
+
+/** A reader of a stream that is complete: what the log keeps after `from`, then the end. */
+export function replayComplete(
   events: readonly LoggedEvent[],
   sink: Sink,
-  key: string,
+  from: ResumeFrom & { readonly stream: string; readonly call: RequestId | undefined },
   log: StreamLog,
-): number | undefined {
-  let last: number | undefined;
+): void {
+  const { stream } = from;
+  const call = callSuffix(from.call);
+  sink.prime(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.retryMs, log.emptyData);
   for (const { offset, data } of events) {
-    last = offset;
-    if (data !== '') sink.message(data, log.eventId(key, offset));
+    if (data !== '') sink.message(data, log.eventId(stream, offset, call));
   }
-  return last;
+  sink.end();
 }

@@ -79,13 +79,13 @@ describe('B117 what is sent while the log is being read comes once, in its place
     const [older, newer] = await Promise.all([first, second]);
     await log(2);
     await until(() => data(newer).includes(2));
-    await older.untilEnd();
+    expect(data(older)).not.toContain(2);
     expect(data(newer)).toEqual([1, 2]);
   });
 });
 
 describe('B130 a gap that a slow log shows', () => {
-  test('is still found before the head: 400', async () => {
+  test('is still found before the head: the GET stream begins anew', async () => {
     const { store, one, log } = await serveSlow({ eventRetention: { events: 2 } });
     const get = await one.get();
     await get.next();
@@ -97,11 +97,12 @@ describe('B130 a gap that a slow log shows', () => {
     await until(() => reading.waiting === 1);
     expect((await one.call('ping')).response.status).toBe(200); // many turns later
     reading.open();
-    const refused = await resuming;
-    expect([refused.status, refused.header('content-type')]).toEqual([400, 'application/json']);
+    const anew = await resuming;
+    expect(await anew.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
+    expect(data(anew)).toEqual([]);
   });
 
-  test('leaves the reader that is there in peace: it misses nothing', async () => {
+  test('passes the stream from the reader that is there to the one that begins anew: nothing is missed or comes twice', async () => {
     const { store, one, log } = await serveSlow({ eventRetention: { events: 2 } });
     const get = await one.get();
     const { id } = await get.next();
@@ -112,37 +113,31 @@ describe('B130 a gap that a slow log shows', () => {
     await until(() => reading.waiting === 1);
     await log(4);
     reading.open();
-    expect((await resuming).status).toBe(400);
+    const anew = await resuming;
     await log(5);
-    await until(() => data(get).includes(5));
-    expect(data(get)).toEqual([1, 2, 3, 4, 5]);
+    await until(() => data(anew).includes(5));
+    expect(data(get, anew)).toEqual([1, 2, 3, 4, 5]);
   });
 });
 
 describe('a log that cannot be read', () => {
-  test('is waited for: the head repeats the position, the reader that is there keeps its stream until then', async () => {
+  test('makes its resume wait with a head; the reader that is there stays, and the resume continues when it is back', async () => {
     const { store, one, log } = await serveSlow();
     const get = await one.get();
     const { id } = await get.next();
-    let reads = 0;
+    let tries = 0;
     store.before['events.replay'] = () => {
-      reads += 1;
+      tries += 1;
       return Promise.reject(storeAway('reading the log', undefined));
     };
     const resumed = await one.get({ lastEventId: id });
-    expect([resumed.status, resumed.header('content-type')]).toEqual([200, 'text/event-stream']);
-    expect(await resumed.next()).toMatchObject({ id, data: '' });
+    // A new id for the same position: clients count it as progress.
+    expect(await resumed.next()).toEqual({ id: `${id}.r1`, retry: 4_000, data: '' });
     await log(1);
-    await until(() => data(get).length === 1);
-    await until(() => reads > 2);
-    expect([data(resumed), resumed.ending, get.ending]).toEqual([[], undefined, undefined]);
+    await until(() => data(get).length === 1 && tries > 1);
     delete store.before['events.replay'];
     await until(() => data(resumed).length === 1);
-    await get.untilEnd();
-    expect(get.ending).toBe('complete');
-    await log(2);
-    await until(() => data(resumed).length === 2);
-    expect([data(get), data(resumed)]).toEqual([[1], [1, 2]]);
+    expect(resumed.events.map((event) => event.id)).toEqual([`${id}.r1`, `${id}.r2`, expect.any(String)]);
   });
 });
 
@@ -159,7 +154,7 @@ test('a session that ends while its log is being read ends the reader too', asyn
   reading.open();
   const resumed = await resuming;
   if (resumed.status === 200) await resumed.untilEnd();
-  else expect([400, 404]).toContain(resumed.status);
+  else expect(resumed.status).toBe(404);
   expect((await one.get({ lastEventId: lastId(get) })).status).toBe(404);
 });
 

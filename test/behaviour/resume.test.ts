@@ -113,7 +113,8 @@ describe.each(faces)('over the %s face', (face) => {
     await stream.untilEnd();
     expect(stream.ending).toBe('complete');
     const last = stream.events.at(-1);
-    expect([last?.retry, last?.data, last?.id !== undefined]).toEqual([321, '', true]);
+    // Soon, whatever `retryMs` is: its server meant to end it.
+    expect([stream.events[0]?.retry, last?.retry, last?.data, last?.id !== undefined]).toEqual([321, 100, '', true]);
     expect(said(stream.events)).toEqual([1]);
     await progress(call, 2);
     expect(call.ctx.mcpReq.signal.aborted).toBe(false);
@@ -148,12 +149,9 @@ test('B111 the priming event is stored before its request is dispatched', async 
   expect(textOf((await called).message)).toBe('done');
 });
 
-test.each(['2025-06-18', '2025-03-26'])(
-  'B112 a session of %s has no priming event, no ids, and stores no event',
-  async (protocolVersion) => {
-    const store = watchedStore();
-    const { client, lab, hold } = await serveLab({ store });
-    store.calls.splice(0);
+describe.each(['2025-06-18', '2025-03-26'])('B112 a session of %s', (protocolVersion) => {
+  test('has ids, and a priming event without data: clients of that time report empty data as an error', async () => {
+    const { client, lab, hold } = await serveLab();
     const older = client();
     await older.initialize({ protocolVersion });
     const get = await older.get();
@@ -163,14 +161,62 @@ test.each(['2025-06-18', '2025-03-26'])(
     await progress(call, 1);
     call.answer('done');
     await stream.untilEnd();
-    expect([...get.events, ...stream.events].map(({ id, retry, data }) => [id, retry, data !== ''])).toEqual(
-      [1, 2, 3].map(() => [undefined, undefined, true]),
-    );
-    expect(store.calls.filter(({ call: name }) => name === 'events.append')).toEqual([]);
-    const refused = await older.get({ lastEventId: 'a-1-g-0' });
-    expect(refused.status).toBe(400);
-  },
-);
+    const primed = { id: expect.any(String), retry: 4_000 };
+    const message = { id: expect.any(String), event: 'message', data: expect.any(String), message: expect.anything() };
+    expect(get.events).toEqual([primed, message]);
+    expect(stream.events).toEqual([primed, message, message]);
+  });
+
+  test('is resumed: what came after the cut comes once, on the streams of calls and on the GET stream', async () => {
+    const { client, lab, hold } = await serveLab();
+    const older = client();
+    await older.initialize({ protocolVersion });
+    const get = await older.get();
+    await get.next();
+    get.abort();
+    await lab.made[1]?.server.server.sendLoggingMessage({ level: 'info', data: 'missed' });
+    const again = await older.get({ lastEventId: lastId(get) });
+    await until(() => said(again.events).includes('missed'));
+    const { call, stream } = await hold(older);
+    await progress(call, 1);
+    await stream.nextMessage();
+    stream.abort();
+    call.answer('done');
+    const resumed = await older.get({ lastEventId: lastId(stream) });
+    await resumed.untilEnd();
+    expect([said(stream.events), said(resumed.events)]).toEqual([[1], ['done']]);
+  });
+});
+
+test('a batch has no ids: a re-run or an error would end only its first request', async () => {
+  const { client } = await serveLab();
+  const older = client();
+  await older.initialize({ protocolVersion: '2025-03-26' });
+  const batch = ['a', 'b'].map((id) => ({ jsonrpc: '2.0', id, method: 'ping' }));
+  const response = await older.post(batch as never);
+  await response.untilEnd();
+  expect(response.events.map(({ id }) => id)).toEqual([undefined, undefined]);
+});
+
+test('each resume of a position brings a new id, which leads to the same position', async () => {
+  const { one, hold } = await serveLab();
+  const { call, stream } = await hold();
+  await progress(call, 1);
+  const { id } = await stream.next(({ message }) => message !== undefined);
+  stream.abort();
+  const seen = [id];
+  for (let n = 0; n < 7; n++) {
+    const resumed = await one.get({ lastEventId: seen.at(-1) });
+    seen.push((await resumed.next()).id);
+    resumed.abort();
+  }
+  expect(new Set(seen).size).toBe(8);
+  await progress(call, 2);
+  call.answer('done');
+  const last = await one.get({ lastEventId: seen.at(-1) });
+  await last.untilEnd();
+  expect(said(last.events)).toEqual([2, 'done']);
+});
 
 test('B114 traffic reads the same with the log and without', async () => {
   const answers = async (options: McpEndpointOptions): Promise<unknown[]> => {
@@ -249,6 +295,9 @@ test('B127 a stream is complete with its answer, though its response had ended: 
   expect(resumed.events.flatMap(({ message }) => message ?? [])).toEqual([
     { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'done' }] } },
   ]);
+  // Without a GET stream it is that: a client that comes back for a finished stream for ever reads it at last.
+  const get = await one.get({ lastEventId: lastId(resumed) });
+  expect(await get.nextMessage()).toMatchObject({ method: expect.stringContaining('list_changed') });
   const nothing = await one.get({ lastEventId: lastId(resumed) });
   expect([nothing.status, nothing.body]).toEqual([204, '']); // there is nothing to come back for
 });

@@ -36,6 +36,7 @@ import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { MaybePromise, SessionRecord } from '../../stores/store.ts';
+import { refuseResume } from './get.ts';
 import { KnownOwners } from './known-owners.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { type Placed, WaitingCalls, type WaitingCallsOptions } from './waiting-calls.ts';
@@ -185,6 +186,7 @@ export class CallLoop {
   #refuse(call: Call, cause: unknown): void {
     // The owner that was to end the session did so before it crashed.
     if (call.kind === 'delete' && call.again && isNotFound(cause)) call.exchange.respond(200, []);
+    else if (call.kind === 'get' && isNotFound(cause) && refuseResume(call.exchange)) return;
     else this.fail(call, outcomeOf(call, cause));
   }
 

@@ -1,57 +1,96 @@
-/** A GET of a session: its one stream of messages, or what a `Last-Event-ID` asks for. */
-import { eventUnknown, resumeUnsupported } from '../../errors.ts';
+/**
+ * A GET of a session: its stream of messages, or what a `Last-Event-ID` asks for. Clients of several SDKs hang or fail for good
+ * when a resume is refused with a status, so none is:
+ *
+ *     the stream is kept                          → what came after, then what comes
+ *     the GET stream, what came after is not kept → a new GET stream, which begins with `list_changed` of each kind
+ *     the stream of a call, which is not kept     → an event with a JSON-RPC error of the call's id, then the end
+ *     … and its event id does not name the call   → like a finished stream
+ *     a finished stream, nothing came after       → 204: no reason to come back; where the session has no GET stream open, that:
+ *                                                   one SDK comes back for ever, and reads no other stream until then
+ *     no event id of ours                         → a new GET stream
+ *
+ * An ended or unknown session is 404, unless the id names a call: `refuseResume`.
+ */
+import { answerNotKept, callSessionNotFound, rpcError, type SojournError } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { GET_STREAM, parseEventId } from '../../session/event-id.ts';
+import type { Sink } from '../../http/sink.ts';
+import { messageFrame, SSE_HEADERS } from '../../http/sse.ts';
+import { endedId, type EventPosition, GET_STREAM, parseEventId } from '../../session/event-id.ts';
 import { openGet, resumable, resumeStream } from '../../session/readers.ts';
 import type { LiveSession } from '../../session/session.ts';
-import { replayEvents } from '../../session/stream.ts';
-import type { Sink } from '../../http/sink.ts';
+import { replayComplete } from '../../session/stream.ts';
 
-type OpenSink = (exchange: Exchange) => Sink;
-
-export async function serveGet(
-  session: LiveSession,
-  exchange: Exchange,
-  options: ResolvedOptions,
-  open: OpenSink,
-): Promise<void> {
-  const lastEventId = exchange.header('last-event-id');
-  if (lastEventId !== undefined && lastEventId !== '') return resume(session, exchange, lastEventId, options, open);
-  await openGet(session, open(exchange));
+export interface GetContext {
+  open(exchange: Exchange): Sink;
+  /** Whether the session is live here still. */
+  stays(): boolean;
 }
 
+/** `false`: the session left while its log was read; nothing was sent. */
+export async function serveGet(session: LiveSession, exchange: Exchange, context: GetContext): Promise<boolean> {
+  const lastEventId = exchange.header('last-event-id');
+  if (lastEventId === undefined || lastEventId === '') {
+    await openGet(session, context.open(exchange), false);
+    return true;
+  }
+  const position = parseEventId(lastEventId);
+  const kept = position !== undefined && isOurs(session, position) && !position.ended;
+  const resumed = kept ? await resume(session, exchange, position, context) : undefined;
+  if (resumed === 'resumed') return true;
+  if (!context.stays()) return false;
+  if (position === undefined || position.stream === GET_STREAM) {
+    await openGet(session, context.open(exchange), true);
+  } else if (resumed === 'finished' || position.ended || position.call === undefined) {
+    await finish(session, exchange, context);
+  } else {
+    respondError(exchange, position, answerNotKept());
+  }
+  return true;
+}
+
+function isOurs({ log, epoch, getStream }: LiveSession, position: EventPosition): boolean {
+  // A later epoch: the store lost the stream.
+  return getStream.logged && position.tag === log.tag && position.epoch <= epoch;
+}
+
+/** `undefined`: the log cannot continue from there. */
 async function resume(
   session: LiveSession,
   exchange: Exchange,
-  lastEventId: string,
-  options: ResolvedOptions,
-  open: OpenSink,
-): Promise<void> {
-  if (options.eventRetention === false) throw resumeUnsupported('the server keeps no events (eventRetention: false)');
-  if (!session.getStream.logged) throw resumeUnsupported(`protocol revision ${session.version} has no event ids here`);
-  const position = parseEventId(lastEventId);
-  if (position === undefined) throw eventUnknown('is not one of this server');
-  if (position.tag !== session.log.tag) throw eventUnknown('belongs to another session');
-  if (position.epoch > session.epoch) throw eventUnknown('is unknown: the store lost the stream it belongs to');
+  position: EventPosition,
+  { open }: GetContext,
+): Promise<'resumed' | 'finished' | undefined> {
   const stream = resumable(session, position.stream);
-  if (stream !== undefined) {
-    if (await resumeStream(session, stream, () => open(exchange), position.offset)) return;
-    throw eventUnknown('has expired or is unknown: events after it are no longer kept');
-  }
-  if (position.stream === GET_STREAM) throw eventUnknown('is unknown');
+  if (stream !== undefined)
+    return (await resumeStream(session, stream, () => open(exchange), position)) ? 'resumed' : undefined;
+  if (position.stream === GET_STREAM) return undefined;
   const outcome = await session.log.read(position.stream, position.offset);
-  if (!outcome.found || position.offset >= outcome.next) {
-    throw eventUnknown('has expired or is unknown: its stream is no longer kept');
-  }
-  if (outcome.complete && outcome.events.every(({ data }) => data === '')) {
-    // An event stream without an answer sends clients round for ever: those of the SDK's first line come back after every
-    // answer that is an error, those of both lines after a cancelled call. 204 tells a reader of events not to come back.
-    exchange.respond(204, []);
-    return;
-  }
-  const sink = open(exchange);
-  sink.prime(lastEventId, options.retryMs);
-  replayEvents(outcome.events, sink, position.stream, session.log);
-  sink.end();
+  if (!outcome.found || position.offset >= outcome.next) return undefined;
+  if (outcome.complete && outcome.events.every(({ data }) => data === '')) return 'finished';
+  replayComplete(outcome.events, open(exchange), position, session.log);
+  return 'resumed';
+}
+
+/** The rest of a POST's response never becomes a GET stream. */
+async function finish(session: LiveSession, exchange: Exchange, { open }: GetContext): Promise<void> {
+  if (session.getStream.read || exchange.method !== 'GET') exchange.respond(204, []);
+  else await openGet(session, open(exchange), true);
+}
+
+/**
+ * A resume in a session that is unknown, or has ended: `true` where the event id names the call that its client waits for. That
+ * call gets an error of its id; any other GET keeps its 404.
+ */
+export function refuseResume(exchange: Exchange): boolean {
+  const position = parseEventId(exchange.header('last-event-id') ?? '');
+  if (position?.call === undefined || position.ended) return false;
+  respondError(exchange, position, callSessionNotFound());
+  return true;
+}
+
+/** The id of the event says that nothing follows: some clients come back after every error. */
+function respondError(exchange: Exchange, position: EventPosition, error: SojournError): void {
+  const json = JSON.stringify({ jsonrpc: '2.0', id: position.call, error: rpcError(error) });
+  exchange.respond(200, SSE_HEADERS, messageFrame(json, endedId(position)));
 }

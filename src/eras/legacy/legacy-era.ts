@@ -5,7 +5,7 @@
  */
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
-import { batchNotAllowed, lapsed, ownerLost, sessionIdMissing, SojournError } from '../../errors.ts';
+import { batchNotAllowed, lapsed, ownerLost, sessionIdMissing } from '../../errors.ts';
 import { JSON_HEADERS, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
@@ -26,6 +26,8 @@ import type { CallEnvelope } from '../../relay/envelope.ts';
 import { type Call, type InboundPost, type NextAttempt, postCall, requestIdOf } from '../../relay/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { checkTextDepth } from '../json-depth.ts';
+import { parseEventId, resumedId } from '../../session/event-id.ts';
+import { hasPriming } from '../../protocol/versions.ts';
 import { serveGet } from './get.ts';
 import type { EarlyHead } from './waiting-calls.ts';
 import { LegacyPosts } from './posts.ts';
@@ -154,26 +156,27 @@ export class LegacyEra {
     const kept = { slot: -1, keepAlive: () => exchange.write(KEEP_ALIVE_FRAME) };
     this.#keepAlive.add(kept);
     const stop = (): void => this.#keepAlive.remove(kept);
-    // Its client has the head: it waited before, or its owner was lost.
+    // Its client has the head already.
     if (exchange instanceof ContinuedExchange) return { call, stop };
-    const lastEventId = exchange.header('last-event-id') || undefined;
+    const givenId = exchange.header('last-event-id') || undefined;
     exchange.sessionId = exchange.header('mcp-session-id');
     exchange.openStream(SSE_HEADERS);
-    const { retryMs } = this.#options;
-    exchange.write(lastEventId === undefined ? KEEP_ALIVE_FRAME : primingFrame(lastEventId, retryMs));
+    const position = parseEventId(exchange.header('last-event-id') ?? '');
+    // Its position as a new id: some clients count an attempt that brought no new one as failed.
+    const lastEventId = position === undefined ? givenId : resumedId(position);
+    const emptyData = hasPriming(exchange.header('mcp-protocol-version') ?? '');
+    exchange.write(
+      position === undefined ? KEEP_ALIVE_FRAME : primingFrame(resumedId(position), this.#options.retryMs, emptyData),
+    );
     return { call: { ...call, exchange: new ContinuedExchange(exchange, lastEventId, true, null) }, stop };
   }
 
   async #serveGet(session: LiveSession, call: Call): Promise<NextAttempt> {
-    try {
-      await serveGet(session, call.exchange, this.#options, (exchange) => this.#sseSink(exchange));
-      return undefined;
-    } catch (cause) {
-      const stays = this.#registry.get(session.id) === session && session.serves;
-      if (stays || !isEventUnknown(cause)) throw cause;
-      // The session ended, or another instance claimed it, while its log was read.
-      return call;
-    }
+    const served = await serveGet(session, call.exchange, {
+      open: (exchange) => this.#sseSink(exchange),
+      stays: () => this.#registry.get(session.id) === session && session.serves,
+    });
+    return served ? undefined : call;
   }
 
   async #open(post: InboundPost, message: RpcRequest): Promise<void> {
@@ -211,7 +214,7 @@ export class LegacyEra {
         sink.end();
         return;
       }
-      const stream = session.openPost(1, false);
+      const stream = session.openPost([message.id], false);
       // Without its first event in the log it is a stream that cannot be resumed.
       if ((await stream.prime()) !== 'written') stream.abandonLog();
       session.begin(stream, this.#sseSink(exchange));
@@ -243,8 +246,4 @@ export class LegacyEra {
     if (live !== undefined && (await this.#registry.end(live, 'terminated'))) return true;
     return this.#finder.terminate(id);
   }
-}
-
-function isEventUnknown(cause: unknown): boolean {
-  return cause instanceof SojournError && cause.code === 'EVENT_UNKNOWN';
 }

@@ -107,7 +107,8 @@ export class LegacyPosts {
       exchange.respond(202, []);
       return undefined;
     }
-    const stream = session.openPost(requests.length, this.#options.responseMode === 'json');
+    const ids = requests.map(({ id }) => id);
+    const stream = session.openPost(ids, this.#options.responseMode === 'json');
     const admitted = requests.map((request) => session.admit(request, exchange, stream));
     const admittedPost: AdmittedPost = { call, stream, admitted };
     const early = session.mayRunUnprimed(stream, requests, admitted);

@@ -210,7 +210,7 @@ export class LegacySseEra {
     if (session.running.get(message.id) !== undefined) return requestIdInFlight(message.id);
     const limit = this.#options.limits.requestsPerSession;
     if (message.method !== 'ping' && session.running.counted >= limit) return tooManyRequests(limit);
-    const stream = session.openPost(1, false);
+    const stream = session.openPost([message.id], false);
     stream.begin(new Channel(sink));
     session.request(message, exchange, stream);
     return undefined;

@@ -1,0 +1,77 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  callSuffix,
+  endedId,
+  eventPrefix,
+  formatEventId,
+  parseEventId,
+  resumedId,
+  sessionTag,
+} from '../../src/session/event-id.ts';
+
+const prefix = eventPrefix(sessionTag('session'), 3);
+const idOf = (call: string | number | undefined): string => formatEventId(prefix, 'p1x0', 5, callSuffix(call));
+
+test('an id of an earlier build is read: it names no call', () => {
+  expect(parseEventId(`${prefix}g-5`)).toMatchObject({ stream: 'g', offset: 5, call: undefined, resumes: 0 });
+});
+
+test.each([1, 0, -7, 'a', 'b5c0-11', '', ' ', 'ü', 'a'.repeat(64), Number.MAX_SAFE_INTEGER])(
+  'the id of a call is read back: %j',
+  (call) => {
+    const read = parseEventId(idOf(call));
+    expect(read?.call).toBe(call === '' ? undefined : call);
+  },
+);
+
+test.each([['a'.repeat(65)], ['ü'.repeat(33)], [1.5], ['\ud800'], [Infinity]])(
+  'an id that is too long, or cannot be read back, is left out: %j',
+  (call) => expect(callSuffix(call)).toBe(''),
+);
+
+test('every id of a call gives an event id of visible ASCII, at most 150 characters, which is read back', () => {
+  const tag = sessionTag('x'.repeat(128));
+  fc.assert(
+    fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.integer()), fc.nat(), fc.nat(), (call, epoch, offset) => {
+      const id = formatEventId(eventPrefix(tag, epoch), 'p1x0', offset, callSuffix(call));
+      const position = parseEventId(id);
+      const resumed = resumedId(position as NonNullable<typeof position>);
+      expect(resumed).toMatch(/^[!-~]{1,150}$/);
+      expect([position?.epoch, position?.offset]).toEqual([epoch, offset]);
+      expect(parseEventId(resumed)).toEqual({ ...position, resumes: 1 });
+    }),
+  );
+});
+
+describe('a position has one spelling', () => {
+  test.each([
+    `${prefix}p1x0-05`,
+    `0${prefix.replace('-', '-0')}p1x0-5`,
+    `${prefix}p1x0-5.i05`,
+    `${prefix}p1x0-5.i1e3`,
+    `${prefix}p1x0-5.i-0`,
+    `${prefix}p1x0-5.b${Buffer.from('plain').toString('base64url')}`,
+    `${prefix}p1x0-5.bw7`,
+    `${prefix}p1x0-5.s`,
+    `${prefix}p1x0-5.r0`,
+    `${prefix}p1x0-5.r01`,
+    `${prefix}p1x0-5.r1.e`,
+    `${prefix}p1x0-5.r1.i1`,
+    `${prefix}p1x0-5.s${'a'.repeat(65)}`,
+    `${prefix}p1x0-5 `,
+    `${prefix}p1x0-5\n`,
+  ])('%j is none', (text) => expect(parseEventId(text)).toBeUndefined());
+});
+
+test('each resume has its own number, which stays short', () => {
+  let id = idOf('a');
+  for (const n of ['.r1', '.r2', '.r3']) {
+    id = resumedId(parseEventId(id) as NonNullable<ReturnType<typeof parseEventId>>);
+    expect(id).toBe(idOf('a') + n);
+  }
+  expect(resumedId(parseEventId(`${idOf('a')}.rzzzzz`) as NonNullable<ReturnType<typeof parseEventId>>)).toBe(
+    `${idOf('a')}.r1`,
+  );
+  expect(parseEventId(endedId(parseEventId(id) as NonNullable<ReturnType<typeof parseEventId>>))?.ended).toBe(true);
+});
