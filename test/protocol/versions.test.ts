@@ -5,6 +5,7 @@ import {
   LEGACY_VERSIONS,
   MODERN_VERSIONS,
   allowsBatches,
+  hasEventIds,
   hasPriming,
   isModern,
   newestFirst,
@@ -40,6 +41,7 @@ describe('protocol versions', () => {
 
   test('priming is for 2025-11-25, batches for 2025-03-26', () => {
     expect(KNOWN_VERSIONS.filter(hasPriming)).toEqual(['2025-11-25']);
+    expect(KNOWN_VERSIONS.filter(hasEventIds)).toEqual(['2025-11-25', '2025-06-18', '2025-03-26']);
     expect(KNOWN_VERSIONS.filter(allowsBatches)).toEqual(['2025-03-26']);
   });
 });

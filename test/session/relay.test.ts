@@ -120,6 +120,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       call.answer('done');
       await resumed.untilEnd();
       expect(said(resumed)).toEqual([2, 3, 4, 'done']);
+      await onB.get();
       expect((await onB.get({ lastEventId: lastId(resumed) })).status).toBe(204);
     });
 

@@ -75,7 +75,15 @@ function checkRuns({ ran, calls }: Ledger, say: SayOf): void {
 // ——— every accepted request ends ———
 
 /** Whether a call that must not run twice may have run is said with these. */
-const MAY_HAVE_RUN = new Set(['owner_lost', 'draining', 'closed', 'lapsed', 'store_away', 'restore_failed']);
+const MAY_HAVE_RUN = new Set([
+  'owner_lost',
+  'draining',
+  'closed',
+  'lapsed',
+  'store_away',
+  'restore_failed',
+  'answer_not_kept',
+]);
 
 function checkEndings(ledger: Ledger, say: SayOf): void {
   const { calls, sessions } = ledger;
@@ -95,8 +103,8 @@ function checkEndings(ledger: Ledger, say: SayOf): void {
       say(call, `was not told whether it ran: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     } else if (ending.kind === 'refused' && !mayRefuse(ledger, call, ending)) {
       say(call, `was refused with ${ending.status}: ${nameOf(call)} ${ending.body}`);
-    } else if (ending.kind === 'no-stream' && story?.deleteSentAt === undefined) {
-      say(call, `lost its stream (${ending.status}): ${nameOf(call)} ${ending.body}`);
+    } else if (isUnkept(ending) && story?.deleteSentAt === undefined) {
+      say(call, `lost its stream: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     }
   }
 }
@@ -243,6 +251,8 @@ function checkStreams(ledger: Ledger, data: StoreData, say: Say): void {
       say(received.session, `an event id that is none: ${received.id}`);
       continue;
     }
+    // An error in place of a stream.
+    if (position.ended) continue;
     const key = `${received.session} ${position.stream}`;
     const of = streams.get(key);
     if (of === undefined) streams.set(key, [received]);
@@ -268,4 +278,9 @@ function checkStreams(ledger: Ledger, data: StoreData, say: Say): void {
       last = { offset, id };
     }
   }
+}
+
+/** A resume was refused, though retention drops nothing here. */
+function isUnkept(ending: Ending): boolean {
+  return ending.kind === 'no-stream' || (ending.kind === 'error' && ending.reason === 'answer_not_kept');
 }

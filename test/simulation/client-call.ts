@@ -39,6 +39,8 @@ export interface Caller {
   readonly world: World;
   readonly requester: Requester;
   saw(story: SessionStory, response: Response, sentAt: number): void;
+  /** A call was answered that its session is unknown. */
+  notFound(story: SessionStory): void;
   served(story: SessionStory, status: number, sentAt: number): void;
   /** Takes note of an event; `onMessage` gets the message in it. */
   event(story: SessionStory, onMessage: (message: Message) => void): OnEvent;
@@ -126,6 +128,10 @@ export class ClientCall {
     const at = this.#now;
     if (message.error === undefined) return this.#end({ kind: 'result', at, value: message.result?.['value'] });
     const { reason, mayHaveRun } = message.error.data ?? {};
+    if (reason === 'session_not_found') {
+      this.#caller.notFound(this.#story);
+      return this.#end({ kind: 'not-found', at });
+    }
     this.#end({ kind: 'error', at, message: message.error.message, reason, mayHaveRun });
   };
 
@@ -170,14 +176,18 @@ export class ClientCall {
   /** Whoever had it is gone, and nobody could say that its session was too: that is no service. */
   get #isLost(): boolean {
     const { ending } = this.#call;
+    if (ending?.kind === 'not-found') return true;
     return ending?.kind === 'error' && ending.reason === 'owner_lost' && ending.mayHaveRun === true;
   }
 
   async #read(first: Response): Promise<void> {
     const { world, requester } = this.#caller;
+    let resumedAt: number | undefined;
     for (let response: Response | undefined = first; ;) {
       const outcome = await Promise.race([response.ended, this.#answered]);
       if (!response.streams && response.body !== '') this.#onMessage(JSON.parse(response.body) as Message);
+      // A resume of an unknown session is answered with an error, not with its status.
+      if (resumedAt !== undefined && !this.#isLost) this.#caller.saw(this.#story, response, resumedAt);
       if (this.#call.ending !== undefined) return;
       const from = this.#lastEvent;
       if (from === undefined) return this.#end({ kind: outcome === 'complete' ? 'silent' : 'cut', at: this.#now });
@@ -187,13 +197,14 @@ export class ClientCall {
         requester.send({ method: 'GET', headers: requester.headers(this.#story.id, from) }, this.#onEvent),
       );
       if (resumed === undefined || typeof resumed === 'string') continue;
-      this.#caller.saw(this.#story, resumed, sentAt);
+      if (resumed.status !== 200) this.#caller.saw(this.#story, resumed, sentAt);
       if (resumed.status === 404) return this.#end({ kind: 'not-found', at: this.#now });
       if (resumed.status !== 200) {
         await resumed.ended;
         return this.#end({ kind: 'no-stream', at: this.#now, status: resumed.status, body: resumed.body });
       }
       response = resumed;
+      resumedAt = sentAt;
       this.#current = resumed;
     }
   }

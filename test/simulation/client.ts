@@ -3,6 +3,7 @@
  * and refused connections are tried again, a stream that was cut is resumed by `Last-Event-ID` where there are event ids.
  * What it sends and sees goes into the ledger.
  */
+import { parseEventId } from '../../src/session/event-id.ts';
 import { type Caller, type CallOptions, ClientCall, type Message } from './client-call.ts';
 import type { Response } from './exchange.ts';
 import type { Call, SessionStory } from './ledger.ts';
@@ -56,7 +57,7 @@ export class SimClient implements Caller {
   }
 
   get logged(): boolean {
-    return this.version >= '2025-11-25';
+    return this.version >= '2025-03-26';
   }
 
   get gone(): boolean {
@@ -177,6 +178,7 @@ export class SimClient implements Caller {
     if (mine === undefined || event === undefined || this.gone) return;
     const { requester } = this;
     const headers = requester.headers(mine, event);
+<<<<<<< HEAD
     let read = false;
     const onEvent: OnEvent = ({ data }) => {
       if (data !== '' && !('error' in (JSON.parse(data) as Message))) read = true;
@@ -189,6 +191,19 @@ export class SimClient implements Caller {
       stream.close();
     } else if (![400, 404].includes(stream.status)) read = true;
     if (read) this.#wrong(`an event id of ${theirs} was taken for ${mine}: ${stream.status}`);
+=======
+    const theirTag = parseEventId(event)?.tag;
+    const onEvent: OnEvent = ({ id, data }) => {
+      if (id === undefined || parseEventId(id)?.tag === theirTag)
+        this.#wrong(`an event id of ${theirs} was taken for ${mine}: ${id} ${data}`);
+    };
+    const stream = await requester.until(() => requester.send({ method: 'GET', headers }, onEvent), { patience: 500 });
+    if (stream === undefined || stream === 'cut') return;
+    // Its own GET stream, which begins anew.
+    if (![200, 404].includes(stream.status))
+      this.#wrong(`an event id of ${theirs} at ${mine} was answered ${stream.status}`);
+    if (stream.status === 200) stream.close();
+>>>>>>> 46bd8f7 (The simulation's clients read resumes that are answered with an error)
   }
 
   // ——— calls ———
@@ -321,6 +336,8 @@ export class SimClient implements Caller {
     if (response.status === 404) this.#notFound(story);
     else if (response.status < 300) this.served(story, response.status, sentAt);
   }
+
+  readonly notFound = (story: SessionStory): void => this.#notFound(story);
 
   served(story: SessionStory, status: number, sentAt: number): void {
     story.activeAt = Math.max(story.activeAt, sentAt);
