@@ -503,6 +503,8 @@ export class LiveSession implements Idle {
    * next owner runs it again, as after a crash.
    */
   #canHandOn({ intercept, marked, stream }: MessageContext): boolean {
+    // Clients of earlier revisions do not come back after a stream that ended.
+    if (!hasPriming(this.version)) return false;
     return this.guard !== undefined && intercept === undefined && !marked && stream?.canHandOn === true;
   }
 

@@ -173,6 +173,7 @@ test.each(faces)('the face %s has nothing more to say on a stream that is comple
   const again = await raw.get({ lastEventId: String(priming?.id) });
   await again.ended;
   expect(again.events.map(({ data }) => data)).toEqual(['', error?.data]);
+  await raw.get();
   const nothing = await raw.get({ lastEventId: String(error?.id) });
   expect([nothing.status, nothing.body]).toEqual([204, '']);
 });
