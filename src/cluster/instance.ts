@@ -14,6 +14,7 @@ import type { Logger, TimeProvider } from '../types.ts';
 import { Lease } from './lease.ts';
 import type { Link, LinkItem } from './link.ts';
 import { Links } from './links.ts';
+import { PeerVersions } from './peer-versions.ts';
 
 export interface InstanceHandlers {
   /** This instance has a lease, again or still. After a lapse the lease has a new id (`owner`). */
@@ -55,6 +56,7 @@ export class Instance {
   readonly #logger: Logger;
   readonly #lease: Lease;
   readonly #links: Links;
+  readonly #peers: PeerVersions;
   #handlers: InstanceHandlers | undefined;
   #asks = 0;
   readonly #endRequests = new Map<number, EndRequest>();
@@ -62,6 +64,7 @@ export class Instance {
   constructor({ store, inProcess, leaseMs, random, time, logger, onStoreReachable }: InstanceOptions) {
     this.#store = store;
     this.#logger = logger;
+    this.#peers = new PeerVersions({ list: () => store.instances.list(), inProcess, logger });
     this.#links = new Links({
       store,
       time,
@@ -82,6 +85,7 @@ export class Instance {
       lapsed: (id) => this.#links.reset(id),
       extended: () => {
         this.#links.announceNewId();
+        void this.#peers.read();
         this.#handlers?.valid();
       },
       onStoreReachable,
@@ -113,6 +117,11 @@ export class Instance {
     this.#lease.check();
   }
 
+  /** Whether event ids may carry suffixes: no instance of the deployment is too old to read them. */
+  get idSuffixes(): boolean {
+    return this.#peers.idSuffixes;
+  }
+
   get storeAway(): boolean {
     return this.#lease.storeAway;
   }
@@ -120,6 +129,7 @@ export class Instance {
   async join(handlers: InstanceHandlers): Promise<void> {
     this.#handlers = handlers;
     await this.#lease.join();
+    await this.#peers.read();
   }
 
   /** Announces the drain in the lease. An unreachable store does not prevent draining. */
@@ -203,6 +213,7 @@ export class Instance {
   }
 
   #receive(from: string, message: InstanceMessage): void {
+    this.#peers.heard(from);
     switch (message.kind) {
       case 'link':
         this.#links.receive(from, message);

@@ -112,6 +112,7 @@ export class Core {
         guarded: !inProcess,
         durable,
         valid: () => this.instance.valid,
+        idSuffixes: () => this.instance.idSuffixes,
         owner: () => this.instance.owner,
         takenOver: () => this.instance.check(),
       },

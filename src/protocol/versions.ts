@@ -57,4 +57,14 @@ export function allowsBatches(version: string): boolean {
 }
 
 /** The version of this build, as the deployment's leases show it. A test holds it equal to package.json's. */
-export const BUILD_VERSION = '0.1.0';
+export const BUILD_VERSION = '0.2.0';
+
+/** The first version that reads event ids with the suffixes of `event-id.ts`. */
+const READS_SUFFIXES: readonly number[] = [0, 2];
+
+/** Whether a build of this version, as its lease shows it, reads event ids with suffixes. */
+export function readsIdSuffixes(version: string): boolean {
+  const [major = NaN, minor = NaN] = version.split('.', 2).map(Number);
+  const [sinceMajor = 0, sinceMinor = 0] = READS_SUFFIXES;
+  return major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
+}

@@ -109,6 +109,11 @@ function withSuffix({ tag, epoch, stream, offset, call }: EventPosition, suffix:
   return formatEventId(eventPrefix(tag, epoch), stream, offset, `${callSuffix(call)}${suffix}`);
 }
 
+/** The same position without suffixes, as every version reads it. */
+export function plainId({ tag, epoch, stream, offset }: EventPosition): string {
+  return formatEventId(eventPrefix(tag, epoch), stream, offset);
+}
+
 /** The same position, as a client that comes back from there is to see it. */
 export function resumedId(position: EventPosition): string {
   return withSuffix(position, resumeSuffix(position.resumes));

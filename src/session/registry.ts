@@ -26,6 +26,8 @@ export interface RegistryOptions {
   readonly durable: boolean;
   /** Whether this instance has a valid lease. */
   valid(): boolean;
+  /** Whether every instance of the deployment reads event ids with suffixes. */
+  idSuffixes(): boolean;
   /** The id of this instance for which sessions are claimed. */
   owner(): string;
   /** A session was taken over while this instance takes itself for alive. */
@@ -42,6 +44,7 @@ export class Registry implements SessionHost {
   readonly durable: boolean;
   readonly #claims: ClaimQueue;
   readonly #takenOver: () => void;
+  readonly #idSuffixes: () => boolean;
   readonly #events: SessionEvents;
   readonly #live = new Map<string, LiveSession>();
   /** In the order in which they became idle. */
@@ -56,7 +59,7 @@ export class Registry implements SessionHost {
   constructor(
     options: ResolvedOptions,
     store: OpenStore,
-    { guarded, durable, valid, owner, takenOver }: RegistryOptions,
+    { guarded, durable, valid, idSuffixes, owner, takenOver }: RegistryOptions,
     events: SessionEvents,
   ) {
     this.#events = events;
@@ -66,6 +69,7 @@ export class Registry implements SessionHost {
     this.guarded = guarded;
     this.durable = durable;
     this.#takenOver = takenOver;
+    this.#idSuffixes = idSuffixes;
     this.sleepers = new Sleepers(options.timeProvider.now());
     this.#endHook = new EndHook(options);
     this.#sweep = new Sweep(this);
@@ -79,6 +83,10 @@ export class Registry implements SessionHost {
       claimed: (session) => this.#reclaimed(session),
       lost: (session) => this.fenced(session),
     });
+  }
+
+  get idSuffixes(): boolean {
+    return this.#idSuffixes();
   }
 
   get count(): number {

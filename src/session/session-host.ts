@@ -10,6 +10,8 @@ export interface SessionHost {
   readonly store: OpenStore;
   /** Other processes may own sessions of this store: calls are guarded (`call-guard.ts`). */
   readonly guarded: boolean;
+  /** Whether event ids may carry suffixes: no instance of the deployment is too old to read them. */
+  readonly idSuffixes: boolean;
   /** Of an instance that drains: another instance takes its sessions over now. */
   readonly othersServe: boolean;
   /**

@@ -26,7 +26,7 @@ import type { CallEnvelope } from '../../relay/envelope.ts';
 import { type Call, type InboundPost, type NextAttempt, postCall, requestIdOf } from '../../relay/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { checkTextDepth } from '../json-depth.ts';
-import { parseEventId, resumedId } from '../../session/event-id.ts';
+import { type EventPosition, parseEventId, plainId, resumedId } from '../../session/event-id.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import { serveGet } from './get.ts';
 import type { EarlyHead } from './waiting-calls.ts';
@@ -163,12 +163,18 @@ export class LegacyEra {
     exchange.openStream(SSE_HEADERS);
     const position = parseEventId(exchange.header('last-event-id') ?? '');
     // Its position as a new id: some clients count an attempt that brought no new one as failed.
-    const lastEventId = position === undefined ? givenId : resumedId(position);
+    const lastEventId = position === undefined ? givenId : this.#nextId(position);
     const emptyData = hasPriming(exchange.header('mcp-protocol-version') ?? '');
     exchange.write(
-      position === undefined ? KEEP_ALIVE_FRAME : primingFrame(resumedId(position), this.#options.retryMs, emptyData),
+      position === undefined
+        ? KEEP_ALIVE_FRAME
+        : primingFrame(this.#nextId(position), this.#options.retryMs, emptyData),
     );
     return { call: { ...call, exchange: new ContinuedExchange(exchange, lastEventId, true, null) }, stop };
+  }
+
+  #nextId(position: EventPosition): string {
+    return this.#instance.idSuffixes ? resumedId(position) : plainId(position);
   }
 
   async #serveGet(session: LiveSession, call: Call): Promise<NextAttempt> {
