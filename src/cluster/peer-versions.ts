@@ -2,12 +2,8 @@
  * Whether an instance of an older version is in the deployment, as in a rolling deploy. Such an instance refuses event ids with
  * suffixes (`event-id.ts`) when it takes a session over, so this instance leaves the suffixes out while one is there.
  *
- *     until the first list               suffixes are left out
- *     a list without an older instance   suffixes are used
- *     a message from an unknown instance suffixes are left out until the next list
- *
- * The leases are read at the start, with each renewal of this instance's lease, and after a message from an unknown instance. An
- * older instance that starts and sends no message is therefore noticed one renewal later.
+ * The leases are read at the start, with each renewal of this instance's lease, and after a message from an unknown instance.
+ * Until the first list the suffixes are left out. An older instance that starts and sends no message is noticed one renewal later.
  */
 import { readsIdSuffixes } from '../protocol/versions.ts';
 import type { InstanceLease, MaybePromise } from '../stores/store.ts';
@@ -41,7 +37,6 @@ export class PeerVersions {
   heard(id: string): void {
     if (this.#options.inProcess || this.#known.has(id)) return;
     this.#known = new Set([...this.#known, id]);
-    this.#older = true;
     this.#again = this.#reading !== undefined;
     void this.read();
   }

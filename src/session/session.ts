@@ -503,9 +503,9 @@ export class LiveSession implements Idle {
    * next owner runs it again, as after a crash.
    */
   #canHandOn({ intercept, marked, stream }: MessageContext): boolean {
+    if (this.guard === undefined || intercept !== undefined || marked || stream === undefined) return false;
     // Clients of earlier revisions do not come back after a stream that ended.
-    if (!hasPriming(this.version)) return false;
-    return this.guard !== undefined && intercept === undefined && !marked && stream?.canHandOn === true;
+    return stream.canHandOn(hasPriming(this.version));
   }
 
   /** What waits behind an append of its stream would come after the session was given back, and be refused. */

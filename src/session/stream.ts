@@ -85,9 +85,13 @@ export class Stream implements SinkListener, Written {
     return this.#sink !== undefined && this.#sink.open;
   }
 
-  /** Whether its call can be answered by the next owner of its session: its client resumes, or its reader is elsewhere. */
-  get canHandOn(): boolean {
-    return this.requests === 1 && !this.#complete && (this.#log !== undefined || this.#sink?.isRelayed === true);
+  /**
+   * Whether the next owner of its session can answer its call. Its reader is at another instance, or its client resumes a
+   * stream that ended (`clientResumes`).
+   */
+  canHandOn(clientResumes: boolean): boolean {
+    const resumes = clientResumes && this.#log !== undefined;
+    return this.requests === 1 && !this.#complete && (resumes || this.#sink?.isRelayed === true);
   }
 
   /** Whether a message sent now can reach the client, now or by resuming. */
