@@ -40,7 +40,8 @@ export function startCli(
   const child = spawn(file, rest, {
     cwd,
     // The process that a test signals is the one that serves, unless the test asks for workers.
-    env: { ...inherited, SOJOURN_WORKERS: '0', ...env },
+    // Version 0.1.0, in `test/compat`, knows no 0 and has 1 as its default.
+    env: { ...inherited, ...(from === dist && { SOJOURN_WORKERS: '0' }), ...env },
     stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
   }) as ChildProcessByStdio<null, Readable, Readable>;
   const output = { stdout: '', stderr: '' };
