@@ -2,7 +2,8 @@
  * Calls that wait for a lease or a store, in order within their session:
  *
  *     request             → waits up to `waitMs`, then its error says what was missing
- *     answer, notification → 202 at once, handed in when the store is back: a client sends an answer once
+ *     answer, notification → the same, but past the wait, or when its client leaves, it is accepted (202) and waits on: a
+ *                            client sends an answer once
  *     GET                 → waits as long as its client does; after 250 ms it has its head, so that the client does not
  *                           take the connection for broken
  *
@@ -21,6 +22,8 @@ import type { MaybePromise } from '../../stores/store.ts';
 
 /** Clients take a response without a head for broken after some seconds, proxies sooner; a restored session takes less. */
 const HEAD_MS = 250;
+/** How long accepted answers and notifications wait on: clients give up a request whose answer this is after 60 s. */
+const ACCEPTED_MS = 60_000;
 
 /** An attempt has handed the call over: to its session, or to the link to its owner. */
 export interface Placed {
@@ -52,6 +55,8 @@ export interface WaitingCallsOptions {
 
 interface Entry {
   call: Call;
+  /** Answers and notifications alone: no client waits for what comes of them. */
+  readonly silent: boolean;
   place: Place | undefined;
   /** Why it waits. */
   cause: unknown;
@@ -85,9 +90,10 @@ export class WaitingCalls {
     const now = options.timeProvider.monotonic();
     const until = given.kind === 'get' ? Infinity : (given.waitUntil ?? now + options.waitMs);
     if (until <= now) return undefined;
-    const call: Call = silent ? given : { ...given, waitUntil: until };
+    const call: Call = { ...given, waitUntil: until };
     const entry: Entry = {
       call,
+      silent,
       place: undefined,
       cause,
       failures: this.#options.isHookFailure(cause) ? 1 : 0,
@@ -98,7 +104,6 @@ export class WaitingCalls {
     };
     entry.place = patience.enter(given.post?.text?.length ?? 0, until, () => this.#expired(id, entry));
     if (entry.place === undefined) return undefined;
-    if (silent) entry.call = accepted(given);
     return new Promise((resolve) => {
       entry.left = resolve;
       const key = keyOf(id, call.kind);
@@ -110,7 +115,8 @@ export class WaitingCalls {
         void this.#pump(id, started);
       }
       if (call.kind === 'get') this.#openHeadLater(entry, now);
-      entry.call.exchange.onClose(() => this.#leave(id, entry));
+      // What a client sent without waiting for an answer is delivered although it left.
+      call.exchange.onClose(() => (silent ? this.#accept(id, entry) : this.#leave(id, entry)));
     });
   }
 
@@ -146,7 +152,8 @@ export class WaitingCalls {
         entry.cause = cause;
         if (isHookFailure(cause)) entry.failures += 1;
         const over = this.#options.options.timeProvider.monotonic() >= entry.place.deadline;
-        if (over || !mayRetry(cause, entry.failures)) this.#refuse(id, entry);
+        if (!mayRetry(cause, entry.failures)) this.#refuse(id, entry);
+        else if (over) this.#over(id, entry);
         else if (queue.has(entry)) {
           entry.state = 'waiting';
           this.#openDueHead(entry);
@@ -170,7 +177,25 @@ export class WaitingCalls {
 
   /** An attempt that is under way may still serve the call: what it fails with is refused then. */
   #expired(id: string, entry: Entry): void {
-    if (entry.state === 'waiting') this.#refuse(id, entry);
+    if (entry.state === 'waiting') this.#over(id, entry);
+  }
+
+  #over(id: string, entry: Entry): void {
+    const accepted = entry.call.exchange instanceof AcceptedExchange;
+    if (entry.silent && !accepted) this.#accept(id, entry);
+    else this.#refuse(id, entry);
+  }
+
+  /** Answers and notifications get 202 without having reached their session, and wait on. */
+  #accept(id: string, entry: Entry): void {
+    const { place, state } = entry;
+    if (state === 'left' || entry.call.exchange instanceof AcceptedExchange) return;
+    const { patience, options } = this.#options;
+    entry.call = accepted(entry.call);
+    if (place !== undefined) patience.leave(place);
+    const until = options.timeProvider.monotonic() + ACCEPTED_MS;
+    entry.place = patience.enter(place?.bytes ?? 0, until, () => this.#expired(id, entry));
+    if (entry.place === undefined) this.#refuse(id, entry);
   }
 
   #refuse(id: string, entry: Entry): void {
