@@ -71,6 +71,7 @@ export class Instance {
       leaseMs,
       logger,
       self: () => this.id,
+      ownersMayReturn: () => this.ownersMayReturn,
       receive: (link, item) => this.#item(link, item),
       failed: (link) => this.#linkFailed(link),
     });

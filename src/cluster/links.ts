@@ -29,6 +29,8 @@ export interface LinksOptions {
   readonly logger: Logger;
   /** The present id of this instance. */
   self(): string;
+  /** The store was away until just now: a living instance may not listen again yet. */
+  ownersMayReturn(): boolean;
   receive(link: Link, item: LinkItem): void;
   /** Calls that are under way on the link have an unknown outcome. */
   failed(link: Link): void;
@@ -169,7 +171,8 @@ export class Links {
       return false;
     }
     const probe: InstanceMessage = { kind: 'probe' };
-    if ((await this.#send(peer, probe)) !== 'suspect' || !(await instances.bury(lease))) return true;
+    if ((await this.#send(peer, probe)) !== 'suspect' || this.#options.ownersMayReturn()) return true;
+    if (!(await instances.bury(lease))) return true;
     this.#options.logger.warn(
       { instance: peer },
       'An instance does not receive messages any more: its lease is removed',

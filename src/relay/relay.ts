@@ -81,7 +81,9 @@ class OutgoingCall {
         exchange.destroy();
         return this.done();
       default:
-        this.#settle(REFUSED);
+        // Its client reads a stream already: what the next owner answers continues in it.
+        if (this.opened) this.linkFailed();
+        else this.#settle(REFUSED);
         return undefined;
     }
   }

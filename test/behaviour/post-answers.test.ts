@@ -44,7 +44,7 @@ describe.each(faces)('%s', (face) => {
     const client = (await serve(toolServer({}), {}, { face })).client();
     const { response } = await client.initialize({ protocolVersion: '2025-11-25' });
     const [priming, message, ...more] = await response.untilEnd();
-    expect(priming).toEqual({ id: expect.any(String), retry: 1_000, data: '' });
+    expect(priming).toEqual({ id: expect.any(String), retry: 4_000, data: '' });
     expect(message).toMatchObject({ event: 'message', id: expect.any(String), message: { id: 1, result: {} } });
     expect(more).toEqual([]);
   });

@@ -111,11 +111,12 @@ function checkEndings(ledger: Ledger, say: SayOf): void {
 
 /** An instance that stops refuses what waits there; any other only past `waitMs`. */
 function mayRefuse(
-  { retired, patience }: Ledger,
+  { retired, patience, factoryFails }: Ledger,
   call: Call,
-  { at, slot, status }: Ending & { kind: 'refused' },
+  { at, slot, status, body }: Ending & { kind: 'refused' },
 ): boolean {
   if (status !== 200) return false;
+  if (factoryFails && body.includes('"restore_failed"')) return true;
   if (retired.some((one) => one.slot === slot && one.from <= at)) return true;
   return patience !== undefined && !patience.calm && at - call.attemptAt >= patience.waitMs;
 }

@@ -132,6 +132,8 @@ export class Ledger {
   /** Requests that were answered with 503. */
   readonly refusals: Array<{ readonly at: number; readonly slot: number; readonly body: string }> = [];
   patience: Patience | undefined = undefined;
+  /** A test has the factory fail: its restores are refused. */
+  factoryFails = false;
   /** What was seen to be wrong at once. */
   readonly violations: string[] = [];
   /** Set when the world ends. */

@@ -493,11 +493,12 @@ describe('19. a restore fails', () => {
         },
       },
       async (stage) => {
+        stage.ledger.factoryFails = true;
         const client = await stage.client(0);
         await client.call('count', { slot: 0 });
         stage.kill(0);
         await stage.sleep(LEASE_MS);
-        expect(kindOf(await client.call('effect', { slot: 1, patience: 0 }))).toBe('given-up');
+        expect(kindOf(await client.call('effect', { slot: 1, patience: 0 }))).toBe('refused');
         expect(valueOf(await client.call('count', { slot: 2 }))).toBe(2);
         expect(stage.live(1)).toBe(0);
       },

@@ -120,14 +120,17 @@ export class WaitingCalls {
     });
   }
 
-  /** Drops the request of that id, which its user cancelled; `false`: none of that user waits. */
+  /**
+   * Drops the request of that id, which its user cancelled. `false`: none of that user waits, or it may run at an owner, which
+   * must get the cancellation too.
+   */
   cancel(id: string, requestId: RequestId, user: string | undefined): boolean {
     for (const entry of this.#queues.get(keyOf(id, 'post')) ?? []) {
       const { call } = entry;
       if (call.kind !== 'post' || call.requestId !== requestId || call.exchange.user !== user) continue;
       entry.call.exchange.respond(200, SSE_HEADERS, '');
       this.#leave(id, entry);
-      return true;
+      return !call.again;
     }
     return false;
   }
