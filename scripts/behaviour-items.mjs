@@ -16,7 +16,7 @@ export const SECTIONS = [
       'malformed JSON: 400 −32700 with `id: null`',
       'a request with `id: null` is no notification: 400 −32600',
       'a body of `null`: 400 −32600; a batch only on 2025-03-26 sessions and up to the limit',
-      'errors echo the id of a request, also of one that was not parsed; otherwise, and with 404, `id: null`',
+      'errors echo the id of a request, even where it was not parsed; otherwise, and with 404, `id: null`',
       'of two faults the first in the order of checks is answered',
       'no session id and no `initialize`: 400 that says what comes first',
       'an unknown session id: 404 −32001 with `id: null`',

@@ -223,7 +223,9 @@ export const sessionIdInvalid = (limit: number): SojournError =>
 export const sessionNotFound = (): SojournError =>
   new SojournError('SESSION_NOT_FOUND', 'Session not found', { status: 404, rpc: RPC.sessionNotFound });
 
-/** The same, said to a call that its client comes back for. Some hosts repeat a call when the message names a session. */
+/**
+ * The same, said to a call that its client comes back for. Some hosts repeat a call when the message names a session.
+ */
 export const callSessionNotFound = (): SojournError =>
   new SojournError('SESSION_NOT_FOUND', 'The server does not know this request any more; it may have run', {
     status: 404,

@@ -39,7 +39,6 @@ const UNFINISHED = [
   'SECURITY.md',
 
   'docs/adr/0006-sqlite-store.md',
-  'docs/adr/0013-nats-store.md',
 
   'docs/guide/cli.md',
   'docs/guide/deployment.md',

@@ -1,9 +1,11 @@
 /**
- * Whether an instance of an older version is in the deployment, as in a rolling deploy. Such an instance refuses event ids with
- * suffixes (`event-id.ts`) when it takes a session over, so this instance leaves the suffixes out while one is there.
+ * Whether an instance of an older version is in the deployment, as in a rolling deploy. Such an instance refuses
+ * event ids with suffixes (`event-id.ts`) when it takes a session over, so this instance leaves the suffixes out
+ * while one is there.
  *
- * The leases are read at the start, with each renewal of this instance's lease, and after a message from an unknown instance.
- * Until the first list the suffixes are left out. An older instance that starts and sends no message is noticed one renewal later.
+ * The leases are read at the start, with each renewal of this instance's lease, and after a message from an unknown
+ * instance. Until the first list the suffixes are left out. An older instance that starts and sends no message is
+ * noticed one renewal later.
  */
 import { readsIdSuffixes } from '../protocol/versions.ts';
 import type { InstanceLease, MaybePromise } from '../stores/store.ts';

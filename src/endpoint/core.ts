@@ -242,8 +242,9 @@ export class Core {
   }
 
   /**
-   * The first part of a drain where no other instance serves: this one serves everything that arrives, new sessions too, until
-   * the calls that run now have ended, another instance serves, or `timeoutMs` is over. Resolves with the time that is left.
+   * The first part of a drain where no other instance serves: this one serves everything that arrives, new sessions
+   * too, until the calls that run now have ended, another instance serves, or `timeoutMs` is over. Resolves with the
+   * time that is left.
    */
   async finishAlone(timeoutMs: number): Promise<number> {
     if (this.#state === 'closed' || this.#draining !== undefined) return timeoutMs;
@@ -356,7 +357,10 @@ export class Core {
   }
 }
 
-/** What still arrives on open connections: a request of a session gets an error with its id, because some clients end at a 503. */
+/**
+ * What still arrives on open connections: a request of a session gets an error with its id, because some clients end
+ * at a 503.
+ */
 function refuseDrained(post: InboundPost): void {
   refuseOnSession(post.exchange, draining(), requestIdOf(post));
 }

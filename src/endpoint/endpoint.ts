@@ -38,7 +38,10 @@ export interface DrainOptions {
    * `false`: the endpoint answers until the end of the drain, and then with 503.
    */
   stopListening?: boolean | undefined;
-  /** The socket that `listen({ fd })` was passed is held by no other process, so it closes with this one. Default `false`. */
+  /**
+   * The socket that `listen({ fd })` was passed is held by no other process, so it closes with this one. Default
+   * `false`.
+   */
   socketCloses?: boolean | undefined;
 }
 

@@ -56,8 +56,9 @@ export interface Exchange {
   readonly signal: AbortSignal;
 
   /**
-   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. Of a longer body `overflow`
-   * gets every byte, from the first one on, until it returns `false` or the body ends. Nothing of a longer body is kept.
+   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. Of a longer body
+   * `overflow` gets every byte, from the first one on, until it returns `false` or the body ends. Nothing of a longer
+   * body is kept.
    */
   readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void;
 

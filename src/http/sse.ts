@@ -8,8 +8,9 @@ export function messageFrame(json: string, eventId: string | undefined): string 
 }
 
 /**
- * An id, the client's waiting time before it reconnects, and no message. `emptyData`: with an empty data field, as 2025-11-25 has
- * it. Clients of earlier revisions report that as an error; without the field most read the id all the same.
+ * An id, the client's waiting time before it reconnects, and no message. `emptyData`: with an empty data field, as
+ * 2025-11-25 has it. Clients of earlier revisions report that as an error; without the field most read the id all the
+ * same.
  */
 export function primingFrame(eventId: string, retryMs: number, emptyData: boolean): string {
   return `id: ${eventId}\nretry: ${retryMs}\n${emptyData ? 'data: \n' : ''}\n`;

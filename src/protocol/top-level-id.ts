@@ -1,13 +1,15 @@
 /**
  * The id of a request whose body is refused unread: found in its bytes as they arrive, wherever in the object it is
- * (official clients write it last), and without keeping the body. It is the id that `JSON.parse` and `echoId` would find:
- * of equal keys the last one counts, keys may be written with escapes, and only a body with a `method` is a request.
+ * (official clients write it last), and without keeping the body. It is the id that `JSON.parse` and `echoId` would
+ * find: of equal keys the last one counts, keys may be written with escapes, and only a body with a `method` is a
+ * request.
  *
  *     start ─{─▶ first key ─▶ in key ─▶ colon ─▶ value ─▶ string | scalar | nested ─▶ after value ─}─▶ done
  *                                ▲                                                        │
  *                                ╰───────────────────────── key ◀────────────,────────────╯
  *
- * Only the structure of the top level is checked. What is wrong further down does not change which id belongs to the body.
+ * Only the structure of the top level is checked. What is wrong further down does not change which id belongs to the
+ * body.
  */
 import { isUtf8 } from 'node:buffer';
 import type { RequestId } from '@modelcontextprotocol/server';

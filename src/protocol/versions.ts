@@ -46,7 +46,10 @@ export function hasEventIds(version: string): boolean {
   return version >= '2025-03-26' && !isModern(version);
 }
 
-/** Streams open with a priming event that has empty data, and clients come back after a stream that ended early (2025-11-25). */
+/**
+ * Streams open with a priming event that has empty data, and clients come back after a stream that ended early
+ * (2025-11-25).
+ */
 export function hasPriming(version: string): boolean {
   return version >= '2025-11-25' && !isModern(version);
 }

@@ -559,7 +559,7 @@ test('21. a relayed call waits for its marker while both instances lose the sess
   play({ slots: 2 }, async (stage) => {
     const client = await stage.client(0, { version: '2025-06-18' });
     const owner = (): string | null | undefined => stage.record(client)?.owner;
-    const marks = stage.hold('mark');
+    const marks = stage.hold('append');
     const called = client.call('count', { slot: 1 });
     await stage.until(() => marks.waiting === 1, 'the marker of the first try');
     const [first, second] = [stage.instance(0).process, stage.instance(1).process];
