@@ -301,7 +301,7 @@ describe('a call whose owner was lost', () => {
     expect(ran).toEqual(['first']);
   });
 
-  test('is refused in the stream that its client reads already', async () => {
+  test('ends as lost in the stream that its client reads already', async () => {
     const { second, client, call, ran, kill } = await deployed('2025-06-18');
     const other = second.join(client, withScopes('admin'));
     const stream = await other.post(call);
@@ -310,7 +310,7 @@ describe('a call whose owner was lost', () => {
     count.attempts += 1;
     expect(await stream.nextMessage()).toMatchObject({
       id: 7,
-      error: { code: -32000, message: 'Insufficient scope', data: { reason: 'insufficient_scope' } },
+      error: { code: -32000, data: { reason: 'owner_lost', mayHaveRun: true } },
     });
     await stream.untilEnd();
     count.letIn += ran.length - 1;
