@@ -162,8 +162,8 @@ describe.each(faces)('over %s', (face) => {
       const without = await one.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { version: null });
       await without.untilEnd();
       expect(without.status).toBe(200);
-      // In its own way: priming events from 2025-11-25 on.
-      expect(without.events.some(({ id }) => id !== undefined)).toBe(protocolVersion === '2025-11-25');
+      // In its own way: priming events have empty data from 2025-11-25 on, and no data before.
+      expect(without.events.some(({ data }) => data === '')).toBe(protocolVersion === '2025-11-25');
       expect((await one.call('ping', {}, { version: protocolVersion })).response.status).toBe(200);
       for (const version of ['2025-03-26', '2025-06-18', '2025-11-25'].filter((other) => other !== protocolVersion)) {
         const message = `Invalid Request: MCP-Protocol-Version is ${version}, but this session was negotiated at ${protocolVersion}`;

@@ -97,7 +97,7 @@ test('B73 a failing onSessionInitialized fails the initialize and leaves nothing
   expect((await endpoint.sessions.list()).sessions).toEqual([]);
 });
 
-test('B77 the version that the stored handshake negotiates decides about event ids', async () => {
+test('B77 the version that the stored handshake negotiates decides about the form of priming events', async () => {
   const { moved } = await serveMigrating();
   const [newer, older] = [moved('newer', '2025-11-25'), moved('older', '2025-06-18')];
   expect(await who(newer)).toMatchObject({ version: '2025-11-25' });
@@ -108,7 +108,10 @@ test('B77 the version that the stored handshake negotiates decides about event i
     [true, false],
   ]);
   const plain = await (await older.call('ping')).response.untilEnd();
-  expect(plain.map(({ id }) => id)).toEqual([undefined]);
+  expect(plain.map(({ id, data }) => [id !== undefined, data === undefined])).toEqual([
+    [true, true],
+    [true, false],
+  ]);
 });
 
 test('B82 concurrent requests for one unknown session migrate it once', async () => {
