@@ -53,7 +53,8 @@ test.each(sessionClients)(
 
     expect(await readdir(folder)).toHaveLength(1);
     await later.terminate();
-    expect(await readdir(folder)).toEqual([]);
+    // DELETE does not wait for onSessionEnded.
+    await until(async () => (await readdir(folder)).length === 0);
   },
 );
 
