@@ -68,7 +68,10 @@ export class Intruder {
     this.attempts[intrusion] += 1;
     // A DELETE that another instance may have carried out before it died is told what is true: the session has ended.
     const ended = intrusion === 'ended' && asked.method === 'DELETE' && response.status === 200;
-    if (!ended && !REFUSALS[intrusion].includes(response.status)) {
+    // A position of another session opens the caller's own stream anew: nothing of the other session may be in it.
+    const theirs = String(asked.headers['last-event-id'] ?? '').split('-')[0];
+    const own = intrusion === 'event' && response.status === 200 && !response.body.includes(`id: ${theirs}-`);
+    if (!ended && !own && !REFUSALS[intrusion].includes(response.status)) {
       const what = `${INTRUSIONS[intrusion]}: ${asked.method} ${JSON.stringify(asked.headers)} was answered`;
       this.#history.violation('letIn', `${what} ${response.status} ${response.body}`);
     }
