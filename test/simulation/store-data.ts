@@ -226,7 +226,7 @@ export class StoreData {
     if (held === undefined || stream === undefined) return { found: false, why: 'unknown' };
     this.#retain(held);
     if (!held.streams.has(key)) return { found: false, why: 'unknown' };
-    if (stream.dropped > after) return { found: false, why: 'gap' };
+    if (stream.dropped > after) return { found: false, why: 'gap', first: stream.dropped + 1 };
     const events = held.rows
       .filter((row) => row.stream === key && row.offset > after)
       .map(({ offset, data }) => ({ offset, data }));
