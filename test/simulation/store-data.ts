@@ -313,6 +313,8 @@ export class StoreData {
     return held !== undefined && this.#fits(held, fence) ? held : undefined;
   }
 
+  readonly #toldExpired = new WeakSet<HeldSession>();
+
   #living(id: string): HeldSession | undefined {
     const held = this.#held.sessions.get(id);
     return held === undefined || this.#expired(held) ? undefined : held;
@@ -322,8 +324,11 @@ export class StoreData {
     return record.epoch === epoch && (record.owner === owner || !this.#options.rules.ownerFence);
   }
 
-  #expired({ record: { expiresAt } }: HeldSession): boolean {
-    return expiresAt !== null && expiresAt <= this.#options.now();
+  /** Once a caller was told, it stays so: the clock may be set back. */
+  #expired(held: HeldSession): boolean {
+    const { expiresAt } = held.record;
+    if (expiresAt !== null && expiresAt <= this.#options.now()) this.#toldExpired.add(held);
+    return this.#toldExpired.has(held);
   }
 
   #ownerless({ record: { owner } }: HeldSession): boolean {
