@@ -641,6 +641,24 @@ test('25. the reply to the first write of a repeatable call is lost, it is tried
     expect(ranOf(stage, 'peek')).toBe(2);
   }));
 
+test('27. an answer waits on an instance that cannot reach the store, and drains: its client sends it elsewhere, and it counts', () =>
+  play({}, async (stage) => {
+    const client = await stage.client(0, { answersByHand: true });
+    const asking = client.call('ask', { slot: 0 });
+    await stage.until(() => client.questions.length === 1, 'the question');
+    const [question] = client.questions;
+    if (question === undefined) return;
+    const partitioned = stage.instance(1);
+    stage.world.cutOff.add(partitioned.process);
+    client.via.push(1, 1);
+    const answered = client.reply(question);
+    await stage.sleep(100);
+    const retired = stage.world.retire(partitioned, 200);
+    expect(await answered).toBe(202);
+    expect(valueOf(await asking)).toBe((await asking).nonce);
+    await retired;
+  }));
+
 describe('26. an instance with many sessions loses its lease, and the store is some way off', () => {
   const SESSIONS = 150;
   /** One way: claimed one after the other, they take three leases. */

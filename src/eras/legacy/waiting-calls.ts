@@ -3,7 +3,7 @@
  *
  *     request             → waits up to `waitMs`, then its error says what was missing
  *     answer, notification → the same, but past the wait, or when its client leaves, it is accepted (202) and waits on: a
- *                            client sends an answer once
+ *                            client sends an answer once. An endpoint that drains refuses it: what it accepts is lost
  *     GET                 → waits as long as its client does; after 250 ms it has its head, so that the client does not
  *                           take the connection for broken
  *
@@ -194,11 +194,12 @@ export class WaitingCalls {
     const { place, state } = entry;
     if (state === 'left' || entry.call.exchange instanceof AcceptedExchange) return;
     const { patience, options } = this.#options;
-    entry.call = accepted(entry.call);
     if (place !== undefined) patience.leave(place);
     const until = options.timeProvider.monotonic() + ACCEPTED_MS;
     entry.place = patience.enter(place?.bytes ?? 0, until, () => this.#expired(id, entry));
+    // The endpoint has drained: another instance can deliver what this one cannot.
     if (entry.place === undefined) this.#refuse(id, entry);
+    else entry.call = accepted(entry.call);
   }
 
   #refuse(id: string, entry: Entry): void {
