@@ -5,7 +5,7 @@
 import { parseEventId } from '../../src/session/event-id.ts';
 import type { Call, Ending, Ledger, Received } from './ledger.ts';
 import { REPEATABLE } from './server.ts';
-import type { StoreData } from './store-data.ts';
+import type { StoreData, StoredEvent } from './store-data.ts';
 
 export function check(ledger: Ledger, data: StoreData): string[] {
   const violations: string[] = [];
@@ -244,8 +244,12 @@ function checkAnswers({ calls }: Ledger, say: SayOf): void {
 
 // ——— streams: in order, nothing twice, nothing missing ———
 
+interface Delivery extends Received {
+  readonly offset: number;
+}
+
 function checkStreams(ledger: Ledger, data: StoreData, say: Say): void {
-  const streams = new Map<string, Received[]>();
+  const streams = new Map<string, Delivery[]>();
   for (const received of ledger.received) {
     const position = parseEventId(received.id);
     if (position === undefined) {
@@ -255,29 +259,66 @@ function checkStreams(ledger: Ledger, data: StoreData, say: Say): void {
     // An error in place of a stream.
     if (position.ended) continue;
     const key = `${received.session} ${position.stream}`;
-    const of = streams.get(key);
-    if (of === undefined) streams.set(key, [received]);
-    else of.push(received);
+    const of = streams.get(key) ?? [];
+    if (of.length === 0) streams.set(key, of);
+    of.push({ ...received, offset: position.offset });
   }
-  for (const [key, events] of streams) {
+  for (const [key, deliveries] of streams) {
     const [session = '', stream = ''] = key.split(' ');
-    const stored = data.everStored.get(session)?.get(stream);
+    const stored = data.everStored.get(session)?.get(stream) ?? new Map<number, StoredEvent>();
     const gaps = new Set(ledger.gaps.filter((gap) => gap.session === session).map(({ from }) => from));
-    let last: { offset: number; id: string } | undefined;
-    for (const { id, data: text, at } of events) {
-      const offset = parseEventId(id)?.offset ?? -1;
-      // A priming event repeats where its reader stands.
-      if (last !== undefined && (text === '' ? offset < last.offset : offset <= last.offset)) {
-        if (!gaps.has(last.id)) say(session, `${key}: event ${offset} came after event ${last.offset}, at ${at}`);
-      } else if (last !== undefined && !gaps.has(last.id)) {
-        for (let n = last.offset + 1; n < offset; n++)
-          if ((stored?.get(n) ?? '') !== '')
-            say(session, `${key}: event ${n} is missing before event ${offset}, at ${at}`);
-      }
-      if (text !== '' && stored?.get(offset) !== text)
+    for (const { offset, data: text } of deliveries)
+      if (text !== '' && stored.get(offset)?.data !== text)
         say(session, `${key}: event ${offset} is not what was stored: ${text}`);
-      last = { offset, id };
+    const readers = new Set(deliveries.map(({ reader }) => reader));
+    const reached = new Set(deliveries.map(({ offset }) => offset));
+    const missing = (offset: number): boolean => !reached.has(offset) && (stored.get(offset)?.data ?? '') !== '';
+    for (const one of readers) {
+      const ofReader = deliveries.filter(({ reader }) => reader === one);
+      checkReader(ofReader, gaps, missing, (what) => say(session, `${key}: ${what}`));
     }
+    if (readers.size > 1) checkReaders(deliveries, stored, (what) => say(session, `${key}: ${what}`));
+  }
+}
+
+/** What one reader of a stream got, which comes back with the id of the last event that it got. */
+function checkReader(
+  deliveries: readonly Delivery[],
+  gaps: ReadonlySet<string>,
+  missing: (offset: number) => boolean,
+  say: (what: string) => void,
+): void {
+  let last: Delivery | undefined;
+  for (const delivery of deliveries) {
+    const { offset, data: text, at } = delivery;
+    // A priming event repeats where its reader stands.
+    if (last !== undefined && (text === '' ? offset < last.offset : offset <= last.offset)) {
+      if (!gaps.has(last.id)) say(`event ${offset} came after event ${last.offset}, at ${at}`);
+    } else if (last !== undefined && !gaps.has(last.id)) {
+      for (let n = last.offset + 1; n < offset; n++)
+        if (missing(n)) say(`event ${n} is missing before event ${offset}, at ${at}`);
+    }
+    last = delivery;
+  }
+}
+
+/**
+ * A call that resumes its stream after its end gets the GET stream, where no other reader has it. The reader that comes
+ * back for the GET stream gets that history again, because its event id is older. What is stored later goes to one of them.
+ */
+function checkReaders(
+  deliveries: readonly Delivery[],
+  stored: ReadonlyMap<number, StoredEvent>,
+  say: (what: string) => void,
+): void {
+  const first = new Map<number, Delivery>();
+  for (const delivery of deliveries) {
+    const { offset, data: text, reader, at, headedAt } = delivery;
+    if (text === '') continue;
+    const before = first.get(offset);
+    if (before === undefined) first.set(offset, delivery);
+    else if (before.reader !== reader && (stored.get(offset)?.at ?? 0) > Math.max(headedAt, before.headedAt))
+      say(`event ${offset} reached ${before.reader} and ${reader}, at ${at}`);
   }
 }
 

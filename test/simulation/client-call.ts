@@ -43,7 +43,7 @@ export interface Caller {
   notFound(story: SessionStory): void;
   served(story: SessionStory, status: number, sentAt: number): void;
   /** Takes note of an event; `onMessage` gets the message in it. */
-  event(story: SessionStory, onMessage: (message: Message) => void): OnEvent;
+  event(story: SessionStory, reader: string, onMessage: (message: Message) => void): OnEvent;
   cancel(id: number): void;
 }
 
@@ -59,6 +59,8 @@ export class ClientCall {
   #answeredNow: () => void = () => undefined;
   #lastEvent: string | undefined;
   #current: Response | undefined;
+  /** The last answer says that its session, or its owner, is lost: that is no service. */
+  #isLost = false;
 
   constructor(caller: Caller, story: SessionStory, call: Call, options: CallOptions) {
     this.#caller = caller;
@@ -128,6 +130,7 @@ export class ClientCall {
     const at = this.#now;
     if (message.error === undefined) return this.#end({ kind: 'result', at, value: message.result?.['value'] });
     const { reason, mayHaveRun } = message.error.data ?? {};
+    this.#isLost = reason === 'session_not_found' || (reason === 'owner_lost' && mayHaveRun === true);
     if (reason === 'session_not_found') {
       this.#caller.notFound(this.#story);
       return this.#end({ kind: 'not-found', at });
@@ -137,7 +140,7 @@ export class ClientCall {
 
   readonly #onEvent: OnEvent = (event, response) => {
     if (event.id !== undefined) this.#lastEvent = event.id;
-    this.#caller.event(this.#story, this.#onMessage)(event, response);
+    this.#caller.event(this.#story, this.#call.nonce, this.#onMessage)(event, response);
   };
 
   #end(ending: Ending): void {
@@ -148,7 +151,7 @@ export class ClientCall {
   }
 
   async #answer(response: Response): Promise<void> {
-    if (response.headers.has('sojourn-refused')) {
+    if (response.refused) {
       await response.ended;
       const { status, body, slot } = response;
       return this.#end({ kind: 'refused', at: this.#now, status, body, slot });
@@ -171,13 +174,6 @@ export class ClientCall {
         body: response.body,
         slot: response.slot,
       });
-  }
-
-  /** Whoever had it is gone, and nobody could say that its session was too: that is no service. */
-  get #isLost(): boolean {
-    const { ending } = this.#call;
-    if (ending?.kind === 'not-found') return true;
-    return ending?.kind === 'error' && ending.reason === 'owner_lost' && ending.mayHaveRun === true;
   }
 
   async #read(first: Response): Promise<void> {

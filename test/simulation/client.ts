@@ -161,7 +161,7 @@ export class SimClient implements Caller {
     const { story } = this;
     if (story === undefined) return;
     const response = await this.#ping(story.id, 2_000);
-    if (response === undefined || typeof response === 'string') return;
+    if (response === undefined || typeof response === 'string' || response.refused) return;
     if (response.status !== 404 && !this.#forgiven(story))
       this.#wrong(`session ${story.id} was deleted and answered ${response.status} afterwards`);
   }
@@ -172,7 +172,8 @@ export class SimClient implements Caller {
     const mine = this.story?.id;
     if (theirs === undefined) return;
     const response = await this.#ping(theirs, 500);
-    if (response !== undefined && typeof response !== 'string' && ![400, 403, 404].includes(response.status))
+    const answered = response !== undefined && typeof response !== 'string' && !response.refused;
+    if (answered && ![400, 403, 404].includes(response.status))
       this.#wrong(`another user's session ${theirs} answered ${response.status}`);
     const event = other.lastGetEvent;
     if (mine === undefined || event === undefined || this.gone) return;
@@ -230,10 +231,10 @@ export class SimClient implements Caller {
     void this.notify({ method: 'notifications/cancelled', params: { requestId } });
   };
 
-  event(story: SessionStory, onMessage: (message: Message) => void): OnEvent {
-    return ({ id, data }, response) => {
+  event(story: SessionStory, reader: string, onMessage: (message: Message) => void): OnEvent {
+    return ({ id, data }, { headedAt }) => {
       const { ledger, now } = this.world;
-      if (id !== undefined) ledger.received.push({ at: now, session: story.id, response, id, data });
+      if (id !== undefined) ledger.received.push({ at: now, session: story.id, reader, headedAt, id, data });
       if (data === '') return;
       const message = JSON.parse(data) as Message;
       this.#checkPayload(story, data);
@@ -287,15 +288,15 @@ export class SimClient implements Caller {
       const from = this.logged ? this.lastGetEvent : undefined;
       const headers = this.requester.headers(story.id, from);
       const sentAt = this.world.now;
-      const onEvent = this.event(story, ({ params }) => {
+      const onEvent = this.event(story, 'GET', ({ params }) => {
         const uri = params?.['uri'];
         if (typeof uri === 'string') this.pushed.add(uri);
       });
       const response = await this.requester.until(
         () =>
-          this.requester.send({ method: 'GET', headers }, (event, number) => {
+          this.requester.send({ method: 'GET', headers }, (event, response) => {
             if (event.id !== undefined && this.story === story) this.lastGetEvent = event.id;
-            onEvent(event, number);
+            onEvent(event, response);
           }),
         { patience: 5_000 },
       );

@@ -167,6 +167,8 @@ export class Response implements Connection {
   slot = -1;
   /** Set when it reached an instance without a lease. */
   heldAt: number | undefined;
+  /** By the store's clock. */
+  headedAt = Infinity;
   /** Set by the client: whatever comes later is not read any more. */
   abandoned = false;
   readonly headed: Promise<void>;
@@ -175,9 +177,11 @@ export class Response implements Connection {
   close: () => void = () => undefined;
   #headed!: () => void;
   #ended!: (outcome: HttpOutcome) => void;
-  readonly #onEvent: ((event: SseEvent) => void) | undefined;
+  readonly #storeNow: () => number;
+  readonly #onEvent: ((event: SseEvent, response: Response) => void) | undefined;
 
-  constructor(onEvent?: (event: SseEvent) => void) {
+  constructor(storeNow: () => number, onEvent?: (event: SseEvent, response: Response) => void) {
+    this.#storeNow = storeNow;
     this.#onEvent = onEvent;
     this.headed = new Promise((resolve) => (this.#headed = resolve));
     this.ended = new Promise((resolve) => (this.#ended = resolve));
@@ -187,16 +191,22 @@ export class Response implements Connection {
     return this.headers.get('content-type') === 'text/event-stream';
   }
 
+  /** Whatever its status. */
+  get refused(): boolean {
+    return this.headers.has('sojourn-refused');
+  }
+
   head(status: number, headers: ReadonlyMap<string, string>): void {
     this.status = status;
     this.headers = headers;
+    this.headedAt = this.#storeNow();
     this.#headed();
   }
 
   text(chunk: string): void {
     if (this.abandoned) return;
     if (!this.streams) this.body += chunk;
-    else for (const event of parseFrames(chunk)) this.#onEvent?.(event);
+    else for (const event of parseFrames(chunk)) this.#onEvent?.(event, this);
   }
 
   over(clean: boolean): void {

@@ -68,8 +68,10 @@ export interface Call {
 export interface Received {
   readonly at: number;
   readonly session: string;
-  /** The HTTP response it came in. */
-  readonly response: number;
+  /** Who reads: the client's loop for its GET stream, or a call. Each comes back with its own last event id. */
+  readonly reader: string;
+  /** When the response in which it came got its head, by the store's clock. */
+  readonly headedAt: number;
   readonly id: string;
   readonly data: string;
 }

@@ -68,11 +68,16 @@ export interface Happened {
   readonly reason?: EndReason;
 }
 
+export interface StoredEvent {
+  readonly data: string;
+  readonly at: number;
+}
+
 export class StoreData {
   readonly happened: Happened[] = [];
   onHappened: (what: Happened) => void = () => undefined;
-  /** Session → stream → offset → data, of everything that was ever stored. */
-  readonly everStored = new Map<string, Map<string, Map<number, string>>>();
+  /** Session → stream → offset → event, of everything that was ever stored. */
+  readonly everStored = new Map<string, Map<string, Map<number, StoredEvent>>>();
   /** When a session was last written to. */
   readonly writtenAt = new Map<string, number>();
   readonly leases: Leases;
@@ -210,7 +215,7 @@ export class StoreData {
       const bytes = Buffer.byteLength(data);
       held.rows.push({ stream: key, offset, data, at, bytes });
       held.bytes += bytes;
-      this.#everStored(sessionId, key).set(offset, data);
+      this.#everStored(sessionId, key).set(offset, { data, at });
     }
     if (complete) stream.complete = true;
     if (request.mark !== undefined) this.mark(sessionId, fence, request.mark, false);
@@ -276,11 +281,11 @@ export class StoreData {
 
   // ——— inside ———
 
-  #everStored(sessionId: string, stream: string): Map<number, string> {
+  #everStored(sessionId: string, stream: string): Map<number, StoredEvent> {
     let streams = this.everStored.get(sessionId);
     if (streams === undefined) this.everStored.set(sessionId, (streams = new Map()));
     let stored = streams.get(stream);
-    if (stored === undefined) streams.set(stream, (stored = new Map()));
+    if (stored === undefined) streams.set(stream, (stored = new Map<number, StoredEvent>()));
     return stored;
   }
 
