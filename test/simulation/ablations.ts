@@ -52,12 +52,12 @@ function deaf(store: OpenStore): OpenStore {
 }
 
 /**
- * Clients that look often whether what was acknowledged is still there, by calls that are answered from memory alone: those of
- * 2025-11-25 are answered after an append, which a store refuses.
+ * Clients that look often whether what was acknowledged is still there, by calls that are answered from memory alone: with
+ * an event log they are answered after an append, which a store refuses.
  */
 const watchful = (scenario: Scenario): Scenario => ({
   ...scenario,
-  version: '2025-06-18',
+  endpoint: { ...scenario.endpoint, eventRetention: false },
   thinkMs: [0, 25],
   actions: { ...ACTIONS, count: 8, peek: 20, list: 3, delete: 0 },
 });
