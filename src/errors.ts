@@ -227,7 +227,7 @@ export const sessionNotFound = (): SojournError =>
  * The same, said to a call that its client comes back for. Some hosts repeat a call when the message names a session.
  */
 export const callSessionNotFound = (): SojournError =>
-  new SojournError('SESSION_NOT_FOUND', 'The server does not know this request any more; it may have run', {
+  new SojournError('SESSION_NOT_FOUND', 'The server no longer knows this request; it may have run', {
     status: 404,
     rpc: RPC.sessionNotFound,
     data: { reason: 'session_not_found', mayHaveRun: true },
@@ -332,13 +332,16 @@ export const closedEndpoint = (): SojournError =>
   unavailable('CLOSED', 'closed', 'Service Unavailable: this endpoint is closed');
 
 // ——— how an accepted request can end without its result ———
+// Some hosts repeat a call by words of the message: `REPEATED_WORDS` in test/docs/errors-reference.test.ts lists them.
 
 function ended(code: ErrorCode, reason: string, message: string, more?: Record<string, unknown>): SojournError {
   return new SojournError(code, message, { status: 200, rpc: RPC.transport, data: { reason, ...more } });
 }
 
-export const sessionEnded = (): SojournError =>
-  ended('SESSION_ENDED', 'session_ended', 'The session ended while this request was running');
+export const sessionEnded = (mayHaveRun = true): SojournError =>
+  ended('SESSION_ENDED', 'session_ended', `The server ended its work for this client ${ranOrNot(mayHaveRun)}`, {
+    mayHaveRun,
+  });
 
 export const requestDrained = (mayHaveRun = true): SojournError =>
   ended('DRAINING', 'draining', `The instance was drained ${ranOrNot(mayHaveRun)}`, { mayHaveRun });
@@ -361,7 +364,14 @@ export const answerNotKept = (): SojournError =>
   );
 
 export const ownerLost = (mayHaveRun: boolean): SojournError =>
-  ended('OWNER_LOST', 'owner_lost', 'The instance that ran this request is gone', { mayHaveRun });
+  ended(
+    'OWNER_LOST',
+    'owner_lost',
+    mayHaveRun
+      ? 'The instance that ran this request crashed or lost its lease; the request may have run'
+      : 'The instance that received this request crashed or lost its lease before this request ran',
+    { mayHaveRun },
+  );
 
 // ——— application code ———
 

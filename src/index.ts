@@ -4,7 +4,7 @@ export type { DrainOptions, FetchOptions, McpEndpoint } from './endpoint/endpoin
 export { SojournError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
 export type { Listening, ListenOptions } from './listen/listen.ts';
-export type { McpEndpointOptions, ResponseMode } from './options/endpoint-options.ts';
+export type { LostCalls, McpEndpointOptions, ResponseMode } from './options/endpoint-options.ts';
 export { currentRequest, currentSession } from './session/context.ts';
 export type { SessionEvents, SessionInfoPage, SessionList, SessionPageRequest, Sessions } from './endpoint/sessions.ts';
 export type { Store } from './stores/store.ts';

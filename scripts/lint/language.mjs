@@ -49,6 +49,7 @@ const UNFINISHED = [
 
   'docs/performance.md',
 
+  'docs/reference/answers.md',
   'docs/reference/errors.md',
   'docs/reference/options.md',
 

@@ -86,6 +86,13 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
   legacySse: { ...streams, kind: 'switch', help: 'also serve the 2024-11-05 transport, at <path>/sse and /sse' },
   keepAliveMs: { ...streams, kind: 'number', value: 'ms', help: 'comment frames on quiet streams; 0 = none' },
   retryMs: { ...streams, kind: 'number', value: 'ms', help: 'how soon clients are told to reconnect' },
+  lostCalls: {
+    ...streams,
+    kind: 'text',
+    value: 'form',
+    choices: ['error', 'result'],
+    help: 'how a tool call that may have run is answered when its result is lost',
+  },
   eventRetention: { ...streams, kind: 'switch', help: 'keep nothing of what was sent: no resuming' },
   'eventRetention.ttlMs': { ...streams, kind: 'number', value: 'ms', help: 'how long it is kept' },
   'eventRetention.events': { ...streams, kind: 'number', value: 'n', help: 'how many messages of a session' },

@@ -8,21 +8,64 @@
  *     what the specification asks → its status: an unsupported or changed `MCP-Protocol-Version`, 401, 403
  *     closed                      → 503: a load balancer sends the next request to another instance
  *     no session, 2026-07-28      → the error's own status
+ *     a call that may have run    → 200: the error, or with `lostCalls: 'result'` the result of a tool that failed
+ *
+ * `docs/reference/answers.md` shows the table, and a test holds it. No other file answers with a status of 400 or more.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';
 import type { Logger } from '../types.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 
 export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
 
 /**
+ * How a request that may have run is told so: as a JSON-RPC error, or as the result of a tool (`lostCalls`). Results of
+ * 2026-07-28 name their type.
+ */
+export type LostForm = 'error' | 'result' | 'modern-result';
+
+/** `method`: of the request. */
+export function lostForm(
+  { lostCalls }: Pick<ResolvedOptions, 'lostCalls'>,
+  method: string | undefined,
+  era: 'legacy' | 'modern' = 'legacy',
+): LostForm {
+  if (lostCalls === 'error' || method !== 'tools/call') return 'error';
+  return era === 'modern' ? 'modern-result' : 'result';
+}
+
+/** The JSON-RPC message that tells an error. `form` decides only about errors that say `mayHaveRun`. */
+export function errorJson(error: SojournError, id: RequestId | null, form: LostForm = 'error'): string {
+  if (form === 'error' || error.data?.['mayHaveRun'] !== true)
+    return JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id });
+  const { message, ...told } = rpcError(error);
+  const result = {
+    ...(form === 'modern-result' && { resultType: 'complete' }),
+    content: [{ type: 'text', text: message }],
+    isError: true,
+    _meta: { 'sojourn/error': told },
+  };
+  return JSON.stringify({ jsonrpc: '2.0', id, result });
+}
+
+/** The answer to a request of the 2025 era that ends without its result. */
+export function lostJson(
+  options: Pick<ResolvedOptions, 'lostCalls'>,
+  { id = null, method }: { readonly id: RequestId | null | undefined; readonly method: string | undefined },
+  error: SojournError,
+): string {
+  return errorJson(error, id, lostForm(options, method));
+}
+
+/**
  * Answers with the error's HTTP status and headers. The body is `error.body`, or a JSON-RPC error with `id` where there
  * is none. `id` is the request's id, or null.
  */
-export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null): void {
+export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null, form?: LostForm): void {
   const headers: Array<readonly [string, string]> = [...JSON_HEADERS, ...Object.entries(error.headers ?? {})];
-  exchange.respond(error.status, headers, error.body ?? JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
+  exchange.respond(error.status, headers, error.body ?? errorJson(error, id, form));
 }
 
 const HARMFUL: ReadonlySet<number> = new Set([400, 406, 413, 415, 429, 503]);
@@ -41,18 +84,53 @@ export function reasonOf({ code, data }: SojournError): string {
   return typeof reason === 'string' ? reason : code.toLowerCase();
 }
 
+/** Whether a request on a session gets status 200 and this error, not the error's own status. */
+export function isAnsweredOnSession({ status, code }: SojournError): boolean {
+  return HARMFUL.has(status) && !KEPT.has(code);
+}
+
 /** Refuses a request of the 2025 era on an endpoint that keeps sessions. */
-export function refuseOnSession(exchange: Exchange, error: SojournError, id: RequestId | null): void {
+export function refuseOnSession(exchange: Exchange, error: SojournError, id: RequestId | null, form?: LostForm): void {
   const asAnswer =
     id !== null &&
-    HARMFUL.has(error.status) &&
-    !KEPT.has(error.code) &&
+    isAnsweredOnSession(error) &&
     exchange.method === 'POST' &&
     exchange.header('mcp-session-id') !== undefined;
-  if (!asAnswer) return refuse(exchange, error, error.code === 'SESSION_NOT_FOUND' ? null : id);
+  if (!asAnswer) return refuse(exchange, error, hasNullId(error) ? null : id, form);
   const headers: HeaderList = [...JSON_HEADERS, ['Sojourn-Refused', reasonOf(error)]];
-  exchange.respond(200, headers, JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
+  exchange.respond(200, headers, errorJson(error, id));
 }
+
+/** Whether its body has `id: null`, although the id of the request is known. */
+export function hasNullId({ code }: SojournError): boolean {
+  return code === 'SESSION_NOT_FOUND';
+}
+
+/**
+ * A call that this instance had relayed when it stopped. A client opens a stream again whose connection is closed, where
+ * a 503 ends it for good; an answer or a notification is with the owner.
+ */
+export function refuseStopped(exchange: Exchange, error: SojournError, id: RequestId | null, form: LostForm): void {
+  if (id !== null) return refuse(exchange, error, id, form);
+  if (exchange.method === 'POST') return exchange.respond(202, []);
+  if (exchange.method === 'GET') return exchange.destroy();
+  exchange.respond(503, JSON_HEADERS, errorJson(error, null));
+}
+
+/** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
+export const CLOSED_STATUS = 499;
+
+/** The server of a 2026-07-28 request closed before it answered. */
+export function refuseUnanswered(exchange: Exchange): void {
+  exchange.respond(CLOSED_STATUS, []);
+}
+
+/** The 2024-11-05 transport refuses with plain text, as the SDK's own does. */
+export function refusePlain(exchange: Exchange, text: string): void {
+  exchange.respond(400, PLAIN_HEADERS, text);
+}
+
+export const PLAIN_HEADERS: HeaderList = [['Content-Type', 'text/plain; charset=utf-8']];
 
 /**
  * The error to answer with. An error with status 500 is a bug of the application or of sojourn: it is logged with its

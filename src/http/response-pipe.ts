@@ -4,8 +4,8 @@
  * sojourn's headers.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { rpcError, type SojournError } from '../errors.ts';
-import { JSON_HEADERS } from './answer.ts';
+import type { SojournError } from '../errors.ts';
+import { errorJson, JSON_HEADERS, type LostForm } from './answer.ts';
 import { type Backlog, backlogOf } from './backlog.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
@@ -118,9 +118,9 @@ export class ResponsePipe implements KeepAliveTarget, TurnTask {
   }
 
   /** Returns `true` when the head was sent before, so that the error was sent as an event. */
-  fail(error: SojournError, id: RequestId | null): boolean {
+  fail(error: SojournError, id: RequestId | null, form: LostForm): boolean {
     if (!this.#committed) return false;
-    this.#event(JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id }));
+    this.#event(errorJson(error, id, form));
     return true;
   }
 

@@ -77,4 +77,5 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   hookTimeoutMs: 30_000,
   keepAliveMs: 15_000,
   retryMs: 4_000,
+  lostCalls: 'error',
 });

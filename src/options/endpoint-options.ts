@@ -16,6 +16,9 @@ import type { SessionMode } from '../protocol/versions.ts';
 /** How an answer to a POST is framed. */
 export type ResponseMode = 'auto' | 'sse' | 'json';
 
+/** How a `tools/call` is answered that may have run, but has no result. */
+export type LostCalls = 'error' | 'result';
+
 /** Some members of `T`; `undefined` means the default. */
 export type Some<T> = { [K in keyof T]?: T[K] | undefined };
 
@@ -162,6 +165,12 @@ export interface McpEndpointOptions {
   keepAliveMs?: number | undefined;
   /** `retry:` in ms, sent with the priming event: how soon a client reconnects. Default 4,000. */
   retryMs?: number | undefined;
+  /**
+   * How a `tools/call` is answered whose result is lost although it may have run (`mayHaveRun`). `'error'` (default): a
+   * JSON-RPC error. `'result'`: a tool result with `isError: true` and the same text. No host repeats a call for such a
+   * result, and the model reads it.
+   */
+  lostCalls?: LostCalls | undefined;
 }
 
 /**
@@ -216,4 +225,5 @@ export interface ResolvedOptions {
   readonly hookTimeoutMs: number;
   readonly keepAliveMs: number;
   readonly retryMs: number;
+  readonly lostCalls: LostCalls;
 }

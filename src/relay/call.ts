@@ -39,13 +39,19 @@ export function postCall(post: InboundPost, again = false): Call {
   return { kind: 'post', exchange: post.exchange, post, requestId: requestIdOf(post), again };
 }
 
-/** The id for an error about a POST. */
+/** The same call for its next attempt, in this response. */
 export function continued(call: Call, exchange: Exchange): Call {
   return { ...call, exchange, again: true, ...(call.post !== undefined && { post: { ...call.post, exchange } }) };
 }
 
 export function isRequest({ kind }: Checked): boolean {
   return kind === 'request';
+}
+
+/** The method of a POST's only request. */
+export function methodOf(post: InboundPost | undefined): string | undefined {
+  const first = post?.messages[0];
+  return post?.batch === false && first?.kind === 'request' ? first.message.method : undefined;
 }
 
 /** The id that an error about a POST carries. */

@@ -4,7 +4,8 @@
  * answer then; any other client gets the error as a message.
  */
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
-import { insufficientScope, rpcError, sessionEnded } from '../errors.ts';
+import { insufficientScope, sessionEnded } from '../errors.ts';
+import { errorJson, type LostForm } from '../http/answer.ts';
 import type { BodyOverflow, BodyRead, Exchange, HeaderFields, HeaderList } from '../http/exchange.ts';
 import { messageFrame, SSE_HEADERS } from '../http/sse.ts';
 import type { McpHttpRequest } from '../types.ts';
@@ -17,10 +18,19 @@ export class ContinuedExchange implements Exchange {
   readonly lastEventId: string | undefined;
   /** The request that the stream answers, if it answers one. */
   readonly #id: RequestId | null;
+  readonly #form: LostForm;
   /** No client waits for an answer on it. */
   readonly #silent: boolean;
 
-  constructor(inner: Exchange, lastEventId: string | undefined, silent: boolean, id: RequestId | null) {
+  /** `form`: how that request learns that it may have run. */
+  constructor(
+    inner: Exchange,
+    lastEventId: string | undefined,
+    silent: boolean,
+    id: RequestId | null,
+    form: LostForm = 'error',
+  ) {
+    this.#form = form;
     this.#inner = inner instanceof ContinuedExchange ? inner.#inner : inner;
     this.lastEventId = lastEventId;
     this.#id = id;
@@ -96,7 +106,7 @@ export class ContinuedExchange implements Exchange {
     };
     if (status === 403 && error_description === undefined) return body;
     const error = error_description === undefined ? sessionEnded() : insufficientScope('', error_description);
-    return JSON.stringify({ jsonrpc: '2.0', id: id ?? this.#id, error: rpcError(error) });
+    return errorJson(error, id ?? this.#id, this.#form);
   }
 
   openStream(): void {}

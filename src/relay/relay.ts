@@ -9,15 +9,15 @@
  */
 import type { Instance } from '../cluster/instance.ts';
 import type { Link, LinkItem } from '../cluster/link.ts';
-import { rpcError, type SojournError } from '../errors.ts';
-import { JSON_HEADERS } from '../http/answer.ts';
+import type { SojournError } from '../errors.ts';
+import { errorJson, type LostForm, refuseStopped } from '../http/answer.ts';
 import { attempt } from '../http/attempt.ts';
 import { type Backlog, backlogOf } from '../http/backlog.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { messageFrame } from '../http/sse.ts';
 import type { Logger } from '../types.ts';
 import { type CallEnvelope, envelopeOf, readHeaders, type SentHeaders } from './envelope.ts';
-import { type Call, requestIdOf } from './call.ts';
+import { type Call, methodOf, requestIdOf } from './call.ts';
 import { RelayedExchange } from './relayed-exchange.ts';
 
 export type RelayOutcome =
@@ -30,6 +30,8 @@ export interface RelayOptions {
   readonly logger: Logger;
   /** `limits.streamBufferBytes`. */
   readonly bufferBytes: number;
+  /** How a request of this method that may have run is told so. */
+  lostForm(method: string | undefined): LostForm;
   /** Whether the owner of a session gets this header field; by lower-case name. */
   isRelayed(field: string): boolean;
   /** Serves a call that another instance relayed. */
@@ -48,14 +50,16 @@ class OutgoingCall {
   readonly call: Call;
   readonly #settle: (outcome: RelayOutcome) => void;
   readonly #bufferBytes: number;
+  readonly #form: RelayOptions['lostForm'];
   opened = false;
   #lastEventId: string | undefined;
   #backlog: Backlog | undefined;
 
-  constructor(call: Call, bufferBytes: number, settle: (outcome: RelayOutcome) => void) {
+  constructor(call: Call, options: RelayOptions, settle: (outcome: RelayOutcome) => void) {
     this.call = call;
     this.exchange = call.exchange;
-    this.#bufferBytes = bufferBytes;
+    this.#bufferBytes = options.bufferBytes;
+    this.#form = options.lostForm;
     this.#settle = settle;
   }
 
@@ -101,10 +105,11 @@ class OutgoingCall {
     const { exchange } = this;
     const { post } = this.call;
     const id = post === undefined ? null : requestIdOf(post);
-    const json = JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(error) });
-    if (!this.opened) exchange.respond(id === null ? 503 : error.status, JSON_HEADERS, json);
+    const form = this.#form(methodOf(post));
+    if (!this.opened) refuseStopped(exchange, error, id, form);
     else {
-      if (id !== null && this.#lastEventId === undefined) exchange.write(messageFrame(json, undefined));
+      if (id !== null && this.#lastEventId === undefined)
+        exchange.write(messageFrame(errorJson(error, id, form), undefined));
       exchange.end();
     }
     this.done();
@@ -161,7 +166,7 @@ export class Relay {
     const n = this.#calls++;
     const releaseLink = link.hold(kind === 'get' ? 'stream' : 'call');
     return new Promise((resolve) => {
-      const outgoing = new OutgoingCall(call, this.#options.bufferBytes, (outcome) => {
+      const outgoing = new OutgoingCall(call, this.#options, (outcome) => {
         this.#outgoing.delete(n);
         releaseLink();
         resolve(outcome);

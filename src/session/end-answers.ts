@@ -6,7 +6,7 @@ import type { LeaveReason } from '../types.ts';
 export function endError(reason: LeaveReason, mayHaveRun: boolean): SojournError {
   if (reason === 'closed' || reason === 'store_lost') return requestClosed(mayHaveRun);
   if (reason === 'released') return requestDrained(mayHaveRun);
-  return reason === 'fenced' ? ownerLost(mayHaveRun) : sessionEnded();
+  return reason === 'fenced' ? ownerLost(mayHaveRun) : sessionEnded(mayHaveRun);
 }
 
 export function errorAnswer(id: RpcResponse['id'], error: SojournError): RpcResponse {

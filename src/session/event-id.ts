@@ -5,7 +5,7 @@
  *     epoch   of the owner who sent the event: a position in a stream that was lost and made again is not mistaken for one in
  *             the new stream
  *     .call   on the stream of one request, its id: a resume that cannot be served is answered with an error of that id, even
- *             where the session is unknown
+ *             where the session is unknown. `.i` a number, `.s` a plain text, `.b` another text; in upper case for `tools/call`
  *     .rN     the N-th resume from this position: a client that sees the id which it came back with counts that as no
  *             progress, and gives up after some breaks
  *     .e      the stream ended here, and nothing of it follows
@@ -21,6 +21,8 @@ export interface EventPosition {
   readonly offset: number;
   /** The request that the stream answers, where the id names it. */
   readonly call: RequestId | undefined;
+  /** That request is a `tools/call`. */
+  readonly isTool: boolean;
   /** How often a client came back for this position. */
   readonly resumes: number;
   readonly ended: boolean;
@@ -30,7 +32,7 @@ export interface EventPosition {
 export const GET_STREAM = 'g';
 
 const PATTERN =
-  /^([0-9a-z]{1,11})-([0-9a-z]{1,8})-(g|p[0-9a-z]{1,8}x[0-9a-z]{1,8})-([0-9a-z]{1,10})(\.[isb][0-9A-Za-z_-]{1,86})?(?:\.r([0-9a-z]{1,5})|(\.e))?$/;
+  /^([0-9a-z]{1,11})-([0-9a-z]{1,8})-(g|p[0-9a-z]{1,8}x[0-9a-z]{1,8})-([0-9a-z]{1,10})(\.[isbISB][0-9A-Za-z_-]{1,86})?(?:\.r([0-9a-z]{1,5})|(\.e))?$/;
 
 /** Longer request ids are left out: they would come with every event. */
 const CALL_BYTES = 64;
@@ -61,20 +63,21 @@ export function formatEventId(prefix: string, stream: string, offset: number, su
 }
 
 /** A request id as part of an event id; empty where it is too long, or cannot be read back. */
-export function callSuffix(id: RequestId | undefined): string {
-  if (typeof id === 'number') return Number.isSafeInteger(id) ? `.i${id}` : '';
+export function callSuffix(id: RequestId | undefined, isTool = false): string {
+  if (typeof id === 'number') return Number.isSafeInteger(id) ? `.${isTool ? 'I' : 'i'}${id}` : '';
   if (id === undefined) return '';
-  if (PLAIN_CALL.test(id)) return `.s${id}`;
+  if (PLAIN_CALL.test(id)) return `.${isTool ? 'S' : 's'}${id}`;
   const bytes = id.length > CALL_BYTES ? undefined : Buffer.from(id);
   const isExact = bytes !== undefined && bytes.length > 0 && bytes.length <= CALL_BYTES && bytes.toString() === id;
-  return isExact ? `.b${bytes.toString('base64url')}` : '';
+  return isExact ? `.${isTool ? 'B' : 'b'}${bytes.toString('base64url')}` : '';
 }
 
 function readCall(suffix: string | undefined): RequestId | undefined {
   if (suffix === undefined) return undefined;
   const text = suffix.slice(2);
-  if (suffix[1] === 'i') return Number(text);
-  return suffix[1] === 's' ? text : Buffer.from(text, 'base64url').toString();
+  const kind = suffix[1]?.toLowerCase();
+  if (kind === 'i') return Number(text);
+  return kind === 's' ? text : Buffer.from(text, 'base64url').toString();
 }
 
 /** Of the next resume after so many. */
@@ -92,6 +95,7 @@ export function parseEventId(text: string): EventPosition | undefined {
     stream,
     offset: parseInt(offset, 36),
     call: readCall(call),
+    isTool: call !== undefined && call.charCodeAt(1) < 0x5b,
     resumes: resumes === undefined ? 0 : parseInt(resumes, 36),
     ended: ended !== undefined,
   };
@@ -105,8 +109,8 @@ function spell(position: EventPosition): string {
 
 const ENDED = '.e';
 
-function withSuffix({ tag, epoch, stream, offset, call }: EventPosition, suffix: string): string {
-  return formatEventId(eventPrefix(tag, epoch), stream, offset, `${callSuffix(call)}${suffix}`);
+function withSuffix({ tag, epoch, stream, offset, call, isTool }: EventPosition, suffix: string): string {
+  return formatEventId(eventPrefix(tag, epoch), stream, offset, `${callSuffix(call, isTool)}${suffix}`);
 }
 
 /** The same position without suffixes, as every version reads it. */

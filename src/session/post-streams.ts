@@ -1,9 +1,8 @@
 /** The streams of a session's POSTs: their names, and which can be resumed while they run. */
-import type { RequestId } from '@modelcontextprotocol/server';
 import { requestKey } from './call-guard.ts';
 import type { MessageContext } from './context.ts';
 import { postStreamKey } from './event-id.ts';
-import { Stream } from './stream.ts';
+import { type AnsweredCall, Stream } from './stream.ts';
 import type { StreamLog } from './stream-writer.ts';
 
 export class PostStreams {
@@ -17,9 +16,9 @@ export class PostStreams {
   }
 
   /**
-   * The stream of a POST with `requests` requests in it, without a reader yet. `call`: the id of its request, where it is one.
+   * The stream of a POST with `requests` requests in it, without a reader yet. `call`: its request, where it is one.
    */
-  open(requests: number, answersOnly: boolean, log: StreamLog | undefined, call: RequestId | undefined): Stream {
+  open(requests: number, answersOnly: boolean, log: StreamLog | undefined, call: AnsweredCall | undefined): Stream {
     const stream = new Stream(postStreamKey(this.#epoch, this.#opened++), log, 0, answersOnly, call);
     stream.awaited = requests;
     stream.requests = requests;
@@ -28,7 +27,7 @@ export class PostStreams {
   }
 
   /** The stream of an earlier owner, with one request to answer. */
-  adopt(key: string, next: number, log: StreamLog, call: RequestId | undefined): Stream {
+  adopt(key: string, next: number, log: StreamLog, call: AnsweredCall | undefined): Stream {
     const stream = new Stream(key, log, next, false, call);
     stream.awaited = 1;
     (this.#running ??= new Map()).set(key, stream);

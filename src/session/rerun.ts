@@ -14,8 +14,8 @@
  * Clients find the outcome by `Last-Event-ID`. Markers stay: an instance that relayed such a call may ask for it again, and
  * is told what became of it.
  */
-import { ownerLost, rpcError } from '../errors.ts';
-import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
+import { ownerLost } from '../errors.ts';
+import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import type { Marker, OpenStreamInfo } from '../stores/store.ts';
 import { readKept, requestKey, type KeptRequest } from './call-guard.ts';
 import type { MessageSource } from './context.ts';
@@ -42,7 +42,7 @@ export async function takeOrphans(
   // In the order in which they were opened.
   const newest = new Map(orphans.map(({ stream, request }) => [request && requestKey(request.id), stream]));
   for (const { stream: key, next, request } of orphans) {
-    const stream = session.posts.adopt(key, next, session.log, request?.id);
+    const stream = session.posts.adopt(key, next, session.log, request);
     const isRepeated = request !== undefined && newest.get(requestKey(request.id)) !== key;
     const mayHaveRun = isRepeated || marked.has(key);
     const repeatable = isWhole(request) && !isRepeated && (!mayHaveRun || session.guard?.repeatable(request) === true);
@@ -53,12 +53,7 @@ export async function takeOrphans(
       stream.finish();
       session.posts.forget(key);
     } else {
-      const answer: RpcResponse = {
-        jsonrpc: '2.0',
-        id: request.id,
-        error: rpcError(ownerLost(mayHaveRun || repeatable)),
-      };
-      stream.send(JSON.stringify(answer), true);
+      stream.send(session.lostJson(request, ownerLost(mayHaveRun || repeatable)), true);
       await stream.flushed();
       session.posts.forget(key);
     }

@@ -6,7 +6,6 @@
  *     it has a marker          ─▶ what the log kept of its answer, or nothing: it is lost
  *     neither                  ─▶ it never ran
  */
-import type { RequestId } from '@modelcontextprotocol/server';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import type { Sink } from '../http/sink.ts';
 import { resumeStream } from './readers.ts';
@@ -37,7 +36,8 @@ export async function attachToFirstAttempt(
   requests: readonly RpcRequest[],
   open: () => Sink,
 ): Promise<boolean> {
-  for (const { id } of requests) {
+  for (const request of requests) {
+    const { id } = request;
     const stream = session.running.get(id)?.stream;
     if (stream?.logged === true) {
       // Its first event may be on its way into the store.
@@ -51,14 +51,19 @@ export async function attachToFirstAttempt(
       return true;
     }
     const key = session.guard?.marked(id);
-    if (key !== undefined && session.getStream.logged && (await replayWhole(session, key, id, open))) return true;
+    if (key !== undefined && session.getStream.logged && (await replayWhole(session, key, request, open))) return true;
   }
   return false;
 }
 
-async function replayWhole({ log }: LiveSession, stream: string, call: RequestId, open: () => Sink): Promise<boolean> {
+async function replayWhole(
+  { log }: LiveSession,
+  stream: string,
+  { id: call, method }: RpcRequest,
+  open: () => Sink,
+): Promise<boolean> {
   const kept = await log.read(stream, -1);
   if (!kept.found || !kept.complete) return false;
-  replayComplete(kept.events, open(), { stream, call, offset: 0, resumes: 0 }, log);
+  replayComplete(kept.events, open(), { stream, call, isTool: method === 'tools/call', offset: 0, resumes: 0 }, log);
   return true;
 }

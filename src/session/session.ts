@@ -7,8 +7,9 @@
  * registry. leaving: it is out of the registry; running requests get their error, readers end, `signal` aborts, `run()`
  * resolves, the server is closed, in this order. What a crash leaves is the record and the logs.
  */
-import type { McpServer, RequestId, Server } from '@modelcontextprotocol/server';
-import { internal, rpcError } from '../errors.ts';
+import type { McpServer, Server } from '@modelcontextprotocol/server';
+import { internal, rpcError, type SojournError } from '../errors.ts';
+import { lostJson } from '../http/answer.ts';
 import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { Sink } from '../http/sink.ts';
 import type { MaybePromise, Handshake, SessionRecord } from '../stores/store.ts';
@@ -170,11 +171,11 @@ export class LiveSession implements Idle {
 
   // ——— the way in ———
 
-  /** `ids`: of its requests. Streams of several requests are not logged: a re-run or an error would end only the first. */
-  openPost(ids: readonly RequestId[], answersOnly: boolean): Stream {
-    const [call] = ids;
-    const isOne = ids.length === 1;
-    return this.posts.open(ids.length, answersOnly, isOne ? this.#log : undefined, isOne ? call : undefined);
+  /** Streams of several requests are not logged: a re-run or an error would end only the first. */
+  openPost(requests: readonly RpcRequest[], answersOnly: boolean): Stream {
+    const { length } = requests;
+    const call = length === 1 ? requests[0] : undefined;
+    return this.posts.open(length, answersOnly, call === undefined ? undefined : this.#log, call);
   }
 
   /** Takes the id of a request: from here on it runs, though nothing of it has been dispatched. */
@@ -393,6 +394,11 @@ export class LiveSession implements Idle {
     if (context.marked) this.guard?.unmark(context);
   }
 
+  /** The answer to a request that ends without its result. */
+  lostJson(request: Pick<MessageContext, 'id' | 'method'>, error: SojournError): string {
+    return lostJson(this.#host.options, request, error);
+  }
+
   #settle(context: MessageContext): void {
     this.running.settle(context);
     this.exit();
@@ -486,9 +492,8 @@ export class LiveSession implements Idle {
         continue;
       }
       if (!kept) context.stream?.abandonLog();
-      const answer = errorAnswer(context.id, error);
-      if (context.intercept !== undefined) context.intercept(answer);
-      else this.posts.reply(context, JSON.stringify(answer));
+      if (context.intercept !== undefined) context.intercept(errorAnswer(context.id, error));
+      else this.posts.reply(context, this.lostJson(context, error));
     }
     if (kept) this.getStream.handOver(reason === 'released' && this.#host.othersServe);
     else this.getStream.detach();

@@ -26,7 +26,7 @@ const MOST_PARKED = 3;
 export class Stream implements SinkListener, Written {
   readonly key: string;
   /** The request that it answers, where it is one. */
-  readonly #call: RequestId | undefined;
+  readonly #call: AnsweredCall | undefined;
   #callSuffix: string | undefined = undefined;
   #log: StreamLog | undefined;
   readonly #writer: StreamWriter | undefined;
@@ -58,7 +58,7 @@ export class Stream implements SinkListener, Written {
   #unprimed = false;
   #lastStored = false;
 
-  constructor(key: string, log: StreamLog | undefined, next = 0, answersOnly = false, call?: RequestId) {
+  constructor(key: string, log: StreamLog | undefined, next = 0, answersOnly = false, call?: AnsweredCall) {
     this.key = key;
     this.#call = call;
     this.#log = log;
@@ -137,7 +137,7 @@ export class Stream implements SinkListener, Written {
 
   /** `undefined`: it is not logged. */
   #eventId(offset: number, resumed = ''): string | undefined {
-    const call = (this.#callSuffix ??= callSuffix(this.#call));
+    const call = (this.#callSuffix ??= suffixOf(this.#call));
     return this.#log?.eventId(this.key, offset, resumed === '' ? call : call + resumed);
   }
 
@@ -363,6 +363,16 @@ export class Stream implements SinkListener, Written {
   }
 }
 
+/** The request that a stream answers. */
+export interface AnsweredCall {
+  readonly id: RequestId;
+  readonly method: string;
+}
+
+function suffixOf(call: AnsweredCall | undefined): string {
+  return callSuffix(call?.id, call?.method === 'tools/call');
+}
+
 /** Where a reader left a stream, and how often one came back for that position. */
 export interface ResumeFrom {
   readonly offset: number;
@@ -375,11 +385,11 @@ const NO_SINKS: Sink[] = [];
 export function replayComplete(
   events: readonly LoggedEvent[],
   sink: Sink,
-  from: ResumeFrom & { readonly stream: string; readonly call: RequestId | undefined },
+  from: ResumeFrom & { readonly stream: string; readonly call: RequestId | undefined; readonly isTool: boolean },
   log: StreamLog,
 ): void {
   const { stream } = from;
-  const call = callSuffix(from.call);
+  const call = callSuffix(from.call, from.isTool);
   sink.prime(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.retryMs, log.emptyData);
   for (const { offset, data } of events) {
     if (data !== '') sink.message(data, log.eventId(stream, offset, call));

@@ -49,6 +49,7 @@ export interface ToolAnswer {
   readonly content?: ReadonlyArray<{ readonly type: string; readonly text?: string }>;
   readonly structuredContent?: unknown;
   readonly isError?: boolean;
+  readonly _meta?: Params;
 }
 
 /** What both lines have in common. */

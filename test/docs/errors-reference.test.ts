@@ -37,6 +37,44 @@ const THROWN = [
   'MODULE_INVALID',
 ];
 
+/** A message with one of these makes some hosts run the call again (Mastra 2's client has this list). */
+const REPEATED_WORDS = [
+  'session',
+  'server not initialized',
+  'not connected',
+  'http 400',
+  'http 401',
+  'http 403',
+  'http 404',
+  'econnrefused',
+  'fetch failed',
+  'connection refused',
+  'connection closed',
+  'sse stream disconnected',
+  'typeerror: terminated',
+];
+
+/** Of the builders that take it, also with `mayHaveRun: true`, which is `'x'` above. */
+const mayHaveRun = built.filter(({ data }) => data !== undefined && 'mayHaveRun' in data);
+
+describe('an error that says that a call may have run', () => {
+  test('is each of these', () => {
+    expect(mayHaveRun.map(({ code }) => code).toSorted()).toEqual([
+      'CLOSED',
+      'DRAINING',
+      'EVENT_UNKNOWN',
+      'OWNER_LOST',
+      'SESSION_ENDED',
+      'SESSION_NOT_FOUND',
+    ]);
+  });
+
+  test.each(mayHaveRun)('$code has no word that makes hosts run the call again', ({ message }) => {
+    expect(REPEATED_WORDS.filter((word) => message.toLowerCase().includes(word))).toEqual([]);
+    expect(message).toContain('may have run');
+  });
+});
+
 describe('the errors page', () => {
   test('has every code once, and no other', () => {
     expect(rows.map(({ code }) => code).sort()).toEqual([...ERROR_CODES].sort());

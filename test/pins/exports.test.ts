@@ -24,6 +24,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'ListenOptions',
       'Listening',
       'Logger',
+      'LostCalls',
       'McpEndpoint',
       'McpEndpointContext',
       'McpEndpointFactory',

@@ -11,7 +11,8 @@ import {
 } from '../../src/session/event-id.ts';
 
 const prefix = eventPrefix(sessionTag('session'), 3);
-const idOf = (call: string | number | undefined): string => formatEventId(prefix, 'p1x0', 5, callSuffix(call));
+const idOf = (call: string | number | undefined, isTool = false): string =>
+  formatEventId(prefix, 'p1x0', 5, callSuffix(call, isTool));
 
 test('an id of an earlier build is read: it names no call', () => {
   expect(parseEventId(`${prefix}g-5`)).toMatchObject({ stream: 'g', offset: 5, call: undefined, resumes: 0 });
@@ -20,8 +21,10 @@ test('an id of an earlier build is read: it names no call', () => {
 test.each([1, 0, -7, 'a', 'b5c0-11', '', ' ', 'ü', 'a'.repeat(64), Number.MAX_SAFE_INTEGER])(
   'the id of a call is read back: %j',
   (call) => {
-    const read = parseEventId(idOf(call));
-    expect(read?.call).toBe(call === '' ? undefined : call);
+    for (const isTool of [false, true]) {
+      const read = parseEventId(idOf(call, isTool));
+      expect(read).toMatchObject({ call: call === '' ? undefined : call, isTool: call !== '' && isTool });
+    }
   },
 );
 
@@ -53,6 +56,8 @@ describe('a position has one spelling', () => {
     `${prefix}p1x0-5.i-0`,
     `${prefix}p1x0-5.b${Buffer.from('plain').toString('base64url')}`,
     `${prefix}p1x0-5.bw7`,
+    `${prefix}p1x0-5.I05`,
+    `${prefix}p1x0-5.B${Buffer.from('plain').toString('base64url')}`,
     `${prefix}p1x0-5.s`,
     `${prefix}p1x0-5.r0`,
     `${prefix}p1x0-5.r01`,

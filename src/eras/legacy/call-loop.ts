@@ -24,12 +24,12 @@ import {
   storeAway,
   versionChanged,
 } from '../../errors.ts';
-import { answerable, reasonOf, refuseOnSession } from '../../http/answer.ts';
+import { answerable, type LostForm, lostForm, reasonOf, refuseOnSession } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { elapse, type RandomSource } from '../../options/system.ts';
-import { type Call, continued, type NextAttempt } from '../../relay/call.ts';
+import { type Call, continued, methodOf, type NextAttempt } from '../../relay/call.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import type { Relay, RelayOutcome } from '../../relay/relay.ts';
 import type { Patience } from '../../session/patience.ts';
@@ -186,7 +186,7 @@ export class CallLoop {
   #refuse(call: Call, cause: unknown): void {
     // The owner that was to end the session did so before it crashed.
     if (call.kind === 'delete' && call.again && isNotFound(cause)) call.exchange.respond(200, []);
-    else if (call.kind === 'get' && isNotFound(cause) && refuseResume(call.exchange)) return;
+    else if (call.kind === 'get' && isNotFound(cause) && refuseResume(call.exchange, this.#options.options)) return;
     else this.fail(call, outcomeOf(call, cause));
   }
 
@@ -246,7 +246,7 @@ export class CallLoop {
       return undefined;
     }
     this.#owners.forget(id);
-    const next = outcome.relayed === 'lost' ? afterLoss(call, outcome) : call;
+    const next = outcome.relayed === 'lost' ? afterLoss(call, outcome, this.#lostForm(call)) : call;
     if (next.exchange.closed) return undefined;
     if (!next.again || call.again) return next;
     // Its client must not be told to retry it. It waits at least until this instance can have found out what became of it.
@@ -261,11 +261,15 @@ export class CallLoop {
     return kind === 'delete' ? finder.findToEnd(id, exchange) : finder.find(id, exchange);
   }
 
-  fail(call: Pick<Call, 'exchange' | 'requestId'>, cause: unknown): undefined {
+  fail(call: Pick<Call, 'exchange' | 'requestId' | 'post'>, cause: unknown): undefined {
     const error = answerable(cause, this.#options.options.logger, 'A request could not be served');
     const { exchange, requestId } = call;
     if (error.status >= 429) this.#refusals.note(reasonOf(error), exchange.header('mcp-session-id'));
-    refuseOnSession(exchange, error, requestId);
+    refuseOnSession(exchange, error, requestId, this.#lostForm(call));
+  }
+
+  #lostForm({ post }: Pick<Call, 'post'>): LostForm {
+    return lostForm(this.#options.options, methodOf(post));
   }
 
   #serve(session: LiveSession, call: Call): MaybePromise<NextAttempt> {
@@ -298,10 +302,10 @@ export class CallLoop {
 type Lost = Extract<RelayOutcome, { relayed: 'lost' }>;
 
 /** The call as the next owner is to get it. */
-function afterLoss(call: Call, { opened, lastEventId }: Lost): Call {
+function afterLoss(call: Call, { opened, lastEventId }: Lost, form: LostForm): Call {
   const { exchange: before, kind, requestId } = call;
   const seen = lastEventId ?? (before instanceof ContinuedExchange ? before.lastEventId : undefined);
-  const exchange = opened ? new ContinuedExchange(before, seen, kind === 'get', requestId) : before;
+  const exchange = opened ? new ContinuedExchange(before, seen, kind === 'get', requestId, form) : before;
   return seen === undefined ? continued(call, exchange) : { kind: 'get', exchange, requestId, again: true };
 }
 

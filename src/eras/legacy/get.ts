@@ -12,16 +12,19 @@
  *
  * An ended or unknown session is 404, unless the id names a call: `refuseResume`.
  */
-import { answerNotKept, callSessionNotFound, rpcError, type SojournError } from '../../errors.ts';
+import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
+import { lostJson } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { Sink } from '../../http/sink.ts';
 import { messageFrame, SSE_HEADERS } from '../../http/sse.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { endedId, type EventPosition, GET_STREAM, parseEventId } from '../../session/event-id.ts';
 import { openGet, resumable, resumeStream } from '../../session/readers.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { replayComplete } from '../../session/stream.ts';
 
 export interface GetContext {
+  readonly options: Pick<ResolvedOptions, 'lostCalls'>;
   open(exchange: Exchange): Sink;
   /** Whether the session is live here still. */
   stays(): boolean;
@@ -44,7 +47,7 @@ export async function serveGet(session: LiveSession, exchange: Exchange, context
   } else if (resumed === 'finished' || position.ended || position.call === undefined) {
     await finish(session, exchange, context);
   } else {
-    respondError(exchange, position, answerNotKept());
+    respondError(exchange, position, answerNotKept(), context.options);
   }
   return true;
 }
@@ -82,15 +85,20 @@ async function finish(session: LiveSession, exchange: Exchange, { open }: GetCon
  * A resume in a session that is unknown, or has ended: `true` where the event id names the call that its client waits for. That
  * call gets an error of its id; any other GET keeps its 404.
  */
-export function refuseResume(exchange: Exchange): boolean {
+export function refuseResume(exchange: Exchange, options: GetContext['options']): boolean {
   const position = parseEventId(exchange.header('last-event-id') ?? '');
   if (position?.call === undefined || position.ended) return false;
-  respondError(exchange, position, callSessionNotFound());
+  respondError(exchange, position, callSessionNotFound(), options);
   return true;
 }
 
 /** The id of the event says that nothing follows: some clients come back after every error. */
-function respondError(exchange: Exchange, position: EventPosition, error: SojournError): void {
-  const json = JSON.stringify({ jsonrpc: '2.0', id: position.call, error: rpcError(error) });
+function respondError(
+  exchange: Exchange,
+  position: EventPosition,
+  error: SojournError,
+  options: GetContext['options'],
+): void {
+  const json = lostJson(options, { id: position.call, method: position.isTool ? 'tools/call' : undefined }, error);
   exchange.respond(200, SSE_HEADERS, messageFrame(json, endedId(position)));
 }

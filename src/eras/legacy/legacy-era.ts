@@ -6,7 +6,7 @@
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import { batchNotAllowed, lapsed, ownerLost, sessionIdMissing } from '../../errors.ts';
-import { JSON_HEADERS, refuse } from '../../http/answer.ts';
+import { JSON_HEADERS, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
@@ -72,6 +72,7 @@ export class LegacyEra {
       instance,
       logger: options.logger,
       bufferBytes: options.limits.streamBufferBytes,
+      lostForm: (method) => lostForm(options, method),
       isRelayed: relayedFields(options.relayedHeaders, options.credentialHeaders),
       serve: (envelope, exchange) => this.#relayed(envelope, exchange),
     });
@@ -179,6 +180,7 @@ export class LegacyEra {
 
   async #serveGet(session: LiveSession, call: Call): Promise<NextAttempt> {
     const served = await serveGet(session, call.exchange, {
+      options: this.#options,
       open: (exchange) => this.#sseSink(exchange),
       stays: () => this.#registry.get(session.id) === session && session.serves,
     });
@@ -220,7 +222,7 @@ export class LegacyEra {
         sink.end();
         return;
       }
-      const stream = session.openPost([message.id], false);
+      const stream = session.openPost([message], false);
       // Without its first event in the log it is a stream that cannot be resumed.
       if ((await stream.prime()) !== 'written') stream.abandonLog();
       session.begin(stream, this.#sseSink(exchange));

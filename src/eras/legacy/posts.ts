@@ -11,12 +11,11 @@ import {
   batchNotAllowed,
   ownerLost,
   requestIdInFlight,
-  rpcError,
   type SojournError,
   storeAway,
   tooManyRequests,
 } from '../../errors.ts';
-import { JSON_HEADERS, refuseOnSession } from '../../http/answer.ts';
+import { JSON_HEADERS, lostForm, refuseOnSession } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
 import type { SseSink } from '../../http/sse-sink.ts';
@@ -31,7 +30,7 @@ import type { AppendExtra, WriteResult } from '../../session/stream-writer.ts';
 import type { Sink } from '../../http/sink.ts';
 import { allowsBatches } from '../../protocol/versions.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
-import type { Call, InboundPost, NextAttempt } from '../../relay/call.ts';
+import { type Call, type InboundPost, methodOf, type NextAttempt } from '../../relay/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 
 /** A POST whose request ids are taken. */
@@ -107,8 +106,7 @@ export class LegacyPosts {
       exchange.respond(202, []);
       return undefined;
     }
-    const ids = requests.map(({ id }) => id);
-    const stream = session.openPost(ids, this.#options.responseMode === 'json');
+    const stream = session.openPost(requests, this.#options.responseMode === 'json');
     const admitted = requests.map((request) => session.admit(request, exchange, stream));
     const admittedPost: AdmittedPost = { call, stream, admitted };
     const early = session.mayRunUnprimed(stream, requests, admitted);
@@ -148,11 +146,15 @@ export class LegacyPosts {
     }
     session.takeBack(admitted);
     const unsent = sink.abandon();
-    const exchange = unsent ? call.exchange : new ContinuedExchange(call.exchange, undefined, false, call.requestId);
+    const exchange = unsent ? call.exchange : this.#continued(call);
     if (result === 'failed' && session.left === undefined)
       return refused({ ...call, exchange }, storeAway('writing before an answer'));
     // After a failure the store may have it all the same.
     return { ...call, exchange, post: { ...call.post, exchange }, again: call.again || late || result === 'failed' };
+  }
+
+  #continued({ exchange, requestId, post }: PostCall): ContinuedExchange {
+    return new ContinuedExchange(exchange, undefined, false, requestId, lostForm(this.#options, methodOf(post)));
   }
 
   /** Past `waitMs` it is accepted all the same: the record keeper goes on until the store has it. */
@@ -178,9 +180,7 @@ export class LegacyPosts {
       this.#options.logger.error({ err, sessionId: session.id }, 'The outcome of a call could not be read');
     }
     const sink = open();
-    for (const { id } of requests) {
-      sink.message(JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(ownerLost(true)) }), undefined);
-    }
+    for (const request of requests) sink.message(session.lostJson(request, ownerLost(true)), undefined);
     sink.end();
     return undefined;
   }

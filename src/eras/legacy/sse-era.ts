@@ -3,7 +3,6 @@
  * its messages, and everything is answered on the stream. The session lives as long as that connection, on this instance;
  * nothing of it is stored, so nothing of it can be resumed. Its server is made when `initialize` comes.
  */
-import type { RequestId } from '@modelcontextprotocol/server';
 import { isInitializeRequest } from '@modelcontextprotocol/server';
 import {
   bodyTooLarge,
@@ -13,7 +12,6 @@ import {
   notAcceptable,
   otherUser,
   requestIdInFlight,
-  rpcError,
   type SojournError,
   tooManyRequests,
   tooManySessions,
@@ -21,9 +19,9 @@ import {
 } from '../../errors.ts';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { acceptsStream } from '../../http/accept.ts';
-import { answerable, refuse } from '../../http/answer.ts';
+import { answerable, errorJson, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
-import type { Exchange, HeaderList } from '../../http/exchange.ts';
+import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
@@ -54,7 +52,6 @@ interface Connection {
   state: 'connected' | 'opening' | 'open';
 }
 
-const PLAIN: HeaderList = [['Content-Type', 'text/plain; charset=utf-8']];
 const NO_BYTES = new Uint8Array(0);
 const ID_BYTES = 16;
 
@@ -124,9 +121,9 @@ export class LegacySseEra {
 
   #message(exchange: Exchange): void {
     const id = new URLSearchParams(exchange.url.split('?', 2)[1]).get('sessionId');
-    if (id === null) return exchange.respond(400, PLAIN, 'Missing sessionId parameter');
+    if (id === null) return refusePlain(exchange, 'Missing sessionId parameter');
     const connection = this.#connections.get(id);
-    if (connection === undefined) return exchange.respond(400, PLAIN, 'Session not found: open GET /sse first');
+    if (connection === undefined) return refusePlain(exchange, 'Session not found: open GET /sse first');
     if (connection.exchange.user !== exchange.user) return refuse(exchange, otherUser(), null);
     const type = exchange.header('content-type');
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
@@ -135,10 +132,10 @@ export class LegacySseEra {
     const received = (refusal: SojournError | undefined, bytes: Uint8Array): void => {
       if (refusal !== undefined) return refuse(exchange, refusal, null);
       const checked = this.#parse(exchange, bytes);
-      if (typeof checked === 'string') return exchange.respond(400, PLAIN, checked);
+      if (typeof checked === 'string') return refusePlain(exchange, checked);
       if ('error' in checked) return refuse(exchange, checked.error, checked.id);
       const answer = (error: SojournError | undefined): void => {
-        if (error === undefined) exchange.respond(202, PLAIN, 'Accepted');
+        if (error === undefined) exchange.respond(202, PLAIN_HEADERS, 'Accepted');
         else refuse(exchange, error, checked.kind === 'request' ? checked.message.id : null);
       };
       const taken = this.#take(connection, exchange, checked);
@@ -210,7 +207,7 @@ export class LegacySseEra {
     if (session.running.get(message.id) !== undefined) return requestIdInFlight(message.id);
     const limit = this.#options.limits.requestsPerSession;
     if (message.method !== 'ping' && session.running.counted >= limit) return tooManyRequests(limit);
-    const stream = session.openPost([message.id], false);
+    const stream = session.openPost([message], false);
     stream.begin(new Channel(sink));
     session.request(message, exchange, stream);
     return undefined;
@@ -292,8 +289,4 @@ class Channel implements Sink {
   get open(): boolean {
     return this.#sink.open;
   }
-}
-
-function errorJson(error: SojournError, id: RequestId): string {
-  return JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(error) });
 }

@@ -10,15 +10,16 @@ import type {
   ScopeChallengeHandler,
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
+import { batchNotAllowed, internal, requestClosed, type SojournError, statelessUnsupported } from '../../errors.ts';
 import {
-  batchNotAllowed,
-  internal,
-  requestClosed,
-  rpcError,
-  type SojournError,
-  statelessUnsupported,
-} from '../../errors.ts';
-import { answerable, asSojournError, JSON_HEADERS, refuse } from '../../http/answer.ts';
+  answerable,
+  asSojournError,
+  errorJson,
+  JSON_HEADERS,
+  type LostForm,
+  lostForm,
+  refuse,
+} from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
@@ -112,7 +113,8 @@ export class StatelessEra {
         run.leave('request_done');
         return;
       }
-      transport = new StatelessTransport(message, exchange, logger, () => this.#done(transport, server, run));
+      const form = lostForm(this.#options, message.method);
+      transport = new StatelessTransport(message, exchange, logger, form, () => this.#done(transport, server, run));
       this.#running.add(transport);
       exchange.onClose(() => transport?.close());
       const hook = { hook: 'the connect() of the server', sessionId: undefined };
@@ -183,6 +185,7 @@ export class StatelessTransport implements ScopedTransport {
   readonly #method: string;
   readonly #exchange: Exchange;
   readonly #logger: Logger;
+  readonly #form: LostForm;
   readonly #done: () => void;
   onclose: (() => void) | undefined = undefined;
   onerror: ((error: Error) => void) | undefined = undefined;
@@ -193,11 +196,12 @@ export class StatelessTransport implements ScopedTransport {
   #stream: Stream | undefined = undefined;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
-  constructor({ id, method }: RpcRequest, exchange: Exchange, logger: Logger, done: () => void) {
+  constructor({ id, method }: RpcRequest, exchange: Exchange, logger: Logger, form: LostForm, done: () => void) {
     this.#id = id;
     this.#method = method;
     this.#exchange = exchange;
     this.#logger = logger;
+    this.#form = form;
     this.#done = done;
   }
 
@@ -237,7 +241,7 @@ export class StatelessTransport implements ScopedTransport {
     try {
       json = JSON.stringify(answer);
     } catch (cause) {
-      json = JSON.stringify({ jsonrpc: '2.0', id: this.#id, error: rpcError(internal(cause)) });
+      json = errorJson(internal(cause), this.#id);
     }
     this.#stream?.send(json, true);
     queueMicrotask(() => attempt(this.#exchange, () => this.close()));
@@ -267,7 +271,7 @@ export class StatelessTransport implements ScopedTransport {
       this.#answered = true;
       const error = asSojournError(cause);
       if (this.#stream === undefined) refuse(this.#exchange, error, this.#id);
-      else this.#stream.send(JSON.stringify({ jsonrpc: '2.0', id: this.#id, error: rpcError(error) }), true);
+      else this.#stream.send(errorJson(error, this.#id, this.#form), true);
     }
     await this.close();
   }

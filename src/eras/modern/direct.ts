@@ -8,7 +8,7 @@
  */
 import { McpServer, type Server } from '@modelcontextprotocol/server';
 import { requestClosed, type SojournError } from '../../errors.ts';
-import { refuse } from '../../http/answer.ts';
+import { lostForm, refuse, refuseUnanswered } from '../../http/answer.ts';
 import type { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -17,9 +17,6 @@ import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';
 import { clientOf, contextOf, type ModernCall, type ModernServers } from './servers.ts';
 import { ModernTransport } from './transport.ts';
-
-/** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
-export const CLOSED_STATUS = 499;
 
 export class ModernDirect {
   readonly #options: ResolvedOptions;
@@ -129,15 +126,16 @@ export class ModernDirect {
   }
 
   /** Answers when the server or this endpoint closed before there was an answer. */
-  #unanswered({ post: { exchange } }: ModernCall, { id }: RpcRequest, pipe: ResponsePipe): void {
-    if (exchange.closed || pipe.fail(requestClosed(), id)) return;
-    if (this.#closed) refuse(exchange, requestClosed(), id);
-    else exchange.respond(CLOSED_STATUS, []);
+  #unanswered({ post: { exchange } }: ModernCall, { id, method }: RpcRequest, pipe: ResponsePipe): void {
+    const form = lostForm(this.#options, method, 'modern');
+    if (exchange.closed || pipe.fail(requestClosed(), id, form)) return;
+    if (this.#closed) refuse(exchange, requestClosed(), id, form);
+    else refuseUnanswered(exchange);
   }
 
   /** Refuses a request that was not dispatched. */
   #refuse(error: SojournError, { post: { exchange } }: ModernCall, { id }: RpcRequest, pipe: ResponsePipe): void {
-    if (!exchange.closed && !pipe.fail(error, id)) refuse(exchange, error, id);
+    if (!exchange.closed && !pipe.fail(error, id, 'error')) refuse(exchange, error, id);
   }
 
   close(): void {

@@ -14,19 +14,11 @@ import {
   createMcpHandler,
   type McpHttpHandler,
   type McpServer,
-  type RequestId,
   type Server,
   type ServerEventBus,
 } from '@modelcontextprotocol/server';
-import {
-  closedEndpoint,
-  headerMismatch,
-  invalidRequest,
-  requestClosed,
-  rpcError,
-  type SojournError,
-} from '../../errors.ts';
-import { answerable, refuse } from '../../http/answer.ts';
+import { closedEndpoint, headerMismatch, invalidRequest, requestClosed, type SojournError } from '../../errors.ts';
+import { answerable, CLOSED_STATUS, errorJson, type LostForm, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
@@ -41,7 +33,7 @@ import { isModern } from '../../protocol/versions.ts';
 import { claimedVersion } from '../request-checks.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
-import { CLOSED_STATUS, ModernDirect } from './direct.ts';
+import { ModernDirect } from './direct.ts';
 import { contextOf, ModernCall, ModernServers } from './servers.ts';
 
 /** How long the head waits for an answer that may choose the status. */
@@ -163,11 +155,11 @@ export class ModernEra {
       if (response.status === 500 && call.refusal === undefined) {
         this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
       }
-      if (call.refusal !== undefined) this.#refuse(pipe, exchange, call.refusal, id);
+      if (call.refusal !== undefined) this.#refuse(pipe, call, call.refusal);
       else if (id === null) await pipe.send(response);
-      else await pipe.send(response, () => JSON.stringify({ jsonrpc: '2.0', id, error: rpcError(requestClosed()) }));
+      else await pipe.send(response, () => errorJson(requestClosed(), id, this.#lostForm(call)));
     } catch (cause) {
-      this.#refuse(pipe, exchange, answerable(cause, this.#options.logger, 'A modern request could not be served'), id);
+      this.#refuse(pipe, call, answerable(cause, this.#options.logger, 'A modern request could not be served'));
     } finally {
       if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
       call.run?.leave('request_done');
@@ -179,8 +171,14 @@ export class ModernEra {
     return this.#options.timeProvider.setTimeout(() => pipe.commit(), HEAD_WAIT_MS);
   }
 
-  #refuse(pipe: ResponsePipe, exchange: Exchange, error: SojournError, id: RequestId | null): void {
-    if (!pipe.fail(error, id)) refuse(exchange, error, id);
+  #refuse(pipe: ResponsePipe, call: ModernCall, error: SojournError): void {
+    const id = call.request?.id ?? null;
+    const form = this.#lostForm(call);
+    if (!pipe.fail(error, id, form)) refuse(call.post.exchange, error, id, form);
+  }
+
+  #lostForm({ request }: ModernCall): LostForm {
+    return lostForm(this.#options, request?.method, 'modern');
   }
 
   #fetch(call: ModernCall, message: unknown): Promise<Response> {
