@@ -49,7 +49,6 @@ const UNFINISHED = [
 
   'docs/performance.md',
 
-  'docs/reference/answers.md',
   'docs/reference/errors.md',
   'docs/reference/options.md',
 

@@ -21,7 +21,7 @@ import type { Exchange, HeaderList } from './exchange.ts';
 export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
 
 /**
- * How a request that may have run is told so: as a JSON-RPC error, or as the result of a tool (`lostCalls`). Results of
+ * How a request learns that it may have run: by a JSON-RPC error, or by the result of a tool (`lostCalls`). Results of
  * 2026-07-28 name their type.
  */
 export type LostForm = 'error' | 'result' | 'modern-result';
@@ -107,8 +107,8 @@ export function hasNullId({ code }: SojournError): boolean {
 }
 
 /**
- * A call that this instance had relayed when it stopped. A client opens a stream again whose connection is closed, where
- * a 503 ends it for good; an answer or a notification is with the owner.
+ * A call that this instance had relayed when it stopped. A client opens a stream again whose connection is closed; a 503
+ * ends some clients for good. The owner has an answer or a notification already.
  */
 export function refuseStopped(exchange: Exchange, error: SojournError, id: RequestId | null, form: LostForm): void {
   if (id !== null) return refuse(exchange, error, id, form);

@@ -30,7 +30,7 @@ export interface RelayOptions {
   readonly logger: Logger;
   /** `limits.streamBufferBytes`. */
   readonly bufferBytes: number;
-  /** How a request of this method that may have run is told so. */
+  /** How a request of this method learns that it may have run. */
   lostForm(method: string | undefined): LostForm;
   /** Whether the owner of a session gets this header field; by lower-case name. */
   isRelayed(field: string): boolean;

@@ -14,7 +14,7 @@ const NOT_FOUND = { jsonrpc: '2.0', id: null, error: { code: -32001, message: 'S
 const hold = (id: number) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'hold', arguments: {} } });
 
 function expectEnded(response: RawResponse, id: number): void {
-  const error = { code: -32000, message: expect.any(String), data: { reason: 'session_ended' } };
+  const error = { code: -32000, message: expect.any(String), data: { reason: 'session_ended', mayHaveRun: true } };
   const messages = response.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
   expect(messages).toEqual([{ jsonrpc: '2.0', id, error }]);
   expect(response.ending).toBe('complete');
@@ -85,7 +85,7 @@ describe.each(faces)('%s', (face) => {
     await until(() => held.calls.length === 3);
     await client.delete();
     await running.untilEnd();
-    const error = { code: -32000, message: expect.any(String), data: { reason: 'session_ended' } };
+    const error = { code: -32000, message: expect.any(String), data: { reason: 'session_ended', mayHaveRun: true } };
     expect(running.events.map(({ message }) => message)).toEqual(
       [1, 2, 3].map((id) => ({ jsonrpc: '2.0', id, error })),
     );

@@ -19,6 +19,7 @@ const members = (group: 'limits' | 'eventRetention') => Object.keys(DEFAULTS[gro
 const SAMPLES: Partial<Record<OptionKey, string>> = {
   sessionMode: 'stateful',
   responseMode: 'json',
+  lostCalls: 'result',
   name: 'orders',
   supportedProtocolVersions: '2025-06-18',
   requestStateKeys: 'k'.repeat(32),
