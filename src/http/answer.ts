@@ -107,8 +107,8 @@ export function hasNullId({ code }: SojournError): boolean {
 }
 
 /**
- * A call that this instance had relayed when it stopped. A client opens a stream again whose connection is closed; a 503
- * ends some clients for good. The owner has an answer or a notification already.
+ * A call that this instance had relayed when it stopped. A client opens a stream again whose connection is closed; some
+ * clients end for good at a 503. The owner has an answer or a notification already.
  */
 export function refuseStopped(exchange: Exchange, error: SojournError, id: RequestId | null, form: LostForm): void {
   if (id !== null) return refuse(exchange, error, id, form);
