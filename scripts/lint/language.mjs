@@ -36,7 +36,6 @@ const CHECKED = ['src', 'docs', 'README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md
 const UNFINISHED = [
   'docs/adr/0006-sqlite-store.md',
 
-  'docs/guide/cli.md',
   'docs/guide/deployment.md',
   'docs/guide/eras-and-modes.md',
   'docs/guide/getting-started.md',
@@ -57,7 +56,6 @@ const UNFINISHED = [
   'docs/stores/nats.md',
   'docs/stores/sqlite.md',
 
-  'src/cli/',
   'src/eras/legacy/',
   'src/session/',
   'src/stores/nats/',

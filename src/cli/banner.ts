@@ -6,9 +6,9 @@ export interface BannerFacts {
   readonly version: string;
   readonly url: string;
   readonly options: ResolvedOptions;
-  /** Processes, where there are several. */
+  /** Number of worker processes, if there are several. */
   readonly workers: number | undefined;
-  /** Where the store is, if it is a server. */
+  /** The URL of the store, if it is a server. */
   readonly store: string | undefined;
   readonly storeAway: boolean;
 }
@@ -34,7 +34,7 @@ export function banner({ version, url, options, workers, store, storeAway }: Ban
   return ['', `sojourn ${version}`, '', ...lines, '', '  Stop with Ctrl+C.', ''].join('\n') + '\n';
 }
 
-const AWAY = ' (cannot be reached; it is tried again, and requests are answered with 503 until then)';
+const AWAY = ' (cannot be reached; sojourn keeps trying to connect)';
 
 function storeText(store: ResolvedOptions['store']): string {
   return store === undefined || !store.durable

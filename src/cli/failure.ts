@@ -1,4 +1,6 @@
-/** What ends the CLI with a message instead of a stack: `1`, something failed; `2`, it was called wrongly. */
+/**
+ * Errors that end the CLI with a message and no stack. Exit code 1: the command failed. 2: the command line is wrong.
+ */
 import { SojournError, RPC } from '../errors.ts';
 
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
@@ -8,7 +10,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** The command was right, and could not be carried out. */
+/** The command line is right, but the command failed. */
 export class Failure extends Error {
   override readonly name = 'Failure';
 }

@@ -1,4 +1,4 @@
-/** The text of a flag or variable as the value it stands for. Ranges are the options' own business. */
+/** Parses the text of a flag or variable. The options check ranges. */
 import { UsageError } from './failure.ts';
 import type { FlagSpec } from './option-flags.ts';
 
@@ -22,7 +22,9 @@ export function parseFlagValue(spec: FlagSpec, text: string, origin: string): Fl
       }
       return text;
     case 'module':
-      throw new UsageError(`${origin}: this option is ${spec.help}; give it in the options of the module`);
+      throw new UsageError(
+        `${origin}: this option is ${spec.help} and has no flag; set it in the options of your module`,
+      );
   }
 }
 

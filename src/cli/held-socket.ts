@@ -1,6 +1,6 @@
 /**
- * The socket that workers accept on. The supervisor holds it and never accepts: whoever connects while workers come and go
- * waits in the kernel.
+ * The listening socket of the workers. The supervisor keeps it open and never accepts: a connection that arrives while
+ * no worker accepts waits in the kernel.
  */
 import { lookup } from 'node:dns/promises';
 import net, { isIP } from 'node:net';
@@ -8,13 +8,13 @@ import { getSystemErrorName } from 'node:util';
 
 export interface HeldSocket {
   readonly fd: number;
-  /** It was passed to the supervisor, and outlives it. */
+  /** Another process passed the socket to the supervisor and keeps it open. */
   readonly isPassed: boolean;
-  /** Nobody comes after the workers: once they have left it, connections are refused. */
+  /** Closes the supervisor's handle. Once the workers have closed theirs too, connections are refused. */
   release(): void;
 }
 
-/** What `node:cluster` keeps in its primary. */
+/** The handle type that `node:cluster` uses in its primary process. */
 interface BoundHandle {
   readonly fd: number;
   getsockname(out: object): number;
@@ -22,16 +22,16 @@ interface BoundHandle {
 }
 
 interface Binding {
-  /** A negative number is the system's error. Node has no public call that binds without accepting. */
+  /** Returns a negative errno on failure. Node has no public function that binds a socket without accepting on it. */
   _createServerHandle(address: string, port: number, family: number): BoundHandle | number;
 }
 
-/** Rejects as `server.listen` does: `EADDRINUSE`, `EACCES`, `ENOTFOUND` … */
+/** Rejects with the same codes as `server.listen`: `EADDRINUSE`, `EACCES`, `ENOTFOUND` … */
 export async function bindSocket(host: string, port: number): Promise<HeldSocket> {
   const { address, family } = isIP(host) === 0 ? await lookup(host) : { address: host, family: isIP(host) };
   const handle = (net as unknown as Binding)._createServerHandle(address, port, family);
   if (typeof handle === 'number') throw systemError(handle, 'bind');
-  // A port in use may show only here.
+  // Some systems report a port in use only here.
   const failure = handle.getsockname({});
   if (failure !== 0) {
     handle.close();
@@ -40,7 +40,7 @@ export async function bindSocket(host: string, port: number): Promise<HeldSocket
   return { fd: handle.fd, isPassed: false, release: () => handle.close() };
 }
 
-/** One that outlives the supervisor too. */
+/** A socket that systemd or another process passed. `release` does nothing, because that process keeps the socket. */
 export function passedSocket(fd: number): HeldSocket {
   return { fd, isPassed: true, release: () => {} };
 }

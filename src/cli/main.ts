@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The process: everything that is global about the CLI is here. */
+/** The entry point: the only file of the CLI that uses the global `process`. */
 import { fileURLToPath } from 'node:url';
 import { reload } from './pid-file.ts';
 import { runCli } from './program.ts';
@@ -10,7 +10,7 @@ import { activatedSocket } from './socket-activation.ts';
 import { supervise } from './supervise.ts';
 import { takeWorkerRole, WORKER_FD } from './worker-role.ts';
 
-// `sojourn --help | head -1`: nobody reads on, which is no error.
+// `sojourn --help | head -1` closes the pipe early, which is not an error.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 const args = process.argv.slice(2);
@@ -28,12 +28,12 @@ const code = await runCli(args, {
 await Promise.all(
   [process.stdout, process.stderr].map((stream) => new Promise<void>((written) => stream.write('', () => written()))),
 );
-// The user's module may hold sockets and timers of its own; they must not keep an ended endpoint alive.
+// Sockets and timers of the user's module must not keep the process alive after the endpoint has ended.
 process.exit(code);
 
 async function serveHere(module: string, settings: ServeSettings): Promise<number> {
   const fd = worker === undefined ? takeSocket() : WORKER_FD;
-  // Windows cannot pass a socket to a process: one worker is this process there.
+  // Windows cannot pass a socket to a process, so one worker means this process there.
   const unsupervised = process.platform === 'win32' ? 1 : 0;
   if (worker === undefined && settings.workers > unsupervised) {
     const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
@@ -42,7 +42,7 @@ async function serveHere(module: string, settings: ServeSettings): Promise<numbe
   return serve(module, settings, { cwd: process.cwd(), fd, worker, signals: process, out });
 }
 
-/** Whatever the user's module starts must not take the socket for its own. */
+/** Removes the variables, so that no child process of the user's module takes the socket. */
 function takeSocket(): number | undefined {
   const fd = activatedSocket(process.env, process.pid);
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete process.env[name];

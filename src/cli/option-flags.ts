@@ -1,30 +1,33 @@
 /**
- * Every option of the endpoint and how the command line and the environment spell it. The type holds that none is
- * forgotten; names are derived: `limits.bodyBytes` = `--limits-body-bytes` = `SOJOURN_LIMITS_BODY_BYTES`.
+ * The flag and the environment variable of every endpoint option. The type `OptionKey` requires an entry for each
+ * option. Names are derived: `limits.bodyBytes` = `--limits-body-bytes` = `SOJOURN_LIMITS_BODY_BYTES`.
  */
 import { DEFAULTS } from '../options/defaults.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { EventRetention, SessionLimits } from '../types.ts';
 
-/** An option, or a member of one: what a flag stands for. */
+/** The option, or the member of an option, that a flag sets. */
 export type OptionKey =
   | Exclude<keyof McpEndpointOptions, 'limits'>
   | `limits.${keyof SessionLimits}`
   | `eventRetention.${keyof EventRetention}`;
 
 export type FlagKind =
-  | 'number' // ms, bytes, a count; Infinity where the option takes it
+  | 'number' // ms, bytes, a count; Infinity where the option accepts it
   | 'switch' // --x, --no-x; in the environment true, false, 1, 0
   | 'text'
-  | 'list' // with commas; the flag may also be repeated
-  | 'module'; // a function or an object: only the module can give it
+  | 'list' // separated by commas; the flag may be repeated
+  | 'module'; // a function or an object: only the module can set it
 
 export interface FlagSpec {
   readonly kind: FlagKind;
-  /** How help names the value. */
+  /** The name of the value in the help text. */
   readonly value?: string;
   readonly choices?: readonly string[];
-  /** One line for `--help`; of a switch that is on by default, for its `--no-`; for `module` what the value is. */
+  /**
+   * One line for `--help`. For a switch that is on by default it describes `--no-x`; for `module`, the type of the
+   * value.
+   */
   readonly help: string;
   readonly group: (typeof GROUPS)[number];
 }
@@ -42,11 +45,16 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
     kind: 'text',
     value: 'mode',
     choices: ['hybrid', 'stateful', 'stateless'],
-    help: 'who gets a session: clients that initialize (hybrid), everybody, nobody',
+    help: 'which clients get a session; hybrid = those that initialize',
   },
   stateless: { ...sessions, kind: 'switch', help: 'short for --session-mode stateless (--no-stateless: stateful)' },
   idleTimeoutMs: { ...sessions, kind: 'number', value: 'ms', help: 'end a session after this long without a request' },
-  maxIdleSessionCount: { ...sessions, kind: 'number', value: 'n', help: 'past it the longest idle sessions end' },
+  maxIdleSessionCount: {
+    ...sessions,
+    kind: 'number',
+    value: 'n',
+    help: 'past this number the sessions that were idle longest end',
+  },
   hibernateAfterMs: {
     ...sessions,
     kind: 'number',
@@ -59,22 +67,27 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
     value: 'url',
     help: 'where sessions are kept: memory: (this process), sqlite:FILE, redis:, postgres:, nats:',
   },
-  name: { ...sessions, kind: 'text', value: 'name', help: 'endpoints of one name on one store are one deployment' },
-  leaseMs: { ...sessions, kind: 'number', value: 'ms', help: 'silence after which others take the sessions over' },
-  waitMs: { ...sessions, kind: 'number', value: 'ms', help: 'how long requests wait for a store that is away' },
+  name: { ...sessions, kind: 'text', value: 'name', help: 'endpoints with the same name and store are one deployment' },
+  leaseMs: {
+    ...sessions,
+    kind: 'number',
+    value: 'ms',
+    help: 'other instances take over sessions after this long without a sign of life',
+  },
+  waitMs: { ...sessions, kind: 'number', value: 'ms', help: 'how long requests wait for an unreachable store' },
   tombstoneMs: { ...sessions, kind: 'number', value: 'ms', help: 'how long an ended session is remembered as ended' },
-  hookTimeoutMs: { ...sessions, kind: 'number', value: 'ms', help: 'how long the factory or a hook may take' },
+  hookTimeoutMs: { ...sessions, kind: 'number', value: 'ms', help: 'time limit of the factory and of each hook' },
   perSessionExecutionContext: {
     ...sessions,
     kind: 'switch',
     help: 'run handlers in one async context per session, not per request',
   },
-  supportedProtocolVersions: { ...sessions, kind: 'list', value: 'dates', help: 'protocol revisions that are served' },
+  supportedProtocolVersions: { ...sessions, kind: 'list', value: 'dates', help: 'protocol revisions to serve' },
   requestStateKeys: {
     ...sessions,
     kind: 'list',
     value: 'keys',
-    help: 'seal requestState, each 32 bytes or more; better from the environment',
+    help: 'keys that seal requestState, 32 bytes or more each; better set in the environment',
   },
   responseMode: {
     ...streams,
@@ -84,8 +97,13 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
     help: 'how POSTs are answered',
   },
   legacySse: { ...streams, kind: 'switch', help: 'also serve the 2024-11-05 transport, at <path>/sse and /sse' },
-  keepAliveMs: { ...streams, kind: 'number', value: 'ms', help: 'comment frames on quiet streams; 0 = none' },
-  retryMs: { ...streams, kind: 'number', value: 'ms', help: 'how soon clients are told to reconnect' },
+  keepAliveMs: {
+    ...streams,
+    kind: 'number',
+    value: 'ms',
+    help: 'time between comments on quiet streams; 0 = no comments',
+  },
+  retryMs: { ...streams, kind: 'number', value: 'ms', help: 'how long clients wait before they reconnect' },
   lostCalls: {
     ...streams,
     kind: 'text',
@@ -93,31 +111,36 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
     choices: ['error', 'result'],
     help: 'how a tool call that may have run is answered when its result is lost',
   },
-  eventRetention: { ...streams, kind: 'switch', help: 'keep nothing of what was sent: no resuming' },
-  'eventRetention.ttlMs': { ...streams, kind: 'number', value: 'ms', help: 'how long it is kept' },
-  'eventRetention.events': { ...streams, kind: 'number', value: 'n', help: 'how many messages of a session' },
-  'eventRetention.bytes': { ...streams, kind: 'number', value: 'n', help: 'how many bytes of a session' },
-  allowedHosts: { ...guards, kind: 'list', value: 'names', help: 'Host names that are served, without port' },
-  allowedOrigins: { ...guards, kind: 'list', value: 'origins', help: "origins browsers may call from; '*' for any" },
-  relayedHeaders: { ...guards, kind: 'list', value: 'names', help: 'headers of your handlers that instances pass on' },
+  eventRetention: { ...streams, kind: 'switch', help: 'keep no sent messages; clients cannot resume' },
+  'eventRetention.ttlMs': { ...streams, kind: 'number', value: 'ms', help: 'how long sent messages are kept' },
+  'eventRetention.events': { ...streams, kind: 'number', value: 'n', help: 'how many messages are kept per session' },
+  'eventRetention.bytes': { ...streams, kind: 'number', value: 'n', help: 'how many bytes are kept per session' },
+  allowedHosts: { ...guards, kind: 'list', value: 'names', help: 'accepted Host names, without port' },
+  allowedOrigins: { ...guards, kind: 'list', value: 'origins', help: "browser origins that may call; '*' for any" },
+  relayedHeaders: {
+    ...guards,
+    kind: 'list',
+    value: 'names',
+    help: 'headers your handlers read, passed on between instances',
+  },
   credentialHeaders: {
     ...guards,
     kind: 'list',
     value: 'names',
-    help: 'more headers that are secrets: never passed on',
+    help: 'more headers with secrets, never passed on',
   },
-  'limits.bodyBytes': { ...limits, value: 'n', help: 'one POST body' },
+  'limits.bodyBytes': { ...limits, value: 'n', help: 'largest POST body' },
   'limits.requestsPerSession': { ...limits, value: 'n', help: 'running requests of one session' },
   'limits.sessions': { ...limits, value: 'n', help: 'live sessions of this instance' },
-  'limits.streamBufferBytes': { ...limits, value: 'n', help: 'what may wait for one slow reader' },
+  'limits.streamBufferBytes': { ...limits, value: 'n', help: 'bytes that may wait for one slow reader' },
   'limits.batch': { ...limits, value: 'n', help: 'messages of one JSON-RPC batch' },
   'limits.stateBytes': { ...limits, value: 'n', help: 'session.state of one session' },
   'limits.sessionIdLength': { ...limits, value: 'n', help: 'characters of a session id' },
   'limits.subscriptions': { ...limits, value: 'n', help: 'open subscriptions/listen streams' },
   'limits.eventLogBytes': { ...limits, value: 'n', help: 'all event logs in this process (memory store)' },
   'limits.tombstones': { ...limits, value: 'n', help: 'remembered ended sessions (memory store)' },
-  'limits.waitingRequests': { ...limits, value: 'n', help: 'requests that wait for a store that is away' },
-  'limits.waitingBytes': { ...limits, value: 'n', help: 'bytes of their bodies' },
+  'limits.waitingRequests': { ...limits, value: 'n', help: 'requests that may wait for an unreachable store' },
+  'limits.waitingBytes': { ...limits, value: 'n', help: 'bytes of the bodies of waiting requests' },
   configureSessionOptions: { ...sessions, kind: 'module', help: 'a function' },
   runSessionHandler: { ...sessions, kind: 'module', help: 'a function' },
   sessionMigrationHandler: { ...sessions, kind: 'module', help: 'an object with functions' },
@@ -133,26 +156,31 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
   },
 };
 
-/** What `serve` needs besides options: where it listens, how it logs and ends. */
+/** The flags of `serve` that are not endpoint options. */
 export const SERVE_FLAGS = {
   port: { kind: 'number', value: 'n', group: 'Listening', help: 'TCP port; 0 = any free one' },
   host: { kind: 'text', value: 'address', group: 'Listening', help: 'address to bind; 0.0.0.0 = all of IPv4' },
-  path: { kind: 'text', value: 'path', group: 'Listening', help: 'where the endpoint is' },
+  path: { kind: 'text', value: 'path', group: 'Listening', help: 'path of the endpoint' },
   workers: {
     kind: 'text',
     value: 'n',
     group: 'Running',
     help: 'processes behind a parent that holds the port; auto = one per core, 0 = no parent',
   },
-  pidFile: { kind: 'text', value: 'path', group: 'Running', help: 'where that parent writes its process id' },
+  pidFile: { kind: 'text', value: 'path', group: 'Running', help: 'file in which that parent writes its process id' },
   logLevel: {
     kind: 'text',
     value: 'level',
     choices: ['debug', 'info', 'warn', 'error', 'fatal', 'silent'],
     group: 'Running',
-    help: 'what is logged, as JSON lines on stderr',
+    help: 'least severe level that is logged, as JSON lines on stderr',
   },
-  drainTimeoutMs: { kind: 'number', value: 'ms', group: 'Running', help: 'what running requests get after SIGTERM' },
+  drainTimeoutMs: {
+    kind: 'number',
+    value: 'ms',
+    group: 'Running',
+    help: 'how long running requests may take after SIGTERM',
+  },
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 
 export type ServeKey = keyof typeof SERVE_FLAGS;
@@ -164,7 +192,7 @@ export const SERVE_DEFAULTS = {
   workers: undefined,
   pidFile: undefined,
   logLevel: 'info',
-  // Kubernetes kills 30 s after SIGTERM.
+  // Kubernetes sends SIGKILL 30 s after SIGTERM.
   drainTimeoutMs: 25_000,
 } as const satisfies Readonly<Record<ServeKey, unknown>>;
 
@@ -183,7 +211,7 @@ export function variableName(key: string): string {
   return `SOJOURN_${flagName(key).replaceAll('-', '_').toUpperCase()}`;
 }
 
-/** What help says where nothing is given. */
+/** The default of an option, as the help text shows it. */
 export function defaultOf(key: OptionKey | ServeKey): string | undefined {
   if (key === 'store') return 'memory:';
   if (key === 'eventRetention') return 'on';
@@ -194,7 +222,7 @@ export function defaultOf(key: OptionKey | ServeKey): string | undefined {
   if (key === 'supportedProtocolVersions') return 'all';
   const [name = '', member] = key.split('.');
   const value: unknown = Reflect.get({ ...DEFAULTS, ...SERVE_DEFAULTS }, name);
-  const own: unknown = member === undefined ? value : Reflect.get(Object(value), member);
-  if (own === undefined) return undefined;
-  return typeof own === 'boolean' ? (own ? 'on' : 'off') : own === Infinity ? 'no limit' : String(own);
+  const shown: unknown = member === undefined ? value : Reflect.get(Object(value), member);
+  if (shown === undefined) return undefined;
+  return typeof shown === 'boolean' ? (shown ? 'on' : 'off') : shown === Infinity ? 'no limit' : String(shown);
 }

@@ -8,14 +8,14 @@ export interface ReloadRequest {
   readonly pidFile: string | undefined;
 }
 
-/** Returns what removes the file again, unless another process has written it since. */
+/** Returns a function that removes the file, unless another process has overwritten it. */
 export function writePid(path: string | undefined): () => void {
   if (path === undefined) return () => {};
   const text = `${process.pid}\n`;
   try {
     writeFileSync(path, text);
   } catch (cause) {
-    throw new Failure(`--pid-file: ${path} cannot be written: ${reason(cause)}`, { cause });
+    throw new Failure(`--pid-file: cannot write ${path}: ${reason(cause)}`, { cause });
   }
   return () => {
     try {
@@ -30,26 +30,26 @@ export function writePid(path: string | undefined): () => void {
 export function reload({ pid, pidFile }: ReloadRequest, out: (text: string) => void): number {
   const text = pid ?? readPid(pidFile);
   const id = Number(text);
-  if (!/^\d+$/.test(text) || id < 1) throw new UsageError(`${JSON.stringify(text)} is no process id`);
-  // SIGHUP ends a process that does not expect it, and a file that was left behind may name any process.
+  if (!/^\d+$/.test(text) || id < 1) throw new UsageError(`${JSON.stringify(text)} is not a process id`);
+  // SIGHUP ends a process that does not handle it, and the process id in an old file may belong to any process by now.
   if (!commandOf(id).includes('serve'))
-    throw new Failure(`process ${id} is no \`sojourn serve\`: it has ended, or the file was left behind`);
+    throw new Failure(`process ${id} is not a \`sojourn serve\`: it has ended, or the pid file is out of date`);
   process.kill(id, 'SIGHUP');
-  out(`process ${id} replaces its workers; its log says when that is done\n`);
+  out(`process ${id} is replacing its workers; it logs "rolling restart done" at the end\n`);
   return 0;
 }
 
 function readPid(path: string | undefined): string {
   if (path === undefined)
-    throw new UsageError('reload needs --pid-file or --pid: which process is to replace its workers');
+    throw new UsageError('reload needs --pid-file or --pid, to know the process that replaces its workers');
   try {
     return readFileSync(path, 'utf8').trim();
   } catch (cause) {
-    throw new Failure(`${path} cannot be read: ${reason(cause)}`, { cause });
+    throw new Failure(`cannot read ${path}: ${reason(cause)}`, { cause });
   }
 }
 
-/** `''`: there is no such process. */
+/** The arguments of a process; none if there is no such process. */
 function commandOf(pid: number): string[] {
   if (process.platform !== 'linux') {
     const { stdout } = spawnSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' });

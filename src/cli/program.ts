@@ -1,4 +1,4 @@
-/** The command line: what it takes, its help, and the exit code of a run. */
+/** The commands and flags of the CLI, their help, and the exit code of a run. */
 import { Command, CommanderError, Option } from 'commander';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { SojournError } from '../errors.ts';
@@ -32,7 +32,7 @@ type FlagKey = OptionKey | ServeKey;
 
 const HELP_WIDTH = 100;
 
-/** `args` without the program's own name. Never rejects for what a user did: the message goes to `err`. */
+/** `args` are without the name of the program. An error of the user goes to `err` and never rejects. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
   let code: number = EXIT.ok;
   const program = new Command('sojourn')
@@ -73,13 +73,13 @@ function configure(command: Command, context: CliContext): void {
 function exitCodeOf(error: unknown, context: CliContext, command: string): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof UsageError) {
-    context.err(`sojourn: ${error.message}\n(sojourn ${command} --help lists what there is)\n`);
+    context.err(`sojourn: ${error.message}\n(sojourn ${command} --help lists the flags)\n`);
     return EXIT.usage;
   }
   if (error instanceof Failure || error instanceof SojournError) {
     context.err(`sojourn: ${error.message}\n`);
     const { cause } = error;
-    // What the user's own module threw is theirs to find.
+    // An error that the user's module threw is printed with its stack.
     if (error instanceof SojournError && cause instanceof Error) context.err(`${cause.stack ?? cause.message}\n`);
     return EXIT.failed;
   }
@@ -88,14 +88,14 @@ function exitCodeOf(error: unknown, context: CliContext, command: string): numbe
 
 function describeServe(command: Command): Command {
   command
-    .summary('serve the MCP server that a module makes')
+    .summary('serve the MCP server that a module creates')
     .description(
-      'Serves the MCP server that a module makes, over HTTP, to 2025-era clients (with sessions) and 2026-07-28 clients.\n\n' +
-        'The default export of the module is a function that makes a server, or { factory, options }:\n\n' +
+      'Serves the MCP server that a module creates, over HTTP, to 2025-era clients (with sessions) and 2026-07-28 clients.\n\n' +
+        'The default export of the module is a function that creates a server, or { factory, options }:\n\n' +
         "  import { McpServer } from '@modelcontextprotocol/server';\n\n" +
         "  export default () => new McpServer({ name: 'hello', version: '1.0.0' });",
     )
-    .argument('<module>', 'JavaScript file, or TypeScript (Node 22.18 and later; before with tsx installed)')
+    .argument('<module>', 'JavaScript file, or TypeScript (Node 22.18 and later; earlier versions need tsx)')
     .addHelpOption(new Option('-h, --help', 'print help').helpGroup('Running:'))
     .addHelpText('after', EPILOGUE);
   for (const group of GROUPS) {
@@ -109,11 +109,13 @@ function describeServe(command: Command): Command {
 function describeReload(program: Command, perform: (request: ReloadRequest) => void): Command {
   const command = program.command('reload');
   return command
-    .summary('replace the workers of a running `serve`, without refusing a connection')
+    .summary('replace the workers of a running `serve`; no connection is refused')
     .description(
-      'Starts a new worker, by new code; once it listens, the old one drains and ends (SIGHUP does the same).',
+      'Starts a new worker, which loads the new code. Once it listens, the old one drains and ends. SIGHUP does the same.',
     )
-    .addOption(new Option('--pid-file <path>', `what \`serve --pid-file\` wrote (or ${variableName('pidFile')})`))
+    .addOption(
+      new Option('--pid-file <path>', `the file that \`serve --pid-file\` wrote (or ${variableName('pidFile')})`),
+    )
     .addOption(new Option('--pid <n>', 'the process id of `serve`'))
     .helpOption('-h, --help', 'print help')
     .action(() => {
@@ -164,8 +166,8 @@ function givenFlags(command: Command): ReadonlyMap<FlagKey, string | boolean> {
 const EPILOGUE = `
 Every flag is also an environment variable: --retry-ms 500 is ${variableName('retryMs')}=500.
 Switches can be turned off (--no-legacy-sse, ${variableName('legacySse')}=false); lists take commas.
-A flag goes before the environment, that before the module's options, those before the defaults.
-Options that are functions or objects (hooks, logger, bus …) can be given in the module alone.
+A flag overrides the environment, the environment the module's options, and these the defaults.
+Options that are functions or objects (hooks, logger, bus …) can only be set in the module.
 
 Examples:
   $ sojourn serve server.js
@@ -175,7 +177,8 @@ Examples:
   $ ${variableName('store')}=redis://user:password@redis.example:6379 sojourn serve server.js
   $ ${variableName('limits.bodyBytes')}=1048576 sojourn serve server.js --path /
 
-SIGTERM and SIGINT drain: what runs gets --drain-timeout-ms to finish; a second signal ends at once.
-SIGHUP, or sojourn reload, replaces one worker after the other, by new code.
-Exit codes: 0 ended as asked, 1 something failed, 2 wrong usage.
+SIGTERM and SIGINT drain: running requests have --drain-timeout-ms to finish. A second signal ends
+the process at once.
+SIGHUP, or sojourn reload, replaces the workers one by one; the new workers load the new code.
+Exit codes: 0 success, 1 the command failed, 2 the command line is wrong.
 `;

@@ -1,4 +1,4 @@
-/** `sojourn serve <module>`: load, make the endpoint, listen, and stay until told to stop. */
+/** `sojourn serve <module>`: loads the module, creates the endpoint, listens, and runs until a signal stops it. */
 import { pino } from 'pino';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
@@ -15,11 +15,11 @@ import type { WorkerRole } from './worker-role.ts';
 export interface ServeContext {
   readonly cwd: string;
   readonly signals: SignalSource;
-  /** A listening socket that was passed to the process. */
+  /** File descriptor of a listening socket that was passed to this process. */
   readonly fd: number | undefined;
   /** Set when this process is one of several. */
   readonly worker: WorkerRole | undefined;
-  /** stdout: the banner. Log lines go to stderr by themselves. */
+  /** Writes the banner to stdout. Log lines go to stderr. */
   out(text: string): void;
 }
 
@@ -35,14 +35,14 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   try {
     resolveOptions(moduleOptions);
   } catch (error) {
-    throw new Failure(`the options of ${module}: ${reason(error)}`, { cause: error });
+    throw new Failure(`wrong options in ${module}: ${reason(error)}`, { cause: error });
   }
   const lines = pino(
-    { level: settings.logLevel, ...(chosen && { hooks: { streamWrite: chosen.clean } }) },
+    { level: settings.logLevel, ...(chosen && { hooks: { streamWrite: chosen.redact } }) },
     pino.destination({ fd: 2, sync: true }),
   );
   const logger: Logger = worker === undefined ? lines : lines.child({ worker: worker.number });
-  // Of a worker's its supervisor has warned.
+  // The supervisor of a worker has logged these warnings already.
   if (worker === undefined) warnOfSettings(settings, context.fd, logger);
   const options: McpEndpointOptions = {
     logger,
@@ -64,18 +64,18 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const stopped = untilStopped(worker?.signals ?? context.signals, () => performance.now(), {
     async finish(signal) {
       const timeoutMs = settings.drainTimeoutMs;
-      if (worker !== undefined) worker.tell({ sojourn: 'leaving' });
-      else context.out(`${signal}: draining, for at most ${timeoutMs} ms; once more ends at once\n`);
+      if (worker !== undefined) worker.report({ sojourn: 'leaving' });
+      else context.out(`${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`);
       const socketCloses = worker?.socketCloses === true;
       const { released, interrupted } = await endpoint.drain({ timeoutMs, stopListening: true, socketCloses });
       logger.info({ signal, released, interrupted }, 'drained');
       await server.close();
       await endpoint.close();
     },
-    abandoned: (signal) => logger.warn({ signal }, 'ended before the drain was done'),
-    failed: (error) => logger.fatal({ err: error }, `shutdown failed: ${reason(error)}`),
+    interrupted: (signal) => logger.warn({ signal }, 'a second signal ended the process before its drain was done'),
+    failed: (error) => logger.fatal({ err: error }, `the shutdown failed: ${reason(error)}`),
   });
-  // Only now: whoever waits for the banner may signal the moment it is there.
+  // Printed last, because a parent may send a signal as soon as it reads the banner.
   const workers = worker === undefined || settings.workers === 1 ? undefined : settings.workers;
   const text = banner({
     version: BUILD_VERSION,
@@ -85,7 +85,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     store: chosen?.remote === true ? chosen.shown : undefined,
     storeAway: endpoint.health().store === 'away',
   });
-  if (worker !== undefined) worker.tell({ sojourn: 'listening', banner: text });
+  if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
   else context.out(text);
   return stopped;
 }
@@ -93,7 +93,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
 export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number | undefined, logger: Logger): void {
   for (const warning of warnings) logger.warn({}, warning);
   if (fd !== undefined && (origin('port') ?? origin('host')) !== undefined) {
-    logger.warn({}, 'a listening socket was passed to this process: port and host are those of the socket');
+    logger.warn({}, 'a listening socket was passed to this process, so --port and --host are ignored');
   }
 }
 
@@ -101,16 +101,16 @@ function requireSharedStore({ origin, workers }: ServeSettings, { store }: Resol
   if (store !== undefined && !store.inProcess) return;
   throw new UsageError(
     `${origin('workers')}: ${workers} processes need a store that they share, and ` +
-      `${store?.kind ?? 'memory'}: is one process; e.g. --store sqlite:./sessions.db, or redis://…`,
+      `${store?.kind ?? 'memory'}: belongs to one process; use e.g. --store sqlite:./sessions.db, or redis://…`,
   );
 }
 
-/** What flags and environment ask for must make sense by itself; then the fault is the caller's. */
+/** Checks flags and environment without the module's options, so that the error names the flag or variable. */
 function validateFlags(settings: ServeSettings): void {
   try {
     resolveOptions(settings.options);
   } catch (error) {
-    // "Option idleTimeoutMs: got …" said by the name that was typed.
+    // "Option idleTimeoutMs: got …" gets the name of the flag or variable.
     const message = reason(error).replace(
       /^Option ([\w.]+)/,
       (name, option: string) => settings.origin(option) ?? name,
@@ -123,19 +123,19 @@ function resolveTogether(module: string, options: McpEndpointOptions): ResolvedO
   try {
     return resolveOptions(options);
   } catch (error) {
-    throw new UsageError(`flags and the options of ${module} together: ${reason(error)}`, { cause: error });
+    throw new UsageError(`the flags do not fit the options of ${module}: ${reason(error)}`, { cause: error });
   }
 }
 
 export function listenProblem(error: unknown, { host, port, origin }: ServeSettings, fd: number | undefined): string {
-  if (fd !== undefined) return `cannot listen on the socket that was passed as fd ${fd}: ${reason(error)}`;
+  if (fd !== undefined) return `cannot listen on the passed socket (file descriptor ${fd}): ${reason(error)}`;
   const where = `port ${port} on ${host}`;
-  const other = `choose another with --port (0 takes any free one)`;
+  const other = `choose another port with --port (0 takes any free one)`;
   switch (codeOf(error) ?? '') {
     case 'EADDRINUSE':
-      return `${where} is in use: stop what listens there, or ${other}`;
+      return `${where} is in use: stop the program that listens there, or ${other}`;
     case 'EACCES':
-      return `${where} needs more rights than this process has; ${other}`;
+      return `this process may not listen on ${where}; ${other}`;
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':

@@ -1,4 +1,6 @@
-/** The user's module: found, loaded (TypeScript too), and its default export taken for a factory and options. */
+/**
+ * Finds and loads the user's module (JavaScript or TypeScript), and reads factory and options from its default export.
+ */
 import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
@@ -13,7 +15,7 @@ export interface ServerModule {
 }
 
 const EXTENSIONS = ['.js', '.mjs', '.ts', '.mts'];
-const SHAPE = 'a function that makes a server, or { factory, options }';
+const SHAPE = 'a function that creates a server, or { factory, options }';
 
 export async function loadServerModule(given: string, cwd: string): Promise<ServerModule> {
   const file = findModule(given, cwd);
@@ -40,20 +42,22 @@ function findModule(given: string, cwd: string): string {
   throw moduleInvalid(meant === undefined ? problem : `${problem}; did you mean ${meant}?`);
 }
 
-/** Node from 22.18 strips types itself. Before, tsx is asked for: beside the module, then beside sojourn. */
+/**
+ * Node 22.18 and later strips types itself. Earlier versions need tsx: installed beside the module, or beside sojourn.
+ */
 async function prepareTypeScript(given: string, file: string): Promise<void> {
   const features = process.features as { readonly typescript?: unknown };
   if (features.typescript && !file.endsWith('x')) return;
   for (const from of [file, import.meta.url]) {
     const loader = resolveFrom(from, 'tsx');
     if (loader === undefined) continue;
-    // As `node --import tsx` does: it registers itself, for ES modules and CommonJS.
+    // Like `node --import tsx`: tsx registers itself, for ES modules and CommonJS.
     await import(pathToFileURL(loader).href);
     return;
   }
   throw moduleInvalid(
     `${given} is TypeScript, which Node ${process.versions.node} does not run by itself: ` +
-      'install tsx beside it (npm install --save-dev tsx), use Node 22.18 or later, or serve the compiled JavaScript',
+      'install tsx in its project (npm install --save-dev tsx), use Node 22.18 or later, or serve the compiled JavaScript',
   );
 }
 
@@ -67,11 +71,11 @@ function resolveFrom(file: string, specifier: string): string | undefined {
 
 function loadHint(error: unknown): string {
   return codeOf(error) === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX'
-    ? ' (Node only strips types; compile the module for syntax that needs more)'
+    ? ' (Node only strips types; compile the module, or use syntax that needs no compiler)'
     : '';
 }
 
-/** Takes the default export apart. `given` names the module in errors. */
+/** Reads factory and options from the default export. `given` names the module in errors. */
 export function serverModuleOf(given: string, namespace: unknown): ServerModule {
   const exports = exportsOf(namespace);
   const exported: unknown = Reflect.get(exports, 'default');
@@ -85,17 +89,17 @@ export function serverModuleOf(given: string, namespace: unknown): ServerModule 
     throw wrong(exported === null ? 'null' : Array.isArray(exported) ? 'an array' : `a ${typeof exported}`);
   }
   if ('connect' in exported && 'close' in exported) {
-    throw wrong('one server object, and every session needs its own');
+    throw wrong('a server object, but every session needs its own');
   }
   const { factory, options = {}, ...others } = exported as Record<string, unknown>;
   if (typeof factory !== 'function') throw wrong('an object without a factory function');
-  const [stranger] = Object.keys(others);
-  if (stranger !== undefined) throw wrong(`an object with ${stranger} in it`);
-  if (typeof options !== 'object' || options === null) throw wrong('an object whose options are no object');
+  const [unknownMember] = Object.keys(others);
+  if (unknownMember !== undefined) throw wrong(`an object with the unknown member ${unknownMember}`);
+  if (typeof options !== 'object' || options === null) throw wrong('an object whose member options is not an object');
   return { factory: factory as McpEndpointFactory, options };
 }
 
-/** CommonJS that was compiled from ES modules arrives whole as the default export. */
+/** For CommonJS that was compiled from an ES module, the default export holds all exports of the module. */
 function exportsOf(namespace: unknown): object {
   const exported: unknown = Reflect.get(Object(namespace), 'default');
   return typeof exported === 'object' && exported !== null && '__esModule' in exported ? exported : Object(namespace);

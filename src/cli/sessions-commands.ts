@@ -1,4 +1,4 @@
-/** `sojourn sessions …` on the command line: its commands, flags and help. */
+/** The commands, flags and help of `sojourn sessions …`. */
 import { Option, type Command } from 'commander';
 import { DEFAULTS } from '../options/defaults.ts';
 import { UsageError } from './failure.ts';
@@ -12,7 +12,7 @@ interface Flags {
   readonly json?: boolean;
 }
 
-/** Returns every command that it added, for settings that are not inherited. */
+/** Returns the added commands, because commander's settings are not inherited. */
 export function describeSessions(
   program: Command,
   env: Environment,
@@ -21,7 +21,7 @@ export function describeSessions(
   const group = program
     .command('sessions')
     .summary('list, show and end the sessions in a store')
-    .description('Looks into a durable store, whether or not a server is running on it.')
+    .description('Reads a durable store, whether or not a server uses it at the moment.')
     .helpOption('-h, --help', 'print help')
     .helpCommand('help [command]', 'print help of a command')
     .addHelpText('after', EPILOGUE);
@@ -30,7 +30,7 @@ export function describeSessions(
     command
       .addOption(new Option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`))
       .addOption(new Option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`))
-      .addOption(new Option('--json', 'print JSON, one session a line'))
+      .addOption(new Option('--json', 'print JSON, one session per line'))
       .helpOption('-h, --help', 'print help')
       .action(() => perform(requestOf(what, command.args[0] ?? '', command.opts<Flags>(), env)));
     return command;
@@ -38,8 +38,8 @@ export function describeSessions(
   return [
     group,
     add('ls', 'list the sessions that have not ended'),
-    add('show', 'show one session: of its state the keys and sizes, never the values'),
-    add('end', 'end a session that is live nowhere; its client gets 404 from then on'),
+    add('show', 'show one session; of its state the keys and sizes, never the values'),
+    add('end', 'end a session that is live on no instance; its id answers 404 from then on'),
   ];
 }
 
@@ -64,6 +64,6 @@ Examples:
   $ sojourn sessions ls --store sqlite:./sessions.db --json | jq -r .clientInfo.name
   $ sojourn sessions end 0Cz3ZcWk2hQ0mVbqk5vYxA --store sqlite:./sessions.db
 
-An id that begins with - goes after two of them: sojourn sessions show --store … -- -Q3x
-Exit codes: 0 done, 1 there is no such session or it cannot be ended from here, 2 wrong usage.
+Write -- before an id that begins with -: sojourn sessions show --store … -- -Q3x
+Exit codes: 0 success, 1 the session does not exist or this command cannot end it, 2 the command line is wrong.
 `;

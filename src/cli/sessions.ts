@@ -1,6 +1,6 @@
 /**
- * `sojourn sessions ls | show | end`: looks into the store of a deployment, without being an instance of it. It takes no
- * lease, so it can neither claim a session nor ask the instance where one is live.
+ * `sojourn sessions ls | show | end`: reads the store of a deployment. The command is not an instance and takes no
+ * lease, so it can neither claim a session nor send a message to the owner of a live one.
  */
 import { existsSync } from 'node:fs';
 import { SojournError } from '../errors.ts';
@@ -13,7 +13,7 @@ import { storeOf } from './store-url.ts';
 
 export interface SessionsRequest {
   readonly what: 'ls' | 'show' | 'end';
-  /** Of `show` and `end`. */
+  /** The session id for `show` and `end`. */
   readonly id: string;
   readonly storeUrl: string;
   /** The flag or variable that gave it, for errors. */
@@ -37,8 +37,8 @@ export async function sessions(request: SessionsRequest, out: (text: string) => 
       await store.close();
     }
   } catch (error) {
-    // One line: the store's errors say what to do, and no module of the user is involved.
-    throw error instanceof SojournError ? new Failure(chosen.clean(error.message), { cause: error }) : error;
+    // One line and no stack: the store's errors say what to do, and the user's code is not involved.
+    throw error instanceof SojournError ? new Failure(chosen.redact(error.message), { cause: error }) : error;
   }
   return EXIT.ok;
 }
@@ -46,12 +46,13 @@ export async function sessions(request: SessionsRequest, out: (text: string) => 
 async function openStore(store: Store, { storeUrl, origin, name }: SessionsRequest): Promise<OpenStore> {
   if (!store.durable) {
     throw new UsageError(
-      `${origin}: ${store.kind}: is the memory of the process that serves the sessions, and no other can look into it`,
+      `${origin}: the ${store.kind}: store is in the memory of the process that serves the sessions; this command cannot read it`,
     );
   }
   const file = storeUrl.replace(/^sqlite:/i, '');
-  // Opening makes a file where there is none: right for a server, a trap for who mistypes its name.
-  if (store.kind === 'sqlite' && !existsSync(file)) throw new Failure(`${file} does not exist; nothing was made`);
+  // Opening creates a missing file: right for a server, but here the name of the file may be mistyped.
+  if (store.kind === 'sqlite' && !existsSync(file))
+    throw new Failure(`${file} does not exist; check the path in --store`);
   return store.open({
     name,
     time: DEFAULTS.timeProvider,
@@ -73,8 +74,8 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
     if (!json) out(tableHead());
     do {
       const page = await store.sessions.list(PAGE, cursor);
-      // Of this moment: between two pages an instance may die.
-      const alive = await living(store);
+      // Read again for each page, because an instance may die between two pages.
+      const alive = await liveInstances(store);
       out(page.records.map((record) => (json ? sessionLine(record, alive) : sessionRow(record, alive))).join(''));
       cursor = page.nextCursor;
     } while (cursor !== undefined);
@@ -82,32 +83,32 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
 
   async show(store, { id, json }, out) {
     const found = await store.sessions.read(id);
-    if (found === undefined) throw unknown(id);
-    out(isEnded(found) ? endedLine(found, json) : sessionDetails(found, await living(store), json));
+    if (found === undefined) throw sessionUnknown(id);
+    out(isEnded(found) ? endedLine(found, json) : sessionDetails(found, await liveInstances(store), json));
   },
 
   async end(store, { id, json }, out) {
     for (let tries = 0; tries < TRIES; tries++) {
       const found = await store.sessions.read(id);
-      if (found === undefined) throw unknown(id);
-      if (isEnded(found)) throw new Failure(`session ${id} has ended already: ${endedLine(found, false).trim()}`);
+      if (found === undefined) throw sessionUnknown(id);
+      if (isEnded(found)) throw new Failure(`session ${id} has already ended: ${endedLine(found, false).trim()}`);
       const { owner } = found;
-      if (owner !== null && (await living(store)).has(owner)) {
+      if (owner !== null && (await liveInstances(store)).has(owner)) {
         throw new Failure(
-          `session ${id} is live on instance ${owner}, which alone may end it: ` +
+          `session ${id} is live on instance ${owner}, and only that instance can end it: ` +
             'call endpoint.sessions.terminate(id) there, or stop that process first',
         );
       }
       const outcome = await store.sessions.end(id, null, 'terminated');
       if (outcome === 'ended') return out(json ? `${JSON.stringify({ id, ended: 'terminated' })}\n` : `ended ${id}\n`);
     }
-    throw new Failure(`session ${id} is changing hands; try again`);
+    throw new Failure(`session ${id} is moving to another instance; try again`);
   },
 };
 
-const unknown = (id: string): Failure =>
-  new Failure(`there is no session ${JSON.stringify(id)} here; --name says whose sessions are looked at`);
+const sessionUnknown = (id: string): Failure =>
+  new Failure(`there is no session ${JSON.stringify(id)} in this store; set --name to the name of its endpoint`);
 
-async function living(store: OpenStore): Promise<ReadonlySet<string>> {
+async function liveInstances(store: OpenStore): Promise<ReadonlySet<string>> {
   return new Set((await store.instances.list()).map(({ id }) => id));
 }

@@ -1,4 +1,4 @@
-/** What one `sojourn serve` was asked for: flags before environment, both before what the module says. */
+/** The settings of one `sojourn serve`. Flags override the environment, and both override the module's options. */
 import { availableParallelism } from 'node:os';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import { nearestName } from '../options/nearest-name.ts';
@@ -7,19 +7,19 @@ import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { ALL_FLAGS, SERVE_DEFAULTS, flagName, variableName, type OptionKey, type ServeKey } from './option-flags.ts';
 
 const PREFIX = 'SOJOURN_';
-/** More than any machine has cores for; a slip of the finger starts no thousand processes. */
-const MOST_WORKERS = 256;
+/** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */
+const MAX_WORKERS = 256;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Flags by option name, as the command line gave them: text, or a switch. */
+/** The flags of the command line by option name: a text, or the boolean of a switch. */
 export type GivenFlags = ReadonlyMap<OptionKey | ServeKey, string | boolean>;
 
 export interface ServeSettings {
   readonly port: number;
   readonly host: string;
   readonly path: string;
-  /** Processes behind a parent that holds the socket; 0: this process serves by itself. */
+  /** Processes behind a parent that holds the socket. 0: this process serves without a parent. */
   readonly workers: number;
   /** Where the parent writes its process id. */
   readonly pidFile: string | undefined;
@@ -28,9 +28,9 @@ export interface ServeSettings {
   readonly storeUrl: string | undefined;
   /** Options from flags and environment, without `store`. */
   readonly options: McpEndpointOptions;
-  /** The flag or variable that gave an option. */
+  /** The flag or variable that set an option. */
   origin(option: string): string | undefined;
-  /** Variables that look like ours and are not. */
+  /** One warning for each unknown variable with a name like a known one. */
   readonly warnings: readonly string[];
 }
 
@@ -63,13 +63,16 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
     storeUrl,
     options: mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
     origin: (option) => origins.get(option),
-    warnings: strangers(env),
+    warnings: unknownVariableWarnings(env),
   };
   checkListening(settings);
   return settings;
 }
 
-/** `upper` wins; groups (`limits`, `eventRetention`) member by member; `stateless` and `sessionMode` say the same thing. */
+/**
+ * `upper` overrides `lower`; in `limits` and `eventRetention` member by member. `stateless` and `sessionMode` are one
+ * option.
+ */
 export function mergeOptions(lower: McpEndpointOptions, upper: McpEndpointOptions): McpEndpointOptions {
   const merged = { ...lower, ...upper };
   if (isGroup(lower.limits) && isGroup(upper.limits)) merged.limits = { ...lower.limits, ...upper.limits };
@@ -96,7 +99,9 @@ function layer(values: ReadonlyMap<string, FlagValue>, where: string): McpEndpoi
   }
   const retention = groups['eventRetention'];
   if (options['eventRetention'] === false && retention !== undefined) {
-    throw new UsageError(`${where} both turns event retention off and sets ${Object.keys(retention).join(', ')} of it`);
+    throw new UsageError(
+      `${where} turns eventRetention off and also sets its ${Object.keys(retention).join(', ')}; do one of the two`,
+    );
   }
   if (options['eventRetention'] === true) groups['eventRetention'] ??= {};
   return { ...options, ...groups };
@@ -112,7 +117,7 @@ function checkListening({ port, path, drainTimeoutMs, origin }: ServeSettings): 
   }
 }
 
-/** A parent is of use where sessions outlive the process that serves them (docs/adr/0018). */
+/** A parent helps only where sessions outlive the process that serves them (docs/adr/0018). */
 function workersOf(text: string | undefined, origin: string | undefined, storeUrl: string | undefined): number {
   if (text === undefined) {
     const outlives = storeUrl !== undefined && !storeUrl.startsWith('memory:');
@@ -120,23 +125,26 @@ function workersOf(text: string | undefined, origin: string | undefined, storeUr
   }
   if (text === 'auto') return availableParallelism();
   const count = Number(text);
-  if (/^\d+$/.test(text) && count <= MOST_WORKERS) return count;
+  if (/^\d+$/.test(text) && count <= MAX_WORKERS) return count;
   throw new UsageError(
-    `${origin} takes a whole number of processes, 0 to ${MOST_WORKERS}, or auto; got ${JSON.stringify(text)}`,
+    `${origin} takes a whole number of processes, 0 to ${MAX_WORKERS}, or auto; got ${JSON.stringify(text)}`,
   );
 }
 
-/** Kubernetes gives every pod SOJOURN_PORT=tcp://10.0.0.1:3000 and more when a Service is called `sojourn`. */
+/**
+ * Kubernetes sets SOJOURN_PORT=tcp://10.0.0.1:3000 and similar variables in every pod when a Service is called
+ * `sojourn`.
+ */
 function isServiceLink(name: string, text: string): boolean {
   return /^(tcp|udp|sctp):\/\//.test(text) || /_SERVICE_(HOST|PORT)|_PORT_\d+_/.test(name);
 }
 
-function strangers(env: Environment): string[] {
+function unknownVariableWarnings(env: Environment): string[] {
   const known = new Map([...ALL_FLAGS.keys()].map((key) => [variableName(key).slice(PREFIX.length), key]));
   return Object.entries(env).flatMap(([name, text = '']) => {
     const own = name.slice(PREFIX.length);
     if (!name.startsWith(PREFIX) || known.has(own) || isServiceLink(name, text)) return [];
     const meant = nearestName(own, known.keys());
-    return meant === undefined ? [] : [`${name} is not known and does nothing; did you mean ${PREFIX}${meant}?`];
+    return meant === undefined ? [] : [`unknown variable ${name} is ignored; did you mean ${PREFIX}${meant}?`];
   });
 }

@@ -1,36 +1,44 @@
 /**
- * How a served endpoint ends. `running` until SIGTERM or SIGINT; then `draining`: no new work, running requests get the
- * drain timeout; then closed, exit 0. A second signal while draining ends at once, exit 1: what was running is lost, and
- * clients see their connection break. Signals before `listen` resolves end the process as Node does by itself.
+ * How `sojourn serve` ends:
+ *
+ *     running ──SIGTERM or SIGINT──▶ draining ──the drain is done──▶ exit 0
+ *                                        └──second signal──▶ exit 1
+ *
+ * While it drains it takes no new work, and running requests have the drain timeout to finish. A second signal loses
+ * the running requests: their clients see the connection break. A signal before `listen` resolves ends the process at
+ * once.
  */
 import { EXIT } from './failure.ts';
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 export type StopSignal = (typeof SIGNALS)[number];
 
-/** Ctrl+C under `npm start` arrives twice, from the terminal and from npm, at the same moment. No hand is that quick. */
-const ONE_KEYSTROKE_MS = 100;
+/** With `npm start`, one Ctrl+C arrives twice: from the terminal and from npm. No person presses it twice this fast. */
+const SAME_KEYSTROKE_MS = 100;
 
 export interface SignalSource {
   on(signal: StopSignal, listener: () => void): unknown;
   off(signal: StopSignal, listener: () => void): unknown;
 }
 
-/** Calls `stop` with the first signal and `again` with the next. Returns what takes the listeners off. */
+/**
+ * Calls `onFirst` with the first signal and `onSecond` with each later one. Returns a function that removes the
+ * listeners.
+ */
 export function onStopSignals(
   source: SignalSource,
   now: () => number,
-  stop: (signal: StopSignal) => void,
-  again: (signal: StopSignal) => void,
+  onFirst: (signal: StopSignal) => void,
+  onSecond: (signal: StopSignal) => void,
 ): () => void {
   let first: { readonly signal: StopSignal; readonly at: number } | undefined;
   const listeners = SIGNALS.map((signal) => {
     const listener = (): void => {
       if (first === undefined) {
         first = { signal, at: now() };
-        stop(signal);
-      } else if (signal !== 'SIGINT' || first.signal !== 'SIGINT' || now() - first.at > ONE_KEYSTROKE_MS) {
-        again(signal);
+        onFirst(signal);
+      } else if (signal !== 'SIGINT' || first.signal !== 'SIGINT' || now() - first.at > SAME_KEYSTROKE_MS) {
+        onSecond(signal);
       }
     };
     source.on(signal, listener);
@@ -40,15 +48,15 @@ export function onStopSignals(
 }
 
 export interface Stoppable {
-  /** Drain, then close. Rejects when that failed. */
+  /** Drains, then closes. Rejects when that fails. */
   finish(signal: StopSignal): Promise<void>;
-  /** Told once, when a second signal cuts the drain short. */
-  abandoned(signal: StopSignal): void;
-  /** Told when `finish` failed. */
+  /** Called when a second signal ends the drain early. */
+  interrupted(signal: StopSignal): void;
+  /** Called when `finish` failed. */
   failed(error: unknown): void;
 }
 
-/** Resolves with the exit code once a signal came and what it asked for is done. */
+/** Resolves with the exit code when the drain that a signal started has ended. */
 export function untilStopped(source: SignalSource, now: () => number, server: Stoppable): Promise<number> {
   return new Promise((resolve) => {
     const end = (code: number): void => {
@@ -68,7 +76,7 @@ export function untilStopped(source: SignalSource, now: () => number, server: St
         );
       },
       (signal) => {
-        server.abandoned(signal);
+        server.interrupted(signal);
         end(EXIT.failed);
       },
     );

@@ -1,24 +1,24 @@
-/** `--store URL`: the scheme chooses the store. A URL may hold a password, so none is printed as it was given. */
+/** `--store URL`: the scheme chooses the store. A URL may hold a password, so a URL is never printed unchanged. */
 import { createRequire } from 'node:module';
 import type { Store } from '../stores/store.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 
 export interface ChosenStore {
   readonly store: Store;
-  /** The URL as it may be printed. */
+  /** The URL without secrets, for the banner. */
   readonly shown: string;
-  /** It is a server, which may be away and come back. */
+  /** The store is a server, which may be unreachable for a while. */
   readonly remote: boolean;
-  /** Takes what is secret of the URL out of a text. */
-  clean(text: string): string;
+  /** Replaces the secrets of the URL in a text. */
+  redact(text: string): string;
 }
 
 interface Scheme {
-  /** For whoever got it wrong. */
+  /** Shown in errors. */
   readonly example: string;
-  /** What to install for it; of an embedded store nothing. */
+  /** The packages to install; empty for an embedded store. */
   readonly packages: readonly string[];
-  /** A user without a password is a token. */
+  /** In this scheme a user without a password is a token, and secret. */
   readonly tokens?: boolean;
   open(url: string): Promise<Store>;
 }
@@ -48,7 +48,7 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
     example: 'memory:',
     packages: [],
     open: async (url) => {
-      if (url.length > 'memory:'.length) throw new UsageError(`nothing follows memory:; got ${JSON.stringify(url)}`);
+      if (url.length > 'memory:'.length) throw new UsageError(`memory: takes no path; got ${JSON.stringify(url)}`);
       return (await import('../stores/memory/index.ts')).memory();
     },
   },
@@ -69,7 +69,7 @@ const SCHEMES: Readonly<Record<string, Scheme>> = {
   tls: nats,
 };
 
-/** `origin`: the flag or variable that gave the URL. */
+/** `origin` is the flag or variable that gave the URL. */
 export async function storeOf(url: string, origin: string): Promise<ChosenStore> {
   const name = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase() ?? '';
   const scheme = Object.hasOwn(SCHEMES, name) ? SCHEMES[name] : undefined;
@@ -80,7 +80,7 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
         `got ${JSON.stringify(got)}`,
     );
   }
-  const clean = cleaner(url, scheme.tokens === true);
+  const redact = redactorOf(url, scheme.tokens === true);
   const missing = scheme.packages.filter((wanted) => !isInstalled(wanted));
   if (missing.length > 0) {
     throw new Failure(
@@ -90,45 +90,48 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
   }
   try {
     const store = await scheme.open(url);
-    return { store, shown: shownUrl(url), remote: scheme.packages.length > 0, clean };
+    return { store, shown: shownUrl(url), remote: scheme.packages.length > 0, redact };
   } catch (error) {
     const invalid = error instanceof UsageError || codeOf(error) === 'OPTION_INVALID';
     if (!invalid) throw error;
-    const problem = clean(reason(error).replace(/^Option [\w.]+: /, ''));
+    const problem = redact(reason(error).replace(/^Option [\w.]+: /, ''));
     const hint = scheme.packages.length > 0 ? `, e.g. ${scheme.example}` : '';
     throw new UsageError(`${origin}: ${problem}${problem.includes('e.g.') ? '' : hint}`, { cause: error });
   }
 }
 
-/** Installed where sojourn finds it. */
+/** Whether sojourn can import the package. */
 function isInstalled(name: string): boolean {
   try {
     createRequire(import.meta.url).resolve(name);
     return true;
   } catch (error) {
-    // Others are about what it exports to `require`.
+    // Other errors mean that the package is installed but has no export for `require`.
     return codeOf(error) !== 'MODULE_NOT_FOUND';
   }
 }
 
-/** Without user, password and parameters. */
+/** The URL without user, password and parameters. */
 function shownUrl(url: string): string {
   return url.replaceAll(/\/\/[^/?#]*@/g, '//').replace(/[?#].*$/, '');
 }
 
 const HIDDEN = '***';
-/** A shorter one would be found in words that have nothing to do with it; between `:` and `@` it is found all the same. */
-const LEAST_SECRET = 4;
+/**
+ * A shorter secret would match parts of ordinary words. As credentials between `//` and `@` it is replaced all the
+ * same.
+ */
+const MIN_SECRET_LENGTH = 4;
 const SECRET_PARAMETER = /pass|secret|token|key/i;
 
-/** Hides the password where the URL is told, and wherever a client tells it by itself. */
-function cleaner(url: string, hasTokens: boolean): (text: string) => string {
+/** Returns a function that hides the secrets of `url` in a text, for URLs and for messages of a store's client. */
+function redactorOf(url: string, hasTokens: boolean): (text: string) => string {
   const secrets = new Map<string, string>();
   const add = (given: string): void => {
     for (const secret of [given, decoded(given)]) {
-      if (secret.length < LEAST_SECRET) continue;
+      if (secret.length < MIN_SECRET_LENGTH) continue;
       secrets.set(secret, HIDDEN);
-      // As a line of the log has it.
+      // The spelling in a JSON log line.
       secrets.set(JSON.stringify(secret).slice(1, -1), HIDDEN);
     }
   };
@@ -142,7 +145,7 @@ function cleaner(url: string, hasTokens: boolean): (text: string) => string {
     if (SECRET_PARAMETER.test(name)) add(value);
   }
   const longestFirst = [...secrets].toSorted(([a], [b]) => b.length - a.length);
-  return (text) => longestFirst.reduce((cleaned, [secret, shown]) => cleaned.replaceAll(secret, shown), text);
+  return (text) => longestFirst.reduce((redacted, [secret, shown]) => redacted.replaceAll(secret, shown), text);
 }
 
 function decoded(text: string): string {

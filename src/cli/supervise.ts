@@ -1,4 +1,6 @@
-/** `sojourn serve <module> --workers N`: holds the socket, keeps the workers at work, and stays until told to stop. */
+/**
+ * `sojourn serve <module> --workers N`: holds the socket, keeps N workers running, and runs until a signal stops it.
+ */
 import { closeSync, openSync } from 'node:fs';
 import { pino } from 'pino';
 import type { Logger } from '../types.ts';
@@ -13,9 +15,9 @@ import { WorkerProcess, type WorkerCommand } from './worker-process.ts';
 
 export interface SuperviseContext {
   readonly signals: SignalSource & HangupSource;
-  /** A listening socket that was passed to the process. */
+  /** File descriptor of a listening socket that was passed to this process. */
   readonly fd: number | undefined;
-  /** What each worker runs. */
+  /** The program and arguments of each worker. */
   readonly command: Omit<WorkerCommand, 'fd'>;
   out(text: string): void;
 }
@@ -25,12 +27,12 @@ export interface HangupSource {
   emit(signal: 'SIGTERM'): unknown;
 }
 
-/** Resolves with the exit code, once no worker is left. */
+/** Resolves with the exit code when every worker has ended. */
 export async function supervise(settings: ServeSettings, context: SuperviseContext): Promise<number> {
   const { workers, drainTimeoutMs } = settings;
   const logger: Logger = pino({ level: settings.logLevel }, pino.destination({ fd: 2, sync: true }));
   warnOfSettings(settings, context.fd, logger);
-  const socket = await hold(settings, context.fd);
+  const socket = await openSocket(settings, context.fd);
   const command: WorkerCommand = { ...context.command, fd: socket.fd };
   const supervisor = new Supervisor({
     workers,
@@ -40,17 +42,17 @@ export async function supervise(settings: ServeSettings, context: SuperviseConte
   });
   const stopped = untilStopped(context.signals, () => performance.now(), {
     async finish(signal) {
-      context.out(`${signal}: draining, for at most ${drainTimeoutMs} ms; once more ends at once\n`);
+      context.out(`${signal}: draining for at most ${drainTimeoutMs} ms; a second signal ends all processes at once\n`);
       socket.release();
       if ((await supervisor.stop(!socket.isPassed)) !== 0)
-        throw new Error('not every worker came to the end of its drain');
+        throw new Error('a worker failed or was killed before its drain was done');
       logger.info({ signal, workers }, 'drained');
     },
-    abandoned(signal) {
-      logger.warn({ signal }, 'ended before the drain was done');
+    interrupted(signal) {
+      logger.warn({ signal }, 'a second signal ended the workers before their drain was done');
       supervisor.kill();
     },
-    failed: (error) => logger.fatal({ err: error }, `shutdown failed: ${reason(error)}`),
+    failed: (error) => logger.fatal({ err: error }, `the shutdown failed: ${reason(error)}`),
   });
   onHangup(context.signals, () => void supervisor.roll());
   const started = await Promise.race([supervisor.start(), supervisor.failure]);
@@ -61,9 +63,9 @@ export async function supervise(settings: ServeSettings, context: SuperviseConte
   return Promise.race([stopped, supervisor.failure]).finally(removePid);
 }
 
-async function hold(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {
+async function openSocket(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {
   if (process.platform === 'win32')
-    throw new Failure('several workers need a Unix system: sockets are passed to processes there');
+    throw new Failure('--workers above 1 needs a Unix system: Windows cannot pass a socket to a process');
   if (fd !== undefined) return passedSocket(fd);
   try {
     return await bindSocket(settings.host, settings.port);
@@ -72,7 +74,7 @@ async function hold(settings: ServeSettings, fd: number | undefined): Promise<He
   }
 }
 
-/** A terminal that is closed sends SIGHUP too, and that is no wish for a restart. */
+/** SIGHUP restarts the workers. SIGHUP from a closed terminal drains instead. */
 function onHangup(signals: SuperviseContext['signals'], restart: () => void): void {
   const terminal = hasTerminal();
   signals.on('SIGHUP', () => {

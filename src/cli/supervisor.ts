@@ -1,30 +1,30 @@
 /**
- * Keeps N workers at work. Each has a slot, whose number its log lines carry:
+ * Keeps N workers running. Each worker has a slot, and its log lines carry the slot's number:
  *
- *     empty ──start──▶ starting ──listens──▶ serving ──died, or leaves by itself──▶ empty
- *                          │                    └──roll: another one listens──▶ asked to drain, the other one serves
+ *     empty ──start──▶ starting ──listens──▶ serving ──died, or drains after a SIGTERM──▶ empty
+ *                          │                    └──rolling restart: the replacement listens──▶ drains, then ends
  *                          └──died──▶ empty, after a pause
  *
- * The first worker starts alone: what is wrong with the module or the store is said once, and ends everything. Later a
- * worker that dies is replaced. A slot whose workers die before they listen, `MOST_FAILED_STARTS` times in a row, ends
- * everything, after the others drained. A worker that died while it served is replaced however often that happens, after a
- * pause that grows: requests of clients may be what kills it, and giving up would let them end the deployment.
- * When the supervisor itself is killed, its workers see their channel close, drain and end.
+ * The first worker starts alone. An error in the module or the store is then logged once and ends the command. Later
+ * the supervisor replaces each worker that dies. When `MAX_FAILED_STARTS` workers of one slot in a row die before they
+ * listen, the supervisor drains the others and ends. A worker that dies after it listened is always replaced, after a
+ * pause that grows: a client's request may have killed it, and no client may be able to end the deployment. When the
+ * supervisor itself is killed, each worker sees its channel close, drains and ends.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../types.ts';
 import { EXIT, Failure } from './failure.ts';
 import { endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
 
-/** In a row, of one slot; with the pauses between them some seconds. */
-const MOST_FAILED_STARTS = 5;
-/** Before another try; doubled with each early death. */
+/** Per slot and in a row. With the pauses between them these starts take some seconds. */
+const MAX_FAILED_STARTS = 5;
+/** The pause after the first early death of a slot. Each further early death doubles it. */
 const FIRST_PAUSE_MS = 100;
-/** Long enough that a worker which dies at once costs little CPU, short enough that its slot serves most of the time. */
-const LONGEST_PAUSE_MS = 3_200;
-/** A worker that served this long begins the pauses anew. */
-const YOUNG_MS = 1_000;
-/** What a drain takes beyond its timeout: leaving the socket, closing connections, closing the store. */
+/** Long enough that workers which die at once cost little CPU, short enough that the slot serves soon again. */
+const MAX_PAUSE_MS = 3_200;
+/** A worker that died after it served this long resets the pause. */
+const STABLE_AFTER_MS = 1_000;
+/** Time beyond the drain timeout: to stop accepting connections, close the open ones and close the store. */
 const DRAIN_GRACE_MS = 4_000;
 
 export interface SupervisorOptions {
@@ -36,22 +36,22 @@ export interface SupervisorOptions {
 
 interface Slot {
   readonly number: number;
-  /** The one that serves here, or will. */
+  /** The worker that serves or starts in this slot. */
   worker: WorkerProcess | undefined;
-  /** A roll decides who follows it. */
+  /** A rolling restart is replacing the worker. */
   rolling: boolean;
   /** Workers in a row that died before they listened. */
   failedStarts: number;
-  /** Workers in a row that died before they had served `YOUNG_MS`; they set the pause. */
+  /** Workers in a row that died before they had served `STABLE_AFTER_MS`. They set the pause. */
   earlyDeaths: number;
-  /** Somebody is being found for it. */
-  staffing: Promise<void> | undefined;
+  /** Pending while a worker is started for this slot. */
+  starting: Promise<void> | undefined;
 }
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #slots: readonly Slot[];
-  /** Every process that has not ended. */
+  /** The worker processes that have not ended. */
   readonly #running = new Set<WorkerProcess>();
   readonly #stopping = new AbortController();
   readonly #failure: Promise<never>;
@@ -68,7 +68,7 @@ export class Supervisor {
       rolling: false,
       failedStarts: 0,
       earlyDeaths: 0,
-      staffing: undefined,
+      starting: undefined,
     }));
     this.#failure = new Promise((_, reject) => {
       this.#fail = reject;
@@ -81,7 +81,10 @@ export class Supervisor {
     return this.#failure;
   }
 
-  /** The banner, once all listen; the exit code with which the first worker gave up; `undefined`: stopped meanwhile. */
+  /**
+   * Resolves with the banner when all workers listen, with the exit code when the first worker failed, and with
+   * `undefined` when `stop` was called first.
+   */
   async start(): Promise<{ readonly banner: string } | { readonly code: number } | undefined> {
     const [first, ...others] = this.#slots;
     if (first === undefined) return undefined;
@@ -91,34 +94,37 @@ export class Supervisor {
     if (this.#stopping.signal.aborted) return undefined;
     if (banner === undefined) {
       const end = await worker.ended;
-      // It said why.
+      // The worker has printed the reason.
       if (end.code !== null && end.code !== EXIT.ok) return { code: end.code };
       throw new Failure(`worker ${first.number} ended before it listened: ${endText(end)}`, { cause: end.error });
     }
-    this.#serves(first, worker);
-    await Promise.all(others.map((slot) => this.#staff(slot)));
+    this.#setServing(first, worker);
+    await Promise.all(others.map((slot) => this.#startWorker(slot)));
     return this.#stopping.signal.aborted ? undefined : { banner };
   }
 
-  /** Drains all; resolves with the exit code when none is left. `socketCloses`: the socket does not outlive them. */
+  /**
+   * Drains all workers. Resolves with the exit code when all have ended. `socketCloses`: no other process holds the
+   * socket.
+   */
   stop(socketCloses = false): Promise<number> {
     this.#stopping.abort();
     return (this.#stopped ??= (async () => {
       const running = [...this.#running];
-      // Of several workers none knows whether it is the last to close the socket.
+      // With several workers, no worker knows whether it is the last to close the socket.
       const closes = socketCloses && running.length === 1;
-      const ends = await Promise.all(running.map((worker) => this.#dismiss(worker, closes)));
+      const ends = await Promise.all(running.map((worker) => this.#drain(worker, closes)));
       return ends.every(Boolean) ? EXIT.ok : EXIT.failed;
     })());
   }
 
-  /** Ends all at once. */
+  /** Kills all workers. */
   kill(): void {
     this.#stopping.abort();
     for (const worker of this.#running) worker.kill();
   }
 
-  /** Replaces every worker, one after the other; asked meanwhile, once more. */
+  /** Replaces every worker, one after the other. A call during a rolling restart repeats it afterwards. */
   roll(): Promise<void> {
     if (this.#rolling !== undefined) this.#rollAgain = true;
     return (this.#rolling ??= this.#roll().finally(() => {
@@ -138,28 +144,28 @@ export class Supervisor {
     } while (this.#rollAgain);
   }
 
-  /** `false`: the new one did not come to listen, and the old one goes on. */
+  /** `false`: the new worker ended before it listened, so the old one keeps serving. */
   async #replace(slot: Slot): Promise<boolean> {
-    // A worker may leave as soon as it listens: then the slot is being staffed once more.
-    while (slot.staffing !== undefined) await slot.staffing;
+    // A worker may leave as soon as it listens. Then the slot starts another one first.
+    while (slot.starting !== undefined) await slot.starting;
     if (this.#stopping.signal.aborted) return false;
     const old = slot.worker;
     slot.rolling = true;
-    const fresh = this.#launch(slot);
-    const listens = (await fresh.listening) !== undefined;
+    const replacement = this.#launch(slot);
+    const listens = (await replacement.listening) !== undefined;
     slot.rolling = false;
     if (this.#stopping.signal.aborted) return false;
     if (listens) {
-      this.#serves(slot, fresh);
-      if (old !== undefined) await this.#dismiss(old);
+      this.#setServing(slot, replacement);
+      if (old !== undefined) await this.#drain(old);
       return true;
     }
-    const why = endText(await fresh.ended);
+    const end = endText(await replacement.ended);
     this.#options.logger.error(
-      { worker: slot.number, end: why },
-      'rolling restart given up: a new worker ended before it listened; the others go on as they are',
+      { worker: slot.number, end },
+      'rolling restart given up: a new worker ended before it listened; the other workers keep running',
     );
-    // Meanwhile the old one may have gone: what it was to its slot was not looked at.
+    // The old worker may have ended during the attempt, when `slot.rolling` kept its end from being handled.
     if (old !== undefined) this.#watch(slot, old);
     return false;
   }
@@ -171,47 +177,48 @@ export class Supervisor {
     return worker;
   }
 
-  #serves(slot: Slot, worker: WorkerProcess): void {
+  #setServing(slot: Slot, worker: WorkerProcess): void {
     slot.worker = worker;
     this.#options.logger.info({ worker: slot.number, worker_pid: worker.pid }, 'worker listens');
     this.#watch(slot, worker);
   }
 
   #watch(slot: Slot, worker: WorkerProcess): void {
-    void worker.left.then(() => this.#gone(slot, worker));
+    void worker.left.then(() => this.#replaceLeaving(slot, worker));
   }
 
-  async #gone(slot: Slot, worker: WorkerProcess): Promise<void> {
-    // A worker that leaves as soon as it listens: the attempt that started it has to settle before the next one begins.
-    await slot.staffing;
+  /** Starts another worker after one drains by itself or has died. */
+  async #replaceLeaving(slot: Slot, worker: WorkerProcess): Promise<void> {
+    // The start of this worker must settle before the next start begins.
+    await slot.starting;
     if (slot.worker !== worker || slot.rolling || this.#stopping.signal.aborted) return;
     slot.worker = undefined;
     if (worker.leaving) {
       slot.earlyDeaths = 0;
       this.#options.logger.info(
         { worker: slot.number, worker_pid: worker.pid },
-        'worker leaves; another one takes its place',
+        'worker drains; another one takes its place',
       );
-      void this.#dismissed(worker);
+      void this.#untilEnded(worker);
     } else {
       this.#died(slot, worker, await worker.ended);
     }
-    await this.#staff(slot);
+    await this.#startWorker(slot);
   }
 
-  /** Told, or asked, to drain. `false`: it had to be killed, or failed. */
-  async #dismiss(worker: WorkerProcess, socketCloses = false): Promise<boolean> {
-    const asked = worker.servedMs !== undefined;
+  /** Drains a worker, and kills it when the drain takes too long. `false`: the worker was killed or failed. */
+  async #drain(worker: WorkerProcess, socketCloses = false): Promise<boolean> {
+    const hasServed = worker.servedMs !== undefined;
     worker.drain(socketCloses);
-    const { code } = await this.#dismissed(worker);
-    return code === EXIT.ok || !asked;
+    const { code } = await this.#untilEnded(worker);
+    return code === EXIT.ok || !hasServed;
   }
 
-  async #dismissed(worker: WorkerProcess): Promise<WorkerEnd> {
+  async #untilEnded(worker: WorkerProcess): Promise<WorkerEnd> {
     const timer = setTimeout(() => {
       this.#options.logger.error(
         { worker: worker.number, worker_pid: worker.pid },
-        'worker did not end its drain; killed',
+        'worker did not end within its drain timeout; it is killed',
       );
       worker.kill();
     }, this.#options.drainTimeoutMs + DRAIN_GRACE_MS);
@@ -223,39 +230,39 @@ export class Supervisor {
   #died(slot: Slot, worker: WorkerProcess, end: WorkerEnd): void {
     const { servedMs } = worker;
     slot.failedStarts = servedMs === undefined ? slot.failedStarts + 1 : 0;
-    // A worker that was killed from outside did not die of itself.
-    const early = servedMs === undefined || (servedMs < YOUNG_MS && end.signal !== 'SIGKILL');
+    // SIGKILL comes from outside, so the worker itself may be healthy.
+    const early = servedMs === undefined || (servedMs < STABLE_AFTER_MS && end.signal !== 'SIGKILL');
     slot.earlyDeaths = early ? slot.earlyDeaths + 1 : 0;
     this.#options.logger.error(
       { worker: slot.number, worker_pid: worker.pid, end: endText(end) },
       servedMs === undefined ? 'worker died before it listened' : 'worker died; another one takes its place',
     );
-    if (slot.failedStarts < MOST_FAILED_STARTS) return;
+    if (slot.failedStarts < MAX_FAILED_STARTS) return;
     const failure = new Failure(
-      `worker ${slot.number} died at its start ${slot.failedStarts} times in a row (the last time: ${endText(end)})`,
+      `worker ${slot.number} died before it listened, ${slot.failedStarts} times in a row (last: ${endText(end)}); see the log above`,
       { cause: end.error },
     );
     void this.stop().then(() => this.#fail(failure));
   }
 
-  /** Resolves when somebody serves in the slot, or nobody will. */
-  #staff(slot: Slot): Promise<void> {
-    return (slot.staffing ??= this.#tryToStaff(slot).finally(() => {
-      slot.staffing = undefined;
+  /** Resolves when a worker serves in the slot, or when the supervisor stops. */
+  #startWorker(slot: Slot): Promise<void> {
+    return (slot.starting ??= this.#tryToStart(slot).finally(() => {
+      slot.starting = undefined;
     }));
   }
 
-  async #tryToStaff(slot: Slot): Promise<void> {
+  async #tryToStart(slot: Slot): Promise<void> {
     const { signal } = this.#stopping;
     for (;;) {
       if (slot.earlyDeaths > 0) {
-        const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (slot.earlyDeaths - 1));
+        const pauseMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (slot.earlyDeaths - 1));
         await delay(pauseMs, undefined, { signal }).catch(() => {});
       }
       if (signal.aborted) return;
       const worker = this.#launch(slot);
       slot.worker = worker;
-      if ((await worker.listening) !== undefined) return this.#serves(slot, worker);
+      if ((await worker.listening) !== undefined) return this.#setServing(slot, worker);
       const end = await worker.ended;
       if (signal.aborted) return;
       this.#died(slot, worker, end);

@@ -1,13 +1,15 @@
-/** What a supervisor and its workers say to each other. Loaders (tsx) use the same channel: whatever is not ours is ignored. */
+/**
+ * The messages between a supervisor and its workers. Loaders such as tsx use the same channel, so others are ignored.
+ */
 
-/** A worker tells. */
+/** From a worker to its supervisor. */
 export type WorkerReport =
-  /** It accepts connections; `banner` is what `serve` would have printed. */
+  /** The worker accepts connections. `banner` is the banner that `serve` prints without a supervisor. */
   | { readonly sojourn: 'listening'; readonly banner: string }
-  /** It drains, and ends by itself. */
+  /** The worker drains and then ends. */
   | { readonly sojourn: 'leaving' };
 
-/** A worker is asked to drain. `socketCloses`: no other process holds the socket any more. */
+/** From the supervisor: drain. `socketCloses`: no other process holds the socket any more. */
 export type WorkerOrder = { readonly sojourn: 'drain'; readonly socketCloses?: boolean };
 
 export function isReport(message: unknown): message is WorkerReport {

@@ -1,9 +1,10 @@
 /**
- * One worker as its supervisor sees it: a process that runs this command again, on the socket that it is passed.
+ * A worker process, as its supervisor sees it: it runs the same command again, on the socket that the supervisor
+ * passes.
  *
- *     starting ──▶ listening ──asked, or by itself (SIGTERM)──▶ leaving ──▶ ended
+ *     starting ──▶ listening ──told to drain, or SIGTERM──▶ leaving ──▶ ended
  *
- * It may end from any state.
+ * A worker may end from any state.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,13 +13,13 @@ import { reason } from './failure.ts';
 import { isReport, type WorkerOrder } from './worker-messages.ts';
 import { WORKER_VARIABLE } from './worker-role.ts';
 
-/** For what an ended worker said last; the channel closes with the process. */
-const LAST_WORDS_MS = 1_000;
+/** How long to wait for the last messages of an ended worker. The channel closes after its process. */
+const LAST_MESSAGES_MS = 1_000;
 
 export interface WorkerEnd {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** Why it could not be started. */
+  /** Why the process could not be started. */
   readonly error?: Error;
 }
 
@@ -33,9 +34,9 @@ export interface WorkerCommand {
 
 export class WorkerProcess {
   readonly number: number;
-  /** Its banner, once it listens; `undefined`: it ended before. */
+  /** Resolves with the banner when the worker listens, and with `undefined` when it ends before. */
   readonly listening: Promise<string | undefined>;
-  /** It drains or has ended. */
+  /** Resolves when the worker begins to drain, or has ended. */
   readonly left: Promise<void>;
   readonly ended: Promise<WorkerEnd>;
   readonly #child: ChildProcess;
@@ -46,7 +47,7 @@ export class WorkerProcess {
     this.number = number;
     this.#child = fork(program, args, {
       env: { ...env, [WORKER_VARIABLE]: String(number) },
-      // The socket is WORKER_FD.
+      // The fourth descriptor is WORKER_FD, the socket.
       stdio: ['ignore', 'inherit', 'inherit', fd, 'ipc'],
     });
     this.ended = ended(this.#child);
@@ -76,15 +77,15 @@ export class WorkerProcess {
     return this.#leaving;
   }
 
-  /** ms since it began to listen; `undefined`: it never did. */
+  /** ms since the worker began to listen; `undefined`: it does not listen yet. */
   get servedMs(): number | undefined {
     return this.#listeningSince === undefined ? undefined : performance.now() - this.#listeningSince;
   }
 
-  /** One that does not listen yet has nothing to hand over, and just ends. */
+  /** Drains the worker. A worker that does not listen yet has no sessions to hand over, so it is ended. */
   drain(socketCloses = false): void {
     if (this.#listeningSince === undefined) this.#child.kill('SIGTERM');
-    // What cannot be told any more: it is ending.
+    // Without a connection the worker is ending already.
     else if (this.#child.connected)
       this.#child.send({ sojourn: 'drain', socketCloses } satisfies WorkerOrder, () => {});
   }
@@ -95,16 +96,17 @@ export class WorkerProcess {
 }
 
 async function ended(child: ChildProcess): Promise<WorkerEnd> {
-  const gone = new Promise<WorkerEnd>((resolve) => {
+  const exited = new Promise<WorkerEnd>((resolve) => {
     child.once('exit', (code, signal) => resolve({ code, signal }));
     child.on('error', (error) => {
       if (child.pid === undefined) resolve({ code: null, signal: null, error });
     });
   });
-  const silent = once(child, 'disconnect');
-  silent.catch(() => {});
-  const end = await gone;
-  if (child.connected) await Promise.race([silent.catch(() => {}), delay(LAST_WORDS_MS, undefined, { ref: false })]);
+  const disconnected = once(child, 'disconnect');
+  disconnected.catch(() => {});
+  const end = await exited;
+  if (child.connected)
+    await Promise.race([disconnected.catch(() => {}), delay(LAST_MESSAGES_MS, undefined, { ref: false })]);
   return end;
 }
 

@@ -1,30 +1,30 @@
 /**
- * This process as one of several workers: how it learns that from its supervisor, and how it is stopped.
+ * The worker's side of a supervisor: how a process learns that it is a worker, and what stops it.
  *
- * It ends by a drain, whoever asks: the supervisor, a SIGTERM of its own, or the supervisor's death. A second SIGTERM ends
- * it at once. SIGINT and SIGHUP, which a terminal sends to every process, are the supervisor's to act on.
+ * A worker drains and ends on the supervisor's order, on SIGTERM, and when the supervisor dies. A second SIGTERM ends
+ * it at once. It ignores SIGINT and SIGHUP: a terminal sends them to every process, and the supervisor acts on them.
  */
 import { EventEmitter } from 'node:events';
 import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
 import { isOrder, type WorkerReport } from './worker-messages.ts';
 
-/** Which worker this is: 1, 2 … Set by the supervisor alone, and taken away before anybody reads settings. */
+/** The number of this worker: 1, 2 … The supervisor sets it. It is removed before settings are read. */
 export const WORKER_VARIABLE = 'SOJOURN_WORKER';
-/** Where the supervisor passes the socket. */
+/** The file descriptor of the socket that the supervisor passes. */
 export const WORKER_FD = 3;
 
 export interface WorkerRole {
   readonly number: number;
-  /** The socket closes with this worker: no other process holds it. */
+  /** No other process holds the socket, so it closes when this worker closes it. */
   readonly socketCloses: boolean;
-  /** What stops this worker, as signals. */
+  /** Emits a signal for each thing that stops this worker. */
   readonly signals: SignalSource;
-  tell(report: WorkerReport): void;
+  report(message: WorkerReport): void;
 }
 
-/** What a worker is of its process. */
-export interface WorkerSelf {
+/** The members of `process` that a worker uses. */
+export interface OwnProcess {
   readonly env: NodeJS.ProcessEnv;
   on(event: 'message' | 'disconnect' | NodeJS.Signals, listener: (message: unknown) => void): unknown;
   send?: ((message: unknown, done: () => void) => unknown) | undefined;
@@ -32,8 +32,8 @@ export interface WorkerSelf {
   exit(code: number): void;
 }
 
-/** `undefined`: this process is nobody's worker. */
-export function takeWorkerRole(self: WorkerSelf): WorkerRole | undefined {
+/** `undefined`: this process has no supervisor. */
+export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
   const number = Number(self.env[WORKER_VARIABLE]);
   delete self.env[WORKER_VARIABLE];
   if (!(number > 0) || self.send === undefined) return undefined;
@@ -43,7 +43,7 @@ export function takeWorkerRole(self: WorkerSelf): WorkerRole | undefined {
   const stop = (): void => {
     if (stopping) return;
     stopping = true;
-    // Nobody listens before it serves; then there is nothing to hand over.
+    // Without a listener the worker does not serve yet, and has no sessions to hand over.
     if (!signals.emit('SIGTERM')) self.exit(EXIT.failed);
   };
   let socketCloses = false;
@@ -53,7 +53,7 @@ export function takeWorkerRole(self: WorkerSelf): WorkerRole | undefined {
     stop();
   });
   self.on('disconnect', stop);
-  // It was killed before anybody listened for that.
+  // The supervisor died before the listener was added.
   if (!self.connected) stop();
   self.on('SIGTERM', () => {
     if (signalled) signals.emit('SIGTERM');
@@ -67,7 +67,7 @@ export function takeWorkerRole(self: WorkerSelf): WorkerRole | undefined {
       return socketCloses;
     },
     signals,
-    // A supervisor that is gone is noticed by `disconnect`.
-    tell: (report) => void self.send?.(report, () => {}),
+    // Errors are ignored: `disconnect` reports the death of the supervisor.
+    report: (message) => void self.send?.(message, () => {}),
   };
 }

@@ -209,9 +209,9 @@ describe.skipIf(process.platform === 'win32')('the port of `sojourn serve` (a Un
 
   test.each([
     [[], 2, 'reload needs --pid-file or --pid'],
-    [['--pid', 'x'], 2, '"x" is no process id'],
-    [['--pid', String(process.pid)], 1, 'is no `sojourn serve`'],
-    [['--pid-file', '/nowhere'], 1, '/nowhere cannot be read'],
+    [['--pid', 'x'], 2, '"x" is not a process id'],
+    [['--pid', String(process.pid)], 1, 'is not a `sojourn serve`'],
+    [['--pid-file', '/nowhere'], 1, 'cannot read /nowhere'],
   ])('reload %j ends with %i', async (flags, code, message) => {
     const ended = await runProcess(['reload', ...flags]);
     expect(ended.code).toBe(code);

@@ -121,7 +121,10 @@ describe('the command line', () => {
     [['serve', 'x', '--port'], "sojourn: option '--port <n>' argument missing"],
     [['serve', 'x', 'y'], "sojourn: too many arguments for 'serve'"],
     [['serve', 'x', '--retry-ms', 'soon'], 'sojourn: --retry-ms takes a number; got "soon"'],
-    [['serve', 'x', '--session-user'], 'sojourn: --session-user: this option is a function; give it in the options'],
+    [
+      ['serve', 'x', '--session-user'],
+      'sojourn: --session-user: this option is a function and has no flag; set it in the options',
+    ],
     [['sessions', 'ls'], 'sojourn: sessions ls needs --store (or SOJOURN_STORE), e.g. sqlite:./sessions.db'],
     [['sessions', 'show', '--store', 'sqlite:a.db'], "sojourn: missing required argument 'id'"],
     [['sessions', 'list'], "sojourn: unknown command 'list'"],
@@ -144,7 +147,7 @@ describe('the command line', () => {
     });
     expect(await run(['serve', 'x'], failing(new UsageError('--store takes a URL')))).toMatchObject({
       code: 2,
-      err: 'sojourn: --store takes a URL\n(sojourn serve --help lists what there is)\n',
+      err: 'sojourn: --store takes a URL\n(sojourn serve --help lists the flags)\n',
     });
   });
 

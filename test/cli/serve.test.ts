@@ -49,7 +49,7 @@ describe('sojourn serve', () => {
     cli.kill('SIGTERM');
     const { code, stdout, stderr } = await cli.ended();
     expect(code).toBe(0);
-    expect(stdout).toMatch(/SIGTERM: draining, for at most 25000 ms/);
+    expect(stdout).toMatch(/SIGTERM: draining for at most 25000 ms/);
     expect(stderr).toContain('"msg":"drained"');
   });
 
@@ -197,7 +197,7 @@ describe('what cannot be done', () => {
     expect(await runProcess(['serve', 'echo-server.mjs', '--port', String(port)])).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: `sojourn: port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another with --port (0 takes any free one)\n`,
+      stderr: `sojourn: port ${port} on 127.0.0.1 is in use: stop the program that listens there, or choose another port with --port (0 takes any free one)\n`,
     });
   });
 
@@ -211,7 +211,7 @@ describe('what cannot be done', () => {
     ['echo-server', /^sojourn: module not found: echo-server \(.*\); did you mean echo-server\.mjs\?\n$/],
     ['../processes', /^sojourn: \.\.\/processes is a folder\n$/],
     ['no-default.mjs', /^sojourn: no-default\.mjs: the default export is missing \(it exports createServer\); .*\n$/],
-    ['wrong-options.mjs', /^sojourn: the options of wrong-options\.mjs: Option idleTimeoutMs: got -1, .*\n$/],
+    ['wrong-options.mjs', /^sojourn: wrong options in wrong-options\.mjs: Option idleTimeoutMs: got -1, .*\n$/],
     [
       'throwing.mjs',
       /^sojourn: cannot load throwing\.mjs: the database is away\nError: the database is away\n +at .*throwing/,
@@ -240,7 +240,7 @@ describe('what cannot be done', () => {
       'sojourn: --store: got a database called /name, takes its number: redis://host/1',
     ],
     [['--store', 'nothing'], {}, "sojourn: --store takes a store's URL, e.g. sqlite:./sessions.db, redis:"],
-    [[], { SOJOURN_STORE: 'memory:x' }, 'sojourn: SOJOURN_STORE: nothing follows memory:; got "memory:x"'],
+    [[], { SOJOURN_STORE: 'memory:x' }, 'sojourn: SOJOURN_STORE: memory: takes no path; got "memory:x"'],
   ])('%j with %j: exit code 2', async (flags, env, message) => {
     const { code, stdout, stderr } = await runProcess(['serve', 'echo-server.mjs', ...flags], { env });
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -251,7 +251,7 @@ describe('what cannot be done', () => {
     const { code, stderr } = await runProcess(['serve', 'with-options.mjs', '--legacy-sse']);
     expect(code).toBe(2);
     expect(stderr).toMatch(
-      /^sojourn: flags and the options of with-options\.mjs together: Options legacySse and sessionMode/,
+      /^sojourn: the flags do not fit the options of with-options\.mjs: Options legacySse and sessionMode/,
     );
   });
 });

@@ -22,16 +22,16 @@ describe('the default export of a server module', () => {
   });
 
   test.each([
-    [{}, 'the default export is missing; it must be a function that makes a server, or { factory, options }'],
+    [{}, 'the default export is missing; it must be a function that creates a server, or { factory, options }'],
     [{ createServer: factory, other: 1 }, 'the default export is missing (it exports createServer, other);'],
     [{ default: { __esModule: true, createServer: factory } }, 'is missing (it exports createServer);'],
     [{ default: null }, 'is null;'],
     [{ default: 5 }, 'is a number;'],
     [{ default: [factory] }, 'is an array;'],
-    [{ default: factory() }, 'is one server object, and every session needs its own;'],
+    [{ default: factory() }, 'the default export is a server object, but every session needs its own;'],
     [{ default: { options: {} } }, 'is an object without a factory function;'],
-    [{ default: { factory, port: 80 } }, 'is an object with port in it;'],
-    [{ default: { factory, options: 5 } }, 'is an object whose options are no object;'],
+    [{ default: { factory, port: 80 } }, 'is an object with the unknown member port;'],
+    [{ default: { factory, options: 5 } }, 'is an object whose member options is not an object;'],
   ])('%j is refused', (namespace, message) => {
     expect(() => serverModuleOf('x.js', namespace)).toThrow(
       expect.objectContaining({

@@ -115,7 +115,7 @@ describe('sojourn sessions', () => {
     expect(await sessions('end', sessionId)).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^sojourn: session .* has ended already: .*\n$/) as string,
+      stderr: expect.stringMatching(/^sojourn: session .* has already ended: .*\n$/) as string,
     });
     const second = await start();
     const later = createRawClient(second.url);
@@ -130,7 +130,9 @@ describe('sojourn sessions', () => {
     const client = await open(url, 1);
     const refused = await sessions('end', client.sessionId);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
-    expect(refused.stderr).toMatch(/^sojourn: session \S+ is live on instance \S+, which alone may end it: .*\n$/);
+    expect(refused.stderr).toMatch(
+      /^sojourn: session \S+ is live on instance \S+, and only that instance can end it: .*\n$/,
+    );
     expect((await client.call('ping')).message.result).toEqual({});
     cli.kill('SIGKILL');
     await cli.ended();
@@ -141,7 +143,7 @@ describe('sojourn sessions', () => {
     const { sessions, file } = deployment();
     expect(await sessions('ls')).toMatchObject({
       code: 1,
-      stderr: `sojourn: ${file} does not exist; nothing was made\n`,
+      stderr: `sojourn: ${file} does not exist; check the path in --store\n`,
     });
     expect(existsSync(file)).toBe(false);
   });
@@ -152,13 +154,15 @@ describe('sojourn sessions', () => {
     expect(await sessions(what, 'nobody')).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: 'sojourn: there is no session "nobody" here; --name says whose sessions are looked at\n',
+      stderr: 'sojourn: there is no session "nobody" in this store; set --name to the name of its endpoint\n',
     });
   });
 
-  test('the memory of another process cannot be looked into: exit code 2', async () => {
+  test('the memory store of another process cannot be read: exit code 2', async () => {
     const { code, stderr } = await runProcess(['sessions', 'ls', '--store', 'memory:']);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/^sojourn: --store: memory: is the memory of the process that serves the sessions/);
+    expect(stderr).toMatch(
+      /^sojourn: --store: the memory: store is in the memory of the process that serves the sessions/,
+    );
   });
 });

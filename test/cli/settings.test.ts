@@ -87,7 +87,7 @@ describe('what serve is asked for', () => {
       eventRetention: { events: 5 },
     });
     expect(refusal({ eventRetention: false, 'eventRetention.events': '5' })).toMatch(
-      /both turns event retention off and sets events/,
+      /turns eventRetention off and also sets its events/,
     );
   });
 
@@ -104,8 +104,16 @@ describe('what serve is asked for', () => {
     [{ workers: '-1' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "-1"'],
     [{ workers: '257' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "257"'],
     [{}, { SOJOURN_WORKERS: '1.5' }, 'SOJOURN_WORKERS takes a whole number of processes, 0 to 256, or auto; got "1.5"'],
-    [{ logger: 'true' }, {}, '--logger: this option is an object with functions; give it in the options of the module'],
-    [{}, { SOJOURN_ONERROR: 'x' }, 'SOJOURN_ONERROR: this option is a function; give it in the options of the module'],
+    [
+      { logger: 'true' },
+      {},
+      '--logger: this option is an object with functions and has no flag; set it in the options of your module',
+    ],
+    [
+      {},
+      { SOJOURN_ONERROR: 'x' },
+      'SOJOURN_ONERROR: this option is a function and has no flag; set it in the options of your module',
+    ],
   ])('%j with %j is refused by name', (flags, env, message) => {
     expect(refusal(flags, env)).toBe(message);
   });
@@ -113,7 +121,7 @@ describe('what serve is asked for', () => {
   test('a variable that is nearly ours is pointed out, a foreign one is left alone', () => {
     const env = { SOJOURN_IDLE_TIMEOUT: '5', SOJOURN_MY_DATABASE: 'x', OTHER: 'y' };
     expect(read({}, env).warnings).toEqual([
-      'SOJOURN_IDLE_TIMEOUT is not known and does nothing; did you mean SOJOURN_IDLE_TIMEOUT_MS?',
+      'unknown variable SOJOURN_IDLE_TIMEOUT is ignored; did you mean SOJOURN_IDLE_TIMEOUT_MS?',
     ]);
   });
 

@@ -13,7 +13,7 @@ function stoppable() {
       told.push(`finish ${signal}`);
       return drained;
     },
-    abandoned: (signal) => void told.push(`abandoned ${signal}`),
+    interrupted: (signal) => void told.push(`interrupted ${signal}`),
     failed: (error) => void told.push(`failed ${String(error)}`),
   });
   const listeners = () => signals.listenerCount('SIGTERM') + signals.listenerCount('SIGINT');
@@ -35,7 +35,7 @@ describe('stopping', () => {
     signals.emit('SIGTERM');
     signals.emit('SIGTERM');
     expect(await code).toBe(1);
-    expect(told).toEqual(['finish SIGTERM', 'abandoned SIGTERM']);
+    expect(told).toEqual(['finish SIGTERM', 'interrupted SIGTERM']);
     expect(listeners()).toBe(0);
   });
 
@@ -48,7 +48,7 @@ describe('stopping', () => {
     clock.now = 200;
     signals.emit('SIGINT');
     expect(await code).toBe(1);
-    expect(told).toEqual(['finish SIGINT', 'abandoned SIGINT']);
+    expect(told).toEqual(['finish SIGINT', 'interrupted SIGINT']);
   });
 
   test('a drain that fails is a failure, and says why', async () => {

@@ -49,7 +49,7 @@ describe.skipIf(process.platform === 'win32')('a socket that outlives the proces
     const { socket, start } = deployment();
     const cli = start('--port', '1');
     expect(await cli.url()).toBe(`http://127.0.0.1:${socket.port}/mcp`);
-    expect(cli.output.stderr).toContain('port and host are those of the socket');
+    expect(cli.output.stderr).toContain('so --port and --host are ignored');
     const client = createRawClient(await cli.url());
     onTestFinished(() => client.close());
     const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
@@ -131,6 +131,8 @@ describe('the variables', () => {
   });
 
   test('more sockets than one are refused', () => {
-    expect(() => activatedSocket({ LISTEN_PID: '7', LISTEN_FDS: '2' }, 7)).toThrow('give the unit one ListenStream');
+    expect(() => activatedSocket({ LISTEN_PID: '7', LISTEN_FDS: '2' }, 7)).toThrow(
+      'but sojourn serves one socket; give the socket unit one ListenStream',
+    );
   });
 });

@@ -23,7 +23,7 @@ describe('the URL of a store', () => {
     ['', /; got ""$/],
     ['constructor:', /; got "constructor:"$/],
     ['mysql://root:hunter22@db', /; got "mysql:…"$/],
-    ['memory:x', /^--store: nothing follows memory:; got "memory:x"$/],
+    ['memory:x', /^--store: memory: takes no path; got "memory:x"$/],
     ['sqlite:', /^--store: sqlite: needs a file, e\.g\. sqlite:\.\/sessions\.db$/],
     ['redis://h/name', /^--store: .*\/name.*redis:\/\/host\/1/],
     ['redis://:hunter22@ho st', /^--store: got a text that is no URL, takes .*e\.g\. 'redis:/],
@@ -52,6 +52,6 @@ describe('what is secret of it is taken out of every text', () => {
     ['memory:', 'memory:', 'memory:'],
   ];
   test.each(texts)('%s: %s', async (url, text, cleaned) => {
-    expect((await chosen(url)).clean(text)).toBe(cleaned);
+    expect((await chosen(url)).redact(text)).toBe(cleaned);
   });
 });

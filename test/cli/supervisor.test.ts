@@ -1,4 +1,4 @@
-/** How a supervisor staffs its slots, with real processes that do nothing but report. */
+/** How a supervisor starts workers in its slots, with real processes that only report. */
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

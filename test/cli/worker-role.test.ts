@@ -1,12 +1,12 @@
 import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { takeWorkerRole, type WorkerSelf } from '../../src/cli/worker-role.ts';
+import { takeWorkerRole, type OwnProcess } from '../../src/cli/worker-role.ts';
 
 function workerSelf(env: NodeJS.ProcessEnv = { SOJOURN_WORKER: '2' }) {
   const events = new EventEmitter();
   const exits: number[] = [];
   const told: unknown[] = [];
-  const self: WorkerSelf = {
+  const self: OwnProcess = {
     env,
     connected: true,
     on: (event, listener) => events.on(event, listener),
@@ -28,12 +28,12 @@ function serving() {
 const order = { sojourn: 'drain' };
 
 describe('a worker', () => {
-  test('learns its number, which nobody else finds', () => {
+  test('learns its number, and removes it from the environment', () => {
     const { self, told } = workerSelf();
     const role = takeWorkerRole(self);
     expect(role?.number).toBe(2);
     expect(self.env).toEqual({});
-    role?.tell({ sojourn: 'leaving' });
+    role?.report({ sojourn: 'leaving' });
     expect(told).toEqual([{ sojourn: 'leaving' }]);
   });
 

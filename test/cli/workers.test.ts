@@ -54,7 +54,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     workers.kill(signal);
     expect(await answer).toMatch(new RegExp(`^done (${one}|${two})$`));
     expect(await workers.ended()).toMatchObject({ code: 0, signal: null });
-    expect(workers.output.stdout).toContain(`${signal}: draining, for at most 25000 ms`);
+    expect(workers.output.stdout).toContain(`${signal}: draining for at most 25000 ms`);
     const drained = workers.lines().filter(({ msg }) => msg === 'drained');
     expect(drained.map(({ worker }) => worker).toSorted()).toEqual([1, 2, undefined]);
     expect(workers.sockets()).toEqual([]);
@@ -248,7 +248,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     const first = startWorkers({ fd, folder, flags: ['--port', '1'] });
     const url = await first.url();
     expect(url).toBe(`http://127.0.0.1:${port}/mcp`);
-    expect(first.output.stderr.match(/port and host are those of the socket/g)).toHaveLength(1);
+    expect(first.output.stderr.match(/so --port and --host are ignored/g)).toHaveLength(1);
     const client = pinned(url);
     await client.initialize();
     expect(await say(client, 'count')).toBe('1');
@@ -267,7 +267,7 @@ describe.runIf(unix)('workers that cannot be', () => {
   test.each([
     [
       ['--workers', '2'],
-      '--workers: 2 processes need a store that they share, and memory: is one process; e.g. --store sqlite:./sessions.db',
+      '--workers: 2 processes need a store that they share, and memory: belongs to one process; use e.g. --store sqlite:./sessions.db',
     ],
     [['--workers', '2', '--store', 'memory:'], '--workers: 2 processes need a store that they share'],
     [['--workers', '2', '--idle-timeout-ms', '-1'], '--idle-timeout-ms: got -1'],
@@ -298,7 +298,7 @@ describe.runIf(unix)('workers that cannot be', () => {
     expect(await runProcess(args)).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: `sojourn: port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another with --port (0 takes any free one)\n`,
+      stderr: `sojourn: port ${port} on 127.0.0.1 is in use: stop the program that listens there, or choose another port with --port (0 takes any free one)\n`,
     });
   });
 
