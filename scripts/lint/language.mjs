@@ -37,14 +37,7 @@ const UNFINISHED = [
   'docs/adr/0006-sqlite-store.md',
 
   'docs/guide/deployment.md',
-  'docs/guide/eras-and-modes.md',
-  'docs/guide/getting-started.md',
-  'docs/guide/hooks.md',
-  'docs/guide/mounting.md',
-  'docs/guide/performance-patterns.md',
   'docs/guide/scaling.md',
-  'docs/guide/sessions.md',
-  'docs/guide/streams-and-resuming.md',
 
   'docs/performance.md',
 

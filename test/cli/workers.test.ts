@@ -169,7 +169,9 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     process.kill(two, 'SIGKILL');
     const { code, stderr } = await workers.ended();
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^sojourn: worker 2 died at its start 5 times in a row \(the last time: exit code 1\)$/m);
+    expect(stderr).toMatch(
+      /^sojourn: worker 2 died before it listened, 5 times in a row \(last: exit code 1\); see the log above$/m,
+    );
     expect(isAlive(one)).toBe(false);
   });
 
