@@ -21,6 +21,8 @@ export const RPC = {
 export const ERROR_CODES = [
   'HOST_NOT_ALLOWED',
   'ORIGIN_NOT_ALLOWED',
+  'UNAUTHORIZED',
+  'AUTH_AWAY',
   'METHOD_NOT_ALLOWED',
   'NOT_ACCEPTABLE',
   'UNSUPPORTED_MEDIA_TYPE',
@@ -138,6 +140,24 @@ export const originNotAllowed = (origin: string): SojournError =>
     'ORIGIN_NOT_ALLOWED',
     'origin',
     `Origin ${quoted(origin)} is not allowed here; name it in the option allowedOrigins`,
+  );
+
+/** `challenge` is the `WWW-Authenticate` header, empty where no token is expected. The body has OAuth's format. */
+export const unauthorized = (challenge: string, description: string): SojournError =>
+  new SojournError('UNAUTHORIZED', description, {
+    status: 401,
+    rpc: RPC.transport,
+    data: { reason: 'unauthorized' },
+    ...(challenge !== '' && { headers: { 'WWW-Authenticate': challenge } }),
+    body: JSON.stringify({ error: 'invalid_token', error_description: description }),
+  });
+
+export const authAway = (cause?: unknown): SojournError =>
+  unavailable(
+    'AUTH_AWAY',
+    'auth_away',
+    'Service Unavailable: access tokens cannot be verified now, because the authorization server cannot be reached',
+    cause,
   );
 
 export const methodNotAllowed = (method: string, allow: string): SojournError =>

@@ -4,6 +4,14 @@ export type { DrainOptions, FetchOptions, McpEndpoint } from './endpoint/endpoin
 export { SojournError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
 export type { Listening, ListenOptions } from './listen/listen.ts';
+export type {
+  AuthOptions,
+  Authorize,
+  AuthorizeKind,
+  JwtOptions,
+  TrustedProxyUser,
+  VerifyToken,
+} from './options/auth-options.ts';
 export type { LostCalls, McpEndpointOptions, ResponseMode } from './options/endpoint-options.ts';
 export { currentRequest, currentSession } from './session/context.ts';
 export type { SessionEvents, SessionInfoPage, SessionList, SessionPageRequest, Sessions } from './endpoint/sessions.ts';

@@ -15,7 +15,8 @@ const MAY_IMPORT = {
   relay: ['cluster', 'session', 'stores', 'http', 'options', 'protocol'],
   eras: ['relay', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
   listen: ['http', 'options'],
-  endpoint: ['listen', 'eras', 'relay', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
+  auth: ['http', 'options', 'protocol'],
+  endpoint: ['listen', 'auth', 'eras', 'relay', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
   sealed: ['options', 'protocol'],
   testing: ['stores', 'options', 'protocol'],
   cli: ['endpoint', 'stores', 'options', 'protocol', 'index'],
@@ -23,7 +24,11 @@ const MAY_IMPORT = {
 };
 
 /** Packages that a folder may import besides Node's modules and the SDK: the CLI's own, and the stores' clients. */
-const PACKAGES = { cli: ['commander', 'pino', 'tsx'], stores: ['libsql', 'pg', 'redis', '@nats-io/transport-node'] };
+const PACKAGES = {
+  auth: ['jose'],
+  cli: ['commander', 'pino', 'tsx'],
+  stores: ['libsql', 'pg', 'redis', '@nats-io/transport-node'],
+};
 const EVERYWHERE = '@modelcontextprotocol/server';
 
 /** The folder of a path below `src/`, or `leaf`, or `index`; `undefined` for a file that must be in a folder. */

@@ -129,6 +129,7 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
     value: 'names',
     help: 'more headers with secrets, never passed on',
   },
+  auth: { ...guards, kind: 'module', help: 'an object with functions' },
   'limits.bodyBytes': { ...limits, value: 'n', help: 'largest POST body' },
   'limits.requestsPerSession': { ...limits, value: 'n', help: 'running requests of one session' },
   'limits.sessions': { ...limits, value: 'n', help: 'live sessions of this instance' },

@@ -6,7 +6,8 @@
  *
  * Without another serving instance it first runs `finishAlone`: it listens and serves until its calls have ended.
  */
-import type { ServerEventBus } from '@modelcontextprotocol/server';
+import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
+import type { Authenticator } from '../auth/context.ts';
 import { broadcast } from '../session/broadcast.ts';
 import { FleetBus } from './bus.ts';
 import { Finder } from '../cluster/finder.ts';
@@ -24,9 +25,10 @@ import {
   methodNotAllowed,
   requestClosed,
   requestDrained,
-  type SojournError,
+  SojournError,
 } from '../errors.ts';
-import { refuse, refuseOnSession } from '../http/answer.ts';
+import { asSojournError, refuse, refuseOnSession } from '../http/answer.ts';
+import { attempt } from '../http/attempt.ts';
 import { type InboundPost, requestIdOf } from '../relay/call.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { KeepAlive } from '../http/keep-alive.ts';
@@ -36,6 +38,7 @@ import { createRequestState, type RequestStateKey } from '../protocol/request-st
 import { dailyKeys } from './request-state-keys.ts';
 import { ServerBuilder, SessionBuilder } from '../session/builder.ts';
 import { contexts } from '../session/context.ts';
+import { inHookTime } from '../session/hook-time.ts';
 import { GRACE_MS } from '../session/grace.ts';
 import { ListNews } from '../session/list-news.ts';
 import { Patience } from '../session/patience.ts';
@@ -59,6 +62,8 @@ export interface CoreOptions {
   readonly inProcess: boolean;
   readonly random: RandomSource;
   readonly userOf: UserOf;
+  /** `undefined`: without the option `auth`. */
+  readonly authenticator?: Authenticator | undefined;
   readonly events: SessionEvents;
 }
 
@@ -75,6 +80,7 @@ export class Core {
   readonly #restorer: Restorer;
   readonly #opener: Opener;
   readonly #checks: RequestChecks;
+  readonly #authenticator: Authenticator | undefined;
   readonly #modern: ModernEra;
   readonly #stateless: StatelessEra;
   readonly #sse: LegacySseEra | undefined;
@@ -87,7 +93,17 @@ export class Core {
   #drained = false;
   #draining: Promise<{ released: number; interrupted: number }> | undefined;
 
-  constructor({ factory, options: given, store, durable, inProcess, random, userOf, events }: CoreOptions) {
+  constructor({
+    factory,
+    options: given,
+    store,
+    durable,
+    inProcess,
+    random,
+    userOf,
+    authenticator,
+    events,
+  }: CoreOptions) {
     // A store in this process is never unreachable, and its lease is never renewed.
     const outage = inProcess ? undefined : new Outage(given.logger, given.timeProvider);
     const logger = outage?.logger ?? given.logger;
@@ -96,6 +112,7 @@ export class Core {
     this.store = store;
     this.#durable = durable;
     this.#userOf = userOf;
+    this.#authenticator = authenticator;
     this.instance = new Instance({
       store,
       inProcess,
@@ -216,6 +233,26 @@ export class Core {
     if (this.#state === 'closed') return refuse(exchange, closedEndpoint(), null);
     // A client opens a stream again whose connection is closed; 503 ends some clients for good.
     if (this.#drained && exchange.method === 'GET') return exchange.destroy();
+    const refusal = this.#checks.checkGuards(exchange, allowedHosts);
+    if (refusal !== undefined) return refuse(exchange, refusal, null);
+    if (this.#authenticator === undefined) return this.#enter(exchange);
+    const found = this.#authenticator.authenticate(exchange);
+    if (!(found instanceof Promise)) return this.#authenticated(exchange, found);
+    const hook = { hook: 'the verification of a token', sessionId: undefined };
+    const inTime = inHookTime(this.#options, hook, found).catch(asSojournError);
+    attempt(exchange, () => inTime.then((info) => this.#authenticated(exchange, info)));
+  }
+
+  #authenticated(exchange: Exchange, found: AuthInfo | SojournError): void {
+    if (found instanceof SojournError) return refuse(exchange, found, null);
+    if (exchange.closed) return;
+    if (this.#state === 'closed') return refuse(exchange, closedEndpoint(), null);
+    exchange.authInfo = found;
+    this.#enter(exchange);
+  }
+
+  /** The caller is known. */
+  #enter(exchange: Exchange): void {
     try {
       exchange.user = this.#userOf(exchange.authInfo);
     } catch (cause) {
@@ -224,9 +261,7 @@ export class Core {
       return refuse(exchange, internal(cause), null);
     }
     const path = this.#sse === undefined || this.#drained ? undefined : legacySsePath(exchange.url);
-    if (path === undefined || this.#sse === undefined) return this.#checks.enter(exchange, allowedHosts);
-    const refusal = this.#checks.checkGuards(exchange, allowedHosts);
-    if (refusal !== undefined) return refuse(exchange, refusal, null);
+    if (path === undefined || this.#sse === undefined) return this.#checks.enter(exchange);
     if (exchange.method === 'OPTIONS') return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
     this.#sse.serve(exchange, path);
   }

@@ -2,6 +2,9 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo, ServerEventBus, ServerNotifier } from '@modelcontextprotocol/server';
+import { createAuthenticator } from '../auth/authenticator.ts';
+import type { Authenticator } from '../auth/context.ts';
+import { WellKnown } from '../auth/well-known.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { closedEndpoint, draining, optionInvalid, optionsContradict, storeAway, type SojournError } from '../errors.ts';
@@ -53,6 +56,14 @@ export interface McpEndpoint extends AsyncDisposable {
   readonly node: (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown) => void;
   /** Starts an HTTP server with `/healthz`, `/readyz` and CORS. */
   readonly listen: (options?: ListenOptions) => Promise<Listening>;
+  /**
+   * The protected-resource metadata document of the option `auth` (RFC 9728), for your own server: `listen()` serves it
+   * by itself. `fetch` answers 404 on every other path; `node` calls `next` there, if it is given.
+   */
+  readonly wellKnown: {
+    readonly fetch: (request: Request) => Promise<Response>;
+    readonly node: (req: IncomingMessage, res: ServerResponse, next?: () => void) => void;
+  };
   readonly sessions: Sessions;
   /** Tells clients of both eras, on every instance, that a list or a resource changed. */
   readonly notify: ServerNotifier;
@@ -107,13 +118,17 @@ class Endpoint {
   readonly #options: ResolvedOptions;
   readonly #loader: CoreLoader<Core>;
   readonly #events: SessionEvents = new EventEmitter();
+  readonly #authenticator: Authenticator | undefined;
+  readonly #wellKnown: WellKnown;
   readonly #listening = new Set<ManagedListening>();
   #closed: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions) {
     this.#factory = factory;
     this.#options = options;
-    const { timeProvider: time, logger } = options;
+    const { timeProvider: time, logger, auth } = options;
+    this.#authenticator = auth && createAuthenticator(auth, { time, logger });
+    this.#wellKnown = new WellKnown(auth?.metadata);
     this.#loader = new CoreLoader({ open: () => this.#open(), time, logger });
   }
 
@@ -145,6 +160,7 @@ class Endpoint {
         inProcess: store.inProcess,
         random: systemRandom,
         userOf: createUserOf(options),
+        authenticator: this.#authenticator,
         events: this.#events,
       });
     if (!(opened instanceof Promise)) {
@@ -203,6 +219,7 @@ class Endpoint {
         return exchange.response;
       },
       listen: (given) => this.#listen(given),
+      wellKnown: { fetch: this.#wellKnown.fetch, node: this.#wellKnown.node },
       sessions: createSessions(
         () => this.#core,
         () => this.#loader.ready(),
@@ -261,6 +278,7 @@ class Endpoint {
       options: this.#options,
       handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),
       report: this.#report,
+      wellKnown: this.#wellKnown,
       health: () => this.#health(),
     });
     this.#listening.add(listening);

@@ -89,24 +89,17 @@ export class RequestChecks {
     this.#versions = servedVersions(options.sessionMode, options.supportedProtocolVersions);
     this.#servesModern = this.#versions.some(isModern);
     this.#servesLegacy = !this.#versions.every(isModern);
-    this.#headChecks = [
-      // 'token': authentication has its own option; `authInfo` is the result that the caller passed in.
-      this.#method,
-      this.#accept,
-      this.#contentType,
-      this.#declaredLength,
-    ];
+    this.#headChecks = [this.#method, this.#accept, this.#contentType, this.#declaredLength];
   }
 
-  /** The checks on every path, including the paths of the 2024-11-05 transport. */
+  /** The checks on every path, before the token, including the paths of the 2024-11-05 transport. */
   checkGuards(exchange: Exchange, allowedHosts: readonly string[] | undefined): SojournError | undefined {
     const wrongHost = allowedHosts === undefined ? undefined : checkHost(exchange.header('host'), allowedHosts);
     return wrongHost ?? checkOrigin(exchange.header('origin'), this.#options.allowedOrigins);
   }
 
-  enter(exchange: Exchange, allowedHosts: readonly string[] | undefined): void {
-    const unguarded = this.checkGuards(exchange, allowedHosts);
-    if (unguarded !== undefined) return refuse(exchange, unguarded, null);
+  /** Host, Origin and the token have been checked. */
+  enter(exchange: Exchange): void {
     for (const check of this.#headChecks) {
       const refusal = check(exchange);
       if (refusal !== undefined) return this.#refuseHead(exchange, refusal);

@@ -41,7 +41,8 @@ export interface Exchange {
   absoluteUrl(): string;
   /** By lower-case name, the values that handlers and the SDK see instead of the client's spelling (42 for 42.0). */
   readonly canonicalHeaders: Map<string, string>;
-  readonly authInfo: AuthInfo | undefined;
+  /** As the caller of the endpoint passed it in; the endpoint replaces it where it has the option `auth`. */
+  authInfo: AuthInfo | undefined;
   /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
   sessionId: string | undefined;
   /** The user key derived from `authInfo`. The endpoint sets it. */

@@ -20,7 +20,7 @@ const CLIENT_CLOSED_REQUEST = 499;
 
 export class FetchExchange implements Exchange, RequestSource {
   readonly #request: Request;
-  readonly authInfo: AuthInfo | undefined;
+  authInfo: AuthInfo | undefined;
   readonly parsedBody: unknown;
   readonly response: Promise<Response>;
   readonly node = undefined;
@@ -40,7 +40,8 @@ export class FetchExchange implements Exchange, RequestSource {
 
   constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, report: ReportFailure) {
     this.#request = request;
-    this.authInfo = authInfo;
+    // Wrappers such as `withMcpAuth` set `auth` on the request itself.
+    this.authInfo = authInfo ?? (request as { readonly auth?: AuthInfo | undefined }).auth;
     this.parsedBody = parsedBody;
     this.#report = report;
     this.response = new Promise((resolve) => {

@@ -61,6 +61,9 @@ export class NodeExchange implements Exchange, RequestSource {
   get authInfo(): AuthInfo | undefined {
     return this.#req.auth;
   }
+  set authInfo(auth: AuthInfo | undefined) {
+    (this.#req as NodeRequest).auth = auth;
+  }
   get parsedBody(): unknown {
     return this.#parsedBody;
   }

@@ -55,6 +55,8 @@ export interface ListenTarget {
   readonly options: ResolvedOptions;
   handle(exchange: Exchange, allowedHosts: readonly string[] | undefined): void;
   readonly report: ReportFailure;
+  /** `serve` returns `false` for a path of another kind. */
+  readonly wellKnown: { serve(req: IncomingMessage, res: ServerResponse): boolean };
   health(): EndpointHealth;
 }
 
@@ -136,6 +138,7 @@ function route(
 ): void {
   const path = (req.url ?? '/').split('?', 1)[0]?.replace(/\/+$/, '') ?? '';
   if (path === '/healthz' || path === '/readyz') return health(res, path, target);
+  if (path.startsWith('/.well-known/') && target.wellKnown.serve(req, res)) return;
   if (!serves(path, base, target.options)) {
     res.statusCode = 404;
     res.setHeader('Content-Type', 'text/plain; charset=utf-8');

@@ -64,6 +64,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   responseMode: 'auto',
   allowedHosts: undefined,
   allowedOrigins: LOOPBACK_NAMES,
+  auth: undefined,
   relayedHeaders: Object.freeze([]),
   credentialHeaders: Object.freeze([]),
   limits,

@@ -1,5 +1,6 @@
 /** Every option of `createMcpEndpoint`. `docs/reference/options.md` explains them at more length. */
 import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
+import type { AuthOptions, ResolvedAuth } from './auth-options.ts';
 import type { Store } from '../stores/store.ts';
 import type {
   ConfigureSessionOptions,
@@ -122,6 +123,11 @@ export interface McpEndpointOptions {
    */
   allowedOrigins?: readonly string[] | undefined;
   /**
+   * Who may call: how a caller is identified (access tokens, or the user that a proxy names), and what a caller may
+   * use. Default: every request is served, and `authInfo` is what your own middleware passes in.
+   */
+  auth?: AuthOptions | undefined;
+  /**
    * Header names that your handlers and hooks read, besides the common ones. A request that another instance relays to
    * the session's owner keeps only the common fields, `Mcp-*` and these. Default: none. Credentials cannot be listed
    * here.
@@ -207,6 +213,7 @@ export interface ResolvedOptions {
   readonly allowedHosts: readonly string[] | undefined;
   /** `'*'`, origins as browsers spell them, or host names in lower case (IPv6 in brackets). */
   readonly allowedOrigins: readonly string[];
+  readonly auth: ResolvedAuth | undefined;
   /** Lower case, without the fields that every relayed request keeps. */
   readonly relayedHeaders: readonly string[];
   /** Lower case, without the fields that are credentials on every endpoint. */

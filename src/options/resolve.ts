@@ -14,6 +14,7 @@ import {
   got,
   type NumberRange,
 } from './checks.ts';
+import { AUTH_NAMES, resolveAuth } from './resolve-auth.ts';
 import { DEFAULTS, TOMBSTONE_MAX_MS } from './defaults.ts';
 import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
 import { checkHeaderName, refuseRelayedCredentials } from './header-names.ts';
@@ -43,8 +44,6 @@ const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: string]>> =
   enableDnsRebindingProtection: ['the SDK transport', 'allowedHosts and allowedOrigins'],
   retryInterval: ['the SDK transport', 'retryMs'],
 };
-
-const NOT_YET = ['auth'];
 
 const MS: NumberRange = { min: 0, unit: 'ms' };
 
@@ -85,6 +84,7 @@ const RETENTION_NAMES: readonly string[] = Object.keys(RETENTION_RANGES);
 const NESTED_NAMES: readonly string[] = [
   ...LIMIT_NAMES.map((name) => `limits.${name}`),
   ...RETENTION_NAMES.map((name) => `eventRetention.${name}`),
+  ...AUTH_NAMES.map((name) => `auth.${name}`),
 ];
 
 /** Throws `TypeError` or `RangeError` (code `OPTION_INVALID`) for the first option that does not fit. */
@@ -156,6 +156,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
       given.allowedOrigins === undefined
         ? DEFAULTS.allowedOrigins
         : checkList('allowedOrigins', given.allowedOrigins, 'a list of origins and host names', checkOrigin, 0),
+    auth: resolveAuth(given.auth),
     relayedHeaders: resolveHeaders('relayedHeaders', given.relayedHeaders),
     credentialHeaders: resolveHeaders('credentialHeaders', given.credentialHeaders),
     limits: resolveLimits(given),
@@ -190,11 +191,9 @@ function checkTopNames(input: unknown): McpEndpointOptions {
     if (other !== undefined && value !== undefined)
       throw optionsContradict(`Option ${name} belongs to ${other[0]}; here it is ${other[1]}`);
     const here = Object.hasOwn(OF_CREATE_MCP_HANDLER, name) ? OF_CREATE_MCP_HANDLER[name] : undefined;
-    if (here === undefined && !NOT_YET.includes(name)) continue;
+    if (here === undefined) continue;
     // An option that is `undefined` counts as absent.
     if (value === undefined) others.push(name);
-    else if (here === undefined)
-      throw optionsContradict(`Option ${name} is not available in this version of sojourn; leave it out`);
     else throw optionsContradict(`Option ${name} belongs to createMcpHandler; here it is ${here}`);
   }
   return checkNames('', input, [...OPTION_NAMES, ...others], NESTED_NAMES);

@@ -59,6 +59,9 @@ export class ContinuedExchange implements Exchange {
   get authInfo(): AuthInfo | undefined {
     return this.#inner.authInfo;
   }
+  set authInfo(auth: AuthInfo | undefined) {
+    this.#inner.authInfo = auth;
+  }
   get sessionId(): string | undefined {
     return this.#inner.sessionId;
   }

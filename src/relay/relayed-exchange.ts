@@ -22,7 +22,7 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   readonly #envelope: CallEnvelope;
   readonly #link: Link;
   readonly #releaseLink: () => void;
-  readonly authInfo: AuthInfo | undefined;
+  authInfo: AuthInfo | undefined;
   readonly node = undefined;
   readonly parsedBody = undefined;
   readonly canonicalHeaders = new Map<string, string>();

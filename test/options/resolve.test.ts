@@ -274,13 +274,6 @@ describe('what is refused', () => {
     expect(resolveAny({ [theirs]: undefined })).toEqual(resolveOptions({}));
   });
 
-  test.each(['auth'])('%s, which is not available yet', (name) => {
-    expect(refusal({ [name]: {} }).message).toBe(
-      `Option ${name} is not available in this version of sojourn; leave it out`,
-    );
-    expect(resolveAny({ [name]: undefined })).toEqual(resolveOptions({}));
-  });
-
   test('options that are no object', () => {
     for (const input of [null, 5, 'stateless', [], () => {}]) {
       expect(refusal(input).message).toContain('createMcpEndpoint takes an object of options');

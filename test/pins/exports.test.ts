@@ -12,6 +12,9 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
   '.': {
     values: ['SojournError', 'createMcpEndpoint', 'currentRequest', 'currentSession'],
     types: [
+      'AuthOptions',
+      'Authorize',
+      'AuthorizeKind',
       'ConfigureSessionOptions',
       'ConnectableServer',
       'DrainOptions',
@@ -20,6 +23,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'ErrorCode',
       'EventRetention',
       'FetchOptions',
+      'JwtOptions',
       'LeaveReason',
       'ListenOptions',
       'Listening',
@@ -53,6 +57,8 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'Sessions',
       'Store',
       'TimeProvider',
+      'TrustedProxyUser',
+      'VerifyToken',
     ],
   },
   './memory': { values: ['memory'], types: [] },

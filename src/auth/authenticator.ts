@@ -1,0 +1,158 @@
+/**
+ * Finds out who sent a request, before anything else of it is read. Host and Origin have been checked.
+ *
+ *     Authorization: Bearer … ─▶ `verify`, or `jwt` ─▶ scopes, expiry ─▶ AuthInfo
+ *     a header of a proxy     ─▶ peer address       ─▶ AuthInfo
+ *     otherwise               ─▶ 401 and 403 with a challenge, 503 while the keys cannot be fetched,
+ *                                500 for a hook that failed
+ *
+ * A token is never logged and never part of an error.
+ */
+import {
+  type AuthInfo,
+  bearerAuthChallengeResponse,
+  checkResourceAllowed,
+  getOAuthProtectedResourceMetadataUrl,
+  OAuthError,
+  OAuthErrorCode,
+  verifyBearerToken,
+} from '@modelcontextprotocol/server';
+import { authAway, insufficientScope, internal, SojournError, unauthorized } from '../errors.ts';
+import type { ResolvedAuth } from '../options/auth-options.ts';
+import type { AuthContext, Authenticator, Caller } from './context.ts';
+import { JwtVerifier } from './jwt.ts';
+import { ProxyUsers } from './proxy-users.ts';
+import { withoutToken } from './scrub.ts';
+import { VerifiedTokens } from './verified-tokens.ts';
+
+export function createAuthenticator(auth: ResolvedAuth, context: AuthContext): Authenticator {
+  const { identification } = auth;
+  if (identification.by === 'proxy') return new ProxyUsers(identification, context.logger);
+  return new BearerTokens(auth, context);
+}
+
+/** RFC 6750 section 2.1. Two credentials in one field are refused, because two servers may read different ones. */
+const BEARER = /^bearer +([\w.~+/-]+=*)$/i;
+/** Node.js takes 16 KiB of headers; other servers behind `fetch` may take more. */
+const LONGEST_TOKEN = 16_384;
+/** RFC 6750 `error_description`, which is sent in a header. */
+const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
+
+class BearerTokens implements Authenticator {
+  readonly #auth: ResolvedAuth;
+  readonly #context: AuthContext;
+  readonly #verify: (token: string, caller: Caller) => Promise<AuthInfo | undefined>;
+  /** Only for JWTs, which no server revokes before they expire. */
+  readonly #verified: VerifiedTokens | undefined;
+  readonly #resource: URL | undefined;
+  readonly #metadataUrl: string | undefined;
+
+  constructor(auth: ResolvedAuth, context: AuthContext) {
+    const { identification, metadata } = auth;
+    this.#auth = auth;
+    this.#context = context;
+    this.#resource = metadata === undefined ? undefined : new URL(metadata.resource);
+    this.#metadataUrl = this.#resource && getOAuthProtectedResourceMetadataUrl(this.#resource);
+    if (identification.by === 'jwt') {
+      const jwt = new JwtVerifier(identification.jwt, this.#resource, context);
+      this.#verify = (token) => jwt.verify(token);
+      this.#verified = identification.jwt.cache ? new VerifiedTokens(context.time) : undefined;
+    } else {
+      const verify = identification.by === 'verify' ? identification.verify : undefined;
+      this.#verify = async (token, { request }) => verify?.(token, request);
+      this.#verified = undefined;
+    }
+  }
+
+  authenticate(caller: Caller): AuthInfo | SojournError | Promise<AuthInfo | SojournError> {
+    const header = caller.header('authorization');
+    if (header === undefined || header === '') return this.#refuse(invalidToken('Missing Authorization header'));
+    const token = header.length <= LONGEST_TOKEN ? BEARER.exec(header)?.[1] : undefined;
+    if (token === undefined) {
+      return this.#refuse(invalidToken("Invalid Authorization header format, expected 'Bearer TOKEN'"));
+    }
+    return this.#verified?.get(token) ?? this.#check(token, caller);
+  }
+
+  async #check(token: string, caller: Caller): Promise<AuthInfo | SojournError> {
+    try {
+      const info = await verifyBearerToken(`Bearer ${token}`, {
+        verifier: { verifyAccessToken: () => this.#verifyAccessToken(token, caller) },
+        requiredScopes: [...this.#auth.requiredScopes],
+        ...(this.#metadataUrl !== undefined && { resourceMetadataUrl: this.#metadataUrl }),
+      });
+      // The SDK compares with the system's clock.
+      if ((info.expiresAt ?? 0) * 1_000 <= this.#context.time.now()) throw invalidToken('Token has expired');
+      this.#verified?.keep(token, info);
+      return info;
+    } catch (cause) {
+      return this.#refuse(cause, token);
+    }
+  }
+
+  async #verifyAccessToken(token: string, caller: Caller): Promise<AuthInfo> {
+    const info: unknown = await this.#verify(token, caller);
+    if (info === undefined || info === null) throw invalidToken('Token is not valid');
+    if (!isAuthInfo(info)) throw new TypeError('auth.verify takes a token to an AuthInfo (token, clientId, scopes, …)');
+    const { resource } = info;
+    if (resource !== undefined && this.#resource !== undefined && !isFor(resource, this.#resource))
+      throw invalidToken('Token was not issued for this resource');
+    return info;
+  }
+
+  #refuse(cause: unknown, token = ''): SojournError {
+    if (cause instanceof SojournError) return cause;
+    const error = oauthError(cause);
+    const { logger } = this.#context;
+    switch (error?.code) {
+      case OAuthErrorCode.InvalidToken:
+      case OAuthErrorCode.InsufficientScope: {
+        logger.debug({ reason: error.code }, `A request is refused: ${withoutToken(error.message, token)}`);
+        return this.#challenge(error);
+      }
+      case OAuthErrorCode.TemporarilyUnavailable:
+        return authAway();
+      default: {
+        const err = new Error(withoutToken(messageOf(cause), token));
+        err.stack = withoutToken(cause instanceof Error ? (cause.stack ?? '') : '', token);
+        logger.error({ err }, 'A request is refused: its token could not be verified, because auth.verify threw');
+        return internal();
+      }
+    }
+  }
+
+  #challenge({ code, message }: OAuthError): SojournError {
+    const description = DESCRIPTION.test(message) ? message : 'Token is not valid';
+    const { headers } = bearerAuthChallengeResponse(new OAuthError(code, description), {
+      requiredScopes: [...this.#auth.requiredScopes],
+      ...(this.#metadataUrl !== undefined && { resourceMetadataUrl: this.#metadataUrl }),
+    });
+    const challenge = headers.get('www-authenticate') ?? 'Bearer';
+    return code === (OAuthErrorCode.InsufficientScope as string)
+      ? insufficientScope(challenge, description)
+      : unauthorized(challenge, description);
+  }
+}
+
+function invalidToken(message: string): OAuthError {
+  return new OAuthError(OAuthErrorCode.InvalidToken, message);
+}
+
+/** By its shape, because an application may have another copy of the SDK. */
+function oauthError(cause: unknown): OAuthError | undefined {
+  if (!(cause instanceof Error) || cause.name !== 'OAuthError') return undefined;
+  return typeof (cause as Partial<OAuthError>).code === 'string' ? (cause as OAuthError) : undefined;
+}
+
+function isAuthInfo(value: unknown): value is AuthInfo {
+  if (typeof value !== 'object' || value === null) return false;
+  const { scopes, resource } = value as Partial<AuthInfo>;
+  return Array.isArray(scopes) && (resource === undefined || resource instanceof URL);
+}
+
+/** A token for a resource is good for what lies below that resource. */
+function isFor(tokenResource: URL, resource: URL): boolean {
+  return checkResourceAllowed({ requestedResource: resource, configuredResource: tokenResource });
+}
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -1,0 +1,17 @@
+/** What the parts of this folder share. */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { SojournError } from '../errors.ts';
+import type { Exchange } from '../http/exchange.ts';
+import type { Logger, TimeProvider } from '../types.ts';
+
+export interface AuthContext {
+  readonly time: Required<TimeProvider>;
+  readonly logger: Logger;
+}
+
+export type Caller = Pick<Exchange, 'header' | 'request'>;
+
+/** Who the caller is, or why the request is refused. Never rejects, never throws. */
+export interface Authenticator {
+  authenticate(caller: Caller): AuthInfo | SojournError | Promise<AuthInfo | SojournError>;
+}

@@ -1,0 +1,133 @@
+/**
+ * The keys of an issuer, fetched when they are first needed and kept by `jose` for ten minutes. A token with an unknown
+ * `kid` may mean a new key, so it makes `jose` fetch them again, at most once in 30 s. A failed fetch is repeated at
+ * most once a second. So no caller can make this instance send a request per token.
+ */
+import type { FlattenedJWSInput, JWSHeaderParameters, JWTVerifyGetKey } from 'jose';
+import { authAway, SojournError } from '../errors.ts';
+import type { ResolvedJwt } from '../options/auth-options.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import type { AuthContext } from './context.ts';
+
+type Jose = typeof import('jose');
+type Keys = ReturnType<JWTVerifyGetKey>;
+
+const FETCH_MS = 5_000;
+/** After a failed fetch. */
+const PAUSE_MS = 1_000;
+/** An attacker's `kid` that is unknown. */
+const UNKNOWN_KEY_PAUSE_MS = 30_000;
+const KEPT_MS = 600_000;
+/** Say nothing about the issuer: no such key, or several that a token without `kid` may mean. */
+const OF_THE_TOKEN: ReadonlySet<unknown> = new Set([
+  'ERR_JWKS_NO_MATCHING_KEY',
+  'ERR_JWKS_MULTIPLE_MATCHING_KEYS',
+  'ERR_JOSE_NOT_SUPPORTED',
+]);
+
+let jose: Promise<Jose> | undefined;
+
+/** An optional peer, loaded when the first token comes. */
+export function loadJose(): Promise<Jose> {
+  jose ??= import('jose').catch((cause: unknown) => {
+    jose = undefined;
+    const missing = (cause as { readonly code?: unknown }).code === 'ERR_MODULE_NOT_FOUND';
+    const what = missing ? 'is not installed (it is an optional peer)' : 'could not be loaded';
+    throw new Error(`auth.jwt needs the package jose, which ${what}: npm install jose`, { cause });
+  });
+  return jose;
+}
+
+export class IssuerKeys {
+  readonly #jwt: ResolvedJwt;
+  readonly #context: AuthContext;
+  #keys: JWTVerifyGetKey | undefined = undefined;
+  #opening: Promise<JWTVerifyGetKey> | undefined = undefined;
+  #failedAt = -Infinity;
+
+  constructor(jwt: ResolvedJwt, context: AuthContext) {
+    this.#jwt = jwt;
+    this.#context = context;
+  }
+
+  /** Rejects with AUTH_AWAY when the keys cannot be fetched. */
+  async keyOf(header: JWSHeaderParameters, token: FlattenedJWSInput): Promise<Awaited<Keys>> {
+    try {
+      const keys = this.#keys ?? (await this.#open());
+      return await keys(header as never, token);
+    } catch (cause) {
+      if (cause instanceof SojournError) throw cause;
+      if (OF_THE_TOKEN.has((cause as { readonly code?: unknown }).code)) throw cause;
+      this.#context.logger.warn({ err: cause, issuer: this.#jwt.issuer }, 'The keys of the issuer cannot be fetched');
+      throw authAway(cause);
+    }
+  }
+
+  #open(): Promise<JWTVerifyGetKey> {
+    this.#opening ??= this.#create().finally(() => (this.#opening = undefined));
+    return this.#opening;
+  }
+
+  async #create(): Promise<JWTVerifyGetKey> {
+    const { createRemoteJWKSet, customFetch } = await loadJose();
+    const uri = this.#jwt.jwksUri ?? (await this.#discover());
+    const options = {
+      timeoutDuration: FETCH_MS,
+      cooldownDuration: UNKNOWN_KEY_PAUSE_MS,
+      cacheMaxAge: KEPT_MS,
+      [customFetch]: (url: string, init: RequestInit) => this.#fetch(url, init),
+    };
+    this.#keys = createRemoteJWKSet(new URL(uri), options);
+    return this.#keys;
+  }
+
+  /** The `jwks_uri` of the issuer's metadata: RFC 8414 first, then OpenID Connect Discovery. */
+  async #discover(): Promise<string> {
+    const { issuer } = this.#jwt;
+    const { origin, pathname } = new URL(issuer);
+    const path = pathname.replace(/\/$/, '');
+    const places = [
+      `${origin}/.well-known/oauth-authorization-server${path}`,
+      `${origin}${path}/.well-known/openid-configuration`,
+    ];
+    for (const place of places) {
+      const document = await this.#document(place);
+      if (document === undefined) continue;
+      if (!isObject(document) || document['issuer'] !== issuer)
+        throw new Error(`${place} is not the metadata of the issuer ${issuer}`);
+      const uri = document['jwks_uri'];
+      const secure = typeof uri === 'string' && URL.canParse(uri) && new URL(uri).protocol === new URL(issuer).protocol;
+      if (!secure) throw new Error(`${place} names no jwks_uri that can be trusted; set auth.jwt.jwksUri`);
+      return uri;
+    }
+    throw new Error(`the issuer ${issuer} has no metadata at ${places.join(' or ')}; set auth.jwt.jwksUri`);
+  }
+
+  /** `undefined`: there is none. */
+  async #document(place: string): Promise<unknown> {
+    const { time } = this.#context;
+    const controller = new AbortController();
+    const timer = time.setTimeout(() => controller.abort(), FETCH_MS);
+    try {
+      const response = await this.#fetch(place, { redirect: 'manual', signal: controller.signal });
+      if (response.status === 200) return await response.json();
+      await response.body?.cancel();
+      return undefined;
+    } finally {
+      time.clearTimeout(timer);
+    }
+  }
+
+  async #fetch(url: string, init: RequestInit): Promise<Response> {
+    const { time } = this.#context;
+    if (time.monotonic() - this.#failedAt < PAUSE_MS) throw authAway();
+    try {
+      const response = await fetch(url, init);
+      if (response.status >= 500) this.#failedAt = time.monotonic();
+      return response;
+    } catch (cause) {
+      this.#failedAt = time.monotonic();
+      throw cause;
+    }
+  }
+}

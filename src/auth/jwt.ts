@@ -1,0 +1,98 @@
+/** Access tokens that are JWTs (RFC 9068 and the like), verified by `jose` with the keys of their issuer. */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { OAuthError, OAuthErrorCode } from '@modelcontextprotocol/server';
+import type { JWTPayload, JWTVerifyGetKey } from 'jose';
+import { SojournError } from '../errors.ts';
+import type { ResolvedJwt } from '../options/auth-options.ts';
+import type { AuthContext } from './context.ts';
+import { IssuerKeys, loadJose } from './issuer-keys.ts';
+
+export class JwtVerifier {
+  readonly #jwt: ResolvedJwt;
+  readonly #audience: string[];
+  readonly #resource: URL | undefined;
+  readonly #context: AuthContext;
+  readonly #keys: IssuerKeys;
+
+  constructor(jwt: ResolvedJwt, resource: URL | undefined, context: AuthContext) {
+    this.#jwt = jwt;
+    this.#audience = withRootSlash(jwt.audience);
+    this.#resource = resource;
+    this.#context = context;
+    this.#keys = new IssuerKeys(jwt, context);
+  }
+
+  /** Rejects with an `OAuthError` for a token that is not valid, with AUTH_AWAY while its keys cannot be fetched. */
+  async verify(token: string): Promise<AuthInfo> {
+    const { jwtVerify } = await loadJose();
+    const { issuer, algorithms, clockToleranceMs } = this.#jwt;
+    const keyOf: JWTVerifyGetKey = (header, parts) => this.#keys.keyOf(header, parts);
+    let payload: JWTPayload;
+    try {
+      ({ payload } = await jwtVerify(token, keyOf, {
+        issuer,
+        audience: this.#audience,
+        algorithms: [...algorithms],
+        clockTolerance: clockToleranceMs / 1_000,
+        currentDate: new Date(this.#context.time.now()),
+        requiredClaims: ['exp'],
+      }));
+    } catch (cause) {
+      if (cause instanceof SojournError || !isJoseError(cause)) throw cause;
+      throw new OAuthError(OAuthErrorCode.InvalidToken, why(cause));
+    }
+    return this.#infoOf(token, payload);
+  }
+
+  #infoOf(token: string, payload: JWTPayload): AuthInfo {
+    const { exp = 0, client_id: client, azp } = payload;
+    return {
+      token,
+      clientId: text(client) ?? text(azp) ?? '',
+      scopes: scopesOf(payload),
+      // Until then it is accepted.
+      expiresAt: exp + Math.ceil(this.#jwt.clockToleranceMs / 1_000),
+      ...(this.#resource !== undefined && { resource: this.#resource }),
+      extra: { ...payload },
+    };
+  }
+}
+
+/** Clients write `https://mcp.example` as `https://mcp.example/`. */
+function withRootSlash(audience: readonly string[]): string[] {
+  const spelled = audience.flatMap((one) =>
+    /^https?:\/\/[^/?#]+\/?$/.test(one) ? [one.replace(/\/$/, ''), `${one.replace(/\/$/, '')}/`] : [one],
+  );
+  return [...new Set(spelled)];
+}
+
+/** `scope` (RFC 8693, RFC 9068), or the `scp` of Entra ID and Okta; a text or a list. */
+function scopesOf({ scope, scp }: JWTPayload): string[] {
+  const given: unknown = scope ?? scp;
+  const scopes: unknown[] = typeof given === 'string' ? given.split(' ') : Array.isArray(given) ? given : [];
+  return scopes.filter((one) => typeof one === 'string' && one !== '') as string[];
+}
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
+interface JoseError extends Error {
+  readonly code: string;
+  readonly claim?: unknown;
+}
+
+function isJoseError(cause: unknown): cause is JoseError {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  return typeof code === 'string' && /^ERR_(?:JWT|JWS|JOSE|JWK)/.test(code);
+}
+
+const CLAIMS: ReadonlySet<unknown> = new Set(['iss', 'aud', 'nbf', 'exp', 'iat']);
+
+/** Says which check failed, and nothing that the token holds. */
+function why({ code, claim }: JoseError): string {
+  if (code === 'ERR_JWT_EXPIRED') return 'Token has expired';
+  if (claim === 'aud') return 'Token was not issued for this resource';
+  if (CLAIMS.has(claim)) return `Token is not valid: its claim ${String(claim)} is not accepted`;
+  if (code === 'ERR_JOSE_ALG_NOT_ALLOWED') return 'Token is not valid: its algorithm is not accepted';
+  if (code === 'ERR_JWKS_NO_MATCHING_KEY') return 'Token is not valid: its key is unknown';
+  return 'Token is not valid';
+}

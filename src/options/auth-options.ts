@@ -1,0 +1,88 @@
+/** The option `auth`: who may call. Exactly one of `verify`, `jwt` and `trustedProxyUser` identifies the caller. */
+import type { AuthInfo, OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
+import type { McpHttpRequest } from '../types.ts';
+
+/** JWT access tokens, verified with the keys of their authorization server. Needs the package `jose`. */
+export interface JwtOptions {
+  /** The `iss` that tokens must have: an https URL, or http on loopback. */
+  issuer: string;
+  /** One of these must be in the `aud` of a token: usually the public URL of this endpoint. */
+  audience: string | readonly string[];
+  /** Where the issuer's keys are. Default: as the issuer's metadata says (RFC 8414, OpenID Connect Discovery). */
+  jwksUri?: string | undefined;
+  /** Signature algorithms that are accepted; asymmetric ones only. Default: all of them that `jose` has. */
+  algorithms?: readonly string[] | undefined;
+  /** ms that the clocks of the issuer and of this machine may differ. Default 5,000. */
+  clockToleranceMs?: number | undefined;
+  /**
+   * Whether a verified token is remembered, by its SHA-256, until it expires, for at most 60 s. Default `true`: a call
+   * with a remembered token costs a tenth of the CPU. `false`: every request is verified.
+   */
+  cache?: boolean | undefined;
+}
+
+/** The user that a proxy in front has authenticated, such as oauth2-proxy or a service mesh. */
+export interface TrustedProxyUser {
+  /** The header in which the proxy names the user. The proxy must overwrite what clients send in it. */
+  header: string;
+  /** Addresses of the proxy: CIDR ranges, compared with the peer address of the socket. */
+  from: readonly string[];
+}
+
+/** Throw, or return a promise that rejects, to refuse. */
+export type VerifyToken = (
+  token: string,
+  request: McpHttpRequest,
+) => AuthInfo | undefined | Promise<AuthInfo | undefined>;
+
+export type AuthorizeKind = 'tool' | 'prompt' | 'resource';
+
+/** `name`: of a tool or a prompt; of a resource its URI, or the URI template in lists and completions. */
+export type Authorize = (kind: AuthorizeKind, name: string, authInfo: AuthInfo) => boolean | Promise<boolean>;
+
+export interface AuthOptions {
+  /**
+   * Verifies an access token: resolves with its `AuthInfo` (`expiresAt` is required), or with `undefined` for a token
+   * that is not valid. An `OAuthError` decides the answer; any other error is a 500.
+   */
+  verify?: VerifyToken | undefined;
+  /** Verifies access tokens that are JWTs. */
+  jwt?: JwtOptions | undefined;
+  /** Takes the user from a header of a proxy, instead of a token. */
+  trustedProxyUser?: TrustedProxyUser | undefined;
+  /** Scopes that a token must have for any request. */
+  requiredScopes?: readonly string[] | undefined;
+  /**
+   * What the protected-resource metadata document (RFC 9728) says. `resource` is the public URL of this endpoint;
+   * default: the first `jwt.audience` that is a URL. `authorization_servers`: default `[jwt.issuer]`.
+   */
+  metadata?: Partial<OAuthProtectedResourceMetadata> | undefined;
+  /**
+   * Whether a caller may use a tool, a prompt or a resource. What is refused is left out of lists and answered like a
+   * name that does not exist. A hook that throws refuses.
+   */
+  authorize?: Authorize | undefined;
+}
+
+export interface ResolvedJwt {
+  readonly issuer: string;
+  readonly audience: readonly string[];
+  readonly jwksUri: string | undefined;
+  readonly algorithms: readonly string[];
+  readonly clockToleranceMs: number;
+  readonly cache: boolean;
+}
+
+/** Who the caller is: one of three ways. */
+export type Identification =
+  | { readonly by: 'verify'; readonly verify: VerifyToken }
+  | { readonly by: 'jwt'; readonly jwt: ResolvedJwt }
+  | { readonly by: 'proxy'; readonly header: string; readonly from: readonly string[] };
+
+export interface ResolvedAuth {
+  readonly identification: Identification;
+  readonly requiredScopes: readonly string[];
+  /** The document, whole; `undefined`: no resource is configured. */
+  readonly metadata: (OAuthProtectedResourceMetadata & { readonly resource: string }) | undefined;
+  readonly authorize: Authorize | undefined;
+}

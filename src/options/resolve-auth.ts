@@ -1,0 +1,192 @@
+/** Checks the option `auth` and fills it in. */
+import {
+  buildOAuthProtectedResourceMetadata,
+  type OAuthProtectedResourceMetadata,
+  requireScopes,
+} from '@modelcontextprotocol/server';
+import { isIP } from 'node:net';
+import { optionInvalid, optionsContradict } from '../errors.ts';
+import type { AuthOptions, Identification, JwtOptions, ResolvedAuth, ResolvedJwt } from './auth-options.ts';
+import { checkBoolean, checkFunction, checkList, checkNames, checkNumber, got } from './checks.ts';
+import { checkHeaderName } from './header-names.ts';
+
+/** Every asymmetric signature algorithm of JOSE that `jose` implements. */
+export const ASYMMETRIC: readonly string[] = Object.freeze([
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+]);
+
+export const AUTH_NAMES: readonly string[] = [
+  'verify',
+  'jwt',
+  'trustedProxyUser',
+  'requiredScopes',
+  'metadata',
+  'authorize',
+];
+const JWT_NAMES = ['issuer', 'audience', 'jwksUri', 'algorithms', 'clockToleranceMs', 'cache'];
+const PROXY_NAMES = ['header', 'from'];
+const WAYS = ['verify', 'jwt', 'trustedProxyUser'] as const;
+
+export const CLOCK_TOLERANCE_MS = 5_000;
+
+export function resolveAuth(input: AuthOptions | undefined): ResolvedAuth | undefined {
+  if (input === undefined) return undefined;
+  const given: AuthOptions = checkNames('auth', input, AUTH_NAMES, JWT_NAMES);
+  const ways = WAYS.filter((way) => given[way] !== undefined);
+  if (ways.length !== 1) {
+    throw optionsContradict(
+      `Option auth takes exactly one of ${WAYS.join(', ')}; ` +
+        (ways.length === 0 ? 'it has none of them' : `it has ${ways.join(' and ')}`),
+    );
+  }
+  const identification = identify(given);
+  const requiredScopes =
+    given.requiredScopes === undefined
+      ? []
+      : checkList('auth.requiredScopes', given.requiredScopes, 'a list of scopes', checkScope, 0);
+  if (identification.by === 'proxy' && (requiredScopes.length > 0 || given.metadata !== undefined)) {
+    throw optionsContradict(
+      'Option auth.trustedProxyUser goes without requiredScopes and metadata: there are no tokens',
+    );
+  }
+  return Object.freeze({
+    identification,
+    requiredScopes,
+    metadata: resolveMetadata(given.metadata, identification, requiredScopes),
+    authorize: checkFunction(
+      'auth.authorize',
+      given.authorize,
+      'a function (kind, name, authInfo) that returns true or false',
+    ),
+  });
+}
+
+function identify({ verify, jwt, trustedProxyUser }: AuthOptions): Identification {
+  if (jwt !== undefined) return { by: 'jwt', jwt: resolveJwt(jwt) };
+  if (trustedProxyUser !== undefined) {
+    const { header, from } = checkNames('auth.trustedProxyUser', trustedProxyUser, PROXY_NAMES, []);
+    return {
+      by: 'proxy',
+      header: checkHeaderName('auth.trustedProxyUser.header', header),
+      from: checkList('auth.trustedProxyUser.from', from, 'a list of CIDR ranges such as 10.0.0.0/8', checkRange),
+    };
+  }
+  const checked = checkFunction('auth.verify', verify, 'a function (token, request) that returns AuthInfo');
+  if (checked === undefined) throw optionInvalid('type', 'auth.verify', verify, 'a function (token, request)');
+  return { by: 'verify', verify: checked };
+}
+
+function resolveJwt(input: JwtOptions): ResolvedJwt {
+  const given = checkNames('auth.jwt', input, JWT_NAMES, AUTH_NAMES) as Partial<JwtOptions>;
+  const audience = typeof given.audience === 'string' ? [given.audience] : given.audience;
+  return Object.freeze({
+    issuer: checkUrl('auth.jwt.issuer', given.issuer),
+    audience: checkList('auth.jwt.audience', audience, 'a string, or a list of strings', checkText),
+    jwksUri: given.jwksUri === undefined ? undefined : checkUrl('auth.jwt.jwksUri', given.jwksUri),
+    algorithms:
+      given.algorithms === undefined
+        ? ASYMMETRIC
+        : checkList('auth.jwt.algorithms', given.algorithms, `some of ${ASYMMETRIC.join(', ')}`, checkAlgorithm),
+    clockToleranceMs: checkNumber('auth.jwt.clockToleranceMs', given.clockToleranceMs, CLOCK_TOLERANCE_MS, {
+      min: 0,
+      unit: 'ms',
+    }),
+    cache: checkBoolean('auth.jwt.cache', given.cache, true),
+  });
+}
+
+/** The whole document; `undefined` where nothing says which resource this is. */
+function resolveMetadata(
+  input: AuthOptions['metadata'],
+  identification: Identification,
+  scopes: readonly string[],
+): ResolvedAuth['metadata'] {
+  if (identification.by === 'proxy') return undefined;
+  const jwt = identification.by === 'jwt' ? identification.jwt : undefined;
+  if (input === undefined && jwt === undefined) return undefined;
+  if (input !== undefined && (typeof input !== 'object' || input === null || Array.isArray(input)))
+    throw optionInvalid('type', 'auth.metadata', input, 'an object of RFC 9728 members');
+  const given: Partial<OAuthProtectedResourceMetadata> = input ?? {};
+  const resource = given.resource ?? jwt?.audience.find(isWebUrl);
+  if (resource === undefined) {
+    if (input === undefined) return undefined;
+    throw optionInvalid('type', 'auth.metadata.resource', undefined, 'the public URL of this endpoint');
+  }
+  checkUrl('auth.metadata.resource', resource);
+  if (new URL(resource).hash !== '')
+    throw optionInvalid('range', 'auth.metadata.resource', resource, 'a URL without a fragment');
+  const servers: unknown = given.authorization_servers ?? (jwt === undefined ? undefined : [jwt.issuer]);
+  const takes = 'a list of issuer URLs, at least one';
+  const checked = checkList('auth.metadata.authorization_servers', servers, takes, checkUrl);
+  const [issuer = ''] = checked;
+  const built = buildOAuthProtectedResourceMetadata({
+    oauthMetadata: { issuer } as never,
+    resourceServerUrl: new URL(resource),
+    ...(scopes.length > 0 && { scopesSupported: [...scopes] }),
+  });
+  // As it is configured, because clients ask for a token with exactly this audience.
+  const document = {
+    ...built,
+    bearer_methods_supported: ['header'],
+    ...given,
+    resource,
+    authorization_servers: checked,
+  };
+  return Object.freeze(JSON.parse(JSON.stringify(document)) as NonNullable<ResolvedAuth['metadata']>);
+}
+
+function checkText(option: string, value: unknown): string {
+  if (typeof value !== 'string' || value === '') throw optionInvalid('type', option, value, 'a text that is not empty');
+  return value;
+}
+
+/** OAuth's own rule: https, or http on this machine. */
+function checkUrl(option: string, value: unknown): string {
+  const takes = 'an https URL, or an http URL on loopback';
+  const text = checkText(option, value);
+  if (!isWebUrl(text)) throw optionInvalid('range', option, text, takes);
+  const { protocol, hostname, username, password } = new URL(text);
+  if (username !== '' || password !== '') throw optionInvalid('range', option, got('a URL with credentials'), takes);
+  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
+  if (protocol === 'http:' && !loopback) throw optionInvalid('range', option, text, takes);
+  return text;
+}
+
+function isWebUrl(text: string): boolean {
+  return URL.canParse(text) && ['http:', 'https:'].includes(new URL(text).protocol);
+}
+
+function checkScope(option: string, value: unknown): string {
+  try {
+    requireScopes(value as string);
+  } catch {
+    throw optionInvalid('range', option, value, 'a scope: visible ASCII without quotes and spaces');
+  }
+  return value as string;
+}
+
+function checkAlgorithm(option: string, value: unknown): string {
+  if (typeof value === 'string' && ASYMMETRIC.includes(value)) return value;
+  throw optionInvalid('range', option, value, `one of ${ASYMMETRIC.join(', ')}; keys are never shared secrets`);
+}
+
+function checkRange(option: string, value: unknown): string {
+  const takes = 'an address, or a range such as 10.0.0.0/8 or fd00::/8';
+  const text = checkText(option, value);
+  const [address = '', bits, more] = text.split('/');
+  const family = isIP(address);
+  const most = family === 6 ? 128 : 32;
+  const fits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most);
+  if (family === 0 || !fits || more !== undefined) throw optionInvalid('range', option, text, takes);
+  return bits === undefined ? `${address}/${most}` : text;
+}

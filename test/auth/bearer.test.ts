@@ -1,0 +1,198 @@
+/** `auth.verify`: who may enter, on every face, and what everyone else is told. */
+import { OAuthError, OAuthErrorCode, type AuthInfo } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import type { AuthOptions } from '../../src/index.ts';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { bearer, RESOURCE } from '../kit/issuer.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { postModern } from '../kit/modern.ts';
+import { serve, type Face } from '../kit/serve.ts';
+
+const seconds = (): number => Math.floor(Date.now() / 1_000);
+const info = (token: string, more: Partial<AuthInfo> = {}): AuthInfo => ({
+  token,
+  clientId: 'cli',
+  scopes: ['read'],
+  expiresAt: seconds() + 600,
+  extra: { iss: 'https://id.example', sub: 'ada' },
+  ...more,
+});
+
+const metadata = { resource: RESOURCE, authorization_servers: ['https://id.example'] };
+const METADATA_URL = 'https://mcp.example/.well-known/oauth-protected-resource/mcp';
+
+/** Knows the token `good`; `expired`, `narrow`, `elsewhere` and `parent` are good but for one thing. */
+const verify: AuthOptions['verify'] = async (token) => {
+  switch (token) {
+    case 'good':
+      return info(token);
+    case 'expired':
+      return info(token, { expiresAt: seconds() - 1 });
+    case 'endless':
+      return { ...info(token), expiresAt: undefined } as unknown as AuthInfo;
+    case 'narrow':
+      return info(token, { scopes: [] });
+    case 'elsewhere':
+      return info(token, { resource: new URL('https://other.example/mcp') });
+    case 'sibling':
+      return info(token, { resource: new URL('https://mcp.example/mcp2') });
+    case 'parent':
+      return info(token, { resource: new URL('https://mcp.example/') });
+    case 'unknown':
+      return undefined;
+    case 'refused':
+      throw new OAuthError(OAuthErrorCode.InvalidToken, 'Token was revoked');
+    case 'away':
+      throw new OAuthError(OAuthErrorCode.TemporarilyUnavailable, 'away');
+    case 'listless':
+      return { token } as AuthInfo;
+    default:
+      throw new Error(`the directory does not know ${token}`);
+  }
+};
+const auth: AuthOptions = { verify, metadata, requiredScopes: ['read'] };
+
+const FACES: readonly Face[] = ['listen', 'node', 'fetch'];
+
+describe.each(FACES)('over %s', (face) => {
+  test('a good token opens a session, and handlers see who calls', async () => {
+    const { client } = await serve(createLab().factory, { auth }, { face });
+    const one = client(bearer('good'));
+    expect((await one.initialize()).response.status).toBe(200);
+    const { message } = await one.call(...tool('who'));
+    expect(textOf(message)).toContain('ada');
+    expect((await one.get()).status).toBe(200);
+    expect((await one.delete()).status).toBe(200);
+  });
+
+  test('a good token is served without a session as well, in 2026-07-28 and stateless', async () => {
+    const { client } = await serve(createLab().factory, { auth }, { face });
+    expect((await postModern(client(bearer('good')), 'tools/list', {})).status).toBe(200);
+    expect((await postModern(client(), 'tools/list', {})).status).toBe(401);
+    const stateless = await serve(createLab().factory, { auth, sessionMode: 'stateless' }, { face });
+    const list = { jsonrpc: '2.0', id: 1, method: 'tools/list' };
+    expect((await stateless.client(bearer('good')).post(list, { version: '2025-06-18' })).status).toBe(200);
+    expect((await stateless.client().post(list, { version: '2025-06-18' })).status).toBe(401);
+  });
+
+  test.each([
+    ['no header', {}, 'Missing Authorization header'],
+    [
+      'another scheme',
+      { authorization: 'Basic Z29vZA==' },
+      "Invalid Authorization header format, expected 'Bearer TOKEN'",
+    ],
+    ['no token', { authorization: 'Bearer' }, "Invalid Authorization header format, expected 'Bearer TOKEN'"],
+    ['two tokens', { authorization: 'Bearer good, Bearer good' }, /Invalid Authorization header format/],
+    ['a token and more', { authorization: 'Bearer good x' }, /Invalid Authorization header format/],
+    ['an expired token', bearer('expired').headers, 'Token has expired'],
+    ['a token without an end', bearer('endless').headers, 'Token has no expiration time'],
+    ['a token of another resource', bearer('elsewhere').headers, 'Token was not issued for this resource'],
+    ['a token of a resource beside this one', bearer('sibling').headers, 'Token was not issued for this resource'],
+    ['a token that verify does not know', bearer('unknown').headers, 'Token is not valid'],
+    ['a token that verify refuses', bearer('refused').headers, 'Token was revoked'],
+  ])('%s is 401 with a challenge that names the metadata', async (_name, headers, description) => {
+    const { client } = await serve(createLab().factory, { auth }, { face });
+    for (const response of [
+      await client({ headers }).post({ jsonrpc: '2.0', id: 1, method: 'ping' }),
+      await client({ headers }).get({ sessionId: 'x' }),
+      await client({ headers }).delete({ sessionId: 'x' }),
+    ]) {
+      expect(response.status).toBe(401);
+      const challenge = response.header('www-authenticate') ?? '';
+      expect(challenge).toContain('error="invalid_token"');
+      expect(challenge).toContain(`resource_metadata="${METADATA_URL}"`);
+      expect(challenge).toContain('scope="read"');
+      expect(response.json()).toEqual({
+        error: 'invalid_token',
+        error_description: typeof description === 'string' ? description : expect.stringMatching(description),
+      });
+    }
+  });
+
+  test('a token for a resource above this one is good for this one', async () => {
+    const { client } = await serve(createLab().factory, { auth }, { face });
+    expect((await client(bearer('parent')).initialize()).response.status).toBe(200);
+  });
+
+  test('a token without a required scope is 403, and the challenge names the scope', async () => {
+    const { client } = await serve(createLab().factory, { auth }, { face });
+    const { response } = await client(bearer('narrow')).initialize();
+    expect(response.status).toBe(403);
+    expect(response.header('www-authenticate')).toContain('error="insufficient_scope"');
+    expect(response.header('www-authenticate')).toContain('scope="read"');
+    expect(response.json()).toEqual({ error: 'insufficient_scope', error_description: 'Insufficient scope' });
+  });
+
+  test('a verify that fails is 500 and one log line without the token; a temporary failure is 503', async () => {
+    const { client, log } = await serve(createLab().factory, { auth }, { face });
+    const { response } = await client(bearer('s3cr3t-token')).initialize();
+    expect([response.status, response.json()]).toMatchObject([500, { error: { code: -32603 } }]);
+    expect(log.matching(/auth.verify threw/, 'error')).toHaveLength(1);
+    expect(JSON.stringify(log.lines)).not.toContain('s3cr3t');
+    expect((await client(bearer('listless')).initialize()).response.status).toBe(500);
+    const away = (await client(bearer('away')).initialize()).response;
+    expect([away.status, away.header('retry-after')]).toEqual([503, '1']);
+  });
+
+  test('the Host and the Origin are checked before the token', async () => {
+    const asked: string[] = [];
+    const counting: AuthOptions = {
+      verify: async (token) => {
+        asked.push(token);
+        return undefined;
+      },
+    };
+    const { client } = await serve(createLab().factory, { auth: counting }, { face });
+    const { response } = await client({ headers: { origin: 'https://evil.example' } }).initialize(bearer('good'));
+    expect(response.status).toBe(403);
+    expect(asked).toEqual([]);
+  });
+});
+
+test('verify gets the request, and its caller replaces what a middleware passed in', async () => {
+  const seen: unknown[] = [];
+  const { client } = await serve(
+    createLab().factory,
+    {
+      auth: {
+        verify: async (token, request) => {
+          seen.push([request.headers.get('x-tenant'), request.authInfo?.extra?.['sub']]);
+          return info(token);
+        },
+      },
+    },
+    { face: 'node', auth: () => info('t', { extra: { sub: 'mallory' } }) },
+  );
+  const one = client({ headers: { ...bearer('good').headers, 'x-tenant': 'a' } });
+  await one.initialize();
+  expect(textOf((await one.call(...tool('who'))).message)).toContain('ada');
+  expect(seen[0]).toEqual(['a', 'mallory']);
+});
+
+test('a verify that hangs is 503 after hookTimeoutMs', async () => {
+  const { client } = await serve(createLab().factory, {
+    auth: { verify: () => new Promise(() => {}) },
+    hookTimeoutMs: 50,
+  });
+  expect((await client(bearer('good')).initialize()).response.status).toBe(503);
+});
+
+test('a wrapper that sets `auth` on the request identifies the caller on the fetch face', async () => {
+  const lab = createLab();
+  const endpoint = createMcpEndpoint(lab.factory);
+  const request = new Request('http://localhost/mcp', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'initialize',
+      params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
+    }),
+  });
+  const wrapped = Object.assign(request, { auth: info('t') });
+  expect((await endpoint.fetch(wrapped)).status).toBe(200);
+  expect(lab.made[0]?.ctx.session?.user).toBe('["sub","https://id.example","ada"]');
+  await endpoint.close();
+});

@@ -1,0 +1,152 @@
+/** `auth.jwt`: tokens of a real issuer, its keys fetched over HTTP. */
+import { generateKeyPair } from 'jose';
+import { describe, expect, test } from 'vitest';
+import type { AuthOptions, JwtOptions } from '../../src/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { bearer, RESOURCE, startIssuer, type Issuer, type TokenParts } from '../kit/issuer.ts';
+import { serve } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+
+const authOf = (issuer: Issuer, more: Partial<JwtOptions> = {}): AuthOptions => ({
+  jwt: { issuer: issuer.url, audience: RESOURCE, ...more },
+});
+
+const whoami = toolServer({ whoami: (_args, ctx) => said(JSON.stringify(ctx.http?.authInfo)) });
+
+test('a token fills in subject, issuer, client, scopes, expiry and resource', async () => {
+  const issuer = await startIssuer();
+  const { client } = await serve(whoami, { auth: authOf(issuer) });
+  const exp = Math.floor(Date.now() / 1_000) + 300;
+  const token = await issuer.token({ claims: { exp, roles: ['admin'] } });
+  const one = client(bearer(token));
+  await one.initialize();
+  for (const _ of ['verified', 'remembered']) {
+    expect(JSON.parse(textOf((await one.call(...tool('whoami'))).message) ?? '')).toEqual({
+      token,
+      clientId: 'cli',
+      scopes: ['read', 'write'],
+      expiresAt: exp + 5,
+      resource: RESOURCE,
+      resourceMetadataUrl: 'https://mcp.example/.well-known/oauth-protected-resource/mcp',
+      extra: {
+        iss: issuer.url,
+        sub: 'ada',
+        aud: RESOURCE,
+        client_id: 'cli',
+        scope: 'read write',
+        exp,
+        roles: ['admin'],
+      },
+    });
+  }
+});
+
+test.each([
+  ['a list', { scope: ['read', 'write'] }],
+  ['scp', { scope: undefined, scp: 'read write' }],
+  ['a list of scp', { scope: undefined, scp: ['read', 'write'] }],
+])('scopes may be written as %s', async (_name, claims) => {
+  const issuer = await startIssuer();
+  const { client } = await serve(createLab().factory, { auth: { ...authOf(issuer), requiredScopes: ['write'] } });
+  expect((await client(bearer(await issuer.token({ claims }))).initialize()).response.status).toBe(200);
+});
+
+test('the keys are found through the metadata of the issuer, and fetched once', async () => {
+  const issuer = await startIssuer();
+  const { client } = await serve(createLab().factory, { auth: authOf(issuer) });
+  for (let n = 0; n < 5; n++) {
+    const token = await issuer.token({ claims: { jti: String(n) } });
+    expect((await client(bearer(token)).initialize()).response.status).toBe(200);
+  }
+  expect(issuer.requests).toEqual([
+    '/.well-known/oauth-authorization-server',
+    '/.well-known/openid-configuration',
+    '/jwks',
+  ]);
+});
+
+test('with jwksUri nothing else is fetched', async () => {
+  const issuer = await startIssuer();
+  const { client } = await serve(createLab().factory, { auth: authOf(issuer, { jwksUri: issuer.jwksUri }) });
+  expect((await client(bearer(await issuer.token())).initialize()).response.status).toBe(200);
+  expect(issuer.requests).toEqual(['/jwks']);
+});
+
+test('metadata of another issuer is refused', async () => {
+  const issuer = await startIssuer();
+  const other = issuer.url.replace('127.0.0.1', 'localhost');
+  const { client, log } = await serve(createLab().factory, {
+    auth: { jwt: { issuer: other, audience: RESOURCE } },
+  });
+  const token = await issuer.token({ claims: { iss: other } });
+  expect((await client(bearer(token)).initialize()).response.status).toBe(503);
+  expect(log.matching(/keys of the issuer cannot be fetched/, 'warn')).toHaveLength(1);
+});
+
+const refused: Array<[string, (issuer: Issuer) => TokenParts | Promise<TokenParts>, RegExp]> = [
+  ['has expired', () => ({ expiresIn: -10 }), /has expired/],
+  ['is for another audience', () => ({ claims: { aud: 'https://other.example' } }), /not issued for this resource/],
+  ['has no audience', () => ({ claims: { aud: undefined } }), /not issued for this resource/],
+  ['is of another issuer', () => ({ claims: { iss: 'https://evil.example' } }), /claim iss/],
+  ['is not valid yet', () => ({ claims: { nbf: Math.floor(Date.now() / 1_000) + 60 } }), /claim nbf/],
+  ['never expires', () => ({ claims: { exp: undefined } }), /claim exp/],
+  ['was signed with another key', async () => ({ key: (await generateKeyPair('RS256')).privateKey }), /not valid/],
+  ['names an unknown key', () => ({ kid: 'unknown' }), /its key is unknown/],
+  ['has a symmetric signature', () => ({ alg: 'HS256', key: new Uint8Array(32) }), /algorithm is not accepted/],
+];
+test.each(refused)('a token that %s is 401', async (_name, parts, why) => {
+  const issuer = await startIssuer();
+  const { client } = await serve(createLab().factory, { auth: authOf(issuer) });
+  const { response } = await client(bearer(await issuer.token(await parts(issuer)))).initialize();
+  expect([response.status, response.json()]).toEqual([
+    401,
+    { error: 'invalid_token', error_description: expect.stringMatching(why) },
+  ]);
+});
+
+test('an audience that is an origin is accepted with and without its slash', async () => {
+  const issuer = await startIssuer();
+  const { client } = await serve(createLab().factory, { auth: authOf(issuer, { audience: 'https://mcp.example' }) });
+  for (const aud of ['https://mcp.example', 'https://mcp.example/', ['x', 'https://mcp.example/']]) {
+    const token = await issuer.token({ claims: { aud } });
+    expect((await client(bearer(token)).initialize()).response.status).toBe(200);
+  }
+});
+
+describe('while the keys cannot be fetched', () => {
+  test('a token is answered with 503 and the issuer asked once a second at most; then it recovers', async () => {
+    const issuer = await startIssuer();
+    issuer.broken = true;
+    const { client, log } = await serve(createLab().factory, { auth: authOf(issuer, { jwksUri: issuer.jwksUri }) });
+    const one = client(bearer(await issuer.token()));
+    for (let n = 0; n < 20; n++) {
+      const { response } = await one.initialize();
+      expect([response.status, response.header('retry-after')]).toEqual([503, '1']);
+      expect(response.header('www-authenticate')).toBeUndefined();
+      expect(response.json()).toMatchObject({ error: { data: { reason: 'auth_away' } } });
+    }
+    expect(issuer.requests.length).toBeLessThanOrEqual(2);
+    expect(JSON.stringify(log.lines)).not.toContain('eyJ');
+    issuer.broken = false;
+    await expect
+      .poll(async () => (await one.initialize()).response.status, { timeout: 5_000, interval: 100 })
+      .toBe(200);
+  });
+
+  test('an issuer that is not there at all is 503 too', async () => {
+    const issuer = await startIssuer();
+    const token = await issuer.token();
+    await issuer.close();
+    const { client } = await serve(createLab().factory, { auth: authOf(issuer) });
+    expect((await client(bearer(token)).initialize()).response.status).toBe(503);
+  });
+
+  test('tokens whose key is known are served on', async () => {
+    const issuer = await startIssuer();
+    const { client } = await serve(createLab().factory, { auth: authOf(issuer) });
+    expect((await client(bearer(await issuer.token())).initialize()).response.status).toBe(200);
+    issuer.broken = true;
+    const token = await issuer.token({ claims: { jti: 'another' } });
+    expect((await client(bearer(token)).initialize()).response.status).toBe(200);
+  });
+});

@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest';
+import type { AuthOptions } from '../../src/index.ts';
+import { resolveOptions } from '../../src/options/resolve.ts';
+
+const jwt = { issuer: 'https://id.example', audience: 'https://mcp.example/mcp' };
+const verify = async () => undefined;
+const resolve = (auth: unknown) => resolveOptions({ auth: auth as AuthOptions }).auth;
+
+test('a JWT needs an issuer and an audience alone', () => {
+  expect(resolve({ jwt })).toEqual({
+    identification: {
+      by: 'jwt',
+      jwt: {
+        issuer: 'https://id.example',
+        audience: ['https://mcp.example/mcp'],
+        jwksUri: undefined,
+        algorithms: [
+          'RS256',
+          'RS384',
+          'RS512',
+          'PS256',
+          'PS384',
+          'PS512',
+          'ES256',
+          'ES384',
+          'ES512',
+          'EdDSA',
+          'Ed25519',
+        ],
+        clockToleranceMs: 5_000,
+        cache: true,
+      },
+    },
+    requiredScopes: [],
+    metadata: {
+      resource: 'https://mcp.example/mcp',
+      authorization_servers: ['https://id.example'],
+      bearer_methods_supported: ['header'],
+    },
+    authorize: undefined,
+  });
+});
+
+test('an issuer and a resource on this machine may be http', () => {
+  expect(
+    resolve({ jwt: { issuer: 'http://localhost:9000', audience: 'http://127.0.0.1:3000/mcp' } })?.metadata,
+  ).toEqual({
+    resource: 'http://127.0.0.1:3000/mcp',
+    authorization_servers: ['http://localhost:9000'],
+    bearer_methods_supported: ['header'],
+  });
+});
+
+describe('refused with the name of the option:', () => {
+  test.each<[string, unknown, RegExp]>([
+    ['no way to identify a caller', {}, /auth takes exactly one of verify, jwt, trustedProxyUser; it has none/],
+    ['two ways', { jwt, verify }, /exactly one of .*; it has verify and jwt/],
+    ['an unknown member', { verify, requiredScope: [] }, /auth\.requiredScope; did you mean auth\.requiredScopes/],
+    ['an unknown member of jwt', { jwt: { ...jwt, jwksUrl: 'https://x' } }, /auth\.jwt\.jwksUrl; did you mean/],
+    ['no issuer', { jwt: { audience: 'a' } }, /auth\.jwt\.issuer/],
+    ['an http issuer elsewhere', { jwt: { ...jwt, issuer: 'http://id.example' } }, /auth\.jwt\.issuer/],
+    ['no audience', { jwt: { issuer: jwt.issuer } }, /auth\.jwt\.audience/],
+    ['an empty audience', { jwt: { ...jwt, audience: '' } }, /auth\.jwt\.audience\[0\]/],
+    ['an empty list of audiences', { jwt: { ...jwt, audience: [] } }, /auth\.jwt\.audience/],
+    ['a symmetric algorithm', { jwt: { ...jwt, algorithms: ['HS256'] } }, /auth\.jwt\.algorithms\[0\]/],
+    ['no algorithm', { jwt: { ...jwt, algorithms: ['none'] } }, /auth\.jwt\.algorithms\[0\]/],
+    ['a scope with a space', { verify, requiredScopes: ['a b'] }, /auth\.requiredScopes\[0\]/],
+    ['metadata without a resource', { verify, metadata: {} }, /auth\.metadata\.resource/],
+    [
+      'metadata without an authorization server',
+      { verify, metadata: { resource: 'https://mcp.example' } },
+      /auth\.metadata\.authorization_servers/,
+    ],
+    [
+      'a resource with a fragment',
+      { jwt, metadata: { resource: 'https://mcp.example/#a' } },
+      /auth\.metadata\.resource/,
+    ],
+    ['an authorize that is no function', { verify, authorize: true }, /auth\.authorize/],
+    ['a verify that is no function', { verify: 'x' }, /auth\.verify/],
+    ['a proxy without addresses', { trustedProxyUser: { header: 'x-user', from: [] } }, /trustedProxyUser\.from/],
+    [
+      'a name for an address',
+      { trustedProxyUser: { header: 'x-user', from: ['proxy'] } },
+      /trustedProxyUser\.from\[0\]/,
+    ],
+    [
+      'a wrong prefix',
+      { trustedProxyUser: { header: 'x-user', from: ['10.0.0.0/33'] } },
+      /trustedProxyUser\.from\[0\]/,
+    ],
+    [
+      'scopes with a proxy',
+      { trustedProxyUser: { header: 'x-user', from: ['::1'] }, requiredScopes: ['a'] },
+      /trustedProxyUser goes without requiredScopes/,
+    ],
+  ])('%s', (_name, auth, message) => {
+    expect(() => resolve(auth)).toThrow(message);
+  });
+});
