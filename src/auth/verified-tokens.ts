@@ -1,6 +1,7 @@
 /**
  * Tokens that were verified a moment ago. A signature costs more CPU than a whole call, and a client sends the same
- * token with every request. Tokens are remembered by their SHA-256 alone, for at most a minute, never past their expiry.
+ * token with every request. Tokens are remembered by their SHA-256 alone, for at most a minute, and never past their
+ * expiry.
  */
 import { createHash } from 'node:crypto';
 import type { AuthInfo } from '@modelcontextprotocol/server';
