@@ -4,8 +4,11 @@
  * checker must miss it within so many seeds.
  */
 import { Link } from '../../src/cluster/link.ts';
+import { WaitingCalls } from '../../src/eras/legacy/waiting-calls.ts';
+import { Patience } from '../../src/session/patience.ts';
 import { Questions } from '../../src/session/questions.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
+import { SimExchange } from './exchange.ts';
 import type { RunOptions } from './run.ts';
 import { ACTIONS, CLEAR, type Kind, type Scenario, type Weather } from './scenario.ts';
 import type { Faults } from './faults.ts';
@@ -15,8 +18,9 @@ import type { SimProcess } from './process.ts';
 export interface Ablation {
   readonly rule: string;
   readonly kind: Kind;
-  /** One of so many shows it. */
+  /** One of so many shows it, from `from` (0) on: earlier ones show nothing, and take their time. */
   readonly seeds: number;
+  readonly from?: number;
   /** What its absence looks like. */
   readonly shows: RegExp;
   /** Worse than the weather of its kind, so that few seeds show it. */
@@ -111,6 +115,61 @@ export const ABLATIONS: readonly Ablation[] = [
     without: { endpoint: { waitMs: 0 } },
   },
   {
+    rule: 'requests wait no longer than waitMs',
+    seeds: 40,
+    from: 16,
+    shows: /^waited \d+ ms/,
+    kind: 'outages',
+    change: (scenario) => ({ ...outOfReach(scenario), endpoint: { ...scenario.endpoint, waitMs: 200 } }),
+    without: {},
+    patch: () => {
+      const { enter } = Patience.prototype;
+      Patience.prototype.enter = function (bytes, _deadline, expired) {
+        return enter.call(this, bytes, Infinity, expired);
+      };
+      return () => {
+        Patience.prototype.enter = enter;
+      };
+    },
+  },
+  {
+    rule: 'a request waits behind the earlier ones of its session',
+    seeds: 40,
+    from: 17,
+    shows: /^order lost/,
+    kind: 'outages',
+    change: (scenario) => ({
+      ...outOfReach(scenario),
+      thinkMs: [0, 10],
+      concurrency: 20,
+      faults: { ...scenario.faults, store: [1, 20] },
+    }),
+    without: {},
+    patch: () => {
+      const { has } = WaitingCalls.prototype;
+      WaitingCalls.prototype.has = () => false;
+      return () => {
+        WaitingCalls.prototype.has = has;
+      };
+    },
+  },
+  {
+    rule: 'a request leaves with its client',
+    seeds: 20,
+    from: 11,
+    shows: /^ran after its client had left/,
+    kind: 'outages',
+    change: outOfReach,
+    without: {},
+    patch: () => {
+      const { clientLeft } = SimExchange.prototype;
+      SimExchange.prototype.clientLeft = () => undefined;
+      return () => {
+        SimExchange.prototype.clientLeft = clientLeft;
+      };
+    },
+  },
+  {
     rule: 'a marker before what may not run twice',
     seeds: 10,
     shows: /^ran \d+ times/,
@@ -152,6 +211,7 @@ export const ABLATIONS: readonly Ablation[] = [
   {
     rule: 'self-fencing by the mailbox',
     seeds: 20,
+    from: 7,
     shows: /^went back/,
     kind: 'mailboxes',
     change: worse({ mailboxLoss: 4 }),

@@ -93,7 +93,7 @@ function checkEndings(ledger: Ledger, say: SayOf): void {
     if (ending === undefined) {
       say(
         call,
-        `never ended: ${nameOf(call)}, ${call.accepted ? 'accepted' : 'not accepted'}, sent at ${call.attemptAt}`,
+        `never ended: ${nameOf(call)}, ${call.acceptedAt !== undefined ? 'accepted' : 'not accepted'}, sent at ${call.attemptAt}`,
       );
     } else if (ending.kind === 'silent') {
       say(call, `ended without an answer: ${nameOf(call)} at ${ending.at}`);
@@ -138,7 +138,7 @@ function checkPatience(
   if (calm) for (const { at, body } of refusals) sayAnyhow(`${at.toFixed(3)} a request was refused with 503: ${body}`);
   const runOf = new Map(ran.map((run) => [run.nonce, run]));
   for (const call of calls) {
-    const { ending, attemptAt, tool, ms, nonce } = call;
+    const { ending, attemptAt, acceptedAt, tool, ms, nonce } = call;
     if (ending === undefined) continue;
     if (ending.kind === 'timed-out') {
       if (ending.at - attemptAt >= patientMs) say(call, `timed out: ${nameOf(call)}`);
@@ -153,9 +153,9 @@ function checkPatience(
     ) {
       say(call, `failed: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     }
-    // It may wait for the lease, and once more for the first write of its stream.
-    const waited = ending.at - attemptAt - ms;
-    if (tool !== 'ask' && ending.kind !== 'timed-out' && waited > 2 * waitMs + SLACK_MS)
+    // It may wait for the lease, and once more for the first write of its stream. Its stream may wait longer: it is resumed.
+    const waited = (acceptedAt ?? ending.at) - attemptAt - ms;
+    if (ending.kind !== 'timed-out' && waited > 2 * waitMs + SLACK_MS)
       say(call, `waited ${waited.toFixed(0)} ms, and waitMs is ${waitMs}: ${nameOf(call)}`);
   }
   if (alone) checkOrder(calls, runOf, say);
@@ -166,22 +166,21 @@ function isOwnerLost({ reason, mayHaveRun }: Ending & { kind: 'error' }): boolea
   return reason === 'owner_lost' && mayHaveRun === true;
 }
 
-/** Calls that waited for the lease of one instance run in the order in which they came. */
+/** A call that waited for the lease of its only instance runs before the calls of its session that arrived there later. */
 function checkOrder(calls: readonly Call[], runOf: ReadonlyMap<string, { readonly at: number }>, say: SayOf): void {
-  const bySession = new Map<string, Call[]>();
+  const bySession = new Map<string, Array<{ call: Call; at: number }>>();
   for (const call of calls) {
-    if (call.heldAt === undefined || call.tool === undefined || REPEATABLE[call.tool] === true) continue;
-    bySession.set(call.session, [...(bySession.get(call.session) ?? []), call]);
+    const run = runOf.get(call.nonce);
+    if (call.arrivedAt === undefined || run === undefined || REPEATABLE[call.tool ?? ''] === true) continue;
+    bySession.set(call.session, [...(bySession.get(call.session) ?? []), { call, at: run.at }]);
   }
   for (const of of bySession.values()) {
-    const held = of.toSorted((a, b) => (a.heldAt ?? 0) - (b.heldAt ?? 0));
+    const arrived = of.toSorted((a, b) => (a.call.arrivedAt ?? 0) - (b.call.arrivedAt ?? 0));
     let last: { call: Call; at: number } | undefined;
-    for (const call of held) {
-      const run = runOf.get(call.nonce);
-      if (run === undefined) continue;
-      if (last !== undefined && run.at < last.at)
+    for (const { call, at } of arrived) {
+      if (last !== undefined && at < last.at)
         say(call, `order lost: ${nameOf(call)} waited behind ${nameOf(last.call)} and ran before it`);
-      last = { call, at: Math.max(run.at, last?.at ?? 0) };
+      if (call.held && (last === undefined || at > last.at)) last = { call, at };
     }
   }
 }

@@ -85,7 +85,8 @@ export class ClientCall {
       },
       { onCut: 'stop', ...(patience !== undefined && { patience }) },
     );
-    this.#call.heldAt = this.#current?.heldAt;
+    this.#call.arrivedAt = this.#current?.arrivedAt;
+    this.#call.held = this.#current?.held === true;
     if (response === undefined) this.#end({ kind: 'given-up', at: this.#now });
     else if (response === 'late') this.#end({ kind: 'timed-out', at: this.#now });
     else if (response === 'cut') this.#end({ kind: 'cut', at: this.#now });
@@ -118,7 +119,7 @@ export class ClientCall {
       });
     if (cancelAfter !== undefined)
       world.scheduler.after(cancelAfter, () => {
-        if (this.#call.ending !== undefined || !this.#call.accepted) return;
+        if (this.#call.ending !== undefined || this.#call.acceptedAt === undefined) return;
         this.#end({ kind: 'cancelled', at: this.#now });
         this.#current?.close();
         cancel(this.#call.id);
@@ -157,7 +158,7 @@ export class ClientCall {
       return this.#end({ kind: 'refused', at: this.#now, status, body, slot });
     }
     if (response.status === 200) {
-      this.#call.accepted = true;
+      this.#call.acceptedAt = this.#now;
       const { attemptAt } = this.#call;
       await this.#read(response);
       if (!this.#isLost) this.#caller.served(this.#story, response.status, attemptAt);

@@ -219,8 +219,9 @@ export class SimClient implements Caller {
       sentAt: this.world.now,
       attemptAt: this.world.now,
       ms: options.ms ?? 0,
-      heldAt: undefined,
-      accepted: false,
+      arrivedAt: undefined,
+      held: false,
+      acceptedAt: undefined,
       ending: undefined,
     };
     this.world.ledger.calls.push(call);

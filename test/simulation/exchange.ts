@@ -165,8 +165,10 @@ export class Response implements Connection {
   body = '';
   /** Where it was sent. */
   slot = -1;
-  /** Set when it reached an instance without a lease. */
-  heldAt: number | undefined;
+  /** Set when it reached an instance. */
+  arrivedAt: number | undefined;
+  /** That instance had no lease. */
+  held = false;
   /** By the store's clock. */
   headedAt = Infinity;
   /** Set by the client: whatever comes later is not read any more. */

@@ -82,7 +82,8 @@ export class HttpNetwork {
     };
     process.enter(() => {
       if (exchange.closed) return;
-      if (instance.core?.instance.valid === false) response.heldAt = this.#world.now;
+      response.arrivedAt = this.#world.now;
+      response.held = instance.core?.instance.valid === false;
       instance.core?.handle(exchange);
     });
   }

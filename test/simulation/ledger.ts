@@ -55,12 +55,14 @@ export interface Call {
   readonly sentAt: number;
   /** ms that the tool takes. */
   readonly ms: number;
-  /** When the last attempt reached an instance without a lease. */
-  heldAt: number | undefined;
+  /** When the last attempt reached an instance. */
+  arrivedAt: number | undefined;
+  /** That instance had no lease. */
+  held: boolean;
   /** When the last attempt began: 503 before it means that nothing ran. */
   attemptAt: number;
-  /** An instance answered 200. */
-  accepted: boolean;
+  /** When an instance answered 200. */
+  acceptedAt: number | undefined;
   ending: Ending | undefined;
 }
 
