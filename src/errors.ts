@@ -320,13 +320,17 @@ export const storeAwayForClients = (what: string, cause: unknown): unknown =>
   cause instanceof SojournError && cause.code === 'STORE_AWAY' ? storeAway(what, cause) : cause;
 
 export const lapsed = (): SojournError =>
-  unavailable('LAPSED', 'lapsed', 'Service Unavailable: this instance lost its lease and is taking it again');
+  unavailable(
+    'LAPSED',
+    'lapsed',
+    'Service Unavailable: this instance lost its lease and is taking a new one; try again',
+  );
 
 export const restoreFailed = (cause?: unknown): SojournError =>
   unavailable(
     'RESTORE_FAILED',
     'restore_failed',
-    'Service Unavailable: the session could not be rebuilt here; it is kept, try again',
+    'Service Unavailable: this instance could not rebuild the session; the session is kept, try again',
     cause,
   );
 
@@ -334,7 +338,7 @@ export const migrationFailed = (cause?: unknown): SojournError =>
   unavailable(
     'MIGRATION_FAILED',
     'migration_failed',
-    'Service Unavailable: the sessionMigrationHandler failed; the session is not given up, try again',
+    'Service Unavailable: the sessionMigrationHandler failed; the session is kept, try again',
     cause,
   );
 
@@ -421,12 +425,12 @@ export const notInitialized = (method: string): SojournError =>
 export const statelessUnsupported = (what: string): SojournError =>
   new SojournError(
     'STATELESS',
-    `${what} is not supported in stateless mode: there is no session that an answer could come back to`,
+    `${what} is not supported in stateless mode: without a session the client has no way to answer`,
     { status: 500, rpc: RPC.transport },
   );
 
 export const sessionGone = (id: string, reason: string): SojournError =>
-  new SojournError('SESSION_GONE', `Session ${sessionHash(id)} is not live here any more (${reason})`, {
+  new SojournError('SESSION_GONE', `Session ${sessionHash(id)} is no longer live on this instance (${reason})`, {
     status: 500,
     rpc: RPC.transport,
   });
@@ -441,7 +445,7 @@ export const stateTooLarge = (bytes: number, limit: number): SojournError =>
 export const sealTooLong = (length: number, limit: number): SojournError =>
   new SojournError(
     'SEAL_TOO_LONG',
-    `The handshake does not fit into a session id: it takes ${length} characters, ${limit} are allowed`,
+    `The handshake does not fit into a session id: it takes ${length} characters, ${limit} are allowed; use a store for such clients`,
     { status: 500, rpc: RPC.internal },
   );
 

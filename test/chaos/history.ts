@@ -24,7 +24,7 @@ export const VIOLATIONS = {
   broken: 'connections that broke without a reason',
   unexplained: 'client exceptions without an explanation',
   crashed: 'servers that ended by themselves',
-  status: 'answers that nobody should get',
+  status: 'answers that must not be given',
   failed: 'failed requests where none may fail',
   noisy: 'log lines that come with every request',
 } as const;

@@ -108,7 +108,7 @@ function faults(report: FaultsReport): Row[] {
 function outages({ outages: all, awayMs, answeredMeanwhile, refusedMeanwhile, linesMeanwhile }: OutageReport): Row[] {
   return [
     ['outages', `${all.join(', ')}; ${ms(awayMs)} each`],
-    ['calls answered meanwhile, once every lease had run out', count(answeredMeanwhile)],
+    ['calls answered during it, after every lease expired', count(answeredMeanwhile)],
     ['requests refused with 503 and Retry-After', count(refusedMeanwhile)],
     ['warnings and errors in the logs of all instances', count(linesMeanwhile)],
   ];

@@ -11,7 +11,7 @@ import { type Asked, RawHttp } from './raw-http.ts';
 
 export const INTRUSIONS = {
   user: 'another user',
-  anonymous: 'nobody in particular',
+  anonymous: 'no user',
   event: "another session's event id",
   ended: 'an ended session id',
 } as const;
