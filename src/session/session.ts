@@ -68,6 +68,7 @@ export class LiveSession implements Idle {
   readonly running = new RunningRequests();
   readonly posts: PostStreams;
   #questions: Questions | undefined = undefined;
+  #finishedAsked: { readonly lastEventId: string; times: number } | undefined = undefined;
   readonly transport: SessionTransport;
   readonly view: McpSession;
   run: SessionRun | undefined = undefined;
@@ -150,6 +151,12 @@ export class LiveSession implements Idle {
   /** Something is under way that a drain waits for. */
   get busy(): boolean {
     return this.running.size > 0 || (this.#questions !== undefined && this.#questions.size > 0);
+  }
+
+  /** How often in a row its client has asked for this finished stream. */
+  asksForFinished(lastEventId: string): number {
+    if (this.#finishedAsked?.lastEventId !== lastEventId) this.#finishedAsked = { lastEventId, times: 0 };
+    return (this.#finishedAsked.times += 1);
   }
 
   get questions(): Questions {

@@ -295,11 +295,31 @@ test('B127 a stream is complete with its answer, though its response had ended: 
   expect(resumed.events.flatMap(({ message }) => message ?? [])).toEqual([
     { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'done' }] } },
   ]);
-  // Without a GET stream it is that: a client that comes back for a finished stream for ever reads it at last.
-  const get = await one.get({ lastEventId: lastId(resumed) });
-  expect(await get.nextMessage()).toMatchObject({ method: expect.stringContaining('list_changed') });
   const nothing = await one.get({ lastEventId: lastId(resumed) });
   expect([nothing.status, nothing.body]).toEqual([204, '']); // there is nothing to come back for
+});
+
+describe('B127 without a GET stream', () => {
+  /** Ids of calls that were answered. */
+  async function answered(one: RawClient): Promise<string> {
+    const { response } = await one.call('ping');
+    return (await response.untilEnd()).at(-1)?.id ?? '';
+  }
+
+  test('a client that comes back for ever for a finished stream reads the GET stream at last', async () => {
+    const { one } = await serveLab();
+    const lastEventId = await answered(one);
+    for (const _ of [1, 2]) expect((await one.get({ lastEventId })).status).toBe(204);
+    const get = await one.get({ lastEventId });
+    expect(await get.nextMessage()).toMatchObject({ method: expect.stringContaining('list_changed') });
+    expect((await one.get({ lastEventId })).status).toBe(204);
+  });
+
+  test('a client that comes back once after each error opens no second GET stream', async () => {
+    const { one } = await serveLab();
+    const ids = [await answered(one), await answered(one), await answered(one), await answered(one)];
+    for (const lastEventId of [...ids, ...ids]) expect((await one.get({ lastEventId })).status).toBe(204);
+  });
 });
 
 test('B131 each stream of a session replays its own messages only', async () => {

@@ -6,8 +6,9 @@
  *     the GET stream, what came after is not kept → a new GET stream, which begins with `list_changed` of each kind
  *     the stream of a call, which is not kept     → an event with a JSON-RPC error of the call's id, then the end
  *     … and its event id does not name the call   → like a finished stream
- *     a finished stream, nothing came after       → 204: no reason to come back; where the session has no GET stream open, that:
- *                                                   one SDK comes back for ever, and reads no other stream until then
+ *     a finished stream, nothing came after       → 204: no reason to come back. A client that asks again and again while the
+ *                                                   session has no GET stream open gets that: one SDK comes back for ever, and
+ *                                                   reads no other stream until then
  *     no event id of ours                         → a new GET stream
  *
  * An ended or unknown session is 404, unless the id names a call: `refuseResume`.
@@ -22,6 +23,13 @@ import { endedId, type EventPosition, GET_STREAM, parseEventId } from '../../ses
 import { openGet, resumable, resumeStream } from '../../session/readers.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { replayComplete } from '../../session/stream.ts';
+
+/**
+ * Requests for one finished stream that are answered with 204 before the GET stream is opened instead. Official clients come back
+ * once after each error that they got, and a connection may break under the 204. If they got a GET stream then, they would
+ * read two, and get messages twice.
+ */
+const ENDS_TOLD = 2;
 
 export interface GetContext {
   readonly options: Pick<ResolvedOptions, 'lostCalls'>;
@@ -77,7 +85,9 @@ async function resume(
 
 /** The rest of a POST's response never becomes a GET stream. */
 async function finish(session: LiveSession, exchange: Exchange, { open }: GetContext): Promise<void> {
-  if (session.getStream.read || exchange.method !== 'GET') exchange.respond(204, []);
+  const lastEventId = exchange.header('last-event-id') ?? '';
+  const reads = session.getStream.read || exchange.method !== 'GET';
+  if (reads || session.asksForFinished(lastEventId) <= ENDS_TOLD) exchange.respond(204, []);
   else await openGet(session, open(exchange), true);
 }
 
