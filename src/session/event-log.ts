@@ -1,11 +1,12 @@
 /** One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see. */
 import type { MaybePromise, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
 import { hasPriming } from '../protocol/versions.ts';
+import { endError } from './end-answers.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import { pause } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
-import type { CarriedExtra, StreamLog } from './stream-writer.ts';
+import type { AnsweredCall, CarriedExtra, StreamLog } from './stream-writer.ts';
 
 /** How often the log of a stream may be overtaken by what drops its events. */
 const READS = 3;
@@ -82,6 +83,12 @@ export class SessionEventLog implements StreamLog {
 
   fenced(): void {
     this.#host.fenced(this.#session);
+  }
+
+  lostAnswer(call: AnsweredCall): string | undefined {
+    if (hasPriming(this.#session.version)) return undefined;
+    // It has not left yet: its end is being written.
+    return this.#session.lostJson(call, endError(this.#session.left ?? 'deleted', true));
   }
 
   failed(err: unknown): void {

@@ -2,8 +2,8 @@
 import { requestKey } from './call-guard.ts';
 import type { MessageContext } from './context.ts';
 import { postStreamKey } from './event-id.ts';
-import { type AnsweredCall, Stream } from './stream.ts';
-import type { StreamLog } from './stream-writer.ts';
+import { Stream } from './stream.ts';
+import type { AnsweredCall, StreamLog } from './stream-writer.ts';
 
 export class PostStreams {
   readonly #epoch: number;

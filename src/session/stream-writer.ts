@@ -7,7 +7,14 @@
  *                                                                                 we do again: written once more
  *                                           failed  ─▶ tried again ─▶ written, or refused: it is there already, or …
  */
+import type { RequestId } from '@modelcontextprotocol/server';
 import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
+
+/** The request that a stream answers. */
+export interface AnsweredCall {
+  readonly id: RequestId;
+  readonly method: string;
+}
 
 /** What an append may carry besides its events. */
 export type AppendExtra = Pick<AppendRequest, 'mark' | 'unmark'> & {
@@ -43,6 +50,11 @@ export interface StreamLog {
   readonly epoch: number;
   /** Whether only our own next claim overtook a write that was refused under an epoch. */
   claimedSince(epoch: number): MaybePromise<boolean>;
+  /**
+   * The error that a client gets in place of an answer that the store refused; `undefined` where the client comes back after a
+   * stream that ended, and finds out then.
+   */
+  lostAnswer(call: AnsweredCall): string | undefined;
   /** The store could not be asked. */
   failed(error: unknown): void;
   /** Waits before try number `tries + 1`; `false`: the session has left, nothing is tried any more. */
@@ -56,8 +68,8 @@ export interface StreamLog {
 /** Who is told, in the order of writing. */
 export interface Written {
   stored(json: string | undefined, offset: number, last: boolean): void;
-  /** It never will be. */
-  lost(): void;
+  /** It never will be. `answered`: the answer of its call is among what is lost. */
+  lost(answered: boolean): void;
 }
 
 interface Write {
@@ -139,7 +151,10 @@ export class StreamWriter {
   }
 
   send(json: string | undefined, last: boolean, unmark?: string): void {
-    if (this.#over !== undefined) return;
+    if (this.#over !== undefined) {
+      if (last) this.#written.lost(json !== undefined);
+      return;
+    }
     const extra = unmark === undefined ? undefined : { unmark };
     const outcome = this.busy ? undefined : this.#ask(json === undefined ? NO_EVENTS : [json], extra, extra, last);
     if (outcome === 'written') return void this.#storedAtOnce(json, last);
@@ -240,7 +255,7 @@ export class StreamWriter {
     this.#sent = 0;
     this.#over = why;
     if (why === 'fenced') this.#log.fenced();
-    this.#written.lost();
+    this.#written.lost(lost.some(({ json, last }) => last && json !== undefined));
     for (const { tell } of lost) tell?.(why);
     this.#tellSettled();
   }

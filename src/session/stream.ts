@@ -16,7 +16,14 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import type { MaybePromise, LoggedEvent, ReplayOutcome } from '../stores/store.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
 import { callSuffix, GET_STREAM, resumeSuffix } from './event-id.ts';
-import { type AppendExtra, type StreamLog, StreamWriter, type WriteResult, type Written } from './stream-writer.ts';
+import {
+  type AnsweredCall,
+  type AppendExtra,
+  type StreamLog,
+  StreamWriter,
+  type WriteResult,
+  type Written,
+} from './stream-writer.ts';
 
 /** `retry:` before an end after which the client is to come back at once. */
 const SOON_MS = 100;
@@ -192,9 +199,16 @@ export class Stream implements SinkListener, Written {
     if (last && this.#held === undefined) this.#endSink();
   }
 
-  /** Its reader comes back, and finds what the log holds, or whoever owns the session now. */
-  lost(): void {
-    if (!this.#unprimed) this.#endSink();
+  /**
+   * Its reader comes back, and finds what the log holds, or the next owner. A client that does not come back gets an error: here
+   * instead of the answer, or from the session, which is about to leave and then answers every running call.
+   */
+  lost(answered: boolean): void {
+    if (this.#unprimed) return;
+    const error = this.#call === undefined ? undefined : this.#log?.lostAnswer(this.#call);
+    if (error !== undefined && !this.#complete) return;
+    if (error !== undefined && answered) this.#sink?.message(error, undefined);
+    this.#endSink();
   }
 
   noteDelay(): void {
@@ -361,12 +375,6 @@ export class Stream implements SinkListener, Written {
     this.#endParked();
     done?.();
   }
-}
-
-/** The request that a stream answers. */
-export interface AnsweredCall {
-  readonly id: RequestId;
-  readonly method: string;
 }
 
 function suffixOf(call: AnsweredCall | undefined): string {

@@ -352,3 +352,37 @@ describe('a DELETE while a stream of the session is looked up in the log', () =>
     },
   );
 });
+
+describe('a DELETE while the answer of a call is on its way into the store', () => {
+  test.each([
+    ['2025-06-18', 'its owner'],
+    ['2025-06-18', 'another instance'],
+    ['2025-11-25', 'its owner'],
+  ])('ends the call of a client at %s that asked %s', async (protocolVersion, asked) => {
+    const { store, a, b } = await three();
+    const client = a.client();
+    await client.initialize({ protocolVersion });
+    const caller = asked === 'its owner' ? client : b.join(client);
+    const [method, params] = tool('hold');
+    const id = caller.nextId();
+    const stream = await caller.post({ jsonrpc: '2.0', id, method, params });
+    const { id: lastEventId } = await stream.next();
+    const held = await a.lab.held();
+    const stores = gate();
+    store.before['events.append'] = stores.hook;
+    held.answer('done');
+    await until(() => stores.waiting === 1);
+    expect((await client.delete()).status).toBe(200);
+    stores.open();
+    await stream.untilEnd();
+    const told = stream.events.flatMap(({ message }) => message ?? []);
+    if (protocolVersion === '2025-11-25') {
+      // Its client comes back, and is told then.
+      expect(told).toEqual([]);
+      const resumed = await caller.get({ lastEventId });
+      expect(await resumed.nextMessage()).toMatchObject({ id, error: { data: { mayHaveRun: true } } });
+    } else {
+      expect(told).toMatchObject([{ id, error: { data: { reason: 'session_ended' } } }]);
+    }
+  });
+});
