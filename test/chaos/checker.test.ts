@@ -1,9 +1,11 @@
 /** The judge of chaos runs, on made-up histories: each holds one thing that must not happen. */
 import { describe, expect, test } from 'vitest';
+import { answerNotKept, callSessionNotFound, rpcError } from '../../src/errors.ts';
 import { check, type Circumstances } from './checker.ts';
 import type { Ran, Wrote } from './effects.ts';
 import { type Call, type Ending, History, type Story, type Violation } from './history.ts';
 import { note } from './messages.ts';
+import { isHoldEvent, refusesResume } from './resume-refusal.ts';
 import { formatEventId, eventPrefix, sessionTag } from '../../src/session/event-id.ts';
 
 /** A history that is written as it is told. */
@@ -272,11 +274,36 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
       );
     },
   ],
+  [
+    'an end of a stream that is no refusal',
+    'twice',
+    (tale) => {
+      const { streams, id } = tale.session();
+      streams.take(callId(id), '{}');
+      streams.take(`${callId(id)}.e`, refusal('answer_not_kept', { id: 8 }));
+    },
+  ],
   ['404 for a session that nobody ended', 'lost', (tale) => tale.history.notFound(tale.session(), 'ping')],
+  [
+    'a call that was told that its session is unknown, though nobody ended it',
+    'lost',
+    (tale) => {
+      const reason = 'session_not_found';
+      tale.call(tale.session(), 'effect', { kind: 'error', code: -32001, message: '', reason, mayHaveRun: true });
+    },
+  ],
 ];
 
 const idOf = (session: string, epoch: number, offset: number): string =>
   formatEventId(eventPrefix(sessionTag(session), epoch), 'g', offset);
+
+/** Of an event on the stream of the call 7. */
+const callId = (session: string): string => formatEventId(eventPrefix(sessionTag(session), 1), 'p1x0', 3, '.i7');
+
+const REFUSALS = { answer_not_kept: answerNotKept, session_not_found: callSessionNotFound } as const;
+
+const refusal = (reason: keyof typeof REFUSALS, more: object = {}): string =>
+  JSON.stringify({ jsonrpc: '2.0', error: rpcError(REFUSALS[reason]()), id: 7, ...more });
 
 describe('the checker of chaos runs finds', () => {
   test.each(crimes)('%s', (_, violation, tell) => {
@@ -294,6 +321,9 @@ test('the checker of chaos runs finds nothing in a run in which an owner was los
   // A reader that comes back is told where it stands; the next owner goes on.
   streams.take(idOf(id, 2, 1), '');
   streams.take(idOf(id, 2, 2), '{}');
+  // A call whose answer is not kept ends at the position that its client came back with.
+  streams.take(callId(id), '{}');
+  streams.take(`${callId(id)}.e`, refusal('answer_not_kept'));
   tale.call(story, 'effect', ownerLost(true));
   tale.call(story, 'effect', { kind: 'refused', status: 503, text: '' }, { by: [] });
   const again = tale.call(story, 'slow', undefined, { by: ['a.1', 'b.1'], steps: 2 });
@@ -316,4 +346,27 @@ test('the checker of chaos runs finds nothing in a run in which an owner was los
   tale.history.broke('effect', 'a.1');
   tale.call(story, 'effect', { kind: 'cut', instance: 'a.1' });
   expect(tale.judged()).toEqual([]);
+});
+
+describe('a resume in a session that serves nothing to its client', () => {
+  const theirs = callId('another');
+  const end = { id: `${theirs}.e`, data: refusal('session_not_found') };
+  const hold = { id: `${theirs}.r1`, retry: 60, data: '' };
+
+  test('may bring its own position, comments and the error of its call', () => {
+    expect(refusesResume([{ comment: 'keepalive' }, hold, end], theirs, 'sessionNotFound')).toBe(true);
+    expect([{ comment: 'keepalive' }, hold].every((event) => isHoldEvent(event, theirs))).toBe(true);
+  });
+
+  test.each([
+    ['nothing', []],
+    ['an error of another kind', [{ ...end, data: refusal('answer_not_kept') }]],
+    ['an error with more in it', [{ ...end, data: refusal('session_not_found', { result: {} }) }]],
+    ['an error at another position', [{ ...end, id: `${callId('a third')}.e` }]],
+    ['a message before the error', [{ id: theirs, data: '{}' }, end]],
+    ['another position before the error', [{ ...hold, id: `${callId('a third')}.r1` }, end]],
+    ['a comment of another kind', [{ comment: 'hello' }, end]],
+  ])('must not bring %s', (_, events) => {
+    expect(refusesResume(events, theirs, 'sessionNotFound')).toBe(false);
+  });
 });

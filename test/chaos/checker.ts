@@ -94,6 +94,8 @@ function checkEndings(calls: readonly Call[], say: Say): void {
         if (ending.reason === undefined) say('status', `${name}: an error without a reason: ${JSON.stringify(ending)}`);
         else if (!REPEATABLE.has(tool) && MUST_TELL.has(ending.reason) && typeof ending.mayHaveRun !== 'boolean')
           say('untrue', `${name} was not told whether it ran: ${JSON.stringify(ending)}`);
+        if (ending.reason === 'session_not_found' && story?.deleteSentAt === undefined)
+          say('lost', `${name}: its session is not known any more`);
         break;
       case 'refused':
         if (ending.status !== 503 && ending.status !== 0 && story?.deleteSentAt === undefined)

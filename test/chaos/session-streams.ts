@@ -1,6 +1,7 @@
 /** The event ids that a session's client got, stream by stream, in the order of their coming. */
 import { GET_STREAM, parseEventId, sessionTag } from '../../src/session/event-id.ts';
 import type { Violation } from './history.ts';
+import { isResumeRefusal } from './resume-refusal.ts';
 
 interface Position {
   readonly epoch: number;
@@ -30,14 +31,19 @@ export class SessionStreams {
     if (position === undefined) return this.#wrong('foreign', `${where} is no event id`);
     const { tag, epoch, stream, offset } = position;
     if (tag !== this.#tag) return this.#wrong('foreign', `${where} is another session's`);
+    // The client's own position, with the error that ends its call.
+    const refuses = (['notKept', 'sessionNotFound'] as const).some((why) => isResumeRefusal({ id, data }, id, why));
+    if (position.ended && refuses) return;
     this.lastId = id;
     const last = this.#last.get(stream);
     if (last !== undefined) {
       const behind = data === '' ? offset < last.offset : offset <= last.offset;
       if (behind && !(stream === GET_STREAM && this.readers > 1))
         this.#wrong('twice', `${where} came after offset ${last.offset}: ${data.slice(0, 200)}`);
-      // A frozen owner that wakes must not add to what the next one goes on with.
-      if (epoch < last.epoch) this.#wrong('staleWrite', `${where} came after one of epoch ${last.epoch}`);
+      // A frozen owner that wakes must not add to what the next one continues. The position that a client came back with is
+      // its own; of two readers one may be behind.
+      const repeated = data === '' && position.resumes > 0 && stream === GET_STREAM && this.readers > 1;
+      if (epoch < last.epoch && !repeated) this.#wrong('staleWrite', `${where} came after one of epoch ${last.epoch}`);
     }
     if (last === undefined || offset >= last.offset) this.#last.set(stream, { epoch, offset });
   }

@@ -3,7 +3,6 @@
  * answer, and the end of calls that run on it and that came through another instance.
  */
 import { type Call, type History, now } from '../history.ts';
-import { until } from '../../kit/until.ts';
 import { nameOf } from '../checker.ts';
 import { pause } from '../pause.ts';
 import type { Random } from '../../simulation/random.ts';
@@ -82,10 +81,11 @@ export class Ambush {
     void actor.call(tool, LONG);
     const { latest: call } = actor;
     if (call === undefined) return;
-    await until(() => call.progress.length > 0 || call.ending !== undefined, {
-      timeoutMs: 20_000,
-      what: 'the call to run',
-    });
+    const runs = (): boolean => call.progress.length > 0 || call.ending !== undefined;
+    const deadline = now() + PATIENCE_MS;
+    while (!runs() && now() < deadline) await pause(1);
+    if (!runs())
+      this.#options.history.violation('hung', `${nameOf(call)}: it neither ended nor ran in ${PATIENCE_MS} ms`);
     // A victim that has just lost its lease has given its sessions away.
     if (call.ending === undefined && call.progress.at(-1)?.run.startsWith(`${this.#options.victim.start}/`))
       this.#running.push(call);

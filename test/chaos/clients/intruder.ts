@@ -2,9 +2,13 @@
  * Somebody who must not be let in: with another user's session id, with nobody's name, with an event id of another session,
  * with the id of a session that has ended. Anything but a refusal is a way in.
  */
-import type { RawHeaders } from '../../../src/testing/index.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { otherUser, rpcError, sessionNotFound, type SojournError } from '../../../src/errors.ts';
+import { GET_STREAM, parseEventId, sessionTag } from '../../../src/session/event-id.ts';
+import type { RawEvent, RawHeaders, RawResponse } from '../../../src/testing/index.ts';
 import { type History, now, type Story } from '../history.ts';
-import { pause } from '../pause.ts';
+import { pause, within } from '../pause.ts';
+import { isHoldEvent, isResumeRefusal } from '../resume-refusal.ts';
 import type { ActorOptions } from './actor.ts';
 import { RawActor } from './raw-actor.ts';
 import { type Asked, RawHttp } from './raw-http.ts';
@@ -18,14 +22,17 @@ export const INTRUSIONS = {
 
 export type Intrusion = keyof typeof INTRUSIONS;
 
-/** What each is refused with; 404 where the session has ended meanwhile. */
+/** What each is refused with; 404 where the session has ended meanwhile. 204: a stream from which nothing follows. */
 const REFUSALS: Readonly<Record<Intrusion, readonly number[]>> = {
   user: [403, 404],
   anonymous: [403, 404],
-  event: [400],
+  event: [204],
   ended: [404],
 };
+const TEXTS: Readonly<Record<number, () => SojournError>> = { 403: otherUser, 404: sessionNotFound };
 
+/** How long a response with 200 is read: whatever a session has to say comes at once. */
+const READ_MS = 300;
 /** Among the sessions that ended. */
 const LATEST = 200;
 
@@ -36,6 +43,7 @@ export class Intruder {
   /** Two sessions of its own, so that it has somewhere to bring an event id to: its own user's as well as others'. */
   readonly #own: readonly [RawActor, RawActor];
   readonly attempts: Record<Intrusion, number> = { user: 0, anonymous: 0, event: 0, ended: 0 };
+  readonly #judging = new Set<Promise<void>>();
   #turn = 0;
 
   constructor(options: ActorOptions) {
@@ -52,6 +60,7 @@ export class Intruder {
     while (!over()) {
       await Promise.all([pause(everyMs), this.#attempt()]);
     }
+    await Promise.all(this.#judging);
     await Promise.all(this.#own.map((actor) => actor.close()));
     this.#http.close();
   }
@@ -66,16 +75,34 @@ export class Intruder {
     if (outcome.kind !== 'answer') return;
     const { response } = outcome;
     this.attempts[intrusion] += 1;
-    // A DELETE that another instance may have carried out before it died is told what is true: the session has ended.
-    const ended = intrusion === 'ended' && asked.method === 'DELETE' && response.status === 200;
-    // A position of another session opens the caller's own stream anew: nothing of the other session may be in it.
-    const theirs = String(asked.headers['last-event-id'] ?? '').split('-')[0];
-    const own = intrusion === 'event' && response.status === 200 && !response.body.includes(`id: ${theirs}-`);
-    if (!ended && !own && !REFUSALS[intrusion].includes(response.status)) {
+    this.#judging.add(this.#judge(intrusion, asked, response));
+  }
+
+  async #judge(intrusion: Intrusion, asked: Asked, response: RawResponse): Promise<void> {
+    if (response.status === 200 && response.sse) await within(READ_MS, response.ended);
+    if (!this.#isRefused(intrusion, asked, response)) {
       const what = `${INTRUSIONS[intrusion]}: ${asked.method} ${JSON.stringify(asked.headers)} was answered`;
       this.#history.violation('letIn', `${what} ${response.status} ${response.body}`);
     }
     response.abort();
+  }
+
+  #isRefused(intrusion: Intrusion, { method, headers, body }: Asked, response: RawResponse): boolean {
+    const { status } = response;
+    if (REFUSALS[intrusion].includes(status)) return saysNoMore(response, body);
+    if (status !== 200) return false;
+    // A DELETE that another instance may have carried out before it died is told what is true: the session has ended.
+    if (intrusion === 'ended' && method === 'DELETE') return response.body === '';
+    if (method !== 'GET' || !response.sse) return false;
+    // A GET is held, with comments, while its instance cannot know whose session it is.
+    if (intrusion !== 'event') return response.events.every((event) => isHoldEvent(event, undefined));
+    const lastEventId = String(headers['last-event-id']);
+    const [mine] = this.#own;
+    const own = sessionTag(mine.story?.id ?? '');
+    return response.events.every(
+      (event) =>
+        isHoldEvent(event, lastEventId) || isResumeRefusal(event, lastEventId, 'notKept') || isNewStream(event, own),
+    );
   }
 
   #withSession(intrusion: Intrusion): Asked | undefined {
@@ -125,4 +152,22 @@ export class Intruder {
     const ended = this.#history.stories.filter(({ deletedAt = Infinity }) => deletedAt < now()).slice(-LATEST);
     return ended.length === 0 ? undefined : this.#options.random.pick(ended);
   }
+}
+
+/** Whether the body of a refusal holds nothing but the id that was sent, and a text of the error catalogue. */
+function saysNoMore({ status, body }: RawResponse, sent: Asked['body']): boolean {
+  const error = TEXTS[status]?.();
+  if (error === undefined) return body === '';
+  const { id = null } = (sent ?? {}) as { id?: string | number };
+  const said = JSON.parse(body) as unknown;
+  return [id, null].some((one) => isDeepStrictEqual(said, { jsonrpc: '2.0', id: one, error: rpcError(error) }));
+}
+
+/** What a GET stream that is opened anew begins with. Nothing else is pushed to the intruder's sessions. */
+function isNewStream({ id, data = '', comment }: RawEvent, tag: string): boolean {
+  const position = id === undefined ? undefined : parseEventId(id);
+  if (comment !== undefined || position?.tag !== tag || position.stream !== GET_STREAM) return false;
+  return (
+    data === '' || /^\{"jsonrpc":"2\.0","method":"notifications\/(tools|prompts|resources)\/list_changed"\}$/.test(data)
+  );
 }

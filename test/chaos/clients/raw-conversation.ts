@@ -5,7 +5,8 @@
 import type { RawHeaders, RawResponse } from '../../../src/testing/index.ts';
 import { type Call, type History, now, type Story } from '../history.ts';
 import { endingOf, isAnswer, type Message, note } from '../messages.ts';
-import { pause } from '../pause.ts';
+import { pause, within } from '../pause.ts';
+import { REFUSED_MS, refusesResume } from '../resume-refusal.ts';
 import { ANSWER_MS, type ActorOptions } from './actor.ts';
 import type { Asked, Outcome, RawHttp } from './raw-http.ts';
 
@@ -48,7 +49,7 @@ export class RawConversation {
   /** A GET stream, or more of any stream. */
   get(lastEventId: string | undefined, what: string): Promise<Outcome> {
     const headers = { ...this.#headers, ...(lastEventId !== undefined && { 'last-event-id': lastEventId }) };
-    return this.#sent(this.#send({ method: 'GET', headers, what }), what);
+    return this.#sent(this.#send({ method: 'GET', headers, what }), what, lastEventId);
   }
 
   /** What has no answer. */
@@ -80,15 +81,22 @@ export class RawConversation {
     return this.#http.send(this.#options.route, asked, attempt);
   }
 
-  async #sent(sending: Promise<Outcome>, what: string): Promise<Outcome> {
+  async #sent(sending: Promise<Outcome>, what: string, lastEventId?: string): Promise<Outcome> {
     const { story } = this;
     const from = now();
     const outcome = await sending;
     if (outcome.kind !== 'answer') return outcome;
-    const { status } = outcome.response;
+    const { response } = outcome;
+    const { status } = response;
     if (status === 404) this.#history.notFound(story, what);
-    else if (status < 300 && story.deletedAt !== undefined && from > story.deletedAt)
-      this.#history.violation('served', `session ${story.id} was deleted, and ${what} was answered ${status}`);
+    else if (status < 300 && story.deletedAt !== undefined && from > story.deletedAt) {
+      const over = (await within(REFUSED_MS, response.ended)) === 'complete';
+      if (!over || !refusesResume(response.events, lastEventId, 'sessionNotFound'))
+        this.#history.violation(
+          'served',
+          `session ${story.id} was deleted, and ${what} was answered ${status} ${response.body}`,
+        );
+    }
     return outcome;
   }
 

@@ -6,8 +6,10 @@
 import type { Random } from '../../simulation/random.ts';
 import { type Call, type Ending, type History, now, type Story } from '../history.ts';
 import { endingOf, isAnswer, isOver, type Message, note } from '../messages.ts';
-import { pause } from '../pause.ts';
+import { SseParser } from '../../../src/testing/sse-parser.ts';
+import { pause, within } from '../pause.ts';
 import { NOBODY } from '../proxy.ts';
+import { REFUSED_MS, refusesResume } from '../resume-refusal.ts';
 import { streamOf } from '../session-streams.ts';
 import { PATIENCE_MS } from './actor.ts';
 import { tap } from './tap.ts';
@@ -26,6 +28,15 @@ export interface WireOptions {
   prefix(): string;
 }
 
+/** An HTTP request that was answered. */
+interface Asked {
+  readonly what: string;
+  readonly instance: string;
+  readonly from: number;
+  /** Of a GET that resumes a stream. */
+  readonly lastId: string | undefined;
+}
+
 /** A call on the wire. */
 interface Sent {
   readonly id: string | number | undefined;
@@ -38,7 +49,7 @@ interface Sent {
 interface Reading {
   /** The client came back for it. */
   readonly resumed: boolean;
-  /** An event has come of it. */
+  /** Its client has had an event of it. */
   heard: boolean;
   /** Undefined: the GET stream. */
   readonly sent: Sent | undefined;
@@ -100,8 +111,8 @@ export class Wire {
     if (message?.method === 'initialize' && initializeAs !== undefined)
       request.body = JSON.stringify({ ...message, params: { ...message.params, protocolVersion: initializeAs } });
     const what = message === undefined ? (init.method ?? 'GET') : (message.method ?? 'answer');
-    const { response, instance } = await this.#accepted(request, what, sent);
     const lastId = headers.get('last-event-id') ?? undefined;
+    const { response, instance } = await this.#accepted(request, what, sent, lastId);
     const resumed = lastId === undefined ? undefined : this.#byStream.get(streamOf(lastId) ?? '');
     const { status, headers: answered, body } = response;
     const sessionId = answered.get('mcp-session-id');
@@ -133,6 +144,7 @@ export class Wire {
     init: RequestInit,
     what: string,
     sent: Sent | undefined,
+    lastId: string | undefined,
   ): Promise<{ response: Response; instance: string }> {
     const { random, route } = this.#options;
     const deadline = now() + PATIENCE_MS;
@@ -144,7 +156,7 @@ export class Wire {
       const response = await fetch(route(), init);
       const { status } = response;
       const instance = response.headers.get('x-instance') ?? '';
-      if (status !== 502) await this.#answered(response, what, instance, from);
+      if (status !== 502) await this.#answered(response, { what, instance, from, lastId });
       else if (instance !== NOBODY) this.#history.broke(what, instance);
       const refused = status === 503 || (status === 502 && (again || instance === NOBODY));
       if (!refused || now() > deadline || this.#closed || init.signal?.aborted === true) return { response, instance };
@@ -153,15 +165,22 @@ export class Wire {
     }
   }
 
-  async #answered(response: Response, what: string, instance: string, from: number): Promise<void> {
+  async #answered(response: Response, asked: Asked): Promise<void> {
     const { status, headers } = response;
+    const { what, instance, from, lastId } = asked;
     const text = status >= 300 ? await response.clone().text() : '';
     this.#history.answered({ status, text, retryAfter: headers.has('retry-after'), what, instance });
     const story = this.#options.story();
     if (story === undefined) return;
     if (status === 404) this.#history.notFound(story, what);
-    else if (status < 300 && story.deletedAt !== undefined && from > story.deletedAt)
-      this.#history.violation('served', `session ${story.id} was deleted, and ${what} was answered ${status}`);
+    else if (status < 300 && story.deletedAt !== undefined && from > story.deletedAt) {
+      const body = lastId === undefined ? undefined : await within(REFUSED_MS, response.clone().text());
+      if (body === undefined || !refusesResume(new SseParser().push(body), lastId, 'sessionNotFound'))
+        this.#history.violation(
+          'served',
+          `session ${story.id} was deleted, and ${what} was answered ${status} ${body}`,
+        );
+    }
   }
 
   // ——— what becomes of a call ———
@@ -235,18 +254,20 @@ export class Wire {
     this.#end(sent, { kind: how === 'complete' ? 'silent' : 'cut', instance });
   }
 
-  #event({ id, data = '' }: { readonly id?: string; readonly data?: string }, reading: Reading): void {
+  /** Official clients never see an event without a data field, nor its id: priming events before 2025-11-25. */
+  #event({ id, data }: { readonly id?: string; readonly data?: string }, reading: Reading): void {
     const { sent, listens } = reading;
     const story = this.#options.story();
-    reading.heard = true;
+    const seen = data !== undefined;
+    if (seen) reading.heard = true;
     if (id !== undefined) {
-      reading.lastId = id;
-      story?.streams.take(id, data);
+      if (seen) reading.lastId = id;
+      story?.streams.take(id, data ?? '');
       if (listens && story !== undefined) hears(story);
       const stream = streamOf(id);
       if (sent !== undefined && stream !== undefined) this.#byStream.set(stream, sent);
     }
-    if (data !== '') this.#message(data, sent);
+    if (seen && data !== '') this.#message(data, sent);
   }
 
   #message(data: string, sent: Sent | undefined): void {
