@@ -1,0 +1,102 @@
+/** A `Last-Event-ID` of another session never brings out anything of that session, whoever sends it and wherever it is sent. */
+import { describe, expect, test } from 'vitest';
+import { parseEventId, sessionTag } from '../../src/session/event-id.ts';
+import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import { serveFleet, type Member } from '../kit/fleet.ts';
+import { until } from '../kit/until.ts';
+import type { ServeSettings } from '../kit/serve.ts';
+import { sharedStore, durableKinds } from '../kit/shared-stores.ts';
+
+const SECRET = 'the-secret-of-the-other-session';
+
+/** Every caller is who they say they are. */
+const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': sub }) => ({
+  token: '',
+  clientId: 'app',
+  scopes: [],
+  extra: { sub: String(sub) },
+});
+
+const as = (user: string) => ({ headers: { 'x-user': user }, timeoutMs: 20_000 });
+
+/** The ids of a session whose streams hold secrets: of its GET stream, of an answered call and of one that runs. */
+async function secretIds(a: Member, client: RawClient): Promise<string[]> {
+  const get = await client.get();
+  const { id: standalone = '' } = await get.next();
+  await a.lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data: SECRET });
+  await get.nextMessage();
+  const { response } = await client.call('tools/call', { name: 'echo', arguments: { text: SECRET } });
+  const [answered] = await response.untilEnd();
+  const running = await client.post({
+    jsonrpc: '2.0',
+    id: 'running',
+    method: 'tools/call',
+    params: { name: 'hold', arguments: {} },
+  });
+  const { id: held = '' } = await running.next();
+  const { ctx, answer } = await a.lab.held();
+  await ctx.mcpReq.notify({ method: 'notifications/message', params: { level: 'info', data: SECRET } });
+  await running.nextMessage();
+  answer(SECRET);
+  await running.untilEnd();
+  get.abort();
+  return [standalone, answered?.id ?? '', held];
+}
+
+/** All that came, once the response has ended or has brought what a GET stream begins with. */
+async function everything(response: RawResponse): Promise<string> {
+  if (response.status === 200)
+    await until(() => response.ending !== undefined || response.events.some(({ message }) => message !== undefined));
+  response.abort();
+  return response.body;
+}
+
+describe.each(durableKinds)('on the store %s', (kind) => {
+  test.each([
+    ['the same user', 'alice'],
+    ['another user', 'mallory'],
+  ])(
+    'an event id of another session brings out nothing of it to a session of %s',
+    { timeout: 60_000 },
+    async (_, user) => {
+      const connect = sharedStore(kind);
+      const [a, b] = (await serveFleet(2, { store: connect }, [
+        { face: 'node', auth },
+        { face: 'node', auth },
+      ])) as [Member, Member];
+      const theirs = a.client(as('alice'));
+      await theirs.initialize({ capabilities: {} });
+      const ids = await secretIds(a, theirs);
+      const own = a.client(as(user));
+      await own.initialize({});
+      const foreign = sessionTag(theirs.sessionId ?? '');
+      const mine = sessionTag(own.sessionId ?? '');
+      let attempts = 0;
+      for (const client of [own, b.join(own, as(user))]) {
+        for (const id of ids) {
+          // As it is, from the stream's beginning, and as a position of the own session.
+          for (const lastEventId of [id, id.replace(/-\w+(?=\.|$)/, '-0'), id.replace(foreign, mine)]) {
+            const response = await client.get({ lastEventId });
+            const body = await everything(response);
+            attempts += 1;
+            expect([200, 204]).toContain(response.status);
+            expect(body).not.toContain(SECRET);
+            // An id of the other session comes only where it was sent, and with an error of the call that it names.
+            for (const { id: given = '', message } of response.events) {
+              const position = parseEventId(given);
+              if (position?.tag === mine) continue;
+              expect(position).toMatchObject({ tag: foreign, ended: true });
+              const { call } = parseEventId(lastEventId) ?? {};
+              expect(message).toMatchObject({ id: call, error: { data: { reason: 'answer_not_kept' } } });
+            }
+          }
+        }
+      }
+      expect(attempts).toBe(18);
+      // The other session still has all of it.
+      const kept = await theirs.get({ lastEventId: ids[1] });
+      await kept.untilEnd();
+      expect(kept.body).toContain(SECRET);
+    },
+  );
+});
