@@ -139,9 +139,9 @@ export class ClientCall {
     this.#end({ kind: 'error', at, message: message.error.message, reason, mayHaveRun });
   };
 
-  readonly #onEvent: OnEvent = (event, response) => {
+  readonly #onEvent: OnEvent = (event) => {
     if (event.id !== undefined) this.#lastEvent = event.id;
-    this.#caller.event(this.#story, this.#call.nonce, this.#onMessage)(event, response);
+    this.#caller.event(this.#story, this.#call.nonce, this.#onMessage)(event);
   };
 
   #end(ending: Ending): void {

@@ -233,9 +233,9 @@ export class SimClient implements Caller {
   };
 
   event(story: SessionStory, reader: string, onMessage: (message: Message) => void): OnEvent {
-    return ({ id, data }, { headedAt }) => {
-      const { ledger, now } = this.world;
-      if (id !== undefined) ledger.received.push({ at: now, session: story.id, reader, headedAt, id, data });
+    return ({ id, data }) => {
+      const { ledger, now, storeNow } = this.world;
+      if (id !== undefined) ledger.received.push({ at: now, storeNow, session: story.id, reader, id, data });
       if (data === '') return;
       const message = JSON.parse(data) as Message;
       this.#checkPayload(story, data);
@@ -295,9 +295,9 @@ export class SimClient implements Caller {
       });
       const response = await this.requester.until(
         () =>
-          this.requester.send({ method: 'GET', headers }, (event, response) => {
+          this.requester.send({ method: 'GET', headers }, (event) => {
             if (event.id !== undefined && this.story === story) this.lastGetEvent = event.id;
-            onEvent(event, response);
+            onEvent(event);
           }),
         { patience: 5_000 },
       );

@@ -169,8 +169,6 @@ export class Response implements Connection {
   arrivedAt: number | undefined;
   /** That instance had no lease. */
   held = false;
-  /** By the store's clock. */
-  headedAt = Infinity;
   /** Set by the client: whatever comes later is not read any more. */
   abandoned = false;
   readonly headed: Promise<void>;
@@ -179,11 +177,9 @@ export class Response implements Connection {
   close: () => void = () => undefined;
   #headed!: () => void;
   #ended!: (outcome: HttpOutcome) => void;
-  readonly #storeNow: () => number;
-  readonly #onEvent: ((event: SseEvent, response: Response) => void) | undefined;
+  readonly #onEvent: ((event: SseEvent) => void) | undefined;
 
-  constructor(storeNow: () => number, onEvent?: (event: SseEvent, response: Response) => void) {
-    this.#storeNow = storeNow;
+  constructor(onEvent?: (event: SseEvent) => void) {
     this.#onEvent = onEvent;
     this.headed = new Promise((resolve) => (this.#headed = resolve));
     this.ended = new Promise((resolve) => (this.#ended = resolve));
@@ -201,14 +197,13 @@ export class Response implements Connection {
   head(status: number, headers: ReadonlyMap<string, string>): void {
     this.status = status;
     this.headers = headers;
-    this.headedAt = this.#storeNow();
     this.#headed();
   }
 
   text(chunk: string): void {
     if (this.abandoned) return;
     if (!this.streams) this.body += chunk;
-    else for (const event of parseFrames(chunk)) this.#onEvent?.(event, this);
+    else for (const event of parseFrames(chunk)) this.#onEvent?.(event);
   }
 
   over(clean: boolean): void {

@@ -13,9 +13,9 @@ export class HttpNetwork {
   }
 
   /** A request to the instance in a slot. */
-  send(slot: number, request: HttpRequest, onEvent?: (event: SseEvent, response: Response) => void): Response {
+  send(slot: number, request: HttpRequest, onEvent?: (event: SseEvent) => void): Response {
     const number = this.#responses++;
-    const response = new Response(() => this.#world.storeNow, onEvent);
+    const response = new Response(onEvent);
     response.slot = slot;
     const arrives = this.#world.delay(this.#world.faults.http);
     if (this.#world.trace !== undefined) this.#noteHttp(number, slot, request, response);

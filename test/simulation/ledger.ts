@@ -69,11 +69,11 @@ export interface Call {
 /** An event that came over a stream of a session. */
 export interface Received {
   readonly at: number;
+  /** The same by the store's clock. */
+  readonly storeNow: number;
   readonly session: string;
   /** Who reads: the client's loop for its GET stream, or a call. Each comes back with its own last event id. */
   readonly reader: string;
-  /** When the response in which it came got its head, by the store's clock. */
-  readonly headedAt: number;
   readonly id: string;
   readonly data: string;
 }

@@ -5,7 +5,7 @@ import type { Random } from './random.ts';
 import type { SseEvent } from './sse.ts';
 import type { World } from './world.ts';
 
-export type OnEvent = (event: SseEvent, response: Response) => void;
+export type OnEvent = (event: SseEvent) => void;
 
 export interface Tries {
   /** No longer than this; then `undefined`. */

@@ -78,6 +78,12 @@ export class StoreData {
   onHappened: (what: Happened) => void = () => undefined;
   /** Session → stream → offset → event, of everything that was ever stored. */
   readonly everStored = new Map<string, Map<string, Map<number, StoredEvent>>>();
+  readonly replays: Array<{
+    readonly at: number;
+    readonly id: string;
+    readonly stream: string;
+    readonly after: number;
+  }> = [];
   /** When a session was last written to. */
   readonly writtenAt = new Map<string, number>();
   readonly leases: Leases;
@@ -226,6 +232,7 @@ export class StoreData {
   }
 
   replay(sessionId: string, key: string, after: number): ReplayOutcome {
+    this.replays.push({ at: this.#options.now(), id: sessionId, stream: key, after });
     const held = this.#living(sessionId);
     const stream = held?.streams.get(key);
     if (held === undefined || stream === undefined) return { found: false, why: 'unknown' };

@@ -250,7 +250,7 @@ export class World {
     return low === high ? low : this.network.between(low, high);
   }
 
-  http(slot: number, request: HttpRequest, onEvent?: (event: SseEvent, response: Response) => void): Response {
+  http(slot: number, request: HttpRequest, onEvent?: (event: SseEvent) => void): Response {
     return this.#http.send(slot, request, onEvent);
   }
 
