@@ -62,6 +62,8 @@ export const ERROR_CODES = [
   'SESSION_GONE',
   'STATE_TOO_LARGE',
   'SEAL_TOO_LONG',
+  'OUTSIDE_HANDLER',
+  'DEFINITION_REFUSED',
   'OPTION_INVALID',
   'MODULE_INVALID',
 ] as const;
@@ -435,6 +437,15 @@ export const sessionGone = (id: string, reason: string): SojournError =>
     rpc: RPC.transport,
   });
 
+export const outsideHandler = (what: string): SojournError =>
+  new SojournError(
+    'OUTSIDE_HANDLER',
+    `${what} was called on the shared server while none of its handlers runs, so its client is unknown. ` +
+      'In a handler, use its context (ctx.mcpReq). For one session at a later time, keep currentSession().server. ' +
+      'For the clients of every instance, use endpoint.notify',
+    { status: 500, rpc: RPC.internal },
+  );
+
 export const stateTooLarge = (bytes: number, limit: number): SojournError =>
   new SojournError(
     'STATE_TOO_LARGE',
@@ -457,6 +468,13 @@ export function optionInvalid(kind: 'range' | 'type', option: string, got: unkno
   const error = kind === 'range' ? new RangeError(message) : new TypeError(message);
   return Object.assign(error, { code: 'OPTION_INVALID' satisfies ErrorCode });
 }
+
+/** `why` continues the sentence "The server passed to createMcpEndpoint cannot be used: …". */
+export const definitionRefused = (why: string): SojournError =>
+  new SojournError('DEFINITION_REFUSED', `The server passed to createMcpEndpoint cannot be used: ${why}`, {
+    status: 500,
+    rpc: RPC.internal,
+  });
 
 export function optionsContradict(message: string): Error {
   return Object.assign(new TypeError(message), { code: 'OPTION_INVALID' satisfies ErrorCode });

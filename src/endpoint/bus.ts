@@ -23,13 +23,39 @@ export class FleetBus implements ServerEventBus {
     this.#publish(event);
   }
 
-  /** Delivers an event from another instance. */
+  /** Delivers an event from another instance, or one for the clients of this instance alone. */
   deliver(event: ServerEvent): void {
     this.#local.publish(event);
   }
 
   subscribe(listener: (event: ServerEvent) => void): () => void {
     return this.#local.subscribe(listener);
+  }
+}
+
+/** The application's bus, with events for the clients of this instance alone. */
+export class LocalBus implements ServerEventBus {
+  readonly #bus: ServerEventBus;
+  readonly #local: InMemoryServerEventBus;
+
+  constructor(bus: ServerEventBus, onerror: (error: Error) => void) {
+    this.#bus = bus;
+    this.#local = new InMemoryServerEventBus(onerror);
+  }
+
+  publish(event: ServerEvent): void {
+    this.#bus.publish(event);
+  }
+
+  deliver(event: ServerEvent): void {
+    this.#local.publish(event);
+  }
+
+  subscribe(listener: (event: ServerEvent) => void): () => void {
+    const unsubscribes = [this.#bus.subscribe(listener), this.#local.subscribe(listener)];
+    return () => {
+      for (const unsubscribe of unsubscribes) unsubscribe();
+    };
   }
 }
 

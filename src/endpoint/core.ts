@@ -6,10 +6,10 @@
  *
  * Without another serving instance it first runs `finishAlone`: it listens and serves until its calls have ended.
  */
-import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
+import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { Authenticator } from '../auth/context.ts';
 import { broadcast } from '../session/broadcast.ts';
-import { FleetBus } from './bus.ts';
+import { FleetBus, LocalBus } from './bus.ts';
 import { Finder } from '../cluster/finder.ts';
 import { Instance } from '../cluster/instance.ts';
 import { Restorer } from '../cluster/restorer.ts';
@@ -71,7 +71,7 @@ export class Core {
   readonly registry: Registry;
   readonly instance: Instance;
   readonly legacy: LegacyEra;
-  readonly bus: ServerEventBus;
+  readonly bus: FleetBus | LocalBus;
   readonly store: OpenStore;
   readonly #options: ResolvedOptions;
   readonly #durable: boolean;
@@ -135,11 +135,9 @@ export class Core {
       },
       events,
     );
-    const fleet = new FleetBus(
-      (event) => this.instance.publish(event),
-      (err) => logger.error({ err }, 'A listener of the bus threw'),
-    );
-    this.bus = options.bus ?? fleet;
+    const listenerThrew = (err: Error): void => logger.error({ err }, 'A listener of the bus threw');
+    const fleet = new FleetBus((event) => this.instance.publish(event), listenerThrew);
+    this.bus = options.bus === undefined ? fleet : new LocalBus(options.bus, listenerThrew);
     const { requestStateKeys } = options;
     this.#keys =
       requestStateKeys === undefined ? dailyKeys(store, options.timeProvider.now) : async () => requestStateKeys;

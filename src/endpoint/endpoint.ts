@@ -1,10 +1,11 @@
 /** `createMcpEndpoint`: the public face over the wired core. */
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AuthInfo, ServerEventBus, ServerNotifier } from '@modelcontextprotocol/server';
+import type { AuthInfo, McpServer, Server, ServerEventBus, ServerNotifier } from '@modelcontextprotocol/server';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import type { Authenticator } from '../auth/context.ts';
 import { WellKnown } from '../auth/well-known.ts';
+import { hostDefinition, type HostedDefinition } from '../definition/definition.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { closedEndpoint, draining, optionInvalid, optionsContradict, storeAway, type SojournError } from '../errors.ts';
@@ -23,7 +24,13 @@ import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
 import type { OpenStore } from '../stores/store.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
-import type { EndpointHealth, EventRetention, McpEndpointFactory, McpSessionContext } from '../types.ts';
+import type {
+  ConnectableServer,
+  EndpointHealth,
+  EventRetention,
+  McpEndpointFactory,
+  McpSessionContext,
+} from '../types.ts';
 import { createUserOf } from './user.ts';
 
 export interface FetchOptions {
@@ -89,22 +96,38 @@ export interface McpEndpoint extends AsyncDisposable {
 const DRAIN_TIMEOUT_MS = 25_000;
 
 /**
- * Serves the MCP servers that `factory` creates: one per session for 2025-era clients, one per request otherwise.
- * @throws TypeError or RangeError naming the option that is wrong.
+ * Serves an MCP server to every client of both eras.
+ *
+ * `server` is an `McpServer` or a `Server` that you built once: its tools, prompts, resources and handlers serve all
+ * sessions and requests, and their connections are kept apart. Or it is a factory, which is called for every session of
+ * a 2025-era client and for every other request: for tools of one user, or state in closures.
+ * @throws TypeError or RangeError naming the option that is wrong; SojournError `DEFINITION_REFUSED` for a server that
+ * cannot serve many sessions.
  */
 export function createMcpEndpoint(
   factory: McpEndpointFactory<McpSessionContext>,
   options: McpEndpointOptions & ({ sessionMode: 'stateful' } | { stateless: false }),
 ): McpEndpoint;
-export function createMcpEndpoint(factory: McpEndpointFactory, options?: McpEndpointOptions): McpEndpoint;
 export function createMcpEndpoint(
-  factory: McpEndpointFactory | McpEndpointFactory<McpSessionContext>,
+  server: McpServer | Server | ConnectableServer | McpEndpointFactory,
+  options?: McpEndpointOptions,
+): McpEndpoint;
+export function createMcpEndpoint(
+  server: McpServer | Server | ConnectableServer | McpEndpointFactory | McpEndpointFactory<McpSessionContext>,
   options?: McpEndpointOptions,
 ): McpEndpoint {
-  if (typeof factory !== 'function')
-    throw optionInvalid('type', 'factory', factory, 'a function that returns an MCP server');
+  if (typeof server !== 'function' && (typeof server !== 'object' || server === null))
+    throw optionInvalid('type', 'server', server, 'an MCP server, or a function that returns one');
   const resolved = resolveOptions(options);
-  return new Endpoint(factory as McpEndpointFactory, { ...resolved, logger: endpointLogger(resolved) }).face();
+  const logged = { ...resolved, logger: endpointLogger(resolved) };
+  if (typeof server === 'function') return new Endpoint(server as McpEndpointFactory, logged).face();
+  const definition = hostDefinition(server);
+  try {
+    return new Endpoint(definition.factory, logged, definition).face();
+  } catch (error) {
+    definition.release();
+    throw error;
+  }
 }
 
 /** Keeps at least `streamBufferBytes` in the log, so that a client that was cut off finds there what it missed. */
@@ -116,6 +139,7 @@ function retentionOf({ eventRetention, limits }: ResolvedOptions): EventRetentio
 class Endpoint {
   readonly #factory: McpEndpointFactory;
   readonly #options: ResolvedOptions;
+  readonly #definition: HostedDefinition | undefined;
   readonly #loader: CoreLoader<Core>;
   readonly #events: SessionEvents = new EventEmitter();
   readonly #authenticator: Authenticator | undefined;
@@ -123,9 +147,11 @@ class Endpoint {
   readonly #listening = new Set<ManagedListening>();
   #closed: Promise<void> | undefined;
 
-  constructor(factory: McpEndpointFactory, options: ResolvedOptions) {
+  constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: HostedDefinition) {
     this.#factory = factory;
     this.#options = options;
+    this.#definition = definition;
+    definition?.onListChanged((kind) => this.#core?.bus.deliver({ kind }));
     const { timeProvider: time, logger, auth } = options;
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
     this.#wellKnown = new WellKnown(auth?.metadata);
@@ -292,6 +318,7 @@ class Endpoint {
       await core?.close();
       for (const listening of this.#listening) listening.closeIdle();
       await Promise.all(servers);
+      this.#definition?.release();
     }));
   }
 }

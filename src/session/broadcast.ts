@@ -19,7 +19,10 @@ export function broadcast(sessions: readonly LiveSession[], event: ServerEvent):
   const message = notificationOf(event);
   const next = (from: number): void => {
     for (const session of sessions.slice(from, from + SLICE)) {
-      if (session.left === undefined && wants(session, event, message.method)) session.push(message);
+      if (session.left !== undefined) continue;
+      // The hints of a tool may have changed, so its calls may not run twice until the list was read again.
+      if (event.kind === 'tools_list_changed') session.guard?.forget();
+      if (wants(session, event, message.method)) session.push(message);
     }
     if (from + SLICE < sessions.length) afterTurn(() => next(from + SLICE));
   };

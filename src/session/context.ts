@@ -55,6 +55,8 @@ export class MessageContext {
   intercept: ((message: unknown) => void) | undefined = undefined;
   /** Called when it is answered with a result. */
   onResult: ((answer: RpcResponse) => void) | undefined = undefined;
+  /** The server whose handler takes this message now, where one definition serves every session (`definition/`). */
+  handlerServer: object | undefined = undefined;
   /** Set on sessions that can close a stream early and let the client resume it (2025-11-25). */
   closeSSEStream: (() => void) | undefined = undefined;
   closeStandaloneSSEStream: (() => void) | undefined = undefined;

@@ -20,7 +20,16 @@ const [refusals = [], lost = []] = read('docs/reference/answers.md')
   );
 
 /** Thrown to server code; no client gets them by themselves. */
-const THROWN = ['NO_STREAM', 'NOT_INITIALIZED', 'STATELESS', 'SESSION_GONE', 'STATE_TOO_LARGE', 'SEAL_TOO_LONG'];
+const THROWN = [
+  'NO_STREAM',
+  'NOT_INITIALIZED',
+  'STATELESS',
+  'SESSION_GONE',
+  'STATE_TOO_LARGE',
+  'SEAL_TOO_LONG',
+  'OUTSIDE_HANDLER',
+  'DEFINITION_REFUSED',
+];
 
 /** One error of each builder; of those that take it, one that may have run. */
 const built = Object.values(errors).flatMap((value): errors.SojournError[] => {

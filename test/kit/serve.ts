@@ -1,5 +1,5 @@
 /**
- * An endpoint behind a real socket on a free port, for one test: `serve(factory, options, { face })`. After the test
+ * An endpoint behind a real socket on a free port, for one test: `serve(server, options, { face })`. After the test
  * its clients are closed, then the endpoint, then the HTTP server.
  */
 import { createServer, type IncomingMessage } from 'node:http';
@@ -9,12 +9,14 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { onTestFinished } from 'vitest';
 import {
   createMcpEndpoint,
+  type ConnectableServer,
   type McpEndpoint,
   type McpEndpointFactory,
   type McpEndpointOptions,
 } from '../../src/index.ts';
 import { createRawClient, type RawClient, type RawClientOptions } from '../../src/testing/index.ts';
 import { createLog, type Log } from './log.ts';
+import { serverOf } from './making-servers.ts';
 
 /** `listen`: the endpoint's own server. `node`, `fetch`: the face under a bare `node:http` server, on any path. */
 export type Face = 'listen' | 'node' | 'fetch';
@@ -46,13 +48,13 @@ export interface Served {
 }
 
 export async function serve(
-  factory: McpEndpointFactory,
+  server: McpEndpointFactory | ConnectableServer,
   options: McpEndpointOptions = {},
   { face = 'listen', path = '/mcp', auth }: ServeSettings = {},
 ): Promise<Served> {
   if (auth !== undefined && face === 'listen') throw new Error('auth needs the face node or fetch');
   const log = createLog();
-  const endpoint = createMcpEndpoint(factory, { logger: log, ...options });
+  const endpoint = createMcpEndpoint(serverOf(server), { logger: log, ...options });
   const clients = new Set<RawClient>();
   let stop: (() => Promise<void>) | undefined;
   onTestFinished(async () => {

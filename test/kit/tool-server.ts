@@ -2,15 +2,16 @@
 import { McpServer, type CallToolResult, type ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
+import { shared } from './making-servers.ts';
 
 export type Tool = (args: Record<string, unknown>, ctx: ServerContext) => CallToolResult | Promise<CallToolResult>;
 
 /** A factory. Tools take any arguments; the server has logging, and resources to subscribe to. */
 export function toolServer(
   tools: Record<string, Tool>,
-  onServer: (server: McpServer, ctx: McpEndpointContext) => void = () => {},
+  onServer?: (server: McpServer, ctx: McpEndpointContext) => void,
 ): (ctx: McpEndpointContext) => McpServer {
-  return (ctx) => {
+  const factory = (ctx: McpEndpointContext): McpServer => {
     const server = new McpServer(
       { name: 'tools', version: '1.0.0' },
       { ...ctx.serverOptions, capabilities: { logging: {}, resources: { subscribe: true } } },
@@ -18,9 +19,10 @@ export function toolServer(
     for (const [name, tool] of Object.entries(tools)) {
       server.registerTool(name, { inputSchema: z.looseObject({}) }, tool);
     }
-    onServer(server, ctx);
+    onServer?.(server, ctx);
     return server;
   };
+  return onServer === undefined ? shared(factory) : factory;
 }
 
 /** A tool's result: one text. */

@@ -1,0 +1,90 @@
+/**
+ * One server that the application built once, as a factory: each call returns a light server (`light-server.ts`) that
+ * answers with the definition's handlers, inside a facade (`facade.ts`) where the definition is an `McpServer`.
+ *
+ *     free ──hostDefinition──▶ hosted ──release──▶ free
+ *
+ * A definition keeps its overrides for good (`shared-server.ts`): a server that served sessions once can be hosted
+ * again, and never be connected.
+ */
+import { definitionRefused } from '../errors.ts';
+import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
+import { createFacades } from './facade.ts';
+import { createLightServer } from './light-server.ts';
+import { isHighLevel, isSdkServer, isSubclass, missingSeam, type SdkServer } from './sdk-server.ts';
+import { failedCheck } from './self-check.ts';
+import { type ListChange, SharedServer } from './shared-server.ts';
+import { versionsOf } from './versions.ts';
+
+export interface HostedDefinition {
+  readonly factory: McpEndpointFactory;
+  /** Calls `listener` when a list of the definition changed: each list once per turn of the event loop. */
+  onListChanged(listener: (change: ListChange) => void): void;
+  /** The endpoint is closed. The server may be passed to another endpoint. */
+  release(): void;
+}
+
+class Definition implements HostedDefinition {
+  readonly #shared: SharedServer;
+  readonly #server: (light: SdkServer) => unknown;
+  hosted = false;
+
+  constructor(server: SdkServer, highLevel: object | undefined) {
+    this.#shared = new SharedServer(server);
+    this.#server = highLevel === undefined ? (light) => light : createFacades(this.#shared, highLevel);
+  }
+
+  readonly factory: McpEndpointFactory = ({ serverOptions }) => {
+    const light = createLightServer(this.#shared.server, serverOptions);
+    this.#shared.adopt(light);
+    return this.#server(light) as ConnectableServer;
+  };
+
+  onListChanged(listener: (change: ListChange) => void): void {
+    this.#shared.listen(listener);
+  }
+
+  release(): void {
+    this.#shared.listen(undefined);
+    this.hosted = false;
+  }
+}
+
+/** By low-level server. */
+const definitions = new WeakMap<SdkServer, Definition>();
+
+/** Throws DEFINITION_REFUSED for a server that cannot serve many sessions. */
+export function hostDefinition(given: object): HostedDefinition {
+  const server = isHighLevel(given) ? given.server : given;
+  if (!isSdkServer(server))
+    throw definitionRefused('it is neither an McpServer nor a Server of the SDK; pass a factory that returns it');
+  const known = definitions.get(server);
+  if (known?.hosted === true)
+    throw definitionRefused(
+      'another endpoint serves it already; create one server per endpoint, or close that endpoint',
+    );
+  if (known !== undefined) {
+    known.hosted = true;
+    return known;
+  }
+  checkUsable(server);
+  const definition = new Definition(server, server === given ? undefined : given);
+  definition.hosted = true;
+  definitions.set(server, definition);
+  return definition;
+}
+
+function checkUsable(server: SdkServer): void {
+  if (server.transport !== undefined)
+    throw definitionRefused('it is connected to a transport; do not call connect(), the endpoint serves it');
+  if (isSubclass(server)) {
+    throw definitionRefused(
+      `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients; pass a factory: createMcpEndpoint(() => createServer())`,
+    );
+  }
+  const problem = missingSeam(server) ?? failedCheck(server.constructor);
+  if (problem === undefined) return;
+  throw definitionRefused(
+    `this version of the SDK cannot serve many sessions from one server (${problem}; ${versionsOf(server)}); pass a factory: createMcpEndpoint(() => createServer())`,
+  );
+}

@@ -1,0 +1,45 @@
+/**
+ * The high-level object of one session or request, where the definition is an `McpServer`. It inherits the tools,
+ * prompts and resources, and its `server` is the light server. So `instanceof`, scope challenges and the look-up of a
+ * tool's schema work as with a server that a factory made.
+ */
+import { definitionRefused } from '../errors.ts';
+import { LIST_SENDS, type SharedServer } from './shared-server.ts';
+import type { SdkServer } from './sdk-server.ts';
+
+/** They would register for every session. */
+const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];
+
+export interface Facade {
+  readonly server: SdkServer;
+}
+
+/** Prepares the definition's `McpServer`, and returns what creates the facades. */
+export function createFacades(shared: SharedServer, highLevel: object): (light: SdkServer) => Facade {
+  const members: Record<string, PropertyDescriptor> = {};
+  for (const name of REGISTRATIONS) {
+    if (name in highLevel) members[name] = { value: () => refuseRegistration(name) };
+  }
+  for (const [name, change] of Object.entries(LIST_SENDS)) {
+    // On a facade they tell this one session.
+    members[name] = { value: Reflect.get(highLevel, name) as unknown };
+    Object.defineProperty(highLevel, name, {
+      configurable: true,
+      writable: true,
+      value: () => shared.announce(change),
+    });
+  }
+  const base = Object.create(highLevel, members) as object;
+  return (light) => {
+    const facade = Object.create(base) as { server: SdkServer };
+    facade.server = light;
+    return facade;
+  };
+}
+
+function refuseRegistration(name: string): never {
+  throw definitionRefused(
+    `${name}() was called on the server of one session, but one definition serves all sessions. ` +
+      'Register on the definition itself, or pass a factory for tools of one user',
+  );
+}

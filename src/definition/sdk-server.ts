@@ -1,0 +1,116 @@
+/**
+ * What a definition relies on in the SDK's low-level `Server`, by version. This file names every private member that
+ * the folder touches (ADR 0019). A server that lacks one of them is refused.
+ */
+import { isObject } from '../protocol/jsonrpc.ts';
+
+/** A stored request handler. `ctx` is the SDK's context, or `extra` in version 1. */
+export type RequestHandler = (request: unknown, ctx: unknown) => unknown;
+/** A stored notification handler. Version 2 passes its codec as the second argument. */
+export type NotificationHandler = (notification: unknown, codec?: unknown) => unknown;
+
+/** The members of the SDK's `Server` that this folder reads, writes or replaces. */
+export interface SdkServer {
+  readonly constructor: SdkServerClass;
+  readonly transport: unknown;
+  onclose: (() => void) | undefined;
+  onerror: ((error: Error) => void) | undefined;
+  fallbackRequestHandler: RequestHandler | undefined;
+  fallbackNotificationHandler: ((notification: unknown) => unknown) | undefined;
+  close(): Promise<void>;
+  getCapabilities(): Readonly<Record<string, unknown>>;
+  removeRequestHandler(method: string): void;
+  readonly _serverInfo: unknown;
+  readonly _options: Readonly<Record<string, unknown>> | undefined;
+  readonly _instructions: string | undefined;
+  readonly _requestHandlers: Map<string, RequestHandler>;
+  readonly _notificationHandlers: Map<string, NotificationHandler>;
+  readonly _customSchemaRequestMethods?: Set<string>;
+}
+
+export type SdkServerClass = new (info: unknown, options: Readonly<Record<string, unknown>>) => SdkServer;
+
+export interface Seams {
+  readonly sdk: string;
+  /** The versions that were tested. */
+  readonly tested: string;
+  /** Properties that belong to one connection. Reading or writing them on the definition reaches the running server. */
+  readonly connection: readonly string[];
+  /** Methods that change what belongs to one connection. They run on the running server. */
+  readonly methods: readonly string[];
+  /** Properties and methods that must exist besides these. */
+  readonly required: readonly string[];
+}
+
+const REQUIRED = ['_serverInfo', '_options', '_requestHandlers', '_notificationHandlers', 'getCapabilities'];
+
+const V2: Seams = {
+  sdk: '@modelcontextprotocol/server',
+  tested: '2.4.0',
+  connection: [
+    '_negotiatedProtocolVersion',
+    '_clientCapabilities',
+    '_clientVersion',
+    '_loggingLevels',
+    '_requestStateVerify',
+    '_inputRequiredServing',
+    '_legacyShim',
+  ],
+  methods: ['_oninitialize', '_ondiscover', '_oncancel', '_onprogress'],
+  required: [...REQUIRED, '_customSchemaRequestMethods'],
+};
+
+const V1: Seams = {
+  sdk: '@modelcontextprotocol/sdk',
+  tested: '1.32.2',
+  // `_transport` and the two maps: the handlers of `tasks/result` use them.
+  connection: [
+    '_clientCapabilities',
+    '_clientVersion',
+    '_loggingLevels',
+    '_transport',
+    '_requestResolvers',
+    '_taskProgressTokens',
+  ],
+  methods: ['_oninitialize', '_oncancel', '_onprogress'],
+  required: REQUIRED,
+};
+
+/** Version 1 creates these with the first connection. */
+const UNSET_BEFORE_CONNECT = new Set(['_clientCapabilities', '_clientVersion', '_transport']);
+
+export function seamsOf(server: SdkServer): Seams {
+  return 'getNegotiatedProtocolVersion' in server ? V2 : V1;
+}
+
+/** The first member that this version of the SDK lacks. */
+export function missingSeam(server: SdkServer): string | undefined {
+  const seams = seamsOf(server);
+  const mayBeUnset = seams === V1 ? UNSET_BEFORE_CONNECT : new Set<string>();
+  return (
+    [...seams.required, ...seams.connection].find((name) => !(name in server) && !mayBeUnset.has(name)) ??
+    seams.methods.find((name) => typeof Reflect.get(server, name) !== 'function')
+  );
+}
+
+const SERVER_METHODS = ['setRequestHandler', 'assertCanSetRequestHandler', 'registerCapabilities', 'connect', 'close'];
+
+/** Recognised by its members, because `instanceof` fails for another copy of the SDK. */
+export function isSdkServer(value: unknown): value is SdkServer {
+  return isObject(value) && SERVER_METHODS.every((name) => typeof value[name] === 'function');
+}
+
+/** An `McpServer`: it has a low-level server inside and registers tools. */
+export function isHighLevel(value: unknown): value is object & { readonly server: SdkServer } {
+  return isObject(value) && typeof value['registerTool'] === 'function' && isSdkServer(value['server']);
+}
+
+/** Whether its class extends the SDK's `Server`. `Server` itself extends `Protocol`. */
+export function isSubclass(server: SdkServer): boolean {
+  let depth = 0;
+  for (let proto: unknown = server; proto !== null; proto = Object.getPrototypeOf(proto)) depth += 1;
+  return depth !== SERVER_DEPTH;
+}
+
+/** The object, `Server.prototype`, `Protocol.prototype`, `Object.prototype`. */
+const SERVER_DEPTH = 4;

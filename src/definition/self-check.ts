@@ -1,0 +1,231 @@
+/**
+ * Serves two sham sessions of each era from one server of an SDK class, before the first definition of that class is
+ * used. It finds a write to the shared server, a value of one session in the other, and a send to the wrong session.
+ * A new version of the SDK may keep the state of a connection in a new place; without this check, one client's state
+ * would silently reach another client.
+ *
+ * Everything here is synchronous: the SDK's stored handlers run up to their first `await` at once, and a send reaches
+ * its transport before that. So `createMcpEndpoint` can refuse. No code of the application runs.
+ */
+import { contexts, MessageContext } from '../session/context.ts';
+import { createLightServer } from './light-server.ts';
+import { missingSeam, type SdkServer, type SdkServerClass } from './sdk-server.ts';
+import { SharedServer } from './shared-server.ts';
+
+/** By class: what is wrong, or `undefined`. */
+const results = new WeakMap<SdkServerClass, string | undefined>();
+
+/** What is wrong with this class of servers, in words. */
+export function failedCheck(serverClass: SdkServerClass): string | undefined {
+  if (!results.has(serverClass)) results.set(serverClass, check(serverClass));
+  return results.get(serverClass);
+}
+
+function check(serverClass: SdkServerClass): string | undefined {
+  try {
+    const modern = 'getNegotiatedProtocolVersion' in (serverClass.prototype as object);
+    return checkEra(serverClass, 'legacy') ?? (modern ? checkEra(serverClass, 'modern') : undefined);
+  } catch (cause) {
+    return `the self-check failed: ${cause instanceof Error ? cause.message : String(cause)}`;
+  }
+}
+
+type Era = 'legacy' | 'modern';
+
+interface Message {
+  readonly method: string;
+  readonly params?: unknown;
+}
+
+/** The parts of the SDK's `Server` that handlers call. */
+interface ProbeServer extends SdkServer {
+  getClientVersion(): { readonly name: string } | undefined;
+  getNegotiatedProtocolVersion?(): string | undefined;
+  sendLoggingMessage(params: object, sessionId: string): Promise<void>;
+  elicitInput(params: object): Promise<unknown>;
+  connect(transport: ShamTransport): Promise<void>;
+  setRequestHandler(method: string, handler: () => unknown): void;
+}
+
+class ShamTransport {
+  readonly sessionId: string;
+  readonly sent: Message[] = [];
+  onclose: (() => void) | undefined = undefined;
+
+  constructor(sessionId: string) {
+    this.sessionId = sessionId;
+  }
+  async start(): Promise<void> {}
+  async send(message: Message): Promise<void> {
+    this.sent.push(message);
+  }
+  async close(): Promise<void> {
+    this.onclose?.();
+  }
+}
+
+/** One sham client. Its marker is in everything that it says. */
+class ShamSession {
+  readonly marker: string;
+  readonly transport: ShamTransport;
+  readonly light: ProbeServer;
+  /** What the tool saw. */
+  seen: { readonly client: string | undefined; readonly transport: unknown; readonly version: unknown } | undefined;
+
+  constructor(marker: string, shared: SharedServer) {
+    this.marker = marker;
+    this.transport = new ShamTransport(marker);
+    this.light = createLightServer(shared.server, {}) as ProbeServer;
+    shared.adopt(this.light);
+    ignore(this.light.connect(this.transport));
+  }
+
+  /** All requests have the same id, as those of real clients do. */
+  request(method: string, params: object): void {
+    const context = new MessageContext(undefined, undefined, false, 1, method, undefined);
+    const { marker: sessionId } = this;
+    const mcpReq = { id: 1, method, requestState: () => undefined, signal: new AbortController().signal };
+    contexts.run(context, () => {
+      const handler = this.light.fallbackRequestHandler;
+      if (handler === undefined) throw new Error(`the definition has no handler of ${method}`);
+      ignore(handler({ jsonrpc: '2.0', id: 1, method, params }, { sessionId, mcpReq, requestId: 1 }));
+    });
+  }
+}
+
+/** Results come later than this check, and answers never. */
+function ignore(promise: unknown): void {
+  Promise.resolve(promise).catch(() => {});
+}
+
+const LEGACY_VERSIONS = ['2025-06-18', '2025-11-25'] as const;
+const MODERN_VERSION = '2026-07-28';
+
+function checkEra(serverClass: SdkServerClass, era: Era): string | undefined {
+  const info = { name: 'sojourn-self-check', version: '1.0.0' };
+  // The SDK's own validator takes milliseconds to create, and nothing here is validated by it.
+  const jsonSchemaValidator = { getValidator: () => () => ({ valid: true }) };
+  const options = { capabilities: { logging: {}, tools: {} }, jsonSchemaValidator };
+  const probe = new serverClass(info, options) as ProbeServer;
+  const missing = missingSeam(probe);
+  if (missing !== undefined) return `it has no ${missing}`;
+  const shared = new SharedServer(probe);
+  const sessions = ['a', 'b'].map((name) => new ShamSession(`sojourn-self-check-${name}`, shared));
+  let calling: ShamSession | undefined;
+  setTool(probe, () => {
+    if (calling !== undefined) useShared(probe, calling);
+    return { content: [] };
+  });
+  const before = snapshot(shared);
+  sessions.forEach((session, index) => {
+    if (era === 'legacy') shakeHands(session, index);
+    else Reflect.set(session.light, '_negotiatedProtocolVersion', MODERN_VERSION);
+  });
+  for (const session of sessions) {
+    calling = session;
+    session.request('tools/call', { name: 'self-check', arguments: {} });
+  }
+  try {
+    return changed(before, snapshot(shared)) ?? crossed(sessions) ?? misdirected(sessions, era);
+  } finally {
+    for (const { light } of sessions) ignore(light.close());
+  }
+}
+
+/** Version 1 takes a schema instead of a method: there the handler is stored directly. */
+function setTool(probe: ProbeServer, handler: () => unknown): void {
+  if (probe.getNegotiatedProtocolVersion === undefined) probe._requestHandlers.set('tools/call', handler);
+  else probe.setRequestHandler('tools/call', handler);
+}
+
+/** They differ in version, capabilities and log level, so that a shared value shows. */
+function shakeHands(session: ShamSession, index: number): void {
+  session.request('initialize', {
+    protocolVersion: LEGACY_VERSIONS[index],
+    capabilities: index === 0 ? { elicitation: { form: {} } } : { sampling: {} },
+    clientInfo: { name: session.marker, version: '1.0.0' },
+  });
+  session.request('logging/setLevel', { level: index === 0 ? 'error' : 'debug' });
+}
+
+/** As a careless tool does: everything through the shared server. */
+function useShared(probe: ProbeServer, session: ShamSession): void {
+  session.seen = {
+    client: probe.getClientVersion()?.name,
+    transport: probe.transport,
+    version: probe.getNegotiatedProtocolVersion?.(),
+  };
+  ignore(probe.sendLoggingMessage({ level: 'info', data: session.marker }, session.marker));
+  ignore(probe.elicitInput({ message: session.marker, requestedSchema: { type: 'object', properties: {} } }));
+}
+
+// ——— what may not happen ———
+
+/** The own values of the shared server. Of maps, sets and plain objects also their entries. */
+function snapshot({ server, idle }: SharedServer): Map<string, unknown> {
+  const values = new Map<string, unknown>();
+  const note = (name: string, value: unknown): void => {
+    values.set(name, value);
+    for (const [key, entry] of entriesOf(value)) values.set(`${name}.${key}`, entry);
+  };
+  for (const [name, value] of Object.entries(idle)) note(name, value);
+  for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(server))) {
+    if (!(name in idle)) note(name, value);
+  }
+  return values;
+}
+
+function entriesOf(value: unknown): Array<[string, unknown]> {
+  if (value instanceof Map) return [...value].map(([key, entry]): [string, unknown] => [String(key), entry]);
+  if (value instanceof Set) return [...value].map((entry): [string, unknown] => [String(entry), entry]);
+  return typeof value === 'object' && value !== null ? Object.entries(value) : [];
+}
+
+function changed(before: Map<string, unknown>, after: Map<string, unknown>): string | undefined {
+  const names = [...new Set([...before.keys(), ...after.keys()])];
+  const name = names.find((key) => !Object.is(before.get(key), after.get(key)));
+  return name === undefined ? undefined : `a session wrote ${name} of the shared server`;
+}
+
+const DEPTH = 6;
+
+/** Values of one session in the light server of the other. */
+function crossed(sessions: readonly ShamSession[]): string | undefined {
+  for (const { light, marker, transport } of sessions) {
+    const strangers = sessions.filter((other) => other.marker !== marker);
+    const found = strangers.find((other) => holds(light, other.marker, transport, DEPTH, new Set()));
+    if (found !== undefined) return 'the server of one session holds a value of another session';
+  }
+  return undefined;
+}
+
+function holds(value: unknown, marker: string, skipped: unknown, depth: number, visited: Set<unknown>): boolean {
+  if (typeof value === 'string') return value.includes(marker);
+  if (typeof value !== 'object' || value === null || value === skipped || depth === 0 || visited.has(value))
+    return false;
+  visited.add(value);
+  return entriesOf(value).some(
+    ([key, entry]) => key.includes(marker) || holds(entry, marker, skipped, depth - 1, visited),
+  );
+}
+
+function misdirected(sessions: readonly ShamSession[], era: Era): string | undefined {
+  for (const [index, { seen, marker, transport }] of sessions.entries()) {
+    if (seen === undefined) return 'the tool did not run';
+    if (seen.transport !== transport) return 'a handler sees the transport of another session';
+    const version = era === 'modern' ? MODERN_VERSION : LEGACY_VERSIONS[index];
+    if (seen.version !== undefined && seen.version !== version) return 'a handler sees the version of another session';
+    if (era === 'legacy' && seen.client !== marker) return 'a handler does not see its client';
+    const methods = transport.sent.map(({ method }) => method).join();
+    // The first client has elicitation and wants errors alone; the second wants all log messages. A modern request
+    // takes neither.
+    const expected = era === 'modern' ? MODERN_SENDS : LEGACY_SENDS[index];
+    if (methods !== expected) return `a session was sent '${methods}' instead of '${expected}'`;
+    const foreign = transport.sent.some((message) => !JSON.stringify(message.params).includes(marker));
+    if (foreign) return 'a send reached another session';
+  }
+  return undefined;
+}
+
+const LEGACY_SENDS = ['elicitation/create', 'notifications/message'];
+const MODERN_SENDS = 'notifications/message';

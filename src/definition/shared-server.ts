@@ -1,0 +1,169 @@
+/**
+ * The definition's low-level server, which is never connected. What code does with it inside a handler happens on the
+ * light server of that request, found by the async context. Outside of a running handler each send fails, because
+ * there is no client that it could be for.
+ *
+ *     list_changed          → every client of this instance, once per turn of the event loop
+ *     other sends, `close`  → the light server whose handler runs
+ *     `connect`             → refused
+ *
+ * A handler has ended when its promise has settled. Work that it left behind cannot send through the shared server any
+ * more: a listener or a pooled connection keeps the context of the request that created it, and would reach a client
+ * that did not ask.
+ */
+import { definitionRefused, outsideHandler } from '../errors.ts';
+import { contexts } from '../session/context.ts';
+import { LIST_CHANGED } from '../session/broadcast.ts';
+import { afterTurn } from '../options/system.ts';
+import { seamsOf, type SdkServer } from './sdk-server.ts';
+
+export type ListChange = keyof typeof LIST_CHANGED;
+
+/** They return promises, which reject outside of a handler. */
+const SENDS = [
+  'request',
+  'notification',
+  'ping',
+  'createMessage',
+  'elicitInput',
+  'listRoots',
+  'sendLoggingMessage',
+  'sendResourceUpdated',
+  'close',
+];
+
+/** Answered by the SDK with `undefined` while a server is not connected. */
+const GETTERS = ['getClientCapabilities', 'getClientVersion', 'getNegotiatedProtocolVersion'];
+
+export const LIST_SENDS = {
+  sendToolListChanged: 'tools_list_changed',
+  sendPromptListChanged: 'prompts_list_changed',
+  sendResourceListChanged: 'resources_list_changed',
+} as const satisfies Record<string, ListChange>;
+
+const KIND_OF_METHOD = new Map(
+  Object.entries(LIST_CHANGED).map(([kind, method]): [string, ListChange] => [method, kind as ListChange]),
+);
+
+/** Light servers name their definition's server under this key. */
+const SHARED = Symbol('sojourn.shared-server');
+
+type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
+
+export class SharedServer {
+  readonly server: SdkServer;
+  /** The values that the definition has while no handler runs, of properties that belong to one connection. */
+  readonly idle: Record<string, unknown> = {};
+  #listener: ((change: ListChange) => void) | undefined = undefined;
+  readonly #changed = new Set<ListChange>();
+
+  constructor(server: SdkServer) {
+    this.server = server;
+    const seams = seamsOf(server);
+    for (const name of seams.connection) this.#forwardProperty(name);
+    for (const name of seams.methods) this.#forwardMethod(name);
+    for (const name of SENDS) this.#forwardSend(name);
+    for (const name of GETTERS) this.#forwardGetter(name);
+    for (const [name, change] of Object.entries(LIST_SENDS)) {
+      override(server, name, () => {
+        this.announce(change);
+        return Promise.resolve();
+      });
+    }
+    this.#forwardNotification();
+    override(server, 'createElicitationCompletionNotifier', (...args) =>
+      call(this.#running('createElicitationCompletionNotifier'), 'createElicitationCompletionNotifier', args),
+    );
+    override(server, 'connect', () => Promise.reject(connected()));
+    if (!seams.connection.includes('_transport')) {
+      Object.defineProperty(server, 'transport', { configurable: true, get: () => this.#light?.transport });
+    }
+  }
+
+  /** Marks a light server, so that contexts lead to it. */
+  adopt(light: SdkServer): void {
+    Object.defineProperty(light, SHARED, { value: this });
+  }
+
+  /** Sets the listener that gets changed lists. */
+  listen(listener: ((change: ListChange) => void) | undefined): void {
+    this.#listener = listener;
+  }
+
+  announce(change: ListChange): void {
+    if (this.#changed.size === 0) afterTurn(() => this.#tell());
+    this.#changed.add(change);
+  }
+
+  #tell(): void {
+    const changes = [...this.#changed];
+    this.#changed.clear();
+    for (const change of changes) this.#listener?.(change);
+  }
+
+  /** The light server whose handler runs. */
+  get #light(): SdkServer | undefined {
+    const light = contexts.getStore()?.handlerServer;
+    return light !== undefined && Reflect.get(light, SHARED) === this ? (light as SdkServer) : undefined;
+  }
+
+  #running(what: string): SdkServer {
+    const light = this.#light;
+    if (light === undefined) throw outsideHandler(what);
+    return light;
+  }
+
+  #forwardProperty(name: string): void {
+    const { server, idle } = this;
+    idle[name] = Reflect.get(server, name);
+    Object.defineProperty(server, name, {
+      configurable: true,
+      enumerable: true,
+      get: () => Reflect.get(this.#light ?? idle, name) as unknown,
+      set: (value: unknown) => {
+        Reflect.set(this.#light ?? idle, name, value);
+      },
+    });
+  }
+
+  #forwardMethod(name: string): void {
+    const { server } = this;
+    const own = Reflect.get(server, name) as AnyFunction;
+    override(server, name, (...args) => {
+      const light = this.#light;
+      return light === undefined ? own.apply(server, args) : call(light, name, args);
+    });
+  }
+
+  #forwardSend(name: string): void {
+    override(this.server, name, async (...args) => call(this.#running(`${name}()`), name, args));
+  }
+
+  #forwardGetter(name: string): void {
+    if (!(name in this.server)) return;
+    override(this.server, name, () => this.#light && call(this.#light, name, []));
+  }
+
+  #forwardNotification(): void {
+    override(this.server, 'notification', async (...args) => {
+      const [notification] = args as [{ readonly method: string }];
+      const change = KIND_OF_METHOD.get(notification.method);
+      if (change !== undefined) return this.announce(change);
+      return call(this.#running(notification.method), 'notification', args);
+    });
+  }
+}
+
+export function connected(): Error {
+  return definitionRefused(
+    'it serves the sessions of an endpoint and cannot be connected by itself; create another server for another transport',
+  );
+}
+
+function override(server: object, name: string, value: AnyFunction): void {
+  Object.defineProperty(server, name, { configurable: true, writable: true, value });
+}
+
+function call(server: SdkServer, name: string, args: unknown[]): unknown {
+  return (Reflect.get(server, name) as AnyFunction).apply(server, args);
+}

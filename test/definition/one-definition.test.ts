@@ -1,0 +1,416 @@
+/** One server that serves every session and request of an endpoint, of both versions of the SDK. */
+import { McpServer, Server, type CallToolResult } from '@modelcontextprotocol/server';
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { InMemoryTransport } from '@modelcontextprotocol/client';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { createMcpEndpoint, currentSession } from '../../src/index.ts';
+import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import { callModern, postModern } from '../kit/modern.ts';
+import { faces, serve } from '../kit/serve.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+const LOGGING = { capabilities: { logging: {}, tools: { listChanged: true } } };
+const info = { name: 'one', version: '1.0.0' };
+
+const definition = (): McpServer => new McpServer(info, LOGGING);
+
+const textOf = (message: unknown): string =>
+  (message as { result: CallToolResult }).result.content.map((part) => ('text' in part ? part.text : '')).join();
+
+const call = (client: RawClient, name: string, args: object = {}) =>
+  client.call('tools/call', { name, arguments: args });
+
+/** Answers the question on the stream of a call, and returns the answer of the call. */
+async function callAnswering(client: RawClient, name: string, result: object): Promise<unknown> {
+  const id = client.nextId();
+  const response = await client.post({ jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: {} } });
+  const asked = (await response.nextMessage((m) => 'method' in (m as object) && 'id' in (m as object))) as {
+    id: unknown;
+  };
+  await client.post({ jsonrpc: '2.0', id: asked.id, result });
+  return response.nextMessage((m) => Reflect.get(m as object, 'id') === id && Reflect.has(m as object, 'result'));
+}
+
+const methodsOf = (response: RawResponse): unknown[] =>
+  response.events.flatMap(({ message }) => (message === undefined ? [] : [Reflect.get(message as object, 'method')]));
+
+describe.each(faces)('one definition, over %s', (face) => {
+  test('serves sessions and modern requests, with its tools, prompts and resources', async () => {
+    const server = definition();
+    server.registerTool('add', { inputSchema: z.object({ a: z.number(), b: z.number() }) }, ({ a, b }) => said(a + b));
+    server.registerPrompt('hello', {}, () => ({
+      messages: [{ role: 'user', content: { type: 'text', text: 'hello' } }],
+    }));
+    server.registerResource('note', 'note://1', {}, (uri) => ({ contents: [{ uri: uri.href, text: 'noted' }] }));
+    const { client, endpoint } = await serve(server, {}, { face });
+    const [one, two] = [client(), client()];
+    await one.initialize();
+    await two.initialize();
+    expect(endpoint.sessions.count).toBe(2);
+    expect(textOf((await call(one, 'add', { a: 1, b: 2 })).message)).toBe('3');
+    expect((await two.call('tools/list')).message.result).toMatchObject({ tools: [{ name: 'add' }] });
+    expect((await two.call('prompts/get', { name: 'hello' })).message.result).toMatchObject({ messages: [{}] });
+    const read = await callModern(client(), 'resources/read', { uri: 'note://1' });
+    expect(read.message.result).toMatchObject({ contents: [{ text: 'noted' }] });
+    expect((await callModern(client(), 'server/discover')).message.result).toMatchObject({
+      supportedVersions: ['2026-07-28'],
+      capabilities: { tools: {} },
+    });
+    expect((await callModern(client(), 'no/such')).response.status).toBe(404);
+    expect((await one.call('no/such')).message.error).toMatchObject({ code: -32601 });
+  });
+
+  test('reaches the right session through the shared server, inside a handler', async () => {
+    const server = definition();
+    server.registerTool('who', {}, async () => {
+      await server.sendLoggingMessage({ level: 'info', data: currentSession()?.id });
+      const { name } = server.server.getClientVersion() ?? { name: 'none' };
+      const elicited = await server.server.elicitInput({
+        message: `Are you ${name}?`,
+        requestedSchema: { type: 'object', properties: {} },
+      });
+      return said(`${server.server.getClientVersion()?.name} ${elicited.action} ${currentSession()?.id}`);
+    });
+    const { client } = await serve(server, {}, { face });
+    const clients = await Promise.all(
+      ['ann', 'bob'].map(async (name) => {
+        const one = client();
+        await one.initialize({ capabilities: { elicitation: { form: {} } }, clientInfo: { name, version: '1' } });
+        return one;
+      }),
+    );
+    const answers = await Promise.all(clients.map((one) => callAnswering(one, 'who', { action: 'accept' })));
+    expect(answers.map(textOf)).toEqual([`ann accept ${clients[0]?.sessionId}`, `bob accept ${clients[1]?.sessionId}`]);
+  });
+
+  test('keeps log levels, capabilities and versions apart', async () => {
+    const server = definition();
+    server.registerTool('log', {}, async (ctx) => {
+      await ctx.mcpReq.log('info', 'through ctx');
+      await server.sendLoggingMessage({ level: 'info', data: 'through the server' }, ctx.sessionId);
+      return said(
+        JSON.stringify([server.server.getNegotiatedProtocolVersion(), server.server.getClientCapabilities()]),
+      );
+    });
+    const { client } = await serve(server, {}, { face });
+    const [quiet, loud] = [client(), client()];
+    await quiet.initialize({ protocolVersion: '2025-06-18', capabilities: { sampling: {} } });
+    await loud.initialize({ capabilities: { roots: {} } });
+    await quiet.call('logging/setLevel', { level: 'error' });
+    await loud.call('logging/setLevel', { level: 'debug' });
+    const silent = await call(quiet, 'log');
+    const heard = await call(loud, 'log');
+    expect(methodsOf(silent.response)).toEqual([undefined]);
+    expect(methodsOf(heard.response)).toEqual(['notifications/message', 'notifications/message', undefined]);
+    expect(textOf(silent.message)).toBe('["2025-06-18",{"sampling":{}}]');
+    expect(textOf(heard.message)).toBe('["2025-11-25",{"roots":{}}]');
+    const modern = await callModern(client(), 'tools/call', { name: 'log' });
+    expect(textOf(modern.message)).toBe('["2026-07-28",{}]');
+  });
+
+  test('cancels the request of one session and not the request with the same id of another', async () => {
+    const server = definition();
+    const aborted: Array<string | undefined> = [];
+    const releases: Array<() => void> = [];
+    server.registerTool('hold', {}, (ctx) => {
+      ctx.mcpReq.signal.addEventListener('abort', () => aborted.push(ctx.sessionId));
+      return new Promise((resolve) => releases.push(() => resolve(said('held'))));
+    });
+    const { client } = await serve(server, {}, { face });
+    const [one, two] = [client(), client()];
+    await one.initialize();
+    await two.initialize();
+    const request = { jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'hold', arguments: {} } };
+    const cancelled = one.post(request);
+    const kept = two.post(request);
+    await until(() => releases.length === 2);
+    await one.notify('notifications/cancelled', { requestId: 7 });
+    await until(() => aborted.length > 0);
+    for (const release of releases) release();
+    expect(textOf(await (await kept).nextMessage())).toBe('held');
+    await (
+      await cancelled
+    ).ended;
+    expect(aborted).toEqual([one.sessionId]);
+  });
+
+  test('announces what is registered at run time once per turn, to sessions and to subscriptions', async () => {
+    const server = definition();
+    const tool = server.registerTool('first', {}, () => said('first'));
+    const { client } = await serve(server, {}, { face });
+    const clients = [client(), client()];
+    const streams = await Promise.all(
+      clients.map(async (one) => {
+        await one.initialize();
+        const stream = await one.get();
+        await until(() => stream.events.length > 0);
+        return stream;
+      }),
+    );
+    const listening = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    await listening.nextMessage();
+    const changed = (response: RawResponse): number =>
+      methodsOf(response).filter((method) => method === 'notifications/tools/list_changed').length;
+    for (const name of ['second', 'third', 'fourth']) server.registerTool(name, {}, () => said(name));
+    tool.disable();
+    await until(() => [...streams, listening].every((stream) => changed(stream) === 1));
+    const listed = await clients[0]?.call('tools/list');
+    expect(listed?.message.result).toMatchObject({
+      tools: [{ name: 'second' }, { name: 'third' }, { name: 'fourth' }],
+    });
+    tool.remove();
+    await until(() => [...streams, listening].every((stream) => changed(stream) === 2));
+  });
+
+  test('ends one session when a handler closes the shared server', async () => {
+    const server = definition();
+    server.registerTool('leave', {}, async () => {
+      setImmediate(() => void server.close().catch(() => {}));
+      await server.close();
+      return said('left');
+    });
+    const { client, endpoint } = await serve(server, {}, { face });
+    const [one, two] = [client(), client()];
+    await one.initialize();
+    await two.initialize();
+    await call(one, 'leave').catch(() => {});
+    await until(() => endpoint.sessions.count === 1);
+    expect((await two.call('ping')).message.result).toEqual({});
+  });
+});
+
+describe('outside of a handler', () => {
+  test('each send through the shared server fails and says what to do', async () => {
+    const server = definition();
+    server.registerTool('nothing', {}, () => said(''));
+    const { client } = await serve(server);
+    const one = client();
+    await one.initialize({ capabilities: { elicitation: {}, sampling: {}, roots: {} } });
+    const { server: shared } = server;
+    const sends = [
+      () => shared.elicitInput({ message: 'hello', requestedSchema: { type: 'object', properties: {} } }),
+      () => shared.createMessage({ messages: [], maxTokens: 1 }),
+      () => shared.listRoots(),
+      () => shared.ping(),
+      () => server.sendLoggingMessage({ level: 'info', data: 1 }),
+      () => shared.sendResourceUpdated({ uri: 'note://1' }),
+      () => shared.notification({ method: 'notifications/progress', params: { progressToken: 1, progress: 1 } }),
+      () => shared.request({ method: 'ping' }),
+      () => server.close(),
+      async () => shared.createElicitationCompletionNotifier('1'),
+    ];
+    for (const send of sends) {
+      const error: unknown = await send().catch((cause: unknown) => cause);
+      expect(error).toMatchObject({ code: 'OUTSIDE_HANDLER' });
+      expect((error as Error).message).toMatch(/while none of its handlers runs.*currentSession\(\)\.server/s);
+    }
+    expect(shared.getClientVersion()).toBeUndefined();
+    expect(server.isConnected()).toBe(false);
+  });
+
+  test('what a handler left behind can send through its session, and not through the shared server', async () => {
+    const server = definition();
+    const errors: unknown[] = [];
+    let release!: () => void;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    server.registerTool('leave', {}, () => {
+      const own = currentSession()?.server as McpServer | undefined;
+      // As a timer or a pooled connection: it keeps the context of this request.
+      void released.then(async () => {
+        await server
+          .sendLoggingMessage({ level: 'info', data: 'shared' })
+          .catch((cause: unknown) => errors.push(cause));
+        await own?.sendLoggingMessage({ level: 'info', data: 'own' });
+      });
+      return said('left');
+    });
+    const { client } = await serve(server);
+    const one = client();
+    await one.initialize();
+    const stream = await one.get();
+    await call(one, 'leave');
+    release();
+    const message = await stream.nextMessage((m) => Reflect.get(m as object, 'method') === 'notifications/message');
+    expect(message).toMatchObject({ params: { data: 'own' } });
+    expect(errors).toEqual([expect.objectContaining({ code: 'OUTSIDE_HANDLER' })]);
+  });
+});
+
+describe('a server that cannot be a definition', () => {
+  const refused = (message: RegExp): unknown =>
+    expect.objectContaining({ code: 'DEFINITION_REFUSED', message: expect.stringMatching(message) as string });
+  const attempt = (given: object): unknown => {
+    try {
+      createMcpEndpoint(given as McpServer);
+    } catch (error) {
+      return error;
+    }
+    return undefined;
+  };
+
+  test('is refused while it is connected', async () => {
+    const server = definition();
+    const [transport] = InMemoryTransport.createLinkedPair();
+    await server.connect(transport);
+    expect(attempt(server)).toEqual(refused(/is connected to a transport/));
+    await server.close();
+  });
+
+  test('is refused while another endpoint serves it, and accepted after that endpoint was closed', async () => {
+    const server = definition();
+    const first = createMcpEndpoint(server);
+    expect(attempt(server)).toEqual(refused(/another endpoint serves it/));
+    expect(attempt(server.server)).toEqual(refused(/another endpoint serves it/));
+    await first.close();
+    const { client } = await serve(server);
+    expect((await client().initialize()).response.status).toBe(200);
+  });
+
+  test('is refused when its class extends the low-level Server', () => {
+    class Own extends Server {
+      clients = 0;
+    }
+    expect(attempt(new Own(info, LOGGING))).toEqual(refused(/class Own extends the SDK's Server/));
+  });
+
+  test('is refused when it is no server of the SDK', () => {
+    expect(attempt({ connect: async () => {}, close: async () => {} })).toEqual(refused(/neither an McpServer nor/));
+    expect(() => createMcpEndpoint(undefined as never)).toThrow(/Option server: got undefined/);
+    expect(() => createMcpEndpoint('x' as never)).toThrow(/Option server/);
+  });
+
+  test('is left as it was when the options are wrong', async () => {
+    const server = definition();
+    expect(() => createMcpEndpoint(server, { leaseMs: -1 })).toThrow(/leaseMs/);
+    const [transport] = InMemoryTransport.createLinkedPair();
+    await server.connect(transport);
+    await server.close();
+  });
+
+  test('cannot be connected afterwards', async () => {
+    const server = definition();
+    await serve(server);
+    const [transport] = InMemoryTransport.createLinkedPair();
+    await expect(server.connect(transport)).rejects.toEqual(refused(/cannot be connected by itself/));
+  });
+
+  test('may extend McpServer', async () => {
+    class Own extends McpServer {
+      greeting = 'hello';
+    }
+    const server = new Own(info, LOGGING);
+    server.registerTool('greet', {}, () => said(`${server.greeting} ${currentSession()?.server instanceof Own}`));
+    const { client } = await serve(server);
+    const one = client();
+    await one.initialize();
+    expect(textOf((await call(one, 'greet')).message)).toBe('hello true');
+  });
+});
+
+describe('the server of one session', () => {
+  test('registers nothing, because that would be for every session', async () => {
+    const server = definition();
+    server.registerTool('add', {}, () => {
+      const own = currentSession()?.server as McpServer | undefined;
+      own?.registerTool('mine', {}, () => said(''));
+      return said('');
+    });
+    const { client } = await serve(server);
+    const one = client();
+    await one.initialize();
+    const { message } = await call(one, 'add');
+    expect(message.result).toMatchObject({ isError: true });
+    expect(textOf(message)).toMatch(/Register on the definition itself/);
+    expect((await one.call('tools/list')).message.result).toMatchObject({ tools: [{ name: 'add' }] });
+  });
+
+  test('gets the options of configureSessionOptions over those of the definition', async () => {
+    const server = new McpServer(info, { ...LOGGING, instructions: 'for all' });
+    server.registerTool('add', {}, () => said(''));
+    const { client } = await serve(server, {
+      configureSessionOptions: (request) =>
+        request.headers.get('x-instructions') === null
+          ? undefined
+          : { instructions: request.headers.get('x-instructions') ?? '', capabilities: { experimental: { own: {} } } },
+    });
+    const plain = (await client().initialize()).message.result;
+    const own = (await client().initialize({ headers: { 'x-instructions': 'for one' } })).message.result;
+    expect(plain).toMatchObject({ instructions: 'for all', capabilities: { tools: {}, logging: {} } });
+    expect(own).toMatchObject({
+      instructions: 'for one',
+      capabilities: { tools: {}, logging: {}, experimental: { own: {} } },
+    });
+    expect(Reflect.has((plain as { capabilities: object }).capabilities, 'experimental')).toBe(false);
+  });
+
+  test('runs oninitialized and notification handlers of the definition as its own', async () => {
+    const server = definition();
+    const seen: unknown[] = [];
+    server.server.oninitialized = () => {
+      seen.push(['initialized', server.server.getClientVersion()?.name, currentSession()?.id]);
+    };
+    server.server.setNotificationHandler('notifications/roots/list_changed', () => {
+      seen.push(['roots', server.server.getClientVersion()?.name, currentSession()?.id]);
+    });
+    const { client } = await serve(server);
+    const one = client();
+    await one.initialize({ clientInfo: { name: 'ann', version: '1' }, capabilities: { roots: {} } });
+    await one.notify('notifications/roots/list_changed');
+    await until(() => seen.length === 2);
+    expect(seen).toEqual([
+      ['initialized', 'ann', one.sessionId],
+      ['roots', 'ann', one.sessionId],
+    ]);
+  });
+
+  test('serves a low-level Server with its own handlers, replaced ones too', async () => {
+    const server = new Server(info, { capabilities: { tools: {} } });
+    server.setRequestHandler('tools/list', () => ({
+      tools: [{ name: `of-${currentSession()?.user ?? 'all'}`, inputSchema: { type: 'object' } }],
+    }));
+    server.setRequestHandler('ping', () => ({ _meta: { own: true } }));
+    server.fallbackRequestHandler = async ({ method }) => ({ fallback: method });
+    const { client } = await serve(server);
+    const one = client();
+    await one.initialize();
+    expect((await one.call('tools/list')).message.result).toMatchObject({ tools: [{ name: 'of-all' }] });
+    expect((await one.call('ping')).message.result).toEqual({ _meta: { own: true } });
+    expect((await one.call('own/method')).message.result).toEqual({ fallback: 'own/method' });
+  });
+});
+
+describe('a server of SDK version 1', () => {
+  test('serves sessions, and reaches the right one inside a handler', async () => {
+    const server = new McpServerV1(info, { capabilities: { logging: {} } });
+    server.registerTool('who', {}, async (extra) => {
+      await server.sendLoggingMessage({ level: 'info', data: 'hello' }, extra.sessionId);
+      const { action } = await server.server.elicitInput({
+        message: 'you?',
+        requestedSchema: { type: 'object', properties: {} },
+      });
+      return { content: [{ type: 'text', text: `${server.server.getClientVersion()?.name} ${action}` }] };
+    });
+    const { client, log } = await serve(server);
+    const clients = await Promise.all(
+      ['ann', 'bob'].map(async (name) => {
+        const one = client();
+        await one.initialize({ capabilities: { elicitation: { form: {} } }, clientInfo: { name, version: '1' } });
+        return one;
+      }),
+    );
+    await clients[0]?.call('logging/setLevel', { level: 'error' });
+    const answers = await Promise.all(clients.map((one) => callAnswering(one, 'who', { action: 'decline' })));
+    expect(answers.map(textOf)).toEqual(['ann decline', 'bob decline']);
+    const stream = await clients[1]!.get();
+    const late = server.registerTool('late', {}, () => ({ content: [] }));
+    await stream.nextMessage((m) => Reflect.get(m as object, 'method') === 'notifications/tools/list_changed');
+    late.remove();
+    await expect(
+      server.server.elicitInput({ message: '', requestedSchema: { type: 'object', properties: {} } }),
+    ).rejects.toMatchObject({ code: 'OUTSIDE_HANDLER' });
+    expect((await callModern(client(), 'tools/list')).message.error).toMatchObject({ code: -32022 });
+    expect(log.matching(/cannot serve 2026-07-28/)).toHaveLength(1);
+  });
+});
