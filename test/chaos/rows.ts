@@ -24,14 +24,18 @@ const count = (value: number): string => Math.round(value).toLocaleString('en-US
 const ms = (value: number): string => (Number.isFinite(value) ? `${count(value)} ms` : '–');
 const times = ({ p50, p99, most }: Quantiles): string => `${ms(p50)} / ${ms(p99)} / ${ms(most)}`;
 
-/** Violations that only one scenario looks for. */
-const ONLY: Partial<Record<Violation, Report['scenario']>> = { failed: 'rolling', noisy: 'outage', letIn: 'faults' };
+/** Violations that not every scenario looks for. */
+const ONLY: Partial<Record<Violation, readonly Report['scenario'][]>> = {
+  failed: ['rolling', 'outage'],
+  noisy: ['outage'],
+  letIn: ['faults'],
+};
 
 export function rowsOf(report: AnyReport): readonly Rows[] {
   if (report.scenario === 'patience') return patience(report);
   const shown = Object.entries(VIOLATIONS) as Array<[Violation, string]>;
   const zero = shown
-    .filter(([violation]) => ONLY[violation] === undefined || ONLY[violation] === report.scenario)
+    .filter(([violation]) => ONLY[violation]?.includes(report.scenario) !== false)
     .map(([violation, what]): Row => [what, count(report.violations[violation])]);
   return [
     { title: 'What happened', rows: [...happened(report), ...size(report)] },
@@ -109,7 +113,7 @@ function outages({ outages: all, awayMs, answeredMeanwhile, refusedMeanwhile, li
   return [
     ['outages', `${all.join(', ')}; ${ms(awayMs)} each`],
     ['calls answered during it, after every lease expired', count(answeredMeanwhile)],
-    ['requests refused with 503 and Retry-After', count(refusedMeanwhile)],
+    ['requests refused during it', count(refusedMeanwhile)],
     ['warnings and errors in the logs of all instances', count(linesMeanwhile)],
   ];
 }

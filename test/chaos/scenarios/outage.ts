@@ -1,5 +1,6 @@
 /** The store is away for 10 s, in each way that it can be. */
 import { OUTAGES } from '../backing-store.ts';
+import { nameOf } from '../checker.ts';
 import { ACTIONS } from '../clients/life.ts';
 import { now } from '../history.ts';
 import { pause } from '../pause.ts';
@@ -13,6 +14,8 @@ export interface OutageOptions extends ScenarioOptions {
 
 const DRAIN_MS = 5_000;
 const WARM_UP_MS = 1_000;
+/** `waitMs` of the instances: its default. */
+const WAIT_MS = 15_000;
 const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 500, actions: { ...ACTIONS, delete: 0 } } as const;
 /** Of one message, from one instance in one outage: it may be said more than once, and once of each session. */
 const LINES = 5;
@@ -35,7 +38,7 @@ export function runOutage(options: OutageOptions): Promise<OutageReport> {
       await pause(2 * leaseMs);
       recoveries.push(...stage.recoveries(until));
       answered.during += stage.resultsBetween(from + leaseMs, until);
-      answered.refused += judgeRefusals(stage, from, until + 2 * leaseMs);
+      answered.refused += judgeRefusals(stage, from, until + 2 * leaseMs, until - from);
       answered.lines += judgeLog(stage, from, until + 2 * leaseMs);
     }
     await stage.calm();
@@ -52,11 +55,24 @@ export function runOutage(options: OutageOptions): Promise<OutageReport> {
   });
 }
 
-/** 503 with `Retry-After`, and nothing else. */
-function judgeRefusals({ history }: Stage, from: number, until: number): number {
+/**
+ * Requests wait for a store that is back within `waitMs`: none is refused, and no call fails. After a longer outage a request
+ * without a session gets 503 with `Retry-After`, and a call a JSON-RPC error.
+ */
+function judgeRefusals({ history }: Stage, from: number, until: number, awayMs: number): number {
   const refused = history.refusals.filter(({ at }) => at >= from && at <= until);
+  const waits = awayMs < WAIT_MS;
   for (const { status, text, retryAfter, what } of refused)
-    if (status !== 503 || !retryAfter) history.violation('status', `${what}, the store away: ${status} ${text}`);
+    if (waits || status !== 503 || !retryAfter)
+      history.violation('status', `${what}, the store away: ${status} ${text}`);
+  for (const call of history.calls.values()) {
+    const { attemptAt, endedAt, ending, tool } = call;
+    const isDuring = attemptAt <= until && endedAt >= from && endedAt <= until;
+    if (!waits || !isDuring || ending?.kind === 'result' || ending?.kind === 'left') continue;
+    // The tool itself waits 4 s for its user's answer.
+    if (tool === 'ask' && ending?.kind === 'tool-error') history.count('questions that their tool gave up');
+    else history.violation('failed', `${nameOf(call)}: ${JSON.stringify(ending)}`);
+  }
   return refused.length;
 }
 
