@@ -190,7 +190,7 @@ export class Core {
     this.#stateless = new StatelessEra({ options, servers, keepAlive });
     const legacyPost: LegacyEra['post'] =
       options.sessionMode === 'stateless' ? (post) => this.#stateless.post(post) : (post) => this.legacy.post(post);
-    this.#modern = new ModernEra({ options, servers, bus: this.bus, keepAlive, legacy: legacyPost });
+    this.#modern = new ModernEra({ options, servers, bus: this.bus, keepAlive, random, legacy: legacyPost });
     this.#checks = new RequestChecks(options, {
       modern: (post, header) => (this.#drained ? refuseDrained(post) : this.#modern.serve(post, header)),
       legacyPost: (post) => (this.#drained ? refuseDrained(post) : legacyPost(post)),

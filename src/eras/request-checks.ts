@@ -27,6 +27,7 @@ import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import type { InboundPost } from '../relay/call.ts';
+import { asksForLostAnswer, respondLostAnswer } from './modern/lost-answers.ts';
 import { checkTextDepth, checkValueDepth } from './json-depth.ts';
 
 export const VALIDATION_ORDER = [
@@ -107,13 +108,15 @@ export class RequestChecks {
     if (exchange.method === 'POST') return this.#receive(exchange);
     const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
-    if (exchange.method === 'GET') this.#targets.legacyGet(exchange);
+    if (exchange.method === 'GET' && this.#servesModern && asksForLostAnswer(exchange))
+      respondLostAnswer(exchange, this.#options);
+    else if (exchange.method === 'GET') this.#targets.legacyGet(exchange);
     else this.#targets.legacyDelete(exchange);
   }
 
   #method: HeadCheck = (exchange) => {
     const { method } = exchange;
-    if (method === 'POST') return undefined;
+    if (method === 'POST' || (this.#servesModern && asksForLostAnswer(exchange))) return undefined;
     const header = exchange.header('mcp-protocol-version');
     const modern = this.#servesModern && header !== undefined && isModern(header) && this.#versions.includes(header);
     const sessions = this.#servesLegacy && this.#options.sessionMode !== 'stateless';

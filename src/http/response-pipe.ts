@@ -17,6 +17,8 @@ export interface ResponsePipeOptions {
   readonly bufferBytes: number;
   /** A JSON answer of status 200 is sent as an event too. */
   readonly asSse: boolean;
+  /** What a stream begins with. */
+  readonly firstEvent?: (() => string) | undefined;
 }
 
 export class ResponsePipe implements KeepAliveTarget, TurnTask {
@@ -69,10 +71,16 @@ export class ResponsePipe implements KeepAliveTarget, TurnTask {
   /** Sends the head of a stream now and starts keep-alives. */
   commit(): void {
     if (this.#committed || this.#exchange.closed) return;
-    this.#committed = true;
-    this.#exchange.openStream(SSE_HEADERS);
+    this.#openStream();
     this.#options.keepAlive.add(this);
     this.#exchange.onClose(() => this.#options.keepAlive.remove(this));
+  }
+
+  #openStream(): void {
+    this.#committed = true;
+    this.#exchange.openStream(SSE_HEADERS);
+    const first = this.#options.firstEvent?.() ?? '';
+    if (first !== '') this.#exchange.write(first);
   }
 
   keepAlive(): void {
@@ -147,10 +155,7 @@ export class ResponsePipe implements KeepAliveTarget, TurnTask {
   async #pass(body: ReadableStream<Uint8Array>, unanswered: (() => string) | undefined): Promise<void> {
     // The SDK writes its own keep-alives to its stream.
     this.#options.keepAlive.remove(this);
-    if (!this.#committed) {
-      this.#committed = true;
-      this.#exchange.openStream(SSE_HEADERS);
-    }
+    if (!this.#committed) this.#openStream();
     const reader = body.getReader();
     this.#exchange.onClose(() => {
       reader.cancel().catch(() => {});

@@ -72,6 +72,23 @@ export function callSuffix(id: RequestId | undefined, isTool = false): string {
   return isExact ? `.${isTool ? 'B' : 'b'}${bytes.toString('base64url')}` : '';
 }
 
+/** A request, as an event id names it. */
+export interface CallName {
+  readonly id: RequestId;
+  readonly isTool: boolean;
+}
+
+/** `undefined`: no spelling of `callSuffix`. */
+export function parseCallSuffix(suffix: string): CallName | undefined {
+  const id = readCall(suffix);
+  const isTool = isToolSuffix(suffix);
+  return id !== undefined && callSuffix(id, isTool) === suffix ? { id, isTool } : undefined;
+}
+
+function isToolSuffix(suffix: string | undefined): boolean {
+  return suffix !== undefined && suffix.charCodeAt(1) < 0x5b;
+}
+
 function readCall(suffix: string | undefined): RequestId | undefined {
   if (suffix === undefined) return undefined;
   const text = suffix.slice(2);
@@ -95,7 +112,7 @@ export function parseEventId(text: string): EventPosition | undefined {
     stream,
     offset: parseInt(offset, 36),
     call: readCall(call),
-    isTool: call !== undefined && call.charCodeAt(1) < 0x5b,
+    isTool: isToolSuffix(call),
     resumes: resumes === undefined ? 0 : parseInt(resumes, 36),
     ended: ended !== undefined,
   };
