@@ -40,7 +40,7 @@ import { contextOf, ModernCall, ModernServers } from './servers.ts';
 
 /**
  * How long the head waits for an answer that may choose the status. A server that dies before the head takes some
- * clients down with it, and a later death costs them only the call. The CPU per request is the same with 20, 50 and 250.
+ * clients down with it; a later death costs them only the call. The CPU per request is the same with 20, 50 and 250.
  */
 const HEAD_WAIT_MS = 30;
 
