@@ -10,7 +10,8 @@ const MAY_IMPORT = {
   options: ['protocol', 'stores'], // the option `store` names the store interface
   http: ['options', 'protocol'],
   stores: ['options', 'protocol'],
-  session: ['stores', 'http', 'options', 'protocol'],
+  clients: [],
+  session: ['clients', 'stores', 'http', 'options', 'protocol'],
   cluster: ['session', 'stores', 'options', 'protocol'],
   relay: ['cluster', 'session', 'stores', 'http', 'options', 'protocol'],
   eras: ['relay', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],

@@ -111,6 +111,7 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
     choices: ['error', 'result'],
     help: 'how a tool call that may have run is answered when its result is lost',
   },
+  knownClients: { ...streams, kind: 'switch', help: 'treat every client alike, also those with known bugs' },
   eventRetention: { ...streams, kind: 'switch', help: 'keep no sent messages; clients cannot resume' },
   'eventRetention.ttlMs': { ...streams, kind: 'number', value: 'ms', help: 'how long sent messages are kept' },
   'eventRetention.events': { ...streams, kind: 'number', value: 'n', help: 'how many messages are kept per session' },

@@ -79,4 +79,5 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   keepAliveMs: 15_000,
   retryMs: 4_000,
   lostCalls: 'error',
+  knownClients: true,
 });

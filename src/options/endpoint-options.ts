@@ -177,6 +177,11 @@ export interface McpEndpointOptions {
    * result, and the model reads it.
    */
   lostCalls?: LostCalls | undefined;
+  /**
+   * `true` (default): clients with a bug that costs their users calls get what they need (`src/clients/known.ts` lists
+   * who and what). `false`: every client is treated alike.
+   */
+  knownClients?: boolean | undefined;
 }
 
 /**
@@ -233,4 +238,5 @@ export interface ResolvedOptions {
   readonly keepAliveMs: number;
   readonly retryMs: number;
   readonly lostCalls: LostCalls;
+  readonly knownClients: boolean;
 }

@@ -179,6 +179,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
     keepAliveMs: checkNumber('keepAliveMs', given.keepAliveMs, DEFAULTS.keepAliveMs, { min: 0, unit: 'ms (0: none)' }),
     retryMs: checkNumber('retryMs', given.retryMs, DEFAULTS.retryMs, { ...MS, integer: true }),
     lostCalls: checkChoice('lostCalls', given.lostCalls, DEFAULTS.lostCalls, ['error', 'result']),
+    knownClients: checkBoolean('knownClients', given.knownClients, DEFAULTS.knownClients),
   };
   refuseContradictions(given, resolved);
   return Object.freeze(resolved);

@@ -53,7 +53,9 @@ export async function takeOrphans(
       stream.finish();
       session.posts.forget(key);
     } else {
-      stream.send(session.lostJson(request, ownerLost(mayHaveRun || repeatable)), true);
+      const json = session.lostJson(request, ownerLost(mayHaveRun || repeatable));
+      stream.send(json, true);
+      session.answerOnGet(json);
       await stream.flushed();
       session.posts.forget(key);
     }

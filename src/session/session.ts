@@ -16,6 +16,7 @@ import type { MaybePromise, Handshake, SessionRecord } from '../stores/store.ts'
 import type { ConnectableServer, LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasEventIds, hasPriming } from '../protocol/versions.ts';
 import { shownId } from '../shown.ts';
+import { knownClient, type Quirk } from '../clients/known.ts';
 import { contexts, MessageContext, type MessageSource, targetOf } from './context.ts';
 import { endError, errorAnswer, goesOn } from './end-answers.ts';
 import { GET_STREAM } from './event-id.ts';
@@ -397,8 +398,27 @@ export class LiveSession implements Idle {
     this.#settle(context);
     if (context.intercept !== undefined) return context.intercept(message);
     if (context.onResult !== undefined && message.error === undefined) context.onResult(message);
-    this.posts.reply(context, toJson(message));
+    const json = toJson(message);
+    const isUnread = context.stream?.isUnread === true;
+    this.posts.reply(context, json);
+    if (isUnread) this.answerOnGet(json);
     if (context.marked) this.guard?.unmark(context);
+  }
+
+  /** Whether this client has a bug for which it is treated differently. `userAgent`: of the present request. */
+  hasQuirk(quirk: Quirk, userAgent?: string): boolean {
+    if (!this.#host.options.knownClients) return false;
+    const { clientInfo } = this.handshake;
+    const known = knownClient(quirk, { userAgent, clientInfo, protocol: this.version });
+    if (known === undefined) return false;
+    this.logger.debug({ sessionId: this.id, client: known.name, quirk }, 'A known client is treated differently');
+    return true;
+  }
+
+  /** The answer of a call whose reader left, for a client that will not resume its stream. */
+  answerOnGet(json: string): void {
+    const { getStream, record } = this;
+    if ((getStream.read || record.getPrimed) && this.hasQuirk('answer-on-get')) getStream.send(json);
   }
 
   /** The answer to a request that ends without its result. */

@@ -52,6 +52,8 @@ export class Stream implements SinkListener, Written {
   /** The last offset that the present reader was sent, and how often a reader came back for it. */
   #sent = -1;
   #resumes = 0;
+  /** Where a reader was ended on purpose, as it comes back. */
+  #cleanEnd: ResumeFrom | undefined = undefined;
   /** The present reader is about to be ended early. */
   #closing = false;
   /** While a resumed reader catches up. */
@@ -99,6 +101,11 @@ export class Stream implements SinkListener, Written {
   canHandOn(clientResumes: boolean): boolean {
     const resumes = clientResumes && this.#log !== undefined;
     return this.requests === 1 && !this.#complete && (resumes || this.#sink?.isRelayed === true);
+  }
+
+  /** Its reader left: only a resume reaches the client. */
+  get isUnread(): boolean {
+    return this.#log !== undefined && !this.read;
   }
 
   /** Whether a message sent now can reach the client, now or by resuming. */
@@ -286,6 +293,22 @@ export class Stream implements SinkListener, Written {
   /** Ends the reader, cleanly; the stream continues. */
   detach(): void {
     this.#endSink();
+  }
+
+  /**
+   * A function that ends the present reader cleanly, if it still reads then: its client resumes at once. `undefined`: this
+   * reader came back after such an end, at `from`.
+   */
+  cleanEnd(from: ResumeFrom): (() => void) | undefined {
+    const sink = this.#sink;
+    const before = this.#cleanEnd;
+    this.#cleanEnd = undefined;
+    if (before?.offset === from.offset && before.resumes === from.resumes) return undefined;
+    return () => {
+      if (sink === undefined || this.#sink !== sink || this.#complete || this.#held !== undefined) return;
+      this.#cleanEnd = { offset: this.#sent, resumes: this.#resumes + 1 };
+      this.handOver(true);
+    };
   }
 
   /** The same, of a session that leaves this instance. `soon`: another instance serves, so its client need not wait. */

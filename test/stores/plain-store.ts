@@ -179,7 +179,9 @@ export class PlainStore {
       const size = kept.reduce((sum, { data }) => sum + Buffer.byteLength(data), 0);
       const [oldest] = kept;
       if (oldest === undefined) return;
-      if (kept.length <= events && size <= bytes && oldest.at + ttlMs > this.#options.now()) return;
+      // An event of any size is kept until so many bytes came after it.
+      const later = size - Buffer.byteLength(oldest.data);
+      if (kept.length <= events && later < bytes && oldest.at + ttlMs > this.#options.now()) return;
       oldest.dropped = true;
     }
   }

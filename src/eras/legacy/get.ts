@@ -30,9 +30,11 @@ import { replayComplete } from '../../session/stream.ts';
  * read two, and get messages twice.
  */
 const ENDS_TOLD = 2;
+/** How long after a resume a stream ends cleanly, for clients that need it (`clean-end`). */
+const CLEAN_END_MS = 400;
 
 export interface GetContext {
-  readonly options: Pick<ResolvedOptions, 'lostCalls'>;
+  readonly options: Pick<ResolvedOptions, 'lostCalls' | 'timeProvider'>;
   open(exchange: Exchange): Sink;
   /** Whether the session is live here still. */
   stays(): boolean;
@@ -70,11 +72,17 @@ async function resume(
   session: LiveSession,
   exchange: Exchange,
   position: EventPosition,
-  { open }: GetContext,
+  { open, options }: GetContext,
 ): Promise<'resumed' | 'finished' | undefined> {
   const stream = resumable(session, position.stream);
-  if (stream !== undefined)
-    return (await resumeStream(session, stream, () => open(exchange), position)) ? 'resumed' : undefined;
+  if (stream !== undefined) {
+    if (!(await resumeStream(session, stream, () => open(exchange), position))) return undefined;
+    if (session.hasQuirk('clean-end', exchange.header('user-agent'))) {
+      const end = stream.cleanEnd(position);
+      if (end !== undefined) options.timeProvider.setTimeout(end, CLEAN_END_MS);
+    }
+    return 'resumed';
+  }
   if (position.stream === GET_STREAM) return undefined;
   const outcome = await session.log.read(position.stream, position.offset);
   if (!outcome.found || position.offset >= outcome.next) return undefined;
@@ -95,7 +103,7 @@ async function finish(session: LiveSession, exchange: Exchange, { open }: GetCon
  * A resume in a session that is unknown, or has ended: `true` where the event id names the call that its client waits for. That
  * call gets an error of its id; any other GET keeps its 404.
  */
-export function refuseResume(exchange: Exchange, options: GetContext['options']): boolean {
+export function refuseResume(exchange: Exchange, options: Pick<ResolvedOptions, 'lostCalls'>): boolean {
   const position = parseEventId(exchange.header('last-event-id') ?? '');
   if (position?.call === undefined || position.ended) return false;
   respondError(exchange, position, callSessionNotFound(), options);
@@ -107,7 +115,7 @@ function respondError(
   exchange: Exchange,
   position: EventPosition,
   error: SojournError,
-  options: GetContext['options'],
+  options: Pick<ResolvedOptions, 'lostCalls'>,
 ): void {
   const json = lostJson(options, { id: position.call, method: position.isTool ? 'tools/call' : undefined }, error);
   exchange.respond(200, SSE_HEADERS, messageFrame(json, endedId(position)));

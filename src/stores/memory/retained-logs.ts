@@ -63,7 +63,7 @@ export class RetainedLogs {
   /** Drops the events of one log that are too old or too many. */
   retain(log: SessionLog, now: number): void {
     const { ttlMs, events, bytes } = this.retention;
-    while (log.size > events || log.bytes > bytes || log.oldestAt() + ttlMs <= now) log.dropOldest();
+    while (log.size > events || log.laterBytes >= bytes || log.oldestAt() + ttlMs <= now) log.dropOldest();
   }
 
   /**

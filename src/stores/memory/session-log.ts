@@ -69,6 +69,11 @@ export class SessionLog {
     return this.#totalBytes;
   }
 
+  /** The bytes after the oldest event. An event of any size is kept until retention's `bytes` came after it. */
+  get laterBytes(): number {
+    return this.#size === 0 ? 0 : this.#totalBytes - (this.#bytes[this.#head] ?? 0);
+  }
+
   /** `false`: another writer appended (`from` is not the next offset), or the stream is complete. */
   append(key: string, from: number, events: readonly string[], complete: boolean, now: number): boolean {
     let stream = this.#streams.get(key);

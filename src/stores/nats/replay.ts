@@ -33,6 +33,7 @@ class Walk {
   readonly kept: Kept[] = [];
   /** The end of the stream, according to its own messages. */
   next: number | undefined = undefined;
+  /** Of the events after the next one. An event of any size is kept until retention's `bytes` came after it. */
   #events = 0;
   #bytes = 0;
 
@@ -50,9 +51,9 @@ class Walk {
       if (s === stream) this.next ??= f + lengths.length;
       for (let n = lengths.length - 1; n >= 0; n--) {
         const length = lengths[n] ?? 0;
+        if (this.#events >= this.#retention.events || this.#bytes >= this.#retention.bytes) return false;
         this.#events += 1;
         this.#bytes += length;
-        if (this.#events > this.#retention.events || this.#bytes > this.#retention.bytes) return false;
         end -= length;
         if (s !== stream) continue;
         this.kept.push({ offset: f + n, data: message.data.subarray(end, end + length) });

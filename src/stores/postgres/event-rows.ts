@@ -54,9 +54,9 @@ export function keptEvents(
     const texts = unpackEvents(data, n);
     for (let i = n - 1; i >= 0; i--) {
       const text = texts[i] ?? '';
+      if (count >= most || bytes >= mostBytes) return kept.reverse();
       count += 1;
       bytes += Buffer.byteLength(text);
-      if (count > most || bytes > mostBytes) return kept.reverse();
       kept.push({ offset: position + i, data: text });
     }
   }

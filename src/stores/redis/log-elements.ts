@@ -45,9 +45,9 @@ export function keptEvents(
     let [count, bytes] = [Number(later), Number(laterBytes)];
     for (let i = Number(counted) - 1; i >= 0; i--) {
       const data = texts[i] ?? '';
+      if (count >= most || bytes >= mostBytes) return kept.reverse();
       count += 1;
       bytes += Buffer.byteLength(data);
-      if (count > most || bytes > mostBytes) return kept.reverse();
       kept.push({ offset: Number(from) + i, data });
     }
   }

@@ -53,9 +53,9 @@ export function keptEvents(
     let [count, bytes] = [later, laterBytes];
     for (let i = n - 1; i >= 0; i--) {
       const text = texts[i] ?? '';
+      if (count >= most || bytes >= mostBytes) return kept.reverse();
       count += 1;
       bytes += Buffer.byteLength(text);
-      if (count > most || bytes > mostBytes) return kept.reverse();
       kept.push({ offset: position + i, data: text });
     }
   }
