@@ -29,6 +29,7 @@ const SAMPLES: Partial<Record<OptionKey, string>> = {
   credentialHeaders: 'x-secret',
   stateless: 'false',
   eventRetention: 'false',
+  knownClients: 'false',
 };
 
 describe('the flags', () => {

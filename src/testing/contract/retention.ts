@@ -97,7 +97,11 @@ export const retentionCases: readonly StoreCase[] = [
       assert.deepEqual(await view.events.replay('s', 'p', 0), gap(2));
       await append(view, 'p', 2, 1);
       assert.deepEqual(await replayed(view, 'p', 1), [2]);
-      assert.deepEqual(await view.events.open('s'), [{ stream: 'p', next: 3, requests: null }]);
+      const open = await view.events.open('s');
+      assert.deepEqual(
+        open.find(({ stream }) => stream === 'p'),
+        { stream: 'p', next: 3, requests: null },
+      );
     },
   },
   {
