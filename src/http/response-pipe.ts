@@ -7,6 +7,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import { errorJson, JSON_HEADERS, type LostForm } from './answer.ts';
 import { type Backlog, backlogOf } from './backlog.ts';
+import { isLarge } from './large-answers.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import type { KeepAlive, KeepAliveTarget } from './keep-alive.ts';
@@ -17,6 +18,8 @@ export interface ResponsePipeOptions {
   readonly bufferBytes: number;
   /** A JSON answer of status 200 is sent as an event too. */
   readonly asSse: boolean;
+  /** An answer above 1 MiB is sent as an event. */
+  readonly onLarge?: (() => void) | undefined;
   /** What a stream begins with. */
   readonly firstEvent?: (() => string) | undefined;
 }
@@ -138,6 +141,7 @@ export class ResponsePipe implements KeepAliveTarget, TurnTask {
   }
 
   #event(json: string): void {
+    if (isLarge(json)) this.#options.onLarge?.();
     const frame = json === '' ? '' : messageFrame(json, undefined);
     if (!this.#committed) {
       this.#exchange.respond(200, SSE_HEADERS, frame);

@@ -8,8 +8,10 @@
 import type { Sink, SinkListener } from './sink.ts';
 import { type Backlog, backlogOf } from './backlog.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
+import { JSON_HEADERS } from './answer.ts';
 import type { HeldHeads } from './held-heads.ts';
 import type { KeepAlive } from './keep-alive.ts';
+import { isLarge } from './large-answers.ts';
 import { KEEP_ALIVE_FRAME, messageFrame, primingFrame } from './sse.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
@@ -19,6 +21,8 @@ export interface SseSinkOptions {
    * Bytes that may wait for a slow reader. Above this limit the connection is cut; the client can resume from the log.
    */
   readonly bufferBytes: number;
+  /** An answer above 1 MiB, before which nothing was sent, is the body of the response (`large-answers.ts`). */
+  readonly largeAsJson?: boolean;
   /** Holds heads of answers that the store must take first. */
   readonly heldHeads?: HeldHeads;
 }
@@ -34,6 +38,9 @@ export class SseSink implements Sink, TurnTask {
   readonly #options: SseSinkOptions;
   #state: 0 | 1 | 2 | 3 = IN_TURN;
   #gathered = '';
+  /** The only message that was gathered. */
+  #alone: string | undefined = undefined;
+  #messages = 0;
   #backlog: Backlog | undefined = undefined;
   /** Set while an answer waits only for the store. */
   #held = false;
@@ -51,6 +58,7 @@ export class SseSink implements Sink, TurnTask {
   }
 
   message(json: string, eventId: string | undefined): void {
+    if (this.#state === IN_TURN) this.#alone = this.#messages++ === 0 ? json : undefined;
     this.#write(messageFrame(json, eventId));
   }
 
@@ -134,6 +142,7 @@ export class SseSink implements Sink, TurnTask {
   #openStream(): void {
     const gathered = this.#gathered;
     this.#gathered = '';
+    this.#alone = undefined;
     this.#state = OPEN;
     this.#exchange.openStream(this.#headers);
     if (gathered !== '') this.#exchange.write(gathered);
@@ -145,7 +154,11 @@ export class SseSink implements Sink, TurnTask {
     const gathered = this.#gathered;
     this.#gathered = '';
     this.#state = ENDED;
-    this.#exchange.respond(200, this.#headers, gathered);
+    const alone = this.#alone;
+    this.#alone = undefined;
+    if (alone !== undefined && this.#options.largeAsJson === true && isLarge(alone))
+      this.#exchange.respond(200, JSON_HEADERS, alone);
+    else this.#exchange.respond(200, this.#headers, gathered);
     this.#done();
   }
 

@@ -7,6 +7,7 @@
  */
 import type { EventEmitter } from 'node:events';
 import { tooManySessions } from '../errors.ts';
+import { LargeAnswers } from '../http/large-answers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Fence, OpenStore, WriteOutcome } from '../stores/store.ts';
 import type { EndReason, Logger, RestoreCause, SessionEvent, SessionEventMap, SessionEventName } from '../types.ts';
@@ -39,6 +40,7 @@ export class Registry implements SessionHost {
   readonly logger: Logger;
   readonly store: OpenStore;
   readonly guarded: boolean;
+  readonly largeAnswers: LargeAnswers;
   othersServe = false;
   readonly sleepers: Sleepers;
   readonly durable: boolean;
@@ -65,6 +67,7 @@ export class Registry implements SessionHost {
     this.#events = events;
     this.options = options;
     this.logger = options.logger;
+    this.largeAnswers = new LargeAnswers(options.logger);
     this.store = store;
     this.guarded = guarded;
     this.durable = durable;

@@ -1,3 +1,4 @@
+import type { LargeAnswers } from '../http/large-answers.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -23,6 +24,8 @@ export interface SessionHost {
   holdsBack(session: LiveSession): void;
   /** Settles when it is known which claim of this instance is the last one; `undefined`: the session knows it. */
   claimsSettled(session: LiveSession): Promise<unknown> | undefined;
+  /** Names the tools whose answers some clients refuse. */
+  readonly largeAnswers: LargeAnswers;
   /** When a session last active then expires, for its record. */
   expiry(activeAt: number): number | null;
   becameActive(session: LiveSession): void;

@@ -10,6 +10,7 @@
 import type { McpServer, Server } from '@modelcontextprotocol/server';
 import { internal, rpcError, type SojournError } from '../errors.ts';
 import { lostJson } from '../http/answer.ts';
+import { isLarge } from '../http/large-answers.ts';
 import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { Sink } from '../http/sink.ts';
 import type { MaybePromise, Handshake, SessionRecord } from '../stores/store.ts';
@@ -399,6 +400,7 @@ export class LiveSession implements Idle {
     if (context.intercept !== undefined) return context.intercept(message);
     if (context.onResult !== undefined && message.error === undefined) context.onResult(message);
     const json = toJson(message);
+    if (isLarge(json)) this.#host.largeAnswers.note(context.target ?? context.method ?? '');
     const isUnread = context.stream?.isUnread === true;
     this.posts.reply(context, json);
     if (isUnread) this.answerOnGet(json);

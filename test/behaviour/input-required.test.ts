@@ -1,9 +1,11 @@
 /** Tools that need more before they can answer (multi round-trip requests), for clients of both eras. */
+import { type CallToolResult, inputRequired } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { JsonRpcAnswer, RawClient, RawResponse } from '../../src/testing/index.ts';
 import { createAskingServer } from '../kit/asking-server.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
 
 interface Asked {
   resultType: string;
@@ -12,6 +14,10 @@ interface Asked {
 }
 
 const greet = { name: 'greet', arguments: { word: 'Hello' } };
+const question = {
+  message: 'Who is there?',
+  requestedSchema: { type: 'object' as const, properties: { name: { type: 'string' as const } } },
+};
 const form = { elicitation: { form: {} } };
 const ada = { who: { action: 'accept', content: { name: 'Ada' } } };
 
@@ -28,6 +34,23 @@ function tampered(state: string): string {
 
 describe.each(faces)('over %s', (face) => {
   const open = async () => (await serve(createAskingServer, {}, { face })).client();
+
+  test('a request for roots has params, which the Go SDK cannot read it without', async () => {
+    const asking = toolServer({
+      roots: () =>
+        inputRequired({
+          inputRequests: { roots: inputRequired.listRoots(), who: inputRequired.elicit(question) },
+        }) as unknown as CallToolResult,
+    });
+    const { client } = await serve(asking, {}, { face });
+    const capabilities = { roots: {}, ...form };
+    const { message } = await callModern(client(), 'tools/call', { name: 'roots', arguments: {} }, { capabilities });
+    const { inputRequests } = message.result as Asked;
+    expect(inputRequests).toEqual({
+      roots: { method: 'roots/list', params: {} },
+      who: { method: 'elicitation/create', params: expect.objectContaining({ message: question.message }) },
+    });
+  });
 
   test('B140 a call that needs more is answered with what it needs, and is complete when called again with it', async () => {
     const client = await open();

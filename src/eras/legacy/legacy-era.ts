@@ -12,7 +12,7 @@ import type { Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { KEEP_ALIVE_FRAME, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
-import { SseSink } from '../../http/sse-sink.ts';
+import { SseSink, type SseSinkOptions } from '../../http/sse-sink.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { relayedFields } from '../../options/header-names.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -54,7 +54,8 @@ export class LegacyEra {
   readonly #opener: Opener;
   readonly #keepAlive: KeepAlive;
   readonly #patience: Patience;
-  readonly #heldHeads: HeldHeads;
+  readonly #getSinks: SseSinkOptions;
+  readonly #postSinks: SseSinkOptions;
   readonly #loop: CallLoop;
   readonly #posts: LegacyPosts;
   readonly relay: Relay;
@@ -67,7 +68,9 @@ export class LegacyEra {
     this.#opener = opener;
     this.#keepAlive = keepAlive;
     this.#patience = patience;
-    this.#heldHeads = new HeldHeads(options.timeProvider);
+    const { streamBufferBytes: bufferBytes } = options.limits;
+    this.#getSinks = { keepAlive, bufferBytes, heldHeads: new HeldHeads(options.timeProvider) };
+    this.#postSinks = { ...this.#getSinks, largeAsJson: options.responseMode === 'auto' };
     this.relay = new Relay({
       instance,
       logger: options.logger,
@@ -91,7 +94,7 @@ export class LegacyEra {
       options,
       registry,
       track: (exchange, work) => this.#loop.track(exchange, work),
-      sse: (exchange) => this.#sseSink(exchange),
+      sse: (exchange) => new SseSink(exchange, SSE_HEADERS, this.#postSinks),
     });
   }
 
@@ -233,11 +236,7 @@ export class LegacyEra {
   }
 
   #sseSink(exchange: Exchange): SseSink {
-    return new SseSink(exchange, SSE_HEADERS, {
-      keepAlive: this.#keepAlive,
-      bufferBytes: this.#options.limits.streamBufferBytes,
-      heldHeads: this.#heldHeads,
-    });
+    return new SseSink(exchange, SSE_HEADERS, this.#getSinks);
   }
 
   // ——— DELETE ———

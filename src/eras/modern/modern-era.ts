@@ -22,13 +22,14 @@ import { answerable, CLOSED_STATUS, errorJson, type LostForm, lostForm, refuse }
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
+import { LargeAnswers } from '../../http/large-answers.ts';
 import { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RandomSource } from '../../options/system.ts';
 import { quoted } from '../../shown.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
-import { contexts } from '../../session/context.ts';
+import { contexts, targetOf } from '../../session/context.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { claimedVersion } from '../request-checks.ts';
@@ -60,6 +61,7 @@ export class ModernEra {
   readonly #direct: ModernDirect;
   readonly #keepAlive: KeepAlive;
   readonly #random: RandomSource;
+  readonly #largeAnswers: LargeAnswers;
   readonly #legacy: (post: InboundPost) => void;
   readonly #handler: McpHttpHandler;
   readonly #calls = new WeakMap<object, ModernCall>();
@@ -72,6 +74,7 @@ export class ModernEra {
     this.#direct = new ModernDirect(options, this.#servers);
     this.#keepAlive = keepAlive;
     this.#random = random;
+    this.#largeAnswers = new LargeAnswers(options.logger);
     this.#legacy = legacy;
     this.#handler = createMcpHandler((context) => this.#build(context.requestInfo as McpHttpRequest), {
       legacy: 'reject',
@@ -147,6 +150,7 @@ export class ModernEra {
       bufferBytes: this.#options.limits.streamBufferBytes,
       asSse: responseMode === 'sse',
       firstEvent: this.#firstEvent(call),
+      onLarge: () => this.#largeAnswers.note(targetOf(call.request?.params) ?? call.request?.method ?? ''),
     });
     let timer: unknown;
     if (responseMode !== 'json' && id !== null) pipe.whenUnanswered(() => (timer = this.#commitLater(pipe)));

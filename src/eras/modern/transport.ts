@@ -21,7 +21,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { RPC, type SojournError } from '../../errors.ts';
 import type { ResponsePipe } from '../../http/response-pipe.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
@@ -51,6 +51,19 @@ const EARLY_STATUS: Readonly<Record<number, number>> = {
   [ProtocolErrorCode.UnsupportedProtocolVersion]: 400,
   [RPC.headerMismatch]: 400,
 };
+
+/** The Go SDK cannot read a `roots/list` of an `input_required` result that has no `params`. */
+function withRootsParams<T extends { readonly result: unknown }>(message: T): T {
+  const { result } = message;
+  if (!isObject(result) || result['resultType'] !== 'input_required' || !isObject(result['inputRequests']))
+    return message;
+  const inputRequests = Object.entries(result['inputRequests']).map(([name, request]) =>
+    isObject(request) && request['method'] === 'roots/list' && request['params'] === undefined
+      ? [name, { ...request, params: {} }]
+      : [name, request],
+  );
+  return { ...message, result: { ...result, inputRequests: Object.fromEntries(inputRequests) } };
+}
 
 const DONE = Promise.resolve();
 
@@ -106,9 +119,10 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     }
     if (this.#answered) return DONE;
     this.#answered = true;
+    const answer = 'result' in message ? withRootsParams(message) : message;
     const status = 'error' in message ? this.#statusOf(message.error.code) : 200;
     // Close after the handler has finished. An abort signal without listeners is not worth its event.
-    pipe.answer(status, JSON.stringify(message), () => void this.close());
+    pipe.answer(status, JSON.stringify(answer), () => void this.close());
     return DONE;
   }
 
