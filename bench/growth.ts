@@ -42,19 +42,25 @@ interface SessionsRow extends Figure {
 
 interface ToolsRow {
   readonly tools: number;
-  readonly inside: boolean;
+  readonly making: Making;
   readonly call: Figure;
   readonly initialize: Figure;
   readonly modern: Figure;
   readonly heapBytesEach: number;
 }
 
-const TOOLS: ReadonlyArray<readonly [tools: number, inside: boolean]> = [
-  [1, false],
-  [1, true],
-  [100, false],
-  [100, true],
-  [1_000, false],
+/** How the servers of a process are made: by a factory, with its schemas and handlers too, or one for all. */
+type Making = 'factory' | 'inside' | 'one';
+
+const TOOLS: ReadonlyArray<readonly [tools: number, making: Making]> = [
+  [1, 'one'],
+  [1, 'factory'],
+  [1, 'inside'],
+  [100, 'one'],
+  [100, 'factory'],
+  [100, 'inside'],
+  [1_000, 'one'],
+  [1_000, 'factory'],
 ];
 const VERSION = '2025-06-18';
 /** Enough sessions that a server weighs more than other allocations of the process. */
@@ -77,17 +83,17 @@ export async function measureGrowth(
     sessions.push(await withSessions(runtime, client, count, options));
   }
   const tools: ToolsRow[] = [];
-  for (const [count, inside] of wanted('tools') ? TOOLS : []) {
-    progress(`${String(count)} tools`);
-    tools.push(await withTools(runtime, client, count, inside, options));
+  for (const [count, making] of wanted('tools') ? TOOLS : []) {
+    progress(`${String(count)} tools, ${making}`);
+    tools.push(await withTools(runtime, client, count, making, options));
   }
   return { runtime, sessions, tools };
 }
 
-const script = (tools: number, inside: boolean, nodeFlags: readonly string[] = []): ServerScript => ({
+const script = (tools: number, making: Making, nodeFlags: readonly string[] = []): ServerScript => ({
   script: 'growth.mjs',
   nodeFlags: ['--expose-gc', ...nodeFlags],
-  env: { BENCH_TOOLS: String(tools), ...(inside && { BENCH_INSIDE: 'yes' }) },
+  env: { BENCH_TOOLS: String(tools), BENCH_MAKING: making },
 });
 
 async function withSessions(
@@ -97,7 +103,7 @@ async function withSessions(
   options: GrowthOptions,
 ): Promise<SessionsRow> {
   const flags = count > SESSIONS_OF_DEFAULT_HEAP ? [`--max-old-space-size=${String(HEAP_MIB)}`] : [];
-  const server = await ServerProcess.start(runtime, script(1, false, flags));
+  const server = await ServerProcess.start(runtime, script(1, 'factory', flags));
   try {
     const before = await memory(server);
     const sessionIds = await openSessions(server.port, VERSION, count);
@@ -114,10 +120,10 @@ async function withTools(
   runtime: Runtime,
   client: LoadClient,
   tools: number,
-  inside: boolean,
+  making: Making,
   options: GrowthOptions,
 ): Promise<ToolsRow> {
-  const server = await ServerProcess.start(runtime, script(tools, inside));
+  const server = await ServerProcess.start(runtime, script(tools, making));
   try {
     const call = await figure(server, client, await statefulCalls(server.port, VERSION), options);
     const modern = await figure(server, client, await modernCalls(server.port), options);
@@ -125,7 +131,7 @@ async function withTools(
     await openSessions(server.port, VERSION, HEAP_SESSIONS);
     const heapBytesEach = ((await memory(server)).heapUsed - before.heapUsed) / HEAP_SESSIONS;
     const initialize = await figure(server, client, initializeLoad(server.port, VERSION), options);
-    return { tools, inside, call, initialize, modern, heapBytesEach };
+    return { tools, making, call, initialize, modern, heapBytesEach };
   } finally {
     await server.stop();
   }
@@ -157,7 +163,8 @@ async function figure(
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US');
 const tenths = (value: number): string => value.toFixed(1);
-const named = ({ tools, inside }: ToolsRow): string => `${whole(tools)}${inside ? ', made in the factory' : ''}`;
+const MADE: Record<Making, string> = { factory: '', inside: ', made in the factory', one: ', one definition' };
+const named = ({ tools, making }: ToolsRow): string => `${whole(tools)}${MADE[making]}`;
 
 export function keepGrowth({ runtime, sessions, tools }: GrowthReport): void {
   const title = `Node ${String(runtime.major)}`;

@@ -2,7 +2,8 @@ import { McpServer } from '@modelcontextprotocol/server';
 import * as z from 'zod';
 import { serve } from './serve.mjs';
 
-// BENCH_TOOLS: how many tools each server has. BENCH_INSIDE: the factory creates schemas and handlers itself.
+// BENCH_TOOLS: how many tools each server has. BENCH_MAKING: `one` server for all sessions, or a factory,
+// which creates schemas and handlers itself (`inside`).
 const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
 const count = Number(process.env.BENCH_TOOLS ?? '1');
 
@@ -19,14 +20,13 @@ const makeTools = () =>
 
 const once = makeTools();
 
-serve(
-  createMcpEndpoint(
-    (ctx) => {
-      const server = new McpServer({ name: 'bench', version: '1.0.0' }, { ...ctx.serverOptions });
-      const tools = process.env.BENCH_INSIDE === undefined ? once : makeTools();
-      for (const { name, definition, handler } of tools) server.registerTool(name, definition, handler);
-      return server;
-    },
-    { maxIdleSessionCount: 10_000_000 },
-  ).node,
-);
+const makeServer = (ctx) => {
+  const server = new McpServer({ name: 'bench', version: '1.0.0' }, { ...ctx.serverOptions });
+  const tools = process.env.BENCH_MAKING === 'inside' ? makeTools() : once;
+  for (const { name, definition, handler } of tools) server.registerTool(name, definition, handler);
+  return server;
+};
+
+const given = process.env.BENCH_MAKING === 'one' ? makeServer({}) : makeServer;
+
+serve(createMcpEndpoint(given, { maxIdleSessionCount: 10_000_000 }).node);

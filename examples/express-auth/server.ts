@@ -32,11 +32,10 @@ const sayWho = ({ http }: ServerContext) => ({
   content: [{ type: 'text' as const, text: `You are ${String(http?.authInfo?.extra?.['sub'])}.` }],
 });
 
-const endpoint = createMcpEndpoint((ctx) => {
-  const server = new McpServer({ name: 'express-auth-example', version: '1.0.0' }, { ...ctx.serverOptions });
-  server.registerTool('whoami', whoami, sayWho);
-  return server;
-});
+const mcp = new McpServer({ name: 'express-auth-example', version: '1.0.0' });
+mcp.registerTool('whoami', whoami, sayWho);
+
+const endpoint = createMcpEndpoint(mcp);
 
 const app = express();
 app.all('/mcp', authenticate, endpoint.node);

@@ -13,11 +13,10 @@ import { z } from 'zod';
 const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
 const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
 
-const endpoint = createMcpEndpoint((ctx) => {
-  const server = new McpServer({ name: 'express-example', version: '1.0.0' }, { ...ctx.serverOptions });
-  server.registerTool('greet', greet, sayHello);
-  return server;
-});
+const mcp = new McpServer({ name: 'express-example', version: '1.0.0' });
+mcp.registerTool('greet', greet, sayHello);
+
+const endpoint = createMcpEndpoint(mcp);
 
 const app = express();
 

@@ -12,11 +12,10 @@ import { z } from 'zod';
 const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
 const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
 
-const endpoint = createMcpEndpoint((ctx) => {
-  const server = new McpServer({ name: 'fastify-example', version: '1.0.0' }, { ...ctx.serverOptions });
-  server.registerTool('greet', greet, sayHello);
-  return server;
-});
+const mcp = new McpServer({ name: 'fastify-example', version: '1.0.0' });
+mcp.registerTool('greet', greet, sayHello);
+
+const endpoint = createMcpEndpoint(mcp);
 
 // The endpoint's limit (limits.bodyBytes): Fastify parses the body first, and its own limit is 1 MiB.
 const app = Fastify({ bodyLimit: 4_194_304 });

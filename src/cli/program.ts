@@ -91,7 +91,7 @@ function describeServe(command: Command): Command {
     .summary('serve the MCP server that a module creates')
     .description(
       'Serves the MCP server that a module creates, over HTTP, to 2025-era clients (with sessions) and 2026-07-28 clients.\n\n' +
-        'The default export of the module is a function that creates a server, or { factory, options }:\n\n' +
+        'The default export of the module is an MCP server, a function that creates one, or\n{ server, options } or { factory, options }:\n\n' +
         "  import { McpServer } from '@modelcontextprotocol/server';\n\n" +
         "  export default () => new McpServer({ name: 'hello', version: '1.0.0' });",
     )

@@ -31,7 +31,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     settings.storeUrl === undefined
       ? undefined
       : await storeOf(settings.storeUrl, settings.origin('store') ?? '--store');
-  const { factory, options: moduleOptions } = await loadServerModule(module, context.cwd);
+  const { server: given, options: moduleOptions } = await loadServerModule(module, context.cwd);
   try {
     resolveOptions(moduleOptions);
   } catch (error) {
@@ -53,7 +53,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (worker !== undefined && settings.workers > 1) requireSharedStore(settings, resolved);
 
   const { createMcpEndpoint } = await import('../index.ts');
-  const endpoint = createMcpEndpoint(factory, options);
+  const endpoint = createMcpEndpoint(given, options);
   const { port, host, path } = settings;
   const where = context.fd === undefined ? { port, host } : { fd: context.fd };
   const storeMayBeAway = chosen?.remote === true;

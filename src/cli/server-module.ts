@@ -1,21 +1,23 @@
 /**
- * Finds and loads the user's module (JavaScript or TypeScript), and reads factory and options from its default export.
+ * Finds and loads the user's module (JavaScript or TypeScript), and reads from its default export what to
+ * serve, and options.
  */
 import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
-import type { McpEndpointFactory } from '../types.ts';
+import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
 import { codeOf, moduleInvalid, reason } from './failure.ts';
 
 export interface ServerModule {
-  readonly factory: McpEndpointFactory;
+  /** One server for all sessions, or a factory. */
+  readonly server: McpEndpointFactory | ConnectableServer;
   readonly options: McpEndpointOptions;
 }
 
 const EXTENSIONS = ['.js', '.mjs', '.ts', '.mts'];
-const SHAPE = 'a function that creates a server, or { factory, options }';
+const SHAPE = 'an MCP server, a function that creates one, { server, options } or { factory, options }';
 
 export async function loadServerModule(given: string, cwd: string): Promise<ServerModule> {
   const file = findModule(given, cwd);
@@ -79,7 +81,7 @@ function loadHint(error: unknown): string {
 export function serverModuleOf(given: string, namespace: unknown): ServerModule {
   const exports = exportsOf(namespace);
   const exported: unknown = Reflect.get(exports, 'default');
-  if (typeof exported === 'function') return { factory: exported as McpEndpointFactory, options: {} };
+  if (typeof exported === 'function') return { server: exported as McpEndpointFactory, options: {} };
   const wrong = (what: string): Error => moduleInvalid(`${given}: the default export is ${what}; it must be ${SHAPE}`);
   if (exported === undefined) {
     const names = Object.keys(exports).filter((name) => !['default', '__esModule', 'module.exports'].includes(name));
@@ -88,15 +90,19 @@ export function serverModuleOf(given: string, namespace: unknown): ServerModule 
   if (typeof exported !== 'object' || exported === null || Array.isArray(exported)) {
     throw wrong(exported === null ? 'null' : Array.isArray(exported) ? 'an array' : `a ${typeof exported}`);
   }
-  if ('connect' in exported && 'close' in exported) {
-    throw wrong('a server object, but every session needs its own');
-  }
-  const { factory, options = {}, ...others } = exported as Record<string, unknown>;
-  if (typeof factory !== 'function') throw wrong('an object without a factory function');
+  if (isServer(exported)) return { server: exported, options: {} };
+  const { server, factory, options = {}, ...others } = exported as Record<string, unknown>;
+  if (server !== undefined && factory !== undefined) throw wrong('an object with both server and factory');
+  const made = server ?? factory;
+  if (typeof made !== 'function' && !isServer(made)) throw wrong('an object without a server or factory');
   const [unknownMember] = Object.keys(others);
   if (unknownMember !== undefined) throw wrong(`an object with the unknown member ${unknownMember}`);
   if (typeof options !== 'object' || options === null) throw wrong('an object whose member options is not an object');
-  return { factory: factory as McpEndpointFactory, options };
+  return { server: made as McpEndpointFactory | ConnectableServer, options };
+}
+
+function isServer(value: unknown): value is ConnectableServer {
+  return typeof value === 'object' && value !== null && 'connect' in value && 'close' in value;
 }
 
 /** For CommonJS that was compiled from an ES module, the default export holds all exports of the module. */
