@@ -89,7 +89,7 @@ function recordOf(id: string, owner: string | null = FENCE.owner): SessionRecord
     getStream: false,
     createdAt: now,
     activeAt: now,
-    expiresAt: now + DAY_MS,
+    expiresAt: null,
   };
 }
 
@@ -159,7 +159,7 @@ class Meter {
 
 async function measureRecords(meter: Meter, view: OpenStore): Promise<void> {
   const { sessions } = view;
-  for (let n = 0; n < SPREAD; n++) await sessions.create(recordOf(idOf(n)));
+  for (let n = 0; n < SPREAD; n++) await sessions.create(recordOf(idOf(n)), DAY_MS);
   const id = (n: number): string => idOf(n % SPREAD);
   await meter.both('read a record', (n) => done(sessions.read(id(n))));
   await meter.both('save a record (compare-and-set)', (n) => done(sessions.save(id(n), FENCE, { activeAt: n })));
@@ -169,15 +169,15 @@ async function measureRecords(meter: Meter, view: OpenStore): Promise<void> {
 
 async function measureLives(meter: Meter, { sessions, events }: OpenStore): Promise<void> {
   const id = (n: number): string => idOf(SPREAD + n);
-  await meter.both('create a session', (n) => done(sessions.create(recordOf(id(n)))));
-  await meter.both('claim a session of a dead owner', (n) => done(sessions.claim(id(n), 1, FENCE.owner)));
+  await meter.both('create a session', (n) => done(sessions.create(recordOf(id(n)), DAY_MS)));
+  await meter.both('claim a session of a dead owner', (n) => done(sessions.claim(id(n), FENCE, FENCE.owner)));
   await meter.both('open streams of a session', (n) => done(events.open(id(n))));
   await meter.both('release a session', (n) => done(sessions.release(id(n), NEXT)));
-  await meter.both('end a session', (n) => done(sessions.end(id(n), null, 'deleted')));
+  await meter.both('end a session', (n) => done(sessions.end(id(n), { epoch: 2, owner: null }, 'deleted')));
 }
 
 async function measureLog(meter: Meter, { sessions, events }: OpenStore): Promise<void> {
-  for (let n = 0; n < SPREAD; n++) await sessions.create(recordOf(idOf(n)));
+  for (let n = 0; n < SPREAD; n++) await sessions.create(recordOf(idOf(n)), DAY_MS);
   // Streams are numbered within their session.
   const streams = Array.from({ length: SPREAD }, () => 0);
   const next = (session: number): string => `p1x${(streams[session] = (streams[session] ?? 0) + 1).toString(36)}`;
@@ -253,7 +253,7 @@ async function measureSizes(meter: Meter, views: StoreViews, count: number): Pro
 
   const logged = Array.from({ length: LOGGED }, (_, n) => idOf(n));
   await onView(async ({ sessions }) => {
-    for (const id of logged) await done(sessions.create(recordOf(id)));
+    for (const id of logged) await done(sessions.create(recordOf(id), DAY_MS));
   });
   const before = await views.heldBytes();
   await onView(async ({ events }) => {
@@ -272,7 +272,7 @@ async function measureSizes(meter: Meter, views: StoreViews, count: number): Pro
     await meter.measure(`trim logs of ${CALLS * LOGGED} calls, none is old`, () => events.trim(), few);
     const spread = (n: number): string => ids[(n * 7_919) % count] ?? '';
     const claims = { most: Math.floor(count * 0.8) };
-    await meter.measure('claim one of them', (n) => done(sessions.claim(spread(n), 1, FENCE.owner)), claims);
+    await meter.measure('claim one of them', (n) => done(sessions.claim(spread(n), FENCE, FENCE.owner)), claims);
   });
   return { sessions: count, bytesPerSession: (made - empty) / count, secondsToMake, bytesPerCall, rssBytes };
 }

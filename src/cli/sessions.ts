@@ -93,13 +93,14 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
       if (found === undefined) throw sessionUnknown(id);
       if (isEnded(found)) throw new Failure(`session ${id} has already ended: ${endedLine(found, false).trim()}`);
       const { owner } = found;
-      if (owner !== null && (await liveInstances(store)).has(owner)) {
+      // Not the list of leases: only the answer of `read` is final.
+      if (owner !== null && (await store.instances.read(owner)) !== undefined) {
         throw new Failure(
           `session ${id} is live on instance ${owner}, and only that instance can end it: ` +
             'call endpoint.sessions.terminate(id) there, or stop that process first',
         );
       }
-      const outcome = await store.sessions.end(id, null, 'terminated');
+      const outcome = await store.sessions.end(id, found, 'terminated');
       if (outcome === 'ended') return out(json ? `${JSON.stringify({ id, ended: 'terminated' })}\n` : `ended ${id}\n`);
     }
     throw new Failure(`session ${id} is moving to another instance; try again`);

@@ -154,8 +154,8 @@ export class Finder {
   }
 
   /** Ends a session that is live on no instance. `false`: its record changed, so look again. */
-  end({ id, epoch, owner }: SessionRecord, reason: EndReason): Promise<boolean> {
-    return this.#registry.endRecord(id, owner === this.#instance.id ? { epoch, owner } : null, reason);
+  end(record: SessionRecord, reason: EndReason): Promise<boolean> {
+    return this.#registry.endRecord(record.id, record, reason);
   }
 
   async #read(id: string): Promise<SessionRecord | undefined> {

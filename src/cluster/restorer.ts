@@ -98,7 +98,7 @@ export class Restorer {
     const release = await this.#registry.reserve();
     try {
       const owner = this.#ownerId();
-      const outcome = await this.#store.sessions.claim(record.id, record.epoch, owner);
+      const outcome = await this.#store.sessions.claim(record.id, record, owner);
       if (!outcome.claimed) return;
       const session = await this.#rebuild(outcome, caller);
       if (session !== undefined) await this.#add(session, cause);
@@ -118,7 +118,7 @@ export class Restorer {
   }
 
   /** `undefined`: another instance has claimed the session since. */
-  async #rebuild({ record, markers }: Claimed, caller: Caller): Promise<LiveSession | undefined> {
+  async #rebuild({ record, markers, expiresInMs }: Claimed, caller: Caller): Promise<LiveSession | undefined> {
     const owner = record.owner ?? this.#ownerId();
     const fence = { epoch: record.epoch, owner };
     const open = await this.#store.events.open(record.id);
@@ -154,6 +154,7 @@ export class Restorer {
         await this.#registry.endRecord(record.id, fence, 'server_closed');
         throw sessionNotFound();
       }
+      session.record.restored(expiresInMs);
       session.news.answered(answerJson);
       session.news.missed(this.#news.since(record.activeAt));
       await takeOrphans(session, open, markers, caller);
@@ -208,7 +209,10 @@ export class Restorer {
     }
     let outcome;
     try {
-      outcome = await this.#store.sessions.create(session.record.toRecord(session.handshake));
+      outcome = await this.#store.sessions.create(
+        session.record.toRecord(session.handshake),
+        this.#registry.expiresInMs(),
+      );
     } catch (cause) {
       await session.leave('released');
       throw cause;

@@ -383,7 +383,7 @@ export class Core {
     do {
       const page = await this.store.sessions.list(100, cursor);
       for (const { id } of page.records) {
-        await this.registry.endRecord(id, null, 'store_lost');
+        await this.registry.endOwnerless(id, 'store_lost');
       }
       cursor = page.nextCursor;
     } while (cursor !== undefined);

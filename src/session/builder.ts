@@ -11,7 +11,7 @@ import {
 import { factoryFailed, SojournError } from '../errors.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { MaybePromise, Handshake, SessionRecord } from '../stores/store.ts';
+import type { MaybePromise, Handshake, NewSessionRecord, SessionRecord } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../protocol/versions.ts';
 import { modernServerOf, whyNotModern } from '../protocol/server-shape.ts';
@@ -268,7 +268,7 @@ export class SessionBuilder {
   }
 
   /** Tells a rebuilt server what it was told before; its answers are swallowed. Returns what it now answers to `initialize`. */
-  async replay(session: LiveSession, record: SessionRecord, source: MessageSource): Promise<Negotiated> {
+  async replay(session: LiveSession, record: NewSessionRecord, source: MessageSource): Promise<Negotiated> {
     let negotiated: Negotiated | undefined;
     for (const message of replayed(record)) {
       if (!('id' in message)) {

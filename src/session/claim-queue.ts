@@ -162,7 +162,7 @@ export class ClaimQueue {
 
   async #ask(session: LiveSession, id: string): Promise<ClaimOutcome> {
     try {
-      return await this.#options.store.claim(session.id, session.epoch, id);
+      return await this.#options.store.claim(session.id, session.record.fence, id);
     } catch (cause) {
       this.#unknown.set(session, [...(this.#unknown.get(session) ?? []), id]);
       throw cause;

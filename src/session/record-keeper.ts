@@ -3,7 +3,15 @@
  * means that somebody else owns the session: the copy here ends.
  */
 import { sessionGone, storeAwayForClients } from '../errors.ts';
-import type { MaybePromise, Fence, Handshake, RecordPatch, SessionRecord, WriteOutcome } from '../stores/store.ts';
+import type {
+  MaybePromise,
+  Fence,
+  Handshake,
+  NewSessionRecord,
+  RecordPatch,
+  SessionRecord,
+  WriteOutcome,
+} from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import type { SessionHost } from './session-host.ts';
 import type { LiveSession } from './session.ts';
@@ -26,8 +34,11 @@ export class RecordKeeper {
   /** JSON of the server's `initialize` result. */
   answerJson: string;
   getPrimed: boolean;
-  /** When `activeAt` was last written. */
-  activeSaved: number;
+  /**
+   * The newest activity that its record shows, by the monotonic clock. The clocks of other instances may be hours off,
+   * so it does not come from the `activeAt` that another instance saved.
+   */
+  activitySavedAt: number;
   #unsaved: RecordPatch | undefined = undefined;
   /** Settles with every save that is under way. */
   #saving: Promise<void> | undefined = undefined;
@@ -36,7 +47,7 @@ export class RecordKeeper {
   /** Something was not stored when the session left. */
   #refused = false;
 
-  constructor(host: SessionHost, session: LiveSession, record: SessionRecord | undefined, createdAt: number) {
+  constructor(host: SessionHost, session: LiveSession, record: SessionRecord | undefined) {
     this.#host = host;
     this.#session = session;
     this.exists = record !== undefined;
@@ -45,7 +56,7 @@ export class RecordKeeper {
     this.subscriptions = record?.subscriptions.length ? new Set(record.subscriptions) : undefined;
     this.answerJson = record?.answer ?? '';
     this.getPrimed = record?.getStream ?? false;
-    this.activeSaved = record?.activeAt ?? createdAt;
+    this.activitySavedAt = host.options.timeProvider.monotonic();
     this.#state = record === undefined || isEmpty(record.state) ? undefined : this.#openState(record.state);
   }
 
@@ -105,7 +116,7 @@ export class RecordKeeper {
     return this.#session.claimedSince(epoch);
   }
 
-  toRecord(handshake: Handshake): SessionRecord {
+  toRecord(handshake: Handshake): NewSessionRecord {
     const { id, epoch, owner, user, version, createdAt } = this.#session;
     return {
       v: RECORD_VERSION,
@@ -122,14 +133,23 @@ export class RecordKeeper {
       state: this.#state?.toRecord() ?? NO_STATE,
       getStream: this.getPrimed,
       createdAt,
-      activeAt: this.activeSaved,
-      expiresAt: this.#host.expiry(this.activeSaved),
+      activeAt: createdAt,
     };
   }
 
-  saveActivity(activeAt: number): void {
-    this.activeSaved = activeAt;
-    this.save({ activeAt, expiresAt: this.#host.expiry(activeAt) });
+  /** Its record lasts that long from now. */
+  restored(expiresInMs: number | null): void {
+    const { idleTimeoutMs, timeProvider } = this.#host.options;
+    // Another instance with other options may have stored a record that never expires.
+    const idleMs = expiresInMs === null ? Infinity : Math.max(0, idleTimeoutMs - expiresInMs);
+    this.activitySavedAt = timeProvider.monotonic() - idleMs;
+  }
+
+  /** The session was in use `idleMs` ago. */
+  saveActivity(idleMs: number): void {
+    const { timeProvider } = this.#host.options;
+    this.activitySavedAt = timeProvider.monotonic() - idleMs;
+    this.save({ activeAt: Math.round(timeProvider.now() - idleMs), expiresInMs: this.#host.expiresInMs(idleMs) });
   }
 
   /** What the store cannot take is logged, and saved again until it is; being fenced ends the copy. */

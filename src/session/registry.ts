@@ -9,7 +9,7 @@ import type { EventEmitter } from 'node:events';
 import { tooManySessions } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { Fence, OpenStore, WriteOutcome } from '../stores/store.ts';
+import { isEnded, type OpenStore, type Ownership, type WriteOutcome } from '../stores/store.ts';
 import type { EndReason, Logger, RestoreCause, SessionEvent, SessionEventMap, SessionEventName } from '../types.ts';
 import { ClaimQueue } from './claim-queue.ts';
 import { EndHook } from './end-hook.ts';
@@ -139,11 +139,14 @@ export class Registry implements SessionHost {
 
   // ——— SessionHost ———
 
-  /** Late enough that a living owner, who saves activity coarsely and looks every sweep, always ends it first. */
-  expiry(activeAt: number): number | null {
+  /**
+   * How long the record of a session lasts that was in use `idleMs` ago. Late enough that a living owner always ends the
+   * session first: it saves activity coarsely and sweeps every few seconds.
+   */
+  expiresInMs(idleMs = 0): number | null {
     const { idleTimeoutMs } = this.options;
     if (!Number.isFinite(idleTimeoutMs)) return null;
-    return Math.ceil(activeAt + idleTimeoutMs + idleTimeoutMs / ACTIVE_PART + 2 * SWEEP_MS);
+    return Math.ceil(idleTimeoutMs + idleTimeoutMs / ACTIVE_PART + 2 * SWEEP_MS - idleMs);
   }
 
   serves(session: LiveSession): boolean {
@@ -250,13 +253,25 @@ export class Registry implements SessionHost {
     return true;
   }
 
-  /** Ends a session that is live nowhere; `false`: it is somebody's by now, or there is nothing to end. */
-  async endRecord(id: string, fence: Fence | null, reason: EndReason): Promise<boolean> {
+  /**
+   * Ends a session that is not live here. The caller has found that its owner does not serve it. `false`: the record has
+   * changed since, or has ended.
+   */
+  async endRecord(id: string, from: Ownership, reason: EndReason): Promise<boolean> {
     this.sleepers.delete(id);
-    if ((await this.store.sessions.end(id, fence, reason)) !== 'ended') return false;
+    if ((await this.store.sessions.end(id, from, reason)) !== 'ended') return false;
     this.#emit('ended', id, { reason });
     this.ended(id, reason);
     return true;
+  }
+
+  /** Ends a session without a living owner. `false`: it has one, or has ended. */
+  async endOwnerless(id: string, reason: EndReason): Promise<boolean> {
+    const { instances, sessions } = this.store;
+    const record = await sessions.read(id);
+    if (record === undefined || isEnded(record)) return false;
+    if (record.owner !== null && (await instances.read(record.owner)) !== undefined) return false;
+    return this.endRecord(id, record, reason);
   }
 
   /** Tells the user's migration handler; nothing waits for it but `endsTold`. */
@@ -277,20 +292,22 @@ export class Registry implements SessionHost {
 
   async #release(session: LiveSession, why: 'released' | 'closed'): Promise<void> {
     await session.leave(why);
-    await this.#giveBack(session, this.options.timeProvider.now());
+    await this.#giveBack(session, 0);
     this.#emit('released', session.id, { reason: why });
   }
 
   /** An idle session becomes its record; whoever asks for it meanwhile waits and wakes it. */
   hibernate(session: LiveSession): Promise<void> {
-    const activeAt = Math.round(this.#sweep.activeAt(session));
+    const idleMs = this.#sweep.idleMs(session);
     if (!this.#remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
-    return this.#track(session.id, this.#hibernate(session, activeAt));
+    return this.#track(session.id, this.#hibernate(session, idleMs));
   }
 
-  async #hibernate(session: LiveSession, activeAt: number): Promise<void> {
+  async #hibernate(session: LiveSession, idleMs: number): Promise<void> {
+    const { timeProvider: time } = this.options;
+    const activeAt = Math.round(time.now() - idleMs);
     await session.leave('hibernated');
-    if ((await this.#giveBack(session, activeAt)) === 'fenced') {
+    if ((await this.#giveBack(session, idleMs, activeAt)) === 'fenced') {
       this.#emit('fenced', session.id, { reason: 'fenced' });
       return;
     }
@@ -298,14 +315,20 @@ export class Registry implements SessionHost {
     this.#emit('hibernated', session.id, { reason: 'hibernated' });
   }
 
-  async #giveBack(session: LiveSession, activeAt: number): Promise<WriteOutcome | 'failed'> {
-    const { idleTimeoutMs } = this.options;
-    const expiresAt = Number.isFinite(idleTimeoutMs) ? Math.ceil(activeAt + idleTimeoutMs) : null;
+  /** A session that was in use `idleMs` ago. A release that is tried again later takes nothing from its idle timeout. */
+  async #giveBack(session: LiveSession, idleMs: number, activeAt?: number): Promise<WriteOutcome | 'failed'> {
+    const { idleTimeoutMs, timeProvider: time } = this.options;
+    const patch = { activeAt: activeAt ?? Math.round(time.now() - idleMs) };
+    const activeSince = time.monotonic() - idleMs;
     const known = this.#claimsKnown(session);
     if (known !== undefined) await known;
     const { fence } = session.record;
-    const release = async (): Promise<WriteOutcome> =>
-      this.store.sessions.release(session.id, fence, { ...session.record.unsaved, activeAt, expiresAt });
+    const release = async (): Promise<WriteOutcome> => {
+      const expiresInMs = Number.isFinite(idleTimeoutMs)
+        ? Math.ceil(activeSince + idleTimeoutMs - time.monotonic())
+        : null;
+      return this.store.sessions.release(session.id, fence, { ...session.record.unsaved, ...patch, expiresInMs });
+    };
     try {
       return await release();
     } catch (cause) {

@@ -3,7 +3,7 @@
  * the session is restored, in this order. What else a server wants to keep belongs in `session.state`.
  */
 import type { RpcNotification, RpcRequest } from '../protocol/jsonrpc.ts';
-import type { RecordPatch, SessionRecord } from '../stores/store.ts';
+import type { RecordPatch, NewSessionRecord } from '../stores/store.ts';
 import type { RecordKeeper } from './record-keeper.ts';
 
 /** Subscriptions past this number work, but are not told again after a restore. */
@@ -15,7 +15,7 @@ interface StateSetting {
   readonly method: string;
   /** Called when the request succeeded; changes what is kept and returns what its record changes. */
   readonly remember?: (kept: RecordKeeper, message: RpcRequest) => RecordPatch;
-  readonly replay?: (record: SessionRecord) => readonly Told[];
+  readonly replay?: (record: NewSessionRecord) => readonly Told[];
 }
 
 const STATE_SETTING: readonly StateSetting[] = [
@@ -84,6 +84,6 @@ export const REMEMBERED: Readonly<Record<string, StateSetting['remember']>> = Ob
 );
 
 /** What a rebuilt server is told, in order. */
-export function replayed(record: SessionRecord): Told[] {
+export function replayed(record: NewSessionRecord): Told[] {
   return STATE_SETTING.flatMap(({ replay }) => replay?.(record) ?? []);
 }

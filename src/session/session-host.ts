@@ -26,8 +26,8 @@ export interface SessionHost {
   claimsSettled(session: LiveSession): Promise<unknown> | undefined;
   /** Names the tools whose answers some clients refuse. */
   readonly largeAnswers: LargeAnswers;
-  /** When a session last active then expires, for its record. */
-  expiry(activeAt: number): number | null;
+  /** How long the record of a session lasts that was in use `idleMs` ago; `null`: it does not expire. */
+  expiresInMs(idleMs?: number): number | null;
   becameActive(session: LiveSession): void;
   becameIdle(session: LiveSession): void;
   /** The store refused a write of its: somebody else owns it. */

@@ -154,7 +154,7 @@ export class Opener {
     return whileAway({ time, waitMs, stopped: () => caller.closed || this.stopped !== undefined }, async () => {
       const first = !again;
       again = true;
-      const outcome = await this.#store.sessions.create(record);
+      const outcome = await this.#store.sessions.create(record, this.#registry.expiresInMs());
       if (outcome === 'created' || first) return outcome;
       const stored = await this.#store.sessions.read(record.id);
       const ours =

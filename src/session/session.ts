@@ -104,7 +104,7 @@ export class LiveSession implements Idle {
     this.handshake = start.handshake;
     this.createdAt = start.createdAt;
     this.version = record?.version ?? start.handshake.protocolVersion;
-    this.record = new RecordKeeper(host, this, record, start.createdAt);
+    this.record = new RecordKeeper(host, this, record);
     this.guard = host.guarded ? new CallGuard(host, start.id, this.record) : undefined;
     this.news = new UntoldNews(this.record);
     this.posts = new PostStreams(start.epoch);

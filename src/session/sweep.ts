@@ -8,6 +8,7 @@
  * A tick that finds its idle or store pass still under way leaves that pass alone; the next tick begins a new one.
  */
 import { sessionHash } from '../shown.ts';
+import type { ExpiredSession } from '../stores/store.ts';
 import { afterTurn } from '../options/system.ts';
 import type { Registry } from './registry.ts';
 import type { LiveSession } from './session.ts';
@@ -130,7 +131,8 @@ export class Sweep {
     if (sleeping !== undefined) {
       // It may have gone on elsewhere: then nothing ends.
       try {
-        if (await this.#registry.endRecord(sleeping, null, 'idle_limit')) evicted();
+        if (await this.#registry.endOwnerless(sleeping, 'idle_limit')) evicted();
+        else this.#registry.sleepers.delete(sleeping);
       } catch (err) {
         this.#registry.logger.error({ err, sessionId }, 'The end of a session could not be stored');
       }
@@ -155,28 +157,28 @@ export class Sweep {
     );
   }
 
-  /** When it was last in use, ms since 1970. */
-  activeAt(session: LiveSession): number {
-    const now = this.#registry.options.timeProvider.now();
-    return session.idle ? now - (this.#registry.options.timeProvider.monotonic() - session.idleSince) : now;
+  /** How long ago it was last in use. */
+  idleMs(session: LiveSession): number {
+    return session.idle ? this.#registry.options.timeProvider.monotonic() - session.idleSince : 0;
   }
 
-  /** What was restored late has an expiry that may come before the next sweep. */
+  /** The record of a session that was restored late may expire before the next sweep. */
   keepFromExpiring(session: LiveSession): void {
-    const { idleTimeoutMs } = this.#registry.options;
-    const now = this.#registry.options.timeProvider.now();
-    if (session.record.activeSaved + idleTimeoutMs - now <= 2 * SWEEP_MS) session.record.saveActivity(now);
+    const { idleTimeoutMs, timeProvider } = this.#registry.options;
+    const savedMs = timeProvider.monotonic() - session.record.activitySavedAt;
+    if (Number.isFinite(idleTimeoutMs) && idleTimeoutMs - savedMs <= 2 * SWEEP_MS) session.record.saveActivity(0);
   }
 
   /** Keeps the records of sessions in use from expiring; coarse, so that calls cost no write. */
   #saveActivity(): void {
-    const now = this.#registry.options.timeProvider.now();
+    const now = this.#registry.options.timeProvider.monotonic();
     const stale = this.#registry.options.idleTimeoutMs / ACTIVE_PART;
     if (!Number.isFinite(stale)) return;
     for (const session of this.#registry.values()) {
-      if (now - session.record.activeSaved < stale) continue;
-      const activeAt = this.activeAt(session);
-      if (activeAt - session.record.activeSaved >= stale) session.record.saveActivity(Math.round(activeAt));
+      const { activitySavedAt } = session.record;
+      if (now - activitySavedAt < stale) continue;
+      const idleMs = this.idleMs(session);
+      if (now - idleMs - activitySavedAt >= stale) session.record.saveActivity(idleMs);
     }
   }
 
@@ -184,10 +186,17 @@ export class Sweep {
     const { store } = this.#registry;
     try {
       await this.#registry.settle();
+      // The owners that are alive now, for this pass: each of them ends its sessions itself.
+      const alive = new Map<string, Promise<boolean>>();
+      let left = 0;
       for (;;) {
-        const ids = await store.sessions.expired(EXPIRED_BATCH);
-        const ended = await this.#endExpired(ids);
-        if (ids.length < EXPIRED_BATCH || ended === 0 || this.#stopped) break;
+        // The store names the sessions of living owners again each time: they must not fill the batch.
+        const limit = EXPIRED_BATCH + 2 * left;
+        const expired = await store.sessions.expired(limit);
+        const ownerless = await this.#ownerless(expired, alive);
+        left = expired.length - ownerless.length;
+        const ended = await this.#endExpired(ownerless);
+        if (expired.length < limit || (ownerless.length > 0 && ended === 0) || this.#stopped) break;
         await new Promise<void>((resolve) => afterTurn(resolve));
       }
       await store.events.trim();
@@ -196,16 +205,29 @@ export class Sweep {
     }
   }
 
+  /** The sessions whose owner is none or dead. An instance that is dead stays so. */
+  async #ownerless(
+    expired: readonly ExpiredSession[],
+    alive: Map<string, Promise<boolean>>,
+  ): Promise<readonly ExpiredSession[]> {
+    const { instances } = this.#registry.store;
+    const isAlive = async (owner: string): Promise<boolean> => (await instances.read(owner)) !== undefined;
+    for (const { owner } of expired) if (owner !== null && !alive.has(owner)) alive.set(owner, isAlive(owner));
+    const living = new Set<string>();
+    for (const [owner, lives] of alive) if (await lives) living.add(owner);
+    return expired.filter(({ id, owner }) => (owner === null || !living.has(owner)) && !this.#registry.get(id));
+  }
+
   /** How many were ended. After a failure no further end begins, and the failure is thrown once the others are over. */
-  async #endExpired(ids: readonly string[]): Promise<number> {
-    const left = ids.filter((id) => this.#registry.get(id) === undefined).values();
+  async #endExpired(sessions: readonly ExpiredSession[]): Promise<number> {
+    const left = sessions.values();
     let ended = 0;
     let failed = false;
     const endSome = async (): Promise<void> => {
-      for (const id of left) {
+      for (const session of left) {
         if (failed || this.#stopped) return;
         try {
-          if (await this.#registry.endRecord(id, null, 'idle')) ended += 1;
+          if (await this.#registry.endRecord(session.id, session, 'idle')) ended += 1;
         } catch (cause) {
           failed = true;
           throw cause;

@@ -5,7 +5,17 @@
  * A record names its `owner` (an instance id) and its `epoch`. Only `claim` makes an owner, and it raises the epoch.
  * Every later write names both. The store refuses a write (`'fenced'`) unless both equal the stored values. An ended
  * session is a value of its record for its tombstone time, and nothing restores it. A missing record does not prove
- * that the session ended. An instance is dead when the instance directory has no lease for it, by the store's clock.
+ * that the session ended.
+ *
+ * An instance is dead when the instance directory has no lease for it, by the store's clock. `instances.read` answers
+ * that; `sessions` never judges it. A caller that takes a session from a dead owner, or ends it, reads the record, then
+ * the lease of its owner, and then passes the owner and the epoch that it saw. A plain compare-and-set on these two is
+ * enough, because death is final: an instance whose lease has lapsed takes another id, and a dead id owns nothing anew.
+ * So the owner cannot come back to life between the read of its lease and the write. A late write under the dead id
+ * (a release that was under way) changes the owner, another claim changes the epoch, and either refuses the write.
+ *
+ * The store's clock decides when a session expires. Callers say how long it lasts (`expiresInMs`), and the store adds
+ * that to its clock when it writes. The clock of an instance may be hours off.
  *
  * The writes of one view take effect in the order of the calls, including those whose caller has given up: a retry must
  * not undo a later write.
@@ -62,13 +72,19 @@ export interface SessionRecord {
   readonly state: Readonly<Record<string, string>>;
   /** Whether a GET stream was ever primed: from then on its messages are logged. */
   readonly getStream: boolean;
-  /** ms since 1970, the store's clock. */
+  /** ms since 1970, by the clock of the instance that opened it. To be shown; nothing is decided by it. */
   readonly createdAt: number;
-  /** ms since 1970, coarse. */
+  /** ms since 1970, coarse, by the clock of the instance that saved it. To be shown, as `createdAt`. */
   readonly activeAt: number;
-  /** ms since 1970; `null`: never. After this time the session has ended (`idle`), and the first reader stores that. */
+  /**
+   * ms since 1970, by the store's clock; `null`: never. After this time the session has ended (`idle`), and the first
+   * reader stores that.
+   */
   readonly expiresAt: number | null;
 }
+
+/** A record as it is created: the store computes its expiry. */
+export type NewSessionRecord = Omit<SessionRecord, 'expiresAt'>;
 
 /** A session that ended: kept for `tombstoneMs`, without secrets. */
 export interface EndedSession {
@@ -89,6 +105,17 @@ export interface Fence {
   readonly owner: string;
 }
 
+/** The owner and the epoch that a caller saw in a record. A claim or an end takes effect only if both are unchanged. */
+export interface Ownership {
+  readonly epoch: number;
+  readonly owner: string | null;
+}
+
+/** A session that has expired and is not ended yet. */
+export interface ExpiredSession extends Ownership {
+  readonly id: string;
+}
+
 /** What an owner may change. `state` maps keys to JSON text; `null` deletes. Absent members stay unchanged. */
 export interface RecordPatch {
   readonly version?: string;
@@ -99,7 +126,8 @@ export interface RecordPatch {
   readonly state?: Readonly<Record<string, string | null>>;
   readonly getStream?: boolean;
   readonly activeAt?: number;
-  readonly expiresAt?: number | null;
+  /** The expiry is this many ms after the write, by the store's clock; `null`: never. 0 or less: expired at once. */
+  readonly expiresInMs?: number | null;
 }
 
 /** A dispatched request that must not be repeated; written before it runs. */
@@ -110,7 +138,13 @@ export interface Marker {
 }
 
 export type ClaimOutcome =
-  | { readonly claimed: true; readonly record: SessionRecord; readonly markers: readonly Marker[] }
+  | {
+      readonly claimed: true;
+      readonly record: SessionRecord;
+      readonly markers: readonly Marker[];
+      /** How long the record lasts from now, by the store's clock; `null`: it does not expire. */
+      readonly expiresInMs: number | null;
+    }
   /** `current`: the stored value; undefined: no record. */
   | { readonly claimed: false; readonly current: SessionRecord | EndedSession | undefined };
 
@@ -122,35 +156,39 @@ export interface SessionPage {
 }
 
 export interface SessionStore {
-  /** Atomic. `'exists'`: there is a record or a tombstone of that id, which stays unchanged. */
-  create(record: SessionRecord): MaybePromise<'created' | 'exists'>;
+  /**
+   * Atomic. `'exists'`: there is a record or a tombstone of that id, which stays unchanged. `expiresInMs` as in a patch;
+   * without it the record does not expire.
+   */
+  create(record: NewSessionRecord, expiresInMs?: number | null): MaybePromise<'created' | 'exists'>;
   /**
    * Authoritative (primary, leader). An expired record is returned as ended (`idle`), and stays ended. `end` still
    * answers `'ended'` to one caller, so that `onSessionEnded` is called once.
    */
   read(id: string): MaybePromise<SessionRecord | EndedSession | undefined>;
   /**
-   * Atomic. Succeeds if the stored epoch is `expectedEpoch` and the owner is none, dead, or `me`. Afterwards owner = me
-   * and epoch = expected + 1. Also succeeds, unchanged, if that is stored already: the reply to an earlier claim was
-   * lost.
+   * Compare-and-set. Succeeds if the stored epoch and owner are those of `from`. Afterwards owner = me and epoch =
+   * `from.epoch` + 1. Also succeeds, unchanged, if that is stored already: the reply to an earlier claim was lost. The
+   * caller has made sure that `from.owner` serves the session no more: no owner, a dead one, or the caller itself.
    */
-  claim(id: string, expectedEpoch: number, me: string): MaybePromise<ClaimOutcome>;
+  claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome>;
   /** Fenced. Never creates. */
   save(id: string, fence: Fence, patch: RecordPatch): MaybePromise<WriteOutcome>;
   /** Fenced: owner = none, epoch kept, patch applied. */
   release(id: string, fence: Fence, patch?: RecordPatch): MaybePromise<WriteOutcome>;
   /**
-   * Compare-and-set to the ended value; the log and the markers go at once. With a fence: as the owner. Without: only
-   * if the owner is none or dead. `'gone'`: the session was ended or missing before.
+   * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner; the log and the
+   * markers go at once. `'fenced'`: epoch or owner are not those of `from`. `'gone'`: the session was ended or missing
+   * before.
    */
-  end(id: string, fence: Fence | null, reason: EndReason): MaybePromise<'ended' | 'fenced' | 'gone'>;
+  end(id: string, from: Ownership, reason: EndReason): MaybePromise<'ended' | 'fenced' | 'gone'>;
   /** Fenced; idempotent. `clear` removes the marker once the request is answered. */
   mark(id: string, fence: Fence, marker: Marker, clear?: boolean): MaybePromise<WriteOutcome>;
   /** Sessions that have not ended, in a stable order. A cursor also works with another page size. */
   list(limit: number, cursor?: string): MaybePromise<SessionPage>;
   count(): MaybePromise<number>;
-  /** Ids of sessions past their expiry whose owner is none or dead, at most `limit`. */
-  expired(limit: number): MaybePromise<readonly string[]>;
+  /** Sessions past their expiry that are not ended, at most `limit`, whether their owner lives or not. */
+  expired(limit: number): MaybePromise<readonly ExpiredSession[]>;
 }
 
 /** An event with its position in its stream: the owner numbers events 0, 1, 2 … per stream, across epochs. */

@@ -41,8 +41,8 @@ async function sweeping(onSessionEnded: Hook, options: McpEndpointOptions = {}) 
       const view = store.views[0];
       if (view === undefined) throw new Error('the endpoint has opened its store');
       for (const end = dead + count; dead < end; dead++) {
-        const record = plainRecord(`dead-${dead}`, { epoch: 1, owner: '' }, { owner: null, expiresAt: time.now() + 1 });
-        expect(await view.sessions.create(record)).toBe('created');
+        const record = plainRecord(`dead-${dead}`, { epoch: 1, owner: '' }, { owner: null });
+        expect(await view.sessions.create(record, 1)).toBe('created');
       }
     },
     async statuses(client: RawClient, forMs: number): Promise<number[]> {

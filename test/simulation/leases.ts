@@ -54,7 +54,11 @@ export class Leases {
   alive(id: string): boolean {
     const held = this.#held.get(id);
     const { now, rules } = this.#options;
-    return held !== undefined && held.ends > now() && (rules.burial || this.listens(id));
+    if (held === undefined) return false;
+    if (held.ends > now()) return rules.burial || this.listens(id);
+    // It stays dead, also when the clock is set back.
+    if (rules.finalDeath) this.#held.delete(id);
+    return false;
   }
 
   bury(seen: InstanceLease): boolean {

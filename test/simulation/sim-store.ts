@@ -137,12 +137,15 @@ export class SimStore implements Store {
     const own: string[] = [];
     return {
       sessions: {
-        create: (record) => port.call('create', () => data.create(record)),
+        create: (record, expiresInMs) => port.call('create', () => data.create(record, expiresInMs)),
         read: (id) => port.call('read', () => data.read(id)),
-        claim: (id, epoch, me) => port.call('claim', () => data.claim(id, epoch, me), { id, epoch, me }),
+        claim: (id, from, me) => {
+          const { epoch, owner } = from;
+          return port.call('claim', () => data.claim(id, { epoch, owner }, me), { id, epoch, owner, me });
+        },
         save: (id, fence, patch) => port.call('save', () => data.save(id, fence, patch), { id, ...patch }),
         release: (id, fence, patch) => port.call('release', () => data.release(id, fence, patch), { id, ...fence }),
-        end: (id, fence, reason) => port.call('end', () => data.end(id, fence, reason)),
+        end: (id, { epoch, owner }, reason) => port.call('end', () => data.end(id, { epoch, owner }, reason)),
         mark: (id, fence, marker, clear = false) =>
           port.call('mark', () => data.mark(id, fence, marker, clear), { ...marker, clear }),
         list: (limit, cursor) => port.call('list', () => data.list(limit, cursor)),

@@ -6,10 +6,13 @@ import type {
   AppendRequest,
   ClaimOutcome,
   EndedSession,
+  ExpiredSession,
   Fence,
   LoggedEvent,
   Marker,
+  NewSessionRecord,
   OpenStreamInfo,
+  Ownership,
   RecordPatch,
   ReplayOutcome,
   SessionPage,
@@ -97,9 +100,11 @@ export class StoreData {
 
   // ——— sessions ———
 
-  create(record: SessionRecord): 'created' | 'exists' {
+  create(record: NewSessionRecord, expiresInMs: number | null = null): 'created' | 'exists' {
     if (this.read(record.id) !== undefined) return 'exists';
-    const own = { ...record, state: { ...record.state }, subscriptions: [...record.subscriptions] };
+    const { state, subscriptions } = record;
+    const expiresAt = this.#after(expiresInMs);
+    const own = { ...record, state: { ...state }, subscriptions: [...subscriptions], expiresAt };
     this.#held.sessions.set(record.id, { record: own, markers: [], streams: new Map(), rows: [], bytes: 0 });
     this.#note('created', record.id, { epoch: record.epoch, owner: record.owner });
     return 'created';
@@ -113,25 +118,27 @@ export class StoreData {
     return ended !== undefined && ended.at + this.#options.tombstoneMs > this.#options.now() ? ended : undefined;
   }
 
-  claim(id: string, expectedEpoch: number, me: string): ClaimOutcome {
+  claim(id: string, from: Ownership, me: string): ClaimOutcome {
     const held = this.#living(id);
     if (held === undefined) return { claimed: false, current: this.read(id) };
     const { epoch, owner } = held.record;
-    if (epoch === expectedEpoch && (owner === me || this.#ownerless(held))) {
+    if (this.#fits(held, from)) {
       held.record = { ...held.record, epoch: epoch + 1, owner: me };
       this.#note('claimed', id, { epoch: epoch + 1, owner: me });
-    } else if (epoch !== expectedEpoch + 1 || owner !== me) {
+    } else if (epoch !== from.epoch + 1 || owner !== me) {
       return { claimed: false, current: held.record };
     }
     // As SQL may give them: in no order that means anything.
     const markers = held.markers.toSorted((a, b) => (a.request < b.request ? -1 : 1));
-    return { claimed: true, record: held.record, markers: this.#options.rules.markers ? markers : [] };
+    const { record } = held;
+    const expiresInMs = record.expiresAt === null ? null : record.expiresAt - this.#options.now();
+    return { claimed: true, record, markers: this.#options.rules.markers ? markers : [], expiresInMs };
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
     const held = this.#writable(id, fence);
     if (held === undefined) return 'fenced';
-    const { state: changes, ...rest } = patch;
+    const { state: changes, expiresInMs, ...rest } = patch;
     let { state } = held.record;
     if (changes !== undefined) {
       const entries = new Map(Object.entries(state));
@@ -141,7 +148,8 @@ export class StoreData {
       }
       state = Object.fromEntries(entries);
     }
-    held.record = { ...held.record, ...rest, state };
+    const expiresAt = expiresInMs === undefined ? held.record.expiresAt : this.#after(expiresInMs);
+    held.record = { ...held.record, ...rest, state, expiresAt };
     if (rest.subscriptions !== undefined) held.record = { ...held.record, subscriptions: [...rest.subscriptions] };
     this.writtenAt.set(id, this.#options.now());
     return 'written';
@@ -155,10 +163,10 @@ export class StoreData {
     return 'written';
   }
 
-  end(id: string, fence: Fence | null, reason: EndReason): 'ended' | 'fenced' | 'gone' {
+  end(id: string, from: Ownership, reason: EndReason): 'ended' | 'fenced' | 'gone' {
     const held = this.#held.sessions.get(id);
     if (held === undefined) return 'gone';
-    if (!(fence === null ? this.#ownerless(held) : this.#fits(held, fence))) return 'fenced';
+    if (!this.#fits(held, from)) return 'fenced';
     const ended: EndedSession = this.#expired(held)
       ? endedAtExpiry(held.record)
       : { v: 1, id, ended: reason, at: this.#options.now() };
@@ -194,13 +202,14 @@ export class StoreData {
     return count;
   }
 
-  expired(limit: number): string[] {
-    const ids: string[] = [];
+  expired(limit: number): ExpiredSession[] {
+    const expired: ExpiredSession[] = [];
     for (const held of this.#held.sessions.values()) {
-      if (ids.length === limit) break;
-      if (this.#expired(held) && this.#ownerless(held)) ids.push(held.record.id);
+      if (expired.length === limit) break;
+      const { id, epoch, owner } = held.record;
+      if (this.#expired(held)) expired.push({ id, epoch, owner });
     }
-    return ids;
+    return expired;
   }
 
   // ——— events ———
@@ -332,7 +341,11 @@ export class StoreData {
     return held === undefined || this.#expired(held) ? undefined : held;
   }
 
-  #fits({ record }: HeldSession, { epoch, owner }: Fence): boolean {
+  #after(ms: number | null): number | null {
+    return ms === null ? null : this.#options.now() + ms;
+  }
+
+  #fits({ record }: HeldSession, { epoch, owner }: Ownership): boolean {
     return record.epoch === epoch && (record.owner === owner || !this.#options.rules.ownerFence);
   }
 
@@ -341,10 +354,6 @@ export class StoreData {
     const { expiresAt } = held.record;
     if (expiresAt !== null && expiresAt <= this.#options.now()) this.#toldExpired.add(held);
     return this.#toldExpired.has(held);
-  }
-
-  #ownerless({ record: { owner } }: HeldSession): boolean {
-    return owner === null || !this.leases.alive(owner);
   }
 }
 

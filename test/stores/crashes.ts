@@ -105,7 +105,7 @@ async function stored(view: OpenStore, record: SessionRecord): Promise<Stored> {
   const calls: number[] = [];
   for (let step = 4; step < LAST_STEP; step += 4) calls.push(...(await stepsOf(`p${step}`)));
   const get = await stepsOf('g');
-  const claim = await view.sessions.claim(record.id, record.epoch, 'checker');
+  const claim = await view.sessions.claim(record.id, record, 'checker');
   if (!claim.claimed) throw new Error(`${record.id} was not claimed: its owner lives`);
   const markers = claim.markers.map(({ request }) => request);
   const { state, activeAt } = record;

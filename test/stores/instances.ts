@@ -83,9 +83,11 @@ export function instanceTests(deploy: () => Promise<Deployment>): void {
     expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
     await until(() => instance.lines.length === 2, PATIENCE);
     await kill(instance);
-    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
+    expect(await view.instances.read('a')).toMatchObject({ id: 'a' });
     await until(() => buryIfSuspect(view, 'a'), PATIENCE);
-    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: true });
+    expect(await view.instances.read('a')).toBeUndefined();
+    const from = { epoch: 1, owner: 'a' };
+    expect(await view.sessions.claim('session-of-a', from, 'me')).toMatchObject({ claimed: true });
   });
 
   test('a frozen instance is not suspect; its lease expires, and it stays dead after the thaw', async () => {
@@ -94,9 +96,10 @@ export function instanceTests(deploy: () => Promise<Deployment>): void {
     const instance = await startInstance(deployment, 'a', SHORT_LEASE_MS);
     instance.process.kill('SIGSTOP');
     expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
-    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: false });
+    expect(await view.instances.read('a')).toMatchObject({ id: 'a' });
     await until(async () => (await view.instances.read('a')) === undefined, PATIENCE);
-    expect(await view.sessions.claim('session-of-a', 1, 'me')).toMatchObject({ claimed: true });
+    const from = { epoch: 1, owner: 'a' };
+    expect(await view.sessions.claim('session-of-a', from, 'me')).toMatchObject({ claimed: true });
     instance.process.kill('SIGCONT');
     await until(() => instance.lines.includes('dead'), PATIENCE);
   });

@@ -24,7 +24,7 @@ function createRoom(limit: number, retention = { ttlMs: HOUR_MS, events: 1_000, 
   const budget = new EventBudget(limit);
   const deployment = () => {
     const table = new SessionTable(time, new Tombstones(HOUR_MS, 1_000));
-    const sessions = new MemorySessions(table, { alive: () => true });
+    const sessions = new MemorySessions(table);
     return { table, sessions, events: new MemoryEvents(table, new RetainedLogs(retention, budget)) };
   };
   return { budget, deployment, pass: (ms: number) => void (now += ms) };
@@ -139,7 +139,7 @@ describe('tombstones', () => {
     let now = 0;
     const tombstones = new Tombstones(1_000, 100);
     const table = new SessionTable({ now: () => now, setTimeout: () => 0, clearTimeout: () => undefined }, tombstones);
-    const sessions = new MemorySessions(table, { alive: () => true });
+    const sessions = new MemorySessions(table);
     for (const id of ['a', 'b']) {
       sessions.create(recordOf(id));
       sessions.end(id, FENCE, 'deleted');

@@ -53,7 +53,7 @@ describe('the memory store', () => {
       instances.send('me', 'me', { kind: 'probe' }),
       instances.publish('me', { kind: 'event' }),
       sessions.create(recordOf('s')),
-      sessions.claim('s', 1, 'other'),
+      sessions.claim('s', FENCE, 'other'),
       sessions.save('s', FENCE, {}),
       events.append(append),
       events.replay('s', 'p', 0),
@@ -63,7 +63,7 @@ describe('the memory store', () => {
       sessions.count(),
       sessions.expired(1),
       sessions.release('s', FENCE),
-      sessions.end('s', null, 'deleted'),
+      sessions.end('s', FENCE, 'deleted'),
       sessions.read('s'),
       sessions.list(1),
       (secret('one') as Uint8Array).length,
@@ -154,7 +154,7 @@ describe('the memory store', () => {
     await owner.sessions.create(recordOf('s'));
     await owner.close();
     expect((await other.instances.list()).map(({ id }) => id)).toEqual(['you']);
-    expect((await other.sessions.claim('s', 1, 'you')).claimed).toBe(true);
+    expect((await other.sessions.claim('s', FENCE, 'you')).claimed).toBe(true);
   });
 
   test('a cursor that list() did not give is refused', () => {

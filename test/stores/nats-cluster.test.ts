@@ -102,8 +102,8 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
       const lead = (of: number): Promise<void> => sleep(n % 3 === of ? 0 : n % 4);
       const [saved, claimed, ended] = await Promise.all([
         lead(0).then(() => first.sessions.save(id, FENCE, { state: { kept: '1' } })),
-        lead(1).then(() => second.sessions.claim(id, 1, OTHER)),
-        lead(2).then(() => third.sessions.end(id, n % 2 === 0 ? FENCE : null, 'deleted')),
+        lead(1).then(() => second.sessions.claim(id, FENCE, OTHER)),
+        lead(2).then(() => third.sessions.end(id, FENCE, 'deleted')),
       ]);
       const all = await Promise.all(views.map(async (view) => view.sessions.read(id)));
       for (const value of all) expect(value, id).toEqual(all[0]);
@@ -189,14 +189,15 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
         expect(kept.found && kept.events.map(({ data }) => data)).toEqual(
           Array.from({ length: events }, (_, n) => JSON.stringify(n)),
         );
-        const claim = await until(() => other.sessions.claim('s', epoch, OTHER), { timeoutMs: 30_000 });
+        const claim = await until(() => other.sessions.claim('s', fence, OTHER), { timeoutMs: 30_000 });
         expect(claim.claimed).toBe(true);
         epoch += 1;
         // Back to the first view, which is fenced until it claims.
         expect(await until(() => view.sessions.save('s', fence, {}), { timeoutMs: 30_000 })).toBe('fenced');
-        expect((await until(() => view.sessions.claim('s', epoch, FENCE.owner), { timeoutMs: 30_000 })).claimed).toBe(
-          true,
-        );
+        expect(
+          (await until(() => view.sessions.claim('s', { epoch, owner: OTHER }, FENCE.owner), { timeoutMs: 30_000 }))
+            .claimed,
+        ).toBe(true);
         epoch += 1;
         fence = { ...FENCE, epoch };
       }

@@ -4,7 +4,7 @@ import { nats } from '../../src/stores/nats/index.ts';
 import type { AppendRequest, OpenStore, StoreOptions } from '../../src/stores/store.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { HeldBack } from './nats-held.ts';
-import { connectTo, FENCE, newPrefix, openView, OTHER, recordOf, storeOptions } from './nats-views.ts';
+import { connectTo, FENCE, newPrefix, openView, OTHER, OWNERLESS, recordOf, storeOptions } from './nats-views.ts';
 
 const NEXT = { epoch: 2, owner: OTHER };
 
@@ -34,7 +34,7 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     await there.sessions.create(recordOf('s'));
     expect(await append(there, 0, '"before"')).toBe('written');
     held.hold(records);
-    const claim = here.sessions.claim('s', 1, OTHER);
+    const claim = here.sessions.claim('s', FENCE, OTHER);
     await held.caught();
     expect(await append(there, 1, '"late"')).toBe('fenced');
     expect(await there.sessions.read('s')).toEqual(recordOf('s'));
@@ -49,10 +49,10 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     await there.sessions.create(recordOf('s'));
     await append(there, 0, '"before"', { mark: { request: '1', stream: 'p' } });
     held.hold(records);
-    await expect(here.sessions.claim('s', 1, OTHER)).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await expect(here.sessions.claim('s', FENCE, OTHER)).rejects.toMatchObject({ code: 'STORE_AWAY' });
     held.drop();
     expect(await append(there, 1, '"late"')).toBe('fenced');
-    const claim = await there.sessions.claim('s', 1, 'third');
+    const claim = await there.sessions.claim('s', FENCE, 'third');
     expect(claim).toMatchObject({ claimed: true, record: { epoch: 2 }, markers: [{ request: '1', stream: 'p' }] });
     expect(await append(there, 1, '"after"', { fence: { epoch: 2, owner: 'third' } })).toBe('written');
     expect(await logged(there)).toEqual(['"before"', '"after"']);
@@ -62,7 +62,7 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     const { held, here, there, log } = await twoViews();
     await there.sessions.create(recordOf('s'));
     held.hold(log);
-    const claim = here.sessions.claim('s', 1, OTHER);
+    const claim = here.sessions.claim('s', FENCE, OTHER);
     await held.caught();
     expect(await append(there, 0, '"late"', { mark: { request: '1', stream: 'p' }, requests: '[1]' })).toBe('written');
     held.letGo();
@@ -78,7 +78,7 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     held.hold(log);
     const late = append(here, before, '"late"');
     await held.caught();
-    expect(await there.sessions.claim('s', 1, OTHER)).toMatchObject({ claimed: true });
+    expect(await there.sessions.claim('s', FENCE, OTHER)).toMatchObject({ claimed: true });
     held.letGo();
     expect(await late).toBe('fenced');
     expect(await logged(there)).toEqual(before === 0 ? [] : ['"0"']);
@@ -91,7 +91,7 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
       held.hold(records);
       const late = write === 'end' ? here.sessions.end('s', FENCE, 'deleted') : here.sessions[write]('s', FENCE, {});
       await held.caught();
-      expect(await there.sessions.claim('s', 1, OTHER)).toMatchObject({ claimed: true });
+      expect(await there.sessions.claim('s', FENCE, OTHER)).toMatchObject({ claimed: true });
       held.letGo();
       expect(await late, write).toBe('fenced');
       expect(await there.sessions.read('s'), write).toEqual(recordOf('s', NEXT));
@@ -105,7 +105,7 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     held.hold(log);
     const late = append(here, 0, '"late"');
     await held.caught();
-    expect(await there.sessions.end('s', null, 'idle')).toBe('ended');
+    expect(await there.sessions.end('s', FENCE, 'idle')).toBe('ended');
     held.letGo();
     expect(await late).toBe('fenced');
     expect(await logged(there)).toEqual([]);
@@ -120,7 +120,7 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
       claimers.map(async (me, n) => {
         const view = views[n % 2] as OpenStore;
         await view.instances.announce({ id: me, state: 'serving', version: '1' }, () => undefined);
-        return { me, view, won: (await view.sessions.claim('s', 1, me)).claimed };
+        return { me, view, won: (await view.sessions.claim('s', OWNERLESS, me)).claimed };
       }),
     );
     const [winner, ...more] = outcomes.filter(({ won }) => won);
@@ -138,9 +138,9 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     await there.sessions.create(recordOf('s', { owner: null }));
     await here.instances.announce({ id: OTHER, state: 'serving', version: '1' }, () => undefined);
     held.hold(records);
-    await expect(here.sessions.claim('s', 1, OTHER)).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await expect(here.sessions.claim('s', OWNERLESS, OTHER)).rejects.toMatchObject({ code: 'STORE_AWAY' });
     held.letGo();
-    const again = await here.sessions.claim('s', 1, OTHER);
+    const again = await here.sessions.claim('s', OWNERLESS, OTHER);
     expect(again).toMatchObject({ claimed: true, record: { epoch: 2, owner: OTHER } });
     expect(await append(here, 0, '"mine"', { fence: NEXT })).toBe('written');
   });
@@ -168,7 +168,7 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     const late = held.takeOut();
     expect(await here.sessions.release('s', FENCE)).toBe('written');
     late();
-    expect(await there.sessions.claim('s', 1, OTHER)).toMatchObject({ claimed: true });
+    expect(await there.sessions.claim('s', OWNERLESS, OTHER)).toMatchObject({ claimed: true });
     expect(await logged(there)).toEqual(['"before"']);
   });
 });

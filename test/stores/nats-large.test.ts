@@ -36,7 +36,7 @@ describeWithServer('nats', 'larger than a message', (server) => {
       [...events, '5'].map(({ length }) => length),
     );
     expect(outcome.found && outcome.events[0]?.data === events[0]).toBe(true);
-    expect(await there.sessions.claim('s', 1, OTHER)).toMatchObject({ claimed: true });
+    expect(await there.sessions.claim('s', FENCE, OTHER)).toMatchObject({ claimed: true });
   });
 
   test('markers and requests that are large come with the claim', async () => {
@@ -51,7 +51,7 @@ describeWithServer('nats', 'larger than a message', (server) => {
     expect(await here.events.append(append)).toBe('written');
     for (let n = 1; n < 40; n++)
       await here.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: n, events: [`${n}`] });
-    const claim = await there.sessions.claim('s', 1, OTHER);
+    const claim = await there.sessions.claim('s', FENCE, OTHER);
     expect(claim.claimed && claim.markers).toEqual([mark]);
     expect(await there.events.open('s')).toEqual([{ stream: 'p', next: 40, requests: text(MIB) }]);
   });

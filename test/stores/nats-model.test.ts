@@ -1,7 +1,7 @@
 /** Random operations on a real server whose clock is the test's. */
 import { connect as connectNats } from '@nats-io/transport-node';
 import { nats } from '../../src/stores/nats/index.ts';
-import type { Fence, OpenStore } from '../../src/stores/store.ts';
+import type { Fence, OpenStore, Ownership } from '../../src/stores/store.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { modelTests, type ModelStores } from './model-runs.ts';
 import { FakeClock } from './nats-fake-clock.ts';
@@ -12,11 +12,11 @@ function routed(views: readonly OpenStore[]): OpenStore {
   let turn = 0;
   const next = (): OpenStore => views[turn++ % views.length] as OpenStore;
   const of = (owner: string): OpenStore => views[owner === 'i1' ? 1 : 0] as OpenStore;
-  const ownerOf = (given: readonly unknown[]): string | undefined => {
+  const ownerOf = (method: string, given: readonly unknown[]): string | undefined => {
     const [first, second, third] = given;
-    if (typeof third === 'string') return third;
-    const { fence, owner } = (first ?? {}) as { fence?: Fence; owner?: string | null };
-    return owner ?? (fence ?? (second as Fence | undefined))?.owner;
+    if (method === 'claim') return third as string;
+    const { fence, owner } = first as { fence?: Fence; owner?: string | null };
+    return owner ?? (fence ?? (second as Ownership | null | undefined))?.owner ?? undefined;
   };
   const part = <K extends 'sessions' | 'events'>(name: K): OpenStore[K] =>
     new Proxy({} as OpenStore[K], {
@@ -24,7 +24,7 @@ function routed(views: readonly OpenStore[]): OpenStore {
         (_, method) =>
         (...given: unknown[]) => {
           const owner = ['create', 'claim', 'save', 'release', 'end', 'mark', 'append'].includes(String(method))
-            ? ownerOf(given)
+            ? ownerOf(String(method), given)
             : undefined;
           const target = (owner === undefined ? next() : of(owner))[name];
           return (target as unknown as Record<string | symbol, (...values: unknown[]) => unknown>)[method]?.(...given);

@@ -168,7 +168,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     await until(async () => (await view.sessions.read('s')) === undefined);
     expect(lost).toBeGreaterThan(0);
     expect(await view.instances.renew(ME, 'serving')).toBe(false);
-    expect(await view.sessions.claim('s', 1, ME)).toEqual({ claimed: false, current: undefined });
+    expect(await view.sessions.claim('s', FENCE, ME)).toEqual({ claimed: false, current: undefined });
     expect(await view.sessions.save('s', FENCE, {})).toBe('fenced');
     expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })).toBe(
       'fenced',

@@ -289,8 +289,8 @@ describeWhereInstalled('nats', 'the accounts of NATS', () => {
     const store = nats({ servers: withUser(server, 'a:a'), connect: { inboxPrefix: '_INBOX_sojourn' } });
     const view = await openView(store, { retention: { ttlMs: 60_000, events: 10, bytes: 10_000_000 } });
     await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    await view.sessions.create(recordOf('s', { expiresAt: systemTime.now() + 60_000 }));
-    expect(await view.sessions.claim('s', 1, ME)).toMatchObject({ claimed: true });
+    await view.sessions.create(recordOf('s'), 60_000);
+    expect(await view.sessions.claim('s', FENCE, ME)).toMatchObject({ claimed: true });
     const fence = { epoch: 2, owner: ME };
     const large = JSON.stringify('x'.repeat(2_000_000));
     await view.sessions.save('s', fence, { state: { large } });

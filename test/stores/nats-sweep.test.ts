@@ -5,7 +5,7 @@ import type { StoreOptions } from '../../src/stores/store.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { FakeClock } from './nats-fake-clock.ts';
-import { connectTo, FENCE, managerOf, ME, newPrefix, openView, OTHER, recordOf } from './nats-views.ts';
+import { connectTo, FENCE, managerOf, ME, newPrefix, openView, OTHER, OWNERLESS, recordOf } from './nats-views.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -30,11 +30,9 @@ describeWithServer('nats', 'in the NATS store', (server) => {
 
   test('a session is named when it has expired, however far that was, and however often it was moved', async () => {
     const { clock, here, there, messages } = await fakedViews();
-    const at = (ms: number) => ({ expiresAt: clock.now() + ms });
     const expiries = { soon: 5_000, minutes: 20 * MINUTE, hours: 5 * HOUR, days: 3 * DAY, months: 90 * DAY };
-    for (const [id, ms] of Object.entries(expiries))
-      await here.sessions.create(recordOf(id, { owner: null, ...at(ms) }));
-    await here.sessions.create(recordOf('moved', at(HOUR)));
+    for (const [id, ms] of Object.entries(expiries)) await here.sessions.create(recordOf(id, { owner: null }), ms);
+    await here.sessions.create(recordOf('moved'), HOUR);
     await here.sessions.create(recordOf('never', { owner: null }));
     let passed = 0;
     for (const [id, ms] of Object.entries(expiries)) {
@@ -44,12 +42,12 @@ describeWithServer('nats', 'in the NATS store', (server) => {
         expect(await there.sessions.expired(10), `${id} is not due yet`).toEqual([]);
         await clock.pass(1);
         passed += step;
-        await here.sessions.save('moved', FENCE, at(DAY));
+        await here.sessions.save('moved', FENCE, { expiresInMs: DAY });
         if (passed < ms) expect(await there.sessions.expired(10)).toEqual([]);
       }
-      expect(await there.sessions.expired(10)).toEqual([id]);
+      expect(await there.sessions.expired(10)).toEqual([{ id, ...OWNERLESS }]);
       expect(await here.sessions.count()).toBe(6 - Object.keys(expiries).indexOf(id));
-      expect(await there.sessions.end(id, null, 'idle')).toBe('ended');
+      expect(await there.sessions.end(id, OWNERLESS, 'idle')).toBe('ended');
       expect(await here.sessions.expired(10)).toEqual([]);
     }
     // Entries that are done go with their slots.
@@ -89,19 +87,18 @@ describeWithServer('nats', 'in the NATS store', (server) => {
   test('of sessions that expire together each entry of the agenda is read once', { timeout: 120_000 }, async () => {
     const sessions = Number(process.env['SOJOURN_EXPIRED'] ?? 2_000);
     const { view, reads } = await countedView(newPrefix());
-    const expiresAt = Date.now() - 60_000;
     for (let n = 0; n < sessions; n += 100)
       await Promise.all(
         Array.from({ length: 100 }, async (_, m) =>
-          view.sessions.create(recordOf(`s${n + m}`, { owner: null, expiresAt })),
+          view.sessions.create(recordOf(`s${n + m}`, { owner: null }), -60_000),
         ),
       );
     const ended = new Set<string>();
     const began = performance.now();
-    for (let ids = await view.sessions.expired(100); ids.length > 0; ids = await view.sessions.expired(100)) {
-      for (const outcome of await Promise.all(ids.map(async (id) => view.sessions.end(id, null, 'idle'))))
+    for (let some = await view.sessions.expired(100); some.length > 0; some = await view.sessions.expired(100)) {
+      for (const outcome of await Promise.all(some.map(async (one) => view.sessions.end(one.id, one, 'idle'))))
         expect(outcome).toBe('ended');
-      for (const id of ids) ended.add(id);
+      for (const { id } of some) ended.add(id);
     }
     if (process.env['SOJOURN_EXPIRED'] !== undefined)
       console.info(`${sessions} expired sessions ended in ${Math.round(performance.now() - began)} ms`);
@@ -116,12 +113,12 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     // A pass takes 300 ms at most.
     const { view } = await countedView(prefix, { leaseMs: 450 });
     await fillSlot(`${prefix}.due.mcp.s${Math.floor(at / 10_000)}`, at, 12_000);
-    await view.sessions.create(recordOf('behind', { owner: null, expiresAt: at }));
+    await view.sessions.create(recordOf('behind', { owner: null }), at - Date.now());
     const expired = until(async () => (await view.sessions.expired(10)).length > 0 || undefined, {
       timeoutMs: 30_000,
     });
     await expired;
-    expect(await view.sessions.expired(10)).toEqual(['behind']);
+    expect(await view.sessions.expired(10)).toEqual([{ id: 'behind', ...OWNERLESS }]);
   });
 
   test('a day of entries that is too much for one pass is spread over several', async () => {
@@ -130,7 +127,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     const at = Date.now() - 60_000;
     const subject = `${prefix}.due.mcp.d${Math.floor(at / day)}`;
     await fillSlot(subject, at, 12_000);
-    await view.sessions.create(recordOf('behind', { owner: null, expiresAt: at }));
+    await view.sessions.create(recordOf('behind', { owner: null }), at - Date.now());
     const manager = await managerOf(server().url);
     let most = 0;
     await until(
@@ -144,7 +141,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
       { timeoutMs: 30_000 },
     );
     expect(most).toBeLessThan(12_000);
-    await until(async () => (await view.sessions.expired(10)).includes('behind'), { timeoutMs: 30_000 });
+    await until(async () => (await view.sessions.expired(10)).some(({ id }) => id === 'behind'), { timeoutMs: 30_000 });
   });
 
   test('an entry of the list that a crash left behind is counted for ten minutes at most', async () => {
@@ -168,22 +165,22 @@ describeWithServer('nats', 'in the NATS store', (server) => {
 
   test('an expiry that is moved to an earlier time counts', async () => {
     const { clock, here, there } = await fakedViews();
-    await here.sessions.create(recordOf('s', { expiresAt: clock.now() + 10 * DAY }));
-    for (const days of [5, 8, 2, 3]) await here.sessions.save('s', FENCE, { expiresAt: clock.now() + days * DAY });
-    await here.sessions.release('s', FENCE, { expiresAt: clock.now() + HOUR });
+    await here.sessions.create(recordOf('s'), 10 * DAY);
+    for (const days of [5, 8, 2, 3]) await here.sessions.save('s', FENCE, { expiresInMs: days * DAY });
+    await here.sessions.release('s', FENCE, { expiresInMs: HOUR });
     await clock.pass(HOUR - 1);
     expect(await there.sessions.expired(10)).toEqual([]);
     await clock.pass(1);
-    expect(await there.sessions.expired(10)).toEqual(['s']);
+    expect(await there.sessions.expired(10)).toEqual([{ id: 's', ...OWNERLESS }]);
   });
 
   test('a session whose owner goes on saving it costs the agenda no entry more', async () => {
     const { clock, here, there, messages } = await fakedViews();
     await here.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    await here.sessions.create(recordOf('s', { expiresAt: clock.now() + 2 * HOUR }));
+    await here.sessions.create(recordOf('s'), 2 * HOUR);
     for (let n = 0; n < 200; n++) {
       await clock.pass(12 * MINUTE);
-      expect(await here.sessions.save('s', FENCE, { expiresAt: clock.now() + 2 * HOUR })).toBe('written');
+      expect(await here.sessions.save('s', FENCE, { expiresInMs: 2 * HOUR })).toBe('written');
       for (const view of [here, there]) expect(await view.sessions.expired(10)).toEqual([]);
       expect(await messages('agenda')).toBeLessThan(6);
     }
@@ -196,7 +193,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     const { clock, here, there, messages } = await fakedViews({ tombstoneMs: HOUR });
     const ids = Array.from({ length: 40 }, (_, n) => `s${n}`);
     for (const id of ids) {
-      await here.sessions.create(recordOf(id, { expiresAt: clock.now() + DAY }));
+      await here.sessions.create(recordOf(id), DAY);
       const append = { sessionId: id, fence: FENCE, stream: 'p', events: ['1', '2'] };
       for (const from of [0, 2, 4]) await here.events.append({ ...append, from });
     }
@@ -275,10 +272,8 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     await clock.pass(31 * MINUTE);
     for (const view of [here, there]) await view.events.trim();
     expect(await messages('log')).toBe(before + 1);
-    const claim = await there.sessions.claim('running', 1, OTHER);
-    expect(claim.claimed).toBe(false);
     await here.instances.leave(ME);
-    expect(await there.sessions.claim('running', 1, OTHER)).toMatchObject({ claimed: true, markers: [mark] });
+    expect(await there.sessions.claim('running', FENCE, OTHER)).toMatchObject({ claimed: true, markers: [mark] });
     expect(await there.events.open('running')).toEqual([{ stream: 'p', next: 1, requests: '[1]' }]);
   });
 
@@ -297,7 +292,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     });
     await here.sessions.release('s', FENCE);
     await manager.streams.purge(`${prefix}_log`);
-    const claim = await there.sessions.claim('s', 1, OTHER);
+    const claim = await there.sessions.claim('s', OWNERLESS, OTHER);
     expect(claim).toMatchObject({ claimed: true, markers: [mark] });
     expect(await there.events.open('s')).toEqual([{ stream: 'p', next: 2, requests: '[1]' }]);
     expect(await there.events.replay('s', 'p', -1)).toEqual({ found: false, why: 'gap', first: 2 });
@@ -323,7 +318,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
       const last = { sessionId: 's', fence, stream, from: 1, events: ['{}'], complete: true, unmark: `"${stream}"` };
       expect(await view.events.append(last)).toBe('written');
       expect(await view.events.append({ ...last, from: 0 })).toBe('fenced');
-      const claim = await there.sessions.claim('s', epoch, OTHER);
+      const claim = await there.sessions.claim('s', fence, OTHER);
       const left = names.slice(n + 1);
       expect(claim.claimed && claim.markers.map((marker) => marker.stream)).toEqual(left);
       expect((await there.events.open('s')).map((open) => open.stream)).toEqual(left);

@@ -6,7 +6,7 @@ import { nats } from '../../src/stores/nats/index.ts';
 import type { OpenStore, Store, StoreOptions } from '../../src/stores/store.ts';
 import { open, storeOptions } from './views.ts';
 
-export { FENCE, ME, recordOf, storeOptions } from './views.ts';
+export { FENCE, ME, OWNERLESS, recordOf, storeOptions } from './views.ts';
 
 export const OTHER = 'instance-other';
 

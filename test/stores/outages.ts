@@ -47,10 +47,10 @@ export async function failsWithin(work: () => unknown): Promise<number> {
 export const asked = (view: OpenStore): Record<string, () => unknown> => ({
   read: () => view.sessions.read('s'),
   create: () => view.sessions.create(recordOf('new')),
-  claim: () => view.sessions.claim('s', 1, ME),
+  claim: () => view.sessions.claim('s', FENCE, ME),
   save: () => view.sessions.save('s', FENCE, { logLevel: 'info' }),
   release: () => view.sessions.release('t', FENCE),
-  end: () => view.sessions.end('other', null, 'deleted'),
+  end: () => view.sessions.end('other', FENCE, 'deleted'),
   mark: () => view.sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
   list: () => view.sessions.list(10),
   count: () => view.sessions.count(),

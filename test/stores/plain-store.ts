@@ -7,9 +7,11 @@ import type {
   AppendRequest,
   ClaimOutcome,
   EndedSession,
+  ExpiredSession,
   Fence,
   Marker,
   OpenStreamInfo,
+  Ownership,
   RecordPatch,
   ReplayOutcome,
   SessionRecord,
@@ -41,7 +43,6 @@ export interface PlainStoreOptions {
 }
 
 export class PlainStore {
-  readonly living = new Set<string>();
   readonly #options: PlainStoreOptions;
   #sessions: PlainSession[] = [];
   #ended: EndedSession[] = [];
@@ -50,7 +51,8 @@ export class PlainStore {
     this.#options = options;
   }
 
-  create(record: SessionRecord): 'created' | 'exists' {
+  create(given: SessionRecord, expiresInMs: number | null): 'created' | 'exists' {
+    const record = { ...given, expiresAt: this.#after(expiresInMs) };
     if (this.read(record.id) !== undefined) return 'exists';
     this.#sessions = this.#sessions.filter((session) => session.record.id !== record.id);
     this.#sessions.push({ record, markers: [], events: [], streams: [], complete: [] });
@@ -64,14 +66,16 @@ export class PlainStore {
     return ended !== undefined && ended.at + this.#options.tombstoneMs > this.#options.now() ? ended : undefined;
   }
 
-  claim(id: string, expectedEpoch: number, me: string): ClaimOutcome {
+  claim(id: string, from: Ownership, me: string): ClaimOutcome {
     const session = this.#living(id);
     if (session === undefined) return { claimed: false, current: this.read(id) };
     const { epoch, owner } = session.record;
-    if (epoch === expectedEpoch && (owner === me || this.#ownerless(session))) {
+    if (fits(session, from)) {
       session.record = { ...session.record, epoch: epoch + 1, owner: me };
-    } else if (epoch !== expectedEpoch + 1 || owner !== me) return { claimed: false, current: session.record };
-    return { claimed: true, record: session.record, markers: session.markers };
+    } else if (epoch !== from.epoch + 1 || owner !== me) return { claimed: false, current: session.record };
+    const { record, markers } = session;
+    const expiresInMs = record.expiresAt === null ? null : record.expiresAt - this.#options.now();
+    return { claimed: true, record, markers, expiresInMs };
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
@@ -81,7 +85,9 @@ export class PlainStore {
         if (value === null) state.delete(key);
         else state.set(key, value);
       }
-      session.record = { ...session.record, ...patch, state: Object.fromEntries(state) };
+      const { expiresInMs, ...rest } = patch;
+      const expiresAt = expiresInMs === undefined ? session.record.expiresAt : this.#after(expiresInMs);
+      session.record = { ...session.record, ...rest, state: Object.fromEntries(state), expiresAt };
     });
   }
 
@@ -93,10 +99,10 @@ export class PlainStore {
     return outcome;
   }
 
-  end(id: string, fence: Fence | null, reason: EndReason): 'ended' | 'fenced' | 'gone' {
+  end(id: string, from: Ownership, reason: EndReason): 'ended' | 'fenced' | 'gone' {
     const session = this.#held(id);
     if (session === undefined) return 'gone';
-    if (!(fence === null ? this.#ownerless(session) : fits(session, fence))) return 'fenced';
+    if (!fits(session, from)) return 'fenced';
     const ended = this.#expired(session)
       ? endedAtExpiry(session.record)
       : { v: 1, id, ended: reason, at: this.#options.now() };
@@ -117,10 +123,10 @@ export class PlainStore {
     return this.#sessions.filter((session) => !this.#expired(session)).map(({ record }) => record);
   }
 
-  expired(): string[] {
+  expired(): ExpiredSession[] {
     return this.#sessions
-      .filter((session) => this.#expired(session) && this.#ownerless(session))
-      .map(({ record }) => record.id);
+      .filter((session) => this.#expired(session))
+      .map(({ record: { id, epoch, owner } }) => ({ id, epoch, owner }));
   }
 
   append(request: AppendRequest): WriteOutcome {
@@ -206,12 +212,12 @@ export class PlainStore {
     return expiresAt !== null && expiresAt <= this.#options.now();
   }
 
-  #ownerless({ record: { owner } }: PlainSession): boolean {
-    return owner === null || !this.living.has(owner);
+  #after(ms: number | null): number | null {
+    return ms === null ? null : this.#options.now() + ms;
   }
 }
 
-const fits = ({ record }: PlainSession, { epoch, owner }: Fence): boolean =>
+const fits = ({ record }: PlainSession, { epoch, owner }: Ownership): boolean =>
   record.epoch === epoch && record.owner === owner;
 
 const endedAtExpiry = ({ id, expiresAt }: SessionRecord): EndedSession => ({

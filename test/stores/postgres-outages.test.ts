@@ -33,7 +33,7 @@ const calls: Readonly<Record<string, (view: OpenStore) => unknown>> = {
   count: ({ sessions }) => sessions.count(),
   create: ({ sessions }) => sessions.create(recordOf('other')),
   save: ({ sessions }) => sessions.save('s', FENCE, { activeAt: 1 }),
-  claim: ({ sessions }) => sessions.claim('s', 1, ME),
+  claim: ({ sessions }) => sessions.claim('s', FENCE, ME),
   end: ({ sessions }) => sessions.end('other', FENCE, 'deleted'),
   mark: ({ sessions }) => sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
   append: ({ events }) => events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] }),

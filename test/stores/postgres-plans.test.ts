@@ -20,9 +20,9 @@ const operations: Readonly<Record<string, (view: OpenStore, id: string, n: numbe
   unmark: ({ sessions }, id) => sessions.mark(id, FENCE, { request: '1', stream: 'q' }, true),
   replay: ({ events }, id) => events.replay(id, 'p', -1),
   open: ({ events }, id) => events.open(id),
-  claim: ({ sessions }, id) => sessions.claim(id, 1, ME),
+  claim: ({ sessions }, id) => sessions.claim(id, FENCE, ME),
   release: ({ sessions }, id) => sessions.release(id, { ...FENCE, epoch: 2 }),
-  end: ({ sessions }, id) => sessions.end(id, null, 'deleted'),
+  end: ({ sessions }, id) => sessions.end(id, FENCE, 'deleted'),
 };
 
 /** Rows and index entries of all tables that were looked at since the database was made. */
@@ -68,12 +68,12 @@ describeWithServer(
       const url = await newDatabase(server().url);
       const view = await openView(url);
       for (let n = 0; n < 10; n++) await run(view);
-      const inAnHour = Date.now() + 3_600_000;
+      const inAnHour = 3_600_000;
       const ids = Array.from({ length: SESSIONS }, (__, n) => `s${n}`);
       for (let n = 0; n < SESSIONS; n += EACH) {
         await Promise.all(
           ids.slice(n, n + EACH).map(async (id) => {
-            await view.sessions.create(recordOf(id, { expiresAt: inAnHour }));
+            await view.sessions.create(recordOf(id), inAnHour);
             await view.events.append({
               sessionId: id,
               fence: FENCE,

@@ -122,7 +122,7 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
       const views = await Promise.all(pools.map((pool) => openView(postgres(pool))));
       const [one] = views;
       for (let n = 0; n < 20; n++) {
-        await one?.sessions.create(recordOf(`s${n}`, { owner: null, expiresAt: 1 }));
+        await one?.sessions.create(recordOf(`s${n}`, { owner: null }), 1 - Date.now());
         const reads = await Promise.all(
           views.flatMap((view) => [view, view]).map(async (view) => view.sessions.read(`s${n}`)),
         );

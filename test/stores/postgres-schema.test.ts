@@ -123,8 +123,8 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     await (await connect(url)).query(`UPDATE sojourn.sessions SET v = 2 WHERE id = 's'`);
     const [read, claim, other] = await Promise.allSettled([
       view.sessions.read('s'),
-      view.sessions.claim('s', 1, 'next'),
-      view.sessions.claim('t', 1, 'next'),
+      view.sessions.claim('s', FENCE, 'next'),
+      view.sessions.claim('t', FENCE, 'next'),
     ]);
     expect([read, claim]).toEqual([
       { status: 'rejected', reason: expect.objectContaining(away(/session s was written by a newer version/)) },

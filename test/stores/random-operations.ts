@@ -4,7 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { MaybePromise, ClaimOutcome, Fence, Marker, OpenStore, SessionRecord } from '../../src/stores/store.ts';
+import type {
+  MaybePromise,
+  ClaimOutcome,
+  ExpiredSession,
+  Fence,
+  Marker,
+  OpenStore,
+  SessionRecord,
+} from '../../src/stores/store.ts';
 import type { EventRetention } from '../../src/types.ts';
 import type { PlainStore } from './plain-store.ts';
 
@@ -33,7 +41,13 @@ const operation = fc.oneof(
   { weight: 2, arbitrary: fc.record({ op: fc.constant('read'), id }) },
   {
     weight: 3,
-    arbitrary: fc.record({ op: fc.constant('claim'), id, me: instance, off: fc.constantFrom(0, 0, 0, -1, 1) }),
+    arbitrary: fc.record({
+      op: fc.constant('claim'),
+      id,
+      me: instance,
+      off: fc.constantFrom(0, 0, 0, -1, 1),
+      from: fc.constantFrom('stored', 'stored', 'stored', 'none', 'i1'),
+    }),
   },
   { weight: 3, arbitrary: fc.record({ op: fc.constant('save'), id, fence, state: stateChange, expiresIn }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('release'), id, fence }) },
@@ -112,31 +126,33 @@ export async function applyInTurns(world: World, all: readonly Operation[], most
   await settle();
 }
 
-async function announceAll({ store, model }: World): Promise<void> {
+async function announceAll({ store }: World): Promise<void> {
   for (const name of ['i0', 'i1', 'i2']) {
     await store.instances.announce({ id: name, state: 'serving', version: '1' }, () => undefined);
-    model.living.add(name);
   }
 }
 
 /** The answers of the store and of the model. */
 function apply({ store, model, now, pass }: World, step: Operation): [MaybePromise<unknown>, unknown] {
-  const at = (ms: number | null): number | null => (ms === null ? null : now() + ms);
   switch (step.op) {
     case 'create': {
-      const record = newRecord(step.id, step.owner, at(step.expiresIn), now());
-      return [store.sessions.create(record), model.create(record)];
+      const record = newRecord(step.id, step.owner, now());
+      return [store.sessions.create(record, step.expiresIn), model.create(record, step.expiresIn)];
     }
     case 'read':
       return [store.sessions.read(step.id), model.read(step.id)];
     case 'claim': {
-      const epoch = (model.record(step.id)?.epoch ?? 1) + step.off;
-      const claim = store.sessions.claim(step.id, epoch, step.me);
-      return [then(claim, inOrder), inOrder(model.claim(step.id, epoch, step.me))];
+      const { epoch, owner } = model.record(step.id) ?? { epoch: 1, owner: null };
+      const seen = { stored: owner, none: null, i1: 'i1' }[step.from];
+      const from = { epoch: epoch + step.off, owner: seen };
+      return [
+        then(store.sessions.claim(step.id, from, step.me), inOrder),
+        inOrder(model.claim(step.id, from, step.me)),
+      ];
     }
     case 'save': {
       const own = fenceOf(model, step.id, step.fence);
-      const patch = { state: step.state, expiresAt: at(step.expiresIn), activeAt: now() };
+      const patch = { state: step.state, expiresInMs: step.expiresIn, activeAt: now() };
       return [store.sessions.save(step.id, own, patch), model.save(step.id, own, patch)];
     }
     case 'release': {
@@ -145,8 +161,9 @@ function apply({ store, model, now, pass }: World, step: Operation): [MaybePromi
       return [store.sessions.release(step.id, own, patch), model.release(step.id, own, patch)];
     }
     case 'end': {
-      const own = step.fence === null ? null : fenceOf(model, step.id, step.fence);
-      return [store.sessions.end(step.id, own, 'deleted'), model.end(step.id, own, 'deleted')];
+      const { epoch, owner } = model.record(step.id) ?? { epoch: 1, owner: null };
+      const from = step.fence === null ? { epoch, owner } : fenceOf(model, step.id, step.fence);
+      return [store.sessions.end(step.id, from, 'deleted'), model.end(step.id, from, 'deleted')];
     }
     case 'mark': {
       const own = fenceOf(model, step.id, step.fence);
@@ -156,7 +173,7 @@ function apply({ store, model, now, pass }: World, step: Operation): [MaybePromi
     case 'list':
       return [then(listAll(store, step.limit), sorted), sorted(model.list())];
     case 'expired':
-      return [then(store.sessions.expired(10), (ids) => [...ids].sort()), model.expired().sort()];
+      return [then(store.sessions.expired(10), byId), byId(model.expired())];
     case 'append': {
       // A store may have forgotten such a stream; no owner continues one.
       if (model.replay(step.id, step.stream, -1) === 'gone') return [undefined, undefined];
@@ -190,7 +207,6 @@ function apply({ store, model, now, pass }: World, step: Operation): [MaybePromi
     case 'trim':
       return [store.events.trim(), undefined];
     case 'die': {
-      model.living.delete(step.instance);
       return [store.instances.leave(step.instance), undefined];
     }
     case 'pass':
@@ -209,7 +225,7 @@ function inOrder(outcome: ClaimOutcome): ClaimOutcome {
   return { ...outcome, markers: [...outcome.markers].sort((a, b) => (key(a) < key(b) ? -1 : 1)) };
 }
 
-function newRecord(name: string, owner: string | null, expiresAt: number | null, now: number): SessionRecord {
+function newRecord(name: string, owner: string | null, now: number): SessionRecord {
   return {
     v: 1,
     id: name,
@@ -226,7 +242,7 @@ function newRecord(name: string, owner: string | null, expiresAt: number | null,
     getStream: false,
     createdAt: now,
     activeAt: now,
-    expiresAt,
+    expiresAt: null,
   };
 }
 
@@ -248,6 +264,9 @@ async function listAll(store: OpenStore, limit: number): Promise<SessionRecord[]
   } while (cursor !== undefined);
   return all;
 }
+
+const byId = (sessions: readonly ExpiredSession[]): ExpiredSession[] =>
+  [...sessions].sort((a, b) => (a.id < b.id ? -1 : 1));
 
 const sorted = (records: readonly SessionRecord[]): SessionRecord[] =>
   [...records].sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -21,7 +21,7 @@ async function exercise(view: OpenStore, id = 's'): Promise<void> {
   const got: string[] = [];
   await view.instances.announce({ id: `i-${id}`, state: 'serving', version: '1' }, (_, { kind }) => got.push(kind));
   expect(await view.sessions.create(recordOf(id, { owner: null }))).toBe('created');
-  expect(await view.sessions.claim(id, 1, ME)).toMatchObject({ claimed: true });
+  expect(await view.sessions.claim(id, { epoch: 1, owner: null }, ME)).toMatchObject({ claimed: true });
   const fence = { epoch: 2, owner: ME };
   expect(await view.events.append({ sessionId: id, fence, stream: 'p', from: 0, events: ['', '1'] })).toBe('written');
   expect(await view.events.replay(id, 'p', -1)).toMatchObject({ found: true, next: 2 });

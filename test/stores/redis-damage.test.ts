@@ -15,7 +15,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
       read: (id) => view.sessions.read(id),
       save: (id) => view.sessions.save(id, FENCE, { logLevel: 'info' }),
       append: (id) => view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['1'] }),
-      claim: (id) => view.sessions.claim(id, 1, ME),
+      claim: (id) => view.sessions.claim(id, FENCE, ME),
       replay: (id) => view.events.replay(id, 'p', -1),
       open: (id) => view.events.open(id),
       create: (id) => view.sessions.create(recordOf(id)),
@@ -24,13 +24,13 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     };
     for (const id of Object.keys(acts)) {
       const expiresAt = now() + 1_000;
-      await view.sessions.create(recordOf(id, { expiresAt }));
+      await view.sessions.create(recordOf(id), 1_000);
       await pass(1_000);
       await acts[id]?.(id);
       await pass(-900);
       expect(await view.sessions.read(id), id).toEqual({ v: 1, id, ended: 'idle', at: expiresAt });
-      expect(await view.sessions.save(id, FENCE, { expiresAt: null }), id).toBe('fenced');
-      expect((await view.sessions.claim(id, 1, ME)).claimed, id).toBe(false);
+      expect(await view.sessions.save(id, FENCE, { expiresInMs: null }), id).toBe('fenced');
+      expect((await view.sessions.claim(id, FENCE, ME)).claimed, id).toBe(false);
       expect(await view.sessions.create(recordOf(id)), id).toBe('exists');
       expect(await view.sessions.count(), id).toBe(0);
       expect(await view.sessions.end(id, FENCE, 'terminated'), id).toBe('ended');
@@ -56,7 +56,10 @@ describeWithServer('redis', 'in the Redis store', (server) => {
       await view.sessions.create(recordOf(id, { user: 'ada', owner: null }));
       await damage(id);
       expect(await view.sessions.read(id), id).toBeUndefined();
-      expect(await view.sessions.claim(id, 1, ME), id).toEqual({ claimed: false, current: undefined });
+      expect(await view.sessions.claim(id, { epoch: 1, owner: null }, ME), id).toEqual({
+        claimed: false,
+        current: undefined,
+      });
       const said = logger.lines.filter(({ fields }) => fields['sessionId'] === id);
       expect(said.length > 0, id).toBe(id !== 'head');
     }

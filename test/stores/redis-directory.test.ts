@@ -1,3 +1,4 @@
+import type { SessionRecord } from '../../src/stores/store.ts';
 import { expect, test } from 'vitest';
 import { CREATE } from '../../src/stores/redis/session-scripts.ts';
 import { RESERVE } from '../../src/stores/redis/directory-scripts.ts';
@@ -12,14 +13,12 @@ const keysOf = (name: string) => ({
 });
 
 describeWithServer('redis', 'the directory of sessions', (server) => {
-  test('lists all expired sessions without a living owner, however many others expired too', async () => {
+  test('lists all expired sessions with their owners', async () => {
     const view = await openView(server().url);
-    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    const expiresAt = Date.now() - 1_000;
     const make = async (prefix: string, count: number, owner: string | null): Promise<unknown> =>
       Promise.all(
         Array.from({ length: count }, async (_, n) =>
-          view.sessions.create(recordOf(`${prefix}${n}`, { owner, expiresAt })),
+          view.sessions.create(recordOf(`${prefix}${n}`, { owner }), -1_000),
         ),
       );
     await make('owned', 400, ME);
@@ -29,9 +28,9 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     expect(await view.sessions.count()).toBe(1);
     expect(await view.sessions.expired(5)).toHaveLength(5);
     const expired = await view.sessions.expired(1_000);
-    expect(new Set(expired).size).toBe(400);
-    expect(expired.filter((id) => id.startsWith('owned'))).toEqual([]);
-    await Promise.all(expired.map(async (id) => view.sessions.end(id, null, 'idle')));
+    expect(new Set(expired.map(({ id }) => id)).size).toBe(800);
+    expect(expired.filter(({ owner }) => owner === ME)).toHaveLength(400);
+    await Promise.all(expired.map(async (one) => view.sessions.end(one.id, one, 'idle')));
     expect(await view.sessions.expired(1_000)).toEqual([]);
     expect((await view.sessions.list(1_000)).records.map(({ id }) => id)).toEqual(['lives']);
   });
@@ -42,17 +41,21 @@ describeWithServer('redis', 'the directory of sessions', (server) => {
     const view = await openView(server().url, { name });
     const { due } = keysOf(name);
     const score = async (): Promise<number> => Number(await ask('ZSCORE', due, 's'));
-    const first = Date.now() + 10_000;
-    await view.sessions.create(recordOf('s', { expiresAt: first }));
-    expect(await score()).toBe(first);
-    await view.sessions.save('s', FENCE, { expiresAt: first + 7_200_000 });
+    const expiry = async (): Promise<number> => ((await view.sessions.read('s')) as SessionRecord).expiresAt ?? 0;
+    await view.sessions.create(recordOf('s'), 10_000);
+    const first = await score();
+    expect(first).toBeLessThanOrEqual(await expiry());
+    expect(first).toBeGreaterThan((await expiry()) - 1_000);
+    await view.sessions.save('s', FENCE, { expiresInMs: 7_200_000 });
     expect(await score()).toBe(first);
     await ask('ZADD', due, String(Date.now() - 1), 's');
     expect(await view.sessions.count()).toBe(1);
-    expect(await score()).toBe(first + 7_200_000);
-    await view.sessions.save('s', FENCE, { expiresAt: first });
-    expect(await score()).toBe(first);
-    await view.sessions.save('s', FENCE, { expiresAt: null });
+    expect(await score()).toBe(await expiry());
+    expect(await expiry()).toBeGreaterThan(Date.now() + 7_100_000);
+    await view.sessions.save('s', FENCE, { expiresInMs: 10_000 });
+    expect(await score()).toBe(await expiry());
+    expect(await expiry()).toBeLessThan(Date.now() + 11_000);
+    await view.sessions.save('s', FENCE, { expiresInMs: null });
     await ask('ZADD', due, '1', 's');
     expect(await view.sessions.count()).toBe(1);
     expect(await score()).toBeGreaterThan(Date.now() + 3_600_000);

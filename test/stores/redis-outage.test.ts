@@ -162,7 +162,7 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     expect(lost).toBeGreaterThan(0);
     // The subscribed connection reconnects separately.
     await until(async () => (await view.instances.renew(ME, 'serving')) === false);
-    expect(await view.sessions.claim('s', 1, ME)).toEqual({ claimed: false, current: undefined });
+    expect(await view.sessions.claim('s', FENCE, ME)).toEqual({ claimed: false, current: undefined });
     expect(await view.sessions.save('s', FENCE, {})).toBe('fenced');
     await view.instances.announce({ id: 'next', state: 'serving', version: '1' }, () => undefined);
     expect(await view.instances.send('next', 'next', { kind: 'own' })).toBe('sent');

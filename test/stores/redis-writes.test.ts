@@ -4,7 +4,7 @@ import type { OpenStore, SessionRecord, WriteOutcome } from '../../src/stores/st
 import { createFaultProxy } from '../../src/testing/index.ts';
 import { describeWhereInstalled, describeWithServer, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+import { FENCE, ME, newName, OWNERLESS, openRedis, openView, recordOf } from './redis-views.ts';
 
 type Ask = Awaited<ReturnType<typeof openRedis>>;
 
@@ -40,7 +40,7 @@ describeWhereInstalled('redis', 'a write that a broken connection delivers late'
       name: 'a marker does not come back',
       first: (view) => view.sessions.mark('s', FENCE, marker),
       later: (view) => view.sessions.mark('s', FENCE, marker, true),
-      check: async (view) => expect(await view.sessions.claim('s', 1, ME)).toMatchObject({ markers: [] }),
+      check: async (view) => expect(await view.sessions.claim('s', FENCE, ME)).toMatchObject({ markers: [] }),
     },
     {
       name: 'an append that its owner gave up does not open its stream',
@@ -50,8 +50,8 @@ describeWhereInstalled('redis', 'a write that a broken connection delivers late'
     },
     {
       name: 'an end does not end a session that was claimed later',
-      first: (view) => view.sessions.end('free', null, 'terminated'),
-      later: (view) => view.sessions.claim('free', 1, ME),
+      first: (view) => view.sessions.end('free', OWNERLESS, 'terminated'),
+      later: (view) => view.sessions.claim('free', OWNERLESS, ME),
       check: async (view) => expect(await read(view, 'free')).toMatchObject({ epoch: 2, owner: ME }),
     },
   ];
@@ -144,7 +144,7 @@ describeWithServer('redis', 'writes to Redis', (server) => {
     await ask('HSET', `sojourn:${name}:{s}:r`, 'v', '2');
     const refused = { ...AWAY, message: expect.stringMatching(/session s .*newer version.*record 2/) as string };
     await expect(view.sessions.read('s')).rejects.toMatchObject(refused);
-    await expect(view.sessions.claim('s', 1, ME)).rejects.toMatchObject(refused);
+    await expect(view.sessions.claim('s', OWNERLESS, ME)).rejects.toMatchObject(refused);
     await expect(view.sessions.list(10)).rejects.toMatchObject(refused);
     await ask('HSET', `sojourn:${name}:{s}:r`, 'v', '1');
     expect(await view.sessions.read('s')).toEqual(recordOf('s', { owner: null }));
@@ -174,13 +174,13 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
   const HOUR = 3_600_000;
   const LEFT = 86_400_000;
 
-  async function used(name: string, expiresAt: number | null, ttlMs: number): Promise<OpenStore> {
+  async function used(name: string, expiresInMs: number | null, ttlMs: number): Promise<OpenStore> {
     const view = await openView(server().url, {
       name,
       tombstoneMs: HOUR,
       retention: { ttlMs, events: 100, bytes: 10_000 },
     });
-    await view.sessions.create(recordOf('s', { expiresAt, state: { a: '1' } }));
+    await view.sessions.create(recordOf('s', { state: { a: '1' } }), expiresInMs);
     await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['', '1'], complete: true });
     const mark = { request: '1', stream: 'q' };
     await view.events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: [''], mark });
@@ -190,18 +190,17 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
   test('keys of a session expire long after the session, those of its log with the last event', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
-    const expiresAt = Date.now() + HOUR;
-    const view = await used(name, expiresAt, 600_000);
+    const view = await used(name, HOUR, 600_000);
     const near = (ms: number | undefined, expected: number): boolean =>
       ms !== undefined && ms <= expected && ms > expected - 60_000;
     const before = await lifetimes(ask, name);
     for (const key of ['r', 'b', 's', 'o']) expect(near(before.get(key), 2 * HOUR + LEFT), key).toBe(true);
     for (const key of ['k', 'l']) expect(near(before.get(key), 637_500), key).toBe(true);
-    await view.sessions.save('s', FENCE, { expiresAt: expiresAt + HOUR, state: { b: '1' } });
+    await view.sessions.save('s', FENCE, { expiresInMs: 2 * HOUR, state: { b: '1' } });
     const moved = await lifetimes(ask, name);
     for (const key of ['r', 'b', 's', 'o']) expect(near(moved.get(key), 3 * HOUR + LEFT), key).toBe(true);
     for (const key of ['k', 'l']) expect(near(moved.get(key), 637_500), key).toBe(true);
-    await view.sessions.save('s', FENCE, { expiresAt: null });
+    await view.sessions.save('s', FENCE, { expiresInMs: null });
     const kept = await lifetimes(ask, name);
     for (const key of ['r', 'b', 's', 'o']) expect(kept.get(key), key).toBe(-1);
     await view.sessions.end('s', FENCE, 'deleted');
@@ -213,11 +212,11 @@ describeWithServer('redis', 'what Redis keeps goes by itself', (server) => {
   test('the keys of a log without a time limit expire with the session', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
-    const view = await used(name, Date.now() + HOUR, Infinity);
+    const view = await used(name, HOUR, Infinity);
     const before = await lifetimes(ask, name);
     expect([...before.keys()].sort()).toEqual(['b', 'due', 'k', 'l', 'o', 'r', 's', 'sessions']);
     for (const key of ['k', 'l']) expect(before.get(key), key).toBeGreaterThan(HOUR);
-    await view.sessions.save('s', FENCE, { expiresAt: null });
+    await view.sessions.save('s', FENCE, { expiresInMs: null });
     const kept = await lifetimes(ask, name);
     for (const key of ['k', 'l']) expect(kept.get(key), key).toBe(-1);
   });

@@ -54,7 +54,7 @@ describe('a lease', () => {
     expect(await view.instances.read('a')).toBeUndefined();
     expect(await view.instances.list()).toEqual([]);
     expect(await view.instances.renew('a', 'serving')).toBe(false);
-    expect(await view.sessions.claim('s', 1, 'b')).toMatchObject({ claimed: true });
+    expect(await view.sessions.claim('s', { epoch: 1, owner: 'a' }, 'b')).toMatchObject({ claimed: true });
   });
 
   test('that a reader found past its end cannot be renewed, even if its owner read the clock before', async () => {

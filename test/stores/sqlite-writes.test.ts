@@ -54,7 +54,7 @@ describe('writes', () => {
     const saved = view.sessions.save('s', FENCE, { logLevel: 'debug' });
     const released = view.sessions.release('s', FENCE);
     const late = view.sessions.save('s', FENCE, { logLevel: 'error' });
-    const claimed = view.sessions.claim('s', 1, 'other');
+    const claimed = view.sessions.claim('s', FENCE, 'other');
     expect(await Promise.all([created, saved, released, late])).toEqual(['created', 'written', 'written', 'fenced']);
     expect(await claimed).toMatchObject({ claimed: true, record: { epoch: 2, owner: 'other', logLevel: 'debug' } });
   });
@@ -117,7 +117,7 @@ describe('writes', () => {
       'fenced',
     ]);
     expect(await view.events.open('s')).toEqual([{ stream: 'p4', next: 1, requests: null }]);
-    expect(await view.sessions.claim('s', 1, 'other')).toMatchObject({ claimed: true, markers: [] });
+    expect(await view.sessions.claim('s', FENCE, 'other')).toMatchObject({ claimed: true, markers: [] });
   });
 
   test('that need several transactions are done in order', async () => {
@@ -354,6 +354,6 @@ test('a record that a newer version wrote is refused by name, and other records 
   for (const id of ['s', 'newer']) await view.sessions.create(recordOf(id));
   new Libsql(path).exec("UPDATE sessions SET v = 2 WHERE id = 'newer'");
   expect(() => view.sessions.read('newer')).toThrow(/session newer was written by a newer version .* \(record 2,/);
-  await expect(view.sessions.claim('newer', 1, 'other')).rejects.toThrow(/newer version/);
+  await expect(view.sessions.claim('newer', FENCE, 'other')).rejects.toThrow(/newer version/);
   expect(await view.sessions.read('s')).toEqual(recordOf('s'));
 });

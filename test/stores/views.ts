@@ -7,6 +7,8 @@ import { plainRecord } from './plain-record.ts';
 
 export const ME = 'instance-me';
 export const FENCE = { epoch: 1, owner: ME };
+/** What a caller sees in a new record that has no owner. */
+export const OWNERLESS = { epoch: 1, owner: null };
 
 export function storeOptions(more: Partial<StoreOptions> = {}): StoreOptions {
   return {

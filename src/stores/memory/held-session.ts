@@ -1,5 +1,5 @@
 /** One session that has not ended: its record (packed, replaced as a whole by each write), its markers and its log. */
-import type { Fence, Marker, SessionRecord } from '../store.ts';
+import type { Marker, Ownership, SessionRecord } from '../store.ts';
 import { PackedRecord } from './packed-record.ts';
 import type { SessionLog } from './session-log.ts';
 
@@ -36,7 +36,7 @@ export class HeldSession extends PackedRecord {
     return this.reportedExpired || (expiresAt !== null && expiresAt <= now);
   }
 
-  fencedBy(fence: Fence): boolean {
-    return this.epoch === fence.epoch && this.owner === fence.owner;
+  ownedBy({ epoch, owner }: Ownership): boolean {
+    return this.epoch === epoch && this.owner === owner;
   }
 }

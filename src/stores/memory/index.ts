@@ -25,7 +25,7 @@ class Deployment {
   constructor({ time, tombstoneMs, tombstones, retention }: StoreOptions, budget: EventBudget) {
     const table = new SessionTable(time, new Tombstones(tombstoneMs, tombstones));
     this.secrets = new Secrets(time);
-    this.sessions = new MemorySessions(table, this.directory);
+    this.sessions = new MemorySessions(table);
     this.events = new MemoryEvents(table, retention === false ? undefined : new RetainedLogs(retention, budget));
   }
 }

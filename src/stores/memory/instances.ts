@@ -74,10 +74,6 @@ export class InstanceDirectory {
     this.#mailboxes.set(lease.id, new Mailbox(lease, receive, logger));
   }
 
-  alive(id: string): boolean {
-    return this.#mailboxes.has(id);
-  }
-
   find(id: string): Mailbox | undefined {
     return this.#mailboxes.get(id);
   }

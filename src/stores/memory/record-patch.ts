@@ -1,7 +1,8 @@
 /** A record after a write. Records are never changed in place, so a record that was read stays the same. */
-import type { RecordPatch, SessionRecord } from '../store.ts';
+import type { NewSessionRecord, RecordPatch, SessionRecord } from '../store.ts';
 
-export function patchRecord(record: SessionRecord, patch: RecordPatch): SessionRecord {
+/** `now`: the store's clock. */
+export function patchRecord(record: SessionRecord, patch: RecordPatch, now: number): SessionRecord {
   return {
     ...record,
     version: patch.version ?? record.version,
@@ -12,13 +13,16 @@ export function patchRecord(record: SessionRecord, patch: RecordPatch): SessionR
     state: patch.state === undefined ? record.state : patchState(record.state, patch.state),
     getStream: patch.getStream ?? record.getStream,
     activeAt: patch.activeAt ?? record.activeAt,
-    expiresAt: patch.expiresAt === undefined ? record.expiresAt : patch.expiresAt,
+    expiresAt: patch.expiresInMs === undefined ? record.expiresAt : expiryAfter(patch.expiresInMs, now),
   };
 }
 
+export const expiryAfter = (ms: number | null, now: number): number | null => (ms === null ? null : now + ms);
+
 /** A record with its own lists: the caller may change the lists that it passed. */
-export function copyRecord(record: SessionRecord): SessionRecord {
-  return { ...record, subscriptions: copyList(record.subscriptions), state: patchState(NO_STATE, record.state) };
+export function copyRecord(record: NewSessionRecord, expiresAt: number | null): SessionRecord {
+  const { subscriptions, state } = record;
+  return { ...record, subscriptions: copyList(subscriptions), state: patchState(NO_STATE, state), expiresAt };
 }
 
 /** Shared, because most sessions have neither. */

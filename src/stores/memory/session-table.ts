@@ -44,7 +44,7 @@ export class SessionTable {
   /** A living session, if the fence matches. Reads the clock last, because that costs most. */
   writable(id: string, fence: Fence, now?: number): HeldSession | undefined {
     const session = this.#held.get(id);
-    if (session === undefined || !session.fencedBy(fence) || session.expired(now ?? this.now())) return undefined;
+    if (session === undefined || !session.ownedBy(fence) || session.expired(now ?? this.now())) return undefined;
     return session;
   }
 

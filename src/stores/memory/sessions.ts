@@ -2,8 +2,11 @@
 import type {
   ClaimOutcome,
   EndedSession,
+  ExpiredSession,
   Fence,
   Marker,
+  NewSessionRecord,
+  Ownership,
   RecordPatch,
   SessionPage,
   SessionRecord,
@@ -13,25 +16,18 @@ import type {
 import { optionInvalid } from '../../errors.ts';
 import type { EndReason } from '../../types.ts';
 import type { SessionTable } from './session-table.ts';
-import { copyRecord, patchRecord } from './record-patch.ts';
-
-/** The part of the instance directory that ownership needs. */
-export interface InstanceLiveness {
-  alive(instance: string): boolean;
-}
+import { copyRecord, expiryAfter, patchRecord } from './record-patch.ts';
 
 export class MemorySessions implements SessionStore {
   readonly #table: SessionTable;
-  readonly #instances: InstanceLiveness;
 
-  constructor(table: SessionTable, instances: InstanceLiveness) {
+  constructor(table: SessionTable) {
     this.#table = table;
-    this.#instances = instances;
   }
 
-  create(record: SessionRecord): 'created' | 'exists' {
+  create(record: NewSessionRecord, expiresInMs: number | null = null): 'created' | 'exists' {
     if (this.#current(record.id) !== undefined) return 'exists';
-    this.#table.add(copyRecord(record));
+    this.#table.add(copyRecord(record, expiryAfter(expiresInMs, this.#table.now())));
     return 'created';
   }
 
@@ -39,37 +35,40 @@ export class MemorySessions implements SessionStore {
     return this.#current(id);
   }
 
-  claim(id: string, expectedEpoch: number, me: string): ClaimOutcome {
+  claim(id: string, from: Ownership, me: string): ClaimOutcome {
     const session = this.#table.living(id);
     if (session === undefined) return { claimed: false, current: this.#table.ended(id) };
     const { epoch, owner } = session;
-    const replyLost = epoch === expectedEpoch + 1 && owner === me;
-    const free = epoch === expectedEpoch && (owner === me || this.#ownerless(owner));
-    if (!replyLost && !free) return { claimed: false, current: session.record };
-    if (free) this.#table.write(session, { ...session.record, epoch: epoch + 1, owner: me });
-    return { claimed: true, record: session.record, markers: session.markers };
+    const replyLost = epoch === from.epoch + 1 && owner === me;
+    const unchanged = session.ownedBy(from);
+    if (!replyLost && !unchanged) return { claimed: false, current: session.record };
+    if (unchanged) this.#table.write(session, { ...session.record, epoch: epoch + 1, owner: me });
+    const { record, markers } = session;
+    const expiresInMs = record.expiresAt === null ? null : record.expiresAt - this.#table.now();
+    return { claimed: true, record, markers, expiresInMs };
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
-    const session = this.#table.writable(id, fence);
+    const now = this.#table.now();
+    const session = this.#table.writable(id, fence, now);
     if (session === undefined) return 'fenced';
-    this.#table.write(session, patchRecord(session.record, patch));
+    this.#table.write(session, patchRecord(session.record, patch, now));
     return 'written';
   }
 
   release(id: string, fence: Fence, patch: RecordPatch = {}): WriteOutcome {
-    const session = this.#table.writable(id, fence);
+    const now = this.#table.now();
+    const session = this.#table.writable(id, fence, now);
     if (session === undefined) return 'fenced';
-    this.#table.write(session, { ...patchRecord(session.record, patch), owner: null });
+    this.#table.write(session, { ...patchRecord(session.record, patch, now), owner: null });
     return 'written';
   }
 
   /** Answers `'ended'` once for an expired session, so that exactly one caller reports its end. */
-  end(id: string, fence: Fence | null, reason: EndReason): 'ended' | 'fenced' | 'gone' {
+  end(id: string, from: Ownership, reason: EndReason): 'ended' | 'fenced' | 'gone' {
     const session = this.#table.held(id);
     if (session === undefined) return 'gone';
-    const allowed = fence === null ? this.#ownerless(session.owner) : session.fencedBy(fence);
-    if (!allowed) return 'fenced';
+    if (!session.ownedBy(from)) return 'fenced';
     this.#table.end(session, reason);
     return 'ended';
   }
@@ -98,22 +97,18 @@ export class MemorySessions implements SessionStore {
     return this.#table.count();
   }
 
-  expired(limit: number): readonly string[] {
+  expired(limit: number): readonly ExpiredSession[] {
     this.#table.sweep();
-    const ids: string[] = [];
-    for (const { id, owner } of this.#table.due()) {
-      if (ids.length >= limit) break;
-      if (this.#ownerless(owner)) ids.push(id);
+    const expired: ExpiredSession[] = [];
+    for (const { id, epoch, owner } of this.#table.due()) {
+      if (expired.length >= limit) break;
+      expired.push({ id, epoch, owner });
     }
-    return ids;
+    return expired;
   }
 
   #current(id: string): SessionRecord | EndedSession | undefined {
     return this.#table.living(id)?.record ?? this.#table.ended(id);
-  }
-
-  #ownerless(owner: string | null): boolean {
-    return owner === null || !this.#instances.alive(owner);
   }
 }
 

@@ -121,10 +121,6 @@ export class Leases {
     return found === undefined ? undefined : this.#judge(found, deadline);
   }
 
-  async alive(id: string, deadline: number): Promise<boolean> {
-    return (await this.read(id, deadline)) !== undefined;
-  }
-
   async list(deadline: number): Promise<readonly InstanceLease[]> {
     const leases = await Promise.all(
       (await this.#subjects(deadline)).map(async (subject) => {

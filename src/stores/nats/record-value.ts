@@ -1,6 +1,5 @@
 /** The value under the key of a session: its record with the store's own fields, or its tombstone. */
-import { RECORD_VERSION, type EndedSession, type RecordPatch, type SessionRecord } from '../store.ts';
-import { patchRecord } from '../memory/record-patch.ts';
+import { RECORD_VERSION, type EndedSession, type SessionRecord } from '../store.ts';
 import { newerValue, unreadable } from './failures.ts';
 import type { LogSummary } from './log-state.ts';
 import type { ValuePosition } from './keyed-values.ts';
@@ -74,10 +73,6 @@ export function newValue(record: SessionRecord, birth: string, place: number): L
 
 export function endedValue(ended: EndedSession, forgetAt: number, place: number): EndedValue {
   return { v: VERSION, ended, forgetAt, place };
-}
-
-export function patchValue(value: LivingValue, patch: RecordPatch): LivingValue {
-  return { ...value, record: patchRecord(value.record, patch) };
 }
 
 /** `undefined` removes the log. */

@@ -17,7 +17,6 @@ import type { Deadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
 import { SessionCache, type CachedSession, type HeldValue } from './session-cache.ts';
 import { contended } from './failures.ts';
-import type { Leases } from './leases.ts';
 import type { Names } from './names.ts';
 import type { Parts } from './parts.ts';
 import { emptyTail, type Reader } from './reader.ts';
@@ -44,7 +43,6 @@ export interface SessionTableOptions {
   readonly reader: Reader;
   readonly clock: ServerClock;
   readonly deadlines: Deadlines;
-  readonly leases: Leases;
   readonly schedule: CleanupSchedule;
   readonly tombstoneMs: number;
   /** Makes names for parts. */
@@ -169,10 +167,6 @@ export class SessionTable {
     for (const seq of parts) {
       this.#options.values.jetstream.remove('sessions', seq, deadline).catch(() => undefined);
     }
-  }
-
-  async ownerless(owner: string | null, deadline: number): Promise<boolean> {
-    return owner === null || !(await this.#options.leases.alive(owner, deadline));
   }
 }
 

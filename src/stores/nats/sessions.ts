@@ -1,13 +1,16 @@
 /** Records, each under a key of a bucket. A change replaces exactly the value that was read. */
 import { optionInvalid } from '../../errors.ts';
 import type { EndReason } from '../../types.ts';
-import { copyRecord } from '../memory/record-patch.ts';
+import { copyRecord, patchRecord } from '../memory/record-patch.ts';
 import {
   RECORD_VERSION,
   type ClaimOutcome,
   type EndedSession,
+  type ExpiredSession,
   type Fence,
   type Marker,
+  type NewSessionRecord,
+  type Ownership,
   type RecordPatch,
   type SessionPage,
   type SessionRecord,
@@ -24,7 +27,7 @@ import { shown } from './session-table.ts';
 import type { WriteQueues } from './write-queues.ts';
 import type { LogWriter } from './log-writer.ts';
 import type { ListingOrder } from './listing-order.ts';
-import { encodeValue, endedValue, newValue, patchValue, withLog, type LivingValue } from './record-value.ts';
+import { encodeValue, endedValue, newValue, withLog, type LivingValue } from './record-value.ts';
 import { NO_VALUE } from './keyed-values.ts';
 import type { Sweeper } from './sweeper.ts';
 
@@ -43,6 +46,8 @@ export interface SessionsOptions {
   readonly sweeper: Sweeper;
   readonly tombstoneMs: number;
   readonly where: string;
+  /** Whether this process has announced the instance and not lost its lease. */
+  owns(instance: string): boolean;
   name(): string;
 }
 
@@ -53,24 +58,26 @@ export class NatsSessions implements SessionStore {
     this.#options = options;
   }
 
-  create(record: SessionRecord): Promise<'created' | 'exists'> {
-    const kept = copyRecord(record);
-    return this.#options.queues.run(record.id, (deadline) => this.#create(kept, deadline));
+  create(record: NewSessionRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
+    const kept = copyRecord(record, null);
+    return this.#options.queues.run(record.id, async (deadline) =>
+      this.#create({ ...kept, expiresAt: await this.#expiryAfter(expiresInMs, deadline) }, deadline),
+    );
   }
 
   async read(id: string): Promise<SessionRecord | EndedSession | undefined> {
     return shown(await this.#options.table.look(id, this.#options.deadlines.deadline()));
   }
 
-  claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
-    return this.#options.queues.run(id, (deadline) => this.#claim(id, expectedEpoch, me, deadline));
+  claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
+    return this.#options.queues.run(id, (deadline) => this.#claim(id, from, me, deadline));
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
     const kept = structuredClone(patch);
     return this.#options.queues.run(id, (deadline) =>
-      this.#fenced(id, fence, deadline, (cached) =>
-        this.#replace(id, cached, patchValue(cached.value, kept), deadline),
+      this.#fenced(id, fence, deadline, async (cached) =>
+        this.#replace(id, cached, await this.#patched(cached.value, kept, deadline), deadline),
       ),
     );
   }
@@ -79,7 +86,7 @@ export class NatsSessions implements SessionStore {
     const kept = structuredClone(patch);
     return this.#options.queues.run(id, (deadline) =>
       this.#fenced(id, fence, deadline, async (cached) => {
-        const value = patchValue(cached.value, kept);
+        const value = await this.#patched(cached.value, kept, deadline);
         const released = { ...value, record: { ...value.record, owner: null } };
         // From here on, the server refuses an append that was sent before and has no answer yet.
         if (
@@ -94,8 +101,8 @@ export class NatsSessions implements SessionStore {
     );
   }
 
-  end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
-    return this.#options.queues.run(id, (deadline) => this.#end(id, fence, reason, deadline));
+  end(id: string, from: Ownership, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
+    return this.#options.queues.run(id, (deadline) => this.#end(id, from, reason, deadline));
   }
 
   mark(id: string, fence: Fence, { request, stream }: Marker, clear = false): Promise<WriteOutcome> {
@@ -112,7 +119,7 @@ export class NatsSessions implements SessionStore {
     return this.#options.sweeper.count();
   }
 
-  expired(limit: number): Promise<readonly string[]> {
+  expired(limit: number): Promise<readonly ExpiredSession[]> {
     return this.#options.sweeper.expired(limit);
   }
 
@@ -145,25 +152,30 @@ export class NatsSessions implements SessionStore {
     throw contended(this.#options.where, `session ${id}`);
   }
 
-  async #claim(id: string, expectedEpoch: number, me: string, deadline: number): Promise<ClaimOutcome> {
+  async #claim(id: string, from: Ownership, me: string, deadline: number): Promise<ClaimOutcome> {
     const { table, log } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
       const { status, cached } = await table.lookWhole(id, deadline);
       if (cached === undefined) return { claimed: false, current: shown(status) };
       const { record } = cached.value;
       const { epoch, owner } = record;
-      if (epoch === expectedEpoch + 1 && owner === me) return claimedBy(cached);
-      const free = epoch === expectedEpoch && (owner === me || (await table.ownerless(owner, deadline)));
-      if (!free) return { claimed: false, current: record };
+      if (epoch === from.epoch + 1 && owner === me) return this.#claimed(cached, deadline);
+      if (epoch !== from.epoch || owner !== from.owner) return { claimed: false, current: record };
       const next = epoch + 1;
       // Another claim is further than the record that was read, or the store lost its newest records.
       if (cached.log.epoch > next && !(await this.#lostRecords(id, cached, deadline))) continue;
       const claim = { epoch: next, owner: me, kind: 'claim' } as const;
       if (!(await log.note(id, cached, claim, deadline))) continue;
       const value = { ...cached.value, record: { ...record, epoch: next, owner: me } };
-      if (await this.#replace(id, cached, value, deadline)) return claimedBy(cached);
+      if (await this.#replace(id, cached, value, deadline)) return this.#claimed(cached, deadline);
     }
     throw contended(this.#options.where, `session ${id}`);
+  }
+
+  async #claimed({ value: { record }, log }: CachedSession, deadline: number): Promise<ClaimOutcome> {
+    const { expiresAt } = record;
+    const expiresInMs = expiresAt === null ? null : expiresAt - (await this.#options.clock.now(deadline));
+    return { claimed: true, record, markers: log.state.markers, expiresInMs };
   }
 
   /** Whether the record is unchanged since it was read, although the log has a higher epoch. */
@@ -172,27 +184,21 @@ export class NatsSessions implements SessionStore {
     return status.is === 'living' && status.held.position.seq === cached.position.seq;
   }
 
-  async #end(
-    id: string,
-    fence: Fence | null,
-    reason: EndReason,
-    deadline: number,
-  ): Promise<'ended' | 'fenced' | 'gone'> {
-    const { table, schedule, clock, tombstoneMs } = this.#options;
+  async #end(id: string, from: Ownership, reason: EndReason, deadline: number): Promise<'ended' | 'fenced' | 'gone'> {
+    const { table, schedule, clock, tombstoneMs, owns } = this.#options;
     for (let tries = 0; tries < TRIES; tries++) {
       const status = await table.look(id, deadline);
       if (status.is === 'missing' || status.is === 'ended') return 'gone';
       const { held } = status;
       const { epoch, owner } = held.value.record;
-      const allowed =
-        fence === null ? await table.ownerless(owner, deadline) : epoch === fence.epoch && owner === fence.owner;
-      if (!allowed) return 'fenced';
+      if (epoch !== from.epoch || owner !== from.owner) return 'fenced';
       const now = await clock.now(deadline);
       // A session that had expired before ended at its expiry with the reason `idle`, whatever `reason` says.
       const ended = status.is === 'expired' ? status.ended : { v: RECORD_VERSION, id, ended: reason, at: now };
       const forgetAt = ended.at + tombstoneMs;
       await schedule.add({ id, at: forgetAt }, deadline);
-      if (fence === null && owner !== null && !(await this.#closeLog(id, held, epoch + 1, deadline))) continue;
+      // The owner in this process queues its writes; an owner elsewhere may have some under way.
+      if (owner !== null && !owns(owner) && !(await this.#closeLog(id, held, epoch + 1, deadline))) continue;
       const body = encodeValue(endedValue(ended, forgetAt, held.value.place));
       if ((await table.write(id, body, held.position, deadline)) === undefined) continue;
       table.cache.drop(id);
@@ -236,6 +242,16 @@ export class NatsSessions implements SessionStore {
     throw contended(this.#options.where, `session ${id}`);
   }
 
+  async #patched(value: LivingValue, patch: RecordPatch, deadline: number): Promise<LivingValue> {
+    // Most patches leave the expiry as it is, and need no clock.
+    const now = patch.expiresInMs === undefined ? 0 : await this.#options.clock.now(deadline);
+    return { ...value, record: patchRecord(value.record, patch, now) };
+  }
+
+  async #expiryAfter(ms: number | null, deadline: number): Promise<number | null> {
+    return ms === null ? null : (await this.#options.clock.now(deadline)) + ms;
+  }
+
   /** Writes the value with the state of the log, and adds a schedule entry if the expiry needs one. */
   async #replace(id: string, cached: CachedSession, value: LivingValue, deadline: number): Promise<boolean> {
     const { table } = this.#options;
@@ -254,11 +270,5 @@ export class NatsSessions implements SessionStore {
     return expiresAt;
   }
 }
-
-const claimedBy = ({ value, log }: CachedSession): ClaimOutcome => ({
-  claimed: true,
-  record: value.record,
-  markers: log.state.markers,
-});
 
 const noteOf = (epoch: number, kind: 'release' | 'end') => ({ epoch, owner: null, kind }) as const;

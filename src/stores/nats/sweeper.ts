@@ -1,5 +1,5 @@
 /** Work on all sessions: listing, counting, and the entries of the cleanup schedule. */
-import type { SessionPage, SessionRecord } from '../store.ts';
+import type { ExpiredSession, SessionPage, SessionRecord } from '../store.ts';
 import type { CleanupSchedule, EntryOutcome } from './cleanup-schedule.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
@@ -62,16 +62,15 @@ export class Sweeper {
     return Math.max(0, listing - expired.size);
   }
 
-  async expired(limit: number): Promise<readonly string[]> {
-    const ids = new Set<string>();
-    await this.#workOff(async ({ record: { id, owner } }) => {
-      if (ids.size >= limit) return 'enough';
-      // Several entries are looked at in parallel.
-      if ((await this.#options.table.ownerless(owner, this.#deadline())) && ids.size < limit) ids.add(id);
+  async expired(limit: number): Promise<readonly ExpiredSession[]> {
+    const expired = new Map<string, ExpiredSession>();
+    await this.#workOff(async ({ record: { id, epoch, owner } }) => {
+      if (expired.size >= limit) return 'enough';
+      expired.set(id, { id, epoch, owner });
       return 'pending';
     });
     await this.#checkPlaces();
-    return [...ids];
+    return [...expired.values()];
   }
 
   /** In the order of `list`. Records are read in groups. */

@@ -17,8 +17,6 @@ export type Step = readonly [statement: Statement, values: readonly Value[]];
 /** A write of one session that is not an append. */
 export interface Operation<T> {
   readonly session: string;
-  /** The statement decides whether an owner is dead. */
-  readonly judges: boolean;
   readonly steps: readonly Step[];
   outcome(results: readonly PgResult[]): T;
 }
@@ -34,7 +32,6 @@ export interface Write {
 export interface BatchStatements {
   append(parts: AppendParts): Statement;
   readonly lockSessions: Statement;
-  readonly buryLate: Statement;
 }
 
 /** The statements of one write or of several appends, and the callback for their results. */
@@ -118,11 +115,7 @@ export class Batch {
       ...[...wave.appends].map(([deployment, appends]) => this.#appendPart(deployment, appends)),
       ...wave.operations.map(operationPart),
     ]);
-    const judging = this.writes.filter(({ what }) => !(what instanceof Append) && what.judges);
-    const before: Step[] = [...new Set(judging.map(({ deployment }) => deployment))].map((deployment) => [
-      this.#statements.buryLate,
-      [deployment],
-    ]);
+    const before: Step[] = [];
     const after: Step[] = [];
     if (parts.length > 1) {
       before.push([connectionStatements.begin, []], ...this.#locks());

@@ -1,7 +1,14 @@
 /** Converts records to rows, and back. */
 import { createHash } from 'node:crypto';
 import type { EndReason } from '../../types.ts';
-import { RECORD_VERSION, type EndedSession, type Handshake, type RecordPatch, type SessionRecord } from '../store.ts';
+import {
+  RECORD_VERSION,
+  type EndedSession,
+  type Handshake,
+  type NewSessionRecord,
+  type RecordPatch,
+  type SessionRecord,
+} from '../store.ts';
 import { newerRecord } from '../shared/failures.ts';
 import type { Row, Value } from './pg.ts';
 import { SAVED_COLUMNS, type SavedColumn, type SaveParts } from './session-statements.ts';
@@ -30,8 +37,9 @@ type RecordRow = readonly [
   expired: string,
 ];
 
-/** The column of `claimed` that follows those of `record`: the markers. */
+/** The columns of `claimed` that follow those of `record`: the markers, and the ms until the expiry. */
 export const MARKERS = 20;
+export const EXPIRES_IN = 21;
 
 export interface ReadSession {
   readonly value: SessionRecord | EndedSession;
@@ -74,7 +82,12 @@ const NO_HANDSHAKE: Handshake = { protocolVersion: '', capabilities: {}, clientI
 const jsonOf = <T>(text: string | null, nothing: T): T => (text === null ? nothing : (JSON.parse(text) as T));
 
 /** The values of `create`. */
-export function createValues(deployment: string, record: SessionRecord, tombstoneMs: number): Value[] {
+export function createValues(
+  deployment: string,
+  record: NewSessionRecord,
+  expiresInMs: number | null,
+  tombstoneMs: number,
+): Value[] {
   const keys = Object.entries(record.state);
   return [
     deployment,
@@ -90,7 +103,7 @@ export function createValues(deployment: string, record: SessionRecord, tombston
     record.getStream,
     record.createdAt,
     record.activeAt,
-    record.expiresAt,
+    expiresInMs,
     JSON.stringify(record.handshake),
     record.answer,
     tombstoneMs,
@@ -115,7 +128,7 @@ export function saveOf(patch: RecordPatch, release: boolean): Save {
   if (patch.subscriptions !== undefined) set.subscriptions = listText(patch.subscriptions);
   if (patch.getStream !== undefined) set.get_stream = patch.getStream;
   if (patch.activeAt !== undefined) set.active_at = patch.activeAt;
-  if (patch.expiresAt !== undefined) set.expires_at = patch.expiresAt;
+  if (patch.expiresInMs !== undefined) set.expires_at = patch.expiresInMs;
   const columns = SAVED_COLUMNS.filter((column) => set[column] !== undefined);
   const values: Value[] = columns.map((column) => set[column] ?? null);
   if (patch.answer !== undefined) values.push(patch.answer);

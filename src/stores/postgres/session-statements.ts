@@ -37,7 +37,7 @@ export const lockedInOrder = (s: string, ids: string, columns: string, condition
 
 export type SessionStatements = ReturnType<typeof sessionStatements>;
 
-/** The columns that a save may set, in the order in which they are bound. */
+/** The columns that a save may set, in the order in which they are bound. `expires_at` is bound as ms from now. */
 export const SAVED_COLUMNS = [
   'version',
   'initialized',
@@ -68,16 +68,15 @@ export function sessionStatements(s: string) {
     coalesce(s.expired OR s.expires_at <= ${NOW}, false), s.expired`;
   const withHandshake = `s LEFT JOIN ${s}.handshakes h ON h.session = s.no`;
   const sessions = `${s}.sessions ${withHandshake}`;
-  const buried = `NOT EXISTS (SELECT FROM ${s}.instances i
-    WHERE i.deployment = s.deployment AND i.id = s.owner AND i.ends > 0)`;
   const saves = new Map<string, Statement>();
 
   return {
-    /** $17 tombstone time, $18 to $20 the state: ids, keys, values. Replaces a session whose tombstone time is over. */
+    /** $14 ms until the expiry, or null; $17 tombstone time, $18 to $20 the state: ids, keys, values. Replaces a session whose tombstone time is over. */
     create: statementOf(`WITH made AS (
         INSERT INTO ${s}.sessions (deployment, id, v, epoch, owner, "user", version, initialized, log_level,
           subscriptions, get_stream, created_at, active_at, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+          ${NOW} + $14::double precision)
         ON CONFLICT (deployment, id) DO UPDATE SET no = excluded.no, v = excluded.v, epoch = excluded.epoch,
           owner = excluded.owner, "user" = excluded."user", version = excluded.version,
           initialized = excluded.initialized, log_level = excluded.log_level, subscriptions = excluded.subscriptions,
@@ -98,28 +97,25 @@ export function sessionStatements(s: string) {
     /** Stores that a session has expired, before a caller learns it. */
     expire: statementOf(`UPDATE ${s}.sessions SET expired = true
       WHERE deployment = $1 AND id = $2 AND ended IS NULL AND NOT expired AND expires_at <= ${NOW}`),
-    /** $3 expected epoch, $4 new owner. The batch has buried expired leases before. */
-    claim: statementOf(`UPDATE ${s}.sessions s SET epoch = epoch + 1, owner = $4
-      WHERE deployment = $1 AND id = $2 AND epoch = $3 AND v <= ${RECORD_VERSION} AND ${LIVING}
-        AND (owner IS NULL OR owner = $4 OR ${buried})`),
-    /** As `record`, plus the markers as JSON. */
+    /** $3 epoch and $4 owner before the claim, $5 new owner. */
+    claim: statementOf(`UPDATE ${s}.sessions s SET epoch = epoch + 1, owner = $5
+      WHERE deployment = $1 AND id = $2 AND epoch = $3 AND owner IS NOT DISTINCT FROM $4
+        AND v <= ${RECORD_VERSION} AND ${LIVING}`),
+    /** As `record`, plus the markers as JSON and the ms until the expiry. */
     claimed: statementOf(`SELECT ${record}, (SELECT json_agg(json_build_array(m.request, m.stream)) FROM (
         SELECT request, stream FROM ${s}.markers WHERE session = s.no
-        UNION SELECT mark, stream FROM ${s}.streams WHERE session = s.no AND mark IS NOT NULL) AS m)
+        UNION SELECT mark, stream FROM ${s}.streams WHERE session = s.no AND mark IS NOT NULL) AS m),
+        s.expires_at - ${NOW}
       FROM ${sessions} WHERE s.deployment = $1 AND s.id = $2
       AND CASE WHEN s.ended IS NULL THEN s.expires_at IS NULL OR s.expires_at + $3 > ${NOW}
         ELSE s.forget_at > ${NOW} END`),
-    /**
-     * $3 reason, $4 tombstone time, $5 version of the record; $6 epoch and $7 owner, or both null: then the owner must
-     * be none or dead.
-     */
+    /** $3 reason, $4 tombstone time, $5 version of the record; $6 epoch and $7 owner. */
     end: statementOf(`UPDATE ${s}.sessions s SET v = $5, owner = NULL, "user" = NULL, version = '', log_level = NULL,
         subscriptions = NULL, expires_at = NULL, created_at = 0, active_at = 0,
         ended = CASE WHEN ${LIVING} THEN $3 ELSE 'idle' END,
         ended_at = CASE WHEN ${LIVING} THEN ${NOW} ELSE expires_at END,
         forget_at = CASE WHEN ${LIVING} THEN ${NOW} ELSE expires_at END + $4
-      WHERE deployment = $1 AND id = $2 AND ended IS NULL AND CASE
-        WHEN $6::bigint IS NULL THEN owner IS NULL OR ${buried} ELSE epoch = $6 AND owner = $7 END`),
+      WHERE deployment = $1 AND id = $2 AND ended IS NULL AND epoch = $6 AND owner IS NOT DISTINCT FROM $7`),
     living: statementOf(`SELECT FROM ${s}.sessions WHERE deployment = $1 AND id = $2 AND ended IS NULL`),
     /** $2 ids. */
     lockSessions: statementOf(`SELECT FROM ${lockedInOrder(s, 'unnest($2::text[]) AS all_ids (id)', 's.no')}`),
@@ -132,11 +128,8 @@ export function sessionStatements(s: string) {
       ORDER BY s.id`),
     count: statementOf(`SELECT count(*) FROM ${s}.sessions
       WHERE deployment = $1 AND ${NOT_ENDED} AND (expires_at IS NULL OR expires_at > ${NOW_ONCE})`),
-    expired:
-      statementOf(`SELECT id FROM ${s}.sessions s WHERE deployment = $1 AND ${NOT_ENDED} AND expires_at <= ${NOW_ONCE}
-        AND (owner IS NULL OR NOT EXISTS (SELECT FROM ${s}.instances i
-          WHERE i.deployment = s.deployment AND i.id = s.owner AND i.ends > ${NOW}))
-      ORDER BY expires_at LIMIT $2`),
+    expired: statementOf(`SELECT id, epoch, owner FROM ${s}.sessions WHERE deployment = $1 AND ${NOT_ENDED}
+        AND expires_at <= ${NOW_ONCE} ORDER BY expires_at LIMIT $2`),
     /** Values: those of the fence, the columns, the answer, then the state: ids, keys, values, ids to delete. */
     save(parts: SaveParts): Statement {
       const key = `${parts.columns.join()} ${parts.release} ${parts.answer} ${parts.state}`;
@@ -150,7 +143,9 @@ export function sessionStatements(s: string) {
 function saveText(s: string, { columns, release, answer, state }: SaveParts): string {
   let values = 4;
   const next = (): string => `$${++values}`;
-  const sets = columns.map((column) => `${column} = ${next()}`);
+  const sets = columns.map((column) =>
+    column === 'expires_at' ? `expires_at = ${NOW} + ${next()}::double precision` : `${column} = ${next()}`,
+  );
   if (release) sets.push('owner = NULL');
   const fenced =
     sets.length === 0

@@ -5,8 +5,11 @@ import {
   RECORD_VERSION,
   type ClaimOutcome,
   type EndedSession,
+  type ExpiredSession,
   type Fence,
   type Marker,
+  type NewSessionRecord,
+  type Ownership,
   type RecordPatch,
   type SessionPage,
   type SessionRecord,
@@ -18,7 +21,7 @@ import { Append } from './append.ts';
 import type { Operation, Step } from './batch.ts';
 import type { PgResult, Row } from './pg.ts';
 import type { Reader } from './reader.ts';
-import { MARKERS, createValues, readSession, saveOf } from './record-rows.ts';
+import { EXPIRES_IN, MARKERS, createValues, readSession, saveOf } from './record-rows.ts';
 import type { SessionStatements } from './session-statements.ts';
 import type { Writer } from './writer.ts';
 
@@ -38,9 +41,9 @@ export class PostgresSessions implements SessionStore {
     this.#options = options;
   }
 
-  create(record: SessionRecord): Promise<'created' | 'exists'> {
+  create(record: NewSessionRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
     const { deployment, tombstoneMs, statements } = this.#options;
-    const step: Step = [statements.create, createValues(deployment, record, tombstoneMs)];
+    const step: Step = [statements.create, createValues(deployment, record, expiresInMs, tombstoneMs)];
     return this.#operate(record.id, [step], ([made]) => (made?.rows.length === 1 ? 'created' : 'exists'));
   }
 
@@ -57,20 +60,22 @@ export class PostgresSessions implements SessionStore {
     }
   }
 
-  async claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
+  async claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
     const { deployment, place, statements, tombstoneMs } = this.#options;
     const steps: Step[] = [
-      [statements.claim, [deployment, id, expectedEpoch, me]],
+      [statements.claim, [deployment, id, from.epoch, from.owner, me]],
       [statements.claimed, [deployment, id, tombstoneMs]],
     ];
-    const [row] = await this.#operate(id, steps, ([, read]) => read?.rows ?? [], true);
+    const [row] = await this.#operate(id, steps, ([, read]) => read?.rows ?? []);
     if (row === undefined) return { claimed: false, current: undefined };
     const { value, expiring } = readSession(row, place);
     if (expiring) return { claimed: false, current: await this.read(id) };
     // The stored owner shows whether the claim was won, now or before its reply was lost.
-    if (isEnded(value) || value.owner !== me || value.epoch !== expectedEpoch + 1)
+    if (isEnded(value) || value.owner !== me || value.epoch !== from.epoch + 1)
       return { claimed: false, current: value };
-    return { claimed: true, record: value, markers: markersOf(row) };
+    const left = row[EXPIRES_IN];
+    const expiresInMs = left === null || left === undefined ? null : Number(left);
+    return { claimed: true, record: value, markers: markersOf(row), expiresInMs };
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
@@ -82,9 +87,8 @@ export class PostgresSessions implements SessionStore {
   }
 
   /** The first call that ends an expired session answers `'ended'`, so that exactly one caller reports the end. */
-  end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
+  end(id: string, { epoch, owner }: Ownership, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
     const { deployment, statements, tombstoneMs } = this.#options;
-    const { epoch = null, owner = null } = fence ?? {};
     const steps: Step[] = [
       [statements.end, [deployment, id, reason, tombstoneMs, RECORD_VERSION, epoch, owner]],
       [statements.living, [deployment, id]],
@@ -93,7 +97,7 @@ export class PostgresSessions implements SessionStore {
       if (ended?.rowCount === 1) return 'ended';
       return living?.rows.length === 1 ? 'fenced' : 'gone';
     };
-    return this.#operate(id, steps, outcome, fence === null);
+    return this.#operate(id, steps, outcome);
   }
 
   mark(id: string, fence: Fence, marker: Marker, clear = false): Promise<WriteOutcome> {
@@ -119,9 +123,10 @@ export class PostgresSessions implements SessionStore {
     return Number((await reader.query(statements.count, [deployment])).rows[0]?.[0]);
   }
 
-  async expired(limit: number): Promise<readonly string[]> {
+  async expired(limit: number): Promise<readonly ExpiredSession[]> {
     const { deployment, reader, statements } = this.#options;
-    return (await reader.query(statements.expired, [deployment, limit])).rows.map(([id]) => id ?? '');
+    const { rows } = await reader.query(statements.expired, [deployment, limit]);
+    return rows.map(([id, epoch, owner]) => ({ id: id ?? '', epoch: Number(epoch), owner: owner ?? null }));
   }
 
   #save(id: string, { epoch, owner }: Fence, patch: RecordPatch, release: boolean): Promise<WriteOutcome> {
@@ -131,9 +136,9 @@ export class PostgresSessions implements SessionStore {
     return this.#operate(id, [step], ([saved]) => (saved?.rows.length === 1 ? 'written' : 'fenced'));
   }
 
-  #operate<T>(session: string, steps: readonly Step[], outcome: Operation<T>['outcome'], judges = false): Promise<T> {
+  #operate<T>(session: string, steps: readonly Step[], outcome: Operation<T>['outcome']): Promise<T> {
     const { deployment, writer } = this.#options;
-    return writer.operate(deployment, { session, steps, outcome, judges });
+    return writer.operate(deployment, { session, steps, outcome });
   }
 }
 

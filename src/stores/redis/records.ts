@@ -4,6 +4,7 @@ import {
   type EndedSession,
   type Handshake,
   type Marker,
+  type NewSessionRecord,
   type RecordPatch,
   type SessionRecord,
 } from '../store.ts';
@@ -36,12 +37,12 @@ const flag = (on: boolean): string => (on ? '1' : '');
 /** Keys may contain any text; JSON text restores them exactly. */
 const stateField = (key: string): string => `.${JSON.stringify(key)}`;
 
-export function bodyOf({ user, handshake, answer, createdAt }: SessionRecord): string {
+export function bodyOf({ user, handshake, answer, createdAt }: NewSessionRecord): string {
   return JSON.stringify({ user, handshake, answer, createdAt } satisfies Body);
 }
 
 /** The fields of the head besides the fence, the last write and the expiry. */
-export const headOf = (record: SessionRecord): string[] => ['v', String(record.v), ...changedHead(record)];
+export const headOf = (record: NewSessionRecord): string[] => ['v', String(record.v), ...changedHead(record)];
 
 /** The fields of the head that a patch changes, except the expiry. */
 export function changedHead({ version, initialized, logLevel, getStream, activeAt }: RecordPatch): string[] {

@@ -15,6 +15,7 @@ import type { Reply } from './client.ts';
 import { DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE } from './directory-scripts.ts';
 import type { Keys } from './keys.ts';
 import { fenceOf } from './records.ts';
+import type { ExpiredSession } from '../store.ts';
 import type { Script } from './scripts.ts';
 import { PEEK } from './session-scripts.ts';
 import { rawReply, type Server, type SlotKeys } from './server.ts';
@@ -24,12 +25,6 @@ export const RESERVED_MS = 60_000;
 /** The check interval of a session without expiry, in case the session is deleted and its entry is not. */
 const NO_EXPIRY_CHECK_MS = 86_400_000;
 const BATCH = 256;
-
-/** A session that has expired and has no tombstone yet. */
-export interface Expired {
-  readonly id: string;
-  readonly owner: string | null;
-}
 
 interface Due {
   readonly id: string;
@@ -78,7 +73,7 @@ export class SessionDirectory {
   }
 
   /** Checks every session that is due and yields the expired ones. */
-  async *expired(): AsyncGenerator<Expired> {
+  async *expired(): AsyncGenerator<ExpiredSession> {
     let passed = 0;
     for (;;) {
       const range = [String(passed), String(BATCH)];
@@ -97,18 +92,20 @@ export class SessionDirectory {
     return this.#server.run(script, keys, args, rawReply);
   }
 
-  async #settle(due: readonly Due[], now: number): Promise<readonly Expired[]> {
+  async #settle(due: readonly Due[], now: number): Promise<readonly ExpiredSession[]> {
     const heads = await Promise.all(
       due.map(({ id }) => this.#run(PEEK, this.#keys.session(id), []) as Promise<readonly Reply[]>),
     );
-    const expired: Expired[] = [];
+    const expired: ExpiredSession[] = [];
     const settled: string[] = [];
     for (const [n, { id, seen }] of due.entries()) {
       const [fence, expiry] = heads[n] ?? [];
       if (typeof fence !== 'string') settled.push(id, seen, '');
       else if (typeof expiry !== 'string') settled.push(id, seen, String(now + NO_EXPIRY_CHECK_MS));
-      else if (Number(expiry) <= now) expired.push({ id, owner: fenceOf(fence)[1] });
-      else settled.push(id, seen, String(Math.ceil(Math.min(Number(expiry), now + NO_EXPIRY_CHECK_MS))));
+      else if (Number(expiry) <= now) {
+        const [epoch, owner] = fenceOf(fence);
+        expired.push({ id, epoch, owner });
+      } else settled.push(id, seen, String(Math.ceil(Math.min(Number(expiry), now + NO_EXPIRY_CHECK_MS))));
     }
     if (settled.length > 0) await this.#run(SETTLE, this.#both, settled);
     return expired;

@@ -75,9 +75,9 @@ local function last(key) if ends then redis.call('PEXPIREAT', key, ends) end end
 
 /**
  * `KEYS`: head, body, state, open, and the log's keys if their lifetime is not limited. `ARGV` after the fence: the new
- * fence (empty: unchanged); the new expiry (empty: unchanged; or `never`); the number of head fields; pairs of head
- * fields; pairs of state fields, where an empty value deletes. Answers `E` when written with an earlier expiry than
- * before.
+ * fence (empty: unchanged); the ms until the new expiry (empty: unchanged; or `never`); the number of head fields; pairs
+ * of head fields; pairs of state fields, where an empty value deletes. When written with an earlier expiry than before,
+ * answers `E` and the expiry.
  */
 export const SAVE = script(
   FENCE,
@@ -88,10 +88,11 @@ if ARGV[5] == 'never' then
   for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end
   ends = nil
 elseif ARGV[5] ~= '' then
-  redis.call('HSET', KEYS[1], 'x', ARGV[5])
-  ends = whole(tonumber(ARGV[5]) + ARGV[3])
+  local at = now + ARGV[5]
+  redis.call('HSET', KEYS[1], 'x', whole(at))
+  ends = whole(at + ARGV[3])
   for _, key in ipairs(KEYS) do last(key) end
-  if not expiry or tonumber(ARGV[5]) < expiry then written = 'E' end
+  if not expiry or at < expiry then written = {'E', whole(at)} end
 end
 redis.call('HSET', KEYS[1], 'w', ARGV[1])
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'f', ARGV[4]) end
@@ -268,8 +269,8 @@ return redis.call('HGETALL', KEYS[2])
 );
 
 /**
- * `KEYS`: all. `ARGV`: latest time of creation, ms that a session is kept after its expiry, tombstone ms, expiry or
- * empty, body, number of head fields, pairs of head fields, pairs of state fields. Answers `W`; `X`: exists; `L`.
+ * `KEYS`: all. `ARGV`: latest time of creation, ms that a session is kept after its expiry, tombstone ms, ms until its
+ * expiry or empty, body, number of head fields, pairs of head fields, pairs of state fields. Answers `W`; `X`: exists; `L`.
  */
 export const CREATE = script(
   CLOCK,
@@ -287,8 +288,8 @@ local fields = 7 + 2 * ARGV[6]
 for n = 7, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
 for n = fields, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[n], ARGV[n + 1]) end
 if ARGV[4] ~= '' then
-  redis.call('HSET', KEYS[1], 'x', ARGV[4])
-  local ends = whole(tonumber(ARGV[4]) + ARGV[2])
+  redis.call('HSET', KEYS[1], 'x', whole(now + ARGV[4]))
+  local ends = whole(now + ARGV[4] + ARGV[2])
   for n = 1, 3 do redis.call('PEXPIREAT', KEYS[n], ends) end
 end
 return 'W'
@@ -306,9 +307,8 @@ return {whole(now), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]), 
 );
 
 /**
- * `KEYS`: head, body, state, open. `ARGV`: write, expected epoch, claiming instance, an owner known to be dead, newest
- * format that this build reads. Answers as `READ` does, then an outcome: `W` and the contents of `open`; `O`: another
- * owner, who may be dead; `F`; `L`.
+ * `KEYS`: head, body, state, open. `ARGV`: write, fence before the claim, fence after it, newest format that this build
+ * reads. Answers as `READ` does, then an outcome: `W` and the contents of `open`; `F`; `L`.
  */
 export const CLAIM = script(
   CLOCK,
@@ -319,15 +319,11 @@ local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x', 'v')
 local over = expired(head[3])
 local held = {whole(now), redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('HGETALL', KEYS[3])}
 local function answer(outcome) held[5] = outcome return held end
-if over or not (head[1] and head[4] and held[3]) or tonumber(head[4]) > tonumber(ARGV[5]) then return answer('F') end
-local epoch, owner = string.match(head[1], '^(%d+) (.*)$')
-local expected = tonumber(ARGV[2])
-epoch = tonumber(epoch)
-if epoch ~= expected + 1 or owner ~= ARGV[3] then
-  if epoch ~= expected then return answer('F') end
-  if owner ~= '' and owner ~= ARGV[3] and owner ~= ARGV[4] then return answer('O') end
+if over or not (head[1] and head[4] and held[3]) or tonumber(head[4]) > tonumber(ARGV[4]) then return answer('F') end
+if head[1] ~= ARGV[3] then
+  if head[1] ~= ARGV[2] then return answer('F') end
   if late(head[2], ARGV[1]) then return answer('L') end
-  redis.call('HSET', KEYS[1], 'f', whole(epoch + 1) .. ' ' .. ARGV[3], 'w', ARGV[1])
+  redis.call('HSET', KEYS[1], 'f', ARGV[3], 'w', ARGV[1])
 end
 held[6] = redis.call('HGETALL', KEYS[4])
 return answer('W')
@@ -335,8 +331,8 @@ return answer('W')
 );
 
 /**
- * `KEYS`: all. `ARGV`: write, fence (empty: none), an owner known to be dead, reason, tombstone ms, format. Answers `E`
- * and the time of the end; `G`: ended before, or missing; `O` and the owner, who may be dead; `F`; `L`.
+ * `KEYS`: all. `ARGV`: write, fence, reason, tombstone ms, format. Answers `E` and the time of the end; `G`: ended before,
+ * or missing; `F`; `L`.
  */
 export const END = script(
   CLOCK,
@@ -344,18 +340,13 @@ export const END = script(
   `
 local head = redis.call('HMGET', KEYS[1], 'f', 'w', 'x')
 if not head[1] then return {'G'} end
-if ARGV[2] ~= '' then
-  if head[1] ~= ARGV[2] then return {'F'} end
-else
-  local owner = string.match(head[1], ' (.*)$')
-  if owner ~= '' and owner ~= ARGV[3] then return {'O', owner} end
-end
+if head[1] ~= ARGV[2] then return {'F'} end
 if late(head[2], ARGV[1]) then return {'L'} end
-local reason, at = ARGV[4], whole(now)
+local reason, at = ARGV[3], whole(now)
 if head[3] and tonumber(head[3]) <= now then reason, at = 'idle', whole(math.abs(head[3])) end
 redis.call('DEL', unpack(KEYS))
-redis.call('HSET', KEYS[1], 'v', ARGV[6], 'd', reason, 'at', at)
-redis.call('PEXPIREAT', KEYS[1], whole(at + ARGV[5]))
+redis.call('HSET', KEYS[1], 'v', ARGV[5], 'd', reason, 'at', at)
+redis.call('PEXPIREAT', KEYS[1], whole(at + ARGV[4]))
 return {'E', at}
 `,
 );

@@ -111,7 +111,7 @@ export class SessionWriter {
 
   /** The outcome that a fenced script answered. */
   readonly outcome = (reply: Reply): WriteOutcome => {
-    if (reply === 'W' || reply === 'E') return 'written';
+    if (reply === 'W') return 'written';
     if (reply === 'F') return 'fenced';
     throw this.refusal(reply);
   };
@@ -120,12 +120,6 @@ export class SessionWriter {
   refusal(reply: unknown): Error {
     const { where } = this.server;
     return reply === 'L' ? overtaken(where) : storeAway(`${where} answered ${JSON.stringify(reply)}`);
-  }
-
-  /** By its lease. A dead instance stays dead, so the answer is still true when the caller acts on it. */
-  async isDead(owner: string): Promise<boolean> {
-    const lease = this.keys.lease(owner);
-    return (await this.server.send(lease, ['EXISTS', lease])) === 0;
   }
 }
 

@@ -8,21 +8,23 @@ import { RECORD_VERSION } from '../store.ts';
 import type {
   ClaimOutcome,
   EndedSession,
+  ExpiredSession,
   Fence,
   Marker,
+  NewSessionRecord,
+  Ownership,
   RecordPatch,
   SessionPage,
   SessionRecord,
   SessionStore,
   WriteOutcome,
 } from '../store.ts';
-import { SessionDirectory } from './session-directory.ts';
+import { RESERVED_MS, SessionDirectory } from './session-directory.ts';
 import { fenceText, type SessionWriter } from './session-writer.ts';
 import {
   bodyOf,
   changedHead,
   changedState,
-  fenceOf,
   fieldsOf,
   foundSession,
   headOf,
@@ -48,18 +50,18 @@ export class RedisSessions implements SessionStore {
     this.#directory = new SessionDirectory(writer.server, writer.keys);
   }
 
-  create(record: SessionRecord): Promise<'created' | 'exists'> {
+  create(record: NewSessionRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
     const { keys, keptMs, tombstoneMs } = this.#writer;
-    const { id, expiresAt } = record;
-    const [expiry, body, head] = [expiresAt === null ? '' : String(expiresAt), bodyOf(record), headOf(record)];
+    const { id } = record;
+    const [lasts, body, head] = [expiresInMs === null ? '' : String(expiresInMs), bodyOf(record), headOf(record)];
     const state = withoutEmpty(changedState({ subscriptions: record.subscriptions, state: record.state }));
     return this.#writer.steps(id, async () => {
       const until = await this.#directory.reserve(id);
-      const kept = [until, keptMs, String(tombstoneMs), expiry, body];
+      const kept = [until, keptMs, String(tombstoneMs), lasts, body];
       const fields = ['f', fenceText(record), 'w', this.#writer.next(), ...head];
       const [made] = await Promise.all([
         this.#writer.run(CREATE, keys.session(id), [...kept, String(fields.length / 2), ...fields, ...state]),
-        this.#directory.scheduleCheck(id, Math.min(expiresAt ?? Infinity, Number(until))),
+        this.#directory.scheduleCheck(id, checkOfNew(Number(until), expiresInMs)),
       ]);
       if (made === 'W') return 'created';
       if (made !== 'X') throw this.#writer.refusal(made);
@@ -73,20 +75,18 @@ export class RedisSessions implements SessionStore {
     return this.#shown(await this.#find(id));
   }
 
-  claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
-    return this.#writer.steps(id, async () => {
-      let reply = await this.#claim(id, expectedEpoch, me, '');
-      const [, owner] = fenceOf(fieldsOf(reply[1]).get('f') ?? '');
-      if (reply[4] === 'O' && owner !== null && (await this.#writer.isDead(owner)))
-        reply = await this.#claim(id, expectedEpoch, me, owner);
+  claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
+    return this.#writer.step(id, async () => {
+      const reply = await this.#claim(id, from, me);
       const [, , , , outcome, open] = reply;
       const found = this.#found(id, reply);
       if (outcome === 'W' && found?.record !== undefined) {
-        const record = { ...found.record, epoch: expectedEpoch + 1, owner: me };
-        return { claimed: true, record, markers: markersOf(fieldsOf(open)) };
+        const record = { ...found.record, epoch: from.epoch + 1, owner: me };
+        const expiresInMs = record.expiresAt === null ? null : record.expiresAt - found.now;
+        return { claimed: true, record, markers: markersOf(fieldsOf(open)), expiresInMs };
       }
       // Claimed, but damaged: no instance can restore the session.
-      if (outcome !== 'F' && outcome !== 'O' && outcome !== 'W') throw this.#writer.refusal(outcome);
+      if (outcome !== 'F' && outcome !== 'W') throw this.#writer.refusal(outcome);
       return { claimed: false, current: this.#shown(found) };
     });
   }
@@ -100,17 +100,13 @@ export class RedisSessions implements SessionStore {
   }
 
   /** The first call that ends an expired session answers `'ended'`, so that exactly one caller reports the end. */
-  end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
+  end(id: string, from: Ownership, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
     return this.#writer.steps(id, async () => {
-      let [outcome, about = ''] = await this.#end(id, fence, '', reason);
-      if (outcome === 'O') {
-        if (!(await this.#writer.isDead(about))) return 'fenced';
-        [outcome, about = ''] = await this.#end(id, fence, about, reason);
-      }
+      const [outcome, at = ''] = await this.#end(id, from, reason);
       if (outcome === 'G') return 'gone';
-      if (outcome === 'F' || outcome === 'O') return 'fenced';
+      if (outcome === 'F') return 'fenced';
       if (outcome !== 'E') throw this.#writer.refusal(outcome);
-      await this.#directory.forget(id, Number(about) + this.#writer.tombstoneMs);
+      await this.#directory.forget(id, Number(at) + this.#writer.tombstoneMs);
       return 'ended';
     });
   }
@@ -145,39 +141,40 @@ export class RedisSessions implements SessionStore {
     return this.#directory.count();
   }
 
-  async expired(limit: number): Promise<readonly string[]> {
-    const ids: string[] = [];
-    const dead = new Map<string, Promise<boolean>>();
-    for await (const { id, owner } of this.#directory.expired()) {
-      if (owner !== null && !dead.has(owner)) dead.set(owner, this.#writer.isDead(owner));
-      if (owner === null || (await dead.get(owner))) ids.push(id);
-      if (ids.length >= limit) break;
+  async expired(limit: number): Promise<readonly ExpiredSession[]> {
+    const expired: ExpiredSession[] = [];
+    for await (const session of this.#directory.expired()) {
+      expired.push(session);
+      if (expired.length >= limit) break;
     }
-    return ids;
+    return expired;
   }
 
   async #save(id: string, fence: Fence, patch: RecordPatch, releases: boolean): Promise<WriteOutcome> {
-    const { expiresAt } = patch;
-    const expiry = expiresAt === undefined ? '' : expiresAt === null ? 'never' : String(expiresAt);
+    const { expiresInMs } = patch;
+    const lasts = expiresInMs === undefined ? '' : expiresInMs === null ? 'never' : String(expiresInMs);
     const head = changedHead(patch);
     const after = releases ? fenceText({ epoch: fence.epoch, owner: null }) : '';
-    const args = [after, expiry, String(head.length / 2), ...head, ...changedState(patch)];
+    const args = [after, lasts, String(head.length / 2), ...head, ...changedState(patch)];
     const keys = this.#writer.lasting(this.#writer.keys.session(id));
     const reply = await this.#writer.fenced(SAVE, id, keys, fence, args, rawReply);
-    if (reply === 'E' && typeof expiresAt === 'number') await this.#directory.scheduleCheck(id, expiresAt);
+    if (Array.isArray(reply)) {
+      await this.#directory.scheduleCheck(id, Number(reply[1]));
+      return 'written';
+    }
     return this.#writer.outcome(reply);
   }
 
-  async #claim(id: string, expectedEpoch: number, me: string, dead: string): Promise<ReadReply> {
+  async #claim(id: string, from: Ownership, me: string): Promise<ReadReply> {
     const [head, body, state, open] = this.#writer.keys.session(id);
-    const args = [this.#writer.next(), String(expectedEpoch), me, dead, String(RECORD_VERSION)];
+    const claimed = fenceText({ epoch: from.epoch + 1, owner: me });
+    const args = [this.#writer.next(), fenceText(from), claimed, String(RECORD_VERSION)];
     return (await this.#writer.run(CLAIM, [head, body, state, open], args)) as ReadReply;
   }
 
-  async #end(id: string, fence: Fence | null, dead: string, reason: EndReason): Promise<readonly [string, string?]> {
+  async #end(id: string, from: Ownership, reason: EndReason): Promise<readonly [string, string?]> {
     const { keys, tombstoneMs } = this.#writer;
-    const right = fence === null ? '' : fenceText(fence);
-    const args = [this.#writer.next(), right, dead, reason, String(tombstoneMs), String(RECORD_VERSION)];
+    const args = [this.#writer.next(), fenceText(from), reason, String(tombstoneMs), String(RECORD_VERSION)];
     return (await this.#writer.run(END, keys.session(id), args)) as [string, string?];
   }
 
@@ -226,6 +223,14 @@ const expiredValue = ({ id, expiresAt }: SessionRecord): EndedSession => ({
   ended: 'idle',
   at: expiresAt ?? 0,
 });
+
+/**
+ * When to check a new session first, by the server's clock: at its expiry or a moment before, and not after the time
+ * until which it may be created. The reservation shows what the server's clock was.
+ */
+function checkOfNew(until: number, expiresInMs: number | null): number {
+  return expiresInMs === null ? until : Math.min(until - RESERVED_MS / 2 + expiresInMs, until);
+}
 
 /** A new session has no field to remove. */
 function withoutEmpty(fields: readonly string[]): string[] {

@@ -1,7 +1,13 @@
 /** Converts records to rows and back. */
 import { createHash } from 'node:crypto';
 import { internal } from '../../errors.ts';
-import { RECORD_VERSION, type Handshake, type RecordPatch, type SessionRecord } from '../store.ts';
+import {
+  RECORD_VERSION,
+  type Handshake,
+  type NewSessionRecord,
+  type RecordPatch,
+  type SessionRecord,
+} from '../store.ts';
 import type { Database } from './database.ts';
 import { newerRecord } from './failures.ts';
 import type { Value } from './libsql.ts';
@@ -72,7 +78,12 @@ export function keep<T extends RecordPatch>(given: T): T {
 }
 
 /** Runs within a transaction. */
-export function insertRecord(database: Database, deployment: number, record: SessionRecord): void {
+export function insertRecord(
+  database: Database,
+  deployment: number,
+  record: NewSessionRecord,
+  expiresAt: number | null,
+): void {
   const { lastInsertRowid } = database.change(SQL.createSession, [
     deployment,
     record.id,
@@ -89,13 +100,13 @@ export function insertRecord(database: Database, deployment: number, record: Ses
     record.getStream ? 1 : 0,
     record.createdAt,
     record.activeAt,
-    record.expiresAt,
+    expiresAt,
   ]);
   writeState(database, lastInsertRowid, record.state);
 }
 
-/** Runs within a transaction. Writes only the fields that the patch has. */
-export function patchRecord(database: Database, no: number, patch: RecordPatch): void {
+/** Runs within a transaction. Writes only the fields that the patch has. `now`: the store's clock. */
+export function patchRecord(database: Database, no: number, patch: RecordPatch, now: number): void {
   const values: Partial<Record<SavedColumn, Value>> = {};
   if (patch.version !== undefined) values.version = plain('version', patch.version);
   if (patch.answer !== undefined) values.answer = intern(database, patch.answer);
@@ -104,7 +115,8 @@ export function patchRecord(database: Database, no: number, patch: RecordPatch):
   if (patch.subscriptions !== undefined) values.subscriptions = listText(patch.subscriptions);
   if (patch.getStream !== undefined) values.get_stream = patch.getStream ? 1 : 0;
   if (patch.activeAt !== undefined) values.active_at = patch.activeAt;
-  if (patch.expiresAt !== undefined) values.expires_at = patch.expiresAt;
+  const { expiresInMs } = patch;
+  if (expiresInMs !== undefined) values.expires_at = expiresInMs === null ? null : now + expiresInMs;
   const columns = SAVED_COLUMNS.filter((column) => values[column] !== undefined);
   if (columns.length > 0) database.run(saveColumns(columns), [...columns.map((column) => values[column] ?? null), no]);
   if (patch.state !== undefined) writeState(database, no, patch.state);

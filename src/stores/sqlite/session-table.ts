@@ -11,7 +11,14 @@
  * nor a later expiry revives the session. Each method is one read or one change within its caller's transaction.
  */
 import type { EndReason } from '../../types.ts';
-import { RECORD_VERSION, type EndedSession, type Fence, type Marker, type SessionRecord } from '../store.ts';
+import {
+  RECORD_VERSION,
+  type EndedSession,
+  type Fence,
+  type Marker,
+  type NewSessionRecord,
+  type SessionRecord,
+} from '../store.ts';
 import type { StoreClock } from './clock.ts';
 import type { Database } from './database.ts';
 import { heldSession, insertRecord, type HeldSession, type RecordRow } from './record-rows.ts';
@@ -102,7 +109,7 @@ export class SessionTable {
    * `false`: there is a session or a tombstone with this id. An expired session older than a tombstone lives is
    * replaced.
    */
-  create(record: SessionRecord): boolean {
+  create(record: NewSessionRecord, expiresInMs: number | null): boolean {
     const { database, deployment } = this;
     const ownership = this.ownership(record.id);
     if (ownership !== undefined) {
@@ -110,7 +117,7 @@ export class SessionTable {
       database.run(SQL.deleteSession, [ownership.no]);
     }
     if (this.ended(record.id) !== undefined) return false;
-    insertRecord(database, deployment, record);
+    insertRecord(database, deployment, record, expiresInMs === null ? null : this.clock.wall() + expiresInMs);
     return true;
   }
 
@@ -121,12 +128,6 @@ export class SessionTable {
     const { v, ended, at } = expired ?? { v: RECORD_VERSION, ended: reason, at: now };
     this.database.run(SQL.makeEnded, [this.deployment, id, v, ended, at, at + this.#tombstoneMs]);
     this.database.run(SQL.deleteSession, [ownership.no]);
-  }
-
-  ownerless(owner: string | null): boolean {
-    if (owner === null) return true;
-    const { boot } = this.clock;
-    return this.database.one(SQL.lease, [boot, this.clock.machine(), this.deployment, owner]) === undefined;
   }
 
   mark(no: number, { request, stream }: Marker): void {

@@ -5,8 +5,11 @@ import type {
   MaybePromise,
   ClaimOutcome,
   EndedSession,
+  ExpiredSession,
   Fence,
   Marker,
+  NewSessionRecord,
+  Ownership,
   RecordPatch,
   SessionPage,
   SessionRecord,
@@ -27,9 +30,9 @@ export class SqliteSessions implements SessionStore {
     this.#table = table;
   }
 
-  create(record: SessionRecord): Promise<'created' | 'exists'> {
+  create(record: NewSessionRecord, expiresInMs: number | null = null): Promise<'created' | 'exists'> {
     const kept = keep(record);
-    return this.#file.write(() => (this.#table.create(kept) ? 'created' : 'exists'));
+    return this.#file.write(() => (this.#table.create(kept, expiresInMs) ? 'created' : 'exists'));
   }
 
   read(id: string): MaybePromise<SessionRecord | EndedSession | undefined> {
@@ -37,33 +40,29 @@ export class SqliteSessions implements SessionStore {
     return look instanceof Promise ? look.then((late) => this.#stored(id, late)) : this.#stored(id, look);
   }
 
-  claim(id: string, expectedEpoch: number, me: string): Promise<ClaimOutcome> {
-    return this.#file.write(() => this.#claim(id, expectedEpoch, me));
+  claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
+    return this.#file.write(() => this.#claim(id, from, me));
   }
 
   save(id: string, fence: Fence, patch: RecordPatch): Promise<WriteOutcome> {
     const kept = keep(patch);
-    return this.#fenced(id, fence, (no) => patchRecord(this.#table.database, no, kept));
+    return this.#fenced(id, fence, (no) => patchRecord(this.#table.database, no, kept, this.#table.clock.wall()));
   }
 
   release(id: string, fence: Fence, patch: RecordPatch = {}): Promise<WriteOutcome> {
     const kept = keep(patch);
     return this.#fenced(id, fence, (no) => {
-      patchRecord(this.#table.database, no, kept);
+      patchRecord(this.#table.database, no, kept, this.#table.clock.wall());
       this.#table.database.run(SQL.release, [no]);
     });
   }
 
   /** Answers `'ended'` once for an expired session, so that exactly one caller reports its end. */
-  end(id: string, fence: Fence | null, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
+  end(id: string, from: Ownership, reason: EndReason): Promise<'ended' | 'fenced' | 'gone'> {
     return this.#file.write(() => {
       const ownership = this.#table.ownership(id);
       if (ownership === undefined) return 'gone';
-      const allowed =
-        fence === null
-          ? this.#table.ownerless(ownership.owner)
-          : ownership.epoch === fence.epoch && ownership.owner === fence.owner;
-      if (!allowed) return 'fenced';
+      if (ownership.epoch !== from.epoch || ownership.owner !== from.owner) return 'fenced';
       this.#table.end(id, ownership, reason);
       return 'ended';
     });
@@ -95,28 +94,33 @@ export class SqliteSessions implements SessionStore {
     return this.#file.read(() => database.one<[number]>(SQL.countSessions, [deployment, clock.wall()])?.[0] ?? 0);
   }
 
-  expired(limit: number): MaybePromise<readonly string[]> {
+  expired(limit: number): MaybePromise<readonly ExpiredSession[]> {
     const { database, deployment, clock } = this.#table;
-    const values = [clock.boot, clock.machine(), deployment, clock.wall(), limit];
-    return this.#file.read(() => database.all<[string]>(SQL.expired, values).map(([id]) => id));
+    const values = [deployment, clock.wall(), limit];
+    return this.#file.read(() =>
+      database
+        .all<[string, number, string | null]>(SQL.expired, values)
+        .map(([id, epoch, owner]) => ({ id, epoch, owner })),
+    );
   }
 
   #stored(id: string, { value, unstored }: SessionLookup): MaybePromise<SessionRecord | EndedSession | undefined> {
     return unstored ? this.#file.write(() => this.#table.expire(id)) : value;
   }
 
-  #claim(id: string, expectedEpoch: number, me: string): ClaimOutcome {
+  #claim(id: string, from: Ownership, me: string): ClaimOutcome {
     const table = this.#table;
     const held = table.held(id);
     if (held === undefined) return { claimed: false, current: table.ended(id) };
     const { epoch, owner, expiresAt } = held.record;
     if (table.expired({ expired: held.expired, expiresAt })) return { claimed: false, current: table.expire(id) };
-    const replyLost = epoch === expectedEpoch + 1 && owner === me;
-    const free = epoch === expectedEpoch && (owner === me || table.ownerless(owner));
-    if (!replyLost && !free) return { claimed: false, current: held.record };
-    if (free) table.database.run(SQL.claim, [me, held.no]);
-    const record = free ? { ...held.record, epoch: epoch + 1, owner: me } : held.record;
-    return { claimed: true, record, markers: table.markers(held.no) };
+    const replyLost = epoch === from.epoch + 1 && owner === me;
+    const unchanged = epoch === from.epoch && owner === from.owner;
+    if (!replyLost && !unchanged) return { claimed: false, current: held.record };
+    if (unchanged) table.database.run(SQL.claim, [me, held.no]);
+    const record = unchanged ? { ...held.record, epoch: epoch + 1, owner: me } : held.record;
+    const expiresInMs = expiresAt === null ? null : expiresAt - table.clock.wall();
+    return { claimed: true, record, markers: table.markers(held.no), expiresInMs };
   }
 
   #fenced(id: string, fence: Fence, change: (no: number) => void): Promise<WriteOutcome> {

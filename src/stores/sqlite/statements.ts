@@ -89,10 +89,8 @@ export const SQL = {
     ORDER BY s.id LIMIT ?`,
   countSessions: `SELECT sessions
     - (SELECT count(*) FROM sessions WHERE deployment = ?1 AND expires_at <= ?2) FROM deployments WHERE no = ?1`,
-  expired: `SELECT id FROM sessions s WHERE deployment = ?3 AND expires_at <= ?4
-    AND (owner IS NULL OR NOT EXISTS
-      (SELECT 1 FROM instances WHERE deployment = ?3 AND id = s.owner AND ${VALID_LEASE}))
-    ORDER BY expires_at LIMIT ?5`,
+  expired: `SELECT id, epoch, owner FROM sessions WHERE deployment = ? AND expires_at <= ?
+    ORDER BY expires_at LIMIT ?`,
   ended: 'SELECT v, reason, at, forget_at FROM ended WHERE deployment = ? AND id = ?',
   makeEnded: 'INSERT OR REPLACE INTO ended (deployment, id, v, reason, at, forget_at) VALUES (?, ?, ?, ?, ?, ?)',
   forgetEnded: 'DELETE FROM ended WHERE deployment = ? AND id = ?',

@@ -17,7 +17,7 @@ export async function readEnded(view: OpenStore, id: string): Promise<EndedSessi
 export async function assertStaysEnded(view: OpenStore, id: string): Promise<void> {
   const before = await readEnded(view, id);
   assert.equal(await view.sessions.create(recordOf(id)), 'exists');
-  assert.deepEqual(await view.sessions.claim(id, 1, ME), { claimed: false, current: before });
+  assert.deepEqual(await view.sessions.claim(id, FENCE, ME), { claimed: false, current: before });
   for (const write of OWNER_WRITES) {
     if (write.name !== 'end') assert.equal(await write.run(view, id, FENCE), 'fenced', write.name);
   }

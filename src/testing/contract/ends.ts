@@ -2,7 +2,18 @@ import assert from 'node:assert/strict';
 import { RECORD_VERSION } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
-import { FENCE, ME, PAST_SHORT_MS, SHORT_MS, announce, inTime, recordOf, type StoreCase } from './store-kit.ts';
+import {
+  FENCE,
+  ME,
+  OTHER,
+  OWNERLESS,
+  PAST_SHORT_MS,
+  SHORT_MS,
+  announce,
+  inTime,
+  recordOf,
+  type StoreCase,
+} from './store-kit.ts';
 
 const REASONS = [
   'deleted',
@@ -30,22 +41,26 @@ export const endCases: readonly StoreCase[] = [
     },
   },
   {
-    id: 'end/without-fence',
-    title: 'without a fence a session ends only when its owner is none or dead',
+    id: 'end/compare-and-set',
+    title: 'a session ends only for a caller that names its epoch and its owner, or that it has none',
     async run(kit) {
-      const view = await kit.open();
-      await announce(view, ME);
-      await view.sessions.create(recordOf('living'));
-      await view.sessions.create(recordOf('dead', { owner: 'dead' }));
-      await view.sessions.create(recordOf('none', { owner: null }));
-      assert.equal(await view.sessions.end('living', null, 'terminated'), 'fenced');
-      assert.deepEqual(await view.sessions.read('living'), recordOf('living'));
-      for (const id of ['dead', 'none']) {
-        assert.equal(await view.sessions.end(id, null, 'terminated'), 'ended', id);
-        assert.equal((await readEnded(view, id)).ended, 'terminated', id);
+      const [owner, other] = [await kit.open(), await kit.open()];
+      await announce(owner, ME);
+      const owners = { owned: ME, dead: 'dead', ownerless: null };
+      for (const [id, stored] of Object.entries(owners)) {
+        await owner.sessions.create(recordOf(id, { epoch: 2, owner: stored }));
+        for (const epoch of [1, 2, 3]) {
+          for (const name of [...Object.values(owners), OTHER]) {
+            if (epoch === 2 && name === stored) continue;
+            const outcome = await other.sessions.end(id, { epoch, owner: name }, 'terminated');
+            assert.equal(outcome, 'fenced', `${id}: ${epoch} ${name}`);
+          }
+        }
+        assert.deepEqual(await owner.sessions.read(id), recordOf(id, { epoch: 2, owner: stored }));
+        // Whether the owner lives is the caller's matter: this caller has found that it does not.
+        assert.equal(await other.sessions.end(id, { epoch: 2, owner: stored }, 'terminated'), 'ended', id);
+        assert.equal((await readEnded(owner, id)).ended, 'terminated', id);
       }
-      await view.instances.leave(ME);
-      assert.equal(await view.sessions.end('living', null, 'deleted'), 'ended');
     },
   },
   {
@@ -57,9 +72,9 @@ export const endCases: readonly StoreCase[] = [
       assert.equal(await view.sessions.end('s', FENCE, 'deleted'), 'ended');
       const before = await readEnded(view, 's');
       assert.equal(await view.sessions.end('s', FENCE, 'terminated'), 'gone');
-      assert.equal(await view.sessions.end('s', null, 'idle'), 'gone');
+      assert.equal(await view.sessions.end('s', OWNERLESS, 'idle'), 'gone');
       assert.deepEqual(await readEnded(view, 's'), before);
-      assert.equal(await view.sessions.end('never', null, 'idle'), 'gone');
+      assert.equal(await view.sessions.end('never', OWNERLESS, 'idle'), 'gone');
     },
   },
   {
@@ -70,7 +85,7 @@ export const endCases: readonly StoreCase[] = [
       await views[0]?.sessions.create(recordOf('s', { owner: null }));
       const reasons = ['deleted', 'terminated', 'idle_limit'] as const;
       const outcomes = await Promise.all(
-        views.map(async (view, n) => ({ outcome: await view.sessions.end('s', null, reasons[n] ?? 'idle'), n })),
+        views.map(async (view, n) => ({ outcome: await view.sessions.end('s', OWNERLESS, reasons[n] ?? 'idle'), n })),
       );
       const ended = outcomes.filter(({ outcome }) => outcome === 'ended');
       assert.equal(ended.length, 1);
@@ -103,7 +118,7 @@ export const endCases: readonly StoreCase[] = [
       await kit.pass(PAST_SHORT_MS);
       assert.equal(await view.sessions.create(recordOf('s', { owner: null })), 'created');
       assert.deepEqual(await view.events.replay('s', 'p', -1), { found: false, why: 'unknown' });
-      const claim = await view.sessions.claim('s', 1, ME);
+      const claim = await view.sessions.claim('s', OWNERLESS, ME);
       assert.deepEqual(claim.claimed && claim.markers, []);
     }),
   },
@@ -117,7 +132,7 @@ export const endCases: readonly StoreCase[] = [
       assert.equal((await readEnded(view, 's')).ended, 'deleted');
       await kit.pass(PAST_SHORT_MS);
       assert.equal(await view.sessions.read('s'), undefined);
-      assert.deepEqual(await view.sessions.claim('s', 1, ME), { claimed: false, current: undefined });
+      assert.deepEqual(await view.sessions.claim('s', FENCE, ME), { claimed: false, current: undefined });
       assert.equal(await view.sessions.create(recordOf('s', { user: 'new' })), 'created');
       assert.deepEqual(await view.sessions.read('s'), recordOf('s', { user: 'new' }));
     }),

@@ -168,7 +168,7 @@ export const eventLogCases: readonly StoreCase[] = [
       const [old, next] = [await kit.open(), await kit.open()];
       await old.sessions.create(recordOf('s'));
       await append(old, 'p', 0, ['', '"old"']);
-      await next.sessions.claim('s', 1, OTHER);
+      await next.sessions.claim('s', FENCE, OTHER);
       const fence = { epoch: 2, owner: OTHER };
       assert.deepEqual(await next.events.open('s'), [{ stream: 'p', next: 2, requests: null }]);
       assert.equal(await append(next, 'p', 0, ['"again"'], { fence }), 'fenced');
@@ -226,7 +226,7 @@ export const eventLogCases: readonly StoreCase[] = [
       await append(old, 'p', 0, [''], { requests });
       await append(old, 'p', 1, ['"progress"']);
       await append(old, 'q', 0, ['']);
-      await next.sessions.claim('s', 1, OTHER);
+      await next.sessions.claim('s', FENCE, OTHER);
       const open = [...(await next.events.open('s'))].sort((a, b) => (a.stream < b.stream ? -1 : 1));
       assert.deepEqual(open, [
         { stream: 'p', next: 2, requests },
@@ -244,7 +244,7 @@ export const eventLogCases: readonly StoreCase[] = [
       const view = await kit.open();
       await view.sessions.create(recordOf('s'));
       const markers = async (epoch: number) => {
-        const claim = await view.sessions.claim('s', epoch, ME);
+        const claim = await view.sessions.claim('s', { epoch, owner: ME }, ME);
         assert.ok(claim.claimed);
         return [...claim.markers].sort((a, b) => (a.stream < b.stream ? -1 : 1));
       };
@@ -273,7 +273,7 @@ export const eventLogCases: readonly StoreCase[] = [
       assert.equal(await append(view, 'p', 1, [''], { mark, unmark: '1', fence: stale }), 'fenced');
       assert.equal(await append(view, 'p', 0, [''], { mark, unmark: '1' }), 'fenced');
       assert.equal(await append(view, 'q', 1, [''], { mark: { request: '2', stream: 'q' } }), 'fenced');
-      const claim = await view.sessions.claim('s', 1, ME);
+      const claim = await view.sessions.claim('s', FENCE, ME);
       assert.deepEqual(claim.claimed && claim.markers, [kept]);
     },
   },

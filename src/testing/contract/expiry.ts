@@ -1,28 +1,35 @@
 import assert from 'node:assert/strict';
-import { RECORD_VERSION, isEnded, type OpenStore, type SessionRecord } from '../../stores/store.ts';
+import {
+  RECORD_VERSION,
+  isEnded,
+  type ExpiredSession,
+  type OpenStore,
+  type SessionRecord,
+} from '../../stores/store.ts';
 import { CLOCK_SLACK_MS, assertStaysEnded, readEnded } from './ended.ts';
 import {
   FENCE,
   ME,
   OTHER,
+  OWNERLESS,
   PAST_SHORT_MS,
   SHORT_MS,
   announce,
   inTime,
   recordOf,
   type StoreCase,
-  type StoreKit,
 } from './store-kit.ts';
 import { OWNER_WRITES } from './writes.ts';
 
 /** A session that expires soon. */
-async function createExpiring(
-  kit: StoreKit,
-  view: OpenStore,
-  id: string,
-  more?: Partial<SessionRecord>,
-): Promise<void> {
-  await view.sessions.create(recordOf(id, { expiresAt: kit.now() + SHORT_MS, ...more }));
+async function createExpiring(view: OpenStore, id: string, more?: Partial<SessionRecord>): Promise<void> {
+  await view.sessions.create(recordOf(id, more), SHORT_MS);
+}
+
+/** How long a record lasts by its `expiresAt`; that a moment passes between two reads does not matter. */
+function assertLasts(record: unknown, ms: number, now: number): void {
+  const { expiresAt } = record as SessionRecord;
+  assert.ok(expiresAt !== null && Math.abs(expiresAt - now - ms) < CLOCK_SLACK_MS, `it lasts ${expiresAt} − ${now} ms`);
 }
 
 export const expiryCases: readonly StoreCase[] = [
@@ -33,7 +40,7 @@ export const expiryCases: readonly StoreCase[] = [
       const view = await kit.open();
       await announce(view, ME);
       for (const [id, owner] of Object.entries({ owned: ME, orphaned: 'dead', ownerless: null })) {
-        await createExpiring(kit, view, id, { owner });
+        await createExpiring(view, id, { owner });
       }
       const fence = FENCE;
       await view.events.append({ sessionId: 'owned', fence, stream: 'p', from: 0, events: ['{}'] });
@@ -57,13 +64,13 @@ export const expiryCases: readonly StoreCase[] = [
     run: inTime(async (kit) => {
       const view = await kit.open();
       const ids = [...OWNER_WRITES.map(({ name }) => name).filter((name) => name !== 'end'), 'create', 'claim'];
-      for (const id of ids) await createExpiring(kit, view, id);
+      for (const id of ids) await createExpiring(view, id);
       await kit.pass(PAST_SHORT_MS);
       for (const write of OWNER_WRITES) {
         if (write.name !== 'end') assert.equal(await write.run(view, write.name, FENCE), 'fenced', write.name);
       }
       assert.equal(await view.sessions.create(recordOf('create')), 'exists');
-      assert.equal((await view.sessions.claim('claim', 1, OTHER)).claimed, false);
+      assert.equal((await view.sessions.claim('claim', FENCE, OTHER)).claimed, false);
       for (const id of ids) assert.equal((await readEnded(view, id)).ended, 'idle', id);
     }),
   },
@@ -73,13 +80,13 @@ export const expiryCases: readonly StoreCase[] = [
     run: inTime(async (kit) => {
       const [here, there] = [await kit.open(), await kit.open()];
       await announce(here, ME);
-      await createExpiring(kit, here, 'ownerless', { owner: null });
-      await createExpiring(kit, here, 'owned');
+      await createExpiring(here, 'ownerless', { owner: null });
+      await createExpiring(here, 'owned');
       await kit.pass(PAST_SHORT_MS);
       await readEnded(there, 'ownerless');
       await readEnded(there, 'owned');
       const outcomes = await Promise.all(
-        [here, there].map(async (view) => view.sessions.end('ownerless', null, 'idle')),
+        [here, there].map(async (view) => view.sessions.end('ownerless', OWNERLESS, 'idle')),
       );
       assert.deepEqual(outcomes.sort(), ['ended', 'gone']);
       assert.equal(await here.sessions.end('owned', FENCE, 'terminated'), 'ended');
@@ -96,14 +103,14 @@ export const expiryCases: readonly StoreCase[] = [
       await announce(here, ME);
       const ids = ['read', 'claimed'];
       for (const id of ids) {
-        await createExpiring(kit, here, id);
+        await createExpiring(here, id);
         const append = { sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['{}'] };
         assert.equal(await here.events.append({ ...append, complete: true }), 'written');
       }
-      await createExpiring(kit, here, 'unread');
+      await createExpiring(here, 'unread');
       await kit.pass(PAST_SHORT_MS);
       assert.equal((await readEnded(there, 'read')).ended, 'idle');
-      const claim = await there.sessions.claim('claimed', 1, OTHER);
+      const claim = await there.sessions.claim('claimed', FENCE, OTHER);
       assert.ok(!claim.claimed && claim.current !== undefined && isEnded(claim.current));
       await kit.pass(-PAST_SHORT_MS);
       for (const id of ids) {
@@ -130,11 +137,13 @@ export const expiryCases: readonly StoreCase[] = [
     title: 'an owner moves the expiry: later, earlier, and to never',
     run: inTime(async (kit) => {
       const view = await kit.open();
-      for (const id of ['later', 'never']) await createExpiring(kit, view, id);
-      await view.sessions.create(recordOf('earlier', { expiresAt: kit.now() + 3_600_000 }));
-      await view.sessions.save('later', FENCE, { expiresAt: kit.now() + 3_600_000 });
-      await view.sessions.save('never', FENCE, { expiresAt: null });
-      await view.sessions.release('earlier', FENCE, { expiresAt: kit.now() + SHORT_MS });
+      for (const id of ['later', 'never']) await createExpiring(view, id);
+      await view.sessions.create(recordOf('earlier'), 3_600_000);
+      assertLasts(await view.sessions.read('earlier'), 3_600_000, kit.now());
+      await view.sessions.save('later', FENCE, { expiresInMs: 3_600_000 });
+      assertLasts(await view.sessions.read('later'), 3_600_000, kit.now());
+      await view.sessions.save('never', FENCE, { expiresInMs: null });
+      await view.sessions.release('earlier', FENCE, { expiresInMs: SHORT_MS });
       await kit.pass(PAST_SHORT_MS);
       assert.ok(!isEnded((await view.sessions.read('later')) as SessionRecord));
       assert.deepEqual(await view.sessions.read('never'), recordOf('never'));
@@ -142,27 +151,64 @@ export const expiryCases: readonly StoreCase[] = [
     }),
   },
   {
+    id: 'expiry/at-once',
+    title: 'a session that an owner lets expire at once has ended',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('created'), 0);
+      await view.sessions.create(recordOf('saved'), 3_600_000);
+      await view.sessions.save('saved', FENCE, { expiresInMs: 0 });
+      await view.sessions.create(recordOf('released'), 3_600_000);
+      await view.sessions.release('released', FENCE, { expiresInMs: -1_000 });
+      await kit.pass(1);
+      for (const id of ['created', 'saved', 'released']) assert.equal((await readEnded(view, id)).ended, 'idle', id);
+    },
+  },
+  {
+    id: 'expiry/claimed',
+    title: 'a claim leaves the expiry as it is and says how long the session lasts',
+    async run(kit) {
+      const view = await kit.open();
+      await view.sessions.create(recordOf('lasting', { owner: null }), 3_600_000);
+      await view.sessions.create(recordOf('endless', { owner: null }));
+      for (const lostReplies of [0, 1]) {
+        const claim = await view.sessions.claim('lasting', OWNERLESS, ME);
+        assert.ok(claim.claimed && claim.expiresInMs !== null, `lost replies: ${lostReplies}`);
+        assert.ok(claim.expiresInMs <= 3_600_000 && claim.expiresInMs > 3_600_000 - CLOCK_SLACK_MS);
+      }
+      assertLasts(await view.sessions.read('lasting'), 3_600_000, kit.now());
+      const claim = await view.sessions.claim('endless', OWNERLESS, ME);
+      assert.ok(claim.claimed);
+      assert.equal(claim.expiresInMs, null);
+    },
+  },
+  {
     id: 'expired/list',
-    title: 'expired sessions without a living owner are named until they are ended, no others, and at most so many',
+    title: 'expired sessions are named with owner and epoch until they are ended, no others, and at most so many',
     run: inTime(async (kit) => {
       const view = await kit.open();
       await announce(view, ME);
-      await createExpiring(kit, view, 'owned');
-      await view.sessions.create(recordOf('lasting', { owner: null, expiresAt: kit.now() + 3_600_000 }));
+      await view.sessions.create(recordOf('lasting', { owner: null }), 3_600_000);
       await view.sessions.create(recordOf('endless', { owner: null }));
-      for (const id of ['a', 'b', 'c']) await createExpiring(kit, view, id, { owner: id === 'c' ? 'dead' : null });
+      const all: ExpiredSession[] = [
+        { id: 'dead', epoch: 2, owner: 'dead' },
+        { id: 'none', epoch: 3, owner: null },
+        { id: 'owned', epoch: 1, owner: ME },
+      ];
+      for (const { id, epoch, owner } of all) await createExpiring(view, id, { epoch, owner });
       assert.deepEqual(await view.sessions.expired(10), []);
       await kit.pass(PAST_SHORT_MS);
-      assert.deepEqual([...(await view.sessions.expired(10))].sort(), ['a', 'b', 'c']);
+      const byId = (sessions: readonly ExpiredSession[]): ExpiredSession[] =>
+        [...sessions].sort((a, b) => (a.id < b.id ? -1 : 1));
+      assert.deepEqual(byId(await view.sessions.expired(10)), all);
       const some = await view.sessions.expired(2);
-      assert.equal(new Set(some).size, 2);
-      for (const id of some) assert.equal(await view.sessions.end(id, null, 'idle'), 'ended');
+      const ids = some.map(({ id }) => id);
+      assert.equal(new Set(ids).size, 2);
+      for (const session of some) assert.equal(await view.sessions.end(session.id, session, 'idle'), 'ended');
       assert.deepEqual(
-        [...(await view.sessions.expired(10))],
-        ['a', 'b', 'c'].filter((id) => !some.includes(id)),
+        await view.sessions.expired(10),
+        all.filter(({ id }) => !ids.includes(id)),
       );
-      await view.instances.leave(ME);
-      assert.ok((await view.sessions.expired(10)).includes('owned'));
     }),
   },
 ];

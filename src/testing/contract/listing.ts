@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { OpenStore } from '../../stores/store.ts';
-import { FENCE, ME, PAST_SHORT_MS, SHORT_MS, inTime, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, ME, OWNERLESS, PAST_SHORT_MS, SHORT_MS, inTime, recordOf, type StoreCase } from './store-kit.ts';
 
 /** Reads pages of these sizes in turn, until there is no cursor; `between` runs after each page. */
 async function listIds(
@@ -48,7 +48,7 @@ export const listingCases: readonly StoreCase[] = [
       const { records } = await view.sessions.list(10);
       const byId = [...records].sort((a, b) => (a.id < b.id ? -1 : 1));
       assert.deepEqual(byId, [recordOf('a'), recordOf('b', { owner: null })]);
-      await view.sessions.claim('b', 1, ME);
+      await view.sessions.claim('b', OWNERLESS, ME);
       assert.equal((await view.sessions.list(10)).records.length, 2);
     },
   },
@@ -88,7 +88,7 @@ export const listingCases: readonly StoreCase[] = [
       const ids = await createMany(view, 's', 6);
       await view.sessions.end('s0', FENCE, 'deleted');
       await view.sessions.end('s3', FENCE, 'idle');
-      await view.sessions.save('s5', FENCE, { expiresAt: kit.now() + SHORT_MS });
+      await view.sessions.save('s5', FENCE, { expiresInMs: SHORT_MS });
       const left = ids.filter((id) => id !== 's0' && id !== 's3');
       assert.deepEqual((await listIds(view, [2])).sort(), left);
       assert.equal(await view.sessions.count(), 4);

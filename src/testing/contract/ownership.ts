@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ClaimOutcome, OpenStore } from '../../stores/store.ts';
-import { FENCE, ME, OTHER, announce, recordOf, type StoreCase } from './store-kit.ts';
+import { FENCE, ME, OTHER, OWNERLESS, announce, recordOf, type StoreCase } from './store-kit.ts';
 import { OWNER_WRITES } from './writes.ts';
 
 const NOT_MINE = [
@@ -15,10 +15,10 @@ const claimed = (outcome: ClaimOutcome): Extract<ClaimOutcome, { claimed: true }
   return outcome;
 };
 
-/** Claims for {@link OTHER}, which is then alive. */
+/** Claims a session of {@link ME} for {@link OTHER}, which is then alive. */
 async function takeOver(view: OpenStore, id: string): Promise<void> {
   await announce(view, OTHER);
-  claimed(await view.sessions.claim(id, 1, OTHER));
+  claimed(await view.sessions.claim(id, FENCE, OTHER));
 }
 
 export const ownershipCases: readonly StoreCase[] = [
@@ -31,7 +31,7 @@ export const ownershipCases: readonly StoreCase[] = [
       for (const { name, ...fence } of NOT_MINE) assert.equal(await write.run(view, 's', fence), 'fenced', name);
       assert.deepEqual(await view.sessions.read('s'), recordOf('s', { epoch: 3 }));
       assert.deepEqual(await view.events.open('s'), []);
-      const { markers } = claimed(await view.sessions.claim('s', 3, ME));
+      const { markers } = claimed(await view.sessions.claim('s', { epoch: 3, owner: ME }, ME));
       assert.deepEqual(markers, []);
     },
   })),
@@ -76,7 +76,7 @@ export const ownershipCases: readonly StoreCase[] = [
       const [old, next] = [await kit.open(), await kit.open()];
       await old.sessions.create(recordOf('s'));
       await old.sessions.release('s', FENCE, { state: { late: '1' } });
-      const { record, markers } = claimed(await next.sessions.claim('s', 1, OTHER));
+      const { record, markers } = claimed(await next.sessions.claim('s', OWNERLESS, OTHER));
       assert.deepEqual(record, {
         ...recordOf('s', { epoch: 2, owner: OTHER }),
         state: { ...recordOf('s').state, late: '1' },
@@ -87,37 +87,50 @@ export const ownershipCases: readonly StoreCase[] = [
     },
   },
   {
-    id: 'claim/dead-owner',
-    title: 'the session of a dead owner is claimed: the owner left, was buried, or never existed',
+    id: 'claim/owner',
+    title: 'a claim that names the stored owner succeeds, whether that owner has a lease or not',
     async run(kit) {
       const view = await kit.open();
       await announce(view, ME);
-      await announce(view, OTHER);
-      await view.sessions.create(recordOf('left'));
-      await view.sessions.create(recordOf('buried', { owner: OTHER }));
-      await view.sessions.create(recordOf('never', { owner: 'never-announced' }));
-      for (const id of ['left', 'buried']) {
-        assert.equal((await view.sessions.claim(id, 1, 'third')).claimed, false, id);
-      }
-      await view.instances.leave(ME);
-      const lease = await view.instances.read(OTHER);
-      assert.ok(lease);
-      assert.equal(await view.instances.bury(lease), true);
-      for (const id of ['left', 'buried', 'never']) {
-        const { record } = claimed(await view.sessions.claim(id, 1, 'third'));
-        assert.deepEqual([record.epoch, record.owner], [2, 'third'], id);
+      const owners = { alive: ME, never: 'never-announced', ownerless: null };
+      for (const [id, owner] of Object.entries(owners)) {
+        await view.sessions.create(recordOf(id, { owner }));
+        const { record } = claimed(await view.sessions.claim(id, { epoch: 1, owner }, 'third'));
+        assert.deepEqual(record, recordOf(id, { epoch: 2, owner: 'third' }));
       }
     },
   },
   {
-    id: 'claim/living-owner',
-    title: 'the session of a living owner is not claimed; the caller gets the stored record',
+    id: 'claim/another-owner',
+    title: 'a claim that names another owner than the stored one is refused; the caller gets the stored record',
     async run(kit) {
-      const [owner, asker] = [await kit.open(), await kit.open()];
-      await announce(owner, ME);
+      const [owner, other] = [await kit.open(), await kit.open()];
+      await announce(other, OTHER);
+      const owners = { owned: ME, dead: 'dead', ownerless: null };
+      for (const [id, stored] of Object.entries(owners)) {
+        const record = recordOf(id, { owner: stored });
+        await owner.sessions.create(record);
+        for (const seen of [...Object.values(owners), OTHER]) {
+          if (seen === stored) continue;
+          const outcome = await other.sessions.claim(id, { epoch: 1, owner: seen }, OTHER);
+          assert.deepEqual(outcome, { claimed: false, current: record }, `${id}: ${seen}`);
+        }
+        assert.deepEqual(await other.sessions.read(id), record);
+      }
+    },
+  },
+  {
+    id: 'claim/after-release',
+    title: 'a claim from an owner that has released the session since is refused, and one from no owner succeeds',
+    async run(kit) {
+      const [owner, other] = [await kit.open(), await kit.open()];
       await owner.sessions.create(recordOf('s'));
-      assert.deepEqual(await asker.sessions.claim('s', 1, OTHER), { claimed: false, current: recordOf('s') });
-      assert.deepEqual(await asker.sessions.read('s'), recordOf('s'));
+      await owner.sessions.release('s', FENCE);
+      assert.deepEqual(await other.sessions.claim('s', FENCE, OTHER), {
+        claimed: false,
+        current: recordOf('s', { owner: null }),
+      });
+      claimed(await other.sessions.claim('s', OWNERLESS, OTHER));
     },
   },
   {
@@ -129,11 +142,11 @@ export const ownershipCases: readonly StoreCase[] = [
       await view.sessions.create(recordOf('mine', { epoch: 3 }));
       for (const epoch of [0, 2, 4]) {
         const free = { claimed: false, current: recordOf('free', { epoch: 3, owner: null }) };
-        assert.deepEqual(await view.sessions.claim('free', epoch, ME), free);
+        assert.deepEqual(await view.sessions.claim('free', { epoch, owner: null }, ME), free);
       }
       for (const epoch of [1, 4]) {
         const mine = { claimed: false, current: recordOf('mine', { epoch: 3 }) };
-        assert.deepEqual(await view.sessions.claim('mine', epoch, ME), mine);
+        assert.deepEqual(await view.sessions.claim('mine', { epoch, owner: ME }, ME), mine);
       }
     },
   },
@@ -144,11 +157,11 @@ export const ownershipCases: readonly StoreCase[] = [
       const view = await kit.open();
       await announce(view, ME);
       await view.sessions.create(recordOf('s', { owner: null }));
-      claimed(await view.sessions.claim('s', 1, ME));
+      claimed(await view.sessions.claim('s', OWNERLESS, ME));
       for (let again = 0; again < 2; again++) {
-        assert.deepEqual(claimed(await view.sessions.claim('s', 1, ME)).record, recordOf('s', { epoch: 2 }));
+        assert.deepEqual(claimed(await view.sessions.claim('s', OWNERLESS, ME)).record, recordOf('s', { epoch: 2 }));
       }
-      assert.deepEqual(await view.sessions.claim('s', 1, OTHER), {
+      assert.deepEqual(await view.sessions.claim('s', OWNERLESS, OTHER), {
         claimed: false,
         current: recordOf('s', { epoch: 2 }),
       });
@@ -161,7 +174,7 @@ export const ownershipCases: readonly StoreCase[] = [
       const view = await kit.open();
       await announce(view, ME);
       await view.sessions.create(recordOf('s'));
-      assert.deepEqual(claimed(await view.sessions.claim('s', 1, ME)).record, recordOf('s', { epoch: 2 }));
+      assert.deepEqual(claimed(await view.sessions.claim('s', FENCE, ME)).record, recordOf('s', { epoch: 2 }));
       assert.equal(await view.sessions.save('s', FENCE, {}), 'fenced');
     },
   },
@@ -170,7 +183,7 @@ export const ownershipCases: readonly StoreCase[] = [
     title: 'a claim of a missing session says that there is no record, and creates nothing',
     async run(kit) {
       const view = await kit.open();
-      assert.deepEqual(await view.sessions.claim('never', 1, ME), { claimed: false, current: undefined });
+      assert.deepEqual(await view.sessions.claim('never', FENCE, ME), { claimed: false, current: undefined });
       assert.equal(await view.sessions.read('never'), undefined);
     },
   },
@@ -182,9 +195,10 @@ export const ownershipCases: readonly StoreCase[] = [
       const claimers = views.flatMap((view, v) => [0, 1, 2].map((n) => ({ view, me: `claimer-${v}-${n}` })));
       for (const { view, me } of claimers) await announce(view, me);
       for (const id of ['free', 'orphaned']) {
-        await views[0]?.sessions.create(recordOf(id, { owner: id === 'free' ? null : 'dead' }));
+        const from = { epoch: 1, owner: id === 'free' ? null : 'dead' };
+        await views[0]?.sessions.create(recordOf(id, from));
         const outcomes = await Promise.all(
-          claimers.map(async ({ view, me }) => ({ me, won: (await view.sessions.claim(id, 1, me)).claimed })),
+          claimers.map(async ({ view, me }) => ({ me, won: (await view.sessions.claim(id, from, me)).claimed })),
         );
         const winners = outcomes.filter(({ won }) => won);
         assert.equal(winners.length, 1, id);
@@ -203,7 +217,7 @@ export const ownershipCases: readonly StoreCase[] = [
         await old.sessions.create(recordOf(id));
         const [outcome, claim] = await Promise.all([
           old.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['{"late":1}'] }),
-          next.sessions.claim(id, 1, OTHER),
+          next.sessions.claim(id, FENCE, OTHER),
         ]);
         claimed(claim);
         const found = (await next.events.replay(id, 'p', -1)).found;
@@ -222,12 +236,12 @@ export const ownershipCases: readonly StoreCase[] = [
       for (const marker of [number, string]) assert.equal(await old.sessions.mark('s', FENCE, marker), 'written');
       const byRequest = (markers: readonly { request: string }[]) =>
         [...markers].sort((a, b) => (a.request < b.request ? -1 : 1));
-      const first = claimed(await next.sessions.claim('s', 1, OTHER));
+      const first = claimed(await next.sessions.claim('s', FENCE, OTHER));
       assert.deepEqual(byRequest(first.markers), [string, number]);
       const fence = { epoch: 2, owner: OTHER };
       assert.equal(await next.sessions.mark('s', fence, number, true), 'written');
       assert.equal(await next.sessions.release('s', fence), 'written');
-      assert.deepEqual(claimed(await old.sessions.claim('s', 2, ME)).markers, [string]);
+      assert.deepEqual(claimed(await old.sessions.claim('s', { epoch: 2, owner: null }, ME)).markers, [string]);
     },
   },
   {
@@ -238,11 +252,11 @@ export const ownershipCases: readonly StoreCase[] = [
       await view.sessions.create(recordOf('s'));
       const marker = { request: '7', stream: 'p1' };
       for (let n = 0; n < 2; n++) assert.equal(await view.sessions.mark('s', FENCE, marker), 'written');
-      const once = claimed(await view.sessions.claim('s', 1, ME));
+      const once = claimed(await view.sessions.claim('s', FENCE, ME));
       assert.deepEqual(once.markers, [marker]);
       const fence = { epoch: 2, owner: ME };
       for (let n = 0; n < 2; n++) assert.equal(await view.sessions.mark('s', fence, marker, true), 'written');
-      assert.deepEqual(claimed(await view.sessions.claim('s', 2, ME)).markers, []);
+      assert.deepEqual(claimed(await view.sessions.claim('s', fence, ME)).markers, []);
     },
   },
   {

@@ -128,8 +128,6 @@ export const recordCases: readonly StoreCase[] = [
         { subscriptions: [] },
         { getStream: true },
         { activeAt: 1_767_225_999_999 },
-        { expiresAt: 4_102_444_800_000 },
-        { expiresAt: null },
         {},
         { logLevel: 'info', getStream: false, subscriptions: ['x:y'] },
       ];
@@ -187,11 +185,8 @@ export const recordCases: readonly StoreCase[] = [
     async run(kit) {
       const view = await kit.open();
       await view.sessions.create(recordOf('s', { state: { a: '1' } }));
-      assert.equal(
-        await view.sessions.release('s', FENCE, { state: { b: '2' }, expiresAt: 4_102_444_800_000 }),
-        'written',
-      );
-      const released = { owner: null, state: { a: '1', b: '2' }, expiresAt: 4_102_444_800_000 };
+      assert.equal(await view.sessions.release('s', FENCE, { state: { b: '2' }, version: '2025-06-18' }), 'written');
+      const released = { owner: null, state: { a: '1', b: '2' }, version: '2025-06-18' };
       assert.deepEqual(await view.sessions.read('s'), recordOf('s', released));
       await view.sessions.create(recordOf('t'));
       assert.equal(await view.sessions.release('t', FENCE), 'written');

@@ -1,7 +1,7 @@
 /** What a case of the store contract gets: views of the store under test, and its clock. */
 import { afterTurn, base64url, systemRandom, systemTime } from '../../options/system.ts';
 import type { EventRetention, Logger, TimeProvider } from '../../types.ts';
-import type { Fence, OpenStore, SessionRecord, Store, StoreOptions } from '../../stores/store.ts';
+import type { Fence, OpenStore, Ownership, SessionRecord, Store, StoreOptions } from '../../stores/store.ts';
 import { RECORD_VERSION } from '../../stores/store.ts';
 
 /** What only some stores have. A test skips a case that needs it by name, with the reason. */
@@ -128,6 +128,8 @@ export const ME = 'instance-me';
 export const OTHER = 'instance-other';
 
 export const FENCE: Fence = { epoch: 1, owner: ME };
+/** What a caller sees in a new record that has no owner. */
+export const OWNERLESS: Ownership = { epoch: 1, owner: null };
 
 /** A record at epoch 1, owned by {@link ME}, without an expiry; every other member has a value. */
 export function recordOf(id: string, more: Partial<SessionRecord> = {}): SessionRecord {
