@@ -197,3 +197,33 @@ describe('close()', () => {
     ]);
   });
 });
+
+describe('expired sessions', () => {
+  test('without a living owner are ended, however many of living owners the store names before them', async () => {
+    const ended: string[] = [];
+    const { id: owner, leaveDead, store, time } = await sweeping((id) => void ended.push(id));
+    const other = { id: 'other', state: 'serving', version: '1' } as const;
+    await store.views[0]?.instances.announce(other, () => undefined);
+    for (let n = 0; n < 250; n++) {
+      const record = plainRecord(`owned-${n}`, { epoch: 1, owner: n % 2 === 0 ? owner : other.id }, {});
+      await store.views[0]?.sessions.create(record, 1);
+    }
+    await leaveDead(120);
+    await time.advance(SWEEP);
+    await until(() => ended.length === 120);
+    expect(ended.every((id) => id.startsWith('dead-'))).toBe(true);
+    const lastEnded = store.calls.filter(({ call }) => call === 'sessions.end').map(({ args }) => args[1]);
+    expect(lastEnded[0]).toMatchObject({ epoch: 1, owner: null });
+  });
+
+  test('of one dead owner cost one look at its lease in each pass', async () => {
+    const ended: string[] = [];
+    const { store, time } = await sweeping((id) => void ended.push(id));
+    for (let n = 0; n < 250; n++)
+      await store.views[0]?.sessions.create(plainRecord(`left-${n}`, { epoch: 1, owner: 'dead' }, {}), 1);
+    store.calls.length = 0;
+    await time.advance(SWEEP);
+    await until(() => ended.length === 250);
+    expect(store.calls.filter(({ call, args }) => call === 'instances.read' && args[0] === 'dead')).toHaveLength(1);
+  });
+});

@@ -35,7 +35,7 @@ describeWithServer('redis', 'the first format', (server) => {
     const name = newName();
     const view = await openView(server().url, { name });
     const at = (key: string): string => `sojourn:${name}:{s}:${key}`;
-    await view.sessions.create(RECORD);
+    await view.sessions.create(RECORD, 3_600_000);
     await view.sessions.save('s', FENCE, { answer: '{}', state: { cart: null } });
     const mark = { request: '"1"', stream: 'p1x0' };
     await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p1x0', from: 0, events: ['', '{"a":1}'], mark });
