@@ -34,12 +34,8 @@ const CHECKED = ['src', 'docs', 'README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md
  * then on the lint holds it.
  */
 const UNFINISHED = [
-  'docs/stores/nats.md',
-  'docs/stores/sqlite.md',
-
   'src/eras/legacy/',
   'src/session/',
-  'src/stores/nats/',
 ];
 
 /** The lines of the source with everything but comments replaced by spaces. */

@@ -11,7 +11,7 @@ import {
 import { factoryFailed, SojournError } from '../errors.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { MaybePromise, Handshake, NewSessionRecord, SessionRecord } from '../stores/store.ts';
+import type { MaybePromise, Handshake, NewSessionRecord } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../protocol/versions.ts';
 import { modernServerOf, whyNotModern } from '../protocol/server-shape.ts';

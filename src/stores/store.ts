@@ -157,8 +157,8 @@ export interface SessionPage {
 
 export interface SessionStore {
   /**
-   * Atomic. `'exists'`: there is a record or a tombstone of that id, which stays unchanged. `expiresInMs` as in a patch;
-   * without it the record does not expire.
+   * Atomic. `'exists'`: there is a record or a tombstone of that id, which stays unchanged. `expiresInMs` as in a
+   * patch; without it the record does not expire.
    */
   create(record: NewSessionRecord, expiresInMs?: number | null): MaybePromise<'created' | 'exists'>;
   /**

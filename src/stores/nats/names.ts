@@ -3,13 +3,13 @@
  * of a subject: characters with a meaning there (`.`, `*`, `>`, blanks) are written as `=` and their bytes in
  * hexadecimal digits.
  *
- * | stream                  | subjects                                   | content |
- * |-------------------------|--------------------------------------------|---------|
- * | `KV_<prefix>_sessions`  | `$KV.<prefix>_sessions.<name>.<session>`   | the record, or the tombstone |
- * | `KV_<prefix>_instances` | `$KV.<prefix>_instances.lease.<name>.<id>` | leases; `secret.…`, `clock.…` |
- * | `<prefix>_log`          | `<prefix>.log.<name>.<session>`            | appends, markers, claims; `part.…`: large ones |
- * | `<prefix>_places`       | `<prefix>.place.<name>`                    | the order of `list` (`listing-order.ts`) |
- * | `<prefix>_agenda`       | `<prefix>.due.<name>.<slot>`               | cleanup work and its time (`cleanup-schedule`) |
+ * Streams, each with its subjects:
+ *
+ * - `KV_<prefix>_sessions`, `$KV.<prefix>_sessions.<name>.<session>`: the record, or the tombstone
+ * - `KV_<prefix>_instances`, `$KV.<prefix>_instances.lease.<name>.<id>`: leases; also `secret.…` and `clock.…`
+ * - `<prefix>_log`, `<prefix>.log.<name>.<session>`: appends, markers, claims; `part.…` for what is large
+ * - `<prefix>_places`, `<prefix>.place.<name>`: the order of `list` (`listing-order.ts`)
+ * - `<prefix>_agenda`, `<prefix>.due.<name>.<slot>`: cleanup work and its time (`cleanup-schedule.ts`)
  *
  * Mailboxes are `<prefix>.mail.<name>.<id>`, and the bus is `<prefix>.bus.<name>`; no stream stores those.
  */

@@ -71,7 +71,10 @@ export function sessionStatements(s: string) {
   const saves = new Map<string, Statement>();
 
   return {
-    /** $14 ms until the expiry, or null; $17 tombstone time, $18 to $20 the state: ids, keys, values. Replaces a session whose tombstone time is over. */
+    /**
+     * $14 ms until the expiry, or null; $17 tombstone time, $18 to $20 the state: ids, keys, values. Replaces a session
+     * whose tombstone time is over.
+     */
     create: statementOf(`WITH made AS (
         INSERT INTO ${s}.sessions (deployment, id, v, epoch, owner, "user", version, initialized, log_level,
           subscriptions, get_stream, created_at, active_at, expires_at)

@@ -75,9 +75,9 @@ local function last(key) if ends then redis.call('PEXPIREAT', key, ends) end end
 
 /**
  * `KEYS`: head, body, state, open, and the log's keys if their lifetime is not limited. `ARGV` after the fence: the new
- * fence (empty: unchanged); the ms until the new expiry (empty: unchanged; or `never`); the number of head fields; pairs
- * of head fields; pairs of state fields, where an empty value deletes. When written with an earlier expiry than before,
- * answers `E` and the expiry.
+ * fence (empty: unchanged); the ms until the new expiry (empty: unchanged; or `never`); the number of head fields;
+ * pairs of head fields; pairs of state fields, where an empty value deletes. When written with an earlier expiry than
+ * before, answers `E` and the expiry.
  */
 export const SAVE = script(
   FENCE,
@@ -270,7 +270,8 @@ return redis.call('HGETALL', KEYS[2])
 
 /**
  * `KEYS`: all. `ARGV`: latest time of creation, ms that a session is kept after its expiry, tombstone ms, ms until its
- * expiry or empty, body, number of head fields, pairs of head fields, pairs of state fields. Answers `W`; `X`: exists; `L`.
+ * expiry or empty, body, number of head fields, pairs of head fields, pairs of state fields. Answers `W`; `X`: exists;
+ * `L`.
  */
 export const CREATE = script(
   CLOCK,
@@ -331,8 +332,8 @@ return answer('W')
 );
 
 /**
- * `KEYS`: all. `ARGV`: write, fence, reason, tombstone ms, format. Answers `E` and the time of the end; `G`: ended before,
- * or missing; `F`; `L`.
+ * `KEYS`: all. `ARGV`: write, fence, reason, tombstone ms, format. Answers `E` and the time of the end; `G`: ended
+ * before, or missing; `F`; `L`.
  */
 export const END = script(
   CLOCK,

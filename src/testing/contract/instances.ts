@@ -8,7 +8,6 @@ import {
   announce,
   eventually,
   inTime,
-  recordOf,
   type StoreCase,
 } from './store-kit.ts';
 
