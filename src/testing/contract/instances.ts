@@ -1,15 +1,6 @@
 import assert from 'node:assert/strict';
 import type { InstanceLease, InstanceMessage, OpenStore } from '../../stores/store.ts';
-import {
-  ME,
-  OTHER,
-  PAST_SHORT_MS,
-  SHORT_MS,
-  announce,
-  eventually,
-  inTime,
-  type StoreCase,
-} from './store-kit.ts';
+import { ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, eventually, inTime, type StoreCase } from './store-kit.ts';
 
 /** The members of a lease that callers know; a store may add more. */
 const shown = (lease: InstanceLease | undefined) =>
