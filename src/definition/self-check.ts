@@ -81,7 +81,7 @@ class ShamSession {
   }
 
   /** All requests have the same id, as those of real clients do. */
-  request(method: string, params: object): void {
+  dispatch(method: string, params: object): void {
     const context = new MessageContext(undefined, undefined, false, 1, method, undefined);
     const { marker: sessionId } = this;
     const mcpReq = { id: 1, method, requestState: () => undefined, signal: new AbortController().signal };
@@ -123,7 +123,7 @@ function checkEra(serverClass: SdkServerClass, era: Era): string | undefined {
   });
   for (const session of sessions) {
     calling = session;
-    session.request('tools/call', { name: 'self-check', arguments: {} });
+    session.dispatch('tools/call', { name: 'self-check', arguments: {} });
   }
   try {
     return changed(before, snapshot(shared)) ?? crossed(sessions) ?? misdirected(sessions, era);
@@ -140,12 +140,12 @@ function setTool(probe: ProbeServer, handler: () => unknown): void {
 
 /** They differ in version, capabilities and log level, so that a shared value shows. */
 function shakeHands(session: ShamSession, index: number): void {
-  session.request('initialize', {
+  session.dispatch('initialize', {
     protocolVersion: LEGACY_VERSIONS[index],
     capabilities: index === 0 ? { elicitation: { form: {} } } : { sampling: {} },
     clientInfo: { name: session.marker, version: '1.0.0' },
   });
-  session.request('logging/setLevel', { level: index === 0 ? 'error' : 'debug' });
+  session.dispatch('logging/setLevel', { level: index === 0 ? 'error' : 'debug' });
 }
 
 /** As a careless tool does: everything through the shared server. */

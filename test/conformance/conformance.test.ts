@@ -1,4 +1,7 @@
-/** The official suite, every revision, over both faces. No expected failures, no warnings. */
+/**
+ * The official suite, every revision, over both faces, with a server per session and with one server for all. No expected
+ * failures, no warnings.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
 import { createFixtureServer } from '../kit/fixture-server.ts';
@@ -8,12 +11,20 @@ import { legs, problems, requirements, runLeg, summary } from './suite.ts';
 /** The longest leg takes 3 s on an idle machine; the first one may also install the suite. */
 const timeout = 180_000;
 
-describe.each(Object.entries(faces))('the %s face', (_face, serve) => {
+const makings: Record<string, (notifier: () => McpEndpoint['notify']) => McpEndpoint> = {
+  'a factory': (notifier) => createMcpEndpoint((ctx) => createFixtureServer(ctx, notifier)),
+  'one definition': (notifier) => createMcpEndpoint(createFixtureServer({ era: 'legacy' }, notifier)),
+};
+const ways = Object.entries(faces).flatMap(([face, serve]) =>
+  Object.entries(makings).map(([making, make]) => ({ face, serve, making, make })),
+);
+
+describe.each(ways)('the $face face, $making', ({ serve, make }) => {
   let endpoint: McpEndpoint;
   let served: Served;
 
   beforeAll(async () => {
-    endpoint = createMcpEndpoint((ctx) => createFixtureServer(ctx, () => endpoint.notify));
+    endpoint = make(() => endpoint.notify);
     served = await serve(endpoint);
   });
 
