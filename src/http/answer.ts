@@ -76,6 +76,8 @@ const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'SESSION_ID_MISSING',
   'SESSION_ID_INVALID',
   'CLOSED',
+  // Before the body is read.
+  'AUTH_AWAY',
 ]);
 
 /** The value of the header `Sojourn-Refused`, for operators and proxies. */

@@ -19,17 +19,12 @@ const [refusals = [], lost = []] = read('docs/reference/answers.md')
       .map(cells),
   );
 
-/** Thrown to server code; no client gets them by themselves. */
-const THROWN = [
-  'NO_STREAM',
-  'NOT_INITIALIZED',
-  'STATELESS',
-  'SESSION_GONE',
-  'STATE_TOO_LARGE',
-  'SEAL_TOO_LONG',
-  'OUTSIDE_HANDLER',
-  'DEFINITION_REFUSED',
-];
+/** Thrown to server code, as the page of errors says; no client gets them by themselves. */
+const THROWN = read('docs/reference/errors.md')
+  .split('
+')
+  .map(cells)
+  .flatMap(([code = '', status]) => (status === '–' ? [code] : []));
 
 /** One error of each builder; of those that take it, one that may have run. */
 const built = Object.values(errors).flatMap((value): errors.SojournError[] => {
