@@ -21,8 +21,7 @@ const [refusals = [], lost = []] = read('docs/reference/answers.md')
 
 /** Thrown to server code, as the page of errors says; no client gets them by themselves. */
 const THROWN = read('docs/reference/errors.md')
-  .split('
-')
+  .split('\n')
   .map(cells)
   .flatMap(([code = '', status]) => (status === '–' ? [code] : []));
 
