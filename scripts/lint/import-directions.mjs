@@ -17,7 +17,7 @@ const MAY_IMPORT = {
   eras: ['relay', 'cluster', 'session', 'stores', 'http', 'options', 'protocol'],
   definition: ['session', 'options', 'protocol'],
   listen: ['http', 'options'],
-  auth: ['http', 'options', 'protocol'],
+  auth: ['session', 'http', 'options', 'protocol'],
   endpoint: [
     'listen',
     'auth',
@@ -33,7 +33,7 @@ const MAY_IMPORT = {
   ],
   sealed: ['options', 'protocol'],
   testing: ['stores', 'options', 'protocol'],
-  cli: ['endpoint', 'stores', 'options', 'protocol', 'index'],
+  cli: ['endpoint', 'listen', 'stores', 'options', 'protocol', 'index'],
   index: ['endpoint', 'listen', 'eras', 'session', 'stores', 'http', 'options', 'protocol'],
 };
 

@@ -1,10 +1,13 @@
 /** What `serve` prints once it listens. */
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { isExposed } from '../listen/exposed.ts';
 import { MODERN_VERSIONS, servedVersions } from '../protocol/versions.ts';
 
 export interface BannerFacts {
   readonly version: string;
   readonly url: string;
+  /** The address that is bound. */
+  readonly address: string;
   readonly options: ResolvedOptions;
   /** Number of worker processes, if there are several. */
   readonly workers: number | undefined;
@@ -19,11 +22,13 @@ const MODES: Readonly<Record<ResolvedOptions['sessionMode'], string>> = {
   stateless: 'stateless: no sessions',
 };
 
-export function banner({ version, url, options, workers, store, storeAway }: BannerFacts): string {
+export function banner({ version, url, address, options, workers, store, storeAway }: BannerFacts): string {
   const { sessionMode, legacySse, supportedProtocolVersions } = options;
   const rows: [string, string][] = [
     ['endpoint', url],
     ...(legacySse ? ([['old SSE', `${url.replace(/\/$/, '')}/sse`]] satisfies [string, string][]) : []),
+    ['bound to', `${shownAddress(address)}:${new URL(url).port || '80'}${isOpen(address) ? EVERY_INTERFACE : ''}`],
+    ['callers', callersText(options)],
     ['health', `${new URL(url).origin}/healthz`],
     ['sessions', MODES[sessionMode]],
     ['versions', servedVersions(sessionMode, supportedProtocolVersions).join(', ')],
@@ -31,8 +36,37 @@ export function banner({ version, url, options, workers, store, storeAway }: Ban
     ...(workers === undefined ? [] : ([['workers', String(workers)]] satisfies [string, string][])),
   ];
   const lines = rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`);
-  return ['', `sojourn ${version}`, '', ...lines, '', '  Stop with Ctrl+C.', ''].join('\n') + '\n';
+  const warning = isExposed(address, options) ? ['', ...WARNING] : [];
+  return ['', `sojourn ${version}`, '', ...lines, ...warning, '', '  Stop with Ctrl+C.', ''].join('\n') + '\n';
 }
+
+const EVERY_INTERFACE = ' (every network interface)';
+
+/** Other machines reach this address, and neither callers nor host names are checked. */
+const WARNING = [
+  '  ┌─ WARNING ─────────────────────────────────────────────────────────────────┐',
+  '  │ Every machine that reaches this address may use this server: callers need │',
+  '  │ no token, and any Host name is served. Give --auth-issuer with            │',
+  '  │ --auth-audience, or --allowed-hosts, or bind --host 127.0.0.1.            │',
+  '  └───────────────────────────────────────────────────────────────────────────┘',
+];
+
+function callersText({ auth }: ResolvedOptions): string {
+  switch (auth?.identification.by) {
+    case undefined:
+      return 'anyone who reaches this address';
+    case 'jwt':
+      return `with a token of ${auth.identification.jwt.issuer}`;
+    case 'proxy':
+      return `as a proxy names them in ${auth.identification.header}`;
+    case 'verify':
+      return 'with a token that the module accepts';
+  }
+}
+
+const isOpen = (address: string): boolean => address === '0.0.0.0' || address === '::';
+
+const shownAddress = (address: string): string => (address.includes(':') ? `[${address}]` : address);
 
 const AWAY = ' (cannot be reached; sojourn keeps trying to connect)';
 

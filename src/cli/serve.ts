@@ -33,7 +33,9 @@ export async function serve(module: string, settings: ServeSettings, context: Se
       : await storeOf(settings.storeUrl, settings.origin('store') ?? '--store');
   const { server: given, options: moduleOptions } = await loadServerModule(module, context.cwd);
   try {
-    resolveOptions(moduleOptions);
+    // A module may leave it to the flags how callers are identified.
+    const { auth } = settings.options;
+    resolveOptions(auth === undefined ? moduleOptions : mergeOptions(moduleOptions, { auth }));
   } catch (error) {
     throw new Failure(`wrong options in ${module}: ${reason(error)}`, { cause: error });
   }
@@ -80,6 +82,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const text = banner({
     version: BUILD_VERSION,
     url: server.url,
+    address: server.address,
     options: resolved,
     workers,
     store: chosen?.remote === true ? chosen.shown : undefined,

@@ -52,6 +52,7 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
   }
   const serve = <T>(key: string, fallback: T): T => (fromFlags.get(key) ?? fromEnv.get(key) ?? fallback) as T;
   const storeUrl = serve<string | undefined>('store', undefined);
+  const auth = authOf(serve, origins);
   const settings: ServeSettings = {
     port: serve<number>('port', SERVE_DEFAULTS.port),
     host: serve<string>('host', SERVE_DEFAULTS.host),
@@ -61,7 +62,10 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
     logLevel: serve<string>('logLevel', SERVE_DEFAULTS.logLevel),
     drainTimeoutMs: serve<number>('drainTimeoutMs', SERVE_DEFAULTS.drainTimeoutMs),
     storeUrl,
-    options: mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
+    options: {
+      ...mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
+      ...(auth !== undefined && { auth }),
+    },
     origin: (option) => origins.get(option),
     warnings: unknownVariableWarnings(env),
   };
@@ -79,6 +83,9 @@ export function mergeOptions(lower: McpEndpointOptions, upper: McpEndpointOption
   if (isGroup(lower.eventRetention) && isGroup(upper.eventRetention)) {
     merged.eventRetention = { ...lower.eventRetention, ...upper.eventRetention };
   }
+  // The flags say how callers are identified; `authorize` and other members may come from the module.
+  if (isGroup(lower.auth) && isGroup(upper.auth))
+    merged.auth = { ...lower.auth, verify: undefined, trustedProxyUser: undefined, ...upper.auth };
   if (upper.stateless !== undefined && upper.sessionMode === undefined) delete merged.sessionMode;
   if (upper.sessionMode !== undefined && upper.stateless === undefined) delete merged.stateless;
   return merged;
@@ -86,6 +93,34 @@ export function mergeOptions(lower: McpEndpointOptions, upper: McpEndpointOption
 
 function isGroup(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
+}
+
+/** Where `auth` has the values of its flags. */
+const AUTH_FLAGS = {
+  authIssuer: 'auth.jwt.issuer',
+  authAudience: 'auth.jwt.audience',
+  authJwksUri: 'auth.jwt.jwksUri',
+  authScopes: 'auth.requiredScopes',
+} as const;
+
+function authOf(
+  serve: <T>(key: string, fallback: T) => T,
+  origins: Map<string, string>,
+): McpEndpointOptions['auth'] | undefined {
+  const given = Object.keys(AUTH_FLAGS).flatMap((key) => origins.get(key) ?? []);
+  if (given.length === 0) return undefined;
+  const issuer = serve<string | undefined>('authIssuer', undefined);
+  const audience = serve<readonly string[] | undefined>('authAudience', undefined);
+  if (issuer === undefined || audience === undefined)
+    throw new UsageError(`${given[0]} needs --auth-issuer and --auth-audience: whose tokens, and for which service`);
+  for (const [key, option] of Object.entries(AUTH_FLAGS)) {
+    const origin = origins.get(key);
+    if (origin !== undefined) origins.set(option, origin);
+  }
+  return {
+    jwt: { issuer, audience, jwksUri: serve<string | undefined>('authJwksUri', undefined) },
+    ...(origins.has('authScopes') && { requiredScopes: serve<readonly string[]>('authScopes', []) }),
+  };
 }
 
 function layer(values: ReadonlyMap<string, FlagValue>, where: string): McpEndpointOptions {

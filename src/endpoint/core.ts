@@ -31,11 +31,13 @@ import { asSojournError, refuse, refuseOnSession } from '../http/answer.ts';
 import { attempt } from '../http/attempt.ts';
 import { type InboundPost, requestIdOf } from '../relay/call.ts';
 import type { Exchange } from '../http/exchange.ts';
+import { StreamExpiry } from '../http/stream-expiry.ts';
 import { KeepAlive } from '../http/keep-alive.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { Outage } from './outage.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
 import { dailyKeys } from './request-state-keys.ts';
+import type { Authorizer } from '../session/authorizer.ts';
 import { ServerBuilder, SessionBuilder } from '../session/builder.ts';
 import { contexts } from '../session/context.ts';
 import { inHookTime } from '../session/hook-time.ts';
@@ -64,6 +66,8 @@ export interface CoreOptions {
   readonly userOf: UserOf;
   /** `undefined`: without the option `auth`. */
   readonly authenticator?: Authenticator | undefined;
+  /** `undefined`: without the option `auth.authorize`. */
+  readonly authorizer?: Authorizer | undefined;
   readonly events: SessionEvents;
 }
 
@@ -102,6 +106,7 @@ export class Core {
     random,
     userOf,
     authenticator,
+    authorizer,
     events,
   }: CoreOptions) {
     // A store in this process is never unreachable, and its lease is never renewed.
@@ -128,6 +133,7 @@ export class Core {
       {
         guarded: !inProcess,
         durable,
+        authorizer,
         valid: () => this.instance.valid,
         idSuffixes: () => this.instance.idSuffixes,
         owner: () => this.instance.owner,
@@ -142,7 +148,7 @@ export class Core {
     this.#keys =
       requestStateKeys === undefined ? dailyKeys(store, options.timeProvider.now) : async () => requestStateKeys;
     const requestState = createRequestState(this.#keys, userOf, () => contexts.getStore()?.target);
-    const servers = new ServerBuilder({ factory, options, logger, requestState });
+    const servers = new ServerBuilder({ factory, options, logger, requestState, authorizer });
     const builder = new SessionBuilder(this.registry, servers, (session) => {
       if (this.registry.get(session.id) === session) void this.registry.end(session, 'handler_returned');
       else void session.leave('handler_returned');
@@ -167,6 +173,7 @@ export class Core {
     });
     this.#keepAlive = new KeepAlive(options.timeProvider, options.keepAliveMs);
     const keepAlive = this.#keepAlive;
+    const expiry = new StreamExpiry(options.timeProvider);
     const { waitingRequests, waitingBytes } = options.limits;
     const patience = new Patience({
       time: options.timeProvider,
@@ -184,13 +191,23 @@ export class Core {
       instance: this.instance,
       opener: this.#opener,
       keepAlive,
+      expiry,
       patience,
       random,
     });
-    this.#stateless = new StatelessEra({ options, servers, keepAlive });
+    this.#stateless = new StatelessEra({ options, servers, keepAlive, authorizer });
     const legacyPost: LegacyEra['post'] =
       options.sessionMode === 'stateless' ? (post) => this.#stateless.post(post) : (post) => this.legacy.post(post);
-    this.#modern = new ModernEra({ options, servers, bus: this.bus, keepAlive, random, legacy: legacyPost });
+    this.#modern = new ModernEra({
+      options,
+      servers,
+      bus: this.bus,
+      keepAlive,
+      random,
+      expiry,
+      authorizer,
+      legacy: legacyPost,
+    });
     this.#checks = new RequestChecks(options, {
       modern: (post, header) => (this.#drained ? refuseDrained(post) : this.#modern.serve(post, header)),
       legacyPost: (post) => (this.#drained ? refuseDrained(post) : legacyPost(post)),
@@ -198,7 +215,7 @@ export class Core {
       legacyDelete: (exchange) => (this.#drained ? refuse(exchange, draining(), null) : this.legacy.delete(exchange)),
     });
     this.#sse = options.legacySse
-      ? new LegacySseEra({ options, builder, keepAlive, ownerId: () => this.instance.owner, random })
+      ? new LegacySseEra({ options, builder, keepAlive, expiry, ownerId: () => this.instance.owner, random })
       : undefined;
     this.#unsubscribe = this.bus.subscribe((event) => {
       news.note(event, options.timeProvider.now());

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo, McpServer, Server, ServerEventBus, ServerNotifier } from '@modelcontextprotocol/server';
+import { HookAuthorizer } from '../auth/authorizer.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import type { Authenticator } from '../auth/context.ts';
 import { WellKnown } from '../auth/well-known.ts';
@@ -143,6 +144,7 @@ class Endpoint {
   readonly #loader: CoreLoader<Core>;
   readonly #events: SessionEvents = new EventEmitter();
   readonly #authenticator: Authenticator | undefined;
+  readonly #authorizer: HookAuthorizer | undefined;
   readonly #wellKnown: WellKnown;
   readonly #listening = new Set<ManagedListening>();
   #closed: Promise<void> | undefined;
@@ -154,6 +156,7 @@ class Endpoint {
     definition?.onListChanged((kind) => this.#core?.bus.deliver({ kind }));
     const { timeProvider: time, logger, auth } = options;
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
+    this.#authorizer = auth?.authorize && new HookAuthorizer(auth.authorize, options);
     this.#wellKnown = new WellKnown(auth?.metadata);
     this.#loader = new CoreLoader({ open: () => this.#open(), time, logger });
   }
@@ -187,6 +190,7 @@ class Endpoint {
         random: systemRandom,
         userOf: createUserOf(options),
         authenticator: this.#authenticator,
+        authorizer: this.#authorizer,
         events: this.#events,
       });
     if (!(opened instanceof Promise)) {

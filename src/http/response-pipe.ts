@@ -11,6 +11,7 @@ import { isLarge } from './large-answers.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
 import type { KeepAlive, KeepAliveTarget } from './keep-alive.ts';
+import type { StreamExpiry } from './stream-expiry.ts';
 import { KEEP_ALIVE_FRAME, messageFrame, SSE_HEADERS } from './sse.ts';
 
 export interface ResponsePipeOptions {
@@ -22,6 +23,10 @@ export interface ResponsePipeOptions {
   readonly onLarge?: (() => void) | undefined;
   /** What a stream begins with. */
   readonly firstEvent?: (() => string) | undefined;
+  /** Of a stream that ends with the token of its caller. */
+  readonly expiry?: StreamExpiry | undefined;
+  /** Changes each frame of a stream of the SDK. */
+  readonly reveal?: ((frame: string) => string) | undefined;
 }
 
 export class ResponsePipe implements KeepAliveTarget, TurnTask {
@@ -164,6 +169,12 @@ export class ResponsePipe implements KeepAliveTarget, TurnTask {
     this.#exchange.onClose(() => {
       reader.cancel().catch(() => {});
     });
+    let expired = false;
+    const stopExpiry = this.#options.expiry?.watch(this.#exchange, () => {
+      expired = true;
+      reader.cancel().catch(() => {});
+    });
+    this.#exchange.onClose(() => stopExpiry?.());
     const decoder = new TextDecoder();
     for (;;) {
       const { done, value } = await reader.read();
@@ -175,9 +186,10 @@ export class ResponsePipe implements KeepAliveTarget, TurnTask {
       }
       const frame = decoder.decode(value, { stream: true });
       if (!frame.startsWith(':')) this.#lastFrame = frame;
-      this.#exchange.write(frame);
+      this.#exchange.write(this.#options.reveal?.(frame) ?? frame);
     }
-    if (unanswered !== undefined && !isAnswer(this.#lastFrame))
+    stopExpiry?.();
+    if (!expired && unanswered !== undefined && !isAnswer(this.#lastFrame))
       this.#exchange.write(messageFrame(unanswered(), undefined));
     this.#end();
   }

@@ -12,6 +12,7 @@ import { JSON_HEADERS } from './answer.ts';
 import type { HeldHeads } from './held-heads.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import { isLarge } from './large-answers.ts';
+import type { StreamExpiry } from './stream-expiry.ts';
 import { KEEP_ALIVE_FRAME, messageFrame, primingFrame } from './sse.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
@@ -25,6 +26,8 @@ export interface SseSinkOptions {
   readonly largeAsJson?: boolean;
   /** Holds heads of answers that the store must take first. */
   readonly heldHeads?: HeldHeads;
+  /** Of a stream that ends with the token of its caller. */
+  readonly expiry?: StreamExpiry | undefined;
 }
 
 const IN_TURN = 0;
@@ -46,6 +49,7 @@ export class SseSink implements Sink, TurnTask {
   #held = false;
   #heldLong = false;
   #complete = false;
+  #stopExpiry: (() => void) | undefined = undefined;
   listener: SinkListener | undefined = undefined;
   /** The slot of the keep-alive walk. */
   slot = -1;
@@ -148,6 +152,7 @@ export class SseSink implements Sink, TurnTask {
     if (gathered !== '') this.#exchange.write(gathered);
     this.#options.keepAlive.add(this);
     this.#exchange.onClose(() => this.#leave());
+    this.#stopExpiry = this.#options.expiry?.watch(this.#exchange, () => this.end());
   }
 
   #respond(): void {
@@ -187,6 +192,7 @@ export class SseSink implements Sink, TurnTask {
   }
 
   #done(): void {
+    this.#stopExpiry?.();
     const { listener } = this;
     this.listener = undefined;
     listener?.sinkDone(this);

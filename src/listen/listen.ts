@@ -9,6 +9,7 @@ import { attempt, type ReportFailure } from '../http/attempt.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { originAllowed } from '../http/guards.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
+import { isExposed, isLoopback } from './exposed.ts';
 import { ListeningSocket, type Serving } from './listening-socket.ts';
 import { checkArguments } from '../options/checks.ts';
 import { LOOPBACK_NAMES } from '../options/defaults.ts';
@@ -36,6 +37,8 @@ export interface Listening extends AsyncDisposable {
   /** Where clients connect, e.g. `http://127.0.0.1:3000/mcp`. */
   readonly url: string;
   readonly port: number;
+  /** The address that is bound, e.g. `127.0.0.1`; `0.0.0.0` and `::` are every network interface. */
+  readonly address: string;
   /** Stops listening; resolves when its connections are closed. */
   close(): Promise<void>;
 }
@@ -81,8 +84,14 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   await start(server, fd === undefined ? { port, host } : { fd });
   const address = server.address() as AddressInfo | null;
   const bound = address?.port ?? port;
-  const at = fd === undefined ? host : (address?.address ?? host);
+  const at = address?.address ?? host;
   const hosts = target.options.allowedHosts ?? (isLoopback(at) ? LOOPBACK_NAMES : undefined);
+  if (isExposed(at, target.options)) {
+    target.options.logger.warn(
+      { address: at, port: bound },
+      'Every machine that reaches this address may call this endpoint: give the option auth or allowedHosts, or bind 127.0.0.1',
+    );
+  }
   // Early enough: nothing is accepted before the event loop turns.
   server.on('request', (req, res) => {
     const exchange = new NodeExchange(req, res, undefined, target.report);
@@ -91,7 +100,8 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= stop(server, target));
   return {
-    url: `http://${reachable(at)}:${bound}${base === '' ? '/' : base}`,
+    address: at,
+    url: `http://${reachable(fd === undefined ? host : at)}:${bound}${base === '' ? '/' : base}`,
     port: bound,
     close,
     [Symbol.asyncDispose]: close,
@@ -187,10 +197,6 @@ function cors(req: IncomingMessage, res: ServerResponse, options: ResolvedOption
   res.statusCode = 204;
   res.end();
   return true;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || host.startsWith('127.');
 }
 
 /** An address that a client on this machine can use. */

@@ -15,6 +15,7 @@ import type { MaybePromise, Handshake, NewSessionRecord } from '../stores/store.
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../protocol/versions.ts';
 import { modernServerOf, whyNotModern } from '../protocol/server-shape.ts';
+import type { Authorizer } from './authorizer.ts';
 import type { MessageSource } from './context.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
 import { Interned } from './interned.ts';
@@ -28,6 +29,7 @@ export interface BuilderOptions {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly requestState: RequestStateCodec;
+  readonly authorizer?: Authorizer | undefined;
 }
 
 export interface FactoryCall {
@@ -92,6 +94,7 @@ export class ServerBuilder {
       this.#made.add(server);
       if (!read) this.#warnOnce();
       this.#checkEra(server);
+      this.#options.authorizer?.watch(server);
       return server;
     };
     const failed = (cause: unknown): never => {

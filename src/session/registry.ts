@@ -5,6 +5,7 @@
  * session has a timer of its own. A session that ends leaves the registry before anything else happens; requests for it
  * wait in `closing` and then find its end in the store.
  */
+import type { Authorizer } from './authorizer.ts';
 import type { EventEmitter } from 'node:events';
 import { tooManySessions } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
@@ -25,6 +26,7 @@ export interface RegistryOptions {
   /** Other processes may own sessions of the store. */
   readonly guarded: boolean;
   readonly durable: boolean;
+  readonly authorizer?: Authorizer | undefined;
   /** Whether this instance has a valid lease. */
   valid(): boolean;
   /** Whether every instance of the deployment reads event ids with suffixes. */
@@ -41,6 +43,7 @@ export class Registry implements SessionHost {
   readonly store: OpenStore;
   readonly guarded: boolean;
   readonly largeAnswers: LargeAnswers;
+  readonly authorizer: Authorizer | undefined;
   othersServe = false;
   readonly sleepers: Sleepers;
   readonly durable: boolean;
@@ -61,7 +64,7 @@ export class Registry implements SessionHost {
   constructor(
     options: ResolvedOptions,
     store: OpenStore,
-    { guarded, durable, valid, idSuffixes, owner, takenOver }: RegistryOptions,
+    { guarded, durable, authorizer, valid, idSuffixes, owner, takenOver }: RegistryOptions,
     events: SessionEvents,
   ) {
     this.#events = events;
@@ -70,6 +73,7 @@ export class Registry implements SessionHost {
     this.largeAnswers = new LargeAnswers(options.logger);
     this.store = store;
     this.guarded = guarded;
+    this.authorizer = authorizer;
     this.durable = durable;
     this.#takenOver = takenOver;
     this.#idSuffixes = idSuffixes;

@@ -46,8 +46,9 @@ export async function takeOrphans(
     const isRepeated = request !== undefined && newest.get(requestKey(request.id)) !== key;
     const mayHaveRun = isRepeated || marked.has(key);
     const repeatable = isWhole(request) && !isRepeated && (!mayHaveRun || session.guard?.repeatable(request) === true);
-    if (repeatable && (await isAllowed(session, request, source))) {
-      session.rerun(toRequest(request), source, stream);
+    const allowed = repeatable ? await allowedRequest(session, request, source) : undefined;
+    if (allowed !== undefined) {
+      session.rerun(allowed, source, stream);
     } else if (request === undefined) {
       // Nobody knows what it was to answer.
       stream.finish();
@@ -68,15 +69,20 @@ function isWhole(request: KeptRequest | undefined): request is KeptRequest {
 
 /**
  * It runs in the name of the caller whose request restores the session. A build before `rights` kept none: such a call runs again
- * for an anonymous caller alone, who could send it as well.
+ * for an anonymous caller alone, who could send it as well. `undefined`: it does not run.
  */
-async function isAllowed(session: LiveSession, request: KeptRequest, { authInfo }: MessageSource): Promise<boolean> {
+async function allowedRequest(
+  session: LiveSession,
+  request: KeptRequest,
+  { authInfo }: MessageSource,
+): Promise<RpcRequest | undefined> {
   if (request.rights !== rightsOf(authInfo)) {
     const { id: sessionId, logger } = session;
     logger.info({ sessionId, method: request.method }, 'A lost call is not run again: this caller has other rights');
-    return false;
+    return undefined;
   }
-  return (await session.transport.checkScopes([toRequest(request)], authInfo)) === undefined;
+  const admitted = (await session.authorizer?.admit(toRequest(request), authInfo)) ?? toRequest(request);
+  return (await session.transport.checkScopes([admitted], authInfo)) === undefined ? admitted : undefined;
 }
 
 function toRequest({ id, method, params }: KeptRequest): RpcRequest {

@@ -2,6 +2,7 @@ import type { LargeAnswers } from '../http/large-answers.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { Authorizer } from './authorizer.ts';
 import type { LiveSession } from './session.ts';
 
 /** What a session needs of the instance it lives on. */
@@ -9,6 +10,8 @@ export interface SessionHost {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly store: OpenStore;
+  /** `undefined`: without `auth.authorize`. */
+  readonly authorizer: Authorizer | undefined;
   /** Other processes may own sessions of this store: calls are guarded (`call-guard.ts`). */
   readonly guarded: boolean;
   /** Whether event ids may carry suffixes: no instance of the deployment is too old to read them. */

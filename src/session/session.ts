@@ -18,6 +18,7 @@ import type { ConnectableServer, LeaveReason, Logger, McpSession } from '../type
 import { hasEventIds, hasPriming } from '../protocol/versions.ts';
 import { shownId } from '../shown.ts';
 import { knownClient, type Quirk } from '../clients/known.ts';
+import type { Authorizer } from './authorizer.ts';
 import { contexts, MessageContext, type MessageSource, targetOf } from './context.ts';
 import { endError, errorAnswer, goesOn } from './end-answers.ts';
 import { GET_STREAM } from './event-id.ts';
@@ -115,6 +116,10 @@ export class LiveSession implements Idle {
 
   get logger(): Logger {
     return this.#host.logger;
+  }
+
+  get authorizer(): Authorizer | undefined {
+    return this.#host.authorizer;
   }
 
   /** Why it left this instance; undefined while it is here. */

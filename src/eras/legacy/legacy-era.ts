@@ -11,6 +11,7 @@ import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
+import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { KEEP_ALIVE_FRAME, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink, type SseSinkOptions } from '../../http/sse-sink.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -42,6 +43,7 @@ export interface LegacyOptions {
   readonly instance: Instance;
   readonly opener: Opener;
   readonly keepAlive: KeepAlive;
+  readonly expiry: StreamExpiry;
   readonly patience: Patience;
   readonly random: RandomSource;
 }
@@ -56,11 +58,13 @@ export class LegacyEra {
   readonly #patience: Patience;
   readonly #getSinks: SseSinkOptions;
   readonly #postSinks: SseSinkOptions;
+  /** Of POSTs whose clients come back after the end of a stream. */
+  readonly #resumedSinks: SseSinkOptions;
   readonly #loop: CallLoop;
   readonly #posts: LegacyPosts;
   readonly relay: Relay;
 
-  constructor({ options, registry, finder, instance, opener, keepAlive, patience, random }: LegacyOptions) {
+  constructor({ options, registry, finder, instance, opener, keepAlive, expiry, patience, random }: LegacyOptions) {
     this.#options = options;
     this.#registry = registry;
     this.#finder = finder;
@@ -69,8 +73,9 @@ export class LegacyEra {
     this.#keepAlive = keepAlive;
     this.#patience = patience;
     const { streamBufferBytes: bufferBytes } = options.limits;
-    this.#getSinks = { keepAlive, bufferBytes, heldHeads: new HeldHeads(options.timeProvider) };
-    this.#postSinks = { ...this.#getSinks, largeAsJson: options.responseMode === 'auto' };
+    this.#getSinks = { keepAlive, bufferBytes, heldHeads: new HeldHeads(options.timeProvider), expiry };
+    this.#resumedSinks = { ...this.#getSinks, largeAsJson: options.responseMode === 'auto' };
+    this.#postSinks = { ...this.#resumedSinks, expiry: undefined };
     this.relay = new Relay({
       instance,
       logger: options.logger,
@@ -94,7 +99,7 @@ export class LegacyEra {
       options,
       registry,
       track: (exchange, work) => this.#loop.track(exchange, work),
-      sse: (exchange) => new SseSink(exchange, SSE_HEADERS, this.#postSinks),
+      sse: (exchange, resumes) => new SseSink(exchange, SSE_HEADERS, resumes ? this.#resumedSinks : this.#postSinks),
     });
   }
 

@@ -21,6 +21,7 @@ import { JsonSink } from '../../http/json-sink.ts';
 import type { SseSink } from '../../http/sse-sink.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { admitAll } from '../../session/authorizer.ts';
 import type { MessageContext } from '../../session/context.ts';
 import type { Registry } from '../../session/registry.ts';
 import { attachToFirstAttempt, firstAttemptStarted, isRerunning, isRetry } from '../../session/retry.ts';
@@ -28,7 +29,7 @@ import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/stream-writer.ts';
 import type { Sink } from '../../http/sink.ts';
-import { allowsBatches } from '../../protocol/versions.ts';
+import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import { type Call, type InboundPost, methodOf, type NextAttempt } from '../../relay/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -47,7 +48,8 @@ export interface LegacyPostsOptions {
   readonly registry: Registry;
   /** A drain waits for the exchange until `work` ends. */
   track<T>(exchange: Exchange, work: () => Promise<T>): Promise<T>;
-  sse(exchange: Exchange): SseSink;
+  /** `resumes`: its client comes back for what follows the end of the stream. */
+  sse(exchange: Exchange, resumes: boolean): SseSink;
 }
 
 export class LegacyPosts {
@@ -69,6 +71,19 @@ export class LegacyPosts {
       const error = batchNotAllowed(`batches are not part of protocol revision ${session.version}`);
       return refused({ exchange, requestId: null }, error);
     }
+    const { authorizer } = session;
+    if (authorizer === undefined) return this.#serveAdmitted(session, call);
+    const admitted = admitAll(authorizer, post.messages, exchange.authInfo);
+    if (!(admitted instanceof Promise)) return this.#serveAdmitted(session, withMessages(call, admitted));
+    return this.#track(exchange, async () => {
+      const messages = await admitted;
+      return stays(session, call) ? this.#serveAdmitted(session, withMessages(call, messages)) : call;
+    });
+  }
+
+  /** What its caller may not use is replaced by something unknown. */
+  #serveAdmitted(session: LiveSession, call: PostCall): MaybePromise<NextAttempt> {
+    const { exchange, post } = call;
     const requests = requestsOf(post.messages);
     const checked = session.transport.checkScopes(requests, exchange.authInfo);
     if (checked instanceof Promise)
@@ -85,8 +100,7 @@ export class LegacyPosts {
   ): Promise<NextAttempt> {
     const refusal = await checked;
     if (refusal !== undefined) return refused(call, refusal);
-    const stays = session.left === undefined && session.serves && call.exchange.relayOrigin?.linkFailed !== true;
-    return stays ? this.#serveAllowed(session, call, requests) : call;
+    return stays(session, call) ? this.#serveAllowed(session, call, requests) : call;
   }
 
   /** Its caller has the scopes. */
@@ -124,7 +138,7 @@ export class LegacyPosts {
    */
   #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): Promise<NextAttempt> {
     const { call, stream, admitted } = admittedPost;
-    const sink = this.#sse(call.exchange);
+    const sink = this.#sse(call.exchange, resumes(session, stream));
     return new Promise((resolve, reject) => {
       session.beginUnprimed(stream, sink, admitted, extra, (result) => {
         try {
@@ -169,7 +183,7 @@ export class LegacyPosts {
   async #answerRetry(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): Promise<NextAttempt> {
     const { exchange, post } = call;
     const json = this.#options.responseMode === 'json';
-    const open = (): Sink => (json ? new JsonSink(exchange, JSON_HEADERS, post.batch) : this.#sse(exchange));
+    const open = (): Sink => (json ? new JsonSink(exchange, JSON_HEADERS, post.batch) : this.#sse(exchange, false));
     try {
       await firstAttemptStarted(session, requests);
       if (session.left !== undefined) return { ...call, again: true };
@@ -210,7 +224,8 @@ export class LegacyPosts {
     if (stream.read) exchange.destroy();
     else {
       const { answersOnly } = stream;
-      session.begin(stream, answersOnly ? new JsonSink(exchange, JSON_HEADERS, post.batch) : this.#sse(exchange));
+      const sse = (): SseSink => this.#sse(exchange, resumes(session, stream));
+      session.begin(stream, answersOnly ? new JsonSink(exchange, JSON_HEADERS, post.batch) : sse());
     }
     this.#dispatchAll(session, post, admitted);
     return undefined;
@@ -251,6 +266,20 @@ export class LegacyPosts {
       return batchNotAllowed(`a batch of ${counted} requests; ${limit} may run at once (limits.requestsPerSession)`);
     return counted > 0 && session.running.counted + counted > limit ? tooManyRequests(limit) : undefined;
   }
+}
+
+/** Clients of earlier revisions do not come back after a stream that ended. */
+function resumes({ version }: LiveSession, { logged }: Stream): boolean {
+  return logged && hasPriming(version);
+}
+
+function withMessages(call: PostCall, messages: readonly Checked[]): PostCall {
+  return { ...call, post: { ...call.post, messages } };
+}
+
+/** After a hook of the application: the session is served here, and its client can be answered. */
+function stays(session: LiveSession, { exchange }: PostCall): boolean {
+  return session.left === undefined && session.serves && exchange.relayOrigin?.linkFailed !== true;
 }
 
 function refused({ exchange, requestId }: Pick<Call, 'exchange' | 'requestId'>, error: SojournError): undefined {

@@ -23,6 +23,7 @@ import { answerable, errorJson, PLAIN_HEADERS, refuse, refusePlain } from '../..
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
+import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
 import { checkMessage, type Checked, type RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -39,6 +40,7 @@ export interface LegacySseOptions {
   readonly options: ResolvedOptions;
   readonly builder: SessionBuilder;
   readonly keepAlive: KeepAlive;
+  readonly expiry: StreamExpiry;
   readonly ownerId: () => string;
   readonly random: RandomSource;
 }
@@ -66,15 +68,17 @@ export class LegacySseEra {
   readonly #options: ResolvedOptions;
   readonly #builder: SessionBuilder;
   readonly #keepAlive: KeepAlive;
+  readonly #expiry: StreamExpiry;
   readonly #ownerId: () => string;
   readonly #random: RandomSource;
   readonly #connections = new Map<string, Connection>();
   draining = false;
 
-  constructor({ options, builder, keepAlive, ownerId, random }: LegacySseOptions) {
+  constructor({ options, builder, keepAlive, expiry, ownerId, random }: LegacySseOptions) {
     this.#options = options;
     this.#builder = builder;
     this.#keepAlive = keepAlive;
+    this.#expiry = expiry;
     this.#ownerId = ownerId;
     this.#random = random;
   }
@@ -106,7 +110,11 @@ export class LegacySseEra {
     const { sessions, streamBufferBytes } = this.#options.limits;
     if (this.#connections.size >= sessions) return refuse(exchange, tooManySessions(sessions), null);
     const id = base64url(this.#random(ID_BYTES));
-    const sink = new SseSink(exchange, SSE_HEADERS, { keepAlive: this.#keepAlive, bufferBytes: streamBufferBytes });
+    const sink = new SseSink(exchange, SSE_HEADERS, {
+      keepAlive: this.#keepAlive,
+      bufferBytes: streamBufferBytes,
+      expiry: this.#expiry,
+    });
     const connection: Connection = { id, exchange, sink, session: undefined, state: 'connected' };
     this.#connections.set(id, connection);
     sink.listener = { sinkDone: () => this.#gone(connection) };
@@ -179,8 +187,21 @@ export class LegacySseEra {
     }
     if (checked.kind === 'notification') session.notification(checked.message, exchange);
     else if (checked.kind === 'response') session.response(checked.message, exchange);
-    else if (checked.kind === 'request') return this.#checkRequest(session, connection, exchange, checked.message);
+    else if (checked.kind === 'request') return this.#admit(session, connection, exchange, checked.message);
     return undefined;
+  }
+
+  #admit(
+    session: LiveSession,
+    connection: Connection,
+    exchange: Exchange,
+    message: RpcRequest,
+  ): MaybePromise<SojournError | undefined> {
+    const admitted = session.authorizer?.admit(message, exchange.authInfo) ?? message;
+    if (!(admitted instanceof Promise)) return this.#checkRequest(session, connection, exchange, admitted);
+    return admitted.then((request) =>
+      session.left === undefined ? this.#checkRequest(session, connection, exchange, request) : undefined,
+    );
   }
 
   #checkRequest(

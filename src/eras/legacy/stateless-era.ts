@@ -28,6 +28,7 @@ import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { Authorizer } from '../../session/authorizer.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts, MessageContext } from '../../session/context.ts';
 import { inHookTime } from '../../session/hook-time.ts';
@@ -44,6 +45,7 @@ export interface StatelessOptions {
   readonly options: ResolvedOptions;
   readonly servers: ServerBuilder;
   readonly keepAlive: KeepAlive;
+  readonly authorizer?: Authorizer | undefined;
 }
 
 /** Who asks, for the error that says it cannot be. */
@@ -57,12 +59,14 @@ export class StatelessEra {
   readonly #options: ResolvedOptions;
   readonly #servers: ServerBuilder;
   readonly #keepAlive: KeepAlive;
+  readonly #authorizer: Authorizer | undefined;
   readonly #running = new Set<StatelessTransport>();
 
-  constructor({ options, servers, keepAlive }: StatelessOptions) {
+  constructor({ options, servers, keepAlive, authorizer }: StatelessOptions) {
     this.#options = options;
     this.#servers = servers;
     this.#keepAlive = keepAlive;
+    this.#authorizer = authorizer;
   }
 
   post(post: InboundPost): void {
@@ -73,7 +77,12 @@ export class StatelessEra {
     }
     if (first.kind === 'request') {
       const { message } = first;
-      attempt(exchange, () => this.#serve(exchange, message));
+      const admitted = this.#authorizer?.admit(message, exchange.authInfo) ?? message;
+      attempt(exchange, () =>
+        admitted instanceof Promise
+          ? admitted.then((request) => this.#serve(exchange, request))
+          : this.#serve(exchange, admitted),
+      );
       return;
     }
     // Nothing waits for an answer or a notification: there is no session they could be for.

@@ -68,7 +68,7 @@ const isId = (value: unknown): boolean => typeof value === 'string' || Number.is
 
 function ask({ post: { exchange }, version }: ModernCall, request: RpcRequest): Classification | undefined {
   const method = exchange.header('mcp-method');
-  const name = exchange.header('mcp-name');
+  const name = exchange.canonicalHeaders.get('mcp-name') ?? exchange.header('mcp-name');
   const outcome = classifyInboundRequest({
     httpMethod: 'POST',
     protocolVersionHeader: version,

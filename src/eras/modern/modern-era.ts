@@ -24,10 +24,12 @@ import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { ResponsePipe } from '../../http/response-pipe.ts';
+import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RandomSource } from '../../options/system.ts';
 import { quoted } from '../../shown.ts';
+import type { Authorizer } from '../../session/authorizer.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts, targetOf } from '../../session/context.ts';
 import type { McpHttpRequest } from '../../types.ts';
@@ -51,6 +53,8 @@ export interface ModernOptions {
   readonly bus: ServerEventBus;
   readonly random: RandomSource;
   readonly keepAlive: KeepAlive;
+  readonly expiry: StreamExpiry;
+  readonly authorizer?: Authorizer | undefined;
   /** Handles a message that the SDK classifies as legacy. */
   readonly legacy: (post: InboundPost) => void;
 }
@@ -63,12 +67,14 @@ export class ModernEra {
   readonly #random: RandomSource;
   readonly #largeAnswers: LargeAnswers;
   readonly #legacy: (post: InboundPost) => void;
+  readonly #authorizer: Authorizer | undefined;
+  readonly #expiry: StreamExpiry;
   readonly #handler: McpHttpHandler;
   readonly #calls = new WeakMap<object, ModernCall>();
   #closed = false;
   #running = 0;
 
-  constructor({ options, servers, bus, keepAlive, random, legacy }: ModernOptions) {
+  constructor({ options, servers, bus, keepAlive, random, expiry, authorizer, legacy }: ModernOptions) {
     this.#options = options;
     this.#servers = new ModernServers(options, servers);
     this.#direct = new ModernDirect(options, this.#servers);
@@ -76,6 +82,8 @@ export class ModernEra {
     this.#random = random;
     this.#largeAnswers = new LargeAnswers(options.logger);
     this.#legacy = legacy;
+    this.#authorizer = authorizer;
+    this.#expiry = expiry;
     this.#handler = createMcpHandler((context) => this.#build(context.requestInfo as McpHttpRequest), {
       legacy: 'reject',
       bus,
@@ -103,8 +111,24 @@ export class ModernEra {
     const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
     if (refusal !== undefined) return refuse(exchange, refusal, request?.id ?? null);
     if (request?.method === 'initialize' && !this.#isModern(exchange, request)) return this.#legacy(post);
-    const call = new ModernCall(post, request, typeof claim === 'string' ? claim : (header ?? ''));
+    const version = typeof claim === 'string' ? claim : (header ?? '');
+    if (request !== undefined && this.#authorizer !== undefined) {
+      const admitted = this.#authorizer.admit(request, exchange.authInfo);
+      attempt(exchange, async () => this.#serveAdmitted(post, request, await admitted, version));
+      return;
+    }
+    const call = new ModernCall(post, request, version);
     attempt(exchange, () => this.#answer(call, first.message));
+  }
+
+  async #serveAdmitted(post: InboundPost, sent: RpcRequest, admitted: RpcRequest, version: string): Promise<void> {
+    const { exchange } = post;
+    if (exchange.closed) return;
+    const name = admitted.params?.['name'] ?? admitted.params?.['uri'];
+    // The SDK compares the header with the message.
+    if (admitted !== sent && exchange.header('mcp-name') !== undefined && typeof name === 'string')
+      exchange.canonicalHeaders.set('mcp-name', name);
+    await this.#answer(new ModernCall(post, admitted, version), admitted);
   }
 
   /** An `initialize` is modern only with a valid modern envelope. */
@@ -151,6 +175,8 @@ export class ModernEra {
       asSse: responseMode === 'sse',
       firstEvent: this.#firstEvent(call),
       onLarge: () => this.#largeAnswers.note(targetOf(call.request?.params) ?? call.request?.method ?? ''),
+      ...(call.request?.method === 'subscriptions/listen' && { expiry: this.#expiry }),
+      reveal: this.#authorizer && ((frame) => this.#authorizer?.reveal(frame) ?? frame),
     });
     let timer: unknown;
     if (responseMode !== 'json' && id !== null) pipe.whenUnanswered(() => (timer = this.#commitLater(pipe)));

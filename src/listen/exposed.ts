@@ -1,0 +1,11 @@
+/** Whether other machines can call an endpoint that asks nothing of its callers. */
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+
+/** `address`: numeric, as it is bound. */
+export function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+}
+
+export function isExposed(address: string, { auth, allowedHosts }: ResolvedOptions): boolean {
+  return !isLoopback(address) && auth === undefined && allowedHosts === undefined;
+}

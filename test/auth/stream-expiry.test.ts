@@ -1,0 +1,114 @@
+/** Streams end when the token of their caller expires; a call that cannot be resumed keeps its answer. */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import type { AuthOptions, McpEndpointOptions } from '../../src/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { bearer } from '../kit/issuer.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { connectSse } from '../kit/legacy-sse.ts';
+import { postModern } from '../kit/modern.ts';
+import { serveFleet } from '../kit/fleet.ts';
+import { serve, type Face } from '../kit/serve.ts';
+import { sharedStore } from '../kit/shared-stores.ts';
+
+const MINUTE_MS = 60_000;
+
+/** `short` lives a minute, `long` an hour. */
+function open(more: McpEndpointOptions = {}) {
+  const time = createFakeTime(Date.now());
+  const seconds = Math.floor(time.now() / 1_000);
+  const verify: AuthOptions['verify'] = async (token): Promise<AuthInfo> => ({
+    token,
+    clientId: 'c',
+    scopes: [],
+    expiresAt: seconds + (token === 'short' ? 60 : 3_600),
+    extra: { sub: 'ada' },
+  });
+  return { time, options: { auth: { verify }, timeProvider: time, ...more } };
+}
+
+describe.each<Face>(['listen', 'fetch'])('over %s', (face) => {
+  test('a GET stream ends, and a refreshed token opens it again', async () => {
+    const { time, options } = open();
+    const { client } = await serve(createLab().factory, options, { face });
+    const one = client();
+    await one.initialize(bearer('short'));
+    const [short, long] = [await one.get(bearer('short')), await one.get(bearer('long'))];
+    await time.advance(MINUTE_MS);
+    await short.untilEnd();
+    expect((await one.call('ping', {}, bearer('short'))).response.status).toBe(401);
+    expect((await one.call('ping', {}, bearer('long'))).response.status).toBe(200);
+    await time.advance(MINUTE_MS);
+    long.abort();
+    expect(await long.ended).toBe('aborted');
+  });
+
+  test('the stream of a call of 2025-11-25 ends, and its answer is resumed with a refreshed token', async () => {
+    const { time, options } = open();
+    const lab = createLab();
+    const { client } = await serve(lab.factory, options, { face });
+    const one = client();
+    await one.initialize({ protocolVersion: '2025-11-25', ...bearer('short') });
+    const [method, params] = tool('hold');
+    const stream = await one.post({ jsonrpc: '2.0', id: 50, method, params }, bearer('short'));
+    const { id: lastEventId } = await stream.next();
+    const held = await lab.held();
+    await time.advance(MINUTE_MS);
+    await stream.untilEnd();
+    held.answer('done');
+    const resumed = await one.get({ lastEventId, ...bearer('long') });
+    expect(textOf((await resumed.nextMessage()) as never)).toBe('done');
+  });
+
+  test('a call whose client could not resume is answered', async () => {
+    const { time, options } = open();
+    const lab = createLab();
+    const { client } = await serve(lab.factory, options, { face });
+    const one = client();
+    await one.initialize({ protocolVersion: '2025-06-18', ...bearer('short') });
+    const call = one.call(...tool('hold'), bearer('short'));
+    const held = await lab.held();
+    await time.advance(2 * MINUTE_MS);
+    held.answer('done');
+    expect(textOf((await call).message)).toBe('done');
+  });
+
+  test('a subscriptions/listen ends', async () => {
+    const { time, options } = open();
+    const { client } = await serve(createLab().factory, options, { face });
+    const params = { notifications: { toolsListChanged: true } };
+    const stream = await postModern(client(), 'subscriptions/listen', params, bearer('short'));
+    await stream.nextMessage();
+    await time.advance(MINUTE_MS);
+    await stream.untilEnd();
+  });
+
+  test('a connection of the 2024-11-05 transport ends', async () => {
+    const { time, options } = open({ legacySse: true });
+    const { client } = await serve(createLab().factory, options, { face });
+    const { stream } = await connectSse(client(), '/mcp/sse', bearer('short'));
+    await time.advance(MINUTE_MS);
+    await stream.untilEnd();
+  });
+});
+
+test('a stream at another instance than its session ends as well', async () => {
+  const store = sharedStore('sqlite');
+  const seconds = (): number => Math.floor(Date.now() / 1_000);
+  const auth: AuthOptions = {
+    verify: async (token) => ({
+      token,
+      clientId: 'c',
+      scopes: [],
+      expiresAt: seconds() + (token === 'short' ? 2 : 3_600),
+      extra: { sub: 'ada' },
+    }),
+  };
+  const [a, b] = await serveFleet(2, { auth, store: () => store() });
+  const one = a?.client();
+  await one?.initialize(bearer('long'));
+  const other = one === undefined ? undefined : b?.join(one);
+  const stream = await other?.get(bearer('short'));
+  expect(stream?.status).toBe(200);
+  expect(await stream?.ended).toBe('complete');
+});

@@ -1,0 +1,210 @@
+/**
+ * The whole flow of authorization, by the official clients of both lines, against a real authorization server: from the
+ * challenge of a refused request over the metadata to a token, its refresh, and a step-up to more scopes.
+ */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import {
+  Client as ClientV2,
+  StreamableHTTPClientTransport as HttpV2,
+  UnauthorizedError as UnauthorizedV2,
+} from '@modelcontextprotocol/client';
+import { UnauthorizedError as UnauthorizedV1 } from '@modelcontextprotocol/sdk/client/auth.js';
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { McpServer, requireScopes } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createMcpEndpoint } from '../../src/index.ts';
+import {
+  CLIENT_DOCUMENT,
+  PREREGISTERED,
+  REDIRECT,
+  startAuthorizationServer,
+  type AuthorizationServer,
+} from '../kit/authorization-server.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+/** A resource server: `notes` is needed for every request, `admin` for the tool of that name. */
+async function startResource({ issuer }: AuthorizationServer): Promise<string> {
+  const server = createServer();
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
+  const endpoint = createMcpEndpoint(
+    (ctx) => {
+      const mcp = new McpServer({ name: 'notes', version: '1' }, { ...ctx.serverOptions });
+      mcp.registerTool('whoami', {}, ({ http }) => said(http?.authInfo?.extra?.['sub']));
+      mcp.registerTool('admin', { scopeChallenge: requireScopes('notes', 'admin') }, () => said('done'));
+      return mcp;
+    },
+    { auth: { jwt: { issuer, audience: url, clockToleranceMs: 0 }, requiredScopes: ['notes'] } },
+  );
+  server.on('request', (req, res) => endpoint.wellKnown.node(req, res, () => endpoint.node(req, res)));
+  onTestFinished(async () => {
+    await endpoint.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  return url;
+}
+
+interface Registration {
+  /** Offered, and used where the authorization server takes it. */
+  readonly document?: boolean;
+  /** Registered by hand before. */
+  readonly clientId?: string;
+}
+
+/** What a client remembers; the same shape for both lines. */
+function createProvider({ document = false, clientId }: Registration) {
+  const kept = new Map<string, any>();
+  if (clientId !== undefined) kept.set('client', { client_id: clientId });
+  const provider = {
+    redirectUrl: REDIRECT,
+    ...(document && { clientMetadataUrl: CLIENT_DOCUMENT }),
+    clientMetadata: {
+      client_name: 'test',
+      redirect_uris: [REDIRECT],
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'none',
+    },
+    state: () => 'state-of-the-client',
+    clientInformation: () => kept.get('client'),
+    saveClientInformation: (info: unknown) => void kept.set('client', info),
+    tokens: () => kept.get('tokens'),
+    saveTokens: (tokens: unknown) => void kept.set('tokens', tokens),
+    redirectToAuthorization: (url: URL) => void kept.set('url', url),
+    saveCodeVerifier: (verifier: string) => void kept.set('verifier', verifier),
+    codeVerifier: () => kept.get('verifier'),
+    saveDiscoveryState: (state: unknown) => void kept.set('discovery', state),
+    discoveryState: () => kept.get('discovery'),
+  };
+  return { kept, provider };
+}
+
+interface Connected {
+  readonly kept: Map<string, any>;
+  call(tool: string): Promise<string>;
+}
+
+/** Connects; whenever the client needs its user, she approves. */
+type Connect = (url: string, as: AuthorizationServer, registration: Registration) => Promise<Connected>;
+
+const textOf = (result: unknown): string => (result as { content: Array<{ text: string }> }).content[0]?.text ?? '';
+
+const connectV1: Connect = async (url, as, registration) => {
+  const { kept, provider } = createProvider(registration);
+  const make = () => new HttpV1(new URL(url), { authProvider: provider });
+  let transport = make();
+  const approved = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof UnauthorizedV1)) throw error;
+      await transport.finishAuth((await as.approve(kept.get('url'))).get('code') ?? '');
+      return undefined;
+    }
+  };
+  let client = new ClientV1({ name: 'v1', version: '1' });
+  await approved(() => client.connect(transport));
+  transport = make();
+  client = new ClientV1({ name: 'v1', version: '1' });
+  await client.connect(transport);
+  onTestFinished(() => client.close());
+  const call = () => (tool: string) => client.callTool({ name: tool, arguments: {} });
+  return {
+    kept,
+    call: async (tool) => textOf((await approved(() => call()(tool))) ?? (await call()(tool))),
+  };
+};
+
+const connectV2 =
+  (mode: 'legacy' | 'auto'): Connect =>
+  async (url, as, registration) => {
+    const { kept, provider } = createProvider(registration);
+    const make = () => new HttpV2(new URL(url), { authProvider: provider });
+    const fresh = () => new ClientV2({ name: 'v2', version: '1' }, { versionNegotiation: { mode } });
+    let transport = make();
+    const approved = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof UnauthorizedV2)) throw error;
+        await transport.finishAuth(await as.approve(kept.get('url')));
+        return undefined;
+      }
+    };
+    let client = fresh();
+    await approved(() => client.connect(transport));
+    transport = make();
+    client = fresh();
+    await client.connect(transport);
+    onTestFinished(() => client.close());
+    const call = (tool: string) => client.callTool({ name: tool, arguments: {} });
+    return { kept, call: async (tool) => textOf((await approved(() => call(tool))) ?? (await call(tool))) };
+  };
+
+const CLIENTS: ReadonlyArray<readonly [name: string, connect: Connect]> = [
+  ['v1', connectV1],
+  ['v2, sessions', connectV2('legacy')],
+  ['v2, 2026-07-28', connectV2('auto')],
+];
+
+describe.each(CLIENTS)('%s', (_name, connect) => {
+  test('identifies itself by its metadata document, with PKCE and the resource', async () => {
+    const as = await startAuthorizationServer();
+    const url = await startResource(as);
+    const { call, kept } = await connect(url, as, { document: true });
+    expect(await call('whoami')).toBe('ada');
+    expect(kept.get('client')).toMatchObject({ client_id: CLIENT_DOCUMENT });
+    expect(as.requests).not.toContain('POST /reg');
+    const [asked, exchanged] = as.grants;
+    expect(Object.fromEntries(asked ?? [])).toMatchObject({
+      client_id: CLIENT_DOCUMENT,
+      code_challenge_method: 'S256',
+      resource: url,
+    });
+    expect(exchanged?.get('code_verifier')).toHaveLength(43);
+    expect(exchanged?.get('resource')).toBe(url);
+  });
+
+  test('uses the client id that was registered before', async () => {
+    const as = await startAuthorizationServer();
+    const { call } = await connect(await startResource(as), as, { clientId: PREREGISTERED });
+    expect(await call('whoami')).toBe('ada');
+    expect(as.grants[0]?.get('client_id')).toBe(PREREGISTERED);
+    expect(as.requests).not.toContain('POST /reg');
+  });
+
+  test('registers itself where metadata documents are not supported', async () => {
+    const as = await startAuthorizationServer({ clientDocuments: false });
+    const { call } = await connect(await startResource(as), as, { document: true });
+    expect(await call('whoami')).toBe('ada');
+    expect(as.requests).toContain('POST /reg');
+  });
+
+  test('refreshes an expired token', async () => {
+    const as = await startAuthorizationServer({ ttl: 4 });
+    const { call, kept } = await connect(await startResource(as), as, { clientId: PREREGISTERED });
+    expect(await call('whoami')).toBe('ada');
+    const { exp } = JSON.parse(Buffer.from(kept.get('tokens').access_token.split('.')[1], 'base64url').toString()) as {
+      exp: number;
+    };
+    await until(() => Date.now() / 1_000 > exp, { timeoutMs: 10_000 });
+    expect(await call('whoami')).toBe('ada');
+    expect(as.grants.some((grant) => grant.get('grant_type') === 'refresh_token')).toBe(true);
+    expect(as.grants.filter((grant) => grant.has('code_challenge'))).toHaveLength(1);
+  });
+
+  test('asks its user for the scope that a tool needs', async () => {
+    const as = await startAuthorizationServer({ refreshTokens: false });
+    const { call } = await connect(await startResource(as), as, { clientId: PREREGISTERED });
+    // Some clients also ask for `offline_access`.
+    expect(as.grants[0]?.get('scope')?.split(' ')).not.toContain('admin');
+    expect(await call('admin')).toBe('done');
+    const scopes = as.grants.filter((grant) => grant.has('code_challenge')).map((grant) => grant.get('scope'));
+    expect(scopes).toHaveLength(2);
+    expect(scopes[1]?.split(' ')).toEqual(expect.arrayContaining(['admin', 'notes']));
+  });
+});

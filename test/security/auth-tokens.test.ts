@@ -1,0 +1,225 @@
+/**
+ * Tokens that must not be let in, on every face and in every mode and era. Each attempt counts; a tool counts what ran all the
+ * same. The issuer is a real HTTP server, and counts how often this endpoint asked it for keys.
+ */
+import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
+import { exportSPKI, generateKeyPair, type JWK } from 'jose';
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import { bearer, RESOURCE, startIssuer, type Issuer } from '../kit/issuer.ts';
+import { postModern } from '../kit/modern.ts';
+import { serve, type Face } from '../kit/serve.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+
+const seconds = (): number => Math.floor(Date.now() / 1_000);
+const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+const claimsOf = (issuer: Issuer, more: object = {}) => ({
+  iss: issuer.url,
+  aud: RESOURCE,
+  sub: 'ada',
+  scope: 'read',
+  exp: seconds() + 600,
+  ...more,
+});
+const part = (token: string, n: number): string => token.split('.')[n] ?? '';
+
+/** Every header of a class of bad tokens. */
+async function badTokens(issuer: Issuer): Promise<Record<string, Array<string | undefined>>> {
+  const good = await issuer.token({ claims: { jti: 'never sent whole' } });
+  const [header, payload, signature] = [part(good, 0), part(good, 1), part(good, 2)];
+  const other = await generateKeyPair('RS256');
+  const pem = await exportSPKI(issuer.publicKey);
+  const hs256 = (secret: string | Buffer, kid = 'first'): string => {
+    const input = `${encode({ alg: 'HS256', kid })}.${encode(claimsOf(issuer))}`;
+    return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
+  };
+  const embedded = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const withOwnKey = (more: object): string => {
+    const input = `${encode({ alg: 'RS256', ...more })}.${encode(claimsOf(issuer))}`;
+    return `${input}.${sign('sha256', Buffer.from(input), embedded.privateKey).toString('base64url')}`;
+  };
+  const ownJwk = embedded.publicKey.export({ format: 'jwk' }) as JWK;
+  const all = (tokens: string[]): string[] => tokens.map((token) => `Bearer ${token}`);
+  const signed = (claims: object) => issuer.token({ claims: claims as Record<string, unknown> });
+  return {
+    anonymous: [
+      undefined,
+      '',
+      'Bearer',
+      'Bearer ',
+      'bearer',
+      'Basic YWRhOmFkYQ==',
+      `Token ${good}`,
+      good,
+      `Bearer ${good} ${good}`,
+    ],
+    expired: all([
+      await issuer.token({ expiresIn: -6 }),
+      await issuer.token({ expiresIn: -86_400 }),
+      await signed({ exp: 1 }),
+      await signed({ exp: undefined }),
+      await signed({ exp: `${seconds() + 600}` }),
+    ]),
+    'wrong audience': all([
+      await signed({ aud: 'https://other.example/mcp' }),
+      await signed({ aud: `${RESOURCE}/` }),
+      await signed({ aud: 'https://mcp.example' }),
+      await signed({ aud: [RESOURCE.toUpperCase(), 'x'] }),
+      await signed({ aud: [] }),
+      await signed({ aud: undefined }),
+      await signed({ aud: { 0: RESOURCE } }),
+    ]),
+    'wrong issuer': all([
+      await signed({ iss: 'https://evil.example' }),
+      await signed({ iss: `${issuer.url}/` }),
+      await signed({ iss: issuer.url.replace('127.0.0.1', 'localhost') }),
+      await signed({ iss: [issuer.url] }),
+      await signed({ iss: undefined }),
+    ]),
+    'wrong algorithm': all([
+      `${encode({ alg: 'none' })}.${payload}.`,
+      `${encode({ alg: 'none' })}.${payload}.${signature}`,
+      `${encode({ alg: 'None', kid: 'first' })}.${payload}.`,
+      `${encode({ alg: '', kid: 'first' })}.${payload}.${signature}`,
+      `${encode({ kid: 'first' })}.${payload}.${signature}`,
+      `${encode({ alg: ['RS256'], kid: 'first' })}.${payload}.${signature}`,
+      hs256(pem),
+      hs256(pem.trim()),
+      hs256(Buffer.from(String(issuer.publicJwk.n), 'base64url')),
+      hs256(String(issuer.publicJwk.n)),
+      hs256(JSON.stringify(issuer.publicJwk)),
+      hs256(''),
+      `${encode({ alg: 'RS512', kid: 'first' })}.${payload}.${signature}`,
+      `${encode({ alg: 'PS256', kid: 'first' })}.${payload}.${signature}`,
+      `${encode({ alg: 'ES256', kid: 'first' })}.${payload}.${signature}`,
+    ]),
+    'wrong key': all([
+      await issuer.token({ key: other.privateKey }),
+      withOwnKey({ jwk: ownJwk }),
+      withOwnKey({ kid: 'first', jwk: ownJwk }),
+      withOwnKey({ kid: 'first', jku: 'https://evil.example/jwks' }),
+      withOwnKey({ kid: '../../etc/passwd' }),
+      withOwnKey({ kid: "' or 1=1 --" }),
+      withOwnKey({ kid: ['first'] }),
+      withOwnKey({ crit: ['b64'], b64: false, kid: 'first' }),
+    ]),
+    'not valid yet': all([
+      await signed({ nbf: seconds() + 60 }),
+      await signed({ nbf: seconds() + 86_400 }),
+      await signed({ nbf: 'now' }),
+    ]),
+    changed: all([
+      `${header}.${encode(claimsOf(issuer, { sub: 'root' }))}.${signature}`,
+      `${header}.${payload}.`,
+      `${header}.${payload}`,
+      `${header}.${payload}.${signature.slice(0, -4)}AAAA`,
+      `${header}.${payload}.${signature}.${signature}`,
+      `${header}..${signature}`,
+      `.${payload}.${signature}`,
+      '..',
+      'a.b.c',
+      `${encode('text')}.${payload}.${signature}`,
+      `${encode(null)}.${payload}.${signature}`,
+      `${'%'.repeat(40)}`,
+    ]),
+    oversized: all([
+      `${header}.${'A'.repeat(9_000)}.${signature}`,
+      `${'A'.repeat(9_000)}.${payload}.${signature}`,
+      `${header}.${payload}.${'A'.repeat(9_000)}`,
+    ]),
+  };
+}
+
+type Attempt = (headers: Record<string, string>) => Promise<RawResponse>;
+const call = { jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'run', arguments: {} } };
+
+/** Ways to reach a tool or a stream; the session was opened by a good token. */
+const ways = (client: RawClient, session: boolean): Record<string, Attempt> => ({
+  'tools/call of 2026-07-28': (headers) =>
+    postModern(client, 'tools/call', { name: 'run', arguments: {} }, { headers }),
+  ...(session && {
+    'tools/call in a session': (headers) => client.post(call, { headers }),
+    'a GET': (headers) => client.get({ headers }),
+    'a DELETE': (headers) => client.delete({ headers }),
+  }),
+});
+
+const SERVED: ReadonlyArray<readonly [name: string, options: McpEndpointOptions, face: Face]> = [
+  ['listen(), hybrid', {}, 'listen'],
+  ['node, hybrid with the 2024-11-05 transport', { legacySse: true }, 'node'],
+  ['fetch, hybrid', {}, 'fetch'],
+  ['fetch, stateless', { sessionMode: 'stateless' }, 'fetch'],
+  ['listen(), without remembered tokens', {}, 'listen'],
+];
+
+const count = { attempts: 0, letIn: 0 };
+
+describe.each(SERVED)('%s', (name, options, face) => {
+  test('lets in no bad token, whatever is wrong with it', { timeout: 120_000 }, async () => {
+    const issuer = await startIssuer();
+    const ran: string[] = [];
+    const cache = !name.includes('without remembered');
+    const served = await serve(
+      toolServer({ run: () => said(ran.push('run')) }),
+      { auth: { jwt: { issuer: issuer.url, audience: RESOURCE, cache } }, ...options },
+      { face },
+    );
+    const stateless = options.sessionMode === 'stateless';
+    const opener = served.client();
+    const good = bearer(await issuer.token());
+    if (!stateless) await opener.initialize(good);
+    const client = served.client();
+    client.sessionId = opener.sessionId;
+    client.protocolVersion = opener.protocolVersion ?? '2025-11-25';
+    for (const [kind, headers] of Object.entries(await badTokens(issuer))) {
+      for (const authorization of headers) {
+        for (const [way, attempt] of Object.entries(ways(client, !stateless))) {
+          const response = await attempt(authorization === undefined ? {} : { authorization });
+          count.attempts += 1;
+          // Node.js refuses heads above 16 KiB by itself.
+          const expected = kind === 'oversized' ? [401, 431] : [401];
+          expect(expected, `${kind}, ${way}: ${response.status} ${response.body}`).toContain(response.status);
+          expect(response.body).not.toMatch(/[\w-]{40}/);
+        }
+      }
+    }
+    count.letIn += ran.length;
+    expect(ran).toEqual([]);
+    expect(JSON.stringify(served.log.lines)).not.toMatch(/eyJ[\w-]{20}/);
+    // One fetch of the keys for a key that nobody has, beside the first.
+    expect(issuer.requests.filter((path) => path === '/jwks').length).toBeLessThanOrEqual(2);
+    const list = stateless
+      ? await postModern(served.client(), 'tools/list', {}, good)
+      : (await opener.call('ping', {}, good)).response;
+    expect(list.status).toBe(200);
+  });
+});
+
+test('300 tokens with as many unknown kids make one fetch of the keys, and callers with good tokens are served', async () => {
+  const issuer = await startIssuer();
+  const { client } = await serve(toolServer({}), {
+    auth: { jwt: { issuer: issuer.url, audience: RESOURCE, jwksUri: issuer.jwksUri } },
+  });
+  expect((await client(bearer(await issuer.token())).initialize()).response.status).toBe(200);
+  const { privateKey } = await generateKeyPair('RS256');
+  const flood = client();
+  for (let n = 0; n < 300; n += 10) {
+    const tokens = await Promise.all(
+      Array.from({ length: 10 }, (_, m) => issuer.token({ kid: `kid-${n + m}`, key: privateKey })),
+    );
+    const statuses = await Promise.all(
+      tokens.map(async (token) => (await flood.post(call, { sessionId: 'x', ...bearer(token) })).status),
+    );
+    count.attempts += statuses.length;
+    expect(new Set(statuses)).toEqual(new Set([401]));
+  }
+  expect(issuer.requests.length).toBeLessThanOrEqual(2);
+  expect((await client(bearer(await issuer.token())).initialize()).response.status).toBe(200);
+});
+
+test('of all these attempts none was let in', ({ annotate }) => {
+  expect(count.letIn).toBe(0);
+  expect(count.attempts).toBeGreaterThanOrEqual(1_000);
+  void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
+});
