@@ -38,13 +38,15 @@ const postHeaders = {
 };
 
 /** Opens a session as a client does, and returns the load of `tools/call` on it. */
-export async function statefulCalls(port: number, protocolVersion: string): Promise<Load> {
-  const opening = initializeLoad(port, protocolVersion);
+export async function statefulCalls(port: number, protocolVersion: string, more: Load['headers'] = {}): Promise<Load> {
+  const plain = initializeLoad(port, protocolVersion);
+  const opening = { ...plain, headers: { ...plain.headers, ...more } };
   const opened = await send(opening, 1);
   const sessionId = opened.headers['mcp-session-id'];
   if (opened.status !== 200 || typeof sessionId !== 'string') throw unexpected('initialize', opened);
   const headers = {
     ...postHeaders,
+    ...more,
     'mcp-protocol-version': protocolVersion,
     'mcp-session-id': sessionId,
   };
@@ -60,6 +62,13 @@ export async function statefulCalls(port: number, protocolVersion: string): Prom
       params: { name: 'echo', arguments: { text: echoed } },
     }),
   );
+}
+
+/** The same with an access token, where the server issues one (`ours-auth.mjs`). */
+export async function authorizedCalls(port: number, protocolVersion: string): Promise<Load> {
+  const answer = await fetch(`http://127.0.0.1:${port}/token`);
+  const token = await answer.text();
+  return statefulCalls(port, protocolVersion, token.startsWith('eyJ') ? { authorization: `Bearer ${token}` } : {});
 }
 
 /** Opens sessions, a few at a time, and returns their ids. */

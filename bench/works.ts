@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Load, initializeLoad, modernCalls, repeatableCalls, statefulCalls } from './requests.ts';
+import { type Load, authorizedCalls, initializeLoad, modernCalls, repeatableCalls, statefulCalls } from './requests.ts';
 import type { ServerScript } from './server-process.ts';
 import type { StoreKind } from './store-servers.ts';
 
@@ -191,6 +191,31 @@ const others: Work = {
   load: (port) => statefulCalls(port, '2025-06-18'),
 };
 
+/** What a token costs: the difference of the CPU per request between the sides. */
+const auth: Work = {
+  id: 'auth',
+  title: 'tools/call on one session, 2025-06-18, with an access token',
+  asked: true,
+  sides: [
+    { id: 'open', title: 'ours, without auth', server: ours() },
+    {
+      id: 'hit',
+      title: 'auth.jwt, token remembered',
+      server: { script: 'ours-auth.mjs', env: { BENCH_CACHE: 'true' } },
+    },
+    {
+      id: 'miss',
+      title: 'auth.jwt, token verified',
+      server: { script: 'ours-auth.mjs', env: { BENCH_CACHE: 'false' } },
+    },
+  ],
+  comparisons: [
+    { of: 'hit', against: 'open', by: 'cpu', as: 'percent' },
+    { of: 'miss', against: 'open', by: 'cpu', as: 'percent' },
+  ],
+  load: (port) => authorizedCalls(port, '2025-06-18'),
+};
+
 export const works: readonly Work[] = [
   others,
   stateful,
@@ -201,6 +226,7 @@ export const works: readonly Work[] = [
   durable('nats'),
   initialize,
   modern,
+  auth,
 ];
 
 /** The same work with one more side: another build of this package. */
