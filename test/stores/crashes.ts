@@ -10,7 +10,14 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished } from 'vitest';
-import { isEnded, type OpenStore, type SessionRecord, type Store, type StoreOptions } from '../../src/stores/store.ts';
+import {
+  isEnded,
+  type Ownership,
+  type OpenStore,
+  type SessionRecord,
+  type Store,
+  type StoreOptions,
+} from '../../src/stores/store.ts';
 import type { TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 
@@ -45,7 +52,7 @@ interface Stored {
   readonly markers: string[];
 }
 interface Job {
-  readonly sessions: ReadonlyArray<{ readonly id: string; readonly step: number; readonly epoch: number }>;
+  readonly sessions: ReadonlyArray<Ownership & { readonly id: string; readonly step: number }>;
   readonly log: string;
 }
 interface Writer {
@@ -127,7 +134,7 @@ class Lives {
     const living = [];
     for (const [id, step] of this.#living) {
       const record = await view.sessions.read(id);
-      if (record !== undefined && !isEnded(record)) living.push({ id, step, epoch: record.epoch });
+      if (record !== undefined && !isEnded(record)) living.push({ id, step, epoch: record.epoch, owner: record.owner });
     }
     return living;
   }

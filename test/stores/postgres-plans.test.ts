@@ -22,7 +22,7 @@ const operations: Readonly<Record<string, (view: OpenStore, id: string, n: numbe
   open: ({ events }, id) => events.open(id),
   claim: ({ sessions }, id) => sessions.claim(id, FENCE, ME),
   release: ({ sessions }, id) => sessions.release(id, { ...FENCE, epoch: 2 }),
-  end: ({ sessions }, id) => sessions.end(id, FENCE, 'deleted'),
+  end: ({ sessions }, id) => sessions.end(id, { epoch: 2, owner: null }, 'deleted'),
 };
 
 /** Rows and index entries of all tables that were looked at since the database was made. */

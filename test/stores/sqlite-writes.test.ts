@@ -54,7 +54,7 @@ describe('writes', () => {
     const saved = view.sessions.save('s', FENCE, { logLevel: 'debug' });
     const released = view.sessions.release('s', FENCE);
     const late = view.sessions.save('s', FENCE, { logLevel: 'error' });
-    const claimed = view.sessions.claim('s', FENCE, 'other');
+    const claimed = view.sessions.claim('s', { epoch: 1, owner: null }, 'other');
     expect(await Promise.all([created, saved, released, late])).toEqual(['created', 'written', 'written', 'fenced']);
     expect(await claimed).toMatchObject({ claimed: true, record: { epoch: 2, owner: 'other', logLevel: 'debug' } });
   });
@@ -117,7 +117,8 @@ describe('writes', () => {
       'fenced',
     ]);
     expect(await view.events.open('s')).toEqual([{ stream: 'p4', next: 1, requests: null }]);
-    expect(await view.sessions.claim('s', FENCE, 'other')).toMatchObject({ claimed: true, markers: [] });
+    const claim = await view.sessions.claim('s', { epoch: 1, owner: null }, 'other');
+    expect(claim).toMatchObject({ claimed: true, markers: [] });
   });
 
   test('that need several transactions are done in order', async () => {

@@ -9,6 +9,7 @@
  */
 import { RECORD_VERSION, type EndedSession, type Fence, type SessionRecord } from '../store.ts';
 import type { EndReason, TimeProvider } from '../../types.ts';
+import { expiredSession } from '../shared/expired-session.ts';
 import { ExpiryIndex } from './expiry-index.ts';
 import type { HeldSession } from './held-session.ts';
 import { ListingOrder } from './listing-order.ts';
@@ -116,5 +117,5 @@ export class SessionTable {
 }
 
 function expiredValue({ id, expiresAt }: HeldSession): EndedSession | undefined {
-  return expiresAt === null ? undefined : { v: RECORD_VERSION, id, ended: 'idle', at: expiresAt };
+  return expiresAt === null ? undefined : expiredSession(id, expiresAt);
 }

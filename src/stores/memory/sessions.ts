@@ -13,10 +13,10 @@ import type {
   SessionStore,
   WriteOutcome,
 } from '../store.ts';
-import { optionInvalid } from '../../errors.ts';
 import type { EndReason } from '../../types.ts';
 import type { SessionTable } from './session-table.ts';
-import { copyRecord, expiryAfter, patchRecord } from './record-patch.ts';
+import { placeOf } from '../shared/cursor.ts';
+import { copyRecord, expiryAfter, patchRecord } from '../shared/record-patch.ts';
 
 export class MemorySessions implements SessionStore {
   readonly #table: SessionTable;
@@ -84,7 +84,7 @@ export class MemorySessions implements SessionStore {
   list(limit: number, cursor?: string): SessionPage {
     const records: SessionRecord[] = [];
     let last = -1;
-    for (const { record, place } of this.#table.after(placeOf(cursor))) {
+    for (const { record, place } of this.#table.after(placeOf(cursor) ?? -1)) {
       // There is a cursor only if another session follows, so the last page has none.
       if (records.length >= limit) return { records, nextCursor: String(last) };
       records.push(record);
@@ -110,10 +110,4 @@ export class MemorySessions implements SessionStore {
   #current(id: string): SessionRecord | EndedSession | undefined {
     return this.#table.living(id)?.record ?? this.#table.ended(id);
   }
-}
-
-function placeOf(cursor: string | undefined): number {
-  if (cursor === undefined) return -1;
-  if (!/^\d{1,15}$/.test(cursor)) throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
-  return Number(cursor);
 }

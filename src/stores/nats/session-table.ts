@@ -11,7 +11,7 @@
  * little, and an owner with a slow clock could otherwise move the expiry again.
  */
 import type { EndedSession, SessionRecord } from '../store.ts';
-import { RECORD_VERSION } from '../store.ts';
+import { expiredSession } from '../shared/expired-session.ts';
 import type { CleanupSchedule } from './cleanup-schedule.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { ServerClock } from './clock.ts';
@@ -187,5 +187,5 @@ export function shown(status: SessionStatus): SessionRecord | EndedSession | und
 function expiredAt({ record, expired }: LivingValue, now: number): EndedSession | undefined {
   const { id, expiresAt } = record;
   if (expired !== true && (expiresAt === null || expiresAt > now)) return undefined;
-  return { v: RECORD_VERSION, id, ended: 'idle', at: expiresAt ?? now };
+  return expiredSession(id, expiresAt ?? now);
 }

@@ -1,7 +1,7 @@
 /** Records, each under a key of a bucket. A change replaces exactly the value that was read. */
-import { optionInvalid } from '../../errors.ts';
 import type { EndReason } from '../../types.ts';
-import { copyRecord, patchRecord } from '../memory/record-patch.ts';
+import { placeOf } from '../shared/cursor.ts';
+import { copyRecord, patchRecord } from '../shared/record-patch.ts';
 import {
   RECORD_VERSION,
   type ClaimOutcome,
@@ -110,9 +110,8 @@ export class NatsSessions implements SessionStore {
   }
 
   /** In the order of their creation. */
-  async list(limit: number, cursor = ''): Promise<SessionPage> {
-    if (!/^\d{0,15}$/.test(cursor)) throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
-    return this.#options.sweeper.list(limit, Number(cursor));
+  async list(limit: number, cursor?: string): Promise<SessionPage> {
+    return this.#options.sweeper.list(limit, placeOf(cursor) ?? 0);
   }
 
   count(): Promise<number> {

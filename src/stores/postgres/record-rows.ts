@@ -9,6 +9,7 @@ import {
   type RecordPatch,
   type SessionRecord,
 } from '../store.ts';
+import { expiredSession } from '../shared/expired-session.ts';
 import { newerRecord } from '../shared/failures.ts';
 import type { Row, Value } from './pg.ts';
 import { SAVED_COLUMNS, type SavedColumn, type SaveParts } from './session-statements.ts';
@@ -53,8 +54,7 @@ export function readSession(row: Row, place: string): ReadSession {
   const [getStream, createdAt, activeAt, expiresAt, state, ended, endedAt, over, expired] = others;
   if (Number(v) > RECORD_VERSION) throw newerRecord(place, id, Number(v), RECORD_VERSION);
   if (ended !== null) return { value: { v: Number(v), id, ended, at: Number(endedAt) }, expiring: false };
-  if (over === 't')
-    return { value: { v: Number(v), id, ended: 'idle', at: Number(expiresAt) }, expiring: expired === 'f' };
+  if (over === 't') return { value: expiredSession(id, Number(expiresAt)), expiring: expired === 'f' };
   const value: SessionRecord = {
     v: Number(v),
     id,

@@ -1,6 +1,6 @@
 /** Session records in rows. Every write is one statement that checks the fence on the row that it has locked. */
-import { optionInvalid } from '../../errors.ts';
 import type { EndReason } from '../../types.ts';
+import { idOf } from '../shared/cursor.ts';
 import {
   RECORD_VERSION,
   type ClaimOutcome,
@@ -106,12 +106,10 @@ export class PostgresSessions implements SessionStore {
   }
 
   /** In the order of their ids. */
-  async list(limit: number, cursor = ''): Promise<SessionPage> {
-    if (cursor !== '' && !/^[\x21-\x7e]+$/.test(cursor))
-      throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
+  async list(limit: number, cursor?: string): Promise<SessionPage> {
     const { deployment, place, reader, statements } = this.#options;
     // A cursor needs a further session, so that the last page has no cursor.
-    const { rows } = await reader.query(statements.list, [deployment, cursor, limit + 1]);
+    const { rows } = await reader.query(statements.list, [deployment, idOf(cursor), limit + 1]);
     const living = rows.map((row) => readSession(row, place).value);
     const records = living.slice(0, limit).filter((value): value is SessionRecord => !isEnded(value));
     const last = living[limit - 1];

@@ -2,8 +2,9 @@
  * Session records in Redis. Each write is one script about the keys of one session. A write that creates a session,
  * ends it or makes it expire earlier also updates the directory, in the order that `session-directory.ts` gives.
  */
-import { optionInvalid } from '../../errors.ts';
 import type { EndReason, Logger } from '../../types.ts';
+import { idOf } from '../shared/cursor.ts';
+import { expiredSession } from '../shared/expired-session.ts';
 import { RECORD_VERSION } from '../store.ts';
 import type {
   ClaimOutcome,
@@ -118,11 +119,9 @@ export class RedisSessions implements SessionStore {
   }
 
   /** In the order of their ids. */
-  async list(limit: number, cursor = ''): Promise<SessionPage> {
-    if (cursor !== '' && !/^[\x21-\x7e]+$/.test(cursor))
-      throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
+  async list(limit: number, cursor?: string): Promise<SessionPage> {
     const records: SessionRecord[] = [];
-    for (let from = cursor; ;) {
+    for (let from = idOf(cursor); ;) {
       const ids = await this.#directory.page(Math.min(PAGE, limit + 1), from);
       for (const found of await Promise.all(ids.map((id) => this.#listed(id)))) {
         if (found === undefined) continue;
@@ -200,7 +199,7 @@ export class RedisSessions implements SessionStore {
     if (found === undefined) return undefined;
     const { now } = found;
     if (found.record !== undefined && !found.expired) return found.record;
-    const end = found.record === undefined ? found.ended : expiredValue(found.record);
+    const end = found.record === undefined ? found.ended : expiredSession(found.record.id, found.record.expiresAt ?? 0);
     return end.at + this.#writer.tombstoneMs > now ? end : undefined;
   }
 
@@ -216,13 +215,6 @@ export class RedisSessions implements SessionStore {
     return found.expired ? undefined : found.record;
   }
 }
-
-const expiredValue = ({ id, expiresAt }: SessionRecord): EndedSession => ({
-  v: RECORD_VERSION,
-  id,
-  ended: 'idle',
-  at: expiresAt ?? 0,
-});
 
 /**
  * When to check a new session first, by the server's clock: at its expiry or a moment before, and not after the time

@@ -65,8 +65,3 @@ export const noWal = (path: string, mode: unknown): Error =>
   );
 
 export const storeClosed = (path: string): Error => storeAway(`${path} is closed`);
-
-export const newerRecord = (path: string, id: string, found: number, known: number): Error =>
-  storeAway(
-    `${path}: session ${id} was written by a newer version of sojourn (record ${found}, this one reads up to ${known})`,
-  );

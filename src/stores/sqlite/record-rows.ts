@@ -9,7 +9,7 @@ import {
   type SessionRecord,
 } from '../store.ts';
 import type { Database } from './database.ts';
-import { newerRecord } from './failures.ts';
+import { newerRecord } from '../shared/failures.ts';
 import type { Value } from './libsql.ts';
 import { SAVED_COLUMNS, SQL, saveColumns, type SavedColumn } from './statements.ts';
 

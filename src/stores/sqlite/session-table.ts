@@ -19,6 +19,7 @@ import {
   type NewSessionRecord,
   type SessionRecord,
 } from '../store.ts';
+import { expiredSession } from '../shared/expired-session.ts';
 import type { StoreClock } from './clock.ts';
 import type { Database } from './database.ts';
 import { heldSession, insertRecord, type HeldSession, type RecordRow } from './record-rows.ts';
@@ -101,7 +102,7 @@ export class SessionTable {
     if (held === undefined) return { value: this.ended(id), unstored: false };
     const { record, expired } = held;
     if (!this.expired({ expired, expiresAt: record.expiresAt })) return { value: record, unstored: false };
-    const ended = expiredValue(record.id, record.expiresAt);
+    const ended = expiredSession(record.id, record.expiresAt ?? 0);
     return this.#remembers(ended.at) ? { value: ended, unstored: !expired } : { value: undefined, unstored: false };
   }
 
@@ -124,7 +125,7 @@ export class SessionTable {
   /** A session that had expired before ended at its expiry with the reason `idle`, whatever `reason` says. */
   end(id: string, ownership: OwnershipRow, reason: EndReason): void {
     const now = this.clock.wall();
-    const expired = this.expired(ownership) ? expiredValue(id, ownership.expiresAt) : undefined;
+    const expired = this.expired(ownership) ? expiredSession(id, ownership.expiresAt ?? 0) : undefined;
     const { v, ended, at } = expired ?? { v: RECORD_VERSION, ended: reason, at: now };
     this.database.run(SQL.makeEnded, [this.deployment, id, v, ended, at, at + this.#tombstoneMs]);
     this.database.run(SQL.deleteSession, [ownership.no]);
@@ -156,7 +157,3 @@ type OwnershipColumns = readonly [
   expiresAt: number | null,
   expired: number,
 ];
-
-function expiredValue(id: string, expiresAt: number | null): EndedSession {
-  return { v: RECORD_VERSION, id, ended: 'idle', at: expiresAt ?? 0 };
-}

@@ -1,6 +1,6 @@
 /** Records in the file. Every write is one step of a transaction: it checks the fence, then changes the record. */
-import { optionInvalid } from '../../errors.ts';
 import type { EndReason } from '../../types.ts';
+import { idOf } from '../shared/cursor.ts';
 import type {
   MaybePromise,
   ClaimOutcome,
@@ -76,13 +76,12 @@ export class SqliteSessions implements SessionStore {
   }
 
   /** In the order of their ids. */
-  list(limit: number, cursor = ''): MaybePromise<SessionPage> {
-    if (cursor !== '' && !/^[\x21-\x7e]+$/.test(cursor))
-      throw optionInvalid('range', 'cursor', cursor, 'a nextCursor that list() gave');
+  list(limit: number, cursor?: string): MaybePromise<SessionPage> {
     const { database, deployment, clock } = this.#table;
+    const after = idOf(cursor);
     return this.#file.read(() => {
       // There is a cursor only if another session follows, so the last page has none.
-      const rows = database.all<RecordRow>(SQL.listSessions, [deployment, cursor, clock.wall(), limit + 1]);
+      const rows = database.all<RecordRow>(SQL.listSessions, [deployment, after, clock.wall(), limit + 1]);
       const records = rows.slice(0, limit).map((row) => heldSession(row, database.path).record);
       const last = records.at(-1);
       return rows.length > limit && last !== undefined ? { records, nextCursor: last.id } : { records };

@@ -1,7 +1,7 @@
 /**
  * Writes until it is killed, and logs to a file what was acknowledged: `node writer.mjs JOB`.
  *
- * `JOB` is JSON: `{ kind, target, leaseMs, owner, sessions: [{ id, epoch, step }], prefix, width, copies, mayBeAway,
+ * `JOB` is JSON: `{ kind, target, leaseMs, owner, sessions: [{ id, epoch, owner, step }], prefix, width, copies, mayBeAway,
  * log }`, with the store's `kind` and what it is opened with. Each of `width` workers takes a session of the list, or
  * creates one, and does the steps of `steps.mjs` one after the other; the last one ends the session. With `copies`
  * SQLite's log is copied into the file all the time, so that kills hit that too. Lines are `id step`, written
@@ -32,7 +32,7 @@ async function take() {
     say(`${id} 0`);
     return { id, step: 0, fence: { epoch: 1, owner } };
   }
-  const claim = await view.sessions.claim(next.id, next.epoch, owner);
+  const claim = await view.sessions.claim(next.id, next, owner);
   if (!claim.claimed) throw new Error(`${next.id} was not claimed: ${JSON.stringify(claim)}`);
   return { id: next.id, step: next.step, fence: { epoch: claim.record.epoch, owner } };
 }
