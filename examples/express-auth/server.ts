@@ -1,30 +1,47 @@
 /**
- * Authentication: your own middleware sets `req.auth`, and a session belongs to the user who opened it.
+ * Authorization with the SDK's Express adapter and `jose`: clients discover the authorization server by themselves, and a session
+ * belongs to the user who opened it. (The option `auth` of `createMcpEndpoint` does the same without Express.)
  *
- *     npm install sojourn @modelcontextprotocol/server zod express
- *     npx tsx server.ts
+ *     npm install sojourn @modelcontextprotocol/server @modelcontextprotocol/express zod express jose
+ *     ISSUER=https://id.example RESOURCE=https://mcp.example/mcp npx tsx server.ts
  *
- * The two tokens replace your identity provider. Verify real tokens: signature, audience, expiry.
+ * `ISSUER` is your authorization server, `RESOURCE` the URL under which clients reach `/mcp`.
  */
 import type { AddressInfo } from 'node:net';
-import { type AuthInfo, McpServer, type ServerContext } from '@modelcontextprotocol/server';
-import express, { type NextFunction, type Request, type Response } from 'express';
+import { mcpAuthMetadataRouter, requireBearerAuth } from '@modelcontextprotocol/express';
+import {
+  type AuthInfo,
+  getOAuthProtectedResourceMetadataUrl,
+  McpServer,
+  OAuthError,
+  OAuthErrorCode,
+  type OAuthMetadata,
+  type ServerContext,
+} from '@modelcontextprotocol/server';
+import express from 'express';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { createMcpEndpoint } from 'sojourn';
 
-const users = new Map([
-  ['token-of-ada', 'ada'],
-  ['token-of-bob', 'bob'],
-]);
+const issuer = process.env['ISSUER'] ?? 'http://localhost:9000';
+const resource = process.env['RESOURCE'] ?? 'http://localhost:3000/mcp';
 
-function authenticate(req: Request & { auth?: AuthInfo }, res: Response, next: NextFunction): void {
-  const token = /^Bearer (\S+)$/.exec(req.headers.authorization ?? '')?.[1] ?? '';
-  const sub = users.get(token);
-  if (sub === undefined) {
-    res.status(401).set('WWW-Authenticate', 'Bearer').end();
-    return;
-  }
-  req.auth = { token, clientId: 'example', scopes: [], extra: { sub } };
-  next();
+const discovered = await fetch(`${issuer}/.well-known/openid-configuration`);
+const oauthMetadata = (await discovered.json()) as OAuthMetadata & { jwks_uri: string };
+const keys = createRemoteJWKSet(new URL(oauthMetadata.jwks_uri));
+
+async function verifyAccessToken(token: string): Promise<AuthInfo> {
+  const accepted = { issuer, audience: resource, algorithms: ['RS256', 'ES256'], requiredClaims: ['sub', 'exp'] };
+  const { payload } = await jwtVerify(token, keys, accepted).catch(() => {
+    throw new OAuthError(OAuthErrorCode.InvalidToken, 'Token is not valid');
+  });
+  const { iss, sub, exp = 0, client_id: clientId, scope } = payload;
+  return {
+    token,
+    clientId: String(clientId),
+    scopes: typeof scope === 'string' ? scope.split(' ') : [],
+    expiresAt: exp,
+    extra: { iss, sub },
+  };
 }
 
 const whoami = { description: 'Says whose session this is' };
@@ -37,8 +54,12 @@ mcp.registerTool('whoami', whoami, sayWho);
 
 const endpoint = createMcpEndpoint(mcp);
 
+const resourceServerUrl = new URL(resource);
+const resourceMetadataUrl = getOAuthProtectedResourceMetadataUrl(resourceServerUrl);
+
 const app = express();
-app.all('/mcp', authenticate, endpoint.node);
+app.use(mcpAuthMetadataRouter({ oauthMetadata, resourceServerUrl }));
+app.all('/mcp', requireBearerAuth({ verifier: { verifyAccessToken }, resourceMetadataUrl }), endpoint.node);
 
 const server = app.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1', () => {
   console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);

@@ -1,6 +1,7 @@
 /** The framework examples, started as their readers start them, used by the official clients of both lines. */
 import { describe, expect, test } from 'vitest';
 import { connectNegotiating, connectV2, sessionClients } from '../clients/official.ts';
+import { RESOURCE, startIssuer } from '../kit/issuer.ts';
 import { until } from '../kit/until.ts';
 import { startExample } from './example-process.ts';
 
@@ -36,7 +37,10 @@ test('B195 examples/express keeps the headers of its middleware, which sees the 
 });
 
 test('examples/express-auth asks for a token, and gives a session to its user only', async () => {
-  const url = await startExample('express-auth/server.ts').url();
+  const issuer = await startIssuer();
+  const env = { ISSUER: issuer.url, RESOURCE };
+  const url = await startExample('express-auth/server.ts', { env }).url();
+  const [ada, bob] = [await issuer.token(), await issuer.token({ claims: { sub: 'bob' } })];
   const post = (token: string | undefined, body: object, sessionId?: string) =>
     fetch(url, {
       method: 'POST',
@@ -52,12 +56,18 @@ test('examples/express-auth asks for a token, and gives a session to its user on
   const initialize = { method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo } };
   const call = { method: 'tools/call', params: { name: 'whoami', arguments: {} } };
   const refused = await post(undefined, initialize);
-  expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
-  const opened = await post('token-of-ada', initialize);
+  const metadataUrl = 'https://mcp.example/.well-known/oauth-protected-resource/mcp';
+  expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([
+    401,
+    expect.stringContaining(metadataUrl),
+  ]);
+  const metadata = await fetch(new URL(new URL(metadataUrl).pathname, url));
+  expect(await metadata.json()).toMatchObject({ resource: RESOURCE, authorization_servers: [issuer.url] });
+  const opened = await post(ada, initialize);
   const id = String(opened.headers.get('mcp-session-id'));
   await opened.text();
-  expect(await (await post('token-of-ada', call, id)).text()).toContain('You are ada.');
-  const stolen = await post('token-of-bob', call, id);
+  expect(await (await post(ada, call, id)).text()).toContain('You are ada.');
+  const stolen = await post(bob, call, id);
   expect(stolen.status).toBe(403);
   expect(await stolen.json()).toMatchObject({ id: 1, error: { code: -32_000, data: { reason: 'user' } } });
 });
