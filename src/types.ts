@@ -234,6 +234,36 @@ export interface SessionLimits {
   waitingRequests: number;
   /** Bytes of the bodies of waiting requests. */
   waitingBytes: number;
+  /** Bytes that clients may make one instance hold: bodies, unread answers, handshakes, subscriptions, state. */
+  memoryBytes: number;
+  /** Requests that run without a session on one instance (2026-07-28 and stateless). */
+  requests: number;
+  /** Bytes of the parameters of an `initialize`, as JSON. */
+  handshakeBytes: number;
+  /** Bytes of a resource URI that a client subscribes to. */
+  uriBytes: number;
+  /** Bytes of all resource URIs that one session is subscribed to. */
+  subscriptionBytes: number;
+  /** Bytes of the record of one session: handshake, the server's `initialize` answer, subscriptions, state. */
+  recordBytes: number;
+}
+
+/** What one user may use on one instance. A caller without a user counts by the address of its connection. */
+export interface UserLimits {
+  /** Live sessions. */
+  sessions: number;
+  /** Running requests, of both eras. */
+  requests: number;
+  /** Open `subscriptions/listen` streams. */
+  subscriptions: number;
+  requestsPerMinute: number;
+}
+
+/** What all users together may use of one tool on one instance. */
+export interface ToolLimits {
+  /** Running calls. */
+  requests: number;
+  requestsPerMinute: number;
 }
 
 /** What the event log of one session keeps. */

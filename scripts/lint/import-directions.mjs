@@ -9,6 +9,7 @@ const MAY_IMPORT = {
   protocol: [],
   options: ['protocol', 'stores'], // the option `store` names the store interface
   http: ['options', 'protocol'],
+  limits: ['http', 'options', 'protocol'],
   stores: ['options', 'protocol'],
   clients: [],
   session: ['clients', 'stores', 'http', 'options', 'protocol'],
@@ -19,6 +20,7 @@ const MAY_IMPORT = {
   listen: ['http', 'options'],
   auth: ['session', 'http', 'options', 'protocol'],
   endpoint: [
+    'limits',
     'listen',
     'auth',
     'definition',

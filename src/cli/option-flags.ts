@@ -9,7 +9,7 @@ import type { EventRetention, SessionLimits } from '../types.ts';
 /** The option, or the member of an option, that a flag sets. */
 export type OptionKey =
   | Exclude<keyof McpEndpointOptions, 'limits'>
-  | `limits.${keyof SessionLimits}`
+  | `limits.${keyof SessionLimits | 'perUser' | 'perTool'}`
   | `eventRetention.${keyof EventRetention}`;
 
 export type FlagKind =
@@ -103,6 +103,12 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
     value: 'ms',
     help: 'time between comments on quiet streams; 0 = no comments',
   },
+  writeTimeoutMs: {
+    ...streams,
+    kind: 'number',
+    value: 'ms',
+    help: 'when a client that reads nothing loses its connection',
+  },
   retryMs: { ...streams, kind: 'number', value: 'ms', help: 'how long clients wait before they reconnect' },
   lostCalls: {
     ...streams,
@@ -143,6 +149,14 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
   'limits.tombstones': { ...limits, value: 'n', help: 'remembered ended sessions (memory store)' },
   'limits.waitingRequests': { ...limits, value: 'n', help: 'requests that may wait for an unreachable store' },
   'limits.waitingBytes': { ...limits, value: 'n', help: 'bytes of the bodies of waiting requests' },
+  'limits.memoryBytes': { ...limits, value: 'n', help: 'bodies, unread answers, handshakes, subscriptions, state' },
+  'limits.requests': { ...limits, value: 'n', help: 'running requests without a session' },
+  'limits.handshakeBytes': { ...limits, value: 'n', help: 'the parameters of an initialize' },
+  'limits.uriBytes': { ...limits, value: 'n', help: 'a resource URI of a subscription' },
+  'limits.subscriptionBytes': { ...limits, value: 'n', help: 'all URIs that one session is subscribed to' },
+  'limits.recordBytes': { ...limits, value: 'n', help: 'the stored record of one session' },
+  'limits.perUser': { ...limits, kind: 'module', help: 'an object' },
+  'limits.perTool': { ...limits, kind: 'module', help: 'an object' },
   configureSessionOptions: { ...sessions, kind: 'module', help: 'a function' },
   runSessionHandler: { ...sessions, kind: 'module', help: 'a function' },
   sessionMigrationHandler: { ...sessions, kind: 'module', help: 'an object with functions' },
@@ -182,6 +196,9 @@ export const SERVE_FLAGS = {
     help: 'where its keys are, if its metadata does not say',
   },
   authScopes: { kind: 'list', value: 'names', group: 'Who may call', help: 'scopes that every token must have' },
+  maxConnections: { kind: 'number', value: 'n', group: 'Listening', help: 'open connections' },
+  headersTimeoutMs: { kind: 'number', value: 'ms', group: 'Listening', help: 'until a request has its head' },
+  requestTimeoutMs: { kind: 'number', value: 'ms', group: 'Listening', help: 'until a request is complete' },
   workers: {
     kind: 'text',
     value: 'n',
@@ -214,6 +231,9 @@ export const SERVE_DEFAULTS = {
   authAudience: undefined,
   authJwksUri: undefined,
   authScopes: undefined,
+  maxConnections: undefined,
+  headersTimeoutMs: undefined,
+  requestTimeoutMs: undefined,
   workers: undefined,
   pidFile: undefined,
   logLevel: 'info',

@@ -56,10 +56,11 @@ export async function serve(module: string, settings: ServeSettings, context: Se
 
   const { createMcpEndpoint } = await import('../index.ts');
   const endpoint = createMcpEndpoint(given, options);
-  const { port, host, path } = settings;
+  const { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs } = settings;
+  const bounds = { maxConnections, headersTimeoutMs, requestTimeoutMs };
   const where = context.fd === undefined ? { port, host } : { fd: context.fd };
   const storeMayBeAway = chosen?.remote === true;
-  const server = await endpoint.listen({ ...where, path, storeMayBeAway }).catch(async (error: unknown) => {
+  const server = await endpoint.listen({ ...where, ...bounds, path, storeMayBeAway }).catch(async (error: unknown) => {
     await endpoint.close();
     throw new Failure(listenProblem(error, settings, context.fd), { cause: error });
   });

@@ -19,6 +19,9 @@ export interface ServeSettings {
   readonly port: number;
   readonly host: string;
   readonly path: string;
+  readonly maxConnections: number | undefined;
+  readonly headersTimeoutMs: number | undefined;
+  readonly requestTimeoutMs: number | undefined;
   /** Processes behind a parent that holds the socket. 0: this process serves without a parent. */
   readonly workers: number;
   /** Where the parent writes its process id. */
@@ -57,6 +60,9 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
     port: serve<number>('port', SERVE_DEFAULTS.port),
     host: serve<string>('host', SERVE_DEFAULTS.host),
     path: serve<string>('path', SERVE_DEFAULTS.path),
+    maxConnections: serve<number | undefined>('maxConnections', undefined),
+    headersTimeoutMs: serve<number | undefined>('headersTimeoutMs', undefined),
+    requestTimeoutMs: serve<number | undefined>('requestTimeoutMs', undefined),
     workers: workersOf(serve<string | undefined>('workers', undefined), origins.get('workers'), storeUrl),
     pidFile: serve<string | undefined>('pidFile', undefined),
     logLevel: serve<string>('logLevel', SERVE_DEFAULTS.logLevel),

@@ -32,8 +32,10 @@ import { attempt } from '../http/attempt.ts';
 import { type InboundPost, requestIdOf } from '../relay/call.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { StreamExpiry } from '../http/stream-expiry.ts';
+import type { MemoryUse } from '../http/slow-readers.ts';
 import { KeepAlive } from '../http/keep-alive.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { RequestLimits } from '../limits/request-limits.ts';
 import { Outage } from './outage.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
 import { dailyKeys } from './request-state-keys.ts';
@@ -69,6 +71,7 @@ export interface CoreOptions {
   /** `undefined`: without the option `auth.authorize`. */
   readonly authorizer?: Authorizer | undefined;
   readonly events: SessionEvents;
+  readonly memory: MemoryUse;
 }
 
 export class Core {
@@ -108,6 +111,7 @@ export class Core {
     authenticator,
     authorizer,
     events,
+    memory,
   }: CoreOptions) {
     // A store in this process is never unreachable, and its lease is never renewed.
     const outage = inProcess ? undefined : new Outage(given.logger, given.timeProvider);
@@ -134,6 +138,7 @@ export class Core {
         guarded: !inProcess,
         durable,
         authorizer,
+        memory,
         valid: () => this.instance.valid,
         idSuffixes: () => this.instance.idSuffixes,
         owner: () => this.instance.owner,
@@ -195,7 +200,13 @@ export class Core {
       patience,
       random,
     });
-    this.#stateless = new StatelessEra({ options, servers, keepAlive, authorizer });
+    const gate = new RequestLimits({
+      time: options.timeProvider,
+      requests: options.limits.requests,
+      perUser: options.perUser,
+      perTool: options.perTool,
+    });
+    this.#stateless = new StatelessEra({ options, servers, keepAlive, gate, authorizer });
     const legacyPost: LegacyEra['post'] =
       options.sessionMode === 'stateless' ? (post) => this.#stateless.post(post) : (post) => this.legacy.post(post);
     this.#modern = new ModernEra({
@@ -203,6 +214,7 @@ export class Core {
       servers,
       bus: this.bus,
       keepAlive,
+      gate,
       random,
       expiry,
       authorizer,

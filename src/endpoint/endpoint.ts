@@ -11,10 +11,12 @@ import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
 import { closedEndpoint, draining, optionInvalid, optionsContradict, storeAway, type SojournError } from '../errors.ts';
 import { refuse } from '../http/answer.ts';
-import { attempt } from '../http/attempt.ts';
+import { attempt, type ExchangeHost } from '../http/attempt.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
+import { SlowReaders } from '../http/slow-readers.ts';
+import { MemoryBudget } from '../limits/memory-budget.ts';
 import { listen, type Listening, type ListenOptions, type ManagedListening } from '../listen/listen.ts';
 import { checkArguments } from '../options/checks.ts';
 import { endpointLogger } from '../options/logger.ts';
@@ -96,6 +98,11 @@ export interface McpEndpoint extends AsyncDisposable {
 
 const DRAIN_TIMEOUT_MS = 25_000;
 
+const CUT = {
+  stalled: 'A connection is cut: its client took nothing of what was written to it (writeTimeoutMs)',
+  memory: 'A connection is cut: unread answers fill the memory of this instance (limits.memoryBytes)',
+} as const;
+
 /**
  * Serves an MCP server to every client of both eras.
  *
@@ -146,6 +153,8 @@ class Endpoint {
   readonly #authenticator: Authenticator | undefined;
   readonly #authorizer: HookAuthorizer | undefined;
   readonly #wellKnown: WellKnown;
+  readonly #memory: MemoryBudget;
+  readonly #exchanges: ExchangeHost;
   readonly #listening = new Set<ManagedListening>();
   #closed: Promise<void> | undefined;
 
@@ -154,10 +163,23 @@ class Endpoint {
     this.#options = options;
     this.#definition = definition;
     definition?.onListChanged((kind) => this.#core?.bus.deliver({ kind }));
-    const { timeProvider: time, logger, auth } = options;
+    const { timeProvider: time, logger, auth, limits, writeTimeoutMs } = options;
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
     this.#authorizer = auth?.authorize && new HookAuthorizer(auth.authorize, options);
     this.#wellKnown = new WellKnown(auth?.metadata);
+    this.#memory = new MemoryBudget(limits.memoryBytes);
+    this.#exchanges = {
+      // The last resort of every face: an unexpected error is logged and does not end the process.
+      report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
+      memory: this.#memory,
+      slowReaders: new SlowReaders({
+        time,
+        memory: this.#memory,
+        writeTimeoutMs,
+        onCut: (why, pendingBytes) =>
+          logger.warn({ pendingBytes, ...(why === 'stalled' && { writeTimeoutMs }) }, CUT[why]),
+      }),
+    };
     this.#loader = new CoreLoader({ open: () => this.#open(), time, logger });
   }
 
@@ -192,6 +214,7 @@ class Endpoint {
         authenticator: this.#authenticator,
         authorizer: this.#authorizer,
         events: this.#events,
+        memory: this.#memory,
       });
     if (!(opened instanceof Promise)) {
       const core = build(opened);
@@ -221,11 +244,6 @@ class Endpoint {
     });
   }
 
-  /** The last resort of every face: an unexpected error is logged and does not end the process. */
-  #report = (cause: unknown): void => {
-    this.#options.logger.error({ err: cause }, 'A request could not be served: something unexpected was thrown');
-  };
-
   #unready(cause: unknown): SojournError {
     if (this.#closed !== undefined) return closedEndpoint();
     return this.#loader.stopped ? draining() : storeAway('opening it', cause);
@@ -239,12 +257,14 @@ class Endpoint {
 
   face(): McpEndpoint {
     const node = (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown): void => {
-      this.#handle(new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody, this.#report));
+      this.#handle(
+        new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody, this.#exchanges),
+      );
     };
     const endpoint: McpEndpoint = {
       node,
       fetch: (request, given) => {
-        const exchange = new FetchExchange(request, given?.authInfo, given?.parsedBody, this.#report);
+        const exchange = new FetchExchange(request, given?.authInfo, given?.parsedBody, this.#exchanges);
         this.#handle(exchange);
         return exchange.response;
       },
@@ -307,7 +327,7 @@ class Endpoint {
     const listening = await listen(given, {
       options: this.#options,
       handle: (exchange, allowedHosts) => this.#handle(exchange, allowedHosts),
-      report: this.#report,
+      exchanges: this.#exchanges,
       wellKnown: this.#wellKnown,
       health: () => this.#health(),
     });
@@ -320,6 +340,7 @@ class Endpoint {
       const servers = [...this.#listening].map((listening) => listening.close());
       const core = await this.#loader.stop();
       await core?.close();
+      this.#exchanges.slowReaders.stop();
       for (const listening of this.#listening) listening.closeIdle();
       await Promise.all(servers);
       this.#definition?.release();

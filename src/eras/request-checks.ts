@@ -12,6 +12,7 @@ import {
   invalidRequest,
   methodNotAllowed,
   notAcceptable,
+  overMemory,
   parseError,
   SojournError,
   unsupportedMediaType,
@@ -19,7 +20,7 @@ import {
 } from '../errors.ts';
 import { acceptsBoth, acceptsStream } from '../http/accept.ts';
 import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
-import type { Exchange } from '../http/exchange.ts';
+import { BODY_WEIGHT, type Exchange } from '../http/exchange.ts';
 import { checkHost, checkOrigin } from '../http/guards.ts';
 import { checkMessage, echoId, isObject, type Checked } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -168,7 +169,13 @@ export class RequestChecks {
       }
     };
     if (exchange.parsedBody === undefined) exchange.readBody(this.#options.limits.bodyBytes, received, overflow);
-    else received(undefined, NO_BYTES);
+    else received(this.#holdParsed(exchange), NO_BYTES);
+  }
+
+  /** A body that the caller parsed counts in the memory budget by its declared length. */
+  #holdParsed(exchange: Exchange): SojournError | undefined {
+    const bytes = Number(exchange.header('content-length'));
+    return bytes > 0 && !exchange.holds(bytes * BODY_WEIGHT) ? overMemory() : undefined;
   }
 
   #accept: HeadCheck = (exchange) => {

@@ -1,6 +1,7 @@
 import { internal } from '../errors.ts';
 import { refuse } from './answer.ts';
 import type { Exchange } from './exchange.ts';
+import type { MemoryUse, SlowReaders } from './slow-readers.ts';
 
 /**
  * Runs a part of serving an exchange that nothing awaits, such as a socket callback or started work. Without this
@@ -17,6 +18,13 @@ export function attempt(exchange: Pick<Exchange, 'fail'>, work: () => unknown): 
 
 /** Called with the error that an exchange failed with, before the exchange is answered. */
 export type ReportFailure = (cause: unknown) => void;
+
+/** What the exchanges of an endpoint share. */
+export interface ExchangeHost {
+  readonly report: ReportFailure;
+  readonly memory: MemoryUse;
+  readonly slowReaders: SlowReaders;
+}
 
 /** Implements `Exchange.fail`. `streaming`: the head of a stream has been sent, so no status can be sent any more. */
 export function failWith(

@@ -43,6 +43,8 @@ export interface Exchange {
   readonly canonicalHeaders: Map<string, string>;
   /** As the caller of the endpoint passed it in; the endpoint replaces it where it has the option `auth`. */
   authInfo: AuthInfo | undefined;
+  /** The address at the other end of the connection; `undefined` where the caller of the endpoint does not tell it. */
+  readonly clientAddress: string | undefined;
   /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
   sessionId: string | undefined;
   /** The user key derived from `authInfo`. The endpoint sets it. */
@@ -57,11 +59,17 @@ export interface Exchange {
   readonly signal: AbortSignal;
 
   /**
-   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. Of a longer body
-   * `overflow` gets every byte, from the first one on, until it returns `false` or the body ends. Nothing of a longer
-   * body is kept.
+   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. Of a longer body, and of
+   * a body for which the memory budget has no room, `overflow` gets every byte, from the first one on, until it returns
+   * `false` or the body ends. Nothing of such a body is kept.
    */
   readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void;
+
+  /**
+   * Charges bytes that this request makes the process hold to the memory budget, until its answer is complete or its
+   * client disconnects. `false`: there is no room. Bodies that `readBody` reads are charged already.
+   */
+  holds(bytes: number): boolean;
 
   respond(status: number, headers: HeaderList, body?: string): void;
   openStream(headers: HeaderList): void;
@@ -81,6 +89,11 @@ export interface Exchange {
    */
   onClose(fn: () => unknown): void;
 }
+
+/**
+ * A body counts this many times in the memory budget: its bytes, its text, and the value that is parsed from it.
+ */
+export const BODY_WEIGHT = 4;
 
 /** A signal that aborts when the client disconnects before its answer is complete. */
 export function closeSignal(exchange: { onClose(fn: () => void): void }): AbortSignal {

@@ -1,9 +1,10 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyTooLarge, bodyUnreadable } from '../errors.ts';
+import { bodyTooLarge, bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { attempt, failWith, type ReportFailure } from './attempt.ts';
+import { attempt, type ExchangeHost, failWith } from './attempt.ts';
 import {
+  BODY_WEIGHT,
   type BodyOverflow,
   type BodyRead,
   closeSignal,
@@ -12,22 +13,26 @@ import {
   type HeaderList,
 } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
+import { type SlowReader, WATCHED_BYTES } from './slow-readers.ts';
 
 const encoder = new TextEncoder();
 
 /** nginx's status for a request whose client disconnected. No client reads it. */
 const CLIENT_CLOSED_REQUEST = 499;
 
-export class FetchExchange implements Exchange, RequestSource {
+export class FetchExchange implements Exchange, RequestSource, SlowReader {
   readonly #request: Request;
   authInfo: AuthInfo | undefined;
   readonly parsedBody: unknown;
   readonly response: Promise<Response>;
   readonly node = undefined;
+  readonly clientAddress = undefined;
   readonly relayOrigin = undefined;
   user: string | undefined = undefined;
   sessionId: string | undefined = undefined;
-  readonly #report: ReportFailure;
+  readonly #host: ExchangeHost;
+  /** Bytes in the memory budget. */
+  #held = 0;
   #resolve!: (response: Response) => void;
   #view: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
@@ -38,12 +43,12 @@ export class FetchExchange implements Exchange, RequestSource {
   #listening = false;
   #onClose: Array<() => unknown> = [];
 
-  constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, report: ReportFailure) {
+  constructor(request: Request, authInfo: AuthInfo | undefined, parsedBody: unknown, host: ExchangeHost) {
     this.#request = request;
     // Wrappers such as `withMcpAuth` set `auth` on the request itself.
     this.authInfo = authInfo ?? (request as { readonly auth?: AuthInfo | undefined }).auth;
     this.parsedBody = parsedBody;
-    this.#report = report;
+    this.#host = host;
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -86,36 +91,39 @@ export class FetchExchange implements Exchange, RequestSource {
   }
 
   readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {
-    const read = this.#read(limit, overflow).then(
-      (bytes) => (bytes === undefined ? done(bodyTooLarge(limit), EMPTY) : done(undefined, bytes)),
+    const reading = this.#read(limit, overflow).then(
+      (read) => (read instanceof SojournError ? done(read, EMPTY) : done(undefined, read)),
       (cause: unknown) => {
         if (this.#request.signal.aborted) this.#left();
         else done(bodyUnreadable(cause), EMPTY);
       },
     );
-    attempt(this, () => read);
+    attempt(this, () => reading);
   }
 
-  /** `undefined`: it is longer than `limit`. */
-  async #read(limit: number, overflow: BodyOverflow | undefined): Promise<Uint8Array | undefined> {
+  /** An error: the body is longer than `limit`, or there is no room for it. */
+  async #read(limit: number, overflow: BodyOverflow | undefined): Promise<Uint8Array | SojournError> {
     if (this.#request.body === null) return EMPTY;
     const reader: ReadableStreamDefaultReader<Uint8Array> = this.#request.body.getReader();
     const chunks: Uint8Array[] = [];
     let size = 0;
+    let refusal: SojournError | undefined;
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
       size += value.byteLength;
-      if (size <= limit) {
+      if (refusal === undefined && size > limit) refusal = bodyTooLarge(limit);
+      else if (refusal === undefined && !this.holds(value.byteLength * BODY_WEIGHT)) refusal = overMemory();
+      if (refusal === undefined) {
         chunks.push(value);
         continue;
       }
       const earlier = chunks.splice(0);
       if (overflow !== undefined && earlier.every(overflow) && overflow(value)) continue;
       reader.cancel().catch(() => {});
-      return undefined;
+      return refusal;
     }
-    if (size > limit) return undefined;
+    if (refusal !== undefined) return refusal;
     const [only] = chunks;
     if (only !== undefined && chunks.length === 1) return only;
     const whole = new Uint8Array(size);
@@ -127,9 +135,15 @@ export class FetchExchange implements Exchange, RequestSource {
     return whole;
   }
 
+  holds(bytes: number): boolean {
+    if (this.#finished || this.#gone || !this.#host.memory.take(bytes, this.#held)) return false;
+    this.#held += bytes;
+    return true;
+  }
+
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.#finished || this.#controller !== undefined) return;
-    this.#finished = true;
+    this.#finish();
     this.#resolve(new Response(body ?? null, { status, headers: this.#headersOf(headers) }));
   }
 
@@ -159,11 +173,27 @@ export class FetchExchange implements Exchange, RequestSource {
   write(chunk: string): void {
     if (this.#finished || this.#gone) return;
     this.#controller?.enqueue(encoder.encode(chunk));
+    if (this.pendingBytes > WATCHED_BYTES) this.#host.slowReaders.note(this);
+  }
+
+  cut(): void {
+    this.destroy();
+  }
+
+  #finish(): void {
+    this.#finished = true;
+    this.#over();
+  }
+
+  #over(): void {
+    this.#host.memory.give(this.#held);
+    this.#held = 0;
+    this.#host.slowReaders.over(this);
   }
 
   end(): void {
     if (this.#finished) return;
-    this.#finished = true;
+    this.#finish();
     if (!this.#gone) this.#controller?.close();
   }
 
@@ -174,7 +204,7 @@ export class FetchExchange implements Exchange, RequestSource {
   }
 
   fail(cause: unknown): void {
-    failWith(this, { cause, streaming: this.#controller !== undefined, report: this.#report });
+    failWith(this, { cause, streaming: this.#controller !== undefined, report: this.#host.report });
     // No effect when the promise is already resolved.
     this.#resolve(new Response(null, { status: 500 }));
   }
@@ -220,6 +250,7 @@ export class FetchExchange implements Exchange, RequestSource {
   #left(): void {
     if (this.#gone || this.#finished) return;
     this.#gone = true;
+    this.#over();
     const listeners = this.#onClose;
     this.#onClose = [];
     for (const fn of listeners) attempt(this, fn);

@@ -6,10 +6,11 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyTooLarge, bodyUnreadable } from '../errors.ts';
+import { bodyTooLarge, bodyUnreadable, overMemory, type SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { attempt, failWith, type ReportFailure } from './attempt.ts';
+import { attempt, type ExchangeHost, failWith } from './attempt.ts';
 import {
+  BODY_WEIGHT,
   type BodyOverflow,
   type BodyRead,
   closeSignal,
@@ -18,6 +19,7 @@ import {
   type HeaderList,
 } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
+import { type SlowReader, type SlowReaders, WATCHED_BYTES } from './slow-readers.ts';
 
 export type NodeRequest = IncomingMessage & {
   auth?: AuthInfo | undefined;
@@ -33,7 +35,10 @@ export class NodeExchange implements Exchange, RequestSource {
   /** `undefined` once the answer is complete or the client disconnected. */
   #res: ServerResponse | undefined;
   #parsedBody: unknown;
-  readonly #report: ReportFailure;
+  readonly #host: ExchangeHost;
+  /** Bytes in the memory budget. */
+  #held = 0;
+  #slow: SlowResponse | undefined;
   #request: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
   #canonical: Map<string, string> | undefined;
@@ -45,11 +50,11 @@ export class NodeExchange implements Exchange, RequestSource {
   sessionId: string | undefined = undefined;
   readonly relayOrigin = undefined;
 
-  constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, report: ReportFailure) {
+  constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
     this.#req = req;
     this.#res = res;
     this.#parsedBody = parsedBody;
-    this.#report = report;
+    this.#host = host;
   }
 
   get method(): string {
@@ -63,6 +68,10 @@ export class NodeExchange implements Exchange, RequestSource {
   }
   set authInfo(auth: AuthInfo | undefined) {
     (this.#req as NodeRequest).auth = auth;
+  }
+  get clientAddress(): string | undefined {
+    const req = this.#req;
+    return 'socket' in req ? req.socket.remoteAddress : undefined;
   }
   get parsedBody(): unknown {
     return this.#parsedBody;
@@ -118,16 +127,19 @@ export class NodeExchange implements Exchange, RequestSource {
     let first: Buffer | undefined;
     let more: Buffer[] | undefined;
     let size = 0;
+    let refusal: SojournError | undefined;
     let settled = false;
     req.on('data', (chunk: Buffer) => {
       if (settled) return;
       size += chunk.length;
-      if (size > limit) {
+      if (refusal === undefined && size > limit) refusal = bodyTooLarge(limit);
+      else if (refusal === undefined && !this.holds(chunk.length * BODY_WEIGHT)) refusal = overMemory();
+      if (refusal !== undefined) {
         const earlier = more ?? (first === undefined ? [] : [first]);
         first = more = undefined;
         if (overflow !== undefined && earlier.every(overflow) && overflow(chunk)) return;
         settled = true;
-        return attempt(this, () => context.runInAsyncScope(done, undefined, bodyTooLarge(limit), EMPTY));
+        return attempt(this, () => context.runInAsyncScope(done, undefined, refusal, EMPTY));
       }
       if (first === undefined) first = chunk;
       else (more ??= [first]).push(chunk);
@@ -135,8 +147,7 @@ export class NodeExchange implements Exchange, RequestSource {
     req.on('end', () => {
       if (settled) return;
       settled = true;
-      if (size > limit)
-        return attempt(this, () => context.runInAsyncScope(done, undefined, bodyTooLarge(limit), EMPTY));
+      if (refusal !== undefined) return attempt(this, () => context.runInAsyncScope(done, undefined, refusal, EMPTY));
       const bytes = more === undefined ? (first ?? EMPTY) : Buffer.concat(more, size);
       attempt(this, () => context.runInAsyncScope(done, undefined, undefined, bytes));
     });
@@ -147,6 +158,12 @@ export class NodeExchange implements Exchange, RequestSource {
     });
   }
 
+  holds(bytes: number): boolean {
+    if (this.#finished || this.#gone || !this.#host.memory.take(bytes, this.#held)) return false;
+    this.#held += bytes;
+    return true;
+  }
+
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.#finished) return;
     this.#finished = true;
@@ -155,8 +172,9 @@ export class NodeExchange implements Exchange, RequestSource {
     res.statusCode = status;
     for (const [name, value] of headers) res.setHeader(name, value);
     if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
-    if (status === 413) linger(this.#req as NodeRequest);
+    if (status === 413 || status === 503) linger(this.#req as NodeRequest);
     res.end(body);
+    if (body !== undefined && body.length > WATCHED_BYTES) this.#noteSlow(res);
     this.#release();
   }
 
@@ -177,7 +195,16 @@ export class NodeExchange implements Exchange, RequestSource {
   }
 
   write(chunk: string): void {
-    if (!this.#finished && this.#res?.destroyed === false) this.#res.write(chunk);
+    const res = this.#res;
+    if (this.#finished || res?.destroyed !== false) return;
+    res.write(chunk);
+    if (res.writableLength > WATCHED_BYTES) this.#noteSlow(res);
+  }
+
+  #noteSlow(res: ServerResponse): void {
+    if (res.writableLength <= WATCHED_BYTES) return;
+    this.#slow ??= new SlowResponse(res, this.#host.slowReaders);
+    this.#slow.note();
   }
 
   end(): void {
@@ -192,7 +219,7 @@ export class NodeExchange implements Exchange, RequestSource {
   }
 
   fail(cause: unknown): void {
-    failWith(this, { cause, streaming: this.#res?.headersSent === true, report: this.#report });
+    failWith(this, { cause, streaming: this.#res?.headersSent === true, report: this.#host.report });
     // The answer could not be written.
     if (this.#res?.writableEnded === false) this.#res.destroy();
   }
@@ -236,6 +263,8 @@ export class NodeExchange implements Exchange, RequestSource {
    * values, and drop its connection and buffers.
    */
   #release(): void {
+    this.#host.memory.give(this.#held);
+    this.#held = 0;
     const req = this.#req;
     this.#res = undefined;
     this.#parsedBody = undefined;
@@ -247,6 +276,37 @@ export class NodeExchange implements Exchange, RequestSource {
       auth: req.auth,
       secure: isSecure(req),
     };
+  }
+}
+
+/** A response whose client does not take its bytes at once. */
+class SlowResponse implements SlowReader {
+  readonly #res: ServerResponse;
+  readonly #readers: SlowReaders;
+
+  constructor(res: ServerResponse, readers: SlowReaders) {
+    this.#res = res;
+    this.#readers = readers;
+    const over = (): void => {
+      readers.over(this);
+      // Streams are silent for any time.
+      res.setTimeout(0);
+    };
+    res.on('drain', over).on('finish', over).on('close', over);
+    res.on('timeout', () => readers.stalled(this));
+  }
+
+  note(): void {
+    // Node restarts this timeout whenever the client takes some bytes.
+    if (this.#readers.note(this)) this.#res.setTimeout(this.#readers.writeTimeoutMs);
+  }
+
+  get pendingBytes(): number {
+    return this.#res.writableLength;
+  }
+
+  cut(): void {
+    this.#res.destroy();
   }
 }
 

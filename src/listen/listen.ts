@@ -5,14 +5,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { optionInvalid } from '../errors.ts';
-import { attempt, type ReportFailure } from '../http/attempt.ts';
+import { attempt, type ExchangeHost } from '../http/attempt.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { originAllowed } from '../http/guards.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { isExposed, isLoopback } from './exposed.ts';
 import { ListeningSocket, type Serving } from './listening-socket.ts';
-import { checkArguments } from '../options/checks.ts';
+import { checkArguments, checkNumber, type NumberRange } from '../options/checks.ts';
 import { LOOPBACK_NAMES } from '../options/defaults.ts';
+import { connectionsOf, heapLimit } from '../options/heap-shares.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { afterTurn } from '../options/system.ts';
 import type { EndpointHealth } from '../types.ts';
@@ -24,6 +25,15 @@ export interface ListenOptions {
   host?: string | undefined;
   /** Default `/mcp`. */
   path?: string | undefined;
+  /**
+   * Open connections; one more is closed at once. Default: what fits a sixteenth of the heap at 16 KiB each, at most
+   * 65,536.
+   */
+  maxConnections?: number | undefined;
+  /** ms until a client has sent the head of its request. Default 15,000. */
+  headersTimeoutMs?: number | undefined;
+  /** ms until a client has sent its whole request. Default 60,000. It does not limit answers and streams. */
+  requestTimeoutMs?: number | undefined;
   /**
    * Listens even while the store cannot be opened. The store is tried again every second; until then requests and
    * `/readyz` are answered with 503. Default `false`: `listen()` rejects.
@@ -57,12 +67,30 @@ export interface ManagedListening extends Listening {
 export interface ListenTarget {
   readonly options: ResolvedOptions;
   handle(exchange: Exchange, allowedHosts: readonly string[] | undefined): void;
-  readonly report: ReportFailure;
+  readonly exchanges: ExchangeHost;
   /** `serve` returns `false` for a path of another kind. */
   readonly wellKnown: { serve(req: IncomingMessage, res: ServerResponse): boolean };
   health(): EndpointHealth;
 }
 
+const LISTEN_OPTIONS = [
+  'port',
+  'host',
+  'path',
+  'fd',
+  'storeMayBeAway',
+  'maxConnections',
+  'headersTimeoutMs',
+  'requestTimeoutMs',
+];
+const CONNECTIONS: NumberRange = { min: 1, unit: 'connections', integer: true };
+const TIMEOUT: NumberRange = { min: 1, unit: 'ms', integer: true };
+/** Clients send the head in one piece. */
+const HEADERS_TIMEOUT_MS = 15_000;
+/** A body of 4 MiB at 70 KiB/s. */
+const REQUEST_TIMEOUT_MS = 60_000;
+/** How often Node looks for requests past these two. */
+const CHECK_MS = 5_000;
 const DEFAULT_PORT = 3000;
 const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PATH = '/mcp';
@@ -72,13 +100,24 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const CLOSE_GRACE_MS = 1_000;
 
 export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<ManagedListening> {
-  if (given !== undefined) checkArguments('listen', given, ['port', 'host', 'path', 'fd', 'storeMayBeAway'], 'port');
+  if (given !== undefined) checkArguments('listen', given, LISTEN_OPTIONS, 'port');
   const { port = DEFAULT_PORT, host = DEFAULT_HOST, path = DEFAULT_PATH, fd } = given ?? {};
+  const maxConnections = checkNumber('maxConnections', given?.maxConnections, connectionsOf(heapLimit()), CONNECTIONS);
+  const headersTimeout = checkNumber('headersTimeoutMs', given?.headersTimeoutMs, HEADERS_TIMEOUT_MS, TIMEOUT);
+  const requestTimeout = checkNumber('requestTimeoutMs', given?.requestTimeoutMs, REQUEST_TIMEOUT_MS, TIMEOUT);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw optionInvalid('range', 'port', port, '0 to 65535');
   if (typeof path !== 'string' || !path.startsWith('/'))
     throw optionInvalid('type', 'path', path, "a path like '/mcp'");
   const base = path.replace(/\/+$/, '');
-  const server = createServer();
+  const server = createServer({
+    headersTimeout: Math.min(headersTimeout, requestTimeout),
+    requestTimeout,
+    connectionsCheckingInterval: Math.min(CHECK_MS, requestTimeout),
+  });
+  server.maxConnections = maxConnections;
+  server.on('drop', () =>
+    target.options.logger.warn({ maxConnections }, 'A connection was closed at once: maxConnections is reached'),
+  );
   const socket = new ListeningSocket(server, target.options.timeProvider, fd !== undefined);
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   await start(server, fd === undefined ? { port, host } : { fd });
@@ -94,7 +133,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   }
   // Early enough: nothing is accepted before the event loop turns.
   server.on('request', (req, res) => {
-    const exchange = new NodeExchange(req, res, undefined, target.report);
+    const exchange = new NodeExchange(req, res, undefined, target.exchanges);
     attempt(exchange, () => route(exchange, { req, res }, base, hosts, target));
   });
   let closed: Promise<void> | undefined;

@@ -1,9 +1,10 @@
 /** Every default value, in one place. */
 import { consoleLogger } from './logger.ts';
 import { systemTime } from './system.ts';
-import type { EventRetention, SessionLimits } from '../types.ts';
+import type { EventRetention, SessionLimits, UserLimits } from '../types.ts';
 import { KNOWN_VERSIONS } from '../protocol/versions.ts';
 import type { ResolvedOptions } from './endpoint-options.ts';
+import { heapLimit, sharesOf } from './heap-shares.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -15,21 +16,39 @@ export const TOMBSTONE_MAX_MS = 24 * HOUR_MS;
 /** The default for `Host` and `Origin`: this machine, as a URL spells it. */
 export const LOOPBACK_NAMES: readonly string[] = Object.freeze(['localhost', '127.0.0.1', '[::1]']);
 
+const shares = sharesOf(heapLimit());
+
 const limits: Readonly<SessionLimits> = Object.freeze({
   // The SDK's limit; a photo in base64 fits.
   bodyBytes: 4 * MIB,
   requestsPerSession: 64,
-  sessions: Infinity,
+  sessions: shares.sessions,
   streamBufferBytes: MIB,
   batch: 50,
   stateBytes: 256 * KIB,
   sessionIdLength: 256,
   // The SDK's limit.
   subscriptions: 1_024,
-  eventLogBytes: 256 * MIB,
+  eventLogBytes: shares.eventLogBytes,
   tombstones: 100_000,
   waitingRequests: 10_000,
-  waitingBytes: 64 * MIB,
+  waitingBytes: shares.waitingBytes,
+  memoryBytes: shares.memoryBytes,
+  requests: shares.requests,
+  // Capabilities and client information are below 2 KiB in every known client.
+  handshakeBytes: 16 * KIB,
+  uriBytes: 8 * KIB,
+  subscriptionBytes: 64 * KIB,
+  // NATS takes values up to 1 MiB.
+  recordBytes: 768 * KIB,
+});
+
+const perUser: Readonly<UserLimits> = Object.freeze({
+  sessions: Infinity,
+  requests: Infinity,
+  // A quarter of `limits.subscriptions`.
+  subscriptions: 256,
+  requestsPerMinute: Infinity,
 });
 
 /**
@@ -48,7 +67,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   runSessionHandler: undefined,
   perSessionExecutionContext: false,
   idleTimeoutMs: 2 * HOUR_MS,
-  maxIdleSessionCount: 10_000,
+  maxIdleSessionCount: Math.min(10_000, Math.floor(0.8 * shares.sessions)),
   hibernateAfterMs: Infinity,
   timeProvider: systemTime as Required<typeof systemTime>,
   sessionMigrationHandler: undefined,
@@ -68,6 +87,8 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   relayedHeaders: Object.freeze([]),
   credentialHeaders: Object.freeze([]),
   limits,
+  perUser,
+  perTool: Object.freeze({}),
   name: 'mcp',
   supportedProtocolVersions: KNOWN_VERSIONS,
   pinnedProtocolVersions: undefined,
@@ -80,4 +101,6 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   retryMs: 4_000,
   lostCalls: 'error',
   knownClients: true,
+  // Longer than any pause of a client that still reads.
+  writeTimeoutMs: 60_000,
 });

@@ -11,6 +11,8 @@ import type {
   SessionLimits,
   SessionMigrationHandler,
   TimeProvider,
+  ToolLimits,
+  UserLimits,
 } from '../types.ts';
 import type { SessionMode } from '../protocol/versions.ts';
 
@@ -141,7 +143,14 @@ export interface McpEndpointOptions {
   /**
    * Limits on what clients can make this instance hold; see {@link SessionLimits}. Omitted members keep their defaults.
    */
-  limits?: Some<SessionLimits> | undefined;
+  limits?:
+    | (Some<SessionLimits> & {
+        /** Of each user. Default: `subscriptions` 256, the others `Infinity`. */
+        perUser?: Some<UserLimits> | undefined;
+        /** By the name of the tool. Default: no limit. */
+        perTool?: Readonly<Record<string, Some<ToolLimits>>> | undefined;
+      })
+    | undefined;
   /** Endpoints of one name on one store are one deployment and share sessions. Default `'mcp'`. */
   name?: string | undefined;
   /** The protocol revisions that may be negotiated or requested. Default: all that the SDK implements. */
@@ -182,6 +191,11 @@ export interface McpEndpointOptions {
    * who and what). `false`: every client is treated alike.
    */
   knownClients?: boolean | undefined;
+  /**
+   * ms. A client that takes nothing of more than 64 KiB written to it for this long loses its connection. Default
+   * 60,000; `Infinity`: never. It can resume an event stream.
+   */
+  writeTimeoutMs?: number | undefined;
 }
 
 /**
@@ -224,6 +238,10 @@ export interface ResolvedOptions {
   /** Lower case, without the fields that are credentials on every endpoint. */
   readonly credentialHeaders: readonly string[];
   readonly limits: Readonly<SessionLimits>;
+  /** `limits.perUser`. */
+  readonly perUser: Readonly<UserLimits>;
+  /** `limits.perTool`. */
+  readonly perTool: Readonly<Record<string, Readonly<ToolLimits>>>;
   readonly name: string;
   /** Newest first. `servedVersions` in versions.ts selects what this mode serves. */
   readonly supportedProtocolVersions: readonly string[];
@@ -239,4 +257,5 @@ export interface ResolvedOptions {
   readonly retryMs: number;
   readonly lostCalls: LostCalls;
   readonly knownClients: boolean;
+  readonly writeTimeoutMs: number;
 }

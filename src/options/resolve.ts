@@ -1,7 +1,8 @@
 /** Validates the options once and fills them in. Every invalid option throws here, at construction, and never later. */
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import { safeLogger } from './logger.ts';
-import type { EventRetention, SessionLimits, TimeProvider } from '../types.ts';
+import type { EventRetention, SessionLimits, TimeProvider, ToolLimits, UserLimits } from '../types.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
 import { KNOWN_VERSIONS, isModern, newestFirst, servedVersions, type SessionMode } from '../protocol/versions.ts';
 import {
   checkBoolean,
@@ -60,6 +61,12 @@ const LIMIT_RANGES: Readonly<Record<keyof SessionLimits, NumberRange>> = {
   tombstones: { min: 0, unit: 'sessions', integer: true },
   waitingRequests: { min: 0, unit: 'requests', integer: true },
   waitingBytes: { min: 0, unit: 'bytes', integer: true },
+  memoryBytes: { min: 65_536, unit: 'bytes', integer: true, infinity: 'no limit' },
+  requests: { min: 0, unit: 'requests', integer: true, infinity: 'no limit' },
+  handshakeBytes: { min: 256, unit: 'bytes', integer: true },
+  uriBytes: { min: 1, unit: 'bytes', integer: true },
+  subscriptionBytes: { min: 0, unit: 'bytes', integer: true },
+  recordBytes: { min: 1_024, unit: 'bytes', integer: true },
 };
 
 const RETENTION_RANGES: Readonly<Record<keyof EventRetention, NumberRange>> = {
@@ -68,16 +75,35 @@ const RETENTION_RANGES: Readonly<Record<keyof EventRetention, NumberRange>> = {
   bytes: { min: 1, unit: 'bytes', integer: true },
 };
 
+/** Of a record, for the server's answer to `initialize`. */
+const ANSWER_BYTES = 131_072;
+const LEAST_ANSWER_BYTES = 4_096;
+
 /** The length of the default generator's ids: 16 bytes in base64url. */
 const DEFAULT_ID_LENGTH = 22;
 
 const NAME = /^[\w.-]{1,64}$/;
 
+/** Members of the resolved options that are no options. */
+const RESOLVED_ONLY = ['pinnedProtocolVersions', 'perUser', 'perTool'];
+
 /** The names of all options. */
 export const OPTION_NAMES: readonly string[] = Object.freeze([
-  ...Object.keys(DEFAULTS).filter((name) => name !== 'pinnedProtocolVersions'),
+  ...Object.keys(DEFAULTS).filter((name) => !RESOLVED_ONLY.includes(name)),
   'stateless',
 ]);
+
+const USER_RANGES: Readonly<Record<keyof UserLimits, NumberRange>> = {
+  sessions: { min: 0, unit: 'sessions', integer: true, infinity: 'no limit' },
+  requests: { min: 1, unit: 'requests', integer: true, infinity: 'no limit' },
+  subscriptions: { min: 0, unit: 'streams', integer: true, infinity: 'no limit' },
+  requestsPerMinute: { min: 1, unit: 'requests', infinity: 'no limit' },
+};
+
+const TOOL_RANGES: Readonly<Record<keyof ToolLimits, NumberRange>> = {
+  requests: { min: 0, unit: 'calls', integer: true, infinity: 'no limit' },
+  requestsPerMinute: { min: 1, unit: 'calls', infinity: 'no limit' },
+};
 
 const LIMIT_NAMES: readonly string[] = Object.keys(LIMIT_RANGES);
 const RETENTION_NAMES: readonly string[] = Object.keys(RETENTION_RANGES);
@@ -160,6 +186,8 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
     relayedHeaders: resolveHeaders('relayedHeaders', given.relayedHeaders),
     credentialHeaders: resolveHeaders('credentialHeaders', given.credentialHeaders),
     limits: resolveLimits(given),
+    perUser: resolvePerUser(given),
+    perTool: resolvePerTool(given),
     name: resolveName(given.name),
     supportedProtocolVersions: versions ?? DEFAULTS.supportedProtocolVersions,
     pinnedProtocolVersions: versions,
@@ -180,6 +208,11 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
     retryMs: checkNumber('retryMs', given.retryMs, DEFAULTS.retryMs, { ...MS, integer: true }),
     lostCalls: checkChoice('lostCalls', given.lostCalls, DEFAULTS.lostCalls, ['error', 'result']),
     knownClients: checkBoolean('knownClients', given.knownClients, DEFAULTS.knownClients),
+    writeTimeoutMs: checkNumber('writeTimeoutMs', given.writeTimeoutMs, DEFAULTS.writeTimeoutMs, {
+      min: 1,
+      unit: 'ms',
+      infinity: 'no limit',
+    }),
   };
   refuseContradictions(given, resolved);
   return Object.freeze(resolved);
@@ -270,7 +303,7 @@ function resolveRetention(given: McpEndpointOptions['eventRetention']): Resolved
 
 function resolveLimits(given: McpEndpointOptions): Readonly<SessionLimits> {
   if (given.limits === undefined) return DEFAULTS.limits;
-  const limits = resolveNumbers('limits', given.limits, LIMIT_RANGES, DEFAULTS.limits);
+  const limits = resolveNumbers('limits', withoutShares(given.limits), LIMIT_RANGES, DEFAULTS.limits);
   if (given.sessionIdGenerator === undefined && limits.sessionIdLength < DEFAULT_ID_LENGTH) {
     throw optionInvalid(
       'range',
@@ -279,7 +312,48 @@ function resolveLimits(given: McpEndpointOptions): Readonly<SessionLimits> {
       `${DEFAULT_ID_LENGTH} characters or more, which is what ids have without a sessionIdGenerator`,
     );
   }
+  const parts = limits.handshakeBytes + limits.subscriptionBytes + limits.stateBytes;
+  if (isObject(given.limits) && given.limits.recordBytes === undefined && limits.recordBytes < parts + ANSWER_BYTES)
+    return Object.freeze({ ...limits, recordBytes: parts + ANSWER_BYTES });
+  if (limits.recordBytes < parts + LEAST_ANSWER_BYTES) {
+    throw optionInvalid(
+      'range',
+      'limits.recordBytes',
+      limits.recordBytes,
+      `${parts + LEAST_ANSWER_BYTES} or more: limits.handshakeBytes + limits.subscriptionBytes + limits.stateBytes + ` +
+        `${LEAST_ANSWER_BYTES} for the answer of the server`,
+    );
+  }
   return limits;
+}
+
+/** `limits` without `perUser` and `perTool`, which are objects. */
+function withoutShares(limits: unknown): unknown {
+  if (!isObject(limits) || Array.isArray(limits)) return limits;
+  const { perUser: _perUser, perTool: _perTool, ...numbers } = limits as Record<string, unknown>;
+  return numbers;
+}
+
+function resolvePerUser({ limits }: McpEndpointOptions): ResolvedOptions['perUser'] {
+  if (!isObject(limits) || limits.perUser === undefined) return DEFAULTS.perUser;
+  return resolveNumbers('limits.perUser', limits.perUser, USER_RANGES, DEFAULTS.perUser);
+}
+
+function resolvePerTool({ limits }: McpEndpointOptions): ResolvedOptions['perTool'] {
+  if (!isObject(limits) || limits.perTool === undefined) return DEFAULTS.perTool;
+  if (!isObject(limits.perTool))
+    throw optionInvalid(
+      'type',
+      'limits.perTool',
+      limits.perTool,
+      'an object: tool name → { requests, requestsPerMinute }',
+    );
+  const none = { requests: Infinity, requestsPerMinute: Infinity };
+  const tools = Object.entries(limits.perTool).map(([name, given]): [string, Readonly<ToolLimits>] => [
+    name,
+    resolveNumbers(`limits.perTool.${name}`, given, TOOL_RANGES, none),
+  ]);
+  return Object.freeze(Object.fromEntries(tools));
 }
 
 function resolveNumbers<K extends string>(

@@ -89,6 +89,12 @@ export class ContinuedExchange implements Exchange {
   readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {
     this.#inner.readBody(limit, done, overflow);
   }
+  get clientAddress(): string | undefined {
+    return this.#inner.clientAddress;
+  }
+  holds(bytes: number): boolean {
+    return this.#inner.holds(bytes);
+  }
 
   respond(status: number, headers: HeaderList, body?: string): void {
     if (status === 200 && headers === SSE_HEADERS) this.#inner.write(body ?? '');

@@ -85,6 +85,13 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
     return this.#envelope.absoluteUrl;
   }
 
+  readonly clientAddress = undefined;
+
+  /** The body counts in the memory budget of the relaying instance. */
+  holds(_bytes: number): boolean {
+    return true;
+  }
+
   /** The relaying instance has read the body already. */
   readBody(_limit: number, done: (refusal: SojournError | undefined, bytes: Uint8Array) => void): void {
     done(undefined, new Uint8Array(0));

@@ -8,7 +8,7 @@ import {
   isInitializeRequest,
   type RequestStateCodec,
 } from '@modelcontextprotocol/server';
-import { factoryFailed, SojournError } from '../errors.ts';
+import { factoryFailed, handshakeTooLarge, SojournError } from '../errors.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { MaybePromise, Handshake, NewSessionRecord } from '../stores/store.ts';
@@ -309,8 +309,10 @@ export function handshakeOf(params: InitializeRequestParams): Handshake {
 }
 
 /** The handshake of an `initialize`; `undefined`: its shape is wrong. One that is known is not checked again. */
-export function checkedHandshake(message: RpcRequest): Handshake | undefined {
-  const known = handshakes.known(JSON.stringify(message.params));
+export function checkedHandshake(message: RpcRequest, mostBytes: number): Handshake | undefined {
+  const json = JSON.stringify(message.params) ?? '';
+  if (Buffer.byteLength(json) > mostBytes) throw handshakeTooLarge(mostBytes);
+  const known = handshakes.known(json);
   if (known !== undefined) return known;
   return isInitializeRequest(message) ? handshakeOf(message.params) : undefined;
 }

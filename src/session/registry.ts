@@ -18,6 +18,9 @@ import { IdleList } from './idle-list.ts';
 import type { LiveSession } from './session.ts';
 import type { SessionHost } from './session-host.ts';
 import { Sleepers } from './hibernated-index.ts';
+import type { MemoryUse } from '../http/slow-readers.ts';
+import { HeldBytes } from './held-bytes.ts';
+import { UserShares } from './user-shares.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS } from './sweep.ts';
 
 type SessionEvents = EventEmitter<SessionEventMap>;
@@ -33,6 +36,7 @@ export interface RegistryOptions {
   idSuffixes(): boolean;
   /** The id of this instance for which sessions are claimed. */
   owner(): string;
+  readonly memory: MemoryUse;
   /** A session was taken over while this instance takes itself for alive. */
   takenOver(): void;
 }
@@ -54,6 +58,8 @@ export class Registry implements SessionHost {
   readonly #live = new Map<string, LiveSession>();
   /** In the order in which they became idle. */
   readonly idle = new IdleList<LiveSession>();
+  readonly shares = new UserShares();
+  readonly held: HeldBytes;
   readonly #closing = new Map<string, Promise<void>>();
   /** What the store could not be told when a session left: until it is, the record names an owner that has no copy. */
   readonly #owed = new Map<string, () => Promise<unknown>>();
@@ -64,7 +70,7 @@ export class Registry implements SessionHost {
   constructor(
     options: ResolvedOptions,
     store: OpenStore,
-    { guarded, durable, authorizer, valid, idSuffixes, owner, takenOver }: RegistryOptions,
+    { guarded, durable, memory, authorizer, valid, idSuffixes, owner, takenOver }: RegistryOptions,
     events: SessionEvents,
   ) {
     this.#events = events;
@@ -75,6 +81,7 @@ export class Registry implements SessionHost {
     this.guarded = guarded;
     this.authorizer = authorizer;
     this.durable = durable;
+    this.held = new HeldBytes(memory);
     this.#takenOver = takenOver;
     this.#idSuffixes = idSuffixes;
     this.sleepers = new Sleepers(options.timeProvider.now());
@@ -116,6 +123,7 @@ export class Registry implements SessionHost {
   /** Space for one more session; ends (or hibernates) idle ones past the limit first. Call the returned function when it is made, or not. */
   async reserve(): Promise<() => void> {
     const { sessions } = this.options.limits;
+    if (this.#live.size + this.#opening >= sessions && this.durable) await this.#sweep.hibernateOne();
     if (this.#live.size + this.#opening >= sessions) throw tooManySessions(sessions);
     this.#opening += 1;
     let done = false;
@@ -133,8 +141,9 @@ export class Registry implements SessionHost {
   }
 
   /** `cause` of a session that was restored; `undefined`: it was opened here. */
-  add(session: LiveSession, cause?: RestoreCause): void {
+  add(session: LiveSession, cause?: RestoreCause, address?: string): void {
     this.#live.set(session.id, session);
+    this.shares.add(session, address);
     if (session.idle) this.becameIdle(session);
     if (cause !== undefined) this.#sweep.keepFromExpiring(session);
     if (cause === undefined) this.#emit('opened', session.id, {});
@@ -353,6 +362,8 @@ export class Registry implements SessionHost {
   #remove(session: LiveSession): boolean {
     if (this.#live.get(session.id) !== session) return false;
     this.#live.delete(session.id);
+    this.shares.delete(session);
+    this.held.delete(session);
     this.idle.delete(session);
     return true;
   }

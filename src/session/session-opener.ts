@@ -23,6 +23,8 @@ export interface OpenCaller extends MessageSource {
   readonly request: McpHttpRequest;
   readonly user: string | undefined;
   readonly signal: AbortSignal;
+  /** The address at the other end of the client's connection. */
+  readonly clientAddress: string | undefined;
   /** The client is gone. */
   readonly closed: boolean;
 }
@@ -66,7 +68,7 @@ export class Opener {
   /** `undefined`: the client vanished, and the session was dropped. */
   async open(message: RpcRequest, caller: OpenCaller): Promise<Opened | undefined> {
     if (this.stopped !== undefined) throw this.stopped();
-    const handshake = checkedHandshake(message);
+    const handshake = checkedHandshake(message, this.#options.limits.handshakeBytes);
     if (handshake === undefined) {
       throw invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
     }
@@ -100,6 +102,7 @@ export class Opener {
         await session.leave('closed');
         return { session: undefined, answer };
       }
+      this.#checkAnswer(session);
       await this.#initialized(session, message, caller);
       if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
       if (caller.closed) {
@@ -110,7 +113,7 @@ export class Opener {
       await this.#record(session, caller);
       // The lease ran out meanwhile, and what was live then has been claimed again already.
       while (session.owner !== this.#ownerId()) if (!(await this.#registry.claimAgain(session))) throw lapsed();
-      this.#registry.add(session);
+      this.#registry.add(session, undefined, caller.clientAddress);
       if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
       if (!caller.closed && this.stopped === undefined) return { session, answer };
       await this.#registry.end(session, 'deleted');
@@ -120,6 +123,17 @@ export class Opener {
       await session.giveUp('closed', error);
       throw error;
     }
+  }
+
+  /** The other parts of a record have limits of their own. */
+  #checkAnswer({ record }: LiveSession): void {
+    const { recordBytes, handshakeBytes, subscriptionBytes, stateBytes } = this.#options.limits;
+    const most = recordBytes - handshakeBytes - subscriptionBytes - stateBytes;
+    const bytes = Buffer.byteLength(record.answerJson);
+    if (bytes > most)
+      throw factoryFailed(
+        `the answer of the server to initialize has ${bytes} bytes; ${most} are left for it in limits.recordBytes`,
+      );
   }
 
   async #initialized(session: LiveSession, message: RpcRequest, caller: OpenCaller): Promise<void> {

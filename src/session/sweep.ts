@@ -110,13 +110,19 @@ export class Sweep {
   }
 
   get #evictionHibernates(): boolean {
-    return this.#registry.durable && Number.isFinite(this.#registry.options.hibernateAfterMs);
+    return this.#registry.durable;
+  }
+
+  /** Past `limits.sessions` on a durable store: one idle session leaves the memory of this instance. */
+  async hibernateOne(): Promise<void> {
+    const session = this.#registry.shares.pick(this.#registry.idle);
+    if (session !== undefined) await this.#registry.hibernate(session);
   }
 
   async #evictOldest(): Promise<void> {
     const limit = this.#registry.options.maxIdleSessionCount;
     const sleeping = this.#registry.durable ? undefined : this.#registry.sleepers.oldest;
-    const live = this.#registry.idle.oldest;
+    const live = sleeping === undefined ? this.#registry.shares.pick(this.#registry.idle) : undefined;
     const sessionId = sleeping ?? live?.id;
     if (sessionId === undefined) return;
     const hibernates = this.#evictionHibernates;
@@ -153,7 +159,7 @@ export class Sweep {
       : [{ limit, ended: count }, 'ended'];
     this.#registry.logger.fatal(
       fields,
-      `maxIdleSessionCount of ${limit} exceeded: the ${count} sessions idle the longest were ${went}. Raise it, or lower idleTimeoutMs`,
+      `maxIdleSessionCount of ${limit} exceeded: ${count} idle sessions were ${went}. Raise it, or lower idleTimeoutMs`,
     );
   }
 

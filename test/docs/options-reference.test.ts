@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ALL_FLAGS, flagName, type OptionKey } from '../../src/cli/option-flags.ts';
 import { DEFAULTS } from '../../src/options/defaults.ts';
+import { sharesOf } from '../../src/options/heap-shares.ts';
 import { OPTION_NAMES } from '../../src/options/resolve.ts';
 
 const page = readFileSync(new URL('../../docs/reference/options.md', import.meta.url), 'utf8');
@@ -15,9 +16,13 @@ const entries = new Map(
 );
 
 const members = (group: 'limits' | 'eventRetention') => Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);
-const names = [...OPTION_NAMES, ...members('limits'), ...members('eventRetention')];
+/** Defaults that follow from the heap stand on the page for this one. */
+const SHARES = sharesOf(4 * 1024 ** 3);
+
+const names = ['limits.perUser', 'limits.perTool', ...OPTION_NAMES, ...members('limits'), ...members('eventRetention')];
 
 const defaultOf = (name: string): unknown =>
+  Reflect.get(SHARES, name.replace('limits.', '')) ??
   name.split('.').reduce<unknown>((value, key) => Reflect.get(Object(value), key), DEFAULTS);
 
 describe('the options page', () => {

@@ -19,16 +19,17 @@ import { createLog } from '../kit/log.ts';
 import { faces, type Face } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { exchangeHost } from '../kit/exchange-host.ts';
 
 async function serveExchange(face: Exclude<Face, 'listen'>, handle: (exchange: Exchange) => void) {
   const told: unknown[] = [];
   const report = (cause: unknown): void => void told.push(cause);
   const server = createServer(
     face === 'node'
-      ? (req, res) => handle(new NodeExchange(req, res, undefined, report))
+      ? (req, res) => handle(new NodeExchange(req, res, undefined, exchangeHost(report)))
       : getRequestListener(
           (request) => {
-            const exchange = new FetchExchange(request, undefined, undefined, report);
+            const exchange = new FetchExchange(request, undefined, undefined, exchangeHost(report));
             handle(exchange);
             return exchange.response;
           },

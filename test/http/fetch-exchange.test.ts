@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
+import { exchangeHost } from '../kit/exchange-host.ts';
 
 /** No unexpected error may happen here. */
 const report = (cause: unknown): void => {
@@ -12,7 +13,7 @@ test('a client that leaves its stream causes no error in the body', async () => 
     new Request('http://a.example/mcp', { signal: abort.signal }),
     undefined,
     undefined,
-    report,
+    exchangeHost(report),
   );
   let left = 0;
   exchange.onClose(() => (left += 1));
@@ -29,7 +30,7 @@ test('a client that leaves its stream causes no error in the body', async () => 
 });
 
 test('a reader that is cut for being too slow gets an error', async () => {
-  const exchange = new FetchExchange(new Request('http://a.example/mcp'), undefined, undefined, report);
+  const exchange = new FetchExchange(new Request('http://a.example/mcp'), undefined, undefined, exchangeHost(report));
   let left = 0;
   exchange.onClose(() => (left += 1));
   exchange.openStream([['Content-Type', 'text/event-stream']]);
@@ -47,7 +48,7 @@ test('fetch resolves when the client leaves before the head', async () => {
     new Request('http://a.example/mcp', { signal: abort.signal }),
     undefined,
     undefined,
-    report,
+    exchangeHost(report),
   );
   expect(exchange.signal.aborted).toBe(false);
   abort.abort();
@@ -63,7 +64,12 @@ test('fetch resolves when the client leaves in the middle of its body', async ()
     start: (controller) => abort.signal.addEventListener('abort', () => controller.error(abort.signal.reason)),
   });
   const init: RequestInit & { duplex: 'half' } = { method: 'POST', signal: abort.signal, body, duplex: 'half' };
-  const exchange = new FetchExchange(new Request('http://a.example/mcp', init), undefined, undefined, report);
+  const exchange = new FetchExchange(
+    new Request('http://a.example/mcp', init),
+    undefined,
+    undefined,
+    exchangeHost(report),
+  );
   let called = 0;
   exchange.readBody(1_000, () => (called += 1));
   abort.abort();

@@ -3,6 +3,7 @@ import { DEFAULTS } from '../../src/options/defaults.ts';
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
 import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
 import { KNOWN_VERSIONS } from '../../src/protocol/versions.ts';
+import { heapLimit, sharesOf } from '../../src/options/heap-shares.ts';
 
 /** Values that a JavaScript caller can pass. */
 const resolveAny = (input: unknown) => resolveOptions(input as McpEndpointOptions);
@@ -32,7 +33,7 @@ describe('an omitted option', () => {
       sessionMode: 'hybrid',
       perSessionExecutionContext: false,
       idleTimeoutMs: 7_200_000,
-      maxIdleSessionCount: 10_000,
+      maxIdleSessionCount: Math.min(10_000, Math.floor(0.8 * sharesOf(heapLimit()).sessions)),
       hibernateAfterMs: Infinity,
       leaseMs: 3_000,
       waitMs: 15_000,
@@ -44,16 +45,18 @@ describe('an omitted option', () => {
       limits: {
         bodyBytes: 4_194_304,
         requestsPerSession: 64,
-        sessions: Infinity,
+        ...sharesOf(heapLimit()),
         streamBufferBytes: 1_048_576,
         batch: 50,
         stateBytes: 262_144,
         sessionIdLength: 256,
         subscriptions: 1_024,
-        eventLogBytes: 268_435_456,
         tombstones: 100_000,
         waitingRequests: 10_000,
-        waitingBytes: 67_108_864,
+        handshakeBytes: 16_384,
+        uriBytes: 8_192,
+        subscriptionBytes: 65_536,
+        recordBytes: 786_432,
       },
       name: 'mcp',
       supportedProtocolVersions: ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'],

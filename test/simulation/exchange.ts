@@ -38,6 +38,7 @@ export class SimExchange implements Exchange, RequestSource {
   readonly parsedBody = undefined;
   readonly node = undefined;
   readonly pendingBytes = 0;
+  readonly clientAddress = undefined;
   sessionId: string | undefined = undefined;
   user: string | undefined = undefined;
   relayed = false;
@@ -51,6 +52,10 @@ export class SimExchange implements Exchange, RequestSource {
   #finished = false;
   #gone = false;
   #onClose: Array<() => void> = [];
+
+  holds(): boolean {
+    return true;
+  }
 
   constructor(http: HttpRequest, wire: Wire) {
     this.#http = http;

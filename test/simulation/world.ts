@@ -3,6 +3,7 @@
  * in it is real, and everything that happens follows from its seed.
  */
 import { EventEmitter } from 'node:events';
+import { MemoryBudget } from '../../src/limits/memory-budget.ts';
 import { Core } from '../../src/endpoint/core.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endpoint-options.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
@@ -183,6 +184,7 @@ export class World {
       inProcess: false,
       random,
       userOf: createUserOf(options),
+      memory: new MemoryBudget(options.limits.memoryBytes),
       events: new EventEmitter(),
     });
     instance.core = core;

@@ -33,6 +33,7 @@ import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import { type Call, type InboundPost, methodOf, type NextAttempt } from '../../relay/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
+import { checkSubscription } from './subscription-limits.ts';
 
 /** A POST whose request ids are taken. */
 interface AdmittedPost {
@@ -258,6 +259,8 @@ export class LegacyPosts {
       const { id, method } = checked.message;
       if (method === 'initialize') return alreadyInitialized();
       if (session.running.get(id) !== undefined) return requestIdInFlight(id);
+      const full = checkSubscription(checked.message, session, this.#registry, this.#options);
+      if (full !== undefined) return full;
       if (method !== 'ping') counted += 1;
     }
     const limit = this.#options.limits.requestsPerSession;

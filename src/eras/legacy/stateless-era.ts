@@ -10,7 +10,7 @@ import type {
   ScopeChallengeHandler,
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { batchNotAllowed, internal, requestClosed, type SojournError, statelessUnsupported } from '../../errors.ts';
+import { batchNotAllowed, internal, requestClosed, SojournError, statelessUnsupported } from '../../errors.ts';
 import {
   answerable,
   asSojournError,
@@ -24,6 +24,7 @@ import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
+import { admittedRequest, type RequestGate } from '../../http/request-gate.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
@@ -46,6 +47,7 @@ export interface StatelessOptions {
   readonly servers: ServerBuilder;
   readonly keepAlive: KeepAlive;
   readonly authorizer?: Authorizer | undefined;
+  readonly gate: RequestGate;
 }
 
 /** Who asks, for the error that says it cannot be. */
@@ -60,13 +62,15 @@ export class StatelessEra {
   readonly #servers: ServerBuilder;
   readonly #keepAlive: KeepAlive;
   readonly #authorizer: Authorizer | undefined;
+  readonly #gate: RequestGate;
   readonly #running = new Set<StatelessTransport>();
 
-  constructor({ options, servers, keepAlive, authorizer }: StatelessOptions) {
+  constructor({ options, servers, keepAlive, gate, authorizer }: StatelessOptions) {
     this.#options = options;
     this.#servers = servers;
     this.#keepAlive = keepAlive;
     this.#authorizer = authorizer;
+    this.#gate = gate;
   }
 
   post(post: InboundPost): void {
@@ -77,11 +81,14 @@ export class StatelessEra {
     }
     if (first.kind === 'request') {
       const { message } = first;
+      const admission = this.#gate.enter(admittedRequest(exchange, message, false));
+      if (admission instanceof SojournError) return refuse(exchange, admission, message.id);
+      const leave = (): void => admission.leave();
       const admitted = this.#authorizer?.admit(message, exchange.authInfo) ?? message;
       attempt(exchange, () =>
         admitted instanceof Promise
-          ? admitted.then((request) => this.#serve(exchange, request))
-          : this.#serve(exchange, admitted),
+          ? admitted.then((request) => this.#serve(exchange, request, leave)).finally(leave)
+          : this.#serve(exchange, admitted, leave),
       );
       return;
     }
@@ -89,7 +96,8 @@ export class StatelessEra {
     exchange.respond(202, []);
   }
 
-  async #serve(exchange: Exchange, message: RpcRequest): Promise<void> {
+  /** `done` is called when the server of the request is closed, or was not made. */
+  async #serve(exchange: Exchange, message: RpcRequest, done: () => void): Promise<void> {
     const { logger, timeProvider } = this.#options;
     let transport: StatelessTransport | undefined;
     let run: SessionRun | undefined;
@@ -120,10 +128,13 @@ export class StatelessEra {
       if (exchange.closed) {
         await server.close();
         run.leave('request_done');
-        return;
+        return done();
       }
       const form = lostForm(this.#options, message.method);
-      transport = new StatelessTransport(message, exchange, logger, form, () => this.#done(transport, server, run));
+      transport = new StatelessTransport(message, exchange, logger, form, () => {
+        this.#done(transport, server, run);
+        done();
+      });
       this.#running.add(transport);
       exchange.onClose(() => transport?.close());
       const hook = { hook: 'the connect() of the server', sessionId: undefined };
@@ -142,6 +153,7 @@ export class StatelessEra {
     } catch (cause) {
       run?.leave('request_done');
       const error = answerable(cause, logger, 'A stateless request could not be served');
+      done();
       if (transport === undefined) refuse(exchange, error, message.id);
       else await transport.fail(error);
     }

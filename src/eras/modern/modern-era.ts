@@ -17,12 +17,13 @@ import {
   type Server,
   type ServerEventBus,
 } from '@modelcontextprotocol/server';
-import { closedEndpoint, headerMismatch, invalidRequest, requestClosed, type SojournError } from '../../errors.ts';
+import { closedEndpoint, headerMismatch, invalidRequest, requestClosed, SojournError } from '../../errors.ts';
 import { answerable, CLOSED_STATUS, errorJson, type LostForm, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
+import { admittedRequest, type RequestGate } from '../../http/request-gate.ts';
 import { ResponsePipe } from '../../http/response-pipe.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -55,6 +56,7 @@ export interface ModernOptions {
   readonly keepAlive: KeepAlive;
   readonly expiry: StreamExpiry;
   readonly authorizer?: Authorizer | undefined;
+  readonly gate: RequestGate;
   /** Handles a message that the SDK classifies as legacy. */
   readonly legacy: (post: InboundPost) => void;
 }
@@ -66,6 +68,7 @@ export class ModernEra {
   readonly #keepAlive: KeepAlive;
   readonly #random: RandomSource;
   readonly #largeAnswers: LargeAnswers;
+  readonly #gate: RequestGate;
   readonly #legacy: (post: InboundPost) => void;
   readonly #authorizer: Authorizer | undefined;
   readonly #expiry: StreamExpiry;
@@ -74,13 +77,14 @@ export class ModernEra {
   #closed = false;
   #running = 0;
 
-  constructor({ options, servers, bus, keepAlive, random, expiry, authorizer, legacy }: ModernOptions) {
+  constructor({ options, servers, bus, keepAlive, gate, random, expiry, authorizer, legacy }: ModernOptions) {
     this.#options = options;
     this.#servers = new ModernServers(options, servers);
     this.#direct = new ModernDirect(options, this.#servers);
     this.#keepAlive = keepAlive;
     this.#random = random;
     this.#largeAnswers = new LargeAnswers(options.logger);
+    this.#gate = gate;
     this.#legacy = legacy;
     this.#authorizer = authorizer;
     this.#expiry = expiry;
@@ -111,14 +115,22 @@ export class ModernEra {
     const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
     if (refusal !== undefined) return refuse(exchange, refusal, request?.id ?? null);
     if (request?.method === 'initialize' && !this.#isModern(exchange, request)) return this.#legacy(post);
+    const admission = request && this.#gate.enter(admittedRequest(exchange, request, false));
+    if (admission instanceof SojournError) return refuse(exchange, admission, request?.id ?? null);
     const version = typeof claim === 'string' ? claim : (header ?? '');
-    if (request !== undefined && this.#authorizer !== undefined) {
-      const admitted = this.#authorizer.admit(request, exchange.authInfo);
-      attempt(exchange, async () => this.#serveAdmitted(post, request, await admitted, version));
-      return;
-    }
-    const call = new ModernCall(post, request, version);
-    attempt(exchange, () => this.#answer(call, first.message));
+    attempt(exchange, () =>
+      this.#admit(post, { sent: request, message: first.message, version }).finally(() => admission?.leave()),
+    );
+  }
+
+  /** Serves a message once the authorizer, where there is one, has admitted it. */
+  async #admit(
+    post: InboundPost,
+    { sent, message, version }: { sent: RpcRequest | undefined; message: unknown; version: string },
+  ): Promise<void> {
+    if (sent === undefined || this.#authorizer === undefined)
+      return this.#answer(new ModernCall(post, sent, version), message);
+    return this.#serveAdmitted(post, sent, await this.#authorizer.admit(sent, post.exchange.authInfo), version);
   }
 
   async #serveAdmitted(post: InboundPost, sent: RpcRequest, admitted: RpcRequest, version: string): Promise<void> {

@@ -1,0 +1,127 @@
+/**
+ * Responses whose client does not take what was written to it. Their pending bytes count in the memory budget until the
+ * client has taken them. While the budget is full, the responses that are pending the longest are cut first: an event
+ * stream can be resumed, and its client lost nothing.
+ */
+import type { TimeProvider } from '../types.ts';
+
+/** The memory budget of an endpoint, `limits.memoryBytes`. `src/limits/` implements it. */
+export interface MemoryUse {
+  /** Whether only small requests are accepted now. */
+  readonly full: boolean;
+  /** Charges `bytes` to a request that holds `held` already. `false`: there is no room, and nothing was charged. */
+  take(bytes: number, held: number): boolean;
+  /** Charges bytes that are held already, so that they cannot be refused. */
+  charge(bytes: number): void;
+  give(bytes: number): void;
+}
+
+/** Fewer pending bytes are not counted: any number of clients has them for a moment. */
+export const WATCHED_BYTES = 64 * 1024;
+const LOOK_MS = 1_000;
+
+/** A response with pending bytes. */
+export interface SlowReader {
+  readonly pendingBytes: number;
+  /** Cuts the connection. */
+  cut(): void;
+}
+
+interface Watched {
+  charged: number;
+  /** By the monotonic clock: when `pendingBytes` last fell. */
+  progressAt: number;
+}
+
+export interface SlowReadersOptions {
+  readonly time: Required<TimeProvider>;
+  readonly memory: MemoryUse;
+  readonly writeTimeoutMs: number;
+  /** A connection is cut. */
+  onCut(why: 'stalled' | 'memory', pendingBytes: number): void;
+}
+
+export class SlowReaders {
+  readonly #options: SlowReadersOptions;
+  readonly #watched = new Map<SlowReader, Watched>();
+  #timer: unknown;
+
+  constructor(options: SlowReadersOptions) {
+    this.#options = options;
+  }
+
+  get writeTimeoutMs(): number {
+    return this.#options.writeTimeoutMs;
+  }
+
+  /**
+   * Call it after a write that leaves more than `WATCHED_BYTES` pending. Watches until `over`. `true`: it was not
+   * watched before.
+   */
+  note(reader: SlowReader): boolean {
+    const { time, memory } = this.#options;
+    const { pendingBytes } = reader;
+    const watched = this.#watched.get(reader);
+    if (watched === undefined) {
+      memory.charge(pendingBytes);
+      this.#watched.set(reader, { charged: pendingBytes, progressAt: time.monotonic() });
+      this.#timer ??= time.setTimeout(() => this.#look(), LOOK_MS);
+    } else {
+      this.#measure(reader, watched);
+    }
+    if (memory.full) this.#cutLongest();
+    return watched === undefined && this.#watched.has(reader);
+  }
+
+  /** The response is over, or its client has taken everything. */
+  over(reader: SlowReader): void {
+    const watched = this.#watched.get(reader);
+    if (watched === undefined) return;
+    this.#options.memory.give(watched.charged);
+    this.#watched.delete(reader);
+    if (this.#watched.size === 0) this.stop();
+  }
+
+  /** The client took nothing for `writeTimeoutMs`. */
+  stalled(reader: SlowReader): void {
+    if (this.#watched.has(reader)) this.#cut(reader, 'stalled');
+  }
+
+  #measure(reader: SlowReader, watched: Watched): void {
+    const { time, memory } = this.#options;
+    const { pendingBytes } = reader;
+    if (pendingBytes < watched.charged) watched.progressAt = time.monotonic();
+    memory.charge(pendingBytes - watched.charged);
+    watched.charged = pendingBytes;
+  }
+
+  #look(): void {
+    const { time } = this.#options;
+    this.#timer = time.setTimeout(() => this.#look(), LOOK_MS);
+    for (const [reader, watched] of this.#watched) {
+      this.#measure(reader, watched);
+      if (watched.charged === 0) this.over(reader);
+    }
+  }
+
+  #cutLongest(): void {
+    const { memory } = this.#options;
+    const longest = [...this.#watched].sort(([, a], [, b]) => a.progressAt - b.progressAt);
+    for (const [reader] of longest) {
+      if (!memory.full) return;
+      this.#cut(reader, 'memory');
+    }
+  }
+
+  #cut(reader: SlowReader, why: 'stalled' | 'memory'): void {
+    const { pendingBytes } = reader;
+    this.over(reader);
+    this.#options.onCut(why, pendingBytes);
+    reader.cut();
+  }
+
+  stop(): void {
+    this.#options.time.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}

@@ -1,0 +1,15 @@
+/** What the exchanges of an endpoint share, for an exchange without an endpoint. */
+import type { ExchangeHost, ReportFailure } from '../../src/http/attempt.ts';
+import { SlowReaders } from '../../src/http/slow-readers.ts';
+import { MemoryBudget } from '../../src/limits/memory-budget.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+
+export function exchangeHost(report: ReportFailure, memory = new MemoryBudget(Infinity)): ExchangeHost {
+  const slowReaders = new SlowReaders({
+    time: createFakeTime(),
+    memory,
+    writeTimeoutMs: 60_000,
+    onCut: () => {},
+  });
+  return { report, memory, slowReaders };
+}

@@ -1,0 +1,127 @@
+import { describe, expect, test } from 'vitest';
+import { SojournError } from '../../src/errors.ts';
+import type { AdmittedRequest, Admission } from '../../src/http/request-gate.ts';
+import { RequestLimits } from '../../src/limits/request-limits.ts';
+import { DEFAULTS } from '../../src/options/defaults.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import type { ToolLimits, UserLimits } from '../../src/types.ts';
+
+function limitsOf(given: {
+  requests?: number;
+  perUser?: Partial<UserLimits>;
+  perTool?: Record<string, Partial<ToolLimits>>;
+}) {
+  const time = createFakeTime();
+  const none = { requests: Infinity, requestsPerMinute: Infinity };
+  const limits = new RequestLimits({
+    time,
+    requests: given.requests ?? Infinity,
+    perUser: { ...DEFAULTS.perUser, ...given.perUser },
+    perTool: Object.fromEntries(Object.entries(given.perTool ?? {}).map(([name, own]) => [name, { ...none, ...own }])),
+  });
+  const enter = (request: Partial<AdmittedRequest> = {}): Admission | SojournError =>
+    limits.enter({ user: 'ann', address: undefined, method: 'ping', tool: undefined, inSession: false, ...request });
+  return { time, limits, enter };
+}
+
+const admitted = (entered: Admission | SojournError): Admission => {
+  if (entered instanceof SojournError) throw entered;
+  return entered;
+};
+
+const refusal = (entered: Admission | SojournError) =>
+  entered instanceof SojournError ? [entered.status, entered.code, entered.headers?.['Retry-After']] : 'admitted';
+
+describe('limits.requests', () => {
+  test('counts what runs without a session; what left makes room once', () => {
+    const { enter } = limitsOf({ requests: 2 });
+    const first = admitted(enter());
+    admitted(enter({ user: 'bob' }));
+    expect(refusal(enter({ user: 'eve' }))).toEqual([503, 'OVERLOADED', '1']);
+    expect(refusal(enter({ inSession: true }))).toBe('admitted');
+    expect(refusal(enter({ method: 'subscriptions/listen' }))).toBe('admitted');
+    first.leave();
+    first.leave();
+    expect(refusal(enter())).toBe('admitted');
+    expect(refusal(enter())).toEqual([503, 'OVERLOADED', '1']);
+  });
+});
+
+describe('limits.perUser', () => {
+  test('requests of one user are counted in both eras, and no other user is refused', () => {
+    const { enter } = limitsOf({ perUser: { requests: 2 } });
+    admitted(enter());
+    const second = admitted(enter({ inSession: true }));
+    expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '1']);
+    expect(refusal(enter({ user: 'bob' }))).toBe('admitted');
+    second.leave();
+    expect(refusal(enter({ inSession: true }))).toBe('admitted');
+  });
+
+  test('callers without a user count by their address', () => {
+    const { enter } = limitsOf({ perUser: { requests: 1 } });
+    const anonymous = { user: undefined, address: '192.0.2.1' };
+    admitted(enter(anonymous));
+    expect(refusal(enter(anonymous))).toEqual([429, 'USER_LIMIT', '1']);
+    expect(refusal(enter({ user: undefined, address: '192.0.2.2' }))).toBe('admitted');
+    expect(refusal(enter({ user: 'address 192.0.2.1' }))).toBe('admitted');
+  });
+
+  test('subscriptions/listen streams have a limit of their own', () => {
+    const { enter } = limitsOf({ perUser: { subscriptions: 1, requests: 1 } });
+    const listen = { method: 'subscriptions/listen' };
+    const open = admitted(enter(listen));
+    expect(refusal(enter(listen))).toEqual([429, 'USER_LIMIT', '1']);
+    expect(refusal(enter())).toBe('admitted');
+    open.leave();
+    expect(refusal(enter(listen))).toBe('admitted');
+  });
+
+  test('requestsPerMinute refills evenly, and Retry-After tells when', async () => {
+    const { enter, time } = limitsOf({ perUser: { requestsPerMinute: 6 } });
+    for (let n = 0; n < 6; n++) admitted(enter()).leave();
+    expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '10']);
+    await time.advance(9_000);
+    expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '1']);
+    await time.advance(1_000);
+    admitted(enter()).leave();
+    expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '10']);
+    await time.advance(3_600_000);
+    for (let n = 0; n < 6; n++) admitted(enter()).leave();
+    expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '10']);
+  });
+
+  test('a user is not forgotten while requests run, however many others come', () => {
+    const { enter } = limitsOf({ perUser: { requests: 1 } });
+    admitted(enter());
+    for (let n = 0; n < 30_000; n++) admitted(enter({ user: `user ${n}` })).leave();
+    expect(refusal(enter())).toEqual([429, 'USER_LIMIT', '1']);
+  });
+});
+
+describe('limits.perTool', () => {
+  test('running calls of a tool are counted over all users', () => {
+    const { enter } = limitsOf({ perTool: { slow: { requests: 1 } } });
+    const call = { method: 'tools/call', tool: 'slow' };
+    const running = admitted(enter(call));
+    expect(refusal(enter({ ...call, user: 'bob' }))).toEqual([429, 'TOOL_LIMIT', '1']);
+    expect(refusal(enter({ ...call, tool: 'quick' }))).toBe('admitted');
+    expect(refusal(enter({ ...call, tool: 'constructor' }))).toBe('admitted');
+    running.leave();
+    expect(refusal(enter({ ...call, user: 'bob' }))).toBe('admitted');
+  });
+
+  test('a call that the tool refuses costs its user nothing', () => {
+    const { enter } = limitsOf({ perTool: { slow: { requestsPerMinute: 1 } }, perUser: { requestsPerMinute: 2 } });
+    const call = { method: 'tools/call', tool: 'slow' };
+    admitted(enter(call)).leave();
+    for (let n = 0; n < 5; n++) expect(refusal(enter(call))).toEqual([429, 'TOOL_LIMIT', '60']);
+    expect(refusal(enter())).toBe('admitted');
+  });
+
+  test('sessions ask only where a limit of users or tools is set', () => {
+    expect(limitsOf({ requests: 1 }).limits.limitsSessions).toBe(false);
+    expect(limitsOf({ perUser: { requests: 5 } }).limits.limitsSessions).toBe(true);
+    expect(limitsOf({ perTool: { slow: {} } }).limits.limitsSessions).toBe(true);
+  });
+});

@@ -1,0 +1,109 @@
+/** Floods against a process with a heap of 256 MB: it survives, and another user is served throughout. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { until } from '../kit/until.ts';
+import { Caller, deafConnection, rawPost, type SmallHeap, startSmallHeap, startWitness, times } from './small-heap.ts';
+
+const MIB = 1024 * 1024;
+
+async function underAttack(server: SmallHeap, attack: () => Promise<void>): Promise<void> {
+  const witness = await startWitness(server.port);
+  await attack();
+  expect(server.alive(), server.output.text).toBe(true);
+  const { calls, failed } = await witness.stop();
+  expect(failed, server.output.text).toEqual([]);
+  expect(calls).toBeGreaterThan(3);
+}
+
+function sqlitePath(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-flood-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return join(folder, 'sessions.db');
+}
+
+describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store) => {
+  const start = () => startSmallHeap({}, store === 'sqlite' ? sqlitePath() : undefined);
+
+  test('survives handshakes of 4 MB', { timeout: 180_000 }, async () => {
+    const server = await start();
+    await underAttack(server, async () => {
+      const attacker = new Caller(server.port, 'attacker', 32);
+      await times(150, 16, (n) => attacker.initialize({ experimental: { big: { n, x: 'y'.repeat(4 * MIB - 500) } } }));
+    });
+  });
+
+  test('survives ordinary handshakes without end', { timeout: 180_000 }, async () => {
+    const server = await start();
+    await underAttack(server, async () => {
+      const attacker = new Caller(server.port, 'attacker', 32);
+      await times(6_000, 32, () => attacker.initialize());
+    });
+  });
+
+  test('survives long subscription lists', { timeout: 180_000 }, async () => {
+    const server = await start();
+    await underAttack(server, async () => {
+      await times(8, 8, async (n) => {
+        const attacker = new Caller(server.port, 'attacker', 4);
+        await attacker.open();
+        await times(1_000, 4, (i) =>
+          attacker.rpc('resources/subscribe', { uri: `x://${n}/${i}/${'u'.repeat(32_000)}` }),
+        );
+      });
+    });
+  });
+
+  test('survives answers that are not read', { timeout: 180_000 }, async () => {
+    const server = await start();
+    await underAttack(server, async () => {
+      const attacker = new Caller(server.port, 'attacker', 4);
+      for (let n = 0; n < 80; n++) {
+        if (n % 20 === 0) await attacker.open().catch(() => {});
+        const body = JSON.stringify({
+          jsonrpc: '2.0',
+          id: n + 1_000,
+          method: 'tools/call',
+          params: { name: 'big', arguments: { bytes: 8 * MIB } },
+        });
+        await deafConnection(server.port, rawPost(body, attacker.sessionId ?? '', 'attacker'));
+      }
+      const late = new Caller(server.port, 'late', 1);
+      await until(async () => (await late.initialize()).status === 200, { timeoutMs: 60_000 });
+    });
+  });
+
+  test('survives bodies that are sent slowly', { timeout: 180_000 }, async () => {
+    const server = await start();
+    await underAttack(server, async () => {
+      const attacker = new Caller(server.port, 'attacker', 4);
+      const id = await attacker.open();
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params: { x: 'y'.repeat(4 * MIB - 200) } });
+      const bytes = rawPost(body, id, 'attacker').slice(0, -10);
+      await times(60, 20, () => deafConnection(server.port, bytes).catch(() => undefined));
+      const late = new Caller(server.port, 'late', 1);
+      await until(async () => (await late.initialize()).status === 200, { timeoutMs: 60_000 });
+    });
+  });
+
+  test('survives calls without end in 2026-07-28', { timeout: 180_000 }, async () => {
+    const server = await start();
+    await underAttack(server, async () => {
+      const attacker = new Caller(server.port, 'attacker', 2_000);
+      const version = '2026-07-28';
+      const _meta = {
+        'io.modelcontextprotocol/protocolVersion': version,
+        'io.modelcontextprotocol/clientInfo': { name: 'flood', version: '1' },
+        'io.modelcontextprotocol/clientCapabilities': {},
+      };
+      await times(3_000, 2_000, () =>
+        attacker.rpc(
+          'tools/call',
+          { name: 'wait', arguments: { ms: 4_000 }, _meta },
+          { 'mcp-protocol-version': version, 'mcp-method': 'tools/call', 'mcp-name': 'wait' },
+        ),
+      );
+    });
+  });
+});

@@ -1,0 +1,177 @@
+/** A server process with a small heap, the attackers' requests, and a witness: another user who must be served throughout. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { Agent, request } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { until } from '../kit/until.ts';
+
+const SERVER = fileURLToPath(new URL('processes/small-heap.mjs', import.meta.url));
+const HEAP_MB = 256;
+const ANSWER_MS = 90_000;
+
+export interface SmallHeap {
+  readonly port: number;
+  alive(): boolean;
+  readonly output: { text: string };
+}
+
+export async function startSmallHeap(options: object = {}, sqlitePath?: string): Promise<SmallHeap> {
+  const args = [`--max-old-space-size=${HEAP_MB}`, SERVER, JSON.stringify(options)];
+  if (sqlitePath !== undefined) args.push(sqlitePath);
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const closed = once(child, 'close');
+  const output = { text: '' };
+  let stdout = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.text = (output.text + text).slice(-4_000)));
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await closed;
+  });
+  await until(() => stdout.endsWith('\n'), { timeoutMs: 20_000, what: 'the port' });
+  return { port: Number(stdout), output, alive: () => child.exitCode === null && child.signalCode === null };
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly sessionId: string | undefined;
+  readonly text: string;
+}
+
+export class Caller {
+  readonly #port: number;
+  readonly #user: string | undefined;
+  readonly #agent: Agent;
+  sessionId: string | undefined;
+  #nextId = 1;
+
+  constructor(port: number, user: string | undefined, sockets: number) {
+    this.#port = port;
+    this.#user = user;
+    this.#agent = new Agent({ keepAlive: true, maxSockets: sockets });
+    onTestFinished(() => this.#agent.destroy());
+  }
+
+  /** Status 0: the connection was cut, or no answer came in time. */
+  post(body: string, headers: Record<string, string> = {}): Promise<Answer> {
+    return new Promise((resolve) => {
+      const failed = (): void => resolve({ status: 0, sessionId: undefined, text: '' });
+      const outgoing = request(
+        {
+          host: '127.0.0.1',
+          port: this.#port,
+          path: '/mcp',
+          method: 'POST',
+          agent: this.#agent,
+          headers: {
+            'content-type': 'application/json',
+            accept: 'application/json, text/event-stream',
+            'content-length': Buffer.byteLength(body),
+            ...(this.#user !== undefined && { 'x-user': this.#user }),
+            ...(this.sessionId !== undefined && { 'mcp-session-id': this.sessionId }),
+            ...headers,
+          },
+        },
+        (incoming) => {
+          const parts: Buffer[] = [];
+          incoming.on('data', (part: Buffer) => parts.push(part));
+          incoming.on('error', failed);
+          incoming.on('end', () => {
+            const id = incoming.headers['mcp-session-id'];
+            const sessionId = typeof id === 'string' ? id : undefined;
+            resolve({ status: incoming.statusCode ?? 0, sessionId, text: Buffer.concat(parts).toString() });
+          });
+        },
+      );
+      outgoing.setTimeout(ANSWER_MS, () => outgoing.destroy());
+      outgoing.on('error', failed);
+      // The server may answer before it has the whole body, and close.
+      outgoing.on('socket', (socket) => {
+        if (socket.listenerCount('error') < 2) socket.on('error', failed);
+      });
+      outgoing.end(body);
+    });
+  }
+
+  rpc(method: string, params: object, headers?: Record<string, string>): Promise<Answer> {
+    return this.post(JSON.stringify({ jsonrpc: '2.0', id: this.#nextId++, method, params }), headers);
+  }
+
+  initialize(capabilities: object = {}): Promise<Answer> {
+    const clientInfo = { name: 'flood', version: '1' };
+    return this.rpc('initialize', { protocolVersion: '2025-11-25', capabilities, clientInfo });
+  }
+
+  async open(): Promise<string> {
+    const { sessionId, status, text } = await this.initialize();
+    if (sessionId === undefined) throw new Error(`no session: ${status} ${text.slice(0, 200)}`);
+    this.sessionId = sessionId;
+    return sessionId;
+  }
+}
+
+/** Calls `echo` all the time on a session of its own; `stop` tells how often, and what went wrong. */
+export async function startWitness(port: number): Promise<{ stop(): Promise<{ calls: number; failed: string[] }> }> {
+  const caller = new Caller(port, 'witness', 1);
+  await caller.open();
+  const failed: string[] = [];
+  let calls = 0;
+  let stopped = false;
+  const work = (async () => {
+    while (!stopped) {
+      const text = `call ${++calls}`;
+      const answer = await caller.rpc('tools/call', { name: 'echo', arguments: { text } });
+      if (answer.status !== 200 || !answer.text.includes(text))
+        failed.push(`${text}: ${answer.status} ${answer.text.slice(0, 200)}`);
+      await new Promise((next) => setTimeout(next, 20));
+    }
+  })();
+  return {
+    async stop() {
+      stopped = true;
+      await work;
+      return { calls, failed };
+    },
+  };
+}
+
+/** `count` times, `parallel` at a time. */
+export async function times<T>(count: number, parallel: number, work: (index: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: Math.min(count, parallel) }, async () => {
+      while (next < count) results.push(await work(next++));
+    }),
+  );
+  return results;
+}
+
+/** A connection that sends and then reads nothing. */
+export function deafConnection(port: number, bytes: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(bytes);
+      socket.pause();
+      resolve(socket);
+    });
+    socket.on('error', reject);
+    onTestFinished(() => void socket.destroy());
+  });
+}
+
+/** The bytes of a POST. */
+export function rawPost(body: string, sessionId: string, user?: string): string {
+  const head = [
+    'POST /mcp HTTP/1.1',
+    'Host: localhost',
+    'Content-Type: application/json',
+    'Accept: application/json, text/event-stream',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `Mcp-Session-Id: ${sessionId}`,
+    ...(user === undefined ? [] : [`X-User: ${user}`]),
+  ];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
+}
