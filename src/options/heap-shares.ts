@@ -26,7 +26,9 @@ export interface HeapShares {
   readonly waitingBytes: number;
 }
 
-/** A heap of 4 GiB gives 32,768 sessions, 8,192 requests and a budget of 1 GiB; a heap of 256 MiB a sixteenth of that. */
+/**
+ * A heap of 4 GiB gives 32,768 sessions, 8,192 requests and a budget of 1 GiB; a heap of 256 MiB a sixteenth of that.
+ */
 export function sharesOf(heap: number): HeapShares {
   return {
     memoryBytes: Math.floor(heap / 4),
