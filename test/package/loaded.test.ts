@@ -59,6 +59,7 @@ describe.each([
       'session',
       'stores',
       'stores/memory',
+      'stores/shared',
     ]);
     expect(loaded.files.filter((file) => /^stores\/[^/]+$/.test(file))).toEqual(['stores/store.js']);
   });
