@@ -14,9 +14,11 @@ import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { McpServer, requireScopes } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createMcpEndpoint } from '../../src/index.ts';
+import * as oauth from 'oauth4webapi';
+import { createMcpEndpoint, type AuthOptions } from '../../src/index.ts';
 import {
   CLIENT_DOCUMENT,
+  INTROSPECTOR,
   PREREGISTERED,
   REDIRECT,
   startAuthorizationServer,
@@ -26,7 +28,10 @@ import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 
 /** A resource server: `notes` is needed for every request, `admin` for the tool of that name. */
-async function startResource({ issuer }: AuthorizationServer): Promise<string> {
+async function startResource(
+  { issuer }: AuthorizationServer,
+  verify?: NonNullable<AuthOptions['verify']>,
+): Promise<string> {
   const server = createServer();
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
@@ -37,7 +42,13 @@ async function startResource({ issuer }: AuthorizationServer): Promise<string> {
       mcp.registerTool('admin', { scopeChallenge: requireScopes('notes', 'admin') }, () => said('done'));
       return mcp;
     },
-    { auth: { jwt: { issuer, audience: url, clockToleranceMs: 0 }, requiredScopes: ['notes'] } },
+    {
+      auth: {
+        ...(verify === undefined ? { jwt: { issuer, audience: url, clockToleranceMs: 0 } } : { verify }),
+        metadata: { resource: url, authorization_servers: [issuer] },
+        requiredScopes: ['notes'],
+      },
+    },
   );
   server.on('request', (req, res) => endpoint.wellKnown.node(req, res, () => endpoint.node(req, res)));
   onTestFinished(async () => {
@@ -207,4 +218,34 @@ describe.each(CLIENTS)('%s', (_name, connect) => {
     expect(scopes).toHaveLength(2);
     expect(scopes[1]?.split(' ')).toEqual(expect.arrayContaining(['admin', 'notes']));
   });
+});
+
+test('opaque tokens are introspected, as the guide shows', async () => {
+  const server = await startAuthorizationServer({ opaque: true });
+  const as: oauth.AuthorizationServer = {
+    issuer: server.issuer,
+    introspection_endpoint: `${server.issuer}/token/introspection`,
+  };
+  const client: oauth.Client = { client_id: INTROSPECTOR.client_id };
+  const credentials = oauth.ClientSecretBasic(INTROSPECTOR.client_secret);
+  const insecure = { [oauth.allowInsecureRequests]: true };
+  const verify: NonNullable<AuthOptions['verify']> = async (token) => {
+    const response = await oauth.introspectionRequest(as, client, credentials, token, insecure);
+    const found = await oauth.processIntrospectionResponse(as, client, response);
+    if (!found.active || found.exp === undefined || found.sub === undefined) return undefined;
+    return {
+      token,
+      clientId: found.client_id ?? '',
+      scopes: found.scope?.split(' ') ?? [],
+      expiresAt: found.exp,
+      extra: { iss: as.issuer, sub: found.sub },
+    };
+  };
+  const url = await startResource(server, verify);
+  const { call, kept } = await connectV2('auto')(url, server, { clientId: PREREGISTERED });
+  expect(kept.get('tokens').access_token).not.toContain('.');
+  expect(await call('whoami')).toBe('ada');
+  expect(server.requests).toContain('POST /token/introspection');
+  const refused = await fetch(url, { method: 'POST', headers: { authorization: 'Bearer unknown' } });
+  expect(refused.status).toBe(401);
 });

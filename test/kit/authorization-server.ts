@@ -10,6 +10,8 @@ import { onTestFinished } from 'vitest';
 export const REDIRECT = 'https://client.example/callback';
 /** A client id metadata document: its URL is the client id. */
 export const CLIENT_DOCUMENT = 'https://client.example/metadata.json';
+/** A resource server that may introspect tokens, with this secret. */
+export const INTROSPECTOR = { client_id: 'mcp-server', client_secret: 'secret-of-the-server' };
 export const PREREGISTERED = 'registered-before';
 
 export interface AuthorizationServer {
@@ -27,6 +29,8 @@ export interface AuthorizationServerOptions {
   readonly ttl?: number;
   readonly refreshTokens?: boolean;
   readonly clientDocuments?: boolean;
+  /** Access tokens that only introspection can read. */
+  readonly opaque?: boolean;
 }
 
 const client = {
@@ -41,6 +45,7 @@ export async function startAuthorizationServer({
   ttl = 600,
   refreshTokens = true,
   clientDocuments = true,
+  opaque = false,
 }: AuthorizationServerOptions = {}): Promise<AuthorizationServer> {
   const server = createServer();
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
@@ -52,7 +57,10 @@ export async function startAuthorizationServer({
   const { privateKey } = await generateKeyPair('RS256', { extractable: true });
   const provider = new Provider(issuer, {
     jwks: { keys: [{ ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig', kid: 'as' }] },
-    clients: [{ ...client, client_id: PREREGISTERED }],
+    clients: [
+      { ...client, client_id: PREREGISTERED },
+      { ...INTROSPECTOR, redirect_uris: [], grant_types: [], response_types: [] },
+    ],
     scopes: ['openid', 'offline_access', 'notes', 'admin'],
     pkce: { required: () => true },
     issueRefreshToken: async () => refreshTokens,
@@ -67,6 +75,7 @@ export async function startAuthorizationServer({
     features: {
       devInteractions: { enabled: false },
       registration: { enabled: true },
+      introspection: { enabled: opaque },
       clientIdMetadataDocument: { enabled: clientDocuments, ack: 'draft-02' },
       resourceIndicators: {
         enabled: true,
@@ -75,8 +84,7 @@ export async function startAuthorizationServer({
           scope: 'notes admin',
           audience: resource,
           accessTokenTTL: ttl,
-          accessTokenFormat: 'jwt',
-          jwt: { sign: { alg: 'RS256' } },
+          ...(opaque ? { accessTokenFormat: 'opaque' } : { accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }),
         }),
       },
     },
