@@ -27,6 +27,7 @@ import { isEnded, type OpenStore, type SessionRecord } from '../stores/store.ts'
 import type { EndReason } from '../types.ts';
 import { inTime } from '../session/grace.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/hook-time.ts';
+import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Instance } from './instance.ts';
@@ -40,6 +41,15 @@ export type FoundToEnd = Found | { readonly record: SessionRecord };
 /** Claims lost in a row before the client gets a retryable error. */
 const TRIES = 5;
 
+export interface FinderOptions {
+  readonly options: ResolvedOptions;
+  readonly store: OpenStore;
+  readonly registry: Registry;
+  readonly instance: Instance;
+  readonly restorer: Restorer;
+  readonly lifecycle: Lifecycle;
+}
+
 export class Finder {
   readonly #options: ResolvedOptions;
   readonly #store: OpenStore;
@@ -47,15 +57,15 @@ export class Finder {
   readonly #instance: Instance;
   readonly #restorer: Restorer;
   readonly #migrating = new Map<string, Promise<unknown>>();
-  /** Set while draining: nothing is claimed as long as another instance can claim it. */
-  draining = false;
+  readonly #lifecycle: Lifecycle;
 
-  constructor(options: ResolvedOptions, store: OpenStore, registry: Registry, instance: Instance, restorer: Restorer) {
+  constructor({ options, store, registry, instance, restorer, lifecycle }: FinderOptions) {
     this.#options = options;
     this.#store = store;
     this.#registry = registry;
     this.#instance = instance;
     this.#restorer = restorer;
+    this.#lifecycle = lifecycle;
   }
 
   async find(id: string, caller: Caller): Promise<Found> {
@@ -73,7 +83,7 @@ export class Finder {
     for (let tries = 0; tries < TRIES; tries++) {
       await this.#registry.closing(id);
       const live = this.#registry.get(id);
-      if (live?.serves === true) return { here: live };
+      if (live?.gate.open === true) return { here: live };
       if (live !== undefined) {
         await this.#served(live);
         continue;
@@ -104,14 +114,15 @@ export class Finder {
         await restoring.catch(() => {});
         continue;
       }
-      if (this.draining && restoring === undefined) {
+      if (this.#lifecycle.prefersOthers && restoring === undefined) {
         const other = await this.#instance.otherServing();
         if (other !== undefined) {
           if (owner === this.#instance.id) await this.#store.sessions.release(id, { epoch: record.epoch, owner });
           return { there: other };
         }
         // The last instance keeps serving, including sessions that another instance released while it left.
-        if (this.#restorer.stopped !== undefined) throw this.#restorer.stopped();
+        const { refusal } = this.#lifecycle;
+        if (refusal !== undefined) throw refusal;
       }
       // The request waits: an owner that is alive keeps the calls that it runs.
       if (owner !== null && this.#options.waitMs > 0 && this.#instance.ownersMayReturn && restoring === undefined)
@@ -126,7 +137,7 @@ export class Finder {
   /** After a lapse: resolves when a live session is claimed for the new id of this instance, or has left it. */
   async #served(session: LiveSession): Promise<void> {
     const { timeProvider, leaseMs } = this.#options;
-    if (!(await inTime(timeProvider, session.served(), leaseMs))) throw lapsed();
+    if (!(await inTime(timeProvider, session.gate.opened(), leaseMs))) throw lapsed();
   }
 
   /** Ends a session that is not live here, on whichever instance it lives. `false`: there is no such session. */
@@ -192,7 +203,7 @@ export class Finder {
   }
 
   async #migrate(id: string, caller: Caller): Promise<LiveSession | undefined> {
-    if (this.draining) throw draining();
+    if (this.#lifecycle.prefersOthers) throw draining();
     const params = await this.#allow(id, caller);
     if (params === undefined) throw sessionNotFound();
     const release = await this.#registry.reserve();

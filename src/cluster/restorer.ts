@@ -19,6 +19,7 @@ import { handshakeOf, type SessionBuilder } from '../session/builder.ts';
 import type { MessageSource } from '../session/context.ts';
 import { GET_STREAM, postStreamEpoch } from '../session/event-id.ts';
 import { orHookTimeout } from '../session/hook-time.ts';
+import type { Lifecycle } from '../session/lifecycle.ts';
 import type { ListNews } from '../session/list-news.ts';
 import type { Registry } from '../session/registry.ts';
 import { takeOrphans } from '../session/rerun.ts';
@@ -40,6 +41,7 @@ export interface RestorerOptions {
   readonly builder: SessionBuilder;
   readonly news: ListNews;
   readonly ownerId: () => string;
+  readonly lifecycle: Lifecycle;
 }
 
 export class Restorer {
@@ -50,16 +52,16 @@ export class Restorer {
   readonly #news: ListNews;
   readonly #ownerId: () => string;
   readonly #restoring = new Map<string, Promise<void>>();
-  /** Set when this instance drains or closes. Sessions that are still being restored are released with this error. */
-  stopped: (() => SojournError) | undefined = undefined;
+  readonly #lifecycle: Lifecycle;
 
-  constructor({ options, store, registry, builder, news, ownerId }: RestorerOptions) {
+  constructor({ options, store, registry, builder, news, ownerId, lifecycle }: RestorerOptions) {
     this.#options = options;
     this.#store = store;
     this.#registry = registry;
     this.#builder = builder;
     this.#news = news;
     this.#ownerId = ownerId;
+    this.#lifecycle = lifecycle;
   }
 
   /** The running restore of a session, if there is one. */
@@ -84,12 +86,12 @@ export class Restorer {
   async #claimAndRestore(record: SessionRecord, caller: Caller): Promise<void> {
     // Take it out of the index before space is made for it, so that the session that wakes is not the session that is
     // evicted.
-    const slept = this.#registry.sleepers.take(record.id, record.activeAt);
+    const slept = this.#registry.hibernated.take(record.id, record.activeAt);
     try {
       await this.#restoreWithin(record, caller, slept ? 'wake' : 'takeover');
     } catch (cause) {
       const ended = cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
-      if (slept && !ended) this.#registry.sleepers.add(record.id, record.activeAt);
+      if (slept && !ended) this.#registry.hibernated.add(record.id, record.activeAt);
       throw cause;
     }
   }
@@ -109,12 +111,13 @@ export class Restorer {
 
   async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration'): Promise<void> {
     // The lease expired during the restore, and the sessions that were live then have been claimed again already.
-    while (session.owner !== this.#ownerId())
+    while (session.ownership.owner !== this.#ownerId())
       if (!(await this.#registry.claimAgain(session))) return session.leave('fenced');
     this.#registry.add(session, cause);
-    if (this.stopped === undefined) return;
+    const { refusal } = this.#lifecycle;
+    if (refusal === undefined) return;
     await this.#registry.release(session, 'released');
-    throw this.stopped();
+    throw refusal;
   }
 
   /** `undefined`: another instance has claimed the session since. */
@@ -132,8 +135,7 @@ export class Restorer {
       session = await this.#builder.connect(
         {
           id: record.id,
-          epoch: record.epoch,
-          owner,
+          fence,
           user: record.user ?? undefined,
           handshake: record.handshake,
           createdAt: record.createdAt,
@@ -155,8 +157,8 @@ export class Restorer {
         throw sessionNotFound();
       }
       session.record.restored(expiresInMs);
-      session.news.answered(answerJson);
-      session.news.missed(this.#news.since(record.activeAt));
+      session.listChanges.answered(answerJson);
+      session.listChanges.missed(this.#news.since(record.activeAt));
       await takeOrphans(session, open, markers, caller);
       return session;
     } catch (cause) {
@@ -186,8 +188,7 @@ export class Restorer {
       session = await this.#builder.connect(
         {
           id,
-          epoch: 1,
-          owner: this.#ownerId(),
+          fence: { epoch: 1, owner: this.#ownerId() },
           user: caller.user,
           handshake: handshakeOf(params),
           createdAt: now,
@@ -195,12 +196,8 @@ export class Restorer {
         caller,
         true,
       );
-      session.record.initialized = true;
-      const { version, answerJson } = await this.#builder.replay(
-        session,
-        session.record.toRecord(session.handshake),
-        caller,
-      );
+      session.record.setInitialized();
+      const { version, answerJson } = await this.#builder.replay(session, session.record.toRecord(), caller);
       session.negotiated(version, answerJson);
     } catch (cause) {
       this.#options.logger.error({ err: cause, sessionId: id }, 'A migrated session could not be rebuilt here');
@@ -209,10 +206,7 @@ export class Restorer {
     }
     let outcome;
     try {
-      outcome = await this.#store.sessions.create(
-        session.record.toRecord(session.handshake),
-        this.#registry.expiresInMs(),
-      );
+      outcome = await this.#store.sessions.create(session.record.toRecord(), this.#registry.expiresInMs());
     } catch (cause) {
       await session.leave('released');
       throw cause;
@@ -221,7 +215,7 @@ export class Restorer {
       await session.leave('fenced');
       return undefined;
     }
-    session.record.exists = true;
+    session.record.created();
     await this.#add(session, 'migration');
     return session;
   }

@@ -2,9 +2,7 @@
  * Wires the parts of an endpoint: request checks → eras → sessions → store, with one instance in the deployment. It is
  * created when the store is open; `endpoint.ts` is the public face.
  *
- *     serving ──drain──▶ draining ──▶ drained ──close──▶ closed
- *
- * Without another serving instance it first runs `finishAlone`: it listens and serves until its calls have ended.
+ * Its states are those of `session/lifecycle.ts`.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { Authenticator } from '../auth/context.ts';
@@ -44,6 +42,7 @@ import { ServerBuilder, SessionBuilder } from '../session/builder.ts';
 import { contexts } from '../session/context.ts';
 import { inHookTime } from '../session/hook-time.ts';
 import { GRACE_MS } from '../session/grace.ts';
+import { Lifecycle } from '../session/lifecycle.ts';
 import { ListNews } from '../session/list-news.ts';
 import { Patience } from '../session/patience.ts';
 import { Opener } from '../session/session-opener.ts';
@@ -83,9 +82,6 @@ export class Core {
   readonly #options: ResolvedOptions;
   readonly #durable: boolean;
   readonly #userOf: UserOf;
-  readonly #finder: Finder;
-  readonly #restorer: Restorer;
-  readonly #opener: Opener;
   readonly #checks: RequestChecks;
   readonly #authenticator: Authenticator | undefined;
   readonly #modern: ModernEra;
@@ -96,8 +92,7 @@ export class Core {
   readonly #unsubscribe: () => void;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
   readonly #fleet: FleetBus;
-  #state: EndpointHealth['state'] = 'serving';
-  #drained = false;
+  readonly #lifecycle = new Lifecycle();
   #draining: Promise<{ released: number; interrupted: number }> | undefined;
 
   constructor({
@@ -117,6 +112,7 @@ export class Core {
     const outage = inProcess ? undefined : new Outage(given.logger, given.timeProvider);
     const logger = outage?.logger ?? given.logger;
     const options: ResolvedOptions = { ...given, logger };
+    const lifecycle = this.#lifecycle;
     this.#options = options;
     this.store = store;
     this.#durable = durable;
@@ -143,6 +139,7 @@ export class Core {
         idSuffixes: () => this.instance.idSuffixes,
         owner: () => this.instance.owner,
         takenOver: () => this.instance.check(),
+        lifecycle,
       },
       events,
     );
@@ -159,22 +156,25 @@ export class Core {
       else void session.leave('handler_returned');
     });
     const news = new ListNews();
-    this.#restorer = new Restorer({
+    const restorer = new Restorer({
       options,
       store,
       registry: this.registry,
       builder,
       news,
       ownerId: () => this.instance.owner,
+      lifecycle,
     });
-    this.#finder = new Finder(options, store, this.registry, this.instance, this.#restorer);
-    this.#opener = new Opener({
+    const { registry, instance } = this;
+    const finder = new Finder({ options, store, registry, instance, restorer, lifecycle });
+    const opener = new Opener({
       options,
       registry: this.registry,
       store,
       builder,
       ownerId: () => this.instance.owner,
       random,
+      lifecycle,
     });
     this.#keepAlive = new KeepAlive(options.timeProvider, options.keepAliveMs);
     const keepAlive = this.#keepAlive;
@@ -185,6 +185,7 @@ export class Core {
       random,
       places: waitingRequests,
       bytes: waitingBytes,
+      lifecycle,
       leaseValid: () => this.instance.valid,
       leaseMissed: () => this.instance.check(),
     });
@@ -192,13 +193,14 @@ export class Core {
     this.legacy = new LegacyEra({
       options,
       registry: this.registry,
-      finder: this.#finder,
+      finder,
       instance: this.instance,
-      opener: this.#opener,
+      opener,
       keepAlive,
       expiry,
       patience,
       random,
+      lifecycle,
     });
     const gate = new RequestLimits({
       time: options.timeProvider,
@@ -221,13 +223,14 @@ export class Core {
       legacy: legacyPost,
     });
     this.#checks = new RequestChecks(options, {
-      modern: (post, header) => (this.#drained ? refuseDrained(post) : this.#modern.serve(post, header)),
-      legacyPost: (post) => (this.#drained ? refuseDrained(post) : legacyPost(post)),
+      modern: (post, header) => (lifecycle.drained ? refuseDrained(post) : this.#modern.serve(post, header)),
+      legacyPost: (post) => (lifecycle.drained ? refuseDrained(post) : legacyPost(post)),
       legacyGet: (exchange) => this.legacy.get(exchange),
-      legacyDelete: (exchange) => (this.#drained ? refuse(exchange, draining(), null) : this.legacy.delete(exchange)),
+      legacyDelete: (exchange) =>
+        lifecycle.drained ? refuse(exchange, draining(), null) : this.legacy.delete(exchange),
     });
     this.#sse = options.legacySse
-      ? new LegacySseEra({ options, builder, keepAlive, expiry, ownerId: () => this.instance.owner, random })
+      ? new LegacySseEra({ options, builder, keepAlive, expiry, ownerId: () => this.instance.owner, random, lifecycle })
       : undefined;
     this.#unsubscribe = this.bus.subscribe((event) => {
       news.note(event, options.timeProvider.now());
@@ -257,9 +260,9 @@ export class Core {
 
   /** `allowedHosts`: from the listener, where the option leaves it to the listener's address. */
   handle(exchange: Exchange, allowedHosts = this.#options.allowedHosts): void {
-    if (this.#state === 'closed') return refuse(exchange, closedEndpoint(), null);
+    if (this.#lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
     // A client opens a stream again whose connection is closed; 503 ends some clients for good.
-    if (this.#drained && exchange.method === 'GET') return exchange.destroy();
+    if (this.#lifecycle.drained && exchange.method === 'GET') return exchange.destroy();
     const refusal = this.#checks.checkGuards(exchange, allowedHosts);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (this.#authenticator === undefined) return this.#enter(exchange);
@@ -273,7 +276,7 @@ export class Core {
   #authenticated(exchange: Exchange, found: AuthInfo | SojournError): void {
     if (found instanceof SojournError) return refuse(exchange, found, null);
     if (exchange.closed) return;
-    if (this.#state === 'closed') return refuse(exchange, closedEndpoint(), null);
+    if (this.#lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
     exchange.authInfo = found;
     this.#enter(exchange);
   }
@@ -287,7 +290,7 @@ export class Core {
       this.#options.logger.error({ err: cause }, `A request is refused, because its user is unknown: ${why}`);
       return refuse(exchange, internal(cause), null);
     }
-    const path = this.#sse === undefined || this.#drained ? undefined : legacySsePath(exchange.url);
+    const path = this.#sse === undefined || this.#lifecycle.drained ? undefined : legacySsePath(exchange.url);
     if (path === undefined || this.#sse === undefined) return this.#checks.enter(exchange);
     if (exchange.method === 'OPTIONS') return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
     this.#sse.serve(exchange, path);
@@ -295,8 +298,9 @@ export class Core {
 
   health(): EndpointHealth {
     const { id, valid, storeAway } = this.instance;
+    const { state } = this.#lifecycle;
     return {
-      state: this.#state === 'serving' && !valid ? 'lapsed' : this.#state,
+      state: state === 'serving' && !valid ? 'lapsed' : state,
       store: storeAway ? 'away' : 'ok',
       instance: id,
       sessions: this.registry.count,
@@ -309,14 +313,14 @@ export class Core {
    * time that is left.
    */
   async finishAlone(timeoutMs: number): Promise<number> {
-    if (this.#state === 'closed' || this.#draining !== undefined) return timeoutMs;
+    if (this.#lifecycle.closed || this.#draining !== undefined) return timeoutMs;
     const { timeProvider } = this.#options;
     const began = timeProvider.monotonic();
     const left = (): number => Math.max(0, timeoutMs - (timeProvider.monotonic() - began));
     if ((await this.instance.otherServing()) !== undefined) return left();
-    this.#state = 'draining';
+    this.#lifecycle.advance('finishing');
     await this.instance.drain();
-    const calls = [...this.registry.values()].flatMap(({ running }) => [...running.values()]);
+    const calls = [...this.registry.values()].flatMap(({ requests }) => [...requests.running.values()]);
     // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
     let others = this.#stateless.running + this.#modern.running > 0;
     while (left() > 0 && (others || calls.some(({ answered }) => !answered))) {
@@ -336,38 +340,31 @@ export class Core {
   }
 
   async #drain(timeoutMs: number, expectsRequests: () => boolean): Promise<{ released: number; interrupted: number }> {
-    if (this.#state === 'closed') return { released: 0, interrupted: 0 };
-    this.#state = 'draining';
-    this.#opener.draining = true;
-    this.#finder.draining = true;
-    if (this.#sse !== undefined) this.#sse.draining = true;
+    if (!this.#lifecycle.advance('draining')) return { released: 0, interrupted: 0 };
     await this.instance.drain();
     const { timeProvider } = this.#options;
     const deadline = timeProvider.monotonic() + timeoutMs;
     let released = 0;
     while ((this.#busy || expectsRequests()) && timeProvider.monotonic() < deadline) {
       // Idle sessions leave first, if another instance can take them over.
-      this.registry.othersServe = (await this.instance.otherServing()) !== undefined;
-      if (this.registry.othersServe) released += await this.#release((session) => !session.busy);
+      await this.#noteOthers();
+      if (this.#lifecycle.othersServe) released += await this.#release((session) => !session.busy);
       if (!this.#busy && !expectsRequests()) break;
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
     let interrupted = this.#stateless.running + this.#modern.running + this.legacy.running;
-    for (const session of this.registry.values()) interrupted += session.running.counted;
-    this.#drained = true;
-    this.#stop(draining);
-    this.#patience.stop();
+    for (const session of this.registry.values()) interrupted += session.requests.running.counted;
+    this.#lifecycle.advance('drained');
+    this.#patience.refuseAll();
     this.legacy.relay.close(requestDrained);
-    this.registry.othersServe = (await this.instance.otherServing()) !== undefined;
+    await this.#noteOthers();
     released += await this.#release(() => true);
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close()]);
     return { released, interrupted };
   }
 
-  /** No session becomes live here any more, including sessions that are being opened or restored right now. */
-  #stop(error: () => SojournError): void {
-    for (const room of [this.#opener, this.#finder]) room.draining = true;
-    for (const room of [this.#opener, this.#restorer]) room.stopped = error;
+  async #noteOthers(): Promise<void> {
+    this.#lifecycle.noteOthers((await this.instance.otherServing()) !== undefined);
   }
 
   get #busy(): boolean {
@@ -384,16 +381,14 @@ export class Core {
   }
 
   async close(): Promise<void> {
-    if (this.#state === 'closed') return;
-    this.#state = 'closed';
+    if (!this.#lifecycle.advance('closed')) return;
     const { timeProvider } = this.#options;
     const began = timeProvider.monotonic();
-    this.#stop(closedEndpoint);
-    this.#patience.stop();
+    this.#patience.refuseAll();
     this.legacy.relay.close(requestClosed);
     this.#unsubscribe();
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close(), this.#closeSessions()]);
-    await this.registry.endsTold(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
+    await this.registry.endHooksSettled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
     this.registry.stop();
     this.#keepAlive.stop();
     await this.instance.leave();

@@ -1,8 +1,7 @@
 /** `endpoint.sessions`: the sessions of this instance and of the deployment. */
 import type { EventEmitter } from 'node:events';
-import type { Core } from './core.ts';
 import { optionInvalid } from '../errors.ts';
-import { isEnded, type SessionRecord } from '../stores/store.ts';
+import { type InstanceLease, isEnded, type OpenStore, type SessionRecord } from '../stores/store.ts';
 import type { SessionEventMap, SessionInfo } from '../types.ts';
 
 const PAGE = 100;
@@ -38,9 +37,17 @@ export interface Sessions {
   readonly events: SessionEvents;
 }
 
+/** What `endpoint.sessions` needs of the endpoint behind it. */
+interface SessionsCore {
+  readonly store: OpenStore;
+  readonly registry: { readonly count: number };
+  readonly instance: { leases(): Promise<readonly InstanceLease[]> };
+  readonly legacy: { terminate(id: string): Promise<boolean> };
+}
+
 export function createSessions(
-  core: () => Core | undefined,
-  ready: () => Promise<Core>,
+  core: () => SessionsCore | undefined,
+  ready: () => Promise<SessionsCore>,
   events: SessionEvents,
 ): Sessions {
   const readPage = async (page: SessionPageRequest): Promise<SessionInfoPage> => {

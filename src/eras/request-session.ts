@@ -1,5 +1,5 @@
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
-import type { AnyServer } from '../session/session.ts';
+import type { AnyServer } from '../protocol/server-shape.ts';
 import type { McpRequestRun } from '../types.ts';
 
 export interface RequestSessionFields {

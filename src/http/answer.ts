@@ -50,10 +50,16 @@ export function errorJson(error: SojournError, id: RequestId | null, form: LostF
   return JSON.stringify({ jsonrpc: '2.0', id, result });
 }
 
+/** A request that ends without its result. */
+export interface LostRequest {
+  readonly id: RequestId | null | undefined;
+  readonly method: string | undefined;
+}
+
 /** The answer to a request of the 2025 era that ends without its result. */
 export function lostJson(
   options: Pick<ResolvedOptions, 'lostCalls'>,
-  { id = null, method }: { readonly id: RequestId | null | undefined; readonly method: string | undefined },
+  { id = null, method }: LostRequest,
   error: SojournError,
 ): string {
   return errorJson(error, id, lostForm(options, method));

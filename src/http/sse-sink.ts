@@ -14,6 +14,7 @@ import type { KeepAlive } from './keep-alive.ts';
 import { isLarge } from './large-answers.ts';
 import type { StreamExpiry } from './stream-expiry.ts';
 import { KEEP_ALIVE_FRAME, messageFrame, primingFrame } from './sse.ts';
+import { follow, type Transitions } from '../options/transitions.ts';
 import { atEndOfTurn, type TurnTask } from './turn.ts';
 
 export interface SseSinkOptions {
@@ -30,25 +31,35 @@ export interface SseSinkOptions {
   readonly expiry?: StreamExpiry | undefined;
 }
 
-const IN_TURN = 0;
-const OPEN = 1;
-const ENDED = 2;
-const GONE = 3;
+/**
+ *     gathering ──end──▶ complete ──the turn ends──▶ ended
+ *        ├──the turn ends, the store has not answered──▶ held ──end──▶ ended
+ *        ╰──the turn ends─────────────────────────────▶ open ◀──waited long enough── held
+ *
+ * open: the head was sent. It becomes `ended`, or `gone` when the client disconnected or was cut off. A sink that is
+ * abandoned is `ended` too.
+ */
+type State = 'gathering' | 'held' | 'complete' | 'open' | 'ended' | 'gone';
+
+const STATES: Transitions<State> = {
+  gathering: ['held', 'complete', 'open', 'ended'],
+  held: ['open', 'ended'],
+  complete: ['ended'],
+  open: ['ended', 'gone'],
+  ended: [],
+  gone: [],
+};
 
 export class SseSink implements Sink, TurnTask {
   readonly #exchange: Exchange;
   readonly #headers: HeaderList;
   readonly #options: SseSinkOptions;
-  #state: 0 | 1 | 2 | 3 = IN_TURN;
+  #state: State = 'gathering';
   #gathered = '';
   /** The only message that was gathered. */
   #alone: string | undefined = undefined;
   #messages = 0;
   #backlog: Backlog | undefined = undefined;
-  /** Set while an answer waits only for the store. */
-  #held = false;
-  #heldLong = false;
-  #complete = false;
   #stopExpiry: (() => void) | undefined = undefined;
   listener: SinkListener | undefined = undefined;
   /** The slot of the keep-alive walk. */
@@ -62,7 +73,7 @@ export class SseSink implements Sink, TurnTask {
   }
 
   message(json: string, eventId: string | undefined): void {
-    if (this.#state === IN_TURN) this.#alone = this.#messages++ === 0 ? json : undefined;
+    if (this.#unsent) this.#alone = this.#messages++ === 0 ? json : undefined;
     this.#write(messageFrame(json, eventId));
   }
 
@@ -76,19 +87,20 @@ export class SseSink implements Sink, TurnTask {
   }
 
   keepAlive(): void {
-    if (this.#state === OPEN && this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
+    if (this.#state === 'open' && this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
   }
 
   end(): void {
-    if (this.#state === IN_TURN) {
-      this.#complete = true;
-      // Respond now in two cases: the turn has ended and the answer waited only for the store; or another instance
-      // relayed the call, so that there is no local socket to combine writes on.
-      if (this.#held || this.#exchange.relayOrigin !== undefined) this.#respond();
+    // Respond now in two cases: the turn has ended and the answer waited only for the store; or another instance
+    // relayed the call, so that there is no local socket to combine writes on.
+    if (this.#state === 'held') return this.#respond();
+    if (this.#state === 'gathering') {
+      this.#become('complete');
+      if (this.#exchange.relayOrigin !== undefined) this.#respond();
       return;
     }
-    if (this.#state !== OPEN) return;
-    this.#state = ENDED;
+    if (this.#state !== 'open') return;
+    this.#become('ended');
     this.#options.keepAlive.remove(this);
     this.#exchange.end();
     this.#done();
@@ -105,49 +117,55 @@ export class SseSink implements Sink, TurnTask {
 
   /** Detaches from the exchange, which stays open for another sink. Returns `true` when nothing was sent on it. */
   abandon(): boolean {
-    const unsent = this.#state === IN_TURN;
-    if (this.#state === OPEN) this.#options.keepAlive.remove(this);
-    if (this.#state === IN_TURN || this.#state === OPEN) this.#state = ENDED;
+    const unsent = this.#unsent;
+    if (this.#state === 'open') this.#options.keepAlive.remove(this);
+    if (unsent || this.#state === 'open') this.#become('ended');
     this.#done();
     return unsent;
   }
 
   get open(): boolean {
-    return (this.#state === IN_TURN && !this.#complete) || this.#state === OPEN;
+    return this.#state === 'gathering' || this.#state === 'held' || this.#state === 'open';
+  }
+
+  /** Nothing was sent on the exchange. */
+  get #unsent(): boolean {
+    return this.#state === 'gathering' || this.#state === 'held' || this.#state === 'complete';
+  }
+
+  #become(next: State): void {
+    this.#state = follow(STATES, this.#state, next);
   }
 
   endTurn(): void {
-    if (this.#state !== IN_TURN) return;
-    if (!this.#complete && !this.#held) this.listener?.endTurn?.();
-    if (!this.#complete && this.#mayHold && this.listener?.flushing === true) return this.#hold();
-    if (this.#complete) this.#respond();
-    else this.#openStream();
+    if (this.#state === 'gathering') this.listener?.endTurn?.();
+    // The listener may have ended the sink.
+    if (this.#state === 'complete') return this.#respond();
+    if (this.#state !== 'gathering' && this.#state !== 'held') return;
+    if (this.#options.heldHeads !== undefined && this.listener?.flushing === true) return this.#hold();
+    this.#openStream();
   }
 
   crashed(cause: unknown): void {
     this.#exchange.fail(cause);
   }
 
-  get #mayHold(): boolean {
-    return this.#options.heldHeads !== undefined && !this.#heldLong;
-  }
-
   /** The answer has waited long enough for the store. */
   release(): void {
-    this.#heldLong = true;
-    if (this.#state === IN_TURN) this.#openStream();
+    if (this.#state === 'held') this.#openStream();
   }
 
   #hold(): void {
-    if (!this.#held) this.#options.heldHeads?.hold(this);
-    this.#held = true;
+    if (this.#state === 'held') return;
+    this.#options.heldHeads?.hold(this);
+    this.#become('held');
   }
 
   #openStream(): void {
     const gathered = this.#gathered;
     this.#gathered = '';
     this.#alone = undefined;
-    this.#state = OPEN;
+    this.#become('open');
     this.#exchange.openStream(this.#headers);
     if (gathered !== '') this.#exchange.write(gathered);
     this.#options.keepAlive.add(this);
@@ -158,7 +176,7 @@ export class SseSink implements Sink, TurnTask {
   #respond(): void {
     const gathered = this.#gathered;
     this.#gathered = '';
-    this.#state = ENDED;
+    this.#become('ended');
     const alone = this.#alone;
     this.#alone = undefined;
     if (alone !== undefined && this.#options.largeAsJson === true && isLarge(alone))
@@ -168,11 +186,11 @@ export class SseSink implements Sink, TurnTask {
   }
 
   #write(frame: string): void {
-    if (this.#state === IN_TURN) {
+    if (this.#unsent) {
       // Frames that the store took while the head was held leave when this turn ends, unless `end` follows first.
-      if (this.#held && this.#gathered === '') atEndOfTurn(this);
+      if (this.#state === 'held' && this.#gathered === '') atEndOfTurn(this);
       this.#gathered += frame;
-    } else if (this.#state === OPEN) {
+    } else if (this.#state === 'open') {
       // Check before the write, so that a single big message is never refused.
       this.#backlog = backlogOf(this.#exchange, this.#options.bufferBytes, this.#backlog);
       if (this.#backlog?.tooLong === true) {
@@ -185,8 +203,8 @@ export class SseSink implements Sink, TurnTask {
   }
 
   #leave(): void {
-    if (this.#state !== OPEN) return;
-    this.#state = GONE;
+    if (this.#state !== 'open') return;
+    this.#become('gone');
     this.#options.keepAlive.remove(this);
     this.#done();
   }

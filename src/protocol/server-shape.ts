@@ -3,7 +3,11 @@
  * CommonJS) of the SDK that one process may load, and servers of such copies work as well.
  */
 import { McpServer, Server } from '@modelcontextprotocol/server';
+import type { ConnectableServer } from '../types.ts';
 import { isObject } from './jsonrpc.ts';
+
+/** What a factory may return. */
+export type AnyServer = McpServer | Server | ConnectableServer;
 
 /** Members of the SDK's `Server` since version 2, which serve the modern era. Version 1 lacks the first. */
 const MODERN_MEMBERS = ['getNegotiatedProtocolVersion', 'setRequestHandler', 'getCapabilities', 'connect', 'close'];

@@ -7,6 +7,7 @@
  *
  * Incoming: a call is served as if its client were connected here. A call that this instance cannot serve is refused.
  */
+import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Instance } from '../cluster/instance.ts';
 import type { Link, LinkItem } from '../cluster/link.ts';
 import type { SojournError } from '../errors.ts';
@@ -28,6 +29,8 @@ export type RelayOutcome =
 export interface RelayOptions {
   readonly instance: Instance;
   readonly logger: Logger;
+  /** A drained or closed endpoint relays no call. */
+  readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   /** `limits.streamBufferBytes`. */
   readonly bufferBytes: number;
   /** How a request of this method learns that it may have run. */
@@ -137,15 +140,13 @@ export class Relay {
   #calls = 0;
   readonly #outgoing = new Map<number, { readonly link: Link; readonly call: OutgoingCall }>();
   readonly #serving = new Map<Link, Map<number, RelayedExchange>>();
-  #closed = false;
 
   constructor(options: RelayOptions) {
     this.#options = options;
   }
 
-  /** No call is relayed any more. */
-  get closed(): boolean {
-    return this.#closed;
+  get #refuses(): boolean {
+    return this.#options.lifecycle.refusal !== undefined;
   }
 
   send(to: string, call: Call): Promise<RelayOutcome> {
@@ -161,7 +162,7 @@ export class Relay {
 
   #push(link: Link, call: Call, text: string | undefined, bytes: number): Promise<RelayOutcome> {
     const { exchange, kind, again } = call;
-    if (link.failed || this.#closed) return Promise.resolve(REFUSED);
+    if (link.failed || this.#refuses) return Promise.resolve(REFUSED);
     if (exchange.closed) return Promise.resolve(DONE);
     const n = this.#calls++;
     const releaseLink = link.hold(kind === 'get' ? 'stream' : 'call');
@@ -219,7 +220,6 @@ export class Relay {
    * error.
    */
   close(error: () => SojournError): void {
-    this.#closed = true;
     for (const [n, { link, call }] of this.#outgoing) {
       link.push({ t: 'gone', n }, ENVELOPE_BYTES);
       call.close(error());
@@ -236,7 +236,7 @@ export class Relay {
       () => this.#serving.get(link)?.delete(n),
       (err) => this.#options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
     );
-    if (this.#closed) return exchange.refuse();
+    if (this.#refuses) return exchange.refuse();
     serving.set(n, exchange);
     attempt(exchange, () => this.#options.serve(envelope, exchange));
   }

@@ -5,8 +5,8 @@ import type { MaybePromise } from '../stores/store.ts';
 
 export interface Authorizer {
   /**
-   * The request to dispatch for this caller: the given one, or one that names something unknown instead of what the
-   * caller may not use. Its answer is then the server's own answer for an unknown name.
+   * The request to dispatch for this caller: the given request, or a request with an unknown name in place of a name
+   * that the caller may not use. The answer is then the server's own answer for an unknown name.
    */
   admit(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<RpcRequest>;
   /** Before the server is connected: its lists show what their callers may use, its errors the names that were sent. */

@@ -1,6 +1,7 @@
 /**
  * Bus events to the live sessions of this instance: `list_changed` where their server announces it, `resources/updated`
- * where the client subscribed. In slices: writing to thousands of streams in one go would stall everybody else.
+ * where the client subscribed. In slices, because writing to thousands of streams in one turn would delay all other
+ * requests.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { afterTurn } from '../options/system.ts';
@@ -19,8 +20,8 @@ export function broadcast(sessions: readonly LiveSession[], event: ServerEvent):
   const message = notificationOf(event);
   const next = (from: number): void => {
     for (const session of sessions.slice(from, from + SLICE)) {
-      if (session.left !== undefined) continue;
-      // The hints of a tool may have changed, so its calls may not run twice until the list was read again.
+      if (session.left) continue;
+      // The hints of a tool may have changed, so its calls may not run twice until the list is read again.
       if (event.kind === 'tools_list_changed') session.guard?.forget();
       if (wants(session, event, message.method)) session.push(message);
     }
@@ -37,6 +38,6 @@ function notificationOf(event: ServerEvent): RpcNotification {
 }
 
 function wants(session: LiveSession, event: ServerEvent, method: string): boolean {
-  if (event.kind === 'resource_updated') return session.record.subscriptions?.has(event.uri) ?? false;
-  return session.news.announces(method);
+  if (event.kind === 'resource_updated') return session.record.isSubscribed(event.uri);
+  return session.listChanges.announces(method);
 }

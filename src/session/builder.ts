@@ -1,7 +1,7 @@
 /**
- * Makes live sessions: from an `initialize` (open), from a record (restore), from the handshake a migration handler vouches
- * for (migrate). In all three: options callback, factory, run hook, connect; then the server is told its handshake. What
- * fails on the way leaves nothing behind.
+ * Makes live sessions: from an `initialize` (open), from a record (restore), or from the handshake that a migration
+ * handler returned (migrate). Each runs the options callback, the factory, the run hook and `connect`, and then sends
+ * the server its handshake. A failure at any step leaves nothing behind.
  */
 import {
   type InitializeRequestParams,
@@ -14,15 +14,14 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { MaybePromise, Handshake, NewSessionRecord } from '../stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../types.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../protocol/versions.ts';
-import { modernServerOf, whyNotModern } from '../protocol/server-shape.ts';
+import { type AnyServer, modernServerOf, whyNotModern } from '../protocol/server-shape.ts';
 import type { Authorizer } from './authorizer.ts';
 import type { MessageSource } from './context.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
 import { Interned } from './interned.ts';
 import { replayed } from './replayed-messages.ts';
 import { SessionRun } from './run.ts';
-import { LiveSession, type AnyServer, type SessionStart } from './session.ts';
-import type { SessionHost } from './session-host.ts';
+import { LiveSession, type LiveSessionHost, type SessionStart } from './session.ts';
 
 export interface BuilderOptions {
   readonly factory: McpEndpointFactory;
@@ -37,18 +36,20 @@ export interface FactoryCall {
   readonly caller: BuildCaller;
   readonly session: McpSession | undefined;
   readonly restored: boolean;
-  /** The factory has read `ctx.serverOptions`. */
+  /** Called when the factory reads `ctx.serverOptions`. */
   optionsRead?(): void;
 }
 
-/** Whose request a server is built for. `signal` costs something to make: it is read by those who pass it on. */
+/**
+ * The caller for whose request a server is built. Making `signal` is not free, so only code that passes it on reads it.
+ */
 export interface BuildCaller extends MessageSource {
   readonly signal: AbortSignal;
 }
 
-/** The user's hooks and factory, in their order; shared by sessions and by requests that have none. */
+/** Calls the user's hooks and factory in order, for sessions and for requests without a session. */
 export class ServerBuilder {
-  /** What the factory returned so far. */
+  /** The servers that the factory has returned so far. */
   readonly #made = new WeakSet<object>();
   readonly #options: BuilderOptions;
   #warned = false;
@@ -58,7 +59,7 @@ export class ServerBuilder {
     this.#options = options;
   }
 
-  /** Options callback, then factory. At once where neither takes its time: one request of 2026-07-28 is one build. */
+  /** Options callback, then factory. Synchronous where both are: each request of 2026-07-28 builds a server. */
   build(call: FactoryCall): MaybePromise<AnyServer> {
     const configured = this.#configure(call);
     return configured instanceof Promise
@@ -115,7 +116,7 @@ export class ServerBuilder {
     return inHookTime(this.#options.options, hook, Promise.resolve(made).then(checked, failed));
   }
 
-  /** A server that a hook returned, or connected, too late. */
+  /** Closes a server that a hook returned, or connected, too late. */
   closeLate(server: AnyServer): void {
     const close = async (): Promise<void> => server.close();
     close().catch((err: unknown) =>
@@ -132,7 +133,7 @@ export class ServerBuilder {
     );
   }
 
-  /** Once: of a server that cannot do what the endpoint promises. */
+  /** Warns once about a server that cannot serve a revision which the endpoint promises. */
   #checkEra(server: AnyServer): void {
     if (this.#eraChecked) return;
     this.#eraChecked = true;
@@ -142,7 +143,7 @@ export class ServerBuilder {
     this.#options.logger.warn({}, `This endpoint cannot serve ${modern.join(', ')}: ${whyNotModern(server)}`);
   }
 
-  /** Without a run hook and a context of their own, sessions and requests just run. */
+  /** Whether sessions and requests have a run hook or a separate context. */
   get hasRun(): boolean {
     const { runSessionHandler, perSessionExecutionContext } = this.#options.options;
     return runSessionHandler !== undefined || perSessionExecutionContext;
@@ -160,8 +161,9 @@ export class ServerBuilder {
   }
 
   /**
-   * A request as the server gets it: `initialize` never asks for what is not served here. A server that does not read `ctx.serverOptions` (one of SDK v1
-   * cannot) would agree to it, and the client could do nothing with that session.
+   * The request as the server gets it: its `initialize` never requests a version that is not served here. A server that
+   * does not read `ctx.serverOptions` (servers of SDK v1 cannot) would agree to such a version, and the client could
+   * not use that session.
    */
   asked(message: RpcRequest): RpcRequest {
     if (message.method !== 'initialize') return message;
@@ -173,7 +175,7 @@ export class ServerBuilder {
 
   #configure(call: FactoryCall): MaybePromise<McpServerOptions> {
     const { configureSessionOptions, pinnedProtocolVersions } = this.#options.options;
-    // A server that names its era is bound to it by connecting (`eras/modern-transport.ts`).
+    // A server that names its era is bound to that era by `connect` (`eras/modern/transport.ts`).
     const versions = pinnedProtocolVersions ?? (call.era === 'modern' ? KNOWN_VERSIONS : undefined);
     const initial: McpServerOptions = versions === undefined ? {} : { supportedProtocolVersions: [...versions] };
     if (configureSessionOptions === undefined) return initial;
@@ -212,21 +214,24 @@ export interface Negotiated {
 }
 
 export class SessionBuilder {
-  readonly #host: SessionHost;
+  readonly #host: LiveSessionHost;
   readonly #servers: ServerBuilder;
-  readonly #handlerReturned: (session: LiveSession) => void;
+  /**
+   * Made here: a closure made in `connect` would hold the HTTP request and its connection as long as the session lives.
+   */
+  readonly #makeRun: SessionStart['makeRun'];
 
-  constructor(host: SessionHost, servers: ServerBuilder, handlerReturned: (session: LiveSession) => void) {
+  constructor(host: LiveSessionHost, servers: ServerBuilder, handlerReturned: (session: LiveSession) => void) {
     this.#host = host;
     this.#servers = servers;
-    this.#handlerReturned = handlerReturned;
+    this.#makeRun = servers.hasRun ? (session) => servers.run(() => handlerReturned(session)) : undefined;
   }
 
-  /** A server that waits for its handshake. */
-  async connect(start: SessionStart, caller: BuildCaller, restored: boolean): Promise<LiveSession> {
-    const session = new LiveSession(this.#host, start);
-    const run = this.#servers.hasRun ? this.#runOf(session) : undefined;
-    session.run = run;
+  /** Makes a session whose server waits for its handshake. */
+  async connect(start: Omit<SessionStart, 'makeRun'>, caller: BuildCaller, restored: boolean): Promise<LiveSession> {
+    const makeRun = this.#makeRun;
+    const session = new LiveSession(this.#host, makeRun === undefined ? start : { ...start, makeRun });
+    const { run } = session;
     try {
       if (run === undefined) await this.#start(session, caller, restored);
       else await run.inOwnContext(() => this.#start(session, caller, restored));
@@ -239,14 +244,14 @@ export class SessionBuilder {
 
   async #start(session: LiveSession, caller: BuildCaller, restored: boolean): Promise<void> {
     const server = await this.#servers.build({ era: 'legacy', caller, session: session.view, restored });
-    session.server = server;
+    session.useServer(server);
     await session.run?.start(caller.request, session.view);
     try {
       const connected = server.connect(session.transport);
       const hook = {
         hook: 'the connect() of the server',
         sessionId: session.id,
-        // The session has left: the server was closed before it was connected.
+        // The session has left, so the server was closed before it was connected.
         late: () => this.#servers.closeLate(server),
       };
       await inHookTime(this.#host.options, hook, connected);
@@ -255,12 +260,7 @@ export class SessionBuilder {
     }
   }
 
-  /** Apart from `connect`: a closure made there would hold the HTTP request, and its connection, as long as the session lives. */
-  #runOf(session: LiveSession): SessionRun {
-    return this.#servers.run(() => this.#handlerReturned(session));
-  }
-
-  /** Dispatches the client's `initialize`; the server's answer is the caller's to pass on. */
+  /** Dispatches the client's `initialize`. The caller passes the server's answer on. */
   async initialize(session: LiveSession, message: RpcRequest, source: MessageSource): Promise<RpcResponse> {
     const answer = await session.ask(this.#servers.asked(message), source);
     if (answer.error === undefined) {
@@ -270,12 +270,15 @@ export class SessionBuilder {
     return answer;
   }
 
-  /** Tells a rebuilt server what it was told before; its answers are swallowed. Returns what it now answers to `initialize`. */
+  /**
+   * Repeats to a rebuilt server the messages that set its state. The client does not get its answers. Returns its
+   * answer to `initialize`.
+   */
   async replay(session: LiveSession, record: NewSessionRecord, source: MessageSource): Promise<Negotiated> {
     let negotiated: Negotiated | undefined;
     for (const message of replayed(record)) {
       if (!('id' in message)) {
-        session.tell(message, source);
+        session.replay(message, source);
         continue;
       }
       const answer = await session.ask(this.#servers.asked(message), source);
@@ -303,12 +306,12 @@ function readAnswer(answer: RpcResponse, fallback: string): Negotiated {
   };
 }
 
-/** The handshake of an `initialize`; the caller has checked its shape. */
+/** The handshake of an `initialize` whose shape the caller has checked. */
 export function handshakeOf(params: InitializeRequestParams): Handshake {
   return handshakes.intern(JSON.stringify(params), () => freeze(params));
 }
 
-/** The handshake of an `initialize`; `undefined`: its shape is wrong. One that is known is not checked again. */
+/** The handshake of an `initialize`; `undefined`: its shape is wrong. A known handshake is not checked again. */
 export function checkedHandshake(message: RpcRequest, mostBytes: number): Handshake | undefined {
   const json = JSON.stringify(message.params) ?? '';
   if (Buffer.byteLength(json) > mostBytes) throw handshakeTooLarge(mostBytes);
@@ -317,12 +320,12 @@ export function checkedHandshake(message: RpcRequest, mostBytes: number): Handsh
   return isInitializeRequest(message) ? handshakeOf(message.params) : undefined;
 }
 
-/** Shared by sessions, so nobody may change it. */
+/** Sessions share the value, so it must not change. */
 function freeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(freeze);
   return value;
 }
 
-/** Clients of one kind shake hands alike, and one factory answers them alike: one copy serves them all. */
+/** Clients of one kind send the same handshake, and one factory gives them the same answer. All share one copy. */
 const handshakes = new Interned<Handshake>();
 const answers = new Interned<string>();

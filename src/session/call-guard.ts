@@ -1,15 +1,15 @@
 /**
- * At most once, on a store that several processes may own sessions on: before a call that must not run twice is dispatched,
- * a marker is stored, fenced, in one write with the priming event where there is one. The next owner knows by it what may
- * have run. What is repeatable pays nothing: every method but `tools/call`, and tools that say `readOnlyHint` or
- * `idempotentHint`. The hints are learnt from `tools/list` answers that pass by and forgotten at `list_changed`; a tool
- * that nobody knows is not repeatable.
+ * Calls run at most once on a store that several processes share. Before a call that must not run twice is dispatched,
+ * a fenced marker is stored, in one write with the priming event where there is one. The marker shows the next owner
+ * that the call may have run. Repeatable requests need no marker: every method except `tools/call`, and tools with
+ * `readOnlyHint` or `idempotentHint`. The hints are read from passing `tools/list` answers and forgotten at
+ * `list_changed`. An unknown tool is not repeatable.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { MaybePromise, Marker, SessionStore, WriteOutcome } from '../stores/store.ts';
 import type { MessageContext } from './context.ts';
-import type { RecordKeeper } from './record-keeper.ts';
+import type { Ownership } from './ownership.ts';
 import { rightsOf } from './rights.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { comparePostStreams } from './event-id.ts';
@@ -18,21 +18,22 @@ import type { SessionHost } from './session-host.ts';
 import type { Stream } from './stream.ts';
 import type { AppendExtra, WriteResult } from './stream-writer.ts';
 
-/** A request larger than this is not kept for a re-run: its next owner ends it instead. */
+/** A longer request is not kept for a re-run: the next owner ends it instead. */
 const KEPT_REQUEST_LENGTH = 65_536;
 /**
- * How long markers are kept of calls whose owner is lost, or whose relaying instance is: that one asks for such a call again
- * within two leases and the attempts of its call loop; longer than this it would have to be frozen, with a client that still waits.
+ * How long markers are kept after the owner of a call, or its relaying instance, is lost. A relaying instance sends
+ * such a call again within two leases and the attempts of its call loop. To send it later than this, the instance would
+ * have to be frozen while its client still waits.
  */
 const LEFT_MS = 600_000;
 const LEFT_LEASES = 10;
 
-/** What is stored about the request of a stream; `params` only where it can be run again. */
+/** The stored form of a stream's request; `params` only if the request can run again. */
 export interface KeptRequest {
   readonly id: RequestId;
   readonly method: string;
   readonly params?: Readonly<Record<string, unknown>>;
-  /** Of its caller (`rights.ts`); absent: an anonymous caller, or a build before this member. */
+  /** The rights of the caller (`rights.ts`); absent: an anonymous caller, or an earlier build. */
   readonly rights?: string;
   /** The request was too large to keep whole. */
   readonly cut?: true;
@@ -48,37 +49,35 @@ type GuardHost = Pick<SessionHost, 'store' | 'logger' | 'options'>;
 
 /** What a guard needs of an exchange. */
 interface Client {
-  /** Another instance has it, which calls `fn` once it will not ask again. */
+  /** Set when another instance relayed the call. `fn` is called once that instance will not retry it. */
   readonly relayOrigin: { onAcknowledged(fn: () => void): void } | undefined;
-  /** It left, or that instance is gone. */
+  /** The client disconnected, or the relaying instance is dead. */
   onClose(fn: () => void): void;
 }
 
 export class CallGuard {
   readonly #sessions: SessionStore;
-  readonly #sessionId: string;
-  readonly #record: RecordKeeper;
+  readonly #ownership: Ownership;
   readonly #logger: Logger;
   readonly #time: Required<TimeProvider>;
   readonly #leftMs: number;
   readonly #wait: StoreWait;
   #repeatableTools: Set<string> | undefined = undefined;
-  /** The markers that stand in the store: what may have run, by its request, and its stream. */
+  /** The markers in the store: request key → stream key. */
   #markers: Map<string, string> | undefined = undefined;
-  /** Those that no call here takes away, oldest first, and since when. */
+  /** Markers that no call on this instance removes, oldest first, and since when. */
   #left: LeftMarker[] | undefined = undefined;
 
-  constructor({ store, logger, options }: GuardHost, sessionId: string, record: RecordKeeper) {
+  constructor({ store, logger, options }: GuardHost, ownership: Ownership) {
     this.#logger = logger;
     this.#sessions = store.sessions;
-    this.#sessionId = sessionId;
-    this.#record = record;
+    this.#ownership = ownership;
     this.#time = options.timeProvider;
-    this.#wait = { time: options.timeProvider, waitMs: options.waitMs, stopped: () => record.left };
+    this.#wait = { time: options.timeProvider, waitMs: options.waitMs, stopped: () => ownership.left };
     this.#leftMs = Math.max(LEFT_MS, LEFT_LEASES * options.leaseMs);
   }
 
-  /** Whether a request may be run again when nobody knows whether it ran. */
+  /** Whether a request may run again when its first outcome is unknown. */
   repeatable({ method, params }: Pick<RpcRequest, 'method' | 'params'>): boolean {
     if (method !== 'tools/call') return true;
     const name = params?.['name'];
@@ -101,14 +100,17 @@ export class CallGuard {
     this.#repeatableTools = undefined;
   }
 
-  /** The stream of a request that may have run, here or at an earlier owner. */
+  /** The stream of a request that may have run, here or on an earlier owner. */
   marked(id: RequestId): string | undefined {
     return this.#markers?.get(requestKey(id));
   }
 
-  /** What earlier owners left, in any order. They stay for a while: a relaying instance may still ask for such a call. */
+  /**
+   * Takes over the markers of earlier owners, in any order. They stay for a while, because a relaying instance may send
+   * such a call again.
+   */
   adopt(markers: readonly Marker[]): void {
-    // Of an id that was used twice the later call counts.
+    // If an id was used twice, the later call counts.
     for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) {
       this.#add(marker);
       this.#leave(marker);
@@ -119,7 +121,7 @@ export class CallGuard {
     (this.#left ??= []).push({ marker, since: this.#time.monotonic() });
   }
 
-  /** Nobody asks for these any more. */
+  /** Drops the markers that no relaying instance can need any more. */
   #dropLeft(left: LeftMarker[]): void {
     const until = this.#time.monotonic() - this.#leftMs;
     const kept = left.findIndex(({ since }) => since > until);
@@ -142,7 +144,7 @@ export class CallGuard {
     for (const [n, request] of requests.entries()) {
       const context = contexts[n];
       if (context === undefined || this.repeatable(request)) continue;
-      context.marked = true;
+      context.marker = 'stored';
       const mark = { request: requestKey(request.id), stream: stream.key };
       marks.push(mark);
       this.#add(mark);
@@ -158,7 +160,9 @@ export class CallGuard {
     return mark === undefined ? 'written' : this.#markAll(marks, stream);
   }
 
-  /** What must be stored with the first event of a stream whose requests may all run twice; `undefined`: one may not. */
+  /**
+   * What to store with the first event of a stream whose requests may all run twice; `undefined`: some request may not.
+   */
   early(requests: readonly RpcRequest[], contexts: readonly MessageContext[]): AppendExtra | undefined {
     const [first] = requests;
     if (first === undefined || !requests.every((request) => this.repeatable(request))) return undefined;
@@ -177,51 +181,51 @@ export class CallGuard {
       }
       return 'written';
     } catch (err) {
-      this.#logger.error({ err, sessionId: this.#sessionId }, 'The marker of a call could not be stored');
+      this.#logger.error({ err, sessionId: this.#ownership.sessionId }, 'The marker of a call could not be stored');
       return 'failed';
     }
   }
 
   async #mark(mark: Marker): Promise<WriteOutcome> {
-    const { fence } = this.#record;
-    const outcome = await this.#sessions.mark(this.#sessionId, fence, mark);
-    return outcome === 'fenced' && (await this.#record.claimedSince(fence.epoch)) ? this.#mark(mark) : outcome;
+    const { sessionId, fence } = this.#ownership;
+    const outcome = await this.#sessions.mark(sessionId, fence, mark);
+    return outcome === 'fenced' && (await this.#ownership.claimedSince(fence.epoch)) ? this.#mark(mark) : outcome;
   }
 
   /**
-   * Another instance may have the client of these calls: should it be unsure how they ended, it asks for them again, so their
-   * markers stay until it is not.
+   * If another instance relayed these calls, it sends them again when it does not know how they ended. So their markers
+   * stay until it has acknowledged the answer.
    */
   keep(contexts: readonly MessageContext[], client: Client): void {
     if (client.relayOrigin === undefined) return;
-    const marked = contexts.filter((context) => context.marked);
+    const marked = contexts.filter(({ marker }) => marker === 'stored');
     if (marked.length === 0) return;
-    for (const context of marked) context.untold = true;
+    for (const context of marked) context.marker = 'unacknowledged';
     client.onClose(() => {
-      for (const context of marked) context.abandoned = true;
+      for (const context of marked) if (context.marker === 'unacknowledged') context.marker = 'abandoned';
     });
     client.relayOrigin.onAcknowledged(() => {
       for (const context of marked) {
-        context.untold = false;
-        if (context.answered) void this.#unmarkTold(context);
+        if (context.marker !== 'stored') context.marker = 'stored';
+        if (context.answered) void this.#unmarkAcknowledged(context);
       }
     });
   }
 
   /**
-   * A call has ended. A logged stream takes the marker away with its last append, and nothing else may: without its marker
-   * the next owner would run the call of a stream that the log holds open. Elsewhere it is a write of its own.
+   * A call has ended. On a logged stream only its last append removes the marker: without the marker, the next owner
+   * would run the call of a stream that the log holds open. Otherwise a separate write removes it.
    */
-  unmark({ marked, untold, abandoned, id, stream }: MessageContext): void {
-    if (!marked || id === undefined) return;
-    if (untold) {
-      if (abandoned && stream !== undefined) this.#leave({ request: requestKey(id), stream: stream.key });
+  unmark({ marker, id, stream }: MessageContext): void {
+    if (marker === 'none' || marker === 'unacknowledged' || id === undefined) return;
+    if (marker === 'abandoned') {
+      if (stream !== undefined) this.#leave({ request: requestKey(id), stream: stream.key });
     } else if (stream?.everLogged === false) this.#clear(id);
     else this.#markers?.delete(requestKey(id));
   }
 
-  /** Its marker stayed when it was answered. */
-  async #unmarkTold({ id, stream }: MessageContext): Promise<void> {
+  /** For a call whose marker stayed when it was answered. */
+  async #unmarkAcknowledged({ id, stream }: MessageContext): Promise<void> {
     await stream?.flushed();
     if (id !== undefined && stream?.settled === true) this.#clear(id);
   }
@@ -234,9 +238,11 @@ export class CallGuard {
 
   #remove(marker: Marker): void {
     if (this.#markers?.get(marker.request) === marker.stream) this.#markers.delete(marker.request);
-    // One that stays names a call that has ended: the next owner finds nothing to end, and keeps it for a while.
-    void (async (): Promise<WriteOutcome> =>
-      this.#sessions.mark(this.#sessionId, this.#record.fence, marker, true))().catch(() => {});
+    // If this write fails, the marker names a call that has ended. The next owner finds no open stream for it, and
+    // keeps the marker for a while.
+    const { sessionId, fence } = this.#ownership;
+    const unmark = async (): Promise<WriteOutcome> => this.#sessions.mark(sessionId, fence, marker, true);
+    unmark().catch(() => {});
   }
 }
 
@@ -256,7 +262,7 @@ function keep({ id, method, params }: RpcRequest, context: MessageContext | unde
   return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify({ id, method, cut: true } satisfies KeptRequest);
 }
 
-/** `undefined`: nothing was kept, or by a version that is not understood. */
+/** `undefined`: no request was kept, or an unknown version kept it. */
 export function readKept(requests: string | null): KeptRequest | undefined {
   if (requests === null) return undefined;
   try {

@@ -1,25 +1,79 @@
 /**
- * One message on its way into a server. The same object is the SDK's `extra`, what `AsyncLocalStorage` carries through the
- * handler (so that what a handler sends finds the stream of its request, and `currentSession()` works) and, for a request,
- * the entry under which its answer is awaited. One object, because this is the hot path.
+ * One message on its way into a server. The same object has three uses, because this is the hot path. It is the SDK's
+ * `extra`. `AsyncLocalStorage` carries it through the handler, so that messages of the handler find the stream of its
+ * request, and `currentSession()` works. Of a request it is the entry under which the answer is awaited.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { McpHttpRequest, McpSession } from '../types.ts';
 import type { RpcResponse } from '../protocol/jsonrpc.ts';
+import { follow, type Transitions } from '../options/transitions.ts';
 import type { Stream } from './stream.ts';
 
-/** The HTTP request a message came in; the http room's exchanges fit. */
+/** Ends responses whose clients then resume. The SDK passes both to handlers. */
+interface StreamClosers {
+  readonly closeSSEStream: () => void;
+  readonly closeStandaloneSSEStream: () => void;
+}
+
+/** The HTTP request that brought a message: an `Exchange`, for example. */
 export interface MessageSource {
   readonly request: McpHttpRequest;
   readonly authInfo: AuthInfo | undefined;
 }
 
-/** The `requestInfo` that SDK v1 transports hand to v1 handlers. */
+/** The `requestInfo` that SDK v1 transports pass to v1 handlers. */
 interface V1RequestInfo {
   readonly headers: Record<string, string>;
   readonly url: URL;
 }
+
+/**
+ * How far a request has come:
+ *
+ *     running ──────────────────────────────────────▶ answered
+ *        │ ▲                                             ▲
+ *        ▼ │ stored                                      │
+ *     primingPending ────────────────────────────────────╯
+ *        └──its session was fenced──▶ passedOn
+ *
+ * `running` also means admitted, but not dispatched yet. `primingPending`: it runs while the priming event of its
+ * stream is being stored. `answered`: its answer was sent, or will never be. `passedOn`: the next owner of the session
+ * runs it. `takenBack`, from any other state: storing failed, so its client learnt that it did not run, and what its
+ * handler still sends is dropped.
+ */
+type Phase = 'running' | 'primingPending' | 'answered' | 'passedOn' | 'takenBack';
+
+const PHASES: Transitions<Phase> = {
+  running: ['primingPending', 'answered', 'takenBack'],
+  primingPending: ['running', 'answered', 'passedOn', 'takenBack'],
+  answered: ['takenBack'],
+  passedOn: ['takenBack'],
+  takenBack: [],
+};
+
+/**
+ * The marker of a call (`call-guard.ts`):
+ *
+ *     none ──▶ stored ──another instance relayed the call──▶ unacknowledged ──its client left──▶ abandoned
+ *                ▲                                                 │                                 │
+ *                ╰─────────────────acknowledged────────────────────┴─────────────────────────────────╯
+ *
+ * While `unacknowledged` or `abandoned`, the relaying instance may not know how the call ended, so the marker stays.
+ */
+type MarkerState = 'none' | 'stored' | 'unacknowledged' | 'abandoned';
+
+const MARKERS: Transitions<MarkerState> = {
+  none: ['stored'],
+  stored: ['unacknowledged'],
+  unacknowledged: ['stored', 'abandoned'],
+  abandoned: ['stored'],
+};
+
+/** Takes the answer of a request: instead of its stream, or before its stream if the answer is a result. */
+type AnswerHook =
+  | { readonly takes: 'answer'; readonly run: (answer: RpcResponse) => void }
+  | { readonly takes: 'result'; readonly run: (answer: RpcResponse) => void };
 
 export class MessageContext {
   readonly source: MessageSource | undefined;
@@ -30,36 +84,17 @@ export class MessageContext {
   /** Of a request; undefined for notifications and answers. */
   readonly id: RequestId | undefined;
   readonly method: string | undefined;
-  /** Where its answer goes; undefined: replayed or internal. */
-  stream: Stream | undefined;
-  answered = false;
-  /** What the request is about: the name of a tool or prompt, the URI of a resource. */
-  target: string | undefined = undefined;
-  /** A marker was stored for it (`call-guard.ts`). */
-  marked = false;
-  /** Whoever has its client may not know how it ended: the marker stays. */
-  untold = false;
-  /** And it is gone, or its client. */
-  abandoned = false;
-  /** It runs while the priming event of its stream is being stored. */
-  unprimed = false;
-  /** Its session was taken over meanwhile: the next owner runs it. */
-  passedOn = false;
-  /** That could not be stored: its client was told that it did not run, and what it still says is nobody's. */
-  takenBack = false;
-  /** Until what must be stored before it runs is stored or refused. */
-  starting: Promise<unknown> | undefined = undefined;
-  /** A lost owner's call that runs again; its client has not come back for it yet. */
-  orphan = false;
-  /** Takes the answer instead of the stream. */
-  intercept: ((message: unknown) => void) | undefined = undefined;
-  /** Called when it is answered with a result. */
-  onResult: ((answer: RpcResponse) => void) | undefined = undefined;
+  /** Where the answer goes; undefined: the request is replayed, or internal. */
+  readonly stream: Stream | undefined;
+  /** The name of a tool or prompt, or the URI of a resource. */
+  readonly target: string | undefined;
   /** The server whose handler takes this message now, where one definition serves every session (`definition/`). */
   handlerServer: object | undefined = undefined;
-  /** Set on sessions that can close a stream early and let the client resume it (2025-11-25). */
-  closeSSEStream: (() => void) | undefined = undefined;
-  closeStandaloneSSEStream: (() => void) | undefined = undefined;
+  #phase: Phase = 'running';
+  #marker: MarkerState = 'none';
+  #starting: Promise<unknown> | undefined = undefined;
+  #hook: AnswerHook | undefined = undefined;
+  #closers: StreamClosers | undefined = undefined;
 
   constructor(
     source: MessageSource | undefined,
@@ -68,6 +103,7 @@ export class MessageContext {
     id: RequestId | undefined,
     method: string | undefined,
     stream: Stream | undefined,
+    target?: string,
   ) {
     this.source = source;
     this.session = session;
@@ -75,6 +111,57 @@ export class MessageContext {
     this.id = id;
     this.method = method;
     this.stream = stream;
+    this.target = target;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  set phase(next: Phase) {
+    this.#phase = follow(PHASES, this.#phase, next);
+  }
+
+  get answered(): boolean {
+    return this.#phase !== 'running' && this.#phase !== 'primingPending';
+  }
+
+  get marker(): MarkerState {
+    return this.#marker;
+  }
+
+  set marker(next: MarkerState) {
+    this.#marker = follow(MARKERS, this.#marker, next);
+  }
+
+  /** Settles when everything that must be stored before the request runs is stored or refused. */
+  get starting(): Promise<unknown> | undefined {
+    return this.#starting;
+  }
+
+  startsAfter(stored: Promise<unknown>): void {
+    this.#starting = stored;
+  }
+
+  get hook(): AnswerHook | undefined {
+    return this.#hook;
+  }
+
+  onAnswer(hook: AnswerHook): void {
+    this.#hook = hook;
+  }
+
+  /** On sessions whose clients resume a stream that the server closed early (2025-11-25). */
+  allowClosing(closers: StreamClosers): void {
+    this.#closers = closers;
+  }
+
+  get closeSSEStream(): (() => void) | undefined {
+    return this.#closers?.closeSSEStream;
+  }
+
+  get closeStandaloneSSEStream(): (() => void) | undefined {
+    return this.#closers?.closeStandaloneSSEStream;
   }
 
   get request(): McpHttpRequest | undefined {

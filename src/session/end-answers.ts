@@ -1,4 +1,4 @@
-/** How the running requests of a session that leaves are answered. */
+/** The answers to the requests that still run when their session leaves. */
 import { ownerLost, requestClosed, requestDrained, rpcError, sessionEnded, type SojournError } from '../errors.ts';
 import type { RpcResponse } from '../protocol/jsonrpc.ts';
 import type { LeaveReason } from '../types.ts';
@@ -13,7 +13,9 @@ export function errorAnswer(id: RpcResponse['id'], error: SojournError): RpcResp
   return { jsonrpc: '2.0', ...(id !== undefined && { id }), error: rpcError(error) };
 }
 
-/** A session that goes on elsewhere keeps what its client has not read; of one that ended nothing can be resumed. */
-export function goesOn(reason: LeaveReason): boolean {
+/**
+ * Whether the session stays resumable: its log keeps what its client has not read. Nothing of an ended session is kept.
+ */
+export function continuesElsewhere(reason: LeaveReason): boolean {
   return reason === 'closed' || reason === 'released' || reason === 'hibernated';
 }

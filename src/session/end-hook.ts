@@ -1,8 +1,8 @@
 /**
- * Calls `sessionMigrationHandler.onSessionEnded`, apart from what ended the session: a sweep, a DELETE and an `initialize`
- * past the idle limit do not wait for the user's code. A bounded number of calls run at once, because thousands of sessions
- * may end together; a call that does not return in time gives its place to the next one. Only the end of the endpoint waits
- * for the calls, and not for long.
+ * Calls `sessionMigrationHandler.onSessionEnded` in the background: a sweep, a DELETE and an `initialize` past the idle
+ * limit do not wait for the user's code. A bounded number of calls run at once, because thousands of sessions may end
+ * together; a call that does not return in time gives its place to the next one. Only the end of the endpoint waits for
+ * the calls, and not for long.
  */
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { EndReason } from '../types.ts';
@@ -29,7 +29,7 @@ export class EndHook {
     this.#options = options;
   }
 
-  /** A session ended for ever, and the store holds that. */
+  /** Call this when the store holds the end of the session. */
   ended(id: string, reason: EndReason): void {
     if (this.#options.sessionMigrationHandler?.onSessionEnded === undefined) return;
     this.#waiting.add({ id, reason });
@@ -38,7 +38,7 @@ export class EndHook {
     this.#running.add(running);
   }
 
-  /** Resolves when all calls have returned, or after `ms`: then the log says what is still missing. */
+  /** Resolves when all calls have returned, or after `ms`; the log then has the number of calls that are missing. */
   async settled(ms: number): Promise<void> {
     if (await inTime(this.#options.timeProvider, Promise.all(this.#running), ms)) return;
     this.#options.logger.warn(
@@ -62,7 +62,7 @@ export class EndHook {
     try {
       await inHookTime(this.#options, hook, call());
     } catch (err) {
-      // The timeout is logged already.
+      // A timeout is logged already.
       if (!isHookTimeout(err)) logger.error({ err, sessionId, reason }, `${hook.hook} threw`);
     }
   }

@@ -1,13 +1,15 @@
 /**
- * Event ids, opaque to clients: `tag-epoch-stream-offset`, then `.call`, `.rN` or `.e` where they apply. Numbers are in base 36.
+ * Event ids, opaque to clients: `tag-epoch-stream-offset`, then `.call`, `.rN` or `.e` where they apply. Numbers are in
+ * base 36.
  *
  *     tag     a hash of the session id: an id of another session's stream is recognised
- *     epoch   of the owner who sent the event: a position in a stream that was lost and made again is not mistaken for one in
- *             the new stream
- *     .call   on the stream of one request, its id: a resume that cannot be served is answered with an error of that id, even
- *             where the session is unknown. `.i` a number, `.s` a plain text, `.b` another text; in upper case for `tools/call`
- *     .rN     the N-th resume from this position: a client that sees the id which it came back with counts that as no
- *             progress, and gives up after some breaks
+ *     epoch   of the owner who sent the event: a position in a lost stream is not mistaken for one in the stream that
+ *             replaced it
+ *     .call   on the stream of one request, its id: a resume that cannot be served gets an error of that id, even where
+ *             the session is unknown. `.i` a number, `.s` a plain text, `.b` another text; in upper case for
+ *             `tools/call`
+ *     .rN     the N-th resume from this position: a client that gets the id which it resumed from counts that as no
+ *             progress, and gives up after some interruptions
  *     .e      the stream ended here, and nothing of it follows
  *
  * Each id has one spelling, and at most 150 characters.
@@ -23,7 +25,7 @@ export interface EventPosition {
   readonly call: RequestId | undefined;
   /** That request is a `tools/call`. */
   readonly isTool: boolean;
-  /** How often a client came back for this position. */
+  /** How often a client has resumed from this position. */
   readonly resumes: number;
   readonly ended: boolean;
 }
@@ -34,13 +36,13 @@ export const GET_STREAM = 'g';
 const PATTERN =
   /^([0-9a-z]{1,11})-([0-9a-z]{1,8})-(g|p[0-9a-z]{1,8}x[0-9a-z]{1,8})-([0-9a-z]{1,10})(\.[isbISB][0-9A-Za-z_-]{1,86})?(?:\.r([0-9a-z]{1,5})|(\.e))?$/;
 
-/** Longer request ids are left out: they would come with every event. */
+/** Longer request ids are left out, because every event would carry them. */
 const CALL_BYTES = 64;
 const PLAIN_CALL = /^[0-9A-Za-z_-]{1,64}$/;
-/** Past it they count from 1 again: five digits. */
+/** Resumes past this number count from 1 again: five digits. */
 const RESUMES = 36 ** 5 - 1;
 
-/** FNV-1a over two lanes: 62 bits are far more than telling sessions apart needs, and no secret. */
+/** FNV-1a over two lanes. 62 bits tell sessions apart, and the tag is no secret. */
 export function sessionTag(id: string): string {
   let a = 0x811c9dc5;
   let b = 0x01000193;
@@ -52,12 +54,12 @@ export function sessionTag(id: string): string {
   return ((a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)).toString(36);
 }
 
-/** What the ids of one owner's session begin with. */
+/** The beginning of every id of one session under one owner. */
 export function eventPrefix(tag: string, epoch: number): string {
   return `${tag}-${epoch.toString(36)}-`;
 }
 
-/** `suffix`: what `callSuffix` and `resumeSuffix` make. */
+/** `suffix`: made by `callSuffix` and `resumeSuffix`. */
 export function formatEventId(prefix: string, stream: string, offset: number, suffix = ''): string {
   return `${prefix}${stream}-${offset.toString(36)}${suffix}`;
 }
@@ -97,7 +99,7 @@ function readCall(suffix: string | undefined): RequestId | undefined {
   return kind === 's' ? text : Buffer.from(text, 'base64url').toString();
 }
 
-/** Of the next resume after so many. */
+/** The suffix of the next resume after `resumes` resumes. */
 export function resumeSuffix(resumes: number): string {
   return `.r${((resumes % RESUMES) + 1).toString(36)}`;
 }
@@ -135,7 +137,7 @@ export function plainId({ tag, epoch, stream, offset }: EventPosition): string {
   return formatEventId(eventPrefix(tag, epoch), stream, offset);
 }
 
-/** The same position, as a client that comes back from there is to see it. */
+/** The same position, as a client that resumes from it gets it. */
 export function resumedId(position: EventPosition): string {
   return withSuffix(position, resumeSuffix(position.resumes));
 }
@@ -145,10 +147,10 @@ export function endedId(position: EventPosition): string {
   return withSuffix(position, ENDED);
 }
 
-/** Has no digit `x`. */
+/** Numbers in this base have no digit `x`. */
 const KEY_RADIX = 33;
 
-/** POST streams are numbered per owner, so that two owners never give one name. */
+/** POST streams are numbered per owner, so that two owners never use the same name. */
 export function postStreamKey(epoch: number, n: number): string {
   return `p${epoch.toString(KEY_RADIX)}x${n.toString(KEY_RADIX)}`;
 }
@@ -160,7 +162,7 @@ export function comparePostStreams(a: string, b: string): number {
   return epochA - epochB || numberA - numberB;
 }
 
-/** Of the owner that opened it. */
+/** The epoch of the owner that opened the stream. */
 export function postStreamEpoch(key: string): number {
   return placeOf(key)[0];
 }

@@ -1,28 +1,33 @@
-/** One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see. */
+/**
+ * One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see.
+ */
 import type { MaybePromise, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
+import { lostJson } from '../http/answer.ts';
 import { hasPriming } from '../protocol/versions.ts';
 import { endError } from './end-answers.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
+import type { Ownership } from './ownership.ts';
 import { pause } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
-import type { LiveSession } from './session.ts';
 import type { AnsweredCall, CarriedExtra, StreamLog } from './stream-writer.ts';
 
-/** How often the log of a stream may be overtaken by what drops its events. */
+/** How often a read of a stream starts again because retention has dropped events that it asked for. */
 const READS = 3;
 
 export class SessionEventLog implements StreamLog {
   readonly #host: SessionHost;
-  readonly #session: LiveSession;
+  readonly #ownership: Ownership;
+  readonly #record: { readonly version: string };
   /** Tells its event ids from those of other sessions. */
   readonly tag: string;
   #prefix: string | undefined = undefined;
   #prefixEpoch = 0;
 
-  constructor(host: SessionHost, session: LiveSession) {
+  constructor(host: SessionHost, ownership: Ownership, record: { readonly version: string }) {
     this.#host = host;
-    this.#session = session;
-    this.tag = sessionTag(session.id);
+    this.#ownership = ownership;
+    this.#record = record;
+    this.tag = sessionTag(ownership.sessionId);
   }
 
   get retryMs(): number {
@@ -30,19 +35,19 @@ export class SessionEventLog implements StreamLog {
   }
 
   get emptyData(): boolean {
-    return hasPriming(this.#session.version);
+    return hasPriming(this.#record.version);
   }
 
   get epoch(): number {
-    return this.#session.epoch;
+    return this.#ownership.epoch;
   }
 
   claimedSince(epoch: number): MaybePromise<boolean> {
-    return this.#session.claimedSince(epoch);
+    return this.#ownership.claimedSince(epoch);
   }
 
   eventId(stream: string, offset: number, suffix: string): string {
-    const { epoch } = this.#session;
+    const { epoch } = this.#ownership;
     if (this.#prefix === undefined || this.#prefixEpoch !== epoch) {
       this.#prefix = eventPrefix(this.tag, epoch);
       this.#prefixEpoch = epoch;
@@ -57,42 +62,43 @@ export class SessionEventLog implements StreamLog {
     complete: boolean,
     extra: CarriedExtra | undefined,
   ): MaybePromise<WriteOutcome> {
-    const { id, record } = this.#session;
-    const append = { sessionId: id, fence: record.fence, stream, from, events, complete };
+    const { sessionId, fence } = this.#ownership;
+    const append = { sessionId, fence, stream, from, events, complete };
     return this.#host.store.events.append(extra === undefined ? append : { ...append, ...extra });
   }
 
   replay(stream: string, after: number): MaybePromise<ReplayOutcome> {
-    return this.#host.store.events.replay(this.#session.id, stream, after);
+    return this.#host.store.events.replay(this.#ownership.sessionId, stream, after);
   }
 
   async read(stream: string, after: number): Promise<ReplayOutcome> {
     let outcome = await this.replay(stream, after);
-    // A call's answer is worth more than what was said before it. A GET stream has no answer: its reader must know what it missed.
+    // The answer of a call is worth more than the events before it. A GET stream has no answer, and its reader must
+    // learn what it missed.
     for (let n = 0; n < READS && stream !== GET_STREAM; n++) {
       if (outcome.found || outcome.why !== 'gap' || outcome.first === undefined) break;
       this.#host.logger.warn(
-        { sessionId: this.#session.id, stream, after, first: outcome.first },
+        { sessionId: this.#ownership.sessionId, stream, after, first: outcome.first },
         'A client resumes a call after events that are no longer kept: it gets what came after them',
       );
-      // Of a stream that is being written, more may be dropped meanwhile.
+      // Retention may drop more of a stream that is still being written.
       outcome = await this.replay(stream, outcome.first - 1);
     }
     return outcome;
   }
 
   fenced(): void {
-    this.#host.fenced(this.#session);
+    this.#ownership.fenced();
   }
 
   lostAnswer(call: AnsweredCall): string | undefined {
-    if (hasPriming(this.#session.version)) return undefined;
-    // It has not left yet: its end is being written.
-    return this.#session.lostJson(call, endError(this.#session.left ?? 'deleted', true));
+    if (hasPriming(this.#record.version)) return undefined;
+    // Without a leave reason the session is about to end: its end is being written.
+    return lostJson(this.#host.options, call, endError(this.#ownership.leaveReason ?? 'deleted', true));
   }
 
   failed(err: unknown): void {
-    this.#host.logger.error({ err, sessionId: this.#session.id }, 'An event could not be stored');
+    this.#host.logger.error({ err, sessionId: this.#ownership.sessionId }, 'An event could not be stored');
   }
 
   now(): number {
@@ -104,8 +110,7 @@ export class SessionEventLog implements StreamLog {
   }
 
   async again(tries: number): Promise<boolean> {
-    const { timeProvider } = this.#host.options;
-    await pause(timeProvider, tries);
-    return this.#session.left === undefined;
+    await pause(this.#host.options.timeProvider, tries);
+    return !this.#ownership.left;
   }
 }

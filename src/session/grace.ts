@@ -1,10 +1,12 @@
-/** The end of a session waits for the user's code, but not for ever: one that does not come back must not hold up others. */
+/**
+ * The end of a session waits for the user's code, but only for a time: code that hangs must not delay other sessions.
+ */
 import type { TimeProvider } from '../types.ts';
 
-/** Below the 5 s within which an endpoint closes (B66). */
+/** Below the 5 s within which an endpoint closes (B66 in docs/reference/behaviour.md). */
 export const GRACE_MS = 4_000;
 
-/** `false`: `work` took longer than `ms` and continues alone. Rejects as it does. */
+/** `false`: `work` took longer than `ms`, and continues. Rejects as `work` does. */
 export async function inTime(time: TimeProvider, work: Promise<unknown>, ms = GRACE_MS): Promise<boolean> {
   let timer: unknown;
   const late = new Promise<false>((resolve) => {

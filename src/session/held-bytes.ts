@@ -1,4 +1,6 @@
-/** Bytes that live sessions hold for their clients beyond a fixed size, charged to the memory budget of the endpoint. */
+/**
+ * Bytes that live sessions hold for their clients beyond a fixed size, charged to the memory budget of the endpoint.
+ */
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { LiveSession } from './session.ts';
 

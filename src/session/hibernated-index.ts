@@ -1,12 +1,12 @@
 /**
- * The sessions that this instance hibernated, the one that is idle the longest first: an id and a time each, because there
- * may be a million. Somebody else may wake or end one meanwhile, so an entry is a hint and the record decides.
+ * The sessions that this instance hibernated, longest idle first. Only an id and a time each, because there may be a
+ * million. Another instance may wake or end a session at any time: an entry is a hint, and the record decides.
  */
-export class Sleepers {
+export class HibernatedIndex {
   readonly #since = new Map<string, number>();
   readonly #origin: number;
 
-  /** `origin`: times are kept as whole ms from here, which V8 stores without an object. */
+  /** `origin`: times are kept as whole ms from this time, which V8 stores without an object. */
   constructor(origin: number) {
     this.#origin = origin;
   }
@@ -25,7 +25,7 @@ export class Sleepers {
     this.#since.set(id, Math.round(activeAt - this.#origin));
   }
 
-  /** Forgets it; `true`: it stands in its record as this instance left it. */
+  /** Forgets a session; `true`: its record is as this instance left it. */
   take(id: string, activeAt: number): boolean {
     const since = this.#since.get(id);
     this.#since.delete(id);
@@ -36,7 +36,7 @@ export class Sleepers {
     this.#since.delete(id);
   }
 
-  /** Forgets those that became idle before: they have expired. */
+  /** Forgets the sessions that became idle before `activeAt`, because they have expired. */
   forgetBefore(activeAt: number): void {
     for (const [id, since] of this.#since) {
       if (since + this.#origin > activeAt) break;

@@ -1,22 +1,22 @@
 /**
- * The time limit (`hookTimeoutMs`) of the user's code that a request or a restore waits for: the factory, the hooks, and the
- * server until it has answered its handshake.
+ * The time limit (`hookTimeoutMs`) of the user's code that a request or a restore waits for: the factory, the hooks,
+ * and the server until it has answered its handshake.
  *
  *     called ──returns──▶ its result
  *        └──hookTimeoutMs──▶ HOOK_TIMEOUT: the hook's signal aborts, the log names the hook and the session
  *                               └──returns late──▶ the result is thrown away
  *
- * A hook that hangs would otherwise keep the claim of its session on every instance, and its place in `limits.sessions`.
+ * A hook that hangs would otherwise keep the claim of its session, and its place in `limits.sessions`.
  */
 import { hookTimeout, SojournError } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Logger } from '../types.ts';
 
 export interface HookCall<T> {
-  /** As the user knows it. */
+  /** The name that the user knows. */
   readonly hook: string;
   readonly sessionId: string | undefined;
-  /** Disposes of a result that came too late. */
+  /** Disposes of a result that arrived too late. */
   readonly late?: (result: T) => void;
   readonly timedOut?: (error: SojournError) => void;
 }
@@ -55,7 +55,7 @@ export function inHookTime<T>(times: HookTimes, call: HookCall<T>, work: T | Pro
   });
 }
 
-/** The same for a hook that gets a signal: it aborts as `signal` does, or when the time is over. */
+/** Like `inHookTime`, for a hook that gets a signal. The signal aborts when `signal` does, or when the time is over. */
 export function inHookTimeWith<T>(
   times: HookTimes,
   call: HookCall<T>,
@@ -71,7 +71,7 @@ export function isHookTimeout(cause: unknown): cause is SojournError {
   return cause instanceof SojournError && cause.code === 'HOOK_TIMEOUT';
 }
 
-/** What a hook's failure becomes: a timeout stays one, everything else is wrapped by `wrap`. */
+/** The error for a hook's failure: a timeout stays a timeout, and `wrap` wraps any other failure. */
 export function orHookTimeout(cause: unknown, wrap: (cause: unknown) => SojournError): SojournError {
   return isHookTimeout(cause) ? cause : wrap(cause);
 }

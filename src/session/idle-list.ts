@@ -1,17 +1,25 @@
 /**
- * Idle sessions, the one that is idle the longest first. Linked through the sessions themselves: a session leaves and comes
- * back with every call, and a `Set` would make garbage of it.
+ * Idle sessions, longest idle first. An intrusive list: each session has one entry for its whole life. A session leaves
+ * and rejoins the list with every call, and a `Set` would produce garbage each time.
  */
-export interface Idle {
-  idleBefore: Idle | undefined;
-  idleAfter: Idle | undefined;
-  /** Whether it stands in the list. */
+
+/** A place in the list. Only the list writes the links. */
+export interface IdleEntry<T> {
+  readonly item: T;
+  /** By the monotonic clock, in ms. */
+  since: number;
+  before: IdleEntry<T> | undefined;
+  after: IdleEntry<T> | undefined;
   listed: boolean;
 }
 
-export class IdleList<T extends Idle> {
-  #first: T | undefined = undefined;
-  #last: T | undefined = undefined;
+export function idleEntry<T>(item: T): IdleEntry<T> {
+  return { item, since: 0, before: undefined, after: undefined, listed: false };
+}
+
+export class IdleList<T> {
+  #first: IdleEntry<T> | undefined = undefined;
+  #last: IdleEntry<T> | undefined = undefined;
   #size = 0;
 
   get size(): number {
@@ -19,41 +27,41 @@ export class IdleList<T extends Idle> {
   }
 
   get oldest(): T | undefined {
-    return this.#first;
+    return this.#first?.item;
   }
 
-  /** As the youngest. */
-  add(item: T): void {
-    if (item.listed) this.delete(item);
-    item.listed = true;
-    item.idleBefore = this.#last;
-    if (this.#last === undefined) this.#first = item;
-    else this.#last.idleAfter = item;
-    this.#last = item;
+  /** Moves the entry to the end. */
+  add(entry: IdleEntry<T>, since: number): void {
+    if (entry.listed) this.delete(entry);
+    entry.since = since;
+    entry.listed = true;
+    entry.before = this.#last;
+    if (this.#last === undefined) this.#first = entry;
+    else this.#last.after = entry;
+    this.#last = entry;
     this.#size += 1;
   }
 
-  delete(item: T): void {
-    if (!item.listed) return;
-    const before = item.idleBefore as T | undefined;
-    const after = item.idleAfter as T | undefined;
+  delete(entry: IdleEntry<T>): void {
+    if (!entry.listed) return;
+    const { before, after } = entry;
     if (before === undefined) this.#first = after;
-    else before.idleAfter = after;
+    else before.after = after;
     if (after === undefined) this.#last = before;
-    else after.idleBefore = before;
-    item.idleBefore = undefined;
-    item.idleAfter = undefined;
-    item.listed = false;
+    else after.before = before;
+    entry.before = undefined;
+    entry.after = undefined;
+    entry.listed = false;
     this.#size -= 1;
   }
 
-  /** Oldest first; what is visited may be deleted meanwhile. */
+  /** Longest idle first. The loop body may delete the visited entry. */
   *[Symbol.iterator](): Generator<T> {
-    let item = this.#first;
-    while (item !== undefined) {
-      const next = item.idleAfter as T | undefined;
-      yield item;
-      item = next;
+    let entry = this.#first;
+    while (entry !== undefined) {
+      const next = entry.after;
+      yield entry.item;
+      entry = next;
     }
   }
 }

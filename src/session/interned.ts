@@ -1,6 +1,6 @@
-/** How many values are remembered; past it the table starts anew, and what sessions hold stays theirs. */
+/** How many values the table holds. When it is full the table is cleared; sessions keep the values that they hold. */
 const KEPT = 256;
-/** Longer ones are rarely alike, and not worth their place. */
+/** Values with longer keys are rarely equal, so they are not kept. */
 const KEY_LENGTH = 8_192;
 
 /** One copy of values that are often equal. */
@@ -11,7 +11,7 @@ export class Interned<T> {
     return this.#known.get(key);
   }
 
-  /** The value of `key`, made on first sight. */
+  /** The value of `key`, made if the table has none. */
   intern(key: string, make: (key: string) => T): T {
     const known = this.#known.get(key);
     if (known !== undefined) return known;

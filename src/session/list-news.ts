@@ -1,6 +1,6 @@
 /**
- * When each list last changed by the bus, as this instance heard it: a session that was live nowhere then is told when it is
- * restored here.
+ * When this instance last learnt from the bus that a list changed. A session that was live nowhere at that time gets
+ * `list_changed` when it is restored here.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { LIST_CHANGED } from './broadcast.ts';

@@ -1,18 +1,22 @@
 /**
- * Requests that need a lease or a store that is away wait here, instead of being refused: no client sends a refused call
- * again.
+ * Requests that need a lease or a store that is away wait instead of being refused, because no client retries a refused
+ * call.
  *
  *     waiting ──lease or store back, or its turn to probe──▶ tries again ──served──▶ left
  *        │                                                      ╰──still away──▶ waiting
  *        ╰──`waitMs` over, or the endpoint drained──▶ refused
  *
- * Places are bounded by count and bytes; past the bound the newest request is refused. While the lease is lapsed none of
- * them tries. While the store alone is away, a few probe at a time, and the first that succeeds wakes the others.
+ * Waiting requests are bounded by count and bytes; past the bound the newest request is refused. While the lease is
+ * lapsed no request tries. While only the store is away, a few requests probe it at a time, and the first success wakes
+ * the others.
  */
 import { afterTurn, type RandomSource } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
+import type { Lifecycle } from './lifecycle.ts';
 
-/** Between two rounds of probes: a person does not notice it, and a store that comes back is not overrun. */
+/**
+ * Between two rounds of probes: short enough for a person not to notice, long enough not to flood a store that is back.
+ */
 const ROUND_MS = 100;
 const JITTER_MS = 100;
 /** Requests that probe the store in one round. */
@@ -26,13 +30,16 @@ export interface PatienceOptions {
   /** `limits.waitingRequests`, `limits.waitingBytes`. */
   readonly places: number;
   readonly bytes: number;
+  readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   /** Whether this instance has a valid lease. */
   leaseValid(): boolean;
-  /** A request waits for the lease: a machine that slept renews it now instead of at its next tick. */
+  /**
+   * Called when a request waits for the lease: after a suspend the lease is renewed now instead of at its next tick.
+   */
   leaseMissed(): void;
 }
 
-/** A place among the requests that wait. */
+/** The place of a request that waits. */
 export interface Place {
   readonly bytes: number;
   /** By the monotonic clock, in ms. */
@@ -50,23 +57,26 @@ export class Patience {
   /** Oldest first. */
   readonly #waiters = new Set<Waiter>();
   #bytes = 0;
-  /** How many of them wait for their turn. */
+  /** How many of them wait for `next`. */
   #asleep = 0;
   #timer: unknown;
-  #stopped = false;
 
   constructor(options: PatienceOptions) {
     this.#options = options;
+  }
+
+  get #refuses(): boolean {
+    return this.#options.lifecycle.refusal !== undefined;
   }
 
   get size(): number {
     return this.#waiters.size;
   }
 
-  /** `undefined`: every place is taken, or the endpoint has drained. */
+  /** `undefined`: every place is taken, or the endpoint refuses requests. */
   enter(bytes: number, deadline: number, expired: () => void): Place | undefined {
     const { places, bytes: most } = this.#options;
-    if (this.#stopped || this.#waiters.size >= places || this.#bytes + bytes > most) return undefined;
+    if (this.#refuses || this.#waiters.size >= places || this.#bytes + bytes > most) return undefined;
     const waiter: Waiter = { bytes, deadline, resolve: undefined, expired };
     this.#waiters.add(waiter);
     this.#bytes += bytes;
@@ -74,7 +84,7 @@ export class Patience {
     return waiter;
   }
 
-  /** The request left: it is being served, it was refused, or its client disconnected. */
+  /** Frees a place: the request is served, was refused, or its client disconnected. */
   leave(place: Place): void {
     const waiter = place as Waiter;
     if (!this.#waiters.delete(waiter)) return;
@@ -95,7 +105,9 @@ export class Patience {
     });
   }
 
-  /** Waits until the lease is valid; `false`: it took longer than `waitMs`, every place is taken, or the client left. */
+  /**
+   * Waits until the lease is valid; `false`: it took longer than `waitMs`, every place is taken, or the client left.
+   */
   async lease(bytes: number, waitMs: number, client: { onClose(fn: () => void): void }): Promise<boolean> {
     const { time, leaseValid } = this.#options;
     const leave = (): void => {
@@ -122,9 +134,8 @@ export class Patience {
     if (waiters.length > WOKEN_PER_TURN) afterTurn(() => this.#wake(waiters.slice(WOKEN_PER_TURN)));
   }
 
-  /** The endpoint has drained or closes: every request that waits is refused. */
-  stop(): void {
-    this.#stopped = true;
+  /** Refuses every request that waits, once the endpoint has drained or closes. */
+  refuseAll(): void {
     for (const waiter of this.#waiters) waiter.expired();
   }
 
@@ -142,7 +153,7 @@ export class Patience {
     let probes = this.#options.leaseValid() ? PROBES : 0;
     const now = this.#options.time.monotonic();
     for (const waiter of this.#waiters) {
-      if (this.#stopped || now >= waiter.deadline) waiter.expired();
+      if (this.#refuses || now >= waiter.deadline) waiter.expired();
       else if (probes > 0 && waiter.resolve !== undefined) {
         probes -= 1;
         this.#tell(waiter, true);

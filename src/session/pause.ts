@@ -1,4 +1,4 @@
-/** Writes that the store could not take are tried again, until they succeed or have waited long enough. */
+/** Retries of writes that the store did not take. */
 import { SojournError } from '../errors.ts';
 import { elapse } from '../options/system.ts';
 import type { MaybePromise } from '../stores/store.ts';
@@ -8,7 +8,7 @@ const FIRST_PAUSE_MS = 20;
 /** A store that is back is noticed within this time. */
 const LONGEST_PAUSE_MS = 200;
 
-/** Between tries of one write that the store could not take. */
+/** The pause before the next try of one write. */
 export function pause(time: Pick<TimeProvider, 'setTimeout'>, tries: number): Promise<void> {
   return elapse(time, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries, 10)));
 }
@@ -16,11 +16,13 @@ export function pause(time: Pick<TimeProvider, 'setTimeout'>, tries: number): Pr
 export interface StoreWait {
   readonly time: Required<TimeProvider>;
   readonly waitMs: number;
-  /** The session left, or the client disconnected: nothing is tried again. */
+  /** Whether to stop, because the session left or the client disconnected. */
   stopped(): boolean;
 }
 
-/** What `work` resolves to; while the store is away it is tried again for at most `waitMs`, then its error is thrown. */
+/**
+ * Resolves as `work` does. While the store is away, `work` is retried for at most `waitMs`; then its error is thrown.
+ */
 export async function whileAway<T>({ time, waitMs, stopped }: StoreWait, work: () => MaybePromise<T>): Promise<T> {
   const until = time.monotonic() + waitMs;
   for (let tries = 0; ; tries++) {

@@ -1,54 +1,75 @@
 /**
- * What a session's client is still to be told: lists that changed while nobody could tell it, because its server was rebuilt
- * from a newer build or slept. Told on its next GET, or on the stream of its next request when it has none.
+ * The `list_changed` notifications that the client of a session has not received, because the lists changed while the
+ * session was live nowhere, or because a newer build restored its server. The client gets them on its next GET stream,
+ * or on the stream of its next request if it has no GET stream.
  */
-import { listChanges, type RecordKeeper } from './record-keeper.ts';
 import type { Stream } from './stream.ts';
 
-export class UntoldNews {
-  readonly #record: RecordKeeper;
-  /** `list_changed` methods. */
-  #untold: readonly string[] | undefined = undefined;
+/** What the list changes of a session depend on. */
+interface InitializeAnswer {
+  readonly answerJson: string;
+  answerChanged(answerJson: string): void;
+}
 
-  constructor(record: RecordKeeper) {
+export class PendingListChanges {
+  readonly #record: InitializeAnswer;
+  /** `list_changed` methods. */
+  #pending: readonly string[] | undefined = undefined;
+
+  constructor(record: InitializeAnswer) {
     this.#record = record;
   }
 
-  /** After a restore: what the server now answers to `initialize`. A deploy may have changed it. */
+  /** After a restore: what the rebuilt server answers to `initialize`. A deploy may have changed it. */
   answered(answerJson: string): void {
     if (answerJson === this.#record.answerJson) return;
-    this.#record.answerJson = answerJson;
-    this.#untold = listChanges(answerJson);
-    this.#record.save({ answer: answerJson });
+    this.#record.answerChanged(answerJson);
+    this.#pending = listChanges(answerJson);
   }
 
-  /** Events that came while it was live nowhere. */
+  /** Adds changes that happened while the session was live nowhere. */
   missed(methods: readonly string[]): void {
-    const untold = new Set(this.#untold);
-    for (const method of methods) if (this.announces(method)) untold.add(method);
-    if (untold.size > 0) this.#untold = [...untold];
+    const pending = new Set(this.#pending);
+    for (const method of methods) if (this.announces(method)) pending.add(method);
+    if (pending.size > 0) this.#pending = [...pending];
   }
 
-  /** Messages of its GET stream were lost: every list may have changed. */
+  /** Messages of the GET stream were lost, so every list may have changed. */
   missedAll(): void {
     const announced = listChanges(this.#record.answerJson);
-    if (announced.length > 0) this.#untold = announced;
+    if (announced.length > 0) this.#pending = announced;
   }
 
-  /** Something is to be told. */
-  get owed(): boolean {
-    return this.#untold !== undefined;
+  get any(): boolean {
+    return this.#pending !== undefined;
   }
 
-  /** Whether its server said in its `initialize` answer that it sends this `list_changed`. */
+  /** Whether the server declared in its `initialize` answer that it sends this `list_changed`. */
   announces(method: string): boolean {
     return listChanges(this.#record.answerJson).includes(method);
   }
 
-  tell(stream: Stream): void {
-    if (this.#untold === undefined) return;
-    const untold = this.#untold;
-    this.#untold = undefined;
-    for (const method of untold) stream.send(JSON.stringify({ jsonrpc: '2.0', method }));
+  sendOn(stream: Stream): void {
+    if (this.#pending === undefined) return;
+    const pending = this.#pending;
+    this.#pending = undefined;
+    for (const method of pending) stream.send(JSON.stringify({ jsonrpc: '2.0', method }));
   }
 }
+
+/** The `list_changed` methods that a server announces in its `initialize` answer. */
+function listChanges(answerJson: string): readonly string[] {
+  if (answerJson === lastAnswer) return lastChanges;
+  const { capabilities } = JSON.parse(answerJson) as {
+    capabilities?: Record<string, { listChanged?: boolean } | undefined>;
+  };
+  lastAnswer = answerJson;
+  lastChanges = ['tools', 'prompts', 'resources'].flatMap((what) =>
+    capabilities?.[what]?.listChanged === true ? [`notifications/${what}/list_changed`] : [],
+  );
+  return lastChanges;
+}
+
+/** Most sessions of one factory have the same answer, so the last result is kept. */
+let lastAnswer: string | undefined;
+let lastChanges: readonly string[] = [];

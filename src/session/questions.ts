@@ -1,7 +1,7 @@
 /**
- * Server→client requests that wait for their answer. A server numbers them from 0 on every instance, so on the wire an id
- * carries the epoch: the answer to a question of an earlier owner finds nobody, instead of somebody else's question. The
- * SDK uses the number as progress token too; it is rewritten with it.
+ * Server→client requests (questions) that wait for their answer. A server numbers them from 0 on every instance, so on
+ * the wire an id carries the epoch: the answer to a question of an earlier owner matches no question of the present
+ * owner. The SDK uses the number as progress token too, and the token is rewritten in the same way.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
@@ -14,16 +14,12 @@ interface Question {
 }
 
 export class Questions {
-  #prefix: string;
+  readonly #ownership: { readonly epoch: number };
   #waiting: Map<string, Question> | undefined = undefined;
 
-  constructor(epoch: number) {
-    this.#prefix = `s${epoch.toString(36)}.`;
-  }
-
-  /** New questions carry the new epoch; those that wait keep their ids. */
-  continueIn(epoch: number): void {
-    this.#prefix = `s${epoch.toString(36)}.`;
+  /** Questions that wait when the epoch changes keep their ids. */
+  constructor(ownership: { readonly epoch: number }) {
+    this.#ownership = ownership;
   }
 
   get size(): number {
@@ -31,10 +27,10 @@ export class Questions {
   }
 
   #wireId(id: RequestId): string {
-    return this.#prefix + String(id);
+    return `s${this.#ownership.epoch.toString(36)}.${String(id)}`;
   }
 
-  /** Sends a question on a stream, and remembers it. */
+  /** Sends a question on a stream, and keeps it until its answer. */
   ask(question: RpcRequest, stream: Stream): void {
     const wireId = this.#wireId(question.id);
     const meta = question.params?.['_meta'];
@@ -43,13 +39,13 @@ export class Questions {
         ? { ...question, id: wireId, params: { ...question.params, _meta: { ...meta, progressToken: wireId } } }
         : { ...question, id: wireId };
     const json = JSON.stringify(out);
-    // What the log keeps need not be kept here.
+    // The log keeps the questions of a logged stream.
     const unlogged = stream.logged ? undefined : { stream, json };
     (this.#waiting ??= new Map()).set(wireId, { id: question.id, unlogged });
     stream.send(json);
   }
 
-  /** A stream without a log has a new reader, and nobody knows what the one before it was sent. */
+  /** For a new reader of a stream without a log: it is unknown which questions the reader before it received. */
   askAgain(stream: Stream): void {
     for (const { unlogged } of this.#waiting?.values() ?? []) {
       if (unlogged?.stream === stream) stream.send(unlogged.json);
@@ -61,7 +57,7 @@ export class Questions {
     return typeof id === 'string' && this.#waiting?.has(id) === true;
   }
 
-  /** The answer as the server knows it; undefined: nobody waits for it. */
+  /** The answer under the server's id of the question; `undefined`: no question waits for it. */
   answer(response: RpcResponse): RpcResponse | undefined {
     const wireId = response.id;
     if (typeof wireId !== 'string') return undefined;
@@ -71,7 +67,7 @@ export class Questions {
     return { ...response, id: question.id };
   }
 
-  /** `notifications/cancelled` of the server about its own question, as it goes out; the question is forgotten. */
+  /** The server's `notifications/cancelled` about its own question, as the client gets it. Forgets the question. */
   cancel(notification: RpcNotification): RpcNotification {
     const id = notification.params?.['requestId'];
     if (typeof id !== 'string' && typeof id !== 'number') return notification;
@@ -80,7 +76,7 @@ export class Questions {
     return { ...notification, params: { ...notification.params, requestId: wireId } };
   }
 
-  /** `notifications/progress` of the client about a question, as the server knows it. */
+  /** The client's `notifications/progress` about a question, under the server's token. */
   progress(notification: RpcNotification): RpcNotification {
     const token = notification.params?.['progressToken'];
     const question = typeof token === 'string' ? this.#waiting?.get(token) : undefined;

@@ -1,4 +1,4 @@
-/** Who reads the streams of a live session: its GET stream anew, or any stream from where a reader left it. */
+/** Readers of a live session's streams: a new reader of the GET stream, or a resume of any stream. */
 import type { Sink } from '../http/sink.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import { GET_STREAM } from './event-id.ts';
@@ -7,28 +7,25 @@ import type { ResumeFrom, Stream } from './stream.ts';
 import type { WriteResult } from './stream-writer.ts';
 
 /**
- * A new reader of the GET stream takes over from the one before. `missed`: its client missed messages that are not kept. A client
- * that asks without `Last-Event-ID` for a stream that it had before missed some, too.
+ * Opens the GET stream for a new reader, and parks the reader before it. `missed`: the client missed messages that are
+ * not kept. A client that had the stream before and sends no `Last-Event-ID` missed some too.
  */
 export function openGet(session: LiveSession, sink: Sink, missed: boolean): MaybePromise<WriteResult> {
-  const { getStream, record, news } = session;
-  if (missed || (record.getPrimed && !getStream.read)) news.missedAll();
+  const { getStream, record, listChanges } = session;
+  if (missed || (record.getPrimed && !getStream.read)) listChanges.missedAll();
   getStream.park();
   session.enter();
   getStream.use(sink, session.exit);
-  if (getStream.logged && !record.getPrimed) {
-    record.getPrimed = true;
-    record.save({ getStream: true });
-  }
+  if (getStream.logged) record.setGetPrimed();
   const primed = getStream.resumePoint();
-  news.tell(getStream);
+  listChanges.sendOn(getStream);
   return primed;
 }
 
 /** The stream of a `Last-Event-ID`, while it is not complete. */
-export function resumable({ record, getStream, posts }: LiveSession, stream: string): Stream | undefined {
+export function resumable({ record, getStream, requests }: LiveSession, stream: string): Stream | undefined {
   if (stream === GET_STREAM) return record.getPrimed ? getStream : undefined;
-  return posts.running(stream);
+  return requests.streams.running(stream);
 }
 
 /** `false`: the log cannot continue from there, and nothing was written. */
@@ -45,8 +42,8 @@ export async function resumeStream(
   } finally {
     if (!resumed) session.exit();
   }
-  // It left while the log was read: the reader comes back, and finds where it went.
-  if (resumed && session.left !== undefined) stream.detach();
-  else if (resumed && stream === session.getStream) session.news.tell(stream);
+  // The session left while the log was read: end the reader, so that its client resumes at the next owner.
+  if (resumed && session.left) stream.detach();
+  else if (resumed && stream === session.getStream) session.listChanges.sendOn(stream);
   return resumed;
 }

@@ -1,66 +1,152 @@
 /**
- * What of a live session stands in its record, and the fenced writes that keep it there. A write that the store refuses
- * means that somebody else owns the session: the copy here ends.
+ * The part of a live session that its record holds, and the fenced writes that keep the record up to date. A write that
+ * the store refuses means that another instance owns the session: the copy here is dropped.
+ *
+ *     save ──stored──▶ done
+ *        ├──store away──▶ unsaved ──retried until stored──▶ done
+ *        └──refused──▶ fenced
  */
 import { sessionGone, storeAwayForClients } from '../errors.ts';
-import type {
-  MaybePromise,
-  Fence,
-  Handshake,
-  NewSessionRecord,
-  RecordPatch,
-  SessionRecord,
-  WriteOutcome,
-} from '../stores/store.ts';
+import type { Handshake, NewSessionRecord, RecordPatch, SessionRecord, WriteOutcome } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
-import type { SessionHost } from './session-host.ts';
-import type { LiveSession } from './session.ts';
+import type { Ownership } from './ownership.ts';
 import { isStoreAway, pause, whileAway } from './pause.ts';
+import type { SessionHost } from './session-host.ts';
 import { DurableState } from './state.ts';
 
-/** Shared by the records of all sessions that have none. */
+/** The parts of a record that never change. */
+export interface SessionIdentity {
+  readonly id: string;
+  readonly user: string | undefined;
+  readonly handshake: Handshake;
+  readonly createdAt: number;
+}
+
+/** Shared by the records of all sessions without state. */
 const NO_STATE: SessionRecord['state'] = Object.freeze({});
 const NO_SUBSCRIPTIONS: SessionRecord['subscriptions'] = Object.freeze([]);
+/** Subscriptions past this number work, but a restore does not repeat them. */
+const SUBSCRIPTIONS_KEPT = 1_000;
 
 export class RecordKeeper {
   readonly #host: SessionHost;
-  readonly #session: LiveSession;
+  readonly #ownership: Ownership;
+  readonly #identity: SessionIdentity;
   #state: DurableState | undefined;
   /** Whether there is a record to write to. */
-  exists: boolean;
-  initialized: boolean;
-  logLevel: string | null;
-  subscriptions: Set<string> | undefined;
-  /** JSON of the server's `initialize` result. */
-  answerJson: string;
-  getPrimed: boolean;
-  /**
-   * The newest activity that its record shows, by the monotonic clock. The clocks of other instances may be hours off,
-   * so it does not come from the `activeAt` that another instance saved.
-   */
-  activitySavedAt: number;
+  #exists: boolean;
+  #version: string;
+  #initialized: boolean;
+  #logLevel: string | null;
+  #subscriptions: Set<string> | undefined;
+  #answerJson: string;
+  #getPrimed: boolean;
+  #activitySavedAt: number;
   #unsaved: RecordPatch | undefined = undefined;
   /** Settles with every save that is under way. */
   #saving: Promise<void> | undefined = undefined;
   /** Changes of `session.state` that wait for the store. */
   #stateWrites: Promise<void> | undefined = undefined;
-  /** Something was not stored when the session left. */
+  /** A save was still waiting for the store when the session left. */
   #refused = false;
 
-  constructor(host: SessionHost, session: LiveSession, record: SessionRecord | undefined) {
+  constructor(host: SessionHost, ownership: Ownership, identity: SessionIdentity, record: SessionRecord | undefined) {
     this.#host = host;
-    this.#session = session;
-    this.exists = record !== undefined;
-    this.initialized = record?.initialized ?? false;
-    this.logLevel = record?.logLevel ?? null;
-    this.subscriptions = record?.subscriptions.length ? new Set(record.subscriptions) : undefined;
-    this.answerJson = record?.answer ?? '';
-    this.getPrimed = record?.getStream ?? false;
-    this.activitySavedAt = host.options.timeProvider.monotonic();
+    this.#ownership = ownership;
+    this.#identity = identity;
+    this.#exists = record !== undefined;
+    this.#version = record?.version ?? identity.handshake.protocolVersion;
+    this.#initialized = record?.initialized ?? false;
+    this.#logLevel = record?.logLevel ?? null;
+    this.#subscriptions = record?.subscriptions.length ? new Set(record.subscriptions) : undefined;
+    this.#answerJson = record?.answer ?? '';
+    this.#getPrimed = record?.getStream ?? false;
+    this.#activitySavedAt = host.options.timeProvider.monotonic();
     this.#state = record === undefined || isEmpty(record.state) ? undefined : this.#openState(record.state);
   }
 
-  /** Most sessions keep nothing: what they do not use is not made. */
+  /** The requested protocol version until `initialize` is answered, then the negotiated version. */
+  get version(): string {
+    return this.#version;
+  }
+
+  /** Whether `notifications/initialized` has arrived. */
+  get initialized(): boolean {
+    return this.#initialized;
+  }
+
+  /** JSON of the server's `initialize` result. */
+  get answerJson(): string {
+    return this.#answerJson;
+  }
+
+  /** Whether the client has had a GET stream. */
+  get getPrimed(): boolean {
+    return this.#getPrimed;
+  }
+
+  /**
+   * The newest activity that the record shows, by the monotonic clock. The clocks of other instances may be hours off,
+   * so it does not come from an `activeAt` that another instance saved.
+   */
+  get activitySavedAt(): number {
+    return this.#activitySavedAt;
+  }
+
+  /** The URIs that the client subscribed to. */
+  get subscriptions(): ReadonlySet<string> | undefined {
+    return this.#subscriptions;
+  }
+
+  isSubscribed(uri: string): boolean {
+    return this.#subscriptions?.has(uri) ?? false;
+  }
+
+  /** The store holds a record of the session now. */
+  created(): void {
+    this.#exists = true;
+  }
+
+  negotiated(version: string, answerJson: string): void {
+    this.#version = version;
+    this.#answerJson = answerJson;
+  }
+
+  /** The rebuilt server answered `initialize` differently. */
+  answerChanged(answerJson: string): void {
+    this.#answerJson = answerJson;
+    this.save({ answer: answerJson });
+  }
+
+  setInitialized(): void {
+    if (this.#initialized) return;
+    this.#initialized = true;
+    this.save({ initialized: true });
+  }
+
+  setGetPrimed(): void {
+    if (this.#getPrimed) return;
+    this.#getPrimed = true;
+    this.save({ getStream: true });
+  }
+
+  setLogLevel(level: string | null): void {
+    this.#logLevel = level;
+    this.save({ logLevel: level });
+  }
+
+  subscribe(uri: unknown): void {
+    const uris = (this.#subscriptions ??= new Set());
+    if (typeof uri === 'string' && uris.size < SUBSCRIPTIONS_KEPT) uris.add(uri);
+    this.save({ subscriptions: [...uris] });
+  }
+
+  unsubscribe(uri: unknown): void {
+    if (typeof uri === 'string') this.#subscriptions?.delete(uri);
+    this.save({ subscriptions: [...(this.#subscriptions ?? [])] });
+  }
+
+  /** Created on first use, because most sessions keep no state. */
   get state(): DurableState {
     return (this.#state ??= this.#openState(NO_STATE));
   }
@@ -71,7 +157,7 @@ export class RecordKeeper {
 
   /** A change of `session.state`. */
   storeState(patch: Readonly<Record<string, string | null>>): void | Promise<void> {
-    if (!this.exists) return undefined;
+    if (!this.#exists) return undefined;
     if (this.#stateWrites !== undefined) return this.#storeStateLater(patch);
     try {
       return this.saveOrThrow({ state: patch })?.catch((cause: unknown) => this.#stateRefused(patch, cause));
@@ -87,7 +173,7 @@ export class RecordKeeper {
   /** While the store is away, changes wait for it, one after the other. */
   #storeStateLater(patch: Readonly<Record<string, string | null>>): Promise<void> {
     const { timeProvider: time, waitMs } = this.#host.options;
-    const wait = { time, waitMs, stopped: () => this.left };
+    const wait = { time, waitMs, stopped: () => this.#ownership.left };
     const stored = (this.#stateWrites ?? Promise.resolve()).then(() =>
       whileAway(wait, () => this.saveOrThrow({ state: patch })),
     );
@@ -99,62 +185,55 @@ export class RecordKeeper {
     return stored.catch((cause: unknown) => this.#stateFailed(cause));
   }
 
-  /** A handler may hand on what it catches: what only operators should read is in the log. */
+  /** A handler may pass a caught error to its client, so details that only operators should read go to the log. */
   #stateFailed(err: unknown): never {
     const told = storeAwayForClients('session.state', err);
-    // Anything else, that the session is somebody else's above all, the handler is told as it is.
+    // Every other error reaches the handler unchanged, above all that another instance owns the session.
     if (told !== err)
-      this.#host.logger.warn({ err, sessionId: this.#session.id }, 'A change of session.state could not be stored');
+      this.#host.logger.warn({ err, sessionId: this.#identity.id }, 'A change of session.state could not be stored');
     throw told;
   }
 
-  get fence(): Fence {
-    return { epoch: this.#session.epoch, owner: this.#session.owner };
-  }
-
-  claimedSince(epoch: number): MaybePromise<boolean> {
-    return this.#session.claimedSince(epoch);
-  }
-
-  toRecord(handshake: Handshake): NewSessionRecord {
-    const { id, epoch, owner, user, version, createdAt } = this.#session;
+  toRecord(): NewSessionRecord {
+    const { id, user, handshake, createdAt } = this.#identity;
+    const { epoch, owner } = this.#ownership;
     return {
       v: RECORD_VERSION,
       id,
       epoch,
       owner,
       user: user ?? null,
-      version,
+      version: this.#version,
       handshake,
-      answer: this.answerJson,
-      initialized: this.initialized,
-      logLevel: this.logLevel,
-      subscriptions: this.subscriptions === undefined ? NO_SUBSCRIPTIONS : [...this.subscriptions],
+      answer: this.#answerJson,
+      initialized: this.#initialized,
+      logLevel: this.#logLevel,
+      subscriptions: this.#subscriptions === undefined ? NO_SUBSCRIPTIONS : [...this.#subscriptions],
       state: this.#state?.toRecord() ?? NO_STATE,
-      getStream: this.getPrimed,
+      getStream: this.#getPrimed,
       createdAt,
       activeAt: createdAt,
     };
   }
 
-  /** Its record lasts that long from now. */
+  /** After a restore: the record expires in `expiresInMs`. */
   restored(expiresInMs: number | null): void {
     const { idleTimeoutMs, timeProvider } = this.#host.options;
     // Another instance with other options may have stored a record that never expires.
     const idleMs = expiresInMs === null ? Infinity : Math.max(0, idleTimeoutMs - expiresInMs);
-    this.activitySavedAt = timeProvider.monotonic() - idleMs;
+    this.#activitySavedAt = timeProvider.monotonic() - idleMs;
   }
 
-  /** The session was in use `idleMs` ago. */
+  /** Saves that the session was in use `idleMs` ago. */
   saveActivity(idleMs: number): void {
     const { timeProvider } = this.#host.options;
-    this.activitySavedAt = timeProvider.monotonic() - idleMs;
+    this.#activitySavedAt = timeProvider.monotonic() - idleMs;
     this.save({ activeAt: Math.round(timeProvider.now() - idleMs), expiresInMs: this.#host.expiresInMs(idleMs) });
   }
 
-  /** What the store cannot take is logged, and saved again until it is; being fenced ends the copy. */
+  /** Does not wait: a write that fails is logged and retried until the store has it. */
   save(patch: RecordPatch): void {
-    if (!this.exists) return;
+    if (!this.#exists) return;
     if (this.#unsaved !== undefined) {
       this.#unsaved = { ...this.#unsaved, ...patch };
       return;
@@ -173,40 +252,39 @@ export class RecordKeeper {
     this.#saving = saving;
   }
 
-  /** Whether something that was saved is not stored yet. */
+  /** Whether the store does not hold every change yet. */
   get saving(): boolean {
     return this.#saving !== undefined || this.#unsaved !== undefined;
   }
 
   /**
-   * Resolves when every save before this call is stored. `false`: that takes too long, or the session left first. Saves that
-   * begin after this call have no part in it: their callers wait for them.
+   * Resolves when the saves that began before this call are stored; later saves are awaited by their own callers.
+   * `false`: that takes too long, or the session left first.
    */
   async saved(): Promise<boolean> {
     await this.#saving;
     const { timeProvider, waitMs } = this.#host.options;
     const until = timeProvider.monotonic() + waitMs;
-    for (let tries = 0; this.#unsaved !== undefined && !this.left && timeProvider.monotonic() < until; tries++)
+    for (
+      let tries = 0;
+      this.#unsaved !== undefined && !this.#ownership.left && timeProvider.monotonic() < until;
+      tries++
+    )
       await this.#pause(tries);
     return this.#unsaved === undefined && !this.#refused;
   }
 
-  /** Its session is not live here any more. */
-  get left(): boolean {
-    return this.#session.left !== undefined;
-  }
-
-  /** What the store could not take yet. */
+  /** Changes that the store could not take yet. */
   get unsaved(): RecordPatch | undefined {
     return this.#unsaved;
   }
 
   #saveLater(patch: RecordPatch, err: unknown): void {
-    if (this.#session.left !== undefined) {
+    if (this.#ownership.left) {
       this.#refused = true;
       return;
     }
-    const { id: sessionId } = this.#session;
+    const { id: sessionId } = this.#identity;
     this.#host.logger.error({ err, sessionId }, 'The session record could not be saved; it is tried again');
     const waits = this.#unsaved !== undefined;
     this.#unsaved = { ...patch, ...this.#unsaved };
@@ -220,56 +298,38 @@ export class RecordKeeper {
   async #saveAgain(): Promise<void> {
     for (let tries = 0; this.#unsaved !== undefined; tries++) {
       await this.#pause(tries);
-      if (this.#session.left !== undefined) {
+      if (this.#ownership.left) {
         this.#refused = true;
         return;
       }
       const patch = this.#unsaved;
       try {
         await this.saveOrThrow(patch);
-        // What came meanwhile is part of another.
+        // A change that arrived during the write has replaced the patch, and the next write carries it.
         if (this.#unsaved === patch) this.#unsaved = undefined;
       } catch (err) {
-        this.#host.logger.debug({ err, sessionId: this.#session.id }, 'The session record could not be saved again');
+        this.#host.logger.debug({ err, sessionId: this.#identity.id }, 'The session record could not be saved again');
       }
     }
   }
 
   saveOrThrow(patch: RecordPatch): void | Promise<void> {
-    const session = this.#session;
-    if (session.left !== undefined) throw sessionGone(session.id, session.left);
-    const { epoch } = session;
-    const outcome = this.#host.store.sessions.save(session.id, this.fence, patch);
+    const { sessionId, fence, leaveReason } = this.#ownership;
+    if (leaveReason !== undefined) throw sessionGone(sessionId, leaveReason);
+    const outcome = this.#host.store.sessions.save(sessionId, fence, patch);
     const check = (written: WriteOutcome): void | Promise<void> => {
       if (written === 'written') return undefined;
-      const ours = session.claimedSince(epoch);
+      const ours = this.#ownership.claimedSince(fence.epoch);
       const then = (again: boolean): void | Promise<void> => {
         if (again) return this.saveOrThrow(patch);
-        this.#host.fenced(session);
-        throw sessionGone(session.id, 'fenced');
+        this.#ownership.fenced();
+        throw sessionGone(sessionId, 'fenced');
       };
       return ours instanceof Promise ? ours.then(then) : then(ours);
     };
     return outcome instanceof Promise ? outcome.then(check) : check(outcome);
   }
 }
-
-/** What a client must list again: everything whose changes the server says it announces. */
-export function listChanges(answerJson: string): readonly string[] {
-  if (answerJson === lastAnswer) return lastChanges;
-  const { capabilities } = JSON.parse(answerJson) as {
-    capabilities?: Record<string, { listChanged?: boolean } | undefined>;
-  };
-  lastAnswer = answerJson;
-  lastChanges = ['tools', 'prompts', 'resources'].flatMap((what) =>
-    capabilities?.[what]?.listChanged === true ? [`notifications/${what}/list_changed`] : [],
-  );
-  return lastChanges;
-}
-
-/** One factory answers the same for most of its sessions. */
-let lastAnswer: string | undefined;
-let lastChanges: readonly string[] = [];
 
 function isEmpty(state: SessionRecord['state']): boolean {
   for (const _ in state) return false;

@@ -1,32 +1,33 @@
 /**
- * The live sessions of one instance: who is here, who is idle, who must go.
+ * The live sessions of one instance, and their ends.
  *
- * Idle sessions stand in the order in which they became idle, so the sweep (`sweep.ts`) looks at the oldest first and no
- * session has a timer of its own. A session that ends leaves the registry before anything else happens; requests for it
- * wait in `closing` and then find its end in the store.
+ * Idle sessions are kept in the order in which they became idle: the sweep (`sweep.ts`) looks at the oldest first, and
+ * no session needs a timer. A session that ends first leaves the registry. Requests for it then wait for `closing`, and
+ * find its end in the store.
  */
 import type { Authorizer } from './authorizer.ts';
 import type { EventEmitter } from 'node:events';
 import { tooManySessions } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { isEnded, type OpenStore, type Ownership, type WriteOutcome } from '../stores/store.ts';
+import { isEnded, type OpenStore, type Ownership as StoredOwnership, type WriteOutcome } from '../stores/store.ts';
 import type { EndReason, Logger, RestoreCause, SessionEvent, SessionEventMap, SessionEventName } from '../types.ts';
 import { ClaimQueue } from './claim-queue.ts';
 import { EndHook } from './end-hook.ts';
 import { IdleList } from './idle-list.ts';
-import type { LiveSession } from './session.ts';
-import type { SessionHost } from './session-host.ts';
-import { Sleepers } from './hibernated-index.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Ownership } from './ownership.ts';
+import type { LiveSession, LiveSessionHost } from './session.ts';
+import { HibernatedIndex } from './hibernated-index.ts';
+import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './sweep.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import { HeldBytes } from './held-bytes.ts';
 import { UserShares } from './user-shares.ts';
-import { ACTIVE_PART, Sweep, SWEEP_MS } from './sweep.ts';
 
 type SessionEvents = EventEmitter<SessionEventMap>;
 
 export interface RegistryOptions {
-  /** Other processes may own sessions of the store. */
+  /** Whether other processes may own sessions of the store. */
   readonly guarded: boolean;
   readonly durable: boolean;
   readonly authorizer?: Authorizer | undefined;
@@ -37,22 +38,23 @@ export interface RegistryOptions {
   /** The id of this instance for which sessions are claimed. */
   owner(): string;
   readonly memory: MemoryUse;
-  /** A session was taken over while this instance takes itself for alive. */
+  /** Another instance took over a session although the lease of this instance seemed valid. */
   takenOver(): void;
+  readonly lifecycle: Lifecycle;
 }
 
-export class Registry implements SessionHost {
+export class Registry implements LiveSessionHost, SweptSessions {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly store: OpenStore;
   readonly guarded: boolean;
   readonly largeAnswers: LargeAnswers;
   readonly authorizer: Authorizer | undefined;
-  othersServe = false;
-  readonly sleepers: Sleepers;
+  readonly hibernated: HibernatedIndex;
   readonly durable: boolean;
   readonly #claims: ClaimQueue;
   readonly #takenOver: () => void;
+  readonly #lifecycle: Lifecycle;
   readonly #idSuffixes: () => boolean;
   readonly #events: SessionEvents;
   readonly #live = new Map<string, LiveSession>();
@@ -61,7 +63,10 @@ export class Registry implements SessionHost {
   readonly shares = new UserShares();
   readonly held: HeldBytes;
   readonly #closing = new Map<string, Promise<void>>();
-  /** What the store could not be told when a session left: until it is, the record names an owner that has no copy. */
+  /**
+   * Writes that the store did not take when a session left. Until it takes them, the record names an owner without a
+   * copy.
+   */
   readonly #owed = new Map<string, () => Promise<unknown>>();
   readonly #sweep: Sweep;
   readonly #endHook: EndHook;
@@ -70,7 +75,7 @@ export class Registry implements SessionHost {
   constructor(
     options: ResolvedOptions,
     store: OpenStore,
-    { guarded, durable, memory, authorizer, valid, idSuffixes, owner, takenOver }: RegistryOptions,
+    { guarded, durable, memory, authorizer, valid, idSuffixes, owner, takenOver, lifecycle }: RegistryOptions,
     events: SessionEvents,
   ) {
     this.#events = events;
@@ -83,8 +88,9 @@ export class Registry implements SessionHost {
     this.durable = durable;
     this.held = new HeldBytes(memory);
     this.#takenOver = takenOver;
+    this.#lifecycle = lifecycle;
     this.#idSuffixes = idSuffixes;
-    this.sleepers = new Sleepers(options.timeProvider.now());
+    this.hibernated = new HibernatedIndex(options.timeProvider.now());
     this.#endHook = new EndHook(options);
     this.#sweep = new Sweep(this);
     this.#claims = new ClaimQueue({
@@ -92,11 +98,25 @@ export class Registry implements SessionHost {
       logger: options.logger,
       owner,
       valid,
-      live: () => this.#live.values(),
-      isLive: (session) => this.#live.get(session.id) === session,
-      claimed: (session) => this.#reclaimed(session),
-      lost: (session) => this.fenced(session),
+      live: () => this.#ownerships(),
+      isLive: (ownership) => this.#sessionOf(ownership) !== undefined,
+      claimed: (ownership) => this.#reclaimed(ownership),
+      lost: (ownership) => this.fenced(ownership),
     });
+  }
+
+  *#ownerships(): Generator<Ownership> {
+    for (const { ownership } of this.#live.values()) yield ownership;
+  }
+
+  /** `undefined`: that copy is not live. */
+  #sessionOf(ownership: Ownership): LiveSession | undefined {
+    const session = this.#live.get(ownership.sessionId);
+    return session?.ownership === ownership ? session : undefined;
+  }
+
+  get othersServe(): boolean {
+    return this.#lifecycle.othersServe;
   }
 
   get idSuffixes(): boolean {
@@ -115,12 +135,15 @@ export class Registry implements SessionHost {
     return this.#live.values();
   }
 
-  /** The end of a session that is leaving. */
+  /** Resolves when a session that is leaving has left. */
   closing(id: string): Promise<void> | undefined {
     return this.#closing.get(id);
   }
 
-  /** Space for one more session; ends (or hibernates) idle ones past the limit first. Call the returned function when it is made, or not. */
+  /**
+   * Reserves space for one more session, after ending (or hibernating) idle sessions past the limit. Call the returned
+   * function once the session is live, or was not made.
+   */
   async reserve(): Promise<() => void> {
     const { sessions } = this.options.limits;
     if (this.#live.size + this.#opening >= sessions && this.durable) await this.#sweep.hibernateOne();
@@ -140,7 +163,7 @@ export class Registry implements SessionHost {
     return release;
   }
 
-  /** `cause` of a session that was restored; `undefined`: it was opened here. */
+  /** `cause`: why a session was restored; `undefined`: it was opened here. */
   add(session: LiveSession, cause?: RestoreCause, address?: string): void {
     this.#live.set(session.id, session);
     this.shares.add(session, address);
@@ -153,8 +176,8 @@ export class Registry implements SessionHost {
   // ——— SessionHost ———
 
   /**
-   * How long the record of a session lasts that was in use `idleMs` ago. Late enough that a living owner always ends the
-   * session first: it saves activity coarsely and sweeps every few seconds.
+   * How long the record of a session lasts that was in use `idleMs` ago. Late enough that a living owner always ends
+   * the session first: it saves activity coarsely and sweeps every few seconds.
    */
   expiresInMs(idleMs = 0): number | null {
     const { idleTimeoutMs } = this.options;
@@ -162,40 +185,40 @@ export class Registry implements SessionHost {
     return Math.ceil(idleTimeoutMs + idleTimeoutMs / ACTIVE_PART + 2 * SWEEP_MS - idleMs);
   }
 
-  serves(session: LiveSession): boolean {
-    return this.#claims.serves(session) || this.#live.get(session.id) !== session;
+  leaseValid(ownership: Ownership): boolean {
+    return this.#claims.leaseValid(ownership) || this.#sessionOf(ownership) === undefined;
   }
 
-  holdsBack(session: LiveSession): void {
-    this.#claims.wait(session);
+  queueUntilLeaseValid(ownership: Ownership): void {
+    this.#claims.wait(ownership);
   }
 
-  claimsSettled(session: LiveSession): Promise<unknown> | undefined {
-    return this.#claims.settled(session);
+  claimsSettled(ownership: Ownership): Promise<unknown> | undefined {
+    return this.#claims.settled(ownership);
   }
 
-  /** This instance has a valid lease, again or still. Under a new id it claims what is live here, beside everything else. */
+  /** This instance has a valid lease. Under a new id it begins to claim its live sessions. */
   valid(): void {
     this.#claims.extended();
   }
 
   becameActive(session: LiveSession): void {
-    this.idle.delete(session);
+    this.idle.delete(session.idleEntry);
   }
 
   becameIdle(session: LiveSession): void {
     if (this.#live.get(session.id) !== session) return;
-    session.idleSince = this.options.timeProvider.monotonic();
-    this.idle.add(session);
+    this.idle.add(session.idleEntry, this.options.timeProvider.monotonic());
   }
 
-  /** A request that runs nothing (a notification, an answer) counts as activity too. */
+  /** Counts a POST without requests (notifications, answers) as activity. */
   touch(session: LiveSession): void {
     if (session.idle) this.becameIdle(session);
   }
 
-  fenced(session: LiveSession): void {
-    if (!this.#remove(session)) return;
+  fenced(ownership: Ownership): void {
+    const session = this.#sessionOf(ownership);
+    if (session === undefined || !this.#remove(session)) return;
     this.logger.warn({ sessionId: session.id }, 'Another instance owns this session now; the copy here is dropped');
     void this.#track(session.id, session.leave('fenced'));
     this.#emit('fenced', session.id, { reason: 'fenced' });
@@ -207,25 +230,26 @@ export class Registry implements SessionHost {
     else void session.leave('server_closed');
   }
 
-  /** Of a session that was made when this instance had another id. `false`: another instance owns it. */
+  /** Claims a session that was made when this instance had another id. `false`: another instance owns it. */
   claimAgain(session: LiveSession): Promise<boolean> {
-    return this.#claims.claim(session);
+    return this.#claims.claim(session.ownership);
   }
 
-  /** A claim of ours that is under way would overtake the last write of a session that leaves. */
-  #claimsKnown(session: LiveSession): Promise<unknown> | undefined {
-    return this.#claims.settled(session)?.catch(() => {});
+  /** A claim of this instance that is under way would overtake the last write of a session that leaves. */
+  #claimsKnown({ ownership }: LiveSession): Promise<unknown> | undefined {
+    return this.#claims.settled(ownership)?.catch(() => {});
   }
 
-  #reclaimed(session: LiveSession): void {
-    if (this.#live.get(session.id) === session) this.#emit('restored', session.id, { cause: 'reclaim' });
+  #reclaimed(ownership: Ownership): void {
+    if (this.#sessionOf(ownership) !== undefined) this.#emit('restored', ownership.sessionId, { cause: 'reclaim' });
   }
 
   // ——— leaving ———
 
   /**
-   * Ends a live session for ever; resolves when all of it is torn down. `false`: it has left, but not ended by this. It is
-   * leaving already, or somebody else owns it, or the store could not be told: look for its record.
+   * Ends a live session for ever. Resolves when it is torn down. `false`: the session has left, but this call did not
+   * end it, because it was leaving already, another instance owns it, or the store did not take the end. Look for its
+   * record.
    */
   async end(session: LiveSession, reason: EndReason): Promise<boolean> {
     if (!this.#remove(session)) {
@@ -244,12 +268,12 @@ export class Registry implements SessionHost {
     let outcome: Awaited<ReturnType<OpenStore['sessions']['end']>> | 'failed' = 'failed';
     const known = this.#claimsKnown(session);
     if (known !== undefined) await known;
-    const { fence } = session.record;
+    const { fence } = session.ownership;
     try {
       outcome = await this.store.sessions.end(session.id, fence, reason);
     } catch (cause) {
       this.logger.error({ err: cause, sessionId: session.id, reason }, 'The end of a session could not be stored');
-      // Whoever asked for it is told that it failed, and asks again.
+      // The caller of DELETE or `terminate` gets an error and retries.
       if (reason !== 'deleted' && reason !== 'terminated')
         this.#owed.set(session.id, () => this.endRecord(session.id, fence, reason));
     }
@@ -267,18 +291,18 @@ export class Registry implements SessionHost {
   }
 
   /**
-   * Ends a session that is not live here. The caller has found that its owner does not serve it. `false`: the record has
-   * changed since, or has ended.
+   * Ends a session that is not live here. The caller has found that its owner does not serve it. `false`: the record
+   * has changed since, or has ended.
    */
-  async endRecord(id: string, from: Ownership, reason: EndReason): Promise<boolean> {
-    this.sleepers.delete(id);
+  async endRecord(id: string, from: StoredOwnership, reason: EndReason): Promise<boolean> {
+    this.hibernated.delete(id);
     if ((await this.store.sessions.end(id, from, reason)) !== 'ended') return false;
     this.#emit('ended', id, { reason });
     this.ended(id, reason);
     return true;
   }
 
-  /** Ends a session without a living owner. `false`: it has one, or has ended. */
+  /** Ends a session without a living owner. `false`: it has a living owner, or has ended. */
   async endOwnerless(id: string, reason: EndReason): Promise<boolean> {
     const { instances, sessions } = this.store;
     const record = await sessions.read(id);
@@ -287,17 +311,17 @@ export class Registry implements SessionHost {
     return this.endRecord(id, record, reason);
   }
 
-  /** Tells the user's migration handler; nothing waits for it but `endsTold`. */
+  /** Calls the user's migration handler. Only `endHooksSettled` waits for it. */
   ended(id: string, reason: EndReason): void {
     this.#endHook.ended(id, reason);
   }
 
-  /** Resolves when the user's migration handler has been told of every end so far, or after `ms`. */
-  endsTold(ms: number): Promise<void> {
+  /** Resolves when the user's migration handler has returned for every end so far, or after `ms`. */
+  endHooksSettled(ms: number): Promise<void> {
     return this.#endHook.settled(ms);
   }
 
-  /** Gives a session back to the store for another instance; `why` is what its running requests are told. */
+  /** Gives a session back to the store for another instance. `why` decides the error of its running requests. */
   release(session: LiveSession, why: 'released' | 'closed'): Promise<void> {
     if (!this.#remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
     return this.#track(session.id, this.#release(session, why));
@@ -309,7 +333,10 @@ export class Registry implements SessionHost {
     this.#emit('released', session.id, { reason: why });
   }
 
-  /** An idle session becomes its record; whoever asks for it meanwhile waits and wakes it. */
+  /**
+   * Drops the copy of an idle session; its record stays. A request that arrives during this waits, and wakes the
+   * session.
+   */
   hibernate(session: LiveSession): Promise<void> {
     const idleMs = this.#sweep.idleMs(session);
     if (!this.#remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
@@ -324,18 +351,20 @@ export class Registry implements SessionHost {
       this.#emit('fenced', session.id, { reason: 'fenced' });
       return;
     }
-    this.sleepers.add(session.id, activeAt);
+    this.hibernated.add(session.id, activeAt);
     this.#emit('hibernated', session.id, { reason: 'hibernated' });
   }
 
-  /** A session that was in use `idleMs` ago. A release that is tried again later takes nothing from its idle timeout. */
+  /**
+   * `idleMs`: how long ago the session was in use. A release that is retried later takes nothing from its idle timeout.
+   */
   async #giveBack(session: LiveSession, idleMs: number, activeAt?: number): Promise<WriteOutcome | 'failed'> {
     const { idleTimeoutMs, timeProvider: time } = this.options;
     const patch = { activeAt: activeAt ?? Math.round(time.now() - idleMs) };
     const activeSince = time.monotonic() - idleMs;
     const known = this.#claimsKnown(session);
     if (known !== undefined) await known;
-    const { fence } = session.record;
+    const { fence } = session.ownership;
     const release = async (): Promise<WriteOutcome> => {
       const expiresInMs = Number.isFinite(idleTimeoutMs)
         ? Math.ceil(activeSince + idleTimeoutMs - time.monotonic())
@@ -351,7 +380,10 @@ export class Registry implements SessionHost {
     }
   }
 
-  /** Tells the store what it could not be told before. Whoever took the session meanwhile is not disturbed: the fence is an old one. */
+  /**
+   * Repeats the writes that the store did not take. A session that another instance owns by now is not disturbed: its
+   * fence is newer.
+   */
   async settle(): Promise<void> {
     for (const [id, write] of this.#owed) {
       await write();
@@ -364,7 +396,7 @@ export class Registry implements SessionHost {
     this.#live.delete(session.id);
     this.shares.delete(session);
     this.held.delete(session);
-    this.idle.delete(session);
+    this.idle.delete(session.idleEntry);
     return true;
   }
 

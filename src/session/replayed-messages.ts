@@ -1,27 +1,24 @@
 /**
- * The one table of messages that set a server's state: what is kept of them in the record, and how they are told again when
- * the session is restored, in this order. What else a server wants to keep belongs in `session.state`.
+ * The table of messages that set a server's state: what the record keeps of each, and how a restore sends them to the
+ * rebuilt server, in this order. Any other state of a server belongs in `session.state`.
  */
 import type { RpcNotification, RpcRequest } from '../protocol/jsonrpc.ts';
-import type { RecordPatch, NewSessionRecord } from '../stores/store.ts';
+import type { NewSessionRecord } from '../stores/store.ts';
 import type { RecordKeeper } from './record-keeper.ts';
 
-/** Subscriptions past this number work, but are not told again after a restore. */
-const SUBSCRIPTIONS_KEPT = 1_000;
-
-type Told = RpcRequest | RpcNotification;
+type Replayed = RpcRequest | RpcNotification;
 
 interface StateSetting {
   readonly method: string;
-  /** Called when the request succeeded; changes what is kept and returns what its record changes. */
-  readonly remember?: (kept: RecordKeeper, message: RpcRequest) => RecordPatch;
-  readonly replay?: (record: NewSessionRecord) => readonly Told[];
+  /** Saves the effect of a request that succeeded. */
+  readonly keep?: (record: RecordKeeper, message: RpcRequest) => void;
+  readonly replay?: (record: NewSessionRecord) => readonly Replayed[];
 }
 
 const STATE_SETTING: readonly StateSetting[] = [
   {
     method: 'initialize',
-    // The version that was agreed on, not the one that was asked for: a server that still lists it agrees to it again.
+    // The negotiated version, not the requested version: a server that still supports it agrees to it again.
     replay: ({ handshake, version }) => [
       {
         jsonrpc: '2.0',
@@ -37,10 +34,9 @@ const STATE_SETTING: readonly StateSetting[] = [
   },
   {
     method: 'logging/setLevel',
-    remember: (kept, message) => {
+    keep: (record, message) => {
       const level = message.params?.['level'];
-      kept.logLevel = typeof level === 'string' ? level : null;
-      return { logLevel: kept.logLevel };
+      record.setLogLevel(typeof level === 'string' ? level : null);
     },
     replay: ({ logLevel }) =>
       logLevel === null
@@ -49,12 +45,7 @@ const STATE_SETTING: readonly StateSetting[] = [
   },
   {
     method: 'resources/subscribe',
-    remember: (kept, message) => {
-      const uri = message.params?.['uri'];
-      const uris = (kept.subscriptions ??= new Set());
-      if (typeof uri === 'string' && uris.size < SUBSCRIPTIONS_KEPT) uris.add(uri);
-      return { subscriptions: [...uris] };
-    },
+    keep: (record, message) => record.subscribe(message.params?.['uri']),
     replay: ({ subscriptions }) =>
       subscriptions.map((uri, n) => ({
         jsonrpc: '2.0',
@@ -65,25 +56,22 @@ const STATE_SETTING: readonly StateSetting[] = [
   },
   {
     method: 'resources/unsubscribe',
-    remember: (kept, message) => {
-      const uri = message.params?.['uri'];
-      if (typeof uri === 'string') kept.subscriptions?.delete(uri);
-      return { subscriptions: [...(kept.subscriptions ?? [])] };
-    },
+    keep: (record, message) => record.unsubscribe(message.params?.['uri']),
   },
 ];
 
-/** No client can be using it: a restored session runs nothing yet. */
+/** Cannot collide with an id of the client, because a restored session runs no request yet. */
 function replayId(what: string): string {
   return `sojourn.replay.${what}`;
 }
 
-export const REMEMBERED: Readonly<Record<string, StateSetting['remember']>> = Object.assign(
-  Object.create(null) as Record<string, StateSetting['remember']>,
-  Object.fromEntries(STATE_SETTING.flatMap(({ method, remember }) => (remember ? [[method, remember]] : []))),
+/** By method: saves the effect of a request that succeeded. */
+export const REPLAYED_MESSAGES: Readonly<Record<string, StateSetting['keep']>> = Object.assign(
+  Object.create(null) as Record<string, StateSetting['keep']>,
+  Object.fromEntries(STATE_SETTING.flatMap(({ method, keep }) => (keep ? [[method, keep]] : []))),
 );
 
-/** What a rebuilt server is told, in order. */
-export function replayed(record: NewSessionRecord): Told[] {
+/** The messages for a rebuilt server, in order. */
+export function replayed(record: NewSessionRecord): Replayed[] {
   return STATE_SETTING.flatMap(({ replay }) => replay?.(record) ?? []);
 }

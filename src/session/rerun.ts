@@ -1,5 +1,5 @@
 /**
- * What a lost owner left: streams that are not complete, and markers of calls that may have run. The next owner ends each:
+ * Ends the calls that a lost owner left: streams that are not complete, and markers of calls that may have run.
  *
  *     no marker            it never ran, or may run again → it runs, on its old stream
  *     marker, repeatable   (as the server says now)       → it runs again
@@ -8,11 +8,12 @@
  *     lacks a scope that the server asks for              → `owner_lost`, `mayHaveRun: true`
  *     an older stream of its request id                   → `owner_lost`, `mayHaveRun: true`
  *
- * Two streams have one request id when the store took the first event of a stream and its reply was lost: the client got an
- * error, and repeated its request. Two runs under one id would answer each other's stream, so only the newest runs again.
+ * Two streams have one request id when the store took the first event of a stream and its reply was lost: the client
+ * got an error, and repeated its request. Two runs under one id would answer each other's stream, so only the newest
+ * call runs again.
  *
- * Clients find the outcome by `Last-Event-ID`. Markers stay: an instance that relayed such a call may ask for it again, and
- * is told what became of it.
+ * Clients find the outcome by `Last-Event-ID`. Markers stay: an instance that relayed such a call may send it again,
+ * and then gets its outcome.
  */
 import { ownerLost } from '../errors.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
@@ -23,7 +24,7 @@ import { comparePostStreams, GET_STREAM } from './event-id.ts';
 import { rightsOf } from './rights.ts';
 import type { LiveSession } from './session.ts';
 
-/** Pages of the one `tools/list` that is asked to learn what may run again. */
+/** The most pages of `tools/list` that are read to learn which tools may run twice. */
 const PAGES = 100;
 
 export async function takeOrphans(
@@ -42,23 +43,23 @@ export async function takeOrphans(
   // In the order in which they were opened.
   const newest = new Map(orphans.map(({ stream, request }) => [request && requestKey(request.id), stream]));
   for (const { stream: key, next, request } of orphans) {
-    const stream = session.posts.adopt(key, next, session.log, request);
+    const stream = session.requests.streams.adopt(key, next, session.log, request);
     const isRepeated = request !== undefined && newest.get(requestKey(request.id)) !== key;
     const mayHaveRun = isRepeated || marked.has(key);
     const repeatable = isWhole(request) && !isRepeated && (!mayHaveRun || session.guard?.repeatable(request) === true);
     const allowed = repeatable ? await allowedRequest(session, request, source) : undefined;
     if (allowed !== undefined) {
-      session.rerun(allowed, source, stream);
+      session.requests.rerun(allowed, source, stream);
     } else if (request === undefined) {
-      // Nobody knows what it was to answer.
+      // The request is unknown, so there is no id to answer.
       stream.finish();
-      session.posts.forget(key);
+      session.requests.streams.forget(key);
     } else {
       const json = session.lostJson(request, ownerLost(mayHaveRun || repeatable));
       stream.send(json, true);
       session.answerOnGet(json);
       await stream.flushed();
-      session.posts.forget(key);
+      session.requests.streams.forget(key);
     }
   }
 }
@@ -68,8 +69,8 @@ function isWhole(request: KeptRequest | undefined): request is KeptRequest {
 }
 
 /**
- * It runs in the name of the caller whose request restores the session. A build before `rights` kept none: such a call runs again
- * for an anonymous caller alone, who could send it as well. `undefined`: it does not run.
+ * A call runs again in the name of the caller whose request restores the session. A build before `rights` kept none.
+ * Its calls run again for anonymous callers only, who could send them as well. `undefined`: it does not run.
  */
 async function allowedRequest(
   session: LiveSession,

@@ -1,9 +1,9 @@
 /**
- * A request that comes a second time because nobody could tell how the first try ended: the instance that relays it lost the
- * owner, or its own lease; or a client comes back for a call that runs again after its owner was lost.
+ * A request that arrives a second time because the outcome of its first attempt is unknown: the relaying instance lost
+ * the owner, or its own lease; or a client retries a call that runs again after its owner was lost.
  *
- *     the first try runs here ─▶ its stream has a new reader
- *     it has a marker          ─▶ what the log kept of its answer, or nothing: it is lost
+ *     the first attempt runs here ─▶ its stream gets a new reader
+ *     it has a marker ─▶ the answer that the log kept, or none: the outcome is lost
  *     neither                  ─▶ it never ran
  */
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
@@ -12,25 +12,22 @@ import { resumeStream } from './readers.ts';
 import type { LiveSession } from './session.ts';
 import { replayComplete } from './stream.ts';
 
-/** Whether a first try of one of these requests runs here, or may have run somewhere. */
-export function isRetry({ running, guard }: LiveSession, requests: readonly RpcRequest[]): boolean {
+/** Whether a first attempt of one of these requests runs here, or may have run on some instance. */
+export function isRetry({ requests: { running }, guard }: LiveSession, requests: readonly RpcRequest[]): boolean {
   return requests.some(({ id }) => running.get(id) !== undefined || guard?.marked(id) !== undefined);
 }
 
-/** Whether a lost owner's call of that id runs again here: its client comes with it once more. */
-export function isRerunning({ running }: LiveSession, requests: readonly RpcRequest[]): boolean {
-  return requests.some(({ id, method }) => {
-    const first = running.get(id);
-    return first?.orphan === true && first.method === method;
-  });
+/** Whether a lost owner's call of the same id runs again here: its client retries the call. */
+export function isRerunning(session: LiveSession, requests: readonly RpcRequest[]): boolean {
+  return requests.some((request) => session.requests.isRerunning(request));
 }
 
-/** Resolves when none of these requests waits to be stored any more. */
-export async function firstAttemptStarted({ running }: LiveSession, requests: readonly RpcRequest[]): Promise<void> {
-  for (const { id } of requests) await running.get(id)?.starting;
+/** Resolves when no first attempt of these requests waits for the store. */
+export async function firstAttemptStarted(session: LiveSession, requests: readonly RpcRequest[]): Promise<void> {
+  for (const { id } of requests) await session.requests.running.get(id)?.starting;
 }
 
-/** Gives a reader what the first try of these requests is answered; `false`: its outcome is lost. */
+/** Gives a reader the answers of the first attempt. `false`: the outcome is lost. */
 export async function attachToFirstAttempt(
   session: LiveSession,
   requests: readonly RpcRequest[],
@@ -38,9 +35,9 @@ export async function attachToFirstAttempt(
 ): Promise<boolean> {
   for (const request of requests) {
     const { id } = request;
-    const stream = session.running.get(id)?.stream;
+    const stream = session.requests.running.get(id)?.stream;
     if (stream?.logged === true) {
-      // Its first event may be on its way into the store.
+      // The first event may not be stored yet.
       await stream.flushed();
       return resumeStream(session, stream, open, { offset: 0, resumes: 0 });
     }

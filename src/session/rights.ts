@@ -1,6 +1,7 @@
 /**
- * What a caller may do, as a digest that a store may keep beside a recorded request: the next owner runs a lost call again only
- * for a caller of equal rights. The token is not part of it, so a refreshed one with the same scopes has equal rights.
+ * The rights of a caller as a digest, which a store may keep beside a recorded request: the next owner runs a lost call
+ * again only for a caller with equal rights. The digest does not depend on the token, so a refreshed token with the
+ * same scopes has equal rights.
  */
 import { createHash } from 'node:crypto';
 import type { AuthInfo } from '@modelcontextprotocol/server';

@@ -3,8 +3,8 @@
  *
  *     waiting ──run()──▶ running ──leave(reason)──▶ left
  *
- * `start` resolves when the handler called `run()`; it rejects when the handler throws or returns before that. `run()`'s
- * promise resolves with the reason in `leave`. A handler that returns while the session lives ends it.
+ * `start` resolves when the handler called `run()`; it rejects when the handler throws or returns before that.
+ * `run()`'s promise resolves with the reason in `leave`. A handler that returns while the session lives ends it.
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { factoryFailed } from '../errors.ts';
@@ -21,7 +21,7 @@ export interface SessionRunOptions {
   readonly ownContext: boolean;
   readonly logger: Logger;
   readonly times: HookTimes;
-  /** The handler came back, or threw, while the session lives. */
+  /** Called when the handler returns or throws while the session lives. */
   readonly returned: () => void;
 }
 
@@ -30,7 +30,7 @@ export class SessionRun {
   #enter: EnterContext | undefined;
   #resolveRun: ((reason: LeaveReason) => void) | undefined;
   #handler: Promise<void> | undefined;
-  /** Why it left. */
+  /** Why the session left. */
   #left: LeaveReason | undefined = undefined;
 
   constructor(options: SessionRunOptions) {
@@ -38,8 +38,8 @@ export class SessionRun {
   }
 
   /**
-   * Runs `fn` (options callback, factory, run hook) in a context of the session's own, when that is asked for: what it
-   * enters stays out of the request's context.
+   * With `ownContext`, runs `fn` (options callback, factory, run hook) in a separate context of the session, so that
+   * `fn` does not change the context of the request.
    */
   inOwnContext<T>(fn: () => T): T {
     if (!this.#options.ownContext) return fn();
@@ -64,7 +64,7 @@ export class SessionRun {
         running = true;
         this.#capture();
         resolve();
-        // After its time was over, or its client left.
+        // `run()` was called after the hook's time was over, or its client left.
         if (this.#left !== undefined) return Promise.resolve(this.#left);
         return new Promise<LeaveReason>((settle) => {
           this.#resolveRun = settle;
@@ -88,18 +88,18 @@ export class SessionRun {
     return inHookTime(this.#options.times, { hook: 'runSessionHandler', sessionId: session.id }, started);
   }
 
-  /** Tells the handler that the session has left. */
+  /** Resolves the handler's `run()`, because the session has left. */
   leave(reason: LeaveReason): void {
     this.#left = reason;
     this.#resolveRun?.(reason);
   }
 
-  /** Resolves when what follows the handler's `run()` has had a turn. */
+  /** Resolves after the code that follows the handler's `run()` has had a turn of the event loop. */
   async heard(): Promise<void> {
     if (this.#resolveRun !== undefined) await new Promise<void>(afterTurn);
   }
 
-  /** Resolves when the handler has come back, or has had its time. */
+  /** Resolves when the handler has returned, or its time is over. */
   async done(): Promise<void> {
     if (this.#handler === undefined || (await inTime(this.#options.times.timeProvider, this.#handler))) return;
     this.#options.logger.warn({ graceMs: GRACE_MS }, 'runSessionHandler is still running after its session left');

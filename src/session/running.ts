@@ -1,4 +1,4 @@
-/** The requests a session is running: which id is taken, where each answer goes, how many count against the limit. */
+/** The requests that a session runs: which ids are taken, where each answer goes, how many count against the limit. */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { MessageContext } from './context.ts';
 
@@ -11,7 +11,7 @@ export class RunningRequests {
     return this.#contexts.size;
   }
 
-  /** Without pings: those never count. */
+  /** Without pings, which never count against the limit. */
   get counted(): number {
     return this.#counted;
   }
@@ -34,29 +34,27 @@ export class RunningRequests {
     if (context.method !== 'ping') this.#counted += 1;
   }
 
-  /** Its answer is here, or none will come. */
+  /** The answer of a request is here, or will never come. */
   settle(context: MessageContext): void {
     if (context.id === undefined || context.answered) return;
-    context.answered = true;
+    context.phase = 'answered';
     this.#contexts.delete(context.id);
     if (context.method !== 'ping') this.#counted -= 1;
-    if (this.#freed !== undefined) this.#tellFreed();
+    if (this.#freed !== undefined) this.#resolveFreed();
   }
 
-  #tellFreed(): void {
+  #resolveFreed(): void {
     const freed = this.#freed;
     this.#freed = undefined;
     for (const resolve of freed ?? []) resolve(true);
   }
 
-  /** All of them, each settled. */
-  *takeAll(): Generator<MessageContext> {
-    for (const context of this.#contexts.values()) {
-      context.answered = true;
-      yield context;
-    }
+  /** Removes and returns all of them. The caller settles each. */
+  takeAll(): MessageContext[] {
+    const all = [...this.#contexts.values()];
     this.#contexts.clear();
     this.#counted = 0;
-    this.#tellFreed();
+    this.#resolveFreed();
+    return all;
   }
 }

@@ -1,7 +1,8 @@
 /**
- * The scopes that a server asks for (`scopeChallenge`, `requireScopes`). The SDK's `McpServer.connect` hands its resolver to
- * the transport and leaves the rest to it: a transport without `setScopeChallengeResolver` skips every check. So each
- * transport of ours is a `ScopedTransport`, and each request passes `checkScopes` before it is dispatched.
+ * The scopes that a server asks for (`scopeChallenge`, `requireScopes`). The SDK's `McpServer.connect` hands its
+ * resolver to the transport and leaves the rest to it: a transport without `setScopeChallengeResolver` skips every
+ * check. So each transport of ours is a `ScopedTransport`, and each request passes `checkScopes` before it is
+ * dispatched.
  */
 import {
   type AuthInfo,
@@ -19,14 +20,16 @@ import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 
-/** The SDK looks for the setter by name; no interface of the SDK has it. */
+/** The SDK looks for the setter by name. No interface of the SDK declares it. */
 export interface ScopedTransport extends Transport {
   setScopeChallengeResolver(resolver: ScopeChallengeHandler): void;
   /** The error to refuse these requests with; `undefined`: the caller may send all of them. */
   checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined>;
 }
 
-/** At once where every resolver answers at once. A resolver that throws, or names what is no scope, refuses the call. */
+/**
+ * Synchronous where every resolver is. A resolver that throws, or returns an invalid scope, refuses the call.
+ */
 export function checkScopes(
   resolver: ScopeChallengeHandler | undefined,
   requests: readonly RpcRequest[],
@@ -62,7 +65,7 @@ function failed(cause: unknown, { method }: RpcRequest, logger: Logger): Sojourn
 /** RFC 6750 `error_description`, as the SDK checks it: it goes into a header. */
 const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/;
 
-/** The answer of the SDK's own transports to such a challenge. */
+/** The error that the SDK's own transports send for such a challenge. */
 function refusal({ scopes, errorDescription }: ScopeChallenge, authInfo: AuthInfo | undefined): SojournError {
   // Called for its check of the grammar, which the SDK does not export.
   requireScopes(...scopes);

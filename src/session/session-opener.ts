@@ -1,7 +1,7 @@
 /**
- * Opens a session for an `initialize`: space, id, server, handshake, the migration handler's hook, the record. In this
- * order, so that a client only ever learns an id that is recorded, and a failure at any step leaves nothing behind. A
- * client that vanished meanwhile leaves nothing behind either: nobody knows the id.
+ * Opens a session for an `initialize`: space, id, server, handshake, the migration handler's hook, the record, in this
+ * order. So a client only gets an id that is recorded, and a failure at any step leaves nothing behind. If the client
+ * disconnects first, the session is dropped, because no client has its id.
  */
 import { factoryFailed, lapsed, invalidParams, storeAway, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
@@ -13,6 +13,7 @@ import { checkedHandshake, type SessionBuilder } from './builder.ts';
 import type { MessageSource } from './context.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
 import { whileAway } from './pause.ts';
+import type { Lifecycle } from './lifecycle.ts';
 import type { Registry } from './registry.ts';
 import type { LiveSession } from './session.ts';
 
@@ -25,12 +26,12 @@ export interface OpenCaller extends MessageSource {
   readonly signal: AbortSignal;
   /** The address at the other end of the client's connection. */
   readonly clientAddress: string | undefined;
-  /** The client is gone. */
+  /** The client disconnected. */
   readonly closed: boolean;
 }
 
 export interface Opened {
-  /** Undefined: the server refused the handshake; the answer says why. */
+  /** Undefined: the server refused the handshake, and the answer says why. */
   readonly session: LiveSession | undefined;
   readonly answer: RpcResponse;
 }
@@ -42,6 +43,7 @@ export interface OpenerOptions {
   readonly builder: SessionBuilder;
   readonly ownerId: () => string;
   readonly random: RandomSource;
+  readonly lifecycle: Lifecycle;
 }
 
 export class Opener {
@@ -51,23 +53,21 @@ export class Opener {
   readonly #builder: SessionBuilder;
   readonly #ownerId: () => string;
   readonly #random: RandomSource;
-  /** Set while draining: new sessions start at another serving instance, and here only where there is none. */
-  draining = false;
-  /** Set when drained or closed: what was still being opened then ends with this error. */
-  stopped: (() => SojournError) | undefined = undefined;
+  readonly #lifecycle: Lifecycle;
 
-  constructor({ options, registry, store, builder, ownerId, random }: OpenerOptions) {
+  constructor({ options, registry, store, builder, ownerId, random, lifecycle }: OpenerOptions) {
     this.#options = options;
     this.#registry = registry;
     this.#store = store;
     this.#builder = builder;
     this.#ownerId = ownerId;
     this.#random = random;
+    this.#lifecycle = lifecycle;
   }
 
-  /** `undefined`: the client vanished, and the session was dropped. */
+  /** `undefined`: the client disconnected, and the session was dropped. */
   async open(message: RpcRequest, caller: OpenCaller): Promise<Opened | undefined> {
-    if (this.stopped !== undefined) throw this.stopped();
+    this.#checkAdmitted();
     const handshake = checkedHandshake(message, this.#options.limits.handshakeBytes);
     if (handshake === undefined) {
       throw invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
@@ -80,14 +80,18 @@ export class Opener {
     }
   }
 
+  #checkAdmitted(): void {
+    const { refusal } = this.#lifecycle;
+    if (refusal !== undefined) throw refusal;
+  }
+
   async #open(message: RpcRequest, handshake: Handshake, caller: OpenCaller): Promise<Opened | undefined> {
     const id = await this.#newId(message, caller);
     if (caller.closed) return undefined;
     const session = await this.#builder.connect(
       {
         id,
-        epoch: 1,
-        owner: this.#ownerId(),
+        fence: { epoch: 1, owner: this.#ownerId() },
         user: caller.user,
         handshake,
         createdAt: this.#options.timeProvider.now(),
@@ -97,27 +101,28 @@ export class Opener {
     );
     try {
       const answer = await this.#builder.initialize(session, message, caller);
-      if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
+      if (session.left) throw factoryFailed('the session ended while it was being opened');
       if (answer.error !== undefined) {
         await session.leave('closed');
         return { session: undefined, answer };
       }
       this.#checkAnswer(session);
       await this.#initialized(session, message, caller);
-      if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
+      if (session.left) throw factoryFailed('the session ended while it was being opened');
       if (caller.closed) {
         await session.leave('closed');
         this.#registry.ended(session.id, 'deleted');
         return undefined;
       }
       await this.#record(session, caller);
-      // The lease ran out meanwhile, and what was live then has been claimed again already.
-      while (session.owner !== this.#ownerId()) if (!(await this.#registry.claimAgain(session))) throw lapsed();
+      // If the lease ran out during this, the sessions that were live have been claimed again already.
+      while (session.ownership.owner !== this.#ownerId())
+        if (!(await this.#registry.claimAgain(session))) throw lapsed();
       this.#registry.add(session, undefined, caller.clientAddress);
-      if (session.left !== undefined) throw factoryFailed('the session ended while it was being opened');
-      if (!caller.closed && this.stopped === undefined) return { session, answer };
+      if (session.left) throw factoryFailed('the session ended while it was being opened');
+      if (!caller.closed && this.#lifecycle.refusal === undefined) return { session, answer };
       await this.#registry.end(session, 'deleted');
-      if (this.stopped !== undefined) throw this.stopped();
+      this.#checkAdmitted();
       return undefined;
     } catch (error) {
       await session.giveUp('closed', error);
@@ -157,24 +162,27 @@ export class Opener {
       throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
     }
     if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
-    session.record.exists = true;
+    session.record.created();
   }
 
-  /** Waits for a store that is away. A first try whose outcome is unknown may have stored the record. */
+  /** Waits for a store that is away. An earlier try with an unknown outcome may have stored the record. */
   async #create(session: LiveSession, caller: OpenCaller): Promise<'created' | 'exists'> {
-    const record = session.record.toRecord(session.handshake);
+    const record = session.record.toRecord();
     const { timeProvider: time, waitMs } = this.#options;
     let again = false;
-    return whileAway({ time, waitMs, stopped: () => caller.closed || this.stopped !== undefined }, async () => {
-      const first = !again;
-      again = true;
-      const outcome = await this.#store.sessions.create(record, this.#registry.expiresInMs());
-      if (outcome === 'created' || first) return outcome;
-      const stored = await this.#store.sessions.read(record.id);
-      const ours =
-        stored !== undefined && !isEnded(stored) && stored.owner === record.owner && stored.epoch === record.epoch;
-      return ours ? 'created' : 'exists';
-    });
+    return whileAway(
+      { time, waitMs, stopped: () => caller.closed || this.#lifecycle.refusal !== undefined },
+      async () => {
+        const first = !again;
+        again = true;
+        const outcome = await this.#store.sessions.create(record, this.#registry.expiresInMs());
+        if (outcome === 'created' || first) return outcome;
+        const stored = await this.#store.sessions.read(record.id);
+        const ours =
+          stored !== undefined && !isEnded(stored) && stored.owner === record.owner && stored.epoch === record.epoch;
+        return ours ? 'created' : 'exists';
+      },
+    );
   }
 
   async #newId(message: RpcRequest, caller: OpenCaller): Promise<string> {

@@ -1,4 +1,7 @@
-/** `session.state`: JSON texts in the record, one copy in the owner's memory. A change is acknowledged when it is stored. */
+/**
+ * `session.state`: JSON texts in the record, one copy in the owner's memory. A change is acknowledged when it is
+ * stored.
+ */
 import { stateTooLarge } from '../errors.ts';
 import type { SessionState } from '../types.ts';
 
@@ -40,7 +43,7 @@ export class DurableState implements SessionState {
     const growth = sizeOf(key, json) - (before === undefined ? 0 : sizeOf(key, before));
     const bytes = this.#bytes + this.#reserved + growth;
     if (bytes > this.#limit) throw stateTooLarge(bytes, this.#limit);
-    // Two changes under way at once must not pass the limit together.
+    // Two changes at the same time must not exceed the limit together.
     this.#reserved += growth;
     try {
       await this.#record.storeState({ [key]: json });

@@ -1,12 +1,13 @@
 /**
- * What a logged stream writes into the store, in order: one append at a time, and what comes meanwhile goes together with the
- * next. An append whose outcome is unknown (the store could not be asked, or its answer was lost) is tried again until it is
- * stored or somebody else owns the session; those behind it wait:
+ * Writes the events of a logged stream into the store, in order and one append at a time. Events that arrive during an
+ * append go together into the next append. An append with an unknown outcome (the store was not reached, or its answer
+ * was lost) is retried until it is stored, or another instance owns the session. Later events wait:
  *
- *     gathering ─end of turn, or complete─▶ written ─▶ stored          refused ─▶ somebody else owns the session, or
- *                                                                                 we do again: written once more
- *                                           failed  ─▶ tried again ─▶ written, or refused: it is there already, or …
+ *     gathering ──end of turn, or complete──▶ written ──▶ stored
+ *                                               │ ╰──refused──▶ fenced, or written again under the next claim
+ *                                               ╰──failed──▶ retried ──▶ stored, or refused: stored already
  */
+import { follow, type Transitions } from '../options/transitions.ts';
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
 
@@ -16,16 +17,16 @@ export interface AnsweredCall {
   readonly method: string;
 }
 
-/** What an append may carry besides its events. */
+/** What an append may carry besides events. */
 export type AppendExtra = Pick<AppendRequest, 'mark' | 'unmark'> & {
-  /** Of a stream that is to stay open for longer; made when it does. */
+  /** Called only when the append does not complete the stream. */
   readonly requests?: () => string;
 };
 
-/** The same as an append carries it. */
+/** `AppendExtra` with `requests` serialised. */
 export type CarriedExtra = Pick<AppendRequest, 'requests' | 'mark' | 'unmark'>;
 
-/** `'failed'`: the store could not be asked. */
+/** `'failed'`: the store was not reached. */
 export type WriteResult = WriteOutcome | 'failed';
 
 /** What a stream needs of its session. */
@@ -38,26 +39,29 @@ export interface StreamLog {
     extra: CarriedExtra | undefined,
   ): MaybePromise<WriteOutcome>;
   replay(stream: string, after: number): MaybePromise<ReplayOutcome>;
-  /** For a reader: where retention has dropped what comes next on a POST's stream, what is kept after it, the answer with it. */
+  /**
+   * For a reader. Where retention has dropped the next events of a POST's stream, it reads the kept events after them,
+   * the answer included.
+   */
   read(stream: string, after: number): MaybePromise<ReplayOutcome>;
-  /** `suffix`: of the request that the stream answers, and of a resume (`event-id.ts`). */
+  /** `suffix` names the request that the stream answers, and a resume (`event-id.ts`). */
   eventId(stream: string, offset: number, suffix: string): string;
   readonly retryMs: number;
   /** Priming events have an empty data field. */
   readonly emptyData: boolean;
-  /** The store refused a write: somebody else owns the session. */
+  /** The store refused a write: another instance owns the session. */
   fenced(): void;
   readonly epoch: number;
-  /** Whether only our own next claim overtook a write that was refused under an epoch. */
+  /** Whether only a later claim of this instance caused the refusal of a write under `epoch`. */
   claimedSince(epoch: number): MaybePromise<boolean>;
   /**
-   * The error that a client gets in place of an answer that the store refused; `undefined` where the client comes back after a
-   * stream that ended, and finds out then.
+   * The error that a client gets instead of an answer that the store refused; `undefined` where the client resumes
+   * after a stream that ended, and then learns the outcome.
    */
   lostAnswer(call: AnsweredCall): string | undefined;
-  /** The store could not be asked. */
+  /** The store was not reached. */
   failed(error: unknown): void;
-  /** Waits before try number `tries + 1`; `false`: the session has left, nothing is tried any more. */
+  /** Waits before try number `tries + 1`. `false`: the session has left, so stop. */
   again(tries: number): Promise<boolean>;
   /** ms by the monotonic clock. */
   now(): number;
@@ -65,10 +69,10 @@ export interface StreamLog {
   readonly waitMs: number;
 }
 
-/** Who is told, in the order of writing. */
+/** Learns the outcome of each write, in order. */
 export interface Written {
   stored(json: string | undefined, offset: number, last: boolean): void;
-  /** It never will be. `answered`: the answer of its call is among what is lost. */
+  /** The events will never be stored. `answered`: the answer of the call is among them. */
   lost(answered: boolean): void;
 }
 
@@ -80,32 +84,46 @@ interface Write {
   readonly tell: ((result: WriteResult) => void) | undefined;
 }
 
-/** The store could not be asked, or its answer was lost. */
+/** The store was not reached, or its answer was lost. */
 interface Unknown {
   readonly error: unknown;
 }
+
+/**
+ *     gathering ──the turn ends, or the stream is complete──▶ opening ──stored──▶ open
+ *                                                               ▲                  │
+ *                                                               ╰──prime()─────────╯
+ *
+ * gathering: the first append of the stream collects the events of its turn. opening: that append is not stored yet,
+ * and after `waitMs` it is not retried. fenced, failed: nothing is stored any more.
+ */
+type WriterState = 'open' | 'gathering' | 'opening' | 'fenced' | 'failed';
+
+const STATES: Transitions<WriterState> = {
+  open: ['gathering', 'opening', 'fenced', 'failed'],
+  gathering: ['opening'],
+  opening: ['open', 'fenced', 'failed'],
+  fenced: [],
+  failed: [],
+};
 
 export class StreamWriter {
   readonly #key: string;
   readonly #log: StreamLog;
   readonly #written: Written;
-  /** What is stored so far. */
+  /** The number of stored events. */
   #length: number;
-  /** Oldest first, those of the append under way included. */
+  /** Oldest first, including the append under way. */
   #waiting: Write[] = [];
-  /** How many of them that append carries. */
+  /** How many of `#waiting` that append carries. */
   #sent = 0;
-  #gathering = false;
-  /** The first of those that wait opens the stream: after `waitMs` it is not tried again. */
-  #opening = false;
-  /** Under which that append was written. */
+  #state: WriterState = 'open';
+  /** The epoch of that append. */
   #epoch = 0;
   /** When an append last failed at its first try. */
   #failedAt = 0;
-  /** An append could not reach the store at its first try. */
+  /** Some append did not reach the store at its first try. */
   delayed = false;
-  /** Nothing is stored any more. */
-  #over: 'fenced' | 'failed' | undefined = undefined;
   #settled: Array<() => void> | undefined = undefined;
 
   constructor(key: string, log: StreamLog, written: Written, next: number) {
@@ -115,7 +133,11 @@ export class StreamWriter {
     this.#length = next;
   }
 
-  /** Something is on its way into the store. */
+  #become(next: WriterState): void {
+    this.#state = follow(STATES, this.#state, next);
+  }
+
+  /** Whether an event waits for the store. */
   get busy(): boolean {
     return this.#waiting.length > 0;
   }
@@ -129,10 +151,10 @@ export class StreamWriter {
     else then();
   }
 
-  /** `opens` the stream: after `waitMs` a failure is the outcome, and the caller answers the client. */
+  /** `opens`: the write opens the stream. After `waitMs` it fails, and the caller answers the client. */
   write(json: string | undefined, last: boolean, extra?: AppendExtra, opens = false): MaybePromise<WriteResult> {
-    if (this.#over !== undefined) return this.#over;
-    if (opens) this.#opening = true;
+    if (this.#state === 'fenced' || this.#state === 'failed') return this.#state;
+    if (opens && this.#state === 'open') this.#become('opening');
     const outcome = this.busy ? undefined : this.#ask(json === undefined ? NO_EVENTS : [json], extra, extra, last);
     if (outcome === 'written') return this.#storedAtOnce(json, last);
     return new Promise((tell) => {
@@ -143,15 +165,17 @@ export class StreamWriter {
     });
   }
 
-  /** Opens the stream with what else is written in this turn: all of it if that completes it, else when the turn ends. */
+  /**
+   * Opens the stream together with the other events of this turn: at once when they complete the stream, else when the
+   * turn ends.
+   */
   open(extra: AppendExtra, tell: (result: WriteResult) => void): void {
-    this.#opening = true;
-    this.#gathering = true;
+    this.#become('gathering');
     this.#waiting.push({ json: '', last: false, extra, tell });
   }
 
   send(json: string | undefined, last: boolean, unmark?: string): void {
-    if (this.#over !== undefined) {
+    if (this.#state === 'fenced' || this.#state === 'failed') {
       if (last) this.#written.lost(json !== undefined);
       return;
     }
@@ -165,17 +189,17 @@ export class StreamWriter {
     } else if (last) this.endTurn();
   }
 
-  /** What was gathered is written. */
+  /** Writes the gathered events. */
   endTurn(): void {
-    if (!this.#gathering) return;
-    this.#gathering = false;
+    if (this.#state !== 'gathering') return;
+    this.#become('opening');
     this.#next();
   }
 
-  /** By a store that answers at once: nothing ever waits. */
+  /** For a store that answers at once: no event waits. */
   #storedAtOnce(json: string | undefined, last: boolean): 'written' {
     const from = this.#length;
-    this.#opening = false;
+    if (this.#state === 'opening') this.#become('open');
     if (json !== undefined) this.#length += 1;
     this.#written.stored(json, from, last);
     return 'written';
@@ -216,7 +240,7 @@ export class StreamWriter {
       );
     } else if (typeof outcome === 'object') this.#failed(outcome.error, tries);
     else if (outcome === 'written') this.#stored();
-    else if (tries > 0) void this.#stands(tries);
+    else if (tries > 0) void this.#checkStored(tries);
     else this.#refused(tries);
   }
 
@@ -239,7 +263,7 @@ export class StreamWriter {
   #stored(): void {
     const stored = this.#sent === this.#waiting.length ? this.#waiting : this.#waiting.slice(0, this.#sent);
     this.#waiting = this.#waiting.slice(stored.length);
-    this.#opening = false;
+    if (this.#state === 'opening') this.#become('open');
     for (const { json, last, tell } of stored) {
       const offset = this.#length;
       if (json !== undefined) this.#length += 1;
@@ -253,14 +277,14 @@ export class StreamWriter {
     const lost = this.#waiting;
     this.#waiting = [];
     this.#sent = 0;
-    this.#over = why;
+    this.#become(why);
     if (why === 'fenced') this.#log.fenced();
     this.#written.lost(lost.some(({ json, last }) => last && json !== undefined));
     for (const { tell } of lost) tell?.(why);
     this.#tellSettled();
   }
 
-  /** Said once for an append. */
+  /** Logs the first failure of an append, and retries. */
   #failed(error: unknown, tries: number): void {
     const { waitMs } = this.#log;
     if (tries === 0) {
@@ -269,12 +293,12 @@ export class StreamWriter {
       this.delayed = true;
     }
     const waited = this.#log.now() - this.#failedAt;
-    if (this.#opening && waited >= waitMs) return this.#lose('failed');
+    if (this.#state === 'opening' && waited >= waitMs) return this.#lose('failed');
     void this.#log.again(tries).then((again) => (again ? this.#append(tries + 1) : this.#lose('failed')));
   }
 
-  /** It was refused after an earlier try: whether that was stored after all. */
-  async #stands(tries: number): Promise<void> {
+  /** The append was refused after an earlier try: checks whether that try was stored after all. */
+  async #checkStored(tries: number): Promise<void> {
     try {
       const kept = await this.#log.replay(this.#key, this.#length - 1);
       const there = this.#events().every((json, n) => {
@@ -297,7 +321,7 @@ export class StreamWriter {
   }
 }
 
-/** How many of the first an append can carry: markers come with its first and go with its last. */
+/** How many of the first writes one append can carry: markers come with its first write and go with its last. */
 function together(writes: readonly Write[]): number {
   for (let n = 0; n < writes.length; n++) {
     const extra = writes[n]?.extra;

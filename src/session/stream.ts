@@ -1,20 +1,22 @@
 /**
- * One stream of messages to a client: a POST's (it ends with the last answer) or the session's GET stream (it lives as
- * long as the session). A *logged* stream gives every message an offset and stores it before it is sent; its reader may go
- * away and come back (`attach`). An unlogged one reaches whoever reads now.
+ * One stream of messages to a client: a POST's stream ends with the last answer, the GET stream lives as long as its
+ * session. A *logged* stream gives every message an offset and stores it before it is sent, so its reader can
+ * disconnect and resume. The messages of an unlogged stream reach only the present reader.
  *
- * Resuming: the new sink is attached first and holds back what comes, then the log is read, then what was held back
- * follows by offset. So nothing is missing and nothing comes twice, however slow the store is.
+ * Resuming: new messages are held back while the log is read. The new sink gets the events of the log, and then the
+ * held messages by offset. So no message is missing and none comes twice, however slow the store is.
  *
- * A GET stream has one reader that gets its messages, the newest. An earlier reader is *parked*: its response stays open with
- * comments until the newest one ends. Often its connection is dead. Where it is not, both belong to one client, and ending it
- * would make that client come back, take over, and so end the newer one: two readers that end each other in turn.
+ * The newest reader of a GET stream gets its messages. An earlier reader is *parked*: its response stays open, with
+ * comments only, until the newest reader ends. Often the connection of a parked reader is dead. If it is alive, both
+ * readers belong to one client. Ending the parked response would make that client reconnect and end the newer response,
+ * and so on in turn.
  *
- * What a crash leaves: the stored events, and a stream that is not complete. Its next owner ends it.
+ * What a crash leaves: the stored events, and a stream that is not complete. The next owner of the session ends it.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { MaybePromise, LoggedEvent, ReplayOutcome } from '../stores/store.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
+import { follow, type Transitions } from '../options/transitions.ts';
 import { callSuffix, GET_STREAM, resumeSuffix } from './event-id.ts';
 import {
   type AnsweredCall,
@@ -25,85 +27,118 @@ import {
   type Written,
 } from './stream-writer.ts';
 
-/** `retry:` before an end after which the client is to come back at once. */
+/** The `retry:` before an end after which the client should reconnect at once. */
 const SOON_MS = 100;
-/** Of one GET stream; beyond it the oldest ends. */
+/** Parked readers of one GET stream. Beyond this number the oldest ends. */
 const MOST_PARKED = 3;
+
+/** `complete`: its last message was accepted. `stored`: the log holds that message too. */
+type StreamEnd = 'open' | 'complete' | 'stored';
+
+const ENDS: Transitions<StreamEnd> = { open: ['complete'], complete: ['stored'], stored: [] };
+
+/** The requests that a POST's stream answers. */
+export interface PostedRequests {
+  /** A JSON answer carries nothing but answers. */
+  readonly answersOnly: boolean;
+  readonly requests: number;
+  /** The only request. */
+  readonly call: AnsweredCall | undefined;
+}
+
+/** Of a GET stream. */
+const NONE: PostedRequests = { answersOnly: false, requests: 0, call: undefined };
 
 export class Stream implements SinkListener, Written {
   readonly key: string;
-  /** The request that it answers, where it is one. */
+  /** The only request that the stream answers. */
   readonly #call: AnsweredCall | undefined;
   #callSuffix: string | undefined = undefined;
   #log: StreamLog | undefined;
   readonly #writer: StreamWriter | undefined;
   /** The marker of its call could not be stored at the first try. */
   #markDelayed = false;
-  /** Answers that are still to come; a GET stream never counts. */
-  awaited = 0;
-  /** How many requests it answers. */
-  requests = 1;
+  readonly #requests: number;
+  /** Answers that are still to come. */
+  #awaited: number;
   /** A JSON answer carries nothing but answers. */
   readonly answersOnly: boolean;
   #sink: Sink | undefined;
   #readerDone: (() => void) | undefined;
   /** Earlier readers of a GET stream, oldest first. */
   #parked: Sink[] = NO_SINKS;
-  /** The last offset that the present reader was sent, and how often a reader came back for it. */
+  /** The last offset sent to the present reader, and how often a reader resumed from it. */
   #sent = -1;
   #resumes = 0;
-  /** Where a reader was ended on purpose, as it comes back. */
+  /** Where a reader was ended on purpose, in the form in which it resumes. */
   #cleanEnd: ResumeFrom | undefined = undefined;
-  /** The present reader is about to be ended early. */
+  /** The present reader will be ended early, and should reconnect soon. */
   #closing = false;
-  /** While a resumed reader catches up. */
+  /** Messages that arrive while a resumed reader reads the log. */
   #held: LoggedEvent[] | undefined;
-  /** The last offset that a resumed reader was sent from the log: a write may be acknowledged after that. */
+  /**
+   * The last offset that a resumed reader got from the log. The store may acknowledge the write of that event later.
+   */
   #replayed = -1;
   #resuming: Promise<void> | undefined;
-  /** Its last message was accepted, and then stored. */
-  #complete = false;
-  /** Its first event is not stored yet: what becomes of its reader, should that fail, is for whoever began it. */
+  #end: StreamEnd = 'open';
+  /** The first event is not stored yet. If storing it fails, the caller of `beginUnprimed` ends the reader. */
   #unprimed = false;
-  #lastStored = false;
 
-  constructor(key: string, log: StreamLog | undefined, next = 0, answersOnly = false, call?: AnsweredCall) {
+  constructor(
+    key: string,
+    log: StreamLog | undefined,
+    next = 0,
+    { answersOnly, requests, call }: PostedRequests = NONE,
+  ) {
     this.key = key;
     this.#call = call;
     this.#log = log;
     this.#writer = log === undefined ? undefined : new StreamWriter(key, log, this, next);
     this.answersOnly = answersOnly;
+    this.#requests = requests;
+    this.#awaited = requests;
+  }
+
+  /** Counts one of the answers that the stream awaits. `true`: it was the last. */
+  countAnswer(): boolean {
+    this.#awaited -= 1;
+    return this.#awaited === 0;
   }
 
   get logged(): boolean {
     return this.#log !== undefined;
   }
 
-  /** Its session ended: what is still sent reaches whoever reads now, and nobody later. */
+  /** The session ended: later messages reach only the present reader. */
   abandonLog(): void {
     this.#writer?.endTurn();
     this.#log = undefined;
   }
 
-  get complete(): boolean {
-    return this.#complete;
+  #endAs(next: StreamEnd): void {
+    this.#end = follow(ENDS, this.#end, next);
   }
 
-  /** Whether somebody reads it now. */
+  get complete(): boolean {
+    return this.#end !== 'open';
+  }
+
+  /** Whether the stream has a reader now. */
   get read(): boolean {
     return this.#sink !== undefined && this.#sink.open;
   }
 
   /**
-   * Whether the next owner of its session can answer its call. Its reader is at another instance, or its client resumes a
-   * stream that ended (`clientResumes`).
+   * Whether the next owner of the session can answer the call: its reader is at another instance, or its client resumes
+   * a stream that ended (`clientResumes`).
    */
   canHandOn(clientResumes: boolean): boolean {
     const resumes = clientResumes && this.#log !== undefined;
-    return this.requests === 1 && !this.#complete && (resumes || this.#sink?.isRelayed === true);
+    return this.#requests === 1 && !this.complete && (resumes || this.#sink?.isRelayed === true);
   }
 
-  /** Its reader left: only a resume reaches the client. */
+  /** Whether the reader left, so that only a resume reaches the client. */
   get isUnread(): boolean {
     return this.#log !== undefined && !this.read;
   }
@@ -113,7 +148,7 @@ export class Stream implements SinkListener, Written {
     return this.#log !== undefined || this.read;
   }
 
-  /** A reader from here on; `done` is called when it is over. An earlier reader must have been detached. */
+  /** Sets the reader; `done` is called when it ends. The caller has detached or parked the reader before it. */
   use(sink: Sink, done?: () => void): void {
     this.#sink = sink;
     this.#sent = -1;
@@ -123,7 +158,7 @@ export class Stream implements SinkListener, Written {
     sink.listener = this;
   }
 
-  /** Lets go of the response at once: a session may outlive its readers by hours. */
+  /** Drops the response at once, because a session may outlive its readers by hours. */
   sinkDone(sink: Sink): void {
     if (this.#sink !== sink) {
       if (this.#parked.length > 0) this.#parked = this.#parked.filter((parked) => parked !== sink);
@@ -136,7 +171,7 @@ export class Stream implements SinkListener, Written {
     done?.();
   }
 
-  /** The reader of a POST, whose priming event was stored before it: the first thing it gets. */
+  /** Sets the reader of a POST. Its priming event is stored already, and is sent first. */
   begin(sink: Sink): void {
     this.use(sink);
     this.#prime(0, this.#log?.retryMs ?? 0);
@@ -149,7 +184,7 @@ export class Stream implements SinkListener, Written {
     this.#sink?.prime(this.#eventId(offset, resumed) ?? '', retryMs, log.emptyData);
   }
 
-  /** `undefined`: it is not logged. */
+  /** `undefined`: the stream is not logged. */
   #eventId(offset: number, resumed = ''): string | undefined {
     const call = (this.#callSuffix ??= suffixOf(this.#call));
     return this.#log?.eventId(this.key, offset, resumed === '' ? call : call + resumed);
@@ -161,32 +196,40 @@ export class Stream implements SinkListener, Written {
     this.#sink?.message(json, this.#eventId(offset));
   }
 
-  /** The reader of a POST that is dispatched at once: what it gets is stored before, its priming event with the first. */
+  /**
+   * Sets the reader of a POST that is dispatched at once. Every event is stored before it is sent, the priming event
+   * together with the first message.
+   */
   beginUnprimed(sink: Sink, extra: AppendExtra, primed: (result: WriteResult) => void): void {
     this.#unprimed = true;
     this.use(sink);
     this.#writer?.open(extra, primed);
   }
 
-  /** Of the event loop, while its reader's answer is still to begin. */
+  /** The turn of the event loop ends, and the response of the reader has not begun. */
   endTurn(): void {
     this.#writer?.endTurn();
   }
 
-  /** Stores the first event, before anything runs: it opens the stream in the log. What fails then is not tried again. */
+  /**
+   * Stores the first event before any request runs. It opens the stream in the log. A failure is not retried after
+   * `waitMs`.
+   */
   prime(extra?: AppendExtra): MaybePromise<WriteResult> {
     return this.#log === undefined ? 'written' : (this.#writer?.write('', false, extra, true) ?? 'written');
   }
 
-  /** Stores an event that carries nothing but an id, and sends it to whoever reads. */
+  /** Stores an event with only an id, and sends it to the reader. */
   resumePoint(): MaybePromise<WriteResult> {
     return this.#log === undefined ? 'written' : (this.#writer?.write('', false) ?? 'written');
   }
 
-  /** `last`: the stream is complete with this message, and ends. `unmark`: the request this answers, if it was marked. */
+  /**
+   * `last`: the stream is complete with this message, and ends. `unmark`: the request this answers, if it was marked.
+   */
   send(json: string, last = false, unmark?: string): void {
-    if (this.#complete) return;
-    if (last) this.#complete = true;
+    if (this.complete) return;
+    if (last) this.#endAs('complete');
     const log = this.#log;
     if (log === undefined) {
       this.#sink?.message(json, undefined);
@@ -196,10 +239,10 @@ export class Stream implements SinkListener, Written {
     this.#writer?.send(json, last, unmark);
   }
 
-  /** An event that is stored goes to whoever reads; `''` is a priming event. */
+  /** Sends a stored event to the reader; `''` is a priming event. */
   stored(json: string | undefined, offset: number, last: boolean): void {
     this.#unprimed = false;
-    if (last) this.#lastStored = true;
+    if (last) this.#endAs('stored');
     if (json === '') return this.#prime(offset, this.#closing ? this.#soonMs : (this.#log?.retryMs ?? 0));
     if (json !== undefined && this.#held !== undefined) this.#held.push({ offset, data: json });
     else if (json !== undefined && offset > this.#replayed) this.#message(json, offset);
@@ -207,13 +250,14 @@ export class Stream implements SinkListener, Written {
   }
 
   /**
-   * Its reader comes back, and finds what the log holds, or the next owner. A client that does not come back gets an error: here
-   * instead of the answer, or from the session, which is about to leave and then answers every running call.
+   * Ends the reader. Its client resumes from the log, or at the next owner. A client that does not resume gets an
+   * error: here instead of the answer, or from the session, which is about to leave and then answers every running
+   * call.
    */
   lost(answered: boolean): void {
     if (this.#unprimed) return;
     const error = this.#call === undefined ? undefined : this.#log?.lostAnswer(this.#call);
-    if (error !== undefined && !this.#complete) return;
+    if (error !== undefined && !this.complete) return;
     if (error !== undefined && answered) this.#sink?.message(error, undefined);
     this.#endSink();
   }
@@ -222,7 +266,7 @@ export class Stream implements SinkListener, Written {
     this.#markDelayed = true;
   }
 
-  /** The store was away when something of it was written. */
+  /** Whether the store was away at the first try of some write. */
   get delayed(): boolean {
     return this.#markDelayed || this.#writer?.delayed === true;
   }
@@ -231,15 +275,15 @@ export class Stream implements SinkListener, Written {
     return this.#writer !== undefined;
   }
 
-  /** Whether the log holds its end, or it was never in the log. */
+  /** Whether the log holds the end of the stream, or never held the stream. */
   get settled(): boolean {
-    return this.#lastStored || !this.everLogged;
+    return this.#end === 'stored' || !this.everLogged;
   }
 
-  /** Complete without another message: its request was cancelled, or its session ends. */
+  /** Completes the stream without another message: its request was cancelled, or its session ends. */
   finish(unmark?: string): void {
-    if (this.#complete) return;
-    this.#complete = true;
+    if (this.complete) return;
+    this.#endAs('complete');
     if (this.#log === undefined) return this.#endSink();
     this.#writer?.send(undefined, true, unmark);
   }
@@ -248,13 +292,16 @@ export class Stream implements SinkListener, Written {
     return Math.min(SOON_MS, this.#log?.retryMs ?? SOON_MS);
   }
 
-  /** Ends the response but not the stream: its last event makes the client come back at once, and resume. */
+  /** Ends the response but not the stream. The last event makes the client reconnect at once and resume. */
   closeEarly(): void {
-    if (this.#log === undefined || this.#complete) return;
+    if (this.#log === undefined || this.complete) return;
     this.#atResumePoint(true, () => this.#endSink());
   }
 
-  /** The next owner runs its call again: a reader at another instance continues there, any other reader resumes. */
+  /**
+   * Leaves the call to the next owner, which runs it again. A reader at another instance continues there; any other
+   * reader resumes.
+   */
   handOn(soon: boolean): void {
     this.#atResumePoint(soon, (sink) => {
       if (sink.isRelayed === true) sink.handOn?.();
@@ -262,7 +309,7 @@ export class Stream implements SinkListener, Written {
     });
   }
 
-  /** Calls `then` once its reader has an id to come back with. `soon`: the event tells it to come back at once. */
+  /** Calls `then` once the reader has an id to resume from. `soon`: the event asks it to reconnect at once. */
   #atResumePoint(soon: boolean, then: (sink: Sink) => void): void {
     const sink = this.#sink;
     if (sink === undefined) return;
@@ -275,12 +322,12 @@ export class Stream implements SinkListener, Written {
     else still();
   }
 
-  /** Something that was sent is still on its way into the store. */
+  /** Whether a sent message is not stored yet. */
   get flushing(): boolean {
     return this.#writer?.busy === true;
   }
 
-  /** Resolves when what was sent so far is stored. */
+  /** Resolves when every message so far is stored. */
   async flushed(): Promise<void> {
     await this.#writer?.settled();
   }
@@ -290,14 +337,14 @@ export class Stream implements SinkListener, Written {
     else this.#writer.whenSettled(then);
   }
 
-  /** Ends the reader, cleanly; the stream continues. */
+  /** Ends the reader cleanly; the stream continues. */
   detach(): void {
     this.#endSink();
   }
 
   /**
-   * A function that ends the present reader cleanly, if it still reads then: its client resumes at once. `undefined`: this
-   * reader came back after such an end, at `from`.
+   * A function that ends the present reader cleanly, if it still reads then: its client resumes at once. `undefined`:
+   * this reader resumed at `from` after such an end.
    */
   cleanEnd(from: ResumeFrom): (() => void) | undefined {
     const sink = this.#sink;
@@ -305,13 +352,16 @@ export class Stream implements SinkListener, Written {
     this.#cleanEnd = undefined;
     if (before?.offset === from.offset && before.resumes === from.resumes) return undefined;
     return () => {
-      if (sink === undefined || this.#sink !== sink || this.#complete || this.#held !== undefined) return;
+      if (sink === undefined || this.#sink !== sink || this.complete || this.#held !== undefined) return;
       this.#cleanEnd = { offset: this.#sent, resumes: this.#resumes + 1 };
       this.handOver(true);
     };
   }
 
-  /** The same, of a session that leaves this instance. `soon`: another instance serves, so its client need not wait. */
+  /**
+   * Ends the reader of a session that leaves this instance. `soon`: another instance serves, so the client need not
+   * wait.
+   */
   handOver(soon: boolean): void {
     const log = this.#log;
     if (log !== undefined && this.#sink?.open === true && this.#sent >= 0)
@@ -319,7 +369,7 @@ export class Stream implements SinkListener, Written {
     this.#endSink();
   }
 
-  /** The present reader gets no more messages; its response ends with that of the next reader. */
+  /** Parks the present reader: it gets no more messages, and its response ends with that of the next reader. */
   park(): void {
     const sink = this.#sink;
     if (sink === undefined) return;
@@ -338,8 +388,9 @@ export class Stream implements SinkListener, Written {
   }
 
   /**
-   * A reader that has seen everything up to `from.offset`; `open` makes its sink once the log can continue from there. Resolves
-   * to `false` when it cannot. One at a time: a reader must not miss what went to the one before it.
+   * Resumes for a reader that has every event up to `from.offset`. `open` makes its sink once the log has shown that it
+   * can continue from there; otherwise this resolves to `false`. One resume at a time, so that no reader misses a
+   * message that went to the reader before it.
    */
   resume(open: () => Sink, from: ResumeFrom, done?: () => void): Promise<boolean> {
     const resumed = (this.#resuming ?? Promise.resolve()).then(() => this.#resume(open, from, done));
@@ -378,14 +429,17 @@ export class Stream implements SinkListener, Written {
     return true;
   }
 
-  /** Sends what was held back past `after`, and stops holding; a stream that was completed meanwhile ends. */
+  /**
+   * Sends the held messages past `after`, and stops holding. Ends the reader if the stream was completed in the
+   * meantime.
+   */
   #release(sink: Sink | undefined, after: number): void {
     const held = this.#held;
     this.#held = undefined;
     for (const { offset, data } of held ?? []) {
       if (offset > after && sink === this.#sink) this.#message(data, offset);
     }
-    if (this.#lastStored) this.#endSink();
+    if (this.#end === 'stored') this.#endSink();
   }
 
   #endSink(): void {
@@ -404,7 +458,7 @@ function suffixOf(call: AnsweredCall | undefined): string {
   return callSuffix(call?.id, call?.method === 'tools/call');
 }
 
-/** Where a reader left a stream, and how often one came back for that position. */
+/** Where a reader left a stream, and how often a reader resumed from that position. */
 export interface ResumeFrom {
   readonly offset: number;
   readonly resumes: number;
@@ -412,7 +466,7 @@ export interface ResumeFrom {
 
 const NO_SINKS: Sink[] = [];
 
-/** A reader of a stream that is complete: what the log keeps after `from`, then the end. */
+/** Sends to a reader of a complete stream the events that the log keeps after `from`, then the end. */
 export function replayComplete(
   events: readonly LoggedEvent[],
   sink: Sink,

@@ -1,5 +1,6 @@
 /**
- * What is done every few seconds, for all sessions together. Three passes begin with each tick, and none waits for another:
+ * The work that is done every few seconds for all sessions together. Three passes begin with each tick, and none waits
+ * for another:
  *
  *     activity ─ keeps the records of sessions in use from expiring
  *     idle     ─ idle sessions end, hibernate or make room
@@ -8,16 +9,20 @@
  * A tick that finds its idle or store pass still under way leaves that pass alone; the next tick begins a new one.
  */
 import { sessionHash } from '../shown.ts';
-import type { ExpiredSession } from '../stores/store.ts';
 import { afterTurn } from '../options/system.ts';
-import type { Registry } from './registry.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { EndReason, Logger } from '../types.ts';
+import type { ExpiredSession, OpenStore, Ownership as StoredOwnership } from '../stores/store.ts';
+import type { HibernatedIndex } from './hibernated-index.ts';
+import type { IdleList } from './idle-list.ts';
 import type { LiveSession } from './session.ts';
+import type { UserShares } from './user-shares.ts';
 
-/** How often idle sessions are looked at. */
+/** How often idle sessions are checked. */
 export const SWEEP_MS = 5_000;
 /** `activeAt` is saved when it is older than this part of the idle timeout. */
 export const ACTIVE_PART = 10;
-/** Ownerless expired records asked of the store at once. */
+/** Expired records without an owner that one request to the store returns. */
 const EXPIRED_BATCH = 100;
 /** Expired records that are ended at once: enough for a store in another zone, few enough beside the requests. */
 const ENDS_AT_ONCE = 16;
@@ -26,30 +31,52 @@ const HIBERNATED_BATCH = 50;
 
 type Pass = 'idle' | 'store';
 
+/** The registry, as the sweep uses it. */
+export interface SweptSessions {
+  readonly options: ResolvedOptions;
+  readonly logger: Logger;
+  readonly store: OpenStore;
+  readonly durable: boolean;
+  readonly idle: IdleList<LiveSession>;
+  readonly hibernated: HibernatedIndex;
+  readonly shares: UserShares;
+  get(id: string): LiveSession | undefined;
+  values(): Iterable<LiveSession>;
+  end(session: LiveSession, reason: EndReason): Promise<boolean>;
+  endRecord(id: string, from: StoredOwnership, reason: EndReason): Promise<boolean>;
+  endOwnerless(id: string, reason: EndReason): Promise<boolean>;
+  hibernate(session: LiveSession): Promise<void>;
+  /** Repeats the writes that the store did not take. */
+  settle(): Promise<void>;
+}
+
 export class Sweep {
-  readonly #registry: Registry;
+  readonly #registry: SweptSessions;
   #evicted = 0;
   #timer: unknown;
   readonly #underWay = new Set<Pass>();
   #stopped = false;
 
-  constructor(registry: Registry) {
+  constructor(registry: SweptSessions) {
     this.#registry = registry;
     this.#arm();
   }
 
-  /** What `maxIdleSessionCount` counts: a durable store keeps hibernated sessions out of memory, the memory store does not. */
+  /**
+   * What `maxIdleSessionCount` counts: a durable store keeps hibernated sessions out of memory, the memory store does
+   * not.
+   */
   get #idleCount(): number {
-    return this.#registry.idle.size + (this.#registry.durable ? 0 : this.#registry.sleepers.size);
+    return this.#registry.idle.size + (this.#registry.durable ? 0 : this.#registry.hibernated.size);
   }
 
-  /** Idle sessions go until one more may come. */
+  /** Ends or hibernates idle sessions until there is room for another session. */
   async makeRoom(): Promise<void> {
     const max = this.#registry.options.maxIdleSessionCount;
     while (this.#idleCount > 0 && this.#idleCount >= max) await this.#evictOldest();
   }
 
-  /** Also without a live session: the store has expired records and tombstones to look after. */
+  /** Runs also without a live session, because the store has expired records and tombstones. */
   #arm(): void {
     if (this.#stopped) return;
     this.#timer = this.#registry.options.timeProvider.setTimeout(() => {
@@ -73,7 +100,7 @@ export class Sweep {
     const { idleTimeoutMs, maxIdleSessionCount } = this.#registry.options;
     // The sweep does not wait for the ends: a session that is slow to end must not keep the sweep from the others.
     for (const session of this.#registry.idle) {
-      if (now - session.idleSince < idleTimeoutMs) break;
+      if (now - session.idleEntry.since < idleTimeoutMs) break;
       this.#registry.logger.info(
         { sessionId: session.id, idleTimeoutMs },
         `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${sessionHash(session.id)} ends`,
@@ -82,12 +109,14 @@ export class Sweep {
     }
     await this.#hibernateIdle();
     if (Number.isFinite(idleTimeoutMs))
-      this.#registry.sleepers.forgetBefore(this.#registry.options.timeProvider.now() - idleTimeoutMs);
+      this.#registry.hibernated.forgetBefore(this.#registry.options.timeProvider.now() - idleTimeoutMs);
     while (this.#idleCount > maxIdleSessionCount) void this.#evictOldest();
     this.#reportEvictions();
   }
 
-  /** Some in each turn of the event loop: thousands may have become idle together, and those in use go on meanwhile. */
+  /**
+   * Some in each turn of the event loop: thousands may have become idle together, and sessions in use must be served.
+   */
   async #hibernateIdle(): Promise<void> {
     const { hibernateAfterMs, timeProvider } = this.#registry.options;
     if (!Number.isFinite(hibernateAfterMs)) return;
@@ -95,11 +124,11 @@ export class Sweep {
     do {
       inTurn = 0;
       for (const session of this.#registry.idle) {
-        if (inTurn === HIBERNATED_BATCH || timeProvider.monotonic() - session.idleSince < hibernateAfterMs) break;
+        if (inTurn === HIBERNATED_BATCH || timeProvider.monotonic() - session.idleEntry.since < hibernateAfterMs) break;
         if (
           session.busy ||
           session.record.saving ||
-          (session.news.owed && this.#registry.options.responseMode !== 'json')
+          (session.listChanges.any && this.#registry.options.responseMode !== 'json')
         )
           continue;
         inTurn += 1;
@@ -121,7 +150,7 @@ export class Sweep {
 
   async #evictOldest(): Promise<void> {
     const limit = this.#registry.options.maxIdleSessionCount;
-    const sleeping = this.#registry.durable ? undefined : this.#registry.sleepers.oldest;
+    const sleeping = this.#registry.durable ? undefined : this.#registry.hibernated.oldest;
     const live = sleeping === undefined ? this.#registry.shares.pick(this.#registry.idle) : undefined;
     const sessionId = sleeping ?? live?.id;
     if (sessionId === undefined) return;
@@ -135,10 +164,10 @@ export class Sweep {
       );
     };
     if (sleeping !== undefined) {
-      // It may have gone on elsewhere: then nothing ends.
+      // Another instance may own it by now: then it does not end.
       try {
         if (await this.#registry.endOwnerless(sleeping, 'idle_limit')) evicted();
-        else this.#registry.sleepers.delete(sleeping);
+        else this.#registry.hibernated.delete(sleeping);
       } catch (err) {
         this.#registry.logger.error({ err, sessionId }, 'The end of a session could not be stored');
       }
@@ -148,7 +177,7 @@ export class Sweep {
     }
   }
 
-  /** One line for all of a pass: at most one in five seconds, however many sessions had to go. */
+  /** One line per pass, so at most one in five seconds, however many sessions were evicted. */
   #reportEvictions(): void {
     if (this.#evicted === 0) return;
     const count = this.#evicted;
@@ -165,7 +194,7 @@ export class Sweep {
 
   /** How long ago it was last in use. */
   idleMs(session: LiveSession): number {
-    return session.idle ? this.#registry.options.timeProvider.monotonic() - session.idleSince : 0;
+    return session.idle ? this.#registry.options.timeProvider.monotonic() - session.idleEntry.since : 0;
   }
 
   /** The record of a session that was restored late may expire before the next sweep. */

@@ -1,5 +1,5 @@
 /**
- * The SDK's `Transport` of one session: what the server sends finds its way out here.
+ * The SDK's `Transport` of one session. It routes each message of the server:
  *
  *     answer                       → the stream of its POST; the stream ends with its last answer
  *     related to a running request → that POST's stream (`relatedRequestId`, else by AsyncLocalStorage)
@@ -19,9 +19,12 @@ import { noStream, notInitialized, type SojournError, storeAway } from '../error
 import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import { contexts, type MessageContext } from './context.ts';
 import type { MaybePromise } from '../stores/store.ts';
+import type { Logger } from '../types.ts';
 import { isHookTimeout } from './hook-time.ts';
 import { checkScopes, type ScopedTransport } from './scopes.ts';
-import type { LiveSession } from './session.ts';
+import type { LeaseGate } from './lease-gate.ts';
+import type { Questions } from './questions.ts';
+import type { SessionRequests } from './requests.ts';
 import type { Stream } from './stream.ts';
 
 const SESSION_LEVEL = new Set([
@@ -31,15 +34,32 @@ const SESSION_LEVEL = new Set([
   'notifications/resources/updated',
 ]);
 
+/** What a transport needs of its session. */
+export interface TransportSession {
+  readonly id: string;
+  readonly logger: Logger;
+  readonly gate: LeaseGate;
+  /** `undefined`: no other process can own the session, so its sends are never held. */
+  readonly guard: { forget(): void } | undefined;
+  readonly record: { readonly initialized: boolean };
+  readonly requests: Pick<SessionRequests, 'answer' | 'running'>;
+  readonly questions: Questions;
+  readonly getStream: Stream;
+  /** Sends a message about the session, on its GET stream. */
+  push(message: RpcNotification): void;
+  serverClosed(): void;
+  inHookTime<T>(hook: string, work: Promise<T>): Promise<T>;
+}
+
 export class SessionTransport implements ScopedTransport {
-  readonly #session: LiveSession;
+  readonly #session: TransportSession;
   onclose: (() => void) | undefined = undefined;
   onerror: ((error: Error) => void) | undefined = undefined;
   onmessage: (<T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void) | undefined = undefined;
   #closed = false;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
-  constructor(session: LiveSession) {
+  constructor(session: TransportSession) {
     this.#session = session;
   }
 
@@ -47,7 +67,7 @@ export class SessionTransport implements ScopedTransport {
     return this.#session.id;
   }
 
-  /** A server that connects after its session has left hears at once that the transport is closed. */
+  /** Reports at once that the transport is closed, when a server connects after its session has left. */
   async start(): Promise<void> {
     if (this.#closed) this.onclose?.();
   }
@@ -74,19 +94,23 @@ export class SessionTransport implements ScopedTransport {
   }
 
   send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
-    if (this.#session.guard === undefined) return this.#send(message, options);
+    const { gate, guard } = this.#session;
+    if (guard === undefined) return this.#send(message, options);
     const from = contexts.getStore();
-    if (this.#session.serves) return this.#sendOf(from, message, options);
-    return this.#session.served().then((goesOn) => (goesOn ? this.#sendOf(from, message, options) : undefined));
+    if (gate.open) return this.#sendOf(from, message, options);
+    return gate.opened().then((open) => (open ? this.#sendOf(from, message, options) : undefined));
   }
 
-  /** What says it may have been taken back, and its id be another try's: what is not about the session is dropped. */
+  /**
+   * A request that was taken back may have been retried under the same id. So of the messages that its handler still
+   * sends, only those about the session leave.
+   */
   #sendOf(
     from: MessageContext | undefined,
     message: JSONRPCMessage,
     options: TransportSendOptions | undefined,
   ): Promise<void> {
-    if (from?.takenBack !== true) return this.#send(message, options);
+    if (from?.phase !== 'takenBack') return this.#send(message, options);
     if (!('method' in message)) return DONE;
     if ('id' in message) return Promise.reject(storeAway('writing before a call'));
     return options?.relatedRequestId === undefined && SESSION_LEVEL.has(message.method)
@@ -96,7 +120,7 @@ export class SessionTransport implements ScopedTransport {
 
   #send(message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
     try {
-      if (!('method' in message)) this.#session.answer(message as RpcResponse);
+      if (!('method' in message)) this.#session.requests.answer(message as RpcResponse);
       else if ('id' in message) this.#ask(message as RpcRequest, options?.relatedRequestId);
       else this.#notify(message as RpcNotification, options?.relatedRequestId);
       return DONE;
@@ -131,9 +155,9 @@ export class SessionTransport implements ScopedTransport {
     else session.push(out);
   }
 
-  /** The POST stream of a running request, if it can still carry something. */
+  /** The POST stream of a running request, if it can still carry a message. */
   #streamOf(related: RequestId | undefined): Stream | undefined {
-    const context = related === undefined ? this.#ambient() : this.#session.running.get(related);
+    const context = related === undefined ? this.#ambient() : this.#session.requests.running.get(related);
     const stream = context?.stream;
     return stream !== undefined && !stream.answersOnly && stream.reachable ? stream : undefined;
   }
@@ -142,7 +166,7 @@ export class SessionTransport implements ScopedTransport {
     const context = contexts.getStore();
     if (context?.id === undefined || context.answered) return undefined;
     // A handler of another session may hold this one's server.
-    return this.#session.running.get(context.id) === context ? context : undefined;
+    return this.#session.requests.running.get(context.id) === context ? context : undefined;
   }
 }
 

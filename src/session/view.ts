@@ -1,13 +1,22 @@
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
+import type { AnyServer } from '../protocol/server-shape.ts';
 import type { McpSession, SessionState } from '../types.ts';
-import type { AnyServer, LiveSession } from './session.ts';
+import type { SessionIdentity } from './record-keeper.ts';
 
-/** `ctx.session`: the public face of a live session, with nothing of its inside. */
+/** What a view shows of its session. */
+export interface ViewedSession extends SessionIdentity {
+  readonly version: string;
+  readonly server: AnyServer | undefined;
+  readonly record: { readonly state: SessionState };
+  readonly signal: AbortSignal;
+}
+
+/** `ctx.session`: the public face of a live session, without access to its internals. */
 class SessionView implements McpSession {
   readonly kind = 'session' as const;
-  readonly #session: LiveSession;
+  readonly #session: ViewedSession;
 
-  constructor(session: LiveSession) {
+  constructor(session: ViewedSession) {
     this.#session = session;
   }
   get id(): string {
@@ -41,6 +50,6 @@ class SessionView implements McpSession {
   }
 }
 
-export function createSessionView(session: LiveSession): McpSession {
+export function createSessionView(session: ViewedSession): McpSession {
   return new SessionView(session);
 }

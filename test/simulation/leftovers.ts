@@ -17,12 +17,12 @@ export function checkLeftovers(world: World): void {
       owners.set(session.id, name);
       const record = data.record(session.id);
       const epoch = record !== undefined && 'epoch' in record ? record.epoch : undefined;
-      if (epoch !== session.epoch)
+      if (epoch !== session.ownership.epoch)
         ledger.violation(
-          `${name} holds session ${session.id} at epoch ${session.epoch}, its record is at ${String(epoch)}`,
+          `${name} holds session ${session.id} at epoch ${session.ownership.epoch}, its record is at ${String(epoch)}`,
         );
       for (const call of ledger.calls)
-        if (call.session === session.id && isOver(call) && session.running.get(call.id) !== undefined)
+        if (call.session === session.id && isOver(call) && session.requests.running.get(call.id) !== undefined)
           ledger.violation(`${name} still holds the id of ${call.client} ${call.nonce} (id ${call.id}), which ended`);
     }
   }

@@ -1,15 +1,15 @@
 /**
- * The way of one call to its session. Each attempt locates the session and serves the call there; what an attempt could not
- * finish, it returns as the call for the next one:
+ * Drives one call to its session. Each attempt locates the session and serves the call there. An attempt that does not
+ * finish the call returns it as the call of the next attempt:
  *
  *     live here       → served here: answered, or (its owner changed, its store was away) the next attempt
  *     live elsewhere  → relayed: answered,
- *                         or refused there: the same call, it never ran,
- *                         or lost with its owner before an event id went out: the same call, marked `again`,
- *                         or lost after one: a GET that resumes its stream, in the response that its client reads already
+ *                         or refused there: the same call, because it never ran,
+ *                         or lost with its owner before an event id was sent: the same call, marked `again`,
+ *                         or lost after that: a GET that resumes the stream in the same response
  *     ended, unknown  → 404
  *
- * A call that another instance relayed is served here or refused to that instance; no third instance gets it.
+ * A call that another instance relayed is served here, or refused to that instance. It is never relayed again.
  */
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
@@ -50,7 +50,9 @@ export interface CallLoopOptions {
   readonly patience: Patience;
   readonly random: RandomSource;
   openHead: WaitingCallsOptions['openHead'];
-  /** Serves a call whose session is live here, and whose user and version are right. Throws what it could not serve. */
+  /**
+   * Serves a call whose session is live here and whose user and version are right. Throws the reason when it cannot.
+   */
   serve(session: LiveSession, call: Call): MaybePromise<NextAttempt>;
 }
 
@@ -62,9 +64,9 @@ const WAITED_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'RESTORE_FAILED',
   'TOO_MANY_REQUESTS',
 ]);
-/** A factory that fails is asked this often for one call. */
+/** How often a factory that fails is called for one call. */
 const RESTORES = 3;
-/** An attempt that leaves nothing to do. */
+/** The outcome of an attempt that finished the call. */
 const DONE: Placed = { outcome: undefined };
 /** About 600 ms in all: as long as two instances may take to agree on the owner of a session. */
 const TRIES = 9;
@@ -76,7 +78,7 @@ export class CallLoop {
   readonly #owners: KnownOwners;
   readonly #waiting: WaitingCalls;
   readonly #refusals: RefusalLog;
-  /** Calls that no live session counts: under way to a session, or with its owner. GET streams are not among them. */
+  /** Calls that no live session counts: on the way to a session, or at its owner. Without GET streams. */
   readonly #tracked = new Set<Exchange>();
 
   constructor(options: CallLoopOptions) {
@@ -90,7 +92,7 @@ export class CallLoop {
       follow: (id, call, outcome) => this.#follow(id, call, outcome),
       mayRetry: (cause, failures) => isAway(cause) && (failures < RESTORES || !isRestoreFailure(cause)),
       isHookFailure: isRestoreFailure,
-      freed: (id, cause) => (isFull(cause) ? options.registry.get(id)?.running.freed() : undefined),
+      freed: (id, cause) => (isFull(cause) ? options.registry.get(id)?.requests.running.freed() : undefined),
       fail: (call, cause) => this.#refuse(call, cause),
       openHead: options.openHead,
     });
@@ -111,7 +113,9 @@ export class CallLoop {
     }
   }
 
-  /** Answers a call, whatever becomes of it. A call on a session that is live here is dispatched before this returns. */
+  /**
+   * Answers a call in every case. A call on a session that is live here is dispatched before this returns.
+   */
   run(id: string, call: Call): void {
     const { exchange } = call;
     const { options, instance, registry } = this.#options;
@@ -122,10 +126,10 @@ export class CallLoop {
     // Without a lease this instance cannot know whether the sessions in its memory are still its own.
     if (!instance.valid) return this.#wait(id, call, lapsed());
     const live = registry.get(id);
-    // Answers and notifications are what a running call may wait for.
-    if (waiting && (live?.serves !== true || counts(call)))
+    // A running call may wait for answers and notifications, so those may overtake.
+    if (waiting && (live?.gate.open !== true || counts(call)))
       return this.#wait(id, call, storeAway('waiting behind an earlier request'));
-    if (live?.serves !== true) return this.#start(id, call);
+    if (live?.gate.open !== true) return this.#start(id, call);
     try {
       const next = this.#serve(live, call);
       if (next instanceof Promise) attempt(exchange, () => this.#follow(id, call, next));
@@ -170,11 +174,11 @@ export class CallLoop {
     return this.#failed(id, call, restoreFailed());
   }
 
-  /** A call waits for what is away, or its client gets an error. */
+  /** The call waits for the lease or the store, or its client gets an error. */
   async #failed(id: string, call: Call, cause: unknown): Promise<void> {
     const { exchange } = call;
     if (isAway(cause) && !exchange.closed) {
-      // The instance that relayed it waits, and finds the next owner.
+      // The relaying instance waits, and finds the next owner.
       if (exchange.relayOrigin !== undefined && !isFull(cause)) return exchange.relayOrigin.refuse();
       if (this.#deliverAnswers(id, call)) return;
       const waiting = this.#waiting.add(id, call, cause);
@@ -202,8 +206,8 @@ export class CallLoop {
   }
 
   /**
-   * Answers to questions of a handler that runs here reach it at once: the handler goes on in any case, and what it sends
-   * waits for the lease.
+   * Answers to questions of a handler that runs here reach the handler at once: it continues in any case, and its sends
+   * wait for the lease.
    */
   #deliverAnswers(id: string, { exchange, post }: Call): boolean {
     const live = this.#options.registry.get(id);
@@ -227,7 +231,7 @@ export class CallLoop {
       if (relayLost(call)) return DONE;
       if (!instance.valid) throw lapsed();
       // The session may have left between the find and this turn, or the lease may have run out and come back.
-      const serves = registry.get(id) === found.here && found.here.serves;
+      const serves = registry.get(id) === found.here && found.here.gate.open;
       if (abandonedWhileWaiting(call)) return DONE;
       return { outcome: serves ? this.#serve(found.here, call) : call };
     }
@@ -249,7 +253,8 @@ export class CallLoop {
     const next = outcome.relayed === 'lost' ? afterLoss(call, outcome, this.#lostForm(call)) : call;
     if (next.exchange.closed) return undefined;
     if (!next.again || call.again) return next;
-    // Its client must not be told to retry it. It waits at least until this instance can have found out what became of it.
+    // The client must not get an error that invites a retry. The call waits at least until this instance can have
+    // learnt its outcome.
     const { waitMs, leaseMs, timeProvider } = options;
     return { ...next, waitUntil: timeProvider.monotonic() + Math.max(waitMs, leaseMs) };
   }
@@ -301,7 +306,7 @@ export class CallLoop {
 
 type Lost = Extract<RelayOutcome, { relayed: 'lost' }>;
 
-/** The call as the next owner is to get it. */
+/** The call for the next owner. */
 function afterLoss(call: Call, { opened, lastEventId }: Lost, form: LostForm): Call {
   const { exchange: before, kind, requestId } = call;
   const seen = lastEventId ?? (before instanceof ContinuedExchange ? before.lastEventId : undefined);
@@ -309,7 +314,7 @@ function afterLoss(call: Call, { opened, lastEventId }: Lost, form: LostForm): C
   return seen === undefined ? continued(call, exchange) : { kind: 'get', exchange, requestId, again: true };
 }
 
-/** A client must not be told to retry a call that may have run: `owner_lost` says so. */
+/** The error for a call that may have run is `owner_lost`, because the client must not retry it. */
 function outcomeOf({ again, exchange, post }: Call, cause: unknown): unknown {
   if (!again && !(exchange instanceof ContinuedExchange)) return cause;
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
@@ -317,24 +322,27 @@ function outcomeOf({ again, exchange, post }: Call, cause: unknown): unknown {
 }
 
 /**
- * The link to the relaying instance failed before the requests of this call began. That instance, or the client's next one,
- * sends them again, marked, to the owner of the session. So no instance runs them as this attempt.
+ * The link to the relaying instance failed before the requests of this call began. That instance, or the client's next
+ * one, sends them again, marked, to the owner of the session. So no instance runs them as this attempt.
  */
 function relayLost({ exchange, post }: Call): boolean {
   return exchange.relayOrigin?.linkFailed === true && post?.messages.some(({ kind }) => kind === 'request') === true;
 }
 
-/** Its client disconnected or cancelled it while it waited. No event id was sent, so no client can fetch what it answers. */
+/**
+ * The client disconnected or cancelled the call while it waited. No event id was sent, so no client can fetch its
+ * answer.
+ */
 function abandonedWhileWaiting({ kind, exchange, waitUntil }: Call): boolean {
   return kind === 'post' && waitUntil !== undefined && exchange.closed;
 }
 
-/** What a call waits for: a lease, the store, or two instances that disagree on an owner. */
+/** Whether a call waits for this cause: a lease, the store, or two instances that disagree on an owner. */
 function isAway(cause: unknown): cause is SojournError {
   return cause instanceof SojournError && WAITED_FOR.has(cause.code);
 }
 
-/** Whether something of a call counts against `limits.requestsPerSession`. */
+/** Whether a request of the call counts against `limits.requestsPerSession`. */
 function counts({ kind, post }: Call): boolean {
   if (kind !== 'post') return false;
   return post?.messages.some((one) => one.kind === 'request' && one.message.method !== 'ping') === true;

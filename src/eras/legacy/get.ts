@@ -1,15 +1,15 @@
 /**
- * A GET of a session: its stream of messages, or what a `Last-Event-ID` asks for. Clients of several SDKs hang or fail for good
- * when a resume is refused with a status, so none is:
+ * Serves a GET of a session: its stream of messages, or the events after a `Last-Event-ID`. Clients of several SDKs
+ * hang or fail for good when a resume is refused with a status, so no resume is refused that way:
  *
- *     the stream is kept                          → what came after, then what comes
- *     the GET stream, what came after is not kept → a new GET stream, which begins with `list_changed` of each kind
- *     the stream of a call, which is not kept     → an event with a JSON-RPC error of the call's id, then the end
- *     … and its event id does not name the call   → like a finished stream
- *     a finished stream, nothing came after       → 204: no reason to come back. A client that asks again and again while the
- *                                                   session has no GET stream open gets that: one SDK comes back for ever, and
- *                                                   reads no other stream until then
- *     no event id of ours                         → a new GET stream
+ *     the stream is kept                        → the events after the id, then new events
+ *     the GET stream, those events are not kept → a new GET stream, which begins with `list_changed` of each kind
+ *     the stream of a call, which is not kept   → an event with a JSON-RPC error of the call's id, then the end
+ *     … and the event id does not name the call → as for a finished stream
+ *     a finished stream, no events after the id → 204, no reason to reconnect. A client that asks again and again while
+ *                                                 the session has no open GET stream gets one: one SDK reconnects for
+ *                                                 ever, and reads no other stream until then
+ *     an event id of another origin             → a new GET stream
  *
  * An ended or unknown session is 404, unless the id names a call: `refuseResume`.
  */
@@ -25,11 +25,11 @@ import type { LiveSession } from '../../session/session.ts';
 import { replayComplete } from '../../session/stream.ts';
 
 /**
- * Requests for one finished stream that are answered with 204 before the GET stream is opened instead. Official clients come back
- * once after each error that they got, and a connection may break under the 204. If they got a GET stream then, they would
- * read two, and get messages twice.
+ * Requests for one finished stream that get 204 before the GET stream is opened instead. Official clients reconnect
+ * once after each error, and a connection may break under the 204. A client that got a GET stream then would read two
+ * streams, and get messages twice.
  */
-const ENDS_TOLD = 2;
+const ENDS_ANSWERED = 2;
 /** How long after a resume a stream ends cleanly, for clients that need it (`clean-end`). */
 const CLEAN_END_MS = 400;
 
@@ -62,9 +62,9 @@ export async function serveGet(session: LiveSession, exchange: Exchange, context
   return true;
 }
 
-function isOurs({ log, epoch, getStream }: LiveSession, position: EventPosition): boolean {
+function isOurs({ log, getStream }: LiveSession, position: EventPosition): boolean {
   // A later epoch: the store lost the stream.
-  return getStream.logged && position.tag === log.tag && position.epoch <= epoch;
+  return getStream.logged && position.tag === log.tag && position.epoch <= log.epoch;
 }
 
 /** `undefined`: the log cannot continue from there. */
@@ -91,17 +91,17 @@ async function resume(
   return 'resumed';
 }
 
-/** The rest of a POST's response never becomes a GET stream. */
+/** The rest of a relayed POST's response must not become a GET stream. */
 async function finish(session: LiveSession, exchange: Exchange, { open }: GetContext): Promise<void> {
   const lastEventId = exchange.header('last-event-id') ?? '';
   const reads = session.getStream.read || exchange.method !== 'GET';
-  if (reads || session.asksForFinished(lastEventId) <= ENDS_TOLD) exchange.respond(204, []);
+  if (reads || session.asksForFinished(lastEventId) <= ENDS_ANSWERED) exchange.respond(204, []);
   else await openGet(session, open(exchange), true);
 }
 
 /**
- * A resume in a session that is unknown, or has ended: `true` where the event id names the call that its client waits for. That
- * call gets an error of its id; any other GET keeps its 404.
+ * A resume in an unknown or ended session. `true`: the event id names a call, and that call got an error of its id.
+ * `false`: the GET gets its 404.
  */
 export function refuseResume(exchange: Exchange, options: Pick<ResolvedOptions, 'lostCalls'>): boolean {
   const position = parseEventId(exchange.header('last-event-id') ?? '');
@@ -110,7 +110,7 @@ export function refuseResume(exchange: Exchange, options: Pick<ResolvedOptions, 
   return true;
 }
 
-/** The id of the event says that nothing follows: some clients come back after every error. */
+/** The event id says that nothing follows, because some clients reconnect after every error. */
 function respondError(
   exchange: Exchange,
   position: EventPosition,

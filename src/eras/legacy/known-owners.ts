@@ -1,11 +1,11 @@
 /**
- * Where sessions of other instances were live when a call last reached them, and whose they are. It saves a read of the
- * store per call: an owner that has just sent something knows better than the record whether it still owns the session, and
- * refuses the call if not.
+ * The owners of other instances' sessions at the last relayed call, and the users of those sessions. Saves a read of
+ * the store per call: an owner that has just sent a message knows better than the record whether it still owns the
+ * session, and refuses the call if not.
  */
 import type { Instance } from '../../cluster/instance.ts';
 
-/** Past this many sessions the entry that was learnt first is forgotten. */
+/** Past this number of sessions the oldest entry is dropped. */
 const KEPT = 10_000;
 
 export class KnownOwners {

@@ -1,7 +1,7 @@
 /**
- * The 2025 era with sessions (2025-03-26 to 2025-11-25, streamable HTTP): POST, GET, DELETE of one session, wherever it
- * lives. Order of checks after the door: session id → lookup → user → version of the session (`call-loop.ts`), then those of a
- * POST (`legacy-posts.ts`).
+ * The 2025 era with sessions (2025-03-26 to 2025-11-25, streamable HTTP): POST, GET and DELETE of a session on any
+ * instance. Order of the checks after `request-checks.ts`: session id → lookup → user → version of the session
+ * (`call-loop.ts`), then those of a POST (`posts.ts`).
  */
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
@@ -18,6 +18,7 @@ import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { relayedFields } from '../../options/header-names.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Opener } from '../../session/session-opener.ts';
+import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
@@ -46,6 +47,7 @@ export interface LegacyOptions {
   readonly expiry: StreamExpiry;
   readonly patience: Patience;
   readonly random: RandomSource;
+  readonly lifecycle: Lifecycle;
 }
 
 export class LegacyEra {
@@ -56,6 +58,7 @@ export class LegacyEra {
   readonly #opener: Opener;
   readonly #keepAlive: KeepAlive;
   readonly #patience: Patience;
+  readonly #lifecycle: Lifecycle;
   readonly #getSinks: SseSinkOptions;
   readonly #postSinks: SseSinkOptions;
   /** Of POSTs whose clients come back after the end of a stream. */
@@ -64,7 +67,8 @@ export class LegacyEra {
   readonly #posts: LegacyPosts;
   readonly relay: Relay;
 
-  constructor({ options, registry, finder, instance, opener, keepAlive, expiry, patience, random }: LegacyOptions) {
+  constructor(given: LegacyOptions) {
+    const { options, registry, finder, instance, opener, keepAlive, expiry, patience, random, lifecycle } = given;
     this.#options = options;
     this.#registry = registry;
     this.#finder = finder;
@@ -72,6 +76,7 @@ export class LegacyEra {
     this.#opener = opener;
     this.#keepAlive = keepAlive;
     this.#patience = patience;
+    this.#lifecycle = lifecycle;
     const { streamBufferBytes: bufferBytes } = options.limits;
     this.#getSinks = { keepAlive, bufferBytes, heldHeads: new HeldHeads(options.timeProvider), expiry };
     this.#resumedSinks = { ...this.#getSinks, largeAsJson: options.responseMode === 'auto' };
@@ -79,6 +84,7 @@ export class LegacyEra {
     this.relay = new Relay({
       instance,
       logger: options.logger,
+      lifecycle,
       bufferBytes: options.limits.streamBufferBytes,
       lostForm: (method) => lostForm(options, method),
       isRelayed: relayedFields(options.relayedHeaders, options.credentialHeaders),
@@ -103,7 +109,7 @@ export class LegacyEra {
     });
   }
 
-  /** POSTs and DELETEs that no live session counts: being opened, looked for, or with another instance. */
+  /** POSTs and DELETEs that no live session counts: opening a session, looking for it, or at another instance. */
   get running(): number {
     return this.#loop.running;
   }
@@ -139,15 +145,17 @@ export class LegacyEra {
     this.#loop.run(id, { kind, exchange, requestId: null, again });
   }
 
-  /** A call that another instance handed over: its session lives here, or is to be opened here because that one drains. */
+  /**
+   * Serves a call that another instance relayed: its session lives here, or opens here because that instance drains.
+   */
   #relayed({ call, again, text = '' }: CallEnvelope, exchange: RelayedExchange): void {
     if (call !== 'post') return this.#bodiless(call, exchange, again);
-    // An instance of an earlier version lets it in.
+    // Instances of earlier versions do not check the depth.
     const deep = checkTextDepth(text);
     if (deep !== undefined) return refuse(exchange, deep.error, deep.id);
     const body: unknown = JSON.parse(text);
     const batch = Array.isArray(body);
-    // The other instance's door has let it in; messages are looked at again because their kinds are not sent along.
+    // The other instance has checked the request. Messages are classified again, because their kinds are not relayed.
     const messages = (batch ? (body as unknown[]) : [body]).map(checkMessage);
     this.post({ exchange, messages, batch, text }, again);
   }
@@ -159,19 +167,19 @@ export class LegacyEra {
     return this.#serveGet(session, call);
   }
 
-  /** A GET that waits: its client reads a stream already, from the position that it asked for. */
+  /** Sends the head to a GET that waits: its client then reads a stream from the position that it asked for. */
   #openHead(call: Call): EarlyHead {
     const { exchange } = call;
     const kept = { slot: -1, keepAlive: () => exchange.write(KEEP_ALIVE_FRAME) };
     this.#keepAlive.add(kept);
     const stop = (): void => this.#keepAlive.remove(kept);
-    // Its client has the head already.
+    // The client has the head already.
     if (exchange instanceof ContinuedExchange) return { call, stop };
     const givenId = exchange.header('last-event-id') || undefined;
     exchange.sessionId = exchange.header('mcp-session-id');
     exchange.openStream(SSE_HEADERS);
     const position = parseEventId(exchange.header('last-event-id') ?? '');
-    // Its position as a new id: some clients count an attempt that brought no new one as failed.
+    // The position gets a new id, because some clients count an attempt without a new id as failed.
     const lastEventId = position === undefined ? givenId : this.#nextId(position);
     const emptyData = hasPriming(exchange.header('mcp-protocol-version') ?? '');
     exchange.write(
@@ -190,7 +198,7 @@ export class LegacyEra {
     const served = await serveGet(session, call.exchange, {
       options: this.#options,
       open: (exchange) => this.#sseSink(exchange),
-      stays: () => this.#registry.get(session.id) === session && session.serves,
+      stays: () => this.#registry.get(session.id) === session && session.gate.open,
     });
     return served ? undefined : call;
   }
@@ -201,14 +209,14 @@ export class LegacyEra {
       const { waitMs } = this.#options;
       if (!this.#instance.valid && !(await this.#patience.lease(post.text?.length ?? 0, waitMs, exchange)))
         throw lapsed();
-      if (this.#opener.draining) {
+      if (this.#lifecycle.prefersOthers) {
         // The relaying instance tries the next one.
         if (exchange.relayOrigin !== undefined) return exchange.relayOrigin.refuse();
         const call = postCall(post);
         for (const other of await this.#instance.othersServing()) {
           const outcome = await this.relay.send(other, call);
           if (outcome.relayed === 'done' || exchange.closed) return;
-          // The client has the id of a session whose owner is gone, and has to begin anew.
+          // The client has the id of a session whose owner crashed, and must initialize again.
           if (outcome.relayed === 'lost' && outcome.opened) {
             const to = new ContinuedExchange(exchange, undefined, false, message.id);
             return this.#loop.fail({ exchange: to, requestId: message.id }, ownerLost(true));
@@ -230,10 +238,10 @@ export class LegacyEra {
         sink.end();
         return;
       }
-      const stream = session.openPost([message], false);
-      // Without its first event in the log it is a stream that cannot be resumed.
+      const stream = session.requests.open([message], false);
+      // Without its first event in the log the stream cannot be resumed.
       if ((await stream.prime()) !== 'written') stream.abandonLog();
-      session.begin(stream, this.#sseSink(exchange));
+      session.requests.begin(stream, this.#sseSink(exchange));
       stream.send(json, true);
     } catch (cause) {
       this.#loop.fail({ exchange, requestId: message.id }, cause);
@@ -252,7 +260,7 @@ export class LegacyEra {
     return undefined;
   }
 
-  /** The end of a session that may live anywhere; `false`: there is nothing to end. */
+  /** Ends a session on whichever instance it lives; `false`: there is no such session. */
   async terminate(id: string): Promise<boolean> {
     const live = this.#registry.get(id);
     if (live !== undefined && (await this.#registry.end(live, 'terminated'))) return true;

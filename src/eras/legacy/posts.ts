@@ -1,10 +1,11 @@
 /**
- * A POST of a session that is live here, its user and version right: scopes → id in flight → running requests → what must be
- * stored first → dispatch. Until that is stored nothing was sent, so another owner can still take it.
+ * Serves a POST of a session that is live here, after the checks of user and version: scopes → id in flight → running
+ * requests → store what must be stored first → dispatch. Before that is stored nothing was sent, so another owner can
+ * still serve the POST.
  *
- *     all of it may run twice ─▶ dispatched at once; what it says waits for the store
+ *     all of it may run twice ─▶ dispatched at once; its messages wait for the store
  *     else                    ─▶ stored, then dispatched
- *     it came before          ─▶ what became of the first try (`second-try.ts`)
+ *     it is a retry ─▶ the outcome of the first attempt (`retry.ts`)
  */
 import {
   alreadyInitialized,
@@ -92,7 +93,7 @@ export class LegacyPosts {
     return checked === undefined ? this.#serveAllowed(session, call, requests) : refused(call, checked);
   }
 
-  /** While a resolver takes its time the session may leave, or the instance that has the client may be lost. */
+  /** While a resolver runs, the session may leave, or the link to the relaying instance may fail. */
   async #serveChecked(
     session: LiveSession,
     call: PostCall,
@@ -104,7 +105,7 @@ export class LegacyPosts {
     return stays(session, call) ? this.#serveAllowed(session, call, requests) : call;
   }
 
-  /** Its caller has the scopes. */
+  /** Serves a POST whose caller has the scopes. */
   #serveAllowed(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): MaybePromise<NextAttempt> {
     const { exchange, post, again } = call;
     const { messages } = post;
@@ -116,32 +117,32 @@ export class LegacyPosts {
     if (requests.length === 0) {
       this.#registry.touch(session);
       this.#dispatchSilent(session, exchange, messages);
-      // What a notification changed about the session outlives this instance once it is accepted.
+      // Once a notification is accepted, its change of the session must survive a crash.
       if (session.record.saving) return this.#track(exchange, () => this.#respondSaved(session, call));
       exchange.respond(202, []);
       return undefined;
     }
-    const stream = session.openPost(requests, this.#options.responseMode === 'json');
-    const admitted = requests.map((request) => session.admit(request, exchange, stream));
+    const stream = session.requests.open(requests, this.#options.responseMode === 'json');
+    const admitted = requests.map((request) => session.requests.admit(request, exchange, stream));
     const admittedPost: AdmittedPost = { call, stream, admitted };
-    const early = session.mayRunUnprimed(stream, requests, admitted);
+    const early = session.requests.early(stream, requests, admitted);
     if (early !== undefined) return this.#startEarly(session, admittedPost, early);
-    const primed = session.prime(stream, requests, admitted);
+    const primed = session.requests.prime(stream, requests, admitted);
     if (!(primed instanceof Promise)) return this.#start(session, admittedPost, primed);
     const starting = primed.then((result) => this.#start(session, admittedPost, result));
-    for (const context of admitted) context.starting = starting;
+    for (const context of admitted) context.startsAfter(starting);
     return starting;
   }
 
   /**
-   * Calls that may run twice need not wait for the store, but their messages do. So the priming event and an answer that
-   * comes at once are stored together (docs/adr/0009).
+   * Calls that may run twice do not wait for the store, but their messages do. So the priming event and an immediate
+   * answer are stored together (docs/adr/0009).
    */
   #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): Promise<NextAttempt> {
     const { call, stream, admitted } = admittedPost;
     const sink = this.#sse(call.exchange, resumes(session, stream));
     return new Promise((resolve, reject) => {
-      session.beginUnprimed(stream, sink, admitted, extra, (result) => {
+      session.requests.beginEarly(stream, sink, admitted, extra, (result) => {
         try {
           resolve(this.#primed(session, admittedPost, sink, result));
         } catch (cause) {
@@ -154,17 +155,17 @@ export class LegacyPosts {
 
   #primed(session: LiveSession, { call, admitted }: AdmittedPost, sink: SseSink, result: WriteResult): NextAttempt {
     // The priming event was stored, but the session has a new owner, which runs the call again.
-    const late = result === 'written' && admitted.some(({ passedOn }) => passedOn);
+    const late = result === 'written' && admitted.some(({ phase }) => phase === 'passedOn');
     if (result === 'written' && !late) {
-      session.primed(admitted);
+      session.requests.primed(admitted);
       return undefined;
     }
-    session.takeBack(admitted);
+    session.requests.takeBack(admitted);
     const unsent = sink.abandon();
     const exchange = unsent ? call.exchange : this.#continued(call);
-    if (result === 'failed' && session.left === undefined)
+    if (result === 'failed' && !session.left)
       return refused({ ...call, exchange }, storeAway('writing before an answer'));
-    // After a failure the store may have it all the same.
+    // After a failure the store may still hold the event.
     return { ...call, exchange, post: { ...call.post, exchange }, again: call.again || late || result === 'failed' };
   }
 
@@ -172,22 +173,22 @@ export class LegacyPosts {
     return new ContinuedExchange(exchange, undefined, false, requestId, lostForm(this.#options, methodOf(post)));
   }
 
-  /** Past `waitMs` it is accepted all the same: the record keeper goes on until the store has it. */
+  /** Past `waitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
   async #respondSaved(session: LiveSession, call: PostCall): Promise<NextAttempt> {
     const saved = await session.record.saved();
-    if (!saved && session.left !== undefined) return call;
+    if (!saved && session.left) return call;
     call.exchange.respond(202, []);
     return undefined;
   }
 
-  /** A call that an earlier attempt began: its answer, or `owner_lost`, without running it again. */
+  /** Answers a call that an earlier attempt began: with its answer, or with `owner_lost`. Does not run it again. */
   async #answerRetry(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): Promise<NextAttempt> {
     const { exchange, post } = call;
     const json = this.#options.responseMode === 'json';
     const open = (): Sink => (json ? new JsonSink(exchange, JSON_HEADERS, post.batch) : this.#sse(exchange, false));
     try {
       await firstAttemptStarted(session, requests);
-      if (session.left !== undefined) return { ...call, again: true };
+      if (session.left) return { ...call, again: true };
       // The first attempt was refused before it ran.
       if (!isRetry(session, requests)) return await this.serve(session, call);
       if (await attachToFirstAttempt(session, requests, open)) return undefined;
@@ -200,33 +201,35 @@ export class LegacyPosts {
     return undefined;
   }
 
-  /** Everything that must be stored first is stored, or was refused: until here nothing has run, and nothing was sent. */
+  /**
+   * Continues when everything that must be stored first is stored or refused. Nothing has run or was sent so far.
+   */
   #start(session: LiveSession, { call, stream, admitted }: AdmittedPost, primed: WriteResult): NextAttempt {
     const { exchange, post } = call;
-    if (primed === 'failed' && session.left === undefined) {
-      session.withdraw(admitted);
+    if (primed === 'failed' && !session.left) {
+      session.requests.withdraw(admitted);
       return refused(call, storeAway('writing before a call'));
     }
-    if (primed !== 'written' || session.left !== undefined) {
-      // The session has another owner now, or has ended: the next attempt finds out which.
-      if (primed === 'fenced') this.#registry.fenced(session);
-      session.withdraw(admitted);
-      // After a failure the store may have it all the same: the next owner knows by its marker.
+    if (primed !== 'written' || session.left) {
+      // The session has another owner now, or has ended. The next attempt finds out which.
+      if (primed === 'fenced') session.ownership.fenced();
+      session.requests.withdraw(admitted);
+      // After a failure the store may still hold the marker, which the next owner checks.
       return primed === 'failed' ? { ...call, again: true } : call;
     }
-    // Its client disconnected while it waited for the store, and has no event id to come back with.
+    // The client disconnected while the POST waited for the store, and has no event id to resume from.
     const waited = stream.delayed || call.waitUntil !== undefined;
     if (waited && exchange.closed && exchange.relayOrigin === undefined) {
-      session.abandon(stream, admitted);
+      session.requests.abandon(stream, admitted);
       return undefined;
     }
     session.guard?.keep(admitted, exchange);
-    // A retry of this call may have attached to its stream while it was being stored: this exchange is the older one.
+    // A retry may have attached to the stream while it was being stored. This exchange is older than the retry's.
     if (stream.read) exchange.destroy();
     else {
       const { answersOnly } = stream;
       const sse = (): SseSink => this.#sse(exchange, resumes(session, stream));
-      session.begin(stream, answersOnly ? new JsonSink(exchange, JSON_HEADERS, post.batch) : sse());
+      session.requests.begin(stream, answersOnly ? new JsonSink(exchange, JSON_HEADERS, post.batch) : sse());
     }
     this.#dispatchAll(session, post, admitted);
     return undefined;
@@ -240,8 +243,8 @@ export class LegacyPosts {
         continue;
       }
       const context = admitted[next++];
-      // Cancelled while it waited for the store.
-      if (context?.answered === false) session.dispatch(checked.message, context);
+      // A request may have been cancelled while it waited for the store.
+      if (context?.answered === false) session.requests.dispatch(checked.message, context);
     }
   }
 
@@ -258,16 +261,16 @@ export class LegacyPosts {
       if (checked.kind !== 'request') continue;
       const { id, method } = checked.message;
       if (method === 'initialize') return alreadyInitialized();
-      if (session.running.get(id) !== undefined) return requestIdInFlight(id);
+      if (session.requests.running.get(id) !== undefined) return requestIdInFlight(id);
       const full = checkSubscription(checked.message, session, this.#registry, this.#options);
       if (full !== undefined) return full;
       if (method !== 'ping') counted += 1;
     }
     const limit = this.#options.limits.requestsPerSession;
-    // It would wait for ever, and every later request behind it.
+    // It would wait for ever, and so would every later request of the session.
     if (counted > limit)
       return batchNotAllowed(`a batch of ${counted} requests; ${limit} may run at once (limits.requestsPerSession)`);
-    return counted > 0 && session.running.counted + counted > limit ? tooManyRequests(limit) : undefined;
+    return counted > 0 && session.requests.running.counted + counted > limit ? tooManyRequests(limit) : undefined;
   }
 }
 
@@ -282,7 +285,7 @@ function withMessages(call: PostCall, messages: readonly Checked[]): PostCall {
 
 /** After a hook of the application: the session is served here, and its client can be answered. */
 function stays(session: LiveSession, { exchange }: PostCall): boolean {
-  return session.left === undefined && session.serves && exchange.relayOrigin?.linkFailed !== true;
+  return !session.left && session.gate.open && exchange.relayOrigin?.linkFailed !== true;
 }
 
 function refused({ exchange, requestId }: Pick<Call, 'exchange' | 'requestId'>, error: SojournError): undefined {

@@ -1,11 +1,11 @@
-/** Refusals that the status no longer shows: operators find them in the log, at most one line per reason and second. */
+/** Logs refusals that the HTTP status does not show: at most one line per reason and second. */
 import type { Logger, TimeProvider } from '../../types.ts';
 
 const EVERY_MS = 1_000;
 
 interface Noted {
   at: number;
-  /** Since that line. */
+  /** Refusals since that line. */
   quiet: number;
 }
 

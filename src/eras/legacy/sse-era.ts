@@ -1,7 +1,7 @@
 /**
- * The 2024-11-05 transport (`legacySse`): GET …/sse opens a stream that is the session, POST …/message?sessionId=… takes
- * its messages, and everything is answered on the stream. The session lives as long as that connection, on this instance;
- * nothing of it is stored, so nothing of it can be resumed. Its server is made when `initialize` comes.
+ * The 2024-11-05 transport (`legacySse`): GET …/sse opens the stream of a session, POST …/message?sessionId=… takes its
+ * messages, and every answer goes to the stream. The session lives as long as that connection, on this instance.
+ * Nothing of it is stored, so nothing can be resumed. Its server is made at `initialize`.
  */
 import { isInitializeRequest } from '@modelcontextprotocol/server';
 import {
@@ -29,6 +29,7 @@ import { SseSink } from '../../http/sse-sink.ts';
 import { checkMessage, type Checked, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { handshakeOf, type SessionBuilder } from '../../session/builder.ts';
+import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Sink, SinkListener } from '../../http/sink.ts';
 import { sessionHash } from '../../shown.ts';
@@ -43,13 +44,14 @@ export interface LegacySseOptions {
   readonly expiry: StreamExpiry;
   readonly ownerId: () => string;
   readonly random: RandomSource;
+  readonly lifecycle: Lifecycle;
 }
 
 interface Connection {
   readonly id: string;
   readonly exchange: Exchange;
   readonly sink: SseSink;
-  /** From its `initialize` on. */
+  /** Set by its `initialize`. */
   session: LiveSession | undefined;
   state: 'connected' | 'opening' | 'open';
 }
@@ -57,7 +59,7 @@ interface Connection {
 const NO_BYTES = new Uint8Array(0);
 const ID_BYTES = 16;
 
-/** `'sse'`, `'message'`, or undefined: not a path of this transport. */
+/** `undefined`: not a path of this transport. */
 export function legacySsePath(url: string): 'sse' | 'message' | undefined {
   const path = url.split('?', 1)[0]?.replace(/\/$/, '') ?? '';
   if (path.endsWith('/sse')) return 'sse';
@@ -72,15 +74,16 @@ export class LegacySseEra {
   readonly #ownerId: () => string;
   readonly #random: RandomSource;
   readonly #connections = new Map<string, Connection>();
-  draining = false;
+  readonly #lifecycle: Lifecycle;
 
-  constructor({ options, builder, keepAlive, expiry, ownerId, random }: LegacySseOptions) {
+  constructor({ options, builder, keepAlive, expiry, ownerId, random, lifecycle }: LegacySseOptions) {
     this.#options = options;
     this.#builder = builder;
     this.#keepAlive = keepAlive;
     this.#expiry = expiry;
     this.#ownerId = ownerId;
     this.#random = random;
+    this.#lifecycle = lifecycle;
   }
 
   /** Host and Origin have been checked. */
@@ -106,7 +109,7 @@ export class LegacySseEra {
 
   #connect(exchange: Exchange): void {
     if (!acceptsStream(exchange.header('accept'))) return refuse(exchange, notAcceptable('text/event-stream'), null);
-    if (this.draining) return refuse(exchange, draining(), null);
+    if (this.#lifecycle.prefersOthers) return refuse(exchange, draining(), null);
     const { sessions, streamBufferBytes } = this.#options.limits;
     if (this.#connections.size >= sessions) return refuse(exchange, tooManySessions(sessions), null);
     const id = base64url(this.#random(ID_BYTES));
@@ -200,7 +203,7 @@ export class LegacySseEra {
     const admitted = session.authorizer?.admit(message, exchange.authInfo) ?? message;
     if (!(admitted instanceof Promise)) return this.#checkRequest(session, connection, exchange, admitted);
     return admitted.then((request) =>
-      session.left === undefined ? this.#checkRequest(session, connection, exchange, request) : undefined,
+      !session.left ? this.#checkRequest(session, connection, exchange, request) : undefined,
     );
   }
 
@@ -213,7 +216,7 @@ export class LegacySseEra {
     const scopes = session.transport.checkScopes([message], exchange.authInfo);
     if (!(scopes instanceof Promise)) return scopes ?? this.#request(session, connection, exchange, message);
     return scopes.then((refusal) => {
-      if (refusal !== undefined || session.left !== undefined) return refusal;
+      if (refusal !== undefined || session.left) return refusal;
       return this.#request(session, connection, exchange, message);
     });
   }
@@ -225,12 +228,12 @@ export class LegacySseEra {
     message: RpcRequest,
   ): SojournError | undefined {
     if (message.method === 'initialize') return invalidRequest('this session is initialized');
-    if (session.running.get(message.id) !== undefined) return requestIdInFlight(message.id);
+    if (session.requests.running.get(message.id) !== undefined) return requestIdInFlight(message.id);
     const limit = this.#options.limits.requestsPerSession;
-    if (message.method !== 'ping' && session.running.counted >= limit) return tooManyRequests(limit);
-    const stream = session.openPost([message], false);
+    if (message.method !== 'ping' && session.requests.running.counted >= limit) return tooManyRequests(limit);
+    const stream = session.requests.open([message], false);
     stream.begin(new Channel(sink));
-    session.request(message, exchange, stream);
+    session.requests.run(message, exchange, stream);
     return undefined;
   }
 
@@ -240,8 +243,7 @@ export class LegacySseEra {
       const session = await this.#builder.connect(
         {
           id,
-          epoch: 1,
-          owner: this.#ownerId(),
+          fence: { epoch: 1, owner: this.#ownerId() },
           user: exchange.user,
           handshake: handshakeOf(message.params as never),
           createdAt: this.#options.timeProvider.now(),
@@ -261,7 +263,7 @@ export class LegacySseEra {
         connection.state = 'open';
         session.getStream.use(new Channel(sink, () => sink.end()));
       } else {
-        // Refused, or ended while it was being opened.
+        // The server refused, or the session ended while it was being opened.
         connection.session = undefined;
         connection.state = 'connected';
         await session.leave('closed');
@@ -290,7 +292,7 @@ export class LegacySseEra {
   }
 }
 
-/** What is sent to one POST, or to the session, on the one connection there is; only the session's end closes it. */
+/** Sends the messages of one POST, or of the session, on the only connection. Only the end of the session closes it. */
 class Channel implements Sink {
   readonly #sink: SseSink;
   readonly #onEnd: (() => void) | undefined;

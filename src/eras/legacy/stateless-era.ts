@@ -1,5 +1,5 @@
 /**
- * The 2025 era without sessions: each POST gets a server of its own, which is closed when its requests are answered or its
+ * The 2025 era without sessions: each POST gets a new server, which is closed when its requests are answered or its
  * client is gone. Nothing can come back to it, so server→client requests are refused at once.
  */
 import type {
@@ -35,7 +35,7 @@ import { contexts, MessageContext } from '../../session/context.ts';
 import { inHookTime } from '../../session/hook-time.ts';
 import type { SessionRun } from '../../session/run.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
-import type { AnyServer } from '../../session/session.ts';
+import type { AnyServer } from '../../protocol/server-shape.ts';
 import { Stream } from '../../session/stream.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
@@ -161,7 +161,7 @@ export class StatelessEra {
 
   #stream(exchange: Exchange): Stream {
     const json = this.#options.responseMode === 'json';
-    const stream = new Stream('', undefined, 0, json);
+    const stream = new Stream('', undefined, 0, { answersOnly: json, requests: 1, call: undefined });
     stream.use(
       json
         ? new JsonSink(exchange, JSON_HEADERS, false)
@@ -213,7 +213,7 @@ export class StatelessTransport implements ScopedTransport {
   onmessage: (<T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void) | undefined = undefined;
   #closed = false;
   #answered = false;
-  /** From its dispatch on: an error before that has an HTTP status of its own. */
+  /** Set by `dispatch`. An error before that is sent with its HTTP status. */
   #stream: Stream | undefined = undefined;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
@@ -298,7 +298,7 @@ export class StatelessTransport implements ScopedTransport {
   }
 }
 
-/** A change could not be announced to anybody, so nothing may be promised. */
+/** No client can receive change announcements, so the server must not promise them. */
 function withoutListChanged(message: RpcResponse): RpcResponse {
   const capabilities = message.result?.['capabilities'];
   if (!isObject(capabilities)) return message;

@@ -1,16 +1,16 @@
 /**
  * Calls that wait for a lease or a store, in order within their session:
  *
- *     request             → waits up to `waitMs`, then its error says what was missing
- *     answer, notification → the same, but past the wait, or when its client leaves, it is accepted (202) and waits on: a
- *                            client sends an answer once. An endpoint that drains refuses it: what it accepts is lost
- *     GET                 → waits as long as its client does; after 250 ms it has its head, so that the client does not
- *                           take the connection for broken
+ *     request              → waits up to `waitMs`, then its error says what was missing
+ *     answer, notification → the same. After the wait, or when its client leaves, it is accepted (202) and waits on,
+ *                            because a client sends an answer once. A draining endpoint refuses it, or it would be lost
+ *     GET                  → waits as long as its client does. After 250 ms it gets its head, so that the client does
+ *                            not take the connection for broken
  *
- * A request past `limits.requestsPerSession` waits too, until another of its session ends.
+ * A request past `limits.requestsPerSession` waits too, until another request of its session ends.
  *
- * A call that arrives while earlier ones of its session wait, waits behind them. A call leaves when its client
- * disconnects, and a request when its client cancels it.
+ * A call that arrives while earlier calls of its session wait, waits behind them. A call leaves when its client
+ * disconnects, and a request also when its client cancels it.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { SSE_HEADERS } from '../../http/sse.ts';
@@ -20,12 +20,17 @@ import { type Call, type CallKind, type InboundPost, isRequest, type NextAttempt
 import type { Patience, Place } from '../../session/patience.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 
-/** Clients take a response without a head for broken after some seconds, proxies sooner; a restored session takes less. */
+/**
+ * Clients take a response without a head for broken after some seconds, and proxies sooner. A restore is shorter.
+ */
 const HEAD_MS = 250;
-/** How long accepted answers and notifications wait on: clients give up a request whose answer this is after 60 s. */
+/**
+ * How long accepted answers and notifications wait on: after 60 s clients give up the request that the answer belongs
+ * to.
+ */
 const ACCEPTED_MS = 60_000;
 
-/** An attempt has handed the call over: to its session, or to the link to its owner. */
+/** The result of an attempt that passed the call to its session, or to the link to its owner. */
 export interface Placed {
   /** Settles when the call is answered, or must be tried again. */
   readonly outcome: MaybePromise<NextAttempt>;
@@ -40,13 +45,15 @@ export interface WaitingCallsOptions {
   readonly options: ResolvedOptions;
   readonly patience: Patience;
   attempt(id: string, call: Call): Promise<Placed>;
-  /** Goes on with a call that was placed. */
+  /** Continues with a call that was placed. */
   follow(id: string, call: Call, outcome: MaybePromise<NextAttempt>): Promise<void>;
-  /** An attempt failed: `true`, another attempt may succeed. `failures`: of the hooks of the user, this one included. */
+  /**
+   * An attempt failed: `true`, another attempt may succeed. `failures`: of the hooks of the user, this one included.
+   */
   mayRetry(cause: unknown, failures: number): boolean;
   /** A hook of the user failed, not the lease or the store. */
   isHookFailure(cause: unknown): boolean;
-  /** Of a call that waits for another request of its session to end: resolves to `true` when one did. */
+  /** For a call that waits for another request of its session to end: resolves to `true` when a request did. */
   freed(id: string, cause: unknown): Promise<true> | undefined;
   fail(call: Call, cause: unknown): void;
   /** Sends the head of a GET's response, once: the call continues in it, and comments keep it alive until `stop`. */
@@ -55,12 +62,12 @@ export interface WaitingCallsOptions {
 
 interface Entry {
   call: Call;
-  /** Answers and notifications alone: no client waits for what comes of them. */
+  /** Only answers and notifications: no client waits for their outcome. */
   readonly silent: boolean;
   place: Place | undefined;
   /** Why it waits. */
   cause: unknown;
-  /** Of hooks. */
+  /** Failures of hooks. */
   failures: number;
   state: 'waiting' | 'attempting' | 'left';
   headTimer: unknown;
@@ -78,12 +85,12 @@ export class WaitingCalls {
     this.#options = options;
   }
 
-  /** Whether calls of this session wait that a call of this kind must not overtake. */
+  /** Whether calls of this session wait which a call of this kind must not overtake. */
   has(id: string, kind: CallKind): boolean {
     return this.#queues.has(keyOf(id, kind));
   }
 
-  /** Resolves when the call has left the queue and what became of it is answered; `undefined`: it may not wait. */
+  /** Resolves when the call has left the queue and is answered; `undefined`: it may not wait. */
   add(id: string, given: Call, cause: unknown): Promise<void> | undefined {
     const { patience, options } = this.#options;
     const silent = given.post !== undefined && !given.post.messages.some(isRequest);
@@ -115,14 +122,14 @@ export class WaitingCalls {
         void this.#pump(id, started);
       }
       if (call.kind === 'get') this.#openHeadLater(entry, now);
-      // What a client sent without waiting for an answer is delivered although it left.
+      // Answers and notifications are delivered even if the client left.
       call.exchange.onClose(() => (silent ? this.#accept(id, entry) : this.#leave(id, entry)));
     });
   }
 
   /**
-   * Drops the request of that id, which its user cancelled. `false`: none of that user waits, or it may run at an owner, which
-   * must get the cancellation too.
+   * Drops a request that its user cancelled. `false`: no such request of that user waits, or it may run at an owner,
+   * which must get the cancellation too.
    */
   cancel(id: string, requestId: RequestId, user: string | undefined): boolean {
     for (const entry of this.#queues.get(keyOf(id, 'post')) ?? []) {
@@ -138,11 +145,11 @@ export class WaitingCalls {
   /** Tries the oldest call of a session until it is placed or refused, then the next. */
   async #pump(id: string, queue: Set<Entry>): Promise<void> {
     const { patience, attempt, mayRetry, isHookFailure } = this.#options;
-    // Once one call is placed, those behind it need not wait for their turn.
+    // Once one call is placed, the calls behind it need not wait for their turn.
     let placed = false;
     for (let [entry] = queue; entry !== undefined; [entry] = queue) {
       if (entry.place === undefined || !(placed || (await this.#turn(id, entry, entry.place)))) continue;
-      // It left after its turn came, and before this microtask.
+      // The call left after its turn came, and before this microtask.
       if (!queue.has(entry)) continue;
       entry.state = 'attempting';
       try {
@@ -178,7 +185,7 @@ export class WaitingCalls {
     void this.#options.follow(id, call, outcome).then(left);
   }
 
-  /** An attempt that is under way may still serve the call: what it fails with is refused then. */
+  /** An attempt that is under way may still serve the call. If it fails, the call is refused then. */
   #expired(id: string, entry: Entry): void {
     if (entry.state === 'waiting') this.#over(id, entry);
   }
@@ -189,7 +196,7 @@ export class WaitingCalls {
     else this.#refuse(id, entry);
   }
 
-  /** Answers and notifications get 202 without having reached their session, and wait on. */
+  /** Answers 202 to answers and notifications that have not reached their session. They wait on. */
   #accept(id: string, entry: Entry): void {
     const { place, state } = entry;
     if (state === 'left' || entry.call.exchange instanceof AcceptedExchange) return;
@@ -197,7 +204,7 @@ export class WaitingCalls {
     if (place !== undefined) patience.leave(place);
     const until = options.timeProvider.monotonic() + ACCEPTED_MS;
     entry.place = patience.enter(place?.bytes ?? 0, until, () => this.#expired(id, entry));
-    // The endpoint has drained: another instance can deliver what this one cannot.
+    // The endpoint has drained: refuse the call, so that another instance can deliver it.
     if (entry.place === undefined) this.#refuse(id, entry);
     else entry.call = accepted(entry.call);
   }
@@ -221,7 +228,7 @@ export class WaitingCalls {
     entry.left();
   }
 
-  /** Counted from when the call first waited: what it waits for may fail often, each time after less than `HEAD_MS`. */
+  /** Counts from when the call first waited, because attempts may fail often, each after less than `HEAD_MS`. */
   #openHeadLater(entry: Entry, now: number): void {
     const headAt = entry.call.headAt ?? now + HEAD_MS;
     entry.call = { ...entry.call, headAt };
@@ -241,7 +248,7 @@ export class WaitingCalls {
   }
 }
 
-/** Readers of streams wait apart: no other call must come behind them. */
+/** Readers of streams wait in a separate queue, so that no other call waits behind them. */
 function keyOf(id: string, kind: CallKind): string {
   return kind === 'get' ? `get ${id}` : id;
 }

@@ -17,7 +17,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts, MessageContext, targetOf } from '../../session/context.ts';
 import type { EnterContext, SessionRun } from '../../session/run.ts';
-import type { AnyServer } from '../../session/session.ts';
+import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { McpRequestRun } from '../../types.ts';
 import { isMcpServer, isOwnCopy, modernServerOf } from '../../protocol/server-shape.ts';
@@ -175,7 +175,6 @@ export class ModernServers {
 }
 
 export function contextOf({ post: { exchange }, request }: ModernCall, requestHidden: boolean): MessageContext {
-  const context = new MessageContext(exchange, undefined, requestHidden, request?.id, request?.method, undefined);
-  context.target = targetOf(request?.params);
-  return context;
+  const { id, method, params } = request ?? {};
+  return new MessageContext(exchange, undefined, requestHidden, id, method, undefined, targetOf(params));
 }

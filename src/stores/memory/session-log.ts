@@ -4,7 +4,6 @@
  * offset is enough to detect gaps.
  */
 import type { LoggedEvent, OpenStreamInfo, ReplayOutcome } from '../store.ts';
-import type { RetainedLogs } from './retained-logs.ts';
 
 /** Slots of the ring at the first event; the ring doubles as needed. A call logs two events. */
 const FIRST_SLOTS = 4;
@@ -35,6 +34,13 @@ class LoggedStream {
   }
 }
 
+/** The logs of a deployment: a log reports to them what it holds. */
+export interface LogTotals {
+  added(bytes: number): void;
+  dropped(bytes: number, events?: number): void;
+  unlink(log: SessionLog): void;
+}
+
 export class SessionLog {
   /** The neighbours in the order of last writes, and the number of the last write. */
   older: SessionLog | undefined = undefined;
@@ -44,7 +50,7 @@ export class SessionLog {
   writtenAt = 0;
 
   readonly #holder: LogHolder;
-  readonly #logs: RetainedLogs;
+  readonly #logs: LogTotals;
   readonly #streams = new Map<string, LoggedStream>();
   #data: string[] = [];
   #stream: Array<LoggedStream | undefined> = [];
@@ -54,7 +60,7 @@ export class SessionLog {
   #size = 0;
   #totalBytes = 0;
 
-  constructor(holder: LogHolder, logs: RetainedLogs) {
+  constructor(holder: LogHolder, logs: LogTotals) {
     this.#holder = holder;
     this.#logs = logs;
     holder.log = this;

@@ -5,8 +5,9 @@
 import { afterTurn } from '../../options/system.ts';
 import type { Fence, WriteOutcome } from '../store.ts';
 import type { Reply } from './client.ts';
-import type { SessionWriter } from './session-writer.ts';
-import { rawReply } from './server.ts';
+import type { Keys } from './keys.ts';
+import type { Script } from './scripts.ts';
+import { rawReply, type SlotKeys } from './server.ts';
 import { APPEND } from './session-scripts.ts';
 
 /** A batch that reaches one of these limits is sent at once, because Redis serves nothing else while a script runs. */
@@ -26,11 +27,27 @@ interface Batch {
   length: number;
 }
 
+/** Runs the script calls of batches. */
+interface BatchWriter {
+  readonly keys: Keys;
+  /** Retention, as script arguments. */
+  readonly kept: readonly string[];
+  readonly outcome: (reply: Reply) => WriteOutcome;
+  fenced<T>(
+    script: Script,
+    id: string,
+    keys: SlotKeys,
+    fence: Fence,
+    more: readonly string[],
+    read: (reply: Reply) => T,
+  ): Promise<T>;
+}
+
 export class AppendBatches {
-  readonly #writer: SessionWriter;
+  readonly #writer: BatchWriter;
   readonly #batches = new Map<string, Batch>();
 
-  constructor(writer: SessionWriter) {
+  constructor(writer: BatchWriter) {
     this.#writer = writer;
   }
 

@@ -1,0 +1,75 @@
+/**
+ * How far the end of an endpoint has come, and what that end admits or refuses. Every part of the endpoint asks this
+ * object.
+ *
+ *     serving ──no other instance serves──▶ finishing ──▶ draining ──▶ drained ──▶ closed
+ *        ├──another instance serves────────────────────────▲                         ▲
+ *        └──close, from every state──────────────────────────────────────────────────╯
+ *
+ * serving, finishing: everything is admitted. A drain that no other instance can relieve first finishes the running
+ * calls. draining: sessions are opened, claimed and connected elsewhere if another instance serves, and here if there
+ * is none. drained: no session becomes live, and requests are refused. closed: nothing is admitted. A crash skips every
+ * state.
+ */
+import { closedEndpoint, draining, type SojournError } from '../errors.ts';
+import { follow, type Transitions } from '../options/transitions.ts';
+
+type Phase = 'serving' | 'finishing' | 'draining' | 'drained' | 'closed';
+
+const PHASES: Transitions<Phase> = {
+  serving: ['finishing', 'draining', 'closed'],
+  finishing: ['draining', 'closed'],
+  draining: ['drained', 'closed'],
+  drained: ['closed'],
+  closed: [],
+};
+
+export class Lifecycle {
+  #phase: Phase = 'serving';
+  #drained = false;
+  #othersServe = false;
+
+  /** Moves to `next`. Returns `false` when the endpoint is past it, because drains and closes may overlap. */
+  advance(next: Exclude<Phase, 'serving'>): boolean {
+    if (ORDER.indexOf(next) <= ORDER.indexOf(this.#phase)) return false;
+    this.#phase = follow(PHASES, this.#phase, next);
+    if (next === 'drained') this.#drained = true;
+    return true;
+  }
+
+  get closed(): boolean {
+    return this.#phase === 'closed';
+  }
+
+  /** For the health of the endpoint. */
+  get state(): 'serving' | 'draining' | 'closed' {
+    return this.#phase === 'serving' || this.#phase === 'closed' ? this.#phase : 'draining';
+  }
+
+  /** Whether sessions become live at another instance as long as one serves. */
+  get prefersOthers(): boolean {
+    return this.#phase !== 'serving' && this.#phase !== 'finishing';
+  }
+
+  /** Why no session becomes live here any more; `undefined`: sessions may. */
+  get refusal(): SojournError | undefined {
+    if (this.#phase === 'drained') return draining();
+    return this.#phase === 'closed' ? closedEndpoint() : undefined;
+  }
+
+  /** Whether the drain is over, so that requests are refused. */
+  get drained(): boolean {
+    return this.#drained;
+  }
+
+  /** Whether other instances take over the sessions of this one. */
+  get othersServe(): boolean {
+    return this.#othersServe;
+  }
+
+  noteOthers(serve: boolean): void {
+    this.#othersServe = serve;
+  }
+}
+
+const ORDER: readonly Phase[] = ['serving', 'finishing', 'draining', 'drained', 'closed'];

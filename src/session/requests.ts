@@ -1,0 +1,282 @@
+/**
+ * The requests of one session, from the moment each takes its id until its answer is on its stream.
+ *
+ *     admitted ──stored──▶ dispatched ──the server answers──▶ answered
+ *        ├──withdrawn: no attempt of it ran here          ├──cancelled by the client: its stream ends without an answer
+ *        └──abandoned: its client left first              └──the session leaves: an error, or the next owner runs it
+ *
+ * A request that may run twice is dispatched while its priming event is being stored (docs/adr/0009). If storing fails,
+ * it is taken back.
+ */
+import type { RequestId } from '@modelcontextprotocol/server';
+import { internal, rpcError, type SojournError } from '../errors.ts';
+import type { LostRequest } from '../http/answer.ts';
+import { isLarge } from '../http/large-answers.ts';
+import type { Sink } from '../http/sink.ts';
+import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
+import { hasPriming } from '../protocol/versions.ts';
+import { shownId } from '../shown.ts';
+import type { MaybePromise } from '../stores/store.ts';
+import type { LeaveReason, Logger } from '../types.ts';
+import type { CallGuard } from './call-guard.ts';
+import type { MessageContext, MessageSource } from './context.ts';
+import type { Delivery } from './delivery.ts';
+import { continuesElsewhere, endError, errorAnswer } from './end-answers.ts';
+import type { Ownership } from './ownership.ts';
+import type { PendingListChanges } from './pending-list-changes.ts';
+import { PostStreams } from './post-streams.ts';
+import type { RecordKeeper } from './record-keeper.ts';
+import { REPLAYED_MESSAGES } from './replayed-messages.ts';
+import { RunningRequests } from './running.ts';
+import type { Stream } from './stream.ts';
+import type { AppendExtra, StreamLog, WriteResult } from './stream-writer.ts';
+
+/** What requests need of their session. */
+export interface RequestsSession {
+  readonly logger: Logger;
+  readonly ownership: Ownership;
+  readonly record: RecordKeeper;
+  readonly guard: CallGuard | undefined;
+  readonly listChanges: PendingListChanges;
+  readonly getStream: Stream;
+  /** `undefined`: the session's streams are not logged. */
+  readonly streamLog: StreamLog | undefined;
+  /** A request begins or ends to use the session. */
+  enter(): void;
+  exit(): void;
+  noteLarge(request: string): void;
+  answerOnGet(json: string): void;
+  /** The answer to a request that ends without its result. */
+  lostJson(request: LostRequest, error: SojournError): string;
+}
+
+export class SessionRequests {
+  readonly running = new RunningRequests();
+  readonly streams: PostStreams;
+  readonly #session: RequestsSession;
+  readonly #delivery: Delivery;
+  #reruns: WeakSet<MessageContext> | undefined = undefined;
+
+  constructor(session: RequestsSession, delivery: Delivery) {
+    this.#session = session;
+    this.#delivery = delivery;
+    this.streams = new PostStreams(session.ownership.epoch);
+  }
+
+  /**
+   * Opens the stream of a POST. Streams of several requests are not logged: a re-run or an error would end only the
+   * first of them.
+   */
+  open(requests: readonly RpcRequest[], answersOnly: boolean): Stream {
+    const { length } = requests;
+    const call = length === 1 ? requests[0] : undefined;
+    return this.streams.open(length, answersOnly, call === undefined ? undefined : this.#session.streamLog, call);
+  }
+
+  /** Takes the id of a request, which counts as running from here on. */
+  admit(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
+    const { record, guard } = this.#session;
+    const context = this.#delivery.contextOf(message, source, stream);
+    // Clients of earlier revisions do not come back after a stream that ended.
+    if (stream?.logged === true && hasPriming(record.version)) {
+      context.allowClosing({
+        closeSSEStream: () => stream.closeEarly(),
+        closeStandaloneSSEStream: () => this.#session.getStream.closeEarly(),
+      });
+    }
+    const keep = REPLAYED_MESSAGES[message.method];
+    if (keep !== undefined) context.onAnswer({ takes: 'result', run: () => keep(record, message) });
+    else if (message.method === 'tools/list')
+      context.onAnswer({ takes: 'result', run: (answer) => guard?.learn(answer) });
+    this.#add(message.id, context);
+    return context;
+  }
+
+  #add(id: RequestId, context: MessageContext): void {
+    this.running.add(id, context);
+    this.#session.enter();
+  }
+
+  /** Undoes `admit` for requests that never ran. They get no answer here. */
+  withdraw(contexts: readonly MessageContext[]): void {
+    for (const context of contexts) {
+      if (!context.answered) this.#settle(context);
+      this.#session.guard?.unmark(context);
+      if (context.stream !== undefined) this.streams.forget(context.stream.key);
+    }
+  }
+
+  /** For requests that never ran and whose client disconnected: their stream completes without an answer. */
+  abandon(stream: Stream, admitted: readonly MessageContext[]): void {
+    for (const context of admitted) {
+      if (!context.answered) this.#settle(context);
+      this.streams.cancel(context);
+      this.#session.guard?.unmark(context);
+    }
+  }
+
+  /** Withdraws requests that may run already, and cancels those. The client may retry under the same ids. */
+  takeBack(contexts: readonly MessageContext[]): void {
+    const running = contexts.filter(({ answered }) => !answered);
+    this.withdraw(contexts);
+    for (const context of contexts) context.phase = 'takenBack';
+    for (const { id: requestId } of running) {
+      const params = { requestId, reason: 'Its stream could not be stored' };
+      const message = { jsonrpc: '2.0', method: 'notifications/cancelled', params };
+      this.#delivery.send(message, undefined, message.method);
+    }
+  }
+
+  /** Stores what must be stored before the requests of a POST are dispatched. Nothing has been sent yet. */
+  prime(
+    stream: Stream,
+    requests: readonly RpcRequest[],
+    admitted: readonly MessageContext[],
+  ): MaybePromise<WriteResult> {
+    const { guard } = this.#session;
+    return guard === undefined ? stream.prime() : guard.before(stream, requests, admitted);
+  }
+
+  /** Begins the response of a POST whose requests are about to be dispatched. */
+  begin(stream: Stream, sink: Sink): void {
+    const { getStream, listChanges } = this.#session;
+    stream.begin(sink);
+    if (!stream.answersOnly && !getStream.read) listChanges.sendOn(stream);
+  }
+
+  /**
+   * What to store with the priming event of requests that may all run twice; `undefined`: they must wait for the store.
+   */
+  early(stream: Stream, requests: readonly RpcRequest[], admitted: readonly MessageContext[]): AppendExtra | undefined {
+    return stream.logged ? this.#session.guard?.early(requests, admitted) : undefined;
+  }
+
+  /** Begins the response of such a POST. Each of its events is stored before it is sent. */
+  beginEarly(
+    stream: Stream,
+    sink: Sink,
+    contexts: readonly MessageContext[],
+    extra: AppendExtra,
+    primed: (result: WriteResult) => void,
+  ): void {
+    const { getStream, listChanges } = this.#session;
+    for (const context of contexts) context.phase = 'primingPending';
+    stream.beginUnprimed(sink, extra, primed);
+    if (!getStream.read) listChanges.sendOn(stream);
+  }
+
+  primed(contexts: readonly MessageContext[]): void {
+    for (const context of contexts) if (context.phase === 'primingPending') context.phase = 'running';
+  }
+
+  dispatch(message: RpcRequest, context: MessageContext): void {
+    const error = this.#delivery.deliver(message, context);
+    if (error === undefined || context.answered) return;
+    this.answer({ jsonrpc: '2.0', id: message.id, error: rpcError(error) });
+  }
+
+  /** Admits and dispatches, where nothing must be stored first. */
+  run(message: RpcRequest, source: MessageSource | undefined, stream: Stream): void {
+    this.dispatch(message, this.admit(message, source, stream));
+  }
+
+  /** Runs the call of a lost owner again, on its old stream. */
+  rerun(message: RpcRequest, source: MessageSource | undefined, stream: Stream): void {
+    const context = this.admit(message, source, stream);
+    (this.#reruns ??= new WeakSet()).add(context);
+    this.dispatch(message, context);
+  }
+
+  /** Whether a lost owner's call of this id and method runs again here. */
+  isRerunning({ id, method }: RpcRequest): boolean {
+    const context = this.running.get(id);
+    return context?.method === method && this.#reruns?.has(context) === true;
+  }
+
+  /** Dispatches a request of this library. `answered` gets the answer instead of a client. */
+  ask(message: RpcRequest, source: MessageSource | undefined, answered: (answer: RpcResponse) => void): void {
+    const context = this.#delivery.contextOf(message, source, undefined);
+    context.onAnswer({ takes: 'answer', run: answered });
+    this.#add(message.id, context);
+    this.dispatch(message, context);
+  }
+
+  /** A client's `notifications/cancelled`: the server will not answer, so the stream ends without an answer. */
+  cancel(message: RpcNotification): void {
+    const id = message.params?.['requestId'];
+    const context = typeof id === 'string' || typeof id === 'number' ? this.running.get(id) : undefined;
+    if (context?.stream === undefined) return;
+    this.#settle(context);
+    this.streams.cancel(context);
+    this.#session.guard?.unmark(context);
+  }
+
+  /** Takes the answer of the server. */
+  answer(message: RpcResponse): void {
+    const { logger, ownership, guard } = this.#session;
+    const context = message.id === undefined ? undefined : this.running.get(message.id);
+    if (context === undefined) {
+      // A handler may still answer while its session leaves. The client has an error by then.
+      logger[ownership.left ? 'debug' : 'warn'](
+        { sessionId: ownership.sessionId, id: shownId(message.id) },
+        'The server answered a request that is not running (any more); the answer is dropped',
+      );
+      return;
+    }
+    this.#settle(context);
+    const { hook } = context;
+    if (hook?.takes === 'answer') return hook.run(message);
+    if (message.error === undefined) hook?.run(message);
+    const json = toJson(message);
+    if (isLarge(json)) this.#session.noteLarge(context.target ?? context.method ?? '');
+    const isUnread = context.stream?.isUnread === true;
+    this.streams.reply(context, json);
+    if (isUnread) this.#session.answerOnGet(json);
+    if (context.marker !== 'none') guard?.unmark(context);
+  }
+
+  #settle(context: MessageContext): void {
+    this.running.settle(context);
+    this.#session.exit();
+  }
+
+  /** The session leaves: each running request gets an error, or is left to the next owner. */
+  leave(reason: LeaveReason, othersServe: boolean): void {
+    const error = endError(reason, true);
+    for (const context of this.running.takeAll()) {
+      // The client has received nothing of such a request, so the new owner can run it.
+      if (context.phase === 'primingPending' && reason === 'fenced') {
+        context.phase = 'passedOn';
+        continue;
+      }
+      context.phase = 'answered';
+      if (reason === 'released' && this.#canHandOn(context)) {
+        context.stream?.handOn(othersServe);
+        continue;
+      }
+      if (!continuesElsewhere(reason)) context.stream?.abandonLog();
+      if (context.hook?.takes === 'answer') context.hook.run(errorAnswer(context.id, error));
+      else this.streams.reply(context, this.#session.lostJson(context, error));
+    }
+  }
+
+  /**
+   * Whether the next owner can run a call again whose time ran out in a drain: the call may run twice (it has no
+   * marker), and the log keeps its stream open, as after a crash.
+   */
+  #canHandOn({ marker, stream }: MessageContext): boolean {
+    const { guard, record } = this.#session;
+    if (guard === undefined || marker !== 'none' || stream === undefined) return false;
+    // Clients of earlier revisions do not come back after a stream that ended.
+    return stream.canHandOn(hasPriming(record.version));
+  }
+}
+
+/** A result that is not JSON (a cycle, a BigInt) must not leave its request without an answer. */
+function toJson(message: RpcResponse): string {
+  try {
+    return JSON.stringify(message);
+  } catch (cause) {
+    return JSON.stringify({ jsonrpc: '2.0', id: message.id, error: rpcError(internal(cause)) });
+  }
+}
