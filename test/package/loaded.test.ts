@@ -46,12 +46,16 @@ describe.each([
   test('loads these rooms and no other: no CLI, no testing code, no store but memory', () => {
     expect(foldersOf(loaded)).toEqual([
       '',
+      'auth',
+      'clients',
       'cluster',
+      'definition',
       'endpoint',
       'eras',
       'eras/legacy',
       'eras/modern',
       'http',
+      'limits',
       'listen',
       'options',
       'protocol',
