@@ -97,6 +97,20 @@ export class SessionEventLog implements StreamLog {
     return lostJson(this.#host.options, call, endError(this.#ownership.leaveReason ?? 'deleted', true));
   }
 
+  hold(bytes: number): boolean {
+    // A store in this process answers at once, and no event waits.
+    if (!this.#host.guarded || this.#host.memory.take(bytes, 0)) return true;
+    this.#host.logger.warn(
+      { sessionId: this.#ownership.sessionId },
+      'Events that wait for the store fill the memory of this instance (limits.memoryBytes): a stream is not kept',
+    );
+    return false;
+  }
+
+  release(bytes: number): void {
+    if (this.#host.guarded) this.#host.memory.give(bytes);
+  }
+
   failed(err: unknown): void {
     this.#host.logger.error({ err, sessionId: this.#ownership.sessionId }, 'An event could not be stored');
   }

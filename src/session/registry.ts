@@ -62,6 +62,7 @@ export class Registry implements LiveSessionHost, SweptSessions {
   readonly idle = new IdleList<LiveSession>();
   readonly shares = new UserShares();
   readonly held: HeldBytes;
+  readonly memory: MemoryUse;
   readonly #closing = new Map<string, Promise<void>>();
   /**
    * Writes that the store did not take when a session left. Until it takes them, the record names an owner without a
@@ -86,6 +87,7 @@ export class Registry implements LiveSessionHost, SweptSessions {
     this.guarded = guarded;
     this.authorizer = authorizer;
     this.durable = durable;
+    this.memory = memory;
     this.held = new HeldBytes(memory);
     this.#takenOver = takenOver;
     this.#lifecycle = lifecycle;

@@ -1,4 +1,5 @@
 import type { LargeAnswers } from '../http/large-answers.ts';
+import type { MemoryUse } from '../http/slow-readers.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -19,6 +20,7 @@ export interface SessionHost {
   readonly othersServe: boolean;
   /** Names the tools whose answers some clients refuse. */
   readonly largeAnswers: LargeAnswers;
+  readonly memory: MemoryUse;
   /** How long the record of a session lasts that was in use `idleMs` ago; `null`: it does not expire. */
   expiresInMs(idleMs?: number): number | null;
 }

@@ -59,6 +59,13 @@ export interface StreamLog {
    * after a stream that ended, and then learns the outcome.
    */
   lostAnswer(call: AnsweredCall): string | undefined;
+  /**
+   * Charges an event that waits for the store to the memory budget. `false`: there is no room, so the stream is not
+   * stored any further.
+   */
+  hold(bytes: number): boolean;
+  /** Such an event does not wait any more. */
+  release(bytes: number): void;
   /** The store was not reached. */
   failed(error: unknown): void;
   /** Waits before try number `tries + 1`. `false`: the session has left, so stop. */
@@ -82,6 +89,8 @@ interface Write {
   readonly last: boolean;
   readonly extra: AppendExtra | undefined;
   readonly tell: ((result: WriteResult) => void) | undefined;
+  /** Charged to the memory budget. */
+  readonly held: number;
 }
 
 /** The store was not reached, or its answer was lost. */
@@ -95,13 +104,14 @@ interface Unknown {
  *                                                               ╰──prime()─────────╯
  *
  * gathering: the first append of the stream collects the events of its turn. opening: that append is not stored yet,
- * and after `waitMs` it is not retried. fenced, failed: nothing is stored any more.
+ * and after `waitMs` it is not retried. fenced, failed: nothing is stored any more. A stream fails also when the memory
+ * budget has no room for another event that waits.
  */
 type WriterState = 'open' | 'gathering' | 'opening' | 'fenced' | 'failed';
 
 const STATES: Transitions<WriterState> = {
   open: ['gathering', 'opening', 'fenced', 'failed'],
-  gathering: ['opening'],
+  gathering: ['opening', 'failed'],
   opening: ['open', 'fenced', 'failed'],
   fenced: [],
   failed: [],
@@ -133,6 +143,11 @@ export class StreamWriter {
     this.#length = next;
   }
 
+  /** Nothing is stored any more. */
+  get #over(): boolean {
+    return this.#state === 'fenced' || this.#state === 'failed';
+  }
+
   #become(next: WriterState): void {
     this.#state = follow(STATES, this.#state, next);
   }
@@ -158,7 +173,7 @@ export class StreamWriter {
     const outcome = this.busy ? undefined : this.#ask(json === undefined ? NO_EVENTS : [json], extra, extra, last);
     if (outcome === 'written') return this.#storedAtOnce(json, last);
     return new Promise((tell) => {
-      this.#waiting.push({ json, last, extra, tell });
+      this.#waiting.push({ json, last, extra, tell, held: 0 });
       if (outcome === undefined) return this.endTurn();
       this.#sent = 1;
       this.#settle(outcome, 0);
@@ -171,18 +186,26 @@ export class StreamWriter {
    */
   open(extra: AppendExtra, tell: (result: WriteResult) => void): void {
     this.#become('gathering');
-    this.#waiting.push({ json: '', last: false, extra, tell });
+    this.#waiting.push({ json: '', last: false, extra, tell, held: 0 });
   }
 
   send(json: string | undefined, last: boolean, unmark?: string): void {
-    if (this.#state === 'fenced' || this.#state === 'failed') {
+    if (this.#over) {
       if (last) this.#written.lost(json !== undefined);
       return;
     }
     const extra = unmark === undefined ? undefined : { unmark };
+    const held = (json?.length ?? 0) * EVENT_WEIGHT;
+    if (!this.#log.hold(held)) {
+      this.#waiting.push({ json, last, extra, tell: undefined, held: 0 });
+      return this.#lose('failed');
+    }
     const outcome = this.busy ? undefined : this.#ask(json === undefined ? NO_EVENTS : [json], extra, extra, last);
-    if (outcome === 'written') return void this.#storedAtOnce(json, last);
-    this.#waiting.push({ json, last, extra, tell: undefined });
+    if (outcome === 'written') {
+      this.#log.release(held);
+      return void this.#storedAtOnce(json, last);
+    }
+    this.#waiting.push({ json, last, extra, tell: undefined, held });
     if (outcome !== undefined) {
       this.#sent = 1;
       this.#settle(outcome, 0);
@@ -233,6 +256,7 @@ export class StreamWriter {
   }
 
   #settle(outcome: MaybePromise<WriteOutcome> | Unknown, tries: number): void {
+    if (this.#over) return;
     if (outcome instanceof Promise) {
       outcome.then(
         (settled) => this.#settle(settled, tries),
@@ -246,7 +270,11 @@ export class StreamWriter {
 
   #refused(tries: number): void {
     const ours = this.#log.claimedSince(this.#epoch);
-    const then = (again: boolean): void => (again ? this.#append(tries) : this.#lose('fenced'));
+    const then = (again: boolean): void => {
+      if (this.#over) return;
+      if (again) this.#append(tries);
+      else this.#lose('fenced');
+    };
     if (ours instanceof Promise) void ours.then(then);
     else then(ours);
   }
@@ -264,7 +292,8 @@ export class StreamWriter {
     const stored = this.#sent === this.#waiting.length ? this.#waiting : this.#waiting.slice(0, this.#sent);
     this.#waiting = this.#waiting.slice(stored.length);
     if (this.#state === 'opening') this.#become('open');
-    for (const { json, last, tell } of stored) {
+    for (const { json, last, tell, held } of stored) {
+      this.#log.release(held);
       const offset = this.#length;
       if (json !== undefined) this.#length += 1;
       this.#written.stored(json, offset, last);
@@ -280,12 +309,16 @@ export class StreamWriter {
     this.#become(why);
     if (why === 'fenced') this.#log.fenced();
     this.#written.lost(lost.some(({ json, last }) => last && json !== undefined));
-    for (const { tell } of lost) tell?.(why);
+    for (const { tell, held } of lost) {
+      this.#log.release(held);
+      tell?.(why);
+    }
     this.#tellSettled();
   }
 
   /** Logs the first failure of an append, and retries. */
   #failed(error: unknown, tries: number): void {
+    if (this.#over) return;
     const { waitMs } = this.#log;
     if (tries === 0) {
       this.#log.failed(error);
@@ -294,13 +327,18 @@ export class StreamWriter {
     }
     const waited = this.#log.now() - this.#failedAt;
     if (this.#state === 'opening' && waited >= waitMs) return this.#lose('failed');
-    void this.#log.again(tries).then((again) => (again ? this.#append(tries + 1) : this.#lose('failed')));
+    void this.#log.again(tries).then((again) => {
+      if (this.#over) return;
+      if (again) this.#append(tries + 1);
+      else this.#lose('failed');
+    });
   }
 
   /** The append was refused after an earlier try: checks whether that try was stored after all. */
   async #checkStored(tries: number): Promise<void> {
     try {
       const kept = await this.#log.replay(this.#key, this.#length - 1);
+      if (this.#over) return;
       const there = this.#events().every((json, n) => {
         const event = kept.found ? kept.events[n] : undefined;
         return event?.offset === this.#length + n && event.data === json;
@@ -330,6 +368,9 @@ function together(writes: readonly Write[]): number {
   }
   return writes.length;
 }
+
+/** A waiting event counts this many times in the memory budget: the message, its text, and the copies of the store. */
+const EVENT_WEIGHT = 4;
 
 const NO_EVENTS: readonly string[] = [];
 
