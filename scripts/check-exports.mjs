@@ -1,7 +1,8 @@
 /**
  * Checks the exports map against the build. Every file that package.json names exists, and every entry loads. The
  * modules that an entry loads, followed import by import, belong to this package, Node and the SDK: `import 'sojourn'`
- * must not load the CLI's dependencies. A store's entry may load its client when the store is opened.
+ * must not load the CLI's dependencies. A store's entry may load its client when the store is opened, and
+ * the option `auth.jwt` loads jose.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -12,6 +13,7 @@ import { root } from './steps.mjs';
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const LOADABLE = new Set(['@modelcontextprotocol/server']);
 const LOADED_LATER = {
+  '.': ['jose'],
   './sqlite': ['libsql', 'libsql/promise'],
   './redis': ['redis'],
   './postgres': ['pg'],
