@@ -98,6 +98,8 @@ async function mount(
       overrideGlobalObjects: false,
     })(req, res);
   });
+  // As `endpoint.listen()` has it: clients of long tests pause between their calls.
+  server.keepAliveTimeout = 75_000;
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const stop = (): Promise<void> =>
     new Promise((closed) => {
