@@ -190,6 +190,12 @@ export class Core {
       leaseMissed: () => this.instance.check(),
     });
     this.#patience = patience;
+    const gate = new RequestLimits({
+      time: options.timeProvider,
+      requests: options.limits.requests,
+      perUser: options.perUser,
+      perTool: options.perTool,
+    });
     this.legacy = new LegacyEra({
       options,
       registry: this.registry,
@@ -197,16 +203,11 @@ export class Core {
       instance: this.instance,
       opener,
       keepAlive,
+      gate,
       expiry,
       patience,
       random,
       lifecycle,
-    });
-    const gate = new RequestLimits({
-      time: options.timeProvider,
-      requests: options.limits.requests,
-      perUser: options.perUser,
-      perTool: options.perTool,
     });
     this.#stateless = new StatelessEra({ options, servers, keepAlive, gate, authorizer });
     const legacyPost: LegacyEra['post'] =
@@ -230,7 +231,16 @@ export class Core {
         lifecycle.drained ? refuse(exchange, draining(), null) : this.legacy.delete(exchange),
     });
     this.#sse = options.legacySse
-      ? new LegacySseEra({ options, builder, keepAlive, expiry, ownerId: () => this.instance.owner, random, lifecycle })
+      ? new LegacySseEra({
+          options,
+          builder,
+          gate,
+          keepAlive,
+          expiry,
+          ownerId: () => this.instance.owner,
+          random,
+          lifecycle,
+        })
       : undefined;
     this.#unsubscribe = this.bus.subscribe((event) => {
       news.note(event, options.timeProvider.now());

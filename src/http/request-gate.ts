@@ -1,5 +1,5 @@
 /** Admits requests by the limits of this instance; `src/limits/` implements it. */
-import type { SojournError } from '../errors.ts';
+import { SojournError } from '../errors.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -23,6 +23,25 @@ export interface RequestGate {
   readonly limitsSessions: boolean;
   /** An error: the request is refused. */
   enter(request: AdmittedRequest): Admission | SojournError;
+}
+
+/** Admits requests of a session, all or none of them. `undefined`: no limit applies to sessions. */
+export function admitOnSession(
+  gate: RequestGate,
+  exchange: Exchange,
+  requests: readonly RpcRequest[],
+): readonly Admission[] | SojournError | undefined {
+  if (!gate.limitsSessions) return undefined;
+  const admissions: Admission[] = [];
+  for (const request of requests) {
+    const admission = gate.enter(admittedRequest(exchange, request, true));
+    if (!(admission instanceof SojournError)) admissions.push(admission);
+    else {
+      for (const admitted of admissions) admitted.leave();
+      return admission;
+    }
+  }
+  return admissions;
 }
 
 /** What a gate must know about a request. */

@@ -12,6 +12,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { internal, rpcError, type SojournError } from '../errors.ts';
 import type { LostRequest } from '../http/answer.ts';
 import { isLarge } from '../http/large-answers.ts';
+import type { Admission } from '../http/request-gate.ts';
 import type { Sink } from '../http/sink.ts';
 import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import { hasPriming } from '../protocol/versions.ts';
@@ -176,8 +177,10 @@ export class SessionRequests {
   }
 
   /** Admits and dispatches, where nothing must be stored first. */
-  run(message: RpcRequest, source: MessageSource | undefined, stream: Stream): void {
-    this.dispatch(message, this.admit(message, source, stream));
+  run(message: RpcRequest, source: MessageSource | undefined, stream: Stream, admission?: Admission): void {
+    const context = this.admit(message, source, stream);
+    if (admission !== undefined) this.running.admitted(message.id, admission);
+    this.dispatch(message, context);
   }
 
   /** Runs the call of a lost owner again, on its old stream. */

@@ -1,10 +1,13 @@
 /** The requests that a session runs: which ids are taken, where each answer goes, how many count against the limit. */
 import type { RequestId } from '@modelcontextprotocol/server';
+import type { Admission } from '../http/request-gate.ts';
 import type { MessageContext } from './context.ts';
 
 export class RunningRequests {
   readonly #contexts = new Map<RequestId, MessageContext>();
   #counted = 0;
+  /** Only where `limits.perUser` or `limits.perTool` bound the requests of sessions. */
+  #admissions: Map<RequestId, Admission> | undefined = undefined;
   #freed: Array<(ended: true) => void> | undefined = undefined;
 
   get size(): number {
@@ -34,11 +37,18 @@ export class RunningRequests {
     if (context.method !== 'ping') this.#counted += 1;
   }
 
+  /** The admission ends with the request. */
+  admitted(id: RequestId, admission: Admission): void {
+    (this.#admissions ??= new Map()).set(id, admission);
+  }
+
   /** The answer of a request is here, or will never come. */
   settle(context: MessageContext): void {
     if (context.id === undefined || context.answered) return;
     context.phase = 'answered';
     this.#contexts.delete(context.id);
+    this.#admissions?.get(context.id)?.leave();
+    this.#admissions?.delete(context.id);
     if (context.method !== 'ping') this.#counted -= 1;
     if (this.#freed !== undefined) this.#resolveFreed();
   }
@@ -54,6 +64,8 @@ export class RunningRequests {
     const all = [...this.#contexts.values()];
     this.#contexts.clear();
     this.#counted = 0;
+    for (const admission of this.#admissions?.values() ?? []) admission.leave();
+    this.#admissions = undefined;
     this.#resolveFreed();
     return all;
   }

@@ -3,7 +3,7 @@
  * order. So a client only gets an id that is recorded, and a failure at any step leaves nothing behind. If the client
  * disconnects first, the session is dropped, because no client has its id.
  */
-import { factoryFailed, lapsed, invalidParams, storeAway, SojournError } from '../errors.ts';
+import { factoryFailed, lapsed, invalidParams, overUserLimit, storeAway, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { type Handshake, isEnded, type OpenStore } from '../stores/store.ts';
@@ -72,10 +72,17 @@ export class Opener {
     if (handshake === undefined) {
       throw invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
     }
-    const release = await this.#registry.reserve();
+    const { sessions } = this.#options.perUser;
+    const leaveShare = this.#registry.shares.reserve(caller.user, caller.clientAddress, sessions);
+    if (leaveShare === undefined) throw overUserLimit('sessions', sessions);
+    const release = await this.#registry.reserve().catch((cause: unknown) => {
+      leaveShare();
+      throw cause;
+    });
     try {
       return await this.#open(message, handshake, caller);
     } finally {
+      leaveShare();
       release();
     }
   }

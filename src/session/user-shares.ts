@@ -15,11 +15,23 @@ export class UserShares {
   readonly #bySession = new Map<LiveSession, Share>();
 
   add(session: LiveSession, address: string | undefined): void {
-    const key = shareKey(session.user, address);
-    let share = this.#byKey.get(key);
-    if (share === undefined) this.#byKey.set(key, (share = { key, sessions: 0 }));
+    const share = this.#shareOf(shareKey(session.user, address));
     share.sessions += 1;
     this.#bySession.set(session, share);
+  }
+
+  /** Counts a session that is being opened, until the returned function is called. `undefined`: `most` is reached. */
+  reserve(user: string | undefined, address: string | undefined, most: number): (() => void) | undefined {
+    const share = this.#shareOf(shareKey(user, address));
+    if (share.sessions >= most) {
+      this.#forgetEmpty(share);
+      return undefined;
+    }
+    share.sessions += 1;
+    return () => {
+      share.sessions -= 1;
+      this.#forgetEmpty(share);
+    };
   }
 
   delete(session: LiveSession): void {
@@ -27,12 +39,17 @@ export class UserShares {
     if (share === undefined) return;
     this.#bySession.delete(session);
     share.sessions -= 1;
-    if (share.sessions === 0) this.#byKey.delete(share.key);
+    this.#forgetEmpty(share);
   }
 
-  /** Live sessions of a user. */
-  of(user: string | undefined, address: string | undefined): number {
-    return this.#byKey.get(shareKey(user, address))?.sessions ?? 0;
+  #shareOf(key: string): Share {
+    let share = this.#byKey.get(key);
+    if (share === undefined) this.#byKey.set(key, (share = { key, sessions: 0 }));
+    return share;
+  }
+
+  #forgetEmpty(share: Share): void {
+    if (share.sessions === 0 && this.#byKey.get(share.key) === share) this.#byKey.delete(share.key);
   }
 
   /** Of `idle`, oldest first, the first session of a user who has the most. */

@@ -11,6 +11,7 @@ import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
+import type { RequestGate } from '../../http/request-gate.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { KEEP_ALIVE_FRAME, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink, type SseSinkOptions } from '../../http/sse-sink.ts';
@@ -44,6 +45,7 @@ export interface LegacyOptions {
   readonly instance: Instance;
   readonly opener: Opener;
   readonly keepAlive: KeepAlive;
+  readonly gate: RequestGate;
   readonly expiry: StreamExpiry;
   readonly patience: Patience;
   readonly random: RandomSource;
@@ -104,6 +106,7 @@ export class LegacyEra {
     this.#posts = new LegacyPosts({
       options,
       registry,
+      gate: given.gate,
       track: (exchange, work) => this.#loop.track(exchange, work),
       sse: (exchange, resumes) => new SseSink(exchange, SSE_HEADERS, resumes ? this.#resumedSinks : this.#postSinks),
     });

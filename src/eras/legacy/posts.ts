@@ -12,13 +12,14 @@ import {
   batchNotAllowed,
   ownerLost,
   requestIdInFlight,
-  type SojournError,
+  SojournError,
   storeAway,
   tooManyRequests,
 } from '../../errors.ts';
 import { JSON_HEADERS, lostForm, refuseOnSession } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
+import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
 import type { SseSink } from '../../http/sse-sink.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -48,6 +49,7 @@ type PostCall = Call & { readonly post: InboundPost };
 export interface LegacyPostsOptions {
   readonly options: ResolvedOptions;
   readonly registry: Registry;
+  readonly gate: RequestGate;
   /** A drain waits for the exchange until `work` ends. */
   track<T>(exchange: Exchange, work: () => Promise<T>): Promise<T>;
   /** `resumes`: its client comes back for what follows the end of the stream. */
@@ -57,12 +59,14 @@ export interface LegacyPostsOptions {
 export class LegacyPosts {
   readonly #options: ResolvedOptions;
   readonly #registry: Registry;
+  readonly #gate: RequestGate;
   readonly #track: LegacyPostsOptions['track'];
   readonly #sse: LegacyPostsOptions['sse'];
 
-  constructor({ options, registry, track, sse }: LegacyPostsOptions) {
+  constructor({ options, registry, gate, track, sse }: LegacyPostsOptions) {
     this.#options = options;
     this.#registry = registry;
+    this.#gate = gate;
     this.#track = track;
     this.#sse = sse;
   }
@@ -122,8 +126,14 @@ export class LegacyPosts {
       exchange.respond(202, []);
       return undefined;
     }
+    const admissions = admitOnSession(this.#gate, exchange, requests);
+    if (admissions instanceof SojournError) return refused(call, admissions);
     const stream = session.requests.open(requests, this.#options.responseMode === 'json');
     const admitted = requests.map((request) => session.requests.admit(request, exchange, stream));
+    for (const [n, admission] of (admissions ?? []).entries()) {
+      const id = requests[n]?.id;
+      if (id !== undefined) session.requests.running.admitted(id, admission);
+    }
     const admittedPost: AdmittedPost = { call, stream, admitted };
     const early = session.requests.early(stream, requests, admitted);
     if (early !== undefined) return this.#startEarly(session, admittedPost, early);

@@ -12,7 +12,7 @@ import {
   notAcceptable,
   otherUser,
   requestIdInFlight,
-  type SojournError,
+  SojournError,
   tooManyRequests,
   tooManySessions,
   unsupportedMediaType,
@@ -23,6 +23,7 @@ import { answerable, errorJson, PLAIN_HEADERS, refuse, refusePlain } from '../..
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
+import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
@@ -41,6 +42,7 @@ export interface LegacySseOptions {
   readonly options: ResolvedOptions;
   readonly builder: SessionBuilder;
   readonly keepAlive: KeepAlive;
+  readonly gate: RequestGate;
   readonly expiry: StreamExpiry;
   readonly ownerId: () => string;
   readonly random: RandomSource;
@@ -70,16 +72,18 @@ export class LegacySseEra {
   readonly #options: ResolvedOptions;
   readonly #builder: SessionBuilder;
   readonly #keepAlive: KeepAlive;
+  readonly #gate: RequestGate;
   readonly #expiry: StreamExpiry;
   readonly #ownerId: () => string;
   readonly #random: RandomSource;
   readonly #connections = new Map<string, Connection>();
   readonly #lifecycle: Lifecycle;
 
-  constructor({ options, builder, keepAlive, expiry, ownerId, random, lifecycle }: LegacySseOptions) {
+  constructor({ options, builder, gate, keepAlive, expiry, ownerId, random, lifecycle }: LegacySseOptions) {
     this.#options = options;
     this.#builder = builder;
     this.#keepAlive = keepAlive;
+    this.#gate = gate;
     this.#expiry = expiry;
     this.#ownerId = ownerId;
     this.#random = random;
@@ -231,9 +235,11 @@ export class LegacySseEra {
     if (session.requests.running.get(message.id) !== undefined) return requestIdInFlight(message.id);
     const limit = this.#options.limits.requestsPerSession;
     if (message.method !== 'ping' && session.requests.running.counted >= limit) return tooManyRequests(limit);
+    const admissions = admitOnSession(this.#gate, exchange, [message]);
+    if (admissions instanceof SojournError) return admissions;
     const stream = session.requests.open([message], false);
     stream.begin(new Channel(sink));
-    session.requests.run(message, exchange, stream);
+    session.requests.run(message, exchange, stream, admissions?.[0]);
     return undefined;
   }
 

@@ -1,0 +1,123 @@
+/** What one caller can take from the others: limits of users and tools, eviction, handshakes and subscriptions by size. */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { describe, expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import type { RawResponse } from '../../src/testing/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { callModern } from '../kit/modern.ts';
+import { serve, type ServeSettings } from '../kit/serve.ts';
+
+const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': user }): AuthInfo | undefined =>
+  typeof user === 'string' ? { token: 't', clientId: 'c', scopes: [], extra: { sub: user } } : undefined;
+
+async function start(options: McpEndpointOptions) {
+  const lab = createLab();
+  const served = await serve(lab.factory, options, { face: 'node', auth });
+  const as = (user: string) => served.client({ headers: { 'x-user': user } });
+  const open = async (user: string) => {
+    const one = as(user);
+    await one.initialize();
+    return one;
+  };
+  return { lab, as, open, ...served };
+}
+
+const reasonOf = (message: unknown): unknown =>
+  (message as { error?: { data?: { reason?: unknown } } }).error?.data?.reason;
+
+const refusalOf = ({ response, message }: { response: RawResponse; message: unknown }): unknown[] => [
+  response.status,
+  reasonOf(message),
+];
+
+describe('limits.perUser', () => {
+  test('requests: one more of the same user gets an error, on sessions and without, and other users are served', async () => {
+    const { lab, open, as } = await start({ limits: { perUser: { requests: 2 } } });
+    const [one, two, bob] = [await open('ann'), await open('ann'), await open('bob')];
+    const running = [one.call(...tool('hold')), two.call(...tool('hold'))];
+    const holds = [await lab.held(0), await lab.held(1)];
+    expect(refusalOf(await one.call(...tool('echo', { text: 'x' })))).toEqual([200, 'user_limit']);
+    const modern = await callModern(as('ann'), ...tool('echo', { text: 'x' }));
+    expect([...refusalOf(modern), modern.response.header('retry-after')]).toEqual([429, 'user_limit', '1']);
+    expect(textOf((await bob.call(...tool('echo', { text: 'bob' }))).message)).toBe('bob');
+    for (const hold of holds) hold.answer('done');
+    await Promise.all(running);
+    expect(textOf((await one.call(...tool('echo', { text: 'again' }))).message)).toBe('again');
+  });
+
+  test('requests that a session leaves behind do not count any more', async () => {
+    const { lab, open } = await start({ limits: { perUser: { requests: 1 } } });
+    const one = await open('ann');
+    const left = one.call(...tool('hold'));
+    await lab.held();
+    await one.delete();
+    await left;
+    expect(textOf((await (await open('ann')).call(...tool('echo', { text: 'next' }))).message)).toBe('next');
+  });
+
+  test('sessions: of many at once exactly as many are opened, and one that ends makes room', async () => {
+    const { as, endpoint, open } = await start({ limits: { perUser: { sessions: 3 } } });
+    const clients = Array.from({ length: 12 }, () => as('ann'));
+    const answers = await Promise.all(clients.map((one) => one.initialize()));
+    const statuses = answers.map(({ response }) => response.status).sort();
+    expect(statuses).toEqual([200, 200, 200, ...Array.from({ length: 9 }, () => 429)]);
+    expect(endpoint.sessions.count).toBe(3);
+    await open('bob');
+    await clients.find(({ sessionId }) => sessionId !== undefined)?.delete();
+    expect((await as('ann').initialize()).response.status).toBe(200);
+    expect((await as('ann').initialize()).response.status).toBe(429);
+  });
+});
+
+test('limits.perTool: running calls of a tool are counted over sessions, users and eras', async () => {
+  const { lab, open, as } = await start({ limits: { perTool: { hold: { requests: 1 } } } });
+  const [ann, bob] = [await open('ann'), await open('bob')];
+  const running = ann.call(...tool('hold'));
+  const hold = await lab.held();
+  expect(refusalOf(await bob.call(...tool('hold')))).toEqual([200, 'tool_limit']);
+  expect(refusalOf(await callModern(as('eve'), ...tool('hold')))).toEqual([429, 'tool_limit']);
+  expect(textOf((await bob.call(...tool('echo', { text: 'other' }))).message)).toBe('other');
+  hold.answer('done');
+  await running;
+  const again = bob.call(...tool('hold'));
+  (await lab.held(1)).answer('now');
+  expect(textOf((await again).message)).toBe('now');
+});
+
+test('past maxIdleSessionCount the sessions of the user with the most go, the oldest first', async () => {
+  const { open, endpoint } = await start({ maxIdleSessionCount: 4 });
+  const bob = await open('bob');
+  const flood = [];
+  for (let n = 0; n < 50; n++) flood.push(await open('eve'));
+  expect((await bob.call('ping')).response.status).toBe(200);
+  expect(endpoint.sessions.count).toBe(4);
+  const alive = await Promise.all(flood.map(async (one) => (await one.call('ping')).response.status));
+  expect(alive).toEqual([...Array.from({ length: 47 }, () => 404), 200, 200, 200]);
+});
+
+describe('by size', () => {
+  test('a long handshake gets 413, and opens nothing', async () => {
+    const { as, endpoint } = await start({});
+    const { response, message } = await as('ann').initialize({
+      capabilities: { experimental: { big: { text: 'x'.repeat(17_000) } } },
+    });
+    expect([response.status, reasonOf(message)]).toEqual([413, 'handshake_too_large']);
+    expect(endpoint.sessions.count).toBe(0);
+  });
+
+  test('a long URI, and URIs of more bytes than limits.subscriptionBytes, are refused; the session lives on', async () => {
+    const { open } = await start({ limits: { uriBytes: 100, subscriptionBytes: 250 } });
+    const ann = await open('ann');
+    const subscribe = async (uri: string) => (await ann.call('resources/subscribe', { uri })).message;
+    const long = (n: number) => `note://${n}/${'u'.repeat(90)}`.slice(0, 100);
+    expect(await subscribe(`note://${'u'.repeat(100)}`)).toMatchObject({ error: { code: -32602 } });
+    expect(await subscribe(long(1))).toMatchObject({ result: {} });
+    expect(await subscribe(long(2))).toMatchObject({ result: {} });
+    expect(await subscribe(long(2))).toMatchObject({ result: {} });
+    expect(await subscribe(long(3))).toMatchObject({
+      error: { code: -32602, message: expect.stringContaining('limits.subscriptionBytes') },
+    });
+    await ann.call('resources/unsubscribe', { uri: long(1) });
+    expect(await subscribe(long(3))).toMatchObject({ result: {} });
+  });
+});
