@@ -30,6 +30,9 @@ const SAMPLES: Partial<Record<OptionKey, string>> = {
   stateless: 'false',
   eventRetention: 'false',
   knownClients: 'false',
+  'limits.memoryBytes': '100000',
+  'limits.handshakeBytes': '500',
+  'limits.recordBytes': '1000000',
 };
 
 describe('the flags', () => {
@@ -37,6 +40,8 @@ describe('the flags', () => {
     const options = [
       ...OPTION_NAMES.filter((name) => name !== 'limits'),
       ...members('limits'),
+      'limits.perUser',
+      'limits.perTool',
       ...members('eventRetention'),
     ];
     expect(Object.keys(OPTION_FLAGS).sort()).toEqual(options.sort());
@@ -48,6 +53,8 @@ describe('the flags', () => {
       'auth',
       'bus',
       'configureSessionOptions',
+      'limits.perTool',
+      'limits.perUser',
       'logger',
       'onerror',
       'runSessionHandler',
@@ -78,7 +85,8 @@ describe('the flags', () => {
   test.each(given)('%s reaches its option from the flag and from the environment', (key) => {
     const { kind } = OPTION_FLAGS[key];
     const sample = SAMPLES[key] ?? (kind === 'switch' ? 'true' : '77');
-    const value = kind === 'switch' ? sample === 'true' : kind === 'number' ? 77 : kind === 'list' ? [sample] : sample;
+    const value =
+      kind === 'switch' ? sample === 'true' : kind === 'number' ? Number(sample) : kind === 'list' ? [sample] : sample;
     const [name = '', member] = key.split('.');
     const expected = { [name]: member === undefined ? value : { [member]: value } };
     const fromFlag = readSettings(new Map([[key, kind === 'switch' ? sample === 'true' : sample]]), {});
@@ -95,7 +103,8 @@ describe('the flags', () => {
   test('help tells the default that the endpoint uses', () => {
     expect(defaultOf('idleTimeoutMs')).toBe(String(DEFAULTS.idleTimeoutMs));
     expect(defaultOf('limits.bodyBytes')).toBe('4194304');
-    expect(defaultOf('limits.sessions')).toBe('no limit');
+    expect(defaultOf('limits.sessions')).toBe(String(DEFAULTS.limits.sessions));
+    expect(defaultOf('hibernateAfterMs')).toBe('never');
     expect(defaultOf('eventRetention.events')).toBe('10000');
     expect(defaultOf('legacySse')).toBe('off');
     expect(defaultOf('requestStateKeys')).toBeUndefined();
