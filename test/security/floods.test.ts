@@ -25,7 +25,9 @@ function sqlitePath(): string {
 
 describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store) => {
   /** The store has no part in these. */
-  const onMemory = test.runIf(store === 'memory');
+  const onMemory = (name: string, options: { timeout: number }, work: () => Promise<void>): void => {
+    if (store === 'memory') test(name, options, work);
+  };
   const start = () => startSmallHeap({}, store === 'sqlite' ? sqlitePath() : undefined);
 
   test('survives handshakes of 4 MB', { timeout: 180_000 }, async () => {
