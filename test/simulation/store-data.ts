@@ -311,7 +311,12 @@ export class StoreData {
     const { rows, streams } = held;
     const now = this.#options.now();
     for (let [oldest] = rows; oldest !== undefined; [oldest] = rows) {
-      if (rows.length <= retention.events && held.bytes <= retention.bytes && oldest.at + retention.ttlMs > now) return;
+      if (
+        rows.length <= retention.events &&
+        held.bytes - oldest.bytes < retention.bytes &&
+        oldest.at + retention.ttlMs > now
+      )
+        return;
       rows.shift();
       held.bytes -= oldest.bytes;
       const stream = streams.get(oldest.stream);

@@ -132,7 +132,8 @@ export class OfficialActor implements Actor {
       .call(call.tool, { nonce: call.nonce, ms, steps }, () => {})
       .then(
         (): Ending => ({ kind: 'exception', text: 'a result that was not on the wire' }),
-        (error: unknown): Ending => ({ kind: 'exception', text: String(error) }),
+        (error: unknown): Ending =>
+          (this.stateless ? lostAnswer(error) : undefined) ?? { kind: 'exception', text: String(error) },
       );
     const ending = await Promise.race([called, over]);
     if (this.#closed) return call;
@@ -235,4 +236,14 @@ async function connectV2(wire: Wire, answer: Answer, modern: boolean): Promise<C
       return client.close();
     },
   };
+}
+
+/**
+ * After a cut a client of 2026-07-28 comes back with a GET, which belongs to no session whose stream the tap follows. It
+ * is answered with the error of the call.
+ */
+function lostAnswer(error: unknown): Ending | undefined {
+  const { code, message, data } = error as { code?: number; message?: string; data?: Record<string, unknown> };
+  if (data?.['reason'] !== 'answer_not_kept' || code === undefined) return undefined;
+  return { kind: 'error', code, message: message ?? '', reason: data['reason'], mayHaveRun: data['mayHaveRun'] };
 }
