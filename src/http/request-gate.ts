@@ -44,6 +44,11 @@ export function admitOnSession(
   return admissions;
 }
 
+/** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
+export function shareKey(user: string | undefined, address: string | undefined): string {
+  return user === undefined ? `address ${address ?? 'unknown'}` : `user ${user}`;
+}
+
 /** What a gate must know about a request. */
 export function admittedRequest(
   exchange: Exchange,

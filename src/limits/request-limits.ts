@@ -4,7 +4,7 @@
  * connection.
  */
 import { overToolLimit, overUserLimit, type SojournError, tooManyWithoutSession } from '../errors.ts';
-import type { Admission, AdmittedRequest, RequestGate } from '../http/request-gate.ts';
+import { type Admission, type AdmittedRequest, type RequestGate, shareKey } from '../http/request-gate.ts';
 import type { TimeProvider, ToolLimits, UserLimits } from '../types.ts';
 
 const MINUTE_MS = 60_000;
@@ -47,7 +47,7 @@ export class RequestLimits implements RequestGate {
     const { perUser, perTool, requests } = this.#options;
     const listens = request.method === 'subscriptions/listen';
     if (!request.inSession && !listens && this.#running >= requests) return tooManyWithoutSession(requests);
-    const user = this.#shareOf(this.#users, userKey(request), perUser.requestsPerMinute);
+    const user = this.#shareOf(this.#users, shareKey(request.user, request.address), perUser.requestsPerMinute);
     if (listens && user.subscriptions >= perUser.subscriptions)
       return overUserLimit('subscriptions', perUser.subscriptions);
     if (!listens && user.requests >= perUser.requests) return overUserLimit('requests', perUser.requests);
@@ -93,10 +93,6 @@ export class RequestLimits implements RequestGate {
   #waitOf({ tokens }: Share, perMinute: number): number {
     return tokens >= WHOLE_TOKEN ? 0 : ((1 - tokens) / perMinute) * MINUTE_MS;
   }
-}
-
-function userKey({ user, address }: AdmittedRequest): string {
-  return user === undefined ? `address ${address ?? 'unknown'}` : `user ${user}`;
 }
 
 function forgetIdle(shares: Map<string, Share>): void {

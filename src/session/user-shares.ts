@@ -3,6 +3,7 @@
  * that opened the session. Eviction takes from the user with the most, so that a caller who opens many sessions loses
  * its own.
  */
+import { shareKey } from '../http/request-gate.ts';
 import type { LiveSession } from './session.ts';
 
 interface Share {
@@ -63,8 +64,4 @@ export class UserShares {
     }
     return picked;
   }
-}
-
-function shareKey(user: string | undefined, address: string | undefined): string {
-  return user === undefined ? `address ${address ?? 'unknown'}` : `user ${user}`;
 }
