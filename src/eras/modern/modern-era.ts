@@ -118,23 +118,18 @@ export class ModernEra {
     const admission = request && this.#gate.enter(admittedRequest(exchange, request, false));
     if (admission instanceof SojournError) return refuse(exchange, admission, request?.id ?? null);
     const version = typeof claim === 'string' ? claim : (header ?? '');
-    attempt(exchange, () =>
-      this.#admit(post, { sent: request, message: first.message, version }).finally(() => admission?.leave()),
-    );
+    attempt(exchange, () => {
+      const served =
+        request === undefined || this.#authorizer === undefined
+          ? this.#answer(new ModernCall(post, request, version), first.message)
+          : this.#serveAuthorized(post, request, this.#authorizer, version);
+      return served.finally(() => admission?.leave());
+    });
   }
 
-  /** Serves a message once the authorizer, where there is one, has admitted it. */
-  async #admit(
-    post: InboundPost,
-    { sent, message, version }: { sent: RpcRequest | undefined; message: unknown; version: string },
-  ): Promise<void> {
-    if (sent === undefined || this.#authorizer === undefined)
-      return this.#answer(new ModernCall(post, sent, version), message);
-    return this.#serveAdmitted(post, sent, await this.#authorizer.admit(sent, post.exchange.authInfo), version);
-  }
-
-  async #serveAdmitted(post: InboundPost, sent: RpcRequest, admitted: RpcRequest, version: string): Promise<void> {
+  async #serveAuthorized(post: InboundPost, sent: RpcRequest, authorizer: Authorizer, version: string): Promise<void> {
     const { exchange } = post;
+    const admitted = await authorizer.admit(sent, exchange.authInfo);
     if (exchange.closed) return;
     const name = admitted.params?.['name'] ?? admitted.params?.['uri'];
     // The SDK compares the header with the message.
