@@ -19,10 +19,9 @@ import { seamsOf, type SdkServer } from './sdk-server.ts';
 
 export type ListChange = keyof typeof LIST_CHANGED;
 
-/** They return promises, which reject outside of a handler. */
+/** They return promises, which reject outside of a handler. See `#forwardNotification` for `notification`. */
 const SENDS = [
   'request',
-  'notification',
   'ping',
   'createMessage',
   'elicitInput',
