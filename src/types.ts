@@ -266,6 +266,9 @@ export interface ToolLimits {
   requestsPerMinute: number;
 }
 
+/** A value, or a promise of it. */
+export type MaybePromise<T> = T | Promise<T>;
+
 /** What the event log of one session keeps. */
 export interface EventRetention {
   ttlMs: number;

@@ -13,10 +13,10 @@ import type { Authorize, AuthorizeKind } from '../options/auth-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { modernServerOf } from '../protocol/server-shape.ts';
 import type { Authorizer } from '../session/authorizer.ts';
-import { type HookTimes, inHookTime } from '../session/hook-time.ts';
+import { type HookTimes, inHookTime, isThenable } from '../session/hook-time.ts';
+import type { MaybePromise } from '../types.ts';
 
 type Bag = Readonly<Record<string, unknown>>;
-type MaybePromise<T> = T | Promise<T>;
 
 /** A scheme of a URI as well, so that it replaces URIs. */
 const UNKNOWN = 'sojourn-unknown:';
@@ -202,8 +202,4 @@ const decoded = (name: string): string => Buffer.from(name, 'base64url').toStrin
 function insideOf(server: object): object {
   const inner = isObject(server) ? server['server'] : undefined;
   return isObject(inner) && typeof inner['connect'] === 'function' ? inner : server;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { readonly then?: unknown } | undefined | null)?.then === 'function';
 }

@@ -17,7 +17,7 @@ import { isModern, KNOWN_VERSIONS, servedVersions } from '../protocol/versions.t
 import { type AnyServer, modernServerOf, whyNotModern } from '../protocol/server-shape.ts';
 import type { Authorizer } from './authorizer.ts';
 import type { MessageSource } from './context.ts';
-import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
+import { inHookTime, inHookTimeWith, isThenable, orHookTimeout } from './hook-time.ts';
 import { Interned } from './interned.ts';
 import { replayed } from './replayed-messages.ts';
 import { SessionRun } from './run.ts';
@@ -197,10 +197,6 @@ export class ServerBuilder {
       throw orHookTimeout(cause, (err) => factoryFailed('configureSessionOptions threw', err));
     }
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return isObject(value) && typeof value['then'] === 'function';
 }
 
 function isServer(value: unknown): value is AnyServer {

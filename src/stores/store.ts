@@ -26,10 +26,9 @@
  */
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
 import type { RandomSource } from '../options/system.ts';
-import type { EndReason, EventRetention, Logger, TimeProvider } from '../types.ts';
+import type { EndReason, EventRetention, Logger, MaybePromise, TimeProvider } from '../types.ts';
 
-/** A value, or a promise of it. */
-export type MaybePromise<T> = T | Promise<T>;
+export type { MaybePromise };
 
 /** The format of records; a build refuses a record with a higher one. */
 export const RECORD_VERSION = 1;
