@@ -1,8 +1,8 @@
 import { serve } from './serve.mjs';
 
 // The same work without a protocol: read the body, parse it, write the same head and body bytes. BENCH_ANSWER holds a
-// recorded answer, `{ status, headers, before, after, id }`. The request's id goes between `before` and `after`.
-const { status, headers, before, after } = JSON.parse(process.env.BENCH_ANSWER);
+// recorded answer, `{ status, headers, parts }`. The request's id goes between the parts.
+const { status, headers, parts } = JSON.parse(process.env.BENCH_ANSWER);
 const sized = 'content-length' in headers;
 
 serve((req, res) => {
@@ -10,7 +10,7 @@ serve((req, res) => {
   req.on('data', (chunk) => chunks.push(chunk));
   req.on('end', () => {
     const text = (chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)).toString('utf8');
-    const body = before + JSON.stringify(JSON.parse(text).id) + after;
+    const body = parts.join(JSON.stringify(JSON.parse(text).id));
     const head = sized ? { ...headers, 'content-length': Buffer.byteLength(body) } : headers;
     res.writeHead(status, head);
     res.end(body);
