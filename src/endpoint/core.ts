@@ -233,6 +233,7 @@ export class Core {
     this.#sse = options.legacySse
       ? new LegacySseEra({
           options,
+          registry: this.registry,
           builder,
           gate,
           keepAlive,

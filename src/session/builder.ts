@@ -8,7 +8,7 @@ import {
   isInitializeRequest,
   type RequestStateCodec,
 } from '@modelcontextprotocol/server';
-import { factoryFailed, handshakeTooLarge, SojournError } from '../errors.ts';
+import { factoryFailed, handshakeTooLarge, invalidParams, SojournError } from '../errors.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { MaybePromise, Handshake, NewSessionRecord } from '../stores/store.ts';
@@ -307,13 +307,14 @@ export function handshakeOf(params: InitializeRequestParams): Handshake {
   return handshakes.intern(JSON.stringify(params), () => freeze(params));
 }
 
-/** The handshake of an `initialize`; `undefined`: its shape is wrong. A known handshake is not checked again. */
-export function checkedHandshake(message: RpcRequest, mostBytes: number): Handshake | undefined {
+/** The handshake of an `initialize`, or what is wrong with it. A known handshake is not checked again. */
+export function checkedHandshake(message: RpcRequest, mostBytes: number): Handshake | SojournError {
   const json = JSON.stringify(message.params) ?? '';
-  if (Buffer.byteLength(json) > mostBytes) throw handshakeTooLarge(mostBytes);
+  if (Buffer.byteLength(json) > mostBytes) return handshakeTooLarge(mostBytes);
   const known = handshakes.known(json);
   if (known !== undefined) return known;
-  return isInitializeRequest(message) ? handshakeOf(message.params) : undefined;
+  if (isInitializeRequest(message)) return handshakeOf(message.params);
+  return invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
 }
 
 /** Sessions share the value, so it must not change. */

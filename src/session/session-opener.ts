@@ -3,7 +3,7 @@
  * order. So a client only gets an id that is recorded, and a failure at any step leaves nothing behind. If the client
  * disconnects first, the session is dropped, because no client has its id.
  */
-import { factoryFailed, lapsed, invalidParams, overUserLimit, storeAway, SojournError } from '../errors.ts';
+import { factoryFailed, lapsed, overUserLimit, storeAway, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { type Handshake, isEnded, type OpenStore } from '../stores/store.ts';
@@ -69,9 +69,7 @@ export class Opener {
   async open(message: RpcRequest, caller: OpenCaller): Promise<Opened | undefined> {
     this.#checkAdmitted();
     const handshake = checkedHandshake(message, this.#options.limits.handshakeBytes);
-    if (handshake === undefined) {
-      throw invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
-    }
+    if (handshake instanceof SojournError) throw handshake;
     const { sessions } = this.#options.perUser;
     const leaveShare = this.#registry.shares.reserve(caller.user, caller.clientAddress, sessions);
     if (leaveShare === undefined) throw overUserLimit('sessions', sessions);

@@ -4,8 +4,10 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../../src/testing/index.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
+import { connectSse, handshake, toolCall } from '../kit/legacy-sse.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
 
 const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': user }): AuthInfo | undefined =>
   typeof user === 'string' ? { token: 't', clientId: 'c', scopes: [], extra: { sub: user } } : undefined;
@@ -119,5 +121,57 @@ describe('by size', () => {
     });
     await ann.call('resources/unsubscribe', { uri: long(1) });
     expect(await subscribe(long(3))).toMatchObject({ result: {} });
+  });
+});
+
+describe('the 2024-11-05 transport has the same limits', () => {
+  const connect = async (options: McpEndpointOptions) => {
+    const served = await start({ legacySse: true, ...options });
+    const { stream, post } = await connectSse(served.as('ann'), '/mcp/sse');
+    const ask = async (message: object) => {
+      const { status } = await post(message);
+      return status === 202 ? stream.nextMessage() : status;
+    };
+    return { ...served, ask, stream, post };
+  };
+
+  test('a long handshake is refused, and its client may send a shorter one', async () => {
+    const { ask, lab } = await connect({});
+    const long = handshake(0);
+    Object.assign(long.params.capabilities, { experimental: { big: { text: 'x'.repeat(17_000) } } });
+    expect(await ask(long)).toBe(413);
+    expect(lab.made).toEqual([]);
+    expect(await ask(handshake(1))).toMatchObject({ id: 1, result: { protocolVersion: '2024-11-05' } });
+  });
+
+  test('subscriptions are limited by uriBytes, subscriptionBytes and memoryBytes', async () => {
+    const { ask, endpoint } = await connect({ limits: { uriBytes: 100, subscriptionBytes: 250 } });
+    await ask(handshake(0));
+    const subscribe = (id: number, uri: string) =>
+      ask({ jsonrpc: '2.0', id, method: 'resources/subscribe', params: { uri } });
+    const long = (n: number) => `note://${n}/${'u'.repeat(90)}`.slice(0, 100);
+    expect(await subscribe(1, `note://${'u'.repeat(100)}`)).toBe(400);
+    expect(await subscribe(2, long(1))).toMatchObject({ result: {} });
+    expect(await subscribe(3, long(2))).toMatchObject({ result: {} });
+    expect(await subscribe(4, long(3))).toBe(400);
+    expect(endpoint.health().state).toBe('serving');
+  });
+
+  test('connections count in limits.perUser.sessions, beside sessions, until they close', async () => {
+    const { as, open, stream } = await connect({ limits: { perUser: { sessions: 2 } } });
+    await open('ann');
+    expect((await as('ann').get({ path: '/mcp/sse' })).status).toBe(429);
+    expect((await as('ann').initialize()).response.status).toBe(429);
+    expect((await as('bob').get({ path: '/mcp/sse' })).status).toBe(200);
+    stream.abort();
+    await until(async () => (await as('ann').initialize()).response.status === 200);
+  });
+
+  test('a call past limits.requestsPerSession is refused', async () => {
+    const { ask, post, lab } = await connect({ limits: { requestsPerSession: 1 } });
+    await ask(handshake(0));
+    await post(toolCall(1, 'hold'));
+    await lab.held();
+    expect(await ask(toolCall(2, 'echo', { text: 'x' }))).toBe(429);
   });
 });

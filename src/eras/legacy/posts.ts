@@ -7,15 +7,7 @@
  *     else                    ─▶ stored, then dispatched
  *     it is a retry ─▶ the outcome of the first attempt (`retry.ts`)
  */
-import {
-  alreadyInitialized,
-  batchNotAllowed,
-  ownerLost,
-  requestIdInFlight,
-  SojournError,
-  storeAway,
-  tooManyRequests,
-} from '../../errors.ts';
+import { batchNotAllowed, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import { JSON_HEADERS, lostForm, refuseOnSession } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
@@ -35,7 +27,7 @@ import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import { type Call, type InboundPost, methodOf, type NextAttempt } from '../../relay/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { checkSubscription } from './subscription-limits.ts';
+import { checkRequests } from './session-checks.ts';
 
 /** A POST whose request ids are taken. */
 interface AdmittedPost {
@@ -115,7 +107,7 @@ export class LegacyPosts {
     const { messages } = post;
     if ((again && isRetry(session, requests)) || isRerunning(session, requests))
       return this.#track(exchange, () => this.#answerRetry(session, call, requests));
-    const refusal = this.#checkRequests(session, messages);
+    const refusal = checkRequests(session, requests, this.#options.limits, this.#registry.held);
     if (refusal?.code === 'TOO_MANY_REQUESTS') throw refusal;
     if (refusal !== undefined) return refused(call, refusal);
     if (requests.length === 0) {
@@ -263,24 +255,6 @@ export class LegacyPosts {
       if (checked.kind === 'notification') session.notification(checked.message, exchange);
       else if (checked.kind === 'response') session.response(checked.message, exchange);
     }
-  }
-
-  #checkRequests(session: LiveSession, messages: readonly Checked[]): SojournError | undefined {
-    let counted = 0;
-    for (const checked of messages) {
-      if (checked.kind !== 'request') continue;
-      const { id, method } = checked.message;
-      if (method === 'initialize') return alreadyInitialized();
-      if (session.requests.running.get(id) !== undefined) return requestIdInFlight(id);
-      const full = checkSubscription(checked.message, session, this.#registry, this.#options);
-      if (full !== undefined) return full;
-      if (method !== 'ping') counted += 1;
-    }
-    const limit = this.#options.limits.requestsPerSession;
-    // It would wait for ever, and so would every later request of the session.
-    if (counted > limit)
-      return batchNotAllowed(`a batch of ${counted} requests; ${limit} may run at once (limits.requestsPerSession)`);
-    return counted > 0 && session.requests.running.counted + counted > limit ? tooManyRequests(limit) : undefined;
   }
 }
 

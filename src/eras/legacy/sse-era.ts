@@ -3,7 +3,6 @@
  * messages, and every answer goes to the stream. The session lives as long as that connection, on this instance.
  * Nothing of it is stored, so nothing can be resumed. Its server is made at `initialize`.
  */
-import { isInitializeRequest } from '@modelcontextprotocol/server';
 import {
   bodyTooLarge,
   draining,
@@ -11,9 +10,8 @@ import {
   methodNotAllowed,
   notAcceptable,
   otherUser,
-  requestIdInFlight,
+  overUserLimit,
   SojournError,
-  tooManyRequests,
   tooManySessions,
   unsupportedMediaType,
 } from '../../errors.ts';
@@ -29,17 +27,21 @@ import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
 import { checkMessage, type Checked, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { handshakeOf, type SessionBuilder } from '../../session/builder.ts';
+import { checkedHandshake, type SessionBuilder } from '../../session/builder.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
+import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Sink, SinkListener } from '../../http/sink.ts';
 import { sessionHash } from '../../shown.ts';
-import type { MaybePromise } from '../../stores/store.ts';
+import type { Handshake, MaybePromise } from '../../stores/store.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
+import { checkRequests } from './session-checks.ts';
 import { checkTextDepth, checkValueDepth, type TooDeep } from '../json-depth.ts';
 
 export interface LegacySseOptions {
   readonly options: ResolvedOptions;
+  /** Its connections use shares of users and memory like the sessions of the registry. */
+  readonly registry: Pick<Registry, 'shares' | 'held'>;
   readonly builder: SessionBuilder;
   readonly keepAlive: KeepAlive;
   readonly gate: RequestGate;
@@ -53,6 +55,8 @@ interface Connection {
   readonly id: string;
   readonly exchange: Exchange;
   readonly sink: SseSink;
+  /** Gives back its place in `limits.perUser.sessions`. */
+  readonly leaveShare: () => void;
   /** Set by its `initialize`. */
   session: LiveSession | undefined;
   state: 'connected' | 'opening' | 'open';
@@ -70,6 +74,7 @@ export function legacySsePath(url: string): 'sse' | 'message' | undefined {
 
 export class LegacySseEra {
   readonly #options: ResolvedOptions;
+  readonly #registry: LegacySseOptions['registry'];
   readonly #builder: SessionBuilder;
   readonly #keepAlive: KeepAlive;
   readonly #gate: RequestGate;
@@ -79,8 +84,9 @@ export class LegacySseEra {
   readonly #connections = new Map<string, Connection>();
   readonly #lifecycle: Lifecycle;
 
-  constructor({ options, builder, gate, keepAlive, expiry, ownerId, random, lifecycle }: LegacySseOptions) {
+  constructor({ options, registry, builder, gate, keepAlive, expiry, ownerId, random, lifecycle }: LegacySseOptions) {
     this.#options = options;
+    this.#registry = registry;
     this.#builder = builder;
     this.#keepAlive = keepAlive;
     this.#gate = gate;
@@ -116,13 +122,16 @@ export class LegacySseEra {
     if (this.#lifecycle.prefersOthers) return refuse(exchange, draining(), null);
     const { sessions, streamBufferBytes } = this.#options.limits;
     if (this.#connections.size >= sessions) return refuse(exchange, tooManySessions(sessions), null);
+    const most = this.#options.perUser.sessions;
+    const leaveShare = this.#registry.shares.reserve(exchange.user, exchange.clientAddress, most);
+    if (leaveShare === undefined) return refuse(exchange, overUserLimit('sessions', most), null);
     const id = base64url(this.#random(ID_BYTES));
     const sink = new SseSink(exchange, SSE_HEADERS, {
       keepAlive: this.#keepAlive,
       bufferBytes: streamBufferBytes,
       expiry: this.#expiry,
     });
-    const connection: Connection = { id, exchange, sink, session: undefined, state: 'connected' };
+    const connection: Connection = { id, exchange, sink, leaveShare, session: undefined, state: 'connected' };
     this.#connections.set(id, connection);
     sink.listener = { sinkDone: () => this.#gone(connection) };
     const [path = ''] = exchange.url.split('?', 1);
@@ -130,8 +139,14 @@ export class LegacySseEra {
   }
 
   #gone(connection: Connection): void {
-    this.#connections.delete(connection.id);
+    if (!this.#connections.delete(connection.id)) return;
+    this.#giveBack(connection);
     void connection.session?.leave('deleted');
+  }
+
+  #giveBack({ leaveShare, session }: Connection): void {
+    leaveShare();
+    if (session !== undefined) this.#registry.held.delete(session);
   }
 
   #message(exchange: Exchange): void {
@@ -184,17 +199,19 @@ export class LegacySseEra {
       if (checked.kind !== 'request' || checked.message.method !== 'initialize' || state === 'opening') {
         return checked.kind === 'request' ? invalidRequest('initialize comes first') : undefined;
       }
-      if (!isInitializeRequest(checked.message)) {
-        return invalidRequest('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
-      }
-      connection.state = 'opening';
-      const { message } = checked;
-      attempt(exchange, () => this.#open(connection, message));
-      return undefined;
+      return this.#initialize(connection, exchange, checked.message);
     }
     if (checked.kind === 'notification') session.notification(checked.message, exchange);
     else if (checked.kind === 'response') session.response(checked.message, exchange);
     else if (checked.kind === 'request') return this.#admit(session, connection, exchange, checked.message);
+    return undefined;
+  }
+
+  #initialize(connection: Connection, exchange: Exchange, message: RpcRequest): SojournError | undefined {
+    const handshake = checkedHandshake(message, this.#options.limits.handshakeBytes);
+    if (handshake instanceof SojournError) return handshake;
+    connection.state = 'opening';
+    attempt(exchange, () => this.#open(connection, message, handshake));
     return undefined;
   }
 
@@ -231,10 +248,8 @@ export class LegacySseEra {
     exchange: Exchange,
     message: RpcRequest,
   ): SojournError | undefined {
-    if (message.method === 'initialize') return invalidRequest('this session is initialized');
-    if (session.requests.running.get(message.id) !== undefined) return requestIdInFlight(message.id);
-    const limit = this.#options.limits.requestsPerSession;
-    if (message.method !== 'ping' && session.requests.running.counted >= limit) return tooManyRequests(limit);
+    const refusal = checkRequests(session, [message], this.#options.limits, this.#registry.held);
+    if (refusal !== undefined) return refusal;
     const admissions = admitOnSession(this.#gate, exchange, [message]);
     if (admissions instanceof SojournError) return admissions;
     const stream = session.requests.open([message], false);
@@ -243,7 +258,7 @@ export class LegacySseEra {
     return undefined;
   }
 
-  async #open(connection: Connection, message: RpcRequest): Promise<void> {
+  async #open(connection: Connection, message: RpcRequest, handshake: Handshake): Promise<void> {
     const { id, exchange, sink } = connection;
     try {
       const session = await this.#builder.connect(
@@ -251,7 +266,7 @@ export class LegacySseEra {
           id,
           fence: { epoch: 1, owner: this.#ownerId() },
           user: exchange.user,
-          handshake: handshakeOf(message.params as never),
+          handshake,
           createdAt: this.#options.timeProvider.now(),
           unlogged: true,
         },
@@ -290,9 +305,10 @@ export class LegacySseEra {
     const connections = [...this.#connections.values()];
     this.#connections.clear();
     await Promise.all(
-      connections.map(async ({ session, sink }) => {
-        await session?.leave('closed');
-        sink.end();
+      connections.map(async (connection) => {
+        this.#giveBack(connection);
+        await connection.session?.leave('closed');
+        connection.sink.end();
       }),
     );
   }

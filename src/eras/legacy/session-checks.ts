@@ -1,0 +1,63 @@
+/** The checks of requests to a session, whichever transport of the 2025 era carries them. */
+import {
+  alreadyInitialized,
+  batchNotAllowed,
+  overMemory,
+  requestIdInFlight,
+  type SojournError,
+  subscriptionsTooLarge,
+  tooManyRequests,
+  uriTooLarge,
+} from '../../errors.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { HeldBytes } from '../../session/held-bytes.ts';
+import type { LiveSession } from '../../session/session.ts';
+import type { SessionLimits } from '../../types.ts';
+
+/** A URI in a set, and its part of the record. */
+const ENTRY_BYTES = 64;
+
+/** The requests of one POST. `TOO_MANY_REQUESTS`: they fit when others have ended. */
+export function checkRequests(
+  session: LiveSession,
+  requests: readonly RpcRequest[],
+  limits: Readonly<SessionLimits>,
+  held: HeldBytes,
+): SojournError | undefined {
+  const { running } = session.requests;
+  let counted = 0;
+  for (const request of requests) {
+    if (request.method === 'initialize') return alreadyInitialized();
+    if (running.get(request.id) !== undefined) return requestIdInFlight(request.id);
+    const full = checkSubscription(session, request, limits, held);
+    if (full !== undefined) return full;
+    if (request.method !== 'ping') counted += 1;
+  }
+  const limit = limits.requestsPerSession;
+  // It would wait for ever, and so would every later request of the session.
+  if (counted > limit)
+    return batchNotAllowed(`a batch of ${counted} requests; ${limit} may run at once (limits.requestsPerSession)`);
+  return counted > 0 && running.counted + counted > limit ? tooManyRequests(limit) : undefined;
+}
+
+/** `limits.uriBytes` and `limits.subscriptionBytes`. */
+function checkSubscription(
+  session: LiveSession,
+  { method, params }: RpcRequest,
+  limits: Readonly<SessionLimits>,
+  held: HeldBytes,
+): SojournError | undefined {
+  const uri = params?.['uri'];
+  if (method !== 'resources/subscribe' || typeof uri !== 'string') return undefined;
+  if (Buffer.byteLength(uri) > limits.uriBytes) return uriTooLarge(limits.uriBytes);
+  const uris = session.record.subscriptions;
+  if (uris?.has(uri) === true) return undefined;
+  let bytes = Buffer.byteLength(uri);
+  let heldBytes = bytes + ENTRY_BYTES;
+  for (const other of uris ?? []) {
+    bytes += Buffer.byteLength(other);
+    heldBytes += other.length + ENTRY_BYTES;
+  }
+  if (bytes > limits.subscriptionBytes) return subscriptionsTooLarge(limits.subscriptionBytes);
+  return held.set(session, heldBytes) ? undefined : overMemory();
+}
