@@ -169,7 +169,7 @@ describe('TypeScript', () => {
     await callTyped('typed-server.ts');
   });
 
-  test.each(['node-22', 'node-24'])('is served by %s without tsx', { timeout: 240_000 }, async (name) => {
+  test.each(['node-22', 'node-24', 'node-26'])('is served by %s without tsx', { timeout: 240_000 }, async (name) => {
     const folder = await installed('runtimes');
     const node = join(folder, 'node_modules', name, 'bin/node');
     await callTyped('server.ts', { node, from: join(bare, 'dist'), cwd: bare });

@@ -33,6 +33,7 @@ export const runtimes: Runtime[] = [
   },
   { name: 'Node 22', binaries: ['node-22/bin/node'], args: [script('node')] },
   { name: 'Node 24', binaries: ['node-24/bin/node'], args: [script('node')] },
+  { name: 'Node 26', binaries: ['node-26/bin/node'], args: [script('node')] },
 ];
 
 /** Starts the runtime's server and resolves when it has printed its URL. */

@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
 
-/** Runs on a separate thread, so that its output is written before the module is evaluated. */
+/** With `register` it runs on a separate thread. It writes at once, so that its line comes before the module runs. */
 export function load(url, context, next) {
   writeSync(1, `${url}\n`);
   return next(url, context);

@@ -3,10 +3,13 @@
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { request } from 'node:http';
-import { createRequire, register } from 'node:module';
+import module, { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
-register('./loaded-hooks.mjs', import.meta.url);
+const hooks = './loaded-hooks.mjs';
+// Node 26 warns about `register`, which Node 20 has alone.
+if (module.registerHooks === undefined) module.register(hooks, import.meta.url);
+else module.registerHooks(await import(hooks));
 const [, , what] = process.argv;
 await import('sojourn');
 if (what === 'serve') await serve();
