@@ -50,7 +50,7 @@ async function loadStore<K extends StoreKind>(kind: K): Promise<(...given: reado
 }
 
 async function optionsOf(name: string): Promise<StoreOptions> {
-  const { systemRandom, systemTime } = await load<Build>('system.js');
+  const { systemRandom, systemTime } = await load<Build>('options/system.js');
   return {
     name,
     time: systemTime,

@@ -1,6 +1,9 @@
+import { join } from 'node:path';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
-import type { AppendRequest } from '../../src/stores/store.ts';
+import type { sqlite } from '../../src/stores/sqlite/index.ts';
+import type { AppendRequest, OpenStore, StoreOptions } from '../../src/stores/store.ts';
+import { frozenBuilds, unpackBuild } from '../compat/frozen-builds.ts';
 import { FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
 
 const whole = (sessionId: string, stream: string, more: Partial<AppendRequest> = {}): AppendRequest => ({
@@ -79,71 +82,13 @@ describe('streams that begin and end in one turn', () => {
     expect(await view.events.replay('s', 'open', -1)).toEqual(first);
   });
 
-  test('with consecutive names share a row, and each is found as if it had its own', async () => {
-    const path = newPath();
-    const view = await openView(path);
-    await view.sessions.create(recordOf('s'));
-    const names = Array.from({ length: 40 }, (_, n) => `p1x${(n + 20).toString(36)}`);
-    await Promise.all(names.map(async (name) => view.events.append(whole('s', name))));
-    expect(rows(path)).toBeLessThan(5);
-    for (const name of names) {
-      const found = { found: true, next: 2, complete: true };
-      const answer = { offset: 1, data: `"s ${name}"` };
-      expect(await view.events.replay('s', name, -1)).toEqual({ ...found, events: [{ offset: 0, data: '' }, answer] });
-      expect(await view.events.replay('s', name, 0)).toEqual({ ...found, events: [answer] });
-      expect(await view.events.append(whole('s', name))).toBe('fenced');
-      expect(await view.events.append(whole('s', name, { complete: false }))).toBe('fenced');
-      expect(await view.events.append(whole('s', name, { from: 2 }))).toBe('fenced');
-      const marked = { complete: false, mark: { request: '1', stream: name } };
-      expect(await view.events.append(whole('s', name, marked))).toBe('fenced');
-      expect(await view.events.append(whole('s', name, { unmark: '1' }))).toBe('fenced');
-    }
-    for (const name of ['p1xj', 'p1x1o', 'p1x', 'p1x0k', 'p2xk', 'p1xx1', 'g'])
-      expect(await view.events.replay('s', name, -1)).toEqual({ found: false, why: 'unknown' });
-    expect(await view.events.append(whole('s', 'p1xj'))).toBe('written');
-    expect(await view.events.append(whole('s', 'p1x0k'))).toBe('written');
-    expect(await view.events.append(whole('s', 'p1x1o', { complete: false }))).toBe('written');
-  });
-
-  test('are not bundled with an open or complete stream, nor with one of another bundle', async () => {
-    const view = await openView(newPath());
-    await view.sessions.create(recordOf('s'));
-    const together = async (...numbers: number[]): Promise<readonly string[]> =>
-      Promise.all(numbers.map(async (n) => view.events.append(whole('s', `x${n}`))));
-    await view.events.append(whole('s', 'x2', { complete: false }));
-    await view.events.append(whole('s', 'x4', { events: ['"one"'] }));
-    expect(await together(1, 2, 3, 4, 5)).toEqual(['written', 'fenced', 'written', 'fenced', 'written']);
-    expect(await together(6, 7, 8)).toEqual(['written', 'written', 'written']);
-    expect(await together(8, 9)).toEqual(['fenced', 'written']);
-    expect(await together(5, 6)).toEqual(['fenced', 'fenced']);
-    for (const n of [1, 3, 5, 6, 7, 8, 9])
-      expect(await view.events.replay('s', `x${n}`, 0)).toMatchObject({ events: [{ offset: 1, data: `"s x${n}"` }] });
-  });
-
   test.each([
     ['events', { ttlMs: 600_000, events: 7, bytes: 1_000_000 }],
     ['bytes', { ttlMs: 600_000, events: 1_000, bytes: 40 }],
-  ])('are kept by the retention of %s, also in shared rows', async (_, retention) => {
+  ])('are kept by the retention of %s', async (_, retention) => {
     const view = await openView(newPath(), { retention });
     await view.sessions.create(recordOf('s'));
-    const all: Array<{ name: string; offset: number; data: string }> = [];
-    for (let n = 0; n < 60; n += 6) {
-      const appends = Array.from({ length: 6 }, (_name, i) => {
-        // The third of six does not complete its stream, so that bundles are before and after it.
-        const name = `p1x${(n + i).toString(36)}`;
-        return i === 2 ? whole('s', name, { complete: false, events: ['"ten bytes'] }) : whole('s', name);
-      });
-      await Promise.all(appends.map(async (append) => view.events.append(append)));
-      for (const { stream, events } of appends)
-        for (const [offset, data] of events.entries()) all.push({ name: stream, offset, data });
-      const kept = keptOf(all, retention);
-      for (const name of new Set(all.map((event) => event.name))) {
-        const events = kept.filter((event) => event.name === name).map(({ offset, data }) => ({ offset, data }));
-        const replayed = await view.events.replay('s', name, (events[0]?.offset ?? 0) - 1);
-        if (events.length > 0) expect(replayed).toMatchObject({ found: true, events });
-        else expect(replayed.found && replayed.events.length > 0).toBe(false);
-      }
-    }
+    await assertKept(view, view, retention);
   });
 
   test('keep their order among other writes of the turn', async () => {
@@ -153,5 +98,67 @@ describe('streams that begin and end in one turn', () => {
     const released = view.sessions.release('s', FENCE);
     const after = view.events.append(whole('s', 'p2'));
     expect(await Promise.all([before, released, after])).toEqual(['written', 'written', 'fenced']);
+  });
+});
+
+/** Appends to 60 streams of `s`, six in a turn, and compares what is kept after each turn. */
+async function assertKept(
+  writer: OpenStore,
+  reader: OpenStore,
+  retention: { events: number; bytes: number },
+): Promise<void> {
+  const all: Array<{ name: string; offset: number; data: string }> = [];
+  for (let n = 0; n < 60; n += 6) {
+    const appends = Array.from({ length: 6 }, (_name, i) => {
+      // The third of six does not complete its stream, so that an older build shares rows before and after it.
+      const name = `p1x${(n + i).toString(36)}`;
+      return i === 2 ? whole('s', name, { complete: false, events: ['"ten bytes'] }) : whole('s', name);
+    });
+    await Promise.all(appends.map(async (append) => writer.events.append(append)));
+    for (const { stream, events } of appends)
+      for (const [offset, data] of events.entries()) all.push({ name: stream, offset, data });
+    const kept = keptOf(all, retention);
+    for (const name of new Set(all.map((event) => event.name))) {
+      const events = kept.filter((event) => event.name === name).map(({ offset, data }) => ({ offset, data }));
+      const replayed = await reader.events.replay('s', name, (events[0]?.offset ?? 0) - 1);
+      if (events.length > 0) expect(replayed).toMatchObject({ found: true, events });
+      else expect(replayed.found && replayed.events.length > 0).toBe(false);
+    }
+  }
+}
+
+describe.each(frozenBuilds)('streams that build %s stored in one row', (build) => {
+  const openOlder = async (path: string, more: Partial<StoreOptions> = {}): Promise<OpenStore> => {
+    const older = (await import(join(unpackBuild(build), 'stores/sqlite/index.js'))) as { sqlite: typeof sqlite };
+    return openView(older.sqlite(path), more);
+  };
+
+  test('are found each, and its neighbours are not', async () => {
+    const path = newPath();
+    const [older, view] = [await openOlder(path), await openView(path)];
+    await view.sessions.create(recordOf('s'));
+    const names = Array.from({ length: 40 }, (_, n) => `p1x${(n + 20).toString(36)}`);
+    await Promise.all(names.map(async (name) => older.events.append(whole('s', name))));
+    expect(rows(path)).toBeLessThan(5);
+    for (const name of names) {
+      const found = { found: true, next: 2, complete: true };
+      const answer = { offset: 1, data: `"s ${name}"` };
+      expect(await view.events.replay('s', name, -1)).toEqual({ ...found, events: [{ offset: 0, data: '' }, answer] });
+      expect(await view.events.replay('s', name, 0)).toEqual({ ...found, events: [answer] });
+    }
+    for (const name of ['p1xj', 'p1x1o', 'p1x', 'p1x0k', 'p2xk', 'p1xx1', 'g'])
+      expect(await view.events.replay('s', name, -1)).toEqual({ found: false, why: 'unknown' });
+    expect(await view.events.open('s')).toEqual([]);
+  });
+
+  test.each([
+    ['events', { ttlMs: 600_000, events: 7, bytes: 1_000_000 }],
+    ['bytes', { ttlMs: 600_000, events: 1_000, bytes: 40 }],
+  ])('are kept by the retention of %s', async (_, retention) => {
+    const path = newPath();
+    const [older, view] = [await openOlder(path, { retention }), await openView(path, { retention })];
+    await view.sessions.create(recordOf('s'));
+    await assertKept(older, view, retention);
+    expect(rows(path)).toBeLessThan(50);
   });
 });

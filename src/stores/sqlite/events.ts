@@ -2,11 +2,11 @@
 import { afterTurn } from '../../options/system.ts';
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, MaybePromise, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
-import { bundle, bundlePosition, unbundled } from './bundled-rows.ts';
 import { eventRows, keptEvents, type ReplayRow } from './event-rows.ts';
 import type { SessionTable } from './session-table.ts';
 import { PendingAppend } from './pending-append.ts';
-import { addBundle, SQL } from './statements.ts';
+import { rowsOfShared, sharedPosition } from './shared-rows.ts';
+import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 import { StreamTable } from './streams.ts';
 import type { WriteHandler } from './writer.ts';
@@ -66,14 +66,7 @@ export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, Wri
   /** Consecutive appends, within a transaction. From here on, no append joins another. */
   run(appends: readonly PendingAppend[]): readonly WriteOutcome[] {
     if (this.#waiting.size > 0) this.#waiting.clear();
-    const outcomes: WriteOutcome[] = [];
-    while (outcomes.length < appends.length) {
-      const first = outcomes.length;
-      for (let added = this.#addBundle(appends, first); added > 0; added--) outcomes.push('written');
-      const append = appends[first];
-      if (outcomes.length === first && append !== undefined) outcomes.push(this.#append(append) ? 'written' : 'fenced');
-    }
-    return outcomes;
+    return appends.map((append) => (this.#append(append) ? 'written' : 'fenced'));
   }
 
   replay(sessionId: string, stream: string, after: number): MaybePromise<ReplayOutcome> {
@@ -130,20 +123,6 @@ export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, Wri
     return (await this.#file.write(() => database.change(SQL.trimEnded, values).changes)) === TRIM_BATCH;
   }
 
-  /** How many appends from `first` on are stored in a bundled row. 0: the first one needs a row for itself. */
-  #addBundle(appends: readonly PendingAppend[], first: number): number {
-    const retention = this.#retention;
-    const found = retention === false ? undefined : bundle(appends, first);
-    if (found === undefined || retention === false) return 0;
-    const { sessionId, fence, position, streams, events, bytes, data } = found;
-    const fenced = this.#table.fence(sessionId, fence);
-    const values = [...fenced, position.name, position.number, events, bytes, data, ...streams];
-    if (this.#table.database.change(addBundle(streams.length), values).changes === 0) return 0;
-    for (const append of appends.slice(first, first + streams.length))
-      if (this.#isTimeToTrim(append.events, retention)) this.#trimSession(append, retention);
-    return streams.length;
-  }
-
   #append(append: PendingAppend): boolean {
     const retention = this.#retention;
     if (retention === false) return this.#streams.markOnly(append);
@@ -179,7 +158,7 @@ export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, Wri
     if (found === undefined || retention === false) return { found: false, why: 'unknown' };
     const [session, openNext] = found;
     const rows = database.all<ReplayRow>(SQL.replay, [session, stream]);
-    if (rows.length === 0 && openNext === null) rows.push(...this.#bundled(session, stream));
+    if (rows.length === 0 && openNext === null) rows.push(...this.#rowsOfOlderBuild(session, stream));
     const kept = keptEvents(rows, retention, now);
     const first = kept[0]?.offset;
     if (first === undefined && openNext === null) return { found: false, why: 'unknown' };
@@ -189,11 +168,11 @@ export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, Wri
     return { found: true, events, next, complete: openNext === null };
   }
 
-  #bundled(session: number, stream: string): readonly ReplayRow[] {
-    const { name, number } = bundlePosition(stream);
-    if (name === '') return [];
-    const row = this.#table.database.one<ReplayRow>(SQL.replayBundle, [session, name, number]);
-    return row === undefined ? [] : unbundled(row, number);
+  #rowsOfOlderBuild(session: number, stream: string): readonly ReplayRow[] {
+    const shared = sharedPosition(stream);
+    if (shared === undefined) return [];
+    const row = this.#table.database.one<ReplayRow>(SQL.replayShared, [session, shared.name, shared.number]);
+    return row === undefined ? [] : rowsOfShared(row, shared.number);
   }
 }
 

@@ -18,8 +18,8 @@ export interface Migration {
  *   uses it.
  * - `events`: a row for each append, in the order of writing (`no`, and with it `at`). Several messages are joined by
  *   U+001E, which JSON cannot contain. An append touches the last page of the table, which all sessions share, and one
- *   page of the index. `n` and `bytes` are in the index, so that retention is computed without the rows. Calls that are
- *   answered in one turn share a row (`bundled-rows.ts`).
+ *   page of the index. `n` and `bytes` are in the index, so that retention is computed without the rows. Older
+ *   builds stored several streams in one row (`shared-rows.ts`).
  * - `open_streams`: streams that are not complete. A stream that has events and no row here is complete. `mark` is the
  *   marker of the first append. Most markers end with their stream and so need no row in `markers`.
  * - `instances`: leases. Rows of dead leases stay, so that their ids are not used again. `ends` is on the machine's

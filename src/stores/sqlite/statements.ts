@@ -41,15 +41,6 @@ const FIRST_OF_STREAM = '(SELECT min(no) FROM events WHERE session = ?1 AND stre
 const LAST_OF_STREAM = `(SELECT no FROM events WHERE session = ?1 AND stream = ?2 AND position <= ?3
   ORDER BY position DESC LIMIT 1)`;
 
-/** Whether a bundled row (`bundled-rows.ts`) has a stream, by its name and number there. */
-const bundled = (
-  session: string,
-  name: string,
-  number: string,
-): string => `coalesce((SELECT position + n / 2 FROM events
-    WHERE session = ${session} AND stream = ${name} AND position <= ${number}
-    ORDER BY position DESC LIMIT 1), 0) > ${number}`;
-
 export const SQL = {
   // ——— schema ———
   applicationId: 'PRAGMA application_id',
@@ -107,27 +98,20 @@ export const SQL = {
     UNION ALL SELECT mark, stream FROM open_streams WHERE session = ?1 AND mark IS NOT NULL`,
 
   // ——— events ———
-  /** Finds the session of a new stream, ?6, that is neither open nor known. ?7 and ?8 its position in a bundled row. */
+  /** Finds the session of a new stream, ?6, that is neither open nor known. */
   newStream: `SELECT no FROM sessions WHERE ${FENCED}
     AND NOT EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = ?6)
-    AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = ?6)
-    AND NOT ${bundled('sessions.no', '?7', '?8')}`,
-  /**
-   * The length and marker of an open stream, and whether the stream has events. ?3 and ?4 its position in a bundled
-   * row.
-   */
+    AND NOT EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = ?6)`,
+  /** The length and marker of an open stream, and whether the stream has events. */
   stream: `SELECT (SELECT next FROM open_streams WHERE session = ?1 AND stream = ?2),
     (SELECT mark FROM open_streams WHERE session = ?1 AND stream = ?2),
-    EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?2) OR ${bundled('?1', '?3', '?4')}`,
+    EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?2)`,
   addEvents: 'INSERT INTO events (session, stream, position, n, bytes, at, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
-  /**
-   * Opens a new stream. ?7 stream, ?8 its length, ?9 requests, ?10 marker, ?11 and ?12 its position in a bundled row.
-   */
+  /** Opens a new stream. ?7 stream, ?8 its length, ?9 requests, ?10 marker. */
   openAtOnce: `INSERT INTO open_streams (session, stream, next, requests, mark)
     SELECT no, ?7, ?8, ?9, CASE
       WHEN EXISTS (SELECT 1 FROM markers WHERE session = ?1 AND request = ?10 AND stream = ?7) THEN NULL ELSE ?10 END
     FROM sessions WHERE ${FENCED_ROW} AND NOT EXISTS (SELECT 1 FROM events WHERE session = ?1 AND stream = ?7)
-      AND NOT ${bundled('?1', '?11', '?12')}
     ON CONFLICT DO NOTHING`,
   /** ?7 stream, ?8 its length before, ?9 its length after, ?10 requests. */
   growAtOnce: `UPDATE open_streams SET next = ?9, requests = coalesce(requests, ?10)
@@ -145,8 +129,8 @@ export const SQL = {
     FROM sessions WHERE ${LIVING}`,
   replay: `SELECT position, n, at, later, later_bytes, data
     FROM (${later(FIRST_OF_STREAM)}) AS log JOIN events USING (no) WHERE log.stream = ?2 ORDER BY position`,
-  /** The bundled row (`bundled-rows.ts`) that may hold a stream: ?2 and ?3 its position there. */
-  replayBundle: `SELECT position, n, at, later, later_bytes, data
+  /** The shared row of an older build (`shared-rows.ts`) that may hold a stream: ?2 and ?3 its position there. */
+  replayShared: `SELECT position, n, at, later, later_bytes, data
     FROM (${later(LAST_OF_STREAM)}) AS log JOIN events USING (no) WHERE no = ${LAST_OF_STREAM}`,
   trimSession: `DELETE FROM events WHERE no IN (SELECT no FROM (${later('0')}) WHERE later >= ?2 OR later_bytes > ?3)`,
   /**
@@ -200,19 +184,3 @@ export type SavedColumn = (typeof SAVED_COLUMNS)[number];
 /** The same set of columns gives the same text, so that it is prepared once. */
 export const saveColumns = (columns: readonly SavedColumn[]): string =>
   `UPDATE sessions SET ${columns.map((column) => `${column} = ?`).join(', ')} WHERE no = ?`;
-
-/**
- * A bundled row of `count` streams that are neither open nor known. ?6 its name, ?7 its first number, ?8 events, ?9
- * bytes, ?10 data, then the streams. The same count gives the same text, so that it is prepared once.
- */
-export function addBundle(count: number): string {
-  return (bundles[count] ??= `INSERT INTO events (session, stream, position, n, bytes, at, data)
-    SELECT no, ?6, ?7, ?8, ?9, ?5, ?10 FROM sessions WHERE ${FENCED}
-      AND coalesce((SELECT position + n / 2 FROM events
-        WHERE session = sessions.no AND stream = ?6 AND position < ?7 + ?8 / 2 ORDER BY position DESC LIMIT 1), 0) <= ?7
-      AND NOT EXISTS (SELECT 1 FROM (VALUES ${Array.from({ length: count }, () => '(?)').join(', ')}) WHERE
-        EXISTS (SELECT 1 FROM open_streams WHERE session = sessions.no AND stream = column1)
-        OR EXISTS (SELECT 1 FROM events WHERE session = sessions.no AND stream = column1))`);
-}
-
-const bundles: string[] = [];

@@ -5,7 +5,6 @@
  * only if everything matches. All other appends go step by step. The one statement needs the row number of the session,
  * which is remembered and checked by the statement.
  */
-import { bundlePosition } from './bundled-rows.ts';
 import type { SessionTable } from './session-table.ts';
 import type { PendingAppend } from './pending-append.ts';
 import { SQL } from './statements.ts';
@@ -39,7 +38,7 @@ export class StreamTable {
     const { database } = this.#table;
     const fenced = this.#table.fence(sessionId, fence);
     if (complete && from === 0) {
-      const session = database.one<[number]>(SQL.newStream, [...fenced, stream, ...inBundle(stream)])?.[0];
+      const session = database.one<[number]>(SQL.newStream, [...fenced, stream])?.[0];
       if (session !== undefined) this.#mark(session, request);
       return session;
     }
@@ -58,13 +57,7 @@ export class StreamTable {
       return session;
     }
     if (unmark !== undefined || (mark !== undefined && mark.stream !== stream)) return undefined;
-    const { changes } = database.change(SQL.openAtOnce, [
-      ...place,
-      next,
-      requests,
-      mark?.request ?? null,
-      ...inBundle(stream),
-    ]);
+    const { changes } = database.change(SQL.openAtOnce, [...place, next, requests, mark?.request ?? null]);
     return changes === 1 ? session : undefined;
   }
 
@@ -74,16 +67,12 @@ export class StreamTable {
     const session = this.#table.fenced(sessionId, fence);
     if (session === undefined) return undefined;
     this.#remember(sessionId, session);
-    const [next, kept, known] = database.one<StreamRow>(SQL.stream, [session, stream, ...inBundle(stream)]) ?? [
-      null,
-      null,
-      0,
-    ];
+    const [next, kept, known] = database.one<StreamRow>(SQL.stream, [session, stream]) ?? [null, null, 0];
     // A known stream that is not open is complete and takes no more events.
     if (next === null ? known === 1 || from !== 0 : from !== next) return undefined;
     if (!complete) database.run(SQL.setStream, [session, stream, from + events.length, requests]);
     else if (next !== null) {
-      database.run(SQL.completeStream, [session, stream, ...inBundle(stream)]);
+      database.run(SQL.completeStream, [session, stream]);
       if (kept !== null) this.#table.mark(session, { request: kept, stream });
     }
     this.#mark(session, request);
@@ -99,11 +88,6 @@ export class StreamTable {
     if (this.#rows.size >= MAX_ROWS) this.#rows.clear();
     this.#rows.set(sessionId, session);
   }
-}
-
-function inBundle(stream: string): readonly [string, number] {
-  const { name, number } = bundlePosition(stream);
-  return [name, number];
 }
 
 /** A row of `SQL.stream`. */
