@@ -1,6 +1,6 @@
 import { posix, sep } from 'node:path';
 
-/** The files directly in `src/` besides `index.ts`. Every folder may import them. */
+/** The files directly in `src/` besides `index.ts`, with the folder of `errors.ts`. Every folder may import them. */
 const LEAVES = new Set(['errors', 'shown', 'types']);
 
 /** Which folders each folder may import, besides itself and the leaves. Imports go downward. */
@@ -50,7 +50,7 @@ const EVERYWHERE = '@modelcontextprotocol/server';
 /** The folder of a path below `src/`, or `leaf`, or `index`; `undefined` for a file that must be in a folder. */
 function roomOf(path) {
   const [first, ...rest] = path.split('/');
-  if (rest.length > 0) return first;
+  if (rest.length > 0) return LEAVES.has(first) ? 'leaf' : first;
   const name = first.replace(/\.[cm]?[jt]s$/, '');
   if (name === 'index') return 'index';
   return LEAVES.has(name) ? 'leaf' : undefined;
@@ -67,7 +67,7 @@ function packageOf(specifier) {
 function complaint(from, specifier) {
   const room = roomOf(from);
   if (room === undefined)
-    return `src/${from} belongs into a folder: beside index.ts stand errors.ts, shown.ts and types.ts alone.`;
+    return `src/${from} belongs into a folder: only errors.ts, shown.ts and types.ts are beside index.ts.`;
   const allowed = MAY_IMPORT[room];
   if (!allowed) return `The room src/${room} has no row in scripts/lint/import-directions.mjs.`;
   if (specifier.startsWith('node:')) return undefined;

@@ -54,6 +54,7 @@ describe.each([
       'eras',
       'eras/legacy',
       'eras/modern',
+      'errors',
       'http',
       'limits',
       'listen',

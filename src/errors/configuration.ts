@@ -1,0 +1,31 @@
+/** Errors that are thrown while an endpoint is being configured. */
+import { type ErrorCode, RPC, SojournError } from './sojourn-error.ts';
+
+/** Builds a `RangeError` or a `TypeError`, as JavaScript does for such values, with a `code`. */
+export function optionInvalid(kind: 'range' | 'type', option: string, got: unknown, takes: string): Error {
+  const message = `Option ${option}: got ${describe(got)}, takes ${takes}`;
+  const error = kind === 'range' ? new RangeError(message) : new TypeError(message);
+  return Object.assign(error, { code: 'OPTION_INVALID' satisfies ErrorCode });
+}
+
+/** `why` continues the sentence "The server passed to createMcpEndpoint cannot be used: …". */
+export const definitionRefused = (why: string): SojournError =>
+  new SojournError('DEFINITION_REFUSED', `The server passed to createMcpEndpoint cannot be used: ${why}`, {
+    status: 500,
+    rpc: RPC.internal,
+  });
+
+export function optionsContradict(message: string): Error {
+  return Object.assign(new TypeError(message), { code: 'OPTION_INVALID' satisfies ErrorCode });
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'number' || value === undefined) return String(value);
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return Object.prototype.toString.call(value);
+  }
+}

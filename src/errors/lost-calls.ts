@@ -1,0 +1,44 @@
+/**
+ * How an accepted request can end without its result. Some hosts repeat a call by words of the message, which
+ * `REPEATED_WORDS` in test/docs/errors-reference.test.ts lists.
+ */
+import { type ErrorCode, RPC, SojournError } from './sojourn-error.ts';
+
+function ended(code: ErrorCode, reason: string, message: string, more?: Record<string, unknown>): SojournError {
+  return new SojournError(code, message, { status: 200, rpc: RPC.transport, data: { reason, ...more } });
+}
+
+export const sessionEnded = (mayHaveRun = true): SojournError =>
+  ended('SESSION_ENDED', 'session_ended', `The server ended its work for this client ${ranOrNot(mayHaveRun)}`, {
+    mayHaveRun,
+  });
+
+export const requestDrained = (mayHaveRun = true): SojournError =>
+  ended('DRAINING', 'draining', `The instance was drained ${ranOrNot(mayHaveRun)}`, { mayHaveRun });
+
+export const requestClosed = (mayHaveRun = true): SojournError =>
+  ended('CLOSED', 'closed', `The endpoint was closed ${ranOrNot(mayHaveRun)}`, { mayHaveRun });
+
+const ranOrNot = (mayHaveRun: boolean): string =>
+  mayHaveRun ? 'while this request was running; it may have run' : 'before this request ran';
+
+/** As an event: its client came back for the answer. */
+export const answerNotKept = (): SojournError =>
+  ended(
+    'EVENT_UNKNOWN',
+    'answer_not_kept',
+    'The answer to this request is not kept (any more); the request may have run',
+    {
+      mayHaveRun: true,
+    },
+  );
+
+export const ownerLost = (mayHaveRun: boolean): SojournError =>
+  ended(
+    'OWNER_LOST',
+    'owner_lost',
+    mayHaveRun
+      ? 'The instance that ran this request crashed or lost its lease; the request may have run'
+      : 'The instance that received this request crashed or lost its lease before this request ran',
+    { mayHaveRun },
+  );

@@ -1,0 +1,60 @@
+/** Errors of application code, and errors that are thrown to it. */
+import { RPC, SojournError } from './sojourn-error.ts';
+import { sessionHash } from '../shown.ts';
+
+export const factoryFailed = (what: string, cause?: unknown): SojournError =>
+  new SojournError('FACTORY_FAILED', `Internal error: ${what}`, { status: 500, rpc: RPC.internal, cause });
+
+export const internal = (cause?: unknown): SojournError =>
+  new SojournError('INTERNAL', 'Internal error', { status: 500, rpc: RPC.internal, cause });
+
+export const noStream = (method: string): SojournError =>
+  new SojournError(
+    'NO_STREAM',
+    `${method} cannot be sent: the client has no GET stream open and no request is running here. ` +
+      'Send it from a handler, through its context (ctx.mcpReq.send, ctx.mcpReq.elicitInput), so that it takes the stream of that request',
+    { status: 500, rpc: RPC.transport },
+  );
+
+export const notInitialized = (method: string): SojournError =>
+  new SojournError(
+    'NOT_INITIALIZED',
+    `${method} cannot be sent before the client's notifications/initialized; only ping and logging can`,
+    { status: 500, rpc: RPC.transport },
+  );
+
+export const statelessUnsupported = (what: string): SojournError =>
+  new SojournError(
+    'STATELESS',
+    `${what} is not supported in stateless mode: without a session the client has no way to answer`,
+    { status: 500, rpc: RPC.transport },
+  );
+
+export const sessionGone = (id: string, reason: string): SojournError =>
+  new SojournError('SESSION_GONE', `Session ${sessionHash(id)} is no longer live on this instance (${reason})`, {
+    status: 500,
+    rpc: RPC.transport,
+  });
+
+export const outsideHandler = (what: string): SojournError =>
+  new SojournError(
+    'OUTSIDE_HANDLER',
+    `${what} was called on the shared server while none of its handlers runs, so its client is unknown. ` +
+      'In a handler, use its context (ctx.mcpReq). For one session at a later time, keep currentSession().server. ' +
+      'For the clients of every instance, use endpoint.notify',
+    { status: 500, rpc: RPC.internal },
+  );
+
+export const stateTooLarge = (bytes: number, limit: number): SojournError =>
+  new SojournError(
+    'STATE_TOO_LARGE',
+    `session.state would have ${bytes} bytes of JSON; ${limit} are allowed (limits.stateBytes). Nothing was changed`,
+    { status: 500, rpc: RPC.internal },
+  );
+
+export const sealTooLong = (length: number, limit: number): SojournError =>
+  new SojournError(
+    'SEAL_TOO_LONG',
+    `The handshake does not fit into a session id: it takes ${length} characters, ${limit} are allowed; use a store for such clients`,
+    { status: 500, rpc: RPC.internal },
+  );

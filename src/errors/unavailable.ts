@@ -1,0 +1,45 @@
+/** What is away for now: the store, a lease, a hook, this instance. The same request may succeed later. */
+import { SojournError, unavailable } from './sojourn-error.ts';
+
+export const storeAway = (what: string, cause?: unknown): SojournError =>
+  unavailable('STORE_AWAY', 'store_away', `Service Unavailable: the session store cannot be reached (${what})`, cause);
+
+/** The error that a handler gets. The handler may pass it on to its client. */
+export const storeAwayForClients = (what: string, cause: unknown): unknown =>
+  cause instanceof SojournError && cause.code === 'STORE_AWAY' ? storeAway(what, cause) : cause;
+
+export const lapsed = (): SojournError =>
+  unavailable(
+    'LAPSED',
+    'lapsed',
+    'Service Unavailable: this instance lost its lease and is taking a new one; try again',
+  );
+
+export const restoreFailed = (cause?: unknown): SojournError =>
+  unavailable(
+    'RESTORE_FAILED',
+    'restore_failed',
+    'Service Unavailable: this instance could not rebuild the session; the session is kept, try again',
+    cause,
+  );
+
+export const migrationFailed = (cause?: unknown): SojournError =>
+  unavailable(
+    'MIGRATION_FAILED',
+    'migration_failed',
+    'Service Unavailable: the sessionMigrationHandler failed; the session is kept, try again',
+    cause,
+  );
+
+export const hookTimeout = (hook: string, ms: number): SojournError =>
+  unavailable(
+    'HOOK_TIMEOUT',
+    'hook_timeout',
+    `Service Unavailable: ${hook} did not return within ${ms} ms (hookTimeoutMs); try again`,
+  );
+
+export const draining = (): SojournError =>
+  unavailable('DRAINING', 'draining', 'Service Unavailable: this instance is draining');
+
+export const closedEndpoint = (): SojournError =>
+  unavailable('CLOSED', 'closed', 'Service Unavailable: this endpoint is closed');
