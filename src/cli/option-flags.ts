@@ -89,6 +89,12 @@ export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
     value: 'keys',
     help: 'keys that seal requestState, 32 bytes or more each; better set in the environment',
   },
+  instanceKeys: {
+    ...sessions,
+    kind: 'list',
+    value: 'keys',
+    help: 'keys that sign messages between instances, 32 bytes or more each; better set in the environment',
+  },
   responseMode: {
     ...streams,
     kind: 'text',

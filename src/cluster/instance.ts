@@ -8,7 +8,7 @@
  * Bus events are sent without a link, at most once.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import type { InstanceLease, InstanceMessage, OpenStore } from '../stores/store.ts';
+import type { InstanceLease, InstanceMessage, InstanceStore } from '../stores/store.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Lease } from './lease.ts';
@@ -29,7 +29,7 @@ export interface InstanceHandlers {
 }
 
 export interface InstanceOptions {
-  readonly store: OpenStore;
+  readonly directory: InstanceStore;
   /** Every instance is in this process, so no lease expires. */
   readonly inProcess: boolean;
   readonly leaseMs: number;
@@ -52,7 +52,7 @@ const ITEM_BYTES = 64;
 const FLUSH_MS = 500;
 
 export class Instance {
-  readonly #store: OpenStore;
+  readonly #directory: InstanceStore;
   readonly #logger: Logger;
   readonly #lease: Lease;
   readonly #links: Links;
@@ -61,12 +61,12 @@ export class Instance {
   #asks = 0;
   readonly #endRequests = new Map<number, EndRequest>();
 
-  constructor({ store, inProcess, leaseMs, random, time, logger, onStoreReachable }: InstanceOptions) {
-    this.#store = store;
+  constructor({ directory, inProcess, leaseMs, random, time, logger, onStoreReachable }: InstanceOptions) {
+    this.#directory = directory;
     this.#logger = logger;
-    this.#peers = new PeerVersions({ list: () => store.instances.list(), inProcess, logger });
+    this.#peers = new PeerVersions({ list: () => directory.list(), inProcess, logger });
     this.#links = new Links({
-      store,
+      directory,
       time,
       leaseMs,
       logger,
@@ -76,7 +76,7 @@ export class Instance {
       failed: (link) => this.#linkFailed(link),
     });
     this.#lease = new Lease({
-      store: store.instances,
+      store: directory,
       inProcess,
       leaseMs,
       random,
@@ -153,7 +153,7 @@ export class Instance {
   }
 
   async leases(): Promise<readonly InstanceLease[]> {
-    return this.#store.instances.list();
+    return this.#directory.list();
   }
 
   /** Whether another instance has sent a message recently. */
@@ -162,7 +162,7 @@ export class Instance {
   }
 
   async isAlive(id: string): Promise<boolean> {
-    return this.heardRecently(id) || (await this.#store.instances.read(id)) !== undefined;
+    return this.heardRecently(id) || (await this.#directory.read(id)) !== undefined;
   }
 
   /** Another instance that takes new sessions, as far as the store knows. */
@@ -174,7 +174,7 @@ export class Instance {
   async othersServing(): Promise<string[]> {
     let leases: readonly InstanceLease[];
     try {
-      leases = await this.#store.instances.list();
+      leases = await this.#directory.list();
     } catch (err) {
       this.#logger.debug({ err }, 'The other instances could not be listed: the session store cannot be reached');
       return [];
@@ -205,7 +205,7 @@ export class Instance {
   }
 
   publish(event: ServerEvent): void {
-    Promise.resolve(this.#store.instances.publish(this.id, { kind: 'bus', event })).catch((cause: unknown) =>
+    Promise.resolve(this.#directory.publish(this.id, { kind: 'bus', event })).catch((cause: unknown) =>
       this.#logger.error(
         { err: cause, event: event.kind },
         'A bus event could not be published to the other instances',

@@ -12,7 +12,7 @@
  * A living instance whose mailbox was closed counts as lapsed until it has reopened the mailbox and renewed its lease.
  * Either the renewal is first, and the burial fails; or the instance finds its lease removed.
  */
-import type { InstanceMessage, OpenStore } from '../stores/store.ts';
+import type { InstanceMessage, InstanceStore } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Link, LINK_VERSION, type LinkItem, type LinkMessage } from './link.ts';
 
@@ -23,7 +23,7 @@ const SILENT_LEASES = 10;
 const ITEM_BYTES = 64;
 
 export interface LinksOptions {
-  readonly store: OpenStore;
+  readonly directory: InstanceStore;
   readonly time: Required<TimeProvider>;
   readonly leaseMs: number;
   readonly logger: Logger;
@@ -143,9 +143,9 @@ export class Links {
   }
 
   async #send(peer: string, message: InstanceMessage): Promise<'sent' | 'suspect' | 'unknown'> {
-    const { store, logger, self } = this.#options;
+    const { directory, logger, self } = this.#options;
     try {
-      const sent = await store.instances.send(self(), peer, message);
+      const sent = await directory.send(self(), peer, message);
       if (sent === 'suspect' && !this.#examining.has(peer)) void this.#suspect(peer);
       return sent;
     } catch (err) {
@@ -164,15 +164,15 @@ export class Links {
   }
 
   async #examine(peer: string): Promise<boolean> {
-    const { instances } = this.#options.store;
-    const lease = await instances.read(peer);
+    const { directory } = this.#options;
+    const lease = await directory.read(peer);
     if (lease === undefined) {
       this.#die(peer);
       return false;
     }
     const probe: InstanceMessage = { kind: 'probe' };
     if ((await this.#send(peer, probe)) !== 'suspect' || this.#options.ownersMayReturn()) return true;
-    if (!(await instances.bury(lease))) return true;
+    if (!(await directory.bury(lease))) return true;
     this.#options.logger.warn(
       { instance: peer },
       'An instance does not receive messages any more: its lease is removed',

@@ -10,6 +10,7 @@ import { broadcast } from '../session/broadcast.ts';
 import { FleetBus, LocalBus } from './bus.ts';
 import { Finder } from '../cluster/finder.ts';
 import { Instance } from '../cluster/instance.ts';
+import { signedDirectory } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
 import { RequestChecks } from '../eras/request-checks.ts';
 import { LegacyEra } from '../eras/legacy/legacy-era.ts';
@@ -119,7 +120,7 @@ export class Core {
     this.#userOf = userOf;
     this.#authenticator = authenticator;
     this.instance = new Instance({
-      store,
+      directory: inProcess ? store.instances : signedDirectory(store, options),
       inProcess,
       leaseMs: options.leaseMs,
       random,

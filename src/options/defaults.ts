@@ -57,6 +57,9 @@ const perUser: Readonly<UserLimits> = Object.freeze({
  */
 const eventRetention: Readonly<EventRetention> = Object.freeze({ ttlMs: HOUR_MS, events: 10_000, bytes: 8 * MIB });
 
+/** In `instanceKeys`: the key that the instances share through their store. */
+export const STORE_KEY = 'store';
+
 /**
  * The value of each omitted option. `undefined`: none, or the endpoint creates it. `tombstoneMs` fits the default
  * `idleTimeoutMs`.
@@ -79,6 +82,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   eventRetention,
   sessionIdGenerator: undefined,
   requestStateKeys: undefined,
+  instanceKeys: Object.freeze([STORE_KEY]),
   legacySse: false,
   responseMode: 'auto',
   allowedHosts: undefined,

@@ -104,6 +104,12 @@ export interface McpEndpointOptions {
    */
   requestStateKeys?: readonly (string | Uint8Array)[] | undefined;
   /**
+   * Keys that sign the messages between instances, each at least 32 bytes, the same on every instance. The first signs,
+   * all are accepted: rotate by putting the new one in front. `'store'` in the list is a key that the instances share
+   * through their store. Default `['store']`.
+   */
+  instanceKeys?: readonly (string | Uint8Array)[] | undefined;
+  /**
    * Also serves the 2024-11-05 transport (`/sse` and `/message`). Default `false`. It needs sessions, so it contradicts
    * `'stateless'`.
    */
@@ -223,6 +229,7 @@ export interface ResolvedOptions {
   readonly sessionIdGenerator: SessionIdGenerator | undefined;
   /** `undefined`: the store's secret, else random. */
   readonly requestStateKeys: readonly (string | Uint8Array)[] | undefined;
+  readonly instanceKeys: readonly (string | Uint8Array)[];
   readonly legacySse: boolean;
   readonly responseMode: ResponseMode;
   /**

@@ -16,7 +16,7 @@ import {
   type NumberRange,
 } from './checks.ts';
 import { AUTH_NAMES, resolveAuth } from './resolve-auth.ts';
-import { DEFAULTS, TOMBSTONE_MAX_MS } from './defaults.ts';
+import { DEFAULTS, TOMBSTONE_MAX_MS, STORE_KEY } from './defaults.ts';
 import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
 import { checkHeaderName, refuseRelayedCredentials } from './header-names.ts';
 import { checkHost, checkOrigin } from './hosts.ts';
@@ -172,6 +172,15 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
       given.requestStateKeys === undefined
         ? undefined
         : checkList('requestStateKeys', given.requestStateKeys, 'a list of keys, each 32 bytes or more', checkKey),
+    instanceKeys:
+      given.instanceKeys === undefined
+        ? DEFAULTS.instanceKeys
+        : checkList(
+            'instanceKeys',
+            given.instanceKeys,
+            "a list of keys, each 32 bytes or more, or 'store'",
+            checkInstanceKey,
+          ),
     legacySse: checkBoolean('legacySse', given.legacySse, DEFAULTS.legacySse),
     responseMode: checkChoice('responseMode', given.responseMode, DEFAULTS.responseMode, ['auto', 'sse', 'json']),
     allowedHosts:
@@ -379,6 +388,10 @@ function checkKey(option: string, key: unknown): string | Uint8Array {
   const bytes = Buffer.byteLength(key);
   if (bytes < 32) throw optionInvalid('range', option, got(`${bytes} bytes`), takes);
   return typeof key === 'string' ? key : key.slice();
+}
+
+function checkInstanceKey(option: string, key: unknown): string | Uint8Array {
+  return key === STORE_KEY ? STORE_KEY : checkKey(option, key);
 }
 
 function resolveHeaders(option: 'relayedHeaders' | 'credentialHeaders', given: unknown): readonly string[] {

@@ -23,6 +23,7 @@ const SAMPLES: Partial<Record<OptionKey, string>> = {
   name: 'orders',
   supportedProtocolVersions: '2025-06-18',
   requestStateKeys: 'k'.repeat(32),
+  instanceKeys: 'k'.repeat(32),
   allowedHosts: 'mcp.example',
   allowedOrigins: 'https://app.example',
   relayedHeaders: 'x-tenant',

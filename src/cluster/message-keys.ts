@@ -1,0 +1,100 @@
+/**
+ * The keys that sign the messages between instances. The first key signs, and every key is accepted.
+ *
+ * The word `store` in the option means a secret that the store creates once for the deployment. It is read with
+ * each announcement of an instance id. A store that lost its last writes may have lost the secret too, and the next
+ * instance then creates another. So it is read again when a signature fits no key, at most once in a lease time. The
+ * earlier secret is still accepted, because the other instances may not have read the new one yet.
+ */
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { STORE_KEY } from '../options/defaults.ts';
+import type { OpenStore } from '../stores/store.ts';
+import type { TimeProvider } from '../types.ts';
+
+const SECRET_NAME = 'instance-messages';
+/** Domain separation, so that one secret can also be a key of `requestStateKeys`. */
+const LABEL = 'sojourn messages between instances v1';
+const KEY_BYTES = 32;
+
+export interface MessageKeysOptions {
+  readonly keys: readonly (string | Uint8Array)[];
+  readonly store: Pick<OpenStore, 'secret'>;
+  readonly time: Required<TimeProvider>;
+  readonly leaseMs: number;
+}
+
+export class MessageKeys {
+  readonly #options: MessageKeysOptions;
+  /** Derived keys in the order of the option. The store's part is the present secret, then the one before. */
+  #parts: readonly (readonly Uint8Array[])[];
+  #all: readonly Uint8Array[];
+  readonly #storePart: number;
+  #secret: string | undefined;
+  #readAt = -Infinity;
+  #reading: Promise<void> | undefined;
+
+  constructor(options: MessageKeysOptions) {
+    this.#options = options;
+    this.#storePart = options.keys.indexOf(STORE_KEY);
+    this.#parts = options.keys.map((key) => (key === STORE_KEY ? [] : [derive(key)]));
+    this.#all = this.#parts.flat();
+  }
+
+  /** Whether the store's secret is among the keys. */
+  get usesStore(): boolean {
+    return this.#storePart !== -1;
+  }
+
+  /** @throws StoreAway when the store's secret is needed and cannot be read. */
+  async load(): Promise<void> {
+    if (!this.usesStore) return;
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    await this.#reading;
+  }
+
+  /** `undefined`: there is no other secret to read, or it was read less than a lease time ago. */
+  reload(): Promise<void> | undefined {
+    const { time, leaseMs } = this.#options;
+    if (this.#reading !== undefined) return this.#reading;
+    return this.usesStore && time.monotonic() - this.#readAt >= leaseMs ? this.load() : undefined;
+  }
+
+  async #read(): Promise<void> {
+    const { store, time } = this.#options;
+    this.#readAt = time.monotonic();
+    const secret = await store.secret(SECRET_NAME);
+    const text = Buffer.from(secret).toString('base64');
+    if (text === this.#secret) return;
+    this.#secret = text;
+    const before = this.#parts[this.#storePart]?.[0];
+    const present = derive(secret);
+    const part = before === undefined ? [present] : [present, before];
+    this.#parts = this.#parts.map((keys, n) => (n === this.#storePart ? part : keys));
+    this.#all = this.#parts.flat();
+  }
+
+  sign(text: string): string {
+    const [key] = this.#all;
+    if (key === undefined) throw new Error('no message is sent before an instance is announced');
+    return mac(key, text).toString('base64url');
+  }
+
+  /** Takes the same time for every wrong signature of the right length. */
+  accepts(text: string, signature: string): boolean {
+    const given = Buffer.from(signature, 'base64url');
+    return this.#all.some((key) => {
+      const right = mac(key, text);
+      return given.length === right.length && timingSafeEqual(given, right);
+    });
+  }
+}
+
+function derive(secret: string | Uint8Array): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', secret, '', LABEL, KEY_BYTES));
+}
+
+function mac(key: Uint8Array, text: string): Buffer {
+  return createHmac('sha256', key).update(text).digest();
+}

@@ -1,0 +1,209 @@
+/**
+ * Signs every message that leaves this instance, and refuses what arrives without a valid signature. It wraps the
+ * instance directory of a store, so that no other code sends or receives messages. Messages within one process are
+ * passed by reference and not signed.
+ *
+ * The signature is a member of the message, `mac`: one letter and HMAC-SHA256 in base64url. `d`: for one instance;
+ * `a`: for all others. It covers the deployment, the sender, the receiver and the JSON text of the message, so that a
+ * message cannot be passed on to another receiver or under another sender. The receiver writes the parsed message as
+ * JSON again: `JSON.stringify` gives the same text for what it wrote and `JSON.parse` read.
+ *
+ * A copy of a message is accepted again. Links drop items that arrived before, and a repeated bus event is harmless.
+ *
+ * Builds before 0.2 sign nothing. With the store's key among the keys their messages are accepted, as long as their
+ * lease shows such a version. Without the store's key every unsigned message is refused.
+ *
+ * What is refused is counted, logged and not answered.
+ */
+import { shown } from '../shown.ts';
+import { signsMessages } from '../protocol/versions.ts';
+import type { InstanceLease, InstanceMessage, InstanceStore, MaybePromise, OpenStore } from '../stores/store.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { Logger } from '../types.ts';
+import { MessageKeys } from './message-keys.ts';
+
+type Receive = (from: string, message: InstanceMessage) => void;
+type Refusal = 'unsigned' | 'wrong signature';
+
+/** Instances of older builds that are remembered; more are looked up again. */
+const OLDER_KEPT = 1_000;
+/** Leases that are read at the same time for unsigned messages. Further unsigned messages are refused. */
+const LOOKUPS = 64;
+
+export interface SignedMessagesOptions {
+  readonly directory: InstanceStore;
+  /** The endpoint's `name`. */
+  readonly deployment: string;
+  readonly keys: MessageKeys;
+  readonly logger: Logger;
+}
+
+export class SignedMessages implements InstanceStore {
+  readonly #options: SignedMessagesOptions;
+  /** The ids of this instance that are announced. */
+  readonly #own = new Set<string>();
+  readonly #older = new Set<string>();
+  readonly #lookups = new Map<string, Promise<boolean>>();
+  #refused = 0;
+
+  constructor(options: SignedMessagesOptions) {
+    this.#options = options;
+  }
+
+  /** How many messages were refused so far. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  async announce(lease: InstanceLease, receive: Receive, lost?: () => void): Promise<void> {
+    const { directory, keys } = this.#options;
+    await keys.load();
+    const { id } = lease;
+    this.#own.add(id);
+    try {
+      await directory.announce(lease, (from, message) => this.#receive(from, id, message, receive), lost);
+    } catch (error) {
+      this.#own.delete(id);
+      throw error;
+    }
+  }
+
+  send(from: string, to: string, message: InstanceMessage): MaybePromise<'sent' | 'suspect'> {
+    return this.#options.directory.send(from, to, this.#signed(from, to, message));
+  }
+
+  publish(from: string, message: InstanceMessage): MaybePromise<void> {
+    return this.#options.directory.publish(from, this.#signed(from, null, message));
+  }
+
+  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
+    return this.#options.directory.renew(id, state);
+  }
+
+  read(id: string): MaybePromise<InstanceLease | undefined> {
+    return this.#options.directory.read(id);
+  }
+
+  list(): MaybePromise<readonly InstanceLease[]> {
+    return this.#options.directory.list();
+  }
+
+  bury(lease: InstanceLease): MaybePromise<boolean> {
+    return this.#options.directory.bury(lease);
+  }
+
+  leave(id: string): MaybePromise<void> {
+    this.#own.delete(id);
+    return this.#options.directory.leave(id);
+  }
+
+  #signed(from: string, to: string | null, message: InstanceMessage): InstanceMessage {
+    const signature = this.#options.keys.sign(this.#text(from, to, message));
+    return { ...message, mac: `${to === null ? 'a' : 'd'}${signature}` };
+  }
+
+  /** The text that a signature covers. `to` is `null` in messages to all others. */
+  #text(from: string, to: string | null, message: InstanceMessage): string {
+    return `${JSON.stringify([this.#options.deployment, from, to])}\n${JSON.stringify(message)}`;
+  }
+
+  #receive(from: string, to: string, received: InstanceMessage, receive: Receive): void {
+    const { mac, ...message } = received;
+    const refuse = (why: Refusal): void => this.#refuse(from, why);
+    if (mac === undefined) {
+      const older = this.#isOlder(from);
+      if (older === true) receive(from, message);
+      else if (older === false) refuse('unsigned');
+      else
+        this.#later(
+          older,
+          to,
+          () => receive(from, message),
+          () => refuse('unsigned'),
+        );
+      return;
+    }
+    if (this.#fits(from, to, message, mac)) return receive(from, message);
+    const reloaded = this.#options.keys.reload();
+    if (reloaded === undefined) return refuse('wrong signature');
+    const checked = reloaded.then(() => this.#fits(from, to, message, mac));
+    this.#later(
+      checked,
+      to,
+      () => receive(from, message),
+      () => refuse('wrong signature'),
+    );
+  }
+
+  #fits(from: string, to: string, message: InstanceMessage, mac: unknown): boolean {
+    if (typeof mac !== 'string') return false;
+    const receiver = mac[0] === 'd' ? to : null;
+    if (receiver === null && mac[0] !== 'a') return false;
+    try {
+      return this.#options.keys.accepts(this.#text(from, receiver, message), mac.slice(1));
+    } catch {
+      // The message is nested too deeply for `JSON.stringify`. No instance sends such a message.
+      return false;
+    }
+  }
+
+  /** Whether the lease of a sender shows a build that does not sign. Known at once after the first time. */
+  #isOlder(from: string): boolean | Promise<boolean> {
+    if (!this.#options.keys.usesStore) return false;
+    if (this.#older.has(from)) return true;
+    const running = this.#lookups.get(from);
+    if (running !== undefined) return running;
+    if (this.#lookups.size >= LOOKUPS) return false;
+    const lookup = this.#look(from).finally(() => this.#lookups.delete(from));
+    this.#lookups.set(from, lookup);
+    return lookup;
+  }
+
+  async #look(from: string): Promise<boolean> {
+    const lease = await this.#options.directory.read(from);
+    if (lease === undefined || signsMessages(lease.version)) return false;
+    this.#older.add(from);
+    const [oldest] = this.#older;
+    if (this.#older.size > OLDER_KEPT && oldest !== undefined) this.#older.delete(oldest);
+    return true;
+  }
+
+  /** Messages of one sender that wait for the same answer are received in their order. */
+  #later(checked: Promise<boolean>, to: string, accept: () => void, refuse: () => void): void {
+    const { logger } = this.#options;
+    void checked
+      .catch((err: unknown) => {
+        logger.debug(
+          { err },
+          'A message of another instance could not be checked: the session store cannot be reached',
+        );
+        return false;
+      })
+      .then((ok) => {
+        if (!this.#own.has(to)) return;
+        if (ok) accept();
+        else refuse();
+      })
+      .catch((err: unknown) => logger.error({ err }, 'A message of another instance could not be handled'));
+  }
+
+  #refuse(from: string, why: Refusal): void {
+    this.#refused += 1;
+    this.#options.logger.error(
+      { instance: shown(from), refused: this.#refused },
+      why === 'unsigned'
+        ? 'A message between instances was refused: it has no signature'
+        : 'A message between instances was refused: its signature fits no key of this instance; every instance of a ' +
+            'deployment needs the same instanceKeys',
+    );
+  }
+}
+
+/** The instance directory of a store that other processes use too. */
+export function signedDirectory(
+  store: Pick<OpenStore, 'instances' | 'secret'>,
+  { instanceKeys, name, leaseMs, timeProvider, logger }: ResolvedOptions,
+): InstanceStore {
+  const keys = new MessageKeys({ keys: instanceKeys, store, time: timeProvider, leaseMs });
+  return new SignedMessages({ directory: store.instances, deployment: name, keys, logger });
+}

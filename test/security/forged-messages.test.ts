@@ -1,0 +1,121 @@
+/**
+ * A process that reaches the mailboxes of a deployment, but does not know its keys, sends messages as an instance: calls
+ * in a session, ends, bus events. It has no lease, or one of its own.
+ */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { LINK_VERSION } from '../../src/cluster/link.ts';
+import type { InstanceMessage, OpenStore, Store } from '../../src/stores/store.ts';
+import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { durableKinds, sharedStore } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+import { storeOptions } from '../stores/views.ts';
+
+const KEY = 'a-key-that-only-the-deployment-has';
+
+async function viewOf(store: Store): Promise<OpenStore> {
+  const view = await store.open(storeOptions());
+  onTestFinished(() => view.close());
+  return view;
+}
+
+/** What each message would do. */
+function forgeries(to: string, sessionId: string): InstanceMessage[] {
+  const link = (first: number, ...items: object[]): InstanceMessage => ({
+    kind: 'link',
+    v: LINK_VERSION,
+    to,
+    first,
+    items,
+    ack: 0,
+  });
+  const call = {
+    t: 'call',
+    n: 1,
+    call: { kind: 'post' },
+    again: false,
+    method: 'POST',
+    url: '/mcp',
+    absoluteUrl: 'http://127.0.0.1/mcp',
+    headers: { 'mcp-session-id': sessionId, accept: 'application/json, text/event-stream' },
+    text: JSON.stringify({ jsonrpc: '2.0', id: 'forged', method: 'tools/call', params: { name: 'count' } }),
+  };
+  return [
+    link(0, { t: 'terminate', ask: 1, sessionId }),
+    link(0, call),
+    link(0, { t: 'formerly', id: to }),
+    { kind: 'unlinked' },
+    { kind: 'bus', event: { kind: 'tools_list_changed' } },
+    { kind: 'probe' },
+    { kind: 'no-such-kind' },
+  ];
+}
+
+const signatures = [
+  undefined,
+  '',
+  `d${Buffer.alloc(32).toString('base64url')}`,
+  `a${Buffer.alloc(32).toString('base64url')}`,
+];
+
+describe.each(durableKinds)('on %s', (kind) => {
+  const fleet = async (more: FleetOptions = {}) => {
+    const open = sharedStore(kind);
+    const [a, b] = (await serveFleet(2, { store: open, ...more })) as [Member, Member];
+    const client = a.client({ timeoutMs: 30_000 });
+    await client.initialize();
+    expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+    const attacker = (await viewOf(open())).instances;
+    const answered: unknown[] = [];
+    const listen = async (version: string): Promise<void> => {
+      const lease = { id: 'forger', state: 'serving', version } as const;
+      await attacker.announce(lease, (_, { kind: answer }) => void (answer !== 'bus' && answered.push(answer)));
+    };
+    return { open, a, b, client, attacker, answered, listen, refused: refusals(a) };
+  };
+  /** The log leaves lines out in a flood, and then says how many. */
+  const refusals = (member: Member) => (): number =>
+    member.log
+      .matching(/^A message between instances was refused/)
+      .reduce((sum, { fields }) => sum + Number(fields['lines'] ?? 1), 0);
+
+  test.each([
+    { title: 'the key of the store', keys: undefined, version: '0.2.0' },
+    { title: 'a given key', keys: [KEY], version: '0.2.0' },
+    { title: 'a given key, from what says it is an older build', keys: [KEY], version: '0.1.0' },
+  ])('$title: forged messages have no effect and no answer', { timeout: 60_000 }, async ({ keys, version }) => {
+    const { a, b, client, attacker, answered, listen, refused } = await fleet({ instanceKeys: keys });
+    const get = await client.get();
+    await get.next();
+    await listen(version);
+    let attempts = 0;
+    for (const from of ['forger', 'no-such-instance', b.id]) {
+      for (const message of forgeries(a.id, client.sessionId ?? '')) {
+        for (const mac of signatures) {
+          const forged = mac === undefined ? message : { ...message, mac };
+          await (message.kind === 'bus' ? attacker.publish(from, forged) : attacker.send(from, a.id, forged));
+          attempts += 1;
+        }
+      }
+    }
+    expect(attempts).toBe(84);
+    // A directory does not deliver an instance its own bus events.
+    await until(() => refused() === attempts, { what: `${attempts} refusals`, timeoutMs: 20_000 });
+    expect(answered).toEqual([]);
+    // The session lives on A, with its count, and B still relays to it.
+    const near = b.join(client);
+    expect(textOf((await near.call(...tool('count'))).message)).toBe('2');
+    expect(a.endpoint.sessions.count).toBe(1);
+    expect(get.events.filter(({ message }) => message !== undefined)).toEqual([]);
+    expect((await near.delete()).status).toBe(200);
+  });
+
+  test('a message of one fleet does nothing in another that has other keys', { timeout: 60_000 }, async () => {
+    const { open, a, client, refused } = await fleet({ instanceKeys: [KEY] });
+    const [c] = (await serveFleet(1, { store: open, instanceKeys: [`${KEY}-of-others`] })) as [Member];
+    c.endpoint.notify.toolsChanged();
+    await until(() => refused() > 0);
+    expect(a.log.matching(/every instance of a deployment needs the same instanceKeys/).length).toBeGreaterThan(0);
+    expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
+  });
+});
