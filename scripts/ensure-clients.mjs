@@ -15,6 +15,7 @@ const built = join(root, 'tools/clients');
 
 const python = {
   needs: 'python3',
+  wire: 'wire.py',
   async build(folder) {
     await step('python3', ['-m', 'venv', 'venv'], folder);
     await step(join(folder, 'venv/bin/pip'), ['install', '--quiet', '--no-deps', '-r', 'requirements.txt'], folder);
@@ -30,6 +31,7 @@ const python = {
 };
 const go = (module) => ({
   needs: 'go',
+  wire: 'wire.go',
   build: (folder) => step('go', ['build', '-mod=readonly', '-o', 'program', '.'], folder),
   async newest(folder) {
     await step('go', ['get', `${module}@latest`], folder);
@@ -38,16 +40,59 @@ const go = (module) => ({
   },
   command: (folder) => [join(folder, 'program')],
 });
+const rust = {
+  needs: 'cargo',
+  build: (folder) => step('cargo', ['build', '--quiet', '--locked'], folder),
+  async newest(folder) {
+    const manifest = join(folder, 'Cargo.toml');
+    const text = readFileSync(manifest, 'utf8');
+    writeFileSync(manifest, text.replace(/(?<=rmcp = \{ version = ")[^"]+/, '*'));
+    await step('cargo', ['update', '--quiet'], folder);
+    await rust.build(folder);
+  },
+  command: (folder) => [join(folder, 'target/debug/program')],
+};
+const java = {
+  needs: 'mvn',
+  build: (folder) =>
+    step('mvn', ['-q', '-B', 'compile', 'dependency:copy-dependencies', '-DoutputDirectory=lib'], folder),
+  async newest(folder) {
+    const command = ['-q', '-B', 'versions:update-properties', '-DincludeProperties=mcp.version'];
+    await step('mvn', command, folder);
+    await java.build(folder);
+  },
+  command: (folder) => [
+    'java',
+    '-cp',
+    `${join(folder, 'target/classes')}${delimiter}${join(folder, 'lib')}/*`,
+    'Program',
+  ],
+};
+/** The pinned version is that of the root's lock file, which Node finds from the folder. */
+const typescript = (name) => ({
+  needs: 'node',
+  wire: 'wire.mjs',
+  build: () => {},
+  async newest(folder) {
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
+    await step('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', `${name}@latest`], folder);
+  },
+  command: (folder) => [process.execPath, join(folder, 'program.mjs')],
+});
 
-/** By name: which program a machine needs for it, how it is built in its folder, and how it is started. */
+/** By name: which program a machine needs for it, the file of `programs/wire` that it shares, how it is built and started. */
 const clients = {
   'python-1': python,
   'python-2': python,
   'go-sdk': go('github.com/modelcontextprotocol/go-sdk'),
   'mcp-go': go('github.com/mark3labs/mcp-go'),
+  'typescript-1': typescript('@modelcontextprotocol/sdk'),
+  'typescript-2': typescript('@modelcontextprotocol/client'),
+  rmcp: rust,
+  java,
 };
 /** The builds of the others take minutes: `npm run test:clients`. */
-const QUICK = ['python-1', 'python-2', 'go-sdk', 'mcp-go'];
+const QUICK = ['python-1', 'python-2', 'go-sdk', 'mcp-go', 'typescript-1', 'typescript-2'];
 
 export const allClients = Object.keys(clients);
 
@@ -61,6 +106,8 @@ const isOnPath = (name) => process.env.PATH.split(delimiter).some((folder) => ex
 function hashOf(name) {
   const hash = createHash('sha256');
   for (const file of sources(name)) hash.update(file).update(readFileSync(join(programs, name, file)));
+  const { wire } = clients[name];
+  if (wire !== undefined) hash.update(readFileSync(join(programs, 'wire', wire)));
   return hash.digest('hex');
 }
 
@@ -100,6 +147,8 @@ function place(name) {
     if (entry !== 'target') rmSync(join(folder, entry), { recursive: true, force: true });
   }
   cpSync(join(programs, name), folder, { recursive: true });
+  const { wire } = clients[name];
+  if (wire !== undefined) cpSync(join(programs, 'wire', wire), join(folder, wire));
 }
 
 /** Resolves when the client is built from the newest versions. The next change of its sources goes back to the pinned. */

@@ -1,21 +1,42 @@
 /**
- * `npm run test:clients`: the clients in other languages, those whose builds take minutes among them. `--write` keeps what
- * the users saw in docs/guide/clients.md. `--newest` takes the newest versions of the registries instead of the pinned.
+ * `npm run test:clients`: every client in every case. `--client NAME`, `--case NAME` pick one. `--write` keeps what the users saw
+ * in docs/guide/clients.md. `--newest` takes the newest versions of the registries instead of the pinned.
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { allClients, ensureClients, takeNewest } from './ensure-clients.mjs';
 import { root } from './steps.mjs';
 
-const flags = ['--write', '--newest'];
-const [write, newest] = flags.map((flag) => process.argv.includes(flag));
-const problems = await ensureClients(allClients, newest ? takeNewest : undefined);
-const rest = process.argv.slice(2).filter((word) => !flags.includes(word));
+const { values } = parseArgs({
+  options: {
+    client: { type: 'string' },
+    case: { type: 'string' },
+    write: { type: 'boolean', default: false },
+    newest: { type: 'boolean', default: false },
+  },
+});
+if (values.client !== undefined && !allClients.includes(values.client)) {
+  console.error(`--client ${values.client}: the clients are ${allClients.join(', ')}`);
+  process.exit(1);
+}
+if (values.write && (values.client ?? values.case) !== undefined) {
+  console.error('--write keeps a whole run: leave out --client and --case');
+  process.exit(1);
+}
+const names = values.client === undefined ? allClients : [values.client];
+const problems = await ensureClients(names, values.newest ? takeNewest : undefined);
 const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-const child = spawn(process.execPath, [vitest, 'run', 'test/clients/others.test.ts', ...rest], {
+const child = spawn(process.execPath, [vitest, 'run', 'test/clients/others.test.ts'], {
   cwd: root,
   stdio: 'inherit',
-  env: { ...process.env, SOJOURN_CLIENTS: 'all', ...(write && { SOJOURN_CLIENTS_WRITE: '1' }) },
+  env: {
+    ...process.env,
+    SOJOURN_CLIENTS: 'all',
+    ...(values.client && { SOJOURN_CLIENT: values.client }),
+    ...(values.case && { SOJOURN_CASE: values.case }),
+    ...(values.write && { SOJOURN_CLIENTS_WRITE: '1' }),
+  },
 });
 child.on('close', (code) => {
   process.exitCode = problems.length > 0 ? 1 : (code ?? 1);

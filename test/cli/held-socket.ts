@@ -1,23 +1,9 @@
-/** A TCP socket that is bound, and held by this process, which must not accept: `net` would. */
-import { expect, onTestFinished } from 'vitest';
+/** A held socket that is closed when the test ends. */
+import { onTestFinished } from 'vitest';
+import { holdSocket, type HeldSocket } from '../kit/held-socket.ts';
 
-interface TcpHandle {
-  readonly fd: number;
-  bind(address: string, port: number): number;
-  getsockname(out: { port?: number }): number;
-  close(): void;
-}
-
-export function heldSocket(): { fd: number; port: number } {
-  const { binding } = process as unknown as { binding(name: string): unknown };
-  const { TCP, constants } = binding.call(process, 'tcp_wrap') as {
-    TCP: new (type: number) => TcpHandle;
-    constants: { SERVER: number };
-  };
-  const handle = new TCP(constants.SERVER);
-  onTestFinished(() => handle.close());
-  expect(handle.bind('127.0.0.1', 0)).toBe(0);
-  const name: { port?: number } = {};
-  handle.getsockname(name);
-  return { fd: handle.fd, port: name.port ?? 0 };
+export function heldSocket(): HeldSocket {
+  const socket = holdSocket();
+  onTestFinished(() => socket.close());
+  return socket;
 }

@@ -1,88 +1,121 @@
-/**
- * What the users of a client go through: each case drives one client against one instance while the others go through the
- * same, and says what its user saw. Faults that all of them share (a restart, a freeze) are made once, by the test.
- */
+/** What the user of a client does while everything works, and while the connection breaks. Faults that all users share: other-faults.ts. */
+import { createFaultProxy, type FaultProxy } from '../../src/testing/index.ts';
+import { until } from '../kit/until.ts';
 import type { Era, OtherClient, OtherProgram, Seen } from './other-client.ts';
+import { pause } from './other-deployment.ts';
 
-export interface Subject {
+export interface User {
   readonly program: OtherProgram;
   readonly era: Era;
+  /** Of the deployment. */
+  readonly port: number;
 }
 
-/** The fault of a case: it begins when every client is ready, and `over` is true once the server has recovered. */
-export interface Fault {
-  readonly begun: Promise<void>;
-  readonly recovered: Promise<void>;
-}
-
+const MIB = 2 ** 20;
 const LIST_CHANGED = 'notifications/tools/list_changed';
-const EVERY_MS = 100;
-/** Calls after the server has recovered. */
-const AFTERWARDS = 5;
-const PUSH_MS = 8_000;
+const PUSH_MS = 10_000;
+const CUTS = 10;
+/** No client with default settings waits longer before it comes back: twice the server's `retry`. */
+const BACK_MS = 12_000;
+/** Longer than the clean end after a resume (known clients), so that each cut is a break of its own. */
+const HEALTHY_MS = 700;
 
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+export const connect = ({ program, era, port }: User, at = port): Promise<OtherClient> =>
+  program.connect(`http://127.0.0.1:${at}/mcp`, era);
 
-/** Whether the client is still good for anything: a call, and on 2025 a notification on its GET stream. */
-async function lives(client: OtherClient, era: Era): Promise<Seen[]> {
+/** Whether the client still serves its user: a call, and on 2025 a notification on its GET stream. */
+export async function afterwards(client: OtherClient, era: Era): Promise<Seen[]> {
   const seen = [await client.call('read', {}, 'read')];
-  if (client.dead !== undefined) return [...seen, `dead: ${client.dead}`];
-  if (era === '2026') return seen;
-  seen.push(await client.call('reveal'));
-  seen.push((await client.notified(LIST_CHANGED, PUSH_MS)) ? 'ok' : 'no push');
-  return seen;
+  if (client.dead !== undefined) return [`dead: ${client.dead}`];
+  if (era === '2026') return [...seen, await closed(client)];
+  const [revealed, pushed] = await client.notifies(LIST_CHANGED, () => client.call('reveal'), PUSH_MS);
+  return [...seen, revealed, pushed ? 'ok' : 'no push', await closed(client)];
 }
 
-/** 40 connections, five at a time, each with a call. */
-export async function connecting({ program, era }: Subject, url: string): Promise<Seen[]> {
-  const one = async (): Promise<Seen> => {
-    try {
-      const client = await program.connect(url, era);
-      const seen = await client.call('read', {}, 'read');
-      await client.close();
-      return seen;
-    } catch (error) {
-      return `refused: ${(error as Error).message}`;
-    }
+const closed = async (client: OtherClient): Promise<Seen> => {
+  const seen = await client.close();
+  return seen === 'ok' ? seen : `failed: closing: ${seen}`;
+};
+
+/** Connections in fives, each with a call. */
+export const connecting =
+  (times: number) =>
+  async (user: User): Promise<Seen[]> => {
+    const one = async (): Promise<Seen> => {
+      try {
+        const client = await connect(user);
+        const seen = await client.call('read', {}, 'read');
+        await client.close();
+        return seen;
+      } catch (error) {
+        return `refused: ${(error as Error).message}`;
+      }
+    };
+    const seen: Seen[] = [];
+    while (seen.length < times) seen.push(...(await Promise.all(Array.from({ length: 5 }, one))));
+    return seen;
   };
-  const seen: Seen[] = [];
-  for (let round = 0; round < 8; round++) seen.push(...(await Promise.all(Array.from({ length: 5 }, one))));
-  return seen;
-}
 
-export async function manyAtOnce({ program, era }: Subject, url: string): Promise<Seen[]> {
-  const client = await program.connect(url, era);
+export async function manyAtOnce(user: User): Promise<Seen[]> {
+  const client = await connect(user);
   const calls = Array.from({ length: 100 }, () => client.call('read', { ms: 50 }, 'read'));
-  const seen = await Promise.all(calls);
-  seen.push(...(await lives(client, era)));
-  await client.close();
-  return seen;
+  return [...(await Promise.all(calls)), ...(await afterwards(client, user.era))];
 }
 
-/** Calls every 100 ms from before the fault until after it; a long call is under way when it begins. */
-export async function calling(client: OtherClient, era: Era, { begun, recovered }: Fault): Promise<Seen[]> {
-  let ends = Infinity;
-  const calls: Promise<Seen>[] = [];
-  void recovered.then(() => (ends = calls.length + AFTERWARDS));
-  void begun.then(() => calls.push(client.call('read', { ms: 500 }, 'read')));
-  while (calls.length < ends) {
-    calls.push(calls.length % 2 === 0 ? client.call('read', {}, 'read') : client.call('count'));
-    await pause(EVERY_MS);
+/** Above `limits.bodyBytes`: the user is told so. */
+export async function largeArgument(user: User): Promise<Seen[]> {
+  const client = await connect(user);
+  const seen = await client.call('read', { fill: 'x'.repeat(5 * MIB) });
+  const told = /^failed: .*4194304/s.test(seen) ? 'ok' : seen;
+  return [told, ...(await afterwards(client, user.era))];
+}
+
+async function throughProxy(user: User, use: (proxy: FaultProxy) => Promise<Seen[]>): Promise<Seen[]> {
+  const proxy = await createFaultProxy({ port: user.port });
+  try {
+    return await use(proxy);
+  } finally {
+    await proxy.close();
   }
-  const seen = await Promise.all(calls);
-  seen.push(...(await lives(client, era)));
-  await client.close();
-  return seen;
 }
 
-/** The user answers a question while the store is away. */
-export async function answering(client: OtherClient, era: Era, { begun }: Fault): Promise<Seen[]> {
-  const call = client.call('ask', {}, 'blue');
-  if (!(await client.asked())) return ['not asked'];
-  await begun;
-  client.answer();
-  const seen = [await call];
-  seen.push(...(await lives(client, era)));
-  await client.close();
-  return seen;
+/** Breaks every connection, ten times, each time when the client has come back. A client that stays away is left alone. */
+async function cut(proxy: FaultProxy): Promise<void> {
+  for (let n = 0; n < CUTS; n++) {
+    await pause(HEALTHY_MS);
+    const { accepted } = proxy;
+    proxy.cutAll();
+    const isBack = until(() => proxy.accepted > accepted, { timeoutMs: BACK_MS });
+    if (!(await isBack.catch(() => false))) return;
+  }
+  await pause(HEALTHY_MS);
 }
+
+export const idleCut = (user: User): Promise<Seen[]> =>
+  throughProxy(user, async (proxy) => {
+    const client = await connect(user, proxy.port);
+    await cut(proxy);
+    return afterwards(client, user.era);
+  });
+
+/** The call takes longer than the cuts of a client that comes back after `retry`. */
+export const callCut = (user: User): Promise<Seen[]> =>
+  throughProxy(user, async (proxy) => {
+    const client = await connect(user, proxy.port);
+    const call = client.call('read', { ms: 48_000 }, 'read', 75_000);
+    await cut(proxy);
+    return [await call, ...(await afterwards(client, user.era))];
+  });
+
+/** The connection is cut when half of the answer has passed. */
+export const answerCut = (user: User): Promise<Seen[]> =>
+  throughProxy(user, async (proxy) => {
+    const client = await connect(user, proxy.port);
+    const call = client.call('large', { ms: 1_000, bytes: 2 * MIB }, 2 * MIB);
+    await pause(500);
+    proxy.cutAfter(MIB);
+    const { accepted } = proxy;
+    await Promise.race([call, until(() => proxy.accepted > accepted, { timeoutMs: BACK_MS }).catch(() => false)]);
+    proxy.heal();
+    return [await call, ...(await afterwards(client, user.era))];
+  });

@@ -2,46 +2,70 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Seen } from './other-client.ts';
-import type { Other } from './other-list.ts';
+import type { Flaw, Other } from './other-list.ts';
+import { CASES, meets, type CaseId } from './other-rounds.ts';
 
 const guide = fileURLToPath(new URL('../../docs/guide/clients.md', import.meta.url));
 const MARKS = ['<!-- clients:begin -->', '<!-- clients:end -->'] as const;
-const cases = {
-  connect: 'connect 40 times',
-  'at once': '100 calls at once',
-  freeze: 'frozen for 5 s',
-  restart: "store's server away for 3 s",
-  answer: 'answer while the store is away',
-} as const;
+const KINDS = ['failed', 'hung', 'dead', 'no push'] as const;
+const ids = Object.keys(CASES) as CaseId[];
 
-/** `0 of 90`, and what the user saw where it is more. */
-function summary(seen: readonly Seen[]): string {
-  const wrong = seen.filter((each) => each !== 'ok');
-  const kinds = new Set(wrong.map((each) => each.split(':')[0]));
-  return wrong.length === 0 ? `0 of ${seen.length}` : `**${wrong.length} of ${seen.length}**: ${[...kinds].join(', ')}`;
+/** A connection that was refused failed. */
+export function kindOf(seen: Seen): Flaw['kinds'][number] {
+  if (seen.startsWith('refused: hung')) return 'hung';
+  return KINDS.find((kind) => seen.startsWith(kind)) ?? 'failed';
 }
 
-function rows({ title, results }: Other): string[] {
-  return ['sqlite', 'redis', 'postgres'].map((store) => {
-    const cells = Object.keys(cases).map((id) => {
-      const seen = results.filter((each) => each.id === id && each.store === store).flatMap((each) => each.seen);
-      return seen.length === 0 ? '–' : summary(seen);
+/** `0 of 90`, or how often the user saw what. */
+function summary(seen: readonly Seen[], note: string): string {
+  const wrong = seen.filter((each) => each !== 'ok');
+  if (wrong.length === 0) return `0 of ${seen.length}`;
+  const counts = KINDS.map((kind) => [kind, wrong.filter((each) => kindOf(each) === kind).length] as const);
+  const shown = counts.flatMap(([kind, count]) => (count > 0 ? [`${count} ${kind}`] : []));
+  return `${shown.join(', ')} of ${seen.length}${note}`;
+}
+
+export function table(others: readonly Other[], durationMs: number): string {
+  const notes: string[] = [];
+  const noteOf = (why: string): string => {
+    if (!notes.includes(why)) notes.push(why);
+    return ` (${notes.indexOf(why) + 1})`;
+  };
+  const rows = others.map(({ title, era, flaws, results }) => {
+    const cells = ids.map((id) => {
+      const seen = results.filter((each) => each.id === id).flatMap((each) => each.seen);
+      if (!meets(era, id) || seen.length === 0) return '–';
+      const flaw = flaws[id];
+      return summary(seen, flaw !== undefined && seen.some((each) => each !== 'ok') ? noteOf(flaw.why) : '');
     });
-    return `| ${title} | ${store} | ${cells.join(' | ')} |`;
+    return `| ${title} | ${cells.join(' | ')} |`;
   });
+  const wheres = [...new Set(others.flatMap(({ results }) => results.map(({ where }) => where)))];
+  const places = wheres.map((where) => {
+    const seen = others.flatMap(({ results }) => results.filter((each) => each.where === where)).flatMap((e) => e.seen);
+    return `- ${where}: ${summary(seen, '')}`;
+  });
+  const lines = [
+    `| client, era | ${ids.map((id) => CASES[id]).join(' | ')} |`,
+    `| --- | ${ids.map(() => '---').join(' | ')} |`,
+    ...rows,
+    '',
+    ...notes.map((why, n) => `${n + 1}. ${why}`),
+    '',
+    `In sum, in ${Math.ceil(durationMs / 60_000)} minutes on two cores:`,
+    '',
+    ...places,
+  ];
+  return lines.join('\n');
 }
 
 /** Does nothing in runs without `--write`. */
-export function keep(others: readonly Other[]): void {
+export function keep(others: readonly Other[], durationMs: number): void {
+  const text = table(others, durationMs);
+  if (process.env['SOJOURN_CLIENTS'] === 'all') console.log(text);
   if (process.env['SOJOURN_CLIENTS_WRITE'] === undefined) return;
-  const head = ['client, era', 'store', ...Object.values(cases)];
-  const table = [
-    `| ${head.join(' | ')} |`,
-    `| ${head.map(() => '---').join(' | ')} |`,
-    ...others.flatMap((other) => rows(other)),
-  ];
-  const text = readFileSync(guide, 'utf8');
-  const [begin, end] = MARKS.map((mark) => text.indexOf(mark));
+  const page = readFileSync(guide, 'utf8');
+  const [begin, end] = MARKS.map((mark) => page.indexOf(mark));
   if (begin === undefined || end === undefined || begin < 0 || end < begin) throw new Error('its marks are missing');
-  writeFileSync(guide, `${text.slice(0, begin)}${MARKS[0]}\n\n${table.join('\n')}\n\n${text.slice(end)}`);
+  writeFileSync(guide, `${page.slice(0, begin)}${MARKS[0]}\n\n${text}\n\n${page.slice(end)}`);
 }

@@ -1,41 +1,57 @@
 /** Real `sojourn serve` processes on one store, each on a port that it keeps when it is started again. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const module = fileURLToPath(new URL('processes/deployed-server.mjs', import.meta.url));
+const deployedServer = fileURLToPath(new URL('processes/deployed-server.mjs', import.meta.url));
 
 /** The variables of the test run itself, and what npm adds, are not theirs. */
 const inherited = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(SOJOURN_|npm_|NODE_OPTIONS$|VITEST)/.test(name)),
 );
 
+export interface InstanceOptions {
+  /** The server's module; default: `processes/deployed-server.mjs`. */
+  readonly module?: string;
+  /** A listening socket that is passed to it. */
+  readonly fd?: number | undefined;
+}
+
+/** Only the process itself knows the id that it will have; `exec` keeps it. */
+const ACTIVATED = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"';
+
 export class DeployedInstance {
   readonly port: number;
   readonly #store: string;
+  readonly #options: InstanceOptions;
   #child: ChildProcess | undefined;
 
-  constructor(port: number, store: string) {
+  constructor(port: number, store: string, options: InstanceOptions = {}) {
     this.port = port;
     this.#store = store;
+    this.#options = options;
   }
 
-  /** Resolves when it listens. */
-  async start(): Promise<void> {
-    const child = spawn(process.execPath, [cli, 'serve', module, '--log-level', 'warn'], {
+  /** Resolves when it listens. Instances of one `name` share their sessions. */
+  async start(name = 'mcp'): Promise<void> {
+    const { module = deployedServer, fd } = this.#options;
+    const command = [process.execPath, cli, 'serve', module, '--log-level', 'warn', '--name', name];
+    const [file = '', ...args] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
+    const child = spawn(file, args, {
       env: { ...inherited, SOJOURN_PORT: String(this.port), SOJOURN_STORE: this.#store, SOJOURN_WORKERS: '0' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+      stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
+    }) as ChildProcessByStdio<null, Readable, Readable>;
     this.#child = child;
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+      stream.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-20_000)));
     }
     const listens = (): boolean => {
       if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}: ${output}`);
@@ -51,6 +67,14 @@ export class DeployedInstance {
 
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
+  }
+
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child?.kill('SIGCONT');
   }
 
   async #end(signal: NodeJS.Signals): Promise<number | null> {

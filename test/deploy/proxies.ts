@@ -25,9 +25,13 @@ export function describeBehind(kind: ProxyKind, title: string, tests: () => void
 export const recipe = (path: string): string =>
   readFileSync(new URL(`../../examples/deploy/${path}`, import.meta.url), 'utf8');
 
-/** Its own port and those of the instances stand where the recipe has `8080` and `10.0.0.11:3000`, `10.0.0.12:3000` … */
+/**
+ * Its own port and those of the instances stand where the recipe has `8080` and `10.0.0.11:3000`, `10.0.0.12:3000` …; lines
+ * of further instances are left out.
+ */
 function addressed(text: string, port: number, instances: readonly number[]): string {
   return text
+    .replaceAll(/^ *server 10\.0\.0\.1(\d):3000.*\n/gm, (line, n: string) => (Number(n) > instances.length ? '' : line))
     .replaceAll(/\b10\.0\.0\.1(\d):3000\b/g, (_address, n: string) => `127.0.0.1:${instances[Number(n) - 1]}`)
     .replaceAll(/(?<=listen |bind :)8080\b/g, String(port));
 }

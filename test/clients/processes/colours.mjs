@@ -1,4 +1,7 @@
-/** What the clients of other languages call. `count` has an effect, `read` has none, `ask` puts a question to the user. */
+/**
+ * What the clients of other languages call. `count` has an effect, `read` has none, `ask` puts a question to the user,
+ * `reveal` changes the list of tools.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
 import { acceptedContent, inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
@@ -25,6 +28,11 @@ export default function createServer(ctx) {
     counted += 1;
     await pause(ms);
     return text(counted);
+  });
+  const large = z.object({ ms: z.number(), bytes: z.number() });
+  server.registerTool('large', { annotations: { readOnlyHint: true }, inputSchema: large }, async ({ ms, bytes }) => {
+    await pause(ms);
+    return text('x'.repeat(bytes));
   });
   server.registerTool('ask', {}, async ({ mcpReq }) => {
     if (ctx.session === undefined) {

@@ -74,7 +74,7 @@ func (c *actor) live(first command, connect func(*actor, command) (session, erro
 			if err != nil {
 				tell("failed", event{"client": c.name, "call": next.Call, "error": err.Error()})
 			} else {
-				tell("answered", event{"client": c.name, "call": next.Call, "text": text[:min(len(text), 200)], "isError": isError})
+				tell("answered", event{"client": c.name, "call": next.Call, "text": text[:min(len(text), 200)], "length": len(text), "isError": isError})
 			}
 		}()
 	}
