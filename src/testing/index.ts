@@ -14,6 +14,7 @@ export { RawResponse, type RawEnding } from './raw-response.ts';
 export type { RawEvent } from './sse-parser.ts';
 export {
   createStoreKit,
+  type ServerOutage,
   type StoreCase,
   type StoreKit,
   type StoreNeed,

@@ -6,12 +6,15 @@
  *     try { await run(kit); } finally { await kit.close(); }
  * }); } ```
  */
+import { clockCases } from './contract/clocks.ts';
 import { deploymentCases } from './contract/deployments.ts';
 import { endCases } from './contract/ends.ts';
 import { eventLogCases } from './contract/event-log.ts';
 import { expiryCases } from './contract/expiry.ts';
 import { instanceCases } from './contract/instances.ts';
 import { listingCases } from './contract/listing.ts';
+import { loadCases } from './contract/load.ts';
+import { outageCases } from './contract/outages.ts';
 import { ownershipCases } from './contract/ownership.ts';
 import { recordCases } from './contract/records.ts';
 import { retentionCases } from './contract/retention.ts';
@@ -27,4 +30,7 @@ export const storeContract: readonly StoreCase[] = [
   ...retentionCases,
   ...instanceCases,
   ...deploymentCases,
+  ...clockCases,
+  ...loadCases,
+  ...outageCases,
 ];

@@ -130,6 +130,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'RawHeaders',
       'RawRequest',
       'RawRequestOptions',
+      'ServerOutage',
       'StoreCase',
       'StoreKit',
       'StoreNeed',

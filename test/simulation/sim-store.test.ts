@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { createFakeTime, createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { createFakeTime, createStoreKit } from '../../src/testing/index.ts';
+import { casesFor, idsBut } from '../stores/contract.ts';
 import { SimStore, StoreServer, type Port } from './sim-store.ts';
 
-const applies = storeContract.filter(({ needs }) => needs !== 'process-limits');
+const applies = casesFor('lease-expiry', 'clock-set-back', 'store-clock');
 
 const faultless: Port = {
   call: async (_, effect) => effect(),
@@ -32,7 +33,7 @@ describe('the simulated store, without faults, keeps the contract', () => {
   });
 
   test('but for what one process holds: a store shared by several holds none', () => {
-    const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
-    expect(left).toEqual(['tombstone/limit', 'retention/process']);
+    const left = ['tombstone/limit', 'retention/process', 'forget/all', 'outage/bounded', 'outage/order'];
+    expect(idsBut(...applies)).toEqual(left);
   });
 });

@@ -1,25 +1,30 @@
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
-import { createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { storeContract } from '../../src/testing/index.ts';
+import { casesFor, contractTests, idsBut } from './contract.ts';
 import { settableClock } from './settable-clock.ts';
 
-const applies = storeContract.filter(({ needs }) => needs !== 'lease-expiry');
+/** Leases of one process do not expire, so no read finds an expired one. */
+const applies = casesFor('process-limits', 'clock-set-back').filter(({ id }) => id !== 'lease/stored-death');
 
 describe('the memory store keeps the contract', () => {
-  test.each(applies)('$id: $title', async ({ run }) => {
+  contractTests(applies, () => {
     const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
     const store = memory();
-    const kit = createStoreKit({ connect: () => store, time, pass });
-    try {
-      await run(kit);
-    } finally {
-      await kit.close();
-    }
+    return { connect: () => store, time, pass };
   });
 
-  test('except for leases that run out: instances of one process live as long as the process', () => {
-    const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
-    expect(left).toEqual(['lease/expiry', 'lease/renewals']);
+  test('except for leases that expire, and what only a server has', () => {
+    expect(idsBut(...applies)).toEqual([
+      'lease/expiry',
+      'lease/renewals',
+      'clock/process',
+      'lease/read-or-renew',
+      'lease/stored-death',
+      'forget/all',
+      'outage/bounded',
+      'outage/order',
+    ]);
   });
 
   test('and every case has its own id', () => {

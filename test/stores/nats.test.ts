@@ -1,25 +1,36 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
-import { createStoreKit, storeContract } from '../../src/testing/index.ts';
-import { describeWithServer } from '../kit/servers/index.ts';
+import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
+import { casesFor, contractTests, idsBut, LONG_MS } from './contract.ts';
+import { frozen, ownServer } from './outages.ts';
 
-const applies = storeContract.filter(({ needs }) => needs !== 'process-limits' && needs !== 'clock-set-back');
+const applies = casesFor('lease-expiry', 'store-clock');
+/** The log is kept for an hour at least (docs/stores/nats.md), and then its messages go by their age. */
+const onOwnServer = casesFor('outage').filter((one) => !applies.includes(one));
 
 describeWithServer('nats', 'the NATS store keeps the contract, each view on a connection of its own', (server) => {
-  test.each(applies)('$id: $title', async ({ run }) => {
-    const kit = createStoreKit({ connect: () => nats(server().url), pass: (ms) => sleep(ms) });
-    try {
-      await run(kit);
-    } finally {
-      await kit.close();
-    }
-  });
+  contractTests(applies, () => ({ connect: () => nats(server().url), pass: (ms) => sleep(ms) }));
+});
+
+describeWhereInstalled('nats', 'the NATS store on a separate server keeps', () => {
+  contractTests(
+    onOwnServer,
+    async () => {
+      const server = await ownServer('nats');
+      return {
+        connect: () => nats(server.url),
+        pass: (ms) => sleep(ms),
+        outage: { begin: () => frozen(server), end: () => server.resume() },
+      };
+    },
+    LONG_MS,
+  );
 });
 
 describe('the NATS store', () => {
   test('keeps the contract, except for data that only a process holds: here the server holds it', () => {
-    const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
-    expect(left).toEqual(['tombstone/limit', 'expiry/stored', 'retention/process']);
+    const left = ['tombstone/limit', 'expiry/stored', 'retention/process', 'lease/stored-death', 'forget/all'];
+    expect(idsBut(...applies, ...onOwnServer)).toEqual(left);
   });
 });

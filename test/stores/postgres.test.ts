@@ -1,44 +1,65 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { systemTime } from '../../src/options/system.ts';
-import { createStoreKit, storeContract } from '../../src/testing/index.ts';
-import { describeWithServer } from '../kit/servers/index.ts';
+import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
+import { casesFor, contractTests, idsBut, LONG_MS, runCase } from './contract.ts';
+import { frozen, ownServer } from './outages.ts';
 import { moveClock } from './postgres-clock.ts';
-import { newDatabase } from './postgres-views.ts';
+import { connect, newDatabase } from './postgres-views.ts';
 
-const applies = storeContract.filter(({ needs }) => needs !== 'process-limits');
-const byTheServersClock = applies.filter(({ needs }) => needs !== 'clock-set-back');
-const bySetClock = applies.filter(({ needs }) => needs === 'clock-set-back');
+const byTheServersClock = casesFor('lease-expiry', 'store-clock');
+const bySetClock = casesFor('clock-set-back').filter((one) => !byTheServersClock.includes(one));
+const onOwnServer = casesFor('outage', 'entries').filter((one) => !byTheServersClock.includes(one));
 
 describeWithServer(
   'postgres',
   'the PostgreSQL store keeps the contract, each view on separate connections',
   (server) => {
-    test.each(byTheServersClock)('$id: $title', async ({ run }) => {
-      const kit = createStoreKit({ connect: () => postgres(server().url), pass: (ms) => sleep(ms) });
-      try {
-        await run(kit);
-      } finally {
-        await kit.close();
-      }
-    });
+    contractTests(byTheServersClock, () => ({ connect: () => postgres(server().url), pass: (ms) => sleep(ms) }));
 
-    test.each(bySetClock)('$id, by a clock that the test moves: $title', async ({ run }) => {
+    test.each(bySetClock)('$id, by a clock that the test moves: $title', async (one) => {
       const { url, now, pass, close } = await moveClock(await newDatabase(server().url));
-      const time = { ...systemTime, now };
-      const kit = createStoreKit({ connect: () => postgres(url), time, pass });
       try {
-        await run(kit);
+        await runCase(one, { connect: () => postgres(url), time: { ...systemTime, now }, pass });
       } finally {
-        await kit.close();
         await close();
       }
     });
-
-    test('except the cases about memory of the process', () => {
-      const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
-      expect(left).toEqual(['tombstone/limit', 'retention/process']);
-    });
   },
 );
+
+describeWhereInstalled('postgres', 'the PostgreSQL store on a separate server keeps', () => {
+  contractTests(
+    onOwnServer,
+    async () => {
+      const server = await ownServer('postgres');
+      const client = await connect(server.url);
+      return {
+        connect: () => postgres(server.url),
+        pass: (ms) => sleep(ms),
+        outage: { begin: () => frozen(server), end: () => server.resume() },
+        // The rows of all tables.
+        entries: async () => {
+          const tables = await client.query(
+            "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname !~ '^(pg_|information)'",
+          );
+          let rows = 0;
+          for (const { name } of tables.rows as ReadonlyArray<{ name: string }>)
+            rows += Number((await client.query(`SELECT count(*) AS n FROM ${name}`)).rows[0].n);
+          return rows;
+        },
+      };
+    },
+    LONG_MS,
+  );
+});
+
+describe('the PostgreSQL store', () => {
+  test('keeps the contract except the cases about memory of the process', () => {
+    expect(idsBut(...byTheServersClock, ...bySetClock, ...onOwnServer)).toEqual([
+      'tombstone/limit',
+      'retention/process',
+    ]);
+  });
+});

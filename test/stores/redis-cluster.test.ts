@@ -3,13 +3,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import { slotOf } from '../../src/stores/redis/slots.ts';
 import type { OpenStore, SessionRecord } from '../../src/stores/store.ts';
-import { createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { createStoreKit } from '../../src/testing/index.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
+import { casesFor } from './contract.ts';
 import { startCluster, type ClusterNode, type TestCluster } from './redis-cluster.ts';
 import { FENCE, newName, openView, recordOf } from './redis-views.ts';
 
-const applies = storeContract.filter(({ needs }) => needs !== 'process-limits' && needs !== 'clock-set-back');
+const applies = casesFor('lease-expiry', 'store-clock');
 const LEASE_MS = 1_500;
 
 /** Ids in slots of each third of the Cluster. */

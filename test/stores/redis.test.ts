@@ -1,25 +1,38 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
-import { createStoreKit, storeContract } from '../../src/testing/index.ts';
-import { describeWithServer } from '../kit/servers/index.ts';
+import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
+import { casesFor, contractTests, idsBut, LONG_MS } from './contract.ts';
+import { frozen, ownServer } from './outages.ts';
+import { openRedis } from './redis-views.ts';
 
-const applies = storeContract.filter(({ needs }) => needs !== 'process-limits' && needs !== 'clock-set-back');
+const applies = casesFor('lease-expiry', 'store-clock');
+const onOwnServer = casesFor('outage', 'entries').filter((one) => !applies.includes(one));
 
 describeWithServer('redis', 'the Redis store keeps the contract, each view on separate connections', (server) => {
-  test.each(applies)('$id: $title', async ({ run }) => {
-    const kit = createStoreKit({ connect: () => redis(server().url), pass: (ms) => sleep(ms) });
-    try {
-      await run(kit);
-    } finally {
-      await kit.close();
-    }
-  });
+  contractTests(applies, () => ({ connect: () => redis(server().url), pass: (ms) => sleep(ms) }));
+});
+
+describeWhereInstalled('redis', 'the Redis store on a separate server keeps', () => {
+  contractTests(
+    onOwnServer,
+    async () => {
+      const server = await ownServer('redis');
+      const ask = await openRedis(server.url);
+      return {
+        connect: () => redis(server.url),
+        pass: (ms) => sleep(ms),
+        outage: { begin: () => frozen(server), end: () => server.resume() },
+        entries: async () => Number(await ask('DBSIZE')),
+      };
+    },
+    LONG_MS,
+  );
 });
 
 describe('the Redis store', () => {
   test('passes the whole contract except the cases about memory of the process', () => {
-    const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
-    expect(left).toEqual(['tombstone/limit', 'expiry/stored', 'retention/process']);
+    const left = ['tombstone/limit', 'expiry/stored', 'retention/process', 'lease/stored-death'];
+    expect(idsBut(...applies, ...onOwnServer)).toEqual(left);
   });
 });

@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import Libsql from 'libsql';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { casesFor, contractTests, idsBut, LONG_MS } from './contract.ts';
 import { settableClock } from './settable-clock.ts';
 
 let folder: string;
@@ -16,34 +17,42 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const applies = storeContract.filter(({ needs }) => needs !== 'process-limits');
+/** The rows of all tables. */
+async function entries(): Promise<number> {
+  const file = new Libsql(path);
+  try {
+    const tables = file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").raw(true).all([]) as [string][];
+    return tables.reduce((sum, [name]) => {
+      const [count] = file.prepare(`SELECT count(*) FROM ${name}`).raw(true).get([]) as [number];
+      return sum + count;
+    }, 0);
+  } finally {
+    file.close();
+  }
+}
+
+const applies = casesFor('lease-expiry', 'clock-set-back', 'entries');
 /** Cases about leases and expiry, which need the clock of the machine and not a clock that tests move. */
 const byTheClock = applies
   .filter(({ needs }) => needs !== 'clock-set-back')
   .filter(({ id, needs }) => needs === 'lease-expiry' || id.startsWith('expiry/'));
 
 describe('the SQLite store keeps the contract, with a separate connection for each view', () => {
-  test.each(applies)('$id: $title', async ({ run }) => {
-    const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
-    const kit = createStoreKit({ connect: () => sqlite(path), time, pass });
-    try {
-      await run(kit);
-    } finally {
-      await kit.close();
-    }
+  contractTests(
+    applies,
+    () => {
+      const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
+      return { connect: () => sqlite(path), time, pass, entries };
+    },
+    LONG_MS,
+  );
+
+  describe('by the clock of the machine,', () => {
+    contractTests(byTheClock, () => ({ connect: () => sqlite(path), pass: (ms) => sleep(ms) }));
   });
 
-  test.each(byTheClock)('$id, by the clock of the machine: $title', async ({ run }) => {
-    const kit = createStoreKit({ connect: () => sqlite(path), pass: (ms) => sleep(ms) });
-    try {
-      await run(kit);
-    } finally {
-      await kit.close();
-    }
-  });
-
-  test('except for data that only a process holds: here the file holds it', () => {
-    const left = storeContract.filter((one) => !applies.includes(one)).map(({ id }) => id);
-    expect(left).toEqual(['tombstone/limit', 'retention/process']);
+  test('except for data that only a process holds, and what only a server has', () => {
+    const left = ['tombstone/limit', 'retention/process', 'clock/process', 'outage/bounded', 'outage/order'];
+    expect(idsBut(...applies)).toEqual(left);
   });
 });

@@ -11,7 +11,13 @@ export type StoreNeed =
   /** `eventLogBytes` and `tombstones` limit what this process holds. */
   | 'process-limits'
   /** `pass` takes a negative time: the test moves the store's clock, and can set it back. */
-  | 'clock-set-back';
+  | 'clock-set-back'
+  /** The store's clock is not that of the process: a server has it. */
+  | 'store-clock'
+  /** The test freezes the store's server: `StoreUnderTest.outage`. */
+  | 'outage'
+  /** The test counts what the store holds: `StoreUnderTest.entries`. */
+  | 'entries';
 
 export interface StoreCase {
   /** Stable, for skips and reports: `claim/wrong-epoch`. */
@@ -33,9 +39,24 @@ export interface StoreUnderTest {
   readonly time?: TimeProvider;
   /** Lets `ms` of the store's clock pass; really waits if the clock is a server's. See `'clock-set-back'`. */
   pass(ms: number): Promise<void>;
+  readonly outage?: ServerOutage;
+  /**
+   * How many rows, keys or messages the store holds, of all deployments together. A server that only this test uses
+   * makes the number exact.
+   */
+  entries?(): Promise<number>;
+}
+
+/** Freezes the server of a store. Every connection stays open, and no call is answered. */
+export interface ServerOutage {
+  begin(): void | Promise<void>;
+  /** The server continues. */
+  end(): void | Promise<void>;
 }
 
 export interface ViewOptions {
+  /** The clock of this view's process is so many ms ahead of the clock of the others. */
+  readonly clockOffMs?: number;
   /** Views of one deployment share everything; default `'a'`. */
   readonly deployment?: string;
   readonly leaseMs?: number;
@@ -51,6 +72,8 @@ export interface StoreKit {
   /** The store's clock, as far as this process knows it. */
   now(): number;
   pass(ms: number): Promise<void>;
+  readonly outage: ServerOutage | undefined;
+  readonly entries: (() => Promise<number>) | undefined;
   /** Closes all views. */
   close(): Promise<void>;
 }
@@ -104,19 +127,29 @@ const DEFAULTS = {
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
 /** A kit for one case. Its deployments have random names, so that cases can share a server. */
-export function createStoreKit({ connect, time = systemTime, pass }: StoreUnderTest): StoreKit {
+export function createStoreKit({ connect, time = systemTime, pass, outage, entries }: StoreUnderTest): StoreKit {
   const prefix = `contract-${base64url(systemRandom(9))}-`;
   const views: OpenStore[] = [];
   return {
-    async open({ deployment = USUAL_DEPLOYMENT, ...options } = {}) {
+    async open({ deployment = USUAL_DEPLOYMENT, clockOffMs = 0, ...options } = {}) {
       const store = await connect();
       const name = `${prefix}${deployment}`;
-      const view = await store.open({ ...DEFAULTS, name, time, random: systemRandom, logger: silent, ...options });
+      const clock = clockOffMs === 0 ? time : { ...time, now: () => time.now() + clockOffMs };
+      const view = await store.open({
+        ...DEFAULTS,
+        name,
+        time: clock,
+        random: systemRandom,
+        logger: silent,
+        ...options,
+      });
       views.push(view);
       return view;
     },
     now: () => time.now(),
     pass,
+    outage,
+    entries,
     async close() {
       for (const view of views.splice(0)) await view.close();
     },

@@ -1,0 +1,107 @@
+/** Cases about the store's clock: it decides, and what it decided once stays decided. */
+import assert from 'node:assert/strict';
+import { afterTurn } from '../../options/system.ts';
+import { isEnded, type OpenStore, type SessionRecord } from '../../stores/store.ts';
+import { CLOCK_SLACK_MS, readEnded } from './ended.ts';
+import { FENCE, ME, OTHER, PAST_SHORT_MS, SHORT_MS, announce, recordOf, type StoreCase } from './store-kit.ts';
+
+const HOUR_MS = 3_600_000;
+const LASTS_MS = 60_000;
+
+async function living(view: OpenStore, id: string): Promise<SessionRecord> {
+  const record = await view.sessions.read(id);
+  assert.ok(record !== undefined && !isEnded(record), `${id} lives`);
+  return record;
+}
+
+function assertNear(ms: number | null | undefined, expected: number, what: string): void {
+  assert.ok(typeof ms === 'number' && Math.abs(ms - expected) < CLOCK_SLACK_MS, `${what}: ${ms}, not ${expected}`);
+}
+
+/** Instances of `lease/read-or-renew`, each renewed once, at another distance from the end of its lease. */
+const INSTANCES = 16;
+const STEP_MS = 15;
+
+/** Renews a lease near its end while another view reads it. Returns what is wrong; empty: nothing. */
+async function readAndRenew(here: OpenStore, there: OpenStore, id: string): Promise<string> {
+  let renewed: boolean | undefined;
+  const renewal = (async () => here.instances.renew(id, 'serving'))().then((done) => (renewed = done));
+  let gone = false;
+  while (renewed === undefined && !gone) {
+    gone = (await there.instances.read(id)) === undefined;
+    await new Promise<void>((next) => afterTurn(next));
+  }
+  await renewal;
+  if (!gone) return '';
+  if (renewed === true) return `${id} was found expired, and then renewed`;
+  return (await there.instances.read(id)) === undefined ? '' : `${id} was found expired, and then alive`;
+}
+
+export const clockCases: readonly StoreCase[] = [
+  {
+    id: 'clock/process',
+    title: 'a process whose clock is 3 h off stores the same expiries, leases and ages as any other',
+    needs: 'store-clock',
+    async run(kit) {
+      const right = await kit.open();
+      for (const offMs of [-3 * HOUR_MS, 3 * HOUR_MS]) {
+        const off = await kit.open({ clockOffMs: offMs });
+        const [id, me] = [`s${offMs}`, `instance-${offMs}`];
+        await announce(off, me);
+        assert.equal((await right.instances.read(me))?.id, me, 'the lease');
+        assert.equal(await off.instances.renew(me, 'serving'), true);
+        await off.sessions.create(recordOf(id), LASTS_MS);
+        assertNear((await living(right, id)).expiresAt, kit.now() + LASTS_MS, 'the expiry of a created session');
+        await living(off, id);
+        assert.equal(await off.sessions.save(id, FENCE, { expiresInMs: 2 * LASTS_MS }), 'written');
+        assertNear((await living(right, id)).expiresAt, kit.now() + 2 * LASTS_MS, 'the expiry that a save moved');
+        await off.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+        await off.events.trim();
+        for (const view of [right, off]) assert.ok((await view.events.replay(id, 'p', -1)).found, 'an event');
+        const claim = await off.sessions.claim(id, FENCE, OTHER);
+        assert.ok(claim.claimed);
+        assertNear(claim.expiresInMs, 2 * LASTS_MS, 'the time that a claim answers');
+        const secret = await off.secret(`key ${offMs}`, LASTS_MS);
+        assert.deepEqual([...(await right.secret(`key ${offMs}`, LASTS_MS))], [...secret], 'a secret');
+        const ended = await off.sessions.end(id, { epoch: 2, owner: OTHER }, 'deleted');
+        assert.equal(ended, 'ended');
+        assertNear((await readEnded(right, id)).at, kit.now(), 'the time of the end');
+        assert.equal(await right.sessions.create(recordOf(id)), 'exists');
+        assert.deepEqual(await off.sessions.expired(10), []);
+      }
+    },
+  },
+  {
+    id: 'lease/read-or-renew',
+    title: 'a lease that a read found expired is not renewed, not even by a renewal that had begun',
+    needs: 'lease-expiry',
+    run: async (kit) => {
+      const [here, there] = [await kit.open({ leaseMs: SHORT_MS }), await kit.open({ leaseMs: SHORT_MS })];
+      const ids = Array.from({ length: INSTANCES }, (_, n) => `instance-${n}`);
+      await Promise.all(ids.map((id) => announce(here, id)));
+      await kit.pass(SHORT_MS - (INSTANCES / 2) * STEP_MS);
+      const checks: Array<Promise<string>> = [];
+      for (const id of ids) {
+        checks.push(readAndRenew(here, there, id));
+        await kit.pass(STEP_MS);
+      }
+      const wrong = await Promise.all(checks);
+      assert.deepEqual(wrong.filter(Boolean), []);
+    },
+  },
+  {
+    id: 'lease/stored-death',
+    title: 'a lease that was found expired is dead for ever, also when the clock is set back',
+    needs: 'clock-set-back',
+    async run(kit) {
+      const [here, there] = [await kit.open({ leaseMs: SHORT_MS }), await kit.open({ leaseMs: SHORT_MS })];
+      await announce(here, ME);
+      await kit.pass(PAST_SHORT_MS);
+      assert.equal(await there.instances.read(ME), undefined);
+      await kit.pass(-PAST_SHORT_MS);
+      assert.equal(await there.instances.read(ME), undefined);
+      assert.equal(await here.instances.renew(ME, 'serving'), false);
+      assert.equal(await there.instances.read(ME), undefined);
+    },
+  },
+];

@@ -1,0 +1,169 @@
+/** Cases about size and load: large messages, many sessions at once, and what a store must not keep. */
+import assert from 'node:assert/strict';
+import { systemTime } from '../../options/system.ts';
+import type { InstanceMessage, OpenStore } from '../../stores/store.ts';
+import {
+  FENCE,
+  ME,
+  OTHER,
+  PAST_SHORT_MS,
+  SHORT_MS,
+  announce,
+  eventually,
+  recordOf,
+  type StoreCase,
+  type StoreKit,
+} from './store-kit.ts';
+
+/** Above the usual limits of servers: 1 MiB of NATS and of many proxies, 4 MiB of a POST's body. */
+const LARGE_BYTES = 5 * 1024 * 1024;
+const SESSIONS = 16;
+const ROUNDS = 12;
+/** Far more than the appends take: a deadlock never ends. */
+const DEADLOCK_MS = 30_000;
+
+const large = (): string => 'é🧪'.repeat(LARGE_BYTES / 6);
+
+async function notForEver<T>(work: Promise<T>, what: string): Promise<T> {
+  let timer: unknown;
+  const late = new Promise<never>((_, reject) => {
+    timer = systemTime.setTimeout(() => reject(new Error(`not within ${DEADLOCK_MS} ms: ${what}`)), DEADLOCK_MS);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    systemTime.clearTimeout(timer);
+  }
+}
+
+/** Sessions with everything that belongs to one, which then end, expire or keep only what retention keeps. */
+async function useUp(kit: StoreKit, view: OpenStore): Promise<void> {
+  const ids = Array.from({ length: 20 }, (_, n) => `s${n}`);
+  for (const [n, id] of ids.entries()) {
+    await view.sessions.create(recordOf(id, { state: { a: '1', b: '2' } }), n % 2 === 0 ? SHORT_MS : null);
+    const append = { sessionId: id, fence: FENCE, stream: 'open', from: 0, requests: '[1]' };
+    await view.events.append({ ...append, events: ['1', '2'], mark: { request: '1', stream: 'open' } });
+    await view.events.append({ ...append, stream: 'p', events: ['', '1'], complete: true });
+    await view.sessions.mark(id, FENCE, { request: '2', stream: 'p' });
+    await view.secret(`key ${n}`, SHORT_MS);
+  }
+  for (const [n, id] of ids.entries()) {
+    if (n % 2 === 1) assert.equal(await view.sessions.end(id, FENCE, 'deleted'), 'ended');
+  }
+  await view.sessions.create(recordOf('kept'));
+  for (let n = 0; n < 100; n++)
+    await view.events.append({
+      sessionId: 'kept',
+      fence: FENCE,
+      stream: `q${n}`,
+      from: 0,
+      events: ['1'],
+      complete: true,
+    });
+  await kit.pass(PAST_SHORT_MS);
+}
+
+/** What a living session, a deployment and its instance may take. */
+const FEW = 30;
+const SWEEPS = 100;
+
+export const loadCases: readonly StoreCase[] = [
+  {
+    id: 'mailbox/large',
+    title: 'a message of 5 MiB arrives whole, before the messages that its sender sent after it',
+    async run(kit) {
+      const [here, there] = [await kit.open(), await kit.open()];
+      await announce(here, ME);
+      const got: InstanceMessage[] = [];
+      await there.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, message) => got.push(message));
+      const text = large();
+      const messages: InstanceMessage[] = [{ kind: 'large', text }, { kind: 'n' }];
+      const sent = await Promise.all(messages.map(async (message) => here.instances.send(ME, OTHER, message)));
+      assert.deepEqual(sent, ['sent', 'sent']);
+      await eventually(() => got.length === 2, 'both messages');
+      assert.deepEqual(
+        got.map(({ kind }) => kind),
+        ['large', 'n'],
+      );
+      assert.ok(got[0]?.['text'] === text, 'the text came as it was sent');
+    },
+  },
+  {
+    id: 'append/large',
+    title: 'an event of 5 MiB is replayed whole, between smaller ones',
+    async run(kit) {
+      const retention = { ttlMs: 600_000, events: 100, bytes: 4 * LARGE_BYTES };
+      const [here, there] = [await kit.open({ retention }), await kit.open({ retention })];
+      await here.sessions.create(recordOf('s'));
+      const events = ['"before"', JSON.stringify(large()), '"after"'];
+      for (const [from, data] of events.entries()) {
+        const append = { sessionId: 's', fence: FENCE, stream: 'p', from, events: [data] };
+        assert.equal(await here.events.append(append), 'written');
+      }
+      const replayed = await there.events.replay('s', 'p', -1);
+      assert.ok(replayed.found);
+      assert.deepEqual(
+        replayed.events.map(({ data }) => data.length),
+        events.map((data) => data.length),
+      );
+      assert.ok(replayed.events.every(({ data }, n) => data === events[n]));
+    },
+  },
+  {
+    id: 'append/sixteen-sessions',
+    title: 'appends to 16 sessions at once, in any order and past what retention keeps, are all written',
+    async run(kit) {
+      const retention = { ttlMs: 600_000, events: 4, bytes: 1_048_576 };
+      const views = [await kit.open({ retention }), await kit.open({ retention })] as const;
+      const ids = Array.from({ length: SESSIONS }, (_, n) => `s${n}`);
+      for (const id of ids) await views[0].sessions.create(recordOf(id));
+      const rounds = async (): Promise<void> => {
+        for (let round = 0; round < ROUNDS; round++) {
+          // Another order in each round: every pair of sessions comes in both orders.
+          const turned = [...ids.slice(round), ...ids.slice(0, round)];
+          const order = round % 2 === 0 ? turned : turned.toReversed();
+          const outcomes = await Promise.all([
+            ...order.map(async (id) => {
+              const view = views[ids.indexOf(id) % 2] as OpenStore;
+              const events = ['1', '2', '3'];
+              return view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from: round * 3, events });
+            }),
+            ...views.map(async (view) => view.events.trim()),
+          ]);
+          assert.deepEqual(new Set(outcomes.slice(0, SESSIONS)), new Set(['written']), `round ${round}`);
+        }
+      };
+      await notForEver(rounds(), 'the appends to 16 sessions');
+      for (const id of ids) {
+        const replayed = await views[0].events.replay(id, 'p', ROUNDS * 3 - 3);
+        assert.ok(replayed.found && replayed.events.length === 2, id);
+      }
+    },
+  },
+  {
+    id: 'forget/all',
+    title: 'what ended, expired or grew old takes no room any more after its time',
+    needs: 'entries',
+    async run(kit) {
+      const { entries } = kit;
+      assert.ok(entries, 'this case needs `entries` of the store under test');
+      const retention = { ttlMs: SHORT_MS, events: 1_000, bytes: 1_048_576 };
+      const view = await kit.open({ retention, tombstoneMs: SHORT_MS });
+      const before = await entries();
+      await useUp(kit, view);
+      let left = 0;
+      // As the sweep does, some times: a store may delete a part of it in each.
+      for (let n = 0; n < SWEEPS; n++) {
+        for (const { id, epoch, owner } of await view.sessions.expired(100))
+          await view.sessions.end(id, { epoch, owner }, 'idle');
+        await view.events.trim();
+        // Each new secret makes the store forget expired ones.
+        await view.secret(`sweep ${n}`, SHORT_MS);
+        await kit.pass(PAST_SHORT_MS / 2);
+        left = (await entries()) - before;
+        if (left <= FEW) return;
+      }
+      assert.fail(`${left} entries more than before are left`);
+    },
+  },
+];

@@ -1,0 +1,128 @@
+/** Cases that need a server which the test can freeze. They refuse a store that waits for an answer without a bound. */
+import assert from 'node:assert/strict';
+import { systemTime } from '../../options/system.ts';
+import type { OpenStore, SessionRecord } from '../../stores/store.ts';
+import { FENCE, ME, OTHER, recordOf, type StoreCase, type StoreKit } from './store-kit.ts';
+
+const LEASE_MS = 900;
+/** What a call may take: two thirds of the lease, and two seconds in which a broken connection is made again. */
+const LIMIT_MS = (LEASE_MS * 2) / 3 + 2_000;
+/** A busy machine is late. A store without a bound never answers. */
+const SLACK_MS = 10_000;
+const BACK_MS = 30_000;
+const POLL_MS = 20;
+/** After an outage: how long a write whose caller was refused may still arrive. */
+const LATE_MS = 1_000;
+
+/** One call of each kind. */
+const CALLS: Readonly<Record<string, (view: OpenStore) => unknown>> = {
+  read: ({ sessions }) => sessions.read('s'),
+  create: ({ sessions }) => sessions.create(recordOf('new')),
+  claim: ({ sessions }) => sessions.claim('other', FENCE, OTHER),
+  save: ({ sessions }) => sessions.save('s', FENCE, { logLevel: 'info' }),
+  release: ({ sessions }) => sessions.release('released', FENCE),
+  end: ({ sessions }) => sessions.end('ended', FENCE, 'deleted'),
+  mark: ({ sessions }) => sessions.mark('s', FENCE, { request: '1', stream: 'p' }),
+  list: ({ sessions }) => sessions.list(10),
+  count: ({ sessions }) => sessions.count(),
+  expired: ({ sessions }) => sessions.expired(10),
+  append: ({ events }) => events.append({ sessionId: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
+  replay: ({ events }) => events.replay('s', 'p', -1),
+  open: ({ events }) => events.open('s'),
+  lease: ({ instances }) => instances.read(ME),
+  leases: ({ instances }) => instances.list(),
+  renew: ({ instances }) => instances.renew(ME, 'serving'),
+  send: ({ instances }) => instances.send(ME, OTHER, { kind: 'call' }),
+  publish: ({ instances }) => instances.publish(ME, { kind: 'event' }),
+  secret: ({ secret }) => secret('one'),
+};
+
+async function outcomeOf(call: () => unknown): Promise<'answered' | 'not in time' | { readonly code?: unknown }> {
+  let timer: unknown;
+  const late = new Promise<'not in time'>((resolve) => {
+    timer = systemTime.setTimeout(() => resolve('not in time'), LIMIT_MS + SLACK_MS);
+  });
+  try {
+    return await Promise.race([(async () => call())().then(() => 'answered' as const), late]);
+  } catch (error) {
+    return error as { readonly code?: unknown };
+  } finally {
+    systemTime.clearTimeout(timer);
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((done) => void systemTime.setTimeout(done, ms));
+
+/** Repeats until it answers. */
+async function onceBack<T>(call: () => T | Promise<T>, what: string): Promise<T> {
+  const deadline = performance.now() + BACK_MS;
+  for (;;) {
+    try {
+      return await call();
+    } catch (cause) {
+      if (performance.now() > deadline)
+        throw new Error(`not within ${BACK_MS} ms after the outage: ${what}`, { cause });
+    }
+    await pause(POLL_MS);
+  }
+}
+
+function outageOf({ outage }: StoreKit): NonNullable<StoreKit['outage']> {
+  assert.ok(outage, 'this case needs `outage` of the store under test');
+  return outage;
+}
+
+export const outageCases: readonly StoreCase[] = [
+  {
+    id: 'outage/bounded',
+    title: 'while the server does not answer every call fails in time as STORE_AWAY; afterwards every call works again',
+    needs: 'outage',
+    async run(kit) {
+      const outage = outageOf(kit);
+      const view = await kit.open({ leaseMs: LEASE_MS });
+      for (const id of ['s', 'other', 'released', 'ended']) await view.sessions.create(recordOf(id));
+      await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
+      await outage.begin();
+      try {
+        const outcomes = await Promise.all(
+          Object.entries(CALLS).map(async ([name, call]) => [name, await outcomeOf(() => call(view))] as const),
+        );
+        for (const [name, outcome] of outcomes) {
+          const shown = typeof outcome === 'object' ? outcome.code : outcome;
+          assert.equal(shown, 'STORE_AWAY', `${name} while the server does not answer`);
+        }
+      } finally {
+        await outage.end();
+      }
+      const record = (await onceBack(() => view.sessions.read('s'), 'a read')) as SessionRecord;
+      assert.equal(record.epoch, 1);
+      assert.equal(await onceBack(() => view.sessions.save('s', FENCE, { logLevel: 'debug' }), 'a save'), 'written');
+      const replayed = await onceBack(() => view.events.replay('s', 'p', -1), 'a replay');
+      assert.ok(replayed.found && replayed.events[0]?.data === '1');
+    },
+  },
+  {
+    id: 'outage/order',
+    title: 'a write that failed in an outage never takes effect after a later write',
+    needs: 'outage',
+    async run(kit) {
+      const outage = outageOf(kit);
+      const view = await kit.open({ leaseMs: LEASE_MS });
+      await view.sessions.create(recordOf('s', { state: {} }));
+      await outage.begin();
+      try {
+        const early = await Promise.all([1, 2, 3].map((n) => outcomeOf(() => saved(view, `early ${n}`))));
+        for (const outcome of early) assert.notEqual(outcome, 'not in time');
+      } finally {
+        await outage.end();
+      }
+      assert.equal(await onceBack(() => saved(view, 'later'), 'a save'), 'written');
+      await pause(LATE_MS);
+      const record = (await onceBack(() => view.sessions.read('s'), 'a read')) as SessionRecord;
+      assert.deepEqual(record.state, { text: '"later"' });
+    },
+  },
+];
+
+const saved = async (view: OpenStore, text: string) =>
+  view.sessions.save('s', FENCE, { state: { text: JSON.stringify(text) } });

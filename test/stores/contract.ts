@@ -1,0 +1,37 @@
+/** Runs the store contract, with what the test of a store provides for the cases that need something. */
+import { test } from 'vitest';
+import {
+  createStoreKit,
+  storeContract,
+  type StoreCase,
+  type StoreNeed,
+  type StoreUnderTest,
+} from '../../src/testing/index.ts';
+
+export const casesFor = (...has: readonly StoreNeed[]): readonly StoreCase[] =>
+  storeContract.filter(({ needs }) => needs === undefined || has.includes(needs));
+
+/** The ids of all other cases. */
+export const idsBut = (...cases: readonly StoreCase[]): readonly string[] =>
+  storeContract.filter((one) => !cases.includes(one)).map(({ id }) => id);
+
+export async function runCase({ run }: StoreCase, under: StoreUnderTest): Promise<void> {
+  const kit = createStoreKit(under);
+  try {
+    await run(kit);
+  } finally {
+    await kit.close();
+  }
+}
+
+/** For cases with outages or many sweeps. */
+export const LONG_MS = 120_000;
+
+/** A test for each case. `under` is called for each. */
+export function contractTests(
+  cases: readonly StoreCase[],
+  under: () => StoreUnderTest | Promise<StoreUnderTest>,
+  timeoutMs?: number,
+): void {
+  test.each(cases)('$id: $title', async (one) => runCase(one, await under()), timeoutMs);
+}

@@ -1,0 +1,273 @@
+/**
+ * Stores that are wrong in one way each, on top of the memory store. The contract must refuse each of them. Without a
+ * fault, `imitatedStore` is right: it imitates a store whose leases expire and whose server can be frozen.
+ */
+import { storeAway } from '../../src/errors.ts';
+import { afterTurn } from '../../src/options/system.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import type {
+  AppendRequest,
+  EndedSession,
+  InstanceLease,
+  InstanceMessage,
+  InstanceStore,
+  OpenStore,
+  Store,
+  StoreOptions,
+} from '../../src/stores/store.ts';
+import type { TimeProvider } from '../../src/types.ts';
+import type { StoreUnderTest } from '../../src/testing/index.ts';
+
+export type Fault =
+  | 'no-time-bound'
+  | 'late-writes'
+  | 'never-forgets'
+  | 'process-clock'
+  | 'death-not-stored'
+  | 'death-forgotten-with-the-clock'
+  | 'expiry-not-stored'
+  | 'deadlock'
+  | 'large-messages-lost'
+  | 'large-messages-overtaken'
+  | 'large-events-cut';
+
+const LARGE = 1_048_576;
+/** How long a call waits for a server that is frozen. */
+const LIMIT_MS = 600;
+const LOCK_LIMIT_MS = 100;
+
+interface Lease {
+  readonly id: string;
+  readonly version: string;
+  state: InstanceLease['state'];
+  until: number;
+  dead: boolean;
+  renewals: number;
+}
+
+/** What one server holds, for all views. */
+class Server {
+  readonly #inner: Store = memory();
+  readonly #fault: Fault | undefined;
+  readonly #clock: TimeProvider;
+  readonly leases = new Map<string, Lease>();
+  readonly mailboxes = new Map<string, (from: string, message: InstanceMessage) => void>();
+  readonly #locks = new Map<string, Promise<void>>();
+  readonly #expiries = new Map<string, number>();
+  /** What ended sessions take. */
+  kept = 0;
+  frozen = false;
+  #thawed: Array<() => void> = [];
+
+  constructor(fault: Fault | undefined, clock: TimeProvider) {
+    this.#fault = fault;
+    this.#clock = clock;
+  }
+
+  get now(): number {
+    return this.#clock.now();
+  }
+
+  freeze(): void {
+    this.frozen = true;
+  }
+
+  thaw(): void {
+    this.frozen = false;
+    for (const go of this.#thawed.splice(0)) go();
+  }
+
+  /** Runs a call on the server. */
+  async call<T>(effect: () => T | Promise<T>): Promise<T> {
+    if (!this.frozen) return effect();
+    const thawed = new Promise<void>((go) => this.#thawed.push(go));
+    if (this.#fault === 'no-time-bound') return thawed.then(effect);
+    const late = this.#fault === 'late-writes';
+    // The caller gives up, and the write arrives some time after the server continues.
+    if (late) void thawed.then(() => setTimeout(() => void effect(), 300));
+    return new Promise((_, reject) => {
+      setTimeout(() => reject(storeAway(`no answer within ${LIMIT_MS} ms`)), LIMIT_MS);
+    });
+  }
+
+  async open(options: StoreOptions): Promise<OpenStore> {
+    const fault = this.#fault;
+    const offMs = options.time.now() - this.now;
+    const view = await this.#inner.open({ ...options, time: this.#clock });
+    const { sessions, events } = view;
+    const call = <T>(effect: () => T | Promise<T>): Promise<T> => this.call(effect);
+    const lasts = (ms: number | null | undefined) =>
+      fault === 'process-clock' && typeof ms === 'number' ? ms + offMs : ms;
+    const patched = <P extends { readonly expiresInMs?: number | null }>(patch: P): P =>
+      patch.expiresInMs === undefined ? patch : { ...patch, expiresInMs: lasts(patch.expiresInMs) };
+    return {
+      ...view,
+      sessions: {
+        create: (record, ms) =>
+          call(() => {
+            if (typeof ms === 'number') this.#expiries.set(record.id, this.now + ms);
+            return sessions.create(record, lasts(ms));
+          }),
+        read: (id) => call(() => this.#expiredByClock(id) ?? sessions.read(id)),
+        claim: (id, from, me) =>
+          call(() => {
+            const current = this.#expiredByClock(id);
+            return current === undefined ? sessions.claim(id, from, me) : { claimed: false as const, current };
+          }),
+        save: (id, fence, patch) => call(() => sessions.save(id, fence, patched(patch))),
+        release: (id, fence, patch = {}) => call(() => sessions.release(id, fence, patched(patch))),
+        end: (id, from, reason) =>
+          call(async () => {
+            const outcome = await sessions.end(id, from, reason);
+            if (outcome === 'ended') this.kept += 5;
+            return outcome;
+          }),
+        mark: (id, fence, marker, clear) => call(() => sessions.mark(id, fence, marker, clear)),
+        list: (limit, cursor) => call(() => sessions.list(limit, cursor)),
+        count: () => call(() => sessions.count()),
+        expired: (limit) => call(() => sessions.expired(limit)),
+      },
+      events: {
+        append: (request) => call(() => this.#append(view, request)),
+        replay: (id, stream, after) => call(() => events.replay(id, stream, after)),
+        open: (id) => call(() => events.open(id)),
+        trim: () =>
+          call(async () => {
+            await events.trim();
+            if (fault !== 'never-forgets') this.kept = 0;
+          }),
+      },
+      instances: this.#instances(options),
+      secret: (name, keepMs) => call(() => view.secret(name, keepMs)),
+    };
+  }
+
+  /** The answer of a store that judges an expiry by the clock alone and stores nothing. */
+  #expiredByClock(id: string): EndedSession | undefined {
+    const at = this.#expiries.get(id);
+    if (this.#fault !== 'expiry-not-stored' || at === undefined || at > this.now) return undefined;
+    return { v: 1, id, ended: 'idle', at };
+  }
+
+  async #append(view: OpenStore, request: AppendRequest) {
+    if (this.#fault === 'deadlock') return this.#appendWithTwoLocks(view, request);
+    if (this.#fault !== 'large-events-cut') return view.events.append(request);
+    return view.events.append({ ...request, events: request.events.map((data) => data.slice(0, LARGE)) });
+  }
+
+  /** Locks the session, and then the session whose log is to be trimmed next. */
+  async #appendWithTwoLocks(view: OpenStore, request: AppendRequest) {
+    const { sessionId } = request;
+    const n = Number(sessionId.slice(1));
+    const own = await this.#lock(sessionId);
+    await new Promise<void>((next) => afterTurn(next));
+    const other = await this.#lock(`s${(n + 1) % 16}`);
+    const outcome = await view.events.append(request);
+    other();
+    own();
+    return outcome;
+  }
+
+  async #lock(name: string): Promise<() => void> {
+    const before = this.#locks.get(name);
+    let release = (): void => undefined;
+    this.#locks.set(name, new Promise((resolve) => (release = resolve)));
+    await before;
+    return release;
+  }
+
+  #valid(lease: Lease | undefined): lease is Lease {
+    if (lease === undefined || lease.dead) return false;
+    if (lease.until > this.now) return true;
+    if (this.#fault !== 'death-forgotten-with-the-clock' && this.#fault !== 'death-not-stored') lease.dead = true;
+    return false;
+  }
+
+  #instances({ leaseMs }: StoreOptions): InstanceStore {
+    const call = <T>(effect: () => T | Promise<T>): Promise<T> => this.call(effect);
+    const shown = ({ id, state, version, renewals }: Lease): InstanceLease => ({
+      id,
+      state,
+      version,
+      stamp: String(renewals),
+    });
+    return {
+      announce: (lease, receive) =>
+        call(() => {
+          if (this.leases.has(lease.id)) throw new Error(`${lease.id} was announced before`);
+          const until = this.now + leaseMs;
+          this.leases.set(lease.id, { ...lease, until, dead: false, renewals: 0 });
+          this.mailboxes.set(lease.id, receive);
+        }),
+      renew: (id, state) =>
+        call(async () => {
+          const lease = this.leases.get(id);
+          if (!this.#valid(lease)) return false;
+          if (this.#fault === 'death-not-stored') {
+            // The renewal has judged the lease, and is stored later.
+            await new Promise((stored) => setTimeout(stored, LOCK_LIMIT_MS));
+            if (lease.dead) return false;
+          }
+          Object.assign(lease, { state, until: this.now + leaseMs, renewals: lease.renewals + 1 });
+          return true;
+        }),
+      read: (id) =>
+        call(() => {
+          const lease = this.leases.get(id);
+          return this.#valid(lease) ? shown(lease) : undefined;
+        }),
+      list: () => call(() => [...this.leases.values()].filter((lease) => this.#valid(lease)).map(shown)),
+      send: (from, to, message) =>
+        call(() => {
+          const receive = this.mailboxes.get(to);
+          if (receive === undefined || !this.#valid(this.leases.get(to))) return 'suspect';
+          const text = JSON.stringify(message);
+          const deliver = (): void => receive(from, JSON.parse(text) as InstanceMessage);
+          const isLarge = text.length > LARGE;
+          if (isLarge && this.#fault === 'large-messages-lost') return 'sent';
+          if (isLarge && this.#fault === 'large-messages-overtaken') setTimeout(deliver, LOCK_LIMIT_MS);
+          else afterTurn(deliver);
+          return 'sent';
+        }),
+      bury: ({ id, state, stamp }) =>
+        call(() => {
+          const lease = this.leases.get(id);
+          if (!this.#valid(lease) || lease.state !== state) return false;
+          if (stamp !== undefined && stamp !== String(lease.renewals)) return false;
+          return (lease.dead = true);
+        }),
+      leave: (id) =>
+        call(() => {
+          const lease = this.leases.get(id);
+          if (lease !== undefined) lease.dead = true;
+          this.mailboxes.delete(id);
+        }),
+      publish: (from, message) =>
+        call(() => {
+          for (const [id, receive] of this.mailboxes) {
+            if (id !== from) afterTurn(() => receive(from, structuredClone(message)));
+          }
+        }),
+    };
+  }
+}
+
+/** The store with this fault, or without one, for `createStoreKit`. */
+export function imitatedStore(fault: Fault | undefined, { time, pass }: Clock): StoreUnderTest {
+  const server = new Server(fault, time);
+  const store: Store = {
+    kind: 'imitated',
+    durable: true,
+    inProcess: false,
+    open: (options) => server.open(options),
+  };
+  return {
+    connect: () => store,
+    time,
+    pass,
+    outage: { begin: () => server.freeze(), end: () => server.thaw() },
+    entries: async () => server.kept,
+  };
+}
+
+type Clock = Pick<StoreUnderTest, 'pass'> & { readonly time: TimeProvider };
