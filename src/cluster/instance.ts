@@ -4,28 +4,45 @@
  *
  *     serving ──drain──▶ draining ──leave──▶ gone        (its lease: `lease.ts`)
  *
- * All messages between instances pass through here. Relayed calls and ends use links (`link.ts`), which lose nothing.
- * Bus events are sent without a link, at most once.
+ * All messages between instances pass through here: `#receive` reads a message (`messages.ts`), and `#dispatch` passes
+ * each item of a link to its part. Relayed calls and ends use links (`link.ts`), which lose nothing. Bus events are
+ * sent without a link, at most once.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import type { InstanceLease, InstanceMessage, InstanceStore } from '../stores/store.ts';
+import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
+import { EndRequests } from './end-requests.ts';
 import { Lease } from './lease.ts';
-import type { Link, LinkItem } from './link.ts';
+import type { Link } from './link.ts';
 import { Links } from './links.ts';
+import { type AnswerItem, type CallItem, type FaultyItem, type InboundItem, readMessage } from './messages.ts';
 import { PeerVersions } from './peer-versions.ts';
 
-export interface InstanceHandlers {
-  /** This instance has a lease, again or still. After a lapse the lease has a new id (`owner`). */
-  valid(): void;
-  /** A part of a relayed call. */
-  item(link: Link, item: LinkItem): void;
+/** What is done here with calls that instances relay to each other. */
+export interface RelayedCalls {
+  /** A call that another instance relays to this one. */
+  serve(link: Link, call: CallItem): void;
+  /** A call that cannot be read. It has not run here. */
+  refuse(link: Link, n: number): void;
+  /** The client of call `n` disconnected from the other instance. */
+  clientLeft(link: Link, n: number): void;
+  /** A part of the answer to a call that this instance relayed. */
+  answered(link: Link, part: AnswerItem): void;
   /** This end of the link or the other is dead. Calls that are under way on it have an unknown outcome. */
   linkFailed(link: Link): void;
+}
+
+/** Called after `join` only. */
+export interface InstanceHandlers {
+  calls(): RelayedCalls;
+  /** This instance has a lease, again or still. After a lapse the lease has a new id (`owner`). */
+  valid(): void;
   /** Ends a session that lives here. */
   terminate(id: string): Promise<boolean>;
   bus(event: ServerEvent): void;
+  /** The lease was renewed, or taken again. */
+  storeReachable(): void;
 }
 
 export interface InstanceOptions {
@@ -36,35 +53,27 @@ export interface InstanceOptions {
   readonly random: RandomSource;
   readonly time: Required<TimeProvider>;
   readonly logger: Logger;
-  /** The lease was renewed, or taken again. */
-  onStoreReachable(): void;
+  readonly handlers: InstanceHandlers;
 }
 
-/** A request to end a session, sent to its owner. */
-interface EndRequest {
-  readonly link: Link;
-  /** `undefined`: the outcome is unknown. */
-  settle(done: boolean | undefined): void;
-}
-
-const ITEM_BYTES = 64;
 /** How long peers may take to acknowledge the last messages. */
 const FLUSH_MS = 500;
 
 export class Instance {
   readonly #directory: InstanceStore;
   readonly #logger: Logger;
+  readonly #handlers: InstanceHandlers;
   readonly #lease: Lease;
   readonly #links: Links;
   readonly #peers: PeerVersions;
-  #handlers: InstanceHandlers | undefined;
-  #asks = 0;
-  readonly #endRequests = new Map<number, EndRequest>();
+  readonly #endRequests: EndRequests;
 
-  constructor({ directory, inProcess, leaseMs, random, time, logger, onStoreReachable }: InstanceOptions) {
+  constructor({ directory, inProcess, leaseMs, random, time, logger, handlers }: InstanceOptions) {
     this.#directory = directory;
     this.#logger = logger;
+    this.#handlers = handlers;
     this.#peers = new PeerVersions({ list: () => directory.list(), inProcess, logger });
+    this.#endRequests = new EndRequests({ logger, terminate: (id) => handlers.terminate(id) });
     this.#links = new Links({
       directory,
       time,
@@ -72,24 +81,31 @@ export class Instance {
       logger,
       self: () => this.id,
       ownersMayReturn: () => this.ownersMayReturn,
-      receive: (link, item) => this.#item(link, item),
-      failed: (link) => this.#linkFailed(link),
+      receive: (link, item) => this.#dispatch(link, item),
+      failed: (link) => {
+        this.#endRequests.linkFailed(link);
+        handlers.calls().linkFailed(link);
+      },
     });
     this.#lease = new Lease({
-      store: directory,
+      store: {
+        announce: (lease, lost) =>
+          directory.announce(lease, (from, message) => this.#receive(lease.id, from, message), lost),
+        renew: (id, state) => directory.renew(id, state),
+        leave: (id) => directory.leave(id),
+      },
       inProcess,
       leaseMs,
       random,
       time,
       logger,
-      receive: (from, message) => this.#receive(from, message),
       lapsed: (id) => this.#links.reset(id),
       extended: () => {
         this.#links.announceNewId();
         void this.#peers.read();
-        this.#handlers?.valid();
+        handlers.valid();
       },
-      onStoreReachable,
+      onStoreReachable: () => handlers.storeReachable(),
     });
   }
 
@@ -127,8 +143,7 @@ export class Instance {
     return this.#lease.storeAway;
   }
 
-  async join(handlers: InstanceHandlers): Promise<void> {
-    this.#handlers = handlers;
+  async join(): Promise<void> {
     await this.#lease.join();
     await this.#peers.read();
   }
@@ -188,20 +203,9 @@ export class Instance {
   }
 
   /** Asks the owner to end a session. `undefined`: the owner crashed, and the outcome is unknown. */
-  terminate(owner: string, sessionId: string): Promise<boolean | undefined> {
+  async terminate(owner: string, sessionId: string): Promise<boolean | undefined> {
     const link = this.link(owner);
-    if (link === undefined) return Promise.resolve(undefined);
-    const ask = this.#asks++;
-    const letGo = link.hold('call');
-    return new Promise((resolve) => {
-      const settle = (done: boolean | undefined): void => {
-        this.#endRequests.delete(ask);
-        letGo();
-        resolve(done);
-      };
-      this.#endRequests.set(ask, { link, settle });
-      link.push({ t: 'terminate', ask, sessionId }, ITEM_BYTES);
-    });
+    return link && this.#endRequests.send(link, sessionId);
   }
 
   publish(event: ServerEvent): void {
@@ -213,47 +217,75 @@ export class Instance {
     );
   }
 
-  #receive(from: string, message: InstanceMessage): void {
+  /** Takes a message from the mailbox of `id`. Never throws, because the store is the caller. */
+  #receive(id: string, from: string, given: unknown): void {
+    // After a lapse, messages to the earlier id may still arrive.
+    if (id !== this.id) return;
     this.#peers.heard(from);
-    switch (message.kind) {
-      case 'link':
-        this.#links.receive(from, message);
-        break;
-      case 'unlinked':
-        this.#links.refusedBy(from);
-        break;
-      case 'probe':
-        // Receiving the message is enough.
-        break;
-      case 'bus':
-        this.#handlers?.bus(message['event'] as ServerEvent);
-        break;
-      default:
-        this.#logger.warn(
-          { from, kind: message.kind },
-          'Another instance sent a message of a kind that this version does not know',
-        );
-    }
-  }
-
-  #item(link: Link, item: LinkItem): void {
-    if (item.t === 'terminate') void this.#terminate(link, item);
-    else if (item.t === 'terminated') this.#endRequests.get(item['ask'] as number)?.settle(item['done'] === true);
-    else this.#handlers?.item(link, item);
-  }
-
-  #linkFailed(link: Link): void {
-    for (const asked of this.#endRequests.values()) if (asked.link === link) asked.settle(undefined);
-    this.#handlers?.linkFailed(link);
-  }
-
-  async #terminate(link: Link, { ask, sessionId }: LinkItem): Promise<void> {
-    let done = false;
     try {
-      done = (await this.#handlers?.terminate(String(sessionId))) ?? false;
-    } catch (cause) {
-      this.#logger.error({ err: cause, from: link.peer }, 'A session could not be ended for another instance');
+      const message = readMessage(given);
+      switch (message?.kind) {
+        case 'link':
+          return this.#links.receive(from, message);
+        case 'otherVersion':
+          return this.#links.refuse(from, message);
+        case 'unlinked':
+          return this.#links.refusedBy(from);
+        case 'probe':
+          // Receiving the message is enough.
+          return undefined;
+        case 'bus':
+          return this.#handlers.bus(message.event);
+        case undefined:
+          return this.#logger.warn({ from }, 'Another instance sent a message that this version cannot read');
+      }
+    } catch (err) {
+      this.#logger.error({ err, from }, 'A message of another instance could not be handled');
     }
-    link.push({ t: 'terminated', ask, done }, ITEM_BYTES);
+  }
+
+  #dispatch(link: Link, item: InboundItem): void {
+    const calls = this.#handlers.calls();
+    switch (item.t) {
+      case 'call':
+        return calls.serve(link, item);
+      case 'gone':
+        return calls.clientLeft(link, item.n);
+      case 'answer':
+      case 'stream':
+      case 'write':
+      case 'end':
+      case 'cut':
+      case 'refused':
+      case 'lost':
+        return calls.answered(link, item);
+      case 'terminate':
+        return void this.#endRequests.serve(link, item.ask, item.sessionId);
+      case 'terminated':
+        return this.#endRequests.answered(item.ask, item.done);
+      case 'formerly':
+        return this.#links.died(item.id);
+      case 'faulty':
+        return this.#refuse(link, item);
+    }
+  }
+
+  /** Ends what the faulty item is about, so that no instance waits for it. */
+  #refuse(link: Link, { of, number }: FaultyItem): void {
+    this.#logger.warn({ instance: link.peer, item: of }, 'Another instance sent an item that this version cannot read');
+    if (number === undefined) return;
+    switch (of) {
+      case 'call':
+        return this.#handlers.calls().refuse(link, number);
+      case 'answer':
+      case 'stream':
+      case 'write':
+        return this.#handlers.calls().answered(link, { t: 'lost', n: number });
+      case 'terminate':
+        return this.#endRequests.answer(link, number, false);
+      case 'terminated':
+        return this.#endRequests.answered(number, undefined);
+      default:
+    }
   }
 }

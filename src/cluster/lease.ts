@@ -14,7 +14,7 @@
  *
  * A crash leaves a lease that expires, or that is removed by an instance whose probe is not delivered.
  */
-import type { InstanceLease, InstanceMessage, InstanceStore } from '../stores/store.ts';
+import type { InstanceLease, InstanceStore, MaybePromise } from '../stores/store.ts';
 import { base64url, type RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
@@ -35,14 +35,19 @@ interface Moment {
   readonly wall: number;
 }
 
+/** The leases of the store. Each announced id has a mailbox, which `instance.ts` reads. */
+export interface LeaseStore extends Pick<InstanceStore, 'renew' | 'leave'> {
+  /** `lost` is called when the mailbox of this id loses messages. */
+  announce(lease: InstanceLease, lost: () => void): MaybePromise<void>;
+}
+
 export interface LeaseOptions {
-  readonly store: InstanceStore;
+  readonly store: LeaseStore;
   readonly inProcess: boolean;
   readonly leaseMs: number;
   readonly random: RandomSource;
   readonly time: Required<TimeProvider>;
   readonly logger: Logger;
-  receive(from: string, message: InstanceMessage): void;
   /** The id is dead: send nothing under it any more. */
   lapsed(id: string): void;
   /** The lease is valid until its next expiry. */
@@ -130,15 +135,9 @@ export class Lease {
   async #announce(): Promise<Moment> {
     const sent = this.#moment();
     const id = this.#id;
-    await this.#options.store.announce(
-      { id, state: this.#state, version: BUILD_VERSION },
-      (from, message) => {
-        if (id === this.#id) this.#options.receive(from, message);
-      },
-      () => {
-        if (id === this.#id) this.#lost();
-      },
-    );
+    await this.#options.store.announce({ id, state: this.#state, version: BUILD_VERSION }, () => {
+      if (id === this.#id) this.#lost();
+    });
     this.#announcedId = id;
     return sent;
   }

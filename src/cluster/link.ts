@@ -11,40 +11,16 @@
  *
  * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
-import type { InstanceMessage } from '../stores/store.ts';
 import { afterTurn } from '../options/system.ts';
 import type { TimeProvider } from '../types.ts';
-
-/** The format of link messages and of the items in them. */
-export const LINK_VERSION = 1;
-
-/** One item; the sending part of the code defines its meaning. */
-export type LinkItem = { readonly t: string; readonly [key: string]: unknown };
-
-export interface LinkMessage extends InstanceMessage {
-  readonly kind: 'link';
-  readonly v: number;
-  /** The id that the message is for. A message for an earlier id of this instance is dropped. */
-  readonly to: string;
-  /** The number of the first item, or of the next item when the message has none. */
-  readonly first: number;
-  readonly items: readonly LinkItem[];
-  /** The number of the item that is expected next. */
-  readonly ack: number;
-  /** Asks for an acknowledgement; the number identifies this probe. */
-  readonly probe?: number;
-  /** Answers the probe with this number. */
-  readonly re?: number;
-}
+import { type InboundItem, LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
 
 export interface LinkOptions {
   readonly peer: string;
   readonly time: Required<TimeProvider>;
   readonly leaseMs: number;
   send(message: LinkMessage): void;
-  receive(item: LinkItem): void;
-  /** Whether the sender of an item expects an answer besides the acknowledgement. */
-  isQuestion(item: LinkItem): boolean;
+  receive(item: InboundItem): void;
   /** The peer has been silent for long: check whether it is alive. */
   onSilence(): void;
 }
@@ -169,7 +145,7 @@ export class Link {
     };
   }
 
-  receive(message: LinkMessage): void {
+  receive(message: LinkMessage<InboundItem>): void {
     if (this.#failed) return;
     this.#heardAt = this.#options.time.monotonic();
     this.#acknowledged(message.ack);
@@ -180,7 +156,7 @@ export class Link {
       if (first + n > this.#expected) break;
       if (this.repeats(first + n)) continue;
       this.#expected = Math.max(this.#expected, first + n + 1);
-      asked ||= this.#options.isQuestion(item);
+      asked ||= isQuestion(item);
       this.#options.receive(item);
       if (this.#failed) return;
     }
@@ -320,6 +296,11 @@ export class Link {
     }
     this.#arm();
   }
+}
+
+/** Whether its sender expects an answer besides the acknowledgement. */
+function isQuestion({ t }: InboundItem): boolean {
+  return t === 'call' || t === 'terminate';
 }
 
 function afterTurns(turns: number, fn: () => void): void {

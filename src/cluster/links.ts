@@ -12,9 +12,10 @@
  * A living instance whose mailbox was closed counts as lapsed until it has reopened the mailbox and renewed its lease.
  * Either the renewal is first, and the burial fails; or the instance finds its lease removed.
  */
-import type { InstanceMessage, InstanceStore } from '../stores/store.ts';
+import type { InstanceStore } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../types.ts';
-import { Link, LINK_VERSION, type LinkItem, type LinkMessage } from './link.ts';
+import { Link } from './link.ts';
+import type { InboundItem, InstanceMessage, LinkMessage } from './messages.ts';
 
 /** Ids that are known to be dead; their messages are dropped. Above this number the oldest are forgotten. */
 const DEAD_KEPT = 1_000;
@@ -31,7 +32,7 @@ export interface LinksOptions {
   self(): string;
   /** The store was away until just now: a living instance may not listen again yet. */
   ownersMayReturn(): boolean;
-  receive(link: Link, item: LinkItem): void;
+  receive(link: Link, item: InboundItem): void;
   /** Calls that are under way on the link have an unknown outcome. */
   failed(link: Link): void;
 }
@@ -60,11 +61,19 @@ export class Links {
     return this.#links.get(peer)?.heardWithin(this.#options.leaseMs / HEARD_PART) === true;
   }
 
-  receive(from: string, message: InstanceMessage): void {
-    const { v, to } = message as LinkMessage;
+  receive(from: string, message: LinkMessage<InboundItem>): void {
+    if (message.to === this.#options.self()) this.to(from)?.receive(message);
+  }
+
+  /** The peer sent a link message of another version. Its calls are refused. */
+  refuse(from: string, { to, v }: { readonly to: unknown; readonly v: unknown }): void {
     if (to !== this.#options.self()) return;
-    if (v !== LINK_VERSION) return this.#refuse(from, v);
-    this.to(from)?.receive(message as LinkMessage);
+    this.#options.logger.error(
+      { instance: from, version: v },
+      'Another instance speaks another version of the protocol between instances; its calls are refused',
+    );
+    void this.#send(from, { kind: 'unlinked' });
+    this.#part(from);
   }
 
   /** An instance of another build cannot read these messages, so nothing that was sent to it has run there. */
@@ -74,6 +83,14 @@ export class Links {
       'Another instance speaks another version of the protocol between instances; calls cannot be relayed to it',
     );
     this.#part(from);
+  }
+
+  /** An id that is dead for ever: its instance says so, or its lease is gone. */
+  died(peer: string): void {
+    this.#dead.add(peer);
+    const [oldest] = this.#dead;
+    if (this.#dead.size > DEAD_KEPT && oldest !== undefined) this.#dead.delete(oldest);
+    this.#part(peer);
   }
 
   /** Whether an instance is alive. A suspect without a listener is buried. */
@@ -128,11 +145,7 @@ export class Links {
       time,
       leaseMs,
       send: (message) => void this.#send(peer, message),
-      receive: (item) => {
-        if (item.t === 'formerly') this.#die(item['id'] as string);
-        else this.#options.receive(link, item);
-      },
-      isQuestion: ({ t }) => t === 'call' || t === 'terminate',
+      receive: (item) => this.#options.receive(link, item),
       onSilence: () => void this.#suspect(peer),
     });
     this.#links.set(peer, link);
@@ -167,17 +180,16 @@ export class Links {
     const { directory } = this.#options;
     const lease = await directory.read(peer);
     if (lease === undefined) {
-      this.#die(peer);
+      this.died(peer);
       return false;
     }
-    const probe: InstanceMessage = { kind: 'probe' };
-    if ((await this.#send(peer, probe)) !== 'suspect' || this.#options.ownersMayReturn()) return true;
+    if ((await this.#send(peer, { kind: 'probe' })) !== 'suspect' || this.#options.ownersMayReturn()) return true;
     if (!(await directory.bury(lease))) return true;
     this.#options.logger.warn(
       { instance: peer },
       'An instance does not receive messages any more: its lease is removed',
     );
-    this.#die(peer);
+    this.died(peer);
     return false;
   }
 
@@ -185,13 +197,6 @@ export class Links {
     const ids = this.#former.get(peer);
     ids?.delete(id);
     if (ids?.size === 0) this.#former.delete(peer);
-  }
-
-  #die(peer: string): void {
-    this.#dead.add(peer);
-    const [oldest] = this.#dead;
-    if (this.#dead.size > DEAD_KEPT && oldest !== undefined) this.#dead.delete(oldest);
-    this.#part(peer);
   }
 
   /** No further message is expected for this peer. */
@@ -206,14 +211,5 @@ export class Links {
     this.#links.delete(peer);
     link.fail();
     this.#options.failed(link);
-  }
-
-  #refuse(from: string, version: unknown): void {
-    this.#options.logger.error(
-      { instance: from, version },
-      'Another instance speaks another version of the protocol between instances; its calls are refused',
-    );
-    void this.#send(from, { kind: 'unlinked' });
-    this.#part(from);
   }
 }

@@ -15,6 +15,7 @@
  *
  * What is refused is counted, logged and not answered.
  */
+import { isObject } from '../protocol/jsonrpc.ts';
 import { shown } from '../shown.ts';
 import { signsMessages } from '../protocol/versions.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore, MaybePromise, OpenStore } from '../stores/store.ts';
@@ -107,9 +108,11 @@ export class SignedMessages implements InstanceStore {
     return `${JSON.stringify([this.#options.deployment, from, to])}\n${JSON.stringify(message)}`;
   }
 
-  #receive(from: string, to: string, received: InstanceMessage, receive: Receive): void {
-    const { mac, ...message } = received;
+  #receive(from: string, to: string, received: InstanceMessage | null, receive: Receive): void {
     const refuse = (why: Refusal): void => this.#refuse(from, why);
+    // A store passes on whatever JSON it finds in a mailbox.
+    if (!isObject(received)) return refuse('unsigned');
+    const { mac, ...message } = received;
     if (mac === undefined) {
       const older = this.#isOlder(from);
       if (older === true) receive(from, message);

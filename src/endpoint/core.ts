@@ -126,7 +126,16 @@ export class Core {
       random,
       time: options.timeProvider,
       logger,
-      onStoreReachable: () => outage?.over(),
+      handlers: {
+        calls: () => this.legacy.relay,
+        valid: () => {
+          this.registry.valid();
+          this.#patience.wake();
+        },
+        terminate: (id) => this.legacy.terminate(id),
+        bus: (event) => this.#fleet.deliver(event),
+        storeReachable: () => outage?.over(),
+      },
     });
     this.registry = new Registry(
       options,
@@ -253,16 +262,7 @@ export class Core {
 
   /** Takes the lease and opens the mailbox. No request is served before. Synchronous on the memory store. */
   join(): Promise<void> {
-    return this.instance.join({
-      valid: () => {
-        this.registry.valid();
-        this.#patience.wake();
-      },
-      item: (link, item) => this.legacy.relay.receive(link, item),
-      linkFailed: (link) => this.legacy.relay.linkFailed(link),
-      terminate: (id) => this.legacy.terminate(id),
-      bus: (event) => this.#fleet.deliver(event),
-    });
+    return this.instance.join();
   }
 
   /** Loads keys before they are needed: the SDK calls a `requestState` invalid that cannot be opened at once. */

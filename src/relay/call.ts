@@ -3,6 +3,7 @@
  * changed copy to the next. `eras/legacy/call-loop.ts` drives the attempts.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
+import type { CallKind } from '../cluster/messages.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
 
@@ -14,8 +15,6 @@ export interface InboundPost {
   /** The text of the body; `undefined` when the caller of the endpoint had parsed it. */
   readonly text: string | undefined;
 }
-
-export type CallKind = 'post' | 'get' | 'delete';
 
 export interface Call {
   readonly kind: CallKind;

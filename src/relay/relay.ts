@@ -8,8 +8,9 @@
  * Incoming: a call is served as if its client were connected here. A call that this instance cannot serve is refused.
  */
 import type { Lifecycle } from '../session/lifecycle.ts';
-import type { Instance } from '../cluster/instance.ts';
-import type { Link, LinkItem } from '../cluster/link.ts';
+import type { Instance, RelayedCalls } from '../cluster/instance.ts';
+import type { Link } from '../cluster/link.ts';
+import type { AnswerItem, CallItem } from '../cluster/messages.ts';
 import type { SojournError } from '../errors.ts';
 import { errorJson, type LostForm, refuseStopped } from '../http/answer.ts';
 import { attempt } from '../http/attempt.ts';
@@ -17,7 +18,7 @@ import { type Backlog, backlogOf } from '../http/backlog.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { messageFrame } from '../http/sse.ts';
 import type { Logger } from '../types.ts';
-import { type CallEnvelope, envelopeOf, readHeaders, type SentHeaders } from './envelope.ts';
+import { envelopeOf, readHeaders } from './envelope.ts';
 import { type Call, methodOf, requestIdOf } from './call.ts';
 import { RelayedExchange } from './relayed-exchange.ts';
 
@@ -38,7 +39,7 @@ export interface RelayOptions {
   /** Whether the owner of a session gets this header field; by lower-case name. */
   isRelayed(field: string): boolean;
   /** Serves a call that another instance relayed. */
-  serve(envelope: CallEnvelope, exchange: RelayedExchange): void;
+  serve(call: CallItem, exchange: RelayedExchange): void;
 }
 
 const DONE: RelayOutcome = { relayed: 'done' };
@@ -67,30 +68,35 @@ class OutgoingCall {
   }
 
   /** Handles a part of its answer. `'gone'`: the client reads too slowly and was cut off. */
-  take(item: LinkItem): 'gone' | undefined {
+  take(part: AnswerItem): 'gone' | undefined {
     const { exchange } = this;
-    switch (item.t) {
-      case 'answer':
-        this.#head(item);
-        exchange.respond(item['status'] as number, readHeaders(item['headers'] as SentHeaders), item['body'] as string);
+    switch (part.t) {
+      case 'answer': {
+        const { status, headers, body, session } = part;
+        this.#identify(session);
+        exchange.respond(status, readHeaders(headers), body);
         return this.done();
+      }
       case 'stream':
-        this.#head(item);
+        this.#identify(part.session);
         this.opened = true;
-        exchange.openStream(readHeaders(item['headers'] as SentHeaders));
+        exchange.openStream(readHeaders(part.headers));
         return undefined;
       case 'write':
-        return this.#write(item['chunk'] as string);
+        return this.#write(part.chunk);
       case 'end':
         exchange.end();
         return this.done();
       case 'cut':
         exchange.destroy();
         return this.done();
-      default:
+      case 'refused':
         // Its client reads a stream already: what the next owner answers continues in it.
         if (this.opened) this.linkFailed();
         else this.#settle(REFUSED);
+        return undefined;
+      case 'lost':
+        this.linkFailed();
         return undefined;
     }
   }
@@ -118,8 +124,8 @@ class OutgoingCall {
     this.done();
   }
 
-  #head({ session }: LinkItem): void {
-    if (typeof session === 'string') this.exchange.sessionId = session;
+  #identify(session: string | undefined): void {
+    if (session !== undefined) this.exchange.sessionId = session;
   }
 
   #write(chunk: string): 'gone' | undefined {
@@ -135,7 +141,7 @@ class OutgoingCall {
   }
 }
 
-export class Relay {
+export class Relay implements RelayedCalls {
   readonly #options: RelayOptions;
   #calls = 0;
   readonly #outgoing = new Map<number, { readonly link: Link; readonly call: OutgoingCall }>();
@@ -182,30 +188,25 @@ export class Relay {
     });
   }
 
-  /** Handles an item that arrived over a link. */
-  receive(link: Link, item: LinkItem): void {
-    const n = item['n'] as number;
-    switch (item.t) {
-      case 'call':
-        return this.#serve(link, item as CallEnvelope);
-      case 'gone':
-        return this.#serving.get(link)?.get(n)?.clientLeft();
-      case 'lost':
-        return this.#outgoing.get(n)?.call.linkFailed();
-      case 'answer':
-      case 'stream':
-      case 'write':
-      case 'end':
-      case 'cut':
-      case 'refused':
-        if (this.#outgoing.get(n)?.call.take(item) === 'gone') link.push({ t: 'gone', n }, ENVELOPE_BYTES);
-        return undefined;
-      default:
-        this.#options.logger.warn(
-          { instance: link.peer, item: item.t },
-          'Another instance sent an item that this version does not know',
-        );
+  answered(link: Link, part: AnswerItem): void {
+    const outgoing = this.#outgoing.get(part.n)?.call;
+    if (outgoing === undefined) return;
+    try {
+      if (outgoing.take(part) !== 'gone') return;
+    } catch (cause) {
+      // For example a header field that cannot be sent.
+      outgoing.exchange.fail(cause);
+      outgoing.done();
     }
+    link.push({ t: 'gone', n: part.n }, ENVELOPE_BYTES);
+  }
+
+  clientLeft(link: Link, n: number): void {
+    this.#serving.get(link)?.get(n)?.clientLeft();
+  }
+
+  refuse(link: Link, n: number): void {
+    link.push({ t: 'refused', n }, ENVELOPE_BYTES);
   }
 
   linkFailed(link: Link): void {
@@ -226,18 +227,18 @@ export class Relay {
     }
   }
 
-  #serve(link: Link, envelope: CallEnvelope): void {
-    const { n } = envelope;
+  serve(link: Link, item: CallItem): void {
+    if (this.#refuses) return this.refuse(link, item.n);
+    const { n } = item;
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
     const exchange = new RelayedExchange(
-      envelope,
+      item,
       link,
       () => this.#serving.get(link)?.delete(n),
       (err) => this.#options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
     );
-    if (this.#refuses) return exchange.refuse();
     serving.set(n, exchange);
-    attempt(exchange, () => this.#options.serve(envelope, exchange));
+    attempt(exchange, () => this.#options.serve(item, exchange));
   }
 }

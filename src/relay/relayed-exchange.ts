@@ -8,18 +8,19 @@
  * failure the outcome is unknown, and it is never acknowledged.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { CREDIT_BYTES, type Link, type LinkItem } from '../cluster/link.ts';
+import { CREDIT_BYTES, type Link } from '../cluster/link.ts';
+import type { AnswerItem, CallItem } from '../cluster/messages.ts';
 import type { SojournError } from '../errors.ts';
 import { attempt, failWith, type ReportFailure } from '../http/attempt.ts';
 import { closeSignal, type Exchange, type RelayOrigin, type HeaderFields, type HeaderList } from '../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { authOf, sendHeaders, type CallEnvelope } from './envelope.ts';
+import { authOf, sendHeaders } from './envelope.ts';
 
 const ITEM_BYTES = 64;
 
 export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
-  readonly #envelope: CallEnvelope;
+  readonly #envelope: CallItem;
   readonly #link: Link;
   readonly #releaseLink: () => void;
   authInfo: AuthInfo | undefined;
@@ -42,7 +43,7 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   readonly #report: ReportFailure;
   #streaming = false;
 
-  constructor(envelope: CallEnvelope, link: Link, onFinished: () => void, report: ReportFailure) {
+  constructor(envelope: CallItem, link: Link, onFinished: () => void, report: ReportFailure) {
     this.#envelope = envelope;
     this.#link = link;
     this.#releaseLink = link.hold('stream');
@@ -52,6 +53,9 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
     this.user = envelope.user;
   }
 
+  get #n(): number {
+    return this.#envelope.n;
+  }
   get method(): string {
     return this.#envelope.method;
   }
@@ -100,28 +104,35 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.closed) return;
     const session = this.sessionId;
-    const answer = { t: 'answer', status, headers: sendHeaders(headers), ...(session !== undefined && { session }) };
-    this.#finish(body === undefined ? answer : { ...answer, body }, body?.length);
+    const answer = {
+      t: 'answer',
+      n: this.#n,
+      status,
+      headers: sendHeaders(headers),
+      ...(body !== undefined && { body }),
+      ...(session !== undefined && { session }),
+    } as const;
+    this.#finish(answer, body?.length);
   }
 
   openStream(headers: HeaderList): void {
     if (this.closed) return;
     this.#streaming = true;
     const session = this.sessionId;
-    this.#push({ t: 'stream', headers: sendHeaders(headers), ...(session !== undefined && { session }) });
+    this.#push({ t: 'stream', n: this.#n, headers: sendHeaders(headers), ...(session !== undefined && { session }) });
   }
 
   write(chunk: string): void {
-    if (!this.closed) this.#push({ t: 'write', chunk }, chunk.length);
+    if (!this.closed) this.#push({ t: 'write', n: this.#n, chunk }, chunk.length);
   }
 
   end(): void {
-    if (!this.closed) this.#finish({ t: 'end' });
+    if (!this.closed) this.#finish({ t: 'end', n: this.#n });
   }
 
   destroy(): void {
     if (this.closed) return;
-    this.#finish({ t: 'cut' });
+    this.#finish({ t: 'cut', n: this.#n });
     this.#runCloseListeners();
   }
 
@@ -130,13 +141,13 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   }
 
   refuse(): void {
-    if (!this.closed) this.#finish({ t: 'refused' });
+    if (!this.closed) this.#finish({ t: 'refused', n: this.#n });
   }
 
   handOn(): void {
     if (this.closed) return;
     this.#finished = true;
-    this.#push({ t: 'lost' });
+    this.#push({ t: 'lost', n: this.#n });
     this.#done();
   }
 
@@ -196,7 +207,7 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
     for (const fn of this.#onAcknowledged.splice(0)) attempt(this, fn);
   }
 
-  #finish(item: LinkItem, size = 0): void {
+  #finish(item: AnswerItem, size = 0): void {
     this.#finished = true;
     this.#push(item, size, () => this.#acknowledge());
     this.#done();
@@ -207,10 +218,10 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
     this.#onFinished();
   }
 
-  #push(item: LinkItem, size = 0, taken?: () => void): void {
+  #push(item: AnswerItem, size = 0, taken?: () => void): void {
     const bytes = size + ITEM_BYTES;
     this.#pending += bytes;
-    this.#link.push({ ...item, n: this.#envelope.n }, bytes, () => {
+    this.#link.push(item, bytes, () => {
       this.#pending -= bytes;
       taken?.();
     });

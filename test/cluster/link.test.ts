@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { CREDIT_BYTES, Link, type LinkItem, type LinkMessage } from '../../src/cluster/link.ts';
+import { CREDIT_BYTES, Link } from '../../src/cluster/link.ts';
+import type { InboundItem, LinkItem, LinkMessage } from '../../src/cluster/messages.ts';
 import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 
 const LEASE_MS = 3_000;
@@ -10,7 +11,7 @@ type Fate = 'lost' | { readonly delays: readonly number[] };
 
 interface End {
   readonly link: Link;
-  readonly got: LinkItem[];
+  readonly got: InboundItem[];
   readonly sent: LinkMessage[];
   doubts: number;
 }
@@ -37,7 +38,6 @@ function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ de
           }
         },
         receive: (item) => void end.got.push(item),
-        isQuestion: ({ t }) => t === 'ask',
         onSilence: () => void (end.doubts += 1),
       }),
     };
@@ -48,8 +48,8 @@ function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ de
   return { a, b };
 }
 
-const item = (n: number): LinkItem => ({ t: 'x', n });
-const numbers = ({ got }: End): unknown[] => got.map(({ n }) => n);
+const item = (n: number): LinkItem => ({ t: 'end', n });
+const numbers = ({ got }: End): unknown[] => got.map((each) => 'n' in each && each.n);
 
 describe('over mailboxes that lose, double, delay and reorder', () => {
   const fate: fc.Arbitrary<Fate> = fc.oneof(
@@ -107,7 +107,7 @@ test('the acknowledgement of a question does not wait for long, that of anything
   const time = createFakeTime();
   const { a, b } = pair(time);
   const taken = vi.fn<(what: string) => void>();
-  a.link.push({ t: 'ask' }, 1, () => taken('question'));
+  a.link.push({ t: 'terminate', ask: 0, sessionId: 'a' }, 1, () => taken('question'));
   await time.advance(0);
   expect(taken.mock.calls).toEqual([['question']]);
   a.link.push(item(1), 1, () => taken('rest'));

@@ -105,6 +105,7 @@ describe('refused, counted and logged, and never answered', () => {
     'half of the signature': (text) => ({
       text: changed(text, (value) => (value['mac'] = String(value['mac']).slice(0, 22))),
     }),
+    'no object': () => ({ text: 'null' }),
     'a signature that is no text': (text) => ({ text: changed(text, (value) => (value['mac'] = 7)) }),
     'the signature of a message to all': (text) => ({
       text: changed(text, (value) => (value['mac'] = `a${String(value['mac']).slice(1)}`)),

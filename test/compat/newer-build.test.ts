@@ -28,7 +28,7 @@ function changedBuild(file: string, from: string, to: string): string {
 
 describe.each(durableKinds)('on the store %s', (kind) => {
   test('an owner that speaks another protocol is not relayed to: requests are refused until it is gone, then its sessions are served', async () => {
-    const newer = changedBuild('cluster/link.js', 'LINK_VERSION = 1', 'LINK_VERSION = 2');
+    const newer = changedBuild('cluster/messages.js', 'LINK_VERSION = 1', 'LINK_VERSION = 2');
     const { start } = deployment(sharedDeployment(kind));
     const owner = await start({}, newer);
     const other = await start({ SOJOURN_WAIT_MS: '0' });

@@ -3,7 +3,7 @@
  * in a session, ends, bus events. It has no lease, or one of its own.
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { LINK_VERSION } from '../../src/cluster/link.ts';
+import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import type { InstanceMessage, OpenStore, Store } from '../../src/stores/store.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
@@ -32,7 +32,7 @@ function forgeries(to: string, sessionId: string): InstanceMessage[] {
   const call = {
     t: 'call',
     n: 1,
-    call: { kind: 'post' },
+    call: 'post',
     again: false,
     method: 'POST',
     url: '/mcp',

@@ -5,6 +5,7 @@
  */
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
+import type { CallItem } from '../../cluster/messages.ts';
 import { batchNotAllowed, lapsed, ownerLost, sessionIdMissing } from '../../errors.ts';
 import { JSON_HEADERS, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
@@ -25,7 +26,6 @@ import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { RandomSource } from '../../options/system.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
-import type { CallEnvelope } from '../../relay/envelope.ts';
 import { type Call, type InboundPost, type NextAttempt, postCall, requestIdOf } from '../../relay/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { checkTextDepth } from '../json-depth.ts';
@@ -151,7 +151,7 @@ export class LegacyEra {
   /**
    * Serves a call that another instance relayed: its session lives here, or opens here because that instance drains.
    */
-  #relayed({ call, again, text = '' }: CallEnvelope, exchange: RelayedExchange): void {
+  #relayed({ call, again, text = '' }: CallItem, exchange: RelayedExchange): void {
     if (call !== 'post') return this.#bodiless(call, exchange, again);
     // Instances of earlier versions do not check the depth.
     const deep = checkTextDepth(text);

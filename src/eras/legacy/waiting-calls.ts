@@ -12,11 +12,12 @@
  * A call that arrives while earlier calls of its session wait, waits behind them. A call leaves when its client
  * disconnects, and a request also when its client cancels it.
  */
+import type { CallKind } from '../../cluster/messages.ts';
 import type { RequestId } from '@modelcontextprotocol/server';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { AcceptedExchange } from '../../relay/continued-exchange.ts';
-import { type Call, type CallKind, type InboundPost, isRequest, type NextAttempt } from '../../relay/call.ts';
+import { type Call, type InboundPost, isRequest, type NextAttempt } from '../../relay/call.ts';
 import type { Patience, Place } from '../../session/patience.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 

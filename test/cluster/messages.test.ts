@@ -1,0 +1,215 @@
+/**
+ * What an instance makes of messages that it cannot read: from another build, from a bug, or from a program that writes
+ * to the store. `stranger` is an instance without an endpoint, whose messages the test writes itself.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { LINK_VERSION, readMessage } from '../../src/cluster/messages.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+import { serveFleet } from '../kit/fleet.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { createLog } from '../kit/log.ts';
+import { until } from '../kit/until.ts';
+import type { Member } from '../kit/fleet.ts';
+
+const CALL = {
+  t: 'call',
+  n: 3,
+  call: 'post',
+  again: false,
+  method: 'POST',
+  url: '/mcp',
+  absoluteUrl: 'http://localhost/mcp',
+  headers: { accept: 'application/json', cookie: ['a=1', 'b=2'] },
+  auth: { token: '', clientId: 'c', scopes: [], resource: 'https://api.example/mcp' },
+  user: 'ann',
+  text: '{}',
+};
+
+const ITEMS = [
+  CALL,
+  { t: 'gone', n: 0 },
+  { t: 'answer', n: 1, status: 200, headers: 'json', body: '{}', session: 's' },
+  { t: 'answer', n: 1, status: 202, headers: [['Retry-After', '1']] },
+  { t: 'stream', n: 1, headers: 'sse' },
+  { t: 'write', n: 1, chunk: ': \n\n' },
+  { t: 'end', n: 1 },
+  { t: 'cut', n: 1 },
+  { t: 'refused', n: 1 },
+  { t: 'lost', n: 1 },
+  { t: 'terminate', ask: 0, sessionId: 's' },
+  { t: 'terminated', ask: 0, done: true },
+  { t: 'formerly', id: 'i' },
+];
+
+/** No field has such a value. */
+const WRONG = [false];
+
+const link = (items: readonly unknown[], more: object = {}) => ({
+  kind: 'link',
+  v: LINK_VERSION,
+  to: 'me',
+  first: 0,
+  items,
+  ack: 0,
+  ...more,
+});
+
+describe('the reader', () => {
+  test('reads every message of this build as it was sent', () => {
+    const messages = [
+      link(ITEMS, { probe: 1, re: 2 }),
+      { kind: 'probe' },
+      { kind: 'unlinked' },
+      { kind: 'bus', event: { kind: 'tools_list_changed' } },
+      { kind: 'bus', event: { kind: 'resource_updated', uri: 'a:b', params: { _meta: {} } } },
+    ];
+    for (const message of messages) expect(readMessage(JSON.parse(JSON.stringify(message)))).toEqual(message);
+  });
+
+  test('keeps fields that this build does not know, as a newer build may send them', () => {
+    expect(readMessage(link([{ ...CALL, later: 1 }], { later: 2 }))).toMatchObject({ items: [{ later: 1 }] });
+  });
+
+  test('reads only id and version of a link message of another version', () => {
+    const message = { ...link(ITEMS), v: 2, items: 'packed' };
+    expect(readMessage(message)).toEqual({ kind: 'otherVersion', v: 2, to: 'me' });
+  });
+
+  test.each(ITEMS.flatMap((item) => Object.keys(item).map((field) => [item.t, field, item] as const)))(
+    'of %s with a wrong %s keeps the number alone',
+    (_, field, item) => {
+      const number = 'n' in item ? item.n : 'ask' in item ? item.ask : undefined;
+      const faulty = {
+        t: 'faulty',
+        of: field === 't' ? WRONG : item.t,
+        number: field === 'n' || field === 'ask' ? undefined : number,
+      };
+      expect(readMessage(link([{ ...item, [field]: WRONG }]))).toMatchObject({ items: [faulty] });
+    },
+  );
+
+  test('throws at nothing', () => {
+    const fields = fc.dictionary(
+      fc.constantFrom(
+        'kind',
+        'v',
+        'to',
+        'first',
+        'items',
+        'ack',
+        'event',
+        't',
+        'n',
+        'ask',
+        'headers',
+        'status',
+        'auth',
+      ),
+      fc.oneof(fc.constantFrom(...ITEMS.map(({ t }) => t), 'link', 'bus', LINK_VERSION), fc.jsonValue()),
+    );
+    const message = fc.oneof(
+      fc.jsonValue(),
+      fields,
+      fc.array(fc.oneof(fields, fc.jsonValue())).map((items) => link(items)),
+    );
+    fc.assert(fc.property(message, (given) => void readMessage(given)));
+  });
+});
+
+/** Two instances, and a stranger that sends messages to `a` and keeps what `a` sends. */
+async function withStranger() {
+  const store = watchedStore();
+  const logger = createLog();
+  const [a, b] = (await serveFleet(2, { store, logger })) as [Member, Member];
+  const view = store.views[0]!;
+  const got: Array<{ t: string; n?: number; again?: boolean }> = [];
+  await view.instances.announce({ id: 'stranger', state: 'serving', version: '0' }, (_, message) => {
+    const { items = [], first } = message as unknown as { items?: typeof got; first: number };
+    got.push(...items.slice(Math.max(0, got.length - first)));
+  });
+  const send = (message: object): void => void view.instances.send('stranger', a.id, message as never);
+  let sent = 0;
+  const push = (...items: unknown[]): void => {
+    send(link(items, { to: a.id, first: sent, ack: got.length }));
+    sent += items.length;
+  };
+  return { a, b, view, logger, got, send, push };
+}
+
+const UNREADABLE = /sent an item that this version cannot read/;
+
+test('messages without sense reach nothing, and the store gets no error', async () => {
+  const { a, b, logger, send, push, got, view } = await withStranger();
+  const client = a.client();
+  await client.initialize();
+  for (const message of [
+    { kind: 'later' },
+    { kind: 'link', v: LINK_VERSION, to: a.id },
+    { ...link([]), to: a.id, items: { length: 1 } },
+    { ...link([]), to: a.id, first: -1 },
+    { kind: 'bus' },
+    { kind: 'bus', event: { kind: 'later' } },
+  ])
+    send(message);
+  push(null, 'text', { t: 'later', n: 1 }, { t: 'formerly', id: 7 });
+  push({ t: 'terminate', ask: 5 });
+  await until(() => got.length === 1);
+  expect(got).toEqual([{ t: 'terminated', ask: 5, done: false }]);
+  expect(textOf((await b.join(client).call(...tool('count'))).message)).toBe('1');
+  expect(logger.matching(/sent a message that this version cannot read/, 'warn')).toHaveLength(6);
+  const items = logger.matching(UNREADABLE, 'warn').map(({ fields }) => fields['item']);
+  expect(items).toEqual([undefined, undefined, 'later', 'formerly', 'terminate']);
+  expect(logger.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  await view.instances.leave('stranger');
+});
+
+test('a call that cannot be read is refused, so that its instance tries the next one', async () => {
+  const { a, push, got, logger, view } = await withStranger();
+  const auth = { token: '', clientId: 'c', scopes: [], resource: 'no url' };
+  push({ ...CALL, n: 7, headers: undefined }, { ...CALL, n: 8, auth }, { ...CALL, n: 9, call: 'later' });
+  await until(() => got.length === 3);
+  expect(got).toEqual([7, 8, 9].map((n) => ({ t: 'refused', n })));
+  expect([a.lab.made.length, logger.matching(UNREADABLE).length]).toEqual([0, 3]);
+  await view.instances.leave('stranger');
+});
+
+test.each([
+  ['without a status', { t: 'answer', headers: 'json', body: '{}' }],
+  ['with a header without a value', { t: 'stream', headers: [['a']] }],
+  ['with a chunk that is no text', { t: 'write', chunk: 1 }],
+])('an answer %s counts as lost: the call is sent again, marked, and the next owner serves it', async (_, faulty) => {
+  const { a, b, view, push, got } = await withStranger();
+  const onB = b.client();
+  await onB.initialize();
+  const sessionId = onB.sessionId ?? '';
+  const { epoch, owner } = (await view.sessions.read(sessionId)) as { epoch: number; owner: string };
+  expect(await view.sessions.claim(sessionId, { epoch, owner }, 'stranger')).toMatchObject({ claimed: true });
+  const answered = a.join(onB).call(...tool('count'));
+  await until(() => got.length === 1);
+  push({ ...faulty, n: got[0]?.n });
+  await until(() => got.length === 2);
+  expect(got.map(({ t, again }) => [t, again])).toEqual([
+    ['call', false],
+    ['call', true],
+  ]);
+  await view.instances.leave('stranger');
+  expect(textOf((await answered).message)).toBe('1');
+});
+
+test('an answer with a header that HTTP does not allow fails its own call alone', async () => {
+  const { a, b, view, push, got, logger } = await withStranger();
+  const onB = b.client();
+  await onB.initialize();
+  const sessionId = onB.sessionId ?? '';
+  const { epoch, owner } = (await view.sessions.read(sessionId)) as { epoch: number; owner: string };
+  await view.sessions.claim(sessionId, { epoch, owner }, 'stranger');
+  const answered = a.join(onB).call(...tool('count'));
+  await until(() => got.length === 1);
+  push({ t: 'answer', n: got[0]?.n, status: 200, headers: [['a b', '1']], body: '{}' });
+  await expect(answered).rejects.toThrow('socket hang up');
+  await until(() => got.length === 2);
+  expect(got[1]).toEqual({ t: 'gone', n: got[0]?.n });
+  expect(logger.matching(/could not be handled/)).toEqual([]);
+  await view.instances.leave('stranger');
+});
