@@ -12,7 +12,7 @@ export type {
   TrustedProxyUser,
   VerifyToken,
 } from './options/auth-options.ts';
-export type { LostCalls, McpEndpointOptions, ResponseMode } from './options/endpoint-options.ts';
+export type { McpEndpointOptions } from './options/endpoint-options.ts';
 export { currentRequest, currentSession } from './session/context.ts';
 export type { SessionEvents, SessionInfoPage, SessionList, SessionPageRequest, Sessions } from './endpoint/sessions.ts';
 export type { Store } from './stores/store.ts';
@@ -24,6 +24,7 @@ export type {
   EventRetention,
   LeaveReason,
   Logger,
+  LostCalls,
   McpEndpointContext,
   McpEndpointFactory,
   McpHttpRequest,
@@ -31,6 +32,7 @@ export type {
   McpRequestRun,
   McpSession,
   McpSessionContext,
+  ResponseMode,
   RestoreCause,
   RunSessionHandler,
   SessionEvent,

@@ -219,7 +219,7 @@ export interface SessionLimits {
   /** Bytes that may wait for one slow reader. */
   streamBufferBytes: number;
   /** Messages in one JSON-RPC batch (2025-03-26 only). */
-  batch: number;
+  batchMessages: number;
   /** Bytes of `session.state` as UTF-8 JSON. */
   stateBytes: number;
   /** Characters of a session id. */
@@ -265,6 +265,12 @@ export interface ToolLimits {
   requests: number;
   requestsPerMinute: number;
 }
+
+/** How an answer to a POST is framed. */
+export type ResponseMode = 'auto' | 'sse' | 'json';
+
+/** How a `tools/call` is answered that may have run, but has no result. */
+export type LostCalls = 'error' | 'result';
 
 /** A value, or a promise of it. */
 export type MaybePromise<T> = T | Promise<T>;

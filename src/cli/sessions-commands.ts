@@ -1,6 +1,6 @@
 /** The commands, flags and help of `sojourn sessions …`. */
 import { Option, type Command } from 'commander';
-import { DEFAULTS } from '../options/defaults.ts';
+import { DEFAULTS } from '../options/table.ts';
 import { UsageError } from './failure.ts';
 import { variableName } from './option-flags.ts';
 import type { SessionsRequest } from './sessions.ts';

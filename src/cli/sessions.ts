@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { SojournError } from '../errors.ts';
-import { DEFAULTS } from '../options/defaults.ts';
+import { DEFAULTS } from '../options/table.ts';
 import { isEnded, type OpenStore, type Store } from '../stores/store.ts';
 import { systemRandom } from '../options/system.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';

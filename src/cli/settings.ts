@@ -4,7 +4,7 @@ import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import { nearestName } from '../options/nearest-name.ts';
 import { UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
-import { ALL_FLAGS, SERVE_DEFAULTS, flagName, variableName, type OptionKey, type ServeKey } from './option-flags.ts';
+import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type OptionKey, type ServeKey } from './option-flags.ts';
 
 const PREFIX = 'SOJOURN_';
 /** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */
@@ -57,16 +57,16 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
   const storeUrl = serve<string | undefined>('store', undefined);
   const auth = authOf(serve, origins);
   const settings: ServeSettings = {
-    port: serve<number>('port', SERVE_DEFAULTS.port),
-    host: serve<string>('host', SERVE_DEFAULTS.host),
-    path: serve<string>('path', SERVE_DEFAULTS.path),
+    port: serve<number>('port', SERVE_FLAGS.port.fallback),
+    host: serve<string>('host', SERVE_FLAGS.host.fallback),
+    path: serve<string>('path', SERVE_FLAGS.path.fallback),
     maxConnections: serve<number | undefined>('maxConnections', undefined),
     headersTimeoutMs: serve<number | undefined>('headersTimeoutMs', undefined),
     requestTimeoutMs: serve<number | undefined>('requestTimeoutMs', undefined),
     workers: workersOf(serve<string | undefined>('workers', undefined), origins.get('workers'), storeUrl),
     pidFile: serve<string | undefined>('pidFile', undefined),
-    logLevel: serve<string>('logLevel', SERVE_DEFAULTS.logLevel),
-    drainTimeoutMs: serve<number>('drainTimeoutMs', SERVE_DEFAULTS.drainTimeoutMs),
+    logLevel: serve<string>('logLevel', SERVE_FLAGS.logLevel.fallback),
+    drainTimeoutMs: serve<number>('drainTimeoutMs', SERVE_FLAGS.drainTimeoutMs.fallback),
     storeUrl,
     options: {
       ...mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
@@ -134,7 +134,7 @@ function layer(values: ReadonlyMap<string, FlagValue>, where: string): McpEndpoi
   const groups: Record<string, Record<string, FlagValue>> = {};
   for (const [key, value] of values) {
     const [name = '', member] = key.split('.');
-    if (Object.hasOwn(SERVE_DEFAULTS, key) || key === 'store') continue;
+    if (Object.hasOwn(SERVE_FLAGS, key) || key === 'store') continue;
     if (member !== undefined) (groups[name] ??= {})[member] = value;
     else options[name] = value;
   }

@@ -19,6 +19,7 @@ import { SlowReaders } from '../http/slow-readers.ts';
 import { MemoryBudget } from '../limits/memory-budget.ts';
 import { listen, type Listening, type ListenOptions, type ManagedListening } from '../listen/listen.ts';
 import { checkArguments } from '../options/checks.ts';
+import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import { endpointLogger } from '../options/logger.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { resolveOptions } from '../options/resolve.ts';
@@ -95,8 +96,6 @@ export interface McpEndpoint extends AsyncDisposable {
   readonly close: () => Promise<void>;
   readonly health: () => EndpointHealth;
 }
-
-const DRAIN_TIMEOUT_MS = 25_000;
 
 const CUT = {
   stalled: 'A connection is cut: its client took nothing of what was written to it (writeTimeoutMs)',

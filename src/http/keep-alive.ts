@@ -20,14 +20,14 @@ export class KeepAlive {
   #hand = 0;
   #timer: unknown;
 
-  /** `intervalMs` 0: no comments. */
+  /** `intervalMs` Infinity: no comments. */
   constructor(time: TimeProvider, intervalMs: number) {
     this.#time = time;
-    this.#tickMs = intervalMs > 0 ? Math.max(1, intervalMs / SLOTS) : 0;
+    this.#tickMs = Math.max(1, intervalMs / SLOTS);
   }
 
   add(stream: KeepAliveTarget): void {
-    if (this.#tickMs === 0) return;
+    if (this.#tickMs === Infinity) return;
     stream.slot = this.#emptiest();
     this.#slots[stream.slot]?.add(stream);
     this.#size += 1;

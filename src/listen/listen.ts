@@ -12,7 +12,8 @@ import { NodeExchange } from '../http/node-exchange.ts';
 import { isExposed, isLoopback } from './exposed.ts';
 import { ListeningSocket, type Serving } from './listening-socket.ts';
 import { checkArguments, checkNumber, type NumberRange } from '../options/checks.ts';
-import { LOOPBACK_NAMES } from '../options/defaults.ts';
+import { LISTEN_DEFAULTS } from '../options/defaults.ts';
+import { LOOPBACK_NAMES } from '../options/hosts.ts';
 import { connectionsOf, heapLimit } from '../options/heap-shares.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { afterTurn } from '../options/system.ts';
@@ -91,9 +92,6 @@ const HEADERS_TIMEOUT_MS = 15_000;
 const REQUEST_TIMEOUT_MS = 60_000;
 /** How often Node looks for requests past these two. */
 const CHECK_MS = 5_000;
-const DEFAULT_PORT = 3000;
-const DEFAULT_HOST = '127.0.0.1';
-const DEFAULT_PATH = '/mcp';
 /** Above the 60 s that load balancers commonly keep idle connections, so that the balancer closes first. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** Time for a client to read the end of its streams when the server closes. */
@@ -101,7 +99,7 @@ const CLOSE_GRACE_MS = 1_000;
 
 export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<ManagedListening> {
   if (given !== undefined) checkArguments('listen', given, LISTEN_OPTIONS, 'port');
-  const { port = DEFAULT_PORT, host = DEFAULT_HOST, path = DEFAULT_PATH, fd } = given ?? {};
+  const { port = LISTEN_DEFAULTS.port, host = LISTEN_DEFAULTS.host, path = LISTEN_DEFAULTS.path, fd } = given ?? {};
   const maxConnections = checkNumber('maxConnections', given?.maxConnections, connectionsOf(heapLimit()), CONNECTIONS);
   const headersTimeout = checkNumber('headersTimeoutMs', given?.headersTimeoutMs, HEADERS_TIMEOUT_MS, TIMEOUT);
   const requestTimeout = checkNumber('requestTimeoutMs', given?.requestTimeoutMs, REQUEST_TIMEOUT_MS, TIMEOUT);

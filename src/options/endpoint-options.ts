@@ -1,11 +1,17 @@
-/** Every option of `createMcpEndpoint`. `docs/reference/options.md` explains them at more length. */
+/**
+ * The types of the options of `createMcpEndpoint`. `table.ts` has check, default and flag of each;
+ * `docs/reference/options.md` explains them at more length.
+ */
 import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
-import type { AuthOptions, ResolvedAuth } from './auth-options.ts';
+import type { AuthOptions } from './auth-options.ts';
+import type { DEFAULTS } from './table.ts';
 import type { Store } from '../stores/store.ts';
 import type {
   ConfigureSessionOptions,
   EventRetention,
   Logger,
+  LostCalls,
+  ResponseMode,
   RunSessionHandler,
   SessionIdGenerator,
   SessionLimits,
@@ -15,12 +21,6 @@ import type {
   UserLimits,
 } from '../types.ts';
 import type { SessionMode } from '../protocol/versions.ts';
-
-/** How an answer to a POST is framed. */
-export type ResponseMode = 'auto' | 'sse' | 'json';
-
-/** How a `tools/call` is answered that may have run, but has no result. */
-export type LostCalls = 'error' | 'result';
 
 /** Some members of `T`; `undefined` means the default. */
 export type Some<T> = { [K in keyof T]?: T[K] | undefined };
@@ -182,7 +182,10 @@ export interface McpEndpointOptions {
    * session.
    */
   hookTimeoutMs?: number | undefined;
-  /** ms between SSE comment frames on a quiet stream; 0 = none. Default 15,000. Keeps proxies from closing it. */
+  /**
+   * ms between SSE comment frames on a quiet stream, which keep proxies from closing it. 1 or more, `Infinity` = none.
+   * Default 15,000.
+   */
   keepAliveMs?: number | undefined;
   /** `retry:` in ms, sent with the priming event: how soon a client reconnects. Default 4,000. */
   retryMs?: number | undefined;
@@ -204,65 +207,19 @@ export interface McpEndpointOptions {
   writeTimeoutMs?: number | undefined;
 }
 
+/** A missing entry of the table of options is a type error here. */
+type Resolved = { readonly [Name in Exclude<keyof McpEndpointOptions, 'stateless'>]-?: (typeof DEFAULTS)[Name] };
+
 /**
  * The options as the endpoint uses them: validated, filled in, frozen. An option that stays `undefined` has no default,
  * or the endpoint creates it. Your objects (`store`, `logger`, handlers, `bus`) are passed on as they are, not frozen.
+ * `sessionMode` includes the option `stateless`.
  */
-export interface ResolvedOptions {
-  /** Includes the option `stateless`. */
-  readonly sessionMode: SessionMode;
-  readonly configureSessionOptions: ConfigureSessionOptions | undefined;
-  readonly runSessionHandler: RunSessionHandler | undefined;
-  readonly perSessionExecutionContext: boolean;
-  readonly idleTimeoutMs: number;
-  readonly maxIdleSessionCount: number;
-  readonly hibernateAfterMs: number;
-  readonly timeProvider: Required<TimeProvider>;
-  readonly sessionMigrationHandler: SessionMigrationHandler | undefined;
-  /** `undefined`: the endpoint makes a memory store. */
-  readonly store: Store | undefined;
-  readonly leaseMs: number;
-  readonly waitMs: number;
-  readonly tombstoneMs: number;
-  readonly eventRetention: Readonly<EventRetention> | false;
-  /** `undefined`: 16 random bytes, base64url. */
-  readonly sessionIdGenerator: SessionIdGenerator | undefined;
-  /** `undefined`: the store's secret, else random. */
-  readonly requestStateKeys: readonly (string | Uint8Array)[] | undefined;
-  readonly instanceKeys: readonly (string | Uint8Array)[];
-  readonly legacySse: boolean;
-  readonly responseMode: ResponseMode;
-  /**
-   * Lower case, IPv6 in brackets. `undefined`: `listen()` on a loopback address allows loopback names; otherwise every
-   * name is allowed.
-   */
-  readonly allowedHosts: readonly string[] | undefined;
-  /** `'*'`, origins as browsers spell them, or host names in lower case (IPv6 in brackets). */
-  readonly allowedOrigins: readonly string[];
-  readonly auth: ResolvedAuth | undefined;
-  /** Lower case, without the fields that every relayed request keeps. */
-  readonly relayedHeaders: readonly string[];
-  /** Lower case, without the fields that are credentials on every endpoint. */
-  readonly credentialHeaders: readonly string[];
-  readonly limits: Readonly<SessionLimits>;
+export interface ResolvedOptions extends Resolved {
   /** `limits.perUser`. */
   readonly perUser: Readonly<UserLimits>;
   /** `limits.perTool`. */
   readonly perTool: Readonly<Record<string, Readonly<ToolLimits>>>;
-  readonly name: string;
-  /** Newest first. `servedVersions` in versions.ts selects what this mode serves. */
-  readonly supportedProtocolVersions: readonly string[];
   /** `supportedProtocolVersions` if the option was given, else `undefined`. `ctx.serverOptions` starts with it. */
   readonly pinnedProtocolVersions: readonly string[] | undefined;
-  readonly sessionUser: ((authInfo: AuthInfo) => string | undefined) | undefined;
-  readonly bus: ServerEventBus | undefined;
-  readonly onerror: ((error: Error) => void) | undefined;
-  /** Never throws. */
-  readonly logger: Logger;
-  readonly hookTimeoutMs: number;
-  readonly keepAliveMs: number;
-  readonly retryMs: number;
-  readonly lostCalls: LostCalls;
-  readonly knownClients: boolean;
-  readonly writeTimeoutMs: number;
 }

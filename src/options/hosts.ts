@@ -1,6 +1,9 @@
 /** Normalises host names and origins of the options to the form that headers are compared with. */
 import { optionInvalid } from '../errors.ts';
 
+/** The default for `Host` and `Origin`: this machine, as a URL spells it. */
+export const LOOPBACK_NAMES: readonly string[] = Object.freeze(['localhost', '127.0.0.1', '[::1]']);
+
 const HOST = "a host name without scheme, port and wildcard, e.g. 'mcp.example' or '[::1]'";
 const ORIGIN = "an origin ('https://app.example'), a host name without port ('app.example'), or '*'";
 

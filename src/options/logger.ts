@@ -2,8 +2,7 @@
  * Where log lines go when the endpoint is given no logger, what they may hold, and what keeps a failing logger out of
  * the way.
  */
-import type { Logger } from '../types.ts';
-import type { ResolvedOptions } from './endpoint-options.ts';
+import type { Logger, TimeProvider } from '../types.ts';
 import { LogFields } from './log-fields.ts';
 import { limitedLogger } from './log-limit.ts';
 
@@ -65,8 +64,15 @@ function tidyLogger(logger: Logger, fields: LogFields): Logger {
   return Object.freeze(tidy);
 }
 
+interface LoggerOptions {
+  readonly logger: Logger;
+  readonly onerror: ((error: Error) => void) | undefined;
+  readonly timeProvider: Required<TimeProvider>;
+  readonly credentialHeaders: readonly string[];
+}
+
 /** What all of an endpoint logs through. `onerror` gets every error, and as it is. */
-export function endpointLogger({ logger, onerror, timeProvider, credentialHeaders }: ResolvedOptions): Logger {
+export function endpointLogger({ logger, onerror, timeProvider, credentialHeaders }: LoggerOptions): Logger {
   const tidy = tidyLogger(logger, new LogFields(credentialHeaders));
   return reportingLogger(limitedLogger(tidy, timeProvider), onerror);
 }

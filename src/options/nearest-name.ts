@@ -1,3 +1,6 @@
+/** A name of at least this length may be the beginning of the name that was meant. */
+const MIN_BEGINNING = 4;
+
 /**
  * The known name that a misspelled name most likely means: equal apart from case, few enough edits away, or without its
  * unit.
@@ -10,7 +13,9 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   for (const candidate of known) {
     // `limits.bodyBytes` may have been typed as its last part alone.
     const spelled = candidate.toLowerCase();
-    const distance = Math.min(edits(wanted, spelled), edits(wanted, spelled.slice(spelled.lastIndexOf('.') + 1)));
+    const own = spelled.slice(spelled.lastIndexOf('.') + 1);
+    const begins = wanted.length >= MIN_BEGINNING && (own.startsWith(wanted) || spelled.startsWith(wanted));
+    const distance = Math.min(edits(wanted, spelled), edits(wanted, own), begins ? 2 : Infinity);
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;

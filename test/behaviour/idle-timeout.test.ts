@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
-import { DEFAULTS } from '../../src/options/defaults.ts';
+import { DEFAULTS } from '../../src/options/table.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
@@ -96,7 +96,7 @@ test('B57 a notification counts as activity too', async () => {
 });
 
 test('B58 an infinite timeout ends no session', async () => {
-  const { time, client } = await onFakeTime({ idleTimeoutMs: Infinity, keepAliveMs: 0 });
+  const { time, client } = await onFakeTime({ idleTimeoutMs: Infinity, keepAliveMs: Infinity });
   const one = client();
   await one.initialize();
   await time.advance(72 * HOUR);

@@ -91,7 +91,7 @@ describe.each(faces)('over %s', (face) => {
   test('B198 a request that waited for waitMs is refused with its id, and one that came later still runs', async () => {
     const { tool: hold, calls, release } = heldTool();
     const time = createFakeTime();
-    const options = { ...limited(1), timeProvider: time, keepAliveMs: 0 };
+    const options = { ...limited(1), timeProvider: time, keepAliveMs: Infinity };
     const { client } = await serve(toolServer({ hold, echo: () => said('ran') }), options, { face });
     const one = client();
     await one.initialize();

@@ -149,10 +149,10 @@ describe.each(faces)('over %s', (face) => {
     });
   });
 
-  test('B213 keepAliveMs: 0 sends none', async () => {
+  test('B213 keepAliveMs: Infinity sends none', async () => {
     const timeProvider = createFakeTime();
     const lab = createLab();
-    const { client } = await serve(lab.factory, { timeProvider, keepAliveMs: 0 }, { face });
+    const { client } = await serve(lab.factory, { timeProvider, keepAliveMs: Infinity }, { face });
     const one = client();
     await one.initialize();
     const post = await one.post(call('hold'));

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { SERVE_DEFAULTS } from '../../src/cli/option-flags.ts';
+import { SERVE_FLAGS } from '../../src/cli/option-flags.ts';
 import { connectV2 } from '../clients/official.ts';
 import { freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -72,7 +72,7 @@ describe('the image', () => {
     expect(image.command.slice(0, 2)).toEqual(['node', `node_modules/sojourn/${manifest.bin.sojourn}`]);
     expect(image.healthcheck[0]).toBe('node');
     expect(image.user).toBe('node');
-    expect(image.port).toBe(SERVE_DEFAULTS.port);
+    expect(image.port).toBe(SERVE_FLAGS.port.fallback);
     expect(image.env).toEqual({ NODE_ENV: 'production', SOJOURN_HOST: '0.0.0.0' });
     const ignored = recipe('app/.dockerignore').split('\n');
     for (const name of image.copied) {

@@ -4,10 +4,10 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { ALL_FLAGS, SERVE_DEFAULTS, variableName } from '../../src/cli/option-flags.ts';
+import { ALL_FLAGS, SERVE_FLAGS, variableName } from '../../src/cli/option-flags.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 import { storeOf } from '../../src/cli/store-url.ts';
-import { DEFAULTS } from '../../src/options/defaults.ts';
+import { DEFAULTS } from '../../src/options/table.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { serve } from '../kit/serve.ts';
 import { imageOf } from './image.ts';
@@ -194,7 +194,7 @@ describe('the load balancers', () => {
     );
     expect(endpoints.map(({ address, port_value: port }: Tree) => `${address}:${port}`)).toEqual(ADDRESSES);
     expect(balancer.servers.map(({ url }: Tree) => new URL(url).host)).toEqual(ADDRESSES);
-    expect(ADDRESSES.every((address) => address.endsWith(`:${SERVE_DEFAULTS.port}`))).toBe(true);
+    expect(ADDRESSES.every((address) => address.endsWith(`:${SERVE_FLAGS.port.fallback}`))).toBe(true);
   });
 
   test('listen at one port, for the path that is the default', () => {
@@ -202,9 +202,9 @@ describe('the load balancers', () => {
     expect(directive(haproxy, 'bind')).toBe(':8080');
     expect(listener.address.socket_address.port_value).toBe(8080);
     expect(entry.entryPoints.mcp.address).toBe(':8080');
-    expect(nginx).toContain(`location ${SERVE_DEFAULTS.path} {`);
-    expect(match.prefix).toBe(SERVE_DEFAULTS.path);
-    expect(traefik.http.routers.mcp.rule).toBe(`PathPrefix(\`${SERVE_DEFAULTS.path}\`)`);
+    expect(nginx).toContain(`location ${SERVE_FLAGS.path.fallback} {`);
+    expect(match.prefix).toBe(SERVE_FLAGS.path.fallback);
+    expect(traefik.http.routers.mcp.rule).toBe(`PathPrefix(\`${SERVE_FLAGS.path.fallback}\`)`);
   });
 
   test('wait longer than a stream is ever silent', () => {
@@ -266,7 +266,7 @@ describe('systemd', () => {
 
   test('the service has the time to drain', () => {
     const stop = Number(/^TimeoutStopSec=(\d+)$/m.exec(unit('sojourn.service'))?.[1]) * 1_000;
-    expect(stop).toBeGreaterThanOrEqual(SERVE_DEFAULTS.drainTimeoutMs + LEAVE_MS + 5_000);
+    expect(stop).toBeGreaterThanOrEqual(SERVE_FLAGS.drainTimeoutMs.fallback + LEAVE_MS + 5_000);
   });
 
   test.each(['sojourn.service', 'workers.conf', 'store.conf'])('%s runs what the command line takes', (name) => {

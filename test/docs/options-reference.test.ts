@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { ALL_FLAGS, flagName, type OptionKey } from '../../src/cli/option-flags.ts';
-import { DEFAULTS } from '../../src/options/defaults.ts';
+import { ALL_FLAGS, flagName, OPTION_FLAGS, type OptionKey } from '../../src/cli/option-flags.ts';
+import { DEFAULTS, OPTIONS } from '../../src/options/table.ts';
 import { sharesOf } from '../../src/options/heap-shares.ts';
 import { OPTION_NAMES } from '../../src/options/resolve.ts';
 
@@ -16,7 +16,7 @@ const entries = new Map(
 );
 
 const members = (group: 'limits' | 'eventRetention') => Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);
-/** Defaults that follow from the heap stand on the page for this one. */
+/** The page shows the defaults that follow from the heap for a heap of this size. */
 const SHARES = sharesOf(4 * 1024 ** 3);
 
 const names = ['limits.perUser', 'limits.perTool', ...OPTION_NAMES, ...members('limits'), ...members('eventRetention')];
@@ -31,6 +31,16 @@ describe('the options page', () => {
   });
 
   const numeric = names.filter((name) => typeof defaultOf(name) === 'number' && name !== 'tombstoneMs');
+  const typed = Object.entries({ ...OPTION_FLAGS, ...OPTIONS }).flatMap(([name, spec]) => {
+    if (spec.kind === 'switch') return name === 'eventRetention' ? [] : [[name, '`boolean` ·'] as const];
+    if (!('range' in spec)) return [];
+    const { unit } = spec.range;
+    return [[name, ['ms', 'bytes'].includes(unit) ? `\`number\` of ${unit} ·` : '`number` ·'] as const];
+  });
+  test.each(typed)('tells the type of %s', (name, type) => {
+    expect(entries.get(name)).toContain(type);
+  });
+
   test.each(numeric)('tells the default of %s', (name) => {
     const told = /default `([\d,]+|Infinity)`/.exec(entries.get(name) ?? '')?.[1]?.replaceAll(',', '');
     expect(Number(told)).toBe(defaultOf(name));

@@ -22,7 +22,7 @@ function openSink() {
     pendingBytes: 0,
   };
   const heldHeads = new HeldHeads(time);
-  const keepAlive = new KeepAlive(time, 0);
+  const keepAlive = new KeepAlive(time, Infinity);
   const sink = new SseSink(exchange as unknown as Exchange, SSE_HEADERS, { keepAlive, bufferBytes: 1, heldHeads });
   const listener = { flushing: true, sinkDone: () => undefined };
   sink.listener = listener satisfies SinkListener;

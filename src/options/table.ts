@@ -1,0 +1,286 @@
+/**
+ * Every option of `createMcpEndpoint`, once: its check, its default, its flag and its help text. From here derive
+ * `resolveOptions`, the flags and variables of the command line, and the tests of `docs/reference/options.md`. The
+ * types, with what each option means, are in `endpoint-options.ts`; a missing entry is a type error there.
+ */
+import type { AuthInfo, ServerEventBus } from '@modelcontextprotocol/server';
+import { optionInvalid } from '../errors.ts';
+import { KNOWN_VERSIONS, newestFirst, type SessionMode } from '../protocol/versions.ts';
+import type { Store } from '../stores/store.ts';
+import type {
+  ConfigureSessionOptions,
+  EventRetention,
+  Logger,
+  LostCalls,
+  ResponseMode,
+  RunSessionHandler,
+  SessionIdGenerator,
+  SessionLimits,
+  SessionMigrationHandler,
+  TimeProvider,
+} from '../types.ts';
+import type { ResolvedAuth } from './auth-options.ts';
+import { checkList, checkMethods, got } from './checks.ts';
+import { STORE_KEY } from './defaults.ts';
+import { checkHeaderName } from './header-names.ts';
+import { heapLimit, sharesOf } from './heap-shares.ts';
+import { checkHost, checkOrigin, LOOPBACK_NAMES } from './hosts.ts';
+import { choice, count, flag, type FlagText, group, hook, list, methods, ms, number, option } from './kinds.ts';
+import { consoleLogger, safeLogger } from './logger.ts';
+import { LIMIT_DEFAULTS, RETENTION_DEFAULTS } from './resolve-limits.ts';
+import { systemTime } from './system.ts';
+
+const HOUR_MS = 3_600_000;
+const NAME = /^[\w.-]{1,64}$/;
+
+type More = Omit<FlagText, 'group' | 'help'>;
+const sessions = (help: string, more?: More): FlagText => ({ group: 'Sessions', help, ...more });
+const streams = (help: string, more?: More): FlagText => ({ group: 'Streams and resuming', help, ...more });
+const callers = (help: string, value: string, shown?: string): FlagText => ({
+  group: 'Who may call',
+  help,
+  value,
+  ...(shown !== undefined && { shown }),
+});
+
+const headerNames = { takes: 'a list of header names', item: checkHeaderName, least: 0 } as const;
+const NO_NAMES: readonly string[] = Object.freeze([]);
+
+const maxIdle = Math.min(10_000, Math.floor(0.8 * sharesOf(heapLimit()).sessions));
+
+export const OPTIONS = {
+  sessionMode: choice<SessionMode>(
+    ['hybrid', 'stateful', 'stateless'],
+    'hybrid',
+    sessions('which clients get a session; hybrid = those that initialize', { value: 'mode' }),
+  ),
+  stateless: option<boolean | undefined>({
+    ...flag(false, sessions('short for --session-mode stateless (--no-stateless: stateful)')),
+    fallback: undefined,
+  }),
+  idleTimeoutMs: number(2 * HOUR_MS, ms('never'), sessions('end a session after this long without a request')),
+  maxIdleSessionCount: number(
+    maxIdle,
+    count('sessions', 0, 'no limit'),
+    sessions('past this number the sessions that were idle longest end'),
+  ),
+  hibernateAfterMs: number(
+    Infinity,
+    ms('never'),
+    sessions('free the memory of a session after this long without a request'),
+  ),
+  store: option<Store | undefined>({
+    ...sessions('where sessions are kept: memory: (this process), sqlite:FILE, redis:, postgres:, nats:', {
+      value: 'url',
+      shown: 'memory:',
+    }),
+    kind: 'text',
+    fallback: undefined,
+    parse: parseStore,
+  }),
+  name: option<string>({
+    ...sessions('endpoints with the same name and store are one deployment', { value: 'name' }),
+    kind: 'text',
+    fallback: 'mcp',
+    parse: parseName,
+  }),
+  leaseMs: number(
+    3_000,
+    ms(undefined, 1),
+    sessions('other instances take over sessions after this long without a sign of life'),
+  ),
+  // Clients of some SDKs give up after 20 s.
+  waitMs: number(15_000, ms(), sessions('how long requests wait for an unreachable store')),
+  /** The default follows `idleTimeoutMs`; this is the default of that default. */
+  tombstoneMs: number(
+    2 * HOUR_MS,
+    ms(),
+    sessions('how long an ended session is remembered as ended', { shown: 'the idle timeout, at most 24 h' }),
+  ),
+  hookTimeoutMs: number(30_000, ms('no limit', 1), sessions('time limit of the factory and of each hook')),
+  perSessionExecutionContext: flag(false, sessions('run handlers in one async context per session, not per request')),
+  /** Newest first. `servedVersions` in versions.ts selects what a mode serves. */
+  supportedProtocolVersions: option<readonly string[]>({
+    ...sessions('protocol revisions to serve', { value: 'dates', shown: 'all' }),
+    kind: 'list',
+    fallback: KNOWN_VERSIONS,
+    parse: parseVersions,
+  }),
+  /** `undefined`: the store's secret, else random. */
+  requestStateKeys: list(
+    undefined,
+    { takes: 'a list of keys, each 32 bytes or more', item: checkKey, least: 1 },
+    sessions('keys that seal requestState, 32 bytes or more each; better set in the environment', { value: 'keys' }),
+  ),
+  instanceKeys: list<string | Uint8Array, readonly (string | Uint8Array)[]>(
+    Object.freeze([STORE_KEY]),
+    {
+      takes: `a list of keys, each 32 bytes or more, or '${STORE_KEY}'`,
+      item: (name, key) => (key === STORE_KEY ? STORE_KEY : checkKey(name, key)),
+      least: 1,
+    },
+    sessions('keys that sign messages between instances, 32 bytes or more each; better set in the environment', {
+      value: 'keys',
+    }),
+  ),
+  responseMode: choice<ResponseMode>(
+    ['auto', 'sse', 'json'],
+    'auto',
+    streams('how POSTs are answered', { value: 'mode' }),
+  ),
+  legacySse: flag(false, streams('also serve the 2024-11-05 transport, at <path>/sse and /sse')),
+  keepAliveMs: number(15_000, ms('none', 1), streams('time between comments on quiet streams')),
+  // Longer than any pause of a client that still reads.
+  writeTimeoutMs: number(60_000, ms('no limit', 1), streams('when a client that reads nothing loses its connection')),
+  retryMs: number(4_000, { ...ms(), integer: true }, streams('how long clients wait before they reconnect')),
+  lostCalls: choice<LostCalls>(
+    ['error', 'result'],
+    'error',
+    streams('how a tool call that may have run is answered when its result is lost', { value: 'form' }),
+  ),
+  knownClients: flag(true, streams('treat every client alike, also those with known bugs')),
+  eventRetention: group<Readonly<EventRetention> | false>({
+    ...streams('keep no sent messages; clients cannot resume', { shown: 'on' }),
+    kind: 'switch',
+    fallback: RETENTION_DEFAULTS,
+  }),
+  /** Lower case, IPv6 in brackets. `undefined`: loopback names where `listen()` binds a loopback address, else any. */
+  allowedHosts: list(
+    undefined,
+    { takes: 'a list of host names', item: checkHost, least: 1 },
+    callers('accepted Host names, without port', 'names', 'loopback names on a loopback address, else any'),
+  ),
+  /** `'*'`, origins as browsers spell them, or host names in lower case (IPv6 in brackets). */
+  allowedOrigins: list(
+    LOOPBACK_NAMES,
+    { takes: 'a list of origins and host names', item: checkOrigin, least: 0 },
+    callers("browser origins that may call; '*' for any", 'origins'),
+  ),
+  relayedHeaders: list(
+    NO_NAMES,
+    headerNames,
+    callers('headers your handlers read, passed on between instances', 'names'),
+  ),
+  credentialHeaders: list(NO_NAMES, headerNames, callers('more headers with secrets, never passed on', 'names')),
+  auth: group<ResolvedAuth | undefined>({
+    group: 'Who may call',
+    help: 'an object with functions',
+    kind: 'module',
+    fallback: undefined,
+  }),
+  limits: group<Readonly<SessionLimits>>({
+    group: 'Limits',
+    help: 'an object',
+    kind: 'module',
+    fallback: LIMIT_DEFAULTS,
+  }),
+  configureSessionOptions: hook<ConfigureSessionOptions>('a function (request, serverOptions, signal)', 'Sessions'),
+  runSessionHandler: hook<RunSessionHandler>('a function (request, session, run)', 'Sessions'),
+  sessionMigrationHandler: methods<SessionMigrationHandler>(
+    ['allowSessionMigration'],
+    ['onSessionInitialized', 'onSessionEnded'],
+    'Sessions',
+  ),
+  sessionIdGenerator: hook<SessionIdGenerator>(
+    'a function ({ request, params, user }) that returns a string',
+    'Sessions',
+  ),
+  sessionUser: hook<(authInfo: AuthInfo) => string | undefined>(
+    'a function (authInfo) that returns a string or undefined',
+    'Sessions',
+  ),
+  timeProvider: option<Required<TimeProvider>>({
+    group: 'Sessions',
+    help: 'an object with functions',
+    kind: 'module',
+    fallback: systemTime as Required<TimeProvider>,
+    parse: parseTime,
+  }),
+  bus: methods<ServerEventBus>(['publish', 'subscribe'], [], 'Streams and resuming'),
+  onerror: hook<(error: Error) => void>('a function (error)', 'Sessions'),
+  /** Never throws. */
+  logger: option<Logger>({
+    group: 'Sessions',
+    help: 'an object with functions',
+    kind: 'module',
+    fallback: consoleLogger,
+    parse: parseLogger,
+  }),
+};
+
+export type OptionName = keyof typeof OPTIONS;
+
+/** The value of each omitted option. */
+export const DEFAULTS = Object.freeze(
+  Object.fromEntries(Object.entries(OPTIONS).map(([name, { fallback }]) => [name, fallback])),
+) as { readonly [Name in OptionName]: (typeof OPTIONS)[Name]['fallback'] };
+
+const STORE_OF_SCHEME: ReadonlyArray<readonly [scheme: RegExp, opener: string]> = [
+  [/^rediss?:/, 'redis'],
+  [/^postgres(ql)?:/, 'postgres'],
+  [/^(nats|tls):/, 'nats'],
+];
+
+function parseStore(name: string, value: unknown): Store | undefined {
+  if (typeof value === 'string') {
+    const opener = STORE_OF_SCHEME.find(([scheme]) => scheme.test(value))?.[1] ?? 'sqlite';
+    throw optionInvalid(
+      'type',
+      name,
+      got('a string'),
+      `a store: import { ${opener} } from 'sojourn/${opener}' and write store: ${opener}(…) around it`,
+    );
+  }
+  const store = checkMethods(name, value as Store | undefined, ['open']);
+  if (store !== undefined && typeof store.kind !== 'string')
+    throw optionInvalid('type', name, got('an object without kind'), "a store, e.g. memory() from 'sojourn/memory'");
+  return store;
+}
+
+function parseName(name: string, value: unknown): string {
+  const takes = '1 to 64 letters, digits, dots, dashes and underscores';
+  if (typeof value !== 'string') throw optionInvalid('type', name, value, takes);
+  if (!NAME.test(value)) throw optionInvalid('range', name, value, takes);
+  return value;
+}
+
+function parseVersions(name: string, value: unknown): readonly string[] {
+  const takes = KNOWN_VERSIONS.join(', ');
+  const versions = checkList(name, value, `versions of ${takes}`, (item, version) => {
+    if (typeof version === 'string' && KNOWN_VERSIONS.includes(version)) return version;
+    throw optionInvalid(typeof version === 'string' ? 'range' : 'type', item, version, `one of ${takes}`);
+  });
+  return Object.freeze(newestFirst(versions));
+}
+
+/** A key is secret, so errors state only its size. */
+function checkKey(name: string, key: unknown): string | Uint8Array {
+  const takes = 'a string or Uint8Array of 32 bytes or more';
+  if (typeof key !== 'string' && !(key instanceof Uint8Array))
+    throw optionInvalid('type', name, got(`a ${typeof key}`), takes);
+  const size = Buffer.byteLength(key);
+  if (size < 32) throw optionInvalid('range', name, got(`${size} bytes`), takes);
+  return typeof key === 'string' ? key : key.slice();
+}
+
+function parseTime(name: string, value: unknown): Required<TimeProvider> {
+  const given = checkMethods(
+    name,
+    value as TimeProvider,
+    ['now', 'setTimeout', 'clearTimeout'],
+    ['monotonic'],
+  ) as TimeProvider;
+  if (given.monotonic !== undefined) return given as Required<TimeProvider>;
+  return Object.freeze({
+    now: () => given.now(),
+    monotonic: () => given.now(),
+    setTimeout: (fn: () => void, delayMs: number) => given.setTimeout(fn, delayMs),
+    clearTimeout: (handle: unknown) => given.clearTimeout(handle),
+  });
+}
+
+function parseLogger(name: string, value: unknown): Logger {
+  const takes = 'a logger like pino; leave logger out to log to the console';
+  if (value === console) throw optionInvalid('type', name, got('console, which has no fatal()'), takes);
+  return safeLogger(checkMethods(name, value as Logger, ['debug', 'info', 'warn', 'error', 'fatal']) as Logger);
+}
