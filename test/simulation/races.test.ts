@@ -1,5 +1,10 @@
 /** The races of the protocol between instances, each placed by hand. The checker judges every scene too. */
 import { describe, expect, test } from 'vitest';
+import { MessageKeys } from '../../src/cluster/message-keys.ts';
+import { SignedMessages } from '../../src/cluster/signed-messages.ts';
+import type { InstanceMessage, InstanceStore } from '../../src/stores/store.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { createLog } from '../kit/log.ts';
 import type { SimClient } from './client.ts';
 import type { Range } from './faults.ts';
 import type { Call } from './ledger.ts';
@@ -281,12 +286,32 @@ describe('12. a lease renewed late, with an open elicitation', () => {
     }));
 });
 
+const KEY = 'the-key-of-the-deployment-in-this-race';
+
+/** A message as the instance itself would have signed it. */
+function signedAs(from: string, { mac: _, ...message }: InstanceMessage): InstanceMessage {
+  let signed: InstanceMessage = message;
+  const directory = {
+    send: (_from: string, _to: string, sent: InstanceMessage) => {
+      signed = sent;
+      return 'sent';
+    },
+  } as unknown as InstanceStore;
+  const unread = { secret: () => new Uint8Array(), time: createFakeTime() };
+  const keys = new MessageKeys({ keys: [KEY], store: unread, time: unread.time, leaseMs: 1 });
+  const sender = new SignedMessages({ directory, deployment: 'mcp', keys, logger: createLog() });
+  void sender.send(from, String(message['to']), message);
+  return signed;
+}
+
 describe('13. instances whose builds do not speak with each other refuse what they would relay; sessions stay', () => {
   const scene = (altered: (from: boolean, to: boolean) => boolean): Promise<Stage> =>
-    play({ slots: 2 }, async (stage) => {
+    play({ slots: 2, endpoint: { instanceKeys: [KEY] } }, async (stage) => {
       const other = stage.instance(1).process;
-      stage.world.intercept = (from, to, message) =>
-        altered(from === other, to === other) && message['kind'] === 'link' ? { ...message, v: 99 } : message;
+      stage.world.intercept = (from, to, message) => {
+        if (!altered(from === other, to === other) || message['kind'] !== 'link') return message;
+        return signedAs(stage.id(from === other ? 1 : 0), { ...message, kind: 'link', v: 99 });
+      };
       const clients = [await stage.client(0), await stage.client(1)];
       for (const [slot, client] of clients.entries()) {
         expect(valueOf(await client.call('count', { slot }))).toBe(1);
