@@ -100,7 +100,10 @@ export interface McpEndpointContext extends McpRequestContext {
   serverOptions: McpServerOptions;
   /** `true` when the handshake is replayed: after a takeover, a restart, a migration or a wake. */
   restored: boolean;
-  /** Seals and opens `requestState` with `requestStateKeys`, bound to user and method, for 600 s. */
+  /**
+   * Encrypts and opens `requestState` with `requestStateKeys`. A state is bound to the user, the method and its target,
+   * and lasts 600 s; within that time a client may send it repeatedly.
+   */
   requestState: RequestStateCodec;
   requestInfo?: McpHttpRequest;
 }

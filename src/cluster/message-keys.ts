@@ -6,15 +6,15 @@
  * instance then creates another. So it is read again when a signature fits no key, at most once in a lease time. The
  * earlier secret is still accepted, because the other instances may not have read the new one yet.
  */
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import { STORE_KEY } from '../options/defaults.ts';
+import { sealingKey } from '../protocol/sealed-text.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
 
 const SECRET_NAME = 'instance-messages';
 /** Domain separation, so that one secret can also be a key of `requestStateKeys`. */
 const LABEL = 'sojourn messages between instances v1';
-const KEY_BYTES = 32;
 
 export interface MessageKeysOptions {
   readonly keys: readonly (string | Uint8Array)[];
@@ -36,7 +36,7 @@ export class MessageKeys {
   constructor(options: MessageKeysOptions) {
     this.#options = options;
     this.#storePart = options.keys.indexOf(STORE_KEY);
-    this.#parts = options.keys.map((key) => (key === STORE_KEY ? [] : [derive(key)]));
+    this.#parts = options.keys.map((key) => (key === STORE_KEY ? [] : [sealingKey(key, LABEL)]));
     this.#all = this.#parts.flat();
   }
 
@@ -69,7 +69,7 @@ export class MessageKeys {
     if (text === this.#secret) return;
     this.#secret = text;
     const before = this.#parts[this.#storePart]?.[0];
-    const present = derive(secret);
+    const present = sealingKey(secret, LABEL);
     const part = before === undefined ? [present] : [present, before];
     this.#parts = this.#parts.map((keys, n) => (n === this.#storePart ? part : keys));
     this.#all = this.#parts.flat();
@@ -89,10 +89,6 @@ export class MessageKeys {
       return given.length === right.length && timingSafeEqual(given, right);
     });
   }
-}
-
-function derive(secret: string | Uint8Array): Uint8Array {
-  return new Uint8Array(hkdfSync('sha256', secret, '', LABEL, KEY_BYTES));
 }
 
 function mac(key: Uint8Array, text: string): Buffer {

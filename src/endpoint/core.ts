@@ -159,7 +159,13 @@ export class Core {
     const { requestStateKeys } = options;
     this.#keys =
       requestStateKeys === undefined ? dailyKeys(store, options.timeProvider.now) : async () => requestStateKeys;
-    const requestState = createRequestState(this.#keys, userOf, () => contexts.getStore()?.target);
+    const requestState = createRequestState({
+      keys: this.#keys,
+      userOf,
+      target: () => contexts.getStore()?.target,
+      now: () => options.timeProvider.now(),
+      random,
+    });
     const servers = new ServerBuilder({ factory, options, logger, requestState, authorizer });
     const builder = new SessionBuilder(this.registry, servers, (session) => {
       if (this.registry.get(session.id) === session) void this.registry.end(session, 'handler_returned');

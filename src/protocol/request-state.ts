@@ -1,48 +1,73 @@
 /**
- * `ctx.requestState`: the SDK's codec over several keys. The first key seals and every key opens, so keys can be
- * rotated. A sealed state is bound to the user and to the request it came from: its method and its target. One tool's
- * state does not open in another tool (specification 2026-07-28, multi round-trip requests). It lasts 600 s.
+ * `ctx.requestState`: an encrypting codec over several keys, with the interface of the SDK's codec. The first key seals
+ * and every key opens, so keys can be rotated. A sealed state is bound to the user and to the request it came from: its
+ * method and its target. One tool's state does not open in another tool (specification 2026-07-28, multi round-trip
+ * requests). It lasts 600 s, and within that time a client may send it any number of times.
+ *
+ * A state is `s1.` and a sealed text (`sealed-text.ts`) of `{"p": payload, "exp": seconds since 1970}`. States of
+ * builds before 0.2 are signed and begin with `v1.`; they are refused as `malformed`.
  */
-import { createRequestStateCodec, type RequestStateCodec, type ServerContext } from '@modelcontextprotocol/server';
-import type { AuthInfo } from '@modelcontextprotocol/server';
-
-const TTL_SECONDS = 600;
+import type { AuthInfo, RequestStateCodec, ServerContext } from '@modelcontextprotocol/server';
+import { NONCE_BYTES, open, seal, sealingKey } from './sealed-text.ts';
 
 export type RequestStateKey = string | Uint8Array;
 
-export function createRequestState(
+export interface RequestStateOptions {
   /** Returns the same array as long as the keys are the same. */
-  keys: () => Promise<readonly RequestStateKey[]>,
-  userOf: (authInfo: AuthInfo | undefined) => string | undefined,
+  keys(): Promise<readonly RequestStateKey[]>;
+  userOf(authInfo: AuthInfo | undefined): string | undefined;
   /** The name or URI that is the target of the running request. */
-  target: () => string | undefined,
-): RequestStateCodec {
-  const bind = (ctx: ServerContext): string =>
+  target(): string | undefined;
+  /** ms since 1970. */
+  now(): number;
+  random(bytes: number): Uint8Array;
+}
+
+const TTL_SECONDS = 600;
+const PREFIX = 's1.';
+/** Domain separation, so that the same secret can also be a key of `sealedSessions`. */
+const LABEL = 'sojourn requestState v1';
+
+interface State {
+  readonly p: unknown;
+  readonly exp: number;
+}
+
+/**
+ * `verify` rejects with the reasons of the SDK's codec as its message: `malformed`, `mac` (another key, user, method or
+ * target), `expired`.
+ */
+export function createRequestState({ keys, userOf, target, now, random }: RequestStateOptions): RequestStateCodec {
+  const boundTo = (ctx: ServerContext): string =>
     JSON.stringify([userOf(ctx.http?.authInfo) ?? null, ctx.mcpReq.method, target() ?? null]);
   let of: readonly RequestStateKey[] | undefined;
-  let made: readonly RequestStateCodec[] = [];
-  const codecs = async (): Promise<readonly RequestStateCodec[]> => {
+  let derived: readonly Uint8Array[] = [];
+  const sealingKeys = async (): Promise<readonly Uint8Array[]> => {
     const all = await keys();
-    if (of !== all) made = all.map((key) => createRequestStateCodec({ key, ttlSeconds: TTL_SECONDS, bind }));
+    if (of !== all) derived = all.map((key) => sealingKey(key, LABEL));
     of = all;
-    return made;
+    return derived;
   };
+  const seconds = (): number => Math.floor(now() / 1_000);
   return {
     async mint(payload, ctx) {
-      const [first] = await codecs();
+      if (ctx === undefined) throw new TypeError('requestState: mint() needs the context of the request');
+      const [first] = await sealingKeys();
       if (first === undefined) throw new Error('requestState: there is no key');
-      return first.mint(payload, ctx);
+      const state: State = { p: payload, exp: seconds() + TTL_SECONDS };
+      return PREFIX + seal(first, random(NONCE_BYTES), JSON.stringify(state), boundTo(ctx));
     },
-    async verify(state, ctx) {
-      let failure: unknown;
-      for (const codec of await codecs()) {
-        try {
-          return await codec.verify(state, ctx);
-        } catch (error) {
-          failure ??= error;
-        }
+    async verify(text, ctx) {
+      if (!text.startsWith(PREFIX)) throw new Error('malformed');
+      const bound = boundTo(ctx);
+      for (const key of await sealingKeys()) {
+        const plain = open(key, text.slice(PREFIX.length), bound);
+        if (plain === undefined) continue;
+        const { p, exp } = JSON.parse(plain.toString()) as State;
+        if (exp < seconds()) throw new Error('expired');
+        return p;
       }
-      throw failure;
+      throw new Error('mac');
     },
   };
 }

@@ -5,17 +5,15 @@
  * There is no database, no transfer of running requests, no replay and no `session.state` on other instances. Only the
  * instance where a session ended refuses its id, and only while that instance runs.
  *
- * An id is `v1.` and base64url of nonce (12 bytes), ciphertext and tag (AES-256-GCM). The plaintext is deflated JSON of
- * the handshake, the user and the time of sealing. Decoders of base64url skip padding, stray characters and unused
- * bits, so many spellings decode to the same bytes. Only the canonical spelling is an id. Ended ids are remembered by
- * nonce.
+ * An id is `v1.` and a sealed text (`../protocol/sealed-text.ts`) of the handshake, the user and the time of sealing,
+ * as deflated JSON. Ended ids are remembered by nonce.
  */
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { type InitializeRequestParams, isInitializeRequest } from '@modelcontextprotocol/server';
 import { optionInvalid, sealTooLong } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { base64url, systemRandom, systemTime } from '../options/system.ts';
+import { NONCE_BYTES, nonceOf, open, seal, sealingKey } from '../protocol/sealed-text.ts';
+import { systemRandom, systemTime } from '../options/system.ts';
 import type { EndReason, SessionIdGenerator, SessionMigrationHandler, TimeProvider } from '../types.ts';
 
 export interface SealedSessionsOptions {
@@ -41,8 +39,6 @@ export interface SealedSessions {
 const ID_LENGTH = 4_096;
 const DAY_MS = 86_400_000;
 const KEY_BYTES = 32;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
 const PREFIX = 'v1.';
 /** Domain separation, so that the same secret can also be a `requestStateKeys` key. */
 const LABEL = 'sojourn sealed sessions v1';
@@ -67,7 +63,7 @@ class EndedIds {
   }
 
   add(id: string): void {
-    const nonce = nonceOf(id);
+    const nonce = nonceOf(id.slice(PREFIX.length));
     if (nonce === undefined) return;
     const now = this.#now();
     this.#at.set(nonce, now);
@@ -79,7 +75,7 @@ class EndedIds {
   }
 
   has(id: string): boolean {
-    const nonce = nonceOf(id);
+    const nonce = nonceOf(id.slice(PREFIX.length));
     return nonce !== undefined && this.#at.has(nonce);
   }
 }
@@ -103,7 +99,7 @@ export function sealedSessions({
   return {
     limits: { sessionIdLength: ID_LENGTH },
     sessionIdGenerator: ({ params, user }) => {
-      const id = seal(first, { params, user: user ?? null, at: timeProvider.now() });
+      const id = sealedId(first, { params, user: user ?? null, at: timeProvider.now() });
       if (id.length > ID_LENGTH) throw sealTooLong(id.length, ID_LENGTH);
       return id;
     },
@@ -114,7 +110,7 @@ export function sealedSessions({
       allowSessionMigration: ({ user }, id) => {
         if (endedIds.has(id)) return null;
         for (const key of [first, ...others]) {
-          const sealed = open(key, id);
+          const sealed = handshakeIn(key, id);
           if (sealed === undefined) continue;
           const age = timeProvider.now() - sealed.at;
           return age <= maxAgeMs && sealed.user === (user ?? null) ? sealed.params : null;
@@ -132,18 +128,6 @@ function isFinal(reason: EndReason): boolean {
   return reason !== 'store_lost';
 }
 
-/** The bytes of an id in its canonical spelling; `undefined` for any other text. */
-function bytesOf(id: string): Buffer | undefined {
-  if (!id.startsWith(PREFIX)) return undefined;
-  const text = id.slice(PREFIX.length);
-  const bytes = Buffer.from(text, 'base64url');
-  return bytes.length > NONCE_BYTES + TAG_BYTES && bytes.toString('base64url') === text ? bytes : undefined;
-}
-
-function nonceOf(id: string): string | undefined {
-  return bytesOf(id)?.toString('base64url', 0, NONCE_BYTES);
-}
-
 function deriveKeys(keys: readonly (string | Uint8Array)[]): Uint8Array[] {
   if (!Array.isArray(keys)) throw optionInvalid('type', 'keys', keys, 'a list of strings or Uint8Arrays');
   return keys.map((key: unknown, n) => {
@@ -154,25 +138,19 @@ function deriveKeys(keys: readonly (string | Uint8Array)[]): Uint8Array[] {
     // The message shows the length of the key, never the key.
     if (secret.length < KEY_BYTES)
       throw optionInvalid('range', `keys[${n}]`, `${secret.length} bytes`, 'at least 32 bytes');
-    return new Uint8Array(hkdfSync('sha256', secret, '', LABEL, KEY_BYTES));
+    return sealingKey(secret, LABEL);
   });
 }
 
-function seal(key: Uint8Array, sealed: Sealed): string {
-  const nonce = systemRandom(NONCE_BYTES);
-  const cipher = createCipheriv('aes-256-gcm', key, nonce);
-  const plain = deflateRawSync(JSON.stringify(sealed));
-  return PREFIX + base64url(Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]));
+function sealedId(key: Uint8Array, sealed: Sealed): string {
+  return PREFIX + seal(key, systemRandom(NONCE_BYTES), deflateRawSync(JSON.stringify(sealed)));
 }
 
 /** `undefined`: the id was not sealed with this key. */
-function open(key: Uint8Array, id: string): Sealed | undefined {
-  const bytes = bytesOf(id);
-  if (bytes === undefined) return undefined;
-  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES));
-  decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
+function handshakeIn(key: Uint8Array, id: string): Sealed | undefined {
+  const plain = id.startsWith(PREFIX) ? open(key, id.slice(PREFIX.length)) : undefined;
+  if (plain === undefined) return undefined;
   try {
-    const plain = Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
     const value: unknown = JSON.parse(inflateRawSync(plain, { maxOutputLength: INFLATED_MAX }).toString());
     return isSealed(value) ? value : undefined;
   } catch {

@@ -229,7 +229,7 @@ describe('B222 request state', () => {
   test('comes back as it was sealed, on another instance with the same keys too', async () => {
     const [one, two] = [await open(), await open()];
     const state = await one.mint('alice');
-    expect(state).not.toContain('step');
+    expect(Buffer.from(String(state).slice(3), 'base64url').includes('step')).toBe(false);
     expect(textOf(await one.tell('alice', state))).toBe('{"step":2}');
     expect(textOf(await two.tell('alice', state))).toBe('{"step":2}');
   });
