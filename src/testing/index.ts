@@ -22,4 +22,7 @@ export {
   type ViewOptions,
 } from './contract/store-kit.ts';
 export { storeContract } from './store-contract.ts';
+export { compareWithModel, type ModelRunOptions } from './model/compare.ts';
+export { runStoreCrashes, type CrashReport, type StoreCrashes } from './crash/crashes.ts';
+export type { StoreModule } from './crash/writer.ts';
 export { createFaultProxy, FaultProxy, type FaultProxyTarget } from './fault-proxy.ts';

@@ -3,7 +3,6 @@ import { onTestFinished, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';
 import { crashesTimeout, killsOf, killWriters } from './crashes.ts';
-import { storeOptions } from './nats-views.ts';
 
 const KILLS = killsOf(30);
 
@@ -13,7 +12,7 @@ describeWhereInstalled('nats', 'the NATS store', () => {
     async () => {
       const process = await startServer('nats');
       onTestFinished(() => process.close());
-      const common = { kind: 'nats', target: process.url, store: nats, options: storeOptions() } as const;
+      const common = { kind: 'nats', target: process.url, store: nats } as const;
       await killWriters({ ...common, kills: KILLS, server: { process, every: 4 }, buries: true });
     },
     crashesTimeout(KILLS),

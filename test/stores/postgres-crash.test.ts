@@ -3,7 +3,7 @@ import { test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { crashesTimeout, killsOf, killWriters, type CrashPlan } from './crashes.ts';
-import { newDatabase, storeOptions } from './postgres-views.ts';
+import { newDatabase } from './postgres-views.ts';
 
 const KILLS = killsOf(16);
 
@@ -14,7 +14,6 @@ describeWithServer('postgres', 'kills in the middle of writes', (server) => {
       kind: 'postgres',
       target,
       store: postgres,
-      options: storeOptions(),
       countsAtOnce: true,
       ...how,
     });

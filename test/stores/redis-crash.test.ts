@@ -3,7 +3,6 @@ import { onTestFinished, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';
 import { crashesTimeout, killsOf, killWriters } from './crashes.ts';
-import { storeOptions } from './redis-views.ts';
 
 const KILLS = killsOf(30);
 
@@ -13,7 +12,7 @@ describeWhereInstalled('redis', 'what Redis has acknowledged', () => {
     async () => {
       const process = await startServer('redis', { args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
       onTestFinished(() => process.close());
-      const common = { kind: 'redis', target: process.url, store: redis, options: storeOptions() } as const;
+      const common = { kind: 'redis', target: process.url, store: redis } as const;
       await killWriters({ ...common, kills: KILLS, server: { process, every: 2 }, buries: true });
     },
     crashesTimeout(KILLS),

@@ -3,7 +3,7 @@ import Libsql from 'libsql';
 import { expect, test } from 'vitest';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { crashesTimeout, killsOf, killWriters } from './crashes.ts';
-import { newPath, storeOptions } from './sqlite-views.ts';
+import { newPath } from './sqlite-views.ts';
 
 const KILLS = killsOf(50);
 
@@ -15,7 +15,6 @@ test(
       kind: 'sqlite',
       target,
       store: sqlite,
-      options: storeOptions(),
       kills: KILLS,
       copies: true,
       countsAtOnce: true,

@@ -1,10 +1,21 @@
 /** The store contract refuses stores that are wrong in one way. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemTime } from '../../src/options/system.ts';
-import { createStoreKit, storeContract } from '../../src/testing/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import type { OpenStore, Store } from '../../src/stores/store.ts';
+import { compareWithModel, createStoreKit, storeContract } from '../../src/testing/index.ts';
+import type * as Testing from '../../src/testing/index.ts';
 import { settableClock } from '../stores/settable-clock.ts';
 import { imitatedStore, type Fault } from './wrong-stores.ts';
+
+/** The writers of the crash run are programs of the build. */
+const build = resolve(import.meta.dirname, '../../dist/testing/index.js');
+const { runStoreCrashes } = (await import(build)) as typeof Testing;
 
 /** The case that finds each fault, and how it fails. */
 const FOUND: Readonly<Record<Fault, readonly [id: string, failure: RegExp]>> = {
@@ -51,4 +62,57 @@ describe('the contract refuses a store', () => {
     (id) => run(id, undefined),
     TIMEOUT_MS,
   );
+});
+
+describe('the model run refuses a store', () => {
+  /** The memory store with one method changed. */
+  const changed = (change: (view: OpenStore) => Partial<OpenStore>) => {
+    const inner = memory();
+    const store: Store = {
+      kind: 'changed',
+      durable: true,
+      inProcess: true,
+      async open(options) {
+        const view = await inner.open(options);
+        return { ...view, ...change(view) };
+      },
+    };
+    const { time, pass } = settableClock(Date.UTC(2026, 10, 1));
+    return { connect: () => store, time, pass };
+  };
+
+  test('that keeps the marker of an answered request, and names the seed and few operations', async () => {
+    const run = compareWithModel(
+      changed(({ events }) => ({
+        events: {
+          append: (request) => events.append({ ...request, unmark: 'another' }),
+          replay: (id, stream, after) => events.replay(id, stream, after),
+          open: (id) => events.open(id),
+          trim: () => events.trim(),
+        },
+      })),
+    );
+    const message = await run.then(
+      () => '',
+      (error: Error) => error.message,
+    );
+    expect(message).toMatch(/^seed \d+: the store answers otherwise than the model after\n/);
+    expect(message.split('\n').filter((line) => line.startsWith('{"op"')).length).toBeLessThan(8);
+    expect(message).toContain('unmark');
+  });
+});
+
+describe('the crash run refuses a store', () => {
+  test('that acknowledges what a kill can take back', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sojourn-forgetful-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const target = join(folder, 'sessions.db');
+    const module = join(import.meta.dirname, 'processes/forgetful-store.mjs');
+    const run = runStoreCrashes({
+      store: { module, name: 'forgetful', target },
+      connect: () => sqlite(target),
+      kills: 8,
+    });
+    await expect(run).rejects.toThrow(/after the acknowledged step|is missing; step/);
+  }, 120_000);
 });

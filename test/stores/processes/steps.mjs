@@ -1,7 +1,4 @@
-/** The life of a session as steps 1 to `LAST_STEP`, and what is stored after each. The last step ends it. */
-
-export const LAST_STEP = 41;
-const TEXT = 'x'.repeat(2_000);
+/** What processes of tests open a store with, and a record. */
 
 export const recordOf = (id, owner) => ({
   v: 1,
@@ -36,48 +33,5 @@ export async function openOptions(dist) {
     retention: { ttlMs: 3_600_000, events: 10_000, bytes: 100_000_000 },
     eventLogBytes: 0,
     tombstones: 0,
-  };
-}
-
-const isSave = (step) => step % 4 === 1;
-const isMarked = (step) => step % 4 === 2;
-const isUnmarked = (step) => step % 4 === 3;
-const isCall = (step) => step % 4 === 0;
-const upTo = (step, fits) => Array.from({ length: step }, (_, n) => n + 1).filter(fits);
-const onGet = (step) => isMarked(step) || isUnmarked(step);
-
-export function doStep(view, { id, step, fence }) {
-  if (step === LAST_STEP) return view.sessions.end(id, fence, 'deleted');
-  if (isSave(step)) return view.sessions.save(id, fence, { activeAt: step, state: { step: `${step}`, [step]: '1' } });
-  const text = JSON.stringify({ step, text: TEXT });
-  if (isCall(step)) {
-    return view.events.append({
-      sessionId: id,
-      fence,
-      stream: `p${step}`,
-      from: 0,
-      events: ['', text],
-      complete: true,
-    });
-  }
-  const append = { sessionId: id, fence, stream: 'g', from: upTo(step - 1, onGet).length, events: [text] };
-  return view.events.append(
-    isMarked(step)
-      ? { ...append, requests: '[1]', mark: { request: `${step}`, stream: 'g' } }
-      : { ...append, unmark: `${step - 1}` },
-  );
-}
-
-/** What a session holds after a step, in the form of `stored` of the test. */
-export function expectedAfter(step) {
-  const saves = upTo(step, isSave);
-  const state = Object.fromEntries(saves.map((save) => [`${save}`, '1']));
-  const last = saves.at(-1);
-  return {
-    state: last === undefined ? {} : { ...state, step: `${last}` },
-    activeAt: last ?? 0,
-    get: upTo(step, onGet),
-    calls: upTo(step, isCall),
-    markers: isMarked(step) ? [`${step}`] : [],
   };
 }

@@ -2,7 +2,7 @@
  * The store contract again, as simple as possible: nothing is deleted, lists are only filtered. Random operations on a
  * real store are compared with it.
  */
-import { isEnded } from '../../src/stores/store.ts';
+import { isEnded } from '../../stores/store.ts';
 import type {
   AppendRequest,
   ClaimOutcome,
@@ -16,8 +16,8 @@ import type {
   ReplayOutcome,
   SessionRecord,
   WriteOutcome,
-} from '../../src/stores/store.ts';
-import type { EndReason, EventRetention } from '../../src/types.ts';
+} from '../../stores/store.ts';
+import type { EndReason, EventRetention } from '../../types.ts';
 
 interface PlainEvent {
   stream: string;

@@ -1,96 +1,26 @@
-/**
- * Random operations on a store and on {@link PlainStore}, compared answer by answer. Operations say "the next offset"
- * or "a stale fence", and the model makes them exact when they run, so that most of them have an effect.
- */
+/** Applies operations to a store and to {@link PlainStore}, and compares answer by answer. */
 import assert from 'node:assert/strict';
-import fc from 'fast-check';
 import type {
   MaybePromise,
   ClaimOutcome,
+  EndedSession,
   ExpiredSession,
   Fence,
   Marker,
   OpenStore,
   SessionRecord,
-} from '../../src/stores/store.ts';
-import type { EventRetention } from '../../src/types.ts';
+} from '../../stores/store.ts';
+import { isEnded, RECORD_VERSION } from '../../stores/store.ts';
 import type { PlainStore } from './plain-store.ts';
-
-export const RETENTION: EventRetention = { ttlMs: 5_000, events: 6, bytes: 40 };
-export const TOMBSTONE_MS = 4_000;
-
-const id = fc.constantFrom('s0', 's1', 's2');
-const instance = fc.constantFrom('i0', 'i1', 'i2');
-const stream = fc.constantFrom('g', 'p1', 'p2');
-const fence = fc.constantFrom('own', 'own', 'own', 'own', 'stale', 'ahead', 'other');
-const expiresIn = fc.constantFrom(null, 1_500, 4_000, 60_000);
-const marker = fc.record({ request: fc.constantFrom('1', '"1"', '2'), stream }, { noNullPrototype: true });
-const stateChange = fc.dictionary(fc.constantFrom('a', 'b', '__proto__'), fc.constantFrom('1', '2', null), {
-  maxKeys: 2,
-});
-const data = fc.constantFrom(
-  '',
-  '"x"',
-  '"a longer text"',
-  '"é"',
-  '"an event that alone is more than all that is kept"',
-);
-
-const operation = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ op: fc.constant('create'), id, owner: fc.option(instance), expiresIn }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant('read'), id }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      op: fc.constant('claim'),
-      id,
-      me: instance,
-      off: fc.constantFrom(0, 0, 0, -1, 1),
-      from: fc.constantFrom('stored', 'stored', 'stored', 'none', 'i1'),
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ op: fc.constant('save'), id, fence, state: stateChange, expiresIn }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant('release'), id, fence }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('end'), id, fence: fc.option(fence) }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant('mark'), id, fence, marker, clear: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('list'), limit: fc.integer({ min: 1, max: 3 }) }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('expired') }) },
-  {
-    weight: 10,
-    arbitrary: fc.record({
-      op: fc.constant('append'),
-      id,
-      fence,
-      stream,
-      off: fc.constantFrom(0, 0, 0, 0, 0, -1, 1),
-      events: fc.array(data, { maxLength: 4 }),
-      complete: fc.constantFrom(false, false, false, true),
-      marks: fc.constantFrom(
-        {},
-        { mark: '1' },
-        { unmark: '1' },
-        { mark: '1', unmark: '2' },
-        { mark: '2', unmark: '1' },
-      ),
-      requests: fc.constantFrom('[1]', '[2]'),
-    }),
-  },
-  { weight: 5, arbitrary: fc.record({ op: fc.constant('replay'), id, stream, back: fc.integer({ min: 0, max: 9 }) }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('open'), id }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('trim') }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('die'), instance }) },
-  { weight: 3, arbitrary: fc.record({ op: fc.constant('pass'), ms: fc.constantFrom(1, 700, 1_500, 3_000, 6_000) }) },
-);
-
-export type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
-
-export const operations = fc.array(operation, { minLength: 1, maxLength: 80, size: 'max' });
+import { INSTANCES, type FenceKind, type Operation } from './random-operations.ts';
 
 export interface World {
   readonly store: OpenStore;
   readonly model: PlainStore;
   now(): number;
   pass(ms: number): Promise<void>;
+  /** `false`: the store has another clock, so the time of an end is not compared. */
+  readonly timed: boolean;
 }
 
 /** Applies all of them; throws at the first answer that differs, with the operations until then. */
@@ -127,27 +57,28 @@ export async function applyInTurns(world: World, all: readonly Operation[], most
 }
 
 async function announceAll({ store }: World): Promise<void> {
-  for (const name of ['i0', 'i1', 'i2']) {
+  for (const name of INSTANCES) {
     await store.instances.announce({ id: name, state: 'serving', version: '1' }, () => undefined);
   }
 }
 
 /** The answers of the store and of the model. */
-function apply({ store, model, now, pass }: World, step: Operation): [MaybePromise<unknown>, unknown] {
+function apply({ store, model, now, pass, timed }: World, step: Operation): [MaybePromise<unknown>, unknown] {
+  const shown = timed ? (value: Stored): Stored => value : untimed;
   switch (step.op) {
     case 'create': {
       const record = newRecord(step.id, step.owner, now());
       return [store.sessions.create(record, step.expiresIn), model.create(record, step.expiresIn)];
     }
     case 'read':
-      return [store.sessions.read(step.id), model.read(step.id)];
+      return [then(store.sessions.read(step.id), shown), shown(model.read(step.id))];
     case 'claim': {
       const { epoch, owner } = model.record(step.id) ?? { epoch: 1, owner: null };
       const seen = { stored: owner, none: null, i1: 'i1' }[step.from];
       const from = { epoch: epoch + step.off, owner: seen };
       return [
-        then(store.sessions.claim(step.id, from, step.me), inOrder),
-        inOrder(model.claim(step.id, from, step.me)),
+        then(store.sessions.claim(step.id, from, step.me), (outcome) => inOrder(outcome, shown)),
+        inOrder(model.claim(step.id, from, step.me), shown),
       ];
     }
     case 'save': {
@@ -211,23 +142,25 @@ function apply({ store, model, now, pass }: World, step: Operation): [MaybePromi
     }
     case 'pass':
       return [pass(step.ms), undefined];
-    default:
-      throw new Error(`unknown operation ${JSON.stringify(step)}`);
   }
 }
 
 const then = async <T>(value: MaybePromise<T>, show: (value: T) => unknown): Promise<unknown> => show(await value);
 
+type Stored = SessionRecord | EndedSession | undefined;
+
+const untimed = (value: Stored): Stored => (value !== undefined && isEnded(value) ? { ...value, at: 0 } : value);
+
 /** Markers have no order. */
-function inOrder(outcome: ClaimOutcome): ClaimOutcome {
-  if (!outcome.claimed) return outcome;
+function inOrder(outcome: ClaimOutcome, shown: (value: Stored) => Stored): ClaimOutcome {
+  if (!outcome.claimed) return { ...outcome, current: shown(outcome.current) };
   const key = ({ request, stream }: Marker): string => `${request} ${stream}`;
   return { ...outcome, markers: [...outcome.markers].sort((a, b) => (key(a) < key(b) ? -1 : 1)) };
 }
 
 function newRecord(name: string, owner: string | null, now: number): SessionRecord {
   return {
-    v: 1,
+    v: RECORD_VERSION,
     id: name,
     epoch: 1,
     owner,
@@ -246,7 +179,7 @@ function newRecord(name: string, owner: string | null, now: number): SessionReco
   };
 }
 
-function fenceOf(model: PlainStore, name: string, kind: string): Fence {
+function fenceOf(model: PlainStore, name: string, kind: FenceKind): Fence {
   const { epoch, owner } = model.record(name) ?? { epoch: 1, owner: 'i0' };
   const own = { epoch, owner: owner ?? 'i0' };
   if (kind === 'stale') return { ...own, epoch: epoch - 1 };

@@ -1,0 +1,284 @@
+/**
+ * Kills writers in the middle of their work, again and again, and the server with them where there is one. After each
+ * round every acknowledged step of a session is stored, and at most one further step (requested and stored, not yet
+ * acknowledged), complete. Ended sessions stay ended.
+ */
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import { base64url, systemRandom, systemTime } from '../../options/system.ts';
+import { isEnded, type OpenStore, type SessionRecord, type Store } from '../../stores/store.ts';
+import { callStream, contentAfter, LAST_STEP, viewOptions, type Content } from './steps.ts';
+import type { StoreModule, WriterJob } from './writer.ts';
+
+export interface StoreCrashes {
+  /** Makes the store in the processes of the writers. */
+  readonly store: StoreModule;
+  /** Makes the same store in this process, with the same data. */
+  connect(): Store | Promise<Store>;
+  /** Kills of writers: 20. With fewer than 16 a slow machine may end no session, which counts as a failure. */
+  readonly kills?: number;
+  /** The server is killed before the writers, once in `every` rounds. */
+  readonly server?: { kill(): Promise<unknown>; start(): Promise<unknown>; readonly every: number };
+  /** `true`: leases last, and killed writers are buried. `false`: their leases expire. */
+  readonly buries?: boolean;
+  /** The count equals the listing at once; without it a kill may leave the count behind until the next sweep. */
+  readonly countsAtOnce?: boolean;
+  /** A module whose default export one of the two writers runs beside its work, called with `store.target`. */
+  readonly beside?: string;
+}
+
+/** What a run did. All of it was found in the store, or `runStoreCrashes` rejects. */
+export interface CrashReport {
+  readonly kills: number;
+  readonly serverKills: number;
+  readonly acknowledgedSteps: number;
+  readonly endedSessions: number;
+}
+
+interface Writer {
+  readonly process: ChildProcess;
+  readonly gone: Promise<unknown>;
+  readonly errors: string[];
+  readonly log: string;
+}
+
+const KILLS = 20;
+const WRITERS = 2;
+const WIDTH = 8;
+/** The most steps that a writer has done when it is killed; the number is the next one of an evenly spread sequence. */
+const MOST_STEPS = 160;
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+/** And the longest delay after that. */
+const LONGEST_MS = 10;
+const PATIENCE_MS = 60_000;
+const POLL_MS = 2;
+const EXPIRING_LEASE_MS = 50;
+const LASTING_LEASE_MS = 600_000;
+
+const WRITER = fileURLToPath(new URL('./writer.js', import.meta.url));
+
+const pause = (ms: number): Promise<void> => new Promise((done) => void systemTime.setTimeout(done, ms));
+
+/** The first truthy answer; an error counts as false. */
+async function until<T>(what: string, condition: () => T | Promise<T>): Promise<T> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    let cause: unknown;
+    try {
+      const value = await condition();
+      if (value) return value;
+    } catch (error) {
+      cause = error;
+    }
+    if (performance.now() > deadline) throw new Error(`not within ${PATIENCE_MS} ms: ${what}`, { cause });
+    await pause(POLL_MS);
+  }
+}
+
+function startWriter(job: WriterJob): Writer {
+  const child = spawn(process.execPath, [WRITER, JSON.stringify(job)], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const errors: string[] = [];
+  child.stderr.on('data', (chunk: Buffer) => errors.push(chunk.toString()));
+  return { process: child, gone: once(child, 'close'), errors, log: job.log };
+}
+
+/** Session and step, as they were acknowledged. */
+function readAcknowledged(log: string): Array<[id: string, step: number]> {
+  if (!existsSync(log)) return [];
+  // A line that the kill cut off was not acknowledged.
+  const lines = readFileSync(log, 'utf8').split('\n').slice(0, -1);
+  return lines.map((line) => [line.slice(0, line.indexOf(' ')), Number(line.slice(line.indexOf(' ')))]);
+}
+
+/** What the store holds of a session. Claims the session, because a claim returns its markers. */
+async function contentOf(view: OpenStore, record: SessionRecord): Promise<Content> {
+  const stepsOf = async (stream: string): Promise<number[]> => {
+    const outcome = await view.events.replay(record.id, stream, -1);
+    if (!outcome.found) return [];
+    const texts = outcome.events.map(({ data }) => data).filter((data) => data !== '');
+    return texts.map((data) => (JSON.parse(data) as { step: number }).step);
+  };
+  const calls: number[] = [];
+  for (let step = 4; step < LAST_STEP; step += 4) calls.push(...(await stepsOf(callStream(step))));
+  const get = await stepsOf('g');
+  const claim = await view.sessions.claim(record.id, record, 'checker');
+  assert.ok(claim.claimed, `${record.id} was not claimed: its owner lives`);
+  const markers = claim.markers.map(({ request }) => request);
+  return { state: { ...record.state }, activeAt: record.activeAt, get, calls, markers };
+}
+
+/** The sessions from round to round, and the assertions about them. */
+class Lives {
+  /** Session → the last acknowledged step. */
+  readonly #living = new Map<string, number>();
+  readonly #ended = new Set<string>();
+  steps = 0;
+
+  get ended(): number {
+    return this.#ended.size;
+  }
+
+  /** For the next writers. */
+  async next(view: OpenStore): Promise<WriterJob['sessions']> {
+    const living = [];
+    for (const [id, step] of this.#living) {
+      const record = await view.sessions.read(id);
+      if (record !== undefined && !isEnded(record)) living.push({ id, step, epoch: record.epoch, owner: record.owner });
+    }
+    return living;
+  }
+
+  async check(view: OpenStore, logs: readonly string[]): Promise<{ listed: number }> {
+    for (const [id, step] of logs.flatMap(readAcknowledged)) {
+      this.steps += step - (this.#living.get(id) ?? 0);
+      this.#living.set(id, step);
+    }
+    const listed = new Set((await view.sessions.list(100_000)).records.map(({ id }) => id));
+    for (const [id, step] of this.#living) await this.#checkOne(view, id, step, listed);
+    // A session may have been created whose acknowledgement was lost.
+    for (const id of listed) if (!this.#living.has(id)) this.#living.set(id, 0);
+    for (const id of this.#ended) {
+      const value = await view.sessions.read(id);
+      assert.ok(value !== undefined && isEnded(value), `${id} came back after its end`);
+      assert.ok(!listed.has(id), `${id} is listed after its end`);
+    }
+    return { listed: listed.size };
+  }
+
+  async #checkOne(view: OpenStore, id: string, step: number, listed: ReadonlySet<string>): Promise<void> {
+    const record = await view.sessions.read(id);
+    assert.ok(record !== undefined, `${id} is missing; step ${step} was acknowledged`);
+    if (isEnded(record)) {
+      assert.ok(step >= LAST_STEP - 1, `${id} has ended after step ${step}`);
+      this.#ended.add(id);
+      this.#living.delete(id);
+      return;
+    }
+    assert.ok(step < LAST_STEP, `${id} lives, although its end was acknowledged`);
+    assert.ok(listed.has(id), `${id} is not listed`);
+    const found = await contentOf(view, record);
+    const possible = [contentAfter(step), ...(step + 1 < LAST_STEP ? [contentAfter(step + 1)] : [])];
+    const reached = possible.findIndex((content) => isDeepStrictEqual(content, found));
+    if (reached < 0) assert.deepEqual(found, possible[0], `${id} after the acknowledged step ${step}`);
+    // The next owner continues after a step that was stored but not acknowledged.
+    this.#living.set(id, step + reached);
+  }
+}
+
+/** Resolves in the middle of the writer's work, or when the writer has failed. */
+async function inTheMiddle({ process, log }: Writer, nth: number): Promise<void> {
+  const steps = Math.floor(((nth * GOLDEN) % 1) * MOST_STEPS);
+  await until(`${steps} steps`, () => process.exitCode !== null || readAcknowledged(log).length >= steps);
+  await pause(((systemRandom(1)[0] ?? 0) / 256) * LONGEST_MS);
+}
+
+async function kill({ process, gone, errors }: Writer): Promise<void> {
+  process.kill('SIGKILL');
+  await gone;
+  assert.equal(errors.join(''), '', 'a writer failed');
+}
+
+/** Rejects if the store lost an acknowledged step or brought back an ended session. Takes about 2 s for each kill. */
+export async function runStoreCrashes(plan: StoreCrashes): Promise<CrashReport> {
+  const { kills = KILLS, server } = plan;
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-crash-'));
+  const run = new Run(plan, folder);
+  try {
+    while (run.killed < kills) await run.round();
+  } finally {
+    run.stop();
+    rmSync(folder, { recursive: true });
+  }
+  const { lives, killed, serverKills } = run;
+  // Enough to be meaningful: each writer has done its steps, and a session has `LAST_STEP` of them.
+  assert.ok(lives.steps > (kills * MOST_STEPS) / 4, `the writers did only ${lives.steps} steps`);
+  assert.ok(lives.ended > 0, 'no session ended');
+  assert.ok(server === undefined || serverKills > 0, 'the server was never killed');
+  return { kills: killed, serverKills, acknowledgedSteps: lives.steps, endedSessions: lives.ended };
+}
+
+class Run {
+  readonly #plan: StoreCrashes;
+  readonly #folder: string;
+  readonly #deployment = `crashes-${base64url(systemRandom(9))}`;
+  readonly #leaseMs: number;
+  readonly lives = new Lives();
+  #writers: readonly Writer[] = [];
+  #round = 0;
+  killed = 0;
+  serverKills = 0;
+
+  constructor(plan: StoreCrashes, folder: string) {
+    this.#plan = plan;
+    this.#folder = folder;
+    // Without burials nothing renews: a killed writer is dead by the time the next one has started.
+    this.#leaseMs = plan.buries === true ? LASTING_LEASE_MS : EXPIRING_LEASE_MS;
+  }
+
+  async round(): Promise<void> {
+    const { server } = this.#plan;
+    const before = await this.#open();
+    const living = await this.lives.next(before);
+    await before.close();
+    const killsServer = server !== undefined && this.#round % server.every === server.every - 1;
+    this.#writers = Array.from({ length: WRITERS }, (_, w) => startWriter(this.#job(w, living, killsServer)));
+    const middles = this.#writers.map((writer, w) => inTheMiddle(writer, this.killed + w));
+    if (killsServer) {
+      await Promise.all(middles);
+      await server.kill();
+      this.serverKills += 1;
+    }
+    await Promise.all(this.#writers.map(async (writer, w) => middles[w]?.then(() => kill(writer))));
+    this.killed += WRITERS;
+    this.#round += 1;
+    if (killsServer) await server.start();
+    await this.#check();
+  }
+
+  /** After a failure. */
+  stop(): void {
+    for (const { process } of this.#writers) process.kill('SIGKILL');
+  }
+
+  async #check(): Promise<void> {
+    const view = await until('the store opens', () => this.#open());
+    try {
+      if (this.#plan.buries === true)
+        for (const lease of await view.instances.list()) assert.equal(await view.instances.bury(lease), true);
+      await until('the killed writers are dead', async () => (await view.instances.list()).length === 0);
+      const { listed } = await this.lives.check(
+        view,
+        this.#writers.map(({ log }) => log),
+      );
+      if (this.#plan.countsAtOnce === true) assert.equal(await view.sessions.count(), listed, 'the count');
+    } finally {
+      await view.close();
+    }
+  }
+
+  #job(w: number, living: WriterJob['sessions'], mayBeAway: boolean): WriterJob {
+    const round = this.#round;
+    return {
+      ...this.#plan.store,
+      deployment: this.#deployment,
+      leaseMs: this.#leaseMs,
+      owner: `writer-${round}-${w}`,
+      prefix: `w${w}-${round}`,
+      sessions: living.filter((_session, n) => n % WRITERS === w),
+      width: WIDTH,
+      mayBeAway,
+      beside: round % WRITERS === w ? this.#plan.beside : undefined,
+      log: join(this.#folder, `${round}-${w}.log`),
+    };
+  }
+
+  async #open(): Promise<OpenStore> {
+    return (await this.#plan.connect()).open(viewOptions(this.#deployment, this.#leaseMs));
+  }
+}

@@ -1,0 +1,87 @@
+/** The life of a session as steps 1 to `LAST_STEP`, and what is stored after each. The last step ends it. */
+import { systemRandom, systemTime } from '../../options/system.ts';
+import type { Fence, MaybePromise, NewSessionRecord, OpenStore, StoreOptions } from '../../stores/store.ts';
+import { RECORD_VERSION } from '../../stores/store.ts';
+
+export const LAST_STEP = 41;
+const TEXT = 'x'.repeat(2_000);
+const KEPT_MS = 3_600_000;
+
+/** A session's content in the store. */
+export interface Content {
+  readonly state: Readonly<Record<string, string>>;
+  readonly activeAt: number;
+  /** The steps whose events are on the GET stream, and on streams of calls. */
+  readonly get: readonly number[];
+  readonly calls: readonly number[];
+  readonly markers: readonly string[];
+}
+
+export const newRecord = (id: string, owner: string): NewSessionRecord => ({
+  v: RECORD_VERSION,
+  id,
+  epoch: 1,
+  owner,
+  user: 'ada',
+  version: '2025-11-25',
+  handshake: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: id, version: '1' } },
+  answer: '{}',
+  initialized: true,
+  logLevel: null,
+  subscriptions: [],
+  state: {},
+  getStream: true,
+  createdAt: 0,
+  activeAt: 0,
+});
+
+/** For the writers and for the process that looks at what they stored. */
+export const viewOptions = (name: string, leaseMs: number): StoreOptions => ({
+  name,
+  time: systemTime,
+  random: systemRandom,
+  logger: { debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
+  leaseMs,
+  tombstoneMs: KEPT_MS,
+  retention: { ttlMs: KEPT_MS, events: 10_000, bytes: 100_000_000 },
+  eventLogBytes: 0,
+  tombstones: 0,
+});
+
+const isSave = (step: number): boolean => step % 4 === 1;
+const isMarked = (step: number): boolean => step % 4 === 2;
+const isUnmarked = (step: number): boolean => step % 4 === 3;
+const isCall = (step: number): boolean => step % 4 === 0;
+const onGet = (step: number): boolean => isMarked(step) || isUnmarked(step);
+const upTo = (step: number, fits: (step: number) => boolean): number[] =>
+  Array.from({ length: step }, (_, n) => n + 1).filter(fits);
+
+export const callStream = (step: number): string => `p${step}`;
+
+export function doStep(view: OpenStore, id: string, step: number, fence: Fence): MaybePromise<string> {
+  if (step === LAST_STEP) return view.sessions.end(id, fence, 'deleted');
+  if (isSave(step)) return view.sessions.save(id, fence, { activeAt: step, state: { step: `${step}`, [step]: '1' } });
+  const text = JSON.stringify({ step, text: TEXT });
+  const common = { sessionId: id, fence };
+  if (isCall(step))
+    return view.events.append({ ...common, stream: callStream(step), from: 0, events: ['', text], complete: true });
+  const append = { ...common, stream: 'g', from: upTo(step - 1, onGet).length, events: [text] };
+  return view.events.append(
+    isMarked(step)
+      ? { ...append, requests: '[1]', mark: { request: `${step}`, stream: 'g' } }
+      : { ...append, unmark: `${step - 1}` },
+  );
+}
+
+export function contentAfter(step: number): Content {
+  const saves = upTo(step, isSave);
+  const state = Object.fromEntries(saves.map((save) => [`${save}`, '1']));
+  const last = saves.at(-1);
+  return {
+    state: last === undefined ? {} : { ...state, step: `${last}` },
+    activeAt: last ?? 0,
+    get: upTo(step, onGet),
+    calls: upTo(step, isCall),
+    markers: isMarked(step) ? [`${step}`] : [],
+  };
+}

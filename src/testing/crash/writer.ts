@@ -1,0 +1,114 @@
+/**
+ * A process that writes until it is killed: `node writer.js JOB`. It logs to a file what the store acknowledged.
+ *
+ * Each of `width` workers takes a session of the job, or creates one, and does the steps of `steps.ts` in order; the
+ * last step ends the session. Lines are `id step`, written synchronously: a logged step was acknowledged before the
+ * kill. If the server may be away, a worker that finds it away stops; the next writer finds out whether its step was
+ * stored.
+ */
+import { openSync, writeSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { SojournError } from '../../errors.ts';
+import { systemTime } from '../../options/system.ts';
+import type { Fence, OpenStore, Ownership, Store } from '../../stores/store.ts';
+import { doStep, LAST_STEP, newRecord, viewOptions } from './steps.ts';
+
+/** A store that another process makes: `(await import(module))[name](target)`. */
+export interface StoreModule {
+  /** A path or a URL. */
+  readonly module: string;
+  readonly name: string;
+  /** JSON. */
+  readonly target: unknown;
+}
+
+export interface WriterJob extends StoreModule {
+  readonly deployment: string;
+  readonly leaseMs: number;
+  readonly owner: string;
+  readonly sessions: ReadonlyArray<Ownership & { readonly id: string; readonly step: number }>;
+  /** Begins the ids of new sessions. */
+  readonly prefix: string;
+  readonly width: number;
+  readonly mayBeAway: boolean;
+  /** A module whose default export runs beside the workers, called with the target. */
+  readonly beside: string | undefined;
+  readonly log: string;
+}
+
+interface Taken {
+  readonly id: string;
+  readonly fence: Fence;
+  step: number;
+}
+
+const hrefOf = (module: string): string => (module.startsWith('file:') ? module : pathToFileURL(module).href);
+
+class Writer {
+  readonly #job: WriterJob;
+  readonly #view: OpenStore;
+  readonly #sessions: Array<WriterJob['sessions'][number]>;
+  readonly #file: number;
+  #made = 0;
+
+  constructor(job: WriterJob, view: OpenStore) {
+    this.#job = job;
+    this.#view = view;
+    this.#sessions = [...job.sessions];
+    this.#file = openSync(job.log, 'a');
+  }
+
+  async work(): Promise<void> {
+    try {
+      for (;;) await this.#live(await this.#take());
+    } catch (error) {
+      if (!this.#job.mayBeAway || !(error instanceof SojournError) || error.code !== 'STORE_AWAY') throw error;
+    }
+  }
+
+  async #live(session: Taken): Promise<void> {
+    while (session.step < LAST_STEP) {
+      session.step += 1;
+      const outcome = await doStep(this.#view, session.id, session.step, session.fence);
+      if (outcome !== 'written' && outcome !== 'ended') throw new Error(`${session.id} ${session.step}: ${outcome}`);
+      this.#acknowledged(session.id, session.step);
+    }
+  }
+
+  async #take(): Promise<Taken> {
+    const { owner, prefix } = this.#job;
+    const next = this.#sessions.shift();
+    if (next === undefined) {
+      const id = `${prefix}-${this.#made++}`;
+      if ((await this.#view.sessions.create(newRecord(id, owner))) !== 'created') throw new Error(`${id} exists`);
+      this.#acknowledged(id, 0);
+      return { id, step: 0, fence: { epoch: 1, owner } };
+    }
+    const claim = await this.#view.sessions.claim(next.id, next, owner);
+    if (!claim.claimed) throw new Error(`${next.id} was not claimed: ${JSON.stringify(claim)}`);
+    return { id: next.id, step: next.step, fence: { epoch: claim.record.epoch, owner } };
+  }
+
+  #acknowledged(id: string, step: number): void {
+    writeSync(this.#file, `${id} ${step}\n`);
+  }
+}
+
+async function main(job: WriterJob): Promise<void> {
+  const exported = (await import(hrefOf(job.module))) as Record<string, (target: unknown) => Store>;
+  const make = exported[job.name];
+  if (make === undefined) throw new Error(`${job.module} has no export ${job.name}`);
+  const view = await make(job.target).open(viewOptions(job.deployment, job.leaseMs));
+  await view.instances.announce({ id: job.owner, state: 'serving', version: '1' }, () => undefined);
+  const writer = new Writer(job, view);
+  const beside = async (): Promise<void> => {
+    if (job.beside === undefined) return;
+    const { default: run } = (await import(hrefOf(job.beside))) as { default(target: unknown): Promise<void> };
+    await run(job.target);
+  };
+  await Promise.all([...Array.from({ length: job.width }, () => writer.work()), beside()]);
+  // The server is away: wait to be killed.
+  for (;;) await new Promise<void>((done) => void systemTime.setTimeout(done, 1_000));
+}
+
+await main(JSON.parse(process.argv[2] ?? '') as WriterJob);

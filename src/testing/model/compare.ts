@@ -1,0 +1,157 @@
+/**
+ * The model run: random operations on a store and on a plain model, compared answer by answer. A failure names the seed
+ * and the fewest operations that still show the difference.
+ */
+import type { OpenStore, Store } from '../../stores/store.ts';
+import type { EventRetention } from '../../types.ts';
+import { createStoreKit, type StoreUnderTest } from '../contract/store-kit.ts';
+import { applyAll, applyInTurns } from './apply-operations.ts';
+import { PlainStore } from './plain-store.ts';
+import { randomOperations, type Operation } from './random-operations.ts';
+
+/** With the large log the store holds more than retention keeps: events are filtered long before they are deleted. */
+export const MODEL_RETENTION = {
+  small: { ttlMs: 5_000, events: 6, bytes: 40 },
+  large: { ttlMs: 5_000, events: 6, bytes: 4_000 },
+} as const satisfies Record<string, EventRetention>;
+export const MODEL_TOMBSTONE_MS = 4_000;
+/** For a store whose clock runs during a run: nothing grows old. */
+const LONG_MS = 600_000;
+/** Instances of the model die only by leaving. */
+const LEASE_MS = 1e9;
+const RUNS = 100;
+/** Runs that look for fewer operations. */
+const SHRINKS = 200;
+
+export interface ModelRunOptions extends StoreUnderTest {
+  /** Runs with different operations: 100. */
+  readonly runs?: number;
+  /** Of the first run: 1. The run after it has the next number. A failure names the seed of its run. */
+  readonly seed?: number;
+  /**
+   * Up to so many writes are requested in one turn; they must answer as if they ran one after the other. Default 1:
+   * each operation waits for the one before it, and two connections take turns.
+   */
+  readonly together?: number;
+  readonly log?: keyof typeof MODEL_RETENTION;
+}
+
+/** What one run needs. */
+export interface ModelRuns {
+  /** Two views on a new deployment. */
+  open(options: {
+    readonly retention: EventRetention;
+    readonly tombstoneMs: number;
+    readonly leaseMs: number;
+  }): Promise<{ readonly views: readonly OpenStore[]; close(): Promise<void> }>;
+  now(): number;
+  pass(ms: number): Promise<void>;
+  /** Time passes only by `pass`. */
+  readonly timed: boolean;
+  readonly runs: number;
+  readonly seed: number;
+  readonly together: number;
+  readonly log: keyof typeof MODEL_RETENTION;
+  /** How operations use the two views. */
+  spread(views: readonly OpenStore[]): OpenStore;
+}
+
+/**
+ * Compares a store with the model; rejects at the first difference. Give `time` and `pass` of a clock that moves only
+ * by `pass`, and the runs include expiries. Without `time` nothing expires in them.
+ */
+export async function compareWithModel(options: ModelRunOptions): Promise<void> {
+  const { time, runs = RUNS, seed = 1, together = 1, log = 'small', pass } = options;
+  await compareRuns({
+    async open(view) {
+      const kit = createStoreKit(options);
+      const views = [await kit.open(view), await kit.open(view)];
+      return { views, close: () => kit.close() };
+    },
+    now: () => time?.now() ?? 0,
+    pass,
+    timed: time !== undefined,
+    runs,
+    seed,
+    together,
+    log,
+    spread: inTurn,
+  });
+}
+
+export async function compareRuns(all: ModelRuns): Promise<void> {
+  for (let n = 0; n < all.runs; n++) {
+    const seed = all.seed + n;
+    const operations = randomOperations(seed, all.timed);
+    const failure = await failureOf(all, operations);
+    if (failure === undefined) continue;
+    const [fewest, cause] = await shrunk(all, operations, failure);
+    const shown = fewest.map((operation) => JSON.stringify(operation)).join('\n');
+    throw new Error(`seed ${seed}: the store answers otherwise than the model after\n${shown}\n${cause.message}`, {
+      cause,
+    });
+  }
+}
+
+async function failureOf(all: ModelRuns, operations: readonly Operation[]): Promise<Error | undefined> {
+  const { now, pass, timed, together, log } = all;
+  const long = timed ? {} : { ttlMs: LONG_MS };
+  const retention = { ...MODEL_RETENTION[log], ...long };
+  const tombstoneMs = timed ? MODEL_TOMBSTONE_MS : LONG_MS;
+  const { views, close } = await all.open({ retention, tombstoneMs, leaseMs: LEASE_MS });
+  const model = new PlainStore({ now, tombstoneMs, retention });
+  try {
+    const [first] = views;
+    if (first === undefined) throw new Error('a run needs a view');
+    if (together === 1) await applyAll({ store: all.spread(views), model, now, pass, timed }, operations);
+    else await applyInTurns({ store: first, model, now, pass, timed }, operations, together);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  } finally {
+    await close();
+  }
+}
+
+/** Leaves out parts, large ones first, as long as the rest fails too. */
+async function shrunk(
+  all: ModelRuns,
+  operations: readonly Operation[],
+  failure: Error,
+): Promise<readonly [readonly Operation[], Error]> {
+  let [fewest, cause, tries] = [operations, failure, 0];
+  for (let size = Math.ceil(fewest.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let from = 0; from < fewest.length && tries < SHRINKS; tries++) {
+      const fewer = [...fewest.slice(0, from), ...fewest.slice(from + size)];
+      const still = fewer.length === 0 ? undefined : await failureOf(all, fewer);
+      if (still === undefined) from += size;
+      else [fewest, cause] = [fewer, still];
+    }
+  }
+  return [fewest, cause];
+}
+
+/** Runs the operations through the views in turn. */
+export function inTurn(views: readonly OpenStore[]): OpenStore {
+  let turn = 0;
+  const next = (): OpenStore => views[turn++ % views.length] as OpenStore;
+  const part = <K extends 'sessions' | 'events'>(name: K): OpenStore[K] =>
+    new Proxy({} as OpenStore[K], {
+      get: (_, method) => {
+        const target = next()[name] as unknown as Record<string | symbol, (...given: unknown[]) => unknown>;
+        return (...given: unknown[]) => target[method]?.(...given);
+      },
+    });
+  const first = views[0] as OpenStore;
+  return { ...first, sessions: part('sessions'), events: part('events') };
+}
+
+/** A kit whose views use these store objects in turn. */
+export function openWithStores(stores: readonly Store[], how: Omit<StoreUnderTest, 'connect'>): ModelRuns['open'] {
+  return async (options) => {
+    let opened = 0;
+    const kit = createStoreKit({ ...how, connect: () => stores[opened++ % stores.length] as Store });
+    const views = [await kit.open(options), await kit.open(options)];
+    return { views, close: () => kit.close() };
+  };
+}
