@@ -11,7 +11,7 @@ import type { Stream } from './stream.ts';
 
 /** Takes messages into a server. */
 export interface MessageReceiver {
-  readonly onmessage: ((message: never, extra?: never) => void) | undefined;
+  receive(message: unknown, context: MessageContext): void;
 }
 
 export interface DeliveryOptions {
@@ -71,5 +71,5 @@ export class Delivery {
 }
 
 function receive(receiver: MessageReceiver, message: unknown, context: MessageContext): void {
-  receiver.onmessage?.(message as never, context as never);
+  receiver.receive(message, context);
 }

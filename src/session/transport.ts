@@ -10,13 +10,13 @@
 import type {
   AuthInfo,
   JSONRPCMessage,
-  MessageExtraInfo,
   RequestId,
   ScopeChallengeHandler,
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
 import { noStream, notInitialized, type SojournError, storeAway } from '../errors.ts';
 import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
+import type { AnyServer } from '../protocol/server-shape.ts';
 import { contexts, type MessageContext } from './context.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
@@ -25,6 +25,7 @@ import { checkScopes, type ScopedTransport } from './scopes.ts';
 import type { LeaseGate } from './lease-gate.ts';
 import type { Questions } from './questions.ts';
 import type { SessionRequests } from './requests.ts';
+import { ServerTransport } from './server-transport.ts';
 import type { Stream } from './stream.ts';
 
 const SESSION_LEVEL = new Set([
@@ -38,6 +39,8 @@ const SESSION_LEVEL = new Set([
 export interface TransportSession {
   readonly id: string;
   readonly logger: Logger;
+  /** `undefined` until the factory has made it. */
+  readonly server: AnyServer | undefined;
   readonly gate: LeaseGate;
   /** `undefined`: no other process can own the session, so its sends are never held. */
   readonly guard: { forget(): void } | undefined;
@@ -51,16 +54,22 @@ export interface TransportSession {
   inHookTime<T>(hook: string, work: Promise<T>): Promise<T>;
 }
 
-export class SessionTransport implements ScopedTransport {
+export class SessionTransport extends ServerTransport implements ScopedTransport {
   readonly #session: TransportSession;
-  onclose: (() => void) | undefined = undefined;
-  onerror: ((error: Error) => void) | undefined = undefined;
-  onmessage: (<T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void) | undefined = undefined;
   #closed = false;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
   constructor(session: TransportSession) {
+    super();
     this.#session = session;
+  }
+
+  protected get server(): AnyServer | undefined {
+    return this.#session.server;
+  }
+
+  protected get logger(): Logger {
+    return this.#session.logger;
   }
 
   get sessionId(): string {

@@ -5,7 +5,6 @@
 import type {
   AuthInfo,
   JSONRPCMessage,
-  MessageExtraInfo,
   RequestId,
   ScopeChallengeHandler,
   TransportSendOptions,
@@ -35,6 +34,7 @@ import { contexts, MessageContext } from '../../session/context.ts';
 import { inHookTime } from '../../session/hook-time.ts';
 import type { SessionRun } from '../../session/run.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
+import { ServerTransport } from '../../session/server-transport.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import { Stream } from '../../session/stream.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -131,10 +131,11 @@ export class StatelessEra {
         return done();
       }
       const form = lostForm(this.#options, message.method);
-      transport = new StatelessTransport(message, exchange, logger, form, () => {
+      const over = (): void => {
         this.#done(transport, server, run);
         done();
-      });
+      };
+      transport = new StatelessTransport({ request: message, exchange, server, logger, form, done: over });
       this.#running.add(transport);
       exchange.onClose(() => transport?.close());
       const hook = { hook: 'the connect() of the server', sessionId: undefined };
@@ -201,27 +202,38 @@ function handshakeParts(exchange: Exchange, { method, params }: RpcRequest) {
   };
 }
 
-export class StatelessTransport implements ScopedTransport {
+export interface StatelessTransportOptions {
+  readonly request: RpcRequest;
+  readonly exchange: Exchange;
+  readonly server: AnyServer;
+  readonly logger: Logger;
+  readonly form: LostForm;
+  /** Called when the server of the request is closed. */
+  readonly done: () => void;
+}
+
+export class StatelessTransport extends ServerTransport implements ScopedTransport {
+  protected readonly server: AnyServer;
+  protected readonly logger: Logger;
   readonly #id: RequestId;
   readonly #method: string;
   readonly #exchange: Exchange;
-  readonly #logger: Logger;
   readonly #form: LostForm;
   readonly #done: () => void;
-  onclose: (() => void) | undefined = undefined;
-  onerror: ((error: Error) => void) | undefined = undefined;
-  onmessage: (<T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void) | undefined = undefined;
   #closed = false;
   #answered = false;
   /** Set by `dispatch`. An error before that is sent with its HTTP status. */
   #stream: Stream | undefined = undefined;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
-  constructor({ id, method }: RpcRequest, exchange: Exchange, logger: Logger, form: LostForm, done: () => void) {
+  constructor({ request, exchange, server, logger, form, done }: StatelessTransportOptions) {
+    super();
+    const { id, method } = request;
     this.#id = id;
     this.#method = method;
     this.#exchange = exchange;
-    this.#logger = logger;
+    this.server = server;
+    this.logger = logger;
     this.#form = form;
     this.#done = done;
   }
@@ -238,12 +250,12 @@ export class StatelessTransport implements ScopedTransport {
   }
 
   checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
-    return checkScopes(this.#scopeChallenge, requests, authInfo, this.#logger);
+    return checkScopes(this.#scopeChallenge, requests, authInfo, this.logger);
   }
 
   dispatch(message: RpcRequest, context: MessageContext, run: SessionRun, stream: Stream): void {
     this.#stream = stream;
-    const deliver = (): void => contexts.run(context, () => this.onmessage?.(message as never, context as never));
+    const deliver = (): void => contexts.run(context, () => this.receive(message, context));
     if (run.enter === undefined) deliver();
     else run.enter(deliver);
   }

@@ -6,17 +6,23 @@
  * Each server serves one request and is never reused: a handler that keeps running after its answer would send to the
  * next client.
  */
-import { McpServer, type Server } from '@modelcontextprotocol/server';
+import { McpServer, Server } from '@modelcontextprotocol/server';
 import { requestClosed, type SojournError } from '../../errors.ts';
 import { lostForm, refuse, refuseUnanswered } from '../../http/answer.ts';
 import type { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { contexts } from '../../session/context.ts';
+import { noteRefused } from '../../session/server-transport.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';
 import { clientOf, contextOf, type ModernCall, type ModernServers } from './servers.ts';
 import { ModernTransport } from './transport.ts';
+
+/** As this library found them, before tools replaced them. */
+const { connect: SERVER_CONNECT } = Server.prototype;
+const { connect: MCP_SERVER_CONNECT } = McpServer.prototype;
 
 export class ModernDirect {
   readonly #options: ResolvedOptions;
@@ -82,6 +88,7 @@ export class ModernDirect {
       pipe,
       answerOnly: this.#options.responseMode === 'json',
       logger: this.#options.logger,
+      entry: this.#entryOf(server, inner),
       hasCloseListener: () => inner.onclose !== undefined,
       over: (answered) => {
         this.#open.delete(transport);
@@ -89,7 +96,9 @@ export class ModernDirect {
         over();
       },
     });
-    await server.connect(transport);
+    const connected = server.connect(transport);
+    transport.connecting();
+    await connected;
     if (inner.getNegotiatedProtocolVersion() !== classification.revision) {
       // This server would refuse the request. The SDK binds servers in another way and gets a fresh one.
       this.#unbound = true;
@@ -114,6 +123,16 @@ export class ModernDirect {
     transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });
     await ended;
     return true;
+  }
+
+  /**
+   * The entry for a request, where the server is the SDK's own and no other code takes part in its `connect`.
+   */
+  #entryOf(server: McpServer | Server, inner: Server): RequestEntry | undefined {
+    if (inner.constructor !== Server || inner.connect !== SERVER_CONNECT) return undefined;
+    if (server !== inner && server.connect !== MCP_SERVER_CONNECT) return undefined;
+    const refused = (why: string): void => noteRefused(this.#options.logger, why);
+    return passes(Server as never, refused) ? (inner as unknown as RequestEntry) : undefined;
   }
 
   #hint(): void {

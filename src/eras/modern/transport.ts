@@ -22,6 +22,7 @@ import {
 import { RPC, type SojournError } from '../../errors.ts';
 import type { ResponsePipe } from '../../http/response-pipe.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { RequestEntry } from '../../protocol/request-entry.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
@@ -34,6 +35,8 @@ export interface ModernTransportOptions {
   /** `responseMode: 'json'`: messages before the answer are dropped. */
   readonly answerOnly: boolean;
   readonly logger: Logger;
+  /** The entry of the server that `connect` is called on, where a request may take the short way. */
+  readonly entry: RequestEntry | undefined;
   /** Whether the application has set `onclose` on the server. */
   hasCloseListener(): boolean;
   /** Called once. `answered` is false when the server closed before it answered, or when the client disconnected. */
@@ -74,6 +77,8 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
   #answered = false;
   #over = false;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
+  /** What the SDK's `connect` set as `onmessage`. */
+  #connected: ModernTransport['onmessage'] = undefined;
 
   constructor(options: ModernTransportOptions) {
     super({ classification: options.classification });
@@ -88,6 +93,11 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     return this.#over;
   }
 
+  /** Call it as soon as `connect` has returned its promise, before a tool replaces `onmessage`. */
+  connecting(): void {
+    this.#connected = this.onmessage;
+  }
+
   setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
     this.#scopeChallenge = resolver;
   }
@@ -98,9 +108,11 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
 
   deliver(message: JSONRPCMessage, extra: MessageExtraInfo): void {
     if (this.onmessage === undefined) throw new Error('The server did not take its transport');
+    const { entry } = this.#options;
     this.#early = true;
     try {
-      this.onmessage(message, extra);
+      if (entry !== undefined && this.onmessage === this.#connected) entry._onrequest(message, extra);
+      else this.onmessage(message, extra);
     } finally {
       this.#early = false;
     }

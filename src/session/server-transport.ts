@@ -1,0 +1,56 @@
+/**
+ * What the transports of sessions and of stateless requests have in common: how a message gets into the server that is
+ * connected to them. Requests take the short way where the server allows it (`protocol/request-entry.ts`).
+ */
+import type { JSONRPCMessage, MessageExtraInfo } from '@modelcontextprotocol/server';
+import { type RequestEntry, requestEntry } from '../protocol/request-entry.ts';
+import type { Logger } from '../types.ts';
+import type { MessageContext } from './context.ts';
+
+type OnMessage = <T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void;
+
+const PUBLIC_WAY = 'public way';
+
+export abstract class ServerTransport {
+  onclose: (() => void) | undefined = undefined;
+  onerror: ((error: Error) => void) | undefined = undefined;
+  #onmessage: OnMessage | undefined = undefined;
+  /** How often `onmessage` was set: once by `connect`, and again by a tool that wants to see the messages. */
+  #assigned = 0;
+  /** `undefined`: not looked for since `onmessage` was set. */
+  #entry: RequestEntry | typeof PUBLIC_WAY | undefined = undefined;
+
+  get onmessage(): OnMessage | undefined {
+    return this.#onmessage;
+  }
+
+  set onmessage(listener: OnMessage | undefined) {
+    this.#assigned += 1;
+    this.#onmessage = listener;
+    this.#entry = undefined;
+  }
+
+  /** The server that the application connected, once it is known. */
+  protected abstract get server(): object | undefined;
+  protected abstract get logger(): Logger;
+
+  /** Passes a message to the server. `context`: the SDK's `extra`. */
+  receive(message: unknown, context: MessageContext): void {
+    if (context.id !== undefined) {
+      const entry = (this.#entry ??= this.#findEntry());
+      // A property that was defined over the accessor differs.
+      if (entry !== PUBLIC_WAY && this.onmessage === this.#onmessage) return entry._onrequest(message, context);
+    }
+    this.onmessage?.(message as never, context as never);
+  }
+
+  #findEntry(): RequestEntry | typeof PUBLIC_WAY {
+    if (this.#assigned !== 1) return PUBLIC_WAY;
+    const refused = (why: string): void => noteRefused(this.logger, why);
+    return requestEntry(this.server, this, refused) ?? PUBLIC_WAY;
+  }
+}
+
+export function noteRefused(logger: Logger, why: string): void {
+  logger.warn({ why }, `Requests go through the transport's onmessage, which takes more CPU time: ${why}`);
+}
