@@ -4,6 +4,7 @@
  */
 import type { JSONRPCMessage, MessageExtraInfo } from '@modelcontextprotocol/server';
 import { type RequestEntry, requestEntry } from '../protocol/request-entry.ts';
+import { rememberSchemas } from '../protocol/schema-memo.ts';
 import type { Logger } from '../types.ts';
 import type { MessageContext } from './context.ts';
 
@@ -37,6 +38,7 @@ export abstract class ServerTransport {
   /** Passes a message to the server. `context`: the SDK's `extra`. */
   receive(message: unknown, context: MessageContext): void {
     if (context.id !== undefined) {
+      if (context.method === 'tools/list' && this.server !== undefined) rememberSchemas(this.server);
       const entry = (this.#entry ??= this.#findEntry());
       // A property that was defined over the accessor differs.
       if (entry !== PUBLIC_WAY && this.onmessage === this.#onmessage) return entry._onrequest(message, context);

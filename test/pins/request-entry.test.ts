@@ -98,7 +98,9 @@ class Between extends v2.Server {
   override async connect(transport: v2.Transport): Promise<void> {
     const between = { start: async () => {}, send: async () => {}, close: async () => {} };
     Object.defineProperty(between, 'onmessage', {
-      set: (onmessage: NonNullable<v2.Transport['onmessage']>) => void (transport.onmessage = onmessage),
+      set(onmessage: NonNullable<v2.Transport['onmessage']>) {
+        transport.onmessage = onmessage;
+      },
     });
     await super.connect(between);
   }
@@ -147,6 +149,6 @@ describe('the self-check of the short way fails for a server that', () => {
     ['passes requests on later', Later, /as it is/],
     ['throws', Throwing, /self-check failed: not so/],
   ])('%s', (_what, Server, problem) => {
-    expect(failedCheck(Server as unknown as ServerClass)).toMatch(problem);
+    expect(failedCheck(Server as ServerClass)).toMatch(problem);
   });
 });

@@ -20,6 +20,7 @@ import type { EnterContext, SessionRun } from '../../session/run.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { McpRequestRun } from '../../types.ts';
+import { rememberSchemas } from '../../protocol/schema-memo.ts';
 import { isMcpServer, isOwnCopy, modernServerOf } from '../../protocol/server-shape.ts';
 import { checkScopes } from '../../session/scopes.ts';
 import { isModern } from '../../protocol/versions.ts';
@@ -123,7 +124,9 @@ export class ModernServers {
       throw unsupportedVersion(call.version, legacy);
     }
     const tool = request?.method === 'tools/call' ? request.params?.['name'] : undefined;
+    if (request?.method === 'tools/list') rememberSchemas(server);
     if (request !== undefined && typeof tool === 'string' && isMcpServer(server)) {
+      rememberSchemas(server, tool);
       const check = checkParamHeaders(exchange, server.toolInputSchemaJson(tool), request, text);
       if ('refusal' in check) throw check.refusal;
       call.mirrored = check.canonical !== undefined;

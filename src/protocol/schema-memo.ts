@@ -1,0 +1,110 @@
+/**
+ * Remembers the JSON Schema of the schemas that tools were registered with. The SDK converts every schema again for
+ * each `tools/list`, and for each call of 2026-07-28 that of its tool. It does so through `~standard.jsonSchema`, the
+ * public interface of schema libraries (Standard JSON Schema): `input` and `output` of this member are replaced by
+ * functions that convert once, and then return copies.
+ *
+ * The key is the schema object, so a tool that is updated with another schema is converted again. Each result is a new
+ * copy, because an application that replaced `tools/list` may change what the SDK's handler returned.
+ *
+ * Not remembered, so converted each time as before: schemas that create this member for each access, or whose member
+ * cannot be written, and the schemas of SDK 1, which converts zod's schemas without that interface.
+ */
+import { isObject } from './jsonrpc.ts';
+
+type Convert = (options: unknown) => unknown;
+
+interface Converters {
+  input: Convert;
+  output: Convert;
+}
+
+const known = new WeakSet<object>();
+
+/** Prepares the schemas of all tools of an `McpServer`, or of the named tool. Cheap for schemas that were prepared. */
+export function rememberSchemas(server: object, name?: string): void {
+  // SDK 1 lacks this method.
+  if (!('toolInputSchemaJson' in server)) return;
+  // Private, and only read: without it, or with something else in it, nothing is remembered.
+  const tools: unknown = Reflect.get(server, '_registeredTools');
+  if (!isObject(tools)) return;
+  if (name !== undefined) return rememberTool(Object.hasOwn(tools, name) ? tools[name] : undefined);
+  for (const tool of Object.values(tools)) rememberTool(tool);
+}
+
+function rememberTool(tool: unknown): void {
+  if (!isObject(tool)) return;
+  const { inputSchema, outputSchema } = tool;
+  if (isHolder(inputSchema) && !known.has(inputSchema)) remember(inputSchema);
+  if (isHolder(outputSchema) && !known.has(outputSchema)) remember(outputSchema);
+}
+
+/** The schemas of some libraries are functions. */
+function isHolder(value: unknown): value is object {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
+}
+
+function remember(schema: object): void {
+  known.add(schema);
+  const standard: unknown = Reflect.get(schema, '~standard');
+  if (!isObject(standard) || standard !== Reflect.get(schema, '~standard')) return;
+  const { jsonSchema } = standard;
+  if (!isConverters(jsonSchema) || standard['jsonSchema'] !== jsonSchema) return;
+  for (const io of ['input', 'output'] as const) {
+    // `false`: it is frozen.
+    Reflect.set(jsonSchema, io, remembering(jsonSchema[io].bind(jsonSchema)));
+  }
+}
+
+function isConverters(value: unknown): value is Converters {
+  return isObject(value) && typeof value['input'] === 'function' && typeof value['output'] === 'function';
+}
+
+/** Only for the options that the SDK passes: a draft's name. A schema that cannot be converted throws each time. */
+function remembering(convert: Convert): Convert {
+  const byTarget = new Map<string, unknown>();
+  return (options) => {
+    const target = isObject(options) ? options['target'] : undefined;
+    if (typeof target !== 'string' || Object.keys(options as object).length !== 1) return convert(options);
+    let converted = byTarget.get(target);
+    if (converted === undefined) {
+      converted = convert(options);
+      if (!isJson(converted)) return converted;
+      byTarget.set(target, copyOf(converted));
+      return converted;
+    }
+    return copyOf(converted);
+  };
+}
+
+/** Plain data that a copy represents. A cycle ends in a stack overflow, which counts as no. */
+function isJson(value: unknown): boolean {
+  try {
+    return isPlain(value);
+  } catch {
+    return false;
+  }
+}
+
+function isPlain(value: unknown): boolean {
+  if (typeof value !== 'object') return typeof value !== 'function' && typeof value !== 'symbol';
+  if (value === null) return true;
+  if (Array.isArray(value)) return value.every(isPlain);
+  const proto: unknown = Object.getPrototypeOf(value);
+  return (proto === Object.prototype || proto === null) && Object.values(value).every(isPlain);
+}
+
+function copyOf(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(copyOf);
+  const copy: Record<string, unknown> = {};
+  for (const key in value) {
+    const member = (value as Record<string, unknown>)[key];
+    // `__proto__` is a name like any other in JSON.
+    if (key === '__proto__') Object.defineProperty(copy, key, { ...PLAIN, value: copyOf(member) });
+    else copy[key] = typeof member === 'object' ? copyOf(member) : member;
+  }
+  return copy;
+}
+
+const PLAIN = { enumerable: true, writable: true, configurable: true };

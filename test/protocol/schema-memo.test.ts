@@ -1,0 +1,239 @@
+/** The JSON Schema of a tool's schema is converted once, and every list is a copy (`src/protocol/schema-memo.ts`). */
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { fromJsonSchema, McpServer, type StandardSchemaWithJSON } from '@modelcontextprotocol/server';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { McpEndpointContext } from '../../src/index.ts';
+import { rememberSchemas } from '../../src/protocol/schema-memo.ts';
+import type { RawClient } from '../../src/testing/index.ts';
+import { callModern } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
+
+const info = { name: 'memo', version: '1.0.0' };
+const nothing = () => ({ content: [] });
+
+interface Tool {
+  name: string;
+  inputSchema: { properties?: Record<string, { type?: string; description?: string }> };
+  outputSchema?: object;
+}
+
+let conversions = 0;
+beforeEach(() => void (conversions = 0));
+
+/** As a schema library implements the interface. */
+function counted(properties: Record<string, object>): StandardSchemaWithJSON<{ text?: string }> {
+  const convert = () => {
+    conversions += 1;
+    return { type: 'object', properties: structuredClone(properties) };
+  };
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'counted',
+      validate: (value: unknown) => ({ value: value as { text?: string } }),
+      jsonSchema: { input: convert, output: convert },
+    },
+  };
+}
+
+async function listed(client: RawClient): Promise<Tool[]> {
+  return ((await client.call('tools/list')).message.result as { tools: Tool[] }).tools;
+}
+
+async function opened(served: { client(): RawClient }): Promise<RawClient> {
+  const client = served.client();
+  await client.initialize();
+  return client;
+}
+
+async function listedModern(client: RawClient): Promise<Tool[]> {
+  return ((await callModern(client, 'tools/list')).message.result as { tools: Tool[] }).tools;
+}
+
+describe.each(['a factory', 'one definition'])('with %s', (way) => {
+  const given = (create: (ctx?: McpEndpointContext) => McpServer) => (way === 'a factory' ? create : create());
+
+  test('every list and call of both eras shares one conversion of a schema', async () => {
+    const inputSchema = counted({ text: { type: 'string' } });
+    const served = await serve(
+      given((ctx) => {
+        const server = new McpServer(info, { ...ctx?.serverOptions });
+        server.registerTool('echo', { inputSchema }, nothing);
+        return server;
+      }),
+    );
+    const lists = [
+      await listed(await opened(served)),
+      await listed(await opened(served)),
+      await listedModern(served.client()),
+    ];
+    await callModern(served.client(), 'tools/call', { name: 'echo', arguments: {} });
+    await callModern(served.client(), 'tools/call', { name: 'echo', arguments: {} });
+    for (const tools of lists)
+      expect(tools[0]?.inputSchema).toEqual({ type: 'object', properties: { text: { type: 'string' } } });
+    expect(conversions).toBe(1);
+  });
+
+  test('an application that replaced tools/list changes its own copy alone', async () => {
+    const inputSchema = z.object({ text: z.string(), secret: z.string() });
+    const served = await serve(
+      given((ctx) => {
+        const server = new McpServer(info, { ...ctx?.serverOptions });
+        server.registerTool('echo', { inputSchema }, nothing);
+        const handlers = Reflect.get(server.server, '_requestHandlers') as Map<string, (...args: unknown[]) => unknown>;
+        const own = handlers.get('tools/list');
+        let lists = 0;
+        server.server.setRequestHandler('tools/list', async (request, ctx2) => {
+          const result = (await own?.(request, ctx2)) as { tools: Tool[] };
+          if (lists++ === 0) delete result.tools[0]?.inputSchema.properties?.['secret'];
+          return result as never;
+        });
+        return server;
+      }),
+    );
+    const client = await opened(served);
+    const names = (tools: Tool[]) => Object.keys(tools[0]?.inputSchema.properties ?? {});
+    expect(names(await listed(client))).toEqual(['text']);
+    expect(names(await listed(client))).toEqual(['text', 'secret']);
+  });
+});
+
+test('a tool that changes at run time is listed as it is', async () => {
+  const definition = new McpServer(info);
+  const first = counted({ a: { type: 'string' } });
+  const changing = definition.registerTool('changing', { inputSchema: first }, nothing);
+  const served = await serve(definition);
+  const client = await opened(served);
+  const seen = async () =>
+    (await listed(client)).map(({ name, inputSchema }) =>
+      [name, ...Object.keys(inputSchema.properties ?? {})].join(' '),
+    );
+  expect(await seen()).toEqual(['changing a']);
+  changing.update({ paramsSchema: counted({ b: { type: 'number' } }) });
+  expect(await seen()).toEqual(['changing b']);
+  changing.disable();
+  expect(await seen()).toEqual([]);
+  changing.enable();
+  definition.registerTool('more', { inputSchema: first }, nothing);
+  expect(await seen()).toEqual(['changing b', 'more a']);
+  changing.remove();
+  expect(await seen()).toEqual(['more a']);
+  expect(await listedModern(served.client())).toHaveLength(1);
+  expect(conversions).toBe(2);
+});
+
+/** Of each kind of schema, what the SDK lists before anything is remembered. */
+const schemas: Array<[string, () => object]> = [
+  [
+    'zod',
+    () =>
+      z.object({
+        text: z.string().describe('what to say'),
+        n: z.number().int().default(1),
+        list: z.array(z.enum(['a', 'b'])),
+      }),
+  ],
+  [
+    'zod with a definition that refers to itself',
+    () => {
+      const tree: z.ZodType = z.object({ name: z.string(), children: z.array(z.lazy(() => tree)) });
+      return z.object({ tree });
+    },
+  ],
+  ['zod with metadata', () => z.object({ text: z.string().meta({ id: 'text', title: 'Text', examples: ['a'] }) })],
+  ['JSON Schema', () => fromJsonSchema({ type: 'object', properties: { text: { type: 'string' } } })],
+  [
+    'a name like any other',
+    () => counted(JSON.parse('{ "__proto__": { "type": "string" } }') as Record<string, object>),
+  ],
+];
+
+describe.each(schemas)('the list of a tool with %s', (_name, createSchema) => {
+  test('is the same the first time, the second time, and without this library', async () => {
+    const inputSchema = createSchema() as never;
+    const server = new McpServer(info);
+    server.registerTool('tool', { inputSchema, outputSchema: inputSchema }, nothing as never);
+    const list = async () => {
+      const handlers = Reflect.get(server.server, '_requestHandlers') as Map<string, (...args: unknown[]) => unknown>;
+      return JSON.stringify(await handlers.get('tools/list')?.({ method: 'tools/list' }, {}));
+    };
+    const before = await list();
+    rememberSchemas(server);
+    expect([await list(), await list()]).toEqual([before, before]);
+  });
+});
+
+describe('converted each time, without an error, is a schema', () => {
+  const converters = () => {
+    const convert = () => {
+      conversions += 1;
+      return { type: 'object', properties: {} };
+    };
+    return { input: convert, output: convert };
+  };
+  const standard = (jsonSchema: object) => ({
+    version: 1,
+    vendor: 'test',
+    validate: (value: unknown) => ({ value }),
+    jsonSchema,
+  });
+
+  test.each<[string, () => object]>([
+    ['that is frozen', () => Object.freeze({ '~standard': Object.freeze(standard(Object.freeze(converters()))) })],
+    [
+      'that creates the interface for each access',
+      () => ({
+        get '~standard'() {
+          return standard(converters());
+        },
+      }),
+    ],
+    [
+      'whose converters cannot be written',
+      () => ({
+        '~standard': standard(
+          Object.defineProperties(
+            {},
+            { input: { get: () => converters().input }, output: { get: () => converters().output } },
+          ),
+        ),
+      }),
+    ],
+  ])('%s', async (_what, createSchema) => {
+    const inputSchema = createSchema() as never;
+    const served = await serve((ctx: McpEndpointContext) => {
+      const server = new McpServer(info, { ...ctx.serverOptions });
+      server.registerTool('tool', { inputSchema }, nothing as never);
+      return server;
+    });
+    const client = await opened(served);
+    for (let n = 1; n <= 3; n++) {
+      expect(await listed(client)).toHaveLength(1);
+      expect(conversions).toBe(n);
+    }
+  });
+
+  test('that cannot be converted: the list fails each time', async () => {
+    const served = await serve((ctx: McpEndpointContext) => {
+      const server = new McpServer(info, { ...ctx.serverOptions });
+      server.registerTool('tool', { inputSchema: z.object({ when: z.date() }) }, nothing);
+      return server;
+    });
+    const client = await opened(served);
+    for (let n = 0; n < 2; n++) expect((await client.call('tools/list')).message.error?.message).toMatch(/Date/);
+  });
+});
+
+test('schemas of SDK 1 are left as they are', async () => {
+  const inputSchema = { text: z.string() };
+  const served = await serve(() => {
+    const server = new McpServerV1(info);
+    server.registerTool('echo', { inputSchema }, ({ text }) => ({ content: [{ type: 'text', text }] }));
+    return server;
+  });
+  const client = await opened(served);
+  const once = await listed(client);
+  expect(once[0]?.inputSchema.properties).toEqual({ text: { type: 'string' } });
+  expect(await listed(client)).toEqual(once);
+});
