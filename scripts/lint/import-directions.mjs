@@ -1,7 +1,7 @@
 import { posix, sep } from 'node:path';
 
 /** The files directly in `src/` besides `index.ts`, with the folder of `errors.ts`. Every folder may import them. */
-const LEAVES = new Set(['errors', 'shown', 'types']);
+const LEAVES = new Set(['bounded-map', 'errors', 'shown', 'types']);
 
 /** Which folders each folder may import, besides itself and the leaves. Imports go downward. */
 const MAY_IMPORT = {
@@ -67,7 +67,7 @@ function packageOf(specifier) {
 function complaint(from, specifier) {
   const room = roomOf(from);
   if (room === undefined)
-    return `src/${from} belongs into a folder: only errors.ts, shown.ts and types.ts are beside index.ts.`;
+    return `src/${from} belongs into a folder: only ${[...LEAVES].map((leaf) => `${leaf}.ts`).join(', ')} are beside index.ts.`;
   const allowed = MAY_IMPORT[room];
   if (!allowed) return `The room src/${room} has no row in scripts/lint/import-directions.mjs.`;
   if (specifier.startsWith('node:')) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The language rule: comments in `src/` and the documentation are plain English. The words below hide who acts, so no
- * comment and no page uses them, and a comment line has at most 120 characters. Texts in strings are not checked.
+ * The language rule: comments and texts in `src/` and the documentation are plain English. The words below hide who acts,
+ * so no comment, no string of the source and no page uses them, and a comment line has at most 120 characters.
  *
  * `node scripts/lint/language.mjs` prints file, line and word of each hit. It exits 1 when a finished folder has a hit,
  * or when a folder in `UNFINISHED` has none left. `npm run check` runs it; `test/house/language.test.ts` shows it
@@ -53,7 +53,9 @@ function commentsOnly(source) {
 /** What a file has against the rule, as `{ line, word }`. */
 function hitsOf(file, text) {
   const isSource = file.endsWith('.ts');
-  const lines = isSource ? commentsOnly(text) : text.split('\n');
+  const originals = text.split('\n');
+  // In source the words are looked for in code too, which has them in strings.
+  const lines = isSource ? originals.map((line) => line.replace(/^\s*(?:\/\*+|\/\/|\*)/, '')) : originals;
   // An empty line ends a paragraph: a phrase is found across the end of a line, and not across paragraphs.
   const prose = lines.map((line) => line.trim() || '¶').join('\n');
   const hits = [...prose.matchAll(WORD)].map((match) => ({
@@ -61,8 +63,7 @@ function hitsOf(file, text) {
     word: match[0].replace(/\s+/g, ' '),
   }));
   if (!isSource) return hits;
-  const originals = text.split('\n');
-  lines.forEach((comment, index) => {
+  commentsOnly(text).forEach((comment, index) => {
     const { length } = originals[index];
     if (comment.trim() && length > LONGEST_LINE) hits.push({ line: index + 1, word: `${length} characters` });
   });

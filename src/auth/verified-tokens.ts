@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { AuthInfo } from '@modelcontextprotocol/server';
+import { BoundedMap } from '../bounded-map.ts';
 import type { TimeProvider } from '../types.ts';
 
 /** A key that its authorization server withdraws is accepted for this long. */
@@ -22,9 +23,7 @@ interface Verified {
 
 export class VerifiedTokens {
   readonly #time: Pick<TimeProvider, 'now'>;
-  /** The token that was not used for the longest time is first. */
-  readonly #known = new Map<string, Verified>();
-  #bytes = 0;
+  readonly #known = new BoundedMap<string, Verified>(MOST, { most: MOST_BYTES, of: ({ bytes }) => bytes });
 
   constructor(time: Pick<TimeProvider, 'now'>) {
     this.#time = time;
@@ -33,42 +32,24 @@ export class VerifiedTokens {
   /** A fresh copy for every request, because handlers may write into it. */
   get(token: string): AuthInfo | undefined {
     const key = keyOf(token);
-    const known = this.#known.get(key);
+    const known = this.#known.use(key);
     if (known === undefined) return undefined;
-    this.#known.delete(key);
     if (known.until <= this.#time.now()) {
-      this.#bytes -= known.bytes;
+      this.#known.delete(key);
       return undefined;
     }
-    this.#known.set(key, known);
     const { info } = known;
     return { ...info, token, scopes: [...info.scopes], extra: { ...info.extra } };
   }
 
   keep(token: string, info: AuthInfo): void {
-    const key = keyOf(token);
-    this.#drop(key);
     const until = Math.min(this.#time.now() + KEPT_MS, (info.expiresAt ?? 0) * 1_000);
-    const scopes = [...info.scopes];
-    this.#known.set(key, {
-      info: { ...info, token: '', scopes, extra: { ...info.extra } },
-      until,
-      bytes: token.length,
-    });
-    this.#bytes += token.length;
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= MOST && this.#bytes <= MOST_BYTES) return;
-      this.#drop(oldest);
-    }
+    const copy = { ...info, token: '', scopes: [...info.scopes], extra: { ...info.extra } };
+    this.#known.set(keyOf(token), { info: copy, until, bytes: token.length });
   }
 
   get size(): number {
     return this.#known.size;
-  }
-
-  #drop(key: string): void {
-    this.#bytes -= this.#known.get(key)?.bytes ?? 0;
-    this.#known.delete(key);
   }
 }
 

@@ -12,6 +12,7 @@
  * A living instance whose mailbox was closed counts as lapsed until it has reopened the mailbox and renewed its lease.
  * Either the renewal is first, and the burial fails; or the instance finds its lease removed.
  */
+import { BoundedMap } from '../bounded-map.ts';
 import type { InstanceStore } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Link } from './link.ts';
@@ -40,7 +41,7 @@ export interface LinksOptions {
 export class Links {
   readonly #options: LinksOptions;
   readonly #links = new Map<string, Link>();
-  readonly #dead = new Set<string>();
+  readonly #dead = new BoundedMap<string, true>(DEAD_KEPT);
   /** Peers that have not been sent the dead ids of this instance yet. */
   readonly #former = new Map<string, Set<string>>();
   readonly #examining = new Map<string, Promise<boolean>>();
@@ -87,9 +88,7 @@ export class Links {
 
   /** An id that is dead for ever: its instance says so, or its lease is gone. */
   died(peer: string): void {
-    this.#dead.add(peer);
-    const [oldest] = this.#dead;
-    if (this.#dead.size > DEAD_KEPT && oldest !== undefined) this.#dead.delete(oldest);
+    this.#dead.set(peer, true);
     this.#part(peer);
   }
 
@@ -172,7 +171,10 @@ export class Links {
     try {
       await this.examine(peer);
     } catch (err) {
-      this.#options.logger.debug({ err, instance: peer }, 'It could not be found out whether an instance lives');
+      this.#options.logger.debug(
+        { err, instance: peer },
+        'The lease of another instance could not be read: the session store cannot be reached',
+      );
     }
   }
 

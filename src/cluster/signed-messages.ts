@@ -15,6 +15,7 @@
  *
  * What is refused is counted, logged and not answered.
  */
+import { BoundedMap } from '../bounded-map.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { shown } from '../shown.ts';
 import { signsMessages } from '../protocol/versions.ts';
@@ -43,7 +44,7 @@ export class SignedMessages implements InstanceStore {
   readonly #options: SignedMessagesOptions;
   /** The ids of this instance that are announced. */
   readonly #own = new Set<string>();
-  readonly #older = new Set<string>();
+  readonly #older = new BoundedMap<string, true>(OLDER_KEPT);
   readonly #lookups = new Map<string, Promise<boolean>>();
   #refused = 0;
 
@@ -165,9 +166,7 @@ export class SignedMessages implements InstanceStore {
   async #look(from: string): Promise<boolean> {
     const lease = await this.#options.directory.read(from);
     if (lease === undefined || signsMessages(lease.version)) return false;
-    this.#older.add(from);
-    const [oldest] = this.#older;
-    if (this.#older.size > OLDER_KEPT && oldest !== undefined) this.#older.delete(oldest);
+    this.#older.set(from, true);
     return true;
   }
 

@@ -265,7 +265,7 @@ export class RequestChecks {
       if (checked.kind === 'request') {
         if (checked.message.method === 'initialize') return batchNotAllowed('initialize cannot be in a batch');
         if (ids.has(checked.message.id))
-          return batchNotAllowed(`the id ${quoted(checked.message.id)} stands twice in the batch`);
+          return batchNotAllowed(`the id ${quoted(checked.message.id)} is in the batch twice`);
         ids.add(checked.message.id);
       }
       if (claimedVersion(checked) !== undefined)

@@ -11,7 +11,7 @@ export interface RequestSessionFields {
   readonly server: AnyServer;
 }
 
-const NOBODY: Implementation = { name: '', version: '' };
+const UNKNOWN_CLIENT: Implementation = { name: '', version: '' };
 
 /** What `runSessionHandler` gets for one request of stateless and 2026-07-28 serving. */
 export function requestSession(fields: RequestSessionFields): McpRequestRun {
@@ -23,7 +23,7 @@ export function requestSession(fields: RequestSessionFields): McpRequestRun {
     get signal() {
       return caller.signal;
     },
-    clientInfo: fields.clientInfo ?? NOBODY,
+    clientInfo: fields.clientInfo ?? UNKNOWN_CLIENT,
     clientCapabilities: fields.clientCapabilities ?? {},
   };
 }

@@ -2,6 +2,7 @@
  * Parses `Accept` and `Content-Type` by their grammar (RFC 9110); a substring search would accept `q=0` and quoted
  * text.
  */
+import { BoundedMap } from '../bounded-map.ts';
 
 interface MediaRange {
   readonly range: string;
@@ -31,8 +32,7 @@ function accepts(ranges: readonly MediaRange[], type: string): boolean {
   return false;
 }
 
-const cache = new Map<string, { json: boolean; stream: boolean }>();
-const CACHE_SIZE = 100;
+const cache = new BoundedMap<string, { json: boolean; stream: boolean }>(100);
 
 /** Verdicts are cached, because clients send the same few values with every request. */
 function verdict(header: string | undefined): { json: boolean; stream: boolean } {
@@ -44,7 +44,6 @@ function verdict(header: string | undefined): { json: boolean; stream: boolean }
     json: accepts(ranges, 'application/json'),
     stream: accepts(ranges, 'text/event-stream'),
   };
-  if (cache.size >= CACHE_SIZE) cache.clear();
   if (key.length <= 1024) cache.set(key, made);
   return made;
 }

@@ -3,7 +3,7 @@
  * `limits.requests`, `limits.perUser`, `limits.perTool`. A caller without a user counts by the address of its
  * connection.
  */
-import { overToolLimit, overUserLimit, type SojournError, tooManyWithoutSession } from '../errors.ts';
+import { overToolLimit, overUserLimit, SojournError, tooManyWithoutSession } from '../errors.ts';
 import { type Admission, type AdmittedRequest, type RequestGate, shareKey } from '../http/request-gate.ts';
 import type { TimeProvider, ToolLimits, UserLimits } from '../types.ts';
 
@@ -38,42 +38,42 @@ export class RequestLimits implements RequestGate {
 
   constructor(options: RequestLimitsOptions) {
     this.#options = options;
-    const { requests, requestsPerMinute } = options.perUser;
-    this.limitsSessions =
-      Object.keys(options.perTool).length > 0 || requests < Infinity || requestsPerMinute < Infinity;
+    this.limitsSessions = Object.keys(options.perTool).length > 0 || limitsUsers(options.perUser, 'requests');
   }
 
   enter(request: AdmittedRequest): Admission | SojournError {
-    const { perUser, perTool, requests } = this.#options;
-    const listens = request.method === 'subscriptions/listen';
-    if (!request.inSession && !listens && this.#running >= requests) return tooManyWithoutSession(requests);
-    const user = this.#shareOf(this.#users, shareKey(request.user, request.address), perUser.requestsPerMinute);
-    if (listens && user.subscriptions >= perUser.subscriptions)
-      return overUserLimit('subscriptions', perUser.subscriptions);
-    if (!listens && user.requests >= perUser.requests) return overUserLimit('requests', perUser.requests);
-    const waitMs = this.#waitOf(user, perUser.requestsPerMinute);
-    if (waitMs > 0) return overUserLimit('requestsPerMinute', perUser.requestsPerMinute, waitMs);
-    const name = request.tool;
-    const limits = name !== undefined && Object.hasOwn(perTool, name) ? perTool[name] : undefined;
-    let tool: Share | undefined;
-    if (name !== undefined && limits !== undefined) {
-      tool = this.#shareOf(this.#tools, name, limits.requestsPerMinute);
-      if (tool.requests >= limits.requests) return overToolLimit(name, 'requests', limits.requests);
-      const toolWaitMs = this.#waitOf(tool, limits.requestsPerMinute);
-      if (toolWaitMs > 0) return overToolLimit(name, 'requestsPerMinute', limits.requestsPerMinute, toolWaitMs);
-      tool.requests += 1;
-      tool.tokens -= 1;
+    const { perUser, requests } = this.#options;
+    const kind = request.method === 'subscriptions/listen' ? 'subscriptions' : 'requests';
+    const withoutSession = !request.inSession && kind === 'requests';
+    if (withoutSession && this.#running >= requests) return tooManyWithoutSession(requests);
+    let user: Share | undefined;
+    if (limitsUsers(perUser, kind)) {
+      user = this.#shareOf(this.#users, shareKey(request.user, request.address), perUser.requestsPerMinute);
+      if (user[kind] >= perUser[kind]) return overUserLimit(kind, perUser[kind]);
+      const waitMs = this.#waitOf(user, perUser.requestsPerMinute);
+      if (waitMs > 0) return overUserLimit('requestsPerMinute', perUser.requestsPerMinute, waitMs);
     }
-    user.tokens -= 1;
-    if (listens) user.subscriptions += 1;
-    else user.requests += 1;
-    if (!request.inSession && !listens) this.#running += 1;
+    const tool = this.#toolOf(request.tool);
+    if (tool instanceof SojournError) return tool;
+    if (tool !== undefined) use(tool, 'requests');
+    if (user !== undefined) use(user, kind);
+    if (withoutSession) this.#running += 1;
     return new Admitted(() => {
       if (tool !== undefined) tool.requests -= 1;
-      if (listens) user.subscriptions -= 1;
-      else user.requests -= 1;
-      if (!request.inSession && !listens) this.#running -= 1;
+      if (user !== undefined) user[kind] -= 1;
+      if (withoutSession) this.#running -= 1;
     });
+  }
+
+  /** `undefined`: the request calls no tool that has a limit. */
+  #toolOf(name: string | undefined): Share | SojournError | undefined {
+    const { perTool } = this.#options;
+    const limits = name !== undefined && Object.hasOwn(perTool, name) ? perTool[name] : undefined;
+    if (name === undefined || limits === undefined) return undefined;
+    const tool = this.#shareOf(this.#tools, name, limits.requestsPerMinute);
+    if (tool.requests >= limits.requests) return overToolLimit(name, 'requests', limits.requests);
+    const waitMs = this.#waitOf(tool, limits.requestsPerMinute);
+    return waitMs > 0 ? overToolLimit(name, 'requestsPerMinute', limits.requestsPerMinute, waitMs) : tool;
   }
 
   #shareOf(shares: Map<string, Share>, key: string, perMinute: number): Share {
@@ -93,6 +93,16 @@ export class RequestLimits implements RequestGate {
   #waitOf({ tokens }: Share, perMinute: number): number {
     return tokens >= WHOLE_TOKEN ? 0 : ((1 - tokens) / perMinute) * MINUTE_MS;
   }
+}
+
+/** Where no limit applies, no share is looked up. */
+function limitsUsers(perUser: Readonly<UserLimits>, kind: 'requests' | 'subscriptions'): boolean {
+  return perUser[kind] < Infinity || perUser.requestsPerMinute < Infinity;
+}
+
+function use(share: Share, kind: 'requests' | 'subscriptions'): void {
+  share[kind] += 1;
+  share.tokens -= 1;
 }
 
 function forgetIdle(shares: Map<string, Share>): void {

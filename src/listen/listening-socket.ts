@@ -169,10 +169,10 @@ export class ListeningSocket {
         const took = now - began;
         turns += 1;
         quickest = Math.min(quickest, took);
-        const nobodyCame = arrivals === this.#arrivals;
+        const noneArrived = arrivals === this.#arrivals;
         const isQuick = turns > SAMPLE_TURNS && took <= NEARLY * quickest;
         const late = now - from;
-        const isDue = (nobodyCame && (isQuick || late > TURN_MS)) || late > 2 * TURN_MS;
+        const isDue = (noneArrived && (isQuick || late > TURN_MS)) || late > 2 * TURN_MS;
         const next = (isDone: boolean): unknown => (isDone ? closed() : afterTurn(() => turn(this.#arrivals, now)));
         if (isDue) act(late > LAST_MS, next);
         else next(false);

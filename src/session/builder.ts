@@ -120,7 +120,7 @@ export class ServerBuilder {
   closeLate(server: AnyServer): void {
     const close = async (): Promise<void> => server.close();
     close().catch((err: unknown) =>
-      this.#options.logger.error({ err }, 'A server that came too late could not be closed'),
+      this.#options.logger.error({ err }, 'A server that the factory returned too late could not be closed'),
     );
   }
 
@@ -285,7 +285,7 @@ export class SessionBuilder {
       } else if (answer.error !== undefined) {
         this.#host.logger.warn(
           { sessionId: session.id, method: message.method, error: answer.error },
-          'The rebuilt server refused what it was told before',
+          'The rebuilt server refused a recorded message of its client',
         );
       }
     }

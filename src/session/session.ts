@@ -243,7 +243,7 @@ export class LiveSession {
     if (answer !== undefined) return this.#delivery.send(answer, source);
     this.logger.warn(
       { sessionId: this.id, id: shownId(message.id) },
-      'An answer came that nobody waits for; it is dropped',
+      'A client answered a request that is not pending; the answer is dropped',
     );
   }
 

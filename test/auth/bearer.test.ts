@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { AuthOptions } from '../../src/index.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { bearer, RESOURCE } from '../kit/issuer.ts';
+import { initializeRequest } from '../kit/initialize-request.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { serve, type Face } from '../kit/serve.ts';
@@ -181,17 +182,7 @@ test('a verify that hangs is 503 after hookTimeoutMs', async () => {
 test('a wrapper that sets `auth` on the request identifies the caller on the fetch face', async () => {
   const lab = createLab();
   const endpoint = createMcpEndpoint(lab.factory);
-  const request = new Request('http://localhost/mcp', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'initialize',
-      params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
-    }),
-  });
-  const wrapped = Object.assign(request, { auth: info('t') });
+  const wrapped = Object.assign(initializeRequest(), { auth: info('t') });
   expect((await endpoint.fetch(wrapped)).status).toBe(200);
   expect(lab.made[0]?.ctx.session?.user).toBe('["sub","https://id.example","ada"]');
   await endpoint.close();

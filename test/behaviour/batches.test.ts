@@ -147,13 +147,13 @@ describe.each(faces)('over %s', (face) => {
     expect(calls).toBe(0);
   });
 
-  test('B225 an id that stands twice in a batch is refused, and nothing of it runs', async () => {
+  test('B225 an id that a batch has twice is refused, and nothing of it runs', async () => {
     let calls = 0;
     const { client } = await serve(toolServer({ count: () => said(++calls) }), {}, { face });
     const one = client();
     await one.initialize({ protocolVersion: '2025-03-26' });
     const twice = await one.post([call('a', 'count'), ping('b'), call('a', 'count')]);
-    expect([twice.status, twice.json()]).toEqual([400, refused('the id "a" stands twice in the batch')]);
+    expect([twice.status, twice.json()]).toEqual([400, refused('the id "a" is in the batch twice')]);
     expect(calls).toBe(0);
     // A number and its text are two ids.
     const alike = await one.post([ping(1), ping('1')]);

@@ -4,6 +4,7 @@ import { storeAway } from '../../src/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { initializeRequest } from '../kit/initialize-request.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
@@ -28,25 +29,13 @@ function awayStore(): Store & { attempts: number; back(): void } {
   };
 }
 
-const ping = (): Request =>
-  new Request('http://127.0.0.1/mcp', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'initialize',
-      params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'raw', version: '1' } },
-    }),
-  });
-
 test('a store that is unreachable at the start is tried again without a request, and logged once', async () => {
   const time = createFakeTime();
   const log = createLog();
   const store = awayStore();
   const endpoint = createMcpEndpoint(createLab().factory, { store, timeProvider: time, logger: log });
   await until(() => store.attempts === 1);
-  const refused = await endpoint.fetch(ping());
+  const refused = await endpoint.fetch(initializeRequest());
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
   expect(endpoint.health().store).toBe('away');
   for (let n = 0; n < 3; n++) await time.advance(1_000);
@@ -56,7 +45,7 @@ test('a store that is unreachable at the start is tried again without a request,
   await time.advance(1_000);
   await until(() => endpoint.health().store === 'ok');
   const attempts = store.attempts;
-  expect((await endpoint.fetch(ping())).status).toBe(200);
+  expect((await endpoint.fetch(initializeRequest())).status).toBe(200);
   await time.advance(10_000);
   expect(store.attempts).toBe(attempts);
   await endpoint.close();
@@ -70,9 +59,9 @@ test('an endpoint whose store was never open drains and closes, and opens nothin
   expect(await endpoint.drain()).toEqual({ released: 0, interrupted: 0 });
   store.back();
   await time.advance(5_000);
-  const refused = await endpoint.fetch(ping());
+  const refused = await endpoint.fetch(initializeRequest());
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
   await endpoint.close();
-  expect((await endpoint.fetch(ping())).status).toBe(503);
+  expect((await endpoint.fetch(initializeRequest())).status).toBe(503);
   expect(store.attempts).toBe(1);
 });

@@ -47,6 +47,21 @@ describe('limits.requests', () => {
   });
 });
 
+test('a limit that is not set is not looked up: the user of a request is not even read', () => {
+  const { limits } = limitsOf({ requests: 1 });
+  const request = (method: string): AdmittedRequest => ({
+    method,
+    tool: 'slow',
+    inSession: false,
+    address: undefined,
+    get user(): string {
+      throw new Error('the user was read');
+    },
+  });
+  admitted(limits.enter(request('tools/call'))).leave();
+  expect(() => limits.enter(request('subscriptions/listen'))).toThrow('the user was read');
+});
+
 describe('limits.perUser', () => {
   test('requests of one user are counted in both eras, and no other user is refused', () => {
     const { enter } = limitsOf({ perUser: { requests: 2 } });

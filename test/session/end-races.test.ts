@@ -151,7 +151,7 @@ describe('an elicitation whose owner is going away', () => {
     const answer = (colour: string) => ({ action: 'accept', content: { colour } });
     const late = await onC.post({ jsonrpc: '2.0', id: first.question.id, result: answer('late') });
     expect(late.status).toBe(202);
-    await until(() => b.log.matching(/answer came that nobody waits for/, 'warn').length === 1);
+    await until(() => b.log.matching(/answered a request that is not pending/, 'warn').length === 1);
     expect((await onC.post({ jsonrpc: '2.0', id: second.question.id, result: answer('right') })).status).toBe(202);
     expect(textOf(await second.stream.nextMessage())).toBe('accept {"colour":"right"}');
   });

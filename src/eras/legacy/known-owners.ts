@@ -3,6 +3,7 @@
  * the store per call: an owner that has just sent a message knows better than the record whether it still owns the
  * session, and refuses the call if not.
  */
+import { BoundedMap } from '../../bounded-map.ts';
 import type { Instance } from '../../cluster/instance.ts';
 
 /** Past this number of sessions the oldest entry is dropped. */
@@ -10,7 +11,7 @@ const KEPT = 10_000;
 
 export class KnownOwners {
   readonly #instance: Pick<Instance, 'heardRecently'>;
-  readonly #owners = new Map<string, { readonly owner: string; readonly user: string | undefined }>();
+  readonly #owners = new BoundedMap<string, { readonly owner: string; readonly user: string | undefined }>(KEPT);
 
   constructor(instance: Pick<Instance, 'heardRecently'>) {
     this.#instance = instance;
@@ -28,9 +29,6 @@ export class KnownOwners {
     const known = this.#owners.get(sessionId);
     if (known?.owner === owner && known.user === user) return;
     this.#owners.set(sessionId, { owner, user });
-    if (this.#owners.size <= KEPT) return;
-    const [oldest] = this.#owners.keys();
-    if (oldest !== undefined) this.#owners.delete(oldest);
   }
 
   forget(sessionId: string): void {

@@ -10,6 +10,7 @@ import {
   CLIENT_INFO_META_KEY,
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server';
+import { BoundedMap } from '../../bounded-map.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { isModern } from '../../protocol/versions.ts';
 import type { ModernCall } from './servers.ts';
@@ -31,7 +32,7 @@ const META: ReadonlySet<string> = new Set([
 
 export class ModernEnvelopes {
   /** Accepted envelopes by version, client and capabilities, as JSON. */
-  readonly #accepted = new Map<string, Classification>();
+  readonly #accepted = new BoundedMap<string, Classification>(ACCEPTED_KEPT);
 
   /** `undefined`: the SDK must refuse the request, or it is a request that the SDK answers differently. */
   classify(call: ModernCall, request: RpcRequest): Classification | undefined {
@@ -44,15 +45,8 @@ export class ModernEnvelopes {
     const known = this.#accepted.get(key);
     if (known !== undefined && meta[PROTOCOL_VERSION_META_KEY] === version) return known;
     const found = ask(call, request);
-    if (found !== undefined && key.length <= LONGEST) this.#keep(key, found);
+    if (found !== undefined && key.length <= LONGEST) this.#accepted.set(key, found);
     return found;
-  }
-
-  #keep(key: string, classification: Classification): void {
-    this.#accepted.set(key, classification);
-    if (this.#accepted.size <= ACCEPTED_KEPT) return;
-    const [oldest] = this.#accepted.keys();
-    if (oldest !== undefined) this.#accepted.delete(oldest);
   }
 }
 

@@ -7,6 +7,7 @@
  * the last message before it that counts: of several, the first one wins. After a write, the writer checks that no
  * other message won. A reader checks that the newest message counts.
  */
+import { BoundedMap } from '../../bounded-map.ts';
 import { contended } from './failures.ts';
 import type { JetStream, Stored } from './jetstream.ts';
 import type { StreamKey } from './names.ts';
@@ -33,7 +34,7 @@ const SETTLED = 20_000;
 export class KeyedValues {
   readonly jetstream: JetStream;
   readonly #streams: Streams;
-  readonly #settled = new Map<string, number>();
+  readonly #settled = new BoundedMap<string, number>(SETTLED);
 
   constructor(jetstream: JetStream, streams: Streams) {
     this.jetstream = jetstream;
@@ -106,7 +107,6 @@ export class KeyedValues {
   }
 
   #settle(subject: string, seq: number): void {
-    if (this.#settled.size >= SETTLED) this.#settled.clear();
     this.#settled.set(subject, seq);
   }
 }

@@ -9,6 +9,7 @@
  * time buries it before it answers, so a late renewal fails. A crash leaves the last value, which runs out. The server
  * deletes nothing by age here: its timer is late by up to a second, and endpoints may have different lease times.
  */
+import { BoundedMap } from '../../bounded-map.ts';
 import { internal } from '../../errors.ts';
 import type { InstanceLease } from '../store.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -58,7 +59,7 @@ export class Leases {
   readonly #own = new Map<string, Own>();
   /** Announcements that may have been stored although their answer was lost: id → `by`. */
   readonly #trying = new Map<string, string>();
-  readonly #dead = new Set<string>();
+  readonly #dead = new BoundedMap<string, true>(DEAD_KNOWN);
 
   constructor(options: LeasesOptions) {
     this.#options = options;
@@ -219,10 +220,7 @@ export class Leases {
   }
 
   #remember(id: string): void {
-    this.#dead.add(id);
-    if (this.#dead.size <= DEAD_KNOWN) return;
-    const [oldest] = this.#dead;
-    if (oldest !== undefined) this.#dead.delete(oldest);
+    this.#dead.set(id, true);
   }
 
   #decode({ at, data, deleted }: Stored, position: ValuePosition): Found {

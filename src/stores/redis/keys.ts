@@ -2,6 +2,7 @@
  * The names of all keys: the prefix, the endpoint's name, then the purpose. All keys of one session have the same hash
  * tag, and so the same slot of a Cluster. The same is true for all keys of one instance, and of the deployment.
  */
+import { BoundedMap } from '../../bounded-map.ts';
 
 const PLAIN = /^[\w.~-]+$/;
 
@@ -36,7 +37,7 @@ const REMEMBERED = 10_000;
 export class Keys {
   readonly #sessions: string;
   readonly #deployment: string;
-  readonly #remembered = new Map<string, SessionKeys>();
+  readonly #remembered = new BoundedMap<string, SessionKeys>(REMEMBERED);
   /** Channels are shared by all databases of a server, so the number of the database is part of their names. */
   readonly #channels: string;
 
@@ -51,7 +52,6 @@ export class Keys {
     if (known !== undefined) return known;
     const base = `${this.#sessions}{${part(id)}}:`;
     const keys: SessionKeys = [`${base}r`, `${base}b`, `${base}s`, `${base}o`, `${base}k`, `${base}l`];
-    if (this.#remembered.size >= REMEMBERED) this.#remembered.clear();
     this.#remembered.set(id, keys);
     return keys;
   }

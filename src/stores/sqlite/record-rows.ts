@@ -1,4 +1,5 @@
 /** Converts records to rows and back. */
+import { BoundedMap } from '../../bounded-map.ts';
 import { createHash } from 'node:crypto';
 import { internal } from '../../errors.ts';
 import {
@@ -137,15 +138,13 @@ function intern(database: Database, text: string): number {
   return known === undefined ? database.change(SQL.makeText, [hash, text]).lastInsertRowid : known[0];
 }
 
-/** Hashes of texts that recur. All are forgotten when there are too many. */
-const hashes = new Map<string, Uint8Array>();
-const HASHES = 64;
+/** Hashes of texts that recur. */
+const hashes = new BoundedMap<string, Uint8Array>(64);
 
 function hashOf(text: string): Uint8Array {
   const known = hashes.get(text);
   if (known !== undefined) return known;
   const hash = createHash('sha256').update(text).digest();
-  if (hashes.size >= HASHES) hashes.clear();
   hashes.set(text, hash);
   return hash;
 }

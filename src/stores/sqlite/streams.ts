@@ -5,6 +5,7 @@
  * only if everything matches. All other appends go step by step. The one statement needs the row number of the session,
  * which is remembered and checked by the statement.
  */
+import { BoundedMap } from '../../bounded-map.ts';
 import type { SessionTable } from './session-table.ts';
 import type { PendingAppend } from './pending-append.ts';
 import { SQL } from './statements.ts';
@@ -14,7 +15,7 @@ const MAX_ROWS = 10_000;
 
 export class StreamTable {
   readonly #table: SessionTable;
-  readonly #rows = new Map<string, number>();
+  readonly #rows = new BoundedMap<string, number>(MAX_ROWS);
 
   constructor(table: SessionTable) {
     this.#table = table;
@@ -85,7 +86,6 @@ export class StreamTable {
   }
 
   #remember(sessionId: string, session: number): void {
-    if (this.#rows.size >= MAX_ROWS) this.#rows.clear();
     this.#rows.set(sessionId, session);
   }
 }

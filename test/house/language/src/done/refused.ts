@@ -1,5 +1,5 @@
 /** Whoever reads this has to guess. */
-export const first = 'nobody minds a word in a string'; // which line meanwhile waits
+export const first = 'nobody reads this string'; // which line meanwhile waits
 
 // A phrase is found across the end of a line: each has a name of
 // its own.

@@ -1,0 +1,52 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { BoundedMap } from '../src/bounded-map.ts';
+
+test('forgets the oldest entry past its number, and a use makes an entry the newest', () => {
+  const map = new BoundedMap<string, number>(2);
+  map.set('a', 1);
+  map.set('b', 2);
+  expect(map.use('a')).toBe(1);
+  map.set('c', 3);
+  expect([map.get('a'), map.get('b'), map.get('c'), map.size]).toEqual([1, undefined, 3, 2]);
+});
+
+test('reading alone does not keep an entry', () => {
+  const map = new BoundedMap<string, number>(1);
+  map.set('a', 1);
+  expect(map.get('a')).toBe(1);
+  map.set('b', 2);
+  expect([map.has('a'), map.has('b')]).toEqual([false, true]);
+});
+
+test('an entry that is larger than all may be together is not kept', () => {
+  const map = new BoundedMap<string, string>(10, { most: 5, of: (text) => text.length });
+  map.set('a', 'abc');
+  map.set('b', 'abcdef');
+  expect(map.size).toBe(0);
+  map.set('c', 'abcde');
+  expect(map.get('c')).toBe('abcde');
+});
+
+test('any operations keep it within its bounds, and it holds what a list of the newest holds', () => {
+  const operation = fc.tuple(fc.constantFrom('set', 'use', 'delete'), fc.integer({ max: 6, min: 0 }), fc.nat(4));
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
+      const map = new BoundedMap<number, { bytes: number }>(4, { most: 8, of: ({ bytes }) => bytes });
+      let model: Array<readonly [number, { bytes: number }]> = [];
+      const bytes = () => model.reduce((sum, [, value]) => sum + value.bytes, 0);
+      for (const [what, key, size] of operations) {
+        const found = model.find(([known]) => known === key);
+        if (what === 'use') expect(map.use(key)).toBe(found?.[1]);
+        if (what === 'delete') map.delete(key);
+        const kept = model.filter(([known]) => known !== key);
+        const value = { bytes: size };
+        if (what === 'set') map.set(key, value);
+        model = what === 'delete' ? kept : what === 'set' ? [...kept, [key, value]] : found ? [...kept, found] : model;
+        while (model.length > 4 || bytes() > 8) model.shift();
+        expect(map.size).toBe(model.length);
+        for (const [known, held] of model) expect(map.get(known)).toBe(held);
+      }
+    }),
+  );
+});
