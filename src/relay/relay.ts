@@ -16,6 +16,7 @@ import { errorJson, type LostForm, refuseStopped } from '../http/answer.ts';
 import { attempt } from '../http/attempt.ts';
 import { type Backlog, backlogOf } from '../http/backlog.ts';
 import type { Exchange } from '../http/exchange.ts';
+import type { MemoryUse } from '../http/slow-readers.ts';
 import { messageFrame } from '../http/sse.ts';
 import type { Logger } from '../types.ts';
 import { envelopeOf, readHeaders } from './envelope.ts';
@@ -32,6 +33,7 @@ export interface RelayOptions {
   readonly logger: Logger;
   /** A drained or closed endpoint relays no call. */
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
+  readonly memory: MemoryUse;
   /** `limits.streamBufferBytes`. */
   readonly bufferBytes: number;
   /** How a request of this method learns that it may have run. */
@@ -232,12 +234,14 @@ export class Relay implements RelayedCalls {
     const { n } = item;
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
-    const exchange = new RelayedExchange(
-      item,
+    const { memory, logger } = this.#options;
+    const exchange = new RelayedExchange({
+      envelope: item,
       link,
-      () => this.#serving.get(link)?.delete(n),
-      (err) => this.#options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
-    );
+      memory,
+      onFinished: () => this.#serving.get(link)?.delete(n),
+      report: (err) => logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
+    });
     serving.set(n, exchange);
     attempt(exchange, () => this.#options.serve(item, exchange));
   }

@@ -13,11 +13,21 @@ import type { AnswerItem, CallItem } from '../cluster/messages.ts';
 import type { SojournError } from '../errors.ts';
 import { attempt, failWith, type ReportFailure } from '../http/attempt.ts';
 import { closeSignal, type Exchange, type RelayOrigin, type HeaderFields, type HeaderList } from '../http/exchange.ts';
+import type { MemoryUse } from '../http/slow-readers.ts';
 import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { authOf, sendHeaders } from './envelope.ts';
 
 const ITEM_BYTES = 64;
+
+export interface RelayedExchangeOptions {
+  readonly envelope: CallItem;
+  readonly link: Link;
+  readonly memory: MemoryUse;
+  /** Removes it from the calls being served. */
+  onFinished(): void;
+  readonly report: ReportFailure;
+}
 
 export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   readonly #envelope: CallItem;
@@ -38,14 +48,17 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   #acknowledged = false;
   #onClose: Array<() => unknown> = [];
   #onAcknowledged: Array<() => void> = [];
-  /** Removes it from the calls being served. */
   readonly #onFinished: () => void;
   readonly #report: ReportFailure;
   #streaming = false;
+  readonly #memory: MemoryUse;
+  /** Bytes charged to the memory budget. */
+  #held = 0;
 
-  constructor(envelope: CallItem, link: Link, onFinished: () => void, report: ReportFailure) {
+  constructor({ envelope, link, memory, onFinished, report }: RelayedExchangeOptions) {
     this.#envelope = envelope;
     this.#link = link;
+    this.#memory = memory;
     this.#releaseLink = link.hold('stream');
     this.#onFinished = onFinished;
     this.#report = report;
@@ -91,8 +104,10 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
 
   readonly clientAddress = undefined;
 
-  /** The body counts in the memory budget of the relaying instance. */
-  holds(_bytes: number): boolean {
+  /** The body counts in the memory budgets of both instances: an owner has many relaying instances. */
+  holds(bytes: number): boolean {
+    if (this.closed || !this.#memory.take(bytes, this.#held)) return false;
+    this.#held += bytes;
     return true;
   }
 
@@ -215,6 +230,8 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
 
   #done(): void {
     this.#releaseLink();
+    this.#memory.give(this.#held);
+    this.#held = 0;
     this.#onFinished();
   }
 

@@ -65,6 +65,44 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     expect(logger.matching(/newer version/, 'warn')).toHaveLength(1);
   });
 
+  test('a notice fetches only large messages to its receiver: no other key is read or removed', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const logger = createLog();
+    const view = await openView(server().url, { name, logger });
+    const inbox = await announced(view, 'me');
+    await announced(view, 'other');
+    const base = `sojourn:${name}:`;
+    const body = JSON.stringify({ kind: 'call', stolen: true });
+    const keys = [
+      'another-program',
+      `${base}{session}:b`,
+      `${base}{other}:letter:AAAA`,
+      `${base}{me}:letter:`,
+      `${base}{me}:letter:A/../B`,
+      `${base}{me}:letter:${'A'.repeat(65)}`,
+      `${base}{me}:lease`,
+      `sojourn:another-deployment:{me}:letter:AAAA`,
+      `sojourn:{${name}}:secret:instance-messages`,
+    ];
+    for (const key of keys.filter((one) => !one.endsWith('lease'))) await ask('SET', key, body);
+    const channel = `${base}{me}:mail`;
+    for (const key of keys) await ask('PUBLISH', channel, JSON.stringify({ v: 1, from: 'x', key }));
+    for (const text of [
+      '{"v":1,"from":"x","key":7}',
+      '{"v":1,"from":"x","message":null}',
+      '{"v":1,"from":7,"message":{"kind":"n"}}',
+    ])
+      await ask('PUBLISH', channel, text);
+    await ask('SET', `${base}{me}:letter:null`, 'null');
+    await ask('PUBLISH', channel, JSON.stringify({ v: 1, from: 'x', key: `${base}{me}:letter:null` }));
+    await ask('SET', `${base}{me}:letter:AAAA`, JSON.stringify({ kind: 'call', allowed: true }));
+    await ask('PUBLISH', channel, JSON.stringify({ v: 1, from: 'x', key: `${base}{me}:letter:AAAA` }));
+    await until(() => inbox.messages.length > 0);
+    expect(inbox.messages).toEqual([{ kind: 'call', allowed: true }]);
+    for (const key of keys) expect(await ask('EXISTS', key), key).toBe(1);
+  });
+
   test('a cut subscription is lost at once; the next renewal finds a new one', async () => {
     const ask = await openRedis(server().url);
     const view = await openView(server().url);

@@ -1,5 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { connect } from 'node:net';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Libsql from 'libsql';
@@ -185,5 +196,118 @@ describe('messages', () => {
     for (const from of ['b', 'c', 'b']) await there.instances.send(from, 'a', { kind: 'n' });
     await until(() => inbox.messages.length === 3);
     expect(inbox.from).toEqual(['b', 'c', 'b']);
+  });
+});
+
+describe.skipIf(ON_WINDOWS)('a lease that another program wrote', () => {
+  const ROOT = process.geteuid?.() === 0;
+
+  /** A view, and a lease of the instance `a` with this address. */
+  const leased = async (path: string, address: string) => {
+    const view = await openView(path);
+    await announce(view, 'me');
+    await announce(view, 'a');
+    const database = new Libsql(path);
+    database.prepare('UPDATE instances SET address = ? WHERE id = ?').run(address, 'a');
+    database.close();
+    const send = async (): Promise<unknown> => view.instances.send('me', 'a', { kind: 'call' });
+    return { view, send };
+  };
+  /** A socket that counts what connects to it. */
+  const listening = async (socket: string) => {
+    const heard = { connections: 0 };
+    const server = createServer((connection) => {
+      heard.connections += 1;
+      connection.destroy();
+    });
+    await new Promise<void>((done) => server.listen(socket, done));
+    return { heard, server, close: () => new Promise((done) => server.close(done)) };
+  };
+
+  test('with a mailbox elsewhere: nothing is connected to, and no file is removed', async () => {
+    const folder = newFolder();
+    const secret = join(folder, 'secret.txt');
+    const foreign = await listening(join(folder, 'docker.sock'));
+    const path = join(folder, 'data', 'sessions.db');
+    mkdirSync(dirname(path));
+    writeFileSync(join(dirname(path), 'beside.txt'), 'x');
+    const inside = join(dirname(path), 'sojourn-abcdef');
+    mkdirSync(inside);
+    for (const address of [
+      join(folder, 'docker.sock'),
+      '../docker.sock',
+      'docker.sock',
+      'sessions.db',
+      'beside.txt',
+      'sessions.db-../../doc.sock',
+      `${folder}/sojourn-abcdef/../docker.sock`,
+      `${inside}/../../docker.sock`,
+      '/run/docker.sock',
+      'http://example.com/',
+      '',
+      secret,
+    ]) {
+      writeFileSync(secret, 'x');
+      const { view, send } = await leased(path, address);
+      await expect(send(), address).rejects.toThrow(/another program wrote it/);
+      const lease = await view.instances.read('a');
+      expect(lease && (await view.instances.bury(lease)), address).toBe(true);
+      await view.close();
+      // Its id is used again in the next round.
+      const database = new Libsql(path);
+      database.exec('DELETE FROM instances');
+      database.close();
+      for (const file of [secret, path, join(folder, 'docker.sock'), join(dirname(path), 'beside.txt')])
+        expect(existsSync(file), `${address}: ${file}`).toBe(true);
+    }
+    expect(foreign.heard.connections).toBe(0);
+    await foreign.close();
+  });
+
+  test.each<[string, RegExp, (socket: string, folder: string) => void]>([
+    ['a symbolic link', /symbolic link/, (socket, folder) => symlinkSync(join(folder, 'real.sock'), socket)],
+    ['a file', /not a socket/, (socket) => writeFileSync(socket, '')],
+  ])('with %s in the place of its socket: refused, and a bury removes the lease alone', async (_, why, put) => {
+    const folder = newFolder();
+    const path = join(folder, 'sessions.db');
+    const real = await listening(join(folder, 'real.sock'));
+    const socket = join(folder, 'sessions.db-AAAAAAAA.sock');
+    put(socket, folder);
+    const { view, send } = await leased(path, 'sessions.db-AAAAAAAA.sock');
+    await expect(send()).rejects.toThrow(why);
+    const lease = await view.instances.read('a');
+    expect(lease && (await view.instances.bury(lease))).toBe(true);
+    expect(readdirSync(folder)).toContain('sessions.db-AAAAAAAA.sock');
+    expect(real.heard.connections).toBe(0);
+    await real.close();
+  });
+
+  test.each<[string, RegExp, boolean, (socket: string) => void]>([
+    ['that others can write to', /other users can write/, false, (socket) => chmodSync(socket, 0o722)],
+    ['of another user', /another user \(1234\)/, true, (socket) => chownSync(socket, 1234, 1234)],
+  ])('with a socket %s: refused', async (_, why, needsRoot, change) => {
+    if (needsRoot && !ROOT) return;
+    const folder = newFolder();
+    const socket = join(folder, 'sessions.db-AAAAAAAA.sock');
+    const other = await listening(socket);
+    chmodSync(socket, 0o600);
+    change(socket);
+    const { send } = await leased(join(folder, 'sessions.db'), 'sessions.db-AAAAAAAA.sock');
+    await expect(send()).rejects.toThrow(why);
+    expect(other.heard.connections).toBe(0);
+    await other.close();
+  });
+
+  test('with a socket in a folder that others can enter: refused', async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'sojourn-'));
+    const socket = join(elsewhere, 'AAAAAAAA.sock');
+    const other = await listening(socket);
+    chmodSync(socket, 0o600);
+    chmodSync(elsewhere, 0o755);
+    const { send } = await leased(newPath(), socket);
+    await expect(send()).rejects.toThrow(/open to other users/);
+    expect(other.heard.connections).toBe(0);
+    await other.close();
+    rmSync(elsewhere, { recursive: true });
   });
 });

@@ -6,10 +6,10 @@
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import type { CallItem } from '../../cluster/messages.ts';
-import { batchNotAllowed, lapsed, ownerLost, sessionIdMissing } from '../../errors.ts';
+import { batchNotAllowed, lapsed, overMemory, ownerLost, sessionIdMissing } from '../../errors.ts';
 import { JSON_HEADERS, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
-import type { Exchange } from '../../http/exchange.ts';
+import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
 import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import type { RequestGate } from '../../http/request-gate.ts';
@@ -87,6 +87,7 @@ export class LegacyEra {
       instance,
       logger: options.logger,
       lifecycle,
+      memory: registry.memory,
       bufferBytes: options.limits.streamBufferBytes,
       lostForm: (method) => lostForm(options, method),
       isRelayed: relayedFields(options.relayedHeaders, options.credentialHeaders),
@@ -160,7 +161,9 @@ export class LegacyEra {
     const batch = Array.isArray(body);
     // The other instance has checked the request. Messages are classified again, because their kinds are not relayed.
     const messages = (batch ? (body as unknown[]) : [body]).map(checkMessage);
-    this.post({ exchange, messages, batch, text }, again);
+    const post = { exchange, messages, batch, text };
+    if (!exchange.holds(text.length * BODY_WEIGHT)) return refuse(exchange, overMemory(), requestIdOf(post));
+    this.post(post, again);
   }
 
   #serve(session: LiveSession, call: Call): MaybePromise<NextAttempt> {

@@ -22,9 +22,20 @@ export const writeReference = (from: string, key: string): string => JSON.string
 /** Undefined: a newer version or another program wrote it. */
 export function readEnvelope(text: string): Envelope | undefined {
   try {
-    const envelope = JSON.parse(text) as { readonly v?: unknown } | null;
-    return envelope?.v === VERSION ? (envelope as Envelope) : undefined;
+    const envelope = JSON.parse(text) as Partial<Record<'v' | 'from' | 'key' | 'message', unknown>> | null;
+    if (envelope?.v !== VERSION || typeof envelope.from !== 'string') return undefined;
+    return typeof envelope.key === 'string' || isMessage(envelope.message) ? (envelope as Envelope) : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** @throws SyntaxError when the text is no JSON. */
+export function readLargeMessage(text: string): InstanceMessage | undefined {
+  const message: unknown = JSON.parse(text);
+  return isMessage(message) ? message : undefined;
+}
+
+function isMessage(value: unknown): value is InstanceMessage {
+  return typeof value === 'object' && value !== null && typeof (value as { kind?: unknown }).kind === 'string';
 }

@@ -64,7 +64,8 @@ export class RedisInstances implements InstanceStore {
     if (this.#own.has(id)) throw announcedBefore(id);
     const take = async (key: string): Promise<string | null> =>
       (await server.send(key, ['GETDEL', key])) as string | null;
-    const mailbox = new Mailbox({ id, logger, receive, lost, take });
+    const isLetter = (key: string): boolean => keys.isLargeMessage(id, key);
+    const mailbox = new Mailbox({ id, logger, receive, lost, isLetter, take });
     this.#own.set(id, { mailbox, renewals: 0 });
     try {
       await Promise.all([server.subscribe(keys.mailbox(id), mailbox), this.#options.bus.join(mailbox)]);

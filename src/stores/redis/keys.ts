@@ -5,6 +5,7 @@
 import { BoundedMap } from '../../bounded-map.ts';
 
 const PLAIN = /^[\w.~-]+$/;
+const LARGE_MESSAGE_NAME = /^[\w-]{1,64}$/;
 
 /** Encodes any text as part of a key, without collisions: special characters become `%` and four hex digits. */
 function part(text: string): string {
@@ -91,6 +92,12 @@ export class Keys {
   /** A message that is too large for a channel. */
   largeMessage(instance: string, no: string): string {
     return `${this.#sessions}{${part(instance)}}:letter:${no}`;
+  }
+
+  /** Whether a key is that of a large message to this instance. */
+  isLargeMessage(instance: string, key: string): boolean {
+    const start = this.largeMessage(instance, '');
+    return key.startsWith(start) && LARGE_MESSAGE_NAME.test(key.slice(start.length));
   }
 
   get bus(): string {

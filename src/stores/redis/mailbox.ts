@@ -4,7 +4,7 @@
  */
 import type { Logger } from '../../types.ts';
 import type { InstanceMessage } from '../store.ts';
-import { readEnvelope, type Envelope } from './envelopes.ts';
+import { readEnvelope, readLargeMessage, type Envelope } from './envelopes.ts';
 import type { ChannelListener } from './server.ts';
 
 export interface MailboxOptions {
@@ -12,6 +12,8 @@ export interface MailboxOptions {
   readonly logger: Logger;
   receive(from: string, message: InstanceMessage): void;
   lost(): void;
+  /** Whether a large message to this instance can have this key. Taking a key removes it, so no other may be named. */
+  isLetter(key: string): boolean;
   /** Takes the value of a key. */
   take(key: string): Promise<string | null>;
 }
@@ -33,7 +35,8 @@ export class Mailbox implements ChannelListener {
 
   receive(text: string): void {
     const envelope = readEnvelope(text);
-    if (envelope === undefined) return this.#unknown(text);
+    if (envelope === undefined || ('key' in envelope && !this.#options.isLetter(envelope.key)))
+      return this.#unknown(text);
     const before = this.#waiting.get(envelope.from);
     if (before === undefined && 'message' in envelope) this.#deliver(envelope.from, envelope.message);
     else this.#wait(envelope, before ?? Promise.resolve());
@@ -62,7 +65,7 @@ export class Mailbox implements ChannelListener {
     const { take, logger, id } = this.#options;
     try {
       const text = await take(key);
-      if (text !== null) return JSON.parse(text) as InstanceMessage;
+      if (text !== null) return readLargeMessage(text);
       logger.debug({ instance: id, key }, 'A large message to this instance was not there any more');
     } catch (err) {
       logger.debug({ err, instance: id, key }, 'A large message to this instance could not be fetched');

@@ -1,5 +1,6 @@
 /** Turns SQLite's errors into errors that name the file and say what to do. */
 import { storeAway } from '../../errors.ts';
+import { shown } from '../../shown.ts';
 
 /** Primary result codes; extended codes have theirs in the low byte. https://sqlite.org/rescode.html */
 const BUSY = 5;
@@ -65,3 +66,16 @@ export const noWal = (path: string, mode: unknown): Error =>
   );
 
 export const storeClosed = (path: string): Error => storeAway(`${path} is closed`);
+
+/** The lease of an instance names a file that is no mailbox of this database. */
+export const foreignAddress = (path: string, id: string, address: string): Error =>
+  storeAway(
+    `${path}: the lease of instance ${shown(id)} names the mailbox ${shown(address)}, which no instance of this file can ` +
+      'have; another program wrote it',
+  );
+
+export const unsafeSocket = (id: string, socket: string, why: string): Error =>
+  storeAway(`no message is sent to instance ${shown(id)}: its mailbox ${socket} is not safe: ${why}`);
+
+export const unsafeFile = (path: string, why: string): Error =>
+  storeAway(`${path} is not opened, because others could change the sessions in it: ${why}`);

@@ -14,8 +14,10 @@ import type { Logger } from '../../types.ts';
 import type { MaybePromise, InstanceLease, InstanceMessage, InstanceStore } from '../store.ts';
 import { addressPath, mailboxAddress, removeSocket } from './address.ts';
 import type { StoreClock } from './clock.ts';
+import { foreignAddress, unsafeSocket } from './failures.ts';
 import { encodeFrame } from './frames.ts';
 import { Mailbox } from './mailbox.ts';
+import { socketDanger } from './ownership.ts';
 import { Peer, type SendOutcome } from './peer.ts';
 import type { RetryBackoff } from './retry-backoff.ts';
 import { SQL } from './statements.ts';
@@ -65,7 +67,7 @@ export class SqliteInstances implements InstanceStore {
     this.#forgetDead();
     const { id, state, version } = lease;
     const address = mailboxAddress(file.path, random);
-    const mailbox = new Mailbox(addressPath(file.path, address), { receive, lost }, logger);
+    const mailbox = new Mailbox(this.#pathOf(id, address), { receive, lost }, logger);
     const announced = await file.write(() => {
       const ends = clock.machine() + leaseMs;
       const values = [deployment, id, state, version, leaseMs, clock.boot, ends, clock.wall(), address];
@@ -144,7 +146,7 @@ export class SqliteInstances implements InstanceStore {
       return changes === 1 ? (found ?? '') : undefined;
     });
     if (address === undefined) return false;
-    if (address !== '') removeSocket(addressPath(file.path, address));
+    if (address !== '') this.#removeSocket(address);
     this.#dropPeer(id);
     return true;
   }
@@ -180,6 +182,19 @@ export class SqliteInstances implements InstanceStore {
     return [clock.boot, clock.machine(), deployment, id];
   }
 
+  #pathOf(id: string, address: string): string {
+    const { path } = this.#options.file;
+    const found = addressPath(path, address);
+    if (found === undefined) throw foreignAddress(path, id, address);
+    return found;
+  }
+
+  /** An address that no instance has is left alone. */
+  #removeSocket(address: string): void {
+    const path = addressPath(this.#options.file.path, address);
+    if (path !== undefined) removeSocket(path);
+  }
+
   #peer(id: string): Peer {
     const known = this.#peers.get(id);
     if (known !== undefined) return known;
@@ -187,7 +202,11 @@ export class SqliteInstances implements InstanceStore {
     const peer: Peer = new Peer(id, {
       find: async () => {
         const row = await file.read(() => file.database.one<[...LeaseRow, string | null]>(SQL.lease, this.#key(id)));
-        return row === undefined || row[4] === null ? undefined : addressPath(file.path, row[4]);
+        if (row === undefined || row[4] === null) return undefined;
+        const path = this.#pathOf(id, row[4]);
+        const danger = socketDanger(file.path, path);
+        if (danger !== undefined) throw unsafeSocket(id, path, danger);
+        return path;
       },
       lostMessages: (messages) =>
         this.#options.logger.warn(
@@ -233,7 +252,7 @@ export class SqliteInstances implements InstanceStore {
         return addresses;
       })
       .then(
-        (addresses) => addresses.forEach((address) => removeSocket(addressPath(file.path, address))),
+        (addresses) => addresses.forEach((address) => this.#removeSocket(address)),
         (err: unknown) => this.#options.logger.debug({ err }, 'Sockets of dead instances could not be removed'),
       );
   }

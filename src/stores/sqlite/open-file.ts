@@ -5,9 +5,10 @@ import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import type { StoreClock } from './clock.ts';
 import { Database } from './database.ts';
-import { noSuchDirectory, noWal, notAFile, storeFailure } from './failures.ts';
+import { noSuchDirectory, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
 import { loadLibsql } from './libsql.ts';
 import { migrate } from './migrate.ts';
+import { databaseDanger, isReadByOthers, processUser } from './ownership.ts';
 import type { RetryBackoff } from './retry-backoff.ts';
 import { StoreFile, retry } from './store-file.ts';
 
@@ -36,6 +37,7 @@ export async function openFile(
   const Libsql = await loadLibsql();
   const { path } = settings;
   makeFile(path);
+  checkOwner(path, logger);
   // Waiting inside SQLite would block the event loop.
   const database = attempt(path, () => new Database(path, new Libsql(path, { timeout: 0 })));
   try {
@@ -62,6 +64,15 @@ function makeFile(path: string): void {
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code !== 'EEXIST') throw storeAway(`${path} cannot be made: ${message}`, cause);
   }
+}
+
+function checkOwner(path: string, logger: Logger): void {
+  const user = processUser();
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (user === undefined || found === undefined) return;
+  const danger = databaseDanger(found, user);
+  if (danger !== undefined) throw unsafeFile(path, danger);
+  if (isReadByOthers(found)) logger.warn({ path }, 'Every user of this machine can read the sessions in this file');
 }
 
 function prepare(database: Database, settings: FileSettings, clock: StoreClock): void {
