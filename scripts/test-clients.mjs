@@ -27,7 +27,7 @@ if (values.write && (values.client ?? values.case) !== undefined) {
 const names = values.client === undefined ? allClients : [values.client];
 const problems = await ensureClients(names, values.newest ? takeNewest : undefined);
 const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-const child = spawn(process.execPath, [vitest, 'run', 'test/clients/others.test.ts'], {
+const child = spawn(process.execPath, [vitest, 'run', '--reporter', 'verbose', 'test/clients/others.test.ts'], {
   cwd: root,
   stdio: 'inherit',
   env: {

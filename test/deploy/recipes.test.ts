@@ -247,7 +247,7 @@ describe('the load balancers', () => {
     expect(traefik.http.middlewares['mcp-next'].retry.attempts).toBeGreaterThan(6);
   });
 
-  test('ask for health where it is answered, and take bodies as large as an instance does', async () => {
+  test('ask for health where it is answered, and take larger bodies than an instance does', async () => {
     const { status } = await instance();
     const paths = [
       cluster.health_checks[0].http_health_check.path,
@@ -257,7 +257,8 @@ describe('the load balancers', () => {
       ),
     ];
     for (const path of paths) expect([path, await status(path)]).toEqual(['/readyz', 200]);
-    expect(directive(nginx, 'client_max_body_size')).toBe(`${DEFAULTS.limits.bodyBytes / 2 ** 20}m`);
+    // The instance refuses what is above its own limit (unanswered.test.ts).
+    expect(parseInt(directive(nginx, 'client_max_body_size'), 10) * 2 ** 20).toBeGreaterThan(DEFAULTS.limits.bodyBytes);
   });
 });
 

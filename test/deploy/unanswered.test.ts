@@ -1,10 +1,13 @@
 /**
- * Requests that get no answer, behind nginx and HAProxy as the deployment page has them: no POST is sent twice, and a GET of a
- * stream ends with a closed connection. Clients open such a stream again; some end for good at a 502, 503 or 504.
+ * Requests that an instance leaves unanswered, and large ones, behind nginx and HAProxy as the deployment page has them: no
+ * POST is sent twice, and a GET of a stream ends with a closed connection. Clients open such a stream again; some end for
+ * good at a 502, 503 or 504.
  */
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { DEFAULTS } from '../../src/options/defaults.ts';
 import { freePort } from '../kit/servers/index.ts';
 import { describeBehind, startProxy, type ProxyKind } from './proxies.ts';
 
@@ -68,6 +71,21 @@ for (const [kind, files] of RECIPES) {
       expect(seen.filter((method) => method === 'POST')).toEqual(['POST']);
       // nginx sends what has no effects, or the same effect twice, to every instance.
       if (kind === 'haproxy') expect(seen).toEqual(['GET', 'POST', 'DELETE']);
+    });
+
+    test('a body above limits.bodyBytes reaches the instance: some clients end for good at a 413 of the proxy', async () => {
+      const bytes = DEFAULTS.limits.bodyBytes + 2 ** 20;
+      const instance = createHttpServer(async (request, response) => {
+        let length = 0;
+        for await (const chunk of request) length += (chunk as Buffer).length;
+        response.end(String(length));
+      }).listen(0, '127.0.0.1');
+      await once(instance, 'listening');
+      onTestFinished(() => void instance.close());
+      const one = (instance.address() as AddressInfo).port;
+      const { url } = await start([one, one, one]);
+      const response = await fetch(url, { method: 'POST', body: Buffer.alloc(bytes), headers: { connection: 'close' } });
+      expect([response.status, await response.text()]).toEqual([200, String(bytes)]);
     });
 
     test('with no instance that accepts, a GET ends with a closed connection, and a POST is answered', async () => {
