@@ -30,7 +30,8 @@ export interface KnownClient {
 export const KNOWN_CLIENTS: readonly KnownClient[] = [
   {
     name: 'Python SDK',
-    userAgent: /^python-httpx\//,
+    // `python-httpx2/` from mcp 2.x on.
+    userAgent: /^python-httpx2?\//,
     // Earlier revisions: TypeScript 1.17 and its like never come back after a clean end.
     protocol: '2025-11-25',
     quirk: 'clean-end',

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { type Language, LANGUAGES } from './clients/other-actor.ts';
 import { STORES, type StoreKind } from './backing-store.ts';
 
 export const SCENARIOS = ['faults', 'outage', 'rolling', 'patience'] as const;
@@ -15,6 +16,8 @@ export interface ChaosArguments {
   readonly size: number;
   readonly awayMs: number;
   readonly rounds: number;
+  /** Whose clients take part besides. */
+  readonly languages: readonly Language[];
   readonly logs: string | undefined;
   readonly json: boolean;
   /** Into docs/reliability.md. */
@@ -33,6 +36,7 @@ export const usage = `npm run chaos -- --store sqlite|redis|postgres|nats|all [o
   --size N          clients, times twelve (1)
   --away-ms N       how long the store is away in the scenario outage (10000)
   --rounds N        how often all instances are replaced in the scenario rolling (10)
+  --clients LIST    clients in other languages besides, in the scenarios faults, outage and rolling: ${LANGUAGES.join(',')}
   --logs FOLDER     keep what the instances log there, with debug lines, and the effects file
   --json            print JSON, with what befell which instance when
   --write           keep the outcome in docs/reliability.md
@@ -51,6 +55,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       size: { type: 'string', default: '1' },
       'away-ms': { type: 'string', default: '10000' },
       rounds: { type: 'string', default: '10' },
+      clients: { type: 'string', default: '' },
       logs: { type: 'string' },
       json: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
@@ -68,6 +73,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     size: Number(values.size),
     awayMs: count('away-ms', values['away-ms']),
     rounds: count('rounds', values.rounds),
+    languages: values.clients.split(',').filter(Boolean).map(language),
     logs: values.logs,
     json: values.json,
     write: values.write,
@@ -86,6 +92,12 @@ function oneOrAll<T extends string>(name: string, value: string, all: readonly T
   const found = all.find((one) => one === value);
   if (found === undefined) throw new Error(`--${name} takes ${all.join(', ')} or all, got ${value}`);
   return [found];
+}
+
+function language(name: string): Language {
+  const found = LANGUAGES.find((one) => one === name);
+  if (found === undefined) throw new Error(`--clients takes ${LANGUAGES.join(', ')}, got ${name}`);
+  return found;
 }
 
 function count(name: string, value: string): number {

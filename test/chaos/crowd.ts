@@ -33,6 +33,8 @@ export interface CrowdOptions {
   /** Times twelve clients. */
   readonly size: number;
   readonly pace: Pace;
+  /** Clients in other languages besides. */
+  readonly others?: readonly Actor[] | undefined;
 }
 
 export class Crowd {
@@ -43,14 +45,15 @@ export class Crowd {
 
   constructor(options: CrowdOptions) {
     this.#options = options;
-    const { deployment, history, random, size } = options;
+    const { deployment, history, random, size, others = [] } = options;
     const route = (): string => deployment.proxy.url;
-    this.#actors = KINDS.flatMap(({ name, line, version, share }) =>
+    const own = KINDS.flatMap(({ name, line, version, share }) =>
       Array.from({ length: Math.max(1, Math.round(share * size)) }, (_, n) => {
         const given = { history, random: random.fork(), version, name: `${name}${n}`, route };
         return line === 'raw' ? new RawActor(given) : new OfficialActor({ ...given, line });
       }),
     );
+    this.#actors = [...own, ...others];
   }
 
   get size(): number {

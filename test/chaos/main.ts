@@ -19,7 +19,7 @@ async function main(argv: readonly string[]): Promise<number> {
     console.log(usage);
     return 0;
   }
-  const { seed, leaseMs, size, kills, stops, awayMs, rounds, json, logs } = args;
+  const { seed, leaseMs, size, kills, stops, awayMs, rounds, json, logs, languages } = args;
   const progress = (text: string): void => {
     if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
   };
@@ -27,7 +27,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const reports: AnyReport[] = [];
   for (const kind of args.stores) {
     for (const scenario of args.scenarios) {
-      const common = { kind, seed, leaseMs: leaseMs[scenario], size, logs, progress };
+      const common = { kind, seed, leaseMs: leaseMs[scenario], size, logs, languages, progress };
       const report =
         scenario === 'faults'
           ? await runFaults({ ...common, kills, stops })

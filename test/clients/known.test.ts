@@ -40,6 +40,8 @@ async function open(
 }
 
 const PYTHON: Who = { userAgent: 'python-httpx/0.28.1' };
+/** `mcp` 2.x. */
+const PYTHON_2: Who = { userAgent: 'python-httpx2/2.16.2' };
 
 /** Comes back for a stream, and reads its first event. */
 async function resume(client: RawClient, lastEventId: string | undefined) {
@@ -51,8 +53,13 @@ async function resume(client: RawClient, lastEventId: string | undefined) {
 const ids = ({ events }: RawResponse): (string | undefined)[] => events.flatMap(({ id }) => id ?? []);
 
 describe('a Python client survives a stream that breaks again and again', () => {
-  test.each(['of a call', 'GET'])('the stream %s ends cleanly once after each break', async (kind) => {
-    const { client, call, lab, time, log } = await open(PYTHON);
+  test.each([
+    ['of a call', PYTHON],
+    ['GET', PYTHON],
+    ['of a call', PYTHON_2],
+    ['GET', PYTHON_2],
+  ])('the stream %s of %o ends cleanly once after each break', async (kind, who) => {
+    const { client, call, lab, time, log } = await open(who);
     let at: { response: RawResponse; id: string } = kind === 'GET' ? await resume(client, undefined) : await call();
     for (let n = 0; n < 3; n++) {
       at.response.abort();

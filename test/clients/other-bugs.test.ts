@@ -13,9 +13,11 @@ const CUTS = 4;
 /** Longer than the clean end after a resume, so that each cut is a break of its own. */
 const HEALTHY_MS = 700;
 
-const python = others.find(({ name, missing }) => name === 'python-1' && missing === undefined);
+const pythons = others.filter(
+  ({ name, era, missing }) => name.startsWith('python') && era === '2025' && missing === undefined,
+);
 
-test.skipIf(python === undefined)('Python 1.30 keeps its GET stream and its call through breaks', async () => {
+test.each(pythons)('$title keeps its GET stream and its call through breaks', async ({ command }) => {
   const lab = createLab((server) => {
     server.registerTool('reveal', {}, () => {
       server.sendToolListChanged();
@@ -24,7 +26,7 @@ test.skipIf(python === undefined)('Python 1.30 keeps its GET stream and its call
   });
   const { port } = await serve(lab.factory, { retryMs: 100 });
   const proxy = await createFaultProxy({ port });
-  const program = new OtherProgram(python?.command ?? []);
+  const program = new OtherProgram(command);
   onTestFinished(async () => {
     await program.close();
     await proxy.close();

@@ -18,7 +18,9 @@ const CUTS = 10;
 /** No client with default settings waits longer before it comes back: twice the server's `retry`. */
 const BACK_MS = 12_000;
 /** Longer than the clean end after a resume (known clients), so that each cut is a break of its own. */
-const HEALTHY_MS = 700;
+const HEALTHY_MS = 1_000;
+/** Until the stream that is to be cut has its first event, on a machine with other work. */
+const RUNNING_MS = 2_000;
 
 export const connect = ({ program, era, port }: User, at = port): Promise<OtherClient> =>
   program.connect(`http://127.0.0.1:${at}/mcp`, era);
@@ -81,14 +83,14 @@ async function throughProxy(user: User, use: (proxy: FaultProxy) => Promise<Seen
 
 /** Breaks every connection, ten times, each time when the client has come back. A client that stays away is left alone. */
 async function cut(proxy: FaultProxy): Promise<void> {
+  await pause(RUNNING_MS);
   for (let n = 0; n < CUTS; n++) {
-    await pause(HEALTHY_MS);
     const { accepted } = proxy;
     proxy.cutAll();
     const isBack = until(() => proxy.accepted > accepted, { timeoutMs: BACK_MS });
     if (!(await isBack.catch(() => false))) return;
+    await pause(HEALTHY_MS);
   }
-  await pause(HEALTHY_MS);
 }
 
 export const idleCut = (user: User): Promise<Seen[]> =>
@@ -111,8 +113,8 @@ export const callCut = (user: User): Promise<Seen[]> =>
 export const answerCut = (user: User): Promise<Seen[]> =>
   throughProxy(user, async (proxy) => {
     const client = await connect(user, proxy.port);
-    const call = client.call('large', { ms: 1_000, bytes: 2 * MIB }, 2 * MIB);
-    await pause(500);
+    const call = client.call('large', { ms: RUNNING_MS + 1_000, bytes: 2 * MIB }, 2 * MIB);
+    await pause(RUNNING_MS);
     proxy.cutAfter(MIB);
     const { accepted } = proxy;
     await Promise.race([call, until(() => proxy.accepted > accepted, { timeoutMs: BACK_MS }).catch(() => false)]);

@@ -112,11 +112,16 @@ export class OtherClient {
     });
   }
 
-  /** Without `expected` any result is ok. */
-  async call(tool: string, args: object = {}, expected?: string | number, timeoutMs?: number): Promise<Seen> {
+  /** `answered` or `failed`; undefined when the deadline passes first. */
+  outcome(tool: string, args: object, timeoutMs = DEADLINE_MS): Promise<Event | undefined> {
     const call = this.#program.name('call ');
     this.#program.send({ do: 'call', client: this.name, call, tool, args });
-    const event = await this.first((each) => each.call === call, { ...(timeoutMs !== undefined && { timeoutMs }) });
+    return this.first((each) => each.call === call, { timeoutMs });
+  }
+
+  /** Without `expected` any result is ok. */
+  async call(tool: string, args: object = {}, expected?: string | number, timeoutMs?: number): Promise<Seen> {
+    const event = await this.outcome(tool, args, timeoutMs);
     if (event === undefined) return this.dead === undefined ? 'hung' : `dead: ${this.dead}`;
     if (event.event === 'failed' || event.isError) return `failed: ${event.error ?? event.text}`;
     const right = typeof expected === 'number' ? event.length === expected : event.text === expected;

@@ -143,7 +143,7 @@ export const inCall: Use = async ({ era }, client, fault) => {
 /** The user answers a question while the fault lasts. */
 export const answering: Use = async ({ era }, client, fault) => {
   const call = client.call('ask', {}, 'blue');
-  const asked = await client.asked();
+  const asked = await Promise.race([client.asked(), call.then(() => false)]);
   fault.ready();
   await fault.begun;
   await pause(500);

@@ -16,6 +16,10 @@ export function kindOf(seen: Seen): Flaw['kinds'][number] {
   return KINDS.find((kind) => seen.startsWith(kind)) ?? 'failed';
 }
 
+/** By which of its flaws the user saw it. */
+export const flawOf = (seen: Seen, flaws: readonly Flaw[] = []): Flaw | undefined =>
+  flaws.find(({ kinds, told }) => kinds.includes(kindOf(seen)) && (told?.test(seen) ?? true));
+
 /** `0 of 90`, or how often the user saw what. */
 function summary(seen: readonly Seen[], note: string): string {
   const wrong = seen.filter((each) => each !== 'ok');
@@ -35,8 +39,9 @@ export function table(others: readonly Other[], durationMs: number): string {
     const cells = ids.map((id) => {
       const seen = results.filter((each) => each.id === id).flatMap((each) => each.seen);
       if (!meets(era, id) || seen.length === 0) return '–';
-      const flaw = flaws[id];
-      return summary(seen, flaw !== undefined && seen.some((each) => each !== 'ok') ? noteOf(flaw.why) : '');
+      const wrong = seen.filter((each) => each !== 'ok');
+      const whys = new Set(wrong.flatMap((each) => flawOf(each, flaws[id])?.why ?? []));
+      return summary(seen, [...whys].map(noteOf).join(''));
     });
     return `| ${title} | ${cells.join(' | ')} |`;
   });

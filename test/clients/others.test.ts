@@ -11,7 +11,7 @@ import { OtherDeployment, type StoreKind } from './other-deployment.ts';
 import { Fault } from './other-faults.ts';
 import { isWhole, others, type Other } from './other-list.ts';
 import { CASES, meets, short, whole, type CaseId, type Round } from './other-rounds.ts';
-import { kindOf, keep } from './other-table.ts';
+import { flawOf, keep } from './other-table.ts';
 
 const available = others.filter(({ missing }) => missing === undefined);
 const programs = new Map<string, OtherProgram>();
@@ -48,8 +48,7 @@ for (const { title, missing } of others.filter((other) => other.missing !== unde
 async function go(other: Other, id: CaseId, where: string, use: () => Promise<Seen[]>): Promise<string[]> {
   const seen = await use().catch((error: unknown) => [`refused: ${(error as Error).message}`]);
   other.results.push({ id, where, seen });
-  const kinds = other.flaws[id]?.kinds ?? [];
-  const wrong = seen.filter((each) => each !== 'ok' && !kinds.includes(kindOf(each)));
+  const wrong = seen.filter((each) => each !== 'ok' && flawOf(each, other.flaws[id]) === undefined);
   const counts = [...new Set(wrong)].map((each) => `${wrong.filter((one) => one === each).length} × ${each}`);
   return counts.length === 0 ? [] : [`${other.title}, ${CASES[id]}, of ${seen.length}: ${counts.join('; ')}`];
 }

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
-import { DEFAULTS } from '../../src/options/defaults.ts';
+import { DEFAULTS } from '../../src/options/table.ts';
 import { freePort } from '../kit/servers/index.ts';
 import { describeBehind, startProxy, type ProxyKind } from './proxies.ts';
 
@@ -75,16 +75,19 @@ for (const [kind, files] of RECIPES) {
 
     test('a body above limits.bodyBytes reaches the instance: some clients end for good at a 413 of the proxy', async () => {
       const bytes = DEFAULTS.limits.bodyBytes + 2 ** 20;
-      const instance = createHttpServer(async (request, response) => {
+      const instance = createHttpServer((request, response) => {
         let length = 0;
-        for await (const chunk of request) length += (chunk as Buffer).length;
-        response.end(String(length));
+        request.on('data', (chunk: Buffer) => (length += chunk.length)).on('end', () => response.end(String(length)));
       }).listen(0, '127.0.0.1');
       await once(instance, 'listening');
       onTestFinished(() => void instance.close());
       const one = (instance.address() as AddressInfo).port;
       const { url } = await start([one, one, one]);
-      const response = await fetch(url, { method: 'POST', body: Buffer.alloc(bytes), headers: { connection: 'close' } });
+      const response = await fetch(url, {
+        method: 'POST',
+        body: Buffer.alloc(bytes),
+        headers: { connection: 'close' },
+      });
       expect([response.status, await response.text()]).toEqual([200, String(bytes)]);
     });
 

@@ -23,7 +23,7 @@ const WARM_UP_MS = 500;
 const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 1_500, actions: ACTIONS } as const;
 
 export function runFaults(options: FaultsOptions): Promise<FaultsReport> {
-  return Stage.with({ ...options, drainMs: DRAIN_MS, pace: PACE }, async (stage) => {
+  return Stage.with({ ...options, drainMs: DRAIN_MS, pace: PACE, othersMayFail: true }, async (stage) => {
     const { kills, stops, leaseMs, kind, progress = () => {} } = options;
     const { deployment, history, random, crowd } = stage;
     const who = { name: 'intruder', version: '2025-11-25', route: () => deployment.proxy.url };

@@ -21,7 +21,7 @@ const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 500, actions: { ...AC
 const LINES = 5;
 
 export function runOutage(options: OutageOptions): Promise<OutageReport> {
-  return Stage.with({ ...options, drainMs: DRAIN_MS, pace: PACE }, async (stage) => {
+  return Stage.with({ ...options, drainMs: DRAIN_MS, pace: PACE, othersMayFail: false }, async (stage) => {
     const { awayMs, kind, leaseMs, progress = () => {} } = options;
     const { deployment, crowd } = stage;
     // A file has no server to kill or freeze: it is locked.

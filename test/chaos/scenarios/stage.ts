@@ -3,6 +3,7 @@ import { Random } from '../../simulation/random.ts';
 import type { StoreKind } from '../backing-store.ts';
 import { check } from '../checker.ts';
 import type { Pace } from '../clients/life.ts';
+import { type Language, OtherPrograms } from '../clients/other-actor.ts';
 import { Crowd } from '../crowd.ts';
 import { Deployment } from '../deployment.ts';
 import { type Effects, readEffects } from '../effects.ts';
@@ -16,12 +17,16 @@ export interface ScenarioOptions {
   /** Of the crowd: times twelve clients. */
   readonly size: number;
   readonly logs?: string | undefined;
+  /** Clients in other languages besides. */
+  readonly languages?: readonly Language[] | undefined;
   readonly progress?: ((text: string) => void) | undefined;
 }
 
 interface StageOptions extends ScenarioOptions {
   readonly drainMs: number;
   readonly pace: Pace;
+  /** Calls of clients in other languages may fail. */
+  readonly othersMayFail: boolean;
 }
 
 /** What has not ended so long after the last fault has no end. */
@@ -37,27 +42,35 @@ export class Stage {
   readonly crowd: Crowd;
   readonly #started = now();
 
-  private constructor({ kind, seed, leaseMs, size, pace }: StageOptions, deployment: Deployment, history: History) {
+  private constructor(
+    { kind, seed, leaseMs, size, pace, othersMayFail }: StageOptions,
+    deployment: Deployment,
+    history: History,
+    programs: OtherPrograms | undefined,
+  ) {
     this.kind = kind;
     this.seed = seed;
     this.leaseMs = leaseMs;
     this.history = history;
     this.deployment = deployment;
     this.random = new Random(seed);
-    this.crowd = new Crowd({ deployment, history, random: this.random.fork(), size, pace });
+    const others = programs?.actors({ history, url: deployment.proxy.url, mayFail: othersMayFail });
+    this.crowd = new Crowd({ deployment, history, random: this.random.fork(), size, pace, others });
   }
 
   /** Sets it up for `play`, and takes it down however that ends. */
   static async with<T>(options: StageOptions, play: (stage: Stage) => Promise<T>): Promise<T> {
-    const { kind, leaseMs, drainMs, logs } = options;
+    const { kind, leaseMs, drainMs, logs, languages = [] } = options;
     const history = new History();
+    const programs = languages.length === 0 ? undefined : await OtherPrograms.start(languages);
     const deployment = await Deployment.open({ kind, leaseMs, drainMs, history, logs });
-    const stage = new Stage(options, deployment, history);
+    const stage = new Stage(options, deployment, history, programs);
     try {
       return await play(stage);
     } finally {
       await stage.crowd.close();
       await deployment.close();
+      await programs?.close();
     }
   }
 

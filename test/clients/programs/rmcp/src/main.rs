@@ -53,19 +53,16 @@ async fn live(actor: Arc<Actor>, first: Command) {
     };
     let version = connection.peer_info().map(|info| info.protocol_version.to_string());
     tell("connected", json!({ "client": client, "version": version }));
-    let peer = connection.peer().clone();
-    let ends = connection.cancellation_token();
-    let ended = tokio::spawn(connection.waiting());
+    let connection = Arc::new(connection);
     while let Some(next) = actor.next().await {
         if next.action == "close" {
-            ends.cancel();
-            let _ = ended.await;
+            connection.cancellation_token().cancel();
             return tell("closed", json!({ "client": client }));
         }
-        let (client, peer) = (client.clone(), peer.clone());
+        let (client, connection) = (client.clone(), connection.clone());
         tokio::spawn(async move {
             let params = CallToolRequestParams::new(next.tool).with_arguments(next.args);
-            match peer.call_tool(params).await {
+            match connection.call_tool(params).await {
                 Ok(result) => {
                     let texts: Vec<_> = result.content.iter().filter_map(|block| block.as_text()).collect();
                     let text = texts.iter().map(|each| each.text.as_str()).collect::<Vec<_>>().join(" ");
