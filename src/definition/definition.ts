@@ -27,7 +27,7 @@ export interface HostedDefinition {
 class Definition implements HostedDefinition {
   readonly #shared: SharedServer;
   readonly #server: (light: SdkServer) => unknown;
-  hosted = false;
+  #hosted = true;
 
   constructor(server: SdkServer, highLevel: object | undefined) {
     this.#shared = new SharedServer(server);
@@ -44,9 +44,16 @@ class Definition implements HostedDefinition {
     this.#shared.listen(listener);
   }
 
+  /** `false`: another endpoint serves it. */
+  host(): boolean {
+    if (this.#hosted) return false;
+    this.#hosted = true;
+    return true;
+  }
+
   release(): void {
     this.#shared.listen(undefined);
-    this.hosted = false;
+    this.#hosted = false;
   }
 }
 
@@ -59,17 +66,13 @@ export function hostDefinition(given: object): HostedDefinition {
   if (!isSdkServer(server))
     throw definitionRefused('it is neither an McpServer nor a Server of the SDK; pass a factory that returns it');
   const known = definitions.get(server);
-  if (known?.hosted === true)
+  if (known?.host() === false)
     throw definitionRefused(
       'another endpoint serves it already; create one server per endpoint, or close that endpoint',
     );
-  if (known !== undefined) {
-    known.hosted = true;
-    return known;
-  }
+  if (known !== undefined) return known;
   checkUsable(server);
   const definition = new Definition(server, server === given ? undefined : given);
-  definition.hosted = true;
   definitions.set(server, definition);
   return definition;
 }

@@ -6,7 +6,7 @@
  *
  * The fallback is a getter, because an unknown method must find no handler at all: the SDK then refuses it at once.
  */
-import { contexts, type MessageContext } from '../session/context.ts';
+import { contexts } from '../session/context.ts';
 import type { McpServerOptions } from '../types.ts';
 import type { NotificationHandler, RequestHandler, SdkServer } from './sdk-server.ts';
 
@@ -36,25 +36,15 @@ function storedHandler(shared: SdkServer, light: SdkServer): RequestHandler | un
   const context = contexts.getStore();
   if (context?.method === undefined) return undefined;
   const stored = shared._requestHandlers.get(context.method) ?? shared.fallbackRequestHandler;
-  return stored && ((request, ctx) => runIn(light, context, () => stored.call(shared, request, ctx)));
+  return stored && ((request, ctx) => context.handledBy(light, () => stored.call(shared, request, ctx)));
 }
 
 function runningIn(light: SdkServer, handler: NotificationHandler): NotificationHandler {
   return (notification, codec) => {
     const context = contexts.getStore();
     const run = (): unknown => handler(notification, codec);
-    return context === undefined ? run() : runIn(light, context, run);
+    return context === undefined ? run() : context.handledBy(light, run);
   };
-}
-
-/** While a handler runs, its message leads from the definition to the light server (`shared-server.ts`). */
-async function runIn(light: SdkServer, context: MessageContext, handler: () => unknown): Promise<unknown> {
-  context.handlerServer = light;
-  try {
-    return await handler();
-  } finally {
-    context.handlerServer = undefined;
-  }
 }
 
 /** The definition's options, under those of the endpoint. Tools add capabilities when they are registered. */

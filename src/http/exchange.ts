@@ -1,5 +1,6 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
+import type { Transitions } from '../options/transitions.ts';
 import type { McpHttpRequest } from '../types.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -89,6 +90,22 @@ export interface Exchange {
    */
   onClose(fn: () => unknown): void;
 }
+
+/**
+ * The answer to a request:
+ *
+ *     waiting ──openStream──▶ streaming ──end──▶ ended
+ *        ├──respond──▶ ended       ╰──the client disconnected, or was cut──▶ gone
+ *        ╰──the client disconnected──▶ gone
+ */
+export type AnswerState = 'waiting' | 'streaming' | 'ended' | 'gone';
+
+export const ANSWER_STATES: Transitions<AnswerState> = {
+  waiting: ['streaming', 'ended', 'gone'],
+  streaming: ['ended', 'gone'],
+  ended: [],
+  gone: [],
+};
 
 /**
  * A body counts this many times in the memory budget: its bytes, its text, and the value that is parsed from it.

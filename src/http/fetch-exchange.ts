@@ -2,8 +2,11 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyTooLarge, bodyUnreadable, overMemory, SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
+import { follow } from '../options/transitions.ts';
 import { attempt, type ExchangeHost, failWith } from './attempt.ts';
 import {
+  ANSWER_STATES,
+  type AnswerState,
   BODY_WEIGHT,
   type BodyOverflow,
   type BodyRead,
@@ -38,8 +41,8 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
   #signal: AbortSignal | undefined;
   #canonical: Map<string, string> | undefined;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #finished = false;
-  #gone = false;
+  #state: AnswerState = 'waiting';
+  /** Whether the abort of the request is listened to. */
   #listening = false;
   #onClose: Array<() => unknown> = [];
 
@@ -52,6 +55,15 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
+  }
+
+  /** Every state but the first two is the last one, and gives the memory back. */
+  #become(next: AnswerState): void {
+    this.#state = follow(ANSWER_STATES, this.#state, next);
+    if (!this.closed) return;
+    this.#host.memory.give(this.#held);
+    this.#held = 0;
+    this.#host.slowReaders.over(this);
   }
 
   get method(): string {
@@ -136,14 +148,14 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
   }
 
   holds(bytes: number): boolean {
-    if (this.#finished || this.#gone || !this.#host.memory.take(bytes, this.#held)) return false;
+    if (this.closed || !this.#host.memory.take(bytes, this.#held)) return false;
     this.#held += bytes;
     return true;
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {
-    if (this.#finished || this.#controller !== undefined) return;
-    this.#finish();
+    if (this.#state !== 'waiting') return;
+    this.#become('ended');
     this.#resolve(new Response(body ?? null, { status, headers: this.#headersOf(headers) }));
   }
 
@@ -154,7 +166,8 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
   }
 
   openStream(headers: HeaderList): void {
-    if (this.#finished || this.#controller !== undefined) return;
+    if (this.#state !== 'waiting') return;
+    this.#become('streaming');
     const body = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -171,7 +184,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
   }
 
   write(chunk: string): void {
-    if (this.#finished || this.#gone) return;
+    if (this.closed) return;
     this.#controller?.enqueue(encoder.encode(chunk));
     if (this.pendingBytes > WATCHED_BYTES) this.#host.slowReaders.note(this);
   }
@@ -180,25 +193,14 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
     this.destroy();
   }
 
-  #finish(): void {
-    this.#finished = true;
-    this.#over();
-  }
-
-  #over(): void {
-    this.#host.memory.give(this.#held);
-    this.#held = 0;
-    this.#host.slowReaders.over(this);
-  }
-
   end(): void {
-    if (this.#finished) return;
-    this.#finish();
-    if (!this.#gone) this.#controller?.close();
+    if (this.closed) return;
+    this.#become('ended');
+    this.#controller?.close();
   }
 
   destroy(): void {
-    if (this.#finished || this.#gone) return;
+    if (this.closed) return;
     this.#controller?.error(new Error('The connection was cut: its reader is too slow, or its request failed'));
     this.#left();
   }
@@ -215,11 +217,11 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
   }
 
   get closed(): boolean {
-    return this.#finished || this.#gone;
+    return this.#state === 'ended' || this.#state === 'gone';
   }
 
   onClose(fn: () => unknown): void {
-    if (this.#gone) return attempt(this, fn);
+    if (this.#state === 'gone') return attempt(this, fn);
     this.#onClose.push(fn);
     this.#listen();
   }
@@ -232,7 +234,7 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
     signal.addEventListener(
       'abort',
       () => {
-        if (this.#finished) return;
+        if (this.#state === 'ended') return;
         const controller = this.#controller;
         this.#left();
         try {
@@ -248,9 +250,8 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
   }
 
   #left(): void {
-    if (this.#gone || this.#finished) return;
-    this.#gone = true;
-    this.#over();
+    if (this.closed) return;
+    this.#become('gone');
     const listeners = this.#onClose;
     this.#onClose = [];
     for (const fn of listeners) attempt(this, fn);

@@ -8,8 +8,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyTooLarge, bodyUnreadable, overMemory, type SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
+import { follow } from '../options/transitions.ts';
 import { attempt, type ExchangeHost, failWith } from './attempt.ts';
 import {
+  ANSWER_STATES,
+  type AnswerState,
   BODY_WEIGHT,
   type BodyOverflow,
   type BodyRead,
@@ -42,9 +45,9 @@ export class NodeExchange implements Exchange, RequestSource {
   #request: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
   #canonical: Map<string, string> | undefined;
+  #state: AnswerState = 'waiting';
+  /** Whether the close of the response is listened to. */
   #listening = false;
-  #finished = false;
-  #gone = false;
   #onClose: Array<() => unknown> | undefined;
   user: string | undefined = undefined;
   sessionId: string | undefined = undefined;
@@ -55,6 +58,15 @@ export class NodeExchange implements Exchange, RequestSource {
     this.#res = res;
     this.#parsedBody = parsedBody;
     this.#host = host;
+  }
+
+  #become(next: AnswerState): void {
+    this.#state = follow(ANSWER_STATES, this.#state, next);
+  }
+
+  /** The answer is complete, or its client disconnected. */
+  get #over(): boolean {
+    return this.#state === 'ended' || this.#state === 'gone';
   }
 
   get method(): string {
@@ -159,16 +171,16 @@ export class NodeExchange implements Exchange, RequestSource {
   }
 
   holds(bytes: number): boolean {
-    if (this.#finished || this.#gone || !this.#host.memory.take(bytes, this.#held)) return false;
+    if (this.#over || !this.#host.memory.take(bytes, this.#held)) return false;
     this.#held += bytes;
     return true;
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {
-    if (this.#finished) return;
-    this.#finished = true;
+    if (this.#over) return;
+    this.#become('ended');
     const res = this.#res;
-    if (res === undefined || res.destroyed || res.headersSent) return;
+    if (res === undefined || res.destroyed || res.headersSent) return this.#giveMemory();
     res.statusCode = status;
     for (const [name, value] of headers) res.setHeader(name, value);
     if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
@@ -180,7 +192,8 @@ export class NodeExchange implements Exchange, RequestSource {
 
   openStream(headers: HeaderList): void {
     const res = this.#res;
-    if (this.#finished || res === undefined || res.destroyed || res.headersSent) return;
+    if (this.#state !== 'waiting' || res === undefined || res.destroyed || res.headersSent) return;
+    this.#become('streaming');
     res.statusCode = 200;
     for (const [name, value] of headers) res.setHeader(name, value);
     if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
@@ -196,7 +209,7 @@ export class NodeExchange implements Exchange, RequestSource {
 
   write(chunk: string): void {
     const res = this.#res;
-    if (this.#finished || res?.destroyed !== false) return;
+    if (this.#over || res?.destroyed !== false) return;
     res.write(chunk);
     if (res.writableLength > WATCHED_BYTES) this.#noteSlow(res);
   }
@@ -208,8 +221,8 @@ export class NodeExchange implements Exchange, RequestSource {
   }
 
   end(): void {
-    if (this.#finished) return;
-    this.#finished = true;
+    if (this.#over) return;
+    this.#become('ended');
     if (this.#res?.destroyed === false) this.#res.end();
     this.#release();
   }
@@ -229,11 +242,11 @@ export class NodeExchange implements Exchange, RequestSource {
   }
 
   get closed(): boolean {
-    return this.#finished || this.#gone || this.#res?.destroyed !== false;
+    return this.#over || this.#res?.destroyed !== false;
   }
 
   onClose(fn: () => unknown): void {
-    if (this.#gone || (this.#res?.destroyed === true && !this.#finished)) return attempt(this, fn);
+    if (this.#state === 'gone' || (this.#res?.destroyed === true && !this.#over)) return attempt(this, fn);
     (this.#onClose ??= []).push(fn);
     this.#listen();
   }
@@ -243,19 +256,24 @@ export class NodeExchange implements Exchange, RequestSource {
     if (this.#listening || res === undefined) return;
     this.#listening = true;
     res.on('close', () => {
-      if (!this.#finished) this.#left();
+      this.#left();
       this.#onClose = undefined;
     });
     res.on('error', () => this.#left());
   }
 
   #left(): void {
-    if (this.#gone) return;
-    this.#gone = true;
+    if (this.#over) return;
+    this.#become('gone');
     const listeners = this.#onClose;
     this.#onClose = undefined;
     if (listeners !== undefined) for (const fn of listeners) attempt(this, fn);
     this.#release();
+  }
+
+  #giveMemory(): void {
+    this.#host.memory.give(this.#held);
+    this.#held = 0;
   }
 
   /**
@@ -263,8 +281,7 @@ export class NodeExchange implements Exchange, RequestSource {
    * values, and drop its connection and buffers.
    */
   #release(): void {
-    this.#host.memory.give(this.#held);
-    this.#held = 0;
+    this.#giveMemory();
     const req = this.#req;
     this.#res = undefined;
     this.#parsedBody = undefined;

@@ -27,11 +27,11 @@ export interface Call {
   readonly again: boolean;
   /** How long it may wait for a lease or a store, as a time of the monotonic clock. Set when it first waits. */
   readonly waitUntil?: number;
-  /** The result of an attempt: the call for the next attempt, or `undefined` when the call is answered or will be. */
+  /** When the head of its response is sent at the latest, by the same clock. Set when a GET first waits. */
   readonly headAt?: number;
 }
 
-/** The same call with another response, for its next attempt. */
+/** The result of an attempt: the call for the next attempt, or `undefined` when the call is answered or will be. */
 export type NextAttempt = Call | undefined;
 
 export function postCall(post: InboundPost, again = false): Call {

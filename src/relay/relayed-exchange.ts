@@ -1,16 +1,19 @@
 /**
  * An exchange whose client is connected to another instance. The answer is sent over the link to that instance.
  *
- *     open ──respond / end──▶ answered ──that instance has taken it──▶ acknowledged
- *       ╰──the client disconnected, or the link failed──▶ closed
+ *     waiting ──openStream──▶ streaming
+ *        ├─────────────────────────┼──respond, end, refuse──▶ answered ──that instance has taken it──▶ acknowledged
+ *        ├─────────────────────────┼──the client disconnected──▶ clientLeft
+ *        ├─────────────────────────┼──handOn──▶ handedOn: the next owner continues the call
+ *        ╰─────────────────────────┴──failLink──▶ linkFailed: no instance knows the outcome
  *
- * It also counts as acknowledged when the client disconnected, because the call is not retried then. After a link
- * failure the outcome is unknown, and it is never acknowledged.
+ * After `acknowledged` and `clientLeft` the relaying instance does not retry the call.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { CREDIT_BYTES, type Link } from '../cluster/link.ts';
 import type { AnswerItem, CallItem } from '../cluster/messages.ts';
 import type { SojournError } from '../errors.ts';
+import { follow, type Transitions } from '../options/transitions.ts';
 import { attempt, failWith, type ReportFailure } from '../http/attempt.ts';
 import { closeSignal, type Exchange, type RelayOrigin, type HeaderFields, type HeaderList } from '../http/exchange.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
@@ -19,6 +22,18 @@ import type { McpHttpRequest } from '../types.ts';
 import { authOf, sendHeaders } from './envelope.ts';
 
 const ITEM_BYTES = 64;
+
+type State = 'waiting' | 'streaming' | 'answered' | 'acknowledged' | 'clientLeft' | 'handedOn' | 'linkFailed';
+
+const STATES: Transitions<State> = {
+  waiting: ['streaming', 'answered', 'clientLeft', 'handedOn', 'linkFailed'],
+  streaming: ['answered', 'clientLeft', 'handedOn', 'linkFailed'],
+  answered: ['acknowledged'],
+  acknowledged: [],
+  clientLeft: [],
+  handedOn: [],
+  linkFailed: [],
+};
 
 export interface RelayedExchangeOptions {
   readonly envelope: CallItem;
@@ -42,15 +57,11 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   #request: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
   #pending = 0;
-  #finished = false;
-  #disconnected = false;
-  #linkFailed = false;
-  #acknowledged = false;
+  #state: State = 'waiting';
   #onClose: Array<() => unknown> = [];
   #onAcknowledged: Array<() => void> = [];
   readonly #onFinished: () => void;
   readonly #report: ReportFailure;
-  #streaming = false;
   readonly #memory: MemoryUse;
   /** Bytes charged to the memory budget. */
   #held = 0;
@@ -131,8 +142,8 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   }
 
   openStream(headers: HeaderList): void {
-    if (this.closed) return;
-    this.#streaming = true;
+    if (this.#state !== 'waiting') return;
+    this.#become('streaming');
     const session = this.sessionId;
     this.#push({ t: 'stream', n: this.#n, headers: sendHeaders(headers), ...(session !== undefined && { session }) });
   }
@@ -152,7 +163,7 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   }
 
   fail(cause: unknown): void {
-    failWith(this, { cause, streaming: this.#streaming, report: this.#report });
+    failWith(this, { cause, streaming: this.#state === 'streaming', report: this.#report });
   }
 
   refuse(): void {
@@ -161,13 +172,12 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
 
   handOn(): void {
     if (this.closed) return;
-    this.#finished = true;
+    this.#become('handedOn');
     this.#push({ t: 'lost', n: this.#n });
-    this.#done();
   }
 
   onAcknowledged(fn: () => void): void {
-    if (this.#acknowledged) fn();
+    if (this.#state === 'acknowledged' || this.#state === 'clientLeft') fn();
     else this.#onAcknowledged.push(fn);
   }
 
@@ -182,57 +192,58 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
   }
 
   get closed(): boolean {
-    return this.#finished || this.#disconnected;
+    return this.#state !== 'waiting' && this.#state !== 'streaming';
   }
 
   onClose(fn: () => unknown): void {
-    if (this.#disconnected) return attempt(this, fn);
+    if (this.#state === 'clientLeft' || this.#state === 'linkFailed') return attempt(this, fn);
     this.#onClose.push(fn);
   }
 
   /** The client disconnected from the relaying instance. */
   clientLeft(): void {
-    this.#close();
-    this.#acknowledge();
+    if (this.closed) return;
+    this.#become('clientLeft');
+    this.#runCloseListeners();
+    this.#runAcknowledged();
   }
 
   get linkFailed(): boolean {
-    return this.#linkFailed;
+    return this.#state === 'linkFailed';
   }
 
   /** The link failed: the relaying instance is dead, or this instance is dead to it. */
   failLink(): void {
-    this.#linkFailed = true;
-    this.#close();
+    if (this.closed) return;
+    this.#become('linkFailed');
+    this.#runCloseListeners();
   }
 
-  #close(): void {
-    if (this.closed) return;
-    this.#disconnected = true;
-    this.#done();
-    this.#runCloseListeners();
+  /** Every state but the first two ends the call here. */
+  #become(next: State): void {
+    const before = this.closed;
+    this.#state = follow(STATES, this.#state, next);
+    if (before || !this.closed) return;
+    this.#releaseLink();
+    this.#memory.give(this.#held);
+    this.#held = 0;
+    this.#onFinished();
   }
 
   #runCloseListeners(): void {
     for (const fn of this.#onClose.splice(0)) attempt(this, fn);
   }
 
-  #acknowledge(): void {
-    this.#acknowledged = true;
+  #runAcknowledged(): void {
     for (const fn of this.#onAcknowledged.splice(0)) attempt(this, fn);
   }
 
   #finish(item: AnswerItem, size = 0): void {
-    this.#finished = true;
-    this.#push(item, size, () => this.#acknowledge());
-    this.#done();
-  }
-
-  #done(): void {
-    this.#releaseLink();
-    this.#memory.give(this.#held);
-    this.#held = 0;
-    this.#onFinished();
+    this.#push(item, size, () => {
+      this.#become('acknowledged');
+      this.#runAcknowledged();
+    });
+    this.#become('answered');
   }
 
   #push(item: AnswerItem, size = 0, taken?: () => void): void {

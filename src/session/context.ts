@@ -88,8 +88,7 @@ export class MessageContext {
   readonly stream: Stream | undefined;
   /** The name of a tool or prompt, or the URI of a resource. */
   readonly target: string | undefined;
-  /** The server whose handler takes this message now, where one definition serves every session (`definition/`). */
-  handlerServer: object | undefined = undefined;
+  #handlerServer: object | undefined = undefined;
   #phase: Phase = 'running';
   #marker: MarkerState = 'none';
   #starting: Promise<unknown> | undefined = undefined;
@@ -132,6 +131,22 @@ export class MessageContext {
 
   set marker(next: MarkerState) {
     this.#marker = follow(MARKERS, this.#marker, next);
+  }
+
+  /** The server whose handler takes this message now, where one definition serves every session (`definition/`). */
+  get handlerServer(): object | undefined {
+    return this.#handlerServer;
+  }
+
+  /** Runs a handler. Until it settles, `handlerServer` is the given server. */
+  async handledBy<T>(server: object, handler: () => T | Promise<T>): Promise<T> {
+    const outer = this.#handlerServer;
+    this.#handlerServer = server;
+    try {
+      return await handler();
+    } finally {
+      this.#handlerServer = outer;
+    }
   }
 
   /** Settles when everything that must be stored before the request runs is stored or refused. */
