@@ -55,11 +55,14 @@ export interface LeaseOptions {
   onStoreReachable(): void;
 }
 
+/** `left`: the lease was given back, so nothing is renewed any more. */
+type Phase = InstanceLease['state'] | 'left';
+
 export class Lease {
   readonly #options: LeaseOptions;
   #id: string;
   #announcedId: string;
-  #state: InstanceLease['state'] = 'serving';
+  #phase: Phase = 'serving';
   #validMonotonic = -Infinity;
   #validWall = -Infinity;
   /** How often the mailbox was lost in all, and how often when the last successful renewal began. */
@@ -67,7 +70,6 @@ export class Lease {
   #lossesRenewed = 0;
   #ticking = false;
   #timer: unknown;
-  #left = false;
   #storeAway = false;
   #lapses = 0;
   #ownersReturnUntil = -Infinity;
@@ -96,6 +98,15 @@ export class Lease {
     return inProcess || (this.#losses === this.#lossesRenewed && this.#inTime);
   }
 
+  get #left(): boolean {
+    return this.#phase === 'left';
+  }
+
+  /** As other instances see it. */
+  get #stored(): InstanceLease['state'] {
+    return this.#phase === 'serving' ? 'serving' : 'draining';
+  }
+
   get #inTime(): boolean {
     const { time } = this.#options;
     return time.monotonic() < this.#validMonotonic && time.now() < this.#validWall;
@@ -117,12 +128,12 @@ export class Lease {
   }
 
   async drain(): Promise<void> {
-    this.#state = 'draining';
-    await this.#options.store.renew(this.#id, this.#state);
+    if (this.#phase === 'serving') this.#phase = 'draining';
+    await this.#options.store.renew(this.#id, this.#stored);
   }
 
   async leave(): Promise<void> {
-    this.#left = true;
+    this.#phase = 'left';
     if (this.#timer !== undefined) this.#options.time.clearTimeout(this.#timer);
     await this.#options.store.leave(this.#id);
   }
@@ -135,7 +146,7 @@ export class Lease {
   async #announce(): Promise<Moment> {
     const sent = this.#moment();
     const id = this.#id;
-    await this.#options.store.announce({ id, state: this.#state, version: BUILD_VERSION }, () => {
+    await this.#options.store.announce({ id, state: this.#stored, version: BUILD_VERSION }, () => {
       if (id === this.#id) this.#lost();
     });
     this.#announcedId = id;
@@ -211,7 +222,7 @@ export class Lease {
       const sent = this.#moment();
       // After its expiry the id is dead, even if the store still has its lease.
       const alive = this.#options.inProcess || this.#inTime;
-      if (alive && (await this.#options.store.renew(this.#id, this.#state))) this.#extend(sent, losses);
+      if (alive && (await this.#options.store.renew(this.#id, this.#stored))) this.#extend(sent, losses);
       else await this.#rejoin();
       const now = time.monotonic();
       if (this.#storeAway || now - began > leaseMs / RENEWALS)

@@ -8,6 +8,7 @@
  * an instance that is not ready.
  */
 import { draining } from '../errors.ts';
+import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 
 const AGAIN_MS = 1_000;
@@ -17,6 +18,8 @@ export interface CoreLoaderOptions<T extends object> {
   open(): T | Promise<T>;
   readonly time: TimeProvider;
   readonly logger: Logger;
+  /** An endpoint that drains, or that is closed, makes no further attempt. */
+  readonly lifecycle: Pick<Lifecycle, 'prefersOthers' | 'refusal'>;
 }
 
 export class CoreLoader<T extends object> {
@@ -25,7 +28,6 @@ export class CoreLoader<T extends object> {
   #attempt: Promise<T> | undefined;
   #timer: unknown;
   #failures = 0;
-  #stopped = false;
 
   constructor(options: CoreLoaderOptions<T>) {
     this.#options = options;
@@ -39,20 +41,19 @@ export class CoreLoader<T extends object> {
     return this.#value;
   }
 
-  get stopped(): boolean {
-    return this.#stopped;
-  }
-
-  /** Resolves with the result of the running attempt, or of a new one. After `stop` no new attempt begins. */
+  /**
+   * Resolves with the result of the running attempt, or of a new one. Rejects with the refusal of an endpoint that
+   * makes no further attempt.
+   */
   async ready(): Promise<T> {
     if (this.#value !== undefined) return this.#value;
-    if (this.#attempt === undefined && this.#stopped) throw draining();
+    const { prefersOthers, refusal } = this.#options.lifecycle;
+    if (this.#attempt === undefined && prefersOthers) throw refusal ?? draining();
     return this.#attempt ?? this.#try();
   }
 
-  /** Prevents further attempts. Resolves with the result of the running attempt, if there is one. */
+  /** Called once the endpoint drains or is closed. Resolves with the result of the running attempt, if there is one. */
   async stop(): Promise<T | undefined> {
-    this.#stopped = true;
     this.#clear();
     return this.#value ?? this.#attempt?.catch(() => undefined);
   }
@@ -86,7 +87,7 @@ export class CoreLoader<T extends object> {
     // Log only the first failure of an outage, because later attempts fail alike.
     if (this.#failures === 1) logger.error({ err }, 'The session store could not be opened; it is tried again');
     else logger.debug({ err }, 'The session store could not be opened yet');
-    if (!this.#stopped) {
+    if (!this.#options.lifecycle.prefersOthers) {
       this.#timer = time.setTimeout(() => void this.#again(), AGAIN_MS);
     }
     throw err;

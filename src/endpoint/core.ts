@@ -17,15 +17,7 @@ import { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import { LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
 import { StatelessEra } from '../eras/legacy/stateless-era.ts';
 import { ModernEra } from '../eras/modern/modern-era.ts';
-import {
-  closedEndpoint,
-  draining,
-  internal,
-  methodNotAllowed,
-  requestClosed,
-  requestDrained,
-  SojournError,
-} from '../errors.ts';
+import { closedEndpoint, internal, methodNotAllowed, requestClosed, requestDrained, SojournError } from '../errors.ts';
 import { asSojournError, refuse, refuseOnSession } from '../http/answer.ts';
 import { attempt } from '../http/attempt.ts';
 import { type InboundPost, requestIdOf } from '../relay/call.ts';
@@ -43,7 +35,7 @@ import { ServerBuilder, SessionBuilder } from '../session/builder.ts';
 import { contexts } from '../session/context.ts';
 import { inHookTime } from '../session/hook-time.ts';
 import { GRACE_MS } from '../session/grace.ts';
-import { Lifecycle } from '../session/lifecycle.ts';
+import type { Lifecycle } from '../session/lifecycle.ts';
 import { ListNews } from '../session/list-news.ts';
 import { Patience } from '../session/patience.ts';
 import { Opener } from '../session/session-opener.ts';
@@ -72,6 +64,7 @@ export interface CoreOptions {
   readonly authorizer?: Authorizer | undefined;
   readonly events: SessionEvents;
   readonly memory: MemoryUse;
+  readonly lifecycle: Lifecycle;
 }
 
 export class Core {
@@ -93,7 +86,7 @@ export class Core {
   readonly #unsubscribe: () => void;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
   readonly #fleet: FleetBus;
-  readonly #lifecycle = new Lifecycle();
+  readonly #lifecycle: Lifecycle;
   #draining: Promise<{ released: number; interrupted: number }> | undefined;
 
   constructor({
@@ -108,12 +101,13 @@ export class Core {
     authorizer,
     events,
     memory,
+    lifecycle,
   }: CoreOptions) {
     // A store in this process is never unreachable, and its lease is never renewed.
     const outage = inProcess ? undefined : new Outage(given.logger, given.timeProvider);
     const logger = outage?.logger ?? given.logger;
     const options: ResolvedOptions = { ...given, logger };
-    const lifecycle = this.#lifecycle;
+    this.#lifecycle = lifecycle;
     this.#options = options;
     this.store = store;
     this.#durable = durable;
@@ -237,14 +231,15 @@ export class Core {
       random,
       expiry,
       authorizer,
+      lifecycle,
       legacy: legacyPost,
     });
     this.#checks = new RequestChecks(options, {
-      modern: (post, header) => (lifecycle.drained ? refuseDrained(post) : this.#modern.serve(post, header)),
-      legacyPost: (post) => (lifecycle.drained ? refuseDrained(post) : legacyPost(post)),
+      modern: (post, header) => this.#refuses(post) || this.#modern.serve(post, header),
+      legacyPost: (post) => this.#refuses(post) || legacyPost(post),
       legacyGet: (exchange) => this.legacy.get(exchange),
       legacyDelete: (exchange) =>
-        lifecycle.drained ? refuse(exchange, draining(), null) : this.legacy.delete(exchange),
+        lifecycle.refusal === undefined ? this.legacy.delete(exchange) : refuse(exchange, lifecycle.refusal, null),
     });
     this.#sse = options.legacySse
       ? new LegacySseEra({
@@ -280,7 +275,7 @@ export class Core {
   handle(exchange: Exchange, allowedHosts = this.#options.allowedHosts): void {
     if (this.#lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
     // A client opens a stream again whose connection is closed; 503 ends some clients for good.
-    if (this.#lifecycle.drained && exchange.method === 'GET') return exchange.destroy();
+    if (this.#lifecycle.refusal !== undefined && exchange.method === 'GET') return exchange.destroy();
     const refusal = this.#checks.checkGuards(exchange, allowedHosts);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (this.#authenticator === undefined) return this.#enter(exchange);
@@ -308,10 +303,21 @@ export class Core {
       this.#options.logger.error({ err: cause }, `A request is refused, because its user is unknown: ${why}`);
       return refuse(exchange, internal(cause), null);
     }
-    const path = this.#sse === undefined || this.#lifecycle.drained ? undefined : legacySsePath(exchange.url);
+    const path =
+      this.#sse === undefined || this.#lifecycle.refusal !== undefined ? undefined : legacySsePath(exchange.url);
     if (path === undefined || this.#sse === undefined) return this.#checks.enter(exchange);
     if (exchange.method === 'OPTIONS') return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
     this.#sse.serve(exchange, path);
+  }
+
+  /**
+   * Refuses what still arrives on open connections after a drain. A request of a session gets an error with its id,
+   * because some clients end at a 503.
+   */
+  #refuses(post: InboundPost): boolean {
+    const { refusal } = this.#lifecycle;
+    if (refusal !== undefined) refuseOnSession(post.exchange, refusal, requestIdOf(post));
+    return refusal !== undefined;
   }
 
   health(): EndpointHealth {
@@ -331,7 +337,7 @@ export class Core {
    * time that is left.
    */
   async finishAlone(timeoutMs: number): Promise<number> {
-    if (this.#lifecycle.closed || this.#draining !== undefined) return timeoutMs;
+    if (this.#lifecycle.prefersOthers) return timeoutMs;
     const { timeProvider } = this.#options;
     const began = timeProvider.monotonic();
     const left = (): number => Math.max(0, timeoutMs - (timeProvider.monotonic() - began));
@@ -358,7 +364,8 @@ export class Core {
   }
 
   async #drain(timeoutMs: number, expectsRequests: () => boolean): Promise<{ released: number; interrupted: number }> {
-    if (!this.#lifecycle.advance('draining')) return { released: 0, interrupted: 0 };
+    this.#lifecycle.advance('draining');
+    if (this.#lifecycle.refusal !== undefined) return { released: 0, interrupted: 0 };
     await this.instance.drain();
     const { timeProvider } = this.#options;
     const deadline = timeProvider.monotonic() + timeoutMs;
@@ -398,15 +405,20 @@ export class Core {
     return leaving.length;
   }
 
+  /** The endpoint calls it once, as soon as its lifecycle is `closed`. */
   async close(): Promise<void> {
-    if (!this.#lifecycle.advance('closed')) return;
     const { timeProvider } = this.#options;
     const began = timeProvider.monotonic();
     this.#patience.refuseAll();
     this.legacy.relay.close(requestClosed);
-    this.#unsubscribe();
     await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close(), this.#closeSessions()]);
     await this.registry.endHooksSettled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
+    await this.discard();
+  }
+
+  /** Gives back what a core without sessions holds: it could not join, or its sessions have left. */
+  async discard(): Promise<void> {
+    this.#unsubscribe();
     this.registry.stop();
     this.#keepAlive.stop();
     await this.instance.leave();
@@ -430,12 +442,4 @@ export class Core {
       cursor = page.nextCursor;
     } while (cursor !== undefined);
   }
-}
-
-/**
- * What still arrives on open connections: a request of a session gets an error with its id, because some clients end
- * at a 503.
- */
-function refuseDrained(post: InboundPost): void {
-  refuseOnSession(post.exchange, draining(), requestIdOf(post));
 }

@@ -9,7 +9,7 @@ import { WellKnown } from '../auth/well-known.ts';
 import { hostDefinition, type HostedDefinition } from '../definition/definition.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
-import { closedEndpoint, draining, optionInvalid, optionsContradict, storeAway, type SojournError } from '../errors.ts';
+import { draining, optionInvalid, optionsContradict, storeAway, type SojournError } from '../errors.ts';
 import { refuse } from '../http/answer.ts';
 import { attempt, type ExchangeHost } from '../http/attempt.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -26,6 +26,7 @@ import { resolveOptions } from '../options/resolve.ts';
 import { createSessions, type SessionEvents, type Sessions } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
+import { Lifecycle } from '../session/lifecycle.ts';
 import type { OpenStore } from '../stores/store.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
 import type {
@@ -155,7 +156,8 @@ class Endpoint {
   readonly #memory: MemoryBudget;
   readonly #exchanges: ExchangeHost;
   readonly #listening = new Set<ManagedListening>();
-  #closed: Promise<void> | undefined;
+  readonly #lifecycle = new Lifecycle();
+  #closing: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: HostedDefinition) {
     this.#factory = factory;
@@ -179,7 +181,7 @@ class Endpoint {
           logger.warn({ pendingBytes, ...(why === 'stalled' && { writeTimeoutMs }) }, CUT[why]),
       }),
     };
-    this.#loader = new CoreLoader({ open: () => this.#open(), time, logger });
+    this.#loader = new CoreLoader({ open: () => this.#open(), time, logger, lifecycle: this.#lifecycle });
   }
 
   get #core(): Core | undefined {
@@ -214,6 +216,7 @@ class Endpoint {
         authorizer: this.#authorizer,
         events: this.#events,
         memory: this.#memory,
+        lifecycle: this.#lifecycle,
       });
     if (!(opened instanceof Promise)) {
       const core = build(opened);
@@ -225,7 +228,7 @@ class Endpoint {
       try {
         await core.join();
       } catch (cause) {
-        await core.close().catch(() => {});
+        await core.discard().catch(() => {});
         throw cause;
       }
       core.prepare();
@@ -244,8 +247,8 @@ class Endpoint {
   }
 
   #unready(cause: unknown): SojournError {
-    if (this.#closed !== undefined) return closedEndpoint();
-    return this.#loader.stopped ? draining() : storeAway('opening it', cause);
+    const { prefersOthers, refusal } = this.#lifecycle;
+    return refusal ?? (prefersOthers ? draining() : storeAway('opening it', cause));
   }
 
   /** Throws while the store is not open, for members that must answer synchronously. */
@@ -298,7 +301,7 @@ class Endpoint {
       throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
     }
     // If the store was never open there are no sessions to release.
-    const core = this.#core ?? (await this.#loader.stop());
+    const core = this.#core ?? (await this.#drainUnopened());
     if (core === undefined) return { released: 0, interrupted: 0 };
     // A client that connects to an inherited socket waits for the next process, so stop accepting early and let that
     // process start.
@@ -312,13 +315,21 @@ class Endpoint {
     return core.drain(remainingMs, () => left.some(({ expectsRequests }) => expectsRequests));
   }
 
+  /** `undefined`: the store is not open, and this endpoint opens it no more. */
+  async #drainUnopened(): Promise<Core | undefined> {
+    this.#lifecycle.advance('draining');
+    const core = await this.#loader.stop();
+    if (core === undefined) this.#lifecycle.advance('drained');
+    return core;
+  }
+
   #health(): EndpointHealth {
     if (this.#core !== undefined) return this.#core.health();
-    return { state: this.#closed === undefined ? 'serving' : 'closed', store: 'away', instance: '', sessions: 0 };
+    return { state: this.#lifecycle.state, store: 'away', instance: '', sessions: 0 };
   }
 
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
-    if (this.#closed !== undefined) throw optionsContradict('listen(): this endpoint is closed; make a new one');
+    if (this.#lifecycle.closed) throw optionsContradict('listen(): this endpoint is closed; make a new one');
     // A store that cannot be opened fails `listen()` instead of every request, unless `storeMayBeAway` is set.
     await this.#loader.ready().catch((error: unknown) => {
       if (given?.storeMayBeAway !== true) throw error;
@@ -335,7 +346,8 @@ class Endpoint {
   }
 
   #close(): Promise<void> {
-    return (this.#closed ??= keepingProcess(async () => {
+    return (this.#closing ??= keepingProcess(async () => {
+      this.#lifecycle.advance('closed');
       const servers = [...this.#listening].map((listening) => listening.close());
       const core = await this.#loader.stop();
       await core?.close();

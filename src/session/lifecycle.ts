@@ -1,6 +1,6 @@
 /**
  * How far the end of an endpoint has come, and what that end admits or refuses. Every part of the endpoint asks this
- * object.
+ * one object. The endpoint creates it, because it may drain or close before its store is open.
  *
  *     serving ──no other instance serves──▶ finishing ──▶ draining ──▶ drained ──▶ closed
  *        ├──another instance serves────────────────────────▲                         ▲
@@ -26,14 +26,12 @@ const PHASES: Transitions<Phase> = {
 
 export class Lifecycle {
   #phase: Phase = 'serving';
-  #drained = false;
   #othersServe = false;
 
   /** Moves to `next`. Returns `false` when the endpoint is past it, because drains and closes may overlap. */
   advance(next: Exclude<Phase, 'serving'>): boolean {
     if (ORDER.indexOf(next) <= ORDER.indexOf(this.#phase)) return false;
     this.#phase = follow(PHASES, this.#phase, next);
-    if (next === 'drained') this.#drained = true;
     return true;
   }
 
@@ -51,15 +49,10 @@ export class Lifecycle {
     return this.#phase !== 'serving' && this.#phase !== 'finishing';
   }
 
-  /** Why no session becomes live here any more; `undefined`: sessions may. */
+  /** Why requests are refused and no session becomes live here any more; `undefined`: they are served. */
   get refusal(): SojournError | undefined {
     if (this.#phase === 'drained') return draining();
     return this.#phase === 'closed' ? closedEndpoint() : undefined;
-  }
-
-  /** Whether the drain is over, so that requests are refused. */
-  get drained(): boolean {
-    return this.#drained;
   }
 
   /** Whether other instances take over the sessions of this one. */

@@ -57,11 +57,12 @@ test('an endpoint whose store was never open drains and closes, and opens nothin
   const endpoint = createMcpEndpoint(createLab().factory, { store, timeProvider: time, logger: createLog() });
   await until(() => store.attempts === 1);
   expect(await endpoint.drain()).toEqual({ released: 0, interrupted: 0 });
+  expect([endpoint.health().state, time.pendingTimers]).toEqual(['draining', 0]);
   store.back();
   await time.advance(5_000);
   const refused = await endpoint.fetch(initializeRequest());
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
   await endpoint.close();
-  expect((await endpoint.fetch(initializeRequest())).status).toBe(503);
+  expect([endpoint.health().state, (await endpoint.fetch(initializeRequest())).status]).toEqual(['closed', 503]);
   expect(store.attempts).toBe(1);
 });

@@ -7,6 +7,7 @@ import { MemoryBudget } from '../../src/limits/memory-budget.ts';
 import { Core } from '../../src/endpoint/core.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endpoint-options.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
+import { Lifecycle } from '../../src/session/lifecycle.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext } from '../../src/types.ts';
 import { createUserOf } from '../../src/endpoint/user.ts';
@@ -186,6 +187,7 @@ export class World {
       userOf: createUserOf(options),
       memory: new MemoryBudget(options.limits.memoryBytes),
       events: new EventEmitter(),
+      lifecycle: new Lifecycle(),
     });
     instance.core = core;
     await core.join();

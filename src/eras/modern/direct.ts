@@ -14,6 +14,7 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { contexts } from '../../session/context.ts';
+import type { Lifecycle } from '../../session/lifecycle.ts';
 import { noteRefused } from '../../session/server-transport.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';
@@ -32,10 +33,11 @@ export class ModernDirect {
   /** `connect` does not bind the servers of this factory, because the factory does not pass `ctx.serverOptions` on. */
   #unbound = false;
   #hinted = false;
-  #closed = false;
+  readonly #lifecycle: Pick<Lifecycle, 'refusal'>;
 
-  constructor(options: ResolvedOptions, servers: ModernServers) {
+  constructor(options: ResolvedOptions, servers: ModernServers, lifecycle: Pick<Lifecycle, 'refusal'>) {
     this.#options = options;
+    this.#lifecycle = lifecycle;
     this.#servers = servers;
   }
 
@@ -109,7 +111,7 @@ export class ModernDirect {
     }
     const checked = transport.checkScopes([request], exchange.authInfo);
     const refusal = checked instanceof Promise ? await checked : checked;
-    if (refusal !== undefined || exchange.closed || transport.closed || this.#closed) {
+    if (refusal !== undefined || exchange.closed || transport.closed || this.#lifecycle.refusal !== undefined) {
       this.#refuse(refusal ?? requestClosed(false), call, request, pipe);
       await server.close();
       return true;
@@ -148,7 +150,7 @@ export class ModernDirect {
   #unanswered({ post: { exchange } }: ModernCall, { id, method }: RpcRequest, pipe: ResponsePipe): void {
     const form = lostForm(this.#options, method, 'modern');
     if (exchange.closed || pipe.fail(requestClosed(), id, form)) return;
-    if (this.#closed) refuse(exchange, requestClosed(), id, form);
+    if (this.#lifecycle.refusal !== undefined) refuse(exchange, requestClosed(), id, form);
     else refuseUnanswered(exchange);
   }
 
@@ -158,7 +160,6 @@ export class ModernDirect {
   }
 
   close(): void {
-    this.#closed = true;
     for (const transport of this.#open) void transport.close();
   }
 }

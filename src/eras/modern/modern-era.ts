@@ -17,7 +17,7 @@ import {
   type Server,
   type ServerEventBus,
 } from '@modelcontextprotocol/server';
-import { closedEndpoint, headerMismatch, invalidRequest, requestClosed, SojournError } from '../../errors.ts';
+import { headerMismatch, invalidRequest, requestClosed, SojournError } from '../../errors.ts';
 import { answerable, CLOSED_STATUS, errorJson, type LostForm, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
@@ -33,6 +33,7 @@ import { quoted } from '../../shown.ts';
 import type { Authorizer } from '../../session/authorizer.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts, targetOf } from '../../session/context.ts';
+import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { claimedVersion } from '../request-checks.ts';
@@ -57,6 +58,7 @@ export interface ModernOptions {
   readonly expiry: StreamExpiry;
   readonly authorizer?: Authorizer | undefined;
   readonly gate: RequestGate;
+  readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   /** Handles a message that the SDK classifies as legacy. */
   readonly legacy: (post: InboundPost) => void;
 }
@@ -72,15 +74,17 @@ export class ModernEra {
   readonly #legacy: (post: InboundPost) => void;
   readonly #authorizer: Authorizer | undefined;
   readonly #expiry: StreamExpiry;
+  readonly #lifecycle: ModernOptions['lifecycle'];
   readonly #handler: McpHttpHandler;
   readonly #calls = new WeakMap<object, ModernCall>();
-  #closed = false;
   #running = 0;
 
-  constructor({ options, servers, bus, keepAlive, gate, random, expiry, authorizer, legacy }: ModernOptions) {
+  constructor(given: ModernOptions) {
+    const { options, servers, bus, keepAlive, gate, random, expiry, authorizer, legacy, lifecycle } = given;
     this.#options = options;
     this.#servers = new ModernServers(options, servers);
-    this.#direct = new ModernDirect(options, this.#servers);
+    this.#direct = new ModernDirect(options, this.#servers, lifecycle);
+    this.#lifecycle = lifecycle;
     this.#keepAlive = keepAlive;
     this.#random = random;
     this.#largeAnswers = new LargeAnswers(options.logger);
@@ -192,13 +196,13 @@ export class ModernEra {
     const counts = call.request?.method === 'subscriptions/listen' ? 0 : 1;
     this.#running += counts;
     try {
-      if (this.#closed) throw closedEndpoint();
+      if (this.#lifecycle.refusal !== undefined) throw this.#lifecycle.refusal;
       const served = this.#direct.serve(call, pipe);
       if (served instanceof Promise ? await served : served) return;
       const response = await this.#fetch(call, message);
       // The SDK's status for a server that closed before it answered. The client is still connected when this endpoint
       // closed it.
-      if (response.status === CLOSED_STATUS && this.#closed) call.refusal = requestClosed();
+      if (response.status === CLOSED_STATUS && this.#lifecycle.refusal !== undefined) call.refusal = requestClosed();
       if (response.status === 500 && call.refusal === undefined) {
         this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
       }
@@ -255,8 +259,8 @@ export class ModernEra {
     }
   }
 
+  /** Ends what runs. The lifecycle refuses new requests already. */
   async close(): Promise<void> {
-    this.#closed = true;
     this.#direct.close();
     await this.#handler.close();
   }
