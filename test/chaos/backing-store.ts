@@ -26,13 +26,20 @@ export interface BackingStore {
   readonly how: string;
   /** Between the n-th instance and the store; none where it is a file. */
   readonly links: readonly FaultProxy[];
-  /** `--store` of the n-th instance. */
-  url(n: number): string;
+  /** How the n-th instance reaches it: arguments of `sojourn serve`, and variables of its environment. */
+  reach(n: number): Reach;
   /** Out of reach for so long: killed, stopped, frozen; or, for a file, locked by somebody else. */
   away(ms: number, how: Outage): Promise<void>;
+  /** Frozen or locked until the returned function is called. */
+  freeze(): Promise<() => Promise<void>>;
   /** Every operation takes longer, for so long. */
   slow(ms: number): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface Reach {
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export const OUTAGES = ['killed', 'stopped', 'frozen'] as const;
@@ -52,13 +59,17 @@ async function openServer(kind: ServerKind, instances: number): Promise<BackingS
     kind,
     how: [kind, ...args].join(' '),
     links,
-    url: (n) => server.url.replace(`:${server.port}`, `:${links[n]?.port}`),
+    reach: (n) => ({ args: ['--store', server.url.replace(`:${server.port}`, `:${links[n]?.port}`)] }),
     async away(ms, how) {
       if (how === 'frozen') server.pause();
       else await (how === 'killed' ? server.killed() : server.stop());
       await pause(ms);
       if (how === 'frozen') server.resume();
       else await server.start();
+    },
+    async freeze() {
+      server.pause();
+      return async () => server.resume();
     },
     async slow(ms) {
       for (const link of links) link.delay(SLOW_MS);
@@ -75,26 +86,30 @@ async function openServer(kind: ServerKind, instances: number): Promise<BackingS
 async function openFile(): Promise<BackingStore> {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-chaos-'));
   const path = join(folder, 'sessions.db');
-  /** Nobody else can write while `held`. */
-  const locked = async (held: () => Promise<void>): Promise<void> => {
+  /** No other connection can write until the returned function is called. */
+  const lock = async (): Promise<() => Promise<void>> => {
     const database = new Database(path, { timeout: 0 });
-    try {
-      await beginImmediate(database);
-      await held();
+    await beginImmediate(database);
+    return async () => {
       database.exec('ROLLBACK');
-    } finally {
       database.close();
-    }
+    };
+  };
+  const locked = async (ms: number): Promise<void> => {
+    const unlock = await lock();
+    await pause(ms);
+    await unlock();
   };
   return {
     kind: 'sqlite',
     how: 'one file, locked by another process where a server would be away',
     links: [],
-    url: () => `sqlite:${path}`,
-    away: (ms) => locked(() => pause(ms)),
+    reach: () => ({ args: ['--store', `sqlite:${path}`] }),
+    away: locked,
+    freeze: lock,
     async slow(ms) {
       for (let passed = 0; passed < ms; passed += 2 * SLOW_MS) {
-        await locked(() => pause(SLOW_MS));
+        await locked(SLOW_MS);
         await pause(SLOW_MS);
       }
     },

@@ -1,4 +1,4 @@
-/** Three instances on one store, behind a load balancer, on loopback; all of it is gone when it is closed. */
+/** Instances on one store, behind a load balancer, on loopback; all of it is gone when it is closed. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,13 @@ export interface DeploymentOptions {
   readonly history: History;
   /** How many; three when left out. */
   readonly instances?: number;
+  /** Of another deployment, which closes it: this one has another name on it, and uses its links from `firstLink` on. */
+  readonly shared?: { readonly store: BackingStore; readonly firstLink: number; readonly name: string };
+  /** `--retry-ms`; 60 when left out, so that more streams are resumed in less time. */
+  readonly retryMs?: number;
+  /** Further arguments and variables of each instance. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
   /** A folder for what the instances log, and for the effects file. */
   readonly logs?: string | undefined;
 }
@@ -30,15 +37,16 @@ export class Deployment {
   /** What the tools did. */
   readonly effects: string;
   readonly #folder: string;
+  readonly #ownsStore: boolean;
 
   private constructor(
-    store: BackingStore,
+    { store, ownsStore }: { readonly store: BackingStore; readonly ownsStore: boolean },
     instances: readonly Instance[],
     proxy: Proxy,
-    folder: string,
-    effects: string,
+    { folder, effects }: { readonly folder: string; readonly effects: string },
   ) {
     this.store = store;
+    this.#ownsStore = ownsStore;
     this.instances = instances;
     this.proxy = proxy;
     this.#folder = folder;
@@ -52,22 +60,31 @@ export class Deployment {
     history,
     logs,
     instances: count = INSTANCES.length,
+    shared,
+    retryMs = RETRY_MS,
+    args: more = [],
+    env,
   }: DeploymentOptions): Promise<Deployment> {
     const folder = mkdtempSync(join(tmpdir(), 'sojourn-chaos-'));
-    const effects = effectsIn(logs ?? folder);
+    const effects = join(logs ?? folder, shared === undefined ? 'effects' : `effects-${shared.name}`);
     writeFileSync(effects, '');
-    const store = await openBackingStore(kind, count);
-    const instances = INSTANCES.slice(0, count).map((name, n) => {
-      const times = { '--lease-ms': leaseMs, '--drain-timeout-ms': drainMs, '--retry-ms': RETRY_MS };
-      const args = ['--store', store.url(n), ...Object.entries(times).flat().map(String)];
+    const store = shared?.store ?? (await openBackingStore(kind, count));
+    const named = shared === undefined ? [] : ['--name', shared.name];
+    const instances = INSTANCES.slice(0, count).map((short, n) => {
+      const name = shared === undefined ? short : `${shared.name}-${short}`;
+      const times = { '--lease-ms': leaseMs, '--drain-timeout-ms': drainMs, '--retry-ms': retryMs };
+      const reach = store.reach(n + (shared?.firstLink ?? 0));
+      const args = [...reach.args, ...named, ...more, ...Object.entries(times).flat().map(String)];
       // It is started again, as a supervisor does; and so the run goes on.
       const ended = (instance: Instance, how: string): void => {
         history.violation('crashed', how);
         instance.begin().catch((error: unknown) => history.violation('crashed', String(error)));
       };
-      return new Instance({ name, args, effects, logs, ended, happened: (what) => history.happened(what) });
+      const happened = (what: string): void => history.happened(what);
+      return new Instance({ name, args, env: { ...reach.env, ...env }, effects, logs, ended, happened });
     });
-    const deployment = new Deployment(store, instances, await Proxy.listen(instances), folder, effects);
+    const owned = { store, ownsStore: shared === undefined };
+    const deployment = new Deployment(owned, instances, await Proxy.listen(instances), { folder, effects });
     try {
       await Promise.all(instances.map((instance) => instance.begin()));
     } catch (error) {
@@ -96,9 +113,7 @@ export class Deployment {
     await this.proxy.close();
     for (const instance of this.instances) instance.thaw();
     await Promise.all(this.instances.map((instance) => instance.kill()));
-    await this.store.close();
+    if (this.#ownsStore) await this.store.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }
-
-const effectsIn = (folder: string): string => join(folder, 'effects');

@@ -20,7 +20,7 @@ const TITLES = {
   faults: 'Instances killed, frozen, drained; the store restarted, cut off, slow',
   outage: 'The store away for 10 s',
   rolling: 'Rolling restart',
-  patience: 'Requests wait: six official clients, each with a call every 20 ms',
+  patience: 'Requests wait: six official clients, each with a call every 40 ms',
 } as const;
 
 /** What happened to which instance when, and what was found, is for the one who looks at that run. */

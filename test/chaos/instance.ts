@@ -18,6 +18,7 @@ export interface InstanceOptions {
   readonly name: string;
   /** Arguments of `sojourn serve` behind the module. */
   readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>> | undefined;
   readonly effects: string;
   /** A folder for all that it logs, debug lines too. */
   readonly logs?: string | undefined;
@@ -89,6 +90,12 @@ export class Instance {
     return `http://127.0.0.1:${this.port}/mcp`;
   }
 
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error(`${this.name} does not run`);
+    return pid;
+  }
+
   get running(): boolean {
     return this.#child !== undefined;
   }
@@ -117,11 +124,11 @@ export class Instance {
     this.#words = '';
     // Until it listens it may end.
     this.#asked = true;
-    const { logs, effects } = this.#options;
+    const { logs, effects, env: reach } = this.#options;
     const level = logs === undefined ? [] : ['--log-level', 'debug'];
     const args = [cli, 'serve', serverModule, '--port', '0', ...level, ...this.#options.args];
     // The process that is killed and frozen is the one that serves.
-    const env = { ...inherited, SOJOURN_WORKERS: '0', INSTANCE: this.start, EFFECTS: effects };
+    const env = { ...inherited, ...reach, SOJOURN_WORKERS: '0', INSTANCE: this.start, EFFECTS: effects };
     const child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
     running.add(child);

@@ -85,12 +85,14 @@ export interface RollingReport extends Report {
 export interface PatienceRow {
   readonly instances: 1 | 3;
   readonly title: string;
-  /** As planned, and as it came: a server also needs time to stop and to start. */
-  readonly ms: number;
+  /** As planned (undefined for a fail-over), and as it came: a server also needs time to stop and to start. */
+  readonly ms?: number;
   readonly awayMs: number;
   readonly calls: number;
   readonly failed: number;
   readonly timedOut: number;
+  /** Calls with effects that ran at a frozen instance, and whose clients were told that they may have run. */
+  readonly lost: number;
   /** Calls with effects that ran more than once. */
   readonly twice: number;
   /** Of the calls that were under way during the outage. */
@@ -98,9 +100,25 @@ export interface PatienceRow {
   readonly errors: readonly string[];
 }
 
+/** Ten thousand requests that try to wait at one instance. */
+export interface CrowdedRow {
+  readonly requests: number;
+  /** How many may wait. */
+  readonly places: number;
+  readonly served: number;
+  readonly refused: number;
+  readonly failed: number;
+  /** Resident bytes of the process: before, with every place taken, and at most. */
+  readonly before: number;
+  readonly filled: number;
+  readonly most: number;
+  readonly errors: readonly string[];
+}
+
 export interface PatienceReport extends Report {
   readonly scenario: 'patience';
   readonly rows: readonly PatienceRow[];
+  readonly crowded?: CrowdedRow | undefined;
 }
 
 export type AnyReport = FaultsReport | OutageReport | RollingReport | PatienceReport;

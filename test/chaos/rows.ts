@@ -4,6 +4,7 @@ import { type Violation, VIOLATIONS } from './history.ts';
 import { type Fault, FAULTS } from './nemesis.ts';
 import type {
   AnyReport,
+  CrowdedRow,
   FaultsReport,
   OutageReport,
   Quantiles,
@@ -61,25 +62,45 @@ function size({ clients, sessions, requests, calls, resumes }: Report): Row[] {
 }
 
 /** Per outage: `failed / timed out / ran twice of all calls; p99 of those under way, beyond the outage`. */
-function patience({ rows }: PatienceReport): readonly Rows[] {
+function patience({ rows, crowded }: PatienceReport): readonly Rows[] {
   const groups = new Map<string, PatienceRow[]>();
   for (const row of rows) {
-    const title = `${row.instances === 1 ? 'One instance' : 'Three instances'}, ${row.title}`;
+    const what = row.ms === undefined ? 'the primary killed, and a replica takes its place' : row.title;
+    const title = `${row.instances === 1 ? 'One instance' : 'Three instances'}, ${what}`;
     groups.set(title, [...(groups.get(title) ?? []), row]);
   }
-  return [...groups].map(([title, of]) => ({
+  const outages = [...groups].map(([title, of]) => ({
     title: title.replace(
-      /the store restarted|the file locked by another process/,
-      'the store restarted, or the file locked',
+      /the store frozen|the file locked by another process/,
+      'the store frozen, or the file locked',
     ),
-    rows: of.map(({ ms: planned, awayMs, calls, failed, timedOut, twice, waited }): Row => {
+    rows: of.flatMap(({ ms: planned, awayMs, calls, failed, timedOut, lost, twice, waited }): Row[] => {
       const beyond = waited.p99 - awayMs;
+      const outcome = `${failed} / ${timedOut} / ${twice} of ${count(calls)}; ${beyond < 0 ? '−' : '+'}${ms(Math.abs(beyond))}`;
+      const what = 'failed / timed out / ran twice, of all; p99 beyond the outage';
+      const told = lost === 0 ? '' : `; ${lost} told that they may have run`;
+      if (planned !== undefined) return [[`${ms(planned)}: ${what}`, outcome + told]];
       return [
-        `${ms(planned)}: failed / timed out / ran twice, of all; p99 beyond the outage`,
-        `${failed} / ${timedOut} / ${twice} of ${count(calls)}; ${beyond < 0 ? '−' : '+'}${ms(Math.abs(beyond))}`,
+        ['until the replica was the primary', ms(awayMs)],
+        [what, outcome],
       ];
     }),
   }));
+  return crowded === undefined ? outages : [...outages, crowd(crowded)];
+}
+
+const mib = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MiB`;
+
+function crowd({ requests, places, served, refused, failed, before, filled, most }: CrowdedRow): Rows {
+  return {
+    title: `${count(requests)} requests of 4 KiB try to wait at one instance, where ${count(places)} may`,
+    rows: [
+      ['served when the store was back', count(served)],
+      ['refused at once', count(refused)],
+      ['failed in another way', count(failed)],
+      ['memory of the process before / with every place taken / at most', [before, filled, most].map(mib).join(' / ')],
+    ],
+  };
 }
 
 function happened(report: Exclude<AnyReport, PatienceReport>): Row[] {

@@ -1,54 +1,19 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createSentinel } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
 import type { SessionRecord } from '../../src/stores/store.ts';
-import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
-import { recipes } from '../kit/servers/recipes.ts';
+import { type SentinelPair, startSentinelPair } from '../kit/servers/fail-over.ts';
+import { describeWhereInstalled, freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { FENCE, openRedis, openView, recordOf } from './redis-views.ts';
 
 const LEASE_MS = 1_500;
 const PATIENCE = { timeoutMs: 30_000 };
 
-/** A sentinel is a server in another mode; it writes to its configuration file. */
-async function startSentinel(primary: TestServer): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-sentinel-'));
-  const [port, file] = [await freePort(), join(folder, 'sentinel.conf')];
-  writeFileSync(
-    file,
-    [
-      `port ${port}`,
-      'bind 127.0.0.1',
-      `sentinel monitor ours 127.0.0.1 ${primary.port} 1`,
-      // The sentinel pings once a second; with a shorter limit it would fail over a healthy primary.
-      'sentinel down-after-milliseconds ours 2500',
-      'sentinel failover-timeout ours 3000',
-    ].join('\n'),
-  );
-  const child: ChildProcess = spawn(recipes.redis.find() ?? '', [file, '--sentinel'], { cwd: folder, stdio: 'ignore' });
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const ask = await openRedis(`redis://127.0.0.1:${port}`);
-  await until(async () => String(await ask('SENTINEL', 'REPLICAS', 'ours')).includes('ip,127.0.0.1'), PATIENCE);
-  return port;
-}
-
-async function startPair(): Promise<{ primary: TestServer; replica: TestServer; sentinel: number }> {
-  const primary = await startServer('redis');
-  onTestFinished(() => primary.close());
-  const replica = await startServer('redis', { args: ['--replicaof', `127.0.0.1 ${primary.port}`] });
-  onTestFinished(() => replica.close());
-  const ask = await openRedis(replica.url);
-  await until(async () => String(await ask('INFO', 'replication')).includes('master_link_status:up'), PATIENCE);
-  return { primary, replica, sentinel: await startSentinel(primary) };
+async function startPair(): Promise<SentinelPair> {
+  const pair = await startSentinelPair();
+  onTestFinished(() => pair.close());
+  return pair;
 }
 
 describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {

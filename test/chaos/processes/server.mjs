@@ -8,7 +8,7 @@ import { openSync, writeSync } from 'node:fs';
 import { inputRequired, inputResponse, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 
-const { INSTANCE: instance, EFFECTS: effects } = process.env;
+const { INSTANCE: instance, EFFECTS: effects, SENTINEL: sentinel, ASK_MS: askMs = '4000' } = process.env;
 const file = openSync(effects, 'a');
 /** The clock that the clients use too: of this machine, and it never goes back. */
 const now = () => performance.timeOrigin + performance.now();
@@ -35,7 +35,18 @@ const inputSchema = z.object({ nonce: z.string(), ms: z.number().default(0), ste
 let servers = 0;
 let runs = 0;
 
-export default function createServer(ctx) {
+/** A URL names no sentinel: the store is made of a client then. */
+const options = sentinel === undefined ? {} : { store: await behindSentinel(Number(sentinel)) };
+
+async function behindSentinel(port) {
+  const { createSentinel } = await import('redis');
+  const { redis } = await import('../../../dist/stores/redis/index.js');
+  return redis(createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port }] }));
+}
+
+export default { factory: createServer, options };
+
+function createServer(ctx) {
   const { session } = ctx;
   const made = `${instance}:${(servers += 1)}`;
   const server = new McpServer(
@@ -71,7 +82,7 @@ export default function createServer(ctx) {
 
   register('ask', {}, async ({ nonce }, { mcpReq }) => {
     const requestedSchema = { type: 'object', properties: { answer: { type: 'string' } } };
-    const { content } = await mcpReq.elicitInput({ message: nonce, requestedSchema }, { timeout: 4_000 });
+    const { content } = await mcpReq.elicitInput({ message: nonce, requestedSchema }, { timeout: Number(askMs) });
     return content.answer;
   });
 

@@ -16,12 +16,15 @@ const DRAIN_MS = 5_000;
 const WARM_UP_MS = 1_000;
 /** `waitMs` of the instances: its default. */
 const WAIT_MS = 15_000;
+/** A tool waits for its user's answer as long as the SDK does by default. */
+const ASK_MS = 60_000;
 const PACE = { thinkMs: [0, 200], concurrency: 4, longest: 500, actions: { ...ACTIONS, delete: 0 } } as const;
 /** Of one message, from one instance in one outage: it may be said more than once, and once of each session. */
 const LINES = 5;
 
 export function runOutage(options: OutageOptions): Promise<OutageReport> {
-  return Stage.with({ ...options, drainMs: DRAIN_MS, pace: PACE, othersMayFail: false }, async (stage) => {
+  const own = { drainMs: DRAIN_MS, askMs: ASK_MS, pace: PACE, othersMayFail: false };
+  return Stage.with({ ...options, ...own }, async (stage) => {
     const { awayMs, kind, leaseMs, progress = () => {} } = options;
     const { deployment, crowd } = stage;
     // A file has no server to kill or freeze: it is locked.
@@ -66,12 +69,10 @@ function judgeRefusals({ history }: Stage, from: number, until: number, awayMs: 
     if (waits || status !== 503 || !retryAfter)
       history.violation('status', `${what}, the store away: ${status} ${text}`);
   for (const call of history.calls.values()) {
-    const { attemptAt, endedAt, ending, tool } = call;
+    const { attemptAt, endedAt, ending } = call;
     const isDuring = attemptAt <= until && endedAt >= from && endedAt <= until;
     if (!waits || !isDuring || ending?.kind === 'result' || ending?.kind === 'left') continue;
-    // The tool itself waits 4 s for its user's answer.
-    if (tool === 'ask' && ending?.kind === 'tool-error') history.count('questions that their tool gave up');
-    else history.violation('failed', `${nameOf(call)}: ${JSON.stringify(ending)}`);
+    history.violation('failed', `${nameOf(call)}: ${JSON.stringify(ending)}`);
   }
   return refused.length;
 }

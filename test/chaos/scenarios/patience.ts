@@ -1,16 +1,19 @@
 /**
  * What users of official clients see while the store, or the process that serves them, is away for less than `waitMs`: no
  * call fails, none times out, none runs twice, and the longest waits as long as the outage.
+ *
+ * One instance alone and three behind the load balancer are two deployments on one store: each outage of the store is an
+ * outage of both.
  */
-import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
-import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import type { Outage, StoreKind } from '../backing-store.ts';
+import { type BackingStore, openBackingStore, type Outage, type StoreKind } from '../backing-store.ts';
+import { type Called, type SteadyCallers, startCallers } from '../clients/steady-callers.ts';
 import { Deployment } from '../deployment.ts';
 import { readEffects } from '../effects.ts';
+import { openFailOverStore } from '../fail-overs.ts';
 import { type Found, History, now, type Violation, VIOLATIONS } from '../history.ts';
 import { pause } from '../pause.ts';
-import { type PatienceReport, type PatienceRow, quantiles } from '../report.ts';
+import { type CrowdedRow, type PatienceReport, type PatienceRow, quantiles } from '../report.ts';
+import { runCrowded } from './crowded.ts';
 
 export interface PatienceOptions {
   readonly kind: StoreKind;
@@ -18,22 +21,31 @@ export interface PatienceOptions {
   readonly leaseMs: number;
   /** Of each kind of outage, in ms. */
   readonly awayMs?: readonly number[];
-  /** How many instances. */
+  /** The kinds of outages; every kind of this store when left out. */
+  readonly blows?: readonly Blow[];
+  /** How many instances each deployment has. */
   readonly shapes?: readonly (1 | 3)[];
+  /** Whether a replica takes over, and whether requests crowd. */
+  readonly more?: boolean;
+  /** Between two calls of a client. */
+  readonly everyMs?: number;
   readonly logs?: string | undefined;
   readonly progress?: ((text: string) => void) | undefined;
 }
 
 const AWAY_MS = [300, 1_000, 2_000, 3_000, 5_000, 10_000];
+const SHAPES = [1, 3] as const;
+/** Of each deployment. */
 const CLIENTS = 6;
-/** Between two calls of a client. */
-const EVERY_MS = 20;
-/** What the official clients take themselves. */
-const TIMEOUT_MS = 60_000;
+const EVERY_MS = 40;
 const WARM_UP_MS = 500;
 const DRAIN_MS = 5_000;
+/** Calls go on for so long after the outage. */
+const AFTER_MS = 1_000;
+/** What clients are told by default. */
+const RETRY_MS = 4_000;
 
-type Blow = Outage | 'process';
+export type Blow = Outage | 'process';
 
 const TITLES: Readonly<Record<Blow, string>> = {
   killed: 'the store killed and started',
@@ -43,121 +55,48 @@ const TITLES: Readonly<Record<Blow, string>> = {
 };
 const LOCKED = 'the file locked by another process';
 
-interface Called {
-  readonly nonce: string;
-  readonly effect: boolean;
-  readonly sentAt: number;
-  endedAt: number;
-  error: string | undefined;
-}
+/** Both deployments. */
+type Fleet = readonly Deployment[];
 
-interface Caller {
-  call(name: string, nonce: string): Promise<string>;
-  close(): Promise<void>;
-}
-
-/** Both lines hold calls to the same result. */
-interface Tools {
-  callTool(params: object, ...rest: readonly unknown[]): Promise<unknown>;
-  close(): Promise<void>;
-}
-
-async function connect(url: string, line: 'v1' | 'v2', name: string): Promise<Caller> {
-  const options = { requestInit: { headers: { 'x-user': name } } };
-  const identity = { name, version: '1' };
-  let client: Tools;
-  if (line === 'v1') {
-    const v1 = new ClientV1(identity);
-    await v1.connect(new HttpV1(new URL(url), options));
-    client = v1;
-  } else {
-    const v2 = new ClientV2(identity, { versionNegotiation: { mode: 'legacy' } });
-    await v2.connect(new HttpV2(new URL(url), options));
-    client = v2;
-  }
-  const timeout = { timeout: TIMEOUT_MS };
-  return {
-    async call(tool, nonce) {
-      const params = { name: tool, arguments: { nonce } };
-      const result = await (line === 'v1'
-        ? client.callTool(params, undefined, timeout)
-        : client.callTool(params, timeout));
-      const { content, isError } = result as { content: { text?: string }[]; isError?: boolean };
-      const text = content[0]?.text ?? '';
-      if (isError === true) throw new Error(text);
-      return (JSON.parse(text) as { value: string }).value;
-    },
-    close: () => client.close(),
-  };
-}
-
-/** Calls every few ms until `over`; resolves when every call has ended. */
-async function callOn(client: Caller, name: string, over: () => boolean): Promise<Called[]> {
-  const calls: Called[] = [];
-  const underWay: Promise<void>[] = [];
-  while (!over()) {
-    const nonce = `${name}:${calls.length}`;
-    const effect = calls.length % 2 === 0;
-    const called: Called = { nonce, effect, sentAt: now(), endedAt: Infinity, error: undefined };
-    calls.push(called);
-    const end = (error?: string): void => {
-      called.endedAt = now();
-      called.error = error;
-    };
-    underWay.push(
-      client.call(effect ? 'effect' : 'read', nonce).then(
-        (value) => end(value === nonce ? undefined : `another's answer: ${value}`),
-        (error: unknown) => end(String(error)),
-      ),
-    );
-    await pause(EVERY_MS);
-  }
-  await Promise.all(underWay);
-  return calls;
+interface Strike {
+  readonly title: string;
+  /** As planned; undefined: as long as a fail-over takes. */
+  readonly ms?: number;
+  /**
+   * An instance is frozen. With others beside it, they take its sessions over as after a crash: of what ran there and
+   * must not run twice nobody can tell the outcome.
+   */
+  readonly freezes?: boolean;
+  strike(fleet: Fleet): Promise<void>;
 }
 
 export async function runPatience(options: PatienceOptions): Promise<PatienceReport> {
-  const { kind, seed, leaseMs, awayMs = AWAY_MS, shapes = [1, 3] } = options;
+  const { kind, seed, leaseMs, more = true, awayMs = AWAY_MS, progress = () => {} } = options;
   const started = now();
   const history = new History();
-  const rows: PatienceRow[] = [];
-  let how = '';
-  let calls = 0;
-  for (const instances of shapes) {
-    const deployment = await Deployment.open({ ...options, drainMs: DRAIN_MS, history, instances });
-    how = deployment.store.how;
-    try {
-      const blows: readonly Blow[] = kind === 'sqlite' ? ['frozen', 'process'] : ['stopped', 'frozen', 'process'];
-      for (const blow of blows) {
-        for (const ms of awayMs) {
-          const row = await outage(deployment, blow, ms, options);
-          rows.push({ ...row, instances });
-          calls += row.calls;
-        }
-      }
-    } finally {
-      await deployment.close();
+  const blows = options.blows ?? (kind === 'sqlite' ? ['frozen', 'process'] : ['stopped', 'frozen', 'process']);
+  const store = await openBackingStore(kind, 4);
+  const strikes = blows.flatMap((blow) => awayMs.map((ms) => strikeOf(blow, ms, store)));
+  const rows = await underStrikes(store, strikes, history, options);
+  let crowded: CrowdedRow | undefined;
+  if (more) {
+    if (kind === 'redis' || kind === 'postgres') {
+      const pair = await openFailOverStore(kind);
+      const failOver = { title: pair.title, strike: () => pair.failOver() };
+      rows.push(...(await underStrikes(pair, [failOver], history, options)));
     }
+    progress(`${kind}: 10,000 requests`);
+    crowded = await runCrowded({ kind, leaseMs, history });
   }
-  const found: Found[] = [...history.found];
-  const violations = Object.fromEntries(
-    Object.keys(VIOLATIONS).map((name) => [name, history.violations(name as Violation)]),
-  ) as Record<Violation, number>;
-  for (const { title, instances, ms, failed, timedOut, twice, errors } of rows) {
-    violations.failed += failed;
-    violations.hung += timedOut;
-    violations.double += twice;
-    for (const what of errors)
-      found.push({ violation: 'failed', at: 0, what: `${instances} × ${title}, ${ms} ms: ${what}` });
-  }
+  const calls = rows.reduce((sum, row) => sum + row.calls, 0);
   return {
     scenario: 'patience',
     store: kind,
-    how,
+    how: store.how,
     seed,
     leaseMs,
     seconds: (now() - started) / 1000,
-    clients: CLIENTS,
+    clients: 2 * CLIENTS,
     node: process.version,
     sessions: rows.length * CLIENTS,
     requests: calls,
@@ -165,64 +104,128 @@ export async function runPatience(options: PatienceOptions): Promise<PatienceRep
     resumes: 0,
     endings: {},
     refusals: {},
-    violations,
-    found,
+    ...violationsOf(history, rows, crowded),
     events: [],
     notes: {},
     log: {},
     rows,
+    crowded,
   };
 }
 
-async function outage(
-  deployment: Deployment,
-  blow: Blow,
-  ms: number,
-  { kind, leaseMs, progress = () => {} }: PatienceOptions,
-): Promise<Omit<PatienceRow, 'instances'>> {
-  const title = blow === 'frozen' && kind === 'sqlite' ? LOCKED : TITLES[blow];
-  const { instances, proxy, store, effects } = deployment;
-  const [first] = instances;
-  if (first === undefined) throw new Error('no instance');
-  progress(`${kind}, ${instances.length} × ${title} for ${ms} ms`);
-  const url = instances.length === 1 ? first.url : proxy.url;
-  const names = Array.from({ length: CLIENTS }, (_, n) => `p${instances.length}-${blow}-${ms}-${n}`);
-  const clients = await Promise.all(names.map((name, n) => connect(url, n % 2 === 0 ? 'v1' : 'v2', name)));
-  let over = false;
-  const calling = clients.map((client, n) => callOn(client, names[n] as string, () => over));
-  await pause(WARM_UP_MS);
-  const from = now();
-  if (blow === 'process') {
-    first.freeze();
-    await pause(ms);
-    first.thaw();
-  } else {
-    await store.away(ms, blow);
-  }
-  // A server takes its time to start and to stop: its clients cannot know that it is to come back.
-  const awayMs = now() - from;
-  await pause(WARM_UP_MS + leaseMs);
-  over = true;
-  const all = (await Promise.all(calling)).flat();
-  await Promise.all(clients.map((client) => client.close().catch(() => {})));
-  const ran = new Map<string, number>();
-  for (const { nonce } of readEffects(effects).ran) ran.set(nonce, (ran.get(nonce) ?? 0) + 1);
-  const errors = all.flatMap(({ error, nonce }) => (error === undefined ? [] : [`${nonce}: ${error}`]));
-  const timedOut = errors.filter((text) => /timed out/i.test(text)).length;
-  const waited = quantiles(
-    all
-      .filter(({ sentAt, endedAt }) => sentAt < from + awayMs && endedAt > from)
-      .map((one) => one.endedAt - one.sentAt),
-  );
+function strikeOf(blow: Blow, ms: number, store: BackingStore): Strike {
+  const title = blow === 'frozen' && store.kind === 'sqlite' ? LOCKED : TITLES[blow];
   return {
     title,
     ms,
+    freezes: blow === 'process',
+    async strike(fleet) {
+      if (blow !== 'process') return store.away(ms, blow);
+      const first = fleet.flatMap(({ instances }) => instances.slice(0, 1));
+      for (const instance of first) instance.freeze();
+      await pause(ms);
+      for (const instance of first) instance.thaw();
+    },
+  };
+}
+
+/** Serves from `store`, strikes it, and closes it. */
+async function underStrikes(
+  store: BackingStore,
+  strikes: readonly Strike[],
+  history: History,
+  options: PatienceOptions,
+): Promise<PatienceRow[]> {
+  const rows: PatienceRow[] = [];
+  const fleet: Deployment[] = [];
+  try {
+    for (const instances of options.shapes ?? SHAPES) {
+      const shared = { store, firstLink: instances === 1 ? 0 : 1, name: instances === 1 ? 'alone' : 'three' };
+      const of = { ...options, drainMs: DRAIN_MS, retryMs: RETRY_MS };
+      fleet.push(await Deployment.open({ ...of, history, instances, shared }));
+    }
+    for (const [n, strike] of strikes.entries()) rows.push(...(await outage(fleet, n, strike, options)));
+  } finally {
+    for (const deployment of fleet) await deployment.close();
+    await store.close();
+  }
+  return rows;
+}
+
+async function outage(
+  fleet: Fleet,
+  n: number,
+  strike: Strike,
+  { kind, everyMs = EVERY_MS, progress = () => {} }: PatienceOptions,
+): Promise<PatienceRow[]> {
+  const { title, ms } = strike;
+  progress(`${kind}, ${title}${ms === undefined ? '' : ` for ${ms} ms`}`);
+  const callers: SteadyCallers[] = [];
+  for (const { instances, proxy } of fleet) {
+    const url = instances.length === 1 ? (instances[0]?.url ?? '') : proxy.url;
+    callers.push(await startCallers(url, `p${instances.length}-${n}`, CLIENTS, everyMs));
+  }
+  await pause(WARM_UP_MS);
+  const from = now();
+  await strike.strike(fleet);
+  // A server takes its time to start and to stop: its clients cannot know that it is to come back.
+  const awayMs = now() - from;
+  await pause(AFTER_MS);
+  const all = await Promise.all(callers.map((some) => some.stop()));
+  return fleet.map((deployment, at) => rowOf(deployment, strike, { from, awayMs, calls: all[at] ?? [] }));
+}
+
+interface Outcome {
+  readonly from: number;
+  readonly awayMs: number;
+  readonly calls: readonly Called[];
+}
+
+function rowOf(
+  { instances, effects }: Deployment,
+  { title, ms, freezes = false }: Strike,
+  { from, awayMs, calls }: Outcome,
+): PatienceRow {
+  const takenOver = freezes && instances.length > 1;
+  const ran = new Map<string, number>();
+  for (const { nonce } of readEffects(effects).ran) ran.set(nonce, (ran.get(nonce) ?? 0) + 1);
+  const isLost = ({ effect, error }: Called): boolean => takenOver && effect && /may have run/.test(error ?? '');
+  const lost = calls.filter(isLost);
+  const errors = calls.flatMap((one) => (one.error === undefined || isLost(one) ? [] : [`${one.nonce}: ${one.error}`]));
+  const timedOut = errors.filter((text) => /timed out/i.test(text)).length;
+  const isUnderWay = ({ sentAt, endedAt }: Called): boolean => sentAt < from + awayMs && endedAt > from;
+  return {
+    instances: instances.length === 1 ? 1 : 3,
+    title,
+    ...(ms !== undefined && { ms }),
     awayMs,
-    calls: all.length,
+    calls: calls.length,
     failed: errors.length - timedOut,
     timedOut,
-    twice: all.filter(({ effect, nonce }) => effect && (ran.get(nonce) ?? 0) > 1).length,
-    waited,
+    lost: lost.length,
+    twice: calls.filter(({ effect, nonce }) => effect && (ran.get(nonce) ?? 0) > 1).length,
+    waited: quantiles(calls.filter(isUnderWay).map((one) => one.endedAt - one.sentAt)),
     errors: [...new Set(errors)].slice(0, 10),
   };
+}
+
+function violationsOf(
+  history: History,
+  rows: readonly PatienceRow[],
+  crowded: CrowdedRow | undefined,
+): Pick<PatienceReport, 'violations' | 'found'> {
+  const found: Found[] = [...history.found];
+  const violations = Object.fromEntries(
+    Object.keys(VIOLATIONS).map((name) => [name, history.violations(name as Violation)]),
+  ) as Record<Violation, number>;
+  for (const { title, instances, ms = 0, failed, timedOut, twice, errors } of rows) {
+    violations.failed += failed;
+    violations.hung += timedOut;
+    violations.double += twice;
+    for (const what of errors)
+      found.push({ violation: 'failed', at: 0, what: `${instances} × ${title}, ${ms} ms: ${what}` });
+  }
+  violations.failed += crowded?.failed ?? 0;
+  for (const what of crowded?.errors ?? []) found.push({ violation: 'failed', at: 0, what: `crowded: ${what}` });
+  return { violations, found };
 }

@@ -24,6 +24,8 @@ export interface ScenarioOptions {
 
 interface StageOptions extends ScenarioOptions {
   readonly drainMs: number;
+  /** How long a tool waits for its user's answer. */
+  readonly askMs?: number;
   readonly pace: Pace;
   /** Calls of clients in other languages may fail. */
   readonly othersMayFail: boolean;
@@ -60,10 +62,11 @@ export class Stage {
 
   /** Sets it up for `play`, and takes it down however that ends. */
   static async with<T>(options: StageOptions, play: (stage: Stage) => Promise<T>): Promise<T> {
-    const { kind, leaseMs, drainMs, logs, languages = [] } = options;
+    const { kind, leaseMs, drainMs, logs, askMs, languages = [] } = options;
     const history = new History();
+    const env = askMs === undefined ? {} : { ASK_MS: String(askMs) };
     const programs = languages.length === 0 ? undefined : await OtherPrograms.start(languages);
-    const deployment = await Deployment.open({ kind, leaseMs, drainMs, history, logs });
+    const deployment = await Deployment.open({ kind, leaseMs, drainMs, history, logs, env });
     const stage = new Stage(options, deployment, history, programs);
     try {
       return await play(stage);

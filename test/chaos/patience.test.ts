@@ -1,0 +1,37 @@
+/**
+ * A short form of `npm run chaos -- --scenario patience` on each store: what users of official clients see of an outage.
+ * `test/clients/outages.test.ts` has one instance on each server.
+ */
+import { describe, expect, test } from 'vitest';
+import { describeWhereInstalled, serverKinds } from '../kit/servers/index.ts';
+import type { StoreKind } from './backing-store.ts';
+import { History } from './history.ts';
+import { runCrowded } from './scenarios/crowded.ts';
+import { type Blow, runPatience } from './scenarios/patience.ts';
+
+const LEASE_MS = 1_500;
+
+function shortRun(kind: StoreKind, blows: readonly Blow[], shapes: readonly (1 | 3)[]): void {
+  test('no call of an official client fails, times out or runs twice', { timeout: 120_000 }, async () => {
+    const times = { leaseMs: LEASE_MS, awayMs: [300], everyMs: 100 };
+    const { rows, found } = await runPatience({ kind, seed: 1, ...times, blows, shapes, more: false });
+    expect(found).toEqual([]);
+    expect(rows.map(({ instances }) => instances)).toEqual(blows.flatMap(() => shapes));
+    for (const { calls, waited } of rows) {
+      expect(calls).toBeGreaterThan(20);
+      // Some were under way during the outage.
+      expect(waited.count).toBeGreaterThan(0);
+    }
+  });
+}
+
+describe('sqlite, locked for a moment; the process frozen', () => shortRun('sqlite', ['frozen', 'process'], [1, 3]));
+for (const kind of serverKinds)
+  describeWhereInstalled(kind, `${kind}, restarted`, () => shortRun(kind, ['stopped'], [3]));
+
+test('where 1,000 requests may wait, the others are refused at once and cost no memory', { timeout: 120_000 }, async () => {
+  const history = new History();
+  const crowded = await runCrowded({ kind: 'sqlite', leaseMs: 500, history, requests: 4_000 });
+  expect(crowded).toMatchObject({ errors: [], failed: 0, requests: 4_000 });
+  expect([crowded.served, crowded.refused]).toEqual([1_000, 3_000]);
+});

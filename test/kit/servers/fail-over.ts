@@ -1,0 +1,148 @@
+/** A primary with a replica, and what makes the replica the primary: Redis with Sentinel, PostgreSQL with streaming. */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import { createClient } from 'redis';
+import { until } from '../until.ts';
+import { recipes, postgresUser } from './recipes.ts';
+import { missingServer, startServer } from './start.ts';
+import { freePort, TestServer } from './test-server.ts';
+
+const run = promisify(execFile);
+const PATIENCE = { timeoutMs: 30_000 };
+
+export interface Pair {
+  readonly primary: TestServer;
+  readonly replica: TestServer;
+  close(): Promise<void>;
+}
+
+export interface SentinelPair extends Pair {
+  /** The port of the sentinel, which watches the pair under the name `ours`. */
+  readonly sentinel: number;
+}
+
+export const SENTINEL_NAME = 'ours';
+
+async function ask(port: number, ...command: readonly string[]): Promise<string> {
+  const client = await createClient({ url: `redis://127.0.0.1:${port}`, RESP: 2 })
+    .on('error', () => undefined)
+    .connect();
+  try {
+    return String(await client.sendCommand([...command]));
+  } finally {
+    client.destroy();
+  }
+}
+
+export async function startSentinelPair(args: readonly string[] = []): Promise<SentinelPair> {
+  const primary = await startServer('redis', { args });
+  const open: Array<{ close(): Promise<void> }> = [primary];
+  const close = async (): Promise<void> => {
+    for (const one of open.reverse()) await one.close();
+  };
+  try {
+    const replica = await startServer('redis', { args: [...args, '--replicaof', `127.0.0.1 ${primary.port}`] });
+    open.push(replica);
+    const linked = async (): Promise<boolean> =>
+      (await ask(replica.port, 'INFO', 'replication')).includes('master_link_status:up');
+    await until(linked, PATIENCE);
+    const sentinel = await startSentinel(primary);
+    open.push(sentinel);
+    return { primary, replica, sentinel: sentinel.port, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** A sentinel is a server in another mode; it writes to its configuration file. */
+async function startSentinel(primary: TestServer): Promise<{ port: number; close(): Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-sentinel-'));
+  const [port, file] = [await freePort(), join(folder, 'sentinel.conf')];
+  const settings = [
+    `port ${port}`,
+    'bind 127.0.0.1',
+    `sentinel monitor ${SENTINEL_NAME} 127.0.0.1 ${primary.port} 1`,
+    // The sentinel pings once a second; with a shorter limit it would fail over a healthy primary.
+    `sentinel down-after-milliseconds ${SENTINEL_NAME} 2500`,
+    `sentinel failover-timeout ${SENTINEL_NAME} 3000`,
+  ];
+  writeFileSync(file, settings.join('\n'));
+  const child = spawn(recipes.redis.find() ?? '', [file, '--sentinel'], { cwd: folder, stdio: 'ignore' });
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  const close = async (): Promise<void> => {
+    process.off('exit', kill);
+    kill();
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const knowsReplica = async (): Promise<boolean> =>
+    (await ask(port, 'SENTINEL', 'REPLICAS', SENTINEL_NAME).catch(() => '')).includes('ip,127.0.0.1');
+  try {
+    await until(knowsReplica, PATIENCE);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { port, close };
+}
+
+/** Whether this server takes writes as the primary. */
+export const isPrimary = async ({ port }: TestServer): Promise<boolean> =>
+  (await ask(port, 'INFO', 'replication').catch(() => '')).includes('role:master');
+
+/** A commit is acknowledged when the replica has it too, so that a fail-over loses nothing. */
+export async function startPostgresPair(args: readonly string[] = []): Promise<Pair & { promote(): Promise<void> }> {
+  const executable = recipes.postgres.find();
+  if (executable === undefined) throw new Error(missingServer('postgres'));
+  const primary = await startServer('postgres', { args });
+  const copied = {
+    ...recipes.postgres,
+    async prepare(folder: string): Promise<void> {
+      const user = postgresUser();
+      if (user !== undefined) chownSync(folder, user.uid, user.gid);
+      chmodSync(folder, 0o700);
+      const from = ['-h', '127.0.0.1', '-p', String(primary.port), '-U', 'postgres'];
+      // `-R`: it starts as a standby of the primary.
+      const how = ['-R', '-X', 'stream', '-c', 'fast'];
+      await run(join(executable, '..', 'pg_basebackup'), ['-D', folder, ...from, ...how], { ...user, cwd: folder });
+    },
+  };
+  const replica = new TestServer(copied, executable, await freePort(), args);
+  const close = async (): Promise<void> => {
+    await replica.close();
+    await primary.close();
+  };
+  try {
+    await replica.prepare();
+    await replica.start();
+    // Set after the copy was made, so that the promoted replica waits for no standby.
+    await query(primary, "ALTER SYSTEM SET synchronous_standby_names = '*'");
+    await query(primary, 'SELECT pg_reload_conf()');
+    await until(
+      async () => (await query(primary, "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'")) === 1,
+      PATIENCE,
+    );
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { primary, replica, close, promote: async () => void (await query(replica, 'SELECT pg_promote()')) };
+}
+
+/** The number of rows. */
+async function query(server: TestServer, sql: string): Promise<number> {
+  const client = new Client({ connectionString: server.url });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rowCount ?? 0;
+  } finally {
+    await client.end();
+  }
+}
