@@ -10,8 +10,11 @@ export interface Sink {
   end(): void;
   /** Its client is connected to another instance. */
   readonly isRelayed?: boolean;
-  /** Only where it is relayed: the other instance continues the response with the next owner of the session. */
-  handOn?(): void;
+  /**
+   * The response continues with the next owner of the session: at the instance that relayed the call, or here, after the
+   * event `lastEventId`.
+   */
+  handOn?(lastEventId: string | undefined): void;
   /** Whether the client still reads. */
   readonly open: boolean;
   /**

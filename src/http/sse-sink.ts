@@ -27,6 +27,8 @@ export interface SseSinkOptions {
   readonly largeAsJson?: boolean;
   /** Holds heads of answers that the store must take first. */
   readonly heldHeads?: HeldHeads;
+  /** Continues the response after the event `lastEventId`, with the next owner of the session. */
+  readonly handOn?: (exchange: Exchange, lastEventId: string) => void;
   /** Of a stream that ends with the token of its caller. */
   readonly expiry?: StreamExpiry | undefined;
 }
@@ -110,9 +112,15 @@ export class SseSink implements Sink, TurnTask {
     return this.#exchange.relayOrigin !== undefined;
   }
 
-  handOn(): void {
+  handOn(lastEventId: string | undefined): void {
+    const exchange = this.#exchange;
+    // What was gathered holds the id after which the response continues.
+    if (this.#unsent) this.#openStream();
     this.abandon();
-    this.#exchange.relayOrigin?.handOn();
+    if (exchange.relayOrigin !== undefined) exchange.relayOrigin.handOn();
+    else if (this.#options.handOn !== undefined && lastEventId !== undefined)
+      this.#options.handOn(exchange, lastEventId);
+    else exchange.end();
   }
 
   /** Detaches from the exchange, which stays open for another sink. Returns `true` when nothing was sent on it. */

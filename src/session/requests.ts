@@ -243,7 +243,10 @@ export class SessionRequests {
     this.#session.exit();
   }
 
-  /** The session leaves: each running request gets an error, or is left to the next owner. */
+  /**
+   * The session leaves: each running request gets an error, or is left to the next owner. After a fence that owner has
+   * ended the request or runs it again, so its outcome is the true one.
+   */
   leave(reason: LeaveReason, othersServe: boolean): void {
     const error = endError(reason, true);
     for (const context of this.running.takeAll()) {
@@ -253,6 +256,7 @@ export class SessionRequests {
         continue;
       }
       context.phase = 'answered';
+      if (reason === 'fenced' && this.#continuesElsewhere(context)) continue;
       if (reason === 'released' && this.#canHandOn(context)) {
         context.stream?.handOn(othersServe);
         continue;
@@ -261,6 +265,11 @@ export class SessionRequests {
       if (context.hook?.takes === 'answer') context.hook.run(errorAnswer(context.id, error));
       else this.streams.reply(context, this.#session.lostJson(context, error));
     }
+  }
+
+  /** Whether the response of a call continues with its next owner, which knows the request from the log. */
+  #continuesElsewhere({ hook, stream }: MessageContext): boolean {
+    return this.#session.guard !== undefined && hook?.takes !== 'answer' && stream?.continueElsewhere() === true;
   }
 
   /**

@@ -320,7 +320,7 @@ export class LiveSession {
     const isKept = continuesElsewhere(reason);
     this.requests.leave(reason, othersServe);
     if (isKept) this.getStream.handOver(reason === 'released' && othersServe);
-    else this.getStream.detach();
+    else if (reason !== 'fenced' || !this.getStream.continueElsewhere()) this.getStream.detach();
     this.#controller?.abort(reason);
     this.run?.leave(reason);
     await this.run?.heard();

@@ -80,7 +80,7 @@ export interface StreamLog {
 export interface Written {
   stored(json: string | undefined, offset: number, last: boolean): void;
   /** The events will never be stored. `answered`: the answer of the call is among them. */
-  lost(answered: boolean): void;
+  lost(answered: boolean, why: 'fenced' | 'failed'): void;
 }
 
 interface Write {
@@ -190,8 +190,8 @@ export class StreamWriter {
   }
 
   send(json: string | undefined, last: boolean, unmark?: string): void {
-    if (this.#over) {
-      if (last) this.#written.lost(json !== undefined);
+    if (this.#state === 'fenced' || this.#state === 'failed') {
+      if (last) this.#written.lost(json !== undefined, this.#state);
       return;
     }
     const extra = unmark === undefined ? undefined : { unmark };
@@ -308,7 +308,10 @@ export class StreamWriter {
     this.#sent = 0;
     this.#become(why);
     if (why === 'fenced') this.#log.fenced();
-    this.#written.lost(lost.some(({ json, last }) => last && json !== undefined));
+    this.#written.lost(
+      lost.some(({ json, last }) => last && json !== undefined),
+      why,
+    );
     for (const { tell, held } of lost) {
       this.#log.release(held);
       tell?.(why);

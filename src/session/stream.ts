@@ -250,15 +250,16 @@ export class Stream implements SinkListener, Written {
   }
 
   /**
-   * Ends the reader. Its client resumes from the log, or at the next owner. A client that does not resume gets an
-   * error: here instead of the answer, or from the session, which is about to leave and then answers every running
+   * Ends the reader, or lets its response continue with the next owner. After an end its client resumes from the log, or
+   * at the next owner. A client that does not resume gets an error: here instead of the answer, or from the session, which is about to leave and then answers every running
    * call.
    */
-  lost(answered: boolean): void {
+  lost(answered: boolean, why: 'fenced' | 'failed'): void {
     if (this.#unprimed) return;
     const error = this.#call === undefined ? undefined : this.#log?.lostAnswer(this.#call);
     if (error !== undefined && !this.complete) return;
     if (error !== undefined && answered) this.#sink?.message(error, undefined);
+    else if (why === 'fenced' && this.continueElsewhere()) return;
     this.#endSink();
   }
 
@@ -304,9 +305,22 @@ export class Stream implements SinkListener, Written {
    */
   handOn(soon: boolean): void {
     this.#atResumePoint(soon, (sink) => {
-      if (sink.isRelayed === true) sink.handOn?.();
+      if (sink.isRelayed === true) sink.handOn?.(undefined);
       else this.#endSink();
     });
+  }
+
+  /**
+   * Another instance owns the session, and ends or runs again what ran here: the response continues with what the log
+   * gets there. `false`: there is no reader, or it has no event id to continue from.
+   */
+  continueElsewhere(): boolean {
+    const sink = this.#sink;
+    if (sink?.open !== true || sink.handOn === undefined) return false;
+    const resumes = this.#log?.emptyData === true && this.#sent >= 0;
+    if (!resumes && sink.isRelayed !== true) return false;
+    sink.handOn(resumes ? this.#eventId(this.#sent) : undefined);
+    return true;
   }
 
   /** Calls `then` once the reader has an id to resume from. `soon`: the event asks it to reconnect at once. */

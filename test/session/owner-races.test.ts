@@ -88,10 +88,42 @@ describe('an owner that lost its lease without knowing', () => {
       code: -32000,
       data: { reason: 'owner_lost', mayHaveRun: true },
     });
-    await stream.untilEnd();
+    // The response of the GET continues at the new owner.
+    await b.lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data: 'from b' });
+    await until(() => data(stream).length === 1);
     expect([ctx.mcpReq.signal.aborted, a.lab.made[0]?.closed, a.endpoint.sessions.count]).toEqual([true, true, 0]);
     expect(b.endpoint.sessions.count).toBe(1);
   });
+
+  test.each(['2025-11-25', '2025-06-18'])(
+    'a %s call that its new owner runs again is answered with that result, in the response of its client',
+    async (protocolVersion) => {
+      const looked = { a: 0, b: 0 };
+      const lab = (at: 'a' | 'b') =>
+        createLab((server) => {
+          server.registerTool('look', { annotations: { readOnlyHint: true } }, async () => {
+            looked[at] += 1;
+            // The run at the first owner is still under way when that owner learns that it was taken over.
+            if (at === 'a') await new Promise(() => {});
+            return { content: [{ type: 'text', text: `seen by ${at}` }] };
+          });
+        });
+      const store = watchedStore({ durable: true, inProcess: false });
+      const labs = [lab('a'), lab('b')];
+      const [a, b] = (await serveFleet(2, { store }, [{}, {}], labs)) as [Member, Member];
+      const onA = a.client();
+      await onA.initialize({ protocolVersion });
+      const through = protocolVersion === '2025-11-25' ? onA : b.join(onA);
+      const running = through.call(...tool('look'));
+      await until(() => looked.a === 1);
+      await store.views[0]?.instances.leave(a.id);
+      expect(await counts(b.join(onA).call(...tool('count')))).toEqual(['1']);
+      // Its next write tells it.
+      expect(await counts(a.join(onA).call(...tool('count')))).toEqual(['2']);
+      expect(textOf((await running).message)).toBe('seen by b');
+      expect(looked).toEqual({ a: 1, b: 1 });
+    },
+  );
 
   test('writes no state any more', async () => {
     const { a, onA, onB, kill } = await three();
@@ -106,7 +138,7 @@ describe('an owner that lost its lease without knowing', () => {
   });
 
   test('may write until the claim is committed, and what it wrote is replayed; not after', async () => {
-    const { store, a, onA, onB, kill } = await three();
+    const { store, a, b, onA, onB, kill } = await three();
     const log = (n: number) => a.lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data: n });
     const stream = await onA.get();
     const { id } = await stream.next();
@@ -120,10 +152,14 @@ describe('an owner that lost its lease without knowing', () => {
     claims.open();
     expect((await called).response.status).toBe(200);
     await log(2);
-    await stream.untilEnd();
+    // The response of the GET continues at the new owner.
+    await until(() => a.endpoint.sessions.count === 0);
+    await b.lab.made[0]?.server.server.sendLoggingMessage({ level: 'info', data: 3 });
+    await until(() => data(stream).length === 2);
+    expect(data(stream)).toEqual([1, 3]);
     const resumed = await onB.get({ lastEventId: id });
-    await until(() => data(resumed).length === 1);
-    expect([data(stream), data(resumed)]).toEqual([[1], [1]]);
+    await until(() => data(resumed).length === 2);
+    expect(data(resumed)).toEqual([1, 3]);
   });
 });
 

@@ -80,7 +80,8 @@ export class LegacyEra {
     this.#patience = patience;
     this.#lifecycle = lifecycle;
     const { streamBufferBytes: bufferBytes } = options.limits;
-    this.#getSinks = { keepAlive, bufferBytes, heldHeads: new HeldHeads(options.timeProvider), expiry };
+    const handOn = (exchange: Exchange, lastEventId: string): void => this.#handOn(exchange, lastEventId);
+    this.#getSinks = { keepAlive, bufferBytes, heldHeads: new HeldHeads(options.timeProvider), expiry, handOn };
     this.#resumedSinks = { ...this.#getSinks, largeAsJson: options.responseMode === 'auto' };
     this.#postSinks = { ...this.#resumedSinks, expiry: undefined };
     this.relay = new Relay({
@@ -194,6 +195,14 @@ export class LegacyEra {
         : primingFrame(this.#nextId(position), this.#options.retryMs, emptyData),
     );
     return { call: { ...call, exchange: new ContinuedExchange(exchange, lastEventId, true, null) }, stop };
+  }
+
+  /** The response of a client that reads here continues with what the next owner of its session sends. */
+  #handOn(exchange: Exchange, lastEventId: string): void {
+    const id = exchange.header('mcp-session-id');
+    if (id === undefined) return exchange.end();
+    const to = new ContinuedExchange(exchange, lastEventId, true, null);
+    this.#loop.run(id, { kind: 'get', exchange: to, requestId: null, again: true });
   }
 
   #nextId(position: EventPosition): string {
