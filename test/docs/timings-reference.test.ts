@@ -1,0 +1,89 @@
+/** `docs/reference/timings.md`: each time on the page is the one in the source, and no time that clients notice is missing. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { SERVE_DEFAULTS } from '../../src/cli/option-flags.ts';
+import { DEFAULTS } from '../../src/options/defaults.ts';
+
+const root = new URL('../../', import.meta.url);
+const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
+const page = read('docs/reference/timings.md');
+
+/** `| timing | where | value | reason |` */
+const rows = [...page.matchAll(/^\| (?!timing|-)(.+?) +\| (.+?) +\| +([\d,–]+) \| (.+?) +\|$/gm)].map(
+  ([, timing = '', where = '', value = '', reason = '']) => ({ timing, where, value, reason }),
+);
+const numberOf = (value: string): number => Number(value.replaceAll(',', ''));
+const optionRows = rows.flatMap(({ where, value }) => {
+  const name = /^\[`([\w.]+)`\]/.exec(where)?.[1];
+  return name === undefined ? [] : [{ name, ms: numberOf(value) }];
+});
+const constantRows = rows.flatMap(({ where, value }) => {
+  const [, file, name] = /^`(src\/[\w./-]+)` `(\w+)`$/.exec(where) ?? [];
+  return file === undefined || name === undefined ? [] : [{ file, name, ms: numberOf(value) }];
+});
+
+/** Files whose times no client notices: between instances and stores, or of the command line's own processes. */
+const UNNOTICED = /^src\/(stores|cli|testing|auth|sealed|limits|options)\//;
+const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
+  // Between instances: acknowledgements and probes.
+  'src/cluster/link.ts': ['ACK_MS', 'FIRST_PROBE_MS', 'QUICK_PROBE_MS'],
+  'src/cluster/instance.ts': ['FLUSH_MS'],
+  // How long markers are kept, how often the log says the same.
+  'src/session/call-guard.ts': ['LEFT_MS'],
+  'src/eras/legacy/refusal-log.ts': ['EVERY_MS'],
+  // Parts of one attempt to agree on an owner; the request waits on after them.
+  'src/eras/legacy/call-loop.ts': ['PAUSE_MS', 'LONGEST_PAUSE_MS'],
+  // How often something is looked at.
+  'src/http/slow-readers.ts': ['LOOK_MS'],
+  'src/http/stream-expiry.ts': ['LONGEST_MS'],
+  'src/listen/listen.ts': ['CHECK_MS'],
+  'src/listen/listening-socket.ts': ['POLL_MS', 'TURN_MS', 'LAST_MS'],
+  'src/endpoint/core.ts': ['DRAIN_POLL_MS'],
+  'src/endpoint/core-loader.ts': ['AGAIN_MS'],
+  'src/endpoint/request-state-keys.ts': ['DAY_MS', 'KEEP_MS'],
+};
+
+const constantsIn = (file: string): string[] =>
+  [...read(file).matchAll(/^(?:export )?const (\w*_MS) = [\d_]+;/gm)].map(([, name = '']) => name);
+
+describe('the timings page', () => {
+  test('has rows of both kinds, each with a reason', () => {
+    expect(optionRows.length).toBeGreaterThan(7);
+    expect(constantRows.length).toBeGreaterThan(10);
+    expect(rows.filter(({ reason }) => reason.length < 20)).toEqual([]);
+    // A handler has no limit.
+    expect(rows.length).toBe(optionRows.length + constantRows.length + 1);
+  });
+
+  test.each(optionRows)('tells the default of $name', ({ name, ms }) => {
+    const value = name.split('.').reduce<unknown>((of, key) => Reflect.get(Object(of), key), DEFAULTS);
+    expect(value).toBe(ms);
+  });
+
+  test.each(constantRows)('tells $name of $file', ({ file, name, ms }) => {
+    const value = new RegExp(`^(?:export )?const ${name} = ([\\d_]+);`, 'm').exec(read(file))?.[1];
+    expect(Number(value?.replaceAll('_', ''))).toBe(ms);
+  });
+
+  test('has every option in ms', () => {
+    const names = Object.keys(DEFAULTS).filter((name) => name.endsWith('Ms') && name !== 'hibernateAfterMs');
+    const told = optionRows.map(({ name }) => name);
+    expect(names.filter((name) => !told.includes(name))).toEqual([]);
+    expect(numberOf(rows.find(({ where }) => where.endsWith('`DRAIN_TIMEOUT_MS`'))?.value ?? '')).toBe(
+      SERVE_DEFAULTS.drainTimeoutMs,
+    );
+  });
+
+  test('has every constant in ms that clients can notice', () => {
+    const files = readdirSync(new URL('src/', root), { recursive: true, encoding: 'utf8' })
+      .map((path) => `src/${path}`)
+      .filter((path) => path.endsWith('.ts') && !UNNOTICED.test(path));
+    const told = new Set(constantRows.map(({ file, name }) => `${file} ${name}`));
+    const missing = files.flatMap((file) =>
+      constantsIn(file)
+        .filter((name) => !told.has(`${file} ${name}`) && UNNOTICED_NAMES[file]?.includes(name) !== true)
+        .map((name) => `${file} ${name}`),
+    );
+    expect(missing).toEqual([]);
+  });
+});
