@@ -15,8 +15,11 @@ interface Waiting {
 export class Backlog implements TurnTask {
   readonly #waiting: Waiting;
   readonly #limit: number;
-  /** `pendingBytes` is `Infinity` when an instance in between accepts no more bytes; `Infinity` is always too long. */
-  #most = Number.MAX_VALUE;
+  /**
+   * `pendingBytes` is `Infinity` while an instance in between accepts no more bytes. After the turn that is too long,
+   * whatever was pending then.
+   */
+  #most = Infinity;
 
   constructor(waiting: Waiting, limit: number) {
     this.#waiting = waiting;

@@ -11,6 +11,8 @@ export interface RelayOrigin {
   refuse(): void;
   /** This instance does not finish the call: the relaying instance continues it at the next owner, as after a crash. */
   handOn(): void;
+  /** Resolves when the link to the relaying instance has room, or has failed; `undefined`: it has room. */
+  room(): Promise<void> | undefined;
   /** The link between the two instances failed. The client, wherever it is connected now, may retry there or never. */
   readonly linkFailed: boolean;
   /**

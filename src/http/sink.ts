@@ -8,6 +8,11 @@ export interface Sink {
   prime(eventId: string, retryMs: number, emptyData: boolean): void;
   /** Ends the response cleanly. */
   end(): void;
+  /**
+   * Resolves when the link to the instance of its client has room, or has failed; `undefined`: it has room. Only where it
+   * is relayed.
+   */
+  room?(): Promise<void> | undefined;
   /** Its client is connected to another instance. */
   readonly isRelayed?: boolean;
   /**

@@ -112,6 +112,10 @@ export class SseSink implements Sink, TurnTask {
     return this.#exchange.relayOrigin !== undefined;
   }
 
+  room(): Promise<void> | undefined {
+    return this.open ? this.#exchange.relayOrigin?.room() : undefined;
+  }
+
   handOn(lastEventId: string | undefined): void {
     const exchange = this.#exchange;
     // What was gathered holds the id after which the response continues.

@@ -176,6 +176,10 @@ export class RelayedExchange implements Exchange, RequestSource, RelayOrigin {
     this.#push({ t: 'lost', n: this.#n });
   }
 
+  room(): Promise<void> | undefined {
+    return this.#link.fits(0) ? undefined : this.#link.room(0);
+  }
+
   onAcknowledged(fn: () => void): void {
     if (this.#state === 'acknowledged' || this.#state === 'clientLeft') fn();
     else this.#onAcknowledged.push(fn);

@@ -6,6 +6,9 @@
  *     gathering ──end of turn, or complete──▶ written ──▶ stored
  *                                               │ ╰──refused──▶ fenced, or written again under the next claim
  *                                               ╰──failed──▶ retried ──▶ stored, or refused: stored already
+ *
+ * Events also wait while the link to the instance of their reader is full: they would be sent as soon as they are
+ * stored. What waits counts in the memory budget.
  */
 import { follow, type Transitions } from '../options/transitions.ts';
 import type { RequestId } from '@modelcontextprotocol/server';
@@ -78,6 +81,8 @@ export interface StreamLog {
 
 /** Learns the outcome of each write, in order. */
 export interface Written {
+  /** Resolves when further events may be stored; `undefined`: they may. */
+  room(): Promise<void> | undefined;
   stored(json: string | undefined, offset: number, last: boolean): void;
   /** The events will never be stored. `answered`: the answer of the call is among them. */
   lost(answered: boolean, why: 'fenced' | 'failed'): void;
@@ -200,7 +205,9 @@ export class StreamWriter {
       this.#waiting.push({ json, last, extra, tell: undefined, held: 0 });
       return this.#lose('failed');
     }
-    const outcome = this.busy ? undefined : this.#ask(json === undefined ? NO_EVENTS : [json], extra, extra, last);
+    const room = this.busy ? undefined : this.#written.room();
+    const waits = this.busy || room !== undefined;
+    const outcome = waits ? undefined : this.#ask(json === undefined ? NO_EVENTS : [json], extra, extra, last);
     if (outcome === 'written') {
       this.#log.release(held);
       return void this.#storedAtOnce(json, last);
@@ -209,7 +216,8 @@ export class StreamWriter {
     if (outcome !== undefined) {
       this.#sent = 1;
       this.#settle(outcome, 0);
-    } else if (last) this.endTurn();
+    } else if (room !== undefined) this.#nextAfter(room);
+    else if (last) this.endTurn();
   }
 
   /** Writes the gathered events. */
@@ -229,9 +237,17 @@ export class StreamWriter {
   }
 
   #next(): void {
+    const room = this.busy ? this.#written.room() : undefined;
+    if (room !== undefined) return this.#nextAfter(room);
     this.#sent = together(this.#waiting);
     if (this.#sent > 0) this.#append(0);
     else this.#tellSettled();
+  }
+
+  #nextAfter(room: Promise<void>): void {
+    void room.then(() => {
+      if (!this.#over) this.#next();
+    });
   }
 
   #append(tries: number): void {

@@ -263,6 +263,10 @@ export class Stream implements SinkListener, Written {
     this.#endSink();
   }
 
+  room(): Promise<void> | undefined {
+    return this.#sink?.room?.();
+  }
+
   noteDelay(): void {
     this.#markDelayed = true;
   }

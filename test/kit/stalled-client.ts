@@ -2,10 +2,38 @@
  * A client that sends one request and stops reading after the first event of its answer, until the test lets it
  * continue.
  */
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { RawClient } from '../../src/testing/index.ts';
 import { until } from './until.ts';
+
+const PIECE = 262_144;
+const PIECE_MS = 10;
+
+/**
+ * Sends a request and reads the response in pieces with pauses between them, more slowly than it is written. Resolves
+ * with what arrived until the response ended or its connection was cut.
+ */
+export async function readSlowly(url: string, head: string, body = ''): Promise<string> {
+  const [method, ...lines] = head.split('\n');
+  const headers = Object.fromEntries(lines.map((line) => line.trim().split(/: (.*)/s, 2) as [string, string]));
+  const asked = request(url, { method, headers, agent: false }).end(body);
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  let received = '';
+  response.setEncoding('utf8');
+  let pausedAt = 0;
+  response.on('data', (text: string) => {
+    received += text;
+    if (received.length - pausedAt < PIECE) return;
+    pausedAt = received.length;
+    response.pause();
+    setTimeout(() => response.resume(), PIECE_MS);
+  });
+  await new Promise<void>((done) => response.once('close', done).once('error', () => {}));
+  return received;
+}
 
 /** Sends a request and stops reading after the first event of its answer. */
 export async function stall(
