@@ -29,9 +29,13 @@ describe('sqlite, locked for a moment; the process frozen', () => shortRun('sqli
 for (const kind of serverKinds)
   describeWhereInstalled(kind, `${kind}, restarted`, () => shortRun(kind, ['stopped'], [3]));
 
-test('where 1,000 requests may wait, the others are refused at once and cost no memory', { timeout: 120_000 }, async () => {
-  const history = new History();
-  const crowded = await runCrowded({ kind: 'sqlite', leaseMs: 500, history, requests: 4_000 });
-  expect(crowded).toMatchObject({ errors: [], failed: 0, requests: 4_000 });
-  expect([crowded.served, crowded.refused]).toEqual([1_000, 3_000]);
-});
+test(
+  'where 1,000 requests may wait, the others are refused at once and cost no memory',
+  { timeout: 120_000 },
+  async () => {
+    const history = new History();
+    const crowded = await runCrowded({ kind: 'sqlite', leaseMs: 500, history, requests: 4_000 });
+    expect(crowded).toMatchObject({ errors: [], failed: 0, requests: 4_000 });
+    expect([crowded.served, crowded.refused]).toEqual([1_000, 3_000]);
+  },
+);

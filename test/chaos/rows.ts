@@ -70,10 +70,7 @@ function patience({ rows, crowded }: PatienceReport): readonly Rows[] {
     groups.set(title, [...(groups.get(title) ?? []), row]);
   }
   const outages = [...groups].map(([title, of]) => ({
-    title: title.replace(
-      /the store frozen|the file locked by another process/,
-      'the store frozen, or the file locked',
-    ),
+    title: title.replace(/the store frozen|the file locked by another process/, 'the store frozen, or the file locked'),
     rows: of.flatMap(({ ms: planned, awayMs, calls, failed, timedOut, lost, twice, waited }): Row[] => {
       const beyond = waited.p99 - awayMs;
       const outcome = `${failed} / ${timedOut} / ${twice} of ${count(calls)}; ${beyond < 0 ? '−' : '+'}${ms(Math.abs(beyond))}`;

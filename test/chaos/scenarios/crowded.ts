@@ -36,12 +36,7 @@ const TIMEOUT_MS = 120_000;
 
 type Ending = 'served' | 'refused' | { readonly failed: string };
 
-export async function runCrowded({
-  kind,
-  leaseMs,
-  history,
-  requests = 10_000,
-}: CrowdedOptions): Promise<CrowdedRow> {
+export async function runCrowded({ kind, leaseMs, history, requests = 10_000 }: CrowdedOptions): Promise<CrowdedRow> {
   // None is refused because it waited too long, however slow this machine is.
   const args = ['--limits-waiting-requests', String(PLACES), '--wait-ms', String(TIMEOUT_MS)];
   const deployment = await Deployment.open({ kind, leaseMs, drainMs: 5_000, history, instances: 1, args });
@@ -51,7 +46,11 @@ export async function runCrowded({
     if (instance === undefined) throw new Error('no instance');
     const { pid, url } = instance;
     for (let n = 0; n < SESSIONS; n++) {
-      const client = createRawClient(url, { timeoutMs: TIMEOUT_MS, sockets: SOCKETS / SESSIONS, headers: { 'x-user': `crowd-${n}` } });
+      const client = createRawClient(url, {
+        timeoutMs: TIMEOUT_MS,
+        sockets: SOCKETS / SESSIONS,
+        headers: { 'x-user': `crowd-${n}` },
+      });
       clients.push(client);
       await client.initialize();
       await client.call('tools/list');
@@ -80,7 +79,10 @@ export async function runCrowded({
     }
     await thaw();
     const all = await Promise.all(endings);
-    const [served, refused] = [all.filter((one) => one === 'served').length, all.filter((one) => one === 'refused').length];
+    const [served, refused] = [
+      all.filter((one) => one === 'served').length,
+      all.filter((one) => one === 'refused').length,
+    ];
     const errors = [...new Set(all.flatMap((one) => (typeof one === 'object' ? [one.failed] : [])))];
     if (served < PLACES) errors.push(`${served} requests were served, and ${PLACES} may wait`);
     if (most - filled > GROWTH_BYTES) errors.push(`${((most - filled) / MIB).toFixed(0)} MiB for refused requests`);
