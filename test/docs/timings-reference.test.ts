@@ -1,8 +1,8 @@
 /** `docs/reference/timings.md`: each time on the page is the one in the source, and no time that clients notice is missing. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { SERVE_DEFAULTS } from '../../src/cli/option-flags.ts';
-import { DEFAULTS } from '../../src/options/defaults.ts';
+import { SERVE_FLAGS } from '../../src/cli/option-flags.ts';
+import { DEFAULTS } from '../../src/options/table.ts';
 
 const root = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
@@ -70,7 +70,7 @@ describe('the timings page', () => {
     const told = optionRows.map(({ name }) => name);
     expect(names.filter((name) => !told.includes(name))).toEqual([]);
     expect(numberOf(rows.find(({ where }) => where.endsWith('`DRAIN_TIMEOUT_MS`'))?.value ?? '')).toBe(
-      SERVE_DEFAULTS.drainTimeoutMs,
+      SERVE_FLAGS.drainTimeoutMs.fallback,
     );
   });
 
