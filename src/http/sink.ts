@@ -9,15 +9,15 @@ export interface Sink {
   /** Ends the response cleanly. */
   end(): void;
   /**
-   * Resolves when the link to the instance of its client has room, or has failed; `undefined`: it has room. Only where it
-   * is relayed.
+   * Resolves when the link to the instance of its client has room, or has failed; `undefined`: it has room. Only where
+   * it is relayed.
    */
   room?(): Promise<void> | undefined;
   /** Its client is connected to another instance. */
   readonly isRelayed?: boolean;
   /**
-   * The response continues with the next owner of the session: at the instance that relayed the call, or here, after the
-   * event `lastEventId`.
+   * The response continues with the next owner of the session: at the instance that relayed the call, or here, after
+   * the event `lastEventId`.
    */
   handOn?(lastEventId: string | undefined): void;
   /** Whether the client still reads. */

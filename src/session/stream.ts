@@ -250,9 +250,9 @@ export class Stream implements SinkListener, Written {
   }
 
   /**
-   * Ends the reader, or lets its response continue with the next owner. After an end its client resumes from the log, or
-   * at the next owner. A client that does not resume gets an error: here instead of the answer, or from the session, which is about to leave and then answers every running
-   * call.
+   * Ends the reader, or lets its response continue with the next owner. After an end its client resumes from the log,
+   * or at the next owner. A client that does not resume gets an error: here instead of the answer, or from the session,
+   * which is about to leave and then answers every running call.
    */
   lost(answered: boolean, why: 'fenced' | 'failed'): void {
     if (this.#unprimed) return;
