@@ -43,7 +43,8 @@ export class BoundedMap<Key, Value> {
     this.delete(key);
     this.#entries.set(key, value);
     this.#bytes += this.#bytesOf(value);
-    while (this.#entries.size > this.#most || this.#bytes > this.#mostBytes) this.#forgetOldest();
+    while (this.#entries.size > this.#most || (this.#bytes > this.#mostBytes && this.#entries.size > 0))
+      this.#forgetOldest();
   }
 
   #forgetOldest(): void {

@@ -1,6 +1,7 @@
 /**
  * Formats sessions for `sojourn sessions`. Private data is left out: the values of `session.state`, and `_meta`.
  */
+import { sessionInfo } from '../endpoint/sessions.ts';
 import { sessionHash } from '../shown.ts';
 import type { EndedSession, SessionRecord } from '../stores/store.ts';
 
@@ -57,21 +58,10 @@ export function endedLine({ id, ended, at }: EndedSession, asJson: boolean): str
 }
 
 function summary(record: SessionRecord, alive: LiveInstances) {
-  const { id, owner, user, version, handshake, createdAt, activeAt } = record;
-  const { name, version: clientVersion } = handshake.clientInfo;
-  const live = owner !== null && alive.has(owner);
-  return {
-    id,
-    // Log lines show this hash instead of the id.
-    hash: sessionHash(id),
-    status: live ? 'live' : 'hibernated',
-    ...(live && { owner }),
-    ...(user !== null && { user }),
-    clientInfo: { name, version: clientVersion },
-    protocolVersion: version,
-    createdAt,
-    activeAt,
-  };
+  const { id, ...info } = sessionInfo(record, alive);
+  const { name, version } = info.clientInfo;
+  // Log lines show this hash instead of the id.
+  return { id, hash: sessionHash(id), ...info, clientInfo: { name, version } };
 }
 
 function line(cells: readonly string[]): string {

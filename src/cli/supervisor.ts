@@ -12,6 +12,7 @@
  * supervisor itself is killed, each worker sees its channel close, drains and ends.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { backoffMs } from '../options/system.ts';
 import type { Logger } from '../types.ts';
 import { EXIT, Failure } from './failure.ts';
 import { endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
@@ -256,7 +257,7 @@ export class Supervisor {
     const { signal } = this.#stopping;
     for (;;) {
       if (slot.earlyDeaths > 0) {
-        const pauseMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (slot.earlyDeaths - 1));
+        const pauseMs = backoffMs(slot.earlyDeaths - 1, FIRST_PAUSE_MS, MAX_PAUSE_MS);
         await delay(pauseMs, undefined, { signal }).catch(() => {});
       }
       if (signal.aborted) return;

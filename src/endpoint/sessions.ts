@@ -59,7 +59,7 @@ export function createSessions(
     const alive = new Set((await instance.leases()).map(({ id }) => id));
     const { records, nextCursor } = await store.sessions.list(limit, page.cursor);
     return {
-      sessions: records.map((record) => toInfo(record, alive)),
+      sessions: records.map((record) => sessionInfo(record, alive)),
       ...(nextCursor !== undefined && { nextCursor }),
     };
   };
@@ -83,7 +83,7 @@ export function createSessions(
       const { store, instance } = await ready();
       const record = await store.sessions.read(id);
       if (record === undefined || isEnded(record)) return undefined;
-      return toInfo(record, new Set((await instance.leases()).map((lease) => lease.id)));
+      return sessionInfo(record, new Set((await instance.leases()).map((lease) => lease.id)));
     },
     async terminate(id) {
       return (await ready()).legacy.terminate(id);
@@ -91,7 +91,8 @@ export function createSessions(
   };
 }
 
-function toInfo(record: SessionRecord, alive: ReadonlySet<string>): SessionInfo {
+/** What is public of a record; `alive`: the instances that have a lease. */
+export function sessionInfo(record: SessionRecord, alive: ReadonlySet<string>): SessionInfo {
   const { owner } = record;
   const live = owner !== null && alive.has(owner);
   return {

@@ -22,8 +22,9 @@ interface Count {
   leftOut: number;
 }
 
-export function limitedLogger(target: Logger, time: Required<TimeProvider>): Logger {
-  const limit = new LogLimit(target, time);
+/** `lines`: how many equal lines are written in a second. */
+export function limitedLogger(target: Logger, time: Required<TimeProvider>, lines = LINES): Logger {
+  const limit = new LogLimit(target, time, lines);
   return Object.freeze({
     ...target,
     warn: (obj: object, msg: string) => limit.log('warn', obj, msg),
@@ -33,13 +34,15 @@ export function limitedLogger(target: Logger, time: Required<TimeProvider>): Log
 
 class LogLimit {
   readonly #target: Logger;
+  readonly #lines: number;
   readonly #time: Required<TimeProvider>;
   readonly #counts = new Map<string, Count>();
   #since = -Infinity;
   #timer: unknown;
 
-  constructor(target: Logger, time: Required<TimeProvider>) {
+  constructor(target: Logger, time: Required<TimeProvider>, lines: number) {
     this.#target = target;
+    this.#lines = lines;
     this.#time = time;
   }
 
@@ -50,7 +53,7 @@ class LogLimit {
       this.#since = now;
     }
     const count = this.#countOf(level, text);
-    if (count.written < LINES) {
+    if (count.written < this.#lines) {
       count.written += 1;
       return this.#target[level](fields, text);
     }

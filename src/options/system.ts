@@ -63,6 +63,30 @@ export function base64url(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
 }
 
+/** ms before try number `tries + 1`: each pause is twice the one before. `random` keeps retries of several apart. */
+export function backoffMs(tries: number, firstMs: number, longestMs: number, random?: RandomSource): number {
+  const jitter = random === undefined ? 1 : 0.5 + (random(1)[0] ?? 0) / 256;
+  return Math.min(longestMs, firstMs * 2 ** tries) * jitter;
+}
+
+/** Settles as `work` does. After `ms` it settles as `late` does, and what still comes of `work` is ignored. */
+export async function within<T, Late>(
+  time: Pick<TimeProvider, 'setTimeout' | 'clearTimeout'>,
+  ms: number,
+  work: Promise<T>,
+  late: () => Late,
+): Promise<T | Late> {
+  let timer: unknown;
+  const over = new Promise<void>((resolve) => {
+    timer = time.setTimeout(resolve, ms);
+  });
+  try {
+    return await Promise.race([work, over.then(late)]);
+  } finally {
+    time.clearTimeout(timer);
+  }
+}
+
 /** Resolves after `ms` by the provider's clock. */
 export function elapse(time: Pick<TimeProvider, 'setTimeout'>, ms: number): Promise<void> {
   return new Promise((resolve) => void time.setTimeout(resolve, ms));

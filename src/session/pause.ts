@@ -1,6 +1,6 @@
 /** Retries of writes that the store did not take. */
 import { SojournError } from '../errors.ts';
-import { elapse } from '../options/system.ts';
+import { backoffMs, elapse } from '../options/system.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import type { TimeProvider } from '../types.ts';
 
@@ -10,7 +10,7 @@ const LONGEST_PAUSE_MS = 200;
 
 /** The pause before the next try of one write. */
 export function pause(time: Pick<TimeProvider, 'setTimeout'>, tries: number): Promise<void> {
-  return elapse(time, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries, 10)));
+  return elapse(time, backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
 }
 
 export interface StoreWait {

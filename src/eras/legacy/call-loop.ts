@@ -28,7 +28,8 @@ import { answerable, type LostForm, lostForm, reasonOf, refuseOnSession } from '
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { elapse, type RandomSource } from '../../options/system.ts';
+import { limitedLogger } from '../../options/log-limit.ts';
+import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import { type Call, continued, methodOf, type NextAttempt } from '../../relay/call.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import type { Relay, RelayOutcome } from '../../relay/relay.ts';
@@ -36,9 +37,9 @@ import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { MaybePromise, SessionRecord } from '../../stores/store.ts';
+import type { Logger } from '../../types.ts';
 import { refuseResume } from './get.ts';
 import { KnownOwners } from './known-owners.ts';
-import { RefusalLog } from './refusal-log.ts';
 import { type Placed, WaitingCalls, type WaitingCallsOptions } from './waiting-calls.ts';
 
 export interface CallLoopOptions {
@@ -77,14 +78,15 @@ export class CallLoop {
   readonly #options: CallLoopOptions;
   readonly #owners: KnownOwners;
   readonly #waiting: WaitingCalls;
-  readonly #refusals: RefusalLog;
+  /** One line per reason and second. */
+  readonly #refusals: Logger;
   /** Calls that no live session counts: on the way to a session, or at its owner. Without GET streams. */
   readonly #tracked = new Set<Exchange>();
 
   constructor(options: CallLoopOptions) {
     this.#options = options;
     this.#owners = new KnownOwners(options.instance);
-    this.#refusals = new RefusalLog(options.options.logger, options.options.timeProvider);
+    this.#refusals = limitedLogger(options.options.logger, options.options.timeProvider, 1);
     this.#waiting = new WaitingCalls({
       options: options.options,
       patience: options.patience,
@@ -269,7 +271,10 @@ export class CallLoop {
   fail(call: Pick<Call, 'exchange' | 'requestId' | 'post'>, cause: unknown): undefined {
     const error = answerable(cause, this.#options.options.logger, 'A request could not be served');
     const { exchange, requestId } = call;
-    if (error.status >= 429) this.#refusals.note(reasonOf(error), exchange.header('mcp-session-id'));
+    if (error.status >= 429) {
+      const [reason, sessionId] = [reasonOf(error), exchange.header('mcp-session-id')];
+      this.#refusals.warn({ reason, sessionId }, `A request on a session was refused: ${reason}`);
+    }
     refuseOnSession(exchange, error, requestId, this.#lostForm(call));
   }
 
@@ -298,9 +303,7 @@ export class CallLoop {
 
   #pause(tries: number): Promise<void> {
     const { options, random } = this.#options;
-    const jitter = 0.5 + (random(1)[0] ?? 0) / 256;
-    const ms = Math.min(LONGEST_PAUSE_MS, PAUSE_MS * 2 ** (tries - 2)) * jitter;
-    return elapse(options.timeProvider, ms);
+    return elapse(options.timeProvider, backoffMs(tries - 2, PAUSE_MS, LONGEST_PAUSE_MS, random));
   }
 }
 

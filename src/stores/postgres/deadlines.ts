@@ -1,5 +1,5 @@
 /** How long the store waits for its server, and by which clock. */
-import { elapse } from '../../options/system.ts';
+import { elapse, within } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 /** The part of a lease: an instance that cannot write must learn it before its lease expires. */
@@ -50,16 +50,9 @@ export class Deadlines {
   }
 
   /** After the limit the result of `work` is ignored, and so is its failure. */
-  async limit<T>(work: Promise<T>, late: () => Error): Promise<T> {
-    let timer: unknown;
-    const lateness = new Promise<never>((_, reject) => {
-      timer = this.after(this.limitMs, () => reject(late()));
+  limit<T>(work: Promise<T>, late: () => Error): Promise<T> {
+    return within(this.#time, this.limitMs, work, () => {
+      throw late();
     });
-    work.catch(() => undefined);
-    try {
-      return await Promise.race([work, lateness]);
-    } finally {
-      this.cancel(timer);
-    }
   }
 }

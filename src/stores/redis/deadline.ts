@@ -1,15 +1,10 @@
 /** Limits how long the store waits for something that the `redis` package does at its own pace. */
+import { within } from '../../options/system.ts';
 import { noAnswer } from '../shared/failures.ts';
 import type { LinkSettings } from './link.ts';
 
-export async function withDeadline<T>({ time }: LinkSettings, ms: number, where: string, work: Promise<T>): Promise<T> {
-  let timer: unknown;
-  const late = new Promise<never>((_, reject) => {
-    timer = time.setTimeout(() => reject(noAnswer(where, ms)), ms);
+export function withDeadline<T>({ time }: LinkSettings, ms: number, where: string, work: Promise<T>): Promise<T> {
+  return within(time, ms, work, () => {
+    throw noAnswer(where, ms);
   });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    time.clearTimeout(timer);
-  }
 }

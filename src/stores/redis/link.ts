@@ -9,7 +9,7 @@
  * reply after `limitMs` means a frozen server or a broken network: every pending command fails with an unknown outcome,
  * and the connection is given up.
  */
-import type { RandomSource } from '../../options/system.ts';
+import { type RandomSource, within } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { PendingReplies, monotonic } from './pending-replies.ts';
 import type { RedisClient, Reply } from './client.ts';
@@ -154,10 +154,8 @@ export class Link {
     const client = this.#client;
     this.#client = undefined;
     if (client === undefined) return;
-    let timer: unknown;
-    const late = new Promise<void>((done) => (timer = time.setTimeout(done, CONNECT_MS)));
-    await Promise.race([client.close().catch(() => undefined), late]);
-    time.clearTimeout(timer);
+    const closed = client.close().catch(() => undefined);
+    await within(time, CONNECT_MS, closed, () => undefined);
     client.destroy();
   }
 

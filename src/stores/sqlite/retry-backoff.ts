@@ -4,7 +4,7 @@
  * A writer holds the file for a fraction of a millisecond, so the first tries follow turn by turn. Later tries use
  * timers with jitter, so that two processes do not collide again. After BUSY_LIMIT_MS the store counts as away.
  */
-import { afterTurn, type RandomSource } from '../../options/system.ts';
+import { afterTurn, backoffMs, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 /** Less than the default lease of 3 s: an instance that cannot write must know before its lease runs out. */
@@ -38,12 +38,7 @@ export class RetryBackoff {
         alive.close();
         then();
       },
-      this.#waitMs(tries - TURNS),
+      backoffMs(tries - TURNS, 1, LONGEST_WAIT_MS, this.#random),
     );
-  }
-
-  #waitMs(round: number): number {
-    const jitter = 0.5 + (this.#random(1)[0] ?? 0) / 256;
-    return Math.min(LONGEST_WAIT_MS, 2 ** Math.min(round, 10)) * jitter;
   }
 }
