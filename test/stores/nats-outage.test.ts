@@ -93,6 +93,39 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     expect(await view.sessions.save('s', { epoch, owner: ME }, { logLevel: 'info' })).toBe('written');
   });
 
+  test(
+    'frozen, the store accepts only so many bytes of events, and refuses the rest at once',
+    { timeout: 120_000 },
+    async () => {
+      const server = await ownServer('nats');
+      const view = await openView(server.url, { leaseMs: 60_000 });
+      await view.sessions.create(recordOf('s'));
+      await frozen(server);
+      const data = JSON.stringify('x'.repeat(10_000));
+      let refused = 0;
+      let why: unknown;
+      const taken: Promise<unknown>[] = [];
+      for (let from = 0; from < 20_000; from++) {
+        const append = { sessionId: 's', fence: FENCE, stream: 'p', from, events: [data] };
+        const answer = (async () => view.events.append(append))();
+        taken.push(
+          answer.catch((error: unknown) => {
+            refused += 1;
+            why ??= error;
+          }),
+        );
+        if (from % 100 === 0) await new Promise((done) => setImmediate(done));
+      }
+      // 64 MiB are some 6,100 of them.
+      expect(refused).toBeGreaterThan(13_000);
+      expect(refused).toBeLessThan(15_000);
+      expect(why).toMatchObject({ ...AWAY, message: expect.stringMatching(/further messages are refused/) as string });
+      server.resume();
+      await Promise.all(taken);
+      await until(async () => (await view.sessions.save('s', FENCE, { logLevel: 'info' })) === 'written');
+    },
+  );
+
   test('on a link that nothing passes any more, what is asked fails in time, and it works again when it does', async () => {
     const server = await ownServer('nats');
     const { proxy, url } = await proxied(server);

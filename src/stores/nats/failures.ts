@@ -53,6 +53,9 @@ export function natsFailure(where: string, error: unknown): Error {
   return storeAway(`${where}: ${text}`, error);
 }
 
+export const tooMuchWaiting = (where: string, bytes: number): Error =>
+  storeAway(`${where} is overloaded: ${bytes} bytes wait to be stored, and further messages are refused`);
+
 export const noAnswer = (where: string, ms: number): Error =>
   storeAway(`${where} has not answered within ${Math.round(ms)} ms`);
 

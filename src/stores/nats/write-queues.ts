@@ -4,7 +4,7 @@
  */
 import type { Fence, WriteOutcome } from '../store.ts';
 import type { Deadlines } from './deadlines.ts';
-import { noAnswer } from './failures.ts';
+import { noAnswer, tooMuchWaiting } from './failures.ts';
 import type { LogOp } from './log-state.ts';
 
 export interface LogWrite {
@@ -20,6 +20,14 @@ export interface LogWrite {
 const TOGETHER = 256;
 const TOGETHER_BYTES = 524_288;
 
+/**
+ * The size of all log writes without an answer above which more are refused: a silent server must not fill this
+ * process's memory.
+ */
+const MAX_WAITING_BYTES = 67_108_864;
+/** The overhead of a write besides its events. */
+const WRITE_BYTES = 1_000;
+
 interface QueuedTask {
   readonly run: () => Promise<void>;
 }
@@ -34,6 +42,8 @@ export class WriteQueues {
   readonly #deadlines: Deadlines;
   readonly #writeLog: WriteLog;
   readonly #queues = new Map<string, QueuedWork[]>();
+  /** Of the log writes without an answer. */
+  #waitingBytes = 0;
 
   constructor(where: string, deadlines: Deadlines, writeLog: WriteLog) {
     this.#where = where;
@@ -42,9 +52,15 @@ export class WriteQueues {
   }
 
   log(id: string, fence: Fence, op: LogOp, events: readonly Buffer[]): Promise<WriteOutcome> {
-    return new Promise((resolve, reject) => {
+    if (this.#waitingBytes > MAX_WAITING_BYTES) return Promise.reject(tooMuchWaiting(this.#where, this.#waitingBytes));
+    const bytes = events.reduce((sum, { length }) => sum + length, WRITE_BYTES);
+    this.#waitingBytes += bytes;
+    const answer = new Promise<WriteOutcome>((resolve, reject) => {
       this.#add(id, { fence, op, events, deadline: this.#deadlines.deadline(), resolve, reject });
     });
+    const settled = (): void => void (this.#waitingBytes -= bytes);
+    answer.then(settled, settled);
+    return answer;
   }
 
   /** Runs work that is not combined with other work. */
