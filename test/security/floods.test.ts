@@ -63,7 +63,7 @@ describe.each(['memory', 'sqlite'])('a process with a small heap on %s', (store)
     const server = await start();
     await underAttack(server, async () => {
       const attacker = new Caller(server.port, 'attacker', 4);
-      for (let n = 0; n < 80; n++) {
+      for (let n = 0; n < 250; n++) {
         if (n % 20 === 0) await attacker.open().catch(() => {});
         const body = JSON.stringify({
           jsonrpc: '2.0',

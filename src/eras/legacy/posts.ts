@@ -28,6 +28,7 @@ import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import { type Call, type InboundPost, methodOf, type NextAttempt } from '../../relay/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { checkRequests } from './session-checks.ts';
+import { StartsPerTurn } from './starts-per-turn.ts';
 
 /** A POST whose request ids are taken. */
 interface AdmittedPost {
@@ -54,6 +55,7 @@ export class LegacyPosts {
   readonly #gate: RequestGate;
   readonly #track: LegacyPostsOptions['track'];
   readonly #sse: LegacyPostsOptions['sse'];
+  readonly #starts = new StartsPerTurn();
 
   constructor({ options, registry, gate, track, sse }: LegacyPostsOptions) {
     this.#options = options;
@@ -131,7 +133,7 @@ export class LegacyPosts {
     if (early !== undefined) return this.#startEarly(session, admittedPost, early);
     const primed = session.requests.prime(stream, requests, admitted);
     if (!(primed instanceof Promise)) return this.#start(session, admittedPost, primed);
-    const starting = primed.then((result) => this.#start(session, admittedPost, result));
+    const starting = primed.then((result) => this.#starts.run(() => this.#start(session, admittedPost, result)));
     for (const context of admitted) context.startsAfter(starting);
     return starting;
   }
