@@ -53,6 +53,23 @@ describe('sojourn serve', () => {
     expect(stderr).toContain('"msg":"drained"');
   });
 
+  test('serves a module that exports a server which was built once, to every session and request', async () => {
+    const cli = serve('one-server.mjs');
+    const url = await cli.url();
+    const [one, other] = [await connect(url), await connect(url)];
+    const { client: modern } = await connect(url, MODERN);
+    const ask = async (client: Client, name: string): Promise<unknown> => {
+      const { content } = await client.callTool({ name: 'who', arguments: { name } });
+      return JSON.parse((content as Array<{ text: string }>)[0]?.text ?? '');
+    };
+    const [first, second] = [one.transport.sessionId, other.transport.sessionId];
+    expect(first).not.toBe(second);
+    // One object counts the calls of all of them.
+    expect(await ask(one.client, 'a')).toEqual(['a', 1, first, first]);
+    expect(await ask(other.client, 'b')).toEqual(['b', 2, second, second]);
+    expect(await ask(modern, 'c')).toEqual(['c', 3, null, null]);
+  });
+
   test('tells in its banner where it is and what it serves', async () => {
     const cli = serve('echo-server.mjs', ['--path', '/tools/mcp', '--legacy-sse']);
     const url = await cli.url();
