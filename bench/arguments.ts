@@ -9,6 +9,7 @@ const COMMANDS = [
   'workers',
   'deaths',
   'growth',
+  'public',
   'streams',
   'big',
   'stores',
@@ -55,6 +56,7 @@ export const usage = `npm run bench -- [COMMAND] [options]
   workers               sojourn serve with two workers beside one, and what the wrong worker costs
   deaths                how long clients wait when the owner of their sessions is killed or frozen
   growth                calls over few and many live sessions; servers of 1 to 1,000 tools; --only sessions, tools
+  public                a published comparison's work: three tools with Redis and HTTP behind them, a session per call
   streams               memory of open GET streams, a message to all of them, their keep-alives
   big                   4 MiB bodies and results beside small calls, 10,000 progress notifications, 64 calls at once
   stores                what the operations of --store cost without HTTP, and bytes per session and call; --only records,

@@ -5,7 +5,7 @@
 import { keep } from './kept.ts';
 import type { LoadClient } from './load-client.ts';
 import type { QuietTime } from './quiet-time.ts';
-import { initializeLoad, type Load, modernCalls, openSessions, statefulCalls } from './requests.ts';
+import { initializeLoad, type Load, modernCalls, openSessions, statefulCalls, statefulLists } from './requests.ts';
 import type { Runtime } from './runtimes.ts';
 import { ServerProcess, type ServerScript } from './server-process.ts';
 import { formatTable } from './table.ts';
@@ -44,6 +44,8 @@ interface ToolsRow {
   readonly tools: number;
   readonly making: Making;
   readonly call: Figure;
+  /** `tools/list` on one session. */
+  readonly list: Figure;
   readonly initialize: Figure;
   readonly modern: Figure;
   readonly heapBytesEach: number;
@@ -126,12 +128,13 @@ async function withTools(
   const server = await ServerProcess.start(runtime, script(tools, making));
   try {
     const call = await figure(server, client, await statefulCalls(server.port, VERSION), options);
+    const list = await figure(server, client, await statefulLists(server.port, VERSION), options);
     const modern = await figure(server, client, await modernCalls(server.port), options);
     const before = await memory(server);
     await openSessions(server.port, VERSION, HEAP_SESSIONS);
     const heapBytesEach = ((await memory(server)).heapUsed - before.heapUsed) / HEAP_SESSIONS;
     const initialize = await figure(server, client, initializeLoad(server.port, VERSION), options);
-    return { tools, making, call, initialize, modern, heapBytesEach };
+    return { tools, making, call, list, initialize, modern, heapBytesEach };
   } finally {
     await server.stop();
   }
@@ -188,6 +191,7 @@ export function formatGrowth({ runtime, sessions, tools }: GrowthReport): string
   const toolRows = tools.map((row) => [
     named(row),
     tenths(row.call.cpuUs),
+    tenths(row.list.cpuUs),
     tenths(row.initialize.cpuUs),
     tenths(row.modern.cpuUs),
     tenths(row.heapBytesEach / 1_024),
@@ -199,8 +203,8 @@ export function formatGrowth({ runtime, sessions, tools }: GrowthReport): string
       sessionRows,
     ],
     [
-      'Tools of a server: CPU µs of a call, an initialize, a call of 2026-07-28; heap of a session',
-      ['tools', 'call', 'initialize', '2026-07-28', 'heap KiB'],
+      'Tools of a server: CPU µs of a call, a tools/list, an initialize, a call of 2026-07-28; heap of a session',
+      ['tools', 'call', 'tools/list', 'initialize', '2026-07-28', 'heap KiB'],
       toolRows,
     ],
   ];

@@ -9,6 +9,7 @@ import { formatGrowth, keepGrowth, measureGrowth } from './growth.ts';
 import { findLoadClient } from './load-client.ts';
 import { jsonOf, keepWork, measureWork, selectWorks } from './loads.ts';
 import { type Machine, describeMachine } from './machine.ts';
+import { formatPublic, measurePublic } from './public.ts';
 import { QuietTime } from './quiet-time.ts';
 import { compareRecorded, formatRatios, recordedWorks, requireRecorded } from './ratio.ts';
 import { formatWork, reportWork } from './report.ts';
@@ -85,6 +86,12 @@ async function main(argv: readonly string[]): Promise<void> {
         keep: keepGrowth,
       });
     }
+    case 'public':
+      return run(args, {
+        points: runtimes,
+        measure: (runtime) => measurePublic(runtime, args, progress),
+        format: formatPublic,
+      });
     case 'streams':
       return run(args, {
         points: runtimes,

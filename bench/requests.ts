@@ -39,6 +39,21 @@ const postHeaders = {
 
 /** Opens a session as a client does, and returns the load of `tools/call` on it. */
 export async function statefulCalls(port: number, protocolVersion: string, more: Load['headers'] = {}): Promise<Load> {
+  const headers = await openedHeaders(port, protocolVersion, more);
+  return checked(
+    load(port, headers, {
+      method: 'tools/call',
+      params: { name: 'echo', arguments: { text: echoed } },
+    }),
+  );
+}
+
+/** The same of `tools/list`. */
+export async function statefulLists(port: number, protocolVersion: string): Promise<Load> {
+  return load(port, await openedHeaders(port, protocolVersion, {}), { method: 'tools/list' });
+}
+
+async function openedHeaders(port: number, protocolVersion: string, more: Load['headers']): Promise<Load['headers']> {
   const plain = initializeLoad(port, protocolVersion);
   const opening = { ...plain, headers: { ...plain.headers, ...more } };
   const opened = await send(opening, 1);
@@ -56,12 +71,7 @@ export async function statefulCalls(port: number, protocolVersion: string, more:
     JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' }),
   );
   if (initialized.status !== 202) throw unexpected('notifications/initialized', initialized);
-  return checked(
-    load(port, headers, {
-      method: 'tools/call',
-      params: { name: 'echo', arguments: { text: echoed } },
-    }),
-  );
+  return headers;
 }
 
 /** The same with an access token, where the server issues one (`ours-auth.mjs`). */
