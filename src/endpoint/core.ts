@@ -128,7 +128,9 @@ export class Core {
         },
         terminate: (id) => this.legacy.terminate(id),
         bus: (event) => this.#fleet.deliver(event),
-        storeReachable: () => outage?.over(),
+        storeReachable: () => {
+          if (store.full?.() !== true) outage?.over();
+        },
       },
     });
     this.registry = new Registry(
@@ -325,7 +327,7 @@ export class Core {
     const { state } = this.#lifecycle;
     return {
       state: state === 'serving' && !valid ? 'lapsed' : state,
-      store: storeAway ? 'away' : 'ok',
+      store: storeAway || this.store.full?.() === true ? 'away' : 'ok',
       instance: id,
       sessions: this.registry.count,
     };

@@ -307,6 +307,11 @@ export interface OpenStore {
    * it that long after its creation, by its clock; the next caller then creates another.
    */
   secret(name: string, keepMs?: number): MaybePromise<Uint8Array>;
+  /**
+   * Whether the store refuses writes of usual size for lack of room, although it may accept small ones such as leases.
+   * The endpoint is then not ready. A store that refuses all writes in that case does not need it.
+   */
+  full?(): boolean;
   close(): Promise<void>;
 }
 

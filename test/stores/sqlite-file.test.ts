@@ -25,7 +25,10 @@ import { MIGRATIONS } from '../../src/stores/sqlite/schema.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { systemRandom, systemTime } from '../../src/options/system.ts';
+import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
 import { FENCE, ME, newFolder, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
 
 const KNOWN = MIGRATIONS.length;
@@ -303,5 +306,37 @@ describe('a full disk', () => {
     expect(await view.sessions.read('s0')).toEqual(recordOf('s0', large));
     for (const id of ['s0', 's1', 's2']) expect(await view.sessions.end(id, FENCE, 'deleted')).toBe('ended');
     expect(await view.sessions.create(recordOf('room', large))).toBe('created');
+  });
+
+  test('that takes small writes still counts as away, until a write of usual size fits again', async () => {
+    const store = new SqliteStore({ path: newPath(), synchronous: 'normal', pragmas: ['max_page_count = 120'] });
+    const { endpoint, client } = await serve(createLab().factory, {
+      name: 'mcp',
+      store,
+      leaseMs: 600,
+      waitMs: 0,
+    });
+    const view = await openView(store);
+    const first = client();
+    await first.initialize();
+    const large = { state: { large: JSON.stringify('x'.repeat(20_000)) } };
+    const filled: string[] = [];
+    for (let n = 0; (await failure(async () => view.sessions.create(recordOf(`s${n}`, large)))) === undefined; n++)
+      filled.push(`s${n}`);
+    expect(view.full?.()).toBe(true);
+    expect(endpoint.health().store).toBe('away');
+    // Leases are renewed, because they are small.
+    const renewals = async (): Promise<number> => {
+      const lease = (await view.instances.read(endpoint.health().instance)) as { renewals?: number } | undefined;
+      return lease?.renewals ?? 0;
+    };
+    const before = await renewals();
+    await until(async () => (await renewals()) > before + 3);
+    expect(endpoint.health()).toMatchObject({ state: 'serving', store: 'away' });
+    expect(await failure(async () => view.sessions.create(recordOf('more', large)))).toBeDefined();
+    for (const id of filled) await view.sessions.end(id, FENCE, 'deleted');
+    await until(() => endpoint.health().store === 'ok');
+    expect(view.full?.()).toBe(false);
+    await client().initialize();
   });
 });

@@ -4,6 +4,7 @@ import { shown } from '../../shown.ts';
 
 /** Primary result codes; extended codes have theirs in the low byte. https://sqlite.org/rescode.html */
 const BUSY = 5;
+const FULL = 13;
 
 const EXPLAINED: Readonly<Record<number, string>> = {
   8: 'it cannot be written; this process needs write permission for the file, its -wal and -shm, and their directory',
@@ -21,6 +22,9 @@ function resultCode(error: unknown): number | undefined {
 
 /** Another process is writing. */
 export const isBusy = (error: unknown): boolean => resultCode(error) === BUSY;
+
+/** The disk has no room for the write. */
+export const isFull = (error: unknown): boolean => resultCode(error) === FULL;
 
 /** A SQLite error as a store error; other errors unchanged. */
 export function storeFailure(path: string, error: unknown): Error {

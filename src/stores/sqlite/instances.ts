@@ -94,6 +94,8 @@ export class SqliteInstances implements InstanceStore {
       () => file.database.change(SQL.renew, [...this.#key(id), state, leaseMs]).changes === 1,
     );
     if (!renewed) this.#closeMailbox(id);
+    // A small write such as a lease may fit on a disk that has no room for a session.
+    void file.checkRoom();
     return renewed;
   }
 

@@ -49,6 +49,7 @@ export class SqliteStore implements Store {
       events: new SqliteEvents(file, table, retention),
       instances,
       secret: (name, keepMs) => findSecret(parts, name, keepMs),
+      full: () => file.full,
       close: () => (closed ??= instances.close().then(() => this.#release())),
     };
   }

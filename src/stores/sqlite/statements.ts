@@ -62,6 +62,8 @@ export const SQL = {
   // ——— sessions ———
   text: 'SELECT no FROM texts WHERE hash = ?',
   makeText: 'INSERT INTO texts (hash, body) VALUES (?, ?)',
+  takeRoom: 'INSERT OR REPLACE INTO texts (hash, body) VALUES (?, ?)',
+  giveRoom: 'DELETE FROM texts WHERE hash = ?',
   createSession: `INSERT INTO sessions (deployment, id, v, epoch, owner, user, version, handshake, answer, initialized,
     log_level, subscriptions, get_stream, created_at, active_at, expires_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,

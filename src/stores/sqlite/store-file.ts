@@ -6,9 +6,15 @@ import type { Logger } from '../../types.ts';
 import type { MaybePromise } from '../store.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { Database } from './database.ts';
-import { isBusy, storeClosed, storeFailure, storeLocked } from './failures.ts';
+import { isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
+import { SQL } from './statements.ts';
 import { Writer, type WriteHandler } from './writer.ts';
+
+/** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
+const ROOM_BYTES = 65_536;
+/** The `hash` of the row of that size. Hashes of texts are longer. */
+const ROOM_KEY = Buffer.from('room');
 
 export class StoreFile {
   readonly database: Database;
@@ -17,12 +23,19 @@ export class StoreFile {
   readonly #checkpointer: Checkpointer;
   #writes = 0;
   #closed = false;
+  #full = false;
+  #checkingRoom = false;
 
   constructor(database: Database, backoff: RetryBackoff, logger: Logger) {
     this.database = database;
     this.#backoff = backoff;
     this.#checkpointer = new Checkpointer(this, backoff, logger);
-    this.#writer = new Writer(database, backoff, () => this.#checkpointer.committed());
+    this.#writer = new Writer(
+      database,
+      backoff,
+      () => this.#checkpointer.committed(),
+      (error) => (this.#full ||= isFull(error)),
+    );
   }
 
   get path(): string {
@@ -57,6 +70,26 @@ export class StoreFile {
   writeWith<I, T>(handler: WriteHandler<I, T>, input: I): Promise<T> {
     this.#writes += 1;
     return this.#writer.writeWith(handler, input);
+  }
+
+  /** A write was refused because the disk is full, and no write of usual size was stored since. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  /** After a full disk: stores and deletes a row of usual size. Never rejects; `full` shows the outcome. */
+  async checkRoom(): Promise<void> {
+    if (!this.#full || this.#checkingRoom) return;
+    this.#checkingRoom = true;
+    try {
+      await this.write(() => this.database.run(SQL.takeRoom, [ROOM_KEY, ' '.repeat(ROOM_BYTES)]));
+      await this.write(() => this.database.run(SQL.giveRoom, [ROOM_KEY]));
+      this.#full = false;
+    } catch {
+      // Still full, or the file is closed. The next renewal of the lease checks again.
+    } finally {
+      this.#checkingRoom = false;
+    }
   }
 
   hold(): void {

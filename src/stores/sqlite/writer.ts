@@ -44,12 +44,14 @@ export class Writer {
   /** The turn ended while writes were held. */
   #due = false;
   readonly #committed: () => void;
+  readonly #failed: (error: unknown) => void;
 
-  /** `committed` is called after each transaction. */
-  constructor(database: Database, backoff: RetryBackoff, committed: () => void) {
+  /** `committed` is called after each transaction, `failed` with the SQLite error of each refused write. */
+  constructor(database: Database, backoff: RetryBackoff, committed: () => void, failed: (error: unknown) => void) {
     this.#database = database;
     this.#backoff = backoff;
     this.#committed = committed;
+    this.#failed = failed;
   }
 
   /** Resolves with the result of `step` after the commit. */
@@ -106,6 +108,7 @@ export class Writer {
     } catch (error) {
       if (isBusy(error)) return group;
       if (group.length > 1) return this.#commitEach(group);
+      this.#failed(error);
       group[0]?.reject(storeFailure(this.#database.path, error));
       return [];
     }
