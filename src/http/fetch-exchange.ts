@@ -1,13 +1,13 @@
 /** The fetch face: an exchange from a web `Request` to a promise of its `Response`. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyTooLarge, bodyUnreadable, overMemory, SojournError } from '../errors.ts';
+import { bodyUnreadable, SojournError } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { follow } from '../options/transitions.ts';
+import { Body, NO_BYTES } from './body.ts';
 import { attempt, type ExchangeHost, failWith } from './attempt.ts';
 import {
   ANSWER_STATES,
   type AnswerState,
-  BODY_WEIGHT,
   type BodyOverflow,
   type BodyRead,
   closeSignal,
@@ -104,10 +104,10 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
 
   readBody(limit: number, done: BodyRead, overflow?: BodyOverflow): void {
     const reading = this.#read(limit, overflow).then(
-      (read) => (read instanceof SojournError ? done(read, EMPTY) : done(undefined, read)),
+      (read) => (read instanceof SojournError ? done(read, NO_BYTES) : done(undefined, read)),
       (cause: unknown) => {
         if (this.#request.signal.aborted) this.#left();
-        else done(bodyUnreadable(cause), EMPTY);
+        else done(bodyUnreadable(cause), NO_BYTES);
       },
     );
     attempt(this, () => reading);
@@ -115,36 +115,15 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
 
   /** An error: the body is longer than `limit`, or there is no room for it. */
   async #read(limit: number, overflow: BodyOverflow | undefined): Promise<Uint8Array | SojournError> {
-    if (this.#request.body === null) return EMPTY;
+    if (this.#request.body === null) return NO_BYTES;
     const reader: ReadableStreamDefaultReader<Uint8Array> = this.#request.body.getReader();
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    let refusal: SojournError | undefined;
+    const body = new Body(this, limit, overflow);
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) break;
-      size += value.byteLength;
-      if (refusal === undefined && size > limit) refusal = bodyTooLarge(limit);
-      else if (refusal === undefined && !this.holds(value.byteLength * BODY_WEIGHT)) refusal = overMemory();
-      if (refusal === undefined) {
-        chunks.push(value);
-        continue;
-      }
-      const earlier = chunks.splice(0);
-      if (overflow !== undefined && earlier.every(overflow) && overflow(value)) continue;
-      reader.cancel().catch(() => {});
-      return refusal;
+      if (!done && body.take(value)) continue;
+      if (!done) reader.cancel().catch(() => {});
+      return body.refusal ?? body.bytes();
     }
-    if (refusal !== undefined) return refusal;
-    const [only] = chunks;
-    if (only !== undefined && chunks.length === 1) return only;
-    const whole = new Uint8Array(size);
-    let at = 0;
-    for (const chunk of chunks) {
-      whole.set(chunk, at);
-      at += chunk.byteLength;
-    }
-    return whole;
   }
 
   holds(bytes: number): boolean {
@@ -260,5 +239,4 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
   }
 }
 
-const EMPTY = new Uint8Array(0);
 const ON_BUN = 'Bun' in globalThis;

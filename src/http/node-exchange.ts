@@ -6,14 +6,14 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyTooLarge, bodyUnreadable, overMemory, type SojournError } from '../errors.ts';
+import { bodyUnreadable } from '../errors.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { follow } from '../options/transitions.ts';
+import { Body, NO_BYTES } from './body.ts';
 import { attempt, type ExchangeHost, failWith } from './attempt.ts';
 import {
   ANSWER_STATES,
   type AnswerState,
-  BODY_WEIGHT,
   type BodyOverflow,
   type BodyRead,
   closeSignal,
@@ -129,39 +129,26 @@ export class NodeExchange implements Exchange, RequestSource {
     const req = this.#req as NodeRequest;
     if (req.readableEnded || req.destroyed) {
       // A body parser has read the stream. Like Express's parsers it left its result on `req.body`.
-      if (req.body === undefined) return done(bodyUnreadable(), EMPTY);
+      if (req.body === undefined) return done(bodyUnreadable(), NO_BYTES);
       this.#parsedBody = req.body;
-      return done(undefined, EMPTY);
+      return done(undefined, NO_BYTES);
     }
     // The parser calls back in the async context of its connection. Run the request in the context that middleware
     // entered.
     const context = new AsyncResource('sojourn.request');
-    let first: Buffer | undefined;
-    let more: Buffer[] | undefined;
-    let size = 0;
-    let refusal: SojournError | undefined;
+    const body = new Body(this, limit, overflow);
     let settled = false;
+    const settle = (): void => {
+      settled = true;
+      const { refusal } = body;
+      const bytes = refusal === undefined ? body.bytes() : NO_BYTES;
+      attempt(this, () => context.runInAsyncScope(done, undefined, refusal, bytes));
+    };
     req.on('data', (chunk: Buffer) => {
-      if (settled) return;
-      size += chunk.length;
-      if (refusal === undefined && size > limit) refusal = bodyTooLarge(limit);
-      else if (refusal === undefined && !this.holds(chunk.length * BODY_WEIGHT)) refusal = overMemory();
-      if (refusal !== undefined) {
-        const earlier = more ?? (first === undefined ? [] : [first]);
-        first = more = undefined;
-        if (overflow !== undefined && earlier.every(overflow) && overflow(chunk)) return;
-        settled = true;
-        return attempt(this, () => context.runInAsyncScope(done, undefined, refusal, EMPTY));
-      }
-      if (first === undefined) first = chunk;
-      else (more ??= [first]).push(chunk);
+      if (!settled && !body.take(chunk)) settle();
     });
     req.on('end', () => {
-      if (settled) return;
-      settled = true;
-      if (refusal !== undefined) return attempt(this, () => context.runInAsyncScope(done, undefined, refusal, EMPTY));
-      const bytes = more === undefined ? (first ?? EMPTY) : Buffer.concat(more, size);
-      attempt(this, () => context.runInAsyncScope(done, undefined, undefined, bytes));
+      if (!settled) settle();
     });
     req.on('error', () => {
       // The client disconnected in the middle of its body, so there is no client to answer.
@@ -356,5 +343,3 @@ function linger(req: NodeRequest): void {
   req.on('error', () => {});
   req.resume();
 }
-
-const EMPTY = new Uint8Array(0);

@@ -4,11 +4,19 @@ import { describe, expect, expectTypeOf, onTestFinished, test } from 'vitest';
 import {
   createMcpEndpoint,
   type EndReason,
+  type Listening,
+  type McpEndpoint,
   type McpEndpointOptions,
+  type McpHttpRequest,
   type McpSession,
   type RestoreCause,
+  type RunSessionHandler,
   type SessionInfo,
+  type SessionInfoPage,
+  type SessionList,
+  type SessionMode,
 } from '../../src/index.ts';
+import * as stores from '../../src/stores/index.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { createLab } from '../kit/lab.ts';
@@ -32,10 +40,24 @@ describe('types', () => {
       },
       { sessionMode: 'stateful' },
     );
+    createMcpEndpoint(
+      (ctx) => {
+        expectTypeOf(ctx.session).toEqualTypeOf<McpSession>();
+        return factory();
+      },
+      { stateless: false },
+    );
     createMcpEndpoint((ctx) => {
       expectTypeOf(ctx.session).toEqualTypeOf<McpSession | undefined>();
       return factory();
     });
+    createMcpEndpoint(
+      (ctx) => {
+        expectTypeOf(ctx.session).toEqualTypeOf<McpSession | undefined>();
+        return factory();
+      },
+      { sessionMode: 'stateful' as SessionMode },
+    );
   });
 
   test('runSessionHandler gets a session or a request, and events carry what belongs to them', () => {
@@ -48,6 +70,36 @@ describe('types', () => {
     });
     endpoint.sessions.events.on('ended', ({ reason }) => expectTypeOf(reason).toEqualTypeOf<EndReason>());
     endpoint.sessions.events.on('restored', ({ cause }) => expectTypeOf(cause).toEqualTypeOf<RestoreCause>());
+    endpoint.sessions.events.on('released', ({ reason }) =>
+      expectTypeOf(reason).toEqualTypeOf<'released' | 'closed'>(),
+    );
+    // @ts-expect-error no such event
+    endpoint.sessions.events.on('finished', () => {});
+    // @ts-expect-error a session that was opened has no reason
+    endpoint.sessions.events.on('opened', ({ reason }) => reason);
+  });
+
+  test('runSessionHandler may return anything, at once or later', () => {
+    expectTypeOf<(request: McpHttpRequest) => number>().toExtend<RunSessionHandler>();
+    expectTypeOf<() => Promise<string>>().toExtend<RunSessionHandler>();
+    expectTypeOf<() => void>().toExtend<RunSessionHandler>();
+  });
+
+  test('a listener is disposable, a list is a promise and iterates', () => {
+    expectTypeOf<Listening>().toExtend<AsyncDisposable>();
+    expectTypeOf<McpEndpoint>().toExtend<AsyncDisposable>();
+    expectTypeOf<SessionList>().toExtend<Promise<SessionInfoPage>>();
+    expectTypeOf<SessionList>().toExtend<AsyncIterable<SessionInfo>>();
+    expectTypeOf<McpEndpoint['listen']>().parameter(0).not.toExtend<number>();
+  });
+
+  test('the author of a store writes it with sojourn/store alone', () => {
+    expectTypeOf<stores.OpenStore['sessions']>().toEqualTypeOf<stores.SessionStore>();
+    expectTypeOf<stores.OpenStore['events']>().toEqualTypeOf<stores.EventStore>();
+    expectTypeOf<stores.OpenStore['instances']>().toEqualTypeOf<stores.InstanceStore>();
+    expectTypeOf<stores.StoreOptions['random']>().toEqualTypeOf<stores.RandomSource>();
+    expectTypeOf(stores.isEnded).returns.toEqualTypeOf<boolean>();
+    expect(stores.storeAway('writing')).toMatchObject({ code: 'STORE_AWAY', retryable: true });
   });
 });
 
@@ -62,6 +114,19 @@ test('runSessionHandler runs around a 2026-07-28 request with kind request, and 
   const { response } = await callModern(client(), 'tools/list');
   expect(response.status).toBe(200);
   expect(seen).toEqual([['request', undefined, undefined]]);
+});
+
+test('a runSessionHandler that is no async function may return a value at once', async () => {
+  const { client } = await serve(createLab().factory, {
+    runSessionHandler: (_request, { kind }, run) => {
+      void run();
+      return kind === 'request' ? 5 : undefined;
+    },
+  });
+  expect((await callModern(client(), 'tools/list')).response.status).toBe(200);
+  // The session ends with its handler, before it is open.
+  const { response, message } = await client().initialize();
+  expect([response.status, message]).toMatchObject([500, { error: { message: expect.stringContaining('ended') } }]);
 });
 
 test('sessions.list() is a page, and walks all pages one by one', async () => {
