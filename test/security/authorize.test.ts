@@ -15,6 +15,9 @@ import { sharedStore } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+import { countAttempts } from './attempts.ts';
+
+const counted = countAttempts('scopes and rights');
 
 const info = (token: string): AuthInfo => ({
   token,
@@ -354,4 +357,5 @@ test('of all these attempts none was let in', ({ annotate }) => {
   expect(count.letIn).toBe(0);
   expect(count.attempts).toBeGreaterThanOrEqual(250);
   void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
+  counted.made(count.attempts, count.letIn);
 });

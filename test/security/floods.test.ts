@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../kit/until.ts';
 import { Caller, deafConnection, rawPost, type SmallHeap, startSmallHeap, startWitness, times } from './small-heap.ts';
+import { countAttempts } from './attempts.ts';
+
+const counted = countAttempts('floods');
 
 const MIB = 1024 * 1024;
 
@@ -15,6 +18,7 @@ async function underAttack(server: SmallHeap, attack: () => Promise<void>): Prom
   const { calls, failed } = await witness.stop();
   expect(failed, server.output.text).toEqual([]);
   expect(calls).toBeGreaterThan(3);
+  counted.made(1);
 }
 
 function sqlitePath(): string {

@@ -10,6 +10,9 @@ import { textOf, tool } from '../kit/lab.ts';
 import { durableKinds, sharedStore } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { storeOptions } from '../stores/views.ts';
+import { countAttempts } from './attempts.ts';
+
+const counted = countAttempts('messages and stores');
 
 const KEY = 'a-key-that-only-the-deployment-has';
 
@@ -101,6 +104,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     expect(attempts).toBe(84);
     // A directory does not deliver an instance its own bus events.
     await until(() => refused() === attempts, { what: `${attempts} refusals`, timeoutMs: 20_000 });
+    counted.made(attempts);
     expect(answered).toEqual([]);
     // The session lives on A, with its count, and B still relays to it.
     const near = b.join(client);

@@ -8,7 +8,8 @@ import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import type { McpHttpRequest } from '../../src/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { callModern } from '../kit/modern.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { recordedKinds, recordedStore } from './recorded-store.ts';
@@ -47,8 +48,8 @@ function carrying(request: McpHttpRequest): Error {
 }
 
 /** Those that a text has, plain, in hex or in base64. */
-function found(haystack: Buffer): string[] {
-  return CANARIES.filter((text) => {
+function found(haystack: Buffer, texts: readonly string[] = CANARIES): string[] {
+  return texts.filter((text) => {
     const bytes = Buffer.from(text);
     const spellings = [bytes, Buffer.from(bytes.toString('hex'))];
     // The three ways in which it can lie in base64, without the characters that its neighbours share.
@@ -161,4 +162,101 @@ test('the instance that received a request shows its handlers the token and ever
   expect(CREDENTIALS.map((name) => ctx.http?.req?.headers.get(name))).toEqual(CREDENTIALS.map(canary));
   answer('done');
   await called;
+});
+
+describe.each(recordedKinds)('with the option auth, on the store %s', (kind) => {
+  const GOOD = 'canary-token-that-is-valid-71ab';
+  const BAD = 'canary-token-of-a-stranger-0c5d';
+  const BROKEN = 'canary-token-that-breaks-the-verifier-3e9f';
+
+  test(
+    'no access token reaches the store, another instance, the log or an answer, in both eras',
+    { timeout: 60_000 },
+    async () => {
+      const store = await recordedStore(kind);
+      const opened: ReturnType<typeof store.open>[] = [];
+      const runs = { look: 0 };
+      const labOf = () =>
+        createLab((server) =>
+          server.registerTool('look', { annotations: { readOnlyHint: true } }, () => {
+            runs.look += 1;
+            // The first run ends with its instance.
+            return runs.look === 1
+              ? new Promise<never>(() => {})
+              : { content: [{ type: 'text', text: 'looked-again' }] };
+          }),
+        );
+      const options = {
+        store: () => {
+          const one = store.open();
+          opened.push(one);
+          return one;
+        },
+        leaseMs: 1_000,
+        auth: {
+          verify: async (token: string) => {
+            if (token === BROKEN) throw Object.assign(new Error(`cannot read ${token}`), { token, cause: { token } });
+            if (token !== GOOD) return undefined;
+            const extra = { iss: 'https://id.example', sub: 'alice', secret: 'visible-claim' };
+            return { token, clientId: 'c', scopes: ['read'], expiresAt: 4_000_000_000, extra };
+          },
+          metadata: { resource: 'https://mcp.example/mcp', authorization_servers: ['https://id.example'] },
+        },
+      };
+      const [a, b] = (await serveFleet(2, options, [], [labOf(), labOf()])) as [Member, Member];
+      const answers: string[] = [];
+      const keep = <T extends { readonly response: { readonly body: string } }>(answer: T): T => {
+        answers.push(inspect(answer.response, { depth: 6 }), answer.response.body);
+        return answer;
+      };
+      const as = (token: string) => ({ headers: { authorization: `Bearer ${token}` }, timeoutMs: 20_000 });
+
+      // Both eras, at the owner and relayed.
+      const onA = a.client(as(GOOD));
+      await onA.initialize();
+      const onB = b.join(onA, as(GOOD));
+      for (const client of [onA, onB]) expect(keep(await client.call(...tool('count'))).message.error).toBeUndefined();
+      expect((await onB.get()).status).toBe(200);
+      for (const member of [a, b]) {
+        const echo = { name: 'echo', arguments: { text: 'visible-in-2026-07-28' } };
+        expect(textOf(keep(await callModern(member.client(as(GOOD)), 'tools/call', echo)).message)).toBe(
+          'visible-in-2026-07-28',
+        );
+      }
+
+      // Refused tokens, in both eras.
+      for (const token of [BAD, BROKEN]) {
+        for (const member of [a, b]) {
+          const status = token === BAD ? 401 : 500;
+          const other = member.join(onA, as(token));
+          expect(keep(await other.call(...tool('count'))).response.status).toBe(status);
+          expect(keep(await callModern(member.client(as(token)), 'tools/list', {})).response.status).toBe(status);
+        }
+      }
+
+      // A call whose owner is lost runs again on the other instance.
+      const looking = onB.call(...tool('look'));
+      await until(() => runs.look === 1);
+      const directory = opened[0]?.views[0]?.instances;
+      if (directory === undefined) throw new Error('no view of the store');
+      directory.announce = () => Promise.reject(new Error('the store is away'));
+      await directory.leave(a.id);
+      expect(textOf(keep(await looking).message)).toBe('looked-again');
+      expect(runs.look).toBe(2);
+
+      const everything = await store.everything();
+      expect(everything.includes('looked-again')).toBe(true);
+      // Messages between the instances are among what is searched.
+      expect(everything.includes('visible-claim')).toBe(true);
+      const logged = [...a.log.lines, ...b.log.lines].map(
+        (line) => `${inspect(line, { depth: 12, showHidden: true })}\n${JSON.stringify(line)}`,
+      );
+      const tokens = [GOOD, BAD, BROKEN];
+      expect({
+        store: found(everything, tokens),
+        log: found(Buffer.from(logged.join('\n')), tokens),
+        answers: found(Buffer.from(answers.join('\n')), tokens),
+      }).toEqual({ store: [], log: [], answers: [] });
+    },
+  );
 });
