@@ -346,7 +346,7 @@ export class Core {
     if ((await this.instance.otherServing()) !== undefined) return left();
     this.#lifecycle.advance('finishing');
     await this.instance.drain();
-    const calls = [...this.registry.values()].flatMap(({ requests }) => [...requests.running.values()]);
+    const calls = [...this.registry.values()].flatMap(({ requests }) => requests.running.values());
     // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
     let others = this.#stateless.running + this.#modern.running > 0;
     while (left() > 0 && (others || calls.some(({ answered }) => !answered))) {

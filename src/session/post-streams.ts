@@ -1,4 +1,5 @@
 /** The streams of a session's POSTs: their names, and which of them can be resumed while they run. */
+import { SmallMap } from '../small-map.ts';
 import { requestKey } from './call-guard.ts';
 import type { MessageContext } from './context.ts';
 import { postStreamKey } from './event-id.ts';
@@ -9,7 +10,7 @@ export class PostStreams {
   readonly #epoch: number;
   #opened = 0;
   /** The logged streams: only those can be resumed. */
-  #running: Map<string, Stream> | undefined;
+  #running: SmallMap<string, Stream> | undefined;
 
   constructor(epoch: number) {
     this.#epoch = epoch;
@@ -18,14 +19,14 @@ export class PostStreams {
   /** The stream of a POST with so many requests, still without a reader. `call`: its only request. */
   open(requests: number, answersOnly: boolean, log: StreamLog | undefined, call: AnsweredCall | undefined): Stream {
     const stream = new Stream(postStreamKey(this.#epoch, this.#opened++), log, 0, { answersOnly, requests, call });
-    if (log !== undefined) (this.#running ??= new Map()).set(stream.key, stream);
+    if (log !== undefined) (this.#running ??= new SmallMap()).set(stream.key, stream);
     return stream;
   }
 
   /** The stream of an earlier owner, with one request to answer. */
   adopt(key: string, next: number, log: StreamLog, call: AnsweredCall | undefined): Stream {
     const stream = new Stream(key, log, next, { answersOnly: false, requests: 1, call });
-    (this.#running ??= new Map()).set(key, stream);
+    (this.#running ??= new SmallMap()).set(key, stream);
     return stream;
   }
 

@@ -1,10 +1,11 @@
 /** The requests that a session runs: which ids are taken, where each answer goes, how many count against the limit. */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { Admission } from '../http/request-gate.ts';
+import { SmallMap } from '../small-map.ts';
 import type { MessageContext } from './context.ts';
 
 export class RunningRequests {
-  readonly #contexts = new Map<RequestId, MessageContext>();
+  readonly #contexts = new SmallMap<RequestId, MessageContext>();
   #counted = 0;
   /** Only where `limits.perUser` or `limits.perTool` bound the requests of sessions. */
   #admissions: Map<RequestId, Admission> | undefined = undefined;
@@ -24,7 +25,7 @@ export class RunningRequests {
     return new Promise((resolve) => (this.#freed ??= []).push(resolve));
   }
 
-  values(): IterableIterator<MessageContext> {
+  values(): MessageContext[] {
     return this.#contexts.values();
   }
 
@@ -61,7 +62,7 @@ export class RunningRequests {
 
   /** Removes and returns all of them. The caller settles each. */
   takeAll(): MessageContext[] {
-    const all = [...this.#contexts.values()];
+    const all = this.#contexts.values();
     this.#contexts.clear();
     this.#counted = 0;
     for (const admission of this.#admissions?.values() ?? []) admission.leave();

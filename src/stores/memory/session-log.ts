@@ -3,6 +3,7 @@
  * new stream, and dropping an event moves one index. The events of a stream are dropped in order, so its first retained
  * offset is enough to detect gaps.
  */
+import { SmallMap } from '../../small-map.ts';
 import type { LoggedEvent, OpenStreamInfo, ReplayOutcome } from '../store.ts';
 
 /** Slots of the ring at the first event; the ring doubles as needed. A call logs two events. */
@@ -51,7 +52,7 @@ export class SessionLog {
 
   readonly #holder: LogHolder;
   readonly #logs: LogTotals;
-  readonly #streams = new Map<string, LoggedStream>();
+  readonly #streams = new SmallMap<string, LoggedStream>();
   #data: string[] = [];
   #stream: Array<LoggedStream | undefined> = [];
   #bytes: number[] = [];
