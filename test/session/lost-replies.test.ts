@@ -1,68 +1,83 @@
-/** The store takes the first write of a call and its reply is lost: the client repeats the call, and the owner may die then. */
-import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
-import { serveMember, type Member } from '../kit/fleet.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
-import { durableKinds, sharedStore } from '../kit/shared-stores.ts';
-import { until } from '../kit/until.ts';
-import { refusalOf } from '../kit/refusals.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+/** Progress of calls while replies of the store are lost: the events of a stream keep their order, and none comes twice. */
+import { z } from 'zod';
+import { expect, test } from 'vitest';
+import { postgres } from '../../src/stores/postgres/index.ts';
+import type { Store } from '../../src/stores/store.ts';
+import { createLab } from '../kit/lab.ts';
+import { serveMember } from '../kit/fleet.ts';
+import { describeWhereInstalled } from '../kit/servers/index.ts';
+import { ownServer, proxied } from '../stores/outages.ts';
 
-/** `look` may run twice; it says which of the runs here it is. */
-async function served(connect: ReturnType<typeof sharedStore>) {
-  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
-  let runs = 0;
-  const held = gate();
-  const lab = createLab((server) => {
-    server.registerTool('look', { annotations: { readOnlyHint: true } }, async () => {
-      const run = (runs += 1);
-      await held.hook();
-      return { content: [{ type: 'text', text: `run ${run}` }] };
+const STEPS = 20;
+const CALLS = Number(process.env['SOJOURN_CALLS'] ?? 20);
+
+const lab = () =>
+  createLab((server) => {
+    server.registerTool('steps', { inputSchema: z.object({}) }, async (_, ctx) => {
+      const token = ctx.mcpReq._meta?.progressToken ?? '';
+      for (let progress = 1; progress <= STEPS; progress++) {
+        await ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken: token, progress } });
+        await new Promise((next) => setTimeout(next, 2));
+      }
+      return { content: [] };
     });
   });
-  const member: Member = await serveMember({ store, waitMs: 0 }, {}, lab);
-  return { ...member, join: member.join, id: member.id, store, runs: () => runs, letAnswer: () => held.open() };
-}
 
-describe.each(durableKinds)('on %s', (kind) => {
-  test('the next owner runs the repeated call once more and ends the stream of the first try', async () => {
-    const connect = sharedStore(kind);
-    const one = await served(connect);
-    const two = await served(connect);
-    const client = one.client();
-    await client.initialize();
-    await client.call('tools/list');
-    const [method, params] = tool('look');
-    const request = { jsonrpc: '2.0', id: 'again', method, params };
-
-    one.store.after['events.append'] = () => Promise.reject(storeAway('its reply was lost'));
-    expect(refusalOf(await client.post(request), 'again')).toBe('store_away');
-    delete one.store.after['events.append'];
-    const repeated = await client.post(request);
-    const primed = await repeated.next();
-    expect(one.runs()).toBe(2);
-
-    // What a crash leaves: no lease, and a record that names its owner.
-    await one.store.views[0]?.instances.leave(one.id);
-    two.letAnswer();
-    const resumed = await two.join(client).get({ lastEventId: primed.id });
-    await resumed.untilEnd();
-    expect(resumed.events.flatMap(({ message }) => (message === undefined ? [] : [textOf(message)]))).toEqual([
-      'run 1',
-    ]);
-    expect(two.runs()).toBe(1);
-    const id = client.sessionId ?? '';
-    await until(async () => (await two.store.views[0]?.events.open(id))?.length === 0);
-    // Whoever comes for the first try is told, too.
-    const first = primed.id?.replace(
-      /-p1x[0-9a-z]+-/,
-      (key) => `-p1x${(parseInt(key.slice(4, -1), 33) - 1).toString(33)}-`,
-    );
-    const lost = await two.join(client).get({ lastEventId: first });
-    await lost.untilEnd();
-    expect(lost.events.at(-1)?.message).toMatchObject({
-      id: 'again',
-      error: { code: -32000, data: { reason: 'owner_lost', mayHaveRun: true } },
-    });
-  });
+describeWhereInstalled('postgres', 'while replies of PostgreSQL are lost', () => {
+  test.each([
+    ['2025-06-18', 'here'],
+    ['2025-06-18', 'at another instance'],
+  ])(
+    'progress of %s keeps its order on its stream, to a client %s',
+    async (protocolVersion, where) => {
+      const server = await ownServer('postgres');
+      const { proxy, url } = await proxied(server);
+      const store = (): Store => postgres(url);
+      const [owner, other] = [
+        await serveMember({ store: store() }, undefined, lab()),
+        await serveMember({ store: store() }, undefined, lab()),
+      ];
+      const opened = owner.client();
+      await opened.initialize({ protocolVersion });
+      const client = where === 'here' ? opened : other.join(opened);
+      const before = proxy.accepted;
+      let stopped = false;
+      const faults = (async () => {
+        for (let n = 0; !stopped; n++) {
+          proxy.cutAfter(40 + ((n * 37) % 400));
+          await new Promise((next) => setTimeout(next, 30));
+          proxy.cutAfter(undefined);
+          await new Promise((next) => setTimeout(next, 60));
+        }
+      })();
+      const wrong: unknown[] = [];
+      let seen = 0;
+      for (let n = 0; n < CALLS; n++) {
+        const params = { name: 'steps', arguments: {}, _meta: { progressToken: `t${n}` } };
+        const response = await client.post({ jsonrpc: '2.0', id: `c${n}`, method: 'tools/call', params });
+        const came: number[] = [];
+        try {
+          for (;;) {
+            const message = (await response.nextMessage()) as { params?: { progress?: number }; id?: unknown };
+            if (message.params?.progress !== undefined) came.push(message.params.progress);
+            else break;
+          }
+        } catch {
+          // The stream ended early: its client would resume.
+        }
+        seen += came.length;
+        if (came.some((progress, i) => i > 0 && progress <= (came[i - 1] ?? 0))) wrong.push([n, came]);
+      }
+      stopped = true;
+      await faults;
+      proxy.heal();
+      expect(wrong).toEqual([]);
+      expect(seen).toBeGreaterThan((CALLS * STEPS) / 2);
+      // Replies were lost.
+      expect(proxy.accepted).toBeGreaterThan(before);
+      if (process.env['SOJOURN_CALLS'] !== undefined)
+        console.info(`${seen} of ${CALLS * STEPS}, ${proxy.accepted - before} connections`);
+    },
+    120_000,
+  );
 });
