@@ -1,0 +1,62 @@
+/** Changes of `session.state` while the store is away: they wait for it, in the order in which a handler made them. */
+import { expect, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
+import { currentSession } from '../../src/index.ts';
+import { serveFleet, type Member } from '../kit/fleet.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { sharedStore } from '../kit/shared-stores.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+
+const CHANGES = 6;
+
+/** `write` makes changes without waiting for one before the next, and answers with what became of them, in order. */
+async function serveWriter(waitMs: number) {
+  const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
+  const lab = createLab((server) => {
+    server.registerTool('write', {}, async () => {
+      const outcomes: string[] = [];
+      const changes = Array.from({ length: CHANGES }, async (_, n) => {
+        try {
+          await currentSession()?.state.set('last', n);
+          outcomes.push(String(n));
+        } catch (error) {
+          outcomes.push((error as { code?: string }).code ?? String(error));
+        }
+      });
+      await Promise.all(changes);
+      return { content: [{ type: 'text', text: outcomes.join(' ') }] };
+    });
+  });
+  const [member] = (await serveFleet(1, { store, waitMs }, [], [lab])) as [Member];
+  const client = member.client({ timeoutMs: 20_000 });
+  await client.initialize();
+  return { store, client };
+}
+
+test('a change waits behind those before it, and all are stored in order when the store is back', async () => {
+  const { store, client } = await serveWriter(15_000);
+  const stored: unknown[] = [];
+  let failures = 0;
+  // Only the first change meets the outage, and waits: the later ones find the store back and must not overtake it.
+  store.before['sessions.save'] = (...[, , { state }]: [unknown, unknown, { state?: Record<string, string> }]) => {
+    if (state === undefined) return;
+    if (failures === 0) {
+      failures += 1;
+      throw storeAway('the cable is out');
+    }
+    stored.push(JSON.parse(state['last'] ?? ''));
+  };
+  const { message } = await client.call(...tool('write'));
+  const order = Array.from({ length: CHANGES }, (_, n) => n);
+  expect(textOf(message)).toBe(order.join(' '));
+  expect(stored).toEqual(order);
+});
+
+test('past waitMs each change fails with STORE_AWAY', async () => {
+  const { store, client } = await serveWriter(100);
+  store.before['sessions.save'] = () => {
+    throw storeAway('the cable is out');
+  };
+  const { message } = await client.call(...tool('write'));
+  expect(textOf(message)).toBe(Array.from({ length: CHANGES }, () => 'STORE_AWAY').join(' '));
+});
