@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { type Language, LANGUAGES } from './clients/other-actor.ts';
 import { STORES, type StoreKind } from './backing-store.ts';
 
-export const SCENARIOS = ['faults', 'outage', 'rolling', 'patience'] as const;
+export const SCENARIOS = ['faults', 'outage', 'rolling', 'patience', 'return'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 export interface ChaosArguments {
@@ -16,6 +16,8 @@ export interface ChaosArguments {
   readonly size: number;
   readonly awayMs: number;
   readonly rounds: number;
+  readonly sessions: number;
+  readonly together: boolean;
   /** Whose clients take part besides. */
   readonly languages: readonly Language[];
   readonly logs: string | undefined;
@@ -28,7 +30,7 @@ const FULL = { kills: 100, stops: 30 };
 
 export const usage = `npm run chaos -- --store sqlite|redis|postgres|nats|all [options]
 
-  --scenario faults|outage|rolling|patience|all   what befalls the deployment (all)
+  --scenario ${SCENARIOS.join('|')}|all   what befalls the deployment (all)
   --seed N          the order of faults and the clients' choices follow from it (1)
   --kills N         SIGKILLs of the scenario faults (${FULL.kills}); drains, store restarts and the rest follow from it
   --stops N         SIGSTOPs past the lease (${FULL.stops})
@@ -36,6 +38,8 @@ export const usage = `npm run chaos -- --store sqlite|redis|postgres|nats|all [o
   --size N          clients, times twelve (1)
   --away-ms N       how long the store is away in the scenario outage (10000)
   --rounds N        how often all instances are replaced in the scenario rolling (10)
+  --sessions N      of the instance in the scenario return (10000)
+  --together        with several stores: faults, outage and rolling run on all of them at once, in a process each
   --clients LIST    clients in other languages besides, in the scenarios faults, outage and rolling: ${LANGUAGES.join(',')}
   --logs FOLDER     keep what the instances log there, with debug lines, and the effects file
   --json            print JSON, with what befell which instance when
@@ -55,6 +59,8 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       size: { type: 'string', default: '1' },
       'away-ms': { type: 'string', default: '10000' },
       rounds: { type: 'string', default: '10' },
+      sessions: { type: 'string', default: '10000' },
+      together: { type: 'boolean', default: false },
       clients: { type: 'string', default: '' },
       logs: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -73,6 +79,8 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     size: Number(values.size),
     awayMs: count('away-ms', values['away-ms']),
     rounds: count('rounds', values.rounds),
+    sessions: count('sessions', values.sessions),
+    together: values.together,
     languages: values.clients.split(',').filter(Boolean).map(language),
     logs: values.logs,
     json: values.json,
@@ -82,9 +90,9 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
 
 /** What freezes and waits for leases is sooner done with short ones; what must not fail needs no haste. */
 function leases(given: string | undefined): ChaosArguments['leaseMs'] {
-  if (given === undefined) return { faults: 1_000, outage: 3_000, rolling: 3_000, patience: 3_000 };
+  if (given === undefined) return { faults: 1_000, outage: 3_000, rolling: 3_000, patience: 3_000, return: 3_000 };
   const ms = count('lease-ms', given);
-  return { faults: ms, outage: ms, rolling: ms, patience: ms };
+  return { faults: ms, outage: ms, rolling: ms, patience: ms, return: ms };
 }
 
 function oneOrAll<T extends string>(name: string, value: string, all: readonly T[]): readonly T[] {

@@ -21,6 +21,7 @@ const TITLES = {
   outage: 'The store away for 10 s',
   rolling: 'Rolling restart',
   patience: 'Requests wait: six official clients, each with a call every 40 ms',
+  return: 'Ten thousand sessions when the store is back',
 } as const;
 
 /** What happened to which instance when, and what was found, is for the one who looks at that run. */

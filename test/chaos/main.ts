@@ -2,13 +2,19 @@
  * `npm run chaos -- --store sqlite`: real processes, real stores, real clients, and everything that can befall them. Prints
  * what happened, exits 1 when something did that must not, and writes `docs/reliability.md` after a full run.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { parseArguments, usage } from './arguments.ts';
+import { fileURLToPath } from 'node:url';
+import { parseArguments, type Scenario, usage } from './arguments.ts';
+import type { StoreKind } from './backing-store.ts';
+import { now } from './history.ts';
 import { failuresOf } from './report.ts';
 import { printReport } from './printout.ts';
 import { runFaults } from './scenarios/faults.ts';
 import { runOutage } from './scenarios/outage.ts';
 import { runPatience } from './scenarios/patience.ts';
+import { runReturn } from './scenarios/return.ts';
 import { runRolling } from './scenarios/rolling.ts';
 import type { AnyReport } from './report.ts';
 import { keepReports, writeDocument } from './document.ts';
@@ -25,8 +31,24 @@ async function main(argv: readonly string[]): Promise<number> {
   };
   if (logs !== undefined) mkdirSync(logs, { recursive: true });
   const reports: AnyReport[] = [];
+  const began = now();
+  const done = (report: AnyReport): void => {
+    progress('');
+    reports.push(report);
+    if (!json) console.log(`${printReport(report)}\n`);
+    if (!args.write) return;
+    // Each as it comes: what a run has shown stands though it is ended.
+    keepReports([report]);
+    writeDocument();
+  };
+  const apart = args.together ? args.scenarios.filter((scenario) => !TOGETHER.has(scenario)) : args.scenarios;
+  if (args.together) {
+    const together = args.scenarios.filter((scenario) => TOGETHER.has(scenario));
+    for (const scenario of together)
+      await Promise.all(args.stores.map(async (kind) => done(await inProcess(kind, scenario, argv))));
+  }
   for (const kind of args.stores) {
-    for (const scenario of args.scenarios) {
+    for (const scenario of apart) {
       const common = { kind, seed, leaseMs: leaseMs[scenario], size, logs, languages, progress };
       const report =
         scenario === 'faults'
@@ -35,19 +57,36 @@ async function main(argv: readonly string[]): Promise<number> {
             ? await runOutage({ ...common, awayMs })
             : scenario === 'rolling'
               ? await runRolling({ ...common, rounds })
-              : await runPatience(common);
-      progress('');
-      reports.push(report);
-      if (!json) console.log(`${printReport(report)}\n`);
-      if (args.write) {
-        // Each as it comes: what a run has shown stands though it is ended.
-        keepReports([report]);
-        writeDocument();
-      }
+              : scenario === 'return'
+                ? await runReturn({ ...common, sessions: args.sessions })
+                : await runPatience(common);
+      done(report);
     }
   }
+  if (!json) console.log(`All of it took ${((now() - began) / 60_000).toFixed(1)} min.`);
   if (json) console.log(JSON.stringify(reports, undefined, 2));
   return reports.some((report) => failuresOf(report).length > 0) ? 1 : 0;
+}
+
+/** What is judged in them does not depend on how fast the machine is; of the others the times matter. */
+const TOGETHER: ReadonlySet<Scenario> = new Set(['faults', 'outage', 'rolling']);
+
+/** The same command for one store and one scenario. */
+async function inProcess(kind: StoreKind, scenario: Scenario, argv: readonly string[]): Promise<AnyReport> {
+  const own = argv.filter((given) => given !== '--together' && given !== '--write' && given !== '--json');
+  const args = [...process.execArgv, fileURLToPath(import.meta.url), ...own];
+  const child = spawn(process.execPath, [...args, '--store', kind, '--scenario', scenario, '--json'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const kill = (): void => void child.kill('SIGTERM');
+  process.once('exit', kill);
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  await once(child, 'close');
+  process.off('exit', kill);
+  const [report] = JSON.parse(output) as AnyReport[];
+  if (report === undefined) throw new Error(`${scenario} on ${kind} ended without a report`);
+  return report;
 }
 
 // Its children end with it, also when it is told to stop.

@@ -8,6 +8,7 @@ const TITLES = {
   outage: 'the store is away',
   rolling: 'rolling restart',
   patience: 'requests wait',
+  return: 'the store is back',
 } as const;
 
 export function printReport(report: AnyReport): string {

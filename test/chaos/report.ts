@@ -22,7 +22,7 @@ type Counts = Readonly<Record<string, number>>;
 
 /** Of every scenario. */
 export interface Report {
-  readonly scenario: 'faults' | 'outage' | 'rolling' | 'patience';
+  readonly scenario: 'faults' | 'outage' | 'rolling' | 'patience' | 'return';
   readonly store: StoreKind;
   readonly how: string;
   readonly seed: number;
@@ -121,7 +121,20 @@ export interface PatienceReport extends Report {
   readonly crowded?: CrowdedRow | undefined;
 }
 
-export type AnyReport = FaultsReport | OutageReport | RollingReport | PatienceReport;
+/** An instance with many sessions when its store is back. */
+export interface ReturnReport extends Report {
+  readonly scenario: 'return';
+  readonly awayMs: number;
+  /** To the store, in one direction. */
+  readonly delayMs: number;
+  /** From the store's return to the answers of the sessions that were asked at once. */
+  readonly asked: Quantiles;
+  /** Sessions that had to be claimed again, and when the last was. */
+  readonly claimed: number;
+  readonly claimedAfterMs: number;
+}
+
+export type AnyReport = FaultsReport | OutageReport | RollingReport | PatienceReport | ReturnReport;
 
 /** What a report tells of. */
 export interface Told {

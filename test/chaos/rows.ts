@@ -11,8 +11,12 @@ import type {
   PatienceReport,
   PatienceRow,
   Report,
+  ReturnReport,
   RollingReport,
 } from './report.ts';
+
+/** Of the scenarios with a crowd of clients. */
+type CrowdReport = Exclude<AnyReport, PatienceReport | ReturnReport>;
 
 export type Row = readonly [what: string, value: string];
 
@@ -34,6 +38,7 @@ const ONLY: Partial<Record<Violation, readonly Report['scenario'][]>> = {
 
 export function rowsOf(report: AnyReport): readonly Rows[] {
   if (report.scenario === 'patience') return patience(report);
+  if (report.scenario === 'return') return returns(report);
   const shown = Object.entries(VIOLATIONS) as Array<[Violation, string]>;
   const zero = shown
     .filter(([violation]) => ONLY[violation]?.includes(report.scenario) !== false)
@@ -86,6 +91,18 @@ function patience({ rows, crowded }: PatienceReport): readonly Rows[] {
   return crowded === undefined ? outages : [...outages, crowd(crowded)];
 }
 
+function returns({ sessions, awayMs, delayMs, asked, claimed, claimedAfterMs }: ReturnReport): readonly Rows[] {
+  const rows: Row[] = [
+    ['sessions of the instance', count(sessions)],
+    ['the store away for', ms(awayMs)],
+    ['to the store, one way', ms(delayMs)],
+    [`${count(asked.count)} sessions asked at once, to the answer (p50 / p99 / longest)`, times(asked)],
+    ['sessions that had to be claimed again', count(claimed)],
+    ['until the last of them was', claimed === 0 ? '–' : ms(claimedAfterMs)],
+  ];
+  return [{ title: 'From the return of the store', rows }];
+}
+
 const mib = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MiB`;
 
 function crowd({ requests, places, served, refused, failed, before, filled, most }: CrowdedRow): Rows {
@@ -100,7 +117,7 @@ function crowd({ requests, places, served, refused, failed, before, filled, most
   };
 }
 
-function happened(report: Exclude<AnyReport, PatienceReport>): Row[] {
+function happened(report: CrowdReport): Row[] {
   switch (report.scenario) {
     case 'faults':
       return faults(report);
@@ -136,7 +153,7 @@ function outages({ outages: all, awayMs, answeredMeanwhile, refusedMeanwhile, li
   ];
 }
 
-function waits(report: Exclude<AnyReport, PatienceReport>): Row[] {
+function waits(report: CrowdReport): Row[] {
   switch (report.scenario) {
     case 'faults':
       return [
