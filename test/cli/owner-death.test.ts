@@ -37,12 +37,17 @@ const sessions = durableKinds.flatMap((kind) =>
 
 describe.each(sessions)('a session of %s on the store %s whose owner is killed', (version, kind) => {
   test('answers a call that may run twice in the response that its client is reading', async () => {
-    const { owner, client, call, happened } = await relayed(kind, version);
+    const { owner, other, client, call, happened } = await relayed(kind, version);
     const stream = await call('look');
     await kill(owner.cli);
     const answer = await answerOf(stream);
     expect([answer.id, textOf(answer)]).toEqual(['look-1', 'look done']);
-    expect(happened()).toEqual(['look', 'look']);
+    // Each owner that is lost costs such a call one more run. On a busy machine the next owner may lose its lease too, or
+    // give up a restore whose store is slow; then it runs the call once more. Its client gets one answer in any case.
+    const lostAgain = /lease ran out|could not be restored|lease could not be renewed/.test(other.cli.output.stderr);
+    const runs = happened();
+    expect(runs).toEqual(lostAgain ? runs.map(() => 'look') : ['look', 'look']);
+    expect(runs.length).toBeGreaterThanOrEqual(2);
     expect(await count(client)).toBe('2 restored true');
   });
 
