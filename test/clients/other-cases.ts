@@ -18,7 +18,9 @@ const CUTS = 10;
 /** No client with default settings waits longer before it comes back: twice the server's `retry`. */
 const BACK_MS = 12_000;
 /** Longer than the clean end after a resume (known clients), so that each cut is a break of its own. */
-const HEALTHY_MS = 1_000;
+const HEALTHY_MS = 800;
+/** As long as ten cuts with the `retry` of the server, and below the limit of the TypeScript clients (60 s). */
+const CALL_MS = 57_000;
 /** Until the stream that is to be cut has its first event, on a machine with other work. */
 const RUNNING_MS = 2_000;
 
@@ -81,6 +83,16 @@ async function throughProxy(user: User, use: (proxy: FaultProxy) => Promise<Seen
   }
 }
 
+/** Resolves when no connection has been made for `HEALTHY_MS`: every stream of the client is back, and stays. */
+async function calm(proxy: FaultProxy): Promise<void> {
+  let { accepted } = proxy;
+  for (let since = performance.now(); performance.now() - since < HEALTHY_MS; await pause(50)) {
+    if (proxy.accepted === accepted) continue;
+    ({ accepted } = proxy);
+    since = performance.now();
+  }
+}
+
 /** Breaks every connection, ten times, each time when the client has come back. A client that stays away is left alone. */
 async function cut(proxy: FaultProxy): Promise<void> {
   await pause(RUNNING_MS);
@@ -89,7 +101,7 @@ async function cut(proxy: FaultProxy): Promise<void> {
     proxy.cutAll();
     const isBack = until(() => proxy.accepted > accepted, { timeoutMs: BACK_MS });
     if (!(await isBack.catch(() => false))) return;
-    await pause(HEALTHY_MS);
+    await calm(proxy);
   }
 }
 
@@ -104,7 +116,7 @@ export const idleCut = (user: User): Promise<Seen[]> =>
 export const callCut = (user: User): Promise<Seen[]> =>
   throughProxy(user, async (proxy) => {
     const client = await connect(user, proxy.port);
-    const call = client.call('read', { ms: 48_000 }, 'read', 75_000);
+    const call = client.call('read', { ms: CALL_MS }, 'read', CALL_MS + 25_000);
     await cut(proxy);
     return [await call, ...(await afterwards(client, user.era))];
   });

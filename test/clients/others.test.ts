@@ -50,7 +50,11 @@ async function go(other: Other, id: CaseId, where: string, use: () => Promise<Se
   other.results.push({ id, where, seen });
   const wrong = seen.filter((each) => each !== 'ok' && flawOf(each, other.flaws[id]) === undefined);
   const counts = [...new Set(wrong)].map((each) => `${wrong.filter((one) => one === each).length} × ${each}`);
-  return counts.length === 0 ? [] : [`${other.title}, ${CASES[id]}, of ${seen.length}: ${counts.join('; ')}`];
+  if (counts.length === 0) return [];
+  const finding = `${other.title}, ${CASES[id]}, of ${seen.length}: ${counts.join('; ')}`;
+  // A whole run takes a quarter of an hour.
+  if (isWhole) console.log(`${where}: ${finding}`);
+  return [finding];
 }
 
 /** At most `atOnce` of `works` at a time. */
