@@ -6,6 +6,8 @@ import { freePort, startServer, type TestServer } from '../kit/servers/index.ts'
 import { holdSocket, type HeldSocket } from '../kit/held-socket.ts';
 
 export type StoreKind = 'redis' | 'postgres';
+/** Instances; two are behind nginx. */
+export type Size = 1 | 2;
 
 const module = fileURLToPath(new URL('processes/colours.mjs', import.meta.url));
 const NGINX = ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf'];
@@ -26,7 +28,7 @@ export class OtherDeployment {
   }
 
   /** Resolves when every instance listens. */
-  static async start(kind: StoreKind, size: 1 | 2): Promise<OtherDeployment> {
+  static async start(kind: StoreKind, size: Size): Promise<OtherDeployment> {
     const store = await startServer(kind, { args: DURABLE[kind] });
     const held = size === 1 ? holdSocket() : undefined;
     const ports = held === undefined ? [await freePort(), await freePort()] : [held.port];

@@ -3,35 +3,38 @@
  * users see while everything works and while something fails. `npm test` runs a part; `npm run test:clients` runs every
  * client through every case, on one instance and on two behind nginx, and keeps the table in docs/guide/clients.md.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { isAvailable, missingServer } from '../kit/servers/index.ts';
 import { connect, type User } from './other-cases.ts';
 import { OtherProgram, type Seen } from './other-client.ts';
-import { OtherDeployment, type StoreKind } from './other-deployment.ts';
+import { OtherDeployment, type Size, type StoreKind } from './other-deployment.ts';
 import { Fault } from './other-faults.ts';
 import { isWhole, others, type Other } from './other-list.ts';
 import { CASES, meets, short, whole, type CaseId, type Round } from './other-rounds.ts';
 import { flawOf, keep } from './other-table.ts';
 
 const available = others.filter(({ missing }) => missing === undefined);
-const programs = new Map<string, OtherProgram>();
-const deployments: readonly (readonly [StoreKind, 1 | 2])[] = isWhole
-  ? [
-      ['redis', 1],
-      ['redis', 2],
-      ['postgres', 1],
-      ['postgres', 2],
-    ]
-  : [['redis', 1]];
+const stores: readonly StoreKind[] = isWhole ? ['redis', 'postgres'] : ['redis'];
+const sizes: readonly Size[] = isWhole ? [1, 2] : [1];
 const onlyCase = process.env['SOJOURN_CASE'] as CaseId | undefined;
 if (onlyCase !== undefined && !(onlyCase in CASES)) {
   throw new Error(`SOJOURN_CASE=${onlyCase}: the cases are ${Object.keys(CASES).join(', ')}`);
 }
 const started = performance.now();
 
-beforeAll(() => {
-  for (const { name, command } of available) if (!programs.has(name)) programs.set(name, new OtherProgram(command));
-});
+/**
+ * One process for each client and `lane`: many connections at once, or a burst of calls, would keep a client of the same
+ * process from coming back to its streams.
+ */
+const programs = new Map<string, OtherProgram>();
+
+function programOf({ name, command }: Other, lane: string): OtherProgram {
+  const key = `${name} ${lane}`;
+  const program = programs.get(key) ?? new OtherProgram(command);
+  programs.set(key, program);
+  return program;
+}
+
 afterAll(async () => {
   await Promise.all([...programs.values()].map((program) => program.close()));
   keep(available, performance.now() - started);
@@ -73,21 +76,22 @@ const casesOf = <T>(cases: Readonly<Partial<Record<CaseId, T>>>): readonly (read
 
 async function play({ lanes = [], fault }: Round, where: string, deployment: OtherDeployment): Promise<string[]> {
   const { port } = deployment;
-  const userOf = ({ name, era }: Other): User => ({ program: programs.get(name) as OtherProgram, era, port });
+  const userOf = (other: Other, lane: string): User => ({
+    program: programOf(other, `${deployment.store.kind} ${lane}`),
+    era: other.era,
+    port,
+  });
   const wrong = lanes.map(async ({ atOnce, cases }) => {
     const found: string[][] = [];
     for (const [id, use] of casesOf(cases)) {
       const clients = available.filter(({ era }) => meets(era, id));
-      found.push(
-        ...(await inTurns(
-          clients.map((other) => () => go(other, id, where, () => use(userOf(other)))),
-          atOnce,
-        )),
-      );
+      const lane = atOnce === Infinity ? 'waiting' : 'busy';
+      const works = clients.map((other) => () => go(other, id, where, () => use(userOf(other, lane))));
+      found.push(...(await inTurns(works, atOnce)));
     }
     return found.flat();
   });
-  if (fault !== undefined) wrong.push(suffer(fault, where, deployment, userOf));
+  if (fault !== undefined) wrong.push(suffer(fault, where, deployment, (other) => userOf(other, 'waiting')));
   return (await Promise.all(wrong)).flat();
 }
 
@@ -118,22 +122,33 @@ async function suffer(
   return (await Promise.all(users)).flat();
 }
 
-describe.skipIf(available.length === 0)('clients in other languages', () => {
-  for (const [store, size] of deployments) {
-    const where = `${store}, ${size === 1 ? 'one instance' : 'two behind nginx'}`;
-    const missing = isAvailable(store) ? '' : ` (${missingServer(store)})`;
-    describe.skipIf(missing !== '')(`${where}${missing}`, () => {
-      let deployment: OtherDeployment | undefined;
-      beforeAll(async () => {
-        deployment = await OtherDeployment.start(store, size);
-      });
-      afterAll(() => deployment?.close());
+/** Every round, on a deployment of `size` instances. */
+async function playAll(store: StoreKind, size: Size): Promise<string[]> {
+  const where = `${store}, ${size === 1 ? 'one instance' : 'two behind nginx'}`;
+  const deployment = await OtherDeployment.start(store, size);
+  const found: string[] = [];
+  try {
+    for (const round of isWhole ? whole : short) {
+      const from = performance.now();
+      found.push(...(await play(round, where, deployment)));
+      const seconds = Math.round((performance.now() - from) / 1_000);
+      if (isWhole) console.log(`${where}: ${round.title}: ${seconds} s`);
+    }
+  } finally {
+    await deployment.close();
+  }
+  return found;
+}
 
-      for (const round of isWhole ? whole : short) {
-        test(round.title, { timeout: 600_000 }, async () => {
-          expect(await play(round, where, deployment as OtherDeployment)).toEqual([]);
-        });
-      }
+// The stores side by side: most of the time the clients wait.
+describe.skipIf(available.length === 0).concurrent('clients in other languages', () => {
+  for (const store of stores) {
+    const missing = isAvailable(store) ? '' : ` (${missingServer(store)})`;
+    const title = `keep what their users do, on ${store}${missing}`;
+    test.skipIf(missing !== '')(title, { timeout: 3_600_000 }, async ({ expect }) => {
+      const found: string[] = [];
+      for (const size of sizes) found.push(...(await playAll(store, size)));
+      expect(found).toEqual([]);
     });
   }
 });
