@@ -1,5 +1,5 @@
 /**
- * `npm run test:clients`: every client in every case. `--client NAME`, `--case NAME` pick one. `--write` keeps what the users saw
+ * `npm run test:clients`: every client in every case. `--client NAME`, `--case NAME`, `--store redis|postgres` pick one. `--write` keeps what the users saw
  * in docs/guide/clients.md. `--newest` takes the newest versions of the registries instead of the pinned.
  */
 import { spawn } from 'node:child_process';
@@ -12,6 +12,7 @@ const { values } = parseArgs({
   options: {
     client: { type: 'string' },
     case: { type: 'string' },
+    store: { type: 'string' },
     write: { type: 'boolean', default: false },
     newest: { type: 'boolean', default: false },
   },
@@ -20,8 +21,8 @@ if (values.client !== undefined && !allClients.includes(values.client)) {
   console.error(`--client ${values.client}: the clients are ${allClients.join(', ')}`);
   process.exit(1);
 }
-if (values.write && (values.client ?? values.case) !== undefined) {
-  console.error('--write keeps a whole run: leave out --client and --case');
+if (values.write && (values.client ?? values.case ?? values.store) !== undefined) {
+  console.error('--write keeps a whole run: leave out --client, --case and --store');
   process.exit(1);
 }
 const names = values.client === undefined ? allClients : [values.client];
@@ -35,6 +36,7 @@ const child = spawn(process.execPath, [vitest, 'run', '--reporter', 'verbose', '
     SOJOURN_CLIENTS: 'all',
     ...(values.client && { SOJOURN_CLIENT: values.client }),
     ...(values.case && { SOJOURN_CASE: values.case }),
+    ...(values.store && { SOJOURN_STORE_KIND: values.store }),
     ...(values.write && { SOJOURN_CLIENTS_WRITE: '1' }),
   },
 });

@@ -58,11 +58,11 @@ export class OtherProgram {
     return `${prefix}${(this.#named += 1)}`;
   }
 
-  async connect(url: string, era: Era): Promise<OtherClient> {
+  async connect(url: string, era: Era, timeoutMs = DEADLINE_MS): Promise<OtherClient> {
     const client = new OtherClient(this, this.name('client '));
     this.#clients.set(client.name, client);
     this.send({ do: 'connect', client: client.name, url, era });
-    const event = await client.first(({ event }) => event === 'connected' || event === 'refused');
+    const event = await client.first(({ event }) => event === 'connected' || event === 'refused', { timeoutMs });
     if (event?.event !== 'connected') throw new Error(event?.error ?? `hung: connecting ${this.#stderr}`);
     return client;
   }
