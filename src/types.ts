@@ -222,7 +222,7 @@ export interface SessionLimits {
   /** Bytes that may wait for one slow reader. */
   streamBufferBytes: number;
   /** Messages in one JSON-RPC batch (2025-03-26 only). */
-  batchMessages: number;
+  batch: number;
   /** Bytes of `session.state` as UTF-8 JSON. */
   stateBytes: number;
   /** Characters of a session id. */

@@ -252,10 +252,10 @@ export class RequestChecks {
 
   /** Checks a batch by itself. Whether its session allows batches is checked later. */
   #batch(body: readonly unknown[]): Checked[] | SojournError {
-    const { batchMessages } = this.#options.limits;
+    const { batch } = this.#options.limits;
     if (body.length === 0) return batchNotAllowed('an empty batch');
-    if (body.length > batchMessages) {
-      return batchNotAllowed(`a batch of ${body.length} messages; ${batchMessages} are allowed (limits.batchMessages)`);
+    if (body.length > batch) {
+      return batchNotAllowed(`a batch of ${body.length} messages; ${batch} are allowed (limits.batch)`);
     }
     const messages: Checked[] = [];
     const ids = new Set<RequestId>();

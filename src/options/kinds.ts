@@ -80,6 +80,11 @@ export function number(fallback: number, allowed: NumberRange, text: FlagText): 
   };
 }
 
+/** The SDK's `createMcpHandler` turns this option off with 0. */
+export function zeroIsInfinity(spec: NumberSpec): NumberSpec {
+  return { ...spec, parse: (option, value) => spec.parse(option, value) || Infinity };
+}
+
 export function flag(fallback: boolean, text: FlagText): ParsedOption<boolean> {
   return { ...text, kind: 'switch', fallback, parse: (option, value) => checkBoolean(option, value, fallback) };
 }

@@ -20,7 +20,7 @@ export const LIMITS: Readonly<Record<keyof SessionLimits, NumberSpec>> = {
   requestsPerSession: number(64, count('requests', 1), shown('running requests of one session')),
   sessions: number(shares.sessions, count('sessions', 0, NO_LIMIT), shown('live sessions of this instance')),
   streamBufferBytes: number(MIB, bytes(), shown('bytes that may wait for one slow reader')),
-  batchMessages: number(50, count('messages', 1), shown('messages of one JSON-RPC batch')),
+  batch: number(50, count('messages', 1), shown('messages of one JSON-RPC batch')),
   stateBytes: number(256 * KIB, bytes(0), shown('session.state of one session')),
   sessionIdLength: number(256, count('characters', 1), shown('characters of a session id')),
   // The SDK's limit.

@@ -25,7 +25,20 @@ import { STORE_KEY } from './defaults.ts';
 import { checkHeaderName } from './header-names.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
 import { checkHost, checkOrigin, LOOPBACK_NAMES } from './hosts.ts';
-import { choice, count, flag, type FlagText, group, hook, list, methods, ms, number, option } from './kinds.ts';
+import {
+  choice,
+  count,
+  flag,
+  type FlagText,
+  group,
+  hook,
+  list,
+  methods,
+  ms,
+  number,
+  option,
+  zeroIsInfinity,
+} from './kinds.ts';
 import { consoleLogger, safeLogger } from './logger.ts';
 import { LIMIT_DEFAULTS, RETENTION_DEFAULTS } from './resolve-limits.ts';
 import { systemTime } from './system.ts';
@@ -129,7 +142,7 @@ export const OPTIONS = {
     streams('how POSTs are answered', { value: 'mode' }),
   ),
   legacySse: flag(false, streams('also serve the 2024-11-05 transport, at <path>/sse and /sse')),
-  keepAliveMs: number(15_000, ms('none', 1), streams('time between comments on quiet streams')),
+  keepAliveMs: zeroIsInfinity(number(15_000, ms('none'), streams('time between comments on quiet streams; 0: none'))),
   // Longer than any pause of a client that still reads.
   writeTimeoutMs: number(60_000, ms('no limit', 1), streams('when a client that reads nothing loses its connection')),
   retryMs: number(4_000, { ...ms(), integer: true }, streams('how long clients wait before they reconnect')),

@@ -71,8 +71,8 @@ describe.each(faces)('%s', (face) => {
     },
   );
 
-  test('B11 a session of 2025-03-26 takes a batch up to limits.batchMessages', async () => {
-    const client = await session('2025-03-26', { limits: { batchMessages: 3 } });
+  test('B11 a session of 2025-03-26 takes a batch up to limits.batch', async () => {
+    const client = await session('2025-03-26', { limits: { batch: 3 } });
     const response = await client.post([ping(1), ping(2), ping(3)]);
     expect(response.status).toBe(200);
     const answers = (await response.untilEnd()).map(({ message }) => message);
@@ -81,7 +81,7 @@ describe.each(faces)('%s', (face) => {
     expectError(await client.post([ping(1), ping(2), ping(3), ping(4)]), 400, -32600, null);
   });
 
-  test('B11 limits.batchMessages is 50 where nothing else is said', async () => {
+  test('B11 limits.batch is 50 where nothing else is said', async () => {
     const client = await session('2025-03-26');
     const batch = Array.from({ length: 51 }, (_, n) => ping(n));
     expectError(await client.post(batch), 400, -32600, null);

@@ -149,10 +149,10 @@ describe.each(faces)('over %s', (face) => {
     });
   });
 
-  test('B213 keepAliveMs: Infinity sends none', async () => {
+  test.each([0, Infinity])('B213 keepAliveMs: %s sends none', async (keepAliveMs) => {
     const timeProvider = createFakeTime();
     const lab = createLab();
-    const { client } = await serve(lab.factory, { timeProvider, keepAliveMs: Infinity }, { face });
+    const { client } = await serve(lab.factory, { timeProvider, keepAliveMs }, { face });
     const one = client();
     await one.initialize();
     const post = await one.post(call('hold'));

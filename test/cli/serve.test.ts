@@ -247,8 +247,8 @@ describe('what cannot be done', () => {
     ],
     [
       [],
-      { SOJOURN_LIMITS_BATCH_MESSAGES: '0' },
-      'sojourn: SOJOURN_LIMITS_BATCH_MESSAGES: got 0, takes a whole number of messages, 1 or more',
+      { SOJOURN_LIMITS_BATCH: '0' },
+      'sojourn: SOJOURN_LIMITS_BATCH: got 0, takes a whole number of messages, 1 or more',
     ],
     [['--legacy-sse', '--stateless'], {}, 'sojourn: Options legacySse and stateless: true contradict each other'],
     [

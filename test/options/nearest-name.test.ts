@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { nearestName } from '../../src/options/nearest-name.ts';
 
-const NAMES = ['idleTimeoutMs', 'leaseMs', 'limits.bodyBytes', 'limits.batchMessages', 'bus', 'name'];
+const NAMES = ['idleTimeoutMs', 'leaseMs', 'limits.bodyBytes', 'limits.batch', 'bus', 'name'];
 
 describe('the nearest name', () => {
   test.each([
@@ -14,7 +14,7 @@ describe('the nearest name', () => {
     ['bodyBytes', 'limits.bodyBytes'],
     ['limits.bodybyte', 'limits.bodyBytes'],
     ['bsu', 'bus'],
-    ['batch', 'limits.batchMessages'],
+    ['batch', 'limits.batch'],
   ])('of %s is %s', (given, meant) => {
     expect(nearestName(given, NAMES)).toBe(meant);
   });

@@ -50,7 +50,7 @@ describe('an omitted option', () => {
         requestsPerSession: 64,
         ...sharesOf(heapLimit()),
         streamBufferBytes: 1_048_576,
-        batchMessages: 50,
+        batch: 50,
         stateBytes: 262_144,
         sessionIdLength: 256,
         subscriptions: 1_024,
@@ -83,8 +83,8 @@ describe('an omitted option', () => {
   });
 
   test('members left out of limits and eventRetention keep their defaults', () => {
-    const { limits, eventRetention } = resolveOptions({ limits: { batchMessages: 5 }, eventRetention: { events: 7 } });
-    expect(limits).toEqual({ ...DEFAULTS.limits, batchMessages: 5 });
+    const { limits, eventRetention } = resolveOptions({ limits: { batch: 5 }, eventRetention: { events: 7 } });
+    expect(limits).toEqual({ ...DEFAULTS.limits, batch: 5 });
     expect(eventRetention).toEqual({ ttlMs: 3_600_000, events: 7, bytes: 8_388_608 });
   });
 
@@ -98,7 +98,7 @@ describe('an omitted option', () => {
 describe('what is resolved', () => {
   test('is frozen, down to its lists', () => {
     const resolved = resolveOptions({
-      limits: { batchMessages: 5 },
+      limits: { batch: 5 },
       eventRetention: { events: 7 },
       allowedHosts: ['mcp.example'],
       allowedOrigins: ['*'],
@@ -125,12 +125,12 @@ describe('what is resolved', () => {
   test('does not change when what was given does', () => {
     const key = new Uint8Array(32);
     const allowedHosts = ['a.example'];
-    const limits = { batchMessages: 5 };
+    const limits = { batch: 5 };
     const resolved = resolveOptions({ allowedHosts, limits, requestStateKeys: [key] });
     allowedHosts.push('b.example');
-    limits.batchMessages = 6;
+    limits.batch = 6;
     key.fill(1);
-    expect(resolved).toMatchObject({ allowedHosts: ['a.example'], limits: { batchMessages: 5 } });
+    expect(resolved).toMatchObject({ allowedHosts: ['a.example'], limits: { batch: 5 } });
     expect(resolved.requestStateKeys).toEqual([new Uint8Array(32)]);
   });
 
@@ -356,7 +356,7 @@ describe('what is refused', () => {
     ['name', { name: 'n'.repeat(65) }],
     ['supportedProtocolVersions', { supportedProtocolVersions: [] }],
     ['supportedProtocolVersions[0]', { supportedProtocolVersions: ['2025-01-01'] }],
-    ['keepAliveMs', { keepAliveMs: 0 }],
+    ['keepAliveMs', { keepAliveMs: -1 }],
     ['retryMs', { retryMs: 0.5 }],
   ];
   test.each(outOfRange)('%s out of range is a RangeError that names it (%#)', (name, input) => {
@@ -396,7 +396,7 @@ describe('names', () => {
     bytes: /[bB]ytes$/,
     requests: /[rR]equests/,
     sessions: /[sS]ession|tombstones/,
-    messages: /Messages$/,
+    messages: /batch/,
     characters: /Length$/,
     streams: /subscriptions/,
     events: /^events$/,
@@ -409,10 +409,11 @@ describe('names', () => {
     expect(name).toMatch(UNITS[unit] ?? /^never$/);
   });
 
-  test('Infinity alone turns a number off, and the error says so', () => {
+  test('Infinity turns a number off; of keepAliveMs so does 0, as the SDK has it', () => {
     expect(resolveOptions({ keepAliveMs: Infinity }).keepAliveMs).toBe(Infinity);
-    expect(refusal({ keepAliveMs: 0 }).message).toBe(
-      'Option keepAliveMs: got 0, takes a number of ms, 1 or more, or Infinity (none)',
+    expect(resolveOptions({ keepAliveMs: 0 }).keepAliveMs).toBe(Infinity);
+    expect(refusal({ writeTimeoutMs: 0 }).message).toBe(
+      'Option writeTimeoutMs: got 0, takes a number of ms, 1 or more, or Infinity (no limit)',
     );
   });
 });
