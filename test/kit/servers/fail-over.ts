@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { createClient } from 'redis';
 import { until } from '../until.ts';
-import { recipes, postgresUser } from './recipes.ts';
+import { find, recipes, postgresUser } from './recipes.ts';
 import { missingServer, startServer } from './start.ts';
 import { freePort, TestServer } from './test-server.ts';
 
@@ -111,7 +111,8 @@ export async function startPostgresPair(args: readonly string[] = []): Promise<P
       const from = ['-h', '127.0.0.1', '-p', String(primary.port), '-U', 'postgres'];
       // `-R`: it starts as a standby of the primary.
       const how = ['-R', '-X', 'stream', '-c', 'fast'];
-      await run(join(executable, '..', 'pg_basebackup'), ['-D', folder, ...from, ...how], { ...user, cwd: folder });
+      const copy = find('pg_basebackup') ?? 'pg_basebackup';
+      await run(copy, ['-D', folder, ...from, ...how], { ...user, cwd: folder });
     },
   };
   const replica = new TestServer(copied, executable, await freePort(), args);
