@@ -20,9 +20,9 @@ import type { MessageSource } from '../session/context.ts';
 import { GET_STREAM, postStreamEpoch } from '../session/event-id.ts';
 import { orHookTimeout } from '../session/hook-time.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
-import type { ListNews } from '../session/list-news.ts';
+import type { RecentListChanges } from '../session/recent-list-changes.ts';
 import type { Registry } from '../session/registry.ts';
-import { takeOrphans } from '../session/rerun.ts';
+import { takeLostCalls } from '../session/rerun.ts';
 import type { LiveSession } from '../session/session.ts';
 
 type Claimed = Extract<ClaimOutcome, { claimed: true }>;
@@ -39,7 +39,7 @@ export interface RestorerOptions {
   readonly store: OpenStore;
   readonly registry: Registry;
   readonly builder: SessionBuilder;
-  readonly news: ListNews;
+  readonly listChanges: RecentListChanges;
   readonly ownerId: () => string;
   readonly lifecycle: Lifecycle;
 }
@@ -49,17 +49,17 @@ export class Restorer {
   readonly #store: OpenStore;
   readonly #registry: Registry;
   readonly #builder: SessionBuilder;
-  readonly #news: ListNews;
+  readonly #listChanges: RecentListChanges;
   readonly #ownerId: () => string;
   readonly #restoring = new Map<string, Promise<void>>();
   readonly #lifecycle: Lifecycle;
 
-  constructor({ options, store, registry, builder, news, ownerId, lifecycle }: RestorerOptions) {
+  constructor({ options, store, registry, builder, listChanges, ownerId, lifecycle }: RestorerOptions) {
     this.#options = options;
     this.#store = store;
     this.#registry = registry;
     this.#builder = builder;
-    this.#news = news;
+    this.#listChanges = listChanges;
     this.#ownerId = ownerId;
     this.#lifecycle = lifecycle;
   }
@@ -86,12 +86,12 @@ export class Restorer {
   async #claimAndRestore(record: SessionRecord, caller: Caller): Promise<void> {
     // Take it out of the index before space is made for it, so that the session that wakes is not the session that is
     // evicted.
-    const slept = this.#registry.hibernated.take(record.id, record.activeAt);
+    const wasHibernated = this.#registry.hibernated.take(record.id, record.activeAt);
     try {
-      await this.#restoreWithin(record, caller, slept ? 'wake' : 'takeover');
+      await this.#restoreWithin(record, caller, wasHibernated ? 'wake' : 'takeover');
     } catch (cause) {
       const ended = cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
-      if (slept && !ended) this.#registry.hibernated.add(record.id, record.activeAt);
+      if (wasHibernated && !ended) this.#registry.hibernated.add(record.id, record.activeAt);
       throw cause;
     }
   }
@@ -158,8 +158,8 @@ export class Restorer {
       }
       session.record.restored(expiresInMs);
       session.listChanges.answered(answerJson);
-      session.listChanges.missed(this.#news.since(record.activeAt));
-      await takeOrphans(session, open, markers, caller);
+      session.listChanges.missed(this.#listChanges.since(record.activeAt));
+      await takeLostCalls(session, open, markers, caller);
       return session;
     } catch (cause) {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;

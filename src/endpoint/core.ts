@@ -17,7 +17,7 @@ import { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import { LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
 import { StatelessEra } from '../eras/legacy/stateless-era.ts';
 import { ModernEra } from '../eras/modern/modern-era.ts';
-import { closedEndpoint, internal, methodNotAllowed, requestClosed, requestDrained, SojournError } from '../errors.ts';
+import { closedEndpoint, internal, methodNotAllowed, SojournError } from '../errors.ts';
 import { asSojournError, refuse, refuseOnSession } from '../http/answer.ts';
 import { attempt } from '../http/attempt.ts';
 import { type InboundPost, requestIdOf } from '../relay/call.ts';
@@ -28,26 +28,23 @@ import { KeepAlive } from '../http/keep-alive.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { RequestLimits } from '../limits/request-limits.ts';
 import { Outage } from './outage.ts';
+import { Shutdown } from './shutdown.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
 import { dailyKeys } from './request-state-keys.ts';
 import type { Authorizer } from '../session/authorizer.ts';
 import { ServerBuilder, SessionBuilder } from '../session/builder.ts';
 import { contexts } from '../session/context.ts';
 import { inHookTime } from '../session/hook-time.ts';
-import { GRACE_MS } from '../session/grace.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
-import { ListNews } from '../session/list-news.ts';
+import { RecentListChanges } from '../session/recent-list-changes.ts';
 import { Patience } from '../session/patience.ts';
-import { Opener } from '../session/session-opener.ts';
+import { SessionOpener } from '../session/session-opener.ts';
 import { Registry } from '../session/registry.ts';
 import type { OpenStore } from '../stores/store.ts';
-import { elapse, type RandomSource } from '../options/system.ts';
+import type { RandomSource } from '../options/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
 import type { SessionEvents } from './sessions.ts';
 import type { UserOf } from './user.ts';
-
-/** How often a drain checks whether running requests have finished. */
-const DRAIN_POLL_MS = 25;
 
 export interface CoreOptions {
   readonly factory: McpEndpointFactory;
@@ -73,8 +70,8 @@ export class Core {
   readonly legacy: LegacyEra;
   readonly bus: FleetBus | LocalBus;
   readonly store: OpenStore;
+  readonly shutdown: Shutdown;
   readonly #options: ResolvedOptions;
-  readonly #durable: boolean;
   readonly #userOf: UserOf;
   readonly #checks: RequestChecks;
   readonly #authenticator: Authenticator | undefined;
@@ -83,11 +80,9 @@ export class Core {
   readonly #sse: LegacySseEra | undefined;
   readonly #keepAlive: KeepAlive;
   readonly #patience: Patience;
-  readonly #unsubscribe: () => void;
   readonly #keys: () => Promise<readonly RequestStateKey[]>;
   readonly #fleet: FleetBus;
   readonly #lifecycle: Lifecycle;
-  #draining: Promise<{ released: number; interrupted: number }> | undefined;
 
   constructor({
     factory,
@@ -110,7 +105,6 @@ export class Core {
     this.#lifecycle = lifecycle;
     this.#options = options;
     this.store = store;
-    this.#durable = durable;
     this.#userOf = userOf;
     this.#authenticator = authenticator;
     this.instance = new Instance({
@@ -167,19 +161,19 @@ export class Core {
       if (this.registry.get(session.id) === session) void this.registry.end(session, 'handler_returned');
       else void session.leave('handler_returned');
     });
-    const news = new ListNews();
+    const listChanges = new RecentListChanges();
     const restorer = new Restorer({
       options,
       store,
       registry: this.registry,
       builder,
-      news,
+      listChanges,
       ownerId: () => this.instance.owner,
       lifecycle,
     });
     const { registry, instance } = this;
     const finder = new Finder({ options, store, registry, instance, restorer, lifecycle });
-    const opener = new Opener({
+    const opener = new SessionOpener({
       options,
       registry: this.registry,
       store,
@@ -256,11 +250,26 @@ export class Core {
           lifecycle,
         })
       : undefined;
-    this.#unsubscribe = this.bus.subscribe((event) => {
-      news.note(event, options.timeProvider.now());
+    const unsubscribe = this.bus.subscribe((event) => {
+      listChanges.note(event, options.timeProvider.now());
       broadcast([...this.registry.values(), ...(this.#sse?.sessions() ?? [])], event);
     });
     this.#fleet = fleet;
+    this.shutdown = new Shutdown({
+      options,
+      lifecycle,
+      store,
+      durable,
+      instance,
+      registry,
+      patience,
+      keepAlive,
+      legacy: this.legacy,
+      modern: this.#modern,
+      stateless: this.#stateless,
+      sse: this.#sse,
+      ignoreBus: unsubscribe,
+    });
   }
 
   /** Takes the lease and opens the mailbox. No request is served before. Synchronous on the memory store. */
@@ -331,117 +340,5 @@ export class Core {
       instance: id,
       sessions: this.registry.count,
     };
-  }
-
-  /**
-   * The first part of a drain where no other instance serves: this one serves everything that arrives, new sessions
-   * too, until the calls that run now have ended, another instance serves, or `timeoutMs` is over. Resolves with the
-   * time that is left.
-   */
-  async finishAlone(timeoutMs: number): Promise<number> {
-    if (this.#lifecycle.prefersOthers) return timeoutMs;
-    const { timeProvider } = this.#options;
-    const began = timeProvider.monotonic();
-    const left = (): number => Math.max(0, timeoutMs - (timeProvider.monotonic() - began));
-    if ((await this.instance.otherServing()) !== undefined) return left();
-    this.#lifecycle.advance('finishing');
-    await this.instance.drain();
-    const calls = [...this.registry.values()].flatMap(({ requests }) => requests.running.values());
-    // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
-    let others = this.#stateless.running + this.#modern.running > 0;
-    while (left() > 0 && (others || calls.some(({ answered }) => !answered))) {
-      await elapse(timeProvider, DRAIN_POLL_MS);
-      others &&= this.#stateless.running + this.#modern.running > 0;
-      if ((await this.instance.otherServing()) !== undefined) break;
-    }
-    return left();
-  }
-
-  /** `expectsRequests`: a connected client may still send a request. */
-  drain(
-    timeoutMs: number,
-    expectsRequests: () => boolean = () => false,
-  ): Promise<{ released: number; interrupted: number }> {
-    return (this.#draining ??= this.#drain(timeoutMs, expectsRequests));
-  }
-
-  async #drain(timeoutMs: number, expectsRequests: () => boolean): Promise<{ released: number; interrupted: number }> {
-    this.#lifecycle.advance('draining');
-    if (this.#lifecycle.refusal !== undefined) return { released: 0, interrupted: 0 };
-    await this.instance.drain();
-    const { timeProvider } = this.#options;
-    const deadline = timeProvider.monotonic() + timeoutMs;
-    let released = 0;
-    while ((this.#busy || expectsRequests()) && timeProvider.monotonic() < deadline) {
-      // Idle sessions leave first, if another instance can take them over.
-      await this.#noteOthers();
-      if (this.#lifecycle.othersServe) released += await this.#release((session) => !session.busy);
-      if (!this.#busy && !expectsRequests()) break;
-      await elapse(timeProvider, DRAIN_POLL_MS);
-    }
-    let interrupted = this.#stateless.running + this.#modern.running + this.legacy.running;
-    for (const session of this.registry.values()) interrupted += session.requests.running.counted;
-    this.#lifecycle.advance('drained');
-    this.#patience.refuseAll();
-    this.legacy.relay.close(requestDrained);
-    await this.#noteOthers();
-    released += await this.#release(() => true);
-    await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close()]);
-    return { released, interrupted };
-  }
-
-  async #noteOthers(): Promise<void> {
-    this.#lifecycle.noteOthers((await this.instance.otherServing()) !== undefined);
-  }
-
-  get #busy(): boolean {
-    if (this.#stateless.running > 0 || this.#modern.running > 0 || this.#sse?.busy === true) return true;
-    if (this.legacy.running > 0) return true;
-    for (const session of this.registry.values()) if (session.busy) return true;
-    return false;
-  }
-
-  async #release(which: (session: { readonly busy: boolean }) => boolean): Promise<number> {
-    const leaving = [...this.registry.values()].filter(which);
-    await Promise.all(leaving.map((session) => this.registry.release(session, 'released')));
-    return leaving.length;
-  }
-
-  /** The endpoint calls it once, as soon as its lifecycle is `closed`. */
-  async close(): Promise<void> {
-    const { timeProvider } = this.#options;
-    const began = timeProvider.monotonic();
-    this.#patience.refuseAll();
-    this.legacy.relay.close(requestClosed);
-    await Promise.all([this.#modern.close(), this.#stateless.close(), this.#sse?.close(), this.#closeSessions()]);
-    await this.registry.endHooksSettled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
-    await this.discard();
-  }
-
-  /** Gives back what a core without sessions holds: it could not join, or its sessions have left. */
-  async discard(): Promise<void> {
-    this.#unsubscribe();
-    this.registry.stop();
-    this.#keepAlive.stop();
-    await this.instance.leave();
-    await this.store.close();
-  }
-
-  /** Releases the sessions where the store outlives this endpoint or other endpoints use it. Otherwise ends them. */
-  async #closeSessions(): Promise<void> {
-    const live = [...this.registry.values()];
-    if (this.#durable || (await this.instance.otherServing()) !== undefined) {
-      await Promise.all(live.map((session) => this.registry.release(session, 'closed')));
-      return;
-    }
-    await Promise.all(live.map((session) => this.registry.end(session, 'store_lost')));
-    let cursor: string | undefined;
-    do {
-      const page = await this.store.sessions.list(100, cursor);
-      for (const { id } of page.records) {
-        await this.registry.endOwnerless(id, 'store_lost');
-      }
-      cursor = page.nextCursor;
-    } while (cursor !== undefined);
   }
 }

@@ -228,7 +228,7 @@ class Endpoint {
       try {
         await core.join();
       } catch (cause) {
-        await core.discard().catch(() => {});
+        await core.shutdown.discard().catch(() => {});
         throw cause;
       }
       core.prepare();
@@ -306,13 +306,13 @@ class Endpoint {
     // A client that connects to an inherited socket waits for the next process, so stop accepting early and let that
     // process start.
     const left = [...this.#listening].filter(({ inherited }) => inherited || given?.stopListening === true);
-    const remainingMs = left.length > 0 ? await core.finishAlone(timeoutMs) : timeoutMs;
+    const remainingMs = left.length > 0 ? await core.shutdown.finishAlone(timeoutMs) : timeoutMs;
     if (left.length > 0) {
       const serving = (await core.instance.otherServing()) === undefined ? 'alone' : 'others';
       const socketCloses = given?.socketCloses === true;
       await Promise.all(left.map((listening) => listening.stopAccepting(serving, socketCloses)));
     }
-    return core.drain(remainingMs, () => left.some(({ expectsRequests }) => expectsRequests));
+    return core.shutdown.drain(remainingMs, () => left.some(({ expectsRequests }) => expectsRequests));
   }
 
   /** `undefined`: the store is not open, and this endpoint opens it no more. */
@@ -350,7 +350,7 @@ class Endpoint {
       this.#lifecycle.advance('closed');
       const servers = [...this.#listening].map((listening) => listening.close());
       const core = await this.#loader.stop();
-      await core?.close();
+      await core?.shutdown.close();
       this.#exchanges.slowReaders.stop();
       for (const listening of this.#listening) listening.closeIdle();
       await Promise.all(servers);

@@ -16,7 +16,7 @@ import { comparePostStreams } from './event-id.ts';
 import { type StoreWait, whileAway } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
 import type { Stream } from './stream.ts';
-import type { AppendExtra, WriteResult } from './stream-writer.ts';
+import type { AppendExtra, WriteResult } from './stream-log.ts';
 
 /** A longer request is not kept for a re-run: the next owner ends it instead. */
 const KEPT_REQUEST_LENGTH = 65_536;

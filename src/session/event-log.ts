@@ -9,7 +9,7 @@ import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.t
 import type { Ownership } from './ownership.ts';
 import { pause } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
-import type { AnsweredCall, CarriedExtra, StreamLog } from './stream-writer.ts';
+import type { AnsweredCall, CarriedExtra, StreamLog } from './stream-log.ts';
 
 /** How often a read of a stream starts again because retention has dropped events that it asked for. */
 const READS = 3;

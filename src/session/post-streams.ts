@@ -4,7 +4,7 @@ import { requestKey } from './call-guard.ts';
 import type { MessageContext } from './context.ts';
 import { postStreamKey } from './event-id.ts';
 import { Stream } from './stream.ts';
-import type { AnsweredCall, StreamLog } from './stream-writer.ts';
+import type { AnsweredCall, StreamLog } from './stream-log.ts';
 
 export class PostStreams {
   readonly #epoch: number;

@@ -4,7 +4,7 @@ import type { MaybePromise } from '../stores/store.ts';
 import { GET_STREAM } from './event-id.ts';
 import type { LiveSession } from './session.ts';
 import type { ResumeFrom, Stream } from './stream.ts';
-import type { WriteResult } from './stream-writer.ts';
+import type { WriteResult } from './stream-log.ts';
 
 /**
  * Opens the GET stream for a new reader, and parks the reader before it. `missed`: the client missed messages that are

@@ -30,7 +30,7 @@ import type { RecordKeeper } from './record-keeper.ts';
 import { REPLAYED_MESSAGES } from './replayed-messages.ts';
 import { RunningRequests } from './running.ts';
 import type { Stream } from './stream.ts';
-import type { AppendExtra, StreamLog, WriteResult } from './stream-writer.ts';
+import type { AppendExtra, StreamLog, WriteResult } from './stream-log.ts';
 
 /** What requests need of their session. */
 export interface RequestsSession {
@@ -162,7 +162,7 @@ export class SessionRequests {
   ): void {
     const { getStream, listChanges } = this.#session;
     for (const context of contexts) context.phase = 'primingPending';
-    stream.beginUnprimed(sink, extra, primed);
+    stream.beginEarly(sink, extra, primed);
     if (!getStream.read) listChanges.sendOn(stream);
   }
 

@@ -27,22 +27,23 @@ import type { LiveSession } from './session.ts';
 /** The most pages of `tools/list` that are read to learn which tools may run twice. */
 const PAGES = 100;
 
-export async function takeOrphans(
+export async function takeLostCalls(
   session: LiveSession,
   open: readonly OpenStreamInfo[],
   markers: readonly Marker[],
   source: MessageSource,
 ): Promise<void> {
   session.guard?.adopt(markers);
-  const orphans = open
+  const lostCalls = open
     .filter(({ stream }) => stream !== GET_STREAM)
     .map((info) => ({ ...info, request: readKept(info.requests) }))
     .toSorted((a, b) => comparePostStreams(a.stream, b.stream));
   const marked = new Set(markers.map(({ stream }) => stream));
-  if (orphans.some(({ stream, request }) => marked.has(stream) && isWhole(request))) await learnTools(session, source);
+  if (lostCalls.some(({ stream, request }) => marked.has(stream) && isWhole(request)))
+    await learnTools(session, source);
   // In the order in which they were opened.
-  const newest = new Map(orphans.map(({ stream, request }) => [request && requestKey(request.id), stream]));
-  for (const { stream: key, next, request } of orphans) {
+  const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
+  for (const { stream: key, next, request } of lostCalls) {
     const stream = session.requests.streams.adopt(key, next, session.log, request);
     const isRepeated = request !== undefined && newest.get(requestKey(request.id)) !== key;
     const mayHaveRun = isRepeated || marked.has(key);

@@ -36,7 +36,7 @@ export interface Opened {
   readonly answer: RpcResponse;
 }
 
-export interface OpenerOptions {
+export interface SessionOpenerOptions {
   readonly options: ResolvedOptions;
   readonly registry: Registry;
   readonly store: OpenStore;
@@ -46,7 +46,7 @@ export interface OpenerOptions {
   readonly lifecycle: Lifecycle;
 }
 
-export class Opener {
+export class SessionOpener {
   readonly #options: ResolvedOptions;
   readonly #registry: Registry;
   readonly #store: OpenStore;
@@ -55,7 +55,7 @@ export class Opener {
   readonly #random: RandomSource;
   readonly #lifecycle: Lifecycle;
 
-  constructor({ options, registry, store, builder, ownerId, random, lifecycle }: OpenerOptions) {
+  constructor({ options, registry, store, builder, ownerId, random, lifecycle }: SessionOpenerOptions) {
     this.#options = options;
     this.#registry = registry;
     this.#store = store;

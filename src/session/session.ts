@@ -23,10 +23,10 @@ import type { Authorizer } from './authorizer.ts';
 import { CallGuard } from './call-guard.ts';
 import type { MessageSource } from './context.ts';
 import { Delivery } from './delivery.ts';
-import { continuesElsewhere, endError, errorAnswer } from './end-answers.ts';
+import { endError, errorAnswer } from './end-answers.ts';
 import { GET_STREAM } from './event-id.ts';
 import { SessionEventLog } from './event-log.ts';
-import { GRACE_MS, inTime } from './grace.ts';
+import { isGetReachable, pushOnGet } from './get-messages.ts';
 import { inHookTime, isHookTimeout } from './hook-time.ts';
 import { idleEntry } from './idle-list.ts';
 import type { LeaseGate } from './lease-gate.ts';
@@ -38,6 +38,7 @@ import { SessionRequests } from './requests.ts';
 import type { SessionRun } from './run.ts';
 import type { SessionHost } from './session-host.ts';
 import { Stream } from './stream.ts';
+import { tearDown } from './teardown.ts';
 import { SessionTransport } from './transport.ts';
 import { createSessionView } from './view.ts';
 
@@ -263,8 +264,7 @@ export class LiveSession {
    * Sends the answer of a call whose reader left on the GET stream, to a client that will not resume the call's stream.
    */
   answerOnGet(json: string): void {
-    const { getStream, record } = this;
-    if ((getStream.read || record.getPrimed) && this.hasQuirk('answer-on-get')) getStream.send(json);
+    if (isGetReachable(this) && this.hasQuirk('answer-on-get')) this.getStream.send(json);
   }
 
   /** For the log: an answer that some clients refuse, because it is long. */
@@ -274,15 +274,7 @@ export class LiveSession {
 
   /** Sends a message about the session, on its GET stream. */
   push(message: RpcNotification): void {
-    const { getStream, record } = this;
-    const { method } = message;
-    if (!record.initialized && method !== 'notifications/message') {
-      this.logger.debug({ sessionId: this.id, method }, 'Dropped: the client has not sent notifications/initialized');
-    } else if (getStream.read || record.getPrimed) {
-      getStream.send(JSON.stringify(message));
-    } else {
-      this.logger.debug({ sessionId: this.id, method }, 'Dropped: the client has no GET stream');
-    }
+    pushOnGet(this, message);
   }
 
   /** The answer to a request that ends without its result. */
@@ -301,7 +293,8 @@ export class LiveSession {
   leave(reason: LeaveReason): Promise<void> {
     // A reader that ends during the teardown may call this again.
     if (this.left) return this.#leaving ?? Promise.resolve();
-    return (this.#leaving = this.#leave(reason));
+    this.ownership.leave(reason);
+    return (this.#leaving = tearDown(this, reason, this.#host, () => this.#controller?.abort(reason)));
   }
 
   /**
@@ -312,35 +305,5 @@ export class LiveSession {
     const left = this.leave(reason);
     if (!isHookTimeout(cause)) return left;
     left.catch((err: unknown) => this.logger.error({ err, sessionId: this.id }, 'A session could not be torn down'));
-  }
-
-  async #leave(reason: LeaveReason): Promise<void> {
-    this.ownership.leave(reason);
-    const { othersServe } = this.#host;
-    const isKept = continuesElsewhere(reason);
-    this.requests.leave(reason, othersServe);
-    if (isKept) this.getStream.handOver(reason === 'released' && othersServe);
-    else if (reason !== 'fenced' || !this.getStream.continueElsewhere()) this.getStream.detach();
-    this.#controller?.abort(reason);
-    this.run?.leave(reason);
-    await this.run?.heard();
-    await Promise.all([this.#closeServer(), this.run?.done(), isKept ? this.#flushed() : undefined]);
-  }
-
-  /** Events that still wait for the store must be stored before the session is released, or the store refuses them. */
-  async #flushed(): Promise<void> {
-    await this.requests.streams.flushed();
-    await this.getStream.flushed();
-  }
-
-  async #closeServer(): Promise<void> {
-    const { logger, server } = this;
-    try {
-      if (server !== undefined && !(await inTime(this.#host.options.timeProvider, server.close())))
-        logger.warn({ sessionId: this.id, graceMs: GRACE_MS }, 'The server is still closing after its session left');
-    } catch (cause) {
-      logger.error({ err: cause, sessionId: this.id }, 'The server could not be closed');
-    }
-    await this.transport.close();
   }
 }

@@ -11,73 +11,8 @@
  * stored. What waits counts in the memory budget.
  */
 import { follow, type Transitions } from '../options/transitions.ts';
-import type { RequestId } from '@modelcontextprotocol/server';
-import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../stores/store.ts';
-
-/** The request that a stream answers. */
-export interface AnsweredCall {
-  readonly id: RequestId;
-  readonly method: string;
-}
-
-/** What an append may carry besides events. */
-export type AppendExtra = Pick<AppendRequest, 'mark' | 'unmark'> & {
-  /** Called only when the append does not complete the stream. */
-  readonly requests?: () => string;
-};
-
-/** `AppendExtra` with `requests` serialised. */
-export type CarriedExtra = Pick<AppendRequest, 'requests' | 'mark' | 'unmark'>;
-
-/** `'failed'`: the store was not reached. */
-export type WriteResult = WriteOutcome | 'failed';
-
-/** What a stream needs of its session. */
-export interface StreamLog {
-  append(
-    stream: string,
-    from: number,
-    events: readonly string[],
-    complete: boolean,
-    extra: CarriedExtra | undefined,
-  ): MaybePromise<WriteOutcome>;
-  replay(stream: string, after: number): MaybePromise<ReplayOutcome>;
-  /**
-   * For a reader. Where retention has dropped the next events of a POST's stream, it reads the kept events after them,
-   * the answer included.
-   */
-  read(stream: string, after: number): MaybePromise<ReplayOutcome>;
-  /** `suffix` names the request that the stream answers, and a resume (`event-id.ts`). */
-  eventId(stream: string, offset: number, suffix: string): string;
-  readonly retryMs: number;
-  /** Priming events have an empty data field. */
-  readonly emptyData: boolean;
-  /** The store refused a write: another instance owns the session. */
-  fenced(): void;
-  readonly epoch: number;
-  /** Whether only a later claim of this instance caused the refusal of a write under `epoch`. */
-  claimedSince(epoch: number): MaybePromise<boolean>;
-  /**
-   * The error that a client gets instead of an answer that the store refused; `undefined` where the client resumes
-   * after a stream that ended, and then learns the outcome.
-   */
-  lostAnswer(call: AnsweredCall): string | undefined;
-  /**
-   * Charges an event that waits for the store to the memory budget. `false`: there is no room, so the stream is not
-   * stored any further.
-   */
-  hold(bytes: number): boolean;
-  /** Such an event does not wait any more. */
-  release(bytes: number): void;
-  /** The store was not reached. */
-  failed(error: unknown): void;
-  /** Waits before try number `tries + 1`. `false`: the session has left, so stop. */
-  again(tries: number): Promise<boolean>;
-  /** ms by the monotonic clock. */
-  now(): number;
-  /** How long an event waits for a store that is away. */
-  readonly waitMs: number;
-}
+import type { MaybePromise, WriteOutcome } from '../stores/store.ts';
+import { type AppendExtra, carriedBy, type StreamLog, togetherIn, type Write, type WriteResult } from './stream-log.ts';
 
 /** Learns the outcome of each write, in order. */
 export interface Written {
@@ -86,16 +21,6 @@ export interface Written {
   stored(json: string | undefined, offset: number, last: boolean): void;
   /** The events will never be stored. `answered`: the answer of the call is among them. */
   lost(answered: boolean, why: 'fenced' | 'failed'): void;
-}
-
-interface Write {
-  /** `undefined`: the stream completes without an event. */
-  readonly json: string | undefined;
-  readonly last: boolean;
-  readonly extra: AppendExtra | undefined;
-  readonly tell: ((result: WriteResult) => void) | undefined;
-  /** Charged to the memory budget. */
-  readonly held: number;
 }
 
 /** The store was not reached, or its answer was lost. */
@@ -239,7 +164,7 @@ export class StreamWriter {
   #next(): void {
     const room = this.busy ? this.#written.room() : undefined;
     if (room !== undefined) return this.#nextAfter(room);
-    this.#sent = together(this.#waiting);
+    this.#sent = togetherIn(this.#waiting);
     if (this.#sent > 0) this.#append(0);
     else this.#tellSettled();
   }
@@ -265,7 +190,7 @@ export class StreamWriter {
   ): MaybePromise<WriteOutcome> | Unknown {
     this.#epoch = this.#log.epoch;
     try {
-      return this.#log.append(this.#key, this.#length, events, complete, carried(first, last, complete));
+      return this.#log.append(this.#key, this.#length, events, complete, carriedBy(first, last, complete));
     } catch (error) {
       return { error };
     }
@@ -378,33 +303,7 @@ export class StreamWriter {
   }
 }
 
-/** How many of the first writes one append can carry: markers come with its first write and go with its last. */
-function together(writes: readonly Write[]): number {
-  for (let n = 0; n < writes.length; n++) {
-    const extra = writes[n]?.extra;
-    if (n > 0 && extra?.mark !== undefined) return n;
-    if (extra?.unmark !== undefined || writes[n]?.last === true) return n + 1;
-  }
-  return writes.length;
-}
-
 /** A waiting event counts this many times in the memory budget: the message, its text, and the copies of the store. */
 const EVENT_WEIGHT = 4;
 
 const NO_EVENTS: readonly string[] = [];
-
-function carried(
-  first: AppendExtra | undefined,
-  last: AppendExtra | undefined,
-  complete: boolean,
-): CarriedExtra | undefined {
-  if (first === undefined && last === undefined) return undefined;
-  const requests = complete ? undefined : first?.requests?.();
-  const mark = first?.mark;
-  const unmark = last?.unmark;
-  return {
-    ...(requests !== undefined && { requests }),
-    ...(mark !== undefined && { mark }),
-    ...(unmark !== undefined && { unmark }),
-  };
-}

@@ -18,14 +18,8 @@ import type { MaybePromise, LoggedEvent, ReplayOutcome } from '../stores/store.t
 import type { Sink, SinkListener } from '../http/sink.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 import { callSuffix, GET_STREAM, resumeSuffix } from './event-id.ts';
-import {
-  type AnsweredCall,
-  type AppendExtra,
-  type StreamLog,
-  StreamWriter,
-  type WriteResult,
-  type Written,
-} from './stream-writer.ts';
+import type { AnsweredCall, AppendExtra, StreamLog, WriteResult } from './stream-log.ts';
+import { StreamWriter, type Written } from './stream-writer.ts';
 
 /** The `retry:` before an end after which the client should reconnect at once. */
 const SOON_MS = 100;
@@ -82,8 +76,8 @@ export class Stream implements SinkListener, Written {
   #replayed = -1;
   #resuming: Promise<void> | undefined;
   #end: StreamEnd = 'open';
-  /** The first event is not stored yet. If storing it fails, the caller of `beginUnprimed` ends the reader. */
-  #unprimed = false;
+  /** The first event is not stored yet. If storing it fails, the caller of `beginEarly` ends the reader. */
+  #primingPending = false;
 
   constructor(
     key: string,
@@ -200,8 +194,8 @@ export class Stream implements SinkListener, Written {
    * Sets the reader of a POST that is dispatched at once. Every event is stored before it is sent, the priming event
    * together with the first message.
    */
-  beginUnprimed(sink: Sink, extra: AppendExtra, primed: (result: WriteResult) => void): void {
-    this.#unprimed = true;
+  beginEarly(sink: Sink, extra: AppendExtra, primed: (result: WriteResult) => void): void {
+    this.#primingPending = true;
     this.use(sink);
     this.#writer?.open(extra, primed);
   }
@@ -241,7 +235,7 @@ export class Stream implements SinkListener, Written {
 
   /** Sends a stored event to the reader; `''` is a priming event. */
   stored(json: string | undefined, offset: number, last: boolean): void {
-    this.#unprimed = false;
+    this.#primingPending = false;
     if (last) this.#endAs('stored');
     if (json === '') return this.#prime(offset, this.#closing ? this.#soonMs : (this.#log?.retryMs ?? 0));
     if (json !== undefined && this.#held !== undefined) this.#held.push({ offset, data: json });
@@ -255,7 +249,7 @@ export class Stream implements SinkListener, Written {
    * which is about to leave and then answers every running call.
    */
   lost(answered: boolean, why: 'fenced' | 'failed'): void {
-    if (this.#unprimed) return;
+    if (this.#primingPending) return;
     const error = this.#call === undefined ? undefined : this.#log?.lostAnswer(this.#call);
     if (error !== undefined && !this.complete) return;
     if (error !== undefined && answered) this.#sink?.message(error, undefined);

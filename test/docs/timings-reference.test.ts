@@ -38,7 +38,7 @@ const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
   'src/http/stream-expiry.ts': ['LONGEST_MS'],
   'src/listen/listen.ts': ['CHECK_MS'],
   'src/listen/listening-socket.ts': ['POLL_MS', 'TURN_MS', 'LAST_MS'],
-  'src/endpoint/core.ts': ['DRAIN_POLL_MS'],
+  'src/endpoint/shutdown.ts': ['DRAIN_POLL_MS'],
   'src/endpoint/core-loader.ts': ['AGAIN_MS'],
   'src/endpoint/request-state-keys.ts': ['DAY_MS', 'KEEP_MS'],
 };

@@ -217,11 +217,11 @@ export class World {
   async retire(instance: SimInstance, timeoutMs: number): Promise<void> {
     this.note(`${instance.process.name} drains`);
     this.ledger.retired.push({ slot: instance.slot, from: this.now });
-    await instance.core?.drain(timeoutMs);
+    await instance.core?.shutdown.drain(timeoutMs);
     instance.listening = false;
     this.note(`${instance.process.name} closes`);
-    await instance.core
-      ?.close()
+    await instance.core?.shutdown
+      .close()
       .catch((error: unknown) => this.note(`${instance.process.name} close: ${String(error)}`));
     instance.process.kill();
     this.note(`${instance.process.name} is gone`);

@@ -13,31 +13,31 @@
  */
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
-import {
-  type ErrorCode,
-  lapsed,
-  otherUser,
-  ownerLost,
-  restoreFailed,
-  sessionIdInvalid,
-  SojournError,
-  storeAway,
-  versionChanged,
-} from '../../errors.ts';
+import { lapsed, otherUser, restoreFailed, sessionIdInvalid, storeAway, versionChanged } from '../../errors.ts';
 import { answerable, type LostForm, lostForm, reasonOf, refuseOnSession } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
-import { type Call, continued, methodOf, type NextAttempt } from '../../relay/call.ts';
-import { ContinuedExchange } from '../../relay/continued-exchange.ts';
-import type { Relay, RelayOutcome } from '../../relay/relay.ts';
+import { type Call, methodOf, type NextAttempt } from '../../relay/call.ts';
+import type { Relay } from '../../relay/relay.ts';
 import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { MaybePromise, SessionRecord } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
+import {
+  abandonedWhileWaiting,
+  afterLoss,
+  counts,
+  isAway,
+  isFull,
+  isNotFound,
+  isRestoreFailure,
+  outcomeOf,
+  relayLost,
+} from './attempt-outcome.ts';
 import { refuseResume } from './get.ts';
 import { KnownOwners } from './known-owners.ts';
 import { type Placed, WaitingCalls, type WaitingCallsOptions } from './waiting-calls.ts';
@@ -58,13 +58,6 @@ export interface CallLoopOptions {
 }
 
 const SESSION_ID = /^[\x21-\x7e]+$/;
-/** The reasons that a call waits for. */
-const WAITED_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'LAPSED',
-  'STORE_AWAY',
-  'RESTORE_FAILED',
-  'TOO_MANY_REQUESTS',
-]);
 /** How often a factory that fails is called for one call. */
 const RESTORES = 3;
 /** The outcome of an attempt that finished the call. */
@@ -305,62 +298,4 @@ export class CallLoop {
     const { options, random } = this.#options;
     return elapse(options.timeProvider, backoffMs(tries - 2, PAUSE_MS, LONGEST_PAUSE_MS, random));
   }
-}
-
-type Lost = Extract<RelayOutcome, { relayed: 'lost' }>;
-
-/** The call for the next owner. */
-function afterLoss(call: Call, { opened, lastEventId }: Lost, form: LostForm): Call {
-  const { exchange: before, kind, requestId } = call;
-  const seen = lastEventId ?? (before instanceof ContinuedExchange ? before.lastEventId : undefined);
-  const exchange = opened ? new ContinuedExchange(before, seen, kind === 'get', requestId, form) : before;
-  return seen === undefined ? continued(call, exchange) : { kind: 'get', exchange, requestId, again: true };
-}
-
-/** The error for a call that may have run is `owner_lost`, because the client must not retry it. */
-function outcomeOf({ again, exchange, post }: Call, cause: unknown): unknown {
-  if (!again && !(exchange instanceof ContinuedExchange)) return cause;
-  const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
-  return calls === true && (!(cause instanceof SojournError) || cause.retryable) ? ownerLost(true) : cause;
-}
-
-/**
- * The link to the relaying instance failed before the requests of this call began. That instance, or the client's next
- * one, sends them again, marked, to the owner of the session. So no instance runs them as this attempt.
- */
-function relayLost({ exchange, post }: Call): boolean {
-  return exchange.relayOrigin?.linkFailed === true && post?.messages.some(({ kind }) => kind === 'request') === true;
-}
-
-/**
- * The client disconnected or cancelled the call while it waited. No event id was sent, so no client can fetch its
- * answer.
- */
-function abandonedWhileWaiting({ kind, exchange, waitUntil }: Call): boolean {
-  return kind === 'post' && waitUntil !== undefined && exchange.closed;
-}
-
-/** Whether a call waits for this cause: a lease, the store, or two instances that disagree on an owner. */
-function isAway(cause: unknown): cause is SojournError {
-  return cause instanceof SojournError && WAITED_FOR.has(cause.code);
-}
-
-/** Whether a request of the call counts against `limits.requestsPerSession`. */
-function counts({ kind, post }: Call): boolean {
-  if (kind !== 'post') return false;
-  return post?.messages.some((one) => one.kind === 'request' && one.message.method !== 'ping') === true;
-}
-
-/** The session runs as many requests as it may. */
-function isFull(cause: unknown): boolean {
-  return isAway(cause) && cause.code === 'TOO_MANY_REQUESTS';
-}
-
-/** The factory or a hook failed, not the store. */
-function isRestoreFailure(cause: unknown): boolean {
-  return isAway(cause) && cause.code === 'RESTORE_FAILED' && cause.cause !== undefined && !isAway(cause.cause);
-}
-
-function isNotFound(cause: unknown): boolean {
-  return cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
 }

@@ -19,7 +19,7 @@ import { SseSink, type SseSinkOptions } from '../../http/sse-sink.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { relayedFields } from '../../options/header-names.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { Opener } from '../../session/session-opener.ts';
+import type { SessionOpener } from '../../session/session-opener.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
@@ -43,7 +43,7 @@ export interface LegacyOptions {
   readonly registry: Registry;
   readonly finder: Finder;
   readonly instance: Instance;
-  readonly opener: Opener;
+  readonly opener: SessionOpener;
   readonly keepAlive: KeepAlive;
   readonly gate: RequestGate;
   readonly expiry: StreamExpiry;
@@ -57,7 +57,7 @@ export class LegacyEra {
   readonly #registry: Registry;
   readonly #finder: Finder;
   readonly #instance: Instance;
-  readonly #opener: Opener;
+  readonly #opener: SessionOpener;
   readonly #keepAlive: KeepAlive;
   readonly #patience: Patience;
   readonly #lifecycle: Lifecycle;

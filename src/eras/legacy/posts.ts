@@ -21,7 +21,7 @@ import type { Registry } from '../../session/registry.ts';
 import { attachToFirstAttempt, firstAttemptStarted, isRerunning, isRetry } from '../../session/retry.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/stream.ts';
-import type { AppendExtra, WriteResult } from '../../session/stream-writer.ts';
+import type { AppendExtra, WriteResult } from '../../session/stream-log.ts';
 import type { Sink } from '../../http/sink.ts';
 import { allowsBatches, hasPriming } from '../../protocol/versions.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';

@@ -5,7 +5,7 @@
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { LIST_CHANGED } from './broadcast.ts';
 
-export class ListNews {
+export class RecentListChanges {
   /** Method → ms since 1970. */
   readonly #last = new Map<string, number>();
 

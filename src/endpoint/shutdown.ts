@@ -1,0 +1,175 @@
+/**
+ * How a core stops: first the drain, which hands sessions to other instances and lets running requests finish, then the
+ * close. The states are those of `session/lifecycle.ts`.
+ */
+import type { Instance } from '../cluster/instance.ts';
+import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
+import type { LegacySseEra } from '../eras/legacy/sse-era.ts';
+import type { StatelessEra } from '../eras/legacy/stateless-era.ts';
+import type { ModernEra } from '../eras/modern/modern-era.ts';
+import { requestClosed, requestDrained } from '../errors.ts';
+import type { KeepAlive } from '../http/keep-alive.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { elapse } from '../options/system.ts';
+import { GRACE_MS } from '../session/grace.ts';
+import type { Lifecycle } from '../session/lifecycle.ts';
+import type { Patience } from '../session/patience.ts';
+import type { Registry } from '../session/registry.ts';
+import type { OpenStore } from '../stores/store.ts';
+
+/** How often a drain checks whether running requests have finished. */
+const DRAIN_POLL_MS = 25;
+
+/** The parts of a core that stop. */
+export interface ShutdownParts {
+  readonly options: ResolvedOptions;
+  readonly lifecycle: Lifecycle;
+  readonly store: OpenStore;
+  readonly durable: boolean;
+  readonly instance: Instance;
+  readonly registry: Registry;
+  readonly patience: Patience;
+  readonly keepAlive: KeepAlive;
+  readonly legacy: LegacyEra;
+  readonly modern: ModernEra;
+  readonly stateless: StatelessEra;
+  readonly sse: LegacySseEra | undefined;
+  /** Events of the bus reach no client of this core any more. */
+  ignoreBus(): void;
+}
+
+export class Shutdown {
+  readonly #parts: ShutdownParts;
+  #draining: Promise<{ released: number; interrupted: number }> | undefined;
+
+  constructor(parts: ShutdownParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The first part of a drain where no other instance serves: this one serves everything that arrives, new sessions
+   * too, until the calls that run now have ended, another instance serves, or `timeoutMs` is over. Resolves with the
+   * time that is left.
+   */
+  async finishAlone(timeoutMs: number): Promise<number> {
+    if (this.#parts.lifecycle.prefersOthers) return timeoutMs;
+    const { timeProvider } = this.#parts.options;
+    const began = timeProvider.monotonic();
+    const left = (): number => Math.max(0, timeoutMs - (timeProvider.monotonic() - began));
+    if ((await this.#parts.instance.otherServing()) !== undefined) return left();
+    this.#parts.lifecycle.advance('finishing');
+    await this.#parts.instance.drain();
+    const calls = [...this.#parts.registry.values()].flatMap(({ requests }) => requests.running.values());
+    // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
+    let others = this.#parts.stateless.running + this.#parts.modern.running > 0;
+    while (left() > 0 && (others || calls.some(({ answered }) => !answered))) {
+      await elapse(timeProvider, DRAIN_POLL_MS);
+      others &&= this.#parts.stateless.running + this.#parts.modern.running > 0;
+      if ((await this.#parts.instance.otherServing()) !== undefined) break;
+    }
+    return left();
+  }
+
+  /** `expectsRequests`: a connected client may still send a request. */
+  drain(
+    timeoutMs: number,
+    expectsRequests: () => boolean = () => false,
+  ): Promise<{ released: number; interrupted: number }> {
+    return (this.#draining ??= this.#drain(timeoutMs, expectsRequests));
+  }
+
+  async #drain(timeoutMs: number, expectsRequests: () => boolean): Promise<{ released: number; interrupted: number }> {
+    this.#parts.lifecycle.advance('draining');
+    if (this.#parts.lifecycle.refusal !== undefined) return { released: 0, interrupted: 0 };
+    await this.#parts.instance.drain();
+    const { timeProvider } = this.#parts.options;
+    const deadline = timeProvider.monotonic() + timeoutMs;
+    let released = 0;
+    while ((this.#busy || expectsRequests()) && timeProvider.monotonic() < deadline) {
+      // Idle sessions leave first, if another instance can take them over.
+      await this.#noteOthers();
+      if (this.#parts.lifecycle.othersServe) released += await this.#release((session) => !session.busy);
+      if (!this.#busy && !expectsRequests()) break;
+      await elapse(timeProvider, DRAIN_POLL_MS);
+    }
+    let interrupted = this.#parts.stateless.running + this.#parts.modern.running + this.#parts.legacy.running;
+    for (const session of this.#parts.registry.values()) interrupted += session.requests.running.counted;
+    this.#parts.lifecycle.advance('drained');
+    this.#parts.patience.refuseAll();
+    this.#parts.legacy.relay.close(requestDrained);
+    await this.#noteOthers();
+    released += await this.#release(() => true);
+    await this.#closeEras();
+    return { released, interrupted };
+  }
+
+  async #noteOthers(): Promise<void> {
+    this.#parts.lifecycle.noteOthers((await this.#parts.instance.otherServing()) !== undefined);
+  }
+
+  get #busy(): boolean {
+    if (this.#parts.stateless.running > 0 || this.#parts.modern.running > 0 || this.#parts.sse?.busy === true)
+      return true;
+    if (this.#parts.legacy.running > 0) return true;
+    for (const session of this.#parts.registry.values()) if (session.busy) return true;
+    return false;
+  }
+
+  async #release(which: (session: { readonly busy: boolean }) => boolean): Promise<number> {
+    const leaving = [...this.#parts.registry.values()].filter(which);
+    await Promise.all(leaving.map((session) => this.#parts.registry.release(session, 'released')));
+    return leaving.length;
+  }
+
+  /** Called once. */
+  async close(): Promise<void> {
+    const { options, lifecycle, patience, legacy, registry } = this.#parts;
+    lifecycle.advance('closed');
+    const { timeProvider } = options;
+    const began = timeProvider.monotonic();
+    patience.refuseAll();
+    legacy.relay.close(requestClosed);
+    this.#parts.ignoreBus();
+    await Promise.all([this.#closeEras(), this.#closeSessions()]);
+    await registry.endHooksSettled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
+    await this.#stop();
+  }
+
+  /** Gives back what a core without sessions holds, which could not join. */
+  async discard(): Promise<void> {
+    this.#parts.ignoreBus();
+    await this.#closeEras();
+    await this.#stop();
+  }
+
+  async #stop(): Promise<void> {
+    const { registry, keepAlive, instance, store } = this.#parts;
+    registry.stop();
+    keepAlive.stop();
+    await instance.leave();
+    await store.close();
+  }
+
+  async #closeEras(): Promise<void> {
+    const { modern, stateless, sse } = this.#parts;
+    await Promise.all([modern.close(), stateless.close(), sse?.close()]);
+  }
+
+  /** Releases the sessions where the store outlives this endpoint or other endpoints use it. Otherwise ends them. */
+  async #closeSessions(): Promise<void> {
+    const live = [...this.#parts.registry.values()];
+    if (this.#parts.durable || (await this.#parts.instance.otherServing()) !== undefined) {
+      await Promise.all(live.map((session) => this.#parts.registry.release(session, 'closed')));
+      return;
+    }
+    await Promise.all(live.map((session) => this.#parts.registry.end(session, 'store_lost')));
+    let cursor: string | undefined;
+    do {
+      const page = await this.#parts.store.sessions.list(100, cursor);
+      for (const { id } of page.records) {
+        await this.#parts.registry.endOwnerless(id, 'store_lost');
+      }
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+  }
+}

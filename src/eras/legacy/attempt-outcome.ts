@@ -1,0 +1,71 @@
+/** What the outcome of an attempt means for its call: the next attempt, a wait, or the error for the client. */
+import { type ErrorCode, ownerLost, SojournError } from '../../errors.ts';
+import type { LostForm } from '../../http/answer.ts';
+import { type Call, continued } from '../../relay/call.ts';
+import { ContinuedExchange } from '../../relay/continued-exchange.ts';
+import type { RelayOutcome } from '../../relay/relay.ts';
+
+/** The reasons that a call waits for. */
+const WAITED_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'LAPSED',
+  'STORE_AWAY',
+  'RESTORE_FAILED',
+  'TOO_MANY_REQUESTS',
+]);
+type Lost = Extract<RelayOutcome, { relayed: 'lost' }>;
+
+/** The call for the next owner. */
+export function afterLoss(call: Call, { opened, lastEventId }: Lost, form: LostForm): Call {
+  const { exchange: before, kind, requestId } = call;
+  const seen = lastEventId ?? (before instanceof ContinuedExchange ? before.lastEventId : undefined);
+  const exchange = opened ? new ContinuedExchange(before, seen, kind === 'get', requestId, form) : before;
+  return seen === undefined ? continued(call, exchange) : { kind: 'get', exchange, requestId, again: true };
+}
+
+/** The error for a call that may have run is `owner_lost`, because the client must not retry it. */
+export function outcomeOf({ again, exchange, post }: Call, cause: unknown): unknown {
+  if (!again && !(exchange instanceof ContinuedExchange)) return cause;
+  const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
+  return calls === true && (!(cause instanceof SojournError) || cause.retryable) ? ownerLost(true) : cause;
+}
+
+/**
+ * The link to the relaying instance failed before the requests of this call began. That instance, or the client's next
+ * one, sends them again, marked, to the owner of the session. So no instance runs them as this attempt.
+ */
+export function relayLost({ exchange, post }: Call): boolean {
+  return exchange.relayOrigin?.linkFailed === true && post?.messages.some(({ kind }) => kind === 'request') === true;
+}
+
+/**
+ * The client disconnected or cancelled the call while it waited. No event id was sent, so no client can fetch its
+ * answer.
+ */
+export function abandonedWhileWaiting({ kind, exchange, waitUntil }: Call): boolean {
+  return kind === 'post' && waitUntil !== undefined && exchange.closed;
+}
+
+/** Whether a call waits for this cause: a lease, the store, or two instances that disagree on an owner. */
+export function isAway(cause: unknown): cause is SojournError {
+  return cause instanceof SojournError && WAITED_FOR.has(cause.code);
+}
+
+/** Whether a request of the call counts against `limits.requestsPerSession`. */
+export function counts({ kind, post }: Call): boolean {
+  if (kind !== 'post') return false;
+  return post?.messages.some((one) => one.kind === 'request' && one.message.method !== 'ping') === true;
+}
+
+/** The session runs as many requests as it may. */
+export function isFull(cause: unknown): boolean {
+  return isAway(cause) && cause.code === 'TOO_MANY_REQUESTS';
+}
+
+/** The factory or a hook failed, not the store. */
+export function isRestoreFailure(cause: unknown): boolean {
+  return isAway(cause) && cause.code === 'RESTORE_FAILED' && cause.cause !== undefined && !isAway(cause.cause);
+}
+
+export function isNotFound(cause: unknown): boolean {
+  return cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
+}

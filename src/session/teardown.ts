@@ -1,0 +1,59 @@
+/**
+ * Ends the copy of a session that leaves its instance, in this order: running requests get their error, readers end,
+ * `signal` aborts, `run()` resolves, and the server is closed.
+ */
+import type { AnyServer } from '../protocol/server-shape.ts';
+import type { LeaveReason, Logger } from '../types.ts';
+import { continuesElsewhere } from './end-answers.ts';
+import { GRACE_MS, inTime } from './grace.ts';
+import type { SessionRequests } from './requests.ts';
+import type { SessionRun } from './run.ts';
+import type { SessionHost } from './session-host.ts';
+import type { Stream } from './stream.ts';
+
+interface LeavingSession {
+  readonly id: string;
+  readonly logger: Logger;
+  readonly requests: SessionRequests;
+  readonly getStream: Stream;
+  readonly run: SessionRun | undefined;
+  readonly server: AnyServer | undefined;
+  readonly transport: { close(): Promise<void> };
+}
+
+export async function tearDown(
+  session: LeavingSession,
+  reason: LeaveReason,
+  { options, othersServe }: SessionHost,
+  abortSignal: () => void,
+): Promise<void> {
+  const { requests, getStream, run } = session;
+  const isKept = continuesElsewhere(reason);
+  requests.leave(reason, othersServe);
+  if (isKept) getStream.handOver(reason === 'released' && othersServe);
+  else if (reason !== 'fenced' || !getStream.continueElsewhere()) getStream.detach();
+  abortSignal();
+  run?.leave(reason);
+  await run?.heard();
+  const closed = closeServer(session, options);
+  await Promise.all([closed, run?.done(), isKept ? flushed(session) : undefined]);
+}
+
+/** Events that still wait for the store must be stored before the session is released, or the store refuses them. */
+async function flushed({ requests, getStream }: LeavingSession): Promise<void> {
+  await requests.streams.flushed();
+  await getStream.flushed();
+}
+
+async function closeServer(
+  { id: sessionId, logger, server, transport }: LeavingSession,
+  { timeProvider }: SessionHost['options'],
+): Promise<void> {
+  try {
+    if (server !== undefined && !(await inTime(timeProvider, server.close())))
+      logger.warn({ sessionId, graceMs: GRACE_MS }, 'The server is still closing after its session left');
+  } catch (cause) {
+    logger.error({ err: cause, sessionId }, 'The server could not be closed');
+  }
+  await transport.close();
+}
