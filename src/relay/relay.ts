@@ -60,6 +60,7 @@ class OutgoingCall {
   opened = false;
   #lastEventId: string | undefined;
   #backlog: Backlog | undefined;
+  #delivered = false;
 
   constructor(call: Call, options: RelayOptions, settle: (outcome: RelayOutcome) => void) {
     this.call = call;
@@ -103,6 +104,11 @@ class OutgoingCall {
     }
   }
 
+  /** The owner acknowledged the call. */
+  delivered(): void {
+    this.#delivered = true;
+  }
+
   done(): undefined {
     this.#settle(DONE);
   }
@@ -117,7 +123,7 @@ class OutgoingCall {
     const { post } = this.call;
     const id = post === undefined ? null : requestIdOf(post);
     const form = this.#form(methodOf(post));
-    if (!this.opened) refuseStopped(exchange, error, id, form);
+    if (!this.opened) refuseStopped(exchange, error, { id, form, delivered: this.#delivered });
     else {
       if (id !== null && this.#lastEventId === undefined)
         exchange.write(messageFrame(errorJson(error, id, form), undefined));
@@ -181,7 +187,8 @@ export class Relay implements RelayedCalls {
         resolve(outcome);
       });
       this.#outgoing.set(n, { link, call: outgoing });
-      link.push(envelopeOf(exchange, this.#options.isRelayed, { n, call: kind, again, text }), bytes);
+      const envelope = envelopeOf(exchange, this.#options.isRelayed, { n, call: kind, again, text });
+      link.push(envelope, bytes, () => outgoing.delivered());
       exchange.onClose(() => {
         if (!this.#outgoing.has(n)) return;
         link.push({ t: 'gone', n }, ENVELOPE_BYTES);

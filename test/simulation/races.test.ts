@@ -684,6 +684,24 @@ test('27. an answer waits on an instance that cannot reach the store, and drains
     await retired;
   }));
 
+test('28. an answer is relayed, its owner never gets it, and the relaying instance drains: its client sends it elsewhere, and it counts', () =>
+  play({}, async (stage) => {
+    const client = await stage.client(0, { answersByHand: true });
+    const asking = client.call('ask', { slot: 0 });
+    await stage.until(() => client.questions.length === 1, 'the question');
+    const [question] = client.questions;
+    if (question === undefined) return;
+    const relaying = stage.instance(1);
+    stage.world.intercept = (from, _to, message) => (from === relaying.process ? 'lost' : message);
+    client.via.push(1);
+    const answered = client.reply(question);
+    await stage.sleep(100);
+    await stage.world.retire(relaying, 100);
+    stage.world.intercept = (_from, _to, message) => message;
+    expect(await answered).toBe(202);
+    expect(valueOf(await asking)).toBe((await asking).nonce);
+  }));
+
 describe('26. an instance with many sessions loses its lease, and the store is some way off', () => {
   const SESSIONS = 150;
   /** One way: claimed one after the other, they take three leases. */

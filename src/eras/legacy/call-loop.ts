@@ -22,6 +22,7 @@ import { limitedLogger } from '../../options/log-limit.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
 import { type Call, methodOf, type NextAttempt } from '../../relay/call.ts';
 import type { Relay } from '../../relay/relay.ts';
+import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Patience } from '../../session/patience.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
@@ -49,6 +50,7 @@ export interface CallLoopOptions {
   readonly instance: Instance;
   readonly relay: Relay;
   readonly patience: Patience;
+  readonly lifecycle: Lifecycle;
   readonly random: RandomSource;
   openHead: WaitingCallsOptions['openHead'];
   /**
@@ -83,6 +85,7 @@ export class CallLoop {
     this.#waiting = new WaitingCalls({
       options: options.options,
       patience: options.patience,
+      lifecycle: options.lifecycle,
       attempt: (id, call) => this.#attempt(id, call),
       follow: (id, call, outcome) => this.#follow(id, call, outcome),
       mayRetry: (cause, failures) => isAway(cause) && (failures < RESTORES || !isRestoreFailure(cause)),

@@ -102,6 +102,7 @@ export class LegacyEra {
       relay: this.relay,
       random,
       patience,
+      lifecycle,
       serve: (session, call) => this.#serve(session, call),
       openHead: (call) => this.#openHead(call),
     });

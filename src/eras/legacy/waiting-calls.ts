@@ -3,7 +3,8 @@
  *
  *     request              → waits up to `waitMs`, then its error says what was missing
  *     answer, notification → the same. After the wait, or when its client leaves, it is accepted (202) and waits on,
- *                            because a client sends an answer once. A draining endpoint refuses it, or it would be lost
+ *                            because a client sends an answer once. While the endpoint drains it waits without being
+ *                            accepted, and the end of the drain refuses it: what was accepted would be lost then
  *     GET                  → waits as long as its client does. After 250 ms it gets its head, so that the client does
  *                            not take the connection for broken
  *
@@ -18,6 +19,7 @@ import { SSE_HEADERS } from '../../http/sse.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { AcceptedExchange } from '../../relay/continued-exchange.ts';
 import { type Call, type InboundPost, isRequest, type NextAttempt } from '../../relay/call.ts';
+import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Patience, Place } from '../../session/patience.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 
@@ -45,6 +47,7 @@ export interface EarlyHead {
 export interface WaitingCallsOptions {
   readonly options: ResolvedOptions;
   readonly patience: Patience;
+  readonly lifecycle: Pick<Lifecycle, 'state'>;
   attempt(id: string, call: Call): Promise<Placed>;
   /** Continues with a call that was placed. */
   follow(id: string, call: Call, outcome: MaybePromise<NextAttempt>): Promise<void>;
@@ -193,21 +196,28 @@ export class WaitingCalls {
 
   #over(id: string, entry: Entry): void {
     const accepted = entry.call.exchange instanceof AcceptedExchange;
-    if (entry.silent && !accepted) this.#accept(id, entry);
-    else this.#refuse(id, entry);
+    if (!entry.silent || accepted) this.#refuse(id, entry);
+    else if (this.#options.lifecycle.state === 'serving') this.#accept(id, entry);
+    else if (!this.#enterAgain(id, entry)) this.#refuse(id, entry);
   }
 
   /** Answers 202 to answers and notifications that have not reached their session. They wait on. */
   #accept(id: string, entry: Entry): void {
-    const { place, state } = entry;
-    if (state === 'left' || entry.call.exchange instanceof AcceptedExchange) return;
+    if (entry.state === 'left' || entry.call.exchange instanceof AcceptedExchange) return;
+    // The endpoint has drained: refuse the call, so that another instance can deliver it.
+    if (this.#enterAgain(id, entry)) entry.call = accepted(entry.call);
+    else this.#refuse(id, entry);
+  }
+
+  /** `false`: the endpoint has drained. */
+  #enterAgain(id: string, entry: Entry): boolean {
     const { patience, options } = this.#options;
+    const { place } = entry;
     if (place !== undefined) patience.leave(place);
     const until = options.timeProvider.monotonic() + ACCEPTED_MS;
     entry.place = patience.enter(place?.bytes ?? 0, until, () => this.#expired(id, entry));
-    // The endpoint has drained: refuse the call, so that another instance can deliver it.
-    if (entry.place === undefined) this.#refuse(id, entry);
-    else entry.call = accepted(entry.call);
+    entry.state = 'waiting';
+    return entry.place !== undefined;
   }
 
   #refuse(id: string, entry: Entry): void {
