@@ -23,7 +23,8 @@ export default defineConfig({
     setupFiles: ['test/kit/leaks.ts', 'test/kit/seed.ts'],
     reporters: [process.env['CI'] ? ['default', { summary: false }] : 'default', './test/kit/totals.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    // Many tests wait for processes, leases and servers: a third worker uses the time that two cores would idle.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     retry: 0,
