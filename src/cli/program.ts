@@ -14,7 +14,7 @@ import {
   type ServeKey,
 } from './option-flags.ts';
 import type { ReloadRequest } from './pid-file.ts';
-import { describeSessions } from './sessions-commands.ts';
+import { describeSessions, withIdsApart } from './sessions-commands.ts';
 import type { SessionsRequest } from './sessions.ts';
 import { readSettings, type Environment, type ServeSettings } from './settings.ts';
 
@@ -52,7 +52,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     code = await context.serve(module, readSettings(givenFlags(serve), context.env));
   });
   try {
-    await program.parseAsync([...args], { from: 'user' });
+    await program.parseAsync([...withIdsApart(args)], { from: 'user' });
     return code;
   } catch (error) {
     const [command = ''] = args;

@@ -58,12 +58,24 @@ function requestOf(what: SessionsRequest['what'], id: string, flags: Flags, env:
   };
 }
 
+/** Ids that sojourn makes have 22 characters, and one of 64 begins with `-`. No flag of these commands is as long. */
+const ID_LENGTH_LEAST = 16;
+
+/** The arguments with `--` before an id that begins with `-`, which commander would take for a flag. */
+export function withIdsApart(args: readonly string[]): readonly string[] {
+  const [group, what] = args;
+  if (group !== 'sessions' || (what !== 'show' && what !== 'end') || args.includes('--')) return args;
+  const isId = (arg: string): boolean => arg.startsWith('-') && arg.length >= ID_LENGTH_LEAST && !arg.includes('=');
+  const ids = args.filter(isId);
+  return ids.length === 0 ? args : [...args.filter((arg) => !isId(arg)), '--', ...ids];
+}
+
 const EPILOGUE = `
 Examples:
   $ sojourn sessions ls --store sqlite:./sessions.db
   $ sojourn sessions ls --store sqlite:./sessions.db --json | jq -r .clientInfo.name
   $ sojourn sessions end 0Cz3ZcWk2hQ0mVbqk5vYxA --store sqlite:./sessions.db
 
-Write -- before an id that begins with -: sojourn sessions show --store … -- -Q3x
+Write -- before a short id that begins with -: sojourn sessions show --store … -- -Q3x
 Exit codes: 0 success, 1 the session does not exist or this command cannot end it, 2 the command line is wrong.
 `;

@@ -59,6 +59,20 @@ describe('the command line', () => {
     });
   });
 
+  test.each(['-hryoQSRnDzwdBZ6ulPkfg', '--yoQSRnDzwdBZ6ulPkfgA', '---------------------x'])(
+    'the id %s is no flag, wherever it is written',
+    async (id) => {
+      const env = { SOJOURN_STORE: 'sqlite:a.db' };
+      for (const args of [
+        ['sessions', 'end', id],
+        ['sessions', 'show', '--json', id],
+        ['sessions', 'show', id, '--name', 'b'],
+        ['sessions', 'show', '--', id],
+      ])
+        expect(await run(args, { env })).toMatchObject({ looked: [{ id }], err: '' });
+    },
+  );
+
   test('hands what sessions is asked to it, and ends with its exit code', async () => {
     const env = { SOJOURN_STORE: 'sqlite:a.db', SOJOURN_NAME: 'tools' };
     const asked = {
