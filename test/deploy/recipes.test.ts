@@ -352,18 +352,18 @@ describe('what every recipe bounds', () => {
   test('every load balancer bounds connections, and the time of headers and bodies', () => {
     const nginx = recipe('nginx/mcp.conf');
     const haproxy = recipe('haproxy/haproxy.cfg');
-    expect(directive(nginx, 'limit_conn')).toBe('mcp_clients 256');
+    expect(directive(nginx, 'limit_conn')).toBe('mcp_clients 1024');
     expect([directive(nginx, 'client_header_timeout'), directive(nginx, 'client_body_timeout')]).toEqual([
       '15s',
       '60s',
     ]);
-    expect(haproxy).toContain('reject if { sc0_conn_cur gt 256 }');
+    expect(haproxy).toContain('reject if { sc0_conn_cur gt 1024 }');
     expect(directive(haproxy, 'timeout http-request')).toBe('30s');
     const [envoy] = yaml('envoy/envoy.yaml') as [Tree];
     const [monitor] = envoy.overload_manager.resource_monitors;
     expect(monitor.typed_config.max_active_downstream_connections).toBe(20_000);
     const [traefik] = yaml('traefik/mcp.yaml') as [Tree];
-    expect(traefik.http.middlewares['mcp-clients'].inFlightReq.amount).toBe(256);
+    expect(traefik.http.middlewares['mcp-clients'].inFlightReq.amount).toBe(1024);
     const [entry] = yaml('traefik/traefik.yaml') as [Tree];
     expect(entry.entryPoints.mcp.transport.respondingTimeouts).toEqual({ readTimeout: '60s', writeTimeout: '0s' });
   });

@@ -1,5 +1,5 @@
 /**
- * Requests that an instance leaves unanswered, and large ones, behind nginx and HAProxy as the deployment page has them: nothing
+ * Requests that an instance leaves unanswered, and large ones, behind nginx and HAProxy as the deployment page has them: no call
  * is sent twice, and a GET of a stream ends with a closed connection. Clients open such a stream again; some end for
  * good at a 502, 503 or 504.
  */
@@ -62,13 +62,14 @@ for (const [kind, files] of RECIPES) {
       return proxy;
     };
 
-    test('what an instance has read is not sent to another one; a GET ends with a closed connection', async () => {
+    test('a POST or DELETE that an instance has read is not sent to another one; a GET ends with a closed connection', async () => {
       const seen: string[] = [];
       const { port } = await start([await dyingInstance(seen), await dyingInstance(seen), await dyingInstance(seen)]);
       expect(await ask(port, 'GET')).toBe('');
       expect(await ask(port, 'POST')).toMatch(/^HTTP\/1.1 502 /);
       expect(await ask(port, 'DELETE')).toMatch(/^HTTP\/1.1 502 /);
-      expect(seen).toEqual(['GET', 'POST', 'DELETE']);
+      // nginx cannot tell a GET that was sent from one whose connection was refused. It has no effect twice.
+      expect(seen).toEqual([...(kind === 'nginx' ? ['GET', 'GET'] : []), 'GET', 'POST', 'DELETE']);
     });
 
     test('a body above limits.bodyBytes reaches the instance: some clients end for good at a 413 of the proxy', async () => {
