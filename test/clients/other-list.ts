@@ -51,7 +51,7 @@ const taken = inCases(
 const lost = inCases(
   {
     kinds: ['failed'],
-    why: '2026-07-28: a call whose connection breaks, or whose instance dies, is lost, and its user is told.',
+    why: '2026-07-28: a call whose connection breaks, or whose instance dies, is lost, and its user gets an error.',
   },
   [...IN_CALL, ...CUT],
 );
