@@ -1,6 +1,6 @@
 /** Cases about size and load: large messages, many sessions at once, and what a store must not keep. */
 import assert from 'node:assert/strict';
-import { systemTime } from '../../options/system.ts';
+import { systemTime, within } from '../../options/system.ts';
 import type { InstanceMessage, OpenStore } from '../../stores/store.ts';
 import {
   FENCE,
@@ -24,16 +24,10 @@ const DEADLOCK_MS = 30_000;
 
 const large = (): string => 'é🧪'.repeat(LARGE_BYTES / 6);
 
-async function notForEver<T>(work: Promise<T>, what: string): Promise<T> {
-  let timer: unknown;
-  const late = new Promise<never>((_, reject) => {
-    timer = systemTime.setTimeout(() => reject(new Error(`not within ${DEADLOCK_MS} ms: ${what}`)), DEADLOCK_MS);
+function notForEver<T>(work: Promise<T>, what: string): Promise<T> {
+  return within(systemTime, DEADLOCK_MS, work, (): never => {
+    throw new Error(`not within ${DEADLOCK_MS} ms: ${what}`);
   });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    systemTime.clearTimeout(timer);
-  }
 }
 
 /** Sessions with everything that belongs to one, which then end, expire or keep only what retention keeps. */

@@ -1,7 +1,8 @@
 /** Cases that need a server which the test can freeze. They refuse a store that waits for an answer without a bound. */
 import assert from 'node:assert/strict';
-import { systemTime } from '../../options/system.ts';
+import { elapse, systemTime, within } from '../../options/system.ts';
 import type { OpenStore, SessionRecord } from '../../stores/store.ts';
+import { until } from '../until.ts';
 import { FENCE, ME, OTHER, recordOf, type StoreCase, type StoreKit } from './store-kit.ts';
 
 const LEASE_MS = 900;
@@ -38,33 +39,19 @@ const CALLS: Readonly<Record<string, (view: OpenStore) => unknown>> = {
 };
 
 async function outcomeOf(call: () => unknown): Promise<'answered' | 'not in time' | { readonly code?: unknown }> {
-  let timer: unknown;
-  const late = new Promise<'not in time'>((resolve) => {
-    timer = systemTime.setTimeout(() => resolve('not in time'), LIMIT_MS + SLACK_MS);
-  });
+  const answered = (async () => call())().then(() => 'answered' as const);
   try {
-    return await Promise.race([(async () => call())().then(() => 'answered' as const), late]);
+    return await within(systemTime, LIMIT_MS + SLACK_MS, answered, () => 'not in time' as const);
   } catch (error) {
     return error as { readonly code?: unknown };
-  } finally {
-    systemTime.clearTimeout(timer);
   }
 }
 
-const pause = (ms: number): Promise<void> => new Promise((done) => void systemTime.setTimeout(done, ms));
-
 /** Repeats until it answers. */
 async function onceBack<T>(call: () => T | Promise<T>, what: string): Promise<T> {
-  const deadline = performance.now() + BACK_MS;
-  for (;;) {
-    try {
-      return await call();
-    } catch (cause) {
-      if (performance.now() > deadline)
-        throw new Error(`not within ${BACK_MS} ms after the outage: ${what}`, { cause });
-    }
-    await pause(POLL_MS);
-  }
+  const times = { timeoutMs: BACK_MS, pollMs: POLL_MS };
+  const [answer] = await until(async (): Promise<[T]> => [await call()], { ...times, what: `after the outage: ${what}` });
+  return answer;
 }
 
 function outageOf({ outage }: StoreKit): NonNullable<StoreKit['outage']> {
@@ -117,7 +104,7 @@ export const outageCases: readonly StoreCase[] = [
         await outage.end();
       }
       assert.equal(await onceBack(() => saved(view, 'later'), 'a save'), 'written');
-      await pause(LATE_MS);
+      await elapse(systemTime, LATE_MS);
       const record = (await onceBack(() => view.sessions.read('s'), 'a read')) as SessionRecord;
       assert.deepEqual(record.state, { text: '"later"' });
     },

@@ -11,8 +11,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
-import { base64url, systemRandom, systemTime } from '../../options/system.ts';
+import { base64url, elapse, systemRandom, systemTime } from '../../options/system.ts';
 import { isEnded, type OpenStore, type SessionRecord, type Store } from '../../stores/store.ts';
+import { until, type UntilOptions } from '../until.ts';
 import { callStream, contentAfter, LAST_STEP, viewOptions, type Content } from './steps.ts';
 import type { StoreModule, WriterJob } from './writer.ts';
 
@@ -57,29 +58,12 @@ const GOLDEN = (Math.sqrt(5) - 1) / 2;
 /** And the longest delay after that. */
 const LONGEST_MS = 10;
 const PATIENCE_MS = 60_000;
-const POLL_MS = 2;
 const EXPIRING_LEASE_MS = 50;
 const LASTING_LEASE_MS = 600_000;
 
+const waiting = (what: string): UntilOptions => ({ what, timeoutMs: PATIENCE_MS });
+
 const WRITER = fileURLToPath(new URL('./writer.js', import.meta.url));
-
-const pause = (ms: number): Promise<void> => new Promise((done) => void systemTime.setTimeout(done, ms));
-
-/** The first truthy answer; an error counts as false. */
-async function until<T>(what: string, condition: () => T | Promise<T>): Promise<T> {
-  const deadline = performance.now() + PATIENCE_MS;
-  for (;;) {
-    let cause: unknown;
-    try {
-      const value = await condition();
-      if (value) return value;
-    } catch (error) {
-      cause = error;
-    }
-    if (performance.now() > deadline) throw new Error(`not within ${PATIENCE_MS} ms: ${what}`, { cause });
-    await pause(POLL_MS);
-  }
-}
 
 function startWriter(job: WriterJob): Writer {
   const child = spawn(process.execPath, [WRITER, JSON.stringify(job)], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -174,8 +158,8 @@ class Lives {
 /** Resolves in the middle of the writer's work, or when the writer has failed. */
 async function inTheMiddle({ process, log }: Writer, nth: number): Promise<void> {
   const steps = Math.floor(((nth * GOLDEN) % 1) * MOST_STEPS);
-  await until(`${steps} steps`, () => process.exitCode !== null || readAcknowledged(log).length >= steps);
-  await pause(((systemRandom(1)[0] ?? 0) / 256) * LONGEST_MS);
+  await until(() => process.exitCode !== null || readAcknowledged(log).length >= steps, waiting(`${steps} steps`));
+  await elapse(systemTime, ((systemRandom(1)[0] ?? 0) / 256) * LONGEST_MS);
 }
 
 async function kill({ process, gone, errors }: Writer): Promise<void> {
@@ -247,11 +231,11 @@ class Run {
   }
 
   async #check(): Promise<void> {
-    const view = await until('the store opens', () => this.#open());
+    const view = await until(() => this.#open(), waiting('the store opens'));
     try {
       if (this.#plan.buries === true)
         for (const lease of await view.instances.list()) assert.equal(await view.instances.bury(lease), true);
-      await until('the killed writers are dead', async () => (await view.instances.list()).length === 0);
+      await until(async () => (await view.instances.list()).length === 0, waiting('the killed writers are dead'));
       const { listed } = await this.lives.check(
         view,
         this.#writers.map(({ log }) => log),

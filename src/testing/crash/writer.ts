@@ -9,7 +9,7 @@
 import { openSync, writeSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { SojournError } from '../../errors.ts';
-import { systemTime } from '../../options/system.ts';
+import { elapse, systemTime } from '../../options/system.ts';
 import type { Fence, OpenStore, Ownership, Store } from '../../stores/store.ts';
 import { doStep, LAST_STEP, newRecord, viewOptions } from './steps.ts';
 
@@ -108,7 +108,7 @@ async function main(job: WriterJob): Promise<void> {
   };
   await Promise.all([...Array.from({ length: job.width }, () => writer.work()), beside()]);
   // The server is away: wait to be killed.
-  for (;;) await new Promise<void>((done) => void systemTime.setTimeout(done, 1_000));
+  for (;;) await elapse(systemTime, 1_000);
 }
 
 await main(JSON.parse(process.argv[2] ?? '') as WriterJob);

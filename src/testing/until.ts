@@ -1,0 +1,34 @@
+/** Waits for a condition, never for a time. */
+
+export interface UntilOptions {
+  /** Fails after this long. */
+  timeoutMs?: number;
+  /** The name of the condition, for the failure message. */
+  what?: string;
+  /** The pause between two looks. */
+  pollMs?: number;
+}
+
+/**
+ * Resolves with the first truthy value of `condition`. An error that it throws counts as false, and becomes the cause
+ * of the failure.
+ */
+export async function until<T>(
+  condition: () => T | Promise<T>,
+  { timeoutMs = 5_000, what, pollMs = 2 }: UntilOptions = {},
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    let cause: unknown;
+    try {
+      const value = await condition();
+      if (value) return value;
+    } catch (error) {
+      cause = error;
+    }
+    if (performance.now() >= deadline) {
+      throw new Error(`not within ${timeoutMs} ms: ${what ?? condition.toString()}`, { cause });
+    }
+    await new Promise((done) => setTimeout(done, pollMs));
+  }
+}
