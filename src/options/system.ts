@@ -87,6 +87,9 @@ export async function within<T, Late>(
   }
 }
 
+/** For durations: this clock is never set back or forward. */
+export const monotonicMs = (time: TimeProvider): number => time.monotonic?.() ?? time.now();
+
 /** Resolves after `ms` by the provider's clock. */
 export function elapse(time: Pick<TimeProvider, 'setTimeout'>, ms: number): Promise<void> {
   return new Promise((resolve) => void time.setTimeout(resolve, ms));

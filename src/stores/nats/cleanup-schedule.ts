@@ -70,7 +70,7 @@ interface Pass {
   readonly until: number;
 }
 
-type Look = (entry: ScheduleEntry) => Promise<EntryOutcome | 'enough'>;
+type EntryHandler = (entry: ScheduleEntry) => Promise<EntryOutcome | 'enough'>;
 
 export class CleanupSchedule {
   readonly #jetstream: JetStream;
@@ -99,15 +99,15 @@ export class CleanupSchedule {
 
   /**
    * One pass. It reads due entries that it has not read before. Then it looks at the entries that are not done, until
-   * the time is over or `look` answers `enough`. The next pass continues with the rest.
+   * the time is over or `handle` answers `enough`. The next pass continues with the rest.
    */
-  async work(look: Look): Promise<void> {
+  async work(handle: EntryHandler): Promise<void> {
     const { ms } = this.#deadlines;
     const began = this.#deadlines.now();
     const now = await this.#now(this.#deadlines.deadline());
     const pass: Pass = { now, readUntil: began + ms * READING_PART, until: began + ms };
     const due = await this.#read(pass);
-    await this.#lookAtPending(look, pass);
+    await this.#handlePending(handle, pass);
     await this.#removeDone(due, pass);
   }
 
@@ -166,11 +166,11 @@ export class CleanupSchedule {
     return true;
   }
 
-  async #lookAtPending(look: Look, { now, until }: Pass): Promise<void> {
+  async #handlePending(handle: EntryHandler, { now, until }: Pass): Promise<void> {
     const due = [...this.#pending].filter(([, { entry }]) => entry.at <= now);
     for (let n = 0; n < due.length && this.#deadlines.now() < until; n += AT_ONCE) {
       const group = due.slice(n, n + AT_ONCE);
-      const looked = await Promise.all(group.map(([, { entry }]) => look(entry)));
+      const looked = await Promise.all(group.map(([, { entry }]) => handle(entry)));
       for (const [m, [key, pending]] of group.entries()) {
         if (looked[m] === 'enough') continue;
         this.#pending.delete(key);
@@ -214,10 +214,10 @@ export class CleanupSchedule {
     try {
       read = JSON.parse(data.toString()) as typeof read;
     } catch (cause) {
-      throw unreadable(where, 'an entry of the agenda', cause);
+      throw unreadable(where, 'an entry of the cleanup schedule', cause);
     }
     const { v, ...entry } = read;
-    if (v > VERSION) throw newerValue(where, 'an entry of the agenda', v, VERSION);
+    if (v > VERSION) throw newerValue(where, 'an entry of the cleanup schedule', v, VERSION);
     return entry;
   }
 }

@@ -1,8 +1,8 @@
 /** How long the store waits for NATS. Deadlines are moments of the monotonic clock. */
+import { monotonicMs } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
+import { answerLimitMs } from '../shared/answer-limit.ts';
 
-/** The share of the lease time. A later answer is useless for an instance that must renew. */
-const LEASE_PART = 2 / 3;
 const LONGEST_MS = 2_000;
 
 export class Deadlines {
@@ -11,11 +11,11 @@ export class Deadlines {
 
   constructor(time: TimeProvider, leaseMs: number) {
     this.time = time;
-    this.ms = Math.min(LONGEST_MS, leaseMs * LEASE_PART);
+    this.ms = Math.min(LONGEST_MS, answerLimitMs(leaseMs));
   }
 
   now(): number {
-    return this.time.monotonic?.() ?? this.time.now();
+    return monotonicMs(this.time);
   }
 
   /** The deadline of a request that is made now. */

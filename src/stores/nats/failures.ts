@@ -56,9 +56,6 @@ export function natsFailure(where: string, error: unknown): Error {
 export const tooMuchWaiting = (where: string, bytes: number): Error =>
   storeAway(`${where} is overloaded: ${bytes} bytes wait to be stored, and further messages are refused`);
 
-export const noAnswer = (where: string, ms: number): Error =>
-  storeAway(`${where} has not answered within ${Math.round(ms)} ms`);
-
 export const silentServer = (where: string): Error =>
   storeAway(`${where} has stopped answering; the store keeps asking`);
 
@@ -67,8 +64,6 @@ export const disconnected = (where: string): Error =>
 
 export const clientClosed = (where: string): Error =>
   storeAway(`${where}: the connection that the store was given is closed; keep it open as long as the endpoint`);
-
-export const storeClosed = (where: string): Error => storeAway(`the store at ${where} is closed`);
 
 export const forbidden = (where: string, subject: string, cause: unknown): Error =>
   storeAway(

@@ -12,10 +12,11 @@
  *
  * The caller's own connection is used as it is and never closed.
  */
-import { afterTurn, base64url, type RandomSource } from '../../options/system.ts';
+import { afterTurn, base64url, monotonicMs, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { NatsClient, NatsHeaders, NatsMessage, NatsPackage, NatsStatus, NatsSubscription } from './client.ts';
-import { clientClosed, disconnected, forbidden, natsFailure, noAnswer, silentServer, storeClosed } from './failures.ts';
+import { noAnswer, storeClosed } from '../shared/failures.ts';
+import { clientClosed, disconnected, forbidden, natsFailure, silentServer } from './failures.ts';
 
 /** How often deadlines are checked. A request may fail this much late. */
 const TICK_MS = 25;
@@ -90,7 +91,7 @@ export class Link {
 
   /** On the monotonic clock. */
   now(): number {
-    return this.#options.time.monotonic?.() ?? this.#options.time.now();
+    return monotonicMs(this.#options.time);
   }
 
   /** How often a connection was lost. */

@@ -1,5 +1,6 @@
 /** The store object. All endpoints that share it use one connection: the first one opens it, the last one closes it. */
 import { base64url } from '../../options/system.ts';
+import { SharedResource } from '../shared/shared-resource.ts';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { CleanupSchedule } from './cleanup-schedule.ts';
 import { Deadlines } from './deadlines.ts';
@@ -41,6 +42,7 @@ const NAME_BYTES = 9;
 interface Connected {
   readonly link: Link;
   readonly streams: Streams;
+  close(): Promise<void>;
 }
 
 export class NatsStore implements Store {
@@ -48,30 +50,28 @@ export class NatsStore implements Store {
   readonly durable = true;
   readonly inProcess = false;
   readonly #settings: NatsStoreSettings;
-  #connected: Promise<Connected> | undefined;
-  #views = 0;
+  readonly #connected = new SharedResource<Connected>();
 
   constructor(settings: NatsStoreSettings) {
     this.#settings = settings;
   }
 
-  async open(options: StoreOptions): Promise<OpenStore> {
+  open(options: StoreOptions): Promise<OpenStore> {
     const deadlines = new Deadlines(options.time, options.leaseMs);
-    this.#views++;
-    try {
-      const { link, streams } = await (this.#connected ??= this.#connect(options, deadlines));
-      await streams.require(logAgeMs(options), deadlines.deadline());
-      return this.#view(link, streams, deadlines, options);
-    } catch (error) {
-      await this.#release();
-      throw error;
-    }
+    return this.#connected.view(
+      () => this.#connect(options, deadlines),
+      async ({ link, streams }) => {
+        await streams.require(logAgeMs(options), deadlines.deadline());
+        return this.#view(link, streams, deadlines, options);
+      },
+    );
   }
 
   async #connect({ time, random, logger }: StoreOptions, deadlines: Deadlines): Promise<Connected> {
     const { target, prefix, replicas, maxBytes } = this.#settings;
     const link = await openLink(target, { time, random, connectMs: deadlines.ms });
-    return { link, streams: new Streams(link, { prefix, replicas, maxBytes, logger }) };
+    const streams = new Streams(link, { prefix, replicas, maxBytes, logger });
+    return { link, streams, close: () => link.close() };
   }
 
   #view(link: Link, streams: Streams, deadlines: Deadlines, options: StoreOptions): OpenStore {
@@ -130,17 +130,9 @@ export class NatsStore implements Store {
       close: () =>
         (closed ??= instances.close().then(() => {
           purger.close();
-          return this.#release();
+          return this.#connected.release();
         })),
     };
-  }
-
-  /** The last view closes the connection. An endpoint that opens the store during the close makes a new connection. */
-  async #release(): Promise<void> {
-    if (--this.#views > 0) return;
-    const connected = this.#connected;
-    this.#connected = undefined;
-    await (await connected?.catch(() => undefined))?.link.close();
   }
 }
 

@@ -4,7 +4,8 @@
  */
 import type { Fence, WriteOutcome } from '../store.ts';
 import type { Deadlines } from './deadlines.ts';
-import { noAnswer, tooMuchWaiting } from './failures.ts';
+import { noAnswer } from '../shared/failures.ts';
+import { tooMuchWaiting } from './failures.ts';
 import type { LogOp } from './log-state.ts';
 
 export interface LogWrite {

@@ -4,7 +4,8 @@
  */
 import type { AppendRequest, Fence, Marker } from '../store.ts';
 import { bigintArray, booleanArray, integerArray, textArray } from './binary-arrays.ts';
-import { packEvents } from './event-rows.ts';
+import { canJoin } from '../shared/joined-appends.ts';
+import { packEvents } from '../shared/packed-events.ts';
 import type { AppendParts } from './log-statements.ts';
 import type { Value } from './pg.ts';
 
@@ -54,19 +55,8 @@ export class Append {
 
   /** `false`: `next` does not follow directly, or has another fence; it stays a separate append. */
   join(next: Append): boolean {
-    const { fence, events } = this;
-    const follows =
-      this.stream !== null &&
-      this.stream === next.stream &&
-      !this.complete &&
-      next.from === this.from + events.length &&
-      next.fence.epoch === fence.epoch &&
-      next.fence.owner === fence.owner &&
-      // A marker is written before another is removed.
-      this.unmark === undefined &&
-      next.mark === undefined;
-    if (!follows) return false;
-    for (const event of next.events) events.push(event);
+    if (this.stream === null || this.stream !== next.stream || !canJoin(this, next)) return false;
+    for (const event of next.events) this.events.push(event);
     this.bytes += next.bytes;
     this.complete = next.complete;
     this.requests ??= next.requests;

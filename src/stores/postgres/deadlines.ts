@@ -1,9 +1,8 @@
 /** How long the store waits for its server, and by which clock. */
-import { elapse, within } from '../../options/system.ts';
+import { elapse, keepingProcess, monotonicMs, within } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
+import { answerLimitMs } from '../shared/answer-limit.ts';
 
-/** The part of a lease: an instance that cannot write must learn it before its lease expires. */
-const LEASE_FRACTION = 2 / 3;
 /** Leases in tests are shorter than a busy machine takes to answer. */
 const MIN_LIMIT_MS = 1_000;
 
@@ -12,7 +11,7 @@ export class Deadlines {
   /** Every operation is answered or refused within this time. */
   readonly limitMs: number;
 
-  constructor(time: TimeProvider, leaseMs: number, limitMs = Math.max(MIN_LIMIT_MS, leaseMs * LEASE_FRACTION)) {
+  constructor(time: TimeProvider, leaseMs: number, limitMs = Math.max(MIN_LIMIT_MS, answerLimitMs(leaseMs))) {
     this.#time = time;
     this.limitMs = limitMs;
   }
@@ -23,7 +22,7 @@ export class Deadlines {
   }
 
   now(): number {
-    return this.#time.monotonic?.() ?? this.#time.now();
+    return monotonicMs(this.#time);
   }
 
   after(ms: number, then: () => void): unknown {
@@ -39,14 +38,8 @@ export class Deadlines {
   }
 
   /** As `limit`, and keeps the process alive until then, because idle connections do not. */
-  async alive<T>(work: Promise<T>, late: () => Error): Promise<T> {
-    const { port1 } = new MessageChannel();
-    port1.ref();
-    try {
-      return await this.limit(work, late);
-    } finally {
-      port1.close();
-    }
+  alive<T>(work: Promise<T>, late: () => Error): Promise<T> {
+    return keepingProcess(() => this.limit(work, late));
   }
 
   /** After the limit the result of `work` is ignored, and so is its failure. */

@@ -1,21 +1,16 @@
 /** The event log: one row per append, filtered by retention when it is read, deleted some time later. */
 import type { EventRetention, Logger } from '../../types.ts';
+import { unpackEvents } from '../shared/packed-events.ts';
+import { replayOutcome, type StoredAppend } from '../shared/replay-outcome.ts';
+import { TrimChance } from '../shared/trim-chance.ts';
 import type { AppendRequest, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
 import { Append } from './append.ts';
-import { keptEvents, type ReplayRow } from './event-rows.ts';
 import type { InstanceStatements } from './instance-statements.ts';
 import type { LogStatements } from './log-statements.ts';
 import type { Row, Statement, Value } from './pg.ts';
 import type { Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
 
-/**
- * Checking whether a session holds more than it keeps reads its whole log. So each append checks with a probability:
- * its share of what is kept, at most this value. On average a check comes once in as many events as are kept, so its
- * cost per event is a small constant for any retention. Until then the table holds up to twice what is kept, on
- * average.
- */
-const MAX_TRIM_PROBABILITY = 1 / 16;
 /** Rows that the sweep deletes in one statement: it takes some ms and delays no request. */
 const TRIM_BATCH = 1_000;
 /** A dead id is remembered at least this long. */
@@ -32,7 +27,7 @@ export interface EventsOptions {
 
 export class PostgresEvents implements EventStore {
   readonly #options: EventsOptions;
-  #appended = 0;
+  readonly #trimChance = new TrimChance();
   /** Whether a check of a session's log is running. */
   #trimming = false;
 
@@ -45,7 +40,7 @@ export class PostgresEvents implements EventStore {
     if (request.from < 0) return Promise.resolve('fenced');
     const append = Append.of(request, retention !== false);
     const outcome = writer.append(deployment, append);
-    if (retention === false || !this.#isTimeToTrim(append, retention)) return outcome;
+    if (retention === false || !this.#trimChance.isDue(append.events.length, append.bytes, retention)) return outcome;
     return outcome.finally(() => this.#trimSession(request.sessionId, retention));
   }
 
@@ -56,12 +51,7 @@ export class PostgresEvents implements EventStore {
     const [first] = rows;
     if (first === undefined) return { found: false, why: 'unknown' };
     const openNext = first[0] === null ? undefined : Number(first[0]);
-    const kept = keptEvents(rows.flatMap(replayRow), retention);
-    const oldest = kept[0]?.offset;
-    if (oldest === undefined && openNext === undefined) return { found: false, why: 'unknown' };
-    const next = openNext ?? (kept.at(-1)?.offset ?? 0) + 1;
-    if ((oldest ?? next) > after + 1) return { found: false, why: 'gap', first: oldest ?? next };
-    return { found: true, events: kept.filter(({ offset }) => offset > after), next, complete: openNext === undefined };
+    return replayOutcome(rows.toReversed().flatMap(storedAppend), retention, openNext, after);
   }
 
   async open(sessionId: string): Promise<readonly OpenStreamInfo[]> {
@@ -92,11 +82,6 @@ export class PostgresEvents implements EventStore {
     }
   }
 
-  #isTimeToTrim({ events, bytes }: Append, retention: EventRetention): boolean {
-    const part = Math.max(Math.min(events.length / retention.events, MAX_TRIM_PROBABILITY), bytes / retention.bytes);
-    return spread(++this.#appended) < part;
-  }
-
   #trimSession(sessionId: string, { events, bytes }: EventRetention): void {
     if (this.#trimming) return;
     this.#trimming = true;
@@ -108,19 +93,16 @@ export class PostgresEvents implements EventStore {
   }
 }
 
-function replayRow([, position, n, young, later, laterBytes, data]: Row): readonly ReplayRow[] {
+/** One row is one append. A stream without rows has one answer without data. */
+function storedAppend([, position, n, young, later, laterBytes, data]: Row): readonly StoredAppend[] {
   if (position === null || data === null) return [];
   return [
     {
-      position: Number(position),
-      n: Number(n),
+      from: Number(position),
       young: young === 't',
       later: Number(later),
       laterBytes: Number(laterBytes),
-      data: data ?? '',
+      events: unpackEvents(data ?? '', Number(n)),
     },
   ];
 }
-
-/** Maps each number in turn evenly to 0..1, so that no session is skipped forever when several write in turns. */
-const spread = (no: number): number => (Math.imul(no, 0x9e3779b1) >>> 0) / 2 ** 32;

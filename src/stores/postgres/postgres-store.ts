@@ -3,6 +3,7 @@
  * it.
  */
 import { createHash } from 'node:crypto';
+import { SharedResource } from '../shared/shared-resource.ts';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { Database, type DatabaseSettings } from './database.ts';
 import { PostgresEvents } from './events.ts';
@@ -17,23 +18,17 @@ export class PostgresStore implements Store {
   readonly durable = true;
   readonly inProcess = false;
   readonly #settings: DatabaseSettings;
-  #database: Promise<Database> | undefined;
-  #views = 0;
+  readonly #database = new SharedResource<Database>();
 
   constructor(settings: DatabaseSettings) {
     this.#settings = settings;
   }
 
-  async open(options: StoreOptions): Promise<OpenStore> {
-    this.#views++;
-    try {
-      const database = await (this.#database ??= Database.open(this.#settings, options));
-      const deployment = await findDeployment(database, options.name);
-      return this.#view(database, deployment, options);
-    } catch (error) {
-      await this.#release();
-      throw error;
-    }
+  open(options: StoreOptions): Promise<OpenStore> {
+    return this.#database.view(
+      () => Database.open(this.#settings, options),
+      async (database) => this.#view(database, await findDeployment(database, options.name), options),
+    );
   }
 
   #view(database: Database, deployment: string, options: StoreOptions): OpenStore {
@@ -46,16 +41,8 @@ export class PostgresStore implements Store {
       events: new PostgresEvents(parts),
       instances,
       secret: (name, keepMs) => findSecret(database, deployment, options, name, keepMs),
-      close: () => (closed ??= instances.close().then(() => this.#release())),
+      close: () => (closed ??= instances.close().then(() => this.#database.release())),
     };
-  }
-
-  /** The last view closes the database object. A view that opens during that time opens it anew. */
-  async #release(): Promise<void> {
-    if (--this.#views > 0) return;
-    const database = this.#database;
-    this.#database = undefined;
-    await (await database?.catch(() => undefined))?.close();
   }
 }
 

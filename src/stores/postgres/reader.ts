@@ -56,11 +56,12 @@ export class Reader {
 
   async query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
     const { deadlines, place } = this.#options;
-    const loan = new Loan(this.#failed);
-    return deadlines.limit(this.#ask(loan, statement, values), () => {
-      const late = loan.client === undefined ? notAsked(place, deadlines.limitMs) : noAnswer(place, deadlines.limitMs);
+    const borrowed = new BorrowedClient(this.#failed);
+    return deadlines.limit(this.#ask(borrowed, statement, values), () => {
+      const late =
+        borrowed.client === undefined ? notAsked(place, deadlines.limitMs) : noAnswer(place, deadlines.limitMs);
       // If the pool delivers a connection later, it goes back unused.
-      loan.end(late);
+      borrowed.end(late);
       return late;
     });
   }
@@ -73,20 +74,20 @@ export class Reader {
     else if (this.#listens) pool.off('error', this.#failed);
   }
 
-  async #ask(loan: Loan, statement: Statement, values: readonly Value[]): Promise<PgResult> {
+  async #ask(borrowed: BorrowedClient, statement: Statement, values: readonly Value[]): Promise<PgResult> {
     const { pool, place, deadlines } = this.#options;
     const client = await pool.connect().catch((error: unknown) => {
       throw storeFailure(place, error);
     });
-    if (!loan.begin(client)) throw notAsked(place, deadlines.limitMs);
+    if (!borrowed.begin(client)) throw notAsked(place, deadlines.limitMs);
     try {
       const prepares = this.#prepares.get(client) ?? (await this.#prepare(client));
       const result = await client.query(queryOf(statement, values, prepares));
-      loan.end();
+      borrowed.end();
       return result;
     } catch (error) {
       // Other errors of the server leave the connection usable.
-      loan.end(isFatal(error) ? (error as Error) : undefined);
+      borrowed.end(isFatal(error) ? (error as Error) : undefined);
       throw error;
     }
   }
@@ -106,7 +107,7 @@ export class Reader {
 }
 
 /** A connection of the pool, from the moment it is handed out until it goes back, once. */
-class Loan {
+class BorrowedClient {
   readonly #failed: (err: Error) => void;
   client: PgPoolClient | undefined;
   #over = false;

@@ -20,7 +20,7 @@ export interface Migration {
  *   this index, whatever the statistics say.
  * * `handshakes`: what is long and hardly ever changes, so that a new owner does not write it again.
  * * `state`: one row per key. `id` is the key, or its hash if it is too long for an index; then `key` holds it.
- * * `events`: one row per append, numbered by `no` in the order of writing (`event-rows.ts`).
+ * * `events`: one row per append, numbered by `no` in the order of writing (`shared/packed-events.ts`).
  * * `streams`: the streams that are not complete. A stream with events and without a row here is complete. `mark` is
  *   the marker that came with the first append: most markers come and go with their stream, and need no row in
  *   `markers`.

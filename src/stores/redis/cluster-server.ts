@@ -7,8 +7,7 @@
  * moved, the store asks the other nodes for the slot map.
  */
 import { storeAway } from '../../errors.ts';
-import { elapse } from '../../options/system.ts';
-import { monotonic } from './pending-replies.ts';
+import { elapse, monotonicMs } from '../../options/system.ts';
 import { withDeadline } from './deadline.ts';
 import { Channels } from './channels.ts';
 import { checkClusterClient, loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
@@ -74,7 +73,7 @@ export class ClusterServer implements Server {
   async #send<T>(key: string, args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
     const slot = slotOf(key);
     const { time, limitMs } = this.#settings;
-    const until = monotonic(time) + limitMs();
+    const until = monotonicMs(time) + limitMs();
     let asking: string | undefined;
     for (;;) {
       const link = this.#node(asking ?? this.#addressOf(slot)).commands;
@@ -86,7 +85,7 @@ export class ClusterServer implements Server {
         const redirection = redirectionOf(error);
         asking = undefined;
         if (!isReply(error)) void this.#discover().catch(() => undefined);
-        if (redirection === undefined || monotonic(time) >= until) throw error;
+        if (redirection === undefined || monotonicMs(time) >= until) throw error;
         const { code, address } = redirection;
         if (code === 'MOVED') this.#mapped.moved(slot, address);
         else if (code === 'ASK') asking = address;

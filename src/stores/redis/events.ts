@@ -5,7 +5,8 @@
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, EventStore, Marker, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
 import type { SessionWriter } from './session-writer.ts';
-import { keptEvents, pack } from './log-elements.ts';
+import { replayOutcome } from '../shared/replay-outcome.ts';
+import { pack, storedAppends } from './log-elements.ts';
 import { fieldsOf, markerField } from './records.ts';
 import { OPEN_STREAMS, REPLAY } from './session-scripts.ts';
 
@@ -39,13 +40,8 @@ export class RedisEvents implements EventStore {
     if (reply === null) return { found: false, why: 'unknown' };
     const [now, length, ...elements] = reply;
     const openNext = length === null ? undefined : Number(length);
-    const kept = keptEvents(elements, retention, Number(now));
-    const first = kept[0]?.offset;
-    if (first === undefined && openNext === undefined) return { found: false, why: 'unknown' };
-    const next = openNext ?? (kept.at(-1)?.offset ?? 0) + 1;
-    if ((first ?? next) > after + 1) return { found: false, why: 'gap', first: first ?? next };
-    const events = kept.filter(({ offset }) => offset > after);
-    return { found: true, events, next, complete: openNext === undefined };
+    const appends = storedAppends(elements, retention.ttlMs, Number(now));
+    return replayOutcome(appends, retention, openNext, after);
   }
 
   async open(sessionId: string): Promise<readonly OpenStreamInfo[]> {

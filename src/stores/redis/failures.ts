@@ -1,4 +1,4 @@
-/** SessionQueues errors of Redis and its client into store errors that name the server and say what to do. */
+/** Turns errors of Redis and its client into store errors that name the server and say what to do. */
 import { SojournError, storeAway } from '../../errors.ts';
 
 /** By the first word of an error reply. */

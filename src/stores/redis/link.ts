@@ -9,9 +9,9 @@
  * reply after `limitMs` means a frozen server or a broken network: every pending command fails with an unknown outcome,
  * and the connection is given up.
  */
-import { type RandomSource, within } from '../../options/system.ts';
+import { monotonicMs, type RandomSource, within } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
-import { PendingReplies, monotonic } from './pending-replies.ts';
+import { PendingReplies } from './pending-replies.ts';
 import type { RedisClient, Reply } from './client.ts';
 import { noAnswer, storeClosed } from '../shared/failures.ts';
 import { redisFailure, replyCode, tooMuchPending } from './failures.ts';
@@ -194,7 +194,7 @@ export class Link {
   }
 
   async #keepTrying(patient: boolean): Promise<void> {
-    const since = monotonic(this.#options.time);
+    const since = monotonicMs(this.#options.time);
     for (let tries = 0; !this.#closed; tries++) {
       const connecting = this.#connect();
       if (tries === 0 && patient) this.#connecting = connecting;
@@ -213,7 +213,7 @@ export class Link {
   /** Half of the pause is random, so that instances do not reconnect all at once. */
   #pause(since: number): Promise<void> {
     const { time, random } = this.#options;
-    const part = (monotonic(time) - since) * PAUSE_FRACTION;
+    const part = (monotonicMs(time) - since) * PAUSE_FRACTION;
     const longest = Math.min(Math.max(part, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
     const [byte = 0] = random(1);
     return new Promise((done) => void time.setTimeout(done, (longest * (256 + byte)) / 512));

@@ -1,14 +1,6 @@
-/**
- * The messages of one append form one element of the log. What retention keeps is computed from the later elements and
- * never stored. So the result is exact even while old elements still wait to be deleted.
- */
-import type { EventRetention } from '../../types.ts';
-import type { LoggedEvent } from '../store.ts';
-
-/** The record separator: neither JSON text nor a priming event contains it. */
-const SEPARATOR = '\u001e';
-/** Starts an element whose messages are not JSON text: a JSON list of them follows. */
-const LISTED = '\u001f';
+/** The messages of one append form one element of the log. */
+import { isListed, packEvents, unpackEvents } from '../shared/packed-events.ts';
+import type { StoredAppend } from '../shared/replay-outcome.ts';
 
 export interface Packed {
   readonly text: string;
@@ -17,39 +9,24 @@ export interface Packed {
 }
 
 export function pack(events: readonly string[]): Packed {
-  const text = events.length === 1 ? (events[0] ?? '') : events.join(SEPARATOR);
-  if (!text.startsWith(LISTED) && !events.some((data) => data.includes(SEPARATOR))) return { text, bytes: '' };
-  const bytes = events.reduce((sum, data) => sum + Buffer.byteLength(data), 0);
-  return { text: LISTED + JSON.stringify(events), bytes: String(bytes) };
-}
-
-function unpack(text: string, count: number): readonly string[] {
-  if (text.startsWith(LISTED)) return JSON.parse(text.slice(1)) as string[];
-  return count === 1 ? [text] : text.split(SEPARATOR);
+  const text = packEvents(events);
+  if (!isListed(text)) return { text, bytes: '' };
+  return { text, bytes: String(events.reduce((sum, data) => sum + Buffer.byteLength(data), 0)) };
 }
 
 /** Values per element in the answer of `REPLAY`, newest element first. */
 const MEMBERS = 6;
 
-/** The events that are kept, oldest first. Once an event is dropped, all older ones are dropped too. */
-export function keptEvents(
-  flat: readonly string[],
-  { ttlMs, events: most, bytes: mostBytes }: EventRetention,
-  now: number,
-): LoggedEvent[] {
-  const kept: LoggedEvent[] = [];
+/** The elements in the answer of `REPLAY`, newest first. */
+export function* storedAppends(flat: readonly string[], ttlMs: number, now: number): Iterable<StoredAppend> {
   for (let n = 0; n < flat.length; n += MEMBERS) {
-    const [from = '', counted = '', at = '', later = '', laterBytes = '', text = ''] = flat.slice(n, n + MEMBERS);
-    if (Number(at) + ttlMs <= now) break;
-    const texts = unpack(text, Number(counted));
-    let [count, bytes] = [Number(later), Number(laterBytes)];
-    for (let i = Number(counted) - 1; i >= 0; i--) {
-      const data = texts[i] ?? '';
-      if (count >= most || bytes >= mostBytes) return kept.reverse();
-      count += 1;
-      bytes += Buffer.byteLength(data);
-      kept.push({ offset: Number(from) + i, data });
-    }
+    const [from = '', count = '', at = '', later = '', laterBytes = '', text = ''] = flat.slice(n, n + MEMBERS);
+    yield {
+      from: Number(from),
+      young: Number(at) + ttlMs > now,
+      later: Number(later),
+      laterBytes: Number(laterBytes),
+      events: unpackEvents(text, Number(count)),
+    };
   }
-  return kept.reverse();
 }

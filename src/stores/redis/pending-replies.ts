@@ -2,10 +2,8 @@
  * The replies that one connection still owes, oldest first. One timer watches the oldest of them. Before a reply counts
  * as late, the event loop reads what has arrived, so that a busy process does not take its server for a silent one.
  */
-import { afterTurn } from '../../options/system.ts';
+import { afterTurn, monotonicMs } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
-
-export const monotonic = (time: TimeProvider): number => time.monotonic?.() ?? time.now();
 
 /** While replies are always pending, answered entries are removed this many at a time. */
 const RECEIVED_KEPT = 1_024;
@@ -28,7 +26,7 @@ export class PendingReplies {
   }
 
   sent(): void {
-    this.#due.push(monotonic(this.#time) + this.#limitMs());
+    this.#due.push(monotonicMs(this.#time) + this.#limitMs());
     if (!this.#watching) this.#watch();
   }
 
@@ -55,7 +53,7 @@ export class PendingReplies {
 
   #watch(): void {
     this.#watching = true;
-    const wait = Math.max(1, (this.#due[this.#head] ?? 0) - monotonic(this.#time));
+    const wait = Math.max(1, (this.#due[this.#head] ?? 0) - monotonicMs(this.#time));
     this.#timer = this.#time.setTimeout(() => {
       // Two turns: the first one may still belong to the turn that was busy.
       afterTurn(() => afterTurn(() => this.#judge()));
@@ -66,7 +64,7 @@ export class PendingReplies {
     this.#watching = false;
     const due = this.#due[this.#head];
     if (due === undefined) return;
-    if (due > monotonic(this.#time)) this.#watch();
+    if (due > monotonicMs(this.#time)) this.#watch();
     else this.#late();
   }
 }

@@ -1,4 +1,6 @@
 /** The store object. All endpoints that share it use one server: the first one connects, the last one disconnects. */
+import { answerLimitMs } from '../shared/answer-limit.ts';
+import { SharedResource } from '../shared/shared-resource.ts';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { Bus } from './bus.ts';
 import { RedisEvents } from './events.ts';
@@ -10,8 +12,19 @@ import { RedisSessions } from './sessions.ts';
 import { openServer, type Target } from './target.ts';
 
 const SECRET_BYTES = 32;
-/** The part of a lease that a reply may take: it leaves a third of the lease for a renewal. */
-const REPLY_FRACTION = 2 / 3;
+
+/** How long the lease of one view lasts. */
+interface Lease {
+  readonly ms: number;
+}
+
+/** What the views of one store object share. */
+interface Connected {
+  readonly server: Server;
+  /** By bus channel. */
+  readonly buses: Map<string, Bus>;
+  close(): Promise<void>;
+}
 
 export class RedisStore implements Store {
   readonly kind = 'redis';
@@ -19,11 +32,9 @@ export class RedisStore implements Store {
   readonly inProcess = false;
   readonly #target: Target;
   readonly #prefix: string;
-  #server: Promise<Server> | undefined;
-  /** By bus channel. */
-  #buses = new Map<string, Bus>();
+  readonly #connected = new SharedResource<Connected>();
   /** The lease durations of the open views. */
-  readonly #leases = new Set<{ readonly ms: number }>();
+  readonly #leases = new Set<Lease>();
   /** How long a reply may take: a part of the shortest lease. */
   #limitMs = Infinity;
 
@@ -37,27 +48,35 @@ export class RedisStore implements Store {
     this.#leases.add(lease);
     this.#leasesChanged();
     try {
-      const server = await (this.#server ??= this.#connect(options));
-      return this.#view(server, options, lease);
+      return await this.#connected.view(
+        () => this.#connect(options),
+        (connected) => this.#view(connected, options, lease),
+      );
     } catch (error) {
-      await this.#release(lease);
+      this.#forget(lease);
       throw error;
     }
   }
 
-  #connect({ time, random, logger }: StoreOptions): Promise<Server> {
-    return openServer(this.#target, { time, random, logger, limitMs: () => this.#limitMs });
+  async #connect({ time, random, logger }: StoreOptions): Promise<Connected> {
+    const server = await openServer(this.#target, { time, random, logger, limitMs: () => this.#limitMs });
+    return { server, buses: new Map(), close: () => server.close() };
+  }
+
+  #forget(lease: Lease): void {
+    this.#leases.delete(lease);
+    this.#leasesChanged();
   }
 
   #leasesChanged(): void {
-    this.#limitMs = Math.min(...[...this.#leases].map(({ ms }) => ms)) * REPLY_FRACTION;
+    this.#limitMs = answerLimitMs(Math.min(...[...this.#leases].map(({ ms }) => ms)));
   }
 
-  #view(server: Server, options: StoreOptions, lease: { readonly ms: number }): OpenStore {
+  #view({ server, buses }: Connected, options: StoreOptions, lease: Lease): OpenStore {
     const { name, leaseMs, logger, tombstoneMs, retention, random } = options;
     const keys = new Keys(this.#prefix, name, server.database);
     const writer = new SessionWriter({ server, keys, tombstoneMs, retention, random });
-    const instances = new RedisInstances({ server, keys, bus: this.#bus(server, keys), leaseMs, random, logger });
+    const instances = new RedisInstances({ server, keys, bus: busOf(server, keys, buses), leaseMs, random, logger });
     let closed: Promise<void> | undefined;
     return {
       sessions: new RedisSessions(writer, logger),
@@ -66,30 +85,19 @@ export class RedisStore implements Store {
       secret: (secret, keepMs) => findSecret(server, keys.secret(secret), random, keepMs),
       close: () => {
         writer.flush();
-        return (closed ??= instances.close().then(() => this.#release(lease)));
+        return (closed ??= instances.close().then(() => {
+          this.#forget(lease);
+          return this.#connected.release();
+        }));
       },
     };
   }
+}
 
-  #bus(server: Server, { bus: channel }: Keys): Bus {
-    let bus = this.#buses.get(channel);
-    if (bus === undefined) {
-      bus = new Bus(server, channel);
-      this.#buses.set(channel, bus);
-    }
-    return bus;
-  }
-
-  /** The last view closes the connections. A view that opens during that time connects anew. */
-  async #release(lease: { readonly ms: number }): Promise<void> {
-    this.#leases.delete(lease);
-    this.#leasesChanged();
-    if (this.#leases.size > 0) return;
-    const server = this.#server;
-    this.#server = undefined;
-    this.#buses = new Map();
-    await (await server?.catch(() => undefined))?.close();
-  }
+function busOf(server: Server, { bus: channel }: Keys, buses: Map<string, Bus>): Bus {
+  const bus = buses.get(channel) ?? new Bus(server, channel);
+  buses.set(channel, bus);
+  return bus;
 }
 
 /** If several instances create the secret at once, one of them wins. */

@@ -1,12 +1,6 @@
-/**
- * The messages of one append as one row. Which events retention keeps is computed from the later events and never
- * stored. So the result is exact even if old rows are not deleted yet, and deletion can wait.
- */
-import type { EventRetention } from '../../types.ts';
-import type { LoggedEvent } from '../store.ts';
-
-/** The record separator: neither JSON text nor a priming event contains it. */
-export const SEPARATOR = '\u001e';
+/** The messages of one append as one row. */
+import { SEPARATOR } from '../shared/packed-events.ts';
+import type { StoredAppend } from '../shared/replay-outcome.ts';
 
 export interface NewRow {
   readonly position: number;
@@ -35,29 +29,8 @@ export type ReplayRow = readonly [
   data: string,
 ];
 
-/**
- * The events of one stream that retention keeps, oldest first. Retention drops the oldest events of a session first.
- */
-export function keptEvents(
-  rows: readonly ReplayRow[],
-  { ttlMs, events: most, bytes: mostBytes }: EventRetention,
-  now: number,
-): LoggedEvent[] {
-  const kept: LoggedEvent[] = [];
-  for (let r = rows.length - 1; r >= 0; r--) {
-    const row = rows[r];
-    if (row === undefined) break;
-    const [position, n, at, later, laterBytes, data] = row;
-    if (at + ttlMs <= now) break;
-    const texts = n === 1 ? [data] : data.split(SEPARATOR);
-    let [count, bytes] = [later, laterBytes];
-    for (let i = n - 1; i >= 0; i--) {
-      const text = texts[i] ?? '';
-      if (count >= most || bytes >= mostBytes) return kept.reverse();
-      count += 1;
-      bytes += Buffer.byteLength(text);
-      kept.push({ offset: position + i, data: text });
-    }
-  }
-  return kept.reverse();
+/** The rows of one stream, newest first. */
+export function* storedAppends(rows: readonly ReplayRow[], ttlMs: number, now: number): Iterable<StoredAppend> {
+  for (const [from, n, at, later, laterBytes, data] of rows.toReversed())
+    yield { from, young: at + ttlMs > now, later, laterBytes, events: n === 1 ? [data] : data.split(SEPARATOR) };
 }

@@ -2,7 +2,9 @@
 import { afterTurn } from '../../options/system.ts';
 import type { EventRetention } from '../../types.ts';
 import type { AppendRequest, MaybePromise, EventStore, OpenStreamInfo, ReplayOutcome, WriteOutcome } from '../store.ts';
-import { eventRows, keptEvents, type ReplayRow } from './event-rows.ts';
+import { replayOutcome } from '../shared/replay-outcome.ts';
+import { TrimChance } from '../shared/trim-chance.ts';
+import { eventRows, storedAppends, type ReplayRow } from './event-rows.ts';
 import type { SessionTable } from './session-table.ts';
 import { PendingAppend } from './pending-append.ts';
 import { rowsOfShared, sharedPosition } from './shared-rows.ts';
@@ -11,12 +13,6 @@ import type { StoreFile } from './store-file.ts';
 import { StreamTable } from './streams.ts';
 import type { WriteHandler } from './writer.ts';
 
-/**
- * The highest chance that an append checks the retention of its session. The check walks the log of the session. Its
- * chance is the share of the append in what retention keeps, so the cost per event is a small constant. Until the
- * check, the file holds more than retention keeps, on average up to twice as much.
- */
-const LIKELIEST = 1 / 16;
 /** Rows that the sweep reads in one transaction: about a millisecond. */
 const TRIM_BATCH = 256;
 
@@ -35,7 +31,7 @@ export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, Wri
   #written = 0;
   /** While this row exists, all rows of this deployment up to it are young enough. */
   #trimmed: LastRow = NO_ROW;
-  #appended = 0;
+  readonly #trimChance = new TrimChance();
 
   constructor(file: StoreFile, table: SessionTable, retention: EventRetention | false) {
     this.#file = file;
@@ -129,19 +125,13 @@ export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, Wri
     const session = this.#streams.accept(append);
     if (session === undefined) return false;
     const { database, clock } = this.#table;
-    for (const { position, n, bytes, data } of eventRows(append.from, append.events))
+    let written = 0;
+    for (const { position, n, bytes, data } of eventRows(append.from, append.events)) {
       database.run(SQL.addEvents, [session, append.stream, position, n, bytes, clock.wall(), data]);
-    if (this.#isTimeToTrim(append.events, retention)) this.#trimSession(append, retention);
+      written += bytes;
+    }
+    if (this.#trimChance.isDue(append.events.length, written, retention)) this.#trimSession(append, retention);
     return true;
-  }
-
-  #isTimeToTrim(events: readonly string[], retention: EventRetention): boolean {
-    let length = 0;
-    for (const event of events) length += event.length;
-    return (
-      spread(++this.#appended) <
-      Math.max(Math.min(events.length / retention.events, LIKELIEST), length / retention.bytes)
-    );
   }
 
   #trimSession({ sessionId, fence }: PendingAppend, { events, bytes }: EventRetention): void {
@@ -159,13 +149,7 @@ export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, Wri
     const [session, openNext] = found;
     const rows = database.all<ReplayRow>(SQL.replay, [session, stream]);
     if (rows.length === 0 && openNext === null) rows.push(...this.#rowsOfOlderBuild(session, stream));
-    const kept = keptEvents(rows, retention, now);
-    const first = kept[0]?.offset;
-    if (first === undefined && openNext === null) return { found: false, why: 'unknown' };
-    const next = openNext ?? (kept.at(-1)?.offset ?? 0) + 1;
-    if ((first ?? next) > after + 1) return { found: false, why: 'gap', first: first ?? next };
-    const events = kept.filter(({ offset }) => offset > after);
-    return { found: true, events, next, complete: openNext === null };
+    return replayOutcome(storedAppends(rows, retention.ttlMs, now), retention, openNext ?? undefined, after);
   }
 
   #rowsOfOlderBuild(session: number, stream: string): readonly ReplayRow[] {
@@ -175,8 +159,5 @@ export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, Wri
     return row === undefined ? [] : rowsOfShared(row, shared.number);
   }
 }
-
-/** Spreads consecutive numbers evenly over 0 to 1. Sessions that append in turns all get their check. */
-const spread = (no: number): number => (Math.imul(no, 0x9e3779b1) >>> 0) / 2 ** 32;
 
 const turn = (): Promise<void> => new Promise((next) => afterTurn(next));

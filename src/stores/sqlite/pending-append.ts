@@ -2,6 +2,7 @@
  * An append that waits for the end of its turn, together with later appends of the turn to the same stream. So a call
  * that is answered at once has its priming event and its answer in one row.
  */
+import { canJoin } from '../shared/joined-appends.ts';
 import type { AppendRequest, Fence, Marker, WriteOutcome } from '../store.ts';
 
 export class PendingAppend {
@@ -34,18 +35,8 @@ export class PendingAppend {
 
   /** `false`: `next` does not follow directly or has another fence, and is written separately. */
   join(next: AppendRequest, after: number): boolean {
-    const { fence, events } = this;
-    const follows =
-      after === this.#after &&
-      !this.complete &&
-      next.from === this.from + events.length &&
-      next.fence.epoch === fence.epoch &&
-      next.fence.owner === fence.owner &&
-      // A marker is written before one is removed.
-      this.unmark === undefined &&
-      next.mark === undefined;
-    if (!follows) return false;
-    for (const event of next.events) events.push(event);
+    if (after !== this.#after || !canJoin(this, next)) return false;
+    for (const event of next.events) this.events.push(event);
     this.complete = next.complete ?? false;
     this.requests ??= next.requests;
     this.unmark = next.unmark;

@@ -4,7 +4,7 @@
  * A writer holds the file for a fraction of a millisecond, so the first tries follow turn by turn. Later tries use
  * timers with jitter, so that two processes do not collide again. After BUSY_LIMIT_MS the store counts as away.
  */
-import { afterTurn, backoffMs, type RandomSource } from '../../options/system.ts';
+import { afterTurn, backoffMs, elapse, keepingProcess, monotonicMs, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 /** Less than the default lease of 3 s: an instance that cannot write must know before its lease runs out. */
@@ -24,21 +24,14 @@ export class RetryBackoff {
   }
 
   now(): number {
-    return this.#time.monotonic?.() ?? this.#time.now();
+    return monotonicMs(this.#time);
   }
 
   /** Waits before try number `tries + 1`. */
   wait(tries: number, then: () => void): void {
     if (tries <= TURNS) return afterTurn(then);
     // The provider's timers do not keep the process alive, but this write must not be lost when the process exits.
-    const { port1: alive } = new MessageChannel();
-    alive.ref();
-    this.#time.setTimeout(
-      () => {
-        alive.close();
-        then();
-      },
-      backoffMs(tries - TURNS, 1, LONGEST_WAIT_MS, this.#random),
-    );
+    const ms = backoffMs(tries - TURNS, 1, LONGEST_WAIT_MS, this.#random);
+    void keepingProcess(() => elapse(this.#time, ms)).then(then);
   }
 }

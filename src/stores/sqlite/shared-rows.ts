@@ -8,7 +8,8 @@
  * that begins at or before a number has that stream, or no row has it. No stream that this build opens has a name in
  * them, because an epoch has one owner and stream names contain the epoch.
  */
-import { SEPARATOR, type ReplayRow } from './event-rows.ts';
+import { SEPARATOR } from '../shared/packed-events.ts';
+import type { ReplayRow } from './event-rows.ts';
 
 /** Events of each stream: a priming event and an answer. */
 const EVENTS = 2;

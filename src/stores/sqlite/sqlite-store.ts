@@ -1,4 +1,5 @@
 /** The store object. All endpoints that share it use one open file: the first one opens it, the last one closes it. */
+import { SharedResource } from '../shared/shared-resource.ts';
 import type { OpenStore, Store, StoreOptions } from '../store.ts';
 import { storeClock, type StoreClock } from './clock.ts';
 import { SqliteEvents } from './events.ts';
@@ -17,25 +18,22 @@ export class SqliteStore implements Store {
   readonly durable = true;
   readonly inProcess = false;
   readonly #settings: FileSettings;
-  #file: Promise<StoreFile> | undefined;
-  #views = 0;
+  readonly #file = new SharedResource<StoreFile>();
 
   constructor(settings: FileSettings) {
     this.#settings = settings;
   }
 
-  async open(options: StoreOptions): Promise<OpenStore> {
+  open(options: StoreOptions): Promise<OpenStore> {
     const clock = storeClock(options.time);
     const backoff = new RetryBackoff(options.time, options.random);
-    this.#views++;
-    try {
-      const file = await (this.#file ??= openFile(this.#settings, clock, backoff, options.logger));
-      const deployment = await findDeployment(file, options.name);
-      return this.#view({ file, deployment, clock, backoff, options });
-    } catch (error) {
-      await this.#release();
-      throw error;
-    }
+    return this.#file.view(
+      () => openFile(this.#settings, clock, backoff, options.logger),
+      async (file) => {
+        const deployment = await findDeployment(file, options.name);
+        return this.#view({ file, deployment, clock, backoff, options });
+      },
+    );
   }
 
   #view(parts: ViewParts): OpenStore {
@@ -50,16 +48,8 @@ export class SqliteStore implements Store {
       instances,
       secret: (name, keepMs) => findSecret(parts, name, keepMs),
       full: () => file.full,
-      close: () => (closed ??= instances.close().then(() => this.#release())),
+      close: () => (closed ??= instances.close().then(() => this.#file.release())),
     };
-  }
-
-  /** The last view closes the file. An endpoint that opens the store during the close opens the file again. */
-  async #release(): Promise<void> {
-    if (--this.#views > 0) return;
-    const file = this.#file;
-    this.#file = undefined;
-    await (await file?.catch(() => undefined))?.close();
   }
 }
 
