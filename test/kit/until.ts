@@ -1,2 +1,2 @@
 /** Waits for a condition, never for a time. */
-export { until, type UntilOptions } from '../../src/testing/until.ts';
+export { until } from '../../src/testing/until.ts';

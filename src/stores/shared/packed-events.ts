@@ -5,7 +5,7 @@ export const SEPARATOR = '\u001e';
 /** Starts a text that is a JSON list of the events. */
 const LISTED = '\u001f';
 
-/** Events that contain a separator, or a character that PostgreSQL cannot store as text, are no JSON: they are listed. */
+/** Events with a separator, or with a character that PostgreSQL cannot store as text, are no JSON: they are listed. */
 export function packEvents(events: readonly string[]): string {
   const text = events.length === 1 ? (events[0] ?? '') : events.join(SEPARATOR);
   const plain = !text.includes('\0') && !text.includes(LISTED) && separators(text) === events.length - 1;

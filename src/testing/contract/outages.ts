@@ -50,7 +50,10 @@ async function outcomeOf(call: () => unknown): Promise<'answered' | 'not in time
 /** Repeats until it answers. */
 async function onceBack<T>(call: () => T | Promise<T>, what: string): Promise<T> {
   const times = { timeoutMs: BACK_MS, pollMs: POLL_MS };
-  const [answer] = await until(async (): Promise<[T]> => [await call()], { ...times, what: `after the outage: ${what}` });
+  const [answer] = await until(async (): Promise<[T]> => [await call()], {
+    ...times,
+    what: `after the outage: ${what}`,
+  });
   return answer;
 }
 
