@@ -1,6 +1,6 @@
 /**
- * Idle sessions, longest idle first. An intrusive list: each session has one entry for its whole life. A session leaves
- * and rejoins the list with every call, and a `Set` would produce garbage each time.
+ * Idle sessions, longest idle first. An intrusive list: each session has one entry for its whole life. In a `Map` of
+ * many sessions the oldest is found behind all deleted ones, so each eviction would be slow (docs/adr/0027).
  */
 
 /** A place in the list. Only the list writes the links. */
