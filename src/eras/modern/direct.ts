@@ -18,7 +18,8 @@ import type { Lifecycle } from '../../session/lifecycle.ts';
 import { noteRefused } from '../../session/server-transport.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';
-import { clientOf, contextOf, type ModernCall, type ModernServers } from './servers.ts';
+import { clientOf, contextOf, type ModernCall } from './modern-call.ts';
+import type { ModernServers } from './servers.ts';
 import { ModernTransport } from './transport.ts';
 
 /** As this library found them, before tools replaced them. */
@@ -61,13 +62,9 @@ export class ModernDirect {
     const made = this.#servers.build(call);
     const server = made instanceof Promise ? await made : made;
     const inner = server instanceof McpServer ? server.server : server;
-    if (call.otherCopy) {
-      // `createMcpHandler` continues with the server that passed the checks.
-      call.server = server;
-      return false;
-    }
+    if (call.phase === 'otherCopy') return false;
     if (!call.optionsRead) this.#hint();
-    if (!call.optionsRead || call.mirrored || inner.transport !== undefined) return false;
+    if (!call.optionsRead || call.phase === 'mirrored' || inner.transport !== undefined) return false;
     return this.#run(server, inner, call, request, classification, pipe);
   }
 
@@ -105,7 +102,7 @@ export class ModernDirect {
       // This server would refuse the request. The SDK binds servers in another way and gets a fresh one.
       this.#unbound = true;
       this.#hint();
-      call.server = undefined;
+      call.drop();
       await server.close();
       return false;
     }

@@ -13,7 +13,7 @@ import {
 import { BoundedMap } from '../../bounded-map.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { isModern } from '../../protocol/versions.ts';
-import type { ModernCall } from './servers.ts';
+import type { ModernCall } from './modern-call.ts';
 
 type Modern = Extract<ReturnType<typeof classifyInboundRequest>, { kind: 'modern' }>;
 export type Classification = Modern['classification'];

@@ -41,7 +41,8 @@ import type { InboundPost } from '../../relay/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';
 import { firstEvent } from './lost-answers.ts';
-import { contextOf, ModernCall, ModernServers } from './servers.ts';
+import { contextOf, ModernCall } from './modern-call.ts';
+import { ModernServers } from './servers.ts';
 
 /**
  * How long the head waits for an answer that may choose the status. A server that dies before the head takes some
@@ -101,8 +102,7 @@ export class ModernEra {
       responseMode: options.responseMode === 'json' ? 'json' : 'auto',
       onerror: (error) => {
         options.logger.debug({ err: error }, 'A modern request was refused or failed');
-        const call = this.#calls.get(contexts.getStore()?.request ?? options);
-        if (call !== undefined) call.failure = error;
+        this.#calls.get(contexts.getStore()?.request ?? options)?.noteFailure(error);
         options.onerror?.(error);
       },
     });
@@ -202,7 +202,7 @@ export class ModernEra {
       const response = await this.#fetch(call, message);
       // The SDK's status for a server that closed before it answered. The client is still connected when this endpoint
       // closed it.
-      if (response.status === CLOSED_STATUS && this.#lifecycle.refusal !== undefined) call.refusal = requestClosed();
+      if (response.status === CLOSED_STATUS && this.#lifecycle.refusal !== undefined) call.refuse(requestClosed());
       if (response.status === 500 && call.refusal === undefined) {
         this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
       }
@@ -213,7 +213,7 @@ export class ModernEra {
       this.#refuse(pipe, call, answerable(cause, this.#options.logger, 'A modern request could not be served'));
     } finally {
       if (timer !== undefined) this.#options.timeProvider.clearTimeout(timer);
-      call.run?.leave('request_done');
+      call.done();
       this.#running -= counts;
     }
   }
@@ -252,9 +252,9 @@ export class ModernEra {
     const call = this.#calls.get(request);
     if (call === undefined) throw new Error('A server was asked for outside of a request');
     try {
-      return (call.server as McpServer | Server | undefined) ?? (await this.#servers.build(call));
+      return call.server ?? (await this.#servers.build(call));
     } catch (cause) {
-      call.refusal = answerable(cause, this.#options.logger, 'A modern request could not be served');
+      call.refuse(answerable(cause, this.#options.logger, 'A modern request could not be served'));
       throw cause;
     }
   }

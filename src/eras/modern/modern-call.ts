@@ -1,0 +1,152 @@
+/**
+ * One 2026-07-28 request as a value. `modern-era.ts`, `servers.ts` and `direct.ts` pass it on.
+ *
+ *     unbuilt ──▶ built ──▶ mirrored ──╮
+ *        ▲          │  ╰───────────────┴──▶ otherCopy
+ *        ╰──dropped─╯
+ *
+ * unbuilt: it has no server. built: the factory has made its server. mirrored: headers mirror arguments of the called
+ * tool. otherCopy: the server is from another copy of the SDK, which `connect` does not bind to this era. `direct.ts`
+ * serves only a built server. `createMcpHandler` continues with a server in any later state, and builds one for an
+ * unbuilt call. dropped: `connect` did not bind the server, so `direct.ts` closed it.
+ */
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  type ClientCapabilities,
+  type Implementation,
+  type McpServer,
+  type Server,
+} from '@modelcontextprotocol/server';
+import type { SojournError } from '../../errors.ts';
+import { follow, type Transitions } from '../../options/transitions.ts';
+import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { AnyServer } from '../../protocol/server-shape.ts';
+import type { InboundPost } from '../../relay/call.ts';
+import { MessageContext, targetOf } from '../../session/context.ts';
+import type { SessionRun } from '../../session/run.ts';
+
+type ServerPhase = 'unbuilt' | 'built' | 'mirrored' | 'otherCopy';
+
+const PHASES: Transitions<ServerPhase> = {
+  unbuilt: ['built'],
+  built: ['mirrored', 'otherCopy', 'unbuilt'],
+  mirrored: ['otherCopy'],
+  otherCopy: [],
+};
+
+export class ModernCall {
+  readonly post: InboundPost;
+  readonly request: RpcRequest | undefined;
+  readonly version: string;
+  #phase: ServerPhase = 'unbuilt';
+  #made: AnyServer | undefined = undefined;
+  /** The inner server of another copy of the SDK. */
+  #inner: Server | undefined = undefined;
+  #optionsRead = false;
+  #run: SessionRun | undefined = undefined;
+  #refusal: SojournError | undefined = undefined;
+  #failure: Error | undefined = undefined;
+
+  constructor(post: InboundPost, request: RpcRequest | undefined, version: string) {
+    this.post = post;
+    this.request = request;
+    this.version = version;
+  }
+
+  get phase(): ServerPhase {
+    return this.#phase;
+  }
+
+  #enter(next: ServerPhase): void {
+    this.#phase = follow(PHASES, this.#phase, next);
+  }
+
+  /** The factory made this server. */
+  built(server: AnyServer): void {
+    this.#enter('built');
+    this.#made = server;
+  }
+
+  /** Headers mirror arguments of the called tool. */
+  mirrors(): void {
+    this.#enter('mirrored');
+  }
+
+  /** The server is from another copy of the SDK. `inner` is its `Server`. */
+  isOfOtherCopy(inner: Server): void {
+    this.#enter('otherCopy');
+    this.#inner = inner;
+  }
+
+  /** Forgets the server. The caller closes it. */
+  drop(): void {
+    this.#enter('unbuilt');
+    this.#made = undefined;
+  }
+
+  /** What the factory made. */
+  get made(): AnyServer | undefined {
+    return this.#made;
+  }
+
+  /** The server that `createMcpHandler` continues with; `undefined`: it needs a new one. */
+  get server(): McpServer | Server | undefined {
+    return this.#inner ?? (this.#made as McpServer | Server | undefined);
+  }
+
+  /** Whether the factory has read `ctx.serverOptions`. */
+  get optionsRead(): boolean {
+    return this.#optionsRead;
+  }
+
+  noteOptionsRead(): void {
+    this.#optionsRead = true;
+  }
+
+  /** The run hook around the present server. */
+  runsIn(run: SessionRun): void {
+    this.#run = run;
+  }
+
+  /** The call is answered, or never will be. */
+  done(): void {
+    this.#run?.leave('request_done');
+  }
+
+  /** If set, it is answered instead of the SDK's response. */
+  get refusal(): SojournError | undefined {
+    return this.#refusal;
+  }
+
+  refuse(error: SojournError): void {
+    this.#refusal = error;
+  }
+
+  /** The error that the SDK reported for this request. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  noteFailure(error: Error): void {
+    this.#failure = error;
+  }
+}
+
+/** What the client of a request states about itself. */
+export function clientOf({ request }: ModernCall): {
+  readonly clientInfo: Implementation | undefined;
+  readonly clientCapabilities: ClientCapabilities | undefined;
+} {
+  const envelope = request?.params?.['_meta'];
+  const meta = isObject(envelope) ? envelope : {};
+  return {
+    clientInfo: meta[CLIENT_INFO_META_KEY] as Implementation | undefined,
+    clientCapabilities: meta[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities | undefined,
+  };
+}
+
+export function contextOf({ post: { exchange }, request }: ModernCall, requestHidden: boolean): MessageContext {
+  const { id, method, params } = request ?? {};
+  return new MessageContext(exchange, undefined, requestHidden, id, method, undefined, targetOf(params));
+}
