@@ -110,33 +110,23 @@ export class SignedMessages implements InstanceStore {
   }
 
   #receive(from: string, to: string, received: InstanceMessage | null, receive: Receive): void {
-    const refuse = (why: Refusal): void => this.#refuse(from, why);
     // A store passes on whatever JSON it finds in a mailbox.
-    if (!isObject(received)) return refuse('unsigned');
+    if (!isObject(received)) return this.#refuse(from, 'unsigned');
     const { mac, ...message } = received;
-    if (mac === undefined) {
-      const older = this.#isOlder(from);
-      if (older === true) receive(from, message);
-      else if (older === false) refuse('unsigned');
-      else
-        this.#later(
-          older,
-          to,
-          () => receive(from, message),
-          () => refuse('unsigned'),
-        );
-      return;
-    }
-    if (this.#fits(from, to, message, mac)) return receive(from, message);
+    const verdict = mac === undefined ? this.#isOlder(from) : this.#isSigned(from, to, message, mac);
+    const settle = (accepted: boolean): void => {
+      if (accepted) receive(from, message);
+      else this.#refuse(from, mac === undefined ? 'unsigned' : 'wrong signature');
+    };
+    if (verdict instanceof Promise) this.#later(verdict, to, settle);
+    else settle(verdict);
+  }
+
+  /** Whether a key fits, or a key that the store may hold by now. */
+  #isSigned(from: string, to: string, message: InstanceMessage, mac: unknown): boolean | Promise<boolean> {
+    if (this.#fits(from, to, message, mac)) return true;
     const reloaded = this.#options.keys.reload();
-    if (reloaded === undefined) return refuse('wrong signature');
-    const checked = reloaded.then(() => this.#fits(from, to, message, mac));
-    this.#later(
-      checked,
-      to,
-      () => receive(from, message),
-      () => refuse('wrong signature'),
-    );
+    return reloaded === undefined ? false : reloaded.then(() => this.#fits(from, to, message, mac));
   }
 
   #fits(from: string, to: string, message: InstanceMessage, mac: unknown): boolean {
@@ -171,7 +161,7 @@ export class SignedMessages implements InstanceStore {
   }
 
   /** Messages of one sender that wait for the same answer are received in their order. */
-  #later(checked: Promise<boolean>, to: string, accept: () => void, refuse: () => void): void {
+  #later(checked: Promise<boolean>, to: string, settle: (accepted: boolean) => void): void {
     const { logger } = this.#options;
     void checked
       .catch((err: unknown) => {
@@ -181,10 +171,8 @@ export class SignedMessages implements InstanceStore {
         );
         return false;
       })
-      .then((ok) => {
-        if (!this.#own.has(to)) return;
-        if (ok) accept();
-        else refuse();
+      .then((accepted) => {
+        if (this.#own.has(to)) settle(accepted);
       })
       .catch((err: unknown) => logger.error({ err }, 'A message of another instance could not be handled'));
   }

@@ -81,7 +81,6 @@ const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'HEADER_MISMATCH',
   'SESSION_ID_MISSING',
   'SESSION_ID_INVALID',
-  'AUTH_AWAY',
   'CLOSED',
   // Before the body is read.
   'AUTH_AWAY',

@@ -6,7 +6,7 @@ import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
-import { plainRecord } from '../stores/plain-record.ts';
+import { plainRecord } from '../../src/testing/plain-record.ts';
 import { hashOf } from '../kit/log.ts';
 
 const SWEEP = 5_000;
@@ -41,7 +41,7 @@ async function sweeping(onSessionEnded: Hook, options: McpEndpointOptions = {}) 
       const view = store.views[0];
       if (view === undefined) throw new Error('the endpoint has opened its store');
       for (const end = dead + count; dead < end; dead++) {
-        const record = plainRecord(`dead-${dead}`, { epoch: 1, owner: '' }, { owner: null });
+        const record = plainRecord(`dead-${dead}`, { epoch: 1, owner: null });
         expect(await view.sessions.create(record, 1)).toBe('created');
       }
     },
@@ -205,7 +205,7 @@ describe('expired sessions', () => {
     const other = { id: 'other', state: 'serving', version: '1' } as const;
     await store.views[0]?.instances.announce(other, () => undefined);
     for (let n = 0; n < 250; n++) {
-      const record = plainRecord(`owned-${n}`, { epoch: 1, owner: n % 2 === 0 ? owner : other.id }, {});
+      const record = plainRecord(`owned-${n}`, { epoch: 1, owner: n % 2 === 0 ? owner : other.id });
       await store.views[0]?.sessions.create(record, 1);
     }
     await leaveDead(120);
@@ -220,7 +220,7 @@ describe('expired sessions', () => {
     const ended: string[] = [];
     const { store, time } = await sweeping((id) => void ended.push(id));
     for (let n = 0; n < 250; n++)
-      await store.views[0]?.sessions.create(plainRecord(`left-${n}`, { epoch: 1, owner: 'dead' }, {}), 1);
+      await store.views[0]?.sessions.create(plainRecord(`left-${n}`, { epoch: 1, owner: 'dead' }), 1);
     store.calls.length = 0;
     await time.advance(SWEEP);
     await until(() => ended.length === 250);

@@ -666,13 +666,19 @@ test('25. the reply to the first write of a repeatable call is lost, it is tried
     expect(ranOf(stage, 'peek')).toBe(2);
   }));
 
+/** A client that answers by hand, and the question that a tool has asked it. */
+async function askedClient(stage: Stage) {
+  const client = await stage.client(0, { answersByHand: true });
+  const asking = client.call('ask', { slot: 0 });
+  await stage.until(() => client.questions.length === 1, 'the question');
+  const [question] = client.questions;
+  if (question === undefined) throw new Error('no question');
+  return { client, asking, question };
+}
+
 test('27. an answer waits on an instance that cannot reach the store, and drains: its client sends it elsewhere, and it counts', () =>
   play({}, async (stage) => {
-    const client = await stage.client(0, { answersByHand: true });
-    const asking = client.call('ask', { slot: 0 });
-    await stage.until(() => client.questions.length === 1, 'the question');
-    const [question] = client.questions;
-    if (question === undefined) return;
+    const { client, asking, question } = await askedClient(stage);
     const partitioned = stage.instance(1);
     stage.world.cutOff.add(partitioned.process);
     client.via.push(1, 1);
@@ -686,11 +692,7 @@ test('27. an answer waits on an instance that cannot reach the store, and drains
 
 test('28. an answer is relayed, its owner never gets it, and the relaying instance drains: its client sends it elsewhere, and it counts', () =>
   play({}, async (stage) => {
-    const client = await stage.client(0, { answersByHand: true });
-    const asking = client.call('ask', { slot: 0 });
-    await stage.until(() => client.questions.length === 1, 'the question');
-    const [question] = client.questions;
-    if (question === undefined) return;
+    const { client, asking, question } = await askedClient(stage);
     const relaying = stage.instance(1);
     stage.world.intercept = (from, _to, message) => (from === relaying.process ? 'lost' : message);
     client.via.push(1);

@@ -4,7 +4,7 @@ import type { InstanceMessage, OpenStore, SessionRecord, Store, StoreOptions } f
 import { systemRandom } from '../../src/options/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
-import { plainRecord } from './plain-record.ts';
+import { plainRecord } from '../../src/testing/plain-record.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };
 const logged: Array<{ level: string; obj: object; msg: string }> = [];

@@ -3,7 +3,7 @@ import { onTestFinished } from 'vitest';
 import type { OpenStore, SessionRecord, Store, StoreOptions } from '../../src/stores/store.ts';
 import { systemRandom, systemTime } from '../../src/options/system.ts';
 import { createLog } from '../kit/log.ts';
-import { plainRecord } from './plain-record.ts';
+import { plainRecord } from '../../src/testing/plain-record.ts';
 
 export const ME = 'instance-me';
 export const FENCE = { epoch: 1, owner: ME };

@@ -1,7 +1,7 @@
 /** The life of a session as steps 1 to `LAST_STEP`, and what is stored after each. The last step ends it. */
 import { systemRandom, systemTime } from '../../options/system.ts';
 import type { Fence, MaybePromise, NewSessionRecord, OpenStore, StoreOptions } from '../../stores/store.ts';
-import { RECORD_VERSION } from '../../stores/store.ts';
+import { plainRecord } from '../plain-record.ts';
 
 export const LAST_STEP = 41;
 const TEXT = 'x'.repeat(2_000);
@@ -17,23 +17,8 @@ export interface Content {
   readonly markers: readonly string[];
 }
 
-export const newRecord = (id: string, owner: string): NewSessionRecord => ({
-  v: RECORD_VERSION,
-  id,
-  epoch: 1,
-  owner,
-  user: 'ada',
-  version: '2025-11-25',
-  handshake: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: id, version: '1' } },
-  answer: '{}',
-  initialized: true,
-  logLevel: null,
-  subscriptions: [],
-  state: {},
-  getStream: true,
-  createdAt: 0,
-  activeAt: 0,
-});
+export const newRecord = (id: string, owner: string): NewSessionRecord =>
+  plainRecord(id, { epoch: 1, owner }, { user: 'ada', getStream: true });
 
 /** For the writers and for the process that looks at what they stored. */
 export const viewOptions = (name: string, leaseMs: number): StoreOptions => ({

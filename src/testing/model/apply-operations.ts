@@ -10,7 +10,8 @@ import type {
   OpenStore,
   SessionRecord,
 } from '../../stores/store.ts';
-import { isEnded, RECORD_VERSION } from '../../stores/store.ts';
+import { isEnded } from '../../stores/store.ts';
+import { plainRecord } from '../plain-record.ts';
 import type { PlainStore } from './plain-store.ts';
 import { INSTANCES, type FenceKind, type Operation } from './random-operations.ts';
 
@@ -67,7 +68,8 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
   const shown = timed ? (value: Stored): Stored => value : untimed;
   switch (step.op) {
     case 'create': {
-      const record = newRecord(step.id, step.owner, now());
+      const from = { epoch: 1, owner: step.owner };
+      const record = plainRecord(step.id, from, { createdAt: now(), activeAt: now() });
       return [store.sessions.create(record, step.expiresIn), model.create(record, step.expiresIn)];
     }
     case 'read':
@@ -156,27 +158,6 @@ function inOrder(outcome: ClaimOutcome, shown: (value: Stored) => Stored): Claim
   if (!outcome.claimed) return { ...outcome, current: shown(outcome.current) };
   const key = ({ request, stream }: Marker): string => `${request} ${stream}`;
   return { ...outcome, markers: [...outcome.markers].sort((a, b) => (key(a) < key(b) ? -1 : 1)) };
-}
-
-function newRecord(name: string, owner: string | null, now: number): SessionRecord {
-  return {
-    v: RECORD_VERSION,
-    id: name,
-    epoch: 1,
-    owner,
-    user: null,
-    version: '2025-11-25',
-    handshake: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'model', version: '1' } },
-    answer: '{}',
-    initialized: true,
-    logLevel: null,
-    subscriptions: [],
-    state: {},
-    getStream: false,
-    createdAt: now,
-    activeAt: now,
-    expiresAt: null,
-  };
 }
 
 function fenceOf(model: PlainStore, name: string, kind: FenceKind): Fence {

@@ -1,11 +1,11 @@
-/** A record that sets only what a test gives. */
-import type { Fence, SessionRecord } from '../../src/stores/store.ts';
+/** A record that sets only what a caller gives. */
+import { type Ownership, RECORD_VERSION, type SessionRecord } from '../stores/store.ts';
 
-export function plainRecord(id: string, fence: Fence, more: Partial<SessionRecord>): SessionRecord {
+export function plainRecord(id: string, from: Ownership, more: Partial<SessionRecord> = {}): SessionRecord {
   return {
-    v: 1,
+    v: RECORD_VERSION,
     id,
-    ...fence,
+    ...from,
     user: null,
     version: '2025-11-25',
     handshake: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
