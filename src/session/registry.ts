@@ -71,7 +71,8 @@ export class Registry implements LiveSessionHost, SweptSessions {
   readonly #owed = new Map<string, () => Promise<unknown>>();
   readonly #sweep: Sweep;
   readonly #endHook: EndHook;
-  #opening = 0;
+  /** Places of `limits.sessions` taken by sessions that are being opened and by 2024-11-05 connections. */
+  #reserved = 0;
 
   constructor(
     options: ResolvedOptions,
@@ -147,15 +148,7 @@ export class Registry implements LiveSessionHost, SweptSessions {
    * function once the session is live, or was not made.
    */
   async reserve(): Promise<() => void> {
-    const { sessions } = this.options.limits;
-    if (this.#live.size + this.#opening >= sessions && this.durable) await this.#sweep.hibernateOne();
-    if (this.#live.size + this.#opening >= sessions) throw tooManySessions(sessions);
-    this.#opening += 1;
-    let done = false;
-    const release = (): void => {
-      if (!done) this.#opening -= 1;
-      done = true;
-    };
+    const release = await this.takePlace();
     try {
       await this.#sweep.makeRoom();
     } catch (cause) {
@@ -163,6 +156,22 @@ export class Registry implements LiveSessionHost, SweptSessions {
       throw cause;
     }
     return release;
+  }
+
+  /**
+   * Takes one place of `limits.sessions`, on a durable store by hibernating an idle session if there is none. Call the
+   * returned function to give it back.
+   */
+  async takePlace(): Promise<() => void> {
+    const { sessions } = this.options.limits;
+    if (this.#live.size + this.#reserved >= sessions && this.durable) await this.#sweep.hibernateOne();
+    if (this.#live.size + this.#reserved >= sessions) throw tooManySessions(sessions);
+    this.#reserved += 1;
+    let held = true;
+    return () => {
+      if (held) this.#reserved -= 1;
+      held = false;
+    };
   }
 
   /** `cause`: why a session was restored; `undefined`: it was opened here. */

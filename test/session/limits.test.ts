@@ -5,9 +5,12 @@ import { memory } from '../../src/stores/memory/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { createLab } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
+import { openSse, toolCall } from '../kit/legacy-sse.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
 
 const full = (id: number, limit: number): unknown => ({
   jsonrpc: '2.0',
@@ -63,6 +66,33 @@ describe.each(faces)('limits.sessions over %s', (face) => {
     expect((await client().initialize()).response.status).toBe(503);
     expect((await callModern(client(), 'tools/list')).response.status).toBe(200);
   });
+});
+
+test('limits.sessions bounds sessions and 2024-11-05 connections together', async () => {
+  const { client } = await serve(createEchoServer, { legacySse: true, limits: { sessions: 2 } });
+  const [old, one, two] = [client(), client(), client()];
+  await openSse(old);
+  expect((await one.initialize()).response.status).toBe(200);
+  expect((await two.initialize()).message).toEqual(full(1, 2));
+  const refused = await client().get({ path: '/mcp/sse' });
+  expect([refused.status, refused.header('retry-after')]).toEqual([503, '1']);
+  old.disconnect();
+  await until(async () => (await two.initialize()).response.status === 200);
+  await one.delete();
+  const next = await openSse(client());
+  await next.post(toolCall(1, 'echo', { text: 'hi' }));
+  expect(await next.stream.nextMessage()).toMatchObject({ id: 1, result: {} });
+});
+
+test('limits.sessions: on a durable store a 2024-11-05 connection takes the place of an idle session', async () => {
+  const store = watchedStore({ durable: true });
+  const { client, endpoint } = await serve(createEchoServer, { legacySse: true, store, limits: { sessions: 1 } });
+  const idle = client();
+  await idle.initialize();
+  await openSse(client());
+  expect(endpoint.sessions.count).toBe(0);
+  const woken = await idle.call('ping');
+  expect(refusalOf(woken.response, woken.id)).toBe('too_many_sessions');
 });
 
 test('limits.sessions: a session that finds no room here is kept', async () => {

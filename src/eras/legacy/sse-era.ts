@@ -12,7 +12,6 @@ import {
   otherUser,
   overUserLimit,
   SojournError,
-  tooManySessions,
   unsupportedMediaType,
 } from '../../errors.ts';
 import { isJsonContentType } from '@modelcontextprotocol/server';
@@ -40,8 +39,8 @@ import { checkTextDepth, checkValueDepth, type TooDeep } from '../json-depth.ts'
 
 export interface LegacySseOptions {
   readonly options: ResolvedOptions;
-  /** Its connections use shares of users and memory like the sessions of the registry. */
-  readonly registry: Pick<Registry, 'shares' | 'held'>;
+  /** Its connections count against the limits of sessions, users and memory like the sessions of the registry. */
+  readonly registry: Pick<Registry, 'takePlace' | 'shares' | 'held'>;
   readonly builder: SessionBuilder;
   readonly keepAlive: KeepAlive;
   readonly gate: RequestGate;
@@ -55,8 +54,8 @@ interface Connection {
   readonly id: string;
   readonly exchange: Exchange;
   readonly sink: SseSink;
-  /** Gives back its place in `limits.perUser.sessions`. */
-  readonly leaveShare: () => void;
+  /** Gives back its places in `limits.sessions` and `limits.perUser.sessions`. */
+  readonly leave: () => void;
   /** Set by its `initialize`. */
   session: LiveSession | undefined;
   state: 'connected' | 'opening' | 'open';
@@ -119,19 +118,47 @@ export class LegacySseEra {
 
   #connect(exchange: Exchange): void {
     if (!acceptsStream(exchange.header('accept'))) return refuse(exchange, notAcceptable('text/event-stream'), null);
-    if (this.#lifecycle.prefersOthers) return refuse(exchange, draining(), null);
-    const { sessions, streamBufferBytes } = this.#options.limits;
-    if (this.#connections.size >= sessions) return refuse(exchange, tooManySessions(sessions), null);
-    const most = this.#options.perUser.sessions;
-    const leaveShare = this.#registry.shares.reserve(exchange.user, exchange.clientAddress, most);
-    if (leaveShare === undefined) return refuse(exchange, overUserLimit('sessions', most), null);
+    attempt(exchange, async () => {
+      let leave;
+      try {
+        leave = await this.#admitConnection(exchange);
+      } catch (cause) {
+        return refuse(exchange, answerable(cause, this.#options.logger, 'A connection could not be opened'), null);
+      }
+      if (exchange.closed) leave();
+      else this.#begin(exchange, leave);
+    });
+  }
+
+  /** Resolves with a function that gives back what the connection takes of the limits. */
+  async #admitConnection({ user, clientAddress }: Exchange): Promise<() => void> {
+    if (this.#lifecycle.prefersOthers) throw draining();
+    const { sessions } = this.#options.perUser;
+    const leaveShare = this.#registry.shares.reserve(user, clientAddress, sessions);
+    if (leaveShare === undefined) throw overUserLimit('sessions', sessions);
+    let leavePlace: (() => void) | undefined;
+    const leave = (): void => {
+      leaveShare();
+      leavePlace?.();
+    };
+    try {
+      leavePlace = await this.#registry.takePlace();
+      if (this.#lifecycle.prefersOthers) throw draining();
+    } catch (cause) {
+      leave();
+      throw cause;
+    }
+    return leave;
+  }
+
+  #begin(exchange: Exchange, leave: () => void): void {
     const id = base64url(this.#random(ID_BYTES));
     const sink = new SseSink(exchange, SSE_HEADERS, {
       keepAlive: this.#keepAlive,
-      bufferBytes: streamBufferBytes,
+      bufferBytes: this.#options.limits.streamBufferBytes,
       expiry: this.#expiry,
     });
-    const connection: Connection = { id, exchange, sink, leaveShare, session: undefined, state: 'connected' };
+    const connection: Connection = { id, exchange, sink, leave, session: undefined, state: 'connected' };
     this.#connections.set(id, connection);
     sink.listener = { sinkDone: () => this.#gone(connection) };
     const [path = ''] = exchange.url.split('?', 1);
@@ -144,8 +171,8 @@ export class LegacySseEra {
     void connection.session?.leave('deleted');
   }
 
-  #giveBack({ leaveShare, session }: Connection): void {
-    leaveShare();
+  #giveBack({ leave, session }: Connection): void {
+    leave();
     if (session !== undefined) this.#registry.held.delete(session);
   }
 
