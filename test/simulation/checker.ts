@@ -40,7 +40,7 @@ const nameOf = ({ client, tool, method, nonce, id }: Call): string => `${client}
 
 // ——— at most once ———
 
-function checkRuns({ ran, calls }: Ledger, say: SayOf): void {
+function checkRuns({ ran, calls, sessions }: Ledger, say: SayOf): void {
   const runs = new Map<string, Array<(typeof ran)[number]>>();
   for (const run of ran) {
     const of = runs.get(run.nonce);
@@ -48,9 +48,12 @@ function checkRuns({ ran, calls }: Ledger, say: SayOf): void {
     else of.push(run);
   }
   for (const call of calls) {
-    const { tool, nonce, session, ending } = call;
+    const { tool, nonce, session, sentAt, ending } = call;
     if (tool === undefined) continue;
     const of = runs.get(nonce) ?? [];
+    const deletedAt = sessions.get(session)?.deletedAt;
+    if (deletedAt !== undefined && sentAt > deletedAt && of.length > 0)
+      say(call, `ran, and was sent after its session was deleted: ${nameOf(call)}`);
     if (REPEATABLE[tool] !== true && of.length > 1)
       say(
         call,

@@ -47,6 +47,16 @@ export interface Caller {
   cancel(id: number): void;
 }
 
+/**
+ * Whether the answer is an error in place of what the session says: its instance or its owner stopped first. Such an
+ * instance may not know that the session has ended, so it cannot answer 404.
+ */
+export function isUnserved({ error }: Message): boolean {
+  const { reason, mayHaveRun } = error?.data ?? {};
+  if (reason === 'session_not_found') return true;
+  return (reason === 'owner_lost' || reason === 'draining') && mayHaveRun === true;
+}
+
 /** Before a stream that was cut is asked for again. */
 const RETRY_MS = 100;
 
@@ -131,7 +141,7 @@ export class ClientCall {
     const at = this.#now;
     if (message.error === undefined) return this.#end({ kind: 'result', at, value: message.result?.['value'] });
     const { reason, mayHaveRun } = message.error.data ?? {};
-    this.#isLost = reason === 'session_not_found' || (reason === 'owner_lost' && mayHaveRun === true);
+    this.#isLost = isUnserved(message);
     if (reason === 'session_not_found') {
       this.#caller.notFound(this.#story);
       return this.#end({ kind: 'not-found', at });

@@ -4,7 +4,7 @@
  * What it sends and sees goes into the ledger.
  */
 import { parseEventId } from '../../src/session/event-id.ts';
-import { type Caller, type CallOptions, ClientCall, type Message } from './client-call.ts';
+import { type Caller, type CallOptions, ClientCall, isUnserved, type Message } from './client-call.ts';
 import type { Response } from './exchange.ts';
 import type { Call, SessionStory } from './ledger.ts';
 import type { Random } from './random.ts';
@@ -151,17 +151,26 @@ export class SimClient implements Caller {
     else this.#wrong(`DELETE was answered ${response.status}: ${response.body}`);
   }
 
-  #ping(session: string, patience: number): Promise<Response | 'cut' | 'late' | undefined> {
+  #ping(session: string, patience: number, onEvent?: OnEvent): Promise<Response | 'cut' | 'late' | undefined> {
     const message = { id: this.#nextId++, method: 'ping' };
-    return this.requester.until(() => this.requester.post(session, message), { patience });
+    return this.requester.until(() => this.requester.post(session, message, onEvent), { patience });
   }
 
-  /** After its end: nobody may serve it. */
+  /** After its end: no instance may serve it. */
   async probe(): Promise<void> {
     const { story } = this;
     if (story === undefined) return;
-    const response = await this.#ping(story.id, 2_000);
+    let answer: Message | undefined;
+    const onEvent: OnEvent = ({ data }) => {
+      if (data !== '') answer = JSON.parse(data) as Message;
+    };
+    const response = await this.#ping(story.id, 2_000, onEvent);
     if (response === undefined || typeof response === 'string' || response.refused) return;
+    if (response.status === 200) {
+      const ending = await response.ended;
+      if (!response.streams && response.body !== '') answer = JSON.parse(response.body) as Message;
+      if (answer === undefined ? ending === 'cut' : isUnserved(answer)) return;
+    }
     if (response.status !== 404 && !this.#forgiven(story))
       this.#wrong(`session ${story.id} was deleted and answered ${response.status} afterwards`);
   }
