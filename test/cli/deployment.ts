@@ -3,24 +3,26 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { createRawClient, type RawClient } from '../../src/testing/index.ts';
+import { createRawClient, type RawClient, type RawClientOptions } from '../../src/testing/index.ts';
 import { program, startCli } from './cli-process.ts';
 
 export interface DeploymentOptions {
   /** A SQLite file of its own. */
   store?: string;
   env?: Record<string, string>;
+  /** A module of `processes/`; by default `durable-server.mjs`. */
+  server?: string;
 }
 
-/** Processes of `durable-server.mjs` on one store. `happened`: what its tools did, in all of them. */
-export function deployment({ store, env: shared = {} }: DeploymentOptions = {}) {
+/** Processes of one server module on one store. `happened`: what its tools did, in all of them. */
+export function deployment({ store, env: shared = {}, server = 'durable-server.mjs' }: DeploymentOptions = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-restart-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const effects = join(folder, 'effects');
   const url = store ?? `sqlite:${join(folder, 's.db')}`;
   /** `from`: another build than the one under test. */
   const start = async (env: Record<string, string> = {}, from?: string) => {
-    const args = ['serve', program('durable-server.mjs'), '--store', url, '--port', '0'];
+    const args = ['serve', program(server), '--store', url, '--port', '0'];
     const cli = startCli(args, { env: { EFFECTS: effects, ...shared, ...env }, ...(from !== undefined && { from }) });
     return { cli, url: await cli.url() };
   };
@@ -34,8 +36,8 @@ export function deployment({ store, env: shared = {} }: DeploymentOptions = {}) 
   return { start, happened };
 }
 
-export function clientOf(url: string, of?: RawClient): RawClient {
-  const client = createRawClient(url);
+export function clientOf(url: string, of?: RawClient, options?: RawClientOptions): RawClient {
+  const client = createRawClient(url, options);
   onTestFinished(() => client.close());
   if (of?.sessionId !== undefined) client.sessionId = of.sessionId;
   if (of?.protocolVersion !== undefined) client.protocolVersion = of.protocolVersion;

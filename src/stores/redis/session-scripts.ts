@@ -140,13 +140,23 @@ if logs and head[4] then
 end
 local elements, outcomes, refused = {}, {}, false
 
+-- A stream that is known, not open and not complete was open when the key of open streams was deleted or evicted.
+local function lost(stream)
+  for _, element in ipairs(redis.call('LRANGE', KEYS[4], 0, -1)) do
+    local ended, size, name = string.match(element, '^%d+ %d+ %d+ %d+ %d+ (1?) (%d+) ()')
+    if ended == '1' and string.sub(element, name, name + size - 1) == stream then return false end
+  end
+  return true
+end
+
 local function log(stream, from, count, complete, place, text, requests, size)
   local field = 's' .. stream
   local new = from == 0 and redis.call('HSETNX', KEYS[3], stream, '') == 1
   local open = false
   if not new or keep <= now then
     open = redis.call('HGET', KEYS[2], field)
-    if open and tonumber(string.match(open, '^%d+')) ~= from or not open and not new then return false end
+    if open and tonumber(string.match(open, '^%d+')) ~= from then return false end
+    if not open and not new and (from ~= 0 or not lost(stream)) then return false end
   end
   if not complete then
     local answers = open and string.match(open, '\\n.*$')
@@ -222,7 +232,8 @@ return refused and outcomes or 'W'
 
 /**
  * `KEYS`: head, open, log. `ARGV`: retention as events, bytes, ms; stream; the offset after which to read. Answers
- * nothing if the session has ended. Otherwise: the time, the length of the stream if it is open, and for each element
+ * nothing if the session has ended, or if the stream is neither open nor complete because the key of open streams was
+ * deleted or evicted. Otherwise: the time, the length of the stream if it is open, and for each element
  * of the stream, newest first: first offset, number of events, time, events and bytes logged after it, text.
  */
 export const REPLAY = script(
@@ -242,9 +253,11 @@ while not done do
   newest = newest - 32
   done = #elements < 32
   for n = #elements, 1, -1 do
-    local c, b, at, from, count, size, name = string.match(elements[n], '^(%d+) (%d+) (%d+) (%d+) (%d+) 1? (%d+) ()')
+    local c, b, at, from, count, ended, size, name =
+      string.match(elements[n], '^(%d+) (%d+) (%d+) (%d+) (%d+) (1?) (%d+) ()')
     if events - c >= keptEvents or bytes - b > keptBytes or at + keptMs <= now then done = true break end
     if string.sub(elements[n], name, name + size - 1) == stream then
+      if not open and #found == 2 and ended == '' then return false end
       local text = string.sub(elements[n], name + size)
       for _, value in ipairs({from, count, at, whole(events - c), whole(bytes - b), text}) do
         found[#found + 1] = value
