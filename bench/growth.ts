@@ -51,17 +51,22 @@ interface ToolsRow {
   readonly heapBytesEach: number;
 }
 
-/** How the servers of a process are made: by a factory, with its schemas and handlers too, or one for all. */
-type Making = 'factory' | 'inside' | 'one';
+/**
+ * How the servers of a process are made: by a factory, with its schemas and handlers too, or one for all, also with
+ * `sharedLists`.
+ */
+type Making = 'factory' | 'inside' | 'one' | 'shared';
 
 const TOOLS: ReadonlyArray<readonly [tools: number, making: Making]> = [
   [1, 'one'],
   [1, 'factory'],
   [1, 'inside'],
   [100, 'one'],
+  [100, 'shared'],
   [100, 'factory'],
   [100, 'inside'],
   [1_000, 'one'],
+  [1_000, 'shared'],
   [1_000, 'factory'],
 ];
 const VERSION = '2025-06-18';
@@ -166,7 +171,12 @@ async function figure(
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US');
 const tenths = (value: number): string => value.toFixed(1);
-const MADE: Record<Making, string> = { factory: '', inside: ', made in the factory', one: ', one definition' };
+const MADE: Record<Making, string> = {
+  factory: '',
+  inside: ', made in the factory',
+  one: ', one definition',
+  shared: ', one definition, sharedLists',
+};
 const named = ({ tools, making }: ToolsRow): string => `${whole(tools)}${MADE[making]}`;
 
 export function keepGrowth({ runtime, sessions, tools }: GrowthReport): void {

@@ -43,6 +43,7 @@ export type {
   SessionLimits,
   SessionMigrationHandler,
   SessionState,
+  SharedList,
   TimeProvider,
 } from './types.ts';
 export type { SessionMode } from './protocol/versions.ts';

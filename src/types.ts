@@ -272,6 +272,9 @@ export interface ToolLimits {
 /** How an answer to a POST is framed. */
 export type ResponseMode = 'auto' | 'sse' | 'json';
 
+/** A list that is the same for every caller (`sharedLists`). */
+export type SharedList = 'tools' | 'prompts' | 'resources' | 'resourceTemplates';
+
 /** How a `tools/call` is answered that may have run, but has no result. */
 export type LostCalls = 'error' | 'result';
 

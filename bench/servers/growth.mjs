@@ -2,8 +2,8 @@ import { McpServer } from '@modelcontextprotocol/server';
 import * as z from 'zod';
 import { serve } from './serve.mjs';
 
-// BENCH_TOOLS: how many tools each server has. BENCH_MAKING: `one` server for all sessions, or a factory,
-// which creates schemas and handlers itself (`inside`).
+// BENCH_TOOLS: how many tools each server has. BENCH_MAKING: `one` server for all sessions (`shared`: whose
+// list is the same for every caller), or a factory, which creates schemas and handlers itself (`inside`).
 const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
 const count = Number(process.env.BENCH_TOOLS ?? '1');
 
@@ -27,6 +27,8 @@ const makeServer = (ctx) => {
   return server;
 };
 
-const given = process.env.BENCH_MAKING === 'one' ? makeServer({}) : makeServer;
+const making = process.env.BENCH_MAKING;
+const given = making === 'one' || making === 'shared' ? makeServer({}) : makeServer;
+const options = { maxIdleSessionCount: 10_000_000, ...(making === 'shared' && { sharedLists: ['tools'] }) };
 
-serve(createMcpEndpoint(given, { maxIdleSessionCount: 10_000_000 }).node);
+serve(createMcpEndpoint(given, options).node);

@@ -18,8 +18,10 @@ import { versionsOf } from './versions.ts';
 
 export interface HostedDefinition {
   readonly factory: McpEndpointFactory;
-  /** Calls `listener` when a list of the definition changed: each list once per turn of the event loop. */
-  onListChanged(listener: (change: ListChange) => void): void;
+  /** A list of the definition changed: calls `atOnce` each time, and `perTurn` once per turn of the event loop. */
+  onListChanged(atOnce: (change: ListChange) => void, perTurn: (change: ListChange) => void): void;
+  /** The present handler of a method. */
+  handlerOf(method: string): unknown;
   /** The endpoint is closed. The server may be passed to another endpoint. */
   release(): void;
 }
@@ -40,8 +42,13 @@ class Definition implements HostedDefinition {
     return this.#server(light) as ConnectableServer;
   };
 
-  onListChanged(listener: (change: ListChange) => void): void {
-    this.#shared.listen(listener);
+  onListChanged(atOnce: (change: ListChange) => void, perTurn: (change: ListChange) => void): void {
+    this.#shared.listen({ atOnce, perTurn });
+  }
+
+  handlerOf(method: string): unknown {
+    const { server } = this.#shared;
+    return server._requestHandlers.get(method) ?? server.fallbackRequestHandler;
   }
 
   /** `false`: another endpoint serves it. */

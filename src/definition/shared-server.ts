@@ -13,7 +13,7 @@
  */
 import { definitionRefused, outsideHandler } from '../errors.ts';
 import { contexts } from '../session/context.ts';
-import { LIST_CHANGED } from '../session/broadcast.ts';
+import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import { afterTurn } from '../options/system.ts';
 import { seamsOf, type SdkServer } from './sdk-server.ts';
 
@@ -47,13 +47,19 @@ const KIND_OF_METHOD = new Map(
 /** Light servers name their definition's server under this key. */
 const SHARED = Symbol('sojourn.shared-server');
 
+interface ListChangeListener {
+  atOnce(this: void, change: ListChange): void;
+  /** Each changed list once per turn of the event loop. */
+  perTurn(this: void, change: ListChange): void;
+}
+
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 
 export class SharedServer {
   readonly server: SdkServer;
   /** The values that the definition has while no handler runs, of properties that belong to one connection. */
   readonly idle: Record<string, unknown> = {};
-  #listener: ((change: ListChange) => void) | undefined = undefined;
+  #listener: ListChangeListener | undefined = undefined;
   readonly #changed = new Set<ListChange>();
 
   constructor(server: SdkServer) {
@@ -85,11 +91,12 @@ export class SharedServer {
   }
 
   /** Sets the listener that gets changed lists. */
-  listen(listener: ((change: ListChange) => void) | undefined): void {
+  listen(listener: ListChangeListener | undefined): void {
     this.#listener = listener;
   }
 
   announce(change: ListChange): void {
+    this.#listener?.atOnce(change);
     if (this.#changed.size === 0) afterTurn(() => this.#tell());
     this.#changed.add(change);
   }
@@ -97,7 +104,7 @@ export class SharedServer {
   #tell(): void {
     const changes = [...this.#changed];
     this.#changed.clear();
-    for (const change of changes) this.#listener?.(change);
+    for (const change of changes) this.#listener?.perTurn(change);
   }
 
   /** The light server whose handler runs. */

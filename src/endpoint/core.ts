@@ -40,6 +40,7 @@ import { RecentListChanges } from '../session/recent-list-changes.ts';
 import { Patience } from '../session/patience.ts';
 import { SessionOpener } from '../session/session-opener.ts';
 import { Registry } from '../session/registry.ts';
+import type { SharedLists } from '../session/shared-lists.ts';
 import type { OpenStore } from '../stores/store.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
@@ -59,6 +60,8 @@ export interface CoreOptions {
   readonly authenticator?: Authenticator | undefined;
   /** `undefined`: without the option `auth.authorize`. */
   readonly authorizer?: Authorizer | undefined;
+  /** `undefined`: without the option `sharedLists`. */
+  readonly lists?: SharedLists | undefined;
   readonly events: SessionEvents;
   readonly memory: MemoryUse;
   readonly lifecycle: Lifecycle;
@@ -94,6 +97,7 @@ export class Core {
     userOf,
     authenticator,
     authorizer,
+    lists,
     events,
     memory,
     lifecycle,
@@ -134,6 +138,7 @@ export class Core {
         guarded: !inProcess,
         durable,
         authorizer,
+        lists,
         memory,
         valid: () => this.instance.valid,
         idSuffixes: () => this.instance.idSuffixes,
@@ -215,7 +220,7 @@ export class Core {
       random,
       lifecycle,
     });
-    this.#stateless = new StatelessEra({ options, servers, keepAlive, gate, authorizer });
+    this.#stateless = new StatelessEra({ options, servers, keepAlive, gate, authorizer, lists });
     const legacyPost: LegacyEra['post'] =
       options.sessionMode === 'stateless' ? (post) => this.#stateless.post(post) : (post) => this.legacy.post(post);
     this.#modern = new ModernEra({
@@ -227,6 +232,7 @@ export class Core {
       random,
       expiry,
       authorizer,
+      lists,
       lifecycle,
       legacy: legacyPost,
     });
@@ -251,6 +257,7 @@ export class Core {
         })
       : undefined;
     const unsubscribe = this.bus.subscribe((event) => {
+      lists?.changed(event.kind);
       listChanges.note(event, options.timeProvider.now());
       broadcast([...this.registry.values(), ...(this.#sse?.sessions() ?? [])], event);
     });

@@ -27,6 +27,7 @@ import { createSessions, type SessionEvents, type Sessions } from './sessions.ts
 import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
+import { SharedLists } from '../session/shared-lists.ts';
 import type { OpenStore } from '../stores/store.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
 import type {
@@ -152,6 +153,7 @@ class Endpoint {
   readonly #events: SessionEvents = new EventEmitter();
   readonly #authenticator: Authenticator | undefined;
   readonly #authorizer: HookAuthorizer | undefined;
+  readonly #lists: SharedLists | undefined;
   readonly #wellKnown: WellKnown;
   readonly #memory: MemoryBudget;
   readonly #exchanges: ExchangeHost;
@@ -163,10 +165,15 @@ class Endpoint {
     this.#factory = factory;
     this.#options = options;
     this.#definition = definition;
-    definition?.onListChanged((kind) => this.#core?.bus.deliver({ kind }));
+    definition?.onListChanged(
+      (kind) => this.#lists?.changed(kind),
+      (kind) => this.#core?.bus.deliver({ kind }),
+    );
     const { timeProvider: time, logger, auth, limits, writeTimeoutMs } = options;
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
     this.#authorizer = auth?.authorize && new HookAuthorizer(auth.authorize, options);
+    const { sharedLists } = options;
+    if (sharedLists.length > 0) this.#lists = new SharedLists(sharedLists, (method) => definition?.handlerOf(method));
     this.#wellKnown = new WellKnown(auth?.metadata);
     this.#memory = new MemoryBudget(limits.memoryBytes);
     this.#exchanges = {
@@ -214,6 +221,7 @@ class Endpoint {
         userOf: createUserOf(options),
         authenticator: this.#authenticator,
         authorizer: this.#authorizer,
+        lists: this.#lists,
         events: this.#events,
         memory: this.#memory,
         lifecycle: this.#lifecycle,
@@ -263,6 +271,14 @@ class Endpoint {
         new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody, this.#exchanges),
       );
     };
+    const bus: ServerEventBus = {
+      publish: (event) => {
+        // The application's bus may deliver later.
+        this.#lists?.changed(event.kind);
+        this.#opened.bus.publish(event);
+      },
+      subscribe: (listener) => this.#opened.bus.subscribe(listener),
+    };
     const endpoint: McpEndpoint = {
       node,
       fetch: (request, given) => {
@@ -277,14 +293,8 @@ class Endpoint {
         () => this.#loader.ready(),
         this.#events,
       ),
-      notify: createNotifier({
-        publish: (event) => this.#opened.bus.publish(event),
-        subscribe: (listener) => this.#opened.bus.subscribe(listener),
-      }),
-      bus: {
-        publish: (event) => this.#opened.bus.publish(event),
-        subscribe: (listener) => this.#opened.bus.subscribe(listener),
-      },
+      notify: createNotifier(bus),
+      bus,
       drain: (given) => keepingProcess(() => this.#drain(given)),
       close: () => this.#close(),
       health: () => this.#health(),

@@ -16,6 +16,7 @@ import type {
   SessionIdGenerator,
   SessionLimits,
   SessionMigrationHandler,
+  SharedList,
   TimeProvider,
   ToolLimits,
   UserLimits,
@@ -114,6 +115,12 @@ export interface McpEndpointOptions {
    * `'stateless'`.
    */
   legacySse?: boolean | undefined;
+  /**
+   * Lists that are the same for every caller: `'tools'`, `'prompts'`, `'resources'`, `'resourceTemplates'`. Their
+   * answers are kept, and given to every caller until the list changes. Default: none. Never name a list that depends
+   * on the caller, or one caller gets the list of another.
+   */
+  sharedLists?: readonly SharedList[] | undefined;
   /**
    * How POSTs are answered. `'auto'` (default): sessions by SSE; 2026-07-28 by JSON unless something is sent before the
    * result. `'sse'`: always SSE. `'json'`: always one JSON body, no resuming; a message that a handler sends before its

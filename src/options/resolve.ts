@@ -124,6 +124,12 @@ function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptio
       `${DEFAULT_ID_LENGTH} characters or more, which is what ids have without a sessionIdGenerator`,
     );
   }
+  if (resolved.sharedLists.length > 0 && resolved.auth?.authorize !== undefined) {
+    throw optionsContradict(
+      'Options sharedLists and auth.authorize contradict each other: authorize decides for each caller what a list ' +
+        'shows, so no list is the same for every caller; give one of them',
+    );
+  }
   const mode = given.stateless === undefined ? `sessionMode: '${sessionMode}'` : `stateless: ${given.stateless}`;
   if (legacySse && sessionMode === 'stateless') {
     throw optionsContradict(

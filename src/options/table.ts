@@ -17,6 +17,7 @@ import type {
   SessionIdGenerator,
   SessionLimits,
   SessionMigrationHandler,
+  SharedList,
   TimeProvider,
 } from '../types.ts';
 import type { ResolvedAuth } from './auth-options.ts';
@@ -134,6 +135,14 @@ export const OPTIONS = {
     },
     sessions('keys that sign messages between instances, 32 bytes or more each; better set in the environment', {
       value: 'keys',
+    }),
+  ),
+  sharedLists: list<SharedList, readonly SharedList[]>(
+    Object.freeze([]),
+    { takes: 'a list of tools, prompts, resources, resourceTemplates', item: checkSharedList, least: 0 },
+    sessions('lists that are the same for every caller, so that their answers are kept', {
+      value: 'names',
+      shown: 'none',
     }),
   ),
   responseMode: choice<ResponseMode>(
@@ -264,6 +273,14 @@ function parseVersions(name: string, value: unknown): readonly string[] {
     throw optionInvalid(typeof version === 'string' ? 'range' : 'type', item, version, `one of ${takes}`);
   });
   return Object.freeze(newestFirst(versions));
+}
+
+const SHARED_LISTS: readonly SharedList[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
+
+function checkSharedList(name: string, value: unknown): SharedList {
+  const found = SHARED_LISTS.find((list) => list === value);
+  if (found !== undefined) return found;
+  throw optionInvalid(typeof value === 'string' ? 'range' : 'type', name, value, `one of ${SHARED_LISTS.join(', ')}`);
 }
 
 /** A key is secret, so errors state only its size. */

@@ -6,15 +6,10 @@
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { afterTurn } from '../options/system.ts';
 import type { RpcNotification } from '../protocol/jsonrpc.ts';
+import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import type { LiveSession } from './session.ts';
 
 const SLICE = 200;
-
-export const LIST_CHANGED = {
-  tools_list_changed: 'notifications/tools/list_changed',
-  prompts_list_changed: 'notifications/prompts/list_changed',
-  resources_list_changed: 'notifications/resources/list_changed',
-} as const;
 
 export function broadcast(sessions: readonly LiveSession[], event: ServerEvent): void {
   const message = notificationOf(event);

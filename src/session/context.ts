@@ -8,6 +8,7 @@ import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { McpHttpRequest, McpSession } from '../types.ts';
 import type { RpcResponse } from '../protocol/jsonrpc.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
+import type { ListPage } from './shared-lists.ts';
 import type { Stream } from './stream.ts';
 
 /** Ends responses whose clients then resume. The SDK passes both to handlers. */
@@ -73,7 +74,7 @@ const MARKERS: Transitions<MarkerState> = {
 /** Takes the answer of a request: instead of its stream, or before its stream if the answer is a result. */
 type AnswerHook =
   | { readonly takes: 'answer'; readonly run: (answer: RpcResponse) => void }
-  | { readonly takes: 'result'; readonly run: (answer: RpcResponse) => void };
+  | { readonly takes: 'result'; readonly run: (answer: RpcResponse) => void; readonly page?: ListPage | undefined };
 
 export class MessageContext {
   readonly source: MessageSource | undefined;

@@ -3,7 +3,7 @@
  * `list_changed` when it is restored here.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import { LIST_CHANGED } from './broadcast.ts';
+import { LIST_CHANGED } from '../protocol/list-changed.ts';
 
 export class RecentListChanges {
   /** Method → ms since 1970. */

@@ -22,6 +22,7 @@ import { HibernatedIndex } from './hibernated-index.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS, type SweptSessions } from './sweep.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import { HeldBytes } from './held-bytes.ts';
+import type { SharedLists } from './shared-lists.ts';
 import { UserShares } from './user-shares.ts';
 
 type SessionEvents = EventEmitter<SessionEventMap>;
@@ -31,6 +32,7 @@ export interface RegistryOptions {
   readonly guarded: boolean;
   readonly durable: boolean;
   readonly authorizer?: Authorizer | undefined;
+  readonly lists?: SharedLists | undefined;
   /** Whether this instance has a valid lease. */
   valid(): boolean;
   /** Whether every instance of the deployment reads event ids with suffixes. */
@@ -50,6 +52,7 @@ export class Registry implements LiveSessionHost, SweptSessions {
   readonly guarded: boolean;
   readonly largeAnswers: LargeAnswers;
   readonly authorizer: Authorizer | undefined;
+  readonly lists: SharedLists | undefined;
   readonly hibernated: HibernatedIndex;
   readonly durable: boolean;
   readonly #claims: ClaimQueue;
@@ -77,7 +80,7 @@ export class Registry implements LiveSessionHost, SweptSessions {
   constructor(
     options: ResolvedOptions,
     store: OpenStore,
-    { guarded, durable, memory, authorizer, valid, idSuffixes, owner, takenOver, lifecycle }: RegistryOptions,
+    { guarded, durable, memory, authorizer, lists, valid, idSuffixes, owner, takenOver, lifecycle }: RegistryOptions,
     events: SessionEvents,
   ) {
     this.#events = events;
@@ -87,6 +90,7 @@ export class Registry implements LiveSessionHost, SweptSessions {
     this.store = store;
     this.guarded = guarded;
     this.authorizer = authorizer;
+    this.lists = lists;
     this.durable = durable;
     this.memory = memory;
     this.held = new HeldBytes(memory);

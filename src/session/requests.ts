@@ -29,6 +29,7 @@ import { PostStreams } from './post-streams.ts';
 import type { RecordKeeper } from './record-keeper.ts';
 import { REPLAYED_MESSAGES } from './replayed-messages.ts';
 import { RunningRequests } from './running.ts';
+import type { KnownPage, SharedLists } from './shared-lists.ts';
 import type { Stream } from './stream.ts';
 import type { AppendExtra, StreamLog, WriteResult } from './stream-log.ts';
 
@@ -39,6 +40,7 @@ export interface RequestsSession {
   readonly record: RecordKeeper;
   readonly guard: CallGuard | undefined;
   readonly listChanges: PendingListChanges;
+  readonly lists: SharedLists | undefined;
   readonly getStream: Stream;
   /** `undefined`: the session's streams are not logged. */
   readonly streamLog: StreamLog | undefined;
@@ -76,7 +78,7 @@ export class SessionRequests {
 
   /** Takes the id of a request, which counts as running from here on. */
   admit(message: RpcRequest, source: MessageSource | undefined, stream: Stream | undefined): MessageContext {
-    const { record, guard } = this.#session;
+    const { record } = this.#session;
     const context = this.#delivery.contextOf(message, source, stream);
     // Clients of earlier revisions do not come back after a stream that ended.
     if (stream?.logged === true && hasPriming(record.version)) {
@@ -87,10 +89,22 @@ export class SessionRequests {
     }
     const keep = REPLAYED_MESSAGES[message.method];
     if (keep !== undefined) context.onAnswer({ takes: 'result', run: () => keep(record, message) });
-    else if (message.method === 'tools/list')
-      context.onAnswer({ takes: 'result', run: (answer) => guard?.learn(answer) });
+    else this.#learn(message, context);
     this.#add(message.id, context);
     return context;
+  }
+
+  /** Learns from the answer to a list, and keeps it for other callers where the list is shared. */
+  #learn(message: RpcRequest, context: MessageContext): void {
+    const { record, guard, lists } = this.#session;
+    const page = lists?.page(message, record.version);
+    const isLearnt = guard !== undefined && message.method === 'tools/list';
+    if (page === undefined && !isLearnt) return;
+    const run = (answer: RpcResponse): void => {
+      if (isLearnt) guard.learn(answer);
+      page?.keep(answer);
+    };
+    context.onAnswer({ takes: 'result', run, page });
   }
 
   #add(id: RequestId, context: MessageContext): void {
@@ -216,7 +230,7 @@ export class SessionRequests {
 
   /** Takes the answer of the server. */
   answer(message: RpcResponse): void {
-    const { logger, ownership, guard } = this.#session;
+    const { logger, ownership } = this.#session;
     const context = message.id === undefined ? undefined : this.running.get(message.id);
     if (context === undefined) {
       // A handler may still answer while its session leaves. The client has an error by then.
@@ -230,12 +244,22 @@ export class SessionRequests {
     const { hook } = context;
     if (hook?.takes === 'answer') return hook.run(message);
     if (message.error === undefined) hook?.run(message);
-    const json = toJson(message);
+    this.#reply(context, toJson(message));
+  }
+
+  /** Answers a list with a known page, without the server. */
+  answerWith(page: KnownPage, context: MessageContext): void {
+    this.#settle(context);
+    if (page.hints !== undefined) this.#session.guard?.learn(page.hints);
+    this.#reply(context, page.answerTo(context.id));
+  }
+
+  #reply(context: MessageContext, json: string): void {
     if (isLarge(json)) this.#session.noteLarge(context.target ?? context.method ?? '');
     const isUnread = context.stream?.isUnread === true;
     this.streams.reply(context, json);
     if (isUnread) this.#session.answerOnGet(json);
-    if (context.marker !== 'none') guard?.unmark(context);
+    if (context.marker !== 'none') this.#session.guard?.unmark(context);
   }
 
   #settle(context: MessageContext): void {

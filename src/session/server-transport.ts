@@ -7,6 +7,7 @@ import { type RequestEntry, requestEntry } from '../protocol/request-entry.ts';
 import { rememberSchemas } from '../protocol/schema-memo.ts';
 import type { Logger } from '../types.ts';
 import type { MessageContext } from './context.ts';
+import type { KnownPage } from './shared-lists.ts';
 
 type OnMessage = <T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void;
 
@@ -35,15 +36,32 @@ export abstract class ServerTransport {
   protected abstract get server(): object | undefined;
   protected abstract get logger(): Logger;
 
+  /** Returns `false` if the server must be asked. */
+  protected abstract answerWith(page: KnownPage, context: MessageContext): boolean;
+
   /** Passes a message to the server. `context`: the SDK's `extra`. */
   receive(message: unknown, context: MessageContext): void {
     if (context.id !== undefined) {
       if (context.method === 'tools/list' && this.server !== undefined) rememberSchemas(this.server);
       const entry = (this.#entry ??= this.#findEntry());
       // A property that was defined over the accessor differs.
-      if (entry !== PUBLIC_WAY && this.onmessage === this.#onmessage) return entry._onrequest(message, context);
+      if (entry !== PUBLIC_WAY && this.onmessage === this.#onmessage) {
+        if (context.hook !== undefined && this.#answered(context)) return;
+        return entry._onrequest(message, context);
+      }
     }
     this.onmessage?.(message as never, context as never);
+  }
+
+  /** Answers a shared list with a known page, where no code of the application sees the answers of this transport. */
+  #answered(context: MessageContext): boolean {
+    const { hook } = context;
+    const page = hook?.takes === 'result' ? hook.page : undefined;
+    if (page === undefined || Object.hasOwn(this, 'send')) return false;
+    const { known } = page;
+    if (known !== undefined && this.answerWith(known, context)) return true;
+    page.asked();
+    return false;
   }
 
   #findEntry(): RequestEntry | typeof PUBLIC_WAY {

@@ -4,6 +4,7 @@ import type { OpenStore } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Authorizer } from './authorizer.ts';
+import type { SharedLists } from './shared-lists.ts';
 
 /** What the parts of a session use of the instance it lives on. */
 export interface SessionHost {
@@ -12,6 +13,8 @@ export interface SessionHost {
   readonly store: OpenStore;
   /** `undefined`: without `auth.authorize`. */
   readonly authorizer: Authorizer | undefined;
+  /** `undefined`: without `sharedLists`. */
+  readonly lists: SharedLists | undefined;
   /** Other processes may own sessions of this store: calls are guarded (`call-guard.ts`). */
   readonly guarded: boolean;
   /** Whether event ids may carry suffixes: no instance of the deployment is too old to read them. */

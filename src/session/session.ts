@@ -37,6 +37,7 @@ import { RecordKeeper } from './record-keeper.ts';
 import { SessionRequests } from './requests.ts';
 import type { SessionRun } from './run.ts';
 import type { SessionHost } from './session-host.ts';
+import type { SharedLists } from './shared-lists.ts';
 import { Stream } from './stream.ts';
 import { tearDown } from './teardown.ts';
 import { SessionTransport } from './transport.ts';
@@ -120,6 +121,10 @@ export class LiveSession {
 
   get authorizer(): Authorizer | undefined {
     return this.#host.authorizer;
+  }
+
+  get lists(): SharedLists | undefined {
+    return this.#host.lists;
   }
 
   /** Requested until `initialize` is answered, then negotiated. */

@@ -26,6 +26,7 @@ import type { LeaseGate } from './lease-gate.ts';
 import type { Questions } from './questions.ts';
 import type { SessionRequests } from './requests.ts';
 import { ServerTransport } from './server-transport.ts';
+import type { KnownPage, SharedLists } from './shared-lists.ts';
 import type { Stream } from './stream.ts';
 
 const SESSION_LEVEL = new Set([
@@ -44,8 +45,9 @@ export interface TransportSession {
   readonly gate: LeaseGate;
   /** `undefined`: no other process can own the session, so its sends are never held. */
   readonly guard: { forget(): void } | undefined;
+  readonly lists: SharedLists | undefined;
   readonly record: { readonly initialized: boolean };
-  readonly requests: Pick<SessionRequests, 'answer' | 'running'>;
+  readonly requests: Pick<SessionRequests, 'answer' | 'answerWith' | 'running'>;
   readonly questions: Questions;
   readonly getStream: Stream;
   /** Sends a message about the session, on its GET stream. */
@@ -74,6 +76,14 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   get sessionId(): string {
     return this.#session.id;
+  }
+
+  /** Sends are held while the lease is lapsed, so the server is asked then. */
+  protected answerWith(page: KnownPage, context: MessageContext): boolean {
+    const { gate, guard, requests } = this.#session;
+    if (guard !== undefined && !gate.open) return false;
+    requests.answerWith(page, context);
+    return true;
   }
 
   /** Reports at once that the transport is closed, when a server connects after its session has left. */
@@ -158,6 +168,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     const session = this.#session;
     const { method } = message;
     if (method === 'notifications/tools/list_changed') session.guard?.forget();
+    if (SESSION_LEVEL.has(method)) session.lists?.changed(method);
     const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : this.#streamOf(related);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
     if (stream !== undefined) stream.send(JSON.stringify(out));

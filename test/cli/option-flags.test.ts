@@ -26,6 +26,7 @@ const SAMPLES: Partial<Record<OptionKey, string>> = {
   allowedHosts: 'mcp.example',
   allowedOrigins: 'https://app.example',
   relayedHeaders: 'x-tenant',
+  sharedLists: 'tools',
   credentialHeaders: 'x-secret',
   stateless: 'false',
   eventRetention: 'false',

@@ -55,6 +55,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'SessionPageRequest',
       'SessionState',
       'Sessions',
+      'SharedList',
       'Store',
       'TimeProvider',
       'TrustedProxyUser',

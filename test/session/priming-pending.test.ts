@@ -51,7 +51,7 @@ async function served(connect = sharedStore('sqlite'), options: McpEndpointOptio
     return storing;
   };
   const hold = () => (waits = gate());
-  return { ...member, store, runs, asked, client, holdAppends, hold, connect };
+  return { ...member, another: () => member.client(), store, runs, asked, client, holdAppends, hold, connect };
 }
 
 /** Nothing waits for the store. */
@@ -80,6 +80,19 @@ describe('a call that may run twice', () => {
     const [primed, answer] = stream.events;
     expect([primed?.id !== undefined, primed?.data, textOf(answer?.message)]).toEqual([true, '', 'seen']);
     expect((await one.client.get({ lastEventId: primed?.id })).status).toBe(200);
+  });
+
+  test('runs at once after a shared list, for which its server was not asked', async () => {
+    const one = await served(sharedStore('sqlite'), { sharedLists: ['tools'] });
+    await one.client.call('tools/list');
+    const client = one.another();
+    await client.initialize({ protocolVersion: '2025-11-25' });
+    await client.call('tools/list');
+    const storing = one.holdAppends();
+    const called = call({ ...one, client }, 'peek');
+    await until(() => one.runs.length === 1);
+    storing.open();
+    await (await called).untilEnd();
   });
 
   test('waits where nobody has said that it may run twice, and where it may not', async () => {

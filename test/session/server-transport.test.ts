@@ -38,6 +38,9 @@ class RecordingTransport extends ServerTransport {
   async send(message: unknown): Promise<void> {
     this.sent.push(message);
   }
+  protected answerWith(): boolean {
+    return false;
+  }
 }
 
 /** The SDK's schemas refuse this message, so only a request that takes the short way is answered. */

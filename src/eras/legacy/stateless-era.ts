@@ -35,6 +35,7 @@ import { inHookTime } from '../../session/hook-time.ts';
 import type { SessionRun } from '../../session/run.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
 import { ServerTransport } from '../../session/server-transport.ts';
+import type { KnownPage, ListPage, SharedLists } from '../../session/shared-lists.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import { Stream } from '../../session/stream.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -48,7 +49,11 @@ export interface StatelessOptions {
   readonly keepAlive: KeepAlive;
   readonly authorizer?: Authorizer | undefined;
   readonly gate: RequestGate;
+  readonly lists?: SharedLists | undefined;
 }
+
+/** In place of a version: a server without a handshake answers in one form. */
+const STATELESS = 'stateless';
 
 /** Who asks, for the error that says it cannot be. */
 const FEATURES: Readonly<Record<string, string>> = {
@@ -63,14 +68,16 @@ export class StatelessEra {
   readonly #keepAlive: KeepAlive;
   readonly #authorizer: Authorizer | undefined;
   readonly #gate: RequestGate;
+  readonly #lists: SharedLists | undefined;
   readonly #running = new Set<StatelessTransport>();
 
-  constructor({ options, servers, keepAlive, gate, authorizer }: StatelessOptions) {
+  constructor({ options, servers, keepAlive, gate, authorizer, lists }: StatelessOptions) {
     this.#options = options;
     this.#servers = servers;
     this.#keepAlive = keepAlive;
     this.#authorizer = authorizer;
     this.#gate = gate;
+    this.#lists = lists;
   }
 
   post(post: InboundPost): void {
@@ -135,7 +142,15 @@ export class StatelessEra {
         this.#done(transport, server, run);
         done();
       };
-      transport = new StatelessTransport({ request: message, exchange, server, logger, form, done: over });
+      transport = new StatelessTransport({
+        request: message,
+        exchange,
+        server,
+        logger,
+        form,
+        done: over,
+        lists: this.#lists,
+      });
       this.#running.add(transport);
       exchange.onClose(() => transport?.close());
       const hook = { hook: 'the connect() of the server', sessionId: undefined };
@@ -145,12 +160,15 @@ export class StatelessEra {
       // While a resolver takes its time the client may leave, or the endpoint close.
       if (transport.closed) return;
       if (refusal !== undefined) return await transport.fail(refusal);
-      transport.dispatch(
-        this.#servers.asked(message),
-        new MessageContext(exchange, undefined, run.enter !== undefined, message.id, message.method, undefined),
-        run,
-        this.#stream(exchange),
+      const context = new MessageContext(
+        exchange,
+        undefined,
+        run.enter !== undefined,
+        message.id,
+        message.method,
+        undefined,
       );
+      transport.dispatch(this.#servers.asked(message), context, run, this.#stream(exchange));
     } catch (cause) {
       run?.leave('request_done');
       const error = answerable(cause, logger, 'A stateless request could not be served');
@@ -208,6 +226,7 @@ export interface StatelessTransportOptions {
   readonly server: AnyServer;
   readonly logger: Logger;
   readonly form: LostForm;
+  readonly lists: SharedLists | undefined;
   /** Called when the server of the request is closed. */
   readonly done: () => void;
 }
@@ -220,13 +239,15 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
   readonly #exchange: Exchange;
   readonly #form: LostForm;
   readonly #done: () => void;
+  readonly #lists: SharedLists | undefined;
+  #page: ListPage | undefined = undefined;
   #closed = false;
   #answered = false;
   /** Set by `dispatch`. An error before that is sent with its HTTP status. */
   #stream: Stream | undefined = undefined;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
-  constructor({ request, exchange, server, logger, form, done }: StatelessTransportOptions) {
+  constructor({ request, exchange, server, logger, form, done, lists }: StatelessTransportOptions) {
     super();
     const { id, method } = request;
     this.#id = id;
@@ -236,6 +257,7 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
     this.logger = logger;
     this.#form = form;
     this.#done = done;
+    this.#lists = lists;
   }
 
   async start(): Promise<void> {}
@@ -255,6 +277,9 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
 
   dispatch(message: RpcRequest, context: MessageContext, run: SessionRun, stream: Stream): void {
     this.#stream = stream;
+    const page = this.#lists?.page(message, STATELESS);
+    if (page !== undefined) context.onAnswer({ takes: 'result', run: (answer) => page.keep(answer), page });
+    this.#page = page;
     const deliver = (): void => contexts.run(context, () => this.receive(message, context));
     if (run.enter === undefined) deliver();
     else run.enter(deliver);
@@ -269,6 +294,7 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
   #answer(message: RpcResponse): void {
     if (message.id !== this.#id || this.#answered) return;
     this.#answered = true;
+    this.#page?.keep(message);
     const answer = this.#method === 'initialize' ? withoutListChanged(message) : message;
     let json;
     try {
@@ -276,11 +302,22 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
     } catch (cause) {
       json = errorJson(internal(cause), this.#id);
     }
+    this.#reply(json);
+  }
+
+  protected answerWith(page: KnownPage): boolean {
+    this.#answered = true;
+    this.#reply(page.answerTo(this.#id));
+    return true;
+  }
+
+  #reply(json: string): void {
     this.#stream?.send(json, true);
     queueMicrotask(() => attempt(this.#exchange, () => this.close()));
   }
 
   #notify(message: RpcNotification, related: RequestId | undefined): void {
+    this.#lists?.changed(message.method);
     const inRequest = related === this.#id || (related === undefined && contexts.getStore()?.id === this.#id);
     if (!inRequest || this.#answered)
       throw statelessUnsupported(`The notification ${message.method} outside of a request`);

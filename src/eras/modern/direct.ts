@@ -16,6 +16,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { contexts } from '../../session/context.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import { noteRefused } from '../../session/server-transport.ts';
+import type { SharedLists } from '../../session/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Classification, ModernEnvelopes } from './envelopes.ts';
 import { clientOf, contextOf, type ModernCall } from './modern-call.ts';
@@ -36,8 +37,16 @@ export class ModernDirect {
   #hinted = false;
   readonly #lifecycle: Pick<Lifecycle, 'refusal'>;
 
-  constructor(options: ResolvedOptions, servers: ModernServers, lifecycle: Pick<Lifecycle, 'refusal'>) {
+  readonly #lists: SharedLists | undefined;
+
+  constructor(
+    options: ResolvedOptions,
+    servers: ModernServers,
+    lifecycle: Pick<Lifecycle, 'refusal'>,
+    lists: SharedLists | undefined,
+  ) {
     this.#options = options;
+    this.#lists = lists;
     this.#lifecycle = lifecycle;
     this.#servers = servers;
   }
@@ -87,6 +96,8 @@ export class ModernDirect {
       pipe,
       answerOnly: this.#options.responseMode === 'json',
       logger: this.#options.logger,
+      page: this.#lists?.page(request, classification.revision ?? call.version),
+      lists: this.#lists,
       entry: this.#entryOf(server, inner),
       hasCloseListener: () => inner.onclose !== undefined,
       over: (answered) => {

@@ -34,6 +34,7 @@ import type { Authorizer } from '../../session/authorizer.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
 import { contexts, targetOf } from '../../session/context.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
+import type { SharedLists } from '../../session/shared-lists.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { claimedVersion } from '../request-checks.ts';
@@ -58,6 +59,7 @@ export interface ModernOptions {
   readonly keepAlive: KeepAlive;
   readonly expiry: StreamExpiry;
   readonly authorizer?: Authorizer | undefined;
+  readonly lists?: SharedLists | undefined;
   readonly gate: RequestGate;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   /** Handles a message that the SDK classifies as legacy. */
@@ -81,10 +83,10 @@ export class ModernEra {
   #running = 0;
 
   constructor(given: ModernOptions) {
-    const { options, servers, bus, keepAlive, gate, random, expiry, authorizer, legacy, lifecycle } = given;
+    const { options, servers, bus, keepAlive, gate, random, expiry, authorizer, legacy, lifecycle, lists } = given;
     this.#options = options;
     this.#servers = new ModernServers(options, servers);
-    this.#direct = new ModernDirect(options, this.#servers, lifecycle);
+    this.#direct = new ModernDirect(options, this.#servers, lifecycle, lists);
     this.#lifecycle = lifecycle;
     this.#keepAlive = keepAlive;
     this.#random = random;

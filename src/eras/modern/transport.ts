@@ -24,6 +24,7 @@ import type { ResponsePipe } from '../../http/response-pipe.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { RequestEntry } from '../../protocol/request-entry.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
+import type { ListPage, SharedLists } from '../../session/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import type { Classification } from './envelopes.ts';
@@ -35,6 +36,9 @@ export interface ModernTransportOptions {
   /** `responseMode: 'json'`: messages before the answer are dropped. */
   readonly answerOnly: boolean;
   readonly logger: Logger;
+  /** Of a shared list. */
+  readonly page: ListPage | undefined;
+  readonly lists: SharedLists | undefined;
   /** The entry of the server that `connect` is called on, where a request may take the short way. */
   readonly entry: RequestEntry | undefined;
   /** Whether the application has set `onclose` on the server. */
@@ -109,19 +113,34 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
   deliver(message: JSONRPCMessage, extra: MessageExtraInfo): void {
     if (this.onmessage === undefined) throw new Error('The server did not take its transport');
     const { entry } = this.#options;
+    const isShort = entry !== undefined && this.onmessage === this.#connected;
+    if (isShort && this.#answeredWithPage()) return;
     this.#early = true;
     try {
-      if (entry !== undefined && this.onmessage === this.#connected) entry._onrequest(message, extra);
+      if (isShort) entry._onrequest(message, extra);
       else this.onmessage(message, extra);
     } finally {
       this.#early = false;
     }
   }
 
+  /** Answers a shared list with a known page, where no code of the application sees the answers of this transport. */
+  #answeredWithPage(): boolean {
+    const { page, id } = this.#options;
+    if (page === undefined || Object.hasOwn(this, 'send')) return false;
+    if (page.known === undefined) {
+      page.asked();
+      return false;
+    }
+    this.#answer(200, page.known.answerTo(id));
+    return true;
+  }
+
   override send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
     if (this.#over) return DONE;
-    const { id, pipe, answerOnly } = this.#options;
+    const { id, pipe, answerOnly, page, lists } = this.#options;
     if ('method' in message) {
+      lists?.changed(message.method);
       if (options?.relatedRequestId === id && !this.#answered && !answerOnly) pipe.event(JSON.stringify(message));
       return DONE;
     }
@@ -130,12 +149,17 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
       return DONE;
     }
     if (this.#answered) return DONE;
-    this.#answered = true;
+    if ('result' in message) page?.keep(message);
     const answer = 'result' in message ? withRootsParams(message) : message;
     const status = 'error' in message ? this.#statusOf(message.error.code) : 200;
-    // Close after the handler has finished. An abort signal without listeners is not worth its event.
-    pipe.answer(status, JSON.stringify(answer), () => void this.close());
+    this.#answer(status, JSON.stringify(answer));
     return DONE;
+  }
+
+  #answer(status: number, json: string): void {
+    this.#answered = true;
+    // Close after the handler has finished. An abort signal without listeners is not worth its event.
+    this.#options.pipe.answer(status, json, () => void this.close());
   }
 
   override close(): Promise<void> {

@@ -1,0 +1,6 @@
+/** The notifications about changed lists, by the kind of their event. */
+export const LIST_CHANGED = {
+  tools_list_changed: 'notifications/tools/list_changed',
+  prompts_list_changed: 'notifications/prompts/list_changed',
+  resources_list_changed: 'notifications/resources/list_changed',
+} as const;
