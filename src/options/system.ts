@@ -70,21 +70,31 @@ export function backoffMs(tries: number, firstMs: number, longestMs: number, ran
 }
 
 /** Settles as `work` does. After `ms` it settles as `late` does, and what still comes of `work` is ignored. */
-export async function within<T, Late>(
+export function within<T, Late>(
   time: Pick<TimeProvider, 'setTimeout' | 'clearTimeout'>,
   ms: number,
   work: Promise<T>,
   late: () => Late,
 ): Promise<T | Late> {
-  let timer: unknown;
-  const over = new Promise<void>((resolve) => {
-    timer = time.setTimeout(resolve, ms);
+  return new Promise((resolve, reject) => {
+    const timer = time.setTimeout(() => {
+      try {
+        resolve(late());
+      } catch (cause) {
+        reject(cause);
+      }
+    }, ms);
+    work.then(
+      (value) => {
+        time.clearTimeout(timer);
+        resolve(value);
+      },
+      (cause: unknown) => {
+        time.clearTimeout(timer);
+        reject(cause);
+      },
+    );
   });
-  try {
-    return await Promise.race([work, over.then(late)]);
-  } finally {
-    time.clearTimeout(timer);
-  }
 }
 
 /** For durations: this clock is never set back or forward. */

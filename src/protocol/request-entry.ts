@@ -1,19 +1,21 @@
 /**
- * The short way of a request into a server of the SDK (ADR 0024). The `onmessage` that `connect` sets on a transport
- * parses each message against three schemas, only to tell a request from the other messages, and then calls the
- * server's `_onrequest`. The caller knows that the message is a request, so it calls `_onrequest` itself.
+ * The short way of a request or notification into a server of the SDK (ADR 0024). The `onmessage` that `connect` sets
+ * on a transport parses each message against up to four schemas, only to tell its kind, and then calls the server's
+ * `_onrequest` or `_onnotification`. The caller knows the kind, so it calls this method itself.
  *
- * That is right only if three things hold; otherwise the request goes through `onmessage`:
+ * That is right only if three things hold; otherwise the message goes through `onmessage`:
  *
  * * `onmessage` is the function that the SDK's `connect` set. Tracing tools replace it to see every message.
  * * The server is connected to this transport, and its class is the SDK's `Server`, not a subclass.
- * * In this class `onmessage` does nothing else with a request. A self-check finds out, once for each class.
+ * * In this class `onmessage` does nothing else with such a message. A self-check finds out, once for each class.
  */
 import { isObject } from './jsonrpc.ts';
 
-/** A server with the SDK's own entry for requests. */
+/** A server with the SDK's own entries for requests and notifications. */
 export interface RequestEntry {
   _onrequest(message: unknown, extra: unknown): void;
+  /** Version 1 takes no `extra`, and ignores it. */
+  _onnotification(message: unknown, extra: unknown): void;
 }
 
 /** Called once for a class whose requests go the public way because its self-check failed. */
@@ -36,10 +38,11 @@ export function requestEntry(server: unknown, transport: object, refused: ShortW
   return passes(inner.constructor as SdkServerClass, refused) ? inner : undefined;
 }
 
+const MEMBERS = ['_onrequest', '_onnotification', 'connect'];
+
 /** `Server` extends `Protocol`, which extends nothing. The fields of a subclass are unknown. */
 function isServer(value: unknown): value is SdkServer {
-  if (!isObject(value) || typeof value['_onrequest'] !== 'function' || typeof value['connect'] !== 'function')
-    return false;
+  if (!isObject(value) || !MEMBERS.every((name) => typeof value[name] === 'function')) return false;
   const protocol: unknown = Object.getPrototypeOf(Object.getPrototypeOf(value));
   return isObject(protocol) && Object.getPrototypeOf(protocol) === Object.prototype;
 }
@@ -58,8 +61,8 @@ export function passes(serverClass: SdkServerClass, refused: ShortWayRefused): b
 }
 
 /**
- * Connects a server without handlers, and passes requests to the `onmessage` that `connect` set. Each must reach
- * `_onrequest` at once, as it is, and change nothing else of the server. Returns what is wrong.
+ * Connects a server without handlers, and passes requests and notifications to the `onmessage` that `connect` set. Each
+ * must reach its entry at once, as it is, and change nothing else of the server. Returns what is wrong.
  */
 export function failedCheck(serverClass: SdkServerClass): string | undefined {
   try {
@@ -70,15 +73,13 @@ export function failedCheck(serverClass: SdkServerClass): string | undefined {
     if (transport.assigned !== 1 || onmessage === undefined) return 'connect() does not set onmessage once';
     if (server.transport !== transport) return 'connect() does not keep the transport';
     const calls: unknown[][] = [];
-    Object.defineProperty(server, '_onrequest', { value: (...args: unknown[]) => void calls.push(args) });
+    for (const entry of [REQUEST, NOTIFICATION])
+      Object.defineProperty(server, entry, { value: (...args: unknown[]) => void calls.push([entry, ...args]) });
     const before = stateOf(server);
-    for (const request of REQUESTS) {
-      const extra = {};
-      onmessage(request, extra);
-      const [message, passed, ...more] = calls.pop() ?? [];
-      if (message !== request || passed !== extra || more.length > 0 || calls.length > 0)
-        return 'onmessage does not pass a request to _onrequest as it is';
-    }
+    const problem =
+      REQUESTS.map((request) => passedOn(onmessage, request, REQUEST, calls)).find(isText) ??
+      NOTIFICATIONS.map((notification) => passedOn(onmessage, notification, NOTIFICATION, calls)).find(isText);
+    if (problem !== undefined) return problem;
     if (stateOf(server).some((value, n) => value !== before[n])) return 'onmessage changes the server';
     return transport.sent ? 'onmessage sends something' : undefined;
   } catch (cause) {
@@ -86,10 +87,30 @@ export function failedCheck(serverClass: SdkServerClass): string | undefined {
   }
 }
 
+const REQUEST = '_onrequest';
+const NOTIFICATION = '_onnotification';
+const isText = (value: unknown): value is string => typeof value === 'string';
+
+/** Returns what is wrong with the way of one message. */
+function passedOn(onmessage: OnMessage, sent: object, entry: string, calls: unknown[][]): string | undefined {
+  const extra = {};
+  onmessage(sent, extra);
+  const [called, message, passed, ...more] = calls.pop() ?? [];
+  const isExtra = passed === extra || (entry === NOTIFICATION && passed === undefined);
+  if (called === entry && message === sent && isExtra && more.length === 0 && calls.length === 0) return undefined;
+  return `onmessage does not pass a ${entry === REQUEST ? 'request' : 'notification'} to ${entry} as it is`;
+}
+
 const REQUESTS: readonly object[] = [
   { jsonrpc: '2.0', id: 1, method: 'ping' },
   { jsonrpc: '2.0', id: 'one', method: 'tools/call', params: { name: 'none', _meta: { progressToken: 1 } } },
   { jsonrpc: '2.0', id: 2, method: 'vendor/unknown', params: {} },
+];
+
+const NOTIFICATIONS: readonly object[] = [
+  { jsonrpc: '2.0', method: 'notifications/initialized' },
+  { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1, _meta: {} } },
+  { jsonrpc: '2.0', method: 'vendor/unknown', params: {} },
 ];
 
 /** Its own properties, and how much each map, set and list holds. */

@@ -239,9 +239,10 @@ export class SessionBuilder {
   }
 
   async #start(session: LiveSession, caller: BuildCaller, restored: boolean): Promise<void> {
-    const server = await this.#servers.build({ era: 'legacy', caller, session: session.view, restored });
+    const made = this.#servers.build({ era: 'legacy', caller, session: session.view, restored });
+    const server = made instanceof Promise ? await made : made;
     session.useServer(server);
-    await session.run?.start(caller.request, session.view);
+    if (session.run !== undefined) await session.run.start(caller.request, session.view);
     try {
       const connected = server.connect(session.transport);
       const hook = {

@@ -154,7 +154,7 @@ export class Registry implements LiveSessionHost, SweptSessions {
   async reserve(): Promise<() => void> {
     const release = await this.takePlace();
     try {
-      await this.#sweep.makeRoom();
+      if (this.#sweep.isFull) await this.#sweep.makeRoom();
     } catch (cause) {
       release();
       throw cause;
@@ -416,11 +416,13 @@ export class Registry implements LiveSessionHost, SweptSessions {
   }
 
   #track(id: string, leaving: Promise<void>): Promise<void> {
-    const tracked = leaving
-      .catch((cause: unknown) => this.logger.error({ err: cause, sessionId: id }, 'A session could not be torn down'))
-      .finally(() => {
-        if (this.#closing.get(id) === tracked) this.#closing.delete(id);
-      });
+    const left = (): void => {
+      if (this.#closing.get(id) === tracked) this.#closing.delete(id);
+    };
+    const tracked = leaving.then(left, (cause: unknown) => {
+      this.logger.error({ err: cause, sessionId: id }, 'A session could not be torn down');
+      left();
+    });
     this.#closing.set(id, tracked);
     return tracked;
   }

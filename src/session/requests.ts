@@ -272,8 +272,11 @@ export class SessionRequests {
    * ended the request or runs it again, so its outcome is the true one.
    */
   leave(reason: LeaveReason, othersServe: boolean): void {
+    const running = this.running.takeAll();
+    // An error takes longer to make than the rest of the end of an idle session.
+    if (running.length === 0) return;
     const error = endError(reason, true);
-    for (const context of this.running.takeAll()) {
+    for (const context of running) {
       // The client has received nothing of such a request, so the new owner can run it.
       if (context.phase === 'primingPending' && reason === 'fenced') {
         context.phase = 'passedOn';

@@ -1,6 +1,7 @@
 /**
  * What the transports of sessions and of stateless requests have in common: how a message gets into the server that is
- * connected to them. Requests take the short way where the server allows it (`protocol/request-entry.ts`).
+ * connected to them. Requests and notifications take the short way where the server allows it
+ * (`protocol/request-entry.ts`).
  */
 import type { JSONRPCMessage, MessageExtraInfo } from '@modelcontextprotocol/server';
 import { type RequestEntry, requestEntry } from '../protocol/request-entry.ts';
@@ -41,11 +42,14 @@ export abstract class ServerTransport {
 
   /** Passes a message to the server. `context`: the SDK's `extra`. */
   receive(message: unknown, context: MessageContext): void {
-    if (context.id !== undefined) {
-      if (context.method === 'tools/list' && this.server !== undefined) rememberSchemas(this.server);
+    const { id, method } = context;
+    // The answer to a question has no method.
+    if (method !== undefined) {
+      if (method === 'tools/list' && this.server !== undefined) rememberSchemas(this.server);
       const entry = (this.#entry ??= this.#findEntry());
       // A property that was defined over the accessor differs.
       if (entry !== PUBLIC_WAY && this.onmessage === this.#onmessage) {
+        if (id === undefined) return entry._onnotification(message, context);
         if (context.hook !== undefined && this.#answered(context)) return;
         return entry._onrequest(message, context);
       }
@@ -68,6 +72,20 @@ export abstract class ServerTransport {
     if (this.#assigned !== 1) return PUBLIC_WAY;
     const refused = (why: string): void => noteRefused(this.logger, why);
     return requestEntry(this.server, this, refused) ?? PUBLIC_WAY;
+  }
+}
+
+/**
+ * Tells the server that its connection is closed. The SDK then creates an error for everything that waits for the
+ * connection, even when nothing waits. Without its stack that error costs little.
+ */
+export function closeUnawaited(onclose: (() => void) | undefined): void {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    onclose?.();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 

@@ -8,7 +8,7 @@ import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { type Handshake, isEnded, type OpenStore } from '../stores/store.ts';
 import { base64url, type RandomSource } from '../options/system.ts';
-import type { McpHttpRequest } from '../types.ts';
+import type { McpHttpRequest, SessionIdGenerator } from '../types.ts';
 import { checkedHandshake, type SessionBuilder } from './builder.ts';
 import type { MessageSource } from './context.ts';
 import { inHookTime, inHookTimeWith, orHookTimeout } from './hook-time.ts';
@@ -91,7 +91,11 @@ export class SessionOpener {
   }
 
   async #open(message: RpcRequest, handshake: Handshake, caller: OpenCaller): Promise<Opened | undefined> {
-    const id = await this.#newId(message, caller);
+    const { sessionIdGenerator } = this.#options;
+    const id =
+      sessionIdGenerator === undefined
+        ? base64url(this.#random(ID_BYTES))
+        : await this.#newId(sessionIdGenerator, message, caller);
     if (caller.closed) return undefined;
     const session = await this.#builder.connect(
       {
@@ -171,7 +175,7 @@ export class SessionOpener {
   }
 
   /** Waits for a store that is away. An earlier try with an unknown outcome may have stored the record. */
-  async #create(session: LiveSession, caller: OpenCaller): Promise<'created' | 'exists'> {
+  #create(session: LiveSession, caller: OpenCaller): Promise<'created' | 'exists'> {
     const record = session.record.toRecord();
     const { timeProvider: time, waitMs } = this.#options;
     let again = false;
@@ -190,14 +194,10 @@ export class SessionOpener {
     );
   }
 
-  async #newId(message: RpcRequest, caller: OpenCaller): Promise<string> {
-    const { sessionIdGenerator } = this.#options;
-    if (sessionIdGenerator === undefined) return base64url(this.#random(ID_BYTES));
+  async #newId(generator: SessionIdGenerator, message: RpcRequest, caller: OpenCaller): Promise<string> {
     for (let tries = 0; tries < 2; tries++) {
       const { request, user } = caller;
-      const id: unknown = await this.#generate(() =>
-        sessionIdGenerator({ request, params: message.params as never, user }),
-      );
+      const id: unknown = await this.#generate(() => generator({ request, params: message.params as never, user }));
       const limit = this.#options.limits.sessionIdLength;
       if (typeof id !== 'string' || id.length > limit || !VISIBLE_ASCII.test(id)) {
         throw factoryFailed(`sessionIdGenerator must return 1 to ${limit} characters of visible ASCII`);

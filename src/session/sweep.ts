@@ -72,8 +72,12 @@ export class Sweep {
 
   /** Ends or hibernates idle sessions until there is room for another session. */
   async makeRoom(): Promise<void> {
-    const max = this.#registry.options.maxIdleSessionCount;
-    while (this.#idleCount > 0 && this.#idleCount >= max) await this.#evictOldest();
+    while (this.isFull) await this.#evictOldest();
+  }
+
+  /** Whether one more idle session would be too many. */
+  get isFull(): boolean {
+    return this.#idleCount > 0 && this.#idleCount >= this.#registry.options.maxIdleSessionCount;
   }
 
   /** Runs also without a live session, because the store has expired records and tombstones. */

@@ -18,7 +18,9 @@ interface LeavingSession {
   readonly getStream: Stream;
   readonly run: SessionRun | undefined;
   readonly server: AnyServer | undefined;
-  readonly transport: { close(): Promise<void> };
+  readonly transport: { settled(): void; close(): Promise<void> };
+  /** Requests run, or questions wait for their answers. */
+  readonly busy: boolean;
 }
 
 export async function tearDown(
@@ -29,6 +31,7 @@ export async function tearDown(
 ): Promise<void> {
   const { requests, getStream, run } = session;
   const isKept = continuesElsewhere(reason);
+  if (!session.busy) session.transport.settled();
   requests.leave(reason, othersServe);
   if (isKept) getStream.handOver(reason === 'released' && othersServe);
   else if (reason !== 'fenced' || !getStream.continueElsewhere()) getStream.detach();
@@ -36,6 +39,7 @@ export async function tearDown(
   run?.leave(reason);
   await run?.heard();
   const closed = closeServer(session, options);
+  if (run === undefined && !isKept) return closed;
   await Promise.all([closed, run?.done(), isKept ? flushed(session) : undefined]);
 }
 

@@ -15,7 +15,7 @@ import type {
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
 import { noStream, notInitialized, type SojournError, storeAway } from '../errors.ts';
-import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
+import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { AnyServer } from '../protocol/server-shape.ts';
 import { contexts, type MessageContext } from './context.ts';
 import type { MaybePromise } from '../stores/store.ts';
@@ -25,7 +25,7 @@ import { checkScopes, type ScopedTransport } from './scopes.ts';
 import type { LeaseGate } from './lease-gate.ts';
 import type { Questions } from './questions.ts';
 import type { SessionRequests } from './requests.ts';
-import { ServerTransport } from './server-transport.ts';
+import { closeUnawaited, ServerTransport } from './server-transport.ts';
 import type { KnownPage, SharedLists } from './shared-lists.ts';
 import type { Stream } from './stream.ts';
 
@@ -35,6 +35,12 @@ const SESSION_LEVEL = new Set([
   'notifications/resources/list_changed',
   'notifications/resources/updated',
 ]);
+
+/**
+ *     open ──the session leaves, and nothing is awaited──▶ settled ──▶ closed
+ *       ╰──────────────────────────────────────────────────────────────▶
+ */
+type State = 'open' | 'settled' | 'closed';
 
 /** What a transport needs of its session. */
 export interface TransportSession {
@@ -58,7 +64,7 @@ export interface TransportSession {
 
 export class SessionTransport extends ServerTransport implements ScopedTransport {
   readonly #session: TransportSession;
-  #closed = false;
+  #state: State = 'open';
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
   constructor(session: TransportSession) {
@@ -88,7 +94,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
 
   /** Reports at once that the transport is closed, when a server connects after its session has left. */
   async start(): Promise<void> {
-    if (this.#closed) this.onclose?.();
+    if (this.#state === 'closed') this.onclose?.();
   }
 
   setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
@@ -104,11 +110,18 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     });
   }
 
+  /** The session leaves, no request of its client runs, and no question waits for an answer. */
+  settled(): void {
+    if (this.#state === 'open') this.#state = 'settled';
+  }
+
   /** Called by the server when it closes itself, and by the session when it leaves. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.onclose?.();
+    if (this.#state === 'closed') return;
+    const isUnawaited = this.#state === 'settled' && !hasCloseListener(this.#session.server);
+    this.#state = 'closed';
+    if (isUnawaited) closeUnawaited(this.onclose);
+    else this.onclose?.();
     this.#session.serverClosed();
   }
 
@@ -188,6 +201,12 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     // A handler of another session may hold this one's server.
     return this.#session.requests.running.get(context.id) === context ? context : undefined;
   }
+}
+
+/** A listener of the application may make errors, which need their stacks. */
+function hasCloseListener(server: unknown): boolean {
+  const inner = isObject(server) && isObject(server['server']) ? server['server'] : server;
+  return !isObject(inner) || inner['onclose'] !== undefined;
 }
 
 const DONE = Promise.resolve();

@@ -23,8 +23,11 @@ const builds: Array<[string, ServerClass]> = [
   ['version 1, CommonJS', v1CommonJs.Server],
 ].map(([name, Server]) => [name as string, Server as unknown as ServerClass]);
 
-/** What the SDK's `onmessage` passes on as a request. */
-function requestsSeen(Server: ServerClass): { onmessage(message: unknown, extra: object): void; seen: unknown[] } {
+/** What the SDK's `onmessage` passes on as a request, or as a notification. */
+function messagesSeen(
+  Server: ServerClass,
+  entry: '_onrequest' | '_onnotification',
+): { onmessage(message: unknown, extra: object): void; seen: unknown[] } {
   const server = new Server({ name: 'pins', version: '1.0.0' }, { capabilities: {} });
   const transport = {
     onmessage: (_message: unknown, _extra: object): void => {},
@@ -33,7 +36,7 @@ function requestsSeen(Server: ServerClass): { onmessage(message: unknown, extra:
     close: async () => {},
   };
   const seen: unknown[] = [];
-  Object.defineProperty(server, '_onrequest', { value: (message: unknown) => void seen.push(message) });
+  Object.defineProperty(server, entry, { value: (message: unknown) => void seen.push(message) });
   void server.connect(transport);
   return { onmessage: (message, extra) => transport.onmessage(message, extra), seen };
 }
@@ -68,18 +71,26 @@ const message = fc
   })
   .map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 
+const notification = message.map((value) => {
+  const { id: _, ...rest } = value as Record<string, unknown>;
+  return rest;
+});
+
 describe.each(builds)('%s', (_name, Server) => {
-  test('passes each request to _onrequest as it is, and does nothing else with it', () => {
+  test('passes each request and notification to its entry as it is, and does nothing else with it', () => {
     expect(failedCheck(Server)).toBeUndefined();
   });
 
-  test('takes every message for a request that this library takes for one', () => {
-    const { onmessage, seen } = requestsSeen(Server);
-    let requests = 0;
+  test.each([
+    ['request', '_onrequest'],
+    ['notification', '_onnotification'],
+  ] as const)('takes every message for a %s that this library takes for one', (kind, entry) => {
+    const { onmessage, seen } = messagesSeen(Server, entry);
+    let found = 0;
     fc.assert(
-      fc.property(message, (value) => {
-        if (checkMessage(value).kind !== 'request') return;
-        requests += 1;
+      fc.property(kind === 'request' ? message : notification, (value) => {
+        if (checkMessage(value).kind !== kind) return;
+        found += 1;
         seen.length = 0;
         onmessage(value, {});
         expect(seen).toEqual([value]);
@@ -87,7 +98,7 @@ describe.each(builds)('%s', (_name, Server) => {
       }),
       { numRuns: 2_000 },
     );
-    expect(requests).toBeGreaterThan(300);
+    expect(found).toBeGreaterThan(300);
   });
 });
 
@@ -121,8 +132,11 @@ function receiving(receive: (server: object, passOn: (message: unknown) => void,
     seen: unknown[] = [];
     override async connect(transport: v2.Transport): Promise<void> {
       Reflect.set(this, '_transport', transport);
-      const server = this as unknown as { _onrequest(message: unknown, extra: unknown): void };
-      transport.onmessage = (message, extra) => receive(this, (passed) => server._onrequest(passed, extra), message);
+      const server = this as unknown as Record<'_onrequest' | '_onnotification', (...args: unknown[]) => void>;
+      transport.onmessage = (message, extra) => {
+        const entry = 'id' in message ? '_onrequest' : '_onnotification';
+        receive(this, (passed) => server[entry](passed, extra), message);
+      };
     }
   };
 }
@@ -132,6 +146,9 @@ const Counting = receiving((server, passOn, value) => {
   passOn(value);
 });
 const Copying = receiving((_server, passOn, value) => passOn({ ...(value as object) }));
+const Picking = receiving((_server, passOn, value) => {
+  if ('id' in (value as object)) passOn(value);
+});
 const Later = receiving((_server, passOn, value) => queueMicrotask(() => passOn(value)));
 
 class Throwing extends v2.Server {
@@ -146,6 +163,7 @@ describe('the self-check of the short way fails for a server that', () => {
     ['is connected to another transport', Between, /does not keep the transport/],
     ['counts its messages', Counting, /changes the server/],
     ['copies its messages', Copying, /as it is/],
+    ['keeps its notifications', Picking, /a notification to _onnotification as it is/],
     ['passes requests on later', Later, /as it is/],
     ['throws', Throwing, /self-check failed: not so/],
   ])('%s', (_what, Server, problem) => {

@@ -77,6 +77,51 @@ describe('a request takes the short way into', () => {
   });
 });
 
+/** The SDK's schemas refuse this notification, so only the short way brings it to the server. */
+const told = { jsonrpc: '2.0', method: 'notifications/initialized', unknown: true };
+
+describe('a notification', () => {
+  test.each<[string, () => v2.Server | v1.Server]>([
+    ['version 2', () => new v2.Server(info)],
+    ['version 1', () => new v1.Server(info)],
+  ])(
+    'takes the short way into a server of %s, and goes through an onmessage that was replaced',
+    async (_name, create) => {
+      const server = create();
+      let heard = 0;
+      server.oninitialized = () => void (heard += 1);
+      const transport = await connected(server);
+      const tell = async (message: object): Promise<number> => {
+        const before = heard;
+        transport.receive(message, new MessageContext(undefined, undefined, false, undefined, told.method, undefined));
+        await new Promise((resolve) => setImmediate(resolve));
+        return heard - before;
+      };
+      expect(await tell(told)).toBe(1);
+      const { onmessage } = transport;
+      const seen: unknown[] = [];
+      transport.onmessage = (message, extra) => {
+        seen.push(message);
+        onmessage?.(message, extra);
+      };
+      const plain = { jsonrpc: '2.0', method: told.method };
+      expect([await tell(told), await tell(plain)]).toEqual([0, 1]);
+      expect(seen).toEqual([told, plain]);
+    },
+  );
+
+  test('an answer of the client goes through onmessage', async () => {
+    const server = new v2.Server(info);
+    const transport = await connected(server);
+    const pinged = server.ping();
+    await new Promise((resolve) => setImmediate(resolve));
+    const { id } = transport.sent[0] as { id: number };
+    const context = new MessageContext(undefined, undefined, false, undefined, undefined, undefined);
+    transport.receive({ jsonrpc: '2.0', id, result: {} }, context);
+    expect(await pinged).toEqual({});
+  });
+});
+
 type Connect = (transport: v2.Transport) => Promise<void>;
 
 /** As tracing tools do it: `connect` of one server is replaced. */
@@ -179,6 +224,7 @@ describe('a request goes through onmessage', () => {
         transport.onmessage = () => {};
       }
       _onrequest(): void {}
+      _onnotification(): void {}
     }
     class Server extends Protocol {}
     const lines: string[] = [];

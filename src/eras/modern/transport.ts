@@ -24,6 +24,7 @@ import type { ResponsePipe } from '../../http/response-pipe.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { RequestEntry } from '../../protocol/request-entry.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
+import { closeUnawaited } from '../../session/server-transport.ts';
 import type { ListPage, SharedLists } from '../../session/shared-lists.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
@@ -165,13 +166,10 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
   override close(): Promise<void> {
     if (this.#over) return DONE;
     this.#over = true;
-    const { stackTraceLimit } = Error;
-    // The SDK creates an error for everything that waits for this connection, even when nothing waits.
-    if (this.#answered && !this.#options.hasCloseListener()) Error.stackTraceLimit = 0;
     try {
-      this.onclose?.();
+      if (this.#answered && !this.#options.hasCloseListener()) closeUnawaited(this.onclose);
+      else this.onclose?.();
     } finally {
-      Error.stackTraceLimit = stackTraceLimit;
       this.#options.over(this.#answered);
     }
     return DONE;
