@@ -15,13 +15,20 @@
  * A crash leaves a lease that expires, or that is removed by an instance whose probe is not delivered.
  */
 import type { InstanceLease, InstanceStore, MaybePromise } from '../stores/store.ts';
-import { base64url, type RandomSource } from '../options/system.ts';
+import { backoffMs, base64url, type RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 
 const ID_BYTES = 9;
 /** Renewals per lease time: two may fail before the lease expires. */
 const RENEWALS = 3;
+
+/**
+ * The pauses between renewals while the store is away, varied by half. A store that is back before the lease expires is
+ * noticed in time, and other instances wait for the lease of an owner before they claim its sessions.
+ */
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 200;
 
 /**
  * After an outage of the store, in renewals: an instance that is alive has taken its lease again by then. Until then no
@@ -71,6 +78,8 @@ export class Lease {
   #ticking = false;
   #timer: unknown;
   #storeAway = false;
+  /** Renewals in a row that did not reach the store. */
+  #failures = 0;
   #lapses = 0;
   #ownersReturnUntil = -Infinity;
 
@@ -184,11 +193,16 @@ export class Lease {
   #arm(): void {
     const { inProcess, time, leaseMs } = this.#options;
     if (inProcess || this.#left) return;
-    const due = time.monotonic() + leaseMs / RENEWALS;
+    const ms = Math.min(leaseMs / RENEWALS, this.#storeAway ? this.#pauseMs : Infinity);
+    const due = time.monotonic() + ms;
     this.#timer = time.setTimeout(() => {
-      this.#noteLateness(time.monotonic() - due);
+      if (!this.#storeAway) this.#noteLateness(time.monotonic() - due);
       this.#tick();
-    }, leaseMs / RENEWALS);
+    }, ms);
+  }
+
+  get #pauseMs(): number {
+    return backoffMs(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, this.#options.random);
   }
 
   /**
@@ -228,10 +242,12 @@ export class Lease {
       if (this.#storeAway || now - began > leaseMs / RENEWALS)
         this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
       this.#storeAway = false;
+      this.#failures = 0;
       this.#options.onStoreReachable();
     } catch (err) {
       if (!this.#storeAway) logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
       this.#storeAway = true;
+      this.#failures += 1;
     }
   }
 

@@ -59,6 +59,8 @@ export class Patience {
   #bytes = 0;
   /** How many of them wait for `next`. */
   #asleep = 0;
+  /** While requests are woken: those whose turn comes next. */
+  #waking: Iterator<Waiter> | undefined;
   #timer: unknown;
 
   constructor(options: PatienceOptions) {
@@ -126,12 +128,26 @@ export class Patience {
 
   /** The lease is valid again, or the store answers. */
   wake(): void {
-    if (this.#asleep > 0) this.#wake([...this.#waiters]);
+    if (this.#asleep === 0) return;
+    const running = this.#waking !== undefined;
+    // From the oldest again: a request may have tried and failed since the last wake. Each served request wakes the
+    // others, so a second pass beside the first would wake too many in one turn.
+    this.#waking = this.#waiters.values();
+    if (!running) this.#wakeSome();
   }
 
-  #wake(waiters: readonly Waiter[]): void {
-    for (const waiter of waiters.slice(0, WOKEN_PER_TURN)) this.#tell(waiter, true);
-    if (waiters.length > WOKEN_PER_TURN) afterTurn(() => this.#wake(waiters.slice(WOKEN_PER_TURN)));
+  #wakeSome(): void {
+    for (let woken = 0; woken < WOKEN_PER_TURN;) {
+      const next = this.#waking?.next();
+      if (next === undefined || next.done === true) {
+        this.#waking = undefined;
+        return;
+      }
+      if (next.value.resolve === undefined) continue;
+      this.#tell(next.value, true);
+      woken += 1;
+    }
+    afterTurn(() => this.#wakeSome());
   }
 
   /** Refuses every request that waits, once the endpoint has drained or closes. */

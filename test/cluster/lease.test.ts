@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import { Lease } from '../../src/cluster/lease.ts';
+import { storeAway } from '../../src/errors.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { createLog } from '../kit/log.ts';
+
+const LEASE_MS = 3_000;
+
+/** A lease whose store is away at will. */
+async function joined() {
+  const time = createFakeTime();
+  const store = { away: false, tries: 0 };
+  const ask = (): void => {
+    store.tries += 1;
+    if (store.away) throw storeAway('the test says so');
+  };
+  const lapsed: string[] = [];
+  const lease = new Lease({
+    store: { announce: async () => ask(), renew: async () => (ask(), true), leave: async () => ask() },
+    inProcess: false,
+    leaseMs: LEASE_MS,
+    random: (bytes) => new Uint8Array(bytes),
+    time,
+    logger: createLog(),
+    lapsed: (id) => lapsed.push(id),
+    extended: () => {},
+    onStoreReachable: () => {},
+  });
+  await lease.join();
+  // Just renewed, and the next renewal finds the store away.
+  await time.advance(LEASE_MS / 3);
+  store.away = true;
+  return { time, store, lease, lapsed };
+}
+
+test('a store that is back shortly before the lease expires finds it renewed in time', async () => {
+  const { time, store, lease, lapsed } = await joined();
+  await time.advance(LEASE_MS - 300);
+  store.away = false;
+  await time.advance(300);
+  expect(lease.valid).toBe(true);
+  expect(lapsed).toEqual([]);
+  await lease.leave();
+});
+
+test('the first tries after a failure come soon, and an outage costs at most ten tries a second', async () => {
+  const { time, store, lease } = await joined();
+  await time.advance(LEASE_MS / 3);
+  store.tries = 0;
+  await time.advance(100);
+  expect(store.tries).toBeGreaterThan(1);
+  store.tries = 0;
+  await time.advance(1_000);
+  expect(store.tries).toBeLessThanOrEqual(10);
+  store.away = false;
+  await time.advance(1_000);
+  store.tries = 0;
+  await time.advance(LEASE_MS);
+  expect(store.tries).toBe(3);
+  await lease.leave();
+});

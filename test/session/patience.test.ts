@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest';
+import { Patience } from '../../src/session/patience.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { until } from '../kit/until.ts';
+
+const REQUESTS = 5_000;
+/** As `patience.ts` says. */
+const WOKEN_PER_TURN = 100;
+
+function patience(): Patience {
+  return new Patience({
+    time: createFakeTime(),
+    random: (bytes) => new Uint8Array(bytes),
+    places: REQUESTS,
+    bytes: 0,
+    lifecycle: { refusal: undefined },
+    leaseValid: () => true,
+    leaseMissed: () => {},
+  });
+}
+
+test('thousands of requests are woken oldest first, some per turn, also when each that is served wakes the others', async () => {
+  const waiting = patience();
+  const served: number[] = [];
+  for (let n = 0; n < REQUESTS; n++) {
+    const place = waiting.enter(0, Infinity, () => {});
+    if (place === undefined) throw new Error('every place is taken');
+    void waiting.next(place).then(() => {
+      served.push(n);
+      waiting.leave(place);
+      waiting.wake();
+    });
+  }
+  const perTurn: number[] = [];
+  waiting.wake();
+  for (let before = 0; before < REQUESTS; before = served.length) {
+    await new Promise(setImmediate);
+    perTurn.push(served.length - before);
+  }
+  expect(served).toEqual(Array.from({ length: REQUESTS }, (_, n) => n));
+  // A turn of this test may see the requests of two turns of the queue.
+  expect(Math.max(...perTurn)).toBeLessThanOrEqual(2 * WOKEN_PER_TURN);
+});
+
+test('a request that tried and failed while others are woken is woken again', async () => {
+  const waiting = patience();
+  const [first, ...others] = Array.from({ length: 2 * WOKEN_PER_TURN }, () => waiting.enter(0, Infinity, () => {}));
+  if (first === undefined) throw new Error('every place is taken');
+  let tries = 0;
+  const trying = (async () => {
+    while (await waiting.next(first)) {
+      tries += 1;
+      // The second wake comes while the first is under way.
+      if (tries === 2) waiting.leave(first);
+    }
+  })();
+  for (const place of others) {
+    if (place === undefined) throw new Error('every place is taken');
+    void waiting.next(place).then(() => {
+      waiting.leave(place);
+      waiting.wake();
+    });
+  }
+  waiting.wake();
+  await until(() => waiting.size === 0);
+  await trying;
+  expect(tries).toBe(2);
+});
