@@ -28,9 +28,10 @@ export interface ChaosArguments {
 
 const FULL = { kills: 100, stops: 30 };
 
-export const usage = `npm run chaos -- --store sqlite|redis|postgres|nats|all [options]
+export const usage = `npm run chaos -- --store all [options]
 
-  --scenario ${SCENARIOS.join('|')}|all   what befalls the deployment (all)
+  --store LIST      of ${STORES.join(',')}; or all (sqlite)
+  --scenario LIST   of ${SCENARIOS.join(',')}; or all (all)
   --seed N          the order of faults and the clients' choices follow from it (1)
   --kills N         SIGKILLs of the scenario faults (${FULL.kills}); drains, store restarts and the rest follow from it
   --stops N         SIGSTOPs past the lease (${FULL.stops})
@@ -70,8 +71,8 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
   });
   return {
     help: values.help,
-    stores: oneOrAll('store', values.store, STORES),
-    scenarios: oneOrAll('scenario', values.scenario, SCENARIOS),
+    stores: listed('store', values.store, STORES),
+    scenarios: listed('scenario', values.scenario, SCENARIOS),
     seed: count('seed', values.seed),
     kills: count('kills', values.kills),
     stops: count('stops', values.stops),
@@ -95,11 +96,13 @@ function leases(given: string | undefined): ChaosArguments['leaseMs'] {
   return { faults: ms, outage: ms, rolling: ms, patience: ms, return: ms };
 }
 
-function oneOrAll<T extends string>(name: string, value: string, all: readonly T[]): readonly T[] {
+function listed<T extends string>(name: string, value: string, all: readonly T[]): readonly T[] {
   if (value === 'all') return all;
-  const found = all.find((one) => one === value);
-  if (found === undefined) throw new Error(`--${name} takes ${all.join(', ')} or all, got ${value}`);
-  return [found];
+  return value.split(',').map((given) => {
+    const found = all.find((one) => one === given);
+    if (found === undefined) throw new Error(`--${name} takes ${all.join(', ')} or all, got ${given}`);
+    return found;
+  });
 }
 
 function language(name: string): Language {

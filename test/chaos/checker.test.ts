@@ -48,7 +48,7 @@ class Tale {
   judged(): Violation[] {
     const { history, ran, wrote, freezes, struck } = this;
     const absenceOf: Circumstances['absenceOf'] = (start) => (struck.has(start) ? { kind: 'killed' } : undefined);
-    check(history, { ran, wrote }, { absenceOf, freezes });
+    check(history, { ran, wrote, held: [] }, { absenceOf, freezes });
     return [...new Set(history.found.map(({ violation }) => violation))];
   }
 }

@@ -24,19 +24,28 @@ export interface Wrote extends Line {
   readonly error?: string;
 }
 
+/** What a process holds after a collection, in bytes: noted when it gets SIGUSR2. */
+export interface Held {
+  readonly event: 'held';
+  readonly bytes: number;
+}
+
 export interface Effects {
   readonly ran: readonly Ran[];
   readonly wrote: readonly Wrote[];
+  readonly held: readonly Held[];
 }
 
 export function readEffects(file: string): Effects {
   const ran: Ran[] = [];
   const wrote: Wrote[] = [];
+  const held: Held[] = [];
   for (const text of readFileSync(file, 'utf8').split('\n')) {
     if (text === '') continue;
-    const line = JSON.parse(text) as Ran | Wrote;
+    const line = JSON.parse(text) as Ran | Wrote | Held;
     if (line.event === 'ran') ran.push(line);
-    else wrote.push(line);
+    else if (line.event === 'wrote') wrote.push(line);
+    else held.push(line);
   }
-  return { ran, wrote };
+  return { ran, wrote, held };
 }

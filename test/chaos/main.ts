@@ -41,31 +41,43 @@ async function main(argv: readonly string[]): Promise<number> {
     keepReports([report]);
     writeDocument();
   };
+  let broke = 0;
+  /** A run that breaks is told, and the others go on. */
+  const run = async (kind: StoreKind, scenario: Scenario, report: Promise<AnyReport>): Promise<void> => {
+    try {
+      done(await report);
+    } catch (error) {
+      broke += 1;
+      console.error(`${scenario} on ${kind} broke off:`, error);
+    }
+  };
   const apart = args.together ? args.scenarios.filter((scenario) => !TOGETHER.has(scenario)) : args.scenarios;
   if (args.together) {
     const together = args.scenarios.filter((scenario) => TOGETHER.has(scenario));
     for (const scenario of together)
-      await Promise.all(args.stores.map(async (kind) => done(await inProcess(kind, scenario, argv))));
+      await Promise.all(args.stores.map((kind) => run(kind, scenario, inProcess(kind, scenario, argv))));
   }
   for (const kind of args.stores) {
     for (const scenario of apart) {
       const common = { kind, seed, leaseMs: leaseMs[scenario], size, logs, languages, progress };
-      const report =
+      await run(
+        kind,
+        scenario,
         scenario === 'faults'
-          ? await runFaults({ ...common, kills, stops })
+          ? runFaults({ ...common, kills, stops })
           : scenario === 'outage'
-            ? await runOutage({ ...common, awayMs })
+            ? runOutage({ ...common, awayMs })
             : scenario === 'rolling'
-              ? await runRolling({ ...common, rounds })
+              ? runRolling({ ...common, rounds })
               : scenario === 'return'
-                ? await runReturn({ ...common, sessions: args.sessions })
-                : await runPatience(common);
-      done(report);
+                ? runReturn({ ...common, sessions: args.sessions })
+                : runPatience(common),
+      );
     }
   }
   if (!json) console.log(`All of it took ${((now() - began) / 60_000).toFixed(1)} min.`);
   if (json) console.log(JSON.stringify(reports, undefined, 2));
-  return reports.some((report) => failuresOf(report).length > 0) ? 1 : 0;
+  return broke > 0 || reports.some((report) => failuresOf(report).length > 0) ? 1 : 0;
 }
 
 /** What is judged in them does not depend on how fast the machine is; of the others the times matter. */

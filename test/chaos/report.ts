@@ -100,18 +100,19 @@ export interface PatienceRow {
   readonly errors: readonly string[];
 }
 
-/** Ten thousand requests that try to wait at one instance. */
+/** Requests that try to wait at one instance, in two rounds; before them the same number was served. */
 export interface CrowdedRow {
+  /** Of one round. */
   readonly requests: number;
   /** How many may wait. */
   readonly places: number;
   readonly served: number;
   readonly refused: number;
   readonly failed: number;
-  /** Resident bytes of the process: before, with every place taken, and at most. */
-  readonly before: number;
-  readonly filled: number;
-  readonly most: number;
+  /** Resident bytes of the process at most: while requests were served, and in each round of those that try to wait. */
+  readonly resident: { readonly serving: number; readonly first: number; readonly second: number };
+  /** Bytes that it holds after a collection, at the end of each round, with every place taken. */
+  readonly held: { readonly first: number; readonly second: number };
   readonly errors: readonly string[];
 }
 

@@ -105,14 +105,17 @@ function returns({ sessions, awayMs, delayMs, asked, claimed, claimedAfterMs }: 
 
 const mib = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MiB`;
 
-function crowd({ requests, places, served, refused, failed, before, filled, most }: CrowdedRow): Rows {
+function crowd({ requests, places, served, refused, failed, resident, held }: CrowdedRow): Rows {
+  const { serving, first, second } = resident;
+  const most = 'resident memory at most: that many served before / first round / second round';
   return {
-    title: `${count(requests)} requests of 4 KiB try to wait at one instance, where ${count(places)} may`,
+    title: `Two rounds of ${count(requests)} requests of 4 KiB try to wait at one instance, where ${count(places)} may`,
     rows: [
       ['served when the store was back', count(served)],
       ['refused at once', count(refused)],
       ['failed in another way', count(failed)],
-      ['memory of the process before / with every place taken / at most', [before, filled, most].map(mib).join(' / ')],
+      ['held after a collection, every place taken: after each round', [held.first, held.second].map(mib).join(' / ')],
+      [most, [serving, first, second].map(mib).join(' / ')],
     ],
   };
 }

@@ -5,6 +5,8 @@
 import { AsyncResource } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import { openSync, writeSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { inputRequired, inputResponse, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 
@@ -24,6 +26,18 @@ process.stdin
 subscribe('http.server.request.start', ({ request }) => {
   const sub = request.headers['x-user'];
   if (sub !== undefined) request.auth = { token: '', clientId: 'chaos', scopes: [], extra: { sub } };
+});
+
+/** What is held after a collection. The memory of buffers is freed beside the first one, so a second one waits for it. */
+process.on('SIGUSR2', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc');
+  collect();
+  setImmediate(() => {
+    collect();
+    const { heapUsed, external } = process.memoryUsage();
+    note({ event: 'held', bytes: heapUsed + external });
+  });
 });
 
 const pause = (ms) => (ms > 0 ? new Promise((done) => setTimeout(done, ms)) : Promise.resolve());
