@@ -8,8 +8,7 @@ import { clientOf, count, deployment, kill, textOf } from './deployment.ts';
 /** `owner` never answers `pay` and `look`; the other process does. The client speaks through the other. */
 async function relayed(kind: DurableKind, protocolVersion: string, env: Record<string, string> = {}) {
   const { start, happened } = deployment(sharedDeployment(kind));
-  const owner = await start(env);
-  const other = await start({ ANSWERS: 'yes', ...env });
+  const [owner, other] = await Promise.all([start(env), start({ ANSWERS: 'yes', ...env })]);
   const near = clientOf(owner.url);
   await near.initialize({ protocolVersion });
   const client = clientOf(other.url, near);

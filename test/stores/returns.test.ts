@@ -11,6 +11,7 @@ import { describeWhereInstalled, type ServerKind, type TestServer } from '../kit
 import { ownServer } from './outages.ts';
 import { FENCE, ME, open, recordOf, storeOptions } from './views.ts';
 
+const MEASURED = process.env['SOJOURN_RETURNS'] !== undefined;
 const ROUNDS = Number(process.env['SOJOURN_RETURNS'] ?? 3);
 const OUTAGES_MS = [300, 1_000, 3_000];
 /** A busy machine is late. */
@@ -54,31 +55,32 @@ async function returned(server: TestServer, view: OpenStore, outageMs: number): 
 
 const quantile = (sorted: readonly number[], q: number): number => sorted[Math.floor((sorted.length - 1) * q)] ?? 0;
 
+/** Prints and judges the times of one outage, repeated. */
+async function repeated(kind: ServerKind, outageMs: number): Promise<void> {
+  const { args, store } = KINDS[kind];
+  const server = await ownServer(kind, ...args);
+  const view = await open(store(server.url), storeOptions({ leaseMs: 30_000 }));
+  await view.sessions.create(recordOf('s'));
+  await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+  const times: (readonly [number, number])[] = [];
+  for (let round = 0; round < ROUNDS; round++) times.push(await returned(server, view, outageMs));
+  const [writes, renewals] = [0, 1].map((n) => times.map((each) => each[n] ?? 0).sort((a, b) => a - b));
+  if (MEASURED)
+    for (const [what, sorted] of Object.entries({ writes: writes ?? [], renewals: renewals ?? [] }))
+      console.info(
+        `${kind}, away for ${outageMs} ms: first of the ${what} after ` +
+          `${quantile(sorted, 0.5).toFixed(0)} ms (p50), ${quantile(sorted, 1).toFixed(0)} ms (longest)`,
+      );
+  expect(quantile(writes ?? [], 0.5), `writes after ${outageMs} ms`).toBeLessThan(MOST_MS);
+  expect(quantile(renewals ?? [], 0.5), `renewals after ${outageMs} ms`).toBeLessThan(MOST_MS);
+}
+
 for (const kind of ['redis', 'nats', 'postgres'] as const) {
   describeWhereInstalled(kind, `a ${kind} store whose server was killed`, () => {
-    for (const outageMs of OUTAGES_MS) {
-      test(
-        `is used again soon after the server is back, which was away for ${outageMs} ms`,
-        { timeout: 30_000 + ROUNDS * 10_000 },
-        async () => {
-          const { args, store } = KINDS[kind];
-          const server = await ownServer(kind, ...args);
-          const view = await open(store(server.url), storeOptions({ leaseMs: 30_000 }));
-          await view.sessions.create(recordOf('s'));
-          await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-          const times: (readonly [number, number])[] = [];
-          for (let round = 0; round < ROUNDS; round++) times.push(await returned(server, view, outageMs));
-          const [writes, renewals] = [0, 1].map((n) => times.map((each) => each[n] ?? 0).sort((a, b) => a - b));
-          if (process.env['SOJOURN_RETURNS'] !== undefined)
-            for (const [what, sorted] of Object.entries({ writes: writes ?? [], renewals: renewals ?? [] }))
-              console.info(
-                `${kind}, away for ${outageMs} ms: first of the ${what} after ` +
-                  `${quantile(sorted, 0.5).toFixed(0)} ms (p50), ${quantile(sorted, 1).toFixed(0)} ms (longest)`,
-              );
-          expect(quantile(writes ?? [], 0.5)).toBeLessThan(MOST_MS);
-          expect(quantile(renewals ?? [], 0.5)).toBeLessThan(MOST_MS);
-        },
-      );
-    }
+    test('is used again soon after the server is back', { timeout: 30_000 + ROUNDS * 30_000 }, async () => {
+      if (MEASURED) for (const outageMs of OUTAGES_MS) await repeated(kind, outageMs);
+      // Each outage has a server of its own, and they are mostly waits.
+      else await Promise.all(OUTAGES_MS.map((outageMs) => repeated(kind, outageMs)));
+    });
   });
 }

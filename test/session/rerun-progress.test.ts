@@ -1,0 +1,50 @@
+/** Progress of a call that the next owner runs again, on the response that its client is reading. */
+import { expect, test } from 'vitest';
+import { serveFleet, type Member } from '../kit/fleet.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+
+const STEPS = [1, 2, 3];
+
+test.each(['2025-11-25', '2025-06-18'])(
+  'progress of a call that runs again begins anew, behind all progress of the lost run (%s)',
+  async (protocolVersion) => {
+    const said = { a: 0, b: 0 };
+    const lab = (at: 'a' | 'b') =>
+      createLab((server) => {
+        server.registerTool('steps', { annotations: { readOnlyHint: true } }, async ({ mcpReq }) => {
+          const progressToken = mcpReq._meta?.progressToken ?? '';
+          for (const progress of STEPS) {
+            await mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress } });
+            said[at] += 1;
+          }
+          if (at === 'a') await new Promise(() => {});
+          return { content: [{ type: 'text', text: `done by ${at}` }] };
+        });
+      });
+    const store = watchedStore({ durable: true, inProcess: false });
+    const [a, b] = (await serveFleet(2, { store }, [{}, {}], [lab('a'), lab('b')])) as [Member, Member];
+    const onA = a.client();
+    await onA.initialize({ protocolVersion });
+    await onA.call('tools/list');
+    const client = b.join(onA);
+    const params = { name: 'steps', arguments: {}, _meta: { progressToken: 'p' } };
+    const response = await client.post({ jsonrpc: '2.0', id: 'steps-1', method: 'tools/call', params });
+    await until(() => said.a === STEPS.length);
+    await store.views[0]?.instances.leave(a.id);
+    expect(textOf((await b.join(onA).call(...tool('count'))).message)).toBe('1');
+    // Its next write tells the former owner, which then ends its part of the relay.
+    expect(textOf((await a.join(onA).call(...tool('count'))).message)).toBe('2');
+    await response.untilEnd();
+    const messages = response.events.flatMap(({ message }) => message ?? []);
+    const progress = messages.flatMap(
+      (message) => (message as { params?: { progress?: number } }).params?.progress ?? [],
+    );
+    expect(progress).toEqual([...STEPS, ...STEPS]);
+    expect(textOf(messages.at(-1) as object)).toBe('done by b');
+    const ids = response.events.flatMap(({ id, message }) => (message === undefined ? [] : [id]));
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(said).toEqual({ a: 3, b: 3 });
+  },
+);
