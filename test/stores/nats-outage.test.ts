@@ -5,20 +5,20 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { nats } from '../../src/stores/nats/index.ts';
 import type { SessionRecord } from '../../src/stores/store.ts';
-import { describeWhereInstalled, freePort } from '../kit/servers/index.ts';
+import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connectTo, FENCE, ME, openView, recordOf, storeOptions } from './nats-views.ts';
+import { outageCases } from './outage-cases.ts';
 import { asked, AWAY, BOUND_MS, failsWithin, frozen, LEASE_MS, ownServer, proxied, SLACK_MS } from './outages.ts';
 
 describeWhereInstalled('nats', 'while NATS is away', () => {
-  test('a store that cannot be reached is not opened: it says where, and can be opened later', async () => {
-    const port = await freePort();
-    const url = `nats://user:secret@127.0.0.1:${port}`;
-    await expect(openView(url)).rejects.toMatchObject({
-      ...AWAY,
-      message: expect.stringMatching(new RegExp(`NATS at 127.0.0.1:${port}.*ECONNREFUSED`)) as string,
-    });
-    await expect(openView(url)).rejects.not.toMatchObject({ message: expect.stringContaining('secret') as string });
+  outageCases({
+    kind: 'nats',
+    keepsData: [],
+    where: (port) => `NATS at 127.0.0.1:${port}`,
+    store: nats,
+    openView,
+    loseData: ({ folder }) => rmSync(join(folder, 'jetstream'), { recursive: true }),
   });
 
   test('a server that accepts connections and sends nothing fails the opening in time', async () => {
@@ -41,34 +41,6 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     });
   });
 
-  test('one object that could not be opened is opened when the server is there', async () => {
-    const server = await ownServer('nats');
-    await server.stop();
-    const store = nats(server.url);
-    await expect(openView(store)).rejects.toMatchObject(AWAY);
-    await server.start();
-    const view = await openView(store);
-    expect(await view.sessions.count()).toBe(0);
-  });
-
-  test('killed, everything asked fails in time; back, everything is there', async () => {
-    const server = await ownServer('nats');
-    const view = await openView(server.url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s', { state: { a: '1' } }));
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
-    await server.killed();
-    for (const [name, ask] of Object.entries(asked(view))) {
-      expect(await failsWithin(ask), name).toBeLessThan(BOUND_MS + SLACK_MS);
-    }
-    await server.start();
-    await until(() => view.sessions.read('s'));
-    expect(await view.sessions.read('s')).toEqual(recordOf('s', { state: { a: '1' } }));
-    expect((await view.events.replay('s', 'p', -1)).found).toBe(true);
-    expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })).toBe(
-      'written',
-    );
-  });
-
   test('in a longer outage everything fails at once', async () => {
     const server = await ownServer('nats');
     const view = await openView(server.url);
@@ -76,21 +48,6 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     await server.killed();
     await until(async () => (await failsWithin(() => view.sessions.read('s'))) < 100, { timeoutMs: 10_000 });
     for (const [name, ask] of Object.entries(asked(view))) expect(await failsWithin(ask), name).toBeLessThan(BOUND_MS);
-  });
-
-  test('frozen, everything asked fails in time, then at once; thawed, it works again', async () => {
-    const server = await ownServer('nats');
-    const view = await openView(server.url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s'));
-    await frozen(server);
-    const waiting = Object.entries(asked(view)).map(async ([name, ask]) => [name, await failsWithin(ask)] as const);
-    for (const [name, ms] of await Promise.all(waiting)) expect(ms, name).toBeLessThan(BOUND_MS + SLACK_MS);
-    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS);
-    server.resume();
-    const { epoch } = (await until(() => view.sessions.read('s'))) as SessionRecord;
-    // What had no answer may have been done.
-    expect([1, 2]).toContain(epoch);
-    expect(await view.sessions.save('s', { epoch, owner: ME }, { logLevel: 'info' })).toBe('written');
   });
 
   test(
@@ -102,43 +59,28 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
       await view.sessions.create(recordOf('s'));
       await frozen(server);
       const data = JSON.stringify('x'.repeat(10_000));
-      let refused = 0;
-      let why: unknown;
-      const taken: Promise<unknown>[] = [];
+      let [waiting, most] = [0, 0];
+      const refusals: unknown[] = [];
+      const settled: Promise<unknown>[] = [];
       for (let from = 0; from < 20_000; from++) {
         const append = { sessionId: 's', fence: FENCE, stream: 'p', from, events: [data] };
         const answer = (async () => view.events.append(append))();
-        taken.push(
-          answer.catch((error: unknown) => {
-            refused += 1;
-            why ??= error;
-          }),
-        );
-        if (from % 100 === 0) await new Promise((done) => setImmediate(done));
+        waiting += 1;
+        settled.push(answer.catch((error: unknown) => refusals.push(error)).finally(() => (waiting -= 1)));
+        if (from % 100 !== 0) continue;
+        await new Promise((done) => setImmediate(done));
+        most = Math.max(most, waiting);
       }
-      // 64 MiB are some 6,100 of them.
-      expect(refused).toBeGreaterThan(13_000);
-      expect(refused).toBeLessThan(15_000);
-      expect(why).toMatchObject({ ...AWAY, message: expect.stringMatching(/further messages are refused/) as string });
+      // 64 MiB are some 6,100 of them. On a busy machine the first ones reach their deadline in the loop.
+      expect(most).toBeGreaterThan(5_000);
+      expect(most).toBeLessThan(7_000);
+      const message: unknown = expect.stringMatching(/further messages are refused/);
+      expect(refusals).toContainEqual(expect.objectContaining({ ...AWAY, message }));
       server.resume();
-      await Promise.all(taken);
+      await Promise.all(settled);
       await until(async () => (await view.sessions.save('s', FENCE, { logLevel: 'info' })) === 'written');
     },
   );
-
-  test('on a link that nothing passes any more, what is asked fails in time, and it works again when it does', async () => {
-    const server = await ownServer('nats');
-    const { proxy, url } = await proxied(server);
-    const view = await openView(url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s'));
-    proxy.blackHole(true);
-    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS + SLACK_MS);
-    const before = proxy.accepted;
-    // The connection is given up, though nothing has ended it.
-    await until(() => proxy.accepted > before, { timeoutMs: 15_000 });
-    proxy.blackHole(false);
-    await until(() => view.sessions.read('s'), { timeoutMs: 10_000 });
-  });
 
   test('cut off, a write that was under way fails, and what is asked next waits for the new connection', async () => {
     const server = await ownServer('nats');
@@ -163,7 +105,7 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     }
   });
 
-  test('a lost connection is told to the instance, and what renews after it is heard', async () => {
+  test('a lost connection is reported to the instance, and messages arrive after the next renewal', async () => {
     const server = await ownServer('nats');
     const { proxy, url } = await proxied(server);
     const [here, there] = [await openView(url), await openView(server.url)];
@@ -182,33 +124,6 @@ describeWhereInstalled('nats', 'while NATS is away', () => {
     expect(await there.instances.send('other', ME, { kind: 'after' })).toBe('sent');
     await until(() => heard.length === 2);
     expect(heard).toEqual(['before', 'after']);
-  });
-
-  test('restarted without its data, sessions and leases are missing and nothing breaks', async () => {
-    const server = await ownServer('nats');
-    const view = await openView(server.url, { leaseMs: LEASE_MS });
-    let lost = 0;
-    await view.instances.announce(
-      { id: ME, state: 'serving', version: '1' },
-      () => undefined,
-      () => (lost += 1),
-    );
-    await view.sessions.create(recordOf('s'));
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
-    await server.killed();
-    rmSync(join(server.folder, 'jetstream'), { recursive: true });
-    await server.start();
-    await until(async () => (await view.sessions.read('s')) === undefined);
-    expect(lost).toBeGreaterThan(0);
-    expect(await view.instances.renew(ME, 'serving')).toBe(false);
-    expect(await view.sessions.claim('s', FENCE, ME)).toEqual({ claimed: false, current: undefined });
-    expect(await view.sessions.save('s', FENCE, {})).toBe('fenced');
-    expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })).toBe(
-      'fenced',
-    );
-    await view.instances.announce({ id: 'next', state: 'serving', version: '1' }, () => undefined);
-    expect(await view.instances.send('next', 'next', { kind: 'own' })).toBe('sent');
-    expect(await view.sessions.create(recordOf('s'))).toBe('created');
   });
 
   test('the connection of a caller is used as it is, and is still open afterwards', async () => {

@@ -2,10 +2,10 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { redis } from '../../src/stores/redis/index.ts';
-import type { SessionRecord } from '../../src/stores/store.ts';
-import { describeWhereInstalled, freePort } from '../kit/servers/index.ts';
+import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { asked, AWAY, BOUND_MS, failsWithin, frozen, LEASE_MS, ownServer, proxied, SLACK_MS } from './outages.ts';
+import { outageCases } from './outage-cases.ts';
+import { AWAY, BOUND_MS, failsWithin, frozen, LEASE_MS, ownServer, proxied, SLACK_MS } from './outages.ts';
 import { FENCE, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 /** Memory that the garbage collector cannot free. */
@@ -17,14 +17,12 @@ function heapUsed(): number {
 }
 
 describeWhereInstalled('redis', 'while Redis is away', () => {
-  test('a store that cannot be reached rejects its opening with the address, and opens later', async () => {
-    const port = await freePort();
-    const url = `redis://user:secret@127.0.0.1:${port}`;
-    await expect(openView(url)).rejects.toMatchObject({
-      ...AWAY,
-      message: expect.stringMatching(new RegExp(`redis://127.0.0.1:${port}.*ECONNREFUSED`)) as string,
-    });
-    await expect(openView(url)).rejects.not.toMatchObject({ message: expect.stringContaining('secret') as string });
+  outageCases({
+    kind: 'redis',
+    keepsData: ['--appendonly', 'yes', '--appendfsync', 'always'],
+    where: (port) => `redis://127.0.0.1:${port}`,
+    store: redis,
+    openView,
   });
 
   test('a server that accepts connections and sends nothing fails the opening in time', async () => {
@@ -33,34 +31,6 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     expect(await failsWithin(() => openView(server.url, { leaseMs: LEASE_MS }))).toBeLessThan(BOUND_MS + SLACK_MS);
     server.resume();
     await openView(server.url);
-  });
-
-  test('a store object that failed to open opens once the server is there', async () => {
-    const server = await ownServer('redis');
-    await server.stop();
-    const store = redis(server.url);
-    await expect(openView(store)).rejects.toMatchObject(AWAY);
-    await server.start();
-    const view = await openView(store);
-    expect(await view.sessions.count()).toBe(0);
-  });
-
-  test('with the server killed every call fails at once, none answers undefined, and the data comes back', async () => {
-    const server = await ownServer('redis', '--appendonly', 'yes', '--appendfsync', 'always');
-    const view = await openView(server.url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s', { state: { a: '1' } }));
-    await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
-    await server.killed();
-    for (const [name, ask] of Object.entries(asked(view))) {
-      expect(await failsWithin(ask), name).toBeLessThan(BOUND_MS + SLACK_MS);
-    }
-    await server.start();
-    await until(() => view.sessions.read('s'));
-    expect(await view.sessions.read('s')).toEqual(recordOf('s', { state: { a: '1' } }));
-    expect((await view.events.replay('s', 'p', -1)).found).toBe(true);
-    expect(await view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })).toBe(
-      'written',
-    );
   });
 
   test(
@@ -101,32 +71,6 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     },
   );
 
-  test('with the server frozen calls fail in time, later ones at once; after the thaw they work again', async () => {
-    const server = await ownServer('redis');
-    const view = await openView(server.url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s'));
-    await frozen(server);
-    const waiting = Object.entries(asked(view)).map(async ([name, ask]) => [name, await failsWithin(ask)] as const);
-    for (const [name, ms] of await Promise.all(waiting)) expect(ms, name).toBeLessThan(BOUND_MS + SLACK_MS);
-    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS);
-    server.resume();
-    const { epoch } = (await until(() => view.sessions.read('s'))) as SessionRecord;
-    // A command without an answer may have run.
-    expect([1, 2]).toContain(epoch);
-    expect(await view.sessions.save('s', { epoch, owner: ME }, { logLevel: 'info' })).toBe('written');
-  });
-
-  test('on a silent network calls fail in time and the store connects anew', async () => {
-    const server = await ownServer('redis');
-    const { proxy, url } = await proxied(server);
-    const view = await openView(url, { leaseMs: LEASE_MS });
-    await view.sessions.create(recordOf('s'));
-    proxy.blackHole(true);
-    expect(await failsWithin(() => view.sessions.read('s'))).toBeLessThan(BOUND_MS + SLACK_MS);
-    proxy.blackHole(false);
-    await until(() => view.sessions.read('s'));
-  });
-
   test('when the connection is cut, pending calls fail and later ones wait for the new connection', async () => {
     const server = await ownServer('redis');
     const { proxy, url } = await proxied(server);
@@ -144,28 +88,6 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
       expect(await view.sessions.read('s')).toBeDefined();
       expect(proxy.accepted).toBeGreaterThan(before);
     }
-  });
-
-  test('restarted without its data, sessions and leases are missing and nothing breaks', async () => {
-    const server = await ownServer('redis');
-    const view = await openView(server.url, { leaseMs: LEASE_MS });
-    let lost = 0;
-    await view.instances.announce(
-      { id: ME, state: 'serving', version: '1' },
-      () => undefined,
-      () => (lost += 1),
-    );
-    await view.sessions.create(recordOf('s'));
-    await server.killed();
-    await server.start();
-    await until(async () => (await view.sessions.read('s')) === undefined);
-    expect(lost).toBeGreaterThan(0);
-    // The subscribed connection reconnects separately.
-    await until(async () => (await view.instances.renew(ME, 'serving')) === false);
-    expect(await view.sessions.claim('s', FENCE, ME)).toEqual({ claimed: false, current: undefined });
-    expect(await view.sessions.save('s', FENCE, {})).toBe('fenced');
-    await view.instances.announce({ id: 'next', state: 'serving', version: '1' }, () => undefined);
-    expect(await view.instances.send('next', 'next', { kind: 'own' })).toBe('sent');
   });
 
   test('a full server refuses writes with an error that says what to do, and works again with room', async () => {
