@@ -219,7 +219,7 @@ async function measureMailbox(meter: Meter, one: OpenStore, other: OpenStore): P
   await meter.both('message to another instance and its answer', (n) => ask(n, RESULT));
   const large = 'x'.repeat(2_000_000);
   await meter.measure('… of 2 MB', (n) => ask(n, large), { most: 50 });
-  await meter.measure('look whether an owner lives', () => done(one.instances.read('other')));
+  await meter.measure('check whether an owner lives', () => done(one.instances.read('other')));
   await meter.measure('renew a lease', () => done(one.instances.renew('one', 'serving')));
 }
 
