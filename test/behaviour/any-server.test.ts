@@ -1,4 +1,7 @@
-/** What a factory may make besides SDK v2 servers: those of SDK v1, and servers of one's own. Both are for sessions alone. */
+/**
+ * What a factory may make besides SDK v2 servers: those of SDK v1, and servers of one's own. Both are for sessions
+ * alone.
+ */
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as StreamableHTTPClientTransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';

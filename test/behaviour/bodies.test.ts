@@ -14,7 +14,7 @@ function expectError(response: RawResponse, status: number, code: number, id: st
   expect(response.headers('content-type')).toEqual(['application/json']);
 }
 
-/** A refusal that its client survives: an answer to the request, whose reason stands in a header. */
+/** A refusal that its client survives: an answer to the request, with its reason in a header. */
 function expectRefusal(response: RawResponse, reason: string, code: number, id: string | number): void {
   expectError(response, 200, code, id);
   expect(response.headers('sojourn-refused')).toEqual([reason]);

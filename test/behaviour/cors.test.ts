@@ -184,7 +184,7 @@ test.each(faces)('B196 the face %s leaves CORS to the framework around it', asyn
 describe.each(faces)(
   'B197 over %s, a header of the client’s own reaches the server on GET, POST and DELETE',
   (face) => {
-    /** Without `x-key` nobody owns a session: each method works only because its header arrived. */
+    /** Without `x-key` a session has no owner: each method works only because its header arrived. */
     const open = async () => {
       const lab = createLab();
       const served = await serve(

@@ -111,7 +111,7 @@ describe.each(faces)('%s', (face) => {
     expect(asked).toEqual(['some-other-session']); // it is there, and others do ask it
   });
 
-  test('B51 DELETE by another user is 403; the session goes on, and its owner can end it', async () => {
+  test('B51 DELETE by another user is 403; the session stays, and its owner can end it', async () => {
     const { client } = await serve(createEchoServer, {}, { face, auth: userHeader });
     const alice = client({ headers: { 'x-user': 'alice' } });
     await alice.initialize();

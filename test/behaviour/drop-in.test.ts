@@ -97,7 +97,7 @@ describe.each(Object.entries(subjects))('%s', (_, make) => {
       isError: true,
       content: [{ type: 'text', text: 'No luck' }],
     });
-    await expect(client.callTool({ name: 'nobody' })).rejects.toMatchObject({ code: -32602 });
+    await expect(client.callTool({ name: 'unknown' })).rejects.toMatchObject({ code: -32602 });
     expect(await client.getPrompt({ name: 'hello', arguments: { name: 'Ada' } })).toMatchObject({
       messages: [{ content: { text: 'Hello Ada' } }],
     });

@@ -10,7 +10,7 @@ import { until } from '../kit/until.ts';
 
 const IDLE_MS = 60_000;
 
-/** Two instances on one store; the migration handler of both would take anybody in. */
+/** Two instances on one store; the migration handler of both would accept every session. */
 async function fleet(more: McpEndpointOptions = {}) {
   const timeProvider = createFakeTime();
   const store = memory();
@@ -107,7 +107,7 @@ test('B216 after tombstoneMs the migration handler is asked again, and not befor
   await client.initialize();
   const id = client.sessionId ?? '';
   await client.delete();
-  // Somebody else keeps the sweep going.
+  // Another session keeps the sweep running.
   const other = one.client();
   await other.initialize();
   for (let minute = 0; minute < 9; minute++) {

@@ -32,7 +32,7 @@ const ask: Tool = async (_args, ctx) => {
   return said(`${action} in ${room.getStore()}`);
 };
 
-/** Behind a middleware that runs each request in a context of its own, named by `x-request`. */
+/** Behind a middleware that runs each request in a separate context, named by `x-request`. */
 async function serveBehindMiddleware(face: 'node' | 'fetch', options: McpEndpointOptions): Promise<() => RawClient> {
   const endpoint = createMcpEndpoint(toolServer({ look, ask }), { logger: createLog(), ...options });
   const listener = getRequestListener((request) => endpoint.fetch(request), { overrideGlobalObjects: false });
@@ -117,7 +117,7 @@ describe.each(faces)('over %s', (face) => {
     expect(found((await one.call(...tool('look'))).message)).toMatchObject({ early: ['a room', 'the hook'] });
   });
 
-  test('B193 in 2026-07-28 a tool sees what the hooks of its own request entered', async () => {
+  test('B193 in 2026-07-28 a tool sees what the hooks of the same request entered', async () => {
     let n = 0;
     const client = await serveBehindMiddleware(face, {
       perSessionExecutionContext: true,
@@ -148,7 +148,7 @@ describe.each(faces)('over %s', (face) => {
     expect(textOf(await stream.nextMessage())).toBe('decline in the room');
   });
 
-  test('B194 by default a handler runs in the context of its own HTTP request, and not in the hook’s', async () => {
+  test('B194 by default a handler runs in the context of the HTTP request that called it, and not in the hook’s', async () => {
     const client = await serveBehindMiddleware(face, {
       runSessionHandler: async (_request, _session, run) => {
         await room.run('the room', run);

@@ -41,7 +41,7 @@ describe.each(faces)('the factory, over %s', (face) => {
     expect(made()).toBe(0);
   });
 
-  test('is not called for a session that nobody knows, or that has ended', async () => {
+  test('is not called for a session that is unknown or has ended', async () => {
     const { raw, made } = await counted(face);
     await raw.initialize();
     await raw.delete();
@@ -51,7 +51,7 @@ describe.each(faces)('the factory, over %s', (face) => {
     expect(made()).toBe(0);
   });
 
-  test('is called for one that hibernates when it is asked for something, and not when it is deleted', async () => {
+  test('is called for a hibernated session when a request for it comes, and not when it is deleted', async () => {
     const time = createFakeTime();
     const { raw, made, endpoint } = await counted(face, { timeProvider: time, hibernateAfterMs: 1_000 });
     const asleep = async (): Promise<void> => {
@@ -78,7 +78,7 @@ describe.each(faces)('the factory, over %s', (face) => {
     expect([response.status, made()]).toEqual([200, 1]);
   });
 
-  test('is not called for one that is refused', async () => {
+  test('is not called for a session that is refused', async () => {
     const { raw, made } = await counted(face);
     const [body, headers] = request('tools/call', { name: 'count', arguments: {} });
     const statuses: number[] = [];

@@ -5,7 +5,7 @@ import { MODERN } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 
 describe.each(faces)('%s', (face) => {
-  test('B32 a GET without a session id is told about sessions and stateless servers', async () => {
+  test('B32 a GET without a session id gets an error that names sessions and stateless servers', async () => {
     const client = (await serve(createEchoServer, { sessionMode: 'stateful' }, { face })).client();
     const response = await client.get();
     expect(response.status).toBe(400);

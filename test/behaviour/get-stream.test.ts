@@ -69,7 +69,7 @@ describe.each(faces)('%s', (face) => {
     }
   });
 
-  test('B36 what a handler sends goes on its POST, save what is about the session and names no request', async () => {
+  test('B36 what a handler sends goes to the stream of its POST, except what is about the session and names no request', async () => {
     const ground = await session(face, '2025-11-25', {
       talk: async (_args, ctx) => {
         const { server } = ground;
@@ -227,7 +227,7 @@ describe.each(faces)('%s', (face) => {
 
   test('B40 B210 a stray answer of the server is dropped with a warning, GET or no GET', async () => {
     const { client, server, log, say } = await session(face);
-    const stray = { jsonrpc: '2.0', id: 'nobody', result: {} } as const;
+    const stray = { jsonrpc: '2.0', id: 'unknown', result: {} } as const;
     await server.server.transport?.send(stray);
     expect(log.matching(/answered a request that is not running/, 'warn')).toHaveLength(1);
     const get = await client.get();

@@ -89,7 +89,7 @@ describe.each(faces)('over %s', (face) => {
     expect(get.events.filter(({ message }) => message !== undefined)).toHaveLength(1);
   });
 
-  test('B217 a second initialize on a live session is refused, and the session goes on', async () => {
+  test('B217 a second initialize on a live session is refused, and the session continues', async () => {
     const lab = createLab();
     const { client, endpoint } = await serve(lab.factory, {}, { face });
     const one = client();

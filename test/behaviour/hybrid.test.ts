@@ -80,7 +80,7 @@ describe.each(faces)('over the %s face', (face) => {
     expect(seen).toEqual(['ran a deleted']);
   });
 
-  test('B105 B106 a modern POST gets no session header, and one that it brings is neither looked up nor echoed', async () => {
+  test('B105 B106 a modern POST gets no session header, and a session header of the request is neither looked up nor echoed', async () => {
     const asked: string[] = [];
     const { client, lab } = await serveLab(
       {

@@ -15,7 +15,7 @@ const info = (extra: Record<string, unknown> = {}, clientId = 'c', token = 't'):
   extra,
 });
 
-/** `x-user` names the subject, `x-token` the token; no `x-user`: nobody. */
+/** `x-user` names the subject, `x-token` the token; no `x-user`: no user. */
 const auth: NonNullable<ServeSettings['auth']> = (headers) =>
   headers['x-user'] === undefined
     ? undefined
@@ -23,7 +23,7 @@ const auth: NonNullable<ServeSettings['auth']> = (headers) =>
 
 const as = (user?: string) => (user === undefined ? {} : { headers: { 'x-user': user } });
 
-/** `client`'s session, as somebody else would use it. */
+/** `client`'s session, as another user would use it. */
 function borrow(client: RawClient, session: RawClient): RawClient {
   client.sessionId = session.sessionId;
   client.protocolVersion = session.protocolVersion;
@@ -41,7 +41,7 @@ describe.each(faces)('over %s', (face) => {
     ['issuer and subject', info({ iss: 'https://id.example', sub: 'alice' }), '["sub","https://id.example","alice"]'],
     ['a subject without an issuer', info({ sub: 'alice' }), '["sub","","alice"]'],
     ['a subject that is a number', info({ iss: 'https://id.example', sub: 42 }), '["sub","https://id.example","42"]'],
-    ['nobody', undefined, undefined],
+    ['no user', undefined, undefined],
   ])('B179 a session belongs to %s', async (_, authInfo, user) => {
     const lab = createLab();
     const { client, endpoint } = await serve(lab.factory, {}, { face, auth: () => authInfo });
@@ -59,7 +59,7 @@ describe.each(faces)('over %s', (face) => {
     expect(log.matching(/extra\.sub names no user.*sessionUser/, 'error')).toHaveLength(1);
   });
 
-  test('B179 sessionUser decides where it is given, and may say nobody', async () => {
+  test('B179 sessionUser decides where it is given, and may name no user', async () => {
     const lab = createLab();
     const { client } = await serve(
       lab.factory,
@@ -113,8 +113,8 @@ describe.each(faces)('over %s', (face) => {
 
   test.each([
     ['another user', 'alice', 'bob'],
-    ['nobody', 'alice', undefined],
-    ['somebody, of a session that nobody owns', undefined, 'bob'],
+    ['no user', 'alice', undefined],
+    ['a user, of a session without an owner', undefined, 'bob'],
   ])('B180 %s gets 403 from POST and GET, with the request id', async (_, owner, other) => {
     const lab = createLab();
     const { client } = await serve(lab.factory, {}, { face, auth });
@@ -167,7 +167,7 @@ describe.each(faces)('over %s', (face) => {
     expect((await bob.call('ping', {}, { sessionId: 'not an id' })).response.status).toBe(400);
   });
 
-  test('B182 a handler sees who calls and what was sent with this call, not with the one that opened the session', async () => {
+  test('B182 a handler sees who calls and what was sent with this call, not with the request that opened the session', async () => {
     const { client } = await serve(
       toolServer({
         caller: async (_args, ctx) => {

@@ -32,7 +32,7 @@ test.each([-1, -Infinity, Number.NaN, 1.5])(
   },
 );
 
-test('B60 B65 a limit of 0 is allowed: a session lives while it is used, and is never the victim of its own creation', async () => {
+test('B60 B65 a limit of 0 is allowed: a session lives while it is used, and its creation never ends it', async () => {
   const { time, open, lab, endpoint } = await onFakeTime({ maxIdleSessionCount: 0 });
   const first = await open();
   expect(await status(first)).toBe(200);
@@ -49,7 +49,7 @@ test('B60 B65 a limit of 0 is allowed: a session lives while it is used, and is 
   expect(await status(second)).toBe(404);
 });
 
-test('B61 past the limit a new session ends the one that was used the longest ago; the others live', async () => {
+test('B61 past the limit a new session ends the least recently used session; the others live', async () => {
   const { open } = await onFakeTime({ maxIdleSessionCount: 2 });
   const [a, b] = [await open(), await open()];
   expect(await status(a)).toBe(200); // b is now idle the longest
@@ -162,7 +162,7 @@ describe('a session that is slow to end', () => {
     expect(lab.made.length).toBe(2);
   });
 
-  test('B64 and a client that has left meanwhile gets no session', async () => {
+  test('B64 and a client that disconnects in that time gets no session', async () => {
     const { open, client, lab, ended, finish, endpoint } = await slowToEnd();
     await open();
     const next = client();

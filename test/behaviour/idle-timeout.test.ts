@@ -133,7 +133,7 @@ describe('an open stream', () => {
     await time.advance(10 * MINUTE);
     expect(endpoint.sessions.count).toBe(1);
     stream.abort();
-    // The server hears of it a little later; a sweep cannot come before, time stands still.
+    // The server hears of it a little later; a sweep cannot come before, because the clock does not move.
     await until(async () => {
       await time.advance(MINUTE);
       return endpoint.sessions.count === 0;

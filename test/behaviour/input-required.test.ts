@@ -128,7 +128,7 @@ describe.each(faces)('over %s', (face) => {
   );
 });
 
-test('B142 without a session nobody can be asked, and the result says so', async () => {
+test('B142 without a session no client can be asked, and the result says so', async () => {
   const { client } = await serve(createAskingServer, { stateless: true });
   const { response, message } = await client().call('tools/call', greet);
   expect(response.status).toBe(200);

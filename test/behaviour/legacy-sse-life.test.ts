@@ -110,7 +110,7 @@ test('B175 the hooks run once per session, and see its end', async () => {
 });
 
 test('B176 a shutdown answers what runs, and ends every connection at once and cleanly', async () => {
-  // Time stands still: nothing waits for a grace to pass.
+  // The clock does not move: nothing waits for a grace to pass.
   const { client, endpoint } = await serve(createTalkingServer, { legacySse, timeProvider: createFakeTime() });
   const busy = await openSse(client());
   const quiet = await openSse(client());

@@ -13,7 +13,7 @@ import { until } from '../kit/until.ts';
 
 const legacySse = true;
 test.each(['stateful', 'hybrid'] as const)(
-  'B169 nobody is there who did not ask for it, in %s',
+  'B169 the transport is there only where it was asked for, in %s',
   async (sessionMode) => {
     const client = (await serve(createEchoServer, { sessionMode })).client();
     for (const path of ['/sse', '/mcp/sse']) expect((await client.get({ path })).status).toBe(404);
@@ -61,7 +61,7 @@ describe.each(['listen', ...faces] as const)('over %s', (face) => {
 
   test.each([
     ['no session', '/mcp/message', handshake(1), 'Missing sessionId parameter'],
-    ['no session it knows', '/mcp/message?sessionId=nobody', handshake(1), 'Session not found: open GET /sse first'],
+    ['no session it knows', '/mcp/message?sessionId=unknown', handshake(1), 'Session not found: open GET /sse first'],
   ])('B172 a message that names %s is refused', async (_, path, message, text) => {
     const response = await (await start()).post(message, { path });
     expect([response.status, response.header('content-type'), response.body]).toEqual([
@@ -109,7 +109,7 @@ describe('mounted', () => {
     expect(await stream.nextMessage()).toMatchObject({ id: 1, result: {} });
   });
 
-  /** What stands before the endpoint has read the body: Express leaves it in `req.body`, others hand it over. */
+  /** What is in front of the endpoint has read the body: Express leaves it in `req.body`, others hand it over. */
   const parsers = {
     'that leaves the body on the request': (app: express.Express, endpoint: McpEndpoint) =>
       app.use('/base', express.json(), (req, res) => endpoint.node(req, res)),

@@ -21,7 +21,7 @@ describe.each(faces)('over the %s face', (face) => {
     expect(initialized).toEqual([[one.sessionId, HANDSHAKE]]);
   });
 
-  test('B74 B75 B76 B78 a session of another process goes on here: same id, same client, asked for once, nothing else seen', async () => {
+  test('B74 B75 B76 B78 a session of another process continues here: same id, same client, asked for once, nothing else seen', async () => {
     const elsewhere = createHandler();
     const first = await serveMigrating(elsewhere, {}, { face });
     const client = first.client();

@@ -52,7 +52,7 @@ function createServerOf(given: McpServerOptions): McpServer {
     return text('logged');
   });
   mcp.registerTool('says-unrelated', {}, async () => {
-    await mcp.server.sendLoggingMessage({ level: 'error', data: 'to nobody' }).catch(() => {});
+    await mcp.server.sendLoggingMessage({ level: 'error', data: 'without a reader' }).catch(() => {});
     return text('said');
   });
   mcp.registerTool('asks', {}, async () => {
@@ -137,7 +137,7 @@ const call = (name: string, args?: object): [string, Record<string, unknown>] =>
 const REQUESTS: Record<string, [string, Record<string, unknown>, ModernRequest?]> = {
   'a call': call('echo', { text: 'hi' }),
   'a call with wrong arguments': call('echo', { text: 1 }),
-  'a call of no tool': call('nobody'),
+  'a call of no tool': call('unknown'),
   'a call without a name': ['tools/call', {}],
   'a tool that throws': call('throws'),
   'a tool that throws a protocol error': call('refuses'),
@@ -230,14 +230,14 @@ describe('a server', () => {
     expect(made).toBe(4);
   });
 
-  test('hears of a client that left, and its handler is told', async () => {
+  test('notices a client that left, and aborts its handler', async () => {
     let signal: AbortSignal | undefined;
     const served = await serve((ctx: McpEndpointContext) => {
       const mcp = createServerOf(ctx.serverOptions);
       mcp.registerTool('waits', {}, async (call) => {
         ({ signal } = call.mcpReq);
         await new Promise((done) => signal?.addEventListener('abort', done));
-        return text('nobody reads this');
+        return text('no client reads this');
       });
       return mcp;
     });

@@ -1,4 +1,6 @@
-/** 2026-07-28 at its edges: errors that say what is needed, headers of sessions, spelling, subscriptions, sealed state. */
+/**
+ * 2026-07-28 at its edges: errors that say what is needed, headers of sessions, spelling, subscriptions, sealed state.
+ */
 import { inputRequired, SUBSCRIPTION_ID_META_KEY } from '@modelcontextprotocol/server';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';

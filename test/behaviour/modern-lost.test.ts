@@ -1,4 +1,7 @@
-/** A response of 2026-07-28 whose connection breaks: its client comes back with GET, and learns at once that the call is lost. */
+/**
+ * A response of 2026-07-28 whose connection breaks: its client comes back with GET, and learns at once that the call is
+ * lost.
+ */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFaultProxy, type RawClient, type RawResponse } from '../../src/testing/index.ts';
@@ -63,7 +66,7 @@ describe.each(faces)('%s', (face) => {
     expect(response.header('content-type')).toBe('application/json');
   });
 
-  test('each call has a secret of its own', async () => {
+  test('each call has another secret', async () => {
     const { one } = await open();
     const ids = await Promise.all(
       [1, 2].map(async () => {

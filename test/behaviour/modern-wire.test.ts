@@ -31,7 +31,7 @@ function createWireServer(ctx: McpEndpointContext): McpServer {
   );
   server.registerTool('who', {}, (ctx) => {
     const sent: Readonly<Record<string, unknown>> = { ...ctx.mcpReq.envelope };
-    return { content: [{ type: 'text', text: JSON.stringify(sent[CLIENT_INFO_META_KEY] ?? 'nobody') }] };
+    return { content: [{ type: 'text', text: JSON.stringify(sent[CLIENT_INFO_META_KEY] ?? 'unnamed') }] };
   });
   server.registerResource('roots', 'note://roots', {}, () => {
     throw new MissingRequiredClientCapabilityError({ requiredCapabilities: { roots: {} } });
@@ -144,7 +144,7 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test.each([
-    ['B139 a client need not say who it is', undefined, '"nobody"'],
+    ['B139 a client need not say who it is', undefined, '"unnamed"'],
     ['B139 and may', { name: 'me', version: '9' }, '{"name":"me","version":"9"}'],
   ])('%s', async (_, info, text) => {
     const client = await open();
@@ -168,7 +168,7 @@ test.each([
   expect(message.result).toMatchObject({ supportedVersions: [MODERN] });
 });
 
-describe('an endpoint pinned to a modern version serves nobody else:', () => {
+describe('an endpoint pinned to a modern version refuses all others:', () => {
   const open = async () => (await serve(createWireServer, { supportedProtocolVersions: [MODERN] })).client();
 
   test('B134 initialize is refused, with the version to use instead', async () => {

@@ -1,4 +1,6 @@
-/** Items of the behaviour list that have no test of their own here: why, and what holds or happens instead. At most ten. */
+/**
+ * Items of the behaviour list that have no test of their own here: why, and what holds or happens instead. At most ten.
+ */
 export const NOT_APPLICABLE: ReadonlyArray<{ item: number; why: string; instead: string }> = [
   {
     item: 126,

@@ -57,7 +57,7 @@ const resumeFrom = (client: RawClient, response: RawResponse): Promise<RawRespon
   client.get({ lastEventId: response.events.findLast(({ id }) => id !== undefined)?.id });
 
 describe.each(faces)('over %s', (face) => {
-  test('B209 an id that is still in flight is refused, and the first call goes on to its answer', async () => {
+  test('B209 an id that is still in flight is refused, and the first call is answered', async () => {
     const lab = createLab();
     const { client } = await serve(lab.factory, {}, { face });
     const one = client();
@@ -175,8 +175,8 @@ describe.each(faces)('over %s', (face) => {
     const { ctx, answer } = await lab.held();
     await first.next();
     first.abort();
-    await one.call(...tool('echo', { text: 'meanwhile' }));
-    // The session knows that nobody reads, and the handler does not.
+    await one.call(...tool('echo', { text: 'in between' }));
+    // The session knows that no client reads, and the handler does not.
     const resumed = await resumeFrom(one, first);
     expect(ctx.mcpReq.signal.aborted).toBe(false);
     answer('after all');
@@ -184,7 +184,7 @@ describe.each(faces)('over %s', (face) => {
     expect(endpoint.sessions.count).toBe(1);
   });
 
-  test('B211 notifications/cancelled is a cancel: the handler is told, and the stream ends without an answer', async () => {
+  test('B211 notifications/cancelled is a cancel: the handler is aborted, and the stream ends without an answer', async () => {
     const lab = createLab();
     const { client } = await serve(lab.factory, {}, { face });
     const one = client();
@@ -214,7 +214,7 @@ describe.each(faces)('over %s', (face) => {
       expect(ctx.mcpReq.signal.aborted).toBe(false);
       leaving.abort();
       await until(() => ctx.mcpReq.signal.aborted);
-      await ctx.mcpReq.log('error', 'is anybody there?');
+      await ctx.mcpReq.log('error', 'is a client there?');
       answer('too late');
       const { message } = await callModern(client(), 'tools/call', { name: 'echo', arguments: { text: 'next' } });
       expect(textOf(message)).toBe('next');

@@ -190,7 +190,7 @@ describe.each(faces)('over %s', (face) => {
     expect(await query(client, '{"ratio":0.5}', {})).toEqual(refused);
   });
 
-  test('B168 the last of two members of one name is the one that counts', async () => {
+  test('B168 of two members of one name the last counts', async () => {
     const args = '{"count":1,"where":{"tenant":"a,}\\"{","tenant":"b"},"count": 2 }';
     const right = { 'mcp-param-count': '2', 'mcp-param-tenant': 'b' };
     expect(await query(await open(), args, right)).toEqual(served);

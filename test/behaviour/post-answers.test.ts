@@ -95,7 +95,7 @@ describe.each(faces)('%s', (face) => {
     }
   });
 
-  test('B14 a POST without a session id is told that initialize comes first, and its id is echoed', async () => {
+  test('B14 a POST without a session id gets an error that says initialize comes first, and its id is echoed', async () => {
     const client = (await serve(toolServer({}), { sessionMode: 'stateful' }, { face })).client();
     const { id, response, message } = await client.call('tools/list');
     expect(response.status).toBe(400);
@@ -198,7 +198,7 @@ describe.each(faces)('%s', (face) => {
     }
   });
 
-  test('B20 an unknown tool is such an error, and so is one that needs a URL opened first', async () => {
+  test('B20 an unknown tool is such an error, and so is a tool that needs a URL opened first', async () => {
     const visit = (): never => {
       throw new UrlElicitationRequiredError([
         { mode: 'url', message: 'Sign in', url: 'https://a.example', elicitationId: 'e1' },

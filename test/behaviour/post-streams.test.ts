@@ -1,4 +1,4 @@
-/** The stream of a POST while its request runs: what goes on it, when its head leaves, when it ends. */
+/** The stream of a POST while its request runs: what is sent on it, when its head leaves, when it ends. */
 import type { McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { createFakeTime, type RawResponse } from '../../src/testing/index.ts';

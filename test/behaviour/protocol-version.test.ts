@@ -19,7 +19,7 @@ const clientInfo = { name: 'raw', version: '1' };
 const echo = { name: 'echo', arguments: { text: 'hi' } };
 
 describe.each(faces)('over %s', (face) => {
-  test.each(LEGACY)('B144 in a session of %s nobody needs the header', async (protocolVersion) => {
+  test.each(LEGACY)('B144 in a session of %s the header is not needed', async (protocolVersion) => {
     const client = await open({}, { face });
     await client.initialize({ protocolVersion });
     const { response } = await client.call('tools/call', echo, { version: null });
@@ -70,7 +70,7 @@ test.each([
   ['stateless', [MODERN]],
   ['stateful', LEGACY],
 ] as const)(
-  'B147 a client of the modern era is told what %s serves to it, as discover does',
+  'B147 a client of the modern era gets an error that lists what %s serves to it, as discover does',
   async (sessionMode, supported) => {
     const { response, message } = await callModern(await open({ sessionMode }), 'tools/call', echo, {
       version: '2027-01-01',

@@ -191,7 +191,7 @@ describe.each(faces)('over %s', (face) => {
   );
 });
 
-test('B224 the 2024-11-05 transport refuses them too, and goes on', async () => {
+test('B224 the 2024-11-05 transport refuses them too, and continues', async () => {
   const { client, url } = await serve(createLab().factory, { legacySse: true });
   const one = client();
   const stream = await one.get({ path: `${new URL(url).pathname}/sse` });

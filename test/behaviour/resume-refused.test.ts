@@ -76,7 +76,7 @@ describe('B118 a Last-Event-ID', () => {
     const lastEventId = await seenId(one);
     const { id } = await answeredWithError(other, lastEventId, -32001);
     const [plain] = lastEventId.split('.');
-    // Nobody waits there; nor does a client that got the error.
+    // No client waits there, and no client that got the error waits.
     for (const unnamed of [plain, id, (await (await one.get()).next()).id]) {
       const response = await other.get({ lastEventId: unnamed });
       expect(response.status).toBe(404);

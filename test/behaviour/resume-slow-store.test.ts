@@ -102,7 +102,7 @@ describe('B130 a gap that a slow log shows', () => {
     expect(data(anew)).toEqual([]);
   });
 
-  test('passes the stream from the reader that is there to the one that begins anew: nothing is missed or comes twice', async () => {
+  test('passes the stream from the present reader to a new one: nothing is missed or comes twice', async () => {
     const { store, one, log } = await serveSlow({ eventRetention: { events: 2 } });
     const get = await one.get();
     const { id } = await get.next();

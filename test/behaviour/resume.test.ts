@@ -61,7 +61,7 @@ describe.each(faces)('over the %s face', (face) => {
     expect(said(again.events)).toEqual([1, 'done']);
   });
 
-  test('B115 a GET with Last-Event-ID replays what came later on that stream and goes on live until it is complete', async () => {
+  test('B115 a GET with Last-Event-ID replays what came later on that stream and continues live until it is complete', async () => {
     const { one, hold } = await serveLab({}, { face });
     const { call, stream } = await hold();
     for (const n of [1, 2, 3]) await progress(call, n);
@@ -105,7 +105,7 @@ describe.each(faces)('over the %s face', (face) => {
     expect(new Set(ids).size).toBe(5);
   });
 
-  test('B122 closeSSE tells the client when to come back, ends the response, and the call goes on', async () => {
+  test('B122 closeSSE tells the client when to come back, ends the response, and the call continues', async () => {
     const { one, hold } = await serveLab({ retryMs: 321 }, { face });
     const { call, stream } = await hold();
     await progress(call, 1);

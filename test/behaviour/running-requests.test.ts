@@ -24,7 +24,7 @@ const tooMany = (id: number | string | null, limit: number): unknown => ({
   },
 });
 
-/** A refusal on a session: an answer, whose reason stands in a header. */
+/** A refusal on a session: an answer with its reason in a header. */
 async function refusal(client: RawClient, body: unknown): Promise<unknown> {
   const response = await client.post(body);
   return [response.status, response.header('sojourn-refused'), response.json()];
@@ -88,7 +88,7 @@ describe.each(faces)('over %s', (face) => {
     expect(textOf(await (await one.post(call('c', 'hold'))).nextMessage())).toBe('released');
   });
 
-  test('B198 a request that waited for waitMs is refused with its id, and one that came later still runs', async () => {
+  test('B198 a request that waited for waitMs is refused with its id, and a later request still runs', async () => {
     const { tool: hold, calls, release } = heldTool();
     const time = createFakeTime();
     const options = { ...limited(1), timeProvider: time, keepAliveMs: Infinity };

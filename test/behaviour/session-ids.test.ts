@@ -44,7 +44,7 @@ describe.each(faces)('over the %s face', (face) => {
     expect(runs).toBe(1);
   });
 
-  test('B71 sessions are isolated: a tool sees the id of its own session, the same on every call', async () => {
+  test('B71 sessions are isolated: a tool sees the id of the session that calls it, the same on every call', async () => {
     const { client } = await serve(createLab().factory, {}, { face });
     const clients = [client(), client(), client()];
     await Promise.all(clients.map((one) => one.initialize()));

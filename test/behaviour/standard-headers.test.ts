@@ -60,7 +60,7 @@ describe.each(faces)('over %s', (face) => {
   test('B157 sessions know none of these headers', async () => {
     const client = await open();
     await client.initialize();
-    const wrong = { 'mcp-method': 'prompts/get', 'mcp-name': 'nobody', 'mcp-param-region': 'elsewhere' };
+    const wrong = { 'mcp-method': 'prompts/get', 'mcp-name': 'other', 'mcp-param-region': 'elsewhere' };
     for (const headers of [{}, wrong]) {
       const params = { name: 'greet', arguments: { region: 'here' } };
       const { response, message } = await client.call('tools/call', params, { headers });
@@ -100,7 +100,7 @@ describe.each(faces)('over %s', (face) => {
   test.each([
     ['plain', 'hello', base64('hello')],
     ['beyond ASCII', 'café', base64('café')],
-    ['with blanks of its own', ' padded ', base64(' padded ')],
+    ['with blanks at both ends', ' padded ', base64(' padded ')],
   ])('B161 a name %s may come in Base64', async (_, name, header) => {
     expect(await outcome('prompts/get', { name }, { 'mcp-name': header })).toEqual(served);
   });
@@ -121,7 +121,7 @@ describe.each(faces)('over %s', (face) => {
 
 test('B157 stateless serving of the 2025 era knows none of these headers either', async () => {
   const { client } = await serve(createNamedServer, { stateless: true });
-  const headers = { 'mcp-method': 'prompts/get', 'mcp-name': 'nobody', 'mcp-param-region': 'elsewhere' };
+  const headers = { 'mcp-method': 'prompts/get', 'mcp-name': 'other', 'mcp-param-region': 'elsewhere' };
   const params = { name: 'greet', arguments: { region: 'here' } };
   const { response, message } = await client().call('tools/call', params, { headers, version: '2025-11-25' });
   expect([response.status, message.result]).toEqual([200, { content: [] }]);

@@ -65,7 +65,7 @@ describe.each(faces)('over the %s face', (face) => {
     }
   });
 
-  test('B91 B92 every request is served without initialize, initialize too; no session id is issued, one that is sent is ignored', async () => {
+  test('B91 B92 every request is served without initialize, initialize too; no session id is issued, and a session id in a request is ignored', async () => {
     const { client, lab, endpoint } = await serveStateless({}, { face });
     const one = client();
     const { response, message } = await one.call(...tool('echo', { text: 'hi' }), { sessionId: 'made-up' });
@@ -198,7 +198,7 @@ test('B95 a notification outside of a request rejects, one of the request does n
   ]);
 });
 
-test('B98 listChanged is not promised to a legacy client; a modern one is told, and can listen', async () => {
+test('B98 listChanged is not promised to a legacy client; it is promised to a modern client, which can listen', async () => {
   const { client, endpoint } = await serveStateless();
   const one = client();
   const { message } = await one.initialize();

@@ -16,7 +16,7 @@ const comments = ({ events }: RawResponse): number => events.filter(({ comment }
 const after = (client: RawClient, event: RawEvent): Promise<RawResponse> => client.get({ lastEventId: event.id });
 
 describe.each(faces)('over %s', (face) => {
-  test('B212 every 2025-11-25 stream is primed at once: of a POST, of initialize, GET, and one that is resumed', async () => {
+  test('B212 every 2025-11-25 stream is primed at once: of a POST, of initialize, of a GET, and a resumed one', async () => {
     const lab = createLab();
     const { client } = await serve(lab.factory, { retryMs: 1_234 }, { face });
     const one = client();
@@ -63,12 +63,12 @@ describe.each(faces)('over %s', (face) => {
       100,
     ]);
     expect(ctx.mcpReq.signal.aborted).toBe(false);
-    await ctx.mcpReq.log('error', 'while nobody reads');
+    await ctx.mcpReq.log('error', 'while no client reads');
     const resumed = await after(one, post.events[2] ?? {});
     answer('after all');
     await resumed.untilEnd();
     const messages = resumed.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
-    expect(messages).toMatchObject([{ params: { data: 'while nobody reads' } }, { id: 'c' }]);
+    expect(messages).toMatchObject([{ params: { data: 'while no client reads' } }, { id: 'c' }]);
   });
 
   test('B212 so can the GET stream, for a client that polls', async () => {

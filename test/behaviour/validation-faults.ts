@@ -1,4 +1,4 @@
-/** For each step of the validation order a fault that only it sees, and what the client is told. */
+/** For each step of the validation order a fault that only this step sees, and the error that the client gets. */
 import type { VALIDATION_ORDER } from '../../src/eras/request-checks.ts';
 import { envelope } from '../kit/modern.ts';
 

@@ -1,6 +1,6 @@
 /**
- * B13: every step of the order has a fault that only it sees. A request with the faults of two neighbours gets the answer
- * of the earlier one. `token` comes with the option `auth`.
+ * B13: every step of the order has a fault that only it sees. A request with the faults of two neighbours gets the
+ * answer of the earlier one. `token` comes with the option `auth`.
  */
 import { describe, expect, test } from 'vitest';
 import { VALIDATION_ORDER } from '../../src/eras/request-checks.ts';
@@ -148,8 +148,8 @@ describe.each(faces)('%s', (face) => {
 });
 
 /**
- * The id of the answer is the request's own, whatever a fault made of it. A request of a version that no session has keeps
- * its status, and so does a GET or what is too long for its id to be looked for.
+ * The id of the answer is the request's own, whatever a fault made of it. A request of a version that no session has
+ * keeps its status, and so does a GET or what is too long for its id to be looked for.
  */
 function echoing(fault: Fault, { method, message, headers, unsent }: Draft): Fault {
   const { id, spoil, code, says, plain = fault.status } = fault;
