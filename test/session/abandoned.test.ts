@@ -17,7 +17,7 @@ const TOMBSTONE_MS = 600_000;
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
 
-/** Ten thousand lines would be what is left. */
+/** Ten thousand lines would remain. */
 const quiet: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
 function heap(): number {
@@ -66,7 +66,7 @@ test(
           },
           short: async () => {
             await new Promise((later) => setImmediate(later));
-            return said('nobody reads this');
+            return said('no client reads this');
           },
         },
         (server, { session }) => {

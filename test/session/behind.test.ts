@@ -1,4 +1,6 @@
-/** Clients that fall behind a chatty tool, on every store and with the default limits: each gets the answer of its call. */
+/**
+ * Clients that fall behind a chatty tool, on every store and with the default limits: each gets the answer of its call.
+ */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { currentSession } from '../../src/index.ts';
@@ -27,7 +29,7 @@ async function two(kind: StoreKind, store = sharedStore(kind)) {
           const sent = ctx.mcpReq.log('error', { n, text });
           if (atOnce) continue;
           await sent;
-          // What was said so far is stored when this is: it reaches the reader in turns of its own.
+          // What was said so far is stored when this is: it reaches the reader in separate turns.
           await currentSession()?.state.set('n', n);
           await new Promise((later) => setImmediate(later));
         }
@@ -101,7 +103,8 @@ describe.each(storeKinds)('on %s', (kind) => {
         expect(response.ending).toBe('complete');
         expect(response.events.at(-1)?.message).toMatchObject(ANSWER);
         const numbers = numbersOf(response);
-        // On a busy machine this blocks the event loop for longer than the lease, and then the log has the newest 10,000.
+        // On a busy machine this blocks the event loop for longer than the lease, and then the log has the newest
+        // 10,000.
         const lapses = [a, b].flatMap(({ log }) => log.matching(/^The lease ran out/));
         expect(numbers).toEqual(lapses.length === 0 ? upTo(count) : numbers.toSorted((x, y) => x - y));
         expect(new Set(numbers).size).toBe(numbers.length);

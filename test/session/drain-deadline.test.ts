@@ -1,4 +1,6 @@
-/** A drain that runs out of time, on stores that processes share: calls that may run twice run again at the next owner. */
+/**
+ * A drain that runs out of time, on stores that processes share: calls that may run twice run again at the next owner.
+ */
 import type { ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';

@@ -69,7 +69,7 @@ describe('drain() beside another instance', () => {
     expect(textOf((await b.join(busy).call(...tool('count'))).message)).toBe('2');
   });
 
-  test('ends what still runs at the deadline with an error that says so; the session goes on', async () => {
+  test('ends what still runs at the deadline with an error that says so; the session stays', async () => {
     const { time, members } = await fleetOnFakeTime(2);
     const [a, b] = members as [Member, Member];
     const busy = await open(a);
@@ -84,7 +84,7 @@ describe('drain() beside another instance', () => {
     expect(message.error).toMatchObject({ code: -32000, data: { reason: 'draining', mayHaveRun: true } });
     await response.untilEnd();
     expect(ctx.mcpReq.signal.aborted).toBe(true);
-    // The error is the stream's last event: whoever had lost the connection reads it at the other instance.
+    // The error is the stream's last event: a client that had lost the connection reads it at the other instance.
     const onB = b.join(busy);
     const replayed = await onB.get({ lastEventId: response.events[0]?.id });
     await replayed.untilEnd();
@@ -268,7 +268,7 @@ describe('the last instance', () => {
     const one = await open(a);
     await one.call(...tool('count'));
     await b.endpoint.drain();
-    await a.endpoint.drain(); // nobody serves now
+    await a.endpoint.drain(); // no instance serves now
     expect((await one.call('ping')).message.error?.data).toEqual({ reason: 'draining' });
     expect((await a.endpoint.sessions.list()).sessions.map(({ id, status }) => [id, status])).toEqual([
       [one.sessionId, 'hibernated'],

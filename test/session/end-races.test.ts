@@ -238,7 +238,7 @@ describe('the idle sweep and a request at the same moment', () => {
     expect([a.lab.made.length, b.lab.made.length, ended]).toEqual([1, 0, ['idle']]);
   });
 
-  test('a server that never closes keeps the sweep from nobody, and is given up', async () => {
+  test('a server that never closes does not delay the sweep of other sessions, and is given up', async () => {
     const time = createFakeTime();
     const { a } = await three({ timeProvider: time, idleTimeoutMs: IDLE });
     const [stuck] = a.lab.made;
@@ -282,7 +282,7 @@ describe('an initialize whose client vanished', () => {
     expect(store.calls.filter(({ call }) => call === 'sessions.create').length).toBe(1);
   });
 
-  test('while it is being recorded is ended, and nobody counts it', async () => {
+  test('while it is being recorded is ended, and is not counted', async () => {
     const creating = gate();
     const store = watchedStore();
     let n = 0;

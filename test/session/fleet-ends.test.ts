@@ -215,7 +215,7 @@ describe('the end of the last endpoint on a memory store', () => {
     expect(ended).toEqual(['store_lost']);
   });
 
-  test('ends those too that nobody had claimed yet', async () => {
+  test('also ends those that no instance had claimed yet', async () => {
     const { a, b, ended } = await pair();
     await a.endpoint.close();
     expect(ended).toEqual([]);

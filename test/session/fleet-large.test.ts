@@ -41,7 +41,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     expect(textOf((await resumed.nextMessage()) as object)).toBe(text);
   });
 
-  test('a session whose state is 200 KiB goes on where its owner left it', async () => {
+  test('a session whose state is 200 KiB continues where its owner left it', async () => {
     const connect = sharedStore(kind);
     const [a, b] = (await serveFleet(2, { store: connect })) as [Member, Member];
     const onA = a.client();

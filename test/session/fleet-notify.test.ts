@@ -58,7 +58,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     }
   });
 
-  test('resources/updated goes to those who subscribed, wherever they live, and to nobody else', async () => {
+  test('resources/updated goes to those who subscribed, on every instance, and to no other session', async () => {
     const [a, b] = (await serveFleet(2, { store: sharedStore(kind) })) as [Member, Member];
     const [near, far, other] = [await reading(a), await reading(b), await reading(b)];
     const listener = await listening(b);

@@ -28,7 +28,7 @@ const logged = async (client: RawClient): Promise<unknown[]> => {
 };
 
 describe.each(['drain', 'close'] as const)('after %s() of its owner, a session', (how) => {
-  test('goes on at another instance with all that its server was told', async () => {
+  test('continues at another instance with all that its server received', async () => {
     const { a, b, onA, onB } = await pair();
     expect((await onA.call('logging/setLevel', { level: 'error' })).response.status).toBe(200);
     for (const uri of ['note://a', 'note://b', 'note://c']) await onA.call('resources/subscribe', { uri });
@@ -61,7 +61,7 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     expect(uris).toEqual(['note://c', 'note://a']);
   });
 
-  test('is told of by events, signal and run hook of both instances', async () => {
+  test('is reported by events, signal and run hook of both instances', async () => {
     const seen: string[] = [];
     const { a, b, onA, onB } = await pair({
       runSessionHandler: async (_request, session, run) => {
@@ -91,7 +91,7 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     const call = onA.call(...tool('hold'));
     const { answer } = await a.lab.held();
     get.abort();
-    await a.lab.made[0]?.server.server.sendResourceListChanged(); // nobody reads it
+    await a.lab.made[0]?.server.server.sendResourceListChanged(); // no client reads it
     answer('done');
     const { response } = await call;
     await a.endpoint[how]();
@@ -161,7 +161,7 @@ describe('when the rebuilt server differs', () => {
     return serveMember({ store }, {}, addPrompt);
   }
 
-  test('the client is told to list again, on its next GET, once', async () => {
+  test('the client gets a list change on its next GET, once', async () => {
     const { a, b, onA, onB, store } = await changing();
     await a.endpoint.drain();
     const stream = await onB.get();

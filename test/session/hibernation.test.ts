@@ -15,7 +15,7 @@ import { hashOf } from '../kit/log.ts';
 const SWEEP = 5_000;
 const HIBERNATE = 60_000;
 const IDLE = 600_000;
-/** On SQLite the clock stands still while nobody renews a lease: long enough for every jump of a test. */
+/** On SQLite the clock does not move while no instance renews a lease: long enough for every jump of a test. */
 const LEASE = 86_400_000;
 
 type Told = { name: string; cause?: RestoreCause; reason?: LeaveReason };
@@ -106,7 +106,7 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
     ]);
   });
 
-  test('it ends when nobody wakes it: the idle timeout counts from its last request', async () => {
+  test('it ends when no request wakes it: the idle timeout counts from its last request', async () => {
     const ended: unknown[] = [];
     const { open, sleep, time } = await sleepy({
       store: makeStore(),
@@ -128,7 +128,7 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
     expect(await status(other)).toBe(200);
   });
 
-  test('woken just before its end, it goes on', async () => {
+  test('woken just before its end, it continues', async () => {
     const { open, sleep, time } = await sleepy({ store: makeStore() });
     const client = await open();
     await sleep(client);
@@ -219,7 +219,7 @@ describe('what keeps a session live', () => {
 });
 
 describe('what a wake brings back', () => {
-  test('subscriptions: the new server is told them, and the bus reaches it', async () => {
+  test('subscriptions: the new server receives them, and the bus reaches it', async () => {
     const subscribed: string[] = [];
     const lab = createLab((server) =>
       server.server.setRequestHandler('resources/subscribe', ({ params }) => {
@@ -256,7 +256,7 @@ describe('what a wake brings back', () => {
     expect(await methods()).toEqual([]);
   });
 
-  test('list_changed on its GET stream, also on one that is resumed', async () => {
+  test('list_changed on its GET stream, also on a resumed one', async () => {
     const { open, sleep, endpoint } = await sleepy();
     const client = await open();
     const first = await client.get();
@@ -289,7 +289,7 @@ describe('races', () => {
     await time.advance(HIBERNATE + SWEEP);
     await until(() => falling.waiting === 1);
     const called = Promise.all([client.call(...tool('count')), client.call(...tool('count'))]);
-    // Those of another session come and go meanwhile.
+    // Requests of another session come and go in that time.
     const other = await open();
     for (let n = 0; n < 5; n++) expect(await status(other)).toBe(200);
     expect(lab.made.map(({ closed }) => closed)).toEqual([true, false]);
@@ -315,7 +315,7 @@ describe('races', () => {
     await sleep(one);
   });
 
-  test('race 3: a relayed request that meets it falling asleep is served by whoever wakes it', async () => {
+  test('race 3: a relayed request that meets it falling asleep is served by the instance that wakes it', async () => {
     const store = watchedStore();
     const falling = gate();
     store.before['sessions.release'] = falling.hook;
@@ -384,7 +384,7 @@ describe('races', () => {
     expect(events.at(-1)).toEqual({ name: 'restored', cause: 'wake' });
   });
 
-  test('one that somebody else ended while it fell asleep is fenced, not hibernated', async () => {
+  test('a session that another instance ended while it fell asleep is fenced, not hibernated', async () => {
     const store = watchedStore();
     store.before['sessions.release'] = () => {
       const fence = { epoch: 1, owner: endpoint.health().instance };
@@ -400,7 +400,7 @@ describe('races', () => {
 });
 
 describe('maxIdleSessionCount', () => {
-  test('on the memory store hibernated sessions count, and the one that sleeps the longest ends', async () => {
+  test('on the memory store hibernated sessions count, and the session that has slept longest ends', async () => {
     const { open, sleep, events, log, time } = await sleepy({ maxIdleSessionCount: 2 });
     const [a, b] = [await open(), await open()];
     await sleep(b);
@@ -413,7 +413,7 @@ describe('maxIdleSessionCount', () => {
     ]);
   });
 
-  test('the end of a hibernated one that the store does not take is logged, and the new session opens', async () => {
+  test('the end of a hibernated session that the store does not take is logged, and the new session opens', async () => {
     const store = watchedStore();
     const { open, sleep, log } = await sleepy({ maxIdleSessionCount: 1, store });
     const a = await open();
@@ -429,16 +429,19 @@ describe('maxIdleSessionCount', () => {
     expect([await status(b), await status(a)]).toEqual([200, 200]);
   });
 
-  test.each([1, 2])('race 14: with a limit of %i the one that is woken is not the one that goes', async (limit) => {
-    const { open, sleep, lab } = await sleepy({ maxIdleSessionCount: limit });
-    const a = await open();
-    await sleep(a);
-    expect(await status(a)).toBe(200);
-    await sleep(a);
-    const asleep = lab.made.length;
-    expect((await Promise.all([status(a), status(a)])).sort()).toEqual([200, 200]);
-    expect(lab.made.length).toBe(asleep + 1);
-  });
+  test.each([1, 2])(
+    'race 14: with a limit of %i the session that is woken is not the session that ends',
+    async (limit) => {
+      const { open, sleep, lab } = await sleepy({ maxIdleSessionCount: limit });
+      const a = await open();
+      await sleep(a);
+      expect(await status(a)).toBe(200);
+      await sleep(a);
+      const asleep = lab.made.length;
+      expect((await Promise.all([status(a), status(a)])).sort()).toEqual([200, 200]);
+      expect(lab.made.length).toBe(asleep + 1);
+    },
+  );
 
   test('on a durable store those past it are hibernated, none ends', async () => {
     const { open, events, log, time, endpoint } = await sleepy({ maxIdleSessionCount: 1, store: sqlite(newPath()) });

@@ -350,10 +350,10 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
     return { a, b, client, other: b.join(client), time, hung, store, labs };
   }
 
-  async function hangs({ client, time, hung }: Awaited<ReturnType<typeof asleep>>, meanwhile = (): void => {}) {
+  async function hangs({ client, time, hung }: Awaited<ReturnType<typeof asleep>>, whileHung = (): void => {}) {
     const first = client.call('ping');
     await hung.hangs();
-    meanwhile();
+    whileHung();
     await time.advance(LIMIT);
     const { response, message } = await first;
     expect(refusalOf(response)).toBe('hook_timeout');

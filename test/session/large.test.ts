@@ -1,4 +1,7 @@
-/** Much at once, and large: what one call sends in one go, as many calls as a session may have, bodies and results of 4 MiB. */
+/**
+ * Much at once, and large: what one call sends in one go, as many calls as a session may have, bodies and results of 4
+ * MiB.
+ */
 import { describe, expect, test } from 'vitest';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';

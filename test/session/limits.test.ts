@@ -23,7 +23,7 @@ const full = (id: number, limit: number): unknown => ({
 });
 
 describe.each(faces)('limits.sessions over %s', (face) => {
-  test('a session too many gets 503 and is to try again; one that ends makes room', async () => {
+  test('a session too many gets 503 and a time to try again; a session that ends makes room', async () => {
     const lab = createLab();
     const { client, endpoint } = await serve(lab.factory, { limits: { sessions: 2 } }, { face });
     const [one, two, three] = [client(), client(), client()];
@@ -46,7 +46,7 @@ describe.each(faces)('limits.sessions over %s', (face) => {
     expect(endpoint.sessions.count).toBe(3);
   });
 
-  test('one that fails to start takes no room', async () => {
+  test('a session that fails to start takes no room', async () => {
     let failures = 0;
     const { client, endpoint } = await serve(
       () => {
@@ -171,7 +171,7 @@ describe('limits.stateBytes', () => {
     expect(await state.entries()).toHaveLength(2);
   });
 
-  test('an update past it changes nothing, and the next one goes on', async () => {
+  test('an update past it changes nothing, and the next one is stored', async () => {
     const state = await open(20);
     await state.set('n', 1);
     await expect(state.update('n', () => 'x'.repeat(30))).rejects.toMatchObject(tooLarge(33, 20));

@@ -1,4 +1,6 @@
-/** Progress of calls while replies of the store are lost: the events of a stream keep their order, and none comes twice. */
+/**
+ * Progress of calls while replies of the store are lost: the events of a stream keep their order, and none comes twice.
+ */
 import { z } from 'zod';
 import { expect, test } from 'vitest';
 import { postgres } from '../../src/stores/postgres/index.ts';

@@ -261,7 +261,7 @@ describe('a restore', () => {
     expect(sick.endpoint.sessions.count).toBe(0);
   });
 
-  test('under way when its instance drains is finished first; nobody waits for ever', async () => {
+  test('under way when its instance drains is finished first; no request waits for ever', async () => {
     const { store, a, b, c, onB, onC } = await three();
     await a.endpoint.drain();
     const restores = gate();
@@ -279,7 +279,7 @@ describe('a restore', () => {
     for (const { closed } of b.lab.made) expect(closed).toBe(true);
   });
 
-  test('makes room for itself, and is never the one that goes', async () => {
+  test('makes room for itself, and is never the session that ends', async () => {
     const { a, b, onB } = await three({ maxIdleSessionCount: 1 });
     const idle = b.client();
     await idle.initialize();

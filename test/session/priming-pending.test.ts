@@ -1,4 +1,7 @@
-/** Calls that may run twice, on a store that several processes share: they run while the first event of their stream is being stored. */
+/**
+ * Calls that may run twice, on a store that several processes share: they run while the first event of their stream is
+ * being stored.
+ */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { isObject, type RpcRequest } from '../../src/protocol/jsonrpc.ts';
@@ -95,7 +98,7 @@ describe('a call that may run twice', () => {
     await (await called).untilEnd();
   });
 
-  test('waits where nobody has said that it may run twice, and where it may not', async () => {
+  test('waits where its tool does not say that it may run twice, and where it may not', async () => {
     const one = await served();
     const storing = one.holdAppends();
     const unknown = call(one, 'peek');
@@ -173,7 +176,7 @@ describe('a call that may run twice', () => {
       { method: 'ping' },
       { id: 1, result: { content: [{ text: 'speak 2' }] } },
     ]);
-    // What is about the session is told, by both: its tools did change.
+    // Both runs send what is about the session: its tools did change.
     await until(() => reader.events.filter(({ message }) => message !== undefined).length === 2);
     expect(
       new Set(reader.events.flatMap(({ message }) => message ?? []).map((message) => (message as RpcRequest).method)),
@@ -196,14 +199,14 @@ describe('a call that may run twice', () => {
     expect((await one.client.call('ping')).message.result).toEqual({});
   });
 
-  test('of a session that was taken over meanwhile is answered by its new owner, in the same response', async () => {
+  test('of a session that was taken over in that time is answered by its new owner, in the same response', async () => {
     const one = await served();
     await one.client.call('tools/list');
     const waiting = one.hold();
     const storing = one.holdAppends();
     const called = call(one, 'peek');
     await until(() => one.runs.length === 1);
-    // As if it had been given up: somebody else has the session before the store sees the append.
+    // As if it had been given up: another instance has the session before the store sees the append.
     const two = await served(one.connect);
     await one.store.views[0]?.instances.leave(one.id);
     expect((await two.join(one.client).call('ping')).message.result).toEqual({});

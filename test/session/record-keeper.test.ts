@@ -1,6 +1,6 @@
 /**
- * What a session changes about its record at the same moment. Official clients of Python, Java and Go open their standalone
- * GET beside `notifications/initialized`: both save the record, and each must wait for its own write alone.
+ * What a session changes about its record at the same moment. Official clients of Python, Java and Go open their
+ * standalone GET beside `notifications/initialized`: both save the record, and each must wait for its own write alone.
  */
 import { describe, expect, test } from 'vitest';
 import { createLab } from '../kit/lab.ts';

@@ -16,7 +16,7 @@ const EVERY: readonly SharedList[] = ['tools', 'prompts', 'resources', 'resource
 const METHODS = ['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list'] as const;
 
 const as = (user: string) => ({ headers: { 'x-user': user } });
-const userOfRequest = (): string => currentRequest()?.headers.get('x-user') ?? 'nobody';
+const userOfRequest = (): string => currentRequest()?.headers.get('x-user') ?? 'no user';
 
 /** Every list names the user of the request that asked for it. */
 function personal(ctx?: McpEndpointContext): McpServer {

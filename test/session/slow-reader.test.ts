@@ -1,4 +1,7 @@
-/** `limits.streamBufferBytes`: a client that does not read is cut off, and what its log keeps is there when it comes back. */
+/**
+ * `limits.streamBufferBytes`: a client that does not read is cut off, and what its log keeps is there when it comes
+ * back.
+ */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { McpServer } from '@modelcontextprotocol/server';
 import type { RawClient } from '../../src/testing/index.ts';
@@ -17,7 +20,7 @@ const options = {
   eventRetention: { bytes: 64 * 1024 * 1024, events: 10_000 },
 };
 
-/** Says that it runs, and floods its stream once it is told to. */
+/** Says that it runs, and floods its stream when it gets the signal. */
 const flood =
   (go: Promise<void>): Tool =>
   async (_args, ctx) => {
@@ -85,7 +88,7 @@ beforeEach(() => void vi.spyOn(console, 'error').mockReturnValue());
 afterEach(() => void vi.restoreAllMocks());
 
 describe.each(faces)('over %s', (face) => {
-  test('a call whose client does not read goes on; the stream is cut, and the client resumes without a gap', async () => {
+  test('a call whose client does not read continues; the stream is cut, and the client resumes without a gap', async () => {
     const { url, client, go, finished, aborted } = await open(face);
     const { rest } = await stall(url, legacyHead('POST', client), callFlood);
     go();
@@ -149,7 +152,7 @@ describe.each(faces)('over %s', (face) => {
     expect((await client.call('ping')).response.status).toBe(200);
   });
 
-  test('one message larger than the buffer is delivered to whoever reads', async () => {
+  test('one message larger than the buffer is delivered to a client that reads', async () => {
     const text = 'y'.repeat(2 * 1024 * 1024);
     const { client } = await serve(
       toolServer({ large: () => said(text) }),

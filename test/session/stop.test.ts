@@ -1,4 +1,6 @@
-/** The documented stop: `drain({ stopListening: true })`, then `close()`, in a process that nothing else keeps alive. */
+/**
+ * The documented stop: `drain({ stopListening: true })`, then `close()`, in a process that nothing else keeps alive.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

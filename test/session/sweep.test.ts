@@ -1,4 +1,7 @@
-/** The sweep: records of dead sessions are ended, and sessions in use are kept, however long that or the user's hook takes. */
+/**
+ * The sweep: records of dead sessions are ended, and sessions in use are kept, however long that or the user's hook
+ * takes.
+ */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { elapse } from '../../src/options/system.ts';
@@ -29,7 +32,7 @@ async function sweeping(onSessionEnded: Hook, options: McpEndpointOptions = {}) 
     },
     ...options,
   });
-  // Before the endpoint is closed, which waits for hooks on a clock that stands still then.
+  // Before the endpoint is closed, which waits for hooks on a clock that no longer moves.
   onTestFinished(hung.open);
   let dead = 0;
   return {
@@ -181,7 +184,7 @@ describe('close()', () => {
     await closing;
   });
 
-  test('but not for one that hangs', async () => {
+  test('but not for a hook that hangs', async () => {
     const { client, endpoint, time, log } = await sweeping((_id, hang) => hang());
     const one = client();
     await one.initialize();

@@ -1,6 +1,6 @@
 /**
- * The documented stop: `node stopping-server.mjs KIND TARGET`. Says `url …`; on SIGTERM it drains and closes, and says `closed`.
- * A session's clean-up says `cleaned …`. Nothing in this file keeps the process alive.
+ * The documented stop: `node stopping-server.mjs KIND TARGET`. Says `url …`; on SIGTERM it drains and closes, and says
+ * `closed`. A session's clean-up says `cleaned …`. Nothing in this file keeps the process alive.
  */
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
