@@ -1,7 +1,7 @@
 /**
- * The safety rules of the protocol, one taken away at a time: of the store and the network by what a world is made with, of an
- * instance by its view of the store and its clocks, of its code by a patch that is taken back. In the weather that it is for, the
- * checker must miss it within so many seeds.
+ * The safety rules of the protocol, one taken away at a time: of the store and the network by what a world is made
+ * with, of an instance by its view of the store and its clocks, of its code by a patch that is taken back. In the
+ * weather that it is for, the checker must miss it within so many seeds.
  */
 import { Link } from '../../src/cluster/link.ts';
 import { WaitingCalls } from '../../src/eras/legacy/waiting-calls.ts';
@@ -37,7 +37,7 @@ const stopped =
     process.clock.stopped = clock;
   };
 
-/** Nobody tells the instance that its mailbox is gone. */
+/** No part of the store tells the instance that its mailbox is gone. */
 function deaf(store: OpenStore): OpenStore {
   const { instances } = store;
   return {
@@ -56,8 +56,8 @@ function deaf(store: OpenStore): OpenStore {
 }
 
 /**
- * Clients that look often whether what was acknowledged is still there, by calls that are answered from memory alone: with
- * an event log they are answered after an append, which a store refuses.
+ * Clients that look often whether what was acknowledged is still there, by calls that are answered from memory alone:
+ * with an event log they are answered after an append, which a store refuses.
  */
 const watchful = (scenario: Scenario): Scenario => ({
   ...scenario,
@@ -80,7 +80,7 @@ const worse =
 /** Long enough to be overtaken, short enough to be no failure. */
 const STALLS: Partial<Faults> = { storeStalls: 0.2, storeStall: [1, 40], storeTimeout: [300, 400] };
 
-/** Whoever brings a session id that nobody knows gets a session. */
+/** A request with an unknown session id gets a session. */
 const vouching = (scenario: Scenario): Scenario => ({
   ...scenario,
   endpoint: {

@@ -1,6 +1,6 @@
 /**
  * Judges a run that is over, by the invariants of the design. What is wrong at the moment it happens (404 for a living
- * session, service after DELETE, a payload of somebody else's) its observers have written into the ledger already.
+ * session, service after DELETE, a payload of another client) its observers have written into the ledger already.
  */
 import { parseEventId } from '../../src/session/event-id.ts';
 import type { Call, Ending, Ledger, Received } from './ledger.ts';
@@ -24,7 +24,7 @@ export function check(ledger: Ledger, data: StoreData): string[] {
   return [...violations, ...ledger.violations];
 }
 
-/** What was written while it was under way, the store may have forgotten: that is beyond what anybody can promise. */
+/** What was written while it was under way, the store may have forgotten: no guarantee covers that. */
 function isForgotten({ lost }: Ledger, { session, tool, sentAt, ending }: Call): boolean {
   return lost.some(({ sessions, from, until }) => {
     if (!sessions.has(session)) return false;
@@ -156,7 +156,8 @@ function checkPatience(
     ) {
       say(call, `failed: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     }
-    // It may wait for the lease, and once more for the first write of its stream. Its stream may wait longer: it is resumed.
+    // It may wait for the lease, and once more for the first write of its stream. Its stream may wait longer: it is
+    // resumed.
     const waited = (acceptedAt ?? ending.at) - attemptAt - ms;
     if (ending.kind !== 'timed-out' && waited > 2 * waitMs + SLACK_MS)
       say(call, `waited ${waited.toFixed(0)} ms, and waitMs is ${waitMs}: ${nameOf(call)}`);
@@ -169,7 +170,9 @@ function isOwnerLost({ reason, mayHaveRun }: Ending & { kind: 'error' }): boolea
   return reason === 'owner_lost' && mayHaveRun === true;
 }
 
-/** A call that waited for the lease of its only instance runs before the calls of its session that arrived there later. */
+/**
+ * A call that waited for the lease of its only instance runs before the calls of its session that arrived there later.
+ */
 function checkOrder(calls: readonly Call[], runOf: ReadonlyMap<string, { readonly at: number }>, say: SayOf): void {
   const bySession = new Map<string, Array<{ call: Call; at: number }>>();
   for (const call of calls) {
@@ -297,7 +300,7 @@ function checkReader(
   let last: Delivery | undefined;
   for (const delivery of deliveries) {
     const { offset, data: text, at } = delivery;
-    // A priming event repeats where its reader stands.
+    // A priming event repeats its reader's position.
     if (last !== undefined && (text === '' ? offset < last.offset : offset <= last.offset)) {
       if (!gaps.has(last.id)) say(`event ${offset} came after event ${last.offset}, at ${at}`);
     } else if (last !== undefined && !gaps.has(last.id)) {
@@ -310,7 +313,8 @@ function checkReader(
 
 /**
  * A call that resumes its stream after its end gets the GET stream, where no other reader has it. The reader that comes
- * back for the GET stream reads that from the log, because its event id is older. What is said later goes to one of them.
+ * back for the GET stream reads that from the log, because its event id is older. What is said later goes to one of
+ * them.
  */
 function checkReaders(
   deliveries: readonly Delivery[],

@@ -1,7 +1,7 @@
 /**
- * A client of a world, as the official ones behave behind a round-robin balancer: every request goes to any instance, 503
- * and refused connections are tried again, a stream that was cut is resumed by `Last-Event-ID` where there are event ids.
- * What it sends and sees goes into the ledger.
+ * A client of a world, as the official ones behave behind a round-robin balancer: every request goes to any instance,
+ * 503 and refused connections are tried again, a stream that was cut is resumed by `Last-Event-ID` where there are
+ * event ids. What it sends and sees goes into the ledger.
  */
 import { parseEventId } from '../../src/session/event-id.ts';
 import { type Caller, type CallOptions, ClientCall, isUnserved, type Message } from './client-call.ts';
@@ -43,7 +43,7 @@ export class SimClient implements Caller {
   #nonces = 0;
   #sessions = 0;
   readonly #answered = new Set<string>();
-  /** Every one that came. */
+  /** Every event that came. */
   readonly questions: Message[] = [];
 
   constructor(options: ClientOptions) {
@@ -175,7 +175,7 @@ export class SimClient implements Caller {
       this.#wrong(`session ${story.id} was deleted and answered ${response.status} afterwards`);
   }
 
-  /** Somebody else's session is nobody's. */
+  /** The id of another client's session gives no session. */
   async trespass(other: SimClient): Promise<void> {
     const theirs = other.story?.id;
     const mine = this.story?.id;

@@ -12,7 +12,9 @@ export interface Faults {
   storeFails: number;
   /** A call that had its effect, and whose reply is lost. */
   storeReplyLost: number;
-  /** The way to the store stands still for a while; what waits longer than `storeTimeout` has failed, and happens later. */
+  /**
+   * The way to the store is blocked for a while; what waits longer than `storeTimeout` has failed, and happens later.
+   */
   storeStalls: number;
   storeStall: Range;
   storeTimeout: Range;

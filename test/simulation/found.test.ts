@@ -5,8 +5,8 @@ import { play } from './stage.ts';
 
 test.each([
   ['a call that was stored just before its session left hung', 71],
-  ['a copy was kept that had been claimed for an id which nobody knew yet', 226],
-  ['the same, of a session that was ended meanwhile', 1_469],
+  ['a copy was kept that had been claimed for an id that was not announced yet', 226],
+  ['the same, of a session that was ended in that time', 1_469],
 ])('%s (stalls, %i)', async (_what, seed) => {
   expect((await run(seed, { kind: 'stalls' })).violations).toEqual([]);
 });

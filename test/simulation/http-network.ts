@@ -1,4 +1,7 @@
-/** HTTP between clients and instances: it takes time, is refused where nobody listens, and is cut with the process behind it. */
+/**
+ * HTTP between clients and instances: it takes time, is refused where no process listens, and is cut with the process
+ * behind it.
+ */
 import { type Connection, type HttpRequest, Response, SimExchange } from './exchange.ts';
 import type { SseEvent } from './sse.ts';
 import type { SimInstance, World } from './world.ts';

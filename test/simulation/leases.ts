@@ -19,7 +19,7 @@ export class Leases {
   /** Also those that a rollback took away. */
   readonly #announced = new Set<string>();
   #stamps = 0;
-  /** Whether somebody listens at an id; only those ask who take suspicion for death. */
+  /** Whether a mailbox is open for an id; only the ablation that takes suspicion for death asks. */
   listens: (id: string) => boolean = () => true;
 
   constructor(options: LeasesOptions) {

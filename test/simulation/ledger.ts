@@ -21,7 +21,7 @@ export type Ending =
       readonly reason: string | undefined;
       readonly mayHaveRun: unknown;
     }
-  /** Nobody accepted it before the client gave up trying. */
+  /** No instance accepted it before the client gave up. */
   | { readonly kind: 'given-up'; readonly at: number }
   /** The client closed the connection: no head came in time. */
   | { readonly kind: 'timed-out'; readonly at: number }

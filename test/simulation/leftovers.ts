@@ -1,4 +1,7 @@
-/** What must not be left when everything has been calm for a while: two copies of a session, calls that nobody waits for. */
+/**
+ * What must not be left when everything has been calm for a while: two copies of a session, calls without a client that
+ * waits.
+ */
 import type { Call } from './ledger.ts';
 import { REPEATABLE } from './server.ts';
 import type { World } from './world.ts';
@@ -28,9 +31,9 @@ export function checkLeftovers(world: World): void {
   }
 }
 
-/** So that its instance knows it too: a client that was cut off has told nobody. */
+/** So that its instance knows it too: a client that was cut off has sent nothing. */
 function isOver({ tool, ending }: Call): boolean {
-  // What may run twice may be at it once more, for a stream that nobody reads any more.
+  // What may run twice may be at it once more, for a stream without a reader.
   if (tool === undefined || REPEATABLE[tool] === true) return false;
   if (ending?.kind === 'error') return ending.mayHaveRun !== true;
   return ending !== undefined && ['result', 'given-up', 'refused', 'cancelled'].includes(ending.kind);

@@ -6,7 +6,7 @@ import type { World } from './world.ts';
 
 /** What a client does last must wait until leases of the dead have run out, and streams have been found again. */
 const SETTLE_MS = 3_000;
-/** For calls from before; one that has not ended by then is for the checker. */
+/** For calls from before; the checker judges a call that has not ended by then. */
 const PATIENCE_MS = 12_000;
 
 export async function life(

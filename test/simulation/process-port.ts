@@ -1,6 +1,6 @@
 /**
- * The connection of one process to the store, with all that may befall it. Calls arrive in their order, one stall holds up all
- * behind it; what takes too long has failed for its caller, and happens later all the same.
+ * The connection of one process to the store, with all that may befall it. Calls arrive in their order, one stall holds
+ * up all behind it; what takes too long has failed for its caller, and happens later all the same.
  */
 import { storeAway } from '../../src/errors.ts';
 import type { SimProcess } from './process.ts';

@@ -1,16 +1,16 @@
 /**
  * One process of a world: what runs in it, its clocks, its timers.
  *
- *     running ⇄ frozen      stopped (SIGSTOP) or, with its machine, suspended: then its monotonic clock stands still
- *        ╰──▶ dead ◀──╯     nothing runs in it any more, and nobody hears from it
+ *     running ⇄ frozen      stopped (SIGSTOP) or, with its machine, suspended: then its monotonic clock stops
+ *        ╰──▶ dead ◀──╯     nothing runs in it any more, and it sends nothing
  *
- * Code of an instance runs only inside of `enter`: a timer, a reply, a message, a request. What arrives while it is frozen
- * waits, in its order.
+ * Code of an instance runs only inside of `enter`: a timer, a reply, a message, a request. What arrives while it is
+ * frozen waits, in its order.
  */
 import type { TimeProvider } from '../../src/types.ts';
 import type { Planned, Scheduler } from './scheduler.ts';
 
-/** 2026-06-01: nobody's real clock. */
+/** 2026-06-01: not the real time. */
 export const EPOCH_MS = Date.UTC(2026, 5, 1);
 
 interface ProcessTimer {
@@ -24,7 +24,7 @@ interface ProcessTimer {
 export interface ClockFaults {
   /** ms that the wall clock is off. */
   skew: number;
-  /** The clock that stands still. */
+  /** The clock that stops. */
   stopped?: 'monotonic' | 'wall' | undefined;
 }
 

@@ -67,7 +67,7 @@ test('2. an owner frozen past its lease wakes with a request in its socket and a
     expect(JSON.parse(stage.record(client)?.state['count'] ?? '0')).toBe(3);
   }));
 
-test('3. an owner hibernates a session while a relay to it is under way: whoever asks wakes it', () =>
+test('3. an owner hibernates a session while a relay to it is under way: the next request wakes it', () =>
   play({ endpoint: { hibernateAfterMs: 100 } }, async (stage) => {
     const client = await stage.client(0);
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
@@ -126,7 +126,7 @@ test('5. the answer to an elicitation arrives elsewhere while the owner dies: th
   }));
 
 describe('6. a reply of the store is lost', () => {
-  test('to a claim: the claim stands, and the next try serves', () =>
+  test('to a claim: the claim counts, and the next try serves', () =>
     play({}, async (stage) => {
       const client = await stage.client(0);
       expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
@@ -157,7 +157,7 @@ describe('6. a reply of the store is lost', () => {
     }));
 });
 
-test('7. the idle sweep and a request at the same moment: the one that comes after the end finds it ended', () =>
+test('7. the idle sweep and a request at the same moment: a request after the end finds it ended', () =>
   play({ endpoint: { idleTimeoutMs: 1_000 } }, async (stage) => {
     const client = await stage.client(0);
     const ends = stage.hold('end', 0);
@@ -192,7 +192,7 @@ describe('8. draining', () => {
       expect(stage.live(2)).toBe(2);
     }));
 
-  test('of the last one: what runs finishes, and sessions go on with whoever comes next', () =>
+  test('of the last one: what runs finishes, and the next instance serves the sessions', () =>
     play({ slots: 1 }, async (stage) => {
       const client = await stage.client(0);
       const running = client.call('effect', { slot: 0, ms: 300 });
@@ -253,7 +253,7 @@ test('11. an initialize whose client vanished before the answer leaves no sessio
   }));
 
 describe('12. a lease renewed late, with an open elicitation', () => {
-  test('and nobody claimed meanwhile: everything goes on', () =>
+  test('and no instance claimed in that time: everything continues', () =>
     play({}, async (stage) => {
       const client = await stage.client(0, { answersByHand: true });
       const asked = client.call('ask', { slot: 0 });
@@ -271,7 +271,7 @@ describe('12. a lease renewed late, with an open elicitation', () => {
       expect(stage.record(client)?.epoch).toBe(2);
     }));
 
-  test('and somebody did: the asker is told that its owner is lost', () =>
+  test('and another instance claimed: the client gets the error that its owner is lost', () =>
     play({}, async (stage) => {
       const client = await stage.client(0, { answersByHand: true });
       const asked = client.call('ask', { slot: 0 });
@@ -339,7 +339,7 @@ test('14. the idle limit across a wake: what is woken is not what goes', () =>
   }));
 
 describe('15. a living owner that looks dead', () => {
-  test('because its subscriber connection was killed: it steps back before somebody else serves', () =>
+  test('because its subscriber connection was killed: it steps back before another instance serves', () =>
     play({}, async (stage) => {
       const client = await stage.client(0);
       for (let n = 0; n < 5; n++) {
@@ -357,7 +357,7 @@ describe('15. a living owner that looks dead', () => {
       expect(valueOf(await client.call('peek'))).toBe(15);
     }));
 
-  test('because the store was restarted: nothing is claimed from anybody', () =>
+  test('because the store was restarted: no session is claimed', () =>
     play({}, async (stage) => {
       const clients = [await stage.client(0), await stage.client(1)];
       for (const [slot, client] of clients.entries()) await client.call('count', { slot });
@@ -382,7 +382,7 @@ describe('15. a living owner that looks dead', () => {
 });
 
 describe('16. a pause before the commit', () => {
-  test('of a claim: whoever has claimed meanwhile keeps the session', () =>
+  test('of a claim: an instance that has claimed in that time keeps the session', () =>
     play({}, async (stage) => {
       const client = await stage.client(0);
       await client.call('count', { slot: 0 });
@@ -433,7 +433,7 @@ describe('17. the store', () => {
       expect(valueOf(await client.call('peek'))).toBe(3);
     }));
 
-  test('away for longer than every lease: 503 meanwhile, and then no herd of claims', () =>
+  test('away for longer than every lease: 503 until it is back, and then no herd of claims', () =>
     play({}, async (stage) => {
       const clients: SimClient[] = [];
       for (let n = 0; n < 9; n++) clients.push(await stage.client(n % 3));
@@ -479,7 +479,7 @@ describe('18. between instances', () => {
       expect(ranOf(stage, 'count')).toBe(5);
     }));
 
-  test('a lost cancel comes again: the tool is told', () =>
+  test('a lost cancel comes again: the tool is aborted', () =>
     play({ slots: 2 }, async (stage) => {
       const client = await stage.client(0);
       let times = 2;
@@ -530,7 +530,7 @@ describe('19. a restore fails', () => {
     ));
 });
 
-test('20. owners die with many calls under way, one after another: whoever relayed them asks again, and none runs twice', () =>
+test('20. owners die with many calls under way, one after another: the relaying instance retries them, and none runs twice', () =>
   play({}, async (stage) => {
     const client = await stage.client(0, { version: '2025-06-18' });
     const relayed: Call[] = [];
@@ -546,7 +546,7 @@ test('20. owners die with many calls under way, one after another: whoever relay
     }
     expect(new Set(relayed.map(kindOf))).toEqual(new Set(['owner_lost']));
     expect(ranOf(stage, 'slowOnce')).toBe(100);
-    // Nobody asks for them any more.
+    // No client asks for them any more.
     await stage.sleep(601_000);
     expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
     await stage.until(() => stage.world.data.markers(client.story?.id ?? '').length === 0, 'the markers to go');
@@ -629,7 +629,7 @@ test('23. a session is restored while its instance takes a new id, and taken ove
     expect(valueOf(await client.call('peek', { slot: 1 }))).toBe(2);
   }));
 
-test('24. whoever has claimed a session is frozen before it looks at the log, and taken over: it runs nothing of the next owner again', () =>
+test('24. a new owner is frozen before it reads the log, and is replaced: it runs nothing of the next owner again', () =>
   play({}, async (stage) => {
     const client = await stage.client(0);
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
@@ -729,7 +729,7 @@ describe('26. an instance with many sessions loses its lease, and the store is s
   const claimed = (stage: Stage, clients: readonly SimClient[]): number =>
     clients.filter((client) => stage.record(client)?.owner === stage.id(0)).length;
 
-  test('it serves what is asked for at once, claims the others meanwhile, and keeps its new lease', () =>
+  test('it serves requested sessions at once, claims the others later, and keeps its new lease', () =>
     lapse(async (stage, clients, lapsed) => {
       await lapsed();
       const id = stage.id(0);
@@ -764,7 +764,7 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       expect(stage.live(0)).toBe(SESSIONS);
     }));
 
-  test('what a tool says meanwhile goes out when its session is claimed, ahead of the queue', () =>
+  test('what a tool sends in that time leaves when its session is claimed, ahead of the queue', () =>
     lapse(async (stage, clients, lapsed) => {
       const last = clients.at(-1) as SimClient;
       const running = last.call('slowOnce', { slot: 0, ms: LEASE_MS });
@@ -777,7 +777,7 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       expect(ranOf(stage, 'slowOnce')).toBe(1);
     }));
 
-  test('a session that another instance wins meanwhile ends here, and is served there', () =>
+  test('a session that another instance claims first leaves here, and is served there', () =>
     lapse(async (stage, clients, lapsed) => {
       // Its `peek` is answered from memory alone.
       const last = await stage.client(0, { version: '2025-06-18' });

@@ -28,7 +28,7 @@ export class Random {
     return t >>> 0;
   }
 
-  /** A source of its own: what draws from it does not move the others. */
+  /** A separate source: draws from it do not move the others. */
   fork(): Random {
     return new Random(this.#bits());
   }

@@ -1,4 +1,6 @@
-/** How one client sends HTTP requests: to any instance, as a round-robin balancer would, and again when it is refused. */
+/**
+ * How one client sends HTTP requests: to any instance, as a round-robin balancer would, and again when it is refused.
+ */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { HttpRequest, Response } from './exchange.ts';
 import type { Random } from './random.ts';

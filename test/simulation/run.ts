@@ -31,7 +31,7 @@ export interface RunResult {
   readonly results: number;
 }
 
-/** After everything was healed, nobody needs longer. */
+/** After everything was healed, no client needs longer. */
 const CALM_MS = 25_000;
 /** Ten times what the busiest runs take. */
 const EVENTS = 60_000;
@@ -138,7 +138,7 @@ function patienceOf({ slots, kind, endpoint, weather }: Scenario): Patience {
   };
 }
 
-/** A rejection that nobody handles ends a real process. */
+/** An unhandled rejection ends a real process. */
 function hearRejections(heard: (error: unknown) => void): () => void {
   const others = process.listeners('unhandledRejection');
   process.removeAllListeners('unhandledRejection');
@@ -156,7 +156,7 @@ function checkEnd(world: World, { endpoint }: Scenario, { kind, id, reason }: Ha
   if (kind !== 'ended' || story === undefined || world.ledger.lost.some(({ sessions }) => sessions.has(id))) return;
   const say = (what: string): void => world.ledger.violation(`${world.now.toFixed(3)} session ${id} ended: ${what}`);
   if (reason === 'deleted') {
-    if (story.deleteSentAt === undefined) say('deleted by nobody');
+    if (story.deleteSentAt === undefined) say('deleted by no client');
   } else if (reason === 'idle') {
     const silent = world.now - story.activeAt;
     const { idleTimeoutMs = Infinity } = endpoint;

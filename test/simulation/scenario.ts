@@ -59,7 +59,7 @@ export interface Weather {
   /** Nothing fails: it waits, for longer than a lease maybe, and then all of it happens. */
   stall: number;
   rollback: number;
-  /** Forgotten is that somebody died, and who took over. */
+  /** What is forgotten: the death of an instance, and which instance claimed. */
   forgottenDeath: number;
   drain: number;
   mailboxLoss: number;

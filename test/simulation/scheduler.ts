@@ -1,6 +1,6 @@
 /**
- * The one clock of a world, and everything that is to happen in it, in the order of time. Between two events whatever the
- * first one started settles: microtasks, and turns of the event loop until nobody waits for one.
+ * The one clock of a world, and everything that is to happen in it, in the order of time. Between two events whatever
+ * the first one started settles: microtasks, and turns of the event loop until no work waits for one.
  */
 
 export interface Planned {
@@ -11,7 +11,7 @@ export interface Planned {
 
 const before = (a: Planned, b: Planned): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
 
-/** Turns of the event loop that somebody asked for and has not had. */
+/** Requested turns of the event loop that have not come yet. */
 let turnsWanted = 0;
 const realSetImmediate = setImmediate;
 

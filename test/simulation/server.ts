@@ -1,6 +1,6 @@
 /**
- * The MCP server of a world: a plain `ConnectableServer`, whose tools write into the ledger when they run. Its only timers
- * are those of its instance.
+ * The MCP server of a world: a plain `ConnectableServer`, whose tools write into the ledger when they run. Its only
+ * timers are those of its instance.
  */
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server';
 import type { ConnectableServer, McpEndpointContext, McpSession } from '../../src/types.ts';

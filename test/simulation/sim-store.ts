@@ -1,8 +1,8 @@
 /**
- * The store of a world, as each instance sees it: durable, shared, its messages copied. A call travels through the port of
- * its process, where faults happen; without faults it keeps the store contract.
+ * The store of a world, as each instance sees it: durable, shared, its messages copied. A call travels through the port
+ * of its process, where faults happen; without faults it keeps the store contract.
  *
- * A mailbox is subscribed from `announce` on. When its subscription drops, messages to it are lost and senders are told
+ * A mailbox is subscribed from `announce` on. When its subscription drops, messages to it are lost and senders learn it
  * `'suspect'`, until a `renew` opens it again.
  */
 import { internal } from '../../src/errors.ts';
@@ -48,7 +48,7 @@ export class Mailbox {
     this.#lost = lost ?? (() => undefined);
   }
 
-  /** Messages are lost, and nobody is told until it is opened again: a half-open connection. */
+  /** Messages are lost, and no instance learns it until it is opened again: a half-open connection. */
   deaf = false;
 
   put(from: string, message: InstanceMessage): void {
@@ -60,7 +60,7 @@ export class Mailbox {
     this.deaf = false;
   }
 
-  /** Senders are told from now on. `told`: the instance too. */
+  /** Senders learn it from now on. `told`: the instance too. */
   drop(told: boolean): void {
     if (!this.subscribed) return;
     this.subscribed = false;
@@ -80,7 +80,7 @@ export class Deployment {
     data.leases.listens = (id) => this.mailboxes.get(id)?.subscribed === true;
   }
 
-  /** Of a living instance that somebody would hear. */
+  /** Whether a message to this instance would arrive. */
   listening(id: string): Mailbox | undefined {
     const mailbox = this.mailboxes.get(id);
     return mailbox?.subscribed === true && this.data.leases.alive(id) ? mailbox : undefined;
@@ -93,7 +93,7 @@ export interface StoreServerOptions {
   readonly carry?: Carry;
 }
 
-/** What stands behind all ports. */
+/** What is behind all ports. */
 export class StoreServer {
   readonly #options: StoreServerOptions;
   readonly #deployments = new Map<string, Deployment>();

@@ -43,7 +43,7 @@ export class Stage {
 
   instance(slot: number): SimInstance {
     const instance = this.world.slots[slot];
-    if (instance === undefined) throw new Error(`nobody is in slot ${slot}`);
+    if (instance === undefined) throw new Error(`slot ${slot} has no instance`);
     return instance;
   }
 

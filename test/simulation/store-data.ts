@@ -1,6 +1,6 @@
 /**
- * What a store holds, in memory and at once, and what the checker wants to know of it: every claim, every end, every event
- * ever written. Nothing of it is a fault; those come between an instance and this (`sim-store.ts`).
+ * What a store holds, in memory and at once, and what the checker wants to know of it: every claim, every end, every
+ * event ever written. Nothing of it is a fault; those come between an instance and this (`sim-store.ts`).
  */
 import type {
   AppendRequest,
@@ -61,7 +61,7 @@ export interface DataOptions {
   readonly rules: StoreRules;
 }
 
-/** What happened to a session, for whoever judges a run. */
+/** What happened to a session, for the checker of a run. */
 export interface Happened {
   readonly kind: 'created' | 'claimed' | 'released' | 'ended';
   readonly at: number;

@@ -2,7 +2,9 @@
 export interface StoreRules {
   /** Markers are kept. */
   markers: boolean;
-  /** Whom nobody hears is dead only when its lease was buried, and that only as it was seen. */
+  /**
+   * An instance without a mailbox counts as dead only when its lease is recorded as dead, in the state that was read.
+   */
   burial: boolean;
   /** What is dead stays dead. */
   finalDeath: boolean;

@@ -34,7 +34,7 @@ const freeze =
     instance.process.freeze(suspended);
     const timersFirst = random.chance(0.5);
     later(world, ms, () => {
-      if (instance.process.state === 'frozen') world.note(`${instance.process.name} goes on`);
+      if (instance.process.state === 'frozen') world.note(`${instance.process.name} continues`);
       instance.process.thaw(timersFirst);
     });
   };
@@ -80,7 +80,7 @@ const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
   freeze: freeze(false),
   suspend: freeze(true),
   clockJump(world, random) {
-    // Also of one that is frozen.
+    // Also of a frozen process.
     const there = world.slots.filter((instance): instance is SimInstance => instance !== undefined);
     if (there.length === 0) return;
     const instance = random.pick(there);

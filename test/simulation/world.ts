@@ -1,6 +1,6 @@
 /**
- * A deployment in one process: instances on one clock, a store, the network between all of them and their clients. Nothing
- * in it is real, and everything that happens follows from its seed.
+ * A deployment in one process: instances on one clock, a store, the network between all of them and their clients.
+ * Nothing in it is real, and everything that happens follows from its seed.
  */
 import { EventEmitter } from 'node:events';
 import { MemoryBudget } from '../../src/limits/memory-budget.ts';
@@ -63,7 +63,7 @@ export class World {
   readonly trace: string[] | undefined;
   readonly slots: Array<SimInstance | undefined>;
   readonly server: StoreServer;
-  /** The store answers nobody. */
+  /** The store answers no instance. */
   storeDown = false;
   /** What reaches the store waits until then; `'all'`: messages too. */
   stall: { readonly calls: 'writes' | 'calls' | 'all'; readonly until: number } = { calls: 'all', until: -Infinity };
