@@ -1,6 +1,6 @@
 /**
- * The store of a chaos run: a real server as its page recommends to run it, with a faulty link from each instance to it, or
- * a SQLite file.
+ * The store of a chaos run: a real server as its page recommends to run it, with a faulty link from each instance to
+ * it, or a SQLite file.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,7 @@ export interface BackingStore {
   readonly links: readonly FaultProxy[];
   /** How the n-th instance reaches it: arguments of `sojourn serve`, and variables of its environment. */
   reach(n: number): Reach;
-  /** Out of reach for so long: killed, stopped, frozen; or, for a file, locked by somebody else. */
+  /** Out of reach for so long: killed, stopped, frozen; or, for a file, locked by another process. */
   away(ms: number, how: Outage): Promise<void>;
   /** Frozen or locked until the returned function is called. */
   freeze(): Promise<() => Promise<void>>;

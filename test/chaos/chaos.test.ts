@@ -1,4 +1,6 @@
-/** A few seconds of `npm run chaos` on each store: what must not happen does not. Times are for the full run to tell. */
+/**
+ * A few seconds of `npm run chaos` on each store: what must not happen does not. Times are for the full run to tell.
+ */
 import { describe, expect, test } from 'vitest';
 import { describeWhereInstalled, serverKinds } from '../kit/servers/index.ts';
 import type { StoreKind } from './backing-store.ts';

@@ -8,7 +8,7 @@ import { note } from './messages.ts';
 import { isHoldEvent, refusesResume } from './resume-refusal.ts';
 import { formatEventId, eventPrefix, sessionTag } from '../../src/session/event-id.ts';
 
-/** A history that is written as it is told. */
+/** A history, written step by step. */
 class Tale {
   readonly history = new History();
   readonly ran: Ran[] = [];
@@ -108,13 +108,13 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
     },
   ],
   [
-    'a stream that nobody knows any more',
+    'a stream that is unknown by now',
     'unresumable',
     (tale) => {
       tale.call(tale.session(), 'effect', { kind: 'unresumable', status: 400, text: '' });
     },
   ],
-  ['a connection that broke though nobody was struck', 'broken', (tale) => tale.history.broke('effect', 'a.1')],
+  ['a connection that broke though no instance had a fault', 'broken', (tale) => tale.history.broke('effect', 'a.1')],
   [
     'a counter that gave a number twice',
     'lostWrite',
@@ -257,7 +257,7 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
     "an event of another session's stream",
     'foreign',
     (tale) => {
-      tale.session().streams.take(idOf('somebody', 1, 0), '');
+      tale.session().streams.take(idOf('another', 1, 0), '');
     },
   ],
   [
@@ -283,9 +283,9 @@ const crimes: Array<[what: string, violation: Violation, (tale: Tale) => void]> 
       streams.take(`${callId(id)}.e`, refusal('answer_not_kept', { id: 8 }));
     },
   ],
-  ['404 for a session that nobody ended', 'lost', (tale) => tale.history.notFound(tale.session(), 'ping')],
+  ['404 for a session that no client ended', 'lost', (tale) => tale.history.notFound(tale.session(), 'ping')],
   [
-    'a call that was told that its session is unknown, though nobody ended it',
+    'a call that was answered with an unknown session, though no client ended it',
     'lost',
     (tale) => {
       const reason = 'session_not_found';
@@ -318,7 +318,7 @@ test('the checker of chaos runs finds nothing in a run in which an owner was los
   const story = tale.session();
   const { streams, id } = story;
   for (const offset of [0, 1]) streams.take(idOf(id, 1, offset), offset === 0 ? '' : '{}');
-  // A reader that comes back is told where it stands; the next owner goes on.
+  // A reader that comes back gets its position; the next owner continues.
   streams.take(idOf(id, 2, 1), '');
   streams.take(idOf(id, 2, 2), '{}');
   // A call whose answer is not kept ends at the position that its client came back with.

@@ -1,6 +1,7 @@
 /**
- * Judges a run that is over: what every client was told, against what the servers did. What is wrong at the moment it happens
- * (404 for a living session, an event twice, service after DELETE) its observers have written into the history already.
+ * Judges a run that is over: what every client was told, against what the servers did. What is wrong at the moment it
+ * happens (404 for a living session, an event twice, service after DELETE) its observers have written into the history
+ * already.
  */
 import type { Effects, Ran, Wrote } from './effects.ts';
 import { grouped } from './grouped.ts';
@@ -51,7 +52,7 @@ function checkRuns(calls: readonly Call[], ran: readonly Ran[], say: Say): void 
   for (const call of calls) {
     const { nonce, tool, ending } = call;
     const of = runs.get(nonce) ?? [];
-    // Its first round asks, its second is told: both are calls of the client.
+    // Its first round asks, its second gets the answer: both are calls of the client.
     const most = tool === 'confirm' ? 2 : 1;
     if (!REPEATABLE.has(tool) && of.length > most) {
       say('double', `${nameOf(call)} ran ${of.length} times: ${of.map(({ run, at }) => `${run} at ${at}`).join(', ')}`);
@@ -226,7 +227,7 @@ function checkPushed({ id, pushed, version, streams }: Story, say: Say): void {
     seen.add(nonce);
     const expected = next.get(server);
     if (expected !== undefined && n < expected) say('unordered', `session ${id}: ${nonce} came after its successor`);
-    // Before 2025-11-25 nothing is kept while nobody reads.
+    // Before 2025-11-25 nothing is kept while no client reads.
     if (expected !== undefined && n > expected && version >= '2025-11-25')
       say('missing', `session ${id}: push ${expected} of ${server}, before ${n} (${nonce})`);
     next.set(server, Math.max(n + 1, expected ?? 0));

@@ -1,4 +1,6 @@
-/** Every kind of client at once: both lines of the official ones, raw ones, each in both session eras, and 2026-07-28. */
+/**
+ * Every kind of client at once: both lines of the official ones, raw ones, each in both session eras, and 2026-07-28.
+ */
 import type { Deployment } from './deployment.ts';
 import { type History, now } from './history.ts';
 import type { Random } from '../simulation/random.ts';
@@ -65,7 +67,7 @@ export class Crowd {
     this.#lives = Promise.all(this.#actors.map((actor) => live(actor, random.fork(), pace, () => this.#over)));
   }
 
-  /** Nobody begins anything new; what runs is waited for, no longer than `patienceMs`. */
+  /** No client begins a new call; running calls are awaited, no longer than `patienceMs`. */
   async rest(patienceMs: number): Promise<void> {
     this.#over = true;
     const deadline = now() + patienceMs;

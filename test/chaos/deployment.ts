@@ -16,7 +16,9 @@ export interface DeploymentOptions {
   readonly history: History;
   /** How many; three when left out. */
   readonly instances?: number;
-  /** Of another deployment, which closes it: this one has another name on it, and uses its links from `firstLink` on. */
+  /**
+   * Of another deployment, which closes it: this one has another name on it, and uses its links from `firstLink` on.
+   */
   readonly shared?: { readonly store: BackingStore; readonly firstLink: number; readonly name: string };
   /** `--retry-ms`; 60 when left out, so that more streams are resumed in less time. */
   readonly retryMs?: number;
@@ -27,7 +29,7 @@ export interface DeploymentOptions {
   readonly logs?: string | undefined;
 }
 
-/** How soon clients are told to come back. */
+/** How long clients wait before they reconnect. */
 const RETRY_MS = 60;
 
 export class Deployment {
@@ -75,7 +77,7 @@ export class Deployment {
       const times = { '--lease-ms': leaseMs, '--drain-timeout-ms': drainMs, '--retry-ms': retryMs };
       const reach = store.reach(n + (shared?.firstLink ?? 0));
       const args = [...reach.args, ...named, ...more, ...Object.entries(times).flat().map(String)];
-      // It is started again, as a supervisor does; and so the run goes on.
+      // It is started again, as a supervisor does, and the run continues.
       const ended = (instance: Instance, how: string): void => {
         history.violation('crashed', how);
         instance.begin().catch((error: unknown) => history.violation('crashed', String(error)));

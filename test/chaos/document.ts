@@ -1,6 +1,6 @@
 /**
- * `docs/reliability.md`: a page with a generated part. Each full run of a scenario on a store is kept as JSON in `results/`;
- * the part is made of all that are kept, so stores can be run one after the other.
+ * `docs/reliability.md`: a page with a generated part. Each full run of a scenario on a store is kept as JSON in
+ * `results/`; the part is made of all that are kept, so stores can be run one after the other.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

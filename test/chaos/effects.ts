@@ -1,4 +1,6 @@
-/** What the tools did, by their own account: lines of the effects file, which outlives whoever wrote them. */
+/**
+ * What the tools did, by their own account: lines of the effects file, which outlives the processes that wrote them.
+ */
 import { readFileSync } from 'node:fs';
 
 interface Line {

@@ -1,4 +1,6 @@
-/** What clients sent and saw, and what was seen to be wrong at once: all that a run is judged by, with the effects file. */
+/**
+ * What clients sent and saw, and what was seen to be wrong at once: all that a run is judged by, with the effects file.
+ */
 import { SessionStreams } from './session-streams.ts';
 
 /** ms since 1970, never going back; the servers' lines in the effects file have the same. */
@@ -141,7 +143,7 @@ export class History {
   /** Connections that broke with a request on its way, or under a stream. */
   readonly broken: Array<{ readonly at: number; readonly what: string; readonly instance: string }> = [];
   readonly found: Found[] = [];
-  /** What befell the deployment, for whoever looks for the cause. */
+  /** What happened to the deployment, for a reader who looks for the cause. */
   readonly events: Array<{ readonly at: number; readonly what: string }> = [];
   readonly counts = new Map<string, number>();
   readonly #violations = new Map<Violation, number>();
@@ -218,7 +220,7 @@ export class History {
     this.broken.push({ at: now(), what, instance });
   }
 
-  /** 404 for a session that nobody has ended. */
+  /** 404 for a session that no client has ended. */
   notFound(story: Story, what: string): void {
     const first = story.notFoundAt === undefined;
     story.notFoundAt ??= now();

@@ -1,6 +1,6 @@
 /**
- * One instance of the deployment: `sojourn serve` as a process of its own, from the build, started again as often as it
- * ends. Each start has a name of its own (`a.1`, `a.2` …).
+ * One instance of the deployment: `sojourn serve` as a separate process, from the build, started again as often as it
+ * ends. Each start has another name (`a.1`, `a.2` …).
  *
  *     started ─▶ serving ─SIGSTOP─▶ frozen ─SIGCONT─▶ serving ─SIGKILL | SIGTERM─▶ ended ─▶ started
  */
@@ -23,7 +23,7 @@ export interface InstanceOptions {
   /** A folder for all that it logs, debug lines too. */
   readonly logs?: string | undefined;
   happened(what: string): void;
-  /** It ended and nobody had asked it to. */
+  /** It ended without being asked to. */
   ended(instance: Instance, how: string): void;
 }
 
@@ -100,7 +100,10 @@ export class Instance {
     return this.#child !== undefined;
   }
 
-  /** Resolves when it listens. One that cannot reach its store in time ends, and is started again, as a supervisor does. */
+  /**
+   * Resolves when it listens. A process that cannot reach its store in time ends, and is started again, as a supervisor
+   * does.
+   */
   begin(): Promise<void> {
     return (this.#beginning ??= this.#start().finally(() => {
       this.#beginning = undefined;
@@ -127,7 +130,7 @@ export class Instance {
     const { logs, effects, env: reach } = this.#options;
     const level = logs === undefined ? [] : ['--log-level', 'debug'];
     const args = [cli, 'serve', serverModule, '--port', '0', ...level, ...this.#options.args];
-    // The process that is killed and frozen is the one that serves.
+    // The process that serves is killed and frozen.
     const env = { ...inherited, ...reach, SOJOURN_WORKERS: '0', INSTANCE: this.start, EFFECTS: effects };
     const child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
@@ -187,7 +190,7 @@ export class Instance {
   }
 
   #back(): void {
-    this.#options.happened(`${this.start} ${this.#child === undefined ? 'has ended' : 'goes on'}`);
+    this.#options.happened(`${this.start} ${this.#child === undefined ? 'has ended' : 'continues'}`);
     const last = this.absences.at(-1);
     if (last !== undefined) last.until = Math.min(last.until, now());
   }

@@ -1,6 +1,6 @@
 /**
- * `npm run chaos -- --store sqlite`: real processes, real stores, real clients, and everything that can befall them. Prints
- * what happened, exits 1 when something did that must not, and writes `docs/reliability.md` after a full run.
+ * `npm run chaos -- --store sqlite`: real processes, real stores, real clients, and everything that can befall them.
+ * Prints what happened, exits 1 when something did that must not, and writes `docs/reliability.md` after a full run.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -37,7 +37,7 @@ async function main(argv: readonly string[]): Promise<number> {
     reports.push(report);
     if (!json) console.log(`${printReport(report)}\n`);
     if (!args.write) return;
-    // Each as it comes: what a run has shown stands though it is ended.
+    // Each as it comes: what a run has shown is kept although it is stopped.
     keepReports([report]);
     writeDocument();
   };
@@ -101,7 +101,7 @@ async function inProcess(kind: StoreKind, scenario: Scenario, argv: readonly str
   return report;
 }
 
-// Its children end with it, also when it is told to stop.
+// Its children end with it, also when it gets a signal to stop.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 
 // What is still open then are connections and timers of clients that were told to stop.

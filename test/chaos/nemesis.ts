@@ -80,7 +80,7 @@ export class Nemesis {
         this.#befall(fault).then(() => true),
       );
       if (over === undefined)
-        this.#options.history.violation('hung', `somebody waits for ${PATIENCE_MS} ms since: ${FAULTS[fault]}`);
+        this.#options.history.violation('hung', `a client waits for ${PATIENCE_MS} ms since: ${FAULTS[fault]}`);
       this.done[fault] += 1;
       await pause(random.between(50, 400));
     }

@@ -1,6 +1,6 @@
 /**
- * A short form of `npm run chaos -- --scenario patience` on each store: what users of official clients see of an outage.
- * `test/clients/outages.test.ts` has one instance on each server.
+ * A short form of `npm run chaos -- --scenario patience` on each store: what users of official clients see of an
+ * outage. `test/clients/outages.test.ts` has one instance on each server.
  */
 import { describe, expect, test } from 'vitest';
 import { describeWhereInstalled, serverKinds } from '../kit/servers/index.ts';

@@ -1,7 +1,7 @@
 /**
- * A load balancer: every request goes to the next instance, over a connection of its own. Where a connection is refused the
- * next one is tried, as nginx does with `proxy_next_upstream error` and one `proxy_pass` per request; everything else that
- * goes wrong reaches the client. It names in `X-Instance` who it asked last.
+ * A load balancer: every request goes to the next instance, over a separate connection. Where a connection is refused
+ * the next one is tried, as nginx does with `proxy_next_upstream error` and one `proxy_pass` per request; everything
+ * else that goes wrong reaches the client. It names in `X-Instance` who it asked last.
  */
 import {
   createServer,
@@ -18,8 +18,8 @@ export interface Upstream {
   readonly start: string;
 }
 
-/** Its own words, where there was nobody to ask: the request has reached no instance. */
-export const NOBODY = 'nobody';
+/** The text of its answer where no instance took the request. */
+export const NO_INSTANCE = 'no instance';
 
 /** The client's connection and the instance's are two. */
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'transfer-encoding']);
@@ -59,7 +59,7 @@ export class Proxy {
 
   #forward(req: IncomingMessage, res: ServerResponse, body: Buffer, left: number): void {
     const upstream = this.#upstreams[this.#next++ % this.#upstreams.length];
-    if (left === 0 || upstream === undefined) return badGateway(res, NOBODY);
+    if (left === 0 || upstream === undefined) return badGateway(res, NO_INSTANCE);
     const { port, start } = upstream;
     const headers = fieldsOf(req).concat('connection', 'close');
     const asked = httpRequest({ host: '127.0.0.1', port, method: req.method, path: req.url, headers, agent: false });

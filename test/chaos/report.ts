@@ -1,4 +1,7 @@
-/** What a run says in the end, as plain JSON: counts, which must be 0 where they are violations, and times, which are shown. */
+/**
+ * What a run says in the end, as plain JSON: counts, which must be 0 where they are violations, and times, which are
+ * shown.
+ */
 import type { StoreKind } from './backing-store.ts';
 import type { Intrusion } from './clients/intruder.ts';
 import type { Deployment } from './deployment.ts';
@@ -55,7 +58,7 @@ export interface FaultsReport extends Report {
   readonly attempts: Readonly<Record<Intrusion, number>>;
   readonly afterKill: Waited;
   readonly afterFreeze: Waited;
-  /** Writes that a frozen owner tried when it woke; of those, on sessions that somebody else had by then. */
+  /** Writes that a frozen owner tried when it woke; of those, on sessions that another instance had by then. */
   readonly lateWrites: number;
   readonly lateWritesRefused: number;
   /** p99 of how late this process was itself. */

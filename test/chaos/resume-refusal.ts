@@ -1,7 +1,7 @@
 /**
- * What a client may read on a GET that its session does not serve: its own position as a new id, comments while the request is
- * held, and one JSON-RPC error of the call that its `Last-Event-ID` names. Nothing in it comes from a session: the ids are the
- * client's, the texts are those of the error catalogue.
+ * What a client may read on a GET that its session does not serve: its own position as a new id, comments while the
+ * request is held, and one JSON-RPC error of the call that its `Last-Event-ID` names. Nothing in it comes from a
+ * session: the ids are the client's, the texts are those of the error catalogue.
  */
 import { answerNotKept, callSessionNotFound, type SojournError } from '../../src/errors.ts';
 import { errorJson } from '../../src/http/answer.ts';

@@ -15,7 +15,7 @@ export class SessionStreams {
   readonly #last = new Map<string, Position>();
   /** GET streams that its client reads at once; past one, what one has had comes on the other too. */
   readers = 1;
-  /** Of its GET stream, or any other: for whoever tries it on another session. */
+  /** Of its GET stream, or any other: for the client that tries it on another session. */
   lastId: string | undefined;
 
   constructor(session: string, wrong: (violation: Violation, what: string) => void) {
@@ -24,7 +24,7 @@ export class SessionStreams {
     this.#wrong = wrong;
   }
 
-  /** An event, or a priming event (`data` is `''`), which repeats the place where its reader stands. */
+  /** An event, or a priming event (`data` is `''`), which repeats its reader's position. */
   take(id: string, data: string): void {
     const position = parseEventId(id);
     const where = `session ${this.#session}: event ${id}`;
@@ -40,8 +40,8 @@ export class SessionStreams {
       const behind = data === '' ? offset < last.offset : offset <= last.offset;
       if (behind && !(stream === GET_STREAM && this.readers > 1))
         this.#wrong('twice', `${where} came after offset ${last.offset}: ${data.slice(0, 200)}`);
-      // A frozen owner that wakes must not add to what the next one continues. The position that a client came back with is
-      // its own; of two readers one may be behind.
+      // A frozen owner that wakes must not add to what the next one continues. The position that a client came back
+      // with is its own; of two readers one may be behind.
       const repeated = data === '' && position.resumes > 0 && stream === GET_STREAM && this.readers > 1;
       if (epoch < last.epoch && !repeated) this.#wrong('staleWrite', `${where} came after one of epoch ${last.epoch}`);
     }

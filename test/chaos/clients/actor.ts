@@ -19,7 +19,7 @@ export interface Actor {
   readonly stateless: boolean;
   /** Whether it can call. */
   readonly ready: boolean;
-  /** Opens a session and listens. Resolves to `false` when nobody would open one. */
+  /** Opens a session and listens. Resolves to `false` when no instance would open one. */
   open(): Promise<boolean>;
   call(tool: string, work?: Work): Promise<Call>;
   /** Breaks the connection of the GET stream; it is opened again. */

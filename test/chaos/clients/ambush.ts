@@ -1,6 +1,6 @@
 /**
- * Sessions that an instance owns at the moment when it is killed or frozen, and what their clients wait for then: the next
- * answer, and the end of calls that run on it and that came through another instance.
+ * Sessions that an instance owns at the moment when it is killed or frozen, and what their clients wait for then: the
+ * next answer, and the end of calls that run on it and that came through another instance.
  */
 import { type Call, type History, now } from '../history.ts';
 import { nameOf } from '../checker.ts';

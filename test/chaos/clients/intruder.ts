@@ -1,5 +1,5 @@
 /**
- * Somebody who must not be let in: with another user's session id, with nobody's name, with an event id of another session,
+ * A client that must be refused: with another user's session id, without a user, with an event id of another session,
  * with the id of a session that has ended. Anything but a refusal is a way in.
  */
 import { isDeepStrictEqual } from 'node:util';
@@ -22,7 +22,9 @@ export const INTRUSIONS = {
 
 export type Intrusion = keyof typeof INTRUSIONS;
 
-/** What each is refused with; 404 where the session has ended meanwhile. 204: a stream from which nothing follows. */
+/**
+ * What each is refused with; 404 where the session has ended in that time. 204: a stream from which nothing follows.
+ */
 const REFUSALS: Readonly<Record<Intrusion, readonly number[]>> = {
   user: [403, 404],
   anonymous: [403, 404],
@@ -40,7 +42,7 @@ export class Intruder {
   readonly #options: ActorOptions;
   readonly #history: History;
   readonly #http: RawHttp;
-  /** Two sessions of its own, so that it has somewhere to bring an event id to: its own user's as well as others'. */
+  /** Two sessions that it opened itself. On them it sends event ids of sessions of the same user and of others. */
   readonly #own: readonly [RawActor, RawActor];
   readonly attempts: Record<Intrusion, number> = { user: 0, anonymous: 0, event: 0, ended: 0 };
   readonly #judging = new Set<Promise<void>>();
@@ -91,7 +93,7 @@ export class Intruder {
     const { status } = response;
     if (REFUSALS[intrusion].includes(status)) return saysNoMore(response, body);
     if (status !== 200) return false;
-    // A DELETE that another instance may have carried out before it died is told what is true: the session has ended.
+    // A DELETE that another instance may have carried out before it died gets the true answer: the session has ended.
     if (intrusion === 'ended' && method === 'DELETE') return response.body === '';
     if (method !== 'GET' || !response.sse) return false;
     // A GET is held, with comments, while its instance cannot know whose session it is.

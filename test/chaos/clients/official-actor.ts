@@ -169,7 +169,7 @@ export class OfficialActor implements Actor {
       if (story.notFoundAt !== undefined) story.deletedAt = now();
       else this.#history.count(`DELETE failed: ${String(error).slice(0, 60)}`);
     }
-    // What still runs is told that the session has ended.
+    // Calls that still run get the error that the session has ended.
     await within(LEAVE_MS, Promise.all(this.pending));
     await this.#disconnect();
   }
@@ -239,8 +239,8 @@ async function connectV2(wire: Wire, answer: Answer, modern: boolean): Promise<C
 }
 
 /**
- * After a cut a client of 2026-07-28 comes back with a GET, which belongs to no session whose stream the tap follows. It
- * is answered with the error of the call.
+ * After a cut a client of 2026-07-28 comes back with a GET, which belongs to no session whose stream the tap follows.
+ * It is answered with the error of the call.
  */
 function lostAnswer(error: unknown): Ending | undefined {
   const { code, message, data } = error as { code?: number; message?: string; data?: Record<string, unknown> };

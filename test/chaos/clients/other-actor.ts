@@ -1,6 +1,7 @@
 /**
- * Clients in other languages (`test/clients/programs`) as actors. Nothing sees what they send: a call ends as its user sees it,
- * and a client that its SDK gave up is replaced. They call like clients without a session, whichever protocol version they speak.
+ * Clients in other languages (`test/clients/programs`) as actors. Nothing sees what they send: a call ends as its user
+ * sees it, and a client that its SDK gave up is replaced. They call like clients without a session, whichever protocol
+ * version they speak.
  */
 // @ts-expect-error: a script without declarations
 import { commandOf, ensureClient, missingFor } from '../../../scripts/ensure-clients.mjs';

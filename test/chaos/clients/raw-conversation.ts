@@ -1,6 +1,6 @@
 /**
- * One session on the wire, as a raw client has it: requests through whichever instance comes next, every event looked at, every
- * question answered.
+ * One session on the wire, as a raw client has it: requests through whichever instance comes next, every event looked
+ * at, every question answered.
  */
 import type { RawHeaders, RawResponse } from '../../../src/testing/index.ts';
 import { type Call, type History, now, type Story } from '../history.ts';
@@ -23,7 +23,7 @@ export interface ConversationOptions extends Pick<ActorOptions, 'history' | 'ran
   readonly story: Story;
 }
 
-/** What nobody can know whether it arrived is said so often. */
+/** How often a message is sent of which no side can know whether it arrived. */
 const TRIES = 10;
 
 export class RawConversation {

@@ -1,12 +1,12 @@
 /**
- * HTTP as a careful client speaks it: what was not accepted (503, nobody to ask) is tried again, what broke is told from what
- * was answered. Over `RawClient`, so every byte of an answer is seen.
+ * HTTP as a careful client speaks it: what was not accepted (503, no instance) is tried again, and a broken answer
+ * differs from a complete one. Over `RawClient`, so every byte of an answer is seen.
  */
 import { createRawClient, type RawClient, type RawHeaders, type RawResponse } from '../../../src/testing/index.ts';
 import type { Random } from '../../simulation/random.ts';
 import { pause } from '../pause.ts';
 import { type History, now } from '../history.ts';
-import { NOBODY } from '../proxy.ts';
+import { NO_INSTANCE } from '../proxy.ts';
 import { PATIENCE_MS } from './actor.ts';
 
 /** Longer than any run: what takes so long is for the checker to find. */
@@ -20,7 +20,7 @@ export interface Asked {
   readonly what: string;
 }
 
-/** `cut`: the connection broke with the request on its way; `instance` had it. `gone`: nobody took it in time. */
+/** `cut`: the connection broke with the request on its way; `instance` had it. `gone`: no instance took it in time. */
 export type Outcome =
   | { readonly kind: 'answer'; readonly response: RawResponse; readonly instance: string }
   | { readonly kind: 'cut'; readonly instance: string }
@@ -48,7 +48,7 @@ export class RawHttp {
     return this.#closed;
   }
 
-  /** `attempt` is told of each try before it is sent. */
+  /** `attempt` is called before each try. */
   async send(route: () => string, asked: Asked, attempt?: () => void): Promise<Outcome> {
     const { random, retryMs = 300, patienceMs = PATIENCE_MS } = this.#options;
     const deadline = now() + patienceMs;
@@ -72,7 +72,7 @@ export class RawHttp {
     const { status } = response;
     const instance = response.header('x-instance') ?? url;
     if (status === 502)
-      return instance === NOBODY ? { kind: 'gone', status, text: NOBODY } : this.#cut(asked, instance);
+      return instance === NO_INSTANCE ? { kind: 'gone', status, text: NO_INSTANCE } : this.#cut(asked, instance);
     const retryAfter = response.header('retry-after') !== undefined;
     const text = status >= 300 ? response.body : '';
     this.#options.history.answered({ status, text, retryAfter, instance, what: asked.what });

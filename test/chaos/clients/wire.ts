@@ -1,14 +1,14 @@
 /**
- * What goes over the wire between an official client and the deployment: a `fetch` that tries again what was not accepted,
- * reads along, and knows of each call whether its answer can still come. Official clients do not try 503 again, and some
- * never notice that the stream of a call is gone for good.
+ * What goes over the wire between an official client and the deployment: a `fetch` that tries again what was not
+ * accepted, reads along, and knows of each call whether its answer can still come. Official clients do not try 503
+ * again, and some never notice that the stream of a call is gone for good.
  */
 import type { Random } from '../../simulation/random.ts';
 import { type Call, type Ending, type History, now, type Story } from '../history.ts';
 import { endingOf, isAnswer, isOver, type Message, note } from '../messages.ts';
 import { SseParser } from '../../../src/testing/sse-parser.ts';
 import { pause, within } from '../pause.ts';
-import { NOBODY } from '../proxy.ts';
+import { NO_INSTANCE } from '../proxy.ts';
 import { REFUSED_MS, refusesResume } from '../resume-refusal.ts';
 import { streamOf } from '../session-streams.ts';
 import { PATIENCE_MS } from './actor.ts';
@@ -23,7 +23,7 @@ export interface WireOptions {
   readonly initializeAs?: string | undefined;
   /** `initialize` was answered with a session. */
   opened(sessionId: string, instance: string): void;
-  /** Whose messages come; undefined: nobody's yet, or 2026-07-28. */
+  /** The user whose messages come; undefined: none yet, or 2026-07-28. */
   story(): Story | undefined;
   prefix(): string;
 }
@@ -157,8 +157,8 @@ export class Wire {
       const { status } = response;
       const instance = response.headers.get('x-instance') ?? '';
       if (status !== 502) await this.#answered(response, { what, instance, from, lastId });
-      else if (instance !== NOBODY) this.#history.broke(what, instance);
-      const refused = status === 503 || (status === 502 && (again || instance === NOBODY));
+      else if (instance !== NO_INSTANCE) this.#history.broke(what, instance);
+      const refused = status === 503 || (status === 502 && (again || instance === NO_INSTANCE));
       if (!refused || now() > deadline || this.#closed || init.signal?.aborted === true) return { response, instance };
       await response.body?.cancel();
       await pause(random.between(RETRY_MS / 6, RETRY_MS));
@@ -188,7 +188,7 @@ export class Wire {
   async #refused(sent: Sent | undefined, response: Response, instance: string): Promise<void> {
     if (sent === undefined) return;
     const { status } = response;
-    if (status === 502 && instance !== NOBODY) this.#end(sent, { kind: 'cut', instance });
+    if (status === 502 && instance !== NO_INSTANCE) this.#end(sent, { kind: 'cut', instance });
     else this.#end(sent, { kind: 'refused', status, text: await response.clone().text() });
   }
 

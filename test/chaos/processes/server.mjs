@@ -1,6 +1,6 @@
 /**
- * What every instance of a chaos run serves. Each tool appends a line to the effects file when it runs, in one write: the
- * file outlives whoever is killed, and says what happened when a client's answer does not.
+ * What every instance of a chaos run serves. Each tool appends a line to the effects file when it runs, in one write:
+ * the file outlives a process that is killed, and says what happened when a client's answer does not.
  */
 import { AsyncResource } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
@@ -16,7 +16,7 @@ const file = openSync(effects, 'a');
 const now = () => performance.timeOrigin + performance.now();
 const note = (line) => writeSync(file, `${JSON.stringify({ at: now(), by: instance, ...line })}\n`);
 
-/** Whoever started it holds the other end: it does not outlive a run that was killed. */
+/** The process that started it holds the other end: it does not outlive a run that was killed. */
 process.stdin
   .on('end', () => process.exit(1))
   .resume()

@@ -16,7 +16,7 @@ export interface FaultsOptions extends ScenarioOptions {
 }
 
 const DRAIN_MS = 5_000;
-/** Somebody tries to get in this often. */
+/** An intruder tries to get in this often. */
 const INTRUSION_MS = 25;
 /** Before the first fault. */
 const WARM_UP_MS = 500;

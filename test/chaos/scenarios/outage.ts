@@ -59,8 +59,8 @@ export function runOutage(options: OutageOptions): Promise<OutageReport> {
 }
 
 /**
- * Requests wait for a store that is back within `waitMs`: none is refused, and no call fails. After a longer outage a request
- * without a session gets 503 with `Retry-After`, and a call a JSON-RPC error.
+ * Requests wait for a store that is back within `waitMs`: none is refused, and no call fails. After a longer outage a
+ * request without a session gets 503 with `Retry-After`, and a call a JSON-RPC error.
  */
 function judgeRefusals({ history }: Stage, from: number, until: number, awayMs: number): number {
   const refused = history.refusals.filter(({ at }) => at >= from && at <= until);

@@ -1,9 +1,9 @@
 /**
- * What users of official clients see while the store, or the process that serves them, is away for less than `waitMs`: no
- * call fails, none times out, none runs twice, and the longest waits as long as the outage.
+ * What users of official clients see while the store, or the process that serves them, is away for less than `waitMs`:
+ * no call fails, none times out, none runs twice, and the longest waits as long as the outage.
  *
- * One instance alone and three behind the load balancer are two deployments on one store: each outage of the store is an
- * outage of both.
+ * One instance alone and three behind the load balancer are two deployments on one store: each outage of the store is
+ * an outage of both.
  */
 import { type BackingStore, openBackingStore, type Outage, type StoreKind } from '../backing-store.ts';
 import { type Called, type SteadyCallers, startCallers } from '../clients/steady-callers.ts';
@@ -42,7 +42,7 @@ const WARM_UP_MS = 500;
 const DRAIN_MS = 5_000;
 /** Calls go on for so long after the outage. */
 const AFTER_MS = 1_000;
-/** What clients are told by default. */
+/** The default of `retryMs`. */
 const RETRY_MS = 4_000;
 
 export type Blow = Outage | 'process';
@@ -64,7 +64,7 @@ interface Strike {
   readonly ms?: number;
   /**
    * An instance is frozen. With others beside it, they take its sessions over as after a crash: of what ran there and
-   * must not run twice nobody can tell the outcome.
+   * must not run twice no client can tell the outcome.
    */
   readonly freezes?: boolean;
   strike(fleet: Fleet): Promise<void>;

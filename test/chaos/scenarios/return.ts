@@ -1,6 +1,6 @@
 /**
- * An instance with ten thousand sessions, and a store that is some ms away and restarts for longer than a lease: how soon
- * requested sessions are served again, and when all are claimed.
+ * An instance with ten thousand sessions, and a store that is some ms away and restarts for longer than a lease: how
+ * soon requested sessions are served again, and when all are claimed.
  */
 import { Agent, request } from 'node:http';
 import { McpServer } from '@modelcontextprotocol/server';

@@ -1,4 +1,4 @@
-/** All instances are replaced, one after the other, again and again, under load: nobody notices. */
+/** All instances are replaced, one after the other, again and again, under load: no client notices. */
 import { nameOf } from '../checker.ts';
 import { ACTIONS } from '../clients/life.ts';
 import { now } from '../history.ts';

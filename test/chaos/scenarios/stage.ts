@@ -1,4 +1,6 @@
-/** What every scenario has: a deployment, a crowd on it, what is seen of both; in the end calm, a proof, a judgement. */
+/**
+ * What every scenario has: a deployment, a crowd on it, what is seen of both; in the end calm, a proof, a judgement.
+ */
 import { Random } from '../../simulation/random.ts';
 import type { StoreKind } from '../backing-store.ts';
 import { check } from '../checker.ts';
