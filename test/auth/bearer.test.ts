@@ -1,4 +1,4 @@
-/** `auth.verify`: who may enter, on every face, and what everyone else is told. */
+/** `auth.verify`: which requests are served, by every kind of handler, and what the others get. */
 import { OAuthError, OAuthErrorCode, type AuthInfo } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { AuthOptions } from '../../src/index.ts';

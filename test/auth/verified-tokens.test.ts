@@ -36,7 +36,7 @@ test('a token is not remembered past its expiry', async () => {
   expect(verified.get('a')).toBeUndefined();
 });
 
-test('every caller gets a copy of its own', () => {
+test('every caller gets a separate copy', () => {
   const { verified, seconds } = open();
   const given = info('a', seconds() + 60);
   verified.keep('a', given);

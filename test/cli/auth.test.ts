@@ -1,4 +1,6 @@
-/** `sojourn serve` with `--auth-…`: a child process that asks for tokens, and the warning of one that does not. */
+/**
+ * `sojourn serve` with `--auth-…`: a child process that asks for tokens, and the warning of a process that does not.
+ */
 import { describe, expect, test } from 'vitest';
 import { readSettings } from '../../src/cli/settings.ts';
 import { mergeOptions } from '../../src/cli/settings.ts';

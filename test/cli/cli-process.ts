@@ -39,7 +39,7 @@ export function startCli(
   const [file = '', ...rest] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
   const child = spawn(file, rest, {
     cwd,
-    // The process that a test signals is the one that serves, unless the test asks for workers.
+    // A test signals the process that serves, unless the test asks for workers.
     // Version 0.1.0, in `test/compat`, knows no 0 and has 1 as its default.
     env: { ...inherited, ...(from === dist && { SOJOURN_WORKERS: '0' }), ...env },
     stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],

@@ -7,7 +7,7 @@ import { createRawClient, type RawClient, type RawClientOptions } from '../../sr
 import { program, startCli } from './cli-process.ts';
 
 export interface DeploymentOptions {
-  /** A SQLite file of its own. */
+  /** A new SQLite file. */
   store?: string;
   env?: Record<string, string>;
   /** A module of `processes/`; by default `durable-server.mjs`. */

@@ -13,7 +13,7 @@ import { isAlive, startWorkers, type Workers } from './workers-process.ts';
 /** Between two connections of a client that opens one per call. */
 const EVERY_MS = 20;
 
-/** Asks with a connection of its own each time, until it is told to stop. `refused`: connections that were not made. */
+/** Asks over a new connection each time, until it is stopped. `refused`: connections that were not made. */
 function connectionPerCall(url: string) {
   const port = Number(new URL(url).port);
   const outcome = { refused: 0, cut: 0, answered: 0 };

@@ -41,8 +41,9 @@ describe.each(sessions)('a session of %s on the store %s whose owner is killed',
     await kill(owner.cli);
     const answer = await answerOf(stream);
     expect([answer.id, textOf(answer)]).toEqual(['look-1', 'look done']);
-    // Each owner that is lost costs such a call one more run. On a busy machine the next owner may lose its lease too, or
-    // give up a restore whose store is slow; then it runs the call once more. Its client gets one answer in any case.
+    // Each owner that is lost costs such a call one more run. On a busy machine the next owner may lose its lease too,
+    // or give up a restore whose store is slow; then it runs the call once more. Its client gets one answer in any
+    // case.
     const lostAgain = /lease ran out|could not be restored|lease could not be renewed/.test(other.cli.output.stderr);
     const runs = happened();
     expect(runs).toEqual(lostAgain ? runs.map(() => 'look') : ['look', 'look']);

@@ -15,7 +15,7 @@ async function hang(client: RawClient, name: string): Promise<string> {
 const LEASE_MS = 300;
 
 describe('a process on SQLite', () => {
-  test('that is killed and started again goes on with all of its sessions, their state exact', async () => {
+  test('that is killed and started again continues all of its sessions, their state exact', async () => {
     const { start } = deployment();
     const first = await start();
     const clients = Array.from({ length: 50 }, () => clientOf(first.url));

@@ -151,10 +151,10 @@ describe('sojourn sessions', () => {
   test.each(['show', 'end'])('%s of an unknown session: exit code 1', async (what) => {
     const { start, sessions } = deployment();
     await start();
-    expect(await sessions(what, 'nobody')).toMatchObject({
+    expect(await sessions(what, 'unknown')).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: 'sojourn: there is no session "nobody" in this store; set --name to the name of its endpoint\n',
+      stderr: 'sojourn: there is no session "unknown" in this store; set --name to the name of its endpoint\n',
     });
   });
 

@@ -78,7 +78,7 @@ describe('what serve is asked for', () => {
     expect(read({ workers: 'auto' }).workers).toBe(availableParallelism());
   });
 
-  test('an empty variable is one that is not set', () => {
+  test('an empty variable counts as not set', () => {
     expect(read({}, { SOJOURN_PORT: '', SOJOURN_NAME: '' }).options).toEqual({});
   });
 

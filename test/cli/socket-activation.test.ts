@@ -77,7 +77,7 @@ describe.skipIf(process.platform === 'win32')('a socket that outlives the proces
     for (const client of clients) expect(await client.say('count')).toContain('restored true');
   });
 
-  test('without it calls are refused meanwhile, and no session is lost', { timeout: 60_000 }, async () => {
+  test('without it calls are refused in that time, and no session is lost', { timeout: 60_000 }, async () => {
     const { folder } = deployment();
     const store = ['--store', `sqlite:${join(folder, 'plain.db')}`];
     const serve = (port: string) => startCli(['serve', program('counting-server.mjs'), ...store, '--port', port]);
@@ -105,7 +105,7 @@ describe.skipIf(process.platform === 'win32')('a socket that outlives the proces
     }
   });
 
-  test('a connection waits while nobody serves', async () => {
+  test('a connection waits while no process serves', async () => {
     const { start } = deployment();
     const first = start();
     const url = await first.url();

@@ -28,7 +28,7 @@ describe('the URL of a store', () => {
     ['redis://h/name', /^--store: .*\/name.*redis:\/\/host\/1/],
     ['redis://:hunter22@ho st', /^--store: got a text that is no URL, takes .*e\.g\. 'redis:/],
     ['postgres:db', /^--store: .*e\.g\. 'postgres:/],
-  ])('%s is refused, and nothing secret is told', async (url, message) => {
+  ])('%s is refused, and no secret is shown', async (url, message) => {
     const error = await chosen(url).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ name: 'UsageError', message: expect.stringMatching(message) as string });
     expect(String(error)).not.toContain('hunter22');
@@ -46,7 +46,7 @@ describe('what is secret of it is taken out of every text', () => {
     ['postgres://ann@db/app?password=hunter22&sslmode=require', 'hunter22 require ann', '*** require ann'],
     ['nats://s3cr3t-token@a:4222,nats://s3cr3t-token@b:4222', 's3cr3t-token@b', '***@b'],
     ['nats://ann:hunter22@a:4222,nats://bob:hunter33@b:4222', 'hunter22 hunter33', '*** ***'],
-    // What is short is hidden where it stands in the URL, and left alone in words.
+    // A short secret is hidden at its place in the URL, and left alone in words.
     ['redis://:a@db', 'data at redis://:a@db', 'data at redis://***@db'],
     ['postgres://postgres@db/app', 'postgres at postgres@db', 'postgres at postgres@db'],
     ['memory:', 'memory:', 'memory:'],

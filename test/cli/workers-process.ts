@@ -1,4 +1,4 @@
-/** `sojourn serve --workers N` on a SQLite file of its own, and its processes one by one. */
+/** `sojourn serve --workers N` on a new SQLite file, and its processes one by one. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -76,7 +76,7 @@ export function startWorkers({
 
 export type Workers = ReturnType<typeof startWorkers>;
 
-/** One that has ended, but that nobody waited for yet, is not alive. */
+/** A process that has ended, but whose parent has not waited for it yet, is not alive. */
 export const isAlive = (pid: number): boolean => !['', 'Z', 'X'].includes(stateOf(pid));
 
 const isStopped = (pid: number): boolean => stateOf(pid) === 'T';
@@ -95,7 +95,7 @@ function stateOf(pid: number): string {
   }
 }
 
-/** A client with one connection, which one worker has; on `url` a worker of its own choosing accepts. */
+/** A client with one connection, which one worker has; on `url` any worker may accept. */
 export function pinned(url: string, of?: RawClient): RawClient {
   const client = createRawClient(url, { sockets: 1, timeoutMs: 20_000 });
   onTestFinished(() => client.close());
@@ -106,13 +106,13 @@ export function pinned(url: string, of?: RawClient): RawClient {
 
 /** The id of the instance that has its connection. */
 export async function instanceOf(client: RawClient): Promise<string> {
-  // A GET would close it: what is told to a stream's client is told to every GET.
+  // A GET would close it: what a stream's client receives, every GET receives.
   const { status, body } = await client.post({}, { path: '/healthz' });
   expect(status).toBe(200);
   return (JSON.parse(body) as { instance: string }).instance;
 }
 
-/** A client whose connection this worker has: meanwhile the others cannot accept. */
+/** A client whose connection this worker has: in that time the others cannot accept. */
 export async function pinnedTo(workers: Workers, pid: number, of?: RawClient): Promise<RawClient> {
   const others = workers.all().filter((other) => other !== pid && isAlive(other));
   for (const other of others) process.kill(other, 'SIGSTOP');

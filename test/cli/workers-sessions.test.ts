@@ -18,15 +18,15 @@ import {
 const CLIENTS = 6;
 const PATIENT_MS = 60_000;
 /**
- * A client that has the head of a response and loses its connection before it has looked at the first event cannot come back for
- * the rest, and says so to nobody: where workers are killed, its call ends with this timeout.
+ * A client that has the head of a response and loses its connection before it has looked at the first event cannot come
+ * back for the rest, and reports it nowhere: where workers are killed, its call ends with this timeout.
  */
 const CALL_MS = 5_000;
 /** Kills, drains and restarts of a test; `SOJOURN_ROUNDS=50` is a longer look. */
 const ROUNDS = Number(process.env['SOJOURN_ROUNDS'] ?? 4);
 const LONG = { timeout: 60_000 + 10_000 * ROUNDS };
 
-/** Calls one after the other until it is told to stop. */
+/** Calls one after the other until it is stopped. */
 function caller(client: OfficialClient, callMs: number) {
   let answered = 0;
   let failed = 0;
@@ -46,7 +46,7 @@ function caller(client: OfficialClient, callMs: number) {
         failed += 1;
         wrong.push(...(/404|not found/i.test(String(error)) ? [String(error)] : []));
         failures.push(String((error as Error).cause ?? error));
-        // One that is closed fails at once, and would never let anybody else have a turn.
+        // A closed client fails at once, and would leave the others no turn.
         await new Promise((next) => setTimeout(next, 5));
       }
     }
@@ -91,7 +91,7 @@ const failuresOf = (callers: readonly Caller[]): string[] => callers.flatMap(({ 
 const wrongOf = (callers: readonly Caller[]): string[] => callers.flatMap(({ wrong }) => wrong);
 
 describe.skipIf(process.platform === 'win32')('a session of several workers (they need a Unix system)', () => {
-  test('is served by each of them, its calls run by the one that has it', async () => {
+  test('is served by each of them, its calls run by its owner', async () => {
     const workers = startWorkers();
     await workers.url();
     const [one, two] = [workers.pid(1), workers.pid(2)];
@@ -108,20 +108,23 @@ describe.skipIf(process.platform === 'win32')('a session of several workers (the
     expect((await here.post({ jsonrpc: '2.0', id: 'late', method: 'ping' })).status).toBe(404);
   });
 
-  test.each(sessionClients)('of the %s client counts right, whoever is asked', async (_line, connect: Connect) => {
-    const workers = startWorkers();
-    const clients = [];
-    for (let n = 0; n < CLIENTS; n++) clients.push(await connect(await workers.url()));
-    const calls = await Promise.all(
-      clients.map(async (client) => {
-        const said = await Promise.all(Array.from({ length: 20 }, () => client.say('count')));
-        return said.map(Number).toSorted((a, b) => a - b);
-      }),
-    );
-    const all = Array.from({ length: 20 }, (_, n) => n + 1);
-    expect(calls).toEqual(clients.map(() => all));
-    await Promise.all(clients.map((client) => client.terminate()));
-  });
+  test.each(sessionClients)(
+    'of the %s client counts right, whichever worker is asked',
+    async (_line, connect: Connect) => {
+      const workers = startWorkers();
+      const clients = [];
+      for (let n = 0; n < CLIENTS; n++) clients.push(await connect(await workers.url()));
+      const calls = await Promise.all(
+        clients.map(async (client) => {
+          const said = await Promise.all(Array.from({ length: 20 }, () => client.say('count')));
+          return said.map(Number).toSorted((a, b) => a - b);
+        }),
+      );
+      const all = Array.from({ length: 20 }, (_, n) => n + 1);
+      expect(calls).toEqual(clients.map(() => all));
+      await Promise.all(clients.map((client) => client.terminate()));
+    },
+  );
 
   test('has its GET stream on one worker while it calls another', async () => {
     const workers = startWorkers();
@@ -164,7 +167,7 @@ describe.skipIf(process.platform === 'win32')('a session of several workers (the
     }
   });
 
-  test('goes on when workers are killed under load, its state exact', LONG, async () => {
+  test('continues when workers are killed under load, its state exact', LONG, async () => {
     const workers = startWorkers();
     const callers = await underLoad(workers, CALL_MS);
     for (let kills = 0; kills < ROUNDS; kills++) {

@@ -96,7 +96,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     expect([one, two].map(isAlive)).toEqual([false, false]);
   });
 
-  test('one that is killed is replaced, the other stays', async () => {
+  test('a worker that is killed is replaced, the other stays', async () => {
     const workers = startWorkers();
     const { one, two } = await listening(workers);
     process.kill(one, 'SIGKILL');
@@ -118,7 +118,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     await Promise.all([workers.replaced(1, one), workers.replaced(2, two)]);
   });
 
-  test('one that is told to stop drains alone, and is replaced', async () => {
+  test('a worker that gets SIGTERM drains alone, and is replaced', async () => {
     const workers = startWorkers();
     const { one, two } = await listening(workers);
     const client = await pinnedTo(workers, one);
@@ -161,7 +161,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
     expect([one, two].map(isAlive)).toEqual([true, true]);
   });
 
-  test('one that cannot start any more ends all of them, and says why', async () => {
+  test('a worker that cannot start any more ends all of them, and says why', async () => {
     const broken = join(temporaryFolder(), 'broken');
     const workers = startWorkers({ env: { BROKEN: broken } });
     const { one, two } = await listening(workers);
@@ -176,7 +176,7 @@ describe.runIf(unix)('several workers (need a Unix system)', () => {
   });
 
   test(
-    'one that dies of every request is replaced however often, after pauses, and the others serve',
+    'a worker that dies of every request is replaced however often, after pauses, and the others serve',
     { timeout: 90_000 },
     async () => {
       const workers = startWorkers();

@@ -62,15 +62,15 @@ describe.each(cases)('the %s client on the face %s', (name, face, connect, versi
     const wrong = await callTool('add', { a: 'two' });
     expect(wrong).toMatchObject({ isError: true });
     expect(wrong.content?.[0]?.text).toContain('Input validation error');
-    await expect(callTool('nobody')).rejects.toMatchObject({
+    await expect(callTool('unknown')).rejects.toMatchObject({
       code: -32_602,
-      message: expect.stringContaining('Tool nobody not found'),
+      message: expect.stringContaining('Tool unknown not found'),
     });
     await expect(client.readResource({ uri: 'features://nowhere' })).rejects.toMatchObject({
       code: -32_602,
       message: expect.stringContaining('features://nowhere'),
     });
-    await expect(client.getPrompt({ name: 'nobody' })).rejects.toMatchObject({ code: -32_602 });
+    await expect(client.getPrompt({ name: 'unknown' })).rejects.toMatchObject({ code: -32_602 });
   });
 
   test('gets back what it sent, however large, in whatever script', async () => {

@@ -1,6 +1,6 @@
 /**
- * A server with something of every kind, for the official clients to call. `hold` waits until the test says what happens
- * next; the other tools show one thing each.
+ * A server with something of every kind, for the official clients to call. `hold` waits until the test says what
+ * happens next; the other tools show one thing each.
  */
 import {
   acceptedContent,
@@ -179,7 +179,7 @@ export function createFeatureServer(): FeatureServer {
       return say('logged');
     });
     server.registerTool('count-in-state', {}, countInState);
-    server.registerTool('who', {}, () => say(currentSession()?.id ?? 'nobody'));
+    server.registerTool('who', {}, () => say(currentSession()?.id ?? 'no session'));
     const hidden = server.registerTool('hidden', {}, () => say('found'));
     hidden.disable();
     server.registerTool('reveal', {}, () => {
@@ -201,7 +201,7 @@ export function createFeatureServer(): FeatureServer {
     server.server.setRequestHandler('resources/subscribe', () => ({}));
     server.server.setRequestHandler('resources/unsubscribe', () => ({}));
     server.server.setNotificationHandler('notifications/roots/list_changed', () => {
-      rootsChanged.push(currentSession()?.id ?? 'nobody');
+      rootsChanged.push(currentSession()?.id ?? 'no session');
     });
     return server;
   };

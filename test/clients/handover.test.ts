@@ -26,7 +26,7 @@ describe.each(cases)('the %s client on the face %s', (_name, face, connect) => {
     return { ...client, features, balancer, first: pair[0].endpoint, second: pair[1].endpoint };
   };
 
-  test('goes on at the second when the first drains, and notices nothing', async () => {
+  test('continues at the second when the first drains, and notices nothing', async () => {
     const { features, client, say, balancer, first, second, notifications, sessionId, errors } = await open();
     await client.setLoggingLevel('error');
     await client.subscribeResource({ uri: 'note://alpha' });
@@ -46,7 +46,7 @@ describe.each(cases)('the %s client on the face %s', (_name, face, connect) => {
     expect(errors).toEqual([]);
   });
 
-  test('asks whichever it reaches: the one that has the session answers', async () => {
+  test('asks any instance: the owner of the session answers', async () => {
     const person = createSlowPerson();
     const { say, balancer, first, second, sessionId } = await open({ elicit: person.elicit });
     const call = say('ask-colour');
@@ -71,7 +71,7 @@ describe.each(cases)('the %s client on the face %s', (_name, face, connect) => {
     expect(second.sessions.count).toBe(1);
   });
 
-  test('is told when its call did not finish in time', async () => {
+  test('gets an error when its call did not finish in time', async () => {
     const { features, callTool, say, balancer, first, sessionId } = await open();
     const call = callTool('hold').catch((error: unknown) => error);
     await features.held();

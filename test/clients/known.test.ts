@@ -1,4 +1,7 @@
-/** What `src/clients/known.ts` does for the clients in its table, and that it is the only place that asks who a client is. */
+/**
+ * What `src/clients/known.ts` does for the clients in its table, and that it is the only place that asks who a client
+ * is.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { KNOWN_CLIENTS, knownClient } from '../../src/clients/known.ts';
@@ -153,7 +156,7 @@ describe.each([
     expect(answers(get).length).toBe(1);
   });
 
-  test('and one that was read does not', async () => {
+  test('and a stream that was read does not', async () => {
     const { client, call, lab } = await open({ name });
     const get = await client.get();
     await get.next();

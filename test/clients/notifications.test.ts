@@ -1,4 +1,4 @@
-/** What the official clients are told without having asked: on their GET stream, or on a 2026-07-28 subscription. */
+/** What the official clients receive without a request: on their GET stream, or on a 2026-07-28 subscription. */
 import { describe, expect, test } from 'vitest';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
@@ -24,7 +24,7 @@ describe.each(spread([...sessionClients, ...sseClients]))('the %s client on the 
     return opened;
   };
 
-  test('B36 is told that there is a new tool', async () => {
+  test('B36 is notified of a new tool', async () => {
     const { say, client, notifications } = await open();
     const names = async () => (await client.listTools()).tools.map((tool) => tool.name);
     expect(await names()).not.toContain('hidden');
@@ -34,7 +34,7 @@ describe.each(spread([...sessionClients, ...sseClients]))('the %s client on the 
     expect(await say('hidden')).toBe('found');
   });
 
-  test('is told by the endpoint what has changed, and of the resources that it watches', async () => {
+  test('is notified by the endpoint of changed lists, and of the resources that it watches', async () => {
     const { client, endpoint, messages, notifications } = await open();
     await client.subscribeResource({ uri: 'note://alpha' });
     endpoint.notify.resourceUpdated('note://beta');
@@ -66,7 +66,7 @@ describe.each(spread([...sessionClients, ...sseClients]))('the %s client on the 
     expect(logged.map(({ params }) => params)).toEqual([{ level: 'error', data: 'loud', logger: 'features' }]);
   });
 
-  test('B42 is told later by a server that a call has left behind', async () => {
+  test('B42 is notified later by a server after its call has ended', async () => {
     const { features, callTool, notifications } = await open();
     const call = callTool('hold');
     const { server, answer } = await features.held();
@@ -87,7 +87,7 @@ describe.each(spread([...sessionClients, ...sseClients]))('the %s client on the 
 });
 
 describe.each(faces)('a negotiating client on the face %s', (face) => {
-  test('B221 is told what it listens for, and nothing else', async () => {
+  test('B221 is notified of what it listens for, and of nothing else', async () => {
     const { endpoint, listen, messages } = await opener(face, connectNegotiating)();
     await listen({ resourceSubscriptions: ['note://alpha'], toolsListChanged: true });
     endpoint.notify.promptsChanged();

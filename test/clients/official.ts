@@ -1,6 +1,7 @@
 /**
- * The official clients of both lines (`@modelcontextprotocol/sdk` 1, `@modelcontextprotocol/client` 2) behind one face, as far
- * as they differ: how handlers are set, how a tool is called. Every message that reaches a client is kept in `messages`.
+ * The official clients of both lines (`@modelcontextprotocol/sdk` 1, `@modelcontextprotocol/client` 2) behind one face,
+ * as far as they differ: how handlers are set, how a tool is called. Every message that reaches a client is kept in
+ * `messages`.
  */
 import {
   Client as ClientV2,
@@ -88,7 +89,7 @@ export interface OfficialClient {
   readonly requests: string[];
   readonly errors: Error[];
   readonly sessionId: string | undefined;
-  /** Resolves when its GET stream is open: what is sent before that reaches nobody. */
+  /** Resolves when its GET stream is open: what is sent before that reaches no client. */
   readonly listening: Promise<void>;
   terminate(): Promise<void>;
   /** `subscriptions/listen` (2026-07-28). */
@@ -126,7 +127,7 @@ export const sseClients: Array<[name: string, connect: Connect]> = [
   ['v2 over SSE', (url, options) => openV2(`${url}/sse`, options, 'sse', 'legacy')],
 ];
 
-/** How soon a client tries again while nobody has told it a `retry`. */
+/** How soon a client tries again before it has received a `retry`. */
 const RECONNECT = {
   initialReconnectionDelay: 5,
   maxReconnectionDelay: 5,

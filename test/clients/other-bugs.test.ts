@@ -10,7 +10,7 @@ import { others } from './other-list.ts';
 
 const LIST_CHANGED = 'notifications/tools/list_changed';
 const CUTS = 4;
-/** Longer than the clean end after a resume, so that each cut is a break of its own. */
+/** Longer than the clean end after a resume, so that each cut is a separate break. */
 const HEALTHY_MS = 700;
 
 const pythons = others.filter(

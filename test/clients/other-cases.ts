@@ -1,4 +1,7 @@
-/** What the user of a client does while everything works, and while the connection breaks. Faults that all users share: other-faults.ts. */
+/**
+ * What the user of a client does while everything works, and while the connection breaks. Faults that all users share:
+ * other-faults.ts.
+ */
 import { createFaultProxy, type FaultProxy } from '../../src/testing/index.ts';
 import { until } from '../kit/until.ts';
 import type { Era, OtherClient, OtherProgram, Seen } from './other-client.ts';
@@ -17,7 +20,7 @@ const PUSH_MS = 10_000;
 const CUTS = 10;
 /** No client with default settings waits longer before it comes back: twice the server's `retry`. */
 const BACK_MS = 12_000;
-/** Longer than the clean end after a resume (known clients), so that each cut is a break of its own. */
+/** Longer than the clean end after a resume (known clients), so that each cut is a separate break. */
 const HEALTHY_MS = 800;
 /** As long as ten cuts with the `retry` of the server, and below the limit of the TypeScript clients (60 s). */
 const CALL_MS = 57_000;
@@ -66,7 +69,7 @@ export async function manyAtOnce(user: User): Promise<Seen[]> {
   return [...(await Promise.all(calls)), ...(await afterwards(client, user.era))];
 }
 
-/** Above `limits.bodyBytes`: the user is told so. */
+/** Above `limits.bodyBytes`: the user gets an error that says so. */
 export async function largeArgument(user: User): Promise<Seen[]> {
   const client = await connect(user);
   const seen = await client.call('read', { fill: 'x'.repeat(5 * MIB) });
@@ -93,7 +96,9 @@ async function calm(proxy: FaultProxy): Promise<void> {
   }
 }
 
-/** Breaks every connection, ten times, each time when the client has come back. A client that stays away is left alone. */
+/**
+ * Breaks every connection, ten times, each time when the client has come back. A client that stays away is left alone.
+ */
 async function cut(proxy: FaultProxy): Promise<void> {
   await pause(RUNNING_MS);
   for (let n = 0; n < CUTS; n++) {

@@ -1,6 +1,7 @@
 /**
- * A program of `programs/` and the clients that it runs: commands as lines to its stdin, events as lines from its stdout
- * (`programs/README.md`). Here a call ends as its user sees it: answered, failed, or hung when the deadline passes.
+ * A program of `programs/` and the clients that it runs: commands as lines to its stdin, events as lines from its
+ * stdout (`programs/README.md`). Here a call ends as its user sees it: answered, failed, or hung when the deadline
+ * passes.
  */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
@@ -96,7 +97,9 @@ export class OtherClient {
     return this.#events.find(({ event }) => event === 'dead')?.error;
   }
 
-  /** The first event, after the first `from` of them, for which `is` holds; undefined when the deadline passes first. */
+  /**
+   * The first event, after the first `from` of them, for which `is` holds; undefined when the deadline passes first.
+   */
   first(is: (event: Event) => boolean, { timeoutMs = DEADLINE_MS, from = 0 } = {}): Promise<Event | undefined> {
     const found = this.#events.slice(from).find(is);
     if (found !== undefined) return Promise.resolve(found);

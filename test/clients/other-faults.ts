@@ -1,4 +1,4 @@
-/** What happens to the whole deployment, and what the user of a client does meanwhile. */
+/** What happens to the whole deployment, and what the user of a client does in that time. */
 import type { OtherClient, Seen } from './other-client.ts';
 import { afterwards, connect, type User } from './other-cases.ts';
 import { pause, type OtherDeployment } from './other-deployment.ts';
@@ -23,7 +23,9 @@ export class Fault {
     this.recovered = new Promise((resolve) => (this.#recover = resolve));
   }
 
-  /** Each user says so once, also one that could not connect. Resolves when all have, and the deployment is complete. */
+  /**
+   * Each user says so once, also a user who could not connect. Resolves when all have, and the deployment is complete.
+   */
   connected(): Promise<void> {
     return this.#connected.arrive();
   }

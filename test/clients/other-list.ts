@@ -1,4 +1,6 @@
-/** The clients: one row for each era that its author can choose, and the cases in which the client itself is at fault. */
+/**
+ * The clients: one row for each era that its author can choose, and the cases in which the client itself is at fault.
+ */
 // @ts-expect-error: a script without declarations
 import { commandOf, ensureClient, missingFor } from '../../scripts/ensure-clients.mjs';
 import type { CaseId } from './other-rounds.ts';
@@ -7,7 +9,7 @@ import type { Era, Seen } from './other-client.ts';
 /** What the user may see in a case, and why no server can change it. */
 export interface Flaw {
   readonly kinds: readonly ('failed' | 'hung' | 'dead' | 'no push')[];
-  /** What the user is told, where that tells it from other failures. */
+  /** What the user reads, where that distinguishes it from other failures. */
   readonly told?: RegExp;
   readonly why: string;
 }

@@ -1,7 +1,8 @@
 /**
- * Clients in other languages, each with its SDK at a pinned version and its defaults, against `sojourn serve`: what their
- * users see while everything works and while something fails. `npm test` runs a part; `npm run test:clients` runs every
- * client through every case, on one instance and on two behind nginx, and keeps the table in docs/guide/clients.md.
+ * Clients in other languages, each with its SDK at a pinned version and its defaults, against `sojourn serve`: what
+ * their users see while everything works and while something fails. `npm test` runs a part; `npm run test:clients` runs
+ * every client through every case, on one instance and on two behind nginx, and keeps the table in
+ * docs/guide/clients.md.
  */
 import { afterAll, describe, expect, test } from 'vitest';
 import { isAvailable, missingServer } from '../kit/servers/index.ts';
@@ -26,8 +27,8 @@ if (onlyCase !== undefined && !(onlyCase in CASES)) {
 const started = performance.now();
 
 /**
- * One process for each client and `lane`: many connections at once, or a burst of calls, would keep a client of the same
- * process from coming back to its streams.
+ * One process for each client and `lane`: many connections at once, or a burst of calls, would keep a client of the
+ * same process from coming back to its streams.
  */
 const programs = new Map<string, OtherProgram>();
 const LANES = ['busy', 'waiting'] as const;

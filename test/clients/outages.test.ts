@@ -1,6 +1,6 @@
 /**
- * What the users of official clients see while the server of the session store is away for less than `waitMs`: every call
- * succeeds, and runs once.
+ * What the users of official clients see while the server of the session store is away for less than `waitMs`: every
+ * call succeeds, and runs once.
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { McpServer } from '@modelcontextprotocol/server';

@@ -1,6 +1,6 @@
 /**
- * Connections that one client has for itself, as it has in a process of its own: `fetch` shares them among all clients of a
- * process, so that one which hardly anybody uses is still used by somebody at the worst moment.
+ * Connections that only one client uses, as if it ran alone in its process: `fetch` shares connections among all
+ * clients of a process, so a connection that is about to be cut may be in use by another client.
  */
 import { onTestFinished } from 'vitest';
 
@@ -12,7 +12,7 @@ interface Dispatcher {
 /** Where Node's `fetch` keeps the one it uses when no other is given. */
 const DEFAULT = Symbol.for('undici.globalDispatcher.1');
 
-/** A `fetch` over connections of its own, until the test ends. */
+/** A `fetch` over separate connections, until the test ends. */
 export async function ownConnections(): Promise<typeof fetch> {
   // It is made with the first request.
   await fetch('data:,');

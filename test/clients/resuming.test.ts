@@ -69,7 +69,7 @@ describe.each(cases)('the %s client on the face %s', (_name, face, connect) => {
     await log(2);
     await log(3);
     proxy.refuse(false);
-    await until(() => logged(messages).length >= 3, { what: 'the messages sent meanwhile' });
+    await until(() => logged(messages).length >= 3, { what: 'the messages sent in that time' });
     await log(4);
     await until(() => logged(messages).length >= 4, { what: 'the message after it came back' });
     expect(logged(messages)).toEqual([1, 2, 3, 4]);
@@ -142,13 +142,13 @@ describe.each(cases)('the %s client on the face %s', (_name, face, connect) => {
     await client.close();
     const second = await connect(url, { sessionId: String(sessionId) });
     const call = second.callTool('hold', {}, { resumptionToken: String(tokens.at(-1)) });
-    held.answer('for whoever asks');
-    expect((await call).content).toEqual([{ type: 'text', text: 'for whoever asks' }]);
+    held.answer('for the next client');
+    expect((await call).content).toEqual([{ type: 'text', text: 'for the next client' }]);
   });
 
   test('does not come back for more after an error or a cancelled call', async () => {
     const { features, callTool, client, requests, errors } = await open();
-    await expect(callTool('nobody')).rejects.toMatchObject({ code: -32_602 });
+    await expect(callTool('unknown')).rejects.toMatchObject({ code: -32_602 });
     const stop = new AbortController();
     const call = callTool('hold', {}, { signal: stop.signal });
     await features.held();
@@ -167,7 +167,7 @@ test.each(faces)('the face %s has nothing more to say on a stream that is comple
   const { client } = await serve(features.factory, {}, { face });
   const raw = client();
   await raw.initialize();
-  const { response } = await raw.call('tools/call', { name: 'nobody', arguments: {} });
+  const { response } = await raw.call('tools/call', { name: 'unknown', arguments: {} });
   await response.ended;
   const [priming, error] = response.events.filter(({ id }) => id !== undefined);
   const again = await raw.get({ lastEventId: String(priming?.id) });

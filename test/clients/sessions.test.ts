@@ -31,7 +31,7 @@ describe.each(spread(sessionClients))('the %s client on the face %s', (_name, fa
     await expect(late.callTool('who')).rejects.toThrow('Session not found');
   });
 
-  test('B56 B68 is told 404 after its idle timeout, and gets another session', async () => {
+  test('B56 B68 gets 404 after its idle timeout, and then another session', async () => {
     const time = createFakeTime();
     const { url, endpoint } = await open(face, { timeProvider: time, idleTimeoutMs: 60_000 });
     const ada = await connect(url);
@@ -50,7 +50,7 @@ describe.each(spread(sessionClients))('the %s client on the face %s', (_name, fa
     expect(again.sessionId).not.toBe(first);
   });
 
-  test('B69 goes on in a session that another client opened', async () => {
+  test('B69 continues in a session that another client opened', async () => {
     const { url, endpoint, features } = await open(face);
     const ada = await connect(url);
     expect(await ada.say('count-in-state')).toBe('1');
@@ -66,7 +66,7 @@ describe.each(spread(sessionClients))('the %s client on the face %s', (_name, fa
     const ada = await connect(url, { elicit: () => ({ action: 'accept' }) });
     expect(ada.sessionId).toBeUndefined();
     expect(await ada.say('add', { a: 20, b: 22 })).toBe('42');
-    expect(await ada.say('who')).toBe('nobody');
+    expect(await ada.say('who')).toBe('no session');
     const seen: number[] = [];
     await ada.say('count', { steps: 2 }, { onprogress: ({ progress }) => seen.push(progress) });
     expect(ada.notifications('notifications/progress').map(({ params }) => params?.['progress'])).toEqual([1, 2]);
@@ -74,7 +74,7 @@ describe.each(spread(sessionClients))('the %s client on the face %s', (_name, fa
     expect(endpoint.sessions.count).toBe(0);
   });
 
-  test('is told when the endpoint closes under its call', async () => {
+  test('gets an error when the endpoint closes during its call', async () => {
     const { features, url, endpoint } = await open(face);
     const ada = await connect(url);
     const call = ada.callTool('hold').catch((error: unknown) => error);
@@ -128,7 +128,7 @@ describe.each(faces)('the face %s', (face) => {
       const legacy = await connect(url, { elicit });
       expect(await legacy.say('ask-colour')).toBe('accept {"colour":"red"}');
       expect(await legacy.say('who')).toBe(legacy.sessionId);
-      expect(await modern.say('who')).toBe('nobody');
+      expect(await modern.say('who')).toBe('no session');
     }
     expect(endpoint.sessions.count).toBe(2);
   });

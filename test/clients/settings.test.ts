@@ -1,4 +1,6 @@
-/** The official clients where an endpoint serves less, or otherwise: older revisions, JSON answers, nothing to resume. */
+/**
+ * The official clients where an endpoint serves less, or otherwise: older revisions, JSON answers, nothing to resume.
+ */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';

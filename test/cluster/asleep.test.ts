@@ -1,6 +1,6 @@
 /**
- * A machine that slept: its wall clock is past the end of the lease, its timers have not run. The first request finds the lease
- * expired, makes the instance take it again at once, and waits for that.
+ * A machine that slept: its wall clock is past the end of the lease, its timers have not run. The first request finds
+ * the lease expired, makes the instance take it again at once, and waits for that.
  */
 import { expect, test } from 'vitest';
 import { systemTime } from '../../src/options/system.ts';

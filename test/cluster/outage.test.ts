@@ -57,7 +57,7 @@ async function pair(waitMs: number) {
   return { stores, a, b, onA, onB: b.join(onA), told };
 }
 
-test('live sessions go on until the lease runs out, then with waitMs 0 they are refused; one line tells of it, and one that it is over', async () => {
+test('live sessions are served until the lease runs out, then with waitMs 0 they are refused; one line reports the outage, one its end', async () => {
   const { stores, a, b, onA, onB, told } = await pair(0);
   await onA.call(...tool('count'));
   for (const store of stores) cut(store);
@@ -99,7 +99,7 @@ test('live sessions go on until the lease runs out, then with waitMs 0 they are 
   expect(a.lab.made.length).toBe(1);
 });
 
-test('where the store is stays in the log: a tool hands on what it catches, and a client is told no address', async () => {
+test('where the store is stays in the log: a tool passes on what it catches, and no client learns an address', async () => {
   const { stores, a, onA } = await pair(300);
   stores[0].before['sessions.save'] = () => {
     throw storeAway('the cable is out');

@@ -44,7 +44,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     expect(await count(client)).toBe('3 restored true');
   });
 
-  test('a record of another format is refused and named in the log, never 404; what this build wrote it goes on to serve', async () => {
+  test('a record of another format is refused and named in the log, never 404; what this build wrote it still serves', async () => {
     const newer = changedBuild('stores/store.js', 'RECORD_VERSION = 1', 'RECORD_VERSION = 2');
     const { start } = deployment(sharedDeployment(kind));
     const owner = await start({}, newer);

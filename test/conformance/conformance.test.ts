@@ -1,6 +1,6 @@
 /**
- * The official suite, every revision, over both faces, with a server per session and with one server for all. No expected
- * failures, no warnings.
+ * The official suite, every revision, over both faces, with a server per session and with one server for all. No
+ * expected failures, no warnings.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';

@@ -35,7 +35,7 @@ export interface LegReport {
   tookMs: number;
 }
 
-/** Keeps a scenario that hangs short; the longest one that passes takes about 2 s. */
+/** Keeps a scenario that hangs short; the longest passing scenario takes about 2 s. */
 const scenarioTimeoutMs = 3_000;
 
 const lifecycle = [

@@ -1,7 +1,7 @@
 /**
  * 1,000 sessions of one definition at once. All use the same request ids, and their tools send in every way that a tool
  * has: through the context, through the shared server, and through `currentSession()`. Each session has a user, a log
- * level, capabilities and a marker of its own, and every message that it gets must carry its marker.
+ * level, capabilities and another marker, and every message that it gets must carry its marker.
  */
 import { CLIENT_INFO_META_KEY, McpServer, type CallToolResult } from '@modelcontextprotocol/server';
 import { expect, test } from 'vitest';
@@ -195,7 +195,7 @@ test('1,000 sessions of one definition cross nowhere', { timeout: 240_000 }, asy
     { timeoutMs: 20_000 },
   );
 
-  // Requests of 2026-07-28, each with a client of its own in its envelope.
+  // Requests of 2026-07-28, each with another client in its envelope.
   const modern = client({ timeoutMs: 60_000, sockets: AT_ONCE });
   const answers = await forAll(talkers, ({ marker }) =>
     callModern(

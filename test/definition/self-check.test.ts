@@ -1,6 +1,6 @@
 /**
- * The self-check, against the classes of the installed SDKs and against classes that keep the state of a connection in a
- * place that a definition does not know.
+ * The self-check, against the classes of the installed SDKs and against classes that keep the state of a connection in
+ * a place that a definition does not know.
  */
 import { createRequire } from 'node:module';
 import { Server } from '@modelcontextprotocol/server';
@@ -125,7 +125,7 @@ describe('the self-check of a definition', () => {
   });
 
   test('takes a few milliseconds once the SDK has run', () => {
-    // Each class is checked once, so each round takes a class of its own.
+    // Each class is checked once, so each round takes a new class.
     const rounds = Array.from({ length: 5 }, () => {
       const fresh = asClass(class extends Server {});
       const from = performance.now();

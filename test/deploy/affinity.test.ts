@@ -1,4 +1,7 @@
-/** nginx and HAProxy with affinity by `Mcp-Session-Id`, as the deployment page has it: it saves a hop, and nothing depends on it. */
+/**
+ * nginx and HAProxy with affinity by `Mcp-Session-Id`, as the deployment page has it: it saves a hop, and nothing
+ * depends on it.
+ */
 import { expect, onTestFinished, test } from 'vitest';
 import { connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { startFleet } from './instances.ts';
@@ -28,9 +31,9 @@ async function ways(client: OfficialClient): Promise<{ owner: string; ways: stri
 }
 
 /**
- * A client's GET stream reconnects at once when its instance stops, and HAProxy may send it to another instance than the
- * client's next POST, before its check has found that the instance is down. The session then lives where the GET arrived,
- * and its POSTs are relayed until the next handover.
+ * A client's GET stream reconnects at once when its instance stops, and HAProxy may send it to another instance than
+ * the client's next POST, before its check has found that the instance is down. The session then lives where the GET
+ * arrived, and its POSTs are relayed until the next handover.
  */
 function expectMostlyDirect(seen: ReadonlyArray<{ readonly ways: readonly string[] }>): void {
   const direct = seen.filter(({ ways: all }) => all.length === 1 && all[0] === 'direct');

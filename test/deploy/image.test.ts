@@ -1,4 +1,7 @@
-/** The image of `examples/deploy/app`: its command and its health check, run in a folder that is laid out as the image is. */
+/**
+ * The image of `examples/deploy/app`: its command and its health check, run in a folder that is laid out as the image
+ * is.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
@@ -29,7 +32,7 @@ function laidOut(): string {
   return folder;
 }
 
-/** The first process of a container is process 1, to which a signal that nobody handles does nothing. */
+/** The first process of a container is process 1, to which an unhandled signal does nothing. */
 const NAMESPACE = ['--pid', '--fork', '--kill-child'];
 const canBeFirst =
   process.platform === 'linux' && spawnSync('unshare', [...NAMESPACE, 'true'], { stdio: 'ignore' }).status === 0;
@@ -68,7 +71,7 @@ async function start(asFirst: boolean) {
 }
 
 describe('the image', () => {
-  test('runs Node itself, as somebody who is not root, with what the build puts there', () => {
+  test('runs Node itself, as a user who is not root, with what the build puts there', () => {
     expect(image.command.slice(0, 2)).toEqual(['node', `node_modules/sojourn/${manifest.bin.sojourn}`]);
     expect(image.healthcheck[0]).toBe('node');
     expect(image.user).toBe('node');

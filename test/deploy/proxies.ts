@@ -26,8 +26,8 @@ export const recipe = (path: string): string =>
   readFileSync(new URL(`../../examples/deploy/${path}`, import.meta.url), 'utf8');
 
 /**
- * Its own port and those of the instances stand where the recipe has `8080` and `10.0.0.11:3000`, `10.0.0.12:3000` …; lines
- * of further instances are left out.
+ * Its own port and those of the instances stand where the recipe has `8080` and `10.0.0.11:3000`, `10.0.0.12:3000` …;
+ * lines of further instances are left out.
  */
 function addressed(text: string, port: number, instances: readonly number[]): string {
   return text

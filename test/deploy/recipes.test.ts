@@ -1,4 +1,7 @@
-/** What cannot be run here is read: the recipes agree with each other, with the command line, and with what an instance does. */
+/**
+ * What cannot be run here is read: the recipes agree with each other, with the command line, and with what an instance
+ * does.
+ */
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,7 +61,7 @@ test('every recipe has its place on the page, and every path there exists', () =
   }
 });
 
-test('every variable is one that the command line knows', () => {
+test('the command line knows every variable', () => {
   const systemd = readdirSync(resolve(root, 'examples/systemd')).map((name) => `../systemd/${name}`);
   for (const file of [...files, ...systemd]) {
     for (const [variable] of recipe(file).matchAll(/\bSOJOURN_[A-Z_]+\b/g)) {
@@ -103,7 +106,7 @@ describe('Kubernetes', () => {
     expect(await storeOf(secret.stringData[secretKeyRef.key], 'the secret')).toMatchObject({ remote: true });
   });
 
-  test('a pod has the time for what it does when it is told to stop', () => {
+  test('a pod has the time for what it does when it gets SIGTERM', () => {
     const before = Number(container.lifecycle.preStop.exec.command[1]) * 1_000;
     const grace = template.spec.terminationGracePeriodSeconds * 1_000;
     expect(container.lifecycle.preStop.exec.command[0]).toBe('sleep');
@@ -159,7 +162,7 @@ describe('Compose', () => {
     expect(Number(nginx.image.match(/:1\.(\d+)/)[1])).toBeGreaterThanOrEqual(28);
   });
 
-  test('its upstream is the one that is tested but for where the replicas are', () => {
+  test('its upstream is the tested one except for the addresses of the replicas', () => {
     const settled = (text: string): string[] =>
       text
         .split('\n')
@@ -241,7 +244,7 @@ describe('the load balancers', () => {
     expect(traefik.http.routers.mcp.middlewares).toEqual(['mcp-clients', 'mcp-next']);
   });
 
-  test('try more often than there are instances: turns that others take in between lead back to one that is gone', () => {
+  test('try more often than there are instances: turns of other requests in between lead back to an instance that has ended', () => {
     expect(Number(directive(haproxy, 'retries'))).toBeGreaterThan(6);
     expect(route.retry_policy.num_retries).toBeGreaterThan(6);
     expect(route.retry_policy.host_selection_retry_max_attempts).toBeGreaterThan(6);

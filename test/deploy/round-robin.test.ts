@@ -39,7 +39,7 @@ function counting(client: OfficialClient) {
   };
 }
 
-/** No call may fail meanwhile, and none may be counted twice. */
+/** No call may fail in that time, and none may be counted twice. */
 async function restartOneByOne(url: string, { instances }: Fleet): Promise<void> {
   const clients = await Promise.all([connectV1(url), connectV2(url), connectV1(url), connectV2(url)]);
   const counts = clients.map(counting);
@@ -103,7 +103,7 @@ for (const [kind, files] of RECIPES) {
       await client.say('ring');
       await until(() => client.notifications('notifications/message').length === 1, { what: 'the message on the GET' });
       expect(await client.say('ask')).toBe('Ada');
-      // The first event of a call is there while the call goes on: it waits for another call to end it.
+      // The first event of a call is there while the call runs: it waits for another call to end it.
       const seen: number[] = [];
       const waiting = client.say('wait', {}, { onprogress: ({ progress }) => void seen.push(progress) });
       await until(() => seen.length === 1, { what: 'the progress' });
@@ -111,7 +111,7 @@ for (const [kind, files] of RECIPES) {
       expect(await waiting).toBe('gone on');
     });
 
-    test('a stream that broke goes on through whichever instance is asked', async () => {
+    test('a stream that broke continues through any instance', async () => {
       const { url } = proxy;
       const client = raw(url);
       await client.initialize({ protocolVersion: '2025-11-25' });
@@ -144,7 +144,7 @@ for (const [kind, files] of RECIPES) {
         await restartOneByOne(proxy.url, fleet);
       });
 
-      test('the sessions of an instance that is killed go on, and one that is left serves all', async () => {
+      test('the sessions of an instance that is killed continue, and a single remaining instance serves all', async () => {
         const { url } = proxy;
         const clients = await Promise.all([connectV1(url), connectV2(url), connectV1(url), connectV2(url)]);
         for (const client of clients) expect(await client.say('count')).toBe('1');

@@ -25,7 +25,7 @@ const THROWN = read('docs/reference/errors.md')
   .map(cells)
   .flatMap(([code = '', status]) => (status === '–' ? [code] : []));
 
-/** One error of each builder; of those that take it, one that may have run. */
+/** One error of each builder; where it takes `mayHaveRun`, one with it. */
 const built = Object.values(errors).flatMap((value): errors.SojournError[] => {
   if (typeof value !== 'function' || value === errors.SojournError || value === errors.rpcError) return [];
   const build = value as (...args: unknown[]) => unknown;

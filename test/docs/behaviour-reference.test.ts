@@ -72,7 +72,7 @@ describe('the behaviour page', () => {
     expect(written).toMatch(/^\| 85 .*\[all\]\(test\/behaviour\/all\.test\.ts\) \(.*durable stores follow\) +\|$/m);
   });
 
-  test('is refused when an item has no test, and the part of one that waits for later is no excuse', () => {
+  test('is refused when an item has no test, and an item that is partly left for later is no excuse', () => {
     const { folder, page } = folderOf(due.filter((item) => item !== 42 && item !== 85));
     expect(table('--tests', folder, '--page', page)).toEqual([missing(42), missing(85)]);
   });
@@ -89,7 +89,7 @@ describe('the behaviour page', () => {
     expect(check()).toEqual([expect.stringContaining('behaviour.md is out of date')]);
   });
 
-  test('takes an item that is not applicable, with its reason, and not one that has a test', () => {
+  test('takes an item that is not applicable, with its reason, and not an item that has a test', () => {
     const { folder, page } = folderOf(due.filter((item) => item !== 3));
     const entry = (item: number) => `{ item: ${item}, why: 'it is not there', instead: 'something else holds' }`;
     const file = join(folder, 'behaviour', 'not-applicable.ts');

@@ -26,7 +26,7 @@ const built = [...Object.values(errors), moduleInvalid].flatMap((value): Sojourn
   return error instanceof SojournError ? [error] : [];
 });
 
-/** Answered by nobody: thrown to server code, or to who configures. */
+/** Never an answer: thrown to server code, or to the code that configures. */
 const THROWN = [
   'NO_STREAM',
   'NOT_INITIALIZED',

@@ -1,4 +1,7 @@
-/** `docs/reference/timings.md`: each time on the page is the one in the source, and no time that clients notice is missing. */
+/**
+ * `docs/reference/timings.md`: each time on the page is the one in the source, and no time that clients notice is
+ * missing.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { SERVE_FLAGS } from '../../src/cli/option-flags.ts';

@@ -86,10 +86,10 @@ test('the key of a day is known the day before: a store that is away at midnight
     const keys = dailyKeys({ secret }, () => now);
     await keys();
     [away, now] = [true, 24 * HOUR_MS];
-    const meanwhile = await keys();
+    const later = await keys();
     away = false;
-    expect(meanwhile).toContainEqual((await keys())[0]);
-    expect(await keys()).not.toEqual(meanwhile);
+    expect(later).toContainEqual((await keys())[0]);
+    expect(await keys()).not.toEqual(later);
   } finally {
     await kit.close();
   }

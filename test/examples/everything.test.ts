@@ -46,7 +46,7 @@ async function connect(options: ClientOptions, configure: (client: Client) => vo
   const { transport, streaming } = openTransport();
   await client.connect(transport);
   onTestFinished(() => client.close());
-  // What is announced before the client has opened its GET stream reaches nobody.
+  // What is announced before the client has opened its GET stream reaches no client.
   if (transport.sessionId !== undefined) await streaming;
   const call = async (name: string, args: Record<string, unknown> = {}) => {
     const { content } = await client.callTool({ name, arguments: args });
@@ -119,7 +119,7 @@ describe.each(Object.entries(eras))('a client of %s', (era, options) => {
     );
     const { contents } = await client.readResource({ uri: 'note://welcome' });
     expect(contents[0]).toMatchObject({ mimeType: 'text/plain', uri: 'note://welcome' });
-    await expect(client.readResource({ uri: 'note://nobody' })).rejects.toMatchObject({ code: -32602 });
+    await expect(client.readResource({ uri: 'note://unknown' })).rejects.toMatchObject({ code: -32602 });
     const { completion } = await client.complete({
       ref: { type: 'ref/resource', uri: 'note://{name}' },
       argument: { name: 'name', value: 'wel' },
@@ -138,7 +138,7 @@ describe.each(Object.entries(eras))('a client of %s', (era, options) => {
     expect(completion.values).toEqual(['ruby', 'rust']);
   });
 
-  it('is told when a note changes that it watches', async () => {
+  it('is notified when a note changes that it watches', async () => {
     const updated = vi.fn();
     const { client, call } = await connect(options, (c) =>
       c.setNotificationHandler('notifications/resources/updated', ({ params }) => void updated(params.uri)),
@@ -152,7 +152,7 @@ describe.each(Object.entries(eras))('a client of %s', (era, options) => {
     await vi.waitFor(() => expect(updated.mock.calls).toEqual([[uri]]));
   });
 
-  it('is told when there is a new note', async () => {
+  it('is notified of a new note', async () => {
     const changed = vi.fn();
     const { client, call } = await connect(options, (c) =>
       c.setNotificationHandler('notifications/resources/list_changed', changed),

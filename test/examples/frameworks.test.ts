@@ -6,7 +6,7 @@ import { until } from '../kit/until.ts';
 import { startExample } from './example-process.ts';
 
 describe.each(['express', 'fastify', 'hono', 'node-http'])('examples/%s', (name) => {
-  test('serves clients of both eras, and stops when it is told to', async () => {
+  test('serves clients of both eras, and stops on SIGTERM', async () => {
     const example = startExample(`${name}/server.ts`);
     const url = await example.url();
     for (const [, connect] of sessionClients) {

@@ -1,4 +1,4 @@
-/** The guide quotes code that runs: what it says it quotes stands in that file, line by line. Its links lead somewhere. */
+/** The guide quotes code that runs: what it says it quotes is in that file, line by line. Its links lead somewhere. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

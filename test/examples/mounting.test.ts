@@ -195,7 +195,7 @@ describe('who is asking', () => {
     ],
   ];
 
-  test.each(users)('B180 is told by %s, and owns the session', async (_name, mount) => {
+  test.each(users)('B180 is known from %s, and owns the session', async (_name, mount) => {
     const endpoint = createMcpEndpoint(createFeatureServer().factory, { logger: quiet });
     const url = `${await listen(await mount(endpoint), endpoint)}/mcp`;
     const [ada, bob] = ['ada', 'bob'].map((user) => createRawClient(url, { headers: { 'x-user': user } }));

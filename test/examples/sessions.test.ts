@@ -15,7 +15,7 @@ test('examples/getting-started counts the calls of a session', async () => {
   expect([await server.stop(), server.output.stderr]).toEqual([0, '']);
 });
 
-test('examples/session-state hands a session over: its state goes on, its variables start anew', async () => {
+test('examples/session-state hands a session over: its state is kept, its variables start anew', async () => {
   const example = startExample('session-state/handover.ts');
   expect([await example.ended(), example.output.stderr]).toEqual([0, '']);
   expect(example.output.stdout.trim().split('\n')).toEqual([

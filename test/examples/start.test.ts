@@ -29,7 +29,7 @@ async function start() {
   return { client: createRawClient(url as string), interrupt };
 }
 
-test('the session of a client goes on after Ctrl+C and another npm start', { timeout: 60_000 }, async () => {
+test('the session of a client continues after Ctrl+C and another npm start', { timeout: 60_000 }, async () => {
   const first = await start();
   await first.client.initialize();
   const { sessionId, protocolVersion } = first.client;

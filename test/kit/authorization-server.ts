@@ -1,5 +1,6 @@
 /**
- * A real authorization server (`oidc-provider`) whose only user, ada, agrees to everything at once. `approve` is her browser.
+ * A real authorization server (`oidc-provider`) whose only user, ada, agrees to everything at once. `approve` is her
+ * browser.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,7 @@
-/** How a request on a session is refused: 200 and a JSON-RPC error with its id, whose reason the header `Sojourn-Refused` names. */
+/**
+ * How a request on a session is refused: 200 and a JSON-RPC error with its id, whose reason the header
+ * `Sojourn-Refused` names.
+ */
 import { expect } from 'vitest';
 import type { RawResponse } from '../../src/testing/index.ts';
 

@@ -8,7 +8,9 @@ import { shared } from './making-servers.ts';
 import type { ServeSettings } from './serve.ts';
 import { said } from './tool-server.ts';
 
-/** `x-scopes` names the caller's scopes, `x-client` the client application; without `x-scopes` the caller is anonymous. */
+/**
+ * `x-scopes` names the caller's scopes, `x-client` the client application; without `x-scopes` the caller is anonymous.
+ */
 export const scopesHeader: NonNullable<ServeSettings['auth']> = ({ 'x-scopes': scopes, 'x-client': client }) =>
   scopes === undefined ? undefined : caller(String(scopes), client === undefined ? 'c' : String(client));
 

@@ -28,7 +28,7 @@ test('accepts connections and serves them until the calls under way have ended, 
   const draining = endpoint.drain({ stopListening: true });
   await until(() => endpoint.health().state === 'draining');
   expect((await fetch(new URL('/readyz', url))).status).toBe(503);
-  // Each with connections of its own: a known session, and a new one.
+  // Each over separate connections: a known session, and a new one.
   const known = client();
   known.sessionId = busy.sessionId;
   known.protocolVersion = busy.protocolVersion;

@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 
 /**
- * Every public name, by entry. A name that appears or goes is an API change: it is written here by hand, on purpose, and
- * told in CHANGELOG.md.
+ * Every public name, by entry. A name that appears or goes is an API change: it is written here by hand, on purpose,
+ * and told in CHANGELOG.md.
  */
 const PINNED: Record<string, { values: string[]; types: string[] }> = {
   '.': {

@@ -104,7 +104,7 @@ describe.each(builds)('%s', (_name, Server) => {
 
 // Future versions of the SDK, in which the short way would leave something out.
 
-/** It sees every message through a transport of its own. */
+/** It sees every message through a separate transport. */
 class Between extends v2.Server {
   override async connect(transport: v2.Transport): Promise<void> {
     const between = { start: async () => {}, send: async () => {}, close: async () => {} };

@@ -48,7 +48,7 @@ describe.each(runtimes)('on $name', { timeout }, (runtime) => {
     expect(await server.stop()).toEqual({ code: 0, signal: null });
   });
 
-  it('a stream answers before its first message and ends when the process is told to stop', async () => {
+  it('a stream answers before its first message and ends when the process gets SIGTERM', async () => {
     const server = await serve(runtime);
     const { head, post } = await openSession(server.url);
     const held = await head({ method: 'POST', ...post(2, 'tools/call', { name: 'hold', arguments: {} }) });
@@ -62,8 +62,8 @@ describe.each(runtimes)('on $name', { timeout }, (runtime) => {
 });
 
 /**
- * A session of 2025-06-18: nothing primes its streams, so a runtime that holds the head back until there is a first byte
- * (Bun does) would leave the client waiting for the first message or keep-alive.
+ * A session of 2025-06-18: nothing primes its streams, so a runtime that holds the head back until there is a first
+ * byte (Bun does) would leave the client waiting for the first message or keep-alive.
  */
 async function openSession(url: string) {
   const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };

@@ -1,6 +1,6 @@
 /**
- * Counts attacks by class. With `SOJOURN_ATTACKS` set to a file, each test file adds its counts there when it is done, and
- * `npm run attacks` prints the sums. `scripts/attacks.mjs` has the classes and how many attempts each must have.
+ * Counts attacks by class. With `SOJOURN_ATTACKS` set to a file, each test file adds its counts there when it is done,
+ * and `npm run attacks` prints the sums. `scripts/attacks.mjs` has the classes and how many attempts each must have.
  */
 import { appendFileSync } from 'node:fs';
 import { afterAll } from 'vitest';

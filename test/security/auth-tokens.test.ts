@@ -1,6 +1,6 @@
 /**
- * Tokens that must not be let in, on every face and in every mode and era. Each attempt counts; a tool counts what ran all the
- * same. The issuer is a real HTTP server, and counts how often this endpoint asked it for keys.
+ * Tokens that must not be let in, on every face and in every mode and era. Each attempt counts; a tool counts what ran
+ * all the same. The issuer is a real HTTP server, and counts how often this endpoint asked it for keys.
  */
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { exportSPKI, generateKeyPair, type JWK } from 'jose';
@@ -190,7 +190,7 @@ describe.each(SERVED)('%s', (name, options, face) => {
     count.letIn += ran.length;
     expect(ran).toEqual([]);
     expect(JSON.stringify(served.log.lines)).not.toMatch(/eyJ[\w-]{20}/);
-    // One fetch of the keys for a key that nobody has, beside the first.
+    // One fetch of the keys for a key that does not exist, beside the first.
     expect(issuer.requests.filter((path) => path === '/jwks').length).toBeLessThanOrEqual(2);
     const list = stateless
       ? await postModern(served.client(), 'tools/list', {}, good)

@@ -1,6 +1,6 @@
 /**
- * `auth.authorize` in every mode and era: a name that the caller may not use is answered exactly like a name that does not
- * exist, nothing of it runs, and lists leave it out. `let in` is what ran all the same.
+ * `auth.authorize` in every mode and era: a name that the caller may not use is answered exactly like a name that does
+ * not exist, nothing of it runs, and lists leave it out. `let in` is what ran all the same.
  */
 import { completable, McpServer, requireScopes, ResourceTemplate, type AuthInfo } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';

@@ -1,4 +1,6 @@
-/** A `Last-Event-ID` of another session never brings out anything of that session, whoever sends it and wherever it is sent. */
+/**
+ * A `Last-Event-ID` of another session never brings out anything of that session, from any user and to any instance.
+ */
 import { describe, expect, test } from 'vitest';
 import { parseEventId, sessionTag } from '../../src/session/event-id.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
@@ -22,7 +24,7 @@ const auth: NonNullable<ServeSettings['auth']> = ({ 'x-user': sub }) => ({
 
 const as = (user: string) => ({ headers: { 'x-user': user }, timeoutMs: 20_000 });
 
-/** The ids of a session whose streams hold secrets: of its GET stream, of an answered call and of one that runs. */
+/** The ids of a session whose streams hold secrets: of its GET stream, of an answered call and of a running call. */
 async function secretIds(a: Member, client: RawClient): Promise<string[]> {
   const get = await client.get();
   const { id: standalone = '' } = await get.next();

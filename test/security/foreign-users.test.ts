@@ -59,7 +59,7 @@ const WAYS: Readonly<Record<string, (client: RawClient, eventId: string) => Prom
 };
 
 describe.each(storeKinds)('on the store %s', (kind) => {
-  test('no request of another user is served, and the session goes on', { timeout: 120_000 }, async () => {
+  test('no request of another user is served, and the session stays', { timeout: 120_000 }, async () => {
     const connect = sharedStore(kind);
     const members = (await serveFleet(2, { store: connect }, [
       { face: 'node', auth },

@@ -1,6 +1,6 @@
 /**
- * A process that reaches the mailboxes of a deployment, but does not know its keys, sends messages as an instance: calls
- * in a session, ends, bus events. It has no lease, or one of its own.
+ * A process that reaches the mailboxes of a deployment, but does not know its keys, sends messages as an instance:
+ * calls in a session, ends, bus events. It has no lease, or another lease.
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';

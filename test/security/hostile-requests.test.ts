@@ -1,6 +1,7 @@
 /**
  * Hostile targets, bodies and headers by raw socket against one process that serves every mode under every face, with
- * `legacySse: true` where there are sessions: each request gets an answer, the process lives, and other clients are served all the while.
+ * `legacySse: true` where there are sessions: each request gets an answer, the process lives, and other clients are
+ * served all the while.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -39,7 +40,7 @@ function clientOf(port: number) {
   return client;
 }
 
-/** Somebody else's tool call, over a connection of its own. */
+/** A tool call of another client, over a separate connection. */
 async function isServed(port: number): Promise<boolean> {
   const client = clientOf(port);
   const { response } = await client.initialize();

@@ -166,7 +166,7 @@ describe.each(modes)('in the mode %s', (_mode, options) => {
     },
   );
 
-  test('no value can begin a line of its own', async () => {
+  test('no value can begin a new line', async () => {
     for (const one of Object.values(attacks(FORGED))) {
       const { served, client } = await opened(options);
       await attack({ client }, one);

@@ -1,4 +1,7 @@
-/** One connection on which bytes are written and responses are read, one after the other; opened anew when it was closed. */
+/**
+ * One connection on which bytes are written and responses are read, one after the other; opened anew when it was
+ * closed.
+ */
 import { connect, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 

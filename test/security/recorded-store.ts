@@ -1,6 +1,6 @@
 /**
- * Durable stores that a test can search: everything that the instances asked of the store, every byte that went over the
- * wire to its server, and all that the store holds in the end.
+ * Durable stores that a test can search: everything that the instances asked of the store, every byte that went over
+ * the wire to its server, and all that the store holds in the end.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';

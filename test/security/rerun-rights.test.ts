@@ -1,4 +1,6 @@
-/** A lost call runs again in the name of the caller who restores its session: only if that caller has the same rights. */
+/**
+ * A lost call runs again in the name of the caller who restores its session: only if that caller has the same rights.
+ */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../../src/testing/index.ts';

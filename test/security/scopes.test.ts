@@ -1,6 +1,6 @@
 /**
- * Scopes in every mode and era: a caller without the scope `admin` tries whatever asks for it, and is answered as the SDK's own
- * transport answers. `let in` is what ran all the same.
+ * Scopes in every mode and era: a caller without the scope `admin` tries whatever asks for it, and is answered as the
+ * SDK's own transport answers. `let in` is what ran all the same.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -95,7 +95,7 @@ const MODES: Readonly<Record<string, () => Promise<Mode & { ran: string[] }>>> =
   'stateful, 2025-06-18, fetch': inSession({ sessionMode: 'stateful' }, '2025-06-18', 'fetch'),
   'stateful, 2025-03-26': inSession({ sessionMode: 'stateful' }, '2025-03-26'),
   'stateful, JSON answers': inSession({ sessionMode: 'stateful', responseMode: 'json' }, '2025-11-25'),
-  'stateful, hooks and a context of its own': inSession(
+  'stateful, hooks and a separate context': inSession(
     {
       sessionMode: 'stateful',
       perSessionExecutionContext: true,
@@ -140,7 +140,7 @@ const MODES: Readonly<Record<string, () => Promise<Mode & { ran: string[] }>>> =
         ['hybrid, 2026-07-28, JSON answers', { sessionMode: 'hybrid', responseMode: 'json' }],
         ['hybrid, 2026-07-28, always streams', { sessionMode: 'hybrid', responseMode: 'sse' }],
         [
-          'hybrid, 2026-07-28, hooks and a context of its own',
+          'hybrid, 2026-07-28, hooks and a separate context',
           {
             sessionMode: 'hybrid',
             perSessionExecutionContext: true,
@@ -238,7 +238,7 @@ const officialClients: Array<[string, Connect]> = [
   ...sseClients,
 ];
 
-test.each(officialClients)('an official client %s is refused, and goes on', async (_name, connect) => {
+test.each(officialClients)('an official client %s is refused, and continues', async (_name, connect) => {
   const { ran, served } = await open({ legacySse: true });
   const as =
     (scopes: string): typeof fetch =>
@@ -378,7 +378,7 @@ describe('every transport that a server is connected to', () => {
     const connecting = sources
       .filter(({ text }) => /\bserver\.connect\(/.test(text))
       .map(({ file }) => file)
-      // It connects a server of its own, once at the start, to see how the SDK behaves. No client's message reaches it.
+      // It connects another server, once at the start, to see how the SDK behaves. No client's message reaches it.
       .filter((file) => file !== 'protocol/request-entry.ts');
     expect(connecting.toSorted()).toEqual([
       'eras/legacy/stateless-era.ts',

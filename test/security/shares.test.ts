@@ -1,4 +1,6 @@
-/** What one caller can take from the others: limits of users and tools, eviction, handshakes and subscriptions by size. */
+/**
+ * What one caller can take from the others: limits of users and tools, eviction, handshakes and subscriptions by size.
+ */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
@@ -57,7 +59,7 @@ describe('limits.perUser', () => {
     expect(textOf((await (await open('ann')).call(...tool('echo', { text: 'next' }))).message)).toBe('next');
   });
 
-  test('sessions: of many at once exactly as many are opened, and one that ends makes room', async () => {
+  test('sessions: of many at once exactly as many are opened, and a session that ends makes room', async () => {
     const { as, endpoint, open } = await start({ limits: { perUser: { sessions: 3 } } });
     const clients = Array.from({ length: 12 }, () => as('ann'));
     const answers = await Promise.all(clients.map((one) => one.initialize()));

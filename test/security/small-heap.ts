@@ -1,4 +1,7 @@
-/** A server process with a small heap, the attackers' requests, and a witness: another user who must be served throughout. */
+/**
+ * A server process with a small heap, the attackers' requests, and a witness: another user who must be served
+ * throughout.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
@@ -112,7 +115,7 @@ export class Caller {
   }
 }
 
-/** Calls `echo` all the time on a session of its own; `stop` tells how often, and what went wrong. */
+/** Calls `echo` all the time on a separate session; `stop` tells how often, and what went wrong. */
 export async function startWitness(port: number): Promise<{ stop(): Promise<{ calls: number; failed: string[] }> }> {
   const caller = new Caller(port, 'witness', 1);
   await caller.open();

@@ -1,7 +1,7 @@
 /**
- * A token stays on the instance that received it. Every credential header and `authInfo.token` carries a text that occurs
- * nowhere else; after relayed calls, failed hooks and a lost owner that text is searched for in the store, in the messages
- * between the instances, in the log and in what clients were answered.
+ * A token stays on the instance that received it. Every credential header and `authInfo.token` carries a text that
+ * occurs nowhere else; after relayed calls, failed hooks and a lost owner that text is searched for in the store, in
+ * the messages between the instances, in the log and in what clients were answered.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { inspect } from 'node:util';
@@ -117,7 +117,7 @@ describe.each(recordedKinds)('on the store %s', (kind) => {
     expect(response.status).toBe(500);
     failing = false;
 
-    // A call whose owner is lost, one that is restored elsewhere, and the end of the session.
+    // A call whose owner is lost, a call that is restored elsewhere, and the end of the session.
     const lost = keep(onB.call(...tool('hold')));
     await a.lab.held(1);
     const directory = opened[0]?.views[0]?.instances;

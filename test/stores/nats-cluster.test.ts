@@ -124,7 +124,7 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
       const append = (view: OpenStore, from: number, text: string) =>
         view.events.append({ sessionId: id, fence: FENCE, stream: 'p', from, events: [JSON.stringify(text)] });
       await append(first, 0, 'first');
-      // Each has read the log, and takes itself for the one that goes on.
+      // Each has read the log, and takes itself for the next owner.
       for (const view of views) expect(await append(view, 3, 'elsewhere')).toBe('fenced');
       const outcomes = await Promise.all(views.map(async (view, v) => append(view, 1, `view ${v}`)));
       expect(
@@ -141,7 +141,7 @@ describeWhereInstalled('nats', 'the NATS store on a cluster', () => {
   });
 
   test(
-    'keeps what was acknowledged, and goes on by itself, when the server that leads is killed',
+    'keeps what was acknowledged, and continues by itself, when the server that leads is killed',
     async () => {
       const open = () => openView(nats(urls(), { replicas: SERVERS }));
       const [view, other] = [await open(), await open()];

@@ -1,6 +1,6 @@
 /**
- * A real server with a clock of the test's: what it says of a stored message is changed on the way to the store, from the time
- * of the server to the time that the test had when the message was acknowledged.
+ * A real server with a clock of the test's: what it says of a stored message is changed on the way to the store, from
+ * the time of the server to the time that the test had when the message was acknowledged.
  */
 import type { Msg, NatsConnection, PublishOptions } from '@nats-io/transport-node';
 import { systemTime } from '../../src/options/system.ts';
@@ -18,7 +18,7 @@ interface Answer {
 
 export class FakeClock {
   #ms = BEGIN_MS;
-  /** Where answers are awaited: the clock stands still until they have come. */
+  /** Where answers are awaited: the clock stops until they have come. */
   readonly #asked = new Set<string>();
   /** `stream seq` → when it was acknowledged. */
   readonly #stored = new Map<string, number>();

@@ -44,7 +44,7 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     expect(await append(here, 1, '"after"', { fence: NEXT })).toBe('written');
   });
 
-  test('whose claimer dies before its commit refuses the old owner too, and the next claim goes on', async () => {
+  test('whose claimer dies before its commit refuses the old owner too, and the next claim continues', async () => {
     const { held, here, there, records } = await twoViews({ leaseMs: 900 });
     await there.sessions.create(recordOf('s'));
     await append(there, 0, '"before"', { mark: { request: '1', stream: 'p' } });
@@ -159,7 +159,7 @@ describeWithServer('nats', 'a claim in NATS', (server) => {
     expect(await here.sessions.read('s')).toMatchObject({ logLevel: 'error', activeAt: 7 });
   });
 
-  test("after a release, an append that was given up and comes late is in nobody's log", async () => {
+  test("after a release, an append that was given up and comes late is in no owner's log", async () => {
     const { held, here, there, log } = await twoViews({ leaseMs: 900 });
     await here.sessions.create(recordOf('s'));
     await append(here, 0, '"before"');

@@ -101,7 +101,7 @@ describeWithServer('nats', 'larger than a message', (server) => {
     await writer;
   });
 
-  test('a record whose parts somebody deleted is said to be so, and is not missing', async () => {
+  test('a record whose parts were deleted is reported as such, and is not missing', async () => {
     const prefix = newPrefix();
     const here = await openView(nats(server().url, { prefix }));
     await here.sessions.create(recordOf('s', { state: { large: text(2 * MIB) } }));

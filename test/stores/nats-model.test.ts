@@ -7,7 +7,9 @@ import { modelTests, type ModelStores } from './model-runs.ts';
 import { FakeClock } from './nats-fake-clock.ts';
 import { newPrefix, storeOptions } from './nats-views.ts';
 
-/** Two processes: an instance is in one of them, and writes through it; what is no owner's goes through either in turn. */
+/**
+ * Two processes: an instance is in one of them, and writes through it; what is no owner's goes through either in turn.
+ */
 function routed(views: readonly OpenStore[]): OpenStore {
   let turn = 0;
   const next = (): OpenStore => views[turn++ % views.length] as OpenStore;

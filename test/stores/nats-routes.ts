@@ -1,6 +1,6 @@
 /**
- * The servers of a NATS cluster hear a moment late of who listens at another one: in the order in which messages come from
- * there, so whoever has such a message knows what came before it.
+ * The servers of a NATS cluster hear a moment late of who listens at another one: in the order in which messages come
+ * from there, so a server that has such a message knows what came before it.
  */
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { InstanceStore, Store } from '../../src/stores/store.ts';

@@ -94,7 +94,7 @@ describeWithServer('nats', 'the streams of the NATS store', (server) => {
     }
   });
 
-  test('have buckets as NATS knows them: a record stands under the name and the id', async () => {
+  test('have buckets as NATS knows them: a record is under the name and the id', async () => {
     const prefix = newPrefix();
     const view = await openView(store(prefix), { name: 'my app' });
     await view.sessions.create(recordOf('a.b'));
@@ -103,7 +103,7 @@ describeWithServer('nats', 'the streams of the NATS store', (server) => {
     const manager = await managerOf(server().url);
     const entry = await manager.streams.getMessage(`KV_${prefix}_sessions`, { last_by_subj: key });
     expect(entry?.json()).toMatchObject({ v: 1, record: recordOf('a.b') });
-    // What somebody deletes there is missing, and may be made again.
+    // What is deleted there is missing, and may be made again.
     const deleted = headers();
     deleted.set('KV-Operation', 'DEL');
     await jetstream(connection).publish(key, '', { headers: deleted });
@@ -162,7 +162,7 @@ describeWithServer('nats', 'the streams of the NATS store', (server) => {
     await expect(openView(store(newPrefix(), { replicas: 3 }))).rejects.toMatchObject(saying(/fewer servers/));
   });
 
-  test('are made again when somebody removes them', async () => {
+  test('are made again when they are removed', async () => {
     const prefix = newPrefix();
     const view = await openView(store(prefix));
     await view.sessions.create(recordOf('s'));
@@ -245,7 +245,7 @@ describe('the settings of the NATS store', () => {
 });
 
 describeWhereInstalled('nats', 'the accounts of NATS', () => {
-  test('user and password, and a token, are taken from the URL; wrong ones are told from an outage', async () => {
+  test('user and password, and a token, are taken from the URL; wrong ones differ from an outage', async () => {
     const server = await configured('authorization { user: ada, password: "s3cret/!" }\n');
     const view = await openView(withUser(server, 'ada:s3cret%2F!'));
     expect(await view.sessions.create(recordOf('s'))).toBe('created');
@@ -255,12 +255,12 @@ describeWhereInstalled('nats', 'the accounts of NATS', () => {
     await openView(withUser(token, 't0ken'));
   });
 
-  test('an account without JetStream is told what to do', async () => {
+  test('the error for an account without JetStream says what to do', async () => {
     const server = await configured('accounts { A: { users: [ { user: a, password: a } ] } }\n');
     await expect(openView(withUser(server, 'a:a'))).rejects.toMatchObject(saying(/JetStream is not enabled/));
   });
 
-  test('an account that is full refuses what does not fit, and goes on when it has room', async () => {
+  test('an account that is full refuses what does not fit, and continues when it has room', async () => {
     const server = await configured(
       'accounts { A: { users: [ { user: a, password: a } ], jetstream: { max_mem: 1M, max_store: 3M } } }\n',
     );
@@ -306,7 +306,7 @@ describeWhereInstalled('nats', 'the accounts of NATS', () => {
     await view.events.trim();
   });
 
-  test('a user who may not do something is told what', async () => {
+  test('the error for a user who lacks a right names the subject', async () => {
     const server = await configured(
       'accounts { A: { users: [ { user: a, password: a, permissions: { publish: { deny: "sojourn.log.>" } } } ], jetstream: enabled } }\n',
     );

@@ -174,7 +174,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     expect(await there.sessions.expired(10)).toEqual([{ id: 's', ...OWNERLESS }]);
   });
 
-  test('a session whose owner goes on saving it costs the agenda no entry more', async () => {
+  test('a session whose owner keeps saving it costs the cleanup schedule no further entry', async () => {
     const { clock, here, there, messages } = await fakedViews();
     await here.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
     await here.sessions.create(recordOf('s'), 2 * HOUR);
@@ -243,7 +243,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     expect(await there.events.replay('s', 'p', 2_898)).toEqual({ found: false, why: 'gap', first: 2_900 });
   });
 
-  test('large events that are too much go with their parts, and what is kept has all of its own', async () => {
+  test('large events that are too much go with their parts, and what is kept has all its parts', async () => {
     const { here, there, prefix, manager } = await fakedViews({
       retention: { ttlMs: HOUR, events: 100, bytes: 3_000_000 },
     });
@@ -302,7 +302,7 @@ describeWithServer('nats', 'in the NATS store', (server) => {
     expect(kept.found && kept.events).toEqual([{ offset: 2, data: '2' }]);
   });
 
-  test('a state of many streams and markers comes whole with a claim, wherever in the log it stands', async () => {
+  test('a state of many streams and markers comes whole with a claim, wherever it is in the log', async () => {
     const { here, there } = await fakedViews();
     await here.sessions.create(recordOf('s'));
     const names = Array.from({ length: 60 }, (_, n) => `p1x${n.toString(36)}`);

@@ -9,7 +9,7 @@ const applies = casesFor('lease-expiry', 'store-clock');
 /** The log is kept for an hour at least (docs/stores/nats.md), and then its messages go by their age. */
 const onOwnServer = casesFor('outage').filter((one) => !applies.includes(one));
 
-describeWithServer('nats', 'the NATS store keeps the contract, each view on a connection of its own', (server) => {
+describeWithServer('nats', 'the NATS store keeps the contract, each view on a separate connection', (server) => {
   contractTests(applies, () => ({ connect: () => nats(server().url), pass: (ms) => sleep(ms) }));
 });
 

@@ -173,7 +173,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     }
 
     test('the error says which right is missing, and what an administrator can run', async () => {
-      const { url } = await asUser('nobody');
+      const { url } = await asUser('reader');
       await expect(opened(url)).rejects.toMatchObject(away(/CREATE on the database.*migrationSql/));
     });
 

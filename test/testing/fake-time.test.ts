@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 describe('fake time', () => {
-  test('stands still until it is advanced', async () => {
+  test('does not move until it is advanced', async () => {
     const time = createFakeTime(1_000);
     await new Promise((done) => setImmediate(done));
     expect([time.now(), time.monotonic()]).toEqual([1_000, 0]);
@@ -88,7 +88,7 @@ describe('fake time', () => {
     expect(time.now()).toBe(20);
   });
 
-  test('advance rejects with what a timer threw, and goes on the next time', async () => {
+  test('advance rejects with what a timer threw, and continues the next time', async () => {
     const time = createFakeTime(0);
     time.setTimeout(() => {
       throw new Error('from the timer');

@@ -205,7 +205,7 @@ describe('the raw client receives', () => {
     expect(response.json()).toEqual({ n: 3 });
   });
 
-  test('a stream that is cut, and tells it from one that ended', async () => {
+  test('a stream that is cut, as different from a stream that ended', async () => {
     const { client } = await serve((...args) => {
       sse(...args);
       args[1].write('data: 1\n\n', () => args[1].destroy());

@@ -1,4 +1,4 @@
-/** One tool of each temper: at once, slow, and one that tells what the endpoint was given. */
+/** Three tools: at once, slow, and a third that returns the options of the endpoint. */
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 

@@ -1,4 +1,5 @@
-// A worker whose first life ends as soon as it listens: it says both in one write. Every later life stays until it must drain.
+// A worker whose first life ends as soon as it listens: it says both in one write. Every later life stays until it must
+// drain.
 import { existsSync, writeFileSync, writeSync } from 'node:fs';
 
 /** Node's channel to the parent: after stdio and the socket. */

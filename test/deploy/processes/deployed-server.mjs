@@ -1,4 +1,7 @@
-/** What recipes are tested with: a counter in `session.state`, and tools that tell which process runs them and how they got there. */
+/**
+ * What recipes are tested with: a counter in `session.state`, and tools that tell which process runs them and how they
+ * got there.
+ */
 import { AsyncResource } from 'node:async_hooks';
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';

@@ -2,7 +2,8 @@
  * A real server of a store, as a separate process: on loopback, with a free port and a new data directory. It can be
  * frozen, killed and started again on the same port and data.
  *
- *     running ──pause()──▶ frozen ──resume()──▶ running ──kill() | stop()──▶ ended ──start()──▶ running ──close()──▶ gone
+ *     running ──pause()──▶ frozen ──resume()──▶ running ──kill() | stop()──▶ ended ──start()──▶ running ──close()──▶
+ * gone
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Endpoints of every mode under every face, with `legacySse: true` where there are sessions; prints their ports as one line of JSON. */
+/**
+ * Endpoints of every mode under every face, with `legacySse: true` where there are sessions; prints their ports as one
+ * line of JSON.
+ */
 import { createServer } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { McpServer } from '@modelcontextprotocol/server';

@@ -6,8 +6,8 @@ export function tell(event, more) {
 }
 
 /**
- * Runs commands until stdin ends. `connect(actor, command)` resolves with `{ session, version }`; `actor.ask()` reports a
- * question of the server and waits for the command that answers it.
+ * Runs commands until stdin ends. `connect(actor, command)` resolves with `{ session, version }`; `actor.ask()` reports
+ * a question of the server and waits for the command that answers it.
  */
 export function obey(connect) {
   const actors = new Map();
