@@ -42,7 +42,7 @@ async function main(argv: readonly string[]): Promise<number> {
     writeDocument();
   };
   let broke = 0;
-  /** A run that breaks is told, and the others go on. */
+  /** Prints a run that breaks; the others continue. */
   const run = async (kind: StoreKind, scenario: Scenario, report: Promise<AnyReport>): Promise<void> => {
     try {
       done(await report);

@@ -1,4 +1,4 @@
-/** Keys of a session in Redis are deleted by hand, or evicted: what requests get, before and after its owner is killed. */
+/** Keys of a session in Redis are deleted or evicted: what requests get, before and after its owner is killed. */
 import { expect, test } from 'vitest';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
@@ -69,7 +69,7 @@ describeWithServer('redis', 'a session in Redis that loses one of its keys', (se
     return { owner, open, drop, elsewhere: (client: RawClient) => clientOf(other.url, client, USER) };
   }
 
-  test('and then its owner: each request gets what is left, or says that the session is unknown; none gets 403', async () => {
+  test('and then its owner: each request gets what remains, or says that the session is unknown; none gets 403', async () => {
     const { owner, open, drop, elsewhere } = await two();
     const cases: Array<{ key: Key; name: Name; client: RawClient; lastEventId: string }> = [];
     for (const key of KEYS) {

@@ -28,7 +28,9 @@ subscribe('http.server.request.start', ({ request }) => {
   if (sub !== undefined) request.auth = { token: '', clientId: 'chaos', scopes: [], extra: { sub } };
 });
 
-/** What is held after a collection. The memory of buffers is freed beside the first one, so a second one waits for it. */
+/**
+ * What is held after a collection. The memory of buffers is freed beside the first one, so a second one waits for it.
+ */
 process.on('SIGUSR2', () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc');

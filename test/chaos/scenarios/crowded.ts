@@ -1,10 +1,10 @@
 /**
- * Requests try to wait for a store that is away, at an instance that lets a thousand wait: those are served when the store
- * is back, the others are refused at once, and the process holds no memory of them.
+ * Requests try to wait for a store that is away, at an instance that lets a thousand wait: those are served when the
+ * store is back, the others are refused at once, and the process holds no memory of them.
  *
- * The resident memory of a Node.js process does not show this in one round: it grows with what is not collected yet, also
- * when the same requests are served. So they are served first, and then try to wait in two rounds. The second round must
- * leave nothing that is held after a collection, and must not need more resident memory than the first.
+ * The resident memory of a Node.js process does not show this in one round: it grows with what is not collected yet,
+ * also when the same requests are served. So they are served first, and then try to wait in two rounds. The second
+ * round must leave nothing that is held after a collection, and must not need more resident memory than the first.
  */
 import { readFileSync } from 'node:fs';
 import { createRawClient, type RawClient } from '../../../src/testing/index.ts';
@@ -112,7 +112,9 @@ function connect(url: string, n: number): RawClient {
   return createRawClient(url, { timeoutMs: TIMEOUT_MS, sockets: SOCKETS / SESSIONS, headers });
 }
 
-/** Requests that leave in waves, and how much memory the process had at most until the last of them was sent or ended. */
+/**
+ * Requests that leave in waves, and how much memory the process had at most until the last of them was sent or ended.
+ */
 class Round {
   readonly #clients: readonly RawClient[];
   readonly #pid: number;
