@@ -79,7 +79,7 @@ for (const kind of ['redis', 'nats', 'postgres'] as const) {
   describeWhereInstalled(kind, `a ${kind} store whose server was killed`, () => {
     test('is used again soon after the server is back', { timeout: 30_000 + ROUNDS * 30_000 }, async () => {
       if (MEASURED) for (const outageMs of OUTAGES_MS) await repeated(kind, outageMs);
-      // Each outage has a server of its own, and they are mostly waits.
+      // Each outage has a separate server, and they are mostly waits.
       else await Promise.all(OUTAGES_MS.map((outageMs) => repeated(kind, outageMs)));
     });
   });
