@@ -13,6 +13,7 @@ import type { Ownership } from './ownership.ts';
 import { isStoreAway, pause, whileAway } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
 import { DurableState } from './state.ts';
+import { mergedPatch, Subscriptions } from './subscriptions.ts';
 
 /** The parts of a record that never change. */
 export interface SessionIdentity {
@@ -38,7 +39,7 @@ export class RecordKeeper {
   #version: string;
   #initialized: boolean;
   #logLevel: string | null;
-  #subscriptions: Set<string> | undefined;
+  #subscriptions: Subscriptions | undefined;
   #answerJson: string;
   #getPrimed: boolean;
   #activitySavedAt: number;
@@ -58,7 +59,7 @@ export class RecordKeeper {
     this.#version = record?.version ?? identity.handshake.protocolVersion;
     this.#initialized = record?.initialized ?? false;
     this.#logLevel = record?.logLevel ?? null;
-    this.#subscriptions = record?.subscriptions.length ? new Set(record.subscriptions) : undefined;
+    this.#subscriptions = record?.subscriptions.length ? new Subscriptions(record.subscriptions) : undefined;
     this.#answerJson = record?.answer ?? '';
     this.#getPrimed = record?.getStream ?? false;
     this.#activitySavedAt = host.options.timeProvider.monotonic();
@@ -93,8 +94,8 @@ export class RecordKeeper {
     return this.#activitySavedAt;
   }
 
-  /** The URIs that the client subscribed to. */
-  get subscriptions(): ReadonlySet<string> | undefined {
+  /** The URIs that the client subscribed to; `undefined`: none so far. */
+  get subscriptions(): Readonly<Pick<Subscriptions, 'has' | 'size' | 'bytes' | 'characters'>> | undefined {
     return this.#subscriptions;
   }
 
@@ -136,14 +137,13 @@ export class RecordKeeper {
   }
 
   subscribe(uri: unknown): void {
-    const uris = (this.#subscriptions ??= new Set());
-    if (typeof uri === 'string' && uris.size < SUBSCRIPTIONS_KEPT) uris.add(uri);
-    this.save({ subscriptions: [...uris] });
+    if (typeof uri !== 'string') return;
+    const uris = (this.#subscriptions ??= new Subscriptions());
+    if (uris.size < SUBSCRIPTIONS_KEPT && uris.add(uri)) this.save({ subscriptions: [[uri, true]] });
   }
 
   unsubscribe(uri: unknown): void {
-    if (typeof uri === 'string') this.#subscriptions?.delete(uri);
-    this.save({ subscriptions: [...(this.#subscriptions ?? [])] });
+    if (typeof uri === 'string' && this.#subscriptions?.delete(uri)) this.save({ subscriptions: [[uri, false]] });
   }
 
   /** Created on first use, because most sessions keep no state. */
@@ -208,7 +208,7 @@ export class RecordKeeper {
       answer: this.#answerJson,
       initialized: this.#initialized,
       logLevel: this.#logLevel,
-      subscriptions: this.#subscriptions === undefined ? NO_SUBSCRIPTIONS : [...this.#subscriptions],
+      subscriptions: this.#subscriptions?.list() ?? NO_SUBSCRIPTIONS,
       state: this.#state?.toRecord() ?? NO_STATE,
       getStream: this.#getPrimed,
       createdAt,
@@ -235,7 +235,7 @@ export class RecordKeeper {
   save(patch: RecordPatch): void {
     if (!this.#exists) return;
     if (this.#unsaved !== undefined) {
-      this.#unsaved = { ...this.#unsaved, ...patch };
+      this.#unsaved = mergedPatch(this.#unsaved, patch);
       return;
     }
     let stored: void | Promise<void>;
@@ -276,7 +276,9 @@ export class RecordKeeper {
 
   /** Changes that the store could not take yet. */
   get unsaved(): RecordPatch | undefined {
-    return this.#unsaved;
+    const { subscriptions } = this.#unsaved ?? {};
+    if (subscriptions === undefined) return this.#unsaved;
+    return { ...this.#unsaved, subscriptions: this.#subscriptions?.again(subscriptions) ?? [] };
   }
 
   #saveLater(patch: RecordPatch, err: unknown): void {
@@ -287,7 +289,7 @@ export class RecordKeeper {
     const { id: sessionId } = this.#identity;
     this.#host.logger.error({ err, sessionId }, 'The session record could not be saved; it is tried again');
     const waits = this.#unsaved !== undefined;
-    this.#unsaved = { ...patch, ...this.#unsaved };
+    this.#unsaved = mergedPatch(patch, this.#unsaved);
     if (!waits) void this.#saveAgain();
   }
 
@@ -304,7 +306,7 @@ export class RecordKeeper {
       }
       const patch = this.#unsaved;
       try {
-        await this.saveOrThrow(patch);
+        await this.saveOrThrow(this.unsaved ?? patch);
         // A change that arrived during the write has replaced the patch, and the next write carries it.
         if (this.#unsaved === patch) this.#unsaved = undefined;
       } catch (err) {

@@ -31,6 +31,7 @@ export {
   type SessionStore,
   type Store,
   type StoreOptions,
+  type SubscriptionChange,
   type WriteOutcome,
 } from './store.ts';
 export type { EndReason, EventRetention, Logger, TimeProvider } from '../types.ts';

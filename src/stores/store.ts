@@ -65,7 +65,7 @@ export interface SessionRecord {
   /** Whether `notifications/initialized` has arrived. */
   readonly initialized: boolean;
   readonly logLevel: string | null;
-  /** Resource URIs the client subscribed to. */
+  /** Resource URIs the client is subscribed to, in the order in which it subscribed. */
   readonly subscriptions: readonly string[];
   /** `session.state`: key → JSON text. */
   readonly state: Readonly<Record<string, string>>;
@@ -115,13 +115,23 @@ export interface ExpiredSession extends Ownership {
   readonly id: string;
 }
 
+/**
+ * `true`: the URI becomes the last of the list, and an earlier entry of it is removed. `false`: the URI is removed. So
+ * the same changes may be applied twice.
+ */
+export type SubscriptionChange = readonly [uri: string, subscribed: boolean];
+
 /** What an owner may change. `state` maps keys to JSON text; `null` deletes. Absent members stay unchanged. */
 export interface RecordPatch {
   readonly version?: string;
   readonly answer?: string;
   readonly initialized?: boolean;
   readonly logLevel?: string | null;
-  readonly subscriptions?: readonly string[];
+  /**
+   * In this order, each URI at most once. A session may have a thousand long URIs, so the cost of one change must not
+   * grow with the list.
+   */
+  readonly subscriptions?: readonly SubscriptionChange[];
   readonly state?: Readonly<Record<string, string | null>>;
   readonly getStream?: boolean;
   readonly activeAt?: number;

@@ -18,10 +18,12 @@ import { outageCases } from './contract/outages.ts';
 import { ownershipCases } from './contract/ownership.ts';
 import { recordCases } from './contract/records.ts';
 import { retentionCases } from './contract/retention.ts';
+import { subscriptionCases } from './contract/subscriptions.ts';
 import type { StoreCase } from './contract/store-kit.ts';
 
 export const storeContract: readonly StoreCase[] = [
   ...recordCases,
+  ...subscriptionCases,
   ...ownershipCases,
   ...endCases,
   ...expiryCases,

@@ -138,7 +138,7 @@ export class StoreData {
   save(id: string, fence: Fence, patch: RecordPatch): WriteOutcome {
     const held = this.#writable(id, fence);
     if (held === undefined) return 'fenced';
-    const { state: changes, expiresInMs, ...rest } = patch;
+    const { state: changes, subscriptions: moves = [], expiresInMs, ...rest } = patch;
     let { state } = held.record;
     if (changes !== undefined) {
       const entries = new Map(Object.entries(state));
@@ -149,8 +149,12 @@ export class StoreData {
       state = Object.fromEntries(entries);
     }
     const expiresAt = expiresInMs === undefined ? held.record.expiresAt : this.#after(expiresInMs);
-    held.record = { ...held.record, ...rest, state, expiresAt };
-    if (rest.subscriptions !== undefined) held.record = { ...held.record, subscriptions: [...rest.subscriptions] };
+    const subscriptions = new Set(held.record.subscriptions);
+    for (const [uri, subscribed] of moves) {
+      subscriptions.delete(uri);
+      if (subscribed) subscriptions.add(uri);
+    }
+    held.record = { ...held.record, ...rest, state, subscriptions: [...subscriptions], expiresAt };
     this.writtenAt.set(id, this.#options.now());
     return 'written';
   }

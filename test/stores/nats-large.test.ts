@@ -56,6 +56,33 @@ describeWithServer('nats', 'larger than a message', (server) => {
     expect(await there.events.open('s')).toEqual([{ stream: 'p', next: 40, requests: text(MIB) }]);
   });
 
+  test('a long list of subscriptions is in messages of its own, which go with their URIs and with the session', async () => {
+    const prefix = newPrefix();
+    const [here, there] = [
+      await openView(nats(server().url, { prefix })),
+      await openView(nats(server().url, { prefix })),
+    ];
+    const messages = () => counted(`KV_${prefix}_sessions`);
+    await here.sessions.create(recordOf('s'));
+    const uris = Array.from({ length: 1_000 }, (_, n) => `file:///${'x'.repeat(50)}/${n}`);
+    const change = (some: readonly string[], subscribed: boolean) =>
+      here.sessions.save('s', FENCE, { subscriptions: some.map((uri) => [uri, subscribed] as const) });
+    for (let from = 0; from < uris.length; from += 10) await change(uris.slice(from, from + 10), true);
+    expect(await there.sessions.read('s')).toMatchObject({ subscriptions: uris });
+    const long = await messages();
+    expect(long).toBeGreaterThan(10);
+    // Moves a URI of the first piece to the end.
+    await change([uris[0] ?? ''], true);
+    expect(await there.sessions.read('s')).toMatchObject({ subscriptions: [...uris.slice(1), uris[0]] });
+    await change(uris.slice(3), false);
+    expect(await there.sessions.read('s')).toMatchObject({ subscriptions: [uris[1], uris[2], uris[0]] });
+    await until(async () => (await messages()) <= 2, { what: 'the pieces to be removed' });
+    await change(uris.slice(3), true);
+    await until(async () => (await messages()) > 10);
+    await there.sessions.end('s', FENCE, 'deleted');
+    await until(async () => (await messages()) === 1, { what: 'only the tombstone to be left' });
+  });
+
   test('a record of 3 MiB is read, changed and ended, and leaves nothing', async () => {
     const prefix = newPrefix();
     const [here, there] = [

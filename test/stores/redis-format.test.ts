@@ -64,7 +64,8 @@ describeWithServer('redis', 'the first format', (server) => {
     });
     expect(await ask('GET', at('b'))).toBe(BODY);
     expect(pairs(await ask('HGETALL', at('s')))).toEqual({
-      s: '["file:///a"]',
+      'u"file:///a"': '1',
+      n: '1',
       '."größe"': '"L"',
       a: '={}',
     });
@@ -142,6 +143,7 @@ describeWithServer('redis', 'the first format', (server) => {
     expect(await view.events.append(append)).toBe('written');
     expect(await view.events.append({ ...append, stream: 'p1x0', from: 0 })).toBe('fenced');
     expect(await ask('HGET', at('r'), 'f')).toBe('4 next');
+    expect(pairs(await ask('HGETALL', at('s')))).toEqual({ 'u"file:///a"': '1', n: '1', '."cart"': '[1]', a: '={}' });
   });
 
   test('is the format of messages between instances', async () => {

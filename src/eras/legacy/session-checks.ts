@@ -52,12 +52,8 @@ function checkSubscription(
   if (Buffer.byteLength(uri) > limits.uriBytes) return uriTooLarge(limits.uriBytes);
   const uris = session.record.subscriptions;
   if (uris?.has(uri) === true) return undefined;
-  let bytes = Buffer.byteLength(uri);
-  let heldBytes = bytes + ENTRY_BYTES;
-  for (const other of uris ?? []) {
-    bytes += Buffer.byteLength(other);
-    heldBytes += other.length + ENTRY_BYTES;
-  }
-  if (bytes > limits.subscriptionBytes) return subscriptionsTooLarge(limits.subscriptionBytes);
-  return held.set(session, heldBytes) ? undefined : overMemory();
+  const { size = 0, bytes = 0, characters = 0 } = uris ?? {};
+  const all = bytes + Buffer.byteLength(uri);
+  if (all > limits.subscriptionBytes) return subscriptionsTooLarge(limits.subscriptionBytes);
+  return held.set(session, characters + uri.length + (size + 1) * ENTRY_BYTES) ? undefined : overMemory();
 }

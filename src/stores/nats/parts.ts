@@ -62,16 +62,22 @@ export class Parts {
   async whole(stream: StreamKey, { data }: Stored, deadline: number): Promise<Buffer | undefined> {
     if (data[0] !== MARK) return data;
     const { parts, bytes } = this.#index(data);
+    const bodies = await this.bodies(stream, parts, deadline);
+    const whole = bodies && Buffer.concat(bodies);
+    return whole?.length === bytes ? whole : undefined;
+  }
+
+  /** The bodies of these messages; `undefined`: one was removed. */
+  async bodies(stream: StreamKey, seqs: readonly number[], deadline: number): Promise<Buffer[] | undefined> {
     const bodies: Buffer[] = [];
-    for (let n = 0; n < parts.length; n += AT_ONCE) {
-      const some = parts.slice(n, n + AT_ONCE);
+    for (let n = 0; n < seqs.length; n += AT_ONCE) {
+      const some = seqs.slice(n, n + AT_ONCE);
       for (const part of await Promise.all(some.map((seq) => this.#jetstream.at(stream, seq, deadline)))) {
         if (part === undefined) return undefined;
         bodies.push(part.data);
       }
     }
-    const whole = Buffer.concat(bodies);
-    return whole.length === bytes ? whole : undefined;
+    return bodies;
   }
 
   #index(data: Buffer): Index {

@@ -5,7 +5,8 @@ import { decodeLog, PREVIOUS, type LogMessage } from './log-message.ts';
 import { LogState } from './log-state.ts';
 import type { Names } from './names.ts';
 import type { Parts } from './parts.ts';
-import { decodeValue, type Found, type LivingValue } from './record-value.ts';
+import { decodeValue, wholeValue, type Found, type LivingValue, type Value } from './record-value.ts';
+import { piecesOf } from './subscription-lists.ts';
 import { NO_VALUE, type KeyedValues, type ValuePosition } from './keyed-values.ts';
 
 /** After so many looks at the same message, its missing parts count as lost. */
@@ -77,17 +78,36 @@ export class Reader {
       const { stored, position } = read;
       if (stored.deleted) return { position };
       const body = await parts.whole('sessions', stored, deadline);
+      const value = body && decodeValue(this.where, id, body);
+      const whole = value && (await this.#whole(id, value, deadline));
       // The value was replaced during the read, and its parts were removed.
-      if (body === undefined) {
+      if (whole === undefined) {
         looks = position.seq === last ? looks + 1 : 1;
         last = position.seq;
         if (values.jetstream.link.now() >= deadline) throw contended(this.where, `session ${id}`);
         continue;
       }
-      const found = { position, value: decodeValue(this.where, id, body) } as Found;
-      return { found, parts: parts.named(stored) };
+      return { found: { position, value: whole.value } as Found, parts: [...parts.named(stored), ...whole.pieces] };
     }
     throw unreadable(this.where, `session ${id}, whose parts are missing,`);
+  }
+
+  /** With the pieces of its list; `undefined`: one of them is missing. */
+  async #whole(
+    id: string,
+    value: Value,
+    deadline: number,
+  ): Promise<{ readonly value: Value; readonly pieces: readonly number[] } | undefined> {
+    if (!('lists' in value)) return { value, pieces: [] };
+    const pieces = piecesOf(value).map(([seq]) => seq);
+    const bodies = await this.#options.parts.bodies('sessions', pieces, deadline);
+    if (bodies === undefined) return undefined;
+    try {
+      const earlier = bodies.flatMap((body) => JSON.parse(body.toString()) as string[]);
+      return { value: wholeValue(value, earlier), pieces };
+    } catch (cause) {
+      throw unreadable(this.where, `session ${id}`, cause);
+    }
   }
 
   async end(id: string, deadline: number): Promise<LogEnd | undefined> {

@@ -3,12 +3,16 @@ import { RECORD_VERSION, type EndedSession, type SessionRecord } from '../store.
 import { newerValue, unreadable } from './failures.ts';
 import type { LogSummary } from './log-state.ts';
 import type { ValuePosition } from './keyed-values.ts';
+import { urisInValue, type ListPiece } from './subscription-lists.ts';
 
 const VERSION = 1;
 
 export interface LivingValue {
   readonly v: number;
+  /** Stored without the subscriptions that `lists` names. */
   readonly record: SessionRecord;
+  /** Earlier pieces of a long list of subscriptions. */
+  readonly lists?: readonly ListPiece[];
   /** Made at creation. It distinguishes the session from an earlier one with the same id. */
   readonly birth: string;
   /** The sequence of its message in the order of `list`. */
@@ -49,7 +53,9 @@ export function isLiving(found: Found): found is Exclude<Found, FoundEnded> {
 }
 
 export function encodeValue(value: Value): Buffer {
-  return Buffer.from(JSON.stringify(value));
+  if (!('lists' in value)) return Buffer.from(JSON.stringify(value));
+  const record = { ...value.record, subscriptions: urisInValue(value) };
+  return Buffer.from(JSON.stringify({ ...value, record }));
 }
 
 export function decodeValue(where: string, id: string, body: Buffer): Value {
@@ -73,6 +79,20 @@ export function newValue(record: SessionRecord, birth: string, place: number): L
 
 export function endedValue(ended: EndedSession, forgetAt: number, place: number): EndedValue {
   return { v: VERSION, ended, forgetAt, place };
+}
+
+/** No pieces: the whole list is in the value. */
+export function withLists(value: LivingValue, pieces: readonly ListPiece[]): LivingValue {
+  const { lists: _before, ...rest } = value;
+  return pieces.length === 0 ? rest : { ...rest, lists: pieces };
+}
+
+/** A value as it was stored, with its whole list. */
+export function wholeValue(value: LivingValue, earlier: readonly string[]): LivingValue {
+  const { record } = value;
+  // An older build that owned the session in between may have stored a URI again.
+  const subscriptions = [...earlier, ...record.subscriptions.filter((uri) => !earlier.includes(uri))];
+  return { ...value, record: { ...record, subscriptions } };
 }
 
 /** `undefined` removes the log. */

@@ -20,7 +20,8 @@ import { contended } from './failures.ts';
 import type { Names } from './names.ts';
 import type { Parts } from './parts.ts';
 import { emptyTail, type Reader } from './reader.ts';
-import { encodeValue, isLiving, type LivingValue } from './record-value.ts';
+import { encodeValue, isLiving, withLists, type LivingValue } from './record-value.ts';
+import { PIECE_BYTES, piecesOf, plannedPieces, type ListPiece } from './subscription-lists.ts';
 import type { KeyedValues, ValuePosition } from './keyed-values.ts';
 
 /** `position`: what a new value replaces. */
@@ -126,22 +127,71 @@ export class SessionTable {
 
   /** Replaces the value that the cache has; `false`: another value was stored since. */
   async replace(id: string, held: HeldValue, value: LivingValue, deadline: number): Promise<boolean> {
-    const body = encodeValue(value);
     let written;
+    let whole;
+    let body;
     try {
+      whole = withLists(value, await this.#storedPieces(id, held.value, value, deadline));
+      body = encodeValue(whole);
       written = await this.write(id, body, held.position, deadline);
     } finally {
       // Also after an error, when the outcome is unknown.
       if (written === undefined) this.cache.drop(id);
     }
-    if (written === undefined) return false;
-    const before = held.parts;
+    const [before, pieces] = [held.parts, piecesOf(whole).map(([seq]) => seq)];
+    if (written === undefined) {
+      this.removeParts(
+        pieces.filter((seq) => !before.includes(seq)),
+        deadline,
+      );
+      return false;
+    }
     held.position = written.position;
-    held.value = value;
-    held.parts = written.parts;
-    this.cache.changed(id, held, body.length, this.#options.deadlines.now());
-    this.removeParts(before, deadline);
+    held.value = whole;
+    held.parts = [...written.parts, ...pieces];
+    const bytes = body.length + pieces.length * PIECE_BYTES;
+    this.cache.changed(id, held, bytes, this.#options.deadlines.now());
+    this.removeParts(
+      before.filter((seq) => !held.parts.includes(seq)),
+      deadline,
+    );
     return true;
+  }
+
+  /** Stores the new pieces of a changed list. */
+  async #storedPieces(
+    id: string,
+    before: LivingValue,
+    value: LivingValue,
+    deadline: number,
+  ): Promise<readonly ListPiece[]> {
+    const { subscriptions } = value.record;
+    if (subscriptions === before.record.subscriptions) return piecesOf(before);
+    const { parts, names, values } = this.#options;
+    const planned = plannedPieces(before, subscriptions, parts.limit);
+    const count = planned.filter((piece) => !isStored(piece)).length;
+    if (count === 0) return planned.filter(isStored);
+    const name = await this.#partsName(id, count, deadline);
+    const pieces: ListPiece[] = [];
+    let n = 0;
+    for (const piece of planned) {
+      if (isStored(piece)) pieces.push(piece);
+      else {
+        const body = Buffer.from(JSON.stringify(piece));
+        const seq = await values.jetstream.publish(names.recordPart(id, name, n++), body, deadline);
+        // A message without an expected sequence is never refused.
+        if (seq !== undefined) pieces.push([seq, piece.length]);
+      }
+    }
+    return pieces;
+  }
+
+  /** A name for parts that are about to be stored. If no record names them in the end, the schedule removes them. */
+  async #partsName(id: string, count: number, deadline: number): Promise<string> {
+    const name = this.#options.name();
+    const at = (await this.#options.clock.now(deadline)) + PARTS_LOST_MS;
+    await this.#options.schedule.add({ id, at, parts: { name, count } }, deadline);
+    return name;
   }
 
   /** Stores a body under the key of a session; `undefined`: the value at `position` is not the last any more. */
@@ -153,9 +203,7 @@ export class SessionTable {
       const written = await values.write('sessions', subject, body, position, deadline);
       return written && { position: written, parts: [] };
     }
-    const name = this.#options.name();
-    const at = (await this.#options.clock.now(deadline)) + PARTS_LOST_MS;
-    await this.#options.schedule.add({ id, at, parts: { name, count } }, deadline);
+    const name = await this.#partsName(id, count, deadline);
     const stored = await parts.store(body, (n) => names.recordPart(id, name, n), deadline);
     const written = await values.write('sessions', subject, stored.body, position, deadline);
     if (written === undefined) this.removeParts(stored.parts, deadline);
@@ -169,6 +217,8 @@ export class SessionTable {
     }
   }
 }
+
+const isStored = (piece: ListPiece | readonly string[]): piece is ListPiece => typeof piece[0] === 'number';
 
 export function shown(status: SessionStatus): SessionRecord | EndedSession | undefined {
   switch (status.is) {

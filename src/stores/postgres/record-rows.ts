@@ -26,6 +26,8 @@ type RecordRow = readonly [
   answer: string | null,
   initialized: string,
   logLevel: string | null,
+  /** The list of an older build. */
+  list: string | null,
   subscriptions: string | null,
   getStream: string,
   createdAt: string,
@@ -39,22 +41,25 @@ type RecordRow = readonly [
 ];
 
 /** The columns of `claimed` that follow those of `record`: the markers, and the ms until the expiry. */
-export const MARKERS = 20;
-export const EXPIRES_IN = 21;
+export const MARKERS = 21;
+export const EXPIRES_IN = 22;
 
 export interface ReadSession {
   readonly value: SessionRecord | EndedSession;
   /** Expired, and the end is not stored yet. */
   readonly expiring: boolean;
+  /** An older build has written the subscriptions as a list. */
+  readonly listed: boolean;
 }
 
 export function readSession(row: Row, place: string): ReadSession {
-  const [id, v, epoch, owner, user, version, handshake, answer, initialized, logLevel, subscriptions, ...others] =
+  const [id, v, epoch, owner, user, version, handshake, answer, initialized, logLevel, list, ...others] =
     row as unknown as RecordRow;
-  const [getStream, createdAt, activeAt, expiresAt, state, ended, endedAt, over, expired] = others;
+  const [subscriptions, getStream, createdAt, activeAt, expiresAt, state, ended, endedAt, over, expired] = others;
   if (Number(v) > RECORD_VERSION) throw newerRecord(place, id, Number(v), RECORD_VERSION);
-  if (ended !== null) return { value: { v: Number(v), id, ended, at: Number(endedAt) }, expiring: false };
-  if (over === 't') return { value: expiredSession(id, Number(expiresAt)), expiring: expired === 'f' };
+  if (ended !== null)
+    return { value: { v: Number(v), id, ended, at: Number(endedAt) }, expiring: false, listed: false };
+  if (over === 't') return { value: expiredSession(id, Number(expiresAt)), expiring: expired === 'f', listed: false };
   const value: SessionRecord = {
     v: Number(v),
     id,
@@ -66,14 +71,16 @@ export function readSession(row: Row, place: string): ReadSession {
     answer: answer ?? '',
     initialized: initialized === 't',
     logLevel,
-    subscriptions: jsonOf<readonly string[]>(subscriptions, []),
+    subscriptions: [
+      ...new Set([...jsonOf<readonly string[]>(list, []), ...jsonOf<readonly string[]>(subscriptions, [])]),
+    ],
     state: jsonOf<Record<string, string>>(state, {}),
     getStream: getStream === 't',
     createdAt: Number(createdAt),
     activeAt: Number(activeAt),
     expiresAt: expiresAt === null ? null : Number(expiresAt),
   };
-  return { value, expiring: false };
+  return { value, expiring: false, listed: list !== null };
 }
 
 /** For a row whose second part was deleted by hand. */
@@ -99,7 +106,6 @@ export function createValues(
     record.version,
     record.initialized,
     record.logLevel,
-    listText(record.subscriptions),
     record.getStream,
     record.createdAt,
     record.activeAt,
@@ -110,8 +116,11 @@ export function createValues(
     keys.map(([key]) => keyId(key)),
     keys.map(([key]) => longKey(key)),
     keys.map(([, value]) => value),
+    ...(record.subscriptions.length > 0 ? subscribedValues(record.subscriptions) : []),
   ];
 }
+
+const subscribedValues = (uris: readonly string[]): Value[] => [uris.map(keyId), uris.map(longKey)];
 
 export interface Save {
   readonly parts: SaveParts;
@@ -125,7 +134,6 @@ export function saveOf(patch: RecordPatch, release: boolean): Save {
   if (patch.version !== undefined) set.version = patch.version;
   if (patch.initialized !== undefined) set.initialized = patch.initialized;
   if (patch.logLevel !== undefined) set.log_level = patch.logLevel;
-  if (patch.subscriptions !== undefined) set.subscriptions = listText(patch.subscriptions);
   if (patch.getStream !== undefined) set.get_stream = patch.getStream;
   if (patch.activeAt !== undefined) set.active_at = patch.activeAt;
   if (patch.expiresInMs !== undefined) set.expires_at = patch.expiresInMs;
@@ -143,7 +151,35 @@ export function saveOf(patch: RecordPatch, release: boolean): Save {
       gone.map(([key]) => keyId(key)),
     );
   }
-  return { parts: { columns, release, answer: patch.answer !== undefined, state: changes.length > 0 }, values };
+  const { subscriptions = [] } = patch;
+  if (subscriptions.length > 0) {
+    const gone = subscriptions.filter(([, subscribed]) => !subscribed);
+    const added = subscriptions.filter(([, subscribed]) => subscribed);
+    values.push(
+      ...subscribedValues(added.map(([uri]) => uri)),
+      gone.map(([uri]) => keyId(uri)),
+    );
+  }
+  const parts = {
+    columns,
+    release,
+    answer: patch.answer !== undefined,
+    state: changes.length > 0,
+    subscriptions: subscriptions.length > 0,
+  };
+  return { parts, values };
+}
+
+/** Moves the list that an older build has written into rows. */
+export function moveSubscriptions({ subscriptions }: SessionRecord): Save {
+  const parts = {
+    columns: ['subscriptions'],
+    release: false,
+    answer: false,
+    state: false,
+    subscriptions: true,
+  } as const;
+  return { parts, values: [null, ...subscribedValues(subscriptions), []] };
 }
 
 /** The size of a key that an index accepts easily; an index page holds three entries of at most some 2,700 bytes. */
@@ -160,5 +196,3 @@ function longKey(key: string): string | null {
   const text = JSON.stringify(key);
   return Buffer.byteLength(text) <= KEY_BYTES ? null : text;
 }
-
-const listText = (list: readonly string[]): string | null => (list.length === 0 ? null : JSON.stringify(list));

@@ -56,43 +56,27 @@ export interface SaveParts {
   readonly release: boolean;
   readonly answer: boolean;
   readonly state: boolean;
+  readonly subscriptions: boolean;
 }
 
 /** `s`: the schema, quoted. */
 export function sessionStatements(s: string) {
   const state = `(SELECT '{' || string_agg(coalesce(key, id) || ':' || to_json(value)::text, ',') || '}'
     FROM ${s}.state WHERE session = s.no)`;
+  const subscriptions = `(SELECT '[' || string_agg(coalesce(uri, id), ',' ORDER BY no) || ']'
+    FROM ${s}.subscriptions WHERE session = s.no)`;
   /** The columns of `RecordRow`. */
   const record = `s.id, s.v, s.epoch, s.owner, s."user", s.version, h.handshake, h.answer, s.initialized, s.log_level,
-    s.subscriptions, s.get_stream, s.created_at, s.active_at, s.expires_at, ${state}, s.ended, s.ended_at,
+    s.subscriptions, ${subscriptions}, s.get_stream, s.created_at, s.active_at, s.expires_at, ${state}, s.ended, s.ended_at,
     coalesce(s.expired OR s.expires_at <= ${NOW}, false), s.expired`;
   const withHandshake = `s LEFT JOIN ${s}.handshakes h ON h.session = s.no`;
   const sessions = `${s}.sessions ${withHandshake}`;
   const saves = new Map<string, Statement>();
 
   return {
-    /**
-     * $14 ms until the expiry, or null; $17 tombstone time, $18 to $20 the state: ids, keys, values. Replaces a session
-     * whose tombstone time is over.
-     */
-    create: statementOf(`WITH made AS (
-        INSERT INTO ${s}.sessions (deployment, id, v, epoch, owner, "user", version, initialized, log_level,
-          subscriptions, get_stream, created_at, active_at, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-          ${NOW} + $14::double precision)
-        ON CONFLICT (deployment, id) DO UPDATE SET no = excluded.no, v = excluded.v, epoch = excluded.epoch,
-          owner = excluded.owner, "user" = excluded."user", version = excluded.version,
-          initialized = excluded.initialized, log_level = excluded.log_level, subscriptions = excluded.subscriptions,
-          get_stream = excluded.get_stream, created_at = excluded.created_at, active_at = excluded.active_at,
-          expires_at = excluded.expires_at, expired = false, ended = NULL, ended_at = NULL, forget_at = NULL
-        WHERE CASE WHEN sessions.ended IS NULL THEN sessions.expires_at + $17 <= ${NOW}
-          ELSE sessions.forget_at <= ${NOW} END
-        RETURNING no
-      ), handshake AS (INSERT INTO ${s}.handshakes (session, handshake, answer) SELECT no, $15, $16 FROM made
-      ), kept AS (
-        INSERT INTO ${s}.state (session, id, key, value)
-        SELECT no, k.id, k.key, k.value FROM made, unnest($18::text[], $19::text[], $20::text[]) AS k (id, key, value)
-      ) SELECT no FROM made`),
+    /** Without subscriptions, as nearly all sessions are created. */
+    create: statementOf(createText(s, false)),
+    createSubscribed: statementOf(createText(s, true)),
     /** $3 tombstone time, after which the session is missing. */
     record: statementOf(`SELECT ${record} FROM ${sessions} WHERE s.deployment = $1 AND s.id = $2
       AND CASE WHEN s.ended IS NULL THEN s.expires_at IS NULL OR s.expires_at + $3 > ${NOW}
@@ -133,9 +117,12 @@ export function sessionStatements(s: string) {
       WHERE deployment = $1 AND ${NOT_ENDED} AND (expires_at IS NULL OR expires_at > ${NOW_ONCE})`),
     expired: statementOf(`SELECT id, epoch, owner FROM ${s}.sessions WHERE deployment = $1 AND ${NOT_ENDED}
         AND expires_at <= ${NOW_ONCE} ORDER BY expires_at LIMIT $2`),
-    /** Values: those of the fence, the columns, the answer, then the state: ids, keys, values, ids to delete. */
+    /**
+     * Values: those of the fence, the columns, the answer, then the state: ids, keys, values, ids to delete, then the
+     * subscriptions: ids, URIs, ids to delete.
+     */
     save(parts: SaveParts): Statement {
-      const key = `${parts.columns.join()} ${parts.release} ${parts.answer} ${parts.state}`;
+      const key = `${parts.columns.join()} ${parts.release} ${parts.answer} ${parts.state} ${parts.subscriptions}`;
       const known = saves.get(key) ?? statementOf(saveText(s, parts));
       saves.set(key, known);
       return known;
@@ -143,7 +130,37 @@ export function sessionStatements(s: string) {
   };
 }
 
-function saveText(s: string, { columns, release, answer, state }: SaveParts): string {
+/**
+ * $13 ms until the expiry, or null; $16 tombstone time, $17 to $19 the state: ids, keys, values; $20 and $21 the
+ * subscriptions: ids, URIs. Replaces a session whose tombstone time is over.
+ */
+function createText(s: string, subscribed: boolean): string {
+  const subscriptions = `, subscribed AS (
+        INSERT INTO ${s}.subscriptions (session, id, uri)
+        SELECT made.no, k.id, k.uri FROM made, unnest($20::text[], $21::text[]) WITH ORDINALITY AS k (id, uri, n)
+        ORDER BY k.n
+      )`;
+  return `WITH made AS (
+        INSERT INTO ${s}.sessions (deployment, id, v, epoch, owner, "user", version, initialized, log_level,
+          get_stream, created_at, active_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+          ${NOW} + $13::double precision)
+        ON CONFLICT (deployment, id) DO UPDATE SET no = excluded.no, v = excluded.v, epoch = excluded.epoch,
+          owner = excluded.owner, "user" = excluded."user", version = excluded.version,
+          initialized = excluded.initialized, log_level = excluded.log_level, subscriptions = NULL,
+          get_stream = excluded.get_stream, created_at = excluded.created_at, active_at = excluded.active_at,
+          expires_at = excluded.expires_at, expired = false, ended = NULL, ended_at = NULL, forget_at = NULL
+        WHERE CASE WHEN sessions.ended IS NULL THEN sessions.expires_at + $16 <= ${NOW}
+          ELSE sessions.forget_at <= ${NOW} END
+        RETURNING no
+      ), handshake AS (INSERT INTO ${s}.handshakes (session, handshake, answer) SELECT no, $14, $15 FROM made
+      ), kept AS (
+        INSERT INTO ${s}.state (session, id, key, value)
+        SELECT no, k.id, k.key, k.value FROM made, unnest($17::text[], $18::text[], $19::text[]) AS k (id, key, value)
+      )${subscribed ? subscriptions : ''} SELECT no FROM made`;
+}
+
+function saveText(s: string, { columns, release, answer, state, subscriptions }: SaveParts): string {
   let values = 4;
   const next = (): string => `$${++values}`;
   const sets = columns.map((column) =>
@@ -165,6 +182,17 @@ function saveText(s: string, { columns, release, answer, state }: SaveParts): st
           unnest(${id}::text[], ${key}::text[], ${value}::text[]) AS k (id, key, value)
         ON CONFLICT (session, id) DO UPDATE SET value = excluded.value)`,
       `dropped AS (DELETE FROM ${s}.state USING fenced WHERE session = fenced.no AND id = ANY (${gone}::text[]))`,
+    );
+  }
+  if (subscriptions) {
+    const [id, uri, gone] = [next(), next(), next()];
+    parts.push(
+      `subscribed AS (INSERT INTO ${s}.subscriptions (session, id, uri)
+        SELECT fenced.no, k.id, k.uri
+        FROM fenced, unnest(${id}::text[], ${uri}::text[]) WITH ORDINALITY AS k (id, uri, n) ORDER BY k.n
+        ON CONFLICT (session, id) DO UPDATE SET no = excluded.no)`,
+      `unsubscribed AS (DELETE FROM ${s}.subscriptions USING fenced
+        WHERE session = fenced.no AND id = ANY (${gone}::text[]))`,
     );
   }
   return `WITH ${parts.join(', ')} SELECT FROM fenced`;

@@ -7,6 +7,7 @@ import {
   type NewSessionRecord,
   type RecordPatch,
   type SessionRecord,
+  type SubscriptionChange,
 } from '../store.ts';
 import type { EndReason } from '../../types.ts';
 import type { Reply } from './client.ts';
@@ -36,6 +37,7 @@ export function fieldsOf(reply: Reply | undefined): ReadonlyMap<string, string> 
 const flag = (on: boolean): string => (on ? '1' : '');
 /** Keys may contain any text; JSON text restores them exactly. */
 const stateField = (key: string): string => `.${JSON.stringify(key)}`;
+const subscriptionField = (uri: string): string => `u${JSON.stringify(uri)}`;
 
 export function bodyOf({ user, handshake, answer, createdAt }: NewSessionRecord): string {
   return JSON.stringify({ user, handshake, answer, createdAt } satisfies Body);
@@ -45,7 +47,8 @@ export function bodyOf({ user, handshake, answer, createdAt }: NewSessionRecord)
 export const headOf = (record: NewSessionRecord): string[] => ['v', String(record.v), ...changedHead(record)];
 
 /** The fields of the head that a patch changes, except the expiry. */
-export function changedHead({ version, initialized, logLevel, getStream, activeAt }: RecordPatch): string[] {
+export function changedHead(patch: Omit<RecordPatch, 'subscriptions'>): string[] {
+  const { version, initialized, logLevel, getStream, activeAt } = patch;
   const fields: string[] = [];
   if (version !== undefined) fields.push('p', version);
   if (initialized !== undefined) fields.push('i', flag(initialized));
@@ -55,11 +58,19 @@ export function changedHead({ version, initialized, logLevel, getStream, activeA
   return fields;
 }
 
-/** The fields of the state hash; an empty value removes the field. */
-export function changedState({ answer, subscriptions, state }: RecordPatch): string[] {
+/** The fields of the state hash of a new session. */
+export function stateFields({ subscriptions, state }: NewSessionRecord): string[] {
+  const fields = changedState({ state });
+  for (const [n, uri] of subscriptions.entries()) fields.push(subscriptionField(uri), String(n + 1));
+  if (subscriptions.length > 0) fields.push('n', String(subscriptions.length));
+  return fields;
+}
+
+/** The fields of the state hash that a patch changes; an empty value removes the field. */
+export function changedState({ answer, subscriptions = [], state }: RecordPatch): string[] {
   const fields: string[] = [];
   if (answer !== undefined) fields.push('a', `=${answer}`);
-  if (subscriptions !== undefined) fields.push('s', subscriptions.length === 0 ? '' : JSON.stringify(subscriptions));
+  for (const [uri, subscribed] of subscriptions) fields.push(subscriptionField(uri), subscribed ? '1' : '');
   for (const [key, value] of Object.entries(state ?? {})) fields.push(stateField(key), value ?? '');
   return fields;
 }
@@ -95,7 +106,6 @@ export function foundSession(id: string, reply: ReadReply, where: string, damage
   }
   const body = JSON.parse(bodyText) as Body;
   const aside = fieldsOf(stateReply);
-  const subscriptions = aside.get('s');
   const [logLevel, expiry] = [head.get('l'), head.get('x')];
   const [epoch, owner] = fenceOf(fence);
   const record: SessionRecord = {
@@ -109,18 +119,25 @@ export function foundSession(id: string, reply: ReadReply, where: string, damage
     answer: aside.get('a')?.slice(1) ?? body.answer,
     initialized: head.get('i') === '1',
     logLevel: logLevel === undefined || logLevel === '' ? null : logLevel,
-    subscriptions: subscriptions === undefined ? [] : (JSON.parse(subscriptions) as string[]),
+    subscriptions: subscriptionsOf(aside),
     state: stateOf(aside),
     getStream: head.get('g') === '1',
     createdAt: body.createdAt,
     activeAt: Number(head.get('a')),
     expiresAt: expiry === undefined ? null : Math.abs(Number(expiry)),
   };
-  return { now, record, expired: expiry !== undefined && Number(expiry) <= now };
+  return { now, record, listed: aside.has('s'), expired: expiry !== undefined && Number(expiry) <= now };
 }
 
 export type Found =
-  | { readonly now: number; readonly record: SessionRecord; readonly expired: boolean; readonly ended?: undefined }
+  | {
+      readonly now: number;
+      readonly record: SessionRecord;
+      /** An older build has written the subscriptions as a list. */
+      readonly listed: boolean;
+      readonly expired: boolean;
+      readonly ended?: undefined;
+    }
   | { readonly now: number; readonly ended: EndedSession; readonly record?: undefined };
 
 /** Epoch and owner of a head. */
@@ -129,6 +146,19 @@ export function fenceOf(text: string): readonly [epoch: number, owner: string | 
   const owner = text.slice(space + 1);
   return [Number(text.slice(0, space)), owner === '' ? null : owner];
 }
+
+function subscriptionsOf(aside: ReadonlyMap<string, string>): string[] {
+  const list = JSON.parse(aside.get('s') ?? '[]') as string[];
+  const numbered = [...aside].filter(([field]) => field.startsWith('u')).sort(([, a], [, b]) => Number(a) - Number(b));
+  return [...new Set([...list, ...numbered.map(([field]) => JSON.parse(field.slice(1)) as string)])];
+}
+
+/** The change that moves the list of an older build into fields. */
+export const movedList = ({ subscriptions }: SessionRecord): string[] => [
+  ...changedState({ subscriptions: subscriptions.map((uri): SubscriptionChange => [uri, true]) }),
+  's',
+  '',
+];
 
 /** `fromEntries` makes own properties of every key, `__proto__` too. */
 function stateOf(aside: ReadonlyMap<string, string>): Record<string, string> {

@@ -17,8 +17,12 @@
  *
  * `b`, the body: what never changes, as JSON.
  *
- * `s`, the state, a hash: `.` and the JSON text of a key of `session.state`; `a`: answer and `s`: subscriptions, once
- * they have changed since the session was created.
+ * `s`, the state, a hash:
+ * * `.` and the JSON text of a key of `session.state`
+ * * `a`: answer, once it has changed since the session was created
+ * * `u` and the JSON text of a resource URI that the client is subscribed to → its number, which gives the order
+ * * `n`: the last of these numbers
+ * * `s`: the subscriptions as a JSON list, written by an older build; a claim moves it into `u` fields
  *
  * `o`, a hash of open streams and markers: `s` and the name of a stream → its length and its requests; `m` and a marker
  * as JSON.
@@ -76,8 +80,8 @@ local function last(key) if ends then redis.call('PEXPIREAT', key, ends) end end
 /**
  * `KEYS`: head, body, state, open, and the log's keys if their lifetime is not limited. `ARGV` after the fence: the new
  * fence (empty: unchanged); the ms until the new expiry (empty: unchanged; or `never`); the number of head fields;
- * pairs of head fields; pairs of state fields, where an empty value deletes. When written with an earlier expiry than
- * before, answers `E` and the expiry.
+ * pairs of head fields; pairs of state fields, where an empty value deletes and a `u` field gets the next number. When
+ * written with an earlier expiry than before, answers `E` and the expiry.
  */
 export const SAVE = script(
   FENCE,
@@ -99,8 +103,12 @@ if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'f', ARGV[4]) end
 local fields = 7 + 2 * ARGV[6]
 for n = 7, fields - 1, 2 do redis.call('HSET', KEYS[1], ARGV[n], ARGV[n + 1]) end
 for n = fields, #ARGV, 2 do
-  if ARGV[n + 1] == '' then redis.call('HDEL', KEYS[3], ARGV[n])
-  else redis.call('HSET', KEYS[3], ARGV[n], ARGV[n + 1]) end
+  local field, value = ARGV[n], ARGV[n + 1]
+  if value == '' then redis.call('HDEL', KEYS[3], field)
+  else
+    if string.sub(field, 1, 1) == 'u' then value = redis.call('HINCRBY', KEYS[3], 'n', 1) end
+    redis.call('HSET', KEYS[3], field, value)
+  end
 end
 if fields < #ARGV then last(KEYS[3]) end
 return written

@@ -31,6 +31,8 @@ import {
   headOf,
   markerField,
   markersOf,
+  movedList,
+  stateFields,
   type Found,
   type ReadReply,
 } from './records.ts';
@@ -55,7 +57,7 @@ export class RedisSessions implements SessionStore {
     const { keys, keptMs, tombstoneMs } = this.#writer;
     const { id } = record;
     const [lasts, body, head] = [expiresInMs === null ? '' : String(expiresInMs), bodyOf(record), headOf(record)];
-    const state = withoutEmpty(changedState({ subscriptions: record.subscriptions, state: record.state }));
+    const state = stateFields(record);
     return this.#writer.steps(id, async () => {
       const until = await this.#directory.reserve(id);
       const kept = [until, keptMs, String(tombstoneMs), lasts, body];
@@ -83,6 +85,7 @@ export class RedisSessions implements SessionStore {
       const found = this.#found(id, reply);
       if (outcome === 'W' && found?.record !== undefined) {
         const record = { ...found.record, epoch: from.epoch + 1, owner: me };
+        if (found.listed) await this.#moveList(record, { epoch: record.epoch, owner: me });
         const expiresInMs = record.expiresAt === null ? null : record.expiresAt - found.now;
         return { claimed: true, record, markers: markersOf(fieldsOf(open)), expiresInMs };
       }
@@ -171,6 +174,14 @@ export class RedisSessions implements SessionStore {
     return (await this.#writer.run(CLAIM, [head, body, state, open], args)) as ReadReply;
   }
 
+  /** Without this, an unsubscribe would have to rewrite the list. The claim is written already. */
+  async #moveList(record: SessionRecord, fence: Fence): Promise<void> {
+    const { keys, keptMs } = this.#writer;
+    const args = [this.#writer.next(), fenceText(fence), keptMs, '', '', '0', ...movedList(record)];
+    const reply = await this.#writer.run(SAVE, this.#writer.lasting(keys.session(record.id)), args);
+    if (reply !== 'W') throw this.#writer.refusal(reply);
+  }
+
   async #end(id: string, from: Ownership, reason: EndReason): Promise<readonly [string, string?]> {
     const { keys, tombstoneMs } = this.#writer;
     const args = [this.#writer.next(), fenceText(from), reason, String(tombstoneMs), String(RECORD_VERSION)];
@@ -222,14 +233,4 @@ export class RedisSessions implements SessionStore {
  */
 function checkOfNew(until: number, expiresInMs: number | null): number {
   return expiresInMs === null ? until : Math.min(until - RESERVED_MS / 2 + expiresInMs, until);
-}
-
-/** A new session has no field to remove. */
-function withoutEmpty(fields: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (let n = 0; n + 1 < fields.length; n += 2) {
-    const [field = '', value = ''] = [fields[n], fields[n + 1]];
-    if (value !== '') kept.push(field, value);
-  }
-  return kept;
 }

@@ -1,5 +1,5 @@
 /** A record after a write. Records are never changed in place, so a record that was read stays the same. */
-import type { NewSessionRecord, RecordPatch, SessionRecord } from '../store.ts';
+import type { NewSessionRecord, RecordPatch, SessionRecord, SubscriptionChange } from '../store.ts';
 
 /** `now`: the store's clock. */
 export function patchRecord(record: SessionRecord, patch: RecordPatch, now: number): SessionRecord {
@@ -9,7 +9,7 @@ export function patchRecord(record: SessionRecord, patch: RecordPatch, now: numb
     answer: patch.answer ?? record.answer,
     initialized: patch.initialized ?? record.initialized,
     logLevel: patch.logLevel === undefined ? record.logLevel : patch.logLevel,
-    subscriptions: patch.subscriptions === undefined ? record.subscriptions : copyList(patch.subscriptions),
+    subscriptions: changedList(record.subscriptions, patch.subscriptions),
     state: patch.state === undefined ? record.state : patchState(record.state, patch.state),
     getStream: patch.getStream ?? record.getStream,
     activeAt: patch.activeAt ?? record.activeAt,
@@ -28,6 +28,17 @@ export function copyRecord(record: NewSessionRecord, expiresAt: number | null): 
 /** Shared, because most sessions have neither. */
 const NO_LIST: readonly string[] = Object.freeze([]);
 const NO_STATE: SessionRecord['state'] = Object.freeze({});
+
+/** A new list, unless there are no changes. */
+export function changedList(list: readonly string[], changes: readonly SubscriptionChange[] = []): readonly string[] {
+  if (changes.length === 0) return list;
+  const next = new Set(list);
+  for (const [uri, subscribed] of changes) {
+    next.delete(uri);
+    if (subscribed) next.add(uri);
+  }
+  return next.size === 0 ? NO_LIST : [...next];
+}
 
 function copyList(list: readonly string[]): readonly string[] {
   return list.length === 0 ? NO_LIST : [...list];

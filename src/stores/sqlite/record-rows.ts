@@ -27,13 +27,16 @@ export type RecordRow = readonly [
   answer: string,
   initialized: number,
   logLevel: string | null,
-  subscriptions: string | null,
+  /** The list of an older build. */
+  list: string | null,
   getStream: number,
   createdAt: number,
   activeAt: number,
   expiresAt: number | null,
   state: string | null,
   expired: number,
+  /** The rows of `subscriptions`: JSON of `[no, uri]` pairs. */
+  subscriptions: string | null,
 ];
 
 export interface HeldSession {
@@ -41,10 +44,12 @@ export interface HeldSession {
   readonly record: SessionRecord;
   /** The store has answered that this session expired. */
   readonly expired: boolean;
+  /** An older build has written the subscriptions as a list. */
+  readonly listed: boolean;
 }
 
 export function heldSession(row: RecordRow, path: string): HeldSession {
-  const [no, v, id, epoch, owner, user, version, handshake, answer, initialized, logLevel, subscriptions] = row;
+  const [no, v, id, epoch, owner, user, version, handshake, answer, initialized, logLevel, list] = row;
   const [getStream, createdAt, activeAt, expiresAt, state] = [row[12], row[13], row[14], row[15], row[16]];
   if (v > RECORD_VERSION) throw newerRecord(path, id, v, RECORD_VERSION);
   const record: SessionRecord = {
@@ -58,18 +63,26 @@ export function heldSession(row: RecordRow, path: string): HeldSession {
     answer,
     initialized: initialized === 1,
     logLevel,
-    subscriptions: subscriptions === null ? [] : (JSON.parse(subscriptions) as string[]),
+    subscriptions: subscriptionsOf(list, row[18]),
     state: state === null ? {} : (JSON.parse(state) as Record<string, string>),
     getStream: getStream === 1,
     createdAt,
     activeAt,
     expiresAt,
   };
-  return { no, record, expired: row[17] === 1 };
+  return { no, record, expired: row[17] === 1, listed: list !== null };
+}
+
+function subscriptionsOf(list: string | null, rows: string | null): readonly string[] {
+  const before = list === null ? [] : (JSON.parse(list) as string[]);
+  if (rows === null) return before;
+  const pairs = JSON.parse(rows) as Array<[no: number, uri: string]>;
+  const uris = pairs.sort(([a], [b]) => a - b).map(([, uri]) => uri);
+  return before.length === 0 ? uris : [...new Set([...before, ...uris])];
 }
 
 /** A copy of a record or patch for the end of the turn, because the caller may change its lists. */
-export function keep<T extends RecordPatch>(given: T): T {
+export function keep<T extends Pick<RecordPatch | NewSessionRecord, 'subscriptions' | 'state'>>(given: T): T {
   const { subscriptions, state } = given;
   return {
     ...given,
@@ -97,13 +110,13 @@ export function insertRecord(
     intern(database, record.answer),
     record.initialized ? 1 : 0,
     record.logLevel,
-    listText(record.subscriptions),
     record.getStream ? 1 : 0,
     record.createdAt,
     record.activeAt,
     expiresAt,
   ]);
   writeState(database, lastInsertRowid, record.state);
+  for (const uri of record.subscriptions) database.run(SQL.subscribe, [lastInsertRowid, JSON.stringify(uri)]);
 }
 
 /** Runs within a transaction. Writes only the fields that the patch has. `now`: the store's clock. */
@@ -113,7 +126,6 @@ export function patchRecord(database: Database, no: number, patch: RecordPatch, 
   if (patch.answer !== undefined) values.answer = intern(database, patch.answer);
   if (patch.initialized !== undefined) values.initialized = patch.initialized ? 1 : 0;
   if (patch.logLevel !== undefined) values.log_level = patch.logLevel;
-  if (patch.subscriptions !== undefined) values.subscriptions = listText(patch.subscriptions);
   if (patch.getStream !== undefined) values.get_stream = patch.getStream ? 1 : 0;
   if (patch.activeAt !== undefined) values.active_at = patch.activeAt;
   const { expiresInMs } = patch;
@@ -121,6 +133,14 @@ export function patchRecord(database: Database, no: number, patch: RecordPatch, 
   const columns = SAVED_COLUMNS.filter((column) => values[column] !== undefined);
   if (columns.length > 0) database.run(saveColumns(columns), [...columns.map((column) => values[column] ?? null), no]);
   if (patch.state !== undefined) writeState(database, no, patch.state);
+  for (const [uri, subscribed] of patch.subscriptions ?? [])
+    database.run(subscribed ? SQL.subscribe : SQL.unsubscribe, [no, JSON.stringify(uri)]);
+}
+
+/** Moves the list that an older build has written into rows. Runs within a transaction. */
+export function moveSubscriptions(database: Database, { no, record }: HeldSession): void {
+  for (const uri of record.subscriptions) database.run(SQL.subscribe, [no, JSON.stringify(uri)]);
+  database.run(SQL.dropList, [no]);
 }
 
 /** One row per key, so that changing one key rewrites one row. */
@@ -148,8 +168,6 @@ function hashOf(text: string): Uint8Array {
   hashes.set(text, hash);
   return hash;
 }
-
-const listText = (list: readonly string[]): string | null => (list.length === 0 ? null : JSON.stringify(list));
 
 /**
  * SQLite cuts text at U+0000, and a cut user name could be another user's. Text that cannot be stored exactly is

@@ -20,6 +20,8 @@ export interface Migration {
  *   U+001E, which JSON cannot contain. An append touches the last page of the table, which all sessions share, and one
  *   page of the index. `n` and `bytes` are in the index, so that retention is computed without the rows. Older
  *   builds stored several streams in one row (`shared-rows.ts`).
+ * - `subscriptions`: one row for each resource URI, in the order of `no`. Older builds store the whole list in
+ *   `sessions.subscriptions` instead; a claim moves it into rows.
  * - `open_streams`: streams that are not complete. A stream that has events and no row here is complete. `mark` is the
  *   marker of the first append. Most markers end with their stream and so need no row in `markers`.
  * - `instances`: leases. Rows of dead leases stay, so that their ids are not used again. `ends` is on the machine's
@@ -163,9 +165,23 @@ const REPORTED_EXPIRIES = `
 ALTER TABLE sessions ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
 `;
 
+/** An older build reads and writes `sessions.subscriptions` alone. The URI is JSON text. */
+const SUBSCRIPTION_ROWS = `
+CREATE TABLE subscriptions (
+  no INTEGER PRIMARY KEY,
+  session INTEGER NOT NULL,
+  uri TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX subscriptions_by_uri ON subscriptions (session, uri);
+CREATE TRIGGER subscriptions_gone AFTER DELETE ON sessions BEGIN
+  DELETE FROM subscriptions WHERE session = old.no;
+END;
+`;
+
 /** In order; the first has number 1. */
 export const MIGRATIONS: readonly Migration[] = [
   { breaking: true, sql: FIRST },
   { breaking: false, sql: FORGOTTEN_SECRETS },
   { breaking: false, sql: REPORTED_EXPIRIES },
+  { breaking: false, sql: SUBSCRIPTION_ROWS },
 ];

@@ -22,7 +22,7 @@ const RECORD = `
   SELECT s.no, s.v, s.id, s.epoch, s.owner, s.user, s.version, h.body, a.body, s.initialized, s.log_level,
     s.subscriptions, s.get_stream, s.created_at, s.active_at, s.expires_at,
     (SELECT '{' || group_concat(key || ':' || json_quote(value)) || '}' FROM state WHERE session = s.no),
-    s.expired
+    s.expired, (SELECT '[' || group_concat('[' || no || ',' || uri || ']') || ']' FROM subscriptions WHERE session = s.no)
   FROM sessions s JOIN texts h ON h.no = s.handshake JOIN texts a ON a.no = s.answer`;
 
 /** ?1 boot, ?2 now on the machine's clock. An end further away than the lease is long belongs to an earlier boot. */
@@ -65,8 +65,8 @@ export const SQL = {
   takeRoom: 'INSERT OR REPLACE INTO texts (hash, body) VALUES (?, ?)',
   giveRoom: 'DELETE FROM texts WHERE hash = ?',
   createSession: `INSERT INTO sessions (deployment, id, v, epoch, owner, user, version, handshake, answer, initialized,
-    log_level, subscriptions, get_stream, created_at, active_at, expires_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    log_level, get_stream, created_at, active_at, expires_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   record: `${RECORD} WHERE s.deployment = ? AND s.id = ?`,
   ownership: 'SELECT no, epoch, owner, expires_at, expired FROM sessions WHERE deployment = ? AND id = ?',
   fenced: `SELECT no FROM sessions WHERE ${FENCED}`,
@@ -77,6 +77,9 @@ export const SQL = {
   setState: `INSERT INTO state (session, key, value) VALUES (?, ?, ?)
     ON CONFLICT (session, key) DO UPDATE SET value = excluded.value`,
   deleteState: 'DELETE FROM state WHERE session = ? AND key = ?',
+  subscribe: 'INSERT OR REPLACE INTO subscriptions (session, uri) VALUES (?, ?)',
+  unsubscribe: 'DELETE FROM subscriptions WHERE session = ? AND uri = ?',
+  dropList: 'UPDATE sessions SET subscriptions = NULL WHERE no = ?',
   listSessions: `${RECORD}
     WHERE s.deployment = ? AND s.id > ? AND s.expired = 0 AND (s.expires_at IS NULL OR s.expires_at > ?)
     ORDER BY s.id LIMIT ?`,
@@ -175,7 +178,6 @@ export const SAVED_COLUMNS = [
   'answer',
   'initialized',
   'log_level',
-  'subscriptions',
   'get_stream',
   'active_at',
   'expires_at',

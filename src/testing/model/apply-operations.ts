@@ -85,7 +85,8 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
     }
     case 'save': {
       const own = fenceOf(model, step.id, step.fence);
-      const patch = { state: step.state, expiresInMs: step.expiresIn, activeAt: now() };
+      const { state, subscriptions } = step;
+      const patch = { state, subscriptions, expiresInMs: step.expiresIn, activeAt: now() };
       return [store.sessions.save(step.id, own, patch), model.save(step.id, own, patch)];
     }
     case 'release': {

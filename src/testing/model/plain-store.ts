@@ -3,6 +3,7 @@
  * real store are compared with it.
  */
 import { isEnded } from '../../stores/store.ts';
+import { changedList } from '../../stores/shared/record-patch.ts';
 import type {
   AppendRequest,
   ClaimOutcome,
@@ -85,9 +86,10 @@ export class PlainStore {
         if (value === null) state.delete(key);
         else state.set(key, value);
       }
-      const { expiresInMs, ...rest } = patch;
+      const { expiresInMs, subscriptions: changes, ...rest } = patch;
+      const subscriptions = changedList(session.record.subscriptions, changes);
       const expiresAt = expiresInMs === undefined ? session.record.expiresAt : this.#after(expiresInMs);
-      session.record = { ...session.record, ...rest, state: Object.fromEntries(state), expiresAt };
+      session.record = { ...session.record, ...rest, subscriptions, state: Object.fromEntries(state), expiresAt };
     });
   }
 

@@ -2,6 +2,7 @@
  * Random operations, the same for the same seed. They say "the next offset" or "a stale fence". `apply-operations.ts`
  * makes that exact when they run, so that most of them have an effect.
  */
+import type { SubscriptionChange } from '../../stores/store.ts';
 
 export type FenceKind = 'own' | 'stale' | 'ahead' | 'other';
 
@@ -20,6 +21,7 @@ export type Operation =
       readonly id: string;
       readonly fence: FenceKind;
       readonly state: Readonly<Record<string, string | null>>;
+      readonly subscriptions: readonly SubscriptionChange[];
       readonly expiresIn: number | null;
     }
   | { readonly op: 'release'; readonly id: string; readonly fence: FenceKind }
@@ -59,6 +61,7 @@ const EXPIRIES = [null, 1_500, 4_000, 60_000];
 const NO_EXPIRIES = [null];
 const EVENTS = ['', '"x"', '"a longer text"', '"é"', '"an event that alone is more than all that is kept"'];
 const MARKS = [{}, { mark: '1' }, { unmark: '1' }, { mark: '1', unmark: '2' }, { mark: '2', unmark: '1' }];
+const URIS = ['a:', 'b:', 'c:', '1'];
 const MOST = 80;
 
 /** How often each operation comes. */
@@ -125,7 +128,9 @@ export function randomOperations(seed: number, timed: boolean): Operation[] {
       case 'save': {
         const keys = Array.from({ length: below(3) }, () => one(['a', 'b', '__proto__']));
         const state = Object.fromEntries(keys.map((key) => [key, one(['1', '2', null])]));
-        return { op, id, fence, state, expiresIn: expiresIn() };
+        const uris = new Set(Array.from({ length: below(3) }, () => one(URIS)));
+        const subscriptions = [...uris].map((uri): SubscriptionChange => [uri, one([true, true, false])]);
+        return { op, id, fence, state, subscriptions, expiresIn: expiresIn() };
       }
       case 'end':
         return { op, id, fence: one([null, fence]) };

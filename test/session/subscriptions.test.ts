@@ -1,0 +1,112 @@
+/** How the subscriptions of a session reach its record: one change each, also while the store is away. */
+import { describe, expect, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
+import { mergedPatch, Subscriptions } from '../../src/session/subscriptions.ts';
+import { isEnded, type RecordPatch } from '../../src/stores/store.ts';
+import { createLab } from '../kit/lab.ts';
+import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
+
+async function subscriber() {
+  const store = watchedStore();
+  const { client: open } = await serve(createLab().factory, { store });
+  const client = open();
+  await client.initialize();
+  const change = (subscribed: boolean, uri: string) =>
+    client.call(subscribed ? 'resources/subscribe' : 'resources/unsubscribe', { uri });
+  const stored = async (): Promise<readonly string[]> => {
+    const record = await store.views[0]?.sessions.read(client.sessionId ?? '');
+    return record === undefined || isEnded(record) ? [] : record.subscriptions;
+  };
+  const saved = () =>
+    store.calls.flatMap(({ call, args }) => (call === 'sessions.save' ? [args[2] as RecordPatch] : []));
+  return { store, change, stored, saved };
+}
+
+test('each save has its own change, and what changes nothing is not saved', async () => {
+  const { change, stored, saved } = await subscriber();
+  const changes = (): unknown[] => saved().flatMap(({ subscriptions }) => subscriptions ?? []);
+  await change(true, 'note://b');
+  await change(true, 'note://a');
+  await change(true, 'note://b');
+  await change(false, 'note://never');
+  await change(false, 'note://b');
+  expect(changes()).toEqual([
+    ['note://b', true],
+    ['note://a', true],
+    ['note://b', false],
+  ]);
+  expect(await stored()).toEqual(['note://a']);
+});
+
+test('changes that meet an outage are stored in their order, whichever of them was stored before', async () => {
+  const { store, change, stored } = await subscriber();
+  const expected = new Set<string>();
+  let saves = 0;
+  // Of three saves one fails before the store, and one loses its reply.
+  store.before['sessions.save'] = () => {
+    if ((saves += 1) % 3 === 1) return Promise.reject(storeAway('the cable is out'));
+    return undefined;
+  };
+  store.after['sessions.save'] = () => {
+    if (saves % 3 === 2) return Promise.reject(storeAway('the cable is out'));
+    return undefined;
+  };
+  for (let n = 0; n < 60; n++) {
+    const [uri, subscribed] = [`note://${(n * 7) % 11}`, n % 3 !== 2];
+    await change(subscribed, uri);
+    if (subscribed) expected.add(uri);
+    else expected.delete(uri);
+  }
+  delete store.before['sessions.save'];
+  delete store.after['sessions.save'];
+  await until(async () => (await stored()).join() === [...expected].join(), { what: 'the store to have every change' });
+});
+
+describe('a retry', () => {
+  test('writes the present outcome of each change, and repeats what follows the first URI', () => {
+    const uris = new Subscriptions(['a', 'b', 'c', 'd']);
+    uris.delete('c');
+    expect(
+      uris.again([
+        ['b', true],
+        ['c', true],
+      ]),
+    ).toEqual([
+      ['c', false],
+      ['b', true],
+      ['d', true],
+    ]);
+    expect(uris.again([['c', false]])).toEqual([['c', false]]);
+  });
+
+  test('of two patches has every URI once, with its later change last', () => {
+    const merged = mergedPatch(
+      {
+        logLevel: 'info',
+        subscriptions: [
+          ['a', true],
+          ['b', true],
+        ],
+      },
+      { subscriptions: [['a', false]], getStream: true },
+    );
+    expect(merged).toEqual({
+      logLevel: 'info',
+      getStream: true,
+      subscriptions: [
+        ['b', true],
+        ['a', false],
+      ],
+    });
+    expect(mergedPatch({ activeAt: 1 }, { activeAt: 2 })).toEqual({ activeAt: 2 });
+  });
+});
+
+test('the size of the list follows its changes', () => {
+  const uris = new Subscriptions(['a', 'größe']);
+  expect([uris.size, uris.bytes, uris.characters]).toEqual([2, 8, 6]);
+  expect([uris.add('a'), uris.delete('größe'), uris.delete('größe')]).toEqual([false, true, false]);
+  expect([uris.size, uris.bytes, uris.characters, uris.list()]).toEqual([1, 1, 1, ['a']]);
+});
