@@ -103,38 +103,65 @@ export function cut(body: Buffer, limit: number, name: string): readonly Part[] 
   }));
 }
 
-interface Joining {
+/** `cut` makes headers of some 30 characters. */
+const HEADER_LENGTH = 128;
+/**
+ * What the incomplete messages of a mailbox may hold together. Parts are kept before the signature of their message can
+ * be checked. Links send at most 8 MiB without an acknowledgement, or one larger item.
+ */
+export const INCOMPLETE_BYTES = 67_108_864;
+/** What a part holds besides its bytes. */
+const KEPT_PART_BYTES = 512;
+
+interface Incomplete {
+  readonly name: string;
   readonly parts: Uint8Array[];
   readonly count: number;
+  bytes: number;
 }
 
-/** Incomplete messages by sender. The parts of a sender come in order, so its next message drops an incomplete one. */
+/**
+ * Incomplete messages by sender, the longest without a new part first. The parts of a sender come in order, so its next
+ * message drops an incomplete one.
+ */
 export class Joiner {
-  readonly #joining = new Map<string, Joining>();
+  readonly #incomplete = new Map<string, Incomplete>();
+  #bytes = 0;
 
   /** The body, when it is complete. */
   add(part: string | undefined, body: Uint8Array): Uint8Array | undefined {
     if (part === undefined || part === '') return body;
+    if (part.length > HEADER_LENGTH) return undefined;
     const [name = '', n, count] = part.split(' ');
     const [sender = ''] = name.split('/');
-    if (n === '0') {
-      for (const known of this.#joining.keys()) if (known.startsWith(`${sender}/`)) this.#joining.delete(known);
-      this.#joining.set(name, { parts: [], count: Number(count) });
-    }
-    const joining = this.#joining.get(name);
+    const before = this.#take(sender);
+    const message = n === '0' ? { name, parts: [], count: Number(count), bytes: 0 } : before;
     // An earlier part was lost, so the message cannot become complete.
-    if (joining === undefined || joining.parts.length !== Number(n)) {
-      this.#joining.delete(name);
-      return undefined;
-    }
-    joining.parts.push(body);
-    if (joining.parts.length < joining.count) return undefined;
-    this.#joining.delete(name);
-    return Buffer.concat(joining.parts);
+    if (message === undefined || message.name !== name || message.parts.length !== Number(n)) return undefined;
+    // A copy, because a small body may be a view of a large buffer.
+    message.parts.push(new Uint8Array(body));
+    if (message.parts.length >= message.count) return Buffer.concat(message.parts);
+    message.bytes += body.length + KEPT_PART_BYTES;
+    this.#bytes += message.bytes;
+    this.#incomplete.set(sender, message);
+    this.#dropOldest();
+    return undefined;
   }
 
-  clear(): void {
-    this.#joining.clear();
+  #take(sender: string): Incomplete | undefined {
+    const message = this.#incomplete.get(sender);
+    if (message === undefined) return undefined;
+    this.#incomplete.delete(sender);
+    this.#bytes -= message.bytes;
+    return message;
+  }
+
+  /** Senders repeat a message that was dropped. */
+  #dropOldest(): void {
+    for (const sender of this.#incomplete.keys()) {
+      if (this.#bytes <= INCOMPLETE_BYTES) return;
+      this.#take(sender);
+    }
   }
 }
 
