@@ -36,6 +36,22 @@ function addressed(text: string, port: number, instances: readonly number[]): st
     .replaceAll(/(?<=listen |bind :)8080\b/g, String(port));
 }
 
+/** What the recipes say to change for TLS. They name `tls.conf` or the commented line of `haproxy.cfg`. */
+function withTls(text: string, { certificate, key }: Certificate): string {
+  return text
+    .replace(/listen 8080;/, 'listen 8080 ssl;')
+    .replace(/ *# With TLS: (bind :)443(.*)\n *bind :8080\n/, '  $18080$2\n')
+    .replace('/etc/nginx/mcp.crt', certificate)
+    .replace('/etc/nginx/mcp.key', key)
+    .replace('/etc/haproxy/mcp.pem', `${certificate}.pem`);
+}
+
+/** Files in PEM; `<certificate>.pem` holds both, as HAProxy reads them. */
+export interface Certificate {
+  readonly certificate: string;
+  readonly key: string;
+}
+
 /** What a distribution's nginx.conf says around the files of `conf.d`. */
 const NGINX = `
 daemon off;
@@ -77,6 +93,7 @@ export async function startProxy(
   kind: ProxyKind,
   files: readonly string[],
   instances: readonly number[],
+  certificate?: Certificate,
 ): Promise<Proxy> {
   const executable = find(kind);
   if (executable === undefined) throw new Error(`${kind} is not installed`);
@@ -86,7 +103,8 @@ export async function startProxy(
   writeFileSync(join(folder, 'nginx.conf'), NGINX);
   const paths = files.map((file) => {
     const path = join(folder, 'conf.d', basename(file));
-    writeFileSync(path, addressed(recipe(file), port, instances));
+    const text = certificate === undefined ? recipe(file) : withTls(recipe(file), certificate);
+    writeFileSync(path, addressed(text, port, instances));
     return path;
   });
   const child = spawn(executable, ARGUMENTS[kind](paths, folder), { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -103,7 +121,7 @@ export async function startProxy(
     throw new Error(`${kind}: ${output}`, { cause: error });
   });
   return {
-    url: `http://127.0.0.1:${port}/mcp`,
+    url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}/mcp`,
     port,
     output: () => output,
     close,
