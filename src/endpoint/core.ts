@@ -16,6 +16,7 @@ import { RequestChecks } from '../eras/request-checks.ts';
 import { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import { LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
 import { StatelessEra } from '../eras/legacy/stateless-era.ts';
+import { CallRecords } from '../eras/modern/call-records.ts';
 import { ModernEra } from '../eras/modern/modern-era.ts';
 import { closedEndpoint, internal, methodNotAllowed, SojournError } from '../errors.ts';
 import { asSojournError, refuse, refuseOnSession } from '../http/answer.ts';
@@ -51,6 +52,8 @@ export interface CoreOptions {
   readonly factory: McpEndpointFactory;
   readonly options: ResolvedOptions;
   readonly store: OpenStore;
+  /** The view for the option `resumeModernCalls`; `undefined`: it is off. */
+  readonly calls?: OpenStore | undefined;
   readonly durable: boolean;
   /** The store passes messages between instances as objects within this process. */
   readonly inProcess: boolean;
@@ -91,6 +94,7 @@ export class Core {
     factory,
     options: given,
     store,
+    calls,
     durable,
     inProcess,
     random,
@@ -219,6 +223,7 @@ export class Core {
       patience,
       random,
       lifecycle,
+      lostAnswer: (exchange) => this.#modern.lostAnswer(exchange),
     });
     this.#stateless = new StatelessEra({ options, servers, keepAlive, gate, authorizer, lists });
     const legacyPost: LegacyEra['post'] =
@@ -234,10 +239,17 @@ export class Core {
       authorizer,
       lists,
       lifecycle,
+      resuming: calls && {
+        records: new CallRecords(calls, options),
+        relay: this.legacy.relay,
+        instance: this.instance,
+        memory,
+      },
       legacy: legacyPost,
     });
     this.#checks = new RequestChecks(options, {
       modern: (post, header) => this.#refuses(post) || this.#modern.serve(post, header),
+      lostAnswer: (exchange) => this.#modern.lostAnswer(exchange),
       legacyPost: (post) => this.#refuses(post) || legacyPost(post),
       legacyGet: (exchange) => this.legacy.get(exchange),
       legacyDelete: (exchange) =>

@@ -23,12 +23,13 @@ import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import { endpointLogger } from '../options/logger.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { resolveOptions } from '../options/resolve.ts';
+import { RETENTION_DEFAULTS } from '../options/resolve-limits.ts';
 import { createSessions, type SessionEvents, type Sessions } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/shared-lists.ts';
-import type { OpenStore } from '../stores/store.ts';
+import type { MaybePromise, OpenStore } from '../stores/store.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
 import type {
   ConnectableServer,
@@ -145,6 +146,11 @@ function retentionOf({ eventRetention, limits }: ResolvedOptions): EventRetentio
   return { ...eventRetention, bytes: Math.max(eventRetention.bytes, limits.streamBufferBytes) };
 }
 
+/** Follows the name of the endpoint in the name of the deployment that keeps calls. No `name` can contain it. */
+const CALLS = ':calls';
+/** No client names the record of a call, so an ended one need not be remembered. */
+const CALL_TOMBSTONE_MS = 1_000;
+
 class Endpoint {
   readonly #factory: McpEndpointFactory;
   readonly #options: ResolvedOptions;
@@ -199,7 +205,7 @@ class Endpoint {
   #open(): Core | Promise<Core> {
     const options = this.#options;
     const store = options.store ?? memory();
-    const opened = store.open({
+    const storeOptions = {
       name: options.name,
       time: options.timeProvider,
       random: systemRandom,
@@ -209,12 +215,23 @@ class Endpoint {
       retention: retentionOf(options),
       eventLogBytes: options.limits.eventLogBytes,
       tombstones: options.limits.tombstones,
-    });
-    const build = (open: OpenStore): Core =>
+    };
+    const opened = store.open(storeOptions);
+    const openCalls = (): MaybePromise<OpenStore> | undefined =>
+      options.resumeModernCalls
+        ? store.open({
+            ...storeOptions,
+            name: `${options.name}${CALLS}`,
+            retention: RETENTION_DEFAULTS,
+            tombstoneMs: CALL_TOMBSTONE_MS,
+          })
+        : undefined;
+    const build = (open: OpenStore, calls: OpenStore | undefined): Core =>
       new Core({
         factory: this.#factory,
         options,
         store: open,
+        calls,
         durable: store.durable,
         inProcess: store.inProcess,
         random: systemRandom,
@@ -227,12 +244,21 @@ class Endpoint {
         lifecycle: this.#lifecycle,
       });
     if (!(opened instanceof Promise)) {
-      const core = build(opened);
+      const calls = openCalls();
+      if (calls instanceof Promise) throw new TypeError('A store opens synchronously always, or never');
+      const core = build(opened, calls);
       void core.join();
       return core;
     }
     return opened.then(async (open) => {
-      const core = build(open);
+      let calls: OpenStore | undefined;
+      try {
+        calls = await openCalls();
+      } catch (cause) {
+        await open.close().catch(() => {});
+        throw cause;
+      }
+      const core = build(open, calls);
       try {
         await core.join();
       } catch (cause) {

@@ -151,8 +151,9 @@ export class Shutdown {
   }
 
   async #closeEras(): Promise<void> {
-    const { modern, stateless, sse } = this.#parts;
-    await Promise.all([modern.close(), stateless.close(), sse?.close()]);
+    const { modern, stateless, sse, durable, instance } = this.#parts;
+    const handsOver = durable || (await instance.otherServing()) !== undefined;
+    await Promise.all([modern.close(handsOver), stateless.close(), sse?.close()]);
   }
 
   /** Releases the sessions where the store outlives this endpoint or other endpoints use it. Otherwise ends them. */

@@ -28,7 +28,7 @@ import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import type { InboundPost } from '../relay/call.ts';
-import { asksForLostAnswer, respondLostAnswer } from './modern/lost-answers.ts';
+import { asksForLostAnswer } from './modern/lost-answers.ts';
 import { checkTextDepth, checkValueDepth } from './json-depth.ts';
 
 export const VALIDATION_ORDER = [
@@ -61,6 +61,8 @@ export const VALIDATION_ORDER = [
 
 export interface RequestTargets {
   modern(post: InboundPost, header: string | undefined): void;
+  /** A GET that asks for what followed on the stream of a 2026-07-28 request. */
+  lostAnswer(exchange: Exchange): void;
   legacyPost(post: InboundPost): void;
   legacyGet(exchange: Exchange): void;
   legacyDelete(exchange: Exchange): void;
@@ -110,7 +112,7 @@ export class RequestChecks {
     const refusal = this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (exchange.method === 'GET' && this.#servesModern && asksForLostAnswer(exchange))
-      respondLostAnswer(exchange, this.#options);
+      this.#targets.lostAnswer(exchange);
     else if (exchange.method === 'GET') this.#targets.legacyGet(exchange);
     else this.#targets.legacyDelete(exchange);
   }

@@ -203,6 +203,13 @@ export interface McpEndpointOptions {
    */
   lostCalls?: LostCalls | undefined;
   /**
+   * `true`: a call of 2026-07-28 continues for two `retryMs` after its connection broke, and its client gets the answer
+   * when it comes back. After a crash a call that may run twice runs again elsewhere, and any other call ends with
+   * `owner_lost`. The specification has no resuming in this revision, and a disconnect cancels there. Default `false`:
+   * a call is cancelled when its connection breaks.
+   */
+  resumeModernCalls?: boolean | undefined;
+  /**
    * `true` (default): clients with a bug that costs their users calls get what they need (`src/clients/known.ts` lists
    * who and what). `false`: every client is treated alike.
    */

@@ -160,6 +160,7 @@ export const OPTIONS = {
     'error',
     streams('how a tool call that may have run is answered when its result is lost', { value: 'form' }),
   ),
+  resumeModernCalls: flag(false, streams('let calls of 2026-07-28 go on when their connection breaks')),
   knownClients: flag(true, streams('treat every client alike, also those with known bugs')),
   eventRetention: group<Readonly<EventRetention> | false>({
     ...streams('keep no sent messages; clients cannot resume', { shown: 'on' }),

@@ -90,8 +90,7 @@ export class CallGuard {
     const known = (this.#repeatableTools ??= new Set());
     for (const tool of tools as unknown[]) {
       if (!isObject(tool) || typeof tool['name'] !== 'string') continue;
-      const hints = isObject(tool['annotations']) ? tool['annotations'] : {};
-      if (hints['readOnlyHint'] === true || hints['idempotentHint'] === true) known.add(tool['name']);
+      if (mayRepeat(tool)) known.add(tool['name']);
       else known.delete(tool['name']);
     }
   }
@@ -244,6 +243,12 @@ export class CallGuard {
     const unmark = async (): Promise<WriteOutcome> => this.#sessions.mark(sessionId, fence, marker, true);
     unmark().catch(() => {});
   }
+}
+
+/** Whether a tool of `tools/list` says that its calls may run twice. */
+export function mayRepeat(tool: unknown): boolean {
+  const hints = isObject(tool) && isObject(tool['annotations']) ? tool['annotations'] : {};
+  return hints['readOnlyHint'] === true || hints['idempotentHint'] === true;
 }
 
 /** `1` and `"1"` are two requests. */

@@ -28,11 +28,11 @@ export class OtherDeployment {
   }
 
   /** Resolves when every instance listens. */
-  static async start(kind: StoreKind, size: Size): Promise<OtherDeployment> {
+  static async start(kind: StoreKind, size: Size, flags: readonly string[] = []): Promise<OtherDeployment> {
     const store = await startServer(kind, { args: DURABLE[kind] });
     const held = size === 1 ? holdSocket() : undefined;
     const ports = held === undefined ? [await freePort(), await freePort()] : [held.port];
-    const instances = ports.map((port) => new DeployedInstance(port, store.url, { module, fd: held?.fd }));
+    const instances = ports.map((port) => new DeployedInstance(port, store.url, { module, fd: held?.fd, flags }));
     for (const instance of instances) await instance.start();
     return new OtherDeployment(store, instances, held ?? (await startProxy('nginx', NGINX, ports)));
   }

@@ -22,6 +22,8 @@ export interface InstanceOptions {
   readonly module?: string;
   /** A listening socket that is passed to it. */
   readonly fd?: number | undefined;
+  /** Further flags. */
+  readonly flags?: readonly string[];
 }
 
 /** Only the process itself knows the id that it will have; `exec` keeps it. */
@@ -41,8 +43,8 @@ export class DeployedInstance {
 
   /** Resolves when it listens. Instances of one `name` share their sessions. */
   async start(name = 'mcp'): Promise<void> {
-    const { module = deployedServer, fd } = this.#options;
-    const command = [process.execPath, cli, 'serve', module, '--log-level', 'warn', '--name', name];
+    const { module = deployedServer, fd, flags = [] } = this.#options;
+    const command = [process.execPath, cli, 'serve', module, '--log-level', 'warn', '--name', name, ...flags];
     const [file = '', ...args] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
     const child = spawn(file, args, {
       env: { ...inherited, SOJOURN_PORT: String(this.port), SOJOURN_STORE: this.#store, SOJOURN_WORKERS: '0' },

@@ -29,6 +29,7 @@ import { ContinuedExchange } from '../../relay/continued-exchange.ts';
 import { type Call, type InboundPost, type NextAttempt, postCall, requestIdOf } from '../../relay/call.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { checkTextDepth } from '../json-depth.ts';
+import { asksForLostAnswer } from '../modern/lost-answers.ts';
 import { type EventPosition, parseEventId, plainId, resumedId } from '../../session/event-id.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import { serveGet } from './get.ts';
@@ -50,6 +51,8 @@ export interface LegacyOptions {
   readonly patience: Patience;
   readonly random: RandomSource;
   readonly lifecycle: Lifecycle;
+  /** Serves a relayed GET that asks for what followed on the stream of a 2026-07-28 request. */
+  readonly lostAnswer: (exchange: Exchange) => void;
 }
 
 export class LegacyEra {
@@ -61,6 +64,7 @@ export class LegacyEra {
   readonly #keepAlive: KeepAlive;
   readonly #patience: Patience;
   readonly #lifecycle: Lifecycle;
+  readonly #lostAnswer: LegacyOptions['lostAnswer'];
   readonly #getSinks: SseSinkOptions;
   readonly #postSinks: SseSinkOptions;
   /** Of POSTs whose clients come back after the end of a stream. */
@@ -79,6 +83,7 @@ export class LegacyEra {
     this.#keepAlive = keepAlive;
     this.#patience = patience;
     this.#lifecycle = lifecycle;
+    this.#lostAnswer = given.lostAnswer;
     const { streamBufferBytes: bufferBytes } = options.limits;
     const handOn = (exchange: Exchange, lastEventId: string): void => this.#handOn(exchange, lastEventId);
     this.#getSinks = { keepAlive, bufferBytes, heldHeads: new HeldHeads(options.timeProvider), expiry, handOn };
@@ -155,6 +160,7 @@ export class LegacyEra {
    * Serves a call that another instance relayed: its session lives here, or opens here because that instance drains.
    */
   #relayed({ call, again, text = '' }: CallItem, exchange: RelayedExchange): void {
+    if (asksForLostAnswer(exchange)) return this.#lostAnswer(exchange);
     if (call !== 'post') return this.#bodiless(call, exchange, again);
     // Instances of earlier versions do not check the depth.
     const deep = checkTextDepth(text);

@@ -17,7 +17,7 @@ import {
   type Server,
   type ServerEventBus,
 } from '@modelcontextprotocol/server';
-import { headerMismatch, invalidRequest, requestClosed, SojournError } from '../../errors.ts';
+import { answerNotKept, headerMismatch, invalidRequest, requestClosed, SojournError } from '../../errors.ts';
 import { answerable, CLOSED_STATUS, errorJson, type LostForm, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
@@ -41,7 +41,12 @@ import { claimedVersion } from '../request-checks.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';
-import { firstEvent } from './lost-answers.ts';
+import { parseCallPosition } from './call-position.ts';
+import { firstEvent, firstPosition, respondLostAnswer, respondNothingFollows } from './lost-answers.ts';
+import { mayRunTwice, postOf } from './may-run-twice.ts';
+import { ResumableCalls, type ResumableCallsOptions } from './resumable-calls.ts';
+import { ResumableExchange } from './resumable-exchange.ts';
+import { type LostCall, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
 import { contextOf, ModernCall } from './modern-call.ts';
 import { ModernServers } from './servers.ts';
 
@@ -62,6 +67,10 @@ export interface ModernOptions {
   readonly lists?: SharedLists | undefined;
   readonly gate: RequestGate;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
+  /** Of the option `resumeModernCalls`; `undefined`: it is off. */
+  readonly resuming:
+    | (Pick<ResumableCallsOptions, 'memory'> & Pick<ReturningClientsOptions, 'records' | 'relay' | 'instance'>)
+    | undefined;
   /** Handles a message that the SDK classifies as legacy. */
   readonly legacy: (post: InboundPost) => void;
 }
@@ -80,6 +89,9 @@ export class ModernEra {
   readonly #lifecycle: ModernOptions['lifecycle'];
   readonly #handler: McpHttpHandler;
   readonly #calls = new WeakMap<object, ModernCall>();
+  /** `undefined`: a request whose connection breaks is cancelled. */
+  readonly #resumable: ResumableCalls | undefined;
+  readonly #returning: ReturningClients | undefined;
   #running = 0;
 
   constructor(given: ModernOptions) {
@@ -95,6 +107,19 @@ export class ModernEra {
     this.#legacy = legacy;
     this.#authorizer = authorizer;
     this.#expiry = expiry;
+    const { resuming } = given;
+    if (resuming !== undefined) {
+      const calls = new ResumableCalls({ ...resuming, options, random });
+      this.#resumable = calls;
+      this.#returning = new ReturningClients({
+        ...resuming,
+        options,
+        calls,
+        random,
+        mayRunTwice: (call) => mayRunTwice(call, options, (post, list) => this.#serve(post, list, list, call.version)),
+        run: (exchange, call) => this.#run(exchange, call),
+      });
+    }
     this.#handler = createMcpHandler((context) => this.#build(context.requestInfo as McpHttpRequest), {
       legacy: 'reject',
       bus,
@@ -125,13 +150,39 @@ export class ModernEra {
     const admission = request && this.#gate.enter(admittedRequest(exchange, request, false));
     if (admission instanceof SojournError) return refuse(exchange, admission, request?.id ?? null);
     const version = typeof claim === 'string' ? claim : (header ?? '');
-    attempt(exchange, () => {
-      const served =
-        request === undefined || this.#authorizer === undefined
-          ? this.#answer(new ModernCall(post, request, version), first.message)
-          : this.#serveAuthorized(post, request, this.#authorizer, version);
-      return served.finally(() => admission?.leave());
-    });
+    const resumable = request === undefined ? post : this.#resumablePost(post, request, version);
+    attempt(exchange, () => this.#serve(resumable, first.message, request, version).finally(() => admission?.leave()));
+  }
+
+  #serve(post: InboundPost, message: unknown, request: RpcRequest | undefined, version: string): Promise<void> {
+    return request === undefined || this.#authorizer === undefined
+      ? this.#answer(new ModernCall(post, request, version), message)
+      : this.#serveAuthorized(post, request, this.#authorizer, version);
+  }
+
+  /** A GET whose `Last-Event-ID` names a request of this era. */
+  lostAnswer(exchange: Exchange): void {
+    const returning = this.#returning;
+    if (returning !== undefined) return attempt(exchange, () => returning.resume(exchange));
+    const position = parseCallPosition(exchange.header('last-event-id'));
+    if (position === undefined || position.ended) respondNothingFollows(exchange);
+    else respondLostAnswer(exchange, position, answerNotKept(), this.#options);
+  }
+
+  /** A `listen` stream has no answer, and JSON bodies have no event ids. */
+  #resumablePost(post: InboundPost, request: RpcRequest, version: string): InboundPost {
+    if (this.#resumable === undefined || request.method === 'subscriptions/listen') return post;
+    if (this.#options.responseMode === 'json') return post;
+    const bytes = post.text?.length ?? (Number(post.exchange.header('content-length')) || 0);
+    return { ...post, exchange: this.#resumable.wrap(post.exchange, request, version, bytes) };
+  }
+
+  /** Runs a call again that another instance left. */
+  #run(exchange: ResumableExchange, { request, version }: LostCall): void {
+    const admission = this.#gate.enter(admittedRequest(exchange, request, false));
+    if (admission instanceof SojournError) return refuse(exchange, admission, request.id);
+    const post = postOf(exchange, request);
+    attempt(exchange, () => this.#serve(post, request, request, version).finally(() => admission.leave()));
   }
 
   async #serveAuthorized(post: InboundPost, sent: RpcRequest, authorizer: Authorizer, version: string): Promise<void> {
@@ -221,9 +272,11 @@ export class ModernEra {
   }
 
   /** A client that lost a `listen` stream has no answer to wait for. */
-  #firstEvent({ request }: ModernCall): (() => string) | undefined {
+  #firstEvent({ request, post }: ModernCall): (() => string) | undefined {
     if (request === undefined || request.method === 'subscriptions/listen') return undefined;
-    return () => firstEvent(request, this.#random, this.#options.retryMs);
+    // It writes its first event by itself.
+    if (post.exchange instanceof ResumableExchange) return undefined;
+    return () => firstEvent(firstPosition(request, this.#random), this.#options.retryMs);
   }
 
   #commitLater(pipe: ResponsePipe): unknown {
@@ -261,9 +314,11 @@ export class ModernEra {
     }
   }
 
-  /** Ends what runs. The lifecycle refuses new requests already. */
-  async close(): Promise<void> {
+  /** Ends what runs. The lifecycle refuses new requests already. `handsOver`: another instance may continue calls. */
+  async close(handsOver = false): Promise<void> {
+    if (handsOver) await this.#resumable?.leave();
     this.#direct.close();
     await this.#handler.close();
+    await this.#resumable?.close();
   }
 }

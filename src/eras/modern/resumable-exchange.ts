@@ -1,0 +1,357 @@
+/**
+ * The exchange of a 2026-07-28 call that can be resumed: its client may change, and the call does not notice.
+ *
+ *     waiting ──the head is due──▶ recording ──recorded──▶ resumable ──end──▶ answered
+ *        │                             │ ╰──not recorded──▶ plain    ├──handed over──▶ left
+ *        ├──respond, end───────────────┼───────────────────────┼─────┼──────────────▶ answered
+ *        ╰──the client disconnected────┴───────────────────────┴─────┴──for too long▶ cancelled
+ *
+ * `waiting`, `recording` and `plain` have the client of the request. From `resumable` on there is one client or none: a
+ * cut leaves none, and a GET brings another. Every message gets an event id and is kept for the next client, within
+ * `streamBufferBytes`. The newest message is kept whatever its size, because it may be the answer.
+ */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { type Backlog, backlogOf } from '../../http/backlog.ts';
+import { attempt } from '../../http/attempt.ts';
+import { type BodyRead, closeSignal, type Exchange, type HeaderFields, type HeaderList } from '../../http/exchange.ts';
+import { createRequestView, type RequestSource } from '../../http/request-view.ts';
+import type { MemoryUse } from '../../http/slow-readers.ts';
+import { messageFrame, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
+import { follow, type Transitions } from '../../options/transitions.ts';
+import type { McpHttpRequest } from '../../types.ts';
+import { type CallPosition, formatCallPosition, resumedPosition } from './call-position.ts';
+import { firstEvent, respondNothingFollows } from './lost-answers.ts';
+
+type State = 'waiting' | 'recording' | 'plain' | 'resumable' | 'answered' | 'left' | 'cancelled';
+
+const STATES: Transitions<State> = {
+  waiting: ['recording', 'answered', 'cancelled'],
+  recording: ['resumable', 'plain', 'cancelled'],
+  plain: ['answered', 'cancelled'],
+  resumable: ['answered', 'left', 'cancelled'],
+  answered: [],
+  left: [],
+  cancelled: [],
+};
+
+/** The request as its handler sees it: that of the client, or a kept one. */
+export type RequestOrigin = Pick<
+  Exchange,
+  'method' | 'url' | 'header' | 'headerFields' | 'absoluteUrl' | 'canonicalHeaders' | 'authInfo' | 'user'
+> &
+  Partial<Pick<Exchange, 'clientAddress' | 'request'>>;
+
+/** By lower-case name. */
+export function readsHeaders(headers: HeaderFields): Pick<RequestOrigin, 'header' | 'headerFields'> {
+  const header = (name: string): string | undefined => {
+    const value = headers[name];
+    return typeof value === 'string' || value === undefined ? value : value.join(', ');
+  };
+  return { header, headerFields: () => headers };
+}
+
+/** What a resumable call needs of the calls of its instance. */
+export interface ResumableHost {
+  readonly retryMs: number;
+  readonly bufferBytes: number;
+  /** For the messages that are kept. */
+  readonly memory: Pick<MemoryUse, 'take' | 'give'>;
+  /** Records the call. Resolves with `false` when it cannot be resumed. */
+  record(call: ResumableExchange): Promise<boolean>;
+  /** It has no client from now on. `false`: it does not go on. */
+  goesOn(call: ResumableExchange): boolean;
+  /** It has a client again. */
+  attached(call: ResumableExchange): void;
+  /** It was answered; `json` is the answer. */
+  answered(call: ResumableExchange, json: string): void;
+  /** It was cancelled after it had been recorded. */
+  cancelled(call: ResumableExchange): void;
+  report(cause: unknown): void;
+}
+
+const DATA = /^data: (.*)$/m;
+
+export class ResumableExchange implements Exchange, RequestSource {
+  readonly #origin: RequestOrigin;
+  readonly #host: ResumableHost;
+  readonly #first: CallPosition;
+  #state: State = 'waiting';
+  #client: Exchange | undefined;
+  #backlog: Backlog | undefined;
+  /** What was written while the call was being recorded. */
+  #queued: string[] = [];
+  #endQueued = false;
+  /** The newest messages as frames, without ids. */
+  #kept: string[] = [];
+  /** The newest message, and its number. */
+  #newest = '';
+  #offset = 0;
+  /** Bytes charged to the memory budget. */
+  #held = 0;
+  #onClose: Array<() => unknown> = [];
+  #request: McpHttpRequest | undefined;
+  #signal: AbortSignal | undefined;
+  readonly relayOrigin = undefined;
+  readonly parsedBody = undefined;
+  sessionId: string | undefined = undefined;
+  authInfo: AuthInfo | undefined;
+  user: string | undefined;
+
+  private constructor(origin: RequestOrigin, first: CallPosition, host: ResumableHost) {
+    this.#origin = origin;
+    this.#first = first;
+    this.#host = host;
+    this.authInfo = origin.authInfo;
+    this.user = origin.user;
+  }
+
+  /** A call whose client waits for its answer. */
+  static of(client: Exchange, first: CallPosition, host: ResumableHost): ResumableExchange {
+    const call = new ResumableExchange(client, first, host);
+    call.#take(client);
+    return call;
+  }
+
+  /** A recorded call that runs again. It has no client yet. */
+  static again(origin: RequestOrigin, first: CallPosition, host: ResumableHost): ResumableExchange {
+    const call = new ResumableExchange(origin, first, host);
+    call.#become('recording');
+    call.#become('resumable');
+    return call;
+  }
+
+  get secret(): string {
+    return this.#first.secret;
+  }
+
+  // ——— The client ———
+
+  /** A client came back with this position. It gets what followed, and replaces an earlier client. */
+  attach(client: Exchange, position: CallPosition): void {
+    if (client.closed) return;
+    const isSameRun = position.run === this.#first.run;
+    const after = isSameRun ? position.offset : 0;
+    if (this.#state === 'answered' && isSameRun && after >= this.#offset) return respondNothingFollows(client);
+    const before = this.#client;
+    this.#take(client);
+    before?.end();
+    client.openStream(SSE_HEADERS);
+    const from = resumedPosition({ ...this.#first, offset: after, resumes: isSameRun ? position.resumes : 0 });
+    client.write(primingFrame(formatCallPosition(from), this.#host.retryMs, true));
+    const firstKept = this.#offset - this.#kept.length + 1;
+    for (const [n, frame] of this.#kept.entries()) {
+      if (firstKept + n > after) client.write(this.#withId(frame, firstKept + n));
+    }
+    if (this.#state === 'answered') {
+      this.#client = undefined;
+      client.end();
+    } else if (!client.closed) this.#host.attached(this);
+  }
+
+  #take(client: Exchange): void {
+    this.#client = client;
+    this.#backlog = undefined;
+    client.onClose(() => this.#lost(client));
+  }
+
+  /** A client disconnected. */
+  #lost(client: Exchange): void {
+    if (this.#client !== client) return;
+    this.#client = undefined;
+    if (this.#state === 'resumable' && this.#host.goesOn(this)) return;
+    this.cancel();
+  }
+
+  /** No client came back in time, or none may. */
+  cancel(): void {
+    if (this.closed) return;
+    const isRecorded = this.#state === 'resumable';
+    this.#become('cancelled');
+    this.forget();
+    this.#client?.destroy();
+    if (isRecorded) this.#host.cancelled(this);
+    for (const fn of this.#onClose.splice(0)) attempt(this, fn);
+  }
+
+  /** Another instance runs it again: its client comes back there. What still comes of this run is dropped. */
+  leave(): void {
+    if (this.#state !== 'resumable') return;
+    this.#become('left');
+    this.forget();
+    this.#client?.end();
+    this.#client = undefined;
+  }
+
+  /** Whether the newest message is kept. */
+  get keepsNewest(): boolean {
+    return this.#kept.length > 0;
+  }
+
+  /** Drops what was kept for the next client. */
+  forget(): void {
+    this.#kept = [];
+    this.#host.memory.give(this.#held);
+    this.#held = 0;
+  }
+
+  // ——— The answer ———
+
+  respond(status: number, headers: HeaderList, body?: string): void {
+    if (this.#state === 'waiting') {
+      this.#become('answered');
+      return this.#client?.respond(status, headers, body);
+    }
+    // The head was sent before.
+    if (body !== undefined && body !== '') this.write(headers === SSE_HEADERS ? body : messageFrame(body, undefined));
+    this.end();
+  }
+
+  openStream(): void {
+    if (this.#state !== 'waiting') return;
+    this.#become('recording');
+    attempt(this, async () => this.#recorded(await this.#host.record(this)));
+  }
+
+  #recorded(resumable: boolean): void {
+    if (this.#state !== 'recording') {
+      if (resumable) this.#host.cancelled(this);
+      return;
+    }
+    this.#become(resumable ? 'resumable' : 'plain');
+    this.#client?.openStream(SSE_HEADERS);
+    this.#client?.write(firstEvent(this.#first, this.#host.retryMs));
+    for (const chunk of this.#queued.splice(0)) this.write(chunk);
+    if (this.#endQueued) this.end();
+  }
+
+  write(chunk: string): void {
+    if (this.#state === 'recording') this.#queued.push(chunk);
+    else if (this.#state === 'plain') this.#send(chunk);
+    else if (this.#state === 'resumable' && chunk.startsWith(':')) this.#comment(chunk);
+    else if (this.#state === 'resumable' && chunk !== '') {
+      this.#offset += 1;
+      this.#newest = chunk;
+      this.#keep(chunk);
+      this.#send(this.#withId(chunk, this.#offset));
+    }
+  }
+
+  #comment(chunk: string): void {
+    if (this.#client?.pendingBytes === 0) this.#client.write(chunk);
+  }
+
+  /** A client that reads too slowly is cut off, and finds the message when it comes back. */
+  #send(chunk: string): void {
+    const client = this.#client;
+    if (client === undefined) return;
+    this.#backlog = backlogOf(client, this.#host.bufferBytes, this.#backlog);
+    if (this.#backlog?.tooLong === true) client.destroy();
+    else client.write(chunk);
+  }
+
+  #keep(frame: string): void {
+    const { memory, bufferBytes } = this.#host;
+    this.#kept.push(frame);
+    let bytes = frame.length;
+    while (this.#kept.length > 1 && this.#held + bytes > bufferBytes) bytes -= this.#kept.shift()?.length ?? 0;
+    if (bytes <= 0) memory.give(-bytes);
+    else if (!memory.take(bytes, this.#held)) return this.forget();
+    this.#held += bytes;
+  }
+
+  #withId(frame: string, offset: number): string {
+    return `id: ${formatCallPosition({ ...this.#first, offset })}\n${frame}`;
+  }
+
+  end(): void {
+    if (this.#state === 'recording') {
+      this.#endQueued = true;
+      return;
+    }
+    if (this.closed) return;
+    const isRecorded = this.#state === 'resumable';
+    this.#become('answered');
+    const client = this.#client;
+    this.#client = undefined;
+    client?.end();
+    const json = DATA.exec(this.#newest)?.[1] ?? '';
+    this.#newest = '';
+    if (isRecorded) this.#host.answered(this, json);
+  }
+
+  destroy(): void {
+    this.#client?.destroy();
+  }
+
+  fail(cause: unknown): void {
+    const client = this.#client;
+    if (client === undefined) this.#host.report(cause);
+    else client.fail(cause);
+    this.cancel();
+  }
+
+  /** A client that is too slow is found in `#send`. */
+  get pendingBytes(): number {
+    return this.#state === 'resumable' ? 0 : (this.#client?.pendingBytes ?? 0);
+  }
+  get closed(): boolean {
+    return this.#state === 'answered' || this.#state === 'left' || this.#state === 'cancelled';
+  }
+
+  onClose(fn: () => unknown): void {
+    if (this.#state === 'cancelled') attempt(this, fn);
+    else this.#onClose.push(fn);
+  }
+
+  #become(next: State): void {
+    this.#state = follow(STATES, this.#state, next);
+  }
+
+  // ——— The request ———
+
+  get method(): string {
+    return this.#origin.method;
+  }
+  get url(): string {
+    return this.#origin.url;
+  }
+  header(name: string): string | undefined {
+    return this.#origin.header(name);
+  }
+  headerFields(): HeaderFields {
+    return this.#origin.headerFields();
+  }
+  headers(): Headers {
+    const headers = new Headers();
+    for (const [name, value] of Object.entries(this.headerFields())) {
+      for (const one of typeof value === 'string' ? [value] : (value ?? [])) headers.append(name, one);
+    }
+    return headers;
+  }
+  absoluteUrl(): string {
+    return this.#origin.absoluteUrl();
+  }
+  get canonicalHeaders(): Map<string, string> {
+    return this.#origin.canonicalHeaders;
+  }
+  get clientAddress(): string | undefined {
+    return this.#origin.clientAddress;
+  }
+  get node(): RequestSource['node'] {
+    return this.#origin.request?.node;
+  }
+  get request(): McpHttpRequest {
+    return (this.#request ??= createRequestView(this));
+  }
+  get signal(): AbortSignal {
+    return (this.#signal ??= closeSignal(this));
+  }
+
+  /** The body was read before. */
+  readBody(_limit: number, done: BodyRead): void {
+    done(undefined, new Uint8Array(0));
+  }
+  holds(bytes: number): boolean {
+    return this.#client?.holds(bytes) ?? false;
+  }
+}

@@ -1,0 +1,142 @@
+/** `resumeModernCalls` with two instances, on every store: calls that are resumed at the other one, or run again there. */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import type { RawClient, RawResponse } from '../../src/testing/index.ts';
+import { serveMember } from '../kit/fleet.ts';
+import { createLab, textOf } from '../kit/lab.ts';
+import { MODERN, postModern } from '../kit/modern.ts';
+import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+
+const OPTIONS: McpEndpointOptions = { resumeModernCalls: true, retryMs: 5_000 };
+const LOST = { error: { code: -32_000, data: { reason: 'owner_lost', mayHaveRun: true } } };
+
+const comeBack = (client: RawClient, lastEventId: string | undefined): Promise<RawResponse> =>
+  client.get({ version: MODERN, sessionId: null, ...(lastEventId !== undefined && { lastEventId }) });
+
+describe.each(storeKinds)('on the store %s', (kind) => {
+  /** Two instances, and a call that runs at the first: `peek` may run twice, `pay` may not. */
+  async function open(name: 'peek' | 'pay', options: McpEndpointOptions = {}) {
+    const connect = sharedStore(kind);
+    const inner = connect();
+    const store = watchedStore({ durable: inner.durable, inProcess: inner.inProcess, inner });
+    const waits = gate();
+    onTestFinished(() => waits.open());
+    const ran: string[] = [];
+    const labOf = (who: string, hold: () => unknown) =>
+      createLab((server) => {
+        const run = async () => {
+          ran.push(who);
+          await hold();
+          return said(`${who} saw`);
+        };
+        server.registerTool('peek', { annotations: { readOnlyHint: true } }, run);
+        server.registerTool('pay', {}, run);
+        server.registerResource('slow', 'note://slow', {}, async () => {
+          await run();
+          return { contents: [{ uri: 'note://slow', text: `${who} read` }] };
+        });
+      });
+    const first = await serveMember({ ...OPTIONS, ...options, store }, {}, labOf('first', waits.hook));
+    const second = await serveMember(
+      { ...OPTIONS, ...options, store: connect() },
+      {},
+      labOf('second', () => {}),
+    );
+    const call = await postModern(first.client(), 'tools/call', { name, arguments: {} });
+    const { id } = await call.next();
+    await until(() => ran.length === 1);
+    /** The lease of the first instance is gone, as after a crash. */
+    const lose = async (): Promise<void> => {
+      await store.views[0]?.instances.leave(first.id);
+    };
+    return { store, first, second, call, id, ran, waits, lose, there: second.client() };
+  }
+
+  test('a GET at the other instance gets the answer from the one that runs the call', async () => {
+    const { call, id, ran, waits, there } = await open('pay');
+    call.abort();
+    const back = await comeBack(there, id);
+    expect((await back.next()).data).toBe('');
+    waits.open();
+    expect(textOf(await back.nextMessage())).toBe('first saw');
+    await back.untilEnd();
+    expect(ran).toEqual(['first']);
+  });
+
+  test('the answer of an instance that died is fetched from the store', async () => {
+    const { call, id, ran, waits, lose, store, there } = await open('pay');
+    waits.open();
+    expect(textOf(await call.nextMessage())).toBe('first saw');
+    await until(() => store.calls.some(({ call: name }) => name === 'sessions.save'), { what: 'the stored answer' });
+    await lose();
+    expect(textOf(await (await comeBack(there, id)).nextMessage())).toBe('first saw');
+    expect(ran).toEqual(['first']);
+  });
+
+  test('a call that may run twice runs again when its instance died', async () => {
+    const { call, id, ran, lose, there } = await open('peek');
+    call.abort();
+    await lose();
+    const back = await comeBack(there, id);
+    expect(textOf(await back.nextMessage())).toBe('second saw');
+    await back.untilEnd();
+    expect(ran).toEqual(['first', 'second']);
+    const again = await comeBack(there, id);
+    expect(textOf(await again.nextMessage())).toBe('second saw');
+    expect(ran.length).toBe(2);
+  });
+
+  test('a call with effects ends with owner_lost when its instance died, and does not run again', async () => {
+    const { call, id, ran, lose, there } = await open('pay');
+    call.abort();
+    await lose();
+    const back = await comeBack(there, id);
+    expect(await back.nextMessage()).toMatchObject(LOST);
+    await back.untilEnd();
+    expect(back.ending).toBe('complete');
+    expect((await comeBack(there, back.events.at(-1)?.id)).status).toBe(204);
+    expect(ran).toEqual(['first']);
+  });
+
+  test('many GETs at once run a lost call again once', async () => {
+    const { call, id, ran, lose, second } = await open('peek');
+    call.abort();
+    await lose();
+    const backs = await Promise.all(Array.from({ length: 5 }, async () => comeBack(second.client(), id)));
+    const ends = await Promise.all(backs.map((back) => back.untilEnd()));
+    expect(ends.flat().some(({ message }) => textOf(message ?? {}) === 'second saw')).toBe(true);
+    expect(ran).toEqual(['first', 'second']);
+  });
+
+  test('a drain that runs out of time leaves the call to the other instance', async () => {
+    const { call, id, ran, first, there } = await open('peek');
+    const drained = first.endpoint.drain({ timeoutMs: 0 });
+    await call.untilEnd();
+    expect(await drained).toMatchObject({ interrupted: 1 });
+    const back = await comeBack(there, id);
+    expect(textOf(await back.nextMessage())).toBe('second saw');
+    expect(ran).toEqual(['first', 'second']);
+  });
+
+  test('a drain waits for a call without a client', async () => {
+    const { call, id, ran, waits, first, there } = await open('pay');
+    call.abort();
+    const drained = first.endpoint.drain();
+    await until(() => first.endpoint.health().state === 'draining');
+    waits.open();
+    expect(await drained).toMatchObject({ interrupted: 0 });
+    expect(textOf(await (await comeBack(there, id)).nextMessage())).toBe('first saw');
+    expect(ran).toEqual(['first']);
+  });
+
+  test('records are ended when they have expired', async () => {
+    const { call, waits, store } = await open('pay', { retryMs: 10 });
+    waits.open();
+    await call.untilEnd();
+    const ended = () => store.calls.filter(({ call: name }) => name === 'sessions.end').length;
+    await until(() => ended() > 0, { what: 'the sweep', timeoutMs: 15_000 });
+  });
+});
