@@ -1,4 +1,6 @@
-/** Subscriptions of a session that an older build and this one own in turn. Builds before 0.2 store them as one list. */
+/**
+ * Subscriptions of a session that an older build and this one own in turn. Builds before 0.2 store them as one list.
+ */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';

@@ -56,7 +56,7 @@ describeWithServer('nats', 'larger than a message', (server) => {
     expect(await there.events.open('s')).toEqual([{ stream: 'p', next: 40, requests: text(MIB) }]);
   });
 
-  test('a long list of subscriptions is in messages of its own, which go with their URIs and with the session', async () => {
+  test('a long list of subscriptions is in separate messages, which go with their URIs and with the session', async () => {
     const prefix = newPrefix();
     const [here, there] = [
       await openView(nats(server().url, { prefix })),
