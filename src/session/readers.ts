@@ -3,8 +3,9 @@ import type { Sink } from '../http/sink.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import { GET_STREAM } from './event-id.ts';
 import type { LiveSession } from './session.ts';
-import type { ResumeFrom, Stream } from './stream.ts';
+import type { Stream } from './stream.ts';
 import type { WriteResult } from './stream-log.ts';
+import type { ResumeFrom } from './stream-readers.ts';
 
 /**
  * Opens the GET stream for a new reader, and parks the reader before it. `missed`: the client missed messages that are

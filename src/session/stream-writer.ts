@@ -19,6 +19,8 @@ export interface Written {
   /** Resolves when further events may be stored; `undefined`: they may. */
   room(): Promise<void> | undefined;
   stored(json: string | undefined, offset: number, last: boolean): void;
+  /** An append did not reach the store at its first try. */
+  noteDelay(): void;
   /** The events will never be stored. `answered`: the answer of the call is among them. */
   lost(answered: boolean, why: 'fenced' | 'failed'): void;
 }
@@ -62,8 +64,6 @@ export class StreamWriter {
   #epoch = 0;
   /** When an append last failed at its first try. */
   #failedAt = 0;
-  /** Some append did not reach the store at its first try. */
-  delayed = false;
   #settled: Array<() => void> | undefined = undefined;
 
   constructor(key: string, log: StreamLog, written: Written, next: number) {
@@ -267,7 +267,7 @@ export class StreamWriter {
     if (tries === 0) {
       this.#log.failed(error);
       this.#failedAt = this.#log.now();
-      this.delayed = true;
+      this.#written.noteDelay();
     }
     const waited = this.#log.now() - this.#failedAt;
     if (this.#state === 'opening' && waited >= waitMs) return this.#lose('failed');
