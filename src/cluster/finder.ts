@@ -81,7 +81,7 @@ export class Finder {
 
   async #find(id: string, caller: Caller, toEnd: boolean): Promise<FoundToEnd> {
     for (let tries = 0; tries < TRIES; tries++) {
-      await this.#registry.closing(id);
+      await this.#registry.leaving.closing(id);
       const live = this.#registry.get(id);
       if (live?.gate.open === true) return { here: live };
       if (live !== undefined) {
@@ -89,7 +89,7 @@ export class Finder {
         continue;
       }
       const record = await this.#read(id);
-      if (this.#registry.get(id) !== undefined || this.#registry.closing(id) !== undefined) continue;
+      if (this.#registry.get(id) !== undefined || this.#registry.leaving.closing(id) !== undefined) continue;
       if (record === undefined) {
         if (toEnd) throw sessionNotFound();
         const migrated = await this.#queueMigration(id, caller);
@@ -143,7 +143,7 @@ export class Finder {
   /** Ends a session that is not live here, on whichever instance it lives. `false`: there is no such session. */
   async terminate(id: string): Promise<boolean> {
     for (let tries = 0; tries < TRIES; tries++) {
-      await this.#registry.closing(id);
+      await this.#registry.leaving.closing(id);
       const record = await this.#store.sessions.read(id);
       if (record === undefined || isEnded(record)) return false;
       const { owner } = record;
@@ -156,7 +156,7 @@ export class Finder {
       await this.#restorer.restoring(id)?.catch(() => {});
       const live = this.#registry.get(id);
       if (live !== undefined) {
-        if (await this.#registry.end(live, 'terminated')) return true;
+        if (await this.#registry.leaving.end(live, 'terminated')) return true;
         continue;
       }
       if (await this.end(record, 'terminated')) return true;
@@ -166,7 +166,7 @@ export class Finder {
 
   /** Ends a session that is live on no instance. `false`: its record changed, so look again. */
   end(record: SessionRecord, reason: EndReason): Promise<boolean> {
-    return this.#registry.endRecord(record.id, record, reason);
+    return this.#registry.leaving.endRecord(record.id, record, reason);
   }
 
   async #read(id: string): Promise<SessionRecord | undefined> {

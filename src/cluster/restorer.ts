@@ -116,7 +116,7 @@ export class Restorer {
     this.#registry.add(session, cause);
     const { refusal } = this.#lifecycle;
     if (refusal === undefined) return;
-    await this.#registry.release(session, 'released');
+    await this.#registry.leaving.release(session, 'released');
     throw refusal;
   }
 
@@ -153,7 +153,7 @@ export class Restorer {
           'The rebuilt server no longer speaks the negotiated protocol version; the session ends',
         );
         await session.leave('server_closed');
-        await this.#registry.endRecord(record.id, fence, 'server_closed');
+        await this.#registry.leaving.endRecord(record.id, fence, 'server_closed');
         throw sessionNotFound();
       }
       session.record.restored(expiresInMs);

@@ -167,7 +167,7 @@ export class Core {
     });
     const servers = new ServerBuilder({ factory, options, logger, requestState, authorizer });
     const builder = new SessionBuilder(this.registry, servers, (session) => {
-      if (this.registry.get(session.id) === session) void this.registry.end(session, 'handler_returned');
+      if (this.registry.get(session.id) === session) void this.registry.leaving.end(session, 'handler_returned');
       else void session.leave('handler_returned');
     });
     const listChanges = new RecentListChanges();

@@ -117,7 +117,7 @@ export class Shutdown {
 
   async #release(which: (session: { readonly busy: boolean }) => boolean): Promise<number> {
     const leaving = [...this.#parts.registry.values()].filter(which);
-    await Promise.all(leaving.map((session) => this.#parts.registry.release(session, 'released')));
+    await Promise.all(leaving.map((session) => this.#parts.registry.leaving.release(session, 'released')));
     return leaving.length;
   }
 
@@ -131,7 +131,7 @@ export class Shutdown {
     legacy.relay.close(requestClosed);
     this.#parts.ignoreBus();
     await Promise.all([this.#closeEras(), this.#closeSessions()]);
-    await registry.endHooksSettled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
+    await registry.leaving.endHooksSettled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
     await this.#stop();
   }
 
@@ -160,15 +160,15 @@ export class Shutdown {
   async #closeSessions(): Promise<void> {
     const live = [...this.#parts.registry.values()];
     if (this.#parts.durable || (await this.#parts.instance.otherServing()) !== undefined) {
-      await Promise.all(live.map((session) => this.#parts.registry.release(session, 'closed')));
+      await Promise.all(live.map((session) => this.#parts.registry.leaving.release(session, 'closed')));
       return;
     }
-    await Promise.all(live.map((session) => this.#parts.registry.end(session, 'store_lost')));
+    await Promise.all(live.map((session) => this.#parts.registry.leaving.end(session, 'store_lost')));
     let cursor: string | undefined;
     do {
       const page = await this.#parts.store.sessions.list(100, cursor);
       for (const { id } of page.records) {
-        await this.#parts.registry.endOwnerless(id, 'store_lost');
+        await this.#parts.registry.leaving.endOwnerless(id, 'store_lost');
       }
       cursor = page.nextCursor;
     } while (cursor !== undefined);

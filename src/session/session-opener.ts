@@ -120,7 +120,7 @@ export class SessionOpener {
       if (session.left) throw factoryFailed('the session ended while it was being opened');
       if (caller.closed) {
         await session.leave('closed');
-        this.#registry.ended(session.id, 'deleted');
+        this.#registry.leaving.ended(session.id, 'deleted');
         return undefined;
       }
       await this.#record(session, caller);
@@ -130,7 +130,7 @@ export class SessionOpener {
       this.#registry.add(session, undefined, caller.clientAddress);
       if (session.left) throw factoryFailed('the session ended while it was being opened');
       if (!caller.closed && this.#lifecycle.refusal === undefined) return { session, answer };
-      await this.#registry.end(session, 'deleted');
+      await this.#registry.leaving.end(session, 'deleted');
       this.#checkAdmitted();
       return undefined;
     } catch (error) {

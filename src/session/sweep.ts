@@ -11,10 +11,11 @@
 import { sessionHash } from '../shown.ts';
 import { afterTurn } from '../options/system.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { EndReason, Logger } from '../types.ts';
-import type { ExpiredSession, OpenStore, Ownership as StoredOwnership } from '../stores/store.ts';
+import type { Logger } from '../types.ts';
+import type { ExpiredSession, OpenStore } from '../stores/store.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
 import type { IdleList } from './idle-list.ts';
+import type { LeavingSessions } from './leaving-sessions.ts';
 import type { LiveSession } from './session.ts';
 import type { UserShares } from './user-shares.ts';
 
@@ -42,12 +43,7 @@ export interface SweptSessions {
   readonly shares: UserShares;
   get(id: string): LiveSession | undefined;
   values(): Iterable<LiveSession>;
-  end(session: LiveSession, reason: EndReason): Promise<boolean>;
-  endRecord(id: string, from: StoredOwnership, reason: EndReason): Promise<boolean>;
-  endOwnerless(id: string, reason: EndReason): Promise<boolean>;
-  hibernate(session: LiveSession): Promise<void>;
-  /** Repeats the writes that the store did not take. */
-  settle(): Promise<void>;
+  readonly leaving: Pick<LeavingSessions, 'end' | 'endRecord' | 'endOwnerless' | 'hibernate' | 'settle'>;
 }
 
 export class Sweep {
@@ -109,7 +105,7 @@ export class Sweep {
         { sessionId: session.id, idleTimeoutMs },
         `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${sessionHash(session.id)} ends`,
       );
-      void this.#registry.end(session, 'idle');
+      void this.#registry.leaving.end(session, 'idle');
     }
     await this.#hibernateIdle();
     if (Number.isFinite(idleTimeoutMs))
@@ -136,7 +132,7 @@ export class Sweep {
         )
           continue;
         inTurn += 1;
-        void this.#registry.hibernate(session);
+        void this.#registry.leaving.hibernate(session, this.#idleMs(session));
       }
       if (inTurn === HIBERNATED_BATCH) await new Promise<void>((resolve) => afterTurn(resolve));
     } while (inTurn === HIBERNATED_BATCH && !this.#stopped);
@@ -149,7 +145,7 @@ export class Sweep {
   /** Past `limits.sessions` on a durable store: one idle session leaves the memory of this instance. */
   async hibernateOne(): Promise<void> {
     const session = this.#registry.shares.pick(this.#registry.idle);
-    if (session !== undefined) await this.#registry.hibernate(session);
+    if (session !== undefined) await this.#registry.leaving.hibernate(session, this.#idleMs(session));
   }
 
   async #evictOldest(): Promise<void> {
@@ -170,14 +166,16 @@ export class Sweep {
     if (sleeping !== undefined) {
       // Another instance may own it by now: then it does not end.
       try {
-        if (await this.#registry.endOwnerless(sleeping, 'idle_limit')) evicted();
+        if (await this.#registry.leaving.endOwnerless(sleeping, 'idle_limit')) evicted();
         else this.#registry.hibernated.delete(sleeping);
       } catch (err) {
         this.#registry.logger.error({ err, sessionId }, 'The end of a session could not be stored');
       }
     } else if (live !== undefined) {
       evicted();
-      await (hibernates ? this.#registry.hibernate(live) : this.#registry.end(live, 'idle_limit'));
+      await (hibernates
+        ? this.#registry.leaving.hibernate(live, this.#idleMs(live))
+        : this.#registry.leaving.end(live, 'idle_limit'));
     }
   }
 
@@ -197,7 +195,7 @@ export class Sweep {
   }
 
   /** How long ago it was last in use. */
-  idleMs(session: LiveSession): number {
+  #idleMs(session: LiveSession): number {
     return session.idle ? this.#registry.options.timeProvider.monotonic() - session.idleEntry.since : 0;
   }
 
@@ -216,7 +214,7 @@ export class Sweep {
     for (const session of this.#registry.values()) {
       const { activitySavedAt } = session.record;
       if (now - activitySavedAt < stale) continue;
-      const idleMs = this.idleMs(session);
+      const idleMs = this.#idleMs(session);
       if (now - idleMs - activitySavedAt >= stale) session.record.saveActivity(idleMs);
     }
   }
@@ -224,7 +222,7 @@ export class Sweep {
   async #sweepStore(): Promise<void> {
     const { store } = this.#registry;
     try {
-      await this.#registry.settle();
+      await this.#registry.leaving.settle();
       // The owners that are alive now, for this pass: each of them ends its sessions itself.
       const alive = new Map<string, Promise<boolean>>();
       let left = 0;
@@ -266,7 +264,7 @@ export class Sweep {
       for (const session of left) {
         if (failed || this.#stopped) return;
         try {
-          if (await this.#registry.endRecord(session.id, session, 'idle')) ended += 1;
+          if (await this.#registry.leaving.endRecord(session.id, session, 'idle')) ended += 1;
         } catch (cause) {
           failed = true;
           throw cause;

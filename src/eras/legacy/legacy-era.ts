@@ -277,7 +277,7 @@ export class LegacyEra {
   // ——— DELETE ———
 
   async #serveDelete(session: LiveSession, call: Call): Promise<NextAttempt> {
-    if (!(await this.#registry.end(session, 'deleted'))) return call;
+    if (!(await this.#registry.leaving.end(session, 'deleted'))) return call;
     call.exchange.respond(200, []);
     return undefined;
   }
@@ -285,7 +285,7 @@ export class LegacyEra {
   /** Ends a session on whichever instance it lives; `false`: there is no such session. */
   async terminate(id: string): Promise<boolean> {
     const live = this.#registry.get(id);
-    if (live !== undefined && (await this.#registry.end(live, 'terminated'))) return true;
+    if (live !== undefined && (await this.#registry.leaving.end(live, 'terminated'))) return true;
     return this.#finder.terminate(id);
   }
 }
