@@ -3,7 +3,8 @@ export { createMcpEndpoint } from './endpoint/endpoint.ts';
 export type { DrainOptions, FetchOptions, McpEndpoint } from './endpoint/endpoint.ts';
 export { SojournError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
-export type { Listening, ListenOptions } from './listen/listen.ts';
+export type { Listening } from './listen/listen.ts';
+export type { ListenOptions } from './listen/listen-options.ts';
 export type {
   AuthOptions,
   Authorize,

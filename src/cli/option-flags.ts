@@ -2,8 +2,9 @@
  * The flag and the environment variable of every endpoint option, from the table of options, and the other flags of
  * `serve`. Names are derived: `limits.bodyBytes` = `--limits-body-bytes` = `SOJOURN_LIMITS_BODY_BYTES`.
  */
-import { DRAIN_TIMEOUT_MS, LISTEN_DEFAULTS } from '../options/defaults.ts';
-import { type FlagSpec, type FlagText, GROUPS } from '../options/kinds.ts';
+import { LISTEN } from '../listen/listen-options.ts';
+import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
+import { type FlagSpec, type FlagText, GROUPS, ms, number } from '../options/kinds.ts';
 import { LIMITS, RETENTION } from '../options/resolve-limits.ts';
 import { type OptionName, OPTIONS } from '../options/table.ts';
 import type { EventRetention, SessionLimits } from '../types.ts';
@@ -31,19 +32,12 @@ function members(group: string, specs: Readonly<Record<string, FlagSpec>>): Reco
   return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [`${group}.${name}`, spec]));
 }
 
-const listening = (help: string, value: string): FlagText => ({ group: 'Listening', help, value });
 const callers = (help: string, value: string): FlagText => ({ group: 'Who may call', help, value });
 const running = (help: string, value: string): FlagText => ({ group: 'Running', help, value });
 
 /** The flags of `serve` that are not endpoint options. */
 export const SERVE_FLAGS = {
-  port: { ...listening('TCP port; 0 = any free one', 'n'), kind: 'number', fallback: LISTEN_DEFAULTS.port },
-  host: {
-    ...listening('address to bind; 0.0.0.0 = all of IPv4', 'address'),
-    kind: 'text',
-    fallback: LISTEN_DEFAULTS.host,
-  },
-  path: { ...listening('path of the endpoint', 'path'), kind: 'text', fallback: LISTEN_DEFAULTS.path },
+  ...LISTEN,
   authIssuer: {
     ...callers('callers need a JWT of this authorization server (with --auth-audience)', 'url'),
     kind: 'text',
@@ -60,9 +54,6 @@ export const SERVE_FLAGS = {
     fallback: undefined,
   },
   authScopes: { ...callers('scopes that every token must have', 'names'), kind: 'list', fallback: undefined },
-  maxConnections: { ...listening('open connections', 'n'), kind: 'number', fallback: undefined },
-  headersTimeoutMs: { ...listening('until a request has its head', 'ms'), kind: 'number', fallback: undefined },
-  requestTimeoutMs: { ...listening('until a request is complete', 'ms'), kind: 'number', fallback: undefined },
   workers: {
     ...running('processes behind a parent that holds the port; auto = one per core, 0 = no parent', 'n'),
     kind: 'text',
@@ -80,11 +71,7 @@ export const SERVE_FLAGS = {
     choices: ['debug', 'info', 'warn', 'error', 'fatal', 'silent'],
     fallback: 'info',
   },
-  drainTimeoutMs: {
-    ...running('how long running requests may take after SIGTERM', 'ms'),
-    kind: 'number',
-    fallback: DRAIN_TIMEOUT_MS,
-  },
+  drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM', 'ms')),
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 
 export type ServeKey = keyof typeof SERVE_FLAGS;

@@ -7,7 +7,7 @@ import type { Logger } from '../types.ts';
 import { banner } from './banner.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 import { loadServerModule } from './server-module.ts';
-import { mergeOptions, type ServeSettings } from './settings.ts';
+import { checkedByName, mergeOptions, type ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
@@ -25,7 +25,7 @@ export interface ServeContext {
 
 /** Resolves with the exit code, once the endpoint has ended. */
 export async function serve(module: string, settings: ServeSettings, context: ServeContext): Promise<number> {
-  validateFlags(settings);
+  checkedByName({ get: settings.origin }, () => resolveOptions(settings.options));
   const { worker } = context;
   const chosen =
     settings.storeUrl === undefined
@@ -107,20 +107,6 @@ function requireSharedStore({ origin, workers }: ServeSettings, { store }: Resol
     `${origin('workers')}: ${workers} processes need a store that they share, and ` +
       `${store?.kind ?? 'memory'}: belongs to one process; use e.g. --store sqlite:./sessions.db, or redis://…`,
   );
-}
-
-/** Checks flags and environment without the module's options, so that the error names the flag or variable. */
-function validateFlags(settings: ServeSettings): void {
-  try {
-    resolveOptions(settings.options);
-  } catch (error) {
-    // "Option idleTimeoutMs: got …" gets the name of the flag or variable.
-    const message = reason(error).replace(
-      /^Option ([\w.]+)/,
-      (name, option: string) => settings.origin(option) ?? name,
-    );
-    throw new UsageError(message, { cause: error });
-  }
 }
 
 function resolveTogether(module: string, options: McpEndpointOptions): ResolvedOptions {

@@ -1,12 +1,14 @@
 /** The settings of one `sojourn serve`. Flags override the environment, and both override the module's options. */
 import { availableParallelism } from 'node:os';
+import { type CheckedListen, checkListen, LISTEN, type ListenKey } from '../listen/listen-options.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import { nearestName } from '../options/nearest-name.ts';
-import { UsageError } from './failure.ts';
+import { reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type OptionKey, type ServeKey } from './option-flags.ts';
 
 const PREFIX = 'SOJOURN_';
+const LISTEN_KEYS = Object.keys(LISTEN) as ListenKey[];
 /** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */
 const MAX_WORKERS = 256;
 
@@ -15,13 +17,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** The flags of the command line by option name: a text, or the boolean of a switch. */
 export type GivenFlags = ReadonlyMap<OptionKey | ServeKey, string | boolean>;
 
-export interface ServeSettings {
-  readonly port: number;
-  readonly host: string;
-  readonly path: string;
-  readonly maxConnections: number | undefined;
-  readonly headersTimeoutMs: number | undefined;
-  readonly requestTimeoutMs: number | undefined;
+export interface ServeSettings extends CheckedListen {
   /** Processes behind a parent that holds the socket. 0: this process serves without a parent. */
   readonly workers: number;
   /** Where the parent writes its process id. */
@@ -56,17 +52,16 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
   const serve = <T>(key: string, fallback: T): T => (fromFlags.get(key) ?? fromEnv.get(key) ?? fallback) as T;
   const storeUrl = serve<string | undefined>('store', undefined);
   const auth = authOf(serve, origins);
-  const settings: ServeSettings = {
-    port: serve<number>('port', SERVE_FLAGS.port.fallback),
-    host: serve<string>('host', SERVE_FLAGS.host.fallback),
-    path: serve<string>('path', SERVE_FLAGS.path.fallback),
-    maxConnections: serve<number | undefined>('maxConnections', undefined),
-    headersTimeoutMs: serve<number | undefined>('headersTimeoutMs', undefined),
-    requestTimeoutMs: serve<number | undefined>('requestTimeoutMs', undefined),
+  return {
+    ...checkedByName(origins, () =>
+      checkListen(Object.fromEntries(LISTEN_KEYS.map((key) => [key, serve(key, undefined)]))),
+    ),
     workers: workersOf(serve<string | undefined>('workers', undefined), origins.get('workers'), storeUrl),
     pidFile: serve<string | undefined>('pidFile', undefined),
     logLevel: serve<string>('logLevel', SERVE_FLAGS.logLevel.fallback),
-    drainTimeoutMs: serve<number>('drainTimeoutMs', SERVE_FLAGS.drainTimeoutMs.fallback),
+    drainTimeoutMs: checkedByName(origins, () =>
+      SERVE_FLAGS.drainTimeoutMs.parse('drainTimeoutMs', serve('drainTimeoutMs', undefined)),
+    ),
     storeUrl,
     options: {
       ...mergeOptions(layer(fromEnv, 'the environment'), layer(fromFlags, 'the command line')),
@@ -75,8 +70,6 @@ export function readSettings(flags: GivenFlags, env: Environment): ServeSettings
     origin: (option) => origins.get(option),
     warnings: unknownVariableWarnings(env),
   };
-  checkListening(settings);
-  return settings;
 }
 
 /**
@@ -148,13 +141,14 @@ function layer(values: ReadonlyMap<string, FlagValue>, where: string): McpEndpoi
   return { ...options, ...groups };
 }
 
-function checkListening({ port, path, drainTimeoutMs, origin }: ServeSettings): void {
-  const wrong = (key: ServeKey, takes: string, got: unknown): UsageError =>
-    new UsageError(`${origin(key)} takes ${takes}; got ${JSON.stringify(got)}`);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw wrong('port', 'a port, 0 to 65535', port);
-  if (!/^\/[^?#\s]*$/.test(path)) throw wrong('path', "a path that begins with '/'", path);
-  if (!Number.isFinite(drainTimeoutMs) || drainTimeoutMs < 0) {
-    throw wrong('drainTimeoutMs', 'a number of ms, 0 or more', String(drainTimeoutMs));
+/** Checks values without the module's options. The error names the flag or variable instead of the option. */
+export function checkedByName<T>(origins: Pick<ReadonlyMap<string, string>, 'get'>, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    // "Option idleTimeoutMs: got …"
+    const message = reason(error).replace(/^Option ([\w.]+)/, (name, option: string) => origins.get(option) ?? name);
+    throw new UsageError(message, { cause: error });
   }
 }
 

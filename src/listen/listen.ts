@@ -4,45 +4,17 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { optionInvalid } from '../errors.ts';
 import { attempt, type ExchangeHost } from '../http/attempt.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { originAllowed } from '../http/guards.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { isExposed, isLoopback } from './exposed.ts';
+import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket, type Serving } from './listening-socket.ts';
-import { checkArguments, checkNumber, type NumberRange } from '../options/checks.ts';
-import { LISTEN_DEFAULTS } from '../options/defaults.ts';
 import { LOOPBACK_NAMES } from '../options/hosts.ts';
-import { connectionsOf, heapLimit } from '../options/heap-shares.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { afterTurn } from '../options/system.ts';
 import type { EndpointHealth } from '../types.ts';
-
-export interface ListenOptions {
-  /** Default 3000; 0 = any free port. */
-  port?: number | undefined;
-  /** Default `127.0.0.1`. */
-  host?: string | undefined;
-  /** Default `/mcp`. */
-  path?: string | undefined;
-  /**
-   * Open connections; one more is closed at once. Default: what fits a sixteenth of the heap at 16 KiB each, at most
-   * 65,536.
-   */
-  maxConnections?: number | undefined;
-  /** ms until a client has sent the head of its request. Default 15,000. */
-  headersTimeoutMs?: number | undefined;
-  /** ms until a client has sent its whole request. Default 60,000. It does not limit answers and streams. */
-  requestTimeoutMs?: number | undefined;
-  /**
-   * Listens even while the store cannot be opened. The store is tried again every second; until then requests and
-   * `/readyz` are answered with 503. Default `false`: `listen()` rejects.
-   */
-  storeMayBeAway?: boolean | undefined;
-  /** A listening TCP socket that was passed to the process and outlives it (systemd: 3). It replaces port and host. */
-  fd?: number | undefined;
-}
 
 export interface Listening extends AsyncDisposable {
   /** Where clients connect, e.g. `http://127.0.0.1:3000/mcp`. */
@@ -74,22 +46,6 @@ export interface ListenTarget {
   health(): EndpointHealth;
 }
 
-const LISTEN_OPTIONS = [
-  'port',
-  'host',
-  'path',
-  'fd',
-  'storeMayBeAway',
-  'maxConnections',
-  'headersTimeoutMs',
-  'requestTimeoutMs',
-];
-const CONNECTIONS: NumberRange = { min: 1, unit: 'connections', integer: true };
-const TIMEOUT: NumberRange = { min: 1, unit: 'ms', integer: true };
-/** Clients send the head in one piece. */
-const HEADERS_TIMEOUT_MS = 15_000;
-/** A body of 4 MiB at 70 KiB/s. */
-const REQUEST_TIMEOUT_MS = 60_000;
 /** How often Node looks for requests past these two. */
 const CHECK_MS = 5_000;
 /** Above the 60 s that load balancers commonly keep idle connections, so that the balancer closes first. */
@@ -98,19 +54,12 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const CLOSE_GRACE_MS = 1_000;
 
 export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<ManagedListening> {
-  if (given !== undefined) checkArguments('listen', given, LISTEN_OPTIONS, 'port');
-  const { port = LISTEN_DEFAULTS.port, host = LISTEN_DEFAULTS.host, path = LISTEN_DEFAULTS.path, fd } = given ?? {};
-  const maxConnections = checkNumber('maxConnections', given?.maxConnections, connectionsOf(heapLimit()), CONNECTIONS);
-  const headersTimeout = checkNumber('headersTimeoutMs', given?.headersTimeoutMs, HEADERS_TIMEOUT_MS, TIMEOUT);
-  const requestTimeout = checkNumber('requestTimeoutMs', given?.requestTimeoutMs, REQUEST_TIMEOUT_MS, TIMEOUT);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw optionInvalid('range', 'port', port, '0 to 65535');
-  if (typeof path !== 'string' || !path.startsWith('/'))
-    throw optionInvalid('type', 'path', path, "a path like '/mcp'");
+  const { port, host, path, fd, maxConnections, headersTimeoutMs, requestTimeoutMs } = resolveListen(given);
   const base = path.replace(/\/+$/, '');
   const server = createServer({
-    headersTimeout: Math.min(headersTimeout, requestTimeout),
-    requestTimeout,
-    connectionsCheckingInterval: Math.min(CHECK_MS, requestTimeout),
+    headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: Math.min(CHECK_MS, requestTimeoutMs),
   });
   server.maxConnections = maxConnections;
   server.on('drop', () =>

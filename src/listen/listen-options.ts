@@ -1,0 +1,104 @@
+/**
+ * Every option of `listen()`, once: its check, its default and its flag. `listen.ts` and the command line both take them
+ * from here. `fd` and `storeMayBeAway` have no flag.
+ */
+import { optionInvalid } from '../errors.ts';
+import { checkArguments } from '../options/checks.ts';
+import { connectionsOf, heapLimit } from '../options/heap-shares.ts';
+import { count, type FlagText, number, option, type ParsedOption } from '../options/kinds.ts';
+
+export interface ListenOptions {
+  /** Default 3000; 0 = any free port. */
+  port?: number | undefined;
+  /** Default `127.0.0.1`. */
+  host?: string | undefined;
+  /** Default `/mcp`. */
+  path?: string | undefined;
+  /**
+   * Open connections; one more is closed at once. Default: what fits a sixteenth of the heap at 16 KiB each, at most
+   * 65,536.
+   */
+  maxConnections?: number | undefined;
+  /** ms until a client has sent the head of its request. Default 15,000. */
+  headersTimeoutMs?: number | undefined;
+  /** ms until a client has sent its whole request. Default 60,000. It does not limit answers and streams. */
+  requestTimeoutMs?: number | undefined;
+  /**
+   * Listens even while the store cannot be opened. The store is tried again every second; until then requests and
+   * `/readyz` are answered with 503. Default `false`: `listen()` rejects.
+   */
+  storeMayBeAway?: boolean | undefined;
+  /** A listening TCP socket that was passed to the process and outlives it (systemd: 3). It replaces port and host. */
+  fd?: number | undefined;
+}
+
+/** Clients send the head in one piece. */
+const HEADERS_TIMEOUT_MS = 15_000;
+/** A body of 4 MiB at 70 KiB/s. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
+const listening = (help: string, value: string): FlagText => ({ group: 'Listening', help, value });
+const timeout = { min: 1, unit: 'ms', integer: true };
+
+function parsePort(name: string, value: unknown): number {
+  if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65_535) return value as number;
+  throw optionInvalid('range', name, value, 'a port, 0 to 65535');
+}
+
+function parseHost(name: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw optionInvalid('type', name, value, "an address like '127.0.0.1'");
+}
+
+/** What follows `?` or `#`, and blanks, are never part of the path of a request. */
+function parsePath(name: string, value: unknown): string {
+  if (typeof value === 'string' && /^\/[^?#\s]*$/.test(value)) return value;
+  throw optionInvalid('type', name, value, "a path like '/mcp'");
+}
+
+export const LISTEN = {
+  port: option<number>({
+    ...listening('TCP port; 0 = any free one', 'n'),
+    kind: 'number',
+    fallback: 3000,
+    parse: parsePort,
+  }),
+  host: option<string>({
+    ...listening('address to bind; 0.0.0.0 = all of IPv4', 'address'),
+    kind: 'text',
+    fallback: '127.0.0.1',
+    parse: parseHost,
+  }),
+  path: option<string>({
+    ...listening('path of the endpoint', 'path'),
+    kind: 'text',
+    fallback: '/mcp',
+    parse: parsePath,
+  }),
+  maxConnections: number(connectionsOf(heapLimit()), count('connections', 1), {
+    ...listening('open connections', 'n'),
+    shown: 'what fits the heap',
+  }),
+  headersTimeoutMs: number(HEADERS_TIMEOUT_MS, timeout, listening('until a request has its head', 'ms')),
+  requestTimeoutMs: number(REQUEST_TIMEOUT_MS, timeout, listening('until a request is complete', 'ms')),
+} as const satisfies Readonly<Record<string, ParsedOption<unknown>>>;
+
+export type ListenKey = keyof typeof LISTEN;
+type ListenValue<Key extends ListenKey> = (typeof LISTEN)[Key]['fallback'];
+export type CheckedListen = { readonly [Key in ListenKey]: ListenValue<Key> };
+
+/** Throws `OPTION_INVALID` for the first value that does not fit. A value that is absent gets its default. */
+export function checkListen(given: Readonly<Partial<Record<ListenKey, unknown>>>): CheckedListen {
+  const checked: Partial<Record<ListenKey, unknown>> = {};
+  for (const key of Object.keys(LISTEN) as ListenKey[]) {
+    const { fallback, parse }: ParsedOption<unknown> = LISTEN[key];
+    checked[key] = given[key] === undefined ? fallback : parse(key, given[key]);
+  }
+  return checked as CheckedListen;
+}
+
+/** The argument of `listen()`. */
+export function resolveListen(given: ListenOptions = {}): CheckedListen & Pick<ListenOptions, 'fd'> {
+  checkArguments('listen', given, [...Object.keys(LISTEN), 'fd', 'storeMayBeAway'], 'port');
+  return { ...checkListen(given), fd: given.fd };
+}
