@@ -8,7 +8,7 @@ export class SessionEvents {
   readonly #logger: Logger;
 
   constructor(events: EventEmitter<SessionEventMap>, time: Pick<TimeProvider, 'now'>, logger: Logger) {
-    this.#events = events as EventEmitter;
+    this.#events = events;
     this.#time = time;
     this.#logger = logger;
   }
