@@ -1,6 +1,6 @@
 /**
- * Every option of `listen()`, once: its check, its default and its flag. `listen.ts` and the command line take them from
- * here. `fd` and `storeMayBeAway` have no flag.
+ * Every option of `listen()`, once: its check, its default and its flag. `listen.ts` and the command line take them
+ * from here. `fd` and `storeMayBeAway` have no flag.
  */
 import { optionInvalid } from '../errors.ts';
 import { checkArguments } from '../options/checks.ts';
