@@ -50,6 +50,7 @@ export {
   tooManySessions,
 } from './errors/limits.ts';
 export {
+  beforeItRan,
   storeAway,
   storeAwayForClients,
   lapsed,

@@ -18,7 +18,7 @@ import { LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
 import { StatelessEra } from '../eras/legacy/stateless-era.ts';
 import { CallRecords } from '../eras/modern/call-records.ts';
 import { ModernEra } from '../eras/modern/modern-era.ts';
-import { closedEndpoint, internal, methodNotAllowed, SojournError } from '../errors.ts';
+import { beforeItRan, closedEndpoint, internal, methodNotAllowed, SojournError } from '../errors.ts';
 import { asSojournError, refuse, refuseOnSession } from '../http/answer.ts';
 import { attempt } from '../http/attempt.ts';
 import { type InboundPost, requestIdOf } from '../relay/call.ts';
@@ -346,7 +346,7 @@ export class Core {
    */
   #refuses(post: InboundPost): boolean {
     const { refusal } = this.#lifecycle;
-    if (refusal !== undefined) refuseOnSession(post.exchange, refusal, requestIdOf(post));
+    if (refusal !== undefined) refuseOnSession(post.exchange, beforeItRan(refusal), requestIdOf(post));
     return refusal !== undefined;
   }
 

@@ -1,5 +1,15 @@
 /** What is away for now: the store, a lease, a hook, this instance. The same request may succeed later. */
-import { SojournError, unavailable } from './sojourn-error.ts';
+import { SojournError, type SojournErrorFields, unavailable } from './sojourn-error.ts';
+
+/** The error of a request that was refused before it ran: its client may send it again. */
+export function beforeItRan(error: SojournError): SojournError {
+  const { code, message, data } = error;
+  if (error.status !== 503 || data?.['mayHaveRun'] !== undefined) return error;
+  return new SojournError(code, message, {
+    ...(error as SojournErrorFields),
+    data: { ...data, mayHaveRun: false },
+  });
+}
 
 export const storeAway = (what: string, cause?: unknown): SojournError =>
   unavailable('STORE_AWAY', 'store_away', `Service Unavailable: the session store cannot be reached (${what})`, cause);

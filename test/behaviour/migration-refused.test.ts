@@ -123,7 +123,7 @@ test('with waitMs 0 a migrated session that cannot be recorded is refused, its s
   const client = moved();
   const { response, message, id } = await client.call('ping');
   expect([response.status, response.header('sojourn-refused')]).toEqual([200, 'store_away']);
-  expect(message).toMatchObject({ id, error: { code: -32000, data: { reason: 'store_away' } } });
+  expect(message).toMatchObject({ id, error: { code: -32000, data: { reason: 'store_away', mayHaveRun: false } } });
   expect([lab.made[0]?.closed, endpoint.sessions.count]).toEqual([true, 0]);
   delete store.before['sessions.create'];
   expect((await client.call('ping')).response.status).toBe(200);

@@ -247,7 +247,7 @@ describe('the last instance', () => {
     expect(textOf((await called).message)).toBe('done');
     await time.advance(1_000);
     expect(await draining).toEqual({ released: 3, interrupted: 0 });
-    expect((await idle.call('ping')).message.error?.data).toEqual({ reason: 'draining' });
+    expect((await idle.call('ping')).message.error?.data).toEqual({ reason: 'draining', mayHaveRun: false });
   });
 
   test('or until the deadline', async () => {
@@ -269,7 +269,7 @@ describe('the last instance', () => {
     await one.call(...tool('count'));
     await b.endpoint.drain();
     await a.endpoint.drain(); // no instance serves now
-    expect((await one.call('ping')).message.error?.data).toEqual({ reason: 'draining' });
+    expect((await one.call('ping')).message.error?.data).toEqual({ reason: 'draining', mayHaveRun: false });
     expect((await a.endpoint.sessions.list()).sessions.map(({ id, status }) => [id, status])).toEqual([
       [one.sessionId, 'hibernated'],
     ]);

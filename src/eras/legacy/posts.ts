@@ -7,7 +7,7 @@
  *     else                    ─▶ stored, then dispatched
  *     it is a retry ─▶ the outcome of the first attempt (`retry.ts`)
  */
-import { batchNotAllowed, ownerLost, SojournError, storeAway } from '../../errors.ts';
+import { batchNotAllowed, beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import { JSON_HEADERS, lostForm, refuseOnSession } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
@@ -212,7 +212,7 @@ export class LegacyPosts {
     const { exchange, post } = call;
     if (primed === 'failed' && !session.left) {
       session.requests.withdraw(admitted);
-      return refused(call, storeAway('writing before a call'));
+      return refused(call, beforeItRan(storeAway('writing before a call')));
     }
     if (primed !== 'written' || session.left) {
       // The session has another owner now, or has ended. The next attempt finds out which.

@@ -93,6 +93,7 @@ export class Intruder {
     const { status } = response;
     if (REFUSALS[intrusion].includes(status)) return saysNoMore(response, body);
     if (status !== 200) return false;
+    if (isUnavailable(response)) return true;
     // A DELETE that another instance may have carried out before it died gets the true answer: the session has ended.
     if (intrusion === 'ended' && method === 'DELETE') return response.body === '';
     if (method !== 'GET' || !response.sse) return false;
@@ -163,6 +164,13 @@ function saysNoMore({ status, body }: RawResponse, sent: Asked['body']): boolean
   const { id = null } = (sent ?? {}) as { id?: string | number };
   const said = JSON.parse(body) as unknown;
   return [id, null].some((one) => isDeepStrictEqual(said, { jsonrpc: '2.0', id: one, error: rpcError(error) }));
+}
+
+/** The error that a request gets past `waitMs`, whoever sends it: nobody can be asked whose session it is. */
+function isUnavailable({ status, body }: RawResponse): boolean {
+  if (status !== 200 || !body.startsWith('{')) return false;
+  const { error } = JSON.parse(body) as { error?: { message: string; data?: { mayHaveRun?: boolean } } };
+  return error?.data?.mayHaveRun === false && error.message.startsWith('Service Unavailable: ');
 }
 
 /** What a GET stream that is opened anew begins with. Nothing else is pushed to the intruder's sessions. */
