@@ -1,4 +1,4 @@
-/** `resumeModernCalls` with two instances, on every store: calls that are resumed at the other one, or run again there. */
+/** `resumeModernCalls` with two instances, on every store: the other one resumes calls, or runs them again. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
@@ -55,7 +55,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     return { store, first, second, call, id, ran, waits, lose, there: second.client() };
   }
 
-  test('a GET at the other instance gets the answer from the one that runs the call', async () => {
+  test('a GET at the other instance gets the answer from the owner of the call', async () => {
     const { call, id, ran, waits, there } = await open('pay');
     call.abort();
     const back = await comeBack(there, id);

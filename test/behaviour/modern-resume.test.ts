@@ -1,4 +1,4 @@
-/** `resumeModernCalls`: a call of 2026-07-28 goes on when its connection breaks, and its client fetches the answer. */
+/** `resumeModernCalls`: a call of 2026-07-28 outlives its connection, and its client fetches the answer. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFaultProxy, type RawClient, type RawResponse } from '../../src/testing/index.ts';
@@ -42,7 +42,7 @@ describe.each(faces)('%s', (face) => {
     return { lab, ...served, one, begin };
   };
 
-  test('goes on after a cut, and the GET gets what followed and the answer', async () => {
+  test('continues after a cut, and the GET gets what followed and the answer', async () => {
     const { one, begin } = await open();
     const { call, first, held, progress } = await begin();
     expect(first).toMatchObject({ retry: 4_000, data: '', id: expect.stringMatching(/^m-[\w-]{22}\.I\d+$/) });

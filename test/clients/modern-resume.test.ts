@@ -1,6 +1,6 @@
 /**
- * `resumeModernCalls` as users of 2026-07-28 clients see it: programs with the official SDKs, two real instances on Redis
- * behind nginx. Each client runs with its defaults.
+ * `resumeModernCalls` as users of 2026-07-28 clients see it: programs with the official SDKs, two real instances on
+ * Redis behind nginx. Each client runs with its defaults.
  */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 // @ts-expect-error: a script without declarations

@@ -1,6 +1,6 @@
 /**
- * `resumeModernCalls`: no session guards the event ids of 2026-07-28 calls. Nobody else gets an answer with them, and calls
- * that go on without a client are bounded.
+ * `resumeModernCalls`: no session guards the event ids of 2026-07-28 calls. No other user gets an answer with them, and
+ * calls without a client are bounded.
  */
 import { randomBytes } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -235,7 +235,7 @@ describe('bounds', () => {
     counted.made(200);
   });
 
-  test('large answers that nobody fetches leave room for other users', async () => {
+  test('large answers that no client fetches leave room for other users', async () => {
     const { begin, client } = await open({ limits: { memoryBytes: 4 * 2 ** 20 } });
     for (let n = 0; n < 20; n++) (await begin(as('mallory'), 'large')).call.abort();
     const kept = await begin(as('alice'), 'large');

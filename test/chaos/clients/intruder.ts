@@ -166,7 +166,7 @@ function saysNoMore({ status, body }: RawResponse, sent: Asked['body']): boolean
   return [id, null].some((one) => isDeepStrictEqual(said, { jsonrpc: '2.0', id: one, error: rpcError(error) }));
 }
 
-/** The error that a request gets past `waitMs`, whoever sends it: nobody can be asked whose session it is. */
+/** The error of any request past `waitMs`. Without the store no instance knows whose session it is. */
 function isUnavailable({ status, body }: RawResponse): boolean {
   if (status !== 200 || !body.startsWith('{')) return false;
   const { error } = JSON.parse(body) as { error?: { message: string; data?: { mayHaveRun?: boolean } } };
