@@ -105,6 +105,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'SessionStore',
       'Store',
       'StoreOptions',
+      'SubscriptionChange',
       'TimeProvider',
       'WriteOutcome',
     ],

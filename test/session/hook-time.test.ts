@@ -49,10 +49,11 @@ function closingLab() {
   return { ...lab, closed };
 }
 
-const timeoutOf = (hook: string) => ({
+/** `before`: of a request on a session, which did not run. */
+const timeoutOf = (hook: string, before?: 'before') => ({
   code: -32000,
   message: `Service Unavailable: ${hook} did not return within ${LIMIT} ms (hookTimeoutMs); try again`,
-  data: { reason: 'hook_timeout' },
+  data: { reason: 'hook_timeout', ...(before !== undefined && { mayHaveRun: false }) },
 });
 
 interface Case {
@@ -248,7 +249,7 @@ test('an allowSessionMigration that hangs is refused, its signal aborts, and the
   await hung.hangs();
   await time.advance(LIMIT);
   expect(refusalOf((await first).response)).toBe('hook_timeout');
-  expect((await first).message.error).toEqual(timeoutOf('sessionMigrationHandler.allowSessionMigration'));
+  expect((await first).message.error).toEqual(timeoutOf('sessionMigrationHandler.allowSessionMigration', 'before'));
   expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
   expect(log.matching(/did not return/).map(({ fields }) => fields['sessionId'])).toEqual([hashOf('moved-1')]);
   expect((await moved.call('ping')).response.status).toBe(200);
@@ -293,7 +294,7 @@ test('a scope check that hangs is refused, and its tool does not run, not even w
   await hung.hangs();
   await time.advance(LIMIT);
   expect(refusalOf((await first).response)).toBe('hook_timeout');
-  expect((await first).message.error).toEqual(timeoutOf('the scope check'));
+  expect((await first).message.error).toEqual(timeoutOf('the scope check', 'before'));
   expect(log.matching(/did not return/).map(({ fields }) => fields['sessionId'])).toEqual([hashOf(one.sessionId)]);
   hung.open();
   expect((await one.call(...tool('guarded'))).message.error).toBeUndefined();
@@ -357,7 +358,7 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
     await time.advance(LIMIT);
     const { response, message } = await first;
     expect(refusalOf(response)).toBe('hook_timeout');
-    expect(message.error).toEqual(timeoutOf(hook));
+    expect(message.error).toEqual(timeoutOf(hook, 'before'));
   }
 
   const status = async (client: RawClient): Promise<number> => (await client.call('ping')).response.status;

@@ -12,13 +12,14 @@ import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
-const full = (id: number, limit: number): unknown => ({
+/** `more`: in its data. */
+const full = (id: number, limit: number, more = {}): unknown => ({
   jsonrpc: '2.0',
   id,
   error: {
     code: -32000,
     message: `Service Unavailable: this instance has ${limit} live sessions (limits.sessions)`,
-    data: { reason: 'too_many_sessions' },
+    data: { reason: 'too_many_sessions', ...more },
   },
 });
 
@@ -108,7 +109,7 @@ test('limits.sessions: a session that finds no room here is kept', async () => {
   moved.sessionId = mine.sessionId;
   const { id, response, message } = await moved.call('ping');
   expect(refusalOf(response, id)).toBe('too_many_sessions');
-  expect(message).toEqual(full(id, 1));
+  expect(message).toEqual(full(id, 1, { mayHaveRun: false }));
   await theirs.delete();
   expect((await moved.call('ping')).response.status).toBe(200);
 });

@@ -39,7 +39,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
       await Promise.all(all.map((one) => once(one.process, 'exit')));
       expect(all.map(({ lines }) => lines)).toEqual(all.map(() => ['opened']));
       const client = await connect(url);
-      expect((await client.query('SELECT no FROM sojourn.migrations')).rows).toEqual([{ no: 1 }, { no: 2 }]);
+      expect((await client.query('SELECT no FROM sojourn.migrations')).rows).toEqual([{ no: 1 }, { no: 2 }, { no: 3 }]);
     });
   });
 

@@ -167,8 +167,10 @@ export class LegacyPosts {
     session.requests.takeBack(admitted);
     const unsent = sink.abandon();
     const exchange = unsent ? call.exchange : this.#continued(call);
-    if (result === 'failed' && !session.left)
-      return refused({ ...call, exchange }, storeAway('writing before an answer'));
+    if (result === 'failed' && !session.left) {
+      refuseOnSession(exchange, storeAway('writing before an answer'), call.requestId);
+      return undefined;
+    }
     // After a failure the store may still hold the event.
     return { ...call, exchange, post: { ...call.post, exchange }, again: call.again || late || result === 'failed' };
   }
@@ -212,7 +214,7 @@ export class LegacyPosts {
     const { exchange, post } = call;
     if (primed === 'failed' && !session.left) {
       session.requests.withdraw(admitted);
-      return refused(call, beforeItRan(storeAway('writing before a call')));
+      return refused(call, storeAway('writing before a call'));
     }
     if (primed !== 'written' || session.left) {
       // The session has another owner now, or has ended. The next attempt finds out which.
@@ -274,8 +276,9 @@ function stays(session: LiveSession, { exchange }: PostCall): boolean {
   return !session.left && session.gate.open && exchange.relayOrigin?.linkFailed !== true;
 }
 
+/** Before it ran. */
 function refused({ exchange, requestId }: Pick<Call, 'exchange' | 'requestId'>, error: SojournError): undefined {
-  refuseOnSession(exchange, error, requestId);
+  refuseOnSession(exchange, beforeItRan(error), requestId);
 }
 
 function requestsOf(messages: readonly Checked[]): RpcRequest[] {

@@ -106,7 +106,10 @@ for n = fields, #ARGV, 2 do
   local field, value = ARGV[n], ARGV[n + 1]
   if value == '' then redis.call('HDEL', KEYS[3], field)
   else
-    if string.sub(field, 1, 1) == 'u' then value = redis.call('HINCRBY', KEYS[3], 'n', 1) end
+    if string.sub(field, 1, 1) == 'u' then
+      value = whole((redis.call('HGET', KEYS[3], 'n') or 0) + 1)
+      redis.call('HSET', KEYS[3], 'n', value)
+    end
     redis.call('HSET', KEYS[3], field, value)
   end
 end
