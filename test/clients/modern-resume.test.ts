@@ -15,6 +15,8 @@ const NAMES = ['typescript-2', 'python-2', 'go-sdk'] as const;
 /** Longer than the first event takes, shorter than the call. */
 const RUNNING_MS = 1_000;
 const CALL_MS = 4_000;
+/** Of calls that run while a second instance starts. */
+const KILLED_CALL_MS = 8_000;
 
 for (const name of NAMES) if (missingFor(name) === undefined) await ensureClient(name);
 
@@ -55,8 +57,8 @@ describe.skipIf(missing !== '')(`on two instances${missing}`, () => {
         async () => {
           await deployment.reduce();
           const [reader, payer] = [await open(name, deployment.port), await open(name, deployment.port)];
-          const read = reader.call('read', { ms: CALL_MS }, 'read');
-          const count = payer.call('count', { ms: CALL_MS });
+          const read = reader.call('read', { ms: KILLED_CALL_MS }, 'read');
+          const count = payer.call('count', { ms: KILLED_CALL_MS });
           await pause(RUNNING_MS);
           await deployment.complete();
           await deployment.killFor(0, () => {});
