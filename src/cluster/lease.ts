@@ -82,6 +82,7 @@ export class Lease {
   #failures = 0;
   #lapses = 0;
   #ownersReturnUntil = -Infinity;
+  #renewingSince = Infinity;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -123,7 +124,9 @@ export class Lease {
 
   /** The store was away until just now: an owner without a lease may be about to take it again. */
   get ownersMayReturn(): boolean {
-    return this.#options.time.monotonic() < this.#ownersReturnUntil;
+    const now = this.#options.time.monotonic();
+    // A store that takes no renewals may answer reads all the same (SQLite under a lock), and leases run out meanwhile.
+    return this.#storeAway || this.#isSlow(now) || now < this.#ownersReturnUntil;
   }
 
   /** The last renewal could not reach the store. */
@@ -232,6 +235,7 @@ export class Lease {
   async #renew(losses: number): Promise<void> {
     const { logger, time, leaseMs } = this.#options;
     const began = time.monotonic();
+    this.#renewingSince = began;
     try {
       const sent = this.#moment();
       // After its expiry the id is dead, even if the store still has its lease.
@@ -239,8 +243,7 @@ export class Lease {
       if (alive && (await this.#options.store.renew(this.#id, this.#stored))) this.#extend(sent, losses);
       else await this.#rejoin();
       const now = time.monotonic();
-      if (this.#storeAway || now - began > leaseMs / RENEWALS)
-        this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
+      if (this.#storeAway || this.#isSlow(now)) this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
       this.#storeAway = false;
       this.#failures = 0;
       this.#options.onStoreReachable();
@@ -248,7 +251,14 @@ export class Lease {
       if (!this.#storeAway) logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
       this.#storeAway = true;
       this.#failures += 1;
+    } finally {
+      this.#renewingSince = Infinity;
     }
+  }
+
+  /** The renewal under way has taken longer than the time between two. */
+  #isSlow(now: number): boolean {
+    return now - this.#renewingSince > this.#options.leaseMs / RENEWALS;
   }
 
   async #rejoin(): Promise<void> {

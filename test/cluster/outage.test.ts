@@ -108,3 +108,27 @@ test('where the store is stays in the log: a tool passes on what it catches, and
   expect(textOf(message)).toBe('Service Unavailable: the session store cannot be reached (session.state)');
   expect(a.log.lines.some(({ fields }) => String(fields['err']).includes('the cable is out'))).toBe(true);
 });
+
+test('an instance that cannot renew its own lease takes no session from an owner that may return', async () => {
+  const { stores, a, b, onA, onB, told } = await pair(15_000);
+  const [ofA, ofB] = stores;
+  await onA.call(...tool('count'));
+  const unwritable = (store: WatchedStore): void => {
+    for (const call of ['instances.renew', 'instances.announce'] as const) {
+      store.before[call] = () => {
+        throw storeAway('the store takes no writes');
+      };
+    }
+  };
+  unwritable(ofA);
+  await until(() => a.endpoint.health().state === 'lapsed');
+  unwritable(ofB);
+  await until(() => told(b).some(({ message }) => message.startsWith('The lease could not be renewed')));
+  // Reads are answered, and the owner has no lease.
+  const called = onB.call(...tool('count'));
+  mend(ofA);
+  await until(() => a.endpoint.health().state === 'serving');
+  mend(ofB);
+  expect(textOf((await called).message)).toBe('2');
+  expect([a, b].map(({ endpoint }) => endpoint.sessions.count)).toEqual([1, 0]);
+});
