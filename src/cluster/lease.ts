@@ -125,7 +125,7 @@ export class Lease {
   /** The store was away until just now: an owner without a lease may be about to take it again. */
   get ownersMayReturn(): boolean {
     const now = this.#options.time.monotonic();
-    // A store that takes no renewals may answer reads all the same (SQLite under a lock), and leases run out meanwhile.
+    // A store that takes no renewals may still answer reads (SQLite under a lock), and other leases run out during that time.
     return this.#storeAway || this.#isSlow(now) || now < this.#ownersReturnUntil;
   }
 
