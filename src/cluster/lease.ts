@@ -125,7 +125,7 @@ export class Lease {
   /** The store was away until just now: an owner without a lease may be about to take it again. */
   get ownersMayReturn(): boolean {
     const now = this.#options.time.monotonic();
-    // A store that takes no renewals may still answer reads (SQLite under a lock), and other leases run out during that time.
+    // A store that takes no renewals may still answer reads (SQLite under a lock), and then other leases run out.
     return this.#storeAway || this.#isSlow(now) || now < this.#ownersReturnUntil;
   }
 
