@@ -234,8 +234,7 @@ export class Lease {
 
   async #renew(losses: number): Promise<void> {
     const { logger, time, leaseMs } = this.#options;
-    const began = time.monotonic();
-    this.#renewingSince = began;
+    this.#renewingSince = time.monotonic();
     try {
       const sent = this.#moment();
       // After its expiry the id is dead, even if the store still has its lease.

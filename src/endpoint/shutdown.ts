@@ -15,7 +15,7 @@ import { GRACE_MS } from '../session/grace.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Patience } from '../session/patience.ts';
 import type { Registry } from '../session/registry.ts';
-import type { OpenStore } from '../stores/store.ts';
+import type { MaybePromise, OpenStore } from '../stores/store.ts';
 
 /** How often a drain checks whether running requests have finished. */
 const DRAIN_POLL_MS = 25;
@@ -99,7 +99,7 @@ export class Shutdown {
     this.#parts.legacy.relay.close(requestDrained);
     await this.#noteOthers();
     released += await this.#release(() => true);
-    await this.#closeEras();
+    await this.#closeEras(this.#handsOver());
     return { released, interrupted };
   }
 
@@ -130,7 +130,8 @@ export class Shutdown {
     patience.refuseAll();
     legacy.relay.close(requestClosed);
     this.#parts.ignoreBus();
-    await Promise.all([this.#closeEras(), this.#closeSessions()]);
+    const handsOver = this.#handsOver();
+    await Promise.all([this.#closeEras(handsOver), this.#closeSessions(handsOver)]);
     await registry.leaving.endHooksSettled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
     await this.#stop();
   }
@@ -138,7 +139,7 @@ export class Shutdown {
   /** Gives back what a core without sessions holds, which could not join. */
   async discard(): Promise<void> {
     this.#parts.ignoreBus();
-    await this.#closeEras();
+    await this.#closeEras(false);
     await this.#stop();
   }
 
@@ -150,16 +151,21 @@ export class Shutdown {
     await store.close();
   }
 
-  async #closeEras(): Promise<void> {
-    const { modern, stateless, sse, durable, instance } = this.#parts;
-    const handsOver = durable || (await instance.otherServing()) !== undefined;
-    await Promise.all([modern.close(handsOver), stateless.close(), sse?.close()]);
+  /** Whether the store outlives this endpoint, or other endpoints use it. */
+  #handsOver(): MaybePromise<boolean> {
+    const { durable, instance } = this.#parts;
+    return durable || instance.otherServing().then((other) => other !== undefined);
   }
 
-  /** Releases the sessions where the store outlives this endpoint or other endpoints use it. Otherwise ends them. */
-  async #closeSessions(): Promise<void> {
+  async #closeEras(handsOver: MaybePromise<boolean>): Promise<void> {
+    const { modern, stateless, sse } = this.#parts;
+    await Promise.all([modern.close(handsOver === true || (await handsOver)), stateless.close(), sse?.close()]);
+  }
+
+  /** Releases the sessions, or ends them. */
+  async #closeSessions(handsOver: MaybePromise<boolean>): Promise<void> {
     const live = [...this.#parts.registry.values()];
-    if (this.#parts.durable || (await this.#parts.instance.otherServing()) !== undefined) {
+    if (handsOver === true || (await handsOver)) {
       await Promise.all(live.map((session) => this.#parts.registry.leaving.release(session, 'closed')));
       return;
     }

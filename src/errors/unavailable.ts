@@ -8,6 +8,7 @@ export function beforeItRan(error: SojournError): SojournError {
   return new SojournError(code, message, {
     ...(error as SojournErrorFields),
     data: { ...data, mayHaveRun: false },
+    cause: error.cause,
   });
 }
 
