@@ -7,6 +7,7 @@ import type { ServerEvent } from '@modelcontextprotocol/server';
 import { afterTurn } from '../options/system.ts';
 import type { RpcNotification } from '../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
+import { pushOnGet } from './get-messages.ts';
 import type { LiveSession } from './session.ts';
 
 const SLICE = 200;
@@ -18,7 +19,7 @@ export function broadcast(sessions: readonly LiveSession[], event: ServerEvent):
       if (session.left) continue;
       // The hints of a tool may have changed, so its calls may not run twice until the list is read again.
       if (event.kind === 'tools_list_changed') session.guard?.forget();
-      if (wants(session, event, message.method)) session.push(message);
+      if (wants(session, event, message.method)) pushOnGet(session, message);
     }
     if (from + SLICE < sessions.length) afterTurn(() => next(from + SLICE));
   };

@@ -259,7 +259,7 @@ export class SessionBuilder {
 
   /** Dispatches the client's `initialize`. The caller passes the server's answer on. */
   async initialize(session: LiveSession, message: RpcRequest, source: MessageSource): Promise<RpcResponse> {
-    const answer = await session.ask(this.#servers.asked(message), source);
+    const answer = await session.inbound.ask(this.#servers.asked(message), source);
     if (answer.error === undefined) {
       const { version, answerJson } = readAnswer(answer, session.version);
       session.negotiated(version, answerJson);
@@ -275,10 +275,10 @@ export class SessionBuilder {
     let negotiated: Negotiated | undefined;
     for (const message of replayed(record)) {
       if (!('id' in message)) {
-        session.replay(message, source);
+        session.inbound.replay(message, source);
         continue;
       }
-      const answer = await session.ask(this.#servers.asked(message), source);
+      const answer = await session.inbound.ask(this.#servers.asked(message), source);
       if (message.method === 'initialize') {
         if (answer.error !== undefined)
           throw new Error(`The rebuilt server refused initialize: ${answer.error.message}`);

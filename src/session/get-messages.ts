@@ -1,13 +1,18 @@
-/** Messages of the server that are about its session, on the session's GET stream. */
+/** Messages to the client on its session's GET stream: of the server about the session, and answers of calls. */
 import type { RpcNotification } from '../protocol/jsonrpc.ts';
+import type { Quirk } from '../clients/known.ts';
 import type { Logger } from '../types.ts';
 import type { Stream } from './stream.ts';
 
-interface GetSession {
+export interface GetSession {
   readonly id: string;
   readonly logger: Logger;
   readonly getStream: Stream;
   readonly record: { readonly initialized: boolean; readonly getPrimed: boolean };
+}
+
+export interface QuirkSession extends GetSession {
+  hasQuirk(quirk: Quirk): boolean;
 }
 
 /** Whether a message on the GET stream can reach the client, now or when it resumes that stream. */
@@ -15,6 +20,7 @@ export function isGetReachable({ getStream, record }: GetSession): boolean {
   return getStream.read || record.getPrimed;
 }
 
+/** Sends a message about the session. */
 export function pushOnGet(session: GetSession, message: RpcNotification): void {
   const { id: sessionId, logger, getStream, record } = session;
   const { method } = message;
@@ -22,4 +28,9 @@ export function pushOnGet(session: GetSession, message: RpcNotification): void {
     logger.debug({ sessionId, method }, 'Dropped: the client has not sent notifications/initialized');
   else if (isGetReachable(session)) getStream.send(JSON.stringify(message));
   else logger.debug({ sessionId, method }, 'Dropped: the client has no GET stream');
+}
+
+/** Sends the answer of a call whose reader left, to a client that will not resume the call's stream. */
+export function answerOnGet(session: QuirkSession, json: string): void {
+  if (isGetReachable(session) && session.hasQuirk('answer-on-get')) session.getStream.send(json);
 }

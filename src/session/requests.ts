@@ -18,11 +18,12 @@ import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonr
 import { hasPriming } from '../protocol/versions.ts';
 import { shownId } from '../shown.ts';
 import type { MaybePromise } from '../stores/store.ts';
-import type { LeaveReason, Logger } from '../types.ts';
+import type { LeaveReason } from '../types.ts';
 import type { CallGuard } from './call-guard.ts';
 import type { MessageContext, MessageSource } from './context.ts';
 import type { Delivery } from './delivery.ts';
 import { continuesElsewhere, endError, errorAnswer } from './end-answers.ts';
+import { answerOnGet, type QuirkSession } from './get-messages.ts';
 import type { Ownership } from './ownership.ts';
 import type { PendingListChanges } from './pending-list-changes.ts';
 import { PostStreams } from './post-streams.ts';
@@ -34,21 +35,18 @@ import type { Stream } from './stream.ts';
 import type { AppendExtra, StreamLog, WriteResult } from './stream-log.ts';
 
 /** What requests need of their session. */
-export interface RequestsSession {
-  readonly logger: Logger;
+export interface RequestsSession extends QuirkSession {
   readonly ownership: Ownership;
   readonly record: RecordKeeper;
   readonly guard: CallGuard | undefined;
   readonly listChanges: PendingListChanges;
   readonly lists: SharedLists | undefined;
-  readonly getStream: Stream;
   /** `undefined`: the session's streams are not logged. */
   readonly streamLog: StreamLog | undefined;
   /** A request begins or ends to use the session. */
   enter(): void;
   exit(): void;
   noteLarge(request: string): void;
-  answerOnGet(json: string): void;
   /** The answer to a request that ends without its result. */
   lostJson(request: LostRequest, error: SojournError): string;
 }
@@ -258,7 +256,7 @@ export class SessionRequests {
     if (isLarge(json)) this.#session.noteLarge(context.target ?? context.method ?? '');
     const isUnread = context.stream?.isUnread === true;
     this.streams.reply(context, json);
-    if (isUnread) this.#session.answerOnGet(json);
+    if (isUnread) answerOnGet(this.#session, json);
     if (context.marker !== 'none') this.#session.guard?.unmark(context);
   }
 

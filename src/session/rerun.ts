@@ -21,6 +21,7 @@ import type { Marker, OpenStreamInfo } from '../stores/store.ts';
 import { readKept, requestKey, type KeptRequest } from './call-guard.ts';
 import type { MessageSource } from './context.ts';
 import { comparePostStreams, GET_STREAM } from './event-id.ts';
+import { answerOnGet } from './get-messages.ts';
 import { rightsOf } from './rights.ts';
 import type { LiveSession } from './session.ts';
 
@@ -58,7 +59,7 @@ export async function takeLostCalls(
     } else {
       const json = session.lostJson(request, ownerLost(mayHaveRun || repeatable));
       stream.send(json, true);
-      session.answerOnGet(json);
+      answerOnGet(session, json);
       await stream.flushed();
       session.requests.streams.forget(key);
     }
@@ -94,7 +95,7 @@ function toRequest({ id, method, params }: KeptRequest): RpcRequest {
 async function learnTools(session: LiveSession, source: MessageSource): Promise<void> {
   let cursor: unknown;
   for (let page = 0; page < PAGES; page++) {
-    const answer = await session.ask(
+    const answer = await session.inbound.ask(
       {
         jsonrpc: '2.0',
         id: `sojourn.hints.${page}`,

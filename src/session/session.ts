@@ -7,28 +7,24 @@
  * in the registry. leaving: it is out of the registry. Running requests get their error, readers end, `signal` aborts,
  * `run()` resolves and the server is closed, in this order. What a crash leaves is the record and the logs.
  *
- * The parts: `ownership.ts` (the claim), `record-keeper.ts`, `requests.ts`, `delivery.ts` (messages in), `transport.ts`
- * (messages out), `event-log.ts`, `questions.ts`.
+ * The parts: `ownership.ts` (the claim), `record-keeper.ts`, `requests.ts` and `inbound.ts` (messages in, both by
+ * `delivery.ts`), `transport.ts` (messages out), `event-log.ts`, `questions.ts`.
  */
 import type { SojournError } from '../errors.ts';
 import { lostJson, type LostRequest } from '../http/answer.ts';
 import type { AnyServer } from '../protocol/server-shape.ts';
-import type { RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { Fence, Handshake, SessionRecord } from '../stores/store.ts';
 import type { LeaveReason, Logger, McpSession } from '../types.ts';
 import { hasEventIds } from '../protocol/versions.ts';
-import { shownId } from '../shown.ts';
 import { knownClient, type Quirk } from '../clients/known.ts';
 import type { Authorizer } from './authorizer.ts';
 import { CallGuard } from './call-guard.ts';
-import type { MessageSource } from './context.ts';
 import { Delivery } from './delivery.ts';
-import { endError, errorAnswer } from './end-answers.ts';
 import { GET_STREAM } from './event-id.ts';
 import { SessionEventLog } from './event-log.ts';
-import { isGetReachable, pushOnGet } from './get-messages.ts';
 import { inHookTime, isHookTimeout } from './hook-time.ts';
 import { idleEntry } from './idle-list.ts';
+import { InboundMessages } from './inbound.ts';
 import type { LeaseGate } from './lease-gate.ts';
 import { type Claims, Ownership } from './ownership.ts';
 import { PendingListChanges } from './pending-list-changes.ts';
@@ -80,9 +76,9 @@ export class LiveSession {
   readonly view: McpSession;
   readonly run: SessionRun | undefined;
   readonly requests: SessionRequests;
+  readonly inbound: InboundMessages;
   readonly idleEntry = idleEntry<LiveSession>(this);
   readonly #host: LiveSessionHost;
-  readonly #delivery: Delivery;
   readonly #unlogged: boolean;
   #getStream: Stream;
   #server: AnyServer | undefined = undefined;
@@ -110,8 +106,9 @@ export class LiveSession {
     this.view = createSessionView(this);
     this.run = start.makeRun?.(this);
     const { logger, transport: receiver, view, run } = this;
-    this.#delivery = new Delivery({ sessionId: id, logger, receiver, view, run });
-    this.requests = new SessionRequests(this, this.#delivery);
+    const delivery = new Delivery({ sessionId: id, logger, receiver, view, run });
+    this.requests = new SessionRequests(this, delivery);
+    this.inbound = new InboundMessages(this, delivery);
     this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext ?? 0);
   }
 
@@ -210,47 +207,9 @@ export class LiveSession {
     if (--this.#active === 0 && !this.left) this.#host.becameIdle(this);
   };
 
-  // ——— messages in ———
-
-  /**
-   * Asks the server on behalf of this library: the client does not get the answer. Rejects with HOOK_TIMEOUT when the
-   * answer takes too long.
-   */
-  ask(message: RpcRequest, source: MessageSource | undefined): Promise<RpcResponse> {
-    const { leaveReason } = this.ownership;
-    const answered = new Promise<RpcResponse>((resolve) => {
-      if (leaveReason !== undefined) resolve(errorAnswer(message.id, endError(leaveReason, false)));
-      else this.requests.ask(message, source, resolve);
-    });
-    return this.inHookTime(`${message.method} of the server`, answered);
-  }
-
   /** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
   inHookTime<T>(hook: string, work: Promise<T>): Promise<T> {
     return inHookTime(this.#host.options, { hook, sessionId: this.id }, work);
-  }
-
-  /** Repeats a notification to a rebuilt server. Records nothing. */
-  replay(message: RpcNotification, source: MessageSource | undefined): void {
-    this.#delivery.send(message, source, message.method);
-  }
-
-  notification(message: RpcNotification, source: MessageSource | undefined): void {
-    const { method } = message;
-    if (method === 'notifications/initialized') this.record.setInitialized();
-    const isProgress = method === 'notifications/progress';
-    this.#delivery.send(isProgress ? this.questions.progress(message) : message, source, method);
-    if (method === 'notifications/cancelled') this.requests.cancel(message);
-  }
-
-  /** The client's answer to a server→client request. */
-  response(message: RpcResponse, source: MessageSource | undefined): void {
-    const answer = this.questions.answer(message);
-    if (answer !== undefined) return this.#delivery.send(answer, source);
-    this.logger.warn(
-      { sessionId: this.id, id: shownId(message.id) },
-      'A client answered a request that is not pending; the answer is dropped',
-    );
   }
 
   // ——— messages out ———
@@ -265,21 +224,9 @@ export class LiveSession {
     return true;
   }
 
-  /**
-   * Sends the answer of a call whose reader left on the GET stream, to a client that will not resume the call's stream.
-   */
-  answerOnGet(json: string): void {
-    if (isGetReachable(this) && this.hasQuirk('answer-on-get')) this.getStream.send(json);
-  }
-
   /** For the log: an answer that some clients refuse, because it is long. */
   noteLarge(request: string): void {
     this.#host.largeAnswers.note(request);
-  }
-
-  /** Sends a message about the session, on its GET stream. */
-  push(message: RpcNotification): void {
-    pushOnGet(this, message);
   }
 
   /** The answer to a request that ends without its result. */

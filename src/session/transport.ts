@@ -20,6 +20,7 @@ import type { AnyServer } from '../protocol/server-shape.ts';
 import { contexts, type MessageContext } from './context.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
+import { type GetSession, pushOnGet } from './get-messages.ts';
 import { isHookTimeout } from './hook-time.ts';
 import { checkScopes, type ScopedTransport } from './scopes.ts';
 import type { LeaseGate } from './lease-gate.ts';
@@ -43,21 +44,15 @@ const SESSION_LEVEL = new Set([
 type State = 'open' | 'settled' | 'closed';
 
 /** What a transport needs of its session. */
-export interface TransportSession {
-  readonly id: string;
-  readonly logger: Logger;
+export interface TransportSession extends GetSession {
   /** `undefined` until the factory has made it. */
   readonly server: AnyServer | undefined;
   readonly gate: LeaseGate;
   /** `undefined`: no other process can own the session, so its sends are never held. */
   readonly guard: { forget(): void } | undefined;
   readonly lists: SharedLists | undefined;
-  readonly record: { readonly initialized: boolean };
   readonly requests: Pick<SessionRequests, 'answer' | 'answerWith' | 'running'>;
   readonly questions: Questions;
-  readonly getStream: Stream;
-  /** Sends a message about the session, on its GET stream. */
-  push(message: RpcNotification): void;
   serverClosed(): void;
   inHookTime<T>(hook: string, work: Promise<T>): Promise<T>;
 }
@@ -185,7 +180,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : this.#streamOf(related);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
     if (stream !== undefined) stream.send(JSON.stringify(out));
-    else session.push(out);
+    else pushOnGet(session, out);
   }
 
   /** The POST stream of a running request, if it can still carry a message. */

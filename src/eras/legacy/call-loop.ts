@@ -212,7 +212,7 @@ export class CallLoop {
     if (live === undefined || live.user !== exchange.user || post === undefined) return false;
     const answers = post.messages.flatMap((checked) => (checked.kind === 'response' ? [checked.message] : []));
     if (answers.length < post.messages.length || !answers.every((answer) => live.questions.has(answer))) return false;
-    for (const answer of answers) live.response(answer, exchange);
+    for (const answer of answers) live.inbound.response(answer, exchange);
     exchange.respond(202, []);
     return true;
   }

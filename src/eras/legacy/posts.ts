@@ -256,8 +256,8 @@ export class LegacyPosts {
 
   #dispatchSilent(session: LiveSession, exchange: Exchange, messages: readonly Checked[]): void {
     for (const checked of messages) {
-      if (checked.kind === 'notification') session.notification(checked.message, exchange);
-      else if (checked.kind === 'response') session.response(checked.message, exchange);
+      if (checked.kind === 'notification') session.inbound.notification(checked.message, exchange);
+      else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
     }
   }
 }

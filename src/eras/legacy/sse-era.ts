@@ -228,8 +228,8 @@ export class LegacySseEra {
       }
       return this.#initialize(connection, exchange, checked.message);
     }
-    if (checked.kind === 'notification') session.notification(checked.message, exchange);
-    else if (checked.kind === 'response') session.response(checked.message, exchange);
+    if (checked.kind === 'notification') session.inbound.notification(checked.message, exchange);
+    else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
     else if (checked.kind === 'request') return this.#admit(session, connection, exchange, checked.message);
     return undefined;
   }
