@@ -1,6 +1,6 @@
 /** sojourn: MCP sessions that outlive the process. */
 export { createMcpEndpoint } from './endpoint/endpoint.ts';
-export type { DrainOptions, FetchOptions, McpEndpoint } from './endpoint/endpoint.ts';
+export type { DrainOptions, FetchOptions, McpEndpoint } from './endpoint/mcp-endpoint.ts';
 export { SojournError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
 export type { Listening } from './listen/listen.ts';

@@ -1,7 +1,7 @@
 /** `createMcpEndpoint`: the public face over the wired core. */
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AuthInfo, McpServer, Server, ServerEventBus, ServerNotifier } from '@modelcontextprotocol/server';
+import type { McpServer, Server, ServerEventBus } from '@modelcontextprotocol/server';
 import { HookAuthorizer } from '../auth/authorizer.ts';
 import { createAuthenticator } from '../auth/authenticator.ts';
 import type { Authenticator } from '../auth/context.ts';
@@ -24,82 +24,17 @@ import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import { endpointLogger } from '../options/logger.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { resolveOptions } from '../options/resolve.ts';
-import { RETENTION_DEFAULTS } from '../options/resolve-limits.ts';
-import { createSessions, type SessionEvents, type Sessions } from './sessions.ts';
+import { createSessions, type SessionEvents } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
+import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
+import { openViews, type StoreViews } from './store-views.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/shared-lists.ts';
-import type { MaybePromise, OpenStore } from '../stores/store.ts';
+import type { Store } from '../stores/store.ts';
 import { keepingProcess, systemRandom } from '../options/system.ts';
-import type {
-  ConnectableServer,
-  EndpointHealth,
-  EventRetention,
-  McpEndpointFactory,
-  McpSessionContext,
-} from '../types.ts';
+import type { ConnectableServer, EndpointHealth, McpEndpointFactory, McpSessionContext } from '../types.ts';
 import { createUserOf } from './user.ts';
-
-export interface FetchOptions {
-  /** The authenticated caller, as your own authentication found it. */
-  authInfo?: AuthInfo | undefined;
-  /** The body, if it was parsed already. */
-  parsedBody?: unknown;
-}
-
-export interface DrainOptions {
-  /** ms until running requests are interrupted. Default 25,000. */
-  timeoutMs?: number | undefined;
-  /**
-   * `listen()` stops accepting connections first. A proxy whose connection is refused tries the next instance. Default
-   * `false`: the endpoint answers until the end of the drain, and then with 503.
-   */
-  stopListening?: boolean | undefined;
-  /**
-   * The socket that `listen({ fd })` was passed is held by no other process, so it closes with this one. Default
-   * `false`.
-   */
-  socketCloses?: boolean | undefined;
-}
-
-/** One MCP endpoint in this process. `fetch` and `node` are bound functions, so they can be detached and passed on. */
-export interface McpEndpoint extends AsyncDisposable {
-  /** For Hono, Bun, Deno, Next.js …: answers on every path where it is mounted. */
-  readonly fetch: (request: Request, options?: FetchOptions) => Promise<Response>;
-  /** For node:http, Express, Fastify, Koa …. `req.auth` is the `authInfo`. A function as third argument is ignored. */
-  readonly node: (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown) => void;
-  /** Starts an HTTP server with `/healthz`, `/readyz` and CORS. */
-  readonly listen: (options?: ListenOptions) => Promise<Listening>;
-  /**
-   * The protected-resource metadata document of the option `auth` (RFC 9728), for your own server: `listen()` serves it
-   * by itself. `fetch` answers 404 on every other path; `node` calls `next` there, if it is given.
-   */
-  readonly wellKnown: {
-    readonly fetch: (request: Request) => Promise<Response>;
-    readonly node: (req: IncomingMessage, res: ServerResponse, next?: () => void) => void;
-  };
-  readonly sessions: Sessions;
-  /** Tells clients of both eras, on every instance, that a list or a resource changed. */
-  readonly notify: ServerNotifier;
-  readonly bus: ServerEventBus;
-  /**
-   * Releases every session and finishes running requests; afterwards every request gets 503. Idempotent. Keeps the
-   * process alive until it is done.
-   */
-  readonly drain: (options?: DrainOptions) => Promise<{
-    /** Sessions given back to the store. */
-    released: number;
-    /** Requests that were still running at the deadline. */
-    interrupted: number;
-  }>;
-  /**
-   * Ends running requests, then releases sessions (durable store) or ends them (memory). Idempotent. Keeps the process
-   * alive until it is done.
-   */
-  readonly close: () => Promise<void>;
-  readonly health: () => EndpointHealth;
-}
 
 const CUT = {
   stalled: 'A connection is cut: its client took nothing of what was written to it (writeTimeoutMs)',
@@ -140,17 +75,6 @@ export function createMcpEndpoint(
     throw error;
   }
 }
-
-/** Keeps at least `streamBufferBytes` in the log, so that a client that was cut off finds there what it missed. */
-function retentionOf({ eventRetention, limits }: ResolvedOptions): EventRetention | false {
-  if (eventRetention === false) return false;
-  return { ...eventRetention, bytes: Math.max(eventRetention.bytes, limits.streamBufferBytes) };
-}
-
-/** Follows the name of the endpoint in the name of the deployment that keeps calls. No `name` can contain it. */
-const CALLS = ':calls';
-/** No client names the record of a call, so an ended one need not be remembered. */
-const CALL_TOMBSTONE_MS = 1_000;
 
 class Endpoint {
   readonly #factory: McpEndpointFactory;
@@ -204,78 +128,49 @@ class Endpoint {
 
   /** Synchronous on the memory store. */
   #open(): Core | Promise<Core> {
-    const options = this.#options;
-    const store = options.store ?? memory();
-    const storeOptions = {
-      name: options.name,
-      time: options.timeProvider,
+    const store = this.#options.store ?? memory();
+    const views = openViews(store, this.#options);
+    if (views instanceof Promise) return views.then((open) => this.#joined(this.#make(store, open)));
+    const core = this.#make(store, views);
+    void core.join();
+    return core;
+  }
+
+  #make({ durable, inProcess }: Store, { sessions, calls }: StoreViews): Core {
+    return new Core({
+      factory: this.#factory,
+      options: this.#options,
+      store: sessions,
+      calls,
+      durable,
+      inProcess,
       random: systemRandom,
-      logger: options.logger,
-      leaseMs: options.leaseMs,
-      tombstoneMs: options.tombstoneMs,
-      retention: retentionOf(options),
-      eventLogBytes: options.limits.eventLogBytes,
-      tombstones: options.limits.tombstones,
-    };
-    const opened = store.open(storeOptions);
-    const openCalls = (): MaybePromise<OpenStore> | undefined =>
-      options.resumeModernCalls
-        ? store.open({
-            ...storeOptions,
-            name: `${options.name}${CALLS}`,
-            retention: RETENTION_DEFAULTS,
-            tombstoneMs: CALL_TOMBSTONE_MS,
-          })
-        : undefined;
-    const build = (open: OpenStore, calls: OpenStore | undefined): Core =>
-      new Core({
-        factory: this.#factory,
-        options,
-        store: open,
-        calls,
-        durable: store.durable,
-        inProcess: store.inProcess,
-        random: systemRandom,
-        userOf: createUserOf(options),
-        authenticator: this.#authenticator,
-        authorizer: this.#authorizer,
-        lists: this.#lists,
-        events: this.#events,
-        memory: this.#memory,
-        lifecycle: this.#lifecycle,
-      });
-    if (!(opened instanceof Promise)) {
-      const calls = openCalls();
-      if (calls instanceof Promise) throw new TypeError('A store opens synchronously always, or never');
-      const core = build(opened, calls);
-      void core.join();
-      return core;
-    }
-    return opened.then(async (open) => {
-      let calls: OpenStore | undefined;
-      try {
-        calls = await openCalls();
-      } catch (cause) {
-        await open.close().catch(() => {});
-        throw cause;
-      }
-      const core = build(open, calls);
-      try {
-        await core.join();
-      } catch (cause) {
-        await core.shutdown.discard().catch(() => {});
-        throw cause;
-      }
-      core.prepare();
-      return core;
+      userOf: createUserOf(this.#options),
+      authenticator: this.#authenticator,
+      authorizer: this.#authorizer,
+      lists: this.#lists,
+      events: this.#events,
+      memory: this.#memory,
+      lifecycle: this.#lifecycle,
     });
+  }
+
+  async #joined(core: Core): Promise<Core> {
+    try {
+      await core.join();
+    } catch (cause) {
+      await core.shutdown.discard().catch(() => {});
+      throw cause;
+    }
+    core.prepare();
+    return core;
   }
 
   #handle(exchange: Exchange, allowedHosts?: readonly string[]): void {
     attempt(exchange, () => {
-      if (this.#core !== undefined) return this.#core.handle(exchange, allowedHosts);
+      if (this.#core !== undefined) return this.#core.entry.handle(exchange, allowedHosts);
       return this.#loader.ready().then(
-        (core) => core.handle(exchange, allowedHosts),
+        (core) => core.entry.handle(exchange, allowedHosts),
         (cause: unknown) => refuse(exchange, this.#unready(cause), null),
       );
     });

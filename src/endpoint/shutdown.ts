@@ -3,12 +3,7 @@
  * close. The states are those of `session/lifecycle.ts`.
  */
 import type { Instance } from '../cluster/instance.ts';
-import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
-import type { LegacySseEra } from '../eras/legacy/sse-era.ts';
-import type { StatelessEra } from '../eras/legacy/stateless-era.ts';
-import type { ModernEra } from '../eras/modern/modern-era.ts';
 import { requestClosed, requestDrained } from '../errors.ts';
-import type { KeepAlive } from '../http/keep-alive.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { elapse } from '../options/system.ts';
 import { GRACE_MS } from '../session/grace.ts';
@@ -16,12 +11,13 @@ import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Patience } from '../session/patience.ts';
 import type { Registry } from '../session/registry.ts';
 import type { MaybePromise, OpenStore } from '../stores/store.ts';
+import type { Eras } from './eras.ts';
 
 /** How often a drain checks whether running requests have finished. */
 const DRAIN_POLL_MS = 25;
 
 /** The parts of a core that stop. */
-export interface ShutdownParts {
+export interface ShutdownParts extends Omit<Eras, 'checks'> {
   readonly options: ResolvedOptions;
   readonly lifecycle: Lifecycle;
   readonly store: OpenStore;
@@ -29,11 +25,6 @@ export interface ShutdownParts {
   readonly instance: Instance;
   readonly registry: Registry;
   readonly patience: Patience;
-  readonly keepAlive: KeepAlive;
-  readonly legacy: LegacyEra;
-  readonly modern: ModernEra;
-  readonly stateless: StatelessEra;
-  readonly sse: LegacySseEra | undefined;
   /** Events of the bus reach no client of this core any more. */
   ignoreBus(): void;
 }

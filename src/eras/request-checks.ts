@@ -1,7 +1,8 @@
 /**
- * Every check before a request belongs to an era, in one order. The first check that refuses answers the request. After
- * the body, the rest of the order depends on the era: `modern/modern-era.ts`, `legacy/legacy-era.ts`,
- * `legacy/stateless-era.ts`. `VALIDATION_ORDER` names all checks.
+ * Every check before a request belongs to an era, in one order. The first check that refuses answers the request.
+ * Before them, `endpoint/request-entry.ts` checks the host, the origin and the token. After the body, the rest of the
+ * order depends on the era: `modern/modern-era.ts`, `legacy/legacy-era.ts`, `legacy/stateless-era.ts`.
+ * `VALIDATION_ORDER` names all checks.
  */
 import { isUtf8 } from 'node:buffer';
 import { isJsonContentType, PROTOCOL_VERSION_META_KEY, type RequestId } from '@modelcontextprotocol/server';
@@ -21,7 +22,6 @@ import {
 import { acceptsBoth, acceptsStream } from '../http/accept.ts';
 import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
 import { BODY_WEIGHT, type Exchange } from '../http/exchange.ts';
-import { checkHost, checkOrigin } from '../http/guards.ts';
 import { checkMessage, echoId, isObject, type Checked } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
@@ -96,13 +96,6 @@ export class RequestChecks {
     this.#headChecks = [this.#method, this.#accept, this.#contentType, this.#declaredLength];
   }
 
-  /** The checks on every path, before the token, including the paths of the 2024-11-05 transport. */
-  checkGuards(exchange: Exchange, allowedHosts: readonly string[] | undefined): SojournError | undefined {
-    const wrongHost = allowedHosts === undefined ? undefined : checkHost(exchange.header('host'), allowedHosts);
-    return wrongHost ?? checkOrigin(exchange.header('origin'), this.#options.allowedOrigins);
-  }
-
-  /** Host, Origin and the token have been checked. */
   enter(exchange: Exchange): void {
     for (const check of this.#headChecks) {
       const refusal = check(exchange);

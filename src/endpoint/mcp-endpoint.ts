@@ -1,0 +1,67 @@
+/** The public shape of an endpoint. `endpoint.ts` makes it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AuthInfo, ServerEventBus, ServerNotifier } from '@modelcontextprotocol/server';
+import type { Listening } from '../listen/listen.ts';
+import type { ListenOptions } from '../listen/listen-options.ts';
+import type { EndpointHealth } from '../types.ts';
+import type { Sessions } from './sessions.ts';
+
+export interface FetchOptions {
+  /** The authenticated caller, as your own authentication found it. */
+  authInfo?: AuthInfo | undefined;
+  /** The body, if it was parsed already. */
+  parsedBody?: unknown;
+}
+
+export interface DrainOptions {
+  /** ms until running requests are interrupted. Default 25,000. */
+  timeoutMs?: number | undefined;
+  /**
+   * `listen()` stops accepting connections first. A proxy whose connection is refused tries the next instance. Default
+   * `false`: the endpoint answers until the end of the drain, and then with 503.
+   */
+  stopListening?: boolean | undefined;
+  /**
+   * The socket that `listen({ fd })` was passed is held by no other process, so it closes with this one. Default
+   * `false`.
+   */
+  socketCloses?: boolean | undefined;
+}
+
+/** One MCP endpoint in this process. `fetch` and `node` are bound functions, so they can be detached and passed on. */
+export interface McpEndpoint extends AsyncDisposable {
+  /** For Hono, Bun, Deno, Next.js …: answers on every path where it is mounted. */
+  readonly fetch: (request: Request, options?: FetchOptions) => Promise<Response>;
+  /** For node:http, Express, Fastify, Koa …. `req.auth` is the `authInfo`. A function as third argument is ignored. */
+  readonly node: (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown) => void;
+  /** Starts an HTTP server with `/healthz`, `/readyz` and CORS. */
+  readonly listen: (options?: ListenOptions) => Promise<Listening>;
+  /**
+   * The protected-resource metadata document of the option `auth` (RFC 9728), for your own server: `listen()` serves it
+   * by itself. `fetch` answers 404 on every other path; `node` calls `next` there, if it is given.
+   */
+  readonly wellKnown: {
+    readonly fetch: (request: Request) => Promise<Response>;
+    readonly node: (req: IncomingMessage, res: ServerResponse, next?: () => void) => void;
+  };
+  readonly sessions: Sessions;
+  /** Tells clients of both eras, on every instance, that a list or a resource changed. */
+  readonly notify: ServerNotifier;
+  readonly bus: ServerEventBus;
+  /**
+   * Releases every session and finishes running requests; afterwards every request gets 503. Idempotent. Keeps the
+   * process alive until it is done.
+   */
+  readonly drain: (options?: DrainOptions) => Promise<{
+    /** Sessions given back to the store. */
+    released: number;
+    /** Requests that were still running at the deadline. */
+    interrupted: number;
+  }>;
+  /**
+   * Ends running requests, then releases sessions (durable store) or ends them (memory). Idempotent. Keeps the process
+   * alive until it is done.
+   */
+  readonly close: () => Promise<void>;
+  readonly health: () => EndpointHealth;
+}

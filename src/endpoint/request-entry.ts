@@ -1,0 +1,85 @@
+/**
+ * Where requests of every face enter: host and Origin, then who sent the request, then the transport.
+ *
+ *     host, Origin ──▶ token ──▶ user ──▶ the checks of Streamable HTTP (`eras/request-checks.ts`)
+ *                                  ╰────▶ the 2024-11-05 transport (`eras/legacy/sse-era.ts`), on its two paths
+ *
+ * `VALIDATION_ORDER` of `eras/request-checks.ts` has the whole order of checks.
+ */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import type { Authenticator } from '../auth/context.ts';
+import type { RequestChecks } from '../eras/request-checks.ts';
+import { type LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
+import { closedEndpoint, internal, methodNotAllowed, SojournError } from '../errors.ts';
+import { asSojournError, refuse } from '../http/answer.ts';
+import { attempt } from '../http/attempt.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { checkHost, checkOrigin } from '../http/guards.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { inHookTime } from '../session/hook-time.ts';
+import type { Lifecycle } from '../session/lifecycle.ts';
+import type { UserOf } from './user.ts';
+
+export interface RequestEntryOptions {
+  readonly options: ResolvedOptions;
+  readonly lifecycle: Lifecycle;
+  /** `undefined`: without the option `auth`. */
+  readonly authenticator: Authenticator | undefined;
+  readonly userOf: UserOf;
+  readonly checks: RequestChecks;
+  /** `undefined`: without the option `legacySse`. */
+  readonly sse: LegacySseEra | undefined;
+}
+
+export class RequestEntry {
+  readonly #given: RequestEntryOptions;
+
+  constructor(given: RequestEntryOptions) {
+    this.#given = given;
+  }
+
+  /** `allowedHosts`: from the listener, where the option leaves it to the listener's address. */
+  handle(exchange: Exchange, allowedHosts = this.#given.options.allowedHosts): void {
+    const { options, lifecycle, authenticator } = this.#given;
+    if (lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
+    // A client opens a stream again whose connection is closed; 503 ends some clients for good.
+    if (lifecycle.refusal !== undefined && exchange.method === 'GET') return exchange.destroy();
+    const wrongHost = allowedHosts === undefined ? undefined : checkHost(exchange.header('host'), allowedHosts);
+    const refusal = wrongHost ?? checkOrigin(exchange.header('origin'), options.allowedOrigins);
+    if (refusal !== undefined) return refuse(exchange, refusal, null);
+    if (authenticator === undefined) return this.#identify(exchange);
+    const found = authenticator.authenticate(exchange);
+    if (!(found instanceof Promise)) return this.#authenticated(exchange, found);
+    const hook = { hook: 'the verification of a token', sessionId: undefined };
+    const inTime = inHookTime(options, hook, found).catch(asSojournError);
+    attempt(exchange, () => inTime.then((info) => this.#authenticated(exchange, info)));
+  }
+
+  #authenticated(exchange: Exchange, found: AuthInfo | SojournError): void {
+    if (found instanceof SojournError) return refuse(exchange, found, null);
+    if (exchange.closed) return;
+    if (this.#given.lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
+    exchange.authInfo = found;
+    this.#identify(exchange);
+  }
+
+  #identify(exchange: Exchange): void {
+    try {
+      exchange.user = this.#given.userOf(exchange.authInfo);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      this.#given.options.logger.error({ err: cause }, `A request is refused, because its user is unknown: ${why}`);
+      return refuse(exchange, internal(cause), null);
+    }
+    this.#choose(exchange);
+  }
+
+  /** The caller is known; the path chooses the transport. */
+  #choose(exchange: Exchange): void {
+    const { lifecycle, checks, sse } = this.#given;
+    const path = sse === undefined || lifecycle.refusal !== undefined ? undefined : legacySsePath(exchange.url);
+    if (path === undefined || sse === undefined) return checks.enter(exchange);
+    if (exchange.method === 'OPTIONS') return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
+    sse.serve(exchange, path);
+  }
+}
