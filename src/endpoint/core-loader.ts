@@ -2,21 +2,24 @@
  * Creates the endpoint's core once the store is open.
  *
  *     opening ──▶ open
- *        └──failed──▶ waiting ──a request, or 1 s──▶ opening
+ *        └──failed──▶ waiting ──a request, or a pause──▶ opening
  *
  * A store that was unreachable at the start is retried without a request, because a load balancer sends no requests to
- * an instance that is not ready.
+ * an instance that is not ready. The retries end when the store is open, or when the endpoint drains or closes.
  */
 import { draining } from '../errors.ts';
+import { backoffMs, type RandomSource } from '../options/system.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 
-const AGAIN_MS = 1_000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 1_000;
 
 export interface CoreLoaderOptions<T extends object> {
   /** Returns synchronously where the store is in this process. */
   open(): T | Promise<T>;
   readonly time: TimeProvider;
+  readonly random: RandomSource;
   readonly logger: Logger;
   /** An endpoint that drains, or that is closed, makes no further attempt. */
   readonly lifecycle: Pick<Lifecycle, 'prefersOthers' | 'refusal'>;
@@ -83,12 +86,13 @@ export class CoreLoader<T extends object> {
   #failed(err: unknown): never {
     this.#attempt = undefined;
     this.#failures += 1;
-    const { logger, time } = this.#options;
+    const { logger, time, random } = this.#options;
     // Log only the first failure of an outage, because later attempts fail alike.
     if (this.#failures === 1) logger.error({ err }, 'The session store could not be opened; it is tried again');
     else logger.debug({ err }, 'The session store could not be opened yet');
     if (!this.#options.lifecycle.prefersOthers) {
-      this.#timer = time.setTimeout(() => void this.#again(), AGAIN_MS);
+      const pauseMs = backoffMs(this.#failures - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random);
+      this.#timer = time.setTimeout(() => void this.#again(), pauseMs);
     }
     throw err;
   }

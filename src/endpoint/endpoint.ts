@@ -119,7 +119,13 @@ class Endpoint {
           logger.warn({ pendingBytes, ...(why === 'stalled' && { writeTimeoutMs }) }, CUT[why]),
       }),
     };
-    this.#loader = new CoreLoader({ open: () => this.#open(), time, logger, lifecycle: this.#lifecycle });
+    this.#loader = new CoreLoader({
+      open: () => this.#open(),
+      time,
+      random: systemRandom,
+      logger,
+      lifecycle: this.#lifecycle,
+    });
   }
 
   get #core(): Core | undefined {

@@ -1,4 +1,4 @@
-/** Retries of writes that the store did not take. */
+/** Retries of writes that the store did not take. Callers bound them by `waitMs`, or by the life of the session. */
 import { SojournError } from '../errors.ts';
 import { backoffMs, elapse } from '../options/system.ts';
 import type { MaybePromise } from '../stores/store.ts';

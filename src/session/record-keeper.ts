@@ -297,6 +297,7 @@ export class RecordKeeper {
     return pause(this.#host.options.timeProvider, tries);
   }
 
+  /** Until the session leaves, because only this copy knows the changes. */
   async #saveAgain(): Promise<void> {
     for (let tries = 0; this.#unsaved !== undefined; tries++) {
       await this.#pause(tries);

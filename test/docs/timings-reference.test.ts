@@ -42,7 +42,7 @@ const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
   'src/listen/listen.ts': ['CHECK_MS'],
   'src/listen/listening-socket.ts': ['POLL_MS', 'TURN_MS', 'LAST_MS'],
   'src/endpoint/shutdown.ts': ['DRAIN_POLL_MS'],
-  'src/endpoint/core-loader.ts': ['AGAIN_MS'],
+  'src/endpoint/core-loader.ts': ['FIRST_PAUSE_MS', 'LONGEST_PAUSE_MS'],
   'src/endpoint/request-state-keys.ts': ['DAY_MS', 'KEEP_MS'],
 };
 

@@ -42,7 +42,8 @@ test('a store that is unreachable at the start is tried again without a request,
   expect(store.attempts).toBeGreaterThanOrEqual(4);
   expect(log.lines.filter(({ level }) => level === 'error' || level === 'warn')).toHaveLength(1);
   store.back();
-  await time.advance(1_000);
+  // The longest pause with its jitter.
+  await time.advance(1_500);
   await until(() => endpoint.health().store === 'ok');
   const attempts = store.attempts;
   expect((await endpoint.fetch(initializeRequest())).status).toBe(200);

@@ -12,7 +12,7 @@
  *
  * The caller's own connection is used as it is and never closed.
  */
-import { afterTurn, base64url, monotonicMs, type RandomSource } from '../../options/system.ts';
+import { afterTurn, backoffMs, base64url, monotonicMs, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { NatsClient, NatsHeaders, NatsMessage, NatsPackage, NatsStatus, NatsSubscription } from './client.ts';
 import { noAnswer, storeClosed } from '../shared/failures.ts';
@@ -26,8 +26,9 @@ const SHORT_OUTAGE_MS = 1_000;
 const PING_MS = 250;
 /** How many requests may wait for the connection. */
 const MAX_WAITING = 10_000;
-/** The pause before a client that gave up (for example after a failed authentication) is replaced. */
-const RENEW_MS = 1_000;
+/** The pauses before a client that gave up (for example after a failed authentication) is replaced. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 1_000;
 
 /** Makes the inbox unique among connections. */
 const INBOX_BYTES = 9;
@@ -328,18 +329,26 @@ export class Link {
   #onClientClosed(): void {
     if (this.#state === 'closed') return;
     this.#down();
-    const { connect, time } = this.#options;
-    if (connect === undefined) return;
-    this.#renewing = time.setTimeout(() => {
-      connect().then(
-        (client) => {
-          if (this.#state === 'closed') return void client.close();
-          this.#attach(client);
-          this.#up();
-        },
-        () => this.#onClientClosed(),
-      );
-    }, RENEW_MS);
+    this.#renew(0);
+  }
+
+  /** Until the link is closed: every request fails until there is a connection, and no caller makes one. */
+  #renew(tries: number): void {
+    const { connect, time, random } = this.#options;
+    if (connect === undefined || this.#state === 'closed') return;
+    this.#renewing = time.setTimeout(
+      () => {
+        connect().then(
+          (client) => {
+            if (this.#state === 'closed') return void client.close();
+            this.#attach(client);
+            this.#up();
+          },
+          () => this.#renew(tries + 1),
+        );
+      },
+      backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random),
+    );
   }
 
   #refused(subject: string, cause: Error): void {

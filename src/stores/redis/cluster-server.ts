@@ -7,7 +7,7 @@
  * moved, the store asks the other nodes for the slot map.
  */
 import { storeAway } from '../../errors.ts';
-import { elapse, monotonicMs } from '../../options/system.ts';
+import { backoffMs, elapse, monotonicMs } from '../../options/system.ts';
 import { withDeadline } from './deadline.ts';
 import { Channels } from './channels.ts';
 import { checkClusterClient, loadRedis, type ClusterClient, type RedisClient, type Reply } from './client.ts';
@@ -19,8 +19,9 @@ import type { Script } from './scripts.ts';
 import { rawReply, evaluation, type ChannelListener, type Server, type SlotKeys } from './server.ts';
 import { slotOf } from './slots.ts';
 
-/** The pause between tries while slots move. */
-const PAUSE_MS = 20;
+/** The pauses between tries while slots move. */
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 200;
 
 /** The connections to one primary. */
 interface Node {
@@ -70,12 +71,13 @@ export class ClusterServer implements Server {
     return this.#send(keys[0], evaluation(script, keys, args), read, script.lua);
   }
 
+  /** A redirected command is sent again, for at most `limitMs`. */
   async #send<T>(key: string, args: readonly string[], read: (reply: Reply) => T, lua?: string): Promise<T> {
     const slot = slotOf(key);
-    const { time, limitMs } = this.#settings;
+    const { time, random, limitMs } = this.#settings;
     const until = monotonicMs(time) + limitMs();
     let asking: string | undefined;
-    for (;;) {
+    for (let tries = 0; ; tries++) {
       const link = this.#node(asking ?? this.#addressOf(slot)).commands;
       try {
         // ASKING applies to the next command only.
@@ -89,7 +91,7 @@ export class ClusterServer implements Server {
         const { code, address } = redirection;
         if (code === 'MOVED') this.#mapped.moved(slot, address);
         else if (code === 'ASK') asking = address;
-        else await elapse(time, PAUSE_MS);
+        else await elapse(time, backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
         if (code !== 'ASK') void this.#discover().catch(() => undefined);
       }
     }

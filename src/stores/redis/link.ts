@@ -9,7 +9,7 @@
  * reply after `limitMs` means a frozen server or a broken network: every pending command fails with an unknown outcome,
  * and the connection is given up.
  */
-import { monotonicMs, type RandomSource, within } from '../../options/system.ts';
+import { backoffMs, elapse, type RandomSource, within } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { PendingReplies } from './pending-replies.ts';
 import type { RedisClient, Reply } from './client.ts';
@@ -18,13 +18,9 @@ import { redisFailure, replyCode, tooMuchPending } from './failures.ts';
 
 /** A connection that takes longer than this to open counts as failed. */
 export const CONNECT_MS = 2_000;
-/**
- * The pause between connection attempts is this part of the outage so far: short outages end quickly, long ones cost
- * few attempts.
- */
-const PAUSE_FRACTION = 1 / 16;
 const FIRST_PAUSE_MS = 20;
-const LONGEST_PAUSE_MS = 1_000;
+/** A server that is back is soon noticed, and a refused attempt costs little. */
+const LONGEST_PAUSE_MS = 200;
 /**
  * The size of all commands without a reply above which more are refused: a silent server must not fill this process's
  * memory.
@@ -193,8 +189,9 @@ export class Link {
     void this.#keepTrying(patient);
   }
 
+  /** Until the link is closed: every command fails until there is a connection, and no caller makes one. */
   async #keepTrying(patient: boolean): Promise<void> {
-    const since = monotonicMs(this.#options.time);
+    const { time, random } = this.#options;
     for (let tries = 0; !this.#closed; tries++) {
       const connecting = this.#connect();
       if (tries === 0 && patient) this.#connecting = connecting;
@@ -206,17 +203,8 @@ export class Link {
       } finally {
         this.#connecting = undefined;
       }
-      await this.#pause(since);
+      await elapse(time, backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
     }
-  }
-
-  /** Half of the pause is random, so that instances do not reconnect all at once. */
-  #pause(since: number): Promise<void> {
-    const { time, random } = this.#options;
-    const part = (monotonicMs(time) - since) * PAUSE_FRACTION;
-    const longest = Math.min(Math.max(part, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
-    const [byte = 0] = random(1);
-    return new Promise((done) => void time.setTimeout(done, (longest * (256 + byte)) / 512));
   }
 
   async #connect(): Promise<void> {
