@@ -1,5 +1,5 @@
 /**
- * Wires the parts of an endpoint: request entry → request checks → eras → sessions → store, with one instance in the
+ * Wires the parts of an endpoint: caller checks → request checks → eras → sessions → store, with one instance in the
  * deployment. It is created when the store is open; `endpoint.ts` is the public face.
  *
  * Its states are those of `session/lifecycle.ts`.
@@ -16,7 +16,7 @@ import type { MemoryUse } from '../http/slow-readers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { createEras } from './eras.ts';
 import { Outage } from './outage.ts';
-import { RequestEntry } from './request-entry.ts';
+import { CallerChecks } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
 import { createRequestState, type RequestStateKey } from '../protocol/request-state.ts';
 import { dailyKeys } from './request-state-keys.ts';
@@ -58,7 +58,7 @@ export interface CoreOptions {
 }
 
 export class Core {
-  readonly entry: RequestEntry;
+  readonly callerChecks: CallerChecks;
   readonly registry: Registry;
   readonly instance: Instance;
   readonly legacy: LegacyEra;
@@ -198,7 +198,7 @@ export class Core {
     });
     const { sse, checks } = eras;
     this.legacy = eras.legacy;
-    this.entry = new RequestEntry({ options, lifecycle, authenticator, userOf, checks, sse });
+    this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
     const unsubscribe = this.bus.subscribe((event) => {
       lists?.changed(event.kind);
       listChanges.note(event, options.timeProvider.now());

@@ -174,9 +174,9 @@ class Endpoint {
 
   #handle(exchange: Exchange, allowedHosts?: readonly string[]): void {
     attempt(exchange, () => {
-      if (this.#core !== undefined) return this.#core.entry.handle(exchange, allowedHosts);
+      if (this.#core !== undefined) return this.#core.callerChecks.enter(exchange, allowedHosts);
       return this.#loader.ready().then(
-        (core) => core.entry.handle(exchange, allowedHosts),
+        (core) => core.callerChecks.enter(exchange, allowedHosts),
         (cause: unknown) => refuse(exchange, this.#unready(cause), null),
       );
     });

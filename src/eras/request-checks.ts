@@ -1,11 +1,11 @@
 /**
  * Every check before a request belongs to an era, in one order. The first check that refuses answers the request.
- * Before them, `endpoint/request-entry.ts` checks the host, the origin and the token. After the body, the rest of the
+ * Before them, `endpoint/caller-checks.ts` checks the host, the origin and the token. After the body, the rest of the
  * order depends on the era: `modern/modern-era.ts`, `legacy/legacy-era.ts`, `legacy/stateless-era.ts`.
  * `VALIDATION_ORDER` names all checks.
  */
 import { isUtf8 } from 'node:buffer';
-import { isJsonContentType, PROTOCOL_VERSION_META_KEY, type RequestId } from '@modelcontextprotocol/server';
+import { isJsonContentType, type RequestId } from '@modelcontextprotocol/server';
 import {
   batchNotAllowed,
   bodyTooLarge,
@@ -22,7 +22,7 @@ import {
 import { acceptsBoth, acceptsStream } from '../http/accept.ts';
 import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
 import { BODY_WEIGHT, type Exchange } from '../http/exchange.ts';
-import { checkMessage, echoId, isObject, type Checked } from '../protocol/jsonrpc.ts';
+import { checkMessage, echoId } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { TopLevelId } from '../protocol/top-level-id.ts';
 import { quoted } from '../shown.ts';
@@ -30,6 +30,7 @@ import { isModern, servedVersions } from '../protocol/versions.ts';
 import type { InboundPost } from '../relay/call.ts';
 import { asksForLostAnswer } from './modern/lost-answers.ts';
 import { checkTextDepth, checkValueDepth } from './json-depth.ts';
+import { checkBatch, claimedVersion, handshakeVersion } from './message-checks.ts';
 
 export const VALIDATION_ORDER = [
   'host',
@@ -241,33 +242,8 @@ export class RequestChecks {
       if (checked.kind === 'invalid') return invalidRequest(checked.why);
       return { exchange, messages: [checked], batch: false, text };
     }
-    const messages = this.#batch(body);
+    const messages = checkBatch(body, this.#options.limits.batch);
     return messages instanceof SojournError ? messages : { exchange, messages, batch: true, text };
-  }
-
-  /** Checks a batch by itself. Whether its session allows batches is checked later. */
-  #batch(body: readonly unknown[]): Checked[] | SojournError {
-    const { batch } = this.#options.limits;
-    if (body.length === 0) return batchNotAllowed('an empty batch');
-    if (body.length > batch) {
-      return batchNotAllowed(`a batch of ${body.length} messages; ${batch} are allowed (limits.batch)`);
-    }
-    const messages: Checked[] = [];
-    const ids = new Set<RequestId>();
-    for (const element of body) {
-      const checked = checkMessage(element);
-      if (checked.kind === 'invalid') return invalidRequest(`in the batch: ${checked.why}`);
-      if (checked.kind === 'request') {
-        if (checked.message.method === 'initialize') return batchNotAllowed('initialize cannot be in a batch');
-        if (ids.has(checked.message.id))
-          return batchNotAllowed(`the id ${quoted(checked.message.id)} is in the batch twice`);
-        ids.add(checked.message.id);
-      }
-      if (claimedVersion(checked) !== undefined)
-        return batchNotAllowed('batches are not part of protocol revision 2026-07-28');
-      messages.push(checked);
-    }
-    return messages;
   }
 
   #era(post: InboundPost, header: string | undefined, id: RequestId | null): void {
@@ -324,18 +300,4 @@ export class RequestChecks {
 function toText(bytes: Uint8Array): string {
   const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return buffer.toString();
-}
-
-/** The protocol version in a message's envelope, of any type; `undefined`: no envelope. */
-export function claimedVersion(checked: Checked | undefined): unknown {
-  if (checked?.kind !== 'request' && checked?.kind !== 'notification') return undefined;
-  const meta = checked.message.params?.['_meta'];
-  return isObject(meta) ? meta[PROTOCOL_VERSION_META_KEY] : undefined;
-}
-
-/** The version that an `initialize` requests. */
-function handshakeVersion(checked: Checked): string | undefined {
-  if (checked.kind !== 'request' || checked.message.method !== 'initialize') return undefined;
-  const requested = checked.message.params?.['protocolVersion'];
-  return typeof requested === 'string' ? requested : undefined;
 }

@@ -22,7 +22,8 @@ import {
   type HeaderList,
 } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
-import { type SlowReader, type SlowReaders, WATCHED_BYTES } from './slow-readers.ts';
+import { WATCHED_BYTES } from './slow-readers.ts';
+import { SlowResponse } from './slow-response.ts';
 
 export type NodeRequest = IncomingMessage & {
   auth?: AuthInfo | undefined;
@@ -280,37 +281,6 @@ export class NodeExchange implements Exchange, RequestSource {
       auth: req.auth,
       secure: isSecure(req),
     };
-  }
-}
-
-/** A response whose client does not take its bytes at once. */
-class SlowResponse implements SlowReader {
-  readonly #res: ServerResponse;
-  readonly #readers: SlowReaders;
-
-  constructor(res: ServerResponse, readers: SlowReaders) {
-    this.#res = res;
-    this.#readers = readers;
-    const over = (): void => {
-      readers.over(this);
-      // Streams are silent for any time.
-      res.setTimeout(0);
-    };
-    res.on('drain', over).on('finish', over).on('close', over);
-    res.on('timeout', () => readers.stalled(this));
-  }
-
-  note(): void {
-    // Node restarts this timeout whenever the client takes some bytes.
-    if (this.#readers.note(this)) this.#res.setTimeout(this.#readers.writeTimeoutMs);
-  }
-
-  get pendingBytes(): number {
-    return this.#res.writableLength;
-  }
-
-  cut(): void {
-    this.#res.destroy();
   }
 }
 

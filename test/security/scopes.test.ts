@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { requireScopes, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ModernTransport } from '../../src/eras/modern/transport.ts';
-import { StatelessTransport } from '../../src/eras/legacy/stateless-era.ts';
+import { StatelessTransport } from '../../src/eras/legacy/stateless-transport.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { SessionTransport } from '../../src/session/transport.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';

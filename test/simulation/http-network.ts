@@ -87,7 +87,7 @@ export class HttpNetwork {
       if (exchange.closed) return;
       response.arrivedAt = this.#world.now;
       response.held = instance.core?.instance.valid === false;
-      instance.core?.entry.handle(exchange);
+      instance.core?.callerChecks.enter(exchange);
     });
   }
 

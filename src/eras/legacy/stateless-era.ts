@@ -1,24 +1,9 @@
 /**
  * The 2025 era without sessions: each POST gets a new server, which is closed when its requests are answered or its
- * client is gone. Nothing can come back to it, so server→client requests are refused at once.
+ * client is gone.
  */
-import type {
-  AuthInfo,
-  JSONRPCMessage,
-  RequestId,
-  ScopeChallengeHandler,
-  TransportSendOptions,
-} from '@modelcontextprotocol/server';
-import { batchNotAllowed, internal, requestClosed, SojournError, statelessUnsupported } from '../../errors.ts';
-import {
-  answerable,
-  asSojournError,
-  errorJson,
-  JSON_HEADERS,
-  type LostForm,
-  lostForm,
-  refuse,
-} from '../../http/answer.ts';
+import { batchNotAllowed, requestClosed, SojournError } from '../../errors.ts';
+import { answerable, JSON_HEADERS, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
@@ -26,22 +11,19 @@ import type { KeepAlive } from '../../http/keep-alive.ts';
 import { admittedRequest, type RequestGate } from '../../http/request-gate.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
-import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Authorizer } from '../../session/authorizer.ts';
 import type { ServerBuilder } from '../../session/builder.ts';
-import { contexts, MessageContext } from '../../session/context.ts';
+import { MessageContext } from '../../session/context.ts';
 import { inHookTime } from '../../session/hook-time.ts';
 import type { SessionRun } from '../../session/run.ts';
-import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
-import { ServerTransport } from '../../session/server-transport.ts';
-import type { KnownPage, ListPage, SharedLists } from '../../session/shared-lists.ts';
+import type { SharedLists } from '../../session/shared-lists.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import { Stream } from '../../session/stream.ts';
-import type { MaybePromise } from '../../stores/store.ts';
-import type { Logger } from '../../types.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { requestSession } from '../request-session.ts';
+import { StatelessTransport } from './stateless-transport.ts';
 
 export interface StatelessOptions {
   readonly options: ResolvedOptions;
@@ -51,16 +33,6 @@ export interface StatelessOptions {
   readonly gate: RequestGate;
   readonly lists?: SharedLists | undefined;
 }
-
-/** In place of a version: a server without a handshake answers in one form. */
-const STATELESS = 'stateless';
-
-/** Who asks, for the error that says it cannot be. */
-const FEATURES: Readonly<Record<string, string>> = {
-  'sampling/createMessage': 'Sampling',
-  'elicitation/create': 'Elicitation',
-  'roots/list': 'Roots',
-};
 
 export class StatelessEra {
   readonly #options: ResolvedOptions;
@@ -218,145 +190,4 @@ function handshakeParts(exchange: Exchange, { method, params }: RpcRequest) {
     capabilities: initialize?.['capabilities'] as never,
     protocolVersion: typeof initialize?.['protocolVersion'] === 'string' ? initialize['protocolVersion'] : header,
   };
-}
-
-export interface StatelessTransportOptions {
-  readonly request: RpcRequest;
-  readonly exchange: Exchange;
-  readonly server: AnyServer;
-  readonly logger: Logger;
-  readonly form: LostForm;
-  readonly lists: SharedLists | undefined;
-  /** Called when the server of the request is closed. */
-  readonly done: () => void;
-}
-
-export class StatelessTransport extends ServerTransport implements ScopedTransport {
-  protected readonly server: AnyServer;
-  protected readonly logger: Logger;
-  readonly #id: RequestId;
-  readonly #method: string;
-  readonly #exchange: Exchange;
-  readonly #form: LostForm;
-  readonly #done: () => void;
-  readonly #lists: SharedLists | undefined;
-  #page: ListPage | undefined = undefined;
-  #closed = false;
-  #answered = false;
-  /** Set by `dispatch`. An error before that is sent with its HTTP status. */
-  #stream: Stream | undefined = undefined;
-  #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
-
-  constructor({ request, exchange, server, logger, form, done, lists }: StatelessTransportOptions) {
-    super();
-    const { id, method } = request;
-    this.#id = id;
-    this.#method = method;
-    this.#exchange = exchange;
-    this.server = server;
-    this.logger = logger;
-    this.#form = form;
-    this.#done = done;
-    this.#lists = lists;
-  }
-
-  async start(): Promise<void> {}
-
-  /** Its request is answered, its client left, or the endpoint closed. */
-  get closed(): boolean {
-    return this.#closed;
-  }
-
-  setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
-    this.#scopeChallenge = resolver;
-  }
-
-  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
-    return checkScopes(this.#scopeChallenge, requests, authInfo, this.logger);
-  }
-
-  dispatch(message: RpcRequest, context: MessageContext, run: SessionRun, stream: Stream): void {
-    this.#stream = stream;
-    const page = this.#lists?.page(message, STATELESS);
-    if (page !== undefined) context.onAnswer({ takes: 'result', run: (answer) => page.keep(answer), page });
-    this.#page = page;
-    const deliver = (): void => contexts.run(context, () => this.receive(message, context));
-    if (run.enter === undefined) deliver();
-    else run.enter(deliver);
-  }
-
-  async send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
-    if (!('method' in message)) return this.#answer(message as RpcResponse);
-    if ('id' in message) throw statelessUnsupported(FEATURES[message.method] ?? `The request ${message.method}`);
-    return this.#notify(message as RpcNotification, options?.relatedRequestId);
-  }
-
-  #answer(message: RpcResponse): void {
-    if (message.id !== this.#id || this.#answered) return;
-    this.#answered = true;
-    this.#page?.keep(message);
-    const answer = this.#method === 'initialize' ? withoutListChanged(message) : message;
-    let json;
-    try {
-      json = JSON.stringify(answer);
-    } catch (cause) {
-      json = errorJson(internal(cause), this.#id);
-    }
-    this.#reply(json);
-  }
-
-  protected answerWith(page: KnownPage): boolean {
-    this.#answered = true;
-    this.#reply(page.answerTo(this.#id));
-    return true;
-  }
-
-  #reply(json: string): void {
-    this.#stream?.send(json, true);
-    queueMicrotask(() => attempt(this.#exchange, () => this.close()));
-  }
-
-  #notify(message: RpcNotification, related: RequestId | undefined): void {
-    this.#lists?.changed(message.method);
-    const inRequest = related === this.#id || (related === undefined && contexts.getStore()?.id === this.#id);
-    if (!inRequest || this.#answered)
-      throw statelessUnsupported(`The notification ${message.method} outside of a request`);
-    if (this.#stream?.answersOnly === false) this.#stream.send(JSON.stringify(message));
-  }
-
-  /** The client is gone, or the request is answered: the SDK aborts what still runs. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#stream?.finish();
-    try {
-      this.onclose?.();
-    } finally {
-      this.#done();
-    }
-  }
-
-  async fail(cause: unknown): Promise<void> {
-    if (!this.#answered) {
-      this.#answered = true;
-      const error = asSojournError(cause);
-      if (this.#stream === undefined) refuse(this.#exchange, error, this.#id);
-      else this.#stream.send(errorJson(error, this.#id, this.#form), true);
-    }
-    await this.close();
-  }
-}
-
-/** No client can receive change announcements, so the server must not promise them. */
-function withoutListChanged(message: RpcResponse): RpcResponse {
-  const capabilities = message.result?.['capabilities'];
-  if (!isObject(capabilities)) return message;
-  const quiet = Object.fromEntries(
-    Object.entries(capabilities).map(([name, value]) => {
-      if (!isObject(value) || !('listChanged' in value)) return [name, value];
-      const { listChanged: _, ...rest } = value;
-      return [name, rest];
-    }),
-  );
-  return { ...message, result: { ...message.result, capabilities: quiet } };
 }

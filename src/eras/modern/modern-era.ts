@@ -37,7 +37,7 @@ import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { SharedLists } from '../../session/shared-lists.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import { isModern } from '../../protocol/versions.ts';
-import { claimedVersion } from '../request-checks.ts';
+import { claimedVersion } from '../message-checks.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';

@@ -7,19 +7,19 @@
  *        ╰──the client disconnected────┴───────────────────────┴─────┴──for too long▶ cancelled
  *
  * `waiting`, `recording` and `plain` have the client of the request. From `resumable` on there is one client or none: a
- * cut leaves none, and a GET brings another. Every message gets an event id and is kept for the next client, within
- * `streamBufferBytes`. The newest message is kept whatever its size, because it may be the answer.
+ * cut leaves none, and a GET brings another. Every message gets an event id and is kept for the next client
+ * (`kept-messages.ts`).
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type Backlog, backlogOf } from '../../http/backlog.ts';
 import { attempt } from '../../http/attempt.ts';
 import { type BodyRead, closeSignal, type Exchange, type HeaderFields, type HeaderList } from '../../http/exchange.ts';
 import { createRequestView, type RequestSource } from '../../http/request-view.ts';
-import type { MemoryUse } from '../../http/slow-readers.ts';
 import { messageFrame, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import { type CallPosition, formatCallPosition, resumedPosition } from './call-position.ts';
+import { KeptMessages, type KeptMessagesHost } from './kept-messages.ts';
 import { firstEvent, respondNothingFollows } from './lost-answers.ts';
 
 type State = 'waiting' | 'recording' | 'plain' | 'resumable' | 'answered' | 'left' | 'cancelled';
@@ -51,11 +51,8 @@ export function readsHeaders(headers: HeaderFields): Pick<RequestOrigin, 'header
 }
 
 /** What a resumable call needs of the calls of its instance. */
-export interface ResumableHost {
+export interface ResumableHost extends KeptMessagesHost {
   readonly retryMs: number;
-  readonly bufferBytes: number;
-  /** For the messages that are kept. */
-  readonly memory: Pick<MemoryUse, 'take' | 'give'>;
   /** Records the call. Resolves with `false` when it cannot be resumed. */
   record(call: ResumableExchange): Promise<boolean>;
   /** It has no client from now on. `false`: it does not go on. */
@@ -69,8 +66,6 @@ export interface ResumableHost {
   report(cause: unknown): void;
 }
 
-const DATA = /^data: (.*)$/m;
-
 export class ResumableExchange implements Exchange, RequestSource {
   readonly #origin: RequestOrigin;
   readonly #host: ResumableHost;
@@ -81,13 +76,7 @@ export class ResumableExchange implements Exchange, RequestSource {
   /** What was written while the call was being recorded. */
   #queued: string[] = [];
   #endQueued = false;
-  /** The newest messages as frames, without ids. */
-  #kept: string[] = [];
-  /** The newest message, and its number. */
-  #newest = '';
-  #offset = 0;
-  /** Bytes charged to the memory budget. */
-  #held = 0;
+  readonly #messages: KeptMessages;
   #onClose: Array<() => unknown> = [];
   #request: McpHttpRequest | undefined;
   #signal: AbortSignal | undefined;
@@ -101,6 +90,7 @@ export class ResumableExchange implements Exchange, RequestSource {
     this.#origin = origin;
     this.#first = first;
     this.#host = host;
+    this.#messages = new KeptMessages(host);
     this.authInfo = origin.authInfo;
     this.user = origin.user;
   }
@@ -131,17 +121,14 @@ export class ResumableExchange implements Exchange, RequestSource {
     if (client.closed) return;
     const isSameRun = position.run === this.#first.run;
     const after = isSameRun ? position.offset : 0;
-    if (this.#state === 'answered' && isSameRun && after >= this.#offset) return respondNothingFollows(client);
+    if (this.#state === 'answered' && isSameRun && after >= this.#messages.length) return respondNothingFollows(client);
     const before = this.#client;
     this.#take(client);
     before?.end();
     client.openStream(SSE_HEADERS);
     const from = resumedPosition({ ...this.#first, offset: after, resumes: isSameRun ? position.resumes : 0 });
     client.write(primingFrame(formatCallPosition(from), this.#host.retryMs, true));
-    const firstKept = this.#offset - this.#kept.length + 1;
-    for (const [n, frame] of this.#kept.entries()) {
-      if (firstKept + n > after) client.write(this.#withId(frame, firstKept + n));
-    }
+    for (const [offset, frame] of this.#messages.after(after)) client.write(this.#withId(frame, offset));
     if (this.#state === 'answered') {
       this.#client = undefined;
       client.end();
@@ -184,14 +171,12 @@ export class ResumableExchange implements Exchange, RequestSource {
 
   /** Whether the newest message is kept. */
   get keepsNewest(): boolean {
-    return this.#kept.length > 0;
+    return this.#messages.keepsNewest;
   }
 
   /** Drops what was kept for the next client. */
   forget(): void {
-    this.#kept = [];
-    this.#host.memory.give(this.#held);
-    this.#held = 0;
+    this.#messages.forget();
   }
 
   // ——— The answer ———
@@ -229,10 +214,8 @@ export class ResumableExchange implements Exchange, RequestSource {
     else if (this.#state === 'plain') this.#send(chunk);
     else if (this.#state === 'resumable' && chunk.startsWith(':')) this.#comment(chunk);
     else if (this.#state === 'resumable' && chunk !== '') {
-      this.#offset += 1;
-      this.#newest = chunk;
-      this.#keep(chunk);
-      this.#send(this.#withId(chunk, this.#offset));
+      const offset = this.#messages.add(chunk);
+      this.#send(this.#withId(chunk, offset));
     }
   }
 
@@ -247,16 +230,6 @@ export class ResumableExchange implements Exchange, RequestSource {
     this.#backlog = backlogOf(client, this.#host.bufferBytes, this.#backlog);
     if (this.#backlog?.tooLong === true) client.destroy();
     else client.write(chunk);
-  }
-
-  #keep(frame: string): void {
-    const { memory, bufferBytes } = this.#host;
-    this.#kept.push(frame);
-    let bytes = frame.length;
-    while (this.#kept.length > 1 && this.#held + bytes > bufferBytes) bytes -= this.#kept.shift()?.length ?? 0;
-    if (bytes <= 0) memory.give(-bytes);
-    else if (!memory.take(bytes, this.#held)) return this.forget();
-    this.#held += bytes;
   }
 
   #withId(frame: string, offset: number): string {
@@ -274,8 +247,7 @@ export class ResumableExchange implements Exchange, RequestSource {
     const client = this.#client;
     this.#client = undefined;
     client?.end();
-    const json = DATA.exec(this.#newest)?.[1] ?? '';
-    this.#newest = '';
+    const json = this.#messages.takeNewestJson();
     if (isRecorded) this.#host.answered(this, json);
   }
 

@@ -1,5 +1,5 @@
 /**
- * Where requests of every face enter: host and Origin, then who sent the request, then the transport.
+ * Where the requests of both HTTP faces enter: who may send them, who did, and by which transport.
  *
  *     host, Origin ──▶ token ──▶ user ──▶ the checks of Streamable HTTP (`eras/request-checks.ts`)
  *                                  ╰────▶ the 2024-11-05 transport (`eras/legacy/sse-era.ts`), on its two paths
@@ -20,7 +20,7 @@ import { inHookTime } from '../session/hook-time.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import type { UserOf } from './user.ts';
 
-export interface RequestEntryOptions {
+export interface CallerChecksOptions {
   readonly options: ResolvedOptions;
   readonly lifecycle: Lifecycle;
   /** `undefined`: without the option `auth`. */
@@ -31,15 +31,15 @@ export interface RequestEntryOptions {
   readonly sse: LegacySseEra | undefined;
 }
 
-export class RequestEntry {
-  readonly #given: RequestEntryOptions;
+export class CallerChecks {
+  readonly #given: CallerChecksOptions;
 
-  constructor(given: RequestEntryOptions) {
+  constructor(given: CallerChecksOptions) {
     this.#given = given;
   }
 
   /** `allowedHosts`: from the listener, where the option leaves it to the listener's address. */
-  handle(exchange: Exchange, allowedHosts = this.#given.options.allowedHosts): void {
+  enter(exchange: Exchange, allowedHosts = this.#given.options.allowedHosts): void {
     const { options, lifecycle, authenticator } = this.#given;
     if (lifecycle.closed) return refuse(exchange, closedEndpoint(), null);
     // A client opens a stream again whose connection is closed; 503 ends some clients for good.
