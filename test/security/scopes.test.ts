@@ -389,7 +389,7 @@ describe('every transport that a server is connected to', () => {
     const dispatching = sources.filter(({ text }) => /\bsession\.requests\.(?:run|rerun|admit)\(/.test(text));
     expect(dispatching.map(({ file }) => file).toSorted()).toEqual([
       'eras/legacy/posts.ts',
-      'eras/legacy/sse-era.ts',
+      'eras/legacy/sse-connection.ts',
       'session/rerun.ts',
     ]);
     const checking = sources.filter(({ text }) => /\.checkScopes\(/.test(text)).map(({ file }) => file);

@@ -6,36 +6,32 @@
 import {
   bodyTooLarge,
   draining,
-  invalidRequest,
   methodNotAllowed,
   notAcceptable,
   otherUser,
   overUserLimit,
-  SojournError,
+  type SojournError,
   unsupportedMediaType,
 } from '../../errors.ts';
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { acceptsStream } from '../../http/accept.ts';
-import { answerable, errorJson, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
+import { answerable, PLAIN_HEADERS, refuse, refusePlain } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
+import type { RequestGate } from '../../http/request-gate.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
-import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
-import { checkMessage, type Checked, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { checkedHandshake, type SessionBuilder } from '../../session/builder.ts';
+import type { SessionBuilder } from '../../session/builder.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';
-import type { Sink, SinkListener } from '../../http/sink.ts';
-import { sessionHash } from '../../shown.ts';
-import type { Handshake, MaybePromise } from '../../stores/store.ts';
 import { base64url, type RandomSource } from '../../options/system.ts';
-import { checkRequests } from './session-checks.ts';
 import { checkTextDepth, checkValueDepth, type TooDeep } from '../json-depth.ts';
+import { SseConnection, type SseConnectionParts } from './sse-connection.ts';
 
 export interface LegacySseOptions {
   readonly options: ResolvedOptions;
@@ -50,15 +46,10 @@ export interface LegacySseOptions {
   readonly lifecycle: Lifecycle;
 }
 
-interface Connection {
-  readonly id: string;
-  readonly exchange: Exchange;
-  readonly sink: SseSink;
+interface Connected {
+  readonly connection: SseConnection;
   /** Gives back its places in `limits.sessions` and `limits.perUser.sessions`. */
   readonly leave: () => void;
-  /** Set by its `initialize`. */
-  session: LiveSession | undefined;
-  state: 'connected' | 'opening' | 'open';
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -74,25 +65,21 @@ export function legacySsePath(url: string): 'sse' | 'message' | undefined {
 export class LegacySseEra {
   readonly #options: ResolvedOptions;
   readonly #registry: LegacySseOptions['registry'];
-  readonly #builder: SessionBuilder;
   readonly #keepAlive: KeepAlive;
-  readonly #gate: RequestGate;
   readonly #expiry: StreamExpiry;
-  readonly #ownerId: () => string;
   readonly #random: RandomSource;
-  readonly #connections = new Map<string, Connection>();
+  readonly #connected = new Map<string, Connected>();
+  readonly #parts: SseConnectionParts;
   readonly #lifecycle: Lifecycle;
 
   constructor({ options, registry, builder, gate, keepAlive, expiry, ownerId, random, lifecycle }: LegacySseOptions) {
     this.#options = options;
     this.#registry = registry;
-    this.#builder = builder;
     this.#keepAlive = keepAlive;
-    this.#gate = gate;
     this.#expiry = expiry;
-    this.#ownerId = ownerId;
     this.#random = random;
     this.#lifecycle = lifecycle;
+    this.#parts = { options, builder, gate, ownerId, held: registry.held };
   }
 
   /** Host and Origin have been checked. */
@@ -108,12 +95,13 @@ export class LegacySseEra {
   }
 
   get busy(): boolean {
-    for (const { session } of this.#connections.values()) if (session?.busy === true) return true;
+    for (const { connection } of this.#connected.values()) if (connection.session?.busy === true) return true;
     return false;
   }
 
   *sessions(): Generator<LiveSession> {
-    for (const { session } of this.#connections.values()) if (session !== undefined) yield session;
+    for (const { connection } of this.#connected.values())
+      if (connection.session !== undefined) yield connection.session;
   }
 
   #connect(exchange: Exchange): void {
@@ -158,30 +146,27 @@ export class LegacySseEra {
       bufferBytes: this.#options.limits.streamBufferBytes,
       expiry: this.#expiry,
     });
-    const connection: Connection = { id, exchange, sink, leave, session: undefined, state: 'connected' };
-    this.#connections.set(id, connection);
+    const connection = new SseConnection(this.#parts, id, exchange, sink);
+    this.#connected.set(id, { connection, leave });
     sink.listener = { sinkDone: () => this.#gone(connection) };
     const [path = ''] = exchange.url.split('?', 1);
     sink.event('endpoint', `${path.replace(/\/?$/, '').slice(0, -'/sse'.length)}/message?sessionId=${id}`);
   }
 
-  #gone(connection: Connection): void {
-    if (!this.#connections.delete(connection.id)) return;
-    this.#giveBack(connection);
-    void connection.session?.leave('deleted');
-  }
-
-  #giveBack({ leave, session }: Connection): void {
-    leave();
-    if (session !== undefined) this.#registry.held.delete(session);
+  #gone(connection: SseConnection): void {
+    const connected = this.#connected.get(connection.id);
+    if (connected === undefined) return;
+    this.#connected.delete(connection.id);
+    connected.leave();
+    void connection.leave('deleted');
   }
 
   #message(exchange: Exchange): void {
     const id = new URLSearchParams(exchange.url.split('?', 2)[1]).get('sessionId');
     if (id === null) return refusePlain(exchange, 'Missing sessionId parameter');
-    const connection = this.#connections.get(id);
+    const connection = this.#connected.get(id)?.connection;
     if (connection === undefined) return refusePlain(exchange, 'Session not found: open GET /sse first');
-    if (connection.exchange.user !== exchange.user) return refuse(exchange, otherUser(), null);
+    if (connection.user !== exchange.user) return refuse(exchange, otherUser(), null);
     const type = exchange.header('content-type');
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
     const { bodyBytes } = this.#options.limits;
@@ -195,7 +180,7 @@ export class LegacySseEra {
         if (error === undefined) exchange.respond(202, PLAIN_HEADERS, 'Accepted');
         else refuse(exchange, error, checked.kind === 'request' ? checked.message.id : null);
       };
-      const taken = this.#take(connection, exchange, checked);
+      const taken = connection.take(exchange, checked);
       if (taken instanceof Promise) attempt(exchange, () => taken.then(answer));
       else answer(taken);
     };
@@ -220,145 +205,16 @@ export class LegacySseEra {
     return checked.kind === 'invalid' ? `Invalid message: ${checked.why}` : checked;
   }
 
-  #take(connection: Connection, exchange: Exchange, checked: Checked): MaybePromise<SojournError | undefined> {
-    const { session, state } = connection;
-    if (session === undefined || state !== 'open') {
-      if (checked.kind !== 'request' || checked.message.method !== 'initialize' || state === 'opening') {
-        return checked.kind === 'request' ? invalidRequest('initialize comes first') : undefined;
-      }
-      return this.#initialize(connection, exchange, checked.message);
-    }
-    if (checked.kind === 'notification') session.inbound.notification(checked.message, exchange);
-    else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
-    else if (checked.kind === 'request') return this.#admit(session, connection, exchange, checked.message);
-    return undefined;
-  }
-
-  #initialize(connection: Connection, exchange: Exchange, message: RpcRequest): SojournError | undefined {
-    const handshake = checkedHandshake(message, this.#options.limits.handshakeBytes);
-    if (handshake instanceof SojournError) return handshake;
-    connection.state = 'opening';
-    attempt(exchange, () => this.#open(connection, message, handshake));
-    return undefined;
-  }
-
-  #admit(
-    session: LiveSession,
-    connection: Connection,
-    exchange: Exchange,
-    message: RpcRequest,
-  ): MaybePromise<SojournError | undefined> {
-    const admitted = session.authorizer?.admit(message, exchange.authInfo) ?? message;
-    if (!(admitted instanceof Promise)) return this.#checkRequest(session, connection, exchange, admitted);
-    return admitted.then((request) =>
-      !session.left ? this.#checkRequest(session, connection, exchange, request) : undefined,
-    );
-  }
-
-  #checkRequest(
-    session: LiveSession,
-    connection: Connection,
-    exchange: Exchange,
-    message: RpcRequest,
-  ): MaybePromise<SojournError | undefined> {
-    const scopes = session.transport.checkScopes([message], exchange.authInfo);
-    if (!(scopes instanceof Promise)) return scopes ?? this.#request(session, connection, exchange, message);
-    return scopes.then((refusal) => {
-      if (refusal !== undefined || session.left) return refusal;
-      return this.#request(session, connection, exchange, message);
-    });
-  }
-
-  #request(
-    session: LiveSession,
-    { sink }: Connection,
-    exchange: Exchange,
-    message: RpcRequest,
-  ): SojournError | undefined {
-    const refusal = checkRequests(session, [message], this.#options.limits, this.#registry.held);
-    if (refusal !== undefined) return refusal;
-    const admissions = admitOnSession(this.#gate, exchange, [message]);
-    if (admissions instanceof SojournError) return admissions;
-    const stream = session.requests.open([message], false);
-    stream.begin(new Channel(sink));
-    session.requests.run(message, exchange, stream, admissions?.[0]);
-    return undefined;
-  }
-
-  async #open(connection: Connection, message: RpcRequest, handshake: Handshake): Promise<void> {
-    const { id, exchange, sink } = connection;
-    try {
-      const session = await this.#builder.connect(
-        {
-          id,
-          fence: { epoch: 1, owner: this.#ownerId() },
-          user: exchange.user,
-          handshake,
-          createdAt: this.#options.timeProvider.now(),
-          unlogged: true,
-        },
-        exchange,
-        false,
-      );
-      connection.session = session;
-      if (!sink.open) {
-        await session.leave('deleted');
-        return;
-      }
-      const answer = await this.#builder.initialize(session, message, exchange);
-      sink.message(JSON.stringify(answer), undefined);
-      if (answer.error === undefined) {
-        connection.state = 'open';
-        session.getStream.use(new Channel(sink, () => sink.end()));
-      } else {
-        // The server refused, or the session ended while it was being opened.
-        connection.session = undefined;
-        connection.state = 'connected';
-        await session.leave('closed');
-      }
-    } catch (cause) {
-      connection.state = 'connected';
-      const error = answerable(
-        cause,
-        this.#options.logger,
-        `Session ${sessionHash(id)} of the 2024-11-05 transport could not be opened`,
-      );
-      sink.message(errorJson(error, message.id), undefined);
-    }
-  }
-
   /** Ends every connection, cleanly. */
   async close(): Promise<void> {
-    const connections = [...this.#connections.values()];
-    this.#connections.clear();
+    const all = [...this.#connected.values()];
+    this.#connected.clear();
     await Promise.all(
-      connections.map(async (connection) => {
-        this.#giveBack(connection);
-        await connection.session?.leave('closed');
-        connection.sink.end();
+      all.map(async ({ connection, leave }) => {
+        leave();
+        await connection.leave('closed');
+        connection.end();
       }),
     );
-  }
-}
-
-/** Sends the messages of one POST, or of the session, on the only connection. Only the end of the session closes it. */
-class Channel implements Sink {
-  readonly #sink: SseSink;
-  readonly #onEnd: (() => void) | undefined;
-  listener: SinkListener | undefined = undefined;
-
-  constructor(sink: SseSink, onEnd?: () => void) {
-    this.#sink = sink;
-    this.#onEnd = onEnd;
-  }
-  message(json: string): void {
-    this.#sink.message(json, undefined);
-  }
-  prime(): void {}
-  end(): void {
-    this.#onEnd?.();
-  }
-  get open(): boolean {
-    return this.#sink.open;
   }
 }

@@ -1,0 +1,200 @@
+/**
+ * A connection of the 2024-11-05 transport, and its session.
+ *
+ *     connected ──initialize──▶ opening ──answered──▶ open
+ *         ▲                        │
+ *         ╰──refused, or failed────╯
+ *
+ * The session leaves when the connection ends, and its answers and messages all go out on it.
+ */
+import { invalidRequest, SojournError } from '../../errors.ts';
+import { answerable, errorJson } from '../../http/answer.ts';
+import { attempt } from '../../http/attempt.ts';
+import type { Exchange } from '../../http/exchange.ts';
+import { admitOnSession, type RequestGate } from '../../http/request-gate.ts';
+import type { Sink, SinkListener } from '../../http/sink.ts';
+import type { SseSink } from '../../http/sse-sink.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { follow, type Transitions } from '../../options/transitions.ts';
+import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
+import { checkedHandshake, type SessionBuilder } from '../../session/builder.ts';
+import type { HeldBytes } from '../../session/held-bytes.ts';
+import type { LiveSession } from '../../session/session.ts';
+import { sessionHash } from '../../shown.ts';
+import type { Handshake, MaybePromise } from '../../stores/store.ts';
+import type { LeaveReason } from '../../types.ts';
+import { checkRequests } from './session-checks.ts';
+
+export interface SseConnectionParts {
+  readonly options: ResolvedOptions;
+  readonly builder: SessionBuilder;
+  readonly gate: RequestGate;
+  readonly ownerId: () => string;
+  readonly held: HeldBytes;
+}
+
+type State = 'connected' | 'opening' | 'open';
+
+const STATES: Transitions<State> = {
+  connected: ['opening'],
+  opening: ['open', 'connected'],
+  open: [],
+};
+
+export class SseConnection {
+  readonly id: string;
+  readonly #parts: SseConnectionParts;
+  readonly #exchange: Exchange;
+  readonly #sink: SseSink;
+  /** Set by its `initialize`. */
+  #session: LiveSession | undefined = undefined;
+  #state: State = 'connected';
+
+  constructor(parts: SseConnectionParts, id: string, exchange: Exchange, sink: SseSink) {
+    this.#parts = parts;
+    this.id = id;
+    this.#exchange = exchange;
+    this.#sink = sink;
+  }
+
+  get user(): string | undefined {
+    return this.#exchange.user;
+  }
+
+  get session(): LiveSession | undefined {
+    return this.#session;
+  }
+
+  #become(next: State): void {
+    this.#state = follow(STATES, this.#state, next);
+  }
+
+  /** Takes a message that the client posted. Returns the error that refuses it. */
+  take(exchange: Exchange, checked: Checked): MaybePromise<SojournError | undefined> {
+    const session = this.#session;
+    if (session === undefined || this.#state !== 'open') {
+      if (checked.kind !== 'request' || checked.message.method !== 'initialize' || this.#state === 'opening') {
+        return checked.kind === 'request' ? invalidRequest('initialize comes first') : undefined;
+      }
+      return this.#initialize(exchange, checked.message);
+    }
+    if (checked.kind === 'notification') session.inbound.notification(checked.message, exchange);
+    else if (checked.kind === 'response') session.inbound.response(checked.message, exchange);
+    else if (checked.kind === 'request') return this.#admit(session, exchange, checked.message);
+    return undefined;
+  }
+
+  #initialize(exchange: Exchange, message: RpcRequest): SojournError | undefined {
+    const handshake = checkedHandshake(message, this.#parts.options.limits.handshakeBytes);
+    if (handshake instanceof SojournError) return handshake;
+    this.#become('opening');
+    attempt(exchange, () => this.#open(message, handshake));
+    return undefined;
+  }
+
+  #admit(session: LiveSession, exchange: Exchange, message: RpcRequest): MaybePromise<SojournError | undefined> {
+    const admitted = session.authorizer?.admit(message, exchange.authInfo) ?? message;
+    if (!(admitted instanceof Promise)) return this.#checkRequest(session, exchange, admitted);
+    return admitted.then((request) => (!session.left ? this.#checkRequest(session, exchange, request) : undefined));
+  }
+
+  #checkRequest(session: LiveSession, exchange: Exchange, message: RpcRequest): MaybePromise<SojournError | undefined> {
+    const scopes = session.transport.checkScopes([message], exchange.authInfo);
+    if (!(scopes instanceof Promise)) return scopes ?? this.#request(session, exchange, message);
+    return scopes.then((refusal) => {
+      if (refusal !== undefined || session.left) return refusal;
+      return this.#request(session, exchange, message);
+    });
+  }
+
+  #request(session: LiveSession, exchange: Exchange, message: RpcRequest): SojournError | undefined {
+    const { options, gate, held } = this.#parts;
+    const refusal = checkRequests(session, [message], options.limits, held);
+    if (refusal !== undefined) return refusal;
+    const admissions = admitOnSession(gate, exchange, [message]);
+    if (admissions instanceof SojournError) return admissions;
+    const stream = session.requests.open([message], false);
+    stream.begin(new Channel(this.#sink));
+    session.requests.run(message, exchange, stream, admissions?.[0]);
+    return undefined;
+  }
+
+  async #open(message: RpcRequest, handshake: Handshake): Promise<void> {
+    const { options, builder, ownerId } = this.#parts;
+    const exchange = this.#exchange;
+    const sink = this.#sink;
+    try {
+      const session = await builder.connect(
+        {
+          id: this.id,
+          fence: { epoch: 1, owner: ownerId() },
+          user: exchange.user,
+          handshake,
+          createdAt: options.timeProvider.now(),
+          unlogged: true,
+        },
+        exchange,
+        false,
+      );
+      this.#session = session;
+      if (!sink.open) {
+        await session.leave('deleted');
+        return;
+      }
+      const answer = await builder.initialize(session, message, exchange);
+      sink.message(JSON.stringify(answer), undefined);
+      if (answer.error === undefined) {
+        session.getStream.use(new Channel(sink, () => sink.end()));
+        this.#become('open');
+      } else {
+        // The server refused, or the session ended while it was being opened.
+        this.#session = undefined;
+        this.#become('connected');
+        await session.leave('closed');
+      }
+    } catch (cause) {
+      if (this.#state === 'opening') this.#become('connected');
+      const error = answerable(
+        cause,
+        options.logger,
+        `Session ${sessionHash(this.id)} of the 2024-11-05 transport could not be opened`,
+      );
+      sink.message(errorJson(error, message.id), undefined);
+    }
+  }
+
+  /** Its session leaves. */
+  async leave(reason: LeaveReason): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return;
+    this.#parts.held.delete(session);
+    await session.leave(reason);
+  }
+
+  /** Ends the stream. */
+  end(): void {
+    this.#sink.end();
+  }
+}
+
+/** Sends the messages of one POST, or of the session, on the only connection. Only the end of the session closes it. */
+class Channel implements Sink {
+  readonly #sink: SseSink;
+  readonly #onEnd: (() => void) | undefined;
+  listener: SinkListener | undefined = undefined;
+
+  constructor(sink: SseSink, onEnd?: () => void) {
+    this.#sink = sink;
+    this.#onEnd = onEnd;
+  }
+  message(json: string): void {
+    this.#sink.message(json, undefined);
+  }
+  prime(): void {}
+  end(): void {
+    this.#onEnd?.();
+  }
+  get open(): boolean {
+    return this.#sink.open;
+  }
+}
