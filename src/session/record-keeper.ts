@@ -6,13 +6,14 @@
  *        ├──store away──▶ unsaved ──retried until stored──▶ done
  *        └──refused──▶ fenced
  */
-import { sessionGone, storeAwayForClients } from '../errors.ts';
+import { sessionGone } from '../errors.ts';
 import type { Handshake, NewSessionRecord, RecordPatch, SessionRecord, WriteOutcome } from '../stores/store.ts';
 import { RECORD_VERSION } from '../stores/store.ts';
 import type { Ownership } from './ownership.ts';
-import { isStoreAway, pause, whileAway } from './pause.ts';
+import { pause } from './pause.ts';
 import type { SessionHost } from './session-host.ts';
 import { DurableState } from './state.ts';
+import { StateWriter } from './state-writer.ts';
 import { mergedPatch, Subscriptions } from './subscriptions.ts';
 
 /** The parts of a record that never change. */
@@ -46,8 +47,6 @@ export class RecordKeeper {
   #unsaved: RecordPatch | undefined = undefined;
   /** Settles with every save that is under way. */
   #saving: Promise<void> | undefined = undefined;
-  /** Changes of `session.state` that wait for the store. */
-  #stateWrites: Promise<void> | undefined = undefined;
   /** A save was still waiting for the store when the session left. */
   #refused = false;
 
@@ -103,6 +102,10 @@ export class RecordKeeper {
     return this.#subscriptions?.has(uri) ?? false;
   }
 
+  get exists(): boolean {
+    return this.#exists;
+  }
+
   /** The store holds a record of the session now. */
   created(): void {
     this.#exists = true;
@@ -152,46 +155,11 @@ export class RecordKeeper {
   }
 
   #openState(initial: SessionRecord['state']): DurableState {
-    return new DurableState(initial, this.#host.options.limits.stateBytes, this);
-  }
-
-  /** A change of `session.state`. */
-  storeState(patch: Readonly<Record<string, string | null>>): void | Promise<void> {
-    if (!this.#exists) return undefined;
-    if (this.#stateWrites !== undefined) return this.#storeStateLater(patch);
-    try {
-      return this.saveOrThrow({ state: patch })?.catch((cause: unknown) => this.#stateRefused(patch, cause));
-    } catch (cause) {
-      return this.#stateRefused(patch, cause);
-    }
-  }
-
-  #stateRefused(patch: Readonly<Record<string, string | null>>, cause: unknown): Promise<void> {
-    return isStoreAway(cause) ? this.#storeStateLater(patch) : this.#stateFailed(cause);
-  }
-
-  /** While the store is away, changes wait for it, one after the other. */
-  #storeStateLater(patch: Readonly<Record<string, string | null>>): Promise<void> {
-    const { timeProvider: time, waitMs } = this.#host.options;
-    const wait = { time, waitMs, stopped: () => this.#ownership.left };
-    const stored = (this.#stateWrites ?? Promise.resolve()).then(() =>
-      whileAway(wait, () => this.saveOrThrow({ state: patch })),
+    return new DurableState(
+      initial,
+      this.#host.options.limits.stateBytes,
+      new StateWriter(this.#host, this.#ownership, this),
     );
-    const clear = (): void => {
-      if (this.#stateWrites === settled) this.#stateWrites = undefined;
-    };
-    const settled: Promise<void> = stored.then(clear, clear);
-    this.#stateWrites = settled;
-    return stored.catch((cause: unknown) => this.#stateFailed(cause));
-  }
-
-  /** A handler may pass a caught error to its client, so details that only operators should read go to the log. */
-  #stateFailed(err: unknown): never {
-    const told = storeAwayForClients('session.state', err);
-    // Every other error reaches the handler unchanged, above all that another instance owns the session.
-    if (told !== err)
-      this.#host.logger.warn({ err, sessionId: this.#identity.id }, 'A change of session.state could not be stored');
-    throw told;
   }
 
   toRecord(): NewSessionRecord {
@@ -316,6 +284,7 @@ export class RecordKeeper {
     }
   }
 
+  /** One write. Throws when the store does not answer, or when another instance owns the session. */
   saveOrThrow(patch: RecordPatch): void | Promise<void> {
     const { sessionId, fence, leaveReason } = this.#ownership;
     if (leaveReason !== undefined) throw sessionGone(sessionId, leaveReason);
