@@ -64,8 +64,8 @@ export function base64url(bytes: Uint8Array): string {
 }
 
 /**
- * The pause before try number `tries + 1`, in ms: twice the one before, up to `longestMs`. `random` varies it by half, so
- * that instances which lost the same server do not try at the same moment.
+ * The pause before try number `tries + 1`, in ms: twice the one before, up to `longestMs`. `random` varies it by half,
+ * so that instances which lost the same server do not try at the same moment.
  */
 export function backoffMs(tries: number, firstMs: number, longestMs: number, random?: RandomSource): number {
   const jitter = random === undefined ? 1 : 0.5 + (random(1)[0] ?? 0) / 256;

@@ -1,6 +1,6 @@
 /**
- * Stores the changes of `session.state`, each for its caller: the promise of a handler settles with the write. While the
- * store is away, changes wait for it for at most `waitMs`, one after the other.
+ * Stores the changes of `session.state`, each for its caller: the promise of a handler settles with the write. While
+ * the store is away, changes wait for it for at most `waitMs`, one after the other.
  */
 import { storeAwayForClients } from '../errors.ts';
 import type { RecordPatch } from '../stores/store.ts';
