@@ -31,6 +31,13 @@ const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 200;
 
 /**
+ * An outage in which a living owner loses its lease lasts two thirds of the lease time. No renewal of any instance
+ * succeeds in it, so this instance has such a gap between two of its own renewals. Without an outage the gap is a
+ * third.
+ */
+const OUTAGE_LEASES = 1 / 2;
+
+/**
  * After an outage of the store, in renewals: an instance that is alive has taken its lease again by then. Until then no
  * instance claims the sessions of an owner without a lease: its running calls would end with `owner_lost`.
  */
@@ -82,7 +89,8 @@ export class Lease {
   #failures = 0;
   #lapses = 0;
   #ownersReturnUntil = -Infinity;
-  #renewingSince = Infinity;
+  /** When the last renewal succeeded. */
+  #renewedAt = Infinity;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -126,7 +134,7 @@ export class Lease {
   get ownersMayReturn(): boolean {
     const now = this.#options.time.monotonic();
     // A store that takes no renewals may still answer reads (SQLite under a lock), and then other leases run out.
-    return this.#storeAway || this.#isSlow(now) || now < this.#ownersReturnUntil;
+    return this.#storeAway || this.#missedRenewals(now) || now < this.#ownersReturnUntil;
   }
 
   /** The last renewal could not reach the store. */
@@ -136,6 +144,7 @@ export class Lease {
 
   async join(): Promise<void> {
     this.#extend(await this.#announce(), this.#losses);
+    this.#renewedAt = this.#options.time.monotonic();
     this.#arm();
   }
 
@@ -234,7 +243,6 @@ export class Lease {
 
   async #renew(losses: number): Promise<void> {
     const { logger, time, leaseMs } = this.#options;
-    this.#renewingSince = time.monotonic();
     try {
       const sent = this.#moment();
       // After its expiry the id is dead, even if the store still has its lease.
@@ -242,7 +250,9 @@ export class Lease {
       if (alive && (await this.#options.store.renew(this.#id, this.#stored))) this.#extend(sent, losses);
       else await this.#rejoin();
       const now = time.monotonic();
-      if (this.#storeAway || this.#isSlow(now)) this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
+      if (this.#storeAway || this.#missedRenewals(now))
+        this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
+      this.#renewedAt = now;
       this.#storeAway = false;
       this.#failures = 0;
       this.#options.onStoreReachable();
@@ -250,14 +260,13 @@ export class Lease {
       if (!this.#storeAway) logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
       this.#storeAway = true;
       this.#failures += 1;
-    } finally {
-      this.#renewingSince = Infinity;
     }
   }
 
-  /** The renewal under way has taken longer than the time between two. */
-  #isSlow(now: number): boolean {
-    return now - this.#renewingSince > this.#options.leaseMs / RENEWALS;
+  /** No renewal has succeeded for so long that other instances may have lost their leases. */
+  #missedRenewals(now: number): boolean {
+    const { inProcess, leaseMs } = this.#options;
+    return !inProcess && now - this.#renewedAt > OUTAGE_LEASES * leaseMs;
   }
 
   async #rejoin(): Promise<void> {

@@ -2,7 +2,7 @@
  * A request that arrives a second time because the outcome of its first attempt is unknown: the relaying instance lost
  * the owner, or its own lease; or a client retries a call that runs again after its owner was lost.
  *
- *     the first attempt runs here ─▶ its stream gets a new reader
+ *     the first attempt runs here, or its answer is being stored ─▶ its stream gets a new reader
  *     it has a marker ─▶ the answer that the log kept, or none: the outcome is lost
  *     neither                  ─▶ it never ran
  */
@@ -10,7 +10,7 @@ import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import type { Sink } from '../http/sink.ts';
 import { resumeStream } from './readers.ts';
 import type { LiveSession } from './session.ts';
-import { replayComplete } from './stream.ts';
+import { replayComplete, type Stream } from './stream.ts';
 
 /** Whether a first attempt of one of these requests runs here, or may have run on some instance. */
 export function isRetry({ requests: { running }, guard }: LiveSession, requests: readonly RpcRequest[]): boolean {
@@ -35,9 +35,10 @@ export async function attachToFirstAttempt(
 ): Promise<boolean> {
   for (const request of requests) {
     const { id } = request;
-    const stream = session.requests.running.get(id)?.stream;
+    const key = session.guard?.marked(id);
+    const stream = session.requests.running.get(id)?.stream ?? answeredStream(session, key);
     if (stream?.logged === true) {
-      // The first event may not be stored yet.
+      // The first event, or the answer, may not be stored yet.
       await stream.flushed();
       return resumeStream(session, stream, open, { offset: 0, resumes: 0 });
     }
@@ -47,10 +48,15 @@ export async function attachToFirstAttempt(
       session.questions.askAgain(stream);
       return true;
     }
-    const key = session.guard?.marked(id);
     if (key !== undefined && session.getStream.logged && (await replayWhole(session, key, request, open))) return true;
   }
   return false;
+}
+
+/** The stream of an answered call, while the log does not hold its end yet. */
+function answeredStream({ requests }: LiveSession, key: string | undefined): Stream | undefined {
+  const stream = key === undefined ? undefined : requests.streams.running(key);
+  return stream?.logged === true ? stream : undefined;
 }
 
 async function replayWhole(

@@ -9,14 +9,15 @@ const LEASE_MS = 3_000;
 /** A lease whose store is away at will. */
 async function joined() {
   const time = createFakeTime();
-  const store = { away: false, tries: 0 };
-  const ask = (): void => {
+  const store: { away: boolean; tries: number; until?: Promise<void> | undefined } = { away: false, tries: 0 };
+  const ask = async (): Promise<void> => {
     store.tries += 1;
+    await store.until;
     if (store.away) throw storeAway('the test says so');
   };
   const lapsed: string[] = [];
   const lease = new Lease({
-    store: { announce: async () => ask(), renew: async () => (ask(), true), leave: async () => ask() },
+    store: { announce: ask, renew: async () => (await ask(), true), leave: ask },
     inProcess: false,
     leaseMs: LEASE_MS,
     random: (bytes) => new Uint8Array(bytes),
@@ -57,5 +58,25 @@ test('the first tries after a failure come soon, and an outage costs at most ten
   store.tries = 0;
   await time.advance(LEASE_MS);
   expect(store.tries).toBe(3);
+  await lease.leave();
+});
+
+test('after an outage that may have cost another instance its lease, owners may return, also if no renewal here failed', async () => {
+  const { time, store, lease } = await joined();
+  store.away = false;
+  await time.advance(LEASE_MS / 3);
+  expect(lease.ownersMayReturn).toBe(false);
+  // The outage began just after a renewal here, and just before one elsewhere.
+  let back!: () => void;
+  store.until = new Promise((resolve) => (back = resolve));
+  await time.advance((2 * LEASE_MS) / 3 - 1);
+  expect(lease.ownersMayReturn).toBe(true);
+  back();
+  store.until = undefined;
+  await time.advance(1);
+  expect(lease.valid).toBe(true);
+  expect(lease.ownersMayReturn).toBe(true);
+  await time.advance(LEASE_MS);
+  expect(lease.ownersMayReturn).toBe(false);
   await lease.leave();
 });
