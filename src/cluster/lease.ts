@@ -202,15 +202,18 @@ export class Lease {
     if (this.valid) this.#options.extended();
   }
 
+  /** The lease counts from when its renewal was sent, and so does the time until the next one. */
   #arm(): void {
     const { inProcess, time, leaseMs } = this.#options;
     if (inProcess || this.#left) return;
-    const ms = Math.min(leaseMs / RENEWALS, this.#storeAway ? this.#pauseMs : Infinity);
-    const due = time.monotonic() + ms;
+    const now = time.monotonic();
+    const due = this.#storeAway
+      ? now + Math.min(leaseMs / RENEWALS, this.#pauseMs)
+      : Math.max(now, this.#validMonotonic - leaseMs + leaseMs / RENEWALS);
     this.#timer = time.setTimeout(() => {
       if (!this.#storeAway) this.#noteLateness(time.monotonic() - due);
       this.#tick();
-    }, ms);
+    }, due - now);
   }
 
   get #pauseMs(): number {

@@ -80,3 +80,23 @@ test('after an outage that may have cost another instance its lease, owners may 
   expect(lease.ownersMayReturn).toBe(false);
   await lease.leave();
 });
+
+test('a renewal that took nearly as long as a lease is followed by the next at once', async () => {
+  const { time, store, lease, lapsed } = await joined();
+  store.away = false;
+  let back!: () => void;
+  store.until = new Promise((resolve) => (back = resolve));
+  // Sent after a third of the lease, and stored shortly before its end.
+  await time.advance(LEASE_MS - 1);
+  back();
+  store.until = undefined;
+  await time.advance(LEASE_MS / 3 - 10);
+  // The store is slow again.
+  store.until = new Promise((resolve) => (back = resolve));
+  await time.advance(20);
+  expect(lease.valid).toBe(true);
+  expect(lapsed).toEqual([]);
+  back();
+  store.until = undefined;
+  await lease.leave();
+});
