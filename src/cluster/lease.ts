@@ -31,9 +31,8 @@ const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 200;
 
 /**
- * An outage in which a living owner loses its lease lasts two thirds of the lease time. No renewal of any instance
- * succeeds in it, so this instance has such a gap between two of its own renewals. Without an outage the gap is a
- * third.
+ * An outage in which a living owner loses its lease lasts two thirds of the lease time. No instance renews in it, so
+ * this instance sees that long a gap between two renewals. Without an outage the gap is a third.
  */
 const OUTAGE_LEASES = 1 / 2;
 
