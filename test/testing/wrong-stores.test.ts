@@ -30,6 +30,9 @@ const FOUND: Readonly<Record<Fault, readonly [id: string, failure: RegExp]>> = {
   'large-messages-lost': ['mailbox/large', /not within/],
   'large-messages-overtaken': ['mailbox/large', /large/],
   'large-events-cut': ['append/large', /strictly deep-equal/],
+  // The lists differ in what was written before this change, and in what it removed.
+  'subscriptions-overwritten': ['subscriptions/claimed', /^-\s+'b:'/m],
+  'unsubscribe-lost': ['subscriptions/idempotent', /^\+\s+'b:'/m],
 };
 
 const TIMEOUT_MS = 120_000;
@@ -100,6 +103,27 @@ describe('the model run refuses a store', () => {
     expect(message).toMatch(/^seed \d+: the store answers otherwise than the model after\n/);
     expect(message.split('\n').filter((line) => line.startsWith('{"op"')).length).toBeLessThan(8);
     expect(message).toContain('unmark');
+  });
+
+  test('that loses what a client unsubscribes from', async () => {
+    const run = compareWithModel(
+      changed(({ sessions }) => ({
+        sessions: {
+          create: (record, ms) => sessions.create(record, ms),
+          read: (id) => sessions.read(id),
+          claim: (id, from, me) => sessions.claim(id, from, me),
+          save: (id, fence, { subscriptions = [], ...rest }) =>
+            sessions.save(id, fence, { ...rest, subscriptions: subscriptions.filter(([, subscribed]) => subscribed) }),
+          release: (id, fence, patch) => sessions.release(id, fence, patch),
+          end: (id, from, reason) => sessions.end(id, from, reason),
+          mark: (id, fence, marker, clear) => sessions.mark(id, fence, marker, clear),
+          list: (limit, cursor) => sessions.list(limit, cursor),
+          count: () => sessions.count(),
+          expired: (limit) => sessions.expired(limit),
+        },
+      })),
+    );
+    await expect(run).rejects.toThrow(/^seed \d+: the store answers otherwise than the model after\n[^]*,false\]/);
   });
 });
 

@@ -5,6 +5,7 @@
 import { storeAway } from '../../src/errors.ts';
 import { afterTurn } from '../../src/options/system.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import { isEnded } from '../../src/stores/store.ts';
 import type {
   AppendRequest,
   EndedSession,
@@ -12,6 +13,7 @@ import type {
   InstanceMessage,
   InstanceStore,
   OpenStore,
+  RecordPatch,
   Store,
   StoreOptions,
 } from '../../src/stores/store.ts';
@@ -29,7 +31,9 @@ export type Fault =
   | 'deadlock'
   | 'large-messages-lost'
   | 'large-messages-overtaken'
-  | 'large-events-cut';
+  | 'large-events-cut'
+  | 'subscriptions-overwritten'
+  | 'unsubscribe-lost';
 
 const LARGE = 1_048_576;
 /** How long a call waits for a server that is frozen. */
@@ -114,8 +118,10 @@ class Server {
             const current = this.#expiredByClock(id);
             return current === undefined ? sessions.claim(id, from, me) : { claimed: false as const, current };
           }),
-        save: (id, fence, patch) => call(() => sessions.save(id, fence, patched(patch))),
-        release: (id, fence, patch = {}) => call(() => sessions.release(id, fence, patched(patch))),
+        save: (id, fence, patch) =>
+          call(async () => sessions.save(id, fence, await this.#wrongly(view, id, patched(patch)))),
+        release: (id, fence, patch = {}) =>
+          call(async () => sessions.release(id, fence, await this.#wrongly(view, id, patched(patch)))),
         end: (id, from, reason) =>
           call(async () => {
             const outcome = await sessions.end(id, from, reason);
@@ -140,6 +146,19 @@ class Server {
       instances: this.#instances(options),
       secret: (name, keepMs) => call(() => view.secret(name, keepMs)),
     };
+  }
+
+  async #wrongly<P extends RecordPatch>(view: OpenStore, id: string, patch: P): Promise<P> {
+    const { subscriptions } = patch;
+    if (subscriptions === undefined) return patch;
+    const added = subscriptions.filter(([, subscribed]) => subscribed);
+    if (this.#fault === 'unsubscribe-lost') return { ...patch, subscriptions: added };
+    if (this.#fault !== 'subscriptions-overwritten') return patch;
+    // The URIs of this change are the whole list from now on.
+    const record = await view.sessions.read(id);
+    const before = record === undefined || isEnded(record) ? [] : record.subscriptions;
+    const removed = before.filter((uri) => added.every(([kept]) => kept !== uri));
+    return { ...patch, subscriptions: [...removed.map((uri) => [uri, false] as const), ...added] };
   }
 
   /** The answer of a store that judges an expiry by the clock alone and stores nothing. */
