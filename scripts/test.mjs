@@ -7,6 +7,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { check } from './check.mjs';
 import { ensureClients } from './ensure-clients.mjs';
+import { ensureRecipes } from './ensure-recipes.mjs';
 import { ensureServers } from './ensure-servers.mjs';
 import { ensureTools } from './ensure-tools.mjs';
 import { root } from './steps.mjs';
@@ -33,6 +34,12 @@ async function installServers() {
   return process.env.CI ? missing.map((name) => `${name} is not installed`) : [];
 }
 
+/** Elsewhere than under CI, the tests that need these programs are skipped by name. */
+async function installRecipes() {
+  const missing = await ensureRecipes();
+  return process.env.CI ? missing : [];
+}
+
 function runTests(failedChecks) {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   return new Promise((done) => {
@@ -45,6 +52,14 @@ function runTests(failedChecks) {
   });
 }
 
-const failed = [...(await check()), ...(await installTools()), ...(await installServers()), ...(await ensureClients())];
+// Mostly a download: beside the checks.
+const recipes = installRecipes();
+const failed = [
+  ...(await check()),
+  ...(await recipes),
+  ...(await installTools()),
+  ...(await installServers()),
+  ...(await ensureClients()),
+];
 const code = await runTests(failed);
 process.exitCode = failed.length > 0 ? 1 : code;

@@ -1,24 +1,52 @@
-/** nginx and HAProxy with the very files of `examples/deploy`, their addresses replaced by ports of this machine. */
+/**
+ * nginx, HAProxy, Envoy and Traefik with the very files of `examples/deploy`, their addresses replaced by ports of this
+ * machine.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { describe } from 'vitest';
 // @ts-expect-error -- a script, without types
+import { recipeProgram } from '../../scripts/ensure-recipes.mjs';
+// @ts-expect-error -- a script, without types
 import { findProgram } from '../../scripts/server-programs.mjs';
 import { freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 
-export type ProxyKind = 'nginx' | 'haproxy';
+export type ProxyKind = 'nginx' | 'haproxy' | 'envoy' | 'traefik';
 
-const find = findProgram as (name: string) => string | undefined;
+/** The files of each recipe, with round robin. */
+export const ROUND_ROBIN: ReadonlyArray<readonly [ProxyKind, readonly string[]]> = [
+  ['nginx', ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf']],
+  ['haproxy', ['haproxy/haproxy.cfg', 'haproxy/backend-round-robin.cfg']],
+  ['envoy', ['envoy/envoy.yaml']],
+  ['traefik', ['traefik/traefik.yaml', 'traefik/mcp.yaml']],
+];
+
+/** nginx and HAProxy are of the machine, Envoy and Traefik of `tools/recipes`. */
+const find = (kind: ProxyKind): string | undefined => {
+  const found = kind === 'nginx' || kind === 'haproxy' ? findProgram : recipeProgram;
+  return (found as (name: string) => string | undefined)(kind);
+};
+
+const INSTALL: Readonly<Record<ProxyKind, string>> = {
+  nginx: 'Debian: apt-get install nginx',
+  haproxy: 'Debian: apt-get install haproxy',
+  envoy: 'node scripts/ensure-recipes.mjs',
+  traefik: 'node scripts/ensure-recipes.mjs',
+};
 
 /** As for the servers of stores: missing, they fail under CI and are skipped by name elsewhere. */
+export const isTested = (kind: ProxyKind): boolean => find(kind) !== undefined || Boolean(process.env['CI']);
+
 export function describeBehind(kind: ProxyKind, title: string, tests: () => void): void {
-  if (find(kind) !== undefined || process.env['CI']) describe(title, tests);
-  else describe.skip(`${title} (${kind} is not installed; Debian: apt-get install ${kind})`, tests);
+  if (isTested(kind)) describe(title, tests);
+  else describe.skip(`${title} (${kind} is not installed; ${INSTALL[kind]})`, tests);
 }
 
 /** A file of `examples/deploy`. */
@@ -30,19 +58,21 @@ export const recipe = (path: string): string =>
  * lines of further instances are left out.
  */
 function addressed(text: string, port: number, instances: readonly number[]): string {
+  const portOf = (n: string): number | undefined => instances[Number(n) - 1];
   return text
-    .replaceAll(/^ *server 10\.0\.0\.1(\d):3000.*\n/gm, (line, n: string) => (Number(n) > instances.length ? '' : line))
-    .replaceAll(/\b10\.0\.0\.1(\d):3000\b/g, (_address, n: string) => `127.0.0.1:${instances[Number(n) - 1]}`)
-    .replaceAll(/(?<=listen |bind :)8080\b/g, String(port));
+    .replaceAll(/^.*\b10\.0\.0\.1(\d)\b.*3000.*\n/gm, (line, n: string) => (portOf(n) === undefined ? '' : line))
+    .replaceAll(/\b10\.0\.0\.1(\d)(:|, port_value: )3000\b/g, (_, n: string, sep: string) => `127.0.0.1${sep}${portOf(n)}`)
+    .replaceAll(/(?<=listen |bind :|address: ':|0\.0\.0\.0, port_value: )8080\b/g, String(port));
 }
 
-/** What the recipes say to change for TLS. They name `tls.conf` or the commented line of `haproxy.cfg`. */
+/** What the recipes say to change for TLS. They name `tls.conf` or have the lines as comments. */
 function withTls(text: string, { certificate, key }: Certificate): string {
   return text
     .replace(/listen 8080;/, 'listen 8080 ssl;')
     .replace(/ *# With TLS: (bind :)443(.*)\n *bind :8080\n/, '  $18080$2\n')
-    .replace('/etc/nginx/mcp.crt', certificate)
-    .replace('/etc/nginx/mcp.key', key)
+    .replaceAll(/^ *# With TLS:\n((?: *# .*\n)+)/gm, (_, lines: string) => lines.replaceAll(/^( *)# /gm, '$1'))
+    .replace(/\/etc\/\w+\/mcp\.crt/, certificate)
+    .replace(/\/etc\/\w+\/mcp\.key/, key)
     .replace('/etc/haproxy/mcp.pem', `${certificate}.pem`);
 }
 
@@ -75,6 +105,9 @@ http {
 const ARGUMENTS: Readonly<Record<ProxyKind, (files: readonly string[], folder: string) => string[]>> = {
   nginx: (_files, folder) => ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf'],
   haproxy: (files) => ['-db', ...files.flatMap((file) => ['-f', file])],
+  // Without the shared memory of a hot restart, so that several run on one machine.
+  envoy: ([file = '']) => ['-c', file, '--disable-hot-restart', '--concurrency', '2', '--log-level', 'warning'],
+  traefik: ([file = '']) => [`--configFile=${file}`],
 };
 
 export interface Proxy {
@@ -88,12 +121,19 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
+export interface ProxyChanges {
+  /** Ends TLS, as the recipe says. */
+  readonly certificate?: Certificate;
+  /** Further changes of the recipe's text, such as shorter times. */
+  readonly edit?: (text: string) => string;
+}
+
 /** Runs it on files of `examples/deploy` in front of `instances`. */
 export async function startProxy(
   kind: ProxyKind,
   files: readonly string[],
   instances: readonly number[],
-  certificate?: Certificate,
+  { certificate, edit = (text) => text }: ProxyChanges = {},
 ): Promise<Proxy> {
   const executable = find(kind);
   if (executable === undefined) throw new Error(`${kind} is not installed`);
@@ -103,8 +143,9 @@ export async function startProxy(
   writeFileSync(join(folder, 'nginx.conf'), NGINX);
   const paths = files.map((file) => {
     const path = join(folder, 'conf.d', basename(file));
-    const text = certificate === undefined ? recipe(file) : withTls(recipe(file), certificate);
-    writeFileSync(path, addressed(text, port, instances));
+    const text = edit(certificate === undefined ? recipe(file) : withTls(recipe(file), certificate));
+    const placed = text.replace('/etc/traefik/mcp.yaml', join(folder, 'conf.d/mcp.yaml'));
+    writeFileSync(path, addressed(placed, port, instances));
     return path;
   });
   const child = spawn(executable, ARGUMENTS[kind](paths, folder), { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -112,16 +153,23 @@ export async function startProxy(
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const closed = once(child, 'close');
   const close = async (): Promise<void> => {
-    child.kill('SIGTERM');
+    // Traefik would wait for open streams.
+    child.kill(kind === 'traefik' ? 'SIGKILL' : 'SIGTERM');
     await closed;
     rmSync(folder, { recursive: true, force: true });
   };
-  await until(() => accepts(port, child), { what: `${kind} to listen` }).catch(async (error: unknown) => {
+  const url = `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}/mcp`;
+  const ready = kind === 'traefik' ? () => routes(url) : () => accepts(port);
+  const isReady = (): Promise<boolean> => {
+    if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}`);
+    return ready();
+  };
+  await until(isReady, { what: `${kind} to listen` }).catch(async (error: unknown) => {
     await close();
     throw new Error(`${kind}: ${output}`, { cause: error });
   });
   return {
-    url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}/mcp`,
+    url,
     port,
     output: () => output,
     close,
@@ -132,13 +180,26 @@ export async function startProxy(
   };
 }
 
-function accepts(port: number, child: ChildProcess): Promise<boolean> {
-  if (child.exitCode !== null) return Promise.reject(new Error(`ended with ${child.exitCode}`));
+function accepts(port: number): Promise<boolean> {
   return new Promise((done) => {
     const socket = connect(port, '127.0.0.1', () => {
       socket.destroy();
       done(true);
     });
     socket.once('error', () => done(false));
+  });
+}
+
+/** Traefik listens before it has read its routes; until then its own 404 answers. The path is not one of instances. */
+function routes(url: string): Promise<boolean> {
+  const request = url.startsWith('https:') ? requestHttps : requestHttp;
+  return new Promise((done) => {
+    const options = { agent: false, rejectUnauthorized: false };
+    const probe = request(`${url}-ready`, options, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      response.on('end', () => done(!text.startsWith('404 page not found')));
+    });
+    probe.on('error', () => done(false)).end();
   });
 }

@@ -1,16 +1,11 @@
-/** nginx and HAProxy as the deployment page has them, in front of three processes that share a store. */
+/** The load balancers as the deployment page has them, in front of three processes that share a store. */
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { createRawClient, type RawClient } from '../../src/testing/index.ts';
 import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { describeWhereInstalled, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { startFleet, type DeployedInstance, type Fleet } from './instances.ts';
-import { describeBehind, startProxy, type Proxy, type ProxyKind } from './proxies.ts';
-
-const RECIPES: [ProxyKind, string[]][] = [
-  ['nginx', ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf']],
-  ['haproxy', ['haproxy/haproxy.cfg', 'haproxy/backend-round-robin.cfg']],
-];
+import { describeBehind, isTested, ROUND_ROBIN, startProxy, type Proxy, type ProxyKind } from './proxies.ts';
 
 function raw(url: string, of?: RawClient): RawClient {
   const client = createRawClient(url, { timeoutMs: 20_000 });
@@ -21,11 +16,16 @@ function raw(url: string, of?: RawClient): RawClient {
 }
 
 /** Calls one after the other, each counting one further, until told to stop. Resolves with how many there were. */
-function counting(client: OfficialClient) {
+function counting(client: OfficialClient, through: ProxyKind) {
   let calls = 0;
   let stopped = false;
   const done = (async () => {
-    while (!stopped) expect(await client.say('count')).toBe(String(++calls));
+    while (!stopped) {
+      const answer = await client.say('count').catch((error: unknown) => {
+        throw new Error(`call ${calls + 1} through ${through}`, { cause: error });
+      });
+      expect([through, answer]).toEqual([through, String(++calls)]);
+    }
     return calls;
   })();
   done.catch(() => {});
@@ -40,9 +40,11 @@ function counting(client: OfficialClient) {
 }
 
 /** No call may fail in that time, and none may be counted twice. */
-async function restartOneByOne(url: string, { instances }: Fleet): Promise<void> {
-  const clients = await Promise.all([connectV1(url), connectV2(url), connectV1(url), connectV2(url)]);
-  const counts = clients.map(counting);
+async function restartOneByOne(proxies: ReadonlyMap<ProxyKind, Proxy>, { instances }: Fleet): Promise<void> {
+  const counts: Array<ReturnType<typeof counting>> = [];
+  for (const [kind, { url }] of proxies) {
+    for (const connect of [connectV1, connectV2]) counts.push(counting(await connect(url), kind));
+  }
   try {
     for (const instance of instances) {
       const before = counts.map(({ calls }) => calls());
@@ -62,19 +64,26 @@ async function restartOneByOne(url: string, { instances }: Fleet): Promise<void>
   await Promise.all(counts.map(({ done }) => done));
 }
 
-for (const [kind, files] of RECIPES) {
+const proxies = new Map<ProxyKind, Proxy>();
+let fleet: Fleet;
+beforeAll(async () => {
+  fleet = await startFleet(3);
+  for (const [kind, files] of ROUND_ROBIN) {
+    if (isTested(kind)) proxies.set(kind, await startProxy(kind, files, fleet.ports));
+  }
+});
+// Whose answer a 503 was is in its log.
+beforeEach(() => onTestFailed(() => proxies.forEach((proxy, kind) => console.log(kind, proxy.output()))));
+afterAll(async () => {
+  await Promise.all([...proxies.values()].map((proxy) => proxy.close()));
+  await fleet?.close();
+});
+
+for (const [kind] of ROUND_ROBIN) {
   describeBehind(kind, `round robin through ${kind}`, () => {
-    let fleet: Fleet;
     let proxy: Proxy;
-    beforeAll(async () => {
-      fleet = await startFleet(3);
-      proxy = await startProxy(kind, files, fleet.ports);
-    });
-    // Whose answer a 503 was is in its log.
-    beforeEach(() => onTestFailed(() => console.log(proxy.output())));
-    afterAll(async () => {
-      await proxy?.close();
-      await fleet?.close();
+    beforeAll(() => {
+      proxy = proxies.get(kind) as Proxy;
     });
 
     test('any instance serves any request of any session', async () => {
@@ -137,40 +146,41 @@ for (const [kind, files] of RECIPES) {
       const text = 'x'.repeat(4 * 1024 * 1024 - 300);
       expect(await client.say('length', { text })).toBe(String(text.length));
     });
-
-    // Only then are instances lost.
-    describe('then', () => {
-      test('no call fails while every instance is restarted', { timeout: 60_000 }, async () => {
-        await restartOneByOne(proxy.url, fleet);
-      });
-
-      test('the sessions of an instance that is killed continue, and a single remaining instance serves all', async () => {
-        const { url } = proxy;
-        const clients = await Promise.all([connectV1(url), connectV2(url), connectV1(url), connectV2(url)]);
-        for (const client of clients) expect(await client.say('count')).toBe('1');
-        const [victim, other] = fleet.instances as [DeployedInstance, DeployedInstance];
-        await victim.kill();
-        for (const client of clients) {
-          for (const count of ['2', '3', '4']) expect(await client.say('count')).toBe(count);
-        }
-        expect(await other.stop()).toBe(0);
-        for (const client of clients) expect(await client.say('count')).toBe('5');
-        expect(await (await connectV2(url)).say('count')).toBe('1');
-      });
-    });
   });
 }
+
+// Only then are instances lost.
+describe('round robin through each of them', () => {
+  test('no call fails while every instance is restarted', { timeout: 60_000 }, async () => {
+    await restartOneByOne(proxies, fleet);
+  });
+
+  test('the sessions of an instance that is killed continue, and a single remaining instance serves all', async () => {
+    const clients: OfficialClient[] = [];
+    for (const { url } of proxies.values()) clients.push(...(await Promise.all([connectV1(url), connectV2(url)])));
+    for (const client of clients) expect(await client.say('count')).toBe('1');
+    const [victim, other] = fleet.instances as [DeployedInstance, DeployedInstance];
+    await victim.kill();
+    for (const client of clients) {
+      for (const count of ['2', '3', '4']) expect(await client.say('count')).toBe(count);
+    }
+    expect(await other.stop()).toBe(0);
+    for (const client of clients) expect(await client.say('count')).toBe('5');
+    for (const { url } of proxies.values()) expect(await (await connectV2(url)).say('count')).toBe('1');
+  });
+});
 
 describeBehind('nginx', 'what the Compose recipe puts together', () => {
   describeWhereInstalled('redis', 'three instances on Redis behind nginx', () => {
     test('no call fails while every instance is restarted', { timeout: 60_000 }, async () => {
       const redis = await startServer('redis', { args: ['--appendonly', 'yes', '--appendfsync', 'everysec'] });
       onTestFinished(() => redis.close());
-      const fleet = await startFleet(3, redis.url);
-      onTestFinished(() => fleet.close());
-      const proxy = await startProxy('nginx', ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf'], fleet.ports);
-      onTestFinished(() => proxy.close());
-      await restartOneByOne(proxy.url, fleet);
+      const onRedis = await startFleet(3, redis.url);
+      onTestFinished(() => onRedis.close());
+      const files = ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf'];
+      const nginx = await startProxy('nginx', files, onRedis.ports);
+      onTestFinished(() => nginx.close());
+      await restartOneByOne(new Map([['nginx', nginx]]), onRedis);
     });
   });
 });

@@ -1,7 +1,7 @@
 /**
- * Requests that an instance leaves unanswered, and large ones, behind nginx and HAProxy as the deployment page has
- * them: no call is sent twice, and a GET of a stream ends with a closed connection. Clients open such a stream again;
- * some end for good at a 502, 503 or 504.
+ * Requests that an instance leaves unanswered, and large ones, behind the load balancers as the deployment page has
+ * them: no call is sent twice, and behind nginx and HAProxy a GET of a stream ends with a closed connection. Clients open
+ * such a stream again; some end for good at a 502, 503 or 504.
  */
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
@@ -9,14 +9,17 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { freePort } from '../kit/servers/index.ts';
-import { describeBehind, startProxy, type ProxyKind } from './proxies.ts';
+import { describeBehind, ROUND_ROBIN, startProxy, type ProxyKind } from './proxies.ts';
 
-const RECIPES: [ProxyKind, string[]][] = [
-  ['nginx', ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf']],
+const RECIPES: ReadonlyArray<readonly [ProxyKind, readonly string[]]> = [
+  ...ROUND_ROBIN,
   ['nginx', ['nginx/mcp.conf', 'nginx/upstream-affinity.conf']],
-  ['haproxy', ['haproxy/haproxy.cfg', 'haproxy/backend-round-robin.cfg']],
   ['haproxy', ['haproxy/haproxy.cfg', 'haproxy/backend-affinity.cfg']],
 ];
+
+/** Envoy and Traefik cannot close the connection of a request without an answer. */
+const GET_FAILS = { nginx: /^$/, haproxy: /^$/, envoy: /^HTTP\/1\.1 503 /, traefik: /^HTTP\/1\.1 502 / };
+const SENT_FAILS = { nginx: 502, haproxy: 502, envoy: 503, traefik: 502 };
 
 /** An instance that is healthy until it has read a request of a client: it closes that connection. */
 async function dyingInstance(seen: string[]): Promise<number> {
@@ -26,7 +29,7 @@ async function dyingInstance(seen: string[]): Promise<number> {
     socket.setEncoding('latin1').on('data', (chunk: string) => {
       text += chunk;
       if (!text.includes('\r\n\r\n')) return;
-      if (text.includes('/readyz')) {
+      if (/ \/(readyz|mcp-ready) /.test(text)) {
         socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
         return;
       }
@@ -65,9 +68,12 @@ for (const [kind, files] of RECIPES) {
     test('a POST or DELETE that an instance has read is not sent to another one; a GET ends with a closed connection', async () => {
       const seen: string[] = [];
       const { port } = await start([await dyingInstance(seen), await dyingInstance(seen), await dyingInstance(seen)]);
-      expect(await ask(port, 'GET')).toBe('');
-      expect(await ask(port, 'POST')).toMatch(/^HTTP\/1.1 502 /);
-      expect(await ask(port, 'DELETE')).toMatch(/^HTTP\/1.1 502 /);
+      expect(await ask(port, 'GET')).toMatch(GET_FAILS[kind]);
+      for (const method of ['POST', 'DELETE'])
+        expect([method, await ask(port, method)]).toEqual([
+          method,
+          expect.stringContaining(`HTTP/1.1 ${SENT_FAILS[kind]} `),
+        ]);
       // nginx cannot tell a GET that was sent from one whose connection was refused. It has no effect twice.
       expect(seen).toEqual([...(kind === 'nginx' ? ['GET', 'GET'] : []), 'GET', 'POST', 'DELETE']);
     });
@@ -90,9 +96,9 @@ for (const [kind, files] of RECIPES) {
       expect([response.status, await response.text()]).toEqual([200, String(bytes)]);
     });
 
-    test('with no instance that accepts, a GET ends with a closed connection, and a POST is answered', async () => {
+    test('with no instance that accepts, a GET fails in the same way, and a POST is answered', async () => {
       const { port } = await start([await freePort(), await freePort(), await freePort()]);
-      expect(await ask(port, 'GET')).toBe('');
+      expect(await ask(port, 'GET')).toMatch(GET_FAILS[kind]);
       expect(await ask(port, 'POST')).toMatch(/^HTTP\/1.1 50[23] /);
     });
   });
