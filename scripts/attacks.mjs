@@ -1,14 +1,15 @@
 /**
  * `npm run attacks`: runs the attacks of `test/security/` and prints how many attempts each class had. Fails where a
- * class has fewer than it must have, or where an attempt was let in. `--write` writes the table into SECURITY.md.
+ * class has fewer than it must have, where an attempt was let in, and where a test did not pass. `--write` writes the
+ * table into SECURITY.md, only after a run without any of that.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** How many attempts a class must have at least. Stores whose server is not installed are left out of the counts. */
+/** How many attempts a class must have at least. */
 export const CLASSES = {
   'scopes and rights': 500,
   users: 400,
@@ -18,46 +19,95 @@ export const CLASSES = {
   floods: 8,
 };
 
-const page = fileURLToPath(new URL('../SECURITY.md', import.meta.url));
+const folder = fileURLToPath(new URL('../test/security', import.meta.url));
+const securityPage = fileURLToPath(new URL('../SECURITY.md', import.meta.url));
 const TABLE = /(<!-- attacks -->\n)[^]*?(<!-- \/attacks -->)/;
 
+/** Every test file, and whether it counts attempts. */
+function testFiles() {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => ({ name, counts: readFileSync(join(folder, name), 'utf8').includes('countAttempts(') }));
+}
+
+/** Runs the tests with vitest. The files count into `counts`; `report` gets the results as JSON. */
+function runTests({ counts, report }) {
+  const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url));
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const { status } = spawnSync(process.execPath, [vitest, 'run', 'test/security', ...reporters], {
+    stdio: 'inherit',
+    env: { ...process.env, SOJOURN_ATTACKS: counts },
+  });
+  return status;
+}
+
+/** What `read` gives, or `otherwise` when there is no such file. */
+function readOr(path, otherwise) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error;
+    return otherwise;
+  }
+}
+
+/** What makes the counts of a run incomplete: a line for each file and test. */
+function incomplete({ files, status, results, counted }) {
+  const problems = [];
+  const byName = new Map(results.map((result) => [basename(result.name), result]));
+  for (const { name, counts } of files) {
+    const result = byName.get(name);
+    if (result === undefined) problems.push(`${name}: was not run`);
+    else if (result.status !== 'passed') problems.push(`${name}: ${result.status}`);
+    for (const { fullName, status: outcome } of result?.assertionResults ?? []) {
+      if (outcome !== 'passed') problems.push(`${name}: ${fullName}: ${outcome}`);
+    }
+    if (counts && !counted.has(name)) problems.push(`${name}: counted nothing`);
+  }
+  if (status !== 0 && problems.length === 0) problems.push(`the tests ended with ${status}`);
+  return problems;
+}
+
 function tableOf(sums) {
-  const rows = Object.keys(CLASSES).map(
-    (name) => `| ${name} | ${sums[name]?.attempts ?? 0} | ${sums[name]?.letIn ?? 0} |`,
-  );
+  const rows = Object.keys(CLASSES).map((name) => `| ${name} | ${sums[name].attempts} | ${sums[name].letIn} |`);
   return ['| attacks | attempts | had an effect |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
-function run() {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-attacks-'));
-  const file = join(folder, 'counts');
-  writeFileSync(file, '');
-  const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url));
-  const { status } = spawnSync(process.execPath, [vitest, 'run', 'test/security'], {
-    stdio: 'inherit',
-    env: { ...process.env, SOJOURN_ATTACKS: file },
-  });
-  const sums = {};
-  for (const line of readFileSync(file, 'utf8').split('\n').filter(Boolean)) {
-    const { attackClass, attempts, letIn } = JSON.parse(line);
-    const sum = (sums[attackClass] ??= { attempts: 0, letIn: 0 });
-    sum.attempts += attempts;
-    sum.letIn += letIn;
+/** Resolves with the exit code. The options are for tests. */
+export function attacks({ write, page = securityPage, files = testFiles(), run = runTests, out = console.log } = {}) {
+  const place = mkdtempSync(join(tmpdir(), 'sojourn-attacks-'));
+  const [counts, report] = [join(place, 'counts'), join(place, 'report.json')];
+  const status = run({ counts, report });
+  const lines = readOr(counts, '').split('\n').filter(Boolean);
+  const { testResults: results } = JSON.parse(readOr(report, '{"testResults":[]}'));
+  rmSync(place, { recursive: true });
+
+  const sums = Object.fromEntries(Object.keys(CLASSES).map((name) => [name, { attempts: 0, letIn: 0 }]));
+  const counted = new Set();
+  for (const { file, attackClass, attempts, letIn } of lines.map((line) => JSON.parse(line))) {
+    sums[attackClass].attempts += attempts;
+    sums[attackClass].letIn += letIn;
+    counted.add(file);
   }
-  rmSync(folder, { recursive: true });
   const table = tableOf(sums);
-  console.log(`\n${table}`);
-  const failed = Object.entries(CLASSES).filter(
-    ([name, least]) => (sums[name]?.attempts ?? 0) < least || sums[name]?.letIn > 0,
-  );
-  for (const [name, least] of failed) console.error(`${name}: at least ${least} attempts, and none with an effect`);
-  if (process.argv.includes('--write')) {
-    writeFileSync(
-      page,
-      readFileSync(page, 'utf8').replace(TABLE, (_, before, after) => `${before}\n${table}\n\n${after}`),
-    );
+  out(`\n${table}`);
+  const problems = incomplete({ files, status, results, counted });
+  for (const [name, least] of Object.entries(CLASSES)) {
+    const { attempts, letIn } = sums[name];
+    if (attempts < least || letIn > 0) problems.push(`${name}: at least ${least} attempts, and none with an effect`);
   }
-  process.exitCode = status !== 0 || failed.length > 0 ? 1 : 0;
+  for (const problem of problems) out(problem);
+  if (problems.length > 0) {
+    if (write) out('Nothing is written: the counts are not those of a run in which every test passed.');
+    return 1;
+  }
+  if (write) {
+    const text = readFileSync(page, 'utf8').replace(TABLE, (_, before, after) => `${before}\n${table}\n\n${after}`);
+    writeFileSync(page, text);
+  }
+  return 0;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) run();
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = attacks({ write: process.argv.includes('--write') });
+}

@@ -14,7 +14,10 @@ const folder = join(root, 'tools/recipes');
 const venv = join(folder, 'venv');
 const stamp = join(venv, '.installed-from');
 
-const hashOf = () => createHash('sha256').update(readFileSync(join(folder, 'requirements.txt'))).digest('hex');
+const hashOf = () =>
+  createHash('sha256')
+    .update(readFileSync(join(folder, 'requirements.txt')))
+    .digest('hex');
 const isCurrent = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === hashOf();
 
 /** The path of a program of `requirements.txt`, or undefined where they are not installed. */

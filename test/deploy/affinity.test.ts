@@ -1,11 +1,12 @@
 /**
- * nginx and HAProxy with affinity by `Mcp-Session-Id`, as the deployment page has it: it saves a hop, and nothing
- * depends on it.
+ * nginx, HAProxy and Envoy with affinity by `Mcp-Session-Id`, as the deployment page has it: it saves a hop, and
+ * nothing depends on it.
  */
 import { expect, onTestFinished, test } from 'vitest';
 import { connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { startFleet } from './instances.ts';
 import { describeBehind, startProxy, type ProxyKind } from './proxies.ts';
+import { standIn } from './stand-in.ts';
 
 // Where each of them lands is chance for nginx: with so many, all at one place is none.
 const CLIENTS = 12;
@@ -104,4 +105,29 @@ describeBehind('nginx', 'affinity through nginx', () => {
       expect((await ways(client)).ways).toEqual(['direct']);
     },
   );
+});
+
+describeBehind('envoy', 'affinity through Envoy', () => {
+  test.each([
+    ['RING_HASH', 1],
+    ['ROUND_ROBIN', 3],
+  ])('with lb_policy %s the requests of a session reach %i of three instances', async (policy, reached) => {
+    const named = (name: string) => standIn((_request, response) => response.end(name));
+    const ports = [await named('a'), await named('b'), await named('c')];
+    const edit = (text: string) => text.replace('lb_policy: ROUND_ROBIN', `lb_policy: ${policy}`);
+    const { url, close } = await startProxy('envoy', ['envoy/envoy.yaml'], ports, { edit });
+    onTestFinished(close);
+    const ask = async (headers: Record<string, string>) => (await fetch(url, { headers })).text();
+    const all = new Set<string>();
+    for (let n = 0; n < CLIENTS; n++) {
+      const own = new Set<string>();
+      for (let calls = 0; calls < 9; calls++) own.add(await ask({ 'mcp-session-id': `session-${n}` }));
+      expect(own.size).toBe(reached);
+      own.forEach((name) => all.add(name));
+    }
+    expect(all.size).toBeGreaterThan(1);
+    // Requests without a session are spread.
+    const without = await Promise.all(Array.from({ length: 30 }, () => ask({})));
+    expect(new Set(without).size).toBeGreaterThan(1);
+  });
 });

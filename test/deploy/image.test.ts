@@ -74,7 +74,7 @@ describe('the image', () => {
   test('runs Node itself, as a user who is not root, with what the build puts there', () => {
     expect(image.command.slice(0, 2)).toEqual(['node', `node_modules/sojourn/${manifest.bin.sojourn}`]);
     expect(image.healthcheck[0]).toBe('node');
-    expect(image.user).toBe('node');
+    expect(image.user).toBe('1000:1000');
     expect(image.port).toBe(SERVE_FLAGS.port.fallback);
     expect(image.env).toEqual({ NODE_ENV: 'production', SOJOURN_HOST: '0.0.0.0' });
     const ignored = recipe('app/.dockerignore').split('\n');

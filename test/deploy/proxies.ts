@@ -61,7 +61,10 @@ function addressed(text: string, port: number, instances: readonly number[]): st
   const portOf = (n: string): number | undefined => instances[Number(n) - 1];
   return text
     .replaceAll(/^.*\b10\.0\.0\.1(\d)\b.*3000.*\n/gm, (line, n: string) => (portOf(n) === undefined ? '' : line))
-    .replaceAll(/\b10\.0\.0\.1(\d)(:|, port_value: )3000\b/g, (_, n: string, sep: string) => `127.0.0.1${sep}${portOf(n)}`)
+    .replaceAll(
+      /\b10\.0\.0\.1(\d)(:|, port_value: )3000\b/g,
+      (_, n: string, sep: string) => `127.0.0.1${sep}${portOf(n)}`,
+    )
     .replaceAll(/(?<=listen |bind :|address: ':|0\.0\.0\.0, port_value: )8080\b/g, String(port));
 }
 

@@ -1,7 +1,4 @@
-/**
- * What cannot be run here is read: the recipes agree with each other, with the command line, and with what an instance
- * does.
- */
+/** The recipes agree with each other, with the command line, and with what an instance does. */
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -325,7 +322,7 @@ describe('what every recipe bounds', () => {
       ]);
       expect([name, service.mem_limit]).toEqual([name, expect.stringMatching(/^\d+m$/)]);
     }
-    expect(recipe('app/Dockerfile')).toMatch(/^USER node$/m);
+    expect(recipe('app/Dockerfile')).toMatch(/^USER 1000:1000$/m);
     for (const line of ['DynamicUser=yes', 'CapabilityBoundingSet=', 'SystemCallFilter=@system-service'])
       expect(unit.split('\n')).toContain(line);
   });
@@ -365,6 +362,8 @@ describe('what every recipe bounds', () => {
     const [envoy] = yaml('envoy/envoy.yaml') as [Tree];
     const [monitor] = envoy.overload_manager.resource_monitors;
     expect(monitor.typed_config.max_active_downstream_connections).toBe(20_000);
+    const manager = envoy.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
+    expect([manager.request_headers_timeout, manager.request_timeout]).toEqual(['15s', '60s']);
     const [traefik] = yaml('traefik/mcp.yaml') as [Tree];
     expect(traefik.http.middlewares['mcp-clients'].inFlightReq.amount).toBe(1024);
     const [entry] = yaml('traefik/traefik.yaml') as [Tree];

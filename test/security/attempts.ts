@@ -3,6 +3,7 @@
  * and `npm run attacks` prints the sums. `scripts/attacks.mjs` has the classes and how many attempts each must have.
  */
 import { appendFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { afterAll } from 'vitest';
 
 export type AttackClass =
@@ -21,9 +22,10 @@ export interface Attempts {
 /** Call it once in a test file, outside of tests. */
 export function countAttempts(attackClass: AttackClass): Attempts {
   const sums = { attempts: 0, letIn: 0 };
-  afterAll(() => {
-    const file = process.env['SOJOURN_ATTACKS'];
-    if (file !== undefined) appendFileSync(file, `${JSON.stringify({ attackClass, ...sums })}\n`);
+  afterAll((_fixtures, suite) => {
+    const target = process.env['SOJOURN_ATTACKS'];
+    const file = basename(suite.file.filepath);
+    if (target !== undefined) appendFileSync(target, `${JSON.stringify({ file, attackClass, ...sums })}\n`);
   });
   return {
     made(attempts, letIn = 0) {
