@@ -13,6 +13,7 @@ const COMMANDS = [
   'streams',
   'big',
   'stores',
+  'signatures',
   'charts',
   'help',
 ] as const;
@@ -31,7 +32,7 @@ export interface BenchArguments {
   readonly foreignPercent: number;
   readonly patienceS: number;
   readonly nice: number;
-  /** Operations of each kind, on the stores themselves. */
+  /** Operations of each kind on the stores themselves; relayed calls of `signatures`. */
   readonly operations: number;
   /** SQLite's setting. */
   readonly synchronous: 'normal' | 'full';
@@ -61,6 +62,7 @@ export const usage = `npm run bench -- [COMMAND] [options]
   big                   4 MiB bodies and results beside small calls, 10,000 progress notifications, 64 calls at once
   stores                what the operations of --store cost without HTTP, and bytes per session and call; --only records,
                         lives, log, mailbox, sizes
+  signatures            what signing costs a message between instances, and its share of a relayed call on Redis
 
   charts                docs/images, from what --keep has kept
 
@@ -77,7 +79,7 @@ export const usage = `npm run bench -- [COMMAND] [options]
   --patience S          seconds that the whole run may wait for a quiet machine (60)
   --nice=N              niceness of servers and load client; root may go below 0 on a machine that others use (0)
   --hibernated N        hibernated sessions, of the sides that have them, and idle ones of stores (100000)
-  --operations N        of each kind, of stores (5000)
+  --operations N        of each kind, of stores; relayed calls of signatures (5000)
   --synchronous MODE    normal or full, of stores on SQLite (normal)
   --sessions N          live sessions of growth; a list (1,1000,10000,100000)
   --streams N           open GET streams (10000)

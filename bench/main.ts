@@ -16,6 +16,7 @@ import { formatWork, reportWork } from './report.ts';
 import { runRounds } from './rounds.ts';
 import { findRuntime, type Runtime } from './runtimes.ts';
 import { formatSessions, measureSessions } from './sessions.ts';
+import { formatSignatures, measureSignatures } from './signatures.ts';
 import { formatStartup, measureStartup } from './startup.ts';
 import type { StoreKind } from './store-servers.ts';
 import { formatStores, measureStores } from './stores.ts';
@@ -105,6 +106,12 @@ async function main(argv: readonly string[]): Promise<void> {
         points: args.stores,
         measure: (store) => measureStores(store, args, progress),
         format: formatStores,
+      });
+    case 'signatures':
+      return run(args, {
+        points: [args],
+        measure: (given) => measureSignatures(given, progress),
+        format: formatSignatures,
       });
     case 'ratio':
       return runRatio(args, runtimes, options.quiet);

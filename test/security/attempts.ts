@@ -4,7 +4,7 @@
  */
 import { appendFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { afterAll } from 'vitest';
+import { afterAll, expect } from 'vitest';
 
 export type AttackClass =
   | 'scopes and rights'
@@ -22,9 +22,9 @@ export interface Attempts {
 /** Call it once in a test file, outside of tests. */
 export function countAttempts(attackClass: AttackClass): Attempts {
   const sums = { attempts: 0, letIn: 0 };
-  afterAll((_fixtures, suite) => {
+  afterAll(() => {
     const target = process.env['SOJOURN_ATTACKS'];
-    const file = basename(suite.file.filepath);
+    const file = basename(expect.getState().testPath ?? '');
     if (target !== undefined) appendFileSync(target, `${JSON.stringify({ file, attackClass, ...sums })}\n`);
   });
   return {

@@ -3,7 +3,10 @@
  * calls in a session, ends, bus events. It has no lease, or another lease.
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { MessageKeys } from '../../src/cluster/message-keys.ts';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
+import { SignedMessages } from '../../src/cluster/signed-messages.ts';
+import { STORE_KEY } from '../../src/options/defaults.ts';
 import type { InstanceMessage, OpenStore, Store } from '../../src/stores/store.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
@@ -112,6 +115,33 @@ describe.each(durableKinds)('on %s', (kind) => {
     expect(a.endpoint.sessions.count).toBe(1);
     expect(get.events.filter(({ message }) => message !== undefined)).toEqual([]);
     expect((await near.delete()).status).toBe(200);
+  });
+
+  test.each([
+    { title: 'given keys refuse all of it', keys: [KEY], isRefused: true },
+    // The rest of the threat model says so: this key is for what cannot read the store's secrets.
+    { title: 'the key of the store does not', keys: undefined, isRefused: false },
+  ])('a process that reads the secret of the store signs with it: $title', { timeout: 60_000 }, async (given) => {
+    const { open, a, client, refused } = await fleet({ instanceKeys: given.keys });
+    const { name: deployment, time, leaseMs, logger } = storeOptions();
+    const store = await viewOf(open());
+    const keys = new MessageKeys({ keys: [STORE_KEY], store, time, leaseMs });
+    const forger = new SignedMessages({ directory: store.instances, deployment, keys, logger });
+    const answers: InstanceMessage[] = [];
+    await forger.announce({ id: 'reader', state: 'serving', version: '0.2.0' }, (_, answer) => void answers.push(answer));
+    const messages = forgeries(a.id, client.sessionId ?? '');
+    for (const message of messages) {
+      await (message.kind === 'bus' ? forger.publish('reader', message) : forger.send('reader', a.id, message));
+    }
+    if (!given.isRefused) {
+      const isEnded = async () => (await client.call('ping')).response.status === 404;
+      return until(isEnded, { what: 'the end that the forger asked for', timeoutMs: 20_000 });
+    }
+    await until(() => refused() === messages.length, { what: `${messages.length} refusals`, timeoutMs: 20_000 });
+    const directly = answers.filter(({ kind: answer }) => answer !== 'bus');
+    counted.made(messages.length, directly.length);
+    expect(directly).toEqual([]);
+    expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
   });
 
   test('a message of one fleet does nothing in another that has other keys', { timeout: 60_000 }, async () => {
