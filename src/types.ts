@@ -102,7 +102,7 @@ export interface McpEndpointContext extends McpRequestContext {
   restored: boolean;
   /**
    * Encrypts and opens `requestState` with `requestStateKeys`. A state is bound to the user, the method and its target,
-   * and lasts 600 s; within that time a client may send it repeatedly.
+   * and lasts 600 s; within that time a client may send it repeatedly, also with other arguments.
    */
   requestState: RequestStateCodec;
   requestInfo?: McpHttpRequest;

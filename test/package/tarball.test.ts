@@ -99,6 +99,23 @@ describe('the packed tarball', () => {
     expect(found.length, found.join(', ')).toBeLessThanOrEqual(DEPENDENCIES_MOST);
   });
 
+  test('brings no install script', () => {
+    const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, { readonly hasInstallScript?: boolean; readonly optional?: boolean }>;
+    };
+    // The optional packages are those of the SQLite store.
+    const optional = Object.keys(packages).filter((path) => packages[path]?.optional === true);
+    expect(optional).toContain('node_modules/libsql');
+    const brought = [...productionDependencies(), ...optional];
+    expect(brought.filter((path) => packages[path]?.hasInstallScript === true)).toEqual([]);
+    const { scripts } = JSON.parse(
+      readFileSync(join(project, 'node_modules/sojourn/package.json'), 'utf8'),
+    ) as typeof manifest;
+    expect(Object.keys(scripts).filter((name) => /^(pre|post)?install$|^prepare$/.test(name))).toEqual([]);
+    // The lock file would say so.
+    expect(packages['node_modules/esbuild']?.hasInstallScript).toBe(true);
+  });
+
   test('brings the CLI its packages and leaves the optional ones out', () => {
     const installed = (name: string): boolean => existsSync(join(project, 'node_modules', name));
     expect(Object.keys(manifest.dependencies).filter((name) => !installed(name))).toEqual([]);

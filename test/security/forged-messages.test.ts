@@ -128,7 +128,10 @@ describe.each(durableKinds)('on %s', (kind) => {
     const keys = new MessageKeys({ keys: [STORE_KEY], store, time, leaseMs });
     const forger = new SignedMessages({ directory: store.instances, deployment, keys, logger });
     const answers: InstanceMessage[] = [];
-    await forger.announce({ id: 'reader', state: 'serving', version: '0.2.0' }, (_, answer) => void answers.push(answer));
+    await forger.announce(
+      { id: 'reader', state: 'serving', version: '0.2.0' },
+      (_, answer) => void answers.push(answer),
+    );
     const messages = forgeries(a.id, client.sessionId ?? '');
     for (const message of messages) {
       await (message.kind === 'bus' ? forger.publish('reader', message) : forger.send('reader', a.id, message));
