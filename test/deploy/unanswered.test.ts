@@ -1,7 +1,7 @@
 /**
  * Requests that an instance leaves unanswered, and large ones, behind the load balancers as the deployment page has
- * them: no call is sent twice, and behind nginx and HAProxy a GET of a stream ends with a closed connection. Clients open
- * such a stream again; some end for good at a 502, 503 or 504.
+ * them: no call is sent twice, and behind nginx and HAProxy a GET of a stream ends with a closed connection. Clients
+ * open such a stream again; some end for good at a 502, 503 or 504.
  */
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';

@@ -69,7 +69,7 @@ function apply({ store, model, now, pass, timed }: World, step: Operation): [May
   switch (step.op) {
     case 'create': {
       const from = { epoch: 1, owner: step.owner };
-      // Two URIs from the start: few runs would remove one that an earlier save of the same session has added.
+      // Two URIs from the start: otherwise few runs would remove a URI that the session has.
       const subscriptions = ['a:', 'b:'];
       const record = plainRecord(step.id, from, { subscriptions, createdAt: now(), activeAt: now() });
       return [store.sessions.create(record, step.expiresIn), model.create(record, step.expiresIn)];
