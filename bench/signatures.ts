@@ -132,7 +132,7 @@ function watched(store: Store, sent: (message: InstanceMessage) => void): Store 
         list: () => of.list(),
         send(from, to, message) {
           const { mac: _mac, ...rest } = message;
-          sent(rest as InstanceMessage);
+          sent(rest);
           return of.send(from, to, message);
         },
         bury: (lease) => of.bury(lease),
@@ -167,7 +167,9 @@ async function measureRelay(build: Build, { rounds, operations }: SignaturesOpti
   const server = await startStore('redis');
   let sent: InstanceMessage[] = [];
   const store = (): Store => watched(build.redis(server.url), (message) => sent.push(message));
-  const { buildEchoServer } = (await import('./servers/echo-server.mjs' as string)) as { buildEchoServer: unknown };
+  const { buildEchoServer } = (await import(new URL('servers/echo-server.mjs', import.meta.url).href)) as {
+    buildEchoServer: unknown;
+  };
   const [owner, relaying] = [store(), store()].map((one) => build.createMcpEndpoint(buildEchoServer, { store: one }));
   try {
     if (owner === undefined || relaying === undefined) throw new Error('two instances are needed');

@@ -17,7 +17,7 @@ const TIMES = [
 ];
 
 /** Every limit of a header's or body's time becomes one second. */
-const inOneSecond = (text: string): string => text.replaceAll(new RegExp(`(${TIMES.join('|')})\\d+s`, 'g'), '$11s');
+const inOneSecond = (text: string): string => text.replaceAll(new RegExp(`(?<=${TIMES.join('|')})\\d+s`, 'g'), '1s');
 
 /** Two connections or requests at once, of all clients or of one. */
 const twoAtOnce = (text: string): string =>
@@ -30,7 +30,7 @@ const twoAtOnce = (text: string): string =>
 /** What the third of them gets: HAProxy and Envoy refuse the connection, the others the request. */
 const REFUSED = { nginx: /^HTTP\/1\.1 503 /, haproxy: /^$/, envoy: /^$/, traefik: /^HTTP\/1\.1 429 / };
 
-/** An open stream for each GET; `say` sends an event on all of them. A POST has no answer before its body has arrived. */
+/** An open stream for each GET; `say` sends an event on all of them. A POST is answered when its body has arrived. */
 async function streaming() {
   const open = new Set<ServerResponse>();
   const port = await standIn((request, response) => {

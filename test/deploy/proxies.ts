@@ -2,7 +2,7 @@
  * nginx, HAProxy, Envoy and Traefik with the very files of `examples/deploy`, their addresses replaced by ports of this
  * machine.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request as requestHttp } from 'node:http';

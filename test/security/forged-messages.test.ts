@@ -8,6 +8,7 @@ import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
 import { STORE_KEY } from '../../src/options/defaults.ts';
 import type { InstanceMessage, OpenStore, Store } from '../../src/stores/store.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { durableKinds, sharedStore } from '../kit/shared-stores.ts';
@@ -123,9 +124,9 @@ describe.each(durableKinds)('on %s', (kind) => {
     { title: 'the key of the store does not', keys: undefined, isRefused: false },
   ])('a process that reads the secret of the store signs with it: $title', { timeout: 60_000 }, async (given) => {
     const { open, a, client, refused } = await fleet({ instanceKeys: given.keys });
-    const { name: deployment, time, leaseMs, logger } = storeOptions();
+    const { name: deployment, leaseMs, logger } = storeOptions();
     const store = await viewOf(open());
-    const keys = new MessageKeys({ keys: [STORE_KEY], store, time, leaseMs });
+    const keys = new MessageKeys({ keys: [STORE_KEY], store, time: createFakeTime(), leaseMs });
     const forger = new SignedMessages({ directory: store.instances, deployment, keys, logger });
     const answers: InstanceMessage[] = [];
     await forger.announce(
@@ -138,7 +139,8 @@ describe.each(durableKinds)('on %s', (kind) => {
     }
     if (!given.isRefused) {
       const isEnded = async () => (await client.call('ping')).response.status === 404;
-      return until(isEnded, { what: 'the end that the forger asked for', timeoutMs: 20_000 });
+      await until(isEnded, { what: 'the end that the forger asked for', timeoutMs: 20_000 });
+      return;
     }
     await until(() => refused() === messages.length, { what: `${messages.length} refusals`, timeoutMs: 20_000 });
     const directly = answers.filter(({ kind: answer }) => answer !== 'bus');
