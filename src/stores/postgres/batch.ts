@@ -2,11 +2,12 @@
  * Writes that go to the server together: the writes of one turn, and those requested while the batch before is running.
  *
  * Writes of different sessions are independent; writes of one session keep their order. So a batch is a few waves. In
- * each wave every session has one write, or appends to different streams. All appends of a wave are one statement. A
- * batch of several statements is a transaction that first locks the row of every session in the order of the ids. So
- * two batches never deadlock.
+ * each wave every session has one write, or appends to different streams. All appends of a wave are one statement, and
+ * all its claims are two: an update and a read. A batch that changes several rows of sessions is a transaction that
+ * first locks them in the order of the ids. So two batches never deadlock.
  */
 import { Append, appendValues, partsOf } from './append.ts';
+import { type Claim, claimSteps } from './claim.ts';
 import { connectionStatements } from './connection-statements.ts';
 import type { AppendParts } from './log-statements.ts';
 import type { PgResult, Statement, Value } from './pg.ts';
@@ -14,8 +15,9 @@ import type { PgResult, Statement, Value } from './pg.ts';
 /** One statement with its values. */
 export type Step = readonly [statement: Statement, values: readonly Value[]];
 
-/** A write of one session that is not an append. */
+/** A write of one session that is neither an append nor a claim. */
 export interface Operation<T> {
+  readonly kind: 'operation';
   readonly session: string;
   readonly steps: readonly Step[];
   outcome(results: readonly PgResult[]): T;
@@ -23,7 +25,7 @@ export interface Operation<T> {
 
 export interface Write {
   readonly deployment: string;
-  readonly what: Append | Operation<unknown>;
+  readonly what: Append | Claim | Operation<unknown>;
   resolve(outcome: unknown): void;
   reject(error: unknown): void;
 }
@@ -32,9 +34,14 @@ export interface Write {
 export interface BatchStatements {
   append(parts: AppendParts): Statement;
   readonly lockSessions: Statement;
+  /** Of one session, and of several whose rows are locked. */
+  readonly claim: Statement;
+  readonly claimed: Statement;
+  readonly claimAll: Statement;
+  readonly claimedAll: Statement;
 }
 
-/** The statements of one write or of several appends, and the callback for their results. */
+/** The statements of one write, or of several appends or claims, and the callback for their results. */
 interface Part {
   readonly steps: readonly Step[];
   settle(results: readonly PgResult[]): void;
@@ -43,8 +50,12 @@ interface Part {
 /** The appends of one deployment in one wave, each with the writes that wait for it. */
 type Appends = Map<Append, Write[]>;
 
+/** The claims of one deployment in one wave. */
+type Claims = Array<readonly [Claim, Write]>;
+
 class Wave {
   readonly appends = new Map<string, Appends>();
+  readonly claims = new Map<string, Claims>();
   readonly operations: Write[] = [];
 }
 
@@ -73,8 +84,7 @@ export class Batch {
 
   #add(write: Write): void {
     const { deployment, what } = write;
-    const session = what instanceof Append ? what.sessionId : what.session;
-    const key = `${deployment} ${session}`;
+    const key = `${deployment} ${sessionOf(what)}`;
     let progress = this.#progress.get(key);
     if (progress === undefined) this.#progress.set(key, (progress = { any: -1, whole: -1, streams: new Map() }));
     if (what instanceof Append) this.#addAppend(write, what, progress);
@@ -82,7 +92,13 @@ export class Batch {
       progress.any += 1;
       progress.whole = progress.any;
       progress.streams.clear();
-      this.#wave(progress.any).operations.push(write);
+      const wave = this.#wave(progress.any);
+      if (what.kind === 'operation') wave.operations.push(write);
+      else {
+        const claims = wave.claims.get(deployment);
+        if (claims === undefined) wave.claims.set(deployment, [[what, write]]);
+        else claims.push([what, write]);
+      }
     }
   }
 
@@ -113,11 +129,13 @@ export class Batch {
   plan(): Part {
     const parts = this.#waves.flatMap((wave) => [
       ...[...wave.appends].map(([deployment, appends]) => this.#appendPart(deployment, appends)),
+      ...[...wave.claims].map(([deployment, claims]) => this.#claimPart(deployment, claims)),
       ...wave.operations.map(operationPart),
     ]);
     const before: Step[] = [];
     const after: Step[] = [];
-    if (parts.length > 1) {
+    const claimsSeveral = this.#waves.some(({ claims }) => [...claims.values()].some((of) => of.length > 1));
+    if (parts.length > 1 || claimsSeveral) {
       before.push([connectionStatements.begin, []], ...this.#locks());
       after.push([connectionStatements.commit, []]);
     }
@@ -138,7 +156,7 @@ export class Batch {
     for (const { deployment, what } of this.writes) {
       let ids = sessions.get(deployment);
       if (ids === undefined) sessions.set(deployment, (ids = new Set()));
-      ids.add(what instanceof Append ? what.sessionId : what.session);
+      ids.add(sessionOf(what));
     }
     const inOrder = [...sessions].sort(([a], [b]) => (a < b ? -1 : 1));
     return inOrder.map(([deployment, ids]) => [this.#statements.lockSessions, [deployment, [...ids]]]);
@@ -158,7 +176,20 @@ export class Batch {
       },
     };
   }
+
+  #claimPart(deployment: string, claims: Claims): Part {
+    const given = claims.map(([claim]) => claim);
+    return {
+      steps: claimSteps(deployment, given, this.#statements),
+      settle([, read]) {
+        const rows = new Map(read?.rows.map((row) => [row[0], row]));
+        for (const [{ session }, write] of claims) write.resolve(rows.get(session));
+      },
+    };
+  }
 }
+
+const sessionOf = (what: Write['what']): string => (what instanceof Append ? what.sessionId : what.session);
 
 function operationPart(write: Write): Part {
   const operation = write.what as Operation<unknown>;

@@ -71,6 +71,13 @@ export function sessionStatements(s: string) {
     coalesce(s.expired OR s.expires_at <= ${NOW}, false), s.expired`;
   const withHandshake = `s LEFT JOIN ${s}.handshakes h ON h.session = s.no`;
   const sessions = `${s}.sessions ${withHandshake}`;
+  const claimed = `${record}, (SELECT json_agg(json_build_array(m.request, m.stream)) FROM (
+        SELECT request, stream FROM ${s}.markers WHERE session = s.no
+        UNION SELECT mark, stream FROM ${s}.streams WHERE session = s.no AND mark IS NOT NULL) AS m),
+        s.expires_at - ${NOW}`;
+  /** `tombstoneMs`: after an end, the time until the session is missing. */
+  const found = (tombstoneMs: string): string => `CASE WHEN s.ended IS NULL
+        THEN s.expires_at IS NULL OR s.expires_at + ${tombstoneMs} > ${NOW} ELSE s.forget_at > ${NOW} END`;
   const saves = new Map<string, Statement>();
 
   return {
@@ -78,9 +85,7 @@ export function sessionStatements(s: string) {
     create: statementOf(createText(s, false)),
     createSubscribed: statementOf(createText(s, true)),
     /** $3 tombstone time, after which the session is missing. */
-    record: statementOf(`SELECT ${record} FROM ${sessions} WHERE s.deployment = $1 AND s.id = $2
-      AND CASE WHEN s.ended IS NULL THEN s.expires_at IS NULL OR s.expires_at + $3 > ${NOW}
-        ELSE s.forget_at > ${NOW} END`),
+    record: statementOf(`SELECT ${record} FROM ${sessions} WHERE s.deployment = $1 AND s.id = $2 AND ${found('$3')}`),
     /** Stores that a session has expired, before a caller learns it. */
     expire: statementOf(`UPDATE ${s}.sessions SET expired = true
       WHERE deployment = $1 AND id = $2 AND ended IS NULL AND NOT expired AND expires_at <= ${NOW}`),
@@ -89,13 +94,22 @@ export function sessionStatements(s: string) {
       WHERE deployment = $1 AND id = $2 AND epoch = $3 AND owner IS NOT DISTINCT FROM $4
         AND v <= ${RECORD_VERSION} AND ${LIVING}`),
     /** As `record`, plus the markers as JSON and the ms until the expiry. */
-    claimed: statementOf(`SELECT ${record}, (SELECT json_agg(json_build_array(m.request, m.stream)) FROM (
-        SELECT request, stream FROM ${s}.markers WHERE session = s.no
-        UNION SELECT mark, stream FROM ${s}.streams WHERE session = s.no AND mark IS NOT NULL) AS m),
-        s.expires_at - ${NOW}
-      FROM ${sessions} WHERE s.deployment = $1 AND s.id = $2
-      AND CASE WHEN s.ended IS NULL THEN s.expires_at IS NULL OR s.expires_at + $3 > ${NOW}
-        ELSE s.forget_at > ${NOW} END`),
+    claimed:
+      statementOf(`SELECT ${claimed} FROM ${sessions} WHERE s.deployment = $1 AND s.id = $2 AND ${found('$3')}`),
+    /**
+     * $2 ids, $3 epochs, $4 owners, $5 new owners. The rows are locked, so none changes after it was found. `OFFSET 0`:
+     * each id is looked up by its full key, also in tables without statistics.
+     */
+    claimAll: statementOf(`UPDATE ${s}.sessions s SET epoch = s.epoch + 1, owner = c.me
+      FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[]) AS c (id, epoch, owner, me)
+      CROSS JOIN LATERAL (SELECT l.ctid AS at FROM ${s}.sessions l
+        WHERE l.deployment = $1 AND l.id = c.id AND l.epoch = c.epoch AND l.owner IS NOT DISTINCT FROM c.owner
+          AND v <= ${RECORD_VERSION} AND ${LIVING} OFFSET 0) AS found
+      WHERE s.ctid = found.at`),
+    /** $2 ids, $3 tombstone times. */
+    claimedAll: statementOf(`SELECT r.* FROM unnest($2::text[], $3::double precision[]) AS c (id, tombstone_ms)
+      CROSS JOIN LATERAL (SELECT ${claimed} FROM ${sessions}
+        WHERE s.deployment = $1 AND s.id = c.id AND ${found('c.tombstone_ms')} OFFSET 0) AS r`),
     /** $3 reason, $4 tombstone time, $5 version of the record; $6 epoch and $7 owner. */
     end: statementOf(`UPDATE ${s}.sessions s SET v = $5, owner = NULL, "user" = NULL, version = '', log_level = NULL,
         subscriptions = NULL, expires_at = NULL, created_at = 0, active_at = 0,

@@ -62,12 +62,8 @@ export class PostgresSessions implements SessionStore {
   }
 
   async claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
-    const { deployment, place, statements, tombstoneMs } = this.#options;
-    const steps: Step[] = [
-      [statements.claim, [deployment, id, from.epoch, from.owner, me]],
-      [statements.claimed, [deployment, id, tombstoneMs]],
-    ];
-    const [row] = await this.#operate(id, steps, ([, read]) => read?.rows ?? []);
+    const { deployment, place, writer, tombstoneMs } = this.#options;
+    const row = await writer.claim(deployment, { kind: 'claim', session: id, from, me, tombstoneMs });
     if (row === undefined) return { claimed: false, current: undefined };
     const { value, expiring, listed } = readSession(row, place);
     if (expiring) return { claimed: false, current: await this.read(id) };
@@ -141,7 +137,7 @@ export class PostgresSessions implements SessionStore {
 
   #operate<T>(session: string, steps: readonly Step[], outcome: Operation<T>['outcome']): Promise<T> {
     const { deployment, writer } = this.#options;
-    return writer.operate(deployment, { session, steps, outcome });
+    return writer.operate(deployment, { kind: 'operation', session, steps, outcome });
   }
 }
 

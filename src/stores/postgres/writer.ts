@@ -12,12 +12,13 @@
  */
 import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { Append } from './append.ts';
+import type { Claim } from './claim.ts';
 import { Batch, type BatchStatements, type Operation, type Step, type Write } from './batch.ts';
 import { Connection, type Connector } from './connection.ts';
 import { noAnswer, storeClosed } from '../shared/failures.ts';
 import { isFatal, isSchemaGone, isTransient, notAsked, storeFailure, tooMuchPending } from './failures.ts';
 import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
-import type { PgResult } from './pg.ts';
+import type { PgResult, Row } from './pg.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { WriteOutcome } from '../store.ts';
 
@@ -73,6 +74,10 @@ export class Writer {
 
   append(deployment: string, append: Append): Promise<WriteOutcome> {
     return this.#write(deployment, append);
+  }
+
+  claim(deployment: string, claim: Claim): Promise<Row | undefined> {
+    return this.#write(deployment, claim);
   }
 
   operate<T>(deployment: string, operation: Operation<T>): Promise<T> {
