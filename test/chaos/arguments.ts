@@ -18,7 +18,7 @@ export interface ChaosArguments {
   readonly rounds: number;
   readonly sessions: number;
   readonly together: boolean;
-  /** Whose clients take part besides. */
+  /** Whose clients take part. */
   readonly languages: readonly Language[];
   readonly logs: string | undefined;
   readonly json: boolean;
@@ -41,7 +41,8 @@ export const usage = `npm run chaos -- --store all [options]
   --rounds N        how often all instances are replaced in the scenario rolling (10)
   --sessions N      of the instance in the scenario return (10000)
   --together        with several stores: faults, outage and rolling run on all of them at once, in a process each
-  --clients LIST    clients in other languages besides, in the scenarios faults, outage and rolling: ${LANGUAGES.join(',')}
+  --clients LIST    clients in other languages: besides the others in the scenarios faults, outage and rolling, alone in
+                    patience; of ${LANGUAGES.join(',')}
   --logs FOLDER     keep what the instances log there, with debug lines, and the effects file
   --json            print JSON, with what befell which instance when
   --write           keep the outcome in docs/reliability.md

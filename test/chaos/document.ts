@@ -5,7 +5,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { SCENARIOS } from './arguments.ts';
 import { STORES } from './backing-store.ts';
 import type { AnyReport } from './report.ts';
 import { type Row, rowsOf } from './rows.ts';
@@ -21,6 +20,7 @@ const TITLES = {
   outage: 'The store away for 10 s',
   rolling: 'Rolling restart',
   patience: 'Requests wait: six official clients, each with a call every 40 ms',
+  others: 'Requests wait: clients in other languages, each with a call every 40 ms, and one instance',
   return: 'Ten thousand sessions when the store is back',
 } as const;
 
@@ -40,9 +40,9 @@ export function writeDocument(): void {
   const text = readFileSync(page, 'utf8');
   const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (from < 0 || to < 0) throw new Error(`${page} has no generated part between "${BEGIN}" and "${END}"`);
-  const parts = SCENARIOS.flatMap((scenario) => {
+  const parts = Object.entries(TITLES).flatMap(([scenario, title]) => {
     const reports = kept().filter((report) => report.scenario === scenario);
-    return reports.length === 0 ? [] : [`### ${TITLES[scenario]}`, ...tables(reports)];
+    return reports.length === 0 ? [] : [`### ${title}`, ...tables(reports)];
   });
   const written = [text.slice(0, from) + BEGIN, ...parts, text.slice(to)].join('\n\n');
   writeFileSync(page, written);

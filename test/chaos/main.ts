@@ -13,7 +13,7 @@ import { failuresOf } from './report.ts';
 import { printReport } from './printout.ts';
 import { runFaults } from './scenarios/faults.ts';
 import { runOutage } from './scenarios/outage.ts';
-import { runPatience } from './scenarios/patience.ts';
+import { runOthers, runPatience } from './scenarios/patience.ts';
 import { runReturn } from './scenarios/return.ts';
 import { runRolling } from './scenarios/rolling.ts';
 import type { AnyReport } from './report.ts';
@@ -71,7 +71,9 @@ async function main(argv: readonly string[]): Promise<number> {
               ? runRolling({ ...common, rounds })
               : scenario === 'return'
                 ? runReturn({ ...common, sessions: args.sessions })
-                : runPatience(common),
+                : languages.length > 0
+                  ? runOthers({ ...common, languages })
+                  : runPatience(common),
       );
     }
   }

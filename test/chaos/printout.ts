@@ -8,6 +8,7 @@ const TITLES = {
   outage: 'the store is away',
   rolling: 'rolling restart',
   patience: 'requests wait',
+  others: 'requests of clients in other languages wait',
   return: 'the store is back',
 } as const;
 

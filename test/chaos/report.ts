@@ -2,6 +2,7 @@
  * What a run says in the end, as plain JSON: counts, which must be 0 where they are violations, and times, which are
  * shown.
  */
+import { cpus, loadavg } from 'node:os';
 import type { StoreKind } from './backing-store.ts';
 import type { Intrusion } from './clients/intruder.ts';
 import type { Deployment } from './deployment.ts';
@@ -25,7 +26,7 @@ type Counts = Readonly<Record<string, number>>;
 
 /** Of every scenario. */
 export interface Report {
-  readonly scenario: 'faults' | 'outage' | 'rolling' | 'patience' | 'return';
+  readonly scenario: 'faults' | 'outage' | 'rolling' | 'patience' | 'others' | 'return';
   readonly store: StoreKind;
   readonly how: string;
   readonly seed: number;
@@ -84,13 +85,8 @@ export interface RollingReport extends Report {
   readonly drain: Quantiles;
 }
 
-/** One outage of one kind and length, as the users of all clients saw it. */
-export interface PatienceRow {
-  readonly instances: 1 | 3;
-  readonly title: string;
-  /** As planned (undefined for a fail-over), and as it came: a server also needs time to stop and to start. */
-  readonly ms?: number;
-  readonly awayMs: number;
+/** What the users of some clients saw of an outage. */
+export interface Seen {
   readonly calls: number;
   readonly failed: number;
   readonly timedOut: number;
@@ -101,6 +97,17 @@ export interface PatienceRow {
   /** Of the calls that were under way during the outage. */
   readonly waited: Quantiles;
   readonly errors: readonly string[];
+}
+
+/** One outage of one kind and length, as the users of all clients saw it. */
+export interface PatienceRow extends Seen {
+  readonly instances: 1 | 3;
+  readonly title: string;
+  /** As planned (undefined for a fail-over), and as it came: a server also needs time to stop and to start. */
+  readonly ms?: number;
+  readonly awayMs: number;
+  /** Of clients in other languages: by their names. */
+  readonly byClient?: Readonly<Record<string, Seen>>;
 }
 
 /** Requests that try to wait at one instance, in two rounds; before them the same number was served. */
@@ -125,20 +132,32 @@ export interface PatienceReport extends Report {
   readonly crowded?: CrowdedRow | undefined;
 }
 
+/** Outages as clients in other languages saw them. */
+export interface OthersReport extends Report {
+  readonly scenario: 'others';
+  readonly machine: string;
+  readonly rows: readonly PatienceRow[];
+}
+
 /** An instance with many sessions when its store is back. */
 export interface ReturnReport extends Report {
   readonly scenario: 'return';
+  /** On which it ran, and how busy it was before. */
+  readonly machine: string;
   readonly awayMs: number;
   /** To the store, in one direction. */
   readonly delayMs: number;
   /** From the store's return to the answers of the sessions that were asked at once. */
   readonly asked: Quantiles;
-  /** Sessions that had to be claimed again, and when the last was. */
+  /** Sessions that had to be claimed again, and when the first and the last was. */
   readonly claimed: number;
+  readonly servingAfterMs: number;
   readonly claimedAfterMs: number;
+  /** Processor time of the instance from then on. */
+  readonly cpuMs: number;
 }
 
-export type AnyReport = FaultsReport | OutageReport | RollingReport | PatienceReport | ReturnReport;
+export type AnyReport = FaultsReport | OutageReport | RollingReport | PatienceReport | OthersReport | ReturnReport;
 
 /** What a report tells of. */
 export interface Told {
@@ -192,6 +211,12 @@ export function quantiles(values: readonly number[]): Quantiles {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN;
   return { count: sorted.length, p50: at(0.5), p99: at(0.99), most: sorted.at(-1) ?? NaN };
+}
+
+/** Its processors, and how many processes wanted them in the minute before. */
+export function machineNow(): string {
+  const [load = 0] = loadavg();
+  return `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, load ${load.toFixed(1)}`;
 }
 
 function countedBy<T>(list: readonly T[], key: (one: T) => string): Counts {

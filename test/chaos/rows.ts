@@ -6,6 +6,7 @@ import type {
   AnyReport,
   CrowdedRow,
   FaultsReport,
+  OthersReport,
   OutageReport,
   Quantiles,
   PatienceReport,
@@ -13,10 +14,11 @@ import type {
   Report,
   ReturnReport,
   RollingReport,
+  Seen,
 } from './report.ts';
 
 /** Of the scenarios with a crowd of clients. */
-type CrowdReport = Exclude<AnyReport, PatienceReport | ReturnReport>;
+type CrowdReport = Exclude<AnyReport, PatienceReport | OthersReport | ReturnReport>;
 
 export type Row = readonly [what: string, value: string];
 
@@ -38,6 +40,7 @@ const ONLY: Partial<Record<Violation, readonly Report['scenario'][]>> = {
 
 export function rowsOf(report: AnyReport): readonly Rows[] {
   if (report.scenario === 'patience') return patience(report);
+  if (report.scenario === 'others') return others(report);
   if (report.scenario === 'return') return returns(report);
   const shown = Object.entries(VIOLATIONS) as Array<[Violation, string]>;
   const zero = shown
@@ -91,14 +94,51 @@ function patience({ rows, crowded }: PatienceReport): readonly Rows[] {
   return crowded === undefined ? outages : [...outages, crowd(crowded)];
 }
 
-function returns({ sessions, awayMs, delayMs, asked, claimed, claimedAfterMs }: ReturnReport): readonly Rows[] {
+/** By client over all outages, and by outage over all clients: `failed / timed out / ran twice of all`. */
+function others({ machine, rows }: OthersReport): readonly Rows[] {
+  const sums = new Map<string, Record<'failed' | 'timedOut' | 'twice' | 'calls' | 'beyond', number>>();
+  const add = (key: string, { failed, timedOut, twice, calls, waited }: Seen, awayMs: number): void => {
+    const sum = sums.get(key) ?? { failed: 0, timedOut: 0, twice: 0, calls: 0, beyond: 0 };
+    sums.set(key, {
+      failed: sum.failed + failed,
+      timedOut: sum.timedOut + timedOut,
+      twice: sum.twice + twice,
+      calls: sum.calls + calls,
+      beyond: waited.count === 0 ? sum.beyond : Math.max(sum.beyond, waited.most - awayMs),
+    });
+  };
+  const summed = (key: string): Row => {
+    const { failed = 0, timedOut = 0, twice = 0, calls = 0, beyond = 0 } = sums.get(key) ?? {};
+    return [key, `${failed} / ${timedOut} / ${twice} of ${count(calls)}; +${ms(beyond)}`];
+  };
+  const outages = rows.map((row) => [`${row.title} for ${ms(row.ms ?? NaN)}`, row] as const);
+  for (const [key, row] of outages) add(key, row, row.awayMs);
+  for (const { awayMs, byClient = {} } of rows)
+    for (const [title, seen] of Object.entries(byClient)) add(title, seen, awayMs);
+  const clients = [...new Set(rows.flatMap(({ byClient = {} }) => Object.keys(byClient)))];
+  const what = 'failed / timed out / ran twice, of all; the longest beyond the outage';
+  return [
+    { title: 'Where', rows: [['machine', machine]] },
+    { title: `All outages, by client: ${what}`, rows: clients.map(summed) },
+    { title: `All clients, by outage: ${what}`, rows: outages.map(([key]) => summed(key)) },
+  ];
+}
+
+function returns(report: ReturnReport): readonly Rows[] {
+  const { machine, sessions, awayMs, delayMs, asked, claimed, servingAfterMs, claimedAfterMs, cpuMs } = report;
+  const claimedRows: Row[] = [
+    ['until the first of them was', ms(servingAfterMs)],
+    ['until the last of them was', ms(claimedAfterMs)],
+  ];
   const rows: Row[] = [
+    ['machine', machine],
     ['sessions of the instance', count(sessions)],
     ['the store away for', ms(awayMs)],
     ['to the store, one way', ms(delayMs)],
     [`${count(asked.count)} sessions asked at once, to the answer (p50 / p99 / longest)`, times(asked)],
     ['sessions that had to be claimed again', count(claimed)],
-    ['until the last of them was', claimed === 0 ? '–' : ms(claimedAfterMs)],
+    ...(claimed === 0 ? [] : claimedRows),
+    ['processor time of the instance until then', ms(cpuMs)],
   ];
   return [{ title: 'From the return of the store', rows }];
 }

@@ -5,6 +5,7 @@
 import { commandOf, ensureClient, missingFor } from '../../scripts/ensure-clients.mjs';
 import type { CaseId } from './other-rounds.ts';
 import type { Era, Seen } from './other-client.ts';
+import { type ProgramName, TITLES } from './other-titles.ts';
 
 /** What the user may see in a case, and why no server can change it. */
 export interface Flaw {
@@ -81,25 +82,25 @@ const neverReopened = inCases({ kinds: ['no push'], why: 'The Java SDK does not 
   ...IN_CALL,
 ]);
 
-type Row = readonly [name: string, title: string, era: Era, flaws: Flaws];
+type Row = readonly [name: ProgramName, era: Era, flaws: Flaws];
 
 const short: readonly Row[] = [
-  ['python-1', 'Python 1.30', '2025', taken],
-  ['python-2', 'Python 2.3', '2025', together(taken, tooLarge)],
-  ['python-2', 'Python 2.3', '2026', lost],
-  ['go-sdk', 'go-sdk 1.8', '2025', taken],
-  ['go-sdk', 'go-sdk 1.8', '2026', lost],
-  ['mcp-go', 'mcp-go 1.2', '2025', together(taken, broken)],
-  ['mcp-go', 'mcp-go 1.2', '2026', lost],
-  ['typescript-1', 'TypeScript 1.32', '2025', taken],
-  ['typescript-2', 'TypeScript 2.4', '2025', taken],
-  ['typescript-2', 'TypeScript 2.4', '2026', lost],
+  ['python-1', '2025', taken],
+  ['python-2', '2025', together(taken, tooLarge)],
+  ['python-2', '2026', lost],
+  ['go-sdk', '2025', taken],
+  ['go-sdk', '2026', lost],
+  ['mcp-go', '2025', together(taken, broken)],
+  ['mcp-go', '2026', lost],
+  ['typescript-1', '2025', taken],
+  ['typescript-2', '2025', taken],
+  ['typescript-2', '2026', lost],
 ];
 /** Only in `npm run test:clients`: the builds take minutes. */
 const further: readonly Row[] = [
-  ['rmcp', 'rmcp 3.9', '2025', taken],
-  ['rmcp', 'rmcp 3.9', '2026', lost],
-  ['java', 'Java 2.1', '2025', together(taken, neverResumed, neverReopened)],
+  ['rmcp', '2025', taken],
+  ['rmcp', '2026', lost],
+  ['java', '2025', together(taken, neverResumed, neverReopened)],
 ];
 
 /** `npm run test:clients` sets it. */
@@ -114,9 +115,9 @@ for (const [name] of chosen) {
   if (missing.get(name) === undefined) await ensureClient(name);
 }
 
-export const others: readonly Other[] = chosen.map(([name, title, era, flaws]) => ({
+export const others: readonly Other[] = chosen.map(([name, era, flaws]) => ({
   name,
-  title: `${title}, ${era}`,
+  title: `${TITLES[name]}, ${era}`,
   era,
   flaws,
   command: commandOf(name),

@@ -6,6 +6,7 @@
 // @ts-expect-error: a script without declarations
 import { commandOf, ensureClient, missingFor } from '../../../scripts/ensure-clients.mjs';
 import { type Era, type OtherClient, OtherProgram } from '../../clients/other-client.ts';
+import { type ProgramName, TITLES } from '../../clients/other-titles.ts';
 import type { Call, Ending, History } from '../history.ts';
 import { endingOf } from '../messages.ts';
 import { pause } from '../pause.ts';
@@ -14,7 +15,7 @@ import { type Actor, Nonces, Pending, type Work } from './actor.ts';
 export const LANGUAGES = ['python', 'go', 'rust', 'java'] as const;
 export type Language = (typeof LANGUAGES)[number];
 
-const PROGRAMS: Readonly<Record<Language, readonly (readonly [program: string, eras: readonly Era[]])[]>> = {
+const PROGRAMS: Readonly<Record<Language, readonly (readonly [program: ProgramName, eras: readonly Era[]])[]>> = {
   python: [
     ['python-1', ['2025']],
     ['python-2', ['2025', '2026']],
@@ -28,7 +29,7 @@ const PROGRAMS: Readonly<Record<Language, readonly (readonly [program: string, e
 };
 
 /** Longer than all that a call waits for: frozen instances, a store that is away, the attempts of its client. */
-const DEADLINE_MS = 60_000;
+export const DEADLINE_MS = 60_000;
 
 export interface OtherActorOptions {
   readonly history: History;
@@ -39,9 +40,14 @@ export interface OtherActorOptions {
 }
 
 interface Running {
-  readonly name: string;
+  readonly name: ProgramName;
   readonly eras: readonly Era[];
   readonly program: OtherProgram;
+}
+
+export interface OtherKind {
+  readonly title: string;
+  connect(url: string): Promise<OtherClient>;
 }
 
 export class OtherPrograms {
@@ -68,6 +74,13 @@ export class OtherPrograms {
   actors(options: OtherActorOptions): readonly Actor[] {
     return this.#programs.flatMap(({ name, eras, program }) =>
       eras.map((era) => new OtherActor(options, `${name.replaceAll(/\W/g, '')}of${era}`, program, era)),
+    );
+  }
+
+  /** Each program with each protocol version that it can choose. */
+  get kinds(): readonly OtherKind[] {
+    return this.#programs.flatMap(({ name, eras, program }) =>
+      eras.map((era) => ({ title: `${TITLES[name]}, ${era}`, connect: (url: string) => program.connect(url, era) })),
     );
   }
 

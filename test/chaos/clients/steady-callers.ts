@@ -1,14 +1,17 @@
-/** Official clients that call a tool every few ms, whatever happens to the server, and what their users see. */
+/** Clients that call a tool every few ms, whatever happens to the server, and what their users see. */
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { now } from '../history.ts';
 import { pause } from '../pause.ts';
+import { DEADLINE_MS, type OtherKind } from './other-actor.ts';
 
 /** What the official clients wait for an answer by themselves. */
 const TIMEOUT_MS = 60_000;
 
 export interface Called {
+  /** Of the client in another language that called. */
+  readonly title?: string | undefined;
   readonly nonce: string;
   readonly effect: boolean;
   readonly sentAt: number;
@@ -22,6 +25,7 @@ export interface SteadyCallers {
 }
 
 interface Caller {
+  readonly title?: string;
   call(name: string, nonce: string): Promise<string>;
   close(): Promise<void>;
 }
@@ -32,12 +36,27 @@ interface Tools {
   close(): Promise<void>;
 }
 
-/** `count` clients of both lines; each calls every `everyMs` from now on. `name` is part of their nonces. */
+/**
+ * `count` official clients of both lines; each calls every `everyMs` from now on. `name` is part of their nonces.
+ */
 export async function startCallers(url: string, name: string, count: number, everyMs: number): Promise<SteadyCallers> {
-  const names = Array.from({ length: count }, (_, n) => `${name}-${n}`);
-  const clients = await Promise.all(names.map((one, n) => connect(url, n % 2 === 0 ? 'v1' : 'v2', one)));
+  const lines = Array.from({ length: count }, (_, n) => (n % 2 === 0 ? 'v1' : 'v2'));
+  return steady(await Promise.all(lines.map((line, n) => connect(url, line, `${name}-${n}`))), name, everyMs);
+}
+
+/** The same with a client of each kind, in other languages. */
+export async function startOthers(
+  url: string,
+  name: string,
+  kinds: readonly OtherKind[],
+  everyMs: number,
+): Promise<SteadyCallers> {
+  return steady(await Promise.all(kinds.map((kind) => connectOther(url, kind))), name, everyMs);
+}
+
+function steady(clients: readonly Caller[], name: string, everyMs: number): SteadyCallers {
   let over = false;
-  const calling = clients.map((client, n) => callOn(client, names[n] as string, everyMs, () => over));
+  const calling = clients.map((client, n) => callOn(client, `${name}-${n}`, everyMs, () => over));
   return {
     async stop() {
       over = true;
@@ -69,11 +88,38 @@ async function connect(url: string, line: 'v1' | 'v2', name: string): Promise<Ca
         ? client.callTool(params, undefined, timeout)
         : client.callTool(params, timeout));
       const { content, isError } = result as { content: { text?: string }[]; isError?: boolean };
-      const text = content[0]?.text ?? '';
-      if (isError === true) throw new Error(text);
-      return (JSON.parse(text) as { value: string }).value;
+      return valueOf(content[0]?.text, isError);
     },
     close: () => client.close(),
+  };
+}
+
+function valueOf(text = '', isError = false): string {
+  if (isError) throw new Error(text);
+  return (JSON.parse(text) as { value: string }).value;
+}
+
+/** A client that its SDK gave up is replaced: the user of a later call sees only that call. */
+async function connectOther(url: string, { title, connect: open }: OtherKind): Promise<Caller> {
+  let client = await open(url);
+  let opening: Promise<unknown> | undefined;
+  return {
+    title,
+    async call(tool, nonce) {
+      if (client.dead !== undefined) {
+        opening ??= open(url).then((next) => {
+          client = next;
+          opening = undefined;
+        });
+        await opening;
+      }
+      const used = client;
+      const event = await used.outcome(tool, { nonce }, DEADLINE_MS);
+      if (event === undefined) throw new Error(used.dead === undefined ? 'timed out' : `dead: ${used.dead}`);
+      if (event.event !== 'answered') throw new Error(event.error);
+      return valueOf(event.text, event.isError);
+    },
+    close: async () => void (await client.close()),
   };
 }
 
@@ -83,7 +129,7 @@ async function callOn(client: Caller, name: string, everyMs: number, over: () =>
   while (!over()) {
     const nonce = `${name}:${calls.length}`;
     const effect = calls.length % 2 === 0;
-    const called: Called = { nonce, effect, sentAt: now(), endedAt: Infinity, error: undefined };
+    const called: Called = { title: client.title, nonce, effect, sentAt: now(), endedAt: Infinity, error: undefined };
     calls.push(called);
     const end = (error?: string): void => {
       called.endedAt = now();

@@ -6,13 +6,15 @@
  * an outage of both.
  */
 import { type BackingStore, openBackingStore, type Outage, type StoreKind } from '../backing-store.ts';
-import { type Called, type SteadyCallers, startCallers } from '../clients/steady-callers.ts';
+import { type Language, OtherPrograms } from '../clients/other-actor.ts';
+import { type Called, type SteadyCallers, startCallers, startOthers } from '../clients/steady-callers.ts';
 import { Deployment } from '../deployment.ts';
 import { readEffects } from '../effects.ts';
 import { openFailOverStore } from '../fail-overs.ts';
 import { type Found, History, now, type Violation, VIOLATIONS } from '../history.ts';
 import { pause } from '../pause.ts';
-import { type CrowdedRow, type PatienceReport, type PatienceRow, quantiles } from '../report.ts';
+import type { CrowdedRow, OthersReport, PatienceReport, PatienceRow, Seen } from '../report.ts';
+import { machineNow, quantiles } from '../report.ts';
 import { runCrowded } from './crowded.ts';
 
 export interface PatienceOptions {
@@ -31,7 +33,12 @@ export interface PatienceOptions {
   readonly everyMs?: number;
   readonly logs?: string | undefined;
   readonly progress?: ((text: string) => void) | undefined;
+  /** Starts the clients of one outage. Official clients when left out. */
+  readonly callers?: StartCallers;
 }
+
+/** `name` is part of their nonces. */
+type StartCallers = (url: string, name: string, everyMs: number) => Promise<SteadyCallers>;
 
 const AWAY_MS = [300, 1_000, 2_000, 3_000, 5_000, 10_000];
 const SHAPES = [1, 3] as const;
@@ -88,29 +95,62 @@ export async function runPatience(options: PatienceOptions): Promise<PatienceRep
     progress(`${kind}: 10,000 requests`);
     crowded = await runCrowded({ kind, leaseMs, history });
   }
-  const calls = rows.reduce((sum, row) => sum + row.calls, 0);
+  const common = commonOf({ store, seed, leaseMs, started, rows });
   return {
     scenario: 'patience',
-    store: kind,
-    how: store.how,
-    seed,
-    leaseMs,
-    seconds: (now() - started) / 1000,
+    ...common,
     clients: 2 * CLIENTS,
-    node: process.version,
     sessions: rows.length * CLIENTS,
-    requests: calls,
-    calls,
-    resumes: 0,
-    endings: {},
-    refusals: {},
     ...violationsOf(history, rows, crowded),
-    events: [],
-    notes: {},
-    log: {},
     rows,
     crowded,
   };
+}
+
+/** The same outages of the store with clients in other languages, and one instance. */
+export async function runOthers(
+  options: PatienceOptions & { readonly languages: readonly Language[] },
+): Promise<OthersReport> {
+  const { kind, seed, leaseMs, languages, awayMs = AWAY_MS } = options;
+  const started = now();
+  const machine = machineNow();
+  const history = new History();
+  const blows = options.blows ?? (kind === 'sqlite' ? ['frozen'] : ['stopped', 'frozen']);
+  const programs = await OtherPrograms.start(languages);
+  try {
+    const { kinds } = programs;
+    const store = await openBackingStore(kind, 1);
+    const strikes = blows.flatMap((blow) => awayMs.map((ms) => strikeOf(blow, ms, store)));
+    const callers: StartCallers = (url, name, everyMs) => startOthers(url, name, kinds, everyMs);
+    const rows = await underStrikes(store, strikes, history, { ...options, shapes: [1], callers });
+    return {
+      scenario: 'others',
+      ...commonOf({ store, seed, leaseMs, started, rows }),
+      clients: kinds.length,
+      sessions: rows.length * kinds.length,
+      ...violationsOf(history, rows, undefined),
+      machine,
+      rows,
+    };
+  } finally {
+    await programs.close();
+  }
+}
+
+interface Run {
+  readonly store: BackingStore;
+  readonly seed: number;
+  readonly leaseMs: number;
+  readonly started: number;
+  readonly rows: readonly PatienceRow[];
+}
+
+function commonOf({ store, seed, leaseMs, started, rows }: Run) {
+  const calls = rows.reduce((sum, row) => sum + row.calls, 0);
+  const nothing = { resumes: 0, endings: {}, refusals: {}, events: [], notes: {}, log: {} };
+  const seconds = (now() - started) / 1000;
+  const run = { store: store.kind, how: store.how, seed, leaseMs, seconds, node: process.version };
+  return { ...run, requests: calls, calls, ...nothing };
 }
 
 function strikeOf(blow: Blow, ms: number, store: BackingStore): Strike {
@@ -156,14 +196,14 @@ async function outage(
   fleet: Fleet,
   n: number,
   strike: Strike,
-  { kind, everyMs = EVERY_MS, progress = () => {} }: PatienceOptions,
+  { kind, everyMs = EVERY_MS, progress = () => {}, callers: start = startOfficial }: PatienceOptions,
 ): Promise<PatienceRow[]> {
   const { title, ms } = strike;
   progress(`${kind}, ${title}${ms === undefined ? '' : ` for ${ms} ms`}`);
   const callers: SteadyCallers[] = [];
   for (const { instances, proxy } of fleet) {
     const url = instances.length === 1 ? (instances[0]?.url ?? '') : proxy.url;
-    callers.push(await startCallers(url, `p${instances.length}-${n}`, CLIENTS, everyMs));
+    callers.push(await start(url, `p${instances.length}-${n}`, everyMs));
   }
   await pause(WARM_UP_MS);
   const from = now();
@@ -174,6 +214,8 @@ async function outage(
   const all = await Promise.all(callers.map((some) => some.stop()));
   return fleet.map((deployment, at) => rowOf(deployment, strike, { from, awayMs, calls: all[at] ?? [] }));
 }
+
+const startOfficial: StartCallers = (url, name, everyMs) => startCallers(url, name, CLIENTS, everyMs);
 
 interface Outcome {
   readonly from: number;
@@ -190,22 +232,30 @@ function rowOf(
   const ran = new Map<string, number>();
   for (const { nonce } of readEffects(effects).ran) ran.set(nonce, (ran.get(nonce) ?? 0) + 1);
   const isLost = ({ effect, error }: Called): boolean => takenOver && effect && /may have run/.test(error ?? '');
-  const lost = calls.filter(isLost);
-  const errors = calls.flatMap((one) => (one.error === undefined || isLost(one) ? [] : [`${one.nonce}: ${one.error}`]));
-  const timedOut = errors.filter((text) => /timed out/i.test(text)).length;
   const isUnderWay = ({ sentAt, endedAt }: Called): boolean => sentAt < from + awayMs && endedAt > from;
+  const seen = (some: readonly Called[]): Seen => {
+    const errors = some.flatMap((one) => (one.error === undefined || isLost(one) ? [] : [`${one.nonce}: ${one.error}`]));
+    const timedOut = errors.filter((text) => /timed out/i.test(text)).length;
+    return {
+      calls: some.length,
+      failed: errors.length - timedOut,
+      timedOut,
+      lost: some.filter(isLost).length,
+      twice: some.filter(({ effect, nonce }) => effect && (ran.get(nonce) ?? 0) > 1).length,
+      waited: quantiles(some.filter(isUnderWay).map((one) => one.endedAt - one.sentAt)),
+      errors: [...new Set(errors)].slice(0, 10),
+    };
+  };
+  const titles = [...new Set(calls.flatMap(({ title }) => title ?? []))];
   return {
     instances: instances.length === 1 ? 1 : 3,
     title,
     ...(ms !== undefined && { ms }),
     awayMs,
-    calls: calls.length,
-    failed: errors.length - timedOut,
-    timedOut,
-    lost: lost.length,
-    twice: calls.filter(({ effect, nonce }) => effect && (ran.get(nonce) ?? 0) > 1).length,
-    waited: quantiles(calls.filter(isUnderWay).map((one) => one.endedAt - one.sentAt)),
-    errors: [...new Set(errors)].slice(0, 10),
+    ...seen(calls),
+    ...(titles.length > 0 && {
+      byClient: Object.fromEntries(titles.map((one) => [one, seen(calls.filter((call) => call.title === one))])),
+    }),
   };
 }
 

@@ -1,18 +1,17 @@
 /**
  * An instance with ten thousand sessions, and a store that is some ms away and restarts for longer than a lease: how
  * soon requested sessions are served again, and when all are claimed.
+ *
+ * The instance, the delay before the store, and the clients are a process each: none waits for the work of another.
  */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { Agent, request } from 'node:http';
-import { McpServer } from '@modelcontextprotocol/server';
-import { createMcpEndpoint } from '../../../src/index.ts';
-import { nats } from '../../../src/stores/nats/index.ts';
-import { postgres } from '../../../src/stores/postgres/index.ts';
-import { redis } from '../../../src/stores/redis/index.ts';
-import { sqlite } from '../../../src/stores/sqlite/index.ts';
+import { fileURLToPath } from 'node:url';
 import { openBackingStore, type StoreKind } from '../backing-store.ts';
 import { History, now, type Violation, VIOLATIONS } from '../history.ts';
 import { pause } from '../pause.ts';
-import { quantiles, type ReturnReport } from '../report.ts';
+import { machineNow, quantiles, type ReturnReport } from '../report.ts';
 
 export interface ReturnOptions {
   readonly kind: StoreKind;
@@ -29,39 +28,40 @@ const AWAY_MS = 6_000;
 const ASKED = 1_000;
 const AT_ONCE = 50;
 const DEADLINE_MS = 120_000;
-const OPENERS = { redis, postgres, nats, sqlite } as const;
+
+/** What the instance says, by the clock of this process. */
+interface Progress {
+  readonly claimed: number;
+  /** When the first and the last session was claimed. */
+  readonly servingAt?: number;
+  readonly lastAt: number;
+  /** Of the instance, since its start. */
+  readonly cpuMs: number;
+}
 
 export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
   const { kind, seed, leaseMs, sessions: count, progress = () => {} } = options;
-  const started = now();
+  const began = now();
+  const machine = machineNow();
   const history = new History();
-  const store = await openBackingStore(kind, 1);
-  const target = store.reach(0).args[1] ?? '';
-  const logger = { debug: silent, info: silent, warn: silent, error: silent, fatal: silent };
-  const endpoint = createMcpEndpoint(
-    (ctx) => {
-      const server = new McpServer({ name: 'return', version: '1.0.0' }, { ...ctx.serverOptions });
-      server.registerTool('read', { annotations: { readOnlyHint: true } }, () => ({ content: [] }));
-      return server;
-    },
-    { store: OPENERS[kind](target.replace(/^sqlite:/, '')), leaseMs, logger, maxIdleSessionCount: 2 * count },
-  );
+  const store = await openBackingStore(kind, 0);
+  const processes: ChildProcess[] = [];
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
   const all = new Agent({ keepAlive: true, maxSockets: ASKED });
   try {
-    const { url } = await endpoint.listen({ port: 0 });
+    const { target, delay } = await distant(store.reach(0).args[1] ?? '', processes);
+    const instance = start(processes, 'returning', target, String(leaseMs), String(count));
+    const { url } = await said<{ url: string }>(instance);
+    const told = (): Promise<Progress> => ask<Progress>(instance, 'report');
     progress(`${kind}: ${count} sessions are opened`);
     const ids = await openSessions(count, agent, url);
-    for (const link of store.links) link.delay(DELAY_MS);
-    const claimed = new Map<string, number>();
-    endpoint.sessions.events.on('restored', ({ sessionId, cause }) => {
-      if (cause === 'reclaim') claimed.set(sessionId, now());
-    });
+    await delay(DELAY_MS);
     progress(`${kind}: the store is away for ${AWAY_MS} ms`);
     await store.away(AWAY_MS, kind === 'sqlite' ? 'frozen' : 'stopped');
     const back = now();
     const step = Math.max(1, Math.floor(count / ASKED));
     const asked = ids.filter((_, n) => n % step === 0).slice(0, ASKED);
+    const before = told();
     const waits = await Promise.all(
       asked.map(async (id) => {
         const answer = await post(all, url, call, id);
@@ -70,17 +70,21 @@ export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
         return now() - back;
       }),
     );
+    let after = await told();
     // On SQLite a lock refuses writes only, and a renewal may come through in time: then nothing has to be claimed.
-    while (claimed.size > 0 && claimed.size < count && now() - back < DEADLINE_MS) await pause(50);
-    const last = Math.max(back, ...claimed.values());
-    if (claimed.size > 0 && claimed.size < count) history.violation('lost', `${count - claimed.size} were not claimed`);
+    while (after.claimed > 0 && after.claimed < count && now() - back < DEADLINE_MS) {
+      await pause(50);
+      after = await told();
+    }
+    const { claimed, servingAt = NaN, lastAt } = after;
+    if (claimed > 0 && claimed < count) history.violation('lost', `${count - claimed} were not claimed`);
     return {
       scenario: 'return',
       store: kind,
       how: store.how,
       seed,
       leaseMs,
-      seconds: (now() - started) / 1000,
+      seconds: (now() - began) / 1000,
       clients: ASKED,
       node: process.version,
       sessions: count,
@@ -96,21 +100,60 @@ export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
       events: [],
       notes: {},
       log: {},
+      machine,
       awayMs: AWAY_MS,
       delayMs: DELAY_MS,
       asked: quantiles(waits),
-      claimed: claimed.size,
-      claimedAfterMs: last - back,
+      claimed,
+      servingAfterMs: servingAt - back,
+      claimedAfterMs: lastAt - back,
+      cpuMs: after.cpuMs - (await before).cpuMs,
     };
   } finally {
     agent.destroy();
     all.destroy();
-    await endpoint.close();
+    for (const child of processes) child.kill('SIGKILL');
     await store.close();
   }
 }
 
-const silent = (): void => {};
+/** A file is as near as it is. */
+async function distant(url: string, processes: ChildProcess[]): Promise<{ target: string; delay: Delay }> {
+  const port = /:(\d+)(?=\/|$)/.exec(url)?.[1];
+  if (url.startsWith('sqlite:') || port === undefined) return { target: url, delay: async () => {} };
+  const proxy = start(processes, 'delayed', port);
+  const own = await said<{ port: number }>(proxy);
+  const delay: Delay = async (delayMs) => void (await ask(proxy, { delayMs }));
+  return { target: url.replace(`:${port}`, `:${own.port}`), delay };
+}
+
+type Delay = (ms: number) => Promise<void>;
+
+/** A process of `processes/`. */
+function start(processes: ChildProcess[], name: string, ...args: readonly string[]): ChildProcess {
+  const child = fork(fileURLToPath(new URL(`../processes/${name}.mjs`, import.meta.url)), args, { execArgv: [] });
+  processes.push(child);
+  return child;
+}
+
+async function said<T>(child: ChildProcess): Promise<T> {
+  const heard = new AbortController();
+  const { signal } = heard;
+  const ended = once(child, 'exit', { signal }).then(([code]) => Promise.reject(new Error(`it ended with ${code}`)));
+  try {
+    const [message] = (await Promise.race([once(child, 'message', { signal }), ended])) as [T];
+    return message;
+  } finally {
+    heard.abort();
+  }
+}
+
+function ask<T>(child: ChildProcess, message: string | object): Promise<T> {
+  const answer = said<T>(child);
+  child.send(message);
+  return answer;
+}
+
 const call = { jsonrpc: '2.0', id: 'r', method: 'tools/call', params: { name: 'read', arguments: {} } };
 const clientInfo = { name: 'return', version: '1' };
 const initialize = {
