@@ -17,10 +17,11 @@ import { isEnded, type ClaimOutcome, type Fence, type SessionStore } from '../st
 import type { Logger } from '../types.ts';
 import type { Ownership } from './ownership.ts';
 
-/** Enough that 10,000 sessions with a store 10 ms away take some 3 s, few enough that other calls are not held up. */
-const CLAIMS_AT_ONCE = 64;
-/** Including the awaited sessions: as many requests would be under way if these sessions were live. */
-const AWAITED_CLAIMS_AT_ONCE = 512;
+/** Enough that 10,000 sessions with a store 10 ms away take some seconds, few enough that calls are not held up. */
+const CLAIMS_AT_ONCE = 128;
+/** While sessions are claimed that a request waits for: not none, because a store may leave some without an answer. */
+const CLAIMS_BESIDE_AWAITED = 16;
+const AWAITED_CLAIMS_AT_ONCE = 1_000;
 
 export interface ClaimQueueOptions {
   readonly store: Pick<SessionStore, 'claim'>;
@@ -45,7 +46,8 @@ export class ClaimQueue {
   readonly #first = new Set<Ownership>();
   /** Sessions for which the store did not answer. */
   #unanswered: Ownership[] = [];
-  #underWay = 0;
+  /** Claims of awaited sessions, and the others. */
+  readonly #underWay = { awaited: 0, queued: 0 };
   readonly #claiming = new Map<Ownership, Promise<boolean>>();
   /** The ids of claims whose outcome is unknown. */
   readonly #unknown = new WeakMap<Ownership, string[]>();
@@ -90,29 +92,35 @@ export class ClaimQueue {
 
   #start(): void {
     while (this.#options.valid()) {
-      const ownership = this.#next();
-      if (ownership === undefined) return;
-      this.#underWay += 1;
+      const next = this.#next();
+      if (next === undefined) return;
+      const { ownership, kind } = next;
+      this.#underWay[kind] += 1;
       void this.claim(ownership)
         .catch((err: unknown) => this.#failed(ownership, err))
         .finally(() => {
-          this.#underWay -= 1;
+          this.#underWay[kind] -= 1;
           this.#start();
         });
     }
   }
 
-  #next(): Ownership | undefined {
+  #next(): { ownership: Ownership; kind: 'awaited' | 'queued' } | undefined {
+    const { awaited, queued } = this.#underWay;
+    if (awaited < AWAITED_CLAIMS_AT_ONCE) {
+      const ownership = this.#take(this.#first);
+      if (ownership !== undefined) return { ownership, kind: 'awaited' };
+    }
+    if (queued >= (awaited > 0 ? CLAIMS_BESIDE_AWAITED : CLAIMS_AT_ONCE)) return undefined;
+    const ownership = this.#take(this.#queue);
+    return ownership && { ownership, kind: 'queued' };
+  }
+
+  #take(sessions: Set<Ownership>): Ownership | undefined {
     const { owner, isLive } = this.#options;
-    for (const [sessions, most] of [
-      [this.#first, AWAITED_CLAIMS_AT_ONCE],
-      [this.#queue, CLAIMS_AT_ONCE],
-    ] as const) {
-      if (this.#underWay >= most) continue;
-      for (const ownership of sessions) {
-        sessions.delete(ownership);
-        if (isLive(ownership) && ownership.owner !== owner() && !this.#claiming.has(ownership)) return ownership;
-      }
+    for (const ownership of sessions) {
+      sessions.delete(ownership);
+      if (isLive(ownership) && ownership.owner !== owner() && !this.#claiming.has(ownership)) return ownership;
     }
     return undefined;
   }

@@ -139,6 +139,13 @@ export interface OthersReport extends Report {
   readonly rows: readonly PatienceRow[];
 }
 
+/** What an instance needed of the processors since the store's return. */
+export interface Used {
+  readonly cpuMs: number;
+  /** How long its main thread waited for a processor, in ms. */
+  readonly queuedMs: number;
+}
+
 /** An instance with many sessions when its store is back. */
 export interface ReturnReport extends Report {
   readonly scenario: 'return';
@@ -153,8 +160,9 @@ export interface ReturnReport extends Report {
   readonly claimed: number;
   readonly servingAfterMs: number;
   readonly claimedAfterMs: number;
-  /** Processor time of the instance from then on. */
-  readonly cpuMs: number;
+  /** Until the last answer, and until the last claim. */
+  readonly untilAnswered: Used;
+  readonly untilClaimed: Used;
 }
 
 export type AnyReport = FaultsReport | OutageReport | RollingReport | PatienceReport | OthersReport | ReturnReport;

@@ -15,6 +15,7 @@ import type {
   ReturnReport,
   RollingReport,
   Seen,
+  Used,
 } from './report.ts';
 
 /** Of the scenarios with a crowd of clients. */
@@ -125,7 +126,9 @@ function others({ machine, rows }: OthersReport): readonly Rows[] {
 }
 
 function returns(report: ReturnReport): readonly Rows[] {
-  const { machine, sessions, awayMs, delayMs, asked, claimed, servingAfterMs, claimedAfterMs, cpuMs } = report;
+  const { machine, sessions, awayMs, delayMs, asked, claimed, servingAfterMs, claimedAfterMs } = report;
+  const { untilAnswered, untilClaimed } = report;
+  const used = ({ cpuMs, queuedMs }: Used): string => `${ms(cpuMs)} / ${ms(queuedMs)}`;
   const claimedRows: Row[] = [
     ['until the first of them was', ms(servingAfterMs)],
     ['until the last of them was', ms(claimedAfterMs)],
@@ -138,7 +141,8 @@ function returns(report: ReturnReport): readonly Rows[] {
     [`${count(asked.count)} sessions asked at once, to the answer (p50 / p99 / longest)`, times(asked)],
     ['sessions that had to be claimed again', count(claimed)],
     ...(claimed === 0 ? [] : claimedRows),
-    ['processor time of the instance until then', ms(cpuMs)],
+    ['instance until the last answer: processor time / waiting for a processor', used(untilAnswered)],
+    ['instance until the last claim: processor time / waiting for a processor', used(untilClaimed)],
   ];
   return [{ title: 'From the return of the store', rows }];
 }

@@ -50,7 +50,9 @@ describeWithServer('postgres', 'claims of one turn', (server) => {
     expect(together.map(({ claimed }) => claimed)).toEqual([true, true, true, true, false, false, false, false]);
     expect(together[1]).toMatchObject({ markers: [{ request: '1', stream: 'q' }] });
     // The records are as the store shows them.
-    const { rows } = await client.query(`SELECT id, epoch, owner FROM sojourn.sessions WHERE owner = 'next' ORDER BY id`);
+    const { rows } = await client.query(
+      `SELECT id, epoch, owner FROM sojourn.sessions WHERE owner = 'next' ORDER BY id`,
+    );
     expect(rows).toHaveLength(8);
     expect(rows.every(({ epoch }) => Number(epoch) === FENCE.epoch + 1)).toBe(true);
   });
@@ -60,7 +62,10 @@ describeWithServer('postgres', 'claims of one turn', (server) => {
     const views = [await openView(url), await openView(url)] as const;
     const ids = numbered('s');
     await Promise.all(ids.map(async (id) => views[0].sessions.create(recordOf(id))));
-    const [first, second] = await Promise.all([claims(views[0], ids, 'one'), claims(views[1], ids.toReversed(), 'two')]);
+    const [first, second] = await Promise.all([
+      claims(views[0], ids, 'one'),
+      claims(views[1], ids.toReversed(), 'two'),
+    ]);
     const won = [...first.map(({ claimed }) => claimed), ...second.map(({ claimed }) => claimed)].filter(Boolean);
     expect(won).toHaveLength(SESSIONS);
     for (const [n, outcome] of first.entries()) expect(outcome.claimed).not.toBe(second[SESSIONS - 1 - n]?.claimed);

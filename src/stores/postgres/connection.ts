@@ -157,8 +157,8 @@ export class Connection {
     if (encoding !== 'UTF8') throw notUtf8(this.place, encoding ?? '');
     if (recovering === 't') throw standby(this.place);
     if (asIs || interval === null) return;
-    // Exists since PostgreSQL 14, and not on every system.
-    await this.query(connectionStatements.checkInterval, [String(CHECK_INTERVAL_MS)]).catch(() => undefined);
+    // Exists since PostgreSQL 14, and not on every system. Later statements come after it: no need to wait.
+    this.query(connectionStatements.checkInterval, [String(CHECK_INTERVAL_MS)]).catch(() => undefined);
   }
 
   /** Checks again when the oldest statement would be late: one timer instead of one for each statement. */

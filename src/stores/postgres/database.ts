@@ -65,7 +65,9 @@ export class Database {
     this.statements = allStatements(schema);
     const parts = { connector, deadlines: connector.deadlines, random, repair: () => this.repair() };
     this.writer = new Writer({ ...parts, statements: this.statements });
-    this.instanceConnection = new InstanceConnection({ ...parts, statements: this.statements });
+    // After an outage both connections are lost. The first writes after a new lease need not wait for theirs.
+    const opened = (): void => void this.writer.connect().catch(() => undefined);
+    this.instanceConnection = new InstanceConnection({ ...parts, statements: this.statements, opened });
   }
 
   /** Reports every problem with the server here, before the first request. */

@@ -37,6 +37,8 @@ export interface InstanceConnectionOptions {
   readonly random: RandomSource;
   readonly statements: InstanceStatements;
   repair(): Promise<void>;
+  /** The server is there: other connections to it can be opened too. */
+  opened(): void;
 }
 
 /** The pause after a failed connection attempt. */
@@ -152,14 +154,15 @@ export class InstanceConnection {
         lost: () => this.#lose(connection),
       });
       try {
-        await connection.query(connectionStatements.listen(this.channel));
-        for (const key of [this.#lock, ...this.#listeners.keys()]) await takeOwnLock(connection, key);
+        const locks = [this.#lock, ...this.#listeners.keys()].map((key) => takeOwnLock(connection, key));
+        await Promise.all([connection.query(connectionStatements.listen(this.channel)), ...locks]);
       } catch (error) {
         connection.destroy(storeFailure(connection.place, error));
         throw storeFailure(connection.place, error);
       }
       this.#connection = connection;
       this.#snapshot = NO_SNAPSHOT;
+      this.#options.opened();
       // Reads what arrived before LISTEN.
       this.#receive();
       return connection;

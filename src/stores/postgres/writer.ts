@@ -57,6 +57,7 @@ export class Writer {
   readonly #options: WriterOptions;
   readonly #lock: string;
   #connection: Connection | undefined;
+  #connecting: Promise<Connection> | undefined;
   /** Not sent yet, in order. */
   #queue: Waiting[] = [];
   #underWay: readonly Waiting[] = [];
@@ -88,6 +89,7 @@ export class Writer {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running;
+    await this.#connecting?.catch(() => undefined);
     this.#options.deadlines.cancel(this.#watch);
     if (this.#connection === undefined) return;
     await giveBackLock(this.#connection, this.#lock);
@@ -95,9 +97,14 @@ export class Writer {
   }
 
   /** The open connection; a new one if there is none. */
-  async connect(): Promise<Connection> {
+  connect(): Promise<Connection> {
+    if (this.#connection?.closed === false) return Promise.resolve(this.#connection);
+    return (this.#connecting ??= this.#open().finally(() => (this.#connecting = undefined)));
+  }
+
+  async #open(): Promise<Connection> {
     const { connector, deadlines } = this.#options;
-    if (this.#connection?.closed === false) return this.#connection;
+    if (this.#closed && this.#running === undefined) throw storeClosed(connector.place);
     if (deadlines.now() < this.#pausedUntil) throw this.#pausedBy;
     try {
       const connection = await Connection.open(connector, { durable: true });

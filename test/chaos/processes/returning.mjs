@@ -2,6 +2,7 @@
  * One endpoint with many sessions, from the build: `node returning.mjs STORE_URL LEASE_MS SESSIONS`. It says `{ url }` when
  * it listens. To the message `report` it answers what has happened since the store went away.
  */
+import { readFileSync } from 'node:fs';
 import { McpServer } from '@modelcontextprotocol/server';
 import { createMcpEndpoint } from '../../../dist/index.js';
 
@@ -36,10 +37,22 @@ endpoint.sessions.events.on('restored', ({ sessionId, cause }) => {
   claimed.set(sessionId, now());
 });
 
+/**
+ * How long the main thread was ready to run and no processor was free: other programs had them. `/proc/<pid>/schedstat`
+ * has ns (https://docs.kernel.org/scheduler/sched-stats.html).
+ */
+function queuedMs() {
+  try {
+    return Number(readFileSync('/proc/self/schedstat', 'utf8').split(' ')[1]) / 1e6;
+  } catch {
+    return NaN;
+  }
+}
+
 process.on('message', () => {
   const { user, system } = process.cpuUsage();
-  const cpuMs = (user + system) / 1000;
-  process.send({ claimed: claimed.size, servingAt, lastAt: Math.max(0, ...claimed.values()), cpuMs });
+  const used = { cpuMs: (user + system) / 1000, queuedMs: queuedMs() };
+  process.send({ claimed: claimed.size, servingAt, lastAt: Math.max(0, ...claimed.values()), ...used });
 });
 process.once('disconnect', () => process.exit(0));
 const { url } = await endpoint.listen({ port: 0 });

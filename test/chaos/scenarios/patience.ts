@@ -234,7 +234,9 @@ function rowOf(
   const isLost = ({ effect, error }: Called): boolean => takenOver && effect && /may have run/.test(error ?? '');
   const isUnderWay = ({ sentAt, endedAt }: Called): boolean => sentAt < from + awayMs && endedAt > from;
   const seen = (some: readonly Called[]): Seen => {
-    const errors = some.flatMap((one) => (one.error === undefined || isLost(one) ? [] : [`${one.nonce}: ${one.error}`]));
+    const errors = some.flatMap((one) =>
+      one.error === undefined || isLost(one) ? [] : [`${one.nonce}: ${one.error}`],
+    );
     const timedOut = errors.filter((text) => /timed out/i.test(text)).length;
     return {
       calls: some.length,

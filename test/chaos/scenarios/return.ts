@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { openBackingStore, type StoreKind } from '../backing-store.ts';
 import { History, now, type Violation, VIOLATIONS } from '../history.ts';
 import { pause } from '../pause.ts';
-import { machineNow, quantiles, type ReturnReport } from '../report.ts';
+import { machineNow, quantiles, type ReturnReport, type Used } from '../report.ts';
 
 export interface ReturnOptions {
   readonly kind: StoreKind;
@@ -35,8 +35,9 @@ interface Progress {
   /** When the first and the last session was claimed. */
   readonly servingAt?: number;
   readonly lastAt: number;
-  /** Of the instance, since its start. */
+  /** Of the instance, since its start: processor time, and how long its main thread waited for a processor. */
   readonly cpuMs: number;
+  readonly queuedMs: number;
 }
 
 export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
@@ -70,7 +71,8 @@ export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
         return now() - back;
       }),
     );
-    let after = await told();
+    const answered = await told();
+    let after = answered;
     // On SQLite a lock refuses writes only, and a renewal may come through in time: then nothing has to be claimed.
     while (after.claimed > 0 && after.claimed < count && now() - back < DEADLINE_MS) {
       await pause(50);
@@ -107,7 +109,8 @@ export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
       claimed,
       servingAfterMs: servingAt - back,
       claimedAfterMs: lastAt - back,
-      cpuMs: after.cpuMs - (await before).cpuMs,
+      untilAnswered: usedBetween(await before, answered),
+      untilClaimed: usedBetween(await before, after),
     };
   } finally {
     agent.destroy();
@@ -115,6 +118,10 @@ export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
     for (const child of processes) child.kill('SIGKILL');
     await store.close();
   }
+}
+
+function usedBetween(from: Progress, to: Progress): Used {
+  return { cpuMs: to.cpuMs - from.cpuMs, queuedMs: to.queuedMs - from.queuedMs };
 }
 
 /** A file is as near as it is. */
@@ -131,7 +138,9 @@ type Delay = (ms: number) => Promise<void>;
 
 /** A process of `processes/`. */
 function start(processes: ChildProcess[], name: string, ...args: readonly string[]): ChildProcess {
-  const child = fork(fileURLToPath(new URL(`../processes/${name}.mjs`, import.meta.url)), args, { execArgv: [] });
+  const child = fork(fileURLToPath(new URL(`../processes/${name}.mjs`, import.meta.url)), args, {
+    execArgv: [],
+  });
   processes.push(child);
   return child;
 }

@@ -1,0 +1,88 @@
+/** In which order an instance claims its sessions again after a lapse. */
+import { expect, test } from 'vitest';
+import { ClaimQueue } from '../../src/session/claim-queue.ts';
+import { type Claims, Ownership } from '../../src/session/ownership.ts';
+import type { ClaimOutcome } from '../../src/stores/store.ts';
+import { plainRecord } from '../../src/testing/plain-record.ts';
+import { createLog } from '../kit/log.ts';
+import { until } from '../kit/until.ts';
+
+const [BEFORE, AFTER] = ['before', 'after'];
+
+function lapsed(sessions: number) {
+  /** Claims that the store has not answered. */
+  const underWay = new Map<string, (outcome: ClaimOutcome) => void>();
+  const begun: string[] = [];
+  const claims: Claims = {
+    leaseValid: (ownership) => queue.leaseValid(ownership),
+    queueUntilLeaseValid: (ownership) => queue.wait(ownership),
+    claimsSettled: (ownership) => queue.settled(ownership),
+    fenced: () => {},
+  };
+  const all = Array.from({ length: sessions }, (_, n) => new Ownership(claims, `s${n}`, { epoch: 1, owner: BEFORE }));
+  const queue = new ClaimQueue({
+    store: {
+      claim: (id) => {
+        begun.push(id);
+        return new Promise((answer) => underWay.set(id, answer));
+      },
+    },
+    logger: createLog(),
+    owner: () => AFTER,
+    valid: () => true,
+    live: () => all,
+    isLive: () => true,
+    claimed: () => {},
+    lost: () => {},
+  });
+  const answer = (ids: readonly string[]): void => {
+    for (const id of ids) {
+      underWay.get(id)?.({
+        claimed: true,
+        record: plainRecord(id, { epoch: 2, owner: AFTER }),
+        markers: [],
+        expiresInMs: null,
+      });
+      underWay.delete(id);
+    }
+  };
+  return { all, queue, begun, underWay, answer, ids: (from: number, to: number) => all.slice(from, to).map(idOf) };
+}
+
+const idOf = ({ sessionId }: Ownership): string => sessionId;
+
+test('sessions that a request waits for are claimed at once, and nearly alone', async () => {
+  const { all, queue, begun, underWay, answer, ids } = lapsed(2_000);
+  queue.extended();
+  const first = [...begun];
+  const asked = all.slice(-900);
+  const opened = asked.map(({ gate }) => gate.opened());
+  expect(begun.slice(first.length)).toEqual(asked.map(idOf));
+  // Others end, and few take their places.
+  answer(first);
+  await until(() => begun.length > first.length + asked.length);
+  expect(begun.slice(first.length + asked.length).length).toBeLessThan(first.length / 4);
+  answer(asked.map(idOf));
+  expect(await Promise.all(opened)).toEqual(asked.map(() => true));
+  await until(() => underWay.size === first.length);
+  // In the end every session is claimed once.
+  while (underWay.size > 0) {
+    answer([...underWay.keys()]);
+    await new Promise((next) => setImmediate(next));
+  }
+  expect(new Set(begun)).toEqual(new Set(ids(0, all.length)));
+  expect(begun).toHaveLength(all.length);
+});
+
+test('a store that leaves the claim of an awaited session without an answer does not stop the others', async () => {
+  const { all, queue, underWay, answer } = lapsed(500);
+  queue.extended();
+  const stuck = all.at(-1) as Ownership;
+  void stuck.gate.opened();
+  while (underWay.size > 1) {
+    answer([...underWay.keys()].filter((id) => id !== stuck.sessionId));
+    await new Promise((next) => setImmediate(next));
+  }
+  expect([...underWay.keys()]).toEqual([stuck.sessionId]);
+  expect(all.filter((ownership) => queue.leaseValid(ownership))).toHaveLength(all.length - 1);
+});
