@@ -7,7 +7,8 @@ import { describeWhereInstalled, serverKinds } from '../kit/servers/index.ts';
 import type { StoreKind } from './backing-store.ts';
 import { History } from './history.ts';
 import { runCrowded } from './scenarios/crowded.ts';
-import { type Blow, runPatience } from './scenarios/patience.ts';
+import { type Language, OtherPrograms } from './clients/other-actor.ts';
+import { type Blow, runOthers, runPatience } from './scenarios/patience.ts';
 
 const LEASE_MS = 1_500;
 
@@ -28,6 +29,32 @@ function shortRun(kind: StoreKind, blows: readonly Blow[], shapes: readonly (1 |
 describe('sqlite, locked for a moment; the process frozen', () => shortRun('sqlite', ['frozen', 'process'], [1, 3]));
 for (const kind of serverKinds)
   describeWhereInstalled(kind, `${kind}, restarted`, () => shortRun(kind, ['stopped'], [3]));
+
+/** Their clients are built for `npm test`; the others take minutes. */
+const LANGUAGES: readonly Language[] = ['python', 'go'];
+const missing = LANGUAGES.flatMap((language) => OtherPrograms.missingFor(language));
+
+describe.skipIf(missing.length > 0 && process.env['CI'] === undefined)(
+  'clients in Python and Go, sqlite locked',
+  () => {
+    test('no call fails, times out or runs twice', { timeout: 120_000 }, async () => {
+      const times = { leaseMs: LEASE_MS, awayMs: [1_000], everyMs: 100 };
+      const { rows, found } = await runOthers({ kind: 'sqlite', seed: 1, ...times, languages: LANGUAGES });
+      expect(found).toEqual([]);
+      const seen = rows.flatMap(({ byClient = {} }) => Object.entries(byClient));
+      expect(seen.map(([title]) => title.replace(/ .*,/, ''))).toEqual([
+        'Python 2025',
+        'Python 2025',
+        'Python 2026',
+        'go-sdk 2025',
+        'go-sdk 2026',
+        'mcp-go 2025',
+        'mcp-go 2026',
+      ]);
+      for (const [, { calls }] of seen) expect(calls).toBeGreaterThan(5);
+    });
+  },
+);
 
 test(
   'where 1,000 requests may wait, the others are refused at once and cost no memory',

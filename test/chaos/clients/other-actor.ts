@@ -57,6 +57,11 @@ export class OtherPrograms {
     this.#programs = programs;
   }
 
+  /** What this machine lacks for its programs. */
+  static missingFor(language: Language): readonly string[] {
+    return PROGRAMS[language].flatMap(([name]) => (missingFor(name) as string | undefined) ?? []);
+  }
+
   /** Builds what is missing. Rejects where this machine cannot. */
   static async start(languages: readonly Language[]): Promise<OtherPrograms> {
     const chosen = languages.flatMap((language) => PROGRAMS[language]);
