@@ -26,7 +26,10 @@ export interface BackingStore {
   readonly how: string;
   /** Between the n-th instance and the store; none where it is a file. */
   readonly links: readonly FaultProxy[];
-  /** How the n-th instance reaches it, directly where it has no link: arguments of `sojourn serve`, and variables of its environment. */
+  /**
+   * How the n-th instance reaches it, directly where it has no link: arguments of `sojourn serve`, and variables of its
+   * environment.
+   */
   reach(n: number): Reach;
   /** Out of reach for so long: killed, stopped, frozen; or, for a file, locked by another process. */
   away(ms: number, how: Outage): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * A fault proxy as a process: `node delayed.mjs TARGET_PORT`. It says `{ port }`, and takes `{ delayMs }` as a message. The
- * delay does not grow with the work of the processes on both sides.
+ * A fault proxy as a process: `node delayed.mjs TARGET_PORT`. It says `{ port }`, and takes `{ delayMs }` as a message.
+ * The delay does not grow with the work of the processes on both sides.
  */
 import { createFaultProxy } from '../../../dist/testing/index.js';
 

@@ -1,6 +1,6 @@
 /**
- * One endpoint with many sessions, from the build: `node returning.mjs STORE_URL LEASE_MS SESSIONS`. It says `{ url }` when
- * it listens. To the message `report` it answers what has happened since the store went away.
+ * One endpoint with many sessions, from the build: `node returning.mjs STORE_URL LEASE_MS SESSIONS`. It says `{ url }`
+ * when it listens. To the message `report` it answers what has happened since the store went away.
  */
 import { readFileSync } from 'node:fs';
 import { McpServer } from '@modelcontextprotocol/server';
