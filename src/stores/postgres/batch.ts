@@ -7,7 +7,7 @@
  * first locks them in the order of the ids. So two batches never deadlock.
  */
 import { Append, appendValues, partsOf } from './append.ts';
-import { type Claim, claimSteps } from './claim.ts';
+import { type Claim, type ClaimStatements, claimSteps } from './claim.ts';
 import { connectionStatements } from './connection-statements.ts';
 import type { AppendParts } from './log-statements.ts';
 import type { PgResult, Statement, Value } from './pg.ts';
@@ -31,14 +31,9 @@ export interface Write {
 }
 
 /** The statements that every batch uses. */
-export interface BatchStatements {
+export interface BatchStatements extends ClaimStatements {
   append(parts: AppendParts): Statement;
   readonly lockSessions: Statement;
-  /** Of one session, and of several whose rows are locked. */
-  readonly claim: Statement;
-  readonly claimed: Statement;
-  readonly claimAll: Statement;
-  readonly claimedAll: Statement;
 }
 
 /** The statements of one write, or of several appends or claims, and the callback for their results. */

@@ -5,7 +5,7 @@
  */
 import type { Ownership } from '../store.ts';
 import { bigintArray, textArray } from './binary-arrays.ts';
-import type { BatchStatements, Step } from './batch.ts';
+import type { Statement, Value } from './pg.ts';
 
 export interface Claim {
   readonly kind: 'claim';
@@ -16,7 +16,15 @@ export interface Claim {
   readonly tombstoneMs: number;
 }
 
-type ClaimStatements = Pick<BatchStatements, 'claim' | 'claimed' | 'claimAll' | 'claimedAll'>;
+/** For one session, and for several whose rows are locked. */
+export interface ClaimStatements {
+  readonly claim: Statement;
+  readonly claimed: Statement;
+  readonly claimAll: Statement;
+  readonly claimedAll: Statement;
+}
+
+type Step = readonly [statement: Statement, values: readonly Value[]];
 
 /** The update and the read. The rows of several sessions must be locked by an earlier statement of the transaction. */
 export function claimSteps(deployment: string, claims: readonly Claim[], statements: ClaimStatements): Step[] {
