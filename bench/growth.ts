@@ -191,10 +191,12 @@ export function keepGrowth({ runtime, sessions, tools }: GrowthReport): void {
 }
 
 export function formatGrowth({ runtime, sessions, tools }: GrowthReport): string {
+  const one = sessions.find((row) => row.sessions === 1);
   const sessionRows = sessions.map((row) => [
     whole(row.sessions),
     whole(row.requestsPerS),
     tenths(row.cpuUs),
+    one === undefined ? '' : `${(row.cpuUs / one.cpuUs).toFixed(2)}×`,
     whole(row.p99Us),
     row.sessions < 1_000 ? '' : tenths(row.rssBytesEach / 1_024),
   ]);
@@ -209,7 +211,7 @@ export function formatGrowth({ runtime, sessions, tools }: GrowthReport): string
   const tables: ReadonlyArray<readonly [title: string, head: readonly string[], rows: readonly string[][]]> = [
     [
       `Calls spread over live sessions, 2025-06-18 · Node ${runtime.version}`,
-      ['sessions', 'requests/s', 'CPU µs', 'p99 µs', 'RSS KiB each'],
+      ['sessions', 'requests/s', 'CPU µs', 'of one', 'p99 µs', 'RSS KiB each'],
       sessionRows,
     ],
     [

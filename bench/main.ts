@@ -56,7 +56,7 @@ async function main(argv: readonly string[]): Promise<void> {
     case 'sessions':
       return run(args, {
         points: runtimes,
-        measure: (runtime) => measureSessions(runtime, args.sides, args.hibernated),
+        measure: (runtime) => measureSessions(runtime, args.sides, args.hibernated, args.baseline),
         format: formatSessions,
       });
     case 'startup':

@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Runtime } from './runtimes.ts';
 import { ServerProcess } from './server-process.ts';
 import { formatTable } from './table.ts';
@@ -25,6 +27,8 @@ interface SessionsSide {
   readonly id: string;
   readonly title: string;
   readonly hibernated?: boolean;
+  /** Whether it is measured with the baseline build too. */
+  readonly compared?: boolean;
 }
 
 export interface SessionsReport {
@@ -36,8 +40,8 @@ export interface SessionsReport {
 
 const sides: readonly SessionsSide[] = [
   { id: 'sdk', title: 'the SDK’s own objects' },
-  { id: 'ours', title: 'ours, no event log' },
-  { id: 'ours-log', title: 'ours' },
+  { id: 'ours', title: 'ours, no event log', compared: true },
+  { id: 'ours-log', title: 'ours', compared: true },
   { id: 'hibernated', title: 'ours, hibernated, memory', hibernated: true },
   { id: 'hibernated-sqlite', title: 'ours, hibernated, SQLite', hibernated: true },
   { id: 'official', title: 'official transport' },
@@ -62,13 +66,14 @@ export async function measureSessions(
   runtime: Runtime,
   only: readonly string[],
   hibernated: number,
+  baseline: string | undefined,
 ): Promise<SessionsReport> {
   const measured: (SessionsSide & Footprint & Partial<Wakes>)[] = [];
-  for (const side of sides) {
-    if (side.id !== 'sdk' && only.length > 0 && !only.includes(side.id)) continue;
+  const measure = async (side: SessionsSide, env: Readonly<Record<string, string>>): Promise<void> => {
     const server = await ServerProcess.start(runtime, {
       script: 'idle-sessions.mjs',
       nodeFlags: ['--expose-gc'],
+      env,
     });
     try {
       const footprint = await server.ask<Footprint & Partial<Wakes>>('measure', {
@@ -80,6 +85,13 @@ export async function measureSessions(
     } finally {
       await server.stop();
     }
+  };
+  const otherBuild = baseline && { BENCH_DIST: pathToFileURL(resolve(baseline, 'index.js')).href };
+  for (const side of sides) {
+    if (side.id !== 'sdk' && only.length > 0 && !only.includes(side.id)) continue;
+    await measure(side, {});
+    if (otherBuild && side.compared === true)
+      await measure({ ...side, title: `${side.title}, baseline build` }, otherBuild);
   }
   const sdkBytes = measured.find(({ id }) => id === 'sdk')?.heapBytes ?? 0;
   return {

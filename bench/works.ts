@@ -1,6 +1,14 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Load, authorizedCalls, initializeLoad, modernCalls, repeatableCalls, statefulCalls } from './requests.ts';
+import {
+  type Load,
+  authorizedCalls,
+  initializeLoad,
+  modernCalls,
+  repeatableCalls,
+  statefulCalls,
+  statefulLists,
+} from './requests.ts';
 import type { ServerScript } from './server-process.ts';
 import type { StoreKind } from './store-servers.ts';
 
@@ -64,9 +72,9 @@ const stateful: Work = {
     },
   ],
   comparisons: [
-    { of: 'ours', against: 'official', by: 'requests', as: 'times', goal: { 20: 4, 24: 6 } },
+    { of: 'ours', against: 'official', by: 'requests', as: 'times', goal: { 20: 6, 24: 8 } },
     { of: 'ours', against: 'official', by: 'cpu', as: 'times' },
-    { of: 'ours', against: 'bare', by: 'requests', as: 'percent', goal: { 20: 0.36, 24: 0.58 } },
+    { of: 'ours', against: 'bare', by: 'requests', as: 'percent', goal: { 20: 0.55, 24: 0.85 } },
     { of: 'ours', against: 'bare', by: 'cpu', as: 'percent' },
   ],
   load: (port) => statefulCalls(port, '2025-06-18'),
@@ -124,44 +132,95 @@ function durable(store: StoreKind, goal?: number): Work {
   };
 }
 
-const initialize: Work = {
-  id: 'initialize',
-  title: 'initialize, one tool, a session each',
-  sides: [
-    // Both sides keep the sessions, so none ends while the round runs.
-    { id: 'ours', title: 'ours', server: ours({ maxIdleSessionCount: 10_000_000 }) },
-    official,
-  ],
-  comparisons: [
-    { of: 'ours', against: 'official', by: 'requests', as: 'times', goal: { 20: 2.5, 24: 2.5 } },
-    { of: 'ours', against: 'official', by: 'cpu', as: 'times' },
-  ],
-  freshProcess: true,
-  load: (port) => Promise.resolve(initializeLoad(port, '2025-06-18')),
-};
+/** One server for all sessions and requests, with so many tools. */
+const definition = (tools: number, options: object = {}): ServerScript => ({
+  script: 'ours.mjs',
+  env: { BENCH_OPTIONS: JSON.stringify(options), BENCH_MAKING: 'one', BENCH_TOOLS: String(tools) },
+});
 
-const modern: Work = {
-  id: 'modern',
-  title: 'tools/call, 2026-07-28',
-  sides: [
+const withTools = (tools: number, side: Side): Side => ({
+  ...side,
+  server: { ...side.server, env: { ...side.server.env, BENCH_TOOLS: String(tools) } },
+});
+
+const ONE_DEFINITION = 'ours, one definition';
+/** Names a work by its number of tools, where that is not 1. */
+const named = (id: string, tools: number): string => (tools === 1 ? id : `${id}-${tools}`);
+const titled = (title: string, tools: number): string => (tools === 1 ? title : `${title}, ${tools} tools`);
+
+/** Both sides keep the sessions, so none ends while the round runs. */
+const KEPT = { maxIdleSessionCount: 10_000_000 };
+
+/** With more than one tool, only when it is named: each session of the official side has objects for every tool. */
+function initialize(tools: number, goal: number): Work {
+  return {
+    id: named('initialize', tools),
+    title: titled('initialize, a session each', tools),
+    asked: tools > 1,
+    sides: [
+      ...(tools > 1 ? [] : [{ id: 'ours', title: 'ours', server: ours(KEPT) }]),
+      { id: 'one', title: ONE_DEFINITION, server: definition(tools, KEPT) },
+      withTools(tools, official),
+    ],
+    comparisons: [
+      { of: 'ours', against: 'official', by: 'requests', as: 'times' },
+      { of: 'ours', against: 'official', by: 'cpu', as: 'times' },
+      { of: 'one', against: 'official', by: 'requests', as: 'times', goal: { 20: goal, 24: goal } },
+      { of: 'one', against: 'official', by: 'cpu', as: 'times' },
+    ],
+    freshProcess: true,
+    load: (port) => Promise.resolve(initializeLoad(port, '2025-06-18')),
+  };
+}
+
+function modern(tools: number, goal: number): Work {
+  const factories: readonly Side[] = [
     { id: 'ours', title: 'ours', server: ours() },
     {
       id: 'plain',
       title: 'ours, ctx.serverOptions not passed on',
-      server: { script: 'ours.mjs', env: { BENCH_PLAIN: 'yes' } },
+      server: { script: 'ours.mjs', env: { BENCH_MAKING: 'plain' } },
     },
-    {
-      id: 'official',
-      title: 'createMcpHandler, toNodeHandler',
-      server: { script: 'official-modern.mjs' },
-    },
-  ],
-  comparisons: [
-    { of: 'ours', against: 'official', by: 'requests', as: 'times' },
-    { of: 'ours', against: 'official', by: 'cpu', as: 'times', goal: { 20: 2.5, 24: 2.5 } },
-  ],
-  load: modernCalls,
-};
+  ];
+  return {
+    id: named('modern', tools),
+    title: titled('tools/call, 2026-07-28', tools),
+    asked: tools > 1,
+    sides: [
+      ...(tools > 1 ? [] : factories),
+      { id: 'one', title: ONE_DEFINITION, server: definition(tools) },
+      withTools(tools, {
+        id: 'official',
+        title: 'createMcpHandler, toNodeHandler',
+        server: { script: 'official-modern.mjs' },
+      }),
+    ],
+    comparisons: [
+      { of: 'ours', against: 'official', by: 'requests', as: 'times' },
+      { of: 'ours', against: 'official', by: 'cpu', as: 'times' },
+      { of: 'one', against: 'official', by: 'cpu', as: 'times', goal: { 20: goal, 24: goal } },
+    ],
+    load: modernCalls,
+  };
+}
+
+function lists(tools: number): Work {
+  return {
+    id: named('lists', tools),
+    title: titled('tools/list on one session, 2025-06-18', tools),
+    asked: true,
+    sides: [
+      { id: 'shared', title: 'ours, sharedLists', server: definition(tools, { sharedLists: ['tools'] }) },
+      { id: 'one', title: ONE_DEFINITION, server: definition(tools) },
+      withTools(tools, official),
+    ],
+    comparisons: [
+      { of: 'shared', against: 'one', by: 'cpu', as: 'times' },
+      { of: 'one', against: 'official', by: 'cpu', as: 'times' },
+    ],
+    load: (port) => statefulLists(port, '2025-06-18'),
+  };
+}
 
 const other = (id: string, title: string): Side => ({
   id,
@@ -224,8 +283,13 @@ export const works: readonly Work[] = [
   durable('redis', 0.75),
   durable('postgres'),
   durable('nats'),
-  initialize,
-  modern,
+  initialize(1, 2.5),
+  initialize(100, 9),
+  initialize(1_000, 50),
+  modern(1, 5),
+  modern(100, 10),
+  lists(100),
+  lists(1_000),
   auth,
 ];
 

@@ -6,12 +6,18 @@ const inputSchema = z.object({ text: z.string() });
 const annotations = { readOnlyHint: true };
 const echo = ({ text }) => ({ content: [{ type: 'text', text }] });
 
+/** BENCH_TOOLS: how many tools a server has. The first is `echo`; the others are like it. */
+const names = Array.from({ length: Number(process.env.BENCH_TOOLS ?? '1') }, (_, n) =>
+  n === 0 ? 'echo' : `echo-${n}`,
+);
+
 /**
- * The server that every side serves: a single echo tool. `ctx.serverOptions` is sojourn's addition to the SDK's
- * context.
+ * The server that every side serves: by default, a single echo tool. `ctx.serverOptions` is sojourn's addition to the
+ * SDK's context.
  */
 export function buildEchoServer(ctx) {
   const server = new McpServer({ name: 'bench', version: '1.0.0' }, { ...ctx?.serverOptions });
-  server.registerTool('echo', { description: 'Answers with its input', inputSchema, annotations }, echo);
+  for (const name of names)
+    server.registerTool(name, { description: 'Answers with its input', inputSchema, annotations }, echo);
   return server;
 }
