@@ -141,7 +141,7 @@ export class Restorer {
           createdAt: record.createdAt,
           // The log knows better than the record whether the GET stream was primed, because the record is saved later.
           record: get === undefined ? record : { ...record, getStream: true },
-          getNext: get?.next ?? 0,
+          getNext: get?.next,
         },
         caller,
         true,

@@ -8,6 +8,7 @@ export interface GetSession {
   readonly id: string;
   readonly logger: Logger;
   readonly getStream: Stream;
+  readonly usedGetStream: Pick<Stream, 'read'> | undefined;
   readonly record: { readonly initialized: boolean; readonly getPrimed: boolean };
 }
 
@@ -16,17 +17,17 @@ export interface QuirkSession extends GetSession {
 }
 
 /** Whether a message on the GET stream can reach the client, now or when it resumes that stream. */
-export function isGetReachable({ getStream, record }: GetSession): boolean {
-  return getStream.read || record.getPrimed;
+export function isGetReachable({ usedGetStream, record }: Pick<GetSession, 'usedGetStream' | 'record'>): boolean {
+  return usedGetStream?.read === true || record.getPrimed;
 }
 
 /** Sends a message about the session. */
 export function pushOnGet(session: GetSession, message: RpcNotification): void {
-  const { id: sessionId, logger, getStream, record } = session;
+  const { id: sessionId, logger, record } = session;
   const { method } = message;
   if (!record.initialized && method !== 'notifications/message')
     logger.debug({ sessionId, method }, 'Dropped: the client has not sent notifications/initialized');
-  else if (isGetReachable(session)) getStream.send(JSON.stringify(message));
+  else if (isGetReachable(session)) session.getStream.send(JSON.stringify(message));
   else logger.debug({ sessionId, method }, 'Dropped: the client has no GET stream');
 }
 

@@ -53,6 +53,12 @@ export class PostStreams {
     if (isLast) this.#completed(stream);
   }
 
+  /** Sends the answer of the only request of a stream, which has no context: `initialize`. */
+  replyAlone(stream: Stream, json: string): void {
+    stream.send(json, true);
+    this.#completed(stream);
+  }
+
   /** Keeps the stream until its end is stored: until then, the log shows a resuming client an incomplete stream. */
   #completed(stream: Stream): void {
     if (stream.flushing) stream.whenFlushed(() => this.forget(stream.key));

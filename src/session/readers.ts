@@ -16,7 +16,7 @@ export function openGet(session: LiveSession, sink: Sink, missed: boolean): Mayb
   if (missed || (record.getPrimed && !getStream.read)) listChanges.missedAll();
   getStream.park();
   session.enter();
-  getStream.use(sink, session.exit);
+  getStream.use(sink, () => session.exit());
   if (getStream.logged) record.setGetPrimed();
   const primed = getStream.resumePoint();
   listChanges.sendOn(getStream);
@@ -39,7 +39,7 @@ export async function resumeStream(
   let resumed = false;
   session.enter();
   try {
-    resumed = await stream.resume(open, from, session.exit);
+    resumed = await stream.resume(open, from, () => session.exit());
   } finally {
     if (!resumed) session.exit();
   }

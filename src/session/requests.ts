@@ -41,6 +41,7 @@ export interface RequestsSession extends QuirkSession {
   readonly guard: CallGuard | undefined;
   readonly listChanges: PendingListChanges;
   readonly lists: SharedLists | undefined;
+  readonly usedGetStream: Pick<Stream, 'read' | 'closeEarly'> | undefined;
   /** `undefined`: the session's streams are not logged. */
   readonly streamLog: StreamLog | undefined;
   /** A request begins or ends to use the session. */
@@ -82,7 +83,7 @@ export class SessionRequests {
     if (stream?.logged === true && hasPriming(record.version)) {
       context.allowClosing({
         closeSSEStream: () => stream.closeEarly(),
-        closeStandaloneSSEStream: () => this.#session.getStream.closeEarly(),
+        closeStandaloneSSEStream: () => this.#session.usedGetStream?.closeEarly(),
       });
     }
     const keep = REPLAYED_MESSAGES[message.method];
@@ -152,9 +153,9 @@ export class SessionRequests {
 
   /** Begins the response of a POST whose requests are about to be dispatched. */
   begin(stream: Stream, sink: Sink): void {
-    const { getStream, listChanges } = this.#session;
+    const { usedGetStream, listChanges } = this.#session;
     stream.begin(sink);
-    if (!stream.answersOnly && !getStream.read) listChanges.sendOn(stream);
+    if (!stream.answersOnly && usedGetStream?.read !== true) listChanges.sendOn(stream);
   }
 
   /**
@@ -172,10 +173,10 @@ export class SessionRequests {
     extra: AppendExtra,
     primed: (result: WriteResult) => void,
   ): void {
-    const { getStream, listChanges } = this.#session;
+    const { usedGetStream, listChanges } = this.#session;
     for (const context of contexts) context.phase = 'primingPending';
     stream.beginEarly(sink, extra, primed);
-    if (!getStream.read) listChanges.sendOn(stream);
+    if (usedGetStream?.read !== true) listChanges.sendOn(stream);
   }
 
   primed(contexts: readonly MessageContext[]): void {

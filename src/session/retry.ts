@@ -48,7 +48,8 @@ export async function attachToFirstAttempt(
       session.questions.askAgain(stream);
       return true;
     }
-    if (key !== undefined && session.getStream.logged && (await replayWhole(session, key, request, open))) return true;
+    if (key !== undefined && session.streamLog !== undefined && (await replayWhole(session, key, request, open)))
+      return true;
   }
   return false;
 }

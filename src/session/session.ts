@@ -56,8 +56,8 @@ export interface SessionStart {
   readonly record?: SessionRecord;
   /** Its streams carry no event ids, whatever version was negotiated (the 2024-11-05 transport). */
   readonly unlogged?: boolean;
-  /** The length of the GET stream so far. */
-  readonly getNext?: number;
+  /** The length of the GET stream so far. `undefined`: the log holds none. */
+  readonly getNext?: number | undefined;
   /** Makes the session's run hook, where it has one. */
   readonly makeRun?: (session: LiveSession) => SessionRun;
 }
@@ -80,7 +80,7 @@ export class LiveSession {
   readonly idleEntry = idleEntry<LiveSession>(this);
   readonly #host: LiveSessionHost;
   readonly #unlogged: boolean;
-  #getStream: Stream;
+  #getStream: Stream | undefined = undefined;
   #server: AnyServer | undefined = undefined;
   #eventLog: SessionEventLog | undefined = undefined;
   #questions: Questions | undefined = undefined;
@@ -109,7 +109,7 @@ export class LiveSession {
     const delivery = new Delivery({ sessionId: id, logger, receiver, view, run });
     this.requests = new SessionRequests(this, delivery);
     this.inbound = new InboundMessages(this, delivery);
-    this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext ?? 0);
+    if (start.getNext !== undefined) this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);
   }
 
   get logger(): Logger {
@@ -156,7 +156,13 @@ export class LiveSession {
     return this.#controller.signal;
   }
 
+  /** Made on first use, because many clients never open one. */
   get getStream(): Stream {
+    return (this.#getStream ??= new Stream(GET_STREAM, this.streamLog));
+  }
+
+  /** `undefined`: not used yet. */
+  get usedGetStream(): Stream | undefined {
     return this.#getStream;
   }
 
@@ -179,7 +185,7 @@ export class LiveSession {
   /** The handshake is answered. The negotiated version decides whether streams are logged. */
   negotiated(version: string, answerJson: string): void {
     this.record.negotiated(version, answerJson);
-    this.#getStream = new Stream(GET_STREAM, this.streamLog);
+    this.#getStream = undefined;
   }
 
   /** How often in a row the client has asked for this finished stream. */
@@ -203,9 +209,9 @@ export class LiveSession {
     if (this.#active++ === 0) this.#host.becameActive(this);
   }
 
-  readonly exit = (): void => {
+  exit(): void {
     if (--this.#active === 0 && !this.left) this.#host.becameIdle(this);
-  };
+  }
 
   /** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
   inHookTime<T>(hook: string, work: Promise<T>): Promise<T> {

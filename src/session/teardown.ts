@@ -15,7 +15,7 @@ interface LeavingSession {
   readonly id: string;
   readonly logger: Logger;
   readonly requests: SessionRequests;
-  readonly getStream: Stream;
+  readonly usedGetStream: Stream | undefined;
   readonly run: SessionRun | undefined;
   readonly server: AnyServer | undefined;
   readonly transport: { settled(): void; close(): Promise<void> };
@@ -29,12 +29,12 @@ export async function tearDown(
   { options, othersServe }: SessionHost,
   abortSignal: () => void,
 ): Promise<void> {
-  const { requests, getStream, run } = session;
+  const { requests, usedGetStream, run } = session;
   const isKept = continuesElsewhere(reason);
   if (!session.busy) session.transport.settled();
   requests.leave(reason, othersServe);
-  if (isKept) getStream.handOver(reason === 'released' && othersServe);
-  else if (reason !== 'fenced' || !getStream.continueElsewhere()) getStream.detach();
+  if (isKept) usedGetStream?.handOver(reason === 'released' && othersServe);
+  else if (reason !== 'fenced' || usedGetStream?.continueElsewhere() !== true) usedGetStream?.detach();
   abortSignal();
   run?.leave(reason);
   await run?.heard();
@@ -44,9 +44,9 @@ export async function tearDown(
 }
 
 /** Events that still wait for the store must be stored before the session is released, or the store refuses them. */
-async function flushed({ requests, getStream }: LeavingSession): Promise<void> {
+async function flushed({ requests, usedGetStream }: LeavingSession): Promise<void> {
   await requests.streams.flushed();
-  await getStream.flushed();
+  await usedGetStream?.flushed();
 }
 
 async function closeServer(

@@ -62,9 +62,9 @@ export async function serveGet(session: LiveSession, exchange: Exchange, context
   return true;
 }
 
-function isOurs({ log, getStream }: LiveSession, position: EventPosition): boolean {
+function isOurs({ streamLog }: LiveSession, position: EventPosition): boolean {
   // A later epoch: the store lost the stream.
-  return getStream.logged && position.tag === log.tag && position.epoch <= log.epoch;
+  return streamLog !== undefined && position.tag === streamLog.tag && position.epoch <= streamLog.epoch;
 }
 
 /** `undefined`: the log cannot continue from there. */
@@ -94,7 +94,7 @@ async function resume(
 /** The rest of a relayed POST's response must not become a GET stream. */
 async function finish(session: LiveSession, exchange: Exchange, { open }: GetContext): Promise<void> {
   const lastEventId = exchange.header('last-event-id') ?? '';
-  const reads = session.getStream.read || exchange.method !== 'GET';
+  const reads = session.usedGetStream?.read === true || exchange.method !== 'GET';
   if (reads || session.asksForFinished(lastEventId) <= ENDS_ANSWERED) exchange.respond(204, []);
   else await openGet(session, open(exchange), true);
 }

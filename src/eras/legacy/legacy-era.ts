@@ -264,7 +264,7 @@ export class LegacyEra {
       // Without its first event in the log the stream cannot be resumed.
       if ((await stream.prime()) !== 'written') stream.abandonLog();
       session.requests.begin(stream, this.#sseSink(exchange));
-      stream.send(json, true);
+      session.requests.streams.replyAlone(stream, json);
     } catch (cause) {
       this.#loop.fail({ exchange, requestId: message.id }, cause);
     }
