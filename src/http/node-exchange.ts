@@ -173,7 +173,7 @@ export class NodeExchange implements Exchange, RequestSource {
     for (const [name, value] of headers) res.setHeader(name, value);
     if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
     if (status === 413 || status === 503) linger(this.#req as NodeRequest);
-    res.end(body);
+    res.end(encoded(body));
     if (body !== undefined && body.length > WATCHED_BYTES) this.#noteSlow(res);
     this.#release();
   }
@@ -198,7 +198,7 @@ export class NodeExchange implements Exchange, RequestSource {
   write(chunk: string): void {
     const res = this.#res;
     if (this.#over || res?.destroyed !== false) return;
-    res.write(chunk);
+    res.write(encoded(chunk));
     if (res.writableLength > WATCHED_BYTES) this.#noteSlow(res);
   }
 
@@ -282,6 +282,13 @@ export class NodeExchange implements Exchange, RequestSource {
       secure: isSecure(req),
     };
   }
+}
+
+/** Node.js counts and copies a longer text several times before it encodes it. Shorter texts leave with their head. */
+const ENCODED_CHARACTERS = 65_536;
+
+function encoded<T extends string | undefined>(text: T): T | Buffer {
+  return text !== undefined && text.length >= ENCODED_CHARACTERS ? Buffer.from(text) : text;
 }
 
 /** The values of a finished request that its view still shows. */

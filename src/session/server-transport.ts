@@ -45,14 +45,13 @@ export abstract class ServerTransport {
     const { id, method } = context;
     // The answer to a question has no method.
     if (method !== undefined) {
-      if (method === 'tools/list' && this.server !== undefined) rememberSchemas(this.server);
-      const entry = (this.#entry ??= this.#findEntry());
+      const found = (this.#entry ??= this.#findEntry());
       // A property that was defined over the accessor differs.
-      if (entry !== PUBLIC_WAY && this.onmessage === this.#onmessage) {
-        if (id === undefined) return entry._onnotification(message, context);
-        if (context.hook !== undefined && this.#answered(context)) return;
-        return entry._onrequest(message, context);
-      }
+      const entry = found !== PUBLIC_WAY && this.onmessage === this.#onmessage ? found : undefined;
+      if (entry !== undefined && context.hook !== undefined && this.#answered(context)) return;
+      if (method === 'tools/list' && this.server !== undefined) rememberSchemas(this.server);
+      if (entry !== undefined)
+        return id === undefined ? entry._onnotification(message, context) : entry._onrequest(message, context);
     }
     this.onmessage?.(message as never, context as never);
   }

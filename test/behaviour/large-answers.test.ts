@@ -52,6 +52,12 @@ describe.each(faces)('%s', (face) => {
     },
   );
 
+  test('a long text arrives as it was sent', async () => {
+    const { client } = await open();
+    const { message } = await client.call('tools/call', { name: 'wide', arguments: { size: 70_000 } });
+    expect(textOf(message) === 'ü'.repeat(70_000)).toBe(true);
+  });
+
   test.each(['give-later', 'tell-and-give'])('it is an event where the stream has begun: %s', async (name) => {
     const { call } = await open();
     expect(await call(name, 2 * MIB)).toEqual({ type: sse, length: 2 * MIB });
