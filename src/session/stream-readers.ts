@@ -278,6 +278,7 @@ export abstract class StreamReaders implements SinkListener {
       if (outcome?.found !== true || after >= outcome.next) this.#release(this.#sink, -1);
     }
     if (!outcome.found || after >= outcome.next) return false;
+    // The new reader takes over, in one turn with the events of the log.
     if (this.key === GET_STREAM) this.park();
     else this.detach();
     const sink = open();

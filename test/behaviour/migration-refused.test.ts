@@ -1,11 +1,25 @@
 import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
+import type { RawClient } from '../../src/testing/index.ts';
 import { createLab } from '../kit/lab.ts';
 import { createHandler, serveMigrating } from '../kit/migrating.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { watchedStore } from '../kit/watched-store.ts';
+
+/** The handler failed: a call gets an error with its id, a GET is asked to come back. */
+async function expectFailed(client: RawClient): Promise<void> {
+  const { response, message, id } = await client.call('ping');
+  expect([response.status, response.header('sojourn-refused')]).toEqual([200, 'migration_failed']);
+  expect(message).toMatchObject({ id, error: { code: -32000, data: { reason: 'migration_failed' } } });
+  const get = await client.get();
+  expect([get.status, get.header('retry-after'), get.json()]).toMatchObject([
+    503,
+    '1',
+    { id: null, error: { data: { reason: 'migration_failed' } } },
+  ]);
+}
 
 describe('B79 when allowSessionMigration', () => {
   test.each([null, undefined])('returns %s, the answer is 404', async (nothing) => {
@@ -30,15 +44,7 @@ describe('B79 when allowSessionMigration', () => {
       migration.handler.allowSessionMigration = () => wrong as never;
       const { moved, log, endpoint } = await serveMigrating(migration);
       const client = moved();
-      const { response, message, id } = await client.call('ping');
-      expect([response.status, response.header('sojourn-refused')]).toEqual([200, 'migration_failed']);
-      expect(message).toMatchObject({ id, error: { code: -32000, data: { reason: 'migration_failed' } } });
-      const get = await client.get();
-      expect([get.status, get.header('retry-after'), get.json()]).toMatchObject([
-        503,
-        '1',
-        { id: null, error: { data: { reason: 'migration_failed' } } },
-      ]);
+      await expectFailed(client);
       expect(log.lines.filter(({ level }) => level === 'error').map(({ fields }) => fields)).toEqual([
         { sessionId: hashOf('moved-1'), field },
         { sessionId: hashOf('moved-1'), field },
@@ -57,15 +63,7 @@ describe('B79 when allowSessionMigration', () => {
     };
     const { moved, log } = await serveMigrating(migration);
     const client = moved();
-    const { response, message, id } = await client.call('ping');
-    expect([response.status, response.header('sojourn-refused')]).toEqual([200, 'migration_failed']);
-    expect(message).toMatchObject({ id, error: { code: -32000, data: { reason: 'migration_failed' } } });
-    const get = await client.get();
-    expect([get.status, get.header('retry-after'), get.json()]).toMatchObject([
-      503,
-      '1',
-      { id: null, error: { data: { reason: 'migration_failed' } } },
-    ]);
+    await expectFailed(client);
     expect(log.matching(/allowSessionMigration threw/, 'error').length).toBe(2);
     migration.handler.allowSessionMigration = allow;
     expect((await client.call('ping')).response.status).toBe(200);

@@ -1,8 +1,6 @@
 /** An example as its reader starts it: `npx tsx examples/…`, on a free port. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { startNode } from '../kit/child-process.ts';
 import { until } from '../kit/until.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -24,19 +22,9 @@ export interface ExampleOptions {
 }
 
 export function startExample(file: string, { args = [], env = {}, flags = [] }: ExampleOptions = {}): ExampleProcess {
-  const child = spawn(process.execPath, [...flags, '--import', 'tsx', `examples/${file}`, ...args], {
+  const { child, output, closed } = startNode([...flags, '--import', 'tsx', `examples/${file}`, ...args], {
     cwd: root,
     env: { ...process.env, PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
-  }
-  const closed = once(child, 'close') as Promise<[code: number | null]>;
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await closed;
   });
   const ended = async (): Promise<number | null> => (await closed)[0];
   return {

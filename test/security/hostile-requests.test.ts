@@ -3,11 +3,10 @@
  * `legacySse: true` where there are sessions: each request gets an answer, the process lives, and other clients are
  * served all the while.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createRawClient } from '../../src/testing/index.ts';
+import { startNode } from '../kit/child-process.ts';
 import { connectSse, handshake } from '../kit/legacy-sse.ts';
 import { until } from '../kit/until.ts';
 import { bodies, headers, nested, post, targets } from './hostile-requests.ts';
@@ -19,19 +18,10 @@ const counted = countAttempts('bodies, headers, targets');
 const SERVER = fileURLToPath(new URL('processes/hostile-server.mjs', import.meta.url));
 
 async function start() {
-  const child = spawn(process.execPath, [SERVER], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const closed = once(child, 'close');
-  const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
-  }
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await closed;
-  });
+  const { child, output, alive } = startNode([SERVER]);
   await until(() => output.stdout.endsWith('\n') || child.exitCode !== null, { timeoutMs: 20_000, what: 'the ports' });
   const ports = JSON.parse(output.stdout) as Record<string, number>;
-  return { ports: Object.entries(ports), output, alive: () => child.exitCode === null && child.signalCode === null };
+  return { ports: Object.entries(ports), output, alive };
 }
 
 function clientOf(port: number) {

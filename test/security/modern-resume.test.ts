@@ -3,20 +3,19 @@
  * calls without a client are bounded.
  */
 import { randomBytes } from 'node:crypto';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { callKey } from '../../src/eras/modern/call-records.ts';
-import { serveMember } from '../kit/fleet.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, MODERN, postModern } from '../kit/modern.ts';
 import { scopesHeader, withScopes } from '../kit/scoped-server.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
-import { durableKinds, sharedStore } from '../kit/shared-stores.ts';
+import { durableKinds } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
 import { countAttempts } from './attempts.ts';
+import { servePeeking } from './peeking-members.ts';
 
 const counted = countAttempts('users');
 
@@ -45,32 +44,11 @@ async function messageOf(response: RawResponse): Promise<unknown> {
 describe.each(durableKinds)('on the store %s', (kind) => {
   /** Two instances, and a call of `by` that runs at the first. */
   async function open(by: object, settings: ServeSettings = { face: 'node', auth }, name = 'peek') {
-    const connect = sharedStore(kind);
-    const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
-    const waits = gate();
-    onTestFinished(() => waits.open());
-    const ran: string[] = [];
-    const labOf = (who: string, hold: () => unknown) =>
-      createLab((server) => {
-        server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () => {
-          ran.push(who);
-          await hold();
-          return said(`${who} saw`);
-        });
-      });
-    const first = await serveMember({ ...OPTIONS, store }, settings, labOf('first', waits.hook));
-    const second = await serveMember(
-      { ...OPTIONS, store: connect() },
-      settings,
-      labOf('second', () => {}),
-    );
+    const { first, second, store, ran, waits, lose } = await servePeeking(kind, OPTIONS, settings);
     const call = await postModern(first.client(), 'tools/call', { name, arguments: {} }, by);
     const { id = '' } = await call.next();
     await until(() => ran.length === 1);
     call.abort();
-    const lose = async (): Promise<void> => {
-      await store.views[0]?.instances.leave(first.id);
-    };
     return { here: first.client(), there: second.client(), id, ran, waits, lose, store };
   }
 

@@ -1,16 +1,14 @@
 /**
  * A lost call runs again in the name of the caller who restores its session: only if that caller has the same rights.
  */
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../../src/testing/index.ts';
-import { serveMember } from '../kit/fleet.ts';
-import { createLab, textOf } from '../kit/lab.ts';
+import { textOf } from '../kit/lab.ts';
 import { scopesHeader, withScopes } from '../kit/scoped-server.ts';
-import { durableKinds, sharedStore } from '../kit/shared-stores.ts';
-import { said } from '../kit/tool-server.ts';
+import { durableKinds } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { servePeeking } from './peeking-members.ts';
 
 interface Recorded {
   requests?: string;
@@ -25,31 +23,13 @@ const options: McpEndpointOptions = { sessionUser: () => undefined };
 describe.each(durableKinds)('on the store %s', (kind) => {
   /** A call that may run twice, whose owner is lost while it runs; `record` changes what is kept of it. */
   async function lost(caller: object, record: (kept: Recorded) => void = () => {}) {
-    const connect = sharedStore(kind);
-    const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
-    const waits = gate();
-    onTestFinished(() => waits.open());
-    const ran: string[] = [];
+    const settings = { face: 'node', auth: scopesHeader } as const;
+    const { first, second, store, ran, lose } = await servePeeking(kind, options, settings);
     const kept: string[] = [];
     store.before['events.append'] = (request: Recorded) => {
       record(request);
       if (request.requests?.includes('peek') === true) kept.push(request.requests);
     };
-    const labOf = (who: string, hold: () => unknown) =>
-      createLab((server) => {
-        server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () => {
-          ran.push(who);
-          await hold();
-          return said(`${who} saw`);
-        });
-      });
-    const settings = { face: 'node', auth: scopesHeader } as const;
-    const first = await serveMember({ ...options, store }, settings, labOf('first', waits.hook));
-    const second = await serveMember(
-      { ...options, store: connect() },
-      settings,
-      labOf('second', () => {}),
-    );
     const client = first.client();
     await client.initialize(caller);
     await client.call('tools/list', {}, caller);
@@ -57,7 +37,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     const stream = await client.post(call, caller);
     const { id: lastEventId } = await stream.next();
     await until(() => ran.length === 1);
-    await store.views[0]?.instances.leave(first.id);
+    await lose();
     /** Another caller restores the session, and reads what became of the call. */
     const restore = (by: object): Promise<RawResponse> => second.join(client).get({ lastEventId, ...by });
     return { ran, kept, restore };

@@ -1,33 +1,18 @@
 /**
  * The documented stop: `drain({ stopListening: true })`, then `close()`, in a process that nothing else keeps alive.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createRawClient } from '../../src/testing/index.ts';
+import { startNode } from '../kit/child-process.ts';
 import { sharedTarget, storeKinds } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 
 const SERVER = join(import.meta.dirname, 'processes/stopping-server.mjs');
 
-function start(kind: string, target: string) {
-  const child = spawn(process.execPath, [SERVER, kind, target], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
-  }
-  const closed = once(child, 'close') as Promise<[code: number | null]>;
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await closed;
-  });
-  return { child, output, closed };
-}
-
 describe.each(storeKinds)('on %s', (kind) => {
   test('a process that drains and closes ends after its calls and the clean-up of its sessions', async () => {
-    const { child, output, closed } = start(kind, sharedTarget(kind));
+    const { child, output, closed } = startNode([SERVER, kind, sharedTarget(kind)]);
     const url = await until(() => /^url (\S+)$/m.exec(output.stdout)?.[1] ?? '', { timeoutMs: 20_000 });
     const client = createRawClient(url, { timeoutMs: 20_000 });
     onTestFinished(() => client.close());
