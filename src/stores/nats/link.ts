@@ -12,14 +12,13 @@
  *
  * The caller's own connection is used as it is and never closed.
  */
-import { afterTurn, backoffMs, base64url, monotonicMs, type RandomSource } from '../../options/system.ts';
+import { backoffMs, base64url, monotonicMs, type RandomSource } from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { NatsClient, NatsHeaders, NatsMessage, NatsPackage, NatsStatus, NatsSubscription } from './client.ts';
-import { noAnswer, storeClosed } from '../shared/failures.ts';
+import { storeClosed } from '../shared/failures.ts';
+import { PendingRequests } from './pending-requests.ts';
 import { clientClosed, disconnected, forbidden, natsFailure, silentServer } from './failures.ts';
 
-/** How often deadlines are checked. A request may fail this much late. */
-const TICK_MS = 25;
 /** Reconnecting to a running server takes less. */
 const SHORT_OUTAGE_MS = 1_000;
 /** A running server answers a ping sooner. */
@@ -51,14 +50,6 @@ export interface LinkOptions {
   connect?(): Promise<NatsClient>;
 }
 
-interface PendingReply {
-  readonly subject: string;
-  readonly since: number;
-  readonly deadline: number;
-  resolve(message: NatsMessage | undefined): void;
-  reject(error: Error): void;
-}
-
 interface Listener {
   readonly subject: string;
   readonly receive: (message: NatsMessage) => void;
@@ -71,8 +62,7 @@ export class Link {
   #client: NatsClient;
   #state: 'up' | 'down' | 'silent' | 'closed' = 'up';
   #inbox = '';
-  #requests = 0;
-  readonly #pending = new Map<number, PendingReply>();
+  readonly #pending: PendingRequests;
   readonly #listeners = new Set<Listener>();
   /** Called when messages to this process may be lost from now on. */
   readonly #lostListeners = new Set<() => void>();
@@ -80,13 +70,18 @@ export class Link {
   #losses = 0;
   readonly #waiting = new Set<() => void>();
   #flushing: Promise<void> | undefined;
-  #ticking: unknown;
   #renewing: unknown;
 
   constructor(client: NatsClient, options: LinkOptions) {
     this.where = options.where;
     this.#options = options;
     this.#client = client;
+    this.#pending = new PendingRequests({
+      where: options.where,
+      time: options.time,
+      now: () => this.now(),
+      late: () => this.#probe(),
+    });
     this.#attach(client);
   }
 
@@ -128,7 +123,7 @@ export class Link {
     this.#check();
     let outcome: 'sent' | 'suspect' = 'sent';
     // The server reports a missing listener before it answers the ping that follows.
-    const no = this.#add(subject, deadline, (answer) => {
+    const no = this.#pending.add(subject, deadline, (answer) => {
       if (answer === undefined) outcome = 'suspect';
     });
     try {
@@ -144,7 +139,7 @@ export class Link {
     } catch (error) {
       throw natsFailure(this.where, error);
     } finally {
-      this.#pending.delete(no);
+      this.#pending.forget(no);
     }
     return outcome;
   }
@@ -153,8 +148,8 @@ export class Link {
   async flush(deadline: number): Promise<void> {
     await this.#wait('a ping', deadline, (no) => {
       this.#client.flush().then(
-        () => this.#pending.get(no)?.resolve(undefined),
-        () => this.#pending.get(no)?.reject(disconnected(this.where)),
+        () => this.#pending.resolve(no, undefined),
+        () => this.#pending.reject(no, disconnected(this.where)),
       );
     });
   }
@@ -178,9 +173,8 @@ export class Link {
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#options.time.clearTimeout(this.#ticking);
     this.#options.time.clearTimeout(this.#renewing);
-    this.#refuseAll(storeClosed(this.where));
+    this.#pending.stop(storeClosed(this.where));
     for (const go of this.#waiting) go();
     const client = this.#client;
     if (this.#options.connect !== undefined) return client.close();
@@ -201,39 +195,14 @@ export class Link {
   #wait(subject: string, deadline: number, send: (no: number) => void): Promise<NatsMessage | undefined> {
     return new Promise((resolve, reject) => {
       this.#check();
-      const no = this.#add(subject, deadline, resolve, reject);
+      const no = this.#pending.add(subject, deadline, resolve, reject);
       try {
         send(no);
       } catch (error) {
-        this.#pending.delete(no);
+        this.#pending.forget(no);
         throw natsFailure(this.where, error);
       }
     });
-  }
-
-  #add(
-    subject: string,
-    deadline: number,
-    resolve: (message: NatsMessage | undefined) => void,
-    reject: (error: Error) => void = () => undefined,
-  ): number {
-    const no = this.#requests++;
-    const settled = (): void => void this.#pending.delete(no);
-    this.#pending.set(no, {
-      subject,
-      since: this.now(),
-      deadline,
-      resolve: (message) => {
-        settled();
-        resolve(message);
-      },
-      reject: (error) => {
-        settled();
-        reject(error);
-      },
-    });
-    this.#arm();
-    return no;
   }
 
   /** Waits until the connection is up, but not in a longer outage and not beyond the deadline. */
@@ -295,7 +264,7 @@ export class Link {
   #answered(message: NatsMessage): void {
     const no = Number(message.subject.slice(this.#inbox.length));
     const unanswered = message.data.length === 0 && message.headers?.code === 503;
-    this.#pending.get(no)?.resolve(unanswered ? undefined : message);
+    this.#pending.resolve(no, unanswered ? undefined : message);
   }
 
   async #watch(client: NatsClient): Promise<void> {
@@ -307,7 +276,8 @@ export class Link {
     if (this.#state === 'closed') return;
     if (type === 'disconnect') this.#down();
     else if (type === 'reconnect') this.#up();
-    else if (type === 'error' && error?.subject !== undefined) this.#refused(error.subject, error);
+    else if (type === 'error' && error?.subject !== undefined)
+      this.#pending.rejectSubject(error.subject, forbidden(this.where, error.subject, error));
   }
 
   /** Continues waiting requests in their order. */
@@ -321,7 +291,7 @@ export class Link {
     this.#state = 'down';
     this.#awaySince = this.now();
     this.#losses += 1;
-    this.#refuseAll(disconnected(this.where));
+    this.#pending.rejectAll(disconnected(this.where));
     for (const lost of this.#lostListeners) lost();
   }
 
@@ -351,40 +321,9 @@ export class Link {
     );
   }
 
-  #refused(subject: string, cause: Error): void {
-    for (const pending of this.#pending.values()) {
-      if (pending.subject === subject) pending.reject(forbidden(this.where, subject, cause));
-    }
-  }
-
-  #refuseAll(error: Error): void {
-    for (const pending of this.#pending.values()) pending.reject(error);
-  }
-
-  #arm(): void {
-    this.#ticking ??= this.#options.time.setTimeout(() => {
-      // Reads what has arrived first: a process that was busy for long has its answers already.
-      afterTurn(() => {
-        this.#ticking = undefined;
-        this.#lookAtDeadlines();
-        if (this.#pending.size > 0 && this.#state !== 'closed') this.#arm();
-      });
-    }, TICK_MS);
-  }
-
-  #lookAtDeadlines(): void {
-    const now = this.now();
-    let late = false;
-    for (const pending of this.#pending.values()) {
-      if (pending.deadline > now) continue;
-      late = true;
-      pending.reject(noAnswer(this.where, now - pending.since));
-    }
-    if (late && this.#state === 'up') this.#probe();
-  }
-
   /** The missed deadline may be a single stream without a leader; a ping shows whether the server answers. */
   #probe(): void {
+    if (this.#state !== 'up') return;
     this.#state = 'silent';
     this.#awaySince = this.now();
     const answered = (): void => {
