@@ -15,7 +15,8 @@ import {
   type SessionRecord,
 } from '../stores/store.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { handshakeOf, type SessionBuilder } from '../session/builder.ts';
+import { handshakeOf } from '../session/handshake.ts';
+import type { SessionBuilder } from '../session/session-builder.ts';
 import type { MessageSource } from '../session/context.ts';
 import { GET_STREAM, postStreamEpoch } from '../session/event-id.ts';
 import { orHookTimeout } from '../session/hook-time.ts';

@@ -383,7 +383,7 @@ describe('every transport that a server is connected to', () => {
     expect(connecting.toSorted()).toEqual([
       'eras/legacy/stateless-era.ts',
       'eras/modern/direct.ts',
-      'session/builder.ts',
+      'session/session-builder.ts',
     ]);
     // Sessions that the builder connects get their messages from these.
     const dispatching = sources.filter(({ text }) => /\bsession\.requests\.(?:run|rerun|admit)\(/.test(text));
@@ -393,7 +393,10 @@ describe('every transport that a server is connected to', () => {
       'session/rerun.ts',
     ]);
     const checking = sources.filter(({ text }) => /\.checkScopes\(/.test(text)).map(({ file }) => file);
-    for (const file of [...connecting.filter((one) => one !== 'session/builder.ts'), ...dispatching.map((d) => d.file)])
+    for (const file of [
+      ...connecting.filter((one) => one !== 'session/session-builder.ts'),
+      ...dispatching.map((d) => d.file),
+    ])
       expect(checking).toContain(file);
   });
 });

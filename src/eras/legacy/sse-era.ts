@@ -25,7 +25,7 @@ import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
 import { checkMessage, type Checked } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { SessionBuilder } from '../../session/builder.ts';
+import type { SessionBuilder } from '../../session/session-builder.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
 import type { LiveSession } from '../../session/session.ts';

@@ -14,7 +14,7 @@ import { SseSink } from '../../http/sse-sink.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Authorizer } from '../../session/authorizer.ts';
-import type { ServerBuilder } from '../../session/builder.ts';
+import type { ServerBuilder } from '../../session/server-builder.ts';
 import { MessageContext } from '../../session/context.ts';
 import { inHookTime } from '../../session/hook-time.ts';
 import type { SessionRun } from '../../session/run.ts';

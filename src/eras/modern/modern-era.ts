@@ -31,7 +31,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RandomSource } from '../../options/system.ts';
 import { quoted } from '../../shown.ts';
 import type { Authorizer } from '../../session/authorizer.ts';
-import type { ServerBuilder } from '../../session/builder.ts';
+import type { ServerBuilder } from '../../session/server-builder.ts';
 import { contexts, targetOf } from '../../session/context.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { SharedLists } from '../../session/shared-lists.ts';

@@ -5,7 +5,7 @@
 import type { McpServer, ScopeChallengeHandler, Server } from '@modelcontextprotocol/server';
 import { type SojournError, unsupportedVersion } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { ServerBuilder } from '../../session/builder.ts';
+import type { ServerBuilder } from '../../session/server-builder.ts';
 import { contexts } from '../../session/context.ts';
 import type { EnterContext } from '../../session/run.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
