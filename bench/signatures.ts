@@ -1,7 +1,7 @@
 /**
  * What signing costs: CPU of one message signed and verified, by its size, and the share of a relayed call. Both are
- * user and system time of this process. A relayed call is two instances of the build on one Redis, without sockets of
- * HTTP, so its share is larger than behind a load balancer.
+ * user and system time of this process. A relayed call passes two instances of the build on one Redis, without sockets
+ * of HTTP.
  */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -22,15 +22,19 @@ export interface SignaturesOptions {
 export interface SignaturesReport {
   readonly node: string;
   readonly messages: ReadonlyArray<{ readonly bytes: number; readonly plainUs: Summary; readonly addedUs: Summary }>;
-  readonly relay: {
-    /** CPU of one relayed call, with its signatures. */
-    readonly callUs: Summary;
-    /** Messages of one call, and their bytes. */
-    readonly messages: number;
-    readonly bytes: number;
-    /** CPU that signing and verifying these messages adds. */
-    readonly addedUs: Summary;
-  };
+  readonly relay: readonly RelayRow[];
+}
+
+interface RelayRow {
+  /** Calls that run at the same time. */
+  readonly together: number;
+  /** CPU of one relayed call, with its signatures. */
+  readonly callUs: Summary;
+  /** Messages of one call, and their bytes. */
+  readonly messages: number;
+  readonly bytes: number;
+  /** CPU that signing and verifying these messages adds. */
+  readonly addedUs: Summary;
 }
 
 interface Build {
@@ -163,7 +167,9 @@ async function openSession(endpoint: McpEndpoint): Promise<string> {
   return session;
 }
 
-async function measureRelay(build: Build, { rounds, operations }: SignaturesOptions) {
+const TOGETHER = [1, 16];
+
+async function measureRelay(build: Build, { rounds, operations }: SignaturesOptions): Promise<RelayRow[]> {
   const server = await startStore('redis');
   let sent: InstanceMessage[] = [];
   const store = (): Store => watched(build.redis(server.url), (message) => sent.push(message));
@@ -174,25 +180,34 @@ async function measureRelay(build: Build, { rounds, operations }: SignaturesOpti
   try {
     if (owner === undefined || relaying === undefined) throw new Error('two instances are needed');
     const session = await openSession(owner);
-    const calls = async (): Promise<number> => {
-      sent = [];
-      const start = process.cpuUsage();
-      for (let id = 1; id <= operations; id++) {
-        const params = { name: 'echo', arguments: { text: 'hello' } };
-        const answer = await (await post(relaying, { id, method: 'tools/call', params }, session)).text();
-        if (!answer.includes('hello')) throw new Error(`no result: ${answer}`);
-      }
-      return cpuUs(start) / operations;
+    let id = 0;
+    const call = async (): Promise<void> => {
+      const params = { name: 'echo', arguments: { text: 'hello' } };
+      const answer = await (await post(relaying, { id: ++id, method: 'tools/call', params }, session)).text();
+      if (!answer.includes('hello')) throw new Error(`no result: ${answer}`);
     };
-    await calls();
-    const callUs: number[] = [];
-    const addedUs: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      callUs.push(await calls());
-      addedUs.push(((await costOf(build, sent)).added * sent.length) / operations);
+    const rows: RelayRow[] = [];
+    for (const together of TOGETHER) {
+      const calls = async (): Promise<number> => {
+        sent = [];
+        const start = process.cpuUsage();
+        const caller = async (): Promise<void> => {
+          for (let n = 0; n < operations / together; n++) await call();
+        };
+        await Promise.all(Array.from({ length: together }, caller));
+        return cpuUs(start) / operations;
+      };
+      await calls();
+      const [callUs, addedUs]: [number[], number[]] = [[], []];
+      for (let round = 0; round < rounds; round++) {
+        callUs.push(await calls());
+        addedUs.push(((await costOf(build, sent)).added * sent.length) / operations);
+      }
+      const bytes = sent.reduce((sum, message) => sum + Buffer.byteLength(JSON.stringify(message)), 0) / operations;
+      const messages = sent.length / operations;
+      rows.push({ together, callUs: summarize(callUs), messages, bytes, addedUs: summarize(addedUs) });
     }
-    const bytes = sent.reduce((sum, message) => sum + Buffer.byteLength(JSON.stringify(message)), 0) / operations;
-    return { callUs: summarize(callUs), messages: sent.length / operations, bytes, addedUs: summarize(addedUs) };
+    return rows;
   } finally {
     await Promise.all([owner?.close(), relaying?.close()]);
     await server.close();
@@ -218,12 +233,18 @@ const us = ({ median, least, most }: Summary): string =>
 
 export function formatSignatures({ node, messages, relay }: SignaturesReport): string {
   const rows = messages.map(({ bytes, plainUs, addedUs }) => [`${bytes} B`, us(addedUs), us(plainUs)]);
-  const share = (100 * relay.addedUs.median) / relay.callUs.median;
-  const { callUs, addedUs } = relay;
+  const relayRows = relay.map(({ together, callUs, addedUs, messages: count, bytes }) => [
+    `${together} at once`,
+    us(callUs),
+    us(addedUs),
+    `${((100 * addedUs.median) / callUs.median).toFixed(1)} %`,
+    count.toFixed(1),
+    bytes.toFixed(0),
+  ]);
   return [
     `signatures, Node ${node}: CPU in µs, median (least to most)`,
     formatTable([['one message', 'signed and verified', 'written and parsed as JSON'], ...rows]),
-    `  a relayed call: ${us(callUs)}, of which signatures ${us(addedUs)}: ${share.toFixed(1)} %; ` +
-      `${relay.messages.toFixed(1)} messages, ${relay.bytes.toFixed(0)} bytes`,
+    '',
+    formatTable([['relayed calls', 'one call', 'of which signatures', 'share', 'messages', 'bytes'], ...relayRows]),
   ].join('\n');
 }

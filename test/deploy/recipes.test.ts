@@ -3,44 +3,26 @@ import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { parseAllDocuments } from 'yaml';
 import { ALL_FLAGS, SERVE_FLAGS, variableName } from '../../src/cli/option-flags.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 import { storeOf } from '../../src/cli/store-url.ts';
-import { sharesOf } from '../../src/options/heap-shares.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { serve } from '../kit/serve.ts';
 import { imageOf } from './image.ts';
 import { recipe } from './proxies.ts';
+import { directive, ms, yaml, type Tree } from './recipe-files.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = resolve(root, 'examples/deploy');
 const page = readFileSync(resolve(root, 'docs/guide/deployment.md'), 'utf8');
 const KNOWN = new Set([...ALL_FLAGS.keys()].map(variableName));
 
-type Tree = any;
-
-function yaml(path: string): Tree[] {
-  return parseAllDocuments(recipe(path)).map((document) => {
-    expect([path, document.errors, document.warnings]).toEqual([path, [], []]);
-    return document.toJS();
-  });
-}
-
-/** `'35s'`, `'10m'` → ms */
-function ms(text: string): number {
-  const [, amount, unit = ''] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
-  return Number(amount) * ({ ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit] ?? NaN);
-}
-
 /** Leaving the socket, before the drain: half a second for those who are connected, half a second to stop accepting. */
 const LEAVE_MS = 1_000;
 const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) =>
   statSync(resolve(folder, file)).isFile(),
 );
-const directive = (text: string, name: string): string =>
-  new RegExp(`^\\s*${name}\\s+([^;\\n]+?);?$`, 'm').exec(text)?.[1] ?? `no ${name}`;
 
 /** An instance answers there, with this status, and closes idle connections after this long. */
 async function instance() {
@@ -280,93 +262,5 @@ describe('systemd', () => {
     expect(flags.match(/--\S+/g) ?? []).toEqual(wanted);
     // A drop-in replaces the command only when it takes the first one away.
     expect(unit(name).match(/^ExecStart=$/gm)?.length ?? 0).toBe(name === 'sojourn.service' ? 0 : 1);
-  });
-});
-
-describe('what every recipe bounds', () => {
-  const MIB = 2 ** 20;
-  const [deployment] = yaml('kubernetes/mcp.yaml') as [Tree];
-  const [policy] = yaml('kubernetes/network.yaml') as [Tree];
-  const [compose] = yaml('compose/compose.yaml') as [Tree];
-  const unit = recipe('../systemd/sojourn.service');
-  const pod = deployment.spec.template.spec;
-  const [container] = pod.containers;
-  const heapIn = (text: string): number => Number(/--max-old-space-size=(\d+)/.exec(text)?.[1]) * MIB;
-  const sizeOf = (text: string): number =>
-    Number.parseInt(text, 10) * ({ M: MIB, G: 1024 * MIB }[text.replace(/^\d+/, '')[0]?.toUpperCase() ?? ''] ?? NaN);
-
-  test.each([
-    ['Kubernetes', JSON.stringify(container.env), container.resources.limits.memory as string],
-    ['Compose', compose.services.mcp.environment.NODE_OPTIONS as string, compose.services.mcp.mem_limit as string],
-    ['systemd', unit, /^MemoryMax=(.*)$/m.exec(unit)?.[1] ?? ''],
-  ])(
-    '%s: the memory limit has room for the heap, for what the memory budget holds outside of it, and the rest',
-    (_, heap, limit) => {
-      expect(heapIn(heap) + sharesOf(heapIn(heap)).memoryBytes + 128 * MIB).toBeLessThanOrEqual(sizeOf(limit));
-    },
-  );
-
-  test('processes are not root, have no capabilities and cannot write their files', () => {
-    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
-    expect(container.securityContext).toEqual({
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
-    });
-    for (const [name, service] of Object.entries<Tree>(compose.services)) {
-      expect([name, service.read_only, service.cap_drop, service.security_opt]).toEqual([
-        name,
-        true,
-        ['ALL'],
-        ['no-new-privileges:true'],
-      ]);
-      expect([name, service.mem_limit]).toEqual([name, expect.stringMatching(/^\d+m$/)]);
-    }
-    expect(recipe('app/Dockerfile')).toMatch(/^USER 1000:1000$/m);
-    for (const line of ['DynamicUser=yes', 'CapabilityBoundingSet=', 'SystemCallFilter=@system-service'])
-      expect(unit.split('\n')).toContain(line);
-  });
-
-  test('every deployment names its hosts, and its instances sign with a key where a secret is at hand', () => {
-    expect(container.env.find(({ name }: Tree) => name === 'SOJOURN_ALLOWED_HOSTS').value).not.toBe('');
-    expect(compose.services.mcp.environment.SOJOURN_ALLOWED_HOSTS).not.toBe('');
-    expect(unit).toMatch(/^Environment=SOJOURN_ALLOWED_HOSTS=./m);
-    const [secret] = yaml('kubernetes/secret.yaml') as [Tree];
-    const { secretKeyRef } = container.env.find(({ name }: Tree) => name === 'SOJOURN_INSTANCE_KEYS').valueFrom;
-    const key = secret.stringData[secretKeyRef.key] as string;
-    expect(readSettings(new Map(), { SOJOURN_INSTANCE_KEYS: key }).options).toMatchObject({ instanceKeys: [key] });
-    expect(Buffer.byteLength(key)).toBeGreaterThanOrEqual(32);
-  });
-
-  test('the store is reached by instances alone', () => {
-    expect(compose.networks).toEqual({ front: null, back: { internal: true } });
-    const members = Object.entries<Tree>(compose.services).map(([name, { networks }]) => [name, networks]);
-    expect(Object.fromEntries(members)).toEqual({ mcp: ['front', 'back'], redis: ['back'], nginx: ['front'] });
-    expect(compose.services.redis.ports).toBeUndefined();
-    expect(policy.kind).toBe('NetworkPolicy');
-    expect(policy.spec.podSelector.matchLabels).toEqual(deployment.spec.template.metadata.labels);
-    expect(policy.spec.policyTypes).toEqual(['Ingress', 'Egress']);
-    expect(policy.spec.ingress[0].ports).toEqual([{ protocol: 'TCP', port: container.ports[0].containerPort }]);
-  });
-
-  test('every load balancer bounds connections, and the time of headers and bodies', () => {
-    const nginx = recipe('nginx/mcp.conf');
-    const haproxy = recipe('haproxy/haproxy.cfg');
-    expect(directive(nginx, 'limit_conn')).toBe('mcp_clients 1024');
-    expect([directive(nginx, 'client_header_timeout'), directive(nginx, 'client_body_timeout')]).toEqual([
-      '15s',
-      '60s',
-    ]);
-    expect(haproxy).toContain('reject if { sc0_conn_cur gt 1024 }');
-    expect(directive(haproxy, 'timeout http-request')).toBe('30s');
-    const [envoy] = yaml('envoy/envoy.yaml') as [Tree];
-    const [monitor] = envoy.overload_manager.resource_monitors;
-    expect(monitor.typed_config.max_active_downstream_connections).toBe(20_000);
-    const manager = envoy.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
-    expect([manager.request_headers_timeout, manager.request_timeout]).toEqual(['15s', '60s']);
-    const [traefik] = yaml('traefik/mcp.yaml') as [Tree];
-    expect(traefik.http.middlewares['mcp-clients'].inFlightReq.amount).toBe(1024);
-    const [entry] = yaml('traefik/traefik.yaml') as [Tree];
-    expect(entry.entryPoints.mcp.transport.respondingTimeouts).toEqual({ readTimeout: '60s', writeTimeout: '0s' });
   });
 });

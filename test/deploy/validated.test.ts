@@ -111,7 +111,12 @@ describeWith('systemd-analyze', 'systemd', () => {
     }
     mkdirSync(`${unit}.d`);
     renameSync(join(units, dropIn), join(`${unit}.d`, dropIn));
-    const verify = (): Verdict => run('systemd-analyze', ['verify', unit], units);
+    /** Without what it says of the machine's own units, which it reads too. */
+    const verify = (): Verdict => {
+      const { status, said } = run('systemd-analyze', ['verify', unit], units);
+      const lines = said.split('\n').filter((line) => line.includes('sojourn'));
+      return { status, said: lines.join('\n') };
+    };
     return { unit, edit, verify };
   }
 
