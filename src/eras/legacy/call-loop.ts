@@ -237,16 +237,15 @@ export class CallLoop {
       exchange.relayOrigin.refuse();
       return DONE;
     }
+    // The record named this owner for this user. Calls that wait behind this one need not read it again.
+    this.#owners.learn(id, found.there, exchange.user);
     return { outcome: this.#relay(id, found.there, call) };
   }
 
   async #relay(id: string, owner: string, call: Call): Promise<NextAttempt> {
     const { options, relay } = this.#options;
     const outcome = await relay.send(owner, call);
-    if (outcome.relayed === 'done') {
-      this.#owners.learn(id, owner, call.exchange.user);
-      return undefined;
-    }
+    if (outcome.relayed === 'done') return undefined;
     this.#owners.forget(id);
     const next = outcome.relayed === 'lost' ? afterLoss(call, outcome, this.#lostForm(call)) : call;
     if (next.exchange.closed) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The owners of other instances' sessions at the last relayed call, and the users of those sessions. Saves a read of
- * the store per call: an owner that has just sent a message knows better than the record whether it still owns the
+ * The owners to which calls of other instances' sessions were sent last, and the users of those sessions. Saves a read
+ * of the store per call: an owner that has just sent a message knows better than the record whether it still owns the
  * session, and refuses the call if not.
  */
 import { BoundedMap } from '../../bounded-map.ts';
