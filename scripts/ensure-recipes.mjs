@@ -10,20 +10,20 @@ import { fileURLToPath } from 'node:url';
 import { locked } from './ensure-tools.mjs';
 import { root, run } from './steps.mjs';
 
-const folder = join(root, 'tools/recipes');
-const venv = join(folder, 'venv');
-const stamp = join(venv, '.installed-from');
+const tools = join(root, 'tools/recipes');
+const stampOf = (folder) => join(folder, 'venv/.installed-from');
+const isCurrent = (folder) => existsSync(stampOf(folder)) && readFileSync(stampOf(folder), 'utf8') === hashOf(folder);
 
-const hashOf = () =>
-  createHash('sha256')
-    .update(readFileSync(join(folder, 'requirements.txt')))
-    .digest('hex');
-const isCurrent = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === hashOf();
+function hashOf(folder) {
+  const requirements = readFileSync(join(folder, 'requirements.txt'));
+  return createHash('sha256').update(requirements).digest('hex');
+}
 
 /** The path of a program of `requirements.txt`, or undefined where they are not installed. */
-export const recipeProgram = (name) => (isCurrent() ? join(venv, 'bin', name) : undefined);
+export const recipeProgram = (name) => (isCurrent(tools) ? join(tools, 'venv/bin', name) : undefined);
 
-async function install() {
+async function install(folder) {
+  const venv = join(folder, 'venv');
   rmSync(venv, { recursive: true, force: true });
   const requirements = ['--require-hashes', '--no-deps', '-r', 'requirements.txt'];
   const steps = [
@@ -34,17 +34,20 @@ async function install() {
     const { code, output } = await run(command, args, { cwd: folder });
     if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${output.trimEnd()}`);
   }
-  writeFileSync(stamp, hashOf());
+  writeFileSync(stampOf(folder), hashOf(folder));
 }
 
-/** Resolves with a line for what could not be installed. Elsewhere than under CI the tests are skipped by name. */
-export async function ensureRecipes() {
-  if (isCurrent()) return [];
+/**
+ * Resolves with a line for what could not be installed. Elsewhere than under CI the tests are skipped by name. The
+ * folder is for tests.
+ */
+export async function ensureRecipes(folder = tools) {
+  if (isCurrent(folder)) return [];
   try {
-    await locked('recipes', async () => {
-      if (isCurrent()) return;
+    await locked(folder, async () => {
+      if (isCurrent(folder)) return;
       const started = performance.now();
-      await install();
+      await install(folder);
       console.log(`programs of the recipes: installed in ${((performance.now() - started) / 1000).toFixed(1)} s`);
     });
     return [];
