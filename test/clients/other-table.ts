@@ -1,4 +1,5 @@
 /** Keeps what a run with `--write` saw in docs/guide/clients.md: the table between its two marks. */
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Seen } from './other-client.ts';
@@ -73,4 +74,5 @@ export function keep(others: readonly Other[], durationMs: number): void {
   const [begin, end] = MARKS.map((mark) => page.indexOf(mark));
   if (begin === undefined || end === undefined || begin < 0 || end < begin) throw new Error('its marks are missing');
   writeFileSync(guide, `${page.slice(0, begin)}${MARKS[0]}\n\n${text}\n\n${page.slice(end)}`);
+  execFileSync(fileURLToPath(new URL('../../node_modules/.bin/oxfmt', import.meta.url)), [guide]);
 }
