@@ -8,7 +8,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { locked } from './ensure-tools.mjs';
-import { root, run } from './steps.mjs';
+import { root, runOrReject as step } from './steps.mjs';
 
 const programs = join(root, 'test/clients/programs');
 const built = join(root, 'tools/clients');
@@ -95,11 +95,6 @@ const clients = {
 const QUICK = ['python-1', 'python-2', 'go-sdk', 'mcp-go', 'typescript-1', 'typescript-2'];
 
 export const allClients = Object.keys(clients);
-
-async function step(command, args, cwd) {
-  const { code, output } = await run(command, args, { cwd });
-  if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${output}`);
-}
 
 const isOnPath = (name) => process.env.PATH.split(delimiter).some((folder) => existsSync(join(folder, name)));
 

@@ -8,7 +8,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { locked } from './ensure-tools.mjs';
-import { root, run } from './steps.mjs';
+import { root, runOrReject } from './steps.mjs';
 
 const tools = join(root, 'tools/recipes');
 const stampOf = (folder) => join(folder, 'venv/.installed-from');
@@ -26,14 +26,8 @@ async function install(folder) {
   const venv = join(folder, 'venv');
   rmSync(venv, { recursive: true, force: true });
   const requirements = ['--require-hashes', '--no-deps', '-r', 'requirements.txt'];
-  const steps = [
-    ['python3', ['-m', 'venv', 'venv']],
-    [join(venv, 'bin/pip'), ['install', '--quiet', '--no-compile', ...requirements]],
-  ];
-  for (const [command, args] of steps) {
-    const { code, output } = await run(command, args, { cwd: folder });
-    if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${output.trimEnd()}`);
-  }
+  await runOrReject('python3', ['-m', 'venv', 'venv'], folder);
+  await runOrReject(join(venv, 'bin/pip'), ['install', '--quiet', '--no-compile', ...requirements], folder);
   writeFileSync(stampOf(folder), hashOf(folder));
 }
 

@@ -23,6 +23,12 @@ export function run(command, args, { cwd = root, env = {} } = {}) {
   });
 }
 
+/** The same in `cwd`. Rejects with the output where the command failed. */
+export async function runOrReject(command, args, cwd) {
+  const { code, output } = await run(command, args, { cwd });
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${output.trimEnd()}`);
+}
+
 /** A step is `{ name, run(): Promise<{ code, output }> }`. Resolves with the names of the steps that failed. */
 export async function runSteps(steps, { atOnce = Math.min(2, availableParallelism()) } = {}) {
   const failed = [];

@@ -6,6 +6,10 @@ import { serve } from './serve.mjs';
 const { createMcpEndpoint } = await import(process.env.BENCH_DIST ?? '../../dist/index.js');
 const options = JSON.parse(process.env.BENCH_OPTIONS ?? '{}');
 
-const made = { plain: () => buildEchoServer(), one: buildEchoServer() };
+const making = {
+  plain: () => () => buildEchoServer(),
+  one: () => buildEchoServer(),
+};
+const made = making[process.env.BENCH_MAKING]?.() ?? buildEchoServer;
 
-serve(createMcpEndpoint(made[process.env.BENCH_MAKING] ?? buildEchoServer, options).node);
+serve(createMcpEndpoint(made, options).node);

@@ -62,7 +62,6 @@ export function createEras(given: ErasOptions): Eras {
   const keepAlive = new KeepAlive(time, options.keepAliveMs);
   const expiry = new StreamExpiry(time);
   const gate = new RequestLimits({ time, requests: limits.requests, perUser, perTool });
-  const ownerId = (): string => instance.owner;
   const legacy = new LegacyEra({
     options,
     registry,
@@ -102,7 +101,7 @@ export function createEras(given: ErasOptions): Eras {
         gate,
         keepAlive,
         expiry,
-        ownerId,
+        ownerId: () => instance.owner,
         random,
         lifecycle,
       })

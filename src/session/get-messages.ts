@@ -8,7 +8,7 @@ export interface GetSession {
   readonly id: string;
   readonly logger: Logger;
   readonly getStream: Stream;
-  readonly usedGetStream: Pick<Stream, 'read'> | undefined;
+  readonly hasGetReader: boolean;
   readonly record: { readonly initialized: boolean; readonly getPrimed: boolean };
 }
 
@@ -17,8 +17,8 @@ export interface QuirkSession extends GetSession {
 }
 
 /** Whether a message on the GET stream can reach the client, now or when it resumes that stream. */
-export function isGetReachable({ usedGetStream, record }: Pick<GetSession, 'usedGetStream' | 'record'>): boolean {
-  return usedGetStream?.read === true || record.getPrimed;
+function isGetReachable({ hasGetReader, record }: Pick<GetSession, 'hasGetReader' | 'record'>): boolean {
+  return hasGetReader || record.getPrimed;
 }
 
 /** Sends a message about the session. */

@@ -41,7 +41,7 @@ export interface RequestsSession extends QuirkSession {
   readonly guard: CallGuard | undefined;
   readonly listChanges: PendingListChanges;
   readonly lists: SharedLists | undefined;
-  readonly usedGetStream: Pick<Stream, 'read' | 'closeEarly'> | undefined;
+  readonly usedGetStream: Pick<Stream, 'closeEarly'> | undefined;
   /** `undefined`: the session's streams are not logged. */
   readonly streamLog: StreamLog | undefined;
   /** A request begins or ends to use the session. */
@@ -153,9 +153,9 @@ export class SessionRequests {
 
   /** Begins the response of a POST whose requests are about to be dispatched. */
   begin(stream: Stream, sink: Sink): void {
-    const { usedGetStream, listChanges } = this.#session;
+    const { hasGetReader, listChanges } = this.#session;
     stream.begin(sink);
-    if (!stream.answersOnly && usedGetStream?.read !== true) listChanges.sendOn(stream);
+    if (!stream.answersOnly && !hasGetReader) listChanges.sendOn(stream);
   }
 
   /**
@@ -173,10 +173,10 @@ export class SessionRequests {
     extra: AppendExtra,
     primed: (result: WriteResult) => void,
   ): void {
-    const { usedGetStream, listChanges } = this.#session;
+    const { hasGetReader, listChanges } = this.#session;
     for (const context of contexts) context.phase = 'primingPending';
     stream.beginEarly(sink, extra, primed);
-    if (usedGetStream?.read !== true) listChanges.sendOn(stream);
+    if (!hasGetReader) listChanges.sendOn(stream);
   }
 
   primed(contexts: readonly MessageContext[]): void {

@@ -161,6 +161,11 @@ export class LiveSession {
     return (this.#getStream ??= new Stream(GET_STREAM, this.streamLog));
   }
 
+  /** Whether a client reads the GET stream now. */
+  get hasGetReader(): boolean {
+    return this.#getStream?.read === true;
+  }
+
   /** `undefined`: not used yet. */
   get usedGetStream(): Stream | undefined {
     return this.#getStream;

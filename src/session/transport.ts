@@ -164,7 +164,7 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
       session.questions.ask(question, stream);
       return;
     }
-    if (session.usedGetStream?.read !== true) throw noStream(question.method);
+    if (!session.hasGetReader) throw noStream(question.method);
     session.logger.warn(
       { sessionId: session.id, method: question.method },
       `${question.method} goes out on the GET stream; send it from its handler's context, so that it takes the stream of its request`,

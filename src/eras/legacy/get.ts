@@ -94,7 +94,7 @@ async function resume(
 /** The rest of a relayed POST's response must not become a GET stream. */
 async function finish(session: LiveSession, exchange: Exchange, { open }: GetContext): Promise<void> {
   const lastEventId = exchange.header('last-event-id') ?? '';
-  const reads = session.usedGetStream?.read === true || exchange.method !== 'GET';
+  const reads = session.hasGetReader || exchange.method !== 'GET';
   if (reads || session.asksForFinished(lastEventId) <= ENDS_ANSWERED) exchange.respond(204, []);
   else await openGet(session, open(exchange), true);
 }

@@ -10,10 +10,7 @@ import { Append, appendValues, partsOf } from './append.ts';
 import { type Claim, type ClaimStatements, claimSteps } from './claim.ts';
 import { connectionStatements } from './connection-statements.ts';
 import type { AppendParts } from './log-statements.ts';
-import type { PgResult, Statement, Value } from './pg.ts';
-
-/** One statement with its values. */
-export type Step = readonly [statement: Statement, values: readonly Value[]];
+import type { PgResult, Statement, Step } from './pg.ts';
 
 /** A write of one session that is neither an append nor a claim. */
 export interface Operation<T> {

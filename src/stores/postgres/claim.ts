@@ -5,7 +5,7 @@
  */
 import type { Ownership } from '../store.ts';
 import { bigintArray, textArray } from './binary-arrays.ts';
-import type { Statement, Value } from './pg.ts';
+import type { Statement, Step } from './pg.ts';
 
 export interface Claim {
   readonly kind: 'claim';
@@ -23,8 +23,6 @@ export interface ClaimStatements {
   readonly claimAll: Statement;
   readonly claimedAll: Statement;
 }
-
-type Step = readonly [statement: Statement, values: readonly Value[]];
 
 /** The update and the read. The rows of several sessions must be locked by an earlier statement of the transaction. */
 export function claimSteps(deployment: string, claims: readonly Claim[], statements: ClaimStatements): Step[] {

@@ -18,8 +18,8 @@ import {
   isEnded,
 } from '../store.ts';
 import { Append } from './append.ts';
-import type { Operation, Step } from './batch.ts';
-import type { PgResult, Row } from './pg.ts';
+import type { Operation } from './batch.ts';
+import type { PgResult, Row, Step } from './pg.ts';
 import type { Reader } from './reader.ts';
 import { EXPIRES_IN, MARKERS, createValues, moveSubscriptions, readSession, saveOf, type Save } from './record-rows.ts';
 import type { SessionStatements } from './session-statements.ts';

@@ -13,12 +13,12 @@
 import { afterTurn, type RandomSource } from '../../options/system.ts';
 import type { Append } from './append.ts';
 import type { Claim } from './claim.ts';
-import { Batch, type BatchStatements, type Operation, type Step, type Write } from './batch.ts';
+import { Batch, type BatchStatements, type Operation, type Write } from './batch.ts';
 import { Connection, type Connector } from './connection.ts';
 import { noAnswer, storeClosed } from '../shared/failures.ts';
 import { isFatal, isSchemaGone, isTransient, notAsked, storeFailure, tooMuchPending } from './failures.ts';
 import { giveBackLock, newLockKey, takeOwnLock } from './own-lock.ts';
-import type { PgResult, Row } from './pg.ts';
+import type { PgResult, Row, Step } from './pg.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { WriteOutcome } from '../store.ts';
 

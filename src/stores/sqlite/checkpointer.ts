@@ -15,6 +15,7 @@
  * new ones. A full log therefore shows by growth beyond its size at the last copy, not by its size.
  */
 import { statSync } from 'node:fs';
+import { backoffMs } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
 import { logHeldOpen } from './failures.ts';
 import { loadBackgroundLibsql, type BackgroundConnection } from './libsql.ts';
@@ -51,7 +52,8 @@ export class Checkpointer {
   #closed = false;
   readonly #backoff: Pick<RetryBackoff, 'now'>;
   readonly #logger: Pick<Logger, 'warn'>;
-  #pauseMs = 0;
+  /** Tries in a row that were refused. */
+  #refusals = 0;
   #pausedUntil = -Infinity;
   #warned = false;
 
@@ -93,7 +95,7 @@ export class Checkpointer {
       await connection.exec(`PRAGMA wal_checkpoint(${this.#copiedBytes < FILE_BYTES ? 'RESTART' : 'TRUNCATE'})`);
       // A refused checkpoint does not throw, and this connection does not return its result. But it waited LOCK_MS.
       if (this.#backoff.now() - since >= LOCK_MS) this.#refused();
-      else [this.#pauseMs, this.#warned] = [0, false];
+      else [this.#refusals, this.#warned] = [0, false];
     } catch {
       // Another process holds the lock, most likely for its own checkpoint.
       this.#refused();
@@ -103,8 +105,7 @@ export class Checkpointer {
   }
 
   #refused(): void {
-    this.#pauseMs = Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2 || FIRST_PAUSE_MS);
-    this.#pausedUntil = this.#backoff.now() + this.#pauseMs;
+    this.#pausedUntil = this.#backoff.now() + backoffMs(this.#refusals++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
     const bytes = this.#bytes;
     if (this.#warned || bytes < WARN_BYTES) return;
     this.#warned = true;
