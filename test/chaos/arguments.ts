@@ -5,6 +5,10 @@ import { STORES, type StoreKind } from './backing-store.ts';
 export const SCENARIOS = ['faults', 'outage', 'rolling', 'patience', 'return'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
+/** How the instances of faults, outage and rolling make their servers. */
+export const SERVERS = ['factory', 'definition'] as const;
+export type Servers = (typeof SERVERS)[number];
+
 export interface ChaosArguments {
   readonly help: boolean;
   readonly stores: readonly StoreKind[];
@@ -17,6 +21,7 @@ export interface ChaosArguments {
   readonly awayMs: number;
   readonly rounds: number;
   readonly sessions: number;
+  readonly servers: Servers;
   readonly together: boolean;
   /** Whose clients take part. */
   readonly languages: readonly Language[];
@@ -40,6 +45,7 @@ export const usage = `npm run chaos -- --store all [options]
   --away-ms N       how long the store is away in the scenario outage (10000)
   --rounds N        how often all instances are replaced in the scenario rolling (10)
   --sessions N      of the instance in the scenario return (10000)
+  --servers KIND    factory: a server for each session; definition: one for all, in faults, outage and rolling (factory)
   --together        with several stores: faults, outage and rolling run on all of them at once, in a process each
   --clients LIST    clients in other languages: besides the others in the scenarios faults, outage and rolling, alone in
                     patience; of ${LANGUAGES.join(',')}
@@ -62,6 +68,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       'away-ms': { type: 'string', default: '10000' },
       rounds: { type: 'string', default: '10' },
       sessions: { type: 'string', default: '10000' },
+      servers: { type: 'string', default: 'factory' },
       together: { type: 'boolean', default: false },
       clients: { type: 'string', default: '' },
       logs: { type: 'string' },
@@ -82,8 +89,9 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     awayMs: count('away-ms', values['away-ms']),
     rounds: count('rounds', values.rounds),
     sessions: count('sessions', values.sessions),
+    servers: one('servers', values.servers, SERVERS),
     together: values.together,
-    languages: values.clients.split(',').filter(Boolean).map(language),
+    languages: listed('clients', values.clients, LANGUAGES),
     logs: values.logs,
     json: values.json,
     write: values.write,
@@ -99,16 +107,13 @@ function leases(given: string | undefined): ChaosArguments['leaseMs'] {
 
 function listed<T extends string>(name: string, value: string, all: readonly T[]): readonly T[] {
   if (value === 'all') return all;
-  return value.split(',').map((given) => {
-    const found = all.find((one) => one === given);
-    if (found === undefined) throw new Error(`--${name} takes ${all.join(', ')} or all, got ${given}`);
-    return found;
-  });
+  if (value === '') return [];
+  return value.split(',').map((given) => one(name, given, all));
 }
 
-function language(name: string): Language {
-  const found = LANGUAGES.find((one) => one === name);
-  if (found === undefined) throw new Error(`--clients takes ${LANGUAGES.join(', ')}, got ${name}`);
+function one<T extends string>(name: string, given: string, all: readonly T[]): T {
+  const found = all.find((known) => known === given);
+  if (found === undefined) throw new Error(`--${name} takes ${all.join(', ')}, got ${given}`);
   return found;
 }
 

@@ -3,19 +3,32 @@
  */
 import { describe, expect, test } from 'vitest';
 import { describeWhereInstalled, serverKinds } from '../kit/servers/index.ts';
+import type { Servers } from './arguments.ts';
 import type { StoreKind } from './backing-store.ts';
 import { runFaults } from './scenarios/faults.ts';
 
 const PLAN = { kill: 2, freeze: 1, drain: 1, storeAway: 1, cut: 1 };
+/** Each store runs with one way to make servers; `npm run chaos` has both for each. */
+const SERVERS: Readonly<Record<StoreKind, Servers>> = {
+  sqlite: 'definition',
+  redis: 'factory',
+  postgres: 'definition',
+  nats: 'factory',
+};
 const WITHOUT_LINKS = { ...PLAN, cut: 0 };
 
 function shortRun(kind: StoreKind, plan: typeof PLAN): void {
-  test('three instances under a kill, a freeze, a drain and an outage', { timeout: 120_000 }, async () => {
-    const report = await runFaults({ kind, plan, seed: 1, kills: 0, stops: 0, leaseMs: 1_000, size: 0.5 });
-    expect(report.found).toEqual([]);
-    expect(report.calls).toBeGreaterThan(100);
-    expect(Math.min(...Object.values(report.attempts))).toBeGreaterThan(10);
-  });
+  const servers = SERVERS[kind];
+  test(
+    `three instances with a ${servers}, under a kill, a freeze, a drain and an outage`,
+    { timeout: 120_000 },
+    async () => {
+      const report = await runFaults({ kind, servers, plan, seed: 1, kills: 0, stops: 0, leaseMs: 1_000, size: 0.5 });
+      expect(report.found).toEqual([]);
+      expect(report.calls).toBeGreaterThan(100);
+      expect(Math.min(...Object.values(report.attempts))).toBeGreaterThan(10);
+    },
+  );
 }
 
 describe('chaos on sqlite', () => shortRun('sqlite', WITHOUT_LINKS));

@@ -57,12 +57,15 @@ function kept(): AnyReport[] {
   return STORES.flatMap((store) => reports.filter((report) => report.store === store));
 }
 
+const MADE = { factory: 'a factory', definition: 'one definition' };
+
 /** One table per group of rows, a column per store. */
 function tables(reports: readonly AnyReport[]): string[] {
   const groups = reports.map(rowsOf);
   const titles = unique(groups.flatMap((of) => of.map(({ title }) => title)));
-  const runs: Row[][] = reports.map(({ seed, leaseMs, seconds, node, how }) => [
+  const runs: Row[][] = reports.map(({ seed, leaseMs, seconds, node, how, servers }) => [
     ['run as', how],
+    ...(servers === undefined ? [] : [['servers', MADE[servers]] as const]),
     ['seed', String(seed)],
     ['`leaseMs`', leaseMs.toLocaleString('en-US')],
     ['Node.js', node],

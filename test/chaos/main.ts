@@ -25,7 +25,7 @@ async function main(argv: readonly string[]): Promise<number> {
     console.log(usage);
     return 0;
   }
-  const { seed, leaseMs, size, kills, stops, awayMs, rounds, json, logs, languages } = args;
+  const { seed, leaseMs, size, kills, stops, awayMs, rounds, json, logs, languages, servers } = args;
   const progress = (text: string): void => {
     if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
   };
@@ -59,7 +59,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   for (const kind of args.stores) {
     for (const scenario of apart) {
-      const common = { kind, seed, leaseMs: leaseMs[scenario], size, logs, languages, progress };
+      const common = { kind, seed, leaseMs: leaseMs[scenario], size, logs, languages, servers, progress };
       await run(
         kind,
         scenario,

@@ -3,6 +3,7 @@
  * shown.
  */
 import { cpus, loadavg } from 'node:os';
+import type { Servers } from './arguments.ts';
 import type { StoreKind } from './backing-store.ts';
 import type { Intrusion } from './clients/intruder.ts';
 import type { Deployment } from './deployment.ts';
@@ -31,6 +32,8 @@ export interface Report {
   readonly how: string;
   readonly seed: number;
   readonly leaseMs: number;
+  /** Where the scenario has both ways. */
+  readonly servers?: Servers;
   readonly clients: number;
   readonly seconds: number;
   readonly node: string;
@@ -172,6 +175,7 @@ export interface Told {
   readonly kind: StoreKind;
   readonly seed: number;
   readonly leaseMs: number;
+  readonly servers: Servers;
   readonly seconds: number;
   readonly crowd: Crowd;
   readonly deployment: Deployment;
@@ -179,7 +183,7 @@ export interface Told {
 }
 
 export function reportOf<S extends Report['scenario']>(scenario: S, told: Told): Report & { readonly scenario: S } {
-  const { kind: store, seed, leaseMs, seconds, crowd, deployment, history } = told;
+  const { kind: store, seed, leaseMs, servers, seconds, crowd, deployment, history } = told;
   const calls = [...history.calls.values()];
   const violations = Object.keys(VIOLATIONS).map((name) => [name, history.violations(name as Violation)] as const);
   return {
@@ -188,6 +192,7 @@ export function reportOf<S extends Report['scenario']>(scenario: S, told: Told):
     how: deployment.store.how,
     seed,
     leaseMs,
+    servers,
     seconds,
     clients: crowd.size,
     node: process.version,

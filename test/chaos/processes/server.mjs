@@ -7,10 +7,11 @@ import { subscribe } from 'node:diagnostics_channel';
 import { openSync, writeSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { inputRequired, inputResponse, McpServer } from '@modelcontextprotocol/server';
+import { createRequestStateCodec, inputRequired, inputResponse, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
+import { currentSession } from '../../../dist/index.js';
 
-const { INSTANCE: instance, EFFECTS: effects, SENTINEL: sentinel, ASK_MS: askMs = '4000' } = process.env;
+const { INSTANCE: instance, EFFECTS: effects, SENTINEL: sentinel, ASK_MS: askMs = '4000', SERVERS } = process.env;
 const file = openSync(effects, 'a');
 /** The clock that the clients use too: of this machine, and it never goes back. */
 const now = () => performance.timeOrigin + performance.now();
@@ -50,6 +51,8 @@ const inputSchema = z.object({ nonce: z.string(), ms: z.number().default(0), ste
 
 let servers = 0;
 let runs = 0;
+/** What each session's server has pushed on this instance. */
+const pushes = new WeakMap();
 
 /** A URL names no sentinel: the store is made of a client then. */
 const options = sentinel === undefined ? {} : { store: await behindSentinel(Number(sentinel)) };
@@ -60,11 +63,13 @@ async function behindSentinel(port) {
   return redis(createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port }] }));
 }
 
-export default { factory: createServer, options };
+/** A definition has no context. What it keeps of a session, it keeps by the session. */
+export default SERVERS === 'definition'
+  ? { server: createServer({ requestState: createRequestStateCodec({ key: 'k'.repeat(32) }) }), options }
+  : { factory: createServer, options };
 
 function createServer(ctx) {
-  const { session } = ctx;
-  const made = `${instance}:${(servers += 1)}`;
+  const sessionNow = () => ctx.session ?? currentSession();
   const server = new McpServer(
     { name: 'chaos', version: '1.0.0' },
     { ...ctx.serverOptions, capabilities: { logging: {} }, requestState: { verify: ctx.requestState.verify } },
@@ -72,7 +77,7 @@ function createServer(ctx) {
   const register = (tool, annotations, work) =>
     server.registerTool(tool, { annotations, inputSchema }, async (args, call) => {
       const run = `${instance}/${(runs += 1)}`;
-      note({ event: 'ran', tool, nonce: args.nonce, session: session?.id, run });
+      note({ event: 'ran', tool, nonce: args.nonce, session: sessionNow()?.id, run });
       const value = await work({ ...args, run }, call);
       // An answer of the SDK's own is passed on as it is.
       return typeof value === 'object' ? value : text({ value, by: instance, run });
@@ -84,6 +89,7 @@ function createServer(ctx) {
   register('count', {}, async ({ nonce, ms, run }) => {
     await pause(ms);
     const from = now();
+    const session = sessionNow();
     const written = (line) => note({ event: 'wrote', nonce, session: session.id, run, from, ...line });
     try {
       const value = await session.state.update('count', (count = 0) => count + 1);
@@ -94,7 +100,7 @@ function createServer(ctx) {
       throw error;
     }
   });
-  register('peek', { readOnlyHint: true }, async () => (await session.state.get('count')) ?? 0);
+  register('peek', { readOnlyHint: true }, async () => (await sessionNow().state.get('count')) ?? 0);
 
   register('ask', {}, async ({ nonce }, { mcpReq }) => {
     const requestedSchema = { type: 'object', properties: { answer: { type: 'string' } } };
@@ -124,10 +130,12 @@ function createServer(ctx) {
   register('slow', { idempotentHint: true }, slow);
   register('slow-once', {}, slow);
 
-  let pushed = 0;
   register('push', {}, async ({ nonce }) => {
-    const data = { nonce, server: made, n: (pushed += 1) };
-    await outside(() => server.server.sendLoggingMessage({ level: 'info', data }));
+    const session = sessionNow();
+    if (!pushes.has(session)) pushes.set(session, { server: `${instance}:${(servers += 1)}`, n: 0 });
+    const last = pushes.get(session);
+    const data = { nonce, server: last.server, n: (last.n += 1) };
+    await outside(() => session.server.server.sendLoggingMessage({ level: 'info', data }));
     return nonce;
   });
   return server;

@@ -2,6 +2,7 @@
  * What every scenario has: a deployment, a crowd on it, what is seen of both; in the end calm, a proof, a judgement.
  */
 import { Random } from '../../simulation/random.ts';
+import type { Servers } from '../arguments.ts';
 import type { StoreKind } from '../backing-store.ts';
 import { check } from '../checker.ts';
 import type { Pace } from '../clients/life.ts';
@@ -19,6 +20,7 @@ export interface ScenarioOptions {
   /** Of the crowd: times twelve clients. */
   readonly size: number;
   readonly logs?: string | undefined;
+  readonly servers?: Servers | undefined;
   /** Clients in other languages besides. */
   readonly languages?: readonly Language[] | undefined;
   readonly progress?: ((text: string) => void) | undefined;
@@ -40,6 +42,7 @@ export class Stage {
   readonly kind: StoreKind;
   readonly seed: number;
   readonly leaseMs: number;
+  readonly servers: Servers;
   readonly history: History;
   readonly random: Random;
   readonly deployment: Deployment;
@@ -47,7 +50,7 @@ export class Stage {
   readonly #started = now();
 
   private constructor(
-    { kind, seed, leaseMs, size, pace, othersMayFail }: StageOptions,
+    { kind, seed, leaseMs, servers = 'factory', size, pace, othersMayFail }: StageOptions,
     deployment: Deployment,
     history: History,
     programs: OtherPrograms | undefined,
@@ -55,6 +58,7 @@ export class Stage {
     this.kind = kind;
     this.seed = seed;
     this.leaseMs = leaseMs;
+    this.servers = servers;
     this.history = history;
     this.deployment = deployment;
     this.random = new Random(seed);
@@ -64,9 +68,9 @@ export class Stage {
 
   /** Sets it up for `play`, and takes it down however that ends. */
   static async with<T>(options: StageOptions, play: (stage: Stage) => Promise<T>): Promise<T> {
-    const { kind, leaseMs, drainMs, logs, askMs, languages = [] } = options;
+    const { kind, leaseMs, drainMs, logs, askMs, servers = 'factory', languages = [] } = options;
     const history = new History();
-    const env = askMs === undefined ? {} : { ASK_MS: String(askMs) };
+    const env = { SERVERS: servers, ...(askMs !== undefined && { ASK_MS: String(askMs) }) };
     const programs = languages.length === 0 ? undefined : await OtherPrograms.start(languages);
     const deployment = await Deployment.open({ kind, leaseMs, drainMs, history, logs, env });
     const stage = new Stage(options, deployment, history, programs);
