@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { type Language, LANGUAGES } from './clients/other-actor.ts';
+import { PACES, type PaceName } from './clients/paced-callers.ts';
 import { STORES, type StoreKind } from './backing-store.ts';
 
 export const SCENARIOS = ['faults', 'outage', 'rolling', 'patience', 'return'] as const;
@@ -22,6 +23,7 @@ export interface ChaosArguments {
   readonly rounds: number;
   readonly sessions: number;
   readonly servers: Servers;
+  readonly paces: readonly PaceName[];
   readonly together: boolean;
   /** Whose clients take part. */
   readonly languages: readonly Language[];
@@ -46,6 +48,8 @@ export const usage = `npm run chaos -- --store all [options]
   --rounds N        how often all instances are replaced in the scenario rolling (10)
   --sessions N      of the instance in the scenario return (10000)
   --servers KIND    factory: a server for each session; definition: one for all, in faults, outage and rolling (factory)
+  --pace LIST       when official clients call in the scenario patience: after-answer (20 ms after each answer), steady
+                    (every 40 ms, whatever is still running), or all (all)
   --together        with several stores: faults, outage and rolling run on all of them at once, in a process each
   --clients LIST    clients in other languages: besides the others in the scenarios faults, outage and rolling, alone in
                     patience; of ${LANGUAGES.join(',')}
@@ -69,6 +73,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       rounds: { type: 'string', default: '10' },
       sessions: { type: 'string', default: '10000' },
       servers: { type: 'string', default: 'factory' },
+      pace: { type: 'string', default: 'all' },
       together: { type: 'boolean', default: false },
       clients: { type: 'string', default: '' },
       logs: { type: 'string' },
@@ -90,6 +95,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     rounds: count('rounds', values.rounds),
     sessions: count('sessions', values.sessions),
     servers: one('servers', values.servers, SERVERS),
+    paces: listed('pace', values.pace, PACES),
     together: values.together,
     languages: listed('clients', values.clients, LANGUAGES),
     logs: values.logs,

@@ -19,10 +19,15 @@ const TITLES = {
   faults: 'Instances killed, frozen, drained; the store restarted, cut off, slow',
   outage: 'The store away for 10 s',
   rolling: 'Rolling restart',
-  patience: 'Requests wait: six official clients, each with a call every 40 ms',
+  'patience-after-answer': 'Requests wait: six official clients, each with its next call 20 ms after an answer',
+  'patience-steady': 'Requests wait: six official clients, each with a call every 40 ms',
   others: 'Requests wait: clients in other languages, each with a call every 40 ms, and one instance',
   return: 'Ten thousand sessions when the store is back',
 } as const;
+
+/** The part of the page, and the name of the file: a scenario, of `patience` also its pace. */
+const sectionOf = (report: AnyReport): string =>
+  report.scenario === 'patience' ? `patience-${report.pace}` : report.scenario;
 
 /** What happened to which instance when, and what was found, is for the one who looks at that run. */
 export function keepReports(reports: readonly AnyReport[]): void {
@@ -30,7 +35,7 @@ export function keepReports(reports: readonly AnyReport[]): void {
   for (const report of reports) {
     const { events: _events, ...kept } = report;
     writeFileSync(
-      new URL(`${report.store}-${report.scenario}.json`, results),
+      new URL(`${report.store}-${sectionOf(report)}.json`, results),
       `${JSON.stringify(kept, undefined, 2)}\n`,
     );
   }
@@ -40,8 +45,8 @@ export function writeDocument(): void {
   const text = readFileSync(page, 'utf8');
   const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (from < 0 || to < 0) throw new Error(`${page} has no generated part between "${BEGIN}" and "${END}"`);
-  const parts = Object.entries(TITLES).flatMap(([scenario, title]) => {
-    const reports = kept().filter((report) => report.scenario === scenario);
+  const parts = Object.entries(TITLES).flatMap(([section, title]) => {
+    const reports = kept().filter((report) => sectionOf(report) === section);
     return reports.length === 0 ? [] : [`### ${title}`, ...tables(reports)];
   });
   const written = [text.slice(0, from) + BEGIN, ...parts, text.slice(to)].join('\n\n');

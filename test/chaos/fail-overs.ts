@@ -1,12 +1,12 @@
 /** Stores with a primary and a replica, whose primary is killed so that the replica takes its place. */
 import { createFaultProxy } from '../../src/testing/index.ts';
-import { isPrimary, startPostgresPair, startSentinelPair } from '../kit/servers/fail-over.ts';
+import { namesReplica, startPostgresPair, startSentinelPair } from '../kit/servers/fail-over.ts';
 import { until } from '../kit/until.ts';
 import { type BackingStore, SERVER_ARGS } from './backing-store.ts';
 
-/** Resolves when the replica is the primary. */
 export interface FailOverStore extends BackingStore {
   readonly title: string;
+  /** Resolves when clients can find the replica as the primary. */
   failOver(): Promise<void>;
 }
 
@@ -21,7 +21,8 @@ const unsupported = (): Promise<never> => Promise.reject(new Error('this store c
 /** The instances ask the sentinel for the primary. */
 async function openSentinelPair(): Promise<FailOverStore> {
   const args = SERVER_ARGS.redis;
-  const { primary, replica, sentinel, close } = await startSentinelPair(args);
+  const pair = await startSentinelPair(args);
+  const { primary, sentinel, close } = pair;
   return {
     kind: 'redis',
     title: 'the primary killed; Sentinel promotes its replica',
@@ -33,7 +34,7 @@ async function openSentinelPair(): Promise<FailOverStore> {
     slow: unsupported,
     async failOver() {
       await primary.killed();
-      await until(() => isPrimary(replica), PATIENCE);
+      await until(() => namesReplica(pair), PATIENCE);
     },
     close,
   };

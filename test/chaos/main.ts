@@ -13,7 +13,7 @@ import { failuresOf } from './report.ts';
 import { printReport } from './printout.ts';
 import { runFaults } from './scenarios/faults.ts';
 import { runOutage } from './scenarios/outage.ts';
-import { runOthers, runPatience } from './scenarios/patience.ts';
+import { paceOf, runOthers, runPatience } from './scenarios/patience.ts';
 import { runReturn } from './scenarios/return.ts';
 import { runRolling } from './scenarios/rolling.ts';
 import type { AnyReport } from './report.ts';
@@ -60,6 +60,10 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const kind of args.stores) {
     for (const scenario of apart) {
       const common = { kind, seed, leaseMs: leaseMs[scenario], size, logs, languages, servers, progress };
+      if (scenario === 'patience' && languages.length === 0) {
+        for (const pace of args.paces) await run(kind, scenario, runPatience({ ...common, pace: paceOf(pace) }));
+        continue;
+      }
       await run(
         kind,
         scenario,
@@ -71,9 +75,7 @@ async function main(argv: readonly string[]): Promise<number> {
               ? runRolling({ ...common, rounds })
               : scenario === 'return'
                 ? runReturn({ ...common, sessions: args.sessions })
-                : languages.length > 0
-                  ? runOthers({ ...common, languages })
-                  : runPatience(common),
+                : runOthers({ ...common, languages, pace: paceOf('steady') }),
       );
     }
   }

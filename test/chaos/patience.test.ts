@@ -14,7 +14,7 @@ const LEASE_MS = 1_500;
 
 function shortRun(kind: StoreKind, blows: readonly Blow[], shapes: readonly (1 | 3)[]): void {
   test('no call of an official client fails, times out or runs twice', { timeout: 120_000 }, async () => {
-    const times = { leaseMs: LEASE_MS, awayMs: [300], everyMs: 100 };
+    const times = { leaseMs: LEASE_MS, awayMs: [300], pace: { name: 'steady', pauseMs: 100 } } as const;
     const { rows, found } = await runPatience({ kind, seed: 1, ...times, blows, shapes, more: false });
     expect(found).toEqual([]);
     expect(rows.map(({ instances }) => instances)).toEqual(blows.flatMap(() => shapes));
@@ -38,7 +38,7 @@ describe.skipIf(missing.length > 0 && process.env['CI'] === undefined)(
   'clients in Python and Go, sqlite locked',
   () => {
     test('no call fails, times out or runs twice', { timeout: 120_000 }, async () => {
-      const times = { leaseMs: LEASE_MS, awayMs: [1_000], everyMs: 100 };
+      const times = { leaseMs: LEASE_MS, awayMs: [1_000], pace: { name: 'steady', pauseMs: 100 } } as const;
       const { rows, found } = await runOthers({ kind: 'sqlite', seed: 1, ...times, languages: LANGUAGES });
       expect(found).toEqual([]);
       const seen = rows.flatMap(({ byClient = {} }) => Object.entries(byClient));

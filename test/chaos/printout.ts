@@ -14,7 +14,8 @@ const TITLES = {
 
 export function printReport(report: AnyReport): string {
   const { scenario, store, how, seed, leaseMs, seconds, node, found, log } = report;
-  const head = `${store}, ${TITLES[scenario]} · seed ${seed}, leaseMs ${leaseMs}, Node ${node}, ${seconds.toFixed(0)} s\n${how}`;
+  const title = report.scenario === 'patience' ? `${TITLES.patience}, ${report.pace}` : TITLES[scenario];
+  const head = `${store}, ${title} · seed ${seed}, leaseMs ${leaseMs}, Node ${node}, ${seconds.toFixed(0)} s\n${how}`;
   const parts = rowsOf(report).map(({ title, rows }) => `${title}\n${formatTable(rows)}`);
   const lines = Object.entries(log).map(([msg, count]) => [msg, String(count)]);
   if (lines.length > 0) parts.push(`Warnings and errors in the logs\n${formatTable(lines)}`);

@@ -6,6 +6,7 @@ import { cpus, loadavg } from 'node:os';
 import type { Servers } from './arguments.ts';
 import type { StoreKind } from './backing-store.ts';
 import type { Intrusion } from './clients/intruder.ts';
+import type { PaceName } from './clients/paced-callers.ts';
 import type { Deployment } from './deployment.ts';
 import { type Ending, type Found, type History, type Violation, VIOLATIONS } from './history.ts';
 import type { Crowd } from './crowd.ts';
@@ -131,6 +132,7 @@ export interface CrowdedRow {
 
 export interface PatienceReport extends Report {
   readonly scenario: 'patience';
+  readonly pace: PaceName;
   readonly rows: readonly PatienceRow[];
   readonly crowded?: CrowdedRow | undefined;
 }

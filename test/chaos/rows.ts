@@ -87,7 +87,7 @@ function patience({ rows, crowded }: PatienceReport): readonly Rows[] {
       const told = lost === 0 ? '' : `; ${lost} told that they may have run`;
       if (planned !== undefined) return [[`${ms(planned)}: ${what}`, outcome + told]];
       return [
-        ['until the replica was the primary', ms(awayMs)],
+        ['until clients could find the replica', ms(awayMs)],
         [what, outcome],
       ];
     }),

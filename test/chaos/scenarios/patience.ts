@@ -2,12 +2,19 @@
  * What users of official clients see while the store, or the process that serves them, is away for less than `waitMs`:
  * no call fails, none times out, none runs twice, and the longest waits as long as the outage.
  *
- * One instance alone and three behind the load balancer are two deployments on one store: each outage of the store is
- * an outage of both.
+ * One instance alone and three behind the load balancer are two deployments. At the pace `after-answer` they run one
+ * after the other. At the pace `steady` they run at once on one store: each outage of the store is an outage of both.
  */
 import { type BackingStore, openBackingStore, type Outage, type StoreKind } from '../backing-store.ts';
 import { type Language, OtherPrograms } from '../clients/other-actor.ts';
-import { type Called, type SteadyCallers, startCallers, startOthers } from '../clients/steady-callers.ts';
+import {
+  type Called,
+  type CallPace,
+  type PacedCallers,
+  type PaceName,
+  startCallers,
+  startOthers,
+} from '../clients/paced-callers.ts';
 import { Deployment } from '../deployment.ts';
 import { readEffects } from '../effects.ts';
 import { openFailOverStore } from '../fail-overs.ts';
@@ -29,8 +36,8 @@ export interface PatienceOptions {
   readonly shapes?: readonly (1 | 3)[];
   /** Whether a replica takes over, and whether requests crowd. */
   readonly more?: boolean;
-  /** Between two calls of a client. */
-  readonly everyMs?: number;
+  /** Of each client. */
+  readonly pace: CallPace;
   readonly logs?: string | undefined;
   readonly progress?: ((text: string) => void) | undefined;
   /** Starts the clients of one outage. Official clients when left out. */
@@ -38,17 +45,17 @@ export interface PatienceOptions {
 }
 
 /** `name` is part of their nonces. */
-type StartCallers = (url: string, name: string, everyMs: number) => Promise<SteadyCallers>;
+type StartCallers = (url: string, name: string, pace: CallPace) => Promise<PacedCallers>;
 
 const AWAY_MS = [300, 1_000, 2_000, 3_000, 5_000, 10_000];
 const SHAPES = [1, 3] as const;
 /** Of each deployment. */
 const CLIENTS = 6;
-const EVERY_MS = 40;
-const WARM_UP_MS = 500;
+const PAUSE_MS: Readonly<Record<PaceName, number>> = { 'after-answer': 20, steady: 40 };
+const WARM_UP_MS = 300;
 const DRAIN_MS = 5_000;
 /** Calls go on for so long after the outage. */
-const AFTER_MS = 1_000;
+const AFTER_MS = 500;
 /** The default of `retryMs`. */
 const RETRY_MS = 4_000;
 
@@ -62,7 +69,7 @@ const TITLES: Readonly<Record<Blow, string>> = {
 };
 const LOCKED = 'the file locked by another process';
 
-/** Both deployments. */
+/** The deployments that an outage strikes at once. */
 type Fleet = readonly Deployment[];
 
 interface Strike {
@@ -77,29 +84,39 @@ interface Strike {
   strike(fleet: Fleet): Promise<void>;
 }
 
+export const paceOf = (name: PaceName): CallPace => ({ name, pauseMs: PAUSE_MS[name] });
+
 export async function runPatience(options: PatienceOptions): Promise<PatienceReport> {
-  const { kind, seed, leaseMs, more = true, awayMs = AWAY_MS, progress = () => {} } = options;
+  const { kind, seed, leaseMs, pace, more = true, awayMs = AWAY_MS, progress = () => {} } = options;
   const started = now();
   const history = new History();
   const blows = options.blows ?? (kind === 'sqlite' ? ['frozen', 'process'] : ['stopped', 'frozen', 'process']);
-  const store = await openBackingStore(kind, 4);
-  const strikes = blows.flatMap((blow) => awayMs.map((ms) => strikeOf(blow, ms, store)));
-  const rows = await underStrikes(store, strikes, history, options);
+  const { shapes: all = SHAPES } = options;
+  const rows: PatienceRow[] = [];
+  let how = '';
+  const apart = pace.name === 'after-answer';
+  for (const shapes of apart ? all.map((shape) => [shape]) : [all]) {
+    const store = await openBackingStore(kind, 4);
+    how = store.how;
+    const strikes = blows.flatMap((blow) => awayMs.map((ms) => strikeOf(blow, ms, store)));
+    rows.push(...(await underStrikes(store, strikes, history, { ...options, shapes })));
+    if (!more || (kind !== 'redis' && kind !== 'postgres')) continue;
+    const pair = await openFailOverStore(kind);
+    const failOver = { title: pair.title, strike: () => pair.failOver() };
+    rows.push(...(await underStrikes(pair, [failOver], history, { ...options, shapes })));
+  }
   let crowded: CrowdedRow | undefined;
-  if (more) {
-    if (kind === 'redis' || kind === 'postgres') {
-      const pair = await openFailOverStore(kind);
-      const failOver = { title: pair.title, strike: () => pair.failOver() };
-      rows.push(...(await underStrikes(pair, [failOver], history, options)));
-    }
+  // The requests that crowd are sent at no pace: one run of them is enough.
+  if (more && apart) {
     progress(`${kind}: 10,000 requests`);
     crowded = await runCrowded({ kind, leaseMs, history });
   }
-  const common = commonOf({ store, seed, leaseMs, started, rows });
+  const common = commonOf({ store: { kind, how }, seed, leaseMs, started, rows });
   return {
     scenario: 'patience',
+    pace: pace.name,
     ...common,
-    clients: 2 * CLIENTS,
+    clients: (apart ? 1 : all.length) * CLIENTS,
     sessions: rows.length * CLIENTS,
     ...violationsOf(history, rows, crowded),
     rows,
@@ -121,7 +138,7 @@ export async function runOthers(
     const { kinds } = programs;
     const store = await openBackingStore(kind, 1);
     const strikes = blows.flatMap((blow) => awayMs.map((ms) => strikeOf(blow, ms, store)));
-    const callers: StartCallers = (url, name, everyMs) => startOthers(url, name, kinds, everyMs);
+    const callers: StartCallers = (url, name, pace) => startOthers(url, name, kinds, pace);
     const rows = await underStrikes(store, strikes, history, { ...options, shapes: [1], callers });
     return {
       scenario: 'others',
@@ -138,7 +155,7 @@ export async function runOthers(
 }
 
 interface Run {
-  readonly store: BackingStore;
+  readonly store: Pick<BackingStore, 'kind' | 'how'>;
   readonly seed: number;
   readonly leaseMs: number;
   readonly started: number;
@@ -196,14 +213,14 @@ async function outage(
   fleet: Fleet,
   n: number,
   strike: Strike,
-  { kind, everyMs = EVERY_MS, progress = () => {}, callers: start = startOfficial }: PatienceOptions,
+  { kind, pace, progress = () => {}, callers: start = startOfficial }: PatienceOptions,
 ): Promise<PatienceRow[]> {
   const { title, ms } = strike;
   progress(`${kind}, ${title}${ms === undefined ? '' : ` for ${ms} ms`}`);
-  const callers: SteadyCallers[] = [];
+  const callers: PacedCallers[] = [];
   for (const { instances, proxy } of fleet) {
     const url = instances.length === 1 ? (instances[0]?.url ?? '') : proxy.url;
-    callers.push(await start(url, `p${instances.length}-${n}`, everyMs));
+    callers.push(await start(url, `p${instances.length}-${n}`, pace));
   }
   await pause(WARM_UP_MS);
   const from = now();
@@ -215,7 +232,7 @@ async function outage(
   return fleet.map((deployment, at) => rowOf(deployment, strike, { from, awayMs, calls: all[at] ?? [] }));
 }
 
-const startOfficial: StartCallers = (url, name, everyMs) => startCallers(url, name, CLIENTS, everyMs);
+const startOfficial: StartCallers = (url, name, pace) => startCallers(url, name, CLIENTS, pace);
 
 interface Outcome {
   readonly from: number;

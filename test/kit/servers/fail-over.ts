@@ -93,9 +93,14 @@ async function startSentinel(primary: TestServer): Promise<{ port: number; close
   return { port, close };
 }
 
-/** Whether this server takes writes as the primary. */
-export const isPrimary = async ({ port }: TestServer): Promise<boolean> =>
-  (await ask(port, 'INFO', 'replication').catch(() => '')).includes('role:master');
+/**
+ * Whether the sentinel tells clients that the replica is the primary. That is up to a second after the replica takes
+ * writes: until then no client can learn of it.
+ */
+export const namesReplica = async ({ sentinel, replica }: SentinelPair): Promise<boolean> =>
+  (await ask(sentinel, 'SENTINEL', 'GET-MASTER-ADDR-BY-NAME', SENTINEL_NAME).catch(() => '')).endsWith(
+    `,${replica.port}`,
+  );
 
 /** A commit is acknowledged when the replica has it too, so that a fail-over loses nothing. */
 export async function startPostgresPair(args: readonly string[] = []): Promise<Pair & { promote(): Promise<void> }> {

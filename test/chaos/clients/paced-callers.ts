@@ -1,4 +1,4 @@
-/** Clients that call a tool every few ms, whatever happens to the server, and what their users see. */
+/** Clients that call a tool again and again, whatever happens to the server, and what their users see. */
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -19,12 +19,22 @@ export interface Called {
   error: string | undefined;
 }
 
-export interface SteadyCallers {
+/** `after-answer`: like a person or a program that needs each answer. `steady`: whatever is still running. */
+export const PACES = ['after-answer', 'steady'] as const;
+export type PaceName = (typeof PACES)[number];
+
+export interface CallPace {
+  readonly name: PaceName;
+  /** From an answer to the next call, or from a call to the next one. */
+  readonly pauseMs: number;
+}
+
+export interface PacedCallers {
   /** No further calls; resolves when every call has ended. */
   stop(): Promise<readonly Called[]>;
 }
 
-interface Caller {
+export interface Caller {
   readonly title?: string;
   call(name: string, nonce: string): Promise<string>;
   close(): Promise<void>;
@@ -36,12 +46,10 @@ interface Tools {
   close(): Promise<void>;
 }
 
-/**
- * `count` official clients of both lines; each calls every `everyMs` from now on. `name` is part of their nonces.
- */
-export async function startCallers(url: string, name: string, count: number, everyMs: number): Promise<SteadyCallers> {
+/** `count` official clients of both lines, which call from now on. `name` is part of their nonces. */
+export async function startCallers(url: string, name: string, count: number, pace: CallPace): Promise<PacedCallers> {
   const lines = Array.from({ length: count }, (_, n) => (n % 2 === 0 ? 'v1' : 'v2'));
-  return steady(await Promise.all(lines.map((line, n) => connect(url, line, `${name}-${n}`))), name, everyMs);
+  return paced(await Promise.all(lines.map((line, n) => connect(url, line, `${name}-${n}`))), name, pace);
 }
 
 /** The same with a client of each kind, in other languages. */
@@ -49,14 +57,14 @@ export async function startOthers(
   url: string,
   name: string,
   kinds: readonly OtherKind[],
-  everyMs: number,
-): Promise<SteadyCallers> {
-  return steady(await Promise.all(kinds.map((kind) => connectOther(url, kind))), name, everyMs);
+  pace: CallPace,
+): Promise<PacedCallers> {
+  return paced(await Promise.all(kinds.map((kind) => connectOther(url, kind))), name, pace);
 }
 
-function steady(clients: readonly Caller[], name: string, everyMs: number): SteadyCallers {
+export function paced(clients: readonly Caller[], name: string, pace: CallPace): PacedCallers {
   let over = false;
-  const calling = clients.map((client, n) => callOn(client, `${name}-${n}`, everyMs, () => over));
+  const calling = clients.map((client, n) => callOn(client, `${name}-${n}`, pace, () => over));
   return {
     async stop() {
       over = true;
@@ -123,7 +131,7 @@ async function connectOther(url: string, { title, connect: open }: OtherKind): P
   };
 }
 
-async function callOn(client: Caller, name: string, everyMs: number, over: () => boolean): Promise<Called[]> {
+async function callOn(client: Caller, name: string, pace: CallPace, over: () => boolean): Promise<Called[]> {
   const calls: Called[] = [];
   const underWay: Promise<void>[] = [];
   while (!over()) {
@@ -135,13 +143,13 @@ async function callOn(client: Caller, name: string, everyMs: number, over: () =>
       called.endedAt = now();
       called.error = error;
     };
-    underWay.push(
-      client.call(effect ? 'effect' : 'read', nonce).then(
-        (value) => end(value === nonce ? undefined : `another's answer: ${value}`),
-        (error: unknown) => end(String(error)),
-      ),
+    const ended = client.call(effect ? 'effect' : 'read', nonce).then(
+      (value) => end(value === nonce ? undefined : `another's answer: ${value}`),
+      (error: unknown) => end(String(error)),
     );
-    await pause(everyMs);
+    if (pace.name === 'after-answer') await ended;
+    else underWay.push(ended);
+    await pause(pace.pauseMs);
   }
   await Promise.all(underWay);
   return calls;
