@@ -1,14 +1,11 @@
 /** How Redis, PostgreSQL and NATS run for the tests, without the machine's own configuration. */
-import { execFile, execFileSync } from 'node:child_process';
-import { chownSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 // @ts-expect-error -- a script, without types
 import { findProgram } from '../../../scripts/server-programs.mjs';
+import { fillPostgresFolder } from './postgres-folder.ts';
 import type { ServerKind, ServerRecipe } from './test-server.ts';
-
-const run = promisify(execFile);
 
 /** PATH is searched before Debian's folders, so another version is tested by its folder in PATH. */
 export const find = findProgram as (name: string) => string | undefined;
@@ -81,12 +78,7 @@ const postgres: ServerRecipe = {
   get user() {
     return postgresUser();
   },
-  async prepare(folder, executable) {
-    const user = postgresUser();
-    if (user !== undefined) chownSync(folder, user.uid, user.gid);
-    const args = ['-D', folder, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-locale', '-N'];
-    await run(join(executable, '..', 'initdb'), args, { ...user, cwd: folder });
-  },
+  prepare: (folder, executable) => fillPostgresFolder(folder, join(executable, '..', 'initdb'), postgresUser()),
   command: ({ folder, port, args }) => [
     '-D',
     folder,

@@ -1,8 +1,12 @@
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { expect, test } from 'vitest';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { until } from '../until.ts';
 import { describeWhereInstalled, serverKinds, startServer } from './index.ts';
-import { recipes } from './recipes.ts';
+import { fillPostgresFolder } from './postgres-folder.ts';
+import { find, postgresUser, recipes } from './recipes.ts';
 
 /** Whether a new connection is accepted, which a frozen server's kernel still does. */
 const connects = (port: number): Promise<boolean> =>
@@ -40,3 +44,28 @@ for (const kind of serverKinds) {
     });
   });
 }
+
+describeWhereInstalled('postgres', 'the data directory of a postgres server', () => {
+  test('is made by initdb once, and copied with its owner and rights from then on', async () => {
+    // Below the system's temporary folder, which PostgreSQL's user can reach.
+    const folder = mkdtempSync(join(tmpdir(), 'sojourn-postgres-folder-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const cache = join(folder, 'cache');
+    const fill = async (name: string): Promise<string> => {
+      const data = mkdtempSync(join(tmpdir(), `sojourn-postgres-${name}-`));
+      onTestFinished(() => rmSync(data, { recursive: true, force: true }));
+      await fillPostgresFolder(data, join(dirname(find('postgres') ?? ''), 'initdb'), postgresUser(), cache);
+      return data;
+    };
+    const made = await fill('made');
+    const [kept = '', ...others] = readdirSync(cache);
+    expect(others).toEqual([]);
+    writeFileSync(join(cache, kept, 'only-in-the-cache'), '');
+    const copied = await fill('copied');
+    expect(readdirSync(copied).toSorted()).toEqual([...readdirSync(made), 'only-in-the-cache'].toSorted());
+    for (const name of ['.', 'PG_VERSION', 'global']) {
+      const [{ uid, gid, mode }, copy] = [statSync(join(made, name)), statSync(join(copied, name))];
+      expect(copy).toMatchObject({ uid, gid, mode });
+    }
+  });
+});
