@@ -6,6 +6,8 @@
  *     everything else              → the GET stream; a request without one is refused at once
  *
  * `list_changed` and `resources/updated` are about the session and take the GET stream unless they name a request.
+ * Progress of a call whose stream has no log and no reader is dropped: two streams have no order, so its client could
+ * read later progress on the GET stream before earlier progress on the stream of the call.
  */
 import type {
   AuthInfo,
@@ -180,13 +182,19 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
     const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : this.#streamOf(related);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
     if (stream !== undefined) stream.send(JSON.stringify(out));
+    else if (method === 'notifications/progress' && this.#requestOf(related)?.stream?.answersOnly === false)
+      session.logger.debug({ sessionId: session.id, method }, 'Dropped: the stream of its call cannot be reached');
     else pushOnGet(session, out);
+  }
+
+  /** The running request that a message belongs to. */
+  #requestOf(related: RequestId | undefined): MessageContext | undefined {
+    return related === undefined ? this.#ambient() : this.#session.requests.running.get(related);
   }
 
   /** The POST stream of a running request, if it can still carry a message. */
   #streamOf(related: RequestId | undefined): Stream | undefined {
-    const context = related === undefined ? this.#ambient() : this.#session.requests.running.get(related);
-    const stream = context?.stream;
+    const stream = this.#requestOf(related)?.stream;
     return stream !== undefined && !stream.answersOnly && stream.reachable ? stream : undefined;
   }
 
