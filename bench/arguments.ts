@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { isProgramId, type ProgramId, programIds } from './programs.ts';
 import { isStoreKind, storeKinds, type StoreKind } from './store-servers.ts';
 
 const COMMANDS = [
@@ -26,6 +27,8 @@ export interface BenchArguments {
   readonly nodes: readonly string[];
   readonly only: readonly string[];
   readonly sides: readonly string[];
+  /** Servers of `public` in other languages. */
+  readonly servers: readonly ProgramId[];
   /** The folder of another build. */
   readonly baseline: string | undefined;
   readonly connections: number;
@@ -57,7 +60,8 @@ export const usage = `npm run bench -- [COMMAND] [options]
   workers               sojourn serve with two workers beside one, and what the wrong worker costs
   deaths                how long clients wait when the owner of their sessions is killed or frozen
   growth                calls over few and many live sessions; servers of 1 to 1,000 tools; --only sessions, tools
-  public                a published comparison's work: three tools with Redis and HTTP behind them, a session per call
+  public                a published comparison's work: three tools with Redis and HTTP behind them, a session per call;
+                        then resident memory of 10,000 idle sessions
   streams               memory of open GET streams, a message to all of them, their keep-alives
   big                   4 MiB bodies and results beside small calls, 10,000 progress notifications, 64 calls at once
   stores                what the operations of --store cost without HTTP, and bytes per session and call; --only records,
@@ -74,6 +78,7 @@ export const usage = `npm run bench -- [COMMAND] [options]
                         of workers: burn, cpu, marker, relay, spread, spread-cpu, spread-store
   --store STORE         sqlite, redis, postgres, nats: what workers and instances share; a list (sqlite)
   --sides SIDE          ours, official, bare, no-log …; a list
+  --servers LANGUAGE    go, rust: also servers of public on the SDKs of these languages, built in release mode; a list
   --baseline DIST       another build of this package as a further side, beside ours
   --connections N       keep-alive connections of the load client (16)
   --foreign PERCENT     a round in which other processes took more of the machine is run again, twice at most (5)
@@ -112,6 +117,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
       node: { type: 'string', multiple: true },
       only: { type: 'string', multiple: true },
       sides: { type: 'string', multiple: true },
+      servers: { type: 'string', multiple: true },
       baseline: { type: 'string' },
       connections: { type: 'string', default: '16' },
       foreign: { type: 'string', default: '5' },
@@ -134,6 +140,9 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
   const stores = list(values.store ?? ['sqlite']);
   const stranger = stores.find((store) => !isStoreKind(store));
   if (stranger !== undefined) throw new Error(`--store takes ${storeKinds.join(', ')}, got ${stranger}`);
+  const servers = list(values.servers);
+  const unknown = servers.find((server) => !isProgramId(server));
+  if (unknown !== undefined) throw new Error(`--servers takes ${programIds.join(', ')}, got ${unknown}`);
   if (!['normal', 'full'].includes(values.synchronous))
     throw new Error(`--synchronous takes normal or full, got ${values.synchronous}`);
   return {
@@ -143,6 +152,7 @@ export function parseArguments(argv: readonly string[]): BenchArguments {
     nodes: nodes.length > 0 ? nodes : [process.execPath],
     only: list(values.only),
     sides: list(values.sides),
+    servers: servers.filter(isProgramId),
     baseline: values.baseline,
     connections: Math.ceil(positive('connections', values.connections)),
     foreignPercent: positive('foreign', values.foreign),

@@ -4,33 +4,36 @@
  * the request, DELETE. 50 users at once, each with 50 ms of rest after its four sessions. As there, a request is an
  * `initialize`, a `tools/call` or a `tools/list`; notifications and DELETE are not counted, and their time is.
  */
+import { availableParallelism } from 'node:os';
 import { setTimeout as rest } from 'node:timers/promises';
 import { createClient } from 'redis';
 import { startServer } from '../test/kit/servers/start.ts';
 import { installed } from '../tools/installed.ts';
 import { Connection } from './connection.ts';
+import { cpuUsOf } from './process-usage.ts';
+import type { ProgramId } from './programs.ts';
+import { INITIALIZE, type PublicRequest, requestsOf, requireSameAnswers, userOf, VERSION } from './public-answers.ts';
+import { IDLE_COUNT, IDLE_VERSION, type IdleSessions, measureIdle } from './public-memory.ts';
+import { findSides, FOLDER, type PublicServer } from './public-sides.ts';
 import { post } from './raw-session.ts';
 import type { Runtime } from './runtimes.ts';
-import { ServerProcess, type ServerScript } from './server-process.ts';
+import { ServerProcess } from './server-process.ts';
 import { percentile, spread, type Summary, summarize } from './statistics.ts';
 import { formatTable } from './table.ts';
 
-export interface PublicOptions {
+interface PublicOptions {
   readonly rounds: number;
   readonly durationS: number;
-  /** Ids of sides; empty: all. */
+  /** Ids of sides in Node.js; empty: all. */
   readonly sides: readonly string[];
+  /** Sides in other languages. */
+  readonly servers: readonly ProgramId[];
 }
 
-interface PublicSide {
-  readonly id: string;
-  readonly title: string;
-  readonly server: ServerScript;
-}
-
-export interface PublicReport {
+interface PublicReport {
   readonly runtime: Runtime;
   readonly sides: readonly SideReport[];
+  readonly idle: readonly IdleSessions[];
 }
 
 interface SideReport {
@@ -48,45 +51,26 @@ interface Round {
   readonly p99Ms: number;
 }
 
-const FOLDER = '../../tools/others/public';
 const USERS = 50;
 const REST_MS = 50;
 const WARM_UP_S = 2;
-/** What the load of the comparison asks for. */
-const VERSION = '2024-11-05';
-
-const ours = (env: Readonly<Record<string, string>>): ServerScript => ({ script: `${FOLDER}/sojourn.mjs`, env });
-
-const SIDES: readonly PublicSide[] = [
-  {
-    id: 'published',
-    title: 'their Node server: SDK 1, Express, a server per request',
-    server: { script: `${FOLDER}/published.mjs` },
-  },
-  { id: 'ours', title: 'sojourn, the same I/O libraries', server: ours({ PUBLIC_IO: 'fetch' }) },
-  { id: 'ours-pool', title: 'sojourn, a keep-alive pool', server: ours({ PUBLIC_IO: 'pool' }) },
-  {
-    id: 'ours-stateless',
-    title: 'sojourn, a keep-alive pool, without sessions',
-    server: ours({ PUBLIC_IO: 'pool', BENCH_OPTIONS: JSON.stringify({ sessionMode: 'stateless' }) }),
-  },
-];
 
 export async function measurePublic(
   runtime: Runtime,
-  { rounds, durationS, sides }: PublicOptions,
+  { rounds, durationS, sides, servers: languages }: PublicOptions,
   progress: (text: string) => void,
 ): Promise<PublicReport> {
   await installed('others');
+  progress(languages.length === 0 ? '' : `public, building ${languages.join(', ')}`);
+  const chosen = await findSides(runtime, sides, languages);
   const redis = await startServer('redis', { args: [] });
   const api = await ServerProcess.start(runtime, { script: `${FOLDER}/api.mjs` });
-  const chosen = SIDES.filter(({ id }) => sides.length === 0 || sides.includes(id));
-  const servers: ServerProcess[] = [];
+  const servers: PublicServer[] = [];
   try {
     await seed(redis.url);
     const env = { PUBLIC_REDIS: redis.url, PUBLIC_API: `http://127.0.0.1:${String(api.port)}` };
-    for (const { server } of chosen)
-      servers.push(await ServerProcess.start(runtime, { ...server, env: { ...env, ...server.env } }));
+    for (const side of chosen) servers.push(await side.start(env));
+    await requireSameAnswers(chosen, servers);
     const measured = chosen.map((): Round[] => []);
     for (let round = 0; round <= rounds; round++) {
       for (let turn = 0; turn < chosen.length; turn++) {
@@ -98,7 +82,9 @@ export async function measurePublic(
         if (round > 0) measured[n]?.push(found);
       }
     }
-    return { runtime, sides: chosen.map(({ title }, n) => report(title, measured[n] ?? [])) };
+    await Promise.all(servers.splice(0).map((server) => server.stop()));
+    const idle = await measureIdle(runtime, chosen, env, progress);
+    return { runtime, sides: chosen.map(({ title }, n) => report(title, measured[n] ?? [])), idle };
   } finally {
     await Promise.all([...servers, api].map((server) => server.stop()));
     await redis.close();
@@ -110,15 +96,13 @@ function report(title: string, rounds: readonly Round[]): SideReport {
   return { title, requestsPerS: of('requestsPerS'), cpuUs: of('cpuUs'), p50Ms: of('p50Ms'), p99Ms: of('p99Ms') };
 }
 
-const userOf = (n: number): string => `user-${String(n).padStart(5, '0')}`;
-
-/** Carts and histories of all users, and how popular some products are. */
+/** Carts and histories of the users, and of user 0 for the check; and how popular some products are. */
 async function seed(url: string): Promise<void> {
   const client = createClient({ url });
   await client.connect();
   const items = JSON.stringify([{ product_id: 7, quantity: 1 }]);
   const order = JSON.stringify({ order_id: 'ORD-1', items: [], ts: 0 });
-  for (let n = 1; n <= USERS; n++) {
+  for (let n = 0; n <= USERS; n++) {
     await client.hSet(`bench:cart:${userOf(n)}`, { items, total: '12.5' });
     await client.rPush(`bench:history:${userOf(n)}`, [order, order, order, order, order]);
   }
@@ -129,18 +113,17 @@ async function seed(url: string): Promise<void> {
   client.destroy();
 }
 
-async function measureRound(server: ServerProcess, seconds: number): Promise<Round> {
+async function measureRound(server: PublicServer, seconds: number): Promise<Round> {
   const connections = await Promise.all(Array.from({ length: USERS }, () => Connection.open(server.port)));
   const calls: number[] = [];
-  const before = await server.cpuTime();
+  const cpuBefore = cpuUsOf(server.pid);
   const began = performance.now();
   const until = began + seconds * 1_000;
   const users = connections.map((connection, n) => runUser(connection, userOf(n + 1), until, calls));
   const counted = (await Promise.all(users)).reduce((sum, requests) => sum + requests, 0);
   const wallS = (performance.now() - began) / 1_000;
-  const after = await server.cpuTime();
+  const cpuUs = cpuUsOf(server.pid) - cpuBefore;
   for (const connection of connections) connection.close();
-  const cpuUs = after.user - before.user + after.system - before.system;
   const sorted = calls.toSorted((a, b) => a - b);
   return {
     requestsPerS: counted / wallS,
@@ -152,18 +135,7 @@ async function measureRound(server: ServerProcess, seconds: number): Promise<Rou
 
 /** Returns how many requests were answered. */
 async function runUser(connection: Connection, user: string, until: number, calls: number[]): Promise<number> {
-  const items = [
-    { product_id: 42, quantity: 2 },
-    { product_id: 1337, quantity: 1 },
-  ];
-  const search = { category: 'Electronics', min_price: 50, max_price: 500, limit: 10 };
-  const call = (name: string, given: object) => ({ method: 'tools/call', params: { name, arguments: given } });
-  const requests = [
-    { request: call('search_products', search), expected: /"top10_popular_ids/ },
-    { request: call('get_user_cart', { user_id: user }), expected: /"recent_history/ },
-    { request: call('checkout', { user_id: user, items }), expected: /"status\\*":\\*"confirmed/ },
-    { request: { method: 'tools/list', params: {} }, expected: /"inputSchema/ },
-  ].map(({ request, expected }) => ({ request, expected: new RegExp(expected.source.replace('"', '\\\\*"')) }));
+  const requests = requestsOf(user);
   let counted = 0;
   while (performance.now() < until) {
     for (const { request, expected } of requests) {
@@ -176,11 +148,8 @@ async function runUser(connection: Connection, user: string, until: number, call
   return counted;
 }
 
-const clientInfo = { name: 'bench', version: '1.0.0' };
-const INITIALIZE = { protocolVersion: VERSION, capabilities: {}, clientInfo };
-
 /** The ms that the request itself took. */
-async function runSession(connection: Connection, request: object, expected: RegExp): Promise<number> {
+async function runSession(connection: Connection, request: PublicRequest, expected: RegExp): Promise<number> {
   const opened = await connection.send(
     post({ jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE }, { version: VERSION }),
   );
@@ -196,7 +165,7 @@ async function runSession(connection: Connection, request: object, expected: Reg
   return ms;
 }
 
-export function formatPublic({ runtime, sides }: PublicReport): string {
+export function formatPublic({ runtime, sides, idle }: PublicReport): string {
   const head = ['', 'requests/s', '±', 'CPU µs/request', '±', 'p50 ms', 'p99 ms'];
   const share = (summary: Summary): string => `${(spread(summary) * 100).toFixed(0)} %`;
   const rows = sides.map(({ title, requestsPerS, cpuUs, p50Ms, p99Ms }) => [
@@ -208,6 +177,13 @@ export function formatPublic({ runtime, sides }: PublicReport): string {
     p50Ms.median.toFixed(1),
     p99Ms.median.toFixed(1),
   ]);
+  const cores = availableParallelism();
   const what = 'three tools and tools/list, a session each, Redis and HTTP behind them, 50 users';
-  return `${what} · Node ${runtime.version}\n\n${formatTable([head, ...rows])}`;
+  const title = `${what} · Node ${runtime.version} · one process each, which may use ${String(cores)} cores`;
+  const load = `${title}\n\n${formatTable([head, ...rows])}`;
+  if (idle.length === 0) return load;
+  const kib = (bytes: number): string => (bytes / 1024).toFixed(1);
+  const idleRows = idle.map((side) => [side.title, kib(side.residentBytes), kib(side.collectedBytes)]);
+  const idleTitle = `resident memory per idle session of ${IDLE_VERSION}, ${IDLE_COUNT.toLocaleString('en')} sessions, no other store than memory`;
+  return `${load}\n\n${idleTitle}\n\n${formatTable([['', 'KiB', 'KiB after a collection'], ...idleRows])}`;
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { cpuUsOf } from './process-cpu.ts';
+import { cpuUsOf } from './process-usage.ts';
 import type { Runtime } from './runtimes.ts';
 
 const program = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));

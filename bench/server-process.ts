@@ -42,6 +42,10 @@ export class ServerProcess {
     return new ServerProcess(child, port);
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   async ask<T>(question: string, params: Readonly<Record<string, unknown>> = {}): Promise<T> {
     const answer = message<{ answer: T }>(this.#child, question);
     this.#child.send({ ask: question, ...params });

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startServer } from '../test/kit/servers/start.ts';
-import { cpuUsOf } from './process-cpu.ts';
+import { cpuUsOf } from './process-usage.ts';
 
 export const storeKinds = ['sqlite', 'redis', 'postgres', 'nats'] as const;
 export type StoreKind = (typeof storeKinds)[number];

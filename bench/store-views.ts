@@ -12,7 +12,7 @@ import pg from 'pg';
 import { createClient } from 'redis';
 import type { OpenStore, Store, StoreOptions } from '../src/stores/store.ts';
 import { startServer } from '../test/kit/servers/start.ts';
-import { cpuUsOf } from './process-cpu.ts';
+import { cpuUsOf } from './process-usage.ts';
 import { storeArguments, type StoreKind } from './store-servers.ts';
 
 /** Totals so far, by name. */

@@ -13,4 +13,5 @@ const server = new McpServer({ name: 'bench', version: '1.0.0' });
 for (const { name, description, inputSchema, handler } of publicTools({ redis, ...service }))
   server.registerTool(name, { description, inputSchema: z.object(inputSchema) }, handler);
 
-serve(createMcpEndpoint(server, JSON.parse(process.env.BENCH_OPTIONS ?? '{}')).node);
+const endpoint = createMcpEndpoint(server, JSON.parse(process.env.BENCH_OPTIONS ?? '{}'));
+serve(endpoint.node, { live: () => endpoint.sessions.count });
