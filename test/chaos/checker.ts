@@ -198,7 +198,7 @@ function checkProgress(history: History, say: Say): void {
     const runs = grouped(call.progress, ({ run }) => run);
     for (const [run, progress] of runs) {
       const came = new Set<number>();
-      // What is sent when the stream of a call is out of reach takes the GET stream: two streams have no order.
+      // Progress that a handler sends behind its answer takes the GET stream: two streams have no order.
       let last = 0;
       for (const { n, own } of progress) {
         if (came.has(n)) say('twice', `${nameOf(call)}: progress ${n} of ${run}`);
