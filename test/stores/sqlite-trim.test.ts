@@ -2,7 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Libsql from 'libsql';
 import { expect, test } from 'vitest';
+import { systemRandom, systemTime } from '../../src/options/system.ts';
 import { Checkpointer } from '../../src/stores/sqlite/checkpointer.ts';
+import { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
@@ -43,8 +45,8 @@ test('a reader that stays in a transaction delays few writes, and one line logs 
   reader.exec('BEGIN');
   reader.prepare('SELECT count(*) FROM rows').get([]);
   let held = 0;
-  const file = { path, hold: () => void (held += 1), resume: () => undefined };
-  const checkpointer = new Checkpointer(file, { now: () => performance.now() }, log);
+  const file = { path, hold: () => void (held += 1), resume: () => undefined, copyInCommits: () => undefined };
+  const checkpointer = new Checkpointer(file, new RetryBackoff(systemTime, systemRandom), log);
   const began = performance.now();
   const insert = writer.prepare('INSERT INTO rows VALUES (?)');
   const told = (): number => log.matching(/-wal has \d+ MiB and grows/, 'warn').length;

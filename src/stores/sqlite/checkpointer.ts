@@ -2,11 +2,19 @@
  * Copies the write-ahead log into the file, off the event loop: the disk flushes take some 10 ms each and would delay
  * every request.
  *
- *     idle ──log has LOG_BYTES──▶ copying (others write on) ──▶ finishing (writes wait) ──▶ idle
+ *     idle ──log has LOG_BYTES──▶ copying (writes go on) ──▶ finishing (writes wait, up to HOLD_MS) ──▶ idle
  *
  * The checkpointer itself moves between these states. It uses a second connection on a libsql thread. If it fails, or
  * other processes write all the time, the log grows until SQLite copies it within a commit (`wal_autocheckpoint`). A
  * crash at any moment loses nothing.
+ *
+ * When everything is copied, the next write starts the log afresh, which flushes the log also with
+ * `synchronous=normal`. On the event loop this flush would block every request. So each copy ends with a write on the
+ * thread (`WRITE`).
+ *
+ * A disk that does not answer blocks the thread alone. Other writes go on, unless the thread has the write lock during
+ * its flush: in `WRITE`, and in `RESTART`, which shuts out other processes that write all the time. Then the writes
+ * find the file locked and fail after BUSY_LIMIT_MS.
  *
  * If another program keeps a read transaction open, the log cannot be overwritten, and each try delays writes by
  * LOCK_MS. So the pause doubles after each such try, and one log line reports it when the log is large.
@@ -14,32 +22,53 @@
  * After a copy, SQLite overwrites the log from its start, because overwriting allocated blocks takes half as long as
  * new ones. A full log therefore shows by growth beyond its size at the last copy, not by its size.
  */
-import { statSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { backoffMs } from '../../options/system.ts';
 import type { Logger } from '../../types.ts';
-import { logHeldOpen } from './failures.ts';
+import { isBusy, logDiskAnswers, logDiskStalled, logHeldOpen, logLogKept } from './failures.ts';
 import { loadBackgroundLibsql, type BackgroundConnection } from './libsql.ts';
-import type { RetryBackoff } from './retry-backoff.ts';
+import { APPLICATION_ID } from './migrate.ts';
+import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
 
 /** Some ten thousand calls write this much. A page that is written several times is copied once. */
-const LOG_BYTES = 16_777_216;
-/** A log file of this size is truncated instead of overwritten. */
-const FILE_BYTES = 2 * LOG_BYTES;
+export const LOG_BYTES = 16_777_216;
+/** Where the header of the log counts how often the log started afresh. https://sqlite.org/fileformat2.html */
+const COUNT_AT = 12;
+const COUNT_BYTES = 4;
+/** At this many pages of log (64 MiB) SQLite itself copies it, within a commit, if the checkpointer has not. */
+export const COMMIT_COPY_PAGES = 16_384;
 /** Commits between two looks at the size of the log. */
 const LOOK_EVERY = 64;
 /** How long the background connection waits for a lock, on its own thread. */
 const LOCK_MS = 200;
+/** Longer than LOCK_MS and the flushes of a working disk. With BUSY_LIMIT_MS it is less than the default lease. */
+const HOLD_MS = 400;
+/** A copy that takes longer is reported, and a closing file does not wait for it: the disk does not answer. */
+const STALLED_MS = BUSY_LIMIT_MS;
 /** The pause after the first try that failed; it doubles up to the longest. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
-/** A log that cannot be overwritten is reported when it has this size. */
+/** A log that cannot be overwritten is reported when it has this size, after so many tries. Fewer may meet writers. */
 const WARN_BYTES = 67_108_864;
+const WARN_REFUSALS = 3;
+
+/**
+ * No acknowledged write goes through this connection, so its commits need no flush. Without its own checkpoints: this
+ * class makes them.
+ */
+const SETTINGS = `PRAGMA synchronous = normal; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = ${LOG_BYTES}`;
+/** Writes one page and changes nothing: SQLite writes the page also when the value is the same. */
+const WRITE = `PRAGMA application_id = ${APPLICATION_ID}`;
+
+type Clock = Pick<RetryBackoff, 'now' | 'within'>;
 
 export interface CheckpointedFile {
   readonly path: string;
   /** Delays writes until `resume`. */
   hold(): void;
   resume(): void;
+  /** Whether SQLite copies a very large log within a commit, on the event loop. */
+  copyInCommits(on: boolean): void;
 }
 
 export class Checkpointer {
@@ -48,25 +77,39 @@ export class Checkpointer {
   /** The size of the log file after the last copy, or its size now if that is smaller. */
   #copiedBytes = 0;
   #running: Promise<void> | undefined;
+  #stalled = false;
+  #copiesInCommits = true;
   #connection: Promise<BackgroundConnection> | undefined;
   #closed = false;
-  readonly #backoff: Pick<RetryBackoff, 'now'>;
-  readonly #logger: Pick<Logger, 'warn'>;
+  readonly #clock: Clock;
+  readonly #load: typeof loadBackgroundLibsql;
+  readonly #logger: Pick<Logger, 'info' | 'warn'>;
   /** Tries in a row that were refused. */
   #refusals = 0;
   #pausedUntil = -Infinity;
   #warned = false;
 
-  constructor(file: CheckpointedFile, backoff: Pick<RetryBackoff, 'now'>, logger: Pick<Logger, 'warn'>) {
+  constructor(
+    file: CheckpointedFile,
+    clock: Clock,
+    logger: Pick<Logger, 'info' | 'warn'>,
+    load: typeof loadBackgroundLibsql = loadBackgroundLibsql,
+  ) {
     this.#file = file;
-    this.#backoff = backoff;
+    this.#load = load;
+    this.#clock = clock;
     this.#logger = logger;
+  }
+
+  /** The disk has not finished the running copy for STALLED_MS. */
+  get stalled(): boolean {
+    return this.#stalled;
   }
 
   /** Call it after every commit. */
   committed(): void {
     if (++this.#commits % LOOK_EVERY !== 0 || this.#running !== undefined || this.#closed) return;
-    if (this.#backoff.now() < this.#pausedUntil) return;
+    if (this.#clock.now() < this.#pausedUntil) return;
     const bytes = this.#bytes;
     this.#copiedBytes = Math.min(this.#copiedBytes, bytes);
     if (bytes < LOG_BYTES || bytes === this.#copiedBytes) return;
@@ -75,40 +118,131 @@ export class Checkpointer {
     });
   }
 
+  /**
+   * Empties the log if no other process uses the file: a copy of the file is complete while no process has it open.
+   * Waits up to STALLED_MS for the disk; then the connection closes when the disk answers.
+   */
   async close(): Promise<void> {
     this.#closed = true;
+    const emptied = this.#empty();
+    await this.#clock.within(STALLED_MS, emptied, () =>
+      this.#logger.warn({ file: this.#file.path, ms: STALLED_MS }, logLogKept(this.#file.path)),
+    );
+  }
+
+  /** Never rejects. */
+  async #empty(): Promise<void> {
     await this.#running;
-    (await this.#connection?.catch(() => undefined))?.close();
+    const connection = await this.#connect().catch(() => undefined);
+    // The log has what the file lacks; the next process that opens the file reads both.
+    await connection?.exec('PRAGMA wal_checkpoint(TRUNCATE)').catch(() => undefined);
+    connection?.close();
+  }
+
+  #connect(): Promise<BackgroundConnection> {
+    this.#connection ??= this.#open().catch((error: unknown) => {
+      this.#connection = undefined;
+      throw error;
+    });
+    return this.#connection;
+  }
+
+  async #open(): Promise<BackgroundConnection> {
+    // SQLite would create a missing file, and its owner may have moved it.
+    statSync(this.#file.path);
+    const connection = await this.#load(this.#file.path, LOCK_MS);
+    await connection.exec(SETTINGS);
+    return connection;
   }
 
   get #bytes(): number {
     return statSync(`${this.#file.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   }
 
-  async #run(): Promise<void> {
+  /** How often the log started afresh. */
+  get #count(): number {
+    const file = openSync(`${this.#file.path}-wal`, 'r');
     try {
-      const connection = await (this.#connection ??= loadBackgroundLibsql(this.#file.path, LOCK_MS));
-      await connection.exec('PRAGMA wal_checkpoint(PASSIVE)');
-      this.#file.hold();
-      this.#copiedBytes = this.#bytes;
-      const since = this.#backoff.now();
-      await connection.exec(`PRAGMA wal_checkpoint(${this.#copiedBytes < FILE_BYTES ? 'RESTART' : 'TRUNCATE'})`);
-      // A refused checkpoint does not throw, and this connection does not return its result. But it waited LOCK_MS.
-      if (this.#backoff.now() - since >= LOCK_MS) this.#refused();
-      else [this.#refusals, this.#warned] = [0, false];
-    } catch {
-      // Another process holds the lock, most likely for its own checkpoint.
-      this.#refused();
+      const count = Buffer.alloc(COUNT_BYTES);
+      readSync(file, count, 0, COUNT_BYTES, COUNT_AT);
+      return count.readUInt32BE();
     } finally {
-      this.#file.resume();
+      closeSync(file);
+    }
+  }
+
+  async #run(): Promise<void> {
+    const since = this.#clock.now();
+    const copied = this.#copyAll();
+    await this.#clock.within(STALLED_MS, copied, () => {
+      this.#stalled = true;
+      // The log may be large when the disk answers. Then the next copy reaches its end on the thread.
+      this.#copyInCommits(false);
+      this.#logger.warn({ file: this.#file.path, ms: STALLED_MS }, logDiskStalled(this.#file.path, STALLED_MS));
+    });
+    await copied;
+    if (this.#stalled) {
+      this.#logger.info({ file: this.#file.path }, logDiskAnswers(this.#file.path, this.#clock.now() - since));
+    } else this.#copyInCommits(true);
+    this.#stalled = false;
+  }
+
+  #copyInCommits(on: boolean): void {
+    if (this.#copiesInCommits === on || this.#closed) return;
+    this.#copiesInCommits = on;
+    this.#file.copyInCommits(on);
+  }
+
+  /** Never rejects. */
+  async #copyAll(): Promise<void> {
+    try {
+      const connection = await this.#connect();
+      const count = this.#count;
+      // Without the write, a commit on the event loop could find everything copied, and start the log afresh.
+      await copy(connection, 'PASSIVE');
+      const since = this.#clock.now();
+      if (this.#count === count) await this.#finish(connection, count);
+      if (this.#count !== count) [this.#refusals, this.#warned] = [0, false];
+      // Without that wait, another process is copying.
+      else if (this.#clock.now() - since >= LOCK_MS) this.#refused();
+      this.#copiedBytes = this.#bytes;
+    } catch {
+      // The file was moved, or the disk failed; the writes report it.
+      this.#refused();
+    }
+  }
+
+  /** Until `resume`, this process writes nothing, so that the copy can reach the end of the log. */
+  async #finish(connection: BackgroundConnection, count: number): Promise<void> {
+    this.#file.hold();
+    const resume = (): void => this.#file.resume();
+    const copied = copy(connection, 'PASSIVE').then(() =>
+      // Other processes write or read. After a stall the log is long, and RESTART would lock it out for as long.
+      this.#count === count && !this.#stalled ? copy(connection, 'RESTART') : undefined,
+    );
+    try {
+      await this.#clock.within(HOLD_MS, copied, resume);
+      await copied;
+    } finally {
+      resume();
     }
   }
 
   #refused(): void {
-    this.#pausedUntil = this.#backoff.now() + backoffMs(this.#refusals++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+    this.#pausedUntil = this.#clock.now() + backoffMs(this.#refusals++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
     const bytes = this.#bytes;
-    if (this.#warned || bytes < WARN_BYTES) return;
+    if (this.#warned || this.#stalled || bytes < WARN_BYTES || this.#refusals < WARN_REFUSALS) return;
     this.#warned = true;
     this.#logger.warn({ file: `${this.#file.path}-wal`, bytes }, logHeldOpen(this.#file.path, bytes));
+  }
+}
+
+/** Copies, then writes, which starts the log afresh if everything is copied and no other connection reads the log. */
+async function copy(connection: BackgroundConnection, mode: 'PASSIVE' | 'RESTART'): Promise<void> {
+  try {
+    await connection.exec(`PRAGMA wal_checkpoint(${mode}); ${WRITE}`);
+  } catch (error) {
+    // Other processes kept the lock for LOCK_MS.
+    if (!isBusy(error)) throw error;
   }
 }

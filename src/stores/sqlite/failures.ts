@@ -35,7 +35,30 @@ export function storeFailure(path: string, error: unknown): Error {
 }
 
 export const storeLocked = (path: string, ms: number): Error =>
-  storeAway(`${path} has been locked by another process for ${ms} ms; find out which one (a shell, a backup, a copy)`);
+  storeAway(
+    `${path} has been locked by another process for ${ms} ms; find out which one (a shell, a backup, a copy), or ` +
+      'whether its disk does not answer: an instance locks the file while it copies the log',
+  );
+
+export const diskStalled = (path: string, ms: number): Error =>
+  storeAway(
+    `${path} cannot be written, because its disk has not finished a copy of the write-ahead log for more than ` +
+      `${ms} ms; look at the load of the disk and at the log of the machine. Nothing of the refused write was kept`,
+  );
+
+/** A log message. */
+export const logDiskStalled = (path: string, ms: number): string =>
+  `The disk of ${path} has not finished a copy of the write-ahead log for ${ms} ms; writes may fail until it does. Look at the load ` +
+  'of the disk and at the log of the machine';
+
+/** A log message. */
+export const logDiskAnswers = (path: string, ms: number): string =>
+  `The disk of ${path} answers again; copying the write-ahead log took ${Math.round(ms)} ms`;
+
+/** A log message. */
+export const logLogKept = (path: string): string =>
+  `${path} was closed without copying its write-ahead log into it, because its disk does not answer. Nothing is lost: ` +
+  `keep ${path}-wal, the next process that opens the file reads both`;
 
 /** A log message. */
 export const logHeldOpen = (path: string, bytes: number): string =>

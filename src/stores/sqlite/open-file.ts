@@ -3,6 +3,7 @@ import { closeSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
+import { COMMIT_COPY_PAGES, LOG_BYTES } from './checkpointer.ts';
 import type { StoreClock } from './clock.ts';
 import { Database } from './database.ts';
 import { noSuchDirectory, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
@@ -22,11 +23,6 @@ export interface FileSettings {
 
 /** Session ids and session data are secrets, so only the owner may read the file. */
 const FILE_MODE = 0o600;
-
-/** At this many pages of log (64 MiB) SQLite itself copies it, within a commit, if the checkpointer has not. */
-const CHECKPOINT_PAGES = 16_384;
-/** SQLite truncates the log to this size; twice what triggers the checkpointer. */
-const LOG_BYTES = 33_554_432;
 
 export async function openFile(
   settings: FileSettings,
@@ -80,7 +76,7 @@ function prepare(database: Database, settings: FileSettings, clock: StoreClock):
   const mode = database.one<[string]>('PRAGMA journal_mode')?.[0];
   if (mode !== 'wal') throw noWal(settings.path, mode);
   database.all(`PRAGMA synchronous = ${settings.synchronous}`);
-  database.all(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+  database.all(`PRAGMA wal_autocheckpoint = ${COMMIT_COPY_PAGES}`);
   database.all(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
   for (const pragma of settings.pragmas ?? []) database.all(`PRAGMA ${pragma}`);
   migrate(database, clock);

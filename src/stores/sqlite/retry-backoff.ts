@@ -4,7 +4,15 @@
  * A writer holds the file for a fraction of a millisecond, so the first tries follow turn by turn. Later tries use
  * timers with jitter, so that two processes do not collide again. After BUSY_LIMIT_MS the store counts as away.
  */
-import { afterTurn, backoffMs, elapse, keepingProcess, monotonicMs, type RandomSource } from '../../options/system.ts';
+import {
+  afterTurn,
+  backoffMs,
+  elapse,
+  keepingProcess,
+  monotonicMs,
+  within,
+  type RandomSource,
+} from '../../options/system.ts';
 import type { TimeProvider } from '../../types.ts';
 
 /** Less than the default lease of 3 s: an instance that cannot write must know before its lease runs out. */
@@ -25,6 +33,11 @@ export class RetryBackoff {
 
   now(): number {
     return monotonicMs(this.#time);
+  }
+
+  /** Settles as `work` does, or after `ms` as `late` does. */
+  within<T, Late>(ms: number, work: Promise<T>, late: () => Late): Promise<T | Late> {
+    return within(this.#time, ms, work, late);
   }
 
   /** Waits before try number `tries + 1`. */

@@ -4,9 +4,9 @@
  */
 import type { Logger } from '../../types.ts';
 import type { MaybePromise } from '../store.ts';
-import { Checkpointer } from './checkpointer.ts';
+import { Checkpointer, COMMIT_COPY_PAGES } from './checkpointer.ts';
 import type { Database } from './database.ts';
-import { isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
+import { diskStalled, isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
 import { SQL } from './statements.ts';
 import { Writer, type WriteHandler } from './writer.ts';
@@ -30,12 +30,11 @@ export class StoreFile {
     this.database = database;
     this.#backoff = backoff;
     this.#checkpointer = new Checkpointer(this, backoff, logger);
-    this.#writer = new Writer(
-      database,
-      backoff,
-      () => this.#checkpointer.committed(),
-      (error) => (this.#full ||= isFull(error)),
-    );
+    this.#writer = new Writer(database, backoff, {
+      committed: () => this.#checkpointer.committed(),
+      failed: (error) => (this.#full ||= isFull(error)),
+      locked: () => (this.#checkpointer.stalled ? diskStalled : storeLocked)(database.path, BUSY_LIMIT_MS),
+    });
   }
 
   get path(): string {
@@ -100,18 +99,16 @@ export class StoreFile {
     this.#writer.resume();
   }
 
+  copyInCommits(on: boolean): void {
+    this.database.all(`PRAGMA wal_autocheckpoint = ${on ? COMMIT_COPY_PAGES : 0}`);
+  }
+
+  /** Each of the two steps ends within some BUSY_LIMIT_MS, also if the disk does not answer. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     await this.#writer.close();
     await this.#checkpointer.close();
-    try {
-      // A copy of the file is complete while no process has it open. If others have it open, the last of them does
-      // this.
-      this.database.all('PRAGMA wal_checkpoint(TRUNCATE)');
-    } catch {
-      // The log has what the file lacks; the next process that opens the file reads both.
-    }
     this.database.close();
   }
 }

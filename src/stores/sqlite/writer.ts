@@ -11,7 +11,7 @@
  */
 import { afterTurn } from '../../options/system.ts';
 import type { Database } from './database.ts';
-import { isBusy, storeClosed, storeFailure, storeLocked } from './failures.ts';
+import { isBusy, storeClosed, storeFailure } from './failures.ts';
 import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
 
 /** Writes per transaction: 512 appends take some 3 ms. */
@@ -33,6 +33,15 @@ interface Write {
   since: number | undefined;
 }
 
+export interface WriterHost {
+  /** Called after each transaction. */
+  committed(): void;
+  /** Called with the SQLite error of each refused write. */
+  failed(error: unknown): void;
+  /** Why a write that found the file locked for BUSY_LIMIT_MS is refused. */
+  locked(): Error;
+}
+
 export class Writer {
   readonly #database: Database;
   readonly #backoff: RetryBackoff;
@@ -43,15 +52,12 @@ export class Writer {
   #held = false;
   /** The turn ended while writes were held. */
   #due = false;
-  readonly #committed: () => void;
-  readonly #failed: (error: unknown) => void;
+  readonly #host: WriterHost;
 
-  /** `committed` is called after each transaction, `failed` with the SQLite error of each refused write. */
-  constructor(database: Database, backoff: RetryBackoff, committed: () => void, failed: (error: unknown) => void) {
+  constructor(database: Database, backoff: RetryBackoff, host: WriterHost) {
     this.#database = database;
     this.#backoff = backoff;
-    this.#committed = committed;
-    this.#failed = failed;
+    this.#host = host;
   }
 
   /** Resolves with the result of `step` after the commit. */
@@ -108,12 +114,12 @@ export class Writer {
     } catch (error) {
       if (isBusy(error)) return group;
       if (group.length > 1) return this.#commitEach(group);
-      this.#failed(error);
+      this.#host.failed(error);
       group[0]?.reject(storeFailure(this.#database.path, error));
       return [];
     }
     for (const [n, { resolve }] of group.entries()) resolve(outcomes[n]);
-    this.#committed();
+    this.#host.committed();
     return [];
   }
 
@@ -130,7 +136,7 @@ export class Writer {
     const patient = locked.filter((write) => {
       write.since ??= now;
       if (now - write.since < BUSY_LIMIT_MS) return true;
-      write.reject(storeLocked(this.#database.path, BUSY_LIMIT_MS));
+      write.reject(this.#host.locked());
       return false;
     });
     this.#waiting.unshift(...patient);

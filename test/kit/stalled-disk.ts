@@ -1,0 +1,38 @@
+/** A disk whose flushes do not end while a test says so, for a process that starts with its `env`. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+// @ts-expect-error: a script without declarations
+import { findProgram } from '../../scripts/server-programs.mjs';
+
+const source = fileURLToPath(new URL('stalled-flush.c', import.meta.url));
+
+/** Why no disk can stall here, or undefined. */
+export const noStalls: string | undefined =
+  process.platform !== 'linux' ? 'needs Linux' : findProgram('cc') === undefined ? 'needs a C compiler, cc' : undefined;
+
+export interface StalledDisk {
+  readonly env: NodeJS.ProcessEnv;
+  /** `database`: only flushes of the database. `restart`: only those of a write-ahead log that starts afresh. */
+  stall(which: 'all' | 'database' | 'restart'): void;
+  release(): void;
+  /** Every flush so far, also those that do not end: the thread (`loop` or `thread`) and the file. */
+  flushes(): readonly string[];
+}
+
+export function stalledDisk(folder: string): StalledDisk {
+  const [library, stalled, log] = ['flush.so', 'stalled', 'flushes'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  execFileSync('cc', ['-shared', '-fPIC', '-o', library, source, '-ldl']);
+  writeFileSync(log, '');
+  return {
+    env: { ...process.env, LD_PRELOAD: library, STALLED_FLUSHES: stalled, FLUSH_LOG: log },
+    stall: (which) => writeFileSync(stalled, which),
+    release: () => rmSync(stalled, { force: true }),
+    flushes: () => readFileSync(log, 'utf8').split('\n').slice(0, -1),
+  };
+}
