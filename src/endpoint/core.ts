@@ -127,6 +127,7 @@ export class Core {
         owner: () => this.instance.owner,
         takenOver: () => this.instance.check(),
         lifecycle,
+        requestsWait: () => this.#patience.size > 0,
       },
       events,
     );

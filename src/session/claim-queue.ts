@@ -7,31 +7,42 @@
  *                          └─ next renewal ─┘ the store did not answer
  *
  * Claims run beside the renewals of the lease and never delay them. A session that a request or a held message waits
- * for is claimed before the others. A claimed session stays claimed: after another lapse the queue holds the live
- * sessions that are not claimed for the newest id, and claims each from the epoch that it has reached.
+ * for is claimed before the others. Just after a lapse, few of the others are claimed until the waiting requests are
+ * answered: thousands of claims would delay the answers. A claimed session stays claimed: after another lapse the queue
+ * holds the live sessions that are not claimed for the newest id, and claims each from the epoch that it has reached.
  *
  * A claim without a reply may have been stored. The next claim then finds a record that names an earlier id of this
  * instance, and continues from that epoch: no other instance has owned the session in between.
  */
 import { isEnded, type ClaimOutcome, type Fence, type SessionStore } from '../stores/store.ts';
-import type { Logger } from '../types.ts';
+import type { Logger, TimeProvider } from '../types.ts';
 import type { Ownership } from './ownership.ts';
 
 /** Enough that 10,000 sessions with a store 10 ms away take some seconds, few enough that calls are not held up. */
 const CLAIMS_AT_ONCE = 128;
-/** While sessions are claimed that a request waits for: not none, because a store may leave some without an answer. */
+/** While requests come first: not none, because a store may leave some claims without an answer. */
 const CLAIMS_BESIDE_AWAITED = 16;
 const AWAITED_CLAIMS_AT_ONCE = 1_000;
+/**
+ * For so long after a lapse, requests that waited come before the claims of other sessions: time to answer a thousand.
+ * After it, the other sessions are claimed at full speed, because a request may run for minutes.
+ */
+const REQUESTS_FIRST_MS = 5_000;
 
 export interface ClaimQueueOptions {
   readonly store: Pick<SessionStore, 'claim'>;
   readonly logger: Logger;
+  readonly time: Pick<Required<TimeProvider>, 'monotonic'>;
   /** The id of this instance for which sessions are claimed: its lease is stored. */
   owner(): string;
   /** Whether that id has a valid lease. */
   valid(): boolean;
   live(): Iterable<Ownership>;
   isLive(ownership: Ownership): boolean;
+  /** Whether requests of any session wait for the lease. */
+  requestsWait(): boolean;
+  /** Whether requests of this session run. */
+  runs(ownership: Ownership): boolean;
   claimed(ownership: Ownership): void;
   /** Another instance owns the session. */
   lost(ownership: Ownership): void;
@@ -44,6 +55,9 @@ export class ClaimQueue {
   readonly #queue = new Set<Ownership>();
   /** The queued sessions that a request or a message waits for. */
   readonly #first = new Set<Ownership>();
+  /** Sessions that were awaited in this lapse, until their requests are answered. */
+  readonly #awaited = new Set<Ownership>();
+  #requestsFirstUntil = -Infinity;
   /** Sessions for which the store did not answer. */
   #unanswered: Ownership[] = [];
   /** Claims of awaited sessions, and the others. */
@@ -75,6 +89,7 @@ export class ClaimQueue {
     const owner = this.#options.owner();
     if (this.#queuedFor !== owner) {
       this.#queuedFor = owner;
+      this.#requestsFirstUntil = this.#options.time.monotonic() + REQUESTS_FIRST_MS;
       for (const ownership of this.#options.live()) if (ownership.owner !== owner) this.#queue.add(ownership);
     }
     for (const ownership of this.#unanswered.splice(0)) this.#queue.add(ownership);
@@ -87,7 +102,10 @@ export class ClaimQueue {
     if (!isLive(ownership) || this.leaseValid(ownership)) {
       this.#waiting.delete(ownership);
       ownership.gate.release();
-    } else if (ownership.owner !== owner() && !this.#claiming.has(ownership)) this.#first.add(ownership);
+    } else if (ownership.owner !== owner()) {
+      this.#awaited.add(ownership);
+      if (!this.#claiming.has(ownership)) this.#first.add(ownership);
+    }
   }
 
   #start(): void {
@@ -111,9 +129,22 @@ export class ClaimQueue {
       const ownership = this.#take(this.#first);
       if (ownership !== undefined) return { ownership, kind: 'awaited' };
     }
-    if (queued >= (awaited > 0 ? CLAIMS_BESIDE_AWAITED : CLAIMS_AT_ONCE)) return undefined;
+    if (this.#queue.size === 0) this.#awaited.clear();
+    const few = awaited > 0 || this.#requestsComeFirst();
+    if (queued >= (few ? CLAIMS_BESIDE_AWAITED : CLAIMS_AT_ONCE)) return undefined;
     const ownership = this.#take(this.#queue);
     return ownership && { ownership, kind: 'queued' };
+  }
+
+  #requestsComeFirst(): boolean {
+    const { time, requestsWait, runs } = this.#options;
+    if (time.monotonic() >= this.#requestsFirstUntil) return false;
+    if (requestsWait()) return true;
+    for (const ownership of this.#awaited) {
+      if (runs(ownership)) return true;
+      this.#awaited.delete(ownership);
+    }
+    return false;
   }
 
   #take(sessions: Set<Ownership>): Ownership | undefined {

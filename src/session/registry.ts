@@ -43,6 +43,8 @@ export interface RegistryOptions {
   /** Another instance took over a session although the lease of this instance seemed valid. */
   takenOver(): void;
   readonly lifecycle: Lifecycle;
+  /** Whether requests wait for the lease or the store. */
+  requestsWait(): boolean;
 }
 
 export class Registry implements LiveSessionHost, SweptSessions {
@@ -74,9 +76,10 @@ export class Registry implements LiveSessionHost, SweptSessions {
   constructor(
     options: ResolvedOptions,
     store: OpenStore,
-    { guarded, durable, memory, authorizer, lists, valid, idSuffixes, owner, takenOver, lifecycle }: RegistryOptions,
+    given: RegistryOptions,
     events: EventEmitter<SessionEventMap>,
   ) {
+    const { guarded, durable, memory, authorizer, lists, valid, idSuffixes, owner, takenOver, lifecycle } = given;
     this.#events = new SessionEvents(events, options.timeProvider, options.logger);
     this.options = options;
     this.logger = options.logger;
@@ -97,10 +100,13 @@ export class Registry implements LiveSessionHost, SweptSessions {
     this.#claims = new ClaimQueue({
       store: store.sessions,
       logger: options.logger,
+      time: options.timeProvider,
       owner,
       valid,
       live: () => this.#ownerships(),
       isLive: (ownership) => this.#sessionOf(ownership) !== undefined,
+      requestsWait: () => given.requestsWait(),
+      runs: (ownership) => (this.#sessionOf(ownership)?.requests.running.size ?? 0) > 0,
       claimed: (ownership) => this.#reclaimed(ownership),
       lost: (ownership) => this.fenced(ownership),
     });

@@ -20,6 +20,9 @@ function lapsed(sessions: number) {
     fenced: () => {},
   };
   const all = Array.from({ length: sessions }, (_, n) => new Ownership(claims, `s${n}`, { epoch: 1, owner: BEFORE }));
+  const time = { now: 0 };
+  /** The sessions with running requests, and whether requests wait. */
+  const requests = { running: new Set<Ownership>(), wait: false };
   const queue = new ClaimQueue({
     store: {
       claim: (id) => {
@@ -28,10 +31,13 @@ function lapsed(sessions: number) {
       },
     },
     logger: createLog(),
+    time: { monotonic: () => time.now },
     owner: () => AFTER,
     valid: () => true,
     live: () => all,
     isLive: () => true,
+    requestsWait: () => requests.wait,
+    runs: (ownership) => requests.running.has(ownership),
     claimed: () => {},
     lost: () => {},
   });
@@ -46,7 +52,16 @@ function lapsed(sessions: number) {
       underWay.delete(id);
     }
   };
-  return { all, queue, begun, underWay, answer, ids: (from: number, to: number) => all.slice(from, to).map(idOf) };
+  return {
+    all,
+    queue,
+    begun,
+    underWay,
+    answer,
+    time,
+    requests,
+    ids: (from: number, to: number) => all.slice(from, to).map(idOf),
+  };
 }
 
 const idOf = ({ sessionId }: Ownership): string => sessionId;
@@ -85,4 +100,57 @@ test('a store that leaves the claim of an awaited session without an answer does
   }
   expect([...underWay.keys()]).toEqual([stuck.sessionId]);
   expect(all.filter((ownership) => queue.leaseValid(ownership))).toHaveLength(all.length - 1);
+});
+
+test('while requests wait after a lapse, and until those of awaited sessions are answered, few others are claimed', async () => {
+  const { all, queue, begun, underWay, answer, requests } = lapsed(2_000);
+  requests.wait = true;
+  queue.extended();
+  const few = begun.length;
+  const asked = all.slice(-500);
+  const opened = asked.map(({ gate }) => gate.opened());
+  answer(asked.map(idOf));
+  await Promise.all(opened);
+  // Their requests run now, and none waits any more.
+  for (const ownership of asked) requests.running.add(ownership);
+  requests.wait = false;
+  expect(underWay.size).toBe(few);
+  const next = async (): Promise<void> => {
+    answer([...underWay.keys()]);
+    await new Promise((turn) => setImmediate(turn));
+  };
+  await next();
+  expect(underWay.size).toBe(few);
+  for (const ownership of asked.slice(1)) requests.running.delete(ownership);
+  await next();
+  expect(underWay.size).toBe(few);
+  requests.running.clear();
+  await next();
+  expect(underWay.size).toBeGreaterThan(4 * few);
+  while (underWay.size > 0) await next();
+  expect(begun).toHaveLength(all.length);
+});
+
+test('requests of sessions that were not awaited do not slow the claims', () => {
+  const [quiet, running] = [lapsed(500), lapsed(500)];
+  for (const ownership of running.all) running.requests.running.add(ownership);
+  quiet.queue.extended();
+  running.queue.extended();
+  expect(running.begun).toEqual(quiet.begun);
+});
+
+test('a request that runs for long slows the claims of other sessions only for a time', async () => {
+  const { all, queue, underWay, answer, requests, time } = lapsed(2_000);
+  requests.wait = true;
+  queue.extended();
+  const few = underWay.size;
+  const [asked] = all.slice(-1);
+  if (asked === undefined) throw new Error('no session');
+  requests.running.add(asked);
+  const opened = asked.gate.opened();
+  answer([asked.sessionId]);
+  await opened;
+  time.now = 60_000;
+  answer([...underWay.keys()]);
+  await until(() => underWay.size > 4 * few);
 });
