@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url';
 import type { Runtime } from './runtimes.ts';
 import { ServerProcess } from './server-process.ts';
 import { formatTable } from './table.ts';
+import { measureWakes, type Times, type Wakes } from './wakes.ts';
 
 interface Footprint {
   readonly heapBytes: number;
@@ -12,15 +13,10 @@ interface Footprint {
   readonly processBytes: number;
 }
 
-/**
- * The time of a ping to a hibernated session and of the next ping to the same session awake, over loopback HTTP in one
- * process.
- */
-interface Wakes {
-  readonly wakeP50Us: number;
-  readonly wakeP99Us: number;
-  readonly awakeP50Us: number;
-  readonly awakeP99Us: number;
+interface Measured extends Footprint {
+  /** Where sessions hibernate: the server's port, and some of them. */
+  readonly port?: number;
+  readonly sample?: readonly string[];
 }
 
 interface SessionsSide {
@@ -35,7 +31,7 @@ export interface SessionsReport {
   readonly runtime: Runtime;
   readonly count: number;
   readonly hibernated: number;
-  readonly sides: readonly (SessionsSide & Footprint & Partial<Wakes> & { readonly aboveSdkBytes: number })[];
+  readonly sides: readonly (SessionsSide & Footprint & { readonly aboveSdkBytes: number; readonly wakes?: Wakes })[];
 }
 
 const sides: readonly SessionsSide[] = [
@@ -68,7 +64,7 @@ export async function measureSessions(
   hibernated: number,
   baseline: string | undefined,
 ): Promise<SessionsReport> {
-  const measured: (SessionsSide & Footprint & Partial<Wakes>)[] = [];
+  const measured: (SessionsSide & Footprint & { wakes?: Wakes })[] = [];
   const measure = async (side: SessionsSide, env: Readonly<Record<string, string>>): Promise<void> => {
     const server = await ServerProcess.start(runtime, {
       script: 'idle-sessions.mjs',
@@ -76,12 +72,13 @@ export async function measureSessions(
       env,
     });
     try {
-      const footprint = await server.ask<Footprint & Partial<Wakes>>('measure', {
+      const { port, sample, ...footprint } = await server.ask<Measured>('measure', {
         side: side.id,
         count: side.hibernated === true ? hibernated : count,
         warmUp,
       });
-      measured.push({ ...side, ...footprint });
+      const wakes = port === undefined ? undefined : await measureWakes(server, port, sample ?? []);
+      measured.push({ ...side, ...footprint, ...(wakes && { wakes }) });
     } finally {
       await server.stop();
     }
@@ -135,20 +132,29 @@ export function formatSessions({ runtime, sides: measured, count: sessions, hibe
     bytes(side.processBytes / 1e6),
     goal(side, hibernated),
   ]);
-  const asleep = measured.filter((side) => side.wakeP99Us !== undefined);
-  const wakes = asleep.map(({ title, wakeP50Us = 0, wakeP99Us = 0, awakeP50Us = 0, awakeP99Us = 0 }) => [
-    title,
-    ...[wakeP50Us, wakeP99Us, awakeP50Us, awakeP99Us].map(bytes),
-    verdict(wakeP99Us <= wakeGoalUs, `≤ ${bytes(wakeGoalUs)}`),
-  ]);
-  const wakeHeader = ['a ping, µs', 'asleep p50', 'asleep p99', 'awake p50', 'awake p99', ''];
+  const wakes = measured.flatMap((side) => (side.wakes === undefined ? [] : formatWakes(side.title, side.wakes)));
   const title = `heap per idle session, ${bytes(sessions)} sessions (hibernated: ${bytes(hibernated)}) · Node ${runtime.version}`;
-  const tables =
-    wakes.length === 0
-      ? [[header, ...rows]]
-      : [
-          [header, ...rows],
-          [wakeHeader, ...wakes],
-        ];
-  return [title, ...tables.map(formatTable)].join('\n\n');
+  return [title, formatTable([header, ...rows]), ...wakes].join('\n\n');
+}
+
+function formatWakes(title: string, wakes: Wakes): string[] {
+  const row = (name: string, { count: pings, p50Us, p99Us }: Times, goalText = ''): string[] => [
+    name,
+    bytes(pings),
+    pings === 0 ? '' : bytes(p50Us),
+    pings === 0 ? '' : bytes(p99Us),
+    goalText,
+  ];
+  const { count: pauses, medianUs, longestUs } = wakes.pauses;
+  const reached = verdict(wakes.undisturbed.p99Us <= wakeGoalUs, `≤ ${bytes(wakeGoalUs)}`);
+  const table = formatTable([
+    [`${title}: a ping`, 'pings', 'p50 µs', 'p99 µs', ''],
+    row('asleep, all', wakes.asleep),
+    row('no collector pauses', wakes.undisturbed, reached),
+    row('the server’s collector pauses', wakes.paused),
+    row('only the client’s collector pauses', wakes.clientPaused),
+    row('awake, all', wakes.awake),
+  ]);
+  const note = `pauses of the server’s collector: ${bytes(pauses)}, median ${bytes(medianUs)} µs, longest ${bytes(longestUs)} µs`;
+  return [table, note];
 }

@@ -4,12 +4,13 @@ import { Agent, createServer, request } from 'node:http';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PerformanceObserver } from 'node:perf_hooks';
 import { writeHeapSnapshot } from 'node:v8';
 import { NodeStreamableHTTPServerTransport } from '@modelcontextprotocol/node';
 import { buildEchoServer } from './echo-server.mjs';
 
 // Opens sessions in this process and reports what each keeps on the heap after its client has disconnected. Needs
-// --expose-gc.
+// --expose-gc. Where sessions hibernate, the harness then wakes some of them.
 
 const initialize = (id) =>
   JSON.stringify({
@@ -22,7 +23,6 @@ const initialize = (id) =>
       clientInfo: { name: 'bench', version: '1.0.0' },
     },
   });
-const ping = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' });
 const initialized = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' });
 
 /** Only the SDK's own objects: a connected server after a handshake. */
@@ -60,16 +60,10 @@ async function overHttp(handler) {
     const told = await post(port, agent, headers, initialized);
     if (opened.statusCode !== 200 || told.statusCode !== 202)
       throw new Error(`a session was not opened: ${opened.statusCode}, ${told.statusCode}`);
-    return headers;
+    return headers['mcp-session-id'];
   };
   open.settle = async () => server.closeAllConnections();
-  /** Pings an open session and returns the time in ms. */
-  open.ping = async (headers) => {
-    const before = performance.now();
-    const { statusCode } = await post(port, agent, headers, ping);
-    if (statusCode !== 200) throw new Error(`a ping was answered with ${statusCode}`);
-    return performance.now() - before;
-  };
+  open.port = port;
   return open;
 }
 
@@ -176,44 +170,28 @@ async function usage(open) {
   return { heapUsed, external, rss };
 }
 
-const WARM_WAKES = 200;
-const WAKES = 2_000;
+/** Ids of sessions that the harness is told, at regular distances. */
+const SAMPLE = 2_200;
 
-/** Wakes sessions at regular distances, one after the other, then pings each again while it is awake. */
-async function wakes(open, sample) {
-  for (const headers of sample.splice(0, WARM_WAKES)) await open.ping(headers);
-  await open.asleep();
-  hasty = false;
-  const [woken, awake] = [[], []];
-  for (const headers of sample) {
-    woken.push(await open.ping(headers));
-    awake.push(await open.ping(headers));
-  }
-  const at = (times, part) => times.sort((a, b) => a - b)[Math.floor(times.length * part)] * 1_000;
-  return {
-    wakeP50Us: at(woken, 0.5),
-    wakeP99Us: at(woken, 0.99),
-    awakeP50Us: at(awake, 0.5),
-    awakeP99Us: at(awake, 0.99),
-  };
-}
-
-/** Returns the headers of some of them. */
+/** Returns the ids of some of them. */
 async function openSessions(open, first, count) {
   const sample = [];
-  const every = Math.ceil(count / (WARM_WAKES + WAKES));
+  const every = Math.ceil(count / SAMPLE);
   const workers = Array.from({ length: 4 }, async (_, worker) => {
     for (let id = worker; id < count; id += 4) {
-      const headers = await open(first + id);
-      if (id % every === 0) sample.push(headers);
+      const sessionId = await open(first + id);
+      if (id % every === 0) sample.push(sessionId);
     }
   });
   await Promise.all(workers);
   return sample;
 }
 
+let opened;
+
 async function measure({ side, warmUp, count, snapshot }) {
   const open = await sides[side]();
+  opened = open;
   await openSessions(open, 1, warmUp);
   const before = await usage(open);
   const sample = await openSessions(open, warmUp + 1, count);
@@ -221,13 +199,39 @@ async function measure({ side, warmUp, count, snapshot }) {
   if (snapshot !== undefined) writeHeapSnapshot(snapshot);
   const each = (key) => (after[key] - before[key]) / count;
   const footprint = { heapBytes: each('heapUsed'), externalBytes: each('external'), rssBytes: each('rss') };
-  return { ...footprint, processBytes: after.rss, ...(open.asleep && (await wakes(open, sample))) };
+  return { ...footprint, processBytes: after.rss, ...(open.asleep && { port: open.port, sample }) };
 }
 
-async function answer(params) {
-  process.send({ answer: await measure(params) });
+const pauses = [];
+let observer;
+
+const asks = {
+  measure,
+  /** Lets every session hibernate, for the last time. Then the pauses of the collector are noted, if `observed`. */
+  async asleep({ observed }) {
+    await opened.asleep();
+    hasty = false;
+    if (!observed) return true;
+    observer = new PerformanceObserver((list) => {
+      for (const { startTime, duration } of list.getEntries())
+        pauses.push([performance.timeOrigin + startTime, duration]);
+    });
+    observer.observe({ entryTypes: ['gc'] });
+    return true;
+  },
+  /** Start by the clock of the machine and duration, in ms. */
+  async pauses() {
+    // The observer is told of a pause in a later turn.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    observer?.disconnect();
+    return pauses;
+  },
+};
+
+async function answer({ ask, ...params }) {
+  process.send({ answer: await asks[ask](params) });
 }
 
-process.on('message', (params) => void answer(params));
+process.on('message', (question) => void answer(question));
 process.on('disconnect', () => process.exit(0));
 process.send({ port: 0 });
