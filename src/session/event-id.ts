@@ -155,6 +155,9 @@ export function postStreamKey(epoch: number, n: number): string {
   return `p${epoch.toString(KEY_RADIX)}x${n.toString(KEY_RADIX)}`;
 }
 
+/** The stream of `initialize`: the first POST at the first owner. */
+export const HANDSHAKE_STREAM = postStreamKey(1, 0);
+
 /** By owner, then by number: the order in which they were opened. */
 export function comparePostStreams(a: string, b: string): number {
   const [epochA, numberA] = placeOf(a);

@@ -71,6 +71,11 @@ export class SessionEventLog implements StreamLog {
     return this.#host.store.events.replay(this.#ownership.sessionId, stream, after);
   }
 
+  /** The client has the whole stream. */
+  forget(stream: string): void {
+    this.#host.store.events.forget?.(this.#ownership.sessionId, stream);
+  }
+
   async read(stream: string, after: number): Promise<ReplayOutcome> {
     let outcome = await this.replay(stream, after);
     // The answer of a call is worth more than the events before it. A GET stream has no answer, and its reader must

@@ -8,6 +8,7 @@ import type { Logger } from '../types.ts';
 import type { MessageSource } from './context.ts';
 import type { Delivery } from './delivery.ts';
 import { endError, errorAnswer } from './end-answers.ts';
+import { HANDSHAKE_STREAM } from './event-id.ts';
 import type { Ownership } from './ownership.ts';
 import type { Questions } from './questions.ts';
 import type { SessionRequests } from './requests.ts';
@@ -19,6 +20,8 @@ interface InboundSession {
   readonly ownership: Pick<Ownership, 'leaveReason'>;
   readonly record: { setInitialized(): void };
   readonly requests: Pick<SessionRequests, 'ask' | 'cancel'>;
+  /** `undefined`: streams have no event ids. */
+  readonly streamLog: { forget(stream: string): void } | undefined;
   /** Made on first use. */
   readonly questions: Questions;
   inHookTime<T>(hook: string, work: Promise<T>): Promise<T>;
@@ -55,10 +58,16 @@ export class InboundMessages {
   notification(message: RpcNotification, source: MessageSource | undefined): void {
     const session = this.#session;
     const { method } = message;
-    if (method === 'notifications/initialized') session.record.setInitialized();
+    if (method === 'notifications/initialized') this.#initialized();
     const isProgress = method === 'notifications/progress';
     this.#delivery.send(isProgress ? session.questions.progress(message) : message, source, method);
     if (method === 'notifications/cancelled') session.requests.cancel(message);
+  }
+
+  /** The client has read the answer to its `initialize`, so no client resumes the stream of that answer any more. */
+  #initialized(): void {
+    this.#session.record.setInitialized();
+    this.#session.streamLog?.forget(HANDSHAKE_STREAM);
   }
 
   /** The client's answer to a server→client request. */

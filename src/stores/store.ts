@@ -257,6 +257,11 @@ export interface EventStore {
   open(sessionId: string): MaybePromise<readonly OpenStreamInfo[]>;
   /** Drops what retention no longer keeps, for sessions without new writes. Cheap; the sweep calls it. */
   trim(): MaybePromise<void>;
+  /**
+   * Its client has shown that it has this whole stream, so a complete stream may be dropped before retention drops it.
+   * Only for stores where that is no write; the others leave it out.
+   */
+  forget?(sessionId: string, stream: string): void;
 }
 
 /**

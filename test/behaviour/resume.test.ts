@@ -43,6 +43,25 @@ const said = (events: readonly RawEvent[]): unknown[] =>
 const lastId = (stream: RawResponse): string => stream.events.findLast(({ id }) => id !== undefined)?.id ?? '';
 
 describe.each(faces)('over the %s face', (face) => {
+  test('the answer to initialize can be resumed until notifications/initialized shows that the client has read it', async () => {
+    const lab = createLab();
+    const store = watchedStore();
+    const served = await serve(lab.factory, { store }, { face });
+    const client = served.client();
+    const { response } = await client.initialize({ initialized: false });
+    const lastEventId = response.events[0]?.id ?? '';
+    const again = await client.get({ lastEventId });
+    await again.untilEnd();
+    expect(again.events.at(-1)?.message).toEqual(response.events.at(-1)?.message);
+    const kept = async () => (await store.views[0]?.events.replay(client.sessionId ?? '', 'p1x0', -1))?.found;
+    expect(await kept()).toBe(true);
+
+    await client.notify('notifications/initialized');
+    expect(await kept()).toBe(false);
+    expect((await client.get({ lastEventId })).status).toBe(204);
+    expect((await client.get({ lastEventId: response.events.at(-1)?.id })).status).toBe(204);
+  });
+
   test('B110 events of POST streams and of the GET stream carry ids that can be resumed from', async () => {
     const { lab, one, hold } = await serveLab({}, { face });
     const get = await one.get();

@@ -34,7 +34,8 @@ export function watchedStore({
   const watch = <T extends object>(room: string, methods: T): T =>
     new Proxy(methods, {
       get(target, name) {
-        const method = Reflect.get(target, name) as (...args: unknown[]) => unknown;
+        const method = Reflect.get(target, name) as ((...args: unknown[]) => unknown) | undefined;
+        if (method === undefined) return undefined;
         return (...args: unknown[]) => {
           const call = `${room}.${String(name)}` as Call;
           calls.push({ call, args });

@@ -119,6 +119,29 @@ describe('the byte budget of the event logs', () => {
     expect(found).toHaveLength(5);
     expect(events.replay('s', 'p0', -1)).toEqual({ found: false, why: 'unknown' });
   });
+
+  test('a complete stream that its client has read is dropped at once, and others stay', () => {
+    const { budget, deployment } = createRoom(1_000_000);
+    const { table, sessions, events } = deployment();
+    sessions.create(recordOf('s'));
+    const append = (stream: string, complete: boolean) =>
+      events.append({ sessionId: 's', fence: FENCE, stream, from: 0, events: ['', '1'], complete });
+    append('first', true);
+    append('open', false);
+    events.forget('s', 'open');
+    events.forget('s', 'unknown');
+    expect(table.held('s')?.log?.size).toBe(4);
+    events.forget('s', 'first');
+    expect(events.replay('s', 'first', -1)).toEqual({ found: false, why: 'unknown' });
+    expect(events.replay('s', 'open', -1)).toMatchObject({ found: true, next: 2, complete: false });
+
+    sessions.create(recordOf('t'));
+    events.append({ sessionId: 't', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
+    const used = budget.used;
+    events.forget('t', 'p');
+    expect(table.held('t')?.log).toBeUndefined();
+    expect(budget.used).toBeLessThan(used);
+  });
 });
 
 describe('tombstones', () => {

@@ -9,6 +9,7 @@
  *     a finished stream, no events after the id → 204, no reason to reconnect. A client that asks again and again while
  *                                                 the session has no open GET stream gets one: one SDK reconnects for
  *                                                 ever, and reads no other stream until then
+ *     the answer to `initialize`, which the client has shown to have read → as for a finished stream
  *     an event id of another origin             → a new GET stream
  *
  * An ended or unknown session is 404, unless the id names a call: `refuseResume`.
@@ -19,7 +20,7 @@ import type { Exchange } from '../../http/exchange.ts';
 import type { Sink } from '../../http/sink.ts';
 import { messageFrame, SSE_HEADERS } from '../../http/sse.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { endedId, type EventPosition, GET_STREAM, parseEventId } from '../../session/event-id.ts';
+import { endedId, type EventPosition, GET_STREAM, HANDSHAKE_STREAM, parseEventId } from '../../session/event-id.ts';
 import { openGet, resumable, resumeStream } from '../../session/readers.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { replayComplete } from '../../session/stream.ts';
@@ -49,7 +50,8 @@ export async function serveGet(session: LiveSession, exchange: Exchange, context
   }
   const position = parseEventId(lastEventId);
   const kept = position !== undefined && isOurs(session, position) && !position.ended;
-  const resumed = kept ? await resume(session, exchange, position, context) : undefined;
+  let resumed = kept ? await resume(session, exchange, position, context) : undefined;
+  if (kept && resumed === undefined && hasRead(session, position)) resumed = 'finished';
   if (resumed === 'resumed') return true;
   if (!context.stays()) return false;
   if (position === undefined || position.stream === GET_STREAM) {
@@ -65,6 +67,11 @@ export async function serveGet(session: LiveSession, exchange: Exchange, context
 function isOurs({ streamLog }: LiveSession, position: EventPosition): boolean {
   // A later epoch: the store lost the stream.
   return streamLog !== undefined && position.tag === streamLog.tag && position.epoch <= streamLog.epoch;
+}
+
+/** A store may have dropped the answer to `initialize`, once the client has shown that it has read the answer. */
+function hasRead({ record }: LiveSession, { stream }: EventPosition): boolean {
+  return record.initialized && stream === HANDSHAKE_STREAM;
 }
 
 /** `undefined`: the log cannot continue from there. */

@@ -45,6 +45,10 @@ export class MemoryEvents implements EventStore {
     this.#logs?.trim(this.#table.now());
   }
 
+  forget(sessionId: string, stream: string): void {
+    this.#log(sessionId)?.forget(stream);
+  }
+
   #log(sessionId: string): SessionLog | undefined {
     return this.#table.living(sessionId)?.log;
   }

@@ -154,6 +154,13 @@ export class SessionLog {
     if (this.#size === 0) this.#reset();
   }
 
+  /** Drops a complete stream, as far as its events are the oldest of the log. */
+  forget(key: string): void {
+    const stream = this.#streams.get(key);
+    if (stream?.complete !== true) return;
+    while (this.#size > 0 && this.#stream[this.#head] === stream) this.dropOldest();
+  }
+
   /** Drops all events at once, because the session ended. */
   drop(): void {
     this.#logs.dropped(this.#totalBytes, this.#size);
