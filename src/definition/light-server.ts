@@ -2,9 +2,9 @@
  * The server of one session or request: a fresh SDK `Server` that answers with the handlers of the definition
  * instead of its built-in ones. The SDK keeps everything that belongs to its connection in this object.
  *
- *     request ─▶ light server ─▶ fallbackRequestHandler (read once per request) ─▶ the definition's stored handler
+ *     request ─▶ light server ─▶ its table of handlers (read once per request) ─▶ the definition's stored handler
  *
- * The fallback is a getter, because an unknown method must find no handler at all: the SDK then refuses it at once.
+ * For an unknown method the table has no handler, so that the SDK refuses it at once.
  */
 import { contexts } from '../session/context.ts';
 import type { McpServerOptions } from '../types.ts';
@@ -12,9 +12,7 @@ import type { NotificationHandler, RequestHandler, SdkServer } from './sdk-serve
 
 export function createLightServer(shared: SdkServer, serverOptions: McpServerOptions): SdkServer {
   const light = new shared.constructor(shared._serverInfo, optionsOf(shared, serverOptions));
-  for (const method of light._requestHandlers.keys()) {
-    if (shared._requestHandlers.has(method)) light.removeRequestHandler(method);
-  }
+  light._requestHandlers = new LightHandlers(shared, light);
   for (const method of shared._customSchemaRequestMethods ?? []) light._customSchemaRequestMethods?.add(method);
   for (const [method, handler] of shared._notificationHandlers) {
     light._notificationHandlers.set(method, runningIn(light, handler));
@@ -24,19 +22,38 @@ export function createLightServer(shared: SdkServer, serverOptions: McpServerOpt
     light.fallbackNotificationHandler = runningIn(light, fallbackNotificationHandler);
   if (onclose !== undefined) light.onclose = onclose;
   if (onerror !== undefined) light.onerror = onerror;
-  Object.defineProperty(light, 'fallbackRequestHandler', {
-    configurable: true,
-    get: () => storedHandler(shared, light),
-  });
   return light;
 }
 
-/** The handler of the request that is being dispatched. `undefined`: the definition has none. */
-function storedHandler(shared: SdkServer, light: SdkServer): RequestHandler | undefined {
-  const context = contexts.getStore();
-  if (context?.method === undefined) return undefined;
-  const stored = shared._requestHandlers.get(context.method) ?? shared.fallbackRequestHandler;
-  return stored && ((request, ctx) => context.handledBy(light, () => stored.call(shared, request, ctx)));
+/**
+ * The handlers of one light server: its built-in ones that the definition lacks, then those of the definition. A getter
+ * in place of `fallbackRequestHandler` would do the same, but V8 then keeps the whole light server as a hash table.
+ */
+class LightHandlers extends Map<string, RequestHandler> {
+  readonly #shared: SdkServer;
+  readonly #light: SdkServer;
+
+  constructor(shared: SdkServer, light: SdkServer) {
+    super();
+    this.#shared = shared;
+    this.#light = light;
+    for (const [method, handler] of light._requestHandlers) {
+      if (!shared._requestHandlers.has(method)) this.set(method, handler);
+    }
+  }
+
+  /** The handler for the request that is being dispatched. `undefined`: the definition has none. */
+  override get(method: string): RequestHandler | undefined {
+    return super.get(method) ?? this.#storedHandler(method);
+  }
+
+  #storedHandler(method: string): RequestHandler | undefined {
+    const context = contexts.getStore();
+    if (context === undefined) return undefined;
+    const shared = this.#shared;
+    const stored = shared._requestHandlers.get(method) ?? shared.fallbackRequestHandler;
+    return stored && ((request, ctx) => context.handledBy(this.#light, () => stored.call(shared, request, ctx)));
+  }
 }
 
 function runningIn(light: SdkServer, handler: NotificationHandler): NotificationHandler {

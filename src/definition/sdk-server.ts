@@ -19,11 +19,10 @@ export interface SdkServer {
   fallbackNotificationHandler: ((notification: unknown) => unknown) | undefined;
   close(): Promise<void>;
   getCapabilities(): Readonly<Record<string, unknown>>;
-  removeRequestHandler(method: string): void;
   readonly _serverInfo: unknown;
   readonly _options: Readonly<Record<string, unknown>> | undefined;
   readonly _instructions: string | undefined;
-  readonly _requestHandlers: Map<string, RequestHandler>;
+  _requestHandlers: Map<string, RequestHandler>;
   readonly _notificationHandlers: Map<string, NotificationHandler>;
   readonly _customSchemaRequestMethods?: Set<string>;
 }

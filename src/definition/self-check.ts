@@ -86,7 +86,7 @@ class ShamSession {
     const { marker: sessionId } = this;
     const mcpReq = { id: 1, method, requestState: () => undefined, signal: new AbortController().signal };
     contexts.run(context, () => {
-      const handler = this.light.fallbackRequestHandler;
+      const handler = this.light._requestHandlers.get(method);
       if (handler === undefined) throw new Error(`the definition has no handler of ${method}`);
       ignore(handler({ jsonrpc: '2.0', id: 1, method, params }, { sessionId, mcpReq, requestId: 1 }));
     });

@@ -38,6 +38,8 @@ import type { UserOf } from './user.ts';
 
 export interface CoreOptions {
   readonly factory: McpEndpointFactory;
+  /** Each call of the factory is known to return another server. */
+  readonly makesNew: boolean;
   readonly options: ResolvedOptions;
   readonly store: OpenStore;
   /** The view for the option `resumeModernCalls`; `undefined`: it is off. */
@@ -73,6 +75,7 @@ export class Core {
 
   constructor({
     factory,
+    makesNew,
     options: given,
     store,
     calls,
@@ -144,7 +147,7 @@ export class Core {
       now: () => options.timeProvider.now(),
       random,
     });
-    const servers = new ServerBuilder({ factory, options, logger, requestState, authorizer });
+    const servers = new ServerBuilder({ factory, makesNew, options, logger, requestState, authorizer });
     const builder = new SessionBuilder(this.registry, servers, (session) => {
       if (this.registry.get(session.id) === session) void this.registry.leaving.end(session, 'handler_returned');
       else void session.leave('handler_returned');

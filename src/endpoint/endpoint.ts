@@ -145,6 +145,7 @@ class Endpoint {
   #make({ durable, inProcess }: Store, { sessions, calls }: StoreViews): Core {
     return new Core({
       factory: this.#factory,
+      makesNew: this.#definition !== undefined,
       options: this.#options,
       store: sessions,
       calls,

@@ -1,5 +1,5 @@
 /** The system providers: the only place in the library that reads clocks, timers and randomness directly. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomFillSync } from 'node:crypto';
 import type { TimeProvider } from '../types.ts';
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -44,10 +44,10 @@ let used = 0;
 export const systemRandom: RandomSource = (n) => {
   if (n > BLOCK_BYTES) return randomBytes(n);
   if (used + n > block.length) {
-    block = randomBytes(BLOCK_BYTES);
+    block = randomFillSync(new Uint8Array(BLOCK_BYTES));
     used = 0;
   }
-  const bytes = Uint8Array.from(block.subarray(used, used + n));
+  const bytes = block.slice(used, used + n);
   // Do not keep bytes that were handed out.
   block.fill(0, used, used + n);
   used += n;

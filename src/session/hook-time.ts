@@ -12,6 +12,7 @@ import { hookTimeout, SojournError } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Logger } from '../types.ts';
+import { TurnTimer } from './turn-timer.ts';
 
 export interface HookCall<T> {
   /** The name that the user knows. */
@@ -31,12 +32,22 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
 export function inHookTime<T>(times: HookTimes, call: HookCall<T>, work: T | PromiseLike<T>): Promise<T> {
+  if (times.hookTimeoutMs === Infinity) return Promise.resolve(work);
+  return answeredInHookTime(times, call, (resolve, reject) => void Promise.resolve(work).then(resolve, reject));
+}
+
+/** The same for code that calls back. */
+export function answeredInHookTime<T>(
+  times: HookTimes,
+  call: HookCall<T>,
+  start: (resolve: (result: T) => void, reject: (cause: unknown) => void) => void,
+): Promise<T> {
   const { hookTimeoutMs, timeProvider, logger } = times;
   const { hook, sessionId } = call;
-  if (hookTimeoutMs === Infinity) return Promise.resolve(work);
   return new Promise<T>((resolve, reject) => {
+    if (hookTimeoutMs === Infinity) return start(resolve, reject);
     let isLate = false;
-    const timer = timeProvider.setTimeout(() => {
+    const timer = new TurnTimer(timeProvider, hookTimeoutMs, () => {
       isLate = true;
       const error = hookTimeout(hook, hookTimeoutMs);
       logger.error(
@@ -45,15 +56,15 @@ export function inHookTime<T>(times: HookTimes, call: HookCall<T>, work: T | Pro
       );
       call.timedOut?.(error);
       reject(error);
-    }, hookTimeoutMs);
-    Promise.resolve(work).then(
+    });
+    start(
       (result) => {
-        timeProvider.clearTimeout(timer);
+        timer.clear();
         if (isLate) call.late?.(result);
         else resolve(result);
       },
-      (cause: unknown) => {
-        timeProvider.clearTimeout(timer);
+      (cause) => {
+        timer.clear();
         if (isLate) logger.debug({ err: cause, hook, sessionId }, `${hook} failed after its time was over`);
         else reject(cause);
       },

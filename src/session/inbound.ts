@@ -24,7 +24,7 @@ interface InboundSession {
   readonly streamLog: { forget(stream: string): void } | undefined;
   /** Made on first use. */
   readonly questions: Questions;
-  inHookTime<T>(hook: string, work: Promise<T>): Promise<T>;
+  answeredInHookTime<T>(hook: string, ask: (answered: (answer: T) => void) => void): Promise<T>;
 }
 
 export class InboundMessages {
@@ -43,11 +43,10 @@ export class InboundMessages {
   ask(message: RpcRequest, source: MessageSource | undefined): Promise<RpcResponse> {
     const { ownership, requests } = this.#session;
     const { leaveReason } = ownership;
-    const answered = new Promise<RpcResponse>((resolve) => {
-      if (leaveReason !== undefined) resolve(errorAnswer(message.id, endError(leaveReason, false)));
-      else requests.ask(message, source, resolve);
+    return this.#session.answeredInHookTime<RpcResponse>(`${message.method} of the server`, (answered) => {
+      if (leaveReason !== undefined) answered(errorAnswer(message.id, endError(leaveReason, false)));
+      else requests.ask(message, source, answered);
     });
-    return this.#session.inHookTime(`${message.method} of the server`, answered);
   }
 
   /** Repeats a notification to a rebuilt server. Records nothing. */

@@ -36,7 +36,7 @@ export class LeavingSessions {
   readonly #host: LeftRegistry;
   readonly #events: SessionEvents;
   readonly #endHook: EndHook;
-  readonly #closing = new Map<string, Promise<void>>();
+  readonly #closing = new Map<string, Promise<unknown>>();
   /**
    * Writes that the store did not take when a session left. Until it takes them, the record names an owner without a
    * copy.
@@ -50,7 +50,7 @@ export class LeavingSessions {
   }
 
   /** Resolves when a session that is leaving has left. */
-  closing(id: string): Promise<void> | undefined {
+  closing(id: string): Promise<unknown> | undefined {
     return this.#closing.get(id);
   }
 
@@ -59,17 +59,9 @@ export class LeavingSessions {
    * end it, because it was leaving already, another instance owns it, or the store did not take the end. Look for its
    * record.
    */
-  async end(session: LiveSession, reason: EndReason): Promise<boolean> {
-    if (!this.#host.remove(session)) {
-      await (this.#closing.get(session.id) ?? session.leave(reason));
-      return false;
-    }
-    let ended = false;
-    const ending = this.#end(session, reason).then((stored) => {
-      ended = stored;
-    });
-    await this.#track(session.id, ending);
-    return ended;
+  end(session: LiveSession, reason: EndReason): Promise<boolean> {
+    if (this.#host.remove(session)) return this.#track(session.id, this.#end(session, reason), false);
+    return (this.#closing.get(session.id) ?? session.leave(reason)).then(() => false);
   }
 
   async #end(session: LiveSession, reason: EndReason): Promise<boolean> {
@@ -133,9 +125,9 @@ export class LeavingSessions {
   }
 
   /** Gives a session back to the store for another instance. `why` decides the error of its running requests. */
-  release(session: LiveSession, why: 'released' | 'closed'): Promise<void> {
+  release(session: LiveSession, why: 'released' | 'closed'): Promise<unknown> {
     if (!this.#host.remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
-    return this.#track(session.id, this.#release(session, why));
+    return this.#track(session.id, this.#release(session, why), undefined);
   }
 
   async #release(session: LiveSession, why: 'released' | 'closed'): Promise<void> {
@@ -148,9 +140,9 @@ export class LeavingSessions {
    * Drops the copy of an idle session; its record stays. A request that arrives during this waits, and wakes the
    * session. `idleMs`: how long ago the session was in use.
    */
-  hibernate(session: LiveSession, idleMs: number): Promise<void> {
+  hibernate(session: LiveSession, idleMs: number): Promise<unknown> {
     if (!this.#host.remove(session)) return this.#closing.get(session.id) ?? Promise.resolve();
-    return this.#track(session.id, this.#hibernate(session, idleMs));
+    return this.#track(session.id, this.#hibernate(session, idleMs), undefined);
   }
 
   async #hibernate(session: LiveSession, idleMs: number): Promise<void> {
@@ -211,7 +203,7 @@ export class LeavingSessions {
       { sessionId: session.id },
       'Another instance owns this session now; the copy here is dropped',
     );
-    void this.#track(session.id, session.leave('fenced'));
+    void this.#track(session.id, session.leave('fenced'), undefined);
     this.#events.emit('fenced', session.id, { reason: 'fenced' });
     this.#host.takenOver();
   }
@@ -221,13 +213,15 @@ export class LeavingSessions {
     return this.#host.claimsSettled(ownership)?.catch(() => {});
   }
 
-  #track(id: string, leaving: Promise<void>): Promise<void> {
-    const left = (): void => {
+  /** Resolves as `leaving` does, and with `failed` where that rejects. */
+  #track<T>(id: string, leaving: Promise<T>, failed: T): Promise<T> {
+    const left = (outcome: T): T => {
       if (this.#closing.get(id) === tracked) this.#closing.delete(id);
+      return outcome;
     };
     const tracked = leaving.then(left, (cause: unknown) => {
       this.#host.logger.error({ err: cause, sessionId: id }, 'A session could not be torn down');
-      left();
+      return left(failed);
     });
     this.#closing.set(id, tracked);
     return tracked;

@@ -11,7 +11,7 @@ import type { EventEmitter } from 'node:events';
 import { tooManySessions } from '../errors.ts';
 import { LargeAnswers } from '../http/large-answers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { OpenStore } from '../stores/store.ts';
+import type { MaybePromise, OpenStore } from '../stores/store.ts';
 import type { Logger, RestoreCause, SessionEventMap } from '../types.ts';
 import { ClaimQueue } from './claim-queue.ts';
 import { IdleList } from './idle-list.ts';
@@ -146,10 +146,15 @@ export class Registry implements LiveSessionHost, SweptSessions {
    * Reserves space for one more session, after ending (or hibernating) idle sessions past the limit. Call the returned
    * function once the session is live, or was not made.
    */
-  async reserve(): Promise<() => void> {
-    const release = await this.takePlace();
+  reserve(): MaybePromise<() => void> {
+    const release = this.takePlace();
+    if (release instanceof Promise) return release.then((taken) => this.#withRoom(taken));
+    return this.#sweep.isFull ? this.#withRoom(release) : release;
+  }
+
+  async #withRoom(release: () => void): Promise<() => void> {
     try {
-      if (this.#sweep.isFull) await this.#sweep.makeRoom();
+      await this.#sweep.makeRoom();
     } catch (cause) {
       release();
       throw cause;
@@ -161,10 +166,17 @@ export class Registry implements LiveSessionHost, SweptSessions {
    * Takes one place of `limits.sessions`, on a durable store by hibernating an idle session if there is none. Call the
    * returned function to give it back.
    */
-  async takePlace(): Promise<() => void> {
-    const { sessions } = this.options.limits;
-    if (this.#live.size + this.#reserved >= sessions && this.durable) await this.#sweep.hibernateOne();
-    if (this.#live.size + this.#reserved >= sessions) throw tooManySessions(sessions);
+  takePlace(): MaybePromise<() => void> {
+    if (this.#full && this.durable) return this.#sweep.hibernateOne().then(() => this.#place());
+    return this.#place();
+  }
+
+  get #full(): boolean {
+    return this.#live.size + this.#reserved >= this.options.limits.sessions;
+  }
+
+  #place(): () => void {
+    if (this.#full) throw tooManySessions(this.options.limits.sessions);
     this.#reserved += 1;
     let held = true;
     return () => {

@@ -14,6 +14,8 @@ import { SessionRun } from './run.ts';
 
 export interface ServerBuilderOptions {
   readonly factory: McpEndpointFactory;
+  /** Each call of the factory is known to return another server. */
+  readonly makesNew: boolean;
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly requestState: RequestStateCodec;
@@ -57,32 +59,30 @@ export class ServerBuilder {
   }
 
   #make(call: FactoryCall, serverOptions: McpServerOptions): MaybePromise<AnyServer> {
-    let read = false;
     const { authInfo } = call.caller;
     const context: McpEndpointContext = {
       era: call.era,
       ...(authInfo !== undefined && { authInfo }),
       requestInfo: call.caller.request,
       ...(call.session !== undefined && { session: call.session }),
-      get serverOptions() {
-        read = true;
-        call.optionsRead?.();
-        return serverOptions;
-      },
+      serverOptions,
       restored: call.restored,
       requestState: this.#options.requestState,
     };
+    const mustRead = this.#mustRead(call);
+    let read = false;
+    if (mustRead) {
+      onRead(context, () => {
+        read = true;
+        call.optionsRead?.();
+      });
+    }
     const checked = (server: unknown): AnyServer => {
       if (!isServer(server)) {
         throw factoryFailed('the server factory returned something without connect() and close()');
       }
-      if (this.#made.has(server)) {
-        throw factoryFailed(
-          'the server factory returned the same server twice: a server belongs to one session or request, so make a new one in each call',
-        );
-      }
-      this.#made.add(server);
-      if (!read) this.#warnOnce();
+      if (!this.#options.makesNew) this.#checkNew(server);
+      if (mustRead && !read) this.#warnOnce();
       this.#checkEra(server);
       this.#options.authorizer?.watch(server);
       return server;
@@ -111,6 +111,21 @@ export class ServerBuilder {
     close().catch((err: unknown) =>
       this.#options.logger.error({ err }, 'A server that the factory returned too late could not be closed'),
     );
+  }
+
+  #checkNew(server: AnyServer): void {
+    if (this.#made.has(server)) {
+      throw factoryFailed(
+        'the server factory returned the same server twice: a server belongs to one session or request, so make a new one in each call',
+      );
+    }
+    this.#made.add(server);
+  }
+
+  /** Whether it matters that the factory reads `ctx.serverOptions`. */
+  #mustRead(call: FactoryCall): boolean {
+    const warns = !this.#warned && this.#options.options.configureSessionOptions !== undefined;
+    return warns || call.optionsRead !== undefined;
   }
 
   #warnOnce(): void {
@@ -186,6 +201,16 @@ export class ServerBuilder {
       throw orHookTimeout(cause, (err) => factoryFailed('configureSessionOptions threw', err));
     }
   }
+}
+
+/** A getter takes longer to make than the rest of the context. */
+function onRead(context: McpEndpointContext, read: () => void): void {
+  const { serverOptions } = context;
+  const get = (): McpServerOptions => {
+    read();
+    return serverOptions;
+  };
+  Object.defineProperty(context, 'serverOptions', { get });
 }
 
 function isServer(value: unknown): value is AnyServer {

@@ -6,7 +6,7 @@
 import { factoryFailed, lapsed, overUserLimit, storeAway, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { type Handshake, isEnded, type OpenStore } from '../stores/store.ts';
+import { type Handshake, isEnded, type MaybePromise, type NewSessionRecord, type OpenStore } from '../stores/store.ts';
 import { base64url, type RandomSource } from '../options/system.ts';
 import type { McpHttpRequest, SessionIdGenerator } from '../types.ts';
 import { checkedHandshake } from './handshake.ts';
@@ -74,15 +74,14 @@ export class SessionOpener {
     const { sessions } = this.#options.perUser;
     const leaveShare = this.#registry.shares.reserve(caller.user, caller.clientAddress, sessions);
     if (leaveShare === undefined) throw overUserLimit('sessions', sessions);
-    const release = await this.#registry.reserve().catch((cause: unknown) => {
-      leaveShare();
-      throw cause;
-    });
+    let release: (() => void) | undefined;
     try {
+      const place = this.#registry.reserve();
+      release = place instanceof Promise ? await place : place;
       return await this.#open(message, handshake, caller);
     } finally {
       leaveShare();
-      release();
+      release?.();
     }
   }
 
@@ -117,14 +116,16 @@ export class SessionOpener {
         return { session: undefined, answer };
       }
       this.#checkAnswer(session);
-      await this.#initialized(session, message, caller);
+      const told = this.#initialized(session, message, caller);
+      if (told !== undefined) await told;
       if (session.left) throw factoryFailed('the session ended while it was being opened');
       if (caller.closed) {
         await session.leave('closed');
         this.#registry.leaving.ended(session.id, 'deleted');
         return undefined;
       }
-      await this.#record(session, caller);
+      const recorded = this.#record(session, caller);
+      if (recorded !== undefined) await recorded;
       // If the lease ran out during this, the sessions that were live have been claimed again already.
       while (session.ownership.owner !== this.#ownerId())
         if (!(await this.#registry.claimAgain(session))) throw lapsed();
@@ -151,48 +152,52 @@ export class SessionOpener {
       );
   }
 
-  async #initialized(session: LiveSession, message: RpcRequest, caller: OpenCaller): Promise<void> {
+  /** `undefined`: the application has no such hook. */
+  #initialized(session: LiveSession, message: RpcRequest, caller: OpenCaller): Promise<void> | undefined {
     const { sessionMigrationHandler } = this.#options;
-    if (sessionMigrationHandler?.onSessionInitialized === undefined) return;
+    if (sessionMigrationHandler?.onSessionInitialized === undefined) return undefined;
     const hook = { hook: 'sessionMigrationHandler.onSessionInitialized', sessionId: session.id };
-    try {
-      await inHookTimeWith(this.#options, hook, caller.signal, (signal) =>
-        sessionMigrationHandler.onSessionInitialized?.(caller.request, session.id, message.params as never, signal),
-      );
-    } catch (cause) {
+    return inHookTimeWith(this.#options, hook, caller.signal, (signal) =>
+      sessionMigrationHandler.onSessionInitialized?.(caller.request, session.id, message.params as never, signal),
+    ).catch((cause: unknown) => {
       throw orHookTimeout(cause, (err) => factoryFailed(`${hook.hook} threw`, err));
-    }
+    });
   }
 
-  async #record(session: LiveSession, caller: OpenCaller): Promise<void> {
-    let outcome;
-    try {
-      outcome = await this.#create(session, caller);
-    } catch (cause) {
-      throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
-    }
-    if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
-    session.record.created();
-  }
-
-  /** Waits for a store that is away. An earlier try with an unknown outcome may have stored the record. */
-  #create(session: LiveSession, caller: OpenCaller): Promise<'created' | 'exists'> {
+  /** `undefined`: the store has answered at once. */
+  #record(session: LiveSession, caller: OpenCaller): Promise<void> | undefined {
     const record = session.record.toRecord();
     const { timeProvider: time, waitMs } = this.#options;
-    let again = false;
-    return whileAway(
-      { time, waitMs, stopped: () => caller.closed || this.#lifecycle.refusal !== undefined },
-      async () => {
-        const first = !again;
-        again = true;
-        const outcome = await this.#store.sessions.create(record, this.#registry.expiresInMs());
-        if (outcome === 'created' || first) return outcome;
-        const stored = await this.#store.sessions.read(record.id);
-        const ours =
-          stored !== undefined && !isEnded(stored) && stored.owner === record.owner && stored.epoch === record.epoch;
-        return ours ? 'created' : 'exists';
-      },
-    );
+    const wait = { time, waitMs, stopped: () => caller.closed || this.#lifecycle.refusal !== undefined };
+    const recorded = (outcome: 'created' | 'exists'): void => {
+      if (outcome === 'exists') throw factoryFailed(`the session id ${session.id} exists already`);
+      session.record.created();
+    };
+    const created = whileAway(wait, (again) => this.#create(record, again));
+    if (created instanceof Promise) {
+      return created.then(recorded, (cause: unknown) => {
+        throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
+      });
+    }
+    recorded(created);
+    return undefined;
+  }
+
+  /** `again`: an earlier try with an unknown outcome may have stored the record. */
+  #create(record: NewSessionRecord, again: boolean): MaybePromise<'created' | 'exists'> {
+    const outcome = this.#store.sessions.create(record, this.#registry.expiresInMs());
+    return again ? this.#createdBefore(record, outcome) : outcome;
+  }
+
+  async #createdBefore(
+    record: NewSessionRecord,
+    outcome: MaybePromise<'created' | 'exists'>,
+  ): Promise<'created' | 'exists'> {
+    if ((await outcome) === 'created') return 'created';
+    const stored = await this.#store.sessions.read(record.id);
+    const ours =
+      stored !== undefined && !isEnded(stored) && stored.owner === record.owner && stored.epoch === record.epoch;
+    return ours ? 'created' : 'exists';
   }
 
   async #newId(generator: SessionIdGenerator, message: RpcRequest, caller: OpenCaller): Promise<string> {

@@ -22,7 +22,7 @@ import { CallGuard } from './call-guard.ts';
 import { Delivery } from './delivery.ts';
 import { GET_STREAM } from './event-id.ts';
 import { SessionEventLog } from './event-log.ts';
-import { inHookTime, isHookTimeout } from './hook-time.ts';
+import { answeredInHookTime, inHookTime, isHookTimeout } from './hook-time.ts';
 import { idleEntry } from './idle-list.ts';
 import { InboundMessages } from './inbound.ts';
 import type { LeaseGate } from './lease-gate.ts';
@@ -221,6 +221,11 @@ export class LiveSession {
   /** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
   inHookTime<T>(hook: string, work: Promise<T>): Promise<T> {
     return inHookTime(this.#host.options, { hook, sessionId: this.id }, work);
+  }
+
+  /** Resolves with what `ask` passes on, or rejects with HOOK_TIMEOUT. */
+  answeredInHookTime<T>(hook: string, ask: (answered: (answer: T) => void) => void): Promise<T> {
+    return answeredInHookTime(this.#host.options, { hook, sessionId: this.id }, ask);
   }
 
   // ——— messages out ———

@@ -37,7 +37,7 @@ export async function tearDown(
   else if (reason !== 'fenced' || usedGetStream?.continueElsewhere() !== true) usedGetStream?.detach();
   abortSignal();
   run?.leave(reason);
-  await run?.heard();
+  if (run !== undefined) await run.heard();
   const closed = closeServer(session, options);
   if (run === undefined && !isKept) return closed;
   await Promise.all([closed, run?.done(), isKept ? flushed(session) : undefined]);

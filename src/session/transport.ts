@@ -90,8 +90,9 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   }
 
   /** Reports at once that the transport is closed, when a server connects after its session has left. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
     if (this.#state === 'closed') this.onclose?.();
+    return DONE;
   }
 
   setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
@@ -113,13 +114,14 @@ export class SessionTransport extends ServerTransport implements ScopedTransport
   }
 
   /** Called by the server when it closes itself, and by the session when it leaves. */
-  async close(): Promise<void> {
-    if (this.#state === 'closed') return;
+  close(): Promise<void> {
+    if (this.#state === 'closed') return DONE;
     const isUnawaited = this.#state === 'settled' && !hasCloseListener(this.#session.server);
     this.#state = 'closed';
     if (isUnawaited) closeUnawaited(this.onclose);
     else this.onclose?.();
     this.#session.serverClosed();
+    return DONE;
   }
 
   send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {

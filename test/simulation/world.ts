@@ -179,6 +179,7 @@ export class World {
         this.options.onFactory?.(instance, context);
         return new SimServer(process, this.ledger, context, (what) => this.note(what));
       },
+      makesNew: false,
       options,
       store: this.options.wrapStore?.(opened, instance) ?? opened,
       durable: true,

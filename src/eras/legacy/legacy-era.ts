@@ -262,7 +262,8 @@ export class LegacyEra {
       }
       const stream = session.requests.open([message], false);
       // Without its first event in the log the stream cannot be resumed.
-      if ((await stream.prime()) !== 'written') stream.abandonLog();
+      const primed = stream.prime();
+      if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.abandonLog();
       session.requests.begin(stream, this.#sseSink(exchange));
       session.requests.streams.replyAlone(stream, json);
     } catch (cause) {

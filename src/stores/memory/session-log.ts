@@ -214,12 +214,9 @@ export class SessionLog {
   }
 }
 
-/**
- * Copies the ring from its head on and fills it up to `slots`. `Array.from` sets the exact size; an array grown by
- * `push` would use more.
- */
+/** Copies the ring from its head on and fills it up to `slots`. An array grown by `push` would use more memory. */
 function unrolled<T>(ring: readonly T[], head: number, slots: number, empty: T): T[] {
-  const next = Array.from({ length: slots }, () => empty);
+  const next = Array<T>(slots).fill(empty);
   for (let i = 0; i < ring.length; i++) next[i] = ring[(head + i) & (ring.length - 1)] ?? empty;
   return next;
 }

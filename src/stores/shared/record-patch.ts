@@ -22,7 +22,7 @@ export const expiryAfter = (ms: number | null, now: number): number | null => (m
 /** A record with its own lists: the caller may change the lists that it passed. */
 export function copyRecord(record: NewSessionRecord, expiresAt: number | null): SessionRecord {
   const { subscriptions, state } = record;
-  return { ...record, subscriptions: copyList(subscriptions), state: patchState(NO_STATE, state), expiresAt };
+  return { ...record, subscriptions: copyList(subscriptions), state: copyState(state), expiresAt };
 }
 
 /** Shared, because most sessions have neither. */
@@ -42,6 +42,10 @@ export function changedList(list: readonly string[], changes: readonly Subscript
 
 function copyList(list: readonly string[]): readonly string[] {
   return list.length === 0 ? NO_LIST : [...list];
+}
+
+function copyState(state: SessionRecord['state']): SessionRecord['state'] {
+  return Object.keys(state).length === 0 ? NO_STATE : patchState(NO_STATE, state);
 }
 
 /** `fromEntries` makes own properties of all keys, `__proto__` included. */
