@@ -88,6 +88,11 @@ export class Lease {
   #failures = 0;
   #lapses = 0;
   #ownersReturnUntil = -Infinity;
+  /**
+   * Dead ids that owned sessions, whose leases may still be stored: the store did not answer when they were left. A
+   * frozen store may even store their last renewal when it continues.
+   */
+  readonly #toLeave = new Set<string>();
   /** When the last renewal succeeded. */
   #renewedAt = Infinity;
 
@@ -285,7 +290,9 @@ export class Lease {
       { instance: before, lapses: this.#lapses },
       'The lease ran out; its sessions are claimed again under a new id',
     );
-    await Promise.resolve(this.#options.store.leave(before)).catch(() => {});
+    // An id that was never announced owns nothing.
+    if (before === this.#announcedId) this.#toLeave.add(before);
+    await this.#leaveDead(before);
     const losses = this.#losses;
     const sent = await this.#announce();
     if (this.#left) {
@@ -293,5 +300,15 @@ export class Lease {
       return;
     }
     this.#extend(sent, losses);
+    for (const id of this.#toLeave) void this.#leaveDead(id);
+  }
+
+  async #leaveDead(id: string): Promise<void> {
+    try {
+      await this.#options.store.leave(id);
+      this.#toLeave.delete(id);
+    } catch {
+      // The store is away. The id is left when the next one is announced.
+    }
   }
 }

@@ -100,3 +100,40 @@ test('a renewal that took nearly as long as a lease is followed by the next at o
   store.until = undefined;
   await lease.leave();
 });
+
+test('the id that an outage cost its lease is left when the store is back, in case the store still has that lease', async () => {
+  const time = createFakeTime();
+  const store = { away: false, left: [] as string[] };
+  const ask = async (): Promise<void> => {
+    if (store.away) throw storeAway('the test says so');
+  };
+  let drawn = 0;
+  const lease = new Lease({
+    store: {
+      announce: ask,
+      renew: async () => (await ask(), true),
+      leave: async (id) => {
+        await ask();
+        store.left.push(id);
+      },
+    },
+    inProcess: false,
+    leaseMs: LEASE_MS,
+    random: (bytes) => new Uint8Array(bytes).fill(drawn++ % 256),
+    time,
+    logger: createLog(),
+    lapsed: () => {},
+    extended: () => {},
+    onStoreReachable: () => {},
+  });
+  await lease.join();
+  const { owner } = lease;
+  store.away = true;
+  await time.advance(3 * LEASE_MS);
+  expect(store.left).toEqual([]);
+  store.away = false;
+  await time.advance(LEASE_MS);
+  expect(lease.owner).not.toBe(owner);
+  expect(store.left.filter((id) => id === owner)).toEqual([owner]);
+  await lease.leave();
+});
