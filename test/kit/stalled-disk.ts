@@ -8,7 +8,7 @@ import { findProgram } from '../../scripts/server-programs.mjs';
 
 const source = fileURLToPath(new URL('stalled-flush.c', import.meta.url));
 
-/** Why no disk can stall here, or undefined. */
+/** Why no disk can stall here, or undefined. The library whose flushes wait is compiled for each test. */
 export const noStalls: string | undefined =
   process.platform !== 'linux' ? 'needs Linux' : findProgram('cc') === undefined ? 'needs a C compiler, cc' : undefined;
 

@@ -126,7 +126,7 @@ describe('a copy of the log that does not end', () => {
 /** 100 answers of this size fill the log. */
 const LARGE = 200_000;
 
-describe.skipIf(noStalls !== undefined && process.env['CI'] === undefined)(
+describe.skipIf(noStalls !== undefined)(
   `a disk whose flushes do not end${noStalls === undefined ? '' : ` (${noStalls})`}`,
   { timeout: 180_000 },
   () => {
