@@ -22,6 +22,7 @@ export interface ChaosArguments {
   readonly awayMs: number;
   readonly rounds: number;
   readonly sessions: number;
+  readonly askedBeforeMs: number;
   readonly servers: Servers;
   readonly paces: readonly PaceName[];
   readonly together: boolean;
@@ -47,6 +48,7 @@ export const usage = `npm run chaos -- --store all [options]
   --away-ms N       how long the store is away in the scenario outage (10000)
   --rounds N        how often all instances are replaced in the scenario rolling (10)
   --sessions N      of the instance in the scenario return (10000)
+  --early-ms N      in return, the sessions are asked so long before the store is back (0)
   --servers KIND    factory: a server for each session; definition: one for all, in faults, outage and rolling (factory)
   --pace LIST       when official clients call in the scenario patience: after-answer (20 ms after each answer), steady
                     (every 40 ms, whatever is still running), or all (all)
@@ -72,6 +74,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       'away-ms': { type: 'string', default: '10000' },
       rounds: { type: 'string', default: '10' },
       sessions: { type: 'string', default: '10000' },
+      'early-ms': { type: 'string', default: '0' },
       servers: { type: 'string', default: 'factory' },
       pace: { type: 'string', default: 'all' },
       together: { type: 'boolean', default: false },
@@ -94,6 +97,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     awayMs: count('away-ms', values['away-ms']),
     rounds: count('rounds', values.rounds),
     sessions: count('sessions', values.sessions),
+    askedBeforeMs: count('early-ms', values['early-ms']),
     servers: one('servers', values.servers, SERVERS),
     paces: listed('pace', values.pace, PACES),
     together: values.together,

@@ -74,7 +74,7 @@ async function main(argv: readonly string[]): Promise<number> {
             : scenario === 'rolling'
               ? runRolling({ ...common, rounds })
               : scenario === 'return'
-                ? runReturn({ ...common, sessions: args.sessions })
+                ? runReturn({ ...common, sessions: args.sessions, askedBeforeMs: args.askedBeforeMs })
                 : runOthers({ ...common, languages, pace: paceOf('steady') }),
       );
     }

@@ -18,6 +18,8 @@ export interface ReturnOptions {
   readonly seed: number;
   readonly leaseMs: number;
   readonly sessions: number;
+  /** How long before the store is back the sessions are asked; then their requests wait. */
+  readonly askedBeforeMs: number;
   readonly progress?: ((text: string) => void) | undefined;
 }
 
@@ -41,7 +43,7 @@ interface Progress {
 }
 
 export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
-  const { kind, seed, leaseMs, sessions: count, progress = () => {} } = options;
+  const { kind, seed, leaseMs, sessions: count, askedBeforeMs, progress = () => {} } = options;
   const began = now();
   const machine = machineNow();
   const history = new History();
@@ -58,19 +60,23 @@ export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
     const ids = await openSessions(count, agent, url);
     await delay(DELAY_MS);
     progress(`${kind}: the store is away for ${AWAY_MS} ms`);
-    await store.away(AWAY_MS, kind === 'sqlite' ? 'frozen' : 'stopped');
-    const back = now();
     const step = Math.max(1, Math.floor(count / ASKED));
     const asked = ids.filter((_, n) => n % step === 0).slice(0, ASKED);
+    const askAll = (): Promise<number[]> =>
+      Promise.all(
+        asked.map(async (id) => {
+          const answer = await post(all, url, call, id);
+          if (answer.status !== 200 || !answer.text.includes('"result"'))
+            history.violation('failed', `${id}: ${answer.status} ${answer.text.slice(0, 200)}`);
+          return now();
+        }),
+      );
+    const away = store.away(AWAY_MS, kind === 'sqlite' ? 'frozen' : 'stopped');
+    const early = askedBeforeMs > 0 ? pause(AWAY_MS - askedBeforeMs).then(askAll) : undefined;
+    await away;
+    const back = now();
     const before = told();
-    const waits = await Promise.all(
-      asked.map(async (id) => {
-        const answer = await post(all, url, call, id);
-        if (answer.status !== 200 || !answer.text.includes('"result"'))
-          history.violation('failed', `${id}: ${answer.status} ${answer.text.slice(0, 200)}`);
-        return now() - back;
-      }),
-    );
+    const waits = (await (early ?? askAll())).map((at) => at - back);
     const answered = await told();
     let after = answered;
     // On SQLite a lock refuses writes only, and a renewal may come through in time: then nothing has to be claimed.
@@ -105,6 +111,7 @@ export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
       machine,
       awayMs: AWAY_MS,
       delayMs: DELAY_MS,
+      askedBeforeMs,
       asked: quantiles(waits),
       claimed,
       servingAfterMs: servingAt - back,
