@@ -69,6 +69,8 @@ export class ClientCall {
   #answeredNow: () => void = () => undefined;
   #lastEvent: string | undefined;
   #current: Response | undefined;
+  /** Of all streams of this call. */
+  #messages = 0;
   /** The last answer says that its session, or its owner, is lost: that is no service. */
   #isLost = false;
 
@@ -151,6 +153,7 @@ export class ClientCall {
 
   readonly #onEvent: OnEvent = (event) => {
     if (event.id !== undefined) this.#lastEvent = event.id;
+    if (event.data !== '') this.#messages += 1;
     this.#caller.event(this.#story, this.#call.nonce, this.#onMessage)(event);
   };
 
@@ -190,16 +193,20 @@ export class ClientCall {
   async #read(first: Response): Promise<void> {
     const { world, requester } = this.#caller;
     let resumedAt: number | undefined;
+    let before = 0;
     for (let response: Response | undefined = first; ;) {
       const outcome = await Promise.race([response.ended, this.#answered]);
       if (!response.streams && response.body !== '') this.#onMessage(JSON.parse(response.body) as Message);
+      // A resume that waits for the store has its head early. Cut off before any message, it was not served.
+      const waited = outcome === 'cut' && this.#messages === before;
       // A resume of an unknown session is answered with an error, not with its status.
-      if (resumedAt !== undefined && !this.#isLost) this.#caller.saw(this.#story, response, resumedAt);
+      if (resumedAt !== undefined && !this.#isLost && !waited) this.#caller.saw(this.#story, response, resumedAt);
       if (this.#call.ending !== undefined) return;
       const from = this.#lastEvent;
       if (from === undefined) return this.#end({ kind: outcome === 'complete' ? 'silent' : 'cut', at: this.#now });
       await world.scheduler.sleep(RETRY_MS);
       const sentAt = this.#now;
+      before = this.#messages;
       const resumed = await requester.until(() =>
         requester.send({ method: 'GET', headers: requester.headers(this.#story.id, from) }, this.#onEvent),
       );
