@@ -1,7 +1,10 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+// @ts-expect-error: a script without declarations
+import { findProgram } from '../scripts/server-programs.mjs';
+// @ts-expect-error: a script without declarations
+import { runOrReject } from '../scripts/steps.mjs';
 
 /** A server that is no Node.js program: how it is built in release mode, started and named. */
 export interface Program {
@@ -54,13 +57,7 @@ export const isProgramId = (text: string): text is ProgramId => Object.hasOwn(LA
 export async function buildProgram(id: ProgramId): Promise<Program> {
   const { compiler, build, binary, title } = LANGUAGES[id];
   const folder = `${FOLDER}${id}`;
-  try {
-    await promisify(execFile)(compiler, build, { cwd: folder });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      throw new Error(`--servers ${id} needs ${compiler}, which is not installed`, { cause: error });
-    const { stderr } = error as { stderr: string };
-    throw new Error(`${compiler} ${build.join(' ')} in ${folder} failed:\n${stderr}`, { cause: error });
-  }
+  if (findProgram(compiler) === undefined) throw new Error(`--servers ${id} needs ${compiler}, which is not installed`);
+  await runOrReject(compiler, build, folder);
   return { id, path: `${folder}/${binary}`, title: title(folder) };
 }

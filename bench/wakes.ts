@@ -42,13 +42,7 @@ const VERSION = '2025-06-18';
 
 const now = (): number => performance.timeOrigin + performance.now();
 
-/** `observed`: false leaves the pauses of the server out, to see whether noting them costs time. */
-export async function measureWakes(
-  server: ServerProcess,
-  port: number,
-  sessionIds: readonly string[],
-  observed = true,
-): Promise<Wakes> {
+export async function measureWakes(server: ServerProcess, port: number, sessionIds: readonly string[]): Promise<Wakes> {
   const connection = await Connection.open(port);
   const ping = async (sessionId: string): Promise<Span> => {
     const bytes = post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { sessionId, version: VERSION });
@@ -59,7 +53,7 @@ export async function measureWakes(
     return { from, to };
   };
   for (const sessionId of sessionIds.slice(0, WARM_WAKES)) await ping(sessionId);
-  await server.ask('asleep', { observed });
+  await server.ask('asleep');
   const own: Span[] = [];
   const observer = new PerformanceObserver((list) => {
     for (const { startTime, duration } of list.getEntries())

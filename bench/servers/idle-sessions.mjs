@@ -207,11 +207,10 @@ let observer;
 
 const asks = {
   measure,
-  /** Lets every session hibernate, for the last time. Then the pauses of the collector are noted, if `observed`. */
-  async asleep({ observed }) {
+  /** Lets every session hibernate, for the last time. Then the pauses of the collector are noted. */
+  async asleep() {
     await opened.asleep();
     hasty = false;
-    if (!observed) return true;
     observer = new PerformanceObserver((list) => {
       for (const { startTime, duration } of list.getEntries())
         pauses.push([performance.timeOrigin + startTime, duration]);
@@ -223,7 +222,7 @@ const asks = {
   async pauses() {
     // The observer is told of a pause in a later turn.
     await new Promise((resolve) => setTimeout(resolve, 50));
-    observer?.disconnect();
+    observer.disconnect();
     return pauses;
   },
 };

@@ -51,16 +51,7 @@ export function sessionTag(id: string): string {
     a = Math.imul(a ^ code, 0x01000193);
     b = Math.imul(b ^ code, 0x85ebca6b) + i;
   }
-  return base36((a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff));
-}
-
-const FIVE_DIGITS = 36 ** 5;
-
-/** The same as `toString(36)`, which is slow for numbers of more than 31 bits. */
-function base36(n: number): string {
-  const high = Math.floor(n / FIVE_DIGITS);
-  const low = (n - high * FIVE_DIGITS).toString(36);
-  return high === 0 ? low : high.toString(36) + low.padStart(5, '0');
+  return ((a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)).toString(36);
 }
 
 /** The beginning of every id of one session under one owner. */

@@ -22,7 +22,7 @@ export interface ChaosArguments {
   readonly awayMs: number;
   readonly rounds: number;
   readonly sessions: number;
-  readonly askedBeforeMs: number;
+  readonly earlyMs: number;
   readonly servers: Servers;
   readonly paces: readonly PaceName[];
   readonly together: boolean;
@@ -97,11 +97,11 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     awayMs: count('away-ms', values['away-ms']),
     rounds: count('rounds', values.rounds),
     sessions: count('sessions', values.sessions),
-    askedBeforeMs: count('early-ms', values['early-ms']),
+    earlyMs: count('early-ms', values['early-ms']),
     servers: one('servers', values.servers, SERVERS),
     paces: listed('pace', values.pace, PACES),
     together: values.together,
-    languages: listed('clients', values.clients, LANGUAGES),
+    languages: values.clients === '' ? [] : listed('clients', values.clients, LANGUAGES),
     logs: values.logs,
     json: values.json,
     write: values.write,
@@ -117,7 +117,6 @@ function leases(given: string | undefined): ChaosArguments['leaseMs'] {
 
 function listed<T extends string>(name: string, value: string, all: readonly T[]): readonly T[] {
   if (value === 'all') return all;
-  if (value === '') return [];
   return value.split(',').map((given) => one(name, given, all));
 }
 

@@ -74,7 +74,7 @@ async function main(argv: readonly string[]): Promise<number> {
             : scenario === 'rolling'
               ? runRolling({ ...common, rounds })
               : scenario === 'return'
-                ? runReturn({ ...common, sessions: args.sessions, askedBeforeMs: args.askedBeforeMs })
+                ? runReturn({ ...common, sessions: args.sessions, earlyMs: args.earlyMs })
                 : runOthers({ ...common, languages, pace: paceOf('steady') }),
       );
     }

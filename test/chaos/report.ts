@@ -159,7 +159,7 @@ export interface ReturnReport extends Report {
   readonly awayMs: number;
   /** To the store, in one direction. */
   readonly delayMs: number;
-  readonly askedBeforeMs?: number;
+  readonly earlyMs?: number;
   /** From the store's return to the answers of the sessions that were asked at once. */
   readonly asked: Quantiles;
   /** Sessions that had to be claimed again, and when the first and the last was. */

@@ -126,17 +126,7 @@ function others({ machine, rows }: OthersReport): readonly Rows[] {
 }
 
 function returns(report: ReturnReport): readonly Rows[] {
-  const {
-    machine,
-    sessions,
-    awayMs,
-    delayMs,
-    askedBeforeMs = 0,
-    asked,
-    claimed,
-    servingAfterMs,
-    claimedAfterMs,
-  } = report;
+  const { machine, sessions, awayMs, delayMs, earlyMs = 0, asked, claimed, servingAfterMs, claimedAfterMs } = report;
   const { untilAnswered, untilClaimed } = report;
   const used = ({ cpuMs, queuedMs }: Used): string => `${ms(cpuMs)} / ${ms(queuedMs)}`;
   const claimedRows: Row[] = [
@@ -148,7 +138,7 @@ function returns(report: ReturnReport): readonly Rows[] {
     ['sessions of the instance', count(sessions)],
     ['the store away for', ms(awayMs)],
     ['to the store, one way', ms(delayMs)],
-    ...(askedBeforeMs > 0 ? [['asked before the store is back', `${count(askedBeforeMs)} ms`] as const] : []),
+    ...(earlyMs > 0 ? [['asked before the store is back', `${count(earlyMs)} ms`] as const] : []),
     [`${count(asked.count)} sessions asked at once, to the answer (p50 / p99 / longest)`, times(asked)],
     ['sessions that had to be claimed again', count(claimed)],
     ...(claimed === 0 ? [] : claimedRows),

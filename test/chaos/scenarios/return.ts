@@ -19,7 +19,7 @@ export interface ReturnOptions {
   readonly leaseMs: number;
   readonly sessions: number;
   /** How long before the store is back the sessions are asked; then their requests wait. */
-  readonly askedBeforeMs: number;
+  readonly earlyMs: number;
   readonly progress?: ((text: string) => void) | undefined;
 }
 
@@ -43,7 +43,7 @@ interface Progress {
 }
 
 export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
-  const { kind, seed, leaseMs, sessions: count, askedBeforeMs, progress = () => {} } = options;
+  const { kind, seed, leaseMs, sessions: count, earlyMs, progress = () => {} } = options;
   const began = now();
   const machine = machineNow();
   const history = new History();
@@ -72,7 +72,7 @@ export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
         }),
       );
     const away = store.away(AWAY_MS, kind === 'sqlite' ? 'frozen' : 'stopped');
-    const early = askedBeforeMs > 0 ? pause(AWAY_MS - askedBeforeMs).then(askAll) : undefined;
+    const early = earlyMs > 0 ? pause(AWAY_MS - earlyMs).then(askAll) : undefined;
     await away;
     const back = now();
     const before = told();
@@ -111,7 +111,7 @@ export async function runReturn(options: ReturnOptions): Promise<ReturnReport> {
       machine,
       awayMs: AWAY_MS,
       delayMs: DELAY_MS,
-      askedBeforeMs,
+      earlyMs,
       asked: quantiles(waits),
       claimed,
       servingAfterMs: servingAt - back,

@@ -20,7 +20,7 @@ export interface ScenarioOptions {
   /** Of the crowd: times twelve clients. */
   readonly size: number;
   readonly logs?: string | undefined;
-  readonly servers?: Servers | undefined;
+  readonly servers: Servers;
   /** Clients in other languages besides. */
   readonly languages?: readonly Language[] | undefined;
   readonly progress?: ((text: string) => void) | undefined;
@@ -50,7 +50,7 @@ export class Stage {
   readonly #started = now();
 
   private constructor(
-    { kind, seed, leaseMs, servers = 'factory', size, pace, othersMayFail }: StageOptions,
+    { kind, seed, leaseMs, servers, size, pace, othersMayFail }: StageOptions,
     deployment: Deployment,
     history: History,
     programs: OtherPrograms | undefined,
@@ -68,7 +68,7 @@ export class Stage {
 
   /** Sets it up for `play`, and takes it down however that ends. */
   static async with<T>(options: StageOptions, play: (stage: Stage) => Promise<T>): Promise<T> {
-    const { kind, leaseMs, drainMs, logs, askMs, servers = 'factory', languages = [] } = options;
+    const { kind, leaseMs, drainMs, logs, askMs, servers, languages = [] } = options;
     const history = new History();
     const env = { SERVERS: servers, ...(askMs !== undefined && { ASK_MS: String(askMs) }) };
     const programs = languages.length === 0 ? undefined : await OtherPrograms.start(languages);
