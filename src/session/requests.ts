@@ -52,12 +52,19 @@ export interface RequestsSession extends QuirkSession {
   lostJson(request: LostRequest, error: SojournError): string;
 }
 
+interface Rerun {
+  readonly method: string;
+  /** The key of its stream. */
+  readonly stream: string;
+}
+
 export class SessionRequests {
   readonly running = new RunningRequests();
   readonly streams: PostStreams;
   readonly #session: RequestsSession;
   readonly #delivery: Delivery;
-  #reruns: WeakSet<MessageContext> | undefined = undefined;
+  /** The calls of lost owners that ran again here, by id. */
+  #reruns: Map<RequestId, Rerun> | undefined = undefined;
 
   constructor(session: RequestsSession, delivery: Delivery) {
     this.#session = session;
@@ -89,6 +96,8 @@ export class SessionRequests {
     const keep = REPLAYED_MESSAGES[message.method];
     if (keep !== undefined) context.onAnswer({ takes: 'result', run: () => keep(record, message) });
     else this.#learn(message, context);
+    // The client uses the id for another request.
+    this.#reruns?.delete(message.id);
     this.#add(message.id, context);
     return context;
   }
@@ -199,14 +208,14 @@ export class SessionRequests {
   /** Runs the call of a lost owner again, on its old stream. */
   rerun(message: RpcRequest, source: MessageSource | undefined, stream: Stream): void {
     const context = this.admit(message, source, stream);
-    (this.#reruns ??= new WeakSet()).add(context);
+    (this.#reruns ??= new Map()).set(message.id, { method: message.method, stream: stream.key });
     this.dispatch(message, context);
   }
 
-  /** Whether a lost owner's call of this id and method runs again here. */
-  isRerunning({ id, method }: RpcRequest): boolean {
-    const context = this.running.get(id);
-    return context?.method === method && this.#reruns?.has(context) === true;
+  /** The stream of a lost owner's call of this id and method, if it runs again here or has done so. */
+  rerunStream({ id, method }: RpcRequest): string | undefined {
+    const rerun = this.#reruns?.get(id);
+    return rerun?.method === method ? rerun.stream : undefined;
   }
 
   /** Dispatches a request of this library. `answered` gets the answer instead of a client. */

@@ -3,7 +3,7 @@
  * the owner, or its own lease; or a client retries a call that runs again after its owner was lost.
  *
  *     the first attempt runs here, or its answer is being stored ─▶ its stream gets a new reader
- *     it has a marker ─▶ the answer that the log kept, or none: the outcome is lost
+ *     it has a marker, or ran again here ─▶ the answer that the log kept, or none: the outcome is lost
  *     neither                  ─▶ it never ran
  */
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
@@ -13,13 +13,24 @@ import type { LiveSession } from './session.ts';
 import { replayComplete, type Stream } from './stream.ts';
 
 /** Whether a first attempt of one of these requests runs here, or may have run on some instance. */
-export function isRetry({ requests: { running }, guard }: LiveSession, requests: readonly RpcRequest[]): boolean {
-  return requests.some(({ id }) => running.get(id) !== undefined || guard?.marked(id) !== undefined);
+export function isRetry(session: LiveSession, requests: readonly RpcRequest[]): boolean {
+  const { running } = session.requests;
+  return requests.some(
+    (request) => running.get(request.id) !== undefined || earlierStream(session, request) !== undefined,
+  );
+}
+
+/** The stream of an attempt of this request that may have run: on an earlier owner, or again here. */
+function earlierStream({ guard, requests }: LiveSession, request: RpcRequest): string | undefined {
+  return requests.rerunStream(request) ?? guard?.marked(request.id);
 }
 
 /** Whether a lost owner's call of the same id runs again here: its client retries the call. */
 export function isRerunning(session: LiveSession, requests: readonly RpcRequest[]): boolean {
-  return requests.some((request) => session.requests.isRerunning(request));
+  const { running } = session.requests;
+  return requests.some(
+    (request) => running.get(request.id) !== undefined && session.requests.rerunStream(request) !== undefined,
+  );
 }
 
 /** Resolves when no first attempt of these requests waits for the store. */
@@ -35,7 +46,7 @@ export async function attachToFirstAttempt(
 ): Promise<boolean> {
   for (const request of requests) {
     const { id } = request;
-    const key = session.guard?.marked(id);
+    const key = earlierStream(session, request);
     const stream = session.requests.running.get(id)?.stream ?? answeredStream(session, key);
     if (stream?.logged === true) {
       // The first event, or the answer, may not be stored yet.
