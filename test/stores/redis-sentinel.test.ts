@@ -16,6 +16,12 @@ async function startPair(): Promise<SentinelPair> {
   return pair;
 }
 
+/** Fails while the sentinel knows no replica. */
+async function failOver(sentinel: number): Promise<unknown> {
+  const ask = await openRedis(`redis://127.0.0.1:${sentinel}`);
+  return ask('SENTINEL', 'FAILOVER', 'ours');
+}
+
 describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
   test('uses the primary, and the next one after its death, with sessions, leases and mailboxes', async () => {
     const { primary, replica, sentinel } = await startPair();
@@ -63,6 +69,31 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     expect(client.isOpen).toBe(false);
   }, 90_000);
 
+  test('searches for the primary many times a second, because a search without result does not wait for news', async () => {
+    const { primary, sentinel } = await startPair();
+    const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
+    await openView(redis(client), { leaseMs: LEASE_MS });
+    const ask = await openRedis(`redis://127.0.0.1:${sentinel}`);
+    const connections = async (): Promise<number> =>
+      Number(/total_connections_received:(\d+)/.exec(String(await ask('INFO', 'stats')))?.[1]);
+    await primary.killed();
+    const before = await connections();
+    // The sentinel names the dead primary for 2.5 s. A search is one connection to the sentinel.
+    await until(async () => (await connections()) >= before + 8, { timeoutMs: 2_500 });
+  }, 60_000);
+
+  test('follows a failover though the sentinel was restarted before', async () => {
+    const { primary, sentinel, restartSentinel } = await startPair();
+    const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
+    const view = await openView(redis(client), { leaseMs: LEASE_MS });
+    await view.sessions.create(recordOf('s'));
+    await restartSentinel(500);
+    await until(() => failOver(sentinel), PATIENCE);
+    const old = await openRedis(primary.url);
+    await until(async () => String(await old('INFO', 'replication')).includes('role:slave'), PATIENCE);
+    await until(async () => (await view.sessions.save('s', FENCE, { logLevel: 'info' })) === 'written', PATIENCE);
+  }, 90_000);
+
   test('follows a manual failover while the old primary is alive', async () => {
     const { primary, sentinel } = await startPair();
     const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
@@ -74,8 +105,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
       () => (lost += 1),
     );
     await view.sessions.create(recordOf('s'));
-    const ask = await openRedis(`redis://127.0.0.1:${sentinel}`);
-    expect(await until(() => ask('SENTINEL', 'FAILOVER', 'ours'), PATIENCE)).toBe('OK');
+    expect(await until(() => failOver(sentinel), PATIENCE)).toBe('OK');
     await until(() => lost > 0, PATIENCE);
     await until(async () => (await view.sessions.save('s', FENCE, { logLevel: 'info' })) === 'written', PATIENCE);
     const old = await openRedis(primary.url);

@@ -1,6 +1,12 @@
 /** A server behind Sentinel: the client finds the primary, and reports when another server becomes the primary. */
 import { storeAway } from '../../errors.ts';
-import { checkSentinelClient, connectionOverrides, type RedisClient, type SentinelClient } from './client.ts';
+import {
+  checkSentinelClient,
+  connectionOverrides,
+  type RedisClient,
+  SENTINEL_OVERRIDES,
+  type SentinelClient,
+} from './client.ts';
 import { redisFailure } from './failures.ts';
 import type { ServerCheck } from './server-check.ts';
 import { withDeadline } from './deadline.ts';
@@ -14,7 +20,7 @@ export async function openSentinel(
 ): Promise<SingleServer> {
   const { where } = check;
   checkSentinelClient(where, given);
-  const sentinel = given.duplicate();
+  const sentinel = given.duplicate(SENTINEL_OVERRIDES);
   // Failures are reported by the commands that they affect.
   sentinel.on('error', () => undefined);
   const close = async (): Promise<void> => {

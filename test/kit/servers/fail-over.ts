@@ -1,5 +1,5 @@
 /** A primary with a replica, and what makes the replica the primary: Redis with Sentinel, PostgreSQL with streaming. */
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,6 +24,8 @@ export interface Pair {
 export interface SentinelPair extends Pair {
   /** The port of the sentinel, which watches the pair under the name `ours`. */
   readonly sentinel: number;
+  /** Kills the sentinel, and starts it on the same port after `awayMs`. */
+  restartSentinel(awayMs: number): Promise<void>;
 }
 
 export const SENTINEL_NAME = 'ours';
@@ -53,15 +55,21 @@ export async function startSentinelPair(args: readonly string[] = []): Promise<S
     await until(linked, PATIENCE);
     const sentinel = await startSentinel(primary);
     open.push(sentinel);
-    return { primary, replica, sentinel: sentinel.port, close };
+    return { primary, replica, sentinel: sentinel.port, restartSentinel: sentinel.restart, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+interface Sentinel {
+  readonly port: number;
+  restart(awayMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** A sentinel is a server in another mode; it writes to its configuration file. */
-async function startSentinel(primary: TestServer): Promise<{ port: number; close(): Promise<void> }> {
+async function startSentinel(primary: TestServer): Promise<Sentinel> {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-sentinel-'));
   const [port, file] = [await freePort(), join(folder, 'sentinel.conf')];
   const settings = [
@@ -73,14 +81,24 @@ async function startSentinel(primary: TestServer): Promise<{ port: number; close
     `sentinel failover-timeout ${SENTINEL_NAME} 3000`,
   ];
   writeFileSync(file, settings.join('\n'));
-  const child = spawn(recipes.redis.find() ?? '', [file, '--sentinel'], { cwd: folder, stdio: 'ignore' });
+  const start = (): ChildProcess =>
+    spawn(recipes.redis.find() ?? '', [file, '--sentinel'], { cwd: folder, stdio: 'ignore' });
+  let child = start();
   const kill = (): void => void child.kill('SIGKILL');
   process.once('exit', kill);
-  const close = async (): Promise<void> => {
-    process.off('exit', kill);
+  const killed = async (): Promise<void> => {
     kill();
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  };
+  const close = async (): Promise<void> => {
+    process.off('exit', kill);
+    await killed();
     rmSync(folder, { recursive: true, force: true });
+  };
+  const restart = async (awayMs: number): Promise<void> => {
+    await killed();
+    await new Promise((done) => setTimeout(done, awayMs));
+    child = start();
   };
   const knowsReplica = async (): Promise<boolean> =>
     (await ask(port, 'SENTINEL', 'REPLICAS', SENTINEL_NAME).catch(() => '')).includes('ip,127.0.0.1');
@@ -90,7 +108,7 @@ async function startSentinel(primary: TestServer): Promise<{ port: number; close
     await close();
     throw error;
   }
-  return { port, close };
+  return { port, restart, close };
 }
 
 /**
