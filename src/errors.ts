@@ -68,6 +68,7 @@ export {
   notInitialized,
   statelessUnsupported,
   sessionGone,
+  otherSession,
   outsideHandler,
   stateTooLarge,
   sealTooLong,

@@ -11,7 +11,7 @@ import { definitionRefused } from '../errors.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
 import { createFacades } from './facade.ts';
 import { createLightServer } from './light-server.ts';
-import { isHighLevel, isSdkServer, isSubclass, missingSeam, type SdkServer } from './sdk-server.ts';
+import { isHighLevel, isSdkServer, isSubclass, missingSeam, replacedMethod, type SdkServer } from './sdk-server.ts';
 import { failedCheck } from './self-check.ts';
 import { type ListChange, SharedServer } from './shared-server.ts';
 import { versionsOf } from './versions.ts';
@@ -28,16 +28,24 @@ export interface HostedDefinition {
 
 class Definition implements HostedDefinition {
   readonly #shared: SharedServer;
-  readonly #server: (light: SdkServer) => unknown;
+  #server: (light: SdkServer) => unknown = (light) => light;
+  #highLevel: object | undefined = undefined;
   #hosted = true;
 
   constructor(server: SdkServer, highLevel: object | undefined) {
     this.#shared = new SharedServer(server);
-    this.#server = highLevel === undefined ? (light) => light : createFacades(this.#shared, highLevel);
+    this.#serveAs(highLevel);
+  }
+
+  /** The first endpoint may have served only the low-level server of an `McpServer`. */
+  #serveAs(highLevel: object | undefined): void {
+    if (highLevel === undefined || this.#highLevel !== undefined) return;
+    this.#highLevel = highLevel;
+    this.#server = createFacades(this.#shared, highLevel);
   }
 
   readonly factory: McpEndpointFactory = ({ serverOptions }) => {
-    const light = createLightServer(this.#shared.server, serverOptions);
+    const light = createLightServer(this.#shared, serverOptions);
     this.#shared.adopt(light);
     return this.#server(light) as ConnectableServer;
   };
@@ -52,9 +60,10 @@ class Definition implements HostedDefinition {
   }
 
   /** `false`: another endpoint serves it. */
-  host(): boolean {
+  host(highLevel: object | undefined): boolean {
     if (this.#hosted) return false;
     this.#hosted = true;
+    this.#serveAs(highLevel);
     return true;
   }
 
@@ -72,14 +81,15 @@ export function hostDefinition(given: object): HostedDefinition {
   const server = isHighLevel(given) ? given.server : given;
   if (!isSdkServer(server))
     throw definitionRefused('it is neither an McpServer nor a Server of the SDK; pass a factory that returns it');
+  const highLevel = server === given ? undefined : given;
   const known = definitions.get(server);
-  if (known?.host() === false)
+  if (known?.host(highLevel) === false)
     throw definitionRefused(
       'another endpoint serves it already; create one server per endpoint, or close that endpoint',
     );
   if (known !== undefined) return known;
   checkUsable(server);
-  const definition = new Definition(server, server === given ? undefined : given);
+  const definition = new Definition(server, highLevel);
   definitions.set(server, definition);
   return definition;
 }
@@ -90,6 +100,12 @@ function checkUsable(server: SdkServer): void {
   if (isSubclass(server)) {
     throw definitionRefused(
       `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients; pass a factory: createMcpEndpoint(() => createServer())`,
+    );
+  }
+  const replaced = replacedMethod(server);
+  if (replaced !== undefined) {
+    throw definitionRefused(
+      `its method ${replaced}() was replaced, and the servers of its sessions would not have the replacement; pass a factory: createMcpEndpoint(() => createServer())`,
     );
   }
   const problem = missingSeam(server) ?? failedCheck(server.constructor);

@@ -10,6 +10,11 @@ import type { SdkServer } from './sdk-server.ts';
 /** They would register for every session. */
 const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];
 
+const CONNECTION = ['connect', 'close'];
+
+/** As a method: code that wraps it may set it. */
+const MEMBER = { configurable: true, writable: true };
+
 export interface Facade {
   readonly server: SdkServer;
 }
@@ -18,16 +23,27 @@ export interface Facade {
 export function createFacades(shared: SharedServer, highLevel: object): (light: SdkServer) => Facade {
   const members: Record<string, PropertyDescriptor> = {};
   for (const name of REGISTRATIONS) {
-    if (name in highLevel) members[name] = { value: () => refuseRegistration(name) };
+    if (name in highLevel) members[name] = { ...MEMBER, value: () => refuseRegistration(name) };
   }
   for (const [name, change] of Object.entries(LIST_SENDS)) {
     // On a facade they tell this one session.
-    members[name] = { value: Reflect.get(highLevel, name) as unknown };
+    members[name] = { ...MEMBER, value: Reflect.get(highLevel, name) as unknown };
     Object.defineProperty(highLevel, name, {
       configurable: true,
       writable: true,
       value: () => shared.announce(change),
     });
+  }
+  for (const name of CONNECTION) {
+    // Set on the object, as tracing tools do. It may be bound to the definition.
+    if (!Object.hasOwn(highLevel, name)) continue;
+    const own = Reflect.get(highLevel, name) as (this: Facade, ...args: unknown[]) => unknown;
+    members[name] = {
+      ...MEMBER,
+      value(this: Facade, ...args: unknown[]): unknown {
+        return shared.actAs(this.server, () => own.apply(this, args));
+      },
+    };
   }
   const base = Object.create(highLevel, members) as object;
   return (light) => {

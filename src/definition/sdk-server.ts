@@ -23,7 +23,7 @@ export interface SdkServer {
   readonly _options: Readonly<Record<string, unknown>> | undefined;
   readonly _instructions: string | undefined;
   _requestHandlers: Map<string, RequestHandler>;
-  readonly _notificationHandlers: Map<string, NotificationHandler>;
+  _notificationHandlers: Map<string, NotificationHandler>;
   readonly _customSchemaRequestMethods?: Set<string>;
 }
 
@@ -78,6 +78,12 @@ const V1: Seams = {
 /** Version 1 creates these with the first connection. */
 const UNSET_BEFORE_CONNECT = new Set(['_clientCapabilities', '_clientVersion', '_transport']);
 
+/** The validator that the server created with itself. `undefined` in version 2, whose validators create little. */
+export function eagerValidatorOf(server: SdkServer): object | undefined {
+  const validator: unknown = seamsOf(server) === V1 ? Reflect.get(server, '_jsonSchemaValidator') : undefined;
+  return isObject(validator) && typeof validator['getValidator'] === 'function' ? validator : undefined;
+}
+
 export function seamsOf(server: SdkServer): Seams {
   return 'getNegotiatedProtocolVersion' in server ? V2 : V1;
 }
@@ -97,6 +103,23 @@ const SERVER_METHODS = ['setRequestHandler', 'assertCanSetRequestHandler', 'regi
 /** Recognised by its members, because `instanceof` fails for another copy of the SDK. */
 export function isSdkServer(value: unknown): value is SdkServer {
   return isObject(value) && SERVER_METHODS.every((name) => typeof value[name] === 'function');
+}
+
+/** What a definition may replace: registration, and what is read when a session starts. */
+const REPLACEABLE = new Set([
+  'setRequestHandler',
+  'removeRequestHandler',
+  'assertCanSetRequestHandler',
+  'setNotificationHandler',
+  'removeNotificationHandler',
+  'registerCapabilities',
+  'getCapabilities',
+]);
+
+/** A method that the application replaced on this object. The servers of sessions would not have the replacement. */
+export function replacedMethod(server: SdkServer): string | undefined {
+  const own: unknown = Object.getPrototypeOf(server);
+  return Object.keys(server).find((name) => !REPLACEABLE.has(name) && isObject(own) && typeof own[name] === 'function');
 }
 
 /** An `McpServer`: it has a low-level server inside and registers tools. */

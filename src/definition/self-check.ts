@@ -75,7 +75,7 @@ class ShamSession {
   constructor(marker: string, shared: SharedServer) {
     this.marker = marker;
     this.transport = new ShamTransport(marker);
-    this.light = createLightServer(shared.server, {}) as ProbeServer;
+    this.light = createLightServer(shared, {}) as ProbeServer;
     shared.adopt(this.light);
     ignore(this.light.connect(this.transport));
   }

@@ -5,14 +5,15 @@
  *
  *     list_changed          → every client of this instance, once per turn of the event loop
  *     other sends, `close`  → the light server whose handler runs
- *     `connect`             → refused
+ *     `connect`             → refused, unless a method that the application replaced connects a session
  *
  * A handler has ended when its promise has settled. Work that it left behind cannot send through the shared server any
  * more: a listener or a pooled connection keeps the context of the request that created it, and would reach a client
  * that did not ask.
  */
-import { definitionRefused, outsideHandler } from '../errors.ts';
-import { contexts } from '../session/context.ts';
+import { definitionRefused, otherSession, outsideHandler } from '../errors.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import { contexts, MessageContext } from '../session/context.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import { afterTurn } from '../options/system.ts';
 import { seamsOf, type SdkServer } from './sdk-server.ts';
@@ -30,6 +31,9 @@ const SENDS = [
   'sendResourceUpdated',
   'close',
 ];
+
+/** A handler that sets them means its session. Set outside of a handler, they apply to sessions that start later. */
+const CALLBACKS = ['onclose', 'onerror'];
 
 /** Answered by the SDK with `undefined` while a server is not connected. */
 const GETTERS = ['getClientCapabilities', 'getClientVersion', 'getNegotiatedProtocolVersion'];
@@ -66,6 +70,7 @@ export class SharedServer {
     this.server = server;
     const seams = seamsOf(server);
     for (const name of seams.connection) this.#forwardProperty(name);
+    for (const name of CALLBACKS) this.#forwardProperty(name);
     for (const name of seams.methods) this.#forwardMethod(name);
     for (const name of SENDS) this.#forwardSend(name);
     for (const name of GETTERS) this.#forwardGetter(name);
@@ -79,7 +84,11 @@ export class SharedServer {
     override(server, 'createElicitationCompletionNotifier', (...args) =>
       call(this.#running('createElicitationCompletionNotifier'), 'createElicitationCompletionNotifier', args),
     );
-    override(server, 'connect', () => Promise.reject(connected()));
+    override(server, 'connect', async (transport) => {
+      const light = this.#light;
+      if (light === undefined || light.transport !== undefined) throw connected();
+      return call(light, 'connect', [transport]);
+    });
     if (!seams.connection.includes('_transport')) {
       Object.defineProperty(server, 'transport', { configurable: true, get: () => this.#light?.transport });
     }
@@ -93,6 +102,13 @@ export class SharedServer {
   /** Sets the listener that gets changed lists. */
   listen(listener: ListChangeListener | undefined): void {
     this.#listener = listener;
+  }
+
+  /** Runs code of the application that belongs to one session and is no handler. */
+  actAs<T>(light: SdkServer, run: () => T | Promise<T>): Promise<T> {
+    const { source, session, requestHidden = false } = contexts.getStore() ?? {};
+    const context = new MessageContext(source, session, requestHidden, undefined, undefined, undefined);
+    return contexts.run(context, () => context.handledBy(light, run));
   }
 
   announce(change: ListChange): void {
@@ -142,7 +158,11 @@ export class SharedServer {
   }
 
   #forwardSend(name: string): void {
-    override(this.server, name, async (...args) => call(this.#running(`${name}()`), name, args));
+    override(this.server, name, async (...args) => {
+      const light = this.#running(`${name}()`);
+      if (name === 'sendLoggingMessage') checkNamed(light, args[1]);
+      return call(light, name, args);
+    });
   }
 
   #forwardGetter(name: string): void {
@@ -158,6 +178,13 @@ export class SharedServer {
       return call(this.#running(notification.method), 'notification', args);
     });
   }
+}
+
+/** `sendLoggingMessage(params, sessionId)`: the SDK takes the level of the named session, and sends to its connection. */
+function checkNamed(light: SdkServer, sessionId: unknown): void {
+  if (sessionId === undefined) return;
+  const { transport } = light;
+  if (!isObject(transport) || transport['sessionId'] !== sessionId) throw otherSession();
 }
 
 export function connected(): Error {

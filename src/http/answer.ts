@@ -14,6 +14,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';
+import { isObject, type RpcResponse } from '../protocol/jsonrpc.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Exchange, HeaderList } from './exchange.ts';
@@ -48,6 +49,20 @@ export function errorJson(error: SojournError, id: RequestId | null, form: LostF
     _meta: { 'sojourn/error': told },
   };
   return JSON.stringify({ jsonrpc: '2.0', id, result });
+}
+
+/**
+ * The JSON of a server's answer. A result that is not JSON (a cycle, a BigInt) or no object must not leave its request
+ * without an answer: clients ignore such a message and wait.
+ */
+export function answerJson(answer: RpcResponse, id: RequestId | null, logger: Logger): string {
+  try {
+    if (answer.error !== undefined || isObject(answer.result)) return JSON.stringify(answer);
+    throw new TypeError(`A result must be an object, not ${answer.result === null ? 'null' : typeof answer.result}`);
+  } catch (cause) {
+    logger.error({ err: cause }, 'A handler returned a result that cannot be sent: its client gets an error');
+    return errorJson(internal(cause), id);
+  }
 }
 
 /** A request that ends without its result. */

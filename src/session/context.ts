@@ -145,6 +145,9 @@ export class MessageContext {
     this.#handlerServer = server;
     try {
       return await handler();
+    } catch (cause) {
+      // The SDK cannot create an error of these, and would send no answer.
+      throw cause ?? new TypeError(`A handler threw ${String(cause)}`);
     } finally {
       this.#handlerServer = outer;
     }

@@ -9,8 +9,8 @@
  * it is taken back.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { internal, rpcError, type SojournError } from '../errors.ts';
-import type { LostRequest } from '../http/answer.ts';
+import { rpcError, type SojournError } from '../errors.ts';
+import { answerJson, type LostRequest } from '../http/answer.ts';
 import { isLarge } from '../http/large-answers.ts';
 import type { Admission } from '../http/request-gate.ts';
 import type { Sink } from '../http/sink.ts';
@@ -252,7 +252,7 @@ export class SessionRequests {
     const { hook } = context;
     if (hook?.takes === 'answer') return hook.run(message);
     if (message.error === undefined) hook?.run(message);
-    this.#reply(context, toJson(message));
+    this.#reply(context, answerJson(message, context.id ?? null, logger));
   }
 
   /** Answers a list with a known page, without the server. */
@@ -316,14 +316,5 @@ export class SessionRequests {
     if (guard === undefined || marker !== 'none' || stream === undefined) return false;
     // Clients of earlier revisions do not come back after a stream that ended.
     return stream.canHandOn(hasPriming(record.version));
-  }
-}
-
-/** A result that is not JSON (a cycle, a BigInt) must not leave its request without an answer. */
-function toJson(message: RpcResponse): string {
-  try {
-    return JSON.stringify(message);
-  } catch (cause) {
-    return JSON.stringify({ jsonrpc: '2.0', id: message.id, error: rpcError(internal(cause)) });
   }
 }

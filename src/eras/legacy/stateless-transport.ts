@@ -9,8 +9,8 @@ import type {
   ScopeChallengeHandler,
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { internal, type SojournError, statelessUnsupported } from '../../errors.ts';
-import { asSojournError, errorJson, type LostForm, refuse } from '../../http/answer.ts';
+import { type SojournError, statelessUnsupported } from '../../errors.ts';
+import { answerJson, asSojournError, errorJson, type LostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
@@ -110,13 +110,7 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
     this.#answered = true;
     this.#page?.keep(message);
     const answer = this.#method === 'initialize' ? withoutListChanged(message) : message;
-    let json;
-    try {
-      json = JSON.stringify(answer);
-    } catch (cause) {
-      json = errorJson(internal(cause), this.#id);
-    }
-    this.#reply(json);
+    this.#reply(answerJson(answer, this.#id, this.logger));
   }
 
   protected answerWith(page: KnownPage): boolean {

@@ -20,8 +20,9 @@ import {
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
 import { RPC, type SojournError } from '../../errors.ts';
+import { answerJson } from '../../http/answer.ts';
 import type { ResponsePipe } from '../../http/response-pipe.ts';
-import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { RequestEntry } from '../../protocol/request-entry.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
 import { closeUnawaited } from '../../session/server-transport.ts';
@@ -139,7 +140,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
 
   override send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
     if (this.#over) return DONE;
-    const { id, pipe, answerOnly, page, lists } = this.#options;
+    const { id, pipe, answerOnly, page, lists, logger } = this.#options;
     if ('method' in message) {
       lists?.changed(message.method);
       if (options?.relatedRequestId === id && !this.#answered && !answerOnly) pipe.event(JSON.stringify(message));
@@ -153,7 +154,7 @@ export class ModernTransport extends PerRequestHTTPServerTransport implements Sc
     if ('result' in message) page?.keep(message);
     const answer = 'result' in message ? withRootsParams(message) : message;
     const status = 'error' in message ? this.#statusOf(message.error.code) : 200;
-    this.#answer(status, JSON.stringify(answer));
+    this.#answer(status, answerJson(answer as RpcResponse, id, logger));
     return DONE;
   }
 

@@ -1,0 +1,194 @@
+/**
+ * What code of the application does with the server that it built: messages for a named session, callbacks, methods
+ * that it replaced. None of it may reach another session, or be silently left out.
+ */
+import { InMemoryTransport } from '@modelcontextprotocol/client';
+import { McpServer } from '@modelcontextprotocol/server';
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { type ConnectableServer, createMcpEndpoint, currentSession } from '../../src/index.ts';
+import type { RawClient } from '../../src/testing/index.ts';
+import { callModern } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
+import { said } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+const info = { name: 'one', version: '1.0.0' };
+const LOGGING = { capabilities: { logging: {} } };
+const definition = (): McpServer => new McpServer(info, LOGGING);
+
+interface Content {
+  readonly content: ReadonlyArray<{ readonly text: string }>;
+}
+
+const call = async (client: RawClient, name: string): Promise<string | undefined> =>
+  ((await client.call('tools/call', { name, arguments: {} })).message.result as Content | undefined)?.content[0]?.text;
+
+async function joined(client: RawClient, name: string): Promise<RawClient> {
+  await client.initialize({ clientInfo: { name, version: '1' } });
+  return client;
+}
+
+describe.each([
+  ['2', (): McpServer => definition()],
+  ['1', (): McpServerV1 => new McpServerV1(info, LOGGING)],
+] as const)('a shared server of version %s', (_, make) => {
+  test('sends no message that names a session to another session', async () => {
+    const server = make() as McpServer;
+    const ids: string[] = [];
+    server.registerTool('tell', {}, async () => {
+      const outcomes = ids.map((id) =>
+        server.sendLoggingMessage({ level: 'error', data: id }, id).then(
+          () => 'sent',
+          (error: unknown) => Reflect.get(error as object, 'code') as string,
+        ),
+      );
+      return said((await Promise.all(outcomes)).join());
+    });
+    const { client } = await serve(server as ConnectableServer);
+    const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
+    ids.push(String(one.sessionId), String(two.sessionId));
+    const answer = await one.post({ jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'tell' } });
+    await answer.ended;
+    const sent = answer.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
+    expect(sent).toMatchObject([
+      { method: 'notifications/message', params: { data: one.sessionId } },
+      { result: { content: [{ text: 'sent,OUTSIDE_HANDLER' }] } },
+    ]);
+  });
+
+  test('keeps onclose and onerror that a handler sets for its session alone', async () => {
+    const server = make() as McpServer;
+    const closed: Array<string | undefined> = [];
+    server.server.onclose = () => closed.push('all');
+    server.registerTool('watch', {}, () => {
+      const name = server.server.getClientVersion()?.name;
+      server.server.onclose = () => closed.push(name);
+      return said(typeof server.server.onclose);
+    });
+    const { client, endpoint } = await serve(server as ConnectableServer, { sessionMode: 'stateful' });
+    const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
+    expect(await call(one, 'watch')).toBe('function');
+    const three = await joined(client(), 'cat');
+    for (const leaving of [two, three]) await endpoint.sessions.terminate(String(leaving.sessionId));
+    expect(closed).toEqual(['all', 'all']);
+    await endpoint.sessions.terminate(String(one.sessionId));
+    expect(closed).toEqual(['all', 'all', 'ann']);
+  });
+
+  test('runs notification handlers that are set while sessions live', async () => {
+    const server = make() as McpServer;
+    const seen: unknown[] = [];
+    const { client } = await serve(server as ConnectableServer);
+    const one = await joined(client(), 'ann');
+    server.server.fallbackNotificationHandler = ({ method }) => {
+      seen.push([method, server.server.getClientVersion()?.name, currentSession()?.id]);
+      return Promise.resolve();
+    };
+    await one.notify('own/event');
+    await until(() => seen.length === 1);
+    expect(seen).toEqual([['own/event', 'ann', one.sessionId]]);
+  });
+
+  test('answers a request whose handler throws nothing', async () => {
+    const server = make() as McpServer;
+    server.server.fallbackRequestHandler = async ({ method }) => {
+      throw method === 'own/null' ? null : undefined;
+    };
+    const { client } = await serve(server as ConnectableServer);
+    const one = await joined(client({ timeoutMs: 3_000 }), 'ann');
+    expect((await one.call('own/null')).message.error).toMatchObject({ code: -32603, message: /threw null/ });
+    expect((await one.call('own/undefined')).message.error).toMatchObject({ message: /threw undefined/ });
+  });
+
+  test('connects sessions through a bound connect and close that a tracing tool set', async () => {
+    const server = make() as McpServer;
+    const seen: string[] = [];
+    const connect = server.connect.bind(server);
+    const close = server.close.bind(server);
+    server.connect = async (transport) => {
+      seen.push('connect');
+      await connect(transport);
+    };
+    server.close = async () => {
+      seen.push('close');
+      await close();
+    };
+    server.registerTool('who', {}, () => said(server.server.getClientVersion()?.name));
+    const { client, endpoint, log } = await serve(server as ConnectableServer);
+    const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
+    expect([await call(one, 'who'), await call(two, 'who')]).toEqual(['ann', 'bob']);
+    await endpoint.sessions.terminate(String(one.sessionId));
+    expect(seen).toEqual(['connect', 'connect', 'close']);
+    expect(await call(two, 'who')).toBe('bob');
+    const [transport] = InMemoryTransport.createLinkedPair();
+    await expect(server.connect(transport)).rejects.toMatchObject({ code: 'DEFINITION_REFUSED' });
+    expect(log.matching(/could not be closed/)).toHaveLength(0);
+  });
+
+  test('is refused when a method was replaced that the servers of its sessions would lack', () => {
+    const server = make() as McpServer;
+    const notification = server.server.notification.bind(server.server);
+    server.server.notification = (message) => notification({ ...message, params: {} });
+    expect(() => createMcpEndpoint(server as ConnectableServer)).toThrow(
+      /its method notification\(\) was replaced.*pass a factory/,
+    );
+  });
+
+  test('announces its tools when an earlier endpoint served its low-level server alone', async () => {
+    const server = make() as McpServer;
+    server.registerTool('first', {}, () => said(''));
+    await createMcpEndpoint(server.server as unknown as ConnectableServer).close();
+    const { client } = await serve(server as ConnectableServer);
+    const stream = await (await joined(client(), 'ann')).get();
+    server.registerTool('second', {}, () => said(''));
+    await stream.nextMessage((m) => Reflect.get(m as object, 'method') === 'notifications/tools/list_changed');
+  });
+});
+
+test('a request of 2026-07-28 goes through a bound connect, and its handler may throw nothing', async () => {
+  const server = definition();
+  const connect = server.connect.bind(server);
+  server.connect = async (transport) => connect(transport);
+  server.server.setRequestHandler('own/throws', { params: z.looseObject({}), result: z.any() }, () => {
+    throw undefined;
+  });
+  server.registerTool('who', {}, () => said(server.server.getClientVersion()?.name));
+  const { client } = await serve(server);
+  const { message } = await callModern(client(), 'tools/call', { name: 'who' });
+  expect(message.result).toMatchObject({ content: [{ text: 'modern-client' }] });
+  const thrown = await callModern(client({ timeoutMs: 3_000 }), 'own/throws');
+  expect(thrown.message.error).toMatchObject({ code: -32603 });
+});
+
+test('sessions of SDK 1 create no validator before a form is answered', async () => {
+  const server = new McpServerV1(info, LOGGING);
+  let made = 0;
+  const own: unknown = Reflect.get(server.server, '_jsonSchemaValidator');
+  class Counting extends ((own as object).constructor as new () => object) {
+    constructor() {
+      super();
+      made += 1;
+    }
+  }
+  Reflect.set(server.server, '_jsonSchemaValidator', new Counting());
+  made = 0;
+  const SCHEMA = { type: 'object' as const, properties: { n: { type: 'number' as const } } };
+  server.registerTool('ask', {}, async () => {
+    const outcome = await server.server.elicitInput({ message: '', requestedSchema: SCHEMA }).catch(String);
+    return { content: [{ type: 'text', text: String(outcome) }] };
+  });
+  const { client } = await serve(server);
+  const one = client();
+  await one.initialize({ capabilities: { elicitation: { form: {} } } });
+  await joined(client(), 'bob');
+  expect(made).toBe(0);
+  const response = await one.post({ jsonrpc: '2.0', id: 8, method: 'tools/call', params: { name: 'ask' } });
+  const asked = await response.nextMessage((m) => Reflect.get(m as object, 'method') === 'elicitation/create');
+  const answer = { action: 'accept', content: { n: 'no number' } };
+  await one.post({ jsonrpc: '2.0', id: Reflect.get(asked as object, 'id') as number, result: answer });
+  const { result } = (await response.nextMessage((m) => Reflect.get(m as object, 'id') === 8)) as { result: Content };
+  expect(result.content[0]?.text).toMatch(/does not match requested schema/);
+  expect(made).toBe(1);
+});
