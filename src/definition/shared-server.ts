@@ -180,7 +180,7 @@ export class SharedServer {
   }
 }
 
-/** `sendLoggingMessage(params, sessionId)`: the SDK takes the level of the named session, and sends to its connection. */
+/** `sendLoggingMessage(params, sessionId)`: the SDK sends to its connection, whatever session is named. */
 function checkNamed(light: SdkServer, sessionId: unknown): void {
   if (sessionId === undefined) return;
   const { transport } = light;

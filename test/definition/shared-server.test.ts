@@ -16,6 +16,8 @@ import { until } from '../kit/until.ts';
 
 const info = { name: 'one', version: '1.0.0' };
 const LOGGING = { capabilities: { logging: {} } };
+/** What a careless handler throws. */
+const NOTHING: unknown = undefined;
 const definition = (): McpServer => new McpServer(info, LOGGING);
 
 interface Content {
@@ -46,7 +48,7 @@ describe.each([
       );
       return said((await Promise.all(outcomes)).join());
     });
-    const { client } = await serve(server as ConnectableServer);
+    const { client } = await serve(server);
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
     ids.push(String(one.sessionId), String(two.sessionId));
     const answer = await one.post({ jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'tell' } });
@@ -67,7 +69,7 @@ describe.each([
       server.server.onclose = () => closed.push(name);
       return said(typeof server.server.onclose);
     });
-    const { client, endpoint } = await serve(server as ConnectableServer, { sessionMode: 'stateful' });
+    const { client, endpoint } = await serve(server, { sessionMode: 'stateful' });
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
     expect(await call(one, 'watch')).toBe('function');
     const three = await joined(client(), 'cat');
@@ -80,7 +82,7 @@ describe.each([
   test('runs notification handlers that are set while sessions live', async () => {
     const server = make() as McpServer;
     const seen: unknown[] = [];
-    const { client } = await serve(server as ConnectableServer);
+    const { client } = await serve(server);
     const one = await joined(client(), 'ann');
     server.server.fallbackNotificationHandler = ({ method }) => {
       seen.push([method, server.server.getClientVersion()?.name, currentSession()?.id]);
@@ -93,10 +95,10 @@ describe.each([
 
   test('answers a request whose handler throws nothing', async () => {
     const server = make() as McpServer;
-    server.server.fallbackRequestHandler = async ({ method }) => {
-      throw method === 'own/null' ? null : undefined;
+    server.server.fallbackRequestHandler = ({ method }) => {
+      return Promise.reject(method === 'own/null' ? null : undefined);
     };
-    const { client } = await serve(server as ConnectableServer);
+    const { client } = await serve(server);
     const one = await joined(client({ timeoutMs: 3_000 }), 'ann');
     expect((await one.call('own/null')).message.error).toMatchObject({ code: -32603, message: /threw null/ });
     expect((await one.call('own/undefined')).message.error).toMatchObject({ message: /threw undefined/ });
@@ -116,7 +118,7 @@ describe.each([
       await close();
     };
     server.registerTool('who', {}, () => said(server.server.getClientVersion()?.name));
-    const { client, endpoint, log } = await serve(server as ConnectableServer);
+    const { client, endpoint, log } = await serve(server);
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
     expect([await call(one, 'who'), await call(two, 'who')]).toEqual(['ann', 'bob']);
     await endpoint.sessions.terminate(String(one.sessionId));
@@ -131,16 +133,14 @@ describe.each([
     const server = make() as McpServer;
     const notification = server.server.notification.bind(server.server);
     server.server.notification = (message) => notification({ ...message, params: {} });
-    expect(() => createMcpEndpoint(server as ConnectableServer)).toThrow(
-      /its method notification\(\) was replaced.*pass a factory/,
-    );
+    expect(() => createMcpEndpoint(server)).toThrow(/its method notification\(\) was replaced.*pass a factory/);
   });
 
   test('announces its tools when an earlier endpoint served its low-level server alone', async () => {
     const server = make() as McpServer;
     server.registerTool('first', {}, () => said(''));
     await createMcpEndpoint(server.server as unknown as ConnectableServer).close();
-    const { client } = await serve(server as ConnectableServer);
+    const { client } = await serve(server);
     const stream = await (await joined(client(), 'ann')).get();
     server.registerTool('second', {}, () => said(''));
     await stream.nextMessage((m) => Reflect.get(m as object, 'method') === 'notifications/tools/list_changed');
@@ -152,7 +152,7 @@ test('a request of 2026-07-28 goes through a bound connect, and its handler may 
   const connect = server.connect.bind(server);
   server.connect = async (transport) => connect(transport);
   server.server.setRequestHandler('own/throws', { params: z.looseObject({}), result: z.any() }, () => {
-    throw undefined;
+    throw NOTHING;
   });
   server.registerTool('who', {}, () => said(server.server.getClientVersion()?.name));
   const { client } = await serve(server);
