@@ -25,6 +25,8 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
   for (const name of REGISTRATIONS) {
     if (name in highLevel) members[name] = { ...MEMBER, value: () => refuseRegistration(name) };
   }
+  // Of version 1: it registers tools with tasks.
+  if ('experimental' in highLevel) members['experimental'] = { get: () => refuseRegistration('experimental') };
   for (const [name, change] of Object.entries(LIST_SENDS)) {
     // On a facade they tell this one session.
     members[name] = { ...MEMBER, value: Reflect.get(highLevel, name) as unknown };

@@ -147,7 +147,8 @@ export class MessageContext {
       return await handler();
     } catch (cause) {
       // The SDK cannot create an error of these, and would send no answer.
-      throw cause ?? new TypeError(`A handler threw ${String(cause)}`);
+      if (cause === null || cause === undefined) throw new TypeError(`A handler threw ${String(cause)}`);
+      throw cause;
     } finally {
       this.#handlerServer = outer;
     }

@@ -162,6 +162,17 @@ test('a request of 2026-07-28 goes through a bound connect, and its handler may 
   expect(thrown.message.error).toMatchObject({ code: -32603 });
 });
 
+test('the server of one session of SDK 1 registers no tool with tasks', async () => {
+  const server = new McpServerV1(info, LOGGING);
+  Reflect.get(server, 'experimental');
+  server.registerTool('sneak', {}, () => {
+    const own = currentSession()?.server as McpServerV1;
+    return { content: [{ type: 'text', text: String(own.experimental.tasks) }] };
+  });
+  const { client } = await serve(server);
+  expect(await call(await joined(client(), 'ann'), 'sneak')).toMatch(/Register on the definition itself/);
+});
+
 test('sessions of SDK 1 create no validator before a form is answered', async () => {
   const server = new McpServerV1(info, LOGGING);
   let made = 0;
