@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, createClientPool, createCluster, createSentinel } from 'redis';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { loadRedis } from '../../src/stores/redis/client.ts';
 import { redis, type RedisConnection } from '../../src/stores/redis/index.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
 import { createStoreKit, storeContract } from '../../src/testing/index.ts';
@@ -52,6 +53,16 @@ describe('redis() takes', () => {
   ])('%s: refused with what it takes', (_, at, message) => {
     expect(() => redis(at as string)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
     expect(() => redis(at as string)).toThrow(message);
+  });
+
+  test('its clients share one class, whatever their options are', async () => {
+    const loaded = await loadRedis();
+    const one = loaded.createClient({ url: 'redis://ann:pw@one.example:7000/6', name: 'sojourn' });
+    const two = loaded.createClient({ socket: { host: 'two.example' }, RESP: 2 });
+    expect(Object.getPrototypeOf(two)).toBe(Object.getPrototypeOf(one));
+    expect(one.options).toMatchObject({ username: 'ann', database: 6, socket: { host: 'one.example', port: 7000 } });
+    expect(two.options).toMatchObject({ socket: { host: 'two.example' }, RESP: 2 });
+    expect(two.options).not.toHaveProperty('username');
   });
 
   test('an error about a URL shows no password', () => {
