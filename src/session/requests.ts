@@ -11,6 +11,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../errors.ts';
 import { answerJson, type LostRequest } from '../http/answer.ts';
+import type { Exchange } from '../http/exchange.ts';
 import { isLarge } from '../http/large-answers.ts';
 import type { Admission } from '../http/request-gate.ts';
 import type { Sink } from '../http/sink.ts';
@@ -26,6 +27,7 @@ import { continuesElsewhere, endError, errorAnswer } from './end-answers.ts';
 import { answerOnGet, type QuirkSession } from './get-messages.ts';
 import type { Ownership } from './ownership.ts';
 import type { PendingListChanges } from './pending-list-changes.ts';
+import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
 import { PostStreams } from './post-streams.ts';
 import type { RecordKeeper } from './record-keeper.ts';
 import { REPLAYED_MESSAGES } from './replayed-messages.ts';
@@ -52,19 +54,12 @@ export interface RequestsSession extends QuirkSession {
   lostJson(request: LostRequest, error: SojournError): string;
 }
 
-interface Rerun {
-  readonly method: string;
-  /** The key of its stream. */
-  readonly stream: string;
-}
-
 export class SessionRequests {
   readonly running = new RunningRequests();
   readonly streams: PostStreams;
   readonly #session: RequestsSession;
   readonly #delivery: Delivery;
-  /** The calls of lost owners that ran again here, by id. */
-  #reruns: Map<RequestId, Rerun> | undefined = undefined;
+  #earlier: EarlierRuns | undefined = undefined;
 
   constructor(session: RequestsSession, delivery: Delivery) {
     this.#session = session;
@@ -97,7 +92,7 @@ export class SessionRequests {
     if (keep !== undefined) context.onAnswer({ takes: 'result', run: () => keep(record, message) });
     else this.#learn(message, context);
     // The client uses the id for another request.
-    this.#reruns?.delete(message.id);
+    this.forgetRun(message.id);
     this.#add(message.id, context);
     return context;
   }
@@ -125,7 +120,9 @@ export class SessionRequests {
     for (const context of contexts) {
       if (!context.answered) this.#settle(context);
       this.#session.guard?.unmark(context);
-      if (context.stream !== undefined) this.streams.forget(context.stream.key);
+      if (context.stream === undefined) continue;
+      if (context.id !== undefined) this.forgetRun(context.id, context.stream.key);
+      this.streams.forget(context.stream.key);
     }
   }
 
@@ -208,14 +205,33 @@ export class SessionRequests {
   /** Runs the call of a lost owner again, on its old stream. */
   rerun(message: RpcRequest, source: MessageSource | undefined, stream: Stream): void {
     const context = this.admit(message, source, stream);
-    (this.#reruns ??= new Map()).set(message.id, { method: message.method, stream: stream.key });
+    this.#runs.add(message, { stream: stream.key, reran: true });
     this.dispatch(message, context);
   }
 
-  /** The stream of a lost owner's call of this id and method, if it runs again here or has done so. */
-  rerunStream({ id, method }: RpcRequest): string | undefined {
-    const rerun = this.#reruns?.get(id);
-    return rerun?.method === method ? rerun.stream : undefined;
+  /** Remembers requests without a marker, on a logged stream, until the instance that relays them has the answer. */
+  keepRuns(contexts: readonly MessageContext[], { relayOrigin }: Pick<Exchange, 'relayOrigin'>): void {
+    if (relayOrigin === undefined) return;
+    for (const { id, method, stream } of contexts) {
+      if (id === undefined || method === undefined || stream === undefined) continue;
+      this.#runs.add({ id, method }, { stream: stream.key, reran: false });
+      relayOrigin.onAcknowledged(() => this.forgetRun(id, stream.key));
+    }
+  }
+
+  get #runs(): EarlierRuns {
+    return (this.#earlier ??= new EarlierRuns());
+  }
+
+  earlierRun(request: RpcRequest): EarlierRun | undefined {
+    return this.#earlier?.of(request);
+  }
+
+  /** A retry of this call may run. `stream`: only if it ran on this stream. */
+  forgetRun(id: RequestId, stream?: string): void {
+    this.#earlier?.forget(id, stream);
+    // Idle sessions are many, and hold nothing that they need not.
+    if (this.#earlier?.size === 0) this.#earlier = undefined;
   }
 
   /** Dispatches a request of this library. `answered` gets the answer instead of a client. */

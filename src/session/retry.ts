@@ -3,51 +3,88 @@
  * the owner, or its own lease; or a client retries a call that runs again after its owner was lost.
  *
  *     the first attempt runs here, or its answer is being stored ─▶ its stream gets a new reader
- *     it has a marker, or ran again here ─▶ the answer that the log kept, or none: the outcome is lost
- *     neither                  ─▶ it never ran
+ *     it has a marker              ─▶ the answer that the log kept; none: its outcome is lost
+ *     it ran here without a marker ─▶ the answer that the log kept; none: it runs again (`earlier-runs.ts`)
+ *     neither                      ─▶ it runs: it never ran, or it may run twice and ran on an earlier owner
  */
+import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import type { Sink } from '../http/sink.ts';
+import { type MessageContext, targetOf } from './context.ts';
 import { resumeStream } from './readers.ts';
+import { rightsOf } from './rights.ts';
 import type { LiveSession } from './session.ts';
 import { replayComplete, type Stream } from './stream.ts';
 
-/** Whether a first attempt of one of these requests runs here, or may have run on some instance. */
-export function isRetry(session: LiveSession, requests: readonly RpcRequest[]): boolean {
-  const { running } = session.requests;
-  return requests.some(
-    (request) => running.get(request.id) !== undefined || earlierStream(session, request) !== undefined,
-  );
+/**
+ * Whether a first attempt of one of these requests runs here, or may have run on some instance. A running request with
+ * one of their ids that is another call is no first attempt.
+ */
+export function isRetry(
+  session: LiveSession,
+  requests: readonly RpcRequest[],
+  authInfo: AuthInfo | undefined,
+): boolean {
+  return requests.some((request) => {
+    const running = session.requests.running.get(request.id);
+    return running === undefined
+      ? earlierStream(session, request) !== undefined
+      : isSameCall(running, request, authInfo);
+  });
 }
 
-/** The stream of an attempt of this request that may have run: on an earlier owner, or again here. */
+/** From a caller with the same rights. */
+function isSameCall(
+  { method, target, authInfo: before }: MessageContext,
+  request: RpcRequest,
+  authInfo: AuthInfo | undefined,
+): boolean {
+  return method === request.method && target === targetOf(request.params) && rightsOf(before) === rightsOf(authInfo);
+}
+
+/** The stream of an attempt of this request that ran here, or may have run on an earlier owner. */
 function earlierStream({ guard, requests }: LiveSession, request: RpcRequest): string | undefined {
-  return requests.rerunStream(request) ?? guard?.marked(request.id);
+  return requests.earlierRun(request)?.stream ?? guard?.marked(request.id);
 }
 
-/** Whether a lost owner's call of the same id runs again here: its client retries the call. */
-export function isRerunning(session: LiveSession, requests: readonly RpcRequest[]): boolean {
-  const { running } = session.requests;
-  return requests.some(
-    (request) => running.get(request.id) !== undefined && session.requests.rerunStream(request) !== undefined,
-  );
+/** Whether this is the call of a lost owner that runs again here: its client retries the call. */
+export function isRerunning(
+  session: LiveSession,
+  requests: readonly RpcRequest[],
+  authInfo: AuthInfo | undefined,
+): boolean {
+  const [request] = requests;
+  if (request === undefined || requests.length > 1) return false;
+  const running = session.requests.running.get(request.id);
+  const reruns = running !== undefined && session.requests.earlierRun(request)?.reran === true;
+  return reruns && isSameCall(running, request, authInfo);
 }
 
-/** Resolves when no first attempt of these requests waits for the store. */
-export async function firstAttemptStarted(session: LiveSession, requests: readonly RpcRequest[]): Promise<void> {
-  for (const { id } of requests) await session.requests.running.get(id)?.starting;
-}
+/**
+ * The answers of the first attempt go to the new reader, or are lost. `run`: it never ran, or its answers are not kept
+ * and it may run twice.
+ */
+export type FirstAttempt = 'attached' | 'run' | 'lost';
 
-/** Gives a reader the answers of the first attempt. `false`: the outcome is lost. */
 export async function attachToFirstAttempt(
   session: LiveSession,
   requests: readonly RpcRequest[],
   open: () => Sink,
-): Promise<boolean> {
+): Promise<FirstAttempt> {
+  const { running } = session.requests;
+  // It may wait for the store, and be refused before it runs.
+  for (const { id } of requests) await running.get(id)?.starting;
+  if (await attach(session, requests, open)) return 'attached';
+  if (requests.some(({ id }) => running.get(id) !== undefined || session.guard?.marked(id) !== undefined))
+    return 'lost';
+  for (const { id } of requests) session.requests.forgetRun(id);
+  return 'run';
+}
+
+async function attach(session: LiveSession, requests: readonly RpcRequest[], open: () => Sink): Promise<boolean> {
   for (const request of requests) {
-    const { id } = request;
     const key = earlierStream(session, request);
-    const stream = session.requests.running.get(id)?.stream ?? answeredStream(session, key);
+    const stream = session.requests.running.get(request.id)?.stream ?? answeredStream(session, key);
     if (stream?.logged === true) {
       // The first event, or the answer, may not be stored yet.
       await stream.flushed();

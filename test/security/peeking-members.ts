@@ -9,12 +9,13 @@ import { gate, watchedStore } from '../kit/watched-store.ts';
 
 /**
  * Two instances with a tool `peek` that may run twice. At the first instance it waits for the test, at the second it
- * answers at once.
+ * answers at once, or after `hold`.
  */
 export async function servePeeking(
   kind: Parameters<typeof sharedStore>[0],
   options: McpEndpointOptions,
   settings: ServeSettings,
+  hold: () => unknown = () => {},
 ) {
   const connect = sharedStore(kind);
   const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
@@ -30,11 +31,7 @@ export async function servePeeking(
       });
     });
   const first = await serveMember({ ...options, store }, settings, labOf('first', waits.hook));
-  const second = await serveMember(
-    { ...options, store: connect() },
-    settings,
-    labOf('second', () => {}),
-  );
+  const second = await serveMember({ ...options, store: connect() }, settings, labOf('second', hold));
   return {
     first,
     second,

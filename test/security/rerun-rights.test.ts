@@ -1,13 +1,14 @@
 /**
  * A lost call runs again in the name of the caller who restores its session: only if that caller has the same rights.
  */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import type { RawResponse } from '../../src/testing/index.ts';
+import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { textOf } from '../kit/lab.ts';
 import { scopesHeader, withScopes } from '../kit/scoped-server.ts';
 import { durableKinds } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { gate } from '../kit/watched-store.ts';
 import { servePeeking } from './peeking-members.ts';
 
 interface Recorded {
@@ -83,5 +84,48 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     expect(authenticated.ran).toEqual(['first']);
     const anonymous = await lost(ANONYMOUS, asBefore);
     expect(textOf(await (await anonymous.restore(ANONYMOUS)).nextMessage())).toBe('second saw');
+  });
+});
+
+describe('a request with the id of a call that runs again', () => {
+  async function rerunning() {
+    const held = gate();
+    onTestFinished(() => held.open());
+    const settings = { face: 'node', auth: scopesHeader } as const;
+    const { first, second, ran, lose } = await servePeeking('sqlite', options, settings, held.hook);
+    const client = first.client();
+    const caller = withScopes('read write');
+    await client.initialize(caller);
+    await client.call('tools/list', {}, caller);
+    const post = (at: RawClient, name: string, by: object): Promise<RawResponse> =>
+      at.post({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name, arguments: {} } }, by);
+    const stream = await post(client, 'peek', caller);
+    const { id: lastEventId } = await stream.next();
+    await until(() => ran.length === 1);
+    await lose();
+    const joined = second.join(client);
+    await joined.get({ lastEventId, ...caller });
+    await until(() => ran.length === 2);
+    return { ran, held, send: (name: string, by: object) => post(joined, name, by) };
+  }
+
+  test('gets the answer if it is the same call of a caller with the same rights', async () => {
+    const { ran, held, send } = await rerunning();
+    const stream = await send('peek', withScopes('write read'));
+    held.open();
+    expect(textOf(await stream.nextMessage())).toBe('second saw');
+    expect(ran).toEqual(['first', 'second']);
+  });
+
+  test.each([
+    ['a caller with other rights', 'peek', withScopes('read')],
+    ['another tool', 'count', withScopes('read write')],
+  ])('is refused if it is that of %s', async (_, name, by) => {
+    const { send } = await rerunning();
+    const refused = await send(name, by);
+    expect(await refused.json()).toMatchObject({
+      id: 7,
+      error: { message: expect.stringContaining('still in flight') },
+    });
   });
 });

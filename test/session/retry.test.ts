@@ -1,8 +1,8 @@
 /** A call that arrives a second time, because its relaying instance lost the link to the owner. */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
-import { serveFleet, type Member } from '../kit/fleet.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { type FleetOptions, serveFleet, type Member } from '../kit/fleet.ts';
+import { createLab, type Lab, textOf, tool } from '../kit/lab.ts';
 import { sharedStore } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
@@ -26,38 +26,120 @@ function retryArrived(relaying: WatchedStore, owner: WatchedStore): boolean {
   return sent(owner).some(({ ack = 0 }) => ack > no);
 }
 
-test('a retry that arrives while the answer of the first attempt is being stored gets that answer', async () => {
+interface Pair {
+  readonly a: Member;
+  readonly b: Member;
+  readonly ofA: WatchedStore;
+  readonly ofB: WatchedStore;
+}
+
+/** Two instances on one store, each with its own view of it. */
+async function pair(options: FleetOptions = {}, labs: readonly Lab[] = []): Promise<Pair> {
   const connect = sharedStore('sqlite');
   const stores = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner: connect() }));
   const [ofA, ofB] = stores as [WatchedStore, WatchedStore];
   let next = 0;
-  const options = { store: () => stores[next++] as WatchedStore, leaseMs: LEASE_MS };
-  const [a, b] = (await serveFleet(2, options)) as [Member, Member];
+  const store = (): WatchedStore => stores[next++] as WatchedStore;
+  const [a, b] = (await serveFleet(2, { leaseMs: LEASE_MS, ...options, store }, [], labs)) as [Member, Member];
+  return { a, b, ofA, ofB };
+}
+
+const LEASE_CALLS = ['instances.renew', 'instances.announce'] as const;
+
+/** An instance loses its lease: it takes a new id, and cannot know whether the calls run that it relayed. */
+async function lapse({ endpoint }: Member, store: WatchedStore): Promise<void> {
+  for (const call of LEASE_CALLS) {
+    store.before[call] = () => {
+      throw storeAway('the test says so');
+    };
+  }
+  await until(() => endpoint.health().state === 'lapsed');
+}
+
+/** The relaying instance has a lease again, and the owner has taken the call that it sends again. */
+async function sendAgain({ b, ofA, ofB }: Pair, unheard?: { open(): void }): Promise<void> {
+  ofB.calls.length = ofA.calls.length = 0;
+  for (const call of LEASE_CALLS) delete ofB.before[call];
+  await until(() => b.endpoint.health().state === 'serving');
+  delete ofA.before['instances.send'];
+  unheard?.open();
+  await until(() => retryArrived(ofB, ofA));
+}
+
+test('a retry that arrives while the answer of the first attempt is being stored gets that answer', async () => {
+  const fleet = await pair();
+  const { a, b, ofA, ofB } = fleet;
   const onA = a.client();
   await onA.initialize();
   const first = gate();
   ofA.before['events.append'] = first.hook;
   const called = b.join(onA).call(...tool('hold'));
   await until(() => first.waiting === 1);
-  // The relaying instance takes a new id, and cannot know whether the call runs.
-  for (const call of ['instances.renew', 'instances.announce'] as const) {
-    ofB.before[call] = () => {
-      throw storeAway('the test says so');
-    };
-  }
-  await until(() => b.endpoint.health().state === 'lapsed');
+  await lapse(b, ofB);
   const answer = gate();
   ofA.before['events.append'] = answer.hook;
   first.open();
   (await a.lab.held()).answer('once');
   await until(() => answer.waiting === 1);
-  ofB.calls.length = ofA.calls.length = 0;
-  delete ofB.before['instances.renew'];
-  delete ofB.before['instances.announce'];
-  await until(() => retryArrived(ofB, ofA));
+  await sendAgain(fleet);
   answer.open();
   expect(textOf((await called).message)).toBe('once');
   expect(a.lab.holds).toHaveLength(1);
+});
+
+/** A relayed call that may run twice. Its answer is stored, but its relaying instance lost the lease before it came. */
+async function answeredUnheard(options: FleetOptions = {}) {
+  const ran: string[] = [];
+  const lab = createLab((server) => {
+    server.registerTool('look', { annotations: { readOnlyHint: true } }, async () => {
+      ran.push('look');
+      return { content: [{ type: 'text', text: `look ${ran.length}` }] };
+    });
+  });
+  const fleet = await pair(options, [lab]);
+  const { a, b, ofA, ofB } = fleet;
+  const onA = a.client();
+  await onA.initialize();
+  await onA.call('tools/list');
+  const stored = gate();
+  ofA.before['events.append'] = stored.hook;
+  const called = b.join(onA).call(...tool('look'));
+  await until(() => ran.length === 1 && stored.waiting === 1);
+  await lapse(b, ofB);
+  const unheard = gate();
+  ofA.before['instances.send'] = unheard.hook;
+  delete ofA.before['events.append'];
+  stored.open();
+  // Its answer is stored after that of the call.
+  expect(textOf((await onA.call(...tool('count'))).message)).toBe('1');
+  return { ...fleet, onA, called, ran, retry: () => sendAgain(fleet, unheard) };
+}
+
+test('a retry that arrives after the answer of a call that may run twice gets that answer', async () => {
+  const { called, ran, retry } = await answeredUnheard();
+  await retry();
+  expect(textOf((await called).message)).toBe('look 1');
+  expect(ran).toEqual(['look']);
+});
+
+test('where that answer is not kept any more, the retry runs the call again', async () => {
+  const { called, ran, onA, retry } = await answeredUnheard({ eventRetention: { events: 2 } });
+  for (let n = 2; n < 5; n++) expect(textOf((await onA.call(...tool('count'))).message)).toBe(`${n}`);
+  await retry();
+  expect(textOf((await called).message)).toBe('look 2');
+  expect(ran).toEqual(['look', 'look']);
+});
+
+test('a retry waits for the store that has its answer', async () => {
+  const { called, ran, ofA, retry } = await answeredUnheard();
+  let reads = 0;
+  ofA.before['events.replay'] = () => {
+    if (reads++ < 2) throw storeAway('the test says so');
+  };
+  await retry();
+  expect(textOf((await called).message)).toBe('look 1');
+  expect(ran).toEqual(['look']);
+  expect(reads).toBe(3);
 });
 
 test.each(['2025-11-25', '2025-06-18'])(

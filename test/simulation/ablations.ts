@@ -5,6 +5,7 @@
  */
 import { Link } from '../../src/cluster/link.ts';
 import { WaitingCalls } from '../../src/eras/legacy/waiting-calls.ts';
+import { EarlierRuns } from '../../src/session/earlier-runs.ts';
 import { Patience } from '../../src/session/patience.ts';
 import { Questions } from '../../src/session/questions.ts';
 import type { OpenStore } from '../../src/stores/store.ts';
@@ -104,6 +105,29 @@ const outOfReach = (scenario: Scenario): Scenario => ({
   actions: { ...ACTIONS, effect: 20, ask: 0, slow: 0, slowOnce: 0, delete: 0 },
   weather: { ...CLEAR, outage: 0.8 },
 });
+
+/** Calls that may run twice, and replies of the store that are often under way when an instance crashes. */
+const repeatableCalls = (scenario: Scenario): Scenario => ({
+  ...scenario,
+  version: '2025-11-25',
+  endpoint: {},
+  thinkMs: [0, 60],
+  concurrency: 12,
+  actions: { ...ACTIONS, effect: 0, slowEffect: 0, ask: 0, slow: 20, slowRead: 20, leave: 0, cancel: 0, delete: 0 },
+  faults: { ...scenario.faults, storeReply: [5, 200] },
+  weather: { ...scenario.weather, crash: 1 },
+});
+
+/** Copies of sessions forget runs of one sort. */
+const forgetsRuns = (reran: boolean) => (): (() => void) => {
+  const { add } = EarlierRuns.prototype;
+  EarlierRuns.prototype.add = function (request, run) {
+    if (run.reran !== reran) add.call(this, request, run);
+  };
+  return () => {
+    EarlierRuns.prototype.add = add;
+  };
+};
 
 export const ABLATIONS: readonly Ablation[] = [
   {
@@ -257,6 +281,24 @@ export const ABLATIONS: readonly Ablation[] = [
         Link.prototype.repeats = repeats;
       };
     },
+  },
+  {
+    rule: 'a copy remembers the calls of a lost owner that it ran again',
+    seeds: 40,
+    from: 10,
+    shows: /ran twice on one copy/,
+    kind: 'crashes',
+    change: repeatableCalls,
+    without: {},
+    patch: forgetsRuns(true),
+  },
+  {
+    rule: 'a copy remembers the calls whose relaying instance may send them again',
+    seeds: 40,
+    shows: /ran twice on one copy/,
+    kind: 'stalls',
+    without: {},
+    patch: forgetsRuns(false),
   },
   {
     rule: 'question ids carry the epoch',

@@ -4,6 +4,7 @@
  */
 import { parseEventId } from '../../src/session/event-id.ts';
 import type { Call, Ending, Ledger, Received } from './ledger.ts';
+import { checkRepeatedRuns } from './repeated-runs.ts';
 import { REPEATABLE } from './server.ts';
 import type { StoreData, StoredEvent } from './store-data.ts';
 
@@ -15,7 +16,7 @@ export function check(ledger: Ledger, data: StoreData): string[] {
   const sayOf = (call: Call, what: string): void => {
     if (!isForgotten(ledger, call)) violations.push(what);
   };
-  checkRuns(ledger, sayOf);
+  checkRuns(ledger, data, sayOf);
   checkEndings(ledger, sayOf);
   checkPatience(ledger, sayOf, (what) => violations.push(what));
   checkCounts(ledger, sayOf);
@@ -38,9 +39,10 @@ type SayOf = (call: Call, what: string) => void;
 
 const nameOf = ({ client, tool, method, nonce, id }: Call): string => `${client} ${tool ?? method} ${nonce} (id ${id})`;
 
-// ——— at most once ———
+// ——— how often calls run ———
 
-function checkRuns({ ran, calls, sessions }: Ledger, say: SayOf): void {
+function checkRuns(ledger: Ledger, data: StoreData, say: SayOf): void {
+  const { ran, calls, sessions } = ledger;
   const runs = new Map<string, Array<(typeof ran)[number]>>();
   for (const run of ran) {
     const of = runs.get(run.nonce);
@@ -66,7 +68,10 @@ function checkRuns({ ran, calls, sessions }: Ledger, say: SayOf): void {
       if (ending?.kind === 'result') say(call, `has a result and never ran: ${nameOf(call)}`);
       continue;
     }
-    if (REPEATABLE[tool] === true) continue;
+    if (REPEATABLE[tool] === true) {
+      checkRepeatedRuns(ledger, data, call, of, (what) => say(call, `${nameOf(call)} ${what}`));
+      continue;
+    }
     const denied =
       ending?.kind === 'given-up' ||
       ending?.kind === 'refused' ||

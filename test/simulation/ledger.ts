@@ -8,6 +8,10 @@ export interface Ran {
   readonly session: string;
   readonly nonce: string;
   readonly instance: string;
+  /** Which server object of the world ran it: each copy of a session has its own. */
+  readonly copy: number;
+  /** When its handler ended, or was cancelled. */
+  endedAt: number | undefined;
 }
 
 export type Ending =
@@ -131,6 +135,10 @@ export class Ledger {
   readonly sessions = new Map<string, SessionStory>();
   readonly lost: Lost[] = [];
   readonly gaps: Gap[] = [];
+  /** Server objects that were made. */
+  copies = 0;
+  /** Streams of sessions are logged. */
+  logged = true;
   /** Instances that were drained, and since when. */
   readonly retired: Array<{ readonly slot: number; readonly from: number }> = [];
   /** Requests that were answered with 503. */

@@ -4,7 +4,7 @@
  */
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server';
 import type { ConnectableServer, McpEndpointContext, McpSession } from '../../src/types.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger, Ran } from './ledger.ts';
 import type { SimProcess } from './process.ts';
 
 interface Message {
@@ -13,6 +13,12 @@ interface Message {
   readonly params?: Record<string, unknown>;
   readonly result?: Record<string, unknown>;
   readonly error?: unknown;
+}
+
+interface Run {
+  cancelled: boolean;
+  /** Of a tool. */
+  ran: Ran | undefined;
 }
 
 /** Which tools say that they may run twice. */
@@ -39,7 +45,8 @@ export class SimServer implements ConnectableServer {
   readonly #session: McpSession | undefined;
   readonly #waiting = new Map<number, (answer: Message) => void>();
   /** By the id of its request: the last try, as the SDK has it. */
-  readonly #runs = new Map<number | string, { cancelled: boolean }>();
+  readonly #runs = new Map<number | string, Run>();
+  readonly #copy: number;
   #transport: Transport | undefined;
   #asked = 0;
 
@@ -50,6 +57,7 @@ export class SimServer implements ConnectableServer {
     this.#process = process;
     this.#ledger = ledger;
     this.#session = context.session;
+    this.#copy = ledger.copies++;
   }
 
   async connect(transport: Transport): Promise<void> {
@@ -69,7 +77,9 @@ export class SimServer implements ConnectableServer {
       this.#waiting.delete(Number(id));
     } else if (id === undefined) {
       const run = this.#runs.get(message.params?.['requestId'] as number | string);
-      if (method === 'notifications/cancelled' && run !== undefined) run.cancelled = true;
+      if (method !== 'notifications/cancelled' || run === undefined) return;
+      run.cancelled = true;
+      this.#ended(run);
     } else {
       void this.#serve(id, method, message.params ?? {});
     }
@@ -77,16 +87,21 @@ export class SimServer implements ConnectableServer {
 
   async #serve(id: number | string, method: string, params: Record<string, unknown>): Promise<void> {
     let answer: Message;
-    const run = { cancelled: false };
+    const run: Run = { cancelled: false, ran: undefined };
     this.#runs.set(id, run);
     try {
-      answer = { result: await this.#result(id, method, params) };
+      answer = { result: await this.#result(id, run, method, params) };
     } catch (error) {
       answer = { error: { code: -32000, message: String(error), data: { reason: 'tool_failed' } } };
     }
+    this.#ended(run);
     // A session that has left takes no answer any more.
     if (this.#runs.get(id) === run) this.#runs.delete(id);
     if (!run.cancelled) await this.#send({ id, ...answer }).catch(() => {});
+  }
+
+  #ended({ ran }: Run): void {
+    if (ran !== undefined) ran.endedAt ??= this.#process.scheduler.now;
   }
 
   async #send(message: Message, relatedRequestId?: number | string): Promise<void> {
@@ -96,6 +111,7 @@ export class SimServer implements ConnectableServer {
 
   async #result(
     id: number | string,
+    run: Run,
     method: string,
     params: Record<string, unknown>,
   ): Promise<Record<string, unknown>> {
@@ -109,24 +125,29 @@ export class SimServer implements ConnectableServer {
       case 'tools/list':
         return { tools: TOOLS };
       case 'tools/call':
-        return { value: await this.#call(id, String(params['name']), params['arguments'] as Record<string, unknown>) };
+        return {
+          value: await this.#call(id, run, String(params['name']), params['arguments'] as Record<string, unknown>),
+        };
       default:
         return {};
     }
   }
 
-  async #call(id: number | string, tool: string, given: Record<string, unknown>): Promise<unknown> {
+  async #call(id: number | string, run: Run, tool: string, given: Record<string, unknown>): Promise<unknown> {
     const nonce = String(given['nonce']);
     const ms = Number(given['ms'] ?? 0);
     const session = this.#session;
     if (session === undefined) throw new Error('no session');
-    this.#ledger.ran.push({
+    run.ran = {
       at: this.#process.scheduler.now,
       tool,
       session: session.id,
       nonce,
       instance: this.#process.name,
-    });
+      copy: this.#copy,
+      endedAt: undefined,
+    };
+    this.#ledger.ran.push(run.ran);
     this.#note(`${this.#process.name} runs ${tool} ${nonce}`);
     if (ms > 0 && tool !== 'slow' && tool !== 'slowOnce') await this.#pause(ms);
     switch (tool) {

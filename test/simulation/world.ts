@@ -102,6 +102,7 @@ export class World {
       ...(options.rules !== undefined && { rules: options.rules }),
     });
     this.ledger.store = this.data;
+    this.ledger.logged = this.#endpoint.eventRetention !== false;
   }
 
   get now(): number {

@@ -18,7 +18,8 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { admitAll } from '../../session/authorizer.ts';
 import type { MessageContext } from '../../session/context.ts';
 import type { Registry } from '../../session/registry.ts';
-import { attachToFirstAttempt, firstAttemptStarted, isRerunning, isRetry } from '../../session/retry.ts';
+import { attachToFirstAttempt, type FirstAttempt, isRerunning, isRetry } from '../../session/retry.ts';
+import { isStoreAway } from '../../session/pause.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { Stream } from '../../session/stream.ts';
 import type { AppendExtra, WriteResult } from '../../session/stream-log.ts';
@@ -107,7 +108,8 @@ export class LegacyPosts {
   #serveAllowed(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): MaybePromise<NextAttempt> {
     const { exchange, post, again } = call;
     const { messages } = post;
-    if ((again && isRetry(session, requests)) || isRerunning(session, requests))
+    const { authInfo } = exchange;
+    if ((again && isRetry(session, requests, authInfo)) || isRerunning(session, requests, authInfo))
       return this.#track(exchange, () => this.#answerRetry(session, call, requests));
     const refusal = checkRequests(session, requests, this.#options.limits, this.#registry.held);
     if (refusal?.code === 'TOO_MANY_REQUESTS') throw refusal;
@@ -145,6 +147,7 @@ export class LegacyPosts {
   #startEarly(session: LiveSession, admittedPost: AdmittedPost, extra: AppendExtra): Promise<NextAttempt> {
     const { call, stream, admitted } = admittedPost;
     const sink = this.#sse(call.exchange, resumes(session, stream));
+    session.requests.keepRuns(admitted, call.exchange);
     return new Promise((resolve, reject) => {
       session.requests.beginEarly(stream, sink, admitted, extra, (result) => {
         try {
@@ -187,20 +190,22 @@ export class LegacyPosts {
     return undefined;
   }
 
-  /** Answers a call that an earlier attempt began: with its answer, or with `owner_lost`. Does not run it again. */
+  /** Answers a call that an earlier attempt began with the answer of that attempt, or with `owner_lost`. */
   async #answerRetry(session: LiveSession, call: PostCall, requests: readonly RpcRequest[]): Promise<NextAttempt> {
     const { exchange, post } = call;
     const json = this.#options.responseMode === 'json';
     const open = (): Sink => (json ? new JsonSink(exchange, JSON_HEADERS, post.batch) : this.#sse(exchange, false));
+    let first: FirstAttempt = 'lost';
     try {
-      await firstAttemptStarted(session, requests);
-      if (session.left) return { ...call, again: true };
-      // The first attempt was refused before it ran.
-      if (!isRetry(session, requests)) return await this.serve(session, call);
-      if (await attachToFirstAttempt(session, requests, open)) return undefined;
+      first = await attachToFirstAttempt(session, requests, open);
     } catch (err) {
+      // The call waits for the store, which may have its answer.
+      if (call.again && isStoreAway(err)) throw err;
       this.#options.logger.error({ err, sessionId: session.id }, 'The outcome of a call could not be read');
     }
+    if (first === 'attached') return undefined;
+    if (!stays(session, call)) return { ...call, again: true };
+    if (first === 'run') return this.serve(session, call);
     const sink = open();
     for (const request of requests) sink.message(session.lostJson(request, ownerLost(true)), undefined);
     sink.end();

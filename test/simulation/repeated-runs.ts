@@ -1,0 +1,54 @@
+/**
+ * How often a call may run that may run twice. Its client cannot see that, so only the runs tell.
+ *
+ *     one copy of a session    → runs a call once. A retry that reaches the same copy gets the answer of that run: the
+ *                                copy runs it still, or has it in its log. Without an event log an answer is not kept:
+ *                                then a retry runs the call again, but not before the first run has ended
+ *     the next copy            → runs a call again only while its client waits for the answer
+ *     a copy that left in order → needs no second run: its answer is stored when it releases the session
+ *
+ * So each owner that is lost costs a call one more run at most.
+ */
+import type { Call, Ledger, Ran } from './ledger.ts';
+import type { StoreData } from './store-data.ts';
+import { EPOCH_MS } from './process.ts';
+
+export function checkRepeatedRuns(
+  { logged }: Ledger,
+  data: StoreData,
+  call: Call,
+  runs: readonly Ran[],
+  say: (what: string) => void,
+): void {
+  const { ending } = call;
+  for (const [n, run] of runs.entries()) {
+    if (n === 0) continue;
+    const where = `on ${run.instance} at ${run.at}`;
+    const before = runs
+      .slice(0, n)
+      .find(({ copy, endedAt = Infinity }) => copy === run.copy && (logged || endedAt > run.at));
+    if (before !== undefined) say(`ran twice on one copy of its session, ${where}, first at ${before.at}`);
+    if (ending?.kind === 'result' && ending.at < run.at)
+      say(`ran again ${where}, after its client had the answer at ${ending.at}`);
+    const left = leftInOrder(data, call, run.at);
+    if (left !== undefined)
+      say(`ran again ${where}, and the owner that released its session at ${left} had stored the answer`);
+  }
+}
+
+/** When an owner released the session that had stored the answer, before `until`. */
+function leftInOrder(data: StoreData, { session, id }: Call, until: number): number | undefined {
+  const stored = [...(data.everStored.get(session)?.values() ?? [])].flatMap((events) => [...events.values()]);
+  const answer = stored.find(({ data: text }) => isAnswer(text, id));
+  if (answer === undefined) return undefined;
+  const next = data.happened.find(({ id: of, kind, at }) => of === session && kind !== 'created' && at > answer.at);
+  if (next?.kind !== 'released') return undefined;
+  const at = next.at - EPOCH_MS;
+  return at < until ? at : undefined;
+}
+
+function isAnswer(text: string, id: number): boolean {
+  if (text === '') return false;
+  const message = JSON.parse(text) as { id?: unknown; result?: unknown };
+  return message.id === id && message.result !== undefined;
+}
