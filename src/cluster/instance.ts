@@ -43,6 +43,8 @@ export interface InstanceHandlers {
   bus(event: ServerEvent): void;
   /** The lease was renewed, or taken again. */
   storeReachable(): void;
+  /** This instance has had no store for `waitMs` and has no lease. Another instance may serve its sessions. */
+  cutOff(): void;
 }
 
 export interface InstanceOptions {
@@ -50,6 +52,8 @@ export interface InstanceOptions {
   /** Every instance is in this process, so no lease expires. */
   readonly inProcess: boolean;
   readonly leaseMs: number;
+  /** How long what needs the store waits for it. */
+  readonly waitMs: number;
   readonly random: RandomSource;
   readonly time: Required<TimeProvider>;
   readonly logger: Logger;
@@ -68,11 +72,11 @@ export class Instance {
   readonly #peers: PeerVersions;
   readonly #endRequests: EndRequests;
 
-  constructor({ directory, inProcess, leaseMs, random, time, logger, handlers }: InstanceOptions) {
+  constructor({ directory, inProcess, leaseMs, waitMs, random, time, logger, handlers }: InstanceOptions) {
     this.#directory = directory;
     this.#logger = logger;
     this.#handlers = handlers;
-    this.#peers = new PeerVersions({ list: () => directory.list(), inProcess, logger });
+    this.#peers = new PeerVersions({ list: () => directory.list(), self: () => this.id, inProcess, logger });
     this.#endRequests = new EndRequests({ logger, terminate: (id) => handlers.terminate(id) });
     this.#links = new Links({
       directory,
@@ -106,6 +110,10 @@ export class Instance {
         handlers.valid();
       },
       onStoreReachable: () => handlers.storeReachable(),
+      waitMs,
+      cutOff: () => {
+        if (!this.#peers.alone) handlers.cutOff();
+      },
     });
   }
 

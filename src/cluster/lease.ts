@@ -66,6 +66,10 @@ export interface LeaseOptions {
   /** The lease is valid until its next expiry. */
   extended(): void;
   onStoreReachable(): void;
+  /** How long what needs the store waits for it. */
+  readonly waitMs: number;
+  /** Called once in an outage: the lease has run out, and the store has been away for `waitMs`. */
+  cutOff(): void;
 }
 
 /** `left`: the lease was given back, so nothing is renewed any more. */
@@ -84,6 +88,9 @@ export class Lease {
   #ticking = false;
   #timer: unknown;
   #storeAway = false;
+  /** When this outage of the store was noticed, and whether `cutOff` was called in it. */
+  #awaySince = -Infinity;
+  #isCutOff = false;
   /** Renewals in a row that did not reach the store. */
   #failures = 0;
   #lapses = 0;
@@ -261,12 +268,17 @@ export class Lease {
         this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
       this.#renewedAt = now;
       this.#storeAway = false;
+      this.#isCutOff = false;
       this.#failures = 0;
       this.#options.onStoreReachable();
     } catch (err) {
-      if (!this.#storeAway) logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
+      if (!this.#storeAway) {
+        logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
+        this.#awaySince = time.monotonic();
+      }
       this.#storeAway = true;
       this.#failures += 1;
+      this.#checkCutOff();
     }
   }
 
@@ -274,6 +286,14 @@ export class Lease {
   #missedRenewals(now: number): boolean {
     const { inProcess, leaseMs } = this.#options;
     return !inProcess && now - this.#renewedAt > OUTAGE_LEASES * leaseMs;
+  }
+
+  /** The store may be away for this instance alone, and another one may serve its sessions. */
+  #checkCutOff(): void {
+    const { time, waitMs, cutOff } = this.#options;
+    if (this.#isCutOff || this.valid || time.monotonic() - this.#awaySince < waitMs) return;
+    this.#isCutOff = true;
+    cutOff();
   }
 
   async #rejoin(): Promise<void> {

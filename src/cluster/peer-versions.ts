@@ -1,7 +1,7 @@
 /**
- * Whether an instance of an older version is in the deployment, as in a rolling deploy. Such an instance refuses
- * event ids with suffixes (`event-id.ts`) when it takes a session over, so this instance leaves the suffixes out
- * while one is there.
+ * Whether the deployment has other instances, and whether one of them has an older version, as in a rolling deploy.
+ * Such an instance refuses event ids with suffixes (`event-id.ts`) when it takes a session over, so this instance
+ * leaves the suffixes out while one is there.
  *
  * The leases are read at the start, with each renewal of this instance's lease, and after a message from an unknown
  * instance. Until the first list the suffixes are left out. An older instance that starts and sends no message is
@@ -13,6 +13,8 @@ import type { Logger } from '../types.ts';
 
 export interface PeerVersionsOptions {
   list(): MaybePromise<readonly InstanceLease[]>;
+  /** The id of this instance. */
+  self(): string;
   /** Every instance is in this process, so all have this version. */
   readonly inProcess: boolean;
   readonly logger: Logger;
@@ -22,6 +24,7 @@ export class PeerVersions {
   readonly #options: PeerVersionsOptions;
   #known: ReadonlySet<string> = new Set();
   #older: boolean;
+  #alone = true;
   #reading: Promise<void> | undefined = undefined;
   /** A message from an unknown instance arrived while the leases were read. */
   #again = false;
@@ -33,6 +36,11 @@ export class PeerVersions {
 
   get idSuffixes(): boolean {
     return !this.#older;
+  }
+
+  /** No other instance had a lease when the leases were last read. */
+  get alone(): boolean {
+    return this.#alone;
   }
 
   /** A message arrived from this instance. */
@@ -60,6 +68,7 @@ export class PeerVersions {
         leases = await this.#options.list();
       } while (this.#again);
       this.#known = new Set(leases.map(({ id }) => id));
+      this.#alone = leases.every(({ id }) => id === this.#options.self());
       this.#older = !leases.every(({ version }) => readsIdSuffixes(version));
     } catch (err) {
       this.#options.logger.debug(

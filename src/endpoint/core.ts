@@ -100,6 +100,7 @@ export class Core {
       directory: inProcess ? store.instances : signedDirectory(store, options),
       inProcess,
       leaseMs: options.leaseMs,
+      waitMs: options.waitMs,
       random,
       time: options.timeProvider,
       logger,
@@ -114,6 +115,7 @@ export class Core {
         storeReachable: () => {
           if (store.full?.() !== true) outage?.over();
         },
+        cutOff: () => this.registry.letResume(),
       },
     });
     this.registry = new Registry(

@@ -39,6 +39,11 @@ export class PostStreams {
     return this.#running?.get(key);
   }
 
+  /** Ends the readers that can resume at another instance. */
+  letResume(): void {
+    for (const stream of this.#running?.values() ?? []) stream.letResume();
+  }
+
   /** Resolves when every message so far is stored, answers included. */
   async flushed(): Promise<void> {
     for (const stream of this.#running?.values() ?? []) await stream.flushed();

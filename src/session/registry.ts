@@ -224,6 +224,11 @@ export class Registry implements LiveSessionHost, SweptSessions {
     this.#claims.extended();
   }
 
+  /** Clients of running calls may find their answers at another instance. */
+  letResume(): void {
+    for (const { requests } of this.#live.values()) requests.streams.letResume();
+  }
+
   becameActive(session: LiveSession): void {
     this.idle.delete(session.idleEntry);
   }

@@ -211,6 +211,13 @@ export abstract class StreamReaders implements SinkListener {
     this.detach();
   }
 
+  /** Ends a reader of this instance that has an event id to resume from, and whose client resumes. */
+  protected endResumable(): void {
+    const sink = this.#sink;
+    const resumes = this.#log?.emptyData === true && this.#sent >= 0 && this.#held === undefined;
+    if (resumes && sink?.open === true && sink.isRelayed !== true) this.handOver(true);
+  }
+
   /**
    * Another instance owns the session, and ends or runs again what ran here: the response continues with what the log
    * gets there. `false`: there is no reader, or it has no event id to continue from.

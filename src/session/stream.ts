@@ -235,6 +235,11 @@ export class Stream extends StreamReaders implements Written {
 
   // ——— early ends: the response ends, and its client resumes the stream ———
 
+  /** The store is away: ends the reader if its client can resume, because another instance may have the answer. */
+  letResume(): void {
+    if (!this.answersOnly) this.endResumable();
+  }
+
   /** Ends the response but not the stream. The last event makes the client reconnect at once and resume. */
   closeEarly(): void {
     if (!this.logged || this.complete) return;

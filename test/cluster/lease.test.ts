@@ -5,6 +5,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 
 const LEASE_MS = 3_000;
+const WAIT_MS = 15_000;
 
 /** A lease whose store is away at will. */
 async function joined() {
@@ -16,6 +17,7 @@ async function joined() {
     if (store.away) throw storeAway('the test says so');
   };
   const lapsed: string[] = [];
+  let cutOffs = 0;
   const lease = new Lease({
     store: { announce: ask, renew: async () => (await ask(), true), leave: ask },
     inProcess: false,
@@ -26,12 +28,14 @@ async function joined() {
     lapsed: (id) => lapsed.push(id),
     extended: () => {},
     onStoreReachable: () => {},
+    waitMs: WAIT_MS,
+    cutOff: () => (cutOffs += 1),
   });
   await lease.join();
   // Just renewed, and the next renewal finds the store away.
   await time.advance(LEASE_MS / 3);
   store.away = true;
-  return { time, store, lease, lapsed };
+  return { time, store, lease, lapsed, cutOffs: () => cutOffs };
 }
 
 test('a store that is back shortly before the lease expires finds it renewed in time', async () => {
@@ -125,6 +129,8 @@ test('the id that an outage cost its lease is left when the store is back, in ca
     lapsed: () => {},
     extended: () => {},
     onStoreReachable: () => {},
+    waitMs: WAIT_MS,
+    cutOff: () => {},
   });
   await lease.join();
   const { owner } = lease;
@@ -135,5 +141,23 @@ test('the id that an outage cost its lease is left when the store is back, in ca
   await time.advance(LEASE_MS);
   expect(lease.owner).not.toBe(owner);
   expect(store.left.filter((id) => id === owner)).toEqual([owner]);
+  await lease.leave();
+});
+
+test('a store that is away for waitMs cuts this instance off, once in an outage', async () => {
+  const { time, store, lease, cutOffs } = await joined();
+  await time.advance(LEASE_MS / 3 + WAIT_MS - 1);
+  expect(cutOffs()).toBe(0);
+  await time.advance(500);
+  expect(cutOffs()).toBe(1);
+  await time.advance(WAIT_MS);
+  expect(cutOffs()).toBe(1);
+  store.away = false;
+  await time.advance(LEASE_MS);
+  store.away = true;
+  await time.advance(LEASE_MS / 3 + WAIT_MS + 500);
+  expect(cutOffs()).toBe(2);
+  store.away = false;
+  await time.advance(LEASE_MS);
   await lease.leave();
 });

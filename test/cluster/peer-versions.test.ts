@@ -17,7 +17,7 @@ function directory(...leases: InstanceLease[]) {
     if (directoryNow.away) throw new Error('the store is away');
     return found;
   };
-  return { directoryNow, peers: new PeerVersions({ list, inProcess: false, logger }) };
+  return { directoryNow, peers: new PeerVersions({ list, self: () => 'own', inProcess: false, logger }) };
 }
 
 test('an instance uses no suffixes until the first list, and uses them once it shows no older instance', async () => {
@@ -86,7 +86,7 @@ test('with every instance in this process suffixes are used from the start', () 
   const list = (): never => {
     throw new Error('read');
   };
-  const peers = new PeerVersions({ list, inProcess: true, logger });
+  const peers = new PeerVersions({ list, self: () => 'own', inProcess: true, logger });
   peers.heard('peer');
   expect(peers.idSuffixes).toBe(true);
 });
@@ -103,4 +103,17 @@ describe('the versions that read suffixes', () => {
     ['1.0.0', true],
     [BUILD_VERSION, true],
   ])('%j: %j', (version, reads) => expect(readsIdSuffixes(version)).toBe(reads));
+});
+
+test('an instance is alone until a list shows another one', async () => {
+  const { peers, directoryNow } = directory(lease('own'));
+  expect(peers.alone).toBe(true);
+  await peers.read();
+  expect(peers.alone).toBe(true);
+  directoryNow.leases = [lease('own'), lease('peer')];
+  await peers.read();
+  expect(peers.alone).toBe(false);
+  directoryNow.away = true;
+  await peers.read();
+  expect(peers.alone).toBe(false);
 });

@@ -1,0 +1,69 @@
+/**
+ * What users of official clients see when one instance alone loses the store for longer than `waitMs`: their running
+ * calls end at another instance.
+ */
+import { expect, onTestFinished, test } from 'vitest';
+import { McpServer } from '@modelcontextprotocol/server';
+import { createMcpEndpoint } from '../../src/index.ts';
+import { redis } from '../../src/stores/redis/index.ts';
+import { createFaultProxy, type FaultProxy } from '../../src/testing/index.ts';
+import { createLog } from '../kit/log.ts';
+import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
+import { type OfficialClient, sessionClients } from './official.ts';
+
+/** Its tools answer once `release` was called. */
+async function serveOn(name: string, url: string) {
+  const held: Array<() => void> = [];
+  const endpoint = createMcpEndpoint(
+    (ctx) => {
+      const server = new McpServer({ name, version: '1.0.0' }, { ...ctx.serverOptions });
+      const work = async () => {
+        if (name === 'cut off') await new Promise<void>((done) => held.push(done));
+        return { content: [{ type: 'text' as const, text: name }] };
+      };
+      server.registerTool('read', { annotations: { readOnlyHint: true } }, work);
+      server.registerTool('effect', {}, work);
+      return server;
+    },
+    { store: redis(url), leaseMs: 900, waitMs: 1_200, logger: createLog() },
+  );
+  onTestFinished(() => endpoint.close());
+  const { url: at } = await endpoint.listen({ port: 0 });
+  return { endpoint, url: at, held };
+}
+
+async function serveBehind(server: TestServer): Promise<{ proxy: FaultProxy; url: string }> {
+  const proxy = await createFaultProxy({ port: server.port });
+  onTestFinished(() => proxy.close());
+  return { proxy, url: server.url.replace(`:${server.port}`, `:${proxy.port}`) };
+}
+
+describeWhereInstalled('redis', 'one instance alone without its store', () => {
+  test.each(sessionClients)(
+    'calls of client %s that run there end at the other one',
+    { timeout: 40_000 },
+    async (_, connect) => {
+      const server = await startServer('redis');
+      onTestFinished(() => server.close());
+      const { proxy, url } = await serveBehind(server);
+      // An instance reads the other leases when it starts.
+      const there = await serveOn('other', server.url);
+      await there.endpoint.sessions.list();
+      const here = await serveOn('cut off', url);
+      let at = here.url;
+      const client: OfficialClient = await connect(here.url, { route: () => at });
+      await client.listening;
+      const read = client.say('read', {}, { timeout: 20_000 });
+      const effect = client.say('effect', {}, { timeout: 20_000 }).catch(String);
+      await until(() => here.held.length === 2);
+      proxy.blackHole(true);
+      await until(() => here.endpoint.health().state === 'lapsed', { timeoutMs: 10_000 });
+      // Their answers cannot be stored any more.
+      for (const release of here.held) release();
+      at = there.url;
+      expect(await read).toBe('other');
+      expect(await effect).toMatch(/may have run/);
+    },
+  );
+});
