@@ -40,8 +40,8 @@ export function isOwnCopy(made: unknown): boolean {
 export function whyNotModern(made: unknown): string {
   const inner = inside(made);
   return isObject(inner) && typeof inner['setRequestHandler'] === 'function'
-    ? 'its factory makes a server of an SDK version that does not know it; use @modelcontextprotocol/server 2.4 or later'
-    : 'its factory makes a server that is none of the SDK';
+    ? 'its server is of an SDK version that does not know it; use @modelcontextprotocol/server 2.4 or later'
+    : 'its server is none of the SDK';
 }
 
 function inside(made: unknown): unknown {

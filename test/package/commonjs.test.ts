@@ -135,5 +135,5 @@ test('a server that cannot serve 2026-07-28 is logged once, at its first use', a
     expect((await callModern(raw, 'tools/list')).message).toMatchObject({ error: { code: -32022 } });
     expect((await raw.initialize()).response.status).toBe(200);
   }
-  expect(output.stderr.match(/cannot serve 2026-07-28: its factory makes a server of an SDK version/g)).toHaveLength(1);
+  expect(output.stderr.match(/cannot serve 2026-07-28: its server is of an SDK version/g)).toHaveLength(1);
 });
