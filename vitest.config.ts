@@ -9,25 +9,38 @@ const SLOW =
   /\/(chaos\/(chaos|patience)|security\/floods|session\/behind|stores\/redis-cluster|testing\/wrong-stores|cli\/(workers|owner-death))\.test\.ts$/;
 
 /**
- * Files that share worker processes: to start one and to load the SDK into it costs 0.6 s of CPU, more than most of
- * these files need for their tests. Not among them is a file that
+ * Files with a worker process of their own. The others share worker processes: to start one and to load the SDK and the
+ * clients of the stores into it costs 0.7 s of CPU, more than most files need for their tests. Here belongs a file that
  *
- * - imports `kit/shared-stores.ts`, which registers hooks when it is loaded: in a shared worker only once;
  * - measures the memory of its process or the work of its event loop;
- * - runs for long, or waits for short times that the work of other files could exceed.
+ * - runs for longer than some 15 s, or waits for short times that the garbage of other files could exceed;
+ * - changes its process for good.
  */
-const SHARED = [
-  'test/*.test.ts',
-  'test/{endpoint,http,limits,options,protocol,sealed}/**/*.test.ts',
-  'test/auth/!(stream-expiry).test.ts',
-  'test/behaviour/!(get-release|idle-timeout|modern-resume|modern-resume-fleet|post-answers|running-requests).test.ts',
-  'test/cli/{guide,option-flags,program,server-module,settings,shutdown,store-url,worker-role}.test.ts',
-  'test/cluster/{lease,link,messages,peer-versions,signed-messages}.test.ts',
-  'test/docs/!(behaviour-reference|clients).test.ts',
-  'test/eras/{json-depth,modern/json-number}.test.ts',
-  'test/house/{attacks,circles}.test.ts',
-  'test/pins/{request-entry,sdk-seams}.test.ts',
-  'test/security/{auth-tokens,authorize-shared,shares,users}.test.ts',
+const OWN = [
+  'test/behaviour/{get-release,idle-timeout,modern-resume,modern-resume-fleet,post-answers,running-requests}.test.ts',
+  'test/chaos/{chaos,patience}.test.ts',
+  'test/cli/{auth,evicted-keys,held-port,owner-death,restart,serve,server-stores,sessions}.test.ts',
+  'test/cli/{socket-activation,supervisor,workers,workers-sessions}.test.ts',
+  'test/clients/{modern-resume,other-bugs,others,outages}.test.ts',
+  'test/cluster/{asleep,blocked-loop,lapse}.test.ts',
+  'test/compat/{newer-build,rolling-deploy}.test.ts',
+  'test/conformance/conformance.test.ts',
+  'test/definition/{isolation,shared-server}.test.ts',
+  'test/deploy/{affinity,bounds,image,round-robin,unanswered}.test.ts',
+  'test/examples/{frameworks,sessions,start}.test.ts',
+  'test/house/leaks.test.ts',
+  'test/kit/servers/servers.test.ts',
+  'test/listen/*.test.ts',
+  'test/package/tarball.test.ts',
+  'test/runtimes/runtimes.test.ts',
+  'test/security/{floods,forged-messages,hostile-requests,log-volume,relayed-memory,unfinished-messages}.test.ts',
+  'test/session/{abandoned,behind,drain-deadline,fleet-ends,fleet-large,idle-memory,lost-replies}.test.ts',
+  'test/session/{record-keeper,slow-reader,stop}.test.ts',
+  'test/simulation/{ablations,determinism,races,seeds-one,seeds-two}.test.ts',
+  'test/stores/{nats,postgres,redis,returns}.test.ts',
+  'test/stores/{nats,postgres,redis,sqlite}-{crash,model,outage,outages,processes}.test.ts',
+  'test/stores/{nats-cluster,nats-sweep,postgres-instances,redis-cluster,redis-sentinel,sqlite-stalls}.test.ts',
+  'test/testing/{in-time,wrong-stores}.test.ts',
 ];
 
 const SHARING = 'shared worker';
@@ -61,11 +74,16 @@ export default defineConfig({
   },
   test: {
     projects: [
-      { extends: true, test: { name: SHARING, isolate: false, include: SHARED } },
       {
         extends: true,
-        test: { name: 'own worker', include: ['test/**/*.test.ts'], exclude: [...configDefaults.exclude, ...SHARED] },
+        test: {
+          name: SHARING,
+          isolate: false,
+          include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, ...OWN],
+        },
       },
+      { extends: true, test: { name: 'own worker', include: OWN } },
     ],
     globalSetup: ['test/kit/built.mjs'],
     setupFiles: ['test/kit/leaks.ts', 'test/kit/globals.ts', 'test/kit/seed.ts'],

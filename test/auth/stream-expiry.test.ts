@@ -9,7 +9,9 @@ import { connectSse } from '../kit/legacy-sse.ts';
 import { postModern } from '../kit/modern.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { serve, type Face } from '../kit/serve.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+
+useSharedStores();
 
 const MINUTE_MS = 60_000;
 

@@ -5,10 +5,12 @@ import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { MODERN, postModern } from '../kit/modern.ts';
-import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+
+useSharedStores();
 
 const OPTIONS: McpEndpointOptions = { resumeModernCalls: true, retryMs: 5_000 };
 const LOST = { error: { code: -32_000, data: { reason: 'owner_lost', mayHaveRun: true } } };

@@ -1,9 +1,11 @@
 /** Two processes on one store: a client speaks through one of them, and the owner of its session, the other, dies. */
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
-import { durableKinds, sharedDeployment, type DurableKind } from '../kit/shared-stores.ts';
+import { durableKinds, sharedDeployment, type DurableKind, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { clientOf, count, deployment, kill, textOf } from './deployment.ts';
+
+useSharedStores();
 
 /**
  * Each owner that is lost costs a call that may run twice one more run. A busy machine may stop a process for seconds,
@@ -11,22 +13,26 @@ import { clientOf, count, deployment, kill, textOf } from './deployment.ts';
  */
 const LONG_LEASE_MS = 30_000;
 
-/** `owner` never answers `pay` and `look`; the other process does. The client speaks through the other. */
-async function relayed(kind: DurableKind, protocolVersion: string, leaseMs: number) {
+/** `owner` never answers `pay` and `look`; the other process does. Clients speak through the other. */
+async function two(kind: DurableKind, leaseMs: number) {
   const env = { SOJOURN_LEASE_MS: String(leaseMs) };
   const { start, happened } = deployment(sharedDeployment(kind));
   const [owner, other] = await Promise.all([start(env), start({ ANSWERS: 'yes', ...env })]);
-  const near = clientOf(owner.url);
-  await near.initialize({ protocolVersion });
-  const client = clientOf(other.url, near);
-  await client.call('tools/list');
-  expect(await count(client)).toBe('1 restored false');
-  const call = async (name: string, id = `${name}-1`): Promise<RawResponse> => {
+  /** A client whose session has its copy at `owner`. */
+  const relayed = async (protocolVersion: string): Promise<RawClient> => {
+    const near = clientOf(owner.url);
+    await near.initialize({ protocolVersion });
+    const client = clientOf(other.url, near);
+    await client.call('tools/list');
+    expect(await count(client)).toBe('1 restored false');
+    return client;
+  };
+  const call = async (client: RawClient, name: string, id = `${name}-1`): Promise<RawResponse> => {
     const stream = await client.post({ jsonrpc: '2.0', id, method: 'tools/call', params: { name } });
     await until(() => happened().includes(name), { what: `${name} to run` });
     return stream;
   };
-  return { owner, other, client, call, happened };
+  return { owner, other, relayed, call, happened };
 }
 
 const answerOf = async (stream: RawResponse): Promise<{ id?: unknown; result?: unknown; error?: unknown }> => {
@@ -37,44 +43,42 @@ const answerOf = async (stream: RawResponse): Promise<{ id?: unknown; result?: u
   return messages[0] as object;
 };
 
-const sessions = durableKinds.flatMap((kind) =>
+const versions = durableKinds.flatMap((kind) =>
   ['2025-11-25', '2025-06-18'].map((version) => [version, kind] as const),
 );
 
-describe.each(sessions)('a session of %s on the store %s whose owner is killed', (version, kind) => {
-  test('answers a call that may run twice in the response that its client is reading', async () => {
-    const { owner, client, call, happened } = await relayed(kind, version, LONG_LEASE_MS);
-    const stream = await call('look');
+test.each(versions)(
+  'sessions of %s on the store %s whose owner is killed keep their calls and streams',
+  async (version, kind) => {
+    const { owner, relayed, call, happened } = await two(kind, LONG_LEASE_MS);
+    const [looking, paying, listening] = await Promise.all([relayed(version), relayed(version), relayed(version)]);
+    const look = await call(looking, 'look');
+    const pay = await call(paying, 'pay');
+    const get = await listening.get();
+    if (version === '2025-11-25') await get.next();
     await kill(owner.cli);
-    const answer = await answerOf(stream);
-    expect([answer.id, textOf(answer)]).toEqual(['look-1', 'look done']);
-    expect(happened()).toEqual(['look', 'look']);
-    expect(await count(client)).toBe('2 restored true');
-  });
 
-  test('says of a call that may not, in the same response, that it may have run; it runs once', async () => {
-    const { owner, client, call, happened } = await relayed(kind, version, LONG_LEASE_MS);
-    const stream = await call('pay');
-    await kill(owner.cli);
-    expect(await answerOf(stream)).toMatchObject({
+    // A call that may run twice is answered in the response that its client is reading.
+    const answer = await answerOf(look);
+    expect([answer.id, textOf(answer)]).toEqual(['look-1', 'look done']);
+    expect(happened().filter((name) => name === 'look')).toEqual(['look', 'look']);
+    expect(await count(looking)).toBe('2 restored true');
+
+    // The same response says of a call that may not, that it may have run. It runs once.
+    expect(await answerOf(pay)).toMatchObject({
       id: 'pay-1',
       error: { code: -32000, data: { reason: 'owner_lost', mayHaveRun: true } },
     });
-    expect(happened()).toEqual(['pay']);
-    expect(await count(client)).toBe('2 restored true');
-  });
+    expect(happened().filter((name) => name !== 'look')).toEqual(['pay']);
+    expect(await count(paying)).toBe('2 restored true');
 
-  test('keeps the GET stream that its client has open through the other process', async () => {
-    const { owner, client } = await relayed(kind, version, LONG_LEASE_MS);
-    const get = await client.get();
-    if (version === '2025-11-25') await get.next();
-    await kill(owner.cli);
-    expect(await count(client)).toBe('2 restored true');
-    await client.call('tools/call', { name: 'announce', arguments: {} });
+    // The GET stream stays open through the other process.
+    expect(await count(listening)).toBe('2 restored true');
+    await listening.call('tools/call', { name: 'announce', arguments: {} });
     expect(await get.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
     expect(get.ending).toBeUndefined();
-  });
-});
+  },
+);
 
 /** Short enough to wait for, and long enough that a busy machine seldom holds a process up for as long. */
 const LEASE_MS = 1_500;
@@ -82,8 +86,9 @@ const LEASE_MS = 1_500;
 test.each(durableKinds)(
   'on %s an owner that is frozen past its lease is taken over; awake again it does nothing for that session',
   async (kind) => {
-    const { owner, other, client, call, happened } = await relayed(kind, '2025-11-25', LEASE_MS);
-    const stream = await call('pay');
+    const { owner, other, relayed, call, happened } = await two(kind, LEASE_MS);
+    const client = await relayed('2025-11-25');
+    const stream = await call(client, 'pay');
     owner.cli.kill('SIGSTOP');
     expect(await answerOf(stream)).toMatchObject({ error: { data: { reason: 'owner_lost', mayHaveRun: true } } });
     expect(await count(client)).toBe('2 restored true');

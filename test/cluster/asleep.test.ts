@@ -6,7 +6,9 @@ import { expect, test } from 'vitest';
 import { systemTime } from '../../src/options/system.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+
+useSharedStores();
 
 /** The next renewal by itself comes after 40 s: far longer than this client waits. */
 const LEASE_MS = 120_000;

@@ -4,9 +4,11 @@ import { storeAway } from '../../src/errors.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { refusalOf } from '../kit/refusals.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
+
+useSharedStores();
 
 const CALLS = [
   ...(['read', 'create', 'claim', 'save', 'release', 'end', 'mark', 'list', 'count', 'expired'] as const).map(

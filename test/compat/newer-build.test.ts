@@ -6,8 +6,10 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { dist } from '../cli/cli-process.ts';
 import { clientOf, count, deployment, kill } from '../cli/deployment.ts';
 import { refusalOf } from '../kit/refusals.ts';
-import { durableKinds, sharedDeployment } from '../kit/shared-stores.ts';
+import { durableKinds, sharedDeployment, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+
+useSharedStores();
 
 /** Below the packages of the repository, which a build finds from there. */
 const cache = fileURLToPath(new URL('../../node_modules/.cache/sojourn/', import.meta.url));

@@ -2,9 +2,11 @@
 import { describe, expect, test } from 'vitest';
 import { clientOf, count, deployment, kill, textOf } from '../cli/deployment.ts';
 import { dist } from '../cli/cli-process.ts';
-import { durableKinds, sharedDeployment } from '../kit/shared-stores.ts';
+import { durableKinds, sharedDeployment, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { frozenBuilds, unpackBuild } from './frozen-builds.ts';
+
+useSharedStores();
 
 const pairs = frozenBuilds.flatMap((name) => [
   { owning: name, relaying: 'this build', builds: () => [unpackBuild(name), dist] as const },

@@ -9,9 +9,11 @@ import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { OpenStore, Store } from '../../src/stores/store.ts';
-import { durableKinds, sharedTarget, type DurableKind } from '../kit/shared-stores.ts';
+import { durableKinds, sharedTarget, type DurableKind, useSharedStores } from '../kit/shared-stores.ts';
 import { FENCE, open, recordOf, storeOptions } from '../stores/views.ts';
 import { unpackBuild } from './frozen-builds.ts';
+
+useSharedStores();
 
 type OpenOf = (target: string) => Store;
 const opens: Record<DurableKind, OpenOf> = { nats, postgres, redis, sqlite };

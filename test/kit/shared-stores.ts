@@ -1,7 +1,6 @@
 /**
  * Stores that the instances of a fleet in one process share, as separate processes would: for
- * `describe.each(storeKinds)`. A file that imports this module has a server of each kind from its first test to its
- * last.
+ * `describe.each(storeKinds)`.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -35,14 +34,18 @@ export const storeKinds: readonly StoreKind[] = ['memory', ...durableKinds];
 
 const servers = new Map<ServerKind, TestServer>();
 
-beforeAll(async () => {
-  await Promise.all(SERVED.map(async (kind) => servers.set(kind, await startServer(kind))));
-});
-afterAll(async () => {
-  await Promise.all([...servers.values()].map(async (server) => server.close()));
-});
-for (const kind of serverKinds.filter((one) => !isAvailable(one))) {
-  describe.skip(missingServer(kind), () => test.todo('what is tested on every store'));
+/** For each file, outside of its tests: it has a server of each kind from its first test to its last. */
+export function useSharedStores(): void {
+  beforeAll(async () => {
+    await Promise.all(SERVED.map(async (kind) => servers.set(kind, await startServer(kind))));
+  });
+  afterAll(async () => {
+    await Promise.all([...servers.values()].map(async (server) => server.close()));
+    servers.clear();
+  });
+  for (const kind of serverKinds.filter((one) => !isAvailable(one))) {
+    describe.skip(missingServer(kind), () => test.todo('what is tested on every store'));
+  }
 }
 
 let stores = 0;
@@ -84,7 +87,8 @@ export function sharedDeployment(kind: DurableKind): { store?: string; env?: Rec
 
 function urlOf(kind: ServerKind): string {
   const server = servers.get(kind);
-  if (server === undefined) throw new Error(`${kind}: its server runs from beforeAll to afterAll`);
+  if (server === undefined)
+    throw new Error(`${kind}: its server runs only in the tests of a file that calls useSharedStores()`);
   return server.url;
 }
 

@@ -11,11 +11,13 @@ import { bearer } from '../kit/issuer.ts';
 import { openSse } from '../kit/legacy-sse.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { serve, type Face, type Served } from '../kit/serve.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { countAttempts } from './attempts.ts';
+
+useSharedStores();
 
 const counted = countAttempts('scopes and rights');
 

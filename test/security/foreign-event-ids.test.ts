@@ -7,8 +7,10 @@ import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { until } from '../kit/until.ts';
 import type { ServeSettings } from '../kit/serve.ts';
-import { sharedStore, durableKinds } from '../kit/shared-stores.ts';
+import { sharedStore, durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { countAttempts } from './attempts.ts';
+
+useSharedStores();
 
 const counted = countAttempts('users');
 

@@ -5,8 +5,10 @@ import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
-import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { countAttempts } from './attempts.ts';
+
+useSharedStores();
 
 const counted = countAttempts('users');
 

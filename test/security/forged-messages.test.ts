@@ -11,10 +11,12 @@ import type { InstanceMessage, OpenStore, Store } from '../../src/stores/store.t
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
-import { durableKinds, sharedStore } from '../kit/shared-stores.ts';
+import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { storeOptions } from '../stores/views.ts';
 import { countAttempts } from './attempts.ts';
+
+useSharedStores();
 
 const counted = countAttempts('messages and stores');
 

@@ -11,11 +11,13 @@ import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, MODERN, postModern } from '../kit/modern.ts';
 import { scopesHeader, withScopes } from '../kit/scoped-server.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
-import { durableKinds } from '../kit/shared-stores.ts';
+import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { countAttempts } from './attempts.ts';
 import { servePeeking } from './peeking-members.ts';
+
+useSharedStores();
 
 const counted = countAttempts('users');
 

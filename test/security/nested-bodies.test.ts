@@ -9,9 +9,11 @@ import { connectSse } from '../kit/legacy-sse.ts';
 import { createLog } from '../kit/log.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
-import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { nested } from './hostile-requests.ts';
+
+useSharedStores();
 
 const REFUSED = { code: -32600, message: 'Invalid Request: the body is nested deeper than 128 levels' };
 

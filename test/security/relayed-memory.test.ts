@@ -2,8 +2,10 @@
 import { expect, test } from 'vitest';
 import { serveMember } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+
+useSharedStores();
 
 const MIB = 1_048_576;
 /** A byte of a body counts as four. */

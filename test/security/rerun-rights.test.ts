@@ -6,10 +6,12 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { textOf } from '../kit/lab.ts';
 import { scopesHeader, withScopes } from '../kit/scoped-server.ts';
-import { durableKinds } from '../kit/shared-stores.ts';
+import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { gate } from '../kit/watched-store.ts';
 import { servePeeking } from './peeking-members.ts';
+
+useSharedStores();
 
 interface Recorded {
   requests?: string;

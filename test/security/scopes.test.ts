@@ -18,12 +18,14 @@ import { openSse } from '../kit/legacy-sse.ts';
 import { postModern } from '../kit/modern.ts';
 import { BROKEN, GUARDED, caller, scopedServer, scopesHeader, withScopes } from '../kit/scoped-server.ts';
 import { serve, type Face, type Served } from '../kit/serve.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { countAttempts } from './attempts.ts';
+
+useSharedStores();
 
 const counted = countAttempts('scopes and rights');
 

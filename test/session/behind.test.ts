@@ -7,10 +7,12 @@ import { currentSession } from '../../src/index.ts';
 import type { RawResponse } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { createLab, tool } from '../kit/lab.ts';
-import { sharedStore, storeKinds, type StoreKind } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, type StoreKind, useSharedStores } from '../kit/shared-stores.ts';
 import { legacyHead, readEvents, readSlowly, stall, upTo } from '../kit/stalled-client.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+
+useSharedStores();
 
 const KIB = 1024;
 const TIMEOUT = { timeoutMs: 100_000 };

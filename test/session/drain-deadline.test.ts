@@ -6,8 +6,10 @@ import { describe, expect, test } from 'vitest';
 import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { createLab, textOf } from '../kit/lab.ts';
-import { durableKinds, sharedStore, type DurableKind } from '../kit/shared-stores.ts';
+import { durableKinds, sharedStore, type DurableKind, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+
+useSharedStores();
 
 const DEADLINE_MS = 200;
 /** How long the second run of `look` takes: its client is there before it ends. The first run never ends by itself. */

@@ -3,10 +3,12 @@ import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { type FleetOptions, serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
-import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { watchedStore } from '../kit/watched-store.ts';
+
+useSharedStores();
 
 async function pair(options: FleetOptions = {}) {
   const asked: string[] = [];

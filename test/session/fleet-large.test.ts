@@ -2,7 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
-import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+
+useSharedStores();
 
 const MIB = 1_048_576;
 /** Of characters of one, two, three and four bytes: a part may end in the middle of none. */

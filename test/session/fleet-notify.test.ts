@@ -3,8 +3,10 @@ import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { createLab } from '../kit/lab.ts';
 import { until as eventually } from '../kit/until.ts';
-import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { postModern } from '../kit/modern.ts';
+
+useSharedStores();
 
 interface Notification {
   readonly method: string;

@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { createAskingServer } from '../kit/asking-server.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
-import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+
+useSharedStores();
 
 const greet = { name: 'greet', arguments: { word: 'Hello' } };
 const capabilities = { elicitation: { form: {} } };

@@ -2,8 +2,10 @@
 import { describe, expect, test } from 'vitest';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
-import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+
+useSharedStores();
 
 const BYTES = 1_048_576;
 

@@ -7,10 +7,12 @@ import { serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said, type Tool, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import type { RawResponse } from '../../src/testing/index.ts';
+
+useSharedStores();
 
 const MIB = 1_048_576;
 const NOTIFICATIONS = 2_000;

@@ -8,11 +8,13 @@ import { isObject, type RpcRequest } from '../../src/protocol/jsonrpc.ts';
 import type { RawResponse } from '../../src/testing/index.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
+
+useSharedStores();
 
 /** `peek` may run twice; `runs` counts it on this instance, and `answer` lets those that wait go on. */
 async function served(connect = sharedStore('sqlite'), options: McpEndpointOptions = {}) {

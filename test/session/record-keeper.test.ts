@@ -5,7 +5,9 @@
 import { describe, expect, test } from 'vitest';
 import { createLab } from '../kit/lab.ts';
 import { serve, type Served } from '../kit/serve.ts';
-import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+
+useSharedStores();
 
 const SESSIONS = 200;
 /** Sessions at once: few, so that the two requests of one session meet at the server and not in a queue before it. */

@@ -3,9 +3,11 @@ import type { RawClient, RawResponse } from '../../src/testing/index.ts';
 import { type FleetOptions, serveFleet, type Member } from '../kit/fleet.ts';
 import { textOf, tool, type Held } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
-import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { until } from '../kit/until.ts';
+
+useSharedStores();
 
 const hold = (client: RawClient, id: number, progressToken = 't'): Promise<RawResponse> =>
   client.post({

@@ -3,9 +3,11 @@ import { expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { type FleetOptions, serveFleet, type Member } from '../kit/fleet.ts';
 import { createLab, type Lab, textOf, tool } from '../kit/lab.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
+
+useSharedStores();
 
 const LEASE_MS = 1_000;
 

@@ -4,8 +4,10 @@ import { storeAway } from '../../src/errors.ts';
 import { currentSession } from '../../src/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { watchedStore } from '../kit/watched-store.ts';
+
+useSharedStores();
 
 const CHANGES = 6;
 

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createRawClient } from '../../src/testing/index.ts';
 import { startNode } from '../kit/child-process.ts';
-import { sharedTarget, storeKinds } from '../kit/shared-stores.ts';
+import { sharedTarget, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+
+useSharedStores();
 
 const SERVER = join(import.meta.dirname, 'processes/stopping-server.mjs');
 

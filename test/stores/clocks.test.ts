@@ -9,9 +9,11 @@ import { isEnded, type OpenStore } from '../../src/stores/store.ts';
 import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import type { TimeProvider } from '../../src/types.ts';
 import { serveMember } from '../kit/fleet.ts';
-import { sharedStore, storeKinds } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { open, storeOptions } from './views.ts';
+
+useSharedStores();
 
 const HOUR = 3_600_000;
 const IDLE_MS = 2 * HOUR;

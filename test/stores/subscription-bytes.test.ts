@@ -8,10 +8,12 @@ import { postgres } from '../../src/stores/postgres/index.ts';
 import { redis } from '../../src/stores/redis/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { SubscriptionChange } from '../../src/stores/store.ts';
-import { durableKinds, sharedTarget, type DurableKind } from '../kit/shared-stores.ts';
+import { durableKinds, sharedTarget, type DurableKind, useSharedStores } from '../kit/shared-stores.ts';
 import { connect as connectPostgres } from './postgres-views.ts';
 import { openRedis } from './redis-views.ts';
 import { FENCE, open, recordOf, storeOptions } from './views.ts';
+
+useSharedStores();
 
 const opens = { nats, postgres, redis, sqlite } as const;
 const CHANGES = 40;

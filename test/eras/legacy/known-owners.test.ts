@@ -3,9 +3,11 @@ import { expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
 import { serveFleet, type Member } from '../../kit/fleet.ts';
 import { textOf, tool } from '../../kit/lab.ts';
-import { sharedStore } from '../../kit/shared-stores.ts';
+import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { until } from '../../kit/until.ts';
 import { watchedStore, type WatchedStore } from '../../kit/watched-store.ts';
+
+useSharedStores();
 
 const CALLS = 20;
 /** An owner counts as heard for a tenth of it. */
