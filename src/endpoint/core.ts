@@ -115,7 +115,10 @@ export class Core {
         storeReachable: () => {
           if (store.full?.() !== true) outage?.over();
         },
-        cutOff: () => this.registry.letResume(),
+        cutOff: () => {
+          this.registry.letResume();
+          this.legacy.letResume();
+        },
       },
     });
     this.registry = new Registry(

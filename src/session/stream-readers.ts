@@ -21,7 +21,7 @@ import { ParkedReaders } from './parked-readers.ts';
 import type { AnsweredCall, StreamLog } from './stream-log.ts';
 
 /** The `retry:` before an end after which the client should reconnect at once. */
-const SOON_MS = 100;
+export const SOON_MS = 100;
 
 type ReaderState = 'none' | 'reading' | 'endsSoon';
 

@@ -12,14 +12,14 @@ import { describeWhereInstalled, startServer, type TestServer } from '../kit/ser
 import { until } from '../kit/until.ts';
 import { type OfficialClient, sessionClients } from './official.ts';
 
-/** Its tools answer once `release` was called. */
-async function serveOn(name: string, url: string) {
+/** `holds`: its tools answer only when they are let go. */
+async function serveOn(name: string, url: string, holds: boolean) {
   const held: Array<() => void> = [];
   const endpoint = createMcpEndpoint(
     (ctx) => {
       const server = new McpServer({ name, version: '1.0.0' }, { ...ctx.serverOptions });
       const work = async () => {
-        if (name === 'cut off') await new Promise<void>((done) => held.push(done));
+        if (holds) await new Promise<void>((done) => held.push(done));
         return { content: [{ type: 'text' as const, text: name }] };
       };
       server.registerTool('read', { annotations: { readOnlyHint: true } }, work);
@@ -48,9 +48,9 @@ describeWhereInstalled('redis', 'one instance alone without its store', () => {
       onTestFinished(() => server.close());
       const { proxy, url } = await serveBehind(server);
       // An instance reads the other leases when it starts.
-      const there = await serveOn('other', server.url);
+      const there = await serveOn('other', server.url, false);
       await there.endpoint.sessions.list();
-      const here = await serveOn('cut off', url);
+      const here = await serveOn('cut off', url, true);
       let at = here.url;
       const client: OfficialClient = await connect(here.url, { route: () => at });
       await client.listening;
@@ -64,6 +64,36 @@ describeWhereInstalled('redis', 'one instance alone without its store', () => {
       at = there.url;
       expect(await read).toBe('other');
       expect(await effect).toMatch(/may have run/);
+    },
+  );
+
+  test.each(sessionClients)(
+    'calls of client %s that the other one runs for it are answered there',
+    { timeout: 40_000 },
+    async (_, connect) => {
+      const server = await startServer('redis');
+      onTestFinished(() => server.close());
+      const { proxy, url } = await serveBehind(server);
+      const there = await serveOn('other', server.url, true);
+      await there.endpoint.sessions.list();
+      const here = await serveOn('cut off', url, false);
+      let at = there.url;
+      const client: OfficialClient = await connect(there.url, { route: () => at });
+      await client.listening;
+      at = here.url;
+      let tokens = 0;
+      const options = { timeout: 20_000, onresumptiontoken: () => void (tokens += 1) };
+      const calls = [client.say('read', {}, options), client.say('effect', {}, options)];
+      // Both streams have begun: their first events reached the client.
+      await until(() => there.held.length === 2 && tokens === 2);
+      proxy.blackHole(true);
+      await until(() => here.endpoint.health().state === 'lapsed', { timeoutMs: 10_000 });
+      at = there.url;
+      await until(() => client.requests.filter((request) => request.startsWith('GET ')).length === 2, {
+        timeoutMs: 15_000,
+      });
+      for (const release of there.held) release();
+      expect(await Promise.all(calls)).toEqual(['other', 'other']);
     },
   );
 });

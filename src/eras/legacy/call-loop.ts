@@ -53,6 +53,7 @@ export interface CallLoopOptions {
   readonly lifecycle: Lifecycle;
   readonly random: RandomSource;
   openHead: WaitingCallsOptions['openHead'];
+  endToResume: WaitingCallsOptions['endToResume'];
   /**
    * Serves a call whose session is live here and whose user and version are right. Throws the reason when it cannot.
    */
@@ -93,7 +94,13 @@ export class CallLoop {
       freed: (id, cause) => (isFull(cause) ? options.registry.get(id)?.requests.running.freed() : undefined),
       fail: (call, cause) => this.#refuse(call, cause),
       openHead: options.openHead,
+      endToResume: options.endToResume,
     });
+  }
+
+  /** Ends the responses that wait here without a store, and that clients can resume at another instance. */
+  letResume(): void {
+    this.#waiting.letResume();
   }
 
   /** Requests that no session of this instance counts among its running ones. */

@@ -14,6 +14,7 @@ import { HeldHeads } from '../../http/held-heads.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import type { RequestGate } from '../../http/request-gate.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
+import { SOON_MS } from '../../session/stream-readers.ts';
 import { KEEP_ALIVE_FRAME, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink, type SseSinkOptions } from '../../http/sse-sink.ts';
 import { checkMessage, type RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -110,6 +111,7 @@ export class LegacyEra {
       lifecycle,
       serve: (session, call) => this.#serve(session, call),
       openHead: (call) => this.#openHead(call),
+      endToResume: (call) => this.#endToResume(call),
     });
     this.#posts = new LegacyPosts({
       options,
@@ -204,6 +206,14 @@ export class LegacyEra {
     return { call: { ...call, exchange: new ContinuedExchange(exchange, lastEventId, true, null) }, stop };
   }
 
+  #endToResume({ exchange }: Call): boolean {
+    const position = exchange instanceof ContinuedExchange ? parseEventId(exchange.lastEventId ?? '') : undefined;
+    if (position === undefined || !hasPriming(exchange.header('mcp-protocol-version') ?? '')) return false;
+    exchange.write(primingFrame(this.#nextId(position), Math.min(SOON_MS, this.#options.retryMs), true));
+    exchange.end();
+    return true;
+  }
+
   /** The response of a client that reads here continues with what the next owner of its session sends. */
   #handOn(exchange: Exchange, lastEventId: string): void {
     const id = exchange.header('mcp-session-id');
@@ -273,6 +283,11 @@ export class LegacyEra {
 
   #sseSink(exchange: Exchange): SseSink {
     return new SseSink(exchange, SSE_HEADERS, this.#getSinks);
+  }
+
+  /** This instance is cut off from the store: ends responses that wait for it and that clients can resume elsewhere. */
+  letResume(): void {
+    this.#loop.letResume();
   }
 
   // ——— DELETE ———

@@ -62,6 +62,8 @@ export interface WaitingCallsOptions {
   fail(call: Call, cause: unknown): void;
   /** Sends the head of a GET's response, once: the call continues in it, and comments keep it alive until `stop`. */
   openHead(call: Call): EarlyHead;
+  /** Ends the response of a GET that waits. `false`: its client cannot resume from an event in it. */
+  endToResume(call: Call): boolean;
 }
 
 interface Entry {
@@ -144,6 +146,16 @@ export class WaitingCalls {
       return !call.again;
     }
     return false;
+  }
+
+  /** This instance is cut off from the store: clients of GETs that wait resume at another instance. */
+  letResume(): void {
+    for (const [key, queue] of this.#queues) {
+      for (const entry of queue) {
+        if (entry.call.kind !== 'get' || entry.state !== 'waiting') continue;
+        if (this.#options.endToResume(entry.call)) this.#leave(key.slice(keyOf('', 'get').length), entry);
+      }
+    }
   }
 
   /** Tries the oldest call of a session until it is placed or refused, then the next. */
