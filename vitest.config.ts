@@ -39,7 +39,8 @@ const OWN = [
   'test/simulation/{ablations,determinism,races,seeds-one,seeds-two}.test.ts',
   'test/stores/{nats,postgres,redis,returns}.test.ts',
   'test/stores/{nats,postgres,redis,sqlite}-{crash,model,outage,outages,processes}.test.ts',
-  'test/stores/{nats-cluster,nats-sweep,postgres-instances,redis-cluster,redis-sentinel,sqlite-stalls}.test.ts',
+  'test/stores/{nats-cluster,nats-sweep,postgres-instances,redis-cluster,redis-mailbox,redis-sentinel}.test.ts',
+  'test/stores/sqlite-stalls.test.ts',
   'test/testing/{in-time,wrong-stores}.test.ts',
 ];
 
