@@ -6,12 +6,13 @@
  *
  * All messages between instances pass through here: `#receive` reads a message (`messages.ts`), and `#dispatch` passes
  * each item of a link to its part. Relayed calls and ends use links (`link.ts`), which lose nothing. Bus events are
- * sent without a link, at most once.
+ * sent without a link, at most once; while the store is away they wait (`bus-outbox.ts`).
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
+import { BusOutbox } from './bus-outbox.ts';
 import { EndRequests } from './end-requests.ts';
 import { Lease } from './lease.ts';
 import type { Link } from './link.ts';
@@ -71,12 +72,17 @@ export class Instance {
   readonly #links: Links;
   readonly #peers: PeerVersions;
   readonly #endRequests: EndRequests;
+  readonly #outbox: BusOutbox;
 
   constructor({ directory, inProcess, leaseMs, waitMs, random, time, logger, handlers }: InstanceOptions) {
     this.#directory = directory;
     this.#logger = logger;
     this.#handlers = handlers;
     this.#peers = new PeerVersions({ list: () => directory.list(), self: () => this.id, inProcess, logger });
+    this.#outbox = new BusOutbox({
+      publish: async (event) => directory.publish(this.id, { kind: 'bus', event }),
+      logger,
+    });
     this.#endRequests = new EndRequests({ logger, terminate: (id) => handlers.terminate(id) });
     this.#links = new Links({
       directory,
@@ -109,7 +115,11 @@ export class Instance {
         void this.#peers.read();
         handlers.valid();
       },
-      onStoreReachable: () => handlers.storeReachable(),
+      onStoreReachable: () => {
+        handlers.storeReachable();
+        // The other instances have taken their leases again by then, and with them their mailboxes.
+        if (!this.ownersMayReturn) this.#outbox.publishWaiting();
+      },
       waitMs,
       cutOff: () => {
         if (!this.#peers.alone) handlers.cutOff();
@@ -217,12 +227,7 @@ export class Instance {
   }
 
   publish(event: ServerEvent): void {
-    Promise.resolve(this.#directory.publish(this.id, { kind: 'bus', event })).catch((cause: unknown) =>
-      this.#logger.error(
-        { err: cause, event: event.kind },
-        'A bus event could not be published to the other instances',
-      ),
-    );
+    this.#outbox.publish(event);
   }
 
   /** Takes a message from the mailbox of `id`. Never throws, because the store is the caller. */

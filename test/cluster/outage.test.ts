@@ -134,3 +134,20 @@ test('an instance that cannot renew its own lease takes no session from an owner
   expect(textOf((await called).message)).toBe('2');
   expect([a, b].map(({ endpoint }) => endpoint.sessions.count)).toEqual([1, 0]);
 });
+
+test('what changed while the store was away reaches the clients of other instances once it is back, each change once', async () => {
+  const { stores, a, b } = await pair(5_000);
+  const there = b.client();
+  await there.initialize();
+  const stream = await there.get();
+  for (const store of stores) cut(store);
+  a.endpoint.notify.toolsChanged();
+  a.endpoint.notify.toolsChanged();
+  await until(() => [a, b].every(({ endpoint }) => endpoint.health().state === 'lapsed'));
+  for (const store of stores) mend(store);
+  await until(() => [a, b].every(({ endpoint }) => endpoint.health().state === 'serving'));
+  const changed = { method: 'notifications/tools/list_changed' };
+  expect(await stream.nextMessage()).toMatchObject(changed);
+  a.endpoint.notify.resourcesChanged();
+  expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
+});

@@ -1,0 +1,47 @@
+/**
+ * Bus events on their way to the other instances. Events that the store did not take are published again once it is
+ * back. They say only that something changed, so of equal events the last one is enough.
+ */
+import type { ServerEvent } from '@modelcontextprotocol/server';
+import { SojournError } from '../errors.ts';
+import type { Logger } from '../types.ts';
+
+/** Different events that wait for the store. */
+const MOST = 1_000;
+
+export interface BusOutboxOptions {
+  publish(event: ServerEvent): Promise<void>;
+  readonly logger: Logger;
+}
+
+export class BusOutbox {
+  readonly #options: BusOutboxOptions;
+  /** By what they report as changed. */
+  readonly #waiting = new Map<string, ServerEvent>();
+
+  constructor(options: BusOutboxOptions) {
+    this.#options = options;
+  }
+
+  publish(event: ServerEvent): void {
+    this.#options.publish(event).catch((cause: unknown) => this.#failed(event, cause));
+  }
+
+  /** The store is back, and the other instances receive again. */
+  publishWaiting(): void {
+    if (this.#waiting.size === 0) return;
+    const events = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const event of events) this.publish(event);
+  }
+
+  #failed(event: ServerEvent, cause: unknown): void {
+    const key = event.kind === 'resource_updated' ? `${event.kind} ${event.uri}` : event.kind;
+    const mayWait = cause instanceof SojournError && cause.retryable;
+    if (mayWait && (this.#waiting.has(key) || this.#waiting.size < MOST)) return void this.#waiting.set(key, event);
+    this.#options.logger.error(
+      { err: cause, event: event.kind },
+      'A bus event could not be published to the other instances',
+    );
+  }
+}
