@@ -5,12 +5,18 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
 
 /** Files that take close to a minute. */
-const SLOW =
-  /\/(chaos\/(chaos|patience)|security\/floods|session\/behind|stores\/redis-cluster|testing\/wrong-stores|cli\/(workers|owner-death))\.test\.ts$/;
+const SLOW = [
+  /\/chaos\/(chaos|patience)\.test\.ts$/,
+  /\/cli\/(owner-death|server-stores|workers|workers-sessions)\.test\.ts$/,
+  /\/(clients\/modern-resume|conformance\/conformance)\.test\.ts$/,
+  /\/(security\/floods|session\/behind|testing\/wrong-stores)\.test\.ts$/,
+  /\/simulation\/seeds-\w+\.test\.ts$/,
+  /\/stores\/redis-cluster\.test\.ts$/,
+];
 
 /**
  * Files with a worker process of their own. The others share worker processes: to start one and to load the SDK and the
- * clients of the stores into it costs 0.7 s of CPU, more than most files need for their tests. Here belongs a file that
+ * clients of the stores into it costs 0.9 s of CPU, more than most files need for their tests. Here belongs a file that
  *
  * - measures the memory of its process or the work of its event loop;
  * - runs for longer than some 15 s, or waits for short times that the garbage of other files could exceed;
@@ -54,7 +60,7 @@ class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
     const place = ({ moduleId, project }: TestSpecification) =>
-      SLOW.test(moduleId) ? 0 : project.name === SHARING ? 2 : 1;
+      SLOW.some((name) => name.test(moduleId)) ? 0 : project.name === SHARING ? 2 : 1;
     return sorted.toSorted((a, b) => place(a) - place(b));
   }
 }
