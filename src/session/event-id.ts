@@ -56,7 +56,8 @@ export function sessionTag(id: string): string {
 
 /** The beginning of every id of one session under one owner. */
 export function eventPrefix(tag: string, epoch: number): string {
-  return `${tag}-${epoch.toString(36)}-`;
+  // `join` makes one string. A template makes a rope of strings, and each session keeps its prefix.
+  return [tag, epoch.toString(36), ''].join('-');
 }
 
 /** `suffix`: made by `callSuffix` and `resumeSuffix`. */

@@ -18,8 +18,6 @@ export class SessionEventLog implements StreamLog {
   readonly #host: SessionHost;
   readonly #ownership: Ownership;
   readonly #record: { readonly version: string };
-  /** Tells its event ids from those of other sessions. */
-  readonly tag: string;
   #prefix: string | undefined = undefined;
   #prefixEpoch = 0;
 
@@ -27,7 +25,11 @@ export class SessionEventLog implements StreamLog {
     this.#host = host;
     this.#ownership = ownership;
     this.#record = record;
-    this.tag = sessionTag(ownership.sessionId);
+  }
+
+  /** Tells its event ids from those of other sessions. */
+  get tag(): string {
+    return sessionTag(this.#ownership.sessionId);
   }
 
   get retryMs(): number {

@@ -33,6 +33,8 @@ export class PostStreams {
   /** The log holds the whole stream, and answers for it from here on. */
   forget(key: string): void {
     this.#running?.delete(key);
+    // An idle session keeps no empty map.
+    if (this.#running?.size === 0) this.#running = undefined;
   }
 
   running(key: string): Stream | undefined {
@@ -78,7 +80,7 @@ export class PostStreams {
     const { stream } = context;
     if (stream === undefined || !stream.countAnswer()) return;
     stream.finish(markedRequest(context));
-    this.#running?.delete(stream.key);
+    this.forget(stream.key);
   }
 }
 
