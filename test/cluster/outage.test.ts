@@ -151,3 +151,36 @@ test('what changed while the store was away reaches the clients of other instanc
   a.endpoint.notify.resourcesChanged();
   expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
 });
+
+test('a resume that has no place to wait ends cleanly, so that its client comes back, and any other GET is refused', async () => {
+  const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
+  const limits = { waitingRequests: 1 };
+  const [a] = (await serveFleet(1, { store, leaseMs: LEASE_MS, limits })) as [Member];
+  const [client, other] = [a.client(), a.client()];
+  await client.initialize();
+  await other.initialize();
+  const stream = await client.get();
+  const { id = '' } = await stream.next();
+  stream.abort();
+  cut(store);
+  await until(() => a.endpoint.health().state === 'lapsed');
+  const waits = other.call('ping');
+  let last = id;
+  for (let n = 0; n < 3; n++) {
+    const resumed = await client.get({ lastEventId: last });
+    expect(resumed.status).toBe(200);
+    const event = await resumed.next();
+    expect(event).toMatchObject({ data: '', retry: 4_000 });
+    // Some clients count a resume without a new id as failed.
+    expect(event.id).not.toBe(last);
+    await resumed.untilEnd();
+    last = event.id ?? '';
+  }
+  expect((await client.get()).status).toBe(503);
+  mend(store);
+  await waits;
+  const resumed = await client.get({ lastEventId: last });
+  await resumed.next();
+  a.endpoint.notify.toolsChanged();
+  expect(await resumed.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
+});

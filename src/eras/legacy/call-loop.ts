@@ -54,6 +54,8 @@ export interface CallLoopOptions {
   readonly random: RandomSource;
   openHead: WaitingCallsOptions['openHead'];
   endToResume: WaitingCallsOptions['endToResume'];
+  /** Answers a GET that has no place to wait, so that its client resumes later. `false`: it resumes nothing. */
+  comeBack(call: Call): boolean;
   /**
    * Serves a call whose session is live here and whose user and version are right. Throws the reason when it cannot.
    */
@@ -188,6 +190,7 @@ export class CallLoop {
       if (this.#deliverAnswers(id, call)) return;
       const waiting = this.#waiting.add(id, call, cause);
       if (waiting !== undefined) return call.kind === 'get' ? waiting : this.track(exchange, () => waiting);
+      if (call.kind === 'get' && this.#options.lifecycle.refusal === undefined && this.#options.comeBack(call)) return;
     }
     this.#refuse(call, cause);
   }

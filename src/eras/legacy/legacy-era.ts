@@ -112,6 +112,7 @@ export class LegacyEra {
       serve: (session, call) => this.#serve(session, call),
       openHead: (call) => this.#openHead(call),
       endToResume: (call) => this.#endToResume(call),
+      comeBack: (call) => this.#comeBack(call),
     });
     this.#posts = new LegacyPosts({
       options,
@@ -211,6 +212,14 @@ export class LegacyEra {
     if (position === undefined || !hasPriming(exchange.header('mcp-protocol-version') ?? '')) return false;
     exchange.write(primingFrame(this.#nextId(position), Math.min(SOON_MS, this.#options.retryMs), true));
     exchange.end();
+    return true;
+  }
+
+  /** Official clients give a stream up after two errors, and come back after a clean end as often as needed. */
+  #comeBack({ exchange }: Call): boolean {
+    const position = parseEventId(exchange.header('last-event-id') ?? '');
+    if (position === undefined || !hasPriming(exchange.header('mcp-protocol-version') ?? '')) return false;
+    exchange.respond(200, SSE_HEADERS, primingFrame(this.#nextId(position), this.#options.retryMs, true));
     return true;
   }
 
