@@ -1,4 +1,4 @@
-/** A call that arrives a second time, because its relaying instance lost the link to the owner. */
+/** Calls whose owner or relaying instance loses its lease: most of them arrive a second time. */
 import { expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { type FleetOptions, serveFleet, type Member } from '../kit/fleet.ts';
@@ -87,6 +87,31 @@ test('a retry that arrives while the answer of the first attempt is being stored
   answer.open();
   expect(textOf((await called).message)).toBe('once');
   expect(a.lab.holds).toHaveLength(1);
+});
+
+test('a call whose first event is stored while the lease runs out begins when the lease is back', async () => {
+  const states: string[] = [];
+  const members: Member[] = [];
+  const lab = createLab((server) => {
+    server.registerTool('pay', {}, async () => {
+      for (const { endpoint } of members) states.push(endpoint.health().state);
+      return { content: [{ type: 'text', text: 'paid' }] };
+    });
+  });
+  const { a, ofA } = await pair({}, [lab]);
+  members.push(a);
+  const onA = a.client();
+  await onA.initialize();
+  const stored = gate();
+  ofA.after['events.append'] = stored.hook;
+  const called = onA.call(...tool('pay'));
+  await until(() => stored.waiting === 1);
+  await lapse(a, ofA);
+  delete ofA.after['events.append'];
+  stored.open();
+  for (const call of LEASE_CALLS) delete ofA.before[call];
+  expect(textOf((await called).message)).toBe('paid');
+  expect(states).toEqual(['serving']);
 });
 
 /** A relayed call that may run twice. Its answer is stored, but its relaying instance lost the lease before it came. */

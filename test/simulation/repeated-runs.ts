@@ -1,13 +1,14 @@
 /**
  * How often a call may run that may run twice. Its client cannot see that, so only the runs tell.
  *
- *     one copy of a session    → runs a call once. A retry that reaches the same copy gets the answer of that run: the
- *                                copy runs it still, or has it in its log. Without an event log an answer is not kept:
- *                                then a retry runs the call again, but not before the first run has ended
- *     the next copy            → runs a call again only while its client waits for the answer
+ *     one copy of a session     → runs a call once. A retry that reaches this copy gets the answer of that run: it
+ *                                 still runs the call, or has the answer in its log. Without an event log an answer is
+ *                                 not kept: a retry runs the call again, but not before the first run has ended
+ *     the next copy             → runs a call again only while its client waits for the answer
  *     a copy that left in order → needs no second run: its answer is stored when it releases the session
  *
- * So each owner that is lost costs a call one more run at most.
+ * So each owner that is lost costs a call one more run at most. An owner may learn only after it lost the session that
+ * its first write was stored. It passes the call on as new, although the next owner may have run it from the log.
  */
 import type { Call, Ledger, Ran } from './ledger.ts';
 import type { StoreData } from './store-data.ts';
@@ -21,19 +22,31 @@ export function checkRepeatedRuns(
   say: (what: string) => void,
 ): void {
   const { ending } = call;
+  const again: string[] = [];
   for (const [n, run] of runs.entries()) {
     if (n === 0) continue;
     const where = `on ${run.instance} at ${run.at}`;
     const before = runs
       .slice(0, n)
       .find(({ copy, endedAt = Infinity }) => copy === run.copy && (logged || endedAt > run.at));
-    if (before !== undefined) say(`ran twice on one copy of its session, ${where}, first at ${before.at}`);
+    if (before !== undefined) again.push(`ran twice on one copy of its session, ${where}, first at ${before.at}`);
     if (ending?.kind === 'result' && ending.at < run.at)
       say(`ran again ${where}, after its client had the answer at ${ending.at}`);
     const left = leftInOrder(data, call, run.at);
     if (left !== undefined)
       say(`ran again ${where}, and the owner that released its session at ${left} had stored the answer`);
   }
+  if (again.length > passedOn(data, call, runs)) for (const what of again) say(what);
+}
+
+/** How many processes opened a stream for the call and never ran it: they passed it on as a new call. */
+function passedOn({ opened }: StoreData, { session, id }: Call, runs: readonly Ran[]): number {
+  const openers = opened.filter(
+    (one) => one.id === session && (JSON.parse(one.requests) as { id?: unknown }).id === id,
+  );
+  const names = new Set(openers.map(({ process }) => process));
+  for (const { instance } of runs) names.delete(instance);
+  return names.size;
 }
 
 /** When an owner released the session that had stored the answer, before `until`. */

@@ -6,6 +6,7 @@ import { SimStore, StoreServer, type Port } from './sim-store.ts';
 const applies = casesFor('lease-expiry', 'clock-set-back', 'store-clock');
 
 const faultless: Port = {
+  process: { name: 'i0' },
   call: async (_, effect) => effect(),
   arrive: (fn) => queueMicrotask(fn),
   notice: (fn) => queueMicrotask(fn),

@@ -13,6 +13,7 @@ import { Secrets } from '../../src/stores/memory/secrets.ts';
 
 /** The way of one process to the store. */
 export interface Port {
+  readonly process: { readonly name: string };
   /** `effect` happens in the store, in a moment; or does not. */
   call<T>(name: string, effect: () => T, about?: unknown): Promise<T>;
   /** Runs in the process, when something reaches it from outside. */
@@ -153,7 +154,7 @@ export class SimStore implements Store {
         expired: (limit) => port.call('expired', () => data.expired(limit)),
       },
       events: {
-        append: (request) => port.call('append', () => data.append(request), request),
+        append: (request) => port.call('append', () => data.append(request, port.process.name), request),
         replay: (id, stream, after) => port.call('replay', () => data.replay(id, stream, after), { stream, after }),
         open: (id) => port.call('open', () => data.open(id)),
         trim: () => port.call('trim', () => data.trim()),

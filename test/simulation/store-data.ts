@@ -81,6 +81,8 @@ export class StoreData {
   onHappened: (what: Happened) => void = () => undefined;
   /** Session → stream → offset → event, of everything that was ever stored. */
   readonly everStored = new Map<string, Map<string, Map<number, StoredEvent>>>();
+  /** Streams of calls, and which processes opened them. `requests`: as it was stored. */
+  readonly opened: Array<{ readonly id: string; readonly requests: string; readonly process: string }> = [];
   readonly replays: Array<{
     readonly at: number;
     readonly id: string;
@@ -218,7 +220,7 @@ export class StoreData {
 
   // ——— events ———
 
-  append(request: AppendRequest): WriteOutcome {
+  append(request: AppendRequest, process = ''): WriteOutcome {
     const { sessionId, fence, stream: key, from, events, complete = false } = request;
     const held = this.#writable(sessionId, fence);
     if (held === undefined) return 'fenced';
@@ -227,6 +229,7 @@ export class StoreData {
     if (stream === undefined) {
       stream = { next: 0, complete: false, requests: request.requests ?? null, dropped: -1 };
       held.streams.set(key, stream);
+      if (stream.requests !== null) this.opened.push({ id: sessionId, requests: stream.requests, process });
     }
     const at = this.#options.now();
     for (const data of events) {

@@ -135,7 +135,7 @@ export class LegacyPosts {
     if (early !== undefined) return this.#startEarly(session, admittedPost, early);
     const primed = session.requests.prime(stream, requests, admitted);
     if (!(primed instanceof Promise)) return this.#start(session, admittedPost, primed);
-    const starting = primed.then((result) => this.#starts.run(() => this.#start(session, admittedPost, result)));
+    const starting = primed.then((result) => this.#startStored(session, admittedPost, result));
     for (const context of admitted) context.startsAfter(starting);
     return starting;
   }
@@ -210,6 +210,18 @@ export class LegacyPosts {
     for (const request of requests) sink.message(session.lostJson(request, ownerLost(true)), undefined);
     sink.end();
     return undefined;
+  }
+
+  /**
+   * The lease may have run out while the store was asked. Until it is back no call begins: another instance may own the
+   * session, and may have told the client that the call is lost.
+   */
+  async #startStored(session: LiveSession, post: AdmittedPost, primed: WriteResult): Promise<NextAttempt> {
+    if (primed === 'written' && !session.gate.open) {
+      post.stream.noteDelay();
+      await session.gate.opened();
+    }
+    return this.#starts.run(() => this.#start(session, post, primed));
   }
 
   /**
