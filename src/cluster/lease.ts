@@ -37,8 +37,9 @@ const LONGEST_PAUSE_MS = 200;
 const OUTAGE_LEASES = 1 / 2;
 
 /**
- * After an outage of the store, in renewals: an instance that is alive has taken its lease again by then. Until then no
- * instance claims the sessions of an owner without a lease: its running calls would end with `owner_lost`.
+ * After an outage of the store, in renewals: an instance that is alive has its lease and its mailbox again by then.
+ * Until then no instance claims the sessions of an owner without a lease, or removes the lease of an owner without a
+ * mailbox: its running calls would end with `owner_lost`.
  */
 const RETURN_RENEWALS = 2;
 
@@ -141,11 +142,24 @@ export class Lease {
     return time.monotonic() < this.#validMonotonic && time.now() < this.#validWall;
   }
 
-  /** The store was away until just now: an owner without a lease may be about to take it again. */
+  /**
+   * The store was away until just now: an owner without a lease may be about to take it again, and one without a
+   * mailbox to open it again.
+   */
   get ownersMayReturn(): boolean {
     const now = this.#options.time.monotonic();
+    return this.#seesOutage(now) || now < this.#ownersReturnUntil;
+  }
+
+  /** A short outage closes the mailboxes of all instances, and fails no renewal. */
+  #seesOutage(now: number): boolean {
     // A store that takes no renewals may still answer reads (SQLite under a lock), and then other leases run out.
-    return this.#storeAway || this.#missedRenewals(now) || now < this.#ownersReturnUntil;
+    return this.#storeAway || this.#missedRenewals(now) || this.#mailboxLost;
+  }
+
+  /** And the lease was not renewed since. */
+  get #mailboxLost(): boolean {
+    return !this.#options.inProcess && this.#losses !== this.#lossesRenewed;
   }
 
   /** The last renewal could not reach the store. */
@@ -257,6 +271,7 @@ export class Lease {
 
   async #renew(losses: number): Promise<void> {
     const { logger, time, leaseMs } = this.#options;
+    const mailboxWasLost = this.#mailboxLost;
     try {
       const sent = this.#moment();
       // After its expiry the id is dead, even if the store still has its lease.
@@ -264,7 +279,7 @@ export class Lease {
       if (alive && (await this.#options.store.renew(this.#id, this.#stored))) this.#extend(sent, losses);
       else await this.#rejoin();
       const now = time.monotonic();
-      if (this.#storeAway || this.#missedRenewals(now))
+      if (mailboxWasLost || this.#seesOutage(now))
         this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
       this.#renewedAt = now;
       this.#storeAway = false;

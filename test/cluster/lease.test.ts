@@ -10,7 +10,11 @@ const WAIT_MS = 15_000;
 /** A lease whose store is away at will. */
 async function joined() {
   const time = createFakeTime();
-  const store: { away: boolean; tries: number; until?: Promise<void> | undefined } = { away: false, tries: 0 };
+  const store: { away: boolean; tries: number; until?: Promise<void> | undefined; loseMailbox: () => void } = {
+    away: false,
+    tries: 0,
+    loseMailbox: () => {},
+  };
   const ask = async (): Promise<void> => {
     store.tries += 1;
     await store.until;
@@ -19,7 +23,14 @@ async function joined() {
   const lapsed: string[] = [];
   let cutOffs = 0;
   const lease = new Lease({
-    store: { announce: ask, renew: async () => (await ask(), true), leave: ask },
+    store: {
+      announce: async (_lease, lost) => {
+        store.loseMailbox = lost;
+        await ask();
+      },
+      renew: async () => (await ask(), true),
+      leave: ask,
+    },
     inProcess: false,
     leaseMs: LEASE_MS,
     random: (bytes) => new Uint8Array(bytes),
@@ -79,6 +90,26 @@ test('after an outage that may have cost another instance its lease, owners may 
   store.until = undefined;
   await time.advance(1);
   expect(lease.valid).toBe(true);
+  expect(lease.ownersMayReturn).toBe(true);
+  await time.advance(LEASE_MS);
+  expect(lease.ownersMayReturn).toBe(false);
+  await lease.leave();
+});
+
+test('after a mailbox was lost, as those of all instances are when the store restarts, owners may return, also if no renewal failed', async () => {
+  const { time, store, lease, lapsed } = await joined();
+  store.away = false;
+  await time.advance(LEASE_MS / 3);
+  expect(lease.ownersMayReturn).toBe(false);
+  let back!: () => void;
+  store.until = new Promise((resolve) => (back = resolve));
+  store.loseMailbox();
+  expect(lease.ownersMayReturn).toBe(true);
+  // Renewed at once, while another instance may still wait for its connection.
+  back();
+  store.until = undefined;
+  await time.advance(LEASE_MS / 3);
+  expect([lease.valid, lapsed.length]).toEqual([true, 0]);
   expect(lease.ownersMayReturn).toBe(true);
   await time.advance(LEASE_MS);
   expect(lease.ownersMayReturn).toBe(false);

@@ -247,7 +247,7 @@ export const ABLATIONS: readonly Ablation[] = [
     shows: /^counted \d+ twice|^went back|^never ended/,
     kind: 'rollbacks',
     change: (scenario) => ({
-      ...worse({ forgottenDeath: 0.8 })(scenario),
+      ...worse({ forgottenDeath: 1.6 })(scenario),
       activeMs: 4_000,
       actions: { ...ACTIONS, count: 30, peek: 0, delete: 0 },
     }),
