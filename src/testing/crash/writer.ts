@@ -58,12 +58,8 @@ class Writer {
     this.#file = openSync(job.log, 'a');
   }
 
-  async work(): Promise<void> {
-    try {
-      for (;;) await this.#live(await this.#take());
-    } catch (error) {
-      if (!this.#job.mayBeAway || !(error instanceof SojournError) || error.code !== 'STORE_AWAY') throw error;
-    }
+  async work(): Promise<never> {
+    for (;;) await this.#live(await this.#take());
   }
 
   async #live(session: Taken): Promise<void> {
@@ -94,19 +90,31 @@ class Writer {
   }
 }
 
+/** The server may also be away while the store is opened. */
+async function untilAway({ mayBeAway }: WriterJob, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!mayBeAway || !(error instanceof SojournError) || error.code !== 'STORE_AWAY') throw error;
+  }
+}
+
 async function main(job: WriterJob): Promise<void> {
   const exported = (await import(hrefOf(job.module))) as Record<string, (target: unknown) => Store>;
   const make = exported[job.name];
   if (make === undefined) throw new Error(`${job.module} has no export ${job.name}`);
-  const view = await make(job.target).open(viewOptions(job.deployment, job.leaseMs));
-  await view.instances.announce({ id: job.owner, state: 'serving', version: '1' }, () => undefined);
-  const writer = new Writer(job, view);
   const beside = async (): Promise<void> => {
     if (job.beside === undefined) return;
     const { default: run } = (await import(hrefOf(job.beside))) as { default(target: unknown): Promise<void> };
     await run(job.target);
   };
-  await Promise.all([...Array.from({ length: job.width }, () => writer.work()), beside()]);
+  await untilAway(job, async () => {
+    const view = await make(job.target).open(viewOptions(job.deployment, job.leaseMs));
+    await view.instances.announce({ id: job.owner, state: 'serving', version: '1' }, () => undefined);
+    const writer = new Writer(job, view);
+    const workers = Array.from({ length: job.width }, () => untilAway(job, () => writer.work()));
+    await Promise.all([...workers, beside()]);
+  });
   // The server is away: wait to be killed.
   for (;;) await elapse(systemTime, 1_000);
 }
