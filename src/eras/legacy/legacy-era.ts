@@ -208,19 +208,27 @@ export class LegacyEra {
   }
 
   #endToResume({ exchange }: Call): boolean {
-    const position = exchange instanceof ContinuedExchange ? parseEventId(exchange.lastEventId ?? '') : undefined;
-    if (position === undefined || !hasPriming(exchange.header('mcp-protocol-version') ?? '')) return false;
-    exchange.write(primingFrame(this.#nextId(position), Math.min(SOON_MS, this.#options.retryMs), true));
+    const lastEventId = exchange instanceof ContinuedExchange ? exchange.lastEventId : undefined;
+    const frame = this.#lastFrame(exchange, lastEventId, Math.min(SOON_MS, this.#options.retryMs));
+    if (frame === undefined) return false;
+    exchange.write(frame);
     exchange.end();
     return true;
   }
 
   /** Official clients give a stream up after two errors, and come back after a clean end as often as needed. */
   #comeBack({ exchange }: Call): boolean {
-    const position = parseEventId(exchange.header('last-event-id') ?? '');
-    if (position === undefined || !hasPriming(exchange.header('mcp-protocol-version') ?? '')) return false;
-    exchange.respond(200, SSE_HEADERS, primingFrame(this.#nextId(position), this.#options.retryMs, true));
+    const frame = this.#lastFrame(exchange, exchange.header('last-event-id'), this.#options.retryMs);
+    if (frame === undefined) return false;
+    exchange.respond(200, SSE_HEADERS, frame);
     return true;
+  }
+
+  /** The event before an end after which the client resumes. `undefined`: it cannot resume. */
+  #lastFrame(exchange: Exchange, lastEventId: string | undefined, retryMs: number): string | undefined {
+    const position = parseEventId(lastEventId ?? '');
+    if (position === undefined || !hasPriming(exchange.header('mcp-protocol-version') ?? '')) return undefined;
+    return primingFrame(this.#nextId(position), retryMs, true);
   }
 
   /** The response of a client that reads here continues with what the next owner of its session sends. */

@@ -85,13 +85,6 @@ export function connectionOverrides(socket: ClientOptions['socket'], connectMs: 
 }
 
 /**
- * The client pauses for 1 s after a search without a primary, and a message of Sentinel does not end the pause. So it
- * searches once and fails, and `link.ts` retries sooner. The client does not replace a lost connection to a sentinel
- * after a failed search: it searches again by itself after `scanInterval`.
- */
-export const SENTINEL_OVERRIDES = { maxCommandRediscovers: 0, scanInterval: 5_000 };
-
-/**
  * node-redis has no public member for two things: the configuration of a Cluster client (`_options`), and a command on
  * the primary behind Sentinel (`_execute`). A version without them is refused when the store is opened.
  */

@@ -1,17 +1,18 @@
 /** A server behind Sentinel: the client finds the primary, and reports when another server becomes the primary. */
 import { storeAway } from '../../errors.ts';
-import {
-  checkSentinelClient,
-  connectionOverrides,
-  type RedisClient,
-  SENTINEL_OVERRIDES,
-  type SentinelClient,
-} from './client.ts';
+import { checkSentinelClient, connectionOverrides, type RedisClient, type SentinelClient } from './client.ts';
 import { redisFailure } from './failures.ts';
 import type { ServerCheck } from './server-check.ts';
 import { withDeadline } from './deadline.ts';
 import { CONNECT_MS, type LinkSettings } from './link.ts';
 import { SingleServer } from './single-server.ts';
+
+/**
+ * The client pauses for 1 s after a search without a primary, and a message of Sentinel does not end the pause. So it
+ * searches once and fails, and `link.ts` retries sooner. The client does not replace a lost connection to a sentinel
+ * after a failed search: it searches again by itself after `scanInterval`.
+ */
+const OVERRIDES = { maxCommandRediscovers: 0, scanInterval: 5_000 };
 
 export async function openSentinel(
   given: SentinelClient,
@@ -20,7 +21,7 @@ export async function openSentinel(
 ): Promise<SingleServer> {
   const { where } = check;
   checkSentinelClient(where, given);
-  const sentinel = given.duplicate(SENTINEL_OVERRIDES);
+  const sentinel = given.duplicate(OVERRIDES);
   // Failures are reported by the commands that they affect.
   sentinel.on('error', () => undefined);
   const close = async (): Promise<void> => {
