@@ -1,0 +1,42 @@
+/**
+ * How many files of `src/` one call runs through: what a reader must open to follow it. `npm run call-files` prints the
+ * figures and says what counts.
+ */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+
+interface Way {
+  readonly files: readonly string[];
+  readonly classes: readonly string[];
+  readonly machines: readonly string[];
+}
+
+/** A change may lower a figure. Raise one only with a reason that a reader of the code would accept. */
+const MOST = {
+  live: { files: 56, classes: 38, machines: 6 },
+  durable: { files: 59, classes: 41, machines: 7 },
+  relayed: { files: 70, classes: 49, machines: 8 },
+  resumed: { files: 50, classes: 34, machines: 5 },
+  modern: { files: 43, classes: 25, machines: 2 },
+  'modern-resumable': { files: 55, classes: 32, machines: 3 },
+  'modern-returning': { files: 56, classes: 33, machines: 3 },
+} as const;
+
+test('a call runs through at most so many files, classes and state machines', async () => {
+  const script = fileURLToPath(new URL('../../scripts/call-files.mjs', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [script, '--json']);
+  const ways = JSON.parse(stdout) as Record<string, Way>;
+  expect(Object.keys(ways)).toEqual(Object.keys(MOST));
+  for (const [way, most] of Object.entries(MOST)) {
+    const { files, classes, machines } = ways[way] ?? { files: [], classes: [], machines: [] };
+    const counted = { files: files.length, classes: classes.length, machines: machines.length };
+    console.log(`${way}: ${counted.files} files, ${counted.classes} classes, ${counted.machines} machines`);
+    // The way was measured at all: each begins at the endpoint and ends in its response.
+    expect(files, way).toEqual(expect.arrayContaining(['endpoint/endpoint.ts', 'http/node-exchange.ts']));
+    expect(counted.files, `${way}: ${files.join(' ')}`).toBeLessThanOrEqual(most.files);
+    expect(counted.classes, `${way}: ${classes.join(' ')}`).toBeLessThanOrEqual(most.classes);
+    expect(counted.machines, `${way}: ${machines.join(' ')}`).toBeLessThanOrEqual(most.machines);
+  }
+});
