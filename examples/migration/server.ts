@@ -6,6 +6,7 @@
  *     SESSIONS=./sessions PORT=3002 npx tsx server.ts
  *
  * The handshake moves: the client's name and capabilities. `session.state`, subscriptions and streams do not.
+ * `IDLE_MS` sets the idle timeout.
  */
 import { McpServer } from '@modelcontextprotocol/server';
 import { createMcpEndpoint, currentSession } from 'sojourn';
@@ -24,7 +25,12 @@ const endpoint = createMcpEndpoint(
     server.registerTool('whoami', whoami, sayWho);
     return server;
   },
-  { sessionMigrationHandler: fileSessions(process.env['SESSIONS'] ?? './sessions') },
+  {
+    sessionMigrationHandler: fileSessions(process.env['SESSIONS'] ?? './sessions'),
+    idleTimeoutMs: Number(process.env['IDLE_MS'] ?? 7_200_000),
+    // After an idle end here, a client that used another process may return: ask the handler, which decides.
+    tombstoneMs: 0,
+  },
 );
 
 const { url } = await endpoint.listen({ port: Number(process.env['PORT'] ?? 3000) });

@@ -2,7 +2,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { connectNegotiating, connectV2, sessionClients } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
 import { startExample } from './example-process.ts';
@@ -57,6 +57,55 @@ test.each(sessionClients)(
     await until(async () => (await readdir(folder)).length === 0);
   },
 );
+
+describe('examples/migration with two processes', () => {
+  const twoProcesses = async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sojourn-migration-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const start = (env: Record<string, string> = {}) =>
+      startExample('migration/server.ts', { env: { SESSIONS: folder, ...env } });
+    const copies = async (): Promise<string[]> => {
+      const [session] = await readdir(folder);
+      return session === undefined ? [] : readdir(join(folder, session, 'copies'));
+    };
+    return { first: start({ IDLE_MS: '500' }), second: start(), start, copies, folder };
+  };
+
+  test('an idle end in the process that the client left keeps a session that the other process serves', async () => {
+    const { first, second, start, copies } = await twoProcesses();
+    const ada = await connectV2(await first.url());
+    const sessionId = String(ada.sessionId);
+    await ada.client.close();
+    const opened = await copies();
+    const atSecond = await connectV2(await second.url(), { sessionId });
+    await atSecond.say('whoami');
+    expect(await copies()).toEqual(expect.arrayContaining(opened));
+    await until(async () => (await copies()).every((copy) => !opened.includes(copy)), {
+      what: 'the idle end in the first process',
+      timeoutMs: 20_000,
+    });
+
+    await atSecond.client.close();
+    await second.stop();
+    const third = start();
+    const atThird = await connectV2(await third.url(), { sessionId });
+    expect(await atThird.say('whoami')).toContain(`in session ${sessionId}, served by process `);
+    await atThird.client.close();
+    const backAtFirst = await connectV2(await first.url(), { sessionId });
+    expect(await backAtFirst.say('whoami')).toContain(`in session ${sessionId}, served by process `);
+  });
+
+  test('the idle end in the only process that has the session deletes it', async () => {
+    const { first, second, folder } = await twoProcesses();
+    const ada = await connectV2(await first.url());
+    const sessionId = String(ada.sessionId);
+    await ada.client.close();
+    expect(await readdir(folder)).toHaveLength(1);
+    await until(async () => (await readdir(folder)).length === 0, { what: 'the idle end', timeoutMs: 20_000 });
+    const late = await connectV2(await second.url(), { sessionId });
+    await expect(late.callTool('whoami')).rejects.toThrow('Session not found');
+  });
+});
 
 test('examples/run-session-handler opens and closes something around each session', async () => {
   const example = startExample('run-session-handler/server.ts');
