@@ -47,8 +47,8 @@ export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, Wri
     const waiting = key === undefined ? undefined : this.#waiting.get(key);
     if (waiting?.outcome !== undefined && waiting.join(request, after)) return waiting.outcome;
     const pending = new PendingAppend(request, after);
-    this.#written += 1;
     pending.outcome = this.#file.writeWith(this, pending);
+    this.#written += 1;
     if (key !== undefined) this.#allowJoining(key, pending);
     return pending.outcome;
   }

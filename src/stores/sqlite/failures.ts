@@ -92,6 +92,14 @@ export const noWal = (path: string, mode: unknown): Error =>
       'wal); put it on a local disk of this machine',
   );
 
+export const fileGone = (path: string): Error =>
+  storeAway(
+    `${path} or its -wal was deleted or replaced while this process has it open. Nothing more is written, because no ` +
+      'other process would see it. Put both files back, or restart this process: it uses the file that it then finds, ' +
+      'and the sessions of the deleted file are lost. Find out what removed it (a cleaner of temporary files, git ' +
+      'clean, a deploy), and keep the file where it is left alone',
+  );
+
 export const storeClosed = (path: string): Error => storeAway(`${path} is closed`);
 
 /** The lease of an instance names a file that is no mailbox of this database. */

@@ -88,6 +88,7 @@ export class SqliteInstances implements InstanceStore {
 
   async renew(id: string, state: State): Promise<boolean> {
     const { file, leaseMs } = this.#options;
+    file.checkIdentity();
     // The mailbox first: an instance that reads the renewed lease must be able to reach it.
     await this.#mailboxes.get(id)?.repair();
     const renewed = await file.write(

@@ -6,6 +6,7 @@ import type { Logger } from '../../types.ts';
 import type { MaybePromise } from '../store.ts';
 import { Checkpointer, COMMIT_COPY_PAGES } from './checkpointer.ts';
 import type { Database } from './database.ts';
+import { FileIdentity } from './file-identity.ts';
 import { diskStalled, isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
 import { SQL } from './statements.ts';
@@ -21,6 +22,7 @@ export class StoreFile {
   readonly #backoff: RetryBackoff;
   readonly #writer: Writer;
   readonly #checkpointer: Checkpointer;
+  readonly #identity: FileIdentity;
   #writes = 0;
   #closed = false;
   #full = false;
@@ -29,6 +31,7 @@ export class StoreFile {
   constructor(database: Database, backoff: RetryBackoff, logger: Logger) {
     this.database = database;
     this.#backoff = backoff;
+    this.#identity = new FileIdentity(database.path, logger);
     this.#checkpointer = new Checkpointer(this, backoff, logger);
     this.#writer = new Writer(database, backoff, {
       committed: () => this.#checkpointer.committed(),
@@ -51,6 +54,7 @@ export class StoreFile {
    */
   read<T>(look: () => T): MaybePromise<T> {
     if (this.#closed) throw storeClosed(this.path);
+    if (this.#identity.gone) this.#identity.check();
     try {
       return look();
     } catch (error) {
@@ -61,14 +65,24 @@ export class StoreFile {
 
   /** One atomic step. It may run more than once before it is stored. */
   write<T>(step: () => T): Promise<T> {
+    if (this.#identity.gone) this.#identity.check();
     this.#writes += 1;
     return this.#writer.write(step);
   }
 
   /** One atomic step, run by `handler` together with the inputs for the same handler before and after it. */
   writeWith<I, T>(handler: WriteHandler<I, T>, input: I): Promise<T> {
+    if (this.#identity.gone) this.#identity.check();
     this.#writes += 1;
     return this.#writer.writeWith(handler, input);
+  }
+
+  /**
+   * Call it at each renewal of a lease.
+   * @throws StoreAway while the file is deleted or replaced. Until it is back, reads and writes throw the same.
+   */
+  checkIdentity(): void {
+    this.#identity.check();
   }
 
   /** A write was refused because the disk is full, and no write of usual size was stored since. */

@@ -1,0 +1,85 @@
+/** The file is deleted, moved or replaced while instances have it open. */
+import { cpSync, existsSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { createLab, textOf, tool } from '../kit/lab.ts';
+import { serve, type Served } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
+import { newFolder, newPath, openView, recordOf } from './sqlite-views.ts';
+
+const LEASE_MS = 600;
+const parts = (path: string): string[] => [path, `${path}-wal`, `${path}-shm`];
+
+const instanceOn = (path: string): Promise<Served> =>
+  serve(createLab().factory, { name: 'mcp', store: sqlite(path), leaseMs: LEASE_MS, waitMs: 0 });
+
+const ready = async ({ port }: Served): Promise<number> => (await fetch(`http://127.0.0.1:${port}/readyz`)).status;
+
+/** Resolves when the instance has noticed. */
+async function noticed(served: Served, path: string): Promise<void> {
+  await until(() => served.endpoint.health().store === 'away');
+  const [line, ...more] = served.log.matching(/was deleted or replaced/, 'error');
+  expect(line).toMatchObject({ fields: { file: path }, message: expect.stringContaining('restart this process') });
+  expect(more).toEqual([]);
+  expect(await ready(served)).toBe(503);
+}
+
+test('a deleted file is an outage of the store with one error, and closing it leaves the next file alone', async () => {
+  const path = newPath();
+  const first = await instanceOn(path);
+  const client = first.client();
+  await client.initialize();
+  for (const part of parts(path)) rmSync(part, { force: true });
+  await noticed(first, path);
+  const { message } = await client.call(...tool('who'));
+  expect(message).toMatchObject({ error: { data: { reason: 'store_away', mayHaveRun: false } } });
+
+  const second = await instanceOn(path);
+  const next = second.client();
+  await next.initialize();
+  await first.endpoint.close();
+  expect(parts(path).map((part) => existsSync(part))).toEqual([true, true, true]);
+  const view = await openView(path);
+  expect(await view.sessions.count()).toBe(1);
+  expect(second.endpoint.health()).toMatchObject({ state: 'serving', store: 'ok' });
+  expect(textOf((await next.call(...tool('count'))).message)).toBe('1');
+});
+
+test('a file that is put back is used again, with its sessions', async () => {
+  const path = newPath();
+  const served = await instanceOn(path);
+  const client = served.client();
+  await client.initialize();
+  expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+  const elsewhere = join(newFolder(), 'moved.db');
+  const moved = [elsewhere, `${elsewhere}-wal`];
+  for (const [n, to] of moved.entries()) renameSync(parts(path)[n] as string, to);
+  await noticed(served, path);
+  for (const [n, from] of moved.entries()) renameSync(from, parts(path)[n] as string);
+  await until(() => served.endpoint.health().store === 'ok' && served.endpoint.health().state === 'serving');
+  expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
+  expect(await ready(served)).toBe(200);
+});
+
+test.each(['the file', 'its log'])('%s replaced by a copy is noticed', async (which) => {
+  const path = newPath();
+  const served = await instanceOn(path);
+  await served.client().initialize();
+  const part = which === 'the file' ? path : `${path}-wal`;
+  cpSync(part, `${part}.copy`);
+  renameSync(`${part}.copy`, part);
+  await noticed(served, path);
+});
+
+test('a store that is opened on a file which another endpoint of the process has lost is away too', async () => {
+  const path = newPath();
+  const store = sqlite(path);
+  const view = await openView(store, { leaseMs: LEASE_MS });
+  await view.instances.announce({ id: 'me', state: 'serving', version: '1' }, () => undefined);
+  rmSync(path);
+  await expect(view.instances.renew('me', 'serving')).rejects.toThrow(/was deleted or replaced/);
+  expect(() => view.sessions.read('s')).toThrow(/was deleted or replaced/);
+  await expect((async () => view.sessions.create(recordOf('s')))()).rejects.toMatchObject({ code: 'STORE_AWAY' });
+  await expect(openView(store, { name: 'other' })).rejects.toThrow(/was deleted or replaced/);
+});
