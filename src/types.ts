@@ -152,12 +152,16 @@ export interface SessionMigrationHandler {
   onSessionEnded?(sessionId: string, reason: EndReason): void | Promise<void>;
 }
 
-/** 1 to `limits.sessionIdLength` characters of visible ASCII (0x21–0x7E). */
-export type SessionIdGenerator = (init: {
-  request: McpHttpRequest;
-  params: InitializeRequestParams;
-  user?: string | undefined;
-}) => string | Promise<string>;
+/** Makes ids of 1 to `limits.sessionIdLength` characters of visible ASCII (0x21–0x7E). */
+export interface SessionIdGenerator {
+  (init: {
+    request: McpHttpRequest;
+    params: InitializeRequestParams;
+    user?: string | undefined;
+  }): string | Promise<string>;
+  /** The length in characters of the longest id. Default of `limits.sessionIdLength`, which may not be below it. */
+  readonly maxLength?: number | undefined;
+}
 
 /** `owner` is the instance that serves the session now. Times are ms since 1970. */
 export interface SessionInfo {

@@ -67,13 +67,22 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
       given.tombstoneMs === undefined ? Math.min(parsed.idleTimeoutMs, TOMBSTONE_MAX_MS) : parsed.tombstoneMs,
     eventRetention: resolveRetention(given.eventRetention, ALL_NAMES),
     auth: resolveAuth(given.auth),
-    limits: resolveLimits(given.limits, ALL_NAMES),
+    limits: limitsFor(given),
     perUser: resolvePerUser(given.limits, ALL_NAMES),
     perTool: resolvePerTool(given.limits, ALL_NAMES),
     pinnedProtocolVersions: given.supportedProtocolVersions && parsed.supportedProtocolVersions,
   };
   refuseContradictions(given, resolved);
   return Object.freeze(resolved);
+}
+
+/** Without a given length, the longest id of the generator fits. */
+function limitsFor({ limits: given, sessionIdGenerator }: McpEndpointOptions): ResolvedOptions['limits'] {
+  const limits = resolveLimits(given, ALL_NAMES);
+  const maxLength = sessionIdGenerator?.maxLength ?? 0;
+  return given?.sessionIdLength !== undefined || maxLength <= limits.sessionIdLength
+    ? limits
+    : Object.freeze({ ...limits, sessionIdLength: maxLength });
 }
 
 /** What the table alone can say. */
@@ -116,12 +125,16 @@ function resolveMode(given: McpEndpointOptions, mode: SessionMode, stateless: bo
 function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptions): void {
   refuseRelayedCredentials(resolved.relayedHeaders, resolved.credentialHeaders);
   const { sessionMode, legacySse, supportedProtocolVersions, limits, sessionIdGenerator } = resolved;
-  if (sessionIdGenerator === undefined && limits.sessionIdLength < DEFAULT_ID_LENGTH) {
+  const maxLength = sessionIdGenerator === undefined ? DEFAULT_ID_LENGTH : (sessionIdGenerator.maxLength ?? 0);
+  if (limits.sessionIdLength < maxLength) {
+    const whose =
+      sessionIdGenerator === undefined ? 'ids have without a sessionIdGenerator' : 'the sessionIdGenerator makes';
+    const { sessionIdLength } = limits;
     throw optionInvalid(
       'range',
       'limits.sessionIdLength',
-      limits.sessionIdLength,
-      `${DEFAULT_ID_LENGTH} characters or more, which is what ids have without a sessionIdGenerator`,
+      sessionIdLength,
+      `${maxLength} characters or more, which is what ${whose}`,
     );
   }
   if (resolved.sharedLists.length > 0 && resolved.auth?.authorize !== undefined) {

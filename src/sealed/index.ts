@@ -32,7 +32,6 @@ export interface SealedSessionsOptions {
 export interface SealedSessions {
   readonly sessionIdGenerator: SessionIdGenerator;
   readonly sessionMigrationHandler: SessionMigrationHandler;
-  readonly limits: { readonly sessionIdLength: number };
 }
 
 /** Enough for the handshakes of real clients, and below the 8 KiB that proxies allow for a header. */
@@ -96,13 +95,13 @@ export function sealedSessions({
   if (first === undefined) throw optionInvalid('range', 'keys', keys, 'at least one key of 32 bytes or more');
   if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0)) throw optionInvalid('range', 'maxAgeMs', maxAgeMs, 'ms above 0');
   const endedIds = new EndedIds(() => timeProvider.now(), maxAgeMs);
+  const generate: SessionIdGenerator = ({ params, user }) => {
+    const id = sealedId(first, { params, user: user ?? null, at: timeProvider.now() });
+    if (id.length > ID_LENGTH) throw sealTooLong(id.length, ID_LENGTH);
+    return id;
+  };
   return {
-    limits: { sessionIdLength: ID_LENGTH },
-    sessionIdGenerator: ({ params, user }) => {
-      const id = sealedId(first, { params, user: user ?? null, at: timeProvider.now() });
-      if (id.length > ID_LENGTH) throw sealTooLong(id.length, ID_LENGTH);
-      return id;
-    },
+    sessionIdGenerator: Object.assign(generate, { maxLength: ID_LENGTH }),
     sessionMigrationHandler: {
       onSessionEnded: (id, reason) => {
         if (isFinal(reason)) endedIds.add(id);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { sealedSessions } from '../../src/sealed/index.ts';
-import type { McpEndpointOptions } from '../../src/index.ts';
+import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
 import { serve } from '../kit/serve.ts';
 
@@ -85,6 +85,36 @@ describe('sealed sessions', () => {
     expect(one).not.toBe(two);
     expect(one).toMatch(/^v1\.[\w-]{40,4000}$/);
     expect(Buffer.from(one.slice(3), 'base64url').toString('latin1')).not.toContain('Ada');
+  });
+
+  test('limits of the application keep room for the ids: the handshake of VS Code opens a session', async () => {
+    // What VS Code 1.109 sends, with the extension of MCP Apps.
+    const handshake = {
+      clientInfo: { name: 'Visual Studio Code - Insiders', version: '1.109.0-insider' },
+      capabilities: {
+        roots: { listChanged: true },
+        sampling: {},
+        elicitation: { form: {}, url: {} },
+        tasks: {
+          list: {},
+          cancel: {},
+          requests: { sampling: { createMessage: {} }, elicitation: { create: {} } },
+        },
+        extensions: { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } },
+      },
+    };
+    const client = (await start({ ...sealedSessions({ keys: [KEY] }), limits: { sessions: 50 } })).client();
+    await client.initialize(handshake);
+    expect(client.sessionId?.length).toBeGreaterThan(256);
+    const { message } = await who(client, { sessionId: client.sessionId });
+    expect(message).toMatchObject({ result: { content: [{ text: `${handshake.clientInfo.name} restored: false` }] } });
+  });
+
+  test('a limit below the length of the ids is refused when the endpoint is created', () => {
+    const options = { ...sealedSessions({ keys: [KEY] }), limits: { sessionIdLength: 1_000 } };
+    expect(() => createMcpEndpoint(() => new McpServer({ name: 'sealed', version: '1' }), options)).toThrow(
+      'limits.sessionIdLength: got 1000, takes 4096 characters or more',
+    );
   });
 
   test('a rotated key still opens an id, a removed key does not', async () => {
