@@ -5,6 +5,9 @@
  *                                             it answers any unknown name; in that answer the name is put back
  *     lists                                ─▶ the answer is filtered
  *
+ * The hook decides about a resource by its URI as sent and by `new URL(uri).href`, which SDK servers look up. Both must
+ * be allowed. The server gets the URI as sent.
+ *
  * The unknown name carries the name that was sent, for an instance that runs a recorded call again. Requests
  * are changed before scopes and headers are checked, because those checks differ for what exists.
  */
@@ -23,15 +26,18 @@ const UNKNOWN = 'sojourn-unknown:';
 const UNKNOWN_NAME = /sojourn-unknown:([\w-]*)/g;
 
 /** Where a list has its items, and an item its name. */
-const LISTS: Readonly<Record<string, readonly [items: string, kind: AuthorizeKind, name: string]>> = {
+const LISTS: Readonly<Record<string, readonly [items: string, kind: NameKind, name: string]>> = {
   'tools/list': ['tools', 'tool', 'name'],
   'prompts/list': ['prompts', 'prompt', 'name'],
   'resources/list': ['resources', 'resource', 'uri'],
-  'resources/templates/list': ['resourceTemplates', 'resource', 'uriTemplate'],
+  'resources/templates/list': ['resourceTemplates', 'template', 'uriTemplate'],
 };
 
+/** What the hook decides about. `template`: of a resource, a URI template. */
+type NameKind = AuthorizeKind | 'template';
+
 interface Target {
-  readonly kind: AuthorizeKind;
+  readonly kind: NameKind;
   readonly name: string;
   renamed(name: string): Bag;
 }
@@ -52,7 +58,7 @@ export class HookAuthorizer implements Authorizer {
     if (request.method === 'subscriptions/listen') return this.#admitListen(request, authInfo);
     const target = targetOf(request);
     if (target === undefined) return request;
-    const allowed = this.#decide(target.kind, revealed(target.name), authInfo);
+    const allowed = this.#allows(target.kind, revealed(target.name), authInfo);
     const outcome = (isAllowed: boolean): RpcRequest =>
       isAllowed ? request : { ...request, params: target.renamed(concealed(target.name)) };
     return allowed instanceof Promise ? allowed.then(outcome) : outcome(allowed);
@@ -67,10 +73,17 @@ export class HookAuthorizer implements Authorizer {
     const resourceSubscriptions = await Promise.all(
       uris.map(async (uri: unknown) => {
         if (typeof uri !== 'string') return uri;
-        return (await this.#decide('resource', revealed(uri), authInfo)) ? uri : concealed(uri);
+        return (await this.#allows('resource', revealed(uri), authInfo)) ? uri : concealed(uri);
       }),
     );
     return { ...request, params: { ...params, notifications: { ...filter, resourceSubscriptions } } };
+  }
+
+  #allows(kind: NameKind, name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
+    if (kind === 'tool' || kind === 'prompt') return this.#decide(kind, name, authInfo);
+    const decided = namesOf(name, kind).map((one) => this.#decide('resource', one, authInfo));
+    const all = (allowed: readonly boolean[]): boolean => !allowed.includes(false);
+    return inOrder(decided, all);
   }
 
   #decide(kind: AuthorizeKind, name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
@@ -130,20 +143,37 @@ export class HookAuthorizer implements Authorizer {
     if (!Array.isArray(items)) return answer;
     const decided = items.map((item: unknown): MaybePromise<boolean> => {
       const text = isObject(item) ? item[name] : undefined;
-      return typeof text === 'string' && this.#decide(kind, text, authInfo);
+      return typeof text === 'string' && this.#allows(kind, text, authInfo);
     });
-    const kept = (allowed: readonly boolean[]): RpcResponse => ({
+    return inOrder(decided, (allowed) => ({
       ...answer,
       result: { ...answer.result, [member]: items.filter((_item, n) => allowed[n] === true) },
-    });
-    const later = decided.some((one) => one instanceof Promise);
-    return later ? Promise.all(decided.map(async (one) => one)).then(kept) : kept(decided as boolean[]);
+    }));
   }
 
   /** JSON, in which the names are escaped as JSON text. */
   reveal(json: string): string {
     return json.replace(UNKNOWN_NAME, (_whole, name: string) => JSON.stringify(decoded(name)).slice(1, -1));
   }
+}
+
+/** What `use` makes of all decisions, at once where no decision is a promise. */
+function inOrder<T>(decided: Array<MaybePromise<boolean>>, use: (allowed: readonly boolean[]) => T): MaybePromise<T> {
+  const later = decided.some((one) => one instanceof Promise);
+  return later ? Promise.all(decided.map(async (one) => one)).then(use) : use(decided as boolean[]);
+}
+
+/** The URI as sent and, where it differs, its normal form. A text that is no URI has one name. */
+function namesOf(uri: string, kind: 'resource' | 'template'): readonly string[] {
+  let href: string;
+  try {
+    ({ href } = new URL(uri));
+  } catch {
+    return [uri];
+  }
+  // A server finds a template by its text, in which `URL` would encode the braces of an expression.
+  const normal = kind === 'template' ? href.replaceAll('%7B', '{').replaceAll('%7D', '}') : href;
+  return normal === uri ? [uri] : [uri, normal];
 }
 
 function note(
@@ -174,7 +204,7 @@ function targetOf({ method, params }: RpcRequest): Target | undefined {
     case 'completion/complete': {
       const ref = params?.['ref'];
       if (!isObject(ref)) return undefined;
-      const found = ref['type'] === 'ref/prompt' ? member('prompt', ref, 'name') : member('resource', ref, 'uri');
+      const found = ref['type'] === 'ref/prompt' ? member('prompt', ref, 'name') : member('template', ref, 'uri');
       return found && { ...found, renamed: (name) => ({ ...params, ref: found.renamed(name) }) };
     }
     default:
@@ -182,7 +212,7 @@ function targetOf({ method, params }: RpcRequest): Target | undefined {
   }
 }
 
-function member(kind: AuthorizeKind, params: Bag | undefined, key: 'name' | 'uri'): Target | undefined {
+function member(kind: NameKind, params: Bag | undefined, key: 'name' | 'uri'): Target | undefined {
   const name = params?.[key];
   return typeof name === 'string' ? { kind, name, renamed: (other) => ({ ...params, [key]: other }) } : undefined;
 }

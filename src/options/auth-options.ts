@@ -37,7 +37,10 @@ export type VerifyToken = (
 
 export type AuthorizeKind = 'tool' | 'prompt' | 'resource';
 
-/** `name`: of a tool or a prompt; of a resource its URI, or the URI template in lists and completions. */
+/**
+ * `name`: of a tool or a prompt; of a resource its URI, or the URI template in lists and completions. A URI that is not
+ * in normal form is asked about twice: as sent, and as `new URL(uri).href`. Both must be allowed.
+ */
 export type Authorize = (kind: AuthorizeKind, name: string, authInfo: AuthInfo) => boolean | Promise<boolean>;
 
 export interface AuthOptions {

@@ -2,194 +2,22 @@
  * `auth.authorize` in every mode and era: a name that the caller may not use is answered exactly like a name that does
  * not exist, nothing of it runs, and lists leave it out. `let in` is what ran all the same.
  */
-import { completable, McpServer, requireScopes, ResourceTemplate, type AuthInfo } from '@modelcontextprotocol/server';
+import { McpServer } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { z } from 'zod';
-import type { AuthOptions, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
-import { bearer } from '../kit/issuer.ts';
-import { openSse } from '../kit/legacy-sse.ts';
-import { callModern, postModern } from '../kit/modern.ts';
-import { serve, type Face, type Served } from '../kit/serve.ts';
+import type { McpEndpointFactory } from '../../src/index.ts';
+import { postModern } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { countAttempts } from './attempts.ts';
+import { as, body, HOOKS, MODES, open, optionsOf, type Params } from './authorize-modes.ts';
 
 useSharedStores();
 
 const counted = countAttempts('scopes and rights');
-
-const info = (token: string): AuthInfo => ({
-  token,
-  clientId: 'c',
-  scopes: [],
-  expiresAt: Math.floor(Date.now() / 1_000) + 600,
-  extra: { sub: 'ada', role: token },
-});
-
-/** The caller `admin` may use everything; others nothing whose name says `secret`. */
-const may = (name: string, { extra }: AuthInfo): boolean => extra?.['role'] === 'admin' || !name.includes('secret');
-
-const HOOKS: Readonly<Record<string, AuthOptions['authorize']>> = {
-  'at once': (_kind, name, authInfo) => may(name, authInfo),
-  later: async (_kind, name, authInfo) => {
-    await new Promise((turn) => setImmediate(turn));
-    return may(name, authInfo);
-  },
-  'by throwing': (_kind, name, authInfo) => {
-    if (!may(name, authInfo)) throw new Error('the policy engine is away');
-    return true;
-  },
-  'with what is not a boolean': ((_kind: string, name: string, authInfo: AuthInfo) =>
-    may(name, authInfo) || 'no') as never,
-};
-
-const optionsOf = (authorize: AuthOptions['authorize'], more: McpEndpointOptions = {}): McpEndpointOptions => ({
-  auth: { verify: async (token) => info(token), authorize },
-  ...more,
-});
-
-function secretServer() {
-  const ran: string[] = [];
-  const factory: McpEndpointFactory = (ctx) => {
-    const server = new McpServer(
-      { name: 'secrets', version: '1' },
-      { ...ctx.serverOptions, capabilities: { resources: { subscribe: true } } },
-    );
-    const run = (name: string) => {
-      if (name.includes('secret')) ran.push(name);
-      return said(name);
-    };
-    const inputSchema = z.looseObject({});
-    server.registerTool('open', { inputSchema }, () => run('open'));
-    server.registerTool('secret', { inputSchema, scopeChallenge: requireScopes('x') }, () => run('secret'));
-    const read = (uri: URL) => {
-      run(uri.href);
-      return { contents: [{ uri: uri.href, text: uri.href }] };
-    };
-    server.registerResource('open', 'note://open', {}, read);
-    server.registerResource('secret', 'note://secret', {}, read);
-    server.registerResource('by id', new ResourceTemplate('vault://{id}', { list: undefined }), {}, read);
-    server.registerResource(
-      'secret by id',
-      new ResourceTemplate('secret://{id}', {
-        list: undefined,
-        complete: { id: (text) => [run(`secret ${text}`).content.length.toString()] },
-      }),
-      {},
-      read,
-    );
-    const message = { messages: [{ role: 'user' as const, content: { type: 'text' as const, text: 'x' } }] };
-    server.registerPrompt('open', {}, () => message);
-    server.registerPrompt(
-      'secret',
-      { argsSchema: z.object({ a: completable(z.string(), () => [run('secret').content.length.toString()]) }) },
-      () => {
-        ran.push('secret prompt');
-        return message;
-      },
-    );
-    server.server.setRequestHandler('resources/subscribe', () => ({}));
-    server.server.setRequestHandler('resources/unsubscribe', () => ({}));
-    return server;
-  };
-  return { ran, factory };
-}
-
-type Params = Record<string, unknown>;
-type Ask = (method: string, params?: Params, role?: string) => Promise<{ status: number; answer: unknown }>;
-interface Mode {
-  readonly ran: string[];
-  readonly served: Served;
-  readonly ask: Ask;
-  readonly subscribes: boolean;
-}
-
-let ids = 1_000;
-const body = (method: string, params: Params) => ({ jsonrpc: '2.0', id: (ids += 1), method, params });
-const as = (role: string) => bearer(role);
-
-async function open(options: McpEndpointOptions, face: Face = 'listen') {
-  const { ran, factory } = secretServer();
-  return { ran, served: await serve(factory, options, { face }) };
-}
-
-const inSession =
-  (protocolVersion: string, more: McpEndpointOptions = {}, face?: Face) =>
-  async (authorize: AuthOptions['authorize']): Promise<Mode> => {
-    const { ran, served } = await open(optionsOf(authorize, more), face);
-    const client = served.client();
-    await client.initialize({ protocolVersion, ...as('user') });
-    const ask: Ask = async (method, params = {}, role = 'user') => {
-      const { response, message } = await client.call(method, params, as(role));
-      return { status: response.status, answer: { ...message, id: 0 } };
-    };
-    return { ran, served, ask, subscribes: true };
-  };
-
-const inModern =
-  (more: McpEndpointOptions = {}, factoryOf?: (factory: McpEndpointFactory) => McpEndpointFactory) =>
-  async (authorize: AuthOptions['authorize']): Promise<Mode> => {
-    const { ran, factory } = secretServer();
-    const served = await serve(factoryOf?.(factory) ?? factory, optionsOf(authorize, more));
-    const client = served.client();
-    const ask: Ask = async (method, params = {}, role = 'user') => {
-      const { response, message } = await callModern(client, method, params, as(role));
-      return { status: response.status, answer: { ...message, id: 0 } };
-    };
-    return { ran, served, ask, subscribes: false };
-  };
-
-const MODES: Readonly<Record<string, (authorize: AuthOptions['authorize']) => Promise<Mode>>> = {
-  'sessions, 2025-11-25': inSession('2025-11-25'),
-  'sessions, 2025-06-18, node': inSession('2025-06-18', {}, 'node'),
-  'sessions, 2025-03-26, JSON, fetch': inSession('2025-03-26', { responseMode: 'json' }, 'fetch'),
-  'stateless, 2025-11-25': async (authorize) => {
-    const { ran, served } = await open(optionsOf(authorize, { sessionMode: 'stateless' }));
-    const client = served.client();
-    const ask: Ask = async (method, params = {}, role = 'user') => {
-      const { response, message } = await client.call(method, params, { version: '2025-11-25', ...as(role) });
-      return { status: response.status, answer: { ...message, id: 0 } };
-    };
-    return { ran, served, ask, subscribes: true };
-  },
-  'legacy SSE': async (authorize) => {
-    const { ran, served } = await open(optionsOf(authorize, { legacySse: true }));
-    const connection = await openSse(served.client(as('user')));
-    const ask: Ask = async (method, params = {}, role = 'user') => {
-      const { status } = await connection.post(body(method, params), as(role));
-      return { status, answer: { ...((await connection.stream.nextMessage()) as object), id: 0 } };
-    };
-    return { ran, served, ask, subscribes: true };
-  },
-  '2026-07-28': inModern(),
-  '2026-07-28, JSON': inModern({ responseMode: 'json' }),
-  '2026-07-28, streams': inModern({ responseMode: 'sse' }),
-  '2026-07-28, a factory that leaves ctx.serverOptions': inModern(
-    {},
-    (factory) => (ctx) => factory({ ...ctx, serverOptions: {} }),
-  ),
-  'relayed from another instance': async (authorize) => {
-    const { ran, factory } = secretServer();
-    const store = sharedStore('sqlite');
-    const owner = await serve(factory, optionsOf(authorize, { store: store() }));
-    const served = await serve(factory, optionsOf(authorize, { store: store() }));
-    const opener = owner.client();
-    await opener.initialize({ protocolVersion: '2025-11-25', ...as('user') });
-    const client = served.client();
-    client.sessionId = opener.sessionId;
-    client.protocolVersion = opener.protocolVersion;
-    for (let n = 0; n < 100; n++) client.nextId();
-    const ask: Ask = async (method, params = {}, role = 'user') => {
-      const { response, message } = await client.call(method, params, as(role));
-      return { status: response.status, answer: { ...message, id: 0 } };
-    };
-    return { ran, served: owner, ask, subscribes: true };
-  },
-};
-
 /** What is refused, beside something of the same kind that does not exist. */
 const PAIRS: ReadonlyArray<readonly [method: string, refused: Params, unknown: Params]> = [
   ['tools/call', { name: 'secret', arguments: {} }, { name: 'nothing', arguments: {} }],

@@ -1,0 +1,325 @@
+/**
+ * `auth.authorize` against spellings of a URI. An SDK server looks a resource up by `new URL(uri).href`, so many URIs
+ * name one resource. A hook that refuses names exactly must not be passed by another spelling. `let in` counts what ran
+ * for a URI that the server takes for a secret resource.
+ */
+import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { AuthOptions, McpEndpointFactory } from '../../src/index.ts';
+import { postModern } from '../kit/modern.ts';
+import { serve } from '../kit/serve.ts';
+import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
+import { countAttempts } from './attempts.ts';
+import { as, body, MODES, open, optionsOf, type Secrets } from './authorize-modes.ts';
+
+useSharedStores();
+
+const counted = countAttempts('scopes and rights');
+const count = { attempts: 0, letIn: 0 };
+
+/** Names of resources as a server registers them, and URIs that mean the same resource. */
+const SPELLINGS: Readonly<Record<string, readonly string[]>> = {
+  'note://secret': [
+    'NOTE://secret',
+    'Note://secret',
+    'nOTE://secret',
+    ' note://secret',
+    '   note://secret',
+    'note://secret ',
+    ' NOTE://secret ',
+    '\tnote://secret',
+    'note://secret\t',
+    'no\tte://secret',
+    'note:\t//secret',
+    'note://sec\tret',
+    '\nnote://secret',
+    'note://secret\n',
+    'note://se\ncret',
+    'note://secret\r\n',
+    'note\r://secret',
+    '\u0000note://secret',
+    'note://secret\u0000',
+    '\u001fnote://secret\u001f',
+  ],
+  'secret://box/7': [
+    'SECRET://box/7',
+    'Secret://box/7',
+    ' secret://box/7',
+    'secret\t://box/7',
+    'secret://box/x/../7',
+    'secret://box/./7',
+    'secret://box/x/%2e%2e/7',
+    'secret://box/%2E/7',
+    'secret:\n//box/7',
+  ],
+  'file:///vault/secret': [
+    'FILE:///vault/secret',
+    'file://localhost/vault/secret',
+    'file://LOCALHOST/vault/secret',
+    'file:/vault/secret',
+    'file:vault/secret',
+    'file:///vault/./secret',
+    'file:///vault/x/../secret',
+    'file:///../vault/secret',
+    'file:///vault/x/%2e%2e/secret',
+    'file:///vault/x/.%2E/secret',
+    'file:///vault/x/..\\secret',
+    'file:\\\\\\vault\\secret',
+    'file:///vault\\secret',
+    'file://loc%61lhost/vault/secret',
+    ' file:///vault/secret\n',
+  ],
+  'file:///vault/the%20secret': ['file:///vault/the secret', 'file:/vault/the secret', 'file:///vault/\tthe secret'],
+  'file:///vault/secret-%C3%A9': ['file:///vault/secret-é', 'file://localhost/vault/secret-é'],
+  'https://example.com/secret': [
+    'HTTPS://example.com/secret',
+    'https://EXAMPLE.com/secret',
+    'https://example.com:443/secret',
+    'https://example.com:0443/secret',
+    'https://ex%61mple.com/secret',
+    'https:\\\\example.com\\secret',
+    'https:/example.com/secret',
+    'https:example.com/secret',
+    'https:////example.com/secret',
+    'https://example.com/a/../secret',
+    'https://example.com/a/%2e%2E/secret',
+    'https://ｅxample.com/secret',
+    'https://example。com/secret',
+    'https://exa\u00admple.com/secret',
+    'https://@example.com/secret',
+    'https://:@example.com/secret',
+    'https://example.com:/secret',
+  ],
+  'https://xn--bcher-kva.example/secret': [
+    'https://bücher.example/secret',
+    'https://BÜCHER.example/secret',
+    'https://bu\u0308cher.example/secret',
+    'https://XN--BCHER-KVA.example/secret',
+  ],
+  'http://127.0.0.1/secret': [
+    'http://127.1/secret',
+    'http://0x7f.1/secret',
+    'http://2130706433/secret',
+    'http://0177.0.0.1/secret',
+    'http://127.0.0.1:80/secret',
+    'http://127.0.0.1./secret',
+  ],
+};
+const NAMES = Object.keys(SPELLINGS);
+const ALL = NAMES.flatMap((name) => (SPELLINGS[name] ?? []).map((uri) => ({ name, uri })));
+
+/** Refuses names exactly, as policies do. */
+const HOOKS: Readonly<Record<string, AuthOptions['authorize']>> = {
+  'at once': (_kind, name, { extra }) => extra?.['role'] === 'admin' || !NAMES.includes(name),
+  later: async (_kind, name, { extra }) => {
+    await new Promise((turn) => setImmediate(turn));
+    return extra?.['role'] === 'admin' || !NAMES.includes(name);
+  },
+};
+
+/** Its own handlers find a resource as the SDK's `McpServer` finds the resource that is read. */
+function secrets(): Secrets {
+  const ran: string[] = [];
+  const factory: McpEndpointFactory = (ctx) => {
+    const server = new McpServer(
+      { name: 'uris', version: '1' },
+      { ...ctx.serverOptions, capabilities: { resources: { subscribe: true }, completions: {} } },
+    );
+    const run = (uri: string): void => void ran.push(new URL(uri).href);
+    const read = (uri: URL) => {
+      run(uri.href);
+      return { contents: [{ uri: uri.href, text: 'contents' }] };
+    };
+    for (const name of NAMES.filter((one) => !one.startsWith('secret:'))) server.registerResource(name, name, {}, read);
+    server.registerResource('by id', new ResourceTemplate('secret://box/{id}', { list: undefined }), {}, read);
+    server.registerResource('open', 'file:///open', {}, read);
+    server.server.setRequestHandler('resources/subscribe', ({ params }) => {
+      if (!params.uri.startsWith('sojourn-unknown:')) run(params.uri);
+      return {};
+    });
+    server.server.setRequestHandler('resources/unsubscribe', () => ({}));
+    server.server.setRequestHandler('completion/complete', ({ params }) => {
+      const { ref } = params;
+      if (ref.type === 'ref/resource' && !ref.uri.startsWith('sojourn-unknown:')) run(ref.uri);
+      return { completion: { values: [] } };
+    });
+    return server;
+  };
+  return { ran, factory };
+}
+
+/** A URI of the same spelling that names nothing. */
+const absent = (text: string): string =>
+  text.replaceAll(/secret/gi, (found) => (found === 'SECRET' ? 'ABSENT' : found === 'Secret' ? 'Absent' : 'absent'));
+
+/** A header cannot carry every one of these URIs as it is. */
+const mirroredName = (uri: string) => ({ 'mcp-name': `=?base64?${Buffer.from(uri).toString('base64')}?=` });
+
+const text = (answer: unknown): string => JSON.stringify(answer);
+
+test('each spelling names the resource for an SDK server', () => {
+  expect(ALL.length).toBeGreaterThanOrEqual(57);
+  for (const { name, uri } of ALL) expect(new URL(uri).href, text(uri)).toBe(name);
+});
+
+describe.each(Object.entries(MODES))('%s', (_mode, start) => {
+  test.each(Object.entries(HOOKS))('no other spelling passes, %s', async (_hook, authorize) => {
+    const { ask, ran, subscribes } = await start(authorize, secrets());
+    for (const { uri } of ALL) {
+      const asked: Array<[method: string, params: (of: string) => Record<string, unknown>]> = [
+        ['resources/read', (of) => ({ uri: of })],
+        [
+          'completion/complete',
+          (of) => ({ ref: { type: 'ref/resource', uri: of }, argument: { name: 'id', value: '' } }),
+        ],
+      ];
+      if (subscribes) asked.push(['resources/subscribe', (of) => ({ uri: of })]);
+      for (const [method, params] of asked) {
+        const headers = method === 'resources/read' ? mirroredName : () => ({});
+        const got = await ask(method, params(uri), 'user', headers(uri));
+        count.attempts += 1;
+        expect([method, uri, ran]).toEqual([method, uri, []]);
+        expect([uri, text(got.answer)]).toEqual([uri, expect.not.stringContaining('"text":"contents"')]);
+        if (method !== 'resources/read') continue;
+        const other = await ask(method, params(absent(uri)), 'user', headers(absent(uri)));
+        expect(got.status).toBe(other.status);
+        expect(absent(text(got.answer))).toBe(text(other.answer));
+      }
+    }
+    count.letIn += ran.length;
+  });
+
+  test('the server gets an allowed URI as it was sent, and lists ask for the same names', async () => {
+    const asked: string[] = [];
+    const { ask, ran } = await start((kind, name, authInfo) => {
+      if (kind === 'resource') asked.push(name);
+      return HOOKS['at once']?.(kind, name, authInfo) ?? false;
+    }, secrets());
+    const spelled = ' FILE://localhost/x/../open';
+    expect(text((await ask('resources/read', { uri: spelled }, 'user', mirroredName(spelled))).answer)).toContain(
+      '"text":"contents"',
+    );
+    expect(ran.splice(0)).toEqual(['file:///open']);
+    expect(asked.splice(0)).toEqual([spelled, 'file:///open']);
+    for (const { name, uri } of ALL) {
+      expect(text((await ask('resources/read', { uri }, 'admin', mirroredName(uri))).answer)).toContain('contents');
+      expect(ran.splice(0)).toEqual([name]);
+    }
+    asked.length = 0;
+    expect(text((await ask('resources/list')).answer)).not.toContain('secret');
+    expect(text((await ask('resources/templates/list')).answer)).toContain('secret://box/{id}');
+    // Every name of these lists is its own normal form, and a template is not asked about in percent-encoding.
+    expect(asked.toSorted()).toEqual(
+      [...NAMES.filter((one) => one !== 'secret://box/7'), 'file:///open', 'secret://box/{id}'].toSorted(),
+    );
+  });
+});
+
+test('a subscriptions/listen with another spelling brings no event', async () => {
+  const { served } = await open(
+    optionsOf(HOOKS['later'], { limits: { memoryBytes: 64 * 1_048_576 } }),
+    'listen',
+    secrets(),
+  );
+  const client = served.client();
+  const resourceSubscriptions = [...ALL.map(({ uri }) => uri), 'file:///open'];
+  const stream = await postModern(
+    client,
+    'subscriptions/listen',
+    { notifications: { resourceSubscriptions } },
+    as('user'),
+  );
+  // It is acknowledged as if nothing had been refused.
+  expect(await stream.nextMessage()).toMatchObject({ params: { notifications: { resourceSubscriptions } } });
+  for (const { name, uri } of ALL) {
+    count.attempts += 1;
+    served.endpoint.notify.resourceUpdated(name);
+    served.endpoint.notify.resourceUpdated(uri);
+  }
+  served.endpoint.notify.resourceUpdated('file:///open');
+  expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'file:///open' } });
+});
+
+test('a session that subscribes to another spelling gets no update', async () => {
+  const { served, ran } = await open(optionsOf(HOOKS['at once']), 'listen', secrets());
+  const client = served.client();
+  await client.initialize(as('user'));
+  const stream = await client.get(as('user'));
+  for (const { uri } of ALL) await client.call('resources/subscribe', { uri }, as('user'));
+  await client.call('resources/subscribe', { uri: 'file:///open' }, as('user'));
+  ran.length = 0;
+  for (const { name, uri } of ALL) {
+    count.attempts += 1;
+    served.endpoint.notify.resourceUpdated(name);
+    served.endpoint.notify.resourceUpdated(uri);
+  }
+  served.endpoint.notify.resourceUpdated('file:///open');
+  expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'file:///open' } });
+});
+
+test('a caller whose right was withdrawn ends the subscription as it was made', async () => {
+  let revoked = false;
+  const { served } = await open(
+    optionsOf(() => !revoked),
+    'listen',
+    secrets(),
+  );
+  const client = served.client();
+  await client.initialize(as('user'));
+  const stream = await client.get(as('user'));
+  const uri = ' NOTE://secret';
+  await client.call('resources/subscribe', { uri }, as('user'));
+  await client.call('resources/subscribe', { uri: 'file:///open' }, as('user'));
+  revoked = true;
+  await client.call('resources/unsubscribe', { uri }, as('user'));
+  served.endpoint.notify.resourceUpdated(uri);
+  served.endpoint.notify.resourceUpdated('file:///open');
+  expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'file:///open' } });
+});
+
+test('a lost read of another spelling does not run again once the resource is refused', async () => {
+  const connect = sharedStore('sqlite');
+  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+  const waits = gate();
+  onTestFinished(() => waits.open());
+  const ran: string[] = [];
+  let revoked = false;
+  const factoryOf =
+    (who: string): McpEndpointFactory =>
+    (ctx) => {
+      const server = new McpServer({ name: 'x', version: '1' }, { ...ctx.serverOptions });
+      server.registerResource('x', 'note://secret', {}, async (uri) => {
+        ran.push(who);
+        await waits.hook();
+        return { contents: [{ uri: uri.href, text: who }] };
+      });
+      return server;
+    };
+  const options = optionsOf((_kind, name) => !(revoked && name === 'note://secret'));
+  const first = await serve(factoryOf('first'), { ...options, store });
+  const second = await serve(factoryOf('second'), { ...options, store: connect() });
+  const client = first.client();
+  await client.initialize({ protocolVersion: '2025-11-25', ...as('user') });
+  const stream = await client.post(body('resources/read', { uri: 'NOTE://secret' }), as('user'));
+  const primed = await stream.next();
+  await until(() => ran.length === 1);
+  revoked = true;
+  await store.views[0]?.instances.leave(first.endpoint.health().instance);
+  const other = second.client();
+  other.sessionId = client.sessionId;
+  other.protocolVersion = client.protocolVersion;
+  const resumed = await other.get({ lastEventId: primed.id, ...as('user') });
+  count.attempts += 1;
+  expect(text(await resumed.nextMessage())).toMatch(/not found|owner_lost/);
+  count.letIn += ran.length - 1;
+  expect(ran).toEqual(['first']);
+});
+
+test('of all these attempts none was let in', ({ annotate }) => {
+  expect(count.letIn).toBe(0);
+  expect(count.attempts).toBeGreaterThanOrEqual(3_000);
+  void annotate(`${count.attempts} attempts, ${count.letIn} let in`);
+  counted.made(count.attempts, count.letIn);
+});
