@@ -194,8 +194,8 @@ export class Instance {
     return this.#links.heardRecently(id);
   }
 
-  async isAlive(id: string): Promise<boolean> {
-    return this.heardRecently(id) || (await this.#directory.read(id)) !== undefined;
+  isAlive(id: string): Promise<boolean> {
+    return this.#links.isAlive(id);
   }
 
   /** Another instance that takes new sessions, as far as the store knows. */

@@ -7,7 +7,8 @@
  * Unacknowledged items are probed after 10 ms, then every 20 ms for 200 ms, then every third of the lease time. A probe
  * states which item its sender expects next, and its answer states the same for the other side. Each side resends from
  * the item that the other expects. While something is held open on the link, a silent peer is checked: every third of
- * the lease time, or after 100 ms where a call waits for its answer.
+ * the lease time, or after 100 ms where a call waits for its answer. A peer that is heard is checked once in a lease
+ * time.
  *
  * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
@@ -21,8 +22,8 @@ export interface LinkOptions {
   readonly leaseMs: number;
   send(message: LinkMessage): void;
   receive(item: InboundItem): void;
-  /** The peer has been silent for long: check whether it is alive. */
-  onSilence(): void;
+  /** The peer has been silent for long, or its lease was not seen for a lease time: check whether it is alive. */
+  onDoubt(): void;
 }
 
 interface Pending {
@@ -70,6 +71,7 @@ export class Link {
   /** The probe to answer with the next message. */
   #asked: number | undefined;
   #heardAt = -Infinity;
+  #leaseSeenAt = -Infinity;
   // ——— probes ———
   #held = 0;
   /** Calls among the holds: they wait for an answer. */
@@ -79,6 +81,9 @@ export class Link {
   #probeIsSlow = false;
   #round = 0;
   #probe = 0;
+  /** The newest of these probes that the peer answered, and its own newest probe. */
+  #answered = 0;
+  #probed = 0;
   /** The first unacknowledged item when the timer was set. */
   #firstThen = 0;
 
@@ -91,9 +96,23 @@ export class Link {
     return this.#failed;
   }
 
-  /** Whether a message from the peer arrived in the last `ms`. */
+  /**
+   * Whether a message from the peer arrived in the last `ms`. It carried what was not seen before: an item, an
+   * acknowledgement, a probe, or the answer to a probe. A copy of an earlier message shows nothing about the peer.
+   */
   heardWithin(ms: number): boolean {
     return this.#options.time.monotonic() - this.#heardAt < ms;
+  }
+
+  /** The store has a lease of the peer now. */
+  sawLease(): void {
+    this.#leaseSeenAt = this.#options.time.monotonic();
+  }
+
+  /** Whether the lease of the peer was seen within a lease time. */
+  get leaseSeen(): boolean {
+    const { time, leaseMs } = this.#options;
+    return time.monotonic() - this.#leaseSeenAt < leaseMs;
   }
 
   get unackedBytes(): number {
@@ -148,9 +167,11 @@ export class Link {
 
   receive(message: LinkMessage<InboundItem>): void {
     if (this.#failed) return;
-    this.#heardAt = this.#options.time.monotonic();
-    this.#acknowledged(message.ack);
     const { first, items, probe, re } = message;
+    const probes = probe !== undefined && probe > this.#probed;
+    const answers = re !== undefined && re > this.#answered && re <= this.#probe;
+    const brings = first <= this.#expected && first + items.length > this.#expected;
+    if (this.#acknowledged(message.ack) || probes || answers || brings) this.#heardAt = this.#options.time.monotonic();
     let asked = false;
     for (const [n, item] of items.entries()) {
       // An earlier item is missing. The peer resends it, and this item after it.
@@ -162,10 +183,12 @@ export class Link {
       if (this.#failed) return;
     }
     if (items.length > 0) this.#oweAck(asked);
-    if (probe !== undefined) {
-      this.#asked = probe;
+    if (probes) {
+      this.#probed = this.#asked = probe;
       this.#flushSoon();
     }
+    if (!answers) return;
+    this.#answered = re;
     if (re === this.#probe && this.#sent > 0) {
       this.#sent = 0;
       this.#flushSoon();
@@ -193,15 +216,17 @@ export class Link {
     this.#release();
   }
 
-  #acknowledged(ack: number): void {
+  /** Whether the peer has taken items that it had not acknowledged before. */
+  #acknowledged(ack: number): boolean {
     const first = this.#next - this.#unacked.length;
     const count = ack - first;
-    if (count <= 0 || count > this.#unacked.length) return;
+    if (count <= 0 || count > this.#unacked.length) return false;
     const taken = this.#unacked.splice(0, count);
     this.#sent = Math.max(0, this.#sent - count);
     for (const { bytes } of taken) this.#unackedBytes -= bytes;
     for (const pending of taken) pending.taken?.();
     if (this.#waiting.length > 0) this.#release();
+    return true;
   }
 
   #release(): void {
@@ -288,7 +313,7 @@ export class Link {
   #tick(): void {
     this.#probeTimer = undefined;
     const first = this.#next - this.#unacked.length;
-    if (this.#probeIsSlow && !this.heardWithin(this.#watchMs)) this.#options.onSilence();
+    if (this.#probeIsSlow && !(this.leaseSeen && this.heardWithin(this.#watchMs))) this.#options.onDoubt();
     if (this.#failed) return;
     if (this.#unacked.length === 0 || first > this.#firstThen) this.#round = 0;
     else {

@@ -13,7 +13,7 @@
  * Either the renewal is first, and the burial fails; or the instance finds its lease removed.
  */
 import { BoundedMap } from '../bounded-map.ts';
-import type { InstanceStore } from '../stores/store.ts';
+import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { Link } from './link.ts';
 import type { InboundItem, InstanceMessage, LinkMessage } from './messages.ts';
@@ -56,10 +56,17 @@ export class Links {
   }
 
   /**
-   * Whether the peer has sent a message so recently that its lease need not be read. If it is dead, the link finds out.
+   * Whether the peer has sent a message so recently that its lease need not be read. Once in a lease time it is read
+   * all the same. If the peer is dead, the link finds out.
    */
   heardRecently(peer: string): boolean {
-    return this.#links.get(peer)?.heardWithin(this.#options.leaseMs / HEARD_PART) === true;
+    const link = this.#links.get(peer);
+    return link?.leaseSeen === true && link.heardWithin(this.#options.leaseMs / HEARD_PART);
+  }
+
+  /** Whether an instance was heard recently or has a lease. */
+  async isAlive(peer: string): Promise<boolean> {
+    return this.heardRecently(peer) || (await this.#lease(peer)) !== undefined;
   }
 
   receive(from: string, message: LinkMessage<InboundItem>): void {
@@ -145,7 +152,7 @@ export class Links {
       leaseMs,
       send: (message) => void this.#send(peer, message),
       receive: (item) => this.#options.receive(link, item),
-      onSilence: () => void this.#suspect(peer),
+      onDoubt: () => void this.#suspect(peer),
     });
     this.#links.set(peer, link);
     for (const id of this.#former.get(peer) ?? []) {
@@ -178,13 +185,18 @@ export class Links {
     }
   }
 
+  /** `undefined` is final. */
+  async #lease(peer: string): Promise<InstanceLease | undefined> {
+    const lease = await this.#options.directory.read(peer);
+    if (lease === undefined) this.died(peer);
+    else this.#links.get(peer)?.sawLease();
+    return lease;
+  }
+
   async #examine(peer: string): Promise<boolean> {
     const { directory } = this.#options;
-    const lease = await directory.read(peer);
-    if (lease === undefined) {
-      this.died(peer);
-      return false;
-    }
+    const lease = await this.#lease(peer);
+    if (lease === undefined) return false;
     if ((await this.#send(peer, { kind: 'probe' })) !== 'suspect' || this.#options.ownersMayReturn()) return true;
     if (!(await directory.bury(lease))) return true;
     this.#options.logger.warn(

@@ -8,7 +8,8 @@
  * message cannot be passed on to another receiver or under another sender. The receiver writes the parsed message as
  * JSON again: `JSON.stringify` gives the same text for what it wrote and `JSON.parse` read.
  *
- * A copy of a message is accepted again. Links drop items that arrived before, and a repeated bus event is harmless.
+ * A copy of a message is accepted again. Links drop items that arrived before, and a copy does not count as a sign of
+ * life of its sender. A repeated bus event is harmless.
  *
  * Builds before 0.2 sign nothing. With the store's key among the keys their messages are accepted, as long as their
  * lease shows such a version. Without the store's key every unsigned message is refused.

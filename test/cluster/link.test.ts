@@ -38,7 +38,10 @@ function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ de
           }
         },
         receive: (item) => void end.got.push(item),
-        onSilence: () => void (end.doubts += 1),
+        onDoubt: () => {
+          end.doubts += 1;
+          end.link.sawLease();
+        },
       }),
     };
     return end;
@@ -170,6 +173,44 @@ test('while a call waits for its answer a silent peer is checked every 100 ms; a
   stream();
   await time.advance(LEASE_MS);
   expect(time.pendingTimers).toBe(0);
+});
+
+test('copies of what arrived before show nothing about the peer: it is doubted as if it were silent', async () => {
+  const time = createFakeTime();
+  const { a, b } = pair(time);
+  a.link.push(item(0), 1);
+  b.link.push(item(1), 1);
+  a.link.probe();
+  b.link.probe();
+  await time.advance(10);
+  expect(a.link.heardWithin(20)).toBe(true);
+  const recorded = [...b.sent];
+  expect(recorded.some(({ re }) => re !== undefined)).toBe(true);
+  const call = a.link.hold('call');
+  const before = a.sent.length;
+  for (let ms = 0; ms < 400; ms += 10) {
+    for (const message of recorded) a.link.receive(structuredClone(message));
+    await time.advance(10);
+  }
+  expect([a.link.heardWithin(400), a.doubts]).toEqual([false, 4]);
+  // A copied probe gets no answer, so a flood of copies causes no flood of answers.
+  expect(a.sent.slice(before).filter(({ re }) => re !== undefined)).toEqual([]);
+  b.link.probe();
+  await time.advance(1);
+  expect(a.link.heardWithin(20)).toBe(true);
+  call();
+});
+
+test('a peer that is heard is doubted once in a lease time', async () => {
+  const time = createFakeTime();
+  const { a, b } = pair(time);
+  const call = a.link.hold('call');
+  for (let n = 0; n < 200; n++) {
+    b.link.push(item(n), 1);
+    await time.advance(LEASE_MS / 50);
+  }
+  expect(a.doubts).toBe(4);
+  call();
 });
 
 test('past its credit what is to be pushed waits, until the peer has taken what went before or the link fails', async () => {
