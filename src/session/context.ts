@@ -7,14 +7,17 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { McpHttpRequest, McpSession } from '../types.ts';
 import type { RpcResponse } from '../protocol/jsonrpc.ts';
+import { checkNumber } from '../options/checks.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
 import type { ListPage } from './shared-lists.ts';
 import type { Stream } from './stream.ts';
 
-/** Ends responses whose clients then resume. The SDK passes both to handlers. */
+/** Ends responses whose clients then resume. The SDK passes the first two to handlers. */
 interface StreamClosers {
   readonly closeSSEStream: () => void;
   readonly closeStandaloneSSEStream: () => void;
+  /** `retryMs`: between two polls; `undefined`: as the endpoint's option. `false`: the client cannot poll. */
+  readonly poll: (retryMs: number | undefined) => boolean;
 }
 
 /** The HTTP request that brought a message: an `Exchange`, for example. */
@@ -184,6 +187,11 @@ export class MessageContext {
     return this.#closers?.closeStandaloneSSEStream;
   }
 
+  /** See `enablePolling`. */
+  poll(retryMs: number | undefined): boolean {
+    return !this.answered && this.#closers?.poll(retryMs) === true;
+  }
+
   get request(): McpHttpRequest | undefined {
     return this.source?.request;
   }
@@ -216,4 +224,20 @@ export function currentSession(): McpSession | undefined {
 export function currentRequest(): McpHttpRequest | undefined {
   const context = contexts.getStore();
   return context === undefined || context.requestHidden ? undefined : context.source?.request;
+}
+
+const POLL_RANGE = { min: 0, unit: 'ms', integer: true };
+
+/**
+ * Called in a handler that takes long: ends the response, and the client polls for the answer. It comes back every
+ * `retryMs` (ms, default: the option `retryMs`), gets what was sent since, and holds no connection between its polls.
+ *
+ * Returns `false` where the client could not fetch the answer, and the response then stays open: without an event log,
+ * before 2025-11-25, with `responseMode: 'json'`, in a batch, without a session (stateless, 2026-07-28), for a client
+ * that is known not to come back, and outside of a handler. Throws a `TypeError` or `RangeError` for an invalid
+ * `retryMs`.
+ */
+export function enablePolling({ retryMs }: { readonly retryMs?: number | undefined } = {}): boolean {
+  if (retryMs !== undefined) checkNumber('retryMs of enablePolling()', retryMs, 0, POLL_RANGE);
+  return contexts.getStore()?.poll(retryMs) === true;
 }

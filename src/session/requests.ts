@@ -86,6 +86,7 @@ export class SessionRequests {
       context.allowClosing({
         closeSSEStream: () => stream.closeEarly(),
         closeStandaloneSSEStream: () => this.#session.usedGetStream?.closeEarly(),
+        poll: (retryMs) => this.#poll(stream, retryMs),
       });
     }
     const keep = REPLAYED_MESSAGES[message.method];
@@ -95,6 +96,12 @@ export class SessionRequests {
     this.forgetRun(message.id);
     this.#add(message.id, context);
     return context;
+  }
+
+  #poll(stream: Stream, retryMs: number | undefined): boolean {
+    const { streamLog } = this.#session;
+    if (streamLog === undefined || this.#session.hasQuirk('answer-on-get')) return false;
+    return stream.poll(retryMs ?? streamLog.retryMs);
   }
 
   /** Learns from the answer to a list, and keeps it for other callers where the list is shared. */

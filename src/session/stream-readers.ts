@@ -8,7 +8,7 @@
  *      ╰───────────────┴──detached, parked, or over───╯
  *
  * reading: the present reader gets each message. endsSoon: its response is about to end, and its client should resume
- * at once.
+ * at once. A client that polls (`pollMs`) gets what the log has, and its response ends at once.
  *
  * Resuming: new messages are held back while the log is read. The new sink gets the events of the log, and then the
  * held messages by offset. So no message is missing and none comes twice, however slow the store is.
@@ -54,6 +54,8 @@ export abstract class StreamReaders implements SinkListener {
   #resumes = 0;
   /** Where a reader was ended on purpose, in the form in which it resumes. */
   #cleanEnd: ResumeFrom | undefined = undefined;
+  /** The client polls: no response stays open until the stream is complete. ms between its polls. */
+  protected pollMs: number | undefined = undefined;
   /** Messages that arrive while a resumed reader reads the log. */
   #held: LoggedEvent[] | undefined = undefined;
   /**
@@ -70,6 +72,9 @@ export abstract class StreamReaders implements SinkListener {
 
   /** The last message of the stream was accepted. */
   abstract get complete(): boolean;
+
+  /** Calls `then` once every message so far is stored. */
+  abstract whenFlushed(then: () => void): void;
 
   /** That message is stored too. */
   protected abstract get endStored(): boolean;
@@ -153,7 +158,11 @@ export abstract class StreamReaders implements SinkListener {
 
   /** Sends a stored event that has only an id. */
   protected sendPoint(offset: number): void {
-    this.#prime(offset, this.#state === 'endsSoon' ? this.#soonMs : (this.#log?.retryMs ?? 0));
+    this.#prime(offset, this.#state === 'endsSoon' ? this.#soonMs : this.#retryMs);
+  }
+
+  get #retryMs(): number {
+    return this.pollMs ?? this.#log?.retryMs ?? 0;
   }
 
   /** Sends a stored message, unless a resumed reader has it from the log or will get it after the log. */
@@ -207,7 +216,7 @@ export abstract class StreamReaders implements SinkListener {
   handOver(soon: boolean): void {
     const log = this.#log;
     if (log !== undefined && this.#sink?.open === true && this.#sent >= 0)
-      this.#prime(this.#sent, soon ? this.#soonMs : log.retryMs, resumeSuffix(this.#resumes));
+      this.#prime(this.#sent, soon ? this.#soonMs : this.#retryMs, resumeSuffix(this.#resumes));
     this.detach();
   }
 
@@ -290,7 +299,7 @@ export abstract class StreamReaders implements SinkListener {
     else this.detach();
     const sink = open();
     this.use(sink, done);
-    this.#prime(after, log.retryMs, resumeSuffix(resumes));
+    this.#prime(after, this.complete ? log.retryMs : this.#retryMs, resumeSuffix(resumes));
     this.#resumes = resumes + 1;
     this.#replayed = after;
     for (const { offset, data } of outcome.events) {
@@ -298,7 +307,13 @@ export abstract class StreamReaders implements SinkListener {
       if (data !== '') this.#message(data, offset);
     }
     this.#release(sink, this.#replayed);
+    if (this.pollMs !== undefined) this.whenFlushed(() => this.#endPoll(sink));
     return true;
+  }
+
+  /** A poll also takes the messages that were being stored when it came. */
+  #endPoll(sink: Sink): void {
+    if (sink === this.#sink && !this.complete) this.detach();
   }
 
   /**

@@ -247,6 +247,17 @@ export class Stream extends StreamReaders implements Written {
   }
 
   /**
+   * Ends the response and each later one: the client comes back every `retryMs` until the stream is complete. `false`:
+   * it could not resume, and nothing changes.
+   */
+  poll(retryMs: number): boolean {
+    if (!this.logged || this.complete) return false;
+    this.pollMs = retryMs;
+    this.#atResumePoint(false, () => this.detach());
+    return true;
+  }
+
+  /**
    * Leaves the call to the next owner, which runs it again. A reader at another instance continues there; any other
    * reader resumes.
    */

@@ -10,7 +10,7 @@ import manifest from '../../package.json' with { type: 'json' };
  */
 const PINNED: Record<string, { values: string[]; types: string[] }> = {
   '.': {
-    values: ['SojournError', 'createMcpEndpoint', 'currentRequest', 'currentSession'],
+    values: ['SojournError', 'createMcpEndpoint', 'currentRequest', 'currentSession', 'enablePolling'],
     types: [
       'AuthOptions',
       'Authorize',
