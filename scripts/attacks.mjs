@@ -17,6 +17,7 @@ export const CLASSES = {
   'bodies, headers, targets': 2_000,
   'messages and stores': 300,
   floods: 8,
+  'aborted requests': 5_000,
 };
 
 const folder = fileURLToPath(new URL('../test/security', import.meta.url));

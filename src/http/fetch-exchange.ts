@@ -17,13 +17,14 @@ import {
 } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 import { type SlowReader, WATCHED_BYTES } from './slow-readers.ts';
+import { type Holder, whenTurnHasEnded } from './turn.ts';
 
 const encoder = new TextEncoder();
 
 /** nginx's status for a request whose client disconnected. No client reads it. */
 const CLIENT_CLOSED_REQUEST = 499;
 
-export class FetchExchange implements Exchange, RequestSource, SlowReader {
+export class FetchExchange implements Exchange, RequestSource, SlowReader, Holder {
   readonly #request: Request;
   authInfo: AuthInfo | undefined;
   readonly parsedBody: unknown;
@@ -128,8 +129,14 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader {
 
   holds(bytes: number): boolean {
     if (this.closed || !this.#host.memory.take(bytes, this.#held)) return false;
+    if (this.#held === 0) whenTurnHasEnded(this);
     this.#held += bytes;
     return true;
+  }
+
+  /** Its client may leave before the answer, and what it holds must be given back then. */
+  outlivesTurn(): void {
+    if (this.#held > 0) this.#listen();
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {

@@ -22,8 +22,10 @@ import {
   type HeaderList,
 } from './exchange.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
+import { closeWithConnection } from './pipelined.ts';
 import { WATCHED_BYTES } from './slow-readers.ts';
 import { SlowResponse } from './slow-response.ts';
+import { type Holder, whenTurnHasEnded } from './turn.ts';
 
 export type NodeRequest = IncomingMessage & {
   auth?: AuthInfo | undefined;
@@ -34,7 +36,7 @@ export type NodeRequest = IncomingMessage & {
 /** After refusing a body, up to this many more bytes are read and dropped, so that the client can read its 413. */
 const LINGER_BYTES = 1_048_576;
 
-export class NodeExchange implements Exchange, RequestSource {
+export class NodeExchange implements Exchange, RequestSource, Holder {
   #req: NodeRequest | RequestHead;
   /** `undefined` once the answer is complete or the client disconnected. */
   #res: ServerResponse | undefined;
@@ -59,6 +61,7 @@ export class NodeExchange implements Exchange, RequestSource {
     this.#res = res;
     this.#parsedBody = parsedBody;
     this.#host = host;
+    if (res.socket === null) closeWithConnection(req.socket, res);
   }
 
   #become(next: AnswerState): void {
@@ -160,8 +163,14 @@ export class NodeExchange implements Exchange, RequestSource {
 
   holds(bytes: number): boolean {
     if (this.#over || !this.#host.memory.take(bytes, this.#held)) return false;
+    if (this.#held === 0) whenTurnHasEnded(this);
     this.#held += bytes;
     return true;
+  }
+
+  /** Its client may leave before the answer, and what it holds must be given back then. */
+  outlivesTurn(): void {
+    if (this.#held > 0) this.#listen();
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {
@@ -243,6 +252,7 @@ export class NodeExchange implements Exchange, RequestSource {
     const res = this.#res;
     if (this.#listening || res === undefined) return;
     this.#listening = true;
+    if (res.destroyed) return this.#left();
     res.on('close', () => {
       this.#left();
       this.#onClose = undefined;

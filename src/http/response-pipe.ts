@@ -50,7 +50,10 @@ export class ResponsePipe implements KeepAliveTarget, TurnTask {
     atEndOfTurn(this);
   }
 
-  /** Calls `then` only if the request is not answered within its turn. Callbacks add up. */
+  /**
+   * Calls `then` only if no answer is sent within this turn, also when the client has left in it: a handler that runs
+   * then must be aborted. Callbacks add up.
+   */
   whenUnanswered(then: () => void): void {
     if (this.#waiting) then();
     else (this.#waits ??= []).push(then);
@@ -64,7 +67,7 @@ export class ResponsePipe implements KeepAliveTarget, TurnTask {
       if (this.#streams(this.#status)) this.#event(json);
       else this.#exchange.respond(this.#status, JSON_HEADERS, json);
       sent?.();
-    } else if (!this.#waiting && !this.#exchange.closed) {
+    } else if (!this.#waiting) {
       for (const then of this.#waits ?? []) then();
     }
     this.#waiting = true;

@@ -10,20 +10,44 @@ export interface TurnTask {
   crashed(cause: unknown): void;
 }
 
+/** A request that holds bytes of the memory budget. */
+export interface Holder {
+  /** This turn has ended, and every task of it has run: most requests are answered, and hold nothing any more. */
+  outlivesTurn(): void;
+}
+
 let tasks: TurnTask[] = [];
+let holders: Holder[] = [];
+let isDue = false;
 
 function flush(): void {
-  const due = tasks;
+  const [dueTasks, dueHolders] = [tasks, holders];
   tasks = [];
-  for (const task of due) {
+  holders = [];
+  isDue = false;
+  for (const task of dueTasks) {
     try {
       task.endTurn();
     } catch (cause) {
       task.crashed(cause);
     }
   }
+  for (const holder of dueHolders) holder.outlivesTurn();
+}
+
+function flushLater(): void {
+  if (isDue) return;
+  isDue = true;
+  setImmediate(flush);
 }
 
 export function atEndOfTurn(task: TurnTask): void {
-  if (tasks.push(task) === 1) setImmediate(flush);
+  tasks.push(task);
+  flushLater();
+}
+
+/** After every task of this turn, whenever that was added. */
+export function whenTurnHasEnded(holder: Holder): void {
+  holders.push(holder);
+  flushLater();
 }

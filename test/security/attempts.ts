@@ -12,7 +12,8 @@ export type AttackClass =
   | 'tokens'
   | 'bodies, headers, targets'
   | 'messages and stores'
-  | 'floods';
+  | 'floods'
+  | 'aborted requests';
 
 export interface Attempts {
   /** Attempts that were made, and how many of them had an effect. */

@@ -126,6 +126,7 @@ export class ModernDirect {
     }
     dispatched = true;
     pipe.whenUnanswered(() => {
+      if (transport.closed) return;
       this.#open.add(transport);
       exchange.onClose(() => transport.close());
     });

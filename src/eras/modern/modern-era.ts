@@ -244,7 +244,11 @@ export class ModernEra {
       reveal: this.#authorizer && ((frame) => this.#authorizer?.reveal(frame) ?? frame),
     });
     let timer: unknown;
-    if (responseMode !== 'json' && id !== null) pipe.whenUnanswered(() => (timer = this.#commitLater(pipe)));
+    if (responseMode !== 'json' && id !== null) {
+      pipe.whenUnanswered(() => {
+        if (!exchange.closed) timer = this.#commitLater(pipe);
+      });
+    }
     // A listen stream never ends by itself, so a drain does not wait for it.
     const counts = call.request?.method === 'subscriptions/listen' ? 0 : 1;
     this.#running += counts;

@@ -1,0 +1,206 @@
+/**
+ * Clients that leave when their request is complete: what it took of `limits` is given back. `let in` is what is not.
+ * `SOJOURN_ABORTS=10000 npx vitest run test/security/aborted-requests.test.ts` aborts that often instead of 36 times.
+ */
+import { connect } from 'node:net';
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import type { RawClient } from '../../src/testing/index.ts';
+import { envelope, mirrored } from '../kit/modern.ts';
+import { faces, serve, type Face } from '../kit/serve.ts';
+import { sharedStore, storeKinds, useSharedStores, type StoreKind } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+import {
+  abortEach,
+  BUDGET,
+  expectEmptyBudget,
+  hasWholeBudget,
+  rawRequest,
+  SLOTS,
+  type Work,
+  workServer,
+} from './aborts.ts';
+import { countAttempts } from './attempts.ts';
+
+useSharedStores();
+
+const counted = countAttempts('aborted requests');
+const ABORTS = Number(process.env['SOJOURN_ABORTS'] ?? 36);
+/** A body of some size, so that a leak of a few is seen in the budget. */
+const PADDING = 'x'.repeat(1_000);
+
+interface Path {
+  readonly options?: McpEndpointOptions;
+  readonly later?: { factory?: boolean; scopes?: boolean };
+  readonly era: 'session' | 'modern' | 'stateless';
+  /** The client is connected to another instance than the owner of its session. */
+  readonly relayed?: true;
+  readonly send: (client: RawClient, n: number) => string;
+}
+
+const info: AuthInfo = { token: 't', clientId: 'c', scopes: [], expiresAt: 4e9, extra: { sub: 'ada' } };
+const turn = () => new Promise<void>((done) => setImmediate(done));
+const authorizing: McpEndpointOptions = {
+  auth: {
+    verify: async () => info,
+    authorize: async () => {
+      await turn();
+      return true;
+    },
+  },
+};
+const BEARER = { authorization: 'Bearer t' };
+
+const work = (how: string) => ({ name: 'work', arguments: { how, padding: PADDING } });
+
+const headersOf = ({ sessionId, protocolVersion }: RawClient): Record<string, string> => ({
+  ...BEARER,
+  ...(sessionId !== undefined && { 'mcp-session-id': sessionId }),
+  ...(protocolVersion !== undefined && { 'mcp-protocol-version': protocolVersion }),
+});
+
+const post = (headers: object, id: number, method: string, params: object): string =>
+  rawRequest('POST', { ...BEARER, ...headers }, { jsonrpc: '2.0', id, method, params });
+
+/** A call on a session continues without its client. */
+const call: Path['send'] = (client, n) =>
+  post(headersOf(client), 1_000 + n, 'tools/call', work(n % 2 === 0 ? 'once' : 'later'));
+
+const initialize: Path['send'] = (_client, n) =>
+  post({}, n, 'initialize', {
+    protocolVersion: '2025-11-25',
+    capabilities: {},
+    clientInfo: { name: 'leaving', version: PADDING },
+  });
+
+const get: Path['send'] = (client) => rawRequest('GET', headersOf(client));
+
+/** Calls of `work` that end when their client leaves, and one in three that answers in its turn or a later one. */
+const hanging = (n: number): object => work(n % 3 === 0 ? (n % 2 === 0 ? 'once' : 'later') : 'hang');
+
+const modern: Path['send'] = (_client, n) => {
+  const params = { ...hanging(n), _meta: envelope() } as Record<string, unknown>;
+  return post(mirrored('tools/call', params), n, 'tools/call', params);
+};
+
+const stateless: Path['send'] = (_client, n) =>
+  post({ 'mcp-protocol-version': '2025-11-25' }, n, 'tools/call', hanging(n));
+
+const PATHS: Readonly<Record<string, Path>> = {
+  'a call of a live session': { era: 'session', send: call },
+  initialize: { era: 'session', send: initialize },
+  'initialize with a factory that waits': { era: 'session', later: { factory: true }, send: initialize },
+  'a call whose `authorize` waits': { era: 'session', options: authorizing, send: call },
+  'a call whose scope check waits': { era: 'session', later: { scopes: true }, send: call },
+  'a call at another instance': { era: 'session', relayed: true, send: call },
+  'a call of `responseMode: json`': { era: 'session', options: { responseMode: 'json' }, send: call },
+  'a GET': { era: 'session', send: get },
+  'a 2026-07-28 call': { era: 'modern', send: modern },
+  'a 2026-07-28 call whose `authorize` waits': { era: 'modern', options: authorizing, send: modern },
+  'a 2026-07-28 call with a factory and scopes that wait': {
+    era: 'modern',
+    later: { factory: true, scopes: true },
+    send: modern,
+  },
+  'a resumable 2026-07-28 call': { era: 'modern', options: { resumeModernCalls: true, retryMs: 20 }, send: modern },
+  'a stateless call': { era: 'stateless', options: { sessionMode: 'stateless' }, send: stateless },
+  'a stateless call with a factory and scopes that wait': {
+    era: 'stateless',
+    options: { sessionMode: 'stateless' },
+    later: { factory: true, scopes: true },
+    send: stateless,
+  },
+};
+
+async function open(path: Path, face: Face, store: StoreKind) {
+  const { factory, work: calls } = workServer(path.later ?? {});
+  const shared = sharedStore(store);
+  const limits = { memoryBytes: BUDGET, perTool: { work: { requests: SLOTS } } };
+  const served = () => serve(factory, { ...path.options, limits, store: shared() }, { face });
+  const owner = await served();
+  const client = owner.client({ headers: BEARER });
+  if (path.era === 'session') await client.initialize();
+  const ports = [owner.port];
+  if (path.relayed === true) {
+    const relay = await served();
+    ports.unshift(relay.port);
+    // It looks the owner up once.
+    const other = relay.client({ headers: BEARER });
+    Object.assign(other, { sessionId: client.sessionId, protocolVersion: client.protocolVersion });
+    await other.call('ping');
+  }
+  return { port: ports[0] ?? 0, ports, client, calls };
+}
+
+/** Sends one call more than may run at once. Resolves with how many were refused. */
+async function refusedOf({ era }: Path, client: RawClient, { hanging }: Work): Promise<number> {
+  let refused = 0;
+  for (let n = 0; n <= SLOTS; n++) {
+    const params = { ...work('hang'), ...(era === 'modern' && { _meta: envelope() }) };
+    const body = { jsonrpc: '2.0', id: client.nextId(), method: 'tools/call', params };
+    const headers = era === 'modern' ? mirrored('tools/call', params) : {};
+    void client.post(body, { headers }).then(({ sse }) => (refused += sse ? 0 : 1));
+  }
+  await until(() => refused + hanging.size > SLOTS, { what: 'each call to begin or be refused' });
+  const refusals = refused;
+  for (const end of hanging) end();
+  return refusals;
+}
+
+/** An aborted call may have its place until the store has answered. */
+async function expectEverySlot(path: Path, client: RawClient, calls: Work): Promise<void> {
+  await until(async () => (await refusedOf(path, client, calls)) === 1, { what: 'a place for each call' });
+}
+
+describe.each(storeKinds)('on %s', (store) => {
+  describe.each(faces)('%s', (face) => {
+    test.each(Object.keys(PATHS))('%s gives everything back', { timeout: 60_000 + 20 * ABORTS }, async (name) => {
+      const path = PATHS[name] as Path;
+      const { port, ports, client, calls } = await open(path, face, store);
+      await expectEmptyBudget(ports, BEARER, calls);
+      await abortEach(port, ABORTS, (n) => path.send(client, n));
+      await expectEmptyBudget(ports, BEARER, calls);
+      if (path.send !== initialize && path.send !== get) {
+        expect(calls.begun).toBeGreaterThan(0);
+        await expectEverySlot(path, client, calls);
+        await expectEmptyBudget(ports, BEARER, calls);
+      }
+      counted.made(ABORTS);
+    });
+  });
+});
+
+describe('requests that wait behind another on their connection', () => {
+  const BEHIND = 8;
+
+  test.each(['a 2026-07-28 call', 'a stateless call'])('%s is aborted when the connection closes', async (name) => {
+    const path = PATHS[name] as Path;
+    const { port, ports, client, calls } = await open(path, 'node', 'memory');
+    for (let n = 0; n < 3; n++) {
+      const socket = connect(port, '127.0.0.1').on('error', () => {});
+      onTestFinished(() => void socket.destroy());
+      socket.write(Array.from({ length: BEHIND }, () => path.send(client, 1)).join(''));
+      await until(() => calls.hanging.size === BEHIND);
+      socket.resetAndDestroy();
+      await expectEmptyBudget(ports, BEARER, calls);
+    }
+    await expectEverySlot(path, client, calls);
+    counted.made(3 * BEHIND);
+  });
+
+  test('answers are given back when the connection closes', async () => {
+    const path = PATHS['a stateless call'] as Path;
+    const { port, ports, client, calls } = await open(path, 'node', 'memory');
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    onTestFinished(() => void socket.destroy());
+    const text = 'x'.repeat(200_000);
+    const big = post({}, 1, 'tools/call', { name: 'work', arguments: { how: 'once', text } });
+    socket.write(path.send(client, 1) + big + big);
+    await until(() => calls.over === 2);
+    expect(await hasWholeBudget(port, BEARER)).toBe(false);
+    socket.resetAndDestroy();
+    await expectEmptyBudget(ports, BEARER, calls);
+    counted.made(2);
+  });
+});
