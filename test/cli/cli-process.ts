@@ -40,8 +40,7 @@ export function startCli(
   const child = spawn(file, rest, {
     cwd,
     // A test signals the process that serves, unless the test asks for workers.
-    // Version 0.1.0, in `test/compat`, knows no 0 and has 1 as its default.
-    env: { ...inherited, ...(from === dist && { SOJOURN_WORKERS: '0' }), ...env },
+    env: { ...inherited, SOJOURN_WORKERS: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
   }) as ChildProcessByStdio<null, Readable, Readable>;
   const output = { stdout: '', stderr: '' };

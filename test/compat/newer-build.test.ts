@@ -1,36 +1,16 @@
 /** Beside a build of tomorrow that this one cannot understand: it says so, and loses nothing. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { dist } from '../cli/cli-process.ts';
+import { describe, expect, test } from 'vitest';
 import { clientOf, count, deployment, kill } from '../cli/deployment.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { durableKinds, sharedDeployment, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
+import { changedBuild } from './builds.ts';
 
 useSharedStores();
 
-/** Below the packages of the repository, which a build finds from there. */
-const cache = fileURLToPath(new URL('../../node_modules/.cache/sojourn/', import.meta.url));
-
-/** This build with another number in one of its files. */
-function changedBuild(file: string, from: string, to: string): string {
-  mkdirSync(cache, { recursive: true });
-  const folder = mkdtempSync(join(cache, 'newer-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  cpSync(dist, join(folder, 'dist'), { recursive: true });
-  cpSync(join(dist, '../package.json'), join(folder, 'package.json'));
-  const path = join(folder, 'dist', file);
-  const text = readFileSync(path, 'utf8');
-  if (!text.includes(from)) throw new Error(`${file} does not contain ${from}`);
-  writeFileSync(path, text.replace(from, to));
-  return join(folder, 'dist');
-}
-
 describe.each(durableKinds)('on the store %s', (kind) => {
   test('an owner that speaks another protocol is not relayed to: requests are refused until it is gone, then its sessions are served', async () => {
-    const newer = changedBuild('cluster/messages.js', 'LINK_VERSION = 1', 'LINK_VERSION = 2');
+    const newer = changedBuild(['cluster/messages.js', 'LINK_VERSION = 1', 'LINK_VERSION = 2']);
     const { start } = deployment(sharedDeployment(kind));
     const owner = await start({}, newer);
     const other = await start({ SOJOURN_WAIT_MS: '0' });
@@ -47,7 +27,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
   });
 
   test('a record of another format is refused and named in the log, never 404; what this build wrote it still serves', async () => {
-    const newer = changedBuild('stores/store.js', 'RECORD_VERSION = 1', 'RECORD_VERSION = 2');
+    const newer = changedBuild(['stores/store.js', 'RECORD_VERSION = 1', 'RECORD_VERSION = 2']);
     const { start } = deployment(sharedDeployment(kind));
     const owner = await start({}, newer);
     const other = await start({ SOJOURN_WAIT_MS: '0' });

@@ -1,16 +1,20 @@
-/** An older build beside this one on the same store, both ways: what a rolling deploy is made of. */
+/** Another build beside this one on the same store, both ways: what a rolling deploy is made of. */
 import { describe, expect, test } from 'vitest';
 import { clientOf, count, deployment, kill, textOf } from '../cli/deployment.ts';
 import { dist } from '../cli/cli-process.ts';
 import { durableKinds, sharedDeployment, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { frozenBuilds, unpackBuild } from './frozen-builds.ts';
+import { frozenBuilds, newerBuild, unpackBuild } from './builds.ts';
 
 useSharedStores();
 
-const pairs = frozenBuilds.flatMap((name) => [
-  { owning: name, relaying: 'this build', builds: () => [unpackBuild(name), dist] as const },
-  { owning: 'this build', relaying: name, builds: () => [dist, unpackBuild(name)] as const },
+const others = [
+  { name: 'a newer build', folder: newerBuild },
+  ...frozenBuilds.map((name) => ({ name, folder: () => unpackBuild(name) })),
+];
+const pairs = others.flatMap(({ name, folder }) => [
+  { owning: name, relaying: 'this build', builds: () => [folder(), dist] as const },
+  { owning: 'this build', relaying: name, builds: () => [dist, folder()] as const },
 ]);
 const cases = pairs.flatMap((pair) => durableKinds.map((kind) => ({ ...pair, kind })));
 

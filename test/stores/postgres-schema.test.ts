@@ -50,8 +50,6 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     const client = await connect(url);
     expect((await client.query('SELECT no, breaking FROM sojourn.migrations')).rows).toEqual([
       { no: 1, breaking: true },
-      { no: 2, breaking: false },
-      { no: 3, breaking: false },
     ]);
   });
 
@@ -81,7 +79,7 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     const url = await newDatabase(server().url);
     await (await openView(url)).close();
     await migrateTo(url, [...MIGRATIONS, ADDS, BREAKS]);
-    await expect(opened(url)).rejects.toMatchObject(away(/newer version.*migration 5.*knows 3/));
+    await expect(opened(url)).rejects.toMatchObject(away(/newer version.*migration 3.*knows 1/));
   });
 
   test('gets no breaking step while instances of an older build use it', async () => {

@@ -111,7 +111,7 @@ describeWithServer('redis', 'the first format', (server) => {
     );
     await ask('HSET', at('r'), 'a', '1767225601000', 'x', String(EXPIRES_AT), 'c', `3 7 0 0 ${now + 600_000}`);
     await ask('SET', at('b'), BODY);
-    await ask('HSET', at('s'), 's', '["file:///a"]', '."cart"', '[1]', 'a', '={}');
+    await ask('HSET', at('s'), 'u"file:///a"', '1', 'n', '1', '."cart"', '[1]', 'a', '={}');
     await ask('HSET', at('o'), 'sg', '1\n[{"id":1}]', 'm["1","p1x0"]', '');
     await ask('HSET', at('k'), 'p1x0', '', 'g', '');
     await ask('RPUSH', at('l'), `2 7 ${now} 0 2 1 4 p1x0\u001e{"a":1}`, `3 7 ${now} 0 1  1 g`);

@@ -1,9 +1,5 @@
-import { join } from 'node:path';
-import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
-import type { sqlite } from '../../src/stores/sqlite/index.ts';
-import type { AppendRequest, OpenStore, StoreOptions } from '../../src/stores/store.ts';
-import { frozenBuilds, unpackBuild } from '../compat/frozen-builds.ts';
+import type { AppendRequest, OpenStore } from '../../src/stores/store.ts';
 import { FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
 
 const whole = (sessionId: string, stream: string, more: Partial<AppendRequest> = {}): AppendRequest => ({
@@ -15,13 +11,6 @@ const whole = (sessionId: string, stream: string, more: Partial<AppendRequest> =
   complete: true,
   ...more,
 });
-
-const rows = (path: string): number => {
-  const file = new Libsql(path);
-  const [count] = file.prepare('SELECT count(*) FROM events').raw(true).get([]) as [number];
-  file.close();
-  return count;
-};
 
 /** The newest events that fit, back to the first that does not. */
 function keptOf<E extends { data: string }>(all: readonly E[], retention: { events: number; bytes: number }): E[] {
@@ -88,7 +77,7 @@ describe('streams that begin and end in one turn', () => {
   ])('are kept by the retention of %s', async (_, retention) => {
     const view = await openView(newPath(), { retention });
     await view.sessions.create(recordOf('s'));
-    await assertKept(view, view, retention);
+    await assertKept(view, retention);
   });
 
   test('keep their order among other writes of the turn', async () => {
@@ -102,63 +91,23 @@ describe('streams that begin and end in one turn', () => {
 });
 
 /** Appends to 60 streams of `s`, six in a turn, and compares what is kept after each turn. */
-async function assertKept(
-  writer: OpenStore,
-  reader: OpenStore,
-  retention: { events: number; bytes: number },
-): Promise<void> {
+async function assertKept(view: OpenStore, retention: { events: number; bytes: number }): Promise<void> {
   const all: Array<{ name: string; offset: number; data: string }> = [];
   for (let n = 0; n < 60; n += 6) {
     const appends = Array.from({ length: 6 }, (_name, i) => {
-      // The third of six does not complete its stream, so that an older build shares rows before and after it.
+      // The third of six does not complete its stream.
       const name = `p1x${(n + i).toString(36)}`;
       return i === 2 ? whole('s', name, { complete: false, events: ['"ten bytes'] }) : whole('s', name);
     });
-    await Promise.all(appends.map(async (append) => writer.events.append(append)));
+    await Promise.all(appends.map(async (append) => view.events.append(append)));
     for (const { stream, events } of appends)
       for (const [offset, data] of events.entries()) all.push({ name: stream, offset, data });
     const kept = keptOf(all, retention);
     for (const name of new Set(all.map((event) => event.name))) {
       const events = kept.filter((event) => event.name === name).map(({ offset, data }) => ({ offset, data }));
-      const replayed = await reader.events.replay('s', name, (events[0]?.offset ?? 0) - 1);
+      const replayed = await view.events.replay('s', name, (events[0]?.offset ?? 0) - 1);
       if (events.length > 0) expect(replayed).toMatchObject({ found: true, events });
       else expect(replayed.found && replayed.events.length > 0).toBe(false);
     }
   }
 }
-
-describe.each(frozenBuilds)('streams that build %s stored in one row', (build) => {
-  const openOlder = async (path: string, more: Partial<StoreOptions> = {}): Promise<OpenStore> => {
-    const older = (await import(join(unpackBuild(build), 'stores/sqlite/index.js'))) as { sqlite: typeof sqlite };
-    return openView(older.sqlite(path), more);
-  };
-
-  test('are found each, and its neighbours are not', async () => {
-    const path = newPath();
-    const [older, view] = [await openOlder(path), await openView(path)];
-    await view.sessions.create(recordOf('s'));
-    const names = Array.from({ length: 40 }, (_, n) => `p1x${(n + 20).toString(36)}`);
-    await Promise.all(names.map(async (name) => older.events.append(whole('s', name))));
-    expect(rows(path)).toBeLessThan(5);
-    for (const name of names) {
-      const found = { found: true, next: 2, complete: true };
-      const answer = { offset: 1, data: `"s ${name}"` };
-      expect(await view.events.replay('s', name, -1)).toEqual({ ...found, events: [{ offset: 0, data: '' }, answer] });
-      expect(await view.events.replay('s', name, 0)).toEqual({ ...found, events: [answer] });
-    }
-    for (const name of ['p1xj', 'p1x1o', 'p1x', 'p1x0k', 'p2xk', 'p1xx1', 'g'])
-      expect(await view.events.replay('s', name, -1)).toEqual({ found: false, why: 'unknown' });
-    expect(await view.events.open('s')).toEqual([]);
-  });
-
-  test.each([
-    ['events', { ttlMs: 600_000, events: 7, bytes: 1_000_000 }],
-    ['bytes', { ttlMs: 600_000, events: 1_000, bytes: 40 }],
-  ])('are kept by the retention of %s', async (_, retention) => {
-    const path = newPath();
-    const [older, view] = [await openOlder(path, { retention }), await openView(path, { retention })];
-    await view.sessions.create(recordOf('s'));
-    await assertKept(older, view, retention);
-    expect(rows(path)).toBeLessThan(50);
-  });
-});

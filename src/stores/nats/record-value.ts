@@ -90,9 +90,7 @@ export function withLists(value: LivingValue, pieces: readonly ListPiece[]): Liv
 /** A value as it was stored, with its whole list. */
 export function wholeValue(value: LivingValue, earlier: readonly string[]): LivingValue {
   const { record } = value;
-  // An older build that owned the session in between may have stored a URI again.
-  const subscriptions = [...earlier, ...record.subscriptions.filter((uri) => !earlier.includes(uri))];
-  return { ...value, record: { ...record, subscriptions } };
+  return { ...value, record: { ...record, subscriptions: [...earlier, ...record.subscriptions] } };
 }
 
 /** `undefined` removes the log. */

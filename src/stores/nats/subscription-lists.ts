@@ -1,7 +1,7 @@
 /**
  * A long list of subscriptions is not in the value of its session, which each save writes whole: its earlier pieces are
  * messages of their own that never change, and the value names them. So a change writes the value with the newest URIs
- * and at most one piece. A list of one piece is in the value, as builds before 0.2 wrote every list.
+ * and at most one piece. A list of one piece is in the value.
  */
 /** A piece of the list. The pieces are in order, and the URIs in the value follow them. */
 export type ListPiece = readonly [seq: number, uris: number];

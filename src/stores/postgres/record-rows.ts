@@ -26,8 +26,6 @@ type RecordRow = readonly [
   answer: string | null,
   initialized: string,
   logLevel: string | null,
-  /** The list of an older build. */
-  list: string | null,
   subscriptions: string | null,
   getStream: string,
   createdAt: string,
@@ -41,25 +39,22 @@ type RecordRow = readonly [
 ];
 
 /** The columns of `claimed` that follow those of `record`: the markers, and the ms until the expiry. */
-export const MARKERS = 21;
-export const EXPIRES_IN = 22;
+export const MARKERS = 20;
+export const EXPIRES_IN = 21;
 
 export interface ReadSession {
   readonly value: SessionRecord | EndedSession;
   /** Expired, and the end is not stored yet. */
   readonly expiring: boolean;
-  /** An older build has written the subscriptions as a list. */
-  readonly listed: boolean;
 }
 
 export function readSession(row: Row, place: string): ReadSession {
-  const [id, v, epoch, owner, user, version, handshake, answer, initialized, logLevel, list, ...others] =
+  const [id, v, epoch, owner, user, version, handshake, answer, initialized, logLevel, ...others] =
     row as unknown as RecordRow;
   const [subscriptions, getStream, createdAt, activeAt, expiresAt, state, ended, endedAt, over, expired] = others;
   if (Number(v) > RECORD_VERSION) throw newerRecord(place, id, Number(v), RECORD_VERSION);
-  if (ended !== null)
-    return { value: { v: Number(v), id, ended, at: Number(endedAt) }, expiring: false, listed: false };
-  if (over === 't') return { value: expiredSession(id, Number(expiresAt)), expiring: expired === 'f', listed: false };
+  if (ended !== null) return { value: { v: Number(v), id, ended, at: Number(endedAt) }, expiring: false };
+  if (over === 't') return { value: expiredSession(id, Number(expiresAt)), expiring: expired === 'f' };
   const value: SessionRecord = {
     v: Number(v),
     id,
@@ -71,16 +66,14 @@ export function readSession(row: Row, place: string): ReadSession {
     answer: answer ?? '',
     initialized: initialized === 't',
     logLevel,
-    subscriptions: [
-      ...new Set([...jsonOf<readonly string[]>(list, []), ...jsonOf<readonly string[]>(subscriptions, [])]),
-    ],
+    subscriptions: jsonOf<readonly string[]>(subscriptions, []),
     state: jsonOf<Record<string, string>>(state, {}),
     getStream: getStream === 't',
     createdAt: Number(createdAt),
     activeAt: Number(activeAt),
     expiresAt: expiresAt === null ? null : Number(expiresAt),
   };
-  return { value, expiring: false, listed: list !== null };
+  return { value, expiring: false };
 }
 
 /** For a row whose second part was deleted by hand. */
@@ -168,18 +161,6 @@ export function saveOf(patch: RecordPatch, release: boolean): Save {
     subscriptions: subscriptions.length > 0,
   };
   return { parts, values };
-}
-
-/** Moves the list that an older build has written into rows. */
-export function moveSubscriptions({ subscriptions }: SessionRecord): Save {
-  const parts = {
-    columns: ['subscriptions'],
-    release: false,
-    answer: false,
-    state: false,
-    subscriptions: true,
-  } as const;
-  return { parts, values: [null, ...subscribedValues(subscriptions), []] };
 }
 
 /** The size of a key that an index accepts easily; an index page holds three entries of at most some 2,700 bytes. */

@@ -38,15 +38,7 @@ export const lockedInOrder = (s: string, ids: string, columns: string, condition
 export type SessionStatements = ReturnType<typeof sessionStatements>;
 
 /** The columns that a save may set, in the order in which they are bound. `expires_at` is bound as ms from now. */
-export const SAVED_COLUMNS = [
-  'version',
-  'initialized',
-  'log_level',
-  'subscriptions',
-  'get_stream',
-  'active_at',
-  'expires_at',
-] as const;
+export const SAVED_COLUMNS = ['version', 'initialized', 'log_level', 'get_stream', 'active_at', 'expires_at'] as const;
 
 export type SavedColumn = (typeof SAVED_COLUMNS)[number];
 
@@ -67,7 +59,7 @@ export function sessionStatements(s: string) {
     FROM ${s}.subscriptions WHERE session = s.no)`;
   /** The columns of `RecordRow`. */
   const record = `s.id, s.v, s.epoch, s.owner, s."user", s.version, h.handshake, h.answer, s.initialized, s.log_level,
-    s.subscriptions, ${subscriptions}, s.get_stream, s.created_at, s.active_at, s.expires_at, ${state}, s.ended, s.ended_at,
+    ${subscriptions}, s.get_stream, s.created_at, s.active_at, s.expires_at, ${state}, s.ended, s.ended_at,
     coalesce(s.expired OR s.expires_at <= ${NOW}, false), s.expired`;
   const withHandshake = `s LEFT JOIN ${s}.handshakes h ON h.session = s.no`;
   const sessions = `${s}.sessions ${withHandshake}`;
@@ -111,7 +103,7 @@ export function sessionStatements(s: string) {
         WHERE s.deployment = $1 AND s.id = c.id AND ${found('c.tombstone_ms')} OFFSET 0) AS r`),
     /** $3 reason, $4 tombstone time, $5 version of the record; $6 epoch and $7 owner. */
     end: statementOf(`UPDATE ${s}.sessions s SET v = $5, owner = NULL, "user" = NULL, version = '', log_level = NULL,
-        subscriptions = NULL, expires_at = NULL, created_at = 0, active_at = 0,
+        expires_at = NULL, created_at = 0, active_at = 0,
         ended = CASE WHEN ${LIVING} THEN $3 ELSE 'idle' END,
         ended_at = CASE WHEN ${LIVING} THEN ${NOW} ELSE expires_at END,
         forget_at = CASE WHEN ${LIVING} THEN ${NOW} ELSE expires_at END + $4
@@ -160,7 +152,7 @@ function createText(s: string, subscribed: boolean): string {
           ${NOW} + $13::double precision)
         ON CONFLICT (deployment, id) DO UPDATE SET no = excluded.no, v = excluded.v, epoch = excluded.epoch,
           owner = excluded.owner, "user" = excluded."user", version = excluded.version,
-          initialized = excluded.initialized, log_level = excluded.log_level, subscriptions = NULL,
+          initialized = excluded.initialized, log_level = excluded.log_level,
           get_stream = excluded.get_stream, created_at = excluded.created_at, active_at = excluded.active_at,
           expires_at = excluded.expires_at, expired = false, ended = NULL, ended_at = NULL, forget_at = NULL
         WHERE CASE WHEN sessions.ended IS NULL THEN sessions.expires_at + $16 <= ${NOW}

@@ -21,7 +21,7 @@ import { Append } from './append.ts';
 import type { Operation } from './batch.ts';
 import type { PgResult, Row, Step } from './pg.ts';
 import type { Reader } from './reader.ts';
-import { EXPIRES_IN, MARKERS, createValues, moveSubscriptions, readSession, saveOf, type Save } from './record-rows.ts';
+import { EXPIRES_IN, MARKERS, createValues, readSession, saveOf } from './record-rows.ts';
 import type { SessionStatements } from './session-statements.ts';
 import type { Writer } from './writer.ts';
 
@@ -65,12 +65,11 @@ export class PostgresSessions implements SessionStore {
     const { deployment, place, writer, tombstoneMs } = this.#options;
     const row = await writer.claim(deployment, { kind: 'claim', session: id, from, me, tombstoneMs });
     if (row === undefined) return { claimed: false, current: undefined };
-    const { value, expiring, listed } = readSession(row, place);
+    const { value, expiring } = readSession(row, place);
     if (expiring) return { claimed: false, current: await this.read(id) };
     // The stored owner shows whether the claim was won, now or before its reply was lost.
     if (isEnded(value) || value.owner !== me || value.epoch !== from.epoch + 1)
       return { claimed: false, current: value };
-    if (listed) await this.#write(id, { epoch: value.epoch, owner: me }, moveSubscriptions(value));
     const left = row[EXPIRES_IN];
     const expiresInMs = left === null || left === undefined ? null : Number(left);
     return { claimed: true, record: value, markers: markersOf(row), expiresInMs };
@@ -125,12 +124,9 @@ export class PostgresSessions implements SessionStore {
     return rows.map(([id, epoch, owner]) => ({ id: id ?? '', epoch: Number(epoch), owner: owner ?? null }));
   }
 
-  #save(id: string, fence: Fence, patch: RecordPatch, release: boolean): Promise<WriteOutcome> {
-    return this.#write(id, fence, saveOf(patch, release));
-  }
-
-  #write(id: string, { epoch, owner }: Fence, { parts, values }: Save): Promise<WriteOutcome> {
+  #save(id: string, { epoch, owner }: Fence, patch: RecordPatch, release: boolean): Promise<WriteOutcome> {
     const { deployment, statements } = this.#options;
+    const { parts, values } = saveOf(patch, release);
     const step: Step = [statements.save(parts), [deployment, id, epoch, owner, ...values]];
     return this.#operate(id, [step], ([saved]) => (saved?.rows.length === 1 ? 'written' : 'fenced'));
   }

@@ -7,7 +7,6 @@ import {
   type NewSessionRecord,
   type RecordPatch,
   type SessionRecord,
-  type SubscriptionChange,
 } from '../store.ts';
 import type { EndReason } from '../../types.ts';
 import type { Reply } from './client.ts';
@@ -126,15 +125,13 @@ export function foundSession(id: string, reply: ReadReply, where: string, damage
     activeAt: Number(head.get('a')),
     expiresAt: expiry === undefined ? null : Math.abs(Number(expiry)),
   };
-  return { now, record, listed: aside.has('s'), expired: expiry !== undefined && Number(expiry) <= now };
+  return { now, record, expired: expiry !== undefined && Number(expiry) <= now };
 }
 
 export type Found =
   | {
       readonly now: number;
       readonly record: SessionRecord;
-      /** An older build has written the subscriptions as a list. */
-      readonly listed: boolean;
       readonly expired: boolean;
       readonly ended?: undefined;
     }
@@ -148,17 +145,9 @@ export function fenceOf(text: string): readonly [epoch: number, owner: string | 
 }
 
 function subscriptionsOf(aside: ReadonlyMap<string, string>): string[] {
-  const list = JSON.parse(aside.get('s') ?? '[]') as string[];
   const numbered = [...aside].filter(([field]) => field.startsWith('u')).sort(([, a], [, b]) => Number(a) - Number(b));
-  return [...new Set([...list, ...numbered.map(([field]) => JSON.parse(field.slice(1)) as string)])];
+  return numbered.map(([field]) => JSON.parse(field.slice(1)) as string);
 }
-
-/** The change that moves the list of an older build into fields. */
-export const movedList = ({ subscriptions }: SessionRecord): string[] => [
-  ...changedState({ subscriptions: subscriptions.map((uri): SubscriptionChange => [uri, true]) }),
-  's',
-  '',
-];
 
 /** `fromEntries` makes own properties of every key, `__proto__` too. */
 function stateOf(aside: ReadonlyMap<string, string>): Record<string, string> {

@@ -22,7 +22,6 @@
  * * `a`: answer, once it has changed since the session was created
  * * `u` and the JSON text of a resource URI that the client is subscribed to → its number, which gives the order
  * * `n`: the last of these numbers
- * * `s`: the subscriptions as a JSON list, written by an older build; a claim moves it into `u` fields
  *
  * `o`, a hash of open streams and markers: `s` and the name of a stream → its length and its requests; `m` and a marker
  * as JSON.

@@ -31,7 +31,6 @@ import {
   headOf,
   markerField,
   markersOf,
-  movedList,
   stateFields,
   type Found,
   type ReadReply,
@@ -85,7 +84,6 @@ export class RedisSessions implements SessionStore {
       const found = this.#found(id, reply);
       if (outcome === 'W' && found?.record !== undefined) {
         const record = { ...found.record, epoch: from.epoch + 1, owner: me };
-        if (found.listed) await this.#moveList(record, { epoch: record.epoch, owner: me });
         const expiresInMs = record.expiresAt === null ? null : record.expiresAt - found.now;
         return { claimed: true, record, markers: markersOf(fieldsOf(open)), expiresInMs };
       }
@@ -172,14 +170,6 @@ export class RedisSessions implements SessionStore {
     const claimed = fenceText({ epoch: from.epoch + 1, owner: me });
     const args = [this.#writer.next(), fenceText(from), claimed, String(RECORD_VERSION)];
     return (await this.#writer.run(CLAIM, [head, body, state, open], args)) as ReadReply;
-  }
-
-  /** Without this, an unsubscribe would have to rewrite the list. The claim is written already. */
-  async #moveList(record: SessionRecord, fence: Fence): Promise<void> {
-    const { keys, keptMs } = this.#writer;
-    const args = [this.#writer.next(), fenceText(fence), keptMs, '', '', '0', ...movedList(record)];
-    const reply = await this.#writer.run(SAVE, this.#writer.lasting(keys.session(record.id)), args);
-    if (reply !== 'W') throw this.#writer.refusal(reply);
   }
 
   async #end(id: string, from: Ownership, reason: EndReason): Promise<readonly [string, string?]> {

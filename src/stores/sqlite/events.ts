@@ -7,7 +7,6 @@ import { TrimChance } from '../shared/trim-chance.ts';
 import { eventRows, storedAppends, type ReplayRow } from './event-rows.ts';
 import type { SessionTable } from './session-table.ts';
 import { PendingAppend } from './pending-append.ts';
-import { rowsOfShared, sharedPosition } from './shared-rows.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 import { StreamTable } from './streams.ts';
@@ -148,15 +147,7 @@ export class SqliteEvents implements EventStore, WriteHandler<PendingAppend, Wri
     if (found === undefined || retention === false) return { found: false, why: 'unknown' };
     const [session, openNext] = found;
     const rows = database.all<ReplayRow>(SQL.replay, [session, stream]);
-    if (rows.length === 0 && openNext === null) rows.push(...this.#rowsOfOlderBuild(session, stream));
     return replayOutcome(storedAppends(rows, retention.ttlMs, now), retention, openNext ?? undefined, after);
-  }
-
-  #rowsOfOlderBuild(session: number, stream: string): readonly ReplayRow[] {
-    const shared = sharedPosition(stream);
-    if (shared === undefined) return [];
-    const row = this.#table.database.one<ReplayRow>(SQL.replayShared, [session, shared.name, shared.number]);
-    return row === undefined ? [] : rowsOfShared(row, shared.number);
   }
 }
 

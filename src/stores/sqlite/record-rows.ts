@@ -27,8 +27,6 @@ export type RecordRow = readonly [
   answer: string,
   initialized: number,
   logLevel: string | null,
-  /** The list of an older build. */
-  list: string | null,
   getStream: number,
   createdAt: number,
   activeAt: number,
@@ -44,13 +42,11 @@ export interface HeldSession {
   readonly record: SessionRecord;
   /** The store has answered that this session expired. */
   readonly expired: boolean;
-  /** An older build has written the subscriptions as a list. */
-  readonly listed: boolean;
 }
 
 export function heldSession(row: RecordRow, path: string): HeldSession {
-  const [no, v, id, epoch, owner, user, version, handshake, answer, initialized, logLevel, list] = row;
-  const [getStream, createdAt, activeAt, expiresAt, state] = [row[12], row[13], row[14], row[15], row[16]];
+  const [no, v, id, epoch, owner, user, version, handshake, answer, initialized, logLevel] = row;
+  const [getStream, createdAt, activeAt, expiresAt, state] = [row[11], row[12], row[13], row[14], row[15]];
   if (v > RECORD_VERSION) throw newerRecord(path, id, v, RECORD_VERSION);
   const record: SessionRecord = {
     v,
@@ -63,22 +59,20 @@ export function heldSession(row: RecordRow, path: string): HeldSession {
     answer,
     initialized: initialized === 1,
     logLevel,
-    subscriptions: subscriptionsOf(list, row[18]),
+    subscriptions: subscriptionsOf(row[17]),
     state: state === null ? {} : (JSON.parse(state) as Record<string, string>),
     getStream: getStream === 1,
     createdAt,
     activeAt,
     expiresAt,
   };
-  return { no, record, expired: row[17] === 1, listed: list !== null };
+  return { no, record, expired: row[16] === 1 };
 }
 
-function subscriptionsOf(list: string | null, rows: string | null): readonly string[] {
-  const before = list === null ? [] : (JSON.parse(list) as string[]);
-  if (rows === null) return before;
+function subscriptionsOf(rows: string | null): readonly string[] {
+  if (rows === null) return [];
   const pairs = JSON.parse(rows) as Array<[no: number, uri: string]>;
-  const uris = pairs.sort(([a], [b]) => a - b).map(([, uri]) => uri);
-  return before.length === 0 ? uris : [...new Set([...before, ...uris])];
+  return pairs.sort(([a], [b]) => a - b).map(([, uri]) => uri);
 }
 
 /** A copy of a record or patch for the end of the turn, because the caller may change its lists. */
@@ -135,12 +129,6 @@ export function patchRecord(database: Database, no: number, patch: RecordPatch, 
   if (patch.state !== undefined) writeState(database, no, patch.state);
   for (const [uri, subscribed] of patch.subscriptions ?? [])
     database.run(subscribed ? SQL.subscribe : SQL.unsubscribe, [no, JSON.stringify(uri)]);
-}
-
-/** Moves the list that an older build has written into rows. Runs within a transaction. */
-export function moveSubscriptions(database: Database, { no, record }: HeldSession): void {
-  for (const uri of record.subscriptions) database.run(SQL.subscribe, [no, JSON.stringify(uri)]);
-  database.run(SQL.dropList, [no]);
 }
 
 /** One row per key, so that changing one key rewrites one row. */

@@ -18,10 +18,9 @@ export interface Migration {
  *   uses it.
  * - `events`: a row for each append, in the order of writing (`no`, and with it `at`). Several messages are joined by
  *   U+001E, which JSON cannot contain. An append touches the last page of the table, which all sessions share, and one
- *   page of the index. `n` and `bytes` are in the index, so that retention is computed without the rows. Older
- *   builds stored several streams in one row (`shared-rows.ts`).
- * - `subscriptions`: one row for each resource URI, in the order of `no`. Older builds store the whole list in
- *   `sessions.subscriptions` instead; a claim moves it into rows.
+ *   page of the index. `n` and `bytes` are in the index, so that retention is computed without the rows.
+ * - `subscriptions`: one row for each resource URI, as JSON text, in the order of `no`.
+ * - `secrets`: rotated ones are forgotten at `forget_at`.
  * - `open_streams`: streams that are not complete. A stream that has events and no row here is complete. `mark` is the
  *   marker of the first append. Most markers end with their stream and so need no row in `markers`.
  * - `instances`: leases. Rows of dead leases stay, so that their ids are not used again. `ends` is on the machine's
@@ -40,6 +39,7 @@ CREATE TABLE secrets (
   deployment INTEGER NOT NULL,
   name TEXT NOT NULL,
   value BLOB NOT NULL,
+  forget_at REAL,
   PRIMARY KEY (deployment, name)
 ) STRICT, WITHOUT ROWID;
 
@@ -62,11 +62,11 @@ CREATE TABLE sessions (
   answer INTEGER NOT NULL,
   initialized INTEGER NOT NULL,
   log_level TEXT,
-  subscriptions TEXT,
   get_stream INTEGER NOT NULL,
   created_at REAL NOT NULL,
   active_at REAL NOT NULL,
-  expires_at REAL
+  expires_at REAL,
+  expired INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX sessions_by_id ON sessions (deployment, id);
 CREATE INDEX sessions_by_expiry ON sessions (deployment, expires_at) WHERE expires_at IS NOT NULL;
@@ -79,6 +79,13 @@ CREATE TABLE state (
   value TEXT NOT NULL,
   PRIMARY KEY (session, key)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE subscriptions (
+  no INTEGER PRIMARY KEY,
+  session INTEGER NOT NULL,
+  uri TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX subscriptions_by_uri ON subscriptions (session, uri);
 
 CREATE TABLE markers (
   session INTEGER NOT NULL,
@@ -140,6 +147,7 @@ END;
 CREATE TRIGGER session_gone AFTER DELETE ON sessions BEGIN
   UPDATE deployments SET sessions = sessions - 1 WHERE no = old.deployment;
   DELETE FROM state WHERE session = old.no;
+  DELETE FROM subscriptions WHERE session = old.no;
   DELETE FROM markers WHERE session = old.no;
   DELETE FROM open_streams WHERE session = old.no;
   DELETE FROM events WHERE session = old.no;
@@ -155,33 +163,5 @@ CREATE TRIGGER answer_changed AFTER UPDATE OF answer ON sessions WHEN old.answer
 END;
 `;
 
-/** Rotated secrets are forgotten at `forget_at`. An older build stores its own secrets without it, for ever. */
-const FORGOTTEN_SECRETS = `
-ALTER TABLE secrets ADD COLUMN forget_at REAL;
-`;
-
-/** An older build does not know the column and uses the clock alone, as before. */
-const REPORTED_EXPIRIES = `
-ALTER TABLE sessions ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
-`;
-
-/** An older build reads and writes `sessions.subscriptions` alone. The URI is JSON text. */
-const SUBSCRIPTION_ROWS = `
-CREATE TABLE subscriptions (
-  no INTEGER PRIMARY KEY,
-  session INTEGER NOT NULL,
-  uri TEXT NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX subscriptions_by_uri ON subscriptions (session, uri);
-CREATE TRIGGER subscriptions_gone AFTER DELETE ON sessions BEGIN
-  DELETE FROM subscriptions WHERE session = old.no;
-END;
-`;
-
 /** In order; the first has number 1. */
-export const MIGRATIONS: readonly Migration[] = [
-  { breaking: true, sql: FIRST },
-  { breaking: false, sql: FORGOTTEN_SECRETS },
-  { breaking: false, sql: REPORTED_EXPIRIES },
-  { breaking: false, sql: SUBSCRIPTION_ROWS },
-];
+export const MIGRATIONS: readonly Migration[] = [{ breaking: true, sql: FIRST }];

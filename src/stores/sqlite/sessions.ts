@@ -17,7 +17,7 @@ import type {
   WriteOutcome,
 } from '../store.ts';
 import type { SessionTable, SessionLookup } from './session-table.ts';
-import { heldSession, keep, moveSubscriptions, patchRecord, type RecordRow } from './record-rows.ts';
+import { heldSession, keep, patchRecord, type RecordRow } from './record-rows.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
@@ -117,7 +117,6 @@ export class SqliteSessions implements SessionStore {
     const unchanged = epoch === from.epoch && owner === from.owner;
     if (!replyLost && !unchanged) return { claimed: false, current: held.record };
     if (unchanged) table.database.run(SQL.claim, [me, held.no]);
-    if (held.listed) moveSubscriptions(table.database, held);
     const record = unchanged ? { ...held.record, epoch: epoch + 1, owner: me } : held.record;
     const expiresInMs = expiresAt === null ? null : expiresAt - table.clock.wall();
     return { claimed: true, record, markers: table.markers(held.no), expiresInMs };

@@ -20,7 +20,7 @@ const LIVING = 'deployment = ?1 AND id = ?2 AND expired = 0 AND (expires_at IS N
  */
 const RECORD = `
   SELECT s.no, s.v, s.id, s.epoch, s.owner, s.user, s.version, h.body, a.body, s.initialized, s.log_level,
-    s.subscriptions, s.get_stream, s.created_at, s.active_at, s.expires_at,
+    s.get_stream, s.created_at, s.active_at, s.expires_at,
     (SELECT '{' || group_concat(key || ':' || json_quote(value)) || '}' FROM state WHERE session = s.no),
     s.expired, (SELECT '[' || group_concat('[' || no || ',' || uri || ']') || ']' FROM subscriptions WHERE session = s.no)
   FROM sessions s JOIN texts h ON h.no = s.handshake JOIN texts a ON a.no = s.answer`;
@@ -37,9 +37,6 @@ const later = (first: string): string => `
   FROM events WHERE session = ?1 AND +no >= ${first}
   WINDOW newer AS (ORDER BY no DESC ROWS UNBOUNDED PRECEDING)`;
 const FIRST_OF_STREAM = '(SELECT min(no) FROM events WHERE session = ?1 AND stream = ?2)';
-/** Of the streams' rows up to position ?3. */
-const LAST_OF_STREAM = `(SELECT no FROM events WHERE session = ?1 AND stream = ?2 AND position <= ?3
-  ORDER BY position DESC LIMIT 1)`;
 
 export const SQL = {
   // ——— schema ———
@@ -79,7 +76,6 @@ export const SQL = {
   deleteState: 'DELETE FROM state WHERE session = ? AND key = ?',
   subscribe: 'INSERT OR REPLACE INTO subscriptions (session, uri) VALUES (?, ?)',
   unsubscribe: 'DELETE FROM subscriptions WHERE session = ? AND uri = ?',
-  dropList: 'UPDATE sessions SET subscriptions = NULL WHERE no = ?',
   listSessions: `${RECORD}
     WHERE s.deployment = ? AND s.id > ? AND s.expired = 0 AND (s.expires_at IS NULL OR s.expires_at > ?)
     ORDER BY s.id LIMIT ?`,
@@ -134,9 +130,6 @@ export const SQL = {
     FROM sessions WHERE ${LIVING}`,
   replay: `SELECT position, n, at, later, later_bytes, data
     FROM (${later(FIRST_OF_STREAM)}) AS log JOIN events USING (no) WHERE log.stream = ?2 ORDER BY position`,
-  /** The shared row of an older build (`shared-rows.ts`) that may hold a stream: ?2 and ?3 its position there. */
-  replayShared: `SELECT position, n, at, later, later_bytes, data
-    FROM (${later(LAST_OF_STREAM)}) AS log JOIN events USING (no) WHERE no = ${LAST_OF_STREAM}`,
   trimSession: `DELETE FROM events WHERE no IN (SELECT no FROM (${later('0')}) WHERE later >= ?2 OR later_bytes > ?3)`,
   /**
    * Looks at the next ?3 rows of all sessions: the last row before one younger than ?2, and whether there is a younger
