@@ -100,8 +100,8 @@ async function messageUs(directory: InstanceStore, messages: readonly InstanceMe
 
 async function costOf({ MessageKeys: Keys, SignedMessages: Signed, systemTime: time }: Build, all: InstanceMessage[]) {
   const store = { secret: () => Promise.resolve(new Uint8Array(32)) };
-  const keys = new Keys({ keys: [KEY], store, time, leaseMs: 30_000 });
   const logger = { debug() {}, info() {}, warn() {}, error: console.error, fatal() {} };
+  const keys = new Keys({ keys: [KEY], store, time, leaseMs: 30_000, logger });
   const plain = await messageUs(mailboxes(), all);
   const signed = new Signed({ directory: mailboxes(), deployment: 'bench', keys, logger });
   return { plain, added: (await messageUs(signed, all)) - plain };

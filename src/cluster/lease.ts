@@ -18,6 +18,7 @@ import type { InstanceLease, InstanceStore, MaybePromise } from '../stores/store
 import { backoffMs, base64url, type RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
+import { LEASE_LOST } from './lost-data.ts';
 
 const ID_BYTES = 9;
 /** Renewals per lease time: two may fail before the lease expires. */
@@ -277,7 +278,7 @@ export class Lease {
       // After its expiry the id is dead, even if the store still has its lease.
       const alive = this.#options.inProcess || this.#inTime;
       if (alive && (await this.#options.store.renew(this.#id, this.#stored))) this.#extend(sent, losses);
-      else await this.#rejoin();
+      else await this.#rejoin(alive && this.#inTime && !this.#mailboxLost);
       const now = time.monotonic();
       if (mailboxWasLost || this.#seesOutage(now))
         this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
@@ -311,7 +312,8 @@ export class Lease {
     cutOff();
   }
 
-  async #rejoin(): Promise<void> {
+  /** `early`: the store has no lease, although none has expired and no other instance had a reason to remove it. */
+  async #rejoin(early: boolean): Promise<void> {
     if (this.#left) return;
     const { logger, lapsed } = this.#options;
     const before = this.#id;
@@ -320,11 +322,10 @@ export class Lease {
     // In one step, so that nothing is sent or received under the old id afterwards.
     this.#id = this.#newId();
     lapsed(before);
-    // During an outage failures are expected and retried, so they are logged at debug level.
-    logger[this.#storeAway ? 'debug' : 'warn'](
-      { instance: before, lapses: this.#lapses },
-      'The lease ran out; its sessions are claimed again under a new id',
-    );
+    // During an outage lapses are expected, and logged at debug level.
+    const level = early ? 'error' : this.#storeAway ? 'debug' : 'warn';
+    const text = early ? LEASE_LOST : 'The lease ran out; its sessions are claimed again under a new id';
+    logger[level]({ instance: before, lapses: this.#lapses }, text);
     // An id that was never announced owns nothing.
     if (before === this.#announcedId) this.#toLeave.add(before);
     await this.#leaveDead(before);

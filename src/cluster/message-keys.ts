@@ -10,7 +10,8 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { STORE_KEY } from '../options/defaults.ts';
 import { sealingKey } from '../protocol/sealed-text.ts';
 import type { OpenStore } from '../stores/store.ts';
-import type { TimeProvider } from '../types.ts';
+import type { Logger, TimeProvider } from '../types.ts';
+import { SECRET_LOST } from './lost-data.ts';
 
 const SECRET_NAME = 'instance-messages';
 /** Domain separation, so that one secret can also be a key of `requestStateKeys`. */
@@ -21,6 +22,7 @@ export interface MessageKeysOptions {
   readonly store: Pick<OpenStore, 'secret'>;
   readonly time: Required<TimeProvider>;
   readonly leaseMs: number;
+  readonly logger: Pick<Logger, 'error'>;
 }
 
 export class MessageKeys {
@@ -62,13 +64,14 @@ export class MessageKeys {
   }
 
   async #read(): Promise<void> {
-    const { store, time } = this.#options;
+    const { store, time, logger } = this.#options;
     this.#readAt = time.monotonic();
     const secret = await store.secret(SECRET_NAME);
     const text = Buffer.from(secret).toString('base64');
     if (text === this.#secret) return;
     this.#secret = text;
     const before = this.#parts[this.#storePart]?.[0];
+    if (before !== undefined) logger.error({}, SECRET_LOST);
     const present = sealingKey(secret, LABEL);
     const part = before === undefined ? [present] : [present, before];
     this.#parts = this.#parts.map((keys, n) => (n === this.#storePart ? part : keys));

@@ -195,6 +195,6 @@ export function signedDirectory(
   store: Pick<OpenStore, 'instances' | 'secret'>,
   { instanceKeys, name, leaseMs, timeProvider, logger }: ResolvedOptions,
 ): InstanceStore {
-  const keys = new MessageKeys({ keys: instanceKeys, store, time: timeProvider, leaseMs });
+  const keys = new MessageKeys({ keys: instanceKeys, store, time: timeProvider, leaseMs, logger });
   return new SignedMessages({ directory: store.instances, deployment: name, keys, logger });
 }

@@ -4,17 +4,24 @@
  *     live ─┬─ end ───────▶ the end is stored ─▶ the copy leaves                 ─▶ ended
  *           ├─ release ───▶ the copy leaves   ─▶ the record is given back        ─▶ released
  *           ├─ hibernate ─▶ the copy leaves   ─▶ the record is given back        ─▶ hibernated
- *           └─ fenced ────▶ the copy leaves; another instance owns the record    ─▶ fenced
+ *           └─ fenced ────▶ the copy leaves; the record is another one's, or lost ─▶ fenced
  *
  * A session first leaves the registry. Requests for it then wait for `closing`, and find its end in the store. A write
  * that the store does not take is repeated by `settle`: until then the record names an owner without a copy. The record
  * of a session that is not live here ends without a copy (`endRecord`).
  */
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { isEnded, type OpenStore, type Ownership as StoredOwnership, type WriteOutcome } from '../stores/store.ts';
+import {
+  isEnded,
+  type Fence,
+  type OpenStore,
+  type Ownership as StoredOwnership,
+  type WriteOutcome,
+} from '../stores/store.ts';
 import type { EndReason, Logger } from '../types.ts';
 import { EndHook } from './end-hook.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
+import { LostRecords } from './lost-records.ts';
 import type { Ownership } from './ownership.ts';
 import type { LiveSession } from './session.ts';
 import type { SessionEvents } from './session-events.ts';
@@ -33,6 +40,8 @@ export interface LeftRegistry {
 }
 
 export class LeavingSessions {
+  /** The sweep has it report. */
+  readonly lost: LostRecords;
   readonly #host: LeftRegistry;
   readonly #events: SessionEvents;
   readonly #endHook: EndHook;
@@ -47,6 +56,7 @@ export class LeavingSessions {
     this.#host = host;
     this.#events = events;
     this.#endHook = new EndHook(host.options);
+    this.lost = new LostRecords(host.logger, host.options.timeProvider);
   }
 
   /** Resolves when a session that is leaving has left. */
@@ -196,16 +206,28 @@ export class LeavingSessions {
     }
   }
 
-  /** Another instance owns the session: its copy here is dropped. */
+  /** The store refused a write, because the session has another owner or is lost: its copy here is dropped. */
   fenced(session: LiveSession): void {
     if (!this.#host.remove(session)) return;
-    this.#host.logger.warn(
-      { sessionId: session.id },
-      'Another instance owns this session now; the copy here is dropped',
-    );
+    void this.#logFenced(session.id, session.ownership.fence);
     void this.#track(session.id, session.leave('fenced'), undefined);
     this.#events.emit('fenced', session.id, { reason: 'fenced' });
     this.#host.takenOver();
+  }
+
+  /** Never rejects. */
+  async #logFenced(sessionId: string, { owner, epoch }: Fence): Promise<void> {
+    const { logger, store } = this.#host;
+    try {
+      const record = await store.sessions.read(sessionId);
+      // A store that has the record unchanged refused an event, because it has lost those before it.
+      if (record === undefined || (!isEnded(record) && record.owner === owner && record.epoch === epoch))
+        return this.lost.note();
+      const whose = isEnded(record) ? 'This session was ended elsewhere' : 'Another instance owns this session now';
+      logger.warn({ sessionId }, `${whose}; the copy here is dropped`);
+    } catch (err) {
+      logger.warn({ err, sessionId }, 'The store refused a write of this session; the copy here is dropped');
+    }
   }
 
   /** A claim of this instance that is under way would overtake the last write of a session that leaves. */

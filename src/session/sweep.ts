@@ -43,7 +43,7 @@ export interface SweptSessions {
   readonly shares: UserShares;
   get(id: string): LiveSession | undefined;
   values(): Iterable<LiveSession>;
-  readonly leaving: Pick<LeavingSessions, 'end' | 'endRecord' | 'endOwnerless' | 'hibernate' | 'settle'>;
+  readonly leaving: Pick<LeavingSessions, 'end' | 'endRecord' | 'endOwnerless' | 'hibernate' | 'settle' | 'lost'>;
 }
 
 export class Sweep {
@@ -81,6 +81,7 @@ export class Sweep {
     if (this.#stopped) return;
     this.#timer = this.#registry.options.timeProvider.setTimeout(() => {
       this.#arm();
+      this.#registry.leaving.lost.report();
       this.#saveActivity();
       this.#begin('idle', () => this.#sweepIdle());
       this.#begin('store', () => this.#sweepStore());
@@ -281,5 +282,6 @@ export class Sweep {
     if (this.#timer !== undefined) this.#registry.options.timeProvider.clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#reportEvictions();
+    this.#registry.leaving.lost.report(true);
   }
 }

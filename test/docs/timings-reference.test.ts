@@ -34,6 +34,7 @@ const UNNOTICED_NAMES: Readonly<Record<string, readonly string[]>> = {
   // How long markers are kept, how often the log says the same.
   'src/session/call-guard.ts': ['LEFT_MS'],
   'src/eras/legacy/refusal-log.ts': ['EVERY_MS'],
+  'src/session/lost-records.ts': ['PAUSE_MS'],
   // Parts of one attempt to agree on an owner; the request waits on after them.
   'src/eras/legacy/call-loop.ts': ['PAUSE_MS', 'LONGEST_PAUSE_MS'],
   // How often something is looked at.

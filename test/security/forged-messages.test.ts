@@ -11,6 +11,7 @@ import type { InstanceMessage, OpenStore, Store } from '../../src/stores/store.t
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { textOf, tool } from '../kit/lab.ts';
+import { createLog } from '../kit/log.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { storeOptions } from '../stores/views.ts';
@@ -128,7 +129,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     const { open, a, client, refused } = await fleet({ instanceKeys: given.keys });
     const { name: deployment, leaseMs, logger } = storeOptions();
     const store = await viewOf(open());
-    const keys = new MessageKeys({ keys: [STORE_KEY], store, time: createFakeTime(), leaseMs });
+    const keys = new MessageKeys({ keys: [STORE_KEY], store, time: createFakeTime(), leaseMs, logger: createLog() });
     const forger = new SignedMessages({ directory: store.instances, deployment, keys, logger });
     const answers: InstanceMessage[] = [];
     await forger.announce(

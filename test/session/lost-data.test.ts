@@ -1,0 +1,149 @@
+/** A store that has lost its data: what the log says on each store, and what clients get. */
+import Libsql from 'libsql';
+import { expect, test, describe } from 'vitest';
+import { LostRecords } from '../../src/session/lost-records.ts';
+import { nats } from '../../src/stores/nats/index.ts';
+import { postgres } from '../../src/stores/postgres/index.ts';
+import { redis } from '../../src/stores/redis/index.ts';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import type { Store } from '../../src/stores/store.ts';
+import { createFakeTime, type RawClient } from '../../src/testing/index.ts';
+import { serveFleet, type Member } from '../kit/fleet.ts';
+import { textOf, tool } from '../kit/lab.ts';
+import { createLog } from '../kit/log.ts';
+import { durableKinds, type DurableKind } from '../kit/shared-stores.ts';
+import { until } from '../kit/until.ts';
+import { managerOf } from '../stores/nats-views.ts';
+import { ownServer } from '../stores/outages.ts';
+import { connect } from '../stores/postgres-views.ts';
+import { openRedis } from '../stores/redis-views.ts';
+import { newPath } from '../stores/sqlite-views.ts';
+
+const LEASE_MS = 900;
+const SESSIONS = 3;
+
+interface Losing {
+  readonly store: () => Store;
+  /** All data that instances have written. */
+  loseAll(): Promise<void>;
+}
+
+const KEPT_TABLES = ['migrations'];
+
+const losing: Record<DurableKind, () => Promise<Losing>> = {
+  async sqlite() {
+    const path = newPath();
+    const loseAll = async (): Promise<void> => {
+      const database = new Libsql(path, { timeout: 2_000 });
+      const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all() as {
+        name: string;
+      }[];
+      for (const { name } of tables)
+        if (!KEPT_TABLES.includes(name) && !name.startsWith('sqlite_')) database.exec(`DELETE FROM "${name}"`);
+      database.close();
+    };
+    return { store: () => sqlite(path), loseAll };
+  },
+  async redis() {
+    const { url } = await ownServer('redis');
+    const ask = await openRedis(url);
+    return { store: () => redis(url), loseAll: async () => void (await ask('FLUSHALL')) };
+  },
+  async postgres() {
+    const { url } = await ownServer('postgres');
+    const loseAll = async (): Promise<void> => {
+      const client = await connect(url);
+      const { rows } = await client.query<{ name: string }>(
+        "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'sojourn'",
+      );
+      const names = rows.map(({ name }) => name).filter((name) => !KEPT_TABLES.includes(name));
+      await client.query(`TRUNCATE ${names.map((name) => `sojourn.${name}`).join(', ')}`);
+    };
+    return { store: () => postgres(url), loseAll };
+  },
+  async nats() {
+    const { url } = await ownServer('nats');
+    const loseAll = async (): Promise<void> => {
+      const manager = await managerOf(url);
+      for await (const { config } of manager.streams.list()) await manager.streams.purge(config.name);
+    };
+    return { store: () => nats(url), loseAll };
+  },
+};
+
+function lost({ log }: Member): number {
+  const lines = log.matching(/^The store has lost sessions/, 'error');
+  return lines.reduce((sum, { fields }) => sum + Number(fields['sessions']), 0);
+}
+
+describe.each(durableKinds)('on %s', (kind) => {
+  test('lost data is called lost: once for lease and secret, and for sessions with their number', async () => {
+    const { store, loseAll } = await losing[kind]();
+    const [a, b] = (await serveFleet(2, { store, leaseMs: LEASE_MS })) as [Member, Member];
+    const clients: RawClient[] = [];
+    for (let n = 0; n < SESSIONS; n++) {
+      const client = a.client();
+      await client.initialize();
+      expect(textOf((await client.call(...tool('count'))).message)).toBe('1');
+      clients.push(client);
+    }
+    await loseAll();
+    // A relayed client finds no record and gets its 404 without the owner.
+    expect((await b.join(clients[0] as RawClient).call(...tool('count'))).response.status).toBe(404);
+    for (const client of clients) expect((await client.call(...tool('count'))).response.status).toBe(404);
+    await until(() =>
+      [a, b].every(({ log }) => log.matching(/^The lease of this instance is gone/, 'error').length > 0),
+    );
+    await until(() => [a, b].every(({ log }) => log.matching(/^The secret of this deployment is gone/).length > 0));
+    const next = a.client();
+    await next.initialize();
+    expect(textOf((await b.join(next).call(...tool('count'))).message)).toBe('1');
+    await a.endpoint.close();
+    expect(lost(a)).toBe(SESSIONS);
+    for (const { log } of [a, b]) {
+      expect(log.matching(/^Another instance owns|^The lease ran out/)).toEqual([]);
+      expect(log.matching(/^The lease of this instance is gone/)).toHaveLength(1);
+      expect(log.matching(/^The secret of this deployment is gone/)).toHaveLength(1);
+    }
+  });
+});
+
+test.runIf(durableKinds.includes('redis'))(
+  'evicted keys of sessions are called lost, and the lease stays',
+  async () => {
+    const { url } = await ownServer('redis');
+    const [a] = (await serveFleet(1, { store: redis(url), leaseMs: LEASE_MS })) as [Member];
+    const ask = await openRedis(url);
+    const client = a.client();
+    await client.initialize();
+    for (const key of (await ask('KEYS', `*{*${client.sessionId}}*`)) as string[]) await ask('DEL', key);
+    expect((await client.call(...tool('count'))).response.status).toBe(404);
+    await until(() => lost(a) === 1);
+    expect(a.log.matching(/Another instance owns|is gone from the store/)).toEqual([]);
+  },
+);
+
+test('lost sessions are reported at once, then once a minute with their number', async () => {
+  const time = createFakeTime();
+  const log = createLog();
+  const records = new LostRecords(log, time);
+  const reported = (): unknown[] => log.lines.splice(0).map(({ level, fields }) => [level, fields['sessions']]);
+  for (let n = 0; n < 10; n++) records.note();
+  expect(reported()).toEqual([['error', 1]]);
+  await time.advance(59_000);
+  records.report();
+  expect(reported()).toEqual([]);
+  await time.advance(1_000);
+  records.report();
+  expect(reported()).toEqual([['error', 9]]);
+  await time.advance(60_000);
+  records.report();
+  expect(reported()).toEqual([]);
+  records.note();
+  records.note();
+  records.report(true);
+  expect(reported()).toEqual([
+    ['error', 1],
+    ['error', 1],
+  ]);
+});
