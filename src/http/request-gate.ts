@@ -8,13 +8,17 @@ export interface AdmittedRequest {
   /** Of the client's connection, where it is known. */
   readonly address: string | undefined;
   readonly method: string;
-  /** The name of the tool of a `tools/call`. */
-  readonly tool: string | undefined;
   readonly inSession: boolean;
 }
 
+/** The places of a request. */
 export interface Admission {
-  /** The request is over. Later calls do nothing. */
+  /**
+   * Takes a place of the called tool as well. Call it when `authorize` and the scopes have allowed the call. An error:
+   * the call is refused, costs its user nothing, and has left.
+   */
+  enterTool(tool: string | undefined): SojournError | undefined;
+  /** The request has ended, and its handler has settled. Later calls do nothing. */
   leave(): void;
 }
 
@@ -35,11 +39,12 @@ export function admitOnSession(
   const admissions: Admission[] = [];
   for (const request of requests) {
     const admission = gate.enter(admittedRequest(exchange, request, true));
-    if (!(admission instanceof SojournError)) admissions.push(admission);
-    else {
+    const refusal = admission instanceof SojournError ? admission : admission.enterTool(toolOf(request));
+    if (refusal !== undefined) {
       for (const admitted of admissions) admitted.leave();
-      return admission;
+      return refusal;
     }
+    admissions.push(admission as Admission);
   }
   return admissions;
 }
@@ -50,17 +55,12 @@ export function shareKey(user: string | undefined, address: string | undefined):
 }
 
 /** What a gate must know about a request. */
-export function admittedRequest(
-  exchange: Exchange,
-  { method, params }: RpcRequest,
-  inSession: boolean,
-): AdmittedRequest {
+export function admittedRequest(exchange: Exchange, { method }: RpcRequest, inSession: boolean): AdmittedRequest {
+  return { user: exchange.user, address: exchange.clientAddress, method, inSession };
+}
+
+/** The name of the tool of a `tools/call`. */
+export function toolOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
   const name = method === 'tools/call' ? params?.['name'] : undefined;
-  return {
-    user: exchange.user,
-    address: exchange.clientAddress,
-    method,
-    tool: typeof name === 'string' ? name : undefined,
-    inSession,
-  };
+  return typeof name === 'string' ? name : undefined;
 }

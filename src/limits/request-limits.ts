@@ -53,16 +53,14 @@ export class RequestLimits implements RequestGate {
       const waitMs = this.#waitOf(user, perUser.requestsPerMinute);
       if (waitMs > 0) return overUserLimit('requestsPerMinute', perUser.requestsPerMinute, waitMs);
     }
-    const tool = this.#toolOf(request.tool);
-    if (tool instanceof SojournError) return tool;
-    if (tool !== undefined) use(tool, 'requests');
     if (user !== undefined) use(user, kind);
     if (withoutSession) this.#running += 1;
-    return new Admitted(() => {
-      if (tool !== undefined) tool.requests -= 1;
+    const leave = (isUsed: boolean): void => {
       if (user !== undefined) user[kind] -= 1;
+      if (user !== undefined && !isUsed) user.tokens += 1;
       if (withoutSession) this.#running -= 1;
-    });
+    };
+    return new Admitted((name) => this.#toolOf(name), leave);
   }
 
   /** `undefined`: the request calls no tool that has a limit. */
@@ -114,14 +112,36 @@ function forgetIdle(shares: Map<string, Share>): void {
 }
 
 class Admitted implements Admission {
-  #leave: (() => void) | undefined;
+  readonly #toolOf: (name: string | undefined) => Share | SojournError | undefined;
+  #leave: ((isUsed: boolean) => void) | undefined;
+  #tool: Share | undefined = undefined;
 
-  constructor(leave: () => void) {
+  constructor(
+    toolOf: (name: string | undefined) => Share | SojournError | undefined,
+    leave: (isUsed: boolean) => void,
+  ) {
+    this.#toolOf = toolOf;
     this.#leave = leave;
   }
 
+  enterTool(name: string | undefined): SojournError | undefined {
+    const tool = this.#toolOf(name);
+    if (tool instanceof SojournError) {
+      this.#end(false);
+      return tool;
+    }
+    if (tool !== undefined) use(tool, 'requests');
+    this.#tool = tool;
+    return undefined;
+  }
+
   leave(): void {
-    this.#leave?.();
+    this.#end(true);
+  }
+
+  #end(isUsed: boolean): void {
+    this.#leave?.(isUsed);
+    if (this.#leave !== undefined && this.#tool !== undefined) this.#tool.requests -= 1;
     this.#leave = undefined;
   }
 }

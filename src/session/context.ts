@@ -9,6 +9,7 @@ import type { McpHttpRequest, McpSession } from '../types.ts';
 import type { RpcResponse } from '../protocol/jsonrpc.ts';
 import { checkNumber } from '../options/checks.ts';
 import { follow, type Transitions } from '../options/transitions.ts';
+import { HandlerWork } from './handler-work.ts';
 import type { ListPage } from './shared-lists.ts';
 import type { Stream } from './stream.ts';
 
@@ -92,6 +93,7 @@ export class MessageContext {
   readonly stream: Stream | undefined;
   /** The name of a tool or prompt, or the URI of a resource. */
   readonly target: string | undefined;
+  readonly work: HandlerWork;
   #handlerServer: object | undefined = undefined;
   #phase: Phase = 'running';
   #marker: MarkerState = 'none';
@@ -107,6 +109,7 @@ export class MessageContext {
     method: string | undefined,
     stream: Stream | undefined,
     target?: string,
+    work = new HandlerWork(),
   ) {
     this.source = source;
     this.session = session;
@@ -115,6 +118,7 @@ export class MessageContext {
     this.method = method;
     this.stream = stream;
     this.target = target;
+    this.work = work;
   }
 
   get phase(): Phase {
@@ -137,7 +141,7 @@ export class MessageContext {
     this.#marker = follow(MARKERS, this.#marker, next);
   }
 
-  /** The server whose handler takes this message now, where one definition serves every session (`definition/`). */
+  /** The server whose handler takes this message now: that of the session or request. */
   get handlerServer(): object | undefined {
     return this.#handlerServer;
   }
@@ -145,6 +149,7 @@ export class MessageContext {
   /** Runs a handler. Until it settles, `handlerServer` is the given server. */
   async handledBy<T>(server: object, handler: () => T | Promise<T>): Promise<T> {
     const outer = this.#handlerServer;
+    this.work.begin();
     this.#handlerServer = server;
     try {
       return await handler();
@@ -154,6 +159,7 @@ export class MessageContext {
       throw cause;
     } finally {
       this.#handlerServer = outer;
+      this.work.settle();
     }
   }
 

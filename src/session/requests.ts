@@ -205,7 +205,7 @@ export class SessionRequests {
   /** Admits and dispatches, where nothing must be stored first. */
   run(message: RpcRequest, source: MessageSource | undefined, stream: Stream, admission?: Admission): void {
     const context = this.admit(message, source, stream);
-    if (admission !== undefined) this.running.admitted(message.id, admission);
+    if (admission !== undefined) context.work.onDone(() => admission.leave());
     this.dispatch(message, context);
   }
 

@@ -1,21 +1,21 @@
-/** The requests that a session runs: which ids are taken, where each answer goes, how many count against the limit. */
+/**
+ * The requests that a session runs: which ids are taken, where each answer goes, how many count against the limit. A
+ * request that was cancelled gives its id back at once, and its places when its handler has settled.
+ */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { Admission } from '../http/request-gate.ts';
 import { SmallMap } from '../small-map.ts';
 import type { MessageContext } from './context.ts';
 
 export class RunningRequests {
   readonly #contexts = new SmallMap<RequestId, MessageContext>();
   #counted = 0;
-  /** Only where `limits.perUser` or `limits.perTool` bound the requests of sessions. */
-  #admissions: Map<RequestId, Admission> | undefined = undefined;
   #freed: Array<(ended: true) => void> | undefined = undefined;
 
   get size(): number {
     return this.#contexts.size;
   }
 
-  /** Without pings, which never count against the limit. */
+  /** Without pings, which never count against the limit. With cancelled requests whose handlers run. */
   get counted(): number {
     return this.#counted;
   }
@@ -38,19 +38,22 @@ export class RunningRequests {
     if (context.method !== 'ping') this.#counted += 1;
   }
 
-  /** The admission ends with the request. */
-  admitted(id: RequestId, admission: Admission): void {
-    (this.#admissions ??= new Map()).set(id, admission);
-  }
-
   /** The answer of a request is here, or will never come. */
   settle(context: MessageContext): void {
     if (context.id === undefined || context.answered) return;
     context.phase = 'answered';
     this.#contexts.delete(context.id);
-    this.#admissions?.get(context.id)?.leave();
-    this.#admissions?.delete(context.id);
-    if (context.method !== 'ping') this.#counted -= 1;
+    this.#end(context);
+  }
+
+  #end({ work, method }: MessageContext): void {
+    work.end();
+    if (work.done) this.#free(method);
+    else work.onDone(() => this.#free(method));
+  }
+
+  #free(method: string | undefined): void {
+    if (method !== 'ping') this.#counted -= 1;
     if (this.#freed !== undefined) this.#resolveFreed();
   }
 
@@ -64,9 +67,7 @@ export class RunningRequests {
   takeAll(): MessageContext[] {
     const all = this.#contexts.values();
     this.#contexts.clear();
-    this.#counted = 0;
-    for (const admission of this.#admissions?.values() ?? []) admission.leave();
-    this.#admissions = undefined;
+    for (const context of all) this.#end(context);
     this.#resolveFreed();
     return all;
   }

@@ -11,6 +11,7 @@ import type { Authorizer } from './authorizer.ts';
 import type { MessageSource } from './context.ts';
 import { inHookTime, inHookTimeWith, isThenable, orHookTimeout } from './hook-time.ts';
 import { SessionRun } from './run.ts';
+import { trackHandlers } from './tracked-handlers.ts';
 
 export interface ServerBuilderOptions {
   readonly factory: McpEndpointFactory;
@@ -84,6 +85,7 @@ export class ServerBuilder {
       if (!this.#options.makesNew) this.#checkNew(server);
       if (mustRead && !read) this.#warnOnce();
       this.#checkEra(server);
+      trackHandlers(server);
       this.#options.authorizer?.watch(server);
       return server;
     };

@@ -19,8 +19,10 @@ function limitsOf(given: {
     perUser: { ...USER_DEFAULTS, ...given.perUser },
     perTool: Object.fromEntries(Object.entries(given.perTool ?? {}).map(([name, own]) => [name, { ...none, ...own }])),
   });
-  const enter = (request: Partial<AdmittedRequest> = {}): Admission | SojournError =>
-    limits.enter({ user: 'ann', address: undefined, method: 'ping', tool: undefined, inSession: false, ...request });
+  const enter = ({ tool, ...request }: Partial<AdmittedRequest> & { tool?: string } = {}): Admission | SojournError => {
+    const admission = limits.enter({ user: 'ann', address: undefined, method: 'ping', inSession: false, ...request });
+    return admission instanceof SojournError ? admission : (admission.enterTool(tool) ?? admission);
+  };
   return { time, limits, enter };
 }
 
@@ -51,7 +53,6 @@ test('a limit that is not set is not looked up: the user of a request is not eve
   const { limits } = limitsOf({ requests: 1 });
   const request = (method: string): AdmittedRequest => ({
     method,
-    tool: 'slow',
     inSession: false,
     address: undefined,
     get user(): string {

@@ -49,13 +49,15 @@ describe('limits.perUser', () => {
     expect(textOf((await one.call(...tool('echo', { text: 'again' }))).message)).toBe('again');
   });
 
-  test('requests that a session leaves behind do not count any more', async () => {
+  test('requests that a session leaves behind count until their handlers have settled', async () => {
     const { lab, open } = await start({ limits: { perUser: { requests: 1 } } });
     const one = await open('ann');
     const left = one.call(...tool('hold'));
-    await lab.held();
+    const hold = await lab.held();
     await one.delete();
     await left;
+    expect(refusalOf(await (await open('ann')).call(...tool('echo', { text: 'early' })))).toEqual([200, 'user_limit']);
+    hold.answer('late');
     expect(textOf((await (await open('ann')).call(...tool('echo', { text: 'next' }))).message)).toBe('next');
   });
 

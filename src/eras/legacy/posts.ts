@@ -126,10 +126,7 @@ export class LegacyPosts {
     if (admissions instanceof SojournError) return refused(call, admissions);
     const stream = session.requests.open(requests, this.#options.responseMode === 'json');
     const admitted = requests.map((request) => session.requests.admit(request, exchange, stream));
-    for (const [n, admission] of (admissions ?? []).entries()) {
-      const id = requests[n]?.id;
-      if (id !== undefined) session.requests.running.admitted(id, admission);
-    }
+    for (const [n, admission] of (admissions ?? []).entries()) admitted[n]?.work.onDone(() => admission.leave());
     const admittedPost: AdmittedPost = { call, stream, admitted };
     const early = session.requests.early(stream, requests, admitted);
     if (early !== undefined) return this.#startEarly(session, admittedPost, early);

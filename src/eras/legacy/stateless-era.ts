@@ -8,7 +8,7 @@ import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
-import { admittedRequest, type RequestGate } from '../../http/request-gate.ts';
+import { type Admission, admittedRequest, type RequestGate, toolOf } from '../../http/request-gate.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -16,6 +16,7 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Authorizer } from '../../session/authorizer.ts';
 import type { ServerBuilder } from '../../session/server-builder.ts';
 import { MessageContext } from '../../session/context.ts';
+import { HandlerWork } from '../../session/handler-work.ts';
 import { inHookTime } from '../../session/hook-time.ts';
 import type { SessionRun } from '../../session/run.ts';
 import type { SharedLists } from '../../session/shared-lists.ts';
@@ -62,21 +63,25 @@ export class StatelessEra {
       const { message } = first;
       const admission = this.#gate.enter(admittedRequest(exchange, message, false));
       if (admission instanceof SojournError) return refuse(exchange, admission, message.id);
-      const leave = (): void => admission.leave();
       const admitted = this.#authorizer?.admit(message, exchange.authInfo) ?? message;
-      attempt(exchange, () =>
-        admitted instanceof Promise
-          ? admitted.then((request) => this.#serve(exchange, request, leave)).finally(leave)
-          : this.#serve(exchange, admitted, leave),
-      );
+      attempt(exchange, async () => {
+        const work = new HandlerWork();
+        work.onDone(() => admission.leave());
+        try {
+          await this.#serve(exchange, admitted instanceof Promise ? await admitted : admitted, admission, work);
+        } catch (cause) {
+          work.end();
+          throw cause;
+        }
+      });
       return;
     }
     // Nothing waits for an answer or a notification: there is no session they could be for.
     exchange.respond(202, []);
   }
 
-  /** `done` is called when the server of the request is closed, or was not made. */
-  async #serve(exchange: Exchange, message: RpcRequest, done: () => void): Promise<void> {
+  /** `work` ends when the server of the request is closed, or was not made. */
+  async #serve(exchange: Exchange, message: RpcRequest, admission: Admission, work: HandlerWork): Promise<void> {
     const { logger, timeProvider } = this.#options;
     let transport: StatelessTransport | undefined;
     let run: SessionRun | undefined;
@@ -107,12 +112,12 @@ export class StatelessEra {
       if (exchange.closed) {
         await server.close();
         run.leave('request_done');
-        return done();
+        return work.end();
       }
       const form = lostForm(this.#options, message.method);
       const over = (): void => {
         this.#done(transport, server, run);
-        done();
+        work.end();
       };
       transport = new StatelessTransport({
         request: message,
@@ -128,9 +133,10 @@ export class StatelessEra {
       const hook = { hook: 'the connect() of the server', sessionId: undefined };
       await inHookTime(this.#options, hook, server.connect(transport));
       const checked = transport.checkScopes([message], exchange.authInfo);
-      const refusal = checked instanceof Promise ? await checked : checked;
+      const forbidden = checked instanceof Promise ? await checked : checked;
       // While a resolver takes its time the client may leave, or the endpoint close.
       if (transport.closed) return;
+      const refusal = forbidden ?? admission.enterTool(toolOf(message));
       if (refusal !== undefined) return await transport.fail(refusal);
       const context = new MessageContext(
         exchange,
@@ -139,12 +145,14 @@ export class StatelessEra {
         message.id,
         message.method,
         undefined,
+        undefined,
+        work,
       );
       transport.dispatch(this.#servers.asked(message), context, run, this.#stream(exchange));
     } catch (cause) {
       run?.leave('request_done');
       const error = answerable(cause, logger, 'A stateless request could not be served');
-      done();
+      work.end();
       if (transport === undefined) refuse(exchange, error, message.id);
       else await transport.fail(error);
     }

@@ -9,6 +9,7 @@
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import { requestClosed, type SojournError } from '../../errors.ts';
 import { lostForm, refuse, refuseUnanswered } from '../../http/answer.ts';
+import { toolOf } from '../../http/request-gate.ts';
 import type { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
@@ -118,7 +119,8 @@ export class ModernDirect {
       return false;
     }
     const checked = transport.checkScopes([request], exchange.authInfo);
-    const refusal = checked instanceof Promise ? await checked : checked;
+    const forbidden = checked instanceof Promise ? await checked : checked;
+    const refusal = forbidden ?? call.admission?.enterTool(toolOf(request));
     if (refusal !== undefined || exchange.closed || transport.closed || this.#lifecycle.refusal !== undefined) {
       this.#refuse(refusal ?? requestClosed(false), call, request, pipe);
       await server.close();

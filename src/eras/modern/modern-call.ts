@@ -19,11 +19,13 @@ import {
   type Server,
 } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
+import { type Admission, toolOf } from '../../http/request-gate.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { MessageContext, targetOf } from '../../session/context.ts';
+import { HandlerWork } from '../../session/handler-work.ts';
 import type { SessionRun } from '../../session/run.ts';
 
 type ServerPhase = 'unbuilt' | 'built' | 'mirrored' | 'otherCopy';
@@ -39,6 +41,9 @@ export class ModernCall {
   readonly post: InboundPost;
   readonly request: RpcRequest | undefined;
   readonly version: string;
+  /** `undefined`: of a message that needs no place. */
+  readonly admission: Admission | undefined;
+  readonly work = new HandlerWork();
   #phase: ServerPhase = 'unbuilt';
   #made: AnyServer | undefined = undefined;
   /** The inner server of another copy of the SDK. */
@@ -48,10 +53,12 @@ export class ModernCall {
   #refusal: SojournError | undefined = undefined;
   #failure: Error | undefined = undefined;
 
-  constructor(post: InboundPost, request: RpcRequest | undefined, version: string) {
+  constructor(post: InboundPost, request: RpcRequest | undefined, version: string, admission: Admission | undefined) {
     this.post = post;
     this.request = request;
     this.version = version;
+    this.admission = admission;
+    this.work.onDone(() => admission?.leave());
   }
 
   get phase(): ServerPhase {
@@ -109,8 +116,17 @@ export class ModernCall {
     this.#run = run;
   }
 
+  /** Takes the place of the called tool. Throws the error that the call is refused with. */
+  enterTool(): void {
+    const refusal = this.request && this.admission?.enterTool(toolOf(this.request));
+    if (refusal === undefined) return;
+    this.refuse(refusal);
+    throw refusal;
+  }
+
   /** The call is answered, or never will be. */
   done(): void {
+    this.work.end();
     this.#run?.leave('request_done');
   }
 
@@ -146,7 +162,7 @@ export function clientOf({ request }: ModernCall): {
   };
 }
 
-export function contextOf({ post: { exchange }, request }: ModernCall, requestHidden: boolean): MessageContext {
+export function contextOf({ post: { exchange }, request, work }: ModernCall, requestHidden: boolean): MessageContext {
   const { id, method, params } = request ?? {};
-  return new MessageContext(exchange, undefined, requestHidden, id, method, undefined, targetOf(params));
+  return new MessageContext(exchange, undefined, requestHidden, id, method, undefined, targetOf(params), work);
 }

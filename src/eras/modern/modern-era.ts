@@ -23,7 +23,7 @@ import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
-import { admittedRequest, type RequestGate } from '../../http/request-gate.ts';
+import { type Admission, admittedRequest, type RequestGate } from '../../http/request-gate.ts';
 import { ResponsePipe } from '../../http/response-pipe.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -151,13 +151,26 @@ export class ModernEra {
     if (admission instanceof SojournError) return refuse(exchange, admission, request?.id ?? null);
     const version = typeof claim === 'string' ? claim : (header ?? '');
     const resumable = request === undefined ? post : this.#resumablePost(post, request, version);
-    attempt(exchange, () => this.#serve(resumable, first.message, request, version).finally(() => admission?.leave()));
+    attempt(exchange, () => this.#serve(resumable, first.message, request, version, admission));
   }
 
-  #serve(post: InboundPost, message: unknown, request: RpcRequest | undefined, version: string): Promise<void> {
-    return request === undefined || this.#authorizer === undefined
-      ? this.#answer(new ModernCall(post, request, version), message)
-      : this.#serveAuthorized(post, request, this.#authorizer, version);
+  /** The admission leaves with the handler of the request, or here if there is no call. */
+  async #serve(
+    post: InboundPost,
+    message: unknown,
+    request: RpcRequest | undefined,
+    version: string,
+    admission?: Admission,
+  ): Promise<void> {
+    if (request === undefined || this.#authorizer === undefined)
+      return this.#answer(new ModernCall(post, request, version, admission), message);
+    let admitted: RpcRequest | undefined;
+    try {
+      admitted = await this.#authorized(post.exchange, request, this.#authorizer);
+    } finally {
+      if (admitted === undefined || post.exchange.closed) admission?.leave();
+    }
+    if (!post.exchange.closed) await this.#answer(new ModernCall(post, admitted, version, admission), admitted);
   }
 
   /** A GET whose `Last-Event-ID` names a request of this era. */
@@ -182,18 +195,16 @@ export class ModernEra {
     const admission = this.#gate.enter(admittedRequest(exchange, request, false));
     if (admission instanceof SojournError) return refuse(exchange, admission, request.id);
     const post = postOf(exchange, request);
-    attempt(exchange, () => this.#serve(post, request, request, version).finally(() => admission.leave()));
+    attempt(exchange, () => this.#serve(post, request, request, version, admission));
   }
 
-  async #serveAuthorized(post: InboundPost, sent: RpcRequest, authorizer: Authorizer, version: string): Promise<void> {
-    const { exchange } = post;
+  async #authorized(exchange: Exchange, sent: RpcRequest, authorizer: Authorizer): Promise<RpcRequest> {
     const admitted = await authorizer.admit(sent, exchange.authInfo);
-    if (exchange.closed) return;
     const name = admitted.params?.['name'] ?? admitted.params?.['uri'];
     // The SDK compares the header with the message.
     if (admitted !== sent && exchange.header('mcp-name') !== undefined && typeof name === 'string')
       exchange.canonicalHeaders.set('mcp-name', name);
-    await this.#answer(new ModernCall(post, admitted, version), admitted);
+    return admitted;
   }
 
   /** An `initialize` is modern only with a valid modern envelope. */
@@ -301,6 +312,8 @@ export class ModernEra {
     const { exchange } = call.post;
     const { request, authInfo } = exchange;
     this.#calls.set(request, call);
+    // The SDK checks the scopes, and then asks the handler.
+    call.work.beforeHandler(() => call.enterTool());
     return contexts.run(contextOf(call, false), () =>
       this.#handler.fetch(request, { parsedBody: message, ...(authInfo !== undefined && { authInfo }) }),
     );
