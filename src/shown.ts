@@ -53,3 +53,16 @@ export function shownId(id: string | number | undefined): string | number | unde
 export function sessionHash(id: string): string {
   return createHash('sha256').update(id).digest('hex').slice(0, HASH_LENGTH);
 }
+
+/**
+ * The name in a user key for display: the subject, or what `sessionUser` returned. The key is a JSON array whose last
+ * element is the name (`src/endpoint/user.ts`); a key of another form is its own name.
+ */
+export function userName(key: string): string {
+  try {
+    const name: unknown = (JSON.parse(key) as unknown[]).at(-1);
+    return typeof name === 'string' ? name : key;
+  } catch {
+    return key;
+  }
+}

@@ -22,8 +22,10 @@ export type { McpServerOptions };
 export type McpHttpRequest = Request & {
   /** The authentication that the caller of `fetch` or `node` passed in. */
   readonly authInfo?: AuthInfo | undefined;
-  /** The user key that sessions are bound to. */
+  /** The key that sessions are bound to, for comparisons: it holds the issuer and the subject. */
   readonly user?: string | undefined;
+  /** The name in `user` for display: the subject, or what `sessionUser` returned. Two issuers may use the same name. */
+  readonly userName?: string | undefined;
   /** The Node request and response, on the instance that received the request over its `node` face. */
   readonly node?: { req: IncomingMessage; res: ServerResponse } | undefined;
 };
@@ -70,8 +72,10 @@ export interface SessionState {
 export interface McpSession {
   readonly kind: 'session';
   readonly id: string;
-  /** The user the session is bound to; `undefined` when an anonymous client opened it. */
+  /** The key of the user the session is bound to; `undefined` when an anonymous client opened it. */
   readonly user?: string | undefined;
+  /** The name in `user` for display. Two issuers may use the same name, so compare `user`. */
+  readonly userName?: string | undefined;
   /** ms since 1970. */
   readonly createdAt: number;
   readonly clientInfo: Implementation;
@@ -168,7 +172,10 @@ export interface SessionInfo {
   id: string;
   status: 'live' | 'hibernated';
   owner?: string;
+  /** The key that authorises. */
   user?: string;
+  /** The name in `user` for display. */
+  userName?: string;
   clientInfo: Implementation;
   protocolVersion: string;
   createdAt: number;
@@ -205,6 +212,9 @@ export interface Logger {
   error(obj: object, msg: string): void;
   fatal(obj: object, msg: string): void;
 }
+
+/** What the option `logger` takes: also `console` and other loggers without `fatal`; their `error` gets those lines. */
+export type GivenLogger = Omit<Logger, 'fatal'> & Partial<Pick<Logger, 'fatal'>>;
 
 /** The clock and timers of an endpoint. Times in ms. */
 export interface TimeProvider {

@@ -13,9 +13,9 @@ const WIDTHS = [22, 12, 10, 24, 10, 20, 0] as const;
 export const tableHead = (): string => line(HEAD);
 
 export function sessionRow(record: SessionRecord, alive: LiveInstances): string {
-  const { id, hash, status, clientInfo, protocolVersion, activeAt, user } = summary(record, alive);
+  const { id, hash, status, clientInfo, protocolVersion, activeAt, userName } = summary(record, alive);
   const client = `${clientInfo.name} ${clientInfo.version}`;
-  return line([id, hash, status, client, protocolVersion, timestamp(activeAt), user ?? '-']);
+  return line([id, hash, status, client, protocolVersion, timestamp(activeAt), userName ?? '-']);
 }
 
 export const sessionLine = (record: SessionRecord, alive: LiveInstances): string => json(summary(record, alive));
@@ -36,7 +36,8 @@ export function sessionDetails(record: SessionRecord, alive: LiveInstances, asJs
     ['id', basics.id],
     ['hash', basics.hash],
     ['status', basics.owner === undefined ? basics.status : `${basics.status} on ${basics.owner}`],
-    ['user', basics.user ?? '-'],
+    ['user', basics.userName ?? '-'],
+    ['user key', basics.user ?? '-'],
     ['client', `${basics.clientInfo.name} ${basics.clientInfo.version}`],
     ['version', basics.protocolVersion],
     ['capabilities', Object.keys(capabilities).join(', ') || '-'],

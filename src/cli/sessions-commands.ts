@@ -10,6 +10,7 @@ interface Flags {
   readonly store?: string;
   readonly name?: string;
   readonly json?: boolean;
+  readonly user?: string;
 }
 
 /** Returns the added commands, because commander's settings are not inherited. */
@@ -37,7 +38,9 @@ export function describeSessions(
   };
   return [
     group,
-    add('ls', 'list the sessions that have not ended'),
+    add('ls', 'list the sessions that have not ended').addOption(
+      new Option('--user <name>', "only the sessions of this user: the name, or the key of show's output"),
+    ),
     add('show', 'show one session; of its state the keys and sizes, never the values'),
     add('end', 'end a session that is live on no instance; its id answers 404 from then on'),
   ];
@@ -55,6 +58,7 @@ function requestOf(what: SessionsRequest['what'], id: string, flags: Flags, env:
     origin: flags.store === undefined ? variableName('store') : '--store',
     name: flags.name ?? (env[variableName('name')] || DEFAULTS.name),
     json: flags.json === true,
+    user: flags.user,
   };
 }
 

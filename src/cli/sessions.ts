@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { SojournError } from '../errors.ts';
 import { DEFAULTS } from '../options/table.ts';
+import { userName } from '../shown.ts';
 import { isEnded, type OpenStore, type Store } from '../stores/store.ts';
 import { systemRandom } from '../options/system.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
@@ -21,6 +22,8 @@ export interface SessionsRequest {
   /** The endpoint's `name`. */
   readonly name: string;
   readonly json: boolean;
+  /** `ls` lists only the sessions of the user with this name or this key. */
+  readonly user: string | undefined;
 }
 
 const PAGE = 100;
@@ -69,14 +72,15 @@ async function openStore(store: Store, { storeUrl, origin, name }: SessionsReque
 type Run = (store: OpenStore, request: SessionsRequest, out: (text: string) => void) => Promise<void>;
 
 const run: Readonly<Record<SessionsRequest['what'], Run>> = {
-  async ls(store, { json }, out) {
+  async ls(store, { json, user }, out) {
     let cursor: string | undefined;
     if (!json) out(tableHead());
     do {
       const page = await store.sessions.list(PAGE, cursor);
       // Read again for each page, because an instance may die between two pages.
       const alive = await liveInstances(store);
-      out(page.records.map((record) => (json ? sessionLine(record, alive) : sessionRow(record, alive))).join(''));
+      const wanted = page.records.filter((record) => user === undefined || isOf(user, record.user));
+      out(wanted.map((record) => (json ? sessionLine(record, alive) : sessionRow(record, alive))).join(''));
       cursor = page.nextCursor;
     } while (cursor !== undefined);
   },
@@ -106,6 +110,8 @@ const run: Readonly<Record<SessionsRequest['what'], Run>> = {
     throw new Failure(`session ${id} is moving to another instance; try again`);
   },
 };
+
+const isOf = (user: string, key: string | null): boolean => key !== null && (key === user || userName(key) === user);
 
 const sessionUnknown = (id: string): Failure =>
   new Failure(`there is no session ${JSON.stringify(id)} in this store; set --name to the name of its endpoint`);

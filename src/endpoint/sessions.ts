@@ -1,6 +1,7 @@
 /** `endpoint.sessions`: the sessions of this instance and of the deployment. */
 import type { EventEmitter } from 'node:events';
 import { optionInvalid } from '../errors.ts';
+import { userName } from '../shown.ts';
 import { type InstanceLease, isEnded, type OpenStore, type SessionRecord } from '../stores/store.ts';
 import type { SessionEventMap, SessionInfo } from '../types.ts';
 
@@ -99,7 +100,7 @@ export function sessionInfo(record: SessionRecord, alive: ReadonlySet<string>): 
     id: record.id,
     status: live ? 'live' : 'hibernated',
     ...(live && { owner }),
-    ...(record.user !== null && { user: record.user }),
+    ...(record.user !== null && { user: record.user, userName: userName(record.user) }),
     clientInfo: record.handshake.clientInfo,
     protocolVersion: record.version,
     createdAt: record.createdAt,

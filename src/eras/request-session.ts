@@ -1,5 +1,6 @@
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
 import type { AnyServer } from '../protocol/server-shape.ts';
+import { userName } from '../shown.ts';
 import type { McpRequestRun } from '../types.ts';
 
 export interface RequestSessionFields {
@@ -20,6 +21,7 @@ export function requestSession(fields: RequestSessionFields): McpRequestRun {
     kind: 'request',
     ...rest,
     user: caller.user,
+    userName: caller.user && userName(caller.user),
     get signal() {
       return caller.signal;
     },

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
+import { userName } from '../shown.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { createHeaderView, type HeaderSource } from './header-view.ts';
 
@@ -48,6 +49,9 @@ class RequestView {
   }
   get user(): string | undefined {
     return this.#source.user;
+  }
+  get userName(): string | undefined {
+    return this.user && userName(this.user);
   }
   get node(): RequestSource['node'] {
     return this.#source.node;

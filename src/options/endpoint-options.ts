@@ -9,7 +9,7 @@ import type { Store } from '../stores/store.ts';
 import type {
   ConfigureSessionOptions,
   EventRetention,
-  Logger,
+  GivenLogger,
   LostCalls,
   ResponseMode,
   RunSessionHandler,
@@ -181,8 +181,8 @@ export interface McpEndpointOptions {
   bus?: ServerEventBus | undefined;
   /** Receives errors that would otherwise only be logged, as in `createMcpHandler`. Default: none. */
   onerror?: ((error: Error) => void) | undefined;
-  /** The target of log lines. A pino logger can be passed as it is. Default: the console, warn and above. */
-  logger?: Logger | undefined;
+  /** The target of log lines: a pino logger, or `console` for every level. Default: the console, warn and above. */
+  logger?: GivenLogger | undefined;
   /**
    * ms that your factory, a hook or the handshake of your server may take before the request that waits for it is
    * answered with 503. 1 or more, `Infinity` = no limit. Default 30,000. Without a limit a hook that hangs blocks its

@@ -2,7 +2,7 @@
  * Where log lines go when the endpoint is given no logger, what they may hold, and what keeps a failing logger out of
  * the way.
  */
-import type { Logger, TimeProvider } from '../types.ts';
+import type { GivenLogger, Logger, TimeProvider } from '../types.ts';
 import { LogFields } from './log-fields.ts';
 import { limitedLogger } from './log-limit.ts';
 
@@ -10,27 +10,30 @@ const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
 
 const IGNORED = (): void => {};
 
-/** The default: `warn` and above, as one line of text and the fields; `debug` and `info` go nowhere. */
-export const consoleLogger: Logger = Object.freeze({
-  debug: IGNORED,
-  info: IGNORED,
-  warn(obj: object, msg: string) {
-    console.warn(`sojourn: ${msg}`, obj);
-  },
-  error(obj: object, msg: string) {
-    console.error(`sojourn: ${msg}`, obj);
-  },
-  fatal(obj: object, msg: string) {
-    console.error(`sojourn: ${msg}`, obj);
-  },
+const toConsole =
+  (method: 'debug' | 'info' | 'warn' | 'error') =>
+  (obj: object, msg: string): void =>
+    console[method](`sojourn: ${msg}`, obj);
+
+/** What `logger: console` means: every level, as one line of text and the fields. */
+const fullConsoleLogger: Logger = Object.freeze({
+  debug: toConsole('debug'),
+  info: toConsole('info'),
+  warn: toConsole('warn'),
+  error: toConsole('error'),
+  fatal: toConsole('error'),
 });
+
+/** The default: `warn` and above; `debug` and `info` go nowhere. */
+export const consoleLogger: Logger = Object.freeze({ ...fullConsoleLogger, debug: IGNORED, info: IGNORED });
 
 /**
  * The same logger with its failures caught: a throw, or the rejection of an async method. A line that the logger failed
- * to write goes to the console (warn and above), with the reason once.
+ * to write goes to the console (warn and above), with the reason once. Without `fatal`, those lines go to `error`.
  */
-export function safeLogger(logger: Logger): Logger {
-  if (logger === consoleLogger) return logger;
+export function safeLogger(given: GivenLogger): Logger {
+  if (given === consoleLogger) return consoleLogger;
+  if (given === console) return fullConsoleLogger;
   let told = false;
   const refused = (level: keyof Logger, obj: object, msg: string, error: unknown): void => {
     if (!told) {
@@ -43,7 +46,7 @@ export function safeLogger(logger: Logger): Logger {
   for (const level of LEVELS) {
     safe[level] = (obj, msg) => {
       try {
-        const result: unknown = logger[level](obj, msg);
+        const result: unknown = level in given ? given[level]?.(obj, msg) : given.error(obj, msg);
         if (result instanceof Promise) result.catch((error: unknown) => refused(level, obj, msg, error));
       } catch (error) {
         refused(level, obj, msg, error);

@@ -38,6 +38,11 @@ const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: string]>> =
   onsessionclosed: ['the SDK transport', "sessions.events.on('ended', …)"],
   enableDnsRebindingProtection: ['the SDK transport', 'allowedHosts and allowedOrigins'],
   retryInterval: ['the SDK transport', 'retryMs'],
+  statefulForInitializeClients: ['the C# SDK', "sessionMode: 'hybrid', the default"],
+  sessionTimeout: ['other servers', 'idleTimeoutMs, in ms'],
+  port: ['listen()', 'endpoint.listen({ port })'],
+  host: ['listen()', 'endpoint.listen({ host })'],
+  path: ['listen()', 'endpoint.listen({ path })'],
 };
 
 /** An ended session is remembered as long as it could have lived on, but at most a day. */
@@ -98,9 +103,13 @@ function parseAll(given: McpEndpointOptions): typeof DEFAULTS {
 function checkTopNames(input: unknown): McpEndpointOptions {
   const others: string[] = [];
   for (const [name, value] of Object.entries(input ?? {})) {
-    const other = Object.hasOwn(OF_OTHERS, name) ? OF_OTHERS[name] : undefined;
+    // C# writes names in PascalCase.
+    const camel = name.charAt(0).toLowerCase() + name.slice(1);
+    const other = Object.hasOwn(OF_OTHERS, camel) ? OF_OTHERS[camel] : undefined;
     if (other !== undefined && value !== undefined)
       throw optionsContradict(`Option ${name} belongs to ${other[0]}; here it is ${other[1]}`);
+    if (name === 'sessionMode' && value === 'StatefulForInitializeClients')
+      throw optionsContradict("sessionMode StatefulForInitializeClients belongs to the C# SDK; here it is 'hybrid'");
     const here = Object.hasOwn(OF_CREATE_MCP_HANDLER, name) ? OF_CREATE_MCP_HANDLER[name] : undefined;
     if (here === undefined) continue;
     // An option that is `undefined` counts as absent.

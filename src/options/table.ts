@@ -10,6 +10,7 @@ import type { Store } from '../stores/store.ts';
 import type {
   ConfigureSessionOptions,
   EventRetention,
+  GivenLogger,
   Logger,
   LostCalls,
   ResponseMode,
@@ -311,7 +312,7 @@ function parseTime(name: string, value: unknown): Required<TimeProvider> {
 }
 
 function parseLogger(name: string, value: unknown): Logger {
-  const takes = 'a logger like pino; leave logger out to log to the console';
-  if (value === console) throw optionInvalid('type', name, got('console, which has no fatal()'), takes);
-  return safeLogger(checkMethods(name, value as Logger, ['debug', 'info', 'warn', 'error', 'fatal']) as Logger);
+  return safeLogger(
+    checkMethods(name, value as GivenLogger, ['debug', 'info', 'warn', 'error'], ['fatal']) as GivenLogger,
+  );
 }

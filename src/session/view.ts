@@ -1,5 +1,6 @@
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
 import type { AnyServer } from '../protocol/server-shape.ts';
+import { userName } from '../shown.ts';
 import type { McpSession, SessionState } from '../types.ts';
 import type { SessionIdentity } from './record-keeper.ts';
 
@@ -24,6 +25,10 @@ class SessionView implements McpSession {
   }
   get user(): string | undefined {
     return this.#session.user;
+  }
+  get userName(): string | undefined {
+    const { user } = this.#session;
+    return user && userName(user);
   }
   get createdAt(): number {
     return this.#session.createdAt;

@@ -43,12 +43,14 @@ describe.each(faces)('over %s', (face) => {
     ['a subject that is a number', info({ iss: 'https://id.example', sub: 42 }), '["sub","https://id.example","42"]'],
     ['no user', undefined, undefined],
   ])('B179 a session belongs to %s', async (_, authInfo, user) => {
+    const userName = user && (JSON.parse(user) as string[])[2];
     const lab = createLab();
     const { client, endpoint } = await serve(lab.factory, {}, { face, auth: () => authInfo });
     const one = client();
     await one.initialize();
-    expect(lab.made[0]?.ctx.session?.user).toBe(user);
-    expect((await endpoint.sessions.get(one.sessionId ?? ''))?.user).toBe(user);
+    expect(lab.made[0]?.ctx.session).toMatchObject({ user, userName });
+    const shown = await endpoint.sessions.get(one.sessionId ?? '');
+    expect([shown?.user, shown?.userName]).toEqual([user, userName]);
   });
 
   test('B179 a token without a subject is refused: its client id is the same for all users of a program', async () => {
@@ -179,6 +181,7 @@ describe.each(faces)('over %s', (face) => {
               ctx.http?.req?.headers.get('x-call'),
               request?.headers.get('x-call'),
               currentRequest()?.user,
+              currentRequest()?.userName,
             ]),
           );
         },
@@ -192,7 +195,7 @@ describe.each(faces)('over %s', (face) => {
       alice.call(...tool('caller'), { headers: { 'x-token': `token-${n}`, 'x-call': n } }),
     );
     expect((await Promise.all(calls)).map(({ message }) => JSON.parse(textOf(message) ?? ''))).toEqual(
-      ['one', 'two', 'three'].map((n) => [`token-${n}`, n, n, '["sub","","alice"]']),
+      ['one', 'two', 'three'].map((n) => [`token-${n}`, n, n, '["sub","","alice"]', 'alice']),
     );
   });
 

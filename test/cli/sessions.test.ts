@@ -78,6 +78,30 @@ describe('sojourn sessions', () => {
     expect(await ls()).toMatchObject({ code: 0, stdout: '' });
   });
 
+  test('shows the name of a user, and ls --user finds the sessions of a name or a key', async () => {
+    const { file, sessions } = deployment();
+    const cli = startCli(['serve', program('user-server.mjs'), '--store', `sqlite:${file}`, '--port', '0']);
+    const url = await cli.url();
+    const openAs = async (user: string): Promise<string> => {
+      const client = createRawClient(url);
+      onTestFinished(() => client.close());
+      await client.initialize({ headers: { 'X-User': user } });
+      return String(client.sessionId);
+    };
+    const [ann, bob] = [await openAs('ann'), await openAs('bob')];
+    const ls = async (...flags: string[]) =>
+      linesOf((await runProcess(['sessions', 'ls', '--json', '--store', `sqlite:${file}`, ...flags])).stdout);
+    const key = '["sub","","ann"]';
+    expect(await ls('--user', 'ann')).toMatchObject([{ id: ann, user: key, userName: 'ann' }]);
+    expect(await ls('--user', key)).toMatchObject([{ id: ann }]);
+    expect(await ls('--user', 'an')).toEqual([]);
+    expect((await ls()).map(({ id }) => id).toSorted()).toEqual([ann, bob].toSorted());
+    expect((await sessions('ls')).stdout).toMatch(/ ann$/m);
+    const { stdout } = await sessions('show', ann);
+    expect(stdout).toMatch(/^user +ann$/m);
+    expect(stdout).toMatch(/^user key +\["sub","","ann"\]$/m);
+  });
+
   test('show tells the keys and sizes of the state, never its values', async () => {
     const { start, sessions } = deployment();
     const { cli, url } = await start();

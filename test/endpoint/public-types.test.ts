@@ -154,7 +154,6 @@ describe('errors say what to write', () => {
     [{ store: 'redis://secret@host' }, "import { redis } from 'sojourn/redis' and write store: redis(…)"],
     [{ store: 'postgresql://secret@host/db' }, "import { postgres } from 'sojourn/postgres'"],
     [{ store: './sessions.db' }, "import { sqlite } from 'sojourn/sqlite'"],
-    [{ logger: console }, 'leave logger out to log to the console'],
     [{ eventStreamStore: {} }, 'belongs to the C# SDK; here it is store'],
     [{ enableLegacySse: true }, 'here it is legacySse'],
     [{ idleTimeout: 1_000 }, 'here it is idleTimeoutMs, in ms'],

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { resolveOptions } from '../../src/options/resolve.ts';
 import { consoleLogger, safeLogger } from '../../src/options/logger.ts';
 import type { Logger } from '../../src/types.ts';
 
@@ -25,6 +26,30 @@ describe('the console logger', () => {
     watchConsole();
     consoleLogger.warn({ sessionId: 'a' }, 'seen');
     expect(vi.mocked(console.warn).mock.calls).toEqual([['sojourn: seen', { sessionId: 'a' }]]);
+  });
+});
+
+describe('the option logger', () => {
+  test('takes console, which then gets every level, and fatal as an error', () => {
+    const lines = watchConsole();
+    const { logger } = resolveOptions({ logger: console });
+    for (const level of LEVELS) logger[level]({}, `at ${level}`);
+    expect(lines).toEqual([
+      'debug sojourn: at debug',
+      'info sojourn: at info',
+      'warn sojourn: at warn',
+      'error sojourn: at error',
+      'error sojourn: at fatal',
+    ]);
+  });
+
+  test('takes a logger without fatal, whose error gets those lines', () => {
+    const lines: string[] = [];
+    const add = (level: string) => (_fields: object, message: string) => void lines.push(`${level} ${message}`);
+    const given = { debug: add('debug'), info: add('info'), warn: add('warn'), error: add('error') };
+    const { logger } = resolveOptions({ logger: given });
+    for (const level of LEVELS) logger[level]({}, 'line');
+    expect(lines).toEqual(['debug line', 'info line', 'warn line', 'error line', 'error line']);
   });
 });
 

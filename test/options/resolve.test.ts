@@ -280,6 +280,32 @@ describe('what is refused', () => {
     expect(resolveAny({ [theirs]: undefined })).toEqual(resolveOptions({}));
   });
 
+  test.each([
+    ['IdleTimeout', 'here it is idleTimeoutMs, in ms'],
+    ['idleTimeout', 'here it is idleTimeoutMs, in ms'],
+    ['EnableLegacySse', 'here it is legacySse'],
+    ['EventStreamStore', 'here it is store, with eventRetention'],
+    ['StatefulForInitializeClients', "here it is sessionMode: 'hybrid'"],
+    ['Stateless', 'did you mean stateless?'],
+    ['SessionMode', 'did you mean sessionMode?'],
+    ['MaxIdleSessionCount', 'did you mean maxIdleSessionCount?'],
+    ['ConfigureSessionOptions', 'did you mean configureSessionOptions?'],
+    ['RunSessionHandler', 'did you mean runSessionHandler?'],
+    ['PerSessionExecutionContext', 'did you mean perSessionExecutionContext?'],
+    ['SessionMigrationHandler', 'did you mean sessionMigrationHandler?'],
+    ['TimeProvider', 'did you mean timeProvider?'],
+    ['sessionTimeout', 'here it is idleTimeoutMs, in ms'],
+    ['port', 'belongs to listen(); here it is endpoint.listen({ port })'],
+    ['host', 'belongs to listen(); here it is endpoint.listen({ host })'],
+    ['path', 'belongs to listen(); here it is endpoint.listen({ path })'],
+  ])('%s of other software, saying %s', (theirs, ours) => {
+    expect(refusal({ [theirs]: 1 }).message).toContain(ours);
+  });
+
+  test('the name that the C# SDK has for the default mode', () => {
+    expect(refusal({ sessionMode: 'StatefulForInitializeClients' }).message).toContain("here it is 'hybrid'");
+  });
+
   test('options that are no object', () => {
     for (const input of [null, 5, 'stateless', [], () => {}]) {
       expect(refusal(input).message).toContain('createMcpEndpoint takes an object of options');
@@ -317,7 +343,7 @@ describe('what is refused', () => {
     ['sessionUser', 'sub'],
     ['bus', { publish() {} }],
     ['onerror', 'log'],
-    ['logger', { ...logger, fatal: undefined }],
+    ['logger', { ...logger, error: undefined }],
     ['keepAliveMs', '0'],
     ['retryMs', false],
   ];
