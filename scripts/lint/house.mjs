@@ -5,8 +5,9 @@
  */
 import { importDirections } from './import-directions.mjs';
 import { injectedTime } from './injected-time.mjs';
+import { linearRegexp } from './linear-regexp.mjs';
 
 export default {
   meta: { name: 'house' },
-  rules: { 'import-directions': importDirections, 'injected-time': injectedTime },
+  rules: { 'import-directions': importDirections, 'injected-time': injectedTime, 'linear-regexp': linearRegexp },
 };

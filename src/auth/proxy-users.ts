@@ -5,6 +5,7 @@
 import net from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type SojournError, unauthorized } from '../errors.ts';
+import { withoutBlanks } from '../http/text-ends.ts';
 import type { Identification } from '../options/auth-options.ts';
 import type { Logger } from '../types.ts';
 import type { Authenticator, Caller } from './context.ts';
@@ -56,7 +57,7 @@ export class ProxyUsers implements Authenticator {
 function valuesOf(rawHeaders: readonly string[], name: string): string[] {
   const values: string[] = [];
   for (let n = 0; n + 1 < rawHeaders.length; n += 2) {
-    if (rawHeaders[n]?.toLowerCase() === name) values.push((rawHeaders[n + 1] ?? '').trim());
+    if (rawHeaders[n]?.toLowerCase() === name) values.push(withoutBlanks(rawHeaders[n + 1] ?? ''));
   }
   return values;
 }

@@ -113,7 +113,8 @@ function isInstalled(name: string): boolean {
 
 /** The URL without user, password and parameters. */
 function shownUrl(url: string): string {
-  return url.replaceAll(/\/\/[^/?#]*@/g, '//').replace(/[?#].*$/, '');
+  const [shown = ''] = url.replaceAll(/\/\/[^/?#]*@/g, '//').split(/[?#]/, 1);
+  return shown;
 }
 
 const HIDDEN = '***';

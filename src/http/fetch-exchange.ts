@@ -74,11 +74,8 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     // Some adapters create requests whose URL is the bare text that the client sent.
     const { url } = this.#request;
     const authority = url.indexOf('//') + 2;
-    return url
-      .slice(authority)
-      .replace(/^[^/?#]*/, '')
-      .replace(/#.*$/s, '')
-      .replace(/^(?!\/)/, '/');
+    const [target = ''] = url.slice(authority).split('#', 1);
+    return target.replace(/^[^/?]*/, '').replace(/^(?!\/)/, '/');
   }
   get request(): McpHttpRequest {
     return (this.#view ??= createRequestView(this));

@@ -8,6 +8,7 @@ import { attempt, type ExchangeHost } from '../http/attempt.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { originAllowed } from '../http/guards.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
+import { withoutTrailing } from '../http/text-ends.ts';
 import { isExposed, isLoopback } from './exposed.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket, type Serving } from './listening-socket.ts';
@@ -55,7 +56,7 @@ const CLOSE_GRACE_MS = 1_000;
 
 export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<ManagedListening> {
   const { port, host, path, fd, maxConnections, headersTimeoutMs, requestTimeoutMs } = resolveListen(given);
-  const base = path.replace(/\/+$/, '');
+  const base = withoutTrailing(path, '/');
   const server = createServer({
     headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
     requestTimeout: requestTimeoutMs,
@@ -132,7 +133,8 @@ function route(
   hosts: readonly string[] | undefined,
   target: ListenTarget,
 ): void {
-  const path = (req.url ?? '/').split('?', 1)[0]?.replace(/\/+$/, '') ?? '';
+  const [whole = ''] = (req.url ?? '/').split('?', 1);
+  const path = withoutTrailing(whole, '/');
   if (path === '/healthz' || path === '/readyz') return health(res, path, target);
   if (path.startsWith('/.well-known/') && target.wellKnown.serve(req, res)) return;
   if (!serves(path, base, target.options)) {

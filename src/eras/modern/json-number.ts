@@ -2,6 +2,7 @@
  * Reads numbers of a JSON text as they were written. `JSON.parse` rounds: 42.000000000000000001 becomes 42, and 2^53 +
  * 1 becomes 2^53. Where a header must equal a number of the body (SEP-2243), the digits decide.
  */
+import { withoutTrailing } from '../../http/text-ends.ts';
 
 /** The text of the number at `path` in a valid JSON text; `undefined` when there is none or it is not a number. */
 export function numberTextAt(json: string, path: readonly string[]): string | undefined {
@@ -31,7 +32,7 @@ export function canonicalInteger(text: string): string | undefined {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] = match;
   const digits = (whole + fraction).replace(/^0+/, '');
   if (digits === '') return '0';
-  const significant = digits.replace(/0+$/, '');
+  const significant = withoutTrailing(digits, '0');
   const scale = Number(exponent) - fraction.length + (digits.length - significant.length);
   if (scale < 0 || significant.length + scale > 16) return undefined;
   const value = Number(significant + '0'.repeat(scale));

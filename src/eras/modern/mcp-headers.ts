@@ -6,6 +6,7 @@
  */
 import { headerMismatch, type SojournError } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
+import { withoutBlanks } from '../../http/text-ends.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { quoted, shown } from '../../shown.ts';
 import { canonicalInteger, numberTextAt } from './json-number.ts';
@@ -22,7 +23,7 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 
 /** Trims a header value and decodes its Base64 form; `undefined` when the value is invalid. */
 function decode(header: string): string | undefined {
-  const value = header.replace(/^[ \t]+|[ \t]+$/g, '');
+  const value = withoutBlanks(header);
   // Non-ASCII bytes arrive as Latin-1 and would equal text that they do not encode.
   if (!/^[\t\x20-\x7e]*$/.test(value)) return undefined;
   const encoded = SENTINEL.exec(value)?.[1];

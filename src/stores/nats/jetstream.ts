@@ -174,8 +174,8 @@ export class JetStream {
 /** The errors for a message that was removed before: "no message found", "sequence 5 not found". */
 const MISSING: readonly number[] = [CODES.noMessage, CODES.deleteFailed, CODES.sequenceNotFound];
 
-const AFTER_HEADER = new RegExp(`^${AFTER}: ?(\\d+)`, 'm');
-const EXPECTED_HEADER = new RegExp(`^${EXPECTED}: ?(\\d+)`, 'm');
+const AFTER_HEADER = /^Sojourn-After: ?(\d+)/m;
+const EXPECTED_HEADER = /^Nats-Expected-Last-Subject-Sequence: ?(\d+)/m;
 const DELETED_HEADER = /^KV-Operation: ?(?:DEL|PURGE)\r?$/m;
 
 interface Message {

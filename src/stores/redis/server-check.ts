@@ -34,7 +34,9 @@ export async function checkServer(client: RedisClient, check: ServerCheck): Prom
 
 function checkInfo(info: string, check: ServerCheck): void {
   const { where, logger, cluster } = check;
-  const fact = (name: string): string | undefined => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
+  const lines = info.split(/\r?\n/);
+  const fact = (name: string): string | undefined =>
+    lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1);
   if (fact('loading') === '1') throw storeAway(`${where} has just started and is reading its data`);
   const version = fact('redis_version') ?? '';
   const [major = 0, minor = 0] = version.split('.').map(Number);
