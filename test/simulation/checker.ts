@@ -75,6 +75,7 @@ function checkRuns(ledger: Ledger, data: StoreData, say: SayOf): void {
     const denied =
       ending?.kind === 'given-up' ||
       ending?.kind === 'refused' ||
+      (ending?.kind === 'not-found' && ending.mayHaveRun !== true) ||
       (ending?.kind === 'error' && ending.mayHaveRun === false);
     if (denied) say(call, `was told that it did not run, and ran: ${nameOf(call)}, on ${run.instance} at ${run.at}`);
   }
@@ -99,6 +100,8 @@ function checkEndings(ledger: Ledger, say: SayOf): void {
     const { session, ending } = call;
     const story = sessions.get(session);
     if (ending === undefined) {
+      // The instance that has the question finds out with its next write, and no instance takes the answer.
+      if (call.tool === 'ask' && ledger.vanished.has(session)) continue;
       say(
         call,
         `never ended: ${nameOf(call)}, ${call.acceptedAt !== undefined ? 'accepted' : 'not accepted'}, sent at ${call.attemptAt}`,
@@ -111,7 +114,7 @@ function checkEndings(ledger: Ledger, say: SayOf): void {
       say(call, `was not told whether it ran: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     } else if (ending.kind === 'refused' && !mayRefuse(ledger, call, ending)) {
       say(call, `was refused with ${ending.status}: ${nameOf(call)} ${ending.body}`);
-    } else if (isUnkept(ending) && story?.deleteSentAt === undefined) {
+    } else if (isUnkept(ending) && story?.deleteSentAt === undefined && !ledger.vanished.has(session)) {
       say(call, `lost its stream: ${nameOf(call)}, ${JSON.stringify(ending)}`);
     }
   }

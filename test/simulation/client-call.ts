@@ -54,7 +54,7 @@ export interface Caller {
 export function isUnserved({ error }: Message): boolean {
   const { reason, mayHaveRun } = error?.data ?? {};
   if (reason === 'session_not_found') return true;
-  return (reason === 'owner_lost' || reason === 'draining') && mayHaveRun === true;
+  return ['owner_lost', 'draining', 'session_ended'].includes(reason ?? '') && mayHaveRun === true;
 }
 
 /** Before a stream that was cut is asked for again. */
@@ -146,7 +146,7 @@ export class ClientCall {
     this.#isLost = isUnserved(message);
     if (reason === 'session_not_found') {
       this.#caller.notFound(this.#story);
-      return this.#end({ kind: 'not-found', at });
+      return this.#end({ kind: 'not-found', at, mayHaveRun });
     }
     this.#end({ kind: 'error', at, message: message.error.message, reason, mayHaveRun });
   };
@@ -179,7 +179,7 @@ export class ClientCall {
     }
     this.#caller.saw(this.#story, response, this.#call.attemptAt);
     await response.ended;
-    if (response.status === 404) this.#end({ kind: 'not-found', at: this.#now });
+    if (response.status === 404) this.#end({ kind: 'not-found', at: this.#now, mayHaveRun: mayHaveRunOf(response) });
     else
       this.#end({
         kind: 'refused',
@@ -212,9 +212,10 @@ export class ClientCall {
       );
       if (resumed === undefined || typeof resumed === 'string') continue;
       if (resumed.status !== 200) this.#caller.saw(this.#story, resumed, sentAt);
-      if (resumed.status === 404) return this.#end({ kind: 'not-found', at: this.#now });
       if (resumed.status !== 200) {
         await resumed.ended;
+        if (resumed.status === 404)
+          return this.#end({ kind: 'not-found', at: this.#now, mayHaveRun: mayHaveRunOf(resumed) });
         return this.#end({ kind: 'no-stream', at: this.#now, status: resumed.status, body: resumed.body });
       }
       response = resumed;
@@ -222,4 +223,8 @@ export class ClientCall {
       this.#current = resumed;
     }
   }
+}
+
+function mayHaveRunOf({ body }: Response): unknown {
+  return (JSON.parse(body) as Message).error?.data?.mayHaveRun;
 }

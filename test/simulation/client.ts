@@ -358,6 +358,7 @@ export class SimClient implements Caller {
 
   /** The store forgot something about it. */
   #forgiven(story: SessionStory): boolean {
+    if (this.world.ledger.vanished.has(story.id)) return true;
     return this.world.ledger.lost.some(({ sessions }) => sessions.has(story.id));
   }
 

@@ -1,6 +1,7 @@
 /** What seeds found once: faults of earlier builds, and what the checker must not take for a fault. */
 import { expect, test } from 'vitest';
 import { run } from './run.ts';
+import { ACTIONS, type Scenario } from './scenario.ts';
 import { play } from './stage.ts';
 
 test.each([
@@ -10,6 +11,25 @@ test.each([
 ])('%s (stalls, %i)', async (_what, seed) => {
   expect((await run(seed, { kind: 'stalls' })).violations).toEqual([]);
 });
+
+/** Owners crash before the heads of their answers are out, and the store loses records. */
+const vanishing = (scenario: Scenario): Scenario => ({
+  ...scenario,
+  slots: 3,
+  thinkMs: [0, 30],
+  concurrency: 12,
+  activeMs: 3_000,
+  actions: { ...ACTIONS, effect: 30, count: 20, delete: 0 },
+  faults: { ...scenario.faults, mail: [2, 40] },
+  weather: { ...scenario.weather, crash: 1.5, loss: 0, vanish: 3 },
+});
+
+test.each([13, 43, 59])(
+  'a relayed call that ran, and whose record the store lost, got a 404 that did not say so (crashes, %i)',
+  async (seed) => {
+    expect((await run(seed, { kind: 'crashes', change: vanishing })).violations).toEqual([]);
+  },
+);
 
 test('a deleted session does not serve when an instance that does not know of its end drains and answers its ping', () =>
   play({ slots: 2 }, async (stage) => {

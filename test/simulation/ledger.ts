@@ -38,7 +38,7 @@ export type Ending =
   /** A clean end without an answer, on a stream that cannot be resumed. */
   | { readonly kind: 'silent'; readonly at: number }
   /** 404 */
-  | { readonly kind: 'not-found'; readonly at: number }
+  | { readonly kind: 'not-found'; readonly at: number; readonly mayHaveRun: unknown }
   /** Another HTTP status, or 200 with the header `Sojourn-Refused`. `slot`: of the instance that said so. */
   | {
       readonly kind: 'refused';
@@ -134,6 +134,8 @@ export class Ledger {
   readonly received: Received[] = [];
   readonly sessions = new Map<string, SessionStory>();
   readonly lost: Lost[] = [];
+  /** Sessions whose record, markers and log the store lost at once. */
+  readonly vanished = new Set<string>();
   readonly gaps: Gap[] = [];
   /** Server objects that were made. */
   copies = 0;

@@ -14,6 +14,8 @@ export function checkLeftovers(world: World): void {
     if (instance?.core === undefined) continue;
     for (const session of instance.core.registry.values()) {
       if (forgotten.has(session.id)) continue;
+      // Its instance finds out with the next write.
+      if (ledger.vanished.has(session.id) && data.record(session.id) === undefined) continue;
       const { name } = instance.process;
       const other = owners.get(session.id);
       if (other !== undefined) ledger.violation(`session ${session.id} is live on ${other} and on ${name}`);

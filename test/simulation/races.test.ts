@@ -35,6 +35,18 @@ async function listening(stage: Stage, client: SimClient, slot: number): Promise
   };
 }
 
+test('a relayed call whose record the store loses while it runs ends with mayHaveRun', () =>
+  play({ endpoint: { eventRetention: false } }, async (stage) => {
+    const client = await stage.client(0);
+    // Its answer has no head yet, so its status is still to come.
+    stage.hold('send', 0);
+    const call = client.call('slowEffect', { slot: 1, ms: 200 });
+    await stage.until(() => ranOf(stage, 'slowEffect') === 1, 'the tool to run');
+    stage.world.vanish(client.story?.id ?? '');
+    stage.kill(0);
+    expect((await call).ending).toMatchObject({ kind: 'error', reason: 'session_ended', mayHaveRun: true });
+  }));
+
 test('1. two instances claim the session of a dead owner at once: one wins, the other relays to it', () =>
   play({}, async (stage) => {
     const client = await stage.client(0);

@@ -61,6 +61,8 @@ export interface Weather {
   rollback: number;
   /** What is forgotten: the death of an instance, and which instance claimed. */
   forgottenDeath: number;
+  /** The record of a session is lost. */
+  vanish: number;
   drain: number;
   mailboxLoss: number;
 }
@@ -118,6 +120,7 @@ export const CLEAR: Weather = {
   stall: 0,
   rollback: 0,
   forgottenDeath: 0,
+  vanish: 0,
   drain: 0,
   mailboxLoss: 0,
 };

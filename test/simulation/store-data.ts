@@ -289,6 +289,16 @@ export class StoreData {
     };
   }
 
+  /** Loses everything about a session, as an eviction or FLUSHALL does. */
+  vanish(id: string): void {
+    this.#held.sessions.delete(id);
+  }
+
+  /** The sessions that are there, oldest first. */
+  get ids(): string[] {
+    return [...this.#held.sessions.keys()];
+  }
+
   /** For the end of a run. */
   record(id: string): SessionRecord | EndedSession | undefined {
     return this.#held.sessions.get(id)?.record ?? this.#held.ended.get(id);

@@ -138,6 +138,10 @@ const BLOWS: Readonly<Record<keyof Weather, Blow>> = {
     world.kill(instance);
     later(world, random.between(800, 2_000), () => restart(world, instance.slot));
   },
+  vanish(world, random) {
+    const { ids } = world.data;
+    if (ids.length > 0) world.vanish(random.pick(ids));
+  },
   drain(world, random) {
     const instance = victim(world, random);
     if (instance?.listening !== true) return;

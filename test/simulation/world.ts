@@ -114,6 +114,13 @@ export class World {
     return EPOCH + this.scheduler.now;
   }
 
+  /** The store loses the record of a session, its markers and its log. */
+  vanish(id: string): void {
+    this.note(`the store loses session ${id}`);
+    this.ledger.vanished.add(id);
+    this.data.vanish(id);
+  }
+
   get data(): StoreData {
     const { name, tombstoneMs, leaseMs, eventRetention } = this.#endpoint;
     return this.server.deployment({ name, tombstoneMs, leaseMs, retention: eventRetention }).data;

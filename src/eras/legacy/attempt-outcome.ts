@@ -1,5 +1,5 @@
 /** What the outcome of an attempt means for its call: the next attempt, a wait, or the error for the client. */
-import { beforeItRan, type ErrorCode, ownerLost, SojournError } from '../../errors.ts';
+import { beforeItRan, type ErrorCode, ownerLost, sessionEnded, SojournError } from '../../errors.ts';
 import type { LostForm } from '../../http/answer.ts';
 import { type Call, continued } from '../../relay/call.ts';
 import { ContinuedExchange } from '../../relay/continued-exchange.ts';
@@ -22,12 +22,17 @@ export function afterLoss(call: Call, { opened, lastEventId }: Lost, form: LostF
   return seen === undefined ? continued(call, exchange) : { kind: 'get', exchange, requestId, again: true };
 }
 
-/** The error for a call that may have run is `owner_lost`, because the client must not retry it. */
+/**
+ * The error for a call that may have run is `owner_lost`, because the client must not retry it. If its session has
+ * ended, or the store has lost it, it is `session_ended`: a client may send a call again after a 404.
+ */
 export function outcomeOf({ again, exchange, post }: Call, cause: unknown): unknown {
   if (!again && !(exchange instanceof ContinuedExchange))
     return cause instanceof SojournError ? beforeItRan(cause) : cause;
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
-  return calls === true && (!(cause instanceof SojournError) || cause.retryable) ? ownerLost(true) : cause;
+  if (calls !== true) return cause;
+  if (isNotFound(cause)) return sessionEnded();
+  return !(cause instanceof SojournError) || cause.retryable ? ownerLost(true) : cause;
 }
 
 /**
