@@ -25,8 +25,8 @@ const SLOW = [
 const OWN = [
   'test/behaviour/{get-release,idle-timeout,modern-resume,modern-resume-fleet,post-answers,running-requests}.test.ts',
   'test/chaos/{chaos,patience}.test.ts',
-  'test/cli/{auth,evicted-keys,held-port,owner-death,restart,serve,server-stores,sessions}.test.ts',
-  'test/cli/{socket-activation,supervisor,workers,workers-sessions}.test.ts',
+  'test/cli/{auth,evicted-keys,held-port,orphan,owner-death,restart,serve,server-stores,sessions}.test.ts',
+  'test/cli/{socket-activation,store-away,supervisor,workers,workers-sessions}.test.ts',
   'test/clients/{modern-resume,other-bugs,others,outages}.test.ts',
   'test/cluster/{asleep,blocked-loop,lapse}.test.ts',
   'test/compat/{newer-build,rolling-deploy}.test.ts',

@@ -1,6 +1,8 @@
 /** `sojourn serve <module>`: loads the module, creates the endpoint, listens, and runs until a signal stops it. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { BUILD_VERSION } from '../protocol/versions.ts';
+import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
@@ -11,6 +13,9 @@ import { checkedByName, mergeOptions, type ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
+
+/** Between two looks at a store that is away. */
+const STORE_PAUSE_MS = 100;
 
 export interface ServeContext {
   readonly cwd: string;
@@ -59,11 +64,13 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs } = settings;
   const bounds = { maxConnections, headersTimeoutMs, requestTimeoutMs };
   const where = context.fd === undefined ? { port, host } : { fd: context.fd };
-  const storeMayBeAway = chosen?.remote === true;
+  const storeMayBeAway = chosen?.remote === true || (worker !== undefined && worker.start !== 'first');
+  if (worker?.start === 'beside') await Promise.race([storeOpens(endpoint, worker), worker.alone]);
   const server = await endpoint.listen({ ...where, ...bounds, path, storeMayBeAway }).catch(async (error: unknown) => {
     await endpoint.close();
     throw new Failure(listenProblem(error, settings, context.fd), { cause: error });
   });
+  void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
   const stopped = untilStopped(worker?.signals ?? context.signals, () => performance.now(), {
     async finish(signal) {
       const timeoutMs = settings.drainTimeoutMs;
@@ -92,6 +99,20 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
   else context.out(text);
   return stopped;
+}
+
+/** The worker that this one replaces serves until then. */
+async function storeOpens({ sessions }: McpEndpoint, worker: WorkerRole): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      await sessions.list({ limit: 1 });
+      return;
+    } catch {
+      // The endpoint has logged it.
+      if (tries === 0) worker.report({ sojourn: 'waiting' });
+      await delay(STORE_PAUSE_MS);
+    }
+  }
 }
 
 export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number | undefined, logger: Logger): void {

@@ -2,9 +2,10 @@
  * `sojourn serve <module> --workers N`: holds the socket, keeps N workers running, and runs until a signal stops it.
  */
 import { closeSync, openSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { Logger } from '../types.ts';
-import { Failure, reason } from './failure.ts';
+import { codeOf, Failure, reason } from './failure.ts';
 import { bindSocket, passedSocket, type HeldSocket } from './held-socket.ts';
 import { writePid } from './pid-file.ts';
 import { listenProblem, warnOfSettings } from './serve.ts';
@@ -12,6 +13,10 @@ import type { ServeSettings } from './settings.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
 import { Supervisor } from './supervisor.ts';
 import { WorkerProcess, type WorkerCommand } from './worker-process.ts';
+
+/** The workers of a supervisor that was killed leave its port by themselves, within this time. */
+const ORPHAN_MS = 2_000;
+const RETRY_MS = 50;
 
 export interface SuperviseContext {
   readonly signals: SignalSource & HangupSource;
@@ -38,7 +43,7 @@ export async function supervise(settings: ServeSettings, context: SuperviseConte
     workers,
     drainTimeoutMs,
     logger,
-    launch: (number) => new WorkerProcess(number, command),
+    launch: (number, start) => new WorkerProcess(number, command, start),
   });
   const stopped = untilStopped(context.signals, () => performance.now(), {
     async finish(signal) {
@@ -67,10 +72,15 @@ async function openSocket(settings: ServeSettings, fd: number | undefined): Prom
   if (process.platform === 'win32')
     throw new Failure('--workers above 1 needs a Unix system: Windows cannot pass a socket to a process');
   if (fd !== undefined) return passedSocket(fd);
-  try {
-    return await bindSocket(settings.host, settings.port);
-  } catch (error) {
-    throw new Failure(listenProblem(error, settings, undefined), { cause: error });
+  const until = performance.now() + ORPHAN_MS;
+  for (;;) {
+    try {
+      return await bindSocket(settings.host, settings.port);
+    } catch (error) {
+      if (codeOf(error) !== 'EADDRINUSE' || performance.now() >= until)
+        throw new Failure(listenProblem(error, settings, undefined), { cause: error });
+      await delay(RETRY_MS);
+    }
   }
 }
 

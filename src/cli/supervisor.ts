@@ -9,13 +9,17 @@
  * the supervisor replaces each worker that dies. When `MAX_FAILED_STARTS` workers of one slot in a row die before they
  * listen, the supervisor drains the others and ends. A worker that dies after it listened is always replaced, after a
  * pause that grows: a client's request may have killed it, and no client may be able to end the deployment. When the
- * supervisor itself is killed, each worker sees its channel close, drains and ends.
+ * supervisor itself is killed, each worker sees its channel close, leaves the socket, drains and ends.
+ *
+ * In a rolling restart the new worker listens once its store is open, as long as the old one lives. Every other worker
+ * but the first listens while its store is away, and its requests wait there.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoffMs } from '../options/system.ts';
 import type { Logger } from '../types.ts';
 import { EXIT, Failure } from './failure.ts';
 import { endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
+import type { WorkerStart } from './worker-role.ts';
 
 /** Per slot and in a row. With the pauses between them these starts take some seconds. */
 const MAX_FAILED_STARTS = 5;
@@ -32,7 +36,7 @@ export interface SupervisorOptions {
   readonly workers: number;
   readonly drainTimeoutMs: number;
   readonly logger: Logger;
-  launch(number: number): WorkerProcess;
+  launch(number: number, start: WorkerStart): WorkerProcess;
 }
 
 interface Slot {
@@ -89,7 +93,7 @@ export class Supervisor {
   async start(): Promise<{ readonly banner: string } | { readonly code: number } | undefined> {
     const [first, ...others] = this.#slots;
     if (first === undefined) return undefined;
-    const worker = this.#launch(first);
+    const worker = this.#launch(first, 'first');
     first.worker = worker;
     const banner = await worker.listening;
     if (this.#stopping.signal.aborted) return undefined;
@@ -152,7 +156,11 @@ export class Supervisor {
     if (this.#stopping.signal.aborted) return false;
     const old = slot.worker;
     slot.rolling = true;
-    const replacement = this.#launch(slot);
+    const replacement = this.#launch(slot, old === undefined ? 'again' : 'beside');
+    void replacement.waiting.then((waits) => {
+      if (waits) this.#reportWaiting(replacement);
+    });
+    void old?.left.then(() => replacement.listen());
     const listens = (await replacement.listening) !== undefined;
     slot.rolling = false;
     if (this.#stopping.signal.aborted) return false;
@@ -171,8 +179,15 @@ export class Supervisor {
     return false;
   }
 
-  #launch({ number }: Slot): WorkerProcess {
-    const worker = this.#options.launch(number);
+  #reportWaiting({ number, pid }: WorkerProcess): void {
+    this.#options.logger.warn(
+      { worker: number, worker_pid: pid },
+      'rolling restart: the session store of the new worker is away; the old worker serves until it is open',
+    );
+  }
+
+  #launch({ number }: Slot, start: WorkerStart): WorkerProcess {
+    const worker = this.#options.launch(number, start);
     this.#running.add(worker);
     void worker.ended.then(() => this.#running.delete(worker));
     return worker;
@@ -261,7 +276,7 @@ export class Supervisor {
         await delay(pauseMs, undefined, { signal }).catch(() => {});
       }
       if (signal.aborted) return;
-      const worker = this.#launch(slot);
+      const worker = this.#launch(slot, 'again');
       slot.worker = worker;
       if ((await worker.listening) !== undefined) return this.#setServing(slot, worker);
       const end = await worker.ended;

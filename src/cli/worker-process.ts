@@ -10,8 +10,8 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { reason } from './failure.ts';
-import { isReport, type WorkerOrder } from './worker-messages.ts';
-import { WORKER_VARIABLE } from './worker-role.ts';
+import { isReport, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
+import { START_VARIABLE, WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';
 
 /** How long to wait for the last messages of an ended worker. The channel closes after its process. */
 const LAST_MESSAGES_MS = 1_000;
@@ -36,17 +36,19 @@ export class WorkerProcess {
   readonly number: number;
   /** Resolves with the banner when the worker listens, and with `undefined` when it ends before. */
   readonly listening: Promise<string | undefined>;
-  /** Resolves when the worker begins to drain, or has ended. */
-  readonly left: Promise<void>;
+  /** Resolves when the worker waits for its store before it listens; `false`: it has ended. */
+  readonly waiting: Promise<boolean>;
+  /** Resolves when the worker begins to drain; `false`: it has ended. */
+  readonly left: Promise<boolean>;
   readonly ended: Promise<WorkerEnd>;
   readonly #child: ChildProcess;
   #leaving = false;
   #listeningSince: number | undefined;
 
-  constructor(number: number, { program, args, env, fd }: WorkerCommand) {
+  constructor(number: number, { program, args, env, fd }: WorkerCommand, start: WorkerStart = 'first') {
     this.number = number;
     this.#child = fork(program, args, {
-      env: { ...env, [WORKER_VARIABLE]: String(number) },
+      env: { ...env, [WORKER_VARIABLE]: String(number), [START_VARIABLE]: start },
       // The fourth descriptor is WORKER_FD, the socket.
       stdio: ['ignore', 'inherit', 'inherit', fd, 'ipc'],
     });
@@ -59,13 +61,20 @@ export class WorkerProcess {
       });
       void this.ended.then(() => resolve(undefined));
     });
-    this.left = new Promise((resolve) => {
+    this.waiting = this.#reported('waiting');
+    this.left = this.#reported('leaving', () => {
+      this.#leaving = true;
+    });
+  }
+
+  #reported(what: WorkerReport['sojourn'], note?: () => void): Promise<boolean> {
+    return new Promise((resolve) => {
       this.#child.on('message', (message) => {
-        if (!isReport(message) || message.sojourn !== 'leaving') return;
-        this.#leaving = true;
-        resolve();
+        if (!isReport(message) || message.sojourn !== what) return;
+        note?.();
+        resolve(true);
       });
-      void this.ended.then(() => resolve());
+      void this.ended.then(() => resolve(false));
     });
   }
 
@@ -86,8 +95,16 @@ export class WorkerProcess {
   drain(socketCloses = false): void {
     if (this.#listeningSince === undefined) this.#child.kill('SIGTERM');
     // Without a connection the worker is ending already.
-    else if (this.#child.connected)
-      this.#child.send({ sojourn: 'drain', socketCloses } satisfies WorkerOrder, () => {});
+    else this.#send({ sojourn: 'drain', socketCloses });
+  }
+
+  /** A worker that waits for its store listens without it: the worker that it replaces has left. */
+  listen(): void {
+    if (this.#listeningSince === undefined) this.#send({ sojourn: 'listen' });
+  }
+
+  #send(order: WorkerOrder): void {
+    if (this.#child.connected) this.#child.send(order, () => {});
   }
 
   kill(): void {

@@ -1,8 +1,9 @@
 /**
  * The worker's side of a supervisor: how a process learns that it is a worker, and what stops it.
  *
- * A worker drains and ends on the supervisor's order, on SIGTERM, and when the supervisor dies. A second SIGTERM ends
- * it at once. It ignores SIGINT and SIGHUP: a terminal sends them to every process, and the supervisor acts on them.
+ * A worker drains and ends on the supervisor's order, on SIGTERM, and when the supervisor dies. In the last case it
+ * closes the socket first, because the next supervisor needs the port. A second SIGTERM ends it at once. It ignores
+ * SIGINT and SIGHUP: a terminal sends them to every process, and the supervisor acts on them.
  */
 import { EventEmitter } from 'node:events';
 import { EXIT } from './failure.ts';
@@ -11,11 +12,23 @@ import { isOrder, type WorkerReport } from './worker-messages.ts';
 
 /** The number of this worker: 1, 2 … The supervisor sets it. It is removed before settings are read. */
 export const WORKER_VARIABLE = 'SOJOURN_WORKER';
+/** How the worker starts, a `WorkerStart`. It is removed too. */
+export const START_VARIABLE = 'SOJOURN_WORKER_START';
+/**
+ * `first`: a store on this machine that cannot be opened ends the command. `again`: the worker listens while its store
+ * is away. `beside`: the worker that it replaces serves, so it listens once its store is open.
+ */
+export type WorkerStart = 'first' | 'again' | 'beside';
 /** The file descriptor of the socket that the supervisor passes. */
 export const WORKER_FD = 3;
 
 export interface WorkerRole {
   readonly number: number;
+  readonly start: WorkerStart;
+  /** Resolves when a worker that started `beside` another one is alone. */
+  readonly alone: Promise<void>;
+  /** Resolves when the supervisor is dead. */
+  readonly orphaned: Promise<void>;
   /** No other process holds the socket, so it closes when this worker closes it. */
   readonly socketCloses: boolean;
   /** Emits a signal for each thing that stops this worker. */
@@ -35,7 +48,9 @@ export interface OwnProcess {
 /** `undefined`: this process has no supervisor. */
 export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
   const number = Number(self.env[WORKER_VARIABLE]);
+  const start = startOf(self.env[START_VARIABLE]);
   delete self.env[WORKER_VARIABLE];
+  delete self.env[START_VARIABLE];
   if (!(number > 0) || self.send === undefined) return undefined;
   const signals = new EventEmitter();
   let stopping = false;
@@ -47,14 +62,23 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
     if (!signals.emit('SIGTERM')) self.exit(EXIT.failed);
   };
   let socketCloses = false;
-  self.on('message', (message) => {
-    if (!isOrder(message)) return;
-    if (!stopping) socketCloses = message.socketCloses === true;
-    stop();
+  const alone = new Promise<void>((resolve) => {
+    self.on('message', (message) => {
+      if (!isOrder(message)) return;
+      if (message.sojourn === 'listen') return resolve();
+      if (!stopping) socketCloses = message.socketCloses === true;
+      stop();
+    });
   });
-  self.on('disconnect', stop);
-  // The supervisor died before the listener was added.
-  if (!self.connected) stop();
+  const orphaned = new Promise<void>((resolve) => {
+    const orphan = (): void => {
+      resolve();
+      stop();
+    };
+    self.on('disconnect', orphan);
+    // The supervisor died before the listener was added.
+    if (!self.connected) orphan();
+  });
   self.on('SIGTERM', () => {
     if (signalled) signals.emit('SIGTERM');
     signalled = true;
@@ -63,6 +87,9 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
   for (const terminal of ['SIGINT', 'SIGHUP'] as const) self.on(terminal, () => {});
   return {
     number,
+    start,
+    alone,
+    orphaned,
     get socketCloses() {
       return socketCloses;
     },
@@ -70,4 +97,8 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
     // Errors are ignored: `disconnect` reports the death of the supervisor.
     report: (message) => void self.send?.(message, () => {}),
   };
+}
+
+function startOf(given: string | undefined): WorkerStart {
+  return given === 'again' || given === 'beside' ? given : 'first';
 }

@@ -9,6 +9,7 @@
  * sent without a link, at most once; while the store is away they wait (`bus-outbox.ts`).
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
+import { lapsed, type SojournError, storeAway } from '../errors.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { RandomSource } from '../options/system.ts';
 import type { Logger, TimeProvider } from '../types.ts';
@@ -161,6 +162,17 @@ export class Instance {
     return this.#lease.storeAway;
   }
 
+  /** Whether the store is open, and this instance has announced itself in it. */
+  get joined(): boolean {
+    return this.#lease.joined;
+  }
+
+  /** What a request lacks that waits for the lease. */
+  get missing(): SojournError {
+    return this.joined ? lapsed() : storeAway('it is not open yet');
+  }
+
+  /** May be called again after it has failed. */
   async join(): Promise<void> {
     await this.#lease.join();
     await this.#peers.read();

@@ -79,6 +79,7 @@ type Phase = InstanceLease['state'] | 'left';
 
 export class Lease {
   readonly #options: LeaseOptions;
+  #joined = false;
   #id: string;
   #announcedId: string;
   #phase: Phase = 'serving';
@@ -126,7 +127,7 @@ export class Lease {
   /** Whether sessions that are claimed for `owner` may be served from memory now. */
   get valid(): boolean {
     const { inProcess } = this.#options;
-    return inProcess || (this.#losses === this.#lossesRenewed && this.#inTime);
+    return inProcess ? this.#joined : this.#losses === this.#lossesRenewed && this.#inTime;
   }
 
   get #left(): boolean {
@@ -168,21 +169,37 @@ export class Lease {
     return this.#storeAway;
   }
 
+  /** Whether the store is open, and the first lease was sent to it. */
+  get joined(): boolean {
+    return this.#joined;
+  }
+
+  /** May be called again after it has failed. */
   async join(): Promise<void> {
-    this.#extend(await this.#announce(), this.#losses);
+    this.#joined = true;
+    try {
+      this.#extend(await this.#announce(), this.#losses);
+    } catch (cause) {
+      this.#joined = false;
+      const { store } = this.#options;
+      // The lease may be stored all the same, and no id is announced twice.
+      await (async () => store.leave(this.#id))().catch(() => {});
+      this.#id = this.#announcedId = this.#newId();
+      throw cause;
+    }
     this.#renewedAt = this.#options.time.monotonic();
     this.#arm();
   }
 
   async drain(): Promise<void> {
     if (this.#phase === 'serving') this.#phase = 'draining';
-    await this.#options.store.renew(this.#id, this.#stored);
+    if (this.#joined) await this.#options.store.renew(this.#id, this.#stored);
   }
 
   async leave(): Promise<void> {
     this.#phase = 'left';
     if (this.#timer !== undefined) this.#options.time.clearTimeout(this.#timer);
-    await this.#options.store.leave(this.#id);
+    if (this.#joined) await this.#options.store.leave(this.#id);
   }
 
   #newId(): string {
@@ -211,7 +228,7 @@ export class Lease {
 
   /** Renews now, because another instance seems to believe this instance dead. */
   check(): void {
-    if (this.#ticking || this.#left) return;
+    if (this.#ticking || this.#left || !this.#joined) return;
     if (this.#timer !== undefined) this.#options.time.clearTimeout(this.#timer);
     this.#tick();
   }

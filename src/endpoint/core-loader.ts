@@ -1,13 +1,13 @@
 /**
- * Creates the endpoint's core once the store is open.
+ * Opens the endpoint's store, and joins the deployment in it.
  *
  *     opening ──▶ open
  *        └──failed──▶ waiting ──a request, or a pause──▶ opening
  *
  * A store that was unreachable at the start is retried without a request, because a load balancer sends no requests to
- * an instance that is not ready. The retries end when the store is open, or when the endpoint drains or closes.
+ * an instance that is not ready. The retries end when the store is open, or when the endpoint has drained or closes.
+ * Until then requests that need the store wait for it, as in any other outage.
  */
-import { draining } from '../errors.ts';
 import { backoffMs, type RandomSource } from '../options/system.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Logger, TimeProvider } from '../types.ts';
@@ -21,8 +21,8 @@ export interface CoreLoaderOptions<T extends object> {
   readonly time: TimeProvider;
   readonly random: RandomSource;
   readonly logger: Logger;
-  /** An endpoint that drains, or that is closed, makes no further attempt. */
-  readonly lifecycle: Pick<Lifecycle, 'prefersOthers' | 'refusal'>;
+  /** An endpoint that has drained, or that is closed, makes no further attempt. */
+  readonly lifecycle: Pick<Lifecycle, 'refusal'>;
 }
 
 export class CoreLoader<T extends object> {
@@ -50,15 +50,15 @@ export class CoreLoader<T extends object> {
    */
   async ready(): Promise<T> {
     if (this.#value !== undefined) return this.#value;
-    const { prefersOthers, refusal } = this.#options.lifecycle;
-    if (this.#attempt === undefined && prefersOthers) throw refusal ?? draining();
+    const { refusal } = this.#options.lifecycle;
+    if (this.#attempt === undefined && refusal !== undefined) throw refusal;
     return this.#attempt ?? this.#try();
   }
 
-  /** Called once the endpoint drains or is closed. Resolves with the result of the running attempt, if there is one. */
-  async stop(): Promise<T | undefined> {
+  /** Called once the endpoint is closed. Resolves when no attempt is under way. */
+  async stop(): Promise<void> {
     this.#clear();
-    return this.#value ?? this.#attempt?.catch(() => undefined);
+    await this.#attempt?.catch(() => {});
   }
 
   #try(): Promise<T> {
@@ -90,7 +90,7 @@ export class CoreLoader<T extends object> {
     // Log only the first failure of an outage, because later attempts fail alike.
     if (this.#failures === 1) logger.error({ err }, 'The session store could not be opened; it is tried again');
     else logger.debug({ err }, 'The session store could not be opened yet');
-    if (!this.#options.lifecycle.prefersOthers) {
+    if (this.#options.lifecycle.refusal === undefined) {
       const pauseMs = backoffMs(this.#failures - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random);
       this.#timer = time.setTimeout(() => void this.#again(), pauseMs);
     }

@@ -1,6 +1,6 @@
 /**
  * Wires the parts of an endpoint: caller checks → request checks → eras → sessions → store, with one instance in the
- * deployment. It is created when the store is open; `endpoint.ts` is the public face.
+ * deployment. The store may be opened later; `endpoint.ts` is the public face.
  *
  * Its states are those of `session/lifecycle.ts`.
  */
@@ -24,6 +24,7 @@ import type { Authorizer } from '../session/authorizer.ts';
 import { ServerBuilder } from '../session/server-builder.ts';
 import { SessionBuilder } from '../session/session-builder.ts';
 import { contexts } from '../session/context.ts';
+import { inTime } from '../session/grace.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { RecentListChanges } from '../session/recent-list-changes.ts';
 import { Patience } from '../session/patience.ts';
@@ -143,8 +144,8 @@ export class Core {
     const fleet = new FleetBus((event) => this.instance.publish(event), listenerThrew);
     this.bus = options.bus === undefined ? fleet : new LocalBus(options.bus, listenerThrew);
     const { requestStateKeys } = options;
-    this.#keys =
-      requestStateKeys === undefined ? dailyKeys(store, options.timeProvider.now) : async () => requestStateKeys;
+    const daily = dailyKeys(store, options.timeProvider.now);
+    this.#keys = requestStateKeys === undefined ? () => this.#inWait(daily(), options) : async () => requestStateKeys;
     const requestState = createRequestState({
       keys: this.#keys,
       userOf,
@@ -228,7 +229,16 @@ export class Core {
     });
   }
 
-  /** Takes the lease and opens the mailbox. No request is served before. Synchronous on the memory store. */
+  /** What a request waits for until the store is open. */
+  async #inWait<T>(read: Promise<T>, { timeProvider, waitMs }: ResolvedOptions): Promise<T> {
+    if (!this.instance.joined && !(await inTime(timeProvider, read, waitMs))) throw this.instance.missing;
+    return read;
+  }
+
+  /**
+   * Takes the lease and opens the mailbox, once the store is open. Requests that need them wait. Synchronous on the
+   * memory store. May be called again after it has failed.
+   */
   join(): Promise<void> {
     return this.instance.join();
   }

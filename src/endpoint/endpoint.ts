@@ -9,8 +9,7 @@ import { WellKnown } from '../auth/well-known.ts';
 import { hostDefinition, type HostedDefinition } from '../definition/definition.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
-import { draining, optionInvalid, optionsContradict, storeAway, type SojournError } from '../errors.ts';
-import { refuse } from '../http/answer.ts';
+import { optionInvalid, optionsContradict, storeAway } from '../errors.ts';
 import { attempt, type ExchangeHost } from '../http/attempt.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
@@ -28,6 +27,7 @@ import { createSessions, type SessionEvents } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
+import { LateViews } from './late-store.ts';
 import { openViews, type StoreViews } from './store-views.ts';
 import { Lifecycle } from '../session/lifecycle.ts';
 import { SharedLists } from '../session/shared-lists.ts';
@@ -78,6 +78,7 @@ export function createMcpEndpoint(
 
 class Endpoint {
   readonly #factory: McpEndpointFactory;
+  readonly #core: Core;
   readonly #options: ResolvedOptions;
   readonly #definition: HostedDefinition | undefined;
   readonly #loader: CoreLoader<Core>;
@@ -98,7 +99,7 @@ class Endpoint {
     this.#definition = definition;
     definition?.onListChanged(
       (kind) => this.#lists?.changed(kind),
-      (kind) => this.#core?.bus.deliver({ kind }),
+      (kind) => this.#core.bus.deliver({ kind }),
     );
     const { timeProvider: time, logger, auth, limits, writeTimeoutMs } = options;
     this.#authenticator = auth && createAuthenticator(auth, { time, logger });
@@ -119,8 +120,12 @@ class Endpoint {
           logger.warn({ pendingBytes, ...(why === 'stalled' && { writeTimeoutMs }) }, CUT[why]),
       }),
     };
+    const store = options.store ?? memory();
+    const views = openViews(store, options);
+    const present = views instanceof Promise ? new LateViews(store, options, views) : views;
+    this.#core = this.#make(store, present);
     this.#loader = new CoreLoader({
-      open: () => this.#open(),
+      open: () => this.#open(present),
       time,
       random: systemRandom,
       logger,
@@ -128,18 +133,18 @@ class Endpoint {
     });
   }
 
-  get #core(): Core | undefined {
-    return this.#loader.value;
+  /** Synchronous on the memory store. */
+  #open(views: StoreViews): Core | Promise<Core> {
+    if (views instanceof LateViews) return this.#openLater(views);
+    void this.#core.join();
+    return this.#core;
   }
 
-  /** Synchronous on the memory store. */
-  #open(): Core | Promise<Core> {
-    const store = this.#options.store ?? memory();
-    const views = openViews(store, this.#options);
-    if (views instanceof Promise) return views.then((open) => this.#joined(this.#make(store, open)));
-    const core = this.#make(store, views);
-    void core.join();
-    return core;
+  async #openLater(late: LateViews): Promise<Core> {
+    await late.open();
+    await this.#core.join();
+    this.#core.prepare();
+    return this.#core;
   }
 
   #make({ durable, inProcess }: Store, { sessions, calls }: StoreViews): Core {
@@ -162,35 +167,13 @@ class Endpoint {
     });
   }
 
-  async #joined(core: Core): Promise<Core> {
-    try {
-      await core.join();
-    } catch (cause) {
-      await core.shutdown.discard().catch(() => {});
-      throw cause;
-    }
-    core.prepare();
-    return core;
-  }
-
   #handle(exchange: Exchange, allowedHosts?: readonly string[]): void {
-    attempt(exchange, () => {
-      if (this.#core !== undefined) return this.#core.callerChecks.enter(exchange, allowedHosts);
-      return this.#loader.ready().then(
-        (core) => core.callerChecks.enter(exchange, allowedHosts),
-        (cause: unknown) => refuse(exchange, this.#unready(cause), null),
-      );
-    });
-  }
-
-  #unready(cause: unknown): SojournError {
-    const { prefersOthers, refusal } = this.#lifecycle;
-    return refusal ?? (prefersOthers ? draining() : storeAway('opening it', cause));
+    attempt(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
   }
 
   /** Throws while the store is not open, for members that must answer synchronously. */
   get #opened(): Core {
-    if (this.#core === undefined) throw storeAway('it is not open yet');
+    if (this.#loader.value === undefined) throw storeAway('it is not open yet');
     return this.#core;
   }
 
@@ -239,12 +222,15 @@ class Endpoint {
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) {
       throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
     }
-    // If the store was never open there are no sessions to release.
-    const core = this.#core ?? (await this.#drainUnopened());
-    if (core === undefined) return { released: 0, interrupted: 0 };
+    const core = this.#core;
     // A client that connects to an inherited socket waits for the next process, so stop accepting early and let that
     // process start.
-    const left = [...this.#listening].filter(({ inherited }) => inherited || given?.stopListening === true);
+    const stops = given?.stopListening;
+    const left = [...this.#listening].filter(({ inherited }) => inherited || stops === true || stops === 'now');
+    if (stops === 'now') {
+      await Promise.all(left.map((listening) => listening.stopAccepting('alone', false)));
+      return core.shutdown.drain(timeoutMs, () => left.some(({ expectsRequests }) => expectsRequests));
+    }
     const remainingMs = left.length > 0 ? await core.shutdown.finishAlone(timeoutMs) : timeoutMs;
     if (left.length > 0) {
       const serving = (await core.instance.otherServing()) === undefined ? 'alone' : 'others';
@@ -254,16 +240,8 @@ class Endpoint {
     return core.shutdown.drain(remainingMs, () => left.some(({ expectsRequests }) => expectsRequests));
   }
 
-  /** `undefined`: the store is not open, and this endpoint opens it no more. */
-  async #drainUnopened(): Promise<Core | undefined> {
-    this.#lifecycle.advance('draining');
-    const core = await this.#loader.stop();
-    if (core === undefined) this.#lifecycle.advance('drained');
-    return core;
-  }
-
   #health(): EndpointHealth {
-    if (this.#core !== undefined) return this.#core.health();
+    if (this.#loader.value !== undefined) return this.#core.health();
     return { state: this.#lifecycle.state, store: 'away', instance: '', sessions: 0 };
   }
 
@@ -288,8 +266,8 @@ class Endpoint {
     return (this.#closing ??= keepingProcess(async () => {
       this.#lifecycle.advance('closed');
       const servers = [...this.#listening].map((listening) => listening.close());
-      const core = await this.#loader.stop();
-      await core?.shutdown.close();
+      await this.#loader.stop();
+      await this.#core.shutdown.close();
       this.#exchanges.slowReaders.stop();
       for (const listening of this.#listening) listening.closeIdle();
       await Promise.all(servers);

@@ -18,9 +18,10 @@ export interface DrainOptions {
   timeoutMs?: number | undefined;
   /**
    * `listen()` stops accepting connections first. A proxy whose connection is refused tries the next instance. Default
-   * `false`: the endpoint answers until the end of the drain, and then with 503.
+   * `false`: the endpoint answers until the end of the drain, and then with 503. An endpoint that serves alone first
+   * finishes the calls that run; with `'now'` it does not, so that another process gets the port at once.
    */
-  stopListening?: boolean | undefined;
+  stopListening?: boolean | 'now' | undefined;
   /**
    * The socket that `listen({ fd })` was passed is held by no other process, so it closes with this one. Default
    * `false`.

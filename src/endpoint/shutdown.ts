@@ -127,13 +127,6 @@ export class Shutdown {
     await this.#stop();
   }
 
-  /** Gives back what a core without sessions holds, which could not join. */
-  async discard(): Promise<void> {
-    this.#parts.ignoreBus();
-    await this.#closeEras(false);
-    await this.#stop();
-  }
-
   async #stop(): Promise<void> {
     const { registry, keepAlive, instance, store } = this.#parts;
     registry.stop();
@@ -161,6 +154,8 @@ export class Shutdown {
       return;
     }
     await Promise.all(live.map((session) => this.#parts.registry.leaving.end(session, 'store_lost')));
+    // A store that was never open has no session of this endpoint.
+    if (!this.#parts.instance.joined) return;
     let cursor: string | undefined;
     do {
       const page = await this.#parts.store.sessions.list(100, cursor);

@@ -24,8 +24,8 @@ export interface ListenOptions {
   /** ms until a client has sent its whole request. Default 60,000. It does not limit answers and streams. */
   requestTimeoutMs?: number | undefined;
   /**
-   * Listens even while the store cannot be opened. The store is tried again every second; until then requests and
-   * `/readyz` are answered with 503. Default `false`: `listen()` rejects.
+   * Listens even while the store cannot be opened. The store is tried again every second; until then requests that need
+   * it wait, and `/readyz` is answered with 503. Default `false`: `listen()` rejects.
    */
   storeMayBeAway?: boolean | undefined;
   /** A listening TCP socket that was passed to the process and outlives it (systemd: 3). It replaces port and host. */

@@ -7,7 +7,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import type { MaybePromise, Marker, SessionStore, WriteOutcome } from '../stores/store.ts';
+import type { MaybePromise, Marker, WriteOutcome } from '../stores/store.ts';
 import type { MessageContext } from './context.ts';
 import type { Ownership } from './ownership.ts';
 import { rightsOf } from './rights.ts';
@@ -56,7 +56,7 @@ interface Client {
 }
 
 export class CallGuard {
-  readonly #sessions: SessionStore;
+  readonly #store: GuardHost['store'];
   readonly #ownership: Ownership;
   readonly #logger: Logger;
   readonly #time: Required<TimeProvider>;
@@ -70,7 +70,7 @@ export class CallGuard {
 
   constructor({ store, logger, options }: GuardHost, ownership: Ownership) {
     this.#logger = logger;
-    this.#sessions = store.sessions;
+    this.#store = store;
     this.#ownership = ownership;
     this.#time = options.timeProvider;
     this.#wait = { time: options.timeProvider, waitMs: options.waitMs, stopped: () => ownership.left };
@@ -187,7 +187,7 @@ export class CallGuard {
 
   async #mark(mark: Marker): Promise<WriteOutcome> {
     const { sessionId, fence } = this.#ownership;
-    const outcome = await this.#sessions.mark(sessionId, fence, mark);
+    const outcome = await this.#store.sessions.mark(sessionId, fence, mark);
     return outcome === 'fenced' && (await this.#ownership.claimedSince(fence.epoch)) ? this.#mark(mark) : outcome;
   }
 
@@ -240,7 +240,7 @@ export class CallGuard {
     // If this write fails, the marker names a call that has ended. The next owner finds no open stream for it, and
     // keeps the marker for a while.
     const { sessionId, fence } = this.#ownership;
-    const unmark = async (): Promise<WriteOutcome> => this.#sessions.mark(sessionId, fence, marker, true);
+    const unmark = async (): Promise<WriteOutcome> => this.#store.sessions.mark(sessionId, fence, marker, true);
     unmark().catch(() => {});
   }
 }

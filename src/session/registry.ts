@@ -59,6 +59,7 @@ export class Registry implements LiveSessionHost, SweptSessions {
   readonly durable: boolean;
   readonly #claims: ClaimQueue;
   readonly takenOver: () => void;
+  readonly hasLease: () => boolean;
   readonly #lifecycle: Lifecycle;
   readonly #idSuffixes: () => boolean;
   readonly #events: SessionEvents;
@@ -92,13 +93,14 @@ export class Registry implements LiveSessionHost, SweptSessions {
     this.memory = memory;
     this.held = new HeldBytes(memory);
     this.takenOver = takenOver;
+    this.hasLease = valid;
     this.#lifecycle = lifecycle;
     this.#idSuffixes = idSuffixes;
     this.hibernated = new HibernatedIndex(options.timeProvider.now());
     this.leaving = new LeavingSessions(this, this.#events);
     this.#sweep = new Sweep(this);
     this.#claims = new ClaimQueue({
-      store: store.sessions,
+      store: { claim: (id, from, me) => store.sessions.claim(id, from, me) },
       logger: options.logger,
       time: options.timeProvider,
       owner,

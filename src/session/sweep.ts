@@ -38,6 +38,8 @@ export interface SweptSessions {
   readonly logger: Logger;
   readonly store: OpenStore;
   readonly durable: boolean;
+  /** Whether the instance has its lease. */
+  hasLease(): boolean;
   readonly idle: IdleList<LiveSession>;
   readonly hibernated: HibernatedIndex;
   readonly shares: UserShares;
@@ -222,6 +224,8 @@ export class Sweep {
 
   async #sweepStore(): Promise<void> {
     const { store } = this.#registry;
+    // The store is away, or not open yet.
+    if (!this.#registry.hasLease()) return;
     try {
       await this.#registry.leaving.settle();
       // The owners that are alive now, for this pass: each of them ends its sessions itself.

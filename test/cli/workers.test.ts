@@ -280,7 +280,9 @@ describe.runIf(unix)('workers that cannot be', () => {
   });
 
   test('the environment asks for them like the flag', async () => {
-    const { code, stderr } = await runProcess(['serve', 'echo-server.mjs'], { env: { SOJOURN_WORKERS: '3' } });
+    const { code, stderr } = await runProcess(['serve', 'echo-server.mjs', '--port', '0'], {
+      env: { SOJOURN_WORKERS: '3' },
+    });
     expect(code).toBe(2);
     expect(stderr).toContain('SOJOURN_WORKERS: 3 processes need a store');
   });

@@ -13,7 +13,7 @@
  */
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
-import { lapsed, otherUser, restoreFailed, sessionIdInvalid, storeAway, versionChanged } from '../../errors.ts';
+import { otherUser, restoreFailed, sessionIdInvalid, storeAway, versionChanged } from '../../errors.ts';
 import { answerable, type LostForm, lostForm, reasonOf, refuseOnSession } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
@@ -131,7 +131,7 @@ export class CallLoop {
     const waiting = this.#waiting.has(id, call.kind);
     if (waiting && this.#cancelsWaiting(id, call)) return exchange.respond(202, []);
     // Without a lease this instance cannot know whether the sessions in its memory are still its own.
-    if (!instance.valid) return this.#wait(id, call, lapsed());
+    if (!instance.valid) return this.#wait(id, call, instance.missing);
     const live = registry.get(id);
     // A running call may wait for answers and notifications, so those may overtake.
     if (waiting && (live?.gate.open !== true || counts(call)))
@@ -232,12 +232,12 @@ export class CallLoop {
     const { registry, instance } = this.#options;
     const { exchange } = call;
     if (relayLost(call)) return DONE;
-    if (!instance.valid) throw lapsed();
+    if (!instance.valid) throw instance.missing;
     const found = await this.#locate(id, call);
     if ('record' in found) return { outcome: (await this.#deleteRecord(found.record, exchange)) ? undefined : call };
     if ('here' in found) {
       if (relayLost(call)) return DONE;
-      if (!instance.valid) throw lapsed();
+      if (!instance.valid) throw instance.missing;
       // The session may have left between the find and this turn, or the lease may have run out and come back.
       const serves = registry.get(id) === found.here && found.here.gate.open;
       if (abandonedWhileWaiting(call)) return DONE;

@@ -6,7 +6,7 @@
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import type { CallItem } from '../../cluster/messages.ts';
-import { batchNotAllowed, lapsed, overMemory, ownerLost, sessionIdMissing } from '../../errors.ts';
+import { batchNotAllowed, overMemory, ownerLost, sessionIdMissing } from '../../errors.ts';
 import { JSON_HEADERS, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import { BODY_WEIGHT, type Exchange } from '../../http/exchange.ts';
@@ -257,7 +257,7 @@ export class LegacyEra {
     try {
       const { waitMs } = this.#options;
       if (!this.#instance.valid && !(await this.#patience.lease(post.text?.length ?? 0, waitMs, exchange)))
-        throw lapsed();
+        throw this.#instance.missing;
       if (this.#lifecycle.prefersOthers) {
         // The relaying instance tries the next one.
         if (exchange.relayOrigin !== undefined) return exchange.relayOrigin.refuse();
