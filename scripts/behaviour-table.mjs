@@ -1,41 +1,106 @@
 /**
- * Writes `docs/reference/behaviour.md`: which test shows which item of the behaviour list. A test shows an item by the
- * number in its title (`B42 a server handle …`, `B38 B40 …`). `node scripts/behaviour-table.mjs` writes the page. With
- * `--check` it reports instead an item without a test, a number that does not exist, and a page that is out of date.
- * `--tests` and `--page` name another folder and file.
+ * Writes `docs/reference/behaviour.md`: what the tests of the behaviour list hold. An item is a number in the title of a
+ * test or of its `describe` (`B42 a server handle …`, `B38 B40 …`), and its sentences are these titles, so the page says
+ * what runs. `node scripts/behaviour-table.mjs` writes the page. With `--check` it reports instead an item without a
+ * test, a number that does not exist, and a page that is out of date. `--tests` and `--page` name another folder and file.
  */
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { tsImport } from 'tsx/esm/api';
-import { LATER, LATER_IN_PART, SECTIONS } from './behaviour-items.mjs';
 import { root } from './steps.mjs';
 
-const MOST_NOT_APPLICABLE = 10;
-/** Comments and texts, so that a comment inside a text, or a text inside a comment, is not found. */
-const TOKENS = /\/\*[\s\S]*?\*\/|\/\/.*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g;
-const TITLE = /^['"`](B\d+(?: B\d+)*) /;
-/** A test that is skipped or only planned shows nothing. */
-const NOT_RUN = /\.(?:skip|todo)\b[^;\n]*$/;
+/** The first item of each section. */
+const SECTIONS = new Map([
+  ['POST', 1],
+  ['GET', 31],
+  ['DELETE', 47],
+  ['Session lifecycle: idle, limits, shutdown', 54],
+  ['Migration', 72],
+  ['Stateless mode', 87],
+  ['Hybrid mode', 101],
+  ['Resumability', 110],
+  ['The modern era on the wire', 132],
+  ['Protocol versions', 144],
+  ['Headers that mirror the body', 156],
+  ['The 2024-11-05 transport', 169],
+  ['Identity and authorization', 179],
+  ['Session options, run hook, execution context, CORS', 191],
+  ['Limits and flow control', 198],
+  ['What the specification adds', 201],
+]);
+const LAST = 226;
 
-/** Maps each item to the files with a test of it. */
-function findTests(folder) {
-  const found = new Map();
+/** Items that a later version will have. */
+const LATER = new Map([
+  [100, 'telemetry carries the version of each request'],
+  [155, 'telemetry carries the negotiated version'],
+]);
+
+const MOST_NOT_APPLICABLE = 10;
+const NUMBERED = /^(?:B\d+ )+/;
+/** A `describe` that only says on which face, or for which parameter, its tests run. */
+const VARIANT = /^(?:(?:over|in|at) )?(?:the )?%s(?: face)?$/;
+
+/** Every test that runs and whose name has a number, from vitest, which reads the files without running them. */
+function listTests(folder) {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
-  for (const file of names.filter((name) => name.endsWith('.ts') && !name.includes('fixtures')).sort()) {
-    const text = readFileSync(join(folder, file), 'utf8');
-    for (const { 0: token, index } of text.matchAll(TOKENS)) {
-      const numbers = TITLE.exec(token)?.[1];
-      if (numbers === undefined || NOT_RUN.test(text.slice(0, index))) continue;
-      for (const number of numbers.split(' ')) {
-        const item = Number(number.slice(1));
-        const files = found.get(item) ?? [];
-        if (!files.includes(file)) found.set(item, [...files, file]);
-      }
+  const files = names.filter(
+    (name) =>
+      name.endsWith('.test.ts') &&
+      !name.includes('fixtures') &&
+      /['"`]B\d/.test(readFileSync(join(folder, name), 'utf8')),
+  );
+  const temporary = mkdtempSync(join(tmpdir(), 'sojourn-titles-'));
+  try {
+    const list = join(temporary, 'list.json');
+    const program = join(root, 'node_modules/vitest/vitest.mjs');
+    const paths = files.map((name) => join(folder, name));
+    const args = ['list', '--staticParse', `--json=${list}`, '--root', dirname(folder), ...paths];
+    const { stderr, status } = spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`vitest list failed: ${stderr}`);
+    return JSON.parse(readFileSync(list, 'utf8'))
+      .map(({ name, file, location }) => ({
+        path: name.split(' > '),
+        file: relative(folder, file),
+        line: location.line,
+      }))
+      .toSorted((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1));
+  } finally {
+    rmSync(temporary, { recursive: true });
+  }
+}
+
+/** Maps each item to its sentences, and each sentence to the files that hold it. */
+function findItems(folder) {
+  const items = new Map();
+  for (const { path, file } of listTests(folder)) {
+    const numbers = path.flatMap((title) => NUMBERED.exec(title)?.[0].match(/\d+/g) ?? []);
+    const sentence = sentenceOf(path);
+    for (const number of numbers) {
+      const item = Number(number);
+      const sentences = items.get(item) ?? new Map();
+      items.set(item, sentences.set(sentence, new Set([...(sentences.get(sentence) ?? []), file])));
     }
   }
-  return found;
+  return items;
+}
+
+/** The titles from the outermost `describe` to the test. What a parameter fills in is `…`. */
+function sentenceOf(path) {
+  const titles = path.filter((title) => !VARIANT.test(title));
+  const joined = titles.map((title, i) => {
+    const text = title.replace(NUMBERED, '');
+    if (i === titles.length - 1) return text;
+    return NUMBERED.test(title) || /[:,]$/.test(text) ? `${text} ` : `${text}: `;
+  });
+  return joined
+    .join('')
+    .replace(/%[sjdio#]|\$\{[^}]*\}/g, '…')
+    .replace(/ \(…\)/g, '');
 }
 
 async function readNotApplicable(folder) {
@@ -45,18 +110,19 @@ async function readNotApplicable(folder) {
   return new Map(NOT_APPLICABLE.map((entry) => [entry.item, entry]));
 }
 
-function findProblems(tests, notApplicable) {
-  const last = SECTIONS.at(-1).first + SECTIONS.at(-1).items.length - 1;
+function findProblems(items, notApplicable) {
   const problems = [];
-  for (let item = 1; item <= last; item++) {
-    if (tests.has(item)) {
+  for (let item = 1; item <= LAST; item++) {
+    if (items.has(item)) {
       if (notApplicable.has(item)) problems.push(`B${item} is not applicable, and has a test: one of the two is wrong`);
-    } else if (!notApplicable.has(item) && (!LATER.has(item) || LATER_IN_PART.has(item))) {
+      if (LATER.has(item)) problems.push(`B${item} is for later, and has a test: one of the two is wrong`);
+    } else if (!notApplicable.has(item) && !LATER.has(item)) {
       problems.push(`B${item} has no test`);
     }
   }
-  for (const item of [...tests.keys(), ...notApplicable.keys()]) {
-    if (item < 1 || item > last) problems.push(`B${item} does not exist (${[...(tests.get(item) ?? [])].join(', ')})`);
+  for (const item of [...items.keys(), ...notApplicable.keys()]) {
+    const files = [...(items.get(item)?.values() ?? [])].flatMap((found) => [...found]);
+    if (item < 1 || item > LAST) problems.push(`B${item} does not exist (${[...new Set(files)].join(', ')})`);
   }
   if (notApplicable.size > MOST_NOT_APPLICABLE) {
     problems.push(`${notApplicable.size} items are not applicable; ${MOST_NOT_APPLICABLE} may be`);
@@ -64,27 +130,30 @@ function findProblems(tests, notApplicable) {
   return problems;
 }
 
-function renderPage(tests, notApplicable, folder, page) {
+function renderPage(items, notApplicable, folder, page) {
   const up = relative(dirname(page), folder).replaceAll('\\', '/');
-  const cell = (item) => {
-    const { why, instead } = notApplicable.get(item) ?? {};
-    const links = (tests.get(item) ?? []).map((file) => {
-      const path = file.replaceAll('\\', '/');
-      return `[${basename(path, '.ts').replace(/\.test$/, '')}](${up}/${path})`;
-    });
-    return [
-      ...links,
-      ...(why === undefined ? [] : [`not applicable: ${why}; ${instead}`]),
-      ...(LATER.has(item) ? [links.length > 0 ? `(${LATER.get(item)})` : `later, ${LATER.get(item)}`] : []),
-    ].join(' ');
+  const link = (file) => {
+    const path = file.replaceAll('\\', '/');
+    return `[${basename(path, '.ts').replace(/\.test$/, '')}](${up}/${path})`;
   };
-  const sections = SECTIONS.map(({ title, first, items }) => {
-    const rows = items.map((text, i) => [String(first + i), text, cell(first + i)]);
-    return `## ${title}\n\n${renderTable(['item', 'behaviour', 'shown by'], rows)}\n`;
+  const rowsOf = (item) => {
+    const number = String(item);
+    const absent = notApplicable.get(item);
+    if (absent !== undefined) return [[number, absent.what, `not applicable: ${absent.why}; ${absent.instead}`]];
+    if (LATER.has(item)) return [[number, LATER.get(item), 'later, with telemetry']];
+    return [...(items.get(item) ?? [])].map(([sentence, files], i) => [
+      i === 0 ? number : '',
+      sentence.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('*', '\\*'),
+      [...files].map(link).join(' '),
+    ]);
+  };
+  const firsts = [...SECTIONS.values(), LAST + 1];
+  const sections = [...SECTIONS].map(([title, first], i) => {
+    const numbers = Array.from({ length: firsts[i + 1] - first }, (_, n) => first + n);
+    return `## ${title}\n\n${renderTable(['item', 'behaviour', 'shown by'], numbers.flatMap(rowsOf))}\n`;
   });
   return `${renderHead()}\n${sections.join('\n')}`;
 }
-
 /** What is answered with 200 for a request on a session, and its status anywhere else. */
 const ANSWERED = [
   [
@@ -113,8 +182,9 @@ const ANSWERED = [
 
 const renderHead = () => `# Behaviour
 
-What an endpoint does, item by item, and the tests that show it: their titles carry the item's number (\`grep -rn "B42 " test\`).
-Made by \`node scripts/behaviour-table.mjs\`; a test fails when an item has none, or when this page is out of date.
+What an endpoint does, item by item. Each sentence is the title of a test that runs; \`…\` is a value that the test varies. The title
+carries the number of the item (\`grep -rn "B42 " test\`). \`node scripts/behaviour-table.mjs\` writes this page, and a test
+fails when an item has no test or when the page is out of date.
 
 ## Here 200, elsewhere a refusal
 
@@ -143,10 +213,10 @@ const { values } = parseArgs({
   },
 });
 const [folder, page] = [resolve(values.tests), resolve(values.page)];
-const tests = findTests(folder);
+const items = findItems(folder);
 const notApplicable = await readNotApplicable(folder);
-const problems = findProblems(tests, notApplicable);
-const made = renderPage(tests, notApplicable, folder, page);
+const problems = findProblems(items, notApplicable);
+const made = renderPage(items, notApplicable, folder, page);
 if (!values.check) writeFileSync(page, made);
 else if (!existsSync(page) || readFileSync(page, 'utf8') !== made) {
   problems.push(`${relative(root, page)} is out of date; node scripts/behaviour-table.mjs writes it`);

@@ -92,7 +92,7 @@ describe.each(FACES)('over %s', (face) => {
     ['a token of a resource beside this one', bearer('sibling').headers, 'Token was not issued for this resource'],
     ['a token that verify does not know', bearer('unknown').headers, 'Token is not valid'],
     ['a token that verify refuses', bearer('refused').headers, 'Token was revoked'],
-  ])('%s is 401 with a challenge that names the metadata', async (_name, headers, description) => {
+  ])('B186 %s is 401 with a challenge that names the metadata', async (_name, headers, description) => {
     const { client } = await serve(createLab().factory, { auth }, { face });
     for (const response of [
       await client({ headers }).post({ jsonrpc: '2.0', id: 1, method: 'ping' }),
@@ -116,7 +116,7 @@ describe.each(FACES)('over %s', (face) => {
     expect((await client(bearer('parent')).initialize()).response.status).toBe(200);
   });
 
-  test('a token without a required scope is 403, and the challenge names the scope', async () => {
+  test('B190 a token without a required scope is 403, and the challenge names the scope', async () => {
     const { client } = await serve(createLab().factory, { auth }, { face });
     const { response } = await client(bearer('narrow')).initialize();
     expect(response.status).toBe(403);

@@ -94,7 +94,7 @@ const refused: Array<[string, (issuer: Issuer) => TokenParts | Promise<TokenPart
   ['names an unknown key', () => ({ kid: 'unknown' }), /its key is unknown/],
   ['has a symmetric signature', () => ({ alg: 'HS256', key: new Uint8Array(32) }), /algorithm is not accepted/],
 ];
-test.each(refused)('a token that %s is 401', async (_name, parts, why) => {
+test.each(refused)('B204 a token that %s is 401', async (_name, parts, why) => {
   const issuer = await startIssuer();
   const { client } = await serve(createLab().factory, { auth: authOf(issuer) });
   const { response } = await client(bearer(await issuer.token(await parts(issuer)))).initialize();

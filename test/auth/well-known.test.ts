@@ -21,7 +21,7 @@ async function listening(auth: AuthOptions | undefined) {
   return (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${port}${path}`, init);
 }
 
-test('listen() serves it at the path of the resource, to any origin and without a token', async () => {
+test('B187 listen() serves the metadata document at the path of the configured resource, to any origin and without a token', async () => {
   const ask = await listening({ jwt, requiredScopes: ['read'] });
   const response = await ask(PATH, { headers: { origin: 'https://inspector.example', host: 'evil.example' } });
   expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([200, '*']);
@@ -39,13 +39,13 @@ test('listen() serves it at the path of the resource, to any origin and without 
   expect((await ask('/.well-known/oauth-protected-resource')).status).toBe(404);
 });
 
-test('without a configured resource there is none', async () => {
+test('B187 without a configured resource there is no metadata document', async () => {
   expect((await (await listening(undefined))(PATH)).status).toBe(404);
   expect((await (await listening({ verify: async () => undefined }))(PATH)).status).toBe(404);
   expect((await (await listening({ jwt: { ...jwt, audience: 'api' } }))(PATH)).status).toBe(404);
 });
 
-test('metadata adds to it and replaces parts of it', async () => {
+test('B188 B189 auth.metadata adds to the metadata document and replaces parts of it, its resource too', async () => {
   const ask = await listening({
     jwt,
     metadata: {

@@ -65,7 +65,7 @@ describe.each(faces)('%s', (face) => {
     },
   );
 
-  test('B46 B53 a GET or DELETE of 2026-07-28 is 405 with Allow: POST, whatever else is wrong with it', async () => {
+  test('B46 B53 a GET or DELETE of 2026-07-28 is 405 with Allow: POST, whatever its session id and its Accept are', async () => {
     const client = (await serve(createEchoServer, {}, { face })).client();
     await client.initialize();
     for (const method of ['GET', 'DELETE']) {

@@ -144,9 +144,9 @@ describe.each(faces)('over %s', (face) => {
   });
 
   test.each([
-    ['B139 a client need not say who it is', undefined, '"unnamed"'],
-    ['B139 and may', { name: 'me', version: '9' }, '{"name":"me","version":"9"}'],
-  ])('%s', async (_, info, text) => {
+    ['no client information', undefined, '"unnamed"'],
+    ['client information', { name: 'me', version: '9' }, '{"name":"me","version":"9"}'],
+  ])('B139 a call with %s in its envelope is answered', async (_, info, text) => {
     const client = await open();
     const { response, message } = await callModern(
       client,

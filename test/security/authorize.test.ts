@@ -42,7 +42,7 @@ const text = (answer: unknown): string => JSON.stringify(answer);
 const count = { attempts: 0, letIn: 0 };
 
 describe.each(Object.entries(MODES))('%s', (_mode, start) => {
-  test.each(Object.entries(HOOKS))('refuses like an unknown name, %s', async (_hook, authorize) => {
+  test.each(Object.entries(HOOKS))('B183 authorize refuses like an unknown name, %s', async (_hook, authorize) => {
     const { ask, ran, subscribes } = await start(authorize);
     for (const [method, refused, unknown] of subscribes ? [...PAIRS, SUBSCRIBE] : PAIRS) {
       const [got, expected] = [await ask(method, refused), await ask(method, unknown)];
@@ -63,7 +63,7 @@ describe.each(Object.entries(MODES))('%s', (_mode, start) => {
     expect(ran).toEqual(['note://secret']);
   });
 
-  test.each(Object.entries(HOOKS))('lists leave out what is refused, %s', async (_hook, authorize) => {
+  test.each(Object.entries(HOOKS))('B184 lists leave out what authorize refuses, %s', async (_hook, authorize) => {
     const { ask } = await start(authorize);
     const names = async (method: string, member: string, key: string, role?: string) => {
       const { answer } = await ask(method, {}, role);
@@ -134,7 +134,7 @@ test('a server of SDK version 1 is filtered and answers as it answers unknown na
   expect(text(message)).not.toContain('secret');
 });
 
-test('a hook that hangs refuses after hookTimeoutMs', async () => {
+test('B185 an authorize that hangs refuses after hookTimeoutMs', async () => {
   const { ran, served } = await open(optionsOf(() => new Promise(() => {}), { hookTimeoutMs: 50 }));
   const client = served.client();
   await client.initialize(as('user'));

@@ -170,7 +170,7 @@ describe.each(recordedKinds)('with the option auth, on the store %s', (kind) => 
   const BROKEN = 'canary-token-that-breaks-the-verifier-3e9f';
 
   test(
-    'no access token reaches the store, another instance, the log or an answer, in both eras',
+    'B204 no access token reaches the store, another instance, the log or an answer, in both eras',
     { timeout: 60_000 },
     async () => {
       const store = await recordedStore(kind);
