@@ -40,8 +40,12 @@ export type EndReason =
   | 'handler_returned'
   | 'store_lost';
 
-/** Why a session left this instance. `request_done`: the stateless or modern request was answered. */
-export type LeaveReason = EndReason | 'hibernated' | 'released' | 'fenced' | 'closed' | 'request_done';
+/**
+ * Why a session left this instance. Of one request of stateless and 2026-07-28 serving: `request_done` (it was
+ * answered or refused), `disconnected` (its client disconnected before the answer), `closed` (the endpoint closed, or
+ * the time of its drain was over), `handler_returned` (its `runSessionHandler` returned).
+ */
+export type LeaveReason = EndReason | 'hibernated' | 'released' | 'fenced' | 'closed' | 'request_done' | 'disconnected';
 
 /** What a factory must return at least. Servers of SDK v1 and v2 fit. */
 export interface ConnectableServer {
@@ -85,7 +89,10 @@ export interface McpSession {
   /** What the factory returned. Reading it inside the factory throws. */
   readonly server: McpServer | Server | ConnectableServer;
   readonly state: SessionState;
-  /** Aborts when the session leaves this instance; `signal.reason` is the {@link LeaveReason}. */
+  /**
+   * Aborts when the session leaves this instance, or when its one request is over (`kind: 'request'`). `signal.reason`
+   * is the {@link LeaveReason}.
+   */
   readonly signal: AbortSignal;
 }
 

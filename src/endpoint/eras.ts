@@ -76,7 +76,7 @@ export function createEras(given: ErasOptions): Eras {
     lifecycle,
     lostAnswer: (exchange) => modern.lostAnswer(exchange),
   });
-  const stateless = new StatelessEra({ options, servers, keepAlive, gate, authorizer, lists });
+  const stateless = new StatelessEra({ options, servers, keepAlive, gate, authorizer, lists, memory });
   const legacyPost: (post: InboundPost) => void =
     options.sessionMode === 'stateless' ? (post) => stateless.post(post) : (post) => legacy.post(post);
   const modern = new ModernEra({
@@ -90,7 +90,8 @@ export function createEras(given: ErasOptions): Eras {
     authorizer,
     lists,
     lifecycle,
-    resuming: calls && { records: new CallRecords(calls, options), relay: legacy.relay, instance, memory },
+    resuming: calls && { records: new CallRecords(calls, options), relay: legacy.relay, instance },
+    memory,
     legacy: legacyPost,
   });
   const sse = options.legacySse

@@ -26,7 +26,8 @@ export const notInitialized = (method: string): SojournError =>
 export const statelessUnsupported = (what: string): SojournError =>
   new SojournError(
     'STATELESS',
-    `${what} is not supported in stateless mode: without a session the client has no way to answer`,
+    `${what} is not supported in stateless mode: without a session there is no way back to the client. ` +
+      "Use sessionMode: 'hybrid' or 'stateful', or return inputRequired() to clients of 2026-07-28",
     { status: 500, rpc: RPC.transport },
   );
 

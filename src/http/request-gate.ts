@@ -54,8 +54,12 @@ export function shareKey(user: string | undefined, address: string | undefined):
   return user === undefined ? `address ${address ?? 'unknown'}` : `user ${user}`;
 }
 
-/** What a gate must know about a request. */
-export function admittedRequest(exchange: Exchange, { method }: RpcRequest, inSession: boolean): AdmittedRequest {
+/** What a gate must know about a request, or about a notification without a session. */
+export function admittedRequest(
+  exchange: Exchange,
+  { method }: Pick<RpcRequest, 'method'>,
+  inSession: boolean,
+): AdmittedRequest {
   return { user: exchange.user, address: exchange.clientAddress, method, inSession };
 }
 

@@ -19,7 +19,7 @@ const MODERN_MEMBERS = ['getNegotiatedProtocolVersion', 'setRequestHandler', 'ge
 export function modernServerOf(made: unknown): Server | undefined {
   if (made instanceof McpServer) return made.server;
   if (made instanceof Server) return made;
-  const inner = inside(made);
+  const inner = innerServer(made);
   return isObject(inner) && MODERN_MEMBERS.every((name) => typeof inner[name] === 'function')
     ? (inner as unknown as Server)
     : undefined;
@@ -38,12 +38,13 @@ export function isOwnCopy(made: unknown): boolean {
 
 /** Why a server cannot serve the modern era, for the log. */
 export function whyNotModern(made: unknown): string {
-  const inner = inside(made);
+  const inner = innerServer(made);
   return isObject(inner) && typeof inner['setRequestHandler'] === 'function'
     ? 'its server is of an SDK version that does not know it; use @modelcontextprotocol/server 2.4 or later'
     : 'its server is none of the SDK';
 }
 
-function inside(made: unknown): unknown {
+/** The SDK's `Server` inside an `McpServer`; anything else as it is. */
+export function innerServer(made: unknown): unknown {
   return isObject(made) && isObject(made['server']) ? made['server'] : made;
 }

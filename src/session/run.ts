@@ -32,6 +32,7 @@ export class SessionRun {
   #handler: Promise<void> | undefined;
   /** Why the session left. */
   #left: LeaveReason | undefined = undefined;
+  #controller: AbortController | undefined = undefined;
 
   constructor(options: SessionRunOptions) {
     this.#options = options;
@@ -88,9 +89,20 @@ export class SessionRun {
     return inHookTime(this.#options.times, { hook: 'runSessionHandler', sessionId: session.id }, started);
   }
 
-  /** Resolves the handler's `run()`, because the session has left. */
+  /** Aborts when the session leaves, with its reason. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#left !== undefined) this.#controller.abort(this.#left);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Aborts the signal and resolves the handler's `run()`, because the session has left. Later calls do nothing. */
   leave(reason: LeaveReason): void {
+    if (this.#left !== undefined) return;
     this.#left = reason;
+    this.#controller?.abort(reason);
     this.#resolveRun?.(reason);
   }
 

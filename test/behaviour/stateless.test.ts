@@ -1,4 +1,4 @@
-import type { Server } from '@modelcontextprotocol/server';
+import { McpServer, type Server, type ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../../src/testing/index.ts';
@@ -78,7 +78,8 @@ describe.each(faces)('over the %s face', (face) => {
     expect(JSON.parse(textOf(who.message) ?? '')).not.toHaveProperty('id');
     expect(endpoint.sessions.count).toBe(0);
     expect(lab.made.map(({ closed, ctx }) => [closed, ctx.session])).toEqual(lab.made.map(() => [true, undefined]));
-    expect(lab.made.length).toBe(3);
+    // One of them for `notifications/initialized`.
+    expect(lab.made.length).toBe(4);
   });
 
   test('B96 progress of a request arrives while it still runs, its answer after it', async () => {
@@ -162,11 +163,49 @@ describe('B93 a server cannot ask the client', () => {
     expect(await asking(asks[what] ?? (() => Promise.resolve('?')))).toContain(refusal);
   });
 
-  test("the SDK's elicitInput refuses before, for the capability that is absent (B94)", async () => {
-    const ask = (server: Server) =>
-      server.elicitInput({ message: '?', requestedSchema: { type: 'object', properties: {} } });
-    expect(await asking(ask)).toBe('Client does not support form elicitation.');
+  const form = { message: '?', requestedSchema: { type: 'object' as const, properties: {} } };
+  const sample = { messages: [], maxTokens: 1, toolChoice: { mode: 'none' as const } };
+  const calls: Record<string, (ctx: ServerContext, server: Server) => Promise<unknown>> = {
+    'ctx.mcpReq.elicitInput': ({ mcpReq }) => mcpReq.elicitInput(form),
+    'ctx.mcpReq.requestSampling': ({ mcpReq }) => mcpReq.requestSampling(sample),
+    'server.elicitInput': (_ctx, server) => server.elicitInput(form),
+    'server.createMessage': (_ctx, server) => server.createMessage(sample),
+  };
+
+  test.each(
+    Object.entries(calls).flatMap(([name, ask]) => [false, true].map((strict) => [name, strict, ask] as const)),
+  )(
+    '%s is refused for this reason, not for a capability of the client (enforceStrictCapabilities: %s)',
+    async (name, enforceStrictCapabilities, ask) => {
+      const factory = (): McpServer => {
+        const server = new McpServer({ name: 's', version: '1' }, { enforceStrictCapabilities });
+        server.registerTool('ask', {}, async (ctx) =>
+          said(await ask(ctx, server.server).catch((error: Error) => error.message)),
+        );
+        return server;
+      };
+      const client = (await serve(factory, stateless)).client();
+      await client.initialize({ capabilities: { sampling: { tools: {} }, elicitation: { form: {} } } });
+      const what = name.toLowerCase().includes('elicit') ? 'Elicitation' : 'Sampling';
+      expect(textOf((await client.call(...tool('ask'))).message)).toBe(
+        `${what} is not supported in stateless mode: without a session there is no way back to the client. ` +
+          "Use sessionMode: 'hybrid' or 'stateful', or return inputRequired() to clients of 2026-07-28",
+      );
+    },
+  );
+});
+
+test('B94 the run hook sees no client capabilities either, not even around initialize', async () => {
+  const seen: unknown[] = [];
+  const { client } = await serveStateless({
+    runSessionHandler: async (_request, { clientInfo, clientCapabilities }, run) => {
+      seen.push([clientInfo.name, clientCapabilities]);
+      await run();
+    },
   });
+  const clientInfo = { name: 'asked', version: '1' };
+  await client().initialize({ capabilities: { sampling: {}, elicitation: {} }, clientInfo, initialized: false });
+  expect(seen).toEqual([['asked', {}]]);
 });
 
 test('B94 client capabilities look absent to handlers, whatever an earlier initialize said', async () => {

@@ -1,6 +1,6 @@
 /**
- * The 2025 era without sessions: each POST gets a new server, which is closed when its requests are answered or its
- * client is gone.
+ * The 2025 era without sessions: each POST gets a new server. It is closed when its request is answered, the handler of
+ * its notification has settled, or its client disconnected.
  */
 import { batchNotAllowed, requestClosed, SojournError } from '../../errors.ts';
 import { answerable, JSON_HEADERS, lostForm, refuse } from '../../http/answer.ts';
@@ -9,13 +9,14 @@ import type { Exchange } from '../../http/exchange.ts';
 import { JsonSink } from '../../http/json-sink.ts';
 import type { KeepAlive } from '../../http/keep-alive.ts';
 import { type Admission, admittedRequest, type RequestGate, toolOf } from '../../http/request-gate.ts';
+import type { MemoryUse } from '../../http/slow-readers.ts';
 import { SSE_HEADERS } from '../../http/sse.ts';
 import { SseSink } from '../../http/sse-sink.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Authorizer } from '../../session/authorizer.ts';
 import type { ServerBuilder } from '../../session/server-builder.ts';
-import { MessageContext } from '../../session/context.ts';
+import { contexts, MessageContext } from '../../session/context.ts';
 import { HandlerWork } from '../../session/handler-work.ts';
 import { inHookTime } from '../../session/hook-time.ts';
 import type { SessionRun } from '../../session/run.ts';
@@ -23,8 +24,9 @@ import type { SharedLists } from '../../session/shared-lists.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import { Stream } from '../../session/stream.ts';
 import type { InboundPost } from '../../relay/call.ts';
-import { requestSession } from '../request-session.ts';
-import { StatelessTransport } from './stateless-transport.ts';
+import { type NotificationHost, untilHandled, watchHandler } from '../notification-handler.ts';
+import { RequestRuns, requestSession } from '../request-runs.ts';
+import { refuseQuestions, StatelessTransport } from './stateless-transport.ts';
 
 export interface StatelessOptions {
   readonly options: ResolvedOptions;
@@ -33,6 +35,7 @@ export interface StatelessOptions {
   readonly authorizer?: Authorizer | undefined;
   readonly gate: RequestGate;
   readonly lists?: SharedLists | undefined;
+  readonly memory: MemoryUse;
 }
 
 export class StatelessEra {
@@ -42,15 +45,22 @@ export class StatelessEra {
   readonly #authorizer: Authorizer | undefined;
   readonly #gate: RequestGate;
   readonly #lists: SharedLists | undefined;
-  readonly #running = new Set<StatelessTransport>();
+  readonly #notifications: NotificationHost;
+  readonly #runs: RequestRuns;
+  /** What is connected to its server. */
+  readonly #open = new Set<StatelessTransport>();
+  #running = 0;
+  #closed = false;
 
-  constructor({ options, servers, keepAlive, gate, authorizer, lists }: StatelessOptions) {
+  constructor({ options, servers, keepAlive, gate, authorizer, lists, memory }: StatelessOptions) {
     this.#options = options;
     this.#servers = servers;
     this.#keepAlive = keepAlive;
     this.#authorizer = authorizer;
     this.#gate = gate;
     this.#lists = lists;
+    this.#notifications = { times: options, memory };
+    this.#runs = new RequestRuns(servers);
   }
 
   post(post: InboundPost): void {
@@ -59,103 +69,153 @@ export class StatelessEra {
     if (post.batch || first === undefined) {
       return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
     }
-    if (first.kind === 'request') {
-      const { message } = first;
-      const admission = this.#gate.enter(admittedRequest(exchange, message, false));
-      if (admission instanceof SojournError) return refuse(exchange, admission, message.id);
-      const admitted = this.#authorizer?.admit(message, exchange.authInfo) ?? message;
-      attempt(exchange, async () => {
-        const work = new HandlerWork();
-        work.onDone(() => admission.leave());
-        try {
-          await this.#serve(exchange, admitted instanceof Promise ? await admitted : admitted, admission, work);
-        } catch (cause) {
-          work.end();
-          throw cause;
-        }
-      });
-      return;
+    // There is no session with a question that this answer could be for.
+    if (first.kind !== 'request' && first.kind !== 'notification') return exchange.respond(202, []);
+    const admission = this.#gate.enter(admittedRequest(exchange, first.message, false));
+    if (admission instanceof SojournError) {
+      return refuse(exchange, admission, first.kind === 'request' ? first.message.id : null);
     }
-    // Nothing waits for an answer or a notification: there is no session they could be for.
-    exchange.respond(202, []);
+    if (first.kind === 'notification') {
+      return attempt(exchange, () => this.#take(post, first.message).finally(() => admission.leave()));
+    }
+    const { message } = first;
+    const admitted = this.#authorizer?.admit(message, exchange.authInfo) ?? message;
+    attempt(exchange, async () => {
+      const work = new HandlerWork();
+      work.onDone(() => admission.leave());
+      try {
+        await this.#serve(exchange, admitted instanceof Promise ? await admitted : admitted, admission, work);
+      } catch (cause) {
+        work.end();
+        throw cause;
+      }
+    });
   }
 
   /** `work` ends when the server of the request is closed, or was not made. */
   async #serve(exchange: Exchange, message: RpcRequest, admission: Admission, work: HandlerWork): Promise<void> {
-    const { logger, timeProvider } = this.#options;
+    const { logger } = this.#options;
     let transport: StatelessTransport | undefined;
-    let run: SessionRun | undefined;
+    this.#running += 1;
+    const run = this.#runs.begin(exchange, () => void transport?.close());
+    const over = (): void => {
+      this.#running -= 1;
+      this.#runs.end(run);
+      work.end();
+    };
     try {
-      run = this.#servers.run(() => void transport?.close());
-      const built = run;
-      const server = await run.inOwnContext(async () => {
-        const made = await this.#servers.build({
-          era: 'legacy',
-          caller: exchange,
-          session: undefined,
-          restored: false,
-        });
-        const { clientInfo, capabilities, protocolVersion } = handshakeParts(exchange, message);
-        await built.start(
-          exchange.request,
-          requestSession({
-            caller: exchange,
-            createdAt: timeProvider.now(),
-            clientInfo,
-            clientCapabilities: capabilities,
-            protocolVersion,
-            server: made,
-          }),
-        );
-        return made;
-      });
+      const server = await this.#build(run, exchange, message);
       if (exchange.closed) {
         await server.close();
-        run.leave('request_done');
-        return work.end();
+        return over();
       }
-      const form = lostForm(this.#options, message.method);
-      const over = (): void => {
-        this.#done(transport, server, run);
-        work.end();
-      };
       transport = new StatelessTransport({
-        request: message,
+        message,
         exchange,
         server,
         logger,
-        form,
-        done: over,
+        form: lostForm(this.#options, message.method),
+        done: () => {
+          this.#close(transport, server);
+          over();
+        },
         lists: this.#lists,
       });
-      this.#running.add(transport);
-      exchange.onClose(() => transport?.close());
-      const hook = { hook: 'the connect() of the server', sessionId: undefined };
-      await inHookTime(this.#options, hook, server.connect(transport));
+      await this.#connect(transport, server, exchange);
       const checked = transport.checkScopes([message], exchange.authInfo);
       const forbidden = checked instanceof Promise ? await checked : checked;
       // While a resolver takes its time the client may leave, or the endpoint close.
       if (transport.closed) return;
       const refusal = forbidden ?? admission.enterTool(toolOf(message));
       if (refusal !== undefined) return await transport.fail(refusal);
-      const context = new MessageContext(
-        exchange,
-        undefined,
-        run.enter !== undefined,
-        message.id,
-        message.method,
-        undefined,
-        undefined,
-        work,
-      );
+      const { id, method } = message;
+      const hidden = run.enter !== undefined;
+      const context = new MessageContext(exchange, undefined, hidden, id, method, undefined, undefined, work);
       transport.dispatch(this.#servers.asked(message), context, run, this.#stream(exchange));
     } catch (cause) {
-      run?.leave('request_done');
       const error = answerable(cause, logger, 'A stateless request could not be served');
       work.end();
-      if (transport === undefined) refuse(exchange, error, message.id);
-      else await transport.fail(error);
+      if (transport !== undefined) return await transport.fail(error);
+      over();
+      refuse(exchange, error, message.id);
     }
+  }
+
+  /**
+   * Makes a server for a notification, as the SDK's `createMcpHandler` does. The client gets 202 when the server has
+   * the notification. The run hook lasts until the handler has settled.
+   */
+  async #take(post: InboundPost, message: RpcNotification): Promise<void> {
+    const { exchange } = post;
+    const { logger } = this.#options;
+    let transport: StatelessTransport | undefined;
+    this.#running += 1;
+    const run = this.#runs.begin(exchange, () => void transport?.close());
+    try {
+      const server = await this.#build(run, exchange, message);
+      const done = (): void => this.#close(transport, server);
+      transport = new StatelessTransport({
+        message,
+        exchange,
+        server,
+        logger,
+        form: 'error',
+        done,
+        lists: this.#lists,
+      });
+      await this.#connect(transport, server, exchange);
+      if (transport.closed) return;
+      const { method } = message;
+      const context = new MessageContext(exchange, undefined, run.enter !== undefined, undefined, method, undefined);
+      const handled = contexts.run(context, () => watchHandler(server, method));
+      transport.deliver(message, context, run);
+      exchange.respond(202, []);
+      await untilHandled(this.#notifications, { post, handled });
+    } catch (cause) {
+      const error = answerable(cause, logger, 'A notification without a session could not be taken');
+      if (!exchange.closed) refuse(exchange, error, null);
+    } finally {
+      this.#running -= 1;
+      this.#runs.end(run);
+      await transport?.close();
+    }
+  }
+
+  /** The hooks and the factory. */
+  #build(run: SessionRun, exchange: Exchange, message: RpcRequest | RpcNotification): Promise<AnyServer> {
+    return run.inOwnContext(async () => {
+      const server = await this.#servers.build({
+        era: 'legacy',
+        caller: exchange,
+        session: undefined,
+        restored: false,
+      });
+      refuseQuestions(server);
+      const session = requestSession({
+        caller: exchange,
+        run,
+        createdAt: this.#options.timeProvider.now(),
+        ...handshakeParts(exchange, message),
+        // Whatever an `initialize` states, nothing leads back to the client.
+        clientCapabilities: undefined,
+        server,
+      });
+      try {
+        await run.start(exchange.request, session);
+        if (this.#closed) throw requestClosed(false);
+        return server;
+      } catch (cause) {
+        this.#close(undefined, server);
+        throw cause;
+      }
+    });
+  }
+
+  async #connect(transport: StatelessTransport, server: AnyServer, exchange: Exchange): Promise<void> {
+    this.#open.add(transport);
+    exchange.onClose(() => transport.close());
+    const hook = { hook: 'the connect() of the server', sessionId: undefined };
+    await inHookTime(this.#options, hook, server.connect(transport));
   }
 
   #stream(exchange: Exchange): Stream {
@@ -172,30 +232,31 @@ export class StatelessEra {
     return stream;
   }
 
-  #done(transport: StatelessTransport | undefined, server: AnyServer, run: SessionRun | undefined): void {
-    if (transport !== undefined) this.#running.delete(transport);
-    run?.leave('request_done');
+  #close(transport: StatelessTransport | undefined, server: AnyServer): void {
+    if (transport !== undefined) this.#open.delete(transport);
     server.close().catch((cause: unknown) => {
       this.#options.logger.error({ err: cause }, 'The server of a stateless request could not be closed');
     });
   }
 
+  /** Requests and notifications from their admission on, hooks and factory included. */
   get running(): number {
-    return this.#running.size;
+    return this.#running;
   }
 
   /** Ends what runs, each with an error. */
   async close(): Promise<void> {
-    await Promise.all([...this.#running].map((transport) => transport.fail(requestClosed())));
+    this.#closed = true;
+    this.#runs.close();
+    await Promise.all([...this.#open].map((transport) => transport.fail(requestClosed())));
   }
 }
 
-function handshakeParts(exchange: Exchange, { method, params }: RpcRequest) {
+function handshakeParts(exchange: Exchange, { method, params }: Pick<RpcRequest, 'method' | 'params'>) {
   const initialize = method === 'initialize' ? params : undefined;
   const header = exchange.header('mcp-protocol-version') ?? '';
   return {
     clientInfo: initialize?.['clientInfo'] as never,
-    capabilities: initialize?.['capabilities'] as never,
     protocolVersion: typeof initialize?.['protocolVersion'] === 'string' ? initialize['protocolVersion'] : header,
   };
 }

@@ -1,6 +1,6 @@
 /**
- * The SDK's `Transport` of one request without a session. Nothing can come back to it, so server→client requests are
- * refused at once.
+ * The SDK's `Transport` of one request or notification without a session. Nothing can come back to it, so
+ * server→client requests are refused at once.
  */
 import type {
   AuthInfo,
@@ -14,7 +14,7 @@ import { answerJson, asSojournError, errorJson, type LostForm, refuse } from '..
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import type { AnyServer } from '../../protocol/server-shape.ts';
+import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
 import { contexts, type MessageContext } from '../../session/context.ts';
 import type { SessionRun } from '../../session/run.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
@@ -35,7 +35,7 @@ const FEATURES: Readonly<Record<string, string>> = {
 };
 
 export interface StatelessTransportOptions {
-  readonly request: RpcRequest;
+  readonly message: RpcRequest | RpcNotification;
   readonly exchange: Exchange;
   readonly server: AnyServer;
   readonly logger: Logger;
@@ -48,7 +48,8 @@ export interface StatelessTransportOptions {
 export class StatelessTransport extends ServerTransport implements ScopedTransport {
   protected readonly server: AnyServer;
   protected readonly logger: Logger;
-  readonly #id: RequestId;
+  /** `undefined`: a notification. */
+  readonly #id: RequestId | undefined;
   readonly #method: string;
   readonly #exchange: Exchange;
   readonly #form: LostForm;
@@ -61,11 +62,10 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
   #stream: Stream | undefined = undefined;
   #scopeChallenge: ScopeChallengeHandler | undefined = undefined;
 
-  constructor({ request, exchange, server, logger, form, done, lists }: StatelessTransportOptions) {
+  constructor({ message, exchange, server, logger, form, done, lists }: StatelessTransportOptions) {
     super();
-    const { id, method } = request;
-    this.#id = id;
-    this.#method = method;
+    this.#id = 'id' in message ? message.id : undefined;
+    this.#method = message.method;
     this.#exchange = exchange;
     this.server = server;
     this.logger = logger;
@@ -94,6 +94,10 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
     const page = this.#lists?.page(message, STATELESS);
     if (page !== undefined) context.onAnswer({ takes: 'result', run: (answer) => page.keep(answer), page });
     this.#page = page;
+    this.deliver(message, context, run);
+  }
+
+  deliver(message: RpcRequest | RpcNotification, context: MessageContext, run: SessionRun): void {
     const deliver = (): void => contexts.run(context, () => this.receive(message, context));
     if (run.enter === undefined) deliver();
     else run.enter(deliver);
@@ -106,14 +110,16 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
   }
 
   #answer(message: RpcResponse): void {
-    if (message.id !== this.#id || this.#answered) return;
+    const id = this.#id;
+    if (id === undefined || message.id !== id || this.#answered) return;
     this.#answered = true;
     this.#page?.keep(message);
     const answer = this.#method === 'initialize' ? withoutListChanged(message) : message;
-    this.#reply(answerJson(answer, this.#id, this.logger));
+    this.#reply(answerJson(answer, id, this.logger));
   }
 
   protected answerWith(page: KnownPage): boolean {
+    if (this.#id === undefined) return false;
     this.#answered = true;
     this.#reply(page.answerTo(this.#id));
     return true;
@@ -126,8 +132,8 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
 
   #notify(message: RpcNotification, related: RequestId | undefined): void {
     this.#lists?.changed(message.method);
-    const inRequest = related === this.#id || (related === undefined && contexts.getStore()?.id === this.#id);
-    if (!inRequest || this.#answered)
+    const inRequest = this.#id === (related ?? contexts.getStore()?.id);
+    if (this.#id === undefined || !inRequest || this.#answered)
       throw statelessUnsupported(`The notification ${message.method} outside of a request`);
     if (this.#stream?.answersOnly === false) this.#stream.send(JSON.stringify(message));
   }
@@ -148,10 +154,33 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
     if (!this.#answered) {
       this.#answered = true;
       const error = asSojournError(cause);
-      if (this.#stream === undefined) refuse(this.#exchange, error, this.#id);
-      else this.#stream.send(errorJson(error, this.#id, this.#form), true);
+      if (this.#stream !== undefined) this.#stream.send(errorJson(error, this.#id ?? null, this.#form), true);
+      else if (!this.#exchange.closed) refuse(this.#exchange, error, this.#id ?? null);
     }
     await this.close();
+  }
+}
+
+const noQuestions = (what: string) => (): Promise<never> => Promise.reject(statelessUnsupported(what));
+
+const QUESTIONS = {
+  createMessage: noQuestions('Sampling'),
+  elicitInput: noQuestions('Elicitation'),
+  listRoots: noQuestions('Roots'),
+  assertCapabilityForMethod: (method: string): never => {
+    throw statelessUnsupported(FEATURES[method] ?? `The request ${method}`);
+  },
+};
+
+/**
+ * Makes the server refuse to ask its client, for the right reason. The SDK's own methods first look for capabilities,
+ * which no client states without a handshake, and their errors would blame the client.
+ */
+export function refuseQuestions(server: AnyServer): void {
+  const inner: unknown = innerServer(server);
+  if (!isObject(inner)) return;
+  for (const [name, refuse] of Object.entries(QUESTIONS)) {
+    if (typeof inner[name] === 'function') inner[name] = refuse;
   }
 }
 

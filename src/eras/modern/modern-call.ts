@@ -26,7 +26,7 @@ import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { MessageContext, targetOf } from '../../session/context.ts';
 import { HandlerWork } from '../../session/handler-work.ts';
-import type { SessionRun } from '../../session/run.ts';
+import { watchHandler } from '../notification-handler.ts';
 
 type ServerPhase = 'unbuilt' | 'built' | 'mirrored' | 'otherCopy';
 
@@ -49,7 +49,8 @@ export class ModernCall {
   /** The inner server of another copy of the SDK. */
   #inner: Server | undefined = undefined;
   #optionsRead = false;
-  #run: SessionRun | undefined = undefined;
+  #endRun: (() => void) | undefined = undefined;
+  #handled: (() => Promise<void>) | undefined = undefined;
   #refusal: SojournError | undefined = undefined;
   #failure: Error | undefined = undefined;
 
@@ -111,9 +112,10 @@ export class ModernCall {
     this.#optionsRead = true;
   }
 
-  /** The run hook around the present server. */
-  runsIn(run: SessionRun): void {
-    this.#run = run;
+  /** `end` ends the run hook around the present server. A hook around a server before it ends now. */
+  runsIn(end: () => void): void {
+    this.#endRun?.();
+    this.#endRun = end;
   }
 
   /** Takes the place of the called tool. Throws the error that the call is refused with. */
@@ -127,7 +129,18 @@ export class ModernCall {
   /** The call is answered, or never will be. */
   done(): void {
     this.work.end();
-    this.#run?.leave('request_done');
+    this.#endRun?.();
+  }
+
+  /** Waits for the handler of a notification; `undefined`: no server got it. */
+  get handled(): (() => Promise<void>) | undefined {
+    return this.#handled;
+  }
+
+  /** A server is about to get the message. */
+  watchNotification(server: AnyServer): void {
+    const [first] = this.post.messages;
+    if (first?.kind === 'notification') this.#handled = watchHandler(server, first.message.method);
   }
 
   /** If set, it is answered instead of the SDK's response. */

@@ -25,6 +25,7 @@ import type { KeepAlive } from '../../http/keep-alive.ts';
 import { LargeAnswers } from '../../http/large-answers.ts';
 import { type Admission, admittedRequest, type RequestGate } from '../../http/request-gate.ts';
 import { ResponsePipe } from '../../http/response-pipe.ts';
+import type { MemoryUse } from '../../http/slow-readers.ts';
 import type { StreamExpiry } from '../../http/stream-expiry.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -38,13 +39,15 @@ import type { SharedLists } from '../../session/shared-lists.ts';
 import type { McpHttpRequest } from '../../types.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { claimedVersion } from '../message-checks.ts';
+import { type NotificationHost, untilHandled } from '../notification-handler.ts';
+import { RequestRuns } from '../request-runs.ts';
 import type { InboundPost } from '../../relay/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';
 import { parseCallPosition } from './call-position.ts';
 import { firstEvent, firstPosition, respondLostAnswer, respondNothingFollows } from './lost-answers.ts';
 import { mayRunTwice, postOf } from './may-run-twice.ts';
-import { ResumableCalls, type ResumableCallsOptions } from './resumable-calls.ts';
+import { ResumableCalls } from './resumable-calls.ts';
 import { ResumableExchange } from './resumable-exchange.ts';
 import { type LostCall, ReturningClients, type ReturningClientsOptions } from './returning-clients.ts';
 import { contextOf, ModernCall } from './modern-call.ts';
@@ -67,16 +70,17 @@ export interface ModernOptions {
   readonly lists?: SharedLists | undefined;
   readonly gate: RequestGate;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
+  readonly memory: MemoryUse;
   /** Of the option `resumeModernCalls`; `undefined`: it is off. */
-  readonly resuming:
-    | (Pick<ResumableCallsOptions, 'memory'> & Pick<ReturningClientsOptions, 'records' | 'relay' | 'instance'>)
-    | undefined;
+  readonly resuming: Pick<ReturningClientsOptions, 'records' | 'relay' | 'instance'> | undefined;
   /** Handles a message that the SDK classifies as legacy. */
   readonly legacy: (post: InboundPost) => void;
 }
 
 export class ModernEra {
   readonly #options: ResolvedOptions;
+  readonly #notifications: NotificationHost;
+  readonly #runs: RequestRuns;
   readonly #servers: ModernServers;
   readonly #direct: ModernDirect;
   readonly #keepAlive: KeepAlive;
@@ -97,7 +101,9 @@ export class ModernEra {
   constructor(given: ModernOptions) {
     const { options, servers, bus, keepAlive, gate, random, expiry, authorizer, legacy, lifecycle, lists } = given;
     this.#options = options;
-    this.#servers = new ModernServers(options, servers);
+    this.#notifications = { times: options, memory: given.memory };
+    this.#runs = new RequestRuns(servers);
+    this.#servers = new ModernServers(options, servers, this.#runs);
     this.#direct = new ModernDirect(options, this.#servers, lifecycle, lists);
     this.#lifecycle = lifecycle;
     this.#keepAlive = keepAlive;
@@ -109,7 +115,7 @@ export class ModernEra {
     this.#expiry = expiry;
     const { resuming } = given;
     if (resuming !== undefined) {
-      const calls = new ResumableCalls({ ...resuming, options, random });
+      const calls = new ResumableCalls({ ...resuming, memory: given.memory, options, random });
       this.#resumable = calls;
       this.#returning = new ReturningClients({
         ...resuming,
@@ -147,7 +153,7 @@ export class ModernEra {
     const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
     if (refusal !== undefined) return refuse(exchange, refusal, request?.id ?? null);
     if (request?.method === 'initialize' && !this.#isModern(exchange, request)) return this.#legacy(post);
-    const admission = request && this.#gate.enter(admittedRequest(exchange, request, false));
+    const admission = this.#gate.enter(admittedRequest(exchange, first.message, false));
     if (admission instanceof SojournError) return refuse(exchange, admission, request?.id ?? null);
     const version = typeof claim === 'string' ? claim : (header ?? '');
     const resumable = request === undefined ? post : this.#resumablePost(post, request, version);
@@ -275,7 +281,7 @@ export class ModernEra {
         this.#options.logger.error({ err: call.failure }, 'The SDK could not serve a modern request');
       }
       if (call.refusal !== undefined) this.#refuse(pipe, call, call.refusal);
-      else if (id === null) await pipe.send(response);
+      else if (id === null) await pipe.send(response).then(() => untilHandled(this.#notifications, call));
       else await pipe.send(response, () => errorJson(requestClosed(), id, this.#lostForm(call)));
     } catch (cause) {
       this.#refuse(pipe, call, answerable(cause, this.#options.logger, 'A modern request could not be served'));
@@ -324,7 +330,9 @@ export class ModernEra {
     const call = this.#calls.get(request);
     if (call === undefined) throw new Error('A server was asked for outside of a request');
     try {
-      return call.server ?? (await this.#servers.build(call));
+      const server = call.server ?? (await this.#servers.build(call));
+      call.watchNotification(server);
+      return server;
     } catch (cause) {
       call.refuse(answerable(cause, this.#options.logger, 'A modern request could not be served'));
       throw cause;
@@ -334,6 +342,7 @@ export class ModernEra {
   /** Ends what runs. The lifecycle refuses new requests already. `handsOver`: another instance may continue calls. */
   async close(handsOver = false): Promise<void> {
     if (handsOver) await this.#resumable?.leave();
+    this.#runs.close();
     this.#direct.close();
     await this.#handler.close();
     await this.#resumable?.close();

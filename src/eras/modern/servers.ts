@@ -7,7 +7,7 @@ import { type SojournError, unsupportedVersion } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { ServerBuilder } from '../../session/server-builder.ts';
 import { contexts } from '../../session/context.ts';
-import type { EnterContext } from '../../session/run.ts';
+import type { EnterContext, SessionRun } from '../../session/run.ts';
 import type { AnyServer } from '../../protocol/server-shape.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { McpRequestRun } from '../../types.ts';
@@ -17,15 +17,17 @@ import { checkScopes } from '../../session/scopes.ts';
 import { isModern } from '../../protocol/versions.ts';
 import { checkParamHeaders } from './mcp-headers.ts';
 import { clientOf, contextOf, type ModernCall } from './modern-call.ts';
-import { requestSession } from '../request-session.ts';
+import { type RequestRuns, requestSession } from '../request-runs.ts';
 
 export class ModernServers {
   readonly #options: ResolvedOptions;
   readonly #servers: ServerBuilder;
+  readonly #runs: RequestRuns;
 
-  constructor(options: ResolvedOptions, servers: ServerBuilder) {
+  constructor(options: ResolvedOptions, servers: ServerBuilder, runs: RequestRuns) {
     this.#options = options;
     this.#servers = servers;
+    this.#runs = runs;
   }
 
   /** Throws the error that the request is refused with. */
@@ -47,11 +49,11 @@ export class ModernServers {
   }
 
   #buildInRun(call: ModernCall): Promise<McpServer | Server> {
-    const run = this.#servers.run(() => {});
-    call.runsIn(run);
+    const run = this.#runs.begin(call.post.exchange, () => {});
+    call.runsIn(() => this.#runs.end(run));
     return run.inOwnContext(async () => {
       const server = await this.#build(call);
-      await run.start(call.post.exchange.request, this.#session(call, server));
+      await run.start(call.post.exchange.request, this.#session(call, server, run));
       if (run.enter !== undefined) this.#dispatchIn(run.enter, call, server);
       return server;
     });
@@ -106,9 +108,10 @@ export class ModernServers {
     return checked instanceof Promise ? checked.then(allowed) : allowed(checked);
   }
 
-  #session(call: ModernCall, server: McpServer | Server): McpRequestRun {
+  #session(call: ModernCall, server: McpServer | Server, run: SessionRun): McpRequestRun {
     return requestSession({
       caller: call.post.exchange,
+      run,
       createdAt: this.#options.timeProvider.now(),
       ...clientOf(call),
       protocolVersion: call.version,

@@ -1,0 +1,232 @@
+/** Requests and notifications without a session, of both eras: their handlers, their run hook and its signal. */
+import type { McpServer } from '@modelcontextprotocol/server';
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { RootsListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { currentRequest, type McpEndpointOptions, type McpRequestRun, type McpSession } from '../../src/index.ts';
+import { createFakeTime, type RawClient, type RawResponse } from '../../src/testing/index.ts';
+import { createLab, tool, type Lab } from '../kit/lab.ts';
+import { envelope, mirrored, postModern } from '../kit/modern.ts';
+import { faces, serve, type Face } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
+
+const NOTE = 'notifications/progress';
+const params = { progressToken: 'p', progress: 1 };
+
+interface Era {
+  readonly options: McpEndpointOptions;
+  notify(client: RawClient, method?: string): Promise<RawResponse>;
+  hold(client: RawClient): Promise<RawResponse>;
+}
+
+const ERAS: Readonly<Record<string, Era>> = {
+  stateless: {
+    options: { sessionMode: 'stateless' },
+    notify: (client, method = NOTE) => client.notify(method, params),
+    hold: (client) => client.post({ jsonrpc: '2.0', id: 'h', method: 'tools/call', params: tool('hold')[1] }),
+  },
+  '2026-07-28': {
+    options: {},
+    notify: (client, method = NOTE) =>
+      client.post({ jsonrpc: '2.0', method, params: { ...params, _meta: envelope() } }, { headers: mirrored(method) }),
+    hold: (client) => postModern(client, 'tools/call', { ...tool('hold')[1] }),
+  },
+};
+const cases = Object.entries(ERAS).flatMap(([name, era]) =>
+  faces.map((face): [string, Face, Era] => [name, face, era]),
+);
+
+/** A server whose handler of `vendor/note` waits for the test. */
+function noteServer(onServer: (server: McpServer) => void = () => {}) {
+  const story: unknown[] = [];
+  let finish!: () => void;
+  const finished = new Promise<void>((resolve) => (finish = resolve));
+  onTestFinished(() => finish());
+  const factory = toolServer({}, (server) => {
+    server.server.fallbackNotificationHandler = async ({ method }) => {
+      story.push(['began', method, currentRequest()?.headers.get('x-tenant')]);
+      await finished;
+      story.push('handled');
+    };
+    onServer(server);
+  });
+  return { factory, story, finish };
+}
+
+/** Notes what happens to the hook. */
+const hookInto =
+  (story: unknown[]): NonNullable<McpEndpointOptions['runSessionHandler']> =>
+  async (_request, session, run) => {
+    story.push(session.kind);
+    session.signal.addEventListener('abort', () => story.push(['aborted', session.signal.reason]));
+    story.push(['left', await run()]);
+  };
+
+describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
+  test('a notification reaches its handler within the run hook, and its client gets 202 before the handler has finished', async () => {
+    const { factory, story, finish } = noteServer();
+    const { client, endpoint } = await serve(factory, { ...options, runSessionHandler: hookInto(story) }, { face });
+    const one = client({ headers: { 'x-tenant': 'red' } });
+    const response = await notify(one, 'vendor/note');
+    expect([response.status, await response.untilEnd()]).toEqual([202, []]);
+    await until(() => story.length === 2);
+    expect(story).toEqual(['request', ['began', 'vendor/note', 'red']]);
+    finish();
+    await until(() => story.length === 5);
+    expect(story.slice(2)).toEqual(['handled', ['aborted', 'request_done'], ['left', 'request_done']]);
+    await endpoint.close();
+  });
+
+  test('notifications count in limits.requests until their handlers have finished', async () => {
+    const { factory, story, finish } = noteServer();
+    const { client } = await serve(factory, { ...options, limits: { requests: 2 } }, { face });
+    const one = client();
+    for (let n = 0; n < 2; n++) expect((await notify(one, 'vendor/note')).status).toBe(202);
+    await until(() => story.length === 2);
+    const refused = await notify(one, 'vendor/note');
+    expect([refused.status, refused.json()]).toMatchObject([503, { id: null }]);
+    finish();
+    await until(() => story.length === 4);
+    await until(async () => (await notify(one, 'vendor/note')).status === 202);
+  });
+
+  test('a handler that hangs keeps its place for hookTimeoutMs', async () => {
+    const { factory, story } = noteServer();
+    const time = createFakeTime();
+    const { client, log } = await serve(
+      factory,
+      { ...options, limits: { requests: 1 }, hookTimeoutMs: 5_000, timeProvider: time },
+      { face },
+    );
+    const one = client();
+    expect((await notify(one, 'vendor/note')).status).toBe(202);
+    await until(() => story.length === 1);
+    expect((await notify(one, 'vendor/note')).status).toBe(503);
+    // The timer starts a turn after its handler.
+    await until(async () => {
+      await time.advance(5_000);
+      return (await notify(one, 'vendor/note')).status === 202;
+    });
+    expect(log.matching(/^the handler of a notification did not return/, 'error').length).toBeGreaterThan(0);
+  });
+
+  test('a notification without a handler ends its hook, and a handler that throws does too', async () => {
+    const story: unknown[] = [];
+    const factory = toolServer({}, (server) => {
+      server.server.setNotificationHandler('notifications/roots/list_changed', () => {
+        story.push('thrown');
+        throw new Error('no');
+      });
+    });
+    const { client } = await serve(factory, { ...options, runSessionHandler: hookInto(story) }, { face });
+    expect((await notify(client(), 'vendor/unknown')).status).toBe(202);
+    await until(() => story.length === 3);
+    expect(story.splice(0)).toEqual(['request', ['aborted', 'request_done'], ['left', 'request_done']]);
+    expect((await notify(client(), 'notifications/roots/list_changed')).status).toBe(202);
+    await until(() => story.at(-1)?.toString() === 'left,request_done');
+  });
+
+  describe('session.signal of the run hook aborts with the reason, as run() does,', () => {
+    async function held(): Promise<{
+      story: unknown[];
+      lab: Lab;
+      response: Promise<RawResponse>;
+      served: Awaited<ReturnType<typeof serve>>;
+    }> {
+      const story: unknown[] = [];
+      const lab = createLab();
+      const served = await serve(lab.factory, { ...options, runSessionHandler: hookInto(story) }, { face });
+      const response = hold(served.client());
+      await lab.held();
+      expect(story).toEqual(['request']);
+      return { story, lab, response, served };
+    }
+    const ends = (reason: string) => [
+      ['aborted', reason],
+      ['left', reason],
+    ];
+
+    test('when the request is answered', async () => {
+      const { story, lab, response } = await held();
+      (await lab.held()).answer('done');
+      await (await response).untilEnd();
+      await until(() => story.length === 3);
+      expect(story.slice(1)).toEqual(ends('request_done'));
+    });
+
+    test('when the client disconnects', async () => {
+      const { story, response } = await held();
+      (await response).abort();
+      await until(() => story.length === 3);
+      expect(story.slice(1)).toEqual(ends('disconnected'));
+    });
+
+    test('when the endpoint closes', async () => {
+      const { story, response, served } = await held();
+      const closing = served.endpoint.close();
+      await until(() => story.length === 3);
+      expect(story.slice(1)).toEqual(ends('closed'));
+      await Promise.allSettled([closing, response]);
+    });
+
+    test('when the time of a drain is over', async () => {
+      const { story, response, served } = await held();
+      expect(await served.endpoint.drain({ timeoutMs: 10 })).toMatchObject({ interrupted: 1 });
+      await until(() => story.length === 3);
+      expect(story.slice(1)).toEqual(ends('closed'));
+      await Promise.allSettled([response]);
+    });
+
+    test('when the hook still prepares', async () => {
+      let given: McpSession | McpRequestRun | undefined;
+      let prepare!: () => void;
+      const prepared = new Promise<void>((resolve) => (prepare = resolve));
+      let reason: unknown;
+      const lab = createLab();
+      const served = await serve(
+        lab.factory,
+        {
+          ...options,
+          runSessionHandler: async (_request, session, run) => {
+            given = session;
+            await prepared;
+            reason = await run();
+          },
+        },
+        { face },
+      );
+      const response = hold(served.client());
+      await until(() => given !== undefined);
+      expect(given?.signal.aborted).toBe(false);
+      const closing = served.endpoint.close();
+      await until(() => given?.signal.aborted === true);
+      expect(given?.signal.reason).toBe('closed');
+      prepare();
+      await Promise.allSettled([closing, response]);
+      expect([reason, lab.holds.length]).toEqual(['closed', 0]);
+    });
+  });
+});
+
+test('a notification reaches a server of SDK 1 in stateless serving', async () => {
+  const story: unknown[] = [];
+  const factory = () => {
+    const server = new McpServerV1({ name: 'v1', version: '1' });
+    server.server.setNotificationHandler(RootsListChangedNotificationSchema, () => void story.push('handled'));
+    return server;
+  };
+  const { client } = await serve(factory, { sessionMode: 'stateless', runSessionHandler: hookInto(story) });
+  expect((await client().notify('notifications/roots/list_changed')).status).toBe(202);
+  await until(() => story.length === 4);
+  expect(story).toEqual(['request', 'handled', ['aborted', 'request_done'], ['left', 'request_done']]);
+});
+
+test('the notification of a factory that throws gets its error', async () => {
+  const factory = () => {
+    throw new Error('no database');
+  };
+  const { client } = await serve(factory, { sessionMode: 'stateless' });
+  const response = await client().notify('notifications/initialized');
+  expect([response.status, response.json()]).toMatchObject([500, { id: null }]);
+});
