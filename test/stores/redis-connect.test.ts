@@ -253,6 +253,51 @@ describeWhereInstalled('redis', 'a server with access control', () => {
     expect(log.lines).toEqual([]);
   }, 180_000);
 
+  test('is refused when the store opens if any listed command is missing, by its name', async () => {
+    const server = await startServer('redis');
+    onTestFinished(() => server.close());
+    const ask = await openRedis(server.url);
+    const { host } = new URL(server.url);
+    // Connecting needs these, and the store does not need INFO. Without a Cluster the others are not used.
+    const others =
+      /^\+(ping|hello|auth|select|info|script|eval|evalsha|(un)?subscribe|asking|cluster|s\w*(publish|subscribe)|pubsub\|shard\w+)\b/;
+    const commands = RULES.filter((rule) => rule.startsWith('+') && !others.test(rule)).map((rule) => rule.slice(1));
+    expect(commands.length).toBeGreaterThan(20);
+    for (const command of commands) {
+      const rules = RULES.filter((rule) => rule !== `+${command}`);
+      await ask('ACL', 'SETUSER', 'sessions', 'reset', 'on', '>secret', ...rules);
+      await expect(openView(`redis://sessions:secret@${host}`), command).rejects.toMatchObject({
+        ...AWAY,
+        message: expect.stringContaining(`may not run ${command}, which the store needs`) as string,
+      });
+    }
+    for (const command of ['eval', 'script|load']) {
+      await ask(
+        'ACL',
+        'SETUSER',
+        'sessions',
+        'reset',
+        'on',
+        '>secret',
+        ...RULES.filter((rule) => rule !== `+${command}`),
+      );
+      await expect(openView(`redis://sessions:secret@${host}`), command).rejects.toThrow(/page of the Redis store/);
+    }
+    expect(await ask('KEYS', '*rights*')).toEqual([]);
+  });
+
+  test('that allows the keys of one deployment alone is enough for it', async () => {
+    const server = await startServer('redis');
+    onTestFinished(() => server.close());
+    const ask = await openRedis(server.url);
+    const { host } = new URL(server.url);
+    const rules = RULES.filter((rule) => !/^[~&]/.test(rule));
+    const own = ['~sojourn:{app}:*', '~sojourn:app:*', '&sojourn:{app}:*', '&sojourn:app:*'];
+    await ask('ACL', 'SETUSER', 'sessions', 'on', '>secret', ...rules, ...own);
+    const view = await openView(`redis://sessions:secret@${host}`, { name: 'app' });
+    expect(await view.sessions.create(recordOf('s'))).toBe('created');
+  });
+
   test('that revokes a permission causes an error that says what to do', async () => {
     const server = await startServer('redis');
     onTestFinished(() => server.close());

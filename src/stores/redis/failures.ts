@@ -45,6 +45,13 @@ function nameOf(error: unknown): string {
   return typeof code === 'string' ? code : String(error);
 }
 
+export const missingRights = (where: string, commands: readonly string[]): Error =>
+  storeAway(
+    `${where}: its user may not run ${commands.join(', ')}, which the store needs. Allow ` +
+      `${commands.length === 1 ? 'it' : 'them'} (ACL SETUSER user ${commands.map((name) => `+${name}`).join(' ')}); ` +
+      'docs/stores/redis.md lists all commands under Permissions',
+  );
+
 export const tooMuchPending = (where: string, bytes: number): Error =>
   storeAway(`${where} is overloaded: ${bytes} bytes wait for a reply, and further commands are refused`);
 

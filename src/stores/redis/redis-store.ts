@@ -59,7 +59,13 @@ export class RedisStore implements Store {
   }
 
   async #connect({ time, random, logger }: StoreOptions): Promise<Connected> {
-    const server = await openServer(this.#target, { time, random, logger, limitMs: () => this.#limitMs });
+    const server = await openServer(this.#target, {
+      prefix: this.#prefix,
+      time,
+      random,
+      logger,
+      limitMs: () => this.#limitMs,
+    });
     return { server, buses: new Map(), close: () => server.close() };
   }
 

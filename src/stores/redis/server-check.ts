@@ -5,6 +5,7 @@ import type { RedisClient } from './client.ts';
 import { ANNOUNCE, BURY, LEAVE, RENEW } from './lease-scripts.ts';
 import { DUE, FORGET, SCHEDULE_CHECK, RESERVE, SETTLE } from './directory-scripts.ts';
 import { replyCode } from './failures.ts';
+import { checkRights } from './rights-check.ts';
 import { APPEND, CLAIM, CREATE, END, MARK, OPEN_STREAMS, PEEK, READ, REPLAY, SAVE } from './session-scripts.ts';
 
 const SESSION_SCRIPTS = [APPEND, CLAIM, CREATE, END, MARK, OPEN_STREAMS, PEEK, READ, REPLAY, SAVE];
@@ -14,6 +15,7 @@ const OLDEST = [6, 2] as const;
 
 export interface ServerCheck {
   readonly where: string;
+  readonly prefix: string;
   readonly logger: Logger;
   /** The client finds the nodes of a Cluster. */
   readonly cluster: boolean;
@@ -29,7 +31,8 @@ export async function checkServer(client: RedisClient, check: ServerCheck): Prom
       if (replyCode(error) !== 'NOPERM') throw error;
     },
   );
-  await Promise.all([info, ...SCRIPTS.map(({ lua }) => client.sendCommand(['SCRIPT', 'LOAD', lua]))]);
+  const rights = checkRights(client, check);
+  await Promise.all([info, rights, ...SCRIPTS.map(({ lua }) => client.sendCommand(['SCRIPT', 'LOAD', lua]))]);
 }
 
 function checkInfo(info: string, check: ServerCheck): void {

@@ -18,6 +18,8 @@ export type Target =
   | { readonly kind: 'cluster'; readonly client: ClusterClient };
 
 export interface ServerSettings extends LinkSettings {
+  /** Of every key. */
+  readonly prefix: string;
   readonly logger: Logger;
 }
 
@@ -25,7 +27,8 @@ const nothing = async (): Promise<void> => undefined;
 
 /** Connected; rejects when the connection fails. */
 export async function openServer(target: Target, settings: ServerSettings): Promise<Server> {
-  const check = { where: whereIs(target), logger: settings.logger, cluster: false, evictionWarned: false };
+  const { logger, prefix } = settings;
+  const check = { where: whereIs(target), prefix, logger, cluster: false, evictionWarned: false };
   switch (target.kind) {
     case 'url': {
       const { url } = target;
