@@ -6,6 +6,7 @@ import { loadPg } from '../../src/stores/postgres/pg.ts';
 import { MIGRATIONS, type Migration } from '../../src/stores/postgres/schema.ts';
 import { Deadlines } from '../../src/stores/postgres/deadlines.ts';
 import { systemTime } from '../../src/options/system.ts';
+import { until } from '../kit/until.ts';
 import { describeWithServer, startServer, type TestServer } from '../kit/servers/index.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
 
@@ -51,6 +52,29 @@ describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) =>
     expect((await client.query('SELECT no, breaking FROM sojourn.migrations')).rows).toEqual([
       { no: 1, breaking: true },
     ]);
+  });
+
+  test('is refused where transactions are read-only by default, also when that is set later', async () => {
+    const url = await newDatabase(server().url);
+    const database = new URL(url).pathname.slice(1);
+    const client = await connect(url);
+    await client.query(`ALTER DATABASE ${database} SET default_transaction_read_only = on`);
+    const refused = away(/default_transaction_read_only is on, .*ALTER ROLE user SET/);
+    await expect(opened(url)).rejects.toMatchObject(refused);
+    expect((await client.query("SELECT 1 FROM pg_namespace WHERE nspname = 'sojourn'")).rows).toEqual([]);
+    await client.query(`ALTER DATABASE ${database} SET default_transaction_read_only = off`);
+    const view = await openView(url, { leaseMs: 900 });
+    await view.sessions.create(recordOf('s'));
+    await client.query(`ALTER DATABASE ${database} SET default_transaction_read_only = on`);
+    await client.query(
+      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+    );
+    await until(async () => {
+      const error: unknown = await Promise.resolve(view.sessions.save('s', FENCE, {})).catch((cause: unknown) => cause);
+      return error instanceof Error && error.message.includes('default_transaction_read_only is on');
+    });
+    await client.query(`ALTER DATABASE ${database} SET default_transaction_read_only = off`);
+    await until(async () => (await Promise.resolve(view.sessions.save('s', FENCE, {})).catch(() => '')) === 'written');
   });
 
   test('may have any name; schemas of different names are separate', async () => {

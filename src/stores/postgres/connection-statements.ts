@@ -21,7 +21,6 @@ export function settingsOf(limitMs: number, durable: boolean): Value[] {
     tcp_keepalives_interval: '5',
     tcp_keepalives_count: '3',
     default_transaction_isolation: 'read committed',
-    default_transaction_read_only: 'off',
     plan_cache_mode: 'force_generic_plan',
     enable_seqscan: 'off',
     enable_mergejoin: 'off',
@@ -37,7 +36,7 @@ const plain = (text: string) => ({ name: '', text });
 /** Identifies the server; changes nothing. */
 const SERVER_COLUMNS = `pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num'),
     current_setting('server_version'), current_setting('server_encoding'),
-    current_setting('client_connection_check_interval', true)`;
+    current_setting('client_connection_check_interval', true), current_setting('default_transaction_read_only')`;
 
 export const connectionStatements = {
   begin: plain('BEGIN'),

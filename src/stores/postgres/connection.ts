@@ -8,7 +8,7 @@
  */
 import { connectionStatements, settingsOf } from './connection-statements.ts';
 import { noAnswer } from '../shared/failures.ts';
-import { connectionLost, notUtf8, standby, storeFailure, tooOld } from './failures.ts';
+import { connectionLost, notUtf8, readOnlyByDefault, standby, storeFailure, tooOld } from './failures.ts';
 import { queryOf, type Pg, type PgClient, type PgConfig, type PgResult, type Statement, type Value } from './pg.ts';
 import type { Deadlines } from './deadlines.ts';
 
@@ -151,11 +151,12 @@ export class Connection {
     const { asIs = false, durable } = this.#use;
     const { setUp, serverState } = connectionStatements;
     const { rows } = await (asIs ? this.query(serverState) : this.query(setUp, settingsOf(limitMs, durable)));
-    const [pid, recovering, number, version, encoding, interval] = rows[0] ?? [];
+    const [pid, recovering, number, version, encoding, interval, readOnly] = rows[0] ?? [];
     this.#pid = Number(pid);
     if (Number(number) < MIN_VERSION) throw tooOld(this.place, version ?? '');
     if (encoding !== 'UTF8') throw notUtf8(this.place, encoding ?? '');
     if (recovering === 't') throw standby(this.place);
+    if (readOnly === 'on') throw readOnlyByDefault(this.place);
     if (asIs || interval === null) return;
     // Exists since PostgreSQL 14, and not on every system. Later statements come after it: no need to wait.
     this.query(connectionStatements.checkInterval, [String(CHECK_INTERVAL_MS)]).catch(() => undefined);

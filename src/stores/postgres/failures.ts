@@ -69,6 +69,14 @@ export const notUtf8 = (place: string, encoding: string): Error =>
 export const standby = (place: string): Error =>
   storeAway(`${place} is a standby: what it says may be old, and it takes no writes; name the primary`);
 
+/** Some managed servers set it while their disk is nearly full. */
+export const readOnlyByDefault = (place: string): Error =>
+  storeAway(
+    `${place}: default_transaction_read_only is on, so it is meant to take no writes. Make room if its disk is nearly ` +
+      'full, name the primary if this is a copy, or turn it off for this user (ALTER ROLE user SET ' +
+      'default_transaction_read_only = off)',
+  );
+
 export const newerSchema = (place: string, schema: string, found: number, known: number): Error =>
   storeAway(
     `${place}: the schema ${schema} was changed by a newer version of sojourn (migration ${found}, ` +
