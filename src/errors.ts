@@ -13,6 +13,7 @@ export {
 export {
   hostNotAllowed,
   originNotAllowed,
+  repeatedField,
   unauthorized,
   authAway,
   methodNotAllowed,

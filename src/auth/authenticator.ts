@@ -20,6 +20,7 @@ import {
 import { authAway, insufficientScope, internal, SojournError, unauthorized } from '../errors.ts';
 import type { ResolvedAuth } from '../options/auth-options.ts';
 import type { AuthContext, Authenticator, Caller } from './context.ts';
+import { loadJose } from './issuer-keys.ts';
 import { JwtVerifier } from './jwt.ts';
 import { ProxyUsers } from './proxy-users.ts';
 import { withoutToken } from './scrub.ts';
@@ -39,6 +40,7 @@ const LONGEST_TOKEN = 16_384;
 const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
 
 class BearerTokens implements Authenticator {
+  readonly ready: Promise<unknown>;
   readonly #auth: ResolvedAuth;
   readonly #context: AuthContext;
   readonly #verify: (token: string, caller: Caller) => Promise<AuthInfo | undefined>;
@@ -55,9 +57,12 @@ class BearerTokens implements Authenticator {
     this.#metadataUrl = this.#resource && getOAuthProtectedResourceMetadataUrl(this.#resource);
     if (identification.by === 'jwt') {
       const jwt = new JwtVerifier(identification.jwt, this.#resource, context);
+      this.ready = loadJose();
+      this.ready.catch((err: unknown) => context.logger.error({ err }, 'Every token will be refused with 500'));
       this.#verify = (token) => jwt.verify(token);
       this.#verified = identification.jwt.cache ? new VerifiedTokens(context.time) : undefined;
     } else {
+      this.ready = Promise.resolve();
       const verify = identification.by === 'verify' ? identification.verify : undefined;
       this.#verify = async (token, { request }) => verify?.(token, request);
       this.#verified = undefined;

@@ -13,5 +13,7 @@ export type Caller = Pick<Exchange, 'header' | 'request'>;
 
 /** Who the caller is, or why the request is refused. Never rejects, never throws. */
 export interface Authenticator {
+  /** Rejects when a package that it needs is not installed; no token can be verified then. */
+  readonly ready?: Promise<unknown>;
   authenticate(caller: Caller): AuthInfo | SojournError | Promise<AuthInfo | SojournError>;
 }

@@ -1,7 +1,8 @@
 /**
  * The keys of an issuer, fetched when they are first needed and kept by `jose` for ten minutes. A token with an unknown
- * `kid` may mean a new key, so it makes `jose` fetch them again, at most once in 30 s. A failed fetch is repeated at
- * most once a second. So no caller can make this instance send a request per token.
+ * `kid` may mean a new key, so it makes `jose` fetch them again, at most once in 30 s. A fetch fails by its connection,
+ * its status, its size or its text, and is repeated at most once a second. So no caller can make this instance send a
+ * request per token.
  */
 import type { FlattenedJWSInput, JWSHeaderParameters, JWTVerifyGetKey } from 'jose';
 import { authAway, SojournError } from '../errors.ts';
@@ -15,6 +16,10 @@ type Keys = ReturnType<JWTVerifyGetKey>;
 const FETCH_MS = 5_000;
 /** After a failed fetch. */
 const PAUSE_MS = 1_000;
+/** Of a document of the issuer. Large issuers publish some 10 KB of keys. */
+const MOST_BYTES = 262_144;
+/** Each token without a known `kid` is compared with every key. */
+const MOST_KEYS = 256;
 /** An attacker's `kid` that is unknown. */
 const UNKNOWN_KEY_PAUSE_MS = 30_000;
 const KEPT_MS = 600_000;
@@ -27,7 +32,7 @@ const OF_THE_TOKEN: ReadonlySet<unknown> = new Set([
 
 let jose: Promise<Jose> | undefined;
 
-/** An optional peer, loaded when the first token comes. */
+/** An optional peer, loaded only with the option `auth.jwt`. */
 export function loadJose(): Promise<Jose> {
   jose ??= import('jose').catch((cause: unknown) => {
     jose = undefined;
@@ -70,12 +75,12 @@ export class IssuerKeys {
 
   async #create(): Promise<JWTVerifyGetKey> {
     const { createRemoteJWKSet, customFetch } = await loadJose();
-    const uri = this.#jwt.jwksUri ?? (await this.#discover());
+    const uri = this.#jwt.jwksUri ?? (await this.#discover().catch((cause: unknown) => this.#failed(cause)));
     const options = {
       timeoutDuration: FETCH_MS,
       cooldownDuration: UNKNOWN_KEY_PAUSE_MS,
       cacheMaxAge: KEPT_MS,
-      [customFetch]: (url: string, init: RequestInit) => this.#fetch(url, init),
+      [customFetch]: (url: string, init: RequestInit) => this.#fetchKeys(url, init),
     };
     this.#keys = createRemoteJWKSet(new URL(uri), options);
     return this.#keys;
@@ -110,7 +115,7 @@ export class IssuerKeys {
     const timer = time.setTimeout(() => controller.abort(), FETCH_MS);
     try {
       const response = await this.#fetch(place, { redirect: 'manual', signal: controller.signal });
-      if (response.status === 200) return await response.json();
+      if (response.status === 200) return JSON.parse(await textOf(response, place)) as unknown;
       await response.body?.cancel();
       return undefined;
     } finally {
@@ -118,16 +123,55 @@ export class IssuerKeys {
     }
   }
 
-  async #fetch(url: string, init: RequestInit): Promise<Response> {
-    const { time } = this.#context;
-    if (time.monotonic() - this.#failedAt < PAUSE_MS) throw authAway();
+  /** For `jose`, which reads the answer as JSON. */
+  async #fetchKeys(url: string, init: RequestInit): Promise<Response> {
+    const response = await this.#fetch(url, init);
     try {
-      const response = await fetch(url, init);
-      if (response.status >= 500) this.#failedAt = time.monotonic();
-      return response;
+      if (response.status !== 200) {
+        await response.body?.cancel();
+        throw new Error(`${url} answered with ${response.status}`);
+      }
+      const text = await textOf(response, url);
+      const document: unknown = JSON.parse(text);
+      const keys = isObject(document) ? document['keys'] : undefined;
+      if (!Array.isArray(keys) || !keys.every(isObject)) throw new Error(`${url} is no set of keys`);
+      if (keys.length > MOST_KEYS) throw new Error(`${url} has ${keys.length} keys; at most ${MOST_KEYS} are taken`);
+      return new Response(text);
     } catch (cause) {
-      this.#failedAt = time.monotonic();
-      throw cause;
+      return this.#failed(cause);
     }
   }
+
+  async #fetch(url: string, init: RequestInit): Promise<Response> {
+    if (this.#context.time.monotonic() - this.#failedAt < PAUSE_MS) throw authAway();
+    try {
+      const response = await fetch(url, init);
+      if (response.status < 500) return response;
+      await response.body?.cancel();
+      throw new Error(`${url} answered with ${response.status}`);
+    } catch (cause) {
+      return this.#failed(cause);
+    }
+  }
+
+  #failed(cause: unknown): never {
+    if (!(cause instanceof SojournError)) this.#failedAt = this.#context.time.monotonic();
+    throw cause;
+  }
+}
+
+/** The body, at most `MOST_BYTES` of it. The signal of the fetch bounds its time. */
+async function textOf(response: Response, url: string): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  const body: AsyncIterable<Uint8Array> | null = response.body;
+  if (body !== null) {
+    // Leaving the loop cancels the rest.
+    for await (const chunk of body) {
+      bytes += chunk.length;
+      if (bytes > MOST_BYTES) throw new Error(`${url} has more than ${MOST_BYTES} bytes`);
+      chunks.push(chunk);
+    }
+  }
+  return Buffer.concat(chunks).toString();
 }

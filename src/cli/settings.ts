@@ -3,9 +3,10 @@ import { availableParallelism } from 'node:os';
 import { type CheckedListen, checkListen, LISTEN, type ListenKey } from '../listen/listen-options.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import { nearestName } from '../options/nearest-name.ts';
-import { reason, UsageError } from './failure.ts';
+import { Failure, reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type OptionKey, type ServeKey } from './option-flags.ts';
+import { isInstalled } from './store-url.ts';
 
 const PREFIX = 'SOJOURN_';
 const LISTEN_KEYS = Object.keys(LISTEN) as ListenKey[];
@@ -112,6 +113,7 @@ function authOf(
   const audience = serve<readonly string[] | undefined>('authAudience', undefined);
   if (issuer === undefined || audience === undefined)
     throw new UsageError(`${given[0]} needs --auth-issuer and --auth-audience: whose tokens, and for which service`);
+  if (!isInstalled('jose')) throw new Failure(`${given[0]} needs a package that is not installed: npm install jose`);
   for (const [key, option] of Object.entries(AUTH_FLAGS)) {
     const origin = origins.get(key);
     if (origin !== undefined) origins.set(option, origin);

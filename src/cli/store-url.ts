@@ -101,7 +101,7 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
 }
 
 /** Whether sojourn can import the package. */
-function isInstalled(name: string): boolean {
+export function isInstalled(name: string): boolean {
   try {
     createRequire(import.meta.url).resolve(name);
     return true;

@@ -10,6 +10,9 @@ import type { SdkServer } from './sdk-server.ts';
 /** They would register for every session. */
 const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];
 
+/** They send through `server`. */
+const FORWARDED = ['sendLoggingMessage'];
+
 const CONNECTION = ['connect', 'close'];
 
 /** As a method: code that wraps it may set it. */
@@ -30,10 +33,14 @@ export function createFacades(shared: SharedServer, highLevel: object): (light: 
   for (const [name, change] of Object.entries(LIST_SENDS)) {
     // On a facade they tell this one session.
     members[name] = { ...MEMBER, value: Reflect.get(highLevel, name) as unknown };
-    Object.defineProperty(highLevel, name, {
-      configurable: true,
-      writable: true,
-      value: () => shared.announce(change),
+    shared.override(highLevel, name, () => shared.announce(change));
+  }
+  for (const name of FORWARDED) {
+    const own = Reflect.get(highLevel, name) as ((...args: unknown[]) => unknown) | undefined;
+    if (own === undefined) continue;
+    // A facade sends on its own server.
+    shared.override(highLevel, name, function send(this: unknown, ...args) {
+      return own.apply(this, args);
     });
   }
   for (const name of CONNECTION) {

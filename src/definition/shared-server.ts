@@ -75,16 +75,16 @@ export class SharedServer {
     for (const name of SENDS) this.#forwardSend(name);
     for (const name of GETTERS) this.#forwardGetter(name);
     for (const [name, change] of Object.entries(LIST_SENDS)) {
-      override(server, name, () => {
+      this.override(server, name, () => {
         this.announce(change);
         return Promise.resolve();
       });
     }
     this.#forwardNotification();
-    override(server, 'createElicitationCompletionNotifier', (...args) =>
+    this.override(server, 'createElicitationCompletionNotifier', (...args) =>
       call(this.#running('createElicitationCompletionNotifier'), 'createElicitationCompletionNotifier', args),
     );
-    override(server, 'connect', async (transport) => {
+    this.override(server, 'connect', async (transport) => {
       const light = this.#light;
       if (light === undefined || light.transport !== undefined) throw connected();
       return call(light, 'connect', [transport]);
@@ -109,6 +109,26 @@ export class SharedServer {
     const { source, session, requestHidden = false } = contexts.getStore() ?? {};
     const context = new MessageContext(source, session, requestHidden, undefined, undefined, undefined);
     return contexts.run(context, () => context.handledBy(light, run));
+  }
+
+  /**
+   * Replaces a method of the definition. Tools that wrap it may replace it in turn. A handler may not: what it sets
+   * would serve every session. On an object that inherits from the definition it sets a member of that object.
+   */
+  override(of: object, name: string, value: AnyFunction): void {
+    let current: unknown = value;
+    const running = (): boolean => this.#light !== undefined;
+    Object.defineProperty(of, name, {
+      configurable: true,
+      get: () => current,
+      set(this: object, replacement: unknown) {
+        if (this !== of) {
+          const own = { configurable: true, enumerable: true, writable: true, value: replacement };
+          Object.defineProperty(this, name, own);
+        } else if (running()) throw replaced(name);
+        else current = replacement;
+      },
+    });
   }
 
   announce(change: ListChange): void {
@@ -151,14 +171,14 @@ export class SharedServer {
   #forwardMethod(name: string): void {
     const { server } = this;
     const own = Reflect.get(server, name) as AnyFunction;
-    override(server, name, (...args) => {
+    this.override(server, name, (...args) => {
       const light = this.#light;
       return light === undefined ? own.apply(server, args) : call(light, name, args);
     });
   }
 
   #forwardSend(name: string): void {
-    override(this.server, name, async (...args) => {
+    this.override(this.server, name, async (...args) => {
       const light = this.#running(`${name}()`);
       if (name === 'sendLoggingMessage') checkNamed(light, args[1]);
       return call(light, name, args);
@@ -167,11 +187,11 @@ export class SharedServer {
 
   #forwardGetter(name: string): void {
     if (!(name in this.server)) return;
-    override(this.server, name, () => this.#light && call(this.#light, name, []));
+    this.override(this.server, name, () => this.#light && call(this.#light, name, []));
   }
 
   #forwardNotification(): void {
-    override(this.server, 'notification', async (...args) => {
+    this.override(this.server, 'notification', async (...args) => {
       const [notification] = args as [{ readonly method: string }];
       const change = KIND_OF_METHOD.get(notification.method);
       if (change !== undefined) return this.announce(change);
@@ -193,8 +213,11 @@ export function connected(): Error {
   );
 }
 
-function override(server: object, name: string, value: AnyFunction): void {
-  Object.defineProperty(server, name, { configurable: true, writable: true, value });
+function replaced(name: string): Error {
+  return definitionRefused(
+    `a handler set its ${name}, but one definition serves all sessions. Set it before the first request, ` +
+      'or on currentSession().server for one session',
+  );
 }
 
 function call(server: SdkServer, name: string, args: unknown[]): unknown {

@@ -247,6 +247,7 @@ class Endpoint {
 
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
     if (this.#lifecycle.closed) throw optionsContradict('listen(): this endpoint is closed; make a new one');
+    await this.#authenticator?.ready;
     // A store that cannot be opened fails `listen()` instead of every request, unless `storeMayBeAway` is set.
     await this.#loader.ready().catch((error: unknown) => {
       if (given?.storeMayBeAway !== true) throw error;

@@ -74,6 +74,9 @@ export const parseError = (why: string): SojournError => badRequest('PARSE_ERROR
 export const invalidRequest = (why: string): SojournError =>
   badRequest('INVALID_REQUEST', RPC.invalidRequest, `Invalid Request: ${why}`);
 
+export const repeatedField = (name: string): SojournError =>
+  invalidRequest(`the header ${name} was sent more than once`);
+
 export const invalidParams = (why: string): SojournError =>
   badRequest('INVALID_PARAMS', RPC.invalidParams, `Invalid params: ${why}`);
 

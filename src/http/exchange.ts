@@ -58,6 +58,8 @@ export interface Exchange {
   readonly parsedBody: unknown;
   /** The request that handlers and hooks see; created on first access. */
   readonly request: McpHttpRequest;
+  /** A field that the client sent twice and that must not be there twice; only on the faces. */
+  readonly repeatedField?: string | undefined;
   /** Aborts when the client disconnects before its answer is complete; created on first access. */
   readonly signal: AbortSignal;
 

@@ -15,6 +15,7 @@ import {
   type HeaderFields,
   type HeaderList,
 } from './exchange.ts';
+import { repeatedOf } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 import { type SlowReader, WATCHED_BYTES } from './slow-readers.ts';
 import { type Holder, whenTurnHasEnded } from './turn.ts';
@@ -76,6 +77,9 @@ export class FetchExchange implements Exchange, RequestSource, SlowReader, Holde
     const authority = url.indexOf('//') + 2;
     const [target = ''] = url.slice(authority).split('#', 1);
     return target.replace(/^[^/?]*/, '').replace(/^(?!\/)/, '/');
+  }
+  get repeatedField(): string | undefined {
+    return repeatedOf(this.#request.headers);
   }
   get request(): McpHttpRequest {
     return (this.#view ??= createRequestView(this));

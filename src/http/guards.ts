@@ -5,11 +5,14 @@ import { hostNotAllowed, originNotAllowed, type SojournError } from '../errors.t
 /** Host headers that were allowed, by list. A client sends the same header with every request. */
 const allowedHeaders = new WeakMap<readonly string[], Set<string>>();
 const ALLOWED_KEPT = 100;
+/** A name or an address, and a port. `URL` reads more: it takes `localhost\\evil.example` for `localhost`. */
+const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d*)?$/i;
 
 export function checkHost(header: string | undefined, allowed: readonly string[]): SojournError | undefined {
   let known = allowedHeaders.get(allowed);
   if (header !== undefined && known?.has(header) === true) return undefined;
-  if (header === undefined || !validateHostHeader(header, [...allowed]).ok) return hostNotAllowed(header);
+  if (header === undefined || !HOST.test(header) || !validateHostHeader(header, [...allowed]).ok)
+    return hostNotAllowed(header);
   if (known === undefined) allowedHeaders.set(allowed, (known = new Set()));
   if (known.size < ALLOWED_KEPT) known.add(header);
   return undefined;

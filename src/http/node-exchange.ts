@@ -21,6 +21,7 @@ import {
   type HeaderFields,
   type HeaderList,
 } from './exchange.ts';
+import { repeatedIn } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
 import { closeWithConnection } from './pipelined.ts';
 import { WATCHED_BYTES } from './slow-readers.ts';
@@ -78,6 +79,9 @@ export class NodeExchange implements Exchange, RequestSource, Holder {
   }
   get url(): string {
     return this.#req.originalUrl ?? this.#req.url ?? '/';
+  }
+  get repeatedField(): string | undefined {
+    return 'rawHeaders' in this.#req ? repeatedIn(this.#req.rawHeaders) : undefined;
   }
   get authInfo(): AuthInfo | undefined {
     return this.#req.auth;

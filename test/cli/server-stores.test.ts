@@ -1,5 +1,5 @@
 /** `sojourn serve` and `sojourn sessions` on a store that is a server. */
-import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -190,6 +190,32 @@ describe('without the package of its client', () => {
     }
   });
   afterAll(() => rmSync(bare, { recursive: true }));
+
+  test('--auth-issuer: it is said before the start', async () => {
+    const auth = ['--auth-issuer', 'https://id.example', '--auth-audience', 'https://mcp.example/mcp'];
+    expect(
+      await runProcess(['serve', './server.mjs', '--port', '0', ...auth], { from: join(bare, 'dist'), cwd: bare }),
+    ).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'sojourn: --auth-issuer needs a package that is not installed: npm install jose\n',
+    });
+  });
+
+  test('auth.jwt of a module: listen() says it', async () => {
+    writeFileSync(
+      join(bare, 'server.mjs'),
+      `import { McpServer } from '@modelcontextprotocol/server';
+       const options = { auth: { jwt: { issuer: 'https://id.example', audience: 'https://mcp.example/mcp' } } };
+       export default { factory: () => new McpServer({ name: 'x', version: '1' }), options };`,
+    );
+    const { code, stderr } = await runProcess(['serve', './server.mjs', '--port', '0'], {
+      from: join(bare, 'dist'),
+      cwd: bare,
+    });
+    expect(code).toBe(1);
+    expect(stderr).toContain('auth.jwt needs the package jose, which is not installed');
+  });
 
   test.each([
     ['redis://u:hunter22@h', 'redis: needs a package that is not installed: npm install redis'],

@@ -1,0 +1,27 @@
+/**
+ * `Host` and `Authorization` say for whom a request is and from whom. Of two such fields Node.js keeps the first, other
+ * servers keep the last, and `Headers` joins both. So a proxy may check one field and sojourn another.
+ */
+
+/** Two credentials in one field. Parameters, as those of `Digest`, are no credentials. */
+const TWO_CREDENTIALS = /^[\w-]+ +[\w.~+/-]+=*[ \t]*,/;
+
+/** `rawHeaders`: names and values in turn, as Node.js has them. */
+export function repeatedIn(rawHeaders: readonly string[]): string | undefined {
+  let hosts = 0;
+  let credentials = 0;
+  // Most names have another length, which is compared without a copy of the name.
+  for (let n = 0; n < rawHeaders.length; n += 2) {
+    const name = rawHeaders[n] ?? '';
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+    else if (name.length === 13 && name.toLowerCase() === 'authorization')
+      credentials += TWO_CREDENTIALS.test(rawHeaders[n + 1] ?? '') ? 2 : 1;
+  }
+  return hosts > 1 ? 'Host' : credentials > 1 ? 'Authorization' : undefined;
+}
+
+/** The same of a `Headers`. */
+export function repeatedOf(headers: Headers): string | undefined {
+  if (headers.get('host')?.includes(',') === true) return 'Host';
+  return TWO_CREDENTIALS.test(headers.get('authorization') ?? '') ? 'Authorization' : undefined;
+}

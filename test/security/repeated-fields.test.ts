@@ -1,0 +1,129 @@
+/**
+ * Fields that two servers may read differently: two `Host` or `Authorization` fields, hosts that `URL` takes for
+ * another name, users with blanks that HTTP does not know. What a request would do as another caller counts as let in.
+ */
+import { expect, test } from 'vitest';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { serve, type Face } from '../kit/serve.ts';
+import { createLab } from '../kit/lab.ts';
+import { toolServer } from '../kit/tool-server.ts';
+import { countAttempts } from './attempts.ts';
+import { RawConnection } from './raw-connection.ts';
+
+const counted = countAttempts('bodies, headers, targets');
+
+const BODY = JSON.stringify({
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
+});
+
+const post = (fields: readonly string[]): Buffer =>
+  Buffer.from(
+    [
+      'POST /mcp HTTP/1.1',
+      ...fields,
+      'Content-Type: application/json',
+      'Accept: application/json, text/event-stream',
+      `Content-Length: ${BODY.length}`,
+      '',
+      BODY,
+    ].join('\r\n'),
+    'latin1',
+  );
+
+const FACES: readonly Face[] = ['listen', 'node', 'fetch'];
+
+const verify = (token: string) =>
+  Promise.resolve({ token, clientId: 'c', scopes: [], expiresAt: 4_000_000_000, extra: { sub: token } });
+
+const TWO: Readonly<Record<string, readonly string[]>> = {
+  'two hosts': ['Host: localhost', 'Host: evil.example'],
+  'two hosts, the other first': ['Host: evil.example', 'Host: localhost'],
+  'the same host twice': ['Host: localhost', 'hOST: localhost'],
+  'two tokens': ['Host: localhost', 'Authorization: Bearer ada', 'Authorization: Bearer bob'],
+  'two tokens, in other cases': ['Host: localhost', 'AUTHORIZATION: Bearer ada', 'authorization: bearer bob'],
+  'the same token twice': ['Host: localhost', 'Authorization: Bearer ada', 'Authorization: Bearer ada'],
+  'a password and a token': ['Host: localhost', 'Authorization: Basic YTpi', 'Authorization: Bearer ada'],
+  'two tokens in one field': ['Host: localhost', 'Authorization: Bearer ada, Bearer bob'],
+};
+const MODES: Readonly<Record<string, McpEndpointOptions>> = {
+  'with auth': { auth: { verify }, allowedHosts: ['localhost'], sessionMode: 'stateful' },
+  'without auth': { allowedHosts: ['localhost'], sessionMode: 'stateful' },
+  'without sessions': { sessionMode: 'stateless' },
+};
+
+test.each(FACES)('two Host or Authorization fields are 400, at %s', async (face) => {
+  for (const [mode, options] of Object.entries(MODES)) {
+    const served = await serve(toolServer({}), options, { face });
+    for (const [what, fields] of Object.entries(TWO)) {
+      const got = await new RawConnection(served.port).ask(post(fields));
+      expect([mode, what, got]).toEqual([mode, what, 400]);
+      counted.made(1);
+    }
+    const one = ['Host: localhost', 'Authorization: Bearer ada'];
+    expect(await new RawConnection(served.port).ask(post(one))).toBe(200);
+  }
+});
+
+test.each(FACES)('a credential with parameters is one credential, at %s', async (face) => {
+  const served = await serve(toolServer({}), {}, { face });
+  for (const field of ['Digest username="ada", realm="x"', 'AWS4-HMAC-SHA256 Credential=AK/20260101, Signature=ab'])
+    expect(await new RawConnection(served.port).ask(post(['Host: localhost', `Authorization: ${field}`]))).toBe(200);
+});
+
+const HOSTS = [
+  'localhost\\evil.example',
+  'localhost\\',
+  'localhost/evil.example',
+  'localhost/',
+  'localhost?evil.example',
+  'localhost#evil.example',
+  'evil.example@localhost',
+  '@localhost',
+  'a:b@localhost',
+  'local\thost',
+  '%6cocalhost',
+  'localhost%2eevil.example',
+  'localhost:80:80',
+  'localhost:80/x',
+  'localhost:8a',
+  '[::1]evil.example',
+  '[::1',
+  'localhost,evil.example',
+  'localhost, localhost',
+  'localhost;evil.example',
+  'localhost evil.example',
+  'loc\u00adalhost',
+];
+
+test.each(FACES)('a Host that only URL takes for an allowed one is refused, at %s', async (face) => {
+  const served = await serve(toolServer({}), { allowedHosts: ['localhost', '[::1]'] }, { face });
+  for (const host of HOSTS) {
+    const got = await new RawConnection(served.port).ask(post([`Host: ${host}`]));
+    expect([host, [400, 403].includes(Number(got))]).toEqual([host, true]);
+    counted.made(1, got === 200 ? 1 : 0);
+  }
+  for (const host of ['localhost', 'LOCALHOST', 'localhost:3000', '[::1]', '[::1]:80'])
+    expect([host, await new RawConnection(served.port).ask(post([`Host: ${host}`]))]).toEqual([host, 200]);
+});
+
+test.each<Face>(['listen', 'node'])("a proxy's user keeps what HTTP does not trim, at %s", async (face) => {
+  const from = ['127.0.0.0/8', '::1'];
+  const auth = { trustedProxyUser: { header: 'x-forwarded-user', from } };
+  const { client, port } = await serve(createLab().factory, { auth, sessionMode: 'stateful' }, { face });
+  const ada = client({ headers: { 'x-forwarded-user': 'ada' } });
+  await ada.initialize();
+  for (const user of ['\u00a0ada', 'ada\u00a0', '\u00a0ada\u00a0', 'ada\u0085', '\u00c2\u00a0ada']) {
+    const session = `Mcp-Session-Id: ${ada.sessionId}`;
+    const ping = post(['Host: localhost', `X-Forwarded-User: ${user}`, session]);
+    const text = ping.toString('latin1').replace(BODY, '{"jsonrpc":"2.0","id":7,"method":"ping"}');
+    const sent = text.replace(/Content-Length: \d+/, 'Content-Length: 40');
+    const got = await new RawConnection(port).ask(Buffer.from(sent, 'latin1'));
+    expect([JSON.stringify(user), got]).toEqual([JSON.stringify(user), 403]);
+    counted.made(1);
+  }
+  const blanks = post(['Host: localhost', 'X-Forwarded-User: \t ada \t']);
+  expect(await new RawConnection(port).ask(blanks)).toBe(200);
+});
