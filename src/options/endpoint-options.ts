@@ -57,10 +57,9 @@ export interface McpEndpointOptions {
    */
   idleTimeoutMs?: number | undefined;
   /**
-   * Idle sessions of one instance; past it the ones idle the longest end. 0 or more, `Infinity` = no limit. Default
-   * 10,000. It bounds memory (a live session holds a server object); raise it with the memory you have. Hibernated
-   * sessions count on the memory store; on a durable one, with `hibernateAfterMs`, the ones past it are hibernated
-   * instead of ended.
+   * Idle sessions of one instance. Past it those of the user with the most sessions end on the memory store, where
+   * hibernated sessions count too, and hibernate on a durable store, the longest idle first. 0 or more, `Infinity` = no
+   * limit. Default 10,000, less in a small heap. It bounds memory: a live session holds a server object.
    */
   maxIdleSessionCount?: number | undefined;
   /**

@@ -1,6 +1,6 @@
 /** `sojourn serve` as a user runs it: a child process, real modules, HTTP and signals. */
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -79,6 +79,15 @@ describe('sojourn serve', () => {
     expect(cli.output.stdout).toContain(`${url}/sse`);
     expect(cli.output.stdout).toMatch(/versions +2026-07-28, 2025-11-25, /);
     expect(cli.output.stdout).toContain('memory (sessions end with this process)');
+  });
+
+  test('prints the banner that the guide shows', async () => {
+    const guide = readFileSync(join(root, 'docs/guide/cli.md'), 'utf8');
+    const [shown] = /^sojourn \d[^`]*?Stop with Ctrl\+C\.$/m.exec(guide) ?? [];
+    const cli = serve('counting-server.mjs');
+    const { port } = new URL(await cli.url());
+    await until(() => cli.output.stdout.includes('Stop with Ctrl+C.'));
+    expect(cli.output.stdout.trim().replaceAll(`:${port}`, ':3000')).toBe(shown);
   });
 
   test('options of the module count, and what the command says counts more', async () => {

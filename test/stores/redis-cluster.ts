@@ -92,6 +92,14 @@ export async function startCluster(
         timeoutMs: 20_000,
         what: 'the replica follows',
       });
+      // A primary that does not know the replica gives it no vote, and learns of it from `of`, which may die next.
+      await until(
+        async () => {
+          const views = await Promise.all(nodes.map(({ ask }) => ask('CLUSTER', 'NODES')));
+          return views.every((view) => new RegExp(`^${node.id} .*slave ${of.id} `, 'm').test(String(view)));
+        },
+        { timeoutMs: 20_000, what: 'every node knows the replica' },
+      );
       return node;
     },
   };
