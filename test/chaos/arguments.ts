@@ -3,7 +3,7 @@ import { type Language, LANGUAGES } from './clients/other-actor.ts';
 import { PACES, type PaceName } from './clients/paced-callers.ts';
 import { STORES, type StoreKind } from './backing-store.ts';
 
-export const SCENARIOS = ['faults', 'outage', 'rolling', 'patience', 'return'] as const;
+export const SCENARIOS = ['faults', 'outage', 'rolling', 'patience', 'return', 'restart'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 /** How the instances of faults, outage and rolling make their servers. */
@@ -19,7 +19,8 @@ export interface ChaosArguments {
   readonly stops: number;
   readonly leaseMs: Readonly<Record<Scenario, number>>;
   readonly size: number;
-  readonly awayMs: number;
+  /** `undefined`: the default of the scenario. */
+  readonly awayMs: number | undefined;
   readonly rounds: number;
   readonly sessions: number;
   readonly earlyMs: number;
@@ -45,7 +46,7 @@ export const usage = `npm run chaos -- --store all [options]
   --stops N         SIGSTOPs past the lease (${FULL.stops})
   --lease-ms N      leaseMs of the instances (1000 in the scenario faults, else the default of 3000)
   --size N          clients, times twelve (1)
-  --away-ms N       how long the store is away in the scenario outage (10000)
+  --away-ms N       how long the store is away in the scenarios outage (10000) and restart (8000)
   --rounds N        how often all instances are replaced in the scenario rolling (10)
   --sessions N      of the instance in the scenario return (10000)
   --early-ms N      in return, the sessions are asked so long before the store is back (0)
@@ -71,7 +72,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
       stops: { type: 'string', default: String(FULL.stops) },
       'lease-ms': { type: 'string' },
       size: { type: 'string', default: '1' },
-      'away-ms': { type: 'string', default: '10000' },
+      'away-ms': { type: 'string' },
       rounds: { type: 'string', default: '10' },
       sessions: { type: 'string', default: '10000' },
       'early-ms': { type: 'string', default: '0' },
@@ -94,7 +95,7 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
     stops: count('stops', values.stops),
     leaseMs: leases(values['lease-ms']),
     size: Number(values.size),
-    awayMs: count('away-ms', values['away-ms']),
+    awayMs: values['away-ms'] === undefined ? undefined : count('away-ms', values['away-ms']),
     rounds: count('rounds', values.rounds),
     sessions: count('sessions', values.sessions),
     earlyMs: count('early-ms', values['early-ms']),
@@ -110,9 +111,10 @@ export function parseArguments(argv: readonly string[]): ChaosArguments {
 
 /** What freezes and waits for leases is sooner done with short ones; what must not fail needs no haste. */
 function leases(given: string | undefined): ChaosArguments['leaseMs'] {
-  if (given === undefined) return { faults: 1_000, outage: 3_000, rolling: 3_000, patience: 3_000, return: 3_000 };
+  if (given === undefined)
+    return { faults: 1_000, outage: 3_000, rolling: 3_000, patience: 3_000, return: 3_000, restart: 3_000 };
   const ms = count('lease-ms', given);
-  return { faults: ms, outage: ms, rolling: ms, patience: ms, return: ms };
+  return { faults: ms, outage: ms, rolling: ms, patience: ms, return: ms, restart: ms };
 }
 
 function listed<T extends string>(name: string, value: string, all: readonly T[]): readonly T[] {

@@ -22,6 +22,7 @@ const TITLES = {
   'patience-after-answer': 'Requests wait: six official clients, each with its next call 20 ms after an answer',
   'patience-steady': 'Requests wait: six official clients, each with a call every 40 ms',
   others: 'Requests wait: clients in other languages, each with a call every 40 ms, and one instance',
+  restart: 'Reloaded, and killed, while the store is away',
   return: 'Ten thousand sessions when the store is back',
 } as const;
 

@@ -67,6 +67,8 @@ export class Instance {
   port = 0;
   /** Where it ever listened, and which start that was. */
   readonly urls = new Map<string, string>();
+  /** With a parent: the process that serves. */
+  workerPid: number | undefined;
   #starts = 0;
   #child: ChildProcess | undefined;
   #exited: Promise<unknown> | undefined;
@@ -130,7 +132,7 @@ export class Instance {
     const { logs, effects, env: reach } = this.#options;
     const level = logs === undefined ? [] : ['--log-level', 'debug'];
     const args = [cli, 'serve', serverModule, '--port', '0', ...level, ...this.#options.args];
-    // The process that serves is killed and frozen.
+    // Without `--workers` the process that serves is killed and frozen.
     const env = { ...inherited, ...reach, SOJOURN_WORKERS: '0', INSTANCE: this.start, EFFECTS: effects };
     const child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
@@ -169,6 +171,12 @@ export class Instance {
   thaw(): void {
     this.#child?.kill('SIGCONT');
     this.#back();
+  }
+
+  /** With a parent: replaces the process that serves, which drains. */
+  reload(): void {
+    this.#options.happened(`${this.start} reloads`);
+    this.#child?.kill('SIGHUP');
   }
 
   /** SIGTERM; resolves when it has ended by itself. */
@@ -213,7 +221,8 @@ export class Instance {
       this.#words = `${this.#words}${line}\n`.slice(-WORDS);
       return;
     }
-    const { level, msg } = JSON.parse(line) as { level: number; msg: string };
+    const { level, msg, worker_pid } = JSON.parse(line) as { level: number; msg: string; worker_pid?: number };
+    if (msg === 'worker listens') this.workerPid = worker_pid;
     if (level >= WARN) this.lines.push({ at: now(), level, msg, start });
   }
 

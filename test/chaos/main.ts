@@ -14,10 +14,13 @@ import { printReport } from './printout.ts';
 import { runFaults } from './scenarios/faults.ts';
 import { runOutage } from './scenarios/outage.ts';
 import { paceOf, runOthers, runPatience } from './scenarios/patience.ts';
+import { runRestart } from './scenarios/restart.ts';
 import { runReturn } from './scenarios/return.ts';
 import { runRolling } from './scenarios/rolling.ts';
 import type { AnyReport } from './report.ts';
 import { keepReports, writeDocument } from './document.ts';
+
+const OUTAGE_MS = 10_000;
 
 async function main(argv: readonly string[]): Promise<number> {
   const args = parseArguments(argv);
@@ -70,12 +73,14 @@ async function main(argv: readonly string[]): Promise<number> {
         scenario === 'faults'
           ? runFaults({ ...common, kills, stops })
           : scenario === 'outage'
-            ? runOutage({ ...common, awayMs })
+            ? runOutage({ ...common, awayMs: awayMs ?? OUTAGE_MS })
             : scenario === 'rolling'
               ? runRolling({ ...common, rounds })
-              : scenario === 'return'
-                ? runReturn({ ...common, sessions: args.sessions, earlyMs: args.earlyMs })
-                : runOthers({ ...common, languages, pace: paceOf('steady') }),
+              : scenario === 'restart'
+                ? runRestart({ ...common, ...(awayMs !== undefined && { awayMs }) })
+                : scenario === 'return'
+                  ? runReturn({ ...common, sessions: args.sessions, earlyMs: args.earlyMs })
+                  : runOthers({ ...common, languages, pace: paceOf('steady') }),
       );
     }
   }

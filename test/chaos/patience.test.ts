@@ -9,6 +9,7 @@ import { History } from './history.ts';
 import { runCrowded } from './scenarios/crowded.ts';
 import { type Language, OtherPrograms } from './clients/other-actor.ts';
 import { type Blow, runOthers, runPatience } from './scenarios/patience.ts';
+import { runRestart } from './scenarios/restart.ts';
 
 const LEASE_MS = 1_500;
 
@@ -29,6 +30,22 @@ function shortRun(kind: StoreKind, blows: readonly Blow[], shapes: readonly (1 |
 describe('sqlite, locked for a moment; the process frozen', () => shortRun('sqlite', ['frozen', 'process'], [1, 3]));
 for (const kind of serverKinds)
   describeWhereInstalled(kind, `${kind}, restarted`, () => shortRun(kind, ['stopped'], [3]));
+
+function shortRestart(kind: StoreKind): void {
+  test('a reload and a crash in that time fail only what ran in the crash', { timeout: 120_000 }, async () => {
+    const { rows, found, clients } = await runRestart({ kind, seed: 1, leaseMs: LEASE_MS, awayMs: 1_500 });
+    expect(found).toEqual([]);
+    const [reloaded, killed] = rows;
+    expect(reloaded).toMatchObject({ failed: 0, timedOut: 0, lost: 0, twice: 0 });
+    expect(killed).toMatchObject({ failed: 0, timedOut: 0, twice: 0 });
+    expect(killed?.lost).toBeLessThanOrEqual(clients);
+    for (const { waited } of rows) expect(waited.count).toBeGreaterThan(0);
+  });
+}
+
+describe('sqlite, locked for a moment, with a parent', () => shortRestart('sqlite'));
+for (const kind of serverKinds)
+  describeWhereInstalled(kind, `${kind}, stopped for a moment, with a parent`, () => shortRestart(kind));
 
 /** Their clients are built for `npm test`; the others take minutes. */
 const LANGUAGES: readonly Language[] = ['python', 'go'];

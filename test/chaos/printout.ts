@@ -10,6 +10,7 @@ const TITLES = {
   patience: 'requests wait',
   others: 'requests of clients in other languages wait',
   return: 'the store is back',
+  restart: 'reload and crash while the store is away',
 } as const;
 
 export function printReport(report: AnyReport): string {

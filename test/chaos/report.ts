@@ -28,7 +28,7 @@ type Counts = Readonly<Record<string, number>>;
 
 /** Of every scenario. */
 export interface Report {
-  readonly scenario: 'faults' | 'outage' | 'rolling' | 'patience' | 'others' | 'return';
+  readonly scenario: 'faults' | 'outage' | 'rolling' | 'patience' | 'others' | 'return' | 'restart';
   readonly store: StoreKind;
   readonly how: string;
   readonly seed: number;
@@ -137,6 +137,12 @@ export interface PatienceReport extends Report {
   readonly crowded?: CrowdedRow | undefined;
 }
 
+/** The serving process is replaced, or killed, in the middle of an outage of the store. */
+export interface RestartReport extends Report {
+  readonly scenario: 'restart';
+  readonly rows: readonly PatienceRow[];
+}
+
 /** Outages as clients in other languages saw them. */
 export interface OthersReport extends Report {
   readonly scenario: 'others';
@@ -171,7 +177,14 @@ export interface ReturnReport extends Report {
   readonly untilClaimed: Used;
 }
 
-export type AnyReport = FaultsReport | OutageReport | RollingReport | PatienceReport | OthersReport | ReturnReport;
+export type AnyReport =
+  | FaultsReport
+  | OutageReport
+  | RollingReport
+  | PatienceReport
+  | OthersReport
+  | ReturnReport
+  | RestartReport;
 
 /** What a report tells of. */
 export interface Told {

@@ -12,6 +12,7 @@ import type {
   PatienceReport,
   PatienceRow,
   Report,
+  RestartReport,
   ReturnReport,
   RollingReport,
   Seen,
@@ -19,7 +20,7 @@ import type {
 } from './report.ts';
 
 /** Of the scenarios with a crowd of clients. */
-type CrowdReport = Exclude<AnyReport, PatienceReport | OthersReport | ReturnReport>;
+type CrowdReport = Exclude<AnyReport, PatienceReport | OthersReport | ReturnReport | RestartReport>;
 
 export type Row = readonly [what: string, value: string];
 
@@ -43,6 +44,7 @@ export function rowsOf(report: AnyReport): readonly Rows[] {
   if (report.scenario === 'patience') return patience(report);
   if (report.scenario === 'others') return others(report);
   if (report.scenario === 'return') return returns(report);
+  if (report.scenario === 'restart') return restarts(report);
   const shown = Object.entries(VIOLATIONS) as Array<[Violation, string]>;
   const zero = shown
     .filter(([violation]) => ONLY[violation]?.includes(report.scenario) !== false)
@@ -68,6 +70,19 @@ function size({ clients, sessions, requests, calls, resumes }: Report): Row[] {
     ['calls of tools', count(calls)],
     ['streams resumed', count(resumes)],
   ];
+}
+
+function restarts({ rows }: RestartReport): readonly Rows[] {
+  return rows.map(({ title, calls, failed, timedOut, twice, lost, awayMs, waited }) => ({
+    title,
+    rows: [
+      ['calls', count(calls)],
+      ['failed / timed out / ran twice', `${failed} / ${timedOut} / ${twice}`],
+      ['ended with the process that was killed', count(lost)],
+      ['the store was away', ms(awayMs)],
+      ['calls that were under way in that time (p50 / p99 / longest)', times(waited)],
+    ],
+  }));
 }
 
 /** Per outage: `failed / timed out / ran twice of all calls; p99 of those under way, beyond the outage`. */

@@ -17,11 +17,12 @@ const file = openSync(effects, 'a');
 const now = () => performance.timeOrigin + performance.now();
 const note = (line) => writeSync(file, `${JSON.stringify({ at: now(), by: instance, ...line })}\n`);
 
-/** The process that started it holds the other end: it does not outlive a run that was killed. */
-process.stdin
-  .on('end', () => process.exit(1))
-  .resume()
-  .unref();
+/** The process that started it holds the other end: it does not outlive a run that was killed. A worker has none. */
+if (process.send === undefined)
+  process.stdin
+    .on('end', () => process.exit(1))
+    .resume()
+    .unref();
 
 /** Who asks, as a middleware in front would find out: here everybody is who they say they are. */
 subscribe('http.server.request.start', ({ request }) => {

@@ -38,6 +38,8 @@ export interface PatienceOptions {
   readonly more?: boolean;
   /** Of each client. */
   readonly pace: CallPace;
+  /** Further arguments of `sojourn serve`. */
+  readonly args?: readonly string[];
   readonly logs?: string | undefined;
   readonly progress?: ((text: string) => void) | undefined;
   /** Starts the clients of one outage. Official clients when left out. */
@@ -70,9 +72,9 @@ const TITLES: Readonly<Record<Blow, string>> = {
 const LOCKED = 'the file locked by another process';
 
 /** The deployments that an outage strikes at once. */
-type Fleet = readonly Deployment[];
+export type Fleet = readonly Deployment[];
 
-interface Strike {
+export interface Strike {
   readonly title: string;
   /** As planned; undefined: as long as a fail-over takes. */
   readonly ms?: number;
@@ -81,7 +83,11 @@ interface Strike {
    * must not run twice no client can tell the outcome.
    */
   readonly freezes?: boolean;
+  /** The call ran in a process that was killed. */
+  ranInKilled?(call: Called): boolean;
   strike(fleet: Fleet): Promise<void>;
+  /** Resolves when the fleet has come to rest. Calls continue until then. */
+  settled?(fleet: Fleet): Promise<unknown>;
 }
 
 export const paceOf = (name: PaceName): CallPace => ({ name, pauseMs: PAUSE_MS[name] });
@@ -162,7 +168,7 @@ interface Run {
   readonly rows: readonly PatienceRow[];
 }
 
-function commonOf({ store, seed, leaseMs, started, rows }: Run) {
+export function commonOf({ store, seed, leaseMs, started, rows }: Run) {
   const calls = rows.reduce((sum, row) => sum + row.calls, 0);
   const nothing = { resumes: 0, endings: {}, refusals: {}, events: [], notes: {}, log: {} };
   const seconds = (now() - started) / 1000;
@@ -187,7 +193,7 @@ function strikeOf(blow: Blow, ms: number, store: BackingStore): Strike {
 }
 
 /** Serves from `store`, strikes it, and closes it. */
-async function underStrikes(
+export async function underStrikes(
   store: BackingStore,
   strikes: readonly Strike[],
   history: History,
@@ -227,6 +233,7 @@ async function outage(
   await strike.strike(fleet);
   // A server takes its time to start and to stop: its clients cannot know that it is to come back.
   const awayMs = now() - from;
+  await strike.settled?.(fleet);
   await pause(AFTER_MS);
   const all = await Promise.all(callers.map((some) => some.stop()));
   return fleet.map((deployment, at) => rowOf(deployment, strike, { from, awayMs, calls: all[at] ?? [] }));
@@ -242,13 +249,14 @@ interface Outcome {
 
 function rowOf(
   { instances, effects }: Deployment,
-  { title, ms, freezes = false }: Strike,
+  { title, ms, freezes = false, ranInKilled = () => false }: Strike,
   { from, awayMs, calls }: Outcome,
 ): PatienceRow {
   const takenOver = freezes && instances.length > 1;
   const ran = new Map<string, number>();
   for (const { nonce } of readEffects(effects).ran) ran.set(nonce, (ran.get(nonce) ?? 0) + 1);
-  const isLost = ({ effect, error }: Called): boolean => takenOver && effect && /may have run/.test(error ?? '');
+  const isLost = (call: Called): boolean =>
+    call.error !== undefined && ((takenOver && call.effect && /may have run/.test(call.error)) || ranInKilled(call));
   const isUnderWay = ({ sentAt, endedAt }: Called): boolean => sentAt < from + awayMs && endedAt > from;
   const seen = (some: readonly Called[]): Seen => {
     const errors = some.flatMap((one) =>
@@ -278,7 +286,7 @@ function rowOf(
   };
 }
 
-function violationsOf(
+export function violationsOf(
   history: History,
   rows: readonly PatienceRow[],
   crowded: CrowdedRow | undefined,
