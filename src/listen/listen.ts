@@ -9,6 +9,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { originAllowed } from '../http/guards.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { withoutTrailing } from '../http/text-ends.ts';
+import { Descriptors } from './descriptors.ts';
 import { isExposed, isLoopback } from './exposed.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket, type Serving } from './listening-socket.ts';
@@ -47,6 +48,10 @@ export interface ListenTarget {
   health(): EndpointHealth;
 }
 
+interface ServedTarget extends ListenTarget {
+  readonly descriptors: Descriptors;
+}
+
 /** How often Node looks for requests past these two. */
 const CHECK_MS = 5_000;
 /** Above the 60 s that load balancers commonly keep idle connections, so that the balancer closes first. */
@@ -79,10 +84,13 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
       'Every machine that reaches this address may call this endpoint: give the option auth or allowedHosts, or bind 127.0.0.1',
     );
   }
+  const descriptors = new Descriptors(target.options.timeProvider, target.options.logger);
+  server.on('close', () => descriptors.stop());
+  const served = { ...target, descriptors };
   // Early enough: nothing is accepted before the event loop turns.
   server.on('request', (req, res) => {
     const exchange = new NodeExchange(req, res, undefined, target.exchanges);
-    attempt(exchange, () => route(exchange, { req, res }, base, hosts, target));
+    attempt(exchange, () => route(exchange, { req, res }, base, hosts, served));
   });
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= stop(server, target));
@@ -131,7 +139,7 @@ function route(
   { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
   base: string,
   hosts: readonly string[] | undefined,
-  target: ListenTarget,
+  target: ServedTarget,
 ): void {
   const [whole = ''] = (req.url ?? '/').split('?', 1);
   const path = withoutTrailing(whole, '/');
@@ -152,9 +160,9 @@ function serves(path: string, base: string, { legacySse }: ResolvedOptions): boo
   return legacySse && [`${base}/sse`, `${base}/message`, '/sse', '/message'].includes(path);
 }
 
-function health(res: ServerResponse, path: string, target: ListenTarget): void {
+function health(res: ServerResponse, path: string, target: ServedTarget): void {
   const state = target.health();
-  const ready = state.state === 'serving' && state.store === 'ok';
+  const ready = state.state === 'serving' && state.store === 'ok' && !target.descriptors.usedUp;
   res.statusCode = path === '/healthz' || ready ? 200 : 503;
   res.setHeader('Content-Type', 'application/json');
   res.setHeader('Cache-Control', 'no-store');
