@@ -1,6 +1,6 @@
 /**
- * The process that serves is replaced (`sojourn reload`), or killed, in the middle of an outage of the store. Its parent
- * holds the port. After a reload no call fails. After a crash only those may fail that ran in it.
+ * The process that serves is replaced (`sojourn reload`), or killed, in the middle of an outage of the store. Its
+ * parent holds the port. After a reload no call fails. After a crash only those may fail that ran in it.
  */
 import { openBackingStore, type StoreKind } from '../backing-store.ts';
 import { History, now } from '../history.ts';
