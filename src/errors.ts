@@ -64,6 +64,7 @@ export {
 export { sessionEnded, requestDrained, requestClosed, answerNotKept, ownerLost } from './errors/lost-calls.ts';
 export {
   factoryFailed,
+  hookReturned,
   internal,
   noStream,
   notInitialized,

@@ -22,7 +22,7 @@ import { checkArguments } from '../options/checks.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import { endpointLogger } from '../options/logger.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
-import { resolveOptions } from '../options/resolve.ts';
+import { looksStateless, resolveOptions } from '../options/resolve.ts';
 import { createSessions, type SessionEvents } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
 import { CoreLoader } from './core-loader.ts';
@@ -66,6 +66,10 @@ export function createMcpEndpoint(
     throw optionInvalid('type', 'server', server, 'an MCP server, or a function that returns one');
   const resolved = resolveOptions(options);
   const logged = { ...resolved, logger: endpointLogger(resolved) };
+  if (looksStateless(options)) {
+    const mode = "write sessionMode: 'stateless' for no sessions, or leave sessionIdGenerator out";
+    logged.logger.warn({}, `sessionIdGenerator: undefined has no effect, and clients get sessions: ${mode}`);
+  }
   if (typeof server === 'function') return new Endpoint(server as McpEndpointFactory, logged).face();
   const definition = hostDefinition(server);
   try {

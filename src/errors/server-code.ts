@@ -5,6 +5,10 @@ import { sessionHash } from '../shown.ts';
 export const factoryFailed = (what: string, cause?: unknown): SojournError =>
   new SojournError('FACTORY_FAILED', `Internal error: ${what}`, { status: 500, rpc: RPC.internal, cause });
 
+/** `what`: its session, or its request. */
+export const hookReturned = (what: string): SojournError =>
+  factoryFailed(`runSessionHandler returned ${what}; it must return run(), or await it`);
+
 export const internal = (cause?: unknown): SojournError =>
   new SojournError('INTERNAL', 'Internal error', { status: 500, rpc: RPC.internal, cause });
 

@@ -9,6 +9,7 @@ import {
   checkList,
   checkMethods,
   checkNumber,
+  refuseMisspelt,
   type NumberRange,
 } from './checks.ts';
 
@@ -110,12 +111,16 @@ export function hook<T>(takes: string, group: FlagText['group']): ParsedOption<T
 }
 
 /** An object of the application with these methods; `optional` methods may be absent. */
-export function methods<T>(
+export function methods<T extends object>(
   names: readonly string[],
   optional: readonly string[],
   group: FlagText['group'],
 ): ParsedOption<T | undefined> {
-  const parse = (option: string, value: unknown): T | undefined =>
-    checkMethods(option, value as T | undefined, names, optional);
+  const parse = (option: string, value: unknown): T | undefined => {
+    const checked = checkMethods(option, value as T | undefined, names, optional);
+    if (checked !== undefined && optional.length > 0)
+      refuseMisspelt(option, checked, { methods: names, optional, only: true });
+    return checked;
+  };
   return { group, help: 'an object with functions', kind: 'module', fallback: undefined, parse };
 }

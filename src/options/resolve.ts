@@ -171,3 +171,10 @@ function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptio
     );
   }
 }
+
+/** With `sessionIdGenerator: undefined` the SDK's transport has no sessions. Here it means the default generator. */
+export function looksStateless(given: McpEndpointOptions = {}): boolean {
+  const { sessionMode, stateless, sessionIdGenerator } = given;
+  const isUnset = 'sessionIdGenerator' in given && sessionIdGenerator === undefined;
+  return isUnset && sessionMode === undefined && stateless === undefined;
+}

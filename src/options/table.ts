@@ -22,7 +22,7 @@ import type {
   TimeProvider,
 } from '../types.ts';
 import type { ResolvedAuth } from './auth-options.ts';
-import { checkList, checkMethods, got } from './checks.ts';
+import { checkList, checkMethods, got, refuseMisspelt } from './checks.ts';
 import { STORE_KEY } from './defaults.ts';
 import { checkHeaderName } from './header-names.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
@@ -295,13 +295,11 @@ function checkKey(name: string, key: unknown): string | Uint8Array {
   return typeof key === 'string' ? key : key.slice();
 }
 
+const TIME_METHODS = ['now', 'setTimeout', 'clearTimeout'];
+
 function parseTime(name: string, value: unknown): Required<TimeProvider> {
-  const given = checkMethods(
-    name,
-    value as TimeProvider,
-    ['now', 'setTimeout', 'clearTimeout'],
-    ['monotonic'],
-  ) as TimeProvider;
+  const given = checkMethods(name, value as TimeProvider, TIME_METHODS, ['monotonic']) as TimeProvider;
+  refuseMisspelt(name, given, { methods: TIME_METHODS, optional: ['monotonic'], only: false });
   if (given.monotonic !== undefined) return given as Required<TimeProvider>;
   return Object.freeze({
     now: () => given.now(),

@@ -7,7 +7,7 @@
  * `run()`'s promise resolves with the reason in `leave`. A handler that returns while the session lives ends it.
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
-import { factoryFailed } from '../errors.ts';
+import { factoryFailed, hookReturned } from '../errors.ts';
 import { afterTurn } from '../options/system.ts';
 import type { Logger, LeaveReason, McpHttpRequest, McpRequestRun, McpSession, RunSessionHandler } from '../types.ts';
 import { GRACE_MS, inTime } from './grace.ts';
@@ -71,22 +71,24 @@ export class SessionRun {
           this.#resolveRun = settle;
         });
       };
-      const early = (cause?: unknown): void => {
-        reject(factoryFailed('the runSessionHandler ended before it called run()', cause));
-      };
       this.#handler = this.#call(handler, request, session, run).then(
         () => {
-          if (!running) early();
+          if (!running) reject(hookReturned('before it called run()'));
           else if (this.#left === undefined) this.#options.returned();
         },
         (error: unknown) => {
-          if (!running) return early(error);
+          if (!running) return reject(factoryFailed('runSessionHandler threw before it called run()', error));
           this.#options.logger.error({ err: error, sessionId: session.id }, 'runSessionHandler threw');
           if (this.#left === undefined) this.#options.returned();
         },
       );
     });
     return inHookTime(this.#options.times, { hook: 'runSessionHandler', sessionId: session.id }, started);
+  }
+
+  /** Why the session left; `undefined`: it has not. */
+  get left(): LeaveReason | undefined {
+    return this.#left;
   }
 
   /** Aborts when the session leaves, with its reason. */

@@ -3,7 +3,7 @@
  * order. So a client only gets an id that is recorded, and a failure at any step leaves nothing behind. If the client
  * disconnects first, the session is dropped, because no client has its id.
  */
-import { factoryFailed, lapsed, overUserLimit, storeAway, SojournError } from '../errors.ts';
+import { factoryFailed, hookReturned, lapsed, overUserLimit, storeAway, SojournError } from '../errors.ts';
 import type { RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { type Handshake, isEnded, type MaybePromise, type NewSessionRecord, type OpenStore } from '../stores/store.ts';
@@ -110,7 +110,7 @@ export class SessionOpener {
     );
     try {
       const answer = await this.#builder.initialize(session, message, caller);
-      if (session.left) throw factoryFailed('the session ended while it was being opened');
+      checkOpen(session);
       if (answer.error !== undefined) {
         await session.leave('closed');
         return { session: undefined, answer };
@@ -118,7 +118,7 @@ export class SessionOpener {
       this.#checkAnswer(session);
       const told = this.#initialized(session, message, caller);
       if (told !== undefined) await told;
-      if (session.left) throw factoryFailed('the session ended while it was being opened');
+      checkOpen(session);
       if (caller.closed) {
         await session.leave('closed');
         this.#registry.leaving.ended(session.id, 'deleted');
@@ -130,7 +130,7 @@ export class SessionOpener {
       while (session.ownership.owner !== this.#ownerId())
         if (!(await this.#registry.claimAgain(session))) throw lapsed();
       this.#registry.add(session, undefined, caller.clientAddress);
-      if (session.left) throw factoryFailed('the session ended while it was being opened');
+      checkOpen(session);
       if (!caller.closed && this.#lifecycle.refusal === undefined) return { session, answer };
       await this.#registry.leaving.end(session, 'deleted');
       this.#checkAdmitted();
@@ -221,4 +221,11 @@ export class SessionOpener {
       throw orHookTimeout(cause, (err) => factoryFailed('sessionIdGenerator threw', err));
     }
   }
+}
+
+function checkOpen({ left, ownership }: LiveSession): void {
+  if (!left) return;
+  throw ownership.leaveReason === 'handler_returned'
+    ? hookReturned('while its session was being opened')
+    : factoryFailed('the session ended while it was being opened');
 }

@@ -183,3 +183,43 @@ describe.each(faces)('over %s', (face) => {
     expect(found(await (await response).nextMessage())).toMatchObject({ early: [null, 'slow'], late: [null, 'slow'] });
   });
 });
+
+describe.each(['stateful', 'stateless', '2026-07-28'] as const)('perSessionExecutionContext: %s', (mode) => {
+  const turn = (): Promise<void> => new Promise((later) => setImmediate(later));
+
+  test.each([
+    ['in runSessionHandler at once', 'kept'],
+    ['in runSessionHandler after an await', 'kept'],
+    ['in configureSessionOptions at once', 'kept'],
+    ['in configureSessionOptions after an await', null],
+    ['in the factory', null],
+  ])('what enterWith() enters %s reaches handlers: %s', async (where, expected) => {
+    const enter = (here: string): void => {
+      if (where === here) room.enterWith('kept');
+    };
+    const tools = toolServer({ look }, () => enter('in the factory'));
+    const endpoint = createMcpEndpoint(tools, {
+      logger: createLog(),
+      perSessionExecutionContext: true,
+      sessionMode: mode === '2026-07-28' ? 'hybrid' : mode,
+      configureSessionOptions: async () => {
+        enter('in configureSessionOptions at once');
+        await turn();
+        enter('in configureSessionOptions after an await');
+      },
+      runSessionHandler: async (_request, _session, run) => {
+        enter('in runSessionHandler at once');
+        await turn();
+        enter('in runSessionHandler after an await');
+        await run();
+      },
+    });
+    onTestFinished(() => endpoint.close());
+    const { url } = await endpoint.listen({ port: 0 });
+    const client = createRawClient(url);
+    onTestFinished(() => client.close());
+    if (mode === 'stateful') await client.initialize();
+    const call = mode === '2026-07-28' ? callModern(client, ...tool('look')) : client.call(...tool('look'));
+    expect(found((await call).message)).toMatchObject({ early: [expected, null], late: [expected, null] });
+  });
+});

@@ -7,6 +7,8 @@ import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 
+const THREW = 'runSessionHandler threw before it called run()';
+
 const failure = (message: string): unknown => ({ jsonrpc: '2.0', id: 1, error: { code: -32603, message } });
 
 describe.each(faces)('over %s', (face) => {
@@ -137,25 +139,38 @@ describe.each(faces)('over %s', (face) => {
     expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
   });
 
-  test.each<[string, RunSessionHandler]>([
-    ['throws before run()', () => Promise.reject(new Error('no room in /var/lib/rooms'))],
-    ['returns before run()', () => Promise.resolve()],
+  test.each<[string, RunSessionHandler, string]>([
+    ['throws before run()', () => Promise.reject(new Error('no room in /var/lib/rooms')), THREW],
+    ['returns before run()', () => Promise.resolve(), 'runSessionHandler returned before it called run(); it must'],
     [
       'throws synchronously',
       () => {
         throw new Error('no room in /var/lib/rooms');
       },
+      THREW,
+    ],
+    ['forgets to return run()', (_request, _session, run) => void run(), 'runSessionHandler returned '],
+    [
+      'forgets to await run()',
+      async (_request, _session, run) => {
+        void run();
+      },
+      'runSessionHandler returned ',
     ],
   ])(
     'B192 a run hook that %s fails the initialize with 500 and leaves nothing behind',
-    async (_, runSessionHandler) => {
+    async (_, runSessionHandler, why) => {
       const lab = createLab();
-      const { client, endpoint } = await serve(lab.factory, { runSessionHandler }, { face });
+      const { client, endpoint, log } = await serve(lab.factory, { runSessionHandler }, { face });
       const one = client();
       const { response, message } = await one.initialize();
       expect(response.status).toBe(500);
       expect(response.header('mcp-session-id')).toBeUndefined();
-      expect(message).toEqual(failure('Internal error: the runSessionHandler ended before it called run()'));
+      expect(message.error).toMatchObject({ code: -32603, message: expect.stringContaining(`Internal error: ${why}`) });
+      if (why !== THREW) expect(message.error?.message).toMatch(/; it must return run\(\), or await it$/);
+      expect(log.matching(/runSessionHandler/, 'error').map((line) => line.message)).toEqual([
+        expect.stringContaining(message.error?.message ?? '?'),
+      ]);
       expect(endpoint.sessions.count).toBe(0);
       expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
       const { response: modern, message: refused } = await callModern(client(), 'server/discover');

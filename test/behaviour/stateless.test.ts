@@ -37,6 +37,24 @@ describe('B87 stateless', () => {
   });
 });
 
+test('sessionIdGenerator: undefined, which means stateless in the SDK, gets a warning where no mode is given', async () => {
+  const warnings = async (options: McpEndpointOptions) => {
+    const { log } = await serve(createLab().factory, options);
+    return log.matching(/sessionIdGenerator/, 'warn').map(({ message }) => message);
+  };
+  expect(await warnings({ sessionIdGenerator: undefined })).toEqual([
+    "sessionIdGenerator: undefined has no effect, and clients get sessions: write sessionMode: 'stateless' for no " +
+      'sessions, or leave sessionIdGenerator out',
+  ]);
+  for (const options of [
+    {},
+    { sessionIdGenerator: undefined, sessionMode: 'hybrid' },
+    { sessionIdGenerator: undefined, stateless: true },
+    { sessionIdGenerator: () => crypto.randomUUID() },
+  ] as const)
+    expect(await warnings(options)).toEqual([]);
+});
+
 test('B90 legacySse together with stateless is an error at construction that names both options', () => {
   for (const options of [
     { stateless: true, legacySse: true },

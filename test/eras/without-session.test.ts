@@ -209,6 +209,29 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
   });
 });
 
+test('a run hook that returns during a stateless request ends it with an error that names the hook', async () => {
+  let leave!: () => void;
+  const left = new Promise<void>((resolve) => (leave = resolve));
+  let signal: AbortSignal | undefined;
+  const lab = createLab();
+  const { client } = await serve(lab.factory, {
+    sessionMode: 'stateless',
+    runSessionHandler: async (_request, session, run) => {
+      ({ signal } = session);
+      void run();
+      await left;
+    },
+  });
+  const called = client().call(...tool('hold'));
+  await lab.held();
+  leave();
+  const { message } = await called;
+  expect(message.error?.message).toContain(
+    'runSessionHandler returned before its request was answered; it must return',
+  );
+  expect(signal?.reason).toBe('handler_returned');
+});
+
 test('a notification reaches a server of SDK 1 in stateless serving', async () => {
   const story: unknown[] = [];
   const factory = () => {

@@ -443,3 +443,51 @@ describe('names', () => {
     );
   });
 });
+
+describe('a method of an object of yours that is never called', () => {
+  const allowSessionMigration = () => null;
+  const refused = (sessionMigrationHandler: object) => () => resolveOptions({ sessionMigrationHandler } as never);
+
+  test.each([
+    ['onSessionInitializedAsync', 'did you mean onSessionInitialized?'],
+    ['OnSessionEnded', 'did you mean onSessionEnded?'],
+    ['onSessionClosed', 'did you mean onSessionEnded?'],
+    ['restore', 'known are allowSessionMigration, onSessionInitialized, onSessionEnded'],
+  ])('%s is refused: %s', (name, advice) => {
+    expect(refused({ allowSessionMigration, [name]: () => {} })).toThrow(
+      `Option sessionMigrationHandler: unknown method ${name}(), which is never called; ${advice}`,
+    );
+  });
+
+  test('an inherited method of a class is refused only if its name is near to an absent one', () => {
+    class Handler {
+      readonly map = new Map();
+      allowSessionMigration() {
+        return null;
+      }
+      get fileOf() {
+        throw new Error('it runs no getter');
+      }
+      lookUp() {}
+    }
+    class Misspelt extends Handler {
+      onSessionInitialised() {}
+    }
+    class Right extends Misspelt {
+      onSessionInitialized() {}
+      onSessionEnded() {}
+    }
+    expect(refused(new Handler())).not.toThrow();
+    expect(refused(new Misspelt())).toThrow('unknown method onSessionInitialised()');
+    expect(refused(new Right())).not.toThrow();
+    expect(refused({ allowSessionMigration, map: new Map(), onSessionEnded: undefined })).not.toThrow();
+  });
+
+  test('monotonic of a time provider, which may have methods that are not known', () => {
+    const time = { now: () => 0, setTimeout: () => 0, clearTimeout: () => {}, advance: () => {} };
+    expect(() => resolveOptions({ timeProvider: time })).not.toThrow();
+    expect(() => resolveOptions({ timeProvider: { ...time, monotonicNow: () => 0 } as never })).toThrow(
+      'Option timeProvider: unknown method monotonicNow(), which is never called; did you mean monotonic?',
+    );
+  });
+});

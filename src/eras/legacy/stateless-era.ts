@@ -2,7 +2,7 @@
  * The 2025 era without sessions: each POST gets a new server. It is closed when its request is answered, the handler of
  * its notification has settled, or its client disconnected.
  */
-import { batchNotAllowed, requestClosed, SojournError } from '../../errors.ts';
+import { batchNotAllowed, hookReturned, requestClosed, SojournError } from '../../errors.ts';
 import { answerable, JSON_HEADERS, lostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
@@ -37,6 +37,9 @@ export interface StatelessOptions {
   readonly lists?: SharedLists | undefined;
   readonly memory: MemoryUse;
 }
+
+/** When the run hook of a request returned. */
+const EARLY = 'before its request was answered';
 
 export class StatelessEra {
   readonly #options: ResolvedOptions;
@@ -97,7 +100,7 @@ export class StatelessEra {
     const { logger } = this.#options;
     let transport: StatelessTransport | undefined;
     this.#running += 1;
-    const run = this.#runs.begin(exchange, () => void transport?.close());
+    const run = this.#runs.begin(exchange, () => void transport?.fail(hookReturned(EARLY)));
     const over = (): void => {
       this.#running -= 1;
       this.#runs.end(run);
@@ -150,7 +153,7 @@ export class StatelessEra {
     const { logger } = this.#options;
     let transport: StatelessTransport | undefined;
     this.#running += 1;
-    const run = this.#runs.begin(exchange, () => void transport?.close());
+    const run = this.#runs.begin(exchange, () => void transport?.fail(hookReturned(EARLY)));
     try {
       const server = await this.#build(run, exchange, message);
       const done = (): void => this.#close(transport, server);
@@ -203,6 +206,7 @@ export class StatelessEra {
       try {
         await run.start(exchange.request, session);
         if (this.#closed) throw requestClosed(false);
+        if (run.left === 'handler_returned') throw hookReturned(EARLY);
         return server;
       } catch (cause) {
         this.#close(undefined, server);

@@ -3,7 +3,7 @@
  * that mirror a tool's arguments, and sets the context that handlers run in.
  */
 import type { McpServer, ScopeChallengeHandler, Server } from '@modelcontextprotocol/server';
-import { type SojournError, unsupportedVersion } from '../../errors.ts';
+import { hookReturned, type SojournError, unsupportedVersion } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { ServerBuilder } from '../../session/server-builder.ts';
 import { contexts } from '../../session/context.ts';
@@ -54,6 +54,7 @@ export class ModernServers {
     return run.inOwnContext(async () => {
       const server = await this.#build(call);
       await run.start(call.post.exchange.request, this.#session(call, server, run));
+      if (run.left === 'handler_returned') throw hookReturned('before its request was answered');
       if (run.enter !== undefined) this.#dispatchIn(run.enter, call, server);
       return server;
     });
