@@ -193,7 +193,7 @@ describe.each(['stateful', 'stateless', '2026-07-28'] as const)('perSessionExecu
     ['in configureSessionOptions at once', 'kept'],
     ['in configureSessionOptions after an await', null],
     ['in the factory', null],
-  ])('what enterWith() enters %s reaches handlers: %s', async (where, expected) => {
+  ])('B193 what enterWith() enters %s reaches handlers: %s', async (where, expected) => {
     const enter = (here: string): void => {
       if (where === here) room.enterWith('kept');
     };

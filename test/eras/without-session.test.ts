@@ -64,7 +64,7 @@ const hookInto =
   };
 
 describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
-  test('a notification reaches its handler within the run hook, and its client gets 202 before the handler has finished', async () => {
+  test('B92 a notification reaches its handler within the run hook, and its client gets 202 before the handler has finished', async () => {
     const { factory, story, finish } = noteServer();
     const { client, endpoint } = await serve(factory, { ...options, runSessionHandler: hookInto(story) }, { face });
     const one = client({ headers: { 'x-tenant': 'red' } });
@@ -127,7 +127,7 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
     await until(() => story.at(-1)?.toString() === 'left,request_done');
   });
 
-  describe('session.signal of the run hook aborts with the reason, as run() does,', () => {
+  describe('B192 session.signal of the run hook aborts with the reason, as run() does,', () => {
     async function held(): Promise<{
       story: unknown[];
       lab: Lab;

@@ -57,7 +57,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     ['another instance', 1, 1],
     ['every instance in turn', 0, 1],
   ])(
-    'each poll of %s gets what is new and ends at once, and the answer comes with the poll after it',
+    'B122 with enablePolling() each poll of %s gets what is new and ends at once, and the answer comes with the poll after it',
     async (_, one, two) => {
       const labs = [slowLab(), slowLab()];
       const members = await serveFleet(
