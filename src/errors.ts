@@ -61,7 +61,14 @@ export {
   draining,
   closedEndpoint,
 } from './errors/unavailable.ts';
-export { sessionEnded, requestDrained, requestClosed, answerNotKept, ownerLost } from './errors/lost-calls.ts';
+export {
+  sessionEnded,
+  requestDrained,
+  requestClosed,
+  answerNotKept,
+  callTimeout,
+  ownerLost,
+} from './errors/lost-calls.ts';
 export {
   factoryFailed,
   hookReturned,

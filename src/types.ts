@@ -238,6 +238,8 @@ export interface SessionLimits {
   bodyBytes: number;
   /** Running requests of one session. */
   requestsPerSession: number;
+  /** ms that the handler of one request may take. `Infinity`: no limit. */
+  callMs: number;
   /** Live sessions of one instance. */
   sessions: number;
   /** Bytes that may wait for one slow reader. */
@@ -288,6 +290,8 @@ export interface ToolLimits {
   /** Running calls. */
   requests: number;
   requestsPerMinute: number;
+  /** ms that a call may take. Without it, `limits.callMs`. */
+  callMs: number;
 }
 
 /** How an answer to a POST is framed. */

@@ -58,6 +58,7 @@ export interface Eras {
 
 export function createEras(given: ErasOptions): Eras {
   const { options, registry, instance, servers, calls, authorizer, lists, memory, random, lifecycle } = given;
+  const { callTimes } = registry;
   const { timeProvider: time, limits, perUser, perTool } = options;
   const keepAlive = new KeepAlive(time, options.keepAliveMs);
   const expiry = new StreamExpiry(time);
@@ -76,7 +77,7 @@ export function createEras(given: ErasOptions): Eras {
     lifecycle,
     lostAnswer: (exchange) => modern.lostAnswer(exchange),
   });
-  const stateless = new StatelessEra({ options, servers, keepAlive, gate, authorizer, lists, memory });
+  const stateless = new StatelessEra({ options, servers, keepAlive, gate, callTimes, authorizer, lists, memory });
   const legacyPost: (post: InboundPost) => void =
     options.sessionMode === 'stateless' ? (post) => stateless.post(post) : (post) => legacy.post(post);
   const modern = new ModernEra({
@@ -85,6 +86,7 @@ export function createEras(given: ErasOptions): Eras {
     bus: given.bus,
     keepAlive,
     gate,
+    callTimes,
     random,
     expiry,
     authorizer,

@@ -19,6 +19,15 @@ export const requestDrained = (mayHaveRun = true): SojournError =>
 export const requestClosed = (mayHaveRun = true): SojournError =>
   ended('CLOSED', 'closed', `The endpoint was closed ${ranOrNot(mayHaveRun)}`, { mayHaveRun });
 
+/** The handler has run longer than `callMs`. */
+export const callTimeout = (callMs: number): SojournError =>
+  ended(
+    'CALL_TIMEOUT',
+    'call_timeout',
+    `The time limit of ${callMs} ms for this request is over; the request may have run (limits.callMs)`,
+    { mayHaveRun: true },
+  );
+
 const ranOrNot = (mayHaveRun: boolean): string =>
   mayHaveRun ? 'while this request was running; it may have run' : 'before this request ran';
 

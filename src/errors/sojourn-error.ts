@@ -43,6 +43,7 @@ export const ERROR_CODES = [
   'OVER_MEMORY',
   'USER_LIMIT',
   'TOOL_LIMIT',
+  'CALL_TIMEOUT',
   'EVENT_UNKNOWN',
   'STORE_AWAY',
   'LAPSED',

@@ -18,6 +18,7 @@ export const LIMITS: Readonly<Record<keyof SessionLimits, NumberSpec>> = {
   // The SDK's limit; a photo in base64 fits.
   bodyBytes: number(4 * MIB, bytes(), shown('largest POST body')),
   requestsPerSession: number(64, count('requests', 1), shown('running requests of one session')),
+  callMs: number(Infinity, ms(NO_LIMIT, 1), shown('how long the handler of one request may take')),
   sessions: number(shares.sessions, count('sessions', 0, NO_LIMIT), shown('live sessions of this instance')),
   streamBufferBytes: number(MIB, bytes(), shown('bytes that may wait for one slow reader')),
   batch: number(50, count('messages', 1), shown('messages of one JSON-RPC batch')),
@@ -63,10 +64,11 @@ const USER: Readonly<Record<keyof UserLimits, NumberSpec>> = {
   requestsPerMinute: number(Infinity, perMinute('requests'), shown('requests in a minute')),
 };
 
-const TOOL: Readonly<Record<keyof ToolLimits, NumberSpec>> = {
+const toolSpecs = (callMs: number): Readonly<Record<keyof ToolLimits, NumberSpec>> => ({
   requests: number(Infinity, count('calls', 0, NO_LIMIT), shown('running calls')),
   requestsPerMinute: number(Infinity, perMinute('calls'), shown('calls in a minute')),
-};
+  callMs: number(callMs, ms(NO_LIMIT, 1), shown('how long one call may take')),
+});
 
 function perMinute(unit: string): NumberRange {
   return { unit, min: 1, infinity: NO_LIMIT };
@@ -117,17 +119,24 @@ export function resolvePerUser(limits: unknown, elsewhere: readonly string[]): R
   return given === undefined ? USER_DEFAULTS : resolveNumbers('limits.perUser', given, USER, elsewhere);
 }
 
+/** `callMs`: of `limits`. */
 export function resolvePerTool(
   limits: unknown,
+  callMs: number,
   elsewhere: readonly string[],
 ): Readonly<Record<string, Readonly<ToolLimits>>> {
   const given = isObject(limits) ? limits['perTool'] : undefined;
   if (given === undefined) return Object.freeze({});
   if (!isObject(given))
-    throw optionInvalid('type', 'limits.perTool', given, 'an object: tool name → { requests, requestsPerMinute }');
+    throw optionInvalid(
+      'type',
+      'limits.perTool',
+      given,
+      'an object: tool name → { requests, requestsPerMinute, callMs }',
+    );
   const tools = Object.entries(given).map(([name, own]): [string, Readonly<ToolLimits>] => [
     name,
-    resolveNumbers(`limits.perTool.${name}`, own, TOOL, elsewhere),
+    resolveNumbers(`limits.perTool.${name}`, own, toolSpecs(callMs), elsewhere),
   ]);
   return Object.freeze(Object.fromEntries(tools));
 }

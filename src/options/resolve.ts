@@ -65,6 +65,7 @@ const ALL_NAMES: readonly string[] = [...OPTION_NAMES, ...NESTED_NAMES];
 export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedOptions {
   const given: McpEndpointOptions = input === undefined ? {} : checkTopNames(input);
   const { stateless, ...parsed } = parseAll(given);
+  const limits = limitsFor(given);
   const resolved: ResolvedOptions = {
     ...parsed,
     sessionMode: resolveMode(given, parsed.sessionMode, stateless),
@@ -72,9 +73,9 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
       given.tombstoneMs === undefined ? Math.min(parsed.idleTimeoutMs, TOMBSTONE_MAX_MS) : parsed.tombstoneMs,
     eventRetention: resolveRetention(given.eventRetention, ALL_NAMES),
     auth: resolveAuth(given.auth),
-    limits: limitsFor(given),
+    limits,
     perUser: resolvePerUser(given.limits, ALL_NAMES),
-    perTool: resolvePerTool(given.limits, ALL_NAMES),
+    perTool: resolvePerTool(given.limits, limits.callMs, ALL_NAMES),
     pinnedProtocolVersions: given.supportedProtocolVersions && parsed.supportedProtocolVersions,
   };
   refuseContradictions(given, resolved);

@@ -13,6 +13,7 @@ import { LargeAnswers } from '../http/large-answers.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { MaybePromise, OpenStore } from '../stores/store.ts';
 import type { Logger, RestoreCause, SessionEventMap } from '../types.ts';
+import { CallTimes } from './call-times.ts';
 import { ClaimQueue } from './claim-queue.ts';
 import { IdleList } from './idle-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -57,6 +58,7 @@ export class Registry implements LiveSessionHost, SweptSessions {
   readonly lists: SharedLists | undefined;
   readonly hibernated: HibernatedIndex;
   readonly durable: boolean;
+  readonly callTimes: CallTimes;
   readonly #claims: ClaimQueue;
   readonly takenOver: () => void;
   readonly hasLease: () => boolean;
@@ -86,6 +88,7 @@ export class Registry implements LiveSessionHost, SweptSessions {
     this.logger = options.logger;
     this.largeAnswers = new LargeAnswers(options.logger);
     this.store = store;
+    this.callTimes = new CallTimes(options);
     this.guarded = guarded;
     this.authorizer = authorizer;
     this.lists = lists;

@@ -10,7 +10,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError } from '../errors.ts';
-import { answerJson, type LostRequest } from '../http/answer.ts';
+import { answerJson } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { isLarge } from '../http/large-answers.ts';
 import type { Admission } from '../http/request-gate.ts';
@@ -20,39 +20,18 @@ import { hasPriming } from '../protocol/versions.ts';
 import { shownId } from '../shown.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import type { LeaveReason } from '../types.ts';
-import type { CallGuard } from './call-guard.ts';
 import type { MessageContext, MessageSource } from './context.ts';
 import type { Delivery } from './delivery.ts';
 import { continuesElsewhere, endError, errorAnswer } from './end-answers.ts';
-import { answerOnGet, type QuirkSession } from './get-messages.ts';
-import type { Ownership } from './ownership.ts';
-import type { PendingListChanges } from './pending-list-changes.ts';
+import { answerOnGet } from './get-messages.ts';
 import { EarlierRuns, type EarlierRun } from './earlier-runs.ts';
 import { PostStreams } from './post-streams.ts';
-import type { RecordKeeper } from './record-keeper.ts';
+import type { RequestsSession } from './requests-session.ts';
 import { REPLAYED_MESSAGES } from './replayed-messages.ts';
 import { RunningRequests } from './running.ts';
-import type { KnownPage, SharedLists } from './shared-lists.ts';
+import type { KnownPage } from './shared-lists.ts';
 import type { Stream } from './stream.ts';
-import type { AppendExtra, StreamLog, WriteResult } from './stream-log.ts';
-
-/** What requests need of their session. */
-export interface RequestsSession extends QuirkSession {
-  readonly ownership: Ownership;
-  readonly record: RecordKeeper;
-  readonly guard: CallGuard | undefined;
-  readonly listChanges: PendingListChanges;
-  readonly lists: SharedLists | undefined;
-  readonly usedGetStream: Pick<Stream, 'closeEarly'> | undefined;
-  /** `undefined`: the session's streams are not logged. */
-  readonly streamLog: StreamLog | undefined;
-  /** A request begins or ends to use the session. */
-  enter(): void;
-  exit(): void;
-  noteLarge(request: string): void;
-  /** The answer to a request that ends without its result. */
-  lostJson(request: LostRequest, error: SojournError): string;
-}
+import type { AppendExtra, WriteResult } from './stream-log.ts';
 
 export class SessionRequests {
   readonly running = new RunningRequests();
@@ -147,11 +126,22 @@ export class SessionRequests {
     const running = contexts.filter(({ answered }) => !answered);
     this.withdraw(contexts);
     for (const context of contexts) context.phase = 'takenBack';
-    for (const { id: requestId } of running) {
-      const params = { requestId, reason: 'Its stream could not be stored' };
-      const message = { jsonrpc: '2.0', method: 'notifications/cancelled', params };
-      this.#delivery.send(message, undefined, message.method);
-    }
+    for (const { id } of running) this.#abort(id, 'Its stream could not be stored');
+  }
+
+  #abort(requestId: RequestId | undefined, reason: string): void {
+    const message = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } };
+    this.#delivery.send(message, undefined, message.method);
+  }
+
+  /** The time of a request is over. Its answer waits for the lease, as the answer of its handler would. */
+  async #expire(context: MessageContext, error: SojournError): Promise<void> {
+    const { gate } = this.#session;
+    if (!gate.open) await gate.opened();
+    if (context.answered) return;
+    this.#settle(context);
+    this.#reply(context, this.#session.lostJson(context, error));
+    this.#abort(context.id, error.message);
   }
 
   /** Stores what must be stored before the requests of a POST are dispatched. Nothing has been sent yet. */
@@ -197,6 +187,8 @@ export class SessionRequests {
   }
 
   dispatch(message: RpcRequest, context: MessageContext): void {
+    if (context.stream !== undefined)
+      this.#session.callTimes.start(context.work, message, (error) => void this.#expire(context, error));
     const error = this.#delivery.deliver(message, context);
     if (error === undefined || context.answered) return;
     this.answer({ jsonrpc: '2.0', id: message.id, error: rpcError(error) });

@@ -1,6 +1,7 @@
 import type { LargeAnswers } from '../http/large-answers.ts';
 import type { MemoryUse } from '../http/slow-readers.ts';
 import type { OpenStore } from '../stores/store.ts';
+import type { CallTimes } from './call-times.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Authorizer } from './authorizer.ts';
@@ -13,6 +14,7 @@ export interface SessionHost {
   readonly store: OpenStore;
   /** `undefined`: without `auth.authorize`. */
   readonly authorizer: Authorizer | undefined;
+  readonly callTimes: CallTimes;
   /** `undefined`: without `sharedLists`. */
   readonly lists: SharedLists | undefined;
   /** Other processes may own sessions of this store: calls are guarded (`call-guard.ts`). */

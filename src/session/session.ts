@@ -32,6 +32,7 @@ import { Questions } from './questions.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import { SessionRequests } from './requests.ts';
 import type { SessionRun } from './run.ts';
+import type { CallTimes } from './call-times.ts';
 import type { SessionHost } from './session-host.ts';
 import type { SharedLists } from './shared-lists.ts';
 import { Stream } from './stream.ts';
@@ -118,6 +119,10 @@ export class LiveSession {
 
   get authorizer(): Authorizer | undefined {
     return this.#host.authorizer;
+  }
+
+  get callTimes(): CallTimes {
+    return this.#host.callTimes;
   }
 
   get lists(): SharedLists | undefined {

@@ -62,6 +62,7 @@ const mayHaveRun = built.filter(({ data }) => data !== undefined && 'mayHaveRun'
 describe('an error that says that a call may have run', () => {
   test('is each of these', () => {
     expect(mayHaveRun.map(({ code }) => code).toSorted()).toEqual([
+      'CALL_TIMEOUT',
       'CLOSED',
       'DRAINING',
       'EVENT_UNKNOWN',

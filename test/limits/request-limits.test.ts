@@ -12,7 +12,7 @@ function limitsOf(given: {
   perTool?: Record<string, Partial<ToolLimits>>;
 }) {
   const time = createFakeTime();
-  const none = { requests: Infinity, requestsPerMinute: Infinity };
+  const none = { requests: Infinity, requestsPerMinute: Infinity, callMs: Infinity };
   const limits = new RequestLimits({
     time,
     requests: given.requests ?? Infinity,

@@ -48,6 +48,7 @@ describe('an omitted option', () => {
       limits: {
         bodyBytes: 4_194_304,
         requestsPerSession: 64,
+        callMs: Infinity,
         ...sharesOf(heapLimit()),
         streamBufferBytes: 1_048_576,
         batch: 50,

@@ -16,6 +16,7 @@ import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { Authorizer } from '../../session/authorizer.ts';
 import type { ServerBuilder } from '../../session/server-builder.ts';
+import type { CallTimes } from '../../session/call-times.ts';
 import { contexts, MessageContext } from '../../session/context.ts';
 import { HandlerWork } from '../../session/handler-work.ts';
 import { inHookTime } from '../../session/hook-time.ts';
@@ -34,6 +35,7 @@ export interface StatelessOptions {
   readonly keepAlive: KeepAlive;
   readonly authorizer?: Authorizer | undefined;
   readonly gate: RequestGate;
+  readonly callTimes: CallTimes;
   readonly lists?: SharedLists | undefined;
   readonly memory: MemoryUse;
 }
@@ -47,6 +49,7 @@ export class StatelessEra {
   readonly #keepAlive: KeepAlive;
   readonly #authorizer: Authorizer | undefined;
   readonly #gate: RequestGate;
+  readonly #callTimes: CallTimes;
   readonly #lists: SharedLists | undefined;
   readonly #notifications: NotificationHost;
   readonly #runs: RequestRuns;
@@ -55,12 +58,13 @@ export class StatelessEra {
   #running = 0;
   #closed = false;
 
-  constructor({ options, servers, keepAlive, gate, authorizer, lists, memory }: StatelessOptions) {
+  constructor({ options, servers, keepAlive, gate, callTimes, authorizer, lists, memory }: StatelessOptions) {
     this.#options = options;
     this.#servers = servers;
     this.#keepAlive = keepAlive;
     this.#authorizer = authorizer;
     this.#gate = gate;
+    this.#callTimes = callTimes;
     this.#lists = lists;
     this.#notifications = { times: options, memory };
     this.#runs = new RequestRuns(servers);
@@ -134,6 +138,7 @@ export class StatelessEra {
       const { id, method } = message;
       const hidden = run.enter !== undefined;
       const context = new MessageContext(exchange, undefined, hidden, id, method, undefined, undefined, work);
+      this.#callTimes.start(work, message, (error) => transport?.expire(error));
       transport.dispatch(this.#servers.asked(message), context, run, this.#stream(exchange));
     } catch (cause) {
       const error = answerable(cause, logger, 'A stateless request could not be served');

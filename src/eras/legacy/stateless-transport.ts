@@ -13,9 +13,10 @@ import { type SojournError, statelessUnsupported } from '../../errors.ts';
 import { answerJson, asSojournError, errorJson, type LostForm, refuse } from '../../http/answer.ts';
 import { attempt } from '../../http/attempt.ts';
 import type { Exchange } from '../../http/exchange.ts';
+import { afterTurn } from '../../options/system.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../protocol/server-shape.ts';
-import { contexts, type MessageContext } from '../../session/context.ts';
+import { contexts, MessageContext } from '../../session/context.ts';
 import type { SessionRun } from '../../session/run.ts';
 import { checkScopes, type ScopedTransport } from '../../session/scopes.ts';
 import { ServerTransport } from '../../session/server-transport.ts';
@@ -148,6 +149,15 @@ export class StatelessTransport extends ServerTransport implements ScopedTranspo
     } finally {
       this.#done();
     }
+  }
+
+  /** The time of its request is over: aborts the handler, and then closes the server. */
+  expire(error: SojournError): void {
+    const method = 'notifications/cancelled';
+    const message = { jsonrpc: '2.0', method, params: { requestId: this.#id, reason: error.message } };
+    const context = new MessageContext(this.#exchange, undefined, false, undefined, method, undefined);
+    contexts.run(context, () => this.receive(message, context));
+    afterTurn(() => attempt(this.#exchange, () => this.fail(error)));
   }
 
   async fail(cause: unknown): Promise<void> {

@@ -14,6 +14,7 @@ import type { ResponsePipe } from '../../http/response-pipe.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { passes, type RequestEntry } from '../../protocol/request-entry.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { CallTimes } from '../../session/call-times.ts';
 import { contexts } from '../../session/context.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import { noteRefused } from '../../session/server-transport.ts';
@@ -39,15 +40,18 @@ export class ModernDirect {
   readonly #lifecycle: Pick<Lifecycle, 'refusal'>;
 
   readonly #lists: SharedLists | undefined;
+  readonly #callTimes: CallTimes;
 
   constructor(
     options: ResolvedOptions,
     servers: ModernServers,
+    callTimes: CallTimes,
     lifecycle: Pick<Lifecycle, 'refusal'>,
     lists: SharedLists | undefined,
   ) {
     this.#options = options;
     this.#lists = lists;
+    this.#callTimes = callTimes;
     this.#lifecycle = lifecycle;
     this.#servers = servers;
   }
@@ -132,6 +136,7 @@ export class ModernDirect {
       this.#open.add(transport);
       exchange.onClose(() => transport.close());
     });
+    this.#callTimes.start(call.work, request, (error) => call.expire(error));
     const { request: view, authInfo } = exchange;
     transport.deliver(request, { classification, request: view, ...(authInfo !== undefined && { authInfo }) });
     await ended;
@@ -158,10 +163,11 @@ export class ModernDirect {
   }
 
   /** Answers when the server or this endpoint closed before there was an answer. */
-  #unanswered({ post: { exchange } }: ModernCall, { id, method }: RpcRequest, pipe: ResponsePipe): void {
+  #unanswered({ post: { exchange }, refusal }: ModernCall, { id, method }: RpcRequest, pipe: ResponsePipe): void {
     const form = lostForm(this.#options, method, 'modern');
-    if (exchange.closed || pipe.fail(requestClosed(), id, form)) return;
-    if (this.#lifecycle.refusal !== undefined) refuse(exchange, requestClosed(), id, form);
+    const error = refusal ?? requestClosed();
+    if (exchange.closed || pipe.fail(error, id, form)) return;
+    if (refusal !== undefined || this.#lifecycle.refusal !== undefined) refuse(exchange, error, id, form);
     else refuseUnanswered(exchange);
   }
 

@@ -11,6 +11,7 @@ import {
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server';
 import { BoundedMap } from '../../bounded-map.ts';
+import type { Exchange } from '../../http/exchange.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { isModern } from '../../protocol/versions.ts';
 import type { ModernCall } from './modern-call.ts';
@@ -71,4 +72,15 @@ function ask({ post: { exchange }, version }: ModernCall, request: RpcRequest): 
     body: request,
   });
   return outcome.kind === 'modern' && outcome.messageKind === 'request' ? outcome.classification : undefined;
+}
+
+/** An `initialize` is modern only with a valid modern envelope. */
+export function hasModernEnvelope(exchange: Pick<Exchange, 'header'>, request: RpcRequest): boolean {
+  const protocolVersionHeader = exchange.header('mcp-protocol-version');
+  const outcome = classifyInboundRequest({
+    httpMethod: 'POST',
+    body: request,
+    ...(protocolVersionHeader !== undefined && { protocolVersionHeader }),
+  });
+  return outcome.kind !== 'legacy';
 }

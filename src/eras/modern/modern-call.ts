@@ -22,9 +22,10 @@ import type { SojournError } from '../../errors.ts';
 import { type Admission, toolOf } from '../../http/request-gate.ts';
 import { follow, type Transitions } from '../../options/transitions.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import type { AnyServer } from '../../protocol/server-shape.ts';
+import { afterTurn } from '../../options/system.ts';
+import { type AnyServer, modernServerOf } from '../../protocol/server-shape.ts';
 import type { InboundPost } from '../../relay/call.ts';
-import { MessageContext, targetOf } from '../../session/context.ts';
+import { contexts, MessageContext, targetOf } from '../../session/context.ts';
 import { HandlerWork } from '../../session/handler-work.ts';
 import { watchHandler } from '../notification-handler.ts';
 
@@ -124,6 +125,17 @@ export class ModernCall {
     if (refusal === undefined) return;
     this.refuse(refusal);
     throw refusal;
+  }
+
+  /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
+  expire(error: SojournError): void {
+    this.refuse(error);
+    const { server } = this;
+    const method = 'notifications/cancelled';
+    const params = { requestId: this.request?.id, reason: error.message };
+    const context = new MessageContext(this.post.exchange, undefined, false, undefined, method, undefined);
+    contexts.run(context, () => modernServerOf(server)?.transport?.onmessage?.({ jsonrpc: '2.0', method, params }));
+    afterTurn(() => void server?.close());
   }
 
   /** The call is answered, or never will be. */

@@ -10,7 +10,6 @@
  * is committed, and the answer follows as one event.
  */
 import {
-  classifyInboundRequest,
   createMcpHandler,
   type McpHttpHandler,
   type McpServer,
@@ -33,6 +32,7 @@ import type { RandomSource } from '../../options/system.ts';
 import { quoted } from '../../shown.ts';
 import type { Authorizer } from '../../session/authorizer.ts';
 import type { ServerBuilder } from '../../session/server-builder.ts';
+import type { CallTimes } from '../../session/call-times.ts';
 import { contexts, targetOf } from '../../session/context.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { SharedLists } from '../../session/shared-lists.ts';
@@ -45,6 +45,7 @@ import type { InboundPost } from '../../relay/call.ts';
 import { checkStandardHeaders } from './mcp-headers.ts';
 import { ModernDirect } from './direct.ts';
 import { parseCallPosition } from './call-position.ts';
+import { hasModernEnvelope } from './envelopes.ts';
 import { firstEvent, firstPosition, respondLostAnswer, respondNothingFollows } from './lost-answers.ts';
 import { mayRunTwice, postOf } from './may-run-twice.ts';
 import { ResumableCalls } from './resumable-calls.ts';
@@ -69,6 +70,7 @@ export interface ModernOptions {
   readonly authorizer?: Authorizer | undefined;
   readonly lists?: SharedLists | undefined;
   readonly gate: RequestGate;
+  readonly callTimes: CallTimes;
   readonly lifecycle: Pick<Lifecycle, 'refusal'>;
   readonly memory: MemoryUse;
   /** Of the option `resumeModernCalls`; `undefined`: it is off. */
@@ -87,6 +89,7 @@ export class ModernEra {
   readonly #random: RandomSource;
   readonly #largeAnswers: LargeAnswers;
   readonly #gate: RequestGate;
+  readonly #callTimes: CallTimes;
   readonly #legacy: (post: InboundPost) => void;
   readonly #authorizer: Authorizer | undefined;
   readonly #expiry: StreamExpiry;
@@ -104,12 +107,13 @@ export class ModernEra {
     this.#notifications = { times: options, memory: given.memory };
     this.#runs = new RequestRuns(servers);
     this.#servers = new ModernServers(options, servers, this.#runs);
-    this.#direct = new ModernDirect(options, this.#servers, lifecycle, lists);
+    this.#direct = new ModernDirect(options, this.#servers, given.callTimes, lifecycle, lists);
     this.#lifecycle = lifecycle;
     this.#keepAlive = keepAlive;
     this.#random = random;
     this.#largeAnswers = new LargeAnswers(options.logger);
     this.#gate = gate;
+    this.#callTimes = given.callTimes;
     this.#legacy = legacy;
     this.#authorizer = authorizer;
     this.#expiry = expiry;
@@ -152,7 +156,7 @@ export class ModernEra {
     const claim = claimedVersion(first);
     const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
     if (refusal !== undefined) return refuse(exchange, refusal, request?.id ?? null);
-    if (request?.method === 'initialize' && !this.#isModern(exchange, request)) return this.#legacy(post);
+    if (request?.method === 'initialize' && !hasModernEnvelope(exchange, request)) return this.#legacy(post);
     const admission = this.#gate.enter(admittedRequest(exchange, first.message, false));
     if (admission instanceof SojournError) return refuse(exchange, admission, request?.id ?? null);
     const version = typeof claim === 'string' ? claim : (header ?? '');
@@ -213,17 +217,6 @@ export class ModernEra {
     return admitted;
   }
 
-  /** An `initialize` is modern only with a valid modern envelope. */
-  #isModern(exchange: Exchange, request: RpcRequest): boolean {
-    const protocolVersionHeader = exchange.header('mcp-protocol-version');
-    const outcome = classifyInboundRequest({
-      httpMethod: 'POST',
-      body: request,
-      ...(protocolVersionHeader !== undefined && { protocolVersionHeader }),
-    });
-    return outcome.kind !== 'legacy';
-  }
-
   #checkHeaders(
     exchange: Exchange,
     request: RpcRequest,
@@ -282,7 +275,7 @@ export class ModernEra {
       }
       if (call.refusal !== undefined) this.#refuse(pipe, call, call.refusal);
       else if (id === null) await pipe.send(response).then(() => untilHandled(this.#notifications, call));
-      else await pipe.send(response, () => errorJson(requestClosed(), id, this.#lostForm(call)));
+      else await pipe.send(response, () => errorJson(call.refusal ?? requestClosed(), id, this.#lostForm(call)));
     } catch (cause) {
       this.#refuse(pipe, call, answerable(cause, this.#options.logger, 'A modern request could not be served'));
     } finally {
@@ -319,7 +312,10 @@ export class ModernEra {
     const { request, authInfo } = exchange;
     this.#calls.set(request, call);
     // The SDK checks the scopes, and then asks the handler.
-    call.work.beforeHandler(() => call.enterTool());
+    call.work.beforeHandler(() => {
+      call.enterTool();
+      if (call.request !== undefined) this.#callTimes.start(call.work, call.request, (error) => call.expire(error));
+    });
     return contexts.run(contextOf(call, false), () =>
       this.#handler.fetch(request, { parsedBody: message, ...(authInfo !== undefined && { authInfo }) }),
     );

@@ -199,7 +199,9 @@ export class ResumableCalls implements ResumableHost {
     call.timer = undefined;
   }
 
+  /** A client that came back may leave again before it counts as attached: then the call is cut already. */
   #enterCut(call: RunningCall): boolean {
+    if (call.cut) return true;
     const { user } = call.exchange;
     const ofUser = this.#cut.get(user) ?? 0;
     if (this.#cutCalls >= CUT_CALLS || (user !== undefined && ofUser >= CUT_CALLS_PER_USER)) {

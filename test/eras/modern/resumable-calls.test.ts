@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { parseCallPosition } from '../../../src/eras/modern/call-position.ts';
+import type { CallRecords } from '../../../src/eras/modern/call-records.ts';
+import { ResumableCalls } from '../../../src/eras/modern/resumable-calls.ts';
+import type { ResumableExchange } from '../../../src/eras/modern/resumable-exchange.ts';
+import type { Exchange } from '../../../src/http/exchange.ts';
+import { MemoryBudget } from '../../../src/limits/memory-budget.ts';
+import { resolveOptions } from '../../../src/options/resolve.ts';
+import { createFakeTime } from '../../../src/testing/index.ts';
+
+/** A client of one call. `closesAt`: it disconnects when its response begins. */
+function createClient(closesAt?: 'head') {
+  const listeners: Array<() => unknown> = [];
+  const client = {
+    method: 'POST',
+    url: '/mcp',
+    user: 'ann',
+    authInfo: undefined,
+    canonicalHeaders: new Map(),
+    closed: false,
+    pendingBytes: 0,
+    written: '',
+    header: () => undefined,
+    headerFields: () => ({}),
+    absoluteUrl: () => 'http://localhost/mcp',
+    onClose: (fn: () => unknown) => void listeners.push(fn),
+    openStream: () => (closesAt === 'head' ? client.close() : undefined),
+    write: (chunk: string) => void (client.written += chunk),
+    end: () => {},
+    destroy: () => client.close(),
+    close: () => {
+      client.closed = true;
+      for (const fn of listeners.splice(0)) fn();
+    },
+  };
+  return client;
+}
+
+const exchangeOf = (client: ReturnType<typeof createClient>): Exchange => client as unknown as Exchange;
+
+test('a call whose clients come back and leave at once counts once, and gives back what it took', async () => {
+  const memory = new MemoryBudget(2 ** 30);
+  const records = { create: async () => true, end: async () => {}, close: async () => {} };
+  const calls = new ResumableCalls({
+    options: resolveOptions({ timeProvider: createFakeTime() }),
+    records: records as unknown as CallRecords,
+    instance: { owner: 'here', valid: true },
+    memory,
+    random: (bytes) => randomBytes(bytes),
+  });
+  const first = createClient();
+  const request = { jsonrpc: '2.0' as const, id: 1, method: 'tools/call' };
+  const call = calls.wrap(exchangeOf(first), request, '2026-07-28', 1_000) as ResumableExchange;
+  call.openStream();
+  await new Promise(setImmediate);
+  const position = parseCallPosition(/^id: (.*)$/m.exec(first.written)?.[1]);
+  if (position === undefined) throw new Error('no event id');
+  first.close();
+  const cut = memory.used;
+  expect(cut).toBeGreaterThanOrEqual(1_000);
+  for (let n = 0; n < 150; n++) call.attach(exchangeOf(createClient('head')), position);
+  expect(memory.used).toBe(cut);
+  call.attach(exchangeOf(createClient()), position);
+  expect(memory.used).toBe(0);
+  expect(call.closed).toBe(false);
+  await calls.close();
+});
