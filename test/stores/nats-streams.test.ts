@@ -9,6 +9,7 @@ import { nats } from '../../src/stores/nats/index.ts';
 import { systemRandom, systemTime } from '../../src/options/system.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWithServer, describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
+import { until } from '../kit/until.ts';
 import { connectTo, FENCE, managerOf, ME, newPrefix, openView, recordOf, storeOptions } from './nats-views.ts';
 
 const AWAY = { code: 'STORE_AWAY', status: 503 };
@@ -69,6 +70,50 @@ describeWhereInstalled('nats', 'an account that requires a size for each stream'
     // A store of the same account finds its streams, with the option or without.
     await openView(nats(url));
     expect(await view.sessions.read('s')).toEqual(recordOf('s'));
+  });
+});
+
+describeWhereInstalled('nats', 'an account whose storage is limited', () => {
+  const MIB = 1_048_576;
+  const account = (): Promise<TestServer> =>
+    configured(`
+      jetstream { max_file_store: ${1_024 * MIB} }
+      accounts { A { jetstream { max_file: ${24 * MIB}, max_mem: 0 }, users [{ user: a, password: pw }] } }
+    `);
+
+  test('is warned of at open where nothing limits the log', async () => {
+    const url = withUser(await account(), 'a:pw');
+    for (const [settings, warnings] of [
+      [{}, 1],
+      [{ maxBytes: 20 * MIB, prefix: 'limited' }, 0],
+      [{ prefix: 'limited' }, 0],
+    ] as const) {
+      const logger = createLog();
+      await openView(nats(url, settings), { logger });
+      expect(logger.matching(/storage of this JetStream account is limited.*maxBytes/, 'warn')).toHaveLength(warnings);
+    }
+  });
+
+  test('that is full loses the oldest part of the log, and leases and sessions are written again', async () => {
+    const url = withUser(await account(), 'a:pw');
+    const logger = createLog();
+    const view = await openView(url, { logger });
+    await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
+    await view.sessions.create(recordOf('s'));
+    const event = JSON.stringify('x'.repeat(500_000));
+    let from = 0;
+    const append = () => view.events.append({ sessionId: 's', fence: FENCE, stream: 'p', from, events: [event] });
+    const filling = async (): Promise<void> => {
+      for (; from < 100; from++) await append();
+    };
+    await expect(filling()).rejects.toMatchObject(saying(/storage|resource/));
+    expect(from).toBeGreaterThan(20);
+    await until(() => logger.matching(/oldest quarter of the log was removed/, 'error').length > 0);
+    // A server of 2.9 forgets the last message of a subject whose next one it refused, so another session writes.
+    await until(async () => (await Promise.resolve(view.sessions.create(recordOf('t'))).catch(() => '')) === 'created');
+    const fresh = { sessionId: 't', fence: FENCE, stream: 'p', from: 0, events: [event] };
+    expect(await view.events.append(fresh)).toBe('written');
+    expect(await view.instances.renew(ME, 'serving')).toBe(true);
   });
 });
 

@@ -29,6 +29,9 @@ const EXPLAINED: Readonly<Record<number, string>> = {
   10113: 'this account requires a size for each stream (max_bytes_required); give the store the option maxBytes',
 };
 
+/** The storage of the account or of the server is full, and not only a stream. */
+export const STORAGE_FULL: ReadonlySet<number | undefined> = new Set([10002, 10023, 10028, 10047]);
+
 export interface ApiError {
   readonly code: number;
   readonly err_code?: number;

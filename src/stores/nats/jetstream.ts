@@ -8,7 +8,7 @@
  * If a stream is missing, it is created and the request is repeated, because a server may restart empty.
  */
 import type { Headers, Link } from './link.ts';
-import { apiFailure, CODES, unanswered, unreadable, type ApiError } from './failures.ts';
+import { apiFailure, CODES, STORAGE_FULL, unanswered, unreadable, type ApiError } from './failures.ts';
 import { streamName, type StreamKey } from './names.ts';
 
 const API = '$JS.API';
@@ -44,9 +44,11 @@ export class JetStream {
   readonly link: Link;
   readonly #prefix: string;
   readonly #ensure: (deadline: number) => Promise<void>;
+  readonly #full: () => void;
 
-  /** `ensure` creates missing streams. */
-  constructor(link: Link, prefix: string, ensure: (deadline: number) => Promise<void>) {
+  /** `ensure` creates missing streams. `full` is called when a write finds the storage full. */
+  constructor(link: Link, prefix: string, ensure: (deadline: number) => Promise<void>, full: () => void) {
+    this.#full = full;
     this.link = link;
     this.#prefix = prefix;
     this.#ensure = ensure;
@@ -77,6 +79,7 @@ export class JetStream {
       const { error = { code: 0 } } = ack;
       if (error.err_code === CODES.wrongLastSequence || error.err_code === CODES.wrongLastSequenceUnknown)
         return undefined;
+      if (STORAGE_FULL.has(error.err_code)) this.#full();
       throw apiFailure(this.link.where, `a message to ${subject}`, error);
     }
   }

@@ -13,6 +13,7 @@ import { SessionTable } from './session-table.ts';
 import { WriteQueues } from './write-queues.ts';
 import type { Link } from './link.ts';
 import { LogRefresher } from './log-refresher.ts';
+import { LogSpace } from './log-space.ts';
 import { LogWriter } from './log-writer.ts';
 import { EnvelopeWriter } from './mailbox.ts';
 import { Names } from './names.ts';
@@ -42,6 +43,7 @@ const NAME_BYTES = 9;
 interface Connected {
   readonly link: Link;
   readonly streams: Streams;
+  readonly space: LogSpace;
   close(): Promise<void>;
 }
 
@@ -60,9 +62,10 @@ export class NatsStore implements Store {
     const deadlines = new Deadlines(options.time, options.leaseMs);
     return this.#connected.view(
       () => this.#connect(options, deadlines),
-      async ({ link, streams }) => {
-        await streams.require(logAgeMs(options), deadlines.deadline());
-        return this.#view(link, streams, deadlines, options);
+      async (connected) => {
+        await connected.streams.require(logAgeMs(options), deadlines.deadline());
+        await connected.space.checkLimit();
+        return this.#view(connected, deadlines, options);
       },
     );
   }
@@ -71,16 +74,23 @@ export class NatsStore implements Store {
     const { target, prefix, replicas, maxBytes } = this.#settings;
     const link = await openLink(target, { time, random, connectMs: deadlines.ms });
     const streams = new Streams(link, { prefix, replicas, maxBytes, logger });
-    return { link, streams, close: () => link.close() };
+    const limited = Number.isFinite(maxBytes);
+    const space = new LogSpace({ link, prefix, limited, time, random, logger, ms: deadlines.ms });
+    return { link, streams, space, close: () => link.close() };
   }
 
-  #view(link: Link, streams: Streams, deadlines: Deadlines, options: StoreOptions): OpenStore {
+  #view({ link, streams, space }: Connected, deadlines: Deadlines, options: StoreOptions): OpenStore {
     const { prefix } = this.#settings;
     const { leaseMs, tombstoneMs, retention, random, logger, time } = options;
     const { where } = link;
     const name = (): string => base64url(random(NAME_BYTES));
     const names = new Names(prefix, options.name);
-    const jetstream = new JetStream(link, prefix, (deadline) => streams.ensure(deadline));
+    const jetstream = new JetStream(
+      link,
+      prefix,
+      (deadline) => streams.ensure(deadline),
+      () => space.makeRoom(),
+    );
     const clock = new ServerClock(jetstream, deadlines, names.clock);
     const parts = new Parts(jetstream);
     const values = new KeyedValues(jetstream, streams);
