@@ -11,7 +11,7 @@
  * A crash leaves a record whose owner is dead. The first instance that gets the GET claims it. An instance that was
  * only believed dead continues its run: such a call may run twice, so both answers are right, and the store takes one.
  */
-import { answerNotKept, ownerLost, type SojournError } from '../../errors.ts';
+import { answerNotKept, callUnreachable, ownerLost, type SojournError } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { messageFrame, primingFrame, SSE_HEADERS } from '../../http/sse.ts';
 import { backoffMs, elapse, type RandomSource } from '../../options/system.ts';
@@ -38,7 +38,12 @@ export interface ReturningClientsOptions {
   readonly calls: ResumableCalls;
   readonly records: CallRecords;
   readonly relay: Pick<Relay, 'send'>;
-  readonly instance: { readonly owner: string; readonly valid: boolean; isAlive(id: string): Promise<boolean> };
+  readonly instance: {
+    readonly owner: string;
+    readonly valid: boolean;
+    isAlive(id: string): Promise<boolean>;
+    isUnreachable(id: string): boolean;
+  };
   readonly random: RandomSource;
   /** Whether a lost call may run again, as its server says now. */
   mayRunTwice(call: LostCall): Promise<boolean>;
@@ -122,7 +127,7 @@ export class ReturningClients {
     }
     const json = await this.#records.answer(record);
     if (json !== undefined) return this.#respondStored(reader, record, json);
-    if (isAlive) return false;
+    if (isAlive) return instance.isUnreachable(owner) && this.#respondLost(reader, callUnreachable());
     // The run of this instance was cancelled.
     if (owner !== null && owner === instance.owner) return this.#respondLost(reader, answerNotKept());
     return this.#inTurn(key, () => this.#runAgain(reader, record));
