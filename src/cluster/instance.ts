@@ -45,8 +45,8 @@ export interface InstanceHandlers {
   /** Ends a session that lives here. */
   terminate(id: string): Promise<boolean>;
   bus(event: ServerEvent): void;
-  /** The lease was renewed, or taken again. */
-  storeReachable(): void;
+  /** The lease was renewed, or taken again. `wasAway`: the renewal before did not reach the store. */
+  storeReachable(wasAway: boolean): void;
   /** This instance has had no store for `waitMs` and has no lease. Another instance may serve its sessions. */
   cutOff(): void;
 }
@@ -123,8 +123,8 @@ export class Instance {
         void this.#peers.read();
         handlers.valid();
       },
-      onStoreReachable: () => {
-        handlers.storeReachable();
+      onStoreReachable: (wasAway) => {
+        handlers.storeReachable(wasAway);
         // The other instances have taken their leases again by then, and with them their mailboxes.
         if (!this.ownersMayReturn) this.#outbox.publishWaiting();
       },

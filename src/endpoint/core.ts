@@ -113,8 +113,8 @@ export class Core {
         },
         terminate: (id) => this.legacy.terminate(id),
         bus: (event) => this.#fleet.deliver(event),
-        storeReachable: () => {
-          if (store.full?.() !== true) outage?.over();
+        storeReachable: (wasAway) => {
+          if (store.full?.() !== true) outage?.renewed(wasAway);
         },
         cutOff: () => {
           this.registry.letResume();
